@@ -1,0 +1,353 @@
+"""Rules as data: what a rulebook file may say, and nothing of how it is judged.
+
+A rulebook is YAML, one file a chapter (``RulebookFile``). Each rule is one time limit or one obligation of
+the standard with its clause and its source; the kinds are a tagged union on ``kind``. A rule may stand in
+several versions, told apart by ``version`` and by their effective dates; a case is judged to its end by the
+version in force on the local date on which it started.
+
+Texts such as ``5 min`` or ``5 working days`` are parsed here into limits of different types, which are never
+mixed: an ``Elapsed`` is counted on instants, the day limits on local dates.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, field_validator, model_validator
+
+from schemas.base import Model, Text
+
+SubjectType = Literal["order", "account", "meter", "batch"]
+Severity = Literal["norm", "red_line"]
+Basis = Literal["N", "P", "C"]
+Scalar = bool | int | float | str
+
+SECOND = 1_000_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+
+
+# --- limits ---------------------------------------------------------------------------------------------
+
+
+class Elapsed(Model):
+    """A length of time on instants; pauses are added to it. ``microseconds`` is positive."""
+
+    microseconds: int = Field(gt=0)
+    text: str
+
+
+class CalendarDays(Model):
+    """Local days after the day of the start; ends at 24:00 local of the last."""
+
+    days: int = Field(gt=0)
+    text: str
+
+
+class WorkingDays(Model):
+    """Working days counted from the next working day after the start's local date; ends at 24:00 local."""
+
+    days: int = Field(gt=0)
+    text: str
+
+
+class BillingCycles(Model):
+    """Billing cycles of the account: its next-but-one reading day where known, else natural months."""
+
+    cycles: int = Field(gt=0)
+    text: str
+
+
+class NaturalMonths(Model):
+    """Natural months: the same day of a later month, or that month's last day; ends at 24:00 local."""
+
+    months: int = Field(gt=0)
+    text: str
+
+
+class UntilDate(Model):
+    """24:00 local of the date in a field of the starting event."""
+
+    field: str
+    text: str
+
+
+Limit = Elapsed | CalendarDays | WorkingDays | BillingCycles | NaturalMonths | UntilDate
+
+_UNITS: dict[str, tuple[type[Any], str, int]] = {
+    "ms": (Elapsed, "microseconds", 1000),
+    "s": (Elapsed, "microseconds", SECOND),
+    "min": (Elapsed, "microseconds", MINUTE),
+    "h": (Elapsed, "microseconds", HOUR),
+    "day": (CalendarDays, "days", 1),
+    "days": (CalendarDays, "days", 1),
+    "working day": (WorkingDays, "days", 1),
+    "working days": (WorkingDays, "days", 1),
+    "billing cycle": (BillingCycles, "cycles", 1),
+    "billing cycles": (BillingCycles, "cycles", 1),
+    "natural month": (NaturalMonths, "months", 1),
+    "natural months": (NaturalMonths, "months", 1),
+}
+LIMIT_PATTERN = r"^[1-9][0-9]* (" + "|".join(sorted(_UNITS, key=len, reverse=True)) + ")$"
+
+
+def parse_limit(value: object) -> Limit:
+    """Read ``5 min``, ``7 days``, ``5 working days``, ``1 billing cycle`` or ``{until: field}``.
+
+    Raises:
+        ValueError: for anything else; the message lists the units.
+    """
+    if isinstance(value, Limit):
+        return value
+    if isinstance(value, Mapping) and set(value) == {"until"} and isinstance(value["until"], str):
+        return UntilDate(field=value["until"], text=f"until {value['until']}")
+    if isinstance(value, str):
+        match = re.match(LIMIT_PATTERN, value.strip())
+        if match:
+            limit_type, name, factor = _UNITS[match.group(1)]
+            amount = int(value.split()[0]) * factor
+            limit: Limit = limit_type(**{name: amount, "text": value.strip()})
+            return limit
+    raise ValueError(
+        f"{value!r} is not a limit; write a whole number and one of {', '.join(_UNITS)}, "
+        "or {until: <date field>}"
+    )
+
+
+def _limit_value(limit: Limit) -> object:
+    return {"until": limit.field} if isinstance(limit, UntilDate) else limit.text
+
+
+LimitField = Annotated[
+    Limit,
+    BeforeValidator(parse_limit),
+    PlainSerializer(_limit_value),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": LIMIT_PATTERN, "examples": ["5 min", "5 working days"]},
+                {
+                    "type": "object",
+                    "properties": {"until": {"type": "string"}},
+                    "required": ["until"],
+                    "additionalProperties": False,
+                },
+            ]
+        }
+    ),
+]
+
+
+# --- conditions and patterns ----------------------------------------------------------------------------
+
+
+class Condition(Model):
+    """What a field must be. Exactly one of the members is given.
+
+    In YAML a scalar means ``one_of`` that scalar and a list ``one_of`` its members. ``not`` also holds where
+    the field is absent; ``one_of``, ``at_least`` and ``at_most`` do not.
+    """
+
+    one_of: tuple[Scalar, ...] | None = None
+    none_of: tuple[Scalar, ...] | None = Field(default=None, alias="not")
+    present: bool | None = None
+    at_least: float | None = None
+    at_most: float | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Condition:
+        given = [name for name in type(self).model_fields if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError("a condition says exactly one of one_of, not, present, at_least, at_most")
+        return self
+
+
+def _as_condition(value: object) -> object:
+    if isinstance(value, bool | int | float | str):
+        return {"one_of": (value,)}
+    if isinstance(value, list | tuple):
+        return {"one_of": tuple(value)}
+    if isinstance(value, Mapping) and "not" in value and isinstance(value["not"], bool | int | float | str):
+        return {"not": (value["not"],)}
+    return value
+
+
+_SCALAR_SCHEMA: dict[str, Any] = {"type": ["string", "number", "boolean"]}
+_SCALAR_LIST_SCHEMA: dict[str, Any] = {"type": "array", "items": _SCALAR_SCHEMA, "minItems": 1}
+Conditions = dict[
+    str,
+    Annotated[
+        Condition,
+        BeforeValidator(_as_condition),
+        WithJsonSchema(
+            {
+                "anyOf": [
+                    _SCALAR_SCHEMA,
+                    _SCALAR_LIST_SCHEMA,
+                    {
+                        "type": "object",
+                        "properties": {
+                            "one_of": _SCALAR_LIST_SCHEMA,
+                            "not": {"anyOf": [_SCALAR_SCHEMA, _SCALAR_LIST_SCHEMA]},
+                            "present": {"type": "boolean"},
+                            "at_least": {"type": "number"},
+                            "at_most": {"type": "number"},
+                        },
+                        "minProperties": 1,
+                        "maxProperties": 1,
+                        "additionalProperties": False,
+                    },
+                ]
+            }
+        ),
+    ],
+]
+
+
+class Pattern(Model):
+    """Events of one type, with conditions on their fields and on the case's starting event."""
+
+    type: str
+    where: Conditions = {}
+    if_start: Conditions = {}
+
+
+def _as_patterns(value: object) -> object:
+    items = value if isinstance(value, list | tuple) else [value]
+    return tuple({"type": item} if isinstance(item, str) else item for item in items)
+
+
+Patterns = Annotated[tuple[Pattern, ...], BeforeValidator(_as_patterns)]
+SomePatterns = Annotated[Patterns, Field(min_length=1)]
+
+
+class Start(Model):
+    """When a case starts: at the last of the groups to have happened; within a group any pattern will do."""
+
+    all: tuple[SomePatterns, ...] = Field(min_length=1)
+
+
+def _as_start(value: object) -> object:
+    if isinstance(value, Mapping) and "all" in value:
+        return value
+    return value if isinstance(value, Start) else {"all": [value]}
+
+
+StartField = Annotated[Start, BeforeValidator(_as_start)]
+
+
+class While(Model):
+    """A condition that holds from one event until another, both instants included."""
+
+    since: SomePatterns
+    until: Patterns = ()
+
+
+class LimitChoice(Model):
+    """A limit that applies when the starting event, with its facts, meets the conditions."""
+
+    when: Conditions = {}
+    limit: LimitField = Field(alias="is")
+
+
+def _as_choices(value: object) -> object:
+    return value if isinstance(value, list | tuple) else [{"is": value}]
+
+
+Choices = Annotated[tuple[LimitChoice, ...], BeforeValidator(_as_choices), Field(min_length=1)]
+
+
+# --- rules ----------------------------------------------------------------------------------------------
+
+CLAUSE_PATTERN = r"^[A-Z][A-Za-z0-9.\-]*$"
+
+
+def _as_subjects(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+class RuleBase(Model):
+    """What every rule says of itself, whatever its kind.
+
+    ``effective_from`` is a local date, inclusive; ``effective_to`` exclusive. ``clauses[0]`` is the main
+    clause, the one alerts carry. ``subject`` lists subject types: the first for which an event has an id.
+    """
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9\-]*$", max_length=80)
+    version: str = Field(default="1", min_length=1, max_length=40)
+    effective_from: date
+    effective_to: date | None = None
+    clauses: tuple[Annotated[str, Field(pattern=CLAUSE_PATTERN)], ...] = Field(min_length=1)
+    source: str = Field(min_length=1)
+    basis: Basis = "N"
+    severity: Severity = "norm"
+    enabled: bool = True
+    subject: Annotated[tuple[SubjectType, ...], BeforeValidator(_as_subjects), Field(min_length=1)]
+    title: Text
+    note: Text | None = None
+
+    @model_validator(mode="after")
+    def _dates_in_order(self) -> RuleBase:
+        if self.effective_to is not None and self.effective_to <= self.effective_from:
+            raise ValueError("effective_to must be after effective_from")
+        return self
+
+    @field_validator("subject")
+    @classmethod
+    def _subjects_once(cls, value: tuple[SubjectType, ...]) -> tuple[SubjectType, ...]:
+        if len(set(value)) != len(value):
+            raise ValueError("a subject type stands twice")
+        return value
+
+    @property
+    def clause(self) -> str:
+        """The main clause."""
+        return self.clauses[0]
+
+
+class DeadlineRule(RuleBase):
+    """Stop must occur within the limit of start. Exactly at the deadline is on time.
+
+    ``only_while`` makes a start count only while a condition holds. ``pause`` and ``resume`` stop the clock,
+    ``cancel`` ends the case without a verdict. ``warn_at`` are fractions of the limit. ``facts_from`` names an
+    event type whose latest event at or before the start lends its fields to the conditions of ``limit``.
+    """
+
+    kind: Literal["deadline"]
+    start: StartField
+    only_while: While | None = None
+    stop: SomePatterns
+    pause: Patterns = ()
+    resume: Patterns = ()
+    cancel: Patterns = ()
+    limit: Choices
+    facts_from: str | None = None
+    warn_at: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.8,)
+
+    @model_validator(mode="after")
+    def _pause_needs_resume(self) -> DeadlineRule:
+        if bool(self.pause) != bool(self.resume):
+            raise ValueError("pause and resume come together")
+        return self
+
+
+Rule = DeadlineRule
+
+
+class DeclaredEvent(Model):
+    """An event type that a rulebook directory adds: field name -> kind of value, or list of allowed values."""
+
+    fields: dict[str, str | list[str]] = {}
+    title: Text | None = None
+
+
+class RulebookFile(Model):
+    """One YAML file of a rulebook."""
+
+    chapter: str
+    title: Text
+    events: dict[str, DeclaredEvent] = {}
+    rules: tuple[Rule, ...] = ()

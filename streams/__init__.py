@@ -1,0 +1,1 @@
+"""gridclock: the clocks of an electricity supplier's front line, live and in replay."""

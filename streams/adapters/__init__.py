@@ -1,0 +1,1 @@
+"""Everything that touches the world: files, Kafka, Faust, the wall clock."""

@@ -1,0 +1,166 @@
+"""From calendar data to the calendar that the core counts with: the holiday package and the override file.
+
+The package ``chinesecalendar`` is the only source of China's holidays. It raises for years that are not announced;
+here such a year is just not among the known ones, and its days are provisional.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from datetime import date
+from functools import lru_cache
+from pathlib import Path
+
+import chinese_calendar
+import yaml
+from pydantic import ValidationError
+
+from schemas.calendars import WEEKDAYS, CalendarSpec, Days
+from streams.core.working_days import SpecialDay, WorkingCalendar
+from streams.errors import ConfigError
+
+
+@lru_cache(maxsize=1)
+def china_days() -> tuple[dict[int, SpecialDay], frozenset[int]]:
+    """China's statutory holidays and make-up working days by ordinal, and the years that are announced."""
+    chinese = {holiday.value: str(holiday.chinese) for holiday in chinese_calendar.Holiday}
+    off: Mapping[date, str] = chinese_calendar.holidays
+    on: Mapping[date, str] = chinese_calendar.workdays
+    days = {day.toordinal(): SpecialDay(day.toordinal(), False, chinese[name], name) for day, name in off.items()}
+    for day, name in on.items():
+        names = f"{chinese[name]}调休上班", f"{name} make-up working day"
+        days[day.toordinal()] = SpecialDay(day.toordinal(), True, *names)
+    # The package's own rule for the years it answers for.
+    return days, frozenset(range(min(off).year, max(off).year + 1))
+
+
+@lru_cache(maxsize=16)
+def build_calendar(spec: CalendarSpec | None = None) -> WorkingCalendar:
+    """The calendar that ``spec`` describes; without one, China's as shipped. Same spec, same object.
+
+    Raises:
+        ValueError: where the pinned zone data lacks a zone that the operating system has.
+    """
+    spec = spec or CalendarSpec()
+    days, announced = china_days() if spec.source == "china" else ({}, frozenset())
+    own = {**_special(spec.holidays, is_working=False), **_special(spec.working_days, is_working=True)}
+    known: frozenset[int] | None
+    if spec.known_years is not None:
+        known = announced | frozenset(spec.known_years)
+    elif spec.source == "none":
+        known = None
+    else:
+        known = announced | {day.year for days_off in spec.holidays for day in days_off.dates()}
+    return WorkingCalendar(
+        spec.zone,
+        frozenset(WEEKDAYS.index(day) for day in spec.weekend),
+        tuple(sorted({**days, **own}.values())),
+        known,
+    )
+
+
+def _special(entries: tuple[Days, ...], *, is_working: bool) -> dict[int, SpecialDay]:
+    return {
+        day.toordinal(): SpecialDay(day.toordinal(), is_working, entry.name, entry.name_en or entry.name)
+        for entry in entries
+        for day in entry.dates()
+    }
+
+
+def load_calendar(path: Path) -> WorkingCalendar:
+    """The calendar that a YAML or JSON file describes.
+
+    Raises:
+        ConfigError: naming file, line and key, for a file that cannot be read or says something impossible.
+    """
+    spec = load_calendar_spec(path)
+    try:
+        return build_calendar(spec)
+    except ValueError as error:
+        raise ConfigError(str(error), path=str(path), key="zone") from error
+
+
+def load_calendar_spec(path: Path) -> CalendarSpec:
+    """What a YAML or JSON file says of a calendar; an empty file says nothing and gets the defaults.
+
+    Raises:
+        ConfigError: naming file, line and key.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the calendar: {error}", path=str(path)) from error
+    loader = _Loader(text)
+    try:
+        root = loader.get_single_node()
+        data = {} if root is None else loader.construct_document(root)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or str(error)
+        line = None if mark is None else mark.line + 1
+        raise ConfigError(f"not YAML: {problem}", path=str(path), line=line) from error
+    finally:
+        loader.dispose()
+    if not isinstance(data, dict):
+        raise ConfigError("a calendar is a mapping of keys such as zone and holidays", path=str(path), line=1)
+    _refuse_repeated_keys(root, path)
+    try:
+        return CalendarSpec.model_validate(data)
+    except ValidationError as error:
+        first, *others = error.errors()
+        message = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            message = _unknown_key(str(first["loc"][-1]), first["loc"])
+        if others:
+            message += f" (and {len(others)} more)"
+        key = ".".join(str(part) for part in first["loc"])
+        line = _line_of(root, first["loc"])
+        raise ConfigError(message, path=str(path), line=line, key=key or None) from error
+
+
+class _Loader(yaml.SafeLoader):
+    """Leaves dates as text: PyYAML's own reading of ``2027-02-30`` fails without saying where."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 (the base class declares it so)
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+def _refuse_repeated_keys(node: yaml.Node | None, path: Path) -> None:
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _refuse_repeated_keys(item, path)
+    elif isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if key.value in seen:
+                line = key.start_mark.line + 1
+                raise ConfigError("the key stands twice", path=str(path), line=line, key=key.value)
+            seen.add(key.value)
+            _refuse_repeated_keys(value, path)
+
+
+def _line_of(node: yaml.Node | None, location: tuple[int | str, ...]) -> int | None:
+    line = None if node is None else node.start_mark.line + 1
+    for part in location:
+        if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+        elif isinstance(node, yaml.MappingNode):
+            found = [(key, value) for key, value in node.value if key.value == str(part)]
+            if not found:
+                break
+            line, node = found[0][0].start_mark.line + 1, found[0][1]
+            continue
+        else:
+            break
+        line = node.start_mark.line + 1
+    return line
+
+
+def _unknown_key(key: str, location: tuple[int | str, ...]) -> str:
+    model = Days if len(location) > 1 else CalendarSpec
+    names = [field.alias or name for name, field in model.model_fields.items()]
+    near = difflib.get_close_matches(key, names, n=1)
+    return f"unknown key; did you mean {near[0]}?" if near else f"unknown key; the keys are {', '.join(names)}"

@@ -1,0 +1,82 @@
+"""Files of lines: plain, gzip, zstandard, or standard input; and files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import zstandard
+
+from streams.errors import ConfigError
+
+STANDARD = "-"
+
+
+@contextmanager
+def open_bytes(name: str) -> Iterator[BinaryIO]:
+    """Open for reading; the compression is told by the content, not by the name.
+
+    Raises:
+        ConfigError: where the file is missing or cannot be read.
+    """
+    if name == STANDARD:
+        yield cast(BinaryIO, _decompressed(io.BufferedReader(cast(io.RawIOBase, sys.stdin.buffer))))
+        return
+    try:
+        raw = open(name, "rb")  # noqa: SIM115 (closed below, through every layer)
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror or error}", path=name) from error
+    with raw:
+        yield cast(BinaryIO, _decompressed(raw))
+
+
+def _decompressed(raw: io.BufferedReader) -> io.BufferedReader:
+    head = raw.peek(4)[:4]
+    if head[:2] == b"\x1f\x8b":
+        return io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(fileobj=raw)))
+    if head == b"\x28\xb5\x2f\xfd":
+        reader = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
+        return io.BufferedReader(cast(io.RawIOBase, reader))
+    return raw
+
+
+def read_lines(name: str) -> Iterator[tuple[int, bytes]]:
+    """``(line number from 1, line without its line break)``; empty lines are passed over.
+
+    Raises:
+        ConfigError: where the file is missing, or damaged in the middle (the line is named).
+    """
+    number = 0
+    with open_bytes(name) as source:
+        try:
+            for number, line in enumerate(source, start=1):
+                stripped = line.rstrip(b"\r\n")
+                if stripped.strip():
+                    yield number, stripped
+        except (OSError, EOFError, zstandard.ZstdError) as error:
+            raise ConfigError(f"damaged after this line: {error}", path=name, line=number) from error
+
+
+@contextmanager
+def write_whole(path: Path) -> Iterator[BinaryIO]:
+    """Write to ``<path>.partial`` and put it in place at the end; on an error only the partial file stays.
+
+    Raises:
+        ConfigError: where the file cannot be written.
+    """
+    partial = path.with_name(path.name + ".partial")
+    try:
+        target = open(partial, "wb")  # noqa: SIM115
+    except OSError as error:
+        raise ConfigError(f"cannot be written: {error.strerror or error}", path=str(path)) from error
+    with target:
+        yield target
+        target.flush()
+        os.fsync(target.fileno())
+    partial.replace(path)

@@ -1,0 +1,135 @@
+"""Alerts and cases written as CloudEvents, and read back where they are kept in state.
+
+The contract is ``schemas.alerts``; a test holds what is written here to it. Built as plain mappings and encoded
+once, because a replay writes them by the hundred thousand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import msgspec
+
+from streams.core.alerts import Alert
+from streams.core.deadlines import running_time
+from streams.core.engine import JudgedCase
+from streams.core.explanations import Explanation, arithmetic
+from streams.core.instants import format_us
+from streams.core.working_days import WorkingCalendar
+
+SOURCE = "gridclock"
+_encoder = msgspec.json.Encoder()
+
+
+def duration_text(microseconds: int) -> str:
+    """An ISO 8601 duration in seconds: ``PT362.5S``."""
+    seconds, rest = divmod(microseconds, 1_000_000)
+    return f"PT{seconds}.{rest:06d}".rstrip("0") + "S" if rest else f"PT{seconds}S"
+
+
+class CloudEvents:
+    """Writes in the zone of one calendar."""
+
+    def __init__(self, calendar: WorkingCalendar) -> None:
+        self._calendar = calendar
+        self._zone = calendar.zone
+
+    def _time(self, instant: int | None) -> str | None:
+        return None if instant is None else format_us(instant, self._zone)
+
+    def alert(self, alert: Alert) -> dict[str, Any]:
+        """One alert as a CloudEvent, JSON values only."""
+        data: dict[str, Any] = {
+            "alert_id": alert.alert_id,
+            "case_id": alert.case_id,
+            "kind": alert.kind,
+            "rule": alert.rule,
+            "rule_version": alert.rule_version,
+            "clause": alert.clause,
+            "severity": alert.severity,
+            "title": {"zh": alert.title_zh, "en": alert.title_en},
+            "subject": {"type": alert.subject[0], "id": alert.subject[1]},
+            "order_id": alert.order_id,
+            "account_id": alert.account_id,
+            "org": alert.org,
+            "started_at": self._time(alert.started_at),
+            "deadline": self._time(alert.deadline),
+            "due_at": self._time(alert.due_at),
+            "detected_at": self._time(alert.detected_at),
+            "stopped_at": self._time(alert.stopped_at),
+            "limit": alert.limit,
+            "elapsed": duration_text(alert.elapsed),
+            "paused": duration_text(alert.paused),
+            "retracts": alert.retracts,
+            "evidence": list(alert.evidence),
+            "explanation": {"zh": alert.explanation.zh, "en": alert.explanation.en},
+            "arithmetic": alert.arithmetic,
+            "calendar_provisional": alert.calendar_provisional,
+        }
+        return _envelope(f"gridclock.alert.{alert.kind}", alert.alert_id, data["detected_at"], alert.case_id, data)
+
+    def case(self, case: JudgedCase, as_of: int) -> dict[str, Any]:
+        """One case as a CloudEvent, JSON values only."""
+        verdict = case.verdict
+        rule, anchor = verdict.rule, verdict.anchor
+        elapsed, paused = running_time(verdict.started_at, verdict.ended_at, verdict.pauses)
+        data: dict[str, Any] = {
+            "case_id": case.case_id,
+            "outcome": verdict.outcome,
+            "as_of": self._time(as_of),
+            "rule": rule.id,
+            "rule_version": rule.version,
+            "clause": rule.clause,
+            "severity": rule.severity,
+            "title": {"zh": rule.title.zh, "en": rule.title.en},
+            "subject": {"type": case.subject[0], "id": case.subject[1]},
+            "order_id": anchor.order_id,
+            "account_id": anchor.account_id,
+            "org": anchor.data.get("org"),
+            "started_at": self._time(verdict.started_at),
+            "deadline": self._time(verdict.deadline),
+            "stopped_at": self._time(verdict.stopped_at),
+            "limit": verdict.limit.text if verdict.limit else None,
+            "elapsed": duration_text(elapsed),
+            "paused": duration_text(paused),
+            "evidence": list(verdict.evidence),
+            "arithmetic": arithmetic(verdict, self._calendar),
+            "calendar_provisional": verdict.provisional,
+        }
+        return _envelope("gridclock.case", case.case_id, data["as_of"], case.case_id, data)
+
+
+def _envelope(kind: str, number: str, time: str, subject: str, data: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "specversion": "1.0",
+        "id": number,
+        "source": SOURCE,
+        "type": kind,
+        "time": time,
+        "subject": subject,
+        "datacontenttype": "application/json",
+        "data": data,
+    }
+
+
+def encode(value: Any) -> bytes:
+    """JSON bytes, without a line break."""
+    return _encoder.encode(value)
+
+
+def alert_to_state(alert: Alert) -> dict[str, Any]:
+    """An alert as JSON values for a snapshot."""
+    return asdict(alert)
+
+
+def alert_from_state(state: dict[str, Any]) -> Alert:
+    """The alert that ``alert_to_state`` wrote."""
+    return Alert(
+        **{
+            **state,
+            "subject": tuple(state["subject"]),
+            "evidence": tuple(state["evidence"]),
+            "explanation": Explanation(**state["explanation"]),
+        }
+    )

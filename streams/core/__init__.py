@@ -1,0 +1,1 @@
+"""The pure engine: no clock, no input or output, no logging, no asyncio."""

@@ -1,0 +1,131 @@
+"""Alerts: changes of verdict worth telling, with ids derived from what they say.
+
+``alert_id`` is a hash of the case, the kind, the cause and how often this very report had been withdrawn
+before, so that sending twice is harmless and a report made again after a retraction is a new alert.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from typing import Any
+
+from streams.core.deadlines import running_time
+from streams.core.explanations import Explanation, arithmetic, explain, explain_retraction
+from streams.core.verdicts import AlertKind, Report, Verdict
+from streams.core.working_days import WorkingCalendar
+
+Subject = tuple[str, str]
+"""``(type, id)``: what a clock is about."""
+
+
+def _digest(*parts: str) -> str:
+    return blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest()
+
+
+def case_id_of(rule_id: str, subject: Subject, root: str) -> str:
+    """The id of one clock: one rule on one subject from one starting event."""
+    return _digest(rule_id, *subject, root)
+
+
+def alert_id_of(case_id: str, kind: str, cause: str, generation: int) -> str:
+    """The id of one report; ``generation`` counts the earlier withdrawals of the same report."""
+    return _digest(case_id, kind, cause, str(generation))
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One alert. Instants are microseconds since the epoch, ``elapsed`` and ``paused`` microseconds.
+
+    ``due_at`` is the instant that the alert is about (a breach: the deadline), ``detected_at`` the watermark
+    that showed it. ``elapsed`` is running time up to the stop, or up to ``detected_at``.
+    """
+
+    alert_id: str
+    case_id: str
+    kind: AlertKind
+    cause: str
+    rule: str
+    rule_version: str
+    clause: str
+    severity: str
+    title_zh: str
+    title_en: str
+    subject: Subject
+    order_id: str | None
+    account_id: str | None
+    org: dict[str, Any] | None
+    started_at: int
+    deadline: int | None
+    due_at: int
+    detected_at: int
+    stopped_at: int | None
+    limit: str | None
+    elapsed: int
+    paused: int
+    evidence: tuple[str, ...]
+    explanation: Explanation
+    arithmetic: dict[str, Any] = field(default_factory=dict)
+    calendar_provisional: bool = False
+    retracts: str | None = None
+
+
+def report_alert(
+    verdict: Verdict,
+    report: Report,
+    *,
+    subject: Subject,
+    case_id: str,
+    generation: int,
+    watermark: int,
+    calendar: WorkingCalendar,
+) -> Alert:
+    """The alert that tells one report."""
+    rule, anchor = verdict.rule, verdict.anchor
+    running, paused = running_time(verdict.started_at, verdict.ended_at, verdict.pauses)
+    return Alert(
+        alert_id=alert_id_of(case_id, report.kind, report.cause, generation),
+        case_id=case_id,
+        kind=report.kind,
+        cause=report.cause,
+        rule=rule.id,
+        rule_version=rule.version,
+        clause=rule.clause,
+        severity=rule.severity,
+        title_zh=rule.title.zh,
+        title_en=rule.title.en,
+        subject=subject,
+        order_id=anchor.order_id,
+        account_id=anchor.account_id,
+        org=anchor.data.get("org"),
+        started_at=verdict.started_at,
+        deadline=verdict.deadline,
+        due_at=report.due,
+        detected_at=watermark,
+        stopped_at=verdict.stopped_at,
+        limit=verdict.limit.text if verdict.limit else None,
+        elapsed=running,
+        paused=paused,
+        evidence=verdict.evidence,
+        explanation=explain(verdict, report, subject, calendar),
+        arithmetic=arithmetic(verdict, calendar),
+        calendar_provisional=verdict.provisional,
+    )
+
+
+def retraction_of(told: Alert, now: Verdict | None, watermark: int, calendar: WorkingCalendar) -> Alert:
+    """The alert that withdraws ``told``; ``now`` is how the case stands today, if it still stands."""
+    evidence = told.evidence
+    if now is not None:
+        evidence = tuple(dict.fromkeys((*told.evidence, *now.evidence)))
+    return replace(
+        told,
+        alert_id=_digest(told.alert_id, "retraction"),
+        kind="retraction",
+        cause=told.alert_id,
+        retracts=told.alert_id,
+        detected_at=watermark,
+        stopped_at=now.stopped_at if now else None,
+        evidence=evidence,
+        explanation=explain_retraction(told.kind, told.title_zh, told.title_en, told.subject, now, calendar),
+    )

@@ -1,0 +1,175 @@
+"""When a limit runs out: (limit, start, pauses, calendar) -> instant.
+
+Theory of operation. Elapsed limits live on instants: the deadline is the start plus the limit plus every pause
+that began before the deadline so far. Day limits live on local dates and become an instant last: days are
+counted from the day after the start (working days: from the next working day), and the limit ends at 24:00 of
+the last one, which is the first instant of the following day.
+
+Pauses and days (CLOCKS.md, edge decision 7): a day on which the clock stood still from 0:00 to 24:00 is left
+out. A count never completes at a midnight at which the clock stands still: the limit then ends at the first
+later 24:00 of a counted day at which it runs. Otherwise a clock stopped on the afternoon of its last day would
+have run out the moment it is resumed, through nobody's fault.
+
+An open pause (no resume yet) that began before the deadline leaves no deadline at all.
+
+Example: 5 working days from Friday 2026-09-25 16:00. The Mid-Autumn holiday and the weekend do not count, 28,
+29 and 30 September do, 1 to 7 October do not, 8 and 9 October do: the deadline is 2026-10-10 00:00 local.
+"""
+
+from __future__ import annotations
+
+import calendar as gregorian
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import assert_never
+
+from schemas.rules import BillingCycles, CalendarDays, Elapsed, Limit, NaturalMonths, UntilDate, WorkingDays
+from streams.core.working_days import WorkingCalendar
+
+Pause = tuple[int, int | None]
+"""From (inclusive) and to (exclusive), instants; ``None`` while the pause is open."""
+
+# A count of days that long is a mistake in the data (a pause of years), not a deadline.
+MAX_DAYS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """When the limit runs out, or ``None`` while the clock stands still.
+
+    ``provisional`` is true where a counted day lies in a year whose holidays are not announced.
+    """
+
+    at: int | None
+    provisional: bool = False
+
+
+@dataclass(slots=True)
+class DayCount:
+    """The arithmetic of a day limit, as local date ordinals, for the explanation."""
+
+    counted: list[int]
+    days_off: list[int]
+    paused: list[int]
+
+
+def deadline_of(
+    limit: Limit,
+    start: int,
+    pauses: Sequence[Pause],
+    calendar: WorkingCalendar,
+    *,
+    until: int | None = None,
+    trace: DayCount | None = None,
+) -> Deadline:
+    """The instant at which ``limit`` from ``start`` runs out; a stop at that instant is on time.
+
+    ``pauses`` are in order of time and do not overlap. ``until`` is the local date ordinal for an
+    ``UntilDate`` (pauses do not move a date that was agreed). ``trace`` receives the days counted.
+    """
+    match limit:
+        case Elapsed():
+            return Deadline(_elapsed(limit.microseconds, start, pauses))
+        case WorkingDays():
+            if not pauses and trace is None:
+                last = calendar.add_working_days(calendar.local_date(start), limit.days)
+                return Deadline(calendar.start_of_day(last + 1), calendar.is_provisional(last))
+            return _days(limit.days, start, pauses, calendar, working=True, trace=trace)
+        case CalendarDays():
+            return _days(limit.days, start, pauses, calendar, working=False, trace=trace)
+        case UntilDate():
+            return Deadline(None if until is None else calendar.start_of_day(until + 1))
+        case NaturalMonths():
+            return Deadline(_months(limit.months, start, calendar))
+        case BillingCycles():
+            return Deadline(_months(limit.cycles, start, calendar))
+        case _:
+            assert_never(limit)
+
+
+def _elapsed(length: int, start: int, pauses: Sequence[Pause]) -> int | None:
+    deadline = start + length
+    for since, until in pauses:
+        if since >= deadline:
+            break
+        if until is None:
+            return None
+        deadline += until - max(since, start)
+    return deadline
+
+
+def _days(
+    days: int,
+    start: int,
+    pauses: Sequence[Pause],
+    calendar: WorkingCalendar,
+    *,
+    working: bool,
+    trace: DayCount | None,
+) -> Deadline:
+    counted = 0
+    day = calendar.local_date(start)
+    provisional = False
+    for _ in range(MAX_DAYS):
+        day += 1
+        begins, ends = calendar.start_of_day(day), calendar.start_of_day(day + 1)
+        if working:
+            provisional = provisional or calendar.is_provisional(day)
+        if working and not calendar.is_working_day(day):
+            if trace is not None:
+                trace.days_off.append(day)
+            continue
+        if any(since <= begins and (until is None or until >= ends) for since, until in pauses):
+            if trace is not None:
+                trace.paused.append(day)
+            if pauses[-1][1] is None and pauses[-1][0] <= begins:
+                return Deadline(None, provisional)
+            continue
+        counted += 1
+        if trace is not None:
+            trace.counted.append(day)
+        stands_still = any(since < ends and (until is None or until > ends) for since, until in pauses)
+        if counted >= days and not stands_still:
+            return Deadline(ends, provisional)
+    return Deadline(None, provisional)
+
+
+def _months(months: int, start: int, calendar: WorkingCalendar) -> int:
+    first = date.fromordinal(calendar.local_date(start))
+    index = first.year * 12 + first.month - 1 + months
+    year, month = divmod(index, 12)
+    last_of_month = gregorian.monthrange(year, month + 1)[1]
+    last = date(year, month + 1, min(first.day, last_of_month)).toordinal()
+    return calendar.start_of_day(last + 1)
+
+
+def running_time(start: int, end: int, pauses: Sequence[Pause]) -> tuple[int, int]:
+    """``(running, paused)`` between two instants, in microseconds."""
+    paused = 0
+    for since, until in pauses:
+        low, high = max(since, start), end if until is None else min(until, end)
+        paused += max(0, high - low)
+    return end - start - paused, paused
+
+
+def warning_instant(
+    limit: Limit, start: int, pauses: Sequence[Pause], deadline: int, fraction: float
+) -> int | None:
+    """When ``fraction`` of the limit is used up.
+
+    Elapsed limits: of the running time. Day limits: of the span from the start to the deadline as it stands.
+    """
+    if isinstance(limit, Elapsed):
+        return _elapsed(int(limit.microseconds * fraction), start, pauses)
+    return start + int((deadline - start) * fraction)
+
+
+def date_in_field(value: object) -> int | None:
+    """The date ordinal of an ISO date in an event's field; ``None`` where there is no such date."""
+    if not isinstance(value, str):
+        return None
+    try:
+        return date.fromisoformat(value).toordinal()
+    except ValueError:
+        return None

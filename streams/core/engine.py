@@ -1,0 +1,276 @@
+"""The engine: events and watermarks in, alerts out; the same in give the same out, byte for byte.
+
+Theory of operation. ``handle`` only stores: it puts an event into the history of one subject and says what
+became of it. ``advance_to`` only decides: it moves the watermark, folds the histories that were touched, asks
+their rules what must have been told by now, and returns the difference to what was told before. So it does not
+matter in which order, or in how many pieces, the events between two watermarks came.
+
+Decisions wait for a watermark, although a late event could be judged at once, because every batch of the log
+ends with one: nothing is gained by deciding earlier, and a batch is folded once instead of once an event.
+
+Example. fee-5-minutes on order WO1: ``handle`` service_started 09:00:00, ``advance_to`` 09:00:01 says nothing
+and ``next_due`` is the warning at 09:04:00; ``advance_to`` 09:05:00 returns the breach, detected at 09:05:00.
+Had service_completed 09:04:50 been handled before, it would have returned nothing; handled after, the next
+``advance_to`` returns the retraction.
+
+There is no clock here, no input or output, no logging. Timers are a heap of (due, subject), one live entry a
+subject, rebuilt from the snapshots on restore and never stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from heapq import heappop, heappush
+
+from streams.core.alerts import Alert, Subject, case_id_of, report_alert, retraction_of
+from streams.core.event import Event
+from streams.core.history import History, Notice
+from streams.core.rulebook import Rulebook
+from streams.core.verdicts import Verdict
+from streams.core.watermark import is_due
+
+BEGINNING = -(2**62)
+"""The watermark before any time has passed."""
+
+Told = tuple[str, str, str, str]
+"""What tells one report from another on a subject: rule id, root event id, kind, cause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that must be kept of one subject, as a value.
+
+    ``told`` are the reports made and not withdrawn; ``withdrawn`` counts how often each report was withdrawn;
+    ``touched_at`` is the watermark under which the last event came in.
+    """
+
+    subject: Subject
+    events: tuple[Event, ...]
+    told: tuple[tuple[Told, Alert], ...]
+    withdrawn: tuple[tuple[Told, int], ...]
+    touched_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedCase:
+    """One case as of an instant, with the id that alerts on it carry."""
+
+    case_id: str
+    subject: Subject
+    verdict: Verdict
+
+
+class _Record:
+    __slots__ = ("due", "expires", "history", "subject", "told", "touched_at", "withdrawn")
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+        self.history = History()
+        self.told: dict[Told, Alert] = {}
+        self.withdrawn: dict[Told, int] = {}
+        self.due: int | None = None
+        self.touched_at = BEGINNING
+        self.expires = False  # whether an entry of the expiry heap stands for it
+
+
+class Engine:
+    """All subjects of one partition under one rulebook.
+
+    ``keep_for`` (microseconds) is how long a subject whose cases are all closed is kept for late events and
+    corrections, counted in watermark time from the last event that touched it; ``None`` keeps it for ever.
+    """
+
+    def __init__(self, rulebook: Rulebook, *, keep_for: int | None = None) -> None:
+        self._rulebook = rulebook
+        self._calendar = rulebook.calendar
+        self._keep_for = keep_for
+        self._records: dict[Subject, _Record] = {}
+        self._touched: dict[Subject, _Record] = {}
+        self._timers: list[tuple[int, Subject]] = []
+        self._expiries: list[tuple[int, Subject]] = []
+        self._changed: set[Subject] = set()
+        self.watermark = BEGINNING
+
+    def __len__(self) -> int:
+        """Subjects kept."""
+        return len(self._records)
+
+    # -- feed --------------------------------------------------------------------------------------------
+
+    def handle(self, subject: Subject, event: Event) -> Notice:
+        """Store one event of one subject; idempotent. Nothing is decided before ``advance_to``."""
+        record = self._records.get(subject)
+        if record is None:
+            record = self._records[subject] = _Record(subject)
+        notice = record.history.add(event)
+        if notice == "applied":
+            self._touched[subject] = record
+            if event.at <= self.watermark:
+                notice = "late"
+        return notice
+
+    # -- decide ------------------------------------------------------------------------------------------
+
+    @property
+    def next_due(self) -> int | None:
+        """The next instant at which silence alone changes a verdict, of the subjects already decided."""
+        timers = self._timers
+        while timers and self._is_stale(*timers[0]):
+            heappop(timers)
+        return timers[0][0] if timers else None
+
+    def advance_to(self, watermark: int) -> list[Alert]:
+        """Move time and return what must now be told, in a total order. A watermark behind is no movement."""
+        self.watermark = watermark = max(watermark, self.watermark)
+        alerts: list[Alert] = []
+        touched, self._touched = self._touched, {}
+        for record in touched.values():
+            record.touched_at = watermark
+            self._decide(record, alerts)
+            self._expire_later(record)
+            self._changed.add(record.subject)
+        timers = self._timers
+        while timers and is_due(timers[0][0], watermark):
+            due, subject = heappop(timers)
+            if not self._is_stale(due, subject):
+                self._decide(self._records[subject], alerts)
+        self._forget()
+        alerts.sort(key=lambda alert: (alert.due_at, alert.subject, alert.rule, alert.kind, alert.alert_id))
+        return alerts
+
+    def _is_stale(self, due: int, subject: Subject) -> bool:
+        record = self._records.get(subject)
+        return record is None or record.due != due
+
+    def _decide(self, record: _Record, alerts: list[Alert]) -> None:
+        watermark = self.watermark
+        states = record.history.fold(self._rulebook.routes(record.subject[0]))
+        owed: dict[Told, tuple[Verdict, int]] = {}
+        due: int | None = None
+        for index, state in states.items():
+            fold = self._rulebook.folds[index]
+            verdicts, following = fold.judge(state, watermark)
+            if following is not None and (due is None or following < due):
+                due = following
+            for verdict in verdicts:
+                root = record.history.roots.get(verdict.root, verdict.root)
+                for number, report in enumerate(verdict.reports):
+                    owed[fold.id, root, report.kind, report.cause] = (verdict, number)
+        if owed or record.told:
+            self._tell_difference(record, owed, alerts)
+        if due != record.due:
+            record.due = due
+            if due is not None:
+                heappush(self._timers, (due, record.subject))
+
+    def _tell_difference(
+        self, record: _Record, owed: dict[Told, tuple[Verdict, int]], alerts: list[Alert]
+    ) -> None:
+        subject = record.subject
+        for key in [key for key in record.told if key not in owed and key[2] != "warning"]:
+            now = self._case(record, key[0], key[1])
+            alerts.append(retraction_of(record.told.pop(key), now, self.watermark, self._calendar))
+            record.withdrawn[key] = record.withdrawn.get(key, 0) + 1
+            self._changed.add(subject)
+        for key, (verdict, number) in owed.items():
+            if key in record.told:
+                continue
+            alert = report_alert(
+                verdict,
+                verdict.reports[number],
+                subject=subject,
+                case_id=case_id_of(key[0], subject, key[1]),
+                generation=record.withdrawn.get(key, 0),
+                watermark=self.watermark,
+                calendar=self._calendar,
+            )
+            record.told[key] = alert
+            alerts.append(alert)
+            self._changed.add(subject)
+
+    def _case(self, record: _Record, rule_id: str, root: str) -> Verdict | None:
+        roots = record.history.roots
+        for index, state in record.history.states.items():
+            fold = self._rulebook.folds[index]
+            if fold.id == rule_id:
+                for verdict in fold.judge(state, self.watermark, every=True)[0]:
+                    if roots.get(verdict.root, verdict.root) == root:
+                        return verdict
+        return None
+
+    def _expire_later(self, record: _Record) -> None:
+        if self._keep_for is not None and not record.expires:
+            record.expires = True
+            heappush(self._expiries, (record.touched_at + self._keep_for, record.subject))
+
+    def _forget(self) -> None:
+        """Drop the subjects that were left alone for ``keep_for`` and have no case open."""
+        expiries, folds = self._expiries, self._rulebook.folds
+        while expiries and is_due(expiries[0][0], self.watermark):
+            _, subject = heappop(expiries)
+            record = self._records[subject]
+            record.expires = False
+            assert self._keep_for is not None
+            if record.touched_at + self._keep_for > self.watermark:
+                self._expire_later(record)
+            elif record.due is None and all(
+                folds[index].is_idle(state) for index, state in record.history.states.items()
+            ):
+                del self._records[subject]
+                self._changed.add(subject)
+            else:
+                record.expires = True
+                heappush(expiries, (self.watermark + self._keep_for, subject))
+
+    # -- ask ---------------------------------------------------------------------------------------------
+
+    def cases(self, as_of: int | None = None) -> Iterator[JudgedCase]:
+        """Every case of every subject as of an instant (default: the watermark); changes nothing told."""
+        as_of = self.watermark if as_of is None else as_of
+        for subject in sorted(self._records):
+            record = self._records[subject]
+            states = record.history.fold(self._rulebook.routes(subject[0]))
+            roots = record.history.roots
+            for index in sorted(states):
+                fold = self._rulebook.folds[index]
+                for verdict in fold.judge(states[index], as_of, every=True)[0]:
+                    root = roots.get(verdict.root, verdict.root)
+                    yield JudgedCase(case_id_of(fold.id, subject, root), subject, verdict)
+
+    # -- keep --------------------------------------------------------------------------------------------
+
+    def take_changed(self) -> list[Subject]:
+        """The subjects whose snapshot changed since this was last called, in a fixed order."""
+        changed, self._changed = sorted(self._changed), set()
+        return changed
+
+    def snapshot(self, subject: Subject) -> Snapshot | None:
+        """What must be kept of a subject, or ``None`` where nothing must be any more."""
+        record = self._records.get(subject)
+        if record is None:
+            return None
+        return Snapshot(
+            subject,
+            tuple(record.history.events),
+            tuple(record.told.items()),
+            tuple(record.withdrawn.items()),
+            record.touched_at,
+        )
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take a subject back from its snapshot; its timers follow from its history."""
+        record = self._records[snapshot.subject] = _Record(snapshot.subject)
+        record.history = History(snapshot.events)
+        record.told = dict(snapshot.told)
+        record.withdrawn = dict(snapshot.withdrawn)
+        record.touched_at = snapshot.touched_at
+        # Only the timer: what is owed is told by the next ``advance_to``, under its watermark.
+        states = record.history.fold(self._rulebook.routes(snapshot.subject[0]))
+        for index, state in states.items():
+            following = self._rulebook.folds[index].judge(state, self.watermark)[1]
+            if following is not None and (record.due is None or following < record.due):
+                record.due = following
+        if record.due is not None:
+            heappush(self._timers, (record.due, record.subject))
+        self._expire_later(record)

@@ -1,0 +1,172 @@
+"""One clear sentence in Chinese and in English for every alert, and the arithmetic behind it.
+
+Sentences carry rule, clause, subject and local times, so that a supervisor can forward them as they are. They
+hold no names and no personal data: events have none past intake.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, timezone
+from typing import Any
+
+from schemas.rules import BillingCycles, CalendarDays, Elapsed, Limit, NaturalMonths, UntilDate, WorkingDays
+from streams.core.deadlines import DayCount, deadline_of, running_time
+from streams.core.verdicts import Report, Verdict
+from streams.core.working_days import WorkingCalendar
+
+SUBJECTS_ZH = {"order": "工单", "account": "户号", "meter": "电能表", "batch": "批次"}
+_UNITS_ZH = {"ms": "毫秒", "s": "秒", "min": "分钟", "h": "小时", "day": "日"}
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)  # noqa: UP017
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The same sentence in both languages."""
+
+    zh: str
+    en: str
+
+
+def local_time(instant: int, calendar: WorkingCalendar) -> str:
+    """An instant as people read it, in the calendar's zone; milliseconds only where there are any."""
+    moment = (_EPOCH + timedelta(microseconds=instant)).astimezone(calendar.zone)
+    text = moment.strftime("%Y-%m-%d %H:%M:%S")
+    return f"{text}.{moment.microsecond // 1000:03d}" if moment.microsecond >= 1000 else text
+
+
+def limit_zh(limit: Limit) -> str:
+    """A limit in Chinese: 5分钟, 5个工作日."""
+    amount, _, unit = limit.text.partition(" ")
+    match limit:
+        case Elapsed():
+            return f"{amount}{_UNITS_ZH[unit]}"
+        case WorkingDays():
+            return f"{limit.days}个工作日"
+        case CalendarDays():
+            return f"{limit.days}日"
+        case BillingCycles():
+            return f"{limit.cycles}个抄表周期"
+        case NaturalMonths():
+            return f"{limit.months}个自然月"
+        case UntilDate():
+            return "约定日期当日"
+
+
+def _limit_en(limit: Limit) -> str:
+    return "by the agreed date" if isinstance(limit, UntilDate) else limit.text
+
+
+def duration(microseconds: int) -> tuple[str, str]:
+    """A length of time as people say it, in Chinese and English, to the second (below that, milliseconds)."""
+    if 0 < microseconds < 1_000_000:
+        return f"{max(1, microseconds // 1000)}毫秒", f"{max(1, microseconds // 1000)} ms"
+    seconds = microseconds // 1_000_000
+    parts = [(seconds // 86400, "天", "d"), (seconds // 3600 % 24, "小时", "h")]
+    parts += [(seconds // 60 % 60, "分", "min"), (seconds % 60, "秒", "s")]
+    kept = [part for part in parts if part[0]] or [(0, "秒", "s")]
+    return "".join(f"{n}{zh}" for n, zh, _ in kept), " ".join(f"{n} {en}" for n, _, en in kept)
+
+
+def explain(verdict: Verdict, report: Report, subject: tuple[str, str], calendar: WorkingCalendar) -> Explanation:
+    """The sentence of one report."""
+    rule = verdict.rule
+    kind, number = subject
+    zh = f"{SUBJECTS_ZH[kind]} {number}「{rule.title.zh}」（{rule.clause}）"
+    en = f'{kind.capitalize()} {number}, "{rule.title.en}" ({rule.clause}): '
+    body = _deadline_sentence(verdict, report, calendar)
+    zh, en = zh + body.zh, en + body.en
+    if verdict.provisional:
+        zh += "（节假日安排尚未公布，按周末推算）"
+        en += " (holidays of that year are not announced yet; weekends counted)"
+    return Explanation(zh + "。", en + ".")
+
+
+def _deadline_sentence(verdict: Verdict, report: Report, calendar: WorkingCalendar) -> Explanation:
+    started = local_time(verdict.started_at, calendar)
+    assert verdict.deadline is not None
+    assert verdict.limit is not None
+    due = local_time(verdict.deadline, calendar)
+    span_zh = f"{started} 起算，时限{limit_zh(verdict.limit)}"
+    span_en = f"started {started}, limit {_limit_en(verdict.limit)}"
+    _, paused = running_time(verdict.started_at, verdict.deadline, verdict.pauses)
+    if paused:
+        paused_zh, paused_en = duration(paused)
+        span_zh += f"（扣除暂停{paused_zh}）"
+        span_en += f" (less {paused_en} paused)"
+    match report.kind:
+        case "warning":
+            used = f"{float(report.cause):.0%}"
+            return Explanation(
+                f"即将到期：{span_zh}，已用{used}，须于 {due} 前完成",
+                f"running out: {span_en}, {used} used, due {due}",
+            )
+        case "breach":
+            return Explanation(
+                f"超时：{span_zh}，应于 {due} 前完成，届时未完成",
+                f"breached: {span_en}, due {due}, not done by then",
+            )
+        case _:
+            assert verdict.stopped_at is not None
+            stopped = local_time(verdict.stopped_at, calendar)
+            late_zh, late_en = duration(verdict.stopped_at - verdict.deadline)
+            return Explanation(
+                f"逾期完成：{span_zh}，应于 {due} 前完成，实际 {stopped} 完成，逾期{late_zh}",
+                f"completed late: {span_en}, due {due}, done {stopped}, {late_en} late",
+            )
+
+
+_KINDS_ZH = {"breach": "超时", "late_completion": "逾期完成", "violation": "违规", "warning": "预警"}
+_OUTCOMES = {
+    "met": ("按时完成", "met"),
+    "met_late": ("逾期完成", "met late"),
+    "breached": ("超时", "breached"),
+    "violated": ("违规", "violated"),
+    "cancelled": ("已撤销", "cancelled"),
+    "running": ("进行中", "running"),
+}
+
+
+def explain_retraction(
+    kind: str, title_zh: str, title_en: str, subject: tuple[str, str], now: Verdict | None, calendar: WorkingCalendar
+) -> Explanation:
+    """The sentence that takes an alert back: what was said, and how the case stands now."""
+    zh = f"{SUBJECTS_ZH[subject[0]]} {subject[1]}「{title_zh}」：撤回此前的{_KINDS_ZH.get(kind, kind)}告警，"
+    en = f'{subject[0].capitalize()} {subject[1]}, "{title_en}": the earlier {kind.replace("_", " ")} is withdrawn; '
+    if now is None:
+        return Explanation(
+            zh + "后到或更正的事件表明该时钟并未开始。",
+            en + "events that came later or corrected earlier ones show that this clock never started.",
+        )
+    outcome_zh, outcome_en = _OUTCOMES[now.outcome]
+    due = "" if now.deadline is None else local_time(now.deadline, calendar)
+    due_zh, due_en = (f"，到期时间 {due}", f", due {due}") if due else ("，暂停中", ", paused")
+    if now.stopped_at is not None:
+        stopped = local_time(now.stopped_at, calendar)
+        due_zh, due_en = due_zh + f"，完成时间 {stopped}", due_en + f", done {stopped}"
+    return Explanation(
+        zh + f"根据后到或更正的事件，现为{outcome_zh}{due_zh}。",
+        en + f"by events that came later or corrected earlier ones it is now {outcome_en}{due_en}.",
+    )
+
+
+def arithmetic(verdict: Verdict, calendar: WorkingCalendar) -> dict[str, Any]:
+    """How the limit was counted, as JSON values: days counted, days off with their names, pauses."""
+    found: dict[str, Any] = {}
+    if isinstance(verdict.limit, WorkingDays | CalendarDays):
+        count = DayCount([], [], [])
+        deadline_of(verdict.limit, verdict.started_at, verdict.pauses, calendar, trace=count)
+        found["counted_days"] = [date.fromordinal(day).isoformat() for day in count.counted]
+        found["days_off"] = [
+            {"date": date.fromordinal(day).isoformat(), "name": calendar.day_name(day)} for day in count.days_off
+        ]
+        found["paused_days"] = [date.fromordinal(day).isoformat() for day in count.paused]
+    if verdict.pauses:
+        found["pauses"] = [
+            {
+                "from": local_time(since, calendar),
+                "to": None if until is None else local_time(until, calendar),
+            }
+            for since, until in verdict.pauses
+        ]
+    return found

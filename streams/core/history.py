@@ -1,0 +1,151 @@
+"""One subject's events: sorted, without duplicates, with corrections taken as if they had always been so.
+
+An event that comes in order is one more step of every fold; one that does not, or a correction, makes the
+folds begin again (histories are short). What the folds see is the *effective* history: a corrected event
+gives its place up to the event that corrects it, a void one (``corrects`` with ``void``) leaves nothing.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+from streams.core.event import Event
+from streams.core.verdicts import Fold
+
+Notice = Literal["applied", "late", "duplicate", "conflict"]
+"""What became of an event: applied in order, applied behind the watermark, seen before, or refused because
+its id was seen with other content."""
+
+# Beyond this length a history keeps a set of its ids; below, looking through it is cheaper than the set.
+_SMALL = 24
+
+# Nobody corrects a correction sixty times; a hostile sender might, to exhaust the stack.
+_LONGEST_CHAIN = 60
+
+Route = tuple[int, Fold, tuple[str, ...]]
+"""A fold's place in the rulebook, the fold, and the subject types that take precedence over this one."""
+
+
+def _order(event: Event) -> tuple[int, int, str]:
+    return event.order
+
+
+def effective(events: Sequence[Event]) -> tuple[list[Event], dict[str, str]]:
+    """The history with corrections applied, and the root id of every event that stands for another.
+
+    A correction of a correction takes its place; a void correction of a correction brings the original back.
+    Of several corrections of one event the one recorded last counts. Corrections in a circle, or in a chain
+    longer than sixty, are plain events.
+    """
+    by_id = {event.event_id: event for event in events}
+    roots = {event.event_id: _root(event, by_id) for event in events if event.corrects is not None}
+    claims: dict[str, list[Event]] = {}
+    for event in events:
+        if roots.get(event.event_id) is not None:
+            claims.setdefault(event.corrects or "", []).append(event)
+
+    known: dict[str, bool] = {}
+
+    def stands(event: Event) -> bool:
+        """Whether the event was ever so: false once a standing void claims it."""
+        if event.event_id not in known:
+            known[event.event_id] = not any(
+                claim.void and stands(claim) for claim in claims.get(event.event_id, ())
+            )
+        return known[event.event_id]
+
+    contest: dict[str, list[Event]] = {}
+    for event in events:
+        root = roots.get(event.event_id) or event.event_id
+        withdraws_a_correction = event.void and event.corrects != root
+        replaced = any(stands(claim) for claim in claims.get(event.event_id, ()))
+        if not withdraws_a_correction and not replaced and stands(event):
+            contest.setdefault(root, []).append(event)
+    kept = []
+    for claimants in contest.values():
+        winner = max(claimants, key=lambda event: (event.recorded, event.event_id))
+        if not winner.void:
+            kept.append(winner)
+    return sorted(kept, key=_order), {own: root for own, root in roots.items() if root is not None}
+
+
+def _root(event: Event, by_id: Mapping[str, Event]) -> str | None:
+    """The id that a chain of corrections begins with; ``None`` where it runs in a circle or absurdly long."""
+    seen = {event.event_id}
+    current: Event | None = event
+    root = event.event_id
+    while current is not None and current.corrects is not None:
+        root = current.corrects
+        if root in seen or len(seen) > _LONGEST_CHAIN:
+            return None
+        seen.add(root)
+        current = by_id.get(root)
+    return root
+
+
+class History:
+    """One subject's events and the states folded from them."""
+
+    __slots__ = ("_folded", "_has_corrections", "_ids", "events", "roots", "states")
+
+    def __init__(self, events: Sequence[Event] = ()) -> None:
+        self.events: list[Event] = list(events)
+        self.states: dict[int, Any] = {}
+        self.roots: dict[str, str] = {}
+        self._folded = 0
+        self._ids: set[str] | None = None
+        self._has_corrections = any(event.corrects is not None for event in events)
+
+    def find(self, event_id: str) -> Event | None:
+        """The event of that id as received, or ``None``."""
+        if self._ids is not None and event_id not in self._ids:
+            return None
+        return next((event for event in self.events if event.event_id == event_id), None)
+
+    def add(self, event: Event) -> Notice:
+        """Take one event in; idempotent for the same content."""
+        events = self.events
+        seen = self.find(event.event_id)
+        if seen is not None:
+            return "duplicate" if seen.content() == event.content() else "conflict"
+        if event.corrects is not None:
+            self._has_corrections = True
+        if not events or event.order > events[-1].order:
+            events.append(event)
+            if self._has_corrections:
+                self._folded = 0
+        else:
+            insort(events, event, key=_order)
+            self._folded = 0
+        if self._ids is not None:
+            self._ids.add(event.event_id)
+        elif len(events) > _SMALL:
+            self._ids = {one.event_id for one in events}
+        return "applied"
+
+    def fold(self, routes: Callable[[str], Sequence[Route]]) -> Mapping[int, Any]:
+        """Bring the states up to the whole history; ``routes`` says which folds see an event type."""
+        events = self.events
+        if self._folded == len(events):
+            return self.states
+        if self._folded == 0:
+            self.states = {}
+            if self._has_corrections:
+                fresh, self.roots = effective(events)
+            else:
+                fresh = events
+        else:
+            fresh = events[self._folded :]
+        states = self.states
+        for event in fresh:
+            for index, fold, before in routes(event.type):
+                if before and any(event.id_of(kind) is not None for kind in before):
+                    continue
+                state = states.get(index)
+                if state is None:
+                    state = states[index] = fold.start()
+                fold.step(state, event)
+        self._folded = len(events)
+        return states

@@ -1,0 +1,1 @@
+"""Rule kinds, one file each: start state, step, judge."""

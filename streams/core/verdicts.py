@@ -1,0 +1,83 @@
+"""What a rule says of its cases: verdicts, and the reports that follow from them.
+
+A *verdict* is where one case stands as of an instant. A *report* is something that a subscriber must have
+been told by that instant if the verdict is right. The engine compares the reports due with those it made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from schemas.rules import Limit, RuleBase
+from streams.core.deadlines import Pause
+from streams.core.event import Event
+
+Outcome = Literal["met", "met_late", "breached", "violated", "cancelled", "running"]
+AlertKind = Literal["warning", "breach", "late_completion", "violation", "retraction"]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One thing to be told: ``due`` is the instant at which it becomes certain.
+
+    ``cause`` tells apart reports of one kind on one case: the deadline that passed, the stop that came late,
+    the fraction of the limit that was used up.
+    """
+
+    kind: AlertKind
+    cause: str
+    due: int
+
+
+@dataclass(slots=True)
+class Verdict:
+    """One case as of an instant. Instants are microseconds since the epoch, durations microseconds.
+
+    ``root`` is the id of the event that the case starts with, as first sent: a correction does not change
+    it. ``anchor`` is that event as it stands now. ``ended_at`` closes ``elapsed``: the stop, the cancel, or
+    the instant asked about. ``reason`` is a key of the explanations; ``facts`` fill it in.
+    """
+
+    rule: RuleBase
+    root: str
+    anchor: Event
+    outcome: Outcome
+    started_at: int
+    deadline: int | None
+    stopped_at: int | None
+    ended_at: int
+    reports: tuple[Report, ...]
+    limit: Limit | None = None
+    pauses: tuple[Pause, ...] = ()
+    until: int | None = None
+    provisional: bool = False
+    evidence: tuple[str, ...] = ()
+    reason: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+class Fold(Protocol):
+    """One rule, all its versions, as three functions over a subject's sorted history (DESIGN.md 3).
+
+    ``step`` must be called in history order; it changes the state it is given and nothing else. ``judge``
+    changes nothing; it returns the verdicts (those that owe reports, or every one with ``every``) as of an
+    instant, counting only what happened at or before it, and the next instant at which it would say
+    something else if nothing further happened.
+    """
+
+    id: str
+    subject_types: tuple[str, ...]
+    listens: frozenset[str]
+
+    def start(self) -> Any:
+        """The state of an empty history."""
+
+    def step(self, state: Any, event: Event) -> None:
+        """Take the next event of the history into the state."""
+
+    def judge(self, state: Any, as_of: int, *, every: bool = False) -> tuple[list[Verdict], int | None]:
+        """The verdicts as of an instant, and the next instant at which they change by silence."""
+
+    def is_idle(self, state: Any) -> bool:
+        """Whether no case is open and nothing of the state matters to a later event."""

@@ -1,0 +1,311 @@
+"""Local days and working days: instants to local dates and back, and counting days that are worked.
+
+Nothing here reads a clock or a file (but for the zone's own data, once): a calendar is made of values and gives
+values. Inside, an instant is microseconds since the Unix epoch in UTC and a local date is its proleptic Gregorian
+ordinal (``date.toordinal``), because both are compared and added millions of times in a replay.
+
+Theory of operation. A zone is turned once into its list of offset changes. Day ``d`` is then the half-open span
+``[start_of_day(d), start_of_day(d + 1))`` of instants, so "24:00 of ``d``" and "0:00 of ``d + 1``" are one instant,
+and a day has 23, 24 or 25 hours as the zone has it. Where midnight is skipped the day starts at the instant of
+the change. Where a change turns the wall clock back over midnight (St John's until 2011), the day ends when its
+date is shown for the last time. A date that a zone left out altogether (Apia, 2011-12-30) is an empty span.
+From the last change of a zone on (Shanghai: 1991) all of this is one multiplication.
+
+A day is worked unless it is on the weekend or a holiday; a make-up day is worked whatever its weekday. In a year
+whose holidays are not announced only the weekend is known: such days are provisional.
+
+Example. Two working days from Thursday 2026-02-12 in China: Friday 13 and Saturday 14 February (a make-up day for
+the Spring Festival, which runs from 15 to 23), so the limit ends on 14 February at 24:00 in Shanghai, which is
+2026-02-14T16:00Z. Three working days end on Tuesday 24 February.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from importlib import resources
+from itertools import pairwise
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+SECOND = 1_000_000
+DAY = 86_400 * SECOND
+EPOCH_ORDINAL = 719_163
+"""The ordinal of 1970-01-01."""
+
+SATURDAY, SUNDAY = 5, 6
+
+# Zone data is read off between these years. Before, the first offset holds; after, the last one. What the law
+# will say of daylight saving in 2100 is not known to anyone, and a date that far off is a typing error.
+_FIRST_YEAR, _LAST_YEAR = 1900, 2100
+
+# Days of these years are looked up in a table, all others worked out.
+_TABLE_FIRST = date(2000, 1, 1).toordinal()
+_TABLE_LAST = date(2060, 12, 31).toordinal()
+
+_MARGIN = 26 * 3600 * SECOND  # no offset is that large
+_BEGINNING = -(1 << 62)  # before every instant
+
+
+# --- zones ----------------------------------------------------------------------------------------------
+
+
+class _PinnedZone(ZoneInfo):
+    """A zone from the ``tzdata`` package that survives pickling (``ZoneInfo.from_file`` alone does not)."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return zone_named, (self.key,)
+
+
+@lru_cache(maxsize=64)
+def zone_named(name: str) -> ZoneInfo:
+    """The IANA zone from the ``tzdata`` package, never from the operating system; one object a name.
+
+    Raises:
+        ValueError: for a name that the package does not have.
+    """
+    *folders, file_name = name.split("/")
+    parts = [*folders, file_name]
+    try:
+        if not all(part[:1].isalpha() and part.isascii() for part in parts):
+            raise FileNotFoundError(name)
+        package = ".".join(["tzdata.zoneinfo", *folders])
+        with resources.files(package).joinpath(file_name).open("rb") as data:
+            return _PinnedZone.from_file(data, key=name)
+    except (OSError, ImportError, ValueError) as error:
+        raise ValueError(f"{name!r} is not a time zone; use an IANA name such as Asia/Shanghai") from error
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneOffsets:
+    """The offsets of a zone: from ``changes[i]`` (inclusive) local time is UTC plus ``offsets[i]``.
+
+    All in microseconds. ``turns_back`` is true where some change turns the wall clock back over midnight.
+    """
+
+    changes: tuple[int, ...]
+    offsets: tuple[int, ...]
+    turns_back: bool
+
+
+@lru_cache(maxsize=64)
+def offsets_of(name: str) -> ZoneOffsets:
+    """Read the offset changes of a zone off its data, to the second. Takes some 50 ms, once a zone."""
+    zone = zone_named(name)
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+
+    def offset_at(second: int) -> int:
+        found = (epoch + timedelta(seconds=second)).astimezone(zone).utcoffset()
+        assert found is not None
+        return found // timedelta(seconds=1)
+
+    def second_of(year: int) -> int:
+        return (date(year, 1, 1).toordinal() - EPOCH_ORDINAL) * 86_400
+
+    before = second_of(_FIRST_YEAR)
+    known = offset_at(before)
+    changes, offsets, turns_back = [_BEGINNING], [known], False
+    # No zone has ever changed twice within one day.
+    for after in range(before + 86_400, second_of(_LAST_YEAR + 1), 86_400):
+        new = offset_at(after)
+        if new != known:
+            low, high = after - 86_400, after
+            while high - low > 1:
+                middle = (low + high) // 2
+                low, high = (low, middle) if offset_at(middle) == new else (middle, high)
+            changes.append(high * SECOND)
+            offsets.append(new)
+            turns_back = turns_back or (high - 1 + known) // 86_400 > (high + new) // 86_400
+            known = new
+    return ZoneOffsets(tuple(changes), tuple(offset * SECOND for offset in offsets), turns_back)
+
+
+# --- working days ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SpecialDay:
+    """A day that is not as its weekday says: a holiday, or a make-up working day. Names may be empty."""
+
+    ordinal: int
+    is_working: bool
+    name_zh: str = ""
+    name_en: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkingCalendar:
+    """Which instants belong to which local date, and which dates are worked. A value: hashable, picklable.
+
+    ``zone_name`` is an IANA name. ``weekend`` holds weekdays off (Monday is 0), at most six of them.
+    ``special_days`` has each date at most once. ``known_years`` are the years whose holidays are announced; ``None``
+    says that there is nothing to announce and no day is provisional.
+
+    Ordinals outside the years 1 to 9999 are no error; they are provisional where there is anything to announce.
+    """
+
+    zone_name: str = "UTC"
+    weekend: frozenset[int] = frozenset({SATURDAY, SUNDAY})
+    special_days: tuple[SpecialDay, ...] = ()
+    known_years: frozenset[int] | None = None
+
+    zone: ZoneInfo = field(init=False, repr=False, compare=False)
+    _changes: tuple[int, ...] = field(init=False, repr=False, compare=False)
+    _offsets: tuple[int, ...] = field(init=False, repr=False, compare=False)
+    _turns_back: bool = field(init=False, repr=False, compare=False)
+    _settled_at: int = field(init=False, repr=False, compare=False)
+    _settled_day: int = field(init=False, repr=False, compare=False)
+    _settled_offset: int = field(init=False, repr=False, compare=False)
+    _special: dict[int, SpecialDay] = field(init=False, repr=False, compare=False)
+    _works: bytes = field(init=False, repr=False, compare=False)
+    _worked: tuple[int, ...] = field(init=False, repr=False, compare=False)
+    _rank: tuple[int, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.weekend <= frozenset(range(7)) or len(self.weekend) == 7:
+            raise ValueError(f"weekend {sorted(self.weekend)} must be weekdays 0 to 6, and not all of them")
+        special = {day.ordinal: day for day in self.special_days}
+        if len(special) != len(self.special_days):
+            raise ValueError("a date stands twice among the special days")
+        offsets = offsets_of(self.zone_name)
+        settled_at, settled_offset = offsets.changes[-1], offsets.offsets[-1]
+        settled_day = settled_at
+        if len(offsets.changes) > 1:
+            # Two days on, no earlier offset can reach.
+            settled_day = (settled_at + settled_offset) // DAY + EPOCH_ORDINAL + 2
+            settled_at = (settled_day - EPOCH_ORDINAL) * DAY - settled_offset
+
+        def is_worked(ordinal: int) -> bool:
+            day = special.get(ordinal)
+            return (ordinal - 1) % 7 not in self.weekend if day is None else day.is_working
+
+        table = range(_TABLE_FIRST, _TABLE_LAST + 1)
+        works = bytes(is_worked(ordinal) for ordinal in table)
+        rank, count = [], 0
+        for worked in works:
+            count += worked
+            rank.append(count)
+        derived: dict[str, object] = {
+            "zone": zone_named(self.zone_name),
+            "_changes": offsets.changes,
+            "_offsets": offsets.offsets,
+            "_turns_back": offsets.turns_back,
+            "_settled_at": settled_at,
+            "_settled_day": settled_day,
+            "_settled_offset": settled_offset,
+            "_special": special,
+            "_works": works,
+            "_worked": tuple(ordinal for ordinal in table if works[ordinal - _TABLE_FIRST]),
+            "_rank": tuple(rank),
+        }
+        for name, value in derived.items():
+            object.__setattr__(self, name, value)
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return WorkingCalendar, (self.zone_name, self.weekend, self.special_days, self.known_years)
+
+    # --- instants and local dates ---
+
+    def local_date(self, instant: int) -> int:
+        """The ordinal of the local date on which ``instant`` (µs, UTC) falls."""
+        if instant >= self._settled_at:
+            return (instant + self._settled_offset) // DAY + EPOCH_ORDINAL
+        offset = self._offsets[bisect_right(self._changes, instant) - 1]
+        ordinal = (instant + offset) // DAY + EPOCH_ORDINAL
+        # The first minutes of a day whose eve is shown once more belong to that eve.
+        if self._turns_back and instant < self.start_of_day(ordinal):
+            ordinal -= 1
+        return ordinal
+
+    def start_of_day(self, ordinal: int) -> int:
+        """The first instant (µs, UTC) of a local date; also the end (24:00) of the date before."""
+        midnight = (ordinal - EPOCH_ORDINAL) * DAY
+        if ordinal >= self._settled_day:
+            return midnight - self._settled_offset
+        # The day starts where an earlier date is shown for the last time: under the latest offset that shows one.
+        changes, offsets = self._changes, self._offsets
+        index = bisect_right(changes, midnight + _MARGIN) - 1
+        until = midnight - offsets[index]
+        while changes[index] >= until:
+            until = min(changes[index], midnight - offsets[index - 1])
+            index -= 1
+        return until
+
+    # --- days that are worked ---
+
+    def is_working_day(self, ordinal: int) -> bool:
+        """Whether the date is worked: by its weekday, unless it is a holiday or a make-up working day."""
+        index = ordinal - _TABLE_FIRST
+        if 0 <= index < len(self._works):
+            return self._works[index] == 1
+        day = self._special.get(ordinal)
+        return (ordinal - 1) % 7 not in self.weekend if day is None else day.is_working
+
+    def is_provisional(self, ordinal: int) -> bool:
+        """Whether the holidays of the date's year are not announced, so that only weekends are known.
+
+        The last days of an announced year are not provisional, although the announcement for the next year
+        has moved working days there before (2018-12-29).
+        """
+        if self.known_years is None:
+            return False
+        if not 1 <= ordinal <= date.max.toordinal():
+            return True
+        return date.fromordinal(ordinal).year not in self.known_years
+
+    def next_working_day(self, ordinal: int) -> int:
+        """The first working day after the date; ``next_working_day(d - 1)`` is the first on or after ``d``."""
+        return self.add_working_days(ordinal, 1)
+
+    def add_working_days(self, ordinal: int, days: int) -> int:
+        """The last of ``days`` working days counted from the next working day after the date.
+
+        Zero days give the date itself, worked or not.
+
+        Raises:
+            ValueError: for a negative number of days.
+        """
+        if days < 0:
+            raise ValueError(f"cannot count {days} working days: the number must not be negative")
+        if days == 0:
+            return ordinal
+        index = ordinal - _TABLE_FIRST
+        if 0 <= index < len(self._rank):
+            position = self._rank[index] + days - 1
+            if position < len(self._worked):
+                return self._worked[position]
+        while days:
+            ordinal += 1
+            if self.is_working_day(ordinal):
+                days -= 1
+        return ordinal
+
+    def working_days_between(self, after: int, until: int) -> Iterator[int]:
+        """The working days later than ``after`` up to and including ``until``, in order.
+
+        So the days between ``d`` and ``add_working_days(d, n)`` are the ``n`` that were counted.
+        """
+        return (ordinal for ordinal in range(after + 1, until + 1) if self.is_working_day(ordinal))
+
+    def day_name(self, ordinal: int, language: Literal["zh", "en"] = "zh") -> str | None:
+        """The name of a holiday or make-up working day; ``None`` for a day that is as its weekday says."""
+        day = self._special.get(ordinal)
+        if day is None:
+            return None
+        return (day.name_zh if language == "zh" else day.name_en) or None
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for calendars that judge alike, whatever process made them: to see that one has changed."""
+        parts = (
+            self.zone_name,
+            offsets_of(self.zone_name),
+            sorted(self.weekend),
+            sorted((day.ordinal, day.is_working) for day in self.special_days),
+            None if self.known_years is None else sorted(self.known_years),
+        )
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]

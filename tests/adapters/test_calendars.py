@@ -1,0 +1,238 @@
+"""The shipped calendar against two other sources, day by day; override files; calendars of other utilities."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from functools import cache
+from pathlib import Path
+
+import chinese_calendar
+import holidays
+import pytest
+
+from schemas.calendars import CalendarSpec
+from streams.adapters.calendars import build_calendar, load_calendar, load_calendar_spec
+from streams.core.working_days import WorkingCalendar
+from streams.errors import ConfigError
+
+HOLIDAY_CN = Path(__file__).parents[2] / "../shared/data/holiday-cn"
+YEARS = range(2018, 2027)
+CHINA = build_calendar()
+
+
+def days_of(year: int) -> range:
+    return range(date(year, 1, 1).toordinal(), date(year + 1, 1, 1).toordinal())
+
+
+def day(text: str) -> int:
+    return date.fromisoformat(text).toordinal()
+
+
+def written(folder: Path, text: str, name: str = "calendar.yaml") -> Path:
+    path = folder / name
+    path.write_text(text, "utf-8")
+    return path
+
+
+# --- every day of every year that others know too -------------------------------------------------------
+
+
+@cache
+def holiday_cn() -> dict[int, tuple[bool, str]]:
+    found = {}
+    for year in YEARS:
+        # 29 and 31 December 2018 stand in 2019's file, so a file is not a year.
+        for entry in json.loads((HOLIDAY_CN / f"{year}.json").read_text("utf-8"))["days"]:
+            found[day(entry["date"])] = (not entry["isOffDay"], entry["name"])
+    return found
+
+
+@pytest.mark.skipif(not HOLIDAY_CN.is_dir(), reason="no ../shared/data/holiday-cn beside the project")
+@pytest.mark.parametrize("year", YEARS)
+def test_every_day_agrees_with_holiday_cn(year: int) -> None:
+    listed = holiday_cn()
+    for ordinal in days_of(year):
+        weekday = date.fromordinal(ordinal).weekday() < 5
+        expected = listed[ordinal][0] if ordinal in listed else weekday
+        assert CHINA.is_working_day(ordinal) == expected, date.fromordinal(ordinal)
+
+
+@pytest.mark.parametrize("year", YEARS)
+def test_every_day_agrees_with_the_holidays_package(year: int) -> None:
+    china = holidays.country_holidays("CN", years=year)
+    for ordinal in days_of(year):
+        assert CHINA.is_working_day(ordinal) == china.is_working_day(date.fromordinal(ordinal)), ordinal
+
+
+def test_every_day_agrees_with_the_package_it_is_made_from() -> None:
+    for year in sorted(CHINA.known_years or ()):
+        for ordinal in days_of(year):
+            assert CHINA.is_working_day(ordinal) == chinese_calendar.is_workday(date.fromordinal(ordinal))
+
+
+def test_the_years_known_are_the_package_s_own() -> None:
+    known = CHINA.known_years
+    assert known is not None
+    assert {2018, 2026} <= known
+    for year in (min(known) - 1, max(known) + 1):
+        with pytest.raises(NotImplementedError):
+            chinese_calendar.is_workday(date(year, 6, 1))
+        assert CHINA.is_provisional(date(year, 6, 1).toordinal())
+
+
+def test_days_are_named_in_both_languages() -> None:
+    assert CHINA.day_name(day("2026-02-17")) == "春节"
+    assert CHINA.day_name(day("2026-02-17"), "en") == "Spring Festival"
+    assert CHINA.day_name(day("2026-02-14"), "en") == "Spring Festival make-up working day"
+
+
+def test_the_same_description_gives_the_same_object() -> None:
+    assert build_calendar(CalendarSpec()) is build_calendar(CalendarSpec(zone="Asia/Shanghai"))
+    assert build_calendar(CalendarSpec()) == CHINA
+
+
+# --- override files -------------------------------------------------------------------------------------
+
+ANNOUNCED = """\
+holidays:
+  - {date: 2040-01-02, name: 元旦, name_en: New Year's Day}
+  - {from: 2040-02-11, to: 2040-02-17, name: 春节}
+  - 2040-05-01
+working_days:
+  - {date: 2040-02-18, name: 春节调休上班}
+"""
+
+
+def test_a_year_in_the_override_file_is_known(tmp_path: Path) -> None:
+    calendar = load_calendar(written(tmp_path, ANNOUNCED))
+    assert CHINA.is_provisional(day("2040-06-01"))
+    assert not calendar.is_provisional(day("2040-06-01"))
+    assert calendar.is_provisional(day("2041-01-01"))
+    assert calendar.fingerprint != CHINA.fingerprint
+    assert calendar.add_working_days(day("2040-02-10"), 1) == day("2040-02-18")  # a Saturday
+    assert CHINA.add_working_days(day("2040-02-10"), 1) == day("2040-02-13")
+    assert [calendar.day_name(day(f"2040-{rest}")) for rest in ("01-02", "02-17", "02-18", "05-01", "06-01")] == [
+        "元旦",
+        "春节",
+        "春节调休上班",
+        None,
+        None,
+    ]
+    assert calendar.day_name(day("2040-01-02"), "en") == "New Year's Day"
+    assert calendar.day_name(day("2040-02-17"), "en") == "春节"
+    assert not calendar.is_working_day(day("2040-05-01"))
+    assert all(calendar.is_working_day(d) == CHINA.is_working_day(d) for d in days_of(2026))
+
+
+def test_local_days_do_not_announce_a_year(tmp_path: Path) -> None:
+    calendar = load_calendar(
+        written(tmp_path, "holidays: [2040-04-14]\nworking_days: [2040-04-15]\nknown_years: []\n")
+    )
+    assert calendar.is_provisional(day("2040-04-14"))
+    assert not calendar.is_working_day(day("2040-04-14"))
+    assert calendar.is_working_day(day("2040-04-15"))
+    only_working = load_calendar(written(tmp_path, "working_days: [2040-04-15]\n"))
+    assert only_working.is_provisional(day("2040-04-15"))
+
+
+def test_the_file_wins_over_the_package(tmp_path: Path) -> None:
+    text = "holidays: [{date: 2026-02-14, name: 停电检修}]\nworking_days: [2026-02-23]\n"
+    calendar = load_calendar(written(tmp_path, text))
+    assert calendar.day_name(day("2026-02-14")) == "停电检修"
+    assert calendar.add_working_days(day("2026-02-13"), 1) == day("2026-02-23")
+
+
+def test_an_empty_file_is_the_shipped_calendar(tmp_path: Path) -> None:
+    assert load_calendar(written(tmp_path, "# nothing yet\n")) == CHINA
+
+
+def test_json_is_read_too(tmp_path: Path) -> None:
+    text = '{"holidays": [{"from": "2040-02-11", "to": "2040-02-17"}, "2040-05-01"]}'
+    calendar = load_calendar(written(tmp_path, text, "calendar.json"))
+    assert not calendar.is_working_day(day("2040-02-13"))
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key", "says"),
+    [
+        ("zone: Asia/Shangai\n", 1, "zone", "did you mean Asia/Shanghai"),
+        ("source: china\nholiday:\n  - 2027-01-01\n", 2, "holiday", "did you mean holidays"),
+        ("holidays:\n  - 2027-01-01\n  - {date: 2027-02-30}\n", 3, "holidays.1.date", "day"),
+        ("holidays:\n  - 2027-02-30\n", 2, "holidays.0", "day"),
+        ("holidays:\n  - 20270101\n", 2, "holidays.0", "write YYYY-MM-DD"),
+        ("holidays:\n  - 2027-01-01T08:00:00\n", 2, "holidays.0", "write YYYY-MM-DD"),
+        ("holidays:\n  - {from: 2027-02-05}\n", 2, "holidays.0", "from and to"),
+        ("holidays:\n\n  - {from: 2027-02-05, to: 2027-02-01}\n", 3, "holidays.0", "before from"),
+        ("holidays:\n  - {from: 2027-02-05, to: 2077-02-12}\n", 2, "holidays.0", "longer than"),
+        ("holidays:\n  - date: 2027-02-05\n    nam: 春节\n", 3, "holidays.0.nam", "did you mean name"),
+        ("holidays: [2027-01-01]\nworking_days: [2027-01-01]\n", 1, None, "2027-01-01 stands twice"),
+        ("weekend: [saturday]\nweekend: [sunday]\n", 2, "weekend", "twice"),
+        ("weekend:\n  - saturday\n  - caturday\n", 3, "weekend.1", "sunday"),
+        ("weekend: [sunday, sunday]\n", 1, "weekend", "twice"),
+        (
+            "weekend: [monday, tuesday, wednesday, thursday, friday, saturday, sunday]\n",
+            1,
+            "weekend",
+            "at most 6",
+        ),
+        ("source: mars\n", 1, "source", "'china' or 'none'"),
+        ("zone: UTC\nholidays: [\n", 3, None, "not YAML"),
+        ("- zone\n", 1, None, "mapping"),
+        ("source: mars\nzone: Nowhere\n", None, None, "and 1 more"),
+    ],
+)
+def test_a_mistake_names_file_line_and_key(
+    tmp_path: Path, text: str, line: int | None, key: str | None, says: str
+) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(ConfigError, match=says) as caught:
+        load_calendar(path)
+    assert str(path) in str(caught.value)
+    if line is not None:
+        assert (caught.value.line, caught.value.key) == (line, key)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot read the calendar"):
+        load_calendar_spec(tmp_path / "absent.yaml")
+
+
+# --- other utilities ------------------------------------------------------------------------------------
+
+
+def test_around_the_clock_every_day_is_worked_and_none_provisional() -> None:
+    calendar = build_calendar(CalendarSpec(source="none", weekend=(), zone="UTC"))
+    assert calendar.add_working_days(day("2026-02-13"), 10) == day("2026-02-23")
+    assert not any(calendar.is_provisional(d) for d in (day("1999-01-01"), day("2031-01-01")))
+
+
+def test_monday_to_saturday_in_a_zone_with_daylight_saving() -> None:
+    spec = CalendarSpec.model_validate(
+        {
+            "source": "none",
+            "weekend": ["sunday"],
+            "zone": "Europe/Berlin",
+            "holidays": [{"date": "2026-04-03", "name": "Karfreitag"}, {"date": "2026-04-06"}],
+        }
+    )
+    calendar: WorkingCalendar = build_calendar(spec)
+    assert calendar.add_working_days(day("2026-04-02"), 2) == day("2026-04-07")
+    assert calendar.is_working_day(day("2026-03-28"))  # Saturday
+    last = calendar.add_working_days(day("2026-03-27"), 1)
+    # The Sunday on which summer time begins starts in winter time.
+    assert calendar.start_of_day(last + 1) == 1_774_738_800_000_000
+    assert calendar.start_of_day(last + 2) - calendar.start_of_day(last + 1) == 23 * 3_600_000_000
+
+
+def test_known_years_of_a_calendar_with_own_holidays() -> None:
+    spec = CalendarSpec.model_validate({"source": "none", "holidays": ["2026-04-03"], "known_years": [2026]})
+    calendar = build_calendar(spec)
+    assert not calendar.is_provisional(day("2026-12-31"))
+    assert calendar.is_provisional(day("2027-01-01"))
+
+
+def test_a_description_survives_json() -> None:
+    spec = CalendarSpec.model_validate({"holidays": ["2027-01-01", {"from": "2027-02-05", "to": "2027-02-12"}]})
+    assert CalendarSpec.model_validate_json(spec.model_dump_json(by_alias=True)) == spec
+    assert "anyOf" in json.dumps(CalendarSpec.model_json_schema())
