@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from schemas.dead_letters import DeadLetter
-from streams.adapters.codec import Decoder, dead_letter_of
+from streams.adapters.codec import Decoder, conflict_of, dead_letter_of, encode_json, wire_fields
 from streams.adapters.driver import Driver, Entry, Step
 from streams.adapters.files import read_lines
 from streams.core.alerts import Alert
@@ -81,7 +81,7 @@ class Replay:
                 try:
                     event = self._decoder.decode(line, received=self._received, max_ahead=MAX_AHEAD)
                 except InputError as error:
-                    self._dead_letter(dead_letter_of(line, error, source=name, offset=number))
+                    self._dead_letter(dead_letter_of(line, error, source=name, position=number))
                     continue
                 self.tally.events += 1
                 if self._until is not None and event.at > self._until:
@@ -100,7 +100,7 @@ class Replay:
         if first.content() == event.content():
             self.tally.duplicates += 1
         else:
-            self._dead_letter(dead_letter_of(line, conflict(event), source=name, offset=number))
+            self._dead_letter(dead_letter_of(line, conflict_of(event.event_id), source=name, position=number))
         return False
 
     def _dead_letter(self, letter: DeadLetter) -> None:
@@ -148,7 +148,12 @@ class Replay:
                 told.add(origin)
                 source, _, number = origin.rpartition(":")
                 self._dead_letter(
-                    dead_letter_of(event.to_json(), conflict(event), source=source, offset=int(number))
+                    dead_letter_of(
+                        encode_json(wire_fields(event)),
+                        conflict_of(event.event_id),
+                        source=source,
+                        position=int(number),
+                    )
                 )
         for alert in step.alerts:
             self.tally.alerts[alert.rule, alert.kind] += 1
@@ -158,9 +163,3 @@ class Replay:
         """Every case as of the end of the replay, by subject."""
         return self._engine.cases(self.ends_at)
 
-
-def conflict(event: Event) -> InputError:
-    """The error of an event whose id was seen before with other content."""
-    return InputError(
-        "conflicting_duplicate", "event_id", f"{event.event_id!r} was seen before with other content"
-    )

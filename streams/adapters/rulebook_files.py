@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from schemas.calendars import CalendarSpec
 from schemas.events import EventCatalogue
 from schemas.rules import Rule, RulebookFile
-from streams.adapters.calendars import build_calendar, load_calendar
+from streams.adapters.calendars import build_calendar, load_calendar_spec
 from streams.core.rulebook import Rulebook, check
 from streams.errors import ConfigError
 
@@ -68,7 +68,7 @@ def load_rulebook(rules: Sequence[Path] = (), only: Path | None = None) -> Loade
         layer: list[LoadedRule] = []
         for path in _yaml_files(directory):
             if path.name == CALENDAR_FILE:
-                calendar = load_calendar(path)
+                calendar = load_calendar_spec(path)
                 continue
             book, node = read_rulebook_file(path)
             catalogue = _declare(catalogue, book, path, node)

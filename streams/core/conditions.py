@@ -7,6 +7,7 @@ type simply does not meet the condition (the decoder has already refused what th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any
 
 from schemas.rules import Condition, Conditions
@@ -44,7 +45,7 @@ def _test(condition: Condition) -> Callable[[object], bool]:
     low, high = condition.at_least, condition.at_most
 
     def in_range(value: object) -> bool:
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
             return False
         return (low is None or value >= low) and (high is None or value <= high)
 

@@ -1,0 +1,45 @@
+"""Dead letters: what could not be taken, why, and where it was; with its original bytes."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from pydantic import Field
+
+from schemas.base import Model
+
+Reason = Literal[
+    "not_utf8",
+    "not_json",
+    "not_an_object",
+    "too_large",
+    "too_deep",
+    "unknown_type",
+    "missing_field",
+    "bad_field",
+    "naive_time",
+    "impossible_time",
+    "future_time",
+    "no_subject",
+    "conflicting_duplicate",
+]
+REASONS: tuple[str, ...] = get_args(Reason)
+
+
+class DeadLetter(Model):
+    """One record that could not be taken.
+
+    ``source`` is a file, or ``topic/partition``; ``position`` the line in it (from 1) or the offset (from 0).
+    ``payload`` is the record itself: as text, or in base64 where it is not UTF-8. Of a record larger than may
+    be sent on, the beginning is kept and ``truncated`` says so; ``size`` is always its full length in bytes.
+    """
+
+    reason: Reason
+    field: str | None = None
+    detail: str
+    source: str
+    position: int = Field(ge=0)
+    encoding: Literal["utf-8", "base64"]
+    payload: str
+    size: int = Field(ge=0)
+    truncated: bool = False

@@ -1,0 +1,224 @@
+"""Bytes to events: the one gate through which input comes, whatever it came from.
+
+A record is one flat JSON object, or a CloudEvent 1.0 in structured JSON whose ``data`` is that object. It is
+parsed by msgspec, because that is several times faster, and checked by the pydantic model of its type, because
+that is the contract. Whatever is wrong with it raises ``InputError`` and nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Final, cast
+
+import msgspec
+from pydantic import ValidationError
+
+from schemas.dead_letters import DeadLetter, Reason
+from schemas.events import EventCatalogue
+from streams.core.event import Event
+from streams.core.instants import format_us, instant_us
+from streams.errors import InputError
+
+MAX_BYTES: Final = 1_000_000
+"""A larger record is no work-order event."""
+
+HOUR: Final = 3600 * 1_000_000
+DEFAULT_MAX_AHEAD: Final = HOUR
+"""How far event time may run ahead of the broker's before the clock that stamped it is taken for broken."""
+
+_NOT_DATA: Final = frozenset(
+    {
+        "event_id",
+        "event_type",
+        "occurred_at",
+        "recorded_at",
+        "order_id",
+        "account_id",
+        "meter_id",
+        "batch_id",
+        "corrects",
+        "void",
+        "personal",
+    }
+)
+_CODES: Final = frozenset({"naive_time", "impossible_time", "no_subject", "bad_field"})
+_BIGGEST: Final = 2**63
+
+_parse: Final = msgspec.json.Decoder(float_hook=Decimal).decode
+_encode: Final = msgspec.json.Encoder(decimal_format="number").encode
+
+
+def encode_json(value: Any) -> bytes:
+    """JSON bytes of what ``Decoder`` made or of plain JSON values; decimals as the numbers they were."""
+    return _encode(value)
+
+
+def decode_json(raw: bytes) -> Any:
+    """JSON values with exact decimals; for what this program wrote itself."""
+    return _parse(raw)
+
+
+class Decoder:
+    """Decodes against one catalogue; ``max_bytes`` is the largest record taken."""
+
+    def __init__(self, catalogue: EventCatalogue, *, max_bytes: int = MAX_BYTES) -> None:
+        self._catalogue = catalogue
+        self._validators = {
+            name: model.__pydantic_validator__.validate_python for name, model in catalogue.models.items()
+        }
+        self._max_bytes = max_bytes
+
+    def decode(self, raw: bytes, *, received: int, max_ahead: int = DEFAULT_MAX_AHEAD) -> Event:
+        """The event in one record; ``received`` (microseconds) is when it came in.
+
+        Raises:
+            InputError: with a reason code of ``schemas.dead_letters``.
+        """
+        fields = self._fields(raw)
+        event_type = fields.get("event_type")
+        if event_type is None:
+            raise InputError("missing_field", "event_type", "is missing")
+        validate = self._validators.get(event_type) if isinstance(event_type, str) else None
+        if validate is None:
+            near = self._catalogue.suggest(event_type) if isinstance(event_type, str) else None
+            hint = f"; did you mean {near!r}?" if near else ""
+            raise InputError("unknown_type", "event_type", f"{_short(event_type)} is not known{hint}")
+        try:
+            model: Any = validate(fields)
+        except ValidationError as error:
+            raise _input_error(error) from None
+        at = instant_us(model.occurred_at)
+        recorded = at if model.recorded_at is None else instant_us(model.recorded_at)
+        latest = received + max_ahead
+        if at > latest or recorded > latest:
+            field = "occurred_at" if at > latest else "recorded_at"
+            raise InputError("future_time", field, f"{fields[field]} is later than {format_us(latest)} allows")
+        return Event(
+            model.event_id,
+            event_type,
+            at,
+            recorded,
+            {key: value for key, value in fields.items() if key not in _NOT_DATA},
+            order_id=model.order_id,
+            account_id=model.account_id,
+            meter_id=model.meter_id,
+            batch_id=model.batch_id,
+            corrects=model.corrects,
+            void=model.void,
+        )
+
+    def _fields(self, raw: bytes) -> dict[str, Any]:
+        if len(raw) > self._max_bytes:
+            raise InputError("too_large", None, f"{len(raw)} bytes; at most {self._max_bytes} are taken")
+        try:
+            # msgspec looks at the bytes of strings only; what lies between them is JSON's own and ASCII.
+            parsed = _parse(raw)
+        except RecursionError:
+            raise InputError("too_deep", None, "nested too deeply") from None
+        except (msgspec.DecodeError, UnicodeDecodeError, ValueError, ArithmeticError) as error:
+            if not _is_utf8(raw):
+                raise InputError("not_utf8", None, "is not valid UTF-8") from None
+            raise InputError("not_json", None, str(error)) from None
+        if not isinstance(parsed, dict):
+            raise InputError("not_an_object", None, f"is JSON, but {_kind(parsed)} and no object")
+        if "specversion" in parsed and isinstance(parsed.get("data"), dict):
+            parsed = _from_cloud_event(parsed)
+        _check_values(parsed)
+        return cast(dict[str, Any], parsed)
+
+
+def _from_cloud_event(envelope: Mapping[str, Any]) -> dict[str, Any]:
+    """The event in a CloudEvent: ``data``, and what it leaves to the envelope."""
+    named = {"event_id": "id", "event_type": "type", "occurred_at": "time", "source": "source"}
+    given = {field: envelope[name] for field, name in named.items() if envelope.get(name) is not None}
+    return {**given, **envelope["data"]}
+
+
+def _check_values(parsed: dict[str, Any]) -> None:
+    """Refuse what could be read but not written again: huge integers, and nesting that would exhaust the stack."""
+    stack: list[tuple[Any, int, str]] = [(value, 1, key) for key, value in parsed.items()]
+    while stack:
+        value, depth, key = stack.pop()
+        if isinstance(value, dict | list):
+            if depth > 50:
+                raise InputError("too_deep", key[:100], "nested more than 50 deep")
+            members = value.values() if isinstance(value, dict) else value
+            stack.extend((member, depth + 1, key) for member in members)
+        elif isinstance(value, int) and not -_BIGGEST <= value < _BIGGEST:
+            raise InputError("bad_field", key[:100], "an integer of more than 64 bits")
+        elif isinstance(value, Decimal) and not value.is_finite():
+            raise InputError("bad_field", key[:100], "a number that is none")
+
+
+def _input_error(error: ValidationError) -> InputError:
+    first = error.errors(include_url=False, include_input=False)[0]
+    location = [str(part) for part in first["loc"]]
+    kind = first["type"]
+    reason = "missing_field" if kind == "missing" else kind if kind in _CODES else "bad_field"
+    message = "is missing" if kind == "missing" else str(first["msg"])
+    return InputError(reason, ".".join(location)[:100] or None, message[:300])
+
+
+def _kind(value: object) -> str:
+    names = {list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
+    return names.get(type(value), "a number")
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def wire_fields(event: Event) -> dict[str, Any]:
+    """The flat JSON object of an event, as a sender would write it (without ``personal``)."""
+    fields: dict[str, Any] = {
+        "event_id": event.event_id,
+        "event_type": event.type,
+        "occurred_at": format_us(event.at),
+        "recorded_at": format_us(event.recorded),
+    }
+    fields.update({f"{kind}_id": number for kind, number in event.subjects()})
+    if event.corrects is not None:
+        fields["corrects"] = event.corrects
+    if event.void:
+        fields["void"] = True
+    return {**fields, **event.data}
+
+
+def dead_letter_of(
+    raw: bytes, error: InputError, *, source: str, position: int, max_payload: int | None = None
+) -> DeadLetter:
+    """The dead letter of a record; at most ``max_payload`` bytes of it are kept."""
+    kept = raw if max_payload is None else raw[:max_payload]
+    text: str | None = None
+    if error.reason != "not_utf8":
+        try:
+            text = kept.decode("utf-8")
+        except UnicodeDecodeError:  # cut in the middle of a character, or never looked at because of its size
+            text = None
+    return DeadLetter(
+        reason=cast(Reason, error.reason),
+        field=error.field,
+        detail=error.detail,
+        source=source,
+        position=position,
+        encoding="base64" if text is None else "utf-8",
+        payload=base64.b64encode(kept).decode("ascii") if text is None else text,
+        size=len(raw),
+        truncated=len(kept) < len(raw),
+    )
+
+
+def conflict_of(event_id: str) -> InputError:
+    """The error of an event whose id was seen before with other content."""
+    return InputError("conflicting_duplicate", "event_id", f"{event_id!r} was seen before with other content")

@@ -1,0 +1,130 @@
+"""An event as the core sees it: a fact about one or more subjects, at an instant.
+
+``data`` holds every field of the wire event but the common ones below, as JSON values; conditions of the
+rulebook look there. ``at`` is event time (``occurred_at``), ``recorded`` when it was entered; both in
+microseconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+SUBJECT_TYPES: Final = ("order", "account", "meter", "batch")
+"""What a clock can be about, in the order in which an event names them."""
+
+
+class Event:
+    """One event. Treated as immutable; not frozen, because millions are made."""
+
+    __slots__ = (
+        "account_id",
+        "at",
+        "batch_id",
+        "corrects",
+        "data",
+        "event_id",
+        "meter_id",
+        "order",
+        "order_id",
+        "recorded",
+        "type",
+        "void",
+    )
+
+    def __init__(
+        self,
+        event_id: str,
+        type: str,
+        at: int,
+        recorded: int,
+        data: dict[str, Any],
+        *,
+        order_id: str | None = None,
+        account_id: str | None = None,
+        meter_id: str | None = None,
+        batch_id: str | None = None,
+        corrects: str | None = None,
+        void: bool = False,
+    ) -> None:
+        self.event_id = event_id
+        self.type = type
+        self.at = at
+        self.recorded = recorded
+        self.data = data
+        self.order_id = order_id
+        self.account_id = account_id
+        self.meter_id = meter_id
+        self.batch_id = batch_id
+        self.corrects = corrects
+        self.void = void
+        # The order of histories (DESIGN.md 3).
+        self.order = (at, recorded, event_id)
+
+    def id_of(self, kind: str) -> str | None:
+        """The id of the subject of that type, where the event names one."""
+        found: str | None = getattr(self, f"{kind}_id")
+        return found
+
+    def subjects(self) -> list[tuple[str, str]]:
+        """Every subject the event names."""
+        named = (self.order_id, self.account_id, self.meter_id, self.batch_id)
+        return [(kind, number) for kind, number in zip(SUBJECT_TYPES, named, strict=True) if number is not None]
+
+    def content(self) -> tuple[Any, ...]:
+        """Everything but the id, to tell a repeated event from another one under the same id."""
+        return (
+            self.type,
+            self.at,
+            self.recorded,
+            self.order_id,
+            self.account_id,
+            self.meter_id,
+            self.batch_id,
+            self.corrects,
+            self.void,
+            self.data,
+        )
+
+    def to_state(self) -> list[Any]:
+        """The event as a list of JSON values, in the order of the constructor."""
+        return [
+            self.event_id,
+            self.type,
+            self.at,
+            self.recorded,
+            self.data,
+            self.order_id,
+            self.account_id,
+            self.meter_id,
+            self.batch_id,
+            self.corrects,
+            self.void,
+        ]
+
+    @classmethod
+    def from_state(cls, state: list[Any]) -> Event:
+        """The event that ``to_state`` wrote."""
+        return cls(
+            state[0],
+            state[1],
+            state[2],
+            state[3],
+            state[4],
+            order_id=state[5],
+            account_id=state[6],
+            meter_id=state[7],
+            batch_id=state[8],
+            corrects=state[9],
+            void=state[10],
+        )
+
+    def __repr__(self) -> str:
+        return f"Event({self.event_id!r}, {self.type!r}, at={self.at}, {self.subjects()})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Event):
+            return NotImplemented
+        return self.event_id == other.event_id and self.content() == other.content()
+
+    def __hash__(self) -> int:
+        return hash(self.event_id)

@@ -1,0 +1,62 @@
+"""The errors of this program, by whose fault they are.
+
+``InputError`` is about one record of the input: the stream goes on and the record becomes a dead letter.
+``ConfigError`` is about a file, a rulebook or a setting: the program refuses to start. ``InvariantError`` is a
+bug of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class GridclockError(Exception):
+    """Everything that this program raises by intent."""
+
+
+class InputError(GridclockError):
+    """One record cannot be taken. ``reason`` is one of a closed set of codes, fit for a metric's label."""
+
+    def __init__(self, reason: str, field: str | None, detail: str) -> None:
+        super().__init__(f"{reason}: {field}: {detail}" if field else f"{reason}: {detail}")
+        self.reason = reason
+        self.field = field
+        self.detail = detail
+
+
+class ConfigError(GridclockError):
+    """A file, rulebook or setting is wrong; says where. ``others`` are further problems of the same reading."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: str | None = None,
+        line: int | None = None,
+        rule: str | None = None,
+        key: str | None = None,
+    ) -> None:
+        place = f"{path}:{line}" if path and line else path
+        parts = [place, f"rule {rule}" if rule else None, key or None, message]
+        super().__init__(": ".join(part for part in parts if part))
+        self.message = message
+        self.path = path
+        self.line = line
+        self.rule = rule
+        self.key = key
+        self.others: tuple[ConfigError, ...] = ()
+
+    @classmethod
+    def first_of(cls, problems: Sequence[ConfigError]) -> ConfigError:
+        """The first of several problems, with the rest in ``others``."""
+        first, *rest = problems
+        first.others = tuple(rest)
+        return first
+
+
+class BrokerError(GridclockError):
+    """No broker can be reached, or the one reached refuses."""
+
+
+class InvariantError(GridclockError):
+    """Something that cannot be so is so: a bug of this program."""
