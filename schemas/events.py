@@ -11,7 +11,7 @@ import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model, model_validator
 from pydantic_core import PydanticCustomError
@@ -545,11 +545,6 @@ class EventCatalogue:
         """The vocabulary of the standard."""
         return cls(_shipped())
 
-    @classmethod
-    def empty(cls) -> EventCatalogue:
-        """No types at all; for a rulebook that declares its own."""
-        return cls({})
-
     @property
     def types(self) -> frozenset[str]:
         """The names of all types."""
@@ -565,20 +560,27 @@ class EventCatalogue:
         return near[0] if near else None
 
     def with_declared(
-        self, name: str, fields: Mapping[str, str | list[str]], title: Text | None = None
+        self,
+        name: str,
+        fields: Mapping[str, str | list[str]],
+        title: Text | None = None,
+        *,
+        afresh: bool = False,
     ) -> EventCatalogue:
-        """This catalogue and one more type, or more fields for a known type.
+        """This catalogue and one more type; of a known type the fields named are added or redefined.
+
+        ``afresh`` forgets what was known of the type.
 
         Raises:
-            ValueError: for a name or field that cannot be, an unknown kind of value, or a field known otherwise.
+            ValueError: for a name or field that cannot be, or an unknown kind of value.
         """
         if not re.match(_TYPE_PATTERN, name):
             raise ValueError(f"{name!r} is not an event type; write family.what_happened in lower case")
-        base = self.models.get(name, Envelope)
+        base = Envelope if afresh else self.models.get(name, Envelope)
         own: dict[str, Any] = {}
         for field, kind in fields.items():
-            if not field.isidentifier() or field.startswith("_") or field in base.model_fields:
-                raise ValueError(f"{name} cannot have a field {field!r}: not a new name")
+            if not field.isidentifier() or field.startswith("_") or field in COMMON_FIELDS:
+                raise ValueError(f"{name} cannot declare a field {field!r}: not a name, or common to all events")
             if isinstance(kind, str) and kind not in FIELD_KINDS:
                 near = difflib.get_close_matches(kind, FIELD_KINDS, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(FIELD_KINDS)}"
@@ -587,11 +589,6 @@ class EventCatalogue:
                 raise ValueError(f"{name}.{field}: an empty list allows nothing")
             annotation = FIELD_KINDS[kind] if isinstance(kind, str) else Literal[tuple(kind)]
             own[field] = (annotation | None, None)
-        model = create_model(
-            name.replace(".", "_"),
-            __base__=base,
-            __doc__=title.en if title else None,
-            event_type=(Literal[name], ...),
-            **own,
-        )
-        return EventCatalogue({**self.models, name: model})
+        own["event_type"] = (Literal[(name,)], ...)
+        model = create_model(name.replace(".", "_"), __base__=(base,), __doc__=title.en if title else None, **own)
+        return EventCatalogue({**self.models, name: cast(type[Envelope], model)})

@@ -16,9 +16,7 @@ from pydantic_core import PydanticCustomError
 
 # No control characters: ids are hashed with a separator, printed on terminals and put into file names.
 ID_PATTERN: Final = r"^[^\x00-\x1f\x7f\u0080-\u009f\u2028\u2029]{1,200}$"
-TIME_PATTERN: Final = (
-    r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(?P<offset>Z|[+-]\d{2}:?\d{2})?$"
-)
+TIME_PATTERN: Final = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(?P<offset>Z|[+-]\d{2}:?\d{2})?$"
 _TIME: Final = re.compile(TIME_PATTERN, re.ASCII)
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _EARLIEST_YEAR: Final = 1970
@@ -83,9 +81,7 @@ def _check_instant(value: object) -> object:
 
 
 Id = Annotated[StrictStr, Field(pattern=ID_PATTERN)]
-Time = Annotated[
-    datetime, BeforeValidator(parse_time), WithJsonSchema({"type": "string", "format": "date-time"})
-]
+Time = Annotated[datetime, BeforeValidator(parse_time), WithJsonSchema({"type": "string", "format": "date-time"})]
 """An instant with an offset."""
 
 Flag = StrictBool
@@ -96,9 +92,7 @@ Code = Annotated[StrictStr, Field(min_length=1, max_length=100)]
 Day = Annotated[Any, AfterValidator(_check_date), WithJsonSchema({"type": "string", "format": "date"})]
 """A local date, ``YYYY-MM-DD``."""
 
-Instant = Annotated[
-    Any, AfterValidator(_check_instant), WithJsonSchema({"type": "string", "format": "date-time"})
-]
+Instant = Annotated[Any, AfterValidator(_check_instant), WithJsonSchema({"type": "string", "format": "date-time"})]
 """An instant in a field of a type's own, kept as the text it was sent as."""
 
 Amount = Annotated[

@@ -112,8 +112,7 @@ def parse_limit(value: object) -> Limit:
             limit: Limit = limit_type(**{name: amount, "text": value.strip()})
             return limit
     raise ValueError(
-        f"{value!r} is not a limit; write a whole number and one of {', '.join(_UNITS)}, "
-        "or {until: <date field>}"
+        f"{value!r} is not a limit; write a whole number and one of {', '.join(_UNITS)}, or {{until: <date field>}}"
     )
 
 

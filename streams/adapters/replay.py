@@ -66,7 +66,7 @@ class Replay:
         self._decoder = decoder
         self._received = received
         self._until = until
-        self._on_dead_letter = on_dead_letter
+        self.on_dead_letter = on_dead_letter
         self._on_step = on_step
         self._events: list[tuple[tuple[int, int, str], int, Event, str]] = []
         self._seen: dict[str, Event] = {}
@@ -105,7 +105,7 @@ class Replay:
 
     def _dead_letter(self, letter: DeadLetter) -> None:
         self.tally.dead_letters[letter.reason] += 1
-        self._on_dead_letter(letter)
+        self.on_dead_letter(letter)
 
     def run(self, on_event: Callable[[int], None] = lambda _n: None) -> Iterator[Alert]:
         """The alerts, in the order in which they would have come out."""
@@ -162,4 +162,3 @@ class Replay:
     def cases(self) -> Iterator[JudgedCase]:
         """Every case as of the end of the replay, by subject."""
         return self._engine.cases(self.ends_at)
-

@@ -60,7 +60,7 @@ def load_rulebook(rules: Sequence[Path] = (), only: Path | None = None) -> Loade
         ConfigError: names file, line, rule and key; several problems are in its ``others``.
     """
     directories = [only] if only is not None else [shipped_directory(), *rules]
-    catalogue = EventCatalogue.empty() if only is not None else EventCatalogue.shipped()
+    catalogue = EventCatalogue.shipped()
     calendar = CalendarSpec()
     layers: list[list[LoadedRule]] = []
     files: list[RulebookFile] = []
@@ -71,7 +71,7 @@ def load_rulebook(rules: Sequence[Path] = (), only: Path | None = None) -> Loade
                 calendar = load_calendar_spec(path)
                 continue
             book, node = read_rulebook_file(path)
-            catalogue = _declare(catalogue, book, path, node)
+            catalogue = _declare(catalogue, book, path, node, afresh=only is not None)
             files.append(book)
             for index, rule in enumerate(book.rules):
                 layer.append(LoadedRule(rule, str(path), _child(node, ("rules", index)), book.chapter))
@@ -206,10 +206,12 @@ def _line(node: yaml.Node, location: Keys) -> int:
     return line + 1
 
 
-def _declare(catalogue: EventCatalogue, book: RulebookFile, path: Path, node: yaml.Node) -> EventCatalogue:
+def _declare(
+    catalogue: EventCatalogue, book: RulebookFile, path: Path, node: yaml.Node, *, afresh: bool
+) -> EventCatalogue:
     for name, declared in book.events.items():
         try:
-            catalogue = catalogue.with_declared(name, declared.fields, declared.title)
+            catalogue = catalogue.with_declared(name, declared.fields, declared.title, afresh=afresh)
         except ValueError as error:
             raise ConfigError(
                 str(error), path=str(path), line=_line(node, ("events", name)), key=f"events.{name}"

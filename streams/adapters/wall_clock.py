@@ -14,7 +14,7 @@ from fractions import Fraction
 
 
 def _now() -> int:
-    return time.time_ns() // 1000  # noqa: TID251  (this is the place)
+    return time.time_ns() // 1000
 
 
 @dataclass(frozen=True, slots=True)

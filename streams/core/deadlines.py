@@ -153,9 +153,7 @@ def running_time(start: int, end: int, pauses: Sequence[Pause]) -> tuple[int, in
     return end - start - paused, paused
 
 
-def warning_instant(
-    limit: Limit, start: int, pauses: Sequence[Pause], deadline: int, fraction: float
-) -> int | None:
+def warning_instant(limit: Limit, start: int, pauses: Sequence[Pause], deadline: int, fraction: float) -> int | None:
     """When ``fraction`` of the limit is used up.
 
     Elapsed limits: of the running time. Day limits: of the span from the start to the deadline as it stands.

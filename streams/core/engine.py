@@ -164,9 +164,7 @@ class Engine:
             if due is not None:
                 heappush(self._timers, (due, record.subject))
 
-    def _tell_difference(
-        self, record: _Record, owed: dict[Told, tuple[Verdict, int]], alerts: list[Alert]
-    ) -> None:
+    def _tell_difference(self, record: _Record, owed: dict[Told, tuple[Verdict, int]], alerts: list[Alert]) -> None:
         subject = record.subject
         for key in [key for key in record.told if key not in owed and key[2] != "warning"]:
             now = self._case(record, key[0], key[1])

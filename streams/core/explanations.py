@@ -128,7 +128,12 @@ _OUTCOMES = {
 
 
 def explain_retraction(
-    kind: str, title_zh: str, title_en: str, subject: tuple[str, str], now: Verdict | None, calendar: WorkingCalendar
+    kind: str,
+    title_zh: str,
+    title_en: str,
+    subject: tuple[str, str],
+    now: Verdict | None,
+    calendar: WorkingCalendar,
 ) -> Explanation:
     """The sentence that takes an alert back: what was said, and how the case stands now."""
     zh = f"{SUBJECTS_ZH[subject[0]]} {subject[1]}「{title_zh}」：撤回此前的{_KINDS_ZH.get(kind, kind)}告警，"

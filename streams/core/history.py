@@ -51,9 +51,7 @@ def effective(events: Sequence[Event]) -> tuple[list[Event], dict[str, str]]:
     def stands(event: Event) -> bool:
         """Whether the event was ever so: false once a standing void claims it."""
         if event.event_id not in known:
-            known[event.event_id] = not any(
-                claim.void and stands(claim) for claim in claims.get(event.event_id, ())
-            )
+            known[event.event_id] = not any(claim.void and stands(claim) for claim in claims.get(event.event_id, ()))
         return known[event.event_id]
 
     contest: dict[str, list[Event]] = {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from pydantic import BaseModel
 
@@ -53,7 +54,7 @@ class Rulebook:
             for position, kind in enumerate(fold.subject_types):
                 table = self._tables[kind]
                 for event_type in fold.listens:
-                    route = (index, fold, fold.subject_types[:position])
+                    route = (index, fold, tuple(fold.subject_types[:position]))
                     table[event_type] = (*table.get(event_type, ()), route)
         self._routes = {kind: _lookup(table) for kind, table in self._tables.items()}
 
@@ -129,9 +130,7 @@ def _start_fields(
                 yield (*keys, "if_start", name), _unknown_field(name, start_types, catalogue)
 
 
-def _patterns(
-    value: object, keys: tuple[str | int, ...]
-) -> Iterator[tuple[tuple[str | int, ...], Pattern]]:
+def _patterns(value: object, keys: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], Pattern]]:
     if isinstance(value, Pattern):
         yield keys, value
     elif isinstance(value, Condition):
@@ -160,7 +159,7 @@ def _versions(rules: Sequence[Rule]) -> Iterator[Problem]:
         by_id.setdefault(rule.id, []).append((index, rule))
     for versions in by_id.values():
         versions.sort(key=lambda item: item[1].effective_from)
-        for (_, earlier), (index, later) in zip(versions, versions[1:], strict=False):
+        for (_, earlier), (index, later) in pairwise(versions):
             if later.version in {rule.version for at, rule in versions if at != index}:
                 yield Problem(index, later.id, ("version",), f"version {later.version!r} stands twice")
             if earlier.effective_to is None or earlier.effective_to > later.effective_from:
@@ -173,5 +172,8 @@ def _versions(rules: Sequence[Rule]) -> Iterator[Problem]:
                 )
             if (later.kind, later.subject) != (earlier.kind, earlier.subject):
                 yield Problem(
-                    index, later.id, ("kind",), "versions of one rule have one kind and one subject; use a new id"
+                    index,
+                    later.id,
+                    ("kind",),
+                    "versions of one rule have one kind and one subject; use a new id",
                 )

@@ -6,6 +6,7 @@ been told by that instant if the verdict is right. The engine compares the repor
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -66,9 +67,17 @@ class Fold(Protocol):
     something else if nothing further happened.
     """
 
-    id: str
-    subject_types: tuple[str, ...]
-    listens: frozenset[str]
+    @property
+    def id(self) -> str:
+        """The rule's id."""
+
+    @property
+    def subject_types(self) -> Sequence[str]:
+        """The first of these for which an event has an id is its subject."""
+
+    @property
+    def listens(self) -> frozenset[str]:
+        """The event types that concern it."""
 
     def start(self) -> Any:
         """The state of an empty history."""

@@ -28,7 +28,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from importlib import resources
-from itertools import pairwise
 from typing import Literal
 from zoneinfo import ZoneInfo
 

@@ -126,9 +126,7 @@ def test_a_year_in_the_override_file_is_known(tmp_path: Path) -> None:
 
 
 def test_local_days_do_not_announce_a_year(tmp_path: Path) -> None:
-    calendar = load_calendar(
-        written(tmp_path, "holidays: [2040-04-14]\nworking_days: [2040-04-15]\nknown_years: []\n")
-    )
+    calendar = load_calendar(written(tmp_path, "holidays: [2040-04-14]\nworking_days: [2040-04-15]\nknown_years: []\n"))
     assert calendar.is_provisional(day("2040-04-14"))
     assert not calendar.is_working_day(day("2040-04-14"))
     assert calendar.is_working_day(day("2040-04-15"))

@@ -203,12 +203,8 @@ def test_when_a_day_begins_and_how_long_it_is(zone: str, text: str, begins: str,
     assert begin == micros(begins)
     assert end - begin == hours * HOUR
     if hours:
-        assert [calendar.local_date(at) for at in (begin - 1, begin, end - 1, end)] == [
-            calendar.local_date(begin - 1),
-            day(text),
-            day(text),
-            day(text) + 1,
-        ]
+        assert [calendar.local_date(at) for at in (begin, end - 1)] == [day(text), day(text)]
+        assert calendar.local_date(begin - 1) < day(text) < calendar.local_date(end)
 
 
 def test_a_minute_before_the_clock_went_back_over_midnight_belongs_to_the_eve() -> None:
@@ -298,7 +294,10 @@ def test_the_fingerprint_tells_calendars_apart() -> None:
         WorkingCalendar("Asia/Shanghai", frozenset(), CHINA.special_days, CHINA.known_years),
         WorkingCalendar("Asia/Shanghai", CHINA.weekend, CHINA.special_days, None),
         WorkingCalendar(
-            "Asia/Shanghai", CHINA.weekend, (*CHINA.special_days, SpecialDay(tuesday, False)), CHINA.known_years
+            "Asia/Shanghai",
+            CHINA.weekend,
+            (*CHINA.special_days, SpecialDay(tuesday, False)),
+            CHINA.known_years,
         ),
     ]
     assert len({calendar.fingerprint for calendar in (CHINA, *others)}) == 5
@@ -311,7 +310,9 @@ def test_zone_data_comes_from_the_pinned_package() -> None:
     assert pickle.loads(pickle.dumps(zone)) is zone
 
 
-@pytest.mark.parametrize("name", ["Asia/Shangai", "Asia", "", "/etc/passwd", "../x", "Asia/../UTC", "tzdata.zi", "a.b/c"])
+@pytest.mark.parametrize(
+    "name", ["Asia/Shangai", "Asia", "", "/etc/passwd", "../x", "Asia/../UTC", "tzdata.zi", "a.b/c"]
+)
 def test_an_unknown_zone_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="not a time zone"):
         zone_named(name)

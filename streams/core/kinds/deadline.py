@@ -61,9 +61,7 @@ class _Version:
     def __init__(self, rule: DeadlineRule, calendar: WorkingCalendar) -> None:
         self.rule = rule
         self.first = calendar.start_of_day(rule.effective_from.toordinal())
-        self.last = (
-            None if rule.effective_to is None else calendar.start_of_day(rule.effective_to.toordinal())
-        )
+        self.last = None if rule.effective_to is None else calendar.start_of_day(rule.effective_to.toordinal())
         self.groups = [_tests(group) for group in rule.start.all]
         self.since = _tests(rule.only_while.since) if rule.only_while else None
         self.until = _tests(rule.only_while.until) if rule.only_while else {}
@@ -71,9 +69,7 @@ class _Version:
         self.pause = _tests(rule.pause)
         self.resume = _tests(rule.resume)
         self.cancel = _tests(rule.cancel)
-        self.choices: list[tuple[Predicate, Limit]] = [
-            (predicate(choice.when), choice.limit) for choice in rule.limit
-        ]
+        self.choices: list[tuple[Predicate, Limit]] = [(predicate(choice.when), choice.limit) for choice in rule.limit]
         self.listens = frozenset().union(
             self.stop, self.pause, self.resume, self.cancel, self.until, self.since or (), *self.groups
         ) | ({rule.facts_from} if rule.facts_from else frozenset())

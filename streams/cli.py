@@ -1,0 +1,82 @@
+"""The command ``gridclock``."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from streams.commands.common import WRONG_USE, complain
+from streams.errors import BrokerError, ConfigError
+
+_COMMANDS = {
+    "replay": "Judge files of past events.",
+}
+INTERRUPTED = 130
+
+
+class _Lazy(click.Group):
+    """Imports a command when it is used: most of them do without Kafka, and it takes half a second to import."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command = getattr(importlib.import_module(f"streams.commands.{cmd_name}"), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.command(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="gridclock")
+def gridclock() -> None:
+    """Watch the time limits of an electricity supplier's front line: events in, breach alerts out.
+
+    供电服务时限监测：按国家电网营销〔2023〕482号逐条计时，超时告警，附证据。
+
+    \b
+    Example, on nothing but this machine:
+      gridclock demo
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit with its code."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; every expected error is one line on standard error."""
+    try:
+        return gridclock.main(arguments, prog_name="gridclock", standalone_mode=False) or 0
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        return WRONG_USE
+    except ConfigError as error:
+        complain(error)
+        return WRONG_USE
+    except BrokerError as error:
+        click.echo(f"gridclock: {error}", err=True)
+        return WRONG_USE
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("gridclock: interrupted", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader has gone (head): nothing is wrong. What is left in the buffer has no reader either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+if __name__ == "__main__":
+    main()

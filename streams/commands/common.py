@@ -1,0 +1,110 @@
+"""What the commands share: reading a rulebook, instants, problems on standard error, exit codes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from pydantic_core import PydanticCustomError
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from schemas.fields import parse_time
+from streams.adapters.rulebook_files import LoadedRulebook, load_rulebook
+from streams.core.instants import instant_us
+from streams.errors import ConfigError
+
+DONE: Final = 0
+WRONG_USE: Final = 2
+DEAD_LETTERS: Final = 3
+
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class InstantType(click.ParamType):
+    """An instant with its offset, as microseconds since the epoch."""
+
+    name = "instant"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """See ``schemas.fields.parse_time``."""
+        if isinstance(value, int):
+            return value
+        try:
+            return instant_us(parse_time(value))
+        except PydanticCustomError as error:
+            self.fail(f"{value!r}: {error.message()}; for example 2026-04-01T00:00:00+08:00")
+
+
+INSTANT: Final = InstantType()
+
+Command = Callable[..., Any]
+
+
+def rulebook_options(command: Command) -> Command:
+    """The options ``--rules`` and ``--only``."""
+    command = click.option(
+        "--only",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="Use this rulebook directory alone, without the shipped one.",
+    )(command)
+    return click.option(
+        "--rules",
+        "rules",
+        multiple=True,
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="A rulebook directory to put on top of the shipped one; may be given several times.",
+    )(command)
+
+
+def rulebook_of(rules: Sequence[Path], only: Path | None) -> LoadedRulebook:
+    """The rulebook that the options ask for.
+
+    Raises:
+        ConfigError: naming file, line, rule and key.
+        click.UsageError: where both options are given.
+    """
+    if rules and only:
+        raise click.UsageError("--rules adds to the shipped rulebook, --only leaves it out: give one of them")
+    return load_rulebook(rules, only)
+
+
+def complain(error: ConfigError) -> None:
+    """Every problem of a configuration, a line each, on standard error."""
+    for problem in (error, *error.others):
+        click.echo(f"gridclock: {problem}", err=True)
+
+
+@contextmanager
+def progress(total: int | None, what: str, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """A bar over bytes on a terminal, nothing in a pipe; gives the function that moves it."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda _amount: None
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda amount: bar.advance(task, amount)
+
+
+def size_of(names: Sequence[str]) -> int | None:
+    """Bytes in files, or ``None`` where that cannot be told (standard input, compressed files)."""
+    plain = [name for name in names if name != "-" and not name.endswith((".gz", ".zst"))]
+    if len(plain) < len(names):
+        return None
+    try:
+        return sum(Path(name).stat().st_size for name in plain)
+    except OSError:
+        return None
