@@ -13,7 +13,12 @@ from streams.commands.common import WRONG_USE, complain
 from streams.errors import BrokerError, ConfigError
 
 _COMMANDS = {
+    "run": "Work live: events from Kafka, alerts to Kafka.",
     "replay": "Judge files of past events.",
+    "simulate": "Make a file of work orders, with the verdicts they must get.",
+    "send": "Send files of events to Kafka.",
+    "alerts": "Print the alerts that came out.",
+    "demo": "Show all of it, on a broker of its own.",
 }
 INTERRUPTED = 130
 

@@ -21,8 +21,8 @@ from streams.core.event import Event
 from streams.core.instants import format_us, instant_us
 from streams.errors import InputError
 
-MAX_BYTES: Final = 1_000_000
-"""A larger record is no work-order event."""
+MAX_BYTES: Final = 262_144
+"""A larger record is no work-order event (a notice that lists 5,000 meters has 100,000 bytes)."""
 
 HOUR: Final = 3600 * 1_000_000
 DEFAULT_MAX_AHEAD: Final = HOUR

@@ -17,6 +17,7 @@ from schemas.fields import parse_time
 from streams.adapters.rulebook_files import LoadedRulebook, load_rulebook
 from streams.core.instants import instant_us
 from streams.errors import ConfigError
+from streams.settings import Settings
 
 DONE: Final = 0
 WRONG_USE: Final = 2
@@ -61,6 +62,20 @@ def rulebook_options(command: Command) -> Command:
         metavar="DIR",
         help="A rulebook directory to put on top of the shipped one; may be given several times.",
     )(command)
+
+
+def broker_options(command: Command) -> Command:
+    """The options ``--bootstrap`` and ``--name``."""
+    command = click.option("--name", help="Prefix of topics and consumer groups (gridclock).")(command)
+    return click.option(
+        "--bootstrap", metavar="HOST:PORT", help="Brokers, separated by commas (KAFKA_BOOTSTRAP_SERVERS)."
+    )(command)
+
+
+def need_broker(settings: Settings) -> None:
+    """Raise ``ConfigError`` where no broker was named."""
+    if not settings.bootstrap:
+        raise ConfigError("no broker given: use --bootstrap or KAFKA_BOOTSTRAP_SERVERS", key="bootstrap")
 
 
 def rulebook_of(rules: Sequence[Path], only: Path | None) -> LoadedRulebook:

@@ -19,15 +19,17 @@ subject, rebuilt from the snapshots on restore and never stored.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from heapq import heappop, heappush
+from typing import Any
 
 from streams.core.alerts import Alert, Subject, case_id_of, report_alert, retraction_of
 from streams.core.event import Event
 from streams.core.history import History, Notice
 from streams.core.rulebook import Rulebook
-from streams.core.verdicts import Verdict
+from streams.core.verdicts import Fold, Verdict
 from streams.core.watermark import is_due
 
 BEGINNING = -(2**62)
@@ -42,14 +44,14 @@ class Snapshot:
     """Everything that must be kept of one subject, as a value.
 
     ``told`` are the reports made and not withdrawn; ``withdrawn`` counts how often each report was withdrawn;
-    ``touched_at`` is the watermark under which the last event came in.
+    ``decided_at`` is the watermark under which the subject was last looked at.
     """
 
     subject: Subject
     events: tuple[Event, ...]
     told: tuple[tuple[Told, Alert], ...]
     withdrawn: tuple[tuple[Told, int], ...]
-    touched_at: int
+    decided_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class JudgedCase:
 
 
 class _Record:
-    __slots__ = ("due", "expires", "history", "subject", "told", "touched_at", "withdrawn")
+    __slots__ = ("decided_at", "due", "expires", "history", "open", "subject", "told", "withdrawn")
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
@@ -70,15 +72,24 @@ class _Record:
         self.told: dict[Told, Alert] = {}
         self.withdrawn: dict[Told, int] = {}
         self.due: int | None = None
-        self.touched_at = BEGINNING
+        self.open: tuple[tuple[str, str | None], ...] = ()
+        self.decided_at = BEGINNING
         self.expires = False  # whether an entry of the expiry heap stands for it
+
+
+def _open(fold: Fold, state: Any) -> list[tuple[str, str | None]]:
+    found = []
+    for start in fold.open_cases(state):
+        org = start.data.get("org")
+        found.append((fold.id, org.get("city") if org else None))
+    return found
 
 
 class Engine:
     """All subjects of one partition under one rulebook.
 
     ``keep_for`` (microseconds) is how long a subject whose cases are all closed is kept for late events and
-    corrections, counted in watermark time from the last event that touched it; ``None`` keeps it for ever.
+    corrections, counted in watermark time from when it was last decided; ``None`` keeps it for ever.
     """
 
     def __init__(self, rulebook: Rulebook, *, keep_for: int | None = None) -> None:
@@ -90,6 +101,8 @@ class Engine:
         self._timers: list[tuple[int, Subject]] = []
         self._expiries: list[tuple[int, Subject]] = []
         self._changed: set[Subject] = set()
+        self.open_cases: Counter[tuple[str, str | None]] = Counter()
+        """Cases open, by rule id and city."""
         self.watermark = BEGINNING
 
     def __len__(self) -> int:
@@ -106,6 +119,7 @@ class Engine:
         notice = record.history.add(event)
         if notice == "applied":
             self._touched[subject] = record
+            self._changed.add(subject)
             if event.at <= self.watermark:
                 notice = "late"
         return notice
@@ -126,15 +140,13 @@ class Engine:
         alerts: list[Alert] = []
         touched, self._touched = self._touched, {}
         for record in touched.values():
-            record.touched_at = watermark
             self._decide(record, alerts)
-            self._expire_later(record)
-            self._changed.add(record.subject)
         timers = self._timers
         while timers and is_due(timers[0][0], watermark):
             due, subject = heappop(timers)
             if not self._is_stale(due, subject):
                 self._decide(self._records[subject], alerts)
+                self._changed.add(subject)
         self._forget()
         alerts.sort(key=lambda alert: (alert.due_at, alert.subject, alert.rule, alert.kind, alert.alert_id))
         return alerts
@@ -148,8 +160,10 @@ class Engine:
         states = record.history.fold(self._rulebook.routes(record.subject[0]))
         owed: dict[Told, tuple[Verdict, int]] = {}
         due: int | None = None
+        open_cases: list[tuple[str, str | None]] = []
         for index, state in states.items():
             fold = self._rulebook.folds[index]
+            open_cases += _open(fold, state)
             verdicts, following = fold.judge(state, watermark)
             if following is not None and (due is None or following < due):
                 due = following
@@ -157,12 +171,21 @@ class Engine:
                 root = record.history.roots.get(verdict.root, verdict.root)
                 for number, report in enumerate(verdict.reports):
                     owed[fold.id, root, report.kind, report.cause] = (verdict, number)
+        self._count_open(record, tuple(open_cases))
         if owed or record.told:
             self._tell_difference(record, owed, alerts)
         if due != record.due:
             record.due = due
             if due is not None:
                 heappush(self._timers, (due, record.subject))
+        record.decided_at = watermark
+        self._expire_later(record)
+
+    def _count_open(self, record: _Record, open_cases: tuple[tuple[str, str | None], ...]) -> None:
+        if open_cases != record.open:
+            self.open_cases.subtract(record.open)
+            self.open_cases.update(open_cases)
+            record.open = open_cases
 
     def _tell_difference(self, record: _Record, owed: dict[Told, tuple[Verdict, int]], alerts: list[Alert]) -> None:
         subject = record.subject
@@ -200,26 +223,26 @@ class Engine:
     def _expire_later(self, record: _Record) -> None:
         if self._keep_for is not None and not record.expires:
             record.expires = True
-            heappush(self._expiries, (record.touched_at + self._keep_for, record.subject))
+            heappush(self._expiries, (record.decided_at + self._keep_for, record.subject))
 
     def _forget(self) -> None:
-        """Drop the subjects that were left alone for ``keep_for`` and have no case open."""
+        """Drop the subjects without an open case that were left alone for ``keep_for``.
+
+        One with a case open needs no entry: whatever ends the case decides it again, and that makes an entry.
+        """
         expiries, folds = self._expiries, self._rulebook.folds
         while expiries and is_due(expiries[0][0], self.watermark):
             _, subject = heappop(expiries)
             record = self._records[subject]
             record.expires = False
             assert self._keep_for is not None
-            if record.touched_at + self._keep_for > self.watermark:
+            if record.decided_at + self._keep_for > self.watermark:
                 self._expire_later(record)
             elif record.due is None and all(
                 folds[index].is_idle(state) for index, state in record.history.states.items()
             ):
                 del self._records[subject]
                 self._changed.add(subject)
-            else:
-                record.expires = True
-                heappush(expiries, (self.watermark + self._keep_for, subject))
 
     # -- ask ---------------------------------------------------------------------------------------------
 
@@ -253,22 +276,31 @@ class Engine:
             tuple(record.history.events),
             tuple(record.told.items()),
             tuple(record.withdrawn.items()),
-            record.touched_at,
+            record.decided_at,
         )
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Take a subject back from its snapshot; its timers follow from its history."""
+        """Take a subject back from its snapshot; its timers follow from its history.
+
+        Set ``watermark`` first, to what it was when the snapshots were taken.
+        """
         record = self._records[snapshot.subject] = _Record(snapshot.subject)
         record.history = History(snapshot.events)
         record.told = dict(snapshot.told)
         record.withdrawn = dict(snapshot.withdrawn)
-        record.touched_at = snapshot.touched_at
-        # Only the timer: what is owed is told by the next ``advance_to``, under its watermark.
+        record.decided_at = snapshot.decided_at
+        if self.watermark == BEGINNING:
+            # Kept before any time had passed, so nothing has been decided yet.
+            self._touched[snapshot.subject] = record
         states = record.history.fold(self._rulebook.routes(snapshot.subject[0]))
+        open_cases: list[tuple[str, str | None]] = []
         for index, state in states.items():
-            following = self._rulebook.folds[index].judge(state, self.watermark)[1]
+            fold = self._rulebook.folds[index]
+            open_cases += _open(fold, state)
+            following = fold.judge(state, self.watermark)[1]
             if following is not None and (record.due is None or following < record.due):
                 record.due = following
+        self._count_open(record, tuple(open_cases))
         if record.due is not None:
             heappush(self._timers, (record.due, record.subject))
         self._expire_later(record)

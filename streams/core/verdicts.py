@@ -88,5 +88,8 @@ class Fold(Protocol):
     def judge(self, state: Any, as_of: int, *, every: bool = False) -> tuple[list[Verdict], int | None]:
         """The verdicts as of an instant, and the next instant at which they change by silence."""
 
+    def open_cases(self, state: Any) -> Sequence[Event]:
+        """The events that the cases now open started with."""
+
     def is_idle(self, state: Any) -> bool:
         """Whether no case is open and nothing of the state matters to a later event."""

@@ -345,6 +345,10 @@ class DeadlineFold:
             facts=facts,
         )
 
+    def open_cases(self, state: State) -> tuple[Event, ...]:
+        """At most one."""
+        return () if state.open is None else (state.open.start,)
+
     def is_idle(self, state: State) -> bool:
         """No case open, and no half of a start or pause waiting."""
         return state.open is None and all(

@@ -1,0 +1,53 @@
+"""State as it is kept in the changelog: one row a subject, one row a partition of the log.
+
+Rows carry their format's version. A newer program reads every older version; an older program refuses a newer
+one. Instants are microseconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from schemas.base import Model
+
+STATE_VERSION: Final = 1
+
+
+class SubjectState(Model):
+    """What is kept of one subject.
+
+    ``events`` are lists of ``[event_id, type, at, recorded, data, order_id, account_id, meter_id, batch_id,
+    corrects, void]``. ``told`` are the reports made and not withdrawn, each with its key ``[rule, root event id,
+    kind, cause]``; ``withdrawn`` counts how often each report was withdrawn.
+    """
+
+    v: int
+    events: list[list[Any]]
+    told: list[tuple[tuple[str, str, str, str], dict[str, Any]]]
+    withdrawn: list[tuple[tuple[str, str, str, str], int]]
+    decided_at: int
+
+
+class PartitionState(Model):
+    """How far a partition of the log has been applied: everything up to ``offset``, inclusive."""
+
+    v: int
+    offset: int
+    at: int | None
+    watermarks: dict[str, int]
+    sources: dict[str, int]
+
+
+class LogRecord(Model):
+    """One record of the ordered log: events for the subjects of a partition, watermarks last.
+
+    ``entries`` are ``[subject type, subject id, origin, event]``, the event a list as in ``SubjectState``, the
+    origin ``topic/partition/offset``. ``watermarks`` are per source partition (``topic/partition``), in
+    microseconds; ``sources`` says how many partitions each source topic has, all of which must have spoken before
+    time moves.
+    """
+
+    v: int
+    entries: list[tuple[str, str, str, list[Any]]]
+    watermarks: dict[str, int]
+    sources: dict[str, int]

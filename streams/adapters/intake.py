@@ -1,0 +1,212 @@
+"""Source topics to the ordered log: decode, route, and say up to when everything has been seen.
+
+Theory of operation. One loop reads a batch, decodes it, and writes one log record for every partition of the
+log that it concerns, with the watermarks of the source partitions behind the events; partitions that it does
+not concern get the watermarks alone. When the broker has acknowledged all of it, the position in the sources is
+committed. A crash in between repeats the batch: the log then holds events twice, and a subject's history knows
+them by their ids.
+
+A source partition's watermark is *now* less the grace, when the partition was read to an end that the broker
+named after that *now*: everything appended before it has then been seen. Otherwise it is the broker's timestamp
+of the last record read, less the grace: so a backlog holds time back until it has been read, and an idle
+partition does not hold it back at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+
+from streams.adapters.codec import Decoder, dead_letter_of
+from streams.adapters.state import entry_to_bytes, record_to_bytes
+from streams.adapters.wall_clock import WallClock
+from streams.core.alerts import Subject
+from streams.core.rulebook import Rulebook
+from streams.errors import InputError
+
+MAX_RECORD = 400_000
+"""Bytes of entries after which a log record is closed; one entry more still fits a default broker."""
+
+MAX_PAYLOAD = 200_000
+"""Bytes kept of a dead letter's original."""
+
+logger = logging.getLogger(__name__)
+
+
+class IntakeMetrics(Protocol):
+    """What the intake counts."""
+
+    def event_in(self, event_type: str, count: int) -> None:
+        """Events decoded."""
+
+    def dead_letter(self, reason: str) -> None:
+        """A record refused."""
+
+    def unwatched(self, count: int) -> None:
+        """Events that no rule watches."""
+
+
+def partition_of(subject: Subject, partitions: int) -> int:
+    """The log partition of a subject; the same in every process and version."""
+    return zlib.crc32(f"{subject[0]}/{subject[1]}".encode()) % partitions
+
+
+class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
+    """One worker's share of the source partitions; ``run`` until cancelled or ``stop``."""
+
+    def __init__(
+        self,
+        *,
+        consumer: AIOKafkaConsumer,
+        producer: AIOKafkaProducer,
+        sources: Sequence[str],
+        log_topic: str,
+        log_partitions: int,
+        dead_letters_topic: str,
+        decoder: Decoder,
+        rulebook: Rulebook,
+        clock: WallClock,
+        metrics: IntakeMetrics,
+        grace: int,
+        tick: int,
+        batch: int,
+        max_ahead: int,
+    ) -> None:
+        self._consumer = consumer
+        self._producer = producer
+        self._sources = tuple(sources)
+        self._log_topic = log_topic
+        self._log_partitions = log_partitions
+        self._dead_letters_topic = dead_letters_topic
+        self._decoder = decoder
+        self._rulebook = rulebook
+        self._clock = clock
+        self._metrics = metrics
+        self._grace = grace
+        self._tick = tick
+        self._batch = batch
+        self._max_ahead = max_ahead
+        self._last_read: dict[TopicPartition, int] = {}
+        self._busy = asyncio.Lock()
+        self._stopping = False
+
+    # -- rebalance ---------------------------------------------------------------------------------------
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """Let the batch under way be finished and committed before its partitions go."""
+        async with self._busy:
+            for partition in revoked:
+                self._last_read.pop(partition, None)
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Nothing to prepare: positions come from the commits."""
+
+    # -- loop --------------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """End after the batch under way."""
+        self._stopping = True
+
+    async def run(self) -> None:
+        """Read, route, vouch; until ``stop``.
+
+        Raises:
+            KafkaError: where the broker refuses for good; the worker then ends and is to be started again.
+        """
+        self._consumer.subscribe(topics=self._sources, listener=self)
+        while not self._stopping:
+            batches = await self._consumer.getmany(timeout_ms=self._tick // 1000, max_records=self._batch)
+            async with self._busy:
+                # A rebalance may have come between: what is no longer ours another worker reads again.
+                ours = self._consumer.assignment()
+                await self._step({tp: records for tp, records in batches.items() if tp in ours})
+
+    async def _step(self, batches: Mapping[TopicPartition, Sequence[Any]]) -> None:
+        entries: list[list[bytes]] = [[] for _ in range(self._log_partitions)]
+        sends: list[Any] = []
+        for tp, records in batches.items():
+            self._last_read[tp] = self._clock.at(records[-1].timestamp * 1000)
+            for record in records:
+                await self._take(tp, record, entries, sends)
+        watermarks = await self._watermarks()
+        counts = {topic: len(self._consumer.partitions_for_topic(topic) or ()) for topic in self._sources}
+        if watermarks or any(entries):
+            for partition, own in enumerate(entries):
+                *full, last = _split(own)
+                for chunk in full:
+                    value = record_to_bytes(chunk, {}, counts)
+                    sends.append(await self._producer.send(self._log_topic, value, partition=partition))
+                value = record_to_bytes(last, watermarks, counts)
+                sends.append(await self._producer.send(self._log_topic, value, partition=partition))
+        for sent in sends:
+            await sent
+        if batches:
+            await self._commit({tp: records[-1].offset + 1 for tp, records in batches.items()})
+
+    async def _commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        try:
+            await self._consumer.commit(dict(offsets))
+        except (CommitFailedError, IllegalStateError) as error:
+            # The partitions have gone to another worker, which reads this batch again: duplicates, known by id.
+            logger.info("positions not committed, the partitions have moved: %s", error)
+
+    async def _take(self, tp: TopicPartition, record: Any, entries: list[list[bytes]], sends: list[Any]) -> None:
+        raw: bytes = record.value or b""
+        source = f"{tp.topic}/{tp.partition}"
+        try:
+            event = self._decoder.decode(
+                raw, received=self._clock.at(record.timestamp * 1000), max_ahead=self._max_ahead
+            )
+        except InputError as error:
+            self._metrics.dead_letter(error.reason)
+            letter = dead_letter_of(raw, error, source=source, position=record.offset, max_payload=MAX_PAYLOAD)
+            key = f"{source}/{record.offset}".encode()
+            value = letter.model_dump_json().encode()
+            sends.append(await self._producer.send(self._dead_letters_topic, value, key=key))
+            return
+        self._metrics.event_in(event.type, 1)
+        subjects = self._rulebook.subjects_of(event)
+        if not subjects:
+            self._metrics.unwatched(1)
+        origin = f"{source}/{record.offset}"
+        for subject in subjects:
+            partition = partition_of(subject, self._log_partitions)
+            entries[partition].append(entry_to_bytes(subject, event, origin))
+
+    async def _watermarks(self) -> dict[str, int]:
+        """What each of our partitions can vouch for now; one that can say nothing yet is left out."""
+        assigned = sorted(self._consumer.assignment())
+        if not assigned:
+            return {}
+        now = self._clock.now()
+        ends = await self._consumer.end_offsets(assigned)  # asked after `now` was read: that is the proof
+        found: dict[str, int] = {}
+        for tp in assigned:
+            try:
+                position = await self._consumer.position(tp)
+            except (IllegalStateError, KafkaError):  # taken from us while we asked
+                continue
+            if position >= ends[tp]:
+                found[f"{tp.topic}/{tp.partition}"] = now - self._grace
+            elif tp in self._last_read:
+                found[f"{tp.topic}/{tp.partition}"] = min(self._last_read[tp], now) - self._grace
+        return found
+
+
+def _split(entries: Sequence[bytes]) -> list[list[bytes]]:
+    """Entries in chunks of bounded size; at least one chunk, maybe empty."""
+    chunks: list[list[bytes]] = [[]]
+    size = 0
+    for entry in entries:
+        if size + len(entry) > MAX_RECORD and chunks[-1]:
+            chunks.append([])
+            size = 0
+        chunks[-1].append(entry)
+        size += len(entry)
+    return chunks

@@ -1,0 +1,146 @@
+"""Rows of the changelog and records of the log, to bytes and back.
+
+The contract is ``schemas.snapshots``; a test holds what is written here to it. A row of a version that this
+program does not know is refused by name, because guessing at state would be guessing at verdicts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from schemas.snapshots import STATE_VERSION
+from streams.adapters.codec import decode_json, encode_json
+from streams.adapters.driver import Entry
+from streams.adapters.outputs import alert_from_state, alert_to_state
+from streams.core.alerts import Subject
+from streams.core.engine import Snapshot
+from streams.core.event import Event
+from streams.errors import GridclockError
+
+
+class StateError(GridclockError):
+    """State was written by a newer version of this program, or is damaged."""
+
+
+def _read(raw: bytes, what: str) -> dict[str, Any]:
+    state = decode_json(raw)
+    if not isinstance(state, dict) or "v" not in state:
+        raise StateError(f"{what} is damaged")
+    if state["v"] > STATE_VERSION:
+        raise StateError(
+            f"{what} was written in format {state['v']}; this program knows formats up to {STATE_VERSION}: "
+            "go on with the newer program, or start a new one from the log"
+        )
+    return state
+
+
+@dataclass(slots=True)
+class LogRecord:
+    """One record of the ordered log; see ``schemas.snapshots.LogRecord``."""
+
+    entries: list[Entry] = field(default_factory=list)
+    watermarks: Mapping[str, int] = field(default_factory=dict)
+    sources: Mapping[str, int] = field(default_factory=dict)
+
+
+def entry_to_bytes(subject: Subject, event: Event, origin: str) -> bytes:
+    """One entry of a record, encoded ahead so that its size is known."""
+    return encode_json((*subject, origin, event.to_state()))
+
+
+def record_to_bytes(entries: Sequence[bytes], watermarks: Mapping[str, int], sources: Mapping[str, int]) -> bytes:
+    """A record from entries already encoded."""
+    return b'{"v":%d,"entries":[%s],"watermarks":%s,"sources":%s}' % (
+        STATE_VERSION,
+        b",".join(entries),
+        encode_json(dict(watermarks)),
+        encode_json(dict(sources)),
+    )
+
+
+def record_from_bytes(raw: bytes) -> LogRecord:
+    """The record that ``record_to_bytes`` wrote.
+
+    Raises:
+        StateError: where a newer version wrote it.
+    """
+    state = _read(raw, "a record of the log")
+    return LogRecord(
+        [((kind, number), Event.from_state(event), origin) for kind, number, origin, event in state["entries"]],
+        state["watermarks"],
+        state["sources"],
+    )
+
+
+def sources_of(counts: Mapping[str, int]) -> Iterable[str]:
+    """Every source partition by name, from the number of partitions of each topic."""
+    return (f"{topic}/{partition}" for topic, count in counts.items() for partition in range(count))
+
+
+def snapshot_to_bytes(snapshot: Snapshot) -> bytes:
+    """A subject's row."""
+    return encode_json(
+        {
+            "v": STATE_VERSION,
+            "events": [event.to_state() for event in snapshot.events],
+            "told": [(key, alert_to_state(alert)) for key, alert in snapshot.told],
+            "withdrawn": snapshot.withdrawn,
+            "decided_at": snapshot.decided_at,
+        }
+    )
+
+
+def snapshot_from_bytes(subject: Subject, raw: bytes) -> Snapshot:
+    """The snapshot that ``snapshot_to_bytes`` wrote.
+
+    Raises:
+        StateError: where a newer version wrote it.
+    """
+    state = _read(raw, f"the state of {subject[0]} {subject[1]}")
+    return Snapshot(
+        subject,
+        tuple(Event.from_state(event) for event in state["events"]),
+        tuple((_told(key), alert_from_state(alert)) for key, alert in state["told"]),
+        tuple((_told(key), count) for key, count in state["withdrawn"]),
+        state["decided_at"],
+    )
+
+
+def _told(key: Sequence[str]) -> tuple[str, str, str, str]:
+    rule, root, kind, cause = key
+    return rule, root, kind, cause
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A partition's row: the last log offset applied, and the watermarks after it."""
+
+    offset: int
+    at: int | None
+    watermarks: Mapping[str, int]
+    sources: Mapping[str, int]
+
+
+def position_to_bytes(position: Position) -> bytes:
+    """A partition's row."""
+    return encode_json(
+        {
+            "v": STATE_VERSION,
+            "offset": position.offset,
+            "at": position.at,
+            "watermarks": dict(position.watermarks),
+            "sources": dict(position.sources),
+        }
+    )
+
+
+def position_from_bytes(raw: bytes) -> Position:
+    """The position that ``position_to_bytes`` wrote.
+
+    Raises:
+        StateError: where a newer version wrote it.
+    """
+    state = _read(raw, "the position in the log")
+    return Position(state["offset"], state["at"], state["watermarks"], state["sources"])

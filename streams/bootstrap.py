@@ -1,0 +1,210 @@
+"""Puts a worker together: settings in, a running worker out."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import ssl
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from streams.adapters.clocks import Applied, ClockPartition
+from streams.adapters.codec import Decoder, conflict_of, dead_letter_of, encode_json, wire_fields
+from streams.adapters.intake import MAX_PAYLOAD, Intake
+from streams.adapters.kafka_admin import TopicSpec, ensure_topics
+from streams.adapters.metrics import Metrics
+from streams.adapters.outputs import CloudEvents, encode
+from streams.adapters.rulebook_files import LoadedRulebook
+from streams.adapters.wall_clock import WallClock
+from streams.errors import BrokerError
+from streams.settings import Settings
+
+DAY = 86_400
+MAX_REQUEST = 16 * 1024 * 1024
+"""Bytes of one produced message at most: the state of a subject with a very long history."""
+
+
+def clock_of(settings: Settings) -> WallClock:
+    """The clock that the settings ask for; real time unless they ask for another."""
+    if settings.clock_origin is None:
+        return WallClock()
+    if settings.clock_anchor is None:
+        return WallClock.scaled(settings.clock_origin, settings.clock_speed)
+    return WallClock(
+        settings.clock_anchor, settings.clock_origin, Fraction(settings.clock_speed).limit_denominator(1000)
+    )
+
+
+def kafka_options(settings: Settings) -> dict[str, Any]:
+    """What aiokafka's clients are told of the brokers and how to speak to them."""
+    options: dict[str, Any] = {
+        "bootstrap_servers": settings.bootstrap,
+        "security_protocol": settings.security_protocol,
+    }
+    if settings.security_protocol.endswith("SSL"):
+        cafile = str(settings.ssl_cafile) if settings.ssl_cafile else None
+        options["ssl_context"] = ssl.create_default_context(cafile=cafile)
+    if settings.security_protocol.startswith("SASL"):
+        secret = settings.sasl_password
+        options["sasl_mechanism"] = settings.sasl_mechanism
+        options["sasl_plain_username"] = settings.sasl_username
+        options["sasl_plain_password"] = secret.get_secret_value() if secret else None
+    return options
+
+
+def topics_of(settings: Settings) -> list[TopicSpec]:
+    """The topics of this worker, as they are to be where they are not there yet."""
+    kept = int(settings.retention_days * DAY * 1000)
+    small, large = 2 * 1024 * 1024, MAX_REQUEST
+    return [
+        *(TopicSpec(topic, settings.partitions, kept, False, None) for topic in settings.source_topics),
+        TopicSpec(settings.log_topic, settings.partitions, kept, False, small),
+        TopicSpec(settings.changelog_topic, settings.partitions, None, True, large),
+        TopicSpec(settings.alerts_topic, settings.partitions, kept, False, small),
+        TopicSpec(settings.dead_letters_topic, 1, kept, False, small),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Told when a worker is at work."""
+
+    metrics_port: int
+    log_partitions: int
+
+
+async def run_worker(
+    settings: Settings,
+    loaded: LoadedRulebook,
+    *,
+    on_ready: Callable[[Ready], None] = lambda _ready: None,
+    stop: asyncio.Event | None = None,
+) -> None:
+    """Work until SIGTERM, SIGINT or ``stop``; then finish what is under way and leave in order.
+
+    Raises:
+        BrokerError: where the broker cannot be reached or its topics do not fit.
+        StateError: where the state was written by a newer version.
+    """
+    # Faust is imported late: it patches nothing, but it takes half a second.
+    from streams.adapters.faust_app import Worker
+
+    stop = stop or asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    clock = clock_of(settings)
+    rulebook, decoder = loaded.rulebook, Decoder(loaded.catalogue)
+    log_partitions = await asyncio.to_thread(_ensure, settings)
+    options = kafka_options(settings)
+    partitions: dict[int, ClockPartition] = {}
+    metrics = Metrics(clock, partitions)
+    writer = CloudEvents(rulebook.calendar)
+
+    async with AsyncExitStack() as stack:
+        port = metrics.serve(settings.metrics_host, settings.metrics_port)
+        stack.callback(metrics.close)
+        try:
+            producer = await _producer(stack, options)
+            log_producer = await _producer(stack, options)
+            consumer = AIOKafkaConsumer(
+                group_id=f"{settings.name}-intake",
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+                session_timeout_ms=15_000,
+                heartbeat_interval_ms=3_000,
+                metadata_max_age_ms=30_000,
+                max_partition_fetch_bytes=2 * 1024 * 1024,
+                **options,
+            )
+            stack.push_async_callback(consumer.stop)
+            await consumer.start()
+        except (KafkaError, OSError) as error:
+            raise BrokerError(f"{settings.bootstrap}: {error}") from error
+
+        async def emit(applied: Applied) -> None:
+            sends = []
+            for alert in applied.step.alerts:
+                value = encode(writer.alert(alert))
+                sends.append(await producer.send(settings.alerts_topic, value, key=alert.case_id.encode()))
+            for _, event, origin in applied.step.conflicts:
+                source, _, position = origin.rpartition("/")
+                letter = dead_letter_of(
+                    encode_json(wire_fields(event)),
+                    conflict_of(event.event_id),
+                    source=source,
+                    position=int(position),
+                    max_payload=MAX_PAYLOAD,
+                )
+                metrics.dead_letter(letter.reason)
+                value = letter.model_dump_json().encode()
+                sends.append(await producer.send(settings.dead_letters_topic, value, key=origin.encode()))
+            for sent in sends:
+                await sent
+            for alert in applied.step.alerts:
+                metrics.alert_sent(alert)
+
+        def engine_of(partition: int) -> ClockPartition:
+            return ClockPartition(partition, rulebook, keep_for=int(settings.keep_days * DAY * 1_000_000))
+
+        intake = Intake(
+            consumer=consumer,
+            producer=log_producer,
+            sources=settings.source_topics,
+            log_topic=settings.log_topic,
+            log_partitions=log_partitions,
+            dead_letters_topic=settings.dead_letters_topic,
+            decoder=decoder,
+            rulebook=rulebook,
+            clock=clock,
+            metrics=metrics,
+            grace=settings.grace_ms * 1000,
+            tick=settings.tick_ms * 1000,
+            batch=settings.batch,
+            max_ahead=settings.max_ahead_s * 1_000_000,
+        )
+        worker = Worker(
+            bootstrap=settings.bootstrap,
+            name=settings.name,
+            log_topic=settings.log_topic,
+            log_partitions=log_partitions,
+            data_dir=str(settings.data_dir),
+            store=settings.store,
+            credentials=None,
+            producer=producer,
+            intake=intake,
+            engine_of=engine_of,
+            emit=emit,
+            on_applied=metrics.applied,
+            partitions=partitions,
+        )
+        await worker.run(stop, lambda: on_ready(Ready(port, log_partitions)))
+
+
+async def _producer(stack: AsyncExitStack, options: dict[str, Any]) -> AIOKafkaProducer:
+    producer = AIOKafkaProducer(
+        acks="all", enable_idempotence=True, linger_ms=2, max_request_size=MAX_REQUEST, **options
+    )
+    stack.push_async_callback(producer.stop)
+    await producer.start()
+    return producer
+
+
+def _ensure(settings: Settings) -> int:
+    """Make the topics that are missing; the number of partitions that the log and the state both have."""
+    report = ensure_topics(
+        settings.bootstrap, topics_of(settings), replication=settings.replication, security=settings.kafka_python()
+    )
+    log, state = (report.partitions[topic] for topic in (settings.log_topic, settings.changelog_topic))
+    if log != state:
+        raise BrokerError(
+            f"topic {settings.log_topic} has {log} partitions and {settings.changelog_topic} has {state}; "
+            "they must have the same number: use another --name, or make them anew"
+        )
+    return log

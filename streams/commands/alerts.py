@@ -1,0 +1,92 @@
+"""``gridclock alerts``: follow the alerts topic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import click
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
+
+from streams.adapters.codec import decode_json
+from streams.adapters.kafka_admin import client_options
+from streams.commands.common import DONE, broker_options, need_broker
+from streams.errors import BrokerError
+from streams.settings import Settings, load_settings
+
+KINDS_ZH = {
+    "warning": "预警",
+    "breach": "超时",
+    "late_completion": "逾期完成",
+    "violation": "违规",
+    "retraction": "撤回",
+}
+_COLOURS = {
+    "warning": "yellow",
+    "breach": "red",
+    "late_completion": "magenta",
+    "violation": "red",
+    "retraction": "cyan",
+}
+
+
+@click.command(short_help="Print the alerts that came out.")
+@broker_options
+@click.option("--follow", "-f", is_flag=True, help="Go on as new ones come, until Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="CloudEvents, one a line.")
+@click.option("--lang", type=click.Choice(["zh", "en"]), default="en", help="Language of the sentences.")
+def alerts(follow: bool, as_json: bool, lang: str, **given: Any) -> int:
+    """Print the alerts on the topic, oldest first in each partition; with --follow also those to come.
+
+    \b
+    Example:
+      gridclock alerts --follow --bootstrap 127.0.0.1:9092
+    """
+    settings = load_settings(**given)
+    need_broker(settings)
+    for value in read_alerts(settings, follow=follow):
+        if as_json:
+            click.echo(value)
+        else:
+            click.echo(line_of(decode_json(value)["data"], lang))
+    return DONE
+
+
+def read_alerts(settings: Settings, *, follow: bool) -> Iterator[bytes]:
+    """The records of the alerts topic up to its end, or for ever.
+
+    Raises:
+        BrokerError: where the broker cannot be read.
+    """
+    topic = settings.alerts_topic
+    try:
+        consumer = KafkaConsumer(
+            **client_options(settings.bootstrap, settings.kafka_python()),
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+        )
+        try:
+            numbers = consumer.partitions_for_topic(topic)
+            if not numbers:
+                raise BrokerError(f"{settings.bootstrap}: no topic {topic}")
+            parts = [TopicPartition(topic, number) for number in sorted(numbers)]
+            consumer.assign(parts)
+            consumer.seek_to_beginning(*parts)
+            ends = consumer.end_offsets(parts)
+            while follow or any(consumer.position(part) < ends[part] for part in parts):
+                for records in consumer.poll(timeout_ms=500).values():
+                    for record in records:
+                        yield record.value
+        finally:
+            consumer.close()
+    except KafkaError as error:
+        raise BrokerError(f"{settings.bootstrap}: {error}") from error
+
+
+def line_of(data: dict[str, Any], lang: str) -> str:
+    """One alert as one line for people: when, what, the sentence."""
+    kind = data["kind"]
+    word = KINDS_ZH[kind] if lang == "zh" else kind.replace("_", " ")
+    when = str(data["detected_at"])[:19].replace("T", " ")
+    return f"{when}  {click.style(f'{word:<15}', fg=_COLOURS[kind])}  {data['explanation'][lang]}"

@@ -1,0 +1,61 @@
+"""``gridclock run``: one live worker."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import click
+
+from streams.bootstrap import Ready, run_worker
+from streams.commands.common import DONE, broker_options, need_broker, rulebook_of, rulebook_options
+from streams.settings import load_settings
+
+
+@click.command(short_help="Work live: events from Kafka, alerts to Kafka.")
+@broker_options
+@rulebook_options
+@click.option(
+    "--source", "sources", multiple=True, metavar="TOPIC", help="A topic that events come in by (NAME.events)."
+)
+@click.option("--partitions", type=int, help="Partitions of topics that are to be made (8).")
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Local copy of the state (gridclock-data).")
+@click.option("--store", type=click.Choice(["rocksdb", "memory"]), help="Where that copy is (rocksdb).")
+@click.option("--grace-ms", type=int, help="How long an event may be under way before it is late (1000).")
+@click.option("--tick-ms", type=int, help="How often time moves when nothing comes in (250).")
+@click.option("--metrics-host", help="Address of /metrics (127.0.0.1).")
+@click.option("--metrics-port", type=int, help="Port of /metrics, 0 for any (9464).")
+@click.option("--clock-origin", type=int, hidden=True)
+@click.option("--clock-anchor", type=int, hidden=True)
+@click.option("--clock-speed", type=float, hidden=True)
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="(warning)")
+def run(rules: tuple[Path, ...], only: Path | None, sources: tuple[str, ...], **given: Any) -> int:
+    """Work live until SIGTERM or Ctrl-C: events in, one alert for each change of verdict out.
+
+    Every setting can also stand in the environment as GRIDCLOCK_<NAME>. Topics that are missing are made where
+    the broker can. /metrics is for Prometheus.
+
+    \b
+    Example:
+      gridclock run --bootstrap 127.0.0.1:9092 --data-dir /var/lib/gridclock
+    """
+    settings = load_settings(sources=sources or None, **given)
+    need_broker(settings)
+    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    loaded = rulebook_of(rules, only)
+    shown = {name: value for name, value in settings.shown().items() if value not in (None, [], ())}
+    click.echo(f"gridclock: settings {json.dumps(shown)}", err=True)
+
+    def on_ready(ready: Ready) -> None:
+        click.echo(
+            f"gridclock: at work on {settings.bootstrap}, {len(loaded.rulebook.rules)} rules, "
+            f"{ready.log_partitions} partitions, metrics http://{settings.metrics_host}:{ready.metrics_port}/metrics",
+            err=True,
+        )
+
+    asyncio.run(run_worker(settings, loaded, on_ready=on_ready))
+    click.echo("gridclock: stopped in order", err=True)
+    return DONE

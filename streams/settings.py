@@ -1,0 +1,123 @@
+"""Settings of the live worker: from flags, then environment (``GRIDCLOCK_...``), then defaults; checked once."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from streams.errors import ConfigError
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,79}$"
+"""What Kafka takes for a topic, with room for what is put behind it."""
+
+
+class Settings(BaseSettings):
+    """Everything a worker may be told; see ``gridclock run --help`` for the words."""
+
+    model_config = SettingsConfigDict(env_prefix="GRIDCLOCK_", extra="ignore", frozen=True, populate_by_name=True)
+
+    bootstrap: str = Field(
+        default="",
+        validation_alias=AliasChoices("bootstrap", "GRIDCLOCK_BOOTSTRAP", "KAFKA_BOOTSTRAP_SERVERS"),
+        description="host:port of one or more brokers, separated by commas",
+    )
+    name: str = Field(default="gridclock", pattern=NAME_PATTERN, description="prefix of topics and consumer groups")
+    sources: Annotated[tuple[str, ...], NoDecode] = Field(default=(), description="topics that events come in by")
+    partitions: int = Field(default=8, ge=1, le=1024, description="of the log, where it is to be created")
+    replication: int | None = Field(default=None, ge=1, description="default: 3, or the number of brokers if less")
+    retention_days: float = Field(default=14, gt=0, description="how long topics other than state are kept")
+    data_dir: Path = Field(default=Path("gridclock-data"), description="local copy of the state")
+    store: Literal["rocksdb", "memory"] = Field(default="rocksdb", description="local copy: on disk or in memory")
+    grace_ms: int = Field(default=1000, ge=0, description="how long an event may be under way before it is late")
+    tick_ms: int = Field(default=250, ge=10, description="how often time moves when nothing comes in")
+    batch: int = Field(default=2000, ge=1, description="events read at a time")
+    max_ahead_s: int = Field(default=3600, ge=0, description="event time this far after the broker's is refused")
+    keep_days: float = Field(default=90, gt=0, description="closed subjects are kept this long for late events")
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = Field(default=9464, ge=0, le=65535, description="0: any free port")
+    clock_origin: int | None = Field(default=None, description="a scaled clock showed this instant (microseconds)")
+    clock_anchor: int | None = Field(default=None, description="at this real instant (microseconds)")
+    clock_speed: float = Field(default=1, gt=0, description="and runs this many times as fast")
+    log_level: Literal["debug", "info", "warning", "error"] = "warning"
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    sasl_username: str | None = None
+    sasl_password: SecretStr | None = None
+    ssl_cafile: Path | None = None
+
+    @field_validator("sources", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part for part in re.split(r"[,\s]+", value) if part) if isinstance(value, str) else value
+
+    @field_validator("sources")
+    @classmethod
+    def _topics(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for topic in value:
+            if not re.match(NAME_PATTERN, topic):
+                raise ValueError(f"{topic!r} is not a topic's name")
+        return value
+
+    @property
+    def source_topics(self) -> tuple[str, ...]:
+        """Where events come in."""
+        return self.sources or (f"{self.name}.events",)
+
+    @property
+    def log_topic(self) -> str:
+        """The ordered log."""
+        return f"{self.name}.log"
+
+    @property
+    def alerts_topic(self) -> str:
+        """Where alerts come out."""
+        return f"{self.name}.alerts"
+
+    @property
+    def dead_letters_topic(self) -> str:
+        """Where goes what cannot be taken."""
+        return f"{self.name}.dead-letters"
+
+    @property
+    def changelog_topic(self) -> str:
+        """The state; the name is Faust's own."""
+        return f"{self.name}-state-changelog"
+
+    def kafka_python(self) -> dict[str, Any]:
+        """What kafka-python's clients are told about security."""
+        options: dict[str, Any] = {"security_protocol": self.security_protocol}
+        if self.security_protocol.endswith("SSL") and self.ssl_cafile:
+            options["ssl_cafile"] = str(self.ssl_cafile)
+        if self.security_protocol.startswith("SASL"):
+            options["sasl_mechanism"] = self.sasl_mechanism
+            options["sasl_plain_username"] = self.sasl_username
+            options["sasl_plain_password"] = self.sasl_password.get_secret_value() if self.sasl_password else None
+        return options
+
+    def shown(self) -> dict[str, Any]:
+        """The settings for printing; secrets are masked."""
+        return self.model_dump(mode="json")
+
+
+def load_settings(**given: Any) -> Settings:
+    """Settings from the values given (``None`` means not given) and the environment.
+
+    Raises:
+        ConfigError: naming the setting, and the variable where it came from one.
+    """
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        problems = []
+        for item in error.errors(include_url=False):
+            name = str(item["loc"][0]) if item["loc"] else "settings"
+            variable = f"GRIDCLOCK_{name.upper()}"
+            where = f"environment variable {variable}" if variable in os.environ else "settings"
+            message = str(item["msg"]).removeprefix("Value error, ")
+            problems.append(ConfigError(f"{item.get('input')!r}: {message}", path=where, key=name))
+        raise ConfigError.first_of(problems) from error
