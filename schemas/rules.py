@@ -219,7 +219,8 @@ def _as_patterns(value: object) -> object:
     return tuple({"type": item} if isinstance(item, str) else item for item in items)
 
 
-Patterns = Annotated[tuple[Pattern, ...], BeforeValidator(_as_patterns)]
+Written = str | Pattern | list[str | Pattern]
+Patterns = Annotated[tuple[Pattern, ...], BeforeValidator(_as_patterns, json_schema_input_type=Written)]
 SomePatterns = Annotated[Patterns, Field(min_length=1)]
 
 
@@ -235,7 +236,7 @@ def _as_start(value: object) -> object:
     return value if isinstance(value, Start) else {"all": [value]}
 
 
-StartField = Annotated[Start, BeforeValidator(_as_start)]
+StartField = Annotated[Start, BeforeValidator(_as_start, json_schema_input_type=Written | Start)]
 
 
 class While(Model):
@@ -256,7 +257,11 @@ def _as_choices(value: object) -> object:
     return value if isinstance(value, list | tuple) else [{"is": value}]
 
 
-Choices = Annotated[tuple[LimitChoice, ...], BeforeValidator(_as_choices), Field(min_length=1)]
+Choices = Annotated[
+    tuple[LimitChoice, ...],
+    BeforeValidator(_as_choices, json_schema_input_type=LimitField | list[LimitChoice]),
+    Field(min_length=1),
+]
 
 
 # --- rules ----------------------------------------------------------------------------------------------
@@ -284,7 +289,11 @@ class RuleBase(Model):
     basis: Basis = "N"
     severity: Severity = "norm"
     enabled: bool = True
-    subject: Annotated[tuple[SubjectType, ...], BeforeValidator(_as_subjects), Field(min_length=1)]
+    subject: Annotated[
+        tuple[SubjectType, ...],
+        BeforeValidator(_as_subjects, json_schema_input_type=SubjectType | list[SubjectType]),
+        Field(min_length=1),
+    ]
     title: Text
     note: Text | None = None
 

@@ -25,7 +25,6 @@ from streams.adapters.clocks import Applied, ClockPartition
 from streams.adapters.intake import Intake
 from streams.adapters.state import record_from_bytes
 from streams.adapters.wall_clock import monotonic
-from streams.errors import GridclockError
 
 logger = logging.getLogger(__name__)
 
@@ -114,21 +113,17 @@ class Worker:
             loghandlers=[],
         )
         app.conf.table_cleanup_interval = 3600
+        raw = faust.Schema(key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
         self.table = app.Table(
             "state",
             key_type=bytes,
             value_type=bytes,
-            key_serializer="raw",
-            value_serializer="raw",
             partitions=log_partitions,
             options={"driver": "rocksdict", "block_cache_size": BLOCK_CACHE} if store == "rocksdb" else None,
         )
         log = app.topic(
             log_topic,
-            key_type=bytes,
-            value_type=bytes,
-            key_serializer="raw",
-            value_serializer="raw",
+            schema=raw,
             partitions=log_partitions,
         )
         app.agent(log, name="clocks")(self._clocks)
@@ -141,11 +136,11 @@ class Worker:
             message = event.message
             try:
                 await self._apply(message.partition, message.offset, message.value)
-            except GridclockError:
-                raise
-            except Exception:
-                logger.exception("record %s/%s of the log", message.partition, message.offset)
-                raise
+            except Exception as error:
+                # Faust would log it, call the record done and go on with the next: a loss. The worker ends
+                # instead, and whoever takes the partition over begins with this record.
+                await self.app.crash(error)
+                await asyncio.Event().wait()
 
     async def _apply(self, number: int, offset: int, raw: bytes) -> None:
         began = monotonic()

@@ -1,0 +1,57 @@
+"""JSON Schemas of everything that is written or read, for editors and for other programs.
+
+``python -m schemas.exporting`` writes them to ``schemas/export``; a test holds them fresh.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import TypeAdapter
+
+from schemas.alerts import AlertEvent, CaseEvent
+from schemas.calendars import CalendarSpec
+from schemas.dead_letters import DeadLetter
+from schemas.events import EVENT
+from schemas.rules import RulebookFile
+from schemas.snapshots import LogRecord, PartitionState, SubjectState
+
+DIRECTORY: Final = Path(__file__).parent / "export"
+
+_CONTRACTS: Final[dict[str, tuple[str, TypeAdapter[Any]]]] = {
+    "event": ("A work-order event", EVENT),
+    "alert": ("An alert, as a CloudEvent", TypeAdapter(AlertEvent)),
+    "case": ("A case as of an instant, as a CloudEvent", TypeAdapter(CaseEvent)),
+    "dead-letter": ("A record that could not be taken", TypeAdapter(DeadLetter)),
+    "rulebook": ("One file of a rulebook", TypeAdapter(RulebookFile)),
+    "calendar": ("A calendar (calendar.yaml)", TypeAdapter(CalendarSpec)),
+    "log-record": ("One record of the ordered log", TypeAdapter(LogRecord)),
+    "subject-state": ("The state of a subject in the changelog", TypeAdapter(SubjectState)),
+    "partition-state": ("The state of a partition in the changelog", TypeAdapter(PartitionState)),
+}
+
+
+def schemas() -> dict[str, str]:
+    """File name to the text of the schema."""
+    found = {}
+    for name, (title, adapter) in _CONTRACTS.items():
+        schema = {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "title": title,
+            **adapter.json_schema(by_alias=True),
+        }
+        found[f"{name}.json"] = json.dumps(schema, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+    return found
+
+
+def main() -> None:
+    """Write every schema."""
+    DIRECTORY.mkdir(exist_ok=True)
+    for name, text in schemas().items():
+        (DIRECTORY / name).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

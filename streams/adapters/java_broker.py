@@ -1,0 +1,345 @@
+"""Apache Kafka itself as child processes on loopback: KRaft, each node broker and controller at once.
+
+The class path comes from a small pom by way of Maven, once; its jars stay where Maven keeps them. For tests and
+for a first look, not for running: data live in a temporary directory and go with the cluster.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from streams.adapters.child_process import ChildProcess
+from streams.adapters.kafka_admin import cluster
+from streams.errors import BrokerError
+
+READY_SECONDS = 60.0
+_OLDEST_JAVA = 17
+_PORT_ATTEMPTS = 5
+_CLUSTER_ID = "Z3JpZGNsb2NrLWJyb2tlcg"  # any 16 bytes in base64
+_GOAL = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:build-classpath"
+_JVM = (
+    "-Xms256m",
+    "-Xmx512m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-Xshare:auto",
+    "-Djava.awt.headless=true",
+    "-Dlog4j2.disableJmx=true",
+)
+_LOGGING = """\
+status = error
+appender.out.type = Console
+appender.out.name = out
+appender.out.layout.type = PatternLayout
+appender.out.layout.pattern = %d{HH:mm:ss,SSS} %p %c{1}: %m%n
+rootLogger.level = WARN
+rootLogger.appenderRef.out.ref = out
+"""
+
+
+def _pom() -> str:
+    return (files("streams.adapters") / "kafka-pom.xml").read_text("utf-8")
+
+
+def kafka_version() -> str:
+    """The version that the pom names."""
+    found = re.search(r"<kafka\.version>(.+?)</kafka\.version>", _pom())
+    assert found is not None
+    return found[1]
+
+
+def _java() -> str:
+    home = os.environ.get("JAVA_HOME")
+    inside = shutil.which("java", path=str(Path(home) / "bin")) if home else None
+    return inside or shutil.which("java") or "java"
+
+
+def java_version() -> int | None:
+    """The major version of the Java that would be used; ``None`` where there is none."""
+    try:
+        done = subprocess.run([_java(), "-version"], capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    found = re.search(r'version "(\d+)', done.stderr + done.stdout)
+    return int(found[1]) if found else None
+
+
+def why_not() -> str | None:
+    """The reason why Kafka cannot be started here; ``None`` where it can, as far as can be told without trying."""
+    version = java_version()
+    if version is None:
+        return "no Java here"
+    if version < _OLDEST_JAVA:
+        return f"Java {version} found, {_OLDEST_JAVA} or newer wanted"
+    if _cached_class_path() is None and shutil.which("mvn") is None:
+        return "no Maven (mvn) on the PATH"
+    return None
+
+
+def _cache_file() -> Path:
+    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    digest = hashlib.sha256(_pom().encode()).hexdigest()[:12]
+    return root / "gridclock" / f"kafka-{kafka_version()}" / f"classpath-{digest}.txt"
+
+
+def _cached_class_path() -> str | None:
+    try:
+        text = _cache_file().read_text("utf-8").strip()
+    except OSError:
+        return None
+    return text if text and all(Path(jar).is_file() for jar in text.split(os.pathsep)) else None
+
+
+def class_path(on_progress: Callable[[str], None] = lambda _: None) -> str:
+    """Kafka's class path, from the cache as long as all its jars are there, otherwise by Maven.
+
+    Raises: BrokerError where Maven cannot resolve it (offline, say), with the end of what it said.
+    """
+    cached = _cached_class_path()
+    if cached is not None:
+        return cached
+    on_progress(f"fetching Apache Kafka {kafka_version()} through Maven (once)")
+    target = _cache_file()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix="resolve-") as directory:
+        pom, found = Path(directory, "pom.xml"), Path(directory, "classpath.txt")
+        pom.write_text(_pom(), "utf-8")
+        command = [
+            "mvn",
+            "-B",
+            "-ntp",
+            "-q",
+            "-Dstyle.color=never",
+            "-f",
+            str(pom),
+            _GOAL,
+            f"-Dmdep.outputFile={found}",
+        ]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise BrokerError(f"Maven did not resolve Apache Kafka {kafka_version()}: {error}") from error
+        if done.returncode or not found.exists():
+            said = "\n".join((done.stdout + done.stderr).splitlines()[-20:])
+            raise BrokerError(f"Maven did not resolve Apache Kafka {kafka_version()}:\n{said}")
+        found.replace(target)
+    resolved = _cached_class_path()
+    if resolved is None:
+        raise BrokerError(f"Maven named jars of Apache Kafka {kafka_version()} that are not there")
+    return resolved
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports nobody listens on at this moment; somebody else may still be faster."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+class _AddressInUseError(Exception):
+    """Another program took one of the ports between choosing and using it."""
+
+
+class JavaCluster:
+    """``nodes`` Kafka nodes, numbered from 1. A context manager: started on entering, gone on leaving.
+
+    ``kill`` is SIGKILL, and ``start`` brings a killed node back with its data and its address.
+    """
+
+    def __init__(self, nodes: int = 1, *, on_progress: Callable[[str], None] = lambda _: None) -> None:
+        self.nodes = nodes
+        self._on_progress = on_progress
+        self._directory: Path | None = None
+        self._ports: dict[int, tuple[int, int]] = {}
+        self._processes: dict[int, ChildProcess] = {}
+        self._class_path = ""
+
+    def __enter__(self) -> Self:
+        reason = why_not()
+        if reason is not None:
+            raise BrokerError(f"Apache Kafka cannot be started: {reason}")
+        self._class_path = class_path(self._on_progress)
+        for attempt in range(1, _PORT_ATTEMPTS + 1):
+            try:
+                self._start_all()
+            except _AddressInUseError as error:
+                self.stop()
+                if attempt == _PORT_ATTEMPTS:
+                    raise BrokerError(f"no port was free in {attempt} attempts: {error}") from error
+            except BaseException:
+                self.stop()
+                raise
+            else:
+                break
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def bootstrap(self) -> str:
+        """Addresses of all nodes, of dead ones too."""
+        return ",".join(f"127.0.0.1:{client}" for client, _ in self._ports.values())
+
+    @property
+    def description(self) -> str:
+        """What runs here, for people."""
+        count = "one node" if self.nodes == 1 else f"{self.nodes} nodes"
+        return f"Apache Kafka {kafka_version()} (KRaft, {count}, Java {java_version()})"
+
+    def is_running(self, node: int) -> bool:
+        """Whether the node's process runs, which is not yet whether it serves."""
+        process = self._processes.get(node)
+        return process is not None and process.exit_code is None
+
+    def kill(self, node: int) -> None:
+        """SIGKILL: no shutdown, no flush. Its data stay."""
+        self._processes.pop(node).kill()
+
+    def start(self, node: int, *, wait: bool = True) -> None:
+        """Starts a node that does not run; by default returns once it serves together with all that run."""
+        if self.is_running(node):
+            raise BrokerError(f"node {node} runs already")
+        self._processes[node] = self._java(node, "kafka.Kafka", str(self._home(node) / "server.properties"))
+        if wait:
+            self.wait_ready()
+
+    def stop(self) -> None:
+        """Ends all nodes and removes their data. Harmless when repeated."""
+        while self._processes:
+            self._processes.popitem()[1].kill()
+        self._ports.clear()
+        if self._directory is not None:
+            shutil.rmtree(self._directory, ignore_errors=True)
+            self._directory = None
+
+    def wait_ready(self, seconds: float = READY_SECONDS) -> None:
+        """Returns once a client hears that all running nodes serve.
+
+        Raises: BrokerError with the end of a log where a node ends or time runs out.
+        """
+        deadline = time.monotonic() + seconds
+        last = "no answer"
+        while time.monotonic() < deadline:
+            for node, process in self._processes.items():
+                if process.exit_code is not None:
+                    raise self._failed(node, process)
+            try:
+                if self._listening():
+                    serving = cluster(self.bootstrap).brokers
+                    if serving >= len(self._processes):
+                        return
+                    last = f"{serving} of {len(self._processes)} nodes serve"
+            except BrokerError as error:
+                last = str(error)
+            time.sleep(0.05)
+        logs = "\n".join(process.last_lines() for process in self._processes.values())
+        raise BrokerError(f"Apache Kafka is not ready after {seconds:g} s ({last}); its log ends:\n{logs}")
+
+    def _start_all(self) -> None:
+        self._on_progress(f"starting {self.description}")
+        self._directory = Path(tempfile.mkdtemp(prefix="gridclock-kafka-"))
+        (self._directory / "log4j2.properties").write_text(_LOGGING, "utf-8")
+        ports = free_ports(2 * self.nodes)
+        numbers = range(1, self.nodes + 1)
+        self._ports = {node: (ports[2 * node - 2], ports[2 * node - 1]) for node in numbers}
+        for node in numbers:
+            self._home(node).mkdir()
+            (self._home(node) / "server.properties").write_text(self._properties(node), "utf-8")
+        self._format()
+        for node in numbers:
+            self.start(node, wait=False)
+        self.wait_ready()
+
+    def _format(self) -> None:
+        formatting = []
+        try:
+            for node in self._ports:
+                config = str(self._home(node) / "server.properties")
+                formatting.append(
+                    self._java(node, "kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", config)
+                )
+            for process in formatting:
+                if process.wait(READY_SECONDS) != 0:
+                    raise BrokerError(f"Kafka's storage was not formatted:\n{process.last_lines()}")
+        finally:
+            for process in formatting:
+                process.kill()
+
+    def _home(self, node: int) -> Path:
+        if self._directory is None:
+            raise BrokerError("this cluster has been stopped")
+        return self._directory / f"node-{node}"
+
+    def _java(self, node: int, *arguments: str) -> ChildProcess:
+        home = self._home(node)
+        logging = f"-Dlog4j2.configurationFile={home.parent / 'log4j2.properties'}"
+        return ChildProcess(
+            [_java(), *_JVM, logging, *arguments], home / "output.log", environment={"CLASSPATH": self._class_path}
+        )
+
+    def _listening(self) -> bool:
+        """Spares the clients their retries as long as no socket is open."""
+        for node in self._processes:
+            with socket.socket() as probe:
+                probe.settimeout(1)
+                if probe.connect_ex(("127.0.0.1", self._ports[node][0])):
+                    return False
+        return True
+
+    @staticmethod
+    def _failed(node: int, process: ChildProcess) -> Exception:
+        text = process.output()
+        if "Address already in use" in text:
+            return _AddressInUseError(f"node {node}: address already in use")
+        return BrokerError(f"Kafka node {node} ended with code {process.exit_code}:\n{process.last_lines()}")
+
+    def _properties(self, node: int) -> str:
+        client, controller = self._ports[node]
+        copies = min(3, self.nodes)
+        settings: dict[str, object] = {
+            "process.roles": "broker,controller",
+            "node.id": node,
+            "controller.quorum.voters": ",".join(f"{one}@127.0.0.1:{pair[1]}" for one, pair in self._ports.items()),
+            "listeners": f"CLIENT://127.0.0.1:{client},CONTROLLER://127.0.0.1:{controller}",
+            "advertised.listeners": f"CLIENT://127.0.0.1:{client}",
+            "listener.security.protocol.map": "CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "inter.broker.listener.name": "CLIENT",
+            "controller.listener.names": "CONTROLLER",
+            "log.dirs": self._home(node) / "data",
+            "auto.create.topics.enable": "true",
+            "num.partitions": 4,
+            "default.replication.factor": copies,
+            "min.insync.replicas": max(1, copies - 1),
+            "offsets.topic.replication.factor": copies,
+            "offsets.topic.num.partitions": 8,
+            "transaction.state.log.replication.factor": copies,
+            "transaction.state.log.min.isr": max(1, copies - 1),
+            "transaction.state.log.num.partitions": 8,
+            "share.coordinator.state.topic.replication.factor": copies,
+            "share.coordinator.state.topic.min.isr": max(1, copies - 1),
+            "group.initial.rebalance.delay.ms": 0,
+            "group.min.session.timeout.ms": 1000,
+            "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,  # by default a quarter of our heap
+        }
+        if self.nodes > 1:
+            # A killed node is missed after 4 s rather than 9, so that fault tests need not wait so long.
+            settings |= {"broker.session.timeout.ms": 4000, "broker.heartbeat.interval.ms": 500}
+        return "".join(f"{key}={value}\n" for key, value in settings.items())

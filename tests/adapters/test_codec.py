@@ -1,0 +1,221 @@
+"""Decoding: what is taken, what is refused and why, and that nothing but the one input error is ever raised."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.dead_letters import REASONS
+from schemas.events import EVENT, EventCatalogue
+from streams.adapters.codec import HOUR, MAX_BYTES, Decoder, dead_letter_of, decode_json, encode_json, wire_fields
+from streams.core.event import Event
+from streams.core.instants import instant_us
+from streams.errors import InputError
+from tests.stories import us
+
+CATALOGUE = EventCatalogue.shipped()
+DECODER = Decoder(CATALOGUE)
+NOW = us("2026-03-02T12:00")
+PLAIN: dict[str, Any] = {
+    "event_id": "e1",
+    "event_type": "counter.service_started",
+    "occurred_at": "2026-03-02T09:00:00.000+08:00",
+    "order_id": "WO1",
+    "business": "fee",
+    "org": {"province": "32", "city": "3201", "county": "320104", "unit": "U017"},
+    "source": "counter",
+}
+
+
+def decode(change: dict[str, Any] | None = None, *, without: str = "") -> Event:
+    fields = {key: value for key, value in {**PLAIN, **(change or {})}.items() if key != without}
+    return DECODER.decode(json.dumps(fields).encode(), received=NOW)
+
+
+def refused(raw: bytes) -> InputError:
+    with pytest.raises(InputError) as caught:
+        DECODER.decode(raw, received=NOW)
+    return caught.value
+
+
+def test_the_plain_event() -> None:
+    event = decode()
+    assert (event.event_id, event.type, event.at, event.recorded) == (
+        "e1", "counter.service_started", us("2026-03-02T09:00"), us("2026-03-02T09:00"),
+    )  # fmt: skip
+    assert event.subjects() == [("order", "WO1")]
+    assert event.data == {"business": "fee", "org": PLAIN["org"], "source": "counter"}
+
+
+def test_unknown_fields_are_kept_and_personal_ones_are_not() -> None:
+    event = decode({"new_field": {"a": [1]}, "personal": {"name": "marked", "phone": "13800000000"}})
+    assert event.data["new_field"] == {"a": [1]}
+    assert b"marked" not in encode_json(wire_fields(event))
+    assert b"13800000000" not in encode_json(wire_fields(event))
+
+
+def test_amounts_stay_exactly_as_they_were_sent() -> None:
+    raw = json.dumps({**PLAIN, "event_type": "fee.charged"}).encode()[:-1] + b',"amount":1234567890.10}'
+    event = DECODER.decode(raw, received=NOW)
+    assert encode_json(event.data["amount"]) == b"1234567890.10"
+
+
+def test_an_event_in_a_cloud_event_is_the_same_event() -> None:
+    data = {key: value for key, value in PLAIN.items() if key not in ("event_id", "event_type", "occurred_at")}
+    wrapped = {
+        "specversion": "1.0", "id": "e1", "type": "counter.service_started", "source": "/other",
+        "time": PLAIN["occurred_at"], "datacontenttype": "application/json", "data": data,
+    }  # fmt: skip
+    assert DECODER.decode(json.dumps(wrapped).encode(), received=NOW) == decode()
+    whole = {**wrapped, "id": "other", "type": "other", "data": PLAIN}
+    assert DECODER.decode(json.dumps(whole).encode(), received=NOW) == decode()
+
+
+@pytest.mark.parametrize(
+    ("change", "without", "reason", "field"),
+    [
+        ({}, "event_id", "missing_field", "event_id"),
+        ({}, "event_type", "missing_field", "event_type"),
+        ({}, "occurred_at", "missing_field", "occurred_at"),
+        ({}, "order_id", "no_subject", None),
+        ({"order_id": None}, "", "no_subject", None),
+        ({"event_type": "counter.service_startet"}, "", "unknown_type", "event_type"),
+        ({"event_type": 7}, "", "unknown_type", "event_type"),
+        ({"occurred_at": "2026-03-02T09:00:00"}, "", "naive_time", "occurred_at"),
+        ({"recorded_at": "2026-03-02T09:00:00"}, "", "naive_time", "recorded_at"),
+        ({"occurred_at": "2026-02-30T09:00:00+08:00"}, "", "impossible_time", "occurred_at"),
+        ({"occurred_at": "2026-03-02T24:00:00+08:00"}, "", "impossible_time", "occurred_at"),
+        ({"occurred_at": "2026-03-02T09:00:60+08:00"}, "", "impossible_time", "occurred_at"),
+        ({"occurred_at": "0001-01-01T00:00:00+08:00"}, "", "impossible_time", "occurred_at"),
+        ({"occurred_at": "yesterday"}, "", "impossible_time", "occurred_at"),
+        ({"occurred_at": 1772413200}, "", "bad_field", "occurred_at"),
+        ({"occurred_at": "2026-03-02T13:00:00.001+08:00"}, "", "future_time", "occurred_at"),
+        ({"recorded_at": "2026-03-02T13:00:00.001+08:00"}, "", "future_time", "recorded_at"),
+        ({"business": "gift"}, "", "bad_field", "business"),
+        ({"event_id": ""}, "", "bad_field", "event_id"),
+        ({"event_id": "a\x1fb"}, "", "bad_field", "event_id"),
+        ({"order_id": "x" * 201}, "", "bad_field", "order_id"),
+        ({"order_id": 12}, "", "bad_field", "order_id"),
+        ({"org": "3201"}, "", "bad_field", "org"),
+        ({"corrects": "e1"}, "", "bad_field", None),
+        ({"void": True}, "", "bad_field", None),
+        ({"void": "yes", "corrects": "e0"}, "", "bad_field", "void"),
+        ({"huge": 2**70}, "", "bad_field", "huge"),
+        ({"event_type": "bill.overdue", "since_on": "2026-02-30"}, "", "impossible_time", "since_on"),
+        ({"event_type": "bill.overdue", "since_on": "2026/02/03"}, "", "bad_field", "since_on"),
+        ({"event_type": "calibration.result_issued", "passed": "true"}, "", "bad_field", "passed"),
+        ({"event_type": "fee.charged", "amount": "a lot"}, "", "bad_field", "amount"),
+        ({"event_type": "fee.charged", "amount": "NaN"}, "", "bad_field", "amount"),
+    ],
+)  # fmt: skip
+def test_what_is_refused_and_why(change: dict[str, Any], without: str, reason: str, field: str | None) -> None:
+    with pytest.raises(InputError) as caught:
+        decode(change, without=without)
+    assert (caught.value.reason, caught.value.field) == (reason, field)
+
+
+def test_the_latest_time_allowed_is_allowed() -> None:
+    assert decode({"occurred_at": "2026-03-02T13:00:00.000+08:00"}).at == NOW + HOUR
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (b"", "not_json"),
+        (b"{", "not_json"),
+        (b"{'a': 1}", "not_json"),
+        (b'{"a": NaN}', "not_json"),
+        (b'\xef\xbb\xbf{"a": 1}', "not_json"),
+        (b"[]", "not_an_object"),
+        (b"null", "not_an_object"),
+        (b'"text"', "not_an_object"),
+        (b"12", "not_an_object"),
+        (b'{"a": "\xff"}', "not_utf8"),
+        (b"\x80abc", "not_utf8"),
+        (b'{"a":' * 60 + b"1" + b"}" * 60, "too_deep"),
+        (b"[" * 100_000, "too_deep"),
+        (b"x" * (MAX_BYTES + 1), "too_large"),
+        (b"x" * 10_000_000, "too_large"),
+    ],
+)
+def test_what_is_no_event_at_all(raw: bytes, reason: str) -> None:
+    assert refused(raw).reason == reason
+
+
+def test_a_misspelt_type_gets_a_suggestion() -> None:
+    with pytest.raises(InputError, match=r"did you mean 'counter\.service_started'"):
+        decode({"event_type": "counter.service_startet"})
+
+
+def test_a_dead_letter_keeps_the_original_bytes() -> None:
+    text = dead_letter_of("{坏".encode(), refused("{坏".encode()), source="f.jsonl", position=3)
+    assert (text.encoding, text.payload, text.size, text.truncated) == ("utf-8", "{坏", 4, False)
+    binary = dead_letter_of(b"\xff\x00", refused(b"\xff\x00"), source="t/0", position=9)
+    assert (binary.encoding, base64.b64decode(binary.payload)) == ("base64", b"\xff\x00")
+    cut = dead_letter_of("坏".encode() * 10, refused("坏".encode() * 10), source="t/0", position=9, max_payload=10)
+    assert (cut.encoding, base64.b64decode(cut.payload), cut.size, cut.truncated) == (
+        "base64", ("坏".encode() * 10)[:10], 30, True,
+    )  # fmt: skip
+
+
+# -- properties ----------------------------------------------------------------------------------------------
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+FIELDS = st.sampled_from(
+    sorted({name for model in CATALOGUE.models.values() for name in model.model_fields} | {"specversion", "data"})
+)
+VALUES = JSON | st.sampled_from(
+    ["2026-03-02T09:00:00+08:00", "2026-03-02", "fee", True, "12.50", "WO1", {"city": "3201"}, ["M1"], 3]
+)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_give_an_event_or_the_one_error(raw: bytes) -> None:
+    with pytest.raises(InputError) as caught:
+        DECODER.decode(raw, received=NOW)
+    assert caught.value.reason in REASONS
+
+
+@given(st.sampled_from(sorted(CATALOGUE.types)), st.dictionaries(FIELDS, VALUES, max_size=6))
+def test_the_decoder_takes_what_the_model_takes(event_type: str, fields: dict[str, Any]) -> None:
+    wire = {**PLAIN, "event_type": event_type, **fields}
+    wire.pop("specversion", None)  # else it is a CloudEvent
+    raw = json.dumps(wire).encode()
+    try:
+        event = DECODER.decode(raw, received=NOW)
+    except InputError as error:
+        assert error.reason in REASONS
+        if error.reason not in ("future_time", "too_deep") and "64 bits" not in error.detail:
+            with pytest.raises(ValueError):  # noqa: PT011 (pydantic's own)
+                EVENT.validate_python(json.loads(raw))
+        return
+    model = EVENT.validate_python(json.loads(raw))
+    assert event.at == instant_us(model.occurred_at)
+    assert (event.order_id, event.account_id, event.meter_id, event.batch_id) == (
+        model.order_id, model.account_id, model.meter_id, model.batch_id,
+    )  # fmt: skip
+    # What was taken can be written, kept and read again, and is the same event.
+    again = DECODER.decode(encode_json(wire_fields(event)), received=NOW)
+    assert again == event
+    assert Event.from_state(decode_json(encode_json(event.to_state()))) == event
+
+
+@given(st.datetimes(timezones=st.timezones()), st.integers(0, 10**15))
+def test_instants_are_exact(moment: Any, more: int) -> None:
+    from streams.core.instants import format_us
+
+    instant = instant_us(moment)
+    assert instant_us(moment + timedelta(microseconds=1)) == instant + 1
+    from schemas.fields import parse_time
+
+    assert instant_us(parse_time(format_us(more))) == more

@@ -1,0 +1,68 @@
+"""What all tests share: one broker a session, started when first asked for; topic prefixes; Hypothesis profiles."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import sys
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from streams.adapters.brokers import Broker, broker, forced_kind
+from streams.errors import BrokerError
+
+settings.register_profile(
+    "ci", max_examples=2000, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("dev", max_examples=200, deadline=None, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+BROKER_LINES = pytest.StashKey[list[str]]()
+_counter = itertools.count(1)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[BROKER_LINES] = ["none was asked for"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "kafka" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.broker)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    first, *rest = config.stash[BROKER_LINES]
+    terminalreporter.write_line(f"broker: {first}")
+    for line in rest:
+        terminalreporter.write_line(f"        not {line}")
+
+
+@pytest.fixture(scope="session")
+def kafka(pytestconfig: pytest.Config) -> Iterator[Broker]:
+    """The best broker to be had. Without one its tests are skipped, except where one was asked for by name."""
+    lines = pytestconfig.stash[BROKER_LINES]
+    running = broker(on_progress=lambda text: print(text, file=sys.stderr))
+    try:
+        found = running.__enter__()
+    except BrokerError as error:
+        lines[:] = [f"none, broker tests were skipped: {error}"]
+        if forced_kind() or os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
+            lines[:] = [f"not the one asked for: {error}"]
+            raise
+        pytest.skip(str(error))
+    lines[:] = [found.description, *found.passed_over]
+    try:
+        yield found
+    finally:
+        running.__exit__(None, None, None)
+
+
+@pytest.fixture
+def prefix(request: pytest.FixtureRequest) -> str:
+    """Begins the names of this test's topics and groups; no other test of this session has it."""
+    name = re.sub(r"[^A-Za-z0-9]+", "-", request.node.name).strip("-")[:60]
+    return f"{name}-{os.getpid()}-{next(_counter)}-"
