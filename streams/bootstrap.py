@@ -198,9 +198,10 @@ async def _producer(stack: AsyncExitStack, options: dict[str, Any]) -> AIOKafkaP
 
 def _ensure(settings: Settings) -> int:
     """Make the topics that are missing; the number of partitions that the log and the state both have."""
-    report = ensure_topics(
-        settings.bootstrap, topics_of(settings), replication=settings.replication, security=settings.kafka_python()
-    )
+    security = settings.kafka_python()
+    del security["bootstrap_servers"]
+    specs = topics_of(settings)
+    report = ensure_topics(settings.bootstrap, specs, replication=settings.replication, security=security)
     log, state = (report.partitions[topic] for topic in (settings.log_topic, settings.changelog_topic))
     if log != state:
         raise BrokerError(

@@ -89,8 +89,11 @@ class Settings(BaseSettings):
         return f"{self.name}-state-changelog"
 
     def kafka_python(self) -> dict[str, Any]:
-        """What kafka-python's clients are told about security."""
-        options: dict[str, Any] = {"security_protocol": self.security_protocol}
+        """What kafka-python's clients are told of the brokers and how to speak to them."""
+        options: dict[str, Any] = {
+            "bootstrap_servers": self.bootstrap.split(","),
+            "security_protocol": self.security_protocol,
+        }
         if self.security_protocol.endswith("SSL") and self.ssl_cafile:
             options["ssl_cafile"] = str(self.ssl_cafile)
         if self.security_protocol.startswith("SASL"):

@@ -10,7 +10,6 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from streams.adapters.codec import decode_json
-from streams.adapters.kafka_admin import client_options
 from streams.commands.common import DONE, broker_options, need_broker
 from streams.errors import BrokerError
 from streams.settings import Settings, load_settings
@@ -62,7 +61,7 @@ def read_alerts(settings: Settings, *, follow: bool) -> Iterator[bytes]:
     topic = settings.alerts_topic
     try:
         consumer = KafkaConsumer(
-            **client_options(settings.bootstrap, settings.kafka_python()),
+            **settings.kafka_python(),
             enable_auto_commit=False,
             auto_offset_reset="earliest",
         )

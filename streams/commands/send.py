@@ -11,7 +11,6 @@ from kafka.errors import KafkaError
 from schemas.fields import parse_time
 from streams.adapters.codec import decode_json
 from streams.adapters.files import read_lines
-from streams.adapters.kafka_admin import client_options
 from streams.commands.common import DONE, broker_options, err, need_broker, progress, size_of
 from streams.core.instants import instant_us
 from streams.errors import BrokerError
@@ -59,9 +58,7 @@ def send_files(settings: Settings, events: tuple[str, ...], topic: str, *, recor
     failed: list[BaseException] = []
     count = 0
     try:
-        producer = KafkaProducer(
-            **client_options(settings.bootstrap, settings.kafka_python()), acks="all", linger_ms=20, batch_size=262_144
-        )
+        producer = KafkaProducer(**settings.kafka_python(), acks="all", linger_ms=20, batch_size=262_144)
         try:
             with progress(size_of(events), "sending", quiet=quiet) as moved:
                 for name in events:
