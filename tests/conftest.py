@@ -45,7 +45,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 def kafka(pytestconfig: pytest.Config) -> Iterator[Broker]:
     """The best broker to be had. Without one its tests are skipped, except where one was asked for by name."""
     lines = pytestconfig.stash[BROKER_LINES]
-    running = broker(on_progress=lambda text: print(text, file=sys.stderr))
+    running = broker(on_progress=lambda text: print(text, file=sys.stderr))  # noqa: T201
     try:
         found = running.__enter__()
     except BrokerError as error:

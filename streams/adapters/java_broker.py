@@ -6,6 +6,7 @@ for a first look, not for running: data live in a temporary directory and go wit
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import os
@@ -28,7 +29,6 @@ from streams.errors import BrokerError
 READY_SECONDS = 60.0
 _OLDEST_JAVA = 17
 _PORT_ATTEMPTS = 5
-_CLUSTER_ID = "Z3JpZGNsb2NrLWJyb2tlcg"  # any 16 bytes in base64
 _GOAL = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:build-classpath"
 _JVM = (
     "-Xms256m",
@@ -168,6 +168,8 @@ class JavaCluster:
         self._ports: dict[int, tuple[int, int]] = {}
         self._processes: dict[int, ChildProcess] = {}
         self._class_path = ""
+        # Told apart by it: a broker that was there before can answer at a port we thought was free.
+        self._cluster_id = base64.urlsafe_b64encode(b"gridclock" + os.urandom(7)).decode().rstrip("=")
 
     def __enter__(self) -> Self:
         reason = why_not()
@@ -243,10 +245,13 @@ class JavaCluster:
                     raise self._failed(node, process)
             try:
                 if self._listening():
-                    serving = cluster(self.bootstrap).brokers
-                    if serving >= len(self._processes):
+                    found = cluster(self.bootstrap)
+                    if found.cluster_id != self._cluster_id:  # ours will end by itself: its port is taken
+                        last = f"another cluster, {found.cluster_id}, answers at our address"
+                    elif found.brokers >= len(self._processes):
                         return
-                    last = f"{serving} of {len(self._processes)} nodes serve"
+                    else:
+                        last = f"{found.brokers} of {len(self._processes)} nodes serve"
             except BrokerError as error:
                 last = str(error)
             time.sleep(0.05)
@@ -274,7 +279,7 @@ class JavaCluster:
             for node in self._ports:
                 config = str(self._home(node) / "server.properties")
                 formatting.append(
-                    self._java(node, "kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", config)
+                    self._java(node, "kafka.tools.StorageTool", "format", "-t", self._cluster_id, "-c", config)
                 )
             for process in formatting:
                 if process.wait(READY_SECONDS) != 0:

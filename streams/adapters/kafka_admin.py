@@ -90,6 +90,7 @@ class Cluster:
     brokers: int
     can_create_topics: bool
     topics: Mapping[str, int] = field(default_factory=dict)
+    cluster_id: str | None = None
 
 
 class _Undecodable(logging.Filter):
@@ -175,7 +176,7 @@ def cluster(bootstrap: str, *, security: Mapping[str, Any] | None = None) -> Clu
     """
     with _connected(KafkaAdminClient, bootstrap, security or {}) as admin:
         metadata = _metadata(admin, None)
-        return Cluster(len(metadata["brokers"]), _can_create(admin), _counts(metadata))
+        return Cluster(len(metadata["brokers"]), _can_create(admin), _counts(metadata), metadata["cluster_id"])
 
 
 def ensure_topics(

@@ -218,7 +218,7 @@ def test_the_class_path_is_asked_for_once_as_long_as_its_jars_exist(
 
 def test_what_maven_says_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_maven(tmp_path, "echo the net is away; exit 1", monkeypatch)
-    with pytest.raises(BrokerError, match="Maven did not resolve Apache Kafka .*\nthe net is away"):
+    with pytest.raises(BrokerError, match=r"Maven did not resolve Apache Kafka .*\nthe net is away"):
         java_broker.class_path()
 
 

@@ -1,0 +1,61 @@
+"""Simulated work orders and the verdicts they must get; an independent witness of the engine.
+
+It imports nothing of the engine or the rulebook: what it expects follows from how it made each order. The same
+arguments give the same bytes on every machine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from random import Random
+from typing import Any
+
+from streams.simulation.chapters import MAKERS, ROUND_THE_CLOCK
+from streams.simulation.order import Order
+from streams.simulation.times import is_working_day, midnight, text
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """``events`` in the order of their arrival, ``expected`` one row for each clock, as of ``as_of``."""
+
+    events: list[dict[str, Any]]
+    expected: list[dict[str, Any]]
+    as_of: str
+
+
+def simulate(*, orders: int, seed: int, start: date, days: int) -> Simulation:
+    """Orders begun on ``days`` days from ``start`` (Shanghai); nothing is recorded after the last one's end.
+
+    Arrears began up to ten days earlier. An order that is not done by the end stays unfinished.
+    """
+    first, end = midnight(start), midnight(start + timedelta(days=days))
+    span = [start + timedelta(days=offset) for offset in range(days)]
+    office_days = [day for day in span if is_working_day(day)] or span
+    weights = [weight for _, weight, _, _ in MAKERS]
+    events: list[tuple[str, str, int, dict[str, Any]]] = []
+    expected: list[dict[str, Any]] = []
+    for index in range(orders):
+        rng = Random(f"{seed}/{index}")
+        name, _, source, make = rng.choices(MAKERS, weights)[0]
+        order = Order(f"WO{index + 1:07d}", rng, end, source)
+        if name in ROUND_THE_CLOCK:
+            at = first + timedelta(milliseconds=rng.randrange(days * 86_400_000))
+        else:
+            at = midnight(rng.choice(office_days)) + timedelta(milliseconds=rng.randint(30_600_000, 59_400_000))
+        if name == "arrears" or rng.random() < 0.7:
+            order.account = f"A{index + 1:08d}"
+        if name == "calibration":
+            order.meter = f"M{index + 1:08d}"
+        make(order, at)
+        events.extend(
+            (event["recorded_at"], event["event_id"], number, event) for number, event in enumerate(order.events)
+        )
+        expected.extend(order.expected)
+    events.sort(key=lambda item: item[:3])
+    expected.sort(key=lambda row: (row["subject"]["type"], row["subject"]["id"], row["rule"], row["started_at"]))
+    return Simulation([event for *_, event in events], expected, text(end))
+
+
+__all__ = ["Simulation", "simulate"]
