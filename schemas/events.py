@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model, mo
 from pydantic_core import PydanticCustomError
 
 from schemas.base import Text
-from schemas.fields import FIELD_KINDS, Amount, Code, Codes, Count, Day, Flag, Id, Instant, Number, Time
+from schemas.fields import FIELD_KINDS, Amount, Code, Codes, Count, Day, Flag, Id, Instant, Number, ReadingDay, Time
 
 SUBJECT_FIELDS = ("order_id", "account_id", "meter_id", "batch_id")
 
@@ -239,9 +239,16 @@ class Meter(Envelope):
 
     event_type: Literal[
         "meter.batch_filed", "meter.customer_contacted", "meter.replacement_appointed", "meter.wiring_verified",
-        "meter.removed", "meter.stored", "meter.disposed", "meter.anomaly_reported", "meter.joint_check_appointed",
+        "meter.stored", "meter.disposed", "meter.anomaly_reported", "meter.joint_check_appointed",
         "meter.wiring_reported", "meter.box_defect_reported",
     ]  # fmt: skip
+
+
+class MeterRemoved(Envelope):
+    """A meter taken down."""
+
+    event_type: Literal["meter.removed"]
+    reading_day: ReadingDay | None = Field(default=None, description="day of the month on which it is read")
 
 
 class BatchNoticePosted(Envelope):
@@ -305,6 +312,7 @@ class ReadingCollected(Envelope):
     event_type: Literal["reading.collected"]
     period: Code | None = Field(default=None, description="YYYY-MM")
     method: Literal["remote", "manual", "estimated"] | None = None
+    reading_day: ReadingDay | None = None
 
 
 class Reading(Envelope):
@@ -312,7 +320,7 @@ class Reading(Envelope):
 
     event_type: Literal[
         "reading.remote_failed", "reading.anomaly_detected", "reading.anomaly_verified", "reading.disputed",
-        "reading.dispute_answered",
+        "reading.dispute_answered", "reading.refunded",
     ]  # fmt: skip
 
 
@@ -321,6 +329,7 @@ class CycleChanged(Envelope):
 
     event_type: Literal["reading.cycle_changed"]
     approval_ref: Code | None = None
+    reading_day: ReadingDay | None = None
 
 
 class BillIssued(Envelope):
@@ -345,6 +354,18 @@ class BillSettled(Envelope):
     event_type: Literal["bill.paid", "bill.advanced", "bill.adjusted"]
     amount: Amount | None = None
     owing: Flag | None = None
+
+
+class BillQuestion(Envelope):
+    """A question about a bill, and its answer."""
+
+    event_type: Literal["bill.question_raised", "bill.question_answered"]
+
+
+class Resale(Envelope):
+    """A resale overcharge 转供电加价, found and reported."""
+
+    event_type: Literal["resale.overcharge_found", "resale.overcharge_reported"]
 
 
 class Arrears(Envelope):
@@ -428,6 +449,7 @@ class InspectionPerformed(Envelope):
     recorded: Flag | None = None
     witness: Flag | None = None
     customer_present: Flag | None = None
+    customer_class: CustomerClass | None = None
 
 
 class FindingNotified(Envelope):
@@ -465,12 +487,13 @@ class OutageDetected(Envelope):
 
     event_type: Literal["outage.detected"]
     households: Count | None = None
+    own_facility: Flag | None = None
 
 
 class Outage(Envelope):
     """An outage told to customers."""
 
-    event_type: Literal["outage.published", "outage.progress_published", "outage.notified"]
+    event_type: Literal["outage.published", "outage.progress_published", "outage.notified", "outage.restored"]
 
 
 class RepairReported(Envelope):
@@ -499,19 +522,26 @@ class Repair(Envelope):
     ]  # fmt: skip
 
 
+class OrderClosed(Envelope):
+    """A work order of any kind closed and filed 归档."""
+
+    event_type: Literal["order.closed"]
+
+
 Event = Annotated[
     Counter | CounterService | CounterInterrupted | Inquiry
     | Application | ApplicationAccepted | ApplicationDocument | ApplicationRejected | ApplicationSuspended
     | ApplicationTerminated | SurveyAppointed | Survey | SurveyRescheduled | Scheme
     | InspectionStep | InspectionStepCompleted | InspectionStepNotified | ContractSigned | FeeCharged
     | GridProjectAgreed | Completed
-    | Meter | BatchNoticePosted | MeterReplaced | ReadingPhotoUploaded | MeterSiteChecked | BoxReplaced
+    | Meter | MeterRemoved | BatchNoticePosted | MeterReplaced | ReadingPhotoUploaded | MeterSiteChecked | BoxReplaced
     | Calibration | CalibrationResult
-    | ReadingCollected | Reading | CycleChanged | BillIssued | BillOverdue | BillSettled | Arrears | ArrearsNotice
+    | ReadingCollected | Reading | CycleChanged | BillIssued | BillOverdue | BillSettled | BillQuestion | Resale
+    | Arrears | ArrearsNotice
     | ArrearsRechecked | DisconnectionApproved | Disconnection | DisconnectionNotice | DisconnectionPerformed
     | InspectionAppointed | InspectionPerformed | FindingNotified | OrderDocumentReceived
     | CapacityChangeRequested | Capacity | OutageDetected | Outage
-    | RepairReported | RepairContact | Repair,
+    | RepairReported | RepairContact | Repair | OrderClosed,
     Field(discriminator="event_type"),
 ]  # fmt: skip
 """Any event of the shipped vocabulary."""

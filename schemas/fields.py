@@ -86,6 +86,7 @@ Time = Annotated[datetime, BeforeValidator(parse_time), WithJsonSchema({"type": 
 
 Flag = StrictBool
 Count = Annotated[StrictInt, Field(ge=0)]
+ReadingDay = Annotated[StrictInt, Field(ge=1, le=31)]
 Code = Annotated[StrictStr, Field(min_length=1, max_length=100)]
 """A short code or reference, never prose: prose about people belongs into ``personal``."""
 

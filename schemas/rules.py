@@ -75,8 +75,15 @@ class UntilDate(Model):
     text: str
 
 
-Limit = Elapsed | CalendarDays | WorkingDays | BillingCycles | NaturalMonths | UntilDate
+class SameWorkingDay(Model):
+    """24:00 local of the day itself, or of the next working day where it is not one."""
 
+    text: str
+
+
+Limit = Elapsed | CalendarDays | WorkingDays | BillingCycles | NaturalMonths | UntilDate | SameWorkingDay
+
+SAME_WORKING_DAY = "same working day"
 _UNITS: dict[str, tuple[type[Any], str, int]] = {
     "ms": (Elapsed, "microseconds", 1000),
     "s": (Elapsed, "microseconds", SECOND),
@@ -92,6 +99,7 @@ _UNITS: dict[str, tuple[type[Any], str, int]] = {
     "natural months": (NaturalMonths, "months", 1),
 }
 LIMIT_PATTERN = r"^[1-9][0-9]* (" + "|".join(sorted(_UNITS, key=len, reverse=True)) + ")$"
+_WRITTEN_LIMIT = rf"{LIMIT_PATTERN}|^{SAME_WORKING_DAY}$"
 
 
 def parse_limit(value: object) -> Limit:
@@ -105,6 +113,8 @@ def parse_limit(value: object) -> Limit:
     if isinstance(value, Mapping) and set(value) == {"until"} and isinstance(value["until"], str):
         return UntilDate(field=value["until"], text=f"until {value['until']}")
     if isinstance(value, str):
+        if value.strip() == SAME_WORKING_DAY:
+            return SameWorkingDay(text=SAME_WORKING_DAY)
         match = re.match(LIMIT_PATTERN, value.strip())
         if match:
             limit_type, name, factor = _UNITS[match.group(1)]
@@ -112,7 +122,8 @@ def parse_limit(value: object) -> Limit:
             limit: Limit = limit_type(**{name: amount, "text": value.strip()})
             return limit
     raise ValueError(
-        f"{value!r} is not a limit; write a whole number and one of {', '.join(_UNITS)}, or {{until: <date field>}}"
+        f"{value!r} is not a limit; write a whole number and one of {', '.join(_UNITS)}, "
+        f"or {SAME_WORKING_DAY}, or {{until: <date field>}}"
     )
 
 
@@ -127,7 +138,7 @@ LimitField = Annotated[
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "string", "pattern": LIMIT_PATTERN, "examples": ["5 min", "5 working days"]},
+                {"type": "string", "pattern": _WRITTEN_LIMIT, "examples": ["5 min", "5 working days"]},
                 {
                     "type": "object",
                     "properties": {"until": {"type": "string"}},
@@ -246,6 +257,42 @@ class While(Model):
     until: Patterns = ()
 
 
+class During(While):
+    """A condition that an act must not meet; an event of ``not_after`` keeps it from beginning later.
+
+    Both ends are open: an act at the very instant at which the condition begins or ends does not meet it.
+    """
+
+    not_after: Patterns = ()
+
+
+class Need(Model):
+    """Something that must have happened by the act, or by the close: an event of any of the patterns.
+
+    ``if_act`` limits the need to acts with such fields. ``same_day`` asks for the act's own local date,
+    ``after_start`` for an event not before the one that the case starts with.
+    """
+
+    any: SomePatterns
+    if_act: Conditions = {}
+    same_day: bool = False
+    after_start: bool = False
+
+
+def _as_needs(value: object) -> object:
+    items = value if isinstance(value, list | tuple) else [value]
+    return tuple(
+        item if isinstance(item, Need) or (isinstance(item, Mapping) and "any" in item) else {"any": item}
+        for item in items
+    )
+
+
+Needs = Annotated[
+    tuple[Need, ...],
+    BeforeValidator(_as_needs, json_schema_input_type=str | Pattern | Need | list[str | Pattern | Need | list[Any]]),
+]
+
+
 class LimitChoice(Model):
     """A limit that applies when the starting event, with its facts, meets the conditions."""
 
@@ -342,7 +389,171 @@ class DeadlineRule(RuleBase):
         return self
 
 
-Rule = DeadlineRule
+class ActRule(RuleBase):
+    """What the rules about an act share: each act is a case, met or violated, certain once time has passed it.
+
+    ``facts_from`` names an event type whose latest event at or before the act lends its fields to ``when``, which
+    says which acts the rule is about. After an event of ``reset`` nothing earlier counts any more (for acts later
+    than it). ``closed_by`` events end the business: what was seen need not be kept for a later act.
+    """
+
+    act: SomePatterns
+    facts_from: str | None = None
+    when: Conditions = {}
+    reset: Patterns = ()
+    closed_by: Patterns = ()
+
+
+class PrerequisiteRule(ActRule):
+    """The act only after what it needs; the same instant is early enough."""
+
+    kind: Literal["prerequisite"]
+    needs: Annotated[Needs, Field(min_length=1)]
+
+
+class ForbiddenWhileRule(ActRule):
+    """Never the act while a condition holds."""
+
+    kind: Literal["forbidden_while"]
+    during: During
+
+
+class MinimumNoticeRule(ActRule):
+    """The act not before ``limit`` has passed since a notice, not without one, and not after ``at_most`` of it.
+
+    Days: the act may come on local date D + N or later, D the date of the notice; with ``at_most`` M also not
+    later than D + M. Minutes and hours count instants. With ``at_most`` the last notice before the act counts,
+    without it any that was not reset. ``covers`` maps a field of the act to the field of the notice that has to
+    hold it (a list) or equal it; a notice without the field covers every act. ``needs`` as for a prerequisite.
+    """
+
+    kind: Literal["minimum_notice"]
+    notice: SomePatterns
+    limit: LimitField
+    at_most: LimitField | None = None
+    covers: dict[str, str] = {}
+    needs: Needs = ()
+
+
+class NotBeforeRule(ActRule):
+    """The act not before ``limit`` has passed since a state began; where that is not known, nothing is judged.
+
+    The state began at the earliest of ``since``; with ``date_field``, on the local date in that field. Days: D + N
+    is the first lawful date.
+    """
+
+    kind: Literal["not_before"]
+    since: SomePatterns
+    date_field: str | None = None
+    limit: LimitField
+
+
+class RetentionRule(ActRule):
+    """An object is kept at least ``limit`` from ``since`` until the act that ends it (its disposal).
+
+    A billing cycle runs to the next-but-one reading day where the ``reading_day`` (1 to 31) of the month is known
+    from the latest event of ``since`` or ``reading_days`` at or before it, else for one natural month.
+    """
+
+    kind: Literal["retention"]
+    since: SomePatterns
+    reading_days: Patterns = ()
+    limit: LimitField
+
+
+class AtMostRule(ActRule):
+    """No more than ``n`` acts on a subject; for each value of the field ``per``, in each ``period``."""
+
+    kind: Literal["at_most"]
+    n: int = Field(default=1, ge=1)
+    per: str | None = None
+    period: Literal["day", "natural month"] | None = None
+
+
+class EvidenceRule(ActRule):
+    """The act carries, or is accompanied by, something.
+
+    ``carry`` are alternatives: the act's fields meet all conditions of at least one. ``needs`` have happened by the
+    first of ``by`` at or after the act (without ``by``: by the act). ``cancel`` before that ends the case.
+    """
+
+    kind: Literal["evidence"]
+    carry: Annotated[
+        tuple[Conditions, ...],
+        BeforeValidator(
+            lambda value: (value,) if isinstance(value, Mapping) else value,
+            json_schema_input_type=Conditions | list[Conditions],
+        ),
+    ] = ()
+    needs: Needs = ()
+    by: Patterns = ()
+    cancel: Patterns = ()
+
+    @model_validator(mode="after")
+    def _asks_for_something(self) -> EvidenceRule:
+        if not self.carry and not self.needs:
+            raise ValueError("evidence asks for something: give carry or needs")
+        return self
+
+
+class RecordingDelayRule(ActRule):
+    """The act was recorded within the limit of its occurring; ``event_type`` may be used in the limit's ``when``.
+
+    A correction is held to when the event that it corrects was first recorded.
+    """
+
+    kind: Literal["recording_delay"]
+    limit: Choices
+
+
+class SequenceRule(RuleBase):
+    """Stages do not run backwards: the first event of a stage is not later than the first of a later stage."""
+
+    kind: Literal["sequence"]
+    stages: tuple[SomePatterns, ...] = Field(min_length=2)
+    closed_by: Patterns = ()
+
+
+class CadenceRule(RuleBase):
+    """The act comes once in every period.
+
+    ``every: 1 natural month`` with ``calendar: true`` means calendar months: from the month after the first act
+    (or ``since``) on, each month has an act by its end; ``period`` names the act's field that says which month
+    (``2026-03``) it is for. Otherwise the next act is due within ``every`` of the last one. ``until`` ends it.
+    """
+
+    kind: Literal["cadence"]
+    act: SomePatterns
+    since: Patterns = ()
+    until: Patterns = ()
+    every: LimitField
+    calendar: bool = False
+    period: str | None = None
+    warn_at: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.8,)
+
+    @model_validator(mode="after")
+    def _calendar_months(self) -> CadenceRule:
+        if self.calendar and not (isinstance(self.every, NaturalMonths) and self.every.months == 1):
+            raise ValueError("calendar: true goes with every: 1 natural month")
+        if self.period is not None and not self.calendar:
+            raise ValueError("period goes with calendar: true")
+        return self
+
+
+Rule = Annotated[
+    DeadlineRule
+    | PrerequisiteRule
+    | ForbiddenWhileRule
+    | MinimumNoticeRule
+    | NotBeforeRule
+    | RetentionRule
+    | AtMostRule
+    | EvidenceRule
+    | RecordingDelayRule
+    | SequenceRule
+    | CadenceRule,
+    Field(discriminator="kind"),
+]
 
 
 class DeclaredEvent(Model):

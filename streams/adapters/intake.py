@@ -171,13 +171,13 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
             sends.append(await self._producer.send(self._dead_letters_topic, value, key=key))
             return
         self._metrics.event_in(event.type, 1)
-        subjects = self._rulebook.subjects_of(event)
-        if not subjects:
+        copies = self._rulebook.copies_of(event)
+        if not copies:
             self._metrics.unwatched(1)
         origin = f"{source}/{record.offset}"
-        for subject in subjects:
+        for subject, copy in copies:
             partition = partition_of(subject, self._log_partitions)
-            entries[partition].append(entry_to_bytes(subject, event, origin))
+            entries[partition].append(entry_to_bytes(subject, copy, origin))
 
     async def _watermarks(self) -> dict[str, int]:
         """What each of our partitions can vouch for now; one that can say nothing yet is left out."""

@@ -131,11 +131,11 @@ class Replay:
 
     def _entries(self, group: Iterable[tuple[tuple[int, int, str], int, Event, str]]) -> Iterator[Entry]:
         for _, _, event, origin in group:
-            subjects = self._rulebook.subjects_of(event)
-            if not subjects:
+            copies = self._rulebook.copies_of(event)
+            if not copies:
                 self.tally.unwatched += 1
-            for subject in subjects:
-                yield subject, event, origin
+            for subject, copy in copies:
+                yield subject, copy, origin
 
     def _finish(self, step: Step) -> Iterator[Alert]:
         self._on_step(step)

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from schemas.calendars import CalendarSpec
 from schemas.events import EventCatalogue
 from schemas.rules import Rule, RulebookFile
+from schemas.titles import EVENT_TITLES
 from streams.adapters.calendars import build_calendar, load_calendar_spec
 from streams.core.rulebook import Rulebook, check
 from streams.errors import ConfigError
@@ -79,7 +80,9 @@ def load_rulebook(rules: Sequence[Path] = (), only: Path | None = None) -> Loade
         layers.append(layer)
     merged = _merge(layers)
     _check([merged], catalogue)
-    rulebook = Rulebook([item.rule for item in merged], build_calendar(calendar))
+    declared = {name: event.title for book in files for name, event in book.events.items() if event.title}
+    all_rules = [item.rule for item in merged]
+    rulebook = Rulebook(all_rules, build_calendar(calendar), {**EVENT_TITLES, **declared})
     return LoadedRulebook(rulebook, catalogue, tuple(merged), tuple(files))
 
 

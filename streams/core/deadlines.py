@@ -24,7 +24,16 @@ from dataclasses import dataclass
 from datetime import date
 from typing import assert_never
 
-from schemas.rules import BillingCycles, CalendarDays, Elapsed, Limit, NaturalMonths, UntilDate, WorkingDays
+from schemas.rules import (
+    BillingCycles,
+    CalendarDays,
+    Elapsed,
+    Limit,
+    NaturalMonths,
+    SameWorkingDay,
+    UntilDate,
+    WorkingDays,
+)
 from streams.core.working_days import WorkingCalendar
 
 Pause = tuple[int, int | None]
@@ -84,6 +93,9 @@ def deadline_of(
             return Deadline(_months(limit.months, start, calendar))
         case BillingCycles():
             return Deadline(_months(limit.cycles, start, calendar))
+        case SameWorkingDay():
+            day = calendar.next_working_day(calendar.local_date(start) - 1)
+            return Deadline(calendar.start_of_day(day + 1), calendar.is_provisional(day))
         case _:
             assert_never(limit)
 
@@ -136,12 +148,64 @@ def _days(
 
 
 def _months(months: int, start: int, calendar: WorkingCalendar) -> int:
-    first = date.fromordinal(calendar.local_date(start))
-    index = first.year * 12 + first.month - 1 + months
-    year, month = divmod(index, 12)
-    last_of_month = gregorian.monthrange(year, month + 1)[1]
-    last = date(year, month + 1, min(first.day, last_of_month)).toordinal()
-    return calendar.start_of_day(last + 1)
+    return calendar.start_of_day(_later_month(calendar.local_date(start), months) + 1)
+
+
+def earliest_of(limit: Limit, start: int, calendar: WorkingCalendar, *, reading_day: int | None = None) -> Deadline:
+    """The first instant at which ``limit`` has passed since ``start``, for an act that must not come before.
+
+    Minutes and hours: that much later. Days: 0:00 local of date D + N, D the local date of the start (notice on
+    the 1st, 7 days: the 8th). Months: 0:00 of the same day of the month. A billing cycle: 0:00 of the
+    next-but-one reading day after the start where ``reading_day`` is known, else as a month.
+
+    Raises:
+        ValueError: for a limit that is no length of time.
+    """
+    day = calendar.local_date(start)
+    match limit:
+        case Elapsed():
+            return Deadline(start + limit.microseconds)
+        case CalendarDays():
+            return Deadline(calendar.start_of_day(day + limit.days))
+        case WorkingDays():
+            last = calendar.add_working_days(day, limit.days)
+            return Deadline(calendar.start_of_day(last), calendar.is_provisional(last))
+        case NaturalMonths():
+            return Deadline(calendar.start_of_day(_later_month(day, limit.months)))
+        case BillingCycles():
+            if reading_day is None:
+                return Deadline(calendar.start_of_day(_later_month(day, limit.cycles)))
+            return Deadline(calendar.start_of_day(_reading_day_after(day, reading_day, limit.cycles + 1)))
+        case _:
+            raise ValueError(f"{limit.text!r} is no length of time that an act could wait for")
+
+
+def latest_of(limit: Limit, start: int, calendar: WorkingCalendar) -> int:
+    """The last instant within ``limit`` of ``start`` (inclusive); days: the last microsecond of date D + N."""
+    found = deadline_of(limit, start, (), calendar).at
+    assert found is not None
+    return found if isinstance(limit, Elapsed) else found - 1
+
+
+def _later_month(day: int, months: int) -> int:
+    """The same day of a later month, or that month's last."""
+    first = date.fromordinal(day)
+    year, month = divmod(first.year * 12 + first.month - 1 + months, 12)
+    return _day_of_month(year, month + 1, first.day)
+
+
+def _day_of_month(year: int, month: int, day: int) -> int:
+    return date(year, month, min(day, gregorian.monthrange(year, month)[1])).toordinal()
+
+
+def _reading_day_after(day: int, reading_day: int, count: int) -> int:
+    """The ``count``-th reading day after a date."""
+    first = date.fromordinal(day)
+    index = first.year * 12 + first.month - 1
+    if _day_of_month(first.year, first.month, reading_day) > day:
+        index -= 1
+    year, month = divmod(index + count, 12)
+    return _day_of_month(year, month + 1, reading_day)
 
 
 def running_time(start: int, end: int, pauses: Sequence[Pause]) -> tuple[int, int]:

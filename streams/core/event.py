@@ -22,6 +22,7 @@ class Event:
         "batch_id",
         "corrects",
         "data",
+        "entered",
         "event_id",
         "meter_id",
         "order",
@@ -57,6 +58,8 @@ class Event:
         self.batch_id = batch_id
         self.corrects = corrects
         self.void = void
+        # When the fact was first entered; a correction does not make it later (see ``history.effective``).
+        self.entered = recorded
         # The order of histories (DESIGN.md 3).
         self.order = (at, recorded, event_id)
 
@@ -69,6 +72,10 @@ class Event:
         """Every subject the event names."""
         named = (self.order_id, self.account_id, self.meter_id, self.batch_id)
         return [(kind, number) for kind, number in zip(SUBJECT_TYPES, named, strict=True) if number is not None]
+
+    def fields_with_ids(self) -> dict[str, Any]:
+        """The fields, and the ids of the subjects that it names."""
+        return {**self.data, **{f"{kind}_id": number for kind, number in self.subjects()}}
 
     def content(self) -> tuple[Any, ...]:
         """Everything but the id, to tell a repeated event from another one under the same id."""
@@ -117,6 +124,13 @@ class Event:
             corrects=state[9],
             void=state[10],
         )
+
+    def for_meter(self, meter_id: str, data: dict[str, Any]) -> Event:
+        """A copy for one meter of many, with other fields."""
+        return Event(
+            self.event_id, self.type, self.at, self.recorded, data,
+            meter_id=meter_id, corrects=self.corrects, void=self.void,
+        )  # fmt: skip
 
     def __repr__(self) -> str:
         return f"Event({self.event_id!r}, {self.type!r}, at={self.at}, {self.subjects()})"

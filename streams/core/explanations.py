@@ -7,17 +7,26 @@ hold no names and no personal data: events have none past intake.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, timezone
+from datetime import date
 from typing import Any
 
-from schemas.rules import BillingCycles, CalendarDays, Elapsed, Limit, NaturalMonths, UntilDate, WorkingDays
+from schemas.rules import (
+    BillingCycles,
+    CalendarDays,
+    Elapsed,
+    Limit,
+    NaturalMonths,
+    SameWorkingDay,
+    UntilDate,
+    WorkingDays,
+)
 from streams.core.deadlines import DayCount, deadline_of, running_time
+from streams.core.faults import arithmetic_of, local_time
 from streams.core.verdicts import Report, Verdict
 from streams.core.working_days import WorkingCalendar
 
 SUBJECTS_ZH = {"order": "工单", "account": "户号", "meter": "电能表", "batch": "批次"}
 _UNITS_ZH = {"ms": "毫秒", "s": "秒", "min": "分钟", "h": "小时", "day": "日"}
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)  # noqa: UP017
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +35,6 @@ class Explanation:
 
     zh: str
     en: str
-
-
-def local_time(instant: int, calendar: WorkingCalendar) -> str:
-    """An instant as people read it, in the calendar's zone; milliseconds only where there are any."""
-    moment = (_EPOCH + timedelta(microseconds=instant)).astimezone(calendar.zone)
-    text = moment.strftime("%Y-%m-%d %H:%M:%S")
-    return f"{text}.{moment.microsecond // 1000:03d}" if moment.microsecond >= 1000 else text
 
 
 def limit_zh(limit: Limit) -> str:
@@ -51,6 +53,8 @@ def limit_zh(limit: Limit) -> str:
             return f"{limit.months}个自然月"
         case UntilDate():
             return "约定日期当日"
+        case SameWorkingDay():
+            return "当个工作日内"
 
 
 def _limit_en(limit: Limit) -> str:
@@ -74,12 +78,22 @@ def explain(verdict: Verdict, report: Report, subject: tuple[str, str], calendar
     kind, number = subject
     zh = f"{SUBJECTS_ZH[kind]} {number}「{rule.title.zh}」（{rule.clause}）"
     en = f'{kind.capitalize()} {number}, "{rule.title.en}" ({rule.clause}): '
-    body = _deadline_sentence(verdict, report, calendar)
+    body = _act_sentence(verdict, calendar) if verdict.faults else _deadline_sentence(verdict, report, calendar)
     zh, en = zh + body.zh, en + body.en
     if verdict.provisional:
         zh += "（节假日安排尚未公布，按周末推算）"
         en += " (holidays of that year are not announced yet; weekends counted)"
     return Explanation(zh + "。", en + ".")
+
+
+def _act_sentence(verdict: Verdict, calendar: WorkingCalendar) -> Explanation:
+    act = verdict.facts["act"]
+    at = local_time(verdict.anchor.at, calendar)
+    texts = [fault.text(calendar) for fault in verdict.faults]
+    return Explanation(
+        f"违规：{at}「{act.zh}」，{'；'.join(text.zh for text in texts)}",
+        f"violation: {act.en} at {at}; {'; '.join(text.en for text in texts)}",
+    )
 
 
 def _deadline_sentence(verdict: Verdict, report: Report, calendar: WorkingCalendar) -> Explanation:
@@ -145,7 +159,9 @@ def explain_retraction(
         )
     outcome_zh, outcome_en = _OUTCOMES[now.outcome]
     due = "" if now.deadline is None else local_time(now.deadline, calendar)
-    due_zh, due_en = (f"，到期时间 {due}", f", due {due}") if due else ("，暂停中", ", paused")
+    due_zh, due_en = (f"，到期时间 {due}", f", due {due}") if due else ("", "")
+    if not due and now.pauses:
+        due_zh, due_en = "，暂停中", ", paused"
     if now.stopped_at is not None:
         stopped = local_time(now.stopped_at, calendar)
         due_zh, due_en = due_zh + f"，完成时间 {stopped}", due_en + f", done {stopped}"
@@ -158,7 +174,7 @@ def explain_retraction(
 def arithmetic(verdict: Verdict, calendar: WorkingCalendar) -> dict[str, Any]:
     """How the limit was counted, as JSON values: days counted, days off with their names, pauses."""
     found: dict[str, Any] = {}
-    if isinstance(verdict.limit, WorkingDays | CalendarDays):
+    if verdict.deadline is not None and isinstance(verdict.limit, WorkingDays | CalendarDays):
         count = DayCount([], [], [])
         deadline_of(verdict.limit, verdict.started_at, verdict.pauses, calendar, trace=count)
         found["counted_days"] = [date.fromordinal(day).isoformat() for day in count.counted]
@@ -166,6 +182,12 @@ def arithmetic(verdict: Verdict, calendar: WorkingCalendar) -> dict[str, Any]:
             {"date": date.fromordinal(day).isoformat(), "name": calendar.day_name(day)} for day in count.days_off
         ]
         found["paused_days"] = [date.fromordinal(day).isoformat() for day in count.paused]
+    if verdict.faults:
+        found["faults"] = [
+            {"text": {"zh": text.zh, "en": text.en}, **arithmetic_of(fault, calendar)}
+            for fault in verdict.faults
+            for text in [fault.text(calendar)]
+        ]
     if verdict.pauses:
         found["pauses"] = [
             {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from typing import Any, Literal
 
 from streams.core.event import Event
@@ -62,11 +63,18 @@ def effective(events: Sequence[Event]) -> tuple[list[Event], dict[str, str]]:
         if not withdraws_a_correction and not replaced and stands(event):
             contest.setdefault(root, []).append(event)
     kept = []
-    for claimants in contest.values():
+    for root, claimants in contest.items():
         winner = max(claimants, key=lambda event: (event.recorded, event.event_id))
         if not winner.void:
-            kept.append(winner)
+            kept.append(winner if winner.corrects is None else _entered_with(winner, by_id.get(root)))
     return sorted(kept, key=_order), {own: root for own, root in roots.items() if root is not None}
+
+
+def _entered_with(winner: Event, original: Event | None) -> Event:
+    """A correction was entered when what it corrects was; where that is not known, nothing is held against it."""
+    standing = copy(winner)  # the same event may stand in the history of another subject
+    standing.entered = winner.at if original is None else min(original.recorded, winner.recorded)
+    return standing
 
 
 def _root(event: Event, by_id: Mapping[str, Event]) -> str | None:

@@ -9,15 +9,42 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 from pydantic import BaseModel
 
-from schemas.events import EventCatalogue
-from schemas.rules import Choices, Condition, DeadlineRule, Pattern, Rule, UntilDate
+from schemas.base import Text
+from schemas.events import SUBJECT_FIELDS, EventCatalogue
+from schemas.rules import (
+    ActRule,
+    AtMostRule,
+    CadenceRule,
+    Choices,
+    Condition,
+    DeadlineRule,
+    EvidenceRule,
+    MinimumNoticeRule,
+    NotBeforeRule,
+    Pattern,
+    PrerequisiteRule,
+    RecordingDelayRule,
+    Rule,
+    UntilDate,
+)
+from schemas.titles import EVENT_TITLES
 from streams.core.alerts import Subject
 from streams.core.event import SUBJECT_TYPES, Event
 from streams.core.history import Route
+from streams.core.kinds.at_most import at_most_fold
+from streams.core.kinds.cadence import CadenceFold
 from streams.core.kinds.deadline import DeadlineFold
+from streams.core.kinds.evidence import evidence_fold
+from streams.core.kinds.forbidden_while import forbidden_while_fold
+from streams.core.kinds.minimum_notice import minimum_notice_fold
+from streams.core.kinds.not_before import not_before_fold, retention_fold
+from streams.core.kinds.prerequisite import prerequisite_fold
+from streams.core.kinds.recording_delay import recording_delay_fold
+from streams.core.kinds.sequence import SequenceFold
 from streams.core.verdicts import Fold
 from streams.core.working_days import WorkingCalendar
 
@@ -38,7 +65,9 @@ class Rulebook:
     Raises nothing for its content: call ``check`` first. Disabled rules are kept in ``rules`` and not compiled.
     """
 
-    def __init__(self, rules: Iterable[Rule], calendar: WorkingCalendar) -> None:
+    def __init__(
+        self, rules: Iterable[Rule], calendar: WorkingCalendar, titles: Mapping[str, Text] = EVENT_TITLES
+    ) -> None:
         self.rules: tuple[Rule, ...] = tuple(rules)
         self.calendar = calendar
         by_id: dict[str, list[Rule]] = {}
@@ -46,7 +75,7 @@ class Rulebook:
             if rule.enabled:
                 by_id.setdefault(rule.id, []).append(rule)
         self.folds: tuple[Fold, ...] = tuple(
-            _fold(sorted(versions, key=lambda rule: rule.effective_from), calendar)
+            _fold(sorted(versions, key=lambda rule: rule.effective_from), calendar, titles)
             for _, versions in sorted(by_id.items())
         )
         self._tables: dict[str, dict[str, tuple[Route, ...]]] = {kind: {} for kind in SUBJECT_TYPES}
@@ -62,12 +91,21 @@ class Rulebook:
         """For a subject type: event type -> the folds that see it."""
         return self._routes[subject_type]
 
-    def subjects_of(self, event: Event) -> list[Subject]:
-        """The subjects that an event concerns under these rules; a correction concerns all that it names."""
-        found: list[Subject] = []
+    def copies_of(self, event: Event) -> list[tuple[Subject, Event]]:
+        """The subjects that an event concerns under these rules, each with the event as that subject sees it.
+
+        A correction concerns every subject that it names. An event with a list ``meters`` (a notice posted for many)
+        concerns each of them as well: such a copy names that meter, and neither the batch nor the list.
+        """
+        found: list[tuple[Subject, Event]] = []
         for kind, number in event.subjects():
             if event.corrects is not None or event.type in self._tables[kind]:
-                found.append((kind, number))
+                found.append(((kind, number), event))
+        listed = event.data.get("meters")
+        if isinstance(listed, list) and event.type in self._tables["meter"]:
+            data = {name: value for name, value in event.data.items() if name != "meters"}
+            meters = dict.fromkeys(meter for meter in listed if meter != event.meter_id)
+            found += [(("meter", meter), event.for_meter(meter, data)) for meter in meters]
         return found
 
 
@@ -75,8 +113,24 @@ def _lookup(table: Mapping[str, tuple[Route, ...]]) -> Callable[[str], Sequence[
     return lambda event_type: table.get(event_type, ())
 
 
-def _fold(versions: Sequence[Rule], calendar: WorkingCalendar) -> Fold:
-    return DeadlineFold(versions, calendar)
+_FOLDS: Mapping[str, Callable[[Any, WorkingCalendar, Mapping[str, Text]], Fold]] = {
+    "deadline": lambda rules, calendar, _titles: DeadlineFold(rules, calendar),
+    "prerequisite": prerequisite_fold,
+    "forbidden_while": forbidden_while_fold,
+    "minimum_notice": minimum_notice_fold,
+    "not_before": not_before_fold,
+    "retention": retention_fold,
+    "at_most": at_most_fold,
+    "evidence": evidence_fold,
+    "recording_delay": recording_delay_fold,
+    "sequence": SequenceFold,
+    "cadence": lambda rules, calendar, _titles: CadenceFold(rules, calendar),
+}
+"""Rule kinds. To add one: its model in ``schemas.rules``, its file in ``streams.core.kinds``, a line here."""
+
+
+def _fold(versions: Sequence[Rule], calendar: WorkingCalendar, titles: Mapping[str, Text]) -> Fold:
+    return _FOLDS[versions[0].kind](versions, calendar, titles)
 
 
 # --- checks ---------------------------------------------------------------------------------------------
@@ -103,13 +157,72 @@ def _vocabulary(rule: Rule, catalogue: EventCatalogue) -> Iterator[tuple[tuple[s
         for name in pattern.where:
             if name not in catalogue.fields(pattern.type):
                 yield (*keys, "where", name), _unknown_field(name, [pattern.type], catalogue)
+    facts_from = rule.facts_from if isinstance(rule, DeadlineRule | ActRule) else None
+    if facts_from is not None and facts_from not in catalogue.types:
+        yield ("facts_from",), _unknown_type(facts_from, catalogue)
+        facts_from = None
     if isinstance(rule, DeadlineRule):
-        if rule.facts_from is not None:
-            if rule.facts_from not in catalogue.types:
-                yield ("facts_from",), _unknown_type(rule.facts_from, catalogue)
-            else:
-                start_types.append(rule.facts_from)
-        yield from _start_fields(rule, rule.limit, start_types, catalogue)
+        facts = [facts_from] if facts_from else []
+        yield from _start_fields(rule, rule.limit, [*start_types, *facts], catalogue)
+        return
+    for keys, pattern in _patterns(rule, ()):
+        if pattern.if_start:
+            yield (*keys, "if_start"), "only a deadline has a start whose fields could be asked for"
+    if isinstance(rule, ActRule):
+        yield from _act_fields(rule, facts_from, catalogue)
+    if isinstance(rule, CadenceRule) and rule.period is not None:
+        yield from _known([(("period",), rule.period)], rule.act, [], catalogue)
+
+
+Named = Iterable[tuple[tuple[str | int, ...], str]]
+"""Keys inside a rule, and the field that is named there."""
+
+
+def _act_fields(
+    rule: ActRule, facts_from: str | None, catalogue: EventCatalogue
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    facts = [facts_from] if facts_from else []
+    yield from _known(((("when", name), name) for name in rule.when), rule.act, facts, catalogue)
+    of_act: list[tuple[tuple[str | int, ...], str]] = []
+    needs = rule.needs if isinstance(rule, PrerequisiteRule | MinimumNoticeRule | EvidenceRule) else ()
+    of_act += [
+        (("needs", index, "if_act", name), name)
+        for index, need in enumerate(needs)
+        for name in need.if_act
+        if name not in SUBJECT_FIELDS
+    ]
+    match rule:
+        case EvidenceRule():
+            of_act += [(("carry", index, name), name) for index, fields in enumerate(rule.carry) for name in fields]
+        case AtMostRule(per=str(per)):
+            of_act.append((("per",), per))
+        case MinimumNoticeRule():
+            of_act += [(("covers", name), name) for name in rule.covers if name not in SUBJECT_FIELDS]
+            covers: Named = [(("covers", act_field), name) for act_field, name in rule.covers.items()]
+            yield from _known([item for item in covers if item[1] not in SUBJECT_FIELDS], rule.notice, [], catalogue)
+        case NotBeforeRule(date_field=str(name)):
+            yield from _known([(("date_field",), name)], rule.since, [], catalogue)
+        case RecordingDelayRule():
+            of_act += [
+                (("limit", index, "when", name), name)
+                for index, choice in enumerate(rule.limit)
+                for name in choice.when
+                if name != "event_type"
+            ]
+        case _:
+            pass
+    yield from _known(of_act, rule.act, [], catalogue)
+
+
+def _known(
+    named: Named, patterns: Iterable[Pattern], facts: Sequence[str], catalogue: EventCatalogue
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """The fields named that none of the event types has."""
+    types = [pattern.type for pattern in patterns if pattern.type in catalogue.types] + list(facts)
+    known = {name for event_type in types for name in catalogue.fields(event_type)}
+    for keys, name in named:
+        if types and name not in known:
+            yield keys, _unknown_field(name, types, catalogue)
 
 
 def _start_fields(

@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 from schemas.rules import Limit, RuleBase
 from streams.core.deadlines import Pause
 from streams.core.event import Event
+from streams.core.faults import Fault
 
 Outcome = Literal["met", "met_late", "breached", "violated", "cancelled", "running"]
 AlertKind = Literal["warning", "breach", "late_completion", "violation", "retraction"]
@@ -37,7 +38,7 @@ class Verdict:
 
     ``root`` is the id of the event that the case starts with, as first sent: a correction does not change
     it. ``anchor`` is that event as it stands now. ``ended_at`` closes ``elapsed``: the stop, the cancel, or
-    the instant asked about. ``reason`` is a key of the explanations; ``facts`` fill it in.
+    the instant asked about. ``faults`` say what is wrong with an act; ``facts`` are for the explanation.
     """
 
     rule: RuleBase
@@ -54,7 +55,7 @@ class Verdict:
     until: int | None = None
     provisional: bool = False
     evidence: tuple[str, ...] = ()
-    reason: str = ""
+    faults: tuple[Fault, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
-from tests.stories import judge, local, moment
+from tests.stories import judge as judge_by
+from tests.stories import local, moment, shipped
+
+judge = partial(judge_by, loaded=shipped("deadline"))
 
 SERVICE = "e1 2026-03-02T09:00 counter.service_started WO1 business=fee\n"
 

@@ -14,30 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from schemas.rules import DeadlineRule, Limit, Pattern, UntilDate
-from streams.core.conditions import Fields, Predicate, always, predicate
-from streams.core.deadlines import Pause, date_in_field, deadline_of, warning_instant
+from schemas.rules import DeadlineRule, Limit, UntilDate
+from streams.core.conditions import Fields, Predicate, predicate
+from streams.core.deadlines import date_in_field
 from streams.core.event import Event
-from streams.core.verdicts import Outcome, Report, Verdict
+from streams.core.kinds.clock import Clock
+from streams.core.kinds.patterns import compile_patterns, matches
+from streams.core.verdicts import Verdict
 from streams.core.working_days import WorkingCalendar
-
-Test = tuple[Predicate, Predicate]
-
-
-def _tests(patterns: Sequence[Pattern]) -> dict[str, list[Test]]:
-    tests: dict[str, list[Test]] = {}
-    for pattern in patterns:
-        tests.setdefault(pattern.type, []).append((predicate(pattern.where), predicate(pattern.if_start)))
-    return tests
-
-
-def _matches(tests: dict[str, list[Test]], event: Event, start_fields: Fields | None) -> bool:
-    for where, if_start in tests.get(event.type, ()):
-        if where(event.data) and (if_start is always or (start_fields is not None and if_start(start_fields))):
-            return True
-    return False
 
 
 class _Version:
@@ -62,13 +47,13 @@ class _Version:
         self.rule = rule
         self.first = calendar.start_of_day(rule.effective_from.toordinal())
         self.last = None if rule.effective_to is None else calendar.start_of_day(rule.effective_to.toordinal())
-        self.groups = [_tests(group) for group in rule.start.all]
-        self.since = _tests(rule.only_while.since) if rule.only_while else None
-        self.until = _tests(rule.only_while.until) if rule.only_while else {}
-        self.stop = _tests(rule.stop)
-        self.pause = _tests(rule.pause)
-        self.resume = _tests(rule.resume)
-        self.cancel = _tests(rule.cancel)
+        self.groups = [compile_patterns(group) for group in rule.start.all]
+        self.since = compile_patterns(rule.only_while.since) if rule.only_while else None
+        self.until = compile_patterns(rule.only_while.until) if rule.only_while else {}
+        self.stop = compile_patterns(rule.stop)
+        self.pause = compile_patterns(rule.pause)
+        self.resume = compile_patterns(rule.resume)
+        self.cancel = compile_patterns(rule.cancel)
         self.choices: list[tuple[Predicate, Limit]] = [(predicate(choice.when), choice.limit) for choice in rule.limit]
         self.listens = frozenset().union(
             self.stop, self.pause, self.resume, self.cancel, self.until, self.since or (), *self.groups
@@ -91,37 +76,11 @@ class _Watch:
 
 
 @dataclass(slots=True, eq=False)
-class Case:
-    """One clock: opened by ``start``, running until it is stopped or cancelled."""
+class Case(Clock):
+    """A clock of one version; ``fields`` are those that it started with."""
 
-    version: _Version
-    start: Event
-    started_by: tuple[str, ...]
-    fields: Fields
-    limit: Limit | None
-    until: int | None
-    pauses: list[Pause] = field(default_factory=list)
-    paused_by: list[str] = field(default_factory=list)
-    stop: Event | None = None
-    cancel: Event | None = None
-    deadline: int | None = None
-    provisional: bool = False
-
-    def time(self, calendar: WorkingCalendar) -> None:
-        """Work out the deadline again from the pauses known."""
-        if self.limit is None:
-            return
-        found = deadline_of(self.limit, self.start.at, self.pauses, calendar, until=self.until)
-        self.deadline, self.provisional = found.at, found.provisional
-
-    def end_pause(self, at: int) -> bool:
-        """Close the open pause, if there is one, at an instant."""
-        if not self.pauses or self.pauses[-1][1] is not None:
-            return False
-        since = self.pauses.pop()[0]
-        if at > since:
-            self.pauses.append((since, at))
-        return True
+    version: _Version = field(kw_only=True)
+    fields: Fields = field(kw_only=True)
 
 
 class State:
@@ -167,17 +126,17 @@ class DeadlineFold:
 
     def _step_open(self, state: State, case: Case, event: Event) -> None:
         version = case.version
-        if _matches(version.stop, event, case.fields):
+        if matches(version.stop, event, case.fields):
             case.stop = event
-        elif _matches(version.cancel, event, case.fields):
+        elif matches(version.cancel, event, case.fields):
             case.cancel = event
-        elif _matches(version.pause, event, case.fields):
+        elif matches(version.pause, event, case.fields):
             if not case.pauses or case.pauses[-1][1] is not None:
                 case.pauses.append((event.at, None))
                 case.paused_by.append(event.event_id)
                 case.time(self._calendar)
             return
-        elif _matches(version.resume, event, case.fields):
+        elif matches(version.resume, event, case.fields):
             if case.end_pause(event.at):
                 case.paused_by.append(event.event_id)
                 case.time(self._calendar)
@@ -197,26 +156,26 @@ class DeadlineFold:
             state.owing.append(case)
 
     def _note_orphan(self, state: State, event: Event) -> None:
-        if any(_matches(version.stop, event, {}) for version in self._versions):
+        if any(matches(version.stop, event, {}) for version in self._versions):
             state.orphan = event
             state.orphans += 1
 
     def _step_watch(self, state: State, version: _Version, watch: _Watch, event: Event) -> None:
-        if version.since is not None and _matches(version.since, event, None):
+        if version.since is not None and matches(version.since, event, None):
             watch.holds = True
         if event.type == version.rule.facts_from:
             watch.facts = event
         for index, group in enumerate(version.groups):
-            if _matches(group, event, None):
+            if matches(group, event, None):
                 self._mark(state, version, watch, index, event)
         if state.open is None:
             # Outside any case a pause counts only if the next case would begin under it.
             fields = self._fields(watch, event)
-            if _matches(version.resume, event, fields) or _matches(version.cancel, event, fields):
+            if matches(version.resume, event, fields) or matches(version.cancel, event, fields):
                 watch.paused_since = None
-            elif _matches(version.pause, event, fields):
+            elif matches(version.pause, event, fields):
                 watch.paused_since = watch.paused_since or event
-        if version.until and _matches(version.until, event, None):
+        if version.until and matches(version.until, event, None):
             watch.holds = False
 
     def _mark(self, state: State, version: _Version, watch: _Watch, index: int, event: Event) -> None:
@@ -243,7 +202,10 @@ class DeadlineFold:
         started_by = [mark.event_id for mark in watch.marks if mark is not None] or [event.event_id]
         if watch.facts is not None and watch.facts.event_id not in started_by:
             started_by.append(watch.facts.event_id)
-        case = Case(version, event, tuple(started_by), fields, limit, until)
+        case = Case(
+            version.rule, version.rule.warn_at, event, event.at, tuple(started_by), limit, until,
+            version=version, fields=fields,
+        )  # fmt: skip
         if watch.paused_since is not None:
             case.pauses.append((event.at, None))
             case.paused_by.append(watch.paused_since.event_id)
@@ -251,7 +213,7 @@ class DeadlineFold:
         watch.marks = [None] * len(version.groups)
         state.open = case
         orphan, state.orphan = state.orphan, None
-        if orphan is not None and orphan.at == event.at and _matches(version.stop, orphan, fields):
+        if orphan is not None and orphan.at == event.at and matches(version.stop, orphan, fields):
             # Both at the same instant: only the ids put the stop first.
             state.orphans -= 1
             case.stop = orphan
@@ -267,83 +229,12 @@ class DeadlineFold:
         if state.open is not None:
             cases.append(state.open)
         for case in cases:
-            due, reports = self._reports(case, as_of)
+            due, reports = case.reports(as_of)
             if due is not None and (following is None or due < following):
                 following = due
             if (every and case.start.at <= as_of) or reports:
-                verdicts.append(self._verdict(case, as_of, reports))
+                verdicts.append(case.verdict(as_of, reports))
         return verdicts, following
-
-    def _reports(self, case: Case, as_of: int) -> tuple[int | None, tuple[Report, ...]]:
-        deadline = case.deadline
-        if deadline is None:
-            return None, ()
-        ended_at = case.stop.at if case.stop else case.cancel.at if case.cancel else None
-        if ended_at is not None and ended_at <= deadline and ended_at <= as_of:
-            return None, ()
-        if as_of < deadline:
-            return self._warning(case, as_of, deadline, ended_at)
-        if ended_at is not None and ended_at <= deadline:
-            return None, ()
-        breach = Report("breach", str(deadline), deadline)
-        if case.stop is None:
-            return None, (breach,)
-        if case.stop.at > as_of:
-            return case.stop.at, (breach,)
-        return None, (breach, Report("late_completion", case.stop.event_id, case.stop.at))
-
-    def _warning(
-        self, case: Case, as_of: int, deadline: int, ended_at: int | None
-    ) -> tuple[int | None, tuple[Report, ...]]:
-        due = deadline if ended_at is None or ended_at > deadline else ended_at
-        told: Report | None = None
-        assert case.limit is not None
-        for fraction in case.version.rule.warn_at:
-            at = warning_instant(case.limit, case.start.at, case.pauses, deadline, fraction)
-            if at is None or at < case.start.at:
-                continue
-            if at > as_of:
-                due = min(due, at)
-            elif told is None or at >= told.due:
-                told = Report("warning", repr(fraction), at)
-        return due, () if told is None else (told,)
-
-    def _verdict(self, case: Case, as_of: int, reports: tuple[Report, ...]) -> Verdict:
-        stop = case.stop if case.stop is not None and case.stop.at <= as_of else None
-        cancel = case.cancel if case.cancel is not None and case.cancel.at <= as_of else None
-        late = any(report.kind == "breach" for report in reports)
-        outcome: Outcome = "running"
-        if stop is not None:
-            outcome = "met_late" if late else "met"
-        elif late:
-            outcome = "breached"
-        elif cancel is not None:
-            outcome = "cancelled"
-        ended = stop or cancel
-        evidence = [*case.started_by, *case.paused_by]
-        if ended is not None:
-            evidence.append(ended.event_id)
-        facts: dict[str, Any] = {}
-        if case.deadline is None:
-            open_pause = next((since for since, until in case.pauses if until is None), None)
-            facts["no_limit" if open_pause is None else "paused_since"] = open_pause
-        return Verdict(
-            rule=case.version.rule,
-            root=case.start.event_id,
-            anchor=case.start,
-            outcome=outcome,
-            started_at=case.start.at,
-            deadline=case.deadline,
-            stopped_at=stop.at if stop else None,
-            ended_at=ended.at if ended else as_of,
-            reports=reports,
-            limit=case.limit,
-            pauses=tuple(case.pauses),
-            until=case.until,
-            provisional=case.provisional,
-            evidence=tuple(evidence),
-            facts=facts,
-        )
 
     def open_cases(self, state: State) -> tuple[Event, ...]:
         """At most one."""

@@ -1,0 +1,228 @@
+"""What can be wrong with an act, as values: each fault is one half-sentence in Chinese and English.
+
+A rule kind says which faults an act has; this module says how they read. ``key`` tells one fault from another on
+the same act, so that an alert is withdrawn and made anew when what is wrong changes, and not when nothing does.
+Instants are microseconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import assert_never
+
+from schemas.base import Text
+from streams.core.instants import format_us
+from streams.core.working_days import WorkingCalendar
+
+
+@dataclass(frozen=True, slots=True)
+class Without:
+    """Something that the act needs had not happened (``on_day``: not on the act's own day; ``by``: the close)."""
+
+    what: Text
+    on_day: bool = False
+    by: int | None = None
+
+    @property
+    def key(self) -> str:
+        """Identity on the act."""
+        return f"without {self.what.en}"
+
+    def text(self, calendar: WorkingCalendar) -> Text:
+        """The half-sentence."""
+        if self.by is not None:
+            when = local_time(self.by, calendar)
+            return Text(zh=f"至 {when} 办结时仍无「{self.what.zh}」", en=f"no {self.what.en} by the close at {when}")
+        if self.on_day:
+            return Text(zh=f"当日此前无「{self.what.zh}」", en=f"no {self.what.en} earlier on the same day")
+        return Text(zh=f"此前无「{self.what.zh}」", en=f"no {self.what.en} before it")
+
+
+@dataclass(frozen=True, slots=True)
+class TooEarly:
+    """The act came before ``lawful_from`` (inclusive), counted from ``since``."""
+
+    what: Text
+    since: int
+    lawful_from: int
+    since_on: int | None = None
+
+    @property
+    def key(self) -> str:
+        """Identity on the act."""
+        return f"early {self.lawful_from}"
+
+    def since_text(self, calendar: WorkingCalendar) -> str:
+        """The instant, or the local date where one was named, from which is counted."""
+        if self.since_on is None:
+            return local_time(self.since, calendar)
+        return date.fromordinal(self.since_on).isoformat()
+
+    def text(self, calendar: WorkingCalendar) -> Text:
+        """The half-sentence."""
+        since = self.since_text(calendar)
+        lawful = local_time(self.lawful_from, calendar)
+        return Text(
+            zh=f"自「{self.what.zh}」（{since}）起，{lawful} 之后方可进行",
+            en=f"counted from {self.what.en} ({since}) it is lawful from {lawful} on",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TooLate:
+    """The act came after ``lawful_until`` (inclusive), counted from ``since``: the notice has lapsed."""
+
+    what: Text
+    since: int
+    lawful_until: int
+
+    @property
+    def key(self) -> str:
+        """Identity on the act."""
+        return f"late {self.lawful_until}"
+
+    def text(self, calendar: WorkingCalendar) -> Text:
+        """The half-sentence."""
+        since, until = local_time(self.since, calendar), local_time(self.lawful_until, calendar)
+        return Text(
+            zh=f"「{self.what.zh}」（{since}）已于 {until} 失效",
+            en=f"{self.what.en} ({since}) lapsed at {until}",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Forbidden:
+    """The act came while a condition held, since ``since``."""
+
+    what: Text
+    since: int
+
+    @property
+    def key(self) -> str:
+        """Identity on the act."""
+        return f"while {self.what.en}"
+
+    def text(self, calendar: WorkingCalendar) -> Text:
+        """The half-sentence."""
+        since = local_time(self.since, calendar)
+        return Text(zh=f"「{self.what.zh}」（{since}）之后不得进行", en=f"not lawful after {self.what.en} ({since})")
+
+
+@dataclass(frozen=True, slots=True)
+class TooMany:
+    """One act more than ``allowed``; ``value`` of the field that they are counted by."""
+
+    count: int
+    allowed: int
+    value: str | None
+
+    @property
+    def key(self) -> str:
+        """Identity on the act."""
+        return f"number {self.count}"
+
+    def text(self, calendar: WorkingCalendar) -> Text:
+        """The half-sentence."""
+        of_zh, of_en = (f"（{self.value}）", f" for {self.value}") if self.value is not None else ("", "")
+        return Text(
+            zh=f"第{self.count}次{of_zh}，至多{self.allowed}次",
+            en=f"number {self.count}{of_en}, at most {self.allowed} allowed",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Lacks:
+    """The act's own fields are not what they must be; ``fields`` are names with what is wanted."""
+
+    fields: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """Identity on the act."""
+        return "lacks " + " ".join(self.fields)
+
+    def text(self, calendar: WorkingCalendar) -> Text:
+        """The half-sentence."""
+        return Text(
+            zh=f"所附内容不符合要求（应为 {' 或 '.join(self.fields)}）",
+            en=f"what it carries is not as required ({' or '.join(self.fields)})",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedLate:
+    """The act was recorded at ``recorded``, later than ``recorded_by`` (inclusive)."""
+
+    recorded: int
+    recorded_by: int
+
+    @property
+    def key(self) -> str:
+        """Identity on the act."""
+        return f"recorded {self.recorded}"
+
+    def text(self, calendar: WorkingCalendar) -> Text:
+        """The half-sentence."""
+        recorded, by = local_time(self.recorded, calendar), local_time(self.recorded_by, calendar)
+        return Text(zh=f"于 {recorded} 录入，应于 {by} 前录入", en=f"recorded {recorded}, to be recorded by {by}")
+
+
+@dataclass(frozen=True, slots=True)
+class Backwards:
+    """The first event of a stage came later than the first of a later stage, which was at ``at``."""
+
+    stage: Text
+    before: Text
+    at: int
+
+    @property
+    def key(self) -> str:
+        """Identity on the act."""
+        return f"after {self.before.en}"
+
+    def text(self, calendar: WorkingCalendar) -> Text:
+        """The half-sentence."""
+        at = local_time(self.at, calendar)
+        return Text(
+            zh=f"晚于「{self.before.zh}」（{at}），环节时间倒置",
+            en=f"later than {self.before.en} ({at}): the stages run backwards",
+        )
+
+
+Fault = Without | TooEarly | TooLate | Forbidden | TooMany | Lacks | RecordedLate | Backwards
+
+
+def local_time(instant: int, calendar: WorkingCalendar) -> str:
+    """An instant as people read it, in the calendar's zone; milliseconds only where there are any."""
+    text = format_us(instant, calendar.zone).replace("T", " ")[:23]
+    return text.removesuffix(".000")
+
+
+def arithmetic_of(fault: Fault, calendar: WorkingCalendar) -> dict[str, str | int]:
+    """The instants and counts that a fault rests on, as JSON values."""
+    match fault:
+        case TooEarly():
+            return {"since": fault.since_text(calendar), "lawful_from": local_time(fault.lawful_from, calendar)}
+        case TooLate():
+            return {
+                "since": local_time(fault.since, calendar),
+                "lawful_until": local_time(fault.lawful_until, calendar),
+            }
+        case Forbidden():
+            return {"since": local_time(fault.since, calendar)}
+        case TooMany():
+            return {"count": fault.count, "allowed": fault.allowed}
+        case RecordedLate():
+            return {
+                "recorded": local_time(fault.recorded, calendar),
+                "recorded_by": local_time(fault.recorded_by, calendar),
+            }
+        case Backwards():
+            return {"before": local_time(fault.at, calendar)}
+        case Without():
+            return {} if fault.by is None else {"close": local_time(fault.by, calendar)}
+        case Lacks():
+            return {}
+        case _:
+            assert_never(fault)

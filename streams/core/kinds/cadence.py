@@ -1,0 +1,175 @@
+"""Kind ``cadence``: the act comes once in every period.
+
+Two meanings of period. *Calendar months*: from the month after the first act (or ``since``) on, every month of the
+local calendar is a case of its own, running from its first instant to its last; the act that is for that month (by
+the field ``period``, or by its own date) meets it, late or not. *Rolling*: the next act is due within the limit of the
+last one; a gap is one case, however long it lasts.
+
+Worked example, ``monthly-reading``: the meter read for 2026-02 on 26 February, for 2026-03 never, for 2026-04 on 2 May:
+March is a breach at 1 April 00:00, April a breach at 1 May 00:00 and a late completion on 2 May.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import date
+
+from schemas.rules import CadenceRule
+from streams.core.event import Event
+from streams.core.kinds.clock import Clock
+from streams.core.kinds.patterns import compile_patterns, matches
+from streams.core.verdicts import Verdict
+from streams.core.working_days import WorkingCalendar
+
+_PERIOD = re.compile(r"(\d{4})-(\d{2})", re.ASCII)
+
+
+class _Version:
+    def __init__(self, rule: CadenceRule, calendar: WorkingCalendar) -> None:
+        self.rule = rule
+        self.act = compile_patterns(rule.act)
+        self.since = compile_patterns(rule.since)
+        self.until = compile_patterns(rule.until)
+        self.listens = frozenset().union(self.act, self.since, self.until)
+        self._first = calendar.start_of_day(rule.effective_from.toordinal())
+        self._last = None if rule.effective_to is None else calendar.start_of_day(rule.effective_to.toordinal())
+
+    def is_in_force(self, at: int) -> bool:
+        return self._first <= at and (self._last is None or at < self._last)
+
+
+class State:
+    """Rolling: the clocks. Calendar: by version what keeps the obligation up, what ends it, and acts by month."""
+
+    __slots__ = ("acts", "closed", "open", "turns")
+
+    def __init__(self, versions: Sequence[_Version]) -> None:
+        self.open: Clock | None = None
+        self.closed: list[Clock] = []
+        self.turns: list[list[tuple[int, bool, Event]]] = [[] for _ in versions]
+        self.acts: list[dict[int, Event]] = [{} for _ in versions]
+
+
+class CadenceFold:
+    """All versions of one cadence; see ``streams.core.verdicts.Fold``."""
+
+    def __init__(self, rules: Sequence[CadenceRule], calendar: WorkingCalendar) -> None:
+        self.id = rules[0].id
+        self.subject_types = rules[0].subject
+        self._calendar = calendar
+        self._versions = [_Version(rule, calendar) for rule in rules]
+        self.listens: frozenset[str] = frozenset().union(*(version.listens for version in self._versions))
+
+    def start(self) -> State:
+        """Nothing seen."""
+        return State(self._versions)
+
+    # -- step --------------------------------------------------------------------------------------------
+
+    def step(self, state: State, event: Event) -> None:
+        """Take one event: for the calendar kind only remembered, for the rolling kind it ends and opens gaps."""
+        for index, version in enumerate(self._versions):
+            if event.type not in version.listens:
+                continue
+            acted = matches(version.act, event)
+            if version.rule.calendar:
+                self._remember(state, index, version, event, acted)
+            else:
+                self._roll(state, version, event, acted)
+
+    def _remember(self, state: State, index: int, version: _Version, event: Event, acted: bool) -> None:
+        if acted:
+            state.acts[index].setdefault(self._month_of(version, event), event)
+        if acted or matches(version.since, event):
+            state.turns[index].append((event.at, True, event))
+        if matches(version.until, event):
+            state.turns[index].append((event.at, False, event))
+
+    def _roll(self, state: State, version: _Version, event: Event, acted: bool) -> None:
+        clock = state.open
+        if clock is not None and clock.rule is version.rule:
+            if acted:
+                clock.stop = event
+            elif matches(version.until, event):
+                clock.cancel = event
+            if clock.stop is not None or clock.cancel is not None:
+                state.closed.append(clock)
+                state.open = None
+        begins = acted or (state.open is None and matches(version.since, event))
+        if begins and state.open is None and version.is_in_force(event.at) and not matches(version.until, event):
+            state.open = Clock(
+                version.rule, version.rule.warn_at, event, event.at, (event.event_id,), version.rule.every
+            )
+            state.open.time(self._calendar)
+
+    # -- calendar months ---------------------------------------------------------------------------------
+
+    def _local_month(self, at: int) -> int:
+        day = date.fromordinal(self._calendar.local_date(at))
+        return day.year * 12 + day.month - 1
+
+    def _month_of(self, version: _Version, event: Event) -> int:
+        named = event.data.get(version.rule.period) if version.rule.period else None
+        found = _PERIOD.fullmatch(named) if isinstance(named, str) else None
+        if found and 1 <= int(found[2]) <= 12 and int(found[1]) >= 1:
+            return int(found[1]) * 12 + int(found[2]) - 1
+        return self._local_month(event.at)
+
+    def _start_of(self, month: int) -> int:
+        return self._calendar.start_of_day(date(month // 12, month % 12 + 1, 1).toordinal())
+
+    def _months(self, state: State, index: int, as_of: int) -> Iterator[Clock]:
+        """A clock for every month that has begun by ``as_of`` under the obligation, and the one after it."""
+        version, turns, acts = self._versions[index], state.turns[index], state.acts[index]
+        if not turns:
+            return
+        position, up, last_up = 0, False, turns[0][2]
+        for month in range(self._local_month(turns[0][0]) + 1, self._local_month(max(as_of, turns[0][0])) + 2):
+            begins, ends = self._start_of(month), self._start_of(month + 1)
+            while position < len(turns) and turns[position][0] < begins:
+                _, up, event = turns[position]
+                last_up = event if up else last_up
+                position += 1
+            if not up or not version.is_in_force(begins):
+                continue
+            clock = Clock(
+                version.rule, version.rule.warn_at, last_up, begins, (last_up.event_id,), version.rule.every,
+                root=f"month/{month // 12:04d}-{month % 12 + 1:02d}", stop=acts.get(month), deadline=ends,
+            )  # fmt: skip
+            ended = next((event for at, still, event in turns[position:] if not still and at <= ends), None)
+            if clock.stop is None or (ended is not None and ended.at < clock.stop.at):
+                clock.cancel, clock.stop = ended, None if ended is not None else clock.stop
+            yield clock
+
+    # -- judge -------------------------------------------------------------------------------------------
+
+    def judge(self, state: State, as_of: int, *, every: bool = False) -> tuple[list[Verdict], int | None]:
+        """See ``Fold``."""
+        verdicts: list[Verdict] = []
+        following: int | None = None
+        for clock in self._clocks(state, as_of):
+            due, reports = clock.reports(as_of)
+            if due is not None and (following is None or due < following):
+                following = due
+            if clock.started_at <= as_of and (every or reports):
+                verdicts.append(clock.verdict(as_of, reports))
+        return verdicts, following
+
+    def _clocks(self, state: State, as_of: int) -> Iterator[Clock]:
+        yield from state.closed
+        if state.open is not None:
+            yield state.open
+        for index, version in enumerate(self._versions):
+            if version.rule.calendar:
+                yield from self._months(state, index, as_of)
+
+    def open_cases(self, state: State) -> Sequence[Event]:
+        """The last act, while another one must follow."""
+        if state.open is not None:
+            return (state.open.start,)
+        return [turns[-1][2] for turns in state.turns if turns and turns[-1][1]]
+
+    def is_idle(self, state: State) -> bool:
+        """Nothing must follow."""
+        return not self.open_cases(state)

@@ -1,0 +1,128 @@
+"""A clock: one deadline running from a start to a stop, and what must be told of it by an instant.
+
+Shared by the kinds that wait for something: ``deadline`` and ``cadence``. The rule's kind says what starts, stops,
+pauses and cancels; here is only what follows from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from schemas.rules import Limit, RuleBase
+from streams.core.deadlines import Pause, deadline_of, warning_instant
+from streams.core.event import Event
+from streams.core.verdicts import Outcome, Report, Verdict
+from streams.core.working_days import WorkingCalendar
+
+
+@dataclass(slots=True, eq=False)
+class Clock:
+    """Opened by ``start``, running until it is stopped or cancelled.
+
+    ``started_at`` is when the limit begins to count. ``root`` tells this clock from others of its rule and subject:
+    the id of the starting event, where nothing else is said. ``until`` is the local date ordinal of an
+    ``UntilDate``.
+    """
+
+    rule: RuleBase
+    warn_at: tuple[float, ...]
+    start: Event
+    started_at: int
+    started_by: tuple[str, ...]
+    limit: Limit | None
+    until: int | None = None
+    root: str = ""
+    pauses: list[Pause] = field(default_factory=list)
+    paused_by: list[str] = field(default_factory=list)
+    stop: Event | None = None
+    cancel: Event | None = None
+    deadline: int | None = None
+    provisional: bool = False
+
+    def time(self, calendar: WorkingCalendar) -> None:
+        """Work out the deadline again from the pauses known."""
+        if self.limit is None:
+            return
+        found = deadline_of(self.limit, self.started_at, self.pauses, calendar, until=self.until)
+        self.deadline, self.provisional = found.at, found.provisional
+
+    def end_pause(self, at: int) -> bool:
+        """Close the open pause, if there is one, at an instant."""
+        if not self.pauses or self.pauses[-1][1] is not None:
+            return False
+        since = self.pauses.pop()[0]
+        if at > since:
+            self.pauses.append((since, at))
+        return True
+
+    def reports(self, as_of: int) -> tuple[int | None, tuple[Report, ...]]:
+        """The next instant at which silence changes the reports, and those that must have been made by now."""
+        deadline = self.deadline
+        if deadline is None:
+            return None, ()
+        ended_at = self.stop.at if self.stop else self.cancel.at if self.cancel else None
+        if ended_at is not None and ended_at <= deadline and ended_at <= as_of:
+            return None, ()
+        if as_of < deadline:
+            return self._warning(as_of, deadline, ended_at)
+        if ended_at is not None and ended_at <= deadline:
+            return None, ()
+        breach = Report("breach", str(deadline), deadline)
+        if self.stop is None:
+            return None, (breach,)
+        if self.stop.at > as_of:
+            return self.stop.at, (breach,)
+        return None, (breach, Report("late_completion", self.stop.event_id, self.stop.at))
+
+    def _warning(self, as_of: int, deadline: int, ended_at: int | None) -> tuple[int | None, tuple[Report, ...]]:
+        due = deadline if ended_at is None or ended_at > deadline else ended_at
+        told: Report | None = None
+        assert self.limit is not None
+        for fraction in self.warn_at:
+            at = warning_instant(self.limit, self.started_at, self.pauses, deadline, fraction)
+            if at is None or at < self.started_at:
+                continue
+            if at > as_of:
+                due = min(due, at)
+            elif told is None or at >= told.due:
+                told = Report("warning", repr(fraction), at)
+        return due, () if told is None else (told,)
+
+    def verdict(self, as_of: int, reports: tuple[Report, ...]) -> Verdict:
+        """Where it stands; ``reports`` are those of the same instant."""
+        stop = self.stop if self.stop is not None and self.stop.at <= as_of else None
+        cancel = self.cancel if self.cancel is not None and self.cancel.at <= as_of else None
+        late = any(report.kind == "breach" for report in reports)
+        outcome: Outcome = "running"
+        if stop is not None:
+            outcome = "met_late" if late else "met"
+        elif late:
+            outcome = "breached"
+        elif cancel is not None:
+            outcome = "cancelled"
+        ended = stop or cancel
+        evidence = [*self.started_by, *self.paused_by]
+        if ended is not None:
+            evidence.append(ended.event_id)
+        facts: dict[str, Any] = {}
+        if self.deadline is None:
+            open_pause = next((since for since, until in self.pauses if until is None), None)
+            facts["no_limit" if open_pause is None else "paused_since"] = open_pause
+        return Verdict(
+            rule=self.rule,
+            root=self.root or self.start.event_id,
+            anchor=self.start,
+            outcome=outcome,
+            started_at=self.started_at,
+            deadline=self.deadline,
+            stopped_at=stop.at if stop else None,
+            ended_at=max(self.started_at, ended.at if ended else as_of),
+            reports=reports,
+            limit=self.limit,
+            pauses=tuple(self.pauses),
+            until=self.until,
+            provisional=self.provisional,
+            evidence=tuple(dict.fromkeys(evidence)),
+            facts=facts,
+        )

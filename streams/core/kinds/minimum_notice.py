@@ -1,0 +1,110 @@
+"""Kind ``minimum_notice``: the act not before a limit has passed since a notice, and not without one.
+
+With an upper bound the last notice before the act counts, and one that is too old has lapsed. Without one any
+notice that was not reset will do: a reminder does not take away the notice that it reminds of.
+
+Worked example, 7 days: notice on the 1st at 17:00; the act on the 7th at 23:59:59.999 is a violation, on the 8th at
+00:00 it is lawful. 3 to 7 days: notice on the 1st, lawful from the 4th 00:00 to the 8th 23:59:59.999.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from schemas.base import Text
+from schemas.rules import MinimumNoticeRule
+from streams.core.deadlines import Deadline, earliest_of, latest_of
+from streams.core.event import Event
+from streams.core.faults import Fault, TooEarly, TooLate, Without
+from streams.core.kinds.acts import ActFold, ActVersion, Finding, Watch
+from streams.core.kinds.patterns import Tests, compile_patterns, label_of, matches
+from streams.core.working_days import WorkingCalendar
+
+
+def _own(event: Event, name: str) -> object:
+    return getattr(event, name) if name in ("order_id", "account_id", "meter_id", "batch_id") else event.data.get(name)
+
+
+class _Version(ActVersion[MinimumNoticeRule]):
+    def __init__(self, rule: MinimumNoticeRule, calendar: WorkingCalendar, titles: Mapping[str, Text]) -> None:
+        self._notice = compile_patterns(rule.notice)
+        self._label = label_of(rule.notice, titles)
+        super().__init__(rule, calendar, titles, rule.needs)
+
+    def own_tests(self) -> Iterable[Tests]:
+        return (self._notice,)
+
+    def start(self) -> list[Event]:
+        return []
+
+    def note(self, watch: Watch, event: Event) -> None:
+        super().note(watch, event)
+        if event.type in self._notice and matches(self._notice, event):
+            watch.own.append(event)
+            watch.closed = False
+
+    def spoil(self, watch: Watch, at: int) -> None:
+        super().spoil(watch, at)
+        watch.own = [notice for notice in watch.own if notice.at >= at]
+
+    def _covers(self, notice: Event, act: Event) -> bool:
+        for act_field, notice_field in self.rule.covers.items():
+            wanted, given = _own(act, act_field), _own(notice, notice_field)
+            if given is None or wanted is None:
+                continue
+            if wanted not in given if isinstance(given, list) else wanted != given:
+                return False
+        return True
+
+    def find(self, watch: Watch, trigger: Event) -> Iterable[Finding]:
+        if not self.applies(watch, trigger):
+            return
+        notices = [notice for notice in watch.own if self._covers(notice, trigger)]
+        if self.rule.at_most is not None:
+            notices = notices[-1:]
+        notice, lawful = self._best(notices, trigger)
+        faults: list[Fault] = []
+        if notice is None:
+            faults.append(Without(self._label))
+        elif trigger.at < lawful.at_least:
+            faults.append(TooEarly(self._label, notice.at, lawful.at_least))
+        elif lawful.at_most is not None and trigger.at > lawful.at_most:
+            faults.append(TooLate(self._label, notice.at, lawful.at_most))
+        faults += self.missing(watch, trigger)
+        evidence = self.evidence(watch, trigger, notice)
+        yield self.finding(trigger, faults, evidence, limit=self.rule.limit, provisional=lawful.provisional)
+
+    def _best(self, notices: Sequence[Event], act: Event) -> tuple[Event | None, _Lawful]:
+        """The latest notice that makes the act lawful; where none does, the earliest."""
+        for notice in reversed(notices):
+            lawful = self._lawful(notice)
+            if act.at >= lawful.at_least and (lawful.at_most is None or act.at <= lawful.at_most):
+                return notice, lawful
+        return (notices[0], self._lawful(notices[0])) if notices else (None, _Lawful(Deadline(0), None))
+
+    def _lawful(self, notice: Event) -> _Lawful:
+        earliest = earliest_of(self.rule.limit, notice.at, self.calendar)
+        bound = self.rule.at_most
+        return _Lawful(earliest, None if bound is None else latest_of(bound, notice.at, self.calendar))
+
+    def is_idle(self, watch: Watch) -> bool:
+        return watch.closed or (super().is_idle(watch) and not watch.own)
+
+
+class _Lawful:
+    """From and to when an act is lawful after a notice, both inclusive."""
+
+    __slots__ = ("at_least", "at_most", "provisional")
+
+    def __init__(self, earliest: Deadline, at_most: int | None) -> None:
+        assert earliest.at is not None
+        self.at_least = earliest.at
+        self.at_most = at_most
+        self.provisional = earliest.provisional
+
+
+def minimum_notice_fold(
+    rules: Sequence[MinimumNoticeRule], calendar: WorkingCalendar, titles: Mapping[str, Text]
+) -> ActFold:
+    """All versions of one rule, compiled."""
+    return ActFold([_Version(rule, calendar, titles) for rule in rules])

@@ -1,0 +1,124 @@
+"""Kinds ``not_before`` and ``retention``: the act not before a limit has passed since something began.
+
+Where it is not known to have begun nothing is judged: that it never did is for other rules to say.
+
+Worked example, ``arrears-30-days``: overdue since 1 March (``since_on``); the 31st is the first lawful day, so a
+disconnection on the 30th at 23:59:59.999 is a violation. Paid in full on the 20th and overdue again since the
+25th: the count begins on the 25th.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from schemas.base import Text
+from schemas.rules import NotBeforeRule, RetentionRule
+from streams.core.deadlines import date_in_field, earliest_of
+from streams.core.event import Event
+from streams.core.faults import TooEarly
+from streams.core.kinds.acts import ActFold, ActVersion, Finding, Watch
+from streams.core.kinds.patterns import Tests, compile_patterns, label_of, matches
+from streams.core.working_days import WorkingCalendar
+
+
+class _NotBefore(ActVersion[NotBeforeRule]):
+    def __init__(self, rule: NotBeforeRule, calendar: WorkingCalendar, titles: Mapping[str, Text]) -> None:
+        self._since = compile_patterns(rule.since)
+        self._label = label_of(rule.since, titles)
+        super().__init__(rule, calendar, titles)
+
+    def own_tests(self) -> Iterable[Tests]:
+        return (self._since,)
+
+    def start(self) -> list[Event]:
+        return []
+
+    def note(self, watch: Watch, event: Event) -> None:
+        super().note(watch, event)
+        if event.type in self._since and matches(self._since, event):
+            watch.own.append(event)
+            watch.closed = False
+
+    def spoil(self, watch: Watch, at: int) -> None:
+        super().spoil(watch, at)
+        watch.own = [event for event in watch.own if event.at >= at]
+
+    def _began(self, event: Event) -> tuple[int, int | None]:
+        """The instant from which is counted, and the local date where it came from a field."""
+        day = None if self.rule.date_field is None else date_in_field(event.data.get(self.rule.date_field))
+        return (event.at, None) if day is None else (self.calendar.start_of_day(day), day)
+
+    def find(self, watch: Watch, trigger: Event) -> Iterable[Finding]:
+        if not watch.own or not self.applies(watch, trigger):
+            return
+        began, day, since = min((*self._began(event), event) for event in watch.own)
+        lawful = earliest_of(self.rule.limit, began, self.calendar)
+        assert lawful.at is not None
+        faults = (TooEarly(self._label, began, lawful.at, day),) if trigger.at < lawful.at else ()
+        evidence = self.evidence(watch, trigger, since)
+        yield self.finding(trigger, faults, evidence, limit=self.rule.limit, provisional=lawful.provisional)
+
+    def is_idle(self, watch: Watch) -> bool:
+        return watch.closed or (super().is_idle(watch) and not watch.own)
+
+
+class _Kept:
+    """The latest removal, and the reading day of the month."""
+
+    __slots__ = ("reading_day", "since")
+
+    def __init__(self) -> None:
+        self.since: Event | None = None
+        self.reading_day: int | None = None
+
+
+class _Retention(ActVersion[RetentionRule]):
+    def __init__(self, rule: RetentionRule, calendar: WorkingCalendar, titles: Mapping[str, Text]) -> None:
+        self._since = compile_patterns(rule.since)
+        self._days = compile_patterns((*rule.since, *rule.reading_days))
+        self._label = label_of(rule.since, titles)
+        super().__init__(rule, calendar, titles)
+
+    def own_tests(self) -> Iterable[Tests]:
+        return (self._days,)
+
+    def start(self) -> _Kept:
+        return _Kept()
+
+    def note(self, watch: Watch, event: Event) -> None:
+        super().note(watch, event)
+        own: _Kept = watch.own
+        if event.type in self._days and matches(self._days, event):
+            day = event.data.get("reading_day")
+            own.reading_day = day if isinstance(day, int) else own.reading_day
+        if event.type in self._since and matches(self._since, event):
+            own.since = event
+            watch.closed = False
+
+    def spoil(self, watch: Watch, at: int) -> None:
+        super().spoil(watch, at)
+        if watch.own.since is not None and watch.own.since.at < at:
+            watch.own.since = None
+
+    def find(self, watch: Watch, trigger: Event) -> Iterable[Finding]:
+        own: _Kept = watch.own
+        if own.since is None or not self.applies(watch, trigger):
+            return
+        lawful = earliest_of(self.rule.limit, own.since.at, self.calendar, reading_day=own.reading_day)
+        assert lawful.at is not None
+        faults = (TooEarly(self._label, own.since.at, lawful.at),) if trigger.at < lawful.at else ()
+        evidence = self.evidence(watch, trigger, own.since)
+        yield self.finding(trigger, faults, evidence, limit=self.rule.limit, provisional=lawful.provisional)
+
+    def is_idle(self, watch: Watch) -> bool:
+        return watch.closed or (super().is_idle(watch) and watch.own.since is None)
+
+
+def not_before_fold(rules: Sequence[NotBeforeRule], calendar: WorkingCalendar, titles: Mapping[str, Text]) -> ActFold:
+    """All versions of one rule, compiled."""
+    return ActFold([_NotBefore(rule, calendar, titles) for rule in rules])
+
+
+def retention_fold(rules: Sequence[RetentionRule], calendar: WorkingCalendar, titles: Mapping[str, Text]) -> ActFold:
+    """All versions of one rule, compiled."""
+    return ActFold([_Retention(rule, calendar, titles) for rule in rules])

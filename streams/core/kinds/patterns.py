@@ -1,0 +1,51 @@
+"""Patterns of a rule compiled: does this event match one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from schemas.base import Text
+from schemas.rules import Pattern
+from schemas.titles import VALUE_TITLES
+from streams.core.conditions import Fields, Predicate, always, predicate
+from streams.core.event import Event
+
+Tests = Mapping[str, Sequence[tuple[Predicate, Predicate]]]
+"""Event type to pairs of tests: one of the event's fields, one of the fields that the case started with."""
+
+
+def compile_patterns(patterns: Iterable[Pattern]) -> Tests:
+    """The patterns by event type."""
+    tests: dict[str, list[tuple[Predicate, Predicate]]] = {}
+    for pattern in patterns:
+        tests.setdefault(pattern.type, []).append((predicate(pattern.where), predicate(pattern.if_start)))
+    return tests
+
+
+def matches(tests: Tests, event: Event, start_fields: Fields | None = None) -> bool:
+    """Whether one of the patterns fits; one that asks about the start fits only where the start is known."""
+    for where, if_start in tests.get(event.type, ()):
+        if where(event.data) and (if_start is always or (start_fields is not None and if_start(start_fields))):
+            return True
+    return False
+
+
+def title_of(event_type: str, titles: Mapping[str, Text]) -> Text:
+    """What people call an event type; its name where nobody said."""
+    return titles.get(event_type) or Text(zh=event_type, en=event_type)
+
+
+def label_of(patterns: Iterable[Pattern], titles: Mapping[str, Text]) -> Text:
+    """What people call the events that any of the patterns fits: its title, and the values that are asked for."""
+    zh, en = [], []
+    for pattern in patterns:
+        title = title_of(pattern.type, titles)
+        values = [
+            [str(item) for item in condition.one_of]
+            for condition in pattern.where.values()
+            if condition.one_of and not all(isinstance(item, bool) for item in condition.one_of)
+        ]
+        in_zh = ["/".join(VALUE_TITLES.get(item, item) for item in items) for items in values]
+        zh.append(title.zh + (f"（{'，'.join(in_zh)}）" if values else ""))
+        en.append(title.en + (f" ({', '.join('/'.join(vs) for vs in values)})" if values else ""))
+    return Text(zh="或".join(dict.fromkeys(zh)), en=" or ".join(dict.fromkeys(en)))

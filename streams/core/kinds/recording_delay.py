@@ -1,0 +1,44 @@
+"""Kind ``recording_delay``: what happened was entered within the limit.
+
+Worked example, ``acceptance-recorded-late``, by the end of the same working day: accepted on Friday at 16:00 and
+entered on Friday at 23:59:59.999 is met; entered on Saturday at 00:00:00.001 it is a violation. Accepted on a
+Saturday it may be entered until the end of Monday.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from schemas.base import Text
+from schemas.rules import RecordingDelayRule
+from streams.core.conditions import predicate
+from streams.core.deadlines import deadline_of
+from streams.core.event import Event
+from streams.core.faults import RecordedLate
+from streams.core.kinds.acts import ActFold, ActVersion, Finding, Watch
+from streams.core.working_days import WorkingCalendar
+
+
+class _Version(ActVersion[RecordingDelayRule]):
+    def __init__(self, rule: RecordingDelayRule, calendar: WorkingCalendar, titles: Mapping[str, Text]) -> None:
+        self._choices = [(predicate(choice.when), choice.limit) for choice in rule.limit]
+        super().__init__(rule, calendar, titles)
+
+    def find(self, watch: Watch, trigger: Event) -> Iterable[Finding]:
+        fields = {**trigger.data, "event_type": trigger.type}
+        limit = next((limit for when, limit in self._choices if when(fields)), None)
+        if limit is None or not self.applies(watch, trigger):
+            return
+        found = deadline_of(limit, trigger.at, (), self.calendar)
+        assert found.at is not None
+        faults = (RecordedLate(trigger.entered, found.at),) if trigger.entered > found.at else ()
+        due = found.at if faults else trigger.at
+        evidence = self.evidence(watch, trigger)
+        yield self.finding(trigger, faults, evidence, due=due, limit=limit, provisional=found.provisional)
+
+
+def recording_delay_fold(
+    rules: Sequence[RecordingDelayRule], calendar: WorkingCalendar, titles: Mapping[str, Text]
+) -> ActFold:
+    """All versions of one rule, compiled."""
+    return ActFold([_Version(rule, calendar, titles) for rule in rules])

@@ -1,0 +1,106 @@
+"""Kind ``sequence``: stages do not run backwards.
+
+Only the first event of a stage counts, so that a second crew sent out later is not held against the first one. Each
+is a case: a violation where some later stage had begun at an earlier instant.
+
+Worked example, ``times-in-order``: dispatched 09:10, arrived 09:05: the dispatch is a violation, entered after the
+fact; arrived 09:10:00.000 as well would be met.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from schemas.base import Text
+from schemas.rules import SequenceRule
+from streams.core.event import Event
+from streams.core.faults import Backwards
+from streams.core.kinds.acts import Finding
+from streams.core.kinds.patterns import compile_patterns, label_of, matches
+from streams.core.verdicts import Verdict
+from streams.core.working_days import WorkingCalendar
+
+
+class _Version:
+    def __init__(self, rule: SequenceRule, calendar: WorkingCalendar, titles: Mapping[str, Text]) -> None:
+        self.rule = rule
+        self.stages = [compile_patterns(stage) for stage in rule.stages]
+        self.labels = [label_of(stage, titles) for stage in rule.stages]
+        self.closed_by = compile_patterns(rule.closed_by)
+        self.listens = frozenset().union(self.closed_by, *self.stages)
+        self._first = calendar.start_of_day(rule.effective_from.toordinal())
+        self._last = None if rule.effective_to is None else calendar.start_of_day(rule.effective_to.toordinal())
+
+    def is_in_force(self, at: int) -> bool:
+        return self._first <= at and (self._last is None or at < self._last)
+
+
+class State:
+    """The first event of each stage, by version."""
+
+    __slots__ = ("closed", "firsts")
+
+    def __init__(self, versions: Sequence[_Version]) -> None:
+        self.firsts: list[list[Event | None]] = [[None] * len(version.stages) for version in versions]
+        self.closed = False
+
+
+class SequenceFold:
+    """All versions of one sequence; see ``streams.core.verdicts.Fold``."""
+
+    def __init__(self, rules: Sequence[SequenceRule], calendar: WorkingCalendar, titles: Mapping[str, Text]) -> None:
+        self.id = rules[0].id
+        self.subject_types = rules[0].subject
+        self._versions = [_Version(rule, calendar, titles) for rule in rules]
+        self.listens: frozenset[str] = frozenset().union(*(version.listens for version in self._versions))
+
+    def start(self) -> State:
+        """Nothing seen."""
+        return State(self._versions)
+
+    def step(self, state: State, event: Event) -> None:
+        """Take the event where it is the first of a stage."""
+        for version, firsts in zip(self._versions, state.firsts, strict=True):
+            for index, stage in enumerate(version.stages):
+                if firsts[index] is None and matches(stage, event):
+                    firsts[index] = event
+            if matches(version.closed_by, event):
+                state.closed = True
+
+    def judge(self, state: State, as_of: int, *, every: bool = False) -> tuple[list[Verdict], int | None]:
+        """See ``Fold``."""
+        verdicts: list[Verdict] = []
+        following: int | None = None
+        for version, firsts in zip(self._versions, state.firsts, strict=True):
+            for index, event in enumerate(firsts):
+                if event is None or not version.is_in_force(event.at):
+                    continue
+                finding = self._finding(version, firsts, index, event)
+                if event.at <= as_of:
+                    if every or finding.faults:
+                        verdicts.append(finding.verdict(as_of))
+                elif finding.faults and (following is None or event.at < following):
+                    following = event.at
+        return verdicts, following
+
+    @staticmethod
+    def _finding(version: _Version, firsts: Sequence[Event | None], index: int, event: Event) -> Finding:
+        overtaken = [
+            (other.order, label, other)
+            for other, label in zip(firsts[index + 1 :], version.labels[index + 1 :], strict=True)
+            if other is not None and other.at < event.at
+        ]
+        if not overtaken:
+            return Finding(version.rule, event, (), event.at, (event.event_id,), title=version.labels[index])
+        _, label, other = min(overtaken, key=lambda item: item[0])
+        fault = Backwards(version.labels[index], label, other.at)
+        evidence = (other.event_id, event.event_id)
+        return Finding(version.rule, event, (fault,), event.at, evidence, title=fault.stage)
+
+    def open_cases(self, state: State) -> Sequence[Event]:
+        """None: each is judged at its instant."""
+        return ()
+
+    def is_idle(self, state: State) -> bool:
+        """The order is closed, or nothing was seen."""
+        return state.closed or not any(first for firsts in state.firsts for first in firsts)
