@@ -139,10 +139,11 @@ EVENT_TITLES: Final[Mapping[str, Text]] = _read()
 
 VALUE_TITLES: Final[Mapping[str, str]] = {
     "fee": "收费", "power": "用电", "residential": "居民", "low_voltage": "低压", "hv_single": "高压单电源",
-    "hv_dual": "高压双电源", "customer": "客户", "third_party": "第三方", "force_majeure": "不可抗力", "batch": "批量",
-    "sporadic": "零散", "remote": "远程", "manual": "人工", "estimated": "估抄", "arrears": "欠费", "violation": "违约用电",
-    "theft": "窃电", "administrative": "行政", "works": "施工", "ordinary": "一般", "important": "重要", "sensitive": "敏感",
-    "province": "省级", "urban": "城区", "rural": "农村", "single": "单户", "multiple": "多户", "received": "接单",
-    "arrived": "到达", "completed": "完成", "hazard": "隐患", "routine": "例行",
+    "hv_dual": "高压双电源", "customer": "客户", "third_party": "第三方", "force_majeure": "不可抗力",
+    "batch": "批量", "sporadic": "零散", "remote": "远程", "manual": "人工", "estimated": "估抄",
+    "arrears": "欠费", "violation": "违约用电", "theft": "窃电", "administrative": "行政", "works": "施工",
+    "ordinary": "一般", "important": "重要", "sensitive": "敏感", "province": "省级", "urban": "城区",
+    "rural": "农村", "single": "单户", "multiple": "多户", "received": "接单", "arrived": "到达",
+    "completed": "完成", "hazard": "隐患", "routine": "例行",
 }  # fmt: skip
 """Values of fields, in Chinese; in English they are the values themselves."""

@@ -17,6 +17,7 @@ _COMMANDS = {
     "replay": "Judge files of past events.",
     "simulate": "Make a file of work orders, with the verdicts they must get.",
     "send": "Send files of events to Kafka.",
+    "rules": "Look at the rulebook, check it, test it.",
     "alerts": "Print the alerts that came out.",
     "demo": "Show all of it, on a broker of its own.",
 }

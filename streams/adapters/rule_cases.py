@@ -1,0 +1,197 @@
+"""Given, when, then for rules, in YAML: what ``gridclock rules test`` runs.
+
+    cases:
+      - name: one day short of seven
+        events:
+          - {at: 2026-03-01T17:00, type: disconnection.notice_delivered, account_id: A1, cause: arrears, proof_ref: P1}
+          - {at: 2026-03-07T23:59:59.999, type: disconnection.performed, account_id: A1, cause: arrears}
+        until: 2026-03-10T00:00
+        expect:
+          - {rule: arrears-notice-7-days, kind: violation, at: 2026-03-07T23:59:59.999}
+
+``at`` and ``type`` are short for ``occurred_at`` and ``event_type``; ``id`` for ``event_id`` (given where missing).
+A time without an offset is local to the rulebook's calendar. Expected are the alerts that stand at ``until`` (reports
+less retractions, warnings left out unless expected ones name them), of the rules named in ``rules`` or, without that,
+of the rules that are named in ``expect``; ``cases`` may name outcomes as well. Events arrive in the order of
+``recorded_at``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from streams.adapters.codec import Decoder
+from streams.adapters.driver import Driver, Step
+from streams.adapters.rulebook_files import LoadedRulebook
+from streams.core.alerts import Alert
+from streams.core.engine import Engine
+from streams.core.event import Event
+from streams.core.instants import format_us, instant_us
+from streams.errors import ConfigError, InputError
+
+_SHORT = {"at": "occurred_at", "type": "event_type", "id": "event_id", "recorded": "recorded_at"}
+_TIMES = ("occurred_at", "recorded_at")
+
+
+@dataclass(frozen=True, slots=True)
+class CaseResult:
+    """One case run: what was expected and did not come, and what came and was not expected; a line each."""
+
+    name: str
+    line: int
+    missing: tuple[str, ...]
+    unexpected: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether it came out as expected."""
+        return not self.missing and not self.unexpected
+
+
+class RuleCases:
+    """The cases of one file against one rulebook."""
+
+    def __init__(self, path: Path, loaded: LoadedRulebook) -> None:
+        self._path = path
+        self._loaded = loaded
+        self._zone = loaded.rulebook.calendar.zone
+        self._decoder = Decoder(loaded.catalogue)
+
+    def run(self) -> list[CaseResult]:
+        """Run every case, in the order of the file.
+
+        Raises:
+            ConfigError: naming file, line and key, for a file that is not of this form.
+        """
+        try:
+            node = yaml.compose(self._path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+            document = yaml.safe_load(self._path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"cannot be read: {error}", path=str(self._path)) from error
+        except yaml.MarkedYAMLError as error:
+            line = error.problem_mark.line + 1 if error.problem_mark else None
+            raise ConfigError(f"not YAML: {error.problem}", path=str(self._path), line=line) from error
+        cases = document.get("cases") if isinstance(document, dict) else None
+        if not isinstance(cases, list) or not cases:
+            raise ConfigError("a file of cases has a list of cases", path=str(self._path), key="cases")
+        assert isinstance(node, yaml.MappingNode)
+        nodes = next(value for key, value in node.value if key.value == "cases").value
+        return [self._run(case, at.start_mark.line + 1) for case, at in zip(cases, nodes, strict=True)]
+
+    def _error(self, message: str, line: int, key: str) -> ConfigError:
+        return ConfigError(message, path=str(self._path), line=line, key=key)
+
+    def _run(self, case: Any, line: int) -> CaseResult:
+        if not isinstance(case, dict) or not isinstance(case.get("events"), list) or "until" not in case:
+            raise self._error("a case has name, events, until and expect", line, "events")
+        unknown = set(case) - {"name", "events", "until", "expect", "cases", "rules"}
+        if unknown:
+            raise self._error("unknown key", line, sorted(unknown)[0])
+        events = [self._event(fields, number, line) for number, fields in enumerate(case["events"], start=1)]
+        until = self._instant(case["until"], line, "until")
+        expected = [self._expected(row, line, "expect") for row in case.get("expect") or ()]
+        outcomes = [self._expected(row, line, "cases") for row in case.get("cases") or ()]
+        rules = set(case.get("rules") or ()) or {row["rule"] for row in (*expected, *outcomes)}
+        standing, engine = self._judge(events, until)
+        kinds = {row.get("kind") for row in expected}
+        told = [
+            {"rule": alert.rule, "kind": alert.kind, "at": alert.due_at}
+            for alert in standing
+            if (not rules or alert.rule in rules) and (alert.kind != "warning" or "warning" in kinds)
+        ]
+        judged = [
+            {"rule": found.verdict.rule.id, "outcome": found.verdict.outcome, "deadline": found.verdict.deadline}
+            for found in engine.cases(until)
+            if not rules or found.verdict.rule.id in rules
+        ]
+        missing, unexpected = _difference(expected, told)
+        if outcomes:
+            more, others = _difference(outcomes, judged)
+            missing, unexpected = missing + more, unexpected + others
+        return CaseResult(
+            str(case.get("name") or f"line {line}"),
+            line,
+            tuple(self._text(row) for row in missing),
+            tuple(self._text(row) for row in unexpected),
+        )
+
+    def _event(self, fields: Any, number: int, line: int) -> Event:
+        if not isinstance(fields, dict):
+            raise self._error("an event is a mapping of fields", line, f"events.{number}")
+        wire: dict[str, Any] = {"event_id": f"e{number}"}
+        for name, value in fields.items():
+            full = _SHORT.get(str(name), str(name))
+            if full in _TIMES:
+                value = format_us(self._instant(value, line, f"events.{number}.{name}"), self._zone)
+            elif isinstance(value, date | datetime):
+                value = value.isoformat()
+            wire[full] = value
+        raw = json.dumps(wire).encode()
+        try:
+            return self._decoder.decode(raw, received=2**62)
+        except InputError as error:
+            raise self._error(str(error), line, f"events.{number}") from error
+
+    def _instant(self, value: Any, line: int, key: str) -> int:
+        if isinstance(value, str):
+            try:
+                value = datetime.fromisoformat(value)
+            except ValueError as error:
+                raise self._error(f"{value!r} is not a time such as 2026-03-01T17:00", line, key) from error
+        if isinstance(value, date) and not isinstance(value, datetime):
+            value = datetime(value.year, value.month, value.day, tzinfo=self._zone)
+        if not isinstance(value, datetime):
+            raise self._error(f"{value!r} is not a time such as 2026-03-01T17:00", line, key)
+        return instant_us(value if value.tzinfo else value.replace(tzinfo=self._zone))
+
+    def _expected(self, row: Any, line: int, key: str) -> dict[str, Any]:
+        if not isinstance(row, dict) or "rule" not in row:
+            raise self._error("what is expected names its rule", line, key)
+        ids = {rule.id for rule in self._loaded.rulebook.rules}
+        if row["rule"] not in ids:
+            raise self._error(f"no rule {row['rule']!r} in this rulebook", line, f"{key}.rule")
+        found = dict(row)
+        for name in ("at", "deadline"):
+            if found.get(name) is not None:
+                found[name] = self._instant(found[name], line, f"{key}.{name}")
+        return found
+
+    def _judge(self, events: list[Event], until: int) -> tuple[list[Alert], Engine]:
+        engine = Engine(self._loaded.rulebook)
+        driver = Driver(engine, stepwise=True)
+        step = Step()
+        for event in sorted(events, key=lambda event: (event.recorded, event.order)):
+            if event.recorded <= until:
+                driver.advance(event.recorded - 1, step)
+                driver.feed([(*copy, "") for copy in self._loaded.rulebook.copies_of(event)], step)
+        driver.advance(until, step)
+        withdrawn = {alert.retracts for alert in step.alerts}
+        return [a for a in step.alerts if a.kind != "retraction" and a.alert_id not in withdrawn], engine
+
+    def _text(self, row: Mapping[str, Any]) -> str:
+        return ", ".join(
+            f"{name}: {format_us(value, self._zone) if isinstance(value, int) else value}"
+            for name, value in row.items()
+            if value is not None
+        )
+
+
+def _difference(
+    expected: list[dict[str, Any]], found: list[dict[str, Any]]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The expected rows that nothing found fits, and what was found that fits no expected row."""
+    left, missing = list(found), []
+    for row in expected:
+        fitting = next((one for one in left if all(one.get(name) == value for name, value in row.items())), None)
+        if fitting is None:
+            missing.append(row)
+        else:
+            left.remove(fitting)
+    return missing, left
