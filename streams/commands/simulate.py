@@ -39,29 +39,13 @@ class DayType(click.ParamType):
         return day
 
 
-def simulation_options(*, orders: int, days: int, start: str | None) -> Any:
-    """The options ``--orders``, ``--seed``, ``--days`` and, with a default given, ``--start``."""
-
-    def decorate(command: Any) -> Any:
-        command = click.option(
-            "--days", type=click.IntRange(1, 1000), default=days, show_default=True, help="Days on which orders begin."
-        )(command)
-        if start is not None:
-            command = click.option(
-                "--start", type=DayType(), default=start, show_default=True, metavar="DATE", help="The first of them."
-            )(command)
-        command = click.option(
-            "--seed", type=int, default=1, show_default=True, help="Another one makes other orders."
-        )(command)
-        return click.option(
-            "--orders", type=click.IntRange(1, 1_000_000), default=orders, show_default=True, help="How many."
-        )(command)
-
-    return decorate
-
-
 @click.command(short_help="Make a file of work orders, with the verdicts they must get.")
-@simulation_options(orders=1000, days=30, start="2026-03-02")
+@click.option("--orders", type=click.IntRange(1, 1_000_000), default=1000, show_default=True, help="How many.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Another one makes other orders.")
+@click.option(
+    "--start", type=DayType(), default="2026-03-02", show_default=True, help="The first day on which orders begin."
+)
+@click.option("--days", type=click.IntRange(1, 1000), default=30, show_default=True, help="How many such days.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
