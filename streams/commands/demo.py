@@ -38,7 +38,7 @@ START: Final = date(2026, 3, 2)
 PARTITIONS: Final = 4
 """Of each topic: as many as the embedded broker gives, and enough to see that order across them does not matter."""
 
-_HEAD_START = 3.0
+_HEAD_START = 5.0
 """Seconds before simulated time begins to run: about as long as the worker takes to be at work. If it takes longer
 it finds a backlog, and catches up."""
 
@@ -84,10 +84,10 @@ def demo(orders: int, days: int, speed: float, seed: int, lang: str) -> int:
         if found.kind == "external":
             names = [spec.name for spec in specs]
             stack.callback(delete_topics, settings.bootstrap, names, security=security)
-        told = Told()
+        told = Told(made.as_of)
         _play(screen, settings, made, told, directory, days, speed)
     expected = expected_facts(made.expected)
-    comparison = compare(expected, told.facts(made.as_of))
+    comparison = compare(expected, told.facts())
     return _sum_up(screen, lang, told, expected, comparison)
 
 
@@ -169,7 +169,12 @@ def _play(
 def _alerts(settings: Settings) -> Iterator[Callable[[], list[Any]]]:
     """Gives the function that waits a moment and returns the alerts that came, in order."""
     try:
-        consumer = KafkaConsumer(**settings.kafka_python(), enable_auto_commit=False, auto_offset_reset="earliest")
+        consumer = KafkaConsumer(
+            **settings.kafka_python(),
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=50,  # the embedded broker holds an empty answer to the end of it
+        )
         try:
             numbers = consumer.partitions_for_topic(settings.alerts_topic) or ()
             consumer.assign([TopicPartition(settings.alerts_topic, number) for number in sorted(numbers)])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 
 from rich.console import Console, Group
@@ -16,6 +17,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from schemas.fields import parse_time
 from streams.demonstration.told import Comparison, Fact, Told
 from streams.demonstration.worker import AtWork
 
@@ -39,20 +41,20 @@ _DETAIL: Final = {
     "en": {
         "warning": "due {deadline}, {elapsed} gone",
         "breach": "was due {deadline}, not done",
-        "late_completion": "was due {deadline}, done {stopped}",
+        "late_completion": "was due {deadline}, done {late} late",
         "violation": "act of {started}",
-        "never": "corrected: it never began",
-        "withdrawn": "a late or corrected entry: due {deadline}, done {stopped}",
-        "changed": "a late or corrected entry changed it",
+        "never": "corrected, it never began",
+        "withdrawn": "a later entry says done {stopped}",
+        "changed": "a later entry changed it",
     },
     "zh": {
         "warning": "须于 {deadline} 前完成，已用 {elapsed}",
         "breach": "应于 {deadline} 前完成，未完成",
-        "late_completion": "应于 {deadline} 前完成，实际 {stopped}",
+        "late_completion": "应于 {deadline} 前完成，逾期 {late} 完成",
         "violation": "发生于 {started}",
-        "never": "更正：该业务并未开始",
-        "withdrawn": "迟到或更正的记录：期限 {deadline}，实际 {stopped}",
-        "changed": "迟到或更正的记录改变了结果",
+        "never": "更正，该业务并未开始",
+        "withdrawn": "补录或更正，实际 {stopped} 完成",
+        "changed": "补录或更正改变了结果",
     },
 }
 _TEXT: Final = {
@@ -151,11 +153,12 @@ class Screen:
             if not stopped and "never" in data["explanation"]["en"]:
                 word = "never"
             before = "" if taken_back is None else _KIND[self._lang][KINDS.index(taken_back["kind"])]
-            return f"[{before}] {words[word].format(**_times(data))}"
+            return f"{before.lower()}; {words[word].format(**_times(data))}"
         if kind == "violation":
             return words[kind].format(**_times(data))
-        part = "" if kind != "warning" else _share(data)
-        return words[kind].format(**_times(data), elapsed=part)
+        elapsed = _share(data) if kind == "warning" else ""
+        late = _late(data, self._lang) if kind == "late_completion" else ""
+        return words[kind].format(**_times(data), elapsed=elapsed, late=late)
 
     def status(self, status: Status, told: Told) -> None:
         """Replace the status at the foot; nothing in a pipe."""
@@ -171,7 +174,7 @@ class Screen:
             now=status.now[:16].replace("T", " "), sent=f"{status.sent:,}", all=f"{status.events:,}"
         )
         bar = ProgressBar(total=1.0, completed=min(1.0, max(0.0, status.part)))
-        self._live.update(Panel(Group(Text(said), bar, line), border_style="dim"))
+        self._live.update(Panel(Group(Text(said), line, bar), border_style="dim"))
 
     def summary(self, told: Told, titles: Mapping[str, str], expected: set[Fact], comparison: Comparison) -> None:
         """Counts by rule and kind, and whether they are those that the simulator expects."""
@@ -233,6 +236,27 @@ def _times(data: Mapping[str, Any]) -> dict[str, str]:
         "stopped": _exact(data["stopped_at"]),
         "started": _exact(data["started_at"]),
     }
+
+
+_UNITS: Final = (
+    (86_400_000, "d", "天"),
+    (3_600_000, "h", "小时"),
+    (60_000, "min", "分"),
+    (1000, "s", "秒"),
+    (1, "ms", "毫秒"),
+)
+
+
+def _late(data: Mapping[str, Any], lang: str) -> str:
+    """How late a stop came, in its two largest units."""
+    left = (parse_time(data["stopped_at"]) - parse_time(data["deadline"])) // timedelta(milliseconds=1)
+    parts: list[str] = []
+    for size, en, zh in _UNITS:
+        count, left = divmod(left, size)
+        if parts or count:
+            parts.append(f"{count}{zh}" if lang == "zh" else f"{count} {en}")
+    shown = [part for part in parts[:2] if not part.startswith("0")]
+    return ("" if lang == "zh" else " ").join(shown)
 
 
 def _share(data: Mapping[str, Any]) -> str:

@@ -34,15 +34,22 @@ def expected_facts(rows: Iterable[Mapping[str, Any]]) -> set[Fact]:
 
 @dataclass
 class Told:
-    """Alerts as they came; one with the same id again is the same alert."""
+    """Alerts as they came, about instants up to ``until``; one with the same id again is the same alert.
 
+    A clock cannot be stopped on an instant: the worker goes on to judge what lies behind the last event, until it
+    is ended, and that is left out.
+    """
+
+    until: str
     alerts: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    repeated: int = 0
 
     def add(self, data: Mapping[str, Any]) -> bool:
-        """Take an alert's ``data``; whether it is new."""
-        if data["alert_id"] in self.alerts:
-            self.repeated += 1
+        """Take an alert's ``data``; whether it is new and within the time looked at."""
+        if data["kind"] == "retraction":
+            is_within = data["retracts"] in self.alerts
+        else:
+            is_within = parse_time(data["due_at"]) <= parse_time(self.until)
+        if not is_within or data["alert_id"] in self.alerts:
             return False
         self.alerts[data["alert_id"]] = data
         return True
@@ -51,14 +58,13 @@ class Told:
         """Alerts by rule and kind."""
         return Counter((data["rule"], data["kind"]) for data in self.alerts.values())
 
-    def facts(self, until: str) -> set[Fact]:
-        """What stands of it, as far as it is about instants up to ``until``."""
-        end = parse_time(until)
+    def facts(self) -> set[Fact]:
+        """What stands of it."""
         withdrawn = {data["retracts"] for data in self.alerts.values() if data["retracts"]}
         return {
             _fact(data["kind"], data, _ABOUT[data["kind"]])
             for number, data in self.alerts.items()
-            if data["kind"] in COMPARED and number not in withdrawn and parse_time(data["due_at"]) <= end
+            if data["kind"] in COMPARED and number not in withdrawn
         }
 
 
