@@ -115,9 +115,9 @@ def _introduce(screen: Screen, found: Broker, made: Simulation, days: int, speed
     seconds = days / speed
     until = START + timedelta(days=days)
     screen.say(
-        f"{len(made.events):,} events of work orders from {START} to {until}, at {speed:g} days a second: about "
-        f"{seconds:.0f} seconds. Time limits of State Grid standard 482 (2023) run on them.",
-        f"模拟工单事件 {len(made.events):,} 条，{START} 至 {until}，每秒 {speed:g} 天，约 {seconds:.0f} 秒；"
+        f"{len(made.events):,} events of simulated work orders, {START} to {until}, in about {seconds:.0f} seconds. "
+        "The time limits of State Grid standard 482 (2023) run on them.",
+        f"模拟工单事件 {len(made.events):,} 条，{START} 至 {until}，约 {seconds:.0f} 秒；"
         "按国家电网营销〔2023〕482号及公开承诺计时。",
     )
 

@@ -40,12 +40,12 @@ _PLURAL: Final = {
 _DETAIL: Final = {
     "en": {
         "warning": "due {deadline}, {elapsed} gone",
-        "breach": "was due {deadline}, not done",
-        "late_completion": "was due {deadline}, done {late} late",
+        "breach": "due {deadline}, not done",
+        "late_completion": "due {deadline}, done {late} late",
         "violation": "act of {started}",
-        "never": "corrected, it never began",
-        "withdrawn": "a later entry says done {stopped}",
-        "changed": "a later entry changed it",
+        "never": "entered later: it never began",
+        "withdrawn": "entered later: done {stopped}",
+        "changed": "entered later: a change",
     },
     "zh": {
         "warning": "须于 {deadline} 前完成，已用 {elapsed}",
@@ -59,7 +59,7 @@ _DETAIL: Final = {
 }
 _TEXT: Final = {
     "en": {
-        "columns": "SIMULATED TIME  WHAT         SUBJECT     CLAUSE  LIMIT",
+        "columns": "SIMULATED    WHAT         SUBJECT    CLAUSE LIMIT",
         "status": "simulated time {now}   {sent} of {all} events sent",
         "summary": "What came out, by rule",
         "rule": "rule",
@@ -73,7 +73,7 @@ _TEXT: Final = {
         "more": "and {count} more",
     },
     "zh": {
-        "columns": "模拟时间        类别         对象        条款    时限",
+        "columns": "模拟时间     类别         对象       条款   时限",
         "status": "模拟时间 {now}   已发送事件 {sent}/{all}",
         "summary": "告警汇总（按规则）",
         "rule": "规则",
@@ -137,10 +137,10 @@ class Screen:
     def alert(self, data: Mapping[str, Any], taken_back: Mapping[str, Any] | None) -> None:
         """One alert; of a retraction also the one that it withdraws."""
         kind = data["kind"]
-        line = Text(f"{_time(data['detected_at'])}     ")
+        line = Text(f"{_time(data['detected_at'])}  ")
         line.append(_cell(_KIND[self._lang][KINDS.index(kind)], 13), style=_COLOURS[kind])
-        line.append(_cell(data["subject"]["id"], 12))
-        line.append(_cell(data["clause"], 8), style="dim")
+        line.append(_cell(data["subject"]["id"], 11))
+        line.append(_cell(data["clause"], 7), style="dim")
         line.append(f"{data['title'][self._lang]}: " if self._lang == "en" else f"{data['title'][self._lang]}：")
         line.append(self._detail(data, taken_back), style="" if kind == "warning" else _COLOURS[kind])
         self._console.print(line, no_wrap=True, overflow="ellipsis", crop=True)
@@ -153,7 +153,7 @@ class Screen:
             if not stopped and "never" in data["explanation"]["en"]:
                 word = "never"
             before = "" if taken_back is None else _KIND[self._lang][KINDS.index(taken_back["kind"])]
-            return f"{before.lower()}; {words[word].format(**_times(data))}"
+            return f"{before.lower()}, {words[word].format(**_times(data))}"
         if kind == "violation":
             return words[kind].format(**_times(data))
         elapsed = _share(data) if kind == "warning" else ""
@@ -181,8 +181,8 @@ class Screen:
         words, counts = _TEXT[self._lang], told.counts()
         kinds = [kind for kind in KINDS if kind != "violation" or any(own == kind for _, own in counts)]
         table = Table(title=words["summary"], title_justify="left", title_style="bold", box=None, pad_edge=False)
-        table.add_column(words["rule"])
-        table.add_column(words["limit"])
+        table.add_column(words["rule"], no_wrap=True)
+        table.add_column(words["limit"], no_wrap=True)
         for kind in kinds:
             table.add_column(_PLURAL[self._lang][KINDS.index(kind)], justify="right", style=_COLOURS[kind])
         for rule in sorted({rule for rule, _ in counts}):
@@ -222,12 +222,8 @@ def _time(text: str) -> str:
 
 
 def _exact(text: str | None) -> str:
-    """``03-02 09:05:00``, with milliseconds where there are any."""
-    if text is None:
-        return "-"
-    seconds, _, fraction = text[5:].replace("T", " ").partition(".")
-    thousandths = fraction[:3]
-    return seconds[:14] if thousandths in ("", "000") else f"{seconds}.{thousandths}"
+    """``03-02 09:05:00``; what is smaller is left to the alert itself."""
+    return "-" if text is None else text[5:19].replace("T", " ")
 
 
 def _times(data: Mapping[str, Any]) -> dict[str, str]:

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from streams.adapters.brokers import BrokerKind, available_kinds
+from streams.adapters.brokers import Broker, BrokerKind, available_kinds
+from streams.adapters.kafka_admin import cluster
 from streams.simulation import simulate
 
 MARK = "GRIDCLOCK_DEMO_TEST"
-ORDERS, DAYS = 40, 6
+ORDERS, DAYS = 90, 6
 
 
 def processes_with(mark: str) -> list[str]:
@@ -48,10 +49,12 @@ def need(kind: BrokerKind) -> None:
 
 
 @contextmanager
-def running_demo(kind: BrokerKind, directory: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+def running_demo(
+    kind: BrokerKind, directory: Path, *arguments: str, bootstrap: str = ""
+) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(
         [sys.executable, "-m", "streams.cli", "demo", "--orders", str(ORDERS), "--days", str(DAYS), *arguments],
-        env=environment_of(kind, directory),
+        env={**environment_of(kind, directory), "KAFKA_BOOTSTRAP_SERVERS": bootstrap},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -65,7 +68,7 @@ def running_demo(kind: BrokerKind, directory: Path, *arguments: str) -> Iterator
 
 def nothing_is_left(directory: Path, seconds: float = 10) -> bool:
     deadline = time.monotonic() + seconds
-    while processes_with(str(directory)) or list(directory.iterdir()):
+    while processes_with(str(directory)) or any(directory.iterdir()):
         if time.monotonic() > deadline:
             return False
         time.sleep(0.05)
@@ -97,6 +100,21 @@ def test_demo_tells_what_the_simulator_expects(
     assert len(late) >= 3
     assert all(number in said for number in late), said
     assert nothing_is_left(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_on_a_broker_of_the_users_own_nothing_is_left_either(kafka: Broker, tmp_path: Path) -> None:
+    if not kafka.can_create_topics:
+        pytest.skip(f"{kafka.description} cannot delete topics")
+    with running_demo("external", tmp_path, "--days", "3", bootstrap=kafka.bootstrap) as process:
+        said, _ = process.communicate(timeout=170)
+    assert process.returncode == 0, said
+    assert nothing_is_left(tmp_path)
+    deadline = time.monotonic() + 20
+    while any(name.startswith("gridclock-demo") for name in cluster(kafka.bootstrap).topics):
+        assert time.monotonic() < deadline, cluster(kafka.bootstrap).topics
+        time.sleep(0.2)
 
 
 @pytest.mark.broker

@@ -2,24 +2,45 @@ from __future__ import annotations
 
 import gzip
 import json
-import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import zstandard
 
+from streams.cli import run
+
+Command = Callable[..., "Done"]
 SMALL = ("--orders", "20", "--seed", "3", "--days", "10")
 
 
-def gridclock(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        [sys.executable, "-m", "streams.cli", *arguments], cwd=cwd, capture_output=True, check=False, timeout=60
-    )
+@dataclass(frozen=True)
+class Done:
+    returncode: int
+    stdout: bytes
+    stderr: bytes
 
 
-def test_help_shows_an_example(tmp_path: Path) -> None:
-    done = gridclock("simulate", "--help", cwd=tmp_path)
+@pytest.fixture
+def gridclock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> Callable[..., Done]:
+    """The command line, run in ``tmp_path``."""
+    monkeypatch.chdir(tmp_path)
+
+    def command(*arguments: str) -> Done:
+        code = run(arguments)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        return Done(code, *capfdbinary.readouterr())
+
+    return command
+
+
+def test_help_shows_an_example(gridclock: Command) -> None:
+    done = gridclock("simulate", "--help")
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"Example:\n    gridclock simulate --orders 20000" in done.stdout
 
@@ -41,19 +62,19 @@ def test_help_shows_an_example(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_use_says_what_is_wrong_and_writes_nothing(
-    tmp_path: Path, arguments: tuple[str, ...], message: str
+    tmp_path: Path, gridclock: Command, arguments: tuple[str, ...], message: str
 ) -> None:
-    done = gridclock("simulate", *arguments, cwd=tmp_path)
+    done = gridclock("simulate", *arguments)
     assert done.returncode == 2
     assert message in done.stderr.decode()
     assert (done.stdout, list(tmp_path.iterdir())) == (b"", [])
 
 
-def test_plain_packed_and_standard_output_hold_the_same_bytes(tmp_path: Path) -> None:
-    printed = gridclock("simulate", *SMALL, cwd=tmp_path).stdout
+def test_plain_packed_and_standard_output_hold_the_same_bytes(tmp_path: Path, gridclock: Command) -> None:
+    printed = gridclock("simulate", *SMALL).stdout
     assert len(printed.splitlines()) > 40
     for name in ("events.jsonl", "events.jsonl.gz", "again.jsonl.gz", "events.jsonl.zst"):
-        done = gridclock("simulate", *SMALL, "--out", name, cwd=tmp_path)
+        done = gridclock("simulate", *SMALL, "--out", name)
         assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
     plain, packed, again, zst = (
         (tmp_path / name).read_bytes()
@@ -64,13 +85,11 @@ def test_plain_packed_and_standard_output_hold_the_same_bytes(tmp_path: Path) ->
     assert not list(tmp_path.glob("*.partial"))
 
 
-def test_what_it_makes_is_replayed_without_a_dead_letter_and_judged_as_expected(tmp_path: Path) -> None:
+def test_what_it_makes_is_replayed_and_judged_as_expected(tmp_path: Path, gridclock: Command) -> None:
     arguments = ("--orders", "200", "--out", "events.jsonl.zst", "--expected", "expected.jsonl")
-    assert gridclock("simulate", *arguments, cwd=tmp_path).returncode == 0
+    assert gridclock("simulate", *arguments).returncode == 0
     expected = [json.loads(line) for line in (tmp_path / "expected.jsonl").read_text("utf-8").splitlines()]
-    done = gridclock(
-        "replay", "events.jsonl.zst", "--until", expected[0]["as_of"], "--cases", "cases.jsonl", cwd=tmp_path
-    )
+    done = gridclock("replay", "events.jsonl.zst", "--until", expected[0]["as_of"], "--cases", "cases.jsonl")
     assert done.returncode == 0, done.stderr.decode()
     cases = [json.loads(line)["data"] for line in (tmp_path / "cases.jsonl").read_text("utf-8").splitlines()]
     clocks = {row["rule"] for row in expected}
@@ -81,3 +100,15 @@ def test_what_it_makes_is_replayed_without_a_dead_letter_and_judged_as_expected(
         return sorted(json.dumps([row["subject"], *(row[name] for name in names)]) for row in rows)
 
     assert shown(cases) == shown(expected)
+
+
+def test_a_command_that_is_ended_halfway_leaves_no_file(
+    tmp_path: Path, gridclock: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(row: object) -> bytes:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("streams.commands.simulate.line_of", interrupted)
+    done = gridclock("simulate", *SMALL, "--out", "events.jsonl", "--expected", "expected.jsonl")
+    assert (done.returncode, done.stderr.strip()) == (130, b"gridclock: interrupted")
+    assert not [path for path in tmp_path.iterdir() if path.suffix == ".jsonl"]
