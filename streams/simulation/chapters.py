@@ -73,8 +73,8 @@ def _service(order: Order, at: datetime, business: str, rule: str, minutes: int)
         true_stop = at + limit if how == "corrected_to_met" else done
         order.emit("counter.receipt_issued", true_stop - timedelta(seconds=1))
     stop = order.emit("counter.service_completed", done, business=business)
-    if slip:
-        order.violate(slip, stop)
+    if slip and stop is not None:
+        order.violate(slip, start)
     if rng.random() < 0.03:
         order.send_twice()
     # The same day, or by the office on the next one.
@@ -235,8 +235,8 @@ def repair(order: Order, at: datetime) -> None:
     if slip != "feedback-asked":
         order.emit("repair.feedback_asked", asked, delay=delay)
     closed = order.emit("repair.closed", restored + order.minutes(15, 30), delay=delay)
-    if slip in ("two-calls-one-answer", "feedback-asked"):
-        order.violate(slip, closed)
+    if slip in ("two-calls-one-answer", "feedback-asked") and closed is not None:
+        order.violate(slip, start)
 
 
 def inspection(order: Order, at: datetime) -> None:

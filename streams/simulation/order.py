@@ -94,7 +94,10 @@ class Order:
         return self.slips.choice(rules)
 
     def violate(self, rule: str, act: Fact | None, *, subject: tuple[str, str] | None = None) -> None:
-        """An act against a rule: a verdict as soon as time has passed it, with no deadline."""
+        """An act against a rule: a verdict as soon as time has passed it, with no deadline.
+
+        What must accompany a whole order or service is judged from its start: there ``act`` is that start.
+        """
         if act is not None:
             self._row(rule, act, None, None, "violated", subject)
 

@@ -78,11 +78,11 @@ def judged_rows(found: Judged) -> list[Row]:
 
 
 def standing(alerts: Iterable[Alert]) -> Counter[tuple[str, str, str, str, str]]:
-    """What was told and not taken back, warnings left out: rule, subject, kind, instant."""
+    """What was told and not taken back, warnings left out: rule, subject, kind, instant (violations: the start)."""
     told = list(alerts)
     withdrawn = {alert.retracts for alert in told}
     return Counter(
-        (alert.rule, *alert.subject, alert.kind, local(alert.due_at))
+        (alert.rule, *alert.subject, alert.kind, local(alert.started_at if alert.kind == "violation" else alert.due_at))
         for alert in told
         if alert.kind not in ("warning", "retraction") and alert.alert_id not in withdrawn
     )
@@ -94,6 +94,7 @@ def owed(simulation: Simulation) -> Counter[tuple[str, str, str, str, str]]:
     return Counter(
         [(row[0], row[1], row[2], "breach", str(row[4])) for row in late]
         + [(row[0], row[1], row[2], "late_completion", str(row[5])) for row in late if row[6] == "met_late"]
+        + [(row[0], row[1], row[2], "violation", row[3]) for row in rows if row[6] == "violated"]
     )
 
 
@@ -199,8 +200,20 @@ def test_violations_come_on_top_and_change_no_clock() -> None:
     assert max(Counter((row["subject"]["id"], row["rule"]) for row in broken).values()) == 1
 
 
-def test_clocks_of_unlawful_orders_are_judged_as_expected() -> None:
-    found = simulate(orders=ORDERS, seed=8, start=date(2026, 3, 2), days=40, violations=True)
-    timed = [row for row in expected_rows(found) if row[6] != "violated"]
-    cases = judged_rows(judge(found.events, found.as_of))
-    assert [row for row in cases if row[0] in {rule.id for rule in shipped().rulebook.rules if is_timed(rule)}] == timed
+@pytest.mark.parametrize("arrival", [False, True], ids=["in order", "as it arrives"])
+def test_unlawful_orders_are_judged_as_expected(arrival: bool) -> None:
+    found = simulate(orders=1500, seed=8, start=date(2026, 3, 2), days=40, violations=True)
+    judged = judge(found.events, found.as_of, arrival=arrival)
+    assert judged_rows(judged) == expected_rows(found)
+    assert standing(judged.alerts) == owed(found)
+    acts = {
+        (row["rule"], row["subject"]["id"], row["start_event_id"])
+        for row in found.expected
+        if row["outcome"] == "violated"
+    }
+    assert len(acts) > 50
+    assert acts == {
+        (case.verdict.rule.id, case.subject[1], case.verdict.root)
+        for case in judged.cases
+        if case.verdict.outcome == "violated"
+    }
