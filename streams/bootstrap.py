@@ -120,6 +120,7 @@ async def run_worker(
                 session_timeout_ms=15_000,
                 heartbeat_interval_ms=3_000,
                 metadata_max_age_ms=30_000,
+                fetch_max_wait_ms=settings.fetch_wait_ms,
                 max_partition_fetch_bytes=2 * 1024 * 1024,
                 **options,
             )
@@ -177,6 +178,7 @@ async def run_worker(
             data_dir=str(settings.data_dir),
             store=settings.store,
             credentials=None,
+            fetch_wait_ms=settings.fetch_wait_ms,
             producer=producer,
             intake=intake,
             engine_of=engine_of,

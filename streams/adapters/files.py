@@ -80,3 +80,21 @@ def write_whole(path: Path) -> Iterator[BinaryIO]:
         target.flush()
         os.fsync(target.fileno())
     partial.replace(path)
+
+
+@contextmanager
+def write_named(path: Path) -> Iterator[BinaryIO]:
+    """``write_whole``, compressed where the name ends in ``.gz`` or ``.zst``; the same content gives the same bytes.
+
+    Raises:
+        ConfigError: where the file cannot be written.
+    """
+    with write_whole(path) as raw:
+        if path.suffix == ".gz":
+            with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed:
+                yield cast(BinaryIO, packed)
+        elif path.suffix == ".zst":
+            with zstandard.ZstdCompressor().stream_writer(raw, closefd=False) as writer:
+                yield cast(BinaryIO, writer)
+        else:
+            yield raw

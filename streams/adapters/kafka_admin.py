@@ -252,3 +252,14 @@ def end_offsets(bootstrap: str, topic: str, *, security: Mapping[str, Any] | Non
     with _connected(KafkaConsumer, bootstrap, security or {}) as consumer:
         ends = consumer.end_offsets([TopicPartition(topic, number) for number in range(count)])
     return {partition.partition: offset for partition, offset in sorted(ends.items())}
+
+
+def delete_topics(bootstrap: str, names: Sequence[str], *, security: Mapping[str, Any] | None = None) -> None:
+    """Deletes those of the topics that are there.
+
+    Raises: BrokerError where the broker cannot be reached or refuses.
+    """
+    with _connected(KafkaAdminClient, bootstrap, security or {}) as admin:
+        present = sorted(_existing(_metadata(admin, names)))
+        if present:
+            admin.delete_topics(present)

@@ -25,10 +25,11 @@ class Simulation:
     as_of: str
 
 
-def simulate(*, orders: int, seed: int, start: date, days: int) -> Simulation:
+def simulate(*, orders: int, seed: int, start: date, days: int, violations: bool = False) -> Simulation:
     """Orders begun on ``days`` days from ``start`` (Shanghai); nothing is recorded after the last one's end.
 
-    Arrears began up to ten days earlier. An order that is not done by the end stays unfinished.
+    Arrears and notices began up to sixteen days earlier. An order that is not done by the end stays unfinished.
+    With ``violations`` some orders break a rule of order, presence or notice; without, all of them keep those.
     """
     first, end = midnight(start), midnight(start + timedelta(days=days))
     span = [start + timedelta(days=offset) for offset in range(days)]
@@ -40,13 +41,15 @@ def simulate(*, orders: int, seed: int, start: date, days: int) -> Simulation:
         rng = Random(f"{seed}/{index}")
         name, _, source, make = rng.choices(MAKERS, weights)[0]
         order = Order(f"WO{index + 1:07d}", rng, end, source)
+        if violations:
+            order.slips = Random(f"{seed}/{index}/slips")
         if name in ROUND_THE_CLOCK:
             at = first + timedelta(milliseconds=rng.randrange(days * 86_400_000))
         else:
             at = midnight(rng.choice(office_days)) + timedelta(milliseconds=rng.randint(30_600_000, 59_400_000))
         if name == "arrears" or rng.random() < 0.7:
             order.account = f"A{index + 1:08d}"
-        if name == "calibration":
+        if name in ("calibration", "replacement"):
             order.meter = f"M{index + 1:08d}"
         make(order, at)
         events.extend(

@@ -14,6 +14,11 @@ CITIES: Final = {"3201": 4, "3202": 3, "3205": 4, "3206": 2, "3211": 2}
 """City code and its number of counties."""
 
 MS: Final = timedelta(milliseconds=1)
+HOUR: Final = timedelta(hours=1)
+DAY: Final = timedelta(days=1)
+
+SLIP_PERCENT: Final = 12
+"""How many orders of a kind that has unlawful variants go that way, where violations are asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +39,11 @@ class Order:
     source: str
     account: str | None = None
     meter: str | None = None
+    batch: str | None = None
     events: list[dict[str, Any]] = field(default_factory=list)
     expected: list[dict[str, Any]] = field(default_factory=list)
-    with_order_id: bool = True
+    slips: Random | None = None
+    """Draws the unlawful variants, apart from ``rng``: without them an order stays as it was, draw for draw."""
 
     def __post_init__(self) -> None:
         city = self.rng.choice(sorted(CITIES))
@@ -61,12 +68,13 @@ class Order:
             "recorded_at": text(recorded),
             "source": self.source,
         }
-        if self.with_order_id:
-            event["order_id"] = self.number
+        event["order_id"] = self.number
         if self.account:
             event["account_id"] = self.account
         if self.meter:
             event["meter_id"] = self.meter
+        if self.batch:
+            event["batch_id"] = self.batch
         event |= {"org": self.org, "staff_id": self.staff, **fields}
         self.events.append(event)
         return fact
@@ -78,6 +86,20 @@ class Order:
     def send_twice(self) -> None:
         """The last event comes twice, byte for byte."""
         self.events.append(self.events[-1])
+
+    def slip(self, *rules: str) -> str:
+        """Which of these rules this order breaks: at most one, mostly none (an empty text)."""
+        if self.slips is None or self.slips.randrange(100) >= SLIP_PERCENT:
+            return ""
+        return self.slips.choice(rules)
+
+    def violate(self, rule: str, act: Fact | None, *, subject: tuple[str, str] | None = None) -> None:
+        """An act against a rule: a verdict as soon as time has passed it, with no deadline.
+
+        What must accompany a whole order or service is judged from its start: there ``act`` is that start.
+        """
+        if act is not None:
+            self._row(rule, act, None, None, "violated", subject)
 
     def expect(
         self,
@@ -100,6 +122,17 @@ class Order:
             outcome = "met" if deadline is None or stop.at <= deadline else "met_late"
         else:
             outcome = "breached" if deadline is not None and deadline <= self.as_of else "running"
+        self._row(rule, start, deadline, stopped, outcome, subject)
+
+    def _row(
+        self,
+        rule: str,
+        start: Fact,
+        deadline: datetime | None,
+        stopped: datetime | None,
+        outcome: str,
+        subject: tuple[str, str] | None,
+    ) -> None:
         kind, number = subject or ("order", self.number)
         self.expected.append(
             {
