@@ -70,7 +70,7 @@ def demo(orders: int, days: int, speed: float, seed: int, lang: str) -> int:
       gridclock demo --lang zh
       gridclock demo --orders 1000 --speed 0.5
     """
-    made = simulate(orders=orders, seed=seed, start=START, days=days, violations=True)
+    made = simulate(orders=orders, seed=seed, start=START, days=days)
     screen = Screen(lang)
     with _ended_by_sigterm(), ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gridclock-demo-")))

@@ -25,11 +25,11 @@ class Simulation:
     as_of: str
 
 
-def simulate(*, orders: int, seed: int, start: date, days: int, violations: bool = False) -> Simulation:
+def simulate(*, orders: int, seed: int, start: date, days: int, violations: bool = True) -> Simulation:
     """Orders begun on ``days`` days from ``start`` (Shanghai); nothing is recorded after the last one's end.
 
     Arrears and notices began up to sixteen days earlier. An order that is not done by the end stays unfinished.
-    With ``violations`` some orders break a rule of order, presence or notice; without, all of them keep those.
+    With ``violations`` (the default) some orders break a rule of order, presence or notice; without, none does.
     """
     first, end = midnight(start), midnight(start + timedelta(days=days))
     span = [start + timedelta(days=offset) for offset in range(days)]

@@ -95,7 +95,7 @@ def test_demo_tells_what_the_simulator_expects(
     for word in (*words, "http://127.0.0.1:"):
         assert word in said, said
     assert "\x1b" not in said  # plain lines in a pipe
-    expected = simulate(orders=ORDERS, seed=1, start=date(2026, 3, 2), days=DAYS, violations=True).expected
+    expected = simulate(orders=ORDERS, seed=1, start=date(2026, 3, 2), days=DAYS).expected
     late = {row["subject"]["id"] for row in expected if row["outcome"] in ("breached", "met_late", "violated")}
     assert len(late) >= 3
     assert all(number in said for number in late), said
