@@ -86,15 +86,15 @@ class Case(Clock):
 class State:
     """The fold's state on one subject: the open case, the closed ones, and what was seen beside them."""
 
-    __slots__ = ("closed", "open", "orphan", "orphans", "owing", "watches")
+    __slots__ = ("closed", "latest", "open", "owing", "strays", "watches")
 
     def __init__(self, versions: Sequence[_Version]) -> None:
         self.watches = [_Watch(version) for version in versions]
         self.open: Case | None = None
         self.closed: list[Case] = []
         self.owing: list[Case] = []  # closed cases that are not simply met: only they can owe a report
-        self.orphan: Event | None = None
-        self.orphans = 0
+        self.latest: Event | None = None  # the start of the latest case
+        self.strays: list[Event] = []  # stops at the latest instant that ended nothing
 
 
 class DeadlineFold:
@@ -118,11 +118,11 @@ class DeadlineFold:
         case = state.open
         if case is not None:
             self._step_open(state, case, event)
-        elif any(event.type in version.stop for version in self._versions):
-            self._note_orphan(state, event)
         for version, watch in zip(self._versions, state.watches, strict=True):
             if event.type in version.listens:
                 self._step_watch(state, version, watch, event)
+        if (case is None or case.stop is not event) and state.latest is not event:
+            self._note_stray(state, event)
 
     def _step_open(self, state: State, case: Case, event: Event) -> None:
         version = case.version
@@ -132,7 +132,9 @@ class DeadlineFold:
             case.cancel = event
         elif matches(version.pause, event, case.fields):
             if not case.pauses or case.pauses[-1][1] is not None:
-                case.pauses.append((event.at, None))
+                # Resumed at this very instant: the clock has not run between, it is one standstill.
+                resumed_now = bool(case.pauses) and case.pauses[-1][1] == event.at
+                case.pauses.append((case.pauses.pop()[0] if resumed_now else event.at, None))
                 case.paused_by.append(event.event_id)
                 case.time(self._calendar)
             return
@@ -155,10 +157,11 @@ class DeadlineFold:
         if case.cancel is not None or (case.deadline is not None and at > case.deadline):
             state.owing.append(case)
 
-    def _note_orphan(self, state: State, event: Event) -> None:
-        if any(matches(version.stop, event, {}) for version in self._versions):
-            state.orphan = event
-            state.orphans += 1
+    def _note_stray(self, state: State, event: Event) -> None:
+        if any(event.type in version.stop for version in self._versions):
+            if state.strays and state.strays[-1].at != event.at:
+                state.strays.clear()
+            state.strays.append(event)
 
     def _step_watch(self, state: State, version: _Version, watch: _Watch, event: Event) -> None:
         if version.since is not None and matches(version.since, event, None):
@@ -179,7 +182,7 @@ class DeadlineFold:
             watch.holds = False
 
     def _mark(self, state: State, version: _Version, watch: _Watch, index: int, event: Event) -> None:
-        if state.open is not None:
+        if state.open is not None or state.latest is event:
             return
         if len(watch.marks) > 1:
             watch.marks[index] = event
@@ -210,14 +213,17 @@ class DeadlineFold:
             case.pauses.append((event.at, None))
             case.paused_by.append(watch.paused_since.event_id)
         case.time(self._calendar)
-        watch.marks = [None] * len(version.groups)
-        state.open = case
-        orphan, state.orphan = state.orphan, None
-        if orphan is not None and orphan.at == event.at and matches(version.stop, orphan, fields):
-            # Both at the same instant: only the ids put the stop first.
-            state.orphans -= 1
-            case.stop = orphan
-            self._close(state, case, orphan.at)
+        # What this start used up, no other version may use again.
+        for other in state.watches:
+            other.marks = [None] * len(other.marks)
+        state.open, state.latest = case, event
+        for stray in state.strays:
+            if stray.at == event.at and matches(version.stop, stray, fields):
+                # Both at the same instant: only the ids put the stop first.
+                state.strays.remove(stray)
+                case.stop = stray
+                self._close(state, case, stray.at)
+                break
 
     # -- judge -------------------------------------------------------------------------------------------
 
