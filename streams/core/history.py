@@ -38,7 +38,7 @@ def effective(events: Sequence[Event]) -> tuple[list[Event], dict[str, str]]:
 
     A correction of a correction takes its place; a void correction of a correction brings the original back.
     Of several corrections of one event the one recorded last counts. Corrections in a circle, or in a chain
-    longer than sixty, are plain events.
+    longer than sixty, correct nothing: they are plain events, and a void among them is nothing.
     """
     by_id = {event.event_id: event for event in events}
     roots = {event.event_id: _root(event, by_id) for event in events if event.corrects is not None}

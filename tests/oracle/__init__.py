@@ -1,0 +1,55 @@
+"""A naive judge: every event in a list, everything worked out again at every question. It knows nothing of the engine.
+
+One file a rule kind, each with a function ``cases_of(versions, facts, calendar, as_of)``: the cases of one rule
+(all its versions) on one subject, from the facts that concern it, corrections applied, in order, none later than
+``as_of``. A new kind joins by its line in ``KINDS``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from schemas.calendars import CalendarSpec
+from schemas.rules import Rule
+from tests.oracle import deadline
+from tests.oracle.common import Fact, Found, as_it_was, subject_of
+
+Subject = tuple[str, str]
+Standing = tuple[Subject, str, str, str, datetime]
+"""A report that must stand: subject, rule, root event, kind, the instant it is about."""
+
+CasesOf = Callable[[Sequence[Any], Sequence[tuple[Fact, str]], CalendarSpec, datetime], list[Found]]
+
+KINDS: dict[str, CasesOf] = {
+    "deadline": deadline.cases_of,
+}
+
+
+def cases(
+    rules: Sequence[Rule], facts: Sequence[Fact], calendar: CalendarSpec, as_of: datetime
+) -> dict[Subject, list[Found]]:
+    """Every case of every subject as of an instant; subjects without any are left out."""
+    found: dict[Subject, list[Found]] = {}
+    for subject in sorted({pair for fact in facts for pair in fact.ids.items()}):
+        kind, number = subject
+        history = as_it_was([fact for fact in facts if fact.ids.get(kind) == number])
+        seen = [pair for pair in history if pair[0].at <= as_of]
+        for rule_id in sorted({rule.id for rule in rules if rule.enabled}):
+            versions = [rule for rule in rules if rule.id == rule_id and rule.enabled]
+            own = [pair for pair in seen if subject_of(versions[0], pair[0]) == subject]
+            judged = KINDS[versions[0].kind](versions, own, calendar, as_of)
+            if judged:
+                found.setdefault(subject, []).extend(judged)
+    return found
+
+
+def standing(judged: dict[Subject, list[Found]]) -> set[Standing]:
+    """The reports that must have been told and not withdrawn."""
+    return {
+        (subject, case.rule, case.root, kind, due)
+        for subject, found in judged.items()
+        for case in found
+        for kind, due in case.reports
+    }

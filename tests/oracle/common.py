@@ -1,0 +1,172 @@
+"""What every naive oracle needs, written from CLOCKS.md and DESIGN.md alone: no code of the engine is used here.
+
+Everything is kept in plain lists of ``Fact`` and worked out from the beginning at every question. Instants are
+aware datetimes in UTC, days are ``date``, lengths ``timedelta``. Slow on purpose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from schemas.calendars import WEEKDAYS, CalendarSpec
+from schemas.rules import Condition, Conditions, Pattern, Rule
+
+Fields = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Fact:
+    """An event as the oracle sees it. ``ids`` maps subject types to ids; ``root`` is what it stands for."""
+
+    event_id: str
+    type: str
+    at: datetime
+    recorded: datetime
+    fields: dict[str, Any] = field(default_factory=dict, hash=False)
+    ids: dict[str, str] = field(default_factory=dict, hash=False)
+    corrects: str | None = None
+    void: bool = False
+
+    @property
+    def place(self) -> tuple[datetime, datetime, str]:
+        return self.at, self.recorded, self.event_id
+
+
+@dataclass(frozen=True)
+class Found:
+    """One case as of an instant; ``reports`` are ``(kind, instant it is about)``, warnings left out."""
+
+    rule: str
+    version: str
+    root: str
+    started_at: datetime
+    deadline: datetime | None
+    stopped_at: datetime | None
+    outcome: str
+    reports: tuple[tuple[str, datetime], ...] = ()
+
+
+# --- corrections (edge decision 11) ---------------------------------------------------------------------
+
+LONGEST_CHAIN = 60
+
+
+def beginning(fact: Fact, facts: Sequence[Fact]) -> str | None:
+    """The id that a chain of corrections goes back to; ``None`` for a plain event, a circle, an absurd chain."""
+    passed = [fact.event_id]
+    here: Fact | None = fact
+    while here is not None and here.corrects is not None:
+        if here.corrects in passed or len(passed) > LONGEST_CHAIN:
+            return None
+        passed.append(here.corrects)
+        here = next((other for other in facts if other.event_id == passed[-1]), None)
+    return passed[-1] if len(passed) > 1 else None
+
+
+def as_it_was(facts: Sequence[Fact]) -> list[tuple[Fact, str]]:
+    """The history as if corrections had always been so, in order, each fact with the id it stands for."""
+    roots = {fact.event_id: beginning(fact, facts) for fact in facts}
+
+    def said_of(fact: Fact) -> list[Fact]:
+        return [other for other in facts if other.corrects == fact.event_id and roots[other.event_id] is not None]
+
+    def was_so(fact: Fact) -> bool:
+        return not any(other.void and was_so(other) for other in said_of(fact))
+
+    def is_last_word(fact: Fact) -> bool:
+        return was_so(fact) and not any(was_so(other) for other in said_of(fact))
+
+    kept = []
+    for place in {roots[fact.event_id] or fact.event_id for fact in facts}:
+        words = [
+            fact
+            for fact in facts
+            if (roots[fact.event_id] or fact.event_id) == place
+            and is_last_word(fact)
+            # taking back a correction says nothing new of the event itself
+            and not (fact.void and roots[fact.event_id] is not None and fact.corrects != place)
+        ]
+        if words:
+            last = sorted(words, key=lambda fact: (fact.recorded, fact.event_id))[-1]
+            if not last.void:  # a void is never something that happened, in a circle neither
+                kept.append((last, place))
+    return sorted(kept, key=lambda pair: pair[0].place)
+
+
+def subject_of(rule: Rule, fact: Fact) -> tuple[str, str] | None:
+    """The first of the rule's subject types for which the fact has an id."""
+    return next(((kind, fact.ids[kind]) for kind in rule.subject if kind in fact.ids), None)
+
+
+# --- conditions -----------------------------------------------------------------------------------------
+
+
+def _same(left: object, right: object) -> bool:
+    return left == right and isinstance(left, bool) == isinstance(right, bool)
+
+
+def holds(condition: Condition, value: object) -> bool:
+    if condition.one_of is not None:
+        return any(_same(value, wanted) for wanted in condition.one_of)
+    if condition.none_of is not None:
+        return not any(_same(value, unwanted) for unwanted in condition.none_of)
+    if condition.present is not None:
+        return condition.present == (value not in (None, "", []))
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    low, high = condition.at_least, condition.at_most
+    return (low is None or low <= value) and (high is None or value <= high)
+
+
+def all_hold(conditions: Conditions, fields: Fields) -> bool:
+    return all(holds(condition, fields.get(name)) for name, condition in conditions.items())
+
+
+def is_one_of(patterns: Sequence[Pattern], fact: Fact, start: Fields | None = None) -> bool:
+    """Whether some pattern fits the fact, and the fields of the case's start where it asks for them."""
+    return any(
+        pattern.type == fact.type
+        and all_hold(pattern.where, fact.fields)
+        and (not pattern.if_start or (start is not None and all_hold(pattern.if_start, start)))
+        for pattern in patterns
+    )
+
+
+# --- days -----------------------------------------------------------------------------------------------
+
+ONE = timedelta(days=1)
+
+
+@lru_cache(maxsize=16)
+def _zone(name: str) -> ZoneInfo:
+    return ZoneInfo(name)
+
+
+def local_day(instant: datetime, calendar: CalendarSpec) -> date:
+    return instant.astimezone(_zone(calendar.zone)).date()
+
+
+def midnight(day: date, calendar: CalendarSpec) -> datetime:
+    """0:00 of a day, which is 24:00 of the day before."""
+    return datetime.combine(day, time.min, tzinfo=_zone(calendar.zone)).astimezone(UTC)
+
+
+def is_worked(day: date, calendar: CalendarSpec) -> bool:
+    """By the lists of the calendar (``source: none`` only), then by the weekday."""
+    assert calendar.source == "none"
+    if any(day in list(days.dates()) for days in calendar.working_days):
+        return True
+    if any(day in list(days.dates()) for days in calendar.holidays):
+        return False
+    return WEEKDAYS[day.weekday()] not in calendar.weekend
+
+
+def days_after(day: date) -> Iterator[date]:
+    while True:
+        day += ONE
+        yield day

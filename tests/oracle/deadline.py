@@ -1,0 +1,184 @@
+"""Kind ``deadline``, naively: find a start, look ahead for its end, add up.
+
+Edge decisions 1, 3 and 7 to 11 of CLOCKS.md. A case takes up the events from its start to its end; halves of a
+start and standstills that were seen count from the end of the case before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from schemas.calendars import CalendarSpec
+from schemas.rules import BillingCycles, CalendarDays, DeadlineRule, Elapsed, Limit, NaturalMonths, UntilDate
+from tests.oracle.common import Fact, Found, all_hold, days_after, is_one_of, is_worked, local_day, midnight
+
+Standstill = tuple[datetime, datetime | None]
+MANY_DAYS = 20_000
+
+
+def cases_of(
+    versions: Sequence[DeadlineRule], facts: Sequence[tuple[Fact, str]], calendar: CalendarSpec, as_of: datetime
+) -> list[Found]:
+    history = [fact for fact, _ in facts]
+    found: list[Found] = []
+    used: set[int] = set()
+    free, here = 0, 0  # the first event after the last case; the event looked at
+    while here < len(history):
+        rule = next((rule for rule in versions if _starts(rule, history, free, here, calendar)), None)
+        if rule is None:
+            here += 1
+            continue
+        fields = _fields(rule, history, here)
+        end = _end(rule, history, here, fields, used)
+        still = _standstills(rule, history, free, here, end, fields)
+        deadline = _deadline(rule, fields, history[here].at, still, calendar)
+        stopped = None if end is None or not is_one_of(rule.stop, history[end], fields) else history[end].at
+        ended = None if end is None else max(history[end].at, history[here].at)
+        outcome, reports = _verdict(deadline, stopped, ended, as_of)
+        found.append(
+            Found(rule.id, rule.version, facts[here][1], history[here].at, deadline, stopped, outcome, reports)
+        )
+        if end is None:
+            break
+        used |= {here, end}
+        # What ends a case may start the next one, unless it came before its own start.
+        free = here = end if end > here else here + 1
+    return found
+
+
+def _starts(rule: DeadlineRule, history: list[Fact], free: int, here: int, calendar: CalendarSpec) -> bool:
+    groups = rule.start.all
+    if not any(is_one_of(group, history[here]) for group in groups):
+        return False
+    if not all(any(is_one_of(group, fact) for fact in history[free : here + 1]) for group in groups):
+        return False
+    day = local_day(history[here].at, calendar)
+    if day < rule.effective_from or (rule.effective_to is not None and day >= rule.effective_to):
+        return False
+    if rule.only_while is None:
+        return True
+    since = [at for at in range(here + 1) if is_one_of(rule.only_while.since, history[at])]
+    until = [at for at in range(here) if is_one_of(rule.only_while.until, history[at])]
+    return bool(since) and (not until or since[-1] > until[-1])
+
+
+def _fields(rule: DeadlineRule, history: list[Fact], here: int) -> dict[str, Any]:
+    lent = [fact.fields for fact in history[: here + 1] if fact.type == rule.facts_from]
+    return {**(lent[-1] if lent else {}), **history[here].fields}
+
+
+def _end(rule: DeadlineRule, history: list[Fact], here: int, fields: dict[str, Any], used: set[int]) -> int | None:
+    for at in range(here):
+        same_instant = history[at].at == history[here].at
+        if same_instant and at not in used and is_one_of(rule.stop, history[at], fields):
+            return at
+    for at in range(here + 1, len(history)):
+        if is_one_of((*rule.stop, *rule.cancel), history[at], fields):
+            return at
+    return None
+
+
+def _standstills(
+    rule: DeadlineRule, history: list[Fact], free: int, here: int, end: int | None, fields: dict[str, Any]
+) -> list[Standstill]:
+    start = history[here].at
+    since: datetime | None = None
+    for fact in history[free:here]:
+        if is_one_of((*rule.resume, *rule.cancel), fact, fields):
+            since = None
+        elif is_one_of(rule.pause, fact, fields):
+            since = start
+    found: list[Standstill] = []
+    for fact in history[here + 1 : end] if end is None or end > here else ():
+        if is_one_of(rule.pause, fact, fields):
+            since = since or fact.at
+        elif is_one_of(rule.resume, fact, fields) and since is not None:
+            found.append((since, fact.at))
+            since = None
+    if since is not None:
+        found.append((since, None if end is None else max(history[end].at, start)))
+    return _joined([still for still in found if still[0] != still[1]])
+
+
+def _joined(stills: list[Standstill]) -> list[Standstill]:
+    """Resumed and stopped again at the same instant is one standstill."""
+    joined: list[Standstill] = []
+    for since, until in stills:
+        if joined and joined[-1][1] == since:
+            since = joined.pop()[0]
+        joined.append((since, until))
+    return joined
+
+
+def _deadline(
+    rule: DeadlineRule, fields: dict[str, Any], start: datetime, still: list[Standstill], calendar: CalendarSpec
+) -> datetime | None:
+    limit: Limit | None = next((choice.limit for choice in rule.limit if all_hold(choice.when, fields)), None)
+    if limit is None:
+        return None
+    if isinstance(limit, Elapsed):
+        return _used_up(timedelta(microseconds=limit.microseconds), start, still)
+    day = local_day(start, calendar)
+    if isinstance(limit, UntilDate):
+        value = fields.get(limit.field)
+        agreed = date.fromisoformat(value) if isinstance(value, str) else None
+        return None if agreed is None or agreed < day else midnight(agreed + timedelta(days=1), calendar)
+    if isinstance(limit, NaturalMonths):
+        return midnight(_months_later(day, limit.months) + timedelta(days=1), calendar)
+    if isinstance(limit, BillingCycles):
+        return midnight(_months_later(day, limit.cycles) + timedelta(days=1), calendar)
+    return _days_used_up(limit.days, day, still, calendar, every_day=isinstance(limit, CalendarDays))
+
+
+def _used_up(length: timedelta, start: datetime, still: list[Standstill]) -> datetime | None:
+    runs_from, left = start, length
+    for since, until in still:
+        if since - runs_from >= left:
+            break
+        left -= since - runs_from
+        if until is None:
+            return None
+        runs_from = until
+    return runs_from + left
+
+
+def _days_used_up(
+    days: int, day: date, still: list[Standstill], calendar: CalendarSpec, *, every_day: bool
+) -> datetime | None:
+    counted = 0
+    for number, this in enumerate(days_after(day)):
+        begins, ends = midnight(this, calendar), midnight(this + timedelta(days=1), calendar)
+        if number > MANY_DAYS or (still and still[-1][1] is None and still[-1][0] <= begins):
+            return None
+        if not every_day and not is_worked(this, calendar):
+            continue
+        if any(since <= begins and until is not None and until >= ends for since, until in still):
+            continue
+        counted += 1
+        at_midnight = any(since < ends and (until is None or until > ends) for since, until in still)
+        if counted >= days and not at_midnight:
+            return ends
+    raise AssertionError("days never end")
+
+
+def _months_later(day: date, months: int) -> date:
+    """The same day of a later month, or that month's last day."""
+    month = day.replace(day=1)
+    for _ in range(months):
+        month = (month + timedelta(days=32)).replace(day=1)
+    last = max(n for n in range(28, 32) if (month + timedelta(days=n - 1)).month == month.month)
+    return month.replace(day=min(day.day, last))
+
+
+def _verdict(
+    deadline: datetime | None, stopped: datetime | None, ended: datetime | None, as_of: datetime
+) -> tuple[str, tuple[tuple[str, datetime], ...]]:
+    broken = deadline is not None and deadline <= as_of and (ended is None or ended > deadline)
+    if not broken:
+        return ("met" if stopped else "cancelled" if ended else "running"), ()
+    assert deadline is not None
+    if stopped is None:
+        return "breached", (("breach", deadline),)
+    return "met_late", (("breach", deadline), ("late_completion", stopped))

@@ -1,0 +1,310 @@
+"""Random rulebooks and histories, biased to where mistakes live: the same instants, deadlines and a microsecond
+around them, day ends, holidays, make-up days, a day of 23 hours, corrections of corrections, circles, repeats.
+"""
+
+from __future__ import annotations
+
+from ast import literal_eval
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import cache, lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
+from schemas.calendars import CalendarSpec
+from schemas.rules import Rule
+from streams.adapters.calendars import build_calendar
+from streams.core.rulebook import Rulebook
+from tests.oracle.common import Fact
+
+MICROSECOND = timedelta(microseconds=1)
+RULE: TypeAdapter[Rule] = TypeAdapter(Rule)
+
+SHANGHAI = CalendarSpec.model_validate(
+    {
+        "source": "none",
+        "holidays": [{"from": "2026-02-15", "to": "2026-02-23"}, "2026-04-06"],
+        "working_days": ["2026-02-14", "2026-02-28"],
+    }
+)
+BERLIN = CalendarSpec.model_validate(
+    {"source": "none", "zone": "Europe/Berlin", "weekend": ["sunday"], "holidays": ["2026-03-30"]}
+)
+# A Thursday before a make-up Saturday and the Spring Festival; a Friday before the night of 23 hours.
+FIRST_DAY = {"Asia/Shanghai": datetime(2026, 2, 12), "Europe/Berlin": datetime(2026, 3, 27)}  # noqa: DTZ001
+END = datetime(2027, 1, 1, tzinfo=UTC)
+
+_TIMES = (
+    ("00:00", 0, 1, -1),
+    ("09:00", 0, 1),
+    ("09:02", 0),
+    ("09:04", 0),
+    ("09:05", 0, 1, -1),
+    ("09:07", 0, 1),
+    ("09:10", 0, -1),
+    ("12:00", 0),
+)
+_DAYS = (0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 12, 19)
+
+
+def _instants(calendar: CalendarSpec) -> list[datetime]:
+    zone = ZoneInfo(calendar.zone)
+    found = []
+    for day in _DAYS:
+        for text, *around in _TIMES:
+            hour, minute = map(int, text.split(":"))
+            local = FIRST_DAY[calendar.zone] + timedelta(days=day, hours=hour, minutes=minute)
+            moment = local.replace(tzinfo=zone).astimezone(UTC)
+            found += [moment + offset * MICROSECOND for offset in around]
+    return found
+
+
+_DULL = {"clauses", "source", "title"}
+
+
+class World:
+    """A calendar with the instants at which things happen in it, and rules. Short when printed."""
+
+    def __init__(self, calendar: CalendarSpec, rules: Sequence[Rule], types: Sequence[str]) -> None:
+        self.calendar = calendar
+        self.rules = tuple(rules)
+        self.types = tuple(types)
+        self.instants = _instants_of(calendar.zone)
+        self.rulebook = Rulebook(rules, _calendar(calendar.zone))
+
+    def __repr__(self) -> str:
+        rules = [rule.model_dump(exclude_defaults=True, exclude=_DULL, by_alias=True) for rule in self.rules]
+        return f"World({self.calendar.zone}, {rules})"
+
+
+def rule(text: dict[str, Any]) -> Rule:
+    """A rule with everything that does not matter filled in."""
+    return _rule(repr(text))
+
+
+@lru_cache(maxsize=20_000)
+def _rule(text: str) -> Rule:
+    filled = {
+        "id": "r",
+        "effective_from": "2020-01-01",
+        "clauses": ["X-S1"],
+        "source": "a test",
+        "subject": "order",
+        "title": {"zh": "规则", "en": "Rule"},
+        **literal_eval(text),
+    }
+    return RULE.validate_python(filled)
+
+
+@cache
+def _calendar(zone: str) -> Any:
+    return build_calendar(SHANGHAI if zone == SHANGHAI.zone else BERLIN)
+
+
+@cache
+def _instants_of(zone: str) -> tuple[datetime, ...]:
+    return tuple(_instants(SHANGHAI if zone == SHANGHAI.zone else BERLIN))
+
+
+# --- kind deadline --------------------------------------------------------------------------------------
+
+LIMITS: tuple[Any, ...] = (
+    "5 min",
+    "5 min",
+    "3 min",
+    "24 h",
+    "1 day",
+    "2 days",
+    "1 working day",
+    "2 working days",
+    "3 working days",
+    "1 natural month",
+    "1 billing cycle",
+    {"until": "on"},
+    [{"when": {"k": 1}, "is": "5 min"}, {"when": {"k": {"at_least": 2}}, "is": "1 working day"}],
+    [{"when": {"k": {"not": [1, True]}}, "is": "10 min"}, {"is": {"until": "on"}}],
+    [{"when": {"k": {"present": True}}, "is": "2 working days"}],
+)
+STARTS: tuple[Any, ...] = (
+    *("start",) * 6,
+    {"type": "start", "where": {"k": [1, 2]}},
+    ["start", "open"],
+    {"all": ["start", "open"]},
+    {"all": ["start", ["open", {"type": "start", "where": {"k": 1}}]]},
+)
+STOPS: tuple[Any, ...] = (
+    "stop",
+    "stop",
+    "stop",
+    ["stop", "start"],  # the next start ends it
+    {"type": "stop", "where": {"k": {"not": 1}}},
+    [{"type": "stop", "if_start": {"k": 1}}, {"type": "cancel", "if_start": {"k": 2}}],
+    ["stop", {"type": "open", "where": {"k": 2}}],
+)
+STILLS: tuple[Any, ...] = (
+    {},
+    {"pause": "pause", "resume": "resume"},
+    {"pause": "pause", "resume": "resume"},
+    {"pause": {"type": "pause", "where": {"k": [1, "x"]}}, "resume": ["resume", "open"]},
+)
+OTHERS: tuple[Any, ...] = (
+    *({},) * 4,
+    {"cancel": "cancel"},
+    {"cancel": {"type": "cancel", "where": {"k": {"at_most": 1}}}},
+    {"only_while": {"since": "facts"}},
+    {"only_while": {"since": {"type": "facts", "where": {"k": 1}}, "until": ["cancel", "resume"]}, "cancel": "cancel"},
+    {"facts_from": "facts"},
+    {"facts_from": "facts", "cancel": "cancel"},
+)
+WARNINGS = ((), (0.8,), (0.5, 0.9))
+SUBJECTS: tuple[Any, ...] = ("order", "order", ["order", "account"], ["account", "order"], "meter")
+DEADLINE_TYPES = ("start", "start", "stop", "stop", "pause", "resume", "cancel", "open", "facts", "other")
+
+
+@st.composite
+def _deadline_rules(draw: st.DrawFn, number: int) -> list[Rule]:
+    def version() -> dict[str, Any]:
+        parts = draw(_PARTS)
+        start, stop, still, other, limit, warn_at = parts
+        return {
+            "kind": "deadline",
+            "id": f"r{number}",
+            "start": start,
+            "stop": stop,
+            "limit": limit,
+            "warn_at": warn_at,
+            **still,
+            **other,
+        }
+
+    subject = draw(st.sampled_from(SUBJECTS)) if number else "order"
+    first = {**version(), "subject": subject}
+    change = draw(st.sampled_from((None, None, None, "2026-02-13", "2026-02-14", "2026-03-28")))
+    if change is None:
+        return [rule(first)]
+    second = {**version(), "subject": subject, "version": "2", "effective_from": change}
+    return [rule({**first, "effective_to": change}), rule(second)]
+
+
+_PARTS = st.tuples(
+    st.sampled_from(STARTS),
+    st.sampled_from(STOPS),
+    st.sampled_from(STILLS),
+    st.sampled_from(OTHERS),
+    st.sampled_from(LIMITS),
+    st.sampled_from(WARNINGS),
+)
+
+
+@st.composite
+def deadline_worlds(draw: st.DrawFn) -> World:
+    calendar = draw(st.sampled_from((SHANGHAI, SHANGHAI, BERLIN)))
+    rules = draw(_deadline_rules(0))
+    if draw(st.sampled_from((False, False, False, True))):
+        rules = rules + draw(_deadline_rules(1))
+    return World(calendar, rules, DEADLINE_TYPES)
+
+
+WORLDS: dict[str, Callable[[], st.SearchStrategy[World]]] = {
+    "deadline": deadline_worlds,
+}
+"""A generator of worlds for every rule kind; a kind joins by its line here and in ``tests.oracle.KINDS``."""
+
+# The kinds share the profile's examples, so that ten kinds take little longer than one.
+_PROFILE = settings().max_examples
+per_kind = settings(max_examples=max(_PROFILE // len(WORLDS), _PROFILE // 8))
+
+
+# --- histories ------------------------------------------------------------------------------------------
+
+# Ids that sort otherwise than they came.
+_IDS = ("m0", "c1", "x2", "a3", "k4", "z5", "b6", "q7", "d8", "y9")
+_IDS_OF_SUBJECTS: tuple[dict[str, str], ...] = (
+    *({"order": "O"},) * 8,
+    {"order": "O", "account": "A"},
+    {"account": "A"},
+    {"order": "P"},
+    {"meter": "M", "account": "A"},
+)
+_FIELDS: tuple[dict[str, Any], ...] = (
+    {},
+    {"k": 1},
+    {"k": 1},
+    {"k": 2},
+    {"k": "x"},
+    {"k": True},
+    {"on": "2026-02-13"},
+    {"k": 3, "on": "2026-02-12"},
+    {"k": 2, "on": "2026-03-28"},
+)
+_DELAYS = (timedelta(0), timedelta(0), timedelta(0), timedelta(hours=1), timedelta(days=1))
+# Whom it corrects (by place in the history, whatever came of it), and whether it voids.
+_CORRECTIONS: tuple[tuple[int, bool] | None, ...] = (
+    *(None,) * 12,
+    (0, False),
+    (0, True),
+    (1, False),
+    (1, True),
+    (2, False),
+    (3, True),
+    (5, False),
+)
+
+
+ids_of_subjects = st.sampled_from(_IDS_OF_SUBJECTS)
+fields_of_facts = st.sampled_from(_FIELDS)
+
+
+def facts_of(world: World, *, fewest: int = 2, most: int = 8) -> st.SearchStrategy[list[Fact]]:
+    """Histories: the order of the list is no order of time."""
+    parts = st.tuples(
+        st.sampled_from(world.types),
+        st.sampled_from(world.instants),
+        st.sampled_from(_DELAYS),
+        fields_of_facts,
+        ids_of_subjects,
+        st.sampled_from(_CORRECTIONS),
+    )
+    # Something must begin, or most histories say nothing.
+    opening = st.tuples(
+        st.just(world.types[0]),
+        st.sampled_from(world.instants[:15]),
+        st.just(timedelta(0)),
+        fields_of_facts,
+        st.just({"order": "O"}),
+        st.none(),
+    )
+    return st.tuples(opening, st.lists(parts, min_size=fewest, max_size=most)).map(_numbered)
+
+
+def _numbered(drawn: tuple[Any, list[Any]]) -> list[Fact]:
+    opening, others = drawn
+    # In the middle, so that its id is neither the first nor the last.
+    facts = [*others[:1], opening, *others[1:]]
+    return [fact_of(index, *parts) for index, parts in enumerate(facts)]
+
+
+def fact_of(
+    index: int,
+    kind: str,
+    at: datetime,
+    delay: timedelta,
+    fields: dict[str, Any],
+    ids: dict[str, str],
+    correction: tuple[int, bool] | None,
+) -> Fact:
+    own = _IDS[index % len(_IDS)] + ("" if index < len(_IDS) else str(index))
+    corrects, void = (None, False) if correction is None else (_IDS[correction[0]], correction[1])
+    if corrects == own:
+        corrects, void = None, False
+    return Fact(own, kind, at, at + delay, fields, ids, corrects, void)
+
+
+def contradicting(fact: Fact) -> Fact:
+    """The same id with other content."""
+    return replace(fact, at=fact.at + MICROSECOND)

@@ -1,0 +1,117 @@
+"""Engine against oracle: whatever the order, the pieces, the watermarks and the crashes, the verdicts are the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.oracle import cases, standing
+from tests.oracle.common import Fact, as_it_was
+from tests.property.runs import Run, in_order, moment, us, whole
+from tests.property.stories import END, MICROSECOND, SHANGHAI, WORLDS, World, contradicting, facts_of, per_kind, rule
+
+KINDS = sorted(WORLDS)
+# What is done after a fact was sent: nothing, a decision, time moved to the n-th instant, a crash, a question.
+_STEPS: tuple[Any, ...] = (None, None, "decide", "repeat", "contradict", "crash", *range(0, 120, 3))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@per_kind
+@given(data=st.data())
+def test_any_arrival_gives_the_verdicts_of_the_oracle(kind: str, data: st.DataObject) -> None:
+    world = data.draw(WORLDS[kind]())
+    facts = data.draw(facts_of(world))
+    steps = data.draw(st.lists(st.sampled_from(_STEPS), min_size=len(facts), max_size=len(facts)))
+    run = Run(world)
+    for fact, step in zip(facts, steps, strict=True):
+        run.send(fact)
+        if isinstance(step, int):
+            run.advance(world.instants[step % len(world.instants)])
+        elif step == "repeat":
+            assert set(run.send(fact)) <= {"duplicate"}
+        elif step == "contradict":
+            assert set(run.send(contradicting(fact))) <= {"conflict"}
+        elif step is not None:
+            run.advance()
+            if step == "crash":
+                run.restart()
+                run.check(END)
+    run.advance()
+    run.check(END)
+    run.advance(END)
+    run.check(END)
+    run.restart()
+    run.check(END)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@per_kind
+@given(data=st.data())
+def test_time_in_one_jump_or_step_by_step_tells_the_same(kind: str, data: st.DataObject) -> None:
+    world = data.draw(WORLDS[kind]())
+    facts = data.draw(facts_of(world))
+    first = data.draw(st.sampled_from(world.instants))
+    step = Run(world)
+    for fact in facts:
+        step.send(fact)
+    step.advance(first)
+    step.check(first)
+    while (due := step.engine.next_due) is not None and due <= us(END):
+        # Until then silence changes nothing; the oracle says so too.
+        assert due > step.engine.watermark
+        assert step.advance(moment(due - 1)) == []
+        step.check(moment(due - 1))
+        step.advance(moment(due))
+    step.advance(END)
+    step.check(END)
+    jump = whole(world, facts, END)
+    assert told(step) == told(jump)
+
+
+def told(run: Run) -> frozenset[str]:
+    return frozenset(alert_id for alert_id, alert in run.told.items() if alert.kind != "warning")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@per_kind
+@given(data=st.data())
+def test_a_corrected_stream_equals_one_that_was_right_from_the_start(kind: str, data: st.DataObject) -> None:
+    world: World = data.draw(WORLDS[kind]())
+    facts = data.draw(facts_of(world))
+    # One subject: a correction that names other subjects than the original is known to those only.
+    facts = [replace(fact, ids={"order": "O"}) for fact in facts]
+    corrected = whole(world, facts, END)
+    effective = as_it_was(facts)
+    roots = {fact.event_id: root for fact, root in effective}
+    right = whole(world, [replace(fact, corrects=None, void=False) for fact, _ in effective], END)
+    assert in_order(corrected.cases(END)) == in_order(
+        {
+            subject: [replace(case, root=roots[case.root]) for case in found]
+            for subject, found in right.cases(END).items()
+        }
+    )
+    assert corrected.net() == {(*head, roots[root], kind, due) for *head, root, kind, due in right.net()}
+
+
+def test_the_oracle_itself_is_not_blind() -> None:
+    """A breach, a late completion and a case met are told apart: the comparison compares something."""
+
+    nine = datetime(2026, 3, 2, 1, tzinfo=UTC)
+    five_minutes = rule({"kind": "deadline", "start": "start", "stop": "stop", "limit": "5 min"})
+    plain = World(SHANGHAI, [five_minutes], ("start",))
+    for length, outcome, kinds in (
+        (timedelta(minutes=5), "met", set[str]()),
+        (timedelta(minutes=5) + MICROSECOND, "met_late", {"breach", "late_completion"}),
+    ):
+        facts = [
+            Fact("a", "start", nine, nine, {}, {"order": "O"}),
+            Fact("b", "stop", nine + length, nine + length, {}, {"order": "O"}),
+        ]
+        found = cases(plain.rules, facts, plain.calendar, END)
+        assert [case.outcome for case in found["order", "O"]] == [outcome]
+        assert {kind for *_, kind, _ in standing(found)} == kinds
