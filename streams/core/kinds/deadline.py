@@ -247,7 +247,8 @@ class DeadlineFold:
         return () if state.open is None else (state.open.start,)
 
     def is_idle(self, state: State) -> bool:
-        """No case open, and no half of a start or pause waiting."""
+        """No case open, no half of a start or pause waiting, and no condition that holds until something else."""
         return state.open is None and all(
-            watch.paused_since is None and not any(watch.marks) for watch in state.watches
+            watch.paused_since is None and not any(watch.marks) and (version.since is None or not watch.holds)
+            for version, watch in zip(self._versions, state.watches, strict=True)
         )
