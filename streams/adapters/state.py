@@ -6,9 +6,12 @@ program does not know is refused by name, because guessing at state would be gue
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from schemas.snapshots import STATE_VERSION
 from streams.adapters.codec import decode_json, encode_json
@@ -22,6 +25,15 @@ from streams.errors import GridclockError
 
 class StateError(GridclockError):
     """State was written by a newer version of this program, or is damaged."""
+
+
+@contextmanager
+def _reading(raw: bytes, what: str) -> Iterator[dict[str, Any]]:
+    """The row as JSON; whatever is amiss with it, here or where its parts are taken, is a ``StateError``."""
+    try:
+        yield _read(raw, what)
+    except (msgspec.DecodeError, LookupError, TypeError, ValueError, AttributeError) as error:
+        raise StateError(f"{what} is damaged") from error
 
 
 def _read(raw: bytes, what: str) -> dict[str, Any]:
@@ -64,14 +76,14 @@ def record_from_bytes(raw: bytes) -> LogRecord:
     """The record that ``record_to_bytes`` wrote.
 
     Raises:
-        StateError: where a newer version wrote it.
+        StateError: where a newer version wrote it, or it is damaged.
     """
-    state = _read(raw, "a record of the log")
-    return LogRecord(
-        [((kind, number), Event.from_state(event), origin) for kind, number, origin, event in state["entries"]],
-        state["watermarks"],
-        state["sources"],
-    )
+    with _reading(raw, "a record of the log") as state:
+        return LogRecord(
+            [((kind, number), Event.from_state(event), origin) for kind, number, origin, event in state["entries"]],
+            state["watermarks"],
+            state["sources"],
+        )
 
 
 def sources_of(counts: Mapping[str, int]) -> Iterable[str]:
@@ -96,16 +108,16 @@ def snapshot_from_bytes(subject: Subject, raw: bytes) -> Snapshot:
     """The snapshot that ``snapshot_to_bytes`` wrote.
 
     Raises:
-        StateError: where a newer version wrote it.
+        StateError: where a newer version wrote it, or it is damaged.
     """
-    state = _read(raw, f"the state of {subject[0]} {subject[1]}")
-    return Snapshot(
-        subject,
-        tuple(Event.from_state(event) for event in state["events"]),
-        tuple((_told(key), alert_from_state(alert)) for key, alert in state["told"]),
-        tuple((_told(key), count) for key, count in state["withdrawn"]),
-        state["decided_at"],
-    )
+    with _reading(raw, f"the state of {subject[0]} {subject[1]}") as state:
+        return Snapshot(
+            subject,
+            tuple(Event.from_state(event) for event in state["events"]),
+            tuple((_told(key), alert_from_state(alert)) for key, alert in state["told"]),
+            tuple((_told(key), count) for key, count in state["withdrawn"]),
+            state["decided_at"],
+        )
 
 
 def _told(key: Sequence[str]) -> tuple[str, str, str, str]:
@@ -140,7 +152,7 @@ def position_from_bytes(raw: bytes) -> Position:
     """The position that ``position_to_bytes`` wrote.
 
     Raises:
-        StateError: where a newer version wrote it.
+        StateError: where a newer version wrote it, or it is damaged.
     """
-    state = _read(raw, "the position in the log")
-    return Position(state["offset"], state["at"], state["watermarks"], state["sources"])
+    with _reading(raw, "the position in the log") as state:
+        return Position(state["offset"], state["at"], state["watermarks"], state["sources"])

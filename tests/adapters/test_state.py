@@ -1,0 +1,109 @@
+"""State to bytes and back; what a newer program wrote is refused by name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from schemas.snapshots import STATE_VERSION, LogRecord, PartitionState, SubjectState
+from streams.adapters.state import (
+    Position,
+    StateError,
+    entry_to_bytes,
+    position_from_bytes,
+    position_to_bytes,
+    record_from_bytes,
+    record_to_bytes,
+    snapshot_from_bytes,
+    snapshot_to_bytes,
+    sources_of,
+)
+from streams.core.engine import Engine, Snapshot
+from tests.stories import decoded, shipped, us, wire
+
+WO1 = ("order", "WO1")
+STORY = """
+    e1 2026-03-02T09:00:00.000123 counter.service_started WO1 business=fee account=A1 org={"city":"3201"} note=缴费
+    z +7m counter.service_completed WO1
+    k +4m counter.service_completed WO1 corrects=z recorded=+2h
+    l +6m counter.service_completed WO1 corrects=k recorded=+3h
+"""
+
+
+def snapshot() -> Snapshot:
+    engine = Engine(shipped().rulebook)
+    engine.advance_to(us("2026-03-02T09:00"))
+    for event in decoded(wire(STORY)):
+        engine.handle(WO1, event)
+        engine.advance_to(max(event.recorded, engine.watermark))
+    found = engine.snapshot(WO1)
+    assert found is not None
+    return found
+
+
+def test_a_subject_comes_back_as_it_was() -> None:
+    kept = snapshot()
+    assert kept.told
+    assert kept.withdrawn
+    raw = snapshot_to_bytes(kept)
+    assert snapshot_from_bytes(WO1, raw) == kept
+    assert snapshot_to_bytes(snapshot_from_bytes(WO1, raw)) == raw
+    SubjectState.model_validate_json(raw)
+
+
+def test_amounts_come_back_with_every_digit() -> None:
+    (event,) = decoded(wire("f 2026-03-02T09:00 fee.charged WO1"))
+    event.data["amount"] = json.loads("1234567890.10", parse_float=__import__("decimal").Decimal)
+    raw = snapshot_to_bytes(Snapshot(WO1, (event,), (), (), 0))
+    assert b"1234567890.10" in raw
+    assert snapshot_from_bytes(WO1, raw).events == (event,)
+
+
+def test_a_record_comes_back_as_it_was() -> None:
+    events = decoded(wire(STORY))
+    entries = [(("order", "WO1"), event, f"gridclock.events/0/{n}") for n, event in enumerate(events)]
+    raw = record_to_bytes([entry_to_bytes(*entry) for entry in entries], {"t/0": 5, "t/1": -5}, {"t": 2})
+    record = record_from_bytes(raw)
+    assert (record.entries, record.watermarks, record.sources) == (entries, {"t/0": 5, "t/1": -5}, {"t": 2})
+    LogRecord.model_validate_json(raw)
+    empty = record_from_bytes(record_to_bytes([], {}, {}))
+    assert (empty.entries, empty.watermarks, empty.sources) == ([], {}, {})
+
+
+@pytest.mark.parametrize("at", [None, 0, -5, us("2026-03-02T09:00")])
+def test_a_position_comes_back_as_it_was(at: int | None) -> None:
+    position = Position(17, at, {"t/0": 5}, {"t": 2})
+    raw = position_to_bytes(position)
+    assert position_from_bytes(raw) == position
+    PartitionState.model_validate_json(raw)
+
+
+def test_sources_are_named_by_topic_and_partition() -> None:
+    assert list(sources_of({"t": 2, "u": 1})) == ["t/0", "t/1", "u/0"]
+
+
+READERS: list[tuple[str, Callable[[bytes], Any]]] = [
+    ("the state of order WO1", lambda raw: snapshot_from_bytes(WO1, raw)),
+    ("a record of the log", record_from_bytes),
+    ("the position in the log", position_from_bytes),
+]
+
+
+@pytest.mark.parametrize(("name", "read"), READERS)
+def test_a_newer_version_is_refused_by_name(name: str, read: Callable[[bytes], Any]) -> None:
+    raw = json.dumps({"v": STATE_VERSION + 1}).encode()
+    says = rf"^{name} was written in format {STATE_VERSION + 1}; this program knows formats up to {STATE_VERSION}: "
+    with pytest.raises(StateError, match=says):
+        read(raw)
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", b"null", b"[]", b"{}", b"{", b'{"v":"1"}', b'{"v":1}', b"\xff", b'{"v":1,"events":7}']
+)
+@pytest.mark.parametrize(("name", "read"), READERS)
+def test_damaged_bytes_are_refused_by_name(name: str, read: Callable[[bytes], Any], raw: bytes) -> None:
+    with pytest.raises(StateError, match=f"^{name} is damaged"):
+        read(raw)
