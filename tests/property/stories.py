@@ -39,29 +39,30 @@ BERLIN = CalendarSpec.model_validate(
 FIRST_DAY = {"Asia/Shanghai": datetime(2026, 2, 12), "Europe/Berlin": datetime(2026, 3, 27)}  # noqa: DTZ001
 END = datetime(2027, 1, 1, tzinfo=UTC)
 
-_TIMES = (
-    ("00:00", 0, 1, -1),
-    ("09:00", 0, 1),
+# Times of a day with what is added in microseconds.
+_MINUTES = (
+    *(("09:00", 0),) * 3,
     ("09:02", 0),
     ("09:04", 0),
-    ("09:05", 0, 1, -1),
-    ("09:07", 0, 1),
-    ("09:10", 0, -1),
-    ("12:00", 0),
+    *(("09:05", 0),) * 3,
+    ("09:05", 1),
+    ("09:05", -1),
+    ("09:07", 0),
+    ("09:07", 1),
+    ("09:10", 0),
 )
-_DAYS = (0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 12, 19)
+_MIDNIGHTS = (("00:00", 0), ("00:00", 0), ("00:00", 1), ("00:00", -1), ("09:00", 0), ("12:00", 0))
 
 
-def _instants(calendar: CalendarSpec) -> list[datetime]:
-    zone = ZoneInfo(calendar.zone)
+def _instants(zone_name: str, days: Sequence[int], times: Sequence[tuple[str, int]]) -> tuple[datetime, ...]:
+    zone = ZoneInfo(zone_name)
     found = []
-    for day in _DAYS:
-        for text, *around in _TIMES:
+    for day in days:
+        for text, more in times:
             hour, minute = map(int, text.split(":"))
-            local = FIRST_DAY[calendar.zone] + timedelta(days=day, hours=hour, minutes=minute)
-            moment = local.replace(tzinfo=zone).astimezone(UTC)
-            found += [moment + offset * MICROSECOND for offset in around]
-    return found
+            local = FIRST_DAY[zone_name] + timedelta(days=day, hours=hour, minutes=minute)
+            found.append(local.replace(tzinfo=zone).astimezone(UTC) + more * MICROSECOND)
+    return tuple(found)
 
 
 _DULL = {"clauses", "source", "title"}
@@ -70,11 +71,20 @@ _DULL = {"clauses", "source", "title"}
 class World:
     """A calendar with the instants at which things happen in it, and rules. Short when printed."""
 
-    def __init__(self, calendar: CalendarSpec, rules: Sequence[Rule], types: Sequence[str]) -> None:
+    def __init__(
+        self,
+        calendar: CalendarSpec,
+        rules: Sequence[Rule],
+        types: Sequence[str],
+        plots: Sequence[tuple[str, ...]] = ((),),
+    ) -> None:
         self.calendar = calendar
         self.rules = tuple(rules)
         self.types = tuple(types)
+        self.plots = tuple(plots)
+        """Event types in order of time, as stories worth telling begin; ``()`` is anything at all."""
         self.instants = _instants_of(calendar.zone)
+        self.scenes = _scenes_of(calendar.zone)
         self.rulebook = Rulebook(rules, _calendar(calendar.zone))
 
     def __repr__(self) -> str:
@@ -107,8 +117,14 @@ def _calendar(zone: str) -> Any:
 
 
 @cache
+def _scenes_of(zone: str) -> tuple[tuple[datetime, ...], ...]:
+    minutes, days = _instants(zone, (0,), _MINUTES), _instants(zone, (0, 1, 2, 3, 4, 12), _MIDNIGHTS)
+    return minutes, days, _instants_of(zone)
+
+
+@cache
 def _instants_of(zone: str) -> tuple[datetime, ...]:
-    return tuple(_instants(SHANGHAI if zone == SHANGHAI.zone else BERLIN))
+    return _instants(zone, (0, 0, 0, 1, 2, 3, 4, 12, 19), sorted({*_MINUTES, *_MIDNIGHTS}))
 
 
 # --- kind deadline --------------------------------------------------------------------------------------
@@ -165,6 +181,23 @@ WARNINGS = ((), (0.8,), (0.5, 0.9))
 SUBJECTS: tuple[Any, ...] = ("order", "order", ["order", "account"], ["account", "order"], "meter")
 DEADLINE_TYPES = ("start", "start", "stop", "stop", "pause", "resume", "cancel", "open", "facts", "other")
 
+DEADLINE_PLOTS = (
+    (),
+    ("start",),
+    ("start", "stop"),
+    ("start", "cancel"),
+    ("start", "pause"),
+    ("start", "pause", "resume"),
+    ("start", "pause", "resume", "stop"),
+    ("start", "pause", "resume", "pause", "resume"),
+    ("start", "pause", "resume", "pause", "resume", "stop"),
+    ("pause", "start", "resume", "stop"),
+    ("start", "stop", "start", "stop"),
+    ("start", "open", "stop", "open", "stop", "start"),
+    ("facts", "start", "stop"),
+    ("facts", "start", "cancel", "start"),
+)
+
 
 @st.composite
 def _deadline_rules(draw: st.DrawFn, number: int) -> list[Rule]:
@@ -207,7 +240,7 @@ def deadline_worlds(draw: st.DrawFn) -> World:
     rules = draw(_deadline_rules(0))
     if draw(st.sampled_from((False, False, False, True))):
         rules = rules + draw(_deadline_rules(1))
-    return World(calendar, rules, DEADLINE_TYPES)
+    return World(calendar, rules, DEADLINE_TYPES, DEADLINE_PLOTS)
 
 
 WORLDS: dict[str, Callable[[], st.SearchStrategy[World]]] = {
@@ -260,33 +293,29 @@ ids_of_subjects = st.sampled_from(_IDS_OF_SUBJECTS)
 fields_of_facts = st.sampled_from(_FIELDS)
 
 
-def facts_of(world: World, *, fewest: int = 2, most: int = 8) -> st.SearchStrategy[list[Fact]]:
-    """Histories: the order of the list is no order of time."""
-    parts = st.tuples(
+@st.composite
+def facts_of(draw: st.DrawFn, world: World) -> list[Fact]:
+    """Histories; the order of the list is no order of time. Most follow a plot, with something strange thrown in."""
+    plot = draw(st.sampled_from(world.plots))
+    instants = st.sampled_from(draw(st.sampled_from(world.scenes)))
+    times = sorted(draw(st.lists(instants, min_size=len(plot), max_size=len(plot))))
+    fields = draw(st.lists(fields_of_facts, min_size=len(plot), max_size=len(plot)))
+    told = [
+        (kind, at, _DELAYS[0], own, _IDS_OF_SUBJECTS[0], None)
+        for kind, at, own in zip(plot, times, fields, strict=True)
+    ]
+    strange = st.tuples(
         st.sampled_from(world.types),
-        st.sampled_from(world.instants),
+        instants,
         st.sampled_from(_DELAYS),
         fields_of_facts,
         ids_of_subjects,
         st.sampled_from(_CORRECTIONS),
     )
-    # Something must begin, or most histories say nothing.
-    opening = st.tuples(
-        st.just(world.types[0]),
-        st.sampled_from(world.instants[:15]),
-        st.just(timedelta(0)),
-        fields_of_facts,
-        st.just({"order": "O"}),
-        st.none(),
-    )
-    return st.tuples(opening, st.lists(parts, min_size=fewest, max_size=most)).map(_numbered)
-
-
-def _numbered(drawn: tuple[Any, list[Any]]) -> list[Fact]:
-    opening, others = drawn
-    # In the middle, so that its id is neither the first nor the last.
-    facts = [*others[:1], opening, *others[1:]]
-    return [fact_of(index, *parts) for index, parts in enumerate(facts)]
+    drawn: list[Any] = [*told, *draw(st.lists(strange, max_size=4 if plot else 8))]
+    if draw(st.booleans()):
+        drawn = draw(st.permutations(drawn))
+    return [fact_of(index, *parts) for index, parts in enumerate(drawn)]
 
 
 def fact_of(
