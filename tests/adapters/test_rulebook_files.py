@@ -1,0 +1,209 @@
+"""Rulebook directories: every kind of mistake is named by file, line, rule and key; and what layers do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from streams.adapters.rulebook_files import LoadedRulebook, load_rulebook
+from streams.errors import ConfigError
+
+HEAD = "chapter: T\ntitle: {zh: 测试, en: Test}\n"
+RULE = """\
+rules:
+  - id: my-rule
+    effective_from: 2024-01-01
+    clauses: [T-S1]
+    source: a test
+    kind: deadline
+    subject: order
+    title: {zh: 规则, en: My rule}
+    start: counter.service_started
+    stop: counter.service_completed
+    limit: 5 min
+"""
+
+
+def load(directory: Path, text: str, *, name: str = "book.yaml", only: bool = True) -> LoadedRulebook:
+    (directory / name).write_text(text, encoding="utf-8")
+    return load_rulebook(only=directory) if only else load_rulebook([directory])
+
+
+def test_the_rule_the_mistakes_are_made_in_is_right(tmp_path: Path) -> None:
+    assert [item.rule.id for item in load(tmp_path, HEAD + RULE).loaded] == ["my-rule"]
+
+
+def changed(old: str, new: str) -> str:
+    text = HEAD + RULE
+    assert text.count(old) == 1
+    return text.replace(old, new)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "rule", "key", "says"),
+    [
+        # not a rulebook at all
+        ("", None, None, None, "an empty file"),
+        ("rules: [\n", 2, None, None, "not YAML"),
+        (HEAD + "chapter: U\n", 3, None, "chapter", "twice"),
+        ("title: {zh: a, en: b}\n", 1, None, "chapter", "required"),
+        (HEAD + "rule: []\n", 3, None, "rule", "not permitted"),
+        # a rule by itself
+        (changed("    kind: deadline\n", "    kind: deadlin\n"), 8, "my-rule", "kind", "deadlin"),
+        (changed("    limit: 5 min\n", ""), 4, "my-rule", "limit", "required"),
+        (changed("    source: a test\n", ""), 4, "my-rule", "source", "required"),
+        (changed("    source: a test\n", "    source: ''\n"), 7, "my-rule", "source", "at least 1"),
+        (changed("    subject: order\n", "    subject: ordr\n"), 9, "my-rule", "subject.0", "'order'"),
+        (changed("2024-01-01", "2024-13-01"), 5, "my-rule", "effective_from", "2024-13-01"),
+        (changed("5 min", "5 mins"), 13, "my-rule", "limit.0.is", "5 mins.*not a limit.*working days"),
+        (changed("5 min", "0 min"), 13, "my-rule", "limit.0.is", "not a limit"),
+        (changed("    limit:", "    limits: 3 min\n    limit:"), 13, "my-rule", "limits", "not permitted"),
+        (changed("5 min\n", "5 min\n    pause: counter.interrupted\n"), 4, "my-rule", None, "come together"),
+        (changed("5 min\n", "5 min\n    warn_at: [0.5, 1.5]\n"), 14, "my-rule", "warn_at.1", "less than 1"),
+        (changed("5 min\n", "5 min\n    effective_to: 2023-01-01\n"), 4, "my-rule", None, "must be after"),
+        (changed("[T-S1]", "[]"), 6, "my-rule", "clauses", "at least 1"),
+        # and with the vocabulary
+        (
+            changed("counter.service_completed", "counter.service_complete"),
+            12, "my-rule", "stop.0.type", "did you mean 'counter.service_completed'",
+        ),
+        (changed("counter.service_started", "counter.xyzzy"), 11, "my-rule", "start.all.0.0.type", "unknown event type"),
+        (
+            changed("counter.service_started", "{type: counter.service_started, where: {busines: fee}}"),
+            11, "my-rule", "where.busines", "has no field 'busines'; it has .*business",
+        ),
+        (
+            changed("5 min", "[{when: {area: urban}, is: 5 min}]"),
+            13, "my-rule", "limit.0.when.area", "counter.service_started has no field 'area'",
+        ),
+        (changed("5 min", "{until: due_on}"), 13, "my-rule", "limit.0.is", "has no field 'due_on'"),
+        (changed("5 min\n", "5 min\n    facts_from: counter.x\n"), 14, "my-rule", "facts_from", "unknown event type"),
+        # versions together
+        (
+            HEAD + RULE + RULE.removeprefix("rules:\n"),
+            14, "my-rule", "version", "'1' stands twice",
+        ),
+        (
+            HEAD + RULE + RULE.removeprefix("rules:\n").replace("2024-01-01", "2025-01-01\n    version: '2'"),
+            15, "my-rule", "effective_from", "'2' from 2025-01-01 overlaps version '1'",
+        ),
+        (
+            HEAD + RULE.replace("2024-01-01", "2024-01-01\n    effective_to: 2025-01-01")
+            + RULE.removeprefix("rules:\n").replace("2024-01-01", "2025-01-01\n    version: '2'")
+            .replace("subject: order", "subject: account"),
+            20, "my-rule", "kind", "one kind and one subject",
+        ),
+        # its own event types
+        (HEAD + "events:\n  t.done: {fields: {at: nonsense}}\n", 4, None, "events.t.done", "nonsense"),
+    ],
+)  # fmt: skip
+def test_a_mistake_names_file_line_rule_and_key(
+    tmp_path: Path, text: str, line: int | None, rule: str | None, key: str | None, says: str
+) -> None:
+    with pytest.raises(ConfigError, match=says) as caught:
+        load(tmp_path, text)
+    error = caught.value
+    assert str(error).startswith(str(tmp_path / "book.yaml"))
+    if line is not None:
+        assert (error.line, error.rule) == (line, rule), str(error)
+    if key is not None:
+        assert (error.key or "").endswith(key), str(error)
+
+
+def test_every_problem_is_told_not_only_the_first(tmp_path: Path) -> None:
+    text = changed("counter.service_completed", "counter.x").replace("counter.service_started", "counter.y")
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text)
+    assert len((caught.value, *caught.value.others)) == 2
+
+
+@pytest.mark.parametrize("make", [False, True], ids=["absent", "empty"])
+def test_a_directory_without_rules_is_named(tmp_path: Path, make: bool) -> None:
+    directory = tmp_path / "mine"
+    if make:
+        directory.mkdir()
+    with pytest.raises(ConfigError, match=str(directory)):
+        load_rulebook(only=directory)
+
+
+def test_a_file_that_is_not_utf8_is_named(tmp_path: Path) -> None:
+    (tmp_path / "book.yaml").write_bytes(b"chapter: \xff\n")
+    with pytest.raises(ConfigError, match=r"book\.yaml: cannot be read"):
+        load_rulebook(only=tmp_path)
+
+
+# -- layers ----------------------------------------------------------------------------------------------
+
+SHIPPED = {item.rule.id for item in load_rulebook().loaded}
+FEE = RULE.replace("my-rule", "fee-5-minutes")
+
+
+def versions(loaded: LoadedRulebook, rule_id: str) -> list[tuple[str, str, str | None]]:
+    return [
+        (
+            item.rule.version,
+            item.rule.effective_from.isoformat(),
+            item.rule.effective_to.isoformat() if item.rule.effective_to else None,
+        )
+        for item in loaded.loaded
+        if item.rule.id == rule_id
+    ]
+
+
+def test_a_new_rule_stands_beside_the_shipped_ones(tmp_path: Path) -> None:
+    loaded = load(tmp_path, HEAD + RULE, only=False)
+    assert {item.rule.id for item in loaded.loaded} == SHIPPED | {"my-rule"}
+
+
+@pytest.mark.parametrize(
+    ("version", "since", "stand"),
+    [
+        ("1", "2024-01-01", [("1", "2024-01-01", None)]),  # the same version: in its place
+        ("2", "2024-01-01", [("1", "2023-08-23", "2024-01-01"), ("2", "2024-01-01", None)]),  # from then on
+        ("2", "2023-08-23", [("2", "2023-08-23", None)]),  # in force no later: altogether in its place
+        ("2", "2020-01-01", [("2", "2020-01-01", None)]),
+    ],
+)
+def test_a_rule_with_a_shipped_id_changes_that_rule(
+    tmp_path: Path, version: str, since: str, stand: list[tuple[str, str, str | None]]
+) -> None:
+    text = FEE.replace("2024-01-01", f"{since}\n    version: '{version}'")
+    assert versions(load(tmp_path, HEAD + text, only=False), "fee-5-minutes") == stand
+
+
+def test_the_uppermost_of_several_directories_wins(tmp_path: Path) -> None:
+    for name, limit in (("a", "6 min"), ("b", "7 min")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "book.yaml").write_text(HEAD + FEE.replace("5 min", limit), encoding="utf-8")
+    loaded = load_rulebook([tmp_path / "b", tmp_path / "a"])
+    (found,) = [item for item in loaded.loaded if item.rule.id == "fee-5-minutes"]
+    assert found.path == str(tmp_path / "a" / "book.yaml")
+
+
+def test_a_shipped_rule_can_be_switched_off(tmp_path: Path) -> None:
+    loaded = load(tmp_path, HEAD + FEE.replace("2024-01-01", "2023-08-23\n    enabled: false"), only=False)
+    assert "fee-5-minutes" not in {fold.id for fold in loaded.rulebook.folds}
+    assert versions(loaded, "fee-5-minutes")
+
+
+# -- a rulebook of one's own -----------------------------------------------------------------------------
+
+OWN = """\
+events:
+  gas.reported: {fields: {area: [town, land]}, title: {zh: 报漏, en: Leak reported}}
+  gas.arrived: {}
+""" + RULE.replace("counter.service_started", "gas.reported").replace("counter.service_completed", "gas.arrived")
+
+
+def test_only_a_directory_with_its_own_event_types_and_calendar(tmp_path: Path) -> None:
+    (tmp_path / "calendar.yaml").write_text("source: none\nzone: Europe/Berlin\n", encoding="utf-8")
+    loaded = load(tmp_path, HEAD + OWN.replace("5 min", "[{when: {area: town}, is: 5 min}, {is: 1 h}]"))
+    assert {item.rule.id for item in loaded.loaded} == {"my-rule"}
+    assert {"gas.reported", "gas.arrived"} <= set(loaded.catalogue.types)
+    assert loaded.rulebook.calendar.zone_name == "Europe/Berlin"
+
+
+def test_a_misspelt_own_event_type_gets_a_suggestion(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"did you mean 'gas\.arrived'"):
+        load(tmp_path, HEAD + OWN.replace("stop: gas.arrived", "stop: gas.arived"))
