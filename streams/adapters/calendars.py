@@ -91,17 +91,18 @@ def load_calendar_spec(path: Path) -> CalendarSpec:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read the calendar: {error}", path=str(path)) from error
-    loader = _Loader(text)
     try:
-        root = loader.get_single_node()
-        data = {} if root is None else loader.construct_document(root)
-    except yaml.YAMLError as error:
+        loader = PlainLoader(text)
+        try:
+            root = loader.get_single_node()
+            data = {} if root is None else loader.construct_document(root)
+        finally:
+            loader.dispose()
+    except (yaml.YAMLError, ValueError) as error:  # a ValueError is of a scalar with a tag
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or str(error)
         line = None if mark is None else mark.line + 1
         raise ConfigError(f"not YAML: {problem}", path=str(path), line=line) from error
-    finally:
-        loader.dispose()
     if not isinstance(data, dict):
         raise ConfigError("a calendar is a mapping of keys such as zone and holidays", path=str(path), line=1)
     _refuse_repeated_keys(root, path)
@@ -119,7 +120,7 @@ def load_calendar_spec(path: Path) -> CalendarSpec:
         raise ConfigError(message, path=str(path), line=line, key=key or None) from error
 
 
-class _Loader(yaml.SafeLoader):
+class PlainLoader(yaml.SafeLoader):
     """Leaves dates as text: PyYAML's own reading of ``2027-02-30`` fails without saying where."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 (the base class declares it so)

@@ -60,7 +60,8 @@ def read_lines(name: str) -> Iterator[tuple[int, bytes]]:
                 if stripped.strip():
                     yield number, stripped
         except (OSError, EOFError, zstandard.ZstdError) as error:
-            raise ConfigError(f"damaged after this line: {error}", path=name, line=number) from error
+            after = " after this line" if number else ""
+            raise ConfigError(f"damaged{after}: {error}", path=name, line=number) from error
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from schemas.calendars import CalendarSpec
 from schemas.events import EventCatalogue
 from schemas.rules import Rule, RulebookFile
 from schemas.titles import EVENT_TITLES
-from streams.adapters.calendars import build_calendar, load_calendar_spec
+from streams.adapters.calendars import PlainLoader, build_calendar, load_calendar_spec
 from streams.core.rulebook import Rulebook, check
 from streams.errors import ConfigError
 
@@ -105,16 +105,18 @@ def read_rulebook_file(path: Path) -> tuple[RulebookFile, yaml.Node]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot be read: {error}", path=str(path)) from error
-    loader = yaml.SafeLoader(text)
     try:
-        node = loader.get_single_node()
-        _refuse_double_keys(node, path)
-        data = loader.construct_document(node) if node is not None else {}
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else None
-        raise ConfigError(f"not YAML: {error.problem}", path=str(path), line=line) from error
-    finally:
-        loader.dispose()
+        loader = PlainLoader(text)
+        try:
+            node = loader.get_single_node()
+            _refuse_double_keys(node, path)
+            data = loader.construct_document(node) if node is not None else {}
+        finally:
+            loader.dispose()
+    except (yaml.YAMLError, ValueError) as error:  # a ValueError is of a scalar with a tag
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or error
+        raise ConfigError(f"not YAML: {problem}", path=str(path), line=mark.line + 1 if mark else None) from error
     if node is None:
         raise ConfigError("an empty file; a rulebook file has chapter, title and rules", path=str(path))
     try:
@@ -126,7 +128,7 @@ def read_rulebook_file(path: Path) -> tuple[RulebookFile, yaml.Node]:
                 path=str(path),
                 line=_line(node, item["loc"]),
                 rule=_rule_id(data, item["loc"]),
-                key=_key(item["loc"]),
+                key=_key(data, item["loc"]),
             )
             for item in error.errors()
         ]
@@ -150,8 +152,10 @@ def _rule_id(data: Any, location: Keys) -> str | None:
     return None
 
 
-def _key(location: Keys) -> str:
-    keys = location[2:] if location[:1] == ("rules",) else location
+def _key(data: Any, location: Keys) -> str:
+    keys = location[2:] if location[:1] == ("rules",) and len(location) > 1 else location
+    if keys and keys != location and keys[0] == data["rules"][location[1]].get("kind"):
+        keys = keys[1:]  # pydantic names the member of the union; the file has no such key
     return ".".join(str(key) for key in keys)
 
 

@@ -46,11 +46,17 @@ def changed(old: str, new: str) -> str:
         # not a rulebook at all
         ("", None, None, None, "an empty file"),
         ("rules: [\n", 2, None, None, "not YAML"),
+        ("chapter: T\x07\n", None, None, None, "not YAML"),
+        ("chapter: !!int T\n", None, None, None, "not YAML"),
         (HEAD + "chapter: U\n", 3, None, "chapter", "twice"),
         ("title: {zh: a, en: b}\n", 1, None, "chapter", "required"),
+        (HEAD + "rules: [foo]\n", 3, "number 1", None, "valid dictionary"),
+        (HEAD + "rules: {a: 1}\n", 3, None, "rules", "valid tuple"),
+        (HEAD + "rules: 7\n", 3, None, "rules", "valid tuple"),
+        ("foo\n", None, None, None, "valid dictionary"),
         (HEAD + "rule: []\n", 3, None, "rule", "not permitted"),
         # a rule by itself
-        (changed("    kind: deadline\n", "    kind: deadlin\n"), 8, "my-rule", "kind", "deadlin"),
+        (changed("    kind: deadline\n", "    kind: deadlin\n"), 4, "my-rule", None, "deadlin.*'deadline'"),
         (changed("    limit: 5 min\n", ""), 4, "my-rule", "limit", "required"),
         (changed("    source: a test\n", ""), 4, "my-rule", "source", "required"),
         (changed("    source: a test\n", "    source: ''\n"), 7, "my-rule", "source", "at least 1"),
@@ -68,7 +74,10 @@ def changed(old: str, new: str) -> str:
             changed("counter.service_completed", "counter.service_complete"),
             12, "my-rule", "stop.0.type", "did you mean 'counter.service_completed'",
         ),
-        (changed("counter.service_started", "counter.xyzzy"), 11, "my-rule", "start.all.0.0.type", "unknown event type"),
+        (
+            changed("counter.service_started", "counter.xyzzy"),
+            11, "my-rule", "start.all.0.0.type", "unknown event type",
+        ),
         (
             changed("counter.service_started", "{type: counter.service_started, where: {busines: fee}}"),
             11, "my-rule", "where.busines", "has no field 'busines'; it has .*business",
