@@ -123,5 +123,6 @@ def load_settings(**given: Any) -> Settings:
             variable = f"GRIDCLOCK_{name.upper()}"
             where = f"environment variable {variable}" if variable in os.environ else "settings"
             message = str(item["msg"]).removeprefix("Value error, ")
-            problems.append(ConfigError(f"{item.get('input')!r}: {message}", path=where, key=name))
+            value = "a secret" if name.endswith("password") else repr(item.get("input"))
+            problems.append(ConfigError(f"{value}: {message}", path=where, key=name))
         raise ConfigError.first_of(problems) from error
