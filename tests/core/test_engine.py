@@ -17,12 +17,14 @@ DAY = 1440 * MINUTE
 
 def sent(engine: Engine, story: str) -> list[str]:
     """Hand a story to its subjects; what became of each event."""
-    rulebook = shipped().rulebook
-    return [engine.handle(subject, event) for event in decoded(wire(story)) for subject in rulebook.subjects_of(event)]
+    rulebook = shipped("deadline").rulebook
+    return [
+        engine.handle(subject, copy) for event in decoded(wire(story)) for subject, copy in rulebook.copies_of(event)
+    ]
 
 
 def engine_at(time: str | None = None, *, keep_for: int | None = None) -> Engine:
-    engine = Engine(shipped().rulebook, keep_for=keep_for)
+    engine = Engine(shipped("deadline").rulebook, keep_for=keep_for)
     if time is not None:
         engine.advance_to(us(time))
     return engine
@@ -148,7 +150,7 @@ def test_a_restored_engine_goes_on_where_the_other_was(time: str, restored: bool
     if restored:
         snapshot = engine.snapshot(WO1)
         assert snapshot is not None
-        engine, old = Engine(shipped().rulebook), engine
+        engine, old = Engine(shipped("deadline").rulebook), engine
         engine.watermark = old.watermark
         engine.restore(snapshot)
         assert engine.snapshot(WO1) == snapshot
@@ -170,12 +172,12 @@ def test_a_restored_engine_goes_on_where_the_other_was(time: str, restored: bool
 
 
 def test_kept_before_any_time_has_passed_it_is_decided_by_the_first_watermark() -> None:
-    engine = Engine(shipped().rulebook)
+    engine = Engine(shipped("deadline").rulebook)
     sent(engine, STARTED)
     snapshot = engine.snapshot(WO1)
     assert snapshot is not None
     assert snapshot.decided_at == BEGINNING
-    fresh = Engine(shipped().rulebook)
+    fresh = Engine(shipped("deadline").rulebook)
     fresh.restore(snapshot)
     assert told(fresh.advance_to(us("2026-03-02T12:00"))) == [("breach", "12:00:00")]
 
@@ -233,7 +235,7 @@ def test_a_restored_subject_is_forgotten_as_the_other_would_have_been() -> None:
     engine.advance_to(us("2026-03-02T09:10"))
     snapshot = engine.snapshot(WO1)
     assert snapshot is not None
-    fresh = Engine(shipped().rulebook, keep_for=2 * DAY)
+    fresh = Engine(shipped("deadline").rulebook, keep_for=2 * DAY)
     fresh.watermark = us("2026-03-03T00:00")
     fresh.restore(snapshot)
     fresh.advance_to(us("2026-03-04T09:10") - 1)

@@ -11,7 +11,16 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from schemas.calendars import CalendarSpec
-from schemas.rules import BillingCycles, CalendarDays, DeadlineRule, Elapsed, Limit, NaturalMonths, UntilDate
+from schemas.rules import (
+    BillingCycles,
+    CalendarDays,
+    DeadlineRule,
+    Elapsed,
+    Limit,
+    NaturalMonths,
+    SameWorkingDay,
+    UntilDate,
+)
 from tests.oracle.common import Fact, Found, all_hold, days_after, is_one_of, is_worked, local_day, midnight
 
 Standstill = tuple[datetime, datetime | None]
@@ -129,6 +138,10 @@ def _deadline(
         return midnight(_months_later(day, limit.months) + timedelta(days=1), calendar)
     if isinstance(limit, BillingCycles):
         return midnight(_months_later(day, limit.cycles) + timedelta(days=1), calendar)
+    if isinstance(limit, SameWorkingDay):
+        while not is_worked(day, calendar):
+            day += timedelta(days=1)
+        return midnight(day + timedelta(days=1), calendar)
     return _days_used_up(limit.days, day, still, calendar, every_day=isinstance(limit, CalendarDays))
 
 

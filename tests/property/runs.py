@@ -72,7 +72,7 @@ class Run:
     def send(self, fact: Fact) -> list[Notice]:
         """Hand a fact to every subject that it concerns."""
         event = event_of(fact)
-        notices = [self.engine.handle(subject, event) for subject in self.world.rulebook.subjects_of(event)]
+        notices = [self.engine.handle(subject, copy) for subject, copy in self.world.rulebook.copies_of(event)]
         # The first content of an id counts; here a second one always goes to the same subjects.
         if all(known.event_id != fact.event_id for known in self.facts):
             self.facts.append(fact)

@@ -141,6 +141,7 @@ LIMITS: tuple[Any, ...] = (
     "3 working days",
     "1 natural month",
     "1 billing cycle",
+    "same working day",
     {"until": "on"},
     [{"when": {"k": 1}, "is": "5 min"}, {"when": {"k": {"at_least": 2}}, "is": "1 working day"}],
     [{"when": {"k": {"not": [1, True]}}, "is": "10 min"}, {"is": {"until": "on"}}],
