@@ -242,3 +242,22 @@ def test_a_restored_subject_is_forgotten_as_the_other_would_have_been() -> None:
     assert len(fresh) == 1
     fresh.advance_to(us("2026-03-04T09:10"))
     assert len(fresh) == 0
+
+
+def test_an_obligation_that_begins_later_wakes_up_by_itself() -> None:
+    """Meter removed in February and read again in March: known in February, April's missing reading is told in May."""
+    loaded = shipped("monthly-reading")
+    engine = Engine(loaded.rulebook)
+    story = """
+        m 2026-02-12T10:00 meter.removed - meter=M account=A
+        r 2026-03-03T10:00 reading.collected - meter=M account=A
+    """
+    for event in decoded(wire(story)):
+        for subject, copy in loaded.rulebook.copies_of(event):
+            engine.handle(subject, copy)
+    engine.advance_to(us("2026-02-13T00:00"))
+    due = engine.next_due
+    assert due is not None
+    assert due <= us("2026-05-01T00:00")
+    alerts = engine.advance_to(us("2026-05-01T00:00"))
+    assert {alert.kind for alert in alerts} == {"breach"}

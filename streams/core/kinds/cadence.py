@@ -32,11 +32,11 @@ class _Version:
         self.since = compile_patterns(rule.since)
         self.until = compile_patterns(rule.until)
         self.listens = frozenset().union(self.act, self.since, self.until)
-        self._first = calendar.start_of_day(rule.effective_from.toordinal())
+        self.first = calendar.start_of_day(rule.effective_from.toordinal())
         self._last = None if rule.effective_to is None else calendar.start_of_day(rule.effective_to.toordinal())
 
     def is_in_force(self, at: int) -> bool:
-        return self._first <= at and (self._last is None or at < self._last)
+        return self.first <= at and (self._last is None or at < self._last)
 
 
 class State:
@@ -125,7 +125,9 @@ class CadenceFold:
         if not turns:
             return
         position, up, last_up = 0, False, turns[0][2]
-        for month in range(self._local_month(turns[0][0]) + 1, self._local_month(max(as_of, turns[0][0])) + 2):
+        # An obligation known to begin later, by an event or by the rule's date, is what silence must wake up for.
+        last = max(as_of, turns[-1][0], version.first)
+        for month in range(self._local_month(turns[0][0]) + 1, self._local_month(last) + 2):
             begins, ends = self._start_of(month), self._start_of(month + 1)
             while position < len(turns) and turns[position][0] < begins:
                 _, up, event = turns[position]
