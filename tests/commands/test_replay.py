@@ -150,7 +150,7 @@ def test_plain_and_compressed_files_are_read_alike(replay: Callable[..., Called]
 
 def test_standard_input(replay: Callable[..., Called], monkeypatch: pytest.MonkeyPatch) -> None:
     for raw in (lines(), gzip.compress(lines())):
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(raw))))  # type: ignore[type-var]
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(raw))))
         code, alerts, _ = replay("-")
         assert (code, told(alerts)) == (0, LATE)
 
