@@ -24,6 +24,12 @@ BROKER_LINES = pytest.StashKey[list[str]]()
 _counter = itertools.count(1)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--regenerate-golden", action="store_true", help="write tests/golden/*/alerts.jsonl anew; read the difference"
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[BROKER_LINES] = ["none was asked for"]
 
