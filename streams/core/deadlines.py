@@ -42,6 +42,9 @@ Pause = tuple[int, int | None]
 # A count of days that long is a mistake in the data (a pause of years), not a deadline.
 MAX_DAYS = 20_000
 
+# A date outside these years was never meant as one, and its instant could not be written.
+_FIRST_YEAR, _LAST_YEAR = 1900, 2999
+
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
@@ -228,10 +231,14 @@ def warning_instant(limit: Limit, start: int, pauses: Sequence[Pause], deadline:
 
 
 def date_in_field(value: object) -> int | None:
-    """The date ordinal of an ISO date in an event's field; ``None`` where there is no such date."""
+    """The date ordinal of an ISO date in an event's field; ``None`` where there is no such date.
+
+    Dates such as 9999-12-31 and 0001-01-01 mean "never" and "not known" where they are found in business data.
+    """
     if not isinstance(value, str):
         return None
     try:
-        return date.fromisoformat(value).toordinal()
+        found = date.fromisoformat(value)
     except ValueError:
         return None
+    return found.toordinal() if _FIRST_YEAR <= found.year <= _LAST_YEAR else None

@@ -124,3 +124,18 @@ def test_an_alert_in_state_is_the_same_alert() -> None:
 def test_one_alert_is_one_line() -> None:
     writer = CloudEvents(shipped().rulebook.calendar)
     assert all(b"\n" not in encode(writer.alert(alert)) for alert in judged().alerts)
+
+
+@pytest.mark.parametrize("day", ["9999-12-31", "3000-01-01", "2999-12-31", "2026-03-02", "1900-01-01", "0001-01-01"])
+def test_a_date_that_means_never_stops_nothing(day: str) -> None:
+    story = (
+        f"q 2026-03-02T10:00 capacity.change_requested WO6 effective_on={day}\n"
+        f"o 2026-03-02T10:00 bill.overdue - account=A6 since_on={day}\n"
+        "d 2026-03-02T11:00 disconnection.performed - account=A6 cause=arrears"
+    )
+    writer = CloudEvents(shipped().rulebook.calendar)
+    found = judge(story, "2026-03-05T00:00")
+    for case in found.cases:
+        CaseEvent.model_validate_json(encode(writer.case(case, us("2026-03-05T00:00"))))
+    for alert in found.alerts:
+        AlertEvent.model_validate_json(encode(writer.alert(alert)))
