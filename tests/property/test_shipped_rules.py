@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 from hypothesis import given, settings
@@ -109,7 +110,7 @@ def test_a_correction_is_as_if_it_had_always_been_so(kind: str, data: st.DataObj
     assert outcome(corrected, roots) == outcome(whole(rulebook, right)[0], roots)
 
 
-def _entered(fact: Fact, original: Fact | None, rulebook: Rulebook) -> object:
+def _entered(fact: Fact, original: Fact | None, rulebook: Rulebook) -> datetime:
     if fact.corrects is None or rulebook.rules[0].kind != "recording_delay":
         return fact.recorded
     return fact.at if original is None else min(original.recorded, fact.recorded)
