@@ -70,6 +70,8 @@ def beginning(fact: Fact, facts: Sequence[Fact]) -> str | None:
 
 def as_it_was(facts: Sequence[Fact]) -> list[tuple[Fact, str]]:
     """The history as if corrections had always been so, in order, each fact with the id it stands for."""
+    if not any(fact.corrects for fact in facts):
+        return sorted(((fact, fact.event_id) for fact in facts), key=lambda pair: pair[0].place)
     roots = {fact.event_id: beginning(fact, facts) for fact in facts}
 
     def said_of(fact: Fact) -> list[Fact]:
