@@ -1,4 +1,4 @@
-"""Kind ``deadline``: rows that the comparison with the oracle found, kept for ever. Each is judged as it reads."""
+"""Kind ``deadline``: rows for mistakes that the oracle, or the writing of it, brought to light. Each is judged as it reads."""
 
 from __future__ import annotations
 
