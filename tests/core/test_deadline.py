@@ -1,4 +1,4 @@
-"""Kind ``deadline``: rows for mistakes that the oracle, or the writing of it, brought to light. Each is judged as it reads."""
+"""Kind ``deadline``: rows for mistakes that the oracle, or the writing of it, brought to light; each as it reads."""
 
 from __future__ import annotations
 
