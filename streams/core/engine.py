@@ -189,7 +189,9 @@ class Engine:
 
     def _tell_difference(self, record: _Record, owed: dict[Told, tuple[Verdict, int]], alerts: list[Alert]) -> None:
         subject = record.subject
-        for key in [key for key in record.told if key not in owed and key[2] != "warning"]:
+        watched = self._rulebook.watched
+        # What was told by a rule that is no longer in the rulebook stands as it was told.
+        for key in [key for key in record.told if key not in owed and key[2] != "warning" and key[0] in watched]:
             now = self._case(record, key[0], key[1])
             alerts.append(retraction_of(record.told.pop(key), now, self.watermark, self._calendar))
             record.withdrawn[key] = record.withdrawn.get(key, 0) + 1
@@ -243,6 +245,13 @@ class Engine:
             ):
                 del self._records[subject]
                 self._changed.add(subject)
+
+    def judge_anew(self) -> None:
+        """Look at every subject again at the next ``advance_to``: the rulebook or the calendar is another one.
+
+        What still holds is not told again, under whatever version it began; what no longer does is taken back.
+        """
+        self._touched.update(self._records)
 
     # -- ask ---------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ of one id that overlap or disagree on kind or subject. Every problem is reported
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -78,6 +79,8 @@ class Rulebook:
             _fold(sorted(versions, key=lambda rule: rule.effective_from), calendar, titles)
             for _, versions in sorted(by_id.items())
         )
+        self.watched = frozenset(by_id)
+        """The ids of the rules that are judged."""
         self._tables: dict[str, dict[str, tuple[Route, ...]]] = {kind: {} for kind in SUBJECT_TYPES}
         for index, fold in enumerate(self.folds):
             for position, kind in enumerate(fold.subject_types):
@@ -86,6 +89,12 @@ class Rulebook:
                     route = (index, fold, tuple(fold.subject_types[:position]))
                     table[event_type] = (*table.get(event_type, ()), route)
         self._routes = {kind: _lookup(table) for kind, table in self._tables.items()}
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for rulebooks that judge alike, whatever process made them: to see that one has changed."""
+        parts = [rule.model_dump_json() for rule in self.rules if rule.enabled]
+        return hashlib.sha256("\n".join([self.calendar.fingerprint, *sorted(parts)]).encode()).hexdigest()[:16]
 
     def routes(self, subject_type: str) -> Callable[[str], Sequence[Route]]:
         """For a subject type: event type -> the folds that see it."""

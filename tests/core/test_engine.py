@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
 from streams.core.alerts import Alert, Subject
 from streams.core.engine import BEGINNING, Engine
+from streams.core.rulebook import Rulebook
+from streams.core.working_days import SpecialDay, WorkingCalendar
 from tests.stories import decoded, local, shipped, us, wire
 
 WO1 = ("order", "WO1")
@@ -261,3 +265,49 @@ def test_an_obligation_that_begins_later_wakes_up_by_itself() -> None:
     assert due <= us("2026-05-01T00:00")
     alerts = engine.advance_to(us("2026-05-01T00:00"))
     assert {alert.kind for alert in alerts} == {"breach"}
+
+
+# -- another rulebook ------------------------------------------------------------------------------------------
+
+
+def test_what_a_rule_told_that_has_gone_stands_and_what_still_holds_is_not_told_again() -> None:
+    before, without = shipped("fee-5-minutes").rulebook, shipped("power-20-minutes").rulebook
+    start = decoded(wire("e1 2026-03-02T09:00 counter.service_started WO1 business=fee"))[0]
+    engine = Engine(before)
+    engine.handle(("order", "WO1"), start)
+    assert [alert.kind for alert in engine.advance_to(us("2026-03-02T09:10"))] == ["breach"]
+    snapshot = engine.snapshot(("order", "WO1"))
+    assert snapshot is not None
+    for rulebook in (before, without):
+        again = Engine(rulebook)
+        again.watermark = engine.watermark
+        again.restore(snapshot)
+        again.judge_anew()
+        assert again.advance_to(us("2026-03-02T10:00")) == []
+
+
+def test_when_a_year_is_announced_its_cases_are_judged_anew() -> None:
+    loaded = shipped("calibration-5-working-days")
+    unknown = loaded.rulebook.calendar
+    known = WorkingCalendar(
+        unknown.zone_name,
+        unknown.weekend,
+        (*unknown.special_days, SpecialDay(date(2027, 3, 3).toordinal(), False, "假日", "holiday")),
+        (unknown.known_years or frozenset()) | {2027},
+    )
+    engine = Engine(loaded.rulebook)
+    engine.handle(("order", "WO9"), decoded(wire("c1 2027-03-01T09:00 calibration.requested WO9"))[0])
+    (breach,) = [alert for alert in engine.advance_to(us("2027-03-09T00:00")) if alert.kind == "breach"]
+    assert breach.calendar_provisional
+    snapshot = engine.snapshot(("order", "WO9"))
+    assert snapshot is not None
+    again = Engine(Rulebook(loaded.rulebook.rules, known))
+    assert Rulebook(loaded.rulebook.rules, known).fingerprint != loaded.rulebook.fingerprint
+    again.watermark = engine.watermark
+    again.restore(snapshot)
+    again.judge_anew()
+    told = again.advance_to(us("2027-03-09T00:00"))
+    assert [(alert.kind, alert.retracts) for alert in told] == [("retraction", breach.alert_id)]
+    (later,) = [alert for alert in again.advance_to(us("2027-03-10T00:00")) if alert.kind == "breach"]
+    assert local(later.due_at) == "2027-03-10T00:00:00.000"
+    assert not later.calendar_provisional
