@@ -306,7 +306,7 @@ def test_when_a_year_is_announced_its_cases_are_judged_anew() -> None:
     again.watermark = engine.watermark
     again.restore(snapshot)
     again.judge_anew()
-    told = again.advance_to(us("2027-03-09T00:00"))
+    told = [alert for alert in again.advance_to(us("2027-03-09T00:00")) if alert.kind != "warning"]
     assert [(alert.kind, alert.retracts) for alert in told] == [("retraction", breach.alert_id)]
     (later,) = [alert for alert in again.advance_to(us("2027-03-10T00:00")) if alert.kind == "breach"]
     assert local(later.due_at) == "2027-03-10T00:00:00.000"
