@@ -14,6 +14,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from streams.adapters.changelog import Changelog
 from streams.adapters.clocks import Applied, ClockPartition
 from streams.adapters.codec import Decoder, conflict_of, dead_letter_of, encode_json, wire_fields
 from streams.adapters.intake import MAX_PAYLOAD, Intake
@@ -28,6 +29,9 @@ from streams.settings import Settings
 DAY = 86_400
 MAX_REQUEST = 16 * 1024 * 1024
 """Bytes of one produced message at most: the state of a subject with a very long history."""
+
+MAX_BATCH = 512 * 1024
+"""Bytes sent to one partition at a time: the rows of a whole record, within what any broker takes."""
 
 
 def clock_of(settings: Settings) -> WallClock:
@@ -117,10 +121,10 @@ async def run_worker(
                 group_id=f"{settings.name}-intake",
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
-                session_timeout_ms=15_000,
-                heartbeat_interval_ms=3_000,
-                metadata_max_age_ms=30_000,
                 fetch_max_wait_ms=settings.fetch_wait_ms,
+                session_timeout_ms=int(settings.session_s * 1000),
+                heartbeat_interval_ms=int(settings.session_s * 200),
+                metadata_max_age_ms=5_000,  # how soon a new partition of a source is heard of
                 max_partition_fetch_bytes=2 * 1024 * 1024,
                 **options,
             )
@@ -177,9 +181,10 @@ async def run_worker(
             log_partitions=log_partitions,
             data_dir=str(settings.data_dir),
             store=settings.store,
+            session=settings.session_s,
             credentials=None,
             fetch_wait_ms=settings.fetch_wait_ms,
-            producer=producer,
+            changelog=Changelog(producer, settings.changelog_topic),
             intake=intake,
             engine_of=engine_of,
             emit=emit,
@@ -191,7 +196,12 @@ async def run_worker(
 
 async def _producer(stack: AsyncExitStack, options: dict[str, Any]) -> AIOKafkaProducer:
     producer = AIOKafkaProducer(
-        acks="all", enable_idempotence=True, linger_ms=2, max_request_size=MAX_REQUEST, **options
+        acks="all",
+        enable_idempotence=True,
+        linger_ms=2,
+        max_batch_size=MAX_BATCH,
+        max_request_size=MAX_REQUEST,
+        **options,
     )
     stack.push_async_callback(producer.stop)
     await producer.start()

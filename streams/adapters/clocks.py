@@ -4,6 +4,10 @@ It knows neither Kafka nor Faust. Applying a record changes the engine in memory
 out what came of it in this order: alerts, then the changed rows with the partition's own row last, then the
 record's offset. A crash in between repeats the record from the rows as they were, and gives the same alerts
 with the same ids.
+
+The partition's own row, its *position*, says up to which record the others stand; rows may be ahead of it, never
+behind. A row that is ahead makes its record's events duplicates when they come again, and its reports told. So
+what matters is that after a start the log is read on from the position, wherever the consumer group's offset is.
 """
 
 from __future__ import annotations
@@ -32,7 +36,7 @@ Row = tuple[bytes, bytes | None]
 
 @dataclass(slots=True)
 class Applied:
-    """What came of one record. ``rows`` end with the partition's own."""
+    """What came of one record. ``rows`` end with the position."""
 
     step: Step
     rows: list[Row]
@@ -47,13 +51,9 @@ def _subject_key(partition: int, subject: Subject) -> bytes:
     return _prefix(partition) + f"{subject[0]}/{subject[1]}".encode()
 
 
-def _position_key(partition: int) -> bytes:
+def position_key(partition: int) -> bytes:
+    """The key of the partition's own row."""
     return _prefix(partition) + b"*"
-
-
-def partition_of_key(key: bytes) -> int:
-    """The partition whose row this is."""
-    return int(key.split(b"/", 1)[0])
 
 
 class ClockPartition:
@@ -72,29 +72,33 @@ class ClockPartition:
         """Microseconds; ``None`` until every source has spoken."""
         return self._watermarks.at
 
-    def lag_of(self, source: str) -> int | None:
-        """The watermark of one source partition."""
-        return self._watermarks.by_source.get(source)
-
-    def restore(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
-        """Take the state back from this partition's rows, in any order.
+    def restore(self, position: bytes | None, rows: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        """Take the state back: first the position, and all other rows, here or by ``restore_subjects``.
 
         Raises:
             StateError: where a row was written by a newer version.
         """
-        own = {key: value for key, value in rows if partition_of_key(key) == self.partition}
-        position = own.pop(_position_key(self.partition), None)
         if position is not None:
             found = position_from_bytes(position)
-            self.offset, self.sources = found.offset, dict(found.sources)
+            self.offset = found.offset
+            self.sources = dict(found.sources)
             self._watermarks = SourceWatermarks(found.watermarks, found.at)
             self._watermarks.expect(sources_of(found.sources))
             if found.at is not None:
                 self.engine.watermark = found.at
-        skip = len(_prefix(self.partition))
-        for key, value in own.items():
-            kind, _, number = key[skip:].decode().partition("/")
-            self.engine.restore(snapshot_from_bytes((kind, number), value))
+        self.restore_subjects(rows)
+
+    def restore_subjects(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
+        """Take some of this partition's rows back, in any order; those of others and the position are passed over.
+
+        Raises:
+            StateError: where a row was written by a newer version.
+        """
+        prefix, position = _prefix(self.partition), position_key(self.partition)
+        for key, value in rows:
+            if key.startswith(prefix) and key != position:
+                kind, _, number = key[len(prefix) :].decode().partition("/")
+                self.engine.restore(snapshot_from_bytes((kind, number), value))
 
     def apply(self, record: LogRecord, offset: int) -> Applied | None:
         """Apply the record at an offset of the log; ``None`` where its rows were kept before."""
@@ -102,17 +106,23 @@ class ClockPartition:
             return None
         step = Step()
         self._driver.feed(record.entries, step)
-        self.sources.update(record.sources)
-        self._watermarks.expect(sources_of(record.sources))
+        # A worker whose metadata are old must not make a partition be forgotten; a topic no longer read is.
+        self.sources = {topic: max(count, self.sources.get(topic, 0)) for topic, count in record.sources.items()}
+        self._watermarks.expect(sources_of(self.sources))
         at = self._watermarks.update(record.watermarks)
         if at is not None:
             self._driver.advance(at, step)
         self.offset = offset
-        rows: list[Row] = []
-        for subject in self.engine.take_changed():
-            snapshot = self.engine.snapshot(subject)
-            value = None if snapshot is None else snapshot_to_bytes(snapshot)
-            rows.append((_subject_key(self.partition, subject), value))
-        position = Position(offset, at, self._watermarks.by_source, self.sources)
-        rows.append((_position_key(self.partition), position_to_bytes(position)))
-        return Applied(step, rows)
+        return Applied(step, [*map(self._row, self.engine.take_changed()), self._position()])
+
+    def all_rows(self) -> list[Row]:
+        """Every row, whether it changed or not, the position last."""
+        return [*map(self._row, self.engine.subjects()), self._position()]
+
+    def _row(self, subject: Subject) -> Row:
+        snapshot = self.engine.snapshot(subject)
+        return _subject_key(self.partition, subject), None if snapshot is None else snapshot_to_bytes(snapshot)
+
+    def _position(self) -> Row:
+        position = Position(self.offset, self._watermarks.at, self._watermarks.by_source, self.sources)
+        return position_key(self.partition), position_to_bytes(position)

@@ -6,28 +6,38 @@ changelog. Faust's own table write is one message at a time with its own bookkee
 the local store before the broker has it, so a store could be ahead of its changelog after a kill. Here the rows
 that one log record changed are sent together, acknowledged, and only then put into the local store, through the
 same call by which Faust applies a changelog when it recovers.
+
+The position in the state is the truth about how far the log has been applied; the group's committed offset is
+only where reading begins. Where the two differ, the log is read on from the position.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from typing import Any, Final
 
 import faust
-from aiokafka import AIOKafkaProducer
 from faust.transport.drivers import aiokafka as drivers
 from faust.types import TP
-from mode import Service
 
-from streams.adapters.clocks import Applied, ClockPartition
+from streams.adapters.changelog import Changelog, Kept
+from streams.adapters.clocks import Applied, ClockPartition, position_key
 from streams.adapters.intake import Intake
-from streams.adapters.state import record_from_bytes
+from streams.adapters.state import StateError, position_from_bytes, record_from_bytes
 from streams.adapters.wall_clock import monotonic
+from streams.errors import BrokerError
 
 logger = logging.getLogger(__name__)
+
+STOOD_STILL: Final = 0.8
+"""A worker that did not run for this part of its session must take it that it has lost its partitions."""
+
+RESTORED_AT_ONCE = 500
+"""Rows taken back before other work of the process gets its turn."""
 
 BLOCK_CACHE = 16 * 1024 * 1024
 """Bytes for each partition's local store; Faust's default is two gigabytes."""
@@ -89,6 +99,7 @@ class Worker:
 
     ``emit`` brings out the alerts and dead letters of one log record and returns when the broker has them.
     ``engine_of`` makes the empty engine of a partition. ``partitions`` shows the engines now at work here.
+    ``session`` is in seconds.
     """
 
     def __init__(
@@ -100,9 +111,10 @@ class Worker:
         log_partitions: int,
         data_dir: str,
         store: str,
+        session: float,
         credentials: Any,
         fetch_wait_ms: int,
-        producer: AIOKafkaProducer,
+        changelog: Changelog,
         intake: Intake,
         engine_of: Callable[[int], ClockPartition],
         emit: Callable[[Applied], Awaitable[None]],
@@ -110,11 +122,16 @@ class Worker:
         partitions: dict[int, ClockPartition],
     ) -> None:
         self.partitions = partitions
-        self._producer = producer
+        self._changelog = changelog
         self._intake = intake
         self._engine_of = engine_of
         self._emit = emit
         self._on_applied = on_applied
+        self._log_topic = log_topic
+        self._session = session
+        self._verified: dict[int, int] = {}  # partition: generation of the group in which it was found to be right
+        self._follows: set[int] = set()  # partitions whose local store has every row of the changelog
+        self._alive_at = monotonic()
         self.app = app = faust.App(
             name,
             broker=[f"kafka://{server}" for server in bootstrap.split(",")],
@@ -131,8 +148,8 @@ class Worker:
             broker_max_poll_records=16,
             consumer_max_fetch_size=2 * 1024 * 1024,
             broker_commit_interval=1.0,
-            broker_session_timeout=15.0,
-            broker_heartbeat_interval=3.0,
+            broker_session_timeout=session,
+            broker_heartbeat_interval=session / 5,
             loghandlers=[],
         )
         app.conf.table_cleanup_interval = 3600
@@ -151,7 +168,8 @@ class Worker:
             partitions=log_partitions,
         )
         app.agent(log, name="clocks")(self._clocks)
-        app.on_partitions_revoked.connect(self._forget_partitions)
+        app.on_partitions_revoked.connect(self._doubt_partitions)
+        app.on_partitions_assigned.connect(self._drop_partitions)
 
     # -- clocks ------------------------------------------------------------------------------------------
 
@@ -159,47 +177,111 @@ class Worker:
         async for event in stream.events():
             message = event.message
             try:
-                await self._apply(message.partition, message.offset, message.value)
+                await self._apply(message.partition, message.offset, message.value, message.generation_id)
             except Exception as error:
                 # Faust would log it, call the record done and go on with the next: a loss. The worker ends
                 # instead, and whoever takes the partition over begins with this record.
                 await self.app.crash(error)
                 await asyncio.Event().wait()
 
-    async def _apply(self, number: int, offset: int, raw: bytes) -> None:
+    async def _apply(self, number: int, offset: int, raw: bytes, generation: int) -> None:
         began = monotonic()
-        partition = self.partitions.get(number)
-        if partition is None:
-            partition = self._engine_of(number)
-            partition.restore(self.table.items())
-            self.partitions[number] = partition
+        if self._verified.get(number) != generation:
+            await self._take_over(number, generation)
+        partition = self.partitions[number]
+        if offset > partition.offset + 1 and await self._read_back(number, partition.offset + 1):
+            return
         record = record_from_bytes(raw)
         try:
             applied = partition.apply(record, offset)
             if applied is None:
                 return
             await self._emit(applied)
-            await self._keep(number, applied)
+            await self._keep(number, partition, applied)
         except BaseException:
             # The engine in memory is ahead of what is kept: whoever goes on here begins again from the rows.
+            self._verified.pop(number, None)
             self.partitions.pop(number, None)
             raise
         self._on_applied(applied, monotonic() - began)
 
-    async def _keep(self, partition: int, applied: Applied) -> None:
-        topic = self.table.changelog_topic_name
-        *subjects, last = applied.rows
-        written: list[_Written] = []
-        for rows in (subjects, [last]):  # the position is written when everything that it stands for has been
-            sends = [await self._producer.send(topic, value, key=key, partition=partition) for key, value in rows]
-            for (key, value), sent in zip(rows, sends, strict=True):
-                done = await sent
-                written.append(_Written(_Message(topic, partition, done.offset, key, value)))
-        self.table.apply_changelog_batch(written)
+    async def _keep(self, number: int, partition: ClockPartition, applied: Applied) -> None:
+        self._check_alive()
+        kept = await self._changelog.keep(number, applied.rows)
+        if not kept.alone:
+            self._check_alive()
+            logger.warning("partition %d: somebody else wrote to %s: all rows again", number, self._changelog.topic)
+            self._follows.discard(number)  # the store lacks what they wrote; recovery will read it
+            await self._changelog.keep(number, partition.all_rows())
+        elif number in self._follows:
+            self.table.apply_changelog_batch(_events(self._changelog.topic, number, kept))
 
-    async def _forget_partitions(self, _app: Any, revoked: set[TP], **_kwargs: Any) -> None:
-        for tp in revoked:
-            self.partitions.pop(tp.partition, None)
+    # -- whose partitions --------------------------------------------------------------------------------
+
+    async def _doubt_partitions(self, _app: Any, revoked: set[TP], **_kwargs: Any) -> None:
+        self._verified.clear()
+
+    async def _drop_partitions(self, _app: Any, assigned: set[TP], **_kwargs: Any) -> None:
+        self._verified.clear()
+        ours = {tp.partition for tp in assigned if tp.topic == self._log_topic}
+        for number in self.partitions.keys() - ours:
+            self.partitions.pop(number, None)
+
+    async def _take_over(self, number: int, generation: int) -> None:
+        """Make sure that the engine stands where the state stands, which Faust has recovered by now.
+
+        A rebalance mostly leaves a partition where it was. Its engine is still right if it is at the kept position.
+        """
+        rows = self._rows_of(number)
+        first = next(rows, None)
+        position = first[1] if first is not None and first[0] == position_key(number) else None
+        partition = self.partitions.get(number)
+        kept = -1 if position is None else position_from_bytes(position).offset
+        if partition is None or partition.offset != kept:
+            partition = self._engine_of(number)
+            partition.restore(position)
+            while some := list(islice(rows, RESTORED_AT_ONCE)):
+                partition.restore_subjects(some)
+                await asyncio.sleep(0)
+            self.partitions[number] = partition
+        log_end = self.app.consumer.highwater(TP(self._log_topic, number))
+        if log_end is not None and partition.offset >= log_end:
+            raise StateError(
+                f"the state of partition {number} is of offset {partition.offset}, but {self._log_topic} ends at "
+                f"{log_end}: it was made anew; use another --name, or remove {self._changelog.topic} too"
+            )
+        changelog = TP(self._changelog.topic, number)
+        recovered = self.app.tables.recovery.active_highwaters.get(changelog)
+        persisted = self.table.persisted_offset(changelog)
+        ends = [end for end in (recovered, persisted) if end is not None]
+        self._changelog.begin(number, max(ends) + 1 if ends else None)
+        self._follows.add(number)
+        self._verified[number] = generation
+
+    def _rows_of(self, number: int) -> Iterator[tuple[bytes, bytes]]:
+        """The rows of one partition, its position first.
+
+        The table's own iteration goes through all partitions; a store of many subjects is read once for each
+        then. So the store is asked for the one.
+        """
+        store = self.table.data
+        if hasattr(store, "_db_for_partition"):
+            # In a RocksDB rows come by key, and the position's sorts before every subject's.
+            yield from store._visible_items(store._db_for_partition(number))
+            return
+        rows = [(key, value) for key, value in store.items() if key.startswith(b"%d/" % number)]
+        yield from sorted(rows, key=lambda row: row[0] != position_key(number))
+
+    async def _read_back(self, number: int, wanted: int) -> bool:
+        """Have the log read from an offset again; false where it is no longer there."""
+        tp = TP(self._log_topic, number)
+        earliest = (await self.app.consumer.earliest_offsets(tp)).get(tp)
+        if earliest is not None and earliest > wanted:
+            logger.error("%s/%d: records %d to %d are gone unread", self._log_topic, number, wanted, earliest - 1)
+            return False
+        logger.info("%s/%d: reading on from the position, %d", self._log_topic, number, wanted)
+        await self.app.consumer.seek_wait({tp: wanted})
+        return True
 
     # -- run ---------------------------------------------------------------------------------------------
 
@@ -207,34 +289,50 @@ class Worker:
         """Start, work until ``stop`` is set, end in order.
 
         Raises:
-            Exception: whatever crashed the app.
+            Exception: whatever made the worker unable to go on.
         """
         app = self.app
-        intake = _IntakeService(self._intake)
-        await app.start()
+        self._alive_at = monotonic()
+        tasks: list[asyncio.Task[Any]] = [asyncio.create_task(self._pulse())]
         try:
-            await app.add_runtime_dependency(intake)
+            await app.start()
+            reading = asyncio.create_task(self._intake.run())
+            tasks += [reading, asyncio.create_task(stop.wait()), asyncio.create_task(app.wait_until_stopped())]
             on_ready()
-            waiting = asyncio.ensure_future(stop.wait())
-            crashing = asyncio.ensure_future(app.wait_until_stopped())
-            await asyncio.wait({waiting, crashing}, return_when=asyncio.FIRST_COMPLETED)
-            waiting.cancel()
-            crashing.cancel()
-        finally:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             self._intake.stop()
-            await app.stop()
-        reason = app.crash_reason if app.crashed else None
-        if reason is not None:
-            raise reason
+            await asyncio.wait([reading], timeout=self._session)
+        finally:
+            failed = await self._end(tasks)
+        if failed is not None:
+            raise failed
+
+    async def _end(self, tasks: list[asyncio.Task[Any]]) -> Exception | None:
+        """End everything; the reason why the worker could not go on, if there is one."""
+        for task in tasks:
+            task.cancel()
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        reasons = [self.app.crash_reason if self.app.crashed else None, *outcomes]
+        failed = next((reason for reason in reasons if isinstance(reason, Exception)), None)
+        try:
+            await self.app.stop()
+        except Exception as error:  # a crashed app does not always stop cleanly; the first reason counts
+            failed = failed or error
+        return failed
+
+    async def _pulse(self) -> None:
+        while True:
+            await asyncio.sleep(1)
+            self._check_alive()
+            self._alive_at = monotonic()
+
+    def _check_alive(self) -> None:
+        still = monotonic() - self._alive_at
+        if still > STOOD_STILL * self._session:
+            raise BrokerError(
+                f"this process stood still for {still:.0f} s: its partitions may be at work elsewhere, so it ends"
+            )
 
 
-class _IntakeService(Service):  # type: ignore[misc]
-    """The intake as a part of the app: if it fails, the app fails."""
-
-    def __init__(self, intake: Intake) -> None:
-        super().__init__()
-        self._intake = intake
-
-    @Service.task  # type: ignore[untyped-decorator]
-    async def _read(self) -> None:
-        await self._intake.run()
+def _events(topic: str, partition: int, kept: Kept) -> list[_Written]:
+    return [_Written(_Message(topic, partition, offset, key, value)) for offset, key, value in kept.rows]

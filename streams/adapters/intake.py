@@ -9,7 +9,15 @@ them by their ids.
 A source partition's watermark is *now* less the grace, when the partition was read to an end that the broker
 named after that *now*: everything appended before it has then been seen. Otherwise it is the broker's timestamp
 of the last record read, less the grace: so a backlog holds time back until it has been read, and an idle
-partition does not hold it back at all.
+partition does not hold it back at all. Where the broker does not name the ends, only records read move time.
+
+A watermark is a proof and not a claim of ownership: whoever writes it has read everything that it vouches for, and
+has written it to the same partition of the log before. So a worker that lost its partitions without knowing it
+can do no harm with what it still writes; it repeats events, and the watermarks it adds are true.
+
+Why no Kafka transaction around log and positions, which would spare the repetitions: a worker killed inside one
+holds up every reader of the log until the transaction times out, and Faust's consumer reads uncommitted records
+unless the whole app is run as exactly-once, which is not to be built upon. Repeated events cost nothing.
 """
 
 from __future__ import annotations
@@ -25,13 +33,19 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from streams.adapters.codec import Decoder, dead_letter_of
 from streams.adapters.state import entry_to_bytes, record_to_bytes
-from streams.adapters.wall_clock import WallClock
+from streams.adapters.wall_clock import WallClock, monotonic
 from streams.core.alerts import Subject
 from streams.core.rulebook import Rulebook
 from streams.errors import InputError
 
 MAX_RECORD = 400_000
 """Bytes of entries after which a log record is closed; one entry more still fits a default broker."""
+
+ENDS_SECONDS = 5.0
+"""How long the broker may take to name the ends; a partition without a leader must not stop the reading."""
+
+LINGER_SECONDS = 0.1
+"""Between two batches, where there is little to read: every batch costs a record in every partition of the log."""
 
 MAX_PAYLOAD = 200_000
 """Bytes kept of a dead letter's original."""
@@ -122,10 +136,13 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         self._consumer.subscribe(topics=self._sources, listener=self)
         while not self._stopping:
             batches = await self._consumer.getmany(timeout_ms=self._tick // 1000, max_records=self._batch)
+            began = monotonic()
             async with self._busy:
                 # A rebalance may have come between: what is no longer ours another worker reads again.
                 ours = self._consumer.assignment()
                 await self._step({tp: records for tp, records in batches.items() if tp in ours})
+            if sum(map(len, batches.values())) < self._batch // 4:
+                await asyncio.sleep(max(0.0, LINGER_SECONDS - (monotonic() - began)))
 
     async def _step(self, batches: Mapping[TopicPartition, Sequence[Any]]) -> None:
         entries: list[list[bytes]] = [[] for _ in range(self._log_partitions)]
@@ -185,14 +202,18 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         if not assigned:
             return {}
         now = self._clock.now()
-        ends = await self._consumer.end_offsets(assigned)  # asked after `now` was read: that is the proof
+        ends: Mapping[TopicPartition, int] = {}
+        positions: dict[TopicPartition, int] = {}
+        try:
+            async with asyncio.timeout(ENDS_SECONDS):
+                ends = await self._consumer.end_offsets(assigned)  # asked after `now` was read: that is the proof
+                for tp in assigned:
+                    positions[tp] = await self._consumer.position(tp)
+        except (IllegalStateError, KafkaError, TimeoutError) as error:  # no leader just now, or taken from us
+            logger.info("the ends of the sources are not known: %r", error)
         found: dict[str, int] = {}
         for tp in assigned:
-            try:
-                position = await self._consumer.position(tp)
-            except (IllegalStateError, KafkaError):  # taken from us while we asked
-                continue
-            if position >= ends[tp]:
+            if tp in positions and positions[tp] >= ends[tp]:
                 found[f"{tp.topic}/{tp.partition}"] = now - self._grace
             elif tp in self._last_read:
                 found[f"{tp.topic}/{tp.partition}"] = min(self._last_read[tp], now) - self._grace

@@ -275,6 +275,10 @@ class Engine:
         changed, self._changed = sorted(self._changed), set()
         return changed
 
+    def subjects(self) -> list[Subject]:
+        """Every subject kept, in a fixed order."""
+        return sorted(self._records)
+
     def snapshot(self, subject: Subject) -> Snapshot | None:
         """What must be kept of a subject, or ``None`` where nothing must be any more."""
         record = self._records.get(subject)

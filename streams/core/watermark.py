@@ -21,7 +21,8 @@ class SourceWatermarks:
     """The latest watermark of every source, and their minimum.
 
     A source is a name such as ``topic/3``. No time has passed until every expected source has spoken. A
-    source's watermark never goes back; nor does the minimum, even when a new source joins behind it.
+    source's watermark never goes back; nor does the minimum, even when a new source joins behind it. One that is
+    no longer expected is forgotten: a feed that was taken out of service must not stop the clocks.
     """
 
     __slots__ = ("_at", "_by_source", "_expected")
@@ -42,15 +43,17 @@ class SourceWatermarks:
         return self._by_source
 
     def expect(self, sources: Iterable[str]) -> None:
-        """Wait for these sources too; a new one holds time where it is until it has spoken."""
-        self._expected |= frozenset(sources)
+        """Wait for exactly these sources; a new one holds time where it is until it has spoken."""
+        expected = frozenset(sources)
+        if expected != self._expected:
+            self._expected = expected
+            self._by_source = {source: at for source, at in self._by_source.items() if source in expected}
 
     def update(self, watermarks: Mapping[str, int]) -> int | None:
-        """Take newer watermarks and return the watermark of the whole."""
+        """Take newer watermarks, those of sources not expected left out; return the watermark of the whole."""
         for source, watermark in watermarks.items():
-            if watermark > self._by_source.get(source, watermark - 1):
+            if source in self._expected and watermark > self._by_source.get(source, watermark - 1):
                 self._by_source[source] = watermark
-        self._expected |= self._by_source.keys()
         if self._by_source and len(self._by_source) == len(self._expected):
             lowest = min(self._by_source.values())
             self._at = lowest if self._at is None else max(self._at, lowest)

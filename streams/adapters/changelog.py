@@ -1,0 +1,62 @@
+"""The changelog of the state: rows in, acknowledged, in an order that a crash cannot spoil.
+
+All rows of one record go to one partition of the topic, the position last and only when the others have been
+acknowledged. So what is there after a crash is always a beginning of what was to be there.
+
+Two writers. A partition of the log has one worker, but a worker that stood still for longer than its session
+(a paused machine, a network cut) may wake up with rows under way after another has taken over. Kafka would fence
+it by transactions; Faust's recovery cannot read past their markers. Instead each writer looks at the offsets that
+the broker gives its rows: as long as they follow one another nobody else has written. Where they do not,
+``keep`` says so: the caller then writes every row of the partition anew, from an engine that has read the whole
+log, and so the last word is right whoever else spoke. A writer that stood still must not do so: it ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from aiokafka import AIOKafkaProducer
+
+from streams.adapters.clocks import Row
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Rows acknowledged, with their offsets. ``alone`` where nobody else wrote since the last ones."""
+
+    rows: Sequence[tuple[int, bytes, bytes | None]] = field(default_factory=list)
+    alone: bool = True
+
+
+class Changelog:
+    """Writes rows; knows at which offset each partition's next row is to land."""
+
+    def __init__(self, producer: AIOKafkaProducer, topic: str) -> None:
+        self.topic = topic
+        self._producer = producer
+        self._next: dict[int, int] = {}
+
+    def begin(self, partition: int, next_offset: int | None) -> None:
+        """Take a partition over, read up to an offset; ``None`` where that is not known."""
+        if next_offset is None:
+            self._next.pop(partition, None)
+        else:
+            self._next[partition] = next_offset
+
+    async def keep(self, partition: int, rows: Sequence[Row]) -> Kept:
+        """Write the rows, the last of them when the others have been acknowledged.
+
+        Raises:
+            KafkaError: where the broker does not take them.
+        """
+        *first, last = rows
+        kept: list[tuple[int, bytes, bytes | None]] = []
+        for part in (first, [last]):
+            sends = [await self._producer.send(self.topic, value, key=key, partition=partition) for key, value in part]
+            for (key, value), sent in zip(part, sends, strict=True):
+                kept.append(((await sent).offset, key, value))
+        expected = self._next.get(partition, kept[0][0])
+        alone = kept[0][0] == expected and kept[-1][0] == expected + len(kept) - 1
+        self._next[partition] = kept[-1][0] + 1
+        return Kept(kept, alone)

@@ -1,0 +1,104 @@
+"""The internal log read again: the alerts that the workers must have sent, whatever happened to them.
+
+The log holds events and watermarks in the order in which the clocks saw them, so this is the live engine over the
+live input. Its alerts have the ids, the contents and the ``detected_at`` of those on the alerts topic. That makes it
+the measure of the crash tests, and the answer to "why was this told, and when?" for as long as the log is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
+
+from streams.adapters.clocks import Applied, ClockPartition
+from streams.adapters.state import record_from_bytes
+from streams.core.alerts import Alert
+from streams.core.rulebook import Rulebook
+from streams.errors import BrokerError
+
+LogPosition = tuple[int, int, bytes]
+"""Partition, offset and value of one record."""
+
+
+def read_topic(bootstrap: str, topic: str, *, security: Mapping[str, Any] | None = None) -> Iterator[LogPosition]:
+    """Every record of a topic up to the end that it has now; in order within each partition.
+
+    Raises:
+        BrokerError: where the broker cannot be read, or there is no such topic.
+    """
+    try:
+        consumer = KafkaConsumer(
+            bootstrap_servers=bootstrap.split(","),
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_partition_fetch_bytes=8 * 1024 * 1024,
+            **(security or {}),
+        )
+        try:
+            numbers = consumer.partitions_for_topic(topic)
+            if not numbers:
+                raise BrokerError(f"{bootstrap}: no topic {topic}")
+            parts = [TopicPartition(topic, number) for number in sorted(numbers)]
+            consumer.assign(parts)
+            consumer.seek_to_beginning(*parts)
+            ends = consumer.end_offsets(parts)
+            while unread := [part for part in parts if consumer.position(part) < ends[part]]:
+                for part, records in consumer.poll(timeout_ms=500, max_records=2000).items():
+                    yield from (
+                        (part.partition, record.offset, record.value)
+                        for record in records
+                        if record.offset < ends[part]
+                    )
+                consumer.pause(*(part for part in parts if part not in unread))
+        finally:
+            consumer.close()
+    except KafkaError as error:
+        raise BrokerError(f"{bootstrap}: {error}") from error
+
+
+class LogReplay:
+    """Feeds records of the log to engines of its own, one a partition.
+
+    ``keep_for`` (microseconds) must be the workers' own, because it decides when a subject is forgotten.
+    """
+
+    def __init__(self, rulebook: Rulebook, *, keep_for: int | None) -> None:
+        self.partitions: dict[int, ClockPartition] = {}
+        self._engine_of: Callable[[int], ClockPartition] = lambda number: ClockPartition(
+            number, rulebook, keep_for=keep_for
+        )
+
+    def apply(self, partition: int, offset: int, value: bytes) -> list[Alert]:
+        """The alerts of one record; none where it was applied before.
+
+        Raises:
+            StateError: where a newer version wrote it.
+        """
+        if partition not in self.partitions:
+            self.partitions[partition] = self._engine_of(partition)
+        applied: Applied | None = self.partitions[partition].apply(record_from_bytes(value), offset)
+        return [] if applied is None else applied.step.alerts
+
+    def watermark(self, partitions: int) -> int | None:
+        """The time (microseconds) that all of so many partitions have reached; ``None`` before all have any."""
+        found = [partition.watermark for partition in self.partitions.values()]
+        if len(found) < partitions or None in found:
+            return None
+        return min(at for at in found if at is not None)
+
+
+def replay_log(
+    bootstrap: str, topic: str, rulebook: Rulebook, *, keep_for: int | None, security: Mapping[str, Any] | None = None
+) -> Iterator[Alert]:
+    """The alerts that follow from a log topic as far as it goes now; in order within each partition.
+
+    Raises:
+        BrokerError: where the broker cannot be read, or there is no such topic.
+        StateError: where a newer version wrote the log.
+    """
+    replay = LogReplay(rulebook, keep_for=keep_for)
+    for partition, offset, value in read_topic(bootstrap, topic, security=security):
+        yield from replay.apply(partition, offset, value)

@@ -1,0 +1,214 @@
+"""One partition of the clocks under crashes: whatever was kept of what was to be kept, the same alerts come out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import given, note
+from hypothesis import strategies as st
+
+from streams.adapters.clocks import ClockPartition, Row, position_key
+from streams.adapters.driver import Entry
+from streams.adapters.state import LogRecord, StateError, entry_to_bytes, record_from_bytes, record_to_bytes
+from streams.core.alerts import Alert
+from tests.stories import decoded, shipped, us, wire
+
+SOURCES = {"in": 2}
+START = us("2026-03-02T09:00")
+MINUTE = 60_000_000
+
+
+def fresh() -> ClockPartition:
+    return ClockPartition(3, shipped().rulebook, keep_for=30 * MINUTE)
+
+
+def entries(story: str) -> list[Entry]:
+    return [
+        (("order", str(event.order_id)), event, f"in/0/{number}") for number, event in enumerate(decoded(wire(story)))
+    ]
+
+
+def record(story: str, at: int) -> LogRecord:
+    """As it comes off the topic; both sources vouch up to so many minutes after nine."""
+    watermark = START + at * MINUTE
+    raw = [entry_to_bytes(*one) for one in entries(story)]
+    return record_from_bytes(record_to_bytes(raw, {"in/0": watermark, "in/1": watermark}, SOURCES))
+
+
+def test_time_waits_for_every_partition_of_every_source() -> None:
+    partition = fresh()
+    late = record("e1 2026-03-02T09:00 counter.service_started WO1 business=fee", 10)
+    one = LogRecord(late.entries, {"in/0": START + 10 * MINUTE}, {"in": 2})
+    found = partition.apply(one, 0)
+    assert found is not None
+    assert (found.step.alerts, partition.watermark) == ([], None)
+    other = partition.apply(LogRecord([], {"in/1": START + 6 * MINUTE}, {"in": 2}), 1)
+    assert other is not None
+    assert [alert.kind for alert in other.step.alerts] == ["breach"]
+    assert partition.watermark == START + 6 * MINUTE
+
+
+def test_a_new_partition_holds_time_and_a_dropped_topic_does_not() -> None:
+    partition = fresh()
+    partition.apply(LogRecord([], {"a/0": 10, "b/0": 10}, {"a": 1, "b": 1}), 0)
+    partition.apply(LogRecord([], {"a/0": 20, "b/0": 20}, {"a": 2, "b": 1}), 1)
+    assert partition.watermark == 10
+    partition.apply(LogRecord([], {"a/0": 30}, {"a": 1, "b": 1}), 2)  # from a worker that has not heard of a/1
+    assert partition.watermark == 10
+    partition.apply(LogRecord([], {"a/1": 25}, {"a": 2, "b": 1}), 3)
+    assert partition.watermark == 20
+    partition.apply(LogRecord([], {"a/0": 30}, {"a": 2}), 4)  # b is no longer read: nobody will ever vouch for it
+    assert partition.watermark == 25
+
+
+def test_a_record_that_was_applied_before_is_passed_over() -> None:
+    partition = fresh()
+    first = record("e1 2026-03-02T09:00 counter.service_started WO1 business=fee", 10)
+    assert partition.apply(first, 7) is not None
+    assert partition.apply(first, 7) is None
+    assert partition.apply(first, 6) is None
+
+
+def test_a_row_of_a_newer_version_is_refused() -> None:
+    with pytest.raises(StateError, match="format 99"):
+        fresh().restore(b'{"v":99,"offset":0}')
+    with pytest.raises(StateError, match="format 99"):
+        fresh().restore(None, [(b"3/order/WO1", b'{"v":99}')])
+
+
+def test_rows_of_other_partitions_are_left_alone() -> None:
+    partition = fresh()
+    partition.restore(None, [(b"33/order/WO1", b"unreadable"), (b"4/order/WO1", b"unreadable")])
+    assert len(partition.engine) == 0
+
+
+# --- crashes ------------------------------------------------------------------------------------------------
+
+ACTS = (
+    "counter.service_started {order} business=fee",
+    "counter.interrupted {order} reason=system_failure",
+    "counter.resumed {order}",
+    "counter.service_completed {order}",
+)
+
+
+@dataclass
+class World:
+    """What outlives a process: the alerts topic, the table, the group's offset."""
+
+    alerts: list[Alert] = field(default_factory=list)
+    table: dict[bytes, bytes] = field(default_factory=dict)
+    committed: int = 0
+
+    def keep(self, rows: list[Row]) -> None:
+        for key, value in rows:
+            if value is None:
+                self.table.pop(key, None)
+            else:
+                self.table[key] = value
+
+    def restored(self) -> ClockPartition:
+        partition = fresh()
+        partition.restore(self.table.get(position_key(3)), self.table.items())
+        return partition
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> list[LogRecord]:
+    """A few orders at a counter, events early and late, twice and corrected, over some records."""
+    count = draw(st.integers(1, 8))
+    found = []
+    now = 0
+    lines: list[str] = []
+    for _ in range(count):
+        story = []
+        for _ in range(draw(st.integers(0, 4))):
+            if lines and draw(st.integers(0, 5)) == 0:
+                story.append(draw(st.sampled_from(lines)))  # again
+                continue
+            minute = draw(st.integers(max(0, now - 12), now + 3))
+            order = draw(st.sampled_from(["WO1", "WO2", "WO3"]))
+            act = draw(st.sampled_from(ACTS)).format(order=order)
+            fields = ""
+            if lines and draw(st.integers(0, 4)) == 0:
+                fields = f" corrects={draw(st.sampled_from(lines)).split()[0]}"
+            event_type, *rest = act.split()
+            story.append(f"e{len(lines)} 2026-03-02T09:{minute:02d} {event_type} {' '.join(rest)}{fields}")
+            lines.append(story[-1])
+        now += draw(st.integers(0, 7))
+        found.append(record("\n".join(story), now))
+    found.append(record("", 59))
+    return found
+
+
+def undisturbed(log: list[LogRecord]) -> World:
+    world, partition = World(), fresh()
+    for offset, one in enumerate(log):
+        applied = partition.apply(one, offset)
+        assert applied is not None
+        world.alerts += applied.step.alerts
+        world.keep(applied.rows)
+    return world
+
+
+def crash_at(draw: Any, world: World, alerts: list[Alert], rows: list[Row]) -> bool:
+    """Bring out what came of a record, in order, as far as it gets. False: the process died."""
+    point = draw(st.sampled_from(["none", "none", "before alerts", "in alerts", "in rows", "before offset"]))
+    note(point)
+    if point == "before alerts":
+        return False
+    if point == "in alerts":
+        world.alerts += alerts[: draw(st.integers(0, len(alerts)))]
+        return False
+    world.alerts += alerts
+    if point == "in rows":
+        world.keep(rows[: draw(st.integers(0, len(rows) - 1))])
+        return False
+    world.keep(rows)
+    return str(point) != "before offset"
+
+
+@given(logs(), st.data())
+def test_a_crash_at_any_point_changes_no_alert(log: list[LogRecord], data: st.DataObject) -> None:
+    """Alerts acknowledged, then rows, the position last, then the offset: each may be cut off anywhere."""
+    expected = undisturbed(log)
+    world, partition, offset = World(), fresh(), 0
+    crashes = 0
+    while offset < len(log):
+        applied = partition.apply(log[offset], offset)
+        alive = True
+        if applied is not None:
+            if crashes < 6:
+                alive = crash_at(data.draw, world, applied.step.alerts, applied.rows)
+            else:
+                world.alerts += applied.step.alerts
+                world.keep(applied.rows)
+        if alive:
+            offset += 1
+            if data.draw(st.booleans()):
+                world.committed = offset
+        else:
+            crashes += 1
+            partition = world.restored()
+            # The group begins at the committed offset; the worker reads on from the position if that is elsewhere.
+            offset = min(world.committed, partition.offset + 1)
+    by_id = {alert.alert_id: alert for alert in expected.alerts}
+    assert {alert.alert_id for alert in world.alerts} == by_id.keys()
+    for alert in world.alerts:  # sent twice, it is the same to the last word
+        assert alert == by_id[alert.alert_id]
+    assert world.table == expected.table
+
+
+@given(logs(), st.data())
+def test_all_rows_are_what_the_table_has(log: list[LogRecord], data: st.DataObject) -> None:
+    partition = fresh()
+    world = World()
+    for offset, one in enumerate(log[: data.draw(st.integers(1, len(log)))]):
+        applied = partition.apply(one, offset)
+        assert applied is not None
+        world.keep(applied.rows)
+    again = World()
+    again.keep(partition.all_rows())
+    assert again.table == world.table

@@ -1,0 +1,283 @@
+"""A live installation for tests: topics of its own on the session's broker, workers as real processes.
+
+What came out is judged by reading topics, never by asking the worker. The measure is the internal log, replayed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kafka import KafkaConsumer, TopicPartition
+
+from streams.adapters.child_process import ChildProcess
+from streams.adapters.kafka_admin import TopicSpec, ensure_topics
+from streams.adapters.log_replay import LogReplay
+from streams.adapters.outputs import CloudEvents, encode
+from streams.core.instants import instant_us
+from tests.stories import moment, shipped
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+DAY = 86_400_000_000
+Key = tuple[str, str, str, str]
+"""Rule, subject type, subject id, kind."""
+
+
+def until(check: Callable[[], bool], seconds: float, failed: Callable[[], str]) -> None:
+    """Poll until ``check`` holds."""
+    deadline = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < deadline, f"not so after {seconds:g} s: {failed()}"
+        time.sleep(0.1)
+
+
+def command(*arguments: object, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run ``gridclock`` to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "streams.cli", *map(str, arguments)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+    )
+
+
+class Topic:
+    """Every record of a topic; ``update`` reads on to the present end."""
+
+    def __init__(self, bootstrap: str, name: str) -> None:
+        self.records: list[tuple[int, int, bytes | None, bytes]] = []
+        self._name = name
+        self._consumer = KafkaConsumer(
+            bootstrap_servers=bootstrap.split(","),
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_partition_fetch_bytes=8 * 1024 * 1024,
+        )
+        self._parts: list[TopicPartition] = []
+
+    def update(self) -> list[tuple[int, int, bytes | None, bytes]]:
+        """The records that came since; they are also put behind ``records``."""
+        if not self._parts:
+            numbers = self._consumer.partitions_for_topic(self._name) or ()
+            self._parts = [TopicPartition(self._name, number) for number in sorted(numbers)]
+            if not self._parts:
+                return []
+            self._consumer.assign(self._parts)
+            self._consumer.seek_to_beginning(*self._parts)
+        ends = self._consumer.end_offsets(self._parts)
+        fresh = []
+        while any(self._consumer.position(part) < ends[part] for part in self._parts):
+            for part, records in self._consumer.poll(timeout_ms=200, max_records=5000).items():
+                fresh += [(part.partition, record.offset, record.key, record.value) for record in records]
+        self.records += fresh
+        return fresh
+
+    def close(self) -> None:
+        self._consumer.close()
+
+
+class Worker:
+    """One ``gridclock run``."""
+
+    def __init__(self, arguments: Sequence[object], log: Path, environment: Mapping[str, str]) -> None:
+        self._process = ChildProcess(
+            [sys.executable, "-m", "streams.cli", "run", *map(str, arguments)],
+            log,
+            environment={"PYTHONPATH": str(ROOT), "GRIDCLOCK_SESSION_S": "8", **environment},
+        )
+
+    @property
+    def output(self) -> str:
+        return self._process.output()
+
+    @property
+    def exit_code(self) -> int | None:
+        return self._process.exit_code
+
+    def wait_ready(self, seconds: float = 60) -> None:
+        until(lambda: "at work on" in self.output or self.exit_code is not None, seconds, lambda: self.output)
+        assert self.exit_code is None, self.output
+
+    def metrics(self) -> str:
+        found = re.search(r"metrics (http://\S+)", self.output)
+        assert found is not None
+        with urllib.request.urlopen(found[1], timeout=10) as answer:
+            text: str = answer.read().decode()
+        return text
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of a metric's samples that carry the labels."""
+        total = 0.0
+        for line in self.metrics().splitlines():
+            found = re.fullmatch(r"([a-z_]+)(?:\{(.*)\})? (\S+)", line)
+            if (
+                found
+                and found[1] == name
+                and all(f'{key}="{value}"' in (found[2] or "") for key, value in labels.items())
+            ):
+                total += float(found[3])
+        return total
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self._process.kill()
+
+    def signal(self, number: signal.Signals) -> None:
+        os.kill(self._process.pid, number)
+
+    def stop(self, seconds: float = 40) -> int | None:
+        """SIGTERM; the exit code, or ``None`` where it does not end."""
+        self.signal(signal.SIGTERM)
+        return self._process.wait(seconds)
+
+
+class Live:
+    """Topics, workers, and what is to be found in the one after the other. Use as a context manager."""
+
+    def __init__(
+        self, bootstrap: str, prefix: str, directory: Path, *, partitions: int = 4, clock: Sequence[object] = ()
+    ) -> None:
+        self.bootstrap = bootstrap
+        self.name = f"{prefix}live"
+        self.directory = directory
+        self.partitions = partitions
+        self.workers: list[Worker] = []
+        self._clock = clock
+        self._topics: dict[str, Topic] = {}
+        self._replay = LogReplay(shipped().rulebook, keep_for=90 * DAY)
+        self._writer = CloudEvents(shipped().rulebook.calendar)
+        self.replayed: dict[str, dict[str, Any]] = {}
+        """What the log gives: alert id to the data of its CloudEvent."""
+
+    def __enter__(self) -> Live:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        for worker in self.workers:
+            worker.kill()
+        for topic in self._topics.values():
+            topic.close()
+
+    def make_source(self, partitions: int = 4) -> None:
+        """The source topic, as one that keeps events of any age."""
+        ensure_topics(self.bootstrap, [TopicSpec(f"{self.name}.events", partitions, -1)])
+
+    def worker(self, *, store: str | None = None, ready: bool = True, **environment: str) -> Worker:
+        """Start a worker; one with the same ``store`` has the same local state."""
+        number = len(self.workers) + 1
+        arguments = [
+            "--bootstrap", self.bootstrap, "--name", self.name, "--partitions", self.partitions, "--metrics-port", 0,
+            "--data-dir", self.directory / (store or f"store-{number}"), "--log-level", "info", *self._clock,
+        ]  # fmt: skip
+        found = Worker(arguments, self.directory / f"worker-{number}.log", environment)
+        self.workers.append(found)
+        if ready:
+            found.wait_ready()
+        return found
+
+    def send(self, events: Iterable[Mapping[str, Any]] | Path, *options: object) -> None:
+        path = events if isinstance(events, Path) else write_events(self.directory / "sent.jsonl", events)
+        done = command("send", path, "--bootstrap", self.bootstrap, "--name", self.name, "--quiet", *options)
+        assert done.returncode == 0, done.stderr
+
+    def topic(self, word: str) -> Topic:
+        """A topic by the end of its name, read up to now."""
+        if word not in self._topics:
+            self._topics[word] = Topic(self.bootstrap, f"{self.name}.{word}")
+        self._topics[word].update()
+        return self._topics[word]
+
+    def replay(self) -> int | None:
+        """Replay the log as far as it goes; the time that all partitions have reached."""
+        topic = self._topics.setdefault("log", Topic(self.bootstrap, f"{self.name}.log"))
+        for partition, offset, _, value in topic.update():
+            for alert in self._replay.apply(partition, offset, value):
+                data = json.loads(encode(self._writer.alert(alert)))["data"]
+                assert data["alert_id"] not in self.replayed, "an id was given twice"
+                self.replayed[data["alert_id"]] = data
+        return self._replay.watermark(self.partitions)
+
+    def sent(self) -> dict[str, dict[str, Any]]:
+        """What is on the alerts topic by id; what is there twice must be the same."""
+        found: dict[str, dict[str, Any]] = {}
+        for *_, value in self.topic("alerts").records:
+            data = json.loads(value)["data"]
+            assert found.setdefault(data["alert_id"], data) == data, "two alerts of one id differ"
+        return found
+
+    def settle(self, at: str, seconds: float = 120) -> dict[str, dict[str, Any]]:
+        """Wait until time has passed ``at`` and all that the log gives until then is out; the alerts by id.
+
+        Whatever the workers sent must be what the log gives.
+        """
+        instant = instant_us(moment(at))
+
+        def state() -> str:
+            alive = [worker.exit_code for worker in self.workers]
+            missing = len(self.replayed.keys() - self.sent().keys())
+            return f"time {self._replay.watermark(self.partitions)}, {missing} alerts missing, workers {alive}"
+
+        until(lambda: (self.replay() or 0) >= instant, seconds, state)
+        until(lambda: self.replayed.keys() <= self.sent().keys(), seconds, state)
+        self.replay()
+        found = self.sent()
+        self.replay()  # the log is ahead of the alerts
+        extra = found.keys() - self.replayed.keys()
+        assert not extra, [found[alert_id] for alert_id in sorted(extra)[:3]]
+        for alert_id, data in found.items():
+            assert data == self.replayed[alert_id]
+        return found
+
+
+def write_events(path: Path, events: Iterable[Mapping[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(event, ensure_ascii=False) + "\n" for event in events), "utf-8")
+    return path
+
+
+def standing(alerts: Iterable[Mapping[str, Any]], at: str) -> list[Mapping[str, Any]]:
+    """The reports that stand: neither warnings nor withdrawn, and about something no later than ``at``."""
+    end, found = moment(at), list(alerts)
+    withdrawn = {alert["retracts"] for alert in found if alert["retracts"]}
+    return [
+        alert
+        for alert in found
+        if alert["kind"] not in ("warning", "retraction")
+        and alert["alert_id"] not in withdrawn
+        and moment(alert["due_at"]) <= end
+    ]
+
+
+def keys(alerts: Iterable[Mapping[str, Any]], rows: Iterable[Mapping[str, Any]]) -> list[Key]:
+    """What stands, of the rules that the simulator makes orders for."""
+    rules = {row["rule"] for row in rows}
+    return sorted(
+        (alert["rule"], alert["subject"]["type"], alert["subject"]["id"], alert["kind"])
+        for alert in alerts
+        if alert["rule"] in rules
+    )
+
+
+def expected_keys(rows: Iterable[Mapping[str, Any]]) -> list[Key]:
+    """What must stand according to the simulator."""
+    kinds = {"breached": ("breach",), "met_late": ("breach", "late_completion"), "violated": ("violation",)}
+    return sorted(
+        (row["rule"], row["subject"]["type"], row["subject"]["id"], kind)
+        for row in rows
+        for kind in kinds.get(row["outcome"], ())
+    )
+
+
+def read_alerts(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line)["data"] for line in path.read_text("utf-8").splitlines()]

@@ -1,0 +1,101 @@
+"""What cannot be taken becomes a dead letter with its bytes, its reason and where it was; the stream goes on."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kafka import KafkaProducer
+
+from schemas.dead_letters import REASONS
+from streams.adapters.brokers import Broker
+from tests.integration.live import Live
+from tests.stories import us, wire
+
+GOOD = """
+e1 2025-03-03T09:00 counter.service_started WO1 business=fee
+e2 2025-03-03T09:10 counter.service_completed WO1
+"""
+
+
+def event(**changes: Any) -> bytes:
+    (found,) = wire("e9 2025-03-03T09:00 counter.service_started WO9 business=fee")
+    return json.dumps({**found, **changes}).encode()
+
+
+BAD: dict[str, bytes] = {
+    "not_utf8": b'{"event_id": "\xff\xfe"}',
+    "not_json": b"{this is no JSON}",
+    "not_an_object": b"[1, 2, 3]",
+    "too_large": b'{"event_id": "' + b"x" * 300_000 + b'"}',
+    "too_deep": b'{"event_id": ' + b"[" * 60 + b"]" * 60 + b"}",
+    "unknown_type": event(event_type="counter.no_such_thing"),
+    "missing_field": event(event_id=None).replace(b'"event_id": null, ', b""),
+    "bad_field": event(event_id=5),
+    "naive_time": event(occurred_at="2025-03-03T09:00:00"),
+    "impossible_time": event(occurred_at="2025-02-30T09:00:00+08:00"),
+    "future_time": event(occurred_at="2999-01-01T09:00:00+08:00"),
+    "no_subject": event(order_id=None).replace(b', "order_id": null', b""),
+    "conflicting_duplicate": json.dumps(
+        wire("e1 2025-03-03T09:01 counter.service_started WO1 business=power")[0]
+    ).encode(),
+}
+
+
+@pytest.fixture
+def live(kafka: Broker, prefix: str, tmp_path: Path) -> Iterator[Live]:
+    with Live(kafka.bootstrap, prefix, tmp_path) as found:
+        yield found
+
+
+def test_every_reason_has_its_case() -> None:
+    assert set(BAD) == set(REASONS)
+
+
+def test_bad_records_become_dead_letters_and_the_stream_goes_on(live: Live) -> None:
+    live.make_source(partitions=1)
+    first, last = (json.dumps(one).encode() for one in wire(GOOD))
+    producer = KafkaProducer(bootstrap_servers=live.bootstrap.split(","), acks="all")
+    topic = f"{live.name}.events"
+
+    def send(at: str, value: bytes | None) -> int:
+        """As it came in then; the offset. With today's timestamps the first batch read would move time to today."""
+        sending = producer.send(topic, value, key=b"k", partition=0, timestamp_ms=us(f"2025-03-03T{at}") // 1000)
+        offset: int = sending.get(30).offset
+        return offset
+
+    sent = {}
+    send("09:00", first)
+    for reason, raw in BAD.items():
+        sent[reason] = raw, send("09:02", raw)
+    send("09:03", None)  # a tombstone
+    send("09:10", last)
+    producer.close()
+    worker = live.worker()
+    alerts = live.settle("2025-03-03T09:11")
+
+    told = sorted(alert["kind"] for alert in alerts.values() if alert["rule"] == "fee-5-minutes")
+    assert told == ["breach", "late_completion"]
+    letters = [json.loads(value) for *_, value in live.topic("dead-letters").records]
+    by_reason = {letter["reason"]: letter for letter in letters if letter["size"]}
+    assert set(by_reason) == set(REASONS)
+    assert [letter["reason"] for letter in letters if not letter["size"]] == ["not_json"], "the tombstone"
+    for reason, (raw, offset) in sent.items():
+        letter = by_reason[reason]
+        assert (letter["source"], letter["position"]) == (f"{topic}/0", offset)
+        if reason == "conflicting_duplicate":  # decoded before it was refused: the same event, written anew
+            assert {**json.loads(letter["payload"]), "recorded_at": None} == {
+                **json.loads(raw), "occurred_at": "2025-03-03T01:01:00.000+00:00", "recorded_at": None,
+            }  # fmt: skip
+            continue
+        payload = letter["payload"].encode() if letter["encoding"] == "utf-8" else base64.b64decode(letter["payload"])
+        assert payload == raw[: len(payload)]
+        assert letter["size"] == len(raw)
+        assert letter["truncated"] == (len(payload) < len(raw)) == (reason == "too_large")
+        assert worker.metric("gridclock_dead_letters_total", reason=reason) == (2 if reason == "not_json" else 1)
+    assert worker.metric("gridclock_events_total", family="counter") == 3  # the conflict was an event, too
+    assert worker.metric("gridclock_entries_total", notice="conflict") == 1

@@ -1,0 +1,140 @@
+"""What moves time and what does not, on a broker: idle partitions, silence, new partitions; and the metrics."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kafka import KafkaAdminClient, KafkaProducer
+from kafka.admin import NewPartitions
+
+from streams.adapters.brokers import Broker
+from streams.adapters.wall_clock import WallClock
+from streams.core.instants import format_us, instant_us
+from tests.integration.live import Live, until
+from tests.stories import SHANGHAI, moment
+
+START = "2025-03-03T09:00"
+SPEED = 20
+
+
+@pytest.fixture
+def clock() -> WallClock:
+    """It is nine in the morning, and a minute passes in three seconds."""
+    return WallClock.scaled(instant_us(moment(START)), SPEED)
+
+
+@pytest.fixture
+def live(kafka: Broker, prefix: str, tmp_path: Path, clock: WallClock) -> Iterator[Live]:
+    flags = ["--clock-origin", clock.origin, "--clock-anchor", clock.anchor, "--clock-speed", SPEED]
+    with Live(kafka.bootstrap, prefix, tmp_path, clock=[*flags, "--grace-ms", 1000]) as found:
+        yield found
+
+
+def started(order: str, at: int) -> dict[str, str]:
+    return {
+        "event_id": f"{order}-1",
+        "event_type": "counter.service_started",
+        "occurred_at": format_us(at, SHANGHAI),
+        "order_id": order,
+        "business": "fee",
+    }
+
+
+def test_silence_is_told_soon_after_the_deadline(live: Live, clock: WallClock) -> None:
+    """One partition of four ever gets an event, and no event comes after it."""
+    live.make_source(partitions=4)
+    worker = live.worker()
+    at = clock.now()
+    live.send([started("WO1", at)])
+    until(lambda: any(a["kind"] == "breach" for a in live.sent().values()), 90, lambda: worker.output)
+    live.replay()
+    (breach,) = (alert for alert in live.sent().values() if alert["kind"] == "breach")
+    deadline, detected = moment(breach["deadline"]), moment(breach["detected_at"])
+    # Watermarks come at least every quarter of a second, here five seconds of the clock's, and are one behind.
+    # What is asserted is the log's time, which does not depend on how busy this machine is; but the ticks do.
+    assert instant_us(deadline) - at == 300_000_000
+    assert timedelta(0) <= detected - deadline
+    assert breach == live.replayed[breach["alert_id"]]
+    watermarks = sorted(
+        {min(json.loads(value)["watermarks"].values(), default=0) for *_, value in live.topic("log").records}
+    )
+    earlier = max(at for at in watermarks if at < instant_us(detected))
+    assert earlier < instant_us(deadline), "the first watermark at or past the deadline tells it"
+    check_metrics(worker.metrics())
+
+
+def check_metrics(text: str) -> None:
+    names = set(re.findall(r"^# TYPE (gridclock_\w+) ", text, re.MULTILINE))
+    assert names - {name for name in names if name.endswith("_created")} == {
+        "gridclock_events_total", "gridclock_events_unwatched_total", "gridclock_dead_letters_total",
+        "gridclock_entries_total", "gridclock_warnings_total", "gridclock_breaches_total",
+        "gridclock_late_completions_total", "gridclock_violations_total", "gridclock_retractions_total",
+        "gridclock_detection_delay_seconds", "gridclock_processing_seconds", "gridclock_watermark_lag_seconds",
+        "gridclock_subjects", "gridclock_open_cases",
+    }  # fmt: skip
+    assert 'gridclock_breaches_total{city="unknown",rule="fee-5-minutes"} 1.0' in text
+
+
+def test_a_backlog_holds_time_back(live: Live, clock: WallClock, kafka: Broker) -> None:
+    """Orders finished in time an hour ago are not called late because the worker comes late."""
+    live.make_source(partitions=4)
+    events = []
+    for number in range(3000):
+        at = clock.now() - 3_600_000_000 + number * 1_000_000
+        first = started(f"WO{number}", at)
+        events.append((at, first))
+        events.append((at + 240_000_000, {
+            **first, "event_id": f"WO{number}-2", "event_type": "counter.service_completed",
+            "occurred_at": format_us(at + 240_000_000, SHANGHAI),
+        }))  # fmt: skip
+    events.sort(key=lambda one: one[0])
+    real = WallClock(clock.origin, clock.anchor, 1 / clock.speed)  # the other way round
+    producer = KafkaProducer(bootstrap_servers=live.bootstrap.split(","), acks="all", linger_ms=50)
+    for at, event in events:
+        key = event["order_id"].encode()
+        producer.send(f"{live.name}.events", json.dumps(event).encode(), key=key, timestamp_ms=real.at(at) // 1000)
+    producer.close()
+    live.worker(GRIDCLOCK_BATCH="200")
+    told = live.settle(format_us(clock.now(), SHANGHAI))
+    assert breaches(told) == []
+
+    if kafka.kind == "embedded":
+        pytest.skip("librdkafka's embedded broker cannot add partitions to a topic; the backlog itself was tested")
+    # The feed gets more partitions while the worker runs; time waits for them too, and goes on.
+    admin = KafkaAdminClient(bootstrap_servers=live.bootstrap.split(","))
+    admin.create_partitions({f"{live.name}.events": NewPartitions(6)})
+    admin.close()
+    until(lambda: knows(live, 6), 60, lambda: live.workers[0].output)
+    at = clock.now()
+    producer = KafkaProducer(bootstrap_servers=live.bootstrap.split(","), acks="all")  # the old one knows four
+    for number in range(6):
+        event = started(f"LATE{number}", at)
+        producer.send(f"{live.name}.events", json.dumps(event).encode(), partition=number).get(30)
+    producer.close()
+    told = live.settle(format_us(at + 301_000_000, SHANGHAI))
+    assert breaches(told) == [f"LATE{number}" for number in range(6)]
+
+
+def breaches(alerts: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    return sorted(a["order_id"] for a in alerts.values() if (a["rule"], a["kind"]) == ("fee-5-minutes", "breach"))
+
+
+def knows(live: Live, partitions: int) -> bool:
+    counts = [json.loads(value)["sources"] for *_, value in live.topic("log").records]
+    return bool(counts) and counts[-1] == {f"{live.name}.events": partitions}
+
+
+def test_a_worker_without_its_broker_says_so(tmp_path: Path) -> None:
+    began = time.monotonic()
+    with Live("127.0.0.1:9", "nowhere-", tmp_path) as live:
+        worker = live.worker(ready=False)
+        until(lambda: worker.exit_code is not None, 90, lambda: worker.output)
+        assert worker.exit_code == 2, began
+        assert "127.0.0.1:9" in worker.output.splitlines()[-1]

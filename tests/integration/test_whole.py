@@ -1,0 +1,99 @@
+"""Simulated orders through Kafka and a live worker: what must come out, whatever happens to the worker."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from streams.adapters.brokers import Broker
+from streams.simulation import Simulation, simulate
+from tests.integration.live import Live, command, expected_keys, keys, read_alerts, standing, until, write_events
+
+# 20,000 takes two minutes where two cores hold broker, worker and test: fewer by default, and the same code.
+ORDERS = int(os.environ.get("GRIDCLOCK_TEST_ORDERS", "3000"))
+
+
+@pytest.fixture(scope="module")
+def simulation() -> Simulation:
+    # In the past, so that everything is a backlog on a real clock: time goes as fast as it can be read.
+    return simulate(orders=ORDERS, seed=7, start=date(2025, 3, 3), days=30)
+
+
+@pytest.fixture
+def live(kafka: Broker, prefix: str, tmp_path: Path) -> Iterator[Live]:
+    with Live(kafka.bootstrap, prefix, tmp_path) as found:
+        yield found
+
+
+def test_a_live_worker_tells_what_the_simulator_expects(live: Live, simulation: Simulation, tmp_path: Path) -> None:
+    events = write_events(tmp_path / "events.jsonl", simulation.events)
+    live.make_source()
+    live.send(events, "--timestamps", "recorded")
+    worker = live.worker()
+    sent = live.settle(simulation.as_of)
+    found = standing(sent.values(), simulation.as_of)
+    assert keys(found, simulation.expected) == expected_keys(simulation.expected)
+
+    replayed = tmp_path / "alerts.jsonl"
+    done = command("replay", events, "--until", simulation.as_of, "--alerts", replayed, "--quiet")
+    assert done.returncode == 0, done.stderr
+    assert {alert["alert_id"] for alert in found} == {
+        alert["alert_id"] for alert in standing(read_alerts(replayed), simulation.as_of)
+    }
+    assert worker.stop() == 0, worker.output
+
+
+def wait_for_alerts(live: Live, count: int) -> None:
+    """Until the worker is in the middle of it."""
+    until(lambda: len(live.topic("alerts").records) >= count, 90, lambda: live.workers[-1].output)
+
+
+@pytest.fixture
+def backlog(live: Live, simulation: Simulation, tmp_path: Path) -> Live:
+    """All orders are on the source topic, and no worker is there yet."""
+    live.make_source()
+    live.send(write_events(tmp_path / "events.jsonl", simulation.events), "--timestamps", "recorded")
+    return live
+
+
+def test_a_worker_killed_in_the_middle_loses_nothing(backlog: Live, simulation: Simulation) -> None:
+    for count in (1, 300, 600):
+        worker = backlog.worker(store="one")
+        wait_for_alerts(backlog, count)
+        worker.kill()
+    backlog.worker(store="one")
+    found = standing(backlog.settle(simulation.as_of).values(), simulation.as_of)
+    assert keys(found, simulation.expected) == expected_keys(simulation.expected)
+
+
+def test_workers_join_leave_and_are_killed(backlog: Live, simulation: Simulation) -> None:
+    first = backlog.worker()
+    wait_for_alerts(backlog, 1)
+    second = backlog.worker()
+    wait_for_alerts(backlog, 300)
+    assert first.stop() == 0, first.output
+    third = backlog.worker()
+    wait_for_alerts(backlog, 600)
+    second.kill()
+    found = standing(backlog.settle(simulation.as_of).values(), simulation.as_of)
+    assert keys(found, simulation.expected) == expected_keys(simulation.expected)
+    assert third.stop() == 0, third.output
+    assert "at work on" in backlog.worker(store="store-1").output
+
+
+def test_a_worker_told_to_stop_in_the_middle_finishes_and_leaves(backlog: Live, simulation: Simulation) -> None:
+    worker = backlog.worker(store="one")
+    wait_for_alerts(backlog, 200)
+    assert worker.stop() == 0, worker.output
+    assert worker.output.rstrip().endswith("gridclock: stopped in order")
+    backlog.replay()
+    told_by_then = len(backlog.topic("alerts").records)
+    assert len(backlog.sent()) == told_by_then, "an orderly stop repeats nothing"
+    backlog.worker(store="one")
+    found = standing(backlog.settle(simulation.as_of).values(), simulation.as_of)
+    assert keys(found, simulation.expected) == expected_keys(simulation.expected)
+    assert len(backlog.sent()) == len(backlog.topic("alerts").records)
