@@ -29,13 +29,18 @@ class SubjectState(Model):
 
 
 class PartitionState(Model):
-    """How far a partition of the log has been applied: everything up to ``offset``, inclusive."""
+    """How far a partition of the log has been applied: everything up to ``offset``, inclusive.
+
+    ``judged_by`` is the fingerprint of the rulebook and calendar that judged it: under another one every subject is
+    judged anew.
+    """
 
     v: int
     offset: int
     at: int | None
     watermarks: dict[str, int]
     sources: dict[str, int]
+    judged_by: str = ""
 
 
 class LogRecord(Model):

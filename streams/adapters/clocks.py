@@ -66,6 +66,8 @@ class ClockPartition:
         self.sources: dict[str, int] = {}
         self._watermarks = SourceWatermarks()
         self._driver = Driver(self.engine, stepwise=False)
+        self._fingerprint = rulebook.fingerprint
+        self._judge_anew = False
 
     @property
     def watermark(self) -> int | None:
@@ -86,6 +88,7 @@ class ClockPartition:
             self._watermarks.expect(sources_of(found.sources))
             if found.at is not None:
                 self.engine.watermark = found.at
+            self._judge_anew = found.judged_by != self._fingerprint
         self.restore_subjects(rows)
 
     def restore_subjects(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
@@ -111,6 +114,9 @@ class ClockPartition:
         self._watermarks.expect(sources_of(self.sources))
         at = self._watermarks.update(record.watermarks)
         if at is not None:
+            if self._judge_anew:
+                self.engine.judge_anew()
+                self._judge_anew = False
             self._driver.advance(at, step)
         self.offset = offset
         return Applied(step, [*map(self._row, self.engine.take_changed()), self._position()])
@@ -124,5 +130,7 @@ class ClockPartition:
         return _subject_key(self.partition, subject), None if snapshot is None else snapshot_to_bytes(snapshot)
 
     def _position(self) -> Row:
-        position = Position(self.offset, self._watermarks.at, self._watermarks.by_source, self.sources)
+        position = Position(
+            self.offset, self._watermarks.at, self._watermarks.by_source, self.sources, self._fingerprint
+        )
         return position_key(self.partition), position_to_bytes(position)

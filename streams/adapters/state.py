@@ -133,6 +133,7 @@ class Position:
     at: int | None
     watermarks: Mapping[str, int]
     sources: Mapping[str, int]
+    judged_by: str = ""
 
 
 def position_to_bytes(position: Position) -> bytes:
@@ -144,6 +145,7 @@ def position_to_bytes(position: Position) -> bytes:
             "at": position.at,
             "watermarks": dict(position.watermarks),
             "sources": dict(position.sources),
+            "judged_by": position.judged_by,
         }
     )
 
@@ -155,4 +157,4 @@ def position_from_bytes(raw: bytes) -> Position:
         StateError: where a newer version wrote it, or it is damaged.
     """
     with _reading(raw, "the position in the log") as state:
-        return Position(state["offset"], state["at"], state["watermarks"], state["sources"])
+        return Position(state["offset"], state["at"], state["watermarks"], state["sources"], state.get("judged_by", ""))

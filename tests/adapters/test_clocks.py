@@ -9,15 +9,20 @@ import pytest
 from hypothesis import given, note
 from hypothesis import strategies as st
 
+from schemas.rules import DeadlineRule
 from streams.adapters.clocks import ClockPartition, Row, position_key
 from streams.adapters.driver import Entry
 from streams.adapters.state import LogRecord, StateError, entry_to_bytes, record_from_bytes, record_to_bytes
 from streams.core.alerts import Alert
+from streams.core.rulebook import Rulebook
 from tests.stories import decoded, shipped, us, wire
 
 SOURCES = {"in": 2}
 START = us("2026-03-02T09:00")
 MINUTE = 60_000_000
+LENIENT = DeadlineRule.model_validate(
+    {**shipped("fee-5-minutes").rulebook.rules[0].model_dump(by_alias=True), "limit": "20 min"}
+)
 
 
 def fresh() -> ClockPartition:
@@ -212,3 +217,25 @@ def test_all_rows_are_what_the_table_has(log: list[LogRecord], data: st.DataObje
     again = World()
     again.keep(partition.all_rows())
     assert again.table == world.table
+
+
+def test_a_restart_under_changed_rules_takes_back_what_no_longer_holds_and_repeats_nothing() -> None:
+    tightened = shipped("fee-5-minutes").rulebook
+    eased_rules = [rule.model_copy(update={"limit": LENIENT.limit}) for rule in tightened.rules]
+    eased = Rulebook(eased_rules, tightened.calendar)
+    partition = ClockPartition(3, tightened, keep_for=None)
+    story = "e1 2026-03-02T09:00 counter.service_started WO1 business=fee"
+    applied = partition.apply(record(story, 6), 0)
+    assert applied is not None
+    (breach,) = [alert for alert in applied.step.alerts if alert.kind == "breach"]
+    *rows, (_, position) = applied.rows
+    kept = [(key, value) for key, value in rows if value is not None]
+    for rulebook, told in ((tightened, []), (eased, [("retraction", breach.alert_id)])):
+        again = ClockPartition(3, rulebook, keep_for=None)
+        again.restore(position, kept)
+        more = again.apply(record("", 7), 1)
+        assert more is not None
+        assert [(alert.kind, alert.retracts) for alert in more.step.alerts] == told
+        once_more = again.apply(record("", 8), 2)
+        assert once_more is not None
+        assert once_more.step.alerts == []
