@@ -275,7 +275,7 @@ class _Tally:
         self._wanted = wanted
         self._place = wanted.place
         # Whose children are counted: of the whole and of a province the cities, which is how people think of it.
-        self._level = 1 if wanted.city is None else 2 if wanted.county is None else 3
+        self._level = 3 if wanted.unit or wanted.county else 2 if wanted.city else 1
         self._choices: tuple[set[str], ...] = (set(), set(), set(), set())
         self.by_place: dict[str, list[int]] = {}
         self.by_rule: dict[str, list[int]] = {}

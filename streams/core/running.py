@@ -133,7 +133,8 @@ class RunningCases:
         roots = kept.history.roots
         found: dict[str, OpenCase] = {}
         # A case opens when the watermark reaches its start, which no fold calls a change by silence.
-        wakes = [event.at for event in kept.history.events if event.at > as_of]
+        ahead = [event.at for event in kept.history.events if event.at > as_of]
+        wakes = list(ahead)
         for index, state in states.items():
             fold = self._rulebook.folds[index]
             verdicts, following = fold.judge(state, as_of, every=True)
@@ -141,7 +142,8 @@ class RunningCases:
                 wakes.append(following)
             still_open = {start.event_id for start in fold.open_cases(state)}
             for verdict in verdicts:
-                if _is_open(verdict, still_open):
+                # A breach that is stopped or cancelled ahead of the watermark is open until that has happened.
+                if _is_open(verdict, still_open) or (ahead and _is_unended(verdict, as_of)):
                     case_id = case_id_of(fold.id, subject, roots.get(verdict.root, verdict.root))
                     found[case_id] = _open_case(case_id, subject, verdict)
         self._replace(kept, found)
@@ -168,6 +170,10 @@ def _is_open(verdict: Verdict, still_open: set[str]) -> bool:
         return True
     # Breached and then cancelled is over; that no stop is known does not tell it from one still waited for.
     return verdict.outcome == "breached" and verdict.stopped_at is None and verdict.anchor.event_id in still_open
+
+
+def _is_unended(verdict: Verdict, as_of: int) -> bool:
+    return verdict.outcome == "breached" and verdict.stopped_at is None and verdict.ended_at >= as_of
 
 
 def _open_case(case_id: str, subject: Subject, verdict: Verdict) -> OpenCase:

@@ -388,7 +388,7 @@
     });
   }
   function renderBreakdown() {
-    const level = params.get("county") ? "unit" : params.get("city") ? "county" : "city";
+    const level = params.get("county") || params.get("unit") ? "unit" : params.get("city") ? "county" : "city";
     write($("places-title"), text.places[level]);
     write($("places-level"), text[level]);
     write($("rules-title"), text.byRule);
