@@ -99,13 +99,12 @@ class Page:
         assert "exceptionDetails" not in found, (expression, found)
         return found["result"].get("value")
 
-    async def until(self, expression: str, seconds: float = _SECONDS) -> Any:
-        """Wait for an expression to become true; its value."""
+    async def until(self, expression: str, seconds: float = _SECONDS) -> None:
+        """Wait for an expression to become true."""
         deadline = time.monotonic() + seconds
-        while not (found := await self.js(expression)):
+        while not await self.js(f"!!({expression})"):
             assert time.monotonic() < deadline, f"never: {expression}\n{await self.js('document.body.innerText')}"
             await asyncio.sleep(0.05)
-        return found
 
     async def press(self, key: str, modifiers: int = 0) -> None:
         code = _KEYS[key]

@@ -13,7 +13,7 @@
       breachesToday: "今日超时", violationsToday: "今日违规", redLinesToday: "今日红线",
       stoppedNote: (n) => `其中暂停 ${n}`, unacknowledged: (n) => `待签收 ${n}`,
       footer: "倒计时按服务器时钟；只有数据水位越过期限才判定超时，此前标为“待确认”。",
-      shown: (n, all) => n < all ? `最近 ${n} 条，共 ${all} 条` : `共 ${all} 条`,
+      shown: (n, all) => n < all ? `最近 ${number(n)} 条，共 ${number(all)} 条` : `共 ${number(all)} 条`,
       newest: (n) => `最新 ${n} 条`, noCases: "没有符合条件的时限", noAlerts: "没有符合条件的告警",
       loading: "正在读取状态", live: (t) => `实时 · 延迟 ${t}`, delayed: (t) => `数据延迟 ${t}`,
       noData: "等待数据", broken: "连接中断，正在重连", waiting: "待确认", late: "已超时", paused: "暂停中",
@@ -36,7 +36,7 @@
       violationsToday: "Violations today", redLinesToday: "Red lines today", stoppedNote: (n) => `${n} stopped`,
       unacknowledged: (n) => `${n} unacknowledged`,
       footer: "Countdown by the server's clock. A limit counts as breached only once the data have passed it; until then it says “to be confirmed”.",
-      shown: (n, all) => n < all ? `nearest ${n} of ${all}` : `${all}`, newest: (n) => `newest ${n}`,
+      shown: (n, all) => n < all ? `nearest ${number(n)} of ${number(all)}` : number(all), newest: (n) => `newest ${n}`,
       noCases: "No clock matches", noAlerts: "No alert matches", loading: "Reading the state",
       live: (t) => `Live · delay ${t}`, delayed: (t) => `Data delayed by ${t}`, noData: "Waiting for data",
       broken: "Connection lost, trying again", waiting: "to be confirmed", late: "overdue", paused: "stopped",
@@ -347,7 +347,7 @@
     renderRows($("alerts"), alerts, "alert_id", () => rowButton(["marks", "sentence", "ending"]), fillAlert);
     if (at !== null) for (const row of $("cases").children) tick(row.firstChild, at);
     const c = view.counts, all = { running: (c.running || 0) - (c.stopped || 0), overdue: c.overdue, stopped: c.stopped }[selected()] || 0;
-    write($("cases-count"), text.shown(number(cases.length), number(all)));
+    write($("cases-count"), text.shown(cases.length, all));
     write($("alerts-count"), text.newest(number(alerts.length)));
     for (const [name, items] of [["cases", cases], ["alerts", alerts]]) {
       $(`${name}-empty`).hidden = items.length > 0;
