@@ -9,17 +9,17 @@ import asyncio
 import base64
 import contextlib
 import itertools
-import os
 import shutil
-import signal
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
 import pytest
+
+from streams.adapters.child_process import ChildProcess
 
 _FLAGS: Final = (
     "--headless=new",
@@ -125,34 +125,33 @@ class Page:
         await asyncio.to_thread(path.write_bytes, base64.b64decode(found["data"]))
 
 
-@asynccontextmanager
-async def browser(directory: Path) -> AsyncIterator[Page]:
-    """A fresh browser with one empty page; its profile is in ``directory``."""
-    process = await asyncio.create_subprocess_exec(
-        chromium(), *_FLAGS, f"--user-data-dir={directory}", "about:blank",
-        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
+@contextmanager
+def browser(directory: Path) -> Iterator[str]:
+    """A browser of its own, its profile in ``directory``; gives the address that ``page_of`` asks for pages."""
+    process = ChildProcess([chromium(), *_FLAGS, f"--user-data-dir={directory}", "about:blank"], directory / "log")
     try:
         announced = directory / "DevToolsActivePort"
         deadline = time.monotonic() + _SECONDS
         while not (announced.exists() and "\n" in announced.read_text()):
-            assert process.returncode is None, "chromium ended"
-            assert time.monotonic() < deadline, "chromium did not start"
-            await asyncio.sleep(0.05)
-        port = announced.read_text().split()[0]
-        async with aiohttp.ClientSession() as session:
-            async with session.get(f"http://127.0.0.1:{port}/json/list") as answer:
-                targets = await answer.json(content_type=None)
-            address = next(target["webSocketDebuggerUrl"] for target in targets if target["type"] == "page")
-            async with session.ws_connect(address, max_msg_size=0) as socket:
-                page = Page(socket)
-                for domain in ("Page", "Runtime", "Log"):
-                    await page.do(f"{domain}.enable")
-                yield page
-                await page.close()
+            assert process.exit_code is None, process.last_lines()
+            assert time.monotonic() < deadline, process.last_lines()
+            time.sleep(0.05)
+        yield f"http://127.0.0.1:{announced.read_text().split()[0]}"
     finally:
-        if process.returncode is None:
-            # The whole session that was started here: the browser's own children with it.
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+        process.kill()
+
+
+@asynccontextmanager
+async def page_of(address: str) -> AsyncIterator[Page]:
+    """A new empty page of a running browser, closed at the end."""
+    async with aiohttp.ClientSession() as session:
+        async with session.put(f"{address}/json/new?about:blank") as answer:
+            target = await answer.json(content_type=None)
+        async with session.ws_connect(target["webSocketDebuggerUrl"], max_msg_size=0) as socket:
+            page = Page(socket)
+            for domain in ("Page", "Runtime", "Log"):
+                await page.do(f"{domain}.enable")
+            yield page
+            await page.close()
+        async with session.get(f"{address}/json/close/{target['id']}"):
+            pass

@@ -82,6 +82,7 @@ class Hub:
         """What time it is here, and how far the data are.
 
         ``delay_seconds`` is in real seconds, also under a scaled clock; ``null`` while nothing is known.
+        ``unknown_rules`` are those that the workers judge by and this board does not have.
         """
         now, at = self.clock.now(), self.state.watermark
         delay = None if at is None else max(0, now - at) / 1e6 / float(self.clock.speed)
@@ -91,6 +92,7 @@ class Hub:
             "delay_seconds": None if delay is None else round(delay, 1),
             "speed": float(self.clock.speed),
             "loading": self.state.is_loading,
+            "unknown_rules": self.board.unknown_rules(now),
         }
 
     def join(self, wanted: Filter, drop: Callable[[], None]) -> Client:

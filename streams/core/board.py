@@ -182,6 +182,7 @@ class Board:
         self._late: dict[str, dict[str, BoardAlert]] = {}
         self._retracted: dict[str, BoardAlert] = {}
         self._acks: dict[str, set[Acknowledgement]] = {}
+        self._unknown: dict[str, int] = {}
         self._changes = 0
 
     @property
@@ -193,6 +194,9 @@ class Board:
 
     def take_alert(self, alert: BoardAlert) -> None:
         """One alert of any kind; warnings are not for the board, which shows what is left of each limit."""
+        if alert.rule not in self.running.rules:
+            self._unknown[alert.rule] = max(alert.detected_at, self._unknown.get(alert.rule, alert.detected_at))
+            _trim(self._unknown, ROWS)
         match alert.kind:
             case "breach" | "violation":
                 if alert.alert_id in self._told:
@@ -218,6 +222,10 @@ class Board:
             said.add(ack)
         _trim(self._acks, self._kept)
         self._changes += 1
+
+    def unknown_rules(self, now: int) -> list[str]:
+        """Rules that alerts of the last hour name and this board's rulebook lacks: their open cases are not seen."""
+        return sorted(rule for rule, told_at in self._unknown.items() if told_at > now - 60 * MINUTE)
 
     # -- show --------------------------------------------------------------------------------------------
 

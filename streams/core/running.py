@@ -92,6 +92,7 @@ class RunningCases:
 
     def __init__(self, rulebook: Rulebook) -> None:
         self._rulebook = rulebook
+        self.rules = frozenset(fold.id for fold in rulebook.folds)
         self._subjects: dict[Subject, _Kept] = {}
         self._timers: dict[int, list[tuple[int, Subject]]] = {}
         self.cases: dict[str, OpenCase] = {}

@@ -29,7 +29,7 @@ from streams.adapters.wall_clock import WallClock
 from streams.core.board import Board
 from streams.core.instants import format_us
 from tests.boards import MINUTE, started
-from tests.browser import WALL, browser
+from tests.browser import WALL, browser, page_of
 from tests.stories import SHANGHAI, shipped
 
 SECONDS = 90.0
@@ -131,8 +131,8 @@ TOLD = "[...document.querySelectorAll('#alerts .sentence')].map((node) => node.t
 
 @pytest.mark.slow
 def test_the_page_follows_two_workers(kafka: Broker, prefix: str, tmp_path: Path) -> None:
-    async def test() -> None:
-        async with board_beside_workers(kafka, prefix, tmp_path, 2) as url, browser(tmp_path / "profile") as page:
+    async def test(chrome: str) -> None:
+        async with board_beside_workers(kafka, prefix, tmp_path, 2) as url, page_of(chrome) as page:
             with producing(kafka) as producer:
 
                 def send(*events: bytes) -> None:
@@ -181,7 +181,10 @@ def test_the_page_follows_two_workers(kafka: Broker, prefix: str, tmp_path: Path
                 assert (await _get(f"{url}/healthz"))["status"] == "ok"
             assert page.problems == []
 
-    asyncio.run(test())
+    profile = tmp_path / "profile"
+    profile.mkdir()
+    with browser(profile) as chrome:
+        asyncio.run(test(chrome))
 
 
 async def _get(url: str) -> Any:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ from schemas.base import Text
 from streams.adapters.wall_clock import WallClock
 from streams.core.board import Acknowledgement
 from tests.boards import MINUTE, Served, alert, board, served, started
-from tests.browser import PHONE, WALL, Page, browser, chromium
+from tests.browser import PHONE, WALL, Page, browser, page_of
 from tests.stories import us
 
 NOW = us("2026-03-02T10:00")
@@ -39,7 +38,7 @@ def a_case(number: str, left_seconds: float, org: dict[str, Any] | None = None) 
 
 @asynccontextmanager
 async def looking(
-    tmp_path: Path,
+    chrome: str,
     *cases: Any,
     alerts: tuple[Any, ...] = (),
     query: str = "",
@@ -47,7 +46,6 @@ async def looking(
     behind: int = 1_000_000,
 ) -> AsyncIterator[tuple[Page, Served]]:
     """A page on a board whose clock stands at ten o'clock, its data ``behind`` (microseconds)."""
-    chromium()
     clock = WallClock(anchor=WallClock().now(), origin=NOW, speed=Fraction(1, 1000))
     state, shown = await asyncio.to_thread(board)
     state.partitions = 1
@@ -56,7 +54,7 @@ async def looking(
     shown.running.advance(0, NOW - behind)
     for one in alerts:
         shown.take_alert(one)
-    async with served(state, shown, clock) as site, browser(tmp_path / "profile") as page:
+    async with served(state, shown, clock) as site, page_of(chrome) as page:
         await page.size(*size)
         await page.open(f"{site.url}/board{query}")
         await page.until("document.querySelector('#status')?.dataset.level")
@@ -64,19 +62,20 @@ async def looking(
         assert page.problems == []
 
 
-def run(test: Callable[[], Awaitable[None]]) -> None:
-    chromium()
-    asyncio.run(_awaited(test))
+def run(test: Callable[[], Coroutine[None, None, None]]) -> None:
+    asyncio.run(test())
 
 
-async def _awaited(test: Callable[[], Awaitable[None]]) -> None:
-    await test()
+@pytest.fixture(scope="module")
+def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with browser(tmp_path_factory.mktemp("chromium")) as address:
+        yield address
 
 
-def test_ten_thousand_cases_stay_a_page_of_bounded_size_that_follows_without_reload(tmp_path: Path) -> None:
+def test_ten_thousand_cases_stay_a_page_of_bounded_size_that_follows_without_reload(chrome: str) -> None:
     async def test() -> None:
         cases = [a_case(f"WO{index:05d}", 10 + index / 40, PLACES[index % len(PLACES)]) for index in range(10_000)]
-        async with looking(tmp_path, *cases) as (page, site):
+        async with looking(chrome, *cases) as (page, site):
             await page.until("document.querySelectorAll('#cases li').length == 60")
             await page.js("window.same = true")
             assert await page.js("document.querySelector('[data-key=running] .figure').textContent") == "10,000"
@@ -98,9 +97,9 @@ def test_ten_thousand_cases_stay_a_page_of_bounded_size_that_follows_without_rel
     run(test)
 
 
-def test_time_alone_makes_no_breach_and_a_delay_is_said(tmp_path: Path) -> None:
+def test_time_alone_makes_no_breach_and_a_delay_is_said(chrome: str) -> None:
     async def test() -> None:
-        async with looking(tmp_path, a_case("WO1", 90), a_case("WO2", -20), behind=30_000_000) as (page, site):
+        async with looking(chrome, a_case("WO1", 90), a_case("WO2", -20), behind=30_000_000) as (page, site):
             await page.until("document.querySelectorAll('#cases li').length == 2")
             first, second = await page.js(LEFT)
             assert first.startswith("待确认00:00:2")
@@ -119,7 +118,18 @@ def test_time_alone_makes_no_breach_and_a_delay_is_said(tmp_path: Path) -> None:
     run(test)
 
 
-def test_filters_go_into_the_address_and_come_back_from_it(tmp_path: Path) -> None:
+def test_a_board_with_another_rulebook_than_the_workers_says_so(chrome: str) -> None:
+    async def test() -> None:
+        async with looking(chrome, a_case("WO1", 60), query="?lang=en") as (page, site):
+            assert await page.js("document.querySelector('#notice').hidden") is True
+            site.board.take_alert(alert("b1", NOW, rule="not-ours"))
+            await page.until("document.querySelector('#notice').textContent.includes('not-ours')")
+            assert await page.js("document.querySelector('#notice').checkVisibility()") is True
+
+    run(test)
+
+
+def test_filters_go_into_the_address_and_come_back_from_it(chrome: str) -> None:
     async def test() -> None:
         cases = [a_case(f"WO{index}", 60 + index, place) for index, place in enumerate(PLACES)]
         alerts = (
@@ -127,7 +137,7 @@ def test_filters_go_into_the_address_and_come_back_from_it(tmp_path: Path) -> No
             alert("b2", NOW - MINUTE, org=PLACES[-1], sentence="苏州", rule="repair-arrival", clause="F-R1",
                   severity="red_line"),
         )  # fmt: skip
-        async with looking(tmp_path, *cases, alerts=alerts) as (page, site):
+        async with looking(chrome, *cases, alerts=alerts) as (page, site):
 
             async def choose(name: str, value: str) -> None:
                 await page.until(
@@ -167,10 +177,10 @@ def test_filters_go_into_the_address_and_come_back_from_it(tmp_path: Path) -> No
     run(test)
 
 
-def test_the_keyboard_reaches_everything(tmp_path: Path) -> None:
+def test_the_keyboard_reaches_everything(chrome: str) -> None:
     async def test() -> None:
         cases = [a_case(f"WO{index}", 60 + index) for index in range(5)]
-        async with looking(tmp_path, *cases, alerts=(alert("b1", NOW - MINUTE),)) as (page, site):
+        async with looking(chrome, *cases, alerts=(alert("b1", NOW - MINUTE),)) as (page, site):
             await page.until("document.querySelectorAll('#cases li').length == 5")
             focus = "document.activeElement.id || document.activeElement.name || document.activeElement.ariaLabel"
             seen = []
@@ -204,10 +214,10 @@ def test_the_keyboard_reaches_everything(tmp_path: Path) -> None:
     run(test)
 
 
-def test_both_languages_say_everything(tmp_path: Path) -> None:
+def test_both_languages_say_everything(chrome: str) -> None:
     async def test() -> None:
         one = replace(alert("b1", NOW - MINUTE), sentence=Text(zh="工单 WO1 超时。", en="Order WO1 breached."))
-        async with looking(tmp_path, a_case("WO1", 60), alerts=(one,)) as (page, site):
+        async with looking(chrome, a_case("WO1", 60), alerts=(one,)) as (page, site):
             site.board.take_ack("b1", Acknowledgement(NOW, "S1", "acknowledge", ""))
             await page.until(
                 f"({SENTENCES}).join() == '工单 WO1 超时。' && document.querySelector('[data-tone=blue].badge')"
@@ -232,14 +242,14 @@ def test_both_languages_say_everything(tmp_path: Path) -> None:
     run(test)
 
 
-def test_hostile_values_are_text(tmp_path: Path) -> None:
+def test_hostile_values_are_text(chrome: str) -> None:
     async def test() -> None:
         place = dict.fromkeys(("province", "city", "county", "unit"), HOSTILE)
         bad = replace(
             alert("b1", NOW - MINUTE, number=HOSTILE, rule=HOSTILE, org=place, sentence=HOSTILE),
             title=Text(zh=HOSTILE, en=HOSTILE),
         )
-        async with looking(tmp_path, a_case(HOSTILE, 60, place), alerts=(bad,)) as (page, site):
+        async with looking(chrome, a_case(HOSTILE, 60, place), alerts=(bad,)) as (page, site):
             site.board.take_ack("b1", Acknowledgement(NOW, HOSTILE, "acknowledge", HOSTILE))
             await page.until("document.querySelector('[data-tone=blue].badge')")
             assert HOSTILE in (await page.js(SENTENCES))[0]
@@ -285,7 +295,7 @@ SMALL = (
 
 
 @pytest.mark.parametrize("size", [WALL, PHONE], ids=["wall", "phone"])
-def test_a_wall_and_a_phone_can_show_and_read_it(tmp_path: Path, size: tuple[int, int]) -> None:
+def test_a_wall_and_a_phone_can_show_and_read_it(chrome: str, size: tuple[int, int]) -> None:
     async def test() -> None:
         cases = [a_case(f"WO{index}", 10 + 30 * index, PLACES[index % 12]) for index in range(9)]
         cases.append(a_case("WO99", -30, PLACES[1]))
@@ -293,7 +303,7 @@ def test_a_wall_and_a_phone_can_show_and_read_it(tmp_path: Path, size: tuple[int
         alerts.append(replace(alerts[0], alert_id="r", severity="red_line", kind="violation"))
         alerts.append(alert("l1", NOW, kind="late_completion", number="WO1"))
         alerts.append(alert("x2", NOW, kind="retraction", number="WO2", retracts="b2"))
-        async with looking(tmp_path, *cases, alerts=tuple(alerts), size=size) as (page, _):
+        async with looking(chrome, *cases, alerts=tuple(alerts), size=size) as (page, _):
             await page.until("document.querySelectorAll('#cases li').length == 9")
             assert await page.js(CONTRAST) == []
             # Nothing sticks out to the right, and on the wall the whole page is on the screen.
@@ -319,9 +329,9 @@ def test_a_wall_and_a_phone_can_show_and_read_it(tmp_path: Path, size: tuple[int
     run(test)
 
 
-def test_who_wants_no_motion_gets_none(tmp_path: Path) -> None:
+def test_who_wants_no_motion_gets_none(chrome: str) -> None:
     async def test() -> None:
-        async with looking(tmp_path, a_case("WO1", 60), query="?flash=1") as (page, site):
+        async with looking(chrome, a_case("WO1", 60), query="?flash=1") as (page, site):
             await page.media({"prefers-reduced-motion": "reduce"})
             await page.until("document.querySelectorAll('#cases li').length == 1")
             site.board.take_alert(alert("b1", NOW))
@@ -332,9 +342,9 @@ def test_who_wants_no_motion_gets_none(tmp_path: Path) -> None:
     run(test)
 
 
-def test_a_lost_connection_is_said_and_mended(tmp_path: Path) -> None:
+def test_a_lost_connection_is_said_and_mended(chrome: str) -> None:
     async def test() -> None:
-        async with looking(tmp_path, a_case("WO1", 60)) as (page, site):
+        async with looking(chrome, a_case("WO1", 60)) as (page, site):
             await page.until("document.querySelectorAll('#cases li').length == 1")
             await page.js("document.querySelector('#status').dataset.level")
             for client in list(site.hub._homes):

@@ -127,6 +127,7 @@ async def _json_api() -> None:
             "delay_seconds": 1e12,  # in real seconds, and this clock hardly moves
             "speed": 1e-12,
             "loading": False,
+            "unknown_rules": [],
         }
         _, _, alerts = await get(site.url + "/api/alerts?chapter=W")
         assert alerts["alerts"] == [

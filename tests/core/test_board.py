@@ -206,6 +206,15 @@ def test_acknowledgements_are_shown_oldest_first_and_the_last_few_only() -> None
     assert [ack.note for ack in shown.acks] == ["3", "4", "5", "6", "7"]
 
 
+def test_rules_of_other_rulebooks_are_named_for_an_hour() -> None:
+    board = board_of()
+    board.take_alert(alert("b1", NOW, rule="not-ours"))
+    board.take_alert(alert("b2", NOW - MINUTE, rule="not-ours"))
+    board.take_alert(alert("b3", NOW))
+    assert board.unknown_rules(NOW + 60 * MINUTE - 1) == ["not-ours"]
+    assert board.unknown_rules(NOW + 60 * MINUTE) == []
+
+
 # -- bounds ------------------------------------------------------------------------------------------------
 
 

@@ -8,7 +8,7 @@
       flash: "闪烁", filters: "筛选", province: "省", city: "市", county: "县", unit: "单位", chapter: "章节", rule: "规则",
       severity: "级别", clear: "清除筛选", all: "全部", norm: "严格遵守", red_line: "红线", figures: "总览",
       cases: "即将到期", which: "列出哪些", running: "运行中", overdue: "超时未办结", stopped: "暂停计时",
-      alerts: "最新超时与违规", redLinesShort: "红线", overdueShort: "超时未结", hourShort: "1小时内",
+      alerts: "最新超时与违规", redLinesShort: "红线", overdueShort: "超时", hourShort: "1小时内",
       runningShort: "运行中", close: "关闭", due15: "15分钟内到期", due60: "1小时内到期", dueToday: "今日到期",
       breachesToday: "今日超时", violationsToday: "今日违规", redLinesToday: "今日红线",
       stoppedNote: (n) => `其中暂停 ${n}`, unacknowledged: (n) => `待签收 ${n}`,
@@ -17,7 +17,8 @@
       newest: (n) => `最新 ${n} 条`, noCases: "没有符合条件的时限", noAlerts: "没有符合条件的告警",
       loading: "正在读取状态", live: (t) => `实时 · 延迟 ${t}`, delayed: (t) => `数据延迟 ${t}`,
       noData: "等待数据", broken: "连接中断，正在重连", waiting: "待确认", late: "已超时", paused: "暂停中",
-      places: { city: "各地市", county: "各区县", unit: "各单位" }, noPlace: "未注明", byRule: "各规则", whole: "全部单位",
+      places: { city: "各地市", county: "各区县", unit: "各单位" }, noPlace: "未注明", byRule: "各规则",
+      unknownRules: (rules) => `看板缺少工作进程所用的规则，其时限未列出：${rules}。请用相同的 --rules / --only 启动看板。`, whole: "全部单位",
       breach: "超时", violation: "违规", completed_late: "已办结", retracted: "已撤回", acknowledged: "已签收", noted: "已批注",
       subjects: { order: "工单", account: "户号", meter: "电能表", batch: "批次" },
       due: "期限", limit: "时限", started: "起算", clause: "条款", subject: "对象", place: "单位", kind: "类别",
@@ -34,13 +35,14 @@
       redLinesShort: "Red lines", overdueShort: "Overdue", hourShort: "In 1 h", runningShort: "Running", close: "Close",
       due15: "Due in 15 min", due60: "Due in 1 h", dueToday: "Due today", breachesToday: "Breaches today",
       violationsToday: "Violations today", redLinesToday: "Red lines today", stoppedNote: (n) => `${n} stopped`,
-      unacknowledged: (n) => `${n} unacknowledged`,
+      unacknowledged: (n) => `${n} to acknowledge`,
       footer: "Countdown by the server's clock. A limit counts as breached only once the data have passed it; until then it says “to be confirmed”.",
       shown: (n, all) => n < all ? `nearest ${number(n)} of ${number(all)}` : number(all), newest: (n) => `newest ${n}`,
       noCases: "No clock matches", noAlerts: "No alert matches", loading: "Reading the state",
       live: (t) => `Live · delay ${t}`, delayed: (t) => `Data delayed by ${t}`, noData: "Waiting for data",
       broken: "Connection lost, trying again", waiting: "to be confirmed", late: "overdue", paused: "stopped",
-      places: { city: "By city", county: "By county", unit: "By unit" }, noPlace: "not said", byRule: "By rule", whole: "All units",
+      places: { city: "By city", county: "By county", unit: "By unit" }, noPlace: "not said", byRule: "By rule",
+      unknownRules: (rules) => `The workers use rules that this board lacks; their clocks are not listed: ${rules}. Start the board with the same --rules / --only.`, whole: "All units",
       breach: "Breach", violation: "Violation", completed_late: "Done late", retracted: "Withdrawn",
       acknowledged: "Acknowledged", noted: "Note",
       subjects: { order: "Order", account: "Account", meter: "Meter", batch: "Batch" },
@@ -170,6 +172,8 @@
     clock = { server: Date.parse(data.now), local: performance.now(), speed: data.speed, offset };
     state.loading = data.loading;
     state.delay = data.delay_seconds;
+    write($("notice"), data.unknown_rules.length ? text.unknownRules(data.unknown_rules.join(text.list)) : "");
+    $("notice").hidden = !data.unknown_rules.length;
     renderStatus();
   }
 
@@ -348,6 +352,7 @@
     if (at !== null) for (const row of $("cases").children) tick(row.firstChild, at);
     const c = view.counts, all = { running: (c.running || 0) - (c.stopped || 0), overdue: c.overdue, stopped: c.stopped }[selected()] || 0;
     write($("cases-count"), text.shown(cases.length, all));
+    write($("cases-title"), text[selected() === "running" ? "cases" : selected()]);
     write($("alerts-count"), text.newest(number(alerts.length)));
     for (const [name, items] of [["cases", cases], ["alerts", alerts]]) {
       $(`${name}-empty`).hidden = items.length > 0;
