@@ -21,7 +21,7 @@ from streams.settings import load_settings
 @click.option("--host", "board_host", help="Address to serve on (127.0.0.1).")
 @click.option("--port", "board_port", type=int, help="Port to serve on, 0 for any (9465).")
 @click.option(
-    "--name-of-host", "board_names", multiple=True, metavar="NAME",
+    "--answer-to", "board_names", multiple=True, metavar="NAME",
     help="A host name that a board on loopback answers to besides its own, as behind a proxy that passes it on.",
 )  # fmt: skip
 @click.option("--clients", "board_clients", type=int, help="Pages open at the same time (64).")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -26,6 +29,7 @@ from streams.adapters.state import (
     snapshot_to_bytes,
 )
 from streams.adapters.wall_clock import WallClock
+from streams.cli import run
 from streams.core.board import Board
 from streams.core.instants import format_us
 from tests.boards import MINUTE, started
@@ -277,3 +281,45 @@ def test_the_feed_never_makes_a_topic_and_leaves_out_what_is_no_alert(kafka: Bro
             await asyncio.gather(running, return_exceptions=True)
 
     asyncio.run(test())
+
+
+# -- the command -------------------------------------------------------------------------------------------
+
+
+def test_sigterm_ends_the_board_in_order_with_pages_open(kafka: Broker, prefix: str, tmp_path: Path) -> None:
+    async def test() -> None:
+        process = gridclock(
+            tmp_path, "board", "board", "--bootstrap", kafka.bootstrap, "--name", f"{prefix}b", "--port", "0"
+        )
+        try:
+            url = (await said(process, "board http")).split()[2].removesuffix("/board")
+            async with aiohttp.ClientSession() as session, session.get(f"{url}/api/stream") as answer:
+                first = await answer.content.readline()
+                assert first == b"retry: 2000\n"
+                os.kill(process.pid, signal.SIGTERM)
+                await answer.read()  # the stream ends
+            await _until(lambda: process.exit_code is not None)
+            assert (process.exit_code, process.output().splitlines()[-1]) == (0, "gridclock: board stopped in order")
+        finally:
+            process.kill()
+
+    asyncio.run(test())
+
+
+def test_a_port_that_is_taken_is_said(kafka: Broker, prefix: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        code = run(["board", "--bootstrap", kafka.bootstrap, "--name", f"{prefix}b", "--port", str(port)])
+    assert code == 2
+    assert f"gridclock: board_port: 127.0.0.1:{port}: " in capsys.readouterr().err
+
+
+def test_a_broker_is_needed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.delenv("KAFKA_BOOTSTRAP_SERVERS", raising=False)
+    monkeypatch.delenv("GRIDCLOCK_BOOTSTRAP", raising=False)
+    assert run(["board"]) == 2
+    assert (
+        capsys.readouterr().err == "gridclock: bootstrap: no broker given: use --bootstrap or KAFKA_BOOTSTRAP_SERVERS\n"
+    )
