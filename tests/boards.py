@@ -21,14 +21,17 @@ from streams.core.event import Event
 from streams.core.running import Place, place_of
 from tests.stories import shipped
 
+COUNTER = shipped("fee-5-minutes", "power-20-minutes")
+"""A rulebook of two plain clocks, so that a board made up shows what it was given."""
+
 MINUTE = 60_000_000
 
 
 def board() -> tuple[StateReader, Board]:
     """A board with nothing on it, its state read."""
-    state = StateReader(shipped().rulebook)
+    state = StateReader(COUNTER.rulebook)
     asyncio.run(state.loaded())
-    return state, Board(state.cases, shipped().rulebook.calendar)
+    return state, Board(state.cases, COUNTER.rulebook.calendar)
 
 
 def started(number: str, at: int, org: dict[str, Any] | None = None, **fields: Any) -> Snapshot:
@@ -76,10 +79,10 @@ async def served(
     state: StateReader, board: Board, clock: WallClock, *, host: str = "127.0.0.1", most: int = 8
 ) -> AsyncIterator[Served]:
     """Serve a board on a free port."""
-    hub = Hub(board, state, BoardWire(shipped().rulebook.calendar), clock, most=most)
+    hub = Hub(board, state, BoardWire(COUNTER.rulebook.calendar), clock, most=most)
     sending = asyncio.create_task(hub.run())
     try:
-        async with BoardServer(hub, shipped(), host=host).serve(0) as port:
+        async with BoardServer(hub, COUNTER, host=host).serve(0) as port:
             yield Served(board, state, hub, f"http://127.0.0.1:{port}")
     finally:
         sending.cancel()

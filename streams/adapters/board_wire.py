@@ -2,9 +2,9 @@
 
 Instants are ISO 8601 in the rulebook's zone. A case: ``case_id``, ``rule``, ``clause``, ``chapter``, ``severity``,
 ``title``, ``subject``, ``org``, ``started_at``, ``deadline``, ``outcome`` (running or breached), ``limit``,
-``calendar_provisional``. An alert: those that apply, ``alert_id``, ``kind`` (breach or violation), ``due_at``,
-``detected_at``, ``explanation``, ``state`` (open, completed_late or retracted), ``ending`` and ``acks``. Texts are
-objects with ``zh`` and ``en``.
+``paused``, ``calendar_provisional``. An alert: those that apply, ``alert_id``, ``kind`` (breach or violation),
+``due_at``, ``detected_at``, ``explanation``, ``state`` (open, completed_late or retracted), ``ending``, ``acks``.
+Texts are objects with ``zh`` and ``en``.
 """
 
 from __future__ import annotations
@@ -97,8 +97,8 @@ def filter_of(query: Mapping[str, str]) -> Filter:
             given[name] = int(value)
     if given.get("severity", "norm") not in ("norm", "red_line"):
         raise InputError("bad_query", "severity", "is norm or red_line")
-    if given.get("state", "running") not in ("running", "overdue", "stopped"):
-        raise InputError("bad_query", "state", "is running, overdue or stopped")
+    if given.get("state", "running") not in ("running", "overdue", "untimed"):
+        raise InputError("bad_query", "state", "is running, overdue or untimed")
     return Filter(**given)
 
 
@@ -135,6 +135,7 @@ class BoardWire:
             "deadline": self.time(case.deadline),
             "outcome": case.outcome,
             "limit": _text(case.limit),
+            "paused": case.paused,
             "calendar_provisional": case.provisional,
         }
 

@@ -34,7 +34,7 @@ _ACKS_KEPT: Final = 100
 MINUTE: Final = 60_000_000
 _RUNNING, _SOON, _OVERDUE, _TOLD, _RED = range(5)
 
-State = Literal["running", "overdue", "stopped"]
+State = Literal["running", "overdue", "untimed"]
 Row = tuple[str, tuple[int, int, int, int, int]]
 """A code, and of what it stands for: running, due within an hour, overdue, breaches today, red lines today."""
 
@@ -158,7 +158,7 @@ def difference(old: View, new: View) -> Change | None:
 _NOTHING: Final = Change((), (), (), (), None, None, None, None)
 COUNTS: Final = (
     "running",
-    "stopped",
+    "untimed",
     "overdue",
     "due_15_min",
     "due_1_h",
@@ -323,8 +323,8 @@ class _Tally:
         counts["running"] += 1
         self._count(case, _RUNNING)
         if deadline is None:
-            counts["stopped"] += 1
-            return self._wanted.state == "stopped"
+            counts["untimed"] += 1
+            return self._wanted.state == "untimed"
         left = deadline - now
         if left <= 60 * MINUTE:
             counts["due_1_h"] += 1

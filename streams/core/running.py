@@ -51,8 +51,8 @@ def chapter_of(clause: str) -> str:
 class OpenCase:
     """A clock that nobody has stopped: running, or past its deadline and still not done.
 
-    Instants are microseconds since the epoch. Without a ``deadline`` the clock stands still, or its limit cannot
-    be worked out yet.
+    Instants are microseconds since the epoch. Without a ``deadline`` the clock is ``paused``, or the case is of an
+    act that is judged when its order closes.
     """
 
     case_id: str
@@ -67,6 +67,7 @@ class OpenCase:
     outcome: Literal["running", "breached"]
     limit: Text | None
     provisional: bool
+    paused: bool
 
     @property
     def chapter(self) -> str:
@@ -192,4 +193,5 @@ def _open_case(case_id: str, subject: Subject, verdict: Verdict) -> OpenCase:
         outcome="breached" if verdict.outcome == "breached" else "running",
         limit=None if limit is None else Text(zh=limit_zh(limit), en=limit.text),
         provisional=verdict.provisional,
+        paused=bool(verdict.pauses) and verdict.pauses[-1][1] is None,
     )

@@ -32,9 +32,9 @@ from streams.adapters.wall_clock import WallClock
 from streams.cli import run
 from streams.core.board import Board
 from streams.core.instants import format_us
-from tests.boards import MINUTE, started
+from tests.boards import COUNTER, MINUTE, started
 from tests.browser import WALL, browser, page_of
-from tests.stories import SHANGHAI, shipped
+from tests.stories import SHANGHAI
 
 SECONDS = 90.0
 RULES = """
@@ -200,8 +200,8 @@ async def _get(url: str) -> Any:
 
 
 def feed_of(kafka: Broker, prefix: str) -> tuple[BoardFeed, StateReader, Board]:
-    state = StateReader(shipped().rulebook)
-    board = Board(state.cases, shipped().rulebook.calendar)
+    state = StateReader(COUNTER.rulebook)
+    board = Board(state.cases, COUNTER.rulebook.calendar)
     feed = BoardFeed(
         board, state, bootstrap=kafka.bootstrap, options={"bootstrap_servers": kafka.bootstrap}, security={},
         changelog_topic=f"{prefix}state", alerts_topic=f"{prefix}alerts", acks_topic=f"{prefix}acks",

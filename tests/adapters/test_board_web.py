@@ -117,6 +117,7 @@ async def _json_api() -> None:
             "deadline": "2026-03-02T10:01:00.000+08:00",
             "outcome": "running",
             "limit": {"zh": "5分钟", "en": "5 min"},
+            "paused": False,
             "calendar_provisional": False,
         }
         counts = cases.pop("counts")

@@ -23,8 +23,8 @@ from streams.core.board import (
     difference,
 )
 from streams.core.running import RunningCases
-from tests.boards import MINUTE, alert, case_id, started
-from tests.stories import shipped, us
+from tests.boards import COUNTER, MINUTE, alert, case_id, started
+from tests.stories import us
 
 NOW = us("2026-03-02T10:00")
 NANJING = {"province": "32", "city": "3201", "county": "320101", "unit": "U1"}
@@ -32,11 +32,11 @@ WUXI = {"province": "32", "city": "3202", "county": "320201", "unit": "U2"}
 
 
 def board_of(*rows: Any, watermark: int = NOW, kept: int = 100) -> Board:
-    running = RunningCases(shipped().rulebook)
+    running = RunningCases(COUNTER.rulebook)
     for row in rows:
         running.put(0, row)
     running.advance(0, watermark)
-    return Board(running, shipped().rulebook.calendar, kept=kept)
+    return Board(running, COUNTER.rulebook.calendar, kept=kept)
 
 
 def orders(view: View) -> list[str]:
@@ -65,7 +65,7 @@ def some() -> Board:
     [
         (Filter(), ["WO1", "WO2", "WO3"], ["b4", "r1", "v1", "old"]),
         (Filter(state="overdue"), ["WO4"], ["b4", "r1", "v1", "old"]),
-        (Filter(state="stopped"), [], ["b4", "r1", "v1", "old"]),
+        (Filter(state="untimed"), [], ["b4", "r1", "v1", "old"]),
         (Filter(cases=1, alerts=2), ["WO1"], ["b4", "r1"]),
         (Filter(city="3202"), ["WO2", "WO3"], ["r1", "old"]),
         (Filter(province="32", county="320101"), ["WO1"], ["v1"]),
@@ -84,7 +84,7 @@ def test_counts_are_of_everything_that_passes_the_filter() -> None:
     counts = some().view(Filter(cases=1, alerts=1), NOW).counts
     assert counts == {
         "running": 3,
-        "stopped": 0,
+        "untimed": 0,
         "overdue": 1,
         "due_15_min": 2,
         "due_1_h": 3,
@@ -121,10 +121,15 @@ def test_due_today_ends_at_midnight_of_the_rulebooks_zone() -> None:
 
 
 def test_a_stopped_clock_is_counted_and_listed_apart() -> None:
-    board = board_of(replace(started("WO1", NOW - MINUTE), events=(*_paused(),)))
-    assert board.view(Filter(), NOW).counts["stopped"] == 1
+    board = board_of(replace(started("WO1", NOW - MINUTE), events=_paused()))
+    assert board.view(Filter(), NOW).counts["untimed"] == 1
     assert orders(board.view(Filter(), NOW)) == []
-    assert orders(board.view(Filter(state="stopped"), NOW)) == ["WO1"]
+    assert orders(board.view(Filter(state="untimed"), NOW)) == ["WO1"]
+
+
+def test_a_stopped_clock_is_told_from_an_act_that_waits() -> None:
+    board = board_of(replace(started("WO1", NOW - MINUTE), events=_paused()), started("WO2", NOW - MINUTE))
+    assert {case.subject[1]: case.paused for case in board.running.cases.values()} == {"WO1": True, "WO2": False}
 
 
 def _paused() -> Any:

@@ -7,16 +7,16 @@
       title: "供电服务时限看板", skip: "跳到即将到期的时限", connecting: "正在连接", switches: "显示设置", sound: "声音",
       flash: "闪烁", filters: "筛选", province: "省", city: "市", county: "县", unit: "单位", chapter: "章节", rule: "规则",
       severity: "级别", clear: "清除筛选", all: "全部", norm: "严格遵守", red_line: "红线", figures: "总览",
-      cases: "即将到期", which: "列出哪些", running: "运行中", overdue: "超时未办结", stopped: "暂停计时",
+      cases: "即将到期", which: "列出哪些", running: "运行中", overdue: "超时未办结", untimed: "无倒计时",
       alerts: "最新超时与违规", redLinesShort: "红线", overdueShort: "超时", hourShort: "1小时内",
       runningShort: "运行中", close: "关闭", due15: "15分钟内到期", due60: "1小时内到期", dueToday: "今日到期",
       breachesToday: "今日超时", violationsToday: "今日违规", redLinesToday: "今日红线",
-      stoppedNote: (n) => `其中暂停 ${n}`, unacknowledged: (n) => `待签收 ${n}`,
+      untimedNote: (n) => `其中无倒计时 ${n}`, unacknowledged: (n) => `待签收 ${n}`,
       footer: "倒计时按服务器时钟；只有数据水位越过期限才判定超时，此前标为“待确认”。",
       shown: (n, all) => n < all ? `最近 ${number(n)} 条，共 ${number(all)} 条` : `共 ${number(all)} 条`,
       newest: (n) => `最新 ${n} 条`, noCases: "没有符合条件的时限", noAlerts: "没有符合条件的告警",
       loading: "正在读取状态", live: (t) => `实时 · 延迟 ${t}`, delayed: (t) => `数据延迟 ${t}`,
-      noData: "等待数据", broken: "连接中断，正在重连", waiting: "待确认", late: "已超时", paused: "暂停中",
+      noData: "等待数据", broken: "连接中断，正在重连", waiting: "待确认", late: "已超时", paused: "暂停中", awaiting: "待结案",
       places: { city: "各地市", county: "各区县", unit: "各单位" }, noPlace: "未注明", byRule: "各规则",
       unknownRules: (rules) => `看板缺少工作进程所用的规则，其时限未列出：${rules}。请用相同的 --rules / --only 启动看板。`, whole: "全部单位",
       breach: "超时", violation: "违规", completed_late: "已办结", retracted: "已撤回", acknowledged: "已签收", noted: "已批注",
@@ -31,16 +31,16 @@
       sound: "Sound", flash: "Flash", filters: "Filter", province: "Province", city: "City", county: "County", unit: "Unit",
       chapter: "Chapter", rule: "Rule", severity: "Severity", clear: "Clear filter", all: "All", norm: "Norm",
       red_line: "Red line", figures: "Overview", cases: "Runs out next", which: "Which to list", running: "Running",
-      overdue: "Overdue, open", stopped: "Clock stopped", alerts: "Newest breaches and violations",
+      overdue: "Overdue, open", untimed: "No countdown", alerts: "Newest breaches and violations",
       redLinesShort: "Red lines", overdueShort: "Overdue", hourShort: "In 1 h", runningShort: "Running", close: "Close",
       due15: "Due in 15 min", due60: "Due in 1 h", dueToday: "Due today", breachesToday: "Breaches today",
-      violationsToday: "Violations today", redLinesToday: "Red lines today", stoppedNote: (n) => `${n} stopped`,
+      violationsToday: "Violations today", redLinesToday: "Red lines today", untimedNote: (n) => `${n} without countdown`,
       unacknowledged: (n) => `${n} to acknowledge`,
       footer: "Countdown by the server's clock. A limit counts as breached only once the data have passed it; until then it says “to be confirmed”.",
       shown: (n, all) => n < all ? `nearest ${number(n)} of ${number(all)}` : number(all), newest: (n) => `newest ${n}`,
       noCases: "No clock matches", noAlerts: "No alert matches", loading: "Reading the state",
       live: (t) => `Live · delay ${t}`, delayed: (t) => `Data delayed by ${t}`, noData: "Waiting for data",
-      broken: "Connection lost, trying again", waiting: "to be confirmed", late: "overdue", paused: "stopped",
+      broken: "Connection lost, trying again", waiting: "to be confirmed", late: "overdue", paused: "untimed",
       places: { city: "By city", county: "By county", unit: "By unit" }, noPlace: "not said", byRule: "By rule",
       unknownRules: (rules) => `The workers use rules that this board lacks; their clocks are not listed: ${rules}. Start the board with the same --rules / --only.`, whole: "All units",
       breach: "Breach", violation: "Violation", completed_late: "Done late", retracted: "Withdrawn",
@@ -92,6 +92,7 @@
   }
   const said = (both) => both ? both[language] || both.zh || "" : "";
   const subject = (item) => `${text.subjects[item.subject.type] || item.subject.type} ${item.subject.id}`;
+  const waits = (item) => item.paused ? text.paused : text.awaiting;
   const place = (org) => LEVELS.slice(1).map((level) => org[level]).filter(Boolean).join(" / ") || org.province || text.noPlace;
   const two = (n) => String(n).padStart(2, "0");
 
@@ -291,10 +292,11 @@
     title.append(said(item.title));
     what.replaceChildren(title, element("span", "about", `${subject(item)} · ${item.clause} · ${place(item.org)}`));
     due.replaceChildren(document.createTextNode(item.deadline ? stamp(item.deadline) : "—"), element("span", "", said(item.limit)));
-    const when = item.deadline ? `${text.deadlineWord} ${stamp(item.deadline)}` : text.paused;
+    const when = item.deadline ? `${text.deadlineWord} ${stamp(item.deadline)}` : waits(item);
     const parts = [item.severity === "red_line" ? text.red_line : "", subject(item), said(item.title), when, place(item.org)];
     button.setAttribute("aria-label", parts.filter(Boolean).join(text.list));
     button.ends = item.deadline ? Date.parse(item.deadline) : null;
+    button.waits = waits(item);
     button.starts = Date.parse(item.started_at);
     button.breached = item.outcome === "breached";
     button.face = null;
@@ -302,7 +304,7 @@
   function tick(button, at) {
     const [left] = button.children;
     let sign = "", value = "", heat = "cool", used = 0;
-    if (button.ends === null) sign = text.paused;
+    if (button.ends === null) sign = button.waits;
     else {
       const rest = button.ends - at, whole = button.ends - button.starts;
       used = whole > 0 ? Math.min(1, Math.max(0, 1 - rest / whole)) : 1;
@@ -350,7 +352,7 @@
     }, fillCase);
     renderRows($("alerts"), alerts, "alert_id", () => rowButton(["marks", "sentence", "ending"]), fillAlert);
     if (at !== null) for (const row of $("cases").children) tick(row.firstChild, at);
-    const c = view.counts, all = { running: (c.running || 0) - (c.stopped || 0), overdue: c.overdue, stopped: c.stopped }[selected()] || 0;
+    const c = view.counts, all = { running: (c.running || 0) - (c.untimed || 0), overdue: c.overdue, untimed: c.untimed }[selected()] || 0;
     write($("cases-count"), text.shown(cases.length, all));
     write($("cases-title"), text[selected() === "running" ? "cases" : selected()]);
     write($("alerts-count"), text.newest(number(alerts.length)));
@@ -370,7 +372,7 @@
   }
 
   const TILES = [
-    ["running", "running", "blue", (c) => c.stopped ? text.stoppedNote(number(c.stopped)) : ""], ["due_today", "dueToday", "blue"],
+    ["running", "running", "blue", (c) => c.untimed ? text.untimedNote(number(c.untimed)) : ""], ["due_today", "dueToday", "blue"],
     ["due_1_h", "due60", "amber"], ["due_15_min", "due15", "orange"], ["overdue", "overdue", "red"],
     ["breaches_today", "breachesToday", "red", (c) => c.unacknowledged_today ? text.unacknowledged(number(c.unacknowledged_today)) : ""],
     ["violations_today", "violationsToday", "red"], ["red_lines_today", "redLinesToday", "line"],
@@ -461,7 +463,7 @@
     const rows = [[text.subject, subject(item)], [text.place, LEVELS.map((level) => item.org[level]).filter(Boolean).join(" / ")],
       [text.rule, item.rule], [text.clause, item.clause], [text.severity, text[item.severity]]];
     if (list === "cases") {
-      rows.push([text.started, full(item.started_at)], [text.limit, said(item.limit)], [text.due, item.deadline ? full(item.deadline) : text.paused]);
+      rows.push([text.started, full(item.started_at)], [text.limit, said(item.limit)], [text.due, item.deadline ? full(item.deadline) : waits(item)]);
       if (item.calendar_provisional) rows.push([text.note, text.provisional]);
     } else {
       rows.push([text.kind, text[item.kind]], [text.due, full(item.due_at)], [text.detected, full(item.detected_at)], [text.explanation, said(item.explanation)]);
