@@ -88,7 +88,7 @@ class Settings(BaseSettings):
 
     @property
     def acks_topic(self) -> str:
-        """Where acknowledgements of alerts come in."""
+        """Where alerts are acknowledged and annotated: the audit trail."""
         return f"{self.name}.acks"
 
     @property

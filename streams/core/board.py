@@ -14,7 +14,7 @@ each list.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush, nlargest, nsmallest
@@ -284,30 +284,25 @@ class _Tally:
         self._place = wanted.place
         # Whose children are counted: of the whole and of a province the cities, which is how people think of it.
         self._level = 3 if wanted.unit or wanted.county else 2 if wanted.city else 1
-        self._choices: tuple[set[str], ...] = (set(), set(), set(), set())
-        self.by_place: dict[str, list[int]] = {}
-        self.by_rule: dict[str, list[int]] = {}
+        self._is_everywhere = self._place == (None, None, None, None)
+        self._seen: set[Place] = set()
+        self.by_place: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0, 0])
+        self.by_rule: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0, 0])
         self.counts: Counter[str] = Counter()
 
     def _is_here(self, place: Place) -> bool:
-        """Whether a place is in the part asked for; notes what each level could be set to on the way."""
-        for asked, code, choices in zip(self._place, place, self._choices, strict=True):
-            if code is not None:
-                choices.add(code)
-            if asked is not None and code != asked:
-                return False
-        return True
+        """Whether a place is in the part asked for; it is noted either way."""
+        self._seen.add(place)
+        return self._is_everywhere or all(
+            asked is None or asked == code for asked, code in zip(self._place, place, strict=True)
+        )
 
     def is_wanted(self, item: OpenCase | BoardAlert) -> bool:
         """Whether the filter lets the item through."""
         return self._is_here(item.place) and self._wanted.takes(item)
 
     def _count(self, item: OpenCase | BoardAlert, *columns: int) -> None:
-        place = item.place[self._level] or ""
-        for row in (
-            self.by_place.setdefault(place, [0, 0, 0, 0, 0]),
-            self.by_rule.setdefault(item.rule, [0, 0, 0, 0, 0]),
-        ):
+        for row in (self.by_place[item.place[self._level] or ""], self.by_rule[item.rule]):
             for column in columns:
                 row[column] += 1
 
@@ -353,4 +348,11 @@ class _Tally:
 
     def choices(self) -> dict[str, tuple[str, ...]]:
         """What each level could be set to, under what the levels above are set to."""
-        return {level: tuple(sorted(codes)[:CHOICES]) for level, codes in zip(LEVELS, self._choices, strict=True)}
+        found: tuple[set[str], ...] = (set(), set(), set(), set())
+        for place in self._seen:
+            for asked, code, codes in zip(self._place, place, found, strict=True):
+                if code is not None:
+                    codes.add(code)
+                if asked is not None and code != asked:
+                    break
+        return {level: tuple(sorted(codes)[:CHOICES]) for level, codes in zip(LEVELS, found, strict=True)}
