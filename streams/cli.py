@@ -19,6 +19,7 @@ _COMMANDS = {
     "send": "Send files of events to Kafka.",
     "rules": "Look at the rulebook, check it, test it.",
     "alerts": "Print the alerts that came out.",
+    "board": "Show what runs out next, live, in a browser.",
     "demo": "Show all of it, on a broker of its own.",
 }
 INTERRUPTED = 130

@@ -42,6 +42,12 @@ class Settings(BaseSettings):
     keep_days: float = Field(default=90, gt=0, description="closed subjects are kept this long for late events")
     metrics_host: str = "127.0.0.1"
     metrics_port: int = Field(default=9464, ge=0, le=65535, description="0: any free port")
+    board_host: str = Field(default="127.0.0.1", description="address of the board")
+    board_port: int = Field(default=9465, ge=0, le=65535, description="0: any free port")
+    board_names: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="host names that a board on loopback answers to besides its own"
+    )
+    board_clients: int = Field(default=64, ge=1, le=10_000, description="pages open at the same time")
     clock_origin: int | None = Field(default=None, description="a scaled clock showed this instant (microseconds)")
     clock_anchor: int | None = Field(default=None, description="at this real instant (microseconds)")
     clock_speed: float = Field(default=1, gt=0, description="and runs this many times as fast")
@@ -52,7 +58,7 @@ class Settings(BaseSettings):
     sasl_password: SecretStr | None = None
     ssl_cafile: Path | None = None
 
-    @field_validator("sources", mode="before")
+    @field_validator("sources", "board_names", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part for part in re.split(r"[,\s]+", value) if part) if isinstance(value, str) else value
@@ -79,6 +85,11 @@ class Settings(BaseSettings):
     def alerts_topic(self) -> str:
         """Where alerts come out."""
         return f"{self.name}.alerts"
+
+    @property
+    def acks_topic(self) -> str:
+        """Where alerts are acknowledged and annotated: the audit trail."""
+        return f"{self.name}.acks"
 
     @property
     def dead_letters_topic(self) -> str:

@@ -56,6 +56,20 @@ def position_key(partition: int) -> bytes:
     return _prefix(partition) + b"*"
 
 
+def partition_of_key(key: bytes) -> int:
+    """The partition whose row this is."""
+    return int(key.split(b"/", 1)[0])
+
+
+def subject_of_key(key: bytes) -> Subject | None:
+    """The subject whose row this is; ``None`` for a partition's own row."""
+    _, _, rest = key.partition(b"/")
+    if rest == b"*":
+        return None
+    kind, _, number = rest.decode().partition("/")
+    return kind, number
+
+
 class ClockPartition:
     """The engine of one partition and how far it has read."""
 

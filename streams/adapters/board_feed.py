@@ -1,0 +1,213 @@
+"""The board's eyes: state, alerts and acknowledgements read off Kafka, without a group and without writing.
+
+Every worker writes its partitions' state into one changelog, so whoever reads all of it sees the whole. The
+changelog is read from its beginning (it is compacted); during that first reading only the last row of each key
+is kept, and folded at the end. Alerts and acknowledgements are read from as far back as the board keeps them. A
+topic that is not there yet is asked for again until it is, and is never made by asking.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from streams.adapters.board_wire import ack_from_bytes, alert_from_bytes
+from streams.adapters.clocks import partition_of_key, subject_of_key
+from streams.adapters.kafka_admin import partitions_of
+from streams.adapters.state import position_from_bytes, snapshot_from_bytes
+from streams.core.board import KEPT, Board
+from streams.core.engine import BEGINNING
+from streams.core.rulebook import Rulebook
+from streams.core.running import RunningCases
+from streams.errors import BrokerError, InputError
+
+logger = logging.getLogger(__name__)
+
+_AGAIN_SECONDS: Final = 2.0
+_LOOK_SECONDS: Final = 60.0
+_CHUNK: Final = 200
+
+Row = tuple[bytes, bytes | None]
+
+
+class StateReader:
+    """Rows of the changelog into open cases. ``cases`` is a new object after each reading from the beginning."""
+
+    def __init__(self, rulebook: Rulebook) -> None:
+        self._rulebook = rulebook
+        self._waiting: dict[bytes, bytes | None] | None = {}
+        self.cases = RunningCases(rulebook)
+        self.partitions = 0
+
+    @property
+    def is_loading(self) -> bool:
+        """Whether the first reading is still under way."""
+        return self._waiting is not None
+
+    @property
+    def watermark(self) -> int | None:
+        """Time of the whole, the minimum over all partitions; ``None`` before each of them has one."""
+        known = self.cases.watermarks
+        return min(known.values()) if known and len(known) >= self.partitions else None
+
+    def restart(self, partitions: int) -> None:
+        """Forget the rows: they will come from the beginning again. What is shown stays until they are in."""
+        self._waiting = {}
+        self.partitions = partitions
+
+    def take(self, row: Row) -> None:
+        """A row, in the order of its partition.
+
+        Raises:
+            StateError: where a newer version wrote it.
+        """
+        if self._waiting is None:
+            _apply(self.cases, row)
+        else:
+            self._waiting[row[0]] = row[1]
+
+    async def loaded(self) -> None:
+        """The first reading is done: fold what it left, giving others their turn in between."""
+        rows, fresh = self._waiting or {}, RunningCases(self._rulebook)
+        # Positions first, so that each subject is judged once and as of its partition's watermark.
+        ordered = sorted(rows.items(), key=lambda row: subject_of_key(row[0]) is not None)
+        for number, row in enumerate(ordered):
+            _apply(fresh, row)
+            if number % _CHUNK == 0:
+                await asyncio.sleep(0)
+        self.cases, self._waiting = fresh, None
+
+
+def _apply(cases: RunningCases, row: Row) -> None:
+    key, value = row
+    subject, partition = subject_of_key(key), partition_of_key(key)
+    if subject is not None:
+        if value is None:
+            cases.drop(subject)
+        else:
+            cases.put(partition, snapshot_from_bytes(subject, value))
+    elif value is not None:
+        cases.advance(partition, _or_beginning(position_from_bytes(value).at))
+
+
+def _or_beginning(at: int | None) -> int:
+    return BEGINNING if at is None else at
+
+
+class BoardFeed:
+    """Follows the three topics until cancelled."""
+
+    def __init__(
+        self,
+        board: Board,
+        state: StateReader,
+        *,
+        bootstrap: str,
+        options: Mapping[str, Any],
+        security: Mapping[str, Any],
+        changelog_topic: str,
+        alerts_topic: str,
+        acks_topic: str,
+    ) -> None:
+        self._board = board
+        self._state = state
+        self._bootstrap = bootstrap
+        self._options = options
+        self._security = security
+        self._topics = changelog_topic, alerts_topic, acks_topic
+        self.refused = 0
+        """Records of alerts and acknowledgements that could not be read."""
+
+    async def run(self) -> None:
+        """Follow for ever.
+
+        Raises:
+            StateError: where a newer version of this program wrote the state.
+        """
+        changelog, alerts, acks = self._topics
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow(changelog, self._row, back=None))
+            tasks.create_task(self._follow(alerts, self._alert, back=KEPT))
+            tasks.create_task(self._follow(acks, self._ack, back=KEPT))
+
+    def _row(self, row: Row) -> None:
+        self._state.take(row)
+
+    def _alert(self, row: Row) -> None:
+        try:
+            self._board.take_alert(alert_from_bytes(row[1] or b""))
+        except InputError as error:
+            self._refuse(error)
+
+    def _ack(self, row: Row) -> None:
+        try:
+            self._board.take_ack(*ack_from_bytes(row[1] or b""))
+        except InputError as error:
+            self._refuse(error)
+
+    def _refuse(self, error: InputError) -> None:
+        self.refused += 1
+        if self.refused <= 10:
+            logger.warning("left out: %s", error)
+
+    async def _follow(self, topic: str, take: Callable[[Row], None], *, back: int | None) -> None:
+        """One topic, from the beginning or the last ``back`` records of each partition; again after any failure."""
+        while True:
+            try:
+                count = await asyncio.to_thread(partitions_of, self._bootstrap, topic, security=self._security)
+                if count:
+                    await self._read(topic, count, take, back)
+            except (KafkaError, BrokerError, OSError) as error:
+                logger.warning("%s: %s; trying again", topic, error)
+            await asyncio.sleep(_AGAIN_SECONDS)
+
+    async def _read(self, topic: str, count: int, take: Callable[[Row], None], back: int | None) -> None:
+        """Read until the number of partitions is another one."""
+        consumer = AIOKafkaConsumer(
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_partition_fetch_bytes=2 * 1024 * 1024,
+            **self._options,
+        )
+        try:
+            await consumer.start()
+            parts = [TopicPartition(topic, number) for number in range(count)]
+            consumer.assign(parts)
+            ends = await consumer.end_offsets(parts)
+            await self._seek(consumer, parts, ends, back)
+            if back is None:
+                self._state.restart(count)
+            behind = set(parts)
+            loop = asyncio.get_running_loop()
+            look_at = loop.time() + _LOOK_SECONDS
+            while True:
+                for part in [part for part in behind if await consumer.position(part) >= ends[part]]:
+                    behind.discard(part)
+                if back is None and not behind and self._state.is_loading:
+                    await self._state.loaded()
+                    self._board.running = self._state.cases
+                    logger.info("%d open cases", len(self._state.cases.cases))
+                for records in (await consumer.getmany(timeout_ms=200, max_records=2000)).values():
+                    for number, record in enumerate(records):
+                        if record.key is not None or back is not None:
+                            take((record.key or b"", record.value))
+                        if number % _CHUNK == 0:
+                            await asyncio.sleep(0)
+                if loop.time() > look_at:
+                    look_at = loop.time() + _LOOK_SECONDS
+                    if await asyncio.to_thread(partitions_of, self._bootstrap, topic, security=self._security) != count:
+                        return
+        finally:
+            await consumer.stop()
+
+    async def _seek(
+        self, consumer: Any, parts: list[TopicPartition], ends: Mapping[TopicPartition, int], back: int | None
+    ) -> None:
+        begins = await consumer.beginning_offsets(parts)
+        for part in parts:
+            consumer.seek(part, begins[part] if back is None else max(begins[part], ends[part] - back))

@@ -1,0 +1,162 @@
+"""Who looks at the board, and what each is sent: a whole view first, then differences.
+
+Pages with the same filter share a channel: its view is worked out once, its difference encoded once. A page has
+a short queue; one that does not take its messages in time is dropped, connects again, and gets a whole view. So
+neither a slow page nor many filters can make the board's memory grow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+from streams.adapters.board_feed import StateReader
+from streams.adapters.board_wire import BoardWire
+from streams.adapters.outputs import encode
+from streams.adapters.wall_clock import WallClock, monotonic
+from streams.core.board import Board, Filter, View, difference
+
+QUEUE: Final = 16
+"""Messages that may wait for one page: some eight seconds of a busy board."""
+
+_TICK_SECONDS: Final = 0.5
+_STILL_SECONDS: Final = 1.0
+_SHARE: Final = 4
+"""Between two rounds there is at least this many times the length of the last one: at most a fifth of a core."""
+
+
+class Client:
+    """One page. ``drop`` breaks its connection."""
+
+    def __init__(self, drop: Callable[[], None]) -> None:
+        self.drop = drop
+        self.queue: asyncio.Queue[bytes | None] = asyncio.Queue(QUEUE)
+
+    def send(self, message: bytes) -> bool:
+        """Put a message into the queue; false where it is full."""
+        try:
+            self.queue.put_nowait(message)
+        except asyncio.QueueFull:
+            return False
+        return True
+
+
+class _Channel:
+    __slots__ = ("clients", "view")
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.clients: set[Client] = set()
+
+
+def message(event: str, data: Any) -> bytes:
+    """One server-sent event; JSON has no line breaks, so one line of data is enough."""
+    return b"event: %s\ndata: %s\n\n" % (event.encode(), encode(data))
+
+
+class Hub:
+    """All pages of one board; ``most`` of them at a time."""
+
+    def __init__(self, board: Board, state: StateReader, wire: BoardWire, clock: WallClock, *, most: int) -> None:
+        self.board = board
+        self.state = state
+        self.wire = wire
+        self.clock = clock
+        self.dropped = 0
+        self._most = most
+        self._channels: dict[Filter, _Channel] = {}
+        self._homes: dict[Client, Filter] = {}
+
+    @property
+    def clients(self) -> int:
+        """Pages connected."""
+        return len(self._homes)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether one more page would be too many."""
+        return len(self._homes) >= self._most
+
+    def time(self) -> dict[str, Any]:
+        """What time it is here, and how far the data are.
+
+        ``delay_seconds`` is in real seconds, also under a scaled clock; ``null`` while nothing is known.
+        ``unknown_rules`` are those that the workers judge by and this board does not have.
+        """
+        now, at = self.clock.now(), self.state.watermark
+        delay = None if at is None else max(0, now - at) / 1e6 / float(self.clock.speed)
+        return {
+            "now": self.wire.time(now),
+            "as_of": self.wire.time(at),
+            "delay_seconds": None if delay is None else round(delay, 1),
+            "speed": float(self.clock.speed),
+            "loading": self.state.is_loading,
+            "unknown_rules": self.board.unknown_rules(now),
+        }
+
+    def join(self, wanted: Filter, drop: Callable[[], None]) -> Client:
+        """A new page; its first message is the whole view."""
+        channel = self._channels.get(wanted)
+        if channel is None:
+            channel = self._channels[wanted] = _Channel(self.board.view(wanted, self.clock.now()))
+        client = Client(drop)
+        channel.clients.add(client)
+        self._homes[client] = wanted
+        client.send(message("snapshot", {**self.time(), **self.wire.view(channel.view)}))
+        return client
+
+    def leave(self, client: Client) -> None:
+        """A page has gone; harmless where it had been dropped."""
+        wanted = self._homes.pop(client, None)
+        if wanted is None:
+            return
+        channel = self._channels[wanted]
+        channel.clients.discard(client)
+        if not channel.clients:
+            del self._channels[wanted]
+
+    def close(self) -> None:
+        """Tell every page that this is the end."""
+        for client in list(self._homes):
+            self.leave(client)
+            if not client.queue.full():
+                client.queue.put_nowait(None)
+            else:
+                client.drop()
+
+    def round(self) -> None:
+        """Work out every channel's view and send what changed."""
+        now = self.clock.now()
+        for wanted, channel in list(self._channels.items()):
+            view = self.board.view(wanted, now)
+            change = difference(channel.view, view)
+            channel.view = view
+            if change is not None:
+                self._send(channel.clients, message("change", self.wire.change(change)))
+
+    def tell_time(self) -> None:
+        """Send the time to every page."""
+        if self._homes:
+            self._send(set(self._homes), message("time", self.time()))
+
+    def _send(self, clients: set[Client], data: bytes) -> None:
+        for client in [client for client in clients if not client.send(data)]:
+            self.dropped += 1
+            self.leave(client)
+            client.drop()
+
+    async def run(self) -> None:
+        """Send for ever: changes as they come, and once a second what time alone changes."""
+        seen: object = None
+        looked_at = told_at = 0.0
+        while True:
+            began = monotonic()
+            version = self.board.version
+            if version != seen or began - looked_at >= _STILL_SECONDS:
+                seen, looked_at = version, began
+                self.round()
+            if began - told_at >= _STILL_SECONDS:
+                told_at = began
+                self.tell_time()
+            await asyncio.sleep(max(_TICK_SECONDS, _SHARE * (monotonic() - began)))

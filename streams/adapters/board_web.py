@@ -1,0 +1,207 @@
+"""The board's web server: one page, a stream of its changes, and the same as JSON. It reads and never writes.
+
+    /board            the page, with its style sheet, script and icon below it
+    /api/stream       server-sent events: snapshot, then change and time
+    /api/cases        open cases with the counts
+    /api/alerts       breaches and violations, newest first
+    /api/meta         the rules and chapters that a filter can name
+    /healthz          200 when the state is read, 503 before
+
+A browser gets headers under which nothing but this server's own files can run or be asked for, and a page of
+another site can neither frame the board nor read it. On loopback only names of loopback are answered, because a
+foreign name that resolves to it is how other sites reach into it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from importlib import resources
+from typing import Any, Final
+
+from aiohttp import web
+
+from streams.adapters.board_hub import Hub
+from streams.adapters.board_wire import filter_of
+from streams.adapters.outputs import encode
+from streams.adapters.rulebook_files import LoadedRulebook
+from streams.core.running import chapter_of
+from streams.errors import InputError
+
+_FILES: Final = {
+    "/board": ("index.html", "text/html"),
+    "/board/board.css": ("board.css", "text/css"),
+    "/board/board.js": ("board.js", "text/javascript"),
+    "/board/icon.svg": ("icon.svg", "image/svg+xml"),
+}
+HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Cache-Control": "no-store",
+}
+_LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_RETRY_SECONDS: Final = 10
+_SHUTDOWN_SECONDS: Final = 2.0
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def meta_of(loaded: LoadedRulebook) -> dict[str, Any]:
+    """The enabled rules and the chapters of a rulebook, as the page's filters list them."""
+    rules = {
+        item.rule.id: {
+            "id": item.rule.id,
+            "clause": item.rule.clause,
+            "chapter": chapter_of(item.rule.clause),
+            "title": item.rule.title.model_dump(),
+        }
+        for item in loaded.loaded
+        if item.rule.enabled
+    }
+    chapters = {book.chapter: {"id": book.chapter, "title": book.title.model_dump()} for book in loaded.files}
+    return {"rules": [rules[key] for key in sorted(rules)], "chapters": [chapters[key] for key in sorted(chapters)]}
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    return web.Response(body=encode(value), status=status, content_type="application/json", headers=headers)
+
+
+class BoardServer:
+    """Serves one hub on one address; ``names`` are answered on loopback besides its own."""
+
+    def __init__(self, hub: Hub, loaded: LoadedRulebook, *, host: str, names: Sequence[str] = ()) -> None:
+        self._hub = hub
+        self._host = host
+        self._names = _LOOPBACK_NAMES | {name.lower() for name in names} if _is_loopback(host) else None
+        self._meta = encode(meta_of(loaded))
+        page = resources.files("streams") / "adapters" / "board_page"
+        self._files = {path: ((page / name).read_bytes(), kind) for path, (name, kind) in _FILES.items()}
+
+    def application(self) -> web.Application:
+        """The routes."""
+        app = web.Application(middlewares=[self._guard()], client_max_size=1024)
+        app.router.add_get("/", self._root)
+        for path in _FILES:
+            app.router.add_get(path, self._file)
+        app.router.add_get("/api/stream", self._stream, allow_head=False)
+        app.router.add_get("/api/cases", self._cases)
+        app.router.add_get("/api/alerts", self._alerts)
+        app.router.add_get("/api/meta", self._send_meta)
+        app.router.add_get("/healthz", self._health)
+        return app
+
+    @asynccontextmanager
+    async def serve(self, port: int) -> AsyncIterator[int]:
+        """Serve while the block runs, beside ``Hub.run``; gives the port, which matters where 0 was asked for.
+
+        Raises:
+            OSError: where the address is taken.
+        """
+        runner = web.AppRunner(self.application(), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, self._host, port)
+            await site.start()
+            yield int(runner.addresses[0][1])
+        finally:
+            self._hub.close()
+            await runner.cleanup()
+
+    # -- every answer ------------------------------------------------------------------------------------
+
+    def _guard(self) -> Any:
+        @web.middleware
+        async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+            try:
+                if self._names is not None and _name_of(request.host) not in self._names:
+                    response: web.StreamResponse = _json({"error": "this board does not answer to that name"}, 421)
+                else:
+                    response = await handler(request)
+            except InputError as error:
+                response = _json({"error": f"{error.field} {error.detail}", "field": error.field}, 400)
+            except web.HTTPException as answer:
+                answer.headers.update(HEADERS)
+                raise
+            if not response.prepared:
+                response.headers.update(HEADERS)
+            return response
+
+        return guard
+
+    # -- answers -----------------------------------------------------------------------------------------
+
+    async def _root(self, _request: web.Request) -> web.StreamResponse:
+        raise web.HTTPFound("/board")
+
+    async def _file(self, request: web.Request) -> web.StreamResponse:
+        body, kind = self._files[request.path]
+        return web.Response(body=body, content_type=kind, charset="utf-8")
+
+    async def _send_meta(self, _request: web.Request) -> web.StreamResponse:
+        return web.Response(body=self._meta, content_type="application/json")
+
+    async def _health(self, _request: web.Request) -> web.StreamResponse:
+        time = self._hub.time()
+        ready = not time["loading"]
+        found = {
+            "status": "ok" if ready else "loading",
+            "delay_seconds": time["delay_seconds"],
+            "open_cases": len(self._hub.board.running.cases),
+            "clients": self._hub.clients,
+            "dropped_clients": self._hub.dropped,
+        }
+        return _json(found, 200 if ready else 503)
+
+    async def _cases(self, request: web.Request) -> web.StreamResponse:
+        view = self._hub.wire.view(self._hub.board.view(filter_of(request.query), self._hub.clock.now()))
+        return _json({**self._hub.time(), "counts": view["counts"], "cases": view["cases"]})
+
+    async def _alerts(self, request: web.Request) -> web.StreamResponse:
+        view = self._hub.wire.view(self._hub.board.view(filter_of(request.query), self._hub.clock.now()))
+        return _json({**self._hub.time(), "counts": view["counts"], "alerts": view["alerts"]})
+
+    async def _stream(self, request: web.Request) -> web.StreamResponse:
+        wanted = filter_of(request.query)
+        if self._hub.is_full:
+            return _json({"error": "too many pages are open"}, 503, {"Retry-After": str(_RETRY_SECONDS)})
+        response = web.StreamResponse(headers={**HEADERS, "X-Accel-Buffering": "no"})
+        response.content_type = "text/event-stream"
+        response.charset = "utf-8"
+
+        def drop() -> None:
+            if request.transport is not None:
+                request.transport.abort()
+
+        client = self._hub.join(wanted, drop)
+        try:
+            await response.prepare(request)
+            await response.write(b"retry: 2000\n\n")
+            while (data := await client.queue.get()) is not None:
+                await response.write(data)
+        except ConnectionError:
+            pass  # the page has gone, or was dropped
+        finally:
+            self._hub.leave(client)
+        return response
+
+
+def _name_of(host: str) -> str:
+    """The name in a Host header, without its port."""
+    name, separator, port = host.lower().rpartition(":")
+    return name if separator and port.isdigit() else host.lower()

@@ -1,0 +1,201 @@
+"""The board on the wire: rows of topics to what the board takes in, views and changes to JSON.
+
+Instants are ISO 8601 in the rulebook's zone. A case: ``case_id``, ``rule``, ``clause``, ``chapter``, ``severity``,
+``title``, ``subject``, ``org``, ``started_at``, ``deadline``, ``outcome`` (running or breached), ``limit``,
+``paused``, ``calendar_provisional``. An alert: those that apply, ``alert_id``, ``kind`` (breach or violation),
+``due_at``, ``detected_at``, ``explanation``, ``state`` (open, completed_late or retracted), ``ending``, ``acks``.
+Texts are objects with ``zh`` and ``en``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from pydantic import AwareDatetime, ConfigDict, Field, ValidationError
+
+from schemas.alerts import AlertEvent
+from schemas.base import Model, Text
+from streams.core.board import MOST, Acknowledgement, BoardAlert, Change, Filter, Row, ShownAlert, View
+from streams.core.instants import format_us, instant_us
+from streams.core.running import LEVELS, OpenCase, Place, chapter_of, place_of
+from streams.core.working_days import WorkingCalendar
+from streams.errors import InputError
+
+_TEXT_LENGTH: Final = 100
+
+
+class Ack(Model):
+    """An acknowledgement as it stands on its topic; other keys are not ours."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    alert_id: str = Field(max_length=200)
+    action: str = Field(max_length=40)
+    by: str = Field(default="", max_length=200)
+    at: AwareDatetime
+    note: str | None = Field(default=None, max_length=4000)
+
+
+def alert_from_bytes(raw: bytes) -> BoardAlert:
+    """An alert of the alerts topic.
+
+    Raises:
+        InputError: where it is none.
+    """
+    try:
+        data = AlertEvent.model_validate_json(raw).data
+    except ValidationError as error:
+        raise InputError("not_an_alert", None, str(error.errors()[0]["msg"])) from error
+    return BoardAlert(
+        alert_id=data.alert_id,
+        case_id=data.case_id,
+        kind=data.kind,
+        rule=data.rule,
+        clause=data.clause,
+        severity=data.severity,
+        title=data.title,
+        subject=(data.subject.type, data.subject.id),
+        place=place_of(data.org),
+        due_at=instant_us(data.due_at),
+        detected_at=instant_us(data.detected_at),
+        sentence=data.explanation,
+        retracts=data.retracts,
+    )
+
+
+def ack_from_bytes(raw: bytes) -> tuple[str, Acknowledgement]:
+    """The alert id that is acknowledged or annotated, and what is said.
+
+    Raises:
+        InputError: where it is no acknowledgement.
+    """
+    try:
+        ack = Ack.model_validate_json(raw)
+    except ValidationError as error:
+        raise InputError("not_an_ack", None, str(error.errors()[0]["msg"])) from error
+    return ack.alert_id, Acknowledgement(instant_us(ack.at), ack.by, ack.action, ack.note or "")
+
+
+def filter_of(query: Mapping[str, str]) -> Filter:
+    """The filter that a query string asks for; empty values ask for nothing, unknown keys are not ours.
+
+    Raises:
+        InputError: for a value that cannot be.
+    """
+    given: dict[str, Any] = {
+        name: query[name]
+        for name in (*LEVELS, "rule", "chapter", "severity", "state", "cases", "alerts")
+        if query.get(name)
+    }
+    for name, value in given.items():
+        if len(value) > _TEXT_LENGTH:
+            raise InputError("bad_query", name, f"is longer than {_TEXT_LENGTH}")
+        if name in ("cases", "alerts"):
+            if not (value.isascii() and value.isdigit() and 1 <= int(value) <= MOST):
+                raise InputError("bad_query", name, f"is a whole number from 1 to {MOST}")
+            given[name] = int(value)
+    if given.get("severity", "norm") not in ("norm", "red_line"):
+        raise InputError("bad_query", "severity", "is norm or red_line")
+    if given.get("state", "running") not in ("running", "overdue", "untimed"):
+        raise InputError("bad_query", "state", "is running, overdue or untimed")
+    return Filter(**given)
+
+
+def _text(text: Text | None) -> dict[str, str] | None:
+    return None if text is None else {"zh": text.zh, "en": text.en}
+
+
+def _org(place: Place) -> dict[str, str | None]:
+    return dict(zip(LEVELS, place, strict=True))
+
+
+class BoardWire:
+    """Writes in the zone of one calendar."""
+
+    def __init__(self, calendar: WorkingCalendar) -> None:
+        self._zone = calendar.zone
+
+    def time(self, instant: int | None) -> str | None:
+        """An instant in ISO 8601."""
+        return None if instant is None else format_us(instant, self._zone)
+
+    def case(self, case: OpenCase) -> dict[str, Any]:
+        """A case as JSON values."""
+        return {
+            "case_id": case.case_id,
+            "rule": case.rule,
+            "clause": case.clause,
+            "chapter": case.chapter,
+            "severity": case.severity,
+            "title": _text(case.title),
+            "subject": {"type": case.subject[0], "id": case.subject[1]},
+            "org": _org(case.place),
+            "started_at": self.time(case.started_at),
+            "deadline": self.time(case.deadline),
+            "outcome": case.outcome,
+            "limit": _text(case.limit),
+            "paused": case.paused,
+            "calendar_provisional": case.provisional,
+        }
+
+    def alert(self, shown: ShownAlert) -> dict[str, Any]:
+        """An alert as JSON values."""
+        alert = shown.alert
+        return {
+            "alert_id": alert.alert_id,
+            "case_id": alert.case_id,
+            "kind": alert.kind,
+            "rule": alert.rule,
+            "clause": alert.clause,
+            "chapter": chapter_of(alert.clause),
+            "severity": alert.severity,
+            "title": _text(alert.title),
+            "subject": {"type": alert.subject[0], "id": alert.subject[1]},
+            "org": _org(alert.place),
+            "due_at": self.time(alert.due_at),
+            "detected_at": self.time(alert.detected_at),
+            "explanation": _text(alert.sentence),
+            "state": shown.state,
+            "ending": _text(shown.ending),
+            "acks": [
+                {"action": ack.action, "by": ack.by, "at": self.time(ack.at), "note": ack.note} for ack in shown.acks
+            ],
+        }
+
+    def view(self, view: View) -> dict[str, Any]:
+        """A whole view: ``cases``, ``alerts``, ``counts``, ``places``, ``rules``, ``choices``."""
+        return {
+            "cases": [self.case(case) for case in view.cases.values()],
+            "alerts": [self.alert(alert) for alert in view.alerts.values()],
+            "counts": dict(view.counts),
+            "places": _rows(view.places),
+            "rules": _rows(view.rules),
+            "choices": {level: list(codes) for level, codes in view.choices.items()},
+        }
+
+    def change(self, change: Change) -> dict[str, Any]:
+        """A change; what did not change is left out."""
+        found: dict[str, Any] = {}
+        if change.cases:
+            found["cases"] = [self.case(case) for case in change.cases]
+        if change.alerts:
+            found["alerts"] = [self.alert(alert) for alert in change.alerts]
+        if change.cases_gone:
+            found["cases_gone"] = list(change.cases_gone)
+        if change.alerts_gone:
+            found["alerts_gone"] = list(change.alerts_gone)
+        if change.counts is not None:
+            found["counts"] = dict(change.counts)
+        if change.places is not None:
+            found["places"] = _rows(change.places)
+        if change.rules is not None:
+            found["rules"] = _rows(change.rules)
+        if change.choices is not None:
+            found["choices"] = {level: list(codes) for level, codes in change.choices.items()}
+        return found
+
+
+def _rows(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    names = ("running", "due_1_h", "overdue", "breaches_today", "red_lines_today")
+    return [{"code": code, **dict(zip(names, row, strict=True))} for code, row in rows]

@@ -1,0 +1,74 @@
+"""Puts a board together: settings in, a board being served out."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+
+from streams.adapters.board_feed import BoardFeed, StateReader
+from streams.adapters.board_hub import Hub
+from streams.adapters.board_web import BoardServer
+from streams.adapters.board_wire import BoardWire
+from streams.adapters.kafka_admin import cluster
+from streams.adapters.rulebook_files import LoadedRulebook
+from streams.bootstrap import clock_of, kafka_options
+from streams.core.board import Board
+from streams.errors import ConfigError, InvariantError
+from streams.settings import Settings
+
+
+async def run_board(
+    settings: Settings,
+    loaded: LoadedRulebook,
+    *,
+    on_ready: Callable[[int], None] = lambda _port: None,
+    stop: asyncio.Event | None = None,
+) -> None:
+    """Serve the board until SIGTERM, SIGINT or ``stop``; ``on_ready`` is told the port.
+
+    Raises:
+        BrokerError: where the broker does not answer at the start; later it is asked again and again.
+        ConfigError: where the address is taken.
+        StateError: where the state was written by a newer version.
+    """
+    stop = stop or asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    security = settings.kafka_python()
+    del security["bootstrap_servers"]
+    await asyncio.to_thread(cluster, settings.bootstrap, security=security)
+    rulebook, clock = loaded.rulebook, clock_of(settings)
+    state = StateReader(rulebook)
+    board = Board(state.cases, rulebook.calendar)
+    feed = BoardFeed(
+        board,
+        state,
+        bootstrap=settings.bootstrap,
+        options=kafka_options(settings),
+        security=security,
+        changelog_topic=settings.changelog_topic,
+        alerts_topic=settings.alerts_topic,
+        acks_topic=settings.acks_topic,
+    )
+    hub = Hub(board, state, BoardWire(rulebook.calendar), clock, most=settings.board_clients)
+    server = BoardServer(hub, loaded, host=settings.board_host, names=settings.board_names)
+    waiting = asyncio.create_task(stop.wait())
+    working = [asyncio.create_task(feed.run()), asyncio.create_task(hub.run())]
+    try:
+        async with server.serve(settings.board_port) as port:
+            on_ready(port)
+            done, _ = await asyncio.wait({waiting, *working}, return_when=asyncio.FIRST_COMPLETED)
+    except OSError as error:
+        raise ConfigError(f"{settings.board_host}:{settings.board_port}: {error.strerror}", key="board_port") from error
+    finally:
+        for task in (waiting, *working):
+            task.cancel()
+        await asyncio.gather(waiting, *working, return_exceptions=True)
+    for task in done - {waiting}:
+        failed = task.exception()
+        # The feed's tasks end together, with the one that failed first.
+        raise (
+            failed.exceptions[0] if isinstance(failed, ExceptionGroup) else failed or InvariantError("the board ended")
+        )

@@ -1,0 +1,59 @@
+"""``gridclock board``: the live board, a process of its own beside any number of workers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Any
+
+import click
+
+from streams.adapters.state import StateError
+from streams.board_bootstrap import run_board
+from streams.commands.common import DONE, broker_options, need_broker, rulebook_of, rulebook_options
+from streams.settings import load_settings
+
+
+@click.command(short_help="Show what runs out next, live, in a browser.")
+@broker_options
+@rulebook_options
+@click.option("--host", "board_host", help="Address to serve on (127.0.0.1).")
+@click.option("--port", "board_port", type=int, help="Port to serve on, 0 for any (9465).")
+@click.option(
+    "--answer-to", "board_names", multiple=True, metavar="NAME",
+    help="A host name that a board on loopback answers to besides its own, as behind a proxy that passes it on.",
+)  # fmt: skip
+@click.option("--clients", "board_clients", type=int, help="Pages open at the same time (64).")
+@click.option("--clock-origin", type=int, hidden=True)
+@click.option("--clock-anchor", type=int, hidden=True)
+@click.option("--clock-speed", type=float, hidden=True)
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="(warning)")
+def board(rules: tuple[Path, ...], only: Path | None, board_names: tuple[str, ...], **given: Any) -> int:
+    """Serve the live board until SIGTERM or Ctrl-C: 即将到期、超时、违规，一页看全省.
+
+    It shows all workers' cases, reads Kafka and never writes. Give it the workers' --name and rulebook options.
+    The page takes its filters from the address, so that a wall screen can be bookmarked:
+    /board?city=3201&severity=red_line&lang=zh&flash=1. It has no log-in: on an address others can reach, put a
+    proxy with one before it.
+
+    \b
+    Example:
+      gridclock board --bootstrap 127.0.0.1:9092
+      then open http://127.0.0.1:9465/board
+    """
+    settings = load_settings(board_names=board_names or None, **given)
+    need_broker(settings)
+    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    loaded = rulebook_of(rules, only)
+
+    def on_ready(port: int) -> None:
+        host = f"[{settings.board_host}]" if ":" in settings.board_host else settings.board_host
+        click.echo(f"gridclock: board http://{host}:{port}/board", err=True)
+
+    try:
+        asyncio.run(run_board(settings, loaded, on_ready=on_ready))
+    except StateError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo("gridclock: board stopped in order", err=True)
+    return DONE

@@ -1,0 +1,358 @@
+"""What the live board shows: open cases, alerts and acknowledgements in; a bounded view of them out.
+
+A *view* is a pure function of what was taken in, a filter, and an instant; the order in which things came does
+not matter, and a thing that comes twice is one thing. What goes over the wire after the first view is the
+difference between two views (``difference``), so that a page holding the old one has the new one.
+
+Example. Filter ``city=3201``, three cases shown at most: the view lists the three of that city with the nearest
+deadlines, counts all of them, and names the counties that a narrower filter may choose. When the first of them is
+met, the difference removes one case, brings one, and carries the new counts.
+
+Bounds: ``KEPT`` alerts with what ended them, ``KEPT`` ids with what was said of them, at most ``MOST`` rows of
+each list.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from heapq import heappop, heappush, nlargest, nsmallest
+from typing import Any, Final, Literal
+
+from schemas.base import Text
+from streams.core.alerts import Subject
+from streams.core.running import LEVELS, OpenCase, Place, RunningCases, chapter_of
+from streams.core.working_days import WorkingCalendar
+
+KEPT: Final = 20_000
+MOST: Final = 500
+ROWS: Final = 24
+CHOICES: Final = 500
+_ACKS_SHOWN: Final = 5
+_ACKS_KEPT: Final = 100
+MINUTE: Final = 60_000_000
+_RUNNING, _SOON, _OVERDUE, _TOLD, _RED = range(5)
+
+State = Literal["running", "overdue", "untimed"]
+Row = tuple[str, tuple[int, int, int, int, int]]
+"""A code, and of what it stands for: running, due within an hour, overdue, breaches today, red lines today."""
+
+
+@dataclass(frozen=True, slots=True)
+class BoardAlert:
+    """As much of an alert as the board shows. Instants are microseconds since the epoch."""
+
+    alert_id: str
+    case_id: str
+    kind: str
+    rule: str
+    clause: str
+    severity: str
+    title: Text
+    subject: Subject
+    place: Place
+    due_at: int
+    detected_at: int
+    sentence: Text
+    retracts: str | None = None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Acknowledgement:
+    """Who said what of an alert, and when (microseconds)."""
+
+    at: int
+    by: str
+    action: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShownAlert:
+    """A breach or violation with what became of it.
+
+    ``ending`` is the sentence of the late completion or the retraction. ``acks`` are the last few, oldest first.
+    """
+
+    alert: BoardAlert
+    state: Literal["open", "completed_late", "retracted"]
+    ending: Text | None
+    acks: tuple[Acknowledgement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which part of the board; ``None`` is everything. ``state`` and the two numbers are about the lists only."""
+
+    province: str | None = None
+    city: str | None = None
+    county: str | None = None
+    unit: str | None = None
+    rule: str | None = None
+    chapter: str | None = None
+    severity: str | None = None
+    state: State = "running"
+    cases: int = 60
+    alerts: int = 40
+
+    @property
+    def place(self) -> Place:
+        """The codes asked for."""
+        return self.province, self.city, self.county, self.unit
+
+    def takes(self, item: OpenCase | BoardAlert) -> bool:
+        """Whether an item is of the kind asked for, wherever it is."""
+        return (
+            (self.rule is None or item.rule == self.rule)
+            and (self.chapter is None or chapter_of(item.clause) == self.chapter)
+            and (self.severity is None or item.severity == self.severity)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What one filter shows at one instant.
+
+    ``cases`` and ``alerts`` stand in the order shown. ``places`` counts by the level under the filter's, ``rules``
+    by rule. ``choices`` are the codes that each level of the filter could be set to.
+    """
+
+    cases: Mapping[str, OpenCase] = field(default_factory=dict)
+    alerts: Mapping[str, ShownAlert] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+    places: Sequence[Row] = ()
+    rules: Sequence[Row] = ()
+    choices: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """From one view to the next: what is new or different, and the ids that went."""
+
+    cases: tuple[OpenCase, ...]
+    cases_gone: tuple[str, ...]
+    alerts: tuple[ShownAlert, ...]
+    alerts_gone: tuple[str, ...]
+    counts: Mapping[str, int] | None
+    places: Sequence[Row] | None
+    rules: Sequence[Row] | None
+    choices: Mapping[str, Sequence[str]] | None
+
+
+def difference(old: View, new: View) -> Change | None:
+    """What turns one view into another; ``None`` where they are the same."""
+    change = Change(
+        tuple(case for key, case in new.cases.items() if old.cases.get(key) != case),
+        tuple(key for key in old.cases if key not in new.cases),
+        tuple(alert for key, alert in new.alerts.items() if old.alerts.get(key) != alert),
+        tuple(key for key in old.alerts if key not in new.alerts),
+        None if old.counts == new.counts else new.counts,
+        None if old.places == new.places else new.places,
+        None if old.rules == new.rules else new.rules,
+        None if old.choices == new.choices else new.choices,
+    )
+    return change if change != _NOTHING else None
+
+
+_NOTHING: Final = Change((), (), (), (), None, None, None, None)
+COUNTS: Final = (
+    "running",
+    "untimed",
+    "overdue",
+    "due_15_min",
+    "due_1_h",
+    "due_today",
+    "breaches_today",
+    "violations_today",
+    "red_lines_today",
+    "unacknowledged_today",
+)
+
+
+class Board:
+    """Everything taken in, bounded. ``version`` grows with every change; ``kept`` alerts are kept, newest first."""
+
+    def __init__(self, running: RunningCases, calendar: WorkingCalendar, *, kept: int = KEPT) -> None:
+        self.running = running
+        self._calendar = calendar
+        self._kept = kept
+        self._told: dict[str, BoardAlert] = {}
+        self._oldest: list[tuple[int, str]] = []
+        self._late: dict[str, dict[str, BoardAlert]] = {}
+        self._retracted: dict[str, BoardAlert] = {}
+        self._acks: dict[str, set[Acknowledgement]] = {}
+        self._unknown: dict[str, int] = {}
+        self._changes = 0
+
+    @property
+    def version(self) -> tuple[int, int, int]:
+        """Differs whenever a view could, time apart."""
+        return id(self.running), self.running.version, self._changes
+
+    # -- take in -----------------------------------------------------------------------------------------
+
+    def take_alert(self, alert: BoardAlert) -> None:
+        """One alert of any kind; warnings are not for the board, which shows what is left of each limit."""
+        if alert.rule not in self.running.rules:
+            self._unknown[alert.rule] = max(alert.detected_at, self._unknown.get(alert.rule, alert.detected_at))
+            _trim(self._unknown, ROWS)
+        match alert.kind:
+            case "breach" | "violation":
+                if alert.alert_id in self._told:
+                    return
+                self._told[alert.alert_id] = alert
+                heappush(self._oldest, (alert.detected_at, alert.alert_id))
+                if len(self._oldest) > self._kept:
+                    del self._told[heappop(self._oldest)[1]]
+            case "late_completion":
+                self._late.setdefault(alert.case_id, {})[alert.alert_id] = alert
+                _trim(self._late, self._kept)
+            case "retraction" if alert.retracts is not None:
+                self._retracted[alert.retracts] = alert
+                _trim(self._retracted, self._kept)
+            case _:
+                return
+        self._changes += 1
+
+    def take_ack(self, alert_id: str, ack: Acknowledgement) -> None:
+        """An acknowledgement or a note; it may come before its alert."""
+        said = self._acks.setdefault(alert_id, set())
+        if len(said) < _ACKS_KEPT:
+            said.add(ack)
+        _trim(self._acks, self._kept)
+        self._changes += 1
+
+    def unknown_rules(self, now: int) -> list[str]:
+        """Rules that alerts of the last hour name and this board's rulebook lacks: their open cases are not seen."""
+        return sorted(rule for rule, told_at in self._unknown.items() if told_at > now - 60 * MINUTE)
+
+    # -- show --------------------------------------------------------------------------------------------
+
+    def view(self, wanted: Filter, now: int) -> View:
+        """The board through a filter at an instant (microseconds), which matters for what is due soon and today."""
+        tally = _Tally(wanted)
+        today = self._calendar.local_date(now)
+        begins, ends = self._calendar.start_of_day(today), self._calendar.start_of_day(today + 1)
+        listed = [case for case in self.running.cases.values() if tally.case(case, now, ends)]
+        told = [alert for alert in self._told.values() if tally.is_wanted(alert)]
+        for alert in told:
+            if begins <= alert.due_at < ends and alert.alert_id not in self._retracted:
+                tally.alert(alert, acknowledged=self._is_acknowledged(alert.alert_id))
+        nearest = nsmallest(min(wanted.cases, MOST), listed, key=_urgency)
+        newest = nlargest(min(wanted.alerts, MOST), told, key=lambda alert: (alert.detected_at, alert.alert_id))
+        return View(
+            {case.case_id: case for case in nearest},
+            {alert.alert_id: self._shown(alert) for alert in newest},
+            {name: tally.counts[name] for name in COUNTS},
+            tally.rows(tally.by_place),
+            tally.rows(tally.by_rule),
+            tally.choices(),
+        )
+
+    def _shown(self, alert: BoardAlert) -> ShownAlert:
+        acks = tuple(sorted(self._acks.get(alert.alert_id, ()))[-_ACKS_SHOWN:])
+        withdrawn = self._retracted.get(alert.alert_id)
+        if withdrawn is not None:
+            return ShownAlert(alert, "retracted", withdrawn.sentence, acks)
+        if alert.kind == "breach":
+            late = [one for key, one in self._late.get(alert.case_id, {}).items() if key not in self._retracted]
+            if late:
+                last = max(late, key=lambda one: (one.detected_at, one.alert_id))
+                return ShownAlert(alert, "completed_late", last.sentence, acks)
+        return ShownAlert(alert, "open", None, acks)
+
+    def _is_acknowledged(self, alert_id: str) -> bool:
+        return any(ack.action == "acknowledge" for ack in self._acks.get(alert_id, ()))
+
+
+def _trim(kept: dict[str, Any], most: int) -> None:
+    """Forget what was taken in first."""
+    while len(kept) > most:
+        del kept[next(iter(kept))]
+
+
+def _urgency(case: OpenCase) -> tuple[int, str]:
+    return case.started_at if case.deadline is None else case.deadline, case.case_id
+
+
+class _Tally:
+    """One pass over everything: counts, places and choices."""
+
+    def __init__(self, wanted: Filter) -> None:
+        self._wanted = wanted
+        self._place = wanted.place
+        # Whose children are counted: of the whole and of a province the cities, which is how people think of it.
+        self._level = 3 if wanted.unit or wanted.county else 2 if wanted.city else 1
+        self._is_everywhere = self._place == (None, None, None, None)
+        self._seen: set[Place] = set()
+        self.by_place: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0, 0])
+        self.by_rule: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0, 0])
+        self.counts: Counter[str] = Counter()
+
+    def _is_here(self, place: Place) -> bool:
+        """Whether a place is in the part asked for; it is noted either way."""
+        self._seen.add(place)
+        return self._is_everywhere or all(
+            asked is None or asked == code for asked, code in zip(self._place, place, strict=True)
+        )
+
+    def is_wanted(self, item: OpenCase | BoardAlert) -> bool:
+        """Whether the filter lets the item through."""
+        return self._is_here(item.place) and self._wanted.takes(item)
+
+    def _count(self, item: OpenCase | BoardAlert, *columns: int) -> None:
+        for row in (self.by_place[item.place[self._level] or ""], self.by_rule[item.rule]):
+            for column in columns:
+                row[column] += 1
+
+    def case(self, case: OpenCase, now: int, ends: int) -> bool:
+        """Count a case; whether it belongs into the list."""
+        if not self.is_wanted(case):
+            return False
+        counts, deadline = self.counts, case.deadline
+        if case.outcome == "breached":
+            counts["overdue"] += 1
+            self._count(case, _OVERDUE)
+            return self._wanted.state == "overdue"
+        counts["running"] += 1
+        self._count(case, _RUNNING)
+        if deadline is None:
+            counts["untimed"] += 1
+            return self._wanted.state == "untimed"
+        left = deadline - now
+        if left <= 60 * MINUTE:
+            counts["due_1_h"] += 1
+            self._count(case, _SOON)
+            if left <= 15 * MINUTE:
+                counts["due_15_min"] += 1
+        if deadline <= ends:
+            counts["due_today"] += 1
+        return self._wanted.state == "running"
+
+    def alert(self, alert: BoardAlert, *, acknowledged: bool) -> None:
+        """Count an alert of today that stands."""
+        self.counts["breaches_today" if alert.kind == "breach" else "violations_today"] += 1
+        self._count(alert, _TOLD)
+        if alert.severity == "red_line":
+            self.counts["red_lines_today"] += 1
+            self._count(alert, _RED)
+        if not acknowledged:
+            self.counts["unacknowledged_today"] += 1
+
+    def rows(self, rows: Mapping[str, Sequence[int]]) -> list[Row]:
+        """Those with most to look after first."""
+        found = [(code, (row[0], row[1], row[2], row[3], row[4])) for code, row in rows.items()]
+        found.sort(key=lambda item: (-item[1][4], -item[1][2], -item[1][1], -item[1][0], item[0]))
+        return found[:ROWS]
+
+    def choices(self) -> dict[str, tuple[str, ...]]:
+        """What each level could be set to, under what the levels above are set to."""
+        found: tuple[set[str], ...] = (set(), set(), set(), set())
+        for place in self._seen:
+            for asked, code, codes in zip(self._place, place, found, strict=True):
+                if code is not None:
+                    codes.add(code)
+                if asked is not None and code != asked:
+                    break
+        return {level: tuple(sorted(codes)[:CHOICES]) for level, codes in zip(LEVELS, found, strict=True)}

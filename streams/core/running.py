@@ -1,0 +1,197 @@
+"""The cases that are still open, of all partitions, followed from the rows that the workers keep.
+
+A worker knows its own partitions; whoever wants the whole reads the changelog: one row a subject, written anew
+when something changed, and one row a partition with its watermark. Here each subject is folded by the same rules
+as in the engine and judged as of its partition's watermark, never as of a clock on the wall: a case is running
+until the watermark says otherwise, however late it is here.
+
+Theory of operation. A row gives a subject's history; its cases are judged at once, and the next instant at which
+the verdicts would change by silence goes into a heap. When the watermark passes it, the subject is judged again.
+So after every change the open cases are what an engine restored from all rows would list. Subjects with nothing
+open and nothing to come are forgotten: only a new row can bring them back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from typing import Literal
+
+from schemas.base import Text
+from streams.core.alerts import Subject, case_id_of
+from streams.core.engine import BEGINNING, Snapshot
+from streams.core.explanations import limit_zh
+from streams.core.history import History
+from streams.core.rulebook import Rulebook
+from streams.core.verdicts import Verdict
+from streams.core.watermark import is_due
+
+LEVELS = ("province", "city", "county", "unit")
+"""The organisation, top down."""
+
+Place = tuple[str | None, str | None, str | None, str | None]
+"""Codes of the organisation in the order of ``LEVELS``."""
+
+
+def place_of(org: object) -> Place:
+    """The codes of an event's or alert's ``org``; whatever is no text counts as not said."""
+    found = org if isinstance(org, dict) else {}
+    province, city, county, unit = (
+        value if isinstance(value := found.get(level), str) and value else None for level in LEVELS
+    )
+    return province, city, county, unit
+
+
+def chapter_of(clause: str) -> str:
+    """``W-S5`` is of chapter ``W``."""
+    return clause.partition("-")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCase:
+    """A clock that nobody has stopped: running, or past its deadline and still not done.
+
+    Instants are microseconds since the epoch. Without a ``deadline`` the clock is ``paused``, or the case is of an
+    act that is judged when its order closes.
+    """
+
+    case_id: str
+    rule: str
+    clause: str
+    severity: str
+    title: Text
+    subject: Subject
+    place: Place
+    started_at: int
+    deadline: int | None
+    outcome: Literal["running", "breached"]
+    limit: Text | None
+    provisional: bool
+    paused: bool
+
+    @property
+    def chapter(self) -> str:
+        """The chapter of the main clause."""
+        return chapter_of(self.clause)
+
+
+class _Kept:
+    """A subject that has open cases, or will have when time moves."""
+
+    __slots__ = ("case_ids", "decided_at", "history", "partition", "wake")
+
+    def __init__(self, partition: int, history: History, decided_at: int) -> None:
+        self.partition = partition
+        self.history = history
+        self.decided_at = decided_at
+        self.case_ids: tuple[str, ...] = ()
+        self.wake: int | None = None
+
+
+class RunningCases:
+    """The open cases under one rulebook, by case id. ``version`` grows with every change of them."""
+
+    def __init__(self, rulebook: Rulebook) -> None:
+        self._rulebook = rulebook
+        self.rules = frozenset(fold.id for fold in rulebook.folds)
+        self._subjects: dict[Subject, _Kept] = {}
+        self._timers: dict[int, list[tuple[int, Subject]]] = {}
+        self.cases: dict[str, OpenCase] = {}
+        self.watermarks: dict[int, int] = {}
+        self.version = 0
+
+    def put(self, partition: int, snapshot: Snapshot) -> None:
+        """Take a subject's row; the one before it is forgotten."""
+        history = History(snapshot.events)
+        kept = _Kept(partition, history, snapshot.decided_at)
+        before = self._subjects.get(snapshot.subject)
+        if before is not None:
+            kept.case_ids = before.case_ids
+        self._subjects[snapshot.subject] = kept
+        self._judge(snapshot.subject, kept)
+
+    def drop(self, subject: Subject) -> None:
+        """The subject's row was deleted."""
+        kept = self._subjects.pop(subject, None)
+        if kept is not None:
+            self._replace(kept, {})
+
+    def advance(self, partition: int, watermark: int) -> None:
+        """Move a partition's time; a watermark behind is no movement."""
+        if watermark <= self.watermarks.get(partition, BEGINNING):
+            return
+        self.watermarks[partition] = watermark
+        timers = self._timers.get(partition, [])
+        while timers and is_due(timers[0][0], watermark):
+            due, subject = heappop(timers)
+            kept = self._subjects.get(subject)
+            if kept is not None and kept.partition == partition and kept.wake == due:
+                self._judge(subject, kept)
+
+    def _judge(self, subject: Subject, kept: _Kept) -> None:
+        # A row may come before the row of its partition that vouches for the same watermark.
+        as_of = max(kept.decided_at, self.watermarks.get(kept.partition, BEGINNING))
+        states = kept.history.fold(self._rulebook.routes(subject[0]))
+        roots = kept.history.roots
+        found: dict[str, OpenCase] = {}
+        # A case opens when the watermark reaches its start, which no fold calls a change by silence.
+        ahead = [event.at for event in kept.history.events if event.at > as_of]
+        wakes = list(ahead)
+        for index, state in states.items():
+            fold = self._rulebook.folds[index]
+            verdicts, following = fold.judge(state, as_of, every=True)
+            if following is not None and following > as_of:
+                wakes.append(following)
+            still_open = {start.event_id for start in fold.open_cases(state)}
+            for verdict in verdicts:
+                # A breach that is stopped or cancelled ahead of the watermark is open until that has happened.
+                if _is_open(verdict, still_open) or (ahead and _is_unended(verdict, as_of)):
+                    case_id = case_id_of(fold.id, subject, roots.get(verdict.root, verdict.root))
+                    found[case_id] = _open_case(case_id, subject, verdict)
+        self._replace(kept, found)
+        kept.wake = min(wakes, default=None)
+        if kept.wake is not None:
+            heappush(self._timers.setdefault(kept.partition, []), (kept.wake, subject))
+        elif not found:
+            self._subjects.pop(subject, None)
+
+    def _replace(self, kept: _Kept, found: dict[str, OpenCase]) -> None:
+        for case_id in kept.case_ids:
+            if case_id not in found:
+                del self.cases[case_id]
+                self.version += 1
+        for case_id, case in found.items():
+            if self.cases.get(case_id) != case:
+                self.cases[case_id] = case
+                self.version += 1
+        kept.case_ids = tuple(found)
+
+
+def _is_open(verdict: Verdict, still_open: set[str]) -> bool:
+    if verdict.outcome == "running":
+        return True
+    # Breached and then cancelled is over; that no stop is known does not tell it from one still waited for.
+    return verdict.outcome == "breached" and verdict.stopped_at is None and verdict.anchor.event_id in still_open
+
+
+def _is_unended(verdict: Verdict, as_of: int) -> bool:
+    return verdict.outcome == "breached" and verdict.stopped_at is None and verdict.ended_at >= as_of
+
+
+def _open_case(case_id: str, subject: Subject, verdict: Verdict) -> OpenCase:
+    rule, limit = verdict.rule, verdict.limit
+    return OpenCase(
+        case_id=case_id,
+        rule=rule.id,
+        clause=rule.clause,
+        severity=rule.severity,
+        title=rule.title,
+        subject=subject,
+        place=place_of(verdict.anchor.data.get("org")),
+        started_at=verdict.started_at,
+        deadline=verdict.deadline,
+        outcome="breached" if verdict.outcome == "breached" else "running",
+        limit=None if limit is None else Text(zh=limit_zh(limit), en=limit.text),
+        provisional=verdict.provisional,
+        paused=bool(verdict.pauses) and verdict.pauses[-1][1] is None,
+    )

@@ -1,0 +1,325 @@
+"""The board beside a real worker on a real broker: what the worker says is on the page within seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from kafka import KafkaProducer
+
+from streams.adapters.board_feed import BoardFeed, StateReader
+from streams.adapters.brokers import Broker
+from streams.adapters.child_process import ChildProcess
+from streams.adapters.kafka_admin import TopicSpec, ensure_topics, partitions_of
+from streams.adapters.state import (
+    Position,
+    StateError,
+    position_to_bytes,
+    snapshot_to_bytes,
+)
+from streams.adapters.wall_clock import WallClock
+from streams.cli import run
+from streams.core.board import Board
+from streams.core.instants import format_us
+from tests.boards import COUNTER, MINUTE, started
+from tests.browser import WALL, browser, page_of
+from tests.stories import SHANGHAI
+
+SECONDS = 90.0
+RULES = """
+chapter: T
+title: {zh: 测试章, en: Test chapter}
+rules:
+  - id: four-seconds
+    effective_from: 2023-01-01
+    clauses: [T-R1]
+    source: a test
+    severity: red_line
+    kind: deadline
+    subject: order
+    title: {zh: 四秒办结, en: Done in four seconds}
+    start: {type: counter.service_started, where: {business: fee}}
+    stop: counter.service_completed
+    limit: 4 s
+  - id: one-hour
+    effective_from: 2023-01-01
+    clauses: [T-S1]
+    source: a test
+    kind: deadline
+    subject: order
+    title: {zh: 一小时办结, en: Done in an hour}
+    start: {type: counter.service_started, where: {business: power}}
+    stop: counter.service_completed
+    limit: 1 h
+"""
+
+
+@contextmanager
+def producing(kafka: Broker) -> Iterator[KafkaProducer]:
+    producer = KafkaProducer(bootstrap_servers=kafka.bootstrap, acks="all")
+    try:
+        yield producer
+    finally:
+        producer.close()
+
+
+def event(number: str, kind: str, business: str, county: str, *, ago: float = 0.0) -> bytes:
+    at = WallClock().now() - int(ago * 1_000_000)
+    fields = {
+        "event_id": f"{number}-{kind}",
+        "event_type": f"counter.service_{kind}",
+        "occurred_at": format_us(at, SHANGHAI),
+        "order_id": number,
+        "business": business,
+        "org": {"province": "32", "city": county[:4], "county": county, "unit": "U1"},
+    }
+    return json.dumps(fields).encode()
+
+
+def gridclock(directory: Path, name: str, *arguments: str) -> ChildProcess:
+    return ChildProcess(
+        [sys.executable, "-m", "streams.cli", *arguments],
+        directory / f"{name}.log",
+        environment={"PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+    )
+
+
+async def said(process: ChildProcess, words: str) -> str:
+    """The line in which a process says something."""
+    deadline = time.monotonic() + SECONDS
+    while True:
+        for line in process.output().splitlines():
+            if words in line:
+                return line
+        assert process.exit_code is None, process.last_lines()
+        assert time.monotonic() < deadline, f"never said {words!r}:\n{process.last_lines()}"
+        await asyncio.sleep(0.1)
+
+
+@asynccontextmanager
+async def board_beside_workers(kafka: Broker, prefix: str, tmp_path: Path, workers: int) -> AsyncIterator[str]:
+    """The board, begun before its workers and so before there are any topics; its address."""
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    (rules / "test.yaml").write_text(RULES, encoding="utf-8")
+    common = ("--bootstrap", kafka.bootstrap, "--name", f"{prefix}b", "--only", str(rules))
+    processes = [gridclock(tmp_path, "board", "board", *common, "--port", "0")]
+    try:
+        line = await said(processes[0], "board http")
+        for number in range(workers):
+            options = ("--partitions", "4", "--data-dir", str(tmp_path / f"data{number}"), "--metrics-port", "0")
+            processes.append(gridclock(tmp_path, f"worker{number}", "run", *common, *options))
+        for process in processes[1:]:
+            await said(process, "at work")
+        yield line.split()[2].removesuffix("/board")
+        assert [process.exit_code for process in processes] == [None] * len(processes)
+    finally:
+        for process in processes:
+            process.kill()
+
+
+ORDERS = "[...document.querySelectorAll('#cases .about')].map((node) => node.textContent.split(' ')[1]).sort().join()"
+TOLD = "[...document.querySelectorAll('#alerts .sentence')].map((node) => node.textContent)"
+
+
+@pytest.mark.slow
+def test_the_page_follows_two_workers(kafka: Broker, prefix: str, tmp_path: Path) -> None:
+    async def test(chrome: str) -> None:
+        async with board_beside_workers(kafka, prefix, tmp_path, 2) as url, page_of(chrome) as page:
+            with producing(kafka) as producer:
+
+                def send(*events: bytes) -> None:
+                    for one in events:
+                        producer.send(f"{prefix}b.events", one, key=json.loads(one)["order_id"].encode())
+                    producer.flush()
+
+                await page.size(*WALL)
+                await page.open(f"{url}/board")
+                numbers = [f"WO{number}" for number in range(12)]
+                send(*(event(number, "started", "power", f"32010{1 + at % 2}") for at, number in enumerate(numbers)))
+                # Twelve orders lie on all partitions, so on both workers.
+                await page.until(f"{ORDERS} == '{','.join(sorted(numbers))}'", SECONDS)
+                await page.until("document.querySelector('#status').dataset.level == 'good'", SECONDS)
+                await page.js("window.same = true")
+
+                send(event("WO90", "started", "fee", "320201"))
+                await page.until(f"{ORDERS}.includes('WO90')", SECONDS)
+                await page.until(f"({TOLD}).length == 1", SECONDS)
+                (sentence,) = await page.js(TOLD)
+                assert "工单 WO90「四秒办结」（T-R1）超时" in sentence
+                assert await page.js("document.querySelector('[data-key=red_lines_today] .figure').textContent") == "1"
+                assert await page.js("document.querySelector('#live').textContent") == f"新告警：{sentence}"
+
+                alert_id = (await _get(f"{url}/api/alerts"))["alerts"][0]["alert_id"]
+                ack = {"alert_id": alert_id, "action": "acknowledge", "by": "S7", "note": "已派人",
+                       "at": format_us(WallClock().now(), SHANGHAI)}  # fmt: skip
+                ensure_topics(kafka.bootstrap, [TopicSpec(f"{prefix}b.acks", 1)])
+                producer.send(f"{prefix}b.acks", json.dumps(ack).encode(), key=alert_id.encode())
+                send(event("WO90", "completed", "fee", "320201"), event("WO0", "completed", "power", "320101"))
+                await page.until("document.querySelector('#alerts .row').dataset.state == 'completed_late'", SECONDS)
+                await page.until("document.querySelector('#alerts .marks').textContent.includes('已签收 S7')", SECONDS)
+                await page.until(f"!{ORDERS}.split(',').includes('WO0')", SECONDS)
+
+                # It was in time after all: a correction, and the alert is withdrawn.
+                due_at = (await _get(f"{url}/api/alerts"))["alerts"][0]["due_at"]
+                corrected = json.loads(event("WO90", "completed", "fee", "320201"))
+                corrected |= {"event_id": "WO90-again", "corrects": "WO90-completed", "occurred_at": due_at}
+                send(json.dumps(corrected).encode())
+                await page.until("document.querySelector('#alerts .row').dataset.state == 'retracted'", SECONDS)
+                await page.until("document.querySelector('[data-key=red_lines_today] .figure').textContent == '0'")
+                assert await page.js("window.same") is True
+
+                found = await _get(f"{url}/api/cases?county=320102")
+                assert sorted(case["subject"]["id"] for case in found["cases"]) == sorted(numbers[1::2])
+                assert (await _get(f"{url}/healthz"))["status"] == "ok"
+            assert page.problems == []
+
+    profile = tmp_path / "profile"
+    profile.mkdir()
+    with browser(profile) as chrome:
+        asyncio.run(test(chrome))
+
+
+async def _get(url: str) -> Any:
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        return await answer.json()
+
+
+# -- the feed alone ----------------------------------------------------------------------------------------
+
+
+def feed_of(kafka: Broker, prefix: str) -> tuple[BoardFeed, StateReader, Board]:
+    state = StateReader(COUNTER.rulebook)
+    board = Board(state.cases, COUNTER.rulebook.calendar)
+    feed = BoardFeed(
+        board, state, bootstrap=kafka.bootstrap, options={"bootstrap_servers": kafka.bootstrap}, security={},
+        changelog_topic=f"{prefix}state", alerts_topic=f"{prefix}alerts", acks_topic=f"{prefix}acks",
+    )  # fmt: skip
+    return feed, state, board
+
+
+def test_the_feed_reads_the_state_of_all_partitions_and_goes_on(kafka: Broker, prefix: str) -> None:
+    async def test() -> None:
+        now = WallClock().now()
+        report = await asyncio.to_thread(ensure_topics, kafka.bootstrap, [TopicSpec(f"{prefix}state", 2, compact=True)])
+        count = report.partitions[f"{prefix}state"]
+        with producing(kafka) as producer:
+
+            def row(partition: int, key: str, value: bytes | None) -> None:
+                producer.send(f"{prefix}state", value, key=f"{partition}/{key}".encode(), partition=partition)
+                producer.flush()
+
+            def position(partition: int, at: int) -> None:
+                row(partition, "*", position_to_bytes(Position(1, at, {}, {})))
+
+            for partition in range(count):
+                number = f"WO{partition}"
+                row(partition, f"order/{number}", snapshot_to_bytes(started(number, now - MINUTE)))
+                row(partition, f"order/gone{partition}", snapshot_to_bytes(started(f"gone{partition}", now - MINUTE)))
+                row(partition, f"order/gone{partition}", None)
+                position(partition, now)
+            feed, state, board = feed_of(kafka, prefix)
+            running = asyncio.create_task(feed.run())
+            try:
+                await _until(lambda: not state.is_loading)
+                orders = sorted(case.subject[1] for case in board.running.cases.values())
+                assert orders == sorted(f"WO{partition}" for partition in range(count))
+                assert state.watermark == now
+                position(0, now + 4 * MINUTE)
+                await _until(lambda: any(case.outcome == "breached" for case in board.running.cases.values()))
+                assert state.watermark == (now if count > 1 else now + 4 * MINUTE)
+                row(0, "order/WO0", None)
+                await _until(lambda: len(board.running.cases) == count - 1)
+                assert feed.refused == 0
+                row(0, "order/new", b'{"v":99}')
+                (ended,) = await asyncio.gather(running, return_exceptions=True)
+                assert isinstance(ended, ExceptionGroup)
+                assert isinstance(ended.exceptions[0], StateError)
+            finally:
+                running.cancel()
+                await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(test())
+
+
+async def _until(claim: Any) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not claim():
+        assert time.monotonic() < deadline, "never"
+        await asyncio.sleep(0.05)
+
+
+def test_the_feed_never_makes_a_topic_and_leaves_out_what_is_no_alert(kafka: Broker, prefix: str) -> None:
+    if not kafka.can_create_topics:
+        pytest.skip(f"{kafka.description} makes topics by being asked for them")
+
+    async def test() -> None:
+        await asyncio.to_thread(ensure_topics, kafka.bootstrap, [TopicSpec(f"{prefix}alerts", 1)])
+        with producing(kafka) as producer:
+            producer.send(f"{prefix}alerts", b"no alert")
+            producer.flush()
+        feed, state, _ = feed_of(kafka, prefix)
+        running = asyncio.create_task(feed.run())
+        try:
+            await _until(lambda: feed.refused == 1)
+            assert state.is_loading
+            assert await asyncio.to_thread(partitions_of, kafka.bootstrap, f"{prefix}state") == 0
+            assert await asyncio.to_thread(partitions_of, kafka.bootstrap, f"{prefix}acks") == 0
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(test())
+
+
+# -- the command -------------------------------------------------------------------------------------------
+
+
+def test_sigterm_ends_the_board_in_order_with_pages_open(kafka: Broker, prefix: str, tmp_path: Path) -> None:
+    async def test() -> None:
+        process = gridclock(
+            tmp_path, "board", "board", "--bootstrap", kafka.bootstrap, "--name", f"{prefix}b", "--port", "0"
+        )
+        try:
+            url = (await said(process, "board http")).split()[2].removesuffix("/board")
+            async with aiohttp.ClientSession() as session, session.get(f"{url}/api/stream") as answer:
+                first = await answer.content.readline()
+                assert first == b"retry: 2000\n"
+                os.kill(process.pid, signal.SIGTERM)
+                await answer.read()  # the stream ends
+            await _until(lambda: process.exit_code is not None)
+            assert (process.exit_code, process.output().splitlines()[-1]) == (0, "gridclock: board stopped in order")
+        finally:
+            process.kill()
+
+    asyncio.run(test())
+
+
+def test_a_port_that_is_taken_is_said(kafka: Broker, prefix: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        code = run(["board", "--bootstrap", kafka.bootstrap, "--name", f"{prefix}b", "--port", str(port)])
+    assert code == 2
+    assert f"gridclock: board_port: 127.0.0.1:{port}: " in capsys.readouterr().err
+
+
+def test_a_broker_is_needed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.delenv("KAFKA_BOOTSTRAP_SERVERS", raising=False)
+    monkeypatch.delenv("GRIDCLOCK_BOOTSTRAP", raising=False)
+    assert run(["board"]) == 2
+    assert (
+        capsys.readouterr().err == "gridclock: bootstrap: no broker given: use --bootstrap or KAFKA_BOOTSTRAP_SERVERS\n"
+    )

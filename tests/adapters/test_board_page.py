@@ -1,0 +1,357 @@
+"""The board's page in a real browser, on made-up cases: what it shows, how it is used, what it withstands."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from schemas.base import Text
+from streams.adapters.wall_clock import WallClock
+from streams.core.board import Acknowledgement
+from tests.boards import MINUTE, Served, alert, board, served, started
+from tests.browser import PHONE, WALL, Page, browser, page_of
+from tests.stories import us
+
+NOW = us("2026-03-02T10:00")
+PLACES = [
+    {"province": "32", "city": city, "county": f"{city}{county:02d}", "unit": f"U{unit:03d}"}
+    for city in ("3201", "3202", "3205")
+    for county in (1, 2)
+    for unit in (1, 2)
+]
+LEFT = "[...document.querySelectorAll('#cases .left')].map((node) => node.textContent)"
+SENTENCES = "[...document.querySelectorAll('#alerts .sentence')].map((node) => node.textContent)"
+ORDERS = "[...document.querySelectorAll('#cases .about')].map((node) => node.textContent.split(' ')[1])"
+HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>\'"&\u202e'
+
+
+def a_case(number: str, left_seconds: float, org: dict[str, Any] | None = None) -> Any:
+    """An order whose five minutes end so long after ten o'clock."""
+    return started(number, NOW + int(left_seconds * 1_000_000) - 5 * MINUTE, PLACES[0] if org is None else org)
+
+
+@asynccontextmanager
+async def looking(
+    chrome: str,
+    *cases: Any,
+    alerts: tuple[Any, ...] = (),
+    query: str = "",
+    size: tuple[int, int] = WALL,
+    behind: int = 1_000_000,
+) -> AsyncIterator[tuple[Page, Served]]:
+    """A page on a board whose clock stands at ten o'clock, its data ``behind`` (microseconds)."""
+    clock = WallClock(anchor=WallClock().now(), origin=NOW, speed=Fraction(1, 1000))
+    state, shown = await asyncio.to_thread(board)
+    state.partitions = 1
+    for case in cases:
+        shown.running.put(0, case)
+    shown.running.advance(0, NOW - behind)
+    for one in alerts:
+        shown.take_alert(one)
+    async with served(state, shown, clock) as site, page_of(chrome) as page:
+        await page.size(*size)
+        await page.open(f"{site.url}/board{query}")
+        await page.until("document.querySelector('#status')?.dataset.level")
+        yield page, site
+        assert page.problems == []
+
+
+def run(test: Callable[[], Coroutine[None, None, None]]) -> None:
+    asyncio.run(test())
+
+
+@pytest.fixture(scope="module")
+def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with browser(tmp_path_factory.mktemp("chromium")) as address:
+        yield address
+
+
+def test_ten_thousand_cases_stay_a_page_of_bounded_size_that_follows_without_reload(chrome: str) -> None:
+    async def test() -> None:
+        cases = [a_case(f"WO{index:05d}", 10 + index / 40, PLACES[index % len(PLACES)]) for index in range(10_000)]
+        async with looking(chrome, *cases) as (page, site):
+            await page.until("document.querySelectorAll('#cases li').length == 60")
+            await page.js("window.same = true")
+            assert await page.js("document.querySelector('[data-key=running] .figure').textContent") == "10,000"
+            assert await page.js("document.querySelector('#cases-count').textContent") == "最近 60 条，共 10,000 条"
+            assert (await page.js(ORDERS))[:3] == ["WO00000", "WO00001", "WO00002"]
+            nodes = await page.js("document.querySelectorAll('*').length")
+            assert nodes < 1500
+            for index in range(0, 9_000):
+                site.board.running.drop(("order", f"WO{index:05d}"))
+            site.board.take_alert(alert("b1", NOW, number="WO00000", org=PLACES[0]))
+            await page.until(f"({ORDERS})[0] == 'WO09000' && ({SENTENCES}).length == 1")
+            assert await page.js("document.querySelector('[data-key=running] .figure').textContent") == "1,000"
+            assert await page.js(SENTENCES) == ["工单 WO00000 超时。"]
+            assert await page.js("document.querySelector('#live').textContent") == "新告警：工单 WO00000 超时。"
+            assert await page.js("document.body.classList.contains('flashing')") is False  # nobody asked for it
+            assert await page.js("window.same") is True
+            assert await page.js("document.querySelectorAll('*').length") < nodes + 100
+
+    run(test)
+
+
+def test_time_alone_makes_no_breach_and_a_delay_is_said(chrome: str) -> None:
+    async def test() -> None:
+        async with looking(chrome, a_case("WO1", 90), a_case("WO2", -20), behind=30_000_000) as (page, site):
+            await page.until("document.querySelectorAll('#cases li').length == 2")
+            first, second = await page.js(LEFT)
+            assert first.startswith("待确认00:00:2")
+            assert second.startswith("00:01:")
+            assert await page.js("document.querySelector('[data-key=overdue] .figure').textContent") == "0"
+            # Thirty seconds of this clock are eight hours of the real one.
+            assert (await page.js("document.querySelector('#status').textContent")).startswith("数据延迟 8.3 小时")
+            assert await page.js("document.querySelector('#status').dataset.level") == "bad"
+            site.board.running.advance(0, NOW)
+            await page.until("document.querySelectorAll('#cases li').length == 1")
+            assert await page.js("document.querySelector('[data-key=overdue] .figure').textContent") == "1"
+            await page.js("document.querySelector('[data-state=overdue]').click()")
+            await page.until(f"({ORDERS}).join() == 'WO2'")
+            assert (await page.js(LEFT))[0].startswith("已超时00:00:2")
+
+    run(test)
+
+
+def test_a_board_with_another_rulebook_than_the_workers_says_so(chrome: str) -> None:
+    async def test() -> None:
+        async with looking(chrome, a_case("WO1", 60), query="?lang=en") as (page, site):
+            assert await page.js("document.querySelector('#notice').hidden") is True
+            site.board.take_alert(alert("b1", NOW, rule="not-ours"))
+            await page.until("document.querySelector('#notice').textContent.includes('not-ours')")
+            assert await page.js("document.querySelector('#notice').checkVisibility()") is True
+
+    run(test)
+
+
+def test_filters_go_into_the_address_and_come_back_from_it(chrome: str) -> None:
+    async def test() -> None:
+        cases = [a_case(f"WO{index}", 60 + index, place) for index, place in enumerate(PLACES)]
+        alerts = (
+            alert("b1", NOW - MINUTE, org=PLACES[0], sentence="南京"),
+            alert("b2", NOW - MINUTE, org=PLACES[-1], sentence="苏州", rule="repair-arrival", clause="F-R1",
+                  severity="red_line"),
+        )  # fmt: skip
+        async with looking(chrome, *cases, alerts=alerts) as (page, site):
+
+            async def choose(name: str, value: str) -> None:
+                await page.until(
+                    f"[...document.querySelector('[name={name}]').options].some((o) => o.value == '{value}')"
+                )
+                await page.js(
+                    f"(() => {{ const select = document.querySelector('[name={name}]'); select.value = '{value}';"
+                    " select.dispatchEvent(new Event('change', {bubbles: true})); })()"
+                )
+
+            await choose("city", "3205")
+            await page.until(f"({ORDERS}).join() == 'WO8,WO9,WO10,WO11' && ({SENTENCES}).join() == '苏州'")
+            await choose("county", "320502")
+            await page.until(f"({ORDERS}).join() == 'WO10,WO11'")
+            await choose("chapter", "W")
+            await choose("severity", "norm")
+            await page.until(f"({SENTENCES}).length == 0")
+            assert await page.js("location.search") == "?city=3205&county=320502&chapter=W&severity=norm"
+            assert (
+                await page.js("document.querySelector('#scope').textContent") == "3205 / 320502 · 营业窗口 · 严格遵守"
+            )
+            await choose("city", "3201")  # the county was one of another city
+            await page.until(f"({ORDERS}).join() == 'WO0,WO1,WO2,WO3'")
+            assert await page.js("location.search") == "?city=3201&chapter=W&severity=norm"
+
+            await page.open(f"{site.url}/board?severity=red_line&lang=en&flash=1&alerts=5")
+            await page.until(f"({SENTENCES}).join() == '苏州'")
+            chosen = "[...document.querySelector('[name=severity]').selectedOptions][0].textContent"
+            assert await page.js(chosen) == "Red line"
+            assert await page.js("document.querySelector('#flash').getAttribute('aria-pressed')") == "true"
+            site.board.take_alert(replace(alerts[1], alert_id="b3", detected_at=NOW))
+            await page.until("document.body.classList.contains('flashing')")
+            await page.js("document.querySelector('#clear').click()")
+            await page.until(f"({SENTENCES}).length == 3")
+            assert await page.js("location.search") == "?lang=en&flash=1&alerts=5"
+
+    run(test)
+
+
+def test_the_keyboard_reaches_everything(chrome: str) -> None:
+    async def test() -> None:
+        cases = [a_case(f"WO{index}", 60 + index) for index in range(5)]
+        async with looking(chrome, *cases, alerts=(alert("b1", NOW - MINUTE),)) as (page, site):
+            await page.until("document.querySelectorAll('#cases li').length == 5")
+            focus = "document.activeElement.id || document.activeElement.name || document.activeElement.ariaLabel"
+            seen = []
+            for _ in range(40):
+                await page.press("Tab")
+                seen.append(await page.js(f"document.activeElement === document.body ? 'end' : ({focus})"))
+                if str(seen[-1]).startswith("工单 WO0"):
+                    break
+            assert seen[:12] == [None, "lang", "sound", "flash", "province", "city", "county", "unit", "chapter",
+                                 "rule", "severity", None]  # fmt: skip
+            await page.press("ArrowDown")
+            await page.press("ArrowDown")
+            assert str(await page.js(focus)).startswith("工单 WO2，") or str(await page.js(focus)).startswith(
+                "工单 WO2、"
+            )
+            # The row under the cursor goes: its place is kept, and so is the way on.
+            site.board.running.drop(("order", "WO2"))
+            await page.until("document.querySelectorAll('#cases li').length == 4")
+            assert str(await page.js(focus)).startswith("工单 WO3")
+            await page.press("End")
+            assert str(await page.js(focus)).startswith("工单 WO4")
+            await page.press("Enter")
+            await page.until("document.querySelector('#detail').open")
+            assert "fee-5-minutes" in await page.js("document.querySelector('#detail').textContent")
+            await page.press("Escape")
+            await page.until("!document.querySelector('#detail').open")
+            assert str(await page.js(focus)).startswith("工单 WO4")
+            await page.press("Tab")  # one stop a list: on to the alerts
+            assert await page.js("document.activeElement.closest('ul').id") == "alerts"
+
+    run(test)
+
+
+def test_both_languages_say_everything(chrome: str) -> None:
+    async def test() -> None:
+        one = replace(alert("b1", NOW - MINUTE), sentence=Text(zh="工单 WO1 超时。", en="Order WO1 breached."))
+        async with looking(chrome, a_case("WO1", 60), alerts=(one,)) as (page, site):
+            site.board.take_ack("b1", Acknowledgement(NOW, "S1", "acknowledge", ""))
+            await page.until(
+                f"({SENTENCES}).join() == '工单 WO1 超时。' && document.querySelector('[data-tone=blue].badge')"
+            )
+            assert await page.js("[document.documentElement.lang, document.title]") == ["zh-CN", "供电服务时限看板"]
+            chinese = await page.js("document.body.innerText")
+            assert "已签收 S1" in chinese
+            await page.js("document.querySelector('#lang').click()")
+            await page.until(f"({SENTENCES}).join() == 'Order WO1 breached.'")
+            assert await page.js("[document.documentElement.lang, document.title]") == ["en", "Service time limits"]
+            assert await page.js("location.search") == "?lang=en"
+            english = await page.js("document.body.innerText")
+            left = [
+                line for line in english.splitlines() if any("\u4e00" <= character <= "\u9fff" for character in line)
+            ]
+            assert left == ["中文"]
+            assert "undefined" not in chinese + english
+            await page.js("document.querySelector('#lang').click()")
+            await page.until(f"({SENTENCES}).join() == '工单 WO1 超时。'")
+            assert await page.js("location.search") == ""
+
+    run(test)
+
+
+def test_hostile_values_are_text(chrome: str) -> None:
+    async def test() -> None:
+        place = dict.fromkeys(("province", "city", "county", "unit"), HOSTILE)
+        bad = replace(
+            alert("b1", NOW - MINUTE, number=HOSTILE, rule=HOSTILE, org=place, sentence=HOSTILE),
+            title=Text(zh=HOSTILE, en=HOSTILE),
+        )
+        async with looking(chrome, a_case(HOSTILE, 60, place), alerts=(bad,)) as (page, site):
+            site.board.take_ack("b1", Acknowledgement(NOW, HOSTILE, "acknowledge", HOSTILE))
+            await page.until("document.querySelector('[data-tone=blue].badge')")
+            assert HOSTILE in (await page.js(SENTENCES))[0]
+            await page.js("document.querySelector('#alerts button').click()")
+            await page.until("document.querySelector('#detail').open")
+            assert HOSTILE in await page.js("document.querySelector('#detail-list').textContent")
+            assert await page.js("[window.hacked, document.images.length, document.scripts.length]") == [None, 0, 1]
+            await page.js("document.querySelector('#detail-close').click()")
+            await page.js("document.querySelector('#places button').click()")  # into the address, and on from there
+            await page.until("new URLSearchParams(location.search).get('city') !== null")
+            await page.until("document.querySelectorAll('#cases li').length == 1")
+            assert await page.js("[window.hacked, document.images.length, document.scripts.length]") == [None, 0, 1]
+
+    run(test)
+
+
+CONTRAST = r"""
+(() => {
+  const parse = (text) => {
+    const found = text.match(/[\d.]+/g).map(Number);
+    return found.length > 3 ? found : [...found, 1];
+  };
+  const part = (c) => c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+  const light = ([r, g, b]) => 0.2126 * part(r / 255) + 0.7152 * part(g / 255) + 0.0722 * part(b / 255);
+  const poor = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+    const element = node.parentElement;
+    if (!node.data.trim() || !element.checkVisibility()) continue;
+    if (element.closest('.hidden, .skip, noscript, :disabled')) continue;
+    let back = element;
+    while (back && parse(getComputedStyle(back).backgroundColor)[3] === 0) back = back.parentElement;
+    const behind = getComputedStyle(back || document.documentElement).backgroundColor;
+    const [a, b] = [getComputedStyle(element).color, behind].map(parse).map(light).sort((x, y) => y - x);
+    if ((a + 0.05) / (b + 0.05) < 4.5) poor.push([node.data.trim(), (a + 0.05) / (b + 0.05)]);
+  }
+  return poor;
+})()
+"""
+SMALL = (
+    "[...document.querySelectorAll('button, select')].filter((n) => n.checkVisibility() && n.offsetHeight < 24).length"
+)
+
+
+@pytest.mark.parametrize("size", [WALL, PHONE], ids=["wall", "phone"])
+def test_a_wall_and_a_phone_can_show_and_read_it(chrome: str, size: tuple[int, int]) -> None:
+    async def test() -> None:
+        cases = [a_case(f"WO{index}", 10 + 30 * index, PLACES[index % 12]) for index in range(9)]
+        cases.append(a_case("WO99", -30, PLACES[1]))
+        alerts = [alert(f"b{index}", NOW - MINUTE, number=f"WO{index}", org=PLACES[index]) for index in range(4)]
+        alerts.append(replace(alerts[0], alert_id="r", severity="red_line", kind="violation"))
+        alerts.append(alert("l1", NOW, kind="late_completion", number="WO1"))
+        alerts.append(alert("x2", NOW, kind="retraction", number="WO2", retracts="b2"))
+        async with looking(chrome, *cases, alerts=tuple(alerts), size=size) as (page, _):
+            await page.until("document.querySelectorAll('#cases li').length == 9")
+            assert await page.js(CONTRAST) == []
+            # Nothing sticks out to the right, and on the wall the whole page is on the screen.
+            width, height = await page.js(
+                "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
+            )
+            assert width == size[0]
+            if size == WALL:
+                assert height == size[1]
+            assert await page.js("document.querySelector('#filter-box').open") is (size == WALL)
+            assert await page.js(SMALL) == 0  # WCAG 2.5.8
+            tree = (await page.do("Accessibility.getFullAXTree"))["nodes"]
+            seen = [(node["role"]["value"], node.get("name", {}).get("value", "")) for node in tree if "role" in node]
+            roles = {role for role, _ in seen}
+            assert {"banner", "main", "contentinfo", "status", "log"} <= roles
+            regions = {name for role, name in seen if role == "region"}
+            assert {"总览", "即将到期", "最新超时与违规", "各地市", "各规则"} <= regions
+            nameless = [
+                role for role, name in seen if role in ("button", "combobox", "link", "list", "table") and not name
+            ]
+            assert nameless == []
+
+    run(test)
+
+
+def test_who_wants_no_motion_gets_none(chrome: str) -> None:
+    async def test() -> None:
+        async with looking(chrome, a_case("WO1", 60), query="?flash=1") as (page, site):
+            await page.media({"prefers-reduced-motion": "reduce"})
+            await page.until("document.querySelectorAll('#cases li').length == 1")
+            site.board.take_alert(alert("b1", NOW))
+            await page.until("document.body.classList.contains('flashing')")
+            style = "getComputedStyle(document.body, '::after')"
+            assert await page.js(f"[{style}.animationName, {style}.borderTopStyle]") == ["none", "solid"]
+
+    run(test)
+
+
+def test_a_lost_connection_is_said_and_mended(chrome: str) -> None:
+    async def test() -> None:
+        async with looking(chrome, a_case("WO1", 60)) as (page, site):
+            await page.until("document.querySelectorAll('#cases li').length == 1")
+            await page.js("document.querySelector('#status').dataset.level")
+            for client in list(site.hub._homes):
+                client.drop()
+            await page.until("document.querySelector('#status').dataset.level == 'bad'")
+            site.board.running.put(0, a_case("WO2", 90))
+            await page.until(f"({ORDERS}).join() == 'WO1,WO2'")  # by itself, with a whole view
+            page.problems.clear()  # the browser says that the connection broke, as it should
+
+    run(test)
