@@ -29,7 +29,7 @@ SIX = ("met", "just-met", "just-broken", "never", "late", "correction")
 
 END = "2026-12-31T00:00"
 _TOLD = ("breach", "late_completion", "violation", "retraction")
-_TIME = re.compile(r"(?<![\d:T-])(recorded=|)(?:(\d{4})-)?(?:(\d\d-\d\d)T)?(\d\d:\d\d[\d:.]*)(?=\s|;|$)")
+_TIME = re.compile(r"(?<![^\s;])(recorded=|)(?:(\d{4})-)?(?:(\d\d-\d\d)T)?(\d\d:\d\d[\d:.]*)(?=\s|;|$)")
 
 
 def dated(text: str) -> str:
