@@ -3,8 +3,8 @@
     e1 2026-03-02T09:00 counter.service_started WO1 business=fee
 
 is an event with that id, time (Shanghai unless it carries an offset), type, order, and fields. ``+5m`` or
-``+5m1ms`` instead of a time counts from the first line's. ``recorded=`` takes either form; ``meter=``, ``account=``
-and ``batch=`` name other subjects, ``-`` no order.
+``+5m1ms`` instead of a time counts from the first line's. ``recorded=`` takes either form (``true`` and
+``false`` are a field of that name); ``meter=``, ``account=`` and ``batch=`` name other subjects, ``-`` no order.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ FAR = 4_000_000_000_000_000
 @cache
 def shipped(*names: str) -> LoadedRulebook:
     """The shipped rulebook, or those of its rules that are named by id or kind (disabled ones then run too)."""
-    loaded = load_rulebook()
     if not names:
-        return loaded
+        return load_rulebook()
+    loaded = shipped()
     rules = [rule for rule in loaded.rulebook.rules if {rule.id, rule.kind} & set(names)]
     assert rules, names
     named = [rule.model_copy(update={"enabled": True}) if rule.id in names else rule for rule in rules]
@@ -81,7 +81,7 @@ def wire(lines: str) -> list[dict[str, Any]]:
             event["order_id"] = order
         for field in fields:
             name, _, value = field.partition("=")
-            if name == "recorded":
+            if name == "recorded" and value not in ("true", "false"):
                 event["recorded_at"] = moment(value, first).isoformat()
             elif name in ("account", "meter", "batch"):
                 event[f"{name}_id"] = value

@@ -85,7 +85,7 @@ def clock(rule: str, start: str, stop: str, *, met: str, deadline: str, broken: 
 
 def check(rule: str, story: str, until: str, outcomes: list[str], told: list[str]) -> None:
     """Judge the row and compare everything."""
-    judged = judge(story, until, loaded=shipped(rule), arrival="recorded=" in story)
+    judged = judge(story, until, loaded=shipped(rule), arrival=bool(re.search(r"recorded=\d", story)))
     found = [outcome if at is None else f"{outcome} {at}" for outcome, at in judged.outcomes()]
     assert found == [_exact(text) for text in outcomes]
     assert [f"{kind} {at}" for _, kind, at in judged.told()] == [_exact(text) for text in told]

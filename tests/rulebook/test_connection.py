@@ -1,4 +1,4 @@
-"""Chapter B 业扩办电: every rule's rows. Working days of spring 2026: no 4 to 6 April, no 1 to 5 May, but Saturday 9 May."""
+"""Chapter B 业扩办电: every rule's rows. Off in spring 2026: 4 to 6 April, 1 to 5 May; worked: Saturday 9 May."""
 
 from __future__ import annotations
 

@@ -72,7 +72,8 @@ ROWS = [
     row(
         "one-time-notice/correction",
         "a 03-02T09:10 application.accepted W1; n 09:12 application.notice_issued W1;"
-        "z 09:15 counter.service_completed W1; k 09:12 application.notice_issued W1 corrects=n void=true recorded=18:00",
+        "z 09:15 counter.service_completed W1;"
+        "k 09:12 application.notice_issued W1 corrects=n void=true recorded=18:00",
         "violated",
         "violation 03-02T09:15",
     ),

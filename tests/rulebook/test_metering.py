@@ -21,26 +21,30 @@ ROWS = [
     # batch-meter-notice-7-days: posted on the 1st, the 8th is the first lawful day; filed as well
     row(
         "batch-meter-notice-7-days/met",
-        'n 03-01T17:00 meter.batch_notice_posted - batch=B1 community=yihe; f 03-02T09:00 meter.batch_filed - batch=B1;'
+        "n 03-01T17:00 meter.batch_notice_posted - batch=B1 community=yihe;"
+        "f 03-02T09:00 meter.batch_filed - batch=B1;"
         "x 03-12T09:00 meter.replaced W1 batch=B1 meter=M1 planned=batch community=yihe",
         "met",
     ),
     row(
         "batch-meter-notice-7-days/just-met",
-        'n 03-01T23:59:59.999 meter.batch_notice_posted - batch=B1 community=yihe; f 03-02T09:00 meter.batch_filed - batch=B1;'
+        "n 03-01T23:59:59.999 meter.batch_notice_posted - batch=B1 community=yihe;"
+        "f 03-02T09:00 meter.batch_filed - batch=B1;"
         "x 03-08T00:00 meter.replaced W1 batch=B1 meter=M1 planned=batch community=yihe",
         "met",
     ),
     row(
         "batch-meter-notice-7-days/just-broken",
-        'n 03-01T00:00 meter.batch_notice_posted - batch=B1 community=yihe; f 03-02T09:00 meter.batch_filed - batch=B1;'
+        "n 03-01T00:00 meter.batch_notice_posted - batch=B1 community=yihe;"
+        "f 03-02T09:00 meter.batch_filed - batch=B1;"
         "x 03-07T23:59:59.999 meter.replaced W1 batch=B1 meter=M1 planned=batch community=yihe",
         "violated",
         "violation 03-07T23:59:59.999",
     ),
     row(
         "batch-meter-notice-7-days/never",
-        'n 03-01T17:00 meter.batch_notice_posted - batch=B1 meters=["M1","M2"]; f 03-02T09:00 meter.batch_filed - batch=B1',
+        'n 03-01T17:00 meter.batch_notice_posted - batch=B1 meters=["M1","M2"];'
+        "f 03-02T09:00 meter.batch_filed - batch=B1",
     ),
     row(
         "batch-meter-notice-7-days/late",
@@ -53,7 +57,8 @@ ROWS = [
     ),
     row(
         "batch-meter-notice-7-days/correction",
-        'n 03-01T17:00 meter.batch_notice_posted - batch=B1 meters=["M1"]; f 03-02T09:00 meter.batch_filed - batch=B1;'
+        'n 03-01T17:00 meter.batch_notice_posted - batch=B1 meters=["M1"];'
+        "f 03-02T09:00 meter.batch_filed - batch=B1;"
         "x 03-12T09:00 meter.replaced W1 batch=B1 meter=M1 planned=batch;"
         'k 03-06T17:00 meter.batch_notice_posted - batch=B1 meters=["M1"] corrects=n recorded=03-13T09:00',
         "violated",
@@ -61,14 +66,14 @@ ROWS = [
     ),
     row(
         "batch-meter-notice-7-days/without-notice",
-        "f 03-02T09:00 meter.batch_filed - batch=B1;"
-        "x 03-12T09:00 meter.replaced W1 batch=B1 meter=M1 planned=batch",
+        "f 03-02T09:00 meter.batch_filed - batch=B1;x 03-12T09:00 meter.replaced W1 batch=B1 meter=M1 planned=batch",
         "violated",
         "violation 03-12T09:00",
     ),
     row(
         "batch-meter-notice-7-days/a-meter-not-on-the-list",
-        'n 03-01T17:00 meter.batch_notice_posted - batch=B1 meters=["M1","M2"]; f 03-02T09:00 meter.batch_filed - batch=B1;'
+        'n 03-01T17:00 meter.batch_notice_posted - batch=B1 meters=["M1","M2"];'
+        "f 03-02T09:00 meter.batch_filed - batch=B1;"
         "x 03-12T09:00 meter.replaced W1 batch=B1 meter=M2 planned=batch;"
         "y 03-12T10:00 meter.replaced W2 batch=B1 meter=M3 planned=batch",
         "met",
@@ -132,7 +137,8 @@ ROWS = [
     row("wiring-verified/never", CHANGED, "running"),
     row(
         "wiring-verified/late",
-        CHANGED + "; z 03-12T09:00 order.closed W1; v 03-10T10:20 meter.wiring_verified W1 meter=M1 recorded=03-13T08:00",
+        CHANGED
+        + "; z 03-12T09:00 order.closed W1; v 03-10T10:20 meter.wiring_verified W1 meter=M1 recorded=03-13T08:00",
         "met",
         "violation 03-12T09:00",
         "retraction 03-12T09:00",
@@ -157,7 +163,8 @@ ROWS = [
     ),
     row(
         "old-reading-photo/just-broken",
-        CHANGED + "; z 03-12T09:00 order.closed W1; v 09:00:00.001 meter.reading_photo_uploaded W1 meter=M1 signed=true",
+        CHANGED
+        + "; z 03-12T09:00 order.closed W1; v 09:00:00.001 meter.reading_photo_uploaded W1 meter=M1 signed=true",
         "violated",
         "violation 03-12T09:00",
     ),
@@ -201,7 +208,10 @@ ROWS = [
         "violated",
         "violation 04-09T23:59:59.999",
     ),
-    row("removed-meter-one-cycle/never", "r 03-10T16:00 meter.removed W1 meter=M1; t 03-11T09:00 meter.stored - meter=M1"),
+    row(
+        "removed-meter-one-cycle/never",
+        "r 03-10T16:00 meter.removed W1 meter=M1; t 03-11T09:00 meter.stored - meter=M1",
+    ),
     row(
         "removed-meter-one-cycle/late",  # disposed of before anybody had entered the removal
         "d 03-20T09:00 meter.disposed - meter=M1; r 03-10T16:00 meter.removed W1 meter=M1 recorded=03-25T09:00",

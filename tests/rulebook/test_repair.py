@@ -34,7 +34,9 @@ ROWS = [
         "s 03-07T22:30 repair.reported W1 area=remote; z 03-08T00:30 repair.arrived W1",
         "met 03-08T00:30",
     ),
-    row("repair-arrival/area-unknown", "s 03-07T22:30 repair.reported W1", "breached 03-08T00:30", "breach 03-08T00:30"),
+    row(
+        "repair-arrival/area-unknown", "s 03-07T22:30 repair.reported W1", "breached 03-08T00:30", "breach 03-08T00:30"
+    ),
     # times-in-order: a case for each stage
     row(
         "times-in-order/met",
@@ -58,8 +60,7 @@ ROWS = [
     row("times-in-order/never", "f 03-07T22:30 repair.feedback_asked W1"),
     row(
         "times-in-order/late",
-        "s 03-07T22:30 repair.reported W1; d 23:00 repair.dispatched W1;"
-        "a 22:50 repair.arrived W1 recorded=03-08T02:00",
+        "s 03-07T22:30 repair.reported W1; d 23:00 repair.dispatched W1;a 22:50 repair.arrived W1 recorded=03-08T02:00",
         "met",
         "violated",
         "met",
@@ -121,7 +122,7 @@ ROWS = [
     ),
     row(
         "restore-before-repair/just-met",
-        "m 03-08T09:00 repair.meter_repaired W1; r 09:00 repair.supply_restored W1; i 09:00 repair.metering_informed W1",
+        "m 03-08T09:00 repair.meter_repaired W1; r 09:00 repair.supply_restored W1;i 09:00 repair.metering_informed W1",
         "met",
     ),
     row(
