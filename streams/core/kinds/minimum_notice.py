@@ -61,7 +61,8 @@ class _Version(ActVersion[MinimumNoticeRule]):
             return
         notices = [notice for notice in watch.own if self._covers(notice, trigger)]
         if self.rule.at_most is not None:
-            notices = notices[-1:]
+            # The last one counts, and one at the very instant of the act does not take it away.
+            notices = ([notice for notice in notices if notice.at < trigger.at] or notices)[-1:]
         notice, lawful = self._best(notices, trigger)
         faults: list[Fault] = []
         if notice is None:
