@@ -438,6 +438,28 @@ def test_a_notice_for_a_community_covers_its_meters(community: str, outcome: str
     assert judged.outcomes() == [(outcome, None)]
 
 
+@pytest.mark.parametrize(
+    ("correction", "outcomes"),
+    [
+        # never posted: the correction names every meter that the notice named
+        ('void=true meters=["M1","M2"]', {"M1": "violated", "M2": "violated"}),
+        # posted five days later, for the same meters
+        ('meters=["M1","M2"]', {"M1": "violated", "M2": "violated"}),
+    ],
+)
+def test_a_correction_of_a_notice_reaches_every_meter_that_it_names(correction: str, outcomes: dict[str, str]) -> None:
+    story = f"""
+        n 2026-03-01T10:00 meter.batch_notice_posted - batch=B1 meters=["M1","M2"]
+        x 2026-03-10T09:00 meter.replaced W1 meter=M1 planned=batch
+        y 2026-03-10T10:00 meter.replaced W2 meter=M2 planned=batch
+        k 2026-03-06T10:00 meter.batch_notice_posted - batch=B1 corrects=n {correction} recorded=2026-03-11T09:00
+    """
+    rules = shipped("batch-meter-notice-7-days")
+    judged = judge(story, "2026-03-12T00:00", loaded=rules, arrival=True)
+    assert {case.subject[1]: case.verdict.outcome for case in judged.cases} == outcomes
+    assert judged.net() == judge(story, "2026-03-12T00:00", loaded=rules).net()
+
+
 # --- an event for several subjects ------------------------------------------------------------------------------
 
 

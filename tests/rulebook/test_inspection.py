@@ -218,6 +218,12 @@ ROWS = [
         "violated",
         "violation 03-06T10:00",
     ),
+    row(
+        "violation-renotice-30-minutes/before-the-notice-is-not-again",
+        f"r 02-27T09:00 disconnection.renotified D1 account=A1; {NOTICE}; x 03-06T10:00 {VIOLATION_CUT}",
+        "violated",
+        "violation 03-06T10:00",
+    ),
     # theft-told-first
     row(
         "theft-told-first/met",

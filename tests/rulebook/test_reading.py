@@ -278,6 +278,13 @@ ROWS = [
         "violated",
         "violation 03-20T10:00",
     ),
+    row(
+        "recheck-before-disconnection/nothing-owing-at-the-last-look",
+        "c 03-20T08:00 arrears.status_rechecked - account=A1 owing=true;"
+        "d 03-20T09:00 arrears.status_rechecked - account=A1 owing=false; " + CUT,
+        "violated",
+        "violation 03-20T10:00",
+    ),
     # no-disconnection-once-paid
     row("no-disconnection-once-paid/met", OVERDUE + "; " + CUT, "met"),
     row(
@@ -311,6 +318,17 @@ ROWS = [
         OVERDUE + "; p 03-19T09:00 bill.advanced - account=A1 amount=300 owing=false; " + CUT,
         "violated",
         "violation 03-20T10:00",
+    ),
+    row(
+        "no-disconnection-once-paid/adjusted-to-nothing",
+        OVERDUE + "; p 03-19T09:00 bill.adjusted - account=A1 owing=false; " + CUT,
+        "violated",
+        "violation 03-20T10:00",
+    ),
+    row(
+        "no-disconnection-once-paid/adjusted-in-part",
+        OVERDUE + "; p 03-19T09:00 bill.adjusted - account=A1 owing=true; " + CUT,
+        "met",
     ),
     row(
         "no-disconnection-once-paid/overdue-again",
