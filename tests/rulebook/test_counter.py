@@ -125,6 +125,22 @@ ROWS = [
         "violated",
         "violation 03-02T09:04",
     ),
+    row(
+        "receipt-given/started-twice",  # edge decision 10: the first start counts
+        "s 03-02T09:00 counter.service_started W1 business=fee; q 09:01 counter.receipt_issued W1;"
+        "t 09:02 counter.service_started W1 business=fee; z 09:04 counter.service_completed W1",
+        "met",
+        "met",
+    ),
+    row(
+        "receipt-given/a-second-payment-on-the-same-order",
+        "s 03-02T09:00 counter.service_started W1 business=fee; q 09:01 counter.receipt_issued W1;"
+        "z 09:04 counter.service_completed W1; t 10:00 counter.service_started W1 business=fee;"
+        "y 10:04 counter.service_completed W1",
+        "met",
+        "violated",
+        "violation 03-02T10:04",
+    ),
     # nobody-turned-away: the ticket taken before closing
     row(
         "nobody-turned-away/met",

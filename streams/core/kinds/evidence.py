@@ -97,8 +97,9 @@ class _Version(ActVersion[EvidenceRule]):
             yield self.finding(act, (), (act.event_id, trigger.event_id), due=trigger.at, cancelled=True)
         if matches(self._by, trigger):
             for act in watch.own.acts:
+                # Where a start is seen twice the first counts: what came after it need not come again.
                 missing = (
-                    slot.missing(found, act, act.at, self.calendar, by=trigger.at)
+                    slot.missing(found, act, watch.own.acts[0].at, self.calendar, by=trigger.at)
                     for slot, found in zip(self.slots, watch.found, strict=True)
                 )
                 faults = (*self._carried(act), *(fault for fault in missing if fault is not None))
