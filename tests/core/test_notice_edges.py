@@ -23,7 +23,7 @@ def broken(at: str) -> tuple[str, str]:
     return "violated", f"violation {at}"
 
 
-# --- 2. N days' notice: from date D + N on --------------------------------------------------------------
+# --- 2. N days' notice: from date D + N on ------------------------------------------------------------------
 
 NOTICE = [
     # the 1st and 7 days: the 8th is the first lawful day, whatever the hour of the notice
@@ -97,7 +97,7 @@ NOTICE = [
     ),
 ]
 
-# --- 4. 3 to 7 days: the difference of the dates is within 3..7; the last notice before the act counts ---
+# --- 4. 3 to 7 days: the difference of the dates is within 3..7; the last notice before the act counts ------
 
 WITHIN = [
     *(
@@ -140,7 +140,7 @@ WITHIN = [
     ),
 ]  # fmt: skip
 
-# --- 5. 30 days overdue: since_on + 30 is the first lawful day; only full payment resets -------------------
+# --- 5. 30 days overdue: since_on + 30 is the first lawful day; only full payment resets --------------------
 
 OVERDUE = "o 02-02T09:00 bill.overdue - account=A1 since_on=2026-02-01"  # the first lawful day is 3 March
 FULL = "bill.paid - account=A1 amount=300 owing=false"
@@ -296,7 +296,7 @@ ACROSS = [
     ),
 ]
 
-# --- the same instant: what speaks for the person counts as earlier, what speaks against as later ---------------
+# --- the same instant: what speaks for the person counts as earlier, what speaks against as later -----------
 
 TIES = [
     row(
@@ -375,7 +375,7 @@ def test_edges(rule: str, story: str, until: str, outcomes: list[str], told: lis
     check(rule, story, until, outcomes, told)
 
 
-# --- a notice for many -----------------------------------------------------------------------------------------
+# --- a notice for many --------------------------------------------------------------------------------------
 
 
 def story_of_many(*replaced: str) -> list[dict[str, Any]]:
@@ -460,7 +460,7 @@ def test_a_correction_of_a_notice_reaches_every_meter_that_it_names(correction: 
     assert judged.net() == judge(story, "2026-03-12T00:00", loaded=rules).net()
 
 
-# --- an event for several subjects ------------------------------------------------------------------------------
+# --- an event for several subjects --------------------------------------------------------------------------
 
 
 def test_an_event_for_several_subjects_is_judged_once_by_each_rule() -> None:
@@ -493,7 +493,7 @@ def test_an_order_s_event_reaches_the_account_too_and_each_is_judged_there() -> 
     assert found == {("account", "A1"): "met", ("account", "A2"): "violated"}
 
 
-# --- two versions side by side ------------------------------------------------------------------------------------
+# --- two versions side by side ------------------------------------------------------------------------------
 
 TIGHTENED = """\
 chapter: M

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from streams.adapters.rulebook_files import LoadedRulebook
 from tests.stories import judge, local, shipped, us
 
 if TYPE_CHECKING:
@@ -85,12 +86,24 @@ def clock(rule: str, start: str, stop: str, *, met: str, deadline: str, broken: 
 
 def check(rule: str, story: str, until: str, outcomes: list[str], told: list[str]) -> None:
     """Judge the row and compare everything."""
-    judged = judge(story, until, loaded=shipped(rule), arrival=bool(re.search(r"recorded=\d", story)))
-    found = [outcome if at is None else f"{outcome} {at}" for outcome, at in judged.outcomes()]
-    assert found == [_exact(text) for text in outcomes]
-    assert [f"{kind} {at}" for _, kind, at in judged.told()] == [_exact(text) for text in told]
+    loaded = shipped(rule)
+    found = _judged(loaded, story, until)
+    assert found[0] == [_exact(text) for text in outcomes]
+    assert found[1] == [_exact(text) for text in told]
     # What stands in the end is what would stand had everything come in order.
-    assert judged.net() == judge(story, until, loaded=shipped(rule)).net()
+    assert found[2] == judge(story, until, loaded=loaded).net()
+
+
+def judged_as_expected(loaded: LoadedRulebook, story: str, until: str, outcomes: list[str], told: list[str]) -> bool:
+    """Whether the row comes out as expected under another rulebook."""
+    found = _judged(loaded, story, until)
+    return found[:2] == ([_exact(text) for text in outcomes], [_exact(text) for text in told])
+
+
+def _judged(loaded: LoadedRulebook, story: str, until: str) -> tuple[list[str], list[str], set[str]]:
+    judged = judge(story, until, loaded=loaded, arrival=bool(re.search(r"recorded=\d", story)))
+    outcomes = [outcome if at is None else f"{outcome} {at}" for outcome, at in judged.outcomes()]
+    return outcomes, [f"{kind} {at}" for _, kind, at in judged.told()], judged.net()
 
 
 def _exact(text: str) -> str:
