@@ -76,7 +76,7 @@ def changed(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 def rows_of(rule_id: str) -> list[tuple[Any, ...]]:
     rows = [*test_words.ROWS, *(row for chapter in test_complete.CHAPTERS.values() for row in chapter)]
-    return [row.values for row in rows if str(row.id).split("/")[0] == rule_id]
+    return [tuple(row.values) for row in rows if str(row.id).split("/")[0] == rule_id]
 
 
 def is_noticed(rule: Rule) -> bool:
