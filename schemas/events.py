@@ -516,10 +516,17 @@ class Repair(Envelope):
     """Steps of a repair without fields of their own."""
 
     event_type: Literal[
-        "repair.dispatched", "repair.payment_checked", "repair.arrived", "repair.supply_restored",
+        "repair.dispatched", "repair.payment_checked", "repair.arrived",
         "repair.meter_damage_found", "repair.metering_informed", "repair.meter_repaired", "repair.completed",
         "repair.feedback_asked", "repair.closed", "repair.escalated",
     ]  # fmt: skip
+
+
+class RepairSupplyRestored(Envelope):
+    """Supply restored, by the crew or, ``remote``, by switching from afar."""
+
+    event_type: Literal["repair.supply_restored"]
+    remote: Flag | None = None
 
 
 class OrderClosed(Envelope):
@@ -541,7 +548,8 @@ Event = Annotated[
     | ArrearsRechecked | DisconnectionApproved | Disconnection | DisconnectionNotice | DisconnectionPerformed
     | InspectionAppointed | InspectionPerformed | FindingNotified | OrderDocumentReceived
     | CapacityChangeRequested | Capacity | OutageDetected | Outage
-    | RepairReported | RepairContact | Repair | OrderClosed,
+    | RepairReported | RepairContact | Repair | RepairSupplyRestored
+    | OrderClosed,
     Field(discriminator="event_type"),
 ]  # fmt: skip
 """Any event of the shipped vocabulary."""

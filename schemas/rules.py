@@ -41,9 +41,9 @@ class Elapsed(Model):
 
 
 class CalendarDays(Model):
-    """Local days after the day of the start; ends at 24:00 local of the last."""
+    """Local days after the day of the start (0: that day itself); ends at 24:00 local of the last."""
 
-    days: int = Field(gt=0)
+    days: int = Field(ge=0)
     text: str
 
 
@@ -98,7 +98,7 @@ _UNITS: dict[str, tuple[type[Any], str, int]] = {
     "natural month": (NaturalMonths, "months", 1),
     "natural months": (NaturalMonths, "months", 1),
 }
-LIMIT_PATTERN = r"^[1-9][0-9]* (" + "|".join(sorted(_UNITS, key=len, reverse=True)) + ")$"
+LIMIT_PATTERN = r"^(?:[1-9][0-9]* (" + "|".join(sorted(_UNITS, key=len, reverse=True)) + ")|0 days)$"
 _WRITTEN_LIMIT = rf"{LIMIT_PATTERN}|^{SAME_WORKING_DAY}$"
 
 
@@ -117,7 +117,7 @@ def parse_limit(value: object) -> Limit:
             return SameWorkingDay(text=SAME_WORKING_DAY)
         match = re.match(LIMIT_PATTERN, value.strip())
         if match:
-            limit_type, name, factor = _UNITS[match.group(1)]
+            limit_type, name, factor = _UNITS[match.group(1) or "days"]
             amount = int(value.split()[0]) * factor
             limit: Limit = limit_type(**{name: amount, "text": value.strip()})
             return limit

@@ -17,17 +17,26 @@ from streams.core.working_days import WorkingCalendar
 
 
 @dataclass(frozen=True, slots=True)
+class Label:
+    """What people call some events; ``key`` are their types and values, which stay when a title is reworded."""
+
+    zh: str
+    en: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Without:
     """Something that the act needs had not happened (``on_day``: not on the act's own day; ``by``: the close)."""
 
-    what: Text
+    what: Label
     on_day: bool = False
     by: int | None = None
 
     @property
     def key(self) -> str:
         """Identity on the act."""
-        return f"without {self.what.en}"
+        return f"without {self.what.key}"
 
     def text(self, calendar: WorkingCalendar) -> Text:
         """The half-sentence."""
@@ -43,7 +52,7 @@ class Without:
 class TooEarly:
     """The act came before ``lawful_from`` (inclusive), counted from ``since``."""
 
-    what: Text
+    what: Label
     since: int
     lawful_from: int
     since_on: int | None = None
@@ -73,7 +82,7 @@ class TooEarly:
 class TooLate:
     """The act came after ``lawful_until`` (inclusive), counted from ``since``: the notice has lapsed."""
 
-    what: Text
+    what: Label
     since: int
     lawful_until: int
 
@@ -95,13 +104,13 @@ class TooLate:
 class Forbidden:
     """The act came while a condition held, since ``since``."""
 
-    what: Text
+    what: Label
     since: int
 
     @property
     def key(self) -> str:
         """Identity on the act."""
-        return f"while {self.what.en}"
+        return f"while {self.what.key}"
 
     def text(self, calendar: WorkingCalendar) -> Text:
         """The half-sentence."""
@@ -172,14 +181,14 @@ class RecordedLate:
 class Backwards:
     """The first event of a stage came later than the first of a later stage, which was at ``at``."""
 
-    stage: Text
-    before: Text
+    stage: Label
+    before: Label
     at: int
 
     @property
     def key(self) -> str:
         """Identity on the act."""
-        return f"after {self.before.en}"
+        return f"after {self.before.key}"
 
     def text(self, calendar: WorkingCalendar) -> Text:
         """The half-sentence."""

@@ -10,6 +10,8 @@ VIOLATION_CUT = "disconnection.performed D1 account=A1 cause=violation"
 NOTICE = "n 03-01T17:00 disconnection.notice_delivered N1 account=A1 cause=violation"
 THEFT = "inspection.performed J1 account=A1 kind=theft crew_size=2"
 
+ASKED = "s 03-02T09:00 capacity.change_requested W1 effective_on=2026-03-05"
+
 ROWS = [
     *clock(
         "sealed-as-requested",
@@ -24,6 +26,33 @@ ROWS = [
         "sealed-as-requested/withdrawn",
         "s 03-02T09:00 capacity.change_requested W1 effective_on=2026-03-20; w 03-10T09:00 application.withdrawn W1",
         "cancelled 03-21T00:00",
+    ),
+    # sealed-not-early: asked for the 5th
+    row("sealed-not-early/met", f"{ASKED}; z 03-05T09:00 capacity.sealed W1", "met"),
+    row("sealed-not-early/just-met", f"{ASKED}; z 03-05T00:00 capacity.sealed W1", "met"),
+    row(
+        "sealed-not-early/just-broken",
+        f"{ASKED}; z 03-04T23:59:59.999 capacity.sealed W1",
+        "violated",
+        "violation 03-04T23:59:59.999",
+    ),
+    row("sealed-not-early/never", ASKED),
+    row(
+        "sealed-not-early/late",
+        f"z 03-04T09:00 capacity.sealed W1; {ASKED} recorded=03-06T09:00",
+        "violated",
+        "violation 03-04T09:00",
+    ),
+    row(
+        "sealed-not-early/correction",
+        f"{ASKED}; z 03-04T09:00 capacity.sealed W1; k 03-05T09:00 capacity.sealed W1 corrects=z recorded=03-06T09:00",
+        "met",
+        "violation 03-04T09:00",
+        "retraction 03-04T09:00",
+    ),
+    row(
+        "sealed-not-early/no-day-asked-for",
+        "s 03-02T09:00 capacity.change_requested W1 kva=315; z 03-02T08:00 capacity.sealed W1",
     ),
     # inspection-by-appointment
     row(

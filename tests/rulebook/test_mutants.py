@@ -39,7 +39,7 @@ def changed(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
         case Elapsed() | CalendarDays() | WorkingDays() | NaturalMonths() | BillingCycles():
             number, _, unit = value.text.partition(" ")
             for other in (int(number) + 1, int(number) - 1):
-                if other:
+                if other > 0:
                     yield f"{other} {unit}", parse_limit(f"{other} {unit}")
         case Condition():
             for member in ("one_of", "none_of"):

@@ -80,6 +80,19 @@ ROWS = [
         "e 23:10 repair.dispatched W1; b 23:40 repair.arrived W1; z 03-08T00:50 repair.completed W1",
         *["met"] * 4,
     ),
+    row(
+        "times-in-order/switched-on-from-afar-before-the-crew-came",
+        "s 03-07T22:30 repair.reported W1; r 22:40 repair.supply_restored W1 remote=true; a 23:00 repair.arrived W1",
+        *["met"] * 2,
+    ),
+    row(
+        "times-in-order/restored-by-a-crew-that-had-not-come",
+        "s 03-07T22:30 repair.reported W1; r 22:40 repair.supply_restored W1 remote=false; a 23:00 repair.arrived W1",
+        "met",
+        "violated",
+        "met",
+        "violation 03-07T23:00",
+    ),
     # two-calls-one-answer 两告知一回复
     row(
         "two-calls-one-answer/met",

@@ -23,7 +23,7 @@ from schemas.base import Text
 from schemas.rules import ActRule, Limit, Need, RuleBase
 from streams.core.conditions import predicate
 from streams.core.event import Event
-from streams.core.faults import Fault, Without
+from streams.core.faults import Fault, Label, Without
 from streams.core.kinds.patterns import Tests, compile_patterns, label_of, matches, title_of
 from streams.core.verdicts import Outcome, Report, Verdict
 from streams.core.working_days import WorkingCalendar
@@ -45,7 +45,7 @@ class Finding:
     limit: Limit | None = None
     provisional: bool = False
     cancelled: bool = False
-    title: Text | None = None
+    title: Text | Label | None = None
 
     def verdict(self, as_of: int) -> Verdict:
         """Where the case stands as of an instant not before the act."""

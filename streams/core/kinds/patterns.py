@@ -9,6 +9,7 @@ from schemas.rules import Pattern
 from schemas.titles import VALUE_TITLES
 from streams.core.conditions import Fields, Predicate, always, predicate
 from streams.core.event import Event
+from streams.core.faults import Label
 
 Tests = Mapping[str, Sequence[tuple[Predicate, Predicate]]]
 """Event type to pairs of tests: one of the event's fields, one of the fields that the case started with."""
@@ -35,9 +36,9 @@ def title_of(event_type: str, titles: Mapping[str, Text]) -> Text:
     return titles.get(event_type) or Text(zh=event_type, en=event_type)
 
 
-def label_of(patterns: Iterable[Pattern], titles: Mapping[str, Text]) -> Text:
+def label_of(patterns: Iterable[Pattern], titles: Mapping[str, Text]) -> Label:
     """What people call the events that any of the patterns fits: its title, and the values that are asked for."""
-    zh, en = [], []
+    zh, en, types = [], [], []
     for pattern in patterns:
         title = title_of(pattern.type, titles)
         values = [
@@ -45,7 +46,9 @@ def label_of(patterns: Iterable[Pattern], titles: Mapping[str, Text]) -> Text:
             for condition in pattern.where.values()
             if condition.one_of and not all(isinstance(item, bool) for item in condition.one_of)
         ]
+        types.append(" ".join([pattern.type, *("/".join(items) for items in values)]))
         in_zh = ["/".join(VALUE_TITLES.get(item, item) for item in items) for items in values]
         zh.append(title.zh + (f"（{'，'.join(in_zh)}）" if values else ""))
         en.append(title.en + (f" ({', '.join('/'.join(vs) for vs in values)})" if values else ""))
-    return Text(zh="或".join(dict.fromkeys(zh)), en=" or ".join(dict.fromkeys(en)))
+    key = " or ".join(dict.fromkeys(types))
+    return Label("或".join(dict.fromkeys(zh)), " or ".join(dict.fromkeys(en)), key)
