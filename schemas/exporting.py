@@ -15,6 +15,7 @@ from schemas.acknowledgements import Acknowledgement
 from schemas.alerts import AlertEvent, CaseEvent
 from schemas.calendars import CalendarSpec
 from schemas.dead_letters import DeadLetter
+from schemas.deliveries import CaseRow, DeliveryRow, Undelivered
 from schemas.events import EVENT
 from schemas.rules import RulebookFile
 from schemas.snapshots import LogRecord, PartitionState, SubjectState
@@ -31,6 +32,9 @@ _CONTRACTS: Final[dict[str, tuple[str, TypeAdapter[Any]]]] = {
     "calendar": ("A calendar (calendar.yaml)", TypeAdapter(CalendarSpec)),
     "subscriptions": ("A file of subscriptions", TypeAdapter(SubscriptionFile)),
     "acknowledgement": ("An acknowledgement of an alert, or a note on it", TypeAdapter(Acknowledgement)),
+    "undelivered": ("A message that a channel did not take", TypeAdapter(Undelivered)),
+    "delivery-case": ("What was told of a case", TypeAdapter(CaseRow)),
+    "delivery": ("A message on its way to a channel", TypeAdapter(DeliveryRow)),
     "log-record": ("One record of the ordered log", TypeAdapter(LogRecord)),
     "subject-state": ("The state of a subject in the changelog", TypeAdapter(SubjectState)),
     "partition-state": ("The state of a partition in the changelog", TypeAdapter(PartitionState)),
