@@ -156,6 +156,7 @@ class Planner:
 
     def __init__(self, file: SubscriptionFile, *, keep: int) -> None:
         self._subscriptions: dict[str, Subscription] = {item.name: item for item in file.subscriptions}
+        self._order = {name: number for number, name in enumerate(self._subscriptions)}
         self._zone = ZoneInfo(file.zone)
         self._keep = keep
         self.cases: dict[str, CaseState] = {}
@@ -400,14 +401,15 @@ class Planner:
 
     def _escalate(self, case_id: str, case: CaseState, now: int, plan: Plan) -> None:
         kept = []
-        for item in case.escalations:
+        # Where two go up at once to one channel, the first of the file is the one it hears from.
+        for item in sorted(case.escalations, key=lambda item: self._order[item.subscription]):
             if item.alert_id not in self.acknowledged:
                 if item.due is not None and item.due <= now:
                     plan.cases.add(case_id)
                     self._go_up(case, item, now, plan)
                 if self._next_step(item) is not None:
                     kept.append(item)
-        if len(kept) < len(case.escalations):
+        if kept != case.escalations:
             plan.cases.add(case_id)
         case.escalations = kept
 
