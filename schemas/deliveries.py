@@ -76,9 +76,12 @@ class NumberRow(Model):
 
 
 class Undelivered(Model):
-    """What a channel did not take, whatever was tried; ``events`` are the alerts as they were."""
+    """What a channel did not take, whatever was tried; ``events`` are the alerts as they were.
 
-    channel: str
+    Of a record that is no alert there is no channel, and ``key`` is its place (``topic/partition/offset``).
+    """
+
+    channel: str | None
     subscription: str | None
     key: str
     reason: UndeliveredReason

@@ -20,6 +20,10 @@ _COMMANDS = {
     "rules": "Look at the rulebook, check it, test it.",
     "alerts": "Print the alerts that came out.",
     "board": "Show what runs out next, live, in a browser.",
+    "notify": "Tell people of alerts, by subscription.",
+    "subscriptions": "Check, list and try a file of subscriptions.",
+    "ack": "Acknowledge an alert, or add a note to it.",
+    "acks": "Print who acknowledged what, and when.",
     "demo": "Show all of it, on a broker of its own.",
 }
 INTERRUPTED = 130

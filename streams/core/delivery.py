@@ -24,11 +24,13 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from schemas.subscriptions import EscalationStep, Subscription, SubscriptionFile
+from streams.core.instants import instant_us
 from streams.core.matching import AlertData, after_quiet, concerns, release_at
 
 Event = Mapping[str, Any]
@@ -119,12 +121,17 @@ class CaseState:
             and not (_kind(event) == "breach" and self.is_completed())
         )
 
-    def alarms(self, alert_id: str) -> bool:
-        """Whether an Alertmanager should be shown it as firing, its age and its deadline aside."""
-        event = self.events.get(alert_id)
-        if event is None or alert_id in self.retracted:
-            return False
-        return self.is_open(alert_id) or _kind(event) == "warning"
+    def alarms(self, alert_id: str, now: int) -> bool:
+        """Whether an Alertmanager should be shown it as firing."""
+        event = self.events[alert_id]
+        if _kind(event) == "warning":
+            deadline = _data(event)["deadline"]
+            return (
+                alert_id not in self.retracted
+                and deadline is not None
+                and instant_us(datetime.fromisoformat(deadline)) > now
+            )
+        return self.is_open(alert_id)
 
 
 @dataclass(slots=True)
@@ -179,14 +186,17 @@ class Planner:
         """How many alerts wait for a digest or for the end of quiet hours."""
         return sum(len(case.waiting) for case in self.cases.values())
 
-    def alarms_on(self, channel: str, *, since: int) -> list[tuple[Event, int]]:
-        """Alerts told to a channel at or after ``since`` that still stand, with when they were told."""
+    def alarms_on(self, channel: str, *, since: int, now: int) -> list[tuple[Event, str]]:
+        """Alerts told to a channel at or after ``since`` that still stand, each with the subscription that told it.
+
+        A warning stands until its deadline, a violation until it is acknowledged.
+        """
         return [
-            (case.events[alert_id], channels[channel])
+            (case.events[alert_id], case.told_by[alert_id][channel])
             for case in self.cases.values()
             for alert_id, channels in case.told.items()
             if channels.get(channel, since - 1) >= since
-            and case.alarms(alert_id)
+            and case.alarms(alert_id, now)
             and not (_kind(case.events[alert_id]) == "violation" and alert_id in self.acknowledged)
         ]
 

@@ -41,7 +41,6 @@ class Alertmanager:
         self._spec = spec
         self._subscriptions = subscriptions
         self._real_now = real_now
-        self._language: dict[str, str] = {}
 
     @property
     def refresh_us(self) -> int:
@@ -55,8 +54,7 @@ class Alertmanager:
 
     async def deliver(self, delivery: Delivery, *, test: bool = False) -> None:
         """Fire what is told, end what is over; see ``Channel``."""
-        found = self._subscriptions.get(delivery.subscription)
-        wanted = languages(found.language) if found else ("zh",)
+        wanted = self._languages(delivery.subscription)
         over = {event["data"]["alert_id"] for event in delivery.closes}
         firing = [event for event in (*delivery.events, *delivery.opens) if event["data"]["kind"] in NAMES]
         now = self._real_now()
@@ -69,11 +67,16 @@ class Alertmanager:
         body += [_alert(event["data"], wanted, now) for event in delivery.closes if event["data"]["kind"] in NAMES]
         await self._post(body)
 
-    async def remind(self, events: Sequence[Event]) -> None:
+    async def remind(self, standing: Sequence[tuple[Event, str]]) -> None:
         """Say again that these stand."""
         lasts = self._real_now() + self._spec.refresh * _MISSED_REFRESHES
-        for first in range(0, len(events), 500):
-            await self._post([_alert(event["data"], ("zh",), lasts) for event in events[first : first + 500]])
+        body = [_alert(event["data"], self._languages(name), lasts) for event, name in standing]
+        for first in range(0, len(body), 500):
+            await self._post(body[first : first + 500])
+
+    def _languages(self, subscription: str) -> Sequence[str]:
+        found = self._subscriptions.get(subscription)
+        return languages(found.language) if found else ("zh",)
 
     async def _post(self, body: Sequence[dict[str, Any]]) -> None:
         if body:

@@ -49,8 +49,8 @@ class Refreshing(Channel, Protocol):
     def hold_us(self) -> int:
         """How long after it was told."""
 
-    async def remind(self, events: Sequence[Event]) -> None:
-        """These alerts, told before, still stand.
+    async def remind(self, standing: Sequence[tuple[Event, str]]) -> None:
+        """These alerts, told before by these subscriptions, still stand.
 
         Raises:
             NotDelivered: where the receiver did not take it.

@@ -42,6 +42,8 @@ class People:
                 sent = await self._apprise.async_notify(title=title, body=body, notify_type=kind, body_format=_FORMAT)
         except TimeoutError as error:
             raise NotDelivered("timeout", f"no answer in {self._timeout:g} s", again=True) from error
+        except Exception as error:  # a fault in one of a hundred plug-ins must not stop the other channels
+            raise NotDelivered("bad_answer", type(error).__name__, again=True) from error
         if not sent:
             raise NotDelivered("refused", "the service did not take it", again=True)
 
