@@ -58,8 +58,6 @@ def parse_span(value: object) -> int:
     Raises:
         ValueError: for anything else.
     """
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
     if isinstance(value, str) and re.match(SPAN_PATTERN, value):
         amount, unit = value.split(" ")
         return int(amount) * _SPANS[unit]

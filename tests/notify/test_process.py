@@ -23,6 +23,7 @@ from streams.adapters.kafka_admin import TopicSpec, ensure_topics
 from streams.cli import run
 from tests.notify.alerts import alert, id_of
 from tests.notify.receiver import HANG, Receiver, eventually, receiver
+from tests.notify.test_alertmanager import ALERTMANAGER, AMTOOL, alertmanager
 
 SECRET = {"HOOK_SECRET": "not told to anybody"}
 
@@ -290,3 +291,33 @@ def test_what_a_channel_refuses_is_kept_and_holds_up_nobody(kafka: Broker, prefi
         assert [one["id"] for one in letter["events"]] == [id_of("b1")]
         # Who was told by the other channel hears of the retraction; the webhook never heard of the breach.
         assert {one["id"] for one in read(kafka, f"{name}.copy")} == {id_of(key) for key in ("b1", "not-b1", "b2")}
+
+
+def test_in_alertmanager_a_breach_fires_and_its_late_completion_resolves_it(
+    kafka: Broker, prefix: str, tmp_path: Path
+) -> None:
+    if ALERTMANAGER is None or AMTOOL is None:
+        pytest.skip("no Alertmanager here (Debian: apt install prometheus-alertmanager)")
+    name = prefix.strip("-")
+    prepared(kafka, name)
+    topic = f"{name}.alerts"
+    with alertmanager(tmp_path) as running:
+        path = tmp_path / "subscriptions.yaml"
+        channel = {"kind": "alertmanager", "url": running.url, "refresh": "1 s"}
+        one = {"name": "all", "channels": "am"}
+        path.write_text(json.dumps({"channels": {"am": channel}, "subscriptions": [one]}), "utf-8")
+        with notifier(kafka, name, path, tmp_path / "one") as child:
+            says(child, "delivering")
+            send(kafka, topic, [alert("b1", case="c1"), alert("b2", case="c2")])
+            assert eventually(lambda: set(running.alerts()) == {id_of("b1"), id_of("b2")}), child.last_lines()
+        # Killed; whoever comes next goes on reminding, or both would have gone out after three seconds.
+        with notifier(kafka, name, path, tmp_path / "two") as child:
+            says(child, "delivering")
+            assert eventually(lambda: set(running.alerts()) == {id_of("b1"), id_of("b2")}), child.last_lines()
+            before = running.alerts()[id_of("b1")]["endsAt"]
+            assert eventually(lambda: running.alerts()[id_of("b1")]["endsAt"] > before), child.last_lines()
+            completed = alert("l1", "late_completion", case="c1")
+            send(kafka, topic, [completed, alert("not-b2", "retraction", case="c2", retracts="b2")])
+            assert eventually(lambda: running.alerts() == {}), child.last_lines()
+            resolved = {(id_of("b1"), "resolved"), (id_of("b2"), "resolved")}
+            assert eventually(lambda: resolved <= set(running.told())), running.told()
