@@ -292,6 +292,17 @@ def test_people_read_a_digest_an_escalation_and_their_own_template(monkeypatch: 
     assert escalated["message"].startswith("【测试 TEST】【升级至县】县|WO1|3201|")
 
 
+def test_a_text_too_long_for_the_service_goes_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    orders = [f"WO{number:03d}" for number in range(100)]
+    events = tuple(alert(order, case=order, subject=("order", order * 100)) for order in orders)
+    with receiver() as hook:
+        monkeypatch.setenv("TEAM_URL", apprise_url(hook))
+        assert deliver(people_file(), Delivery("team", "all", "k", events, START)) is None
+    assert len(hook.received) > 1
+    said = "".join(json.loads(got.body)["message"] for got in hook.received)
+    assert [order for order in orders if order not in said] == []
+
+
 def test_a_robot_that_answers_badly_is_tried_again_and_its_address_told_to_nobody(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -28,6 +28,14 @@ from tests.notify.test_alertmanager import ALERTMANAGER, AMTOOL, alertmanager
 SECRET = {"HOOK_SECRET": "not told to anybody"}
 
 
+@pytest.fixture
+def lasting(kafka: Broker) -> Broker:
+    """A broker whose topics have the partitions asked for, and that can be read again after a transaction."""
+    if not kafka.can_create_topics:
+        pytest.skip(f"{kafka.description} cannot be read again from the start once it held a transaction")
+    return kafka
+
+
 def written(folder: Path, hook: Receiver, name: str, **subscription: Any) -> Path:
     """Two channels, a webhook and a topic; one subscription."""
     path = folder / "subscriptions.yaml"
@@ -155,8 +163,9 @@ def outbox(kafka: Broker, name: str) -> set[str]:
 
 
 def test_killed_at_any_moment_nothing_is_missed_and_only_what_was_under_way_comes_again(
-    kafka: Broker, prefix: str, tmp_path: Path
+    lasting: Broker, prefix: str, tmp_path: Path
 ) -> None:
+    kafka = lasting
     name, kills, a_round = prefix.strip("-"), 3, 60
     prepared(kafka, name)
     everything = [alert(f"b{number}", case=f"c{number}") for number in range(a_round * (kills + 1))]
@@ -190,7 +199,8 @@ def test_killed_at_any_moment_nothing_is_missed_and_only_what_was_under_way_come
         assert {one["id"] for one in read(kafka, f"{name}.copy")} == seen
 
 
-def test_stopped_in_order_and_started_again_tells_nobody_twice(kafka: Broker, prefix: str, tmp_path: Path) -> None:
+def test_stopped_in_order_and_started_again_tells_nobody_twice(lasting: Broker, prefix: str, tmp_path: Path) -> None:
+    kafka = lasting
     name = prefix.strip("-")
     prepared(kafka, name)
     with receiver() as hook:
@@ -216,9 +226,33 @@ def test_stopped_in_order_and_started_again_tells_nobody_twice(kafka: Broker, pr
         assert ids(hook) == Counter({id_of(f"b{number}"): 1 for number in range(3)})
 
 
-def test_a_breach_goes_up_until_it_is_acknowledged(
-    kafka: Broker, prefix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_who_stands_by_stops_in_order_too(lasting: Broker, prefix: str, tmp_path: Path) -> None:
+    kafka = lasting
+    name = prefix.strip("-")
+    with receiver() as hook:
+        file = written(tmp_path, hook, name)
+        with notifier(kafka, name, file, tmp_path / "one") as one, notifier(kafka, name, file, tmp_path / "two") as two:
+            assert eventually(lambda: any("delivering" in child.output() for child in (one, two))), two.last_lines()
+            assert eventually(lambda: all("standing by" in child.output() for child in (one, two))), two.last_lines()
+            for child in (two, one):
+                os.kill(child.pid, signal.SIGTERM)
+            assert [child.wait(60) for child in (one, two)] == [0, 0], one.last_lines() + two.last_lines()
+
+
+def test_a_missing_secret_is_told_at_the_start(
+    lasting: Broker, prefix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    kafka = lasting
+    with receiver() as hook:
+        file = written(tmp_path, hook, prefix.strip("-"))
+        assert run(["notify", "--bootstrap", kafka.bootstrap, "--subscriptions", str(file), "--metrics-port", "0"]) == 2
+    assert "channels.hook.secret: environment variable HOOK_SECRET is not set" in capsys.readouterr().err
+
+
+def test_a_breach_goes_up_until_it_is_acknowledged(
+    lasting: Broker, prefix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kafka = lasting
     name = prefix.strip("-")
     prepared(kafka, name)
     common = ["--bootstrap", kafka.bootstrap, "--name", name]
@@ -245,7 +279,8 @@ def test_a_breach_goes_up_until_it_is_acknowledged(
     assert json.loads(capsys.readouterr().out)["by"] == "D7"
 
 
-def test_one_delivers_and_another_takes_over_when_it_dies(kafka: Broker, prefix: str, tmp_path: Path) -> None:
+def test_one_delivers_and_another_takes_over_when_it_dies(lasting: Broker, prefix: str, tmp_path: Path) -> None:
+    kafka = lasting
     name = prefix.strip("-")
     prepared(kafka, name)
     with receiver() as hook:
@@ -270,7 +305,8 @@ def test_one_delivers_and_another_takes_over_when_it_dies(kafka: Broker, prefix:
         assert ids(hook) == Counter({id_of("b1"): 1, id_of("b2"): 1, id_of("not-b1"): 1})
 
 
-def test_what_a_channel_refuses_is_kept_and_holds_up_nobody(kafka: Broker, prefix: str, tmp_path: Path) -> None:
+def test_what_a_channel_refuses_is_kept_and_holds_up_nobody(lasting: Broker, prefix: str, tmp_path: Path) -> None:
+    kafka = lasting
     name = prefix.strip("-")
     prepared(kafka, name)
     with receiver([410, HANG, 503]) as hook:
@@ -294,10 +330,11 @@ def test_what_a_channel_refuses_is_kept_and_holds_up_nobody(kafka: Broker, prefi
 
 
 def test_in_alertmanager_a_breach_fires_and_its_late_completion_resolves_it(
-    kafka: Broker, prefix: str, tmp_path: Path
+    lasting: Broker, prefix: str, tmp_path: Path
 ) -> None:
     if ALERTMANAGER is None or AMTOOL is None:
         pytest.skip("no Alertmanager here (Debian: apt install prometheus-alertmanager)")
+    kafka = lasting
     name = prefix.strip("-")
     prepared(kafka, name)
     topic = f"{name}.alerts"

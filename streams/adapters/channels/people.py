@@ -1,7 +1,7 @@
 """Group chats and mail, by way of ``apprise``: WeCom, DingTalk, Feishu, SMTP and a hundred others, each by its URL.
 
 ``apprise`` answers yes or no, so every failure is tried again. It has no idempotency key: after a crash between
-sending and recording, people may read one message twice.
+sending and recording, people may read one message twice. A text that is too long for a service goes in parts.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ class People:
         self._apprise = apprise.Apprise()
         if not self._apprise.add(url.get_secret_value()):
             raise ConfigError("is no address that apprise knows", key=key)
+        for service in self._apprise:
+            # A digest may be longer than a service takes; left alone, most would refuse it or cut it off.
+            service.overflow_mode = apprise.OverflowMode.SPLIT
 
     async def deliver(self, delivery: Delivery, *, test: bool = False) -> None:
         """Send it as one text; see ``Channel``."""
