@@ -46,6 +46,9 @@ POLL_MS = 100
 SENDING_POLL_MS = 10
 """The same while messages are under way: what the receiver has is recorded at once, or a crash repeats it."""
 
+SIGN_OF_LIFE_SECONDS = 3600.0
+"""How often a leader writes though nothing happens: brokers forget a transactional id that is silent for a week."""
+
 SETTLE_SECONDS = 5.0
 """How long the attempts under way may take at a stop."""
 
@@ -114,6 +117,7 @@ class Notifier:
         group.subscribe([self._state.topic], listener=_Leadership(self._state, leads, lost, idle))
         await group.start()
         keeping = asyncio.create_task(_keep_polling(group))
+        keeping.add_done_callback(lambda _task: lost.set())
         try:
             on_state(False)
             while not stop.is_set():
@@ -294,7 +298,12 @@ class _Term:
 
     async def work(self, stop: asyncio.Event) -> None:
         """Step by step until ``stop``, or until another process leads."""
+        loop = asyncio.get_running_loop()
+        alive_at = loop.time()
         while not stop.is_set():
+            if loop.time() >= alive_at + SIGN_OF_LIFE_SECONDS:
+                alive_at = loop.time()
+                await self._write([(rows.LEADER, rows.number_to_bytes(self._n._clock.now()))])
             if self._lost.is_set():
                 raise _Lost("another process of the group leads now")
             for task in self._tasks:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,11 +71,12 @@ def says(child: ChildProcess, word: str) -> bool:
     return True
 
 
-def send(kafka: Broker, topic: str, alerts: list[dict[str, Any]]) -> None:
+def send(kafka: Broker, topic: str, alerts: list[dict[str, Any]], *, timestamp_ms: int | None = None) -> None:
     producer = KafkaProducer(bootstrap_servers=kafka.bootstrap, acks="all")
     try:
         for one in alerts:
-            producer.send(topic, json.dumps(one).encode(), key=one["data"]["case_id"].encode())
+            key = one["data"]["case_id"].encode()
+            producer.send(topic, json.dumps(one).encode(), key=key, timestamp_ms=timestamp_ms)
         producer.flush(timeout=60)
     finally:
         producer.close(timeout=30)
@@ -303,6 +305,44 @@ def test_one_delivers_and_another_takes_over_when_it_dies(lasting: Broker, prefi
                 )
                 assert eventually(lambda: len(ids(hook)) == 3), one.last_lines() + two.last_lines()
         assert ids(hook) == Counter({id_of("b1"): 1, id_of("b2"): 1, id_of("not-b1"): 1})
+
+
+def test_a_leader_that_was_believed_dead_writes_and_tells_nothing_more(
+    lasting: Broker, prefix: str, tmp_path: Path
+) -> None:
+    kafka = lasting
+    name = prefix.strip("-")
+    prepared(kafka, name)
+    with receiver() as hook:
+        file = written(tmp_path, hook, name)
+        with notifier(kafka, name, file, tmp_path / "one") as one:
+            says(one, "delivering")
+            os.kill(one.pid, signal.SIGSTOP)
+            with notifier(kafka, name, file, tmp_path / "two") as two:
+                says(two, "delivering")
+                send(kafka, f"{name}.alerts", [alert("b1", case="c1")])
+                assert eventually(lambda: len(ids(hook)) == 1), two.last_lines()
+                os.kill(one.pid, signal.SIGCONT)
+                assert eventually(lambda: "gridclock_notify_active 0.0" in metrics_of(one)), one.last_lines()
+                send(kafka, f"{name}.alerts", [alert("b2", case="c2")])
+                assert eventually(lambda: len(ids(hook)) == 2), one.last_lines() + two.last_lines()
+        assert ids(hook) == Counter({id_of("b1"): 1, id_of("b2"): 1})
+
+
+def test_a_new_notifier_begins_with_the_last_hour(lasting: Broker, prefix: str, tmp_path: Path) -> None:
+    kafka = lasting
+    name = prefix.strip("-")
+    prepared(kafka, name)
+    now = int(time.time() * 1000)  # noqa: TID251 (a broker's record is to be two hours old)
+    send(kafka, f"{name}.alerts", [alert("old", case="c1")], timestamp_ms=now - 7_200_000)
+    send(kafka, f"{name}.alerts", [alert("recent", case="c1"), alert("recent-2", case="c2")])
+    with receiver() as hook:
+        file = written(tmp_path, hook, name)
+        with notifier(kafka, name, file, tmp_path / "log") as child:
+            assert eventually(lambda: len(ids(hook)) == 2), child.last_lines()
+            send(kafka, f"{name}.alerts", [alert("new", case="c1")])
+            assert eventually(lambda: len(ids(hook)) == 3), child.last_lines()
+        assert set(ids(hook)) == {id_of(key) for key in ("recent", "recent-2", "new")}
 
 
 def test_what_a_channel_refuses_is_kept_and_holds_up_nobody(lasting: Broker, prefix: str, tmp_path: Path) -> None:
