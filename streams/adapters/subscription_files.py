@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import SecretStr, ValidationError
 
 from schemas.subscriptions import Secret, SubscriptionFile, secrets_of
-from streams.adapters.yaml_files import read_yaml
+from streams.adapters.yaml_files import Keys, read_yaml
 from streams.errors import ConfigError
 
 
@@ -23,7 +24,7 @@ def load_subscriptions(path: Path) -> SubscriptionFile:
     Raises:
         ConfigError: names file, line and key; several problems are in its ``others``.
     """
-    file = read_yaml(path, "subscriptions")
+    file = read_yaml(path)
     if file.root is None:
         raise ConfigError("an empty file; subscriptions have channels and subscriptions", path=str(path))
     try:
@@ -31,7 +32,9 @@ def load_subscriptions(path: Path) -> SubscriptionFile:
     except ValidationError as error:
         # What a value is may be a secret that somebody wrote into the file: only its place is told.
         problems = [
-            ConfigError(_message(item["msg"]), path=str(path), line=file.line(item["loc"]), key=_key(item["loc"]))
+            ConfigError(
+                _message(item["msg"]), path=str(path), line=file.line(item["loc"]), key=_key(item["loc"], file.data)
+            )
             for item in error.errors(include_url=False, include_input=False, include_context=False)
         ]
         raise ConfigError.first_of(problems) from None
@@ -48,8 +51,11 @@ def _message(text: str) -> str:
     return text[0].lower() + text[1:]
 
 
-def _key(location: tuple[str | int, ...]) -> str:
-    return ".".join(str(part) for part in location)
+def _key(location: Keys, data: Any = None) -> str:
+    keys = list(location)
+    if keys[:1] == ["channels"] and len(keys) > 2 and keys[2] == data["channels"][keys[1]].get("kind"):
+        del keys[2]  # pydantic names the member of the union; the file has no such key
+    return ".".join(str(key) for key in keys)
 
 
 def reveal(secret: Secret, *, key: str, environment: Mapping[str, str] | None = None) -> SecretStr:

@@ -83,7 +83,7 @@ def check(path: Path, rules: tuple[Path, ...], only: Path | None, secrets: bool)
 
 def unknown_rules(path: Path, file: SubscriptionFile, known: set[str]) -> list[ConfigError]:
     """Rules asked for that no rulebook has: such a subscription would be silent for ever."""
-    lines = read_yaml(path, "subscriptions")
+    lines = read_yaml(path)
     found = []
     for index, item in enumerate(file.subscriptions):
         for rule in item.match.rule or ():
