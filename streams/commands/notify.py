@@ -41,7 +41,7 @@ class SpanType(click.ParamType):
 )  # fmt: skip
 @click.option("--metrics-host", help="Address of /metrics (127.0.0.1).")
 @click.option(
-    "--metrics-port", type=int, default=9465, envvar="GRIDCLOCK_NOTIFY_METRICS_PORT", show_default=True,
+    "--metrics-port", type=int, default=9466, envvar="GRIDCLOCK_NOTIFY_METRICS_PORT", show_default=True,
     help="Port of /metrics, 0 for any.",
 )  # fmt: skip
 @click.option("--clock-origin", type=int, hidden=True)
