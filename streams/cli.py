@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import click
 
 from streams.commands.common import WRONG_USE, complain
-from streams.errors import BrokerError, ConfigError
+from streams.errors import ConfigError, GridclockError, InvariantError
 
 _COMMANDS = {
     "run": "Work live: events from Kafka, alerts to Kafka.",
@@ -77,7 +77,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         complain(error)
         return WRONG_USE
-    except BrokerError as error:
+    except InvariantError:
+        raise  # a bug: where it was is what is wanted
+    except GridclockError as error:  # the brokers refuse, or state is a newer program's
         click.echo(f"gridclock: {error}", err=True)
         return WRONG_USE
     except (KeyboardInterrupt, click.Abort):

@@ -20,7 +20,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
 from pydantic import ValidationError
 
@@ -31,6 +31,7 @@ from schemas.subscriptions import SubscriptionFile
 from streams.adapters import delivery_rows as rows
 from streams.adapters.channels.contract import Channel
 from streams.adapters.codec import decode_json
+from streams.adapters.leadership import Leadership, either, keep_polling
 from streams.adapters.notify_metrics import NotifyMetrics
 from streams.adapters.sending import Outcome, Sender
 from streams.adapters.wall_clock import WallClock
@@ -114,14 +115,14 @@ class Notifier:
         )
         idle = asyncio.Event()
         idle.set()
-        group.subscribe([self._state.topic], listener=_Leadership(self._state, leads, lost, idle))
+        group.subscribe([self._state.topic], listener=Leadership(self._state, leads, lost, idle))
         await group.start()
-        keeping = asyncio.create_task(_keep_polling(group))
+        keeping = asyncio.create_task(keep_polling(group))
         keeping.add_done_callback(lambda _task: lost.set())
         try:
             on_state(False)
             while not stop.is_set():
-                if not await _either(leads, stop, keeping):
+                if not await either(leads, stop, keeping):
                     break
                 lost.clear()
                 idle.clear()
@@ -488,44 +489,3 @@ class _Term:
 
 def _instant(text: str) -> int:
     return instant_us(datetime.fromisoformat(text))
-
-
-class _Leadership(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Tells who has the one partition; a leader ends its work before the partition goes."""
-
-    def __init__(self, state: TopicPartition, leads: asyncio.Event, lost: asyncio.Event, idle: asyncio.Event) -> None:
-        self._state = state
-        self._leads = leads
-        self._lost = lost
-        self._idle = idle
-
-    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
-        """End the term first."""
-        if self._state in revoked:
-            self._leads.clear()
-            self._lost.set()
-            await self._idle.wait()
-
-    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
-        """Begin one."""
-        if self._state in assigned:
-            self._leads.set()
-
-
-async def _keep_polling(group: AIOKafkaConsumer) -> None:
-    """A member that does not poll is taken for dead. What it reads are our own rows."""
-    while True:
-        await group.getmany(timeout_ms=1000)
-
-
-async def _either(leads: asyncio.Event, stop: asyncio.Event, keeping: asyncio.Task[None]) -> bool:
-    """Waits for one of them; whether this process leads."""
-    waits = [asyncio.create_task(leads.wait()), asyncio.create_task(stop.wait())]
-    try:
-        await asyncio.wait([*waits, keeping], return_when=asyncio.FIRST_COMPLETED)
-        if keeping.done():
-            keeping.result()
-        return leads.is_set() and not stop.is_set()
-    finally:
-        for wait in waits:
-            wait.cancel()

@@ -164,6 +164,7 @@ def outbox(kafka: Broker, name: str) -> set[str]:
     return {key.removeprefix(beginning) for key, value in rows.items() if key.startswith(beginning) and value}
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_nothing_is_missed_and_only_what_was_under_way_comes_again(
     lasting: Broker, prefix: str, tmp_path: Path
 ) -> None:
