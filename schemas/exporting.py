@@ -11,12 +11,15 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
+from schemas.acknowledgements import Acknowledgement
 from schemas.alerts import AlertEvent, CaseEvent
 from schemas.calendars import CalendarSpec
 from schemas.dead_letters import DeadLetter
+from schemas.deliveries import CaseRow, DeliveryRow, Undelivered
 from schemas.events import EVENT
 from schemas.rules import RulebookFile
 from schemas.snapshots import LogRecord, PartitionState, SubjectState
+from schemas.subscriptions import SubscriptionFile
 
 DIRECTORY: Final = Path(__file__).parent / "export"
 
@@ -27,6 +30,11 @@ _CONTRACTS: Final[dict[str, tuple[str, TypeAdapter[Any]]]] = {
     "dead-letter": ("A record that could not be taken", TypeAdapter(DeadLetter)),
     "rulebook": ("One file of a rulebook", TypeAdapter(RulebookFile)),
     "calendar": ("A calendar (calendar.yaml)", TypeAdapter(CalendarSpec)),
+    "subscriptions": ("A file of subscriptions", TypeAdapter(SubscriptionFile)),
+    "acknowledgement": ("An acknowledgement of an alert, or a note on it", TypeAdapter(Acknowledgement)),
+    "undelivered": ("A message that a channel did not take", TypeAdapter(Undelivered)),
+    "delivery-case": ("What was told of a case", TypeAdapter(CaseRow)),
+    "delivery": ("A message on its way to a channel", TypeAdapter(DeliveryRow)),
     "log-record": ("One record of the ordered log", TypeAdapter(LogRecord)),
     "subject-state": ("The state of a subject in the changelog", TypeAdapter(SubjectState)),
     "partition-state": ("The state of a partition in the changelog", TypeAdapter(PartitionState)),

@@ -72,6 +72,17 @@ def topics_of(settings: Settings) -> list[TopicSpec]:
         TopicSpec(settings.changelog_topic, settings.partitions, None, True, large),
         TopicSpec(settings.alerts_topic, settings.partitions, kept, False, small),
         TopicSpec(settings.dead_letters_topic, 1, kept, False, small),
+        *notify_topics_of(settings),
+    ]
+
+
+def notify_topics_of(settings: Settings) -> list[TopicSpec]:
+    """The topics of telling people: acknowledgements (kept for ever: the audit trail), state, what was not taken."""
+    kept = int(settings.retention_days * DAY * 1000)
+    return [
+        TopicSpec(settings.acks_topic, 1, -1, False, None),
+        TopicSpec(settings.deliveries_topic, 1, None, True, MAX_REQUEST),
+        TopicSpec(settings.undelivered_topic, 1, kept, False, MAX_REQUEST),
     ]
 
 

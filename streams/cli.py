@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import click
 
 from streams.commands.common import WRONG_USE, complain
-from streams.errors import BrokerError, ConfigError
+from streams.errors import ConfigError, GridclockError, InvariantError
 
 _COMMANDS = {
     "run": "Work live: events from Kafka, alerts to Kafka.",
@@ -20,6 +20,10 @@ _COMMANDS = {
     "rules": "Look at the rulebook, check it, test it.",
     "alerts": "Print the alerts that came out.",
     "board": "Show what runs out next, live, in a browser.",
+    "notify": "Tell people of alerts, by subscription.",
+    "subscriptions": "Check, list and try a file of subscriptions.",
+    "ack": "Acknowledge an alert, or add a note to it.",
+    "acks": "Print who acknowledged what, and when.",
     "demo": "Show all of it, on a broker of its own.",
 }
 INTERRUPTED = 130
@@ -73,7 +77,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         complain(error)
         return WRONG_USE
-    except BrokerError as error:
+    except InvariantError:
+        raise  # a bug: where it was is what is wanted
+    except GridclockError as error:  # the brokers refuse, or state is a newer program's
         click.echo(f"gridclock: {error}", err=True)
         return WRONG_USE
     except (KeyboardInterrupt, click.Abort):

@@ -92,6 +92,16 @@ class Settings(BaseSettings):
         return f"{self.name}.acks"
 
     @property
+    def deliveries_topic(self) -> str:
+        """What was told to whom: the notifier's state."""
+        return f"{self.name}.deliveries"
+
+    @property
+    def undelivered_topic(self) -> str:
+        """What a channel did not take."""
+        return f"{self.name}.undelivered"
+
+    @property
     def dead_letters_topic(self) -> str:
         """Where goes what cannot be taken."""
         return f"{self.name}.dead-letters"

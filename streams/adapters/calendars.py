@@ -13,10 +13,10 @@ from functools import lru_cache
 from pathlib import Path
 
 import chinese_calendar
-import yaml
 from pydantic import ValidationError
 
 from schemas.calendars import WEEKDAYS, CalendarSpec, Days
+from streams.adapters.yaml_files import read_yaml
 from streams.core.working_days import SpecialDay, WorkingCalendar
 from streams.errors import ConfigError
 
@@ -87,25 +87,10 @@ def load_calendar_spec(path: Path) -> CalendarSpec:
     Raises:
         ConfigError: naming file, line and key.
     """
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read the calendar: {error}", path=str(path)) from error
-    try:
-        loader = PlainLoader(text)
-        try:
-            root = loader.get_single_node()
-            data = {} if root is None else loader.construct_document(root)
-        finally:
-            loader.dispose()
-    except (yaml.YAMLError, ValueError) as error:  # a ValueError is of a scalar with a tag
-        mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or str(error)
-        line = None if mark is None else mark.line + 1
-        raise ConfigError(f"not YAML: {problem}", path=str(path), line=line) from error
+    file = read_yaml(path)
+    data = {} if file.root is None else file.data
     if not isinstance(data, dict):
         raise ConfigError("a calendar is a mapping of keys such as zone and holidays", path=str(path), line=1)
-    _refuse_repeated_keys(root, path)
     try:
         return CalendarSpec.model_validate(data)
     except ValidationError as error:
@@ -116,48 +101,8 @@ def load_calendar_spec(path: Path) -> CalendarSpec:
         if others:
             message += f" (and {len(others)} more)"
         key = ".".join(str(part) for part in first["loc"])
-        line = _line_of(root, first["loc"])
+        line = file.line(first["loc"])
         raise ConfigError(message, path=str(path), line=line, key=key or None) from error
-
-
-class PlainLoader(yaml.SafeLoader):
-    """Leaves dates as text: PyYAML's own reading of ``2027-02-30`` fails without saying where."""
-
-    yaml_implicit_resolvers = {  # noqa: RUF012 (the base class declares it so)
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-
-def _refuse_repeated_keys(node: yaml.Node | None, path: Path) -> None:
-    if isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            _refuse_repeated_keys(item, path)
-    elif isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            if key.value in seen:
-                line = key.start_mark.line + 1
-                raise ConfigError("the key stands twice", path=str(path), line=line, key=key.value)
-            seen.add(key.value)
-            _refuse_repeated_keys(value, path)
-
-
-def _line_of(node: yaml.Node | None, location: tuple[int | str, ...]) -> int | None:
-    line = None if node is None else node.start_mark.line + 1
-    for part in location:
-        if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-        elif isinstance(node, yaml.MappingNode):
-            found = [(key, value) for key, value in node.value if key.value == str(part)]
-            if not found:
-                break
-            line, node = found[0][0].start_mark.line + 1, found[0][1]
-            continue
-        else:
-            break
-        line = node.start_mark.line + 1
-    return line
 
 
 def _unknown_key(key: str, location: tuple[int | str, ...]) -> str:

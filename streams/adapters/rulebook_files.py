@@ -7,7 +7,7 @@ where the new one comes into force; one that is in force earlier takes its place
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -20,13 +20,12 @@ from schemas.calendars import CalendarSpec
 from schemas.events import EventCatalogue
 from schemas.rules import Rule, RulebookFile
 from schemas.titles import EVENT_TITLES
-from streams.adapters.calendars import PlainLoader, build_calendar, load_calendar_spec
+from streams.adapters.calendars import build_calendar, load_calendar_spec
+from streams.adapters.yaml_files import Keys, child_of, line_of, message_of, read_yaml
 from streams.core.rulebook import Rulebook, check
 from streams.errors import ConfigError
 
 CALENDAR_FILE = "calendar.yaml"
-
-Keys = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,7 @@ def load_rulebook(rules: Sequence[Path] = (), only: Path | None = None) -> Loade
             catalogue = _declare(catalogue, book, path, node, afresh=only is not None)
             files.append(book)
             for index, rule in enumerate(book.rules):
-                layer.append(LoadedRule(rule, str(path), _child(node, ("rules", index)), book.chapter))
+                layer.append(LoadedRule(rule, str(path), child_of(node, ("rules", index)), book.chapter))
         _check([layer], catalogue)
         layers.append(layer)
     merged = _merge(layers)
@@ -101,22 +100,8 @@ def read_rulebook_file(path: Path) -> tuple[RulebookFile, yaml.Node]:
     Raises:
         ConfigError: not readable, not YAML, a key twice, or not of the rulebook's form.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot be read: {error}", path=str(path)) from error
-    try:
-        loader = PlainLoader(text)
-        try:
-            node = loader.get_single_node()
-            _refuse_double_keys(node, path)
-            data = loader.construct_document(node) if node is not None else {}
-        finally:
-            loader.dispose()
-    except (yaml.YAMLError, ValueError) as error:  # a ValueError is of a scalar with a tag
-        mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or error
-        raise ConfigError(f"not YAML: {problem}", path=str(path), line=mark.line + 1 if mark else None) from error
+    file = read_yaml(path)
+    data, node = file.data, file.root
     if node is None:
         raise ConfigError("an empty file; a rulebook file has chapter, title and rules", path=str(path))
     try:
@@ -124,23 +109,15 @@ def read_rulebook_file(path: Path) -> tuple[RulebookFile, yaml.Node]:
     except ValidationError as error:
         problems = [
             ConfigError(
-                _plain(item),
+                message_of(item),
                 path=str(path),
-                line=_line(node, item["loc"]),
+                line=line_of(node, item["loc"]),
                 rule=_rule_id(data, item["loc"]),
                 key=_key(data, item["loc"]),
             )
             for item in error.errors()
         ]
         raise ConfigError.first_of(problems) from error
-
-
-def _plain(item: Any) -> str:
-    message = str(item["msg"]).removeprefix("Value error, ")
-    value = item.get("input")
-    if item["type"] in {"missing", "value_error"} or isinstance(value, dict | list | tuple):
-        return message[0].lower() + message[1:]
-    return f"{value!r}: {message[0].lower() + message[1:]}"
 
 
 def _rule_id(data: Any, location: Keys) -> str | None:
@@ -159,60 +136,6 @@ def _key(data: Any, location: Keys) -> str:
     return ".".join(str(key) for key in keys)
 
 
-def _refuse_double_keys(node: yaml.Node | None, path: Path) -> None:
-    seen_nodes: set[int] = set()
-    stack: list[yaml.Node] = [] if node is None else [node]
-    while stack:
-        current = stack.pop()
-        if id(current) in seen_nodes:
-            continue
-        seen_nodes.add(id(current))
-        if isinstance(current, yaml.SequenceNode):
-            stack.extend(current.value)
-        elif isinstance(current, yaml.MappingNode):
-            keys: set[str] = set()
-            for key, value in current.value:
-                if isinstance(key, yaml.ScalarNode) and key.value in keys:
-                    raise ConfigError(
-                        "this key stands twice",
-                        path=str(path),
-                        line=key.start_mark.line + 1,
-                        key=key.value,
-                    )
-                keys.add(getattr(key, "value", ""))
-                stack.append(value)
-
-
-def _walk(node: yaml.Node, location: Keys) -> Iterator[yaml.Node]:
-    """The nodes along a path of keys; keys that the file does not have (a union's tag) are passed over."""
-    current = node
-    yield current
-    for key in location:
-        if isinstance(current, yaml.MappingNode):
-            for key_node, value in current.value:
-                if key_node.value == str(key):
-                    yield key_node
-                    current = value
-                    yield current
-                    break
-        elif isinstance(current, yaml.SequenceNode) and isinstance(key, int) and key < len(current.value):
-            current = current.value[key]
-            yield current
-
-
-def _child(node: yaml.Node, location: Keys) -> yaml.Node:
-    *_, last = _walk(node, location)
-    return last
-
-
-def _line(node: yaml.Node, location: Keys) -> int:
-    line = 0
-    for step in _walk(node, location):
-        if isinstance(step, yaml.ScalarNode) or step.start_mark.line > line:
-            line = step.start_mark.line
-    return line + 1
-
-
 def _declare(
     catalogue: EventCatalogue, book: RulebookFile, path: Path, node: yaml.Node, *, afresh: bool
 ) -> EventCatalogue:
@@ -221,7 +144,7 @@ def _declare(
             catalogue = catalogue.with_declared(name, declared.fields, declared.title, afresh=afresh)
         except ValueError as error:
             raise ConfigError(
-                str(error), path=str(path), line=_line(node, ("events", name)), key=f"events.{name}"
+                str(error), path=str(path), line=line_of(node, ("events", name)), key=f"events.{name}"
             ) from error
     return catalogue
 
@@ -232,7 +155,7 @@ def _check(layers: Sequence[Sequence[LoadedRule]], catalogue: EventCatalogue) ->
             ConfigError(
                 problem.message,
                 path=layer[problem.index].path,
-                line=_line(layer[problem.index].node, problem.keys),
+                line=line_of(layer[problem.index].node, problem.keys),
                 rule=problem.rule_id,
                 key=".".join(str(key) for key in problem.keys),
             )

@@ -44,7 +44,7 @@ def alerts(follow: bool, as_json: bool, lang: str, **given: Any) -> int:
     """
     settings = load_settings(**given)
     need_broker(settings)
-    for value in read_alerts(settings, follow=follow):
+    for value in read_records(settings, settings.alerts_topic, follow=follow):
         if as_json:
             click.echo(value)
         else:
@@ -52,13 +52,12 @@ def alerts(follow: bool, as_json: bool, lang: str, **given: Any) -> int:
     return DONE
 
 
-def read_alerts(settings: Settings, *, follow: bool) -> Iterator[bytes]:
-    """The records of the alerts topic up to its end, or for ever.
+def read_records(settings: Settings, topic: str, *, follow: bool) -> Iterator[bytes]:
+    """The records of a topic up to its end, or for ever.
 
     Raises:
         BrokerError: where the broker cannot be read.
     """
-    topic = settings.alerts_topic
     try:
         consumer = KafkaConsumer(
             **settings.kafka_python(),

@@ -192,7 +192,7 @@ def test_a_mistake_names_file_line_and_key(
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot read the calendar"):
+    with pytest.raises(ConfigError, match="cannot be read"):
         load_calendar_spec(tmp_path / "absent.yaml")
 
 

@@ -1,0 +1,91 @@
+"""State of the notifier as it is kept in the deliveries topic, and what could not be delivered.
+
+Rows by the beginning of their key: ``case/<case id>``, ``delivery/<channel>/<key>``, ``acknowledged/<alert id>`` and
+``position/<topic>/<partition>`` (both ``NumberRow``), ``leader``. Instants are microseconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal, get_args
+
+from pydantic import AwareDatetime
+
+from schemas.base import Model
+
+ROW_VERSION: Final = 1
+
+UndeliveredReason = Literal[
+    "refused", "unreachable", "timeout", "tls", "server_error", "rate_limited", "bad_answer", "not_an_alert"
+]
+UNDELIVERED_REASONS: Final[tuple[str, ...]] = get_args(UndeliveredReason)
+
+
+class WaitingRow(Model):
+    """An alert that a subscription has still to tell."""
+
+    subscription: str
+    alert_id: str
+    due: int
+    held: bool
+    follows: tuple[str, ...] = ()
+
+
+class EscalationRow(Model):
+    """A breach on its way up."""
+
+    subscription: str
+    alert_id: str
+    told_at: int
+    step: int
+    due: int | None
+
+
+class CaseRow(Model):
+    """What was told of one case; ``told`` is alert id -> channel -> when, ``told_by`` the subscription."""
+
+    v: int
+    events: dict[str, dict[str, Any]]
+    retracted: tuple[str, ...]
+    told: dict[str, dict[str, int]]
+    told_by: dict[str, dict[str, str]]
+    waiting: tuple[WaitingRow, ...]
+    escalations: tuple[EscalationRow, ...]
+    touched: int
+
+
+class DeliveryRow(Model):
+    """One message on its way to a channel; ``key`` is its idempotency key."""
+
+    v: int
+    channel: str
+    subscription: str
+    key: str
+    events: tuple[dict[str, Any], ...]
+    planned_at: int
+    closes: tuple[dict[str, Any], ...]
+    opens: tuple[dict[str, Any], ...]
+    level: str | None
+    follows: tuple[str, ...]
+
+
+class NumberRow(Model):
+    """An offset to go on from, or the instant of an acknowledgement."""
+
+    v: int
+    at: int
+
+
+class Undelivered(Model):
+    """What a channel did not take, whatever was tried; ``events`` are the alerts as they were.
+
+    Of a record that is no alert there is no channel, and ``key`` is its place (``topic/partition/offset``).
+    """
+
+    channel: str | None
+    subscription: str | None
+    key: str
+    reason: UndeliveredReason
+    detail: str
+    attempts: int
+    at: AwareDatetime
+    events: tuple[dict[str, Any], ...]

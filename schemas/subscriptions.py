@@ -1,0 +1,366 @@
+"""Subscriptions: who is told of which alerts, how, and when. One YAML file holds one ``SubscriptionFile``.
+
+A *channel* is one place that messages go to: a topic, a webhook, an Alertmanager, a group chat. A *subscription*
+says which alerts go to which channels. A channel is told of an alert once, however many subscriptions name it.
+Late completions and retractions need no subscription: they follow the alert they are about.
+
+Secrets never stand in the file. Where one is needed the file names an environment variable or another file.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Iterator, Mapping
+from datetime import time
+from typing import Annotated, Any, Final, Literal, TypeVar
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import core_schema
+
+from schemas.base import Model
+from schemas.rules import HOUR, MINUTE, SECOND, Severity, SubjectType
+
+NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9_\-]{0,62}$"
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+OrgLevel = Literal["province", "city", "county", "unit"]
+Chapter = Literal["W", "B", "M", "R", "I", "F"]
+Kind = Literal["warning", "breach", "late_completion", "violation"]
+Language = Literal["zh", "en", "both"]
+RedLines = Literal["pass", "wait"]
+
+DAY: Final = 24 * HOUR
+SPAN_PATTERN: Final = r"^[1-9][0-9]{0,5} (s|min|h|days?)$"
+_SPANS: Final = {"s": SECOND, "min": MINUTE, "h": HOUR, "day": DAY, "days": DAY}
+PLACEHOLDERS: Final = frozenset(
+    {
+        "alert_id", "case_id", "kind", "rule", "clause", "severity", "title", "subject", "order_id", "city", "county",
+        "unit", "started_at", "deadline", "detected_at", "stopped_at", "limit", "explanation", "evidence", "level",
+    }
+)  # fmt: skip
+"""What a template may name."""
+
+
+def parse_span(value: object) -> int:
+    """``30 s``, ``15 min``, ``2 h`` or ``7 days`` in microseconds.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    if isinstance(value, str) and re.match(SPAN_PATTERN, value):
+        amount, unit = value.split(" ")
+        return int(amount) * _SPANS[unit]
+    raise ValueError(f"{value!r} is no length of time; write for example 30 s, 15 min, 2 h or 7 days")
+
+
+def _span_text(span: int) -> str:
+    unit = next(unit for unit in ("days", "h", "min", "s") if span % _SPANS[unit] == 0)
+    return f"{span // _SPANS[unit]} {unit}"
+
+
+Span = Annotated[
+    int,
+    BeforeValidator(parse_span),
+    PlainSerializer(_span_text),
+    WithJsonSchema({"type": "string", "pattern": SPAN_PATTERN, "examples": ["15 min"]}),
+]
+"""A length of time, microseconds."""
+
+
+def _clock_time(value: object) -> time:
+    if isinstance(value, time):
+        return value
+    if isinstance(value, str) and re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
+        return time.fromisoformat(value)
+    # YAML 1.1 reads an unquoted 22:00 as the number 1320.
+    raise ValueError(f'{value!r} is no time of day; write it in quotes, for example "22:00"')
+
+
+ClockTime = Annotated[
+    time,
+    BeforeValidator(_clock_time),
+    PlainSerializer(lambda value: value.strftime("%H:%M")),
+    WithJsonSchema({"type": "string", "pattern": r"^([01]\d|2[0-3]):[0-5]\d$"}),
+]
+
+
+class _OneOrMore:
+    """One value stands for a list of it, to the reader of the file and in the JSON Schema."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_before_validator_function(_as_list, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        array = handler(schema)
+        return {"anyOf": [array["items"], array]}
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+Item = TypeVar("Item")
+Some = Annotated[tuple[Item, ...], Field(min_length=1), _OneOrMore()]
+
+
+# --- secrets and addresses ------------------------------------------------------------------------------
+
+
+class Secret(Model):
+    """Where a secret is to be found: an environment variable, or a file whose whole text it is."""
+
+    env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    file: str | None = Field(default=None, min_length=1)
+
+    @model_validator(mode="after")
+    def _one(self) -> Secret:
+        if (self.env is None) == (self.file is None):
+            raise ValueError("write either env or file")
+        return self
+
+
+def _plain_address(value: object) -> object:
+    if isinstance(value, str):
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("is no address; write http://... or https://..., or {env: NAME} or {file: PATH}")
+        if parts.username or parts.password or parts.query:
+            raise ValueError("an address with a user, a password or a query is a secret: name it by {env: NAME}")
+    return value
+
+
+Address = Annotated[str | Secret, BeforeValidator(_plain_address, json_schema_input_type=str | Secret)]
+
+
+# --- channels -------------------------------------------------------------------------------------------
+
+
+class Retries(Model):
+    """How long to try: ``attempts`` in all, the pause doubling from ``first`` up to ``longest``."""
+
+    attempts: int = Field(default=8, ge=1, le=100)
+    first: Span = SECOND
+    longest: Span = 5 * MINUTE
+    timeout: Span = 10 * SECOND
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Retries:
+        if self.longest < self.first:
+            raise ValueError("longest is shorter than first")
+        return self
+
+
+class ChannelBase(Model):
+    """What every channel says of itself."""
+
+    retries: Retries = Retries()
+
+
+class KafkaChannel(ChannelBase):
+    """A topic of the same brokers: one record an alert, key and value as on the alerts topic."""
+
+    kind: Literal["kafka"]
+    topic: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,200}$")
+
+
+class WebhookChannel(ChannelBase):
+    """An HTTP endpoint; ``secret`` signs what is sent to it. ``ca`` is a file of certificates to trust."""
+
+    kind: Literal["webhook"]
+    url: Address
+    secret: Secret
+    ca: str | None = None
+
+
+class AlertmanagerChannel(ChannelBase):
+    """An Alertmanager (its v2 API). Open alerts are sent again every ``refresh``, for ``hold`` at most."""
+
+    kind: Literal["alertmanager"]
+    url: Address
+    ca: str | None = None
+    refresh: Span = 1 * MINUTE
+    hold: Span = 7 * DAY
+
+
+class PeopleChannel(ChannelBase):
+    """Group chats and mail by way of ``apprise``; its URL holds a token and is always a secret."""
+
+    kind: Literal["people"]
+    url: Secret
+
+
+Channel = Annotated[
+    KafkaChannel | WebhookChannel | AlertmanagerChannel | PeopleChannel,
+    Field(discriminator="kind"),
+]
+
+
+# --- subscriptions --------------------------------------------------------------------------------------
+
+
+class OrgMatch(Model):
+    """A subtree of the organisation; with several levels all must fit."""
+
+    province: Some[str] | None = None
+    city: Some[str] | None = None
+    county: Some[str] | None = None
+    unit: Some[str] | None = None
+
+
+class SubjectMatch(Model):
+    """Subjects by type, and by id: whole, or its beginning and ``*``."""
+
+    type: Some[SubjectType] | None = None
+    id: Some[str] | None = None
+
+
+class Match(Model):
+    """Which alerts; what is left out is not asked about. ``chapter`` is the letter that a clause begins with."""
+
+    rule: Some[str] | None = None
+    chapter: Some[Chapter] | None = None
+    severity: Some[Severity] | None = None
+    kind: Some[Kind] = ("breach", "violation")
+    org: OrgMatch = OrgMatch()
+    subject: SubjectMatch = SubjectMatch()
+
+
+class Digest(Model):
+    """Collect, and tell ``every`` so long; the boundaries are whole multiples in local time from midnight."""
+
+    every: Span
+    red_lines: RedLines = "wait"
+
+    @field_validator("every")
+    @classmethod
+    def _part_of_a_day(cls, value: int) -> int:
+        if not MINUTE <= value <= DAY or value % MINUTE:
+            raise ValueError("a digest is told every so many whole minutes, at most once a day")
+        return value
+
+
+class QuietHours(Model):
+    """From, inclusive, to, exclusive, of local time, over midnight where ``to`` is the earlier one."""
+
+    start: ClockTime = Field(alias="from")
+    end: ClockTime = Field(alias="to")
+    red_lines: RedLines = "pass"
+
+    @model_validator(mode="after")
+    def _some_time(self) -> QuietHours:
+        if self.start == self.end:
+            raise ValueError("from and to are the same")
+        return self
+
+
+class EscalationStep(Model):
+    """Who is told when a breach is still open, and not acknowledged, so long after it was first told."""
+
+    after: Span
+    to: OrgLevel
+    channels: Some[Name]
+
+
+def _as_digest(value: object) -> object:
+    return {"every": value} if isinstance(value, str) else value
+
+
+def check_template(template: str) -> str:
+    """The template itself, where it names only what may be named.
+
+    Raises:
+        ValueError: for an unknown name, an attribute, an index, a conversion or a format.
+    """
+    try:
+        parts = list(string.Formatter().parse(template))
+    except ValueError as error:
+        raise ValueError(f"is no template: {error}") from error
+    for _, name, style, conversion in parts:
+        if name is None:
+            continue
+        if name not in PLACEHOLDERS:
+            raise ValueError(f"{{{name}}} is not known; a template may name {', '.join(sorted(PLACEHOLDERS))}")
+        if style or conversion:
+            raise ValueError(f"{{{name}}} takes no format")
+    return template
+
+
+class Subscription(Model):
+    """Who gets what. ``escalate`` steps come later and later, and lead to channels not told before."""
+
+    name: Name
+    match: Match = Match()
+    channels: Some[Name]
+    digest: Annotated[Digest | None, BeforeValidator(_as_digest, json_schema_input_type=Digest | str | None)] = None
+    quiet: QuietHours | None = None
+    escalate: tuple[EscalationStep, ...] = Field(default=(), max_length=10)
+    language: Language = "zh"
+    template: str | None = Field(default=None, min_length=1, max_length=1000)
+
+    @field_validator("template")
+    @classmethod
+    def _template(cls, value: str | None) -> str | None:
+        return None if value is None else check_template(value)
+
+
+class SubscriptionFile(Model):
+    """One file of subscriptions; ``zone`` is where its quiet hours and digests are local."""
+
+    zone: str = "Asia/Shanghai"
+    channels: dict[Name, Channel] = Field(min_length=1)
+    subscriptions: tuple[Subscription, ...] = Field(min_length=1)
+
+    @field_validator("zone")
+    @classmethod
+    def _zone_exists(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (OSError, ValueError, LookupError) as error:
+            raise ValueError("is not a time zone; use an IANA name such as Asia/Shanghai") from error
+        return value
+
+    def problems(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        """What no single part can know: names twice, channels that are not there, steps out of order."""
+        names: set[str] = set()
+        for index, item in enumerate(self.subscriptions):
+            place: tuple[str | int, ...] = ("subscriptions", index)
+            if item.name in names:
+                yield (*place, "name"), f"{item.name!r}: another subscription has this name"
+            names.add(item.name)
+            told = set(item.channels)
+            yield from self._unknown((*place, "channels"), item.channels)
+            before = 0
+            for number, step in enumerate(item.escalate):
+                here = (*place, "escalate", number)
+                if step.after <= before:
+                    yield (*here, "after"), "comes no later than the step before"
+                before = step.after
+                yield from self._unknown((*here, "channels"), step.channels)
+                for channel in step.channels:
+                    if channel in told:
+                        yield (*here, "channels"), f"{channel!r} has been told already; escalate to somebody else"
+                told |= set(step.channels)
+
+    def _unknown(self, place: tuple[str | int, ...], names: tuple[str, ...]) -> Iterator[tuple[Any, str]]:
+        for name in names:
+            if name not in self.channels:
+                yield place, f"{name!r} is no channel of this file; it has {', '.join(sorted(self.channels))}"
+
+
+def secrets_of(channel: Channel) -> Mapping[str, Secret]:
+    """The secrets that a channel names, by the key they stand under."""
+    found = {key: getattr(channel, key, None) for key in ("url", "secret")}
+    return {key: value for key, value in found.items() if isinstance(value, Secret)}

@@ -1,0 +1,85 @@
+"""HTTP as the channels speak it: one session each, no redirects, every failure as ``NotDelivered``."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+
+from streams.adapters.channels.contract import NotDelivered
+from streams.errors import ConfigError
+
+_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+class Http:
+    """Posts to one address. ``timeout_us`` is for the whole of one request."""
+
+    def __init__(self, url: str, *, ca: str | None, timeout_us: int, key: str) -> None:
+        self._url = url
+        self._timeout = aiohttp.ClientTimeout(total=timeout_us / 1e6)
+        self._session: aiohttp.ClientSession | None = None
+        try:
+            self._tls = ssl.create_default_context(cafile=ca)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(f"cannot read the certificates in {ca}: {error}", key=key) from error
+
+    async def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> None:
+        """Post and wait for a 2xx answer.
+
+        Raises:
+            NotDelivered: for any other answer, and for none.
+        """
+        if self._session is None:
+            self._session = aiohttp.ClientSession(timeout=self._timeout, trust_env=False)
+        try:
+            # A redirect would carry a signed message to somebody who was not named.
+            async with self._session.post(
+                self._url.rstrip("/") + path if path else self._url,
+                data=body,
+                headers=dict(headers),
+                ssl=self._tls,
+                allow_redirects=False,
+            ) as answer:
+                _judge(answer.status, answer.headers)
+        except TimeoutError as error:
+            raise NotDelivered("timeout", f"no answer in {self._timeout.total:g} s", again=True) from error
+        except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLError, ssl.SSLError) as error:
+            raise NotDelivered("tls", type(error).__name__, again=True) from error
+        except aiohttp.InvalidURL as error:
+            raise NotDelivered("refused", "the address is none", again=False) from error
+        except (aiohttp.ClientConnectionError, OSError) as error:
+            # Only the kind of error: its text holds the address.
+            raise NotDelivered("unreachable", type(error).__name__, again=True) from error
+        except aiohttp.ClientError as error:
+            raise NotDelivered("bad_answer", type(error).__name__, again=True) from error
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+def _judge(status: int, headers: Mapping[str, str]) -> None:
+    if 200 <= status < 300:
+        return
+    said = f"HTTP {status}"
+    if status == 429:
+        asked = headers.get("Retry-After", "")
+        wait = int(asked) * 1_000_000 if asked.isascii() and asked.isdigit() and len(asked) < 8 else 0
+        raise NotDelivered("rate_limited", said, again=True, wait_us=wait)
+    if status in _AGAIN:
+        raise NotDelivered("server_error", said, again=True)
+    raise NotDelivered("refused", said, again=False)

@@ -1,0 +1,54 @@
+"""Group chats and mail, by way of ``apprise``: WeCom, DingTalk, Feishu, SMTP and a hundred others, each by its URL.
+
+``apprise`` answers yes or no, so every failure is tried again. It has no idempotency key: after a crash between
+sending and recording, people may read one message twice. A text that is too long for a service goes in parts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import apprise
+from pydantic import SecretStr
+
+from schemas.subscriptions import Subscription
+from streams.adapters.channels.contract import NotDelivered
+from streams.core.delivery import Delivery
+from streams.core.notices import message_of
+from streams.errors import ConfigError
+
+_FORMAT = apprise.NotifyFormat.TEXT
+
+
+class People:
+    """One address of ``apprise``."""
+
+    def __init__(self, url: SecretStr, subscriptions: dict[str, Subscription], timeout_us: int, *, key: str) -> None:
+        self._subscriptions = subscriptions
+        self._timeout = timeout_us / 1e6
+        self._apprise = apprise.Apprise()
+        if not self._apprise.add(url.get_secret_value()):
+            raise ConfigError("is no address that apprise knows", key=key)
+        for service in self._apprise:
+            # A digest may be longer than a service takes; left alone, most would refuse it or cut it off.
+            service.overflow_mode = apprise.OverflowMode.SPLIT
+
+    async def deliver(self, delivery: Delivery, *, test: bool = False) -> None:
+        """Send it as one text; see ``Channel``."""
+        subscription = self._subscriptions[delivery.subscription]
+        alerts = [event["data"] for event in delivery.events]
+        title, body = message_of(alerts, subscription, delivery.level, test=test)
+        urgent = any(alert["kind"] in ("breach", "violation") for alert in alerts)
+        kind = apprise.NotifyType.WARNING if urgent else apprise.NotifyType.INFO
+        try:
+            async with asyncio.timeout(self._timeout):
+                sent = await self._apprise.async_notify(title=title, body=body, notify_type=kind, body_format=_FORMAT)
+        except TimeoutError as error:
+            raise NotDelivered("timeout", f"no answer in {self._timeout:g} s", again=True) from error
+        except Exception as error:  # a fault in one of a hundred plug-ins must not stop the other channels
+            raise NotDelivered("bad_answer", type(error).__name__, again=True) from error
+        if not sent:
+            raise NotDelivered("refused", "the service did not take it", again=True)
+
+    async def close(self) -> None:
+        """Holds nothing."""

@@ -1,0 +1,117 @@
+"""Rows of the deliveries topic: what was told of each case, what is on its way, how far the alerts were read.
+
+The contract is ``schemas.deliveries``. A row of a newer format is refused by name: guessing at it would be telling
+people twice, or not at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from schemas.deliveries import ROW_VERSION
+from streams.adapters.codec import decode_json, encode_json
+from streams.adapters.state import StateError
+from streams.core.delivery import CaseState, Delivery, Escalation, Waiting
+
+CASE, ACKNOWLEDGED, DELIVERY, POSITION, LEADER = "case/", "acknowledged/", "delivery/", "position/", "leader"
+
+
+def _write(fields: dict[str, Any]) -> bytes:
+    return encode_json({"v": ROW_VERSION, **fields})
+
+
+def _read(key: str, raw: bytes) -> dict[str, Any]:
+    row = decode_json(raw)
+    if not isinstance(row, dict) or not isinstance(row.get("v"), int):
+        raise StateError(f"row {key} of the deliveries is damaged")
+    if row["v"] > ROW_VERSION:
+        raise StateError(
+            f"row {key} of the deliveries was written in format {row['v']}; this program knows formats up to "
+            f"{ROW_VERSION}: go on with the newer program"
+        )
+    return row
+
+
+def case_to_bytes(case: CaseState) -> bytes:
+    """What is kept of one case."""
+    return _write(
+        {
+            "events": case.events,
+            "retracted": sorted(case.retracted),
+            "told": case.told,
+            "told_by": case.told_by,
+            "waiting": [asdict(item) for item in case.waiting],
+            "escalations": [asdict(item) for item in case.escalations],
+            "touched": case.touched,
+        }
+    )
+
+
+def case_from_bytes(key: str, raw: bytes) -> CaseState:
+    """The case that ``case_to_bytes`` wrote.
+
+    Raises:
+        StateError: where a newer version wrote it.
+    """
+    row = _read(key, raw)
+    return CaseState(
+        row["events"],
+        set(row["retracted"]),
+        row["told"],
+        row["told_by"],
+        [Waiting(**{**item, "follows": tuple(item["follows"])}) for item in row["waiting"]],
+        [Escalation(**item) for item in row["escalations"]],
+        row["touched"],
+    )
+
+
+def delivery_to_bytes(delivery: Delivery) -> bytes:
+    """One delivery on its way."""
+    return _write(
+        {
+            "channel": delivery.channel,
+            "subscription": delivery.subscription,
+            "key": delivery.key,
+            "events": delivery.events,
+            "planned_at": delivery.planned_at,
+            "closes": delivery.closes,
+            "opens": delivery.opens,
+            "level": delivery.level,
+            "follows": delivery.follows,
+        }
+    )
+
+
+def delivery_from_bytes(key: str, raw: bytes) -> Delivery:
+    """The delivery that ``delivery_to_bytes`` wrote.
+
+    Raises:
+        StateError: where a newer version wrote it.
+    """
+    row = _read(key, raw)
+    return Delivery(
+        row["channel"],
+        row["subscription"],
+        row["key"],
+        tuple(row["events"]),
+        row["planned_at"],
+        tuple(row["closes"]),
+        tuple(row["opens"]),
+        row["level"],
+        tuple(row["follows"]),
+    )
+
+
+def number_to_bytes(number: int) -> bytes:
+    """An offset to go on from, or an instant."""
+    return _write({"at": number})
+
+
+def number_from_bytes(key: str, raw: bytes) -> int:
+    """The number that ``number_to_bytes`` wrote.
+
+    Raises:
+        StateError: where a newer version wrote it.
+    """
+    return int(_read(key, raw)["at"])

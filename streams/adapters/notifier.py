@@ -1,0 +1,491 @@
+"""Reads alerts and acknowledgements, lets the planner decide, keeps what was decided, and then sends it.
+
+One process of a group delivers and the others stand by: a digest must be whole, and one partition's process would
+see only its part. The leader is whoever the group protocol gives the one partition of the deliveries topic to. That
+topic is the whole state (compacted): what was told, what is on its way, and how far alerts and acknowledgements were
+read. A step is one Kafka transaction under one transactional id, so the rows of a step are there together or not at
+all, and a leader that was believed dead cannot write any more.
+
+A message is sent after its row has been written, and the row is taken away after the receiver had it. So nothing is
+lost; what is under way at a crash is sent again with the same key, and that is the only thing that ever is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError, ProducerFenced
+from pydantic import ValidationError
+
+from schemas.acknowledgements import Acknowledgement
+from schemas.alerts import AlertEvent
+from schemas.deliveries import Undelivered, UndeliveredReason
+from schemas.subscriptions import SubscriptionFile
+from streams.adapters import delivery_rows as rows
+from streams.adapters.channels.contract import Channel
+from streams.adapters.codec import decode_json
+from streams.adapters.leadership import Leadership, either, keep_polling
+from streams.adapters.notify_metrics import NotifyMetrics
+from streams.adapters.sending import Outcome, Sender
+from streams.adapters.wall_clock import WallClock
+from streams.core.delivery import CaseState, Delivery, Event, Planner
+from streams.core.instants import instant_us, moment_of
+from streams.errors import GridclockError
+
+logger = logging.getLogger(__name__)
+
+POLL_MS = 100
+"""How long a step waits for alerts: digests and escalations are late by this at most."""
+
+SENDING_POLL_MS = 10
+"""The same while messages are under way: what the receiver has is recorded at once, or a crash repeats it."""
+
+SIGN_OF_LIFE_SECONDS = 3600.0
+"""How often a leader writes though nothing happens: brokers forget a transactional id that is silent for a week."""
+
+SETTLE_SECONDS = 5.0
+"""How long the attempts under way may take at a stop."""
+
+Row = tuple[str, bytes | None]
+
+
+class _Lost(GridclockError):
+    """Another process has taken over."""
+
+
+class Notifier:
+    """One process. ``open_channels`` makes the channels anew for each time that this process leads."""
+
+    def __init__(
+        self,
+        file: SubscriptionFile,
+        *,
+        options: Mapping[str, Any],
+        name: str,
+        deliveries_topic: str,
+        undelivered_topic: str,
+        alerts_topic: str,
+        acks_topic: str,
+        partitions: Mapping[str, int],
+        open_channels: Callable[[], Mapping[str, Channel]],
+        clock: WallClock,
+        metrics: NotifyMetrics,
+        keep_us: int,
+        first_from_us: int,
+        max_request: int,
+        session_ms: int = 6_000,
+    ) -> None:
+        self._file = file
+        self._options = dict(options)
+        self._name = name
+        self._state = TopicPartition(deliveries_topic, 0)
+        self._undelivered_topic = undelivered_topic
+        self._alerts_topic = alerts_topic
+        self._inputs = {topic: partitions[topic] for topic in (alerts_topic, acks_topic)}
+        self._open_channels = open_channels
+        self._clock = clock
+        self._metrics = metrics
+        self._keep_us = keep_us
+        self._first_from_us = first_from_us
+        self._max_request = max_request
+        self._session_ms = session_ms
+
+    async def run(self, stop: asyncio.Event, on_state: Callable[[bool], None] = lambda _leads: None) -> None:
+        """Until ``stop``; ``on_state`` is told when this process begins to deliver, and when it stands by.
+
+        Raises:
+            KafkaError: where the brokers refuse for good.
+            StateError: where a newer version wrote the state.
+        """
+        leads, lost = asyncio.Event(), asyncio.Event()
+        group = AIOKafkaConsumer(
+            group_id=f"{self._name}-notify",
+            enable_auto_commit=False,
+            auto_offset_reset="latest",
+            session_timeout_ms=self._session_ms,
+            heartbeat_interval_ms=self._session_ms // 4,
+            **self._options,
+        )
+        idle = asyncio.Event()
+        idle.set()
+        group.subscribe([self._state.topic], listener=Leadership(self._state, leads, lost, idle))
+        await group.start()
+        keeping = asyncio.create_task(keep_polling(group))
+        keeping.add_done_callback(lambda _task: lost.set())
+        try:
+            on_state(False)
+            while not stop.is_set():
+                if not await either(leads, stop, keeping):
+                    break
+                lost.clear()
+                idle.clear()
+                try:
+                    await self._lead(stop, lost, on_state)
+                except _Lost as reason:
+                    logger.warning("stood down: %s", reason)
+                    leads.clear()
+                finally:
+                    self._metrics.active(False)
+                    idle.set()
+                on_state(False)
+                if lost.is_set():
+                    leads.clear()
+        finally:
+            keeping.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await keeping
+            await group.stop()
+
+    async def _lead(self, stop: asyncio.Event, lost: asyncio.Event, on_state: Callable[[bool], None]) -> None:
+        producer = AIOKafkaProducer(
+            transactional_id=f"{self._name}-notify",
+            max_request_size=self._max_request,
+            transaction_timeout_ms=30_000,
+            **self._options,
+        )
+        reader = AIOKafkaConsumer(
+            enable_auto_commit=False,
+            isolation_level="read_committed",
+            auto_offset_reset="earliest",
+            max_partition_fetch_bytes=2 * 1024 * 1024,
+            metadata_max_age_ms=30_000,
+            **self._options,
+        )
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(producer.stop)
+            await producer.start()  # from here on an earlier leader can write no more
+            stack.push_async_callback(reader.stop)
+            await reader.start()
+            term = _Term(self, producer, reader, lost)
+            stack.push_async_callback(term.close)
+            await term.restore()
+            self._metrics.active(True)
+            on_state(True)
+            await term.work(stop)
+
+
+class _Term:
+    """One process leading, from its taking over to its end."""
+
+    def __init__(
+        self, notifier: Notifier, producer: AIOKafkaProducer, reader: AIOKafkaConsumer, lost: asyncio.Event
+    ) -> None:
+        self._n = notifier
+        self._producer = producer
+        self._reader = reader
+        self._lost = lost
+        self._planner = Planner(notifier._file, keep=notifier._keep_us)
+        self._outbox: dict[str, Delivery] = {}
+        self._positions: dict[TopicPartition, int] = {}
+        self._assigned: dict[str, int] = {}
+        self._outcomes: list[Outcome] = []
+        self._failed: set[str] = set()
+        self._senders: dict[str, Sender] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # -- beginning ---------------------------------------------------------------------------------------
+
+    async def restore(self) -> None:
+        """Read the rows, open the channels, go on with what was on its way."""
+        kept = await self._read_rows()
+        cases: dict[str, CaseState] = {}
+        acknowledged: dict[str, int] = {}
+        for key, raw in kept.items():
+            kind, _, rest = key.partition("/")
+            match f"{kind}/":
+                case rows.CASE:
+                    cases[rest] = rows.case_from_bytes(key, raw)
+                case rows.ACKNOWLEDGED:
+                    acknowledged[rest] = rows.number_from_bytes(key, raw)
+                case rows.DELIVERY:
+                    self._outbox[rest] = rows.delivery_from_bytes(key, raw)
+                case rows.POSITION:
+                    topic, _, number = rest.rpartition("/")
+                    self._positions[TopicPartition(topic, int(number))] = rows.number_from_bytes(key, raw)
+        self._planner.restore(cases, acknowledged)
+        await self._assign()
+        self._open()
+        gone = [item for item in self._outbox.values() if not self._has_receiver(item)]
+        for delivery in gone:
+            logger.warning("channel %s or its subscription is gone: a message is dropped", delivery.channel)
+        await self._write([self._off(delivery) for delivery in gone])
+        for delivery in self._outbox.values():
+            self._senders[delivery.channel].put(delivery)
+
+    def _has_receiver(self, delivery: Delivery) -> bool:
+        names = {item.name for item in self._n._file.subscriptions}
+        return delivery.channel in self._senders and delivery.subscription in names
+
+    async def _read_rows(self) -> dict[str, bytes]:
+        # Our own mark, read back, is the end: everything before it is there, and nobody else writes any more.
+        async with self._transaction():
+            mark = await self._producer.send(
+                self._n._state.topic, rows.number_to_bytes(self._n._clock.now()), key=rows.LEADER.encode(), partition=0
+            )
+            end: int = (await mark).offset
+        self._reader.assign([self._n._state])
+        await self._reader.seek_to_beginning(self._n._state)
+        kept: dict[str, bytes] = {}
+        while True:
+            for records in (await self._reader.getmany(timeout_ms=1000)).values():
+                for record in records:
+                    key = record.key.decode()
+                    kept.pop(key, None)  # a row written again comes last: the outbox is in the order of planning
+                    if record.value is not None:
+                        kept[key] = record.value
+                    if record.offset >= end:
+                        return kept
+            if self._lost.is_set():
+                raise _Lost("another process took over while the state was read")
+
+    async def _assign(self) -> None:
+        """Read every partition of the inputs from where it was left; the first time from a while ago."""
+        is_first = not self._positions
+        counts = {
+            topic: max(count, len(self._reader.partitions_for_topic(topic) or ()))
+            for topic, count in self._n._inputs.items()
+        }
+        wanted = [TopicPartition(topic, number) for topic, count in counts.items() for number in range(count)]
+        self._reader.assign(wanted)
+        since = {}
+        if is_first:
+            start = max(0, self._n._first_from_us // 1000)
+            since = await self._reader.offsets_for_times({tp: start for tp in wanted})
+            ends = await self._reader.end_offsets(wanted)
+        for tp in wanted:
+            if tp in self._positions:
+                position = self._positions[tp]
+            elif is_first:
+                found = since.get(tp)
+                position = ends[tp] if found is None else found.offset
+            else:
+                position = (await self._reader.beginning_offsets([tp]))[tp]  # a partition that was added since
+            self._positions[tp] = position
+            self._reader.seek(tp, position)
+        self._assigned = counts
+        await self._write([self._position_row(tp) for tp in wanted])
+
+    def _open(self) -> None:
+        for name, channel in self._n._open_channels().items():
+            self._senders[name] = Sender(
+                name,
+                channel,
+                self._n._file.channels[name].retries,
+                metrics=self._n._metrics,
+                on_done=self._done,
+                is_moot=self._planner.is_moot,
+                standing=partial(self._standing, name),
+            )
+        self._tasks = [asyncio.create_task(sender.run(), name=name) for name, sender in self._senders.items()]
+
+    def _standing(self, channel: str, hold_us: int) -> Sequence[tuple[Event, str]]:
+        now = self._n._clock.now()
+        return self._planner.alarms_on(channel, since=now - int(hold_us * self._n._clock.speed), now=now)
+
+    def _done(self, outcome: Outcome) -> None:
+        if outcome.moot or outcome.problem is not None:
+            # At once, so that the sender already knows it when it asks after the next message.
+            self._failed |= self._planner.failed(outcome.delivery)
+        self._outcomes.append(outcome)
+
+    # -- steps -------------------------------------------------------------------------------------------
+
+    async def work(self, stop: asyncio.Event) -> None:
+        """Step by step until ``stop``, or until another process leads."""
+        loop = asyncio.get_running_loop()
+        alive_at = loop.time()
+        while not stop.is_set():
+            if loop.time() >= alive_at + SIGN_OF_LIFE_SECONDS:
+                alive_at = loop.time()
+                await self._write([(rows.LEADER, rows.number_to_bytes(self._n._clock.now()))])
+            if self._lost.is_set():
+                raise _Lost("another process of the group leads now")
+            for task in self._tasks:
+                if task.done():
+                    task.result()
+            await self._notice_new_partitions()
+            batches = await self._reader.getmany(
+                timeout_ms=SENDING_POLL_MS if self._outbox else POLL_MS, max_records=500
+            )
+            await self._step(batches)
+
+    async def _notice_new_partitions(self) -> None:
+        for topic, count in self._assigned.items():
+            if len(self._reader.partitions_for_topic(topic) or ()) > count:
+                await self._assign()
+                return
+
+    async def _step(self, batches: Mapping[TopicPartition, Sequence[Any]]) -> None:
+        written: list[Row] = []
+        letters: list[Undelivered] = []
+        alerts: list[Event] = []
+        acknowledged: list[str] = []
+        for tp, records in batches.items():
+            for record in records:
+                if tp.topic == self._n._alerts_topic:
+                    self._take_alert(tp, record, alerts, letters)
+                else:
+                    self._take_acknowledgement(tp, record, acknowledged)
+            self._positions[tp] = records[-1].offset + 1
+            written.append(self._position_row(tp))
+        written += self._settle(letters)
+        plan = self._planner.step(self._n._clock.now(), alerts, acknowledged)
+        self._n._metrics.alerts_read("duplicate", plan.duplicates)
+        cases = self._planner.cases
+        written += [
+            (rows.CASE + key, rows.case_to_bytes(cases[key]) if key in cases else None) for key in sorted(plan.cases)
+        ]
+        written += [(rows.ACKNOWLEDGED + key, rows.number_to_bytes(at)) for key, at in plan.acknowledged.items()]
+        written += [(rows.ACKNOWLEDGED + key, None) for key in plan.forgotten_acknowledgements]
+        written += [(rows.DELIVERY + item.id, rows.delivery_to_bytes(item)) for item in plan.deliveries]
+        await self._write(written, letters)
+        for delivery in plan.deliveries:
+            self._outbox[delivery.id] = delivery
+            self._senders[delivery.channel].put(delivery)
+            if delivery.level:
+                self._n._metrics.escalated(delivery.level)
+        if written:
+            self._show()
+
+    def _take_alert(self, tp: TopicPartition, record: Any, alerts: list[Event], letters: list[Undelivered]) -> None:
+        try:
+            event = decode_json(record.value)
+            AlertEvent.model_validate(event)
+        except (ValidationError, ValueError, TypeError) as error:
+            # ValueError is msgspec's for what is no JSON; its text may quote the record, so only its kind is told.
+            place = f"{tp.topic}/{tp.partition}/{record.offset}"
+            logger.warning("%s is no alert: %s", place, type(error).__name__)
+            self._n._metrics.alerts_read("not_an_alert")
+            letters.append(self._letter(None, None, place, "not_an_alert", type(error).__name__, 0, ()))
+            return
+        self._n._metrics.alerts_read(event["data"]["kind"])
+        alerts.append(event)
+
+    def _take_acknowledgement(self, tp: TopicPartition, record: Any, acknowledged: list[str]) -> None:
+        try:
+            found = Acknowledgement.model_validate_json(record.value or b"")
+        except ValidationError:
+            logger.warning("%s/%d/%d is no acknowledgement", tp.topic, tp.partition, record.offset)
+            return
+        self._n._metrics.acknowledged(found.action)
+        if found.action == "acknowledge":
+            acknowledged.append(found.alert_id)
+
+    def _settle(self, letters: list[Undelivered]) -> list[Row]:
+        """The rows that follow from what became of messages."""
+        written: list[Row] = []
+        outcomes, self._outcomes[:] = list(self._outcomes), []
+        changed, self._failed = self._failed, set()
+        for outcome in outcomes:
+            delivery, problem = outcome.delivery, outcome.problem
+            written.append(self._off(delivery))
+            word = "moot" if outcome.moot else "delivered" if problem is None else "undelivered"
+            self._n._metrics.done(delivery.channel, word)
+            if word == "delivered":
+                self._measure(delivery)
+            if problem is not None:
+                letters.append(
+                    self._letter(
+                        delivery.channel, delivery.subscription, delivery.key, problem.reason, problem.detail,
+                        outcome.attempts, delivery.events,
+                    )
+                )  # fmt: skip
+        cases = self._planner.cases
+        return written + [(rows.CASE + key, rows.case_to_bytes(cases[key])) for key in sorted(changed & set(cases))]
+
+    def _off(self, delivery: Delivery) -> Row:
+        self._outbox.pop(delivery.id, None)
+        return rows.DELIVERY + delivery.id, None
+
+    def _measure(self, delivery: Delivery) -> None:
+        speed, now = float(self._n._clock.speed), self._n._clock.now()
+        single = len(delivery.events) == 1 and delivery.level is None
+        detected = _instant(delivery.events[0]["data"]["detected_at"]) if single else None
+        self._n._metrics.took(
+            delivery.channel,
+            planned=(now - delivery.planned_at) / 1e6 / speed,
+            detected=None if detected is None else (now - detected) / 1e6 / speed,
+        )
+
+    def _letter(
+        self,
+        channel: str | None,
+        subscription: str | None,
+        key: str,
+        reason: UndeliveredReason,
+        detail: str,
+        attempts: int,
+        events: Sequence[Event],
+    ) -> Undelivered:
+        return Undelivered(
+            channel=channel,
+            subscription=subscription,
+            key=key,
+            reason=reason,
+            detail=detail,
+            attempts=attempts,
+            at=moment_of(self._n._clock.now()),
+            events=tuple(dict(event) for event in events),
+        )
+
+    def _show(self) -> None:
+        counts = dict.fromkeys(self._senders, 0)
+        for delivery in self._outbox.values():
+            counts[delivery.channel] += 1
+        self._n._metrics.state(outbox=counts, waiting=self._planner.waiting(), cases=len(self._planner.cases))
+
+    # -- writing -----------------------------------------------------------------------------------------
+
+    def _position_row(self, tp: TopicPartition) -> Row:
+        return f"{rows.POSITION}{tp.topic}/{tp.partition}", rows.number_to_bytes(self._positions[tp])
+
+    @contextlib.asynccontextmanager
+    async def _transaction(self) -> Any:
+        try:
+            async with self._producer.transaction():
+                yield
+        except ProducerFenced as error:
+            raise _Lost("another process writes now") from error
+
+    async def _write(self, written: Sequence[Row], letters: Sequence[Undelivered] = ()) -> None:
+        if not written and not letters:
+            return
+        async with self._transaction():
+            sends = [
+                await self._producer.send(self._n._state.topic, value, key=key.encode(), partition=0)
+                for key, value in written
+            ]
+            for letter in letters:
+                value = letter.model_dump_json().encode()
+                sends.append(await self._producer.send(self._n._undelivered_topic, value, key=letter.key.encode()))
+            for sent in sends:
+                await sent
+
+    async def close(self) -> None:
+        """Let the attempts under way end, record what became of them, and close the channels."""
+        for sender in self._senders.values():
+            sender.stop()
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=SETTLE_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        letters: list[Undelivered] = []
+        written = self._settle(letters)
+        try:
+            await self._write(written, letters)
+        except (_Lost, KafkaError) as error:
+            logger.warning("the last outcomes are not recorded, and will be sent again: %s", error)
+        for sender in self._senders.values():
+            await sender.close()
+
+
+def _instant(text: str) -> int:
+    return instant_us(datetime.fromisoformat(text))

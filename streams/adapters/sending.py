@@ -1,0 +1,144 @@
+"""Sends the messages of one channel, in order, one after the other, with bounded retries.
+
+A message that fails is tried again after pauses that double; what is random elsewhere is derived here from the
+message's id, so that many channels that fail together do not return together, and a test can know when. A message
+that is refused, or has failed for the last time, is given up and the next one is tried.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from schemas.subscriptions import Retries
+from streams.adapters.channels.contract import Channel, NotDelivered, Refreshing
+from streams.adapters.notify_metrics import NotifyMetrics
+from streams.core.delivery import Delivery, Event
+
+logger = logging.getLogger(__name__)
+
+
+def pause_us(retries: Retries, delivery_id: str, attempt: int) -> int:
+    """The pause after the ``attempt``-th failure (from 1): half to the whole of the doubled one."""
+    whole = min(retries.longest, retries.first << min(attempt - 1, 40))
+    digest = blake2b(f"{delivery_id}\x1f{attempt}".encode(), digest_size=4).digest()
+    return whole // 2 + whole * int.from_bytes(digest) // (2 * 0xFFFF_FFFF)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a message: taken, given up (``problem``), or not sent as it had lost its sense (``moot``)."""
+
+    delivery: Delivery
+    problem: NotDelivered | None = None
+    attempts: int = 0
+    moot: bool = False
+
+
+class Sender:
+    """One channel at work.
+
+    ``on_done`` is told of every message before the next is looked at, ``is_moot`` asked before one is sent;
+    ``standing`` says what still stands, of what was told at most so many microseconds ago.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        channel: Channel,
+        retries: Retries,
+        *,
+        metrics: NotifyMetrics,
+        on_done: Callable[[Outcome], None],
+        is_moot: Callable[[Delivery], bool],
+        standing: Callable[[int], Sequence[tuple[Event, str]]],
+    ) -> None:
+        self.name = name
+        self._channel = channel
+        self._retries = retries
+        self._metrics = metrics
+        self._on_done = on_done
+        self._is_moot = is_moot
+        self._standing = standing
+        self._queue: deque[Delivery] = deque()
+        self._ready = asyncio.Event()
+        self._stopping = asyncio.Event()
+
+    def put(self, delivery: Delivery) -> None:
+        """Send this after what is waiting already."""
+        self._queue.append(delivery)
+        self._ready.set()
+
+    def stop(self) -> None:
+        """Finish the attempt under way and send no more."""
+        self._stopping.set()
+        self._ready.set()
+
+    async def run(self) -> None:
+        """Until ``stop``."""
+        loop = asyncio.get_running_loop()
+        refresh = self._refresh_seconds()
+        remind_at = loop.time()
+        while not self._stopping.is_set():
+            if refresh is not None and loop.time() >= remind_at:
+                await self._remind()
+                remind_at = loop.time() + refresh
+            if self._queue:
+                outcome = await self._send(self._queue[0])
+                if outcome is not None:
+                    self._queue.popleft()
+                    self._on_done(outcome)
+                continue
+            self._ready.clear()
+            wait = None if refresh is None else max(0.0, remind_at - loop.time())
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ready.wait(), wait)
+
+    def _refresh_seconds(self) -> float | None:
+        refresh: int | None = getattr(self._channel, "refresh_us", None)
+        return None if refresh is None else refresh / 1e6
+
+    async def _remind(self) -> None:
+        channel: Refreshing = self._channel  # type: ignore[assignment]
+        try:
+            # Asked for here and not earlier: what ends while we wait must not be set alight again.
+            await channel.remind(self._standing(channel.hold_us))
+        except NotDelivered as problem:
+            self._metrics.attempt_failed(self.name, problem.reason)
+            logger.warning("channel %s: reminder failed: %s", self.name, problem)
+
+    async def _send(self, delivery: Delivery) -> Outcome | None:
+        """What became of it; ``None`` where we were stopped before that was known."""
+        if self._is_moot(delivery):
+            return Outcome(delivery, moot=True)
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                await self._channel.deliver(delivery)
+            except NotDelivered as problem:
+                self._metrics.attempt_failed(self.name, problem.reason)
+                if not problem.again or attempt >= self._retries.attempts:
+                    logger.warning("channel %s: given up after %d attempts: %s", self.name, attempt, problem)
+                    return Outcome(delivery, problem, attempt)
+                pause = pause_us(self._retries, delivery.id, attempt)
+                pause = max(pause, min(problem.wait_us, self._retries.longest))
+                logger.info("channel %s: attempt %d: %s; again in %.1f s", self.name, attempt, problem, pause / 1e6)
+                if await self._is_stopped_within(pause / 1e6):
+                    return None
+            else:
+                return Outcome(delivery, attempts=attempt)
+
+    async def _is_stopped_within(self, seconds: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        return self._stopping.is_set()
+
+    async def close(self) -> None:
+        """Close the channel."""
+        await self._channel.close()

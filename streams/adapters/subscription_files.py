@@ -1,0 +1,92 @@
+"""Subscription files: YAML in, checked subscriptions out, every mistake with its file, line and key.
+
+Values of secrets are read by ``reveal`` when a channel is opened, and stand nowhere else: not in the file, not in a
+message, not in ``repr``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr, ValidationError
+
+from schemas.subscriptions import Secret, SubscriptionFile, secrets_of
+from streams.adapters.yaml_files import Keys, read_yaml
+from streams.errors import ConfigError
+
+
+def load_subscriptions(path: Path) -> SubscriptionFile:
+    """Read and check one file.
+
+    Raises:
+        ConfigError: names file, line and key; several problems are in its ``others``.
+    """
+    file = read_yaml(path)
+    if file.root is None:
+        raise ConfigError("an empty file; subscriptions have channels and subscriptions", path=str(path))
+    try:
+        found = SubscriptionFile.model_validate(file.data)
+    except ValidationError as error:
+        # What a value is may be a secret that somebody wrote into the file: only its place is told.
+        problems = [
+            ConfigError(
+                _message(item["msg"]), path=str(path), line=file.line(item["loc"]), key=_key(item["loc"], file.data)
+            )
+            for item in error.errors(include_url=False, include_input=False, include_context=False)
+        ]
+        raise ConfigError.first_of(problems) from None
+    problems = [
+        ConfigError(message, path=str(path), line=file.line(keys), key=_key(keys)) for keys, message in found.problems()
+    ]
+    if problems:
+        raise ConfigError.first_of(problems)
+    return found
+
+
+def _message(text: str) -> str:
+    text = text.removeprefix("Value error, ")
+    return text[0].lower() + text[1:]
+
+
+def _key(location: Keys, data: Any = None) -> str:
+    keys = list(location)
+    if keys[:1] == ["channels"] and len(keys) > 2 and keys[2] == data["channels"][keys[1]].get("kind"):
+        del keys[2]  # pydantic names the member of the union; the file has no such key
+    return ".".join(str(key) for key in keys)
+
+
+def reveal(secret: Secret, *, key: str, environment: Mapping[str, str] | None = None) -> SecretStr:
+    """The value of a secret. ``key`` says in messages what it is for.
+
+    Raises:
+        ConfigError: where the variable is not set or the file cannot be read or is empty.
+    """
+    if secret.env is not None:
+        value = (os.environ if environment is None else environment).get(secret.env, "").strip()
+        if not value:
+            raise ConfigError(f"environment variable {secret.env} is not set", key=key)
+        return SecretStr(value)
+    assert secret.file is not None
+    try:
+        value = Path(secret.file).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8"
+        raise ConfigError(f"secret file {secret.file}: {reason}", key=key) from None
+    if not value:
+        raise ConfigError(f"secret file {secret.file} is empty", key=key)
+    return SecretStr(value)
+
+
+def missing_secrets(file: SubscriptionFile, environment: Mapping[str, str] | None = None) -> list[ConfigError]:
+    """What would be missing if the channels were opened here and now."""
+    found = []
+    for name, channel in sorted(file.channels.items()):
+        for key, secret in secrets_of(channel).items():
+            try:
+                reveal(secret, key=f"channels.{name}.{key}", environment=environment)
+            except ConfigError as error:
+                found.append(error)
+    return found

@@ -1,0 +1,127 @@
+"""YAML files with the lines of their keys, so that a mistake can be shown where it stands.
+
+What all of this program's YAML has in common: dates stay text (PyYAML's own reading of ``2027-02-30`` fails without
+saying where), a key that stands twice is refused, and every problem names file, line and key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from streams.errors import ConfigError
+
+Keys = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class YamlFile:
+    """One file: its values, and its nodes for naming lines. ``root`` is ``None`` for an empty file."""
+
+    path: str
+    data: Any
+    root: yaml.Node | None
+
+    def line(self, location: Keys) -> int:
+        """The line of a path of keys, from 1; of the nearest key above it that the file has."""
+        return 1 if self.root is None else line_of(self.root, location)
+
+
+class _Loader(yaml.SafeLoader):
+    yaml_implicit_resolvers = {  # noqa: RUF012 (the base class declares it so)
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+def read_yaml(path: Path) -> YamlFile:
+    """Read one document.
+
+    Raises:
+        ConfigError: not readable, not YAML, or a key twice; names file, line and key.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot be read: {error}", path=str(path)) from error
+    try:
+        loader = _Loader(text)
+        try:
+            root = loader.get_single_node()
+            if root is not None:
+                _refuse_double_keys(root, path)
+            data = None if root is None else loader.construct_document(root)
+        finally:
+            loader.dispose()
+    except (yaml.YAMLError, ValueError) as error:  # a ValueError is of a scalar with a tag
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or str(error)
+        line = None if mark is None else mark.line + 1
+        raise ConfigError(f"not YAML: {problem}", path=str(path), line=line) from error
+    return YamlFile(str(path), data, root)
+
+
+def _refuse_double_keys(root: yaml.Node, path: Path) -> None:
+    seen_nodes: set[int] = set()  # an alias may lead back to where it stands
+    stack: list[yaml.Node] = [root]
+    while stack:
+        current = stack.pop()
+        if id(current) in seen_nodes:
+            continue
+        seen_nodes.add(id(current))
+        if isinstance(current, yaml.SequenceNode):
+            stack.extend(current.value)
+        elif isinstance(current, yaml.MappingNode):
+            keys: set[str] = set()
+            for key, value in current.value:
+                if isinstance(key, yaml.ScalarNode) and key.value in keys:
+                    raise ConfigError(
+                        "this key stands twice", path=str(path), line=key.start_mark.line + 1, key=key.value
+                    )
+                keys.add(getattr(key, "value", ""))
+                stack.append(value)
+
+
+def _walk(node: yaml.Node, location: Keys) -> Iterator[tuple[yaml.Node, yaml.Node]]:
+    """Along a path of keys: what shows the place (the key, or the item of a list) and the node below it.
+
+    Keys that the file does not have (a union's tag, a key that is missing) are passed over.
+    """
+    current = node
+    yield current, current
+    for key in location:
+        if isinstance(current, yaml.MappingNode):
+            for key_node, value in current.value:
+                if key_node.value == str(key):
+                    current = value
+                    yield key_node, current
+                    break
+        elif isinstance(current, yaml.SequenceNode) and isinstance(key, int) and key < len(current.value):
+            current = current.value[key]
+            yield current, current
+
+
+def child_of(node: yaml.Node, location: Keys) -> yaml.Node:
+    """The node at a path of keys."""
+    *_, (_, last) = _walk(node, location)
+    return last
+
+
+def line_of(node: yaml.Node, location: Keys) -> int:
+    """The line of a path of keys below ``node``, from 1."""
+    *_, (place, _) = _walk(node, location)
+    return place.start_mark.line + 1
+
+
+def message_of(item: Any) -> str:
+    """One problem of a pydantic model in this program's words: the value where it is short, then what is wrong."""
+    message = str(item["msg"]).removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
+    value = item.get("input")
+    if item["type"] in {"missing", "value_error"} or isinstance(value, dict | list | tuple):
+        return message
+    return f"{value!r}: {message}"

@@ -1,0 +1,48 @@
+"""``gridclock acks``: who acknowledged what, and when."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from pydantic import ValidationError
+
+from schemas.acknowledgements import Acknowledgement
+from streams.commands.alerts import read_records
+from streams.commands.common import DONE, broker_options, err, need_broker
+from streams.settings import load_settings
+
+_WORDS = {"acknowledge": "acknowledged 确认", "annotate": "annotated 备注"}
+
+
+@click.command(short_help="Print who acknowledged what, and when.")
+@click.argument("alert_id", metavar="[ID]", required=False)
+@broker_options
+@click.option("--follow", "-f", is_flag=True, help="Go on as new ones come, until Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="The records as they are, one a line.")
+def acks(alert_id: str | None, follow: bool, as_json: bool, **given: Any) -> int:
+    """Print the audit trail of acknowledgements and notes, oldest first: all of it, or of the alert ID.
+
+    \b
+    Example:
+      gridclock acks --bootstrap 127.0.0.1:9092
+    """
+    settings = load_settings(**given)
+    need_broker(settings)
+    for value in read_records(settings, settings.acks_topic, follow=follow):
+        try:
+            made = Acknowledgement.model_validate_json(value)
+        except ValidationError:
+            err.print("a record that is no acknowledgement")
+            continue
+        if alert_id is not None and made.alert_id != alert_id:
+            continue
+        click.echo(value if as_json else line_of(made))
+    return DONE
+
+
+def line_of(made: Acknowledgement) -> str:
+    """One entry of the trail: when, which alert, what, who, the note."""
+    when = made.at.astimezone().isoformat(sep=" ", timespec="seconds")
+    note = f"  {made.note}" if made.note else ""
+    return f"{when}  {made.alert_id}  {_WORDS[made.action]}  {made.by}{note}"

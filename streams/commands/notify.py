@@ -1,0 +1,78 @@
+"""``gridclock notify``: tell people, by subscription."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Any
+
+import click
+
+from schemas.subscriptions import parse_span
+from streams.adapters.subscription_files import load_subscriptions
+from streams.commands.common import DONE, broker_options, need_broker
+from streams.notifying import NotifyReady, run_notifier
+from streams.settings import load_settings
+
+
+class SpanType(click.ParamType):
+    """A length of time, as microseconds."""
+
+    name = "span"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """See ``schemas.subscriptions.parse_span``."""
+        try:
+            return parse_span(value)
+        except ValueError as error:
+            self.fail(str(error))
+
+
+@click.command(short_help="Tell people of alerts, by subscription.")
+@broker_options
+@click.option(
+    "--subscriptions", "path", required=True, type=click.Path(path_type=Path), metavar="FILE",
+    help="Who gets what; see gridclock subscriptions --help.",
+)  # fmt: skip
+@click.option(
+    "--first-from", type=SpanType(), default="1 h", metavar="SPAN", show_default=True,
+    help="A notifier without any state begins with the alerts of the last so long; later ones go on where it was.",
+)  # fmt: skip
+@click.option("--metrics-host", help="Address of /metrics (127.0.0.1).")
+@click.option(
+    "--metrics-port", type=int, default=9466, envvar="GRIDCLOCK_NOTIFY_METRICS_PORT", show_default=True,
+    help="Port of /metrics, 0 for any.",
+)  # fmt: skip
+@click.option("--clock-origin", type=int, hidden=True)
+@click.option("--clock-anchor", type=int, hidden=True)
+@click.option("--clock-speed", type=float, hidden=True)
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="(warning)")
+def notify(path: Path, first_from: int, **given: Any) -> int:
+    """Deliver alerts to subscribers until SIGTERM or Ctrl-C: each alert once, and what became of it.
+
+    按订阅投递告警：每条告警只通知一次，逾期完成与撤回随后通知。
+
+    Several may run under one --name: one delivers, the others stand by and take over when it dies. What was told is
+    kept in the topic NAME.deliveries. A message under way at a crash is sent again with the same key.
+
+    \b
+    Example:
+      gridclock notify --subscriptions subscriptions.yaml --bootstrap 127.0.0.1:9092
+    """
+    settings = load_settings(**given)
+    file = load_subscriptions(path)
+    need_broker(settings)
+    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+
+    def on_ready(ready: NotifyReady) -> None:
+        word = "delivering" if ready.delivers else "standing by"
+        click.echo(
+            f"gridclock: {word} on {settings.bootstrap}, {len(file.subscriptions)} subscriptions, "
+            f"{len(file.channels)} channels, metrics http://{settings.metrics_host}:{ready.metrics_port}/metrics",
+            err=True,
+        )
+
+    asyncio.run(run_notifier(settings, file, first_from_us=first_from, on_ready=on_ready))
+    click.echo("gridclock: stopped in order", err=True)
+    return DONE

@@ -1,0 +1,269 @@
+"""``gridclock subscriptions``: check, list and try a file of subscriptions."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import logging
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from rich.console import Console
+from rich.table import Table
+
+from schemas.subscriptions import KafkaChannel, OrgMatch, Subscription, SubscriptionFile
+from streams.adapters.channels.contract import Channel, NotDelivered
+from streams.adapters.subscription_files import load_subscriptions, missing_secrets
+from streams.adapters.wall_clock import WallClock
+from streams.adapters.yaml_files import read_yaml
+from streams.bootstrap import kafka_options
+from streams.commands.common import (
+    DONE,
+    WRONG_USE,
+    broker_options,
+    complain,
+    need_broker,
+    rulebook_of,
+    rulebook_options,
+)
+from streams.core.delivery import Delivery
+from streams.core.instants import format_us
+from streams.errors import BrokerError, ConfigError
+from streams.notifying import channels_of
+from streams.settings import Settings, load_settings
+
+FAILED: Final = 1
+_FILE = click.argument("path", type=click.Path(path_type=Path), metavar="FILE")
+
+
+@click.group(short_help="Check, list and try a file of subscriptions.")
+def subscriptions() -> None:
+    """Who gets which alerts, by which channel, and when.
+
+    订阅：谁在何时、通过何种渠道收到哪些告警。
+
+    \b
+    Example of a file:
+      channels:
+        dispatch: {kind: webhook, url: "https://desk.example/alerts", secret: {env: DESK_SECRET}}
+      subscriptions:
+        - name: red-lines
+          match: {severity: red_line, org: {city: "3201"}}
+          channels: dispatch
+    """
+
+
+@subscriptions.command()
+@_FILE
+@rulebook_options
+@click.option("--secrets", is_flag=True, help="Fail where a secret that the file names is not to be found here.")
+def check(path: Path, rules: tuple[Path, ...], only: Path | None, secrets: bool) -> int:
+    """Check a file: its form, its channels, the rules that it names.
+
+    \b
+    Example:
+      gridclock subscriptions check subscriptions.yaml
+    """
+    file = load_subscriptions(path)
+    known = {rule.id for rule in rulebook_of(rules, only).rulebook.rules}
+    problems = unknown_rules(path, file, known)
+    if problems:
+        raise ConfigError.first_of(problems)
+    missing = missing_secrets(file)
+    for problem in missing:
+        complain(problem)
+    click.echo(f"{path}: {len(file.channels)} channels, {len(file.subscriptions)} subscriptions: in order")
+    return WRONG_USE if missing and secrets else DONE
+
+
+def unknown_rules(path: Path, file: SubscriptionFile, known: set[str]) -> list[ConfigError]:
+    """Rules asked for that no rulebook has: such a subscription would be silent for ever."""
+    lines = read_yaml(path)
+    found = []
+    for index, item in enumerate(file.subscriptions):
+        for rule in item.match.rule or ():
+            if rule not in known:
+                near = difflib.get_close_matches(rule, known, n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                keys = ("subscriptions", index, "match", "rule")
+                found.append(
+                    ConfigError(
+                        f"{rule!r} is no rule of this rulebook{hint}",
+                        path=str(path),
+                        line=lines.line(keys),
+                        key=".".join(str(key) for key in keys),
+                    )
+                )
+    return found
+
+
+@subscriptions.command(name="list")
+@_FILE
+def list_(path: Path) -> int:
+    """Show who gets what, a line each.
+
+    \b
+    Example:
+      gridclock subscriptions list subscriptions.yaml
+    """
+    file = load_subscriptions(path)
+    table = Table("name 名称", "what 内容", "to 渠道", "when 时间", "then 升级", box=None, pad_edge=False)
+    for item in file.subscriptions:
+        table.add_row(item.name, what_of(item), ", ".join(item.channels), when_of(item), then_of(item))
+    console = Console()
+    (console if console.is_terminal else Console(width=240)).print(table)
+    return DONE
+
+
+def what_of(item: Subscription) -> str:
+    """What a subscription asks for, in words."""
+    match = item.match
+    org = {level: getattr(match.org, level) for level in OrgMatch.model_fields}
+    parts: list[tuple[str, Sequence[str] | None]] = [
+        ("", match.kind),
+        ("rule ", match.rule),
+        ("chapter ", match.chapter),
+        ("", match.severity),
+        *((f"{level} ", wanted) for level, wanted in org.items()),
+        ("", match.subject.type),
+        ("subject ", match.subject.id),
+    ]
+    return "; ".join(word + "/".join(wanted) for word, wanted in parts if wanted)
+
+
+def when_of(item: Subscription) -> str:
+    """When a subscription is told, in words."""
+    parts = []
+    if item.digest:
+        red = "" if item.digest.red_lines == "wait" else ", red lines at once"
+        parts.append(f"every {item.digest.every // 60_000_000} min{red}")
+    if item.quiet:
+        red = ", red lines pass" if item.quiet.red_lines == "pass" else ""
+        parts.append(f"not {item.quiet.start:%H:%M}-{item.quiet.end:%H:%M}{red}")
+    return "; ".join(parts) or "at once"
+
+
+def then_of(item: Subscription) -> str:
+    """How a breach goes up, in words."""
+    return "; ".join(
+        f"{step.after // 60_000_000} min: {step.to} ({', '.join(step.channels)})" for step in item.escalate
+    )
+
+
+@subscriptions.command()
+@click.argument("name")
+@_FILE
+@broker_options
+@click.option("--escalations", is_flag=True, help="Try the channels of its escalation steps, too.")
+def test(name: str, path: Path, escalations: bool, **given: Any) -> int:
+    """Send a test alert, marked as such (测试), to every channel of the subscription NAME.
+
+    It is a breach that no order had. Each channel gets one attempt. A broker is needed for Kafka channels only.
+
+    \b
+    Example:
+      gridclock subscriptions test red-lines subscriptions.yaml
+    """
+    file = load_subscriptions(path)
+    found = next((item for item in file.subscriptions if item.name == name), None)
+    if found is None:
+        known = ", ".join(item.name for item in file.subscriptions)
+        raise ConfigError(f"no subscription {name!r}; the file has {known}", path=str(path))
+    names = list(found.channels)
+    if escalations:
+        names += [channel for step in found.escalate for channel in step.channels]
+    settings = load_settings(**given)
+    if any(isinstance(file.channels[channel], KafkaChannel) for channel in names):
+        need_broker(settings)
+    only = file.model_copy(update={"channels": {channel: file.channels[channel] for channel in names}})
+    logging.getLogger("apprise").setLevel(logging.CRITICAL)  # it may quote addresses, which hold tokens
+    problems = asyncio.run(_try(settings, only, found))
+    for channel in dict.fromkeys(names):
+        problem = problems[channel]
+        click.echo(f"{channel}: {'test alert delivered' if problem is None else problem}", err=problem is not None)
+    return FAILED if any(problems.values()) else DONE
+
+
+async def _try(settings: Settings, file: SubscriptionFile, found: Subscription) -> Mapping[str, NotDelivered | None]:
+    producer = None
+    if any(isinstance(channel, KafkaChannel) for channel in file.channels.values()):
+        producer = AIOKafkaProducer(acks="all", **kafka_options(settings))
+        try:
+            await producer.start()
+        except (KafkaError, OSError) as error:
+            await producer.stop()
+            raise BrokerError(f"{settings.bootstrap}: {error}") from error
+    problems: dict[str, NotDelivered | None] = {}
+    try:
+        opened = channels_of(file, producer)
+        event = test_alert(found, WallClock().now())
+        for name, channel in opened.items():
+            problems[name] = await _attempt(channel, name, found.name, event)
+    finally:
+        if producer is not None:
+            await producer.stop()
+    return problems
+
+
+async def _attempt(channel: Channel, name: str, subscription: str, event: dict[str, Any]) -> NotDelivered | None:
+    delivery = Delivery(name, subscription, event["id"], (event,), 0)
+    try:
+        await channel.deliver(delivery, test=True)
+    except NotDelivered as problem:
+        return problem
+    finally:
+        await channel.close()
+    return None
+
+
+def test_alert(item: Subscription, now: int) -> dict[str, Any]:
+    """An alert that the subscription asks for and that cannot be taken for a real one."""
+    match, when = item.match, format_us(now)
+    number = blake2b(f"test\x1f{item.name}\x1f{now}".encode(), digest_size=16).hexdigest()
+    org = {level: wanted[0] for level in OrgMatch.model_fields if (wanted := getattr(match.org, level))}
+    words = {
+        "zh": f"这是订阅“{item.name}”的测试告警，并无工单超时。",
+        "en": f"this is a test alert of subscription {item.name!r}; no order has run out of time.",
+    }
+    data: dict[str, Any] = {
+        "alert_id": number,
+        "case_id": number,
+        "kind": "breach",
+        "rule": match.rule[0] if match.rule else "test",
+        "rule_version": "test",
+        "clause": f"{match.chapter[0]}-test" if match.chapter else "TEST",
+        "severity": match.severity[0] if match.severity else "norm",
+        "title": {"zh": "测试告警", "en": "Test alert"},
+        "subject": {"type": "order", "id": "TEST"},
+        "order_id": "TEST",
+        "account_id": None,
+        "org": org or None,
+        "started_at": when,
+        "deadline": when,
+        "due_at": when,
+        "detected_at": when,
+        "stopped_at": None,
+        "limit": None,
+        "elapsed": "PT0S",
+        "paused": "PT0S",
+        "retracts": None,
+        "evidence": [],
+        "explanation": words,
+        "arithmetic": {},
+        "calendar_provisional": False,
+    }
+    return {
+        "specversion": "1.0",
+        "id": number,
+        "source": "gridclock/test",
+        "type": "gridclock.alert.breach",
+        "time": when,
+        "subject": number,
+        "datacontenttype": "application/json",
+        "data": data,
+    }

@@ -1,0 +1,443 @@
+"""Plans who is told of what and when: alerts and acknowledgements in, deliveries out.
+
+Theory of operation. Everything is kept by case, because what is told later about a case depends on what was told
+before. Of each alert that somebody asked for a case knows which *channels* were told, and which *subscriptions* have
+it *waiting* (for a digest, or for the end of quiet hours). From that follow the promises:
+
+- a channel is told of an alert once, whoever asks and however often the alert comes;
+- a retraction goes to the channels that were told of the alert it withdraws, and to no other; where the alert still
+  waits, it is dropped and nobody hears of either. A retraction that comes first makes its alert a stillborn one;
+- a late completion goes to the channels that were told of the case's breaches, and to whom it was asked for by;
+- a breach or violation that is neither retracted, completed nor acknowledged goes up a step when its time has come,
+  counted from the first time that the subscription told of it. A completion that is retracted opens the breach again.
+
+``step`` takes what has come and the present instant together: first everything that came, then what is due. So an
+alert that is retracted in the same step is never told. The plan says which rows have changed; rows restored into an
+empty planner give the same planner. A case is forgotten ``keep`` after it was last touched.
+
+Example: a breach at 14:03 for a subscription with ``digest: 15 min`` and ``escalate: after 30 min``. Told 14:15;
+at 14:45, still open, the county is told; completed at 15:10: both are told so, the first in the digest of 15:15.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import blake2b
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from schemas.subscriptions import EscalationStep, Subscription, SubscriptionFile
+from streams.core.instants import instant_us
+from streams.core.matching import AlertData, after_quiet, concerns, release_at
+
+Event = Mapping[str, Any]
+"""An alert as it was read: a CloudEvent, JSON values."""
+
+MAX_DIGEST = 100
+"""Alerts in one message; more make several."""
+
+ORPHAN_KEEP = 3_600_000_000
+"""How long a completion or retraction is kept of which nobody asked for the breach: it may still be on its way."""
+
+_OPENING = ("breach", "violation")
+_FOLLOWING = ("late_completion", "retraction")
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One message for one channel. ``key`` says to the receiver whether he has it already.
+
+    ``events`` are the alerts told. ``closes`` are alerts told to this channel before that are now over: retracted,
+    or completed late. ``opens`` are breaches that a retracted completion opens again. ``level`` is set where a
+    breach went up a step. ``follows`` are ids of alerts without which the message makes no sense.
+    """
+
+    channel: str
+    subscription: str
+    key: str
+    events: tuple[Event, ...]
+    planned_at: int
+    closes: tuple[Event, ...] = ()
+    opens: tuple[Event, ...] = ()
+    level: str | None = None
+    follows: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """The delivery among all deliveries; the same after a crash."""
+        return f"{self.channel}/{self.key}"
+
+
+@dataclass(slots=True)
+class Waiting:
+    """An alert that a subscription has still to tell. ``follows``: only where this alert was told."""
+
+    subscription: str
+    alert_id: str
+    due: int
+    held: bool
+    follows: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Escalation:
+    """A breach on its way up: ``step`` comes next, at ``due``; ``None`` while the breach is completed."""
+
+    subscription: str
+    alert_id: str
+    told_at: int
+    step: int
+    due: int | None
+
+
+@dataclass(slots=True)
+class CaseState:
+    """What was told of one case. ``told`` is alert id -> channel -> when."""
+
+    events: dict[str, Event] = field(default_factory=dict)
+    retracted: set[str] = field(default_factory=set)
+    told: dict[str, dict[str, int]] = field(default_factory=dict)
+    told_by: dict[str, dict[str, str]] = field(default_factory=dict)
+    waiting: list[Waiting] = field(default_factory=list)
+    escalations: list[Escalation] = field(default_factory=list)
+    touched: int = 0
+
+    def is_completed(self) -> bool:
+        """Whether the case was completed, late, as far as is known."""
+        return any(
+            _kind(event) == "late_completion" and key not in self.retracted for key, event in self.events.items()
+        )
+
+    def is_open(self, alert_id: str) -> bool:
+        """Whether a breach or violation still stands."""
+        event = self.events.get(alert_id)
+        return (
+            event is not None
+            and _kind(event) in _OPENING
+            and alert_id not in self.retracted
+            and not (_kind(event) == "breach" and self.is_completed())
+        )
+
+    def alarms(self, alert_id: str, now: int) -> bool:
+        """Whether an Alertmanager should be shown it as firing."""
+        event = self.events[alert_id]
+        if _kind(event) == "warning":
+            deadline = _data(event)["deadline"]
+            return (
+                alert_id not in self.retracted
+                and deadline is not None
+                and instant_us(datetime.fromisoformat(deadline)) > now
+            )
+        return self.is_open(alert_id)
+
+
+@dataclass(slots=True)
+class Plan:
+    """What one step decided. ``cases`` and ``acknowledged`` are the rows to be written."""
+
+    deliveries: list[Delivery] = field(default_factory=list)
+    cases: set[str] = field(default_factory=set)
+    acknowledged: dict[str, int] = field(default_factory=dict)
+    forgotten_acknowledgements: list[str] = field(default_factory=list)
+    duplicates: int = 0
+    unasked: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.deliveries or self.cases or self.acknowledged or self.forgotten_acknowledgements)
+
+
+def _data(event: Event) -> AlertData:
+    data: AlertData = event["data"]
+    return data
+
+
+def _kind(event: Event) -> str:
+    return str(_data(event)["kind"])
+
+
+class Planner:
+    """The fold of one set of subscriptions. Instants are microseconds since the epoch; ``keep`` microseconds."""
+
+    def __init__(self, file: SubscriptionFile, *, keep: int) -> None:
+        self._subscriptions: dict[str, Subscription] = {item.name: item for item in file.subscriptions}
+        self._order = {name: number for number, name in enumerate(self._subscriptions)}
+        self._zone = ZoneInfo(file.zone)
+        self._keep = keep
+        self.cases: dict[str, CaseState] = {}
+        self.acknowledged: dict[str, int] = {}
+        self._timers: list[tuple[int, str]] = []
+
+    # -- state -------------------------------------------------------------------------------------------
+
+    def restore(self, cases: Mapping[str, CaseState], acknowledged: Mapping[str, int]) -> None:
+        """Begin from rows. Waiting alerts and steps of subscriptions that are gone are dropped."""
+        self.cases = dict(cases)
+        self.acknowledged = dict(acknowledged)
+        self._timers = []
+        for case_id, case in self.cases.items():
+            case.waiting = [item for item in case.waiting if item.subscription in self._subscriptions]
+            case.escalations = [item for item in case.escalations if self._next_step(item) is not None]
+            self._schedule(case_id, case)
+
+    def waiting(self) -> int:
+        """How many alerts wait for a digest or for the end of quiet hours."""
+        return sum(len(case.waiting) for case in self.cases.values())
+
+    def alarms_on(self, channel: str, *, since: int, now: int) -> list[tuple[Event, str]]:
+        """Alerts told to a channel at or after ``since`` that still stand, each with the subscription that told it.
+
+        A warning stands until its deadline, a violation until it is acknowledged.
+        """
+        return [
+            (case.events[alert_id], case.told_by[alert_id][channel])
+            for case in self.cases.values()
+            for alert_id, channels in case.told.items()
+            if channels.get(channel, since - 1) >= since
+            and case.alarms(alert_id, now)
+            and not (_kind(case.events[alert_id]) == "violation" and alert_id in self.acknowledged)
+        ]
+
+    # -- steps -------------------------------------------------------------------------------------------
+
+    def step(self, now: int, alerts: Iterable[Event] = (), acknowledged: Iterable[str] = ()) -> Plan:
+        """Everything that has come up to ``now``, then everything that is due."""
+        plan = Plan()
+        for alert_id in acknowledged:
+            if alert_id not in self.acknowledged:
+                self.acknowledged[alert_id] = now
+                plan.acknowledged[alert_id] = now
+        for event in alerts:
+            self._take(event, now, plan)
+        self._release(now, plan)
+        return plan
+
+    def failed(self, delivery: Delivery) -> set[str]:
+        """A channel could not be told: it was not told, and need not hear more of it. The cases that changed."""
+        changed = set()
+        for event in delivery.events:
+            data = _data(event)
+            case = self.cases.get(data["case_id"])
+            if case is not None and case.told.get(data["alert_id"], {}).pop(delivery.channel, None) is not None:
+                changed.add(data["case_id"])
+        return changed
+
+    def is_moot(self, delivery: Delivery) -> bool:
+        """Whether a follow-up has lost what it follows: none of it reached the channel."""
+        if not delivery.follows or delivery.level is not None:
+            return False
+        case_ids = {_data(event)["case_id"] for event in delivery.events}
+        cases = [self.cases[case_id] for case_id in case_ids if case_id in self.cases]
+        return bool(cases) and not any(
+            delivery.channel in case.told.get(alert_id, {}) for case in cases for alert_id in delivery.follows
+        )
+
+    def _take(self, event: Event, now: int, plan: Plan) -> None:
+        data = _data(event)
+        alert_id, case_id, kind = data["alert_id"], data["case_id"], data["kind"]
+        known = self.cases.get(case_id)
+        if known is not None and alert_id in known.events:
+            plan.duplicates += 1
+            return
+        asked = [item for item in self._subscriptions.values() if concerns(item.match, data)]
+        if known is None and not asked and kind not in _FOLLOWING:
+            plan.unasked += 1
+            return
+        case = known or self.cases.setdefault(case_id, CaseState())
+        case.events[alert_id] = event
+        case.touched = now
+        plan.cases.add(case_id)
+        if kind == "retraction":
+            self._retract(case, event, now)
+        elif alert_id not in case.retracted:
+            for item in asked:
+                self._wait(case, item, event, now)
+            if kind == "late_completion":
+                breaches = [key for key, other in case.events.items() if _kind(other) == "breach"]
+                self._follow(case, event, breaches, now)
+            elif kind == "breach" and asked:
+                for key, other in case.events.items():  # that came before what it completes
+                    if _kind(other) == "late_completion" and key not in case.retracted:
+                        self._follow(case, other, [alert_id], now)
+        self._park(case, now)
+        self._schedule(case_id, case)
+
+    def _wait(self, case: CaseState, item: Subscription, event: Event, now: int, follows: Sequence[str] = ()) -> None:
+        data = _data(event)
+        due = release_at(item, self._zone, data["severity"], now)
+        case.waiting.append(Waiting(item.name, data["alert_id"], due, due > now, tuple(follows)))
+
+    def _follow(self, case: CaseState, event: Event, targets: Sequence[str], now: int) -> None:
+        """Let whoever was told of ``targets``, or waits to be, be told of what became of them."""
+        names = {name for key in targets for name in case.told_by.get(key, {}).values()}
+        names |= {item.subscription for item in case.waiting if item.alert_id in targets}
+        for name in sorted(names & set(self._subscriptions)):
+            self._wait(case, self._subscriptions[name], event, now, targets)
+
+    def _retract(self, case: CaseState, event: Event, now: int) -> None:
+        target = _data(event)["retracts"]
+        case.retracted.add(target)
+        case.waiting = [item for item in case.waiting if item.alert_id != target]
+        case.escalations = [item for item in case.escalations if item.alert_id != target]
+        self._follow(case, event, [target], now)
+
+    def _park(self, case: CaseState, now: int) -> None:
+        """Stop the way up of completed breaches, and let it go on where the completion was withdrawn."""
+        for item in case.escalations:
+            if not case.is_open(item.alert_id):
+                item.due = None
+            elif item.due is None:
+                item.due = max(now, item.told_at + self._steps(item)[item.step].after)
+
+    def _steps(self, item: Escalation) -> tuple[EscalationStep, ...]:
+        found = self._subscriptions.get(item.subscription)
+        return found.escalate if found else ()
+
+    def _next_step(self, item: Escalation) -> EscalationStep | None:
+        steps = self._steps(item)
+        return steps[item.step] if item.step < len(steps) else None
+
+    # -- what is due -------------------------------------------------------------------------------------
+
+    def _schedule(self, case_id: str, case: CaseState) -> None:
+        dues = [item.due for item in case.waiting]
+        dues += [item.due for item in case.escalations if item.due is not None]
+        heapq.heappush(self._timers, (min(dues, default=case.touched + self._kept(case)), case_id))
+
+    def _kept(self, case: CaseState) -> int:
+        is_orphan = all(_kind(event) in _FOLLOWING for event in case.events.values()) and not case.told
+        return min(self._keep, ORPHAN_KEEP) if is_orphan else self._keep
+
+    def next_due(self) -> int | None:
+        """When ``step`` should be called at the latest, though nothing comes; may be early, never late."""
+        return self._timers[0][0] if self._timers else None
+
+    def _release(self, now: int, plan: Plan) -> None:
+        due: set[str] = set()
+        while self._timers and self._timers[0][0] <= now:
+            due.add(heapq.heappop(self._timers)[1])
+        ready: dict[str, list[tuple[CaseState, Waiting]]] = {name: [] for name in self._subscriptions}
+        for case_id in sorted(due & set(self.cases)):
+            case = self.cases[case_id]
+            for item in case.waiting:
+                if item.due <= now:
+                    ready[item.subscription].append((case, item))
+                    plan.cases.add(case_id)
+            case.waiting = [item for item in case.waiting if item.due > now]
+        for name, items in ready.items():
+            self._tell(self._subscriptions[name], items, now, plan)
+        for case_id in sorted(due & set(self.cases)):
+            case = self.cases[case_id]
+            self._escalate(case_id, case, now, plan)
+            if not case.waiting and case.touched + self._kept(case) <= now:
+                del self.cases[case_id]
+                plan.cases.add(case_id)
+            else:
+                self._schedule(case_id, case)
+        for alert_id in [key for key, at in self.acknowledged.items() if at + self._keep <= now]:
+            del self.acknowledged[alert_id]
+            plan.forgotten_acknowledgements.append(alert_id)
+
+    def _tell(
+        self, subscription: Subscription, items: Sequence[tuple[CaseState, Waiting]], now: int, plan: Plan
+    ) -> None:
+        messages: dict[str, list[tuple[CaseState, Waiting]]] = {}
+        for case, item in items:
+            # Where an alert goes is settled here, one by one: a follow-up in the same digest sees what went before.
+            for channel in self._channels(subscription, case, item):
+                told = case.told.setdefault(item.alert_id, {})
+                if channel in told:
+                    continue
+                told[channel] = now
+                case.told_by.setdefault(item.alert_id, {})[channel] = subscription.name
+                messages.setdefault(channel, []).append((case, item))
+            if not item.follows and subscription.escalate and _kind(case.events[item.alert_id]) in _OPENING:
+                due = now + subscription.escalate[0].after if case.is_open(item.alert_id) else None
+                case.escalations.append(Escalation(subscription.name, item.alert_id, now, 0, due))
+        for channel, found in messages.items():
+            held = [pair for pair in found if pair[1].held]
+            for pair in found:
+                if not pair[1].held:
+                    plan.deliveries.append(self._message(subscription.name, channel, [pair], now))
+            for first in range(0, len(held), MAX_DIGEST):
+                plan.deliveries.append(self._message(subscription.name, channel, held[first : first + MAX_DIGEST], now))
+
+    @staticmethod
+    def _channels(subscription: Subscription, case: CaseState, item: Waiting) -> Sequence[str]:
+        if not item.follows:
+            return subscription.channels
+        # Those that this very subscription told, its steps included: each channel hears from one subscription only.
+        return sorted(
+            {
+                channel
+                for key in item.follows
+                for channel in case.told.get(key, {})
+                if case.told_by.get(key, {}).get(channel) == subscription.name
+            }
+        )
+
+    @staticmethod
+    def _message(subscription: str, channel: str, items: Sequence[tuple[CaseState, Waiting]], now: int) -> Delivery:
+        events = tuple(case.events[item.alert_id] for case, item in items)
+        closes: dict[str, Event] = {}
+        opens: dict[str, Event] = {}
+        for case, item in items:
+            kind = _kind(case.events[item.alert_id])
+            if kind == "retraction":
+                target = str(_data(case.events[item.alert_id])["retracts"])
+                gone = case.events.get(target)
+                if gone is not None and _kind(gone) == "late_completion":
+                    opens |= {
+                        key: case.events[key] for key in case.told if channel in case.told[key] and case.is_open(key)
+                    }
+                elif gone is not None:
+                    closes[target] = gone
+            elif kind == "late_completion":
+                closes |= {
+                    key: case.events[key]
+                    for key in case.told
+                    if channel in case.told[key] and _kind(case.events[key]) == "breach"
+                }
+        ids = [str(_data(event)["alert_id"]) for event in events]
+        key = ids[0] if len(ids) == 1 else "digest-" + blake2b("\x1f".join(ids).encode(), digest_size=16).hexdigest()
+        follows = tuple(dict.fromkeys(key for _, item in items for key in item.follows))
+        is_follow_up = all(item.follows for _, item in items)
+        return Delivery(
+            channel, subscription, key, events, now, tuple(closes.values()), tuple(opens.values()),
+            follows=follows if is_follow_up else (),
+        )  # fmt: skip
+
+    def _escalate(self, case_id: str, case: CaseState, now: int, plan: Plan) -> None:
+        kept = []
+        # Where two go up at once to one channel, the first of the file is the one it hears from.
+        for item in sorted(case.escalations, key=lambda item: self._order[item.subscription]):
+            if item.alert_id not in self.acknowledged:
+                if item.due is not None and item.due <= now:
+                    plan.cases.add(case_id)
+                    self._go_up(case, item, now, plan)
+                if self._next_step(item) is not None:
+                    kept.append(item)
+        if kept != case.escalations:
+            plan.cases.add(case_id)
+        case.escalations = kept
+
+    def _go_up(self, case: CaseState, item: Escalation, now: int, plan: Plan) -> None:
+        subscription = self._subscriptions[item.subscription]
+        event = case.events[item.alert_id]
+        is_red = _data(event)["severity"] == "red_line"
+        told = case.told.setdefault(item.alert_id, {})
+        while (step := self._next_step(item)) is not None:
+            item.due = after_quiet(subscription.quiet, self._zone, red=is_red, at=max(now, item.told_at + step.after))
+            if item.due > now:
+                return
+            for channel in step.channels:
+                if channel not in told:
+                    told[channel] = now
+                    case.told_by.setdefault(item.alert_id, {})[channel] = item.subscription
+                    plan.deliveries.append(
+                        Delivery(channel, item.subscription, item.alert_id, (event,), now, level=step.to)
+                    )
+            case.touched = now
+            item.step += 1

@@ -1,0 +1,97 @@
+"""The words of a message to people, in Chinese, English or both. No names: an alert holds none.
+
+Example, a digest in Chinese::
+
+    【超时】收费业务5分钟办结 (W-S5): WO1 ...
+    【撤回】收费业务5分钟办结 (W-S5): ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from schemas.subscriptions import Language, Subscription
+from streams.core.matching import AlertData
+
+KINDS: Final[Mapping[str, Mapping[str, str]]] = {
+    "zh": {
+        "warning": "预警",
+        "breach": "超时",
+        "late_completion": "逾期完成",
+        "violation": "违规",
+        "retraction": "撤回",
+    },
+    "en": {
+        "warning": "Warning",
+        "breach": "Breach",
+        "late_completion": "Completed late",
+        "violation": "Violation",
+        "retraction": "Retracted",
+    },
+}
+SEVERITIES: Final[Mapping[str, Mapping[str, str]]] = {
+    "zh": {"norm": "严格遵守", "red_line": "红线"},
+    "en": {"norm": "norm", "red_line": "red line"},
+}
+LEVELS: Final[Mapping[str, Mapping[str, str]]] = {
+    "zh": {"province": "省", "city": "市", "county": "县", "unit": "班组"},
+    "en": {"province": "province", "city": "city", "county": "county", "unit": "unit"},
+}
+DEFAULT_TEMPLATES: Final[Mapping[str, str]] = {
+    "zh": "【{kind}】{title}（{clause}，{severity}）：{explanation}",
+    "en": "[{kind}] {title} ({clause}, {severity}): {explanation}",
+}
+_UP: Final[Mapping[str, str]] = {"zh": "【升级至{level}】", "en": "[escalated to {level}] "}
+_MANY: Final[Mapping[str, str]] = {"zh": "供电服务时限：{count} 条告警", "en": "Service time limits: {count} alerts"}
+_ONE: Final[Mapping[str, str]] = {"zh": "供电服务时限：{kind}", "en": "Service time limit: {kind}"}
+
+
+def languages(language: Language) -> tuple[str, ...]:
+    """The languages of a subscription, in order."""
+    return ("zh", "en") if language == "both" else (language,)
+
+
+def words_of(alert: AlertData, language: str, level: str | None) -> dict[str, str]:
+    """What a template may name, as text."""
+    org: Mapping[str, Any] = alert["org"] or {}
+    plain = ("alert_id", "case_id", "rule", "clause", "order_id", "started_at", "deadline", "detected_at",
+             "stopped_at", "limit")  # fmt: skip
+    found = {name: "" if alert[name] is None else str(alert[name]) for name in plain}
+    return {
+        **found,
+        "kind": KINDS[language].get(alert["kind"], alert["kind"]),
+        "severity": SEVERITIES[language].get(alert["severity"], alert["severity"]),
+        "title": alert["title"][language],
+        "subject": f"{alert['subject']['type']} {alert['subject']['id']}",
+        "city": str(org.get("city") or ""),
+        "county": str(org.get("county") or ""),
+        "unit": str(org.get("unit") or ""),
+        "explanation": alert["explanation"][language],
+        "evidence": ", ".join(alert["evidence"]),
+        "level": LEVELS[language][level] if level else "",
+    }
+
+
+def line_of(alert: AlertData, subscription: Subscription, level: str | None = None) -> str:
+    """One alert as the subscription wants it worded; a line for each language."""
+    lines = []
+    for language in languages(subscription.language):
+        words = words_of(alert, language, level)
+        up = _UP[language].format(level=words["level"]) if level else ""
+        lines.append(up + (subscription.template or DEFAULT_TEMPLATES[language]).format_map(words))
+    return "\n".join(lines)
+
+
+def message_of(
+    alerts: Sequence[AlertData], subscription: Subscription, level: str | None = None, *, test: bool = False
+) -> tuple[str, str]:
+    """Title and text of one message, oldest alert first. ``test`` marks both as of a test."""
+    titles = []
+    for language in languages(subscription.language):
+        kind = KINDS[language].get(alerts[0]["kind"], alerts[0]["kind"])
+        one = _ONE[language].format(kind=kind)
+        titles.append(one if len(alerts) == 1 else _MANY[language].format(count=len(alerts)))
+    ordered = sorted(alerts, key=lambda alert: str(alert["detected_at"]))
+    mark = "【测试 TEST】" if test else ""
+    return mark + " / ".join(titles), mark + "\n".join(line_of(alert, subscription, level) for alert in ordered)

@@ -1,0 +1,161 @@
+"""Puts a notifier together: settings and subscriptions in, a running notifier out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any, assert_never
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from pydantic import SecretStr
+
+from schemas.subscriptions import (
+    AlertmanagerChannel,
+    KafkaChannel,
+    PeopleChannel,
+    Secret,
+    SubscriptionFile,
+    WebhookChannel,
+)
+from schemas.subscriptions import (
+    Channel as ChannelSpec,
+)
+from streams.adapters.channels.alertmanager import Alertmanager
+from streams.adapters.channels.contract import Channel
+from streams.adapters.channels.http import Http
+from streams.adapters.channels.kafka import KafkaTopic
+from streams.adapters.channels.people import People
+from streams.adapters.channels.webhook import Webhook
+from streams.adapters.kafka_admin import TopicSpec, ensure_topics
+from streams.adapters.notifier import Notifier
+from streams.adapters.notify_metrics import NotifyMetrics
+from streams.adapters.subscription_files import reveal
+from streams.adapters.wall_clock import WallClock
+from streams.bootstrap import DAY, MAX_REQUEST, clock_of, kafka_options, notify_topics_of
+from streams.errors import BrokerError
+from streams.settings import Settings
+
+KEEP_DAYS = 30
+"""A case is forgotten so long after it was last touched; longer than alerts are kept on their topic."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotifyReady:
+    """Told when a notifier begins to deliver, and when it stands by."""
+
+    metrics_port: int
+    delivers: bool
+
+
+def channels_of(file: SubscriptionFile, producer: AIOKafkaProducer | None) -> dict[str, Channel]:
+    """Every channel of a file, opened. Without a producer its Kafka topics are left out.
+
+    Raises:
+        ConfigError: where a secret is missing or an address is none.
+    """
+    found: dict[str, Channel] = {}
+    for name, spec in file.channels.items():
+        if not isinstance(spec, KafkaChannel) or producer is not None:
+            found[name] = _open(f"channels.{name}", spec, file, producer)
+    return found
+
+
+def _open(key: str, spec: ChannelSpec, file: SubscriptionFile, producer: AIOKafkaProducer | None) -> Channel:
+    subscriptions = {item.name: item for item in file.subscriptions}
+    real = WallClock()
+    timeout = spec.retries.timeout
+    match spec:
+        case KafkaChannel():
+            assert producer is not None
+            return KafkaTopic(producer, spec.topic, timeout)
+        case WebhookChannel():
+            http = Http(_address(spec.url, key), ca=spec.ca, timeout_us=timeout, key=f"{key}.ca")
+            return Webhook(http, reveal(spec.secret, key=f"{key}.secret"), real.now)
+        case AlertmanagerChannel():
+            http = Http(_address(spec.url, key), ca=spec.ca, timeout_us=timeout, key=f"{key}.ca")
+            return Alertmanager(http, spec, subscriptions, real.now)
+        case PeopleChannel():
+            return People(reveal(spec.url, key=f"{key}.url"), subscriptions, timeout, key=f"{key}.url")
+        case _:
+            assert_never(spec)
+
+
+def _address(url: str | Secret, key: str) -> str:
+    found = reveal(url, key=f"{key}.url") if isinstance(url, Secret) else SecretStr(url)
+    return found.get_secret_value()
+
+
+def topics_of(settings: Settings, file: SubscriptionFile) -> list[TopicSpec]:
+    """The topics of a notifier, as they are to be where they are not there yet."""
+    kept = int(settings.retention_days * DAY * 1000)
+    targets = sorted({spec.topic for spec in file.channels.values() if isinstance(spec, KafkaChannel)})
+    return [
+        TopicSpec(settings.alerts_topic, settings.partitions, kept, False, 2 * 1024 * 1024),
+        *notify_topics_of(settings),
+        *(TopicSpec(topic, settings.partitions, kept, False, 2 * 1024 * 1024) for topic in targets),
+    ]
+
+
+async def run_notifier(
+    settings: Settings,
+    file: SubscriptionFile,
+    *,
+    first_from_us: int,
+    on_ready: Callable[[NotifyReady], None] = lambda _ready: None,
+    stop: asyncio.Event | None = None,
+) -> None:
+    """Deliver, or stand by, until SIGTERM, SIGINT or ``stop``. ``first_from_us`` is how far back a new one begins.
+
+    Raises:
+        BrokerError: where the brokers cannot be reached or refuse.
+        ConfigError: where a secret is missing.
+        StateError: where a newer version wrote the state.
+    """
+    logging.getLogger("apprise").setLevel(logging.CRITICAL)  # it may quote addresses, which hold tokens
+    stop = stop or asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    for channel in channels_of(file, None).values():  # a missing secret is told now, not when this process leads
+        await channel.close()
+    security = settings.kafka_python()
+    del security["bootstrap_servers"]
+    specs = topics_of(settings, file)
+    report = await asyncio.to_thread(
+        ensure_topics, settings.bootstrap, specs, replication=settings.replication, security=security
+    )
+    metrics = NotifyMetrics(tuple(file.channels))
+    options: Mapping[str, Any] = kafka_options(settings)
+    async with AsyncExitStack() as stack:
+        port = metrics.serve(settings.metrics_host, settings.metrics_port)
+        stack.callback(metrics.close)
+        try:
+            producer = AIOKafkaProducer(
+                acks="all", enable_idempotence=True, linger_ms=2, max_request_size=MAX_REQUEST, **options
+            )
+            stack.push_async_callback(producer.stop)
+            await producer.start()
+            notifier = Notifier(
+                file,
+                options=options,
+                name=settings.name,
+                deliveries_topic=settings.deliveries_topic,
+                undelivered_topic=settings.undelivered_topic,
+                alerts_topic=settings.alerts_topic,
+                acks_topic=settings.acks_topic,
+                partitions=report.partitions,
+                open_channels=lambda: channels_of(file, producer),
+                clock=clock_of(settings),
+                metrics=metrics,
+                keep_us=KEEP_DAYS * DAY * 1_000_000,
+                first_from_us=WallClock().now() - first_from_us,
+                max_request=MAX_REQUEST,
+            )
+            await notifier.run(stop, lambda delivers: on_ready(NotifyReady(port, delivers)))
+        except (KafkaError, OSError) as error:
+            raise BrokerError(f"{settings.bootstrap}: {type(error).__name__}: {error}") from error

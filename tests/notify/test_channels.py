@@ -1,0 +1,340 @@
+"""Channels against real servers on loopback: what they send, and what they make of every kind of failure."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import logging
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schemas.subscriptions import Retries, SubscriptionFile
+from streams.adapters.channels.contract import NotDelivered
+from streams.adapters.java_broker import free_ports
+from streams.adapters.notify_metrics import NotifyMetrics
+from streams.adapters.sending import Outcome, Sender, pause_us
+from streams.core.delivery import Delivery
+from streams.errors import ConfigError
+from streams.notifying import channels_of
+from tests.notify.alerts import START, alert, id_of
+from tests.notify.receiver import CUT, HANG, Receiver, receiver
+
+SECRET = "a secret of the desk"
+ONE = Delivery("hook", "all", id_of("b1"), (alert("b1"),), START)
+TWO = Delivery("hook", "all", "digest-1", (alert("b1"), alert("b2", case="c2")), START)
+FAST = Retries().model_copy(update={"attempts": 4, "first": 10_000, "longest": 20_000, "timeout": 700_000})
+
+
+def hurried(file: SubscriptionFile) -> SubscriptionFile:
+    """With pauses shorter than a file may ask for."""
+    channels = {name: one.model_copy(update={"retries": FAST}) for name, one in file.channels.items()}
+    return file.model_copy(update={"channels": channels})
+
+
+@pytest.fixture(autouse=True)
+def _secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DESK_SECRET", SECRET)
+
+
+def webhook_file(url: str, **more: Any) -> SubscriptionFile:
+    channel = {"kind": "webhook", "url": url, "secret": {"env": "DESK_SECRET"}, **more}
+    one = {"name": "all", "channels": "hook", "language": "both"}
+    return hurried(SubscriptionFile.model_validate({"channels": {"hook": channel}, "subscriptions": [one]}))
+
+
+def deliver(file: SubscriptionFile, delivery: Delivery, *, test: bool = False) -> NotDelivered | None:
+    """One attempt."""
+
+    async def attempt() -> NotDelivered | None:
+        channel = channels_of(file, None)[delivery.channel]
+        try:
+            await channel.deliver(delivery, test=test)
+        except NotDelivered as problem:
+            return problem
+        finally:
+            await channel.close()
+        return None
+
+    return asyncio.run(attempt())
+
+
+def send(file: SubscriptionFile, *deliveries: Delivery) -> list[Outcome]:
+    """With the retries of the file, until something has become of all."""
+
+    async def work() -> list[Outcome]:
+        done: list[Outcome] = []
+        finished = asyncio.Event()
+
+        def on_done(outcome: Outcome) -> None:
+            done.append(outcome)
+            if len(done) == len(deliveries):
+                finished.set()
+
+        sender = Sender(
+            "hook",
+            channels_of(file, None)["hook"],
+            file.channels["hook"].retries,
+            metrics=NotifyMetrics(("hook",)),
+            on_done=on_done,
+            is_moot=lambda delivery: delivery.key == "moot",
+            standing=lambda hold: (),
+        )
+        for delivery in deliveries:
+            sender.put(delivery)
+        running = asyncio.create_task(sender.run())
+        await asyncio.wait_for(finished.wait(), 60)
+        sender.stop()
+        await running
+        await sender.close()
+        return done
+
+    return asyncio.run(work())
+
+
+# --- webhook --------------------------------------------------------------------------------------------
+
+
+def test_a_webhook_is_signed_and_carries_the_alert_s_id() -> None:
+    with receiver() as hook:
+        assert deliver(webhook_file(f"{hook.url}/alerts"), ONE) is None
+    (got,) = hook.received
+    assert got.path == "/alerts"
+    assert json.loads(got.body) == ONE.events[0]
+    assert got.headers["content-type"] == "application/cloudevents+json; charset=utf-8"
+    assert got.headers["idempotency-key"] == ONE.events[0]["data"]["alert_id"]
+    signed = got.headers["gridclock-timestamp"].encode() + b"." + got.body
+    expected = "v1=" + hmac.new(SECRET.encode(), signed, "sha256").hexdigest()
+    assert got.headers["gridclock-signature"] == expected
+    assert "gridclock-test" not in got.headers
+
+
+def test_a_digest_is_a_batch_and_a_test_says_so() -> None:
+    with receiver() as hook:
+        assert deliver(webhook_file(hook.url), TWO, test=True) is None
+    (got,) = hook.received
+    assert json.loads(got.body) == list(TWO.events)
+    assert got.headers["content-type"] == "application/cloudevents-batch+json; charset=utf-8"
+    assert (got.headers["idempotency-key"], got.headers["gridclock-test"]) == ("digest-1", "true")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason", "again"),
+    [
+        (500, "server_error", True),
+        (503, "server_error", True),
+        (408, "server_error", True),
+        (429, "rate_limited", True),
+        (400, "refused", False),
+        (401, "refused", False),
+        (410, "refused", False),
+        (301, "refused", False),
+        (307, "refused", False),
+        (CUT, "unreachable", True),
+        (HANG, "timeout", True),
+    ],
+)
+def test_what_a_webhook_answers_decides_whether_it_is_tried_again(answer: int, reason: str, again: bool) -> None:
+    with receiver([answer]) as hook:
+        problem = deliver(webhook_file(hook.url), ONE)
+        assert len(hook.received) == 1, "a redirect was followed"
+    assert problem is not None
+    assert (problem.reason, problem.again) == (reason, again)
+    assert problem.wait_us == (1_000_000 if answer == 429 else 0)
+    assert hook.url not in str(problem)
+
+
+def test_nobody_there_is_unreachable() -> None:
+    (port,) = free_ports(1)
+    problem = deliver(webhook_file(f"http://127.0.0.1:{port}"), ONE)
+    assert problem is not None
+    assert (problem.reason, problem.again) == ("unreachable", True)
+    assert str(port) not in str(problem)
+
+
+def test_a_slow_answer_is_an_answer() -> None:
+    with receiver(slow=0.3) as hook:
+        assert deliver(webhook_file(hook.url), ONE) is None
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Key and certificate of 127.0.0.1 in one file, signed by nobody but itself."""
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl here to make a certificate with")
+    file = tmp_path_factory.mktemp("tls") / "both.pem"
+    subprocess.run(
+        [
+            "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
+            "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", file, "-out", file.with_suffix(".crt"),
+        ],
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )  # fmt: skip
+    with file.open("ab") as both:
+        both.write(file.with_suffix(".crt").read_bytes())
+    return file
+
+
+def test_a_certificate_that_nobody_vouches_for_is_not_trusted(certificate: Path) -> None:
+    with receiver(certificate=certificate) as hook:
+        problem = deliver(webhook_file(hook.url), ONE)
+        assert problem is not None
+        assert problem.reason == "tls"
+        assert hook.received == []
+        assert deliver(webhook_file(hook.url, ca=str(certificate.with_suffix(".crt"))), ONE) is None
+        assert len(hook.received) == 1
+
+
+def test_tls_where_none_is_spoken_is_an_error() -> None:
+    with receiver() as hook:
+        problem = deliver(webhook_file(hook.url.replace("http://", "https://")), ONE)
+    assert problem is not None
+    assert problem.reason == "tls"
+
+
+# --- retries --------------------------------------------------------------------------------------------
+
+
+def test_it_is_tried_again_with_the_same_key_until_it_is_taken() -> None:
+    with receiver([503, CUT, HANG]) as hook:
+        (outcome,) = send(webhook_file(hook.url), ONE)
+    assert (outcome.problem, outcome.attempts) == (None, 4)
+    assert {got.headers["idempotency-key"] for got in hook.received} == {ONE.key}
+    assert {got.body for got in hook.received} == {hook.received[0].body}
+
+
+def test_it_is_given_up_after_the_last_attempt_and_the_next_is_sent() -> None:
+    with receiver([500] * 4) as hook:
+        first, second = send(webhook_file(hook.url), ONE, TWO)
+    assert first.problem is not None
+    assert (first.problem.reason, first.attempts) == ("server_error", 4)
+    assert (second.problem, second.attempts) == (None, 1)
+    assert [got.headers["idempotency-key"] for got in hook.taken()] == ["digest-1"]
+
+
+def test_what_has_lost_its_sense_is_not_sent() -> None:
+    with receiver() as hook:
+        moot = Delivery("hook", "all", "moot", (alert("x"),), START)
+        outcomes = send(webhook_file(hook.url), moot, ONE)
+    assert [outcome.moot for outcome in outcomes] == [True, False]
+    assert [got.headers["idempotency-key"] for got in hook.received] == [ONE.key]
+
+
+def test_pauses_double_up_to_the_longest_and_are_derived() -> None:
+    retries = Retries.model_validate({"first": "1 s", "longest": "1 min"})
+    second = 1_000_000
+    for attempt, whole in ((1, 1), (2, 2), (3, 4), (7, 60), (80, 60)):
+        pause = pause_us(retries, "hook/a", attempt)
+        assert whole * second / 2 <= pause <= whole * second
+        assert pause == pause_us(retries, "hook/a", attempt)
+    assert len({pause_us(retries, f"hook/{number}", 5) for number in range(50)}) == 50
+
+
+# --- people ---------------------------------------------------------------------------------------------
+
+
+def people_file(**more: Any) -> SubscriptionFile:
+    channel, one = {"kind": "people", "url": {"env": "TEAM_URL"}}, {"name": "all", "channels": "team", **more}
+    return hurried(SubscriptionFile.model_validate({"channels": {"team": channel}, "subscriptions": [one]}))
+
+
+def apprise_url(hook: Receiver) -> str:
+    return hook.url.replace("http://", "json://") + "/robot?token=very-secret"
+
+
+@pytest.mark.parametrize(
+    ("language", "title", "body"),
+    [
+        ("zh", "供电服务时限：超时", "【超时】收费业务5分钟办结（W-S5，严格遵守）：WO1 超时。"),
+        (
+            "en",
+            "Service time limit: Breach",
+            "[Breach] Fee collected within 5 minutes (W-S5, norm): WO1 ran out.",
+        ),
+        (
+            "both",
+            "供电服务时限：超时 / Service time limit: Breach",
+            "【超时】收费业务5分钟办结（W-S5，严格遵守）：WO1 超时。\n"
+            "[Breach] Fee collected within 5 minutes (W-S5, norm): WO1 ran out.",
+        ),
+    ],
+)
+def test_people_read_a_sentence_in_their_language(
+    monkeypatch: pytest.MonkeyPatch, language: str, title: str, body: str
+) -> None:
+    with receiver() as hook:
+        monkeypatch.setenv("TEAM_URL", apprise_url(hook))
+        assert deliver(people_file(language=language), Delivery("team", "all", "k", ONE.events, START)) is None
+    (got,) = hook.received
+    sent = json.loads(got.body)
+    assert (sent["title"], sent["message"], sent["type"]) == (title, body, "warning")
+
+
+def test_people_read_a_digest_an_escalation_and_their_own_template(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = people_file(language="zh", template="{level}|{order_id}|{city}|{deadline}|{explanation}")
+    with receiver() as hook:
+        monkeypatch.setenv("TEAM_URL", apprise_url(hook))
+        later = alert("b0", at=START - 60_000_000, subject=("order", "WO0"))
+        assert deliver(file, Delivery("team", "all", "k", (ONE.events[0], later), START)) is None
+        assert deliver(file, Delivery("team", "all", "k", ONE.events, START, level="county"), test=True) is None
+    digest, escalated = (json.loads(got.body) for got in hook.received)
+    assert digest["title"] == "供电服务时限：2 条告警"
+    assert digest["message"] == (
+        "|WO0|3201|2026-03-02T13:59:00.000+08:00|WO0 超时。\n|WO1|3201|2026-03-02T14:00:00.000+08:00|WO1 超时。"
+    )
+    assert escalated["title"] == "【测试 TEST】供电服务时限：超时"
+    assert escalated["message"].startswith("【测试 TEST】【升级至县】县|WO1|3201|")
+
+
+def test_a_text_too_long_for_the_service_goes_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    orders = [f"WO{number:03d}" for number in range(100)]
+    events = tuple(alert(order, case=order, subject=("order", order * 100)) for order in orders)
+    with receiver() as hook:
+        monkeypatch.setenv("TEAM_URL", apprise_url(hook))
+        assert deliver(people_file(), Delivery("team", "all", "k", events, START)) is None
+    assert len(hook.received) > 1
+    said = "".join(json.loads(got.body)["message"] for got in hook.received)
+    assert [order for order in orders if order not in said] == []
+
+
+def test_a_robot_that_answers_badly_is_tried_again_and_its_address_told_to_nobody(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="streams")
+    with receiver([500]) as hook:
+        monkeypatch.setenv("TEAM_URL", apprise_url(hook))
+        problem = deliver(people_file(), Delivery("team", "all", "k", ONE.events, START))
+    assert problem is not None
+    assert problem.again
+    assert "very-secret" not in str(problem) + repr(problem) + "".join(
+        record.getMessage() for record in caplog.records if record.name.startswith("streams")
+    )
+
+
+def test_an_address_that_apprise_does_not_know_is_refused_without_being_quoted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TEAM_URL", "pigeon://very-secret")
+    with pytest.raises(ConfigError, match=r"channels\.team\.url: is no address that apprise knows") as caught:
+        channels_of(people_file(), None)
+    assert "very-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "wecombot://693axxx6-7aoc-4bc4-97a0-0ec2sifa5aaa",
+        "dingtalk://abcdefghijklmnopqrstuvwxyz/",
+        "feishu://abcdefghijklmnopqrstuvwxyz0123456789/",
+        "mailtos://user:password@example.com",
+    ],
+)
+def test_the_services_named_in_the_example_are_known(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("TEAM_URL", url)
+    assert list(channels_of(people_file(), None)) == ["team"]

@@ -1,0 +1,224 @@
+"""The planner by example: who is told when, in which message, under which key."""
+
+from __future__ import annotations
+
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from schemas.subscriptions import SubscriptionFile
+from streams.core.delivery import Delivery, Event, Planner
+from streams.core.matching import release_at
+from tests.notify.alerts import MINUTE, START, alert, id_of
+from tests.stories import us
+
+KEEP = 30 * 24 * 60 * MINUTE
+Seen = tuple[str, str | None, list[str]]
+
+
+def file_of(*subscriptions: dict[str, Any], zone: str = "Asia/Shanghai") -> SubscriptionFile:
+    channels = {name: {"kind": "kafka", "topic": name} for name in ("desk", "team", "county", "city")}
+    return SubscriptionFile.model_validate({"zone": zone, "channels": channels, "subscriptions": subscriptions})
+
+
+class Told:
+    """A planner by the clock of Shanghai, on 2 March 2026."""
+
+    def __init__(self, *subscriptions: dict[str, Any]) -> None:
+        self.planner = Planner(file_of(*subscriptions), keep=KEEP)
+        self.messages: list[Delivery] = []
+
+    def at(self, clock: str, *events: Event, acknowledged: tuple[str, ...] = ()) -> list[Seen]:
+        """What is told at that time: channel, level, alert ids."""
+        when = us(clock if "T" in clock else f"2026-03-02T{clock}")
+        self.messages = self.planner.step(when, events, [id_of(name) for name in acknowledged]).deliveries
+        return [(one.channel, one.level, [event["id"] for event in one.events]) for one in self.messages]
+
+
+def to(channel: str, *names: str, level: str | None = None) -> Seen:
+    return channel, level, [id_of(name) for name in names]
+
+
+def test_the_example_of_the_module() -> None:
+    step = {"after": "30 min", "to": "county", "channels": "county"}
+    told = Told({"name": "all", "channels": "team", "digest": "15 min", "escalate": [step]})
+    assert told.at("14:03", alert("b1")) == []
+    assert told.at("14:14") == []
+    assert told.at("14:15") == [to("team", "b1")]
+    assert told.at("14:44") == []
+    assert told.at("14:45") == [to("county", "b1", level="county")]
+    assert told.at("15:10", alert("l1", "late_completion")) == []
+    assert sorted(told.at("15:15")) == [to("county", "l1"), to("team", "l1")]
+
+
+def test_a_digest_is_one_message_with_a_key_of_its_own() -> None:
+    told = Told({"name": "all", "channels": "team", "digest": "15 min"})
+    told.at("14:03", alert("b1", case="c1"))
+    told.at("14:07", alert("b2", case="c2"))
+    assert told.at("14:15") == [to("team", *sorted(("b1", "b2"), key=lambda name: id_of("c" + name[1])))]
+    (message,) = told.messages
+    assert message.key.startswith("digest-")
+    told.at("14:20", alert("b3", case="c3"))
+    told.at("14:30")
+    assert [one.key for one in told.messages] == [id_of("b3")]
+
+
+def test_a_long_digest_is_cut_into_messages() -> None:
+    told = Told({"name": "all", "channels": "team", "digest": "15 min"})
+    told.at("14:03", *(alert(f"b{number}", case=f"c{number}") for number in range(250)))
+    assert [len(ids) for _, _, ids in told.at("14:15")] == [100, 100, 50]
+    assert len({one.key for one in told.messages}) == 3
+
+
+def test_red_lines_pass_quiet_hours_and_others_wait() -> None:
+    told = Told({"name": "all", "channels": "team", "quiet": {"from": "22:00", "to": "07:00"}})
+    assert told.at("22:00", alert("red", case="c1", severity="red_line"), alert("b1", case="c2")) == [to("team", "red")]
+    assert told.at("2026-03-03T06:59") == []
+    assert told.at("2026-03-03T07:00") == [to("team", "b1")]
+
+
+def test_what_is_retracted_while_it_waits_is_never_told() -> None:
+    told = Told({"name": "all", "channels": "team", "digest": "15 min"})
+    told.at("14:03", alert("b1"))
+    told.at("14:04", alert("not-b1", "retraction", retracts="b1"))
+    assert told.at("14:15") == []
+    assert told.at("15:00") == []
+
+
+def test_a_retraction_before_its_alert_stops_it() -> None:
+    told = Told({"name": "all", "channels": "team"})
+    assert told.at("14:00", alert("not-b1", "retraction", retracts="b1")) == []
+    assert told.at("14:01", alert("b1")) == []
+
+
+def test_a_channel_of_two_subscriptions_is_told_once() -> None:
+    told = Told({"name": "one", "channels": ["team", "desk"]}, {"name": "two", "channels": ["team", "city"]})
+    assert told.at("14:00", alert("b1"), alert("b1")) == [to("team", "b1"), to("desk", "b1"), to("city", "b1")]
+    assert told.at("14:01", alert("not-b1", "retraction", retracts="b1")) == [
+        to("desk", "not-b1"),
+        to("team", "not-b1"),
+        to("city", "not-b1"),
+    ]
+    assert [event["id"] for one in told.messages for event in one.closes] == [id_of("b1")] * 3
+
+
+ESCALATE = [
+    {"after": "30 min", "to": "county", "channels": "county"},
+    {"after": "2 h", "to": "city", "channels": "city"},
+]
+
+
+@pytest.mark.parametrize(
+    ("between", "county", "city"),
+    [
+        ((), True, True),
+        ((alert("l1", "late_completion"),), False, False),
+        ((alert("not-b1", "retraction", retracts="b1"),), False, False),
+        ((alert("l1", "late_completion"), alert("not-l1", "retraction", retracts="l1")), True, True),
+    ],
+)
+def test_what_is_over_goes_no_further_up(between: tuple[Event, ...], county: bool, city: bool) -> None:
+    told = Told({"name": "all", "channels": "team", "escalate": ESCALATE})
+    assert told.at("14:00", alert("b1")) == [to("team", "b1")]
+    told.at("14:10", *between)
+    assert told.at("14:30") == ([to("county", "b1", level="county")] if county else [])
+    assert told.at("16:00") == ([to("city", "b1", level="city")] if city else [])
+
+
+def test_an_acknowledged_breach_goes_no_further_up_but_its_completion_is_told() -> None:
+    told = Told({"name": "all", "channels": "team", "escalate": ESCALATE})
+    told.at("14:00", alert("b1"))
+    assert told.at("14:30") == [to("county", "b1", level="county")]
+    assert told.at("14:40", acknowledged=("b1",)) == []
+    assert told.at("16:00") == []
+    assert sorted(told.at("16:10", alert("l1", "late_completion"))) == [to("county", "l1"), to("team", "l1")]
+
+
+def test_a_violation_goes_up_although_nothing_completes_it() -> None:
+    told = Told({"name": "all", "channels": "team", "escalate": ESCALATE})
+    told.at("14:00", alert("v", "violation"))
+    assert told.at("14:30") == [to("county", "v", level="county")]
+
+
+def test_a_step_waits_for_the_end_of_quiet_hours() -> None:
+    quiet = {"from": "22:00", "to": "07:00"}
+    told = Told({"name": "all", "channels": "team", "escalate": ESCALATE, "quiet": quiet})
+    told.at("21:50", alert("b1"))
+    assert told.at("22:20") == []
+    assert told.at("2026-03-03T07:00") == [to("county", "b1", level="county"), to("city", "b1", level="city")]
+
+
+def test_whom_a_message_did_not_reach_hears_no_more_of_it() -> None:
+    told = Told({"name": "all", "channels": ["team", "desk"]})
+    told.at("14:00", alert("b1"))
+    lost = next(one for one in told.messages if one.channel == "desk")
+    assert told.planner.failed(lost) == {id_of("c1")}
+    assert told.at("14:01", alert("not-b1", "retraction", retracts="b1")) == [to("team", "not-b1")]
+
+
+def test_a_retraction_already_on_its_way_behind_a_lost_alert_is_moot() -> None:
+    told = Told({"name": "all", "channels": "team"})
+    told.at("14:00", alert("b1"))
+    (lost,) = told.messages
+    told.at("14:01", alert("not-b1", "retraction", retracts="b1"))
+    (behind,) = told.messages
+    assert not told.planner.is_moot(behind)
+    told.planner.failed(lost)
+    assert told.planner.is_moot(behind)
+
+
+def test_a_case_is_forgotten_when_it_has_been_quiet_for_long() -> None:
+    told = Told({"name": "all", "channels": "team"})
+    told.at("14:00", alert("b1"))
+    due = told.planner.next_due()
+    assert due == START + KEEP
+    plan = told.planner.step(due)
+    assert (plan.cases, told.planner.cases) == ({id_of("c1")}, {})
+
+
+def test_nothing_is_kept_of_what_nobody_asked_for() -> None:
+    told = Told({"name": "red", "match": {"severity": "red_line"}, "channels": "team"})
+    plan = told.planner.step(START, [alert("b1"), alert("b2", case="c2")])
+    assert (plan.unasked, bool(plan), told.planner.cases) == (2, False, {})
+
+
+@pytest.mark.parametrize(
+    ("zone", "now", "told"),
+    [
+        ("Asia/Shanghai", "2026-03-02T14:03", "2026-03-02T14:15"),
+        ("Asia/Shanghai", "2026-03-02T14:15", "2026-03-02T14:15"),
+        ("Asia/Shanghai", "2026-03-02T14:15:00.000001", "2026-03-02T14:30"),
+        ("Asia/Shanghai", "2026-03-02T21:44", "2026-03-02T21:45"),
+        ("Asia/Shanghai", "2026-03-02T21:46", "2026-03-03T07:00"),
+        ("Asia/Shanghai", "2026-03-02T23:59", "2026-03-03T07:00"),
+        ("Asia/Shanghai", "2026-03-03T06:46", "2026-03-03T07:00"),
+        # Summer time begins in Berlin at 02:00 on 29 March 2026: the night is an hour shorter.
+        ("Europe/Berlin", "2026-03-28T23:30:00+01:00", "2026-03-29T07:00:00+02:00"),
+        ("Europe/Berlin", "2026-03-29T01:30:00+01:00", "2026-03-29T07:00:00+02:00"),
+    ],
+)
+def test_when_an_alert_may_be_told(zone: str, now: str, told: str) -> None:
+    quiet = {"from": "22:00", "to": "07:00"}
+    (item,) = file_of({"name": "all", "channels": "team", "digest": "15 min", "quiet": quiet}).subscriptions
+    assert release_at(item, ZoneInfo(zone), "norm", us(now)) == us(told)
+
+
+def test_an_alarm_stands_until_it_is_over() -> None:
+    told = Told({"name": "all", "match": {"kind": ["warning", "breach", "violation"]}, "channels": "team"})
+    warning = alert("w", "warning", case="c0", at=START + 10 * MINUTE)
+    told.at("14:00", warning, alert("b1"), alert("v", "violation", case="c2"))
+
+    def standing(minutes: int) -> set[str]:
+        now = START + minutes * MINUTE
+        found = told.planner.alarms_on("team", since=START, now=now)
+        assert {name for _, name in found} <= {"all"}
+        return {event["id"] for event, _ in found}
+
+    assert standing(1) == {id_of("w"), id_of("b1"), id_of("v")}
+    assert standing(10) == {id_of("b1"), id_of("v")}
+    assert told.planner.alarms_on("team", since=START + 1, now=START + 2) == []
+    told.at("14:20", acknowledged=("v", "b1"))
+    assert standing(20) == {id_of("b1")}
+    told.at("14:30", alert("l1", "late_completion"))
+    assert standing(30) == set()

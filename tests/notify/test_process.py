@@ -1,0 +1,401 @@
+"""The whole process on a real broker: alerts in, messages out, killed and started again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+
+from streams.adapters.brokers import Broker
+from streams.adapters.child_process import ChildProcess
+from streams.adapters.kafka_admin import TopicSpec, ensure_topics
+from streams.cli import run
+from tests.notify.alerts import alert, id_of
+from tests.notify.receiver import HANG, Receiver, eventually, receiver
+from tests.notify.test_alertmanager import ALERTMANAGER, AMTOOL, alertmanager
+
+SECRET = {"HOOK_SECRET": "not told to anybody"}
+
+
+@pytest.fixture
+def lasting(kafka: Broker) -> Broker:
+    """A broker whose topics have the partitions asked for, and that can be read again after a transaction."""
+    if not kafka.can_create_topics:
+        pytest.skip(f"{kafka.description} cannot be read again from the start once it held a transaction")
+    return kafka
+
+
+def written(folder: Path, hook: Receiver, name: str, **subscription: Any) -> Path:
+    """Two channels, a webhook and a topic; one subscription."""
+    path = folder / "subscriptions.yaml"
+    retries = {"attempts": 20, "first": "1 s", "longest": "1 s", "timeout": "5 s"}
+    channels = {
+        "hook": {"kind": "webhook", "url": hook.url, "secret": {"env": "HOOK_SECRET"}, "retries": retries},
+        "copy": {"kind": "kafka", "topic": f"{name}.copy"},
+        "up": {"kind": "kafka", "topic": f"{name}.up"},
+    }
+    one = {"name": "all", "channels": ["hook", "copy"], **subscription}
+    path.write_text(json.dumps({"channels": channels, "subscriptions": [one]}), "utf-8")
+    return path
+
+
+@contextmanager
+def notifier(kafka: Broker, name: str, file: Path, log: Path) -> Iterator[ChildProcess]:
+    command = [
+        sys.executable, "-m", "streams.cli", "notify", "--bootstrap", kafka.bootstrap, "--name", name,
+        "--subscriptions", str(file), "--metrics-port", "0", "--log-level", "info",
+    ]  # fmt: skip
+    child = ChildProcess(command, log, environment=SECRET)
+    try:
+        yield child
+    finally:
+        child.kill()
+
+
+def says(child: ChildProcess, word: str) -> bool:
+    found = eventually(lambda: word in child.output() or child.exit_code is not None)
+    assert found, child.last_lines()
+    assert child.exit_code is None, child.last_lines()
+    return True
+
+
+def send(kafka: Broker, topic: str, alerts: list[dict[str, Any]], *, timestamp_ms: int | None = None) -> None:
+    producer = KafkaProducer(bootstrap_servers=kafka.bootstrap, acks="all")
+    try:
+        for one in alerts:
+            key = one["data"]["case_id"].encode()
+            producer.send(topic, json.dumps(one).encode(), key=key, timestamp_ms=timestamp_ms)
+        producer.flush(timeout=60)
+    finally:
+        producer.close(timeout=30)
+
+
+def read(kafka: Broker, topic: str) -> list[Any]:
+    consumer = KafkaConsumer(bootstrap_servers=kafka.bootstrap, auto_offset_reset="earliest", enable_auto_commit=False)
+    try:
+        parts = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+        consumer.assign(parts)
+        consumer.seek_to_beginning(*parts)
+        ends = consumer.end_offsets(parts)
+        found = []
+        while any(consumer.position(part) < ends[part] for part in parts):
+            for records in consumer.poll(timeout_ms=200).values():
+                found += [json.loads(record.value) for record in records]
+        return found
+    finally:
+        consumer.close()
+
+
+def ids(hook: Receiver) -> Counter[str]:
+    return Counter(one.headers["idempotency-key"] for one in hook.taken())
+
+
+def metrics_of(child: ChildProcess) -> str:
+    address = child.output().partition("metrics ")[2].split()[0]
+    with urlopen(address, timeout=10) as answer:
+        return str(answer.read().decode())
+
+
+def prepared(kafka: Broker, name: str) -> None:
+    ensure_topics(kafka.bootstrap, [TopicSpec(f"{name}.alerts", 3), TopicSpec(f"{name}.acks", 1)])
+
+
+def test_each_is_told_once_and_a_retraction_follows_its_alert(kafka: Broker, prefix: str, tmp_path: Path) -> None:
+    name = prefix.strip("-")
+    prepared(kafka, name)
+    topic = f"{name}.alerts"
+    with receiver() as hook:
+        file = written(tmp_path, hook, name)
+        with notifier(kafka, name, file, tmp_path / "log") as child:
+            says(child, "delivering")
+            breach = alert("b1", case="c1")
+            send(kafka, topic, [breach, breach, alert("w", "warning", case="c2")])
+            assert eventually(lambda: id_of("b1") in ids(hook)), child.last_lines()
+            send(
+                kafka,
+                topic,
+                [
+                    alert("l1", "late_completion", case="c1"),
+                    alert("not-b1", "retraction", case="c1", retracts="b1"),
+                    alert("not-w", "retraction", case="c2", retracts="w"),
+                    alert("v", "violation", case="c3"),
+                ],
+            )
+            expected = {id_of(key) for key in ("b1", "l1", "not-b1", "v")}
+            assert eventually(lambda: set(ids(hook)) == expected), child.last_lines()
+            assert set(ids(hook).values()) == {1}
+            assert eventually(lambda: 'deliveries_total{channel="hook",outcome="delivered"} 4.0' in metrics_of(child))
+            assert SECRET["HOOK_SECRET"] not in child.output() + metrics_of(child)
+        assert {one["id"] for one in read(kafka, f"{name}.copy")} == expected
+
+
+def outbox(kafka: Broker, name: str) -> set[str]:
+    """Messages for the webhook that are on their way by the committed rows: what a crash may repeat."""
+    consumer = KafkaConsumer(
+        bootstrap_servers=kafka.bootstrap,
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+    )
+    rows: dict[str, bytes | None] = {}
+    try:
+        part = TopicPartition(f"{name}.deliveries", 0)
+        consumer.assign([part])
+        consumer.seek_to_beginning(part)
+        end = consumer.end_offsets([part])[part]
+        while consumer.position(part) < end:
+            for record in consumer.poll(timeout_ms=200).get(part, ()):
+                rows[record.key.decode()] = record.value
+    finally:
+        consumer.close()
+    beginning = "delivery/hook/"
+    return {key.removeprefix(beginning) for key, value in rows.items() if key.startswith(beginning) and value}
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_nothing_is_missed_and_only_what_was_under_way_comes_again(
+    lasting: Broker, prefix: str, tmp_path: Path
+) -> None:
+    kafka = lasting
+    name, kills, a_round = prefix.strip("-"), 3, 60
+    prepared(kafka, name)
+    everything = [alert(f"b{number}", case=f"c{number}") for number in range(a_round * (kills + 1))]
+    unrecorded: list[tuple[int, set[str]]] = []
+    with receiver(slow=0.005) as hook:
+        file = written(tmp_path, hook, name)
+        for number in range(kills + 1):
+            with notifier(kafka, name, file, tmp_path / f"log{number}") as child:
+                says(child, "delivering")
+                before = len(hook.taken())
+                send(kafka, f"{name}.alerts", everything[a_round * number : a_round * (number + 1)])
+                goal = before + 10 + 13 * number
+                if number < kills:
+                    assert eventually(lambda goal=goal: len(hook.taken()) >= goal), child.last_lines()  # type: ignore[misc]
+                else:
+                    assert eventually(lambda: len(ids(hook)) == len(everything)), child.last_lines()
+                    assert eventually(lambda: not outbox(kafka, name)), child.last_lines()
+            if number < kills:
+                unrecorded.append((len(hook.taken()), outbox(kafka, name)))
+        told = [one.headers["idempotency-key"] for one in hook.taken()]
+        assert set(told) == {one["id"] for one in everything}
+        seen: set[str] = set()
+        for index, key in enumerate(told):
+            if key in seen:
+                _, left = max((item for item in unrecorded if item[0] <= index + 1), key=lambda item: item[0])
+                assert key in left, "told again, though it was recorded that the receiver has it"
+            seen.add(key)
+        bodies: dict[str, bytes] = {}
+        for one in hook.taken():
+            assert bodies.setdefault(one.headers["idempotency-key"], one.body) == one.body
+        assert {one["id"] for one in read(kafka, f"{name}.copy")} == seen
+
+
+def test_stopped_in_order_and_started_again_tells_nobody_twice(lasting: Broker, prefix: str, tmp_path: Path) -> None:
+    kafka = lasting
+    name = prefix.strip("-")
+    prepared(kafka, name)
+    with receiver() as hook:
+        file = written(tmp_path, hook, name)
+        for round_number in range(3):
+            log = tmp_path / f"log{round_number}"
+            with log.open("wb") as errors, subprocess.Popen(
+                [
+                    sys.executable, "-m", "streams.cli", "notify", "--bootstrap", kafka.bootstrap, "--name", name,
+                    "--subscriptions", str(file), "--metrics-port", "0",
+                ],
+                stderr=errors,
+                env={**os.environ, **SECRET},
+            ) as child:  # fmt: skip
+                try:
+                    assert eventually(lambda log=log: "delivering" in log.read_text()), log.read_text()  # type: ignore[misc]
+                    send(kafka, f"{name}.alerts", [alert(f"b{round_number}", case=f"c{round_number}")])
+                    assert eventually(lambda n=round_number: len(ids(hook)) == n + 1), log.read_text()  # type: ignore[misc]
+                finally:
+                    child.send_signal(signal.SIGTERM)
+                assert child.wait(60) == 0, log.read_text()
+                assert "stopped in order" in log.read_text()
+        assert ids(hook) == Counter({id_of(f"b{number}"): 1 for number in range(3)})
+
+
+def test_who_stands_by_stops_in_order_too(lasting: Broker, prefix: str, tmp_path: Path) -> None:
+    kafka = lasting
+    name = prefix.strip("-")
+    with receiver() as hook:
+        file = written(tmp_path, hook, name)
+        with notifier(kafka, name, file, tmp_path / "one") as one, notifier(kafka, name, file, tmp_path / "two") as two:
+            assert eventually(lambda: any("delivering" in child.output() for child in (one, two))), two.last_lines()
+            assert eventually(lambda: all("standing by" in child.output() for child in (one, two))), two.last_lines()
+            for child in (two, one):
+                os.kill(child.pid, signal.SIGTERM)
+            assert [child.wait(60) for child in (one, two)] == [0, 0], one.last_lines() + two.last_lines()
+
+
+def test_a_missing_secret_is_told_at_the_start(
+    lasting: Broker, prefix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kafka = lasting
+    with receiver() as hook:
+        file = written(tmp_path, hook, prefix.strip("-"))
+        assert run(["notify", "--bootstrap", kafka.bootstrap, "--subscriptions", str(file), "--metrics-port", "0"]) == 2
+    assert "channels.hook.secret: environment variable HOOK_SECRET is not set" in capsys.readouterr().err
+
+
+def test_a_breach_goes_up_until_it_is_acknowledged(
+    lasting: Broker, prefix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kafka = lasting
+    name = prefix.strip("-")
+    prepared(kafka, name)
+    common = ["--bootstrap", kafka.bootstrap, "--name", name]
+    with receiver() as hook:
+        steps = [{"after": "3 s", "to": "county", "channels": "up"}]
+        file = written(tmp_path, hook, name, escalate=steps)
+        with notifier(kafka, name, file, tmp_path / "log") as child:
+            says(child, "delivering")
+            assert run(["ack", id_of("seen"), *common, "--by", "D1024", "--note", "crew on site 已到场"]) == 0
+            assert run(["ack", id_of("noted"), *common, "--by", "D7", "--note", "rang them", "--annotate"]) == 0
+            send(kafka, f"{name}.alerts", [alert(key, case=key) for key in ("seen", "noted", "left")])
+            assert eventually(
+                lambda: {one["id"] for one in read(kafka, f"{name}.up")} == {id_of("noted"), id_of("left")}
+            )
+            assert eventually(lambda: 'escalations_total{level="county"} 2.0' in metrics_of(child))
+            assert 'acknowledgements_total{action="acknowledge"} 1.0' in metrics_of(child)
+            assert "crew on site" not in child.output() + metrics_of(child)
+    capsys.readouterr()
+    assert run(["acks", *common]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.split("  ")[1:] == [id_of("seen"), "acknowledged 确认", "D1024", "crew on site 已到场"]
+    assert second.split("  ")[1:] == [id_of("noted"), "annotated 备注", "D7", "rang them"]
+    assert run(["acks", id_of("noted"), *common, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["by"] == "D7"
+
+
+def test_one_delivers_and_another_takes_over_when_it_dies(lasting: Broker, prefix: str, tmp_path: Path) -> None:
+    kafka = lasting
+    name = prefix.strip("-")
+    prepared(kafka, name)
+    with receiver() as hook:
+        file = written(tmp_path, hook, name)
+        with notifier(kafka, name, file, tmp_path / "one") as one:
+            says(one, "delivering")
+            with notifier(kafka, name, file, tmp_path / "two") as two:
+                says(two, "standing by")
+                send(kafka, f"{name}.alerts", [alert("b1", case="c1")])
+                assert eventually(lambda: len(ids(hook)) == 1)
+                delivering = {"one": one, "two": two}
+                leader = next(
+                    child for child in delivering.values() if "gridclock_notify_active 1.0" in metrics_of(child)
+                )
+                leader.kill()
+                send(
+                    kafka,
+                    f"{name}.alerts",
+                    [alert("b2", case="c2"), alert("not-b1", "retraction", case="c1", retracts="b1")],
+                )
+                assert eventually(lambda: len(ids(hook)) == 3), one.last_lines() + two.last_lines()
+        assert ids(hook) == Counter({id_of("b1"): 1, id_of("b2"): 1, id_of("not-b1"): 1})
+
+
+def test_a_leader_that_was_believed_dead_writes_and_tells_nothing_more(
+    lasting: Broker, prefix: str, tmp_path: Path
+) -> None:
+    kafka = lasting
+    name = prefix.strip("-")
+    prepared(kafka, name)
+    with receiver() as hook:
+        file = written(tmp_path, hook, name)
+        with notifier(kafka, name, file, tmp_path / "one") as one:
+            says(one, "delivering")
+            os.kill(one.pid, signal.SIGSTOP)
+            with notifier(kafka, name, file, tmp_path / "two") as two:
+                says(two, "delivering")
+                send(kafka, f"{name}.alerts", [alert("b1", case="c1")])
+                assert eventually(lambda: len(ids(hook)) == 1), two.last_lines()
+                os.kill(one.pid, signal.SIGCONT)
+                assert eventually(lambda: "gridclock_notify_active 0.0" in metrics_of(one)), one.last_lines()
+                send(kafka, f"{name}.alerts", [alert("b2", case="c2")])
+                assert eventually(lambda: len(ids(hook)) == 2), one.last_lines() + two.last_lines()
+        assert ids(hook) == Counter({id_of("b1"): 1, id_of("b2"): 1})
+
+
+def test_a_new_notifier_begins_with_the_last_hour(lasting: Broker, prefix: str, tmp_path: Path) -> None:
+    kafka = lasting
+    name = prefix.strip("-")
+    prepared(kafka, name)
+    now = int(time.time() * 1000)  # noqa: TID251 (a broker's record is to be two hours old)
+    send(kafka, f"{name}.alerts", [alert("old", case="c1")], timestamp_ms=now - 7_200_000)
+    send(kafka, f"{name}.alerts", [alert("recent", case="c1"), alert("recent-2", case="c2")])
+    with receiver() as hook:
+        file = written(tmp_path, hook, name)
+        with notifier(kafka, name, file, tmp_path / "log") as child:
+            assert eventually(lambda: len(ids(hook)) == 2), child.last_lines()
+            send(kafka, f"{name}.alerts", [alert("new", case="c1")])
+            assert eventually(lambda: len(ids(hook)) == 3), child.last_lines()
+        assert set(ids(hook)) == {id_of(key) for key in ("recent", "recent-2", "new")}
+
+
+def test_what_a_channel_refuses_is_kept_and_holds_up_nobody(lasting: Broker, prefix: str, tmp_path: Path) -> None:
+    kafka = lasting
+    name = prefix.strip("-")
+    prepared(kafka, name)
+    with receiver([410, HANG, 503]) as hook:
+        file = written(tmp_path, hook, name)
+        with notifier(kafka, name, file, tmp_path / "log") as child:
+            says(child, "delivering")
+            send(kafka, f"{name}.alerts", [alert("b1", case="c1")])
+            assert eventually(lambda: len(hook.received) == 1)
+            send(
+                kafka,
+                f"{name}.alerts",
+                [alert("not-b1", "retraction", case="c1", retracts="b1"), alert("b2", case="c2")],
+            )
+            assert eventually(lambda: set(ids(hook)) == {id_of("b2")}), child.last_lines()
+            assert eventually(lambda: 'outcome="undelivered"} 1.0' in metrics_of(child))
+        (letter,) = read(kafka, f"{name}.undelivered")
+        assert (letter["channel"], letter["reason"], letter["detail"]) == ("hook", "refused", "HTTP 410")
+        assert [one["id"] for one in letter["events"]] == [id_of("b1")]
+        # Who was told by the other channel hears of the retraction; the webhook never heard of the breach.
+        assert {one["id"] for one in read(kafka, f"{name}.copy")} == {id_of(key) for key in ("b1", "not-b1", "b2")}
+
+
+def test_in_alertmanager_a_breach_fires_and_its_late_completion_resolves_it(
+    lasting: Broker, prefix: str, tmp_path: Path
+) -> None:
+    if ALERTMANAGER is None or AMTOOL is None:
+        pytest.skip("no Alertmanager here (Debian: apt install prometheus-alertmanager)")
+    kafka = lasting
+    name = prefix.strip("-")
+    prepared(kafka, name)
+    topic = f"{name}.alerts"
+    with alertmanager(tmp_path) as running:
+        path = tmp_path / "subscriptions.yaml"
+        channel = {"kind": "alertmanager", "url": running.url, "refresh": "1 s"}
+        one = {"name": "all", "channels": "am"}
+        path.write_text(json.dumps({"channels": {"am": channel}, "subscriptions": [one]}), "utf-8")
+        with notifier(kafka, name, path, tmp_path / "one") as child:
+            says(child, "delivering")
+            send(kafka, topic, [alert("b1", case="c1"), alert("b2", case="c2")])
+            assert eventually(lambda: set(running.alerts()) == {id_of("b1"), id_of("b2")}), child.last_lines()
+        # Killed; whoever comes next goes on reminding, or both would have gone out after three seconds.
+        with notifier(kafka, name, path, tmp_path / "two") as child:
+            says(child, "delivering")
+            assert eventually(lambda: set(running.alerts()) == {id_of("b1"), id_of("b2")}), child.last_lines()
+            before = running.alerts()[id_of("b1")]["endsAt"]
+            assert eventually(lambda: running.alerts()[id_of("b1")]["endsAt"] > before), child.last_lines()
+            completed = alert("l1", "late_completion", case="c1")
+            send(kafka, topic, [completed, alert("not-b2", "retraction", case="c2", retracts="b2")])
+            assert eventually(lambda: running.alerts() == {}), child.last_lines()
+            resolved = {(id_of("b1"), "resolved"), (id_of("b2"), "resolved")}
+            assert eventually(lambda: resolved <= set(running.told())), running.told()
