@@ -1,23 +1,37 @@
-"""Replay of files: the live engine over events of the past.
+"""Replay: the live engine over events of the past.
 
 Events are put in the order in which they occurred, and time passes between them as it would have live: the
 watermark goes to just before each event's instant, stopping at every instant at which something was due. The
 end of input is not the end of time: the replay ends at ``until``, or at the last event's instant.
+
+Three steps. ``read`` decodes every record and keeps the events that some rule watches (``arrivals``). ``judge``
+takes them, at once where they fit into memory, else part by part (``judging``). ``alerts`` and ``cases`` then give
+what was found, in an order that does not depend on which of the two it was.
 """
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from heapq import merge
+from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from schemas.dead_letters import DeadLetter
-from streams.adapters.codec import Decoder, conflict_of, dead_letter_of, encode_json, wire_fields
-from streams.adapters.driver import Driver, Entry, Step
-from streams.adapters.files import read_lines
-from streams.core.alerts import Alert
-from streams.core.engine import Engine, JudgedCase
+from streams.adapters.arrivals import Arrivals
+from streams.adapters.checkpoints import EVERY, Checkpoint, digest_of
+from streams.adapters.codec import Decoder, conflict_of, dead_letter_of, decode_json, encode_json, wire_fields
+from streams.adapters.judging import Judging, Sifted, sift
+from streams.adapters.outputs import CloudEvents, encode
+from streams.adapters.sources import Source
+from streams.core.engine import JudgedCase
 from streams.core.event import Event
+from streams.core.explanations import explain
 from streams.core.rulebook import Rulebook
 from streams.errors import InputError
 
@@ -25,18 +39,34 @@ MAX_AHEAD = 366 * 24 * 3600 * 1_000_000
 """How far (microseconds) past the moment of reading an event in a file may lie before it is taken for a
 broken clock: simulated files may run into next year."""
 
+MEMORY = 512 * 1024 * 1024
+"""Bytes of events held before they are put on disk."""
+
+_MINUTE = 60 * 1_000_000
+_HOUR, _DAY = 60 * _MINUTE, 24 * 60 * _MINUTE
+_POSITION_BITS = 48
+_plain = msgspec.json.Decoder().decode
+
 
 @dataclass(slots=True)
 class Tally:
-    """What a replay read and found; counts."""
+    """What a replay read and found; counts.
+
+    ``recorded_late`` counts events entered more than a minute, an hour, a day after they occurred;
+    ``out_of_order`` those that stood behind a later event.
+    """
 
     lines: int = 0
     events: int = 0
     after_until: int = 0
+    not_yet_recorded: int = 0
     duplicates: int = 0
     unwatched: int = 0
+    out_of_order: int = 0
+    recorded_late: Counter[str] = field(default_factory=Counter)
     dead_letters: Counter[str] = field(default_factory=Counter)
     alerts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    orphans: Counter[str] = field(default_factory=Counter)
 
     @property
     def total_dead_letters(self) -> int:
@@ -44,10 +74,20 @@ class Tally:
         return sum(self.dead_letters.values())
 
 
-class Replay:
-    """One replay: ``read`` the files, then ``run`` for the alerts, then ``cases``.
+@dataclass(frozen=True, slots=True)
+class ToldCase:
+    """A case as it is written, and why it stands so where there is something to say of it."""
 
-    ``until`` (microseconds, inclusive) leaves later events unread and is where time ends.
+    event: dict[str, Any]
+    explanation: dict[str, str] | None
+
+
+class Replay:
+    """One replay: ``read``, ``judge``, then ``alerts`` and ``cases``.
+
+    ``until`` (microseconds, inclusive) leaves later events unread and is where time ends. ``as_of`` leaves out what
+    was recorded later than that, and time ends there at the latest. ``rival`` is a second rulebook to judge the same
+    events by. ``memory`` bounds the events held, in bytes.
     """
 
     def __init__(
@@ -57,108 +97,354 @@ class Replay:
         *,
         received: int,
         until: int | None = None,
+        as_of: int | None = None,
+        rival: Rulebook | None = None,
+        memory: int = MEMORY,
+        checkpoint: Checkpoint | None = None,
         on_dead_letter: Callable[[DeadLetter], None] = lambda _letter: None,
-        on_step: Callable[[Step], None] = lambda _step: None,
     ) -> None:
         self.tally = Tally()
-        self.ends_at: int | None = until
+        self.ends_at: int | None = as_of if until is None else until if as_of is None else min(until, as_of)
+        self.on_dead_letter = on_dead_letter
         self._rulebook = rulebook
+        self._rival = rival
         self._decoder = decoder
         self._received = received
-        self._until = until
-        self.on_dead_letter = on_dead_letter
-        self._on_step = on_step
-        self._events: list[tuple[tuple[int, int, str], int, Event, str]] = []
-        self._seen: dict[str, Event] = {}
-        self._engine = Engine(rulebook)
+        self._as_of = as_of
+        self._checkpoint = checkpoint
+        self._letters: list[DeadLetter] = []
+        self._letters_length = 0
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._arrivals = Arrivals(memory, self._directory, self._subjects_of)
+        self._unwatched_at: int | None = None
+        self._highest = -(2**62)
+        self._sources: list[Source] = []
+        self._sifted = Sifted()
+        self._judged: list[int] = []
+        self._judging: Judging | None = None
+        self._settled = False
 
-    def read(self, names: Sequence[str], on_line: Callable[[int], None] = lambda _n: None) -> None:
-        """Read and decode every line of every file; what cannot be taken becomes a dead letter."""
-        for name in names:
-            for number, line in read_lines(name):
-                self.tally.lines += 1
-                on_line(len(line))
+    def _subjects_of(self, event: Event) -> list[tuple[str, str]]:
+        subjects = self._rulebook.subjects_of(event)
+        if self._rival is not None:
+            subjects += [subject for subject in self._rival.subjects_of(event) if subject not in subjects]
+        return subjects
+
+    def _directory(self) -> Path:
+        if self._checkpoint is not None:
+            return self._checkpoint.directory
+        if self._temporary is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="gridclock-")
+        return Path(self._temporary.name)
+
+    def close(self) -> None:
+        """Remove what was put on disk, except for a checkpoint."""
+        if self._temporary is not None:
+            self._temporary.cleanup()
+
+    # -- read --------------------------------------------------------------------------------------------
+
+    def read(self, sources: Sequence[Source], on_record: Callable[[int], None] = lambda _n: None) -> None:
+        """Read and decode every record of every source; what cannot be taken becomes a dead letter.
+
+        Raises:
+            ConfigError: where a source cannot be read, or the checkpoint is another replay's.
+        """
+        self._sources = list(sources)
+        begin, after, is_read = self._resume()
+        if is_read:
+            return
+        for number, source in enumerate(self._sources):
+            if number >= begin:
+                self._read(number, source, after if number == begin else -1, on_record)
+        self._arrivals.finish()
+        if self._checkpoint is not None:
+            self._mark(len(self._sources), 0, is_read=True)
+
+    def _read(self, number: int, source: Source, after: int, on_record: Callable[[int], None]) -> None:
+        decode, received, tally = self._decoder.decode, self._received, self.tally
+        position, base = after, number << _POSITION_BITS
+        try:
+            for position, raw, note in source.records():
+                if position <= after:
+                    continue
+                tally.lines += 1
+                on_record(len(raw))
                 try:
-                    event = self._decoder.decode(line, received=self._received, max_ahead=MAX_AHEAD)
+                    if note is None:
+                        event = decode(raw, received=received, max_ahead=MAX_AHEAD)
+                    elif isinstance(note, int):
+                        event = decode(raw, received=note)
+                    else:
+                        raise note
                 except InputError as error:
-                    self._dead_letter(dead_letter_of(line, error, source=name, position=number))
-                    continue
-                self.tally.events += 1
-                if self._until is not None and event.at > self._until:
-                    self.tally.after_until += 1
-                    continue
-                if self._is_new(event, line, name, number):
-                    self._events.append((event.order, len(self._events), event, f"{name}:{number}"))
-        self._events.sort()
+                    self._dead_letter(dead_letter_of(raw, error, source=source.name, position=position))
+                else:
+                    self._take(event, base | position, len(raw))
+                if self._checkpoint is not None and tally.lines % EVERY == 0:
+                    self._mark(number, position, is_read=False)
+        except Exception as error:
+            error.add_note(f"gridclock: while reading {source.name}:{position}, or what follows it")
+            raise
 
-    def _is_new(self, event: Event, line: bytes, name: str, number: int) -> bool:
-        # Sorting loses which of two events with one id came first; live, the first one counts. So it is told
-        # here, in order of arrival, by the engine's own measure: an id is unique within a subject.
-        first = self._seen.setdefault(event.event_id, event)
-        if first is event or not set(first.subjects()) & set(event.subjects()):
-            return True
-        if first.content() == event.content():
-            self.tally.duplicates += 1
+    def _take(self, event: Event, origin: int, size: int) -> None:
+        tally = self.tally
+        tally.events += 1
+        at, recorded = event.at, event.recorded
+        if self.ends_at is not None and at > self.ends_at:
+            tally.after_until += 1
+            return
+        if self._as_of is not None and recorded > self._as_of:
+            tally.not_yet_recorded += 1
+            return
+        if at < self._highest:
+            tally.out_of_order += 1
         else:
-            self._dead_letter(dead_letter_of(line, conflict_of(event.event_id), source=name, position=number))
-        return False
+            self._highest = at
+        if recorded - at > _MINUTE:
+            late = recorded - at
+            tally.recorded_late["day" if late > _DAY else "hour" if late > _HOUR else "minute"] += 1
+        subjects = self._subjects_of(event)
+        if subjects:
+            self._arrivals.add(event, subjects, origin, size)
+        else:
+            tally.unwatched += 1
+            if self._unwatched_at is None or at > self._unwatched_at:
+                self._unwatched_at = at
 
     def _dead_letter(self, letter: DeadLetter) -> None:
         self.tally.dead_letters[letter.reason] += 1
+        if self._checkpoint is not None:
+            self._letters.append(letter)
         self.on_dead_letter(letter)
 
-    def run(self, on_event: Callable[[int], None] = lambda _n: None) -> Iterator[Alert]:
-        """The alerts, in the order in which they would have come out."""
-        driver = Driver(self._engine, stepwise=True)
-        position, events = 0, self._events
-        while position < len(events):
-            at = events[position][2].at
-            group = position
-            while group < len(events) and events[group][2].at == at:
-                group += 1
-            step = Step()
-            driver.advance(at - 1, step)
-            driver.feed(self._entries(events[position:group]), step)
-            yield from self._finish(step)
-            on_event(group - position)
-            position = group
-        end = self._until if self._until is not None else events[-1][2].at if events else None
-        if end is not None:
-            self.ends_at = end
-            step = Step()
-            driver.advance(end, step)
-            yield from self._finish(step)
+    # -- keep --------------------------------------------------------------------------------------------
 
-    def _entries(self, group: Iterable[tuple[tuple[int, int, str], int, Event, str]]) -> Iterator[Entry]:
-        for _, _, event, origin in group:
-            copies = self._rulebook.copies_of(event)
-            if not copies:
-                self.tally.unwatched += 1
-            for subject, copy in copies:
-                yield subject, copy, origin
+    def _resume(self) -> tuple[int, int, bool]:
+        """Number of the source to begin with, the position to begin after, whether all has been read."""
+        if self._checkpoint is None:
+            return 0, -1, False
+        job = {
+            "rulebook": digest_of(self._rulebook),
+            "rival": digest_of(self._rival),
+            "ends_at": self.ends_at,
+            "as_of": self._as_of,
+        }
+        kept = self._checkpoint.open(job, self._sources)
+        if kept is None:
+            return 0, -1, False
+        tally = kept["tally"]
+        for name in ("recorded_late", "dead_letters"):
+            tally[name] = Counter(tally[name])
+        self.tally = Tally(**tally)
+        self._received = kept["received"]
+        self._highest, self._unwatched_at = kept["highest"], kept["unwatched_at"]
+        self._arrivals.restore(kept["arrivals"])
+        self._letters_length = kept["letters"]
+        for letter in self._checkpoint.letters(self._letters_length):
+            self.on_dead_letter(letter)
+        return kept["source"], kept["position"], kept["is_read"]
 
-    def _finish(self, step: Step) -> Iterator[Alert]:
-        self._on_step(step)
-        for (notice, _), count in step.notices.items():
-            if notice == "duplicate":
-                self.tally.duplicates += count
-        told = set()
-        for _, event, origin in step.conflicts:
-            if origin not in told:
-                told.add(origin)
-                source, _, number = origin.rpartition(":")
-                self._dead_letter(
-                    dead_letter_of(
-                        encode_json(wire_fields(event)),
-                        conflict_of(event.event_id),
-                        source=source,
-                        position=int(number),
-                    )
-                )
-        for alert in step.alerts:
-            self.tally.alerts[alert.rule, alert.kind] += 1
-            yield alert
+    def _mark(self, source: int, position: int, *, is_read: bool) -> None:
+        assert self._checkpoint is not None
+        self._arrivals.spill()
+        self._letters_length = self._checkpoint.keep_letters(self._letters, self._letters_length)
+        self._letters = []
+        tally = asdict(self.tally)
+        for name in ("alerts", "orphans", "duplicates"):
+            del tally[name]  # found later, and anew
+        state = {
+            "source": source,
+            "position": position,
+            "is_read": is_read,
+            "received": self._received,
+            "highest": self._highest,
+            "unwatched_at": self._unwatched_at,
+            "letters": self._letters_length,
+            "tally": tally,
+            "arrivals": self._arrivals.to_state(),
+        }
+        self._checkpoint.mark(state, self._sources)
 
-    def cases(self) -> Iterator[JudgedCase]:
-        """Every case as of the end of the replay, by subject."""
-        return self._engine.cases(self.ends_at)
+    # -- judge -------------------------------------------------------------------------------------------
+
+    def judge(self, on_events: Callable[[int], None] = lambda _n: None) -> None:
+        """Judge what was read, where it lies on disk; what fits into memory is judged as its alerts are asked for.
+
+        Interrupted, what has been judged can be asked for all the same.
+        """
+        arrivals = self._arrivals
+        if not arrivals.is_spilled:
+            self._sifted = sift(arrivals.held())
+            arrivals.release()
+            self._end(self._sifted.last_at)
+            if self.ends_at is not None:
+                self._judging = Judging(self._rulebook, self.ends_at)
+            return
+        self._end(self._last_on_disk())
+        assert self.ends_at is not None
+        for part in arrivals.parts():
+            if not self._path("done", part).exists():
+                self._judge_part(part, on_events)
+            self._judged.append(part)
+
+    @property
+    def total(self) -> int:
+        """Events that were kept for judging."""
+        return self._arrivals.count
+
+    def _end(self, last_at: int | None) -> None:
+        if self.ends_at is None:
+            known = [at for at in (last_at, self._unwatched_at) if at is not None]
+            self.ends_at = max(known) if known else None
+
+    def _last_on_disk(self) -> int | None:
+        """The last instant of any event that counts: a refused repetition may well be the last on disk."""
+        if self.ends_at is not None:
+            return None
+        arrivals, found = self._arrivals, None
+        for part in sorted(arrivals.parts(), key=lambda part: -arrivals.last_at[part]):
+            if found is not None and found >= arrivals.last_at[part]:
+                break
+            last = sift(arrivals.load(part)).last_at
+            found = last if found is None or (last is not None and last > found) else found
+        return found
+
+    def _path(self, what: str, part: int) -> Path:
+        return self._directory() / f"{what}-{part:03d}"
+
+    def _judge_part(self, part: int, on_events: Callable[[int], None]) -> None:
+        assert self.ends_at is not None
+        sifted = sift(self._arrivals.load(part))
+        judging = Judging(self._rulebook, self.ends_at)
+        writer = CloudEvents(self._rulebook.calendar)
+        with self._naming(judging):
+            with open(self._path("alerts", part), "wb") as target:
+                for key, alert in judging.alerts(sifted.events, on_events, filtered=self._rival is not None):
+                    target.write(encode((key, writer.alert(alert))) + b"\n")
+            self._write_cases("cases", part, self._rulebook, judging)
+        if self._rival is not None:
+            rival = Judging(self._rival, self.ends_at)
+            with self._naming(rival):
+                for _ in rival.alerts(sifted.events, filtered=True):
+                    pass
+                self._write_cases("rival", part, self._rival, rival)
+        done = {
+            "duplicates": list(sifted.duplicates),
+            "conflicts": [(n, origin, event.to_state()) for n, (origin, event) in sifted.conflicts.items()],
+            "orphans": judging.orphans(),
+        }
+        partial = self._path("partial", part)
+        partial.write_bytes(encode_json(done))
+        partial.replace(self._path("done", part))
+
+    def _write_cases(self, what: str, part: int, rulebook: Rulebook, judging: Judging) -> None:
+        with open(self._path(what, part), "wb") as target:
+            for case in self._told(rulebook, judging.cases()):
+                target.write(encode((case.event, case.explanation)) + b"\n")
+
+    @contextmanager
+    def _naming(self, judging: Judging) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            event = judging.at_event
+            if event is not None:
+                error.add_note(f"gridclock: while judging event {event.event_id!r} of {event.subjects()}")
+            raise
+
+    # -- tell --------------------------------------------------------------------------------------------
+
+    def alerts(self, on_events: Callable[[int], None] = lambda _n: None) -> Iterator[dict[str, Any]]:
+        """The alerts as CloudEvents, in the order in which they would have come out."""
+        counted = self.tally.alerts
+        if self._arrivals.is_spilled:
+            runs = [_lines(self._path("alerts", part)) for part in self._judged]
+            for _, event in merge(*runs, key=lambda line: line[0]):
+                counted[event["data"]["rule"], event["data"]["kind"]] += 1
+                yield event
+        elif self._judging is not None:
+            writer = CloudEvents(self._rulebook.calendar)
+            with self._naming(self._judging):
+                for _, alert in self._judging.alerts(self._sifted.events, on_events, filtered=self._rival is not None):
+                    counted[alert.rule, alert.kind] += 1
+                    yield writer.alert(alert)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Count repetitions, and tell of those that said something else."""
+        if self._settled:
+            return
+        self._settled = True
+        conflicts = self._sifted.conflicts
+        if self._arrivals.is_spilled:
+            twice = bytearray(self._arrivals.count // 8 + 1)  # a repetition may lie in the parts of several subjects
+            for part in self._judged:
+                done = decode_json(self._path("done", part).read_bytes())
+                for number in done["duplicates"]:
+                    twice[number >> 3] |= 1 << (number & 7)
+                conflicts |= {n: (origin, Event.from_state(state)) for n, origin, state in done["conflicts"]}
+                self.tally.orphans.update(done["orphans"])
+            for number in conflicts:
+                twice[number >> 3] &= ~(1 << (number & 7))
+            self.tally.duplicates = sum(byte.bit_count() for byte in twice)
+        else:
+            self.tally.duplicates = sum(n not in conflicts for n in self._sifted.duplicates)
+            if self._judging is not None:
+                self.tally.orphans = self._judging.orphans()
+        originals = self._originals({origin for origin, _ in conflicts.values()})
+        for _, (origin, event) in sorted(conflicts.items()):
+            source, position = self._sources[origin >> _POSITION_BITS], origin & ((1 << _POSITION_BITS) - 1)
+            raw = originals.get(origin) or encode_json(wire_fields(event))
+            self.tally.dead_letters["conflicting_duplicate"] += 1
+            self.on_dead_letter(dead_letter_of(raw, conflict_of(event.event_id), source=source.name, position=position))
+
+    def _originals(self, origins: set[int]) -> dict[int, bytes]:
+        """The original bytes of a few records: read once more, because keeping all of them would cost all memory."""
+        found: dict[int, bytes] = {}
+        for number in sorted({origin >> _POSITION_BITS for origin in origins}):
+            base = number << _POSITION_BITS
+            last = max(origin for origin in origins if origin >> _POSITION_BITS == number)
+            for position, raw, _ in self._sources[number].records():
+                if base | position in origins:
+                    found[base | position] = raw
+                if base | position >= last:
+                    break
+        return found
+
+    def cases(self, *, rival: bool = False) -> Iterator[ToldCase]:
+        """Every case as of the end, by subject; after ``alerts``. ``rival``: by the second rulebook."""
+        if self._arrivals.is_spilled:
+            runs = [_lines(self._path("rival" if rival else "cases", part)) for part in self._judged]
+            for event, explanation in merge(*runs, key=_subject_of):
+                yield ToldCase(event, explanation)
+        elif self._judging is not None and not rival:
+            yield from self._told(self._rulebook, self._judging.cases())
+        elif self._rival is not None and self.ends_at is not None:
+            second = Judging(self._rival, self.ends_at)
+            with self._naming(second):
+                for _ in second.alerts(self._sifted.events, filtered=True):
+                    pass
+                yield from self._told(self._rival, second.cases())
+
+    def _told(self, rulebook: Rulebook, cases: Iterator[JudgedCase]) -> Iterator[ToldCase]:
+        writer = CloudEvents(rulebook.calendar)
+        for case in cases:
+            said = None
+            if case.verdict.reports:
+                sentence = explain(case.verdict, case.verdict.reports[-1], case.subject, rulebook.calendar)
+                said = {"zh": sentence.zh, "en": sentence.en}
+            assert self.ends_at is not None
+            yield ToldCase(writer.case(case, self.ends_at), said)
+
+
+def _lines(path: Path) -> Iterator[tuple[Any, Any]]:
+    with open(path, "rb") as source:
+        for line in source:
+            first, second = _plain(line)
+            yield first, second
+
+
+def _subject_of(line: tuple[Any, Any]) -> tuple[str, str]:
+    subject = line[0]["data"]["subject"]
+    return subject["type"], subject["id"]

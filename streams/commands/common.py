@@ -11,7 +11,18 @@ from typing import Any, Final
 import click
 from pydantic_core import PydanticCustomError
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.text import Text
 
 from schemas.fields import parse_time
 from streams.adapters.rulebook_files import LoadedRulebook, load_rulebook
@@ -109,6 +120,26 @@ def progress(total: int | None, what: str, *, quiet: bool) -> Iterator[Callable[
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda amount: bar.advance(task, amount)
+
+
+class _Rate(ProgressColumn):
+    """Events a second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:,.0f}/s", style="progress.data.speed")
+
+
+@contextmanager
+def progress_of_events(total: int, what: str, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """A bar over events on a terminal, with rate and time left; nothing in a pipe."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda _amount: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=total)
         yield lambda amount: bar.advance(task, amount)

@@ -1,65 +1,125 @@
-"""``gridclock replay``: the live engine over files of past events."""
+"""``gridclock replay``: the live engine over events of the past."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import click
+from rich.console import Console
 from rich.table import Table
 
+from streams.adapters.checkpoints import Checkpoint
 from streams.adapters.codec import Decoder
-from streams.adapters.files import write_whole
-from streams.adapters.outputs import CloudEvents, encode
-from streams.adapters.replay import Replay
+from streams.adapters.files import STANDARD, write_whole
+from streams.adapters.replay import MEMORY, Replay
+from streams.adapters.results import ALERT_COLUMNS, CASE_COLUMNS, JsonLines, open_results
+from streams.adapters.sources import Source
+from streams.adapters.sources.opening import open_sources
+from streams.adapters.summary import Summary, duration_text
 from streams.adapters.wall_clock import WallClock
 from streams.commands.common import (
     DEAD_LETTERS,
     DONE,
     INSTANT,
     err,
+    need_broker,
     progress,
+    progress_of_events,
     rulebook_of,
     rulebook_options,
-    size_of,
 )
+from streams.settings import load_settings
 
 _SHOWN = 5
+_WIDE = 160
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
-@click.command(short_help="Judge files of past events.")
-@click.argument("events", nargs=-1, required=True, metavar="EVENTS...")
+class _Bytes(click.ParamType):
+    """A number of bytes: ``512M``, ``2G``."""
+
+    name = "bytes"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        match = re.fullmatch(r"([1-9][0-9]*)([KMG]?)", str(value).upper())
+        if match is None:
+            self.fail(f"{value!r} is not an amount of memory; for example 512M or 2G")
+        return int(match[1]) * _UNITS[match[2]]
+
+
+@click.command(short_help="Judge past events, from files or from Kafka.")
+@click.argument("events", nargs=-1, metavar="[EVENTS]...")
 @rulebook_options
+@click.option("--map", "mapping", type=click.Path(path_type=Path), metavar="FILE", help="Columns of CSV, Parquet, XES.")
+@click.option("--topic", "topics", multiple=True, metavar="T", help="Read this topic; may be given several times.")
+@click.option("--bootstrap", metavar="HOST:PORT", help="Brokers, separated by commas (KAFKA_BOOTSTRAP_SERVERS).")
+@click.option("--from", "since", type=INSTANT, metavar="INSTANT", help="Read topics from this broker timestamp on.")
 @click.option("--until", type=INSTANT, metavar="INSTANT", help="End of time; later events are left out.")
+@click.option("--as-of", type=INSTANT, metavar="INSTANT", help="Judge by what was recorded by then, and no more.")
 @click.option("--alerts", type=click.Path(path_type=Path), metavar="FILE", help="Write alerts here, not to stdout.")
 @click.option("--cases", type=click.Path(path_type=Path), metavar="FILE", help="Write every case as of the end.")
 @click.option("--dead-letters", type=click.Path(path_type=Path), metavar="FILE", help="Write refused lines here.")
+@click.option("--memory", type=_Bytes(), default=MEMORY, metavar="BYTES", help="Hold at most this of events (512M).")
+@click.option("--checkpoint", type=click.Path(path_type=Path), metavar="FILE", help="Go on here after an interruption.")
 @click.option("--quiet", is_flag=True, help="No summary and no progress.")
 def replay(
     events: tuple[str, ...],
     rules: tuple[Path, ...],
     only: Path | None,
+    mapping: Path | None,
+    topics: tuple[str, ...],
+    bootstrap: str | None,
+    since: int | None,
     until: int | None,
+    as_of: int | None,
     alerts: Path | None,
     cases: Path | None,
     dead_letters: Path | None,
+    memory: int,
+    checkpoint: Path | None,
     quiet: bool,
 ) -> int:
-    """Judge files of past events and write the alerts, one CloudEvent a line.
+    """Judge past events and write the alerts, one CloudEvent a line.
 
-    EVENTS are files of JSON lines, plain, .gz or .zst; "-" is standard input. Time ends at --until or at the
-    last event. Exits 0 when done, breaches or not; 2 for a bad file or rulebook; 3 when done, but some lines
-    were refused.
+    EVENTS are files of JSON lines, plain, .gz or .zst ("-" is standard input), or, with --map, files of CSV,
+    Parquet or XES. Time ends at --until or at the last event. Results are JSON lines, CSV or Parquet, by the
+    file's name. Exits 0 when done, breaches or not; 2 for a bad file or rulebook; 3 when done, but some lines were
+    refused.
 
     \b
-    Example:
-      gridclock replay orders.jsonl.gz --until 2026-04-01T00:00:00+08:00 --alerts alerts.jsonl --cases cases.jsonl
+    Examples:
+      gridclock replay orders.jsonl.gz --until 2026-04-01T00:00:00+08:00 --alerts alerts.jsonl --cases cases.parquet
+      gridclock replay export.csv --map export.yaml --only rules/ --cases cases.csv
+      gridclock replay --topic gridclock.events --bootstrap localhost:9092 --from 2026-03-01T00:00:00+08:00
     """
+    if not events and not topics:
+        raise click.UsageError("nothing to replay: name files, or a --topic")
+    if since is not None and not topics:
+        raise click.UsageError("--from is a place in a --topic; files are read from their beginning")
+    if checkpoint is not None and STANDARD in events:
+        raise click.UsageError("standard input cannot be read again after an interruption: no --checkpoint with it")
     loaded = rulebook_of(rules, only)
-    replayed = Replay(loaded.rulebook, Decoder(loaded.catalogue), received=WallClock().now(), until=until)
-    with ExitStack() as files:
+    sources: list[Source] = open_sources(events, mapping)
+    if topics:
+        sources += _slices(topics, bootstrap, since, until)
+    kept = None if checkpoint is None else Checkpoint(checkpoint)
+    replayed = Replay(
+        loaded.rulebook,
+        Decoder(loaded.catalogue),
+        received=WallClock().now(),
+        until=until,
+        as_of=as_of,
+        memory=memory,
+        checkpoint=kept,
+    )
+    summary = None if quiet else Summary()
+    with closing(replayed), ExitStack() as files:
         letters = files.enter_context(write_whole(dead_letters)) if dead_letters else None
 
         def on_dead_letter(letter: Any) -> None:
@@ -71,41 +131,81 @@ def replay(
                 click.echo(f"gridclock: {where}: {letter.reason}: {field}{letter.detail}", err=True)
 
         replayed.on_dead_letter = on_dead_letter
-        with progress(size_of(events), "reading", quiet=quiet) as moved:
-            replayed.read(events, moved)
-        writer = CloudEvents(loaded.rulebook.calendar)
-        target = files.enter_context(write_whole(alerts)) if alerts else click.get_binary_stream("stdout")
-        for alert in replayed.run():
-            target.write(encode(writer.alert(alert)) + b"\n")
-        if cases is not None:
-            judged = files.enter_context(write_whole(cases))
-            assert replayed.ends_at is not None or not replayed.tally.events
+        with progress(_total(sources), "reading", quiet=quiet) as moved:
+            replayed.read(sources, moved)
+        interrupted = False
+        with progress_of_events(replayed.total, "judging", quiet=quiet) as judged:
+            try:
+                replayed.judge(judged)
+            except KeyboardInterrupt:
+                interrupted = True  # what is finished is written, under .partial
+            stdout = click.get_binary_stream("stdout")
+            target = files.enter_context(open_results(alerts, ALERT_COLUMNS)) if alerts else JsonLines(stdout)
+            for alert in replayed.alerts(judged):
+                target.write(alert)
+            stdout.flush()
+        if cases is not None or summary is not None:
+            rows = files.enter_context(open_results(cases, CASE_COLUMNS)) if cases else None
             for case in replayed.cases():
-                judged.write(encode(writer.case(case, replayed.ends_at or 0)) + b"\n")
-        target.flush()
-    if not quiet:
-        _summary(replayed)
+                if rows is not None:
+                    rows.write(case.event)
+                if summary is not None:
+                    summary.add(case)
+        if interrupted:
+            raise KeyboardInterrupt
+    if kept is not None:
+        kept.remove()
+    if summary is not None:
+        _print_summary(replayed, summary)
     return DEAD_LETTERS if replayed.tally.total_dead_letters else DONE
 
 
-def _summary(replayed: Replay) -> None:
+def _slices(topics: tuple[str, ...], bootstrap: str | None, since: int | None, until: int | None) -> list[Source]:
+    from streams.adapters.sources.topics import topic_slices  # kafka-python takes a third of a second
+
+    settings = load_settings(bootstrap=bootstrap)
+    need_broker(settings)
+    return [*topic_slices(settings, topics, since, until)]
+
+
+def _total(sources: Iterable[Source]) -> int | None:
+    sizes = [source.size for source in sources]
+    return None if None in sizes else sum(size or 0 for size in sizes)
+
+
+def _print_summary(replayed: Replay, summary: Summary) -> None:
     tally = replayed.tally
     table = Table(title=None, box=None, pad_edge=False)
-    kinds = ("warning", "breach", "late_completion", "violation", "retraction")
-    table.add_column("rule")
-    for kind in kinds:
-        table.add_column(kind, justify="right")
-    for rule in sorted({rule for rule, _ in tally.alerts}):
-        table.add_row(rule, *(str(tally.alerts[rule, kind] or "") for kind in kinds))
-    if tally.alerts:
-        err.print(table)
+    table.add_column("rule", no_wrap=True)
+    for name in ("cases", "on time", "breached", "violated", "retracted", "median", "P95", "worst"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, rule in sorted(summary.rules.items()):
+        on_time = rule.total.on_time
+        table.add_row(
+            name,
+            f"{rule.cases:,}",
+            "" if on_time is None else f"{on_time:.1%}",
+            _count(rule.outcomes["breached"] + rule.outcomes["met_late"]),
+            _count(rule.outcomes["violated"]),
+            _count(tally.alerts[name, "retraction"]),
+            *(duration_text(value) for value in rule.quantiles(0.5, 0.95, 1)),
+        )
+    if summary.rules:
+        # In a pipe there is no width to keep to.
+        (err if err.is_terminal else Console(stderr=True, highlight=False, width=_WIDE)).print(table)
     notes: Iterable[tuple[int, str]] = (
         (tally.duplicates, "duplicate"),
         (tally.unwatched, "that no rule watches"),
         (tally.after_until, "after the end"),
+        (tally.not_yet_recorded, "not recorded by then"),
+        (sum(tally.orphans.values()), "without a start"),
     )
     said = "".join(f", {count:,} {what}" for count, what in notes if count)
     err.print(f"{tally.lines:,} lines, {tally.events:,} events{said}; {sum(tally.alerts.values()):,} alerts")
     if tally.total_dead_letters:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(tally.dead_letters.items()))
         err.print(f"{tally.total_dead_letters:,} lines refused: {reasons}")
+
+
+def _count(number: int) -> str:
+    return f"{number:,}" if number else ""

@@ -268,6 +268,16 @@ class Engine:
                     root = roots.get(verdict.root, verdict.root)
                     yield JudgedCase(case_id_of(fold.id, subject, root), subject, verdict)
 
+    def orphans(self) -> Counter[str]:
+        """Stops without a start, by rule id: kept in case the start is still to come (CLOCKS.md, edge 9)."""
+        found: Counter[str] = Counter()
+        for record in self._records.values():
+            for index, state in record.history.fold(self._rulebook.routes(record.subject[0])).items():
+                count = getattr(state, "orphans", 0)
+                if count:
+                    found[self._rulebook.folds[index].id] += count
+        return found
+
     # -- keep --------------------------------------------------------------------------------------------
 
     def take_changed(self) -> list[Subject]:

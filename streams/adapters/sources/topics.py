@@ -1,0 +1,109 @@
+"""Topics of Kafka, a partition at a time, from one instant to another; kafka-python, without Faust and without a group.
+
+A range is made of offsets, which the broker finds by timestamp. What was written to the topic after the replay
+began is left alone, so that reading a busy topic comes to an end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
+
+from streams.adapters.sources import Record
+from streams.errors import BrokerError
+from streams.settings import Settings
+
+BATCH = 5_000
+_POLL_MS = 1_000
+_PATIENCE = 60
+"""Empty polls in a row after which a broker that should have more is given up."""
+
+
+@contextmanager
+def _consumer(settings: Settings) -> Iterator[Any]:
+    try:
+        consumer = KafkaConsumer(
+            **settings.kafka_python(),
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            max_poll_records=BATCH,
+            max_partition_fetch_bytes=16 * 1024 * 1024,
+        )
+        try:
+            yield consumer
+        finally:
+            consumer.close()
+    except KafkaError as error:
+        raise BrokerError(f"{settings.bootstrap}: {error}") from error
+
+
+class TopicSlice:
+    """Offsets ``first`` (inclusive) to ``last`` (exclusive) of one partition; positions are offsets."""
+
+    size = None
+
+    def __init__(self, settings: Settings, topic: str, partition: int, first: int, last: int) -> None:
+        self.name = f"{topic}/{partition}"
+        self._settings = settings
+        self._tp = TopicPartition(topic, partition)
+        self.first = first
+        self.last = last
+
+    def records(self) -> Iterator[Record]:
+        """See ``Source``; the broker's timestamp is when a record came in.
+
+        Raises:
+            BrokerError: where the broker cannot be reached, or has thrown away what was to be read.
+        """
+        if self.first >= self.last:
+            return
+        with _consumer(self._settings) as consumer:
+            consumer.assign([self._tp])
+            consumer.seek(self._tp, self.first)
+            idle = 0
+            while consumer.position(self._tp) < self.last:
+                batch = consumer.poll(timeout_ms=_POLL_MS).get(self._tp, ())
+                idle = 0 if batch else idle + 1
+                if idle > _PATIENCE:
+                    raise BrokerError(f"{self.name}: nothing came after offset {consumer.position(self._tp)}")
+                for record in batch:
+                    if record.offset >= self.last:
+                        return
+                    yield record.offset, record.value or b"", record.timestamp * 1000
+
+
+def topic_slices(
+    settings: Settings, topics: Sequence[str], since: int | None = None, until: int | None = None
+) -> list[TopicSlice]:
+    """What topics hold between two instants (microseconds, both inclusive; broker timestamps), by partition.
+
+    Raises:
+        BrokerError: where the broker cannot be reached or a topic is not there.
+    """
+    found: list[TopicSlice] = []
+    with _consumer(settings) as consumer:
+        for topic in topics:
+            numbers = consumer.partitions_for_topic(topic)
+            if not numbers:
+                raise BrokerError(f"{settings.bootstrap}: no topic {topic}")
+            parts = [TopicPartition(topic, number) for number in sorted(numbers)]
+            first = consumer.beginning_offsets(parts)
+            last = consumer.end_offsets(parts)
+            if since is not None:
+                first = {**last, **_offsets(consumer, parts, -(-since // 1000))}
+            if until is not None:
+                last = {**last, **_offsets(consumer, parts, until // 1000 + 1)}
+            found += [TopicSlice(settings, topic, tp.partition, first[tp], last[tp]) for tp in parts]
+    return found
+
+
+def _offsets(consumer: Any, parts: Sequence[TopicPartition], at_ms: int) -> dict[TopicPartition, int]:
+    """The first offset at or after a timestamp, of the partitions that have one."""
+    found = consumer.offsets_for_times({tp: max(at_ms, 0) for tp in parts})
+    return {tp: hit.offset for tp, hit in found.items() if hit is not None}

@@ -1,0 +1,176 @@
+"""What a replay's cases come to: by rule, by organisation, by day, by hour of the week; and the worst of them.
+
+Made from cases as they are written, so that it can be made again from a file of them. A case counts as judged once
+it was kept or broken; running and cancelled ones are in neither. *On time* is the share of those kept. A case
+belongs to the local day and hour on which it started.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from heapq import heappush, heappushpop
+from typing import Any, Final
+
+from streams.adapters.replay import ToldCase
+
+BROKEN: Final = frozenset({"met_late", "breached", "violated"})
+JUDGED: Final = BROKEN | {"met"}
+STEP: Final = 0.1
+"""Width of a class of the distribution of time used, as a share of the limit."""
+
+LAST_STEP: Final = 20
+"""The last class holds everything from twice the limit on."""
+
+WORST: Final = 20
+NO_ORG: Final = "—"
+
+
+@dataclass(slots=True)
+class Share:
+    """Cases judged, and how many of them were broken."""
+
+    judged: int = 0
+    broken: int = 0
+
+    def add(self, broken: bool) -> None:
+        """Count one case."""
+        self.judged += 1
+        self.broken += broken
+
+    @property
+    def on_time(self) -> float | None:
+        """The share kept, 0 to 1; ``None`` of nothing."""
+        return None if not self.judged else 1 - self.broken / self.judged
+
+
+@dataclass(slots=True)
+class RuleSummary:
+    """One rule. ``seconds`` are the running times of its completed cases that have a deadline."""
+
+    title: Mapping[str, str]
+    clause: str
+    outcomes: Counter[str] = field(default_factory=Counter)
+    seconds: array[float] = field(default_factory=lambda: array("d"))
+    used: Counter[int] = field(default_factory=Counter)
+    by_day: dict[date, Share] = field(default_factory=lambda: defaultdict(Share))
+
+    @property
+    def cases(self) -> int:
+        """All cases, the running and cancelled ones too."""
+        return sum(self.outcomes.values())
+
+    @property
+    def total(self) -> Share:
+        """The judged cases together."""
+        judged = sum(self.outcomes[outcome] for outcome in JUDGED)
+        return Share(judged, judged - self.outcomes["met"])
+
+    def quantiles(self, *shares: float) -> list[float | None]:
+        """The smallest time used that the given share of the cases does not exceed; seconds."""
+        ordered = sorted(self.seconds)
+        if not ordered:
+            return [None] * len(shares)
+        return [ordered[max(0, min(len(ordered) - 1, -int(-share * len(ordered) // 1) - 1))] for share in shares]
+
+
+@dataclass(frozen=True, slots=True)
+class Worst:
+    """One of the worst cases; ``used`` is the share of the limit used, where there is a limit."""
+
+    data: Mapping[str, Any]
+    explanation: Mapping[str, str] | None
+    used: float | None
+
+
+class Summary:
+    """Adds up cases; memory grows with rules, organisations and days, and by eight bytes a case."""
+
+    def __init__(self) -> None:
+        self.rules: dict[str, RuleSummary] = {}
+        self.orgs: dict[str, dict[date, Share]] = {}
+        self.week: dict[tuple[int, int], Share] = defaultdict(Share)
+        self.provisional = 0
+        self._worst: list[tuple[float, str, Worst]] = []
+
+    def add(self, told: ToldCase) -> None:
+        """Take one case."""
+        data = told.event["data"]
+        rule = self.rules.get(data["rule"])
+        if rule is None:
+            rule = self.rules[data["rule"]] = RuleSummary(data["title"], data["clause"])
+        outcome = data["outcome"]
+        rule.outcomes[outcome] += 1
+        self.provisional += bool(data["calendar_provisional"])
+        if outcome not in JUDGED:
+            return
+        started = datetime.fromisoformat(data["started_at"])
+        broken = outcome in BROKEN
+        day = started.date()
+        rule.by_day[day].add(broken)
+        self.orgs.setdefault(org_of(data), defaultdict(Share))[day].add(broken)
+        self.week[started.weekday(), started.hour].add(broken)
+        used = None
+        if data["deadline"] is not None:
+            seconds = seconds_of(data["elapsed"])
+            if data["stopped_at"] is not None:
+                rule.seconds.append(seconds)
+            allowed = (datetime.fromisoformat(data["deadline"]) - started).total_seconds() - seconds_of(data["paused"])
+            if allowed > 0:
+                used = seconds / allowed
+                rule.used[min(int(used / STEP + 1e-9), LAST_STEP)] += 1
+        if broken:
+            self._note_worst(told, used)
+
+    def add_all(self, cases: Iterable[ToldCase]) -> None:
+        """Take several."""
+        for case in cases:
+            self.add(case)
+
+    def _note_worst(self, told: ToldCase, used: float | None) -> None:
+        data = told.event["data"]
+        red = data["severity"] == "red_line"
+        rank = (1000.0 if red and used is None else 0.0) + (used if used is not None else 1.0)
+        item = (rank, data["case_id"], Worst(data, told.explanation, used))
+        if len(self._worst) < WORST:
+            heappush(self._worst, item)
+        elif item[:2] > self._worst[0][:2]:
+            heappushpop(self._worst, item)
+
+    @property
+    def worst(self) -> list[Worst]:
+        """The worst cases: red lines without a limit first, then by the share of the limit used."""
+        return [item[2] for item in sorted(self._worst, key=lambda item: item[:2], reverse=True)]
+
+
+def org_of(data: Mapping[str, Any]) -> str:
+    """The organisation a case is counted under: its city, or the nearest level that is known."""
+    org = data["org"] or {}
+    for level in ("city", "county", "unit", "province"):
+        if org.get(level):
+            return str(org[level])
+    return NO_ORG
+
+
+def seconds_of(duration: str) -> float:
+    """The seconds of an ISO 8601 duration as alerts and cases have it."""
+    return float(duration[2:-1])
+
+
+def duration_text(seconds: float | None) -> str:
+    """A length of time for a table: ``4 min 12 s``, ``3 d 4 h``; two units at most."""
+    if seconds is None:
+        return ""
+    if seconds < 10:
+        return f"{seconds:.3g} s"
+    whole = round(seconds)
+    units = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+    parts: list[str] = []
+    for size, name in units:
+        count, whole = divmod(whole, size)
+        if count or parts:
+            parts.append(f"{count} {name}" if count else "")
+    return " ".join(part for part in parts[:2] if part)
