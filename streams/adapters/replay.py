@@ -15,7 +15,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from heapq import merge
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,18 @@ class Tally:
         return sum(self.dead_letters.values())
 
 
+_COUNTED_IN_READING = (
+    "lines",
+    "events",
+    "after_until",
+    "not_yet_recorded",
+    "unwatched",
+    "out_of_order",
+    "recorded_late",
+    "dead_letters",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class ToldCase:
     """A case as it is written, and why it stands so where there is something to say of it."""
@@ -114,6 +126,7 @@ class Replay:
         self._checkpoint = checkpoint
         self._letters: list[DeadLetter] = []
         self._letters_length = 0
+        self._marked = 0
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._arrivals = Arrivals(memory, self._directory, self._subjects_of)
         self._unwatched_at: int | None = None
@@ -181,7 +194,9 @@ class Replay:
                     self._dead_letter(dead_letter_of(raw, error, source=source.name, position=position))
                 else:
                     self._take(event, base | position, len(raw))
-                if self._checkpoint is not None and tally.lines % EVERY == 0:
+                if self._checkpoint is not None and (
+                    tally.lines % EVERY == 0 or len(self._arrivals.index) > self._marked
+                ):
                     self._mark(number, position, is_read=False)
         except Exception as error:
             error.add_note(f"gridclock: while reading {source.name}:{position}, or what follows it")
@@ -240,6 +255,7 @@ class Replay:
         self._received = kept["received"]
         self._highest, self._unwatched_at = kept["highest"], kept["unwatched_at"]
         self._arrivals.restore(kept["arrivals"])
+        self._marked = len(self._arrivals.index)
         self._letters_length = kept["letters"]
         for letter in self._checkpoint.letters(self._letters_length):
             self.on_dead_letter(letter)
@@ -248,11 +264,11 @@ class Replay:
     def _mark(self, source: int, position: int, *, is_read: bool) -> None:
         assert self._checkpoint is not None
         self._arrivals.spill()
+        self._marked = len(self._arrivals.index)
         self._letters_length = self._checkpoint.keep_letters(self._letters, self._letters_length)
         self._letters = []
-        tally = asdict(self.tally)
-        for name in ("alerts", "orphans", "duplicates"):
-            del tally[name]  # found later, and anew
+        # duplicates, alerts and orphans are found later, and anew
+        tally = {name: getattr(self.tally, name) for name in _COUNTED_IN_READING}
         state = {
             "source": source,
             "position": position,
