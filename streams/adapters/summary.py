@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from heapq import heappush, heappushpop
+from math import ceil
 from typing import Any, Final
 
 from streams.adapters.replay import ToldCase
@@ -20,7 +21,7 @@ from streams.adapters.replay import ToldCase
 BROKEN: Final = frozenset({"met_late", "breached", "violated"})
 JUDGED: Final = BROKEN | {"met"}
 STEP: Final = 0.1
-"""Width of a class of the distribution of time used, as a share of the limit."""
+"""Width of a class of the distribution of time used, as a share of the limit; a class holds its upper end."""
 
 LAST_STEP: Final = 20
 """The last class holds everything from twice the limit on."""
@@ -121,7 +122,7 @@ class Summary:
             allowed = (datetime.fromisoformat(data["deadline"]) - started).total_seconds() - seconds_of(data["paused"])
             if allowed > 0:
                 used = seconds / allowed
-                rule.used[min(int(used / STEP + 1e-9), LAST_STEP)] += 1
+                rule.used[min(max(ceil(used / STEP - 1e-9) - 1, 0), LAST_STEP)] += 1
         if broken:
             self._note_worst(told, used)
 

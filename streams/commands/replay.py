@@ -3,39 +3,42 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
+from schemas.dead_letters import DeadLetter
+from schemas.events import EventCatalogue
 from streams.adapters.checkpoints import Checkpoint
 from streams.adapters.codec import Decoder
+from streams.adapters.comparison import CHANGE_COLUMNS, Comparison
 from streams.adapters.files import STANDARD, write_whole
 from streams.adapters.replay import MEMORY, Replay
 from streams.adapters.results import ALERT_COLUMNS, CASE_COLUMNS, JsonLines, open_results
+from streams.adapters.rulebook_files import LoadedRulebook, load_rulebook
 from streams.adapters.sources import Source
 from streams.adapters.sources.opening import open_sources
-from streams.adapters.summary import Summary, duration_text
+from streams.adapters.summary import Summary
 from streams.adapters.wall_clock import WallClock
 from streams.commands.common import (
     DEAD_LETTERS,
     DONE,
     INSTANT,
-    err,
     need_broker,
     progress,
     progress_of_events,
     rulebook_of,
     rulebook_options,
 )
+from streams.commands.replay_tables import print_comparison, print_summary
+from streams.core.instants import format_us
 from streams.settings import load_settings
 
 _SHOWN = 5
-_WIDE = 160
+_CHANGES_SHOWN = 10
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
@@ -65,6 +68,10 @@ class _Bytes(click.ParamType):
 @click.option("--alerts", type=click.Path(path_type=Path), metavar="FILE", help="Write alerts here, not to stdout.")
 @click.option("--cases", type=click.Path(path_type=Path), metavar="FILE", help="Write every case as of the end.")
 @click.option("--dead-letters", type=click.Path(path_type=Path), metavar="FILE", help="Write refused lines here.")
+@click.option("--compare", type=click.Path(path_type=Path), metavar="DIR", help="What if: these rules on top of all.")
+@click.option("--compare-only", type=click.Path(path_type=Path), metavar="DIR", help="What if: these rules alone.")
+@click.option("--comparison", type=click.Path(path_type=Path), metavar="FILE", help="Write what would change here.")
+@click.option("--report", type=click.Path(path_type=Path), metavar="FILE", help="Write a page for people (HTML) here.")
 @click.option("--memory", type=_Bytes(), default=MEMORY, metavar="BYTES", help="Hold at most this of events (512M).")
 @click.option("--checkpoint", type=click.Path(path_type=Path), metavar="FILE", help="Go on here after an interruption.")
 @click.option("--quiet", is_flag=True, help="No summary and no progress.")
@@ -81,6 +88,10 @@ def replay(
     alerts: Path | None,
     cases: Path | None,
     dead_letters: Path | None,
+    compare: Path | None,
+    compare_only: Path | None,
+    comparison: Path | None,
+    report: Path | None,
     memory: int,
     checkpoint: Path | None,
     quiet: bool,
@@ -96,6 +107,7 @@ def replay(
     Examples:
       gridclock replay orders.jsonl.gz --until 2026-04-01T00:00:00+08:00 --alerts alerts.jsonl --cases cases.parquet
       gridclock replay export.csv --map export.yaml --only rules/ --cases cases.csv
+      gridclock replay orders.jsonl --compare stricter/ --comparison changes.csv --report report.html
       gridclock replay --topic gridclock.events --bootstrap localhost:9092 --from 2026-03-01T00:00:00+08:00
     """
     if not events and not topics:
@@ -104,25 +116,34 @@ def replay(
         raise click.UsageError("--from is a place in a --topic; files are read from their beginning")
     if checkpoint is not None and STANDARD in events:
         raise click.UsageError("standard input cannot be read again after an interruption: no --checkpoint with it")
+    if comparison is not None and compare is None and compare_only is None:
+        raise click.UsageError("--comparison needs a second rulebook: --compare or --compare-only")
     loaded = rulebook_of(rules, only)
+    rival = _rival(rules, only, compare, compare_only)
     sources: list[Source] = open_sources(events, mapping)
     if topics:
         sources += _slices(topics, bootstrap, since, until)
+    catalogue = loaded.catalogue
+    if rival is not None:  # an event that only one of the two knows is no dead letter
+        catalogue = EventCatalogue({**rival.catalogue.models, **catalogue.models})
     kept = None if checkpoint is None else Checkpoint(checkpoint)
     replayed = Replay(
         loaded.rulebook,
-        Decoder(loaded.catalogue),
+        Decoder(catalogue),
         received=WallClock().now(),
         until=until,
         as_of=as_of,
+        rival=None if rival is None else rival.rulebook,
         memory=memory,
         checkpoint=kept,
     )
-    summary = None if quiet else Summary()
+    summary = None if quiet and report is None else Summary()
+    compared = None if rival is None else Comparison()
+    first_changes: list[dict[str, Any]] = []
     with closing(replayed), ExitStack() as files:
         letters = files.enter_context(write_whole(dead_letters)) if dead_letters else None
 
-        def on_dead_letter(letter: Any) -> None:
+        def on_dead_letter(letter: DeadLetter) -> None:
             if letters is not None:
                 letters.write(letter.model_dump_json().encode() + b"\n")
             if not quiet and replayed.tally.total_dead_letters <= _SHOWN:
@@ -151,13 +172,59 @@ def replay(
                     rows.write(case.event)
                 if summary is not None:
                     summary.add(case)
+        if compared is not None:
+            changes = files.enter_context(open_results(comparison, CHANGE_COLUMNS)) if comparison else None
+            for change in compared.changes(replayed.cases(), replayed.cases(rival=True)):
+                if changes is not None:
+                    changes.write(change)
+                if len(first_changes) < _CHANGES_SHOWN:
+                    first_changes.append(change)
+        if report is not None and summary is not None:
+            page = _page(replayed, summary, compared, sources, loaded, is_as_of=as_of is not None)
+            files.enter_context(write_whole(report)).write(page)
         if interrupted:
             raise KeyboardInterrupt
     if kept is not None:
         kept.remove()
-    if summary is not None:
-        _print_summary(replayed, summary)
+    if summary is not None and not quiet:
+        print_summary(replayed.tally, summary)
+        if compared is not None:
+            print_comparison(compared, first_changes)
     return DEAD_LETTERS if replayed.tally.total_dead_letters else DONE
+
+
+def _rival(
+    rules: tuple[Path, ...], only: Path | None, compare: Path | None, compare_only: Path | None
+) -> LoadedRulebook | None:
+    if compare is not None and compare_only is not None:
+        raise click.UsageError("--compare adds to the rulebook, --compare-only leaves it out: give one of them")
+    if compare is not None and only is not None:
+        raise click.UsageError("with --only there is nothing for --compare to add to: use --compare-only")
+    if compare is not None:
+        return load_rulebook((*rules, compare))
+    return None if compare_only is None else load_rulebook(only=compare_only)
+
+
+def _page(
+    replayed: Replay,
+    summary: Summary,
+    compared: Comparison | None,
+    sources: Sequence[Source],
+    loaded: LoadedRulebook,
+    *,
+    is_as_of: bool,
+) -> bytes:
+    from streams.adapters.report import render  # a template engine and charts, which other replays do without
+
+    end, zone = replayed.ends_at, loaded.rulebook.calendar.zone
+    return render(
+        summary,
+        replayed.tally,
+        sources=[source.name for source in sources],
+        ends_at="—" if end is None else format_us(end, zone)[:19].replace("T", " "),
+        is_as_of=is_as_of,
+        comparison=compared,
+    ).encode()
 
 
 def _slices(topics: tuple[str, ...], bootstrap: str | None, since: int | None, until: int | None) -> list[Source]:
@@ -171,41 +238,3 @@ def _slices(topics: tuple[str, ...], bootstrap: str | None, since: int | None, u
 def _total(sources: Iterable[Source]) -> int | None:
     sizes = [source.size for source in sources]
     return None if None in sizes else sum(size or 0 for size in sizes)
-
-
-def _print_summary(replayed: Replay, summary: Summary) -> None:
-    tally = replayed.tally
-    table = Table(title=None, box=None, pad_edge=False)
-    table.add_column("rule", no_wrap=True)
-    for name in ("cases", "on time", "breached", "violated", "retracted", "median", "P95", "worst"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for name, rule in sorted(summary.rules.items()):
-        on_time = rule.total.on_time
-        table.add_row(
-            name,
-            f"{rule.cases:,}",
-            "" if on_time is None else f"{on_time:.1%}",
-            _count(rule.outcomes["breached"] + rule.outcomes["met_late"]),
-            _count(rule.outcomes["violated"]),
-            _count(tally.alerts[name, "retraction"]),
-            *(duration_text(value) for value in rule.quantiles(0.5, 0.95, 1)),
-        )
-    if summary.rules:
-        # In a pipe there is no width to keep to.
-        (err if err.is_terminal else Console(stderr=True, highlight=False, width=_WIDE)).print(table)
-    notes: Iterable[tuple[int, str]] = (
-        (tally.duplicates, "duplicate"),
-        (tally.unwatched, "that no rule watches"),
-        (tally.after_until, "after the end"),
-        (tally.not_yet_recorded, "not recorded by then"),
-        (sum(tally.orphans.values()), "without a start"),
-    )
-    said = "".join(f", {count:,} {what}" for count, what in notes if count)
-    err.print(f"{tally.lines:,} lines, {tally.events:,} events{said}; {sum(tally.alerts.values()):,} alerts")
-    if tally.total_dead_letters:
-        reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(tally.dead_letters.items()))
-        err.print(f"{tally.total_dead_letters:,} lines refused: {reasons}")
-
-
-def _count(number: int) -> str:
-    return f"{number:,}" if number else ""

@@ -269,13 +269,19 @@ class Engine:
                     yield JudgedCase(case_id_of(fold.id, subject, root), subject, verdict)
 
     def orphans(self) -> Counter[str]:
-        """Stops without a start, by rule id: kept in case the start is still to come (CLOCKS.md, edge 9)."""
+        """Stops on subjects that never had a case, by rule id: the start may still come (CLOCKS.md, edge 9).
+
+        A stop that belongs to a case of another rule is no orphan, though this rule waits for a start of its own.
+        """
         found: Counter[str] = Counter()
         for record in self._records.values():
-            for index, state in record.history.fold(self._rulebook.routes(record.subject[0])).items():
-                count = getattr(state, "orphans", 0)
-                if count:
-                    found[self._rulebook.folds[index].id] += count
+            states = record.history.fold(self._rulebook.routes(record.subject[0]))
+            counts = {index: getattr(state, "orphans", 0) for index, state in states.items()}
+            folds = self._rulebook.folds
+            if any(counts.values()) and not any(
+                folds[index].judge(state, self.watermark, every=True)[0] for index, state in states.items()
+            ):
+                found.update({folds[index].id: count for index, count in counts.items() if count})
         return found
 
     # -- keep --------------------------------------------------------------------------------------------

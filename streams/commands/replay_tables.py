@@ -1,0 +1,89 @@
+"""What a replay says on the terminal when it is done: its summary, and what another rulebook would change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from streams.adapters.comparison import Comparison, Sums
+from streams.adapters.replay import Tally
+from streams.adapters.summary import Summary, duration_text
+from streams.commands.common import err
+
+_WIDE = 160
+
+
+def _table(first: str, names: Sequence[str]) -> Table:
+    table = Table(title=None, box=None, pad_edge=False)
+    table.add_column(first, no_wrap=True)
+    for name in names:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _print(table: Table) -> None:
+    # In a pipe there is no width to keep to.
+    (err if err.is_terminal else Console(stderr=True, highlight=False, width=_WIDE)).print(table)
+
+
+def _count(number: int) -> str:
+    return f"{number:,}" if number else ""
+
+
+def print_summary(tally: Tally, summary: Summary) -> None:
+    """By rule, and in one line what was read."""
+    table = _table("rule", ("cases", "on time", "breached", "violated", "retracted", "median", "P95", "worst"))
+    for name, rule in sorted(summary.rules.items()):
+        on_time = rule.total.on_time
+        table.add_row(
+            name,
+            f"{rule.cases:,}",
+            "" if on_time is None else f"{on_time:.1%}",
+            _count(rule.outcomes["breached"] + rule.outcomes["met_late"]),
+            _count(rule.outcomes["violated"]),
+            _count(tally.alerts[name, "retraction"]),
+            *(duration_text(value) for value in rule.quantiles(0.5, 0.95, 1)),
+        )
+    if summary.rules:
+        _print(table)
+    notes: Iterable[tuple[int, str]] = (
+        (tally.duplicates, "duplicate"),
+        (tally.unwatched, "that no rule watches"),
+        (tally.after_until, "after the end"),
+        (tally.not_yet_recorded, "not recorded by then"),
+        (sum(tally.orphans.values()), "without a start"),
+    )
+    said = "".join(f", {count:,} {what}" for count, what in notes if count)
+    err.print(f"{tally.lines:,} lines, {tally.events:,} events{said}; {sum(tally.alerts.values()):,} alerts")
+    if tally.total_dead_letters:
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(tally.dead_letters.items()))
+        err.print(f"{tally.total_dead_letters:,} lines refused: {reasons}")
+
+
+def print_comparison(compared: Comparison, first: Sequence[Mapping[str, Any]]) -> None:
+    """The sums by rule and by organisation, and the first cases that would end otherwise."""
+    for name, sums in (("rule", compared.by_rule()), ("org", compared.by_org())):
+        table = _table(
+            name, ("cases", "broken now", "broken then", "become broken", "become kept", "new", "gone", "other")
+        )
+        for key, found in sums.items():
+            table.add_row(key, *_sums(found))
+        err.print()
+        _print(table)
+    err.print()
+    for change in first:
+        before, after = (change[side]["outcome"] if change[side] else "none" for side in ("before", "after"))
+        subject = f"{change['subject']['type']} {change['subject']['id']}"
+        err.print(Text(f"{subject}  {change['rule']}: {before} -> {after}: {change['why']['en']}"))
+    if compared.changed > len(first):
+        err.print(f"... and {compared.changed - len(first):,} more; all of them with --comparison FILE")
+    err.print(f"{compared.changed:,} cases would end otherwise")
+
+
+def _sums(sums: Sums) -> list[str]:
+    changes = [_count(sums.changes[name]) for name in ("broken", "kept", "new", "gone", "other")]
+    return [f"{sums.cases_before:,}", _count(sums.broken_before), _count(sums.broken_after), *changes]
