@@ -14,7 +14,8 @@ from streams.errors import ConfigError, GridclockError, InvariantError
 
 _COMMANDS = {
     "run": "Work live: events from Kafka, alerts to Kafka.",
-    "replay": "Judge files of past events.",
+    "replay": "Judge past events, from files or from Kafka.",
+    "explain": "Show why: one order's events, clocks and verdicts.",
     "simulate": "Make a file of work orders, with the verdicts they must get.",
     "send": "Send files of events to Kafka.",
     "rules": "Look at the rulebook, check it, test it.",

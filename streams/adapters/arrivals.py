@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from streams.adapters.codec import decode_json, encode_json
-from streams.adapters.judging import Arrived
+from streams.adapters.judging import Arrived, Copies
 from streams.core.alerts import Subject
 from streams.core.event import Event
 
@@ -32,14 +32,14 @@ def part_of(subject: Subject) -> int:
 class Arrivals:
     """Events in order of arrival. ``memory`` (bytes) is what may be held before it goes to ``directory``."""
 
-    def __init__(self, memory: int, directory: Callable[[], Path], subjects_of: Callable[[Event], list[Subject]]):
+    def __init__(self, memory: int, directory: Callable[[], Path], copies_of: Callable[[Event], Copies]):
         self.count = 0
         self.last_at: dict[int, int] = {}
         """Of each part on disk, the instant of its last event."""
         self.index: list[list[int]] = []
         self._memory = memory
         self._directory = directory
-        self._subjects_of = subjects_of
+        self._copies_of = copies_of
         self._held: list[Arrived] = []
         self._used = 0
 
@@ -48,9 +48,9 @@ class Arrivals:
         """Whether anything lies on disk; all of it does then, after ``finish``."""
         return bool(self.index)
 
-    def add(self, event: Event, subjects: list[Subject], origin: int, size: int) -> None:
+    def add(self, event: Event, copies: Copies, origin: int, size: int) -> None:
         """Take the next event, of ``size`` bytes as it was sent."""
-        self._held.append((event.order, self.count, event, origin, tuple(subjects)))
+        self._held.append((event.order, self.count, event, origin, copies))
         self.count += 1
         self._used += HELD_BYTES + 3 * size
         if self._used > self._memory:
@@ -74,9 +74,9 @@ class Arrivals:
         if not self._held:
             return
         parts: dict[int, list[bytes]] = {}
-        for _, number, event, origin, subjects in self._held:
+        for _, number, event, origin, copies in self._held:
             line = encode_json((number, origin, event.to_state()))
-            for part in {part_of(subject) for subject in subjects}:
+            for part in {part_of(subject) for subject, _ in copies}:
                 parts.setdefault(part, []).append(line)
                 if event.at > self.last_at.get(part, event.at - 1):
                     self.last_at[part] = event.at
@@ -103,8 +103,8 @@ class Arrivals:
         return sum(offsets[part + 1] - offsets[part] for offsets in self.index)
 
     def load(self, part: int) -> Iterator[Arrived]:
-        """The events of one part, in order of arrival, with those of their subjects that the part holds."""
-        subjects_of = self._subjects_of
+        """The events of one part, in order of arrival, with those of their copies that the part holds."""
+        copies_of = self._copies_of
         for number, offsets in enumerate(self.index):
             length = offsets[part + 1] - offsets[part]
             if length:
@@ -113,7 +113,7 @@ class Arrivals:
                     for line in source.read(length).splitlines():
                         arrival, origin, state = decode_json(line)
                         event = Event.from_state(state)
-                        own = tuple(subject for subject in subjects_of(event) if part_of(subject) == part)
+                        own = [copy for copy in copies_of(event) if part_of(copy[0]) == part]
                         yield event.order, arrival, event, origin, own
 
     # -- keep --------------------------------------------------------------------------------------------

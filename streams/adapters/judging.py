@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from streams.adapters.driver import Driver, Entry, Step
@@ -18,12 +18,14 @@ from streams.core.engine import Engine, JudgedCase
 from streams.core.event import Event
 from streams.core.rulebook import Rulebook
 
-Arrived = tuple[tuple[int, int, str], int, Event, int, tuple[Subject, ...]]
-"""An event as it came: its place in a history, its number in order of arrival, itself, its origin, and the
-subjects to whose history it is to go."""
+Copies = Sequence[tuple[Subject, Event]]
+"""The subjects that an event concerns, each with the event as that subject sees it."""
 
-Sorted = tuple[tuple[int, int, str], int, Event, tuple[Subject, ...]]
-"""An event with the subjects to whose history it goes."""
+Arrived = tuple[tuple[int, int, str], int, Event, int, Copies]
+"""An event as it came: its place in a history, its number in order of arrival, itself, its origin, its copies."""
+
+Sorted = tuple[tuple[int, int, str], int, Event, Copies]
+"""An event with the copies that go into a history."""
 
 AlertKey = tuple[int, int, int, str, str, str, str, str]
 
@@ -52,41 +54,36 @@ def sift(arrived: Iterable[Arrived]) -> Sifted:
     one counts.
     """
     found = Sifted()
-    seen: dict[str, tuple[Event, tuple[Subject, ...]]] = {}
-    again: dict[str, list[tuple[Event, tuple[Subject, ...]]]] = {}
+    seen: dict[str, tuple[Event, Copies]] = {}
+    again: dict[str, dict[Subject, Event]] = {}
     keep = found.events.append
-    for order, number, event, origin, subjects in arrived:
-        first, first_subjects = seen.setdefault(event.event_id, (event, subjects))
+    for order, number, event, origin, copies in arrived:
+        first, first_copies = seen.setdefault(event.event_id, (event, copies))
         if first is not event:
-            earlier = again.setdefault(event.event_id, [(first, first_subjects)])
-            subjects = _unseen(subjects, event, earlier, found, number, origin)
-            if not subjects:
+            earlier = again.setdefault(event.event_id, dict(first_copies))
+            copies = _unseen(copies, earlier, found, number, (origin, event))
+            if not copies:
                 continue
-            earlier.append((event, subjects))
-        keep((order, number, event, subjects))
+            earlier.update(copies)
+        keep((order, number, event, copies))
     found.events.sort()
     return found
 
 
 def _unseen(
-    subjects: tuple[Subject, ...],
-    event: Event,
-    earlier: Sequence[tuple[Event, tuple[Subject, ...]]],
-    found: Sifted,
-    number: int,
-    origin: int,
-) -> tuple[Subject, ...]:
-    """The subjects that have not seen the event's id; the others' finding is noted."""
+    copies: Copies, earlier: Mapping[Subject, Event], found: Sifted, number: int, whence: tuple[int, Event]
+) -> Copies:
+    """The copies for subjects that have not seen the event's id; the others' finding is noted."""
     unseen = []
-    for subject in subjects:
-        first = next((one for one, known in earlier if subject in known), None)
+    for subject, copy in copies:
+        first = earlier.get(subject)
         if first is None:
-            unseen.append(subject)
-        elif first.content() != event.content():
-            found.conflicts[number] = (origin, event)
+            unseen.append((subject, copy))
+        elif first.content() != copy.content():
+            found.conflicts[number] = whence
         elif not found.duplicates or found.duplicates[-1] != number:
             found.duplicates.append(number)
-    return tuple(unseen)
+    return unseen
 
 
 class Judging:
@@ -109,19 +106,19 @@ class Judging:
         """
         engine = self._engine
         driver = Driver(engine, stepwise=True)
-        watched = self._rulebook.subjects_of
+        copies_of = self._rulebook.copies_of
         position, count = 0, len(events)
         while position < count:
             at = events[position][2].at
             first = position
             entries: list[Entry] = []
             while position < count and events[position][2].at == at:
-                _, _, event, subjects = events[position]
+                _, _, event, copies = events[position]
                 if filtered:
-                    own = set(watched(event))
-                    entries += [(subject, event, "") for subject in subjects if subject in own]
+                    own = {subject for subject, _ in copies_of(event)}
+                    entries += [(subject, copy, "") for subject, copy in copies if subject in own]
                 else:
-                    entries += [(subject, event, "") for subject in subjects]
+                    entries += [(subject, copy, "") for subject, copy in copies]
                 position += 1
             self.at_event = events[first][2]
             before = engine.watermark

@@ -26,7 +26,7 @@ from schemas.dead_letters import DeadLetter
 from streams.adapters.arrivals import Arrivals
 from streams.adapters.checkpoints import EVERY, Checkpoint, digest_of
 from streams.adapters.codec import Decoder, conflict_of, dead_letter_of, decode_json, encode_json, wire_fields
-from streams.adapters.judging import Judging, Sifted, sift
+from streams.adapters.judging import Copies, Judging, Sifted, sift
 from streams.adapters.outputs import CloudEvents, encode
 from streams.adapters.sources import Source
 from streams.core.engine import JudgedCase
@@ -128,7 +128,7 @@ class Replay:
         self._letters_length = 0
         self._marked = 0
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
-        self._arrivals = Arrivals(memory, self._directory, self._subjects_of)
+        self._arrivals = Arrivals(memory, self._directory, self._copies_of)
         self._unwatched_at: int | None = None
         self._highest = -(2**62)
         self._sources: list[Source] = []
@@ -137,11 +137,12 @@ class Replay:
         self._judging: Judging | None = None
         self._settled = False
 
-    def _subjects_of(self, event: Event) -> list[tuple[str, str]]:
-        subjects = self._rulebook.subjects_of(event)
+    def _copies_of(self, event: Event) -> Copies:
+        copies = self._rulebook.copies_of(event)
         if self._rival is not None:
-            subjects += [subject for subject in self._rival.subjects_of(event) if subject not in subjects]
-        return subjects
+            known = {subject for subject, _ in copies}
+            copies += [copy for copy in self._rival.copies_of(event) if copy[0] not in known]
+        return copies
 
     def _directory(self) -> Path:
         if self._checkpoint is not None:
@@ -219,9 +220,9 @@ class Replay:
         if recorded - at > _MINUTE:
             late = recorded - at
             tally.recorded_late["day" if late > _DAY else "hour" if late > _HOUR else "minute"] += 1
-        subjects = self._subjects_of(event)
-        if subjects:
-            self._arrivals.add(event, subjects, origin, size)
+        copies = self._copies_of(event)
+        if copies:
+            self._arrivals.add(event, copies, origin, size)
         else:
             tally.unwatched += 1
             if self._unwatched_at is None or at > self._unwatched_at:

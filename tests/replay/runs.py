@@ -49,3 +49,7 @@ def data_of(path: Path) -> list[dict[str, Any]]:
 
 def records_of(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def of_rule(records: list[dict[str, Any]], rule: str) -> list[dict[str, Any]]:
+    return [record for record in records if record["rule"] == rule]

@@ -11,7 +11,7 @@ from streams.adapters.codec import Decoder
 from streams.adapters.replay import Replay
 from streams.adapters.sources.lines import Lines
 from tests.replay import orders
-from tests.replay.runs import Runner, data_of
+from tests.replay.runs import Runner, data_of, of_rule
 from tests.stories import FAR, shipped
 
 
@@ -75,7 +75,7 @@ def test_a_refused_repetition_does_not_move_the_end_of_time(gridclock: Runner, m
     )
     cases = gridclock.path / "cases.jsonl"
     assert gridclock("replay", path, "--cases", cases, "--quiet", "--memory", memory).code == 3
-    assert [(case["outcome"], case["as_of"]) for case in data_of(cases)] == [
+    assert [(case["outcome"], case["as_of"]) for case in of_rule(data_of(cases), "fee-5-minutes")] == [
         ("running", "2026-03-02T09:00:00.000+08:00")
     ]
 
@@ -87,7 +87,10 @@ def test_one_id_on_two_orders_is_no_repetition_though_they_share_an_account(grid
     )
     cases = gridclock.path / "cases.jsonl"
     ran = gridclock("replay", path, "--cases", cases, "--quiet", "--until", "2026-03-02T09:01:00+08:00")
-    assert (ran.code, [case["subject"]["id"] for case in data_of(cases)]) == (0, ["WO1", "WO2"])
+    assert (ran.code, [case["subject"]["id"] for case in of_rule(data_of(cases), "fee-5-minutes")]) == (
+        0,
+        ["WO1", "WO2"],
+    )
 
 
 def test_as_of_judges_by_what_was_recorded_by_then(gridclock: Runner) -> None:
@@ -105,8 +108,9 @@ def test_as_of_judges_by_what_was_recorded_by_then(gridclock: Runner) -> None:
     for as_of in ("2026-03-02T09:03:00+08:00", "2026-03-02T10:00:00+08:00", "2026-03-02T11:00:00+08:00"):
         ran = gridclock("replay", path, "--as-of", as_of, "--cases", cases, "--quiet")
         assert ran.code == 0
-        case = data_of(cases)[0]
-        found[as_of[11:16]] = (case["outcome"], case["as_of"][11:16], [alert["kind"] for alert in ran.alerts])
+        case = of_rule(data_of(cases), "fee-5-minutes")[0]
+        kinds = [alert["kind"] for alert in of_rule(ran.alerts, "fee-5-minutes")]
+        found[as_of[11:16]] = (case["outcome"], case["as_of"][11:16], kinds)
     assert found == {
         "09:03": ("running", "09:03", []),
         "10:00": ("breached", "10:00", ["warning", "breach"]),

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from streams.adapters.sources.opening import open_sources
-from tests.replay.runs import Runner, data_of, records_of
+from tests.replay.runs import Runner, data_of, of_rule, records_of
 
 MADE_UP = Path(__file__).parent / "logs" / "made_up"
 CSV, XES = MADE_UP / "orders.csv", MADE_UP / "orders.xes"
@@ -67,7 +67,7 @@ def test_what_a_mapping_cannot_read_becomes_a_dead_letter(gridclock: Runner) -> 
         (letter["reason"], letter["field"], letter["source"], letter["position"]) for letter in records_of(letters)
     ] == [("impossible_time", "occurred_at", str(CSV), 5), ("bad_field", None, str(CSV), 6)]
     assert records_of(letters)[1]["payload"] == "BX4,受理,2026/03/02 09:30:00,,城区,3201"
-    arrivals = [case for case in data_of(cases) if case["rule"] == "repair-arrival"]
+    arrivals = of_rule(data_of(cases), "repair-arrival")
     assert [(case["subject"]["id"], case["outcome"]) for case in arrivals] == [
         ("BX1", "met"), ("BX2", "met_late"), ("BX6", "running"),
     ]  # fmt: skip
@@ -121,7 +121,7 @@ def test_xes_events_carry_their_trace_and_nothing_of_nested_attributes() -> None
 def test_xes_is_judged(gridclock: Runner) -> None:
     packed = gridclock.file("orders.xes.gz", gzip.compress(XES.read_bytes()))
     ran = gridclock("replay", packed, "--map", XES_MAP)
-    assert [(alert["subject"]["id"], alert["kind"]) for alert in ran.alerts] == [
+    assert [(alert["subject"]["id"], alert["kind"]) for alert in of_rule(ran.alerts, "repair-arrival")] == [
         ("BX <1>", "warning"), ("BX <1>", "breach"), ("BX <1>", "late_completion"),
     ]  # fmt: skip
     assert ran.code == 3  # the time without an offset
@@ -199,7 +199,7 @@ def test_results_as_tables(gridclock: Runner, form: str) -> None:
     assert gridclock("replay", CSV, "--map", CSV_MAP, "--cases", table, "--alerts", alerts, "--quiet").code == 3
     rows = pl.read_csv(table, infer_schema=False) if form == "csv" else pl.read_parquet(table)
     cases = data_of(whole)
-    assert len(cases) == 3
+    assert len(cases) >= 3
     assert rows["subject.id"].to_list() == [case["subject"]["id"] for case in cases]
     assert rows["title.zh"].to_list() == [case["title"]["zh"] for case in cases]
     assert [json.loads(text) for text in rows["evidence"]] == [case["evidence"] for case in cases]
@@ -209,8 +209,13 @@ def test_results_as_tables(gridclock: Runner, form: str) -> None:
     else:
         assert [deadlines.dtype, rows["elapsed"].dtype] == [pl.Datetime("us", "UTC"), pl.Float64()]
         assert deadlines.dt.convert_time_zone("Asia/Shanghai").dt.strftime("%H:%M").to_list() == [
-            case["deadline"][11:16] for case in cases
+            case["deadline"] and case["deadline"][11:16] for case in cases
         ]
     told = pl.read_csv(alerts) if form == "csv" else pl.read_parquet(alerts)
-    assert told["kind"].to_list() == ["warning", "warning", "breach", "late_completion"]
+    assert told.filter(pl.col("rule") == "repair-arrival")["kind"].to_list() == [
+        "warning",
+        "warning",
+        "breach",
+        "late_completion",
+    ]
     assert {path.name for path in gridclock.path.iterdir()} == {f"alerts.{form}", "cases.jsonl", f"cases.{form}"}

@@ -1,0 +1,324 @@
+"""``gridclock explain``: one subject's history on a time line, with every rule's verdict and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from streams.adapters.codec import Decoder, encode_json
+from streams.adapters.comparison import OUTCOMES_ZH
+from streams.adapters.judging import Arrived, Judging, Sifted, sift
+from streams.adapters.outputs import CloudEvents
+from streams.adapters.replay import MAX_AHEAD, MEMORY, Replay
+from streams.adapters.rulebook_files import LoadedRulebook
+from streams.adapters.sources import Source
+from streams.adapters.sources.opening import open_sources
+from streams.adapters.wall_clock import WallClock
+from streams.commands.common import DONE, INSTANT, rulebook_of, rulebook_options
+from streams.core.alerts import Alert, Subject
+from streams.core.engine import JudgedCase
+from streams.core.event import Event
+from streams.core.explanations import SUBJECTS_ZH, limit_zh
+from streams.core.explanations import explain as sentence_of
+from streams.core.faults import local_time
+from streams.errors import ConfigError, InputError
+
+_KINDS_ZH = {
+    "warning": "预警",
+    "breach": "超时",
+    "late_completion": "逾期完成",
+    "violation": "违规",
+    "retraction": "撤回",
+}
+_TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_RELATED_SHOWN = 8
+_COLOURS = {"met": "green", "running": "yellow", "cancelled": None}
+
+
+@click.command(short_help="Show why: one order's events, clocks and verdicts.")
+@click.argument("number", metavar="ID")
+@click.option("--events", "names", multiple=True, required=True, metavar="FILE", help="Events; may be given again.")
+@rulebook_options
+@click.option("--map", "mapping", type=click.Path(path_type=Path), metavar="FILE", help="Columns of CSV, Parquet, XES.")
+@click.option("--until", type=INSTANT, metavar="INSTANT", help="End of time; the last event of the files if left out.")
+@click.option("--lang", type=click.Choice(["zh", "en"]), default="en", help="Language of the sentences.")
+def explain(
+    number: str,
+    names: tuple[str, ...],
+    rules: tuple[Path, ...],
+    only: Path | None,
+    mapping: Path | None,
+    until: int | None,
+    lang: str,
+) -> int:
+    """Print what happened to ID, when, and what every rule makes of it.
+
+    ID is that of an order, account, meter or notice batch, or of an event, alert or case. The files are read as
+    replay reads them, with the same rules, so that the verdicts are the same.
+
+    \b
+    Example:
+      gridclock explain WO1042 --events orders.jsonl --lang zh
+    """
+    loaded = rulebook_of(rules, only)
+    sources = open_sources(names, mapping)
+    search = _Search(loaded, sources, until)
+    subjects = search.subjects_of(number)
+    if not subjects:
+        raise ConfigError(
+            f"no order, account, meter, batch, event, alert or case {number!r} in {', '.join(names)}", key="ID"
+        )
+    history = search.history(subjects)
+    for position, subject in enumerate(subjects):
+        if position:
+            click.echo()
+        for line in _Story(loaded, history, subject, search.end, lang).lines():
+            click.echo(line)
+    return DONE
+
+
+class _Search:
+    """Finds the subjects that an id means, and their events; holds no others."""
+
+    def __init__(self, loaded: LoadedRulebook, sources: Sequence[Source], until: int | None) -> None:
+        self._loaded = loaded
+        self._sources = sources
+        self._until = until
+        self._received = WallClock().now()
+        self.end = until or 0
+
+    def _events(self) -> Iterator[Event]:
+        decoder = Decoder(self._loaded.catalogue)
+        for source in self._sources:
+            for _, raw, note in source.records():
+                if isinstance(note, InputError):
+                    continue
+                try:
+                    event = decoder.decode(raw, received=self._received, max_ahead=MAX_AHEAD)
+                except InputError:
+                    continue
+                if self._until is None or event.at <= self._until:
+                    yield event
+
+    def subjects_of(self, number: str) -> list[Subject]:
+        """The subjects that have the id or an event, alert or case of that id; none where nothing has."""
+        named: dict[Subject, None] = {}
+        by_event: dict[Subject, None] = {}
+        for event in self._events():
+            if self._until is None and event.at > self.end:
+                self.end = event.at
+            for subject, _ in self._loaded.rulebook.copies_of(event):
+                if subject[1] == number:
+                    named[subject] = None
+                elif event.event_id == number:
+                    by_event[subject] = None
+            named.update((subject, None) for subject in event.subjects() if subject[1] == number)
+        return list(named or by_event) or self._by_verdict(number)
+
+    def _by_verdict(self, number: str) -> list[Subject]:
+        """The subject of an alert or a case: only a whole replay knows their ids."""
+        replay = Replay(
+            self._loaded.rulebook,
+            Decoder(self._loaded.catalogue),
+            received=self._received,
+            until=self._until,
+            memory=MEMORY,
+        )
+        try:
+            replay.read(self._sources)
+            replay.judge()
+            found = None
+            for alert in replay.alerts():
+                if number in (alert["id"], alert["data"]["case_id"]):
+                    found = alert["data"]["subject"]
+            for case in replay.cases() if found is None else ():
+                if number == case.event["id"]:
+                    found = case.event["data"]["subject"]
+                    break
+        finally:
+            replay.close()
+        return [] if found is None else [(found["type"], found["id"])]
+
+    def history(self, subjects: Sequence[Subject]) -> list[Arrived]:
+        """Every event about the subjects, in the order of arrival, with the copies for them alone."""
+        found: list[Arrived] = []
+        wanted = set(subjects)
+        for event in self._events():
+            copies = [copy for copy in self._loaded.rulebook.copies_of(event) if copy[0] in wanted]
+            copies += [
+                (subject, event)
+                for subject in event.subjects()
+                if subject in wanted and subject not in {known for known, _ in copies}
+            ]
+            if copies:
+                found.append((event.order, len(found), event, 0, copies))
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    at: int
+    rank: int
+    mark: str
+    text: str
+    colour: str | None = None
+
+
+class _Story:
+    """One subject's events, alerts and verdicts as lines of text."""
+
+    def __init__(
+        self, loaded: LoadedRulebook, arrived: Iterable[Arrived], subject: Subject, end: int, lang: str
+    ) -> None:
+        self._rulebook = loaded.rulebook
+        self._calendar = loaded.rulebook.calendar
+        self._subject = subject
+        self._end = end
+        self._zh = lang == "zh"
+        own = [
+            (order, number, event, origin, [copy for copy in copies if copy[0] == subject])
+            for order, number, event, origin, copies in arrived
+        ]
+        self._events: Sifted = sift(item for item in own if item[4])
+        judging = Judging(self._rulebook, end)
+        self._alerts = [alert for _, alert in judging.alerts(self._events.events, filtered=True)]
+        self._cases = list(judging.cases())
+
+    def lines(self) -> Iterator[str]:
+        """Head, time line, verdicts."""
+        kind, number = self._subject
+        name = f"{SUBJECTS_ZH[kind]} {number}" if self._zh else f"{kind} {number}"
+        yield click.style(_safe(name), bold=True)
+        yield self._said(f"判定截至 {self._time(self._end)}", f"as of {self._time(self._end)}")
+        related = self._related()
+        if related:
+            more = len(related) - _RELATED_SHOWN
+            rest = self._said(f" 等{len(related)}个", f" and {more} more") if more > 0 else ""
+            yield self._said("相关：", "see also: ") + ", ".join(related[:_RELATED_SHOWN]) + rest
+        yield ""
+        for moment in sorted(self._moments(), key=lambda moment: (moment.at, moment.rank)):
+            yield f"{self._time(moment.at):<23}  {moment.mark} {click.style(_safe(moment.text), fg=moment.colour)}"
+        for _, event in sorted(self._events.conflicts.values(), key=lambda item: item[1].order):
+            yield (
+                self._said("拒收：编号重复而内容不同 ", "refused, an id seen before with other content: ")
+                + event.event_id
+            )
+        yield ""
+        for case in self._cases:
+            yield from self._verdict(case)
+        yield from self._silent()
+
+    def _said(self, zh: str, en: str) -> str:
+        return zh if self._zh else en
+
+    def _time(self, instant: int) -> str:
+        return local_time(instant, self._calendar)
+
+    def _related(self) -> list[str]:
+        found = {other: None for _, _, event, _ in self._events.events for other in event.subjects()}
+        return [
+            _safe(f"{SUBJECTS_ZH[kind]} {number}" if self._zh else f"{kind} {number}")
+            for kind, number in found
+            if (kind, number) != self._subject
+        ]
+
+    def _moments(self) -> Iterator[_Moment]:
+        for _, _, event, _ in self._events.events:
+            yield _Moment(event.at, 0, "●", self._event_text(event))
+        for case in self._cases:
+            deadline = case.verdict.deadline
+            if deadline is not None:
+                title = self._title(case)
+                yield _Moment(deadline, 1, "◷", self._said(f"到期：{title}", f"due: {title}"))
+        for alert in self._alerts:
+            yield _Moment(alert.detected_at, 2, "▲", self._alert_text(alert), "cyan" if alert.retracts else "red")
+
+    def _title(self, case: JudgedCase) -> str:
+        title = case.verdict.rule.title
+        return self._said(title.zh, title.en)
+
+    def _event_text(self, event: Event) -> str:
+        fields = {name: value for name, value in event.data.items() if name not in ("org", "source")}
+        parts = [event.type]
+        if fields:
+            parts.append(encode_json(fields).decode())
+        parts.append(f"[{event.event_id}]")
+        if event.recorded > event.at:
+            parts.append(
+                self._said(f"（录入于 {self._time(event.recorded)}）", f"(recorded {self._time(event.recorded)})")
+            )
+        if event.corrects is not None:
+            undone = self._said("作废", "voids") if event.void else self._said("更正", "corrects")
+            parts.append(f"{undone} {event.corrects}")
+        return " ".join(parts)
+
+    def _alert_text(self, alert: Alert) -> str:
+        kind = _KINDS_ZH[alert.kind] if self._zh else alert.kind.replace("_", " ")
+        return f"{kind}: {self._said(alert.explanation.zh, alert.explanation.en)}"
+
+    def _verdict(self, case: JudgedCase) -> Iterator[str]:
+        verdict = case.verdict
+        outcome = OUTCOMES_ZH[verdict.outcome] if self._zh else verdict.outcome.replace("_", " ")
+        if verdict.outcome == "met" and verdict.deadline is None:
+            outcome = self._said("符合规定", "kept")
+        colour = _COLOURS.get(verdict.outcome, "red")
+        rule = verdict.rule
+        yield f"{click.style(outcome, fg=colour, bold=True)}  {_safe(self._title(case))}  ({rule.clause}, {rule.id})"
+        yield f"    {_safe(self._why(case))}"
+        data = CloudEvents(self._calendar).case(case, self._end)["data"]
+        yield from self._arithmetic(data["arithmetic"])
+        evidence = ", ".join(_safe(number) for number in data["evidence"])
+        yield f"    {self._said('依据事件', 'evidence')}: {evidence}"
+        yield f"    {self._said('时钟编号', 'case')}: {case.case_id}"
+
+    def _why(self, case: JudgedCase) -> str:
+        verdict = case.verdict
+        if verdict.reports:
+            found = sentence_of(verdict, verdict.reports[-1], case.subject, self._calendar)
+            return self._said(found.zh, found.en)
+        zh, en = [f"{self._time(verdict.started_at)} 起算"], [f"started {self._time(verdict.started_at)}"]
+        if verdict.limit is not None:
+            zh.append(f"时限{limit_zh(verdict.limit)}")
+            en.append(f"limit {verdict.limit.text}")
+        if verdict.deadline is not None:
+            zh.append(f"应于 {self._time(verdict.deadline)} 前完成")
+            en.append(f"due {self._time(verdict.deadline)}")
+        elif verdict.pauses and verdict.pauses[-1][1] is None:
+            zh.append(f"自 {self._time(verdict.pauses[-1][0])} 起暂停")
+            en.append(f"paused since {self._time(verdict.pauses[-1][0])}")
+        if verdict.stopped_at is not None:
+            zh.append(f"{self._time(verdict.stopped_at)} 完成")
+            en.append(f"done {self._time(verdict.stopped_at)}")
+        return self._said("，".join(zh), ", ".join(en))
+
+    def _arithmetic(self, found: dict[str, Any]) -> Iterator[str]:
+        if found.get("counted_days"):
+            yield f"    {self._said('计入', 'days counted')}: {', '.join(found['counted_days'])}"
+        if found.get("days_off"):
+            off = ", ".join(f"{day['date']} {day['name'] or ''}".strip() for day in found["days_off"])
+            yield f"    {self._said('不计', 'days off')}: {off}"
+        for pause in found.get("pauses", ()):
+            until = pause["to"] or self._said("至今", "now")
+            yield f"    {self._said('暂停', 'paused')}: {pause['from']} – {until}"
+
+    def _silent(self) -> Iterator[str]:
+        """The rules that watch what happened and have nothing to say: their clock never started."""
+        kind = self._subject[0]
+        types = {event.type for _, _, event, _ in self._events.events}
+        having = {case.verdict.rule.id for case in self._cases}
+        names = [
+            fold.id
+            for fold in self._rulebook.folds
+            if kind in fold.subject_types and fold.listens & types and fold.id not in having
+        ]
+        if names:
+            yield self._said("未起算：", "never started: ") + ", ".join(names)
+
+
+def _safe(text: str) -> str:
+    """Without marks that would steer a terminal or turn the direction of writing."""
+    return "".join(sign if sign.isprintable() and sign not in _TURNING else "\ufffd" for sign in text)

@@ -1,0 +1,127 @@
+"""``gridclock explain``: the story of one subject, as people read it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.replay.runs import Runner
+from tests.stories import wire
+
+STORY = """
+e1 2026-03-02T09:00 counter.service_started WO1 business=fee account=A1
+e2 +3m              counter.interrupted     WO1 reason=system_failure
+e3 +10m             counter.resumed         WO1
+e4 +13m             counter.service_completed WO1 recorded=+2h
+x1 2026-03-02T09:30 counter.service_started WO2 business=power
+"""
+
+RULES = """
+chapter: W
+title: {zh: 窗口, en: Counter}
+rules:
+  - id: fee
+    effective_from: 2023-08-23
+    clauses: [W-S5]
+    source: a test
+    kind: deadline
+    subject: order
+    title: {zh: 收费5分钟, en: Fee in 5 minutes}
+    start: {type: counter.service_started, where: {business: fee}}
+    stop: counter.service_completed
+    pause: {type: counter.interrupted, where: {reason: system_failure}}
+    resume: counter.resumed
+    limit: 5 min
+  - id: receipt
+    effective_from: 2023-08-23
+    clauses: [W-S6]
+    source: a test
+    kind: deadline
+    subject: order
+    title: {zh: 收据, en: Receipt}
+    start: counter.receipt_issued
+    stop: counter.service_completed
+    limit: 5 working days
+"""
+
+ENGLISH = """\
+order WO1
+as of 2026-03-02 09:30:00
+see also: account A1
+
+2026-03-02 09:00:00      ● counter.service_started {"business":"fee"} [e1]
+2026-03-02 09:03:00      ● counter.interrupted {"reason":"system_failure"} [e2]
+2026-03-02 09:10:00      ● counter.resumed [e3]
+2026-03-02 09:11:00      ▲ warning: Order WO1, "Fee in 5 minutes" (W-S5): running out: started 2026-03-02 09:00:00, \
+limit 5 min (less 7 min paused), 80% used, due 2026-03-02 09:12:00.
+2026-03-02 09:12:00      ◷ due: Fee in 5 minutes
+2026-03-02 09:12:00      ▲ breach: Order WO1, "Fee in 5 minutes" (W-S5): breached: started 2026-03-02 09:00:00, \
+limit 5 min (less 7 min paused), due 2026-03-02 09:12:00, not done by then.
+2026-03-02 09:13:00      ● counter.service_completed [e4] (recorded 2026-03-02 11:00:00)
+2026-03-02 09:13:00      ▲ late completion: Order WO1, "Fee in 5 minutes" (W-S5): completed late: started 2026-03-02 \
+09:00:00, limit 5 min (less 7 min paused), due 2026-03-02 09:12:00, done 2026-03-02 09:13:00, 1 min late.
+
+met late  Fee in 5 minutes  (W-S5, fee)
+    Order WO1, "Fee in 5 minutes" (W-S5): completed late: started 2026-03-02 09:00:00, limit 5 min (less 7 min \
+paused), due 2026-03-02 09:12:00, done 2026-03-02 09:13:00, 1 min late.
+    paused: 2026-03-02 09:03:00 – 2026-03-02 09:10:00
+    evidence: e1, e2, e3, e4
+    case: CASE
+never started: receipt
+"""
+
+
+@pytest.fixture
+def files(gridclock: Runner) -> list[str]:
+    (gridclock.path / "rules").mkdir()
+    gridclock.file("rules/w.yaml", RULES)
+    events = gridclock.lines("events.jsonl", wire(STORY))
+    return ["--events", str(events), "--only", str(gridclock.path / "rules")]
+
+
+def case_of(output: str) -> str:
+    return next(
+        line.split(": ")[1] for line in output.splitlines() if line.startswith(("    case: ", "    时钟编号: "))
+    )
+
+
+def test_an_order_is_explained_on_a_time_line(gridclock: Runner, files: list[str]) -> None:
+    ran = gridclock("explain", "WO1", *files)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.replace(case_of(ran.out), "CASE") == ENGLISH
+
+
+def test_in_chinese(gridclock: Runner, files: list[str]) -> None:
+    lines = gridclock("explain", "WO1", *files, "--lang", "zh").out.splitlines()
+    assert lines[:3] == ["工单 WO1", "判定截至 2026-03-02 09:30:00", "相关：户号 A1"]
+    assert "逾期完成  收费5分钟  (W-S5, fee)" in lines
+    assert "    暂停: 2026-03-02 09:03:00 – 2026-03-02 09:10:00" in lines
+    assert "未起算：receipt" in lines
+
+
+def test_an_event_an_alert_and_a_case_are_explained_as_their_order(gridclock: Runner, files: list[str]) -> None:
+    whole = gridclock("explain", "WO1", *files).out
+    alert = gridclock("replay", files[1], *files[2:], "--quiet").alerts[0]
+    for number in ("e3", alert["alert_id"], alert["case_id"], case_of(whole)):
+        assert gridclock("explain", number, *files).out == whole
+
+
+def test_until_ends_the_story(gridclock: Runner, files: list[str]) -> None:
+    out = gridclock("explain", "WO1", *files, "--until", "2026-03-02T09:05:00+08:00").out
+    assert "as of 2026-03-02 09:05:00" in out
+    assert "started 2026-03-02 09:00:00, limit 5 min, paused since 2026-03-02 09:03:00" in out
+    assert "e4" not in out
+
+
+def test_an_id_that_nothing_has_is_refused(gridclock: Runner, files: list[str]) -> None:
+    ran = gridclock("explain", "WO3", *files)
+    assert (ran.code, ran.out) == (2, "")
+    assert "no order, account, meter, batch, event, alert or case 'WO3' in" in ran.err
+
+
+def test_hostile_values_do_not_steer_the_terminal(gridclock: Runner, files: list[str]) -> None:
+    event = {"event_id": "e\u202e1", "event_type": "counter.service_started", "order_id": "WO\u20669",
+             "occurred_at": "2026-03-02T09:00:00+08:00", "business": "fee", "source": "x",
+             "note": "\u001b[31mred"}  # fmt: skip
+    path = gridclock.lines("hostile.jsonl", [event])
+    out = gridclock("explain", "WO\u20669", "--events", path, *files[2:]).out
+    assert not {"\u001b", "\u202e", "\u2066"} & set(out)
