@@ -1,0 +1,93 @@
+"""Topics of a real broker, replayed by time range."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+import pytest
+from kafka import KafkaProducer
+
+from streams.adapters.brokers import Broker
+from streams.adapters.kafka_admin import TopicSpec, ensure_topics
+from streams.core.instants import instant_us
+from tests.replay import orders
+from tests.replay.runs import Runner, records_of
+
+
+def sent(kafka: Broker, topic: str, lines: list[str], partitions: int) -> None:
+    """Send lines, those of one order to one partition, their time of recording as the broker's timestamp."""
+    ensure_topics(kafka.bootstrap, [TopicSpec(topic, partitions)])
+    producer = KafkaProducer(bootstrap_servers=kafka.bootstrap, acks="all", linger_ms=20)
+    try:
+        for number, line in enumerate(lines):
+            try:
+                event: dict[str, Any] = json.loads(line)
+            except ValueError:
+                event = {"order_id": f"bad{number}", "recorded_at": orders.START.isoformat()}
+            at = instant_us(datetime.fromisoformat(event["recorded_at"])) // 1000
+            partition = sum(event["order_id"].encode()) % partitions
+            producer.send(topic, line.encode(), partition=partition, timestamp_ms=at)
+        producer.flush()
+    finally:
+        producer.close()
+
+
+@pytest.fixture
+def lines() -> list[str]:
+    """In the order of recording, so that a partition is in the order of its timestamps."""
+    found = []
+    for line in orders.lines(240):
+        try:
+            found.append((json.loads(line)["recorded_at"], line))
+        except ValueError:
+            found.append((orders.START.isoformat(), line))
+    return [line for _, line in sorted(found, key=lambda item: item[0])]
+
+
+def test_topics_give_what_their_file_gives(gridclock: Runner, kafka: Broker, prefix: str, lines: list[str]) -> None:
+    half = len(lines) // 2
+    sent(kafka, f"{prefix}a", lines[:half], 3)
+    sent(kafka, f"{prefix}b", lines[half:], 1)
+    expected = gridclock("replay", gridclock.file("events.jsonl", "\n".join(lines)), "--quiet")
+    letters = gridclock.path / "letters.jsonl"
+    ran = gridclock(
+        "replay", "--topic", f"{prefix}a", "--topic", f"{prefix}b", "--bootstrap", kafka.bootstrap, "--quiet",
+        "--dead-letters", letters, "--memory", "40K",
+    )  # fmt: skip
+    assert ran.code == expected.code == 3
+    assert ran.out == expected.out
+    refused = [letter for letter in records_of(letters) if letter["reason"] == "not_json"]
+    assert {letter["payload"] for letter in refused} == {'{"event_id": '}
+    assert {letter["source"] for letter in refused} <= {f"{prefix}{name}" for name in ("a/0", "a/1", "a/2", "b/0")}
+
+
+def test_a_time_range_is_a_range_of_broker_timestamps(
+    gridclock: Runner, kafka: Broker, prefix: str, lines: list[str]
+) -> None:
+    sent(kafka, f"{prefix}a", lines, 2)
+    since, until = "2026-03-08T12:00:00+08:00", "2026-03-12T12:00:00+08:00"
+    inside = [line for line in lines if line.endswith("}") and since <= json.loads(line)["recorded_at"] <= until]
+    assert 100 < len(inside) < len(lines) - 100
+    path = gridclock.file("events.jsonl", "\n".join(inside))
+    expected = gridclock("replay", path, "--until", until, "--quiet")
+    ran = gridclock(
+        "replay", "--topic", f"{prefix}a", "--bootstrap", kafka.bootstrap, "--from", since, "--until", until, "--quiet"
+    )
+    assert (ran.code, ran.out) == (expected.code, expected.out)
+    assert ran.out
+
+
+@pytest.mark.parametrize("since", [None, "2031-01-01T00:00:00+08:00"])
+def test_an_empty_range_is_no_error(gridclock: Runner, kafka: Broker, prefix: str, since: str | None) -> None:
+    ensure_topics(kafka.bootstrap, [TopicSpec(f"{prefix}a", 2)])
+    options = [] if since is None else ["--from", since]
+    ran = gridclock("replay", "--topic", f"{prefix}a", "--bootstrap", kafka.bootstrap, "--quiet", *options)
+    assert (ran.code, ran.out, ran.err) == (0, "", "")
+
+
+def test_a_topic_that_is_not_there_is_named(gridclock: Runner, kafka: Broker, prefix: str) -> None:
+    ran = gridclock("replay", "--topic", f"{prefix}none", "--bootstrap", kafka.bootstrap)
+    assert ran.code == 2
+    assert f"no topic {prefix}none" in ran.err
