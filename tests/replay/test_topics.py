@@ -66,6 +66,8 @@ def test_topics_give_what_their_file_gives(gridclock: Runner, kafka: Broker, pre
 def test_a_time_range_is_a_range_of_broker_timestamps(
     gridclock: Runner, kafka: Broker, prefix: str, lines: list[str]
 ) -> None:
+    if kafka.kind == "embedded":
+        pytest.skip("the embedded broker does not find offsets by timestamp")
     sent(kafka, f"{prefix}a", lines, 2)
     since, until = "2026-03-08T12:00:00+08:00", "2026-03-12T12:00:00+08:00"
     inside = [line for line in lines if line.endswith("}") and since <= json.loads(line)["recorded_at"] <= until]
