@@ -20,8 +20,8 @@ from streams.core.event import Event
 PARTS: Final = 256
 """At a budget of half a gigabyte, twenty million events before one part alone exceeds it."""
 
-HELD_BYTES: Final = 1400
-"""What an event holds beside its fields, with its place in lists and one subject's history."""
+HELD_BYTES: Final = 4000
+"""What an event holds beside its fields: itself, its place in a history, and its share of verdicts and alerts told."""
 
 
 def part_of(subject: Subject) -> int:

@@ -28,7 +28,7 @@ def command(path: Path, events: Path) -> list[str]:
     options = [
         f"--{kind}={path / name}" for kind, name in zip(("alerts", "cases", "dead-letters"), RESULTS, strict=True)
     ]
-    return ["replay", str(events), *options, f"--checkpoint={path / 'point'}", "--memory=40K", "--quiet"]
+    return ["replay", str(events), *options, f"--checkpoint={path / 'point'}", "--memory=90K", "--quiet"]
 
 
 def written(path: Path) -> dict[str, bytes]:

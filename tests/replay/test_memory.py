@@ -22,7 +22,7 @@ def results(gridclock: Runner, name: str, *arguments: str | Path) -> tuple[int, 
     return ran.code, ran.err, {kind: path.read_bytes() for kind, path in files.items()}
 
 
-@pytest.mark.parametrize("memory", ["48K", "1"])
+@pytest.mark.parametrize("memory", ["90K", "1"])
 def test_a_small_budget_changes_nothing(gridclock: Runner, memory: str) -> None:
     path = gridclock.file("events.jsonl", orders.text(240 if memory != "1" else 60))
     code, err, whole = results(gridclock, "whole", path)
@@ -52,7 +52,7 @@ def test_events_are_put_on_disk_when_they_exceed_the_budget(tmp_path: Path) -> N
     assert parts[10**9] == 0
 
 
-@pytest.mark.parametrize("memory", ["512M", "64K"])
+@pytest.mark.parametrize("memory", ["512M", "120K"])
 def test_the_order_of_lines_changes_nothing(gridclock: Runner, memory: str) -> None:
     lines = list(dict.fromkeys(line for line in orders.lines(120) if line.endswith("}") and '"321' not in line))
     path = gridclock.file("events.jsonl", "\n".join(lines))

@@ -121,7 +121,7 @@ def test_its_figures_are_those_of_the_cases(gridclock: Runner, ordinary: Path) -
 
 def test_the_same_events_give_the_same_page(gridclock: Runner, ordinary: Path) -> None:
     again = gridclock.path / "again.html"
-    gridclock("replay", gridclock.path / "events.jsonl", "--report", again, "--quiet", "--memory", "40K")
+    gridclock("replay", gridclock.path / "events.jsonl", "--report", again, "--quiet", "--memory", "90K")
     assert again.read_bytes() == ordinary.read_bytes()
 
 

@@ -54,7 +54,7 @@ def test_topics_give_what_their_file_gives(gridclock: Runner, kafka: Broker, pre
     letters = gridclock.path / "letters.jsonl"
     ran = gridclock(
         "replay", "--topic", f"{prefix}a", "--topic", f"{prefix}b", "--bootstrap", kafka.bootstrap, "--quiet",
-        "--dead-letters", letters, "--memory", "40K",
+        "--dead-letters", letters, "--memory", "90K",
     )  # fmt: skip
     assert ran.code == expected.code == 3
     assert ran.out == expected.out
