@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from streams.adapters.checkpoints import Checkpoint
 from streams.adapters.codec import Decoder
 from streams.adapters.comparison import CHANGE_COLUMNS, Comparison
 from streams.adapters.files import STANDARD, write_whole
+from streams.adapters.outputs import CloudEvents
 from streams.adapters.replay import MEMORY, Replay
 from streams.adapters.results import ALERT_COLUMNS, CASE_COLUMNS, JsonLines, open_results
 from streams.adapters.rulebook_files import LoadedRulebook, load_rulebook
@@ -61,6 +62,8 @@ class _Bytes(click.ParamType):
 @rulebook_options
 @click.option("--map", "mapping", type=click.Path(path_type=Path), metavar="FILE", help="Columns of CSV, Parquet, XES.")
 @click.option("--topic", "topics", multiple=True, metavar="T", help="Read this topic; may be given several times.")
+@click.option("--log", "from_log", is_flag=True, help="Read the internal log of a live worker: the alerts it told.")
+@click.option("--name", help="Prefix of the worker's topics, for --log (gridclock).")
 @click.option("--bootstrap", metavar="HOST:PORT", help="Brokers, separated by commas (KAFKA_BOOTSTRAP_SERVERS).")
 @click.option("--from", "since", type=INSTANT, metavar="INSTANT", help="Read topics from this broker timestamp on.")
 @click.option("--until", type=INSTANT, metavar="INSTANT", help="End of time; later events are left out.")
@@ -81,6 +84,8 @@ def replay(
     only: Path | None,
     mapping: Path | None,
     topics: tuple[str, ...],
+    from_log: bool,
+    name: str | None,
     bootstrap: str | None,
     since: int | None,
     until: int | None,
@@ -108,8 +113,14 @@ def replay(
       gridclock replay orders.jsonl.gz --until 2026-04-01T00:00:00+08:00 --alerts alerts.jsonl --cases cases.parquet
       gridclock replay export.csv --map export.yaml --only rules/ --cases cases.csv
       gridclock replay orders.jsonl --compare stricter/ --comparison changes.csv --report report.html
+      gridclock replay --log --name gridclock --bootstrap localhost:9092
       gridclock replay --topic gridclock.events --bootstrap localhost:9092 --from 2026-03-01T00:00:00+08:00
     """
+    if from_log:
+        others = (events, mapping, topics, since, until, as_of, cases, dead_letters, compare, compare_only, comparison)
+        if any(others) or report or checkpoint:
+            raise click.UsageError("--log gives the alerts that live gave, nothing else: --rules, --only, --alerts")
+        return _replay_log(rulebook_of(rules, only), name, bootstrap, alerts)
     if not events and not topics:
         raise click.UsageError("nothing to replay: name files, or a --topic")
     if since is not None and not topics:
@@ -191,6 +202,26 @@ def replay(
         if compared is not None:
             print_comparison(compared, first_changes)
     return DEAD_LETTERS if replayed.tally.total_dead_letters else DONE
+
+
+def _replay_log(loaded: LoadedRulebook, name: str | None, bootstrap: str | None, alerts: Path | None) -> int:
+    """The alerts of a live worker's log, by partition, in the order in which its clocks told them."""
+    from streams.adapters.log_replay import replay_log  # kafka-python takes a third of a second
+
+    settings = load_settings(name=name, bootstrap=bootstrap)
+    need_broker(settings)
+    security = settings.kafka_python()
+    del security["bootstrap_servers"]
+    keep_for = int(settings.keep_days * 86_400 * 1_000_000)
+    writer = CloudEvents(loaded.rulebook.calendar)
+    stdout = click.get_binary_stream("stdout")
+    with open_results(alerts, ALERT_COLUMNS) if alerts else nullcontext(JsonLines(stdout)) as target:
+        for alert in replay_log(
+            settings.bootstrap, settings.log_topic, loaded.rulebook, keep_for=keep_for, security=security
+        ):
+            target.write(writer.alert(alert))
+    stdout.flush()
+    return DONE
 
 
 def _rival(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +13,10 @@ from kafka import KafkaProducer
 from streams.adapters.brokers import Broker
 from streams.adapters.kafka_admin import TopicSpec, ensure_topics
 from streams.core.instants import instant_us
+from tests.integration.live import Live
 from tests.replay import orders
 from tests.replay.runs import Runner, records_of
+from tests.stories import wire
 
 
 def sent(kafka: Broker, topic: str, lines: list[str], partitions: int) -> None:
@@ -93,3 +96,32 @@ def test_a_topic_that_is_not_there_is_named(gridclock: Runner, kafka: Broker, pr
     ran = gridclock("replay", "--topic", f"{prefix}none", "--bootstrap", kafka.bootstrap)
     assert ran.code == 2
     assert f"no topic {prefix}none" in ran.err
+
+
+STORY = """
+e1 2025-03-03T09:00 counter.service_started WO1 business=fee
+e2 2025-03-03T09:10 counter.service_completed WO1
+e3 2025-03-03T09:00 counter.service_started WO2 business=power
+e4 2025-03-03T09:00 repair.reported WO3 area=urban
+e5 2025-03-03T09:30 repair.arrived WO3
+"""
+
+
+def test_the_log_of_a_live_worker_gives_the_very_alerts_that_it_told(
+    gridclock: Runner, kafka: Broker, prefix: str, tmp_path: Path
+) -> None:
+    with Live(kafka.bootstrap, prefix, tmp_path) as live:
+        live.make_source()
+        live.worker()
+        live.send(wire(STORY))
+        told = live.settle("2025-03-03T10:00")
+        ran = gridclock("replay", "--log", "--name", live.name, "--bootstrap", kafka.bootstrap)
+    assert (ran.code, ran.err) == (0, "")
+    assert {alert["alert_id"]: alert for alert in ran.alerts} == told
+    assert {"breach", "late_completion"} <= {alert["kind"] for alert in told.values()}
+
+
+def test_the_log_is_replayed_alone(gridclock: Runner) -> None:
+    ran = gridclock("replay", "--log", "events.jsonl")
+    assert (ran.code, ran.out) == (2, "")
+    assert "--log gives the alerts that live gave, nothing else" in ran.err
