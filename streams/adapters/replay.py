@@ -152,7 +152,7 @@ class Replay:
         return Path(self._temporary.name)
 
     def close(self) -> None:
-        """Remove what was put on disk, except for a checkpoint."""
+        """Remove what was put on disk, except for a checkpoint. Further calls do no harm."""
         if self._temporary is not None:
             self._temporary.cleanup()
 

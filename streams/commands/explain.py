@@ -16,7 +16,7 @@ from streams.adapters.outputs import CloudEvents
 from streams.adapters.replay import MAX_AHEAD, MEMORY, Replay
 from streams.adapters.rulebook_files import LoadedRulebook
 from streams.adapters.sources import Source
-from streams.adapters.sources.opening import open_sources
+from streams.adapters.sources.opening import close_sources, open_sources
 from streams.adapters.wall_clock import WallClock
 from streams.commands.common import DONE, INSTANT, rulebook_of, rulebook_options
 from streams.core.alerts import Alert, Subject
@@ -66,18 +66,21 @@ def explain(
     """
     loaded = rulebook_of(rules, only)
     sources = open_sources(names, mapping)
-    search = _Search(loaded, sources, until)
-    subjects = search.subjects_of(number)
-    if not subjects:
-        raise ConfigError(
-            f"no order, account, meter, batch, event, alert or case {number!r} in {', '.join(names)}", key="ID"
-        )
-    history = search.history(subjects)
-    for position, subject in enumerate(subjects):
-        if position:
-            click.echo()
-        for line in _Story(loaded, history, subject, search.end, lang).lines():
-            click.echo(line)
+    try:
+        search = _Search(loaded, sources, until)
+        subjects = search.subjects_of(number)
+        if not subjects:
+            raise ConfigError(
+                f"no order, account, meter, batch, event, alert or case {number!r} in {', '.join(names)}", key="ID"
+            )
+        history = search.history(subjects)
+        for position, subject in enumerate(subjects):
+            if position:
+                click.echo()
+            for line in _Story(loaded, history, subject, search.end, lang).lines():
+                click.echo(line)
+    finally:
+        close_sources(sources)
     return DONE
 
 

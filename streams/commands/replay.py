@@ -21,7 +21,7 @@ from streams.adapters.replay import MEMORY, Replay
 from streams.adapters.results import ALERT_COLUMNS, CASE_COLUMNS, JsonLines, open_results
 from streams.adapters.rulebook_files import LoadedRulebook, load_rulebook
 from streams.adapters.sources import Source
-from streams.adapters.sources.opening import open_sources
+from streams.adapters.sources.opening import close_sources, open_sources
 from streams.adapters.summary import Summary
 from streams.adapters.wall_clock import WallClock
 from streams.commands.common import (
@@ -152,6 +152,7 @@ def replay(
     compared = None if rival is None else Comparison()
     first_changes: list[dict[str, Any]] = []
     with closing(replayed), ExitStack() as files:
+        files.callback(close_sources, sources)
         letters = files.enter_context(write_whole(dead_letters)) if dead_letters else None
 
         def on_dead_letter(letter: DeadLetter) -> None:

@@ -40,6 +40,12 @@ class Lines:
         for number, line in read_lines(self.name):
             yield number, line, None
 
+    def close(self) -> None:
+        """Let go of what was kept aside."""
+        if self._aside is not None:
+            self._aside.close()
+            self._aside = None
+
     def _standard(self) -> Iterator[Record]:
         if self._aside is not None:
             self._aside.seek(0)

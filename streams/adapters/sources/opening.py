@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from streams.adapters.sources import Source
@@ -30,6 +30,13 @@ def open_sources(names: Sequence[str], mapping_file: Path | None = None) -> list
     """
     mapping = None if mapping_file is None else load_mapping(mapping_file)
     return [_source(name, mapping) for name in names]
+
+
+def close_sources(sources: Iterable[Source]) -> None:
+    """Let go of what sources keep to be read again."""
+    for source in sources:
+        if isinstance(source, Lines):
+            source.close()
 
 
 def _source(name: str, mapping: RowMapping | None) -> Source:
