@@ -162,16 +162,10 @@ def seconds_of(duration: str) -> float:
 
 
 def duration_text(seconds: float | None) -> str:
-    """A length of time for a table: ``4 min 12 s``, ``3 d 4 h``; two units at most."""
+    """A length of time for a table: ``104 s``, ``7.3 min``, ``1.8 h``, ``2.6 d``."""
     if seconds is None:
         return ""
-    if seconds < 10:
-        return f"{seconds:.3g} s"
-    whole = round(seconds)
-    units = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
-    parts: list[str] = []
-    for size, name in units:
-        count, whole = divmod(whole, size)
-        if count or parts:
-            parts.append(f"{count} {name}" if count else "")
-    return " ".join(part for part in parts[:2] if part)
+    for size, most, name in ((1, 120, "s"), (60, 120, "min"), (3_600, 48, "h")):
+        if seconds < most * size:
+            return f"{seconds / size:.0f} s" if name == "s" and seconds >= 10 else f"{seconds / size:.3g} {name}"
+    return f"{seconds / 86_400:,.1f} d"

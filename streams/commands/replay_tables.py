@@ -17,15 +17,15 @@ from streams.commands.common import err
 _WIDE = 160
 
 
-def _table(first: str, names: Sequence[str]) -> Table:
+def _print(first: str, names: Sequence[str], rows: Mapping[str, Sequence[str]]) -> None:
+    """A table of names and figures; a column without any is left out, and only the names give way for width."""
     table = Table(title=None, box=None, pad_edge=False)
-    table.add_column(first, no_wrap=True)
-    for name in names:
-        table.add_column(name, justify="right", no_wrap=True)
-    return table
-
-
-def _print(table: Table) -> None:
+    table.add_column(first, overflow="fold")
+    shown = [place for place, _ in enumerate(names) if any(row[place] for row in rows.values())]
+    for place in shown:
+        table.add_column(names[place], justify="right", no_wrap=True)
+    for name, row in rows.items():
+        table.add_row(Text(name), *(row[place] for place in shown))
     # In a pipe there is no width to keep to.
     (err if err.is_terminal else Console(stderr=True, highlight=False, width=_WIDE)).print(table)
 
@@ -36,20 +36,19 @@ def _count(number: int) -> str:
 
 def print_summary(tally: Tally, summary: Summary) -> None:
     """By rule, and in one line what was read."""
-    table = _table("rule", ("cases", "on time", "breached", "violated", "retracted", "median", "P95", "worst"))
+    rows: dict[str, list[str]] = {}
     for name, rule in sorted(summary.rules.items()):
         on_time = rule.total.on_time
-        table.add_row(
-            name,
+        rows[name] = [
             f"{rule.cases:,}",
             "" if on_time is None else f"{on_time:.1%}",
             _count(rule.outcomes["breached"] + rule.outcomes["met_late"]),
             _count(rule.outcomes["violated"]),
             _count(tally.alerts[name, "retraction"]),
             *(duration_text(value) for value in rule.quantiles(0.5, 0.95, 1)),
-        )
-    if summary.rules:
-        _print(table)
+        ]
+    if rows:
+        _print("rule", ("cases", "on time", "breached", "violated", "retracted", "median", "P95", "worst"), rows)
     notes: Iterable[tuple[int, str]] = (
         (tally.duplicates, "duplicate"),
         (tally.unwatched, "that no rule watches"),
@@ -66,14 +65,10 @@ def print_summary(tally: Tally, summary: Summary) -> None:
 
 def print_comparison(compared: Comparison, first: Sequence[Mapping[str, Any]]) -> None:
     """The sums by rule and by organisation, and the first cases that would end otherwise."""
+    columns = ("cases", "broken now", "broken then", "become broken", "become kept", "new", "gone", "other")
     for name, sums in (("rule", compared.by_rule()), ("org", compared.by_org())):
-        table = _table(
-            name, ("cases", "broken now", "broken then", "become broken", "become kept", "new", "gone", "other")
-        )
-        for key, found in sums.items():
-            table.add_row(key, *_sums(found))
         err.print()
-        _print(table)
+        _print(name, columns, {key: _sums(found) for key, found in sums.items()})
     err.print()
     for change in first:
         before, after = (change[side]["outcome"] if change[side] else "none" for side in ("before", "after"))
