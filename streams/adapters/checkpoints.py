@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +16,6 @@ from schemas.dead_letters import DeadLetter
 from streams.adapters.codec import decode_json, encode_json
 from streams.adapters.sources import Source
 from streams.adapters.sources.topics import TopicSlice
-from streams.core.rulebook import Rulebook
 from streams.errors import ConfigError
 
 VERSION: Final = 1
@@ -34,17 +32,6 @@ def identity_of(source: Source) -> list[Any]:
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror or error}", path=source.name) from error
     return [source.name, found.st_size, found.st_mtime_ns]
-
-
-def digest_of(rulebook: Rulebook | None) -> str | None:
-    """A hash over the rules and the calendar."""
-    if rulebook is None:
-        return None
-    digest = blake2b(digest_size=16)
-    for rule in rulebook.rules:
-        digest.update(rule.model_dump_json().encode())
-    digest.update(repr(rulebook.calendar.zone).encode())
-    return digest.hexdigest()
 
 
 class Checkpoint:

@@ -24,7 +24,7 @@ import msgspec
 
 from schemas.dead_letters import DeadLetter
 from streams.adapters.arrivals import Arrivals
-from streams.adapters.checkpoints import EVERY, Checkpoint, digest_of
+from streams.adapters.checkpoints import EVERY, Checkpoint
 from streams.adapters.codec import Decoder, conflict_of, dead_letter_of, decode_json, encode_json, wire_fields
 from streams.adapters.judging import Copies, Judging, Sifted, sift
 from streams.adapters.outputs import CloudEvents, encode
@@ -241,8 +241,8 @@ class Replay:
         if self._checkpoint is None:
             return 0, -1, False
         job = {
-            "rulebook": digest_of(self._rulebook),
-            "rival": digest_of(self._rival),
+            "rulebook": self._rulebook.fingerprint,
+            "rival": None if self._rival is None else self._rival.fingerprint,
             "ends_at": self.ends_at,
             "as_of": self._as_of,
         }
