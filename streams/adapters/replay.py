@@ -12,10 +12,9 @@ what was found, in an order that does not depend on which of the two it was.
 from __future__ import annotations
 
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from heapq import merge
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from streams.adapters.codec import Decoder, conflict_of, dead_letter_of, decode_
 from streams.adapters.judging import Copies, Judging, Sifted, sift
 from streams.adapters.outputs import CloudEvents, encode
 from streams.adapters.sources import Source
+from streams.adapters.tally import MINUTE, Tally
 from streams.core.engine import JudgedCase
 from streams.core.event import Event
 from streams.core.explanations import explain
@@ -42,48 +42,8 @@ broken clock: simulated files may run into next year."""
 MEMORY = 512 * 1024 * 1024
 """Bytes of events held before they are put on disk."""
 
-_MINUTE = 60 * 1_000_000
-_HOUR, _DAY = 60 * _MINUTE, 24 * 60 * _MINUTE
 _POSITION_BITS = 48
 _plain = msgspec.json.Decoder().decode
-
-
-@dataclass(slots=True)
-class Tally:
-    """What a replay read and found; counts.
-
-    ``recorded_late`` counts events entered more than a minute, an hour, a day after they occurred;
-    ``out_of_order`` those that stood behind a later event.
-    """
-
-    lines: int = 0
-    events: int = 0
-    after_until: int = 0
-    not_yet_recorded: int = 0
-    duplicates: int = 0
-    unwatched: int = 0
-    out_of_order: int = 0
-    recorded_late: Counter[str] = field(default_factory=Counter)
-    dead_letters: Counter[str] = field(default_factory=Counter)
-    alerts: Counter[tuple[str, str]] = field(default_factory=Counter)
-    orphans: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def total_dead_letters(self) -> int:
-        """Lines that could not be taken."""
-        return sum(self.dead_letters.values())
-
-
-_COUNTED_IN_READING = (
-    "lines",
-    "events",
-    "after_until",
-    "not_yet_recorded",
-    "unwatched",
-    "out_of_order",
-    "recorded_late",
-    "dead_letters",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,9 +177,8 @@ class Replay:
             tally.out_of_order += 1
         else:
             self._highest = at
-        if recorded - at > _MINUTE:
-            late = recorded - at
-            tally.recorded_late["day" if late > _DAY else "hour" if late > _HOUR else "minute"] += 1
+        if recorded - at > MINUTE:
+            tally.note_late(recorded - at)
         copies = self._copies_of(event)
         if copies:
             self._arrivals.add(event, copies, origin, size)
@@ -249,10 +208,7 @@ class Replay:
         kept = self._checkpoint.open(job, self._sources)
         if kept is None:
             return 0, -1, False
-        tally = kept["tally"]
-        for name in ("recorded_late", "dead_letters"):
-            tally[name] = Counter(tally[name])
-        self.tally = Tally(**tally)
+        self.tally = Tally.from_state(kept["tally"])
         self._received = kept["received"]
         self._highest, self._unwatched_at = kept["highest"], kept["unwatched_at"]
         self._arrivals.restore(kept["arrivals"])
@@ -268,8 +224,6 @@ class Replay:
         self._marked = len(self._arrivals.index)
         self._letters_length = self._checkpoint.keep_letters(self._letters, self._letters_length)
         self._letters = []
-        # duplicates, alerts and orphans are found later, and anew
-        tally = {name: getattr(self.tally, name) for name in _COUNTED_IN_READING}
         state = {
             "source": source,
             "position": position,
@@ -278,7 +232,7 @@ class Replay:
             "highest": self._highest,
             "unwatched_at": self._unwatched_at,
             "letters": self._letters_length,
-            "tally": tally,
+            "tally": self.tally.to_state(),
             "arrivals": self._arrivals.to_state(),
         }
         self._checkpoint.mark(state, self._sources)

@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from streams.adapters.comparison import Comparison, Sums
-from streams.adapters.replay import Tally
 from streams.adapters.summary import Summary, duration_text
+from streams.adapters.tally import Tally
 from streams.commands.common import err
 
 _WIDE = 160

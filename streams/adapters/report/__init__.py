@@ -18,9 +18,9 @@ import jinja2
 from markupsafe import Markup
 
 from streams.adapters.comparison import OUTCOMES_ZH, Comparison
-from streams.adapters.replay import Tally
 from streams.adapters.report import charts
 from streams.adapters.summary import RuleSummary, Share, Summary, Worst, duration_text, org_of
+from streams.adapters.tally import Tally
 
 CHARTED = 24
 """Rules, and organisations, that get charts of their own."""

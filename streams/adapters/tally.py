@@ -1,0 +1,65 @@
+"""What a replay read and found, in counts: the quality of the data, and the alerts by rule."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+MINUTE: Final = 60 * 1_000_000
+HOUR, DAY = 60 * MINUTE, 24 * 60 * MINUTE
+
+# The others are found while judging, and anew by a replay that goes on from a checkpoint.
+_COUNTED_IN_READING = (
+    "lines",
+    "events",
+    "after_until",
+    "not_yet_recorded",
+    "unwatched",
+    "out_of_order",
+    "recorded_late",
+    "dead_letters",
+)
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of one replay.
+
+    ``recorded_late`` counts events entered more than a minute, an hour, a day after they occurred;
+    ``out_of_order`` those that stood behind a later event.
+    """
+
+    lines: int = 0
+    events: int = 0
+    after_until: int = 0
+    not_yet_recorded: int = 0
+    duplicates: int = 0
+    unwatched: int = 0
+    out_of_order: int = 0
+    recorded_late: Counter[str] = field(default_factory=Counter)
+    dead_letters: Counter[str] = field(default_factory=Counter)
+    alerts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    orphans: Counter[str] = field(default_factory=Counter)
+
+    def note_late(self, late: int) -> None:
+        """Count an event that was entered so late (microseconds)."""
+        self.recorded_late["day" if late > DAY else "hour" if late > HOUR else "minute"] += 1
+
+    def to_state(self) -> dict[str, Any]:
+        """What reading has counted, as JSON values."""
+        return {name: getattr(self, name) for name in _COUNTED_IN_READING}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Tally:
+        """The tally that ``to_state`` gave."""
+        values: dict[str, Any] = {
+            name: Counter(value) if isinstance(value, dict) else value for name, value in state.items()
+        }
+        return cls(**values)
+
+    @property
+    def total_dead_letters(self) -> int:
+        """Lines that could not be taken."""
+        return sum(self.dead_letters.values())
