@@ -27,7 +27,8 @@ def evaluate(page: Path, scripts: Sequence[str], *, width: int = 1000) -> list[A
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if program is None:
         pytest.skip("no Chromium here: the page was not looked at in a browser")
-    with tempfile.TemporaryDirectory() as profile:
+    # its helpers may write to the profile a little longer than it lives itself
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         arguments = [program, *_FLAGS, f"--user-data-dir={profile}", f"--window-size={width},900", page.as_uri()]
         with subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
             try:
