@@ -97,22 +97,28 @@ def _service(order: Order, at: datetime, business: str, rule: str, minutes: int)
 
 def grid_project(order: Order, at: datetime) -> None:
     """A grid project agreed for a day (B-S10)."""
-    _by_date(order, at, "grid-project-on-time", "grid_project.agreed", "due_on", "grid_project.completed", 20)
+    names = ("grid_project.agreed", "due_on", "grid_project.completed")
+    _by_date(order, at, "grid-project-on-time", *names, longest=20, early=True)
 
 
 def capacity(order: Order, at: datetime) -> None:
     """Capacity reduced from a day on (I-S5)."""
-    _by_date(order, at, "sealed-as-requested", "capacity.change_requested", "effective_on", "capacity.sealed", 8)
+    names = ("capacity.change_requested", "effective_on", "capacity.sealed")
+    _by_date(order, at, "sealed-as-requested", *names, longest=8, early=False)
 
 
-def _by_date(order: Order, at: datetime, rule: str, start_type: str, name: str, stop_type: str, longest: int) -> None:
+def _by_date(
+    order: Order, at: datetime, rule: str, start_type: str, name: str, stop_type: str, *, longest: int, early: bool
+) -> None:
+    """Done by the end of a day at most ``longest`` days off; ``early``: it may be done on a day before."""
     day = at.date() + timedelta(days=order.rng.randint(0, longest))
     date_field: dict[str, Any] = {name: day.isoformat()}
     start = order.emit(start_type, at, **date_field)
     deadline = midnight(day + DAY)
+    begins = at if early else max(at, midnight(day))
     how = pick(order.rng, (("punctual", 75), ("exact", 5), ("just_late", 5), ("late", 10), ("never", 5)))
     done = {
-        "punctual": at + (deadline - at) * order.rng.uniform(0.1, 0.95) // MS * MS,
+        "punctual": begins + (deadline - begins) * order.rng.uniform(0.1, 0.95) // MS * MS,
         "exact": deadline,
         "just_late": deadline + MS,
         "late": deadline + order.minutes(60, 3000),
