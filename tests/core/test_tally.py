@@ -1,0 +1,129 @@
+"""What the tally counts: how cases ended, what was taken back, and which clocks run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from streams.core.engine import Engine
+from streams.core.tally import Place, Running, Tally
+from tests.stories import decoded, shipped, us, wire
+
+ORG = 'org={"province":"32","city":"3201","county":"320101"}'
+HERE = Place("fee-5-minutes", "3201", "320101")
+START = f"e1 2026-03-02T09:00 counter.service_started WO1 business=fee {ORG}"
+
+
+def counted(steps: Sequence[tuple[str, str]]) -> tuple[Tally, Engine]:
+    """Each step is a line of a story, or nothing, and then a watermark."""
+    tally = Tally()
+    engine = Engine(shipped().rulebook, keep_for=3600_000_000, tally=tally)
+    for line, watermark in steps:
+        for event in decoded(wire(line)):
+            for subject in shipped().rulebook.subjects_of(event):
+                engine.handle(subject, event)
+        engine.advance_to(us(watermark))
+    return tally, engine
+
+
+@pytest.mark.parametrize(
+    ("steps", "ended", "reopened"),
+    [
+        pytest.param([(START, "2026-03-02T09:04:59.999")], {}, {}, id="running"),
+        pytest.param([(START, "2026-03-02T09:05")], {"breached": 1}, {}, id="breached by silence"),
+        pytest.param(
+            [(START, "2026-03-02T09:00"), ("e2 2026-03-02T09:04 counter.service_completed WO1", "2026-03-02T09:03")],
+            {"met": 1},
+            {},
+            id="met as soon as it is known, ahead of the watermark",
+        ),
+        pytest.param(
+            [(START, "2026-03-02T09:00"), ("e2 2026-03-02T09:07 counter.service_completed WO1", "2026-03-02T09:04")],
+            {},
+            {},
+            id="late, but not certain before the deadline",
+        ),
+        pytest.param(
+            [(START, "2026-03-02T09:05"), ("e2 2026-03-02T09:07 counter.service_completed WO1", "2026-03-02T09:07")],
+            {"breached": 1, "met_late": 1},
+            {"breached": 1},
+            id="breached, then completed late",
+        ),
+        pytest.param(
+            [
+                (START, "2026-03-02T09:05"),
+                ("e2 2026-03-02T09:07 counter.service_completed WO1", "2026-03-02T09:07"),
+                ("e3 2026-03-02T09:04:50 counter.service_completed WO1 corrects=e2", "2026-03-02T09:30"),
+            ],
+            {"breached": 1, "met_late": 1, "met": 1},
+            {"breached": 1, "met_late": 1},
+            id="corrected to met",
+        ),
+        pytest.param(
+            [
+                (START, "2026-03-02T09:05"),
+                ("e3 2026-03-02T09:00 counter.service_started WO1 corrects=e1 void=true", "2026-03-02T09:30"),
+            ],
+            {"breached": 1},
+            {"breached": 1},
+            id="the start never was",
+        ),
+        pytest.param(
+            [(START, "2026-03-02T09:05"), ("", "2026-03-02T12:00"), (START, "2026-03-02T12:01")],
+            {"breached": 1},
+            {},
+            id="told twice, counted once",
+        ),
+    ],
+)
+def test_endings_and_what_was_taken_back(
+    steps: list[tuple[str, str]], ended: dict[str, int], reopened: dict[str, int]
+) -> None:
+    tally, _ = counted(steps)
+    assert dict(tally.ended) == {(HERE, outcome): count for outcome, count in ended.items()}
+    assert dict(tally.reopened) == {(HERE, outcome): count for outcome, count in reopened.items()}
+
+
+def test_running_holds_a_clock_until_it_stops_and_a_breached_one_still_runs() -> None:
+    clock = Running(HERE, us("2026-03-02T09:00"), us("2026-03-02T09:05"))
+    for watermark in ("2026-03-02T09:01", "2026-03-02T09:06"):
+        tally, _ = counted([(START, watermark)])
+        assert tally.running == {("order", "WO1"): (clock,)}
+    tally, _ = counted(
+        [(START, "2026-03-02T09:01"), ("e2 2026-03-02T09:04 counter.service_completed WO1", "2026-03-02T09:04")]
+    )
+    assert tally.running == {}
+
+
+def test_a_clock_that_stands_still_runs_without_a_deadline() -> None:
+    tally, _ = counted(
+        [
+            (START, "2026-03-02T09:01"),
+            ("e2 2026-03-02T09:02 counter.interrupted WO1 reason=system_failure", "2026-03-02T09:03"),
+        ]
+    )
+    assert tally.running == {("order", "WO1"): (Running(HERE, us("2026-03-02T09:00"), None),)}
+
+
+def test_what_is_restored_is_known_and_what_is_forgotten_stays_counted() -> None:
+    tally, engine = counted([(START, "2026-03-02T09:05")])
+    snapshot = engine.snapshot(("order", "WO1"))
+    assert snapshot is not None
+    again = Tally()
+    other = Engine(shipped().rulebook, keep_for=3600_000_000, tally=again)
+    other.watermark = us("2026-03-02T09:05")
+    other.restore(snapshot)
+    assert (dict(again.ended), dict(again.reopened)) == ({}, {})
+    assert again.running == tally.running
+
+    for event in decoded(wire("e2 2026-03-02T09:07 counter.service_completed WO1")):
+        other.handle(("order", "WO1"), event)
+    other.advance_to(us("2026-03-02T09:08"))
+    assert dict(again.ended) == {(HERE, "met_late"): 1}
+    assert dict(again.reopened) == {(HERE, "breached"): 1}
+
+    other.advance_to(us("2026-03-02T12:00"))
+    assert len(other) == 0
+    assert dict(again.ended) == {(HERE, "met_late"): 1}
+    assert again.running == {}
