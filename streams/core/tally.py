@@ -81,6 +81,12 @@ class Tally:
                 self.reopened.update(then - now)
             self._endings[subject] = tuple(endings)
 
+    def take_counts(self) -> tuple[Counter[Ending], Counter[Ending]]:
+        """``ended`` and ``reopened`` since this was last called."""
+        found = self.ended, self.reopened
+        self.ended, self.reopened = Counter(), Counter()
+        return found
+
     def forget(self, subject: Subject) -> None:
         """The subject is kept no longer; what was counted of it stands."""
         self._endings.pop(subject, None)
