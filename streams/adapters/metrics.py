@@ -146,8 +146,8 @@ class Metrics:
             self._seen.add(labels)
             for outcome in OUTCOMES:
                 self._ended.labels(*labels, outcome)
-            for kind in ("breach", "violation"):
-                self._alerts[kind].labels(*labels)
+            for counter in self._alerts.values():
+                counter.labels(*labels)
         return labels
 
     def alert_sent(self, alert: Alert) -> None:
