@@ -25,6 +25,7 @@ _COMMANDS = {
     "subscriptions": "Check, list and try a file of subscriptions.",
     "ack": "Acknowledge an alert, or add a note to it.",
     "acks": "Print who acknowledged what, and when.",
+    "ops": "Bring up workers, Prometheus and Alertmanager on simulated orders.",
     "demo": "Show all of it, on a broker of its own.",
 }
 INTERRUPTED = 130
