@@ -187,8 +187,8 @@ class Engine:
 
     def _count(self, record: _Record, *, known: bool = False) -> None:
         if self._tally is not None and record.history.events:
-            # As of the last event known, not only of the watermark: nothing looks again at a case that is met.
-            as_of = max(self.watermark, record.history.events[-1].at)
+            # As of everything known, not only of the watermark: nothing looks again at a case that is met.
+            as_of = max(self.watermark, *(max(event.at, event.recorded) for event in record.history.events))
             verdicts = [
                 verdict
                 for index, state in record.history.states.items()

@@ -73,13 +73,16 @@ class Tally:
             self.running[subject] = tuple(running)
         else:
             self.running.pop(subject, None)
-        before = self._endings.get(subject, ())
-        if tuple(endings) != before:
-            if not known:
-                now, then = Counter(endings), Counter(before)
-                self.ended.update(now - then)
-                self.reopened.update(then - now)
-            self._endings[subject] = tuple(endings)
+        before, now = self._endings.get(subject, ()), tuple(endings)
+        if now != before:
+            self._endings[subject] = now
+            if known:
+                return
+            if now[: len(before)] == before:  # nearly always: one more has ended
+                self.ended.update(now[len(before) :])
+            else:
+                self.ended.update(Counter(now) - Counter(before))
+                self.reopened.update(Counter(before) - Counter(now))
 
     def take_counts(self) -> tuple[Counter[Ending], Counter[Ending]]:
         """``ended`` and ``reopened`` since this was last called."""

@@ -15,14 +15,15 @@ HERE = Place("fee-5-minutes", "3201", "320101")
 START = f"e1 2026-03-02T09:00 counter.service_started WO1 business=fee {ORG}"
 
 
-def counted(steps: Sequence[tuple[str, str]]) -> tuple[Tally, Engine]:
+def counted(steps: Sequence[tuple[str, str]], *rules: str) -> tuple[Tally, Engine]:
     """Each step is a line of a story, or nothing, and then a watermark."""
+    loaded = shipped(*(rules or ("fee-5-minutes",)))
     tally = Tally()
-    engine = Engine(shipped().rulebook, keep_for=3600_000_000, tally=tally)
+    engine = Engine(loaded.rulebook, keep_for=3600_000_000, tally=tally)
     for line, watermark in steps:
         for event in decoded(wire(line)):
-            for subject in shipped().rulebook.subjects_of(event):
-                engine.handle(subject, event)
+            for subject, copy in loaded.rulebook.copies_of(event):
+                engine.handle(subject, copy)
         engine.advance_to(us(watermark))
     return tally, engine
 
@@ -111,7 +112,7 @@ def test_what_is_restored_is_known_and_what_is_forgotten_stays_counted() -> None
     snapshot = engine.snapshot(("order", "WO1"))
     assert snapshot is not None
     again = Tally()
-    other = Engine(shipped().rulebook, keep_for=3600_000_000, tally=again)
+    other = Engine(shipped("fee-5-minutes").rulebook, keep_for=3600_000_000, tally=again)
     other.watermark = us("2026-03-02T09:05")
     other.restore(snapshot)
     assert (dict(again.ended), dict(again.reopened)) == ({}, {})
@@ -127,3 +128,21 @@ def test_what_is_restored_is_known_and_what_is_forgotten_stays_counted() -> None
     assert len(other) == 0
     assert dict(again.ended) == {(HERE, "met_late"): 1}
     assert again.running == {}
+
+
+def test_an_act_is_counted_by_what_it_was() -> None:
+    act = f"e2 2026-03-02T10:00 survey.performed WO1 {ORG}"
+    place = Place("survey-before-acceptance", "3201", "320101")
+    rule = "survey-before-acceptance"
+    early = [(act, "2026-03-02T10:00")]
+    tally, _ = counted(early, rule)
+    assert dict(tally.ended) == {(place, "violated"): 1}
+    tally, _ = counted([*early, ("e1 2026-03-02T09:00 application.accepted WO1", "2026-03-02T10:01")], rule)
+    assert dict(tally.ended) == {(place, "violated"): 1, (place, "met"): 1}
+    assert dict(tally.reopened) == {(place, "violated"): 1}
+
+
+def test_an_act_recorded_ahead_of_the_watermark_is_counted_at_once_when_nothing_is_wrong_with_it() -> None:
+    accepted = f"e1 2026-03-02T09:00 application.accepted WO1 recorded=2026-03-02T09:10 {ORG}"
+    tally, _ = counted([(accepted, "2026-03-02T09:09:59")], "acceptance-recorded-late")
+    assert dict(tally.ended) == {(Place("acceptance-recorded-late", "3201", "320101"), "met"): 1}
