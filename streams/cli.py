@@ -18,6 +18,7 @@ _COMMANDS = {
     "simulate": "Make a file of work orders, with the verdicts they must get.",
     "send": "Send files of events to Kafka.",
     "rules": "Look at the rulebook, check it, test it.",
+    "feed": "Send simulated work orders as their time comes.",
     "health": "Ask a worker whether it lives.",
     "alerts": "Print the alerts that came out.",
     "board": "Show what runs out next, live, in a browser.",

@@ -20,7 +20,7 @@ from kafka import KafkaConsumer
 from streams.adapters.brokers import Broker
 from streams.adapters.child_process import ChildProcess
 from streams.adapters.feeder import feed
-from streams.adapters.kafka_admin import TopicSpec, ensure_topics
+from streams.adapters.kafka_admin import TopicSpec, end_offsets, ensure_topics
 from streams.adapters.monitoring import DEPLOY, Alertmanager, Prometheus, why_not
 from streams.adapters.wall_clock import WallClock
 from streams.core.instants import instant_us
@@ -90,6 +90,21 @@ def test_the_feeder_sends_what_is_due_and_waits_for_the_rest(kafka: Broker, pref
         consumer.close()
     assert len(got) == len(due) < len(events)
     assert sent == [len(due)]
+
+
+def test_feed_sends_until_it_is_told_to_stop(kafka: Broker, prefix: str, tmp_path: Path) -> None:
+    name = prefix + "feed"
+    ensure_topics(kafka.bootstrap, [TopicSpec(f"{name}.events", 1)])
+    command = [sys.executable, "-m", "streams.cli", "feed", "--bootstrap", kafka.bootstrap, "--name", name]
+    running = ChildProcess([*command, "--orders-per-day", "30", "--days", "2"], tmp_path / "feed.log")
+    try:
+        eventually(lambda: end_offsets(kafka.bootstrap, f"{name}.events")[0] > 20, "yesterday's events")
+        os.kill(running.pid, signal.SIGTERM)
+        assert running.wait(60) == 0, running.output()
+        sent = int(re.findall(r"(\d+) events sent", running.output())[0])
+        assert sent == end_offsets(kafka.bootstrap, f"{name}.events")[0]
+    finally:
+        running.kill()
 
 
 @pytest.mark.parametrize("program", ["sh", "dash"])
