@@ -164,10 +164,14 @@ class Engine:
         owed: dict[Told, tuple[Verdict, int]] = {}
         due: int | None = None
         open_cases: list[tuple[str, str | None]] = []
+        # Where nothing known lies ahead of the watermark, the verdicts to be told are among those to be counted.
+        at_once = self._tally is not None and record.history.events[-1].at <= watermark
+        every: list[Verdict] = []
         for index, state in states.items():
             fold = self._rulebook.folds[index]
             open_cases += _open(fold, state)
-            verdicts, following = fold.judge(state, watermark)
+            verdicts, following = fold.judge(state, watermark, every=at_once)
+            every += verdicts
             if following is not None and (due is None or following < due):
                 due = following
             for verdict in verdicts:
@@ -183,12 +187,15 @@ class Engine:
                 heappush(self._timers, (due, record.subject))
         record.decided_at = watermark
         self._expire_later(record)
-        self._count(record)
+        if self._tally is not None and at_once:
+            self._tally.take(record.subject, every, watermark)
+        else:
+            self._count(record)
 
     def _count(self, record: _Record, *, known: bool = False) -> None:
         if self._tally is not None and record.history.events:
             # As of everything known, not only of the watermark: nothing looks again at a case that is met.
-            as_of = max(self.watermark, *(max(event.at, event.recorded) for event in record.history.events))
+            as_of = max(self.watermark, record.history.events[-1].at)
             verdicts = [
                 verdict
                 for index, state in record.history.states.items()

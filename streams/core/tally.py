@@ -49,7 +49,7 @@ class Tally:
         self.reopened: Counter[Ending] = Counter()
         self.running: dict[Subject, tuple[Running, ...]] = {}
         self._endings: dict[Subject, tuple[Ending, ...]] = {}
-        self._places: dict[Place, Place] = {}
+        self._places: dict[tuple[str, str | None, str | None], Place] = {}
         self._known: dict[Ending, Ending] = {}
 
     def take(self, subject: Subject, verdicts: Iterable[Verdict], watermark: int, *, known: bool = False) -> None:
@@ -97,5 +97,8 @@ class Tally:
 
     def _place(self, verdict: Verdict) -> Place:
         org = verdict.anchor.data.get("org") or {}
-        place = Place(verdict.rule.id, org.get("city"), org.get("county"))
-        return self._places.setdefault(place, place)
+        key = verdict.rule.id, org.get("city"), org.get("county")
+        place = self._places.get(key)
+        if place is None:
+            place = self._places[key] = Place(*key)
+        return place

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 
 import pytest
 
+from streams.core.alerts import Alert
 from streams.core.engine import Engine
 from streams.core.tally import Place, Running, Tally
+from streams.simulation import simulate
 from tests.stories import decoded, shipped, us, wire
 
 ORG = 'org={"province":"32","city":"3201","county":"320101"}'
@@ -146,3 +149,27 @@ def test_an_act_recorded_ahead_of_the_watermark_is_counted_at_once_when_nothing_
     accepted = f"e1 2026-03-02T09:00 application.accepted WO1 recorded=2026-03-02T09:10 {ORG}"
     tally, _ = counted([(accepted, "2026-03-02T09:09:59")], "acceptance-recorded-late")
     assert dict(tally.ended) == {(Place("acceptance-recorded-late", "3201", "320101"), "met"): 1}
+
+
+@pytest.mark.parametrize("trail", [-86_400_000_000, 0, 3_600_000_000, 86_400_000_000])
+def test_counting_changes_nothing_that_is_told(trail: int) -> None:
+    """``trail``: how far the watermark is behind what it follows."""
+    loaded = shipped()
+    events = decoded(simulate(orders=250, seed=8, start=date(2026, 3, 2), days=10).events)
+    told: list[list[Alert]] = []
+    nexts: list[list[int | None]] = []
+    for tally in (None, Tally()):
+        engine = Engine(loaded.rulebook, keep_for=5 * 86_400_000_000, tally=tally)
+        alerts: list[Alert] = []
+        due: list[int | None] = []
+        for number in range(0, len(events), 7):
+            for event in events[number : number + 7]:
+                for subject, copy in loaded.rulebook.copies_of(event):
+                    engine.handle(subject, copy)
+            alerts += engine.advance_to(events[min(number + 7, len(events)) - 1].recorded - trail)
+            due.append(engine.next_due)
+        told.append(alerts)
+        nexts.append(due)
+    assert len(told[0]) > 50
+    assert told[0] == told[1]
+    assert nexts[0] == nexts[1]
