@@ -308,9 +308,9 @@ CHAPTER = Dashboard(
             ("超时与违规（按规则，每小时）", "Breaches and violations by rule, an hour"),
             [
                 (
-                    f"sum by (title_LANG) ("
-                    f"(increase(gridclock_breaches_total{{{OF_CHAPTER}}}[1h]) "
-                    f"+ increase(gridclock_violations_total{{{OF_CHAPTER}}}[1h])) {TITLED})",
+                    "sum by (title_LANG) ("
+                    f"increase(gridclock_breaches_total{{{OF_CHAPTER}}}[1h]) {TITLED} "
+                    f"or increase(gridclock_violations_total{{{OF_CHAPTER}}}[1h]) {TITLED})",
                     "{{title_LANG}}",
                 )
             ],

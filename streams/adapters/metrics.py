@@ -11,16 +11,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeHistogramMetricFamily, GaugeMetricFamily
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from schemas.alerts import Outcome
 from schemas.dead_letters import REASONS
-from schemas.rules import RuleBase
+from schemas.rules import ActRule, RuleBase, SequenceRule
 from streams.adapters.clocks import Applied, ClockPartition
 from streams.adapters.metric_table import METRICS
 from streams.adapters.running import look
@@ -35,7 +34,9 @@ MAX_CITIES: Final = 400
 LOOK_AGAIN: Final = 5.0
 """Seconds for which a look at the running clocks is good."""
 
-OUTCOMES: Final = tuple(outcome for outcome in get_args(Outcome) if outcome != "running")
+CLOCK: Final = (("met", "met_late", "breached"), ("warning", "breach", "late_completion", "retraction"))
+ACT: Final = (("met", "violated"), ("violation", "retraction"))
+"""Outcomes and alerts that a place may be expected to have: of a rule with a deadline, of one about an act."""
 
 _KINDS: Final = {
     "warning": "gridclock_warnings_total",
@@ -94,6 +95,7 @@ class Metrics:
         self._clock = clock
         self._seen: set[tuple[str, ...]] = set()
         rules = [rule for rule in rulebook.rules if rule.enabled]
+        self._acts = {rule.id for rule in rules if isinstance(rule, ActRule | SequenceRule)}
         self.labels = PlaceLabels(rules, max_counties)
         counter, histogram, gauge = (
             partial(_registered, kind, registry) for kind in (Counter, Histogram, Gauge)
@@ -144,16 +146,18 @@ class Metrics:
         labels = self.labels.of(place)
         if labels not in self._seen:
             self._seen.add(labels)
-            for outcome in OUTCOMES:
+            outcomes, kinds = ACT if place.rule in self._acts else CLOCK
+            for outcome in outcomes:
                 self._ended.labels(*labels, outcome)
-            for counter in self._alerts.values():
-                counter.labels(*labels)
+            for kind in kinds:
+                self._alerts[kind].labels(*labels[:-1])
         return labels
 
     def alert_sent(self, alert: Alert) -> None:
         """An alert that the broker has acknowledged."""
         org = alert.org or {}
-        self._alerts[alert.kind].labels(*self.place(Place(alert.rule, org.get("city"), org.get("county")))).inc()
+        labels = self.place(Place(alert.rule, org.get("city"), org.get("county")))
+        self._alerts[alert.kind].labels(*labels[:-1]).inc()
         since = alert.detected_at if alert.kind == "retraction" else alert.due_at
         self._delay.labels(alert.kind).observe(max(0, self._clock.now() - since) / 1e6 / float(self._clock.speed))
 

@@ -64,6 +64,8 @@ def look(
             if deadline is not None
         )
     for labels, lefts in by_city.items():
+        if not lefts:
+            continue  # acts that wait for their close have no deadline
         found.by_city[labels] = _time_left(lefts, now)
     return found
 
