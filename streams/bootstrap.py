@@ -20,6 +20,7 @@ from streams.adapters.codec import Decoder, conflict_of, dead_letter_of, encode_
 from streams.adapters.intake import MAX_PAYLOAD, Intake
 from streams.adapters.kafka_admin import TopicSpec, ensure_topics
 from streams.adapters.metrics import Metrics
+from streams.adapters.metrics_server import Health, MetricsServer
 from streams.adapters.outputs import CloudEvents, encode
 from streams.adapters.rulebook_files import LoadedRulebook
 from streams.adapters.wall_clock import WallClock
@@ -119,12 +120,22 @@ async def run_worker(
     log_partitions = await asyncio.to_thread(_ensure, settings)
     options = kafka_options(settings)
     partitions: dict[int, ClockPartition] = {}
-    metrics = Metrics(clock, partitions)
+    metrics = Metrics(
+        clock,
+        partitions,
+        rulebook,
+        log_partitions=log_partitions,
+        max_counties=settings.metrics_counties,
+        data_dir=settings.data_dir if settings.store == "rocksdb" else None,
+    )
+    health = Health()
     writer = CloudEvents(rulebook.calendar)
 
     async with AsyncExitStack() as stack:
-        port = metrics.serve(settings.metrics_host, settings.metrics_port)
-        stack.callback(metrics.close)
+        server = MetricsServer(settings.metrics_host, settings.metrics_port, metrics.registry, health)
+        stack.callback(server.close)
+        beating = asyncio.ensure_future(_beat(health))
+        stack.callback(beating.cancel)
         try:
             producer = await _producer(stack, options)
             log_producer = await _producer(stack, options)
@@ -200,9 +211,22 @@ async def run_worker(
             engine_of=engine_of,
             emit=emit,
             on_applied=metrics.applied,
+            on_recovered=metrics.recovered,
             partitions=partitions,
         )
-        await worker.run(stop, lambda: on_ready(Ready(port, log_partitions)))
+
+        def ready() -> None:
+            health.is_ready = True
+            metrics.ready.set(1)
+            on_ready(Ready(server.port, log_partitions))
+
+        await worker.run(stop, ready)
+
+
+async def _beat(health: Health) -> None:
+    while True:
+        health.beat()
+        await asyncio.sleep(1)
 
 
 async def _producer(stack: AsyncExitStack, options: dict[str, Any]) -> AIOKafkaProducer:

@@ -19,12 +19,15 @@ _COMMANDS = {
     "simulate": "Make a file of work orders, with the verdicts they must get.",
     "send": "Send files of events to Kafka.",
     "rules": "Look at the rulebook, check it, test it.",
+    "feed": "Send simulated work orders as their time comes.",
+    "health": "Ask a worker whether it lives.",
     "alerts": "Print the alerts that came out.",
     "board": "Show what runs out next, live, in a browser.",
     "notify": "Tell people of alerts, by subscription.",
     "subscriptions": "Check, list and try a file of subscriptions.",
     "ack": "Acknowledge an alert, or add a note to it.",
     "acks": "Print who acknowledged what, and when.",
+    "ops": "Bring up workers, Prometheus and Alertmanager on simulated orders.",
     "demo": "Show all of it, on a broker of its own.",
 }
 INTERRUPTED = 130

@@ -40,8 +40,9 @@ class Settings(BaseSettings):
     session_s: float = Field(default=15, ge=6, le=300, description="a worker silent for so long loses its partitions")
     max_ahead_s: int = Field(default=3600, ge=0, description="event time this far after the broker's is refused")
     keep_days: float = Field(default=90, gt=0, description="closed subjects are kept this long for late events")
-    metrics_host: str = "127.0.0.1"
-    metrics_port: int = Field(default=9464, ge=0, le=65535, description="0: any free port")
+    metrics_host: str = Field(default="127.0.0.1", description="address of /metrics, /healthz and /readyz")
+    metrics_port: int = Field(default=9464, ge=0, le=65535, description="its port; 0: any free one")
+    metrics_counties: int = Field(default=200, ge=0, description="counties named in metrics; further ones are other")
     board_host: str = Field(default="127.0.0.1", description="address of the board")
     board_port: int = Field(default=9465, ge=0, le=65535, description="0: any free port")
     board_names: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -51,12 +52,16 @@ class Settings(BaseSettings):
     clock_origin: int | None = Field(default=None, description="a scaled clock showed this instant (microseconds)")
     clock_anchor: int | None = Field(default=None, description="at this real instant (microseconds)")
     clock_speed: float = Field(default=1, gt=0, description="and runs this many times as fast")
-    log_level: Literal["debug", "info", "warning", "error"] = "warning"
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
-    sasl_username: str | None = None
-    sasl_password: SecretStr | None = None
-    ssl_cafile: Path | None = None
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="warning", description="to standard error")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        default="PLAINTEXT", description="how to speak to the brokers"
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        default="SCRAM-SHA-512", description="how to log in to the brokers, with SASL"
+    )
+    sasl_username: str | None = Field(default=None, description="the name to log in with")
+    sasl_password: SecretStr | None = Field(default=None, description="its password; never printed")
+    ssl_cafile: Path | None = Field(default=None, description="certificates to trust; default: the system's")
 
     @field_validator("sources", "board_names", mode="before")
     @classmethod

@@ -12,7 +12,8 @@ what matters is that after a start the log is read on from the position, whereve
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from streams.adapters.driver import Driver, Step
@@ -28,6 +29,7 @@ from streams.adapters.state import (
 from streams.core.alerts import Subject
 from streams.core.engine import Engine
 from streams.core.rulebook import Rulebook
+from streams.core.tally import Ending, Tally
 from streams.core.watermark import SourceWatermarks
 
 Row = tuple[bytes, bytes | None]
@@ -36,10 +38,12 @@ Row = tuple[bytes, bytes | None]
 
 @dataclass(slots=True)
 class Applied:
-    """What came of one record. ``rows`` end with the position."""
+    """What came of one record. ``rows`` end with the position; the counts are the tally's."""
 
     step: Step
     rows: list[Row]
+    ended: Counter[Ending]
+    reopened: Counter[Ending]
 
 
 def _prefix(partition: int) -> bytes:
@@ -75,7 +79,8 @@ class ClockPartition:
 
     def __init__(self, partition: int, rulebook: Rulebook, *, keep_for: int | None) -> None:
         self.partition = partition
-        self.engine = Engine(rulebook, keep_for=keep_for)
+        self.tally = Tally()
+        self.engine = Engine(rulebook, keep_for=keep_for, tally=self.tally)
         self.offset = -1
         self.sources: dict[str, int] = {}
         self._watermarks = SourceWatermarks()
@@ -87,6 +92,10 @@ class ClockPartition:
     def watermark(self) -> int | None:
         """Microseconds; ``None`` until every source has spoken."""
         return self._watermarks.at
+
+    def source_watermarks(self) -> Mapping[str, int]:
+        """The watermark of every source partition that has spoken; a copy, fit for another thread."""
+        return dict(self._watermarks.by_source)
 
     def restore(self, position: bytes | None, rows: Iterable[tuple[bytes, bytes]] = ()) -> None:
         """Take the state back: first the position, and all other rows, here or by ``restore_subjects``.
@@ -133,7 +142,8 @@ class ClockPartition:
                 self._judge_anew = False
             self._driver.advance(at, step)
         self.offset = offset
-        return Applied(step, [*map(self._row, self.engine.take_changed()), self._position()])
+        rows = [*map(self._row, self.engine.take_changed()), self._position()]
+        return Applied(step, rows, *self.tally.take_counts())
 
     def all_rows(self) -> list[Row]:
         """Every row, whether it changed or not, the position last."""

@@ -119,6 +119,7 @@ class Worker:
         engine_of: Callable[[int], ClockPartition],
         emit: Callable[[Applied], Awaitable[None]],
         on_applied: Callable[[Applied, float], None],
+        on_recovered: Callable[[float], None],
         partitions: dict[int, ClockPartition],
     ) -> None:
         self.partitions = partitions
@@ -127,6 +128,8 @@ class Worker:
         self._engine_of = engine_of
         self._emit = emit
         self._on_applied = on_applied
+        self._on_recovered = on_recovered
+        self._assigned_at = monotonic()
         self._log_topic = log_topic
         self._session = session
         self._verified: dict[int, int] = {}  # partition: generation of the group in which it was found to be right
@@ -223,6 +226,7 @@ class Worker:
 
     async def _drop_partitions(self, _app: Any, assigned: set[TP], **_kwargs: Any) -> None:
         self._verified.clear()
+        self._assigned_at = monotonic()
         ours = {tp.partition for tp in assigned if tp.topic == self._log_topic}
         for number in self.partitions.keys() - ours:
             self.partitions.pop(number, None)
@@ -244,6 +248,7 @@ class Worker:
                 partition.restore_subjects(some)
                 await asyncio.sleep(0)
             self.partitions[number] = partition
+            self._on_recovered(monotonic() - self._assigned_at)
         log_end = self.app.consumer.highwater(TP(self._log_topic, number))
         if log_end is not None and partition.offset >= log_end:
             raise StateError(

@@ -1,82 +1,131 @@
-"""What a worker measures, for Prometheus. Labels are closed sets: a city past the cap is ``other``.
+"""What a worker measures, for Prometheus; names and meanings stand in ``metric_table``.
 
-Names follow the usual conventions: base units, ``_total`` for counters. One registry a worker, so that tests
-and several workers in one process do not share counts.
+One registry a worker, so that tests and several workers in one process do not share counts. Counters are moved
+as things happen; the clocks running are looked at when somebody asks, and not more often than every few seconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import platform
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Final
-from wsgiref.simple_server import WSGIServer
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeHistogramMetricFamily, GaugeMetricFamily
+from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
+from schemas.dead_letters import REASONS
+from schemas.rules import ActRule, RuleBase, SequenceRule
 from streams.adapters.clocks import Applied, ClockPartition
-from streams.adapters.wall_clock import WallClock
+from streams.adapters.metric_table import METRICS
+from streams.adapters.running import look
+from streams.adapters.wall_clock import WallClock, monotonic
 from streams.core.alerts import Alert
+from streams.core.rulebook import Rulebook
+from streams.core.tally import Place
 
 MAX_CITIES: Final = 400
 """China has some 340 cities; whoever sends more sends garbage."""
 
-DELAYS: Final = (0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3, 5, 10, 30, 60, 300, 1800, 7200, 86400)
-WORK: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+LOOK_AGAIN: Final = 5.0
+"""Seconds for which a look at the running clocks is good."""
+
+CLOCK: Final = (("met", "met_late", "breached"), ("warning", "breach", "late_completion", "retraction"))
+ACT: Final = (("met", "violated"), ("violation", "retraction"))
+"""Outcomes and alerts that a place may be expected to have: of a rule with a deadline, of one about an act."""
 
 _KINDS: Final = {
-    "warning": ("gridclock_warnings", "Limits about to run out"),
-    "breach": ("gridclock_breaches", "Limits that ran out"),
-    "late_completion": ("gridclock_late_completions", "Completions after the limit had run out"),
-    "violation": ("gridclock_violations", "Acts against a rule"),
-    "retraction": ("gridclock_retractions", "Alerts taken back"),
+    "warning": "gridclock_warnings_total",
+    "breach": "gridclock_breaches_total",
+    "late_completion": "gridclock_late_completions_total",
+    "violation": "gridclock_violations_total",
+    "retraction": "gridclock_retractions_total",
 }
 
 
-class Metrics:
-    """The counters of one worker; ``serve`` shows them on ``/metrics``."""
+def chapter_of(rule: RuleBase) -> str:
+    """The chapter of a rule's main clause: ``W-S5`` is of chapter ``W``."""
+    return rule.clause.partition("-")[0]
 
-    def __init__(self, clock: WallClock, partitions: Mapping[int, ClockPartition]) -> None:
-        self.registry = CollectorRegistry()
-        self._clock = clock
+
+class PlaceLabels:
+    """The labels of a rule and a part of the organisation, as closed sets."""
+
+    def __init__(self, rules: Iterable[RuleBase], max_counties: int) -> None:
+        self._rules = {rule.id: (rule.id, chapter_of(rule), rule.severity) for rule in rules}
+        self._max_counties = max_counties
         self._cities: set[str] = set()
-        self._server: WSGIServer | None = None
-        registry = self.registry
-        self._events = Counter("gridclock_events", "Events taken in", ["family"], registry=registry)
-        self._unwatched = Counter("gridclock_events_unwatched", "Events no rule watches", registry=registry)
-        self._dead = Counter("gridclock_dead_letters", "Records refused", ["reason"], registry=registry)
-        self._notices = Counter(
-            "gridclock_entries", "Events put into a subject's history, by what became of them", ["notice"],
-            registry=registry,
-        )  # fmt: skip
-        self._alerts = {
-            kind: Counter(name, text, ["rule", "city"], registry=registry) for kind, (name, text) in _KINDS.items()
-        }
-        self._delay = Histogram(
-            "gridclock_detection_delay_seconds",
-            "From the instant an alert is about until the broker has it (retractions: from the watermark)",
-            ["kind"],
-            buckets=DELAYS,
-            registry=registry,
-        )
-        self._work = Histogram(
-            "gridclock_processing_seconds",
-            "Work on one record of the log, up to its state being kept",
-            buckets=WORK,
-            registry=registry,
-        )
-        registry.register(_Partitions(clock, partitions, self.city))
+        self._counties: set[tuple[str, str]] = set()
 
-    def city(self, org: object) -> str:
-        """The city of an event's org, as a label."""
-        found = org.get("city") if isinstance(org, dict) else None
-        if not isinstance(found, str):
-            return "unknown"
-        if found not in self._cities:
-            if len(self._cities) >= MAX_CITIES:
-                return "other"
-            self._cities.add(found)
-        return found
+    def of(self, place: Place) -> tuple[str, str, str, str, str]:
+        """Values for rule, chapter, severity, city, county."""
+        city = _capped(place.city, self._cities, place.city, MAX_CITIES)
+        county = _capped(place.county, self._counties, (city, place.county), self._max_counties)
+        return *self._rules.get(place.rule, (place.rule, "other", "other")), city, county
+
+
+def _capped(value: object, seen: set[Any], key: Any, cap: int) -> str:
+    if not isinstance(value, str) or not value:
+        return "unknown"
+    if key not in seen:
+        if len(seen) >= cap:
+            return "other"
+        seen.add(key)
+    return value
+
+
+class Metrics:
+    """The counters of one worker, and what is read off it when asked for."""
+
+    def __init__(
+        self,
+        clock: WallClock,
+        partitions: Mapping[int, ClockPartition],
+        rulebook: Rulebook,
+        *,
+        log_partitions: int = 0,
+        max_counties: int = 200,
+        data_dir: Path | None = None,
+    ) -> None:
+        self.registry = registry = CollectorRegistry()
+        self._clock = clock
+        self._seen: set[tuple[str, ...]] = set()
+        rules = [rule for rule in rulebook.rules if rule.enabled]
+        self._acts = {rule.id for rule in rules if isinstance(rule, ActRule | SequenceRule)}
+        self.labels = PlaceLabels(rules, max_counties)
+        counter, histogram, gauge = (
+            partial(_registered, kind, registry) for kind in (Counter, Histogram, Gauge)
+        )  # each by the name in the table
+        self._ended = counter("gridclock_cases_ended_total")
+        self._reopened = counter("gridclock_cases_reopened_total")
+        self._alerts = {kind: counter(name) for kind, name in _KINDS.items()}
+        self._delay = histogram("gridclock_detection_delay_seconds")
+        self._events = counter("gridclock_events_total")
+        self._unwatched = counter("gridclock_events_unwatched_total")
+        self._dead = counter("gridclock_dead_letters_total")
+        self._notices = counter("gridclock_entries_total")
+        self._work = histogram("gridclock_processing_seconds")
+        self._recovery = histogram("gridclock_recovery_seconds")
+        self.ready = gauge("gridclock_ready")
+        gauge("gridclock_log_partitions").set(log_partitions)
+        gauge("gridclock_build_info").labels(version("gridclock"), platform.python_version()).set(1)
+        info = gauge("gridclock_rule_info")
+        for rule in {rule.id: rule for rule in rules}.values():
+            titles = rule.title.zh, rule.title.en
+            info.labels(rule.id, chapter_of(rule), rule.severity, rule.clause, *titles).set(1)
+        for reason in REASONS:
+            self._dead.labels(reason)
+        if data_dir is not None:
+            gauge("gridclock_state_bytes").set_function(partial(_size_of, data_dir))
+        ProcessCollector(registry=registry)
+        registry.register(_Lags(clock, partitions))
+        registry.register(_Running(clock, partitions, self))
+
+    # -- intake ------------------------------------------------------------------------------------------
 
     def event_in(self, event_type: str, count: int) -> None:
         """Events decoded."""
@@ -90,9 +139,25 @@ class Metrics:
         """A record refused."""
         self._dead.labels(reason).inc()
 
+    # -- clocks ------------------------------------------------------------------------------------------
+
+    def place(self, place: Place) -> tuple[str, ...]:
+        """Labels of a place. Its counters begin at nought when it is first seen, so that a first one is a rise."""
+        labels = self.labels.of(place)
+        if labels not in self._seen:
+            self._seen.add(labels)
+            outcomes, kinds = ACT if place.rule in self._acts else CLOCK
+            for outcome in outcomes:
+                self._ended.labels(*labels, outcome)
+            for kind in kinds:
+                self._alerts[kind].labels(*labels[:-1])
+        return labels
+
     def alert_sent(self, alert: Alert) -> None:
         """An alert that the broker has acknowledged."""
-        self._alerts[alert.kind].labels(alert.rule, self.city(alert.org)).inc()
+        org = alert.org or {}
+        labels = self.place(Place(alert.rule, org.get("city"), org.get("county")))
+        self._alerts[alert.kind].labels(*labels[:-1]).inc()
         since = alert.detected_at if alert.kind == "retraction" else alert.due_at
         self._delay.labels(alert.kind).observe(max(0, self._clock.now() - since) / 1e6 / float(self._clock.speed))
 
@@ -100,49 +165,100 @@ class Metrics:
         """A record of the log done with."""
         for (notice, _), count in applied.step.notices.items():
             self._notices.labels(notice).inc(count)
+        for (place, outcome), count in applied.ended.items():
+            labels = self.place(place)
+            self._ended.labels(*labels, outcome).inc(count)
+            self._reopened.labels(*labels, outcome)
+        for (place, outcome), count in applied.reopened.items():
+            self._reopened.labels(*self.place(place), outcome).inc(count)
         self._work.observe(seconds)
 
-    def serve(self, host: str, port: int) -> int:
-        """Show the metrics; returns the port, which matters where 0 was asked for.
-
-        Raises:
-            OSError: where the address is taken.
-        """
-        self._server, _ = start_http_server(port, host, registry=self.registry)
-        found: int = self._server.server_port
-        return found
-
-    def close(self) -> None:
-        """Stop showing them."""
-        if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
-            self._server = None
+    def recovered(self, seconds: float) -> None:
+        """A partition's state read back."""
+        self._recovery.observe(seconds)
 
 
-class _Partitions(Collector):
-    """Gauges read off the engines when asked for."""
+def _registered(kind: Any, registry: CollectorRegistry, name: str) -> Any:
+    metric = METRICS[name]
+    more = {"buckets": metric.buckets} if metric.buckets else {}
+    return kind(name, metric.meaning, metric.labels, registry=registry, **more)
 
-    def __init__(self, clock: WallClock, partitions: Mapping[int, ClockPartition], city: Any) -> None:
+
+def _family(name: str) -> Any:
+    metric = METRICS[name]
+    kind = GaugeHistogramMetricFamily if metric.type == "gaugehistogram" else GaugeMetricFamily
+    return kind(name, metric.meaning, labels=metric.labels)
+
+
+def _size_of(directory: Path) -> float:
+    total = 0
+    for path in directory.rglob("*"):
+        try:
+            total += path.lstat().st_size
+        except OSError:  # compacted away while we looked
+            continue
+    return float(total)
+
+
+class _Lags(Collector):
+    """How far behind each partition is, and how much it keeps."""
+
+    def __init__(self, clock: WallClock, partitions: Mapping[int, ClockPartition]) -> None:
         self._clock = clock
         self._partitions = partitions
-        self._city = city
 
-    def collect(self) -> Any:
-        lag = GaugeMetricFamily(
-            "gridclock_watermark_lag_seconds", "How far a partition's time is behind", labels=["partition"]
-        )
-        subjects = GaugeMetricFamily("gridclock_subjects", "Subjects kept", labels=["partition"])
-        open_cases = GaugeMetricFamily("gridclock_open_cases", "Clocks running", labels=["rule", "city"])
-        counts: dict[tuple[str, str], int] = {}
-        now = self._clock.now()
+    def describe(self) -> Iterator[Any]:
+        """Names only."""
+        return map(_family, ("gridclock_watermark_lag_seconds", "gridclock_source_lag_seconds", "gridclock_subjects"))
+
+    def collect(self) -> Iterator[Any]:
+        """As of now; a partition whose time has not begun shows no lag."""
+        lag, source_lag, subjects = self.describe()
+        now, speed = self._clock.now(), float(self._clock.speed)
+        sources: dict[str, int] = {}
         for number, partition in sorted(dict(self._partitions).items()):
             subjects.add_metric([str(number)], len(partition.engine))
             if partition.watermark is not None:
-                lag.add_metric([str(number)], max(0, now - partition.watermark) / 1e6 / float(self._clock.speed))
-            for (rule, city), count in dict(partition.engine.open_cases).items():
-                key = rule, self._city({"city": city})
-                counts[key] = counts.get(key, 0) + count
-        for (rule, city), count in sorted(counts.items()):
-            open_cases.add_metric([rule, city], count)
-        return [lag, subjects, open_cases]
+                lag.add_metric([str(number)], max(0, now - partition.watermark) / 1e6 / speed)
+            for source, watermark in partition.source_watermarks().items():
+                sources[source] = min(watermark, sources.get(source, watermark))
+        for source, watermark in sorted(sources.items()):
+            source_lag.add_metric([source], max(0, now - watermark) / 1e6 / speed)
+        yield from (lag, source_lag, subjects)
+
+
+class _Running(Collector):
+    """The clocks running, by time left."""
+
+    def __init__(self, clock: WallClock, partitions: Mapping[int, ClockPartition], metrics: Metrics) -> None:
+        self._clock = clock
+        self._partitions = partitions
+        self._metrics = metrics
+        self._looked_at = float("-inf")
+        self._found: tuple[Any, ...] = ()
+
+    def describe(self) -> Iterator[Any]:
+        """Names only."""
+        names = "open_cases", "time_left_ratio", "time_left_seconds", "next_deadline_timestamp_seconds", "scan_seconds"
+        return (_family(f"gridclock_{name}") for name in names)
+
+    def collect(self) -> Iterator[Any]:
+        """As of now, or of a few seconds ago."""
+        began = monotonic()
+        if began - self._looked_at > LOOK_AGAIN:
+            self._found = tuple(self._look(began))
+            self._looked_at = began
+        yield from self._found
+
+    def _look(self, began: float) -> Iterator[Any]:
+        open_cases, fractions, lefts, nexts, scan = self.describe()
+        found = look((p.tally.running for p in dict(self._partitions).values()), self._clock.now(), self._metrics.place)
+        for place, count in sorted(found.open_cases.items()):
+            open_cases.add_metric(place, count)
+        for labels, one in sorted(found.by_city.items()):
+            fractions.add_metric(labels, one.by_fraction, one.fraction_sum)
+            lefts.add_metric(labels, one.by_seconds, one.seconds_sum)
+            if one.next_deadline is not None:
+                nexts.add_metric(labels, one.next_deadline / 1e6)
+        scan.add_metric((), monotonic() - began)
+        yield from (open_cases, fractions, lefts, nexts, scan)

@@ -23,7 +23,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, star
 
 from schemas.acknowledgements import Action
 from schemas.deliveries import UndeliveredReason
-from streams.adapters.metrics import DELAYS
+from streams.adapters.metric_table import DELAYS
 
 KINDS = ("warning", "breach", "late_completion", "violation", "retraction", "duplicate", "not_an_alert")
 OUTCOMES = ("delivered", "undelivered", "moot")

@@ -29,6 +29,7 @@ from streams.core.alerts import Alert, Subject, case_id_of, report_alert, retrac
 from streams.core.event import Event
 from streams.core.history import History, Notice
 from streams.core.rulebook import Rulebook
+from streams.core.tally import Tally
 from streams.core.verdicts import Fold, Verdict
 from streams.core.watermark import is_due
 
@@ -90,12 +91,14 @@ class Engine:
 
     ``keep_for`` (microseconds) is how long a subject whose cases are all closed is kept for late events and
     corrections, counted in watermark time from when it was last decided; ``None`` keeps it for ever.
+    ``tally`` counts every verdict where it is given; it costs a second look at each decided subject.
     """
 
-    def __init__(self, rulebook: Rulebook, *, keep_for: int | None = None) -> None:
+    def __init__(self, rulebook: Rulebook, *, keep_for: int | None = None, tally: Tally | None = None) -> None:
         self._rulebook = rulebook
         self._calendar = rulebook.calendar
         self._keep_for = keep_for
+        self._tally = tally
         self._records: dict[Subject, _Record] = {}
         self._touched: dict[Subject, _Record] = {}
         self._timers: list[tuple[int, Subject]] = []
@@ -161,10 +164,14 @@ class Engine:
         owed: dict[Told, tuple[Verdict, int]] = {}
         due: int | None = None
         open_cases: list[tuple[str, str | None]] = []
+        # Where nothing known lies ahead of the watermark, the verdicts to be told are among those to be counted.
+        at_once = self._tally is not None and record.history.events[-1].at <= watermark
+        every: list[Verdict] = []
         for index, state in states.items():
             fold = self._rulebook.folds[index]
             open_cases += _open(fold, state)
-            verdicts, following = fold.judge(state, watermark)
+            verdicts, following = fold.judge(state, watermark, every=at_once)
+            every += verdicts
             if following is not None and (due is None or following < due):
                 due = following
             for verdict in verdicts:
@@ -180,6 +187,21 @@ class Engine:
                 heappush(self._timers, (due, record.subject))
         record.decided_at = watermark
         self._expire_later(record)
+        if self._tally is not None and at_once:
+            self._tally.take(record.subject, every, watermark)
+        else:
+            self._count(record)
+
+    def _count(self, record: _Record, *, known: bool = False) -> None:
+        if self._tally is not None and record.history.events:
+            # As of everything known, not only of the watermark: nothing looks again at a case that is met.
+            as_of = max(self.watermark, record.history.events[-1].at)
+            verdicts = [
+                verdict
+                for index, state in record.history.states.items()
+                for verdict in self._rulebook.folds[index].judge(state, as_of, every=True)[0]
+            ]
+            self._tally.take(record.subject, verdicts, self.watermark, known=known)
 
     def _count_open(self, record: _Record, open_cases: tuple[tuple[str, str | None], ...]) -> None:
         if open_cases != record.open:
@@ -245,6 +267,8 @@ class Engine:
             ):
                 del self._records[subject]
                 self._changed.add(subject)
+                if self._tally is not None:
+                    self._tally.forget(subject)
 
     def judge_anew(self) -> None:
         """Look at every subject again at the next ``advance_to``: the rulebook or the calendar is another one.
@@ -333,3 +357,4 @@ class Engine:
         if record.due is not None:
             heappush(self._timers, (record.due, record.subject))
         self._expire_later(record)
+        self._count(record, known=True)

@@ -1,0 +1,101 @@
+"""The worker's HTTP port: ``/metrics`` for Prometheus, ``/healthz`` and ``/readyz`` for whoever restarts it.
+
+Alive means that the event loop has turned in the last half minute. Behind is not dead: a worker that reads its
+state back, or a backlog, is alive, and restarting it would only begin that work again. Ready means that it has
+joined its consumer groups; nothing routes requests by it, a rollout waits for it.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterable
+from socketserver import ThreadingMixIn
+from typing import Any, Final
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from prometheus_client import CollectorRegistry, make_wsgi_app
+
+from streams.adapters.wall_clock import monotonic
+
+SILENT_AT_MOST: Final = 30.0
+"""Seconds without a beat after which the event loop counts as stuck."""
+
+PATHS: Final = ("/metrics", "/healthz", "/readyz")
+
+
+class Health:
+    """What the worker last said of itself. ``beat`` is for its event loop, the rest for any thread."""
+
+    def __init__(self, now: Callable[[], float] = monotonic) -> None:
+        self._now = now
+        self._beat_at = now()
+        self.is_ready = False
+
+    def beat(self) -> None:
+        """The event loop turns."""
+        self._beat_at = self._now()
+
+    def alive(self) -> tuple[bool, str]:
+        """Whether the worker lives, and a line that says so."""
+        silent = self._now() - self._beat_at
+        if silent > SILENT_AT_MOST:
+            return False, f"stuck: the event loop has not turned for {silent:.0f} s"
+        return True, "alive"
+
+    def ready(self) -> tuple[bool, str]:
+        """Whether it is at work."""
+        alive, text = self.alive()
+        if alive and not self.is_ready:
+            return False, "starting"
+        return alive, "at work" if alive else text
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _ServerV6(_Server):
+    address_family = socket.AF_INET6
+
+
+class _Handler(WSGIRequestHandler):
+    def log_message(self, *_args: Any) -> None:
+        """A scrape every few seconds is not worth a line."""
+
+
+class MetricsServer:
+    """Serves until ``close``; ``port`` is the one bound, which matters where 0 was asked for.
+
+    Raises:
+        OSError: where the address is taken.
+    """
+
+    def __init__(self, host: str, port: int, registry: CollectorRegistry, health: Health) -> None:
+        self._metrics = make_wsgi_app(registry)
+        self._health = health
+        kind = _ServerV6 if ":" in host else _Server
+        self._server = make_server(host, port, self._answer, kind, _Handler)
+        self.port: int = self._server.server_port
+        self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
+        self._thread.start()
+
+    def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "")
+        if path == "/metrics":
+            answer: Iterable[bytes] = self._metrics(environ, start_response)
+            return answer
+        found = {"/healthz": self._health.alive, "/readyz": self._health.ready}.get(path)
+        if found is None:
+            status, text = "404 Not Found", f"here are {', '.join(PATHS)}"
+        else:
+            good, text = found()
+            status = "200 OK" if good else "503 Service Unavailable"
+        start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
+        return [f"{text}\n".encode()]
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()

@@ -1,0 +1,171 @@
+"""Prometheus and Alertmanager as child processes on loopback, on the configuration under ``deploy/``.
+
+For looking at the whole on one machine and for tests. The deployed files are used as they are but for what is
+different here: where the workers are, where Alertmanager is, how often to look.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from streams.adapters.child_process import ChildProcess
+from streams.adapters.java_broker import free_ports
+from streams.errors import GridclockError
+
+DEPLOY: Final = Path(__file__).resolve().parents[2] / "deploy"
+PROGRAMS: Final = {"Prometheus": ("prometheus",), "Alertmanager": ("prometheus-alertmanager", "alertmanager")}
+_SECONDS = 30.0
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+class MonitoringError(GridclockError):
+    """Prometheus or Alertmanager did not start, or answered with an error."""
+
+
+def program_of(name: str) -> str | None:
+    """Where the program of that name is, or ``None`` where it is not installed."""
+    return next((found for found in map(shutil.which, PROGRAMS[name]) if found), None)
+
+
+def why_not(name: str) -> str | None:
+    """Why it cannot be started here; ``None``: it can."""
+    if program_of(name) is None:
+        return f"{name} is not installed (Debian: {PROGRAMS[name][0]})"
+    return None if DEPLOY.is_dir() else f"there is no {DEPLOY}: run from a clone"
+
+
+class _Server:
+    """A server that is ready when its constructor returns, and gone after ``stop``."""
+
+    def __init__(self, name: str, port: int, directory: Path, arguments: Sequence[str]) -> None:
+        program = program_of(name)
+        if program is None:
+            raise MonitoringError(why_not(name) or "")
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+        # The Go runtime otherwise takes every core that it sees.
+        environment = {"GOMAXPROCS": os.environ.get("GOMAXPROCS", "2")}
+        self._process = ChildProcess([program, *arguments], directory / "output.log", environment=environment)
+        try:
+            self._wait(name)
+        except BaseException:
+            self._process.kill()
+            raise
+
+    def _wait(self, name: str) -> None:
+        deadline = time.monotonic() + _SECONDS
+        while True:
+            try:
+                with _OPENER.open(f"{self.url}/-/ready", timeout=5):
+                    return
+            except OSError as error:
+                if self._process.exit_code is not None or time.monotonic() > deadline:
+                    raise MonitoringError(f"{name} did not start: {error}\n{self._process.last_lines()}") from error
+            time.sleep(0.05)
+
+    def get(self, path: str, **parameters: str) -> Any:
+        """What the server's API answers, decoded.
+
+        Raises:
+            MonitoringError: with the server's own words.
+        """
+        url = f"{self.url}{path}?{urllib.parse.urlencode(parameters)}"
+        try:
+            with _OPENER.open(url, timeout=30) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                raise MonitoringError(f"{url}: {error.code} {error.read().decode()}") from error
+
+    @property
+    def exit_code(self) -> int | None:
+        """``None`` while it runs."""
+        return self._process.exit_code
+
+    def stop(self) -> None:
+        """End it; what it had stored goes with its directory."""
+        self._process.kill()
+
+
+class Alertmanager(_Server):
+    """Alertmanager on ``deploy/alertmanager.yml``, or on another file."""
+
+    def __init__(self, directory: Path, *, config: Path = DEPLOY / "alertmanager.yml", port: int | None = None) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        port = port or free_ports(1)[0]
+        arguments = (
+            f"--config.file={config}",
+            f"--storage.path={directory / 'data'}",
+            f"--web.listen-address=127.0.0.1:{port}",
+            "--cluster.listen-address=",  # alone; else it listens to the whole network
+        )
+        super().__init__("Alertmanager", port, directory, arguments)
+
+
+class Prometheus(_Server):
+    """Prometheus on ``deploy/prometheus``: workers by ``host:port``, looked at every ``seconds``.
+
+    ``rules_changed`` may change the text of a rule file; tests make its windows shorter.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        workers: Sequence[str],
+        *,
+        alertmanager: str | None = None,
+        seconds: int = 5,
+        port: int | None = None,
+        rules_changed: Callable[[str], str] = lambda text: text,
+    ) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        port = port or free_ports(1)[0]
+        for path in sorted((DEPLOY / "prometheus" / "rules").glob("*.yml")):
+            directory.joinpath(path.name).write_text(rules_changed(path.read_text("utf-8")), "utf-8")
+        config = _config(directory, workers, f"127.0.0.1:{port}", alertmanager, seconds)
+        file = directory / "prometheus.config"
+        file.write_text(yaml.safe_dump(config, allow_unicode=True), "utf-8")
+        arguments = (
+            f"--config.file={file}",
+            f"--storage.tsdb.path={directory / 'data'}",
+            f"--web.listen-address=127.0.0.1:{port}",
+        )
+        super().__init__("Prometheus", port, directory, arguments)
+
+    def query(self, expression: str) -> list[dict[str, Any]]:
+        """The samples that an expression gives now.
+
+        Raises:
+            MonitoringError: where Prometheus cannot evaluate it.
+        """
+        found: list[dict[str, Any]] = self.get("/api/v1/query", query=expression)["data"]["result"]
+        return found
+
+
+def _config(
+    directory: Path, workers: Sequence[str], own: str, alertmanager: str | None, seconds: int
+) -> Mapping[str, Any]:
+    config: dict[str, Any] = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text("utf-8"))
+    config["global"] |= {"scrape_interval": f"{seconds}s", "evaluation_interval": f"{seconds}s"}
+    config["rule_files"] = [str(directory / "*.yml")]
+    where = {"gridclock": list(workers), "prometheus": [own]}
+    config["scrape_configs"] = [
+        {"job_name": job["job_name"], "static_configs": [{"targets": where[job["job_name"]]}]}
+        for job in config["scrape_configs"]
+    ]
+    if alertmanager:
+        config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] = [alertmanager]
+    else:
+        del config["alerting"]
+    return config

@@ -1,0 +1,90 @@
+"""One look at all clocks running: how many, and how much time each has left.
+
+Nothing is kept between looks, because every clock moves all the time. The look is made in another thread than
+the engine's: it copies each mapping in one step of the interpreter and reads only values that never change. It
+sorts and bisects where one would count into buckets: with 200,000 clocks that is a quarter faster.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from streams.adapters.metric_table import FRACTIONS, LEFT
+from streams.core.alerts import Subject
+from streams.core.tally import Place, Running
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLeft:
+    """The clocks of one rule in one city that have a deadline; overdue ones have nothing left.
+
+    Buckets are cumulative, ``(upper bound as text, clocks with at most that left)``. ``next_deadline`` is the
+    first ahead, in microseconds.
+    """
+
+    by_fraction: list[tuple[str, float]]
+    fraction_sum: float
+    by_seconds: list[tuple[str, float]]
+    seconds_sum: float
+    next_deadline: int | None
+
+
+@dataclass(slots=True)
+class Look:
+    """What one look found, by label values."""
+
+    open_cases: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    by_city: dict[tuple[str, ...], TimeLeft] = field(default_factory=dict)
+
+
+def look(
+    partitions: Iterable[Mapping[Subject, tuple[Running, ...]]], now: int, labels_of: Callable[[Place], tuple[str, ...]]
+) -> Look:
+    """Look at every clock as of ``now`` (microseconds). ``labels_of`` gives a place's labels, the county last."""
+    by_place: dict[Place, list[Running]] = {}
+    for partition in partitions:
+        for clocks in list(partition.values()):
+            for clock in clocks:
+                place = clock[0]
+                if place in by_place:
+                    by_place[place].append(clock)
+                else:
+                    by_place[place] = [clock]
+    found = Look()
+    by_city: dict[tuple[str, ...], list[tuple[int, int]]] = {}
+    for place, running in by_place.items():
+        labels = labels_of(place)
+        found.open_cases[labels] += len(running)
+        by_city.setdefault(labels[:-1], []).extend(
+            (deadline - now, max(1, deadline - started_at))
+            for _, started_at, deadline in running
+            if deadline is not None
+        )
+    for labels, lefts in by_city.items():
+        if not lefts:
+            continue  # acts that wait for their close have no deadline
+        found.by_city[labels] = _time_left(lefts, now)
+    return found
+
+
+def _time_left(lefts: Sequence[tuple[int, int]], now: int) -> TimeLeft:
+    """From pairs of time left and limit, microseconds."""
+    ahead = [pair for pair in lefts if pair[0] > 0]
+    overdue = len(lefts) - len(ahead)
+    seconds = sorted([left / 1e6 for left, _ in ahead])
+    fractions = sorted([left / limit for left, limit in ahead])
+    return TimeLeft(
+        _buckets(FRACTIONS, fractions, overdue),
+        sum(fractions),
+        _buckets(LEFT, seconds, overdue),
+        sum(seconds),
+        now + min(ahead)[0] if ahead else None,
+    )
+
+
+def _buckets(bounds: Sequence[float], values: Sequence[float], below: int) -> list[tuple[str, float]]:
+    found = [(str(float(bound)), float(below + bisect_right(values, bound))) for bound in bounds]
+    return [*found, ("+Inf", float(below + len(values)))]

@@ -1,0 +1,57 @@
+"""``gridclock feed``: simulated work orders, sent as their time comes."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import click
+from kafka.errors import KafkaError
+
+from streams.adapters.feeder import feed as send_in_time
+from streams.adapters.wall_clock import WallClock
+from streams.commands.common import DONE, broker_options, need_broker
+from streams.errors import BrokerError
+from streams.settings import load_settings
+from streams.simulation import simulate
+
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+
+
+@click.command(short_help="Send simulated work orders as their time comes.")
+@broker_options
+@click.option(
+    "--orders-per-day", type=click.IntRange(1), default=1500, show_default=True, help="Simulated work orders a day."
+)
+@click.option("--days", type=click.IntRange(1), default=7, show_default=True, help="From today on.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Of the simulation.")
+def feed(orders_per_day: int, days: int, seed: int, **given: Any) -> int:
+    """Send simulated work orders of today and the next days, each event when its time has come.
+
+    What is recorded before now goes at once. For trying out an installation; the workers cannot tell these events
+    from real ones, so give them a --name of their own. Ends with the last event, or on Ctrl-C.
+
+    \b
+    Example:
+      gridclock feed --bootstrap 127.0.0.1:9092 --name trial
+    """
+    settings = load_settings(**given)
+    need_broker(settings)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    clock = WallClock()
+    today = datetime.fromtimestamp(clock.now() / 1e6, SHANGHAI).date()
+    events = simulate(
+        orders=orders_per_day * (days + 1), seed=seed, start=today - timedelta(days=1), days=days + 1
+    ).events
+    click.echo(f"gridclock: {len(events):,} events for {settings.source_topics[0]}", err=True)
+    try:
+        sent = send_in_time(events, settings.source_topics[0], clock, stop, settings.kafka_python())
+    except KafkaError as error:
+        raise BrokerError(f"{settings.bootstrap}: {error}") from error
+    click.echo(f"gridclock: {sent:,} events sent", err=True)
+    return DONE

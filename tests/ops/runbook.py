@@ -1,0 +1,53 @@
+"""The tables of deploy/README.md that follow from the code. ``python -m tests.ops.runbook`` writes them anew."""
+
+from __future__ import annotations
+
+import re
+
+from pydantic_core import PydanticUndefined
+
+from streams.adapters.metric_table import TABLE
+from streams.settings import Settings
+from tests.ops.grafana import DEPLOY
+
+README = DEPLOY / "README.md"
+
+
+def settings_table() -> str:
+    lines = ["| variable | default | meaning |", "| --- | --- | --- |"]
+    for name, field in Settings.model_fields.items():
+        default = field.default
+        shown = "" if default in (PydanticUndefined, None, "", ()) else f"`{default}`"
+        lines.append(f"| `GRIDCLOCK_{name.upper()}` | {shown} | {field.description} |")
+    return "\n".join(lines)
+
+
+def metrics_table() -> str:
+    lines = ["| metric | type | labels | meaning |", "| --- | --- | --- | --- |"]
+    for metric in TABLE:
+        labels = ", ".join(metric.labels)
+        lines.append(f"| `{metric.name}` | {metric.type} | {labels} | {metric.meaning} |")
+    return "\n".join(lines)
+
+
+TABLES = {"settings": settings_table, "metrics": metrics_table}
+
+
+def part(text: str, name: str) -> str:
+    """What stands between the marks of that name."""
+    (found,) = re.findall(rf"<!-- {name} -->\n(.*?)<!-- /{name} -->", text, re.DOTALL)
+    assert isinstance(found, str)
+    return found.strip()
+
+
+def main() -> None:
+    text = README.read_text("utf-8")
+    for name, table in TABLES.items():
+        begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+        before, _, rest = text.partition(begin)
+        text = before + begin + table() + "\n" + end + rest.partition(end)[2]
+    README.write_text(text, "utf-8")
+
+
+if __name__ == "__main__":
+    main()

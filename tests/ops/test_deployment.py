@@ -1,0 +1,202 @@
+"""What is deployed, checked by its own tools: rules, Alertmanager, dashboards, and the names they use."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from streams.adapters.metric_table import METRICS
+from tests.ops.grafana import DEPLOY, dashboards, metric_names, queries
+
+RULES = sorted((DEPLOY / "prometheus" / "rules").glob("*.yml"))
+TESTS = sorted((Path(__file__).parent / "rules").glob("*.test.yml"))
+SAMPLES = ("_bucket", "_sum", "_count", "_gsum", "_gcount")
+
+
+def tool(name: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        pytest.skip(f"{name} is not installed (Debian: prometheus, prometheus-alertmanager): not checked with it")
+    return found
+
+
+def ran(*command: str, cwd: Path | None = None) -> None:
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def read(path: Path) -> Any:
+    return yaml.safe_load(path.read_text("utf-8"))
+
+
+def rules() -> Iterator[dict[str, Any]]:
+    for path in RULES:
+        for group in read(path)["groups"]:
+            yield from group["rules"]
+
+
+ALERTS = [rule for rule in rules() if "alert" in rule]
+RECORDED = {rule["record"] for rule in rules() if "record" in rule}
+
+
+# -- Prometheus and Alertmanager -------------------------------------------------------------------------
+
+
+def test_promtool_accepts_configuration_and_rules() -> None:
+    ran(tool("promtool"), "check", "config", "--lint=all", "--lint-fatal", "prometheus.yml", cwd=DEPLOY / "prometheus")
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: path.name)
+def test_rules_do_what_their_tests_say(path: Path) -> None:
+    ran(tool("promtool"), "test", "rules", path.name, cwd=path.parent)
+
+
+def test_amtool_accepts_the_routes() -> None:
+    ran(tool("amtool"), "check-config", str(DEPLOY / "alertmanager.yml"))
+
+
+@pytest.mark.parametrize(
+    ("audience", "receiver"), [("operations", "operations"), ("supervision", "supervision"), ("", "operations")]
+)
+def test_alerts_reach_their_audience(audience: str, receiver: str) -> None:
+    labels = [f"audience={audience}"] if audience else ["alertname=Other"]
+    config = f"--config.file={DEPLOY / 'alertmanager.yml'}"
+    ran(tool("amtool"), "config", "routes", "test", config, f"--verify.receivers={receiver}", *labels)
+
+
+def test_every_alert_has_a_story_in_which_it_fires_and_one_in_which_it_does_not() -> None:
+    fires: set[str] = set()
+    silent: set[str] = set()
+    for path in TESTS:
+        for story in read(path)["tests"]:
+            for check in story.get("alert_rule_test", ()):
+                (fires if check["exp_alerts"] else silent).add(check["alertname"])
+            for check in story.get("promql_expr_test", ()):
+                if check["expr"] == "ALERTS":  # nothing at all fires
+                    silent |= {rule["alert"] for rule in ALERTS if path.name.startswith(_file_of(rule))}
+                elif found := re.search(r'ALERTS\{alertname="(\w+)"', check["expr"]):
+                    (fires if check["exp_samples"] else silent).add(found.group(1))
+    names = {rule["alert"] for rule in ALERTS}
+    assert fires == names
+    assert silent == names
+
+
+def _file_of(rule: dict[str, Any]) -> str:
+    return next(path.stem for path in RULES if rule["alert"] in path.read_text("utf-8"))
+
+
+@pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["alert"])
+def test_an_alert_says_who_how_bad_what_and_where_to_read_on(rule: dict[str, Any]) -> None:
+    assert rule["labels"]["severity"] in ("critical", "warning")
+    assert rule["labels"]["audience"] in ("operations", "supervision")
+    summary = rule["annotations"]["summary"]
+    chinese, _, english = summary.rpartition(" / ")
+    assert re.search(r"[\u4e00-\u9fff]", chinese), summary
+    assert not re.search(r"[\u4e00-\u9fff]", english), summary
+    runbook, _, anchor = rule["annotations"]["runbook_url"].partition("#")
+    assert runbook == "deploy/README.md"
+    assert anchor in anchors((DEPLOY / "README.md").read_text("utf-8"))
+
+
+def anchors(markdown: str) -> set[str]:
+    """The anchors that the headings of a page get on GitHub and GitLab."""
+    headings = re.findall(r"^#+ (.*)$", markdown, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-") for heading in headings}
+
+
+# -- names -----------------------------------------------------------------------------------------------
+
+
+def expressions() -> Iterator[tuple[str, str]]:
+    for rule in rules():
+        yield rule.get("alert") or rule["record"], rule["expr"]
+    for query in queries():
+        yield query.where, query.expression
+
+
+def test_every_name_used_is_in_the_table_or_recorded() -> None:
+    unknown = []
+    for where, expression in expressions():
+        for name in metric_names(expression):
+            base = next((name.removesuffix(end) for end in SAMPLES if name.endswith(end)), name)
+            known = name in RECORDED or name in METRICS or (base in METRICS and "histogram" in METRICS[base].type)
+            if not known:
+                unknown.append(f"{where}: {name}")
+    assert unknown == []
+
+
+def test_every_metric_is_used_or_stands_for_itself() -> None:
+    used = set()
+    for _, expression in expressions():
+        used |= metric_names(expression)
+    unused = {name for name in METRICS if not any(one.startswith(name) for one in used)}
+    assert unused == {"gridclock_ready"}  # for rollouts; the dashboards show `up`
+
+
+# -- Grafana ---------------------------------------------------------------------------------------------
+
+
+def test_the_dashboards_are_what_their_description_makes() -> None:
+    ran(sys.executable, str(DEPLOY / "grafana" / "generate.py"), "--check")
+
+
+def test_each_dashboard_stands_in_both_languages_under_an_id_of_its_own() -> None:
+    found = dict(dashboards())
+    assert set(found) == {f"{language}/{name}.json" for language in ("zh", "en") for name in PAGES}
+    uids = [dashboard["uid"] for dashboard in found.values()]
+    assert len(set(uids)) == len(uids)
+    for name, dashboard in found.items():
+        text = "".join(panel["title"] for panel in dashboard["panels"]) + dashboard["title"]
+        assert bool(re.search(r"[\u4e00-\u9fff]", text)) == name.startswith("zh/")
+        for link in dashboard["links"]:
+            assert link["url"].removeprefix("/d/") in uids
+    for page in PAGES:
+        chinese, english = found[f"zh/{page}.json"], found[f"en/{page}.json"]
+        assert [panel["gridPos"] for panel in chinese["panels"]] == [panel["gridPos"] for panel in english["panels"]]
+
+
+PAGES = ("wall", "chapter", "program")
+
+
+@pytest.mark.parametrize(("name", "dashboard"), dashboards(), ids=[name for name, _ in dashboards()])
+def test_panels_are_whole_and_do_not_overlap(name: str, dashboard: dict[str, Any]) -> None:
+    assert re.fullmatch(r"[a-zA-Z0-9\-]{1,40}", dashboard["uid"])
+    ids = [panel["id"] for panel in dashboard["panels"]]
+    assert len(set(ids)) == len(ids)
+    taken: set[tuple[int, int]] = set()
+    for panel in dashboard["panels"]:
+        assert panel["type"] in {"stat", "table", "bargauge", "timeseries"}
+        assert panel["title"]
+        assert panel["targets"]
+        refs = [target["refId"] for target in panel["targets"]]
+        assert len(set(refs)) == len(refs)
+        for part in (panel, *panel["targets"]):
+            assert part["datasource"] == {"type": "prometheus", "uid": "prometheus"}
+        place = panel["gridPos"]
+        assert 0 <= place["x"] <= place["x"] + place["w"] <= 24, name
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert not cells & taken, panel["title"]
+        taken |= cells
+        if panel["type"] == "table":
+            shown = panel["transformations"][-1]["options"]["renameByName"]
+            numbers = {key.removeprefix("Value #") for key in shown if key.startswith("Value #")}
+            assert numbers <= set(refs), panel["title"]
+
+
+def test_the_data_source_has_the_id_that_the_panels_name() -> None:
+    (source,) = read(DEPLOY / "grafana/provisioning/datasources/prometheus.yaml")["datasources"]
+    assert (source["uid"], source["type"]) == ("prometheus", "prometheus")
+    providers = read(DEPLOY / "grafana/provisioning/dashboards/gridclock.yaml")["providers"]
+    assert [Path(provider["options"]["path"]).name for provider in providers] == ["zh", "en"]

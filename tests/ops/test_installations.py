@@ -1,0 +1,226 @@
+"""The ways to install it. What cannot be run where tests run is checked by its own schema or tool, and says so."""
+
+from __future__ import annotations
+
+import importlib.resources
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import kubernetes_validate
+import pytest
+import yaml
+
+from streams.adapters.brokers import _why_not
+from streams.adapters.java_broker import kafka_version
+from streams.settings import Settings
+from tests.ops.grafana import DEPLOY
+
+ROOT = DEPLOY.parent
+KUBERNETES = DEPLOY / "kubernetes"
+IMAGE = re.compile(r"[a-z0-9./\-]+:v?\d+\.\d+\.\d+[a-z0-9.\-]*")
+
+
+def read(path: Path) -> Any:
+    return yaml.safe_load(path.read_text("utf-8"))
+
+
+def settings_variables() -> set[str]:
+    return {f"GRIDCLOCK_{name.upper()}" for name in Settings.model_fields}
+
+
+# -- compose ---------------------------------------------------------------------------------------------
+
+COMPOSE = read(DEPLOY / "compose.yaml")
+
+
+def test_compose_file_fits_the_specification() -> None:
+    schemas = importlib.resources.files("check_jsonschema.builtin_schemas.vendor")
+    schema = json.loads(schemas.joinpath("compose-spec.json").read_text("utf-8"))
+    jsonschema.Draft7Validator(schema).validate(COMPOSE)
+
+
+def test_compose_names_what_is_there() -> None:
+    services = COMPOSE["services"]
+    assert set(services) == {"kafka", "worker", "simulator", "prometheus", "alertmanager", "grafana"}
+    assert services["worker"]["deploy"]["replicas"] == 2
+    for name, service in services.items():
+        if service["image"] != "gridclock":
+            assert IMAGE.fullmatch(service["image"]), f"{name}: {service['image']} is not pinned"
+        for other in service.get("depends_on", ()):
+            assert other in services
+        for port in service.get("ports", ()):
+            assert port.startswith("127.0.0.1:"), f"{name}: {port} listens to the whole network"
+        for volume in service.get("volumes", ()):
+            source, _, inside = volume.partition(":")
+            if inside:  # else it is anonymous
+                assert (DEPLOY / source).exists() if source.startswith(".") else source in COMPOSE["volumes"]
+        for variable in service.get("environment", ()):
+            if variable.startswith("GRIDCLOCK_"):
+                assert variable in settings_variables()
+    assert services["kafka"]["image"] == f"apache/kafka:{kafka_version()}"
+    (found,) = [job for job in read(DEPLOY / "prometheus/prometheus.yml")["scrape_configs"] if "dns_sd_configs" in job]
+    assert found["dns_sd_configs"][0]["names"] == ["worker"]
+    home = services["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    assert (DEPLOY / "grafana/dashboards" / home.removeprefix("/etc/grafana/gridclock/")).is_file()
+
+
+@pytest.mark.slow
+def test_compose_set_up_comes_up() -> None:
+    if (reason := _why_not("docker")) is not None:
+        pytest.skip(f"compose.yaml was checked against its schema and not run: {reason}")
+    done = subprocess.run(
+        ["docker", "compose", "--file", str(DEPLOY / "compose.yaml"), "config", "--quiet"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+# -- Dockerfile ------------------------------------------------------------------------------------------
+
+
+def test_dockerfile_is_pinned_and_does_not_run_as_root() -> None:
+    """Plain reading: no linter for it is a package; where Docker answers, its own check runs below."""
+    lines = [line for line in (DEPLOY / "Dockerfile").read_text("utf-8").splitlines() if line and line[0] != "#"]
+    words = [line.split() for line in lines]
+    bases = [line[1] for line in words if line[0] == "FROM"]
+    assert len(bases) == 2
+    assert all(IMAGE.fullmatch(base) for base in bases)
+    assert [line[1] for line in words if line[0] == "USER"] == ["10001:10001"]
+    assert not [line for line in lines if line.startswith("ADD ")]
+    variables = set(re.findall(r"\bGRIDCLOCK_\w+", "\n".join(lines)))
+    assert variables <= settings_variables()
+    (health,) = [json.loads(line.split("CMD", 1)[1]) for line in lines if line.startswith("HEALTHCHECK")]
+    assert health == ["gridclock", "health"]
+    copied = [source for line in words if line[0] == "COPY" and "--from" not in line[1] for source in line[1:-1]]
+    allowed = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
+    for source in copied:
+        assert (ROOT / source).exists()
+        assert f"!{source}" in allowed
+
+
+@pytest.mark.slow
+def test_docker_finds_nothing_wrong_with_the_dockerfile() -> None:
+    if (reason := _why_not("docker")) is not None:
+        pytest.skip(f"the Dockerfile was read and not built: {reason}")
+    command = ["docker", "build", "--check", "--file", str(DEPLOY / "Dockerfile"), str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+# -- Kubernetes ------------------------------------------------------------------------------------------
+
+
+def manifests() -> list[tuple[str, dict[str, Any]]]:
+    kustomization = read(KUBERNETES / "kustomization.yaml")
+    return [(name, read(KUBERNETES / name)) for name in kustomization["resources"]]
+
+
+@pytest.mark.parametrize("version", ["1.28", "1.34"])
+@pytest.mark.parametrize(("name", "manifest"), manifests(), ids=[name for name, _ in manifests()])
+def test_manifests_fit_the_schemas_of_kubernetes(name: str, manifest: dict[str, Any], version: str) -> None:
+    kubernetes_validate.validate(manifest, version, strict=True)
+
+
+def test_manifests_fit_together() -> None:
+    found = dict(manifests())
+    stateful = found["statefulset.yaml"]["spec"]
+    pod = stateful["template"]["spec"]
+    (container,) = pod["containers"]
+    labels = stateful["template"]["metadata"]["labels"]
+    assert stateful["selector"]["matchLabels"] == labels
+    assert found["disruption-budget.yaml"]["spec"]["selector"]["matchLabels"] == labels
+    assert found["service.yaml"]["spec"]["selector"] == labels
+    assert found["network-policy.yaml"]["spec"]["podSelector"]["matchLabels"] == labels
+    assert stateful["serviceName"] == found["service.yaml"]["metadata"]["name"]
+    assert pod["serviceAccountName"] == found["serviceaccount.yaml"]["metadata"]["name"]
+    assert container["ports"][0]["containerPort"] == Settings.model_fields["metrics_port"].default
+    assert {container[probe]["httpGet"]["path"] for probe in ("startupProbe", "livenessProbe")} == {"/healthz"}
+    assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+    (config,) = read(KUBERNETES / "kustomization.yaml")["configMapGenerator"]
+    assert {literal.split("=")[0] for literal in config["literals"]} <= settings_variables()
+    mounts = {mount["mountPath"] for mount in container["volumeMounts"]}
+    dockerfile = (DEPLOY / "Dockerfile").read_text("utf-8")
+    assert "VOLUME /var/lib/gridclock" in dockerfile
+    assert mounts == {"/var/lib/gridclock", "/tmp"}
+    scaled = read(KUBERNETES / "scaling-by-lag/scaled-object.yaml")["spec"]
+    assert scaled["scaleTargetRef"]["name"] == found["statefulset.yaml"]["metadata"]["name"]
+    partitions = next(one.split("=")[1] for one in config["literals"] if one.startswith("GRIDCLOCK_PARTITIONS"))
+    assert scaled["maxReplicaCount"] <= int(partitions)
+
+
+def test_no_secret_is_in_the_manifests() -> None:
+    for path in (*KUBERNETES.rglob("*.yaml"), DEPLOY / "compose.yaml", DEPLOY / "alertmanager.yml"):
+        text = path.read_text("utf-8")
+        assert not re.search(r"kind: Secret\b|secretGenerator", text), path
+        assert not re.search(r"(?i)(password|secret|token)\w*: *[\"']?\w{6,}", _without_comments(text)), path
+
+
+def _without_comments(text: str) -> str:
+    return re.sub(r"#.*", "", text)
+
+
+def test_kustomize_puts_them_together() -> None:
+    kubectl = shutil.which("kubectl")
+    if kubectl is None:
+        pytest.skip("kubectl is not installed: the manifests were checked one by one, not put together")
+    done = subprocess.run(
+        [kubectl, "kustomize", str(KUBERNETES)], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    built = [one for one in yaml.safe_load_all(done.stdout) if one]
+    assert sorted(one["kind"] for one in built) == [
+        "ConfigMap",
+        "Namespace",
+        "NetworkPolicy",
+        "PodDisruptionBudget",
+        "Service",
+        "ServiceAccount",
+        "StatefulSet",
+    ]
+    for one in built:
+        kubernetes_validate.validate(one, "1.34", strict=True)
+    (stateful,) = [one for one in built if one["kind"] == "StatefulSet"]
+    container = stateful["spec"]["template"]["spec"]["containers"][0]
+    assert container["image"] == "registry.example.org/gridclock:0.1.0"
+    assert re.fullmatch(r"gridclock-[a-z0-9]+", container["envFrom"][0]["configMapRef"]["name"])
+
+
+# -- systemd ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def unit(tmp_path: Path) -> Path:
+    """The unit with a program that is there, which is all that is changed."""
+    text = (DEPLOY / "gridclock.service").read_text("utf-8")
+    assert "ExecStart=/opt/gridclock/bin/gridclock run\n" in text
+    found = tmp_path / "gridclock.service"
+    found.write_text(text.replace("/opt/gridclock/bin/gridclock", sys.executable), "utf-8")
+    return found
+
+
+def systemd_analyze(*arguments: str) -> str:
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        pytest.skip("systemd-analyze is not installed (Debian: systemd): the unit was not checked")
+    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False, timeout=60)
+    if "unrecognized option" in done.stderr:
+        pytest.skip(f"systemd-analyze here is too old for {arguments[0]}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_systemd_accepts_the_unit(unit: Path) -> None:
+    assert systemd_analyze("verify", str(unit)).strip() == ""
+
+
+def test_the_unit_is_exposed_to_little(unit: Path) -> None:
+    systemd_analyze("security", "--offline=true", "--threshold=20", str(unit))

@@ -1,0 +1,131 @@
+"""``gridclock ops``: one command brings everything up, and takes everything down."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.request
+from datetime import date
+from pathlib import Path
+
+import pytest
+from kafka import KafkaConsumer
+
+from streams.adapters.brokers import Broker
+from streams.adapters.child_process import ChildProcess
+from streams.adapters.feeder import feed
+from streams.adapters.kafka_admin import TopicSpec, end_offsets, ensure_topics
+from streams.adapters.monitoring import DEPLOY, Alertmanager, Prometheus, why_not
+from streams.adapters.wall_clock import WallClock
+from streams.core.instants import instant_us
+from streams.simulation import simulate
+from tests.ops.test_live import eventually
+from tests.stories import moment
+
+
+def values(url: str, expression: str) -> float:
+    prometheus = Prometheus.__new__(Prometheus)  # only its way of asking
+    prometheus.url = url
+    return sum(float(one["value"][1]) for one in prometheus.query(expression))
+
+
+@pytest.mark.slow
+def test_one_command_brings_all_up_and_ctrl_c_takes_all_down(kafka: Broker, prefix: str, tmp_path: Path) -> None:
+    for name in ("Prometheus", "Alertmanager"):
+        if (reason := why_not(name)) is not None:
+            pytest.skip(reason)
+    command = [sys.executable, "-m", "streams.cli", "ops", "--bootstrap", kafka.bootstrap, "--name", prefix + "ops"]
+    command += ["--workers", "2", "--seconds", "1", "--orders-per-day", "150", "--speed", "600"]
+    running = ChildProcess(command, tmp_path / "ops.log")
+    try:
+        eventually(lambda: "Ctrl-C stops" in running.output() or running.exit_code is not None, "everything up")
+        assert running.exit_code is None, running.output()
+        urls = dict(re.findall(r"^(Prometheus|Alertmanager|worker \d) +(http://\S+)$", running.output(), re.MULTILINE))
+        assert sorted(urls) == ["Alertmanager", "Prometheus", "worker 1", "worker 2"]
+        prometheus = urls["Prometheus"]
+        eventually(lambda: values(prometheus, 'sum(up{job="gridclock"})') == 2, "both workers in Prometheus")
+        eventually(lambda: values(prometheus, "sum(gridclock_events_total)") > 100, "simulated events")
+        eventually(lambda: values(prometheus, "sum(gridclock_breaches_total)") > 0, "breaches")
+        partitions = "count(count by (partition) (gridclock_watermark_lag_seconds)) - max(gridclock_log_partitions)"
+        eventually(lambda: values(prometheus, partitions + " == bool 0") == 1, "all partitions worked on")
+        with urllib.request.urlopen(f"{urls['Alertmanager']}/api/v2/status", timeout=10) as answer:
+            assert answer.status == 200
+        os.kill(running.pid, signal.SIGINT)
+        assert running.wait(60) == 0, running.output()
+        for url in urls.values():
+            host, port = re.findall(r"http://([\d.]+):(\d+)", url)[0]
+            with socket.socket() as probe:
+                assert probe.connect_ex((host, int(port))) != 0, f"{url} still answers"
+    finally:
+        running.kill()
+
+
+def test_the_feeder_sends_what_is_due_and_waits_for_the_rest(kafka: Broker, prefix: str) -> None:
+    events = simulate(orders=40, seed=3, start=date(2026, 3, 2), days=2).events
+    topic = prefix + "events"
+    ensure_topics(kafka.bootstrap, [TopicSpec(topic, 1)])
+    now = instant_us(moment("2026-03-02T18:00"))
+    due = [event for event in events if instant_us(moment(event["recorded_at"])) <= now]
+    stop = threading.Event()
+    real = WallClock().now()
+    clock = WallClock.scaled(now, 1, anchor=real)
+    sent: list[int] = []
+    options = {"bootstrap_servers": kafka.bootstrap.split(",")}
+    thread = threading.Thread(target=lambda: sent.append(feed(events, topic, clock, stop, options)))
+    thread.start()
+    consumer = KafkaConsumer(
+        topic, bootstrap_servers=kafka.bootstrap.split(","), auto_offset_reset="earliest", consumer_timeout_ms=20_000
+    )
+    try:
+        got = [next(consumer).key for _ in due]
+    finally:
+        stop.set()
+        thread.join()
+        consumer.close()
+    assert len(got) == len(due) < len(events)
+    assert sent == [len(due)]
+
+
+def test_feed_sends_until_it_is_told_to_stop(kafka: Broker, prefix: str, tmp_path: Path) -> None:
+    name = prefix + "feed"
+    ensure_topics(kafka.bootstrap, [TopicSpec(f"{name}.events", 1)])
+    command = [sys.executable, "-m", "streams.cli", "feed", "--bootstrap", kafka.bootstrap, "--name", name]
+    running = ChildProcess([*command, "--orders-per-day", "30", "--days", "2"], tmp_path / "feed.log")
+    try:
+        eventually(lambda: end_offsets(kafka.bootstrap, f"{name}.events")[0] > 20, "yesterday's events")
+        os.kill(running.pid, signal.SIGTERM)
+        assert running.wait(60) == 0, running.output()
+        sent = int(re.findall(r"(\d+) events sent", running.output())[0])
+        assert sent == end_offsets(kafka.bootstrap, f"{name}.events")[0]
+    finally:
+        running.kill()
+
+
+@pytest.mark.parametrize("program", ["sh", "dash"])
+def test_the_script_is_posix_and_refuses_nonsense(program: str) -> None:
+    shell = shutil.which(program)
+    if shell is None:
+        pytest.skip(f"no {program} here")
+    subprocess.run([shell, "-n", str(DEPLOY / "ops")], check=True, timeout=10)
+    environment = {**os.environ, "GRIDCLOCK_OPS": "nonsense"}
+    done = subprocess.run(
+        [shell, str(DEPLOY / "ops")], env=environment, capture_output=True, text=True, check=False, timeout=10
+    )
+    assert (done.returncode, done.stderr) == (2, "GRIDCLOCK_OPS=nonsense: expected debian or compose\n")
+
+
+def test_alertmanager_starts_on_the_deployed_file(tmp_path: Path) -> None:
+    if (reason := why_not("Alertmanager")) is not None:
+        pytest.skip(reason)
+    server = Alertmanager(tmp_path)
+    try:
+        status = server.get("/api/v2/status")
+        assert "supervision" in status["config"]["original"]
+    finally:
+        server.stop()
