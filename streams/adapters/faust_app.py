@@ -14,6 +14,7 @@ only where reading begins. Where the two differ, the log is read on from the pos
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from faust.types import TP
 from streams.adapters.changelog import Changelog, Kept
 from streams.adapters.clocks import Applied, ClockPartition, position_key
 from streams.adapters.intake import Intake
+from streams.adapters.local_store import remove_damaged, rows_of
 from streams.adapters.state import StateError, position_from_bytes, record_from_bytes
 from streams.adapters.wall_clock import monotonic
 from streams.errors import BrokerError
@@ -238,12 +240,7 @@ class Worker:
         partition = self.partitions.get(number)
         kept = -1 if position is None else position_from_bytes(position).offset
         if partition is None or partition.offset != kept:
-            partition = self._engine_of(number)
-            partition.restore(position)
-            while some := list(islice(rows, RESTORED_AT_ONCE)):
-                partition.restore_subjects(some)
-                await asyncio.sleep(0)
-            self.partitions[number] = partition
+            partition = self.partitions[number] = await self._restored(number, position, rows)
         log_end = self.app.consumer.highwater(TP(self._log_topic, number))
         if log_end is not None and partition.offset >= log_end:
             raise StateError(
@@ -258,6 +255,21 @@ class Worker:
         self._follows.add(number)
         self._verified[number] = generation
 
+    async def _restored(
+        self, number: int, position: bytes | None, rows: Iterator[tuple[bytes, bytes]]
+    ) -> ClockPartition:
+        partition = self._engine_of(number)
+        partition.restore(position)
+        gc.disable()  # it would go through all that was restored again and again, and finds nothing
+        try:
+            while some := list(islice(rows, RESTORED_AT_ONCE)):
+                partition.restore_subjects(some)
+                await asyncio.sleep(0)
+        finally:
+            gc.freeze()
+            gc.enable()
+        return partition
+
     def _rows_of(self, number: int) -> Iterator[tuple[bytes, bytes]]:
         """The rows of one partition, its position first.
 
@@ -267,10 +279,11 @@ class Worker:
         store = self.table.data
         if hasattr(store, "_db_for_partition"):
             # In a RocksDB rows come by key, and the position's sorts before every subject's.
-            yield from store._visible_items(store._db_for_partition(number))
+            rows = rows_of(store._db_for_partition(number), store.partition_path(number))
+            yield from ((key, value) for key, value in rows if key != store.offset_key)
             return
-        rows = [(key, value) for key, value in store.items() if key.startswith(b"%d/" % number)]
-        yield from sorted(rows, key=lambda row: row[0] != position_key(number))
+        found = [(key, value) for key, value in store.items() if key.startswith(b"%d/" % number)]
+        yield from sorted(found, key=lambda row: row[0] != position_key(number))
 
     async def _read_back(self, number: int, wanted: int) -> bool:
         """Have the log read from an offset again; false where it is no longer there."""
@@ -293,6 +306,8 @@ class Worker:
         """
         app = self.app
         self._alive_at = monotonic()
+        for path in remove_damaged(app.conf.tabledir):
+            logger.warning("%s was damaged and has been removed; it is rebuilt from the changelog", path)
         tasks: list[asyncio.Task[Any]] = [asyncio.create_task(self._pulse())]
         try:
             await app.start()
