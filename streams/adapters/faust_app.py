@@ -16,6 +16,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -329,8 +331,12 @@ class Worker:
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
         reasons = [self.app.crash_reason if self.app.crashed else None, *outcomes]
         failed = next((reason for reason in reasons if isinstance(reason, Exception)), None)
+        if failed is not None:
+            logger.error("this worker cannot go on: %s", failed)
+            _end_process_in(2 * self._session)
         try:
-            await self.app.stop()
+            async with asyncio.timeout(None if failed is None else self._session):
+                await self.app.stop()
         except Exception as error:  # a crashed app does not always stop cleanly; the first reason counts
             failed = failed or error
         return failed
@@ -347,6 +353,13 @@ class Worker:
             raise BrokerError(
                 f"this process stood still for {still:.0f} s: its partitions may be at work elsewhere, so it ends"
             )
+
+
+def _end_process_in(seconds: float) -> None:
+    """A crashed app may wait for ever for a thread of its own that is no more. A kill does no harm, a rest does."""
+    last = threading.Timer(seconds, os._exit, (1,))
+    last.daemon = True
+    last.start()
 
 
 def _events(topic: str, partition: int, kept: Kept) -> list[_Written]:
