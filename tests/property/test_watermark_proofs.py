@@ -77,28 +77,39 @@ class Feeds(RuleBasedStateMachine):
 
     # -- the world
 
-    @rule(seconds=st.integers(1, 120))
-    def time_passes(self, seconds: int) -> None:
-        self.now += seconds * SECOND
-
     @rule(
-        partition=st.integers(0, 9),
-        order=st.integers(0, 3),
-        stop=st.booleans(),
-        delay=st.integers(0, GRACE - 1),
+        acts=st.lists(
+            st.tuples(
+                st.sampled_from([0, 0, 1, 2, 3]),  # the last ones may never get anything
+                st.integers(0, 3),
+                st.booleans(),
+                st.integers(0, GRACE - 1),
+                st.sampled_from([0, 1, 30, 200]),
+            ),
+            min_size=1,
+            max_size=5,
+        )
     )
-    def something_happens(self, partition: int, order: int, stop: bool, delay: int) -> None:
-        """An event enters its source within the grace; one partition may get nothing for ever."""
-        partition = (partition * partition) % len(self.sources)
-        kind = "counter.service_completed" if stop else "counter.service_started"
-        at = self.now - delay
-        event = Event(f"e{len(self.events)}", kind, at, at, {"business": "fee"}, order_id=f"WO{order}")
-        self.events.append(event)
-        self.sources[partition].append((self.now, event))
-        self.now += 1  # broker timestamps of one partition never go back
+    def things_happen(self, acts: list[tuple[int, int, bool, int, int]]) -> None:
+        """Events enter their sources within the grace, and some time passes after each."""
+        for partition, order, stop, delay, seconds in acts:
+            kind = "counter.service_completed" if stop else "counter.service_started"
+            at = self.now - delay
+            event = Event(f"e{len(self.events)}", kind, at, at, {"business": "fee"}, order_id=f"WO{order}")
+            self.events.append(event)
+            self.sources[partition % len(self.sources)].append((self.now, event))
+            self.now += 1 + seconds * SECOND  # broker timestamps of one partition never go back
 
-    @rule()
-    def a_partition_is_added(self) -> None:
+    @rule(data=st.data(), what=st.sampled_from(["join", "die", "stand still", "a partition is added"]))
+    def trouble(self, data: st.DataObject, what: str) -> None:
+        {
+            "join": self.join,
+            "die": lambda: self.die(data),
+            "stand still": lambda: self.stand_still(data),
+            "a partition is added": self.add_partition,
+        }[what]()
+
+    def add_partition(self) -> None:
         if len(self.sources) < 4:
             self.sources.append([])
             self.committed.append(0)
@@ -109,21 +120,18 @@ class Feeds(RuleBasedStateMachine):
 
     # -- workers
 
-    @rule()
     def join(self) -> None:
         if len(self.workers) < 3:
             self.workers[self.born] = Worker({})
             self.born += 1
             self.rebalance()
 
-    @rule(data=st.data())
     def die(self, data: st.DataObject) -> None:
         """Killed: what it had read and not written is gone, what it had written is not."""
         if len(self.workers) > 1:
             del self.workers[data.draw(st.sampled_from(sorted(self.workers)))]
             self.rebalance()
 
-    @rule(data=st.data())
     def stand_still(self, data: st.DataObject) -> None:
         """The group takes its partitions away, and it does not know: it goes on from its own positions."""
         alive = sorted(self.workers)
@@ -140,10 +148,15 @@ class Feeds(RuleBasedStateMachine):
             self.owner[number] = name
             self.workers[name].positions[number] = self.committed[number]
 
-    @rule(data=st.data(), count=st.integers(0, 5), commits=st.booleans(), writes=st.booleans())
-    def work(self, data: st.DataObject, count: int, commits: bool, writes: bool) -> None:
-        """One step of the intake, as a whole or cut off before the log, or before the commit."""
-        name = data.draw(st.sampled_from(sorted(self.workers)))
+    @rule(
+        counts=st.lists(st.integers(0, 5), min_size=1, max_size=3), end=st.sampled_from(["", "", "", "log", "commit"])
+    )
+    def work(self, counts: list[int], end: str) -> None:
+        """A step of each worker's intake, as a whole or cut off before the log, or before the commit."""
+        for name, count in zip(sorted(self.workers), counts, strict=False):
+            self.step(name, count, end)
+
+    def step(self, name: int, count: int, end: str) -> None:
         worker = self.workers[name]
         entries: list[Entry] = []
         for number, position in sorted(worker.positions.items()):
@@ -159,12 +172,12 @@ class Feeds(RuleBasedStateMachine):
                 watermarks[f"in/{number}"] = now - GRACE
             elif number in worker.last_read:
                 watermarks[f"in/{number}"] = min(worker.last_read[number], now) - GRACE
-        if not writes and len(self.workers) > 1:
+        if end == "log" and len(self.workers) > 1:
             del self.workers[name]
             self.rebalance()
             return
         self.write(LogRecord(entries, watermarks, {"in": len(self.sources)}))
-        if commits:
+        if end != "commit":
             for number, position in worker.positions.items():
                 if self.owner[number] == name:
                     self.committed[number] = position
@@ -218,4 +231,4 @@ def _ids(alerts: Any) -> list[str]:
 
 
 TestFeeds = Feeds.TestCase
-TestFeeds.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestFeeds.settings = settings(max_examples=150, stateful_step_count=25, deadline=None)
