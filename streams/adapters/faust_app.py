@@ -8,7 +8,9 @@ that one log record changed are sent together, acknowledged, and only then put i
 same call by which Faust applies a changelog when it recovers.
 
 The position in the state is the truth about how far the log has been applied; the group's committed offset is
-only where reading begins. Where the two differ, the log is read on from the position.
+only where reading begins. Where the two differ, the log is read on from the position. That is no rare precaution:
+while recovery ends, 0.15.3 fetches records, throws them away and takes note of them as read, so that a partition
+begins some records late after a start or a rebalance, or does not go on at all. Hence also ``_watch``.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import gc
 import logging
 import os
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
@@ -103,7 +105,7 @@ class Worker:
 
     ``emit`` brings out the alerts and dead letters of one log record and returns when the broker has them.
     ``engine_of`` makes the empty engine of a partition. ``partitions`` shows the engines now at work here.
-    ``session`` is in seconds.
+    ``session`` is in seconds. ``log_ends`` tells the ends of partitions of the log, of those that can be told.
     """
 
     def __init__(
@@ -120,6 +122,7 @@ class Worker:
         fetch_wait_ms: int,
         changelog: Changelog,
         intake: Intake,
+        log_ends: Callable[[list[int]], Awaitable[Mapping[int, int]]],
         engine_of: Callable[[int], ClockPartition],
         emit: Callable[[Applied], Awaitable[None]],
         on_applied: Callable[[Applied, float], None],
@@ -128,6 +131,7 @@ class Worker:
         self.partitions = partitions
         self._changelog = changelog
         self._intake = intake
+        self._log_ends = log_ends
         self._engine_of = engine_of
         self._emit = emit
         self._on_applied = on_applied
@@ -314,7 +318,12 @@ class Worker:
         try:
             await app.start()
             reading = asyncio.create_task(self._intake.run())
-            tasks += [reading, asyncio.create_task(stop.wait()), asyncio.create_task(app.wait_until_stopped())]
+            tasks += [
+                reading,
+                asyncio.create_task(self._watch()),
+                asyncio.create_task(stop.wait()),
+                asyncio.create_task(app.wait_until_stopped()),
+            ]
             on_ready()
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             self._intake.stop()
@@ -340,6 +349,27 @@ class Worker:
         except Exception as error:  # a crashed app does not always stop cleanly; the first reason counts
             failed = failed or error
         return failed
+
+    async def _watch(self) -> None:
+        """Have a partition that stands still, although its log goes on, read again from its position."""
+        since: dict[int, tuple[int, float]] = {}
+        while True:
+            await asyncio.sleep(1)
+            if self.app.rebalancing or self.app.in_recovery:
+                since.clear()
+                continue
+            tps = [tp for tp in self.app.consumer.assignment() if tp.topic == self._log_topic]
+            ends = await self._log_ends([tp.partition for tp in tps])
+            for tp in tps:
+                partition = self.partitions.get(tp.partition)
+                wanted = partition.offset + 1 if partition is not None else 0
+                at, began = since.setdefault(tp.partition, (wanted, monotonic()))
+                if at != wanted or wanted >= ends.get(tp.partition, 0):
+                    since.pop(tp.partition)
+                elif monotonic() - began > self._session:
+                    logger.warning("%s/%d stands at %d: reading it again from there", *tp, wanted)
+                    since.pop(tp.partition)
+                    await self.app.consumer.seek_wait({tp: wanted})
 
     async def _pulse(self) -> None:
         while True:

@@ -12,7 +12,7 @@ import pytest
 from streams.simulation import Simulation, simulate
 from tests.integration.live import write_events
 
-ROUNDS = int(os.environ.get("GRIDCLOCK_CRASH_ROUNDS", "3"))
+ROUNDS = int(os.environ.get("GRIDCLOCK_CRASH_ROUNDS", "2"))
 SEED = int(os.environ.get("GRIDCLOCK_CRASH_SEED", "1"))
 
 

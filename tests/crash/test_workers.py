@@ -67,7 +67,7 @@ def test_a_worker_killed_again_and_again(live: Live, simulation: Simulation, rng
 
 @pytest.mark.slow
 def test_two_workers_killed_at_once(live: Live, simulation: Simulation, rng: Random) -> None:
-    for _ in range(max(1, ROUNDS // 3)):
+    for _ in range(max(1, ROUNDS // 4)):
         workers = start(live, "one"), start(live, "two")
         some_way_on(live, rng)
         for worker in workers:
@@ -80,7 +80,7 @@ def test_two_workers_killed_at_once(live: Live, simulation: Simulation, rng: Ran
 @pytest.mark.slow
 def test_a_rolling_restart(live: Live, simulation: Simulation, rng: Random) -> None:
     workers = {"one": start(live, "one"), "two": start(live, "two")}
-    for store in ("one", "two") * max(1, ROUNDS // 3):
+    for store in ("one", "two") * max(1, ROUNDS // 4):
         some_way_on(live, rng)
         assert workers[store].stop(90) == 0, workers[store].output
         workers[store] = start(live, store)
