@@ -201,7 +201,7 @@ async def run_worker(
             data_dir=str(settings.data_dir),
             store=settings.store,
             session=settings.session_s,
-            credentials=None,
+            security=options,
             fetch_wait_ms=settings.fetch_wait_ms,
             changelog=Changelog(producer, settings.changelog_topic),
             intake=intake,

@@ -42,6 +42,9 @@ logger = logging.getLogger(__name__)
 STOOD_STILL: Final = 0.8
 """A worker that did not run for this part of its session must take it that it has lost its partitions."""
 
+AGAIN: Final = 3
+"""How often a partition that stands still is read again before the worker gives up."""
+
 RESTORED_AT_ONCE = 500
 """Rows taken back before other work of the process gets its turn."""
 
@@ -100,6 +103,19 @@ def _consumer_that_waits(milliseconds: int) -> Any:
     return Consumer
 
 
+def credentials_of(security: Mapping[str, Any]) -> faust.Credentials | None:
+    """Faust's credentials from aiokafka's options, so that both speak to the brokers in the same way."""
+    context = security.get("ssl_context")
+    if str(security["security_protocol"]).startswith("SASL"):
+        return faust.SASLCredentials(
+            mechanism=security["sasl_mechanism"],
+            username=security["sasl_plain_username"],
+            password=security["sasl_plain_password"],
+            ssl_context=context,
+        )
+    return None if context is None else faust.SSLCredentials(context)
+
+
 class Worker:
     """One worker process: intake and clocks in one Faust app. ``run`` until ``stop`` is set.
 
@@ -118,7 +134,7 @@ class Worker:
         data_dir: str,
         store: str,
         session: float,
-        credentials: Any,
+        security: Mapping[str, Any],
         fetch_wait_ms: int,
         changelog: Changelog,
         intake: Intake,
@@ -140,10 +156,11 @@ class Worker:
         self._verified: dict[int, int] = {}  # partition: generation of the group in which it was found to be right
         self._follows: set[int] = set()  # partitions whose local store has every row of the changelog
         self._alive_at = monotonic()
+        self._restored_at = 0.0
         self.app = app = faust.App(
             name,
             broker=[f"kafka://{server}" for server in bootstrap.split(",")],
-            broker_credentials=credentials,
+            broker_credentials=credentials_of(security),
             store=f"{store}://",
             datadir=data_dir,
             topic_allow_declare=False,  # topics are made, with their settings, before the app starts
@@ -270,6 +287,7 @@ class Worker:
         try:
             while some := list(islice(rows, RESTORED_AT_ONCE)):
                 partition.restore_subjects(some)
+                self._restored_at = monotonic()
                 await asyncio.sleep(0)
         finally:
             gc.freeze()
@@ -351,24 +369,30 @@ class Worker:
         return failed
 
     async def _watch(self) -> None:
-        """Have a partition that stands still, although its log goes on, read again from its position."""
-        since: dict[int, tuple[int, float]] = {}
+        """Have a partition that stands still, although its log goes on, read again from its position.
+
+        Raises:
+            BrokerError: where that does not help.
+        """
+        standing: dict[int, tuple[int, float, int]] = {}  # position, since when, how often read again
         while True:
             await asyncio.sleep(1)
-            if self.app.rebalancing or self.app.in_recovery:
-                since.clear()
+            if self.app.rebalancing or self.app.in_recovery or monotonic() - self._restored_at < self._session:
+                standing.clear()
                 continue
             tps = [tp for tp in self.app.consumer.assignment() if tp.topic == self._log_topic]
             ends = await self._log_ends([tp.partition for tp in tps])
             for tp in tps:
                 partition = self.partitions.get(tp.partition)
                 wanted = partition.offset + 1 if partition is not None else 0
-                at, began = since.setdefault(tp.partition, (wanted, monotonic()))
+                at, since, tries = standing.setdefault(tp.partition, (wanted, monotonic(), 0))
                 if at != wanted or wanted >= ends.get(tp.partition, 0):
-                    since.pop(tp.partition)
-                elif monotonic() - began > self._session:
-                    logger.warning("%s/%d stands at %d: reading it again from there", *tp, wanted)
-                    since.pop(tp.partition)
+                    standing.pop(tp.partition)
+                elif monotonic() - since > self._session:
+                    if tries == AGAIN:
+                        raise BrokerError(f"{tp.topic}/{tp.partition} stands still at {wanted}: this worker ends")
+                    logger.warning("%s/%d stands still at %d: reading it again", tp.topic, tp.partition, wanted)
+                    standing[tp.partition] = wanted, monotonic(), tries + 1
                     await self.app.consumer.seek_wait({tp: wanted})
 
     async def _pulse(self) -> None:
