@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams.adapters.changelog import Changelog
@@ -177,6 +177,14 @@ async def run_worker(
             for alert in applied.step.alerts:
                 metrics.alert_sent(alert)
 
+        async def log_ends(numbers: list[int]) -> dict[int, int]:
+            topics = [TopicPartition(settings.log_topic, number) for number in numbers]
+            try:
+                ends = await consumer.end_offsets(topics)
+            except KafkaError:  # no leader just now
+                return {}
+            return {topic.partition: end for topic, end in ends.items()}
+
         def engine_of(partition: int) -> ClockPartition:
             return ClockPartition(partition, rulebook, keep_for=int(settings.keep_days * DAY * 1_000_000))
 
@@ -204,10 +212,11 @@ async def run_worker(
             data_dir=str(settings.data_dir),
             store=settings.store,
             session=settings.session_s,
-            credentials=None,
+            security=options,
             fetch_wait_ms=settings.fetch_wait_ms,
             changelog=Changelog(producer, settings.changelog_topic),
             intake=intake,
+            log_ends=log_ends,
             engine_of=engine_of,
             emit=emit,
             on_applied=metrics.applied,

@@ -8,14 +8,19 @@ that one log record changed are sent together, acknowledged, and only then put i
 same call by which Faust applies a changelog when it recovers.
 
 The position in the state is the truth about how far the log has been applied; the group's committed offset is
-only where reading begins. Where the two differ, the log is read on from the position.
+only where reading begins. Where the two differ, the log is read on from the position. That is no rare precaution:
+while recovery ends, 0.15.3 fetches records, throws them away and takes note of them as read, so that a partition
+begins some records late after a start or a rebalance, or does not go on at all. Hence also ``_watch``.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+import os
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
@@ -27,6 +32,7 @@ from faust.types import TP
 from streams.adapters.changelog import Changelog, Kept
 from streams.adapters.clocks import Applied, ClockPartition, position_key
 from streams.adapters.intake import Intake
+from streams.adapters.local_store import remove_damaged, rows_of
 from streams.adapters.state import StateError, position_from_bytes, record_from_bytes
 from streams.adapters.wall_clock import monotonic
 from streams.errors import BrokerError
@@ -35,6 +41,9 @@ logger = logging.getLogger(__name__)
 
 STOOD_STILL: Final = 0.8
 """A worker that did not run for this part of its session must take it that it has lost its partitions."""
+
+AGAIN: Final = 3
+"""How often a partition that stands still is read again before the worker gives up."""
 
 RESTORED_AT_ONCE = 500
 """Rows taken back before other work of the process gets its turn."""
@@ -94,12 +103,25 @@ def _consumer_that_waits(milliseconds: int) -> Any:
     return Consumer
 
 
+def credentials_of(security: Mapping[str, Any]) -> faust.Credentials | None:
+    """Faust's credentials from aiokafka's options, so that both speak to the brokers in the same way."""
+    context = security.get("ssl_context")
+    if str(security["security_protocol"]).startswith("SASL"):
+        return faust.SASLCredentials(
+            mechanism=security["sasl_mechanism"],
+            username=security["sasl_plain_username"],
+            password=security["sasl_plain_password"],
+            ssl_context=context,
+        )
+    return None if context is None else faust.SSLCredentials(context)
+
+
 class Worker:
     """One worker process: intake and clocks in one Faust app. ``run`` until ``stop`` is set.
 
     ``emit`` brings out the alerts and dead letters of one log record and returns when the broker has them.
     ``engine_of`` makes the empty engine of a partition. ``partitions`` shows the engines now at work here.
-    ``session`` is in seconds.
+    ``session`` is in seconds. ``log_ends`` tells the ends of partitions of the log, of those that can be told.
     """
 
     def __init__(
@@ -112,10 +134,11 @@ class Worker:
         data_dir: str,
         store: str,
         session: float,
-        credentials: Any,
+        security: Mapping[str, Any],
         fetch_wait_ms: int,
         changelog: Changelog,
         intake: Intake,
+        log_ends: Callable[[list[int]], Awaitable[Mapping[int, int]]],
         engine_of: Callable[[int], ClockPartition],
         emit: Callable[[Applied], Awaitable[None]],
         on_applied: Callable[[Applied, float], None],
@@ -125,6 +148,7 @@ class Worker:
         self.partitions = partitions
         self._changelog = changelog
         self._intake = intake
+        self._log_ends = log_ends
         self._engine_of = engine_of
         self._emit = emit
         self._on_applied = on_applied
@@ -135,10 +159,11 @@ class Worker:
         self._verified: dict[int, int] = {}  # partition: generation of the group in which it was found to be right
         self._follows: set[int] = set()  # partitions whose local store has every row of the changelog
         self._alive_at = monotonic()
+        self._restored_at = 0.0
         self.app = app = faust.App(
             name,
             broker=[f"kafka://{server}" for server in bootstrap.split(",")],
-            broker_credentials=credentials,
+            broker_credentials=credentials_of(security),
             store=f"{store}://",
             datadir=data_dir,
             topic_allow_declare=False,  # topics are made, with their settings, before the app starts
@@ -242,12 +267,7 @@ class Worker:
         partition = self.partitions.get(number)
         kept = -1 if position is None else position_from_bytes(position).offset
         if partition is None or partition.offset != kept:
-            partition = self._engine_of(number)
-            partition.restore(position)
-            while some := list(islice(rows, RESTORED_AT_ONCE)):
-                partition.restore_subjects(some)
-                await asyncio.sleep(0)
-            self.partitions[number] = partition
+            partition = self.partitions[number] = await self._restored(number, position, rows)
             self._on_recovered(monotonic() - self._assigned_at)
         log_end = self.app.consumer.highwater(TP(self._log_topic, number))
         if log_end is not None and partition.offset >= log_end:
@@ -263,6 +283,22 @@ class Worker:
         self._follows.add(number)
         self._verified[number] = generation
 
+    async def _restored(
+        self, number: int, position: bytes | None, rows: Iterator[tuple[bytes, bytes]]
+    ) -> ClockPartition:
+        partition = self._engine_of(number)
+        partition.restore(position)
+        gc.disable()  # it would go through all that was restored again and again, and finds nothing
+        try:
+            while some := list(islice(rows, RESTORED_AT_ONCE)):
+                partition.restore_subjects(some)
+                self._restored_at = monotonic()
+                await asyncio.sleep(0)
+        finally:
+            gc.freeze()
+            gc.enable()
+        return partition
+
     def _rows_of(self, number: int) -> Iterator[tuple[bytes, bytes]]:
         """The rows of one partition, its position first.
 
@@ -272,10 +308,11 @@ class Worker:
         store = self.table.data
         if hasattr(store, "_db_for_partition"):
             # In a RocksDB rows come by key, and the position's sorts before every subject's.
-            yield from store._visible_items(store._db_for_partition(number))
+            rows = rows_of(store._db_for_partition(number), store.partition_path(number))
+            yield from ((key, value) for key, value in rows if key != store.offset_key)
             return
-        rows = [(key, value) for key, value in store.items() if key.startswith(b"%d/" % number)]
-        yield from sorted(rows, key=lambda row: row[0] != position_key(number))
+        found = [(key, value) for key, value in store.items() if key.startswith(b"%d/" % number)]
+        yield from sorted(found, key=lambda row: row[0] != position_key(number))
 
     async def _read_back(self, number: int, wanted: int) -> bool:
         """Have the log read from an offset again; false where it is no longer there."""
@@ -298,11 +335,18 @@ class Worker:
         """
         app = self.app
         self._alive_at = monotonic()
+        for path in remove_damaged(app.conf.tabledir):
+            logger.warning("%s was damaged and has been removed; it is rebuilt from the changelog", path)
         tasks: list[asyncio.Task[Any]] = [asyncio.create_task(self._pulse())]
         try:
             await app.start()
             reading = asyncio.create_task(self._intake.run())
-            tasks += [reading, asyncio.create_task(stop.wait()), asyncio.create_task(app.wait_until_stopped())]
+            tasks += [
+                reading,
+                asyncio.create_task(self._watch()),
+                asyncio.create_task(stop.wait()),
+                asyncio.create_task(app.wait_until_stopped()),
+            ]
             on_ready()
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             self._intake.stop()
@@ -319,11 +363,42 @@ class Worker:
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
         reasons = [self.app.crash_reason if self.app.crashed else None, *outcomes]
         failed = next((reason for reason in reasons if isinstance(reason, Exception)), None)
+        if failed is not None:
+            logger.error("this worker cannot go on: %s", failed)
+            _end_process_in(2 * self._session)
         try:
-            await self.app.stop()
+            async with asyncio.timeout(None if failed is None else self._session):
+                await self.app.stop()
         except Exception as error:  # a crashed app does not always stop cleanly; the first reason counts
             failed = failed or error
         return failed
+
+    async def _watch(self) -> None:
+        """Have a partition that stands still, although its log goes on, read again from its position.
+
+        Raises:
+            BrokerError: where that does not help.
+        """
+        standing: dict[int, tuple[int, float, int]] = {}  # position, since when, how often read again
+        while True:
+            await asyncio.sleep(1)
+            if self.app.rebalancing or self.app.in_recovery or monotonic() - self._restored_at < self._session:
+                standing.clear()
+                continue
+            tps = [tp for tp in self.app.consumer.assignment() if tp.topic == self._log_topic]
+            ends = await self._log_ends([tp.partition for tp in tps])
+            for tp in tps:
+                partition = self.partitions.get(tp.partition)
+                wanted = partition.offset + 1 if partition is not None else 0
+                at, since, tries = standing.setdefault(tp.partition, (wanted, monotonic(), 0))
+                if at != wanted or wanted >= ends.get(tp.partition, 0):
+                    standing.pop(tp.partition)
+                elif monotonic() - since > self._session:
+                    if tries == AGAIN:
+                        raise BrokerError(f"{tp.topic}/{tp.partition} stands still at {wanted}: this worker ends")
+                    logger.warning("%s/%d stands still at %d: reading it again", tp.topic, tp.partition, wanted)
+                    standing[tp.partition] = wanted, monotonic(), tries + 1
+                    await self.app.consumer.seek_wait({tp: wanted})
 
     async def _pulse(self) -> None:
         while True:
@@ -337,6 +412,13 @@ class Worker:
             raise BrokerError(
                 f"this process stood still for {still:.0f} s: its partitions may be at work elsewhere, so it ends"
             )
+
+
+def _end_process_in(seconds: float) -> None:
+    """A crashed app may wait for ever for a thread of its own that is no more. A kill does no harm, a rest does."""
+    last = threading.Timer(seconds, os._exit, (1,))
+    last.daemon = True
+    last.start()
 
 
 def _events(topic: str, partition: int, kept: Kept) -> list[_Written]:

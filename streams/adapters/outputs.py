@@ -6,7 +6,7 @@ once, because a replay writes them by the hundred thousand.
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any
 
 import msgspec
@@ -19,6 +19,7 @@ from streams.core.instants import format_us
 from streams.core.working_days import WorkingCalendar
 
 SOURCE = "gridclock"
+_FIELDS = tuple(one.name for one in fields(Alert))
 _encoder = msgspec.json.Encoder()
 
 
@@ -119,8 +120,11 @@ def encode(value: Any) -> bytes:
 
 
 def alert_to_state(alert: Alert) -> dict[str, Any]:
-    """An alert as JSON values for a snapshot."""
-    return asdict(alert)
+    """An alert as JSON values for a snapshot, sharing the alert's own."""
+    state = {name: getattr(alert, name) for name in _FIELDS}
+    # Not ``dataclasses.asdict``: it copies everything to the bottom, which was a third of the work on a record.
+    state["explanation"] = {"zh": alert.explanation.zh, "en": alert.explanation.en}
+    return state
 
 
 def alert_from_state(state: dict[str, Any]) -> Alert:

@@ -1,0 +1,84 @@
+"""Events a second through one worker process, beside the usual way with Faust, on one broker, one after the other.
+
+    python -m tests.bench.throughput [EVENTS]
+
+Both read the same backlog of simulated orders from four partitions. The usual way: an agent with one table write an
+event, no rules. Ours: the whole shipped rulebook, alerts sent and state kept. From the first event taken to the last.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tempfile
+import time
+from datetime import date
+from pathlib import Path
+
+from streams.adapters.brokers import broker
+from streams.adapters.child_process import ChildProcess
+from streams.adapters.kafka_admin import TopicSpec, ensure_topics
+from streams.simulation import simulate
+from tests.integration.live import ROOT, Live, until, write_events
+
+PARTITIONS = 4
+PLAIN_EVENTS = 15_000
+SECONDS = 600.0
+
+
+def say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201 - a bench's output
+
+
+def main(wanted: int) -> None:
+    simulation = simulate(orders=wanted // 5, seed=1, start=date(2025, 3, 3), days=30)
+    count = len(simulation.events)
+    with broker() as found, tempfile.TemporaryDirectory(prefix="gridclock-bench-") as text:
+        directory = Path(text)
+        say(f"{found.description}; {count:,} events of {wanted // 5:,} orders, {PARTITIONS} partitions")
+        with Live(found.bootstrap, "bench-", directory, partitions=PARTITIONS) as live:
+            live.make_source(PARTITIONS)
+            live.send(write_events(directory / "events.jsonl", simulation.events), "--timestamps", "recorded")
+            plain = plain_rate(live, min(count, PLAIN_EVENTS))
+            say(f"the usual way, one table write an event: {plain:,.0f} events/s")
+            ours = our_rate(live, count)
+            say(f"gridclock, {live.partitions} partitions, whole rulebook:  {ours:,.0f} events/s")
+            say(f"ratio {ours / plain:.1f}")
+
+
+def plain_rate(live: Live, count: int) -> float:
+    name = "bench-plain"
+    ensure_topics(live.bootstrap, [TopicSpec(f"{name}-orders-changelog", PARTITIONS, compact=True)])
+    arguments = [live.bootstrap, name, f"{live.name}.events", str(PARTITIONS), str(count), str(live.directory / name)]
+    process = ChildProcess(
+        [sys.executable, "-m", "tests.bench.plain_agent", *arguments, "worker"],
+        live.directory / "plain.log",
+        environment={"PYTHONPATH": str(ROOT)},
+    )
+    try:
+        until(lambda: "rate" in process.output() or process.exit_code is not None, SECONDS, process.output)
+        rate = re.search(r"rate (\d+)", process.output())
+        assert rate is not None, process.output()
+        return float(rate[1])
+    finally:
+        process.kill()
+
+
+def our_rate(live: Live, count: int) -> float:
+    worker = live.worker()
+    began = 0.0
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        now, taken = time.monotonic(), worker.metric("gridclock_events_total")
+        began = began or (now if taken else 0.0)
+        # All are taken in, and the clocks have passed the last of them.
+        behind = worker.metric("gridclock_watermark_lag_seconds") / PARTITIONS
+        everywhere = worker.metrics().count("\ngridclock_watermark_lag_seconds{") == PARTITIONS
+        if taken >= count and everywhere and behind < 10:
+            return count / (now - began)
+        time.sleep(0.1)
+    raise AssertionError(f"not done after {SECONDS:g} s: {worker.output}")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000)
