@@ -119,16 +119,12 @@ class Worker:
 
     def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric's samples that carry the labels."""
-        total = 0.0
-        for line in self.metrics().splitlines():
-            found = re.fullmatch(r"([a-z_]+)(?:\{(.*)\})? (\S+)", line)
-            if (
-                found
-                and found[1] == name
-                and all(f'{key}="{value}"' in (found[2] or "") for key, value in labels.items())
-            ):
-                total += float(found[3])
-        return total
+        return total_of(self.metrics(), name, **labels)
+
+    def processor_seconds(self) -> float:
+        """What it has used so far; where the system tells it (Linux)."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def kill(self) -> None:
         """SIGKILL."""
@@ -141,6 +137,16 @@ class Worker:
         """SIGTERM; the exit code, or ``None`` where it does not end."""
         self.signal(signal.SIGTERM)
         return self._process.wait(seconds)
+
+
+def total_of(text: str, name: str, **labels: str) -> float:
+    """The sum of a metric's samples that carry the labels, in what ``/metrics`` showed."""
+    total = 0.0
+    for line in text.splitlines():
+        found = re.fullmatch(r"([a-z_]+)(?:\{(.*)\})? (\S+)", line)
+        if found and found[1] == name and all(f'{key}="{value}"' in (found[2] or "") for key, value in labels.items()):
+            total += float(found[3])
+    return total
 
 
 class Live:
