@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # A package may import the packages before it, and nothing after it.
 ARROWS = (
     ("schemas", ("schemas",), {"pydantic", "pydantic_core"}),
-    ("streams/core", ("schemas", "streams.core", "streams.errors"), set[str]()),
+    ("streams/core", ("schemas", "streams.core", "streams.errors"), {"msgspec"}),
     ("streams/simulation", ("streams.simulation",), {"holidays"}),
 )
 

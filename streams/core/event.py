@@ -9,59 +9,37 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
+
 SUBJECT_TYPES: Final = ("order", "account", "meter", "batch")
 """What a clock can be about, in the order in which an event names them."""
 
 
-class Event:
-    """One event. Treated as immutable; not frozen, because millions are made."""
+class Event(msgspec.Struct, eq=False, gc=False):
+    """One event. Treated as immutable; a struct, because millions are made and none is ever part of a cycle."""
 
-    __slots__ = (
-        "account_id",
-        "at",
-        "batch_id",
-        "corrects",
-        "data",
-        "entered",
-        "event_id",
-        "meter_id",
-        "order",
-        "order_id",
-        "recorded",
-        "type",
-        "void",
-    )
+    event_id: str
+    type: str
+    at: int
+    recorded: int
+    data: dict[str, Any]
+    order_id: str | None = None
+    account_id: str | None = None
+    meter_id: str | None = None
+    batch_id: str | None = None
+    corrects: str | None = None
+    void: bool = False
+    first_recorded: int | None = None
 
-    def __init__(
-        self,
-        event_id: str,
-        type: str,
-        at: int,
-        recorded: int,
-        data: dict[str, Any],
-        *,
-        order_id: str | None = None,
-        account_id: str | None = None,
-        meter_id: str | None = None,
-        batch_id: str | None = None,
-        corrects: str | None = None,
-        void: bool = False,
-    ) -> None:
-        self.event_id = event_id
-        self.type = type
-        self.at = at
-        self.recorded = recorded
-        self.data = data
-        self.order_id = order_id
-        self.account_id = account_id
-        self.meter_id = meter_id
-        self.batch_id = batch_id
-        self.corrects = corrects
-        self.void = void
-        # When the fact was first entered; a correction does not make it later (see ``history.effective``).
-        self.entered = recorded
-        # The order of histories (DESIGN.md 3).
-        self.order = (at, recorded, event_id)
+    @property
+    def entered(self) -> int:
+        """When the fact was first entered; a correction does not make it later (see ``history.effective``)."""
+        return self.recorded if self.first_recorded is None else self.first_recorded
+
+    @property
+    def order(self) -> tuple[int, int, str]:
+        """The order of histories (DESIGN.md 3)."""
+        return self.at, self.recorded, self.event_id
 
     def id_of(self, kind: str) -> str | None:
         """The id of the subject of that type, where the event names one."""
@@ -111,19 +89,7 @@ class Event:
     @classmethod
     def from_state(cls, state: list[Any]) -> Event:
         """The event that ``to_state`` wrote."""
-        return cls(
-            state[0],
-            state[1],
-            state[2],
-            state[3],
-            state[4],
-            order_id=state[5],
-            account_id=state[6],
-            meter_id=state[7],
-            batch_id=state[8],
-            corrects=state[9],
-            void=state[10],
-        )
+        return cls(*state)
 
     def for_meter(self, meter_id: str, data: dict[str, Any]) -> Event:
         """A copy for one meter of many, with other fields."""

@@ -73,7 +73,7 @@ def effective(events: Sequence[Event]) -> tuple[list[Event], dict[str, str]]:
 def _entered_with(winner: Event, original: Event | None) -> Event:
     """A correction was entered when what it corrects was; where that is not known, nothing is held against it."""
     standing = copy(winner)  # the same event may stand in the history of another subject
-    standing.entered = winner.at if original is None else min(original.recorded, winner.recorded)
+    standing.first_recorded = winner.at if original is None else min(original.recorded, winner.recorded)
     return standing
 
 

@@ -15,6 +15,7 @@ from schemas.dead_letters import REASONS
 from schemas.events import EVENT, EventCatalogue
 from schemas.fields import parse_time
 from streams.adapters.codec import HOUR, MAX_BYTES, Decoder, dead_letter_of, decode_json, encode_json, wire_fields
+from streams.adapters.plain_events import PlainEvents, Times
 from streams.core.event import Event
 from streams.core.instants import format_us, instant_us
 from streams.errors import InputError
@@ -216,6 +217,74 @@ def test_the_decoder_takes_what_the_model_takes(event_type: str, fields: dict[st
     again = DECODER.decode(encode_json(wire_fields(event)), received=NOW)
     assert again == event
     assert Event.from_state(decode_json(encode_json(event.to_state()))) == event
+
+
+# What the short cut looks at closely: times, ids, words, flags and numbers, right and nearly right.
+DIGITS = st.integers(0, 99).map("{:02d}".format)
+TIMES = st.builds(
+    "{}{}{}:{}:{}{}{}{}".format,
+    st.sampled_from(["2026-03-02", "2026-02-30", "1970-01-01", "1969-12-31", "9999-12-31", "2026-3-2"]),
+    st.sampled_from(["T", "T", " ", "t", ""]),
+    *[st.sampled_from(["00", "09", "23", "24", "59", "60"]) | DIGITS] * 3,
+    st.sampled_from([".000", ".599", ".1", ".123456", ".123456789", "", ",000", ".+12", ".０１２"]),
+    st.sampled_from(["+08:00", "+08:00", "Z", "+0800", "-08:00", "+24:00", "+08:00:01", "", "z"]),
+    st.sampled_from(["", "", "", " ", "\n"]),
+)
+NEARLY = st.sampled_from(
+    [
+        "", "a\x1fb", "a\u2028b", "a\u0085b", "a\u00a0b", "\u200b", "工单", "x" * 100, "x" * 101, "x" * 200, "x" * 201,
+        "e1", "M1", "fee", "12.50", "1.2.3", ".", "٣", "-1", "1e5", "NaN", "2026-03-02", "2026-3-02", "2026-02-30",
+        True, False, None, 0, 1, 31, 32, -1, 2**63 - 1, 2**63, -(2**63), -(2**63) - 1, 1.0, 0.5, [], ["M1"], ["M1", ""],
+        {}, {"city": "3201"}, {"city": ""}, {"city": None}, {"city": 1}, {"city": True}, {"else": {"a": 1}},
+        {"name": "x"}, {"name": [1]}, {"name": 2**70},
+    ]
+)  # fmt: skip
+
+
+def by_model(raw: bytes) -> tuple[Event | None, InputError | None]:
+    try:
+        return DECODER.decode_by_model(raw, received=NOW), None
+    except InputError as error:
+        return None, error
+
+
+@given(
+    st.sampled_from(sorted(CATALOGUE.types)),
+    st.dictionaries(FIELDS | st.sampled_from(["new", "corrects", "void"]), NEARLY | TIMES | VALUES, max_size=5),
+    st.fixed_dictionaries({}, optional={"occurred_at": TIMES, "recorded_at": TIMES, "org": NEARLY, "event_id": NEARLY}),
+)
+def test_the_short_cut_decides_as_the_model_does(
+    event_type: str, fields: dict[str, Any], common: dict[str, Any]
+) -> None:
+    raw = json.dumps({**PLAIN, "event_type": event_type, **fields, **common}).encode()
+    (event, refused), (wanted, why) = decoded(raw), by_model(raw)
+    assert event == wanted
+    if event is not None and wanted is not None:
+        assert list(event.data) == list(wanted.data)
+        assert encode_json(event.data) == encode_json(wanted.data)
+    if refused is not None and why is not None:
+        assert (refused.reason, refused.field, refused.detail) == (why.reason, why.field, why.detail)
+
+
+@given(TIMES)
+def test_the_short_cut_reads_times_as_the_model_does(text: str) -> None:
+    times = Times()
+    for _ in range(2):  # the second time from what was learned
+        try:
+            wanted: int | None = instant_us(parse_time(text))
+        except ValueError:
+            wanted = None
+        try:
+            found: int | None = times.instant(text)
+        except ValueError:
+            found = None
+        assert found == wanted
+
+
+def test_most_events_need_no_model() -> None:
+    plain = PlainEvents(CATALOGUE)
+    assert plain.read({**PLAIN}, NOW) == decode()
+    assert set(plain.types) == set(CATALOGUE.types)
 
 
 @given(st.datetimes(timezones=st.timezones(), allow_imaginary=False), st.integers(0, 10**15))

@@ -1,0 +1,278 @@
+"""Events that are plainly fine, read without their models; every other one is left to the model.
+
+The pydantic models are the contract of the wire format, and they alone refuse. But nearly every event of a healthy
+feed is so plain that a few looks show it: ids of printable characters, times as everybody writes them, words
+of a closed list. What each field must look like is taken once from its model; a field or a value that is not known
+well enough makes ``read`` say ``None``, never no. A property test holds the two to each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import date
+from decimal import Decimal
+from typing import Any, Final, Literal, get_args, get_origin
+
+from schemas.events import Envelope, EventCatalogue, Org
+from schemas.fields import Amount, Code, Codes, Count, Day, Flag, Id, Instant, Number, ReadingDay, parse_time
+from streams.core.event import Event
+from streams.core.instants import instant_us
+
+NOT_DATA: Final = frozenset(
+    {
+        "event_id",
+        "event_type",
+        "occurred_at",
+        "recorded_at",
+        "order_id",
+        "account_id",
+        "meter_id",
+        "batch_id",
+        "corrects",
+        "void",
+        "personal",
+    }
+)
+"""Fields that an event of the core keeps elsewhere, or not at all."""
+
+Check = Callable[[Any], bool]
+
+_BIGGEST: Final = 2**63
+_MANY: Final = 4096  # entries of a cache before it is begun anew: a hostile sender must not fill memory
+
+_MINUTES: Final = {f"{n // 60:02d}:{n % 60:02d}:": n * 60_000_000 for n in range(1440)}
+_SECONDS: Final = {f"{n:02d}.": n * 1_000_000 for n in range(60)}
+_MILLISECONDS: Final = {f"{n:03d}": n * 1000 for n in range(1000)}
+
+
+class Times:
+    """Texts of instants, read by looking up their parts: most events of a day share its date and offset."""
+
+    __slots__ = ("_days",)
+
+    def __init__(self) -> None:
+        self._days: dict[str, dict[str, int]] = {}  # offset -> date with its "T" -> microseconds
+
+    def instant(self, text: str) -> int:
+        """Microseconds since the epoch.
+
+        Raises:
+            ValueError: for what ``parse_time`` refuses.
+            TypeError: for what is no text.
+        """
+        try:
+            return (
+                self._days[text[23:]][text[:11]]
+                + _MINUTES[text[11:17]]
+                + _SECONDS[text[17:20]]
+                + _MILLISECONDS[text[20:23]]
+            )
+        except KeyError:
+            return self._learn(text)
+
+    def _learn(self, text: str) -> int:
+        moment = parse_time(text)
+        instant = instant_us(moment)
+        clock = _MINUTES.get(text[11:17]), _SECONDS.get(text[17:20]), _MILLISECONDS.get(text[20:23])
+        # In these years every time of a day is as possible as this one; and an offset has no more characters.
+        if 1971 <= moment.year <= 2998 and len(text) <= 29 and None not in clock:
+            days = self._days.setdefault(text[23:], {})
+            if len(days) * len(self._days) > _MANY:
+                self._days = {text[23:]: (days := {})}
+            days[text[:11]] = instant - sum(part or 0 for part in clock)
+        return instant
+
+
+def _is_id(value: Any) -> bool:
+    return type(value) is str and 0 < len(value) <= 200 and value.isprintable()
+
+
+def _is_code(value: Any) -> bool:
+    return type(value) is str and 0 < len(value) <= 100
+
+
+def _is_flag(value: Any) -> bool:
+    return value is True or value is False
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < _BIGGEST
+
+
+def _is_day_of_month(value: Any) -> bool:
+    return type(value) is int and 1 <= value <= 31
+
+
+def _is_number(value: Any) -> bool:
+    return (type(value) is int and -_BIGGEST <= value < _BIGGEST) or (type(value) is Decimal and value.is_finite())
+
+
+def _is_amount(value: Any) -> bool:
+    return _is_number(value) or (type(value) is str and value.isascii() and value.replace(".", "", 1).isdigit())
+
+
+def _is_date(value: Any) -> bool:
+    # fromisoformat raises ValueError, which leaves the event to the model
+    if type(value) is not str or len(value) != 10 or not value[4] == value[7] == "-" or not value.isascii():
+        return False
+    date.fromisoformat(value)
+    return True
+
+
+def _are_codes(value: Any) -> bool:
+    return type(value) is list and len(value) <= 20_000 and all(map(_is_code, value))
+
+
+def _is_scalar(value: Any) -> bool:
+    """A value of a field that nobody declared, and that cannot be too deep or too large."""
+    kind = type(value)
+    return kind is str or kind is bool or _is_number(value)
+
+
+class _Orgs:
+    """Blocks ``org``: few, and in every event, so one object serves all events from one place."""
+
+    __slots__ = ("_fields", "_known")
+
+    def __init__(self) -> None:
+        self._fields = frozenset(Org.model_fields)
+        self._known: dict[tuple[tuple[str, Any], ...], dict[str, Any]] = {}
+
+    def shared(self, org: Any) -> dict[str, Any] | None:
+        """The block to use in place of this one; ``None`` where it is not plainly fine."""
+        if type(org) is not dict:
+            return None
+        key = tuple(org.items())
+        found = self._known.get(key)
+        if found is None and self._is_plain(org):
+            if len(self._known) >= _MANY:
+                self._known.clear()
+            found = self._known[key] = org
+        return found
+
+    def _is_plain(self, org: dict[str, Any]) -> bool:
+        # Texts only: 1 and True are equal as keys, and other things.
+        return all(type(value) is str and (name not in self._fields or _is_code(value)) for name, value in org.items())
+
+
+def _checks_of(model: type[Envelope], kinds: list[tuple[Any, Check]]) -> Mapping[str, Check] | None:
+    """How the fields of a model that are an event's data can be seen to be fine; ``None`` for an unusual model."""
+    decorators = model.__pydantic_decorators__
+    if set(decorators.model_validators) != {"_about_something"} or decorators.field_validators:
+        return None
+    checks: dict[str, Check] = {}
+    for name, field in model.model_fields.items():
+        if name in NOT_DATA or name == "org":
+            continue
+        options = get_args(field.annotation)
+        if len(options) != 2 or options[1] is not type(None) or field.is_required() or field.metadata:
+            return None
+        if get_origin(options[0]) is Literal:
+            words = get_args(options[0])
+            if not all(type(word) is str for word in words):
+                return None
+            checks[name] = frozenset(words).__contains__
+        else:
+            found = next((check for kind, check in kinds if kind == options[0]), None)
+            if found is None:
+                return None
+            checks[name] = found
+    return checks
+
+
+class PlainEvents:
+    """Reads against one catalogue."""
+
+    def __init__(self, catalogue: EventCatalogue) -> None:
+        self._times = Times()
+        self._orgs = _Orgs()
+        kinds: list[tuple[Any, Check]] = [
+            (Code, _is_code),
+            (Id, _is_id),
+            (Flag, _is_flag),
+            (Count, _is_count),
+            (ReadingDay, _is_day_of_month),
+            (Number, _is_number),
+            (Amount, _is_amount),
+            (Day, _is_date),
+            (Instant, self._is_instant),
+            (Codes, _are_codes),
+        ]
+        self._types: dict[str, tuple[str, Mapping[str, Check]]] = {}
+        for name, model in catalogue.models.items():
+            checks = _checks_of(model, kinds)
+            if checks is not None:
+                self._types[name] = (name, checks)
+
+    @property
+    def types(self) -> frozenset[str]:
+        """The event types whose models are understood."""
+        return frozenset(self._types)
+
+    def _is_instant(self, value: Any) -> bool:
+        self._times.instant(value)
+        return type(value) is str
+
+    def read(self, fields: dict[str, Any], latest: int) -> Event | None:
+        """The event in a JSON object, which is used up; ``None`` where its model must be asked.
+
+        ``latest`` (microseconds) is the last instant that an event may have.
+        """
+        try:
+            take = fields.pop
+            event_type, checks = self._types[take("event_type")]
+            event_id, occurred = take("event_id"), take("occurred_at")
+            at = recorded = self._times.instant(occurred)
+            entered = take("recorded_at", None)
+            if entered is not None and entered != occurred:
+                recorded = self._times.instant(entered)
+            if at > latest or recorded > latest or not (event_id.isprintable() and 0 < len(event_id) <= 200):
+                return None
+            named = False
+            if (order_id := take("order_id", None)) is not None:
+                named = order_id.isprintable() and 0 < len(order_id) <= 200
+                if not named:
+                    return None
+            if (account_id := take("account_id", None)) is not None:
+                named = account_id.isprintable() and 0 < len(account_id) <= 200
+                if not named:
+                    return None
+            if (meter_id := take("meter_id", None)) is not None:
+                named = meter_id.isprintable() and 0 < len(meter_id) <= 200
+                if not named:
+                    return None
+            if (batch_id := take("batch_id", None)) is not None:
+                named = batch_id.isprintable() and 0 < len(batch_id) <= 200
+                if not named:
+                    return None
+            corrects, void = take("corrects", None), take("void", False)
+            if not named or (
+                (corrects is not None or void is not False) and not _is_correction(event_id, corrects, void)
+            ):
+                return None
+            personal = take("personal", None)
+            if personal is not None and not _is_flat(personal):
+                return None
+            for name, value in fields.items():
+                if value is None:
+                    continue
+                if name == "org":
+                    org = self._orgs.shared(value)
+                    if org is None:
+                        return None
+                    fields[name] = org
+                elif not checks.get(name, _is_scalar)(value):
+                    return None
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return None  # something is missing, or of another type than looked for
+        return Event(
+            event_id, event_type, at, recorded, fields, order_id, account_id, meter_id, batch_id, corrects, void
+        )
+
+
+def _is_correction(event_id: str, corrects: Any, void: Any) -> bool:
+    return _is_flag(void) and _is_id(corrects) and corrects != event_id
+
+
+def _is_flat(personal: Any) -> bool:
+    return type(personal) is dict and all(type(value) is str for value in personal.values())
