@@ -11,8 +11,8 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 
-from streams.adapters.driver import Driver, Entry, Step
 from streams.core.alerts import Alert, Subject
 from streams.core.engine import Engine, JudgedCase
 from streams.core.event import Event
@@ -27,7 +27,7 @@ Arrived = tuple[tuple[int, int, str], int, Event, int, Copies]
 Sorted = tuple[tuple[int, int, str], int, Event, Copies]
 """An event with the copies that go into a history."""
 
-AlertKey = tuple[int, int, int, str, str, str, str, str]
+AlertKey = tuple[int, bool, int, str, str, str, str, str]
 
 
 @dataclass(slots=True)
@@ -87,52 +87,63 @@ def _unseen(
 
 
 class Judging:
-    """Sorted events through one engine: ``alerts`` to the end of time, then ``cases``."""
+    """Sorted events through one engine, subject by subject: ``alerts`` to the end of time, then ``cases``."""
 
     def __init__(self, rulebook: Rulebook, end: int) -> None:
         self._rulebook = rulebook
         self._end = end
         self._engine = Engine(rulebook)
-        self.at_event: Event | None = None
+
+    @property
+    def at_event(self) -> Event | None:
         """The event under way, to be named should something break."""
+        return self._engine.at_event
 
     def alerts(
         self, events: Sequence[Sorted], on_events: Callable[[int], None] = lambda _n: None, *, filtered: bool = False
     ) -> Iterator[tuple[AlertKey, Alert]]:
-        """Alerts in the order of their keys.
+        """Alerts in the order of their keys; interrupted, those of the subjects that are finished.
 
         Time goes to just before each event's instant, stopping wherever something is due, as it would have live.
         ``filtered``: the events' subjects may be more than this rulebook watches.
         """
-        engine = self._engine
-        driver = Driver(engine, stepwise=True)
+        told: list[tuple[AlertKey, Alert]] = []
+        live_through, end = self._engine.live_through, self._end
+        try:
+            for subject, (count, own) in self._by_subject(events, filtered=filtered).items():
+                for by_event, alert in live_through(subject, own, end):
+                    key = (
+                        alert.detected_at, by_event, alert.due_at, *subject, alert.rule, alert.kind, alert.alert_id,
+                    )  # fmt: skip
+                    told.append((key, alert))
+                if count:
+                    on_events(count)
+        except KeyboardInterrupt:
+            told.sort(key=itemgetter(0))
+            yield from told
+            raise
+        self._engine.advance_to(end)
+        told.sort(key=itemgetter(0))
+        yield from told
+
+    def _by_subject(self, events: Sequence[Sorted], *, filtered: bool) -> dict[Subject, tuple[int, list[Event]]]:
+        """Each subject's events in order, and how many of them it is the first subject of."""
+        found: dict[Subject, list[Event]] = {}
+        firsts: Counter[Subject] = Counter()
         copies_of = self._rulebook.copies_of
-        position, count = 0, len(events)
-        while position < count:
-            at = events[position][2].at
-            first = position
-            entries: list[Entry] = []
-            while position < count and events[position][2].at == at:
-                _, _, event, copies = events[position]
-                if filtered:
-                    own = {subject for subject, _ in copies_of(event)}
-                    entries += [(subject, copy, "") for subject, copy in copies if subject in own]
+        for _, _, event, copies in events:
+            if filtered:
+                own = {subject for subject, _ in copies_of(event)}
+                copies = [copy for copy in copies if copy[0] in own]
+            for subject, copy in copies:
+                known = found.get(subject)
+                if known is None:
+                    found[subject] = [copy]
                 else:
-                    entries += [(subject, copy, "") for subject, copy in copies]
-                position += 1
-            self.at_event = events[first][2]
-            before = engine.watermark
-            step = Step()
-            driver.advance(at - 1, step)
-            if step.alerts:
-                yield from _keyed(step.alerts, before)
-            driver.feed(entries, step)
-            on_events(position - first)
-        self.at_event = None
-        before = engine.watermark
-        step = Step()
-        driver.advance(self._end, step)
-        yield from _keyed(step.alerts, before)
+                    known.append(copy)
+            if copies:
+                firsts[copies[0][0]] += 1
+        return {subject: (firsts[subject], own) for subject, own in found.items()}
 
     def cases(self) -> Iterator[JudgedCase]:
         """Every case as of the end, by subject."""
@@ -141,13 +152,3 @@ class Judging:
     def orphans(self) -> Counter[str]:
         """Stops that never had a start, by rule."""
         return self._engine.orphans()
-
-
-def _keyed(alerts: Iterable[Alert], before: int) -> Iterator[tuple[AlertKey, Alert]]:
-    """With what was decided under the watermark of before, because an event came, behind what time had brought."""
-    for alert in alerts:
-        by_event = 1 if alert.detected_at == before else 0
-        yield (
-            (alert.detected_at, by_event, alert.due_at, *alert.subject, alert.rule, alert.kind, alert.alert_id),
-            alert,
-        )

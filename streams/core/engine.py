@@ -20,17 +20,16 @@ subject, rebuilt from the snapshots on restore and never stored.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
-from typing import Any
 
 from streams.core.alerts import Alert, Subject, case_id_of, report_alert, retraction_of
 from streams.core.event import Event
 from streams.core.history import History, Notice
 from streams.core.rulebook import Rulebook
 from streams.core.tally import Tally
-from streams.core.verdicts import Fold, Verdict
+from streams.core.verdicts import Verdict
 from streams.core.watermark import is_due
 
 BEGINNING = -(2**62)
@@ -65,7 +64,7 @@ class JudgedCase:
 
 
 class _Record:
-    __slots__ = ("decided_at", "due", "expires", "history", "open", "subject", "told", "withdrawn")
+    __slots__ = ("decided_at", "due", "dues", "expires", "history", "open", "owed", "subject", "told", "withdrawn")
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
@@ -73,17 +72,11 @@ class _Record:
         self.told: dict[Told, Alert] = {}
         self.withdrawn: dict[Told, int] = {}
         self.due: int | None = None
+        self.dues: dict[int, int] = {}  # by fold: when silence next changes what it says
+        self.owed: dict[int, dict[Told, tuple[Verdict, int]]] = {}  # by fold: what it last said must be told
         self.open: tuple[tuple[str, str | None], ...] = ()
         self.decided_at = BEGINNING
         self.expires = False  # whether an entry of the expiry heap stands for it
-
-
-def _open(fold: Fold, state: Any) -> list[tuple[str, str | None]]:
-    found = []
-    for start in fold.open_cases(state):
-        org = start.data.get("org")
-        found.append((fold.id, org.get("city") if org else None))
-    return found
 
 
 class Engine:
@@ -107,6 +100,8 @@ class Engine:
         self.open_cases: Counter[tuple[str, str | None]] = Counter()
         """Cases open, by rule id and city."""
         self.watermark = BEGINNING
+        self.at_event: Event | None = None
+        """The event under way in ``live_through``, to be named should something break."""
 
     def __len__(self) -> int:
         """Subjects kept."""
@@ -141,15 +136,18 @@ class Engine:
         """Move time and return what must now be told, in a total order. A watermark behind is no movement."""
         self.watermark = watermark = max(watermark, self.watermark)
         alerts: list[Alert] = []
-        touched, self._touched = self._touched, {}
-        for record in touched.values():
-            self._decide(record, alerts)
+        decided, self._touched = self._touched, {}
+        for record in decided.values():
+            self._decide_timed(record, alerts)
         timers = self._timers
         while timers and is_due(timers[0][0], watermark):
             due, subject = heappop(timers)
             if not self._is_stale(due, subject):
-                self._decide(self._records[subject], alerts)
+                record = decided[subject] = self._records[subject]
+                self._decide_timed(record, alerts)
                 self._changed.add(subject)
+        for record in decided.values():
+            self._count_open(record)
         self._forget()
         alerts.sort(key=lambda alert: (alert.due_at, alert.subject, alert.rule, alert.kind, alert.alert_id))
         return alerts
@@ -158,39 +156,13 @@ class Engine:
         record = self._records.get(subject)
         return record is None or record.due != due
 
-    def _decide(self, record: _Record, alerts: list[Alert]) -> None:
-        watermark = self.watermark
-        states = record.history.fold(self._rulebook.routes(record.subject[0]))
-        owed: dict[Told, tuple[Verdict, int]] = {}
-        due: int | None = None
-        open_cases: list[tuple[str, str | None]] = []
-        # Where nothing known lies ahead of the watermark, the verdicts to be told are among those to be counted.
-        at_once = self._tally is not None and record.history.events[-1].at <= watermark
-        every: list[Verdict] = []
-        for index, state in states.items():
-            fold = self._rulebook.folds[index]
-            open_cases += _open(fold, state)
-            verdicts, following = fold.judge(state, watermark, every=at_once)
-            every += verdicts
-            if following is not None and (due is None or following < due):
-                due = following
-            for verdict in verdicts:
-                root = record.history.roots.get(verdict.root, verdict.root)
-                for number, report in enumerate(verdict.reports):
-                    owed[fold.id, root, report.kind, report.cause] = (verdict, number)
-        self._count_open(record, tuple(open_cases))
-        if owed or record.told:
-            self._tell_difference(record, owed, alerts)
-        if due != record.due:
-            record.due = due
-            if due is not None:
-                heappush(self._timers, (due, record.subject))
-        record.decided_at = watermark
+    def _decide_timed(self, record: _Record, alerts: list[Alert]) -> None:
+        before = record.due
+        self._decide(record, self.watermark, alerts)
+        if record.due is not None and record.due != before:
+            heappush(self._timers, (record.due, record.subject))
         self._expire_later(record)
-        if self._tally is not None and at_once:
-            self._tally.take(record.subject, every, watermark)
-        else:
-            self._count(record)
+        self._count(record)
 
     def _count(self, record: _Record, *, known: bool = False) -> None:
         if self._tally is not None and record.history.events:
@@ -203,43 +175,119 @@ class Engine:
             ]
             self._tally.take(record.subject, verdicts, self.watermark, known=known)
 
-    def _count_open(self, record: _Record, open_cases: tuple[tuple[str, str | None], ...]) -> None:
-        if open_cases != record.open:
+    def _decide(self, record: _Record, watermark: int, alerts: list[Alert]) -> None:
+        """Ask the folds that may say something else than when they were last asked; tell the difference.
+
+        Those are the folds that took a step, and those whose instant has come; all of them, when all began again.
+        """
+        history, folds, dues = record.history, self._rulebook.folds, record.dues
+        states = history.fold(self._rulebook.routes(record.subject[0]))
+        asked: Iterable[int] = history.touched
+        if history.is_fresh:
+            dues.clear()
+            asked = states
+        elif record.due is not None and record.due <= watermark:
+            asked = history.touched.union(index for index, due in dues.items() if due <= watermark)
+        changed: dict[int, Sequence[Verdict]] = {}
+        for index in asked:
+            verdicts, following = folds[index].judge(states[index], watermark)
+            if following is not None:
+                dues[index] = following
+            elif index in dues:
+                del dues[index]
+            if verdicts or index in record.owed:
+                changed[index] = verdicts
+        record.due = min(dues.values()) if dues else None
+        if history.is_fresh:
+            if record.told or changed:
+                record.owed = {
+                    index: owed for index, found in changed.items() if (owed := self._owed(record, index, found))
+                }
+                self._tell_difference(record, tuple(record.told), record.owed.values(), watermark, alerts)
+            history.is_fresh = False
+        elif changed:
+            self._tell_changed(record, changed, watermark, alerts)
+        history.touched.clear()
+        record.decided_at = watermark
+
+    def _tell_changed(
+        self, record: _Record, changed: Mapping[int, Sequence[Verdict]], watermark: int, alerts: list[Alert]
+    ) -> None:
+        before: list[Told] = []
+        owing: list[dict[Told, tuple[Verdict, int]]] = []
+        # In the order of the states, whichever of them were asked, so that the same is kept in the same order.
+        for index in changed if len(changed) == 1 else [index for index in record.history.states if index in changed]:
+            before += record.owed.pop(index, ())
+            owed = self._owed(record, index, changed[index])
+            if owed:
+                record.owed[index] = owed
+                owing.append(owed)
+        self._tell_difference(record, before, owing, watermark, alerts)
+
+    def _owed(self, record: _Record, index: int, verdicts: Sequence[Verdict]) -> dict[Told, tuple[Verdict, int]]:
+        """What one fold says must have been told by now."""
+        rule_id, roots = self._rulebook.folds[index].id, record.history.roots
+        return {
+            (rule_id, roots.get(verdict.root, verdict.root), report.kind, report.cause): (verdict, number)
+            for verdict in verdicts
+            for number, report in enumerate(verdict.reports)
+        }
+
+    def _tell_difference(
+        self,
+        record: _Record,
+        before: Sequence[Told],
+        owing: Iterable[Mapping[Told, tuple[Verdict, int]]],
+        watermark: int,
+        alerts: list[Alert],
+    ) -> None:
+        """Withdraw what was told of ``before`` and is owed no more, and tell what is owed and was not told."""
+        subject, told, watched = record.subject, record.told, self._rulebook.watched
+        owing = list(owing)
+        for key in before:
+            # What was told by a rule that is no longer in the rulebook stands as it was told.
+            if key in told and key[2] != "warning" and key[0] in watched and not any(key in owed for owed in owing):
+                now = self._case(record, key[0], key[1], watermark)
+                alerts.append(retraction_of(told.pop(key), now, watermark, self._calendar))
+                record.withdrawn[key] = record.withdrawn.get(key, 0) + 1
+                self._changed.add(subject)
+        for owed in owing:
+            for key, (verdict, number) in owed.items():
+                if key in told:
+                    continue
+                alert = report_alert(
+                    verdict,
+                    verdict.reports[number],
+                    subject=subject,
+                    case_id=case_id_of(key[0], subject, key[1]),
+                    generation=record.withdrawn.get(key, 0),
+                    watermark=watermark,
+                    calendar=self._calendar,
+                )
+                told[key] = alert
+                alerts.append(alert)
+                self._changed.add(subject)
+
+    def _count_open(self, record: _Record) -> None:
+        open_cases: list[tuple[str, str | None]] = []
+        for index, state in record.history.states.items():
+            fold = self._rulebook.folds[index]
+            if not fold.opens:
+                continue
+            for start in fold.open_cases(state):
+                org = start.data.get("org")
+                open_cases.append((fold.id, org.get("city") if org else None))
+        if open_cases or record.open:
             self.open_cases.subtract(record.open)
             self.open_cases.update(open_cases)
-            record.open = open_cases
+            record.open = tuple(open_cases)
 
-    def _tell_difference(self, record: _Record, owed: dict[Told, tuple[Verdict, int]], alerts: list[Alert]) -> None:
-        subject = record.subject
-        watched = self._rulebook.watched
-        # What was told by a rule that is no longer in the rulebook stands as it was told.
-        for key in [key for key in record.told if key not in owed and key[2] != "warning" and key[0] in watched]:
-            now = self._case(record, key[0], key[1])
-            alerts.append(retraction_of(record.told.pop(key), now, self.watermark, self._calendar))
-            record.withdrawn[key] = record.withdrawn.get(key, 0) + 1
-            self._changed.add(subject)
-        for key, (verdict, number) in owed.items():
-            if key in record.told:
-                continue
-            alert = report_alert(
-                verdict,
-                verdict.reports[number],
-                subject=subject,
-                case_id=case_id_of(key[0], subject, key[1]),
-                generation=record.withdrawn.get(key, 0),
-                watermark=self.watermark,
-                calendar=self._calendar,
-            )
-            record.told[key] = alert
-            alerts.append(alert)
-            self._changed.add(subject)
-
-    def _case(self, record: _Record, rule_id: str, root: str) -> Verdict | None:
+    def _case(self, record: _Record, rule_id: str, root: str, watermark: int) -> Verdict | None:
         roots = record.history.roots
         for index, state in record.history.states.items():
             fold = self._rulebook.folds[index]
             if fold.id == rule_id:
-                for verdict in fold.judge(state, self.watermark, every=True)[0]:
+                for verdict in fold.judge(state, watermark, every=True)[0]:
                     if roots.get(verdict.root, verdict.root) == root:
                         return verdict
         return None
@@ -275,7 +323,47 @@ class Engine:
 
         What still holds is not told again, under whatever version it began; what no longer does is taken back.
         """
+        for record in self._records.values():
+            record.history.is_fresh = True
         self._touched.update(self._records)
+
+    # -- a whole life at once ----------------------------------------------------------------------------
+
+    def live_through(self, subject: Subject, events: Sequence[Event], end: int) -> list[tuple[bool, Alert]]:
+        """Everything that is ever told of one subject, from all its events, up to an instant.
+
+        ``events`` are in the order of histories, without repetitions. Time passes as in ``advance_to`` up to just
+        before each event, stopping wherever something is due. As subjects are independent, the alerts are those that
+        all subjects' events together would have given. Each comes with whether an event brought it, and not time.
+        """
+        record = self._records[subject] = _Record(subject)
+        history = record.history
+        found: list[tuple[bool, Alert]] = []
+        alerts: list[Alert] = []
+        position, count = 0, len(events)
+        while position < count:
+            event = self.at_event = events[position]
+            at = event.at
+            if record.due is not None and record.due < at:
+                self._let_pass(record, at - 1, found)
+            history.append(event)
+            position += 1
+            while position < count and events[position].at == at:
+                history.append(events[position])
+                position += 1
+            self._decide(record, at - 1, alerts)
+            if alerts:
+                found += [(True, alert) for alert in alerts]
+                alerts.clear()
+        self._let_pass(record, end, found)
+        self.at_event = None
+        return found
+
+    def _let_pass(self, record: _Record, until: int, found: list[tuple[bool, Alert]]) -> None:
+        while record.due is not None and is_due(record.due, until):
+            alerts: list[Alert] = []
+            self._decide(record, record.due, alerts)
+            found += [(False, alert) for alert in alerts]
 
     # -- ask ---------------------------------------------------------------------------------------------
 
@@ -346,14 +434,11 @@ class Engine:
             # Kept before any time had passed, so nothing has been decided yet.
             self._touched[snapshot.subject] = record
         states = record.history.fold(self._rulebook.routes(snapshot.subject[0]))
-        open_cases: list[tuple[str, str | None]] = []
         for index, state in states.items():
-            fold = self._rulebook.folds[index]
-            open_cases += _open(fold, state)
-            following = fold.judge(state, self.watermark)[1]
+            following = self._rulebook.folds[index].judge(state, self.watermark)[1]
             if following is not None and (record.due is None or following < record.due):
                 record.due = following
-        self._count_open(record, tuple(open_cases))
+        self._count_open(record)
         if record.due is not None:
             heappush(self._timers, (record.due, record.subject))
         self._expire_later(record)

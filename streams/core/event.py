@@ -43,8 +43,11 @@ class Event(msgspec.Struct, eq=False, gc=False):
 
     def id_of(self, kind: str) -> str | None:
         """The id of the subject of that type, where the event names one."""
-        found: str | None = getattr(self, f"{kind}_id")
-        return found
+        if kind == "order":
+            return self.order_id
+        if kind == "account":
+            return self.account_id
+        return self.meter_id if kind == "meter" else self.batch_id
 
     def subjects(self) -> list[tuple[str, str]]:
         """Every subject the event names."""

@@ -29,6 +29,13 @@ Route = tuple[int, Fold, tuple[str, ...]]
 """A fold's place in the rulebook, the fold, and the subject types that take precedence over this one."""
 
 
+def _names_one_of(event: Event, kinds: Sequence[str]) -> bool:
+    for kind in kinds:  # noqa: SIM110 (a generator would cost more than it looks at)
+        if event.id_of(kind) is not None:
+            return True
+    return False
+
+
 def _order(event: Event) -> tuple[int, int, str]:
     return event.order
 
@@ -94,12 +101,16 @@ def _root(event: Event, by_id: Mapping[str, Event]) -> str | None:
 class History:
     """One subject's events and the states folded from them."""
 
-    __slots__ = ("_folded", "_has_corrections", "_ids", "events", "roots", "states")
+    __slots__ = ("_folded", "_has_corrections", "_ids", "events", "is_fresh", "roots", "states", "touched")
 
     def __init__(self, events: Sequence[Event] = ()) -> None:
         self.events: list[Event] = list(events)
         self.states: dict[int, Any] = {}
         self.roots: dict[str, str] = {}
+        self.touched: set[int] = set()
+        """Folds that took a step since this was last cleared."""
+        self.is_fresh = True
+        """Whether all folds began again since this was last cleared."""
         self._folded = 0
         self._ids: set[str] | None = None
         self._has_corrections = any(event.corrects is not None for event in events)
@@ -108,7 +119,10 @@ class History:
         """The event of that id as received, or ``None``."""
         if self._ids is not None and event_id not in self._ids:
             return None
-        return next((event for event in self.events if event.event_id == event_id), None)
+        for event in self.events:  # a loop: a generator would cost more than it looks at
+            if event.event_id == event_id:
+                return event
+        return None
 
     def add(self, event: Event) -> Notice:
         """Take one event in; idempotent for the same content."""
@@ -131,6 +145,15 @@ class History:
             self._ids = {one.event_id for one in events}
         return "applied"
 
+    def append(self, event: Event) -> None:
+        """Take the event that comes last in the history and is not yet in it."""
+        self.events.append(event)
+        if event.corrects is not None:
+            self._has_corrections = True
+        if self._has_corrections:
+            self._folded = 0
+        self._ids = None
+
     def fold(self, routes: Callable[[str], Sequence[Route]]) -> Mapping[int, Any]:
         """Bring the states up to the whole history; ``routes`` says which folds see an event type."""
         events = self.events
@@ -138,20 +161,22 @@ class History:
             return self.states
         if self._folded == 0:
             self.states = {}
+            self.is_fresh = True
             if self._has_corrections:
                 fresh, self.roots = effective(events)
             else:
                 fresh = events
         else:
             fresh = events[self._folded :]
-        states = self.states
+        states, touched = self.states, self.touched
         for event in fresh:
             for index, fold, before in routes(event.type):
-                if before and any(event.id_of(kind) is not None for kind in before):
+                if before and _names_one_of(event, before):
                     continue
                 state = states.get(index)
                 if state is None:
                     state = states[index] = fold.start()
                 fold.step(state, event)
+                touched.add(index)
         self._folded = len(events)
         return states

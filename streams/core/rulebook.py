@@ -89,6 +89,11 @@ class Rulebook:
                     route = (index, fold, tuple(fold.subject_types[:position]))
                     table[event_type] = (*table.get(event_type, ()), route)
         self._routes = {kind: _lookup(table) for kind, table in self._tables.items()}
+        self._concerned: dict[str, tuple[str, ...]] = {
+            event_type: tuple(kind for kind in SUBJECT_TYPES if event_type in self._tables[kind])
+            for table in self._tables.values()
+            for event_type in table
+        }
 
     @property
     def fingerprint(self) -> str:
@@ -107,8 +112,9 @@ class Rulebook:
         concerns each of them as well: such a copy names that meter, and neither the batch nor the list.
         """
         found: list[tuple[Subject, Event]] = []
-        for kind, number in event.subjects():
-            if event.corrects is not None or event.type in self._tables[kind]:
+        for kind in SUBJECT_TYPES if event.corrects is not None else self._concerned.get(event.type, ()):
+            number = event.id_of(kind)
+            if number is not None:
                 found.append(((kind, number), event))
         listed = event.data.get("meters")
         if isinstance(listed, list) and event.type in self._tables["meter"]:
@@ -119,7 +125,8 @@ class Rulebook:
 
 
 def _lookup(table: Mapping[str, tuple[Route, ...]]) -> Callable[[str], Sequence[Route]]:
-    return lambda event_type: table.get(event_type, ())
+    get = table.get
+    return lambda event_type: get(event_type, ())
 
 
 _FOLDS: Mapping[str, Callable[[Any, WorkingCalendar, Mapping[str, Text]], Fold]] = {

@@ -73,6 +73,10 @@ class Fold(Protocol):
         """The rule's id."""
 
     @property
+    def opens(self) -> bool:
+        """Whether it ever has a case open: whether ``open_cases`` is worth asking."""
+
+    @property
     def subject_types(self) -> Sequence[str]:
         """The first of these for which an event has an id is its subject."""
 

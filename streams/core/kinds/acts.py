@@ -24,31 +24,56 @@ from schemas.rules import ActRule, Limit, Need, RuleBase
 from streams.core.conditions import predicate
 from streams.core.event import Event
 from streams.core.faults import Fault, Label, Without
-from streams.core.kinds.patterns import Tests, compile_patterns, label_of, matches, title_of
+from streams.core.kinds.patterns import Tests, compile_patterns, fits, label_of, title_of
 from streams.core.verdicts import Outcome, Report, Verdict
 from streams.core.working_days import WorkingCalendar
 
+Grounds = Sequence[Event | None]
+"""The events that a finding rests on, in any order; ``None`` is no event."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True, eq=False)
 class Finding:
     """What became of one act. ``due`` is the instant from which its faults are certain.
 
-    ``evidence`` are the events it rests on, the act among them. ``cancelled`` says that it was called off;
-    ``title`` is what people call the act.
+    ``grounds`` are the events it rests on, the act among them. ``cancelled`` says that it was called off;
+    ``title`` is what people call the act. Treated as immutable; not frozen, because there is one for every act.
     """
 
     rule: RuleBase
     act: Event
     faults: tuple[Fault, ...]
     due: int
-    evidence: tuple[str, ...]
+    grounds: Grounds
     limit: Limit | None = None
     provisional: bool = False
     cancelled: bool = False
     title: Text | Label | None = None
+    _violated: Verdict | None = None
+
+    @property
+    def evidence(self) -> tuple[str, ...]:
+        """Ids of the grounds, in order of time."""
+        events = [event for event in self.grounds if event is not None]
+        if len(events) > 1:
+            events.sort(key=_order)
+        return tuple(dict.fromkeys([event.event_id for event in events]))
+
+    @property
+    def is_violation(self) -> bool:
+        """Whether there is something to be told, once it is due."""
+        return bool(self.faults) and not self.cancelled
 
     def verdict(self, as_of: int) -> Verdict:
         """Where the case stands as of an instant not before the act."""
+        if self._violated is not None and self.due <= as_of:
+            return self._violated
+        found = self._verdict(as_of)
+        if found.outcome == "violated":
+            self._violated = found  # as it will be for ever
+        return found
+
+    def _verdict(self, as_of: int) -> Verdict:
         outcome: Outcome = "running"
         reports: tuple[Report, ...] = ()
         if self.due <= as_of:
@@ -72,6 +97,10 @@ class Finding:
             faults=self.faults,
             facts={"act": self.title},
         )
+
+
+def _order(event: Event) -> tuple[int, int, str]:
+    return event.order
 
 
 class Slot:
@@ -115,6 +144,23 @@ class Watch:
         self.found = [event if event is not None and event.at >= at else None for event in self.found]
 
 
+class Role:
+    """What an event of one type may be to one version; ``None`` where it cannot be that."""
+
+    __slots__ = ("act", "closed_by", "is_facts", "reset", "slots")
+
+    def __init__(self, version: ActVersion[Any], event_type: str) -> None:
+        self.slots = [
+            (index, pairs)
+            for index, slot in enumerate(version.slots)
+            if (pairs := slot.tests.get(event_type)) is not None
+        ]
+        self.is_facts = event_type == version.rule.facts_from
+        self.reset = version.reset.get(event_type)
+        self.closed_by = version.closed_by.get(event_type)
+        self.act = version.act.get(event_type)
+
+
 R = TypeVar("R", bound=ActRule)
 
 
@@ -130,13 +176,15 @@ class ActVersion(ABC, Generic[R]):
         self.slots = [Slot(need, titles) for need in needs]
         self._first = calendar.start_of_day(rule.effective_from.toordinal())
         self._last = None if rule.effective_to is None else calendar.start_of_day(rule.effective_to.toordinal())
-        self._act = compile_patterns(rule.act)
-        self._reset = compile_patterns(rule.reset)
-        self._closed_by = compile_patterns(rule.closed_by)
+        self.act = compile_patterns(rule.act)
+        self.reset = compile_patterns(rule.reset)
+        self.closed_by = compile_patterns(rule.closed_by)
         self._when = predicate(rule.when)
         self.listens = frozenset().union(
-            self._act, self._reset, self._closed_by, *(slot.tests for slot in self.slots), *self.own_tests()
+            self.act, self.reset, self.closed_by, *(slot.tests for slot in self.slots), *self.own_tests()
         ) | ({rule.facts_from} if rule.facts_from else frozenset())
+        self.roles = {event_type: Role(self, event_type) for event_type in self.listens}
+        self._titles_of_acts = {event_type: title_of(event_type, titles) for event_type in self.act}
 
     def own_tests(self) -> Iterable[Tests]:
         """The patterns of the kind itself; compiled on first use."""
@@ -148,16 +196,17 @@ class ActVersion(ABC, Generic[R]):
 
     def note(self, watch: Watch, event: Event) -> None:
         """Take what speaks for the person at once."""
-        for index, slot in enumerate(self.slots):
-            if event.type in slot.tests and matches(slot.tests, event):
+        role = self.roles[event.type]
+        for index, pairs in role.slots:
+            if fits(pairs, event):
                 watch.found[index] = event
                 watch.closed = False
-        if event.type == self.rule.facts_from:
+        if role.is_facts:
             watch.facts = event
             watch.closed = False
-        if event.type in self._reset and matches(self._reset, event):
+        if role.reset is not None and fits(role.reset, event):
             watch.held.append(event)
-        if event.type in self._closed_by and matches(self._closed_by, event):
+        if role.closed_by is not None and fits(role.closed_by, event):
             watch.closed = True
 
     def move_on(self, watch: Watch) -> None:
@@ -172,11 +221,12 @@ class ActVersion(ABC, Generic[R]):
 
     def is_act(self, event: Event) -> bool:
         """Whether the rule is about this event, so far as its own fields tell."""
-        return event.type in self._act and matches(self._act, event)
+        pairs = self.act.get(event.type)
+        return pairs is not None and fits(pairs, event)
 
     def is_trigger(self, watch: Watch, event: Event) -> bool:
         """Whether something is found out at this event's instant: at the act itself, if nothing else is said."""
-        return self.is_in_force(event.at) and self.is_act(event)
+        return self.is_act(event) and self.is_in_force(event.at)
 
     def is_in_force(self, at: int) -> bool:
         """Whether a case that starts at an instant is judged by this version."""
@@ -190,22 +240,32 @@ class ActVersion(ABC, Generic[R]):
 
     def missing(self, watch: Watch, act: Event) -> list[Fault]:
         """A fault for each need that had not been met by the act."""
-        faults = (
-            slot.missing(found, act, act.at, self.calendar) for slot, found in zip(self.slots, watch.found, strict=True)
-        )
-        return [fault for fault in faults if fault is not None]
+        found: list[Fault] = []
+        for slot, event in zip(self.slots, watch.found, strict=True):
+            fault = slot.missing(event, act, act.at, self.calendar)
+            if fault is not None:
+                found.append(fault)
+        return found
 
-    def evidence(self, watch: Watch, act: Event, *more: Event | None) -> tuple[str, ...]:
-        """Ids of the events that a finding rests on, in order of time."""
-        events = [event for event in (watch.facts, *watch.found, *more, act) if event is not None]
-        return tuple(dict.fromkeys(event.event_id for event in sorted(events, key=lambda event: event.order)))
+    def grounds(self, watch: Watch, act: Event, *more: Event | None) -> Grounds:
+        """The events that a finding rests on."""
+        return (watch.facts, *watch.found, *more, act)
 
-    def finding(self, act: Event, faults: Sequence[Fault], evidence: tuple[str, ...], **more: Any) -> Finding:
+    def finding(
+        self,
+        act: Event,
+        faults: Sequence[Fault],
+        grounds: Grounds,
+        *,
+        due: int | None = None,
+        limit: Limit | None = None,
+        provisional: bool = False,
+        cancelled: bool = False,
+    ) -> Finding:
         """What became of an act; certain at its own instant, where nothing else is said."""
-        title = title_of(act.type, self.titles)
-        return Finding(
-            **{"due": act.at, **more}, rule=self.rule, act=act, faults=tuple(faults), evidence=evidence, title=title
-        )
+        title = self._titles_of_acts[act.type]
+        due = act.at if due is None else due
+        return Finding(self.rule, act, tuple(faults), due, grounds, limit, provisional, cancelled, title)
 
     @abstractmethod
     def find(self, watch: Watch, trigger: Event) -> Iterable[Finding]:
@@ -213,6 +273,11 @@ class ActVersion(ABC, Generic[R]):
 
     def found(self, watch: Watch, trigger: Event) -> None:
         """The trigger's findings have been taken."""
+
+    @property
+    def opens(self) -> bool:
+        """Whether an act's case may wait for something after the act."""
+        return False
 
     def open_acts(self, watch: Watch) -> Sequence[Event]:
         """Acts whose case still waits for something."""
@@ -224,14 +289,15 @@ class ActVersion(ABC, Generic[R]):
 
 
 class State:
-    """The fold's state on one subject."""
+    """The fold's state on one subject. ``shown`` is what the waiting triggers show, once that was asked for."""
 
-    __slots__ = ("broken", "instant", "settled", "waiting", "watches")
+    __slots__ = ("broken", "instant", "settled", "shown", "waiting", "watches")
 
     def __init__(self, watches: list[Watch]) -> None:
         self.watches = watches
         self.instant = -(2**62)
         self.waiting: list[tuple[int, Event]] = []
+        self.shown: list[Finding] | None = None
         self.settled: list[Finding] = []
         self.broken: list[Finding] = []
 
@@ -242,6 +308,7 @@ class ActFold:
     def __init__(self, versions: Sequence[ActVersion[Any]]) -> None:
         self.id = versions[0].rule.id
         self.subject_types = versions[0].rule.subject
+        self.opens = any(version.opens for version in versions)
         self._versions = versions
         self.listens: frozenset[str] = frozenset().union(*(version.listens for version in versions))
 
@@ -252,54 +319,68 @@ class ActFold:
     def step(self, state: State, event: Event) -> None:
         """Take the next event; what waited at an earlier instant is settled first."""
         if event.at != state.instant:
-            self._move_on(state)
+            if state.waiting:
+                self._settle(state)
+            for version, watch in zip(self._versions, state.watches):  # noqa: B905 (as many, and this is hot)
+                if watch.held:
+                    version.move_on(watch)
             state.instant = event.at
-        for index, (version, watch) in enumerate(zip(self._versions, state.watches, strict=True)):
-            if event.type in version.listens:
+        state.shown = None
+        for index, version in enumerate(self._versions):
+            if event.type in version.roles:
+                watch = state.watches[index]
                 version.note(watch, event)
                 if version.is_trigger(watch, event):
                     state.waiting.append((index, event))
 
-    def _move_on(self, state: State) -> None:
-        for finding in self._findings(state, settle=True):
-            state.settled.append(finding)
-            if finding.faults and not finding.cancelled:
-                state.broken.append(finding)
-        state.waiting.clear()
-        for version, watch in zip(self._versions, state.watches, strict=True):
-            if watch.held:
-                version.move_on(watch)
-
-    def _findings(self, state: State, *, settle: bool) -> list[Finding]:
-        """What the waiting triggers show; of two for one act at the same instant the first counts."""
-        found: dict[str, Finding] = {}
+    def _settle(self, state: State) -> None:
+        findings = self._shown(state)
         for index, trigger in state.waiting:
-            version, watch = self._versions[index], state.watches[index]
-            for finding in version.find(watch, trigger):
-                found.setdefault(finding.act.event_id, finding)
-            if settle:
-                version.found(watch, trigger)
-        return list(found.values())
+            self._versions[index].found(state.watches[index], trigger)
+        state.settled += findings
+        state.broken += [finding for finding in findings if finding.is_violation]
+        state.waiting.clear()
+
+    def _shown(self, state: State) -> list[Finding]:
+        """What the waiting triggers show; of two for one act at the same instant the first counts."""
+        if state.shown is None:
+            found: dict[str, Finding] = {}
+            for index, trigger in state.waiting:
+                for finding in self._versions[index].find(state.watches[index], trigger):
+                    found.setdefault(finding.act.event_id, finding)
+            state.shown = list(found.values())
+        return state.shown
 
     def judge(self, state: State, as_of: int, *, every: bool = False) -> tuple[list[Verdict], int | None]:
         """See ``Fold``. Nothing changes by silence but what lies ahead of the instant asked about."""
         verdicts: list[Verdict] = []
         following: int | None = None
-        waiting = self._findings(state, settle=False) if state.waiting else []
-        for finding in (*(state.settled if every else state.broken), *waiting):
-            if finding.due > as_of:
-                if finding.faults and not finding.cancelled and (following is None or finding.due < following):
-                    following = finding.due
-                if not every or finding.act.at > as_of:
-                    continue
-            elif not every and (finding.cancelled or not finding.faults):
-                continue
-            verdicts.append(finding.verdict(as_of))
         if every:
-            known = {finding.act.event_id for finding in waiting}
-            for act, rule in self._open(state):
-                if act.at <= as_of and act.event_id not in known:
-                    verdicts.append(Finding(rule, act, (), as_of + 1, (act.event_id,)).verdict(as_of))
+            return self._judge_every(state, as_of)
+        if not state.waiting and not state.broken:
+            return verdicts, following
+        for findings in (state.broken, self._shown(state) if state.waiting else ()):
+            for finding in findings:
+                if finding.is_violation:
+                    if finding.due <= as_of:
+                        verdicts.append(finding.verdict(as_of))
+                    elif following is None or finding.due < following:
+                        following = finding.due
+        return verdicts, following
+
+    def _judge_every(self, state: State, as_of: int) -> tuple[list[Verdict], int | None]:
+        verdicts: list[Verdict] = []
+        following: int | None = None
+        waiting = self._shown(state) if state.waiting else []
+        for finding in (*state.settled, *waiting):
+            if finding.due > as_of and finding.is_violation and (following is None or finding.due < following):
+                following = finding.due
+            if finding.due <= as_of or finding.act.at <= as_of:
+                verdicts.append(finding.verdict(as_of))
+        known = {finding.act.event_id for finding in waiting}
+        for act, rule in self._open(state):
+            if act.at <= as_of and act.event_id not in known:
+                verdicts.append(Finding(rule, act, (), as_of + 1, (act,)).verdict(as_of))
         return verdicts, following
 
     def _open(self, state: State) -> list[tuple[Event, RuleBase]]:
@@ -311,6 +392,8 @@ class ActFold:
 
     def open_cases(self, state: State) -> Sequence[Event]:
         """Acts that still wait for something (their close)."""
+        if not self.opens:
+            return ()
         return [act for act, _ in self._open(state)]
 
     def is_idle(self, state: State) -> bool:

@@ -53,7 +53,7 @@ class _Version(ActVersion[AtMostRule]):
         count = 1 + sum(act.order < trigger.order for act in acts)
         value = None if self.rule.per is None else str(key[0])
         faults = (TooMany(count, self.rule.n, value),) if count > self.rule.n else ()
-        yield self.finding(trigger, faults, self.evidence(watch, trigger, *acts[: count - 1]))
+        yield self.finding(trigger, faults, self.grounds(watch, trigger, *acts[: count - 1]))
 
     def is_idle(self, watch: Watch) -> bool:
         return watch.closed or (super().is_idle(watch) and not any(watch.own.values()))

@@ -61,6 +61,8 @@ class CadenceFold:
         self._versions = [_Version(rule, calendar) for rule in rules]
         self.listens: frozenset[str] = frozenset().union(*(version.listens for version in self._versions))
 
+    opens = True
+
     def start(self) -> State:
         """Nothing seen."""
         return State(self._versions)

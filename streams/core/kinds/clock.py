@@ -39,9 +39,11 @@ class Clock:
     cancel: Event | None = None
     deadline: int | None = None
     provisional: bool = False
+    warnings: list[tuple[int, float]] | None = None
 
     def time(self, calendar: WorkingCalendar) -> None:
         """Work out the deadline again from the pauses known."""
+        self.warnings = None
         if self.limit is None:
             return
         found = deadline_of(self.limit, self.started_at, self.pauses, calendar, until=self.until)
@@ -78,16 +80,24 @@ class Clock:
     def _warning(self, as_of: int, deadline: int, ended_at: int | None) -> tuple[int | None, tuple[Report, ...]]:
         due = deadline if ended_at is None or ended_at > deadline else ended_at
         told: Report | None = None
-        assert self.limit is not None
-        for fraction in self.warn_at:
-            at = warning_instant(self.limit, self.started_at, self.pauses, deadline, fraction)
-            if at is None or at < self.started_at:
-                continue
+        if self.warnings is None:
+            self.warnings = self._warnings(deadline)
+        for at, fraction in self.warnings:
             if at > as_of:
                 due = min(due, at)
             elif told is None or at >= told.due:
                 told = Report("warning", repr(fraction), at)
         return due, () if told is None else (told,)
+
+    def _warnings(self, deadline: int) -> list[tuple[int, float]]:
+        """The instants at which a warning is due, each with the fraction used up by then."""
+        assert self.limit is not None
+        found = []
+        for fraction in self.warn_at:
+            at = warning_instant(self.limit, self.started_at, self.pauses, deadline, fraction)
+            if at is not None and at >= self.started_at:
+                found.append((at, fraction))
+        return found
 
     def verdict(self, as_of: int, reports: tuple[Report, ...]) -> Verdict:
         """Where it stands; ``reports`` are those of the same instant."""

@@ -20,9 +20,27 @@ from streams.core.conditions import Fields, Predicate, predicate
 from streams.core.deadlines import date_in_field
 from streams.core.event import Event
 from streams.core.kinds.clock import Clock
-from streams.core.kinds.patterns import compile_patterns, matches
+from streams.core.kinds.patterns import compile_patterns, fits
 from streams.core.verdicts import Verdict
 from streams.core.working_days import WorkingCalendar
+
+
+class _Role:
+    """What an event of one type may be to one version; ``None`` and empty where it cannot be that."""
+
+    __slots__ = ("cancel", "groups", "is_facts", "pause", "resume", "since", "stop", "until")
+
+    def __init__(self, version: _Version, event_type: str) -> None:
+        self.groups = [
+            (index, pairs) for index, group in enumerate(version.groups) if (pairs := group.get(event_type)) is not None
+        ]
+        self.is_facts = event_type == version.rule.facts_from
+        self.since = None if version.since is None else version.since.get(event_type)
+        self.until = version.until.get(event_type)
+        self.stop = version.stop.get(event_type)
+        self.pause = version.pause.get(event_type)
+        self.resume = version.resume.get(event_type)
+        self.cancel = version.cancel.get(event_type)
 
 
 class _Version:
@@ -37,6 +55,7 @@ class _Version:
         "listens",
         "pause",
         "resume",
+        "roles",
         "rule",
         "since",
         "stop",
@@ -58,6 +77,7 @@ class _Version:
         self.listens = frozenset().union(
             self.stop, self.pause, self.resume, self.cancel, self.until, self.since or (), *self.groups
         ) | ({rule.facts_from} if rule.facts_from else frozenset())
+        self.roles = {event_type: _Role(self, event_type) for event_type in self.listens}
 
     def is_in_force(self, at: int) -> bool:
         return self.first <= at and (self.last is None or at < self.last)
@@ -106,6 +126,9 @@ class DeadlineFold:
         self._calendar = calendar
         self._versions = [_Version(rule, calendar) for rule in rules]
         self.listens: frozenset[str] = frozenset().union(*(version.listens for version in self._versions))
+        self._stops = frozenset().union(*(version.stop for version in self._versions))
+
+    opens = True
 
     def start(self) -> State:
         """No case, nothing seen."""
@@ -118,19 +141,22 @@ class DeadlineFold:
         case = state.open
         if case is not None:
             self._step_open(state, case, event)
-        for version, watch in zip(self._versions, state.watches, strict=True):
-            if event.type in version.listens:
-                self._step_watch(state, version, watch, event)
-        if (case is None or case.stop is not event) and state.latest is not event:
+        for version, watch in zip(self._versions, state.watches):  # noqa: B905 (as many, and this is hot)
+            role = version.roles.get(event.type)
+            if role is not None:
+                self._step_watch(state, version, watch, role, event)
+        if event.type in self._stops and (case is None or case.stop is not event) and state.latest is not event:
             self._note_stray(state, event)
 
     def _step_open(self, state: State, case: Case, event: Event) -> None:
-        version = case.version
-        if matches(version.stop, event, case.fields):
+        role = case.version.roles.get(event.type)
+        if role is None:
+            return
+        if role.stop is not None and fits(role.stop, event, case.fields):
             case.stop = event
-        elif matches(version.cancel, event, case.fields):
+        elif role.cancel is not None and fits(role.cancel, event, case.fields):
             case.cancel = event
-        elif matches(version.pause, event, case.fields):
+        elif role.pause is not None and fits(role.pause, event, case.fields):
             if not case.pauses or case.pauses[-1][1] is not None:
                 # Resumed at this very instant: the clock has not run between, it is one standstill.
                 resumed_now = bool(case.pauses) and case.pauses[-1][1] == event.at
@@ -138,7 +164,7 @@ class DeadlineFold:
                 case.paused_by.append(event.event_id)
                 case.time(self._calendar)
             return
-        elif matches(version.resume, event, case.fields):
+        elif role.resume is not None and fits(role.resume, event, case.fields):
             if case.end_pause(event.at):
                 case.paused_by.append(event.event_id)
                 case.time(self._calendar)
@@ -158,27 +184,28 @@ class DeadlineFold:
             state.owing.append(case)
 
     def _note_stray(self, state: State, event: Event) -> None:
-        if any(event.type in version.stop for version in self._versions):
-            if state.strays and state.strays[-1].at != event.at:
-                state.strays.clear()
-            state.strays.append(event)
+        if state.strays and state.strays[-1].at != event.at:
+            state.strays.clear()
+        state.strays.append(event)
 
-    def _step_watch(self, state: State, version: _Version, watch: _Watch, event: Event) -> None:
-        if version.since is not None and matches(version.since, event, None):
+    def _step_watch(self, state: State, version: _Version, watch: _Watch, role: _Role, event: Event) -> None:
+        if role.since is not None and fits(role.since, event):
             watch.holds = True
-        if event.type == version.rule.facts_from:
+        if role.is_facts:
             watch.facts = event
-        for index, group in enumerate(version.groups):
-            if matches(group, event, None):
+        for index, pairs in role.groups:
+            if fits(pairs, event):
                 self._mark(state, version, watch, index, event)
-        if state.open is None:
+        if state.open is None and (role.pause is not None or role.resume is not None or role.cancel is not None):
             # Outside any case a pause counts only if the next case would begin under it.
             fields = self._fields(watch, event)
-            if matches(version.resume, event, fields) or matches(version.cancel, event, fields):
+            if (role.resume is not None and fits(role.resume, event, fields)) or (
+                role.cancel is not None and fits(role.cancel, event, fields)
+            ):
                 watch.paused_since = None
-            elif matches(version.pause, event, fields):
+            elif role.pause is not None and fits(role.pause, event, fields):
                 watch.paused_since = watch.paused_since or event
-        if version.until and matches(version.until, event, None):
+        if role.until is not None and fits(role.until, event):
             watch.holds = False
 
     def _mark(self, state: State, version: _Version, watch: _Watch, index: int, event: Event) -> None:
@@ -196,8 +223,11 @@ class DeadlineFold:
 
     def _open(self, state: State, version: _Version, watch: _Watch, event: Event) -> None:
         fields = self._fields(watch, event)
-        limit = next((limit for when, limit in version.choices if when(fields)), None)
-        until = None
+        limit = until = None
+        for when, choice in version.choices:
+            if when(fields):
+                limit = choice
+                break
         if isinstance(limit, UntilDate):
             until = date_in_field(fields.get(limit.field))
             if until is not None and until < self._calendar.local_date(event.at):
@@ -218,7 +248,7 @@ class DeadlineFold:
             other.marks = [None] * len(other.marks)
         state.open, state.latest = case, event
         for stray in state.strays:
-            if stray.at == event.at and matches(version.stop, stray, fields):
+            if stray.at == event.at and fits(version.stop.get(stray.type, ()), stray, fields):
                 # Both at the same instant: only the ids put the stop first.
                 state.strays.remove(stray)
                 case.stop = stray
@@ -229,6 +259,11 @@ class DeadlineFold:
 
     def judge(self, state: State, as_of: int, *, every: bool = False) -> tuple[list[Verdict], int | None]:
         """See ``Fold``. Only an open case, or one that closed late, can owe a report."""
+        if not every and not state.owing:
+            if state.open is None:
+                return [], None
+            due, reports = state.open.reports(as_of)
+            return [state.open.verdict(as_of, reports)] if reports else [], due
         verdicts: list[Verdict] = []
         following: int | None = None
         cases = list(state.closed if every else state.owing)

@@ -91,10 +91,10 @@ class _Version(ActVersion[EvidenceRule]):
         if not self._by:
             if self.applies(watch, trigger):
                 faults = (*self._carried(trigger), *self.missing(watch, trigger))
-                yield self.finding(trigger, faults, self.evidence(watch, trigger))
+                yield self.finding(trigger, faults, self.grounds(watch, trigger))
             return
         for act in watch.own.cancelled:
-            yield self.finding(act, (), (act.event_id, trigger.event_id), due=trigger.at, cancelled=True)
+            yield self.finding(act, (), (act, trigger), due=trigger.at, cancelled=True)
         if matches(self._by, trigger):
             for act in watch.own.acts:
                 # Where a start is seen twice the first counts: what came after it need not come again.
@@ -103,7 +103,7 @@ class _Version(ActVersion[EvidenceRule]):
                     for slot, found in zip(self.slots, watch.found, strict=True)
                 )
                 faults = (*self._carried(act), *(fault for fault in missing if fault is not None))
-                yield self.finding(act, faults, self.evidence(watch, act, trigger), due=trigger.at)
+                yield self.finding(act, faults, self.grounds(watch, act, trigger), due=trigger.at)
 
     def found(self, watch: Watch, trigger: Event) -> None:
         watch.own.cancelled.clear()
@@ -112,6 +112,10 @@ class _Version(ActVersion[EvidenceRule]):
 
     def _carried(self, act: Event) -> tuple[Fault, ...]:
         return (self._lacks,) if self._carry and not any(holds(act.data) for holds in self._carry) else ()
+
+    @property
+    def opens(self) -> bool:
+        return bool(self._by)
 
     def open_acts(self, watch: Watch) -> Sequence[Event]:
         acts: list[Event] = watch.own.acts

@@ -69,7 +69,7 @@ class _Version(ActVersion[ForbiddenWhileRule]):
         if self.applies(watch, trigger):
             since = next((since for since in reversed(watch.own.since) if since.at < trigger.at), None)
             faults = () if since is None else (Forbidden(self._label, since.at),)
-            yield self.finding(trigger, faults, self.evidence(watch, trigger, since))
+            yield self.finding(trigger, faults, self.grounds(watch, trigger, since))
 
     def is_idle(self, watch: Watch) -> bool:
         return watch.closed or (super().is_idle(watch) and not watch.own.since)

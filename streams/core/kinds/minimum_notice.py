@@ -72,8 +72,8 @@ class _Version(ActVersion[MinimumNoticeRule]):
         elif lawful.at_most is not None and trigger.at > lawful.at_most:
             faults.append(TooLate(self._label, notice.at, lawful.at_most))
         faults += self.missing(watch, trigger)
-        evidence = self.evidence(watch, trigger, notice)
-        yield self.finding(trigger, faults, evidence, limit=self.rule.limit, provisional=lawful.provisional)
+        grounds = self.grounds(watch, trigger, notice)
+        yield self.finding(trigger, faults, grounds, limit=self.rule.limit, provisional=lawful.provisional)
 
     def _best(self, notices: Sequence[Event], act: Event) -> tuple[Event | None, _Lawful]:
         """The latest notice that makes the act lawful; where none does, the earliest."""

@@ -55,8 +55,8 @@ class _NotBefore(ActVersion[NotBeforeRule]):
         lawful = earliest_of(self.rule.limit, began, self.calendar)
         assert lawful.at is not None
         faults = (TooEarly(self._label, began, lawful.at, day),) if trigger.at < lawful.at else ()
-        evidence = self.evidence(watch, trigger, since)
-        yield self.finding(trigger, faults, evidence, limit=self.rule.limit, provisional=lawful.provisional)
+        grounds = self.grounds(watch, trigger, since)
+        yield self.finding(trigger, faults, grounds, limit=self.rule.limit, provisional=lawful.provisional)
 
     def is_idle(self, watch: Watch) -> bool:
         return watch.closed or (super().is_idle(watch) and not watch.own)
@@ -107,8 +107,8 @@ class _Retention(ActVersion[RetentionRule]):
         lawful = earliest_of(self.rule.limit, own.since.at, self.calendar, reading_day=own.reading_day)
         assert lawful.at is not None
         faults = (TooEarly(self._label, own.since.at, lawful.at),) if trigger.at < lawful.at else ()
-        evidence = self.evidence(watch, trigger, own.since)
-        yield self.finding(trigger, faults, evidence, limit=self.rule.limit, provisional=lawful.provisional)
+        grounds = self.grounds(watch, trigger, own.since)
+        yield self.finding(trigger, faults, grounds, limit=self.rule.limit, provisional=lawful.provisional)
 
     def is_idle(self, watch: Watch) -> bool:
         return watch.closed or (super().is_idle(watch) and watch.own.since is None)

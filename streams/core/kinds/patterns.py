@@ -11,8 +11,11 @@ from streams.core.conditions import Fields, Predicate, always, predicate
 from streams.core.event import Event
 from streams.core.faults import Label
 
-Tests = Mapping[str, Sequence[tuple[Predicate, Predicate]]]
-"""Event type to pairs of tests: one of the event's fields, one of the fields that the case started with."""
+Pairs = Sequence[tuple[Predicate, Predicate]]
+"""Pairs of tests: one of the event's fields, one of the fields that the case started with."""
+
+Tests = Mapping[str, Pairs]
+"""Event type to pairs of tests."""
 
 
 def compile_patterns(patterns: Iterable[Pattern]) -> Tests:
@@ -23,12 +26,21 @@ def compile_patterns(patterns: Iterable[Pattern]) -> Tests:
     return tests
 
 
-def matches(tests: Tests, event: Event, start_fields: Fields | None = None) -> bool:
-    """Whether one of the patterns fits; one that asks about the start fits only where the start is known."""
-    for where, if_start in tests.get(event.type, ()):
-        if where(event.data) and (if_start is always or (start_fields is not None and if_start(start_fields))):
+def fits(pairs: Pairs, event: Event, start_fields: Fields | None = None) -> bool:
+    """``matches`` for one who has looked up the event's type already."""
+    data = event.data
+    for where, if_start in pairs:
+        if (where is always or where(data)) and (
+            if_start is always or (start_fields is not None and if_start(start_fields))
+        ):
             return True
     return False
+
+
+def matches(tests: Tests, event: Event, start_fields: Fields | None = None) -> bool:
+    """Whether one of the patterns fits; one that asks about the start fits only where the start is known."""
+    pairs = tests.get(event.type)
+    return pairs is not None and fits(pairs, event, start_fields)
 
 
 def title_of(event_type: str, titles: Mapping[str, Text]) -> Text:

@@ -33,8 +33,8 @@ class _Version(ActVersion[RecordingDelayRule]):
         assert found.at is not None
         faults = (RecordedLate(trigger.entered, found.at),) if trigger.entered > found.at else ()
         due = found.at if faults else trigger.at
-        evidence = self.evidence(watch, trigger)
-        yield self.finding(trigger, faults, evidence, due=due, limit=limit, provisional=found.provisional)
+        grounds = self.grounds(watch, trigger)
+        yield self.finding(trigger, faults, grounds, due=due, limit=limit, provisional=found.provisional)
 
 
 def recording_delay_fold(

@@ -25,6 +25,10 @@ class _Version:
     def __init__(self, rule: SequenceRule, calendar: WorkingCalendar, titles: Mapping[str, Text]) -> None:
         self.rule = rule
         self.stages = [compile_patterns(stage) for stage in rule.stages]
+        self.stages_of = {
+            event_type: [index for index, stage in enumerate(self.stages) if event_type in stage]
+            for event_type in frozenset().union(*self.stages)
+        }
         self.labels = [label_of(stage, titles) for stage in rule.stages]
         self.closed_by = compile_patterns(rule.closed_by)
         self.listens = frozenset().union(self.closed_by, *self.stages)
@@ -38,11 +42,12 @@ class _Version:
 class State:
     """The first event of each stage, by version."""
 
-    __slots__ = ("closed", "firsts")
+    __slots__ = ("backwards", "closed", "firsts")
 
     def __init__(self, versions: Sequence[_Version]) -> None:
         self.firsts: list[list[Event | None]] = [[None] * len(version.stages) for version in versions]
         self.closed = False
+        self.backwards = False  # whether any first comes after one of a later stage
 
 
 class SequenceFold:
@@ -54,6 +59,8 @@ class SequenceFold:
         self._versions = [_Version(rule, calendar, titles) for rule in rules]
         self.listens: frozenset[str] = frozenset().union(*(version.listens for version in self._versions))
 
+    opens = False
+
     def start(self) -> State:
         """Nothing seen."""
         return State(self._versions)
@@ -61,9 +68,13 @@ class SequenceFold:
     def step(self, state: State, event: Event) -> None:
         """Take the event where it is the first of a stage."""
         for version, firsts in zip(self._versions, state.firsts, strict=True):
-            for index, stage in enumerate(version.stages):
-                if firsts[index] is None and matches(stage, event):
+            for index in version.stages_of.get(event.type, ()):
+                if firsts[index] is None and matches(version.stages[index], event):
                     firsts[index] = event
+                    # Steps come in the order of time, so nothing that comes after this one can be ahead of it.
+                    for later in firsts[index + 1 :]:
+                        if later is not None and later.at < event.at:
+                            state.backwards = True
             if matches(version.closed_by, event):
                 state.closed = True
 
@@ -71,6 +82,8 @@ class SequenceFold:
         """See ``Fold``."""
         verdicts: list[Verdict] = []
         following: int | None = None
+        if not every and not state.backwards:
+            return verdicts, following
         for version, firsts in zip(self._versions, state.firsts, strict=True):
             for index, event in enumerate(firsts):
                 if event is None or not version.is_in_force(event.at):
@@ -91,11 +104,10 @@ class SequenceFold:
             if other is not None and other.at < event.at
         ]
         if not overtaken:
-            return Finding(version.rule, event, (), event.at, (event.event_id,), title=version.labels[index])
+            return Finding(version.rule, event, (), event.at, (event,), title=version.labels[index])
         _, label, other = min(overtaken, key=lambda item: item[0])
         fault = Backwards(version.labels[index], label, other.at)
-        evidence = (other.event_id, event.event_id)
-        return Finding(version.rule, event, (fault,), event.at, evidence, title=fault.stage)
+        return Finding(version.rule, event, (fault,), event.at, (other, event), title=fault.stage)
 
     def open_cases(self, state: State) -> Sequence[Event]:
         """None: each is judged at its instant."""
