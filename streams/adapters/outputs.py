@@ -15,7 +15,6 @@ from streams.core.alerts import Alert
 from streams.core.deadlines import running_time
 from streams.core.engine import JudgedCase
 from streams.core.explanations import Explanation, arithmetic
-from streams.core.instants import format_us
 from streams.core.working_days import WorkingCalendar
 
 SOURCE = "gridclock"
@@ -34,10 +33,9 @@ class CloudEvents:
 
     def __init__(self, calendar: WorkingCalendar) -> None:
         self._calendar = calendar
-        self._zone = calendar.zone
 
     def _time(self, instant: int | None) -> str | None:
-        return None if instant is None else format_us(instant, self._zone)
+        return None if instant is None else self._calendar.local_text(instant)
 
     def alert(self, alert: Alert) -> dict[str, Any]:
         """One alert as a CloudEvent, JSON values only."""

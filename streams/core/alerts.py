@@ -33,9 +33,11 @@ def alert_id_of(case_id: str, kind: str, cause: str, generation: int) -> str:
     return _digest(case_id, kind, cause, str(generation))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Alert:
-    """One alert. Instants are microseconds since the epoch, ``elapsed`` and ``paused`` microseconds.
+    """One alert, treated as immutable.
+
+    Instants are microseconds since the epoch, ``elapsed`` and ``paused`` microseconds.
 
     ``due_at`` is the instant that the alert is about (a breach: the deadline), ``detected_at`` the watermark
     that showed it. ``elapsed`` is running time up to the stop, or up to ``detected_at``.

@@ -31,9 +31,9 @@ def _same_kind(value: object, wanted: frozenset[tuple[bool, object]]) -> bool:
 
 def _test(condition: Condition) -> Callable[[object], bool]:
     if condition.one_of is not None:
-        if len(condition.one_of) == 1 and isinstance(condition.one_of[0], str):
-            only = condition.one_of[0]
-            return lambda value: value == only
+        if all(isinstance(item, str) for item in condition.one_of):
+            words = frozenset(condition.one_of)
+            return lambda value: isinstance(value, str) and value in words
         wanted = frozenset((isinstance(item, bool), item) for item in condition.one_of)
         return lambda value: _same_kind(value, wanted)
     if condition.none_of is not None:
@@ -59,5 +59,9 @@ def predicate(conditions: Conditions) -> Predicate:
         return always
     if len(tests) == 1:
         field, test = tests[0]
+        wanted = conditions[field].one_of
+        if wanted is not None and len(wanted) == 1 and isinstance(wanted[0], str):
+            only = wanted[0]
+            return lambda fields: fields.get(field) == only
         return lambda fields: test(fields.get(field))
     return lambda fields: all(test(fields.get(field)) for field, test in tests)

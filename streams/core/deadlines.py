@@ -46,9 +46,9 @@ MAX_DAYS = 20_000
 _FIRST_YEAR, _LAST_YEAR = 1900, 2999
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Deadline:
-    """When the limit runs out, or ``None`` while the clock stands still.
+    """When the limit runs out, or ``None`` while the clock stands still. Treated as immutable.
 
     ``provisional`` is true where a counted day lies in a year whose holidays are not announced.
     """
@@ -80,13 +80,19 @@ def deadline_of(
     ``pauses`` are in order of time and do not overlap. ``until`` is the local date ordinal for an
     ``UntilDate`` (pauses do not move a date that was agreed). ``trace`` receives the days counted.
     """
+    # The usual ones first, by exact type: asking a model's class whether something is its instance is slow.
+    if type(limit) is Elapsed:
+        return Deadline(_elapsed(limit.microseconds, start, pauses) if pauses else start + limit.microseconds)
+    if not pauses and trace is None:
+        if type(limit) is WorkingDays:
+            last = calendar.add_working_days(calendar.local_date(start), limit.days)
+            return Deadline(calendar.start_of_day(last + 1), calendar.is_provisional(last))
+        if type(limit) is CalendarDays and limit.days <= MAX_DAYS:
+            return Deadline(calendar.start_of_day(calendar.local_date(start) + limit.days + 1))
     match limit:
         case Elapsed():
             return Deadline(_elapsed(limit.microseconds, start, pauses))
         case WorkingDays():
-            if not pauses and trace is None:
-                last = calendar.add_working_days(calendar.local_date(start), limit.days)
-                return Deadline(calendar.start_of_day(last + 1), calendar.is_provisional(last))
             return _days(limit.days, start, pauses, calendar, working=True, trace=trace)
         case CalendarDays():
             return _days(limit.days, start, pauses, calendar, working=False, trace=trace)

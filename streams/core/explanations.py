@@ -174,9 +174,10 @@ def explain_retraction(
 def arithmetic(verdict: Verdict, calendar: WorkingCalendar) -> dict[str, Any]:
     """How the limit was counted, as JSON values: days counted, days off with their names, pauses."""
     found: dict[str, Any] = {}
-    if verdict.deadline is not None and isinstance(verdict.limit, WorkingDays | CalendarDays):
+    limit = verdict.limit
+    if verdict.deadline is not None and (type(limit) is WorkingDays or type(limit) is CalendarDays):
         count = DayCount([], [], [])
-        deadline_of(verdict.limit, verdict.started_at, verdict.pauses, calendar, trace=count)
+        deadline_of(limit, verdict.started_at, verdict.pauses, calendar, trace=count)
         found["counted_days"] = [date.fromordinal(day).isoformat() for day in count.counted]
         found["days_off"] = [
             {"date": date.fromordinal(day).isoformat(), "name": calendar.day_name(day)} for day in count.days_off

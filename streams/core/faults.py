@@ -12,7 +12,6 @@ from datetime import date
 from typing import assert_never
 
 from schemas.base import Text
-from streams.core.instants import format_us
 from streams.core.working_days import WorkingCalendar
 
 
@@ -204,7 +203,7 @@ Fault = Without | TooEarly | TooLate | Forbidden | TooMany | Lacks | RecordedLat
 
 def local_time(instant: int, calendar: WorkingCalendar) -> str:
     """An instant as people read it, in the calendar's zone; milliseconds only where there are any."""
-    text = format_us(instant, calendar.zone).replace("T", " ")[:23]
+    text = calendar.local_text(instant).replace("T", " ")[:23]
     return text.removesuffix(".000")
 
 

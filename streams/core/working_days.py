@@ -31,6 +31,8 @@ from importlib import resources
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+from streams.core.instants import format_us, moment_of
+
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
 EPOCH_ORDINAL = 719_163
@@ -123,6 +125,38 @@ def offsets_of(name: str) -> ZoneOffsets:
     return ZoneOffsets(tuple(changes), tuple(offset * SECOND for offset in offsets), turns_back)
 
 
+class LocalTexts:
+    """Instants as text in a zone; the same as ``format_us``, but made of parts once the zone changes no more.
+
+    A replay writes a hundred of them for every thousand events, nearly all of a few days.
+    """
+
+    __slots__ = ("_days", "_offset", "_since", "_suffix", "_until", "_zone")
+
+    def __init__(self, zone: ZoneInfo, since: int, offset: int) -> None:
+        self._zone = zone
+        self._since = max(since, 0)
+        self._until = (date(_LAST_YEAR, 1, 1).toordinal() - EPOCH_ORDINAL) * DAY
+        self._offset = offset
+        self._suffix = moment_of(self._since, zone).isoformat(timespec="seconds")[19:]
+        self._days: dict[int, str] = {}
+
+    def text(self, instant: int) -> str:
+        """The instant with date, time to the millisecond (microsecond where there are any), and offset."""
+        if not self._since <= instant < self._until:
+            return format_us(instant, self._zone)
+        day, rest = divmod(instant + self._offset, DAY)
+        prefix = self._days.get(day)
+        if prefix is None:
+            prefix = self._days[day] = date.fromordinal(day + EPOCH_ORDINAL).isoformat() + "T"
+        seconds, microseconds = divmod(rest, SECOND)
+        minutes, seconds = divmod(seconds, 60)
+        clock = f"{minutes // 60:02d}:{minutes % 60:02d}:{seconds:02d}"
+        if microseconds % 1000:
+            return f"{prefix}{clock}.{microseconds:06d}{self._suffix}"
+        return f"{prefix}{clock}.{microseconds // 1000:03d}{self._suffix}"
+
+
 # --- working days ---------------------------------------------------------------------------------------
 
 
@@ -163,6 +197,8 @@ class WorkingCalendar:
     _works: bytes = field(init=False, repr=False, compare=False)
     _worked: tuple[int, ...] = field(init=False, repr=False, compare=False)
     _rank: tuple[int, ...] = field(init=False, repr=False, compare=False)
+    _provisional: bytes = field(init=False, repr=False, compare=False)
+    _texts: LocalTexts = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.weekend <= frozenset(range(7)) or len(self.weekend) == 7:
@@ -200,6 +236,8 @@ class WorkingCalendar:
             "_works": works,
             "_worked": tuple(ordinal for ordinal in table if works[ordinal - _TABLE_FIRST]),
             "_rank": tuple(rank),
+            "_provisional": self._provisional_days(),
+            "_texts": LocalTexts(zone_named(self.zone_name), settled_at, settled_offset),
         }
         for name, value in derived.items():
             object.__setattr__(self, name, value)
@@ -234,6 +272,10 @@ class WorkingCalendar:
             index -= 1
         return until
 
+    def local_text(self, instant: int) -> str:
+        """``2026-03-02T09:00:00.000+08:00``: the instant as ``format_us`` writes it in the calendar's zone."""
+        return self._texts.text(instant)
+
     # --- days that are worked ---
 
     def is_working_day(self, ordinal: int) -> bool:
@@ -250,11 +292,21 @@ class WorkingCalendar:
         The last days of an announced year are not provisional, although the announcement for the next year
         has moved working days there before (2018-12-29).
         """
+        index = ordinal - _TABLE_FIRST
+        if 0 <= index < len(self._provisional):
+            return self._provisional[index] == 1
         if self.known_years is None:
             return False
         if not 1 <= ordinal <= date.max.toordinal():
             return True
         return date.fromordinal(ordinal).year not in self.known_years
+
+    def _provisional_days(self) -> bytes:
+        days = bytearray()
+        for year in range(date.fromordinal(_TABLE_FIRST).year, date.fromordinal(_TABLE_LAST).year + 1):
+            known = self.known_years is None or year in self.known_years
+            days += bytes([not known]) * (date(year + 1, 1, 1) - date(year, 1, 1)).days
+        return bytes(days)
 
     def next_working_day(self, ordinal: int) -> int:
         """The first working day after the date; ``next_working_day(d - 1)`` is the first on or after ``d``."""

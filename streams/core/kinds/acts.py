@@ -135,13 +135,14 @@ class Watch:
     def __init__(self, needs: int, own: Any) -> None:
         self.found: list[Event | None] = [None] * needs
         self.facts: Event | None = None
-        self.held: list[Event] = []
+        self.held: Sequence[Event] = ()
         self.closed = False
         self.own = own
 
     def spoil(self, at: int) -> None:
         """A reset at an instant: nothing earlier counts any more."""
-        self.found = [event if event is not None and event.at >= at else None for event in self.found]
+        if self.found:
+            self.found = [event if event is not None and event.at >= at else None for event in self.found]
 
 
 class Role:
@@ -205,7 +206,7 @@ class ActVersion(ABC, Generic[R]):
             watch.facts = event
             watch.closed = False
         if role.reset is not None and fits(role.reset, event):
-            watch.held.append(event)
+            watch.held = (*watch.held, event)
         if role.closed_by is not None and fits(role.closed_by, event):
             watch.closed = True
 
@@ -213,7 +214,7 @@ class ActVersion(ABC, Generic[R]):
         """Time has passed the last instant: what was held takes effect."""
         for event in watch.held:
             self.spoil(watch, event.at)
-        watch.held.clear()
+        watch.held = ()
 
     def spoil(self, watch: Watch, at: int) -> None:
         """A reset at an instant."""
@@ -238,8 +239,10 @@ class ActVersion(ABC, Generic[R]):
             return True
         return self._when(act.data if watch.facts is None else {**watch.facts.data, **act.data})
 
-    def missing(self, watch: Watch, act: Event) -> list[Fault]:
+    def missing(self, watch: Watch, act: Event) -> Sequence[Fault]:
         """A fault for each need that had not been met by the act."""
+        if not self.slots:
+            return ()
         found: list[Fault] = []
         for slot, event in zip(self.slots, watch.found, strict=True):
             fault = slot.missing(event, act, act.at, self.calendar)
@@ -293,13 +296,13 @@ class State:
 
     __slots__ = ("broken", "instant", "settled", "shown", "waiting", "watches")
 
-    def __init__(self, watches: list[Watch]) -> None:
+    def __init__(self, watches: tuple[Watch, ...]) -> None:
         self.watches = watches
         self.instant = -(2**62)
-        self.waiting: list[tuple[int, Event]] = []
-        self.shown: list[Finding] | None = None
-        self.settled: list[Finding] = []
-        self.broken: list[Finding] = []
+        self.waiting: Sequence[tuple[int, Event]] = ()
+        self.shown: Sequence[Finding] | None = None
+        self.settled: Sequence[Finding] = ()
+        self.broken: Sequence[Finding] = ()
 
 
 class ActFold:
@@ -310,11 +313,14 @@ class ActFold:
         self.subject_types = versions[0].rule.subject
         self.opens = any(version.opens for version in versions)
         self._versions = versions
+        self._only = versions[0] if len(versions) == 1 else None
         self.listens: frozenset[str] = frozenset().union(*(version.listens for version in versions))
 
     def start(self) -> State:
         """Nothing seen."""
-        return State([Watch(len(version.slots), version.start()) for version in self._versions])
+        if self._only is not None:
+            return State((Watch(len(self._only.slots), self._only.start()),))
+        return State(tuple(Watch(len(version.slots), version.start()) for version in self._versions))
 
     def step(self, state: State, event: Event) -> None:
         """Take the next event; what waited at an earlier instant is settled first."""
@@ -331,19 +337,26 @@ class ActFold:
                 watch = state.watches[index]
                 version.note(watch, event)
                 if version.is_trigger(watch, event):
-                    state.waiting.append((index, event))
+                    state.waiting = (*state.waiting, (index, event))
 
     def _settle(self, state: State) -> None:
         findings = self._shown(state)
         for index, trigger in state.waiting:
             self._versions[index].found(state.watches[index], trigger)
-        state.settled += findings
-        state.broken += [finding for finding in findings if finding.is_violation]
-        state.waiting.clear()
+        state.waiting = ()
+        if findings:
+            state.settled = (*state.settled, *findings)
+            for finding in findings:
+                if finding.is_violation:
+                    state.broken = (*state.broken, finding)
 
-    def _shown(self, state: State) -> list[Finding]:
+    def _shown(self, state: State) -> Sequence[Finding]:
         """What the waiting triggers show; of two for one act at the same instant the first counts."""
         if state.shown is None:
+            if len(state.waiting) == 1:  # one trigger shows each act once
+                index, trigger = state.waiting[0]
+                state.shown = tuple(self._versions[index].find(state.watches[index], trigger))
+                return state.shown
             found: dict[str, Finding] = {}
             for index, trigger in state.waiting:
                 for finding in self._versions[index].find(state.watches[index], trigger):
