@@ -12,9 +12,10 @@ what was found, in an order that does not depend on which of the two it was.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from heapq import merge
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,10 @@ from typing import Any
 import msgspec
 
 from schemas.dead_letters import DeadLetter
-from streams.adapters.arrivals import Arrivals
+from streams.adapters.arrivals import Arrivals, part_of
 from streams.adapters.checkpoints import EVERY, Checkpoint
 from streams.adapters.codec import Decoder, conflict_of, dead_letter_of, decode_json, encode_json, wire_fields
+from streams.adapters.forks import run_forked
 from streams.adapters.judging import Copies, Judging, Sifted, sift
 from streams.adapters.outputs import CloudEvents, encode
 from streams.adapters.sources import Source
@@ -59,7 +61,7 @@ class Replay:
 
     ``until`` (microseconds, inclusive) leaves later events unread and is where time ends. ``as_of`` leaves out what
     was recorded later than that, and time ends there at the latest. ``rival`` is a second rulebook to judge the same
-    events by. ``memory`` bounds the events held, in bytes.
+    events by. ``memory`` bounds the events held, in bytes. ``jobs`` processes judge; what comes out is the same.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Replay:
         as_of: int | None = None,
         rival: Rulebook | None = None,
         memory: int = MEMORY,
+        jobs: int = 1,
         checkpoint: Checkpoint | None = None,
         on_dead_letter: Callable[[DeadLetter], None] = lambda _letter: None,
     ) -> None:
@@ -83,6 +86,7 @@ class Replay:
         self._decoder = decoder
         self._received = received
         self._as_of = as_of
+        self._jobs = jobs
         self._checkpoint = checkpoint
         self._letters: list[DeadLetter] = []
         self._letters_length = 0
@@ -93,7 +97,7 @@ class Replay:
         self._highest = -(2**62)
         self._sources: list[Source] = []
         self._sifted = Sifted()
-        self._judged: list[int] = []
+        self._judged: list[int] | None = None
         self._judging: Judging | None = None
         self._settled = False
 
@@ -249,15 +253,42 @@ class Replay:
             self._sifted = sift(arrivals.held())
             arrivals.release()
             self._end(self._sifted.last_at)
-            if self.ends_at is not None:
+            if self.ends_at is not None and self._jobs > 1:
+                self._judge_parts(range(self._jobs), self._share, on_events)
+            elif self.ends_at is not None:
                 self._judging = Judging(self._rulebook, self.ends_at)
             return
         self._end(self._last_on_disk())
-        assert self.ends_at is not None
-        for part in arrivals.parts():
-            if not self._path("done", part).exists():
-                self._judge_part(part, on_events)
-            self._judged.append(part)
+        self._judge_parts(arrivals.parts(), lambda part: sift(arrivals.load(part)), on_events)
+
+    def _share(self, number: int) -> Sifted:
+        """The events of every so many-th part, for one of the processes; what was left out, for the first."""
+        found = Sifted()
+        if number == 0:
+            found.duplicates, found.conflicts = self._sifted.duplicates, self._sifted.conflicts
+        for order, arrival, event, copies in self._sifted.events:
+            own = [copy for copy in copies if part_of(copy[0]) % self._jobs == number]
+            if own:
+                found.events.append((order, arrival, event, own))
+        return found
+
+    def _judge_parts(
+        self, parts: Iterable[int], load: Callable[[int], Sifted], on_events: Callable[[int], None]
+    ) -> None:
+        waiting = [part for part in parts if not self._path("done", part).exists()]
+
+        def judge(own: Sequence[int], moved: Callable[[int], None]) -> None:
+            for part in own:
+                self._judge_part(part, load(part), moved)
+
+        try:
+            if self._jobs > 1:
+                shares = [waiting[first :: self._jobs] for first in range(self._jobs)]
+                run_forked([partial(judge, own) for own in shares if own], on_events)
+            else:
+                judge(waiting, on_events)
+        finally:
+            self._judged = [part for part in parts if self._path("done", part).exists()]
 
     @property
     def total(self) -> int:
@@ -284,9 +315,8 @@ class Replay:
     def _path(self, what: str, part: int) -> Path:
         return self._directory() / f"{what}-{part:03d}"
 
-    def _judge_part(self, part: int, on_events: Callable[[int], None]) -> None:
+    def _judge_part(self, part: int, sifted: Sifted, on_events: Callable[[int], None]) -> None:
         assert self.ends_at is not None
-        sifted = sift(self._arrivals.load(part))
         judging = Judging(self._rulebook, self.ends_at)
         writer = CloudEvents(self._rulebook.calendar)
         with self._naming(judging):
@@ -305,9 +335,9 @@ class Replay:
             "conflicts": [(n, origin, event.to_state()) for n, (origin, event) in sifted.conflicts.items()],
             "orphans": judging.orphans(),
         }
-        partial = self._path("partial", part)
-        partial.write_bytes(encode_json(done))
-        partial.replace(self._path("done", part))
+        unfinished = self._path("partial", part)
+        unfinished.write_bytes(encode_json(done))
+        unfinished.replace(self._path("done", part))
 
     def _write_cases(self, what: str, part: int, rulebook: Rulebook, judging: Judging) -> None:
         with open(self._path(what, part), "wb") as target:
@@ -329,7 +359,7 @@ class Replay:
     def alerts(self, on_events: Callable[[int], None] = lambda _n: None) -> Iterator[dict[str, Any]]:
         """The alerts as CloudEvents, in the order in which they would have come out."""
         counted = self.tally.alerts
-        if self._arrivals.is_spilled:
+        if self._judged is not None:
             runs = [_lines(self._path("alerts", part)) for part in self._judged]
             for _, event in merge(*runs, key=lambda line: line[0]):
                 counted[event["data"]["rule"], event["data"]["kind"]] += 1
@@ -348,7 +378,7 @@ class Replay:
             return
         self._settled = True
         conflicts = self._sifted.conflicts
-        if self._arrivals.is_spilled:
+        if self._judged is not None:
             twice = bytearray(self._arrivals.count // 8 + 1)  # a repetition may lie in the parts of several subjects
             for part in self._judged:
                 done = decode_json(self._path("done", part).read_bytes())
@@ -385,7 +415,7 @@ class Replay:
 
     def cases(self, *, rival: bool = False) -> Iterator[ToldCase]:
         """Every case as of the end, by subject; after ``alerts``. ``rival``: by the second rulebook."""
-        if self._arrivals.is_spilled:
+        if self._judged is not None:
             runs = [_lines(self._path("rival" if rival else "cases", part)) for part in self._judged]
             for event, explanation in merge(*runs, key=_subject_of):
                 yield ToldCase(event, explanation)

@@ -16,6 +16,7 @@ from streams.adapters.checkpoints import Checkpoint
 from streams.adapters.codec import Decoder
 from streams.adapters.comparison import CHANGE_COLUMNS, Comparison
 from streams.adapters.files import STANDARD, write_whole
+from streams.adapters.forks import rare_collections
 from streams.adapters.outputs import CloudEvents
 from streams.adapters.replay import MEMORY, Replay
 from streams.adapters.results import ALERT_COLUMNS, CASE_COLUMNS, JsonLines, open_results
@@ -77,6 +78,9 @@ class _Bytes(click.ParamType):
 @click.option("--report", type=click.Path(path_type=Path), metavar="FILE", help="Write a page for people (HTML) here.")
 @click.option("--memory", type=_Bytes(), default=MEMORY, metavar="BYTES", help="Hold at most this of events (512M).")
 @click.option("--checkpoint", type=click.Path(path_type=Path), metavar="FILE", help="Go on here after an interruption.")
+@click.option(
+    "--jobs", type=click.IntRange(1, 64), default=1, metavar="N", help="Judge in N processes; the results are the same."
+)
 @click.option("--quiet", is_flag=True, help="No summary and no progress.")
 def replay(
     events: tuple[str, ...],
@@ -98,6 +102,7 @@ def replay(
     comparison: Path | None,
     report: Path | None,
     memory: int,
+    jobs: int,
     checkpoint: Path | None,
     quiet: bool,
 ) -> int:
@@ -146,12 +151,13 @@ def replay(
         as_of=as_of,
         rival=None if rival is None else rival.rulebook,
         memory=memory,
+        jobs=jobs,
         checkpoint=kept,
     )
     summary = None if quiet and report is None else Summary()
     compared = None if rival is None else Comparison()
     first_changes: list[dict[str, Any]] = []
-    with closing(replayed), ExitStack() as files:
+    with closing(replayed), rare_collections(), ExitStack() as files:
         files.callback(close_sources, sources)
         letters = files.enter_context(write_whole(dead_letters)) if dead_letters else None
 
