@@ -1,0 +1,63 @@
+"""A subject's whole life at once, as a replay judges, is what the same engine says of all events in order of time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streams.adapters.driver import Driver, Step
+from streams.adapters.judging import Judging, sift
+from streams.core.alerts import Alert
+from streams.core.engine import Engine, JudgedCase
+from streams.core.event import Event
+from streams.core.rulebook import Rulebook
+from streams.simulation import simulate
+from tests.property.runs import event_of, us
+from tests.property.shipped import END, kinds, rulebook_of, shipped_histories
+from tests.stories import decoded, shipped
+
+_EXAMPLES = settings(max_examples=max(20, settings().max_examples // 5))
+
+
+def in_order_of_time(rulebook: Rulebook, events: Iterable[Event], end: int) -> tuple[list[Alert], list[JudgedCase]]:
+    """One engine, all subjects, time stopping before every event and at everything that is due."""
+    engine = Engine(rulebook)
+    driver, step = Driver(engine, stepwise=True), Step()
+    for event in sorted(events, key=lambda event: event.order):
+        driver.advance(event.at - 1, step)
+        driver.feed([(subject, copy, "") for subject, copy in rulebook.copies_of(event)], step)
+    driver.advance(end, step)
+    return step.alerts, list(engine.cases(end))
+
+
+def by_subject(rulebook: Rulebook, events: Iterable[Event], end: int) -> tuple[list[Alert], list[JudgedCase]]:
+    judging = Judging(rulebook, end)
+    arrived = [(event.order, number, event, number, rulebook.copies_of(event)) for number, event in enumerate(events)]
+    alerts = [alert for _, alert in judging.alerts(sift(arrived).events)]
+    return alerts, list(judging.cases())
+
+
+@pytest.mark.parametrize("kind", kinds())
+@_EXAMPLES
+@given(data=st.data())
+def test_of_every_kind_of_rule(kind: str, data: st.DataObject) -> None:
+    rule_id, facts = data.draw(shipped_histories(kind))
+    events = [event_of(fact) for fact in facts]
+    rulebook = rulebook_of(rule_id)
+    assert by_subject(rulebook, events, us(END)) == in_order_of_time(rulebook, events, us(END))
+
+
+@pytest.mark.parametrize(("seed", "start"), [(1, date(2026, 3, 2)), (2, date(2026, 9, 21))])
+def test_of_the_whole_rulebook(seed: int, start: date) -> None:
+    rulebook = shipped().rulebook
+    found = simulate(orders=250, seed=seed, start=start, days=12)
+    events = decoded(found.events)
+    end = max(event.at for event in events)
+    alerts, cases = by_subject(rulebook, events, end)
+    expected = in_order_of_time(rulebook, events, end)
+    assert len(alerts) > 50
+    assert (alerts, cases) == expected
