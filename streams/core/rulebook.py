@@ -88,7 +88,7 @@ class Rulebook:
                 for event_type in fold.listens:
                     route = (index, fold, tuple(fold.subject_types[:position]))
                     table[event_type] = (*table.get(event_type, ()), route)
-        self._routes = {kind: _lookup(table) for kind, table in self._tables.items()}
+        self._routes = {kind: _Routes(table).__getitem__ for kind, table in self._tables.items()}
         self._concerned: dict[str, tuple[str, ...]] = {
             event_type: tuple(kind for kind in SUBJECT_TYPES if event_type in self._tables[kind])
             for table in self._tables.values()
@@ -124,9 +124,11 @@ class Rulebook:
         return found
 
 
-def _lookup(table: Mapping[str, tuple[Route, ...]]) -> Callable[[str], Sequence[Route]]:
-    get = table.get
-    return lambda event_type: get(event_type, ())
+class _Routes(dict[str, tuple[Route, ...]]):
+    """Nobody listens to a type that is not there."""
+
+    def __missing__(self, event_type: str) -> tuple[Route, ...]:
+        return ()
 
 
 _FOLDS: Mapping[str, Callable[[Any, WorkingCalendar, Mapping[str, Text]], Fold]] = {

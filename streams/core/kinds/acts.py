@@ -324,10 +324,24 @@ class ActFold:
 
     def step(self, state: State, event: Event) -> None:
         """Take the next event; what waited at an earlier instant is settled first."""
+        version = self._only
+        if version is not None:  # nearly always, and quicker
+            watch = state.watches[0]
+            if event.at != state.instant:
+                if state.waiting:
+                    self._settle(state)
+                if watch.held:
+                    version.move_on(watch)
+                state.instant = event.at
+            state.shown = None
+            version.note(watch, event)
+            if version.is_trigger(watch, event):
+                state.waiting = (*state.waiting, (0, event))
+            return
         if event.at != state.instant:
             if state.waiting:
                 self._settle(state)
-            for version, watch in zip(self._versions, state.watches):  # noqa: B905 (as many, and this is hot)
+            for version, watch in zip(self._versions, state.watches, strict=True):
                 if watch.held:
                     version.move_on(watch)
             state.instant = event.at
