@@ -62,6 +62,7 @@ class Replay:
     ``until`` (microseconds, inclusive) leaves later events unread and is where time ends. ``as_of`` leaves out what
     was recorded later than that, and time ends there at the latest. ``rival`` is a second rulebook to judge the same
     events by. ``memory`` bounds the events held, in bytes. ``jobs`` processes judge; what comes out is the same.
+    ``with_cases`` says whether ``cases`` will be asked for.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Replay:
         rival: Rulebook | None = None,
         memory: int = MEMORY,
         jobs: int = 1,
+        with_cases: bool = True,
         checkpoint: Checkpoint | None = None,
         on_dead_letter: Callable[[DeadLetter], None] = lambda _letter: None,
     ) -> None:
@@ -87,6 +89,8 @@ class Replay:
         self._received = received
         self._as_of = as_of
         self._jobs = jobs
+        # One who goes on at a checkpoint may ask for what this one does not.
+        self._with_cases = with_cases or rival is not None or checkpoint is not None
         self._checkpoint = checkpoint
         self._letters: list[DeadLetter] = []
         self._letters_length = 0
@@ -323,7 +327,8 @@ class Replay:
             with open(self._path("alerts", part), "wb") as target:
                 for key, alert in judging.alerts(sifted.events, on_events, filtered=self._rival is not None):
                     target.write(encode((key, writer.alert(alert))) + b"\n")
-            self._write_cases("cases", part, self._rulebook, judging)
+            if self._with_cases:
+                self._write_cases("cases", part, self._rulebook, judging)
         if self._rival is not None:
             rival = Judging(self._rival, self.ends_at)
             with self._naming(rival):

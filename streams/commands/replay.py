@@ -152,6 +152,7 @@ def replay(
         rival=None if rival is None else rival.rulebook,
         memory=memory,
         jobs=jobs,
+        with_cases=cases is not None or report is not None or not quiet,
         checkpoint=kept,
     )
     summary = None if quiet and report is None else Summary()

@@ -254,7 +254,12 @@ def _gridclock(path: Path, *, jobs: int, memory: int) -> Result:
     """The whole shipped rulebook, every alert encoded as it would be written."""
     loaded = load_rulebook()
     replay = Replay(
-        loaded.rulebook, Decoder(loaded.catalogue), received=4_000_000_000_000_000, jobs=jobs, memory=memory
+        loaded.rulebook,
+        Decoder(loaded.catalogue),
+        received=4_000_000_000_000_000,
+        jobs=jobs,
+        memory=memory,
+        with_cases=False,
     )
     breaches: list[Breach] = []
     with rare_collections():
