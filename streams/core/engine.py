@@ -178,16 +178,19 @@ class Engine:
     def _decide(self, record: _Record, watermark: int, alerts: list[Alert]) -> None:
         """Ask the folds that may say something else than when they were last asked; tell the difference.
 
-        Those are the folds that took a step, and those whose instant has come; all of them, when all began again.
+        Those are the folds that an event concerned, and those whose instant has come; all, when all began again.
         """
         history, folds, dues = record.history, self._rulebook.folds, record.dues
         states = history.fold(self._rulebook.routes(record.subject[0]))
         asked: Iterable[int] = history.touched
+        record.decided_at = watermark
         if history.is_fresh:
             dues.clear()
             asked = states
         elif record.due is not None and record.due <= watermark:
-            asked = history.touched.union(index for index, due in dues.items() if due <= watermark)
+            asked = history.touched.union([index for index, due in dues.items() if due <= watermark])
+        elif not asked:
+            return
         changed: dict[int, Sequence[Verdict]] = {}
         for index in asked:
             verdicts, following = folds[index].judge(states[index], watermark)
@@ -208,7 +211,6 @@ class Engine:
         elif changed:
             self._tell_changed(record, changed, watermark, alerts)
         history.touched.clear()
-        record.decided_at = watermark
 
     def _tell_changed(
         self, record: _Record, changed: Mapping[int, Sequence[Verdict]], watermark: int, alerts: list[Alert]

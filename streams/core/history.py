@@ -108,7 +108,7 @@ class History:
         self.states: dict[int, Any] = {}
         self.roots: dict[str, str] = {}
         self.touched: set[int] = set()
-        """Folds that took a step since this was last cleared."""
+        """Folds that may say something else since this was last cleared."""
         self.is_fresh = True
         """Whether all folds began again since this was last cleared."""
         self._folded = 0
@@ -176,7 +176,7 @@ class History:
                 state = states.get(index)
                 if state is None:
                     state = states[index] = fold.start()
-                fold.step(state, event)
-                touched.add(index)
+                if fold.step(state, event):
+                    touched.add(index)
         self._folded = len(events)
         return states

@@ -87,8 +87,11 @@ class Fold(Protocol):
     def start(self) -> Any:
         """The state of an empty history."""
 
-    def step(self, state: Any, event: Event) -> None:
-        """Take the next event of the history into the state."""
+    def step(self, state: Any, event: Event) -> bool:
+        """Take the next event of the history into the state.
+
+        Returns whether to ask ``judge`` again; false only where it would say nothing and had nothing to say before.
+        """
 
     def judge(self, state: Any, as_of: int, *, every: bool = False) -> tuple[list[Verdict], int | None]:
         """The verdicts as of an instant, and the next instant at which they change by silence."""

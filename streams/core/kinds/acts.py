@@ -322,7 +322,7 @@ class ActFold:
             return State((Watch(len(self._only.slots), self._only.start()),))
         return State(tuple(Watch(len(version.slots), version.start()) for version in self._versions))
 
-    def step(self, state: State, event: Event) -> None:
+    def step(self, state: State, event: Event) -> bool:
         """Take the next event; what waited at an earlier instant is settled first."""
         version = self._only
         if version is not None:  # nearly always, and quicker
@@ -337,7 +337,7 @@ class ActFold:
             version.note(watch, event)
             if version.is_trigger(watch, event):
                 state.waiting = (*state.waiting, (0, event))
-            return
+            return bool(state.waiting or state.broken)
         if event.at != state.instant:
             if state.waiting:
                 self._settle(state)
@@ -352,6 +352,7 @@ class ActFold:
                 version.note(watch, event)
                 if version.is_trigger(watch, event):
                     state.waiting = (*state.waiting, (index, event))
+        return bool(state.waiting or state.broken)
 
     def _settle(self, state: State) -> None:
         findings = self._shown(state)

@@ -69,7 +69,7 @@ class CadenceFold:
 
     # -- step --------------------------------------------------------------------------------------------
 
-    def step(self, state: State, event: Event) -> None:
+    def step(self, state: State, event: Event) -> bool:
         """Take one event: for the calendar kind only remembered, for the rolling kind it ends and opens gaps."""
         for index, version in enumerate(self._versions):
             if event.type not in version.listens:
@@ -79,6 +79,7 @@ class CadenceFold:
                 self._remember(state, index, version, event, acted)
             else:
                 self._roll(state, version, event, acted)
+        return True
 
     def _remember(self, state: State, index: int, version: _Version, event: Event, acted: bool) -> None:
         if acted:

@@ -136,7 +136,7 @@ class DeadlineFold:
 
     # -- step --------------------------------------------------------------------------------------------
 
-    def step(self, state: State, event: Event) -> None:
+    def step(self, state: State, event: Event) -> bool:
         """Take one event: first as something that happens to the open case, then as a start."""
         case = state.open
         if case is not None:
@@ -147,6 +147,7 @@ class DeadlineFold:
                 self._step_watch(state, version, watch, role, event)
         if event.type in self._stops and (case is None or case.stop is not event) and state.latest is not event:
             self._note_stray(state, event)
+        return case is not None or state.open is not None or bool(state.owing)
 
     def _step_open(self, state: State, case: Case, event: Event) -> None:
         role = case.version.roles.get(event.type)

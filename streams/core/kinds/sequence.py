@@ -65,7 +65,7 @@ class SequenceFold:
         """Nothing seen."""
         return State(self._versions)
 
-    def step(self, state: State, event: Event) -> None:
+    def step(self, state: State, event: Event) -> bool:
         """Take the event where it is the first of a stage."""
         for version, firsts in zip(self._versions, state.firsts, strict=True):
             for index in version.stages_of.get(event.type, ()):
@@ -77,6 +77,7 @@ class SequenceFold:
                             state.backwards = True
             if matches(version.closed_by, event):
                 state.closed = True
+        return state.backwards
 
     def judge(self, state: State, as_of: int, *, every: bool = False) -> tuple[list[Verdict], int | None]:
         """See ``Fold``."""
