@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date
+from itertools import groupby
 
 import pytest
 from hypothesis import given, settings
@@ -20,16 +21,17 @@ from tests.property.runs import event_of, us
 from tests.property.shipped import END, kinds, rulebook_of, shipped_histories
 from tests.stories import decoded, shipped
 
-_EXAMPLES = settings(max_examples=max(20, settings().max_examples // 5))
+_EXAMPLES = settings(max_examples=max(20, settings().max_examples // 2))
 
 
 def in_order_of_time(rulebook: Rulebook, events: Iterable[Event], end: int) -> tuple[list[Alert], list[JudgedCase]]:
     """One engine, all subjects, time stopping before every event and at everything that is due."""
     engine = Engine(rulebook)
     driver, step = Driver(engine, stepwise=True), Step()
-    for event in sorted(events, key=lambda event: event.order):
-        driver.advance(event.at - 1, step)
-        driver.feed([(subject, copy, "") for subject, copy in rulebook.copies_of(event)], step)
+    ordered = sorted(events, key=lambda event: event.order)
+    for at, together in groupby(ordered, key=lambda event: event.at):
+        driver.advance(at - 1, step)
+        driver.feed([(*copy, "") for event in together for copy in rulebook.copies_of(event)], step)
     driver.advance(end, step)
     return step.alerts, list(engine.cases(end))
 
