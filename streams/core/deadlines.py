@@ -83,12 +83,14 @@ def deadline_of(
     # The usual ones first, by exact type: asking a model's class whether something is its instance is slow.
     if type(limit) is Elapsed:
         return Deadline(_elapsed(limit.microseconds, start, pauses) if pauses else start + limit.microseconds)
-    if not pauses and trace is None:
-        if type(limit) is WorkingDays:
-            last = calendar.add_working_days(calendar.local_date(start), limit.days)
-            return Deadline(calendar.start_of_day(last + 1), calendar.is_provisional(last))
-        if type(limit) is CalendarDays and limit.days <= MAX_DAYS:
-            return Deadline(calendar.start_of_day(calendar.local_date(start) + limit.days + 1))
+    if not pauses and (type(limit) is WorkingDays or (type(limit) is CalendarDays and limit.days <= MAX_DAYS)):
+        first = calendar.local_date(start)
+        working = type(limit) is WorkingDays
+        last = calendar.add_working_days(first, limit.days) if working else first + limit.days
+        if trace is not None:
+            for day in range(first + 1, last + 1):
+                (trace.days_off if working and not calendar.is_working_day(day) else trace.counted).append(day)
+        return Deadline(calendar.start_of_day(last + 1), working and calendar.is_provisional(last))
     match limit:
         case Elapsed():
             return Deadline(_elapsed(limit.microseconds, start, pauses))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
 from schemas.rules import (
@@ -171,6 +172,11 @@ def explain_retraction(
     )
 
 
+@lru_cache(maxsize=4096)
+def _day_text(ordinal: int) -> str:
+    return date.fromordinal(ordinal).isoformat()
+
+
 def arithmetic(verdict: Verdict, calendar: WorkingCalendar) -> dict[str, Any]:
     """How the limit was counted, as JSON values: days counted, days off with their names, pauses."""
     found: dict[str, Any] = {}
@@ -178,11 +184,9 @@ def arithmetic(verdict: Verdict, calendar: WorkingCalendar) -> dict[str, Any]:
     if verdict.deadline is not None and (type(limit) is WorkingDays or type(limit) is CalendarDays):
         count = DayCount([], [], [])
         deadline_of(limit, verdict.started_at, verdict.pauses, calendar, trace=count)
-        found["counted_days"] = [date.fromordinal(day).isoformat() for day in count.counted]
-        found["days_off"] = [
-            {"date": date.fromordinal(day).isoformat(), "name": calendar.day_name(day)} for day in count.days_off
-        ]
-        found["paused_days"] = [date.fromordinal(day).isoformat() for day in count.paused]
+        found["counted_days"] = [_day_text(day) for day in count.counted]
+        found["days_off"] = [{"date": _day_text(day), "name": calendar.day_name(day)} for day in count.days_off]
+        found["paused_days"] = [_day_text(day) for day in count.paused]
     if verdict.faults:
         found["faults"] = [
             {"text": {"zh": text.zh, "en": text.en}, **arithmetic_of(fault, calendar)}
