@@ -51,7 +51,8 @@ class _NotBefore(ActVersion[NotBeforeRule]):
     def find(self, watch: Watch, trigger: Event) -> Iterable[Finding]:
         if not watch.own or not self.applies(watch, trigger):
             return
-        began, day, since = min((*self._began(event), event) for event in watch.own)
+        since = min(watch.own, key=lambda event: self._began(event)[0])
+        began, day = self._began(since)
         lawful = earliest_of(self.rule.limit, began, self.calendar)
         assert lawful.at is not None
         faults = (TooEarly(self._label, began, lawful.at, day),) if trigger.at < lawful.at else ()
