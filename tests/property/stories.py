@@ -5,14 +5,13 @@ around them, day ends, holidays, make-up days, a day of 23 hours, corrections of
 from __future__ import annotations
 
 from ast import literal_eval
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
@@ -77,14 +76,17 @@ class World:
         rules: Sequence[Rule],
         types: Sequence[str],
         plots: Sequence[tuple[str, ...]] = ((),),
+        fields: Sequence[dict[str, Any]] = (),
+        dates: Sequence[str] = (),
     ) -> None:
         self.calendar = calendar
         self.rules = tuple(rules)
         self.types = tuple(types)
         self.plots = tuple(plots)
         """Event types in order of time, as stories worth telling begin; ``()`` is anything at all."""
-        self.instants = _instants_of(calendar.zone)
-        self.scenes = _scenes_of(calendar.zone)
+        self.fields = tuple(fields) or FIELDS
+        self.scenes = (*_scenes_of(calendar.zone), *((_instants_on(calendar.zone, dates),) if dates else ()))
+        self.instants = (*_instants_of(calendar.zone), *(self.scenes[-1] if dates else ()))
         self.rulebook = Rulebook(rules, _calendar(calendar.zone))
 
     def __repr__(self) -> str:
@@ -125,6 +127,13 @@ def _scenes_of(zone: str) -> tuple[tuple[datetime, ...], ...]:
 @cache
 def _instants_of(zone: str) -> tuple[datetime, ...]:
     return _instants(zone, (0, 0, 0, 1, 2, 3, 4, 12, 19), sorted({*_MINUTES, *_MIDNIGHTS}))
+
+
+@cache
+def _instants_on(zone_name: str, dates: Sequence[str]) -> tuple[datetime, ...]:
+    """The ends and beginnings of some days, in order."""
+    days = [(datetime.fromisoformat(text) - FIRST_DAY[zone_name]).days for text in dates]
+    return _instants(zone_name, sorted(days), _MIDNIGHTS)
 
 
 # --- kind deadline --------------------------------------------------------------------------------------
@@ -244,16 +253,6 @@ def deadline_worlds(draw: st.DrawFn) -> World:
     return World(calendar, rules, DEADLINE_TYPES, DEADLINE_PLOTS)
 
 
-WORLDS: dict[str, Callable[[], st.SearchStrategy[World]]] = {
-    "deadline": deadline_worlds,
-}
-"""A generator of worlds for every rule kind; a kind joins by its line here and in ``tests.oracle.KINDS``."""
-
-# The kinds share the profile's examples, so that ten kinds take little longer than one.
-_PROFILE = settings().max_examples
-per_kind = settings(max_examples=max(_PROFILE // len(WORLDS), _PROFILE // 8))
-
-
 # --- histories ------------------------------------------------------------------------------------------
 
 # Ids that sort otherwise than they came.
@@ -265,7 +264,7 @@ _IDS_OF_SUBJECTS: tuple[dict[str, str], ...] = (
     {"order": "P"},
     {"meter": "M", "account": "A"},
 )
-_FIELDS: tuple[dict[str, Any], ...] = (
+FIELDS: tuple[dict[str, Any], ...] = (
     {},
     {"k": 1},
     {"k": 1},
@@ -291,7 +290,6 @@ _CORRECTIONS: tuple[tuple[int, bool] | None, ...] = (
 
 
 ids_of_subjects = st.sampled_from(_IDS_OF_SUBJECTS)
-fields_of_facts = st.sampled_from(_FIELDS)
 
 
 @st.composite
@@ -300,6 +298,7 @@ def facts_of(draw: st.DrawFn, world: World) -> list[Fact]:
     plot = draw(st.sampled_from(world.plots))
     instants = st.sampled_from(draw(st.sampled_from(world.scenes)))
     times = sorted(draw(st.lists(instants, min_size=len(plot), max_size=len(plot))))
+    fields_of_facts = st.sampled_from(world.fields)
     fields = draw(st.lists(fields_of_facts, min_size=len(plot), max_size=len(plot)))
     told = [
         (kind, at, _DELAYS[0], own, _IDS_OF_SUBJECTS[0], None)
