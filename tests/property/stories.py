@@ -297,6 +297,8 @@ def facts_of(draw: st.DrawFn, world: World) -> list[Fact]:
     """Histories; the order of the list is no order of time. Most follow a plot, with something strange thrown in."""
     plot = draw(st.sampled_from(world.plots))
     instants = st.sampled_from(draw(st.sampled_from(world.scenes)))
+    if draw(st.booleans()):  # few instants, so that most of what happens meets
+        instants = st.sampled_from(draw(st.lists(instants, min_size=2, max_size=3)))
     times = sorted(draw(st.lists(instants, min_size=len(plot), max_size=len(plot))))
     fields_of_facts = st.sampled_from(world.fields)
     fields = draw(st.lists(fields_of_facts, min_size=len(plot), max_size=len(plot)))
@@ -312,7 +314,7 @@ def facts_of(draw: st.DrawFn, world: World) -> list[Fact]:
         ids_of_subjects,
         st.sampled_from(_CORRECTIONS),
     )
-    drawn: list[Any] = [*told, *draw(st.lists(strange, max_size=4 if plot else 8))]
+    drawn: list[Any] = [*told, *draw(st.lists(strange, max_size=3 if plot else 8))]
     if draw(st.booleans()):
         drawn = draw(st.permutations(drawn))
     return [fact_of(index, *parts) for index, parts in enumerate(drawn)]

@@ -19,17 +19,17 @@ from tests.property.stories import BERLIN, SHANGHAI, SUBJECTS, WARNINGS, World, 
 Options = Mapping[str, Sequence[Any]]
 """Key of the rule to the ways to write it; a key in brackets stands for several, each way is a mapping of them."""
 
-ACTS = ("act", "act", "act", ["act", "act2"], {"type": "act", "where": {"k": [1, 2]}})
+ACTS = (*("act",) * 5, ["act", "act2"], {"type": "act", "where": {"k": [1, 2]}})
 OF_ACTS: Options = {
     "act": ACTS,
     "(facts)": (
-        *({},) * 4,
+        *({},) * 6,
         {"when": {"k": {"not": 2}}},
         {"facts_from": "facts"},
         {"facts_from": "facts", "when": {"f": 1}},
         {"facts_from": "facts", "when": {"f": {"not": [1, 2]}}},
     ),
-    "reset": ((), (), "reset", "reset", ["reset", {"type": "need", "where": {"k": 2}}]),
+    "reset": ((), "reset", "reset", "reset", ["reset", {"type": "need", "where": {"k": 2}}]),
     "closed_by": ((), (), "close"),
 }
 NEEDS = (
@@ -151,6 +151,7 @@ forbidden_while_worlds = partial(
         ("late", "since", "act"),
         ("since", "late", "act"),
         ("since", "reset", "act"),
+        ("since", "reset", "act", "since", "act"),
         ("facts", "since", "act"),
     ),
 )
@@ -164,22 +165,24 @@ minimum_notice_worlds = partial(
         "(limit)": (
             *({"limit": length} for length in LENGTHS),
             {"limit": "5 min", "at_most": "7 min"},
-            {"limit": "5 min", "at_most": "1 day"},
+            {"limit": "3 min", "at_most": "1 day"},
+            {"limit": "5 min", "at_most": "5 days"},
+            {"limit": "1 day", "at_most": "5 days"},
             {"limit": "1 day", "at_most": "1 day"},
             {"limit": "1 day", "at_most": "3 days"},
             {"limit": "2 days", "at_most": "24 h"},
             {"limit": "1 working day", "at_most": "2 working days"},
             {"limit": "1 day", "at_most": "1 natural month"},
         ),
-        "covers": ({}, {}, {"k": "k"}, {"k": "ks"}, {"order_id": "of"}, {"order_id": "order_id", "k": "ks"}),
-        "needs": ((), (), *NEEDS),
+        "covers": (*({},) * 5, {"k": "k"}, {"k": "ks"}, {"order_id": "of"}, {"order_id": "order_id", "k": "ks"}),
+        "needs": (*((),) * 9, *NEEDS),
     },
     ("act", "act", "act2", "notice", "notice", "need", "need2", "reset", "facts", "close"),
     (
         (),
         ("act",),
         ("notice", "act"),
-        ("notice", "act"),
+        ("notice", "notice", "act"),
         ("notice", "notice", "act"),
         ("notice", "notice", "notice", "act"),
         ("notice", "reset", "act"),
