@@ -40,7 +40,12 @@ def _gaps(
     while here < len(facts):
         begin, root = facts[here]
         rule = in_force(versions, begin.at, calendar)
-        if rule not in rolling or not is_one_of((*rule.act, *rule.since), begin) or is_one_of(rule.until, begin):
+        if (
+            rule is None
+            or rule not in rolling
+            or not is_one_of((*rule.act, *rule.since), begin)
+            or is_one_of(rule.until, begin)
+        ):
             here += 1
             continue
         history = [fact for fact, _ in facts]

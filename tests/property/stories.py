@@ -86,7 +86,7 @@ class World:
         """Event types in order of time, as stories worth telling begin; ``()`` is anything at all."""
         self.fields = tuple(fields) or FIELDS
         self.scenes = (*_scenes_of(calendar.zone), *((_instants_on(calendar.zone, dates),) if dates else ()))
-        self.instants = (*_instants_of(calendar.zone), *(self.scenes[-1] if dates else ()))
+        self.instants: tuple[datetime, ...] = (*_instants_of(calendar.zone), *(self.scenes[-1] if dates else ()))
         self.rulebook = Rulebook(rules, _calendar(calendar.zone))
 
     def __repr__(self) -> str:

@@ -48,10 +48,11 @@ class Finding:
     title: Text | Label | None = None
 
     def verdict(self, as_of: int) -> Verdict:
-        """Where the case stands as of an instant not before the act."""
+        """Where the case stands as of an instant not before the act; until it is certain nothing is known of it."""
         outcome: Outcome = "running"
         reports: tuple[Report, ...] = ()
-        if self.due <= as_of:
+        is_certain = self.due <= as_of
+        if is_certain:
             outcome = "cancelled" if self.cancelled else "violated" if self.faults else "met"
             if outcome == "violated":
                 cause = f"{self.due}: {'; '.join(fault.key for fault in self.faults)}"
@@ -68,10 +69,18 @@ class Finding:
             reports=reports,
             limit=self.limit,
             provisional=self.provisional,
-            evidence=self.evidence,
-            faults=self.faults,
+            evidence=self.evidence if is_certain else (self.act.event_id,),
+            faults=self.faults if is_certain else (),
             facts={"act": self.title},
         )
+
+
+def latest_before(events: Sequence[Event], act: Event) -> Sequence[Event]:
+    """The last of the events, as a list of one or none; one at the act's own instant only where there is no other.
+
+    For kinds in which a later event takes the place of an earlier one: at one instant that speaks against the person.
+    """
+    return [event for event in events if event.at < act.at][-1:] or events[-1:]
 
 
 class Slot:

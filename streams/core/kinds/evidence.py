@@ -23,15 +23,32 @@ from streams.core.working_days import WorkingCalendar
 _NEVER = -(2**62)
 
 
+class _Pending:
+    """An act whose close is still to come: the facts known at it, and the reset before which nothing counts."""
+
+    __slots__ = ("act", "facts", "since")
+
+    def __init__(self, act: Event, facts: Event | None, since: int) -> None:
+        self.act = act
+        self.facts = facts
+        self.since = since
+
+
 class _Open:
-    """Acts whose close is still to come, and those just called off."""
+    """Acts whose close is still to come, those called off at the latest instant, and all that accompanied them.
 
-    __slots__ = ("acts", "cancelled", "cancelled_at")
+    Acts of the latest instant stand apart until its facts are all known.
+    """
 
-    def __init__(self) -> None:
-        self.acts: list[Event] = []
-        self.cancelled: list[Event] = []
-        self.cancelled_at = _NEVER
+    __slots__ = ("cancel", "cancelled", "latest", "pending", "reset_at", "seen")
+
+    def __init__(self, needs: int) -> None:
+        self.pending: list[_Pending] = []
+        self.latest: list[tuple[Event, int]] = []
+        self.cancelled: list[_Pending] = []
+        self.cancel: Event | None = None
+        self.reset_at = _NEVER
+        self.seen: list[list[Event]] = [[] for _ in range(needs)]
 
 
 def _values_text(values: Iterable[object]) -> str:
@@ -65,27 +82,42 @@ class _Version(ActVersion[EvidenceRule]):
         return self._by, self._cancel
 
     def start(self) -> _Open:
-        return _Open()
+        return _Open(len(self.slots))
 
     def note(self, watch: Watch, event: Event) -> None:
+        own: _Open = watch.own
+        if own.latest and own.latest[-1][0].at != event.at:
+            own.pending += self._admitted(watch)
+            own.latest.clear()
         super().note(watch, event)
         if not self._by:
             return
-        own: _Open = watch.own
+        for slot, seen in zip(self.slots, own.seen, strict=True):
+            if event.type in slot.tests and matches(slot.tests, event):
+                seen.append(event)
         if event.type in self._cancel and matches(self._cancel, event):
-            own.cancelled += own.acts
-            own.acts = []
-            own.cancelled_at = event.at
-        if self.is_act(event) and self.is_in_force(event.at) and self.applies(watch, event):
-            (own.cancelled if own.cancelled_at == event.at else own.acts).append(event)
+            if own.cancel is None or own.cancel.at != event.at:
+                own.cancel = event
+            own.cancelled += own.pending
+            own.pending = []
+        if self.is_act(event) and self.is_in_force(event.at):
+            own.latest.append((event, own.reset_at))
             watch.closed = False
+
+    def spoil(self, watch: Watch, at: int) -> None:
+        super().spoil(watch, at)
+        watch.own.reset_at = at
+
+    def _admitted(self, watch: Watch) -> list[_Pending]:
+        """The acts of the latest instant that the rule is about."""
+        return [_Pending(act, watch.facts, since) for act, since in watch.own.latest if self.applies(watch, act)]
 
     def is_trigger(self, watch: Watch, event: Event) -> bool:
         if not self._by:
             return super().is_trigger(watch, event)
-        own: _Open = watch.own
-        called_off = bool(own.cancelled) and own.cancelled_at == event.at
-        return called_off or (event.type in self._by and matches(self._by, event))
+        return (event.type in self._by and matches(self._by, event)) or (
+            event.type in self._cancel and matches(self._cancel, event)
+        )
 
     def find(self, watch: Watch, trigger: Event) -> Iterable[Finding]:
         if not self._by:
@@ -93,29 +125,46 @@ class _Version(ActVersion[EvidenceRule]):
                 faults = (*self._carried(trigger), *self.missing(watch, trigger))
                 yield self.finding(trigger, faults, self.evidence(watch, trigger))
             return
-        for act in watch.own.cancelled:
-            yield self.finding(act, (), (act.event_id, trigger.event_id), due=trigger.at, cancelled=True)
-        if matches(self._by, trigger):
-            for act in watch.own.acts:
-                # Where a start is seen twice the first counts: what came after it need not come again.
-                missing = (
-                    slot.missing(found, act, watch.own.acts[0].at, self.calendar, by=trigger.at)
-                    for slot, found in zip(self.slots, watch.found, strict=True)
-                )
-                faults = (*self._carried(act), *(fault for fault in missing if fault is not None))
-                yield self.finding(act, faults, self.evidence(watch, act, trigger), due=trigger.at)
+        own: _Open = watch.own
+        now = self._admitted(watch)
+        if own.cancel is not None and own.cancel.at == trigger.at:
+            for pending in (*own.cancelled, *now):
+                evidence = tuple(dict.fromkeys((pending.act.event_id, own.cancel.event_id)))
+                yield self.finding(pending.act, (), evidence, due=trigger.at, cancelled=True)
+            return
+        acts = (*own.pending, *now)
+        for pending in acts:
+            yield self._closed(own, pending, acts[0].act.at, trigger)
+
+    def _closed(self, own: _Open, pending: _Pending, start: int, close: Event) -> Finding:
+        # Where a start is seen twice the first counts: what came after it need not come again.
+        act = pending.act
+        faults = list(self._carried(act))
+        beside: list[Event | None] = [pending.facts, close]
+        for slot, seen in zip(self.slots, own.seen, strict=True):
+            there = [event for event in seen if event.at >= pending.since]
+            # Not only the latest: what happened on the act's day is not undone by its happening again.
+            good = [event for event in there if slot.missing(event, act, start, self.calendar) is None]
+            latest = next(reversed(good or there), None)
+            fault = slot.missing(latest, act, start, self.calendar, by=close.at)
+            faults += [fault] if fault is not None else []
+            beside.append(latest)
+        events = sorted((event for event in (act, *beside) if event is not None), key=lambda event: event.order)
+        evidence = tuple(dict.fromkeys(event.event_id for event in events))
+        return self.finding(act, faults, evidence, due=close.at)
 
     def found(self, watch: Watch, trigger: Event) -> None:
-        watch.own.cancelled.clear()
-        if self._by and matches(self._by, trigger):
-            watch.own.acts.clear()
+        own: _Open = watch.own
+        own.cancelled.clear()
+        if self._by:
+            own.pending.clear()
+            own.latest.clear()
 
     def _carried(self, act: Event) -> tuple[Fault, ...]:
         return (self._lacks,) if self._carry and not any(holds(act.data) for holds in self._carry) else ()
 
     def open_acts(self, watch: Watch) -> Sequence[Event]:
-        acts: list[Event] = watch.own.acts
-        return acts
+        return [pending.act for pending in (*watch.own.pending, *self._admitted(watch))]
 
 
 def evidence_fold(rules: Sequence[EvidenceRule], calendar: WorkingCalendar, titles: Mapping[str, Text]) -> ActFold:
