@@ -89,7 +89,7 @@ def test_a_corrected_stream_equals_one_that_was_right_from_the_start(kind: str, 
     corrected = whole(world, facts, END)
     effective = as_it_was(facts)
     roots = {fact.event_id: root for fact, root in effective}
-    right = whole(world, [as_if_right(fact) for fact, _ in effective], END)
+    right = whole(world, [as_if_right(fact, kind) for fact, _ in effective], END)
     assert in_order(corrected.cases(END)) == in_order(
         {
             subject: [replace(case, root=roots.get(case.root, case.root)) for case in found]
@@ -99,10 +99,11 @@ def test_a_corrected_stream_equals_one_that_was_right_from_the_start(kind: str, 
     assert corrected.net() == {(*head, roots.get(root, root), kind, due) for *head, root, kind, due in right.net()}
 
 
-def as_if_right(fact: Fact) -> Fact:
-    """The fact told once and rightly, when what it corrects was first entered."""
-    entered = fact.entered or fact.recorded
-    recorded = entered if fact.type.startswith("act") else fact.recorded
+def as_if_right(fact: Fact, kind: str) -> Fact:
+    """The fact told once and rightly; when what it corrects was first entered, where that is what is judged."""
+    recorded = fact.recorded
+    if kind == "recording_delay" and fact.type.startswith("act"):
+        recorded = fact.entered or recorded
     return replace(fact, corrects=None, void=False, recorded=recorded, entered=None)
 
 

@@ -138,14 +138,19 @@ class CadenceFold:
         return self._calendar.start_of_day(date(month // 12, month % 12 + 1, 1).toordinal())
 
     def _months(self, state: State, index: int, as_of: int) -> Iterator[Clock]:
-        """A clock for every month that has begun by ``as_of`` under the obligation, and the one after it."""
+        """A clock for every month that has begun by ``as_of`` under the obligation, and for those after it up to the
+        first for which no act is known yet."""
         version, turns, acts = self._versions[index], state.turns[index], state.acts[index]
         if not turns:
             return
         position, up, last_up = 0, False, turns[0][2]
         # An obligation known to begin later, by an event or by the rule's date, is what silence must wake up for.
         last = max(as_of, turns[-1][0], version.first)
-        for month in range(self._local_month(turns[0][0]) + 1, self._local_month(last) + 2):
+        month, last_month = self._local_month(turns[0][0]), self._local_month(last) + 1
+        while month < last_month:
+            month += 1
+            if month == last_month and month in acts:
+                last_month += 1  # met before it began: silence must wake up for a later one
             begins, ends = self._start_of(month), self._start_of(month + 1)
             while position < len(turns) and turns[position][0] < begins:
                 _, up, event = turns[position]
