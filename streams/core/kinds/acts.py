@@ -5,7 +5,8 @@ So whatever speaks for the person counts as earlier, whatever speaks against as 
 of the act is a notice before it, a payment at that instant is not yet one. In terms of the fold: an act *waits* until
 an event at a later instant comes (or until it is judged) and then sees all that helps up to its own instant; what
 resets waits likewise and is applied when time has moved on. In terms of the definition: a helpful event ``n`` counts
-for an act ``a`` if ``n.at <= a.at`` and no reset ``h`` has ``n.at < h.at < a.at``.
+for an act ``a`` if ``n.at <= a.at`` and no reset ``h`` has ``n.at < h.at < a.at``; a harmful one (an act counted with
+this one, what forbids it) does not if some ``h`` has ``n.at <= h.at <= a.at``.
 
 Example, survey-before-acceptance: accepted and surveyed both at 10:00:00.000 is met, whatever their ids; surveyed at
 09:59:59.999 is a violation, told once the watermark has passed 09:59:59.999, and withdrawn if an acceptance

@@ -138,8 +138,10 @@ class CadenceFold:
         return self._calendar.start_of_day(date(month // 12, month % 12 + 1, 1).toordinal())
 
     def _months(self, state: State, index: int, as_of: int) -> Iterator[Clock]:
-        """A clock for every month that has begun by ``as_of`` under the obligation, and for those after it up to the
-        first for which no act is known yet."""
+        """A clock for every month under the obligation that has begun by ``as_of``, and for those that come next.
+
+        Those are the months already met, and the first that is not.
+        """
         version, turns, acts = self._versions[index], state.turns[index], state.acts[index]
         if not turns:
             return

@@ -1,7 +1,8 @@
 """Kind ``evidence``: the act carries, or is accompanied by, something.
 
 What must accompany it has until the close: the first event of ``by`` at or after the act; without ``by`` it must have
-been there by the act. An order that is never closed is never judged.
+been there by the act. An order that is never closed is never judged. A reset takes what was there before it from acts
+later than it, not from one that waits for its close.
 
 Worked example, ``two-calls-one-answer``: reported 09:00, called 09:02 and 09:40, closed 12:00: the third call is
 missing, a violation at 12:00. Called at 12:00:00.000 as well, it is met.
