@@ -292,7 +292,7 @@ class Need(Model):
     """Something that must have happened by the act, or by the close: an event of any of the patterns.
 
     ``if_act`` limits the need to acts with such fields. ``same_day`` asks for the act's own local date,
-    ``after_start`` for an event not before the one that the case starts with.
+    ``after_start`` for an event not before the act, or the first of the acts that wait for the same close.
     """
 
     any: SomePatterns
@@ -446,9 +446,10 @@ class MinimumNoticeRule(ActRule):
     """The act not before ``limit`` has passed since a notice, not without one, and not after ``at_most`` of it.
 
     Days: the act may come on local date D + N or later, D the date of the notice; with ``at_most`` M also not
-    later than D + M. Minutes and hours count instants. With ``at_most`` the last notice before the act counts
-    (one at its very instant where there is no other), without it any that was not reset. ``covers`` maps a field of the act to the field of the notice that has to
-    hold it (a list) or equal it; a notice without the field covers every act. ``needs`` as for a prerequisite.
+    later than D + M. Minutes and hours count instants. With ``at_most`` the last notice before the act counts (one at
+    its very instant where there is no other), without it any that was not reset. ``covers`` maps a field of the act to
+    the field of the notice that has to hold it (a list) or equal it; a notice without the field covers every act.
+    ``needs`` as for a prerequisite.
     """
 
     kind: Literal["minimum_notice"]
@@ -462,8 +463,8 @@ class MinimumNoticeRule(ActRule):
 class NotBeforeRule(ActRule):
     """The act not before ``limit`` has passed since a state began; where that is not known, nothing is judged.
 
-    The state began at the earliest of ``since`` at or before the act; with ``date_field``, on the local date in that field. Days: D + N
-    is the first lawful date.
+    The state began at the earliest of ``since`` at or before the act; with ``date_field``, on the local date in that
+    field. Days: D + N is the first lawful date.
     """
 
     kind: Literal["not_before"]

@@ -71,22 +71,24 @@ class Act(Generic[R]):
         """What counts of the events of some patterns, in order."""
         return self.counting([fact for fact in self.history if is_one_of(patterns, fact)], by)
 
-    def needs(self, needs: Sequence[Need], by: datetime | None = None) -> tuple[list[Flaw], list[Fact]]:
+    def needs(
+        self, needs: Sequence[Need], by: datetime | None = None, start: datetime | None = None
+    ) -> tuple[list[Flaw], list[Fact]]:
         """A flaw for each need that is not met, and the latest events that meet them or come near."""
         flaws: list[Flaw] = []
         near: list[Fact] = []
         own = {**self.fact.fields, **{f"{kind}_id": number for kind, number in self.fact.ids.items()}}
         for need in needs:
             there = self.of(need.any, by)
-            good = [fact for fact in there if self._will_do(need, fact)]
+            good = [fact for fact in there if self._will_do(need, fact, start or self.at)]
             near += good[-1:] or there[-1:]
             if not good and all_hold(need.if_act, own):
                 flaws.append(("without", frozenset(pattern.type for pattern in need.any), need.same_day))
         return flaws, near
 
-    def _will_do(self, need: Need, fact: Fact) -> bool:
+    def _will_do(self, need: Need, fact: Fact, start: datetime) -> bool:
         today = local_day(fact.at, self.calendar) == local_day(self.at, self.calendar)
-        return (today or not need.same_day) and (fact.at >= self.at or not need.after_start)
+        return (today or not need.same_day) and (fact.at >= start or not need.after_start)
 
     def found(self, flaws: Sequence[Flaw], rests_on: Sequence[Fact | None], due: datetime | None = None) -> Found:
         """The case, certain at the instant of the act where nothing else is said."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -59,8 +58,8 @@ def flaw_of(fault: Fault) -> Flaw:
     """What the oracle would have written of a fault."""
     match fault:
         case Without():
-            named = re.sub(r" \([^)]*\)", "", fault.what.en)
-            return "without", frozenset(named.split(" or ")), fault.on_day
+            types = frozenset(named.split()[0] for named in fault.what.key.split(" or "))
+            return "without", types, fault.on_day
         case TooEarly():
             return "early", moment(fault.since), moment(fault.lawful_from)
         case TooLate():
