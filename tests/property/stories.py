@@ -5,7 +5,7 @@ around them, day ends, holidays, make-up days, a day of 23 hours, corrections of
 from __future__ import annotations
 
 from ast import literal_eval
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from schemas.calendars import CalendarSpec
-from schemas.rules import Rule
+from schemas.rules import BillingCycles, Limit, Rule, SameWorkingDay, UntilDate
 from streams.adapters.calendars import build_calendar
 from streams.core.rulebook import Rulebook
+from tests.oracle.acts import end_of, lawful_from
 from tests.oracle.common import Fact
 
 MICROSECOND = timedelta(microseconds=1)
@@ -88,10 +89,21 @@ class World:
         self.scenes = (*_scenes_of(calendar.zone), *((_instants_on(calendar.zone, dates),) if dates else ()))
         self.instants: tuple[datetime, ...] = (*_instants_of(calendar.zone), *(self.scenes[-1] if dates else ()))
         self.rulebook = Rulebook(rules, _calendar(calendar.zone))
+        self.limits = tuple(limit for rule in rules for limit in _limits_of(rule))
+        self.delays = _DELAYS if any(rule.kind == "recording_delay" for rule in rules) else _DELAYS[:1]
 
     def __repr__(self) -> str:
         rules = [rule.model_dump(exclude_defaults=True, exclude=_DULL, by_alias=True) for rule in self.rules]
         return f"World({self.calendar.zone}, {rules})"
+
+
+def _limits_of(rule: Rule) -> list[Limit]:
+    """The limits that are counted from an event on."""
+    found: list[Limit] = []
+    for name in ("limit", "at_most", "every"):
+        value = getattr(rule, name, None)
+        found += [choice.limit for choice in value] if isinstance(value, tuple) else [value] if value else []
+    return [limit for limit in found if not isinstance(limit, UntilDate | SameWorkingDay)]
 
 
 def rule(text: dict[str, Any]) -> Rule:
@@ -121,7 +133,8 @@ def _calendar(zone: str) -> Any:
 @cache
 def _scenes_of(zone: str) -> tuple[tuple[datetime, ...], ...]:
     minutes, days = _instants(zone, (0,), _MINUTES), _instants(zone, (0, 1, 2, 3, 4, 12), _MIDNIGHTS)
-    return minutes, days, _instants_of(zone)
+    one_midnight = _instants(zone, (0, 1), _MIDNIGHTS)  # at which a rule may change
+    return minutes, days, one_midnight, _instants_of(zone)
 
 
 @cache
@@ -293,6 +306,15 @@ ids_of_subjects = st.sampled_from(_IDS_OF_SUBJECTS)
 
 
 @st.composite
+def _edges(draw: st.DrawFn, world: World, limits: st.SearchStrategy[Limit]) -> Callable[[datetime], datetime]:
+    limit, beside = draw(limits), draw(st.sampled_from((0, 0, -1, 1))) * MICROSECOND
+    reading_day = draw(st.sampled_from((None, 12, 31))) if isinstance(limit, BillingCycles) else None
+    if draw(st.booleans()):
+        return lambda since: lawful_from(limit, since, world.calendar, reading_day) + beside
+    return lambda since: end_of(limit, since, world.calendar) + beside
+
+
+@st.composite
 def facts_of(draw: st.DrawFn, world: World) -> list[Fact]:
     """Histories; the order of the list is no order of time. Most follow a plot, with something strange thrown in."""
     plot = draw(st.sampled_from(world.plots))
@@ -300,10 +322,15 @@ def facts_of(draw: st.DrawFn, world: World) -> list[Fact]:
     if draw(st.booleans()):  # few instants, so that most of what happens meets
         instants = st.sampled_from(draw(st.lists(instants, min_size=2, max_size=3)))
     times = sorted(draw(st.lists(instants, min_size=len(plot), max_size=len(plot))))
+    if len(plot) > 1 and world.limits and draw(st.booleans()):
+        # The second of two comes at the very end of a limit counted from the first, or a microsecond beside it.
+        first, edge = draw(st.integers(0, len(plot) - 2)), draw(_edges(world, st.sampled_from(world.limits)))
+        times[first + 1] = edge(times[first])
+        times[first + 2 :] = [max(at, times[first + 1]) for at in times[first + 2 :]]
     fields_of_facts = st.sampled_from(world.fields)
     fields = draw(st.lists(fields_of_facts, min_size=len(plot), max_size=len(plot)))
     told = [
-        (kind, at, _DELAYS[0], own, _IDS_OF_SUBJECTS[0], None)
+        (kind, at, draw(st.sampled_from(world.delays)), own, _IDS_OF_SUBJECTS[0], None)
         for kind, at, own in zip(plot, times, fields, strict=True)
     ]
     strange = st.tuples(

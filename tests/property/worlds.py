@@ -23,7 +23,7 @@ ACTS = (*("act",) * 5, ["act", "act2"], {"type": "act", "where": {"k": [1, 2]}})
 OF_ACTS: Options = {
     "act": ACTS,
     "(facts)": (
-        *({},) * 6,
+        *({},) * 5,
         {"when": {"k": {"not": 2}}},
         {"facts_from": "facts"},
         {"facts_from": "facts", "when": {"f": 1}},
@@ -45,10 +45,11 @@ NEEDS = (
     {"any": "need", "if_act": {"order_id": "O"}},
 )
 FIELDS: tuple[dict[str, Any], ...] = (
-    *({},) * 4,
+    *({},) * 3,
     {"k": 1},
     {"k": 2},
     {"k": True},
+    {"f": 1},
     {"f": 1},
     {"f": 2},
     {"k": 1, "f": 1},
@@ -67,7 +68,7 @@ LENGTHS = (
 )
 # Days a natural month apart, ends of months, and a leap that is none.
 DATES = ("2026-01-30", "2026-01-31", "2026-02-12", "2026-02-28", "2026-03-01", "2026-03-12", "2026-03-31", "2026-04-12")
-CHANGES = (None, None, None, "2026-02-13", "2026-02-14", "2026-03-28")
+CHANGES = (None, None, None, "2026-02-13", "2026-02-13", "2026-02-14", "2026-03-28", "2026-03-28")
 
 
 @st.composite
@@ -119,6 +120,7 @@ prerequisite_worlds = partial(
         ("need", "reset", "act"),
         ("need", "reset", "need", "act"),
         ("need", "act", "reset", "act"),
+        ("facts", "act"),
         ("facts", "need", "act", "facts", "act"),
         ("need", "need2", "act"),
     ),
