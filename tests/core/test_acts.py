@@ -69,6 +69,30 @@ CLOSED = {"kind": "evidence", "act": "act", "needs": "need", "by": "close", "can
 NOTICE = {"kind": "minimum_notice", "act": "act", "notice": "notice", "limit": "2 days", "at_most": "5 days"}
 
 ROWS: list[tuple[str, dict[str, Any], str, list[str], list[str]]] = [
+    # --- prerequisite
+    (
+        "a reset at the instant of the act, or of what it needs, takes nothing",
+        {"kind": "prerequisite", "act": "act", "needs": "need", "reset": "reset"},
+        "a 02T09:00 need; b 02T09:00 reset; m 02T10:00 reset; x 02T10:00 act; y 02T10:00:00.001 act",
+        ["x met", "y violated"],
+        ["violation 03-02T10:00:00"],
+    ),
+    # --- recording_delay
+    (
+        "recorded at once",
+        {"kind": "recording_delay", "act": "act", "limit": "same working day"},
+        "x 02T23:59:59.999 act",
+        ["x met"],
+        [],
+    ),
+    # --- sequence
+    (
+        "a second crew is not held against the first",
+        {"kind": "sequence", "stages": ["one", "two", "three"]},
+        "a 02T09:00 two; b 02T09:00 one; c 02T08:59 three; d 02T10:00 one",
+        ["b violated", "a violated", "c met"],
+        ["violation 03-02T09:00:00", "violation 03-02T09:00:00"],
+    ),
     # --- not_before
     (
         "two bills overdue at one instant since one day",
