@@ -77,6 +77,13 @@ ROWS: list[tuple[str, dict[str, Any], str, list[str], list[str]]] = [
         ["x met", "y violated"],
         ["violation 03-02T10:00:00"],
     ),
+    (
+        "an act's own field goes before the one that is lent",
+        {"kind": "prerequisite", "act": "act", "needs": "need", "facts_from": "facts", "when": {"f": 1}},
+        "a 02T09:00 facts f=1; x 02T10:00 act f=2; y 02T11:00 act",
+        ["y violated"],
+        ["violation 03-02T11:00:00"],
+    ),
     # --- recording_delay
     (
         "recorded at once",

@@ -20,7 +20,7 @@ from schemas.rules import BillingCycles, Limit, Rule, SameWorkingDay, UntilDate
 from streams.adapters.calendars import build_calendar
 from streams.core.rulebook import Rulebook
 from tests.oracle.acts import end_of, lawful_from
-from tests.oracle.common import Fact
+from tests.oracle.common import Fact, midnight
 
 MICROSECOND = timedelta(microseconds=1)
 RULE: TypeAdapter[Rule] = TypeAdapter(Rule)
@@ -90,6 +90,7 @@ class World:
         self.instants: tuple[datetime, ...] = (*_instants_of(calendar.zone), *(self.scenes[-1] if dates else ()))
         self.rulebook = Rulebook(rules, _calendar(calendar.zone))
         self.limits = tuple(limit for rule in rules for limit in _limits_of(rule))
+        self.changes = tuple(midnight(rule.effective_to, calendar) for rule in rules if rule.effective_to)
         self.delays = _DELAYS if any(rule.kind == "recording_delay" for rule in rules) else _DELAYS[:1]
 
     def __repr__(self) -> str:
@@ -327,6 +328,11 @@ def facts_of(draw: st.DrawFn, world: World) -> list[Fact]:
         first, edge = draw(st.integers(0, len(plot) - 2)), draw(_edges(world, st.sampled_from(world.limits)))
         times[first + 1] = edge(times[first])
         times[first + 2 :] = [max(at, times[first + 1]) for at in times[first + 2 :]]
+    elif plot and world.changes and draw(st.booleans()):
+        # One comes at the very instant at which a version takes over, or a microsecond before it.
+        moved, beside = draw(st.integers(0, len(plot) - 1)), draw(st.sampled_from((0, 0, 1))) * MICROSECOND
+        times[moved] = draw(st.sampled_from(world.changes)) - beside
+        times.sort()
     fields_of_facts = st.sampled_from(world.fields)
     fields = draw(st.lists(fields_of_facts, min_size=len(plot), max_size=len(plot)))
     told = [

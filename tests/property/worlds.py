@@ -52,6 +52,7 @@ FIELDS: tuple[dict[str, Any], ...] = (
     {"f": 1},
     {"f": 1},
     {"f": 2},
+    {"f": 2},
     {"k": 1, "f": 1},
 )
 LENGTHS = (
@@ -286,9 +287,9 @@ evidence_worlds = partial(
         "(by)": (
             {},
             {},
-            *({"by": "close"},) * 4,
+            *({"by": "close"},) * 3,
             {"by": ["close", "facts"]},
-            {"by": "close", "cancel": "cancel"},
+            *({"by": "close", "cancel": "cancel"},) * 3,
             {"by": "close", "cancel": ["cancel", {"type": "close", "where": {"k": 1}}]},
             {"by": {"type": "close", "where": {"k": {"not": 1}}}, "cancel": "need2"},
             {"cancel": "cancel"},
@@ -305,6 +306,7 @@ evidence_worlds = partial(
         ("need", "act", "close"),
         ("act", "close", "need"),
         ("act", "cancel", "close"),
+        ("act", "close", "cancel"),
         ("act", "need", "reset", "close"),
         ("need", "reset", "act", "close"),
         ("act", "close", "act", "close"),
