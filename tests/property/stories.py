@@ -335,10 +335,16 @@ def facts_of(draw: st.DrawFn, world: World) -> list[Fact]:
         times.sort()
     fields_of_facts = st.sampled_from(world.fields)
     fields = draw(st.lists(fields_of_facts, min_size=len(plot), max_size=len(plot)))
-    told = [
+    told: list[Any] = [
         (kind, at, draw(st.sampled_from(world.delays)), own, _IDS_OF_SUBJECTS[0], None)
         for kind, at, own in zip(plot, times, fields, strict=True)
     ]
+    if plot and draw(st.sampled_from((False, False, True))):
+        # One of them was wrong, which was seen two days later.
+        wrong = draw(st.integers(0, len(plot) - 1))
+        kind, at, _, _, ids, _ = told[wrong]
+        at = draw(st.sampled_from((at, at + MICROSECOND, times[0])))
+        told.append((kind, at, timedelta(days=2), draw(fields_of_facts), ids, (wrong, False)))
     strange = st.tuples(
         st.sampled_from(world.types),
         instants,
