@@ -16,7 +16,15 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from schemas.base import Model, Text
 
@@ -151,6 +159,16 @@ LimitField = Annotated[
 ]
 
 
+def _is_length(limit: Limit) -> Limit:
+    if isinstance(limit, UntilDate | SameWorkingDay):
+        raise ValueError(f"{limit.text!r} is no length of time; write a whole number and a unit, such as 7 days")
+    return limit
+
+
+LengthField = Annotated[LimitField, AfterValidator(_is_length)]
+"""A limit that is a length of time, for what must have passed or comes again."""
+
+
 # --- conditions and patterns ----------------------------------------------------------------------------
 
 
@@ -251,7 +269,10 @@ StartField = Annotated[Start, BeforeValidator(_as_start, json_schema_input_type=
 
 
 class While(Model):
-    """A condition that holds from one event until another, both instants included."""
+    """A condition that holds from one event until another.
+
+    At one and the same instant what was recorded first came first.
+    """
 
     since: SomePatterns
     until: Patterns = ()
@@ -260,7 +281,8 @@ class While(Model):
 class During(While):
     """A condition that an act must not meet; an event of ``not_after`` keeps it from beginning later.
 
-    Both ends are open: an act at the very instant at which the condition begins or ends does not meet it.
+    Both ends are open: an act at the very instant at which the condition begins or ends does not meet it. One that
+    is ended, or kept out, at the very instant at which it begins never began.
     """
 
     not_after: Patterns = ()
@@ -270,7 +292,7 @@ class Need(Model):
     """Something that must have happened by the act, or by the close: an event of any of the patterns.
 
     ``if_act`` limits the need to acts with such fields. ``same_day`` asks for the act's own local date,
-    ``after_start`` for an event not before the one that the case starts with.
+    ``after_start`` for an event not before the act, or the first of the acts that wait for the same close.
     """
 
     any: SomePatterns
@@ -368,7 +390,8 @@ class DeadlineRule(RuleBase):
 
     ``only_while`` makes a start count only while a condition holds. ``pause`` and ``resume`` stop the clock,
     ``cancel`` ends the case without a verdict. ``warn_at`` are fractions of the limit. ``facts_from`` names an
-    event type whose latest event at or before the start lends its fields to the conditions of ``limit``.
+    event type whose latest event lends its fields to the conditions of ``limit``; at the start's own instant only one
+    that was recorded before it.
     """
 
     kind: Literal["deadline"]
@@ -394,7 +417,8 @@ class ActRule(RuleBase):
 
     ``facts_from`` names an event type whose latest event at or before the act lends its fields to ``when``, which
     says which acts the rule is about. After an event of ``reset`` nothing earlier counts any more (for acts later
-    than it). ``closed_by`` events end the business: what was seen need not be kept for a later act.
+    than it); what speaks against the act is reset at the very instant of either, too. ``closed_by`` events end the
+    business: what was seen need not be kept for a later act.
     """
 
     act: SomePatterns
@@ -422,15 +446,16 @@ class MinimumNoticeRule(ActRule):
     """The act not before ``limit`` has passed since a notice, not without one, and not after ``at_most`` of it.
 
     Days: the act may come on local date D + N or later, D the date of the notice; with ``at_most`` M also not
-    later than D + M. Minutes and hours count instants. With ``at_most`` the last notice before the act counts,
-    without it any that was not reset. ``covers`` maps a field of the act to the field of the notice that has to
-    hold it (a list) or equal it; a notice without the field covers every act. ``needs`` as for a prerequisite.
+    later than D + M. Minutes and hours count instants. With ``at_most`` the last notice before the act counts (one at
+    its very instant where there is no other), without it any that was not reset. ``covers`` maps a field of the act to
+    the field of the notice that has to hold it (a list) or equal it; a notice without the field covers every act.
+    ``needs`` as for a prerequisite.
     """
 
     kind: Literal["minimum_notice"]
     notice: SomePatterns
-    limit: LimitField
-    at_most: LimitField | None = None
+    limit: LengthField
+    at_most: LengthField | None = None
     covers: dict[str, str] = {}
     needs: Needs = ()
 
@@ -438,31 +463,35 @@ class MinimumNoticeRule(ActRule):
 class NotBeforeRule(ActRule):
     """The act not before ``limit`` has passed since a state began; where that is not known, nothing is judged.
 
-    The state began at the earliest of ``since``; with ``date_field``, on the local date in that field. Days: D + N
-    is the first lawful date.
+    The state began at the earliest of ``since`` at or before the act; with ``date_field``, on the local date in that
+    field. Days: D + N is the first lawful date.
     """
 
     kind: Literal["not_before"]
     since: SomePatterns
     date_field: str | None = None
-    limit: LimitField
+    limit: LengthField
 
 
 class RetentionRule(ActRule):
     """An object is kept at least ``limit`` from ``since`` until the act that ends it (its disposal).
 
-    A billing cycle runs to the next-but-one reading day where the ``reading_day`` (1 to 31) of the month is known
-    from the latest event of ``since`` or ``reading_days`` at or before it, else for one natural month.
+    The last of ``since`` before the act counts, one at its very instant where there is no other. A billing cycle runs
+    to the next-but-one reading day where the ``reading_day`` (1 to 31) of the month is known from the latest event of
+    ``since`` or ``reading_days`` at or before the act, else for one natural month.
     """
 
     kind: Literal["retention"]
     since: SomePatterns
     reading_days: Patterns = ()
-    limit: LimitField
+    limit: LengthField
 
 
 class AtMostRule(ActRule):
-    """No more than ``n`` acts on a subject; for each value of the field ``per``, in each ``period``."""
+    """No more than ``n`` acts on a subject; for each value of the field ``per``, in each ``period``.
+
+    Acts at one instant are counted in the order of the history.
+    """
 
     kind: Literal["at_most"]
     n: int = Field(default=1, ge=1)
@@ -474,7 +503,8 @@ class EvidenceRule(ActRule):
     """The act carries, or is accompanied by, something.
 
     ``carry`` are alternatives: the act's fields meet all conditions of at least one. ``needs`` have happened by the
-    first of ``by`` at or after the act (without ``by``: by the act). ``cancel`` before that ends the case.
+    first of ``by`` at or after the act (without ``by``: by the act); any event will do, not only the latest.
+    ``cancel`` at or after the act, and not later than ``by``, ends the case.
     """
 
     kind: Literal["evidence"]
@@ -505,6 +535,12 @@ class RecordingDelayRule(ActRule):
     kind: Literal["recording_delay"]
     limit: Choices
 
+    @model_validator(mode="after")
+    def _no_date_in_a_field(self) -> RecordingDelayRule:
+        if any(isinstance(choice.limit, UntilDate) for choice in self.limit):
+            raise ValueError("an act is recorded within a length of time, not until a date of its own")
+        return self
+
 
 class SequenceRule(RuleBase):
     """Stages do not run backwards: the first event of a stage is not later than the first of a later stage."""
@@ -519,14 +555,15 @@ class CadenceRule(RuleBase):
 
     ``every: 1 natural month`` with ``calendar: true`` means calendar months: from the month after the first act
     (or ``since``) on, each month has an act by its end; ``period`` names the act's field that says which month
-    (``2026-03``) it is for. Otherwise the next act is due within ``every`` of the last one. ``until`` ends it.
+    (``2026-03``) it is for. Otherwise the next act is due within ``every`` of the last one. ``until`` ends it, and
+    what begins at its very instant; a later act for a month up to that end does not begin it again.
     """
 
     kind: Literal["cadence"]
     act: SomePatterns
     since: Patterns = ()
     until: Patterns = ()
-    every: LimitField
+    every: LengthField
     calendar: bool = False
     period: str | None = None
     warn_at: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.8,)

@@ -13,7 +13,18 @@ from typing import Any
 
 from schemas.calendars import CalendarSpec
 from schemas.rules import Rule
-from tests.oracle import deadline
+from tests.oracle import (
+    at_most,
+    cadence,
+    deadline,
+    evidence,
+    forbidden_while,
+    minimum_notice,
+    not_before,
+    prerequisite,
+    recording_delay,
+    sequence,
+)
 from tests.oracle.common import Fact, Found, as_it_was, subject_of
 
 Subject = tuple[str, str]
@@ -24,6 +35,16 @@ CasesOf = Callable[[Sequence[Any], Sequence[tuple[Fact, str]], CalendarSpec, dat
 
 KINDS: dict[str, CasesOf] = {
     "deadline": deadline.cases_of,
+    "prerequisite": prerequisite.cases_of,
+    "forbidden_while": forbidden_while.cases_of,
+    "minimum_notice": minimum_notice.cases_of,
+    "not_before": not_before.cases_of,
+    "retention": not_before.retained,
+    "at_most": at_most.cases_of,
+    "evidence": evidence.cases_of,
+    "recording_delay": recording_delay.cases_of,
+    "sequence": sequence.cases_of,
+    "cadence": cadence.cases_of,
 }
 
 

@@ -7,7 +7,7 @@ aware datetimes in UTC, days are ``date``, lengths ``timedelta``. Slow on purpos
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Any
@@ -31,15 +31,24 @@ class Fact:
     ids: dict[str, str] = field(default_factory=dict, hash=False)
     corrects: str | None = None
     void: bool = False
+    entered: datetime | None = None
+    """When it was first entered, where that is not ``recorded``: a correction is as old as what it corrects."""
 
     @property
     def place(self) -> tuple[datetime, datetime, str]:
         return self.at, self.recorded, self.event_id
 
 
+Flaw = tuple[Any, ...]
+"""What is wrong with an act: a word, and the instants or counts that it rests on."""
+
+
 @dataclass(frozen=True)
 class Found:
-    """One case as of an instant; ``reports`` are ``(kind, instant it is about)``, warnings left out."""
+    """One case as of an instant; ``reports`` are ``(kind, instant it is about)``, warnings left out.
+
+    ``flaws`` and ``rests_on`` (ids of events) are those of acts, and empty where a case is no act or still runs.
+    """
 
     rule: str
     version: str
@@ -49,6 +58,8 @@ class Found:
     stopped_at: datetime | None
     outcome: str
     reports: tuple[tuple[str, datetime], ...] = ()
+    flaws: frozenset[Flaw] = frozenset()
+    rests_on: frozenset[str] = frozenset()
 
 
 # --- corrections (edge decision 11) ---------------------------------------------------------------------
@@ -96,8 +107,15 @@ def as_it_was(facts: Sequence[Fact]) -> list[tuple[Fact, str]]:
         if words:
             last = sorted(words, key=lambda fact: (fact.recorded, fact.event_id))[-1]
             if not last.void:  # a void is never something that happened, in a circle neither
-                kept.append((last, place))
+                kept.append((_entered_when_first_told(last, place, facts), place))
     return sorted(kept, key=lambda pair: pair[0].place)
+
+
+def _entered_when_first_told(last: Fact, place: str, facts: Sequence[Fact]) -> Fact:
+    if last.corrects is None:
+        return last
+    first = next((fact for fact in facts if fact.event_id == place), None)
+    return replace(last, entered=last.at if first is None else min(first.recorded, last.recorded))
 
 
 def subject_of(rule: Rule, fact: Fact) -> tuple[str, str] | None:
@@ -142,6 +160,7 @@ def is_one_of(patterns: Sequence[Pattern], fact: Fact, start: Fields | None = No
 # --- days -----------------------------------------------------------------------------------------------
 
 ONE = timedelta(days=1)
+MICROSECOND = timedelta(microseconds=1)
 
 
 @lru_cache(maxsize=16)
@@ -166,6 +185,15 @@ def is_worked(day: date, calendar: CalendarSpec) -> bool:
     if any(day in list(days.dates()) for days in calendar.holidays):
         return False
     return WEEKDAYS[day.weekday()] not in calendar.weekend
+
+
+def months_later(day: date, months: int) -> date:
+    """The same day of a later month, or that month's last day."""
+    month = day.replace(day=1)
+    for _ in range(months):
+        month = (month + timedelta(days=32)).replace(day=1)
+    last = max(n for n in range(28, 32) if (month + timedelta(days=n - 1)).month == month.month)
+    return month.replace(day=min(day.day, last))
 
 
 def days_after(day: date) -> Iterator[date]:

@@ -21,7 +21,17 @@ from schemas.rules import (
     SameWorkingDay,
     UntilDate,
 )
-from tests.oracle.common import Fact, Found, all_hold, days_after, is_one_of, is_worked, local_day, midnight
+from tests.oracle.common import (
+    Fact,
+    Found,
+    all_hold,
+    days_after,
+    is_one_of,
+    is_worked,
+    local_day,
+    midnight,
+    months_later,
+)
 
 Standstill = tuple[datetime, datetime | None]
 MANY_DAYS = 20_000
@@ -135,9 +145,9 @@ def _deadline(
         agreed = date.fromisoformat(value) if isinstance(value, str) else None
         return None if agreed is None or agreed < day else midnight(agreed + timedelta(days=1), calendar)
     if isinstance(limit, NaturalMonths):
-        return midnight(_months_later(day, limit.months) + timedelta(days=1), calendar)
+        return midnight(months_later(day, limit.months) + timedelta(days=1), calendar)
     if isinstance(limit, BillingCycles):
-        return midnight(_months_later(day, limit.cycles) + timedelta(days=1), calendar)
+        return midnight(months_later(day, limit.cycles) + timedelta(days=1), calendar)
     if isinstance(limit, SameWorkingDay):
         while not is_worked(day, calendar):
             day += timedelta(days=1)
@@ -174,15 +184,6 @@ def _days_used_up(
         if counted >= days and not at_midnight:
             return ends
     raise AssertionError("days never end")
-
-
-def _months_later(day: date, months: int) -> date:
-    """The same day of a later month, or that month's last day."""
-    month = day.replace(day=1)
-    for _ in range(months):
-        month = (month + timedelta(days=32)).replace(day=1)
-    last = max(n for n in range(28, 32) if (month + timedelta(days=n - 1)).month == month.month)
-    return month.replace(day=min(day.day, last))
 
 
 def _verdict(

@@ -10,11 +10,23 @@ from streams.adapters.state import snapshot_from_bytes, snapshot_to_bytes
 from streams.core.alerts import Alert, Subject, case_id_of
 from streams.core.engine import BEGINNING, Engine, JudgedCase
 from streams.core.event import Event
+from streams.core.faults import (
+    Backwards,
+    Fault,
+    Forbidden,
+    Lacks,
+    RecordedLate,
+    TooEarly,
+    TooLate,
+    TooMany,
+    Without,
+)
 from streams.core.history import Notice
 from tests.oracle import Standing, cases, standing
-from tests.oracle.common import Fact, Found
+from tests.oracle.common import Fact, Flaw, Found
 from tests.property.stories import World
 
+MONTHS = {f"month/{year}-{month:02d}" for year in (2026, 2027) for month in range(1, 13)}
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -42,9 +54,32 @@ def event_of(fact: Fact) -> Event:
     )
 
 
+def flaw_of(fault: Fault) -> Flaw:
+    """What the oracle would have written of a fault."""
+    match fault:
+        case Without():
+            types = frozenset(named.split()[0] for named in fault.what.key.split(" or "))
+            return "without", types, fault.on_day
+        case TooEarly():
+            return "early", moment(fault.since), moment(fault.lawful_from)
+        case TooLate():
+            return "late", moment(fault.since), moment(fault.lawful_until)
+        case Forbidden():
+            return "forbidden", moment(fault.since)
+        case TooMany():
+            return "many", fault.count
+        case Lacks():
+            return ("lacks",)
+        case RecordedLate():
+            return "recorded", moment(fault.recorded), moment(fault.recorded_by)
+        case Backwards():
+            return "backwards", moment(fault.at)
+
+
 def found_of(case: JudgedCase, roots: dict[str, str] | None = None) -> Found:
     """What the oracle would have written of the engine's case."""
     verdict = case.verdict
+    rests = verdict.rule.kind != "deadline" and verdict.outcome != "running"  # type: ignore[attr-defined]
     return Found(
         verdict.rule.id,
         verdict.rule.version,
@@ -54,6 +89,8 @@ def found_of(case: JudgedCase, roots: dict[str, str] | None = None) -> Found:
         None if verdict.stopped_at is None else moment(verdict.stopped_at),
         verdict.outcome,
         tuple((report.kind, moment(report.due)) for report in verdict.reports if report.kind != "warning"),
+        frozenset(map(flaw_of, verdict.faults)),
+        frozenset(verdict.evidence if rests else ()),
     )
 
 
@@ -122,6 +159,7 @@ class Run:
 
     def _roots(self) -> dict[str, str]:
         ids = {fact.event_id for fact in self.facts} | {fact.corrects for fact in self.facts if fact.corrects}
+        ids |= MONTHS
         rules = {rule.id for rule in self.world.rules}
         subjects = {subject for fact in self.facts for subject in fact.ids.items()}
         return {case_id_of(rule, subject, root): root for rule in rules for subject in subjects for root in ids}

@@ -12,15 +12,15 @@ from functools import cache, lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from schemas.calendars import CalendarSpec
-from schemas.rules import Rule
+from schemas.rules import BillingCycles, Limit, Rule, SameWorkingDay, UntilDate
 from streams.adapters.calendars import build_calendar
 from streams.core.rulebook import Rulebook
-from tests.oracle.common import Fact
+from tests.oracle.acts import end_of, lawful_from
+from tests.oracle.common import Fact, midnight
 
 MICROSECOND = timedelta(microseconds=1)
 RULE: TypeAdapter[Rule] = TypeAdapter(Rule)
@@ -77,19 +77,34 @@ class World:
         rules: Sequence[Rule],
         types: Sequence[str],
         plots: Sequence[tuple[str, ...]] = ((),),
+        fields: Sequence[dict[str, Any]] = (),
+        dates: Sequence[str] = (),
     ) -> None:
         self.calendar = calendar
         self.rules = tuple(rules)
         self.types = tuple(types)
         self.plots = tuple(plots)
         """Event types in order of time, as stories worth telling begin; ``()`` is anything at all."""
-        self.instants = _instants_of(calendar.zone)
-        self.scenes = _scenes_of(calendar.zone)
+        self.fields = tuple(fields) or FIELDS
+        self.scenes = (*_scenes_of(calendar.zone), *((_instants_on(calendar.zone, dates),) if dates else ()))
+        self.instants: tuple[datetime, ...] = (*_instants_of(calendar.zone), *(self.scenes[-1] if dates else ()))
         self.rulebook = Rulebook(rules, _calendar(calendar.zone))
+        self.limits = tuple(limit for rule in rules for limit in _limits_of(rule))
+        self.changes = tuple(midnight(rule.effective_to, calendar) for rule in rules if rule.effective_to)
+        self.delays = _DELAYS if any(rule.kind == "recording_delay" for rule in rules) else _DELAYS[:1]
 
     def __repr__(self) -> str:
         rules = [rule.model_dump(exclude_defaults=True, exclude=_DULL, by_alias=True) for rule in self.rules]
         return f"World({self.calendar.zone}, {rules})"
+
+
+def _limits_of(rule: Rule) -> list[Limit]:
+    """The limits that are counted from an event on."""
+    found: list[Limit] = []
+    for name in ("limit", "at_most", "every"):
+        value = getattr(rule, name, None)
+        found += [choice.limit for choice in value] if isinstance(value, tuple) else [value] if value else []
+    return [limit for limit in found if not isinstance(limit, UntilDate | SameWorkingDay)]
 
 
 def rule(text: dict[str, Any]) -> Rule:
@@ -119,12 +134,20 @@ def _calendar(zone: str) -> Any:
 @cache
 def _scenes_of(zone: str) -> tuple[tuple[datetime, ...], ...]:
     minutes, days = _instants(zone, (0,), _MINUTES), _instants(zone, (0, 1, 2, 3, 4, 12), _MIDNIGHTS)
-    return minutes, days, _instants_of(zone)
+    one_midnight = _instants(zone, (0, 1), _MIDNIGHTS)  # at which a rule may change
+    return minutes, days, one_midnight, _instants_of(zone)
 
 
 @cache
 def _instants_of(zone: str) -> tuple[datetime, ...]:
     return _instants(zone, (0, 0, 0, 1, 2, 3, 4, 12, 19), sorted({*_MINUTES, *_MIDNIGHTS}))
+
+
+@cache
+def _instants_on(zone_name: str, dates: Sequence[str]) -> tuple[datetime, ...]:
+    """The ends and beginnings of some days, in order."""
+    days = [(datetime.fromisoformat(text) - FIRST_DAY[zone_name]).days for text in dates]
+    return _instants(zone_name, sorted(days), _MIDNIGHTS)
 
 
 # --- kind deadline --------------------------------------------------------------------------------------
@@ -244,16 +267,6 @@ def deadline_worlds(draw: st.DrawFn) -> World:
     return World(calendar, rules, DEADLINE_TYPES, DEADLINE_PLOTS)
 
 
-WORLDS: dict[str, Callable[[], st.SearchStrategy[World]]] = {
-    "deadline": deadline_worlds,
-}
-"""A generator of worlds for every rule kind; a kind joins by its line here and in ``tests.oracle.KINDS``."""
-
-# The kinds share the profile's examples, so that ten kinds take little longer than one.
-_PROFILE = settings().max_examples
-per_kind = settings(max_examples=max(_PROFILE // len(WORLDS), _PROFILE // 8))
-
-
 # --- histories ------------------------------------------------------------------------------------------
 
 # Ids that sort otherwise than they came.
@@ -265,7 +278,7 @@ _IDS_OF_SUBJECTS: tuple[dict[str, str], ...] = (
     {"order": "P"},
     {"meter": "M", "account": "A"},
 )
-_FIELDS: tuple[dict[str, Any], ...] = (
+FIELDS: tuple[dict[str, Any], ...] = (
     {},
     {"k": 1},
     {"k": 1},
@@ -291,7 +304,15 @@ _CORRECTIONS: tuple[tuple[int, bool] | None, ...] = (
 
 
 ids_of_subjects = st.sampled_from(_IDS_OF_SUBJECTS)
-fields_of_facts = st.sampled_from(_FIELDS)
+
+
+@st.composite
+def _edges(draw: st.DrawFn, world: World, limits: st.SearchStrategy[Limit]) -> Callable[[datetime], datetime]:
+    limit, beside = draw(limits), draw(st.sampled_from((0, 0, -1, 1))) * MICROSECOND
+    reading_day = draw(st.sampled_from((None, 12, 31))) if isinstance(limit, BillingCycles) else None
+    if draw(st.booleans()):
+        return lambda since: lawful_from(limit, since, world.calendar, reading_day) + beside
+    return lambda since: end_of(limit, since, world.calendar) + beside
 
 
 @st.composite
@@ -299,12 +320,31 @@ def facts_of(draw: st.DrawFn, world: World) -> list[Fact]:
     """Histories; the order of the list is no order of time. Most follow a plot, with something strange thrown in."""
     plot = draw(st.sampled_from(world.plots))
     instants = st.sampled_from(draw(st.sampled_from(world.scenes)))
+    if draw(st.booleans()):  # few instants, so that most of what happens meets
+        instants = st.sampled_from(draw(st.lists(instants, min_size=2, max_size=3)))
     times = sorted(draw(st.lists(instants, min_size=len(plot), max_size=len(plot))))
+    if len(plot) > 1 and world.limits and draw(st.booleans()):
+        # The second of two comes at the very end of a limit counted from the first, or a microsecond beside it.
+        first, edge = draw(st.integers(0, len(plot) - 2)), draw(_edges(world, st.sampled_from(world.limits)))
+        times[first + 1] = edge(times[first])
+        times[first + 2 :] = [max(at, times[first + 1]) for at in times[first + 2 :]]
+    elif plot and world.changes and draw(st.booleans()):
+        # One comes at the very instant at which a version takes over, or a microsecond before it.
+        moved, beside = draw(st.integers(0, len(plot) - 1)), draw(st.sampled_from((0, 0, 1))) * MICROSECOND
+        times[moved] = draw(st.sampled_from(world.changes)) - beside
+        times.sort()
+    fields_of_facts = st.sampled_from(world.fields)
     fields = draw(st.lists(fields_of_facts, min_size=len(plot), max_size=len(plot)))
-    told = [
-        (kind, at, _DELAYS[0], own, _IDS_OF_SUBJECTS[0], None)
+    told: list[Any] = [
+        (kind, at, draw(st.sampled_from(world.delays)), own, _IDS_OF_SUBJECTS[0], None)
         for kind, at, own in zip(plot, times, fields, strict=True)
     ]
+    if plot and draw(st.sampled_from((False, False, True))):
+        # One of them was wrong, which was seen two days later.
+        wrong = draw(st.integers(0, len(plot) - 1))
+        kind, at, _, _, ids, _ = told[wrong]
+        at = draw(st.sampled_from((at, at + MICROSECOND, times[0])))
+        told.append((kind, at, timedelta(days=2), draw(fields_of_facts), ids, (wrong, False)))
     strange = st.tuples(
         st.sampled_from(world.types),
         instants,
@@ -313,7 +353,7 @@ def facts_of(draw: st.DrawFn, world: World) -> list[Fact]:
         ids_of_subjects,
         st.sampled_from(_CORRECTIONS),
     )
-    drawn: list[Any] = [*told, *draw(st.lists(strange, max_size=4 if plot else 8))]
+    drawn: list[Any] = [*told, *draw(st.lists(strange, max_size=3 if plot else 8))]
     if draw(st.booleans()):
         drawn = draw(st.permutations(drawn))
     return [fact_of(index, *parts) for index, parts in enumerate(drawn)]

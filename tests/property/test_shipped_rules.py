@@ -17,7 +17,7 @@ from tests.oracle.common import Fact, as_it_was
 from tests.property.runs import event_of, us
 from tests.property.shipped import END, INSTANTS, kinds, rulebook_of, shipped_histories
 
-_EXAMPLES = settings(max_examples=max(20, settings().max_examples // 10))
+_EXAMPLES = settings(max_examples=max(20, settings().max_examples // 20))
 Row = tuple[object, ...]
 
 

@@ -5,7 +5,8 @@ So whatever speaks for the person counts as earlier, whatever speaks against as 
 of the act is a notice before it, a payment at that instant is not yet one. In terms of the fold: an act *waits* until
 an event at a later instant comes (or until it is judged) and then sees all that helps up to its own instant; what
 resets waits likewise and is applied when time has moved on. In terms of the definition: a helpful event ``n`` counts
-for an act ``a`` if ``n.at <= a.at`` and no reset ``h`` has ``n.at < h.at < a.at``.
+for an act ``a`` if ``n.at <= a.at`` and no reset ``h`` has ``n.at < h.at < a.at``; a harmful one (an act counted with
+this one, what forbids it) does not if some ``h`` has ``n.at <= h.at <= a.at``.
 
 Example, survey-before-acceptance: accepted and surveyed both at 10:00:00.000 is met, whatever their ids; surveyed at
 09:59:59.999 is a violation, told once the watermark has passed 09:59:59.999, and withdrawn if an acceptance
@@ -53,9 +54,9 @@ class Finding:
 
     @property
     def evidence(self) -> tuple[str, ...]:
-        """Ids of the grounds, in order of time."""
+        """Ids of the grounds, in order of time; of one called off, the act and then what did."""
         events = [event for event in self.grounds if event is not None]
-        if len(events) > 1:
+        if len(events) > 1 and not self.cancelled:
             events.sort(key=_order)
         return tuple(dict.fromkeys([event.event_id for event in events]))
 
@@ -65,7 +66,7 @@ class Finding:
         return bool(self.faults) and not self.cancelled
 
     def verdict(self, as_of: int) -> Verdict:
-        """Where the case stands as of an instant not before the act."""
+        """Where the case stands as of an instant not before the act; until it is certain nothing is known of it."""
         if self._violated is not None and self.due <= as_of:
             return self._violated
         found = self._verdict(as_of)
@@ -76,7 +77,8 @@ class Finding:
     def _verdict(self, as_of: int) -> Verdict:
         outcome: Outcome = "running"
         reports: tuple[Report, ...] = ()
-        if self.due <= as_of:
+        is_certain = self.due <= as_of
+        if is_certain:
             outcome = "cancelled" if self.cancelled else "violated" if self.faults else "met"
             if outcome == "violated":
                 cause = f"{self.due}: {'; '.join(fault.key for fault in self.faults)}"
@@ -93,14 +95,22 @@ class Finding:
             reports=reports,
             limit=self.limit,
             provisional=self.provisional,
-            evidence=self.evidence,
-            faults=self.faults,
+            evidence=self.evidence if is_certain else (self.act.event_id,),
+            faults=self.faults if is_certain else (),
             facts={"act": self.title},
         )
 
 
 def _order(event: Event) -> tuple[int, int, str]:
     return event.order
+
+
+def latest_before(events: Sequence[Event], act: Event) -> Sequence[Event]:
+    """The last of the events, as a list of one or none; one at the act's own instant only where there is no other.
+
+    For kinds in which a later event takes the place of an earlier one: at one instant that speaks against the person.
+    """
+    return [event for event in events if event.at < act.at][-1:] or events[-1:]
 
 
 class Slot:

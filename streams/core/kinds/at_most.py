@@ -1,7 +1,8 @@
 """Kind ``at_most``: no more than n acts on a subject, for each value of a field, in each period.
 
 Worked example, ``documents-asked-once``: the identity card asked for at 09:00 and again at 15:00: the second is a
-violation; the title deed asked for at 15:00 is not. Acts at one instant are counted in the order of the history.
+violation; the title deed asked for at 15:00 is not. Acts at one instant are counted in the order of the history; a
+reset at the instant of an act parts it from the others.
 """
 
 from __future__ import annotations
@@ -14,49 +15,77 @@ from schemas.rules import AtMostRule
 from streams.core.event import Event
 from streams.core.faults import TooMany
 from streams.core.kinds.acts import ActFold, ActVersion, Finding, Watch
+from streams.core.kinds.patterns import matches
 from streams.core.working_days import WorkingCalendar
+
+_NEVER = -(2**62)
+
+Key = tuple[Hashable, ...]
+
+
+class _Counted:
+    """Acts by what they are counted with; those of the latest instant stand apart until its facts are all known."""
+
+    __slots__ = ("acts", "latest", "reset_at")
+
+    def __init__(self) -> None:
+        self.acts: dict[Key, list[Event]] = {}
+        self.latest: list[Event] = []
+        self.reset_at = _NEVER
 
 
 class _Version(ActVersion[AtMostRule]):
-    def start(self) -> dict[Hashable, list[Event]]:
-        return {}
+    def start(self) -> _Counted:
+        return _Counted()
 
-    def _key(self, act: Event) -> tuple[Hashable, ...] | None:
+    def _key(self, act: Event) -> Key | None:
         """What an act is counted with; ``None`` where the field that tells is not there."""
-        value = None if self.rule.per is None else act.data.get(self.rule.per)
+        value: Hashable = None if self.rule.per is None else act.data.get(self.rule.per)
         if self.rule.per is not None and not isinstance(value, str | int):
             return None
         day = self.calendar.local_date(act.at)
-        match self.rule.period:
-            case "day":
-                return value, day
-            case "natural month":
-                return value, date.fromordinal(day).replace(day=1)
-            case None:
-                return (value,)
+        period: int | date | None = None
+        if self.rule.period is not None:
+            period = day if self.rule.period == "day" else date.fromordinal(day).replace(day=1)
+        # 1 == True in Python, and they are not the same value of a field.
+        return type(value), value, period
 
     def note(self, watch: Watch, event: Event) -> None:
+        own: _Counted = watch.own
+        if own.latest and own.latest[-1].at != event.at:
+            for act in own.latest:
+                key = self._key(act)
+                if key is not None and act.at != own.reset_at and self.applies(watch, act):
+                    own.acts.setdefault(key, []).append(act)
+            own.latest.clear()
         super().note(watch, event)
-        if self.is_act(event) and self.applies(watch, event) and (key := self._key(event)) is not None:
-            watch.own.setdefault(key, []).append(event)
+        if event.type in self.reset and matches(self.reset, event):
+            # It speaks for the person, and so parts the acts of its own instant too.
+            own.acts.clear()
+            own.reset_at = event.at
+        if self.is_act(event):
+            own.latest.append(event)
             watch.closed = False
 
-    def spoil(self, watch: Watch, at: int) -> None:
-        super().spoil(watch, at)
-        watch.own = {key: [act for act in acts if act.at >= at] for key, acts in watch.own.items()}
-
     def find(self, watch: Watch, trigger: Event) -> Iterable[Finding]:
+        own: _Counted = watch.own
         key = self._key(trigger)
         if key is None or not self.applies(watch, trigger):
             return
-        acts: list[Event] = watch.own.get(key, [])
-        count = 1 + sum(act.order < trigger.order for act in acts)
-        value = None if self.rule.per is None else str(key[0])
+        before = list(own.acts.get(key, ()))
+        if own.reset_at != trigger.at:
+            before += [
+                act
+                for act in own.latest
+                if act.order < trigger.order and self._key(act) == key and self.applies(watch, act)
+            ]
+        count = 1 + len(before)
+        value = None if self.rule.per is None else str(key[1])
         faults = (TooMany(count, self.rule.n, value),) if count > self.rule.n else ()
-        yield self.finding(trigger, faults, self.grounds(watch, trigger, *acts[: count - 1]))
+        yield self.finding(trigger, faults, self.grounds(watch, trigger, *before))
 
     def is_idle(self, watch: Watch) -> bool:
-        return watch.closed or (super().is_idle(watch) and not any(watch.own.values()))
+        return watch.closed or (super().is_idle(watch) and not watch.own.acts and not watch.own.latest)
 
 
 def at_most_fold(rules: Sequence[AtMostRule], calendar: WorkingCalendar, titles: Mapping[str, Text]) -> ActFold:

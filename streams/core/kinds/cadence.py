@@ -5,6 +5,10 @@ local calendar is a case of its own, running from its first instant to its last;
 the field ``period``, or by its own date) meets it, late or not. *Rolling*: the next act is due within the limit of the
 last one; a gap is one case, however long it lasts.
 
+What ends the obligation counts, at one and the same instant, as later than what begins it or keeps it up. An act that
+comes after the end for a month in which it still held (the meter removed on the 5th, its last reading entered on the
+8th) does not begin it again.
+
 Worked example, ``monthly-reading``: the meter read for 2026-02 on 26 February, for 2026-03 never, for 2026-04 on 2 May:
 March is a breach at 1 April 00:00, April a breach at 1 May 00:00 and a late completion on 2 May.
 """
@@ -42,11 +46,12 @@ class _Version:
 class State:
     """Rolling: the clocks. Calendar: by version what keeps the obligation up, what ends it, and acts by month."""
 
-    __slots__ = ("acts", "closed", "open", "turns")
+    __slots__ = ("acts", "closed", "ended", "open", "turns")
 
     def __init__(self, versions: Sequence[_Version]) -> None:
         self.open: Clock | None = None
         self.closed: list[Clock] = []
+        self.ended: list[Event | None] = [None] * len(versions)
         self.turns: list[list[tuple[int, bool, Event]]] = [[] for _ in versions]
         self.acts: list[dict[int, Event]] = [{} for _ in versions]
 
@@ -78,18 +83,24 @@ class CadenceFold:
             if version.rule.calendar:
                 self._remember(state, index, version, event, acted)
             else:
-                self._roll(state, version, event, acted)
+                self._roll(state, index, version, event, acted)
         return True
 
     def _remember(self, state: State, index: int, version: _Version, event: Event, acted: bool) -> None:
+        turns = state.turns[index]
         if acted:
-            state.acts[index].setdefault(self._month_of(version, event), event)
+            month = self._month_of(version, event)
+            state.acts[index].setdefault(month, event)
+            acted = not any(not up and at < event.at and month <= self._local_month(at) for at, up, _ in turns)
         if acted or matches(version.since, event):
-            state.turns[index].append((event.at, True, event))
+            place = len(turns)
+            while place and turns[place - 1][:2] == (event.at, False):
+                place -= 1
+            turns.insert(place, (event.at, True, event))
         if matches(version.until, event):
-            state.turns[index].append((event.at, False, event))
+            turns.append((event.at, False, event))
 
-    def _roll(self, state: State, version: _Version, event: Event, acted: bool) -> None:
+    def _roll(self, state: State, index: int, version: _Version, event: Event, acted: bool) -> None:
         clock = state.open
         if clock is not None and clock.rule is version.rule:
             if acted:
@@ -99,12 +110,19 @@ class CadenceFold:
             if clock.stop is not None or clock.cancel is not None:
                 state.closed.append(clock)
                 state.open = None
-        begins = acted or (state.open is None and matches(version.since, event))
-        if begins and state.open is None and version.is_in_force(event.at) and not matches(version.until, event):
-            state.open = Clock(
-                version.rule, version.rule.warn_at, event, event.at, (event.event_id,), version.rule.every
-            )
-            state.open.time(self._calendar)
+        ended = state.ended[index]
+        if matches(version.until, event):
+            state.ended[index] = ended if ended is not None and ended.at == event.at else event
+            return
+        begins = acted or matches(version.since, event)
+        if begins and state.open is None and version.is_in_force(event.at):
+            clock = Clock(version.rule, version.rule.warn_at, event, event.at, (event.event_id,), version.rule.every)
+            clock.time(self._calendar)
+            if ended is not None and ended.at == event.at:
+                clock.cancel = ended
+                state.closed.append(clock)
+            else:
+                state.open = clock
 
     # -- calendar months ---------------------------------------------------------------------------------
 
@@ -123,14 +141,21 @@ class CadenceFold:
         return self._calendar.start_of_day(date(month // 12, month % 12 + 1, 1).toordinal())
 
     def _months(self, state: State, index: int, as_of: int) -> Iterator[Clock]:
-        """A clock for every month that has begun by ``as_of`` under the obligation, and the one after it."""
+        """A clock for every month under the obligation that has begun by ``as_of``, and for those that come next.
+
+        Those are the months already met, and the first that is not.
+        """
         version, turns, acts = self._versions[index], state.turns[index], state.acts[index]
         if not turns:
             return
         position, up, last_up = 0, False, turns[0][2]
         # An obligation known to begin later, by an event or by the rule's date, is what silence must wake up for.
         last = max(as_of, turns[-1][0], version.first)
-        for month in range(self._local_month(turns[0][0]) + 1, self._local_month(last) + 2):
+        month, last_month = self._local_month(turns[0][0]), self._local_month(last) + 1
+        while month < last_month:
+            month += 1
+            if month == last_month and month in acts:
+                last_month += 1  # met before it began: silence must wake up for a later one
             begins, ends = self._start_of(month), self._start_of(month + 1)
             while position < len(turns) and turns[position][0] < begins:
                 _, up, event = turns[position]

@@ -1,7 +1,8 @@
 """Kind ``evidence``: the act carries, or is accompanied by, something.
 
 What must accompany it has until the close: the first event of ``by`` at or after the act; without ``by`` it must have
-been there by the act. An order that is never closed is never judged.
+been there by the act. An order that is never closed is never judged. A reset takes what was there before it from acts
+later than it, not from one that waits for its close.
 
 Worked example, ``two-calls-one-answer``: reported 09:00, called 09:02 and 09:40, closed 12:00: the third call is
 missing, a violation at 12:00. Called at 12:00:00.000 as well, it is met.
@@ -23,15 +24,32 @@ from streams.core.working_days import WorkingCalendar
 _NEVER = -(2**62)
 
 
+class _Pending:
+    """An act whose close is still to come: the facts known at it, and the reset before which nothing counts."""
+
+    __slots__ = ("act", "facts", "since")
+
+    def __init__(self, act: Event, facts: Event | None, since: int) -> None:
+        self.act = act
+        self.facts = facts
+        self.since = since
+
+
 class _Open:
-    """Acts whose close is still to come, and those just called off."""
+    """Acts whose close is still to come, those called off at the latest instant, and all that accompanied them.
 
-    __slots__ = ("acts", "cancelled", "cancelled_at")
+    Acts of the latest instant stand apart until its facts are all known.
+    """
 
-    def __init__(self) -> None:
-        self.acts: list[Event] = []
-        self.cancelled: list[Event] = []
-        self.cancelled_at = _NEVER
+    __slots__ = ("cancel", "cancelled", "latest", "pending", "reset_at", "seen")
+
+    def __init__(self, needs: int) -> None:
+        self.pending: list[_Pending] = []
+        self.latest: list[tuple[Event, int]] = []
+        self.cancelled: list[_Pending] = []
+        self.cancel: Event | None = None
+        self.reset_at = _NEVER
+        self.seen: list[list[Event]] = [[] for _ in range(needs)]
 
 
 def _values_text(values: Iterable[object]) -> str:
@@ -65,27 +83,42 @@ class _Version(ActVersion[EvidenceRule]):
         return self._by, self._cancel
 
     def start(self) -> _Open:
-        return _Open()
+        return _Open(len(self.slots))
 
     def note(self, watch: Watch, event: Event) -> None:
+        own: _Open = watch.own
+        if own.latest and own.latest[-1][0].at != event.at:
+            own.pending += self._admitted(watch)
+            own.latest.clear()
         super().note(watch, event)
         if not self._by:
             return
-        own: _Open = watch.own
+        for slot, seen in zip(self.slots, own.seen, strict=True):
+            if event.type in slot.tests and matches(slot.tests, event):
+                seen.append(event)
         if event.type in self._cancel and matches(self._cancel, event):
-            own.cancelled += own.acts
-            own.acts = []
-            own.cancelled_at = event.at
-        if self.is_act(event) and self.is_in_force(event.at) and self.applies(watch, event):
-            (own.cancelled if own.cancelled_at == event.at else own.acts).append(event)
+            if own.cancel is None or own.cancel.at != event.at:
+                own.cancel = event
+            own.cancelled += own.pending
+            own.pending = []
+        if self.is_act(event) and self.is_in_force(event.at):
+            own.latest.append((event, own.reset_at))
             watch.closed = False
+
+    def spoil(self, watch: Watch, at: int) -> None:
+        super().spoil(watch, at)
+        watch.own.reset_at = at
+
+    def _admitted(self, watch: Watch) -> list[_Pending]:
+        """The acts of the latest instant that the rule is about."""
+        return [_Pending(act, watch.facts, since) for act, since in watch.own.latest if self.applies(watch, act)]
 
     def is_trigger(self, watch: Watch, event: Event) -> bool:
         if not self._by:
             return super().is_trigger(watch, event)
-        own: _Open = watch.own
-        called_off = bool(own.cancelled) and own.cancelled_at == event.at
-        return called_off or (event.type in self._by and matches(self._by, event))
+        return (event.type in self._by and matches(self._by, event)) or (
+            event.type in self._cancel and matches(self._cancel, event)
+        )
 
     def find(self, watch: Watch, trigger: Event) -> Iterable[Finding]:
         if not self._by:
@@ -93,22 +126,37 @@ class _Version(ActVersion[EvidenceRule]):
                 faults = (*self._carried(trigger), *self.missing(watch, trigger))
                 yield self.finding(trigger, faults, self.grounds(watch, trigger))
             return
-        for act in watch.own.cancelled:
-            yield self.finding(act, (), (act, trigger), due=trigger.at, cancelled=True)
-        if matches(self._by, trigger):
-            for act in watch.own.acts:
-                # Where a start is seen twice the first counts: what came after it need not come again.
-                missing = (
-                    slot.missing(found, act, watch.own.acts[0].at, self.calendar, by=trigger.at)
-                    for slot, found in zip(self.slots, watch.found, strict=True)
-                )
-                faults = (*self._carried(act), *(fault for fault in missing if fault is not None))
-                yield self.finding(act, faults, self.grounds(watch, act, trigger), due=trigger.at)
+        own: _Open = watch.own
+        now = self._admitted(watch)
+        if own.cancel is not None and own.cancel.at == trigger.at:
+            for pending in (*own.cancelled, *now):
+                yield self.finding(pending.act, (), (pending.act, own.cancel), due=trigger.at, cancelled=True)
+            return
+        acts = (*own.pending, *now)
+        for pending in acts:
+            yield self._closed(own, pending, acts[0].act.at, trigger)
+
+    def _closed(self, own: _Open, pending: _Pending, start: int, close: Event) -> Finding:
+        # Where a start is seen twice the first counts: what came after it need not come again.
+        act = pending.act
+        faults = list(self._carried(act))
+        beside: list[Event | None] = [pending.facts, close]
+        for slot, seen in zip(self.slots, own.seen, strict=True):
+            there = [event for event in seen if event.at >= pending.since]
+            # Not only the latest: what happened on the act's day is not undone by its happening again.
+            good = [event for event in there if slot.missing(event, act, start, self.calendar) is None]
+            latest = next(reversed(good or there), None)
+            fault = slot.missing(latest, act, start, self.calendar, by=close.at)
+            faults += [fault] if fault is not None else []
+            beside.append(latest)
+        return self.finding(act, faults, (act, *beside), due=close.at)
 
     def found(self, watch: Watch, trigger: Event) -> None:
-        watch.own.cancelled.clear()
-        if self._by and matches(self._by, trigger):
-            watch.own.acts.clear()
+        own: _Open = watch.own
+        own.cancelled.clear()
+        if self._by:
+            own.pending.clear()
+            own.latest.clear()
 
     def _carried(self, act: Event) -> tuple[Fault, ...]:
         return (self._lacks,) if self._carry and not any(holds(act.data) for holds in self._carry) else ()
@@ -118,8 +166,7 @@ class _Version(ActVersion[EvidenceRule]):
         return bool(self._by)
 
     def open_acts(self, watch: Watch) -> Sequence[Event]:
-        acts: list[Event] = watch.own.acts
-        return acts
+        return [pending.act for pending in (*watch.own.pending, *self._admitted(watch))]
 
 
 def evidence_fold(rules: Sequence[EvidenceRule], calendar: WorkingCalendar, titles: Mapping[str, Text]) -> ActFold:

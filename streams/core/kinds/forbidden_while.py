@@ -36,7 +36,8 @@ class _Condition:
 class _Version(ActVersion[ForbiddenWhileRule]):
     def __init__(self, rule: ForbiddenWhileRule, calendar: WorkingCalendar, titles: Mapping[str, Text]) -> None:
         self._since = compile_patterns(rule.during.since)
-        self._until = compile_patterns(rule.during.until)
+        # A reset lifts the condition too, and like all that speaks for the person at its own instant already.
+        self._until = compile_patterns((*rule.during.until, *rule.reset))
         self._not_after = compile_patterns(rule.during.not_after)
         self._label = label_of(rule.during.since, titles)
         super().__init__(rule, calendar, titles)
@@ -60,10 +61,6 @@ class _Version(ActVersion[ForbiddenWhileRule]):
             watch.closed = False
             if not own.kept_out and own.lifted_at != event.at:
                 own.since.append(event)
-
-    def spoil(self, watch: Watch, at: int) -> None:
-        super().spoil(watch, at)
-        watch.own.since = [since for since in watch.own.since if since.at >= at]
 
     def find(self, watch: Watch, trigger: Event) -> Iterable[Finding]:
         if self.applies(watch, trigger):

@@ -1,6 +1,7 @@
 """Kind ``minimum_notice``: the act not before a limit has passed since a notice, and not without one.
 
-With an upper bound the last notice before the act counts, and one that is too old has lapsed. Without one any
+With an upper bound the last notice before the act counts, and one that is too old has lapsed; a notice at the very
+instant of the act takes the place of none that was before it. Without one any
 notice that was not reset will do: a reminder does not take away the notice that it reminds of.
 
 Worked example, 7 days: notice on the 1st at 17:00; the act on the 7th at 23:59:59.999 is a violation, on the 8th at
@@ -16,7 +17,7 @@ from schemas.rules import MinimumNoticeRule
 from streams.core.deadlines import Deadline, earliest_of, latest_of
 from streams.core.event import Event
 from streams.core.faults import Fault, TooEarly, TooLate, Without
-from streams.core.kinds.acts import ActFold, ActVersion, Finding, Watch
+from streams.core.kinds.acts import ActFold, ActVersion, Finding, Watch, latest_before
 from streams.core.kinds.patterns import Tests, compile_patterns, label_of, matches
 from streams.core.working_days import WorkingCalendar
 
@@ -59,10 +60,9 @@ class _Version(ActVersion[MinimumNoticeRule]):
     def find(self, watch: Watch, trigger: Event) -> Iterable[Finding]:
         if not self.applies(watch, trigger):
             return
-        notices = [notice for notice in watch.own if self._covers(notice, trigger)]
+        notices: Sequence[Event] = [notice for notice in watch.own if self._covers(notice, trigger)]
         if self.rule.at_most is not None:
-            # The last one counts, and one at the very instant of the act does not take it away.
-            notices = ([notice for notice in notices if notice.at < trigger.at] or notices)[-1:]
+            notices = latest_before(notices, trigger)
         notice, lawful = self._best(notices, trigger)
         faults: list[Fault] = []
         if notice is None:

@@ -16,7 +16,7 @@ from schemas.rules import NotBeforeRule, RetentionRule
 from streams.core.deadlines import date_in_field, earliest_of
 from streams.core.event import Event
 from streams.core.faults import TooEarly
-from streams.core.kinds.acts import ActFold, ActVersion, Finding, Watch
+from streams.core.kinds.acts import ActFold, ActVersion, Finding, Watch, latest_before
 from streams.core.kinds.patterns import Tests, compile_patterns, label_of, matches
 from streams.core.working_days import WorkingCalendar
 
@@ -64,12 +64,12 @@ class _NotBefore(ActVersion[NotBeforeRule]):
 
 
 class _Kept:
-    """The latest removal, and the reading day of the month."""
+    """The removals, and the reading day of the month."""
 
     __slots__ = ("reading_day", "since")
 
     def __init__(self) -> None:
-        self.since: Event | None = None
+        self.since: list[Event] = []
         self.reading_day: int | None = None
 
 
@@ -91,28 +91,29 @@ class _Retention(ActVersion[RetentionRule]):
         own: _Kept = watch.own
         if event.type in self._days and matches(self._days, event):
             day = event.data.get("reading_day")
-            own.reading_day = day if isinstance(day, int) else own.reading_day
+            if isinstance(day, int) and not isinstance(day, bool) and 1 <= day <= 31:
+                own.reading_day = day
         if event.type in self._since and matches(self._since, event):
-            own.since = event
+            own.since.append(event)
             watch.closed = False
 
     def spoil(self, watch: Watch, at: int) -> None:
         super().spoil(watch, at)
-        if watch.own.since is not None and watch.own.since.at < at:
-            watch.own.since = None
+        watch.own.since = [since for since in watch.own.since if since.at >= at]
 
     def find(self, watch: Watch, trigger: Event) -> Iterable[Finding]:
         own: _Kept = watch.own
-        if own.since is None or not self.applies(watch, trigger):
+        if not own.since or not self.applies(watch, trigger):
             return
-        lawful = earliest_of(self.rule.limit, own.since.at, self.calendar, reading_day=own.reading_day)
+        since = latest_before(own.since, trigger)[-1]
+        lawful = earliest_of(self.rule.limit, since.at, self.calendar, reading_day=own.reading_day)
         assert lawful.at is not None
-        faults = (TooEarly(self._label, own.since.at, lawful.at),) if trigger.at < lawful.at else ()
-        grounds = self.grounds(watch, trigger, own.since)
+        faults = (TooEarly(self._label, since.at, lawful.at),) if trigger.at < lawful.at else ()
+        grounds = self.grounds(watch, trigger, since)
         yield self.finding(trigger, faults, grounds, limit=self.rule.limit, provisional=lawful.provisional)
 
     def is_idle(self, watch: Watch) -> bool:
-        return watch.closed or (super().is_idle(watch) and watch.own.since is None)
+        return watch.closed or (super().is_idle(watch) and not watch.own.since)
 
 
 def not_before_fold(rules: Sequence[NotBeforeRule], calendar: WorkingCalendar, titles: Mapping[str, Text]) -> ActFold:

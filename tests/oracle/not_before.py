@@ -1,0 +1,52 @@
+"""Kinds ``not_before`` and ``retention``, naively: edge decisions 5 and 6."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+
+from schemas.calendars import CalendarSpec
+from schemas.rules import NotBeforeRule, RetentionRule
+from tests.oracle.acts import Act, acts, lawful_from
+from tests.oracle.common import Fact, Found, is_one_of, midnight
+
+
+def cases_of(
+    versions: Sequence[NotBeforeRule], facts: Sequence[tuple[Fact, str]], calendar: CalendarSpec, as_of: datetime
+) -> list[Found]:
+    return [_not_before(act) for act in acts(versions, facts, calendar) if act.of(act.rule.since)]
+
+
+def _not_before(act: Act[NotBeforeRule]) -> Found:
+    began = [(_began(act, since), since) for since in act.of(act.rule.since)]
+    first = min(at for at, _ in began)
+    lawful = lawful_from(act.rule.limit, first, act.calendar)
+    told = next(since for at, since in began if at == first)
+    return act.found([("early", first, lawful)] if act.at < lawful else [], [told])
+
+
+def _began(act: Act[NotBeforeRule], since: Fact) -> datetime:
+    text = since.fields.get(act.rule.date_field or "")
+    return midnight(date.fromisoformat(text), act.calendar) if isinstance(text, str) else since.at
+
+
+def retained(
+    versions: Sequence[RetentionRule], facts: Sequence[tuple[Fact, str]], calendar: CalendarSpec, as_of: datetime
+) -> list[Found]:
+    return [_retained(act) for act in acts(versions, facts, calendar) if act.of(act.rule.since)]
+
+
+def _retained(act: Act[RetentionRule]) -> Found:
+    removed = act.of(act.rule.since)
+    # A second removal at the very instant of the act is not before it.
+    last = ([fact for fact in removed if fact.at < act.at] or removed)[-1]
+    told = [
+        fact.fields["reading_day"]
+        for fact in act.history
+        if fact.at <= act.at
+        and is_one_of((*act.rule.since, *act.rule.reading_days), fact)
+        and fact.fields.get("reading_day") in range(1, 32)
+        and not isinstance(fact.fields["reading_day"], bool)
+    ]
+    lawful = lawful_from(act.rule.limit, last.at, act.calendar, told[-1] if told else None)
+    return act.found([("early", last.at, lawful)] if act.at < lawful else [], [last])
