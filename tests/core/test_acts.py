@@ -254,6 +254,13 @@ ROWS: list[tuple[str, dict[str, Any], str, list[str], list[str]]] = [
         ["month/2026-03 cancelled", "month/2026-05 cancelled"],
         [],
     ),
+    (
+        "begun at the first instant of a month: held to from the next on",
+        CALENDAR,
+        "a 04-01T00:00 act; z 06-10T00:00 until",
+        ["month/2026-05 breached", "month/2026-06 cancelled"],
+        ["breach 06-01T00:00:00"],
+    ),
     ("ended at the instant at which it begins", CALENDAR, "a 02T09:00 until; b 02T09:00 act", [], []),
     (
         "ended at the instant of the last act",
