@@ -254,6 +254,27 @@ ROWS: list[tuple[str, dict[str, Any], str, list[str], list[str]]] = [
         ["month/2026-03 cancelled", "month/2026-05 cancelled"],
         [],
     ),
+    (
+        "begun at the first instant of a month: held to from the next on",
+        CALENDAR,
+        "a 04-01T00:00 act; z 06-10T00:00 until",
+        ["month/2026-05 breached", "month/2026-06 cancelled"],
+        ["breach 06-01T00:00:00"],
+    ),
+    (
+        "begun again at the first instant of a month: the same",
+        {**CALENDAR, "since": "since"},
+        "a 02-10T09:00 since; u 05T09:00 until; b 04-01T00:00 since; z 05-10T00:00 until",
+        ["month/2026-03 cancelled", "month/2026-05 cancelled"],
+        [],
+    ),
+    (
+        "ended at the last instant of a month",
+        CALENDAR,
+        "a 02-10T09:00 act; u 04-01T00:00 until",
+        ["month/2026-03 cancelled", "month/2026-04 cancelled"],
+        [],
+    ),
     ("ended at the instant at which it begins", CALENDAR, "a 02T09:00 until; b 02T09:00 act", [], []),
     (
         "ended at the instant of the last act",
@@ -279,6 +300,11 @@ def test_row(text: dict[str, Any], story: str, cases: list[str], alerts: list[st
     run = judged(text, story)
     assert outcomes(run) == cases
     assert told(run) == alerts
+
+
+def test_a_month_met_before_it_began_does_not_put_silence_to_sleep() -> None:
+    run = judged({**CALENDAR, "period": "period"}, 'a 28T09:00 act period="2026-04"', at("06-15T00:00"))
+    assert told(run) == ["breach 06-01T00:00:00"]
 
 
 def test_a_case_called_off_rests_on_what_called_it_off() -> None:

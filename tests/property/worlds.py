@@ -309,6 +309,7 @@ evidence_worlds = partial(
         ("act", "need", "cancel", "close"),
         ("act", "need", "reset", "close"),
         ("need", "reset", "act", "close"),
+        ("need", "reset", "act", "close"),
         ("act", "close", "act", "close"),
         ("facts", "act", "need", "facts", "close"),
     ),
