@@ -311,3 +311,40 @@ def test_when_a_year_is_announced_its_cases_are_judged_anew() -> None:
     (later,) = [alert for alert in again.advance_to(us("2027-03-10T00:00")) if alert.kind == "breach"]
     assert local(later.due_at) == "2027-03-10T00:00:00.000"
     assert not later.calendar_provisional
+
+
+def test_a_meter_disposed_of_is_forgotten_and_one_still_kept_is_not() -> None:
+    rulebook = shipped("removed-meter-one-cycle").rulebook
+    engine = Engine(rulebook, keep_for=DAY)
+    story = """
+        r 2026-03-02T09:00 meter.removed - meter=M1
+        q 2026-03-02T09:00 meter.removed - meter=M2
+        d 2026-05-02T09:00 meter.disposed - meter=M1
+        l 2026-05-03T09:00 meter.stored - meter=M1
+    """
+    for event in decoded(wire(story)):
+        for subject, copy in rulebook.copies_of(event):
+            engine.handle(subject, copy)
+        engine.advance_to(event.at)
+    engine.advance_to(us("2026-12-01T00:00"))
+    assert list(engine.subjects()) == [("meter", "M2")]
+
+
+def test_a_repair_whose_close_was_the_last_event_is_neither_open_nor_kept() -> None:
+    rulebook = shipped("two-calls-one-answer", "feedback-asked").rulebook
+    engine = Engine(rulebook, keep_for=DAY)
+    story = """
+        r 2026-03-02T09:00 repair.reported WO1
+        c 2026-03-02T09:05 repair.customer_contacted WO1 stage=received
+        q 2026-03-02T09:30 repair.reported WO2
+        z 2026-03-02T11:00 repair.closed WO1
+    """
+    opened = []
+    for event in decoded(wire(story)):
+        for subject, copy in rulebook.copies_of(event):
+            engine.handle(subject, copy)
+        engine.advance_to(event.at)
+        opened.append(engine.open_cases.total())
+    assert opened == [2, 2, 4, 2]
+    engine.advance_to(us("2026-12-01T00:00"))
+    assert list(engine.subjects()) == [("order", "WO2")]

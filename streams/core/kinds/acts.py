@@ -432,11 +432,12 @@ class ActFold:
         """Acts that still wait for something (their close)."""
         if not self.opens:
             return ()
-        return [act for act, _ in self._open(state)]
+        # A close that was the last event of all has not been settled; what it shows waits for nothing more.
+        closed = {finding.act.event_id for finding in self._shown(state)} if state.waiting else set()
+        return [act for act, _ in self._open(state) if act.event_id not in closed]
 
     def is_idle(self, state: State) -> bool:
-        """Nothing waits, and nothing seen matters to a later act."""
-        return all(
-            version.is_idle(watch) and not version.open_acts(watch)
-            for version, watch in zip(self._versions, state.watches, strict=True)
+        """No case is open, and nothing seen matters to a later act."""
+        return not self.open_cases(state) and all(
+            version.is_idle(watch) for version, watch in zip(self._versions, state.watches, strict=True)
         )

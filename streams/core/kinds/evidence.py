@@ -165,6 +165,10 @@ class _Version(ActVersion[EvidenceRule]):
     def opens(self) -> bool:
         return bool(self._by)
 
+    def is_idle(self, watch: Watch) -> bool:
+        # What accompanies an act is about that act: it is not kept in mind, once closed, for another one.
+        return bool(self._by) or super().is_idle(watch)
+
     def open_acts(self, watch: Watch) -> Sequence[Event]:
         return [pending.act for pending in (*watch.own.pending, *self._admitted(watch))]
 

@@ -93,6 +93,8 @@ class _Retention(ActVersion[RetentionRule]):
             day = event.data.get("reading_day")
             if isinstance(day, int) and not isinstance(day, bool) and 1 <= day <= 31:
                 own.reading_day = day
+        if self.is_act(event):
+            watch.closed = True  # what is disposed of need not be kept in mind; a new removal opens it again
         if event.type in self._since and matches(self._since, event):
             own.since.append(event)
             watch.closed = False
