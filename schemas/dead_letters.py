@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Literal, get_args
 
 from pydantic import Field
@@ -32,6 +33,8 @@ class DeadLetter(Model):
     ``source`` is a file, or ``topic/partition``; ``position`` the line in it (from 1) or the offset (from 0).
     ``payload`` is the record itself: as text, or in base64 where it is not UTF-8. Of a record larger than may
     be sent on, the beginning is kept and ``truncated`` says so; ``size`` is always its full length in bytes.
+    Where it could be read as JSON at all, ``personal`` blocks were taken out of it, and ``personal_removed`` says
+    so; what cannot be read is kept whole.
     """
 
     reason: Reason
@@ -43,3 +46,13 @@ class DeadLetter(Model):
     payload: str
     size: int = Field(ge=0)
     truncated: bool = False
+    personal_removed: bool = False
+
+    @property
+    def id(self) -> str:
+        """What people call it by, and its key on the topic."""
+        return f"{self.source}/{self.position}"
+
+    def original(self) -> bytes:
+        """The payload as bytes."""
+        return self.payload.encode() if self.encoding == "utf-8" else base64.b64decode(self.payload)

@@ -22,6 +22,7 @@ _COMMANDS = {
     "feed": "Send simulated work orders as their time comes.",
     "health": "Ask a worker whether it lives.",
     "alerts": "Print the alerts that came out.",
+    "dead-letters": "Look at what was refused; mend it and send it again.",
     "board": "Show what runs out next, live, in a browser.",
     "notify": "Tell people of alerts, by subscription.",
     "subscriptions": "Check, list and try a file of subscriptions.",
@@ -42,7 +43,8 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command = getattr(importlib.import_module(f"streams.commands.{cmd_name}"), cmd_name)
+        module = cmd_name.replace("-", "_")
+        command = getattr(importlib.import_module(f"streams.commands.{module}"), module)
         assert isinstance(command, click.Command)
         return command
 

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from schemas.dead_letters import DeadLetter, Reason
 from schemas.events import EventCatalogue
+from streams.adapters.personal import without_personal
 from streams.adapters.plain_events import NOT_DATA, PlainEvents
 from streams.core.event import Event
 from streams.core.instants import format_us, instant_us
@@ -205,8 +206,9 @@ def wire_fields(event: Event) -> dict[str, Any]:
 def dead_letter_of(
     raw: bytes, error: InputError, *, source: str, position: int, max_payload: int | None = None
 ) -> DeadLetter:
-    """The dead letter of a record; at most ``max_payload`` bytes of it are kept."""
-    kept = raw if max_payload is None else raw[:max_payload]
+    """The dead letter of a record; at most ``max_payload`` bytes of it are kept, and nothing that is ``personal``."""
+    whole = without_personal(raw)
+    kept = whole if max_payload is None else whole[:max_payload]
     text: str | None = None
     if error.reason != "not_utf8":
         try:
@@ -222,7 +224,8 @@ def dead_letter_of(
         encoding="base64" if text is None else "utf-8",
         payload=base64.b64encode(kept).decode("ascii") if text is None else text,
         size=len(raw),
-        truncated=len(kept) < len(raw),
+        truncated=len(kept) < len(whole),
+        personal_removed=whole is not raw,
     )
 
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from schemas.acknowledgements import Acknowledgement
 from streams.commands.alerts import read_records
-from streams.commands.common import DONE, broker_options, err, need_broker
+from streams.commands.common import DONE, broker_options, err, need_broker, printable
 from streams.settings import load_settings
 
 _WORDS = {"acknowledge": "acknowledged 确认", "annotate": "annotated 备注"}
@@ -37,7 +37,7 @@ def acks(alert_id: str | None, follow: bool, as_json: bool, **given: Any) -> int
             continue
         if alert_id is not None and made.alert_id != alert_id:
             continue
-        click.echo(value if as_json else line_of(made))
+        click.echo(value if as_json else printable(line_of(made)))
     return DONE
 
 

@@ -10,7 +10,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from streams.adapters.codec import decode_json
-from streams.commands.common import DONE, broker_options, need_broker
+from streams.commands.common import DONE, broker_options, need_broker, printable
 from streams.errors import BrokerError
 from streams.settings import Settings, load_settings
 
@@ -87,4 +87,4 @@ def line_of(data: dict[str, Any], lang: str) -> str:
     kind = data["kind"]
     word = KINDS_ZH[kind] if lang == "zh" else kind.replace("_", " ")
     when = str(data["detected_at"])[:19].replace("T", " ")
-    return f"{when}  {click.style(f'{word:<15}', fg=_COLOURS[kind])}  {data['explanation'][lang]}"
+    return f"{when}  {click.style(f'{word:<15}', fg=_COLOURS[kind])}  {printable(data['explanation'][lang])}"

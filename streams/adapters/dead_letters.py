@@ -1,0 +1,237 @@
+"""Dead letters read from their topic or from files, mended, and sent again.
+
+What was sent again is written down where the letter is: a record without a value under the letter's key, behind it
+on the dead-letter topic, with a header that names where it went. Who reads the topic sees both, and the mark lives at
+least as long as the letter. A crash between sending and marking may send a letter twice; that does no harm, since the
+same event under the same id counts once. The other way, looking for the header in the source topic, would read the
+whole of it, and would forget when that topic forgets.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaError
+
+from schemas.dead_letters import DeadLetter
+from streams.adapters.codec import Decoder, decode_json, encode_json
+from streams.adapters.files import read_lines
+from streams.core.event import Event
+from streams.errors import BrokerError, ConfigError, InputError
+
+RETRY_OF: Final = "gridclock-retry-of"
+"""Header of a record that was sent again: the id of its dead letter."""
+
+RETRIED_TO: Final = "gridclock-retried-to"
+"""Header of the mark on the dead-letter topic: the topic, partition and offset that it went to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A dead letter as it is kept. ``at`` is when it was written (microseconds; ``None`` in files)."""
+
+    letter: DeadLetter
+    at: int | None = None
+    retried_to: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """What is to be sent for a dead letter, as bytes, after a person has had the chance to mend it."""
+
+    id: str
+    raw: bytes
+
+
+class Letters:
+    """Distinct letters by id, in order: one that was written twice after a crash is one."""
+
+    def __init__(self) -> None:
+        self.by_id: dict[str, Kept] = {}
+        self.unreadable = 0
+
+    def add(self, raw: bytes, at: int | None) -> None:
+        """A letter as it was written."""
+        try:
+            letter = DeadLetter.model_validate_json(raw)
+            letter.original()
+        except ValueError:  # pydantic's, or base64's
+            self.unreadable += 1
+            return
+        known = self.by_id.get(letter.id)
+        self.by_id[letter.id] = Kept(letter, at, known.retried_to if known else ())
+
+    def mark(self, letter_id: str, to: str) -> None:
+        """The letter was sent again."""
+        if letter_id in self.by_id:
+            kept = self.by_id[letter_id]
+            self.by_id[letter_id] = Kept(kept.letter, kept.at, (*kept.retried_to, to))
+
+
+def letters_in_files(names: Sequence[str]) -> Letters:
+    """The letters that ``gridclock replay --dead-letters`` wrote.
+
+    Raises:
+        ConfigError: where a file cannot be read, or a line is no dead letter.
+    """
+    found = Letters()
+    for name in names:
+        for number, line in read_lines(name):
+            found.add(line, None)
+            if found.unreadable:
+                raise ConfigError("is no dead letter", path=name, line=number)
+    return found
+
+
+def letters_on_topic(options: dict[str, Any], topic: str) -> Letters:
+    """The letters on a topic up to the end that it has now.
+
+    Raises:
+        BrokerError: where it cannot be read.
+    """
+    found = Letters()
+    try:
+        consumer = KafkaConsumer(
+            **options, enable_auto_commit=False, auto_offset_reset="earliest", max_partition_fetch_bytes=4 * 1024 * 1024
+        )
+        try:
+            numbers = consumer.partitions_for_topic(topic)
+            if not numbers:
+                raise BrokerError(f"no topic {topic}, or it may not be read")
+            parts = [TopicPartition(topic, number) for number in sorted(numbers)]
+            consumer.assign(parts)
+            consumer.seek_to_beginning(*parts)
+            ends = consumer.end_offsets(parts)
+            while any(consumer.position(part) < ends[part] for part in parts):
+                for records in consumer.poll(timeout_ms=500).values():
+                    for record in records:
+                        _take(found, record)
+        finally:
+            consumer.close()
+    except KafkaError as error:
+        raise BrokerError(f"{topic}: {error}") from error
+    return found
+
+
+def _take(found: Letters, record: Any) -> None:
+    if record.value is not None:
+        found.add(record.value, record.timestamp * 1000)
+        return
+    to = dict(record.headers).get(RETRIED_TO, b"").decode("utf-8", "replace")
+    if record.key is not None and to:
+        found.mark(record.key.decode("utf-8", "replace"), to)
+
+
+def editable(letter: DeadLetter) -> bytes:
+    """A letter as one line of the file that a person mends: ``event`` where it is a JSON object, else ``payload``."""
+    head = {"id": letter.id, "reason": letter.reason, "field": letter.field, "detail": letter.detail}
+    raw = letter.original()
+    try:
+        value = decode_json(raw)
+        if isinstance(value, dict):
+            return encode_json({**head, "event": value})
+    except (ValueError, OverflowError, RecursionError, msgspec.MsgspecError):
+        pass
+    name = "payload" if letter.encoding == "utf-8" else "payload_base64"
+    return encode_json({**head, name: letter.payload})
+
+
+def mended_in(name: str) -> Iterator[Mended]:
+    """The lines of a file that a person has mended.
+
+    Raises:
+        ConfigError: naming the line that is not one of such a file.
+    """
+    for number, line in read_lines(name):
+        try:
+            fields = decode_json(line)
+            letter_id = fields["id"]
+            if not isinstance(letter_id, str):
+                raise TypeError
+            if "event" in fields:
+                yield Mended(letter_id, encode_json(fields["event"]))
+            elif "payload" in fields:
+                yield Mended(letter_id, fields["payload"].encode())
+            else:
+                raise KeyError("event")
+        except (ValueError, OverflowError, RecursionError, KeyError, TypeError, AttributeError) as error:
+            raise ConfigError(
+                "is no line of a file made by --out, with id and event (or payload)", path=name, line=number
+            ) from error
+
+
+def one_line(raw: bytes) -> bytes:
+    """A JSON record on one line, unchanged where it is on one already."""
+    return raw if b"\n" not in raw and b"\r" not in raw else encode_json(decode_json(raw))
+
+
+def check(mended: Mended, kept: Kept, decoder: Decoder, now: int) -> Event:
+    """The event that it makes.
+
+    Raises:
+        InputError: where it would be refused again, or where only its beginning was kept.
+    """
+    if kept.letter.truncated:
+        raise InputError("too_large", None, f"only the beginning of its {kept.letter.size} bytes was kept")
+    return decoder.decode(mended.raw, received=now)
+
+
+def topic_of(letter: DeadLetter) -> str | None:
+    """The topic that it came from; ``None`` where its source is a file."""
+    topic, separator, partition = letter.source.rpartition("/")
+    return topic if separator and topic and "/" not in topic and partition.isascii() and partition.isdigit() else None
+
+
+class Retry:
+    """Sends mended letters to where they came from and marks them; ``send`` returns where one went."""
+
+    def __init__(self, options: dict[str, Any], dead_letters_topic: str) -> None:
+        self._topic = dead_letters_topic
+        try:
+            self._producer = KafkaProducer(**options, acks="all")
+        except KafkaError as error:
+            raise BrokerError(str(error)) from error
+
+    def send(self, mended: Mended, event: Event, topic: str) -> str:
+        """Send, wait for the broker to have it, mark it.
+
+        Raises:
+            BrokerError: where the broker does not take it.
+        """
+        key = event.subjects()[0][1].encode()
+        try:
+            sent = self._producer.send(
+                topic, mended.raw, key=key, headers=[(RETRY_OF, mended.id.encode())]
+            ).get(timeout=30)  # fmt: skip
+            to = f"{topic}/{sent.partition}/{sent.offset}"
+            self._producer.send(
+                self._topic, None, key=mended.id.encode(), headers=[(RETRIED_TO, to.encode())]
+            ).get(timeout=30)  # fmt: skip
+        except KafkaError as error:
+            raise BrokerError(f"{topic}: {mended.id}: {error}") from error
+        return to
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._producer.close(timeout=30)
+
+
+def as_json(kept: Kept, at: str | None) -> str:
+    """A letter as one JSON line that a terminal cannot be hurt by."""
+    fields = {
+        "id": kept.letter.id,
+        "at": at,
+        "retried_to": list(kept.retried_to),
+        **kept.letter.model_dump(mode="json"),
+    }
+    return json.dumps(fields, ensure_ascii=True)
+
+
+def as_unmended(letters: Iterable[Kept]) -> list[Mended]:
+    """Letters as they came, for a retry without mending: after a repair of the rulebook or of a clock."""
+    return [Mended(kept.letter.id, kept.letter.original()) for kept in letters]

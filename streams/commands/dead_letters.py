@@ -1,0 +1,315 @@
+"""``gridclock dead-letters``: what was refused, why; and to mend it and send it again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import click
+
+from schemas.dead_letters import REASONS
+from streams.adapters.codec import Decoder
+from streams.adapters.dead_letters import (
+    Kept,
+    Letters,
+    Mended,
+    Retry,
+    as_json,
+    as_unmended,
+    check,
+    editable,
+    letters_in_files,
+    letters_on_topic,
+    mended_in,
+    one_line,
+    topic_of,
+)
+from streams.adapters.files import write_whole
+from streams.adapters.wall_clock import WallClock
+from streams.commands.common import (
+    DEAD_LETTERS,
+    DONE,
+    INSTANT,
+    Command,
+    broker_options,
+    need_broker,
+    printable,
+    rulebook_of,
+    rulebook_options,
+)
+from streams.core.event import Event
+from streams.core.instants import format_us
+from streams.errors import ConfigError, InputError
+from streams.settings import Settings, load_settings
+
+_SHOWN_CHARACTERS = 100
+
+
+@click.group("dead-letters", short_help="Look at what was refused; mend it and send it again.")
+def dead_letters() -> None:
+    """What could not be taken as an event, on the topic NAME.dead-letters or in files of gridclock replay.
+
+    死信：查看被拒收的记录、原因，修改后重新发送。
+
+    An ID is the source and the position: TOPIC/PARTITION/OFFSET, or FILE/LINE.
+
+    \b
+    Example:
+      gridclock dead-letters list --reason unknown_type --bootstrap 127.0.0.1:9092
+    """
+
+
+def _source_options(command: Command) -> Command:
+    command = click.option(
+        "--file", "files", multiple=True, metavar="FILE",
+        help="Letters in a file of gridclock replay --dead-letters, not on the topic; may be given several times.",
+    )(command)  # fmt: skip
+    return broker_options(command)
+
+
+def _filter_options(command: Command) -> Command:
+    command = click.option("--since", type=INSTANT, metavar="INSTANT", help="Refused at this instant or later.")(
+        command
+    )
+    command = click.option("--source", metavar="TEXT", help="Whose source begins so: a topic, or a file.")(command)
+    return click.option("--reason", type=click.Choice(REASONS), help="Refused for this reason.")(command)
+
+
+def _read(settings: Settings, files: Sequence[str]) -> Letters:
+    if files:
+        return letters_in_files(files)
+    need_broker(settings)
+    found = letters_on_topic(settings.kafka_python(), settings.dead_letters_topic)
+    if found.unreadable:
+        click.echo(f"gridclock: {found.unreadable} records on the topic are no dead letters", err=True)
+    return found
+
+
+def _chosen(letters: Letters, reason: str | None, source: str | None, since: int | None) -> list[Kept]:
+    found = list(letters.by_id.values())
+    if since is not None and any(kept.at is None for kept in found):
+        raise click.UsageError("--since is for the topic: files do not say when a letter was written")
+    return [
+        kept
+        for kept in found
+        if (reason is None or kept.letter.reason == reason)
+        and (source is None or kept.letter.source.startswith(source))
+        and (since is None or (kept.at or 0) >= since)
+    ]
+
+
+def _at(kept: Kept) -> str | None:
+    return None if kept.at is None else format_us(kept.at)
+
+
+@dead_letters.command("list", short_help="One line a letter.")
+@_source_options
+@_filter_options
+@click.option("--retried", is_flag=True, help="Also those that were sent again.")
+@click.option("--json", "json_lines", is_flag=True, help="Whole letters, one a line.")
+def list_(
+    files: tuple[str, ...],
+    reason: str | None,
+    source: str | None,
+    since: int | None,
+    retried: bool,
+    json_lines: bool,
+    **given: Any,
+) -> int:
+    """List what was refused and not yet sent again, oldest first.
+
+    \b
+    Example:
+      gridclock dead-letters list --source gridclock.events --since 2026-03-01T00:00:00+08:00
+    """
+    chosen = _chosen(_read(load_settings(**given), files), reason, source, since)
+    shown = [kept for kept in chosen if retried or not kept.retried_to]
+    for kept in shown:
+        click.echo(as_json(kept, _at(kept)) if json_lines else _line(kept))
+    if not json_lines:
+        counts = Counter(kept.letter.reason for kept in shown)
+        said = "".join(f", {name} {count:,}" for name, count in sorted(counts.items()))
+        click.echo(f"gridclock: {len(shown):,} dead letters{said}", err=True)
+    return DONE
+
+
+def _line(kept: Kept) -> str:
+    letter = kept.letter
+    field = f"{letter.field}: " if letter.field else ""
+    marks = "".join((" [cut]" if letter.truncated else "", " [sent again]" if kept.retried_to else ""))
+    at = f"{_at(kept)}  " if kept.at is not None else ""
+    return printable(f"{at}{letter.id}  {letter.reason}: {field}{letter.detail}{marks}")
+
+
+@dead_letters.command(short_help="One letter with its payload.")
+@click.argument("letter_id", metavar="ID")
+@_source_options
+@click.option("--json", "json_lines", is_flag=True, help="As one line of JSON.")
+def show(letter_id: str, files: tuple[str, ...], json_lines: bool, **given: Any) -> int:
+    """Show the letter ID. Control characters of its payload are printed as escapes, never sent to the terminal.
+
+    \b
+    Example:
+      gridclock dead-letters show gridclock.events/0/1234
+    """
+    kept = _named(_read(load_settings(**given), files), letter_id)
+    if json_lines:
+        click.echo(as_json(kept, _at(kept)))
+        return DONE
+    letter = kept.letter
+    rows = {
+        "id": letter.id,
+        "refused at": _at(kept),
+        "reason": letter.reason,
+        "field": letter.field,
+        "detail": letter.detail,
+        "size": f"{letter.size} bytes" + (", of which the beginning was kept" if letter.truncated else ""),
+        "personal data": "removed" if letter.personal_removed else None,
+        "encoding": letter.encoding,
+        "sent again to": ", ".join(kept.retried_to) or None,
+    }
+    for name, value in rows.items():
+        if value is not None:
+            click.echo(f"{name + ':':<15}{printable(value)}")
+    click.echo()
+    click.echo("\n".join(printable(line) for line in letter.payload.split("\n")))
+    return DONE
+
+
+def _named(letters: Letters, letter_id: str) -> Kept:
+    if letter_id not in letters.by_id:
+        raise ConfigError(f"no dead letter {printable(letter_id)!r}; see gridclock dead-letters list --retried")
+    return letters.by_id[letter_id]
+
+
+@dead_letters.command(short_help="Mend letters and send them again.")
+@click.argument("letter_ids", nargs=-1, metavar="[ID]...")
+@_source_options
+@rulebook_options
+@_filter_options
+@click.option("--all", "every", is_flag=True, help="All letters that --reason, --source and --since leave.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write them here to be mended; send none.")
+@click.option("--from", "mended", metavar="FILE", help="Send what stands in this file, made by --out and mended.")
+@click.option("--topic", metavar="TOPIC", help="Send there, not to the topic that each came from.")
+@click.option("--to", type=click.Path(path_type=Path), metavar="FILE", help="Letters of files: write events here.")
+@click.option("--again", is_flag=True, help="Also those that were sent again before.")
+def retry(
+    letter_ids: tuple[str, ...],
+    files: tuple[str, ...],
+    rules: tuple[Path, ...],
+    only: Path | None,
+    reason: str | None,
+    source: str | None,
+    since: int | None,
+    every: bool,
+    out: Path | None,
+    mended: str | None,
+    topic: str | None,
+    to: Path | None,
+    again: bool,
+    **given: Any,
+) -> int:
+    """Send letters again: as they are (after the rulebook was mended), or mended by hand in a file.
+
+    Each is decoded first, as the worker will; what would be refused again, and what was kept only in part, is told
+    and not sent. A letter is sent once, unless --again. Letters of files are written to --to or standard output as
+    lines of events. Exits 0 when all went; 3 when some did not.
+
+    \b
+    Example:
+      gridclock dead-letters retry --all --reason bad_field --out mend.jsonl
+      $EDITOR mend.jsonl
+      gridclock dead-letters retry --from mend.jsonl
+    """
+    ways = bool(letter_ids) + every + (mended is not None)
+    if ways != 1:
+        raise click.UsageError("give IDs, or --all, or --from FILE")
+    if not every and (reason or source or since is not None):
+        raise click.UsageError("--reason, --source and --since go with --all")
+    if out is not None and mended is not None:
+        raise click.UsageError("--out writes the file, --from sends it: give one of them")
+    if to is not None and not files:
+        raise click.UsageError("--to goes with --file")
+    if topic is not None and files:
+        raise click.UsageError("letters of files are written, not sent: use --to, then gridclock send --topic")
+    settings = load_settings(**given)
+    loaded = rulebook_of(rules, only)
+    letters = _read(settings, files)
+    if mended is not None:
+        wanted = list(mended_in(mended))
+    else:
+        chosen = _chosen(letters, reason, source, since) if every else [_named(letters, one) for one in letter_ids]
+        if out is not None:
+            return _write_editable(out, chosen, again)
+        wanted = as_unmended(chosen)
+    ready, left, refused = _checked(wanted, letters, Decoder(loaded.catalogue), again)
+    if files:
+        _write_events(to, ready)
+        sent = len(ready)
+    else:
+        sent = _send(settings, ready, topic)
+        refused += len(ready) - sent
+    click.echo(f"gridclock: {sent:,} sent again, {left:,} had been before, {refused:,} refused", err=True)
+    return DEAD_LETTERS if refused else DONE
+
+
+Ready = list[tuple[Mended, Event, Kept]]
+
+
+def _checked(wanted: Iterable[Mended], letters: Letters, decoder: Decoder, again: bool) -> tuple[Ready, int, int]:
+    """What can be sent; how many were sent before; how many would be refused again (each is told)."""
+    ready: Ready = []
+    left = refused = 0
+    now = WallClock().now()
+    for one in wanted:
+        kept = _named(letters, one.id)
+        if kept.retried_to and not again:
+            left += 1
+            continue
+        try:
+            ready.append((one, check(one, kept, decoder, now), kept))
+        except InputError as error:
+            refused += 1
+            click.echo(printable(f"gridclock: {one.id}: not sent: {error}"), err=True)
+    return ready, left, refused
+
+
+def _write_editable(out: Path, chosen: Iterable[Kept], again: bool) -> int:
+    written = left = 0
+    with write_whole(out) as target:
+        for kept in chosen:
+            if kept.letter.truncated or (kept.retried_to and not again):
+                left += 1
+                continue
+            target.write(editable(kept.letter) + b"\n")
+            written += 1
+    note = f", {left:,} left out (sent before, or kept only in part)" if left else ""
+    click.echo(f"gridclock: {written:,} written to {out} to be mended{note}", err=True)
+    return DONE
+
+
+def _write_events(to: Path | None, ready: Ready) -> None:
+    with ExitStack() as stack:
+        target = stack.enter_context(write_whole(to)) if to else click.get_binary_stream("stdout")
+        for one, _, _ in ready:
+            target.write(one_line(one.raw) + b"\n")
+        target.flush()
+
+
+def _send(settings: Settings, ready: Ready, topic: str | None) -> int:
+    """Send what has a place to go to; how many had one."""
+    sent: list[tuple[Mended, Event, str]] = []
+    for one, event, kept in ready:
+        target = topic or topic_of(kept.letter)
+        if target is None:
+            click.echo(printable(f"gridclock: {one.id}: not sent: came from no topic; name one by --topic"), err=True)
+        else:
+            sent.append((one, event, target))
+    if sent:
+        with closing(Retry(settings.kafka_python(), settings.dead_letters_topic)) as sender:
+            for one, event, target in sent:
+                click.echo(printable(f"{one.id} -> {sender.send(one, event, target)}"))
+    return len(sent)
