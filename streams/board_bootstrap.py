@@ -11,6 +11,7 @@ from streams.adapters.board_hub import Hub
 from streams.adapters.board_web import BoardServer
 from streams.adapters.board_wire import BoardWire
 from streams.adapters.kafka_admin import cluster
+from streams.adapters.pseudonyms import Pseudonyms
 from streams.adapters.rulebook_files import LoadedRulebook
 from streams.bootstrap import clock_of, kafka_options
 from streams.core.board import Board
@@ -52,7 +53,8 @@ async def run_board(
         alerts_topic=settings.alerts_topic,
         acks_topic=settings.acks_topic,
     )
-    hub = Hub(board, state, BoardWire(rulebook.calendar), clock, most=settings.board_clients)
+    pseudonyms = None if settings.pseudonyms is None else Pseudonyms(settings.pseudonyms)
+    hub = Hub(board, state, BoardWire(rulebook.calendar, pseudonyms), clock, most=settings.board_clients)
     server = BoardServer(hub, loaded, host=settings.board_host, names=settings.board_names)
     waiting = asyncio.create_task(stop.wait())
     working = [asyncio.create_task(feed.run()), asyncio.create_task(hub.run())]

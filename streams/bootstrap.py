@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import ssl
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -21,11 +20,12 @@ from streams.adapters.intake import MAX_PAYLOAD, Intake
 from streams.adapters.kafka_admin import TopicSpec, ensure_topics
 from streams.adapters.metrics import Metrics
 from streams.adapters.metrics_server import Health, MetricsServer
-from streams.adapters.outputs import CloudEvents, encode
+from streams.adapters.outputs import encode
+from streams.adapters.pseudonyms import cloud_events
 from streams.adapters.rulebook_files import LoadedRulebook
 from streams.adapters.wall_clock import WallClock
 from streams.errors import BrokerError
-from streams.settings import Settings
+from streams.settings import Settings, revealed
 
 DAY = 86_400
 MAX_REQUEST = 16 * 1024 * 1024
@@ -52,14 +52,12 @@ def kafka_options(settings: Settings) -> dict[str, Any]:
         "bootstrap_servers": settings.bootstrap,
         "security_protocol": settings.security_protocol,
     }
-    if settings.security_protocol.endswith("SSL"):
-        cafile = str(settings.ssl_cafile) if settings.ssl_cafile else None
-        options["ssl_context"] = ssl.create_default_context(cafile=cafile)
+    if (context := settings.ssl_context()) is not None:
+        options["ssl_context"] = context
     if settings.security_protocol.startswith("SASL"):
-        secret = settings.sasl_password
         options["sasl_mechanism"] = settings.sasl_mechanism
         options["sasl_plain_username"] = settings.sasl_username
-        options["sasl_plain_password"] = secret.get_secret_value() if secret else None
+        options["sasl_plain_password"] = revealed(settings.sasl_password)
     return options
 
 
@@ -129,7 +127,7 @@ async def run_worker(
         data_dir=settings.data_dir if settings.store == "rocksdb" else None,
     )
     health = Health()
-    writer = CloudEvents(rulebook.calendar)
+    writer = cloud_events(rulebook.calendar, settings.pseudonyms)
 
     async with AsyncExitStack() as stack:
         server = MetricsServer(settings.metrics_host, settings.metrics_port, metrics.registry, health)
@@ -158,8 +156,9 @@ async def run_worker(
         async def emit(applied: Applied) -> None:
             sends = []
             for alert in applied.step.alerts:
-                value = encode(writer.alert(alert))
-                sends.append(await producer.send(settings.alerts_topic, value, key=alert.case_id.encode()))
+                told = writer.alert(alert)
+                key = told["subject"].encode()
+                sends.append(await producer.send(settings.alerts_topic, encode(told), key=key))
             for _, event, origin in applied.step.conflicts:
                 source, _, position = origin.rpartition("/")
                 letter = dead_letter_of(

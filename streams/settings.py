@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,6 +14,9 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from streams.errors import ConfigError
 
+SECRETS = ("sasl_password", "ssl_key_password", "pseudonym_key")
+"""Settings that come from the environment or from a file (``<name>_file``), never from a flag, and are never shown."""
+
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,79}$"
 """What Kafka takes for a topic, with room for what is put behind it."""
 
@@ -19,7 +24,9 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,79}$"
 class Settings(BaseSettings):
     """Everything a worker may be told; see ``gridclock run --help`` for the words."""
 
-    model_config = SettingsConfigDict(env_prefix="GRIDCLOCK_", extra="ignore", frozen=True, populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="GRIDCLOCK_", extra="ignore", frozen=True, populate_by_name=True, hide_input_in_errors=True
+    )
 
     bootstrap: str = Field(
         default="",
@@ -61,7 +68,16 @@ class Settings(BaseSettings):
     )
     sasl_username: str | None = Field(default=None, description="the name to log in with")
     sasl_password: SecretStr | None = Field(default=None, description="its password; never printed")
+    sasl_password_file: Path | None = Field(default=None, description="a file that holds it")
     ssl_cafile: Path | None = Field(default=None, description="certificates to trust; default: the system's")
+    ssl_certfile: Path | None = Field(default=None, description="our own certificate, where the brokers ask for one")
+    ssl_keyfile: Path | None = Field(default=None, description="its private key")
+    ssl_key_password: SecretStr | None = Field(default=None, description="what the key is locked with; never printed")
+    ssl_key_password_file: Path | None = Field(default=None, description="a file that holds it")
+    pseudonym_key: SecretStr | None = Field(
+        default=None, min_length=16, description="account and meter numbers are told as pseudonyms under this key"
+    )
+    pseudonym_key_file: Path | None = Field(default=None, description="a file that holds it")
 
     @field_validator("sources", "board_names", mode="before")
     @classmethod
@@ -122,17 +138,69 @@ class Settings(BaseSettings):
             "bootstrap_servers": self.bootstrap.split(","),
             "security_protocol": self.security_protocol,
         }
-        if self.security_protocol.endswith("SSL") and self.ssl_cafile:
-            options["ssl_cafile"] = str(self.ssl_cafile)
+        if (context := self.ssl_context()) is not None:
+            options["ssl_context"] = context
         if self.security_protocol.startswith("SASL"):
             options["sasl_mechanism"] = self.sasl_mechanism
             options["sasl_plain_username"] = self.sasl_username
-            options["sasl_plain_password"] = self.sasl_password.get_secret_value() if self.sasl_password else None
+            options["sasl_plain_password"] = revealed(self.sasl_password)
         return options
+
+    def ssl_context(self) -> ssl.SSLContext | None:
+        """How to make sure of the brokers, and show who we are; ``None`` where they are not spoken to over TLS.
+
+        Raises:
+            ConfigError: naming the file that is missing or is none such.
+        """
+        if not self.security_protocol.endswith("SSL"):
+            return None
+        try:
+            context = ssl.create_default_context(cafile=self.ssl_cafile)
+        except (OSError, ssl.SSLError) as error:
+            raise _unfit(self.ssl_cafile, "ssl_cafile", error) from error
+        if self.ssl_certfile is not None:
+            try:
+                # Without a password OpenSSL would ask for one on the terminal.
+                context.load_cert_chain(self.ssl_certfile, self.ssl_keyfile, revealed(self.ssl_key_password) or "")
+            except (OSError, ssl.SSLError) as error:
+                raise _unfit(self.ssl_certfile, "ssl_certfile", error) from error
+        return context
+
+    @property
+    def pseudonyms(self) -> bytes | None:
+        """The key of pseudonyms."""
+        return None if self.pseudonym_key is None else self.pseudonym_key.get_secret_value().encode()
 
     def shown(self) -> dict[str, Any]:
         """The settings for printing; secrets are masked."""
         return self.model_dump(mode="json")
+
+
+def revealed(secret: SecretStr | None) -> str | None:
+    """A secret for the one who needs it."""
+    return None if secret is None else secret.get_secret_value()
+
+
+def _unfit(path: Path | None, key: str, error: OSError) -> ConfigError:
+    # An SSLError is an OSError without a strerror of use.
+    problem = "is not such a file in PEM" if isinstance(error, ssl.SSLError) else f"cannot be read: {error.strerror}"
+    return ConfigError(problem, path=None if path is None else str(path), key=key)
+
+
+def secret_in(path: Path, key: str) -> SecretStr:
+    """The secret in a file: its text without the line break at the end.
+
+    Raises:
+        ConfigError: where the file cannot be read or is empty; never with what is in it.
+    """
+    try:
+        text = path.read_text("utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        problem = error.strerror if isinstance(error, OSError) else "is no UTF-8"
+        raise ConfigError(f"cannot be read: {problem}", path=str(path), key=key) from None
+    if not text:
+        raise ConfigError("is empty", path=str(path), key=key)
+    return SecretStr(text)
 
 
 def load_settings(**given: Any) -> Settings:
@@ -141,8 +209,25 @@ def load_settings(**given: Any) -> Settings:
     Raises:
         ConfigError: naming the setting, and the variable where it came from one.
     """
+    told = {name: value for name, value in given.items() if value is not None}
+    settings = _checked(told)
+    files = {name: getattr(settings, f"{name}_file") for name in SECRETS}
+    for name, path in files.items():
+        if path is not None:
+            if getattr(settings, name) is not None:
+                raise ConfigError(f"give {name} or {name}_file, not both", path="settings", key=name)
+            told[name] = secret_in(path, f"{name}_file")
+    settings = _checked(told) if any(files.values()) else settings
+    if settings.security_protocol.startswith("SASL"):
+        for name in ("sasl_username", "sasl_password"):
+            if getattr(settings, name) is None:
+                raise ConfigError(f"{settings.security_protocol} needs it", path="settings", key=name)
+    return settings
+
+
+def _checked(told: Mapping[str, Any]) -> Settings:
     try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})
+        return Settings(**told)
     except ValidationError as error:
         problems = []
         for item in error.errors(include_url=False):
@@ -150,6 +235,6 @@ def load_settings(**given: Any) -> Settings:
             variable = f"GRIDCLOCK_{name.upper()}"
             where = f"environment variable {variable}" if variable in os.environ else "settings"
             message = str(item["msg"]).removeprefix("Value error, ")
-            value = "a secret" if name.endswith("password") else repr(item.get("input"))
+            value = "a secret" if name in SECRETS else repr(item.get("input"))
             problems.append(ConfigError(f"{value}: {message}", path=where, key=name))
         raise ConfigError.first_of(problems) from error

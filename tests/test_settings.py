@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
+import traceback
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from streams.errors import ConfigError
-from streams.settings import load_settings
+from streams.settings import SECRETS, Settings, load_settings, revealed
 
 
 @pytest.fixture(autouse=True)
@@ -104,30 +106,98 @@ def test_every_wrong_setting_is_told() -> None:
     assert [problem.key for problem in (caught.value, *caught.value.others)] == ["partitions", "store"]
 
 
-def test_secrets_are_never_shown() -> None:
-    settings = load_settings(security_protocol="SASL_SSL", sasl_username="clerk", sasl_password="hunter2")
-    for text in (json.dumps(settings.shown()), repr(settings), str(settings)):
-        assert "hunter2" not in text
-    assert settings.kafka_python()["sasl_plain_password"] == "hunter2"
+SASL = {"security_protocol": "SASL_SSL", "sasl_username": "clerk"}
+SECRET = "hunter2-hunter2-hunter2"
 
 
-def test_a_secret_is_not_shown_when_it_is_wrong_either() -> None:
+def texts_of(settings: Settings) -> list[str]:
+    return [json.dumps(settings.shown()), repr(settings), str(settings), f"{settings.model_dump()}"]
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_secrets_are_never_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
+    path = tmp_path / "secret"
+    path.write_text(f"{SECRET}\n", "utf-8")
+    others = {**SASL, "sasl_password": "x"} if name != "sasl_password" else dict(SASL)
+    for given, variable in (
+        ({name: SECRET}, None), ({f"{name}_file": path}, None), ({}, (name, SECRET)), ({}, (f"{name}_file", str(path))),
+    ):  # fmt: skip
+        with monkeypatch.context() as environment:
+            if variable is not None:
+                environment.setenv(f"GRIDCLOCK_{variable[0].upper()}", variable[1])
+            settings = load_settings(**others, **given)
+            assert revealed(getattr(settings, name)) == SECRET
+            assert [text for text in texts_of(settings) if "hunter2" in text] == []
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_is_not_shown_when_it_is_wrong_either(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        load_settings(sasl_password=["hunter2"])
-    assert "hunter2" not in str(caught.value)
+        load_settings(**{name: [SECRET]})
+    assert (caught.value.key, "hunter2" in "".join(traceback.format_exception(caught.value))) == (name, False)
 
 
-def test_what_a_client_is_told() -> None:
+def test_a_short_key_of_pseudonyms_is_refused_and_not_shown(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_text("hunter2\n", "utf-8")
+    for given in ({"pseudonym_key": "hunter2"}, {"pseudonym_key_file": path}):
+        with pytest.raises(ConfigError) as caught:
+            load_settings(**given)
+        assert caught.value.key == "pseudonym_key"
+        assert "16" in str(caught.value)
+        assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_files_of_secrets_that_are_none(tmp_path: Path) -> None:
+    empty, binary = tmp_path / "empty", tmp_path / "binary"
+    empty.write_text("\n", "utf-8")
+    binary.write_bytes(b"hunter2\xff")
+    for path, said in (
+        (empty, "is empty"),
+        (binary, "is no UTF-8"),
+        (tmp_path / "none", "cannot be read: No such file"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            load_settings(**SASL, sasl_password_file=path)
+        assert str(caught.value).startswith(f"{path}: sasl_password_file: ")
+        assert said in str(caught.value)
+        assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_secret_given_twice(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text(SECRET, "utf-8")
+    with pytest.raises(ConfigError, match="pseudonym_key: give pseudonym_key or pseudonym_key_file, not both"):
+        load_settings(pseudonym_key=SECRET, pseudonym_key_file=tmp_path / "key")
+
+
+@pytest.mark.parametrize("missing", ["sasl_username", "sasl_password"])
+def test_who_logs_in_needs_a_name_and_a_password(missing: str) -> None:
+    given = {**SASL, "sasl_password": SECRET}
+    del given[missing]
+    with pytest.raises(ConfigError, match=f"{missing}: SASL_SSL needs it"):
+        load_settings(**given)
+
+
+def test_what_a_client_is_told(tmp_path: Path) -> None:
     plain = load_settings(bootstrap="a:1,b:2").kafka_python()
     assert plain == {"bootstrap_servers": ["a:1", "b:2"], "security_protocol": "PLAINTEXT"}
-    secure = load_settings(
-        bootstrap="a:1", security_protocol="SASL_SSL", sasl_username="u", sasl_password="p", ssl_cafile=Path("ca.pem")
-    ).kafka_python()
+    secure = load_settings(bootstrap="a:1", **SASL, sasl_password="p").kafka_python()
+    context = secure.pop("ssl_context")
     assert secure == {
         "bootstrap_servers": ["a:1"],
         "security_protocol": "SASL_SSL",
-        "ssl_cafile": "ca.pem",
         "sasl_mechanism": "SCRAM-SHA-512",
-        "sasl_plain_username": "u",
+        "sasl_plain_username": "clerk",
         "sasl_plain_password": "p",
     }
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+
+
+@pytest.mark.parametrize("name", ["ssl_cafile", "ssl_certfile"])
+def test_certificates_that_are_none(tmp_path: Path, name: str) -> None:
+    (tmp_path / "wrong.pem").write_text("no certificate", "utf-8")
+    for path, said in (("none.pem", "cannot be read: No such file or directory"), ("wrong.pem", "is not such a file")):
+        settings = load_settings(security_protocol="SSL", **{name: tmp_path / path})
+        with pytest.raises(ConfigError) as caught:
+            settings.kafka_python()
+        assert str(caught.value).startswith(f"{tmp_path / path}: {name}: {said}")

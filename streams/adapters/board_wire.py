@@ -16,6 +16,8 @@ from pydantic import AwareDatetime, ConfigDict, Field, ValidationError
 
 from schemas.alerts import AlertEvent
 from schemas.base import Model, Text
+from streams.adapters.pseudonyms import Pseudonyms
+from streams.core.alerts import Subject
 from streams.core.board import MOST, Acknowledgement, BoardAlert, Change, Filter, Row, ShownAlert, View
 from streams.core.instants import format_us, instant_us
 from streams.core.running import LEVELS, OpenCase, Place, chapter_of, place_of
@@ -111,10 +113,22 @@ def _org(place: Place) -> dict[str, str | None]:
 
 
 class BoardWire:
-    """Writes in the zone of one calendar."""
+    """Writes in the zone of one calendar.
 
-    def __init__(self, calendar: WorkingCalendar) -> None:
+    Open cases come from the workers' state, which holds real numbers: with ``pseudonyms`` they are replaced here.
+    Alerts come as they were told, with pseudonyms where the workers have the setting.
+    """
+
+    def __init__(self, calendar: WorkingCalendar, pseudonyms: Pseudonyms | None = None) -> None:
         self._zone = calendar.zone
+        self._pseudonyms = pseudonyms
+
+    def _case_id(self, case_id: str) -> str:
+        return case_id if self._pseudonyms is None else self._pseudonyms.id(case_id)
+
+    def _subject(self, subject: Subject) -> dict[str, str]:
+        kind, number = subject
+        return {"type": kind, "id": number if self._pseudonyms is None else self._pseudonyms.number(kind, number)}
 
     def time(self, instant: int | None) -> str | None:
         """An instant in ISO 8601."""
@@ -123,13 +137,13 @@ class BoardWire:
     def case(self, case: OpenCase) -> dict[str, Any]:
         """A case as JSON values."""
         return {
-            "case_id": case.case_id,
+            "case_id": self._case_id(case.case_id),
             "rule": case.rule,
             "clause": case.clause,
             "chapter": case.chapter,
             "severity": case.severity,
             "title": _text(case.title),
-            "subject": {"type": case.subject[0], "id": case.subject[1]},
+            "subject": self._subject(case.subject),
             "org": _org(case.place),
             "started_at": self.time(case.started_at),
             "deadline": self.time(case.deadline),
@@ -182,7 +196,7 @@ class BoardWire:
         if change.alerts:
             found["alerts"] = [self.alert(alert) for alert in change.alerts]
         if change.cases_gone:
-            found["cases_gone"] = list(change.cases_gone)
+            found["cases_gone"] = [self._case_id(case_id) for case_id in change.cases_gone]
         if change.alerts_gone:
             found["alerts_gone"] = list(change.alerts_gone)
         if change.counts is not None:

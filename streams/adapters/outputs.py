@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from streams.core.alerts import Alert
+from streams.core.alerts import Alert, org_of
 from streams.core.deadlines import running_time
 from streams.core.engine import JudgedCase
 from streams.core.explanations import Explanation, arithmetic
@@ -85,7 +85,7 @@ class CloudEvents:
             "subject": {"type": case.subject[0], "id": case.subject[1]},
             "order_id": anchor.order_id,
             "account_id": anchor.account_id,
-            "org": anchor.data.get("org"),
+            "org": org_of(anchor.data),
             "started_at": self._time(verdict.started_at),
             "deadline": self._time(verdict.deadline),
             "stopped_at": self._time(verdict.stopped_at),

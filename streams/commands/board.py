@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import click
 
 from streams.adapters.state import StateError
 from streams.board_bootstrap import run_board
-from streams.commands.common import DONE, broker_options, need_broker, rulebook_of, rulebook_options
+from streams.commands.common import DONE, broker_options, need_broker, rulebook_of, rulebook_options, start_logging
 from streams.settings import load_settings
 
 
@@ -44,7 +43,7 @@ def board(rules: tuple[Path, ...], only: Path | None, board_names: tuple[str, ..
     """
     settings = load_settings(board_names=board_names or None, **given)
     need_broker(settings)
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    start_logging(settings.log_level)
     loaded = rulebook_of(rules, only)
 
     def on_ready(port: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import click
 
 from schemas.subscriptions import parse_span
 from streams.adapters.subscription_files import load_subscriptions
-from streams.commands.common import DONE, broker_options, need_broker
+from streams.commands.common import DONE, broker_options, need_broker, start_logging
 from streams.notifying import NotifyReady, run_notifier
 from streams.settings import load_settings
 
@@ -63,7 +62,7 @@ def notify(path: Path, first_from: int, **given: Any) -> int:
     settings = load_settings(**given)
     file = load_subscriptions(path)
     need_broker(settings)
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    start_logging(settings.log_level)
 
     def on_ready(ready: NotifyReady) -> None:
         word = "delivering" if ready.delivers else "standing by"

@@ -17,7 +17,7 @@ from streams.adapters.codec import Decoder
 from streams.adapters.comparison import CHANGE_COLUMNS, Comparison
 from streams.adapters.files import STANDARD, write_whole
 from streams.adapters.forks import rare_collections
-from streams.adapters.outputs import CloudEvents
+from streams.adapters.pseudonyms import Hidden, cloud_events
 from streams.adapters.replay import MEMORY, Replay
 from streams.adapters.results import ALERT_COLUMNS, CASE_COLUMNS, JsonLines, open_results
 from streams.adapters.rulebook_files import LoadedRulebook, load_rulebook
@@ -81,6 +81,10 @@ class _Bytes(click.ParamType):
 @click.option(
     "--jobs", type=click.IntRange(1, 64), default=1, metavar="N", help="Judge in N processes; the results are the same."
 )
+@click.option(
+    "--pseudonym-key-file", type=click.Path(path_type=Path), metavar="FILE", envvar="GRIDCLOCK_PSEUDONYM_KEY_FILE",
+    help="Write account and meter numbers as pseudonyms under the key in this file, as workers with that key do.",
+)  # fmt: skip
 @click.option("--quiet", is_flag=True, help="No summary and no progress.")
 def replay(
     events: tuple[str, ...],
@@ -104,6 +108,7 @@ def replay(
     memory: int,
     jobs: int,
     checkpoint: Path | None,
+    pseudonym_key_file: Path | None,
     quiet: bool,
 ) -> int:
     """Judge past events and write the alerts, one CloudEvent a line.
@@ -125,7 +130,7 @@ def replay(
         others = (events, mapping, topics, since, until, as_of, cases, dead_letters, compare, compare_only, comparison)
         if any(others) or report or checkpoint:
             raise click.UsageError("--log gives the alerts that live gave, nothing else: --rules, --only, --alerts")
-        return _replay_log(rulebook_of(rules, only), name, bootstrap, alerts)
+        return _replay_log(rulebook_of(rules, only), name, bootstrap, alerts, pseudonym_key_file)
     if not events and not topics:
         raise click.UsageError("nothing to replay: name files, or a --topic")
     if since is not None and not topics:
@@ -134,6 +139,7 @@ def replay(
         raise click.UsageError("standard input cannot be read again after an interruption: no --checkpoint with it")
     if comparison is not None and compare is None and compare_only is None:
         raise click.UsageError("--comparison needs a second rulebook: --compare or --compare-only")
+    hidden = Hidden(load_settings(pseudonym_key_file=pseudonym_key_file).pseudonyms if pseudonym_key_file else None)
     loaded = rulebook_of(rules, only)
     rival = _rival(rules, only, compare, compare_only)
     sources: list[Source] = open_sources(events, mapping)
@@ -182,11 +188,12 @@ def replay(
             stdout = click.get_binary_stream("stdout")
             target = files.enter_context(open_results(alerts, ALERT_COLUMNS)) if alerts else JsonLines(stdout)
             for alert in replayed.alerts(judged):
-                target.write(alert)
+                target.write(hidden.told(alert))
             stdout.flush()
         if cases is not None or summary is not None:
             rows = files.enter_context(open_results(cases, CASE_COLUMNS)) if cases else None
             for case in replayed.cases():
+                hidden.told(case.event, case.explanation)
                 if rows is not None:
                     rows.write(case.event)
                 if summary is not None:
@@ -194,6 +201,7 @@ def replay(
         if compared is not None:
             changes = files.enter_context(open_results(comparison, CHANGE_COLUMNS)) if comparison else None
             for change in compared.changes(replayed.cases(), replayed.cases(rival=True)):
+                hidden.change(change)
                 if changes is not None:
                     changes.write(change)
                 if len(first_changes) < _CHANGES_SHOWN:
@@ -212,16 +220,18 @@ def replay(
     return DEAD_LETTERS if replayed.tally.total_dead_letters else DONE
 
 
-def _replay_log(loaded: LoadedRulebook, name: str | None, bootstrap: str | None, alerts: Path | None) -> int:
+def _replay_log(
+    loaded: LoadedRulebook, name: str | None, bootstrap: str | None, alerts: Path | None, key: Path | None
+) -> int:
     """The alerts of a live worker's log, by partition, in the order in which its clocks told them."""
     from streams.adapters.log_replay import replay_log  # kafka-python takes a third of a second
 
-    settings = load_settings(name=name, bootstrap=bootstrap)
+    settings = load_settings(name=name, bootstrap=bootstrap, pseudonym_key_file=key)
     need_broker(settings)
     security = settings.kafka_python()
     del security["bootstrap_servers"]
     keep_for = int(settings.keep_days * 86_400 * 1_000_000)
-    writer = CloudEvents(loaded.rulebook.calendar)
+    writer = cloud_events(loaded.rulebook.calendar, settings.pseudonyms)
     stdout = click.get_binary_stream("stdout")
     with open_results(alerts, ALERT_COLUMNS) if alerts else nullcontext(JsonLines(stdout)) as target:
         for alert in replay_log(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from pathlib import Path
 from typing import Any
 
 import click
 
 from streams.bootstrap import Ready, run_worker
-from streams.commands.common import DONE, broker_options, need_broker, rulebook_of, rulebook_options
+from streams.commands.common import DONE, broker_options, need_broker, rulebook_of, rulebook_options, start_logging
 from streams.settings import load_settings
 
 
@@ -44,7 +43,7 @@ def run(rules: tuple[Path, ...], only: Path | None, sources: tuple[str, ...], **
     """
     settings = load_settings(sources=sources or None, **given)
     need_broker(settings)
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    start_logging(settings.log_level)
     loaded = rulebook_of(rules, only)
     shown = {name: value for name, value in settings.shown().items() if value not in (None, [], ())}
     click.echo(f"gridclock: settings {json.dumps(shown)}", err=True)

@@ -6,6 +6,7 @@ before, so that sending twice is harmless and a report made again after a retrac
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any
@@ -17,6 +18,16 @@ from streams.core.working_days import WorkingCalendar
 
 Subject = tuple[str, str]
 """``(type, id)``: what a clock is about."""
+
+
+ORG_LEVELS = ("province", "city", "county", "unit")
+"""What is told of where something happened; whatever else a sender puts beside these codes is not."""
+
+
+def org_of(data: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The codes of an event's organisation."""
+    org = data.get("org")
+    return {level: code for level, code in org.items() if level in ORG_LEVELS} if isinstance(org, dict) else None
 
 
 def _digest(*parts: str) -> str:
@@ -99,7 +110,7 @@ def report_alert(
         subject=subject,
         order_id=anchor.order_id,
         account_id=anchor.account_id,
-        org=anchor.data.get("org"),
+        org=org_of(anchor.data),
         started_at=verdict.started_at,
         deadline=verdict.deadline,
         due_at=report.due,

@@ -1,0 +1,125 @@
+"""Account and meter numbers replaced by keyed pseudonyms in everything that is told.
+
+With the setting ``pseudonym_key`` every account and meter number in an alert or a case becomes ``~`` and twenty
+hexadecimal digits of HMAC-SHA256 under that key: the same number is the same pseudonym in every alert, live and in
+replays, and nobody without the key gets from one to the other. Order and batch numbers stay: they name work, not a
+customer, and are what a supervisor looks the case up by.
+
+Ids of cases and alerts are hashes of the real number beside things that an alert shows (rule, first event). Account
+numbers are few enough to try them all, so under the setting these ids are hashed again with the key. They are then
+other ids than without the setting: turn it on before the first alert, or under another name, and take a new key as a
+new beginning. Event ids in ``evidence`` are the sender's own and stay.
+
+Inside (source, log, state, dead letters) numbers stay real, because rules are judged and corrections found by them.
+Those topics are for few eyes.
+"""
+
+from __future__ import annotations
+
+import hmac
+from typing import Any, Final
+
+from streams.adapters.outputs import CloudEvents
+from streams.core.alerts import Alert
+from streams.core.engine import JudgedCase
+from streams.core.explanations import SUBJECTS_ZH
+from streams.core.working_days import WorkingCalendar
+from streams.errors import InvariantError
+
+REPLACED: Final = frozenset({"account", "meter"})
+"""The types of subject whose numbers are a customer's."""
+
+_DIGITS: Final = 20  # 80 bits: among a hundred million numbers two alike are not to be expected
+_ID_DIGITS: Final = 32
+
+
+class Pseudonyms:
+    """Replaces under one key."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def _hash(self, *parts: str) -> str:
+        return hmac.digest(self._key, "\x1f".join(parts).encode(), "sha256").hex()
+
+    def number(self, kind: str, number: str) -> str:
+        """What stands for the number of a subject; itself where the type is not one that is replaced."""
+        return f"~{self._hash(kind, number)[:_DIGITS]}" if kind in REPLACED else number
+
+    def id(self, known: str) -> str:
+        """What stands for the id of a case or an alert."""
+        return self._hash("id", known)[:_ID_DIGITS]
+
+    def told(self, event: dict[str, Any], explanation: dict[str, str] | None = None) -> dict[str, Any]:
+        """An alert or case as a CloudEvent, with what it shows of numbers replaced; what is given is changed.
+
+        ``explanation`` is one that does not stand in the event itself.
+        """
+        data = event["data"]
+        kind, number = data["subject"]["type"], data["subject"]["id"]
+        event["id"], event["subject"] = self.id(event["id"]), self.id(event["subject"])
+        for name in ("alert_id", "case_id", "retracts"):
+            if data.get(name) is not None:
+                data[name] = self.id(data[name])
+        if data["account_id"] is not None:
+            data["account_id"] = self.number("account", data["account_id"])
+        if kind in REPLACED:
+            shown = self.number(kind, number)
+            data["subject"]["id"] = shown
+            for sentences in (data.get("explanation"), explanation):
+                if sentences is None:
+                    continue
+                sentences["zh"] = _renamed(sentences["zh"], SUBJECTS_ZH[kind], number, shown)
+                sentences["en"] = _renamed(sentences["en"], kind.capitalize(), number, shown)
+        return event
+
+    def change(self, change: dict[str, Any]) -> dict[str, Any]:
+        """A row of a comparison, likewise."""
+        change["case_id"] = self.id(change["case_id"])
+        subject = change["subject"]
+        subject["id"] = self.number(subject["type"], subject["id"])
+        return change
+
+
+def _renamed(sentence: str, kind: str, number: str, shown: str) -> str:
+    """The sentence with another number; it stands once, at the beginning."""
+    head = f"{kind} {number}"
+    if not sentence.startswith(head):
+        raise InvariantError("a sentence does not begin with its subject")  # which must not be named here
+    return f"{kind} {shown}{sentence[len(head) :]}"
+
+
+class Hidden:
+    """``Pseudonyms`` where there is a key; where there is none, what is given stays as it is."""
+
+    def __init__(self, key: bytes | None) -> None:
+        self._pseudonyms = None if key is None else Pseudonyms(key)
+
+    def told(self, event: dict[str, Any], explanation: dict[str, str] | None = None) -> dict[str, Any]:
+        """See ``Pseudonyms.told``."""
+        return event if self._pseudonyms is None else self._pseudonyms.told(event, explanation)
+
+    def change(self, change: dict[str, Any]) -> dict[str, Any]:
+        """See ``Pseudonyms.change``."""
+        return change if self._pseudonyms is None else self._pseudonyms.change(change)
+
+
+class PseudonymousCloudEvents(CloudEvents):
+    """Writes like ``CloudEvents``, with pseudonyms."""
+
+    def __init__(self, calendar: WorkingCalendar, pseudonyms: Pseudonyms) -> None:
+        super().__init__(calendar)
+        self._pseudonyms = pseudonyms
+
+    def alert(self, alert: Alert) -> dict[str, Any]:
+        """One alert as a CloudEvent, JSON values only."""
+        return self._pseudonyms.told(super().alert(alert))
+
+    def case(self, case: JudgedCase, as_of: int) -> dict[str, Any]:
+        """One case as a CloudEvent, JSON values only."""
+        return self._pseudonyms.told(super().case(case, as_of))
+
+
+def cloud_events(calendar: WorkingCalendar, key: bytes | None) -> CloudEvents:
+    """A writer with pseudonyms under the key, or with real numbers where there is none."""
+    return CloudEvents(calendar) if key is None else PseudonymousCloudEvents(calendar, Pseudonyms(key))
