@@ -37,7 +37,7 @@ from streams.commands.common import (
 )
 from streams.commands.replay_tables import print_comparison, print_summary
 from streams.core.instants import format_us
-from streams.settings import load_settings
+from streams.settings import Settings, load_settings
 
 _SHOWN = 5
 _CHANGES_SHOWN = 10
@@ -130,7 +130,8 @@ def replay(
         others = (events, mapping, topics, since, until, as_of, cases, dead_letters, compare, compare_only, comparison)
         if any(others) or report or checkpoint:
             raise click.UsageError("--log gives the alerts that live gave, nothing else: --rules, --only, --alerts")
-        return _replay_log(rulebook_of(rules, only), name, bootstrap, alerts, pseudonym_key_file)
+        settings = load_settings(name=name, bootstrap=bootstrap, pseudonym_key_file=pseudonym_key_file)
+        return _replay_log(rulebook_of(rules, only), settings, alerts)
     if not events and not topics:
         raise click.UsageError("nothing to replay: name files, or a --topic")
     if since is not None and not topics:
@@ -220,13 +221,10 @@ def replay(
     return DEAD_LETTERS if replayed.tally.total_dead_letters else DONE
 
 
-def _replay_log(
-    loaded: LoadedRulebook, name: str | None, bootstrap: str | None, alerts: Path | None, key: Path | None
-) -> int:
+def _replay_log(loaded: LoadedRulebook, settings: Settings, alerts: Path | None) -> int:
     """The alerts of a live worker's log, by partition, in the order in which its clocks told them."""
     from streams.adapters.log_replay import replay_log  # kafka-python takes a third of a second
 
-    settings = load_settings(name=name, bootstrap=bootstrap, pseudonym_key_file=key)
     need_broker(settings)
     security = settings.kafka_python()
     del security["bootstrap_servers"]
