@@ -23,6 +23,7 @@ _COMMANDS = {
     "health": "Ask a worker whether it lives.",
     "alerts": "Print the alerts that came out.",
     "dead-letters": "Look at what was refused; mend it and send it again.",
+    "acls": "Print the rights that each process needs at the brokers.",
     "board": "Show what runs out next, live, in a browser.",
     "notify": "Tell people of alerts, by subscription.",
     "subscriptions": "Check, list and try a file of subscriptions.",

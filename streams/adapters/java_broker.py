@@ -16,7 +16,8 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from types import TracebackType
@@ -39,6 +40,7 @@ _JVM = (
     "-Djava.awt.headless=true",
     "-Dlog4j2.disableJmx=true",
 )
+_KEYSTORE_PASSWORD = "only for tests"
 _LOGGING = """\
 status = error
 appender.out.type = Console
@@ -151,6 +153,18 @@ def free_ports(count: int) -> list[int]:
         return [one.getsockname()[1] for one in sockets]
 
 
+@dataclass(frozen=True, slots=True)
+class Security:
+    """A second listener that asks who one is: TLS, SCRAM-SHA-512, and nothing allowed but what an ACL allows.
+
+    ``users`` maps names to passwords. The plain listener stays, for whoever sets the cluster up: there anybody may do
+    anything. With ``trusted`` (PEM) a client must also show a certificate from there.
+    """
+
+    users: Mapping[str, str]
+    trusted: Path | None = None
+
+
 class _AddressInUseError(Exception):
     """Another program took one of the ports between choosing and using it."""
 
@@ -161,8 +175,16 @@ class JavaCluster:
     ``kill`` is SIGKILL, and ``start`` brings a killed node back with its data and its address.
     """
 
-    def __init__(self, nodes: int = 1, *, on_progress: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        nodes: int = 1,
+        *,
+        security: Security | None = None,
+        on_progress: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self.nodes = nodes
+        self._security = security
+        self._secure_ports: dict[int, int] = {}
         self._on_progress = on_progress
         self._directory: Path | None = None
         self._ports: dict[int, tuple[int, int]] = {}
@@ -199,6 +221,18 @@ class JavaCluster:
     def bootstrap(self) -> str:
         """Addresses of all nodes, of dead ones too."""
         return ",".join(f"127.0.0.1:{client}" for client, _ in self._ports.values())
+
+    @property
+    def secure_bootstrap(self) -> str:
+        """Addresses of the listeners that ask who one is."""
+        return ",".join(f"127.0.0.1:{port}" for port in self._secure_ports.values())
+
+    @property
+    def certificate(self) -> Path:
+        """The nodes' certificate, in PEM: what their clients are to trust."""
+        if self._directory is None:
+            raise BrokerError("this cluster has been stopped")
+        return self._directory / "certificate.pem"
 
     @property
     def description(self) -> str:
@@ -262,9 +296,12 @@ class JavaCluster:
         self._on_progress(f"starting {self.description}")
         self._directory = Path(tempfile.mkdtemp(prefix="gridclock-kafka-"))
         (self._directory / "log4j2.properties").write_text(_LOGGING, "utf-8")
-        ports = free_ports(2 * self.nodes)
+        ports = free_ports(3 * self.nodes)
         numbers = range(1, self.nodes + 1)
         self._ports = {node: (ports[2 * node - 2], ports[2 * node - 1]) for node in numbers}
+        if self._security is not None:
+            self._secure_ports = dict(zip(numbers, ports[2 * self.nodes :], strict=True))
+            self._make_certificate()
         for node in numbers:
             self._home(node).mkdir()
             (self._home(node) / "server.properties").write_text(self._properties(node), "utf-8")
@@ -278,8 +315,14 @@ class JavaCluster:
         try:
             for node in self._ports:
                 config = str(self._home(node) / "server.properties")
+                users = self._security.users if self._security else {}
+                scram = [
+                    word
+                    for name, password in users.items()
+                    for word in ("--add-scram", f"SCRAM-SHA-512=[name={name},password={password}]")
+                ]
                 formatting.append(
-                    self._java(node, "kafka.tools.StorageTool", "format", "-t", self._cluster_id, "-c", config)
+                    self._java(node, "kafka.tools.StorageTool", "format", "-t", self._cluster_id, "-c", config, *scram)
                 )
             for process in formatting:
                 if process.wait(READY_SECONDS) != 0:
@@ -347,4 +390,54 @@ class JavaCluster:
         if self.nodes > 1:
             # A killed node is missed after 4 s rather than 9, so that fault tests need not wait so long.
             settings |= {"broker.session.timeout.ms": 4000, "broker.heartbeat.interval.ms": 500}
+        if self._security is not None:
+            settings |= self._secure(node, str(settings["listeners"]), str(settings["advertised.listeners"]))
         return "".join(f"{key}={value}\n" for key, value in settings.items())
+
+    def _secure(self, node: int, listeners: str, advertised: str) -> dict[str, object]:
+        """What makes a node ask who one is, beside its plain listeners."""
+        assert self._security is not None
+        address = f"SECURE://127.0.0.1:{self._secure_ports[node]}"
+        tls = "listener.name.secure.ssl"
+        settings: dict[str, object] = {
+            "listeners": f"{listeners},{address}",
+            "advertised.listeners": f"{advertised},{address}",
+            "listener.security.protocol.map": "CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL",
+            "sasl.enabled.mechanisms": "SCRAM-SHA-512",
+            "listener.name.secure.scram-sha-512.sasl.jaas.config": (
+                "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+            ),
+            f"{tls}.keystore.location": self.certificate.with_name("keystore.p12"),
+            f"{tls}.keystore.type": "PKCS12",
+            f"{tls}.keystore.password": _KEYSTORE_PASSWORD,
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "super.users": "User:ANONYMOUS",  # the plain listeners, of the nodes among themselves too
+        }
+        if self._security.trusted is not None:
+            settings |= {
+                f"{tls}.client.auth": "required",
+                f"{tls}.truststore.location": self._security.trusted,
+                f"{tls}.truststore.type": "PEM",
+            }
+        return settings
+
+    def _make_certificate(self) -> None:
+        """A key with a certificate of its own, for one cluster."""
+        store = self.certificate.with_name("keystore.p12")
+        common = ("-keystore", str(store), "-storepass", _KEYSTORE_PASSWORD, "-alias", "node")
+        _keytool(
+            "-genkeypair", *common, "-storetype", "PKCS12", "-keyalg", "EC", "-groupname", "secp256r1",
+            "-validity", "2", "-dname", "CN=gridclock test", "-ext", "san=ip:127.0.0.1,dns:localhost",
+        )  # fmt: skip
+        _keytool("-exportcert", *common, "-rfc", "-file", str(self.certificate))
+
+
+def _keytool(*arguments: str) -> None:
+    beside = Path(_java()).with_name("keytool")
+    command = str(beside) if beside.is_file() else "keytool"
+    try:
+        subprocess.run([command, *arguments], capture_output=True, text=True, timeout=60, check=True)
+    except subprocess.CalledProcessError as error:
+        raise BrokerError(f"no certificate could be made:\n{error.stdout}{error.stderr}") from error
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise BrokerError(f"no certificate could be made: {error}") from error

@@ -85,9 +85,19 @@ def broker_options(command: Command) -> Command:
 
 
 def need_broker(settings: Settings) -> None:
-    """Raise ``ConfigError`` where no broker was named."""
+    """Make sure that brokers are named and, where they ask who we are, let us in.
+
+    Raises:
+        ConfigError: where none is named, or a certificate cannot be read.
+        BrokerError: where they refuse us.
+    """
     if not settings.bootstrap:
         raise ConfigError("no broker given: use --bootstrap or KAFKA_BOOTSTRAP_SERVERS", key="bootstrap")
+    if settings.security_protocol != "PLAINTEXT":
+        from streams.adapters.knock import knock  # commands without Kafka must not wait for its import
+        from streams.bootstrap import kafka_options
+
+        knock(kafka_options(settings))
 
 
 def rulebook_of(rules: Sequence[Path], only: Path | None) -> LoadedRulebook:

@@ -118,13 +118,13 @@ def get(url: str) -> str:
 def test_what_is_about_people_stays_inside(live: Live, start: Callable[..., ChildProcess], tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_bytes(KEY + b"\n")
-    setting = {"GRIDCLOCK_PSEUDONYM_KEY_FILE": str(key), "GRIDCLOCK_LOG_LEVEL": "debug"}
+    setting = {"GRIDCLOCK_PSEUDONYM_KEY_FILE": str(key)}
     live.make_source(partitions=1)
     producer = KafkaProducer(bootstrap_servers=live.bootstrap.split(","), acks="all", max_request_size=4_000_000)
     for raw in records():
         producer.send(f"{live.name}.events", raw, key=b"k", timestamp_ms=us("2025-03-03T09:20") // 1000).get(30)
     producer.close()
-    worker = live.worker(**setting)
+    worker = live.worker(store="store-1", ready=True, **setting)
     subscriptions = tmp_path / "subscriptions.json"
     subscriptions.write_text(
         json.dumps(

@@ -1,0 +1,52 @@
+"""``gridclock acls``: the rights that each process needs at the brokers."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import Any
+
+import click
+
+from streams.access import NEEDS, Right, rights_of
+from streams.commands.common import DONE
+from streams.settings import load_settings
+
+
+@click.command(short_help="Print the rights that each process needs at the brokers.")
+@click.argument("process", type=click.Choice(sorted(NEEDS)))
+@click.option("--user", required=True, metavar="NAME", help="Whom the process logs in as.")
+@click.option("--name", help="Prefix of topics and consumer groups (gridclock).")
+@click.option(
+    "--source", "sources", multiple=True, metavar="TOPIC", help="A topic that events come in by (NAME.events)."
+)
+@click.option("--channel-topic", "channels", multiple=True, metavar="TOPIC", help="A topic of a notifier's channel.")
+@click.option("--json", "as_json", is_flag=True, help="One right a line, as JSON.")
+def acls(
+    process: str, user: str, sources: tuple[str, ...], channels: tuple[str, ...], as_json: bool, **given: Any
+) -> int:
+    """Print the least rights under which a process works, as commands of Kafka's kafka-acls.sh.
+
+    It needs no more once the topics are there: make them beforehand, or start the first worker as an administrator.
+
+    \b
+    Example:
+      gridclock acls run --user gridclock-worker | BOOTSTRAP=kafka:9093 sh
+    """
+    settings = load_settings(sources=sources or None, **given)
+    for right in rights_of(process, settings, channels):
+        click.echo(_json(right, user) if as_json else _command(right, user))
+    return DONE
+
+
+def _json(right: Right, user: str) -> str:
+    fields = {"user": user, "resource": right.resource, "name": right.name, "operations": list(right.operations)}
+    return json.dumps(fields)
+
+
+def _command(right: Right, user: str) -> str:
+    operations = " ".join(f"--operation {operation.capitalize()}" for operation in right.operations)
+    return (
+        'kafka-acls.sh --bootstrap-server "$BOOTSTRAP" --command-config "${ADMIN_CONFIG:-admin.properties}" --add '
+        f"--allow-principal {shlex.quote(f'User:{user}')} {operations} --{right.resource} {shlex.quote(right.name)}"
+    )
