@@ -10,7 +10,7 @@ from streams.adapters.board_feed import BoardFeed, StateReader
 from streams.adapters.board_hub import Hub
 from streams.adapters.board_web import BoardServer
 from streams.adapters.board_wire import BoardWire
-from streams.adapters.kafka_admin import cluster
+from streams.adapters.kafka_admin import partitions_of
 from streams.adapters.pseudonyms import Pseudonyms
 from streams.adapters.rulebook_files import LoadedRulebook
 from streams.bootstrap import clock_of, kafka_options
@@ -29,7 +29,7 @@ async def run_board(
     """Serve the board until SIGTERM, SIGINT or ``stop``; ``on_ready`` is told the port.
 
     Raises:
-        BrokerError: where the broker does not answer at the start; later it is asked again and again.
+        BrokerError: where the broker does not answer, or refuses a topic, at the start; later it is asked again.
         ConfigError: where the address is taken.
         StateError: where the state was written by a newer version.
     """
@@ -39,7 +39,9 @@ async def run_board(
         loop.add_signal_handler(number, stop.set)
     security = settings.kafka_python()
     del security["bootstrap_servers"]
-    await asyncio.to_thread(cluster, settings.bootstrap, security=security)
+    for topic in (settings.changelog_topic, settings.alerts_topic, settings.acks_topic):
+        # One that is not there yet is waited for; one that may not be read is told now.
+        await asyncio.to_thread(partitions_of, settings.bootstrap, topic, security=security)
     rulebook, clock = loaded.rulebook, clock_of(settings)
     state = StateReader(rulebook)
     board = Board(state.cases, rulebook.calendar)

@@ -7,16 +7,18 @@ an unknown version. One connection more is the price of one clear line.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import Mapping
 from typing import Any
 
-from aiokafka.conn import create_conn
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import KafkaError, SaslAuthenticationFailed, UnsupportedSaslMechanismError
 
 from streams.errors import BrokerError
 
 _SECONDS = 10.0
+_CLOSING_SECONDS = 0.5
 
 
 def knock(options: Mapping[str, Any]) -> None:
@@ -33,14 +35,25 @@ def knock(options: Mapping[str, Any]) -> None:
     asyncio.run(_knock(options["bootstrap_servers"].split(","), given))
 
 
+async def _closed(connection: AIOKafkaConnection) -> None:
+    """Give the socket its time to close; where none was opened, this is waited for in vain, but not long."""
+    with contextlib.suppress(TimeoutError, OSError):
+        closing = connection.close()
+        if closing is not None:
+            await asyncio.wait_for(closing, _CLOSING_SECONDS)
+
+
 async def _knock(servers: list[str], options: Mapping[str, Any]) -> None:
     for server in servers:
         host, _, port = server.strip().rpartition(":")
         try:
             async with asyncio.timeout(_SECONDS):
-                connection = await create_conn(host.strip("[]"), int(port), **options)
-            connection.close()
-            return
+                connection = AIOKafkaConnection(host.strip("[]"), int(port), **options)
+                try:
+                    await connection.connect()
+                    return
+                finally:
+                    await _closed(connection)
         except ssl.SSLCertVerificationError as error:
             raise BrokerError(f"{server}: its certificate is not trusted: {error.verify_message}") from error
         except ssl.SSLError as error:
