@@ -135,7 +135,7 @@ def editable(letter: DeadLetter) -> bytes:
         value = decode_json(raw)
         if isinstance(value, dict):
             return encode_json({**head, "event": value})
-    except (ValueError, OverflowError, RecursionError, msgspec.MsgspecError):
+    except (ValueError, ArithmeticError, RecursionError, msgspec.MsgspecError):
         pass
     name = "payload" if letter.encoding == "utf-8" else "payload_base64"
     return encode_json({**head, name: letter.payload})
@@ -159,7 +159,7 @@ def mended_in(name: str) -> Iterator[Mended]:
                 yield Mended(letter_id, fields["payload"].encode())
             else:
                 raise KeyError("event")
-        except (ValueError, OverflowError, RecursionError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, ArithmeticError, RecursionError, KeyError, TypeError, AttributeError) as error:
             raise ConfigError(
                 "is no line of a file made by --out, with id and event (or payload)", path=name, line=number
             ) from error

@@ -27,7 +27,7 @@ def without_personal(raw: bytes) -> bytes:
         return raw
     try:
         return _exact(raw)
-    except (ValueError, OverflowError, RecursionError, msgspec.MsgspecError):
+    except (ValueError, ArithmeticError, RecursionError, msgspec.MsgspecError):
         pass
     try:  # the laxer parser: NaN, half a character
         value = json.loads(raw)

@@ -32,7 +32,7 @@ def _reading(raw: bytes, what: str) -> Iterator[dict[str, Any]]:
     """The row as JSON; whatever is amiss with it, here or where its parts are taken, is a ``StateError``."""
     try:
         yield _read(raw, what)
-    except (msgspec.DecodeError, LookupError, TypeError, ValueError, AttributeError) as error:
+    except (msgspec.DecodeError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise StateError(f"{what} is damaged") from error
 
 

@@ -29,6 +29,7 @@ from streams.errors import InputError
         (b'[{"b": [{"personal": 1}]}, 2]', b'[{"b":[{}]},2]'),
         (b'{"personal": 1, "n": 123456789012345678901234567890}', b'{"n":123456789012345678901234567890}'),
         (b'{"personal": 1, "n": [NaN, "\\ud800"]}', b'{"n": [NaN, "\\ud800"]}'),
+        (b'{"personal": 1, "n": 5E55555555555555555555555}', b'{"n": Infinity}'),
         (b'{"personal": "X", ', b'{"personal": "X", '),  # cannot be read, so nobody can tell
         (b'{"personal": "\xff"}', b'{"personal": "\xff"}'),
         (b"[" * 9000 + b'"personal"' + b"]" * 9000, b"[" * 9000 + b'"personal"' + b"]" * 9000),

@@ -101,7 +101,19 @@ def test_a_newer_version_is_refused_by_name(name: str, read: Callable[[bytes], A
 
 
 @pytest.mark.parametrize(
-    "raw", [b"", b"null", b"[]", b"{}", b"{", b'{"v":"1"}', b'{"v":1}', b"\xff", b'{"v":1,"events":7}']
+    "raw",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"{}",
+        b"{",
+        b'{"v":"1"}',
+        b'{"v":1}',
+        b"\xff",
+        b'{"v":1,"events":7}',
+        b'{"v":5E55555555555555555555}',
+    ],
 )
 @pytest.mark.parametrize(("name", "read"), READERS)
 def test_damaged_bytes_are_refused_by_name(name: str, read: Callable[[bytes], Any], raw: bytes) -> None:
