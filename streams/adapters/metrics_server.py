@@ -21,6 +21,14 @@ from streams.adapters.wall_clock import monotonic
 SILENT_AT_MOST: Final = 30.0
 """Seconds without a beat after which the event loop counts as stuck."""
 
+CONNECTIONS: Final = 16
+"""Served at the same time; further ones are closed at once, so that nobody can fill the process with threads."""
+
+TIMEOUT: Final = 10.0
+"""Seconds that a connection may be silent."""
+
+HEADERS: Final = (("Server", "gridclock"), ("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store"))
+
 PATHS: Final = ("/metrics", "/healthz", "/readyz")
 
 
@@ -54,24 +62,49 @@ class Health:
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._free = threading.BoundedSemaphore(CONNECTIONS)
+        super().__init__(*args, **options)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """A thread for the connection, where one is left."""
+        if not self._free.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer, and leave the thread to the next."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Whoever hangs up, or is too slow, is not worth a traceback."""
+
 
 class _ServerV6(_Server):
     address_family = socket.AF_INET6
 
 
 class _Handler(WSGIRequestHandler):
+    timeout = TIMEOUT
+
     def log_message(self, *_args: Any) -> None:
         """A scrape every few seconds is not worth a line."""
 
 
 class MetricsServer:
-    """Serves until ``close``; ``port`` is the one bound, which matters where 0 was asked for.
+    """Serves until ``close``; without ``health`` the metrics alone.
+
+    ``port`` is the one bound, which matters where 0 was asked for.
 
     Raises:
         OSError: where the address is taken.
     """
 
-    def __init__(self, host: str, port: int, registry: CollectorRegistry, health: Health) -> None:
+    def __init__(self, host: str, port: int, registry: CollectorRegistry, health: Health | None) -> None:
         self._metrics = make_wsgi_app(registry)
         self._health = health
         kind = _ServerV6 if ":" in host else _Server
@@ -82,16 +115,24 @@ class MetricsServer:
 
     def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
+
+        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            return start_response(status, [*headers, *HEADERS], *rest)
+
+        if environ.get("REQUEST_METHOD") not in ("GET", "HEAD"):
+            start("405 Method Not Allowed", [("Allow", "GET, HEAD"), ("Content-Type", "text/plain; charset=utf-8")])
+            return [b"there is nothing to be changed here\n"]
         if path == "/metrics":
-            answer: Iterable[bytes] = self._metrics(environ, start_response)
+            answer: Iterable[bytes] = self._metrics(environ, start)
             return answer
-        found = {"/healthz": self._health.alive, "/readyz": self._health.ready}.get(path)
+        health = self._health
+        found = None if health is None else {"/healthz": health.alive, "/readyz": health.ready}.get(path)
         if found is None:
-            status, text = "404 Not Found", f"here are {', '.join(PATHS)}"
+            status, text = "404 Not Found", f"here are {', '.join(PATHS if health else PATHS[:1])}"
         else:
             good, text = found()
             status = "200 OK" if good else "503 Service Unavailable"
-        start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
+        start(status, [("Content-Type", "text/plain; charset=utf-8")])
         return [f"{text}\n".encode()]
 
     def close(self) -> None:

@@ -17,13 +17,12 @@
 
 from __future__ import annotations
 
-from wsgiref.simple_server import WSGIServer
-
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from schemas.acknowledgements import Action
 from schemas.deliveries import UndeliveredReason
 from streams.adapters.metric_table import DELAYS
+from streams.adapters.metrics_server import MetricsServer
 
 KINDS = ("warning", "breach", "late_completion", "violation", "retraction", "duplicate", "not_an_alert")
 OUTCOMES = ("delivered", "undelivered", "moot")
@@ -34,7 +33,7 @@ class NotifyMetrics:
 
     def __init__(self, channels: tuple[str, ...]) -> None:
         self.registry = registry = CollectorRegistry()
-        self._server: WSGIServer | None = None
+        self._server: MetricsServer | None = None
         self._alerts = Counter("gridclock_notify_alerts", "Alerts read", ["kind"], registry=registry)
         self._deliveries = Counter(
             "gridclock_notify_deliveries", "Messages by what became of them", ["channel", "outcome"], registry=registry
@@ -113,13 +112,11 @@ class NotifyMetrics:
         Raises:
             OSError: where the address is taken.
         """
-        self._server, _ = start_http_server(port, host, registry=self.registry)
-        found: int = self._server.server_port
-        return found
+        self._server = MetricsServer(host, port, self.registry, None)
+        return self._server.port
 
     def close(self) -> None:
         """Stop showing them."""
         if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
+            self._server.close()
             self._server = None
