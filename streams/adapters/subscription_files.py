@@ -53,8 +53,10 @@ def _message(text: str) -> str:
 
 def _key(location: Keys, data: Any = None) -> str:
     keys = list(location)
-    if keys[:1] == ["channels"] and len(keys) > 2 and keys[2] == data["channels"][keys[1]].get("kind"):
-        del keys[2]  # pydantic names the member of the union; the file has no such key
+    if keys[:1] == ["channels"] and len(keys) > 2:
+        channel = data["channels"].get(keys[1])
+        if isinstance(channel, dict) and keys[2] == channel.get("kind"):
+            del keys[2]  # pydantic names the member of the union; the file has no such key
     return ".".join(str(key) for key in keys)
 
 

@@ -103,6 +103,7 @@ def test_list_says_who_gets_what_and_when(capsys: pytest.CaptureFixture[str]) ->
         (DESK, DESK + "    match: {kind: retraction}\n", 10, f"{ITEM}.match.kind.0", "'warning'"),
         ("channels:\n  desk", "zone: Mars\nchannels:\n  desk", 1, "zone", "not a time zone"),
         ("subscriptions:", "subscriptions: [", 8, None, "not YAML"),
+        ("channels:\n", "channels:\n  A b: text\n", 2, "channels.A b.[key]", "pattern"),
     ],
 )  # fmt: skip
 def test_a_mistake_names_file_line_and_key(

@@ -1,0 +1,41 @@
+"""``gridclock acls``: the rights of each process, for a shell and for programs."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+import pytest
+
+from streams.access import NEEDS
+from streams.cli import run
+
+
+def test_rights_as_commands(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["acls", "send", "--user", "it's me", "--name", "city7"]) == 0
+    words = shlex.split(capfd.readouterr().out)
+    assert words == [
+        "kafka-acls.sh", "--bootstrap-server", "$BOOTSTRAP", "--command-config", "${ADMIN_CONFIG:-admin.properties}",
+        "--add", "--allow-principal", "User:it's me", "--operation", "Write", "--topic", "city7.events",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("process", sorted(NEEDS))
+def test_rights_as_json(capfd: pytest.CaptureFixture[str], process: str) -> None:
+    assert run(["acls", process, "--user", "u", "--json", "--source", "in.one", "--channel-topic", "out.copy"]) == 0
+    rights = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert rights
+    assert {right["user"] for right in rights} == {"u"}
+    written = {right["name"] for right in rights if right["resource"] == "topic" and "write" in right["operations"]}
+    assert written == {
+        "run": {"gridclock.log", "gridclock-state-changelog", "gridclock.alerts", "gridclock.dead-letters"},
+        "notify": {"gridclock.deliveries", "gridclock.undelivered", "out.copy"},
+        "send": {"in.one"},
+        "ack": {"gridclock.acks"},
+        "dead-letters": {"gridclock.dead-letters", "in.one"},
+    }.get(process, set())
+
+
+def test_an_unknown_process(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["acls", "walk", "--user", "u"]) == 2
+    assert "'run'" in capfd.readouterr().err
