@@ -7,6 +7,7 @@ partition count of its own choice. That is done here where it has to be, and the
 from __future__ import annotations
 
 import logging
+import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -122,6 +123,8 @@ def _connected(make: Callable[..., Any], bootstrap: str, security: Mapping[str, 
         yield client
     except KafkaError as error:
         raise BrokerError(f"{bootstrap}: {_named(error)}") from error
+    except ssl.SSLError as error:  # kafka-python lets it through where a broker hangs up on our certificate
+        raise BrokerError(f"{bootstrap}: no TLS connection: {error.reason or error}") from error
     finally:
         for closable in [client] if client is not None else inner:
             closable.close()

@@ -61,5 +61,7 @@ async def _knock(servers: list[str], options: Mapping[str, Any]) -> None:
         except (SaslAuthenticationFailed, UnsupportedSaslMechanismError) as error:
             user, mechanism = options.get("sasl_plain_username"), options.get("sasl_mechanism")
             raise BrokerError(f"{server}: user {user!r} is refused ({mechanism}): wrong name or password") from error
-        except (KafkaError, OSError, TimeoutError, ValueError):
-            continue
+        except (KafkaError, OSError, TimeoutError, ValueError) as error:
+            if isinstance(error.__cause__, ssl.SSLError):  # hung up on after the handshake: our certificate
+                reason = error.__cause__.reason or type(error.__cause__).__name__
+                raise BrokerError(f"{server}: no TLS connection: {reason}") from error
