@@ -132,7 +132,7 @@ async def run_worker(
     async with AsyncExitStack() as stack:
         server = MetricsServer(settings.metrics_host, settings.metrics_port, metrics.registry, health)
         stack.callback(server.close)
-        beating = asyncio.ensure_future(_beat(health))
+        beating = asyncio.ensure_future(health.keep_beating())
         stack.callback(beating.cancel)
         try:
             producer = await _producer(stack, options)
@@ -229,12 +229,6 @@ async def run_worker(
             on_ready(Ready(server.port, log_partitions))
 
         await worker.run(stop, ready)
-
-
-async def _beat(health: Health) -> None:
-    while True:
-        health.beat()
-        await asyncio.sleep(1)
 
 
 async def _producer(stack: AsyncExitStack, options: dict[str, Any]) -> AIOKafkaProducer:

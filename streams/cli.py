@@ -27,9 +27,10 @@ _COMMANDS = {
     "board": "Show what runs out next, live, in a browser.",
     "notify": "Tell people of alerts, by subscription.",
     "subscriptions": "Check, list and try a file of subscriptions.",
+    "receiver": "Take webhooks and show them, to try subscriptions out.",
     "ack": "Acknowledge an alert, or add a note to it.",
     "acks": "Print who acknowledged what, and when.",
-    "ops": "Bring up workers, Prometheus and Alertmanager on simulated orders.",
+    "ops": "Bring up the whole operations centre on simulated orders.",
     "demo": "Show all of it, on a broker of its own.",
 }
 INTERRUPTED = 130

@@ -134,6 +134,12 @@ async def run_notifier(
     async with AsyncExitStack() as stack:
         port = metrics.serve(settings.metrics_host, settings.metrics_port)
         stack.callback(metrics.close)
+        stack.callback(asyncio.ensure_future(metrics.health.keep_beating()).cancel)
+
+        def on_state(delivers: bool) -> None:
+            metrics.health.is_ready = True
+            on_ready(NotifyReady(port, delivers))
+
         try:
             producer = AIOKafkaProducer(
                 acks="all", enable_idempotence=True, linger_ms=2, max_request_size=MAX_REQUEST, **options
@@ -156,6 +162,6 @@ async def run_notifier(
                 first_from_us=WallClock().now() - first_from_us,
                 max_request=MAX_REQUEST,
             )
-            await notifier.run(stop, lambda delivers: on_ready(NotifyReady(port, delivers)))
+            await notifier.run(stop, on_state)
         except (KafkaError, OSError) as error:
             raise BrokerError(f"{settings.bootstrap}: {type(error).__name__}: {error}") from error

@@ -14,7 +14,6 @@ foreign name that resolves to it is how other sites reach into it.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from importlib import resources
@@ -24,6 +23,7 @@ from aiohttp import web
 
 from streams.adapters.board_hub import Hub
 from streams.adapters.board_wire import filter_of
+from streams.adapters.loopback import NAMES, is_loopback, name_of
 from streams.adapters.outputs import encode
 from streams.adapters.rulebook_files import LoadedRulebook
 from streams.core.running import chapter_of
@@ -48,7 +48,6 @@ HEADERS: Final = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Cache-Control": "no-store",
 }
-_LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _RETRY_SECONDS: Final = 10
 _SHUTDOWN_SECONDS: Final = 2.0
 
@@ -71,13 +70,6 @@ def meta_of(loaded: LoadedRulebook) -> dict[str, Any]:
     return {"rules": [rules[key] for key in sorted(rules)], "chapters": [chapters[key] for key in sorted(chapters)]}
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def _json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     return web.Response(body=encode(value), status=status, content_type="application/json", headers=headers)
 
@@ -88,7 +80,7 @@ class BoardServer:
     def __init__(self, hub: Hub, loaded: LoadedRulebook, *, host: str, names: Sequence[str] = ()) -> None:
         self._hub = hub
         self._host = host
-        self._names = _LOOPBACK_NAMES | {name.lower() for name in names} if _is_loopback(host) else None
+        self._names = NAMES | {name.lower() for name in names} if is_loopback(host) else None
         self._meta = encode(meta_of(loaded))
         page = resources.files("streams") / "adapters" / "board_page"
         self._files = {path: ((page / name).read_bytes(), kind) for path, (name, kind) in _FILES.items()}
@@ -129,7 +121,7 @@ class BoardServer:
         @web.middleware
         async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
             try:
-                if self._names is not None and _name_of(request.host) not in self._names:
+                if self._names is not None and name_of(request.host) not in self._names:
                     response: web.StreamResponse = _json({"error": "this board does not answer to that name"}, 421)
                 else:
                     response = await handler(request)
@@ -199,9 +191,3 @@ class BoardServer:
         finally:
             self._hub.leave(client)
         return response
-
-
-def _name_of(host: str) -> str:
-    """The name in a Host header, without its port."""
-    name, separator, port = host.lower().rpartition(":")
-    return name if separator and port.isdigit() else host.lower()

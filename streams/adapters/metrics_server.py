@@ -1,4 +1,4 @@
-"""The worker's HTTP port: ``/metrics`` for Prometheus, ``/healthz`` and ``/readyz`` for whoever restarts it.
+"""The HTTP port of a worker or a notifier: ``/metrics`` for Prometheus, ``/healthz`` and ``/readyz`` for restarts.
 
 Alive means that the event loop has turned in the last half minute. Behind is not dead: a worker that reads its
 state back, or a backlog, is alive, and restarting it would only begin that work again. Ready means that it has
@@ -7,6 +7,7 @@ joined its consumer groups; nothing routes requests by it, a rollout waits for i
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 from collections.abc import Callable, Iterable
@@ -43,6 +44,12 @@ class Health:
     def beat(self) -> None:
         """The event loop turns."""
         self._beat_at = self._now()
+
+    async def keep_beating(self) -> None:
+        """Beat while the event loop turns, until cancelled."""
+        while True:
+            self.beat()
+            await asyncio.sleep(1)
 
     def alive(self) -> tuple[bool, str]:
         """Whether the worker lives, and a line that says so."""

@@ -114,9 +114,10 @@ class Alertmanager(_Server):
 
 
 class Prometheus(_Server):
-    """Prometheus on ``deploy/prometheus``: workers by ``host:port``, looked at every ``seconds``.
+    """Prometheus on ``deploy/prometheus``, for workers and notifiers by ``host:port``.
 
-    ``rules_changed`` may change the text of a rule file; tests make its windows shorter.
+    It looks at them every ``seconds``. ``rules_changed`` may change the text of a rule file; tests make its windows
+    shorter.
     """
 
     def __init__(
@@ -124,6 +125,7 @@ class Prometheus(_Server):
         directory: Path,
         workers: Sequence[str],
         *,
+        notifiers: Sequence[str] = (),
         alertmanager: str | None = None,
         seconds: int = 5,
         port: int | None = None,
@@ -133,7 +135,8 @@ class Prometheus(_Server):
         port = port or free_ports(1)[0]
         for path in sorted((DEPLOY / "prometheus" / "rules").glob("*.yml")):
             directory.joinpath(path.name).write_text(rules_changed(path.read_text("utf-8")), "utf-8")
-        config = _config(directory, workers, f"127.0.0.1:{port}", alertmanager, seconds)
+        where = {"gridclock": workers, "gridclock-notify": notifiers, "prometheus": [f"127.0.0.1:{port}"]}
+        config = _config(directory, where, alertmanager, seconds)
         file = directory / "prometheus.config"
         file.write_text(yaml.safe_dump(config, allow_unicode=True), "utf-8")
         arguments = (
@@ -154,15 +157,15 @@ class Prometheus(_Server):
 
 
 def _config(
-    directory: Path, workers: Sequence[str], own: str, alertmanager: str | None, seconds: int
+    directory: Path, where: Mapping[str, Sequence[str]], alertmanager: str | None, seconds: int
 ) -> Mapping[str, Any]:
     config: dict[str, Any] = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text("utf-8"))
     config["global"] |= {"scrape_interval": f"{seconds}s", "evaluation_interval": f"{seconds}s"}
     config["rule_files"] = [str(directory / "*.yml")]
-    where = {"gridclock": list(workers), "prometheus": [own]}
     config["scrape_configs"] = [
-        {"job_name": job["job_name"], "static_configs": [{"targets": where[job["job_name"]]}]}
+        {"job_name": job["job_name"], "static_configs": [{"targets": list(where[job["job_name"]])}]}
         for job in config["scrape_configs"]
+        if where[job["job_name"]]
     ]
     if alertmanager:
         config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] = [alertmanager]

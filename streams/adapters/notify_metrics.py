@@ -1,73 +1,100 @@
-"""What a notifier measures, for Prometheus. Labels are closed sets: channels are those of the subscriptions file.
+"""What a notifier measures, for Prometheus: one table, from which the registry is made.
 
-| metric | type | labels | meaning |
-| --- | --- | --- | --- |
-| `gridclock_notify_alerts_total` | counter | `kind` | alerts read, by kind; `duplicate` and `not_an_alert` beside |
-| `gridclock_notify_deliveries_total` | counter | `channel`, `outcome` | messages: delivered, undelivered, moot |
-| `gridclock_notify_attempts_failed_total` | counter | `channel`, `reason` | attempts that failed |
-| `gridclock_notify_delay_seconds` | histogram | `channel` | from planning a message to its receiver having it |
-| `gridclock_notify_detected_delay_seconds` | histogram | `channel` | the same from an alert's detection, if alone |
-| `gridclock_notify_escalations_total` | counter | `level` | breaches gone up a step |
-| `gridclock_notify_acknowledgements_total` | counter | `action` | acknowledgements and annotations read |
-| `gridclock_notify_outbox` | gauge | `channel` | messages planned and not yet sent |
-| `gridclock_notify_waiting` | gauge | | alerts waiting for a digest or for the end of quiet hours |
-| `gridclock_notify_cases` | gauge | | cases remembered |
-| `gridclock_notify_active` | gauge | | 1 where this process delivers, 0 where it stands by |
+Labels are closed sets: ``channel`` is a name in the subscriptions file, ``kind`` and ``outcome`` are listed here,
+``reason``, ``level`` and ``action`` come from the schemas. Delays are real seconds also where alerts go by a scaled
+clock, but for ``detected``, which is of the alerts' own clock.
 """
 
 from __future__ import annotations
+
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from schemas.acknowledgements import Action
 from schemas.deliveries import UndeliveredReason
-from streams.adapters.metric_table import DELAYS
-from streams.adapters.metrics_server import MetricsServer
+from streams.adapters.metric_table import DELAYS, Metric
+from streams.adapters.metrics_server import Health, MetricsServer
 
-KINDS = ("warning", "breach", "late_completion", "violation", "retraction", "duplicate", "not_an_alert")
-OUTCOMES = ("delivered", "undelivered", "moot")
+KINDS: Final = ("warning", "breach", "late_completion", "violation", "retraction", "duplicate", "not_an_alert")
+OUTCOMES: Final = ("delivered", "undelivered", "moot")
+
+NOTIFY_TABLE: Final = (
+    Metric(
+        "gridclock_notify_alerts_total",
+        "counter",
+        ("kind",),
+        "Alerts read, by kind; duplicate and not_an_alert beside them",
+    ),
+    Metric(
+        "gridclock_notify_deliveries_total",
+        "counter",
+        ("channel", "outcome"),
+        "Messages by what became of them: delivered, undelivered, moot (there was nothing left to tell)",
+    ),
+    Metric(
+        "gridclock_notify_attempts_failed_total", "counter", ("channel", "reason"), "Attempts to deliver that failed"
+    ),
+    Metric(
+        "gridclock_notify_delay_seconds",
+        "histogram",
+        ("channel",),
+        "From planning a message until its receiver has it",
+        DELAYS,
+    ),
+    Metric(
+        "gridclock_notify_detected_delay_seconds",
+        "histogram",
+        ("channel",),
+        "From the detection of an alert, digests excepted, until its receiver has it",
+        DELAYS,
+    ),
+    Metric("gridclock_notify_escalations_total", "counter", ("level",), "Breaches gone up a step"),
+    Metric("gridclock_notify_acknowledgements_total", "counter", ("action",), "Acknowledgements and notes read"),
+    Metric("gridclock_notify_outbox", "gauge", ("channel",), "Messages planned and not yet sent"),
+    Metric("gridclock_notify_waiting", "gauge", (), "Alerts waiting for a digest or for the end of quiet hours"),
+    Metric("gridclock_notify_cases", "gauge", (), "Cases remembered"),
+    Metric("gridclock_notify_active", "gauge", (), "1 where this process delivers, 0 where it stands by"),
+)
+NOTIFY_METRICS: Final = {metric.name: metric for metric in NOTIFY_TABLE}
 
 
 class NotifyMetrics:
-    """The counters of one notifier; ``serve`` shows them on ``/metrics``."""
+    """The counters of one notifier; ``serve`` shows them on ``/metrics``, with ``/healthz`` and ``/readyz``."""
 
     def __init__(self, channels: tuple[str, ...]) -> None:
-        self.registry = registry = CollectorRegistry()
+        self.registry = CollectorRegistry()
+        self.health = Health()
         self._server: MetricsServer | None = None
-        self._alerts = Counter("gridclock_notify_alerts", "Alerts read", ["kind"], registry=registry)
-        self._deliveries = Counter(
-            "gridclock_notify_deliveries", "Messages by what became of them", ["channel", "outcome"], registry=registry
-        )
-        self._failed = Counter(
-            "gridclock_notify_attempts_failed", "Attempts that failed", ["channel", "reason"], registry=registry
-        )
-        self._delay = Histogram(
-            "gridclock_notify_delay_seconds", "From planning a message until its receiver has it", ["channel"],
-            buckets=DELAYS, registry=registry,
-        )  # fmt: skip
-        self._detected = Histogram(
-            "gridclock_notify_detected_delay_seconds",
-            "From the detection of an alert, digests excepted, until its receiver has it",
-            ["channel"],
-            buckets=DELAYS,
-            registry=registry,
-        )
-        self._escalations = Counter(
-            "gridclock_notify_escalations", "Breaches gone up a step", ["level"], registry=registry
-        )
-        self._acknowledgements = Counter(
-            "gridclock_notify_acknowledgements", "Acknowledgements and notes read", ["action"], registry=registry
-        )
-        self._outbox = Gauge("gridclock_notify_outbox", "Messages not yet sent", ["channel"], registry=registry)
-        self._waiting = Gauge("gridclock_notify_waiting", "Alerts waiting to be told", registry=registry)
-        self._cases = Gauge("gridclock_notify_cases", "Cases remembered", registry=registry)
-        self._active = Gauge("gridclock_notify_active", "1 where this process delivers", registry=registry)
+        self._alerts = self._counter("alerts_total")
+        self._deliveries = self._counter("deliveries_total")
+        self._failed = self._counter("attempts_failed_total")
+        self._delay = self._histogram("delay_seconds")
+        self._detected = self._histogram("detected_delay_seconds")
+        self._escalations = self._counter("escalations_total")
+        self._acknowledgements = self._counter("acknowledgements_total")
+        self._outbox = self._gauge("outbox")
+        self._waiting = self._gauge("waiting")
+        self._cases = self._gauge("cases")
+        self._active = self._gauge("active")
         for kind in KINDS:
             self._alerts.labels(kind)
         for channel in channels:
             self._outbox.labels(channel)
             for outcome in OUTCOMES:
                 self._deliveries.labels(channel, outcome)
+
+    def _counter(self, name: str) -> Counter:
+        row = NOTIFY_METRICS[f"gridclock_notify_{name}"]
+        return Counter(row.name, row.meaning, row.labels, registry=self.registry)
+
+    def _gauge(self, name: str) -> Gauge:
+        row = NOTIFY_METRICS[f"gridclock_notify_{name}"]
+        return Gauge(row.name, row.meaning, row.labels, registry=self.registry)
+
+    def _histogram(self, name: str) -> Histogram:
+        row = NOTIFY_METRICS[f"gridclock_notify_{name}"]
+        return Histogram(row.name, row.meaning, row.labels, buckets=row.buckets, registry=self.registry)
 
     def alerts_read(self, kind: str, count: int = 1) -> None:
         """Alerts read; ``kind`` is one of ``KINDS``."""
@@ -112,7 +139,7 @@ class NotifyMetrics:
         Raises:
             OSError: where the address is taken.
         """
-        self._server = MetricsServer(host, port, self.registry, None)
+        self._server = MetricsServer(host, port, self.registry, self.health)
         return self._server.port
 
     def close(self) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -15,16 +18,18 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import click
+import yaml
 
 from streams.adapters.brokers import broker
 from streams.adapters.child_process import ChildProcess
 from streams.adapters.feeder import feed
 from streams.adapters.java_broker import free_ports
-from streams.adapters.monitoring import Alertmanager, Prometheus, why_not
+from streams.adapters.monitoring import DEPLOY, Alertmanager, Prometheus, why_not
 from streams.adapters.wall_clock import WallClock
-from streams.commands.common import DONE, broker_options
+from streams.commands.common import DONE, broker_options, rulebook_of, rulebook_options
+from streams.commands.receiver import SECRET
 from streams.core.instants import instant_us
-from streams.errors import BrokerError, GridclockError
+from streams.errors import ConfigError, GridclockError
 from streams.settings import Settings, load_settings
 from streams.simulation import simulate
 
@@ -32,12 +37,8 @@ SHANGHAI: Final = ZoneInfo("Asia/Shanghai")
 DAYS_BEFORE: Final = 2
 DAYS_AFTER: Final = 12
 STOPPED_EARLY: Final = 1
-
-COMPANIONS: Final[tuple[tuple[str, ...], ...]] = ()
-"""Further commands of ``gridclock`` to run beside the workers, each as its words; all get --bootstrap and --name.
-
-The place to add ``("notify", "--subscriptions", ...)`` and ``("board",)``.
-"""
+LOOPBACK: Final = ("--metrics-host", "127.0.0.1")
+CENTRE: Final = DEPLOY / "subscriptions.centre.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,9 @@ class _Clock:
     words: tuple[str, ...]
 
 
-@click.command(short_help="Bring up workers, Prometheus and Alertmanager on simulated orders.")
+@click.command(short_help="Bring up the whole operations centre on simulated orders.")
 @broker_options
+@rulebook_options
 @click.option("--workers", type=click.IntRange(1, 16), default=2, show_default=True, help="Worker processes.")
 @click.option(
     "--speed",
@@ -68,14 +70,28 @@ class _Clock:
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the simulation.")
 @click.option("--no-simulator", is_flag=True, help="Send nothing: events come from elsewhere.")
 @click.option("--seconds", type=click.IntRange(1), default=5, show_default=True, help="How often Prometheus looks.")
+@click.option(
+    "--webhook", metavar="URL",
+    help="Where alerts are posted, signed with GRIDCLOCK_WEBHOOK_SECRET; without it to a receiver started here.",
+)  # fmt: skip
 def ops(
-    workers: int, speed: float, orders_per_day: int, seed: int, no_simulator: bool, seconds: int, **given: Any
+    rules: tuple[Path, ...],
+    only: Path | None,
+    workers: int,
+    speed: float,
+    orders_per_day: int,
+    seed: int,
+    no_simulator: bool,
+    seconds: int,
+    webhook: str | None,
+    **given: Any,
 ) -> int:
-    """Bring up a broker where none is named, workers, Prometheus and Alertmanager, and feed them simulated orders.
+    """Bring up the operations centre 运营中心: workers, board, notifier, Prometheus, Alertmanager, simulated orders.
 
-    Everything listens on 127.0.0.1 and is gone after Ctrl-C; nothing is kept. Prometheus and Alertmanager are those
-    installed here (Debian: prometheus, prometheus-alertmanager); one that is missing is named and left out. The
-    dashboards need Grafana: see deploy/compose.yaml.
+    A broker is started where none is named. Everything listens on 127.0.0.1 and is gone after Ctrl-C; nothing is
+    kept. The notifier tells Alertmanager and a webhook, by deploy/subscriptions.centre.yaml. Prometheus and
+    Alertmanager are those installed here (Debian: prometheus, prometheus-alertmanager); one that is missing is named
+    and left out. The dashboards need Grafana: see deploy/compose.yaml.
 
     \b
     Example:
@@ -85,27 +101,166 @@ def ops(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     settings = load_settings(**given)
+    rulebook = _rulebook_words(rules, only)
+    secret = os.environ.get(SECRET, "").strip()
+    if webhook and not secret:
+        raise ConfigError(f"environment variable {SECRET} is not set", key="webhook")
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gridclock-ops-")))
         if not settings.bootstrap:
             settings = settings.model_copy(update={"bootstrap": _broker(stack)})
-        time = _clock(speed)
-        children = _workers(stack, settings, time, workers, directory)
-        ports = [port for _, port in children]
-        urls = [(f"worker {number}", f"http://127.0.0.1:{port}/metrics") for number, port in enumerate(ports, 1)]
-        urls += _monitoring(stack, directory, ports, seconds)
-        for words in COMPANIONS:
-            child = _child((*words, *_where(settings)), directory / f"{words[0]}.log")
-            stack.callback(child.kill)
-            children.append((child, 0))
-        if not _await_ready([child for child, _ in children[:workers]], stop):
+        centre = _Centre(stack, settings, _clock(speed), directory, secret or secrets.token_hex(16))
+        for _ in range(workers):
+            centre.worker(rulebook)
+        if not centre.await_ready(stop):
             return STOPPED_EARLY
-        feeder = None if no_simulator else _feeder(stack, settings, time, orders_per_day, seed, stop)
-        for name, url in urls:
+        centre.board(rulebook)
+        centre.alertmanager()
+        centre.notifier(webhook or centre.receiver())
+        centre.prometheus(seconds)
+        if not centre.await_ready(stop):
+            return STOPPED_EARLY
+        feeder = None if no_simulator else _feeder(stack, settings, centre.time, orders_per_day, seed, stop)
+        for name, url in centre.urls:
             click.echo(f"{name:14} {url}")
         click.echo(f"{'events go to':14} {settings.source_topics[0]} on {settings.bootstrap}")
         click.echo("Ctrl-C stops everything")
-        return _watch([child for child, _ in children], feeder, stop)
+        return _watch(centre.children, feeder, stop)
+
+
+class _Centre:
+    """What has been started so far, and where to look at it. Everything ends with the ``stack``."""
+
+    def __init__(self, stack: ExitStack, settings: Settings, time: _Clock, directory: Path, secret: str) -> None:
+        self.time = time
+        self.urls: list[tuple[str, str]] = []
+        self.children: list[ChildProcess] = []
+        self._stack = stack
+        self._directory = directory
+        self._environment = {SECRET: secret}
+        self._where = ("--bootstrap", settings.bootstrap, "--name", settings.name)
+        self._waiting: list[tuple[ChildProcess, str, str]] = []
+        self._worker_ports: list[int] = []
+        self._notify_port: int | None = None
+        self._alertmanager: Alertmanager | None = None
+
+    def _start(self, name: str, words: Sequence[str], says: str) -> None:
+        """One more ``gridclock``; ``await_ready`` waits until it has said so."""
+        command = [sys.executable, "-m", "streams.cli", *words]
+        log = self._directory / f"{name.replace(' ', '-')}.log"
+        child = ChildProcess(command, log, environment=self._environment)
+        self._stack.callback(child.kill)
+        self.children.append(child)
+        self._waiting.append((child, name, says))
+
+    def worker(self, rulebook: Sequence[str]) -> None:
+        """One more worker, with a state of its own."""
+        (port,) = free_ports(1)
+        self._worker_ports.append(port)
+        number = len(self._worker_ports)
+        own = ("--data-dir", str(self._directory / f"state-{number}"), *LOOPBACK, "--metrics-port", str(port))
+        self._start(f"worker {number}", ("run", *self._where, *rulebook, *own, *self.time.words), "at work on")
+        self.urls.append((f"worker {number}", f"http://127.0.0.1:{port}/metrics"))
+
+    def board(self, rulebook: Sequence[str]) -> None:
+        """The live board, on its usual port where that is free."""
+        port = _usual_port("board_port")
+        words = ("board", *self._where, *rulebook, "--host", "127.0.0.1", "--port", str(port), *self.time.words)
+        self._start("board", words, "board http")
+        self.urls.insert(0, ("board 实时看板", f"http://127.0.0.1:{port}/board"))
+
+    def receiver(self) -> str:
+        """A receiver of webhooks; its address."""
+        (port,) = free_ports(1)
+        self._start("receiver", ("receiver", "--port", str(port)), "receiver http")
+        url = f"http://127.0.0.1:{port}/"
+        self.urls.append(("webhook", url))
+        return url
+
+    def notifier(self, webhook: str) -> None:
+        """The notifier, which tells the webhook and, where it runs, Alertmanager."""
+        if not CENTRE.is_file():
+            _say(f"there is no {CENTRE}: run from a clone to have alerts sent")
+            return
+        (self._notify_port,) = free_ports(1)
+        self._environment |= {"GRIDCLOCK_WEBHOOK_URL": webhook}
+        if self._alertmanager is not None:
+            self._environment |= {"GRIDCLOCK_ALERTMANAGER_URL": self._alertmanager.url}
+        file = self._directory / "subscriptions.yaml"
+        file.write_text(_subscriptions(with_alertmanager=self._alertmanager is not None), "utf-8")
+        own = ("--subscriptions", str(file), *LOOPBACK, "--metrics-port", str(self._notify_port))
+        self._start("notifier", ("notify", *self._where, *own, *self.time.words), "metrics http")
+        self.urls.append(("notifier", f"http://127.0.0.1:{self._notify_port}/metrics"))
+
+    def alertmanager(self) -> None:
+        """Alertmanager, where it is installed."""
+        if (reason := why_not("Alertmanager")) is not None:
+            _say(f"{reason}: alerts are seen on the board, at the webhook and in Prometheus only")
+            return
+        self._alertmanager = Alertmanager(self._directory / "alertmanager")
+        self._stack.callback(self._alertmanager.stop)
+        self.urls.append(("Alertmanager", self._alertmanager.url))
+
+    def prometheus(self, seconds: int) -> None:
+        """Prometheus, where it is installed; it looks at all that was started before."""
+        if (reason := why_not("Prometheus")) is not None:
+            _say(f"{reason}: look at the workers' /metrics instead")
+            return
+        server = Prometheus(
+            self._directory / "prometheus",
+            [f"127.0.0.1:{port}" for port in self._worker_ports],
+            notifiers=[f"127.0.0.1:{self._notify_port}"] if self._notify_port else [],
+            alertmanager=f"127.0.0.1:{self._alertmanager.port}" if self._alertmanager else None,
+            seconds=seconds,
+        )
+        self._stack.callback(server.stop)
+        self.urls.append(("Prometheus", server.url))
+
+    def await_ready(self, stop: threading.Event) -> bool:
+        """Wait for all that was started; false where it is to stop before.
+
+        Raises:
+            GridclockError: where one ended instead.
+        """
+        while self._waiting and not stop.wait(0.1):
+            for waiting in list(self._waiting):
+                child, name, says = waiting
+                if child.exit_code is not None:
+                    raise GridclockError(f"{name} did not start:\n{child.last_lines()}")
+                if says in child.output():
+                    self._waiting.remove(waiting)
+        return not self._waiting
+
+
+def _rulebook_words(rules: Sequence[Path], only: Path | None) -> tuple[str, ...]:
+    """The rulebook options as words for a child; checked here, so that a mistake is told at once."""
+    rulebook_of(rules, only)
+    words = [word for path in rules for word in ("--rules", str(path))]
+    return (*words, *(("--only", str(only)) if only else ()))
+
+
+def _usual_port(setting: str) -> int:
+    """A setting's default where nobody has it, else any free port."""
+    port: int = Settings.model_fields[setting].default
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return free_ports(1)[0]
+    return port
+
+
+def _subscriptions(*, with_alertmanager: bool) -> str:
+    """The shipped file, without what is not there."""
+    text = CENTRE.read_text("utf-8")
+    if with_alertmanager:
+        return text
+    found = yaml.safe_load(text)
+    del found["channels"]["alertmanager"]
+    for one in found["subscriptions"]:
+        one["channels"] = [name for name in one["channels"] if name in found["channels"]]
+    return yaml.safe_dump(found, allow_unicode=True)
 
 
 def _say(text: str) -> None:
@@ -128,57 +283,6 @@ def _clock(speed: float) -> _Clock:
     origin = instant_us(today.replace(hour=8, minute=30, second=0, microsecond=0))
     words = ("--clock-origin", str(origin), "--clock-anchor", str(anchor), "--clock-speed", str(speed))
     return _Clock(WallClock.scaled(origin, speed, anchor), words)
-
-
-def _where(settings: Settings) -> tuple[str, ...]:
-    return "--bootstrap", settings.bootstrap, "--name", settings.name
-
-
-def _child(words: Sequence[str], log: Path) -> ChildProcess:
-    return ChildProcess([sys.executable, "-m", "streams.cli", *words], log)
-
-
-def _workers(
-    stack: ExitStack, settings: Settings, time: _Clock, count: int, directory: Path
-) -> list[tuple[ChildProcess, int]]:
-    found = []
-    for number, port in enumerate(free_ports(count), 1):
-        own = ("--data-dir", str(directory / f"state-{number}"), "--metrics-port", str(port))
-        child = _child(("run", *_where(settings), *own, *time.words), directory / f"worker-{number}.log")
-        stack.callback(child.kill)
-        found.append((child, port))
-    return found
-
-
-def _monitoring(stack: ExitStack, directory: Path, ports: Sequence[int], seconds: int) -> list[tuple[str, str]]:
-    urls = []
-    alertmanager = None
-    if (reason := why_not("Alertmanager")) is None:
-        found = Alertmanager(directory / "alertmanager")
-        stack.callback(found.stop)
-        alertmanager = f"127.0.0.1:{found.port}"
-        urls.append(("Alertmanager", found.url))
-    else:
-        _say(f"{reason}: alerts are seen in Prometheus only")
-    if (reason := why_not("Prometheus")) is None:
-        targets = [f"127.0.0.1:{port}" for port in ports]
-        server = Prometheus(directory / "prometheus", targets, alertmanager=alertmanager, seconds=seconds)
-        stack.callback(server.stop)
-        urls.insert(0, ("Prometheus", server.url))
-    else:
-        _say(f"{reason}: look at the workers' /metrics instead")
-    return urls
-
-
-def _await_ready(workers: Sequence[ChildProcess], stop: threading.Event) -> bool:
-    waiting = list(workers)
-    while waiting and not stop.wait(0.1):
-        for child in list(waiting):
-            if child.exit_code is not None:
-                raise BrokerError(f"a worker did not start:\n{child.last_lines()}")
-            if "at work on" in child.output():
-                waiting.remove(child)
-    return not waiting
 
 
 def _feeder(

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import re
-
 from schemas.deliveries import UNDELIVERED_REASONS
-from streams.adapters import notify_metrics
-from streams.adapters.notify_metrics import NotifyMetrics
+from streams.adapters.notify_metrics import NOTIFY_TABLE, NotifyMetrics
 
 
 def test_the_table_is_what_is_shown() -> None:
@@ -21,7 +18,5 @@ def test_the_table_is_what_is_shown() -> None:
     for family in metrics.registry.collect():
         name = f"{family.name}_total" if family.type == "counter" else family.name
         labels = {label for sample in family.samples for label in sample.labels if label != "le"}
-        shown[name] = (family.type, labels)
-    assert notify_metrics.__doc__ is not None
-    rows = re.findall(r"^\| `(\w+)` \| (\w+) \|([^|]*)\|", notify_metrics.__doc__, re.MULTILINE)
-    assert shown == {name: (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
+        shown[name] = (family.type, labels, family.documentation)
+    assert shown == {row.name: (row.type, set(row.labels), row.meaning) for row in NOTIFY_TABLE}

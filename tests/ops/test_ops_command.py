@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -35,6 +36,11 @@ def values(url: str, expression: str) -> float:
     return sum(float(one["value"][1]) for one in prometheus.query(expression))
 
 
+def text_of(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return str(answer.read().decode())
+
+
 @pytest.mark.slow
 def test_one_command_brings_all_up_and_ctrl_c_takes_all_down(kafka: Broker, prefix: str, tmp_path: Path) -> None:
     for name in ("Prometheus", "Alertmanager"):
@@ -46,8 +52,9 @@ def test_one_command_brings_all_up_and_ctrl_c_takes_all_down(kafka: Broker, pref
     try:
         eventually(lambda: "Ctrl-C stops" in running.output() or running.exit_code is not None, "everything up")
         assert running.exit_code is None, running.output()
-        urls = dict(re.findall(r"^(Prometheus|Alertmanager|worker \d) +(http://\S+)$", running.output(), re.MULTILINE))
-        assert sorted(urls) == ["Alertmanager", "Prometheus", "worker 1", "worker 2"]
+        urls = dict(re.findall(r"^(worker \d|\w+).*? +(http://\S+)$", running.output(), re.MULTILINE))
+        expected = ["Alertmanager", "Prometheus", "board", "notifier", "webhook", "worker 1", "worker 2"]
+        assert sorted(urls) == expected
         prometheus = urls["Prometheus"]
         eventually(lambda: values(prometheus, 'sum(up{job="gridclock"})') == 2, "both workers in Prometheus")
         eventually(lambda: values(prometheus, "sum(gridclock_events_total)") > 100, "simulated events")
@@ -56,6 +63,11 @@ def test_one_command_brings_all_up_and_ctrl_c_takes_all_down(kafka: Broker, pref
         eventually(lambda: values(prometheus, partitions + " == bool 0") == 1, "all partitions worked on")
         with urllib.request.urlopen(f"{urls['Alertmanager']}/api/v2/status", timeout=10) as answer:
             assert answer.status == 200
+        eventually(lambda: " breach " in text_of(urls["webhook"]), "breaches at the webhook")
+        board = urls["board"].removesuffix("/board")
+        eventually(lambda: json.loads(text_of(f"{board}/api/alerts"))["alerts"], "breaches on the board")
+        lag = json.loads(text_of(f"{board}/healthz"))["delay_seconds"]
+        assert abs(lag) < 86_400, "the board goes by another clock than the workers"
         os.kill(running.pid, signal.SIGINT)
         assert running.wait(60) == 0, running.output()
         for url in urls.values():

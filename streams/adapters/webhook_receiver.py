@@ -1,0 +1,111 @@
+"""A webhook receiver for trying subscriptions out: does what a receiver must do, and shows what came.
+
+    POST /     a message: its signature and its age are checked, an ``Idempotency-Key`` seen before is not shown again
+    GET /      the newest alerts as text, the newest first
+    /healthz   200
+
+It forgets everything when it ends. On loopback only names of loopback are answered, as by the board: otherwise a
+page of another site could read what it shows.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from aiohttp import web
+
+from streams.adapters.channels.webhook import signature_of
+from streams.adapters.codec import decode_json
+from streams.adapters.loopback import NAMES, is_loopback, name_of
+from streams.core.instants import format_us
+
+OLDEST_SECONDS: Final = 300
+SHOWN: Final = 500
+REMEMBERED: Final = 100_000
+_SHANGHAI: Final = ZoneInfo("Asia/Shanghai")
+
+
+class WebhookReceiver:
+    """Takes messages signed with ``secret``; ``now`` gives real time in microseconds, ``say`` is told every line."""
+
+    def __init__(self, secret: str, host: str, now: Callable[[], int], say: Callable[[str], None]) -> None:
+        self._secret = secret.encode()
+        self._host = host
+        self._now = now
+        self._say = say
+        self._lines: deque[str] = deque(maxlen=SHOWN)
+        self._seen: OrderedDict[str, None] = OrderedDict()
+
+    @asynccontextmanager
+    async def serve(self, port: int) -> AsyncIterator[int]:
+        """Serve while the block runs; gives the port, which matters where 0 was asked for.
+
+        Raises:
+            OSError: where the address is taken.
+        """
+        app = web.Application(client_max_size=16 * 1024 * 1024)
+        app.router.add_post("/", self._take)
+        app.router.add_get("/", self._show)
+        app.router.add_get("/healthz", self._health)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, self._host, port)
+            await site.start()
+            yield int(runner.addresses[0][1])
+        finally:
+            await runner.cleanup()
+
+    async def _take(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        if (reason := self._refused(request, body)) is not None:
+            self._say(f"refused: {reason}")
+            return web.Response(status=401, text=f"{reason}\n")
+        key = request.headers.get("Idempotency-Key", "")
+        if key not in self._seen:
+            try:
+                found = decode_json(body)
+                lines = [_line(event) for event in (found if isinstance(found, list) else [found])]
+            except (ValueError, KeyError, TypeError):
+                self._say("refused: not a message of gridclock")
+                return web.Response(status=400, text="not a message of gridclock\n")
+            self._seen[key] = None
+            if len(self._seen) > REMEMBERED:
+                self._seen.popitem(last=False)
+            for line in lines:
+                self._lines.append(f"{format_us(self._now(), _SHANGHAI)} {line}")
+                self._say(self._lines[-1])
+        return web.Response(status=204)
+
+    def _refused(self, request: web.Request, body: bytes) -> str | None:
+        timestamp = request.headers.get("Gridclock-Timestamp", "")
+        given = request.headers.get("Gridclock-Signature", "")
+        if not hmac.compare_digest(given.encode(), signature_of(self._secret, timestamp, body).encode()):
+            return "the signature is not that of this secret"
+        # Signed, so it is a number.
+        if abs(self._now() / 1e6 - int(timestamp)) > OLDEST_SECONDS:
+            return f"signed more than {OLDEST_SECONDS} s ago"
+        return None
+
+    async def _show(self, request: web.Request) -> web.Response:
+        if is_loopback(self._host) and name_of(request.host) not in NAMES:
+            return web.Response(status=421, text="this receiver does not answer to that name\n")
+        text = "\n".join(reversed(self._lines)) or "nothing yet 暂无"
+        return web.Response(
+            text=f"{text}\n", headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+        )
+
+    async def _health(self, _request: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+
+def _line(event: Any) -> str:
+    alert = event["data"]
+    withdraws = f" of {alert['retracts']}" if alert.get("retracts") else ""
+    subject = f"{alert['subject']['type']} {alert['subject']['id']}"
+    return f"{alert['kind']}{withdraws} {alert['rule']} {subject}: {alert['explanation']['zh']} [{alert['alert_id']}]"

@@ -1,0 +1,52 @@
+"""``gridclock receiver``: a webhook receiver, to try subscriptions out."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from typing import Final
+
+import click
+
+from streams.adapters.wall_clock import WallClock
+from streams.adapters.webhook_receiver import WebhookReceiver
+from streams.commands.common import DONE
+from streams.errors import ConfigError
+
+SECRET: Final = "GRIDCLOCK_WEBHOOK_SECRET"
+
+
+@click.command(short_help="Take webhooks and show them, to try subscriptions out.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65_535), default=9467, show_default=True, help="Its port, 0 for any.")
+def receiver(host: str, port: int) -> int:
+    """Take webhooks until SIGTERM or Ctrl-C, check that they are signed, print each alert, and show them as a page.
+
+    The secret is in the variable GRIDCLOCK_WEBHOOK_SECRET, here and for the notifier. For trying out only: nothing is
+    kept, and whoever reaches the address can read the page.
+
+    \b
+    Example:
+      GRIDCLOCK_WEBHOOK_SECRET=... gridclock receiver
+      then, with {kind: webhook, url: "http://127.0.0.1:9467", ...}: gridclock subscriptions test NAME
+    """
+    secret = os.environ.get(SECRET, "").strip()
+    if not secret:
+        raise ConfigError(f"environment variable {SECRET} is not set", key="secret")
+    asyncio.run(_receive(secret, host, port))
+    return DONE
+
+
+async def _receive(secret: str, host: str, port: int) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    found = WebhookReceiver(secret, host, WallClock().now, click.echo)
+    try:
+        async with found.serve(port) as bound:
+            where = f"[{host}]" if ":" in host else host
+            click.echo(f"gridclock: receiver http://{where}:{bound}/", err=True)
+            await stop.wait()
+    except OSError as error:
+        raise ConfigError(f"{host}:{port}: {error.strerror}", key="port") from error
