@@ -16,13 +16,17 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from schemas.subscriptions import secrets_of
 from streams.adapters.brokers import _why_not
 from streams.adapters.java_broker import kafka_version
+from streams.adapters.subscription_files import load_subscriptions
 from streams.settings import Settings
 from tests.ops.grafana import DEPLOY
 
 ROOT = DEPLOY.parent
 KUBERNETES = DEPLOY / "kubernetes"
+DEFAULT = re.compile(r"\$\{\w+:-([^}]*)\}")
+JOBS = (("gridclock", "worker", 9464), ("gridclock-notify", "notify", 9466))
 IMAGE = re.compile(r"[a-z0-9./\-]+:v?\d+\.\d+\.\d+[a-z0-9.\-]*")
 
 
@@ -32,6 +36,12 @@ def read(path: Path) -> Any:
 
 def settings_variables() -> set[str]:
     return {f"GRIDCLOCK_{name.upper()}" for name in Settings.model_fields}
+
+
+def variables_of(subscriptions: Path) -> set[str]:
+    """What a file of subscriptions takes from the environment."""
+    channels = load_subscriptions(subscriptions).channels.values()
+    return {str(secret.env) for channel in channels for secret in secrets_of(channel).values()}
 
 
 # -- compose ---------------------------------------------------------------------------------------------
@@ -47,8 +57,11 @@ def test_compose_file_fits_the_specification() -> None:
 
 def test_compose_names_what_is_there() -> None:
     services = COMPOSE["services"]
-    assert set(services) == {"kafka", "worker", "simulator", "prometheus", "alertmanager", "grafana"}
+    ours = {"worker", "board", "notify", "receiver", "simulator"}
+    assert set(services) == {"kafka", *ours, "prometheus", "alertmanager", "grafana"}
     assert services["worker"]["deploy"]["replicas"] == 2
+    told = variables_of(DEPLOY / "subscriptions.centre.yaml")
+    assert told < set(services["notify"]["environment"])
     for name, service in services.items():
         if service["image"] != "gridclock":
             assert IMAGE.fullmatch(service["image"]), f"{name}: {service['image']} is not pinned"
@@ -57,15 +70,22 @@ def test_compose_names_what_is_there() -> None:
         for port in service.get("ports", ()):
             assert port.startswith("127.0.0.1:"), f"{name}: {port} listens to the whole network"
         for volume in service.get("volumes", ()):
-            source, _, inside = volume.partition(":")
+            source, _, inside = DEFAULT.sub(r"\1", volume).partition(":")
             if inside:  # else it is anonymous
                 assert (DEPLOY / source).exists() if source.startswith(".") else source in COMPOSE["volumes"]
         for variable in service.get("environment", ()):
             if variable.startswith("GRIDCLOCK_"):
-                assert variable in settings_variables()
+                assert variable in settings_variables() | told
     assert services["kafka"]["image"] == f"apache/kafka:{kafka_version()}"
-    (found,) = [job for job in read(DEPLOY / "prometheus/prometheus.yml")["scrape_configs"] if "dns_sd_configs" in job]
-    assert found["dns_sd_configs"][0]["names"] == ["worker"]
+    found = {
+        job["job_name"]: job["dns_sd_configs"][0]
+        for job in read(DEPLOY / "prometheus/prometheus.yml")["scrape_configs"]
+        if "dns_sd_configs" in job
+    }
+    exposed = {name: (service, ports) for name, service, ports in JOBS}
+    assert {name: (one["names"][0], one["port"]) for name, one in found.items()} == exposed
+    for service, port in exposed.values():
+        assert services[service]["expose"] == [str(port)]
     home = services["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
     assert (DEPLOY / "grafana/dashboards" / home.removeprefix("/etc/grafana/gridclock/")).is_file()
 
@@ -120,8 +140,12 @@ def test_docker_finds_nothing_wrong_with_the_dockerfile() -> None:
 
 
 def manifests() -> list[tuple[str, dict[str, Any]]]:
-    kustomization = read(KUBERNETES / "kustomization.yaml")
-    return [(name, read(KUBERNETES / name)) for name in kustomization["resources"]]
+    """Every manifest; of a file with several, ``file#kind``."""
+    found = []
+    for name in read(KUBERNETES / "kustomization.yaml")["resources"]:
+        several = list(yaml.safe_load_all((KUBERNETES / name).read_text("utf-8")))
+        found += [(name if number == 0 else f"{name}#{number}", one) for number, one in enumerate(several)]
+    return found
 
 
 @pytest.mark.parametrize("version", ["1.28", "1.34"])
@@ -145,7 +169,7 @@ def test_manifests_fit_together() -> None:
     assert container["ports"][0]["containerPort"] == Settings.model_fields["metrics_port"].default
     assert {container[probe]["httpGet"]["path"] for probe in ("startupProbe", "livenessProbe")} == {"/healthz"}
     assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
-    (config,) = read(KUBERNETES / "kustomization.yaml")["configMapGenerator"]
+    config, _ = read(KUBERNETES / "kustomization.yaml")["configMapGenerator"]
     assert {literal.split("=")[0] for literal in config["literals"]} <= settings_variables()
     mounts = {mount["mountPath"] for mount in container["volumeMounts"]}
     dockerfile = (DEPLOY / "Dockerfile").read_text("utf-8")
@@ -155,6 +179,34 @@ def test_manifests_fit_together() -> None:
     assert scaled["scaleTargetRef"]["name"] == found["statefulset.yaml"]["metadata"]["name"]
     partitions = next(one.split("=")[1] for one in config["literals"] if one.startswith("GRIDCLOCK_PARTITIONS"))
     assert scaled["maxReplicaCount"] <= int(partitions)
+
+
+@pytest.mark.parametrize(("name", "policy"), [("board", "network-policy.yaml#1"), ("notify", "network-policy.yaml#2")])
+def test_board_and_notifier_fit_together(name: str, policy: str) -> None:
+    found = dict(manifests())
+    spec, service = found[f"{name}.yaml"]["spec"], found[f"{name}.yaml#1"]["spec"]
+    labels = spec["template"]["metadata"]["labels"]
+    assert spec["selector"]["matchLabels"] == service["selector"] == labels
+    assert found[policy]["spec"]["podSelector"]["matchLabels"] == labels
+    pod = spec["template"]["spec"]
+    (container,) = pod["containers"]
+    (port,) = container["ports"]
+    assert service["ports"][0]["targetPort"] == port["name"]
+    assert port["containerPort"] == {"board": Settings.model_fields["board_port"].default, "notify": 9466}[name]
+    assert {volume["name"] for volume in pod["volumes"]} == {mount["name"] for mount in container["volumeMounts"]}
+
+
+def test_subscriptions_shipped_are_sound_and_the_kustomization_makes_its_map_of_them() -> None:
+    for path in (DEPLOY / "subscriptions.centre.yaml", KUBERNETES / "subscriptions.yaml"):
+        load_subscriptions(path)
+    _, config = read(KUBERNETES / "kustomization.yaml")["configMapGenerator"]
+    assert config == {"name": "gridclock-subscriptions", "files": ["subscriptions.yaml"]}
+    (volume,) = [
+        volume
+        for volume in dict(manifests())["notify.yaml"]["spec"]["template"]["spec"]["volumes"]
+        if "configMap" in volume
+    ]
+    assert volume["configMap"]["name"] == config["name"]
 
 
 def test_no_secret_is_in_the_manifests() -> None:
@@ -179,10 +231,13 @@ def test_kustomize_puts_them_together() -> None:
     built = [one for one in yaml.safe_load_all(done.stdout) if one]
     assert sorted(one["kind"] for one in built) == [
         "ConfigMap",
+        "ConfigMap",
+        "Deployment",
+        "Deployment",
         "Namespace",
-        "NetworkPolicy",
+        *["NetworkPolicy"] * 3,
         "PodDisruptionBudget",
-        "Service",
+        *["Service"] * 3,
         "ServiceAccount",
         "StatefulSet",
     ]
@@ -197,12 +252,15 @@ def test_kustomize_puts_them_together() -> None:
 # -- systemd ---------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def unit(tmp_path: Path) -> Path:
+UNITS = {"gridclock": "run", "gridclock-board": "board", "gridclock-notify": "notify"}
+
+
+@pytest.fixture(params=sorted(UNITS))
+def unit(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """The unit with a program that is there, which is all that is changed."""
-    text = (DEPLOY / "gridclock.service").read_text("utf-8")
-    assert "ExecStart=/opt/gridclock/bin/gridclock run\n" in text
-    found = tmp_path / "gridclock.service"
+    text = (DEPLOY / f"{request.param}.service").read_text("utf-8")
+    assert re.search(rf"^ExecStart=/opt/gridclock/bin/gridclock {UNITS[request.param]}\b", text, re.MULTILINE)
+    found = tmp_path / f"{request.param}.service"
     found.write_text(text.replace("/opt/gridclock/bin/gridclock", sys.executable), "utf-8")
     return found
 
