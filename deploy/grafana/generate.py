@@ -366,7 +366,7 @@ CHAPTER = Dashboard(
 PROGRAM = Dashboard(
     "program",
     ("供电服务时限 · 程序性能", "Service time limits · the program"),
-    ("时钟、延迟、吞吐、拒收、状态、资源", "Clock, delay, throughput, refusals, state, resources"),
+    ("时钟、延迟、吞吐、拒收、状态、资源、通知", "Clock, delay, throughput, refusals, state, resources, telling"),
     [
         Panel(
             "stat",
@@ -544,6 +544,74 @@ PROGRAM = Dashboard(
             ("统计在办计时所用时间", "Looking at all running clocks takes"),
             [("max by (instance) (gridclock_scan_seconds)", "{{instance}}")],
             unit="s",
+        ),
+        Panel(
+            "stat",
+            ("投递中的通知进程", "Notifiers delivering"),
+            [("sum(gridclock_notify_active)", "")],
+            (4, 8),
+            steps=((None, "red"), (1, "green"), (2, "red")),
+        ),
+        Panel(
+            "stat",
+            ("待汇总或静默期后通知", "Alerts waiting to be told"),
+            [("sum(gridclock_notify_waiting)", "")],
+            (4, 8),
+        ),
+        Panel(
+            "timeseries",
+            ("消息（按渠道和结果）", "Messages, by channel and outcome"),
+            [
+                (
+                    "sum by (channel, outcome) (increase(gridclock_notify_deliveries_total[5m]))",
+                    "{{channel}} {{outcome}}",
+                )
+            ],
+            (16, 8),
+        ),
+        Panel(
+            "timeseries",
+            ("待发消息（按渠道）", "Outbox, by channel"),
+            [("sum by (channel) (gridclock_notify_outbox)", "{{channel}}")],
+        ),
+        Panel(
+            "timeseries",
+            ("送达延迟 95%（按渠道）", "Delay to the receiver, 95%, by channel"),
+            [
+                (
+                    "histogram_quantile(0.95, sum by (le, channel) "
+                    f"(rate(gridclock_notify_{name}_seconds_bucket[$__rate_interval])))",
+                    text,
+                )
+                for name, text in (
+                    ("detected_delay", ("自发现 {{channel}}", "since detection {{channel}}")),
+                    ("delay", ("自计划 {{channel}}", "since planned {{channel}}")),
+                )
+            ],
+            unit="s",
+        ),
+        Panel(
+            "timeseries",
+            ("投递失败的尝试", "Attempts that failed"),
+            [
+                (
+                    "sum by (channel, reason) (increase(gridclock_notify_attempts_failed_total[5m])) > 0 "
+                    "or sum(increase(gridclock_notify_attempts_failed_total[5m]))",
+                    "{{channel}} {{reason}}",
+                )
+            ],
+        ),
+        Panel(
+            "timeseries",
+            ("读入告警、升级、签收（每小时）", "Alerts read, escalations, acknowledgements, an hour"),
+            [
+                ("sum by (kind) (increase(gridclock_notify_alerts_total[1h]))", "{{kind}}"),
+                (
+                    "sum by (level) (increase(gridclock_notify_escalations_total[1h]))",
+                    ("升级 {{level}}", "to {{level}}"),
+                ),
+                ("sum by (action) (increase(gridclock_notify_acknowledgements_total[1h]))", "{{action}}"),
+            ],
         ),
     ],
     since="now-6h",

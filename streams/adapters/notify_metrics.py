@@ -7,12 +7,13 @@ clock, but for ``detected``, which is of the alerts' own clock.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from schemas.acknowledgements import Action
-from schemas.deliveries import UndeliveredReason
+from schemas.deliveries import UNDELIVERED_REASONS, UndeliveredReason
+from schemas.subscriptions import OrgLevel
 from streams.adapters.metric_table import DELAYS, Metric
 from streams.adapters.metrics_server import Health, MetricsServer
 
@@ -77,12 +78,22 @@ class NotifyMetrics:
         self._waiting = self._gauge("waiting")
         self._cases = self._gauge("cases")
         self._active = self._gauge("active")
-        for kind in KINDS:
-            self._alerts.labels(kind)
+        # Every series from the start: a first one that begins at 1 is no increase to Prometheus.
+        for metric, values in (
+            (self._alerts, KINDS),
+            (self._escalations, get_args(OrgLevel)),
+            (self._acknowledgements, get_args(Action)),
+        ):
+            for value in values:
+                metric.labels(value)
         for channel in channels:
             self._outbox.labels(channel)
+            self._delay.labels(channel)
+            self._detected.labels(channel)
             for outcome in OUTCOMES:
                 self._deliveries.labels(channel, outcome)
+            for reason in UNDELIVERED_REASONS:
+                self._failed.labels(channel, reason)
 
     def _counter(self, name: str) -> Counter:
         row = NOTIFY_METRICS[f"gridclock_notify_{name}"]

@@ -6,7 +6,8 @@ import re
 
 from pydantic_core import PydanticUndefined
 
-from streams.adapters.metric_table import TABLE
+from streams.adapters.metric_table import TABLE, Metric
+from streams.adapters.notify_metrics import NOTIFY_TABLE
 from streams.settings import Settings
 from tests.ops.grafana import DEPLOY
 
@@ -22,15 +23,15 @@ def settings_table() -> str:
     return "\n".join(lines)
 
 
-def metrics_table() -> str:
+def metrics_table(table: tuple[Metric, ...] = TABLE) -> str:
     lines = ["| metric | type | labels | meaning |", "| --- | --- | --- | --- |"]
-    for metric in TABLE:
+    for metric in table:
         labels = ", ".join(metric.labels)
         lines.append(f"| `{metric.name}` | {metric.type} | {labels} | {metric.meaning} |")
     return "\n".join(lines)
 
 
-TABLES = {"settings": settings_table, "metrics": metrics_table}
+TABLES = {"settings": settings_table, "metrics": metrics_table, "notifier": lambda: metrics_table(NOTIFY_TABLE)}
 
 
 def part(text: str, name: str) -> str:

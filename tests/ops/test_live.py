@@ -7,6 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any, TypeVar
@@ -16,11 +17,12 @@ import pytest
 from streams.adapters.brokers import Broker
 from streams.adapters.child_process import ChildProcess
 from streams.adapters.java_broker import free_ports
-from streams.adapters.monitoring import Alertmanager, MonitoringError, Prometheus, why_not
+from streams.adapters.monitoring import DEPLOY, Alertmanager, MonitoringError, Prometheus, why_not
 from streams.adapters.wall_clock import WallClock
 from streams.commands.send import send_files
 from streams.settings import load_settings
 from streams.simulation import simulate
+from tests.notify.receiver import receiver
 from tests.ops.grafana import queries
 from tests.ops.test_deployment import ALERTS, RECORDED
 
@@ -73,23 +75,38 @@ class Setup:
 
 @pytest.fixture(scope="module")
 def setup(kafka: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setup]:
+    with ExitStack() as stack:
+        yield from _setup(kafka, tmp_path_factory, stack)
+
+
+def _setup(kafka: Broker, tmp_path_factory: pytest.TempPathFactory, stack: ExitStack) -> Iterator[Setup]:
     for name in ("Prometheus", "Alertmanager"):
         if (reason := why_not(name)) is not None:
             pytest.skip(reason)
     directory = tmp_path_factory.mktemp("ops")
-    (port,) = free_ports(1)
+    port, notify_port = free_ports(2)
     name = f"ops-{port}"
     command = [sys.executable, "-m", "streams.cli", "run", "--name", name, "--bootstrap", kafka.bootstrap]
     command += ["--partitions", "2", "--data-dir", str(directory / "state"), "--metrics-port", str(port)]
     worker = ChildProcess(command, directory / "worker.log")
-    alertmanager = prometheus = None
+    alertmanager = prometheus = notifier = None
+    hook = stack.enter_context(receiver())
     try:
         eventually(lambda: "at work" in worker.output() or worker.exit_code is not None, "a worker at work")
         assert worker.exit_code is None, worker.output()
         alertmanager = Alertmanager(directory / "alertmanager")
+        told = {
+            "GRIDCLOCK_ALERTMANAGER_URL": alertmanager.url,
+            "GRIDCLOCK_WEBHOOK_URL": hook.url,
+            "GRIDCLOCK_WEBHOOK_SECRET": "for this test",
+        }
+        command = [sys.executable, "-m", "streams.cli", "notify", "--name", name, "--bootstrap", kafka.bootstrap]
+        command += ["--subscriptions", str(DEPLOY / "subscriptions.centre.yaml"), "--metrics-port", str(notify_port)]
+        notifier = ChildProcess(command, directory / "notify.log", environment=told)
         prometheus = Prometheus(
             directory / "prometheus",
             [f"127.0.0.1:{port}"],
+            notifiers=[f"127.0.0.1:{notify_port}"],
             alertmanager=f"127.0.0.1:{alertmanager.port}",
             seconds=2,
             rules_changed=shorter,
@@ -109,6 +126,8 @@ def setup(kafka: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         for server in (prometheus, alertmanager):
             if server is not None:
                 server.stop()
+        if notifier is not None:
+            notifier.kill()
         worker.kill()
 
 

@@ -6,11 +6,13 @@ import re
 
 import pytest
 
+from schemas.dead_letters import REASONS
 from streams.cli import _COMMANDS
 from streams.settings import Settings
 from tests.ops.grafana import DEPLOY
 from tests.ops.runbook import README, TABLES, part
 from tests.ops.test_deployment import ALERTS, anchors
+from tests.ops.test_installations import variables_of
 
 TEXT = README.read_text("utf-8")
 
@@ -18,6 +20,12 @@ TEXT = README.read_text("utf-8")
 @pytest.mark.parametrize("name", sorted(TABLES))
 def test_a_table_is_what_the_code_says(name: str) -> None:
     assert part(TEXT, name) == TABLES[name](), "run: python -m tests.ops.runbook"
+
+
+def test_every_reason_of_a_dead_letter_has_its_remedy() -> None:
+    section = TEXT.partition("## Dead letters")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`.*?) \| .* \| .* \|$", section, re.MULTILINE)
+    assert sorted(reason for row in rows for reason in re.findall(r"`(\w+)`", row)) == sorted(REASONS)
 
 
 def test_every_setting_has_a_description() -> None:
@@ -48,9 +56,10 @@ def test_headings_are_in_both_languages() -> None:
 
 
 def test_files_and_commands_named_are_there() -> None:
-    for name in re.findall(r"`gridclock (\w+)", TEXT):
+    for name in re.findall(r"`gridclock ([\w-]+)", TEXT):
         assert name in _COMMANDS, name
     for name in re.findall(r"`((?:prometheus|grafana|kubernetes)/[\w./\-]+)`", TEXT):
         assert (DEPLOY / name).exists(), name
-    for variable in set(re.findall(r"GRIDCLOCK_[A-Z_]+", TEXT)):
+    told = variables_of(DEPLOY / "subscriptions.centre.yaml") | {"GRIDCLOCK_SUBSCRIPTIONS"}  # of compose.yaml
+    for variable in set(re.findall(r"GRIDCLOCK_[A-Z_]+", TEXT)) - told:
         assert variable.removeprefix("GRIDCLOCK_").lower() in Settings.model_fields, variable
