@@ -9,9 +9,10 @@ import asyncio
 import base64
 import contextlib
 import itertools
+import json
 import shutil
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -155,3 +156,16 @@ async def page_of(address: str) -> AsyncIterator[Page]:
             await page.close()
         async with session.get(f"{address}/json/close/{target['id']}"):
             pass
+
+
+def values_in(chrome: str, file: Path, scripts: Sequence[str], *, width: int = 1000) -> list[Any]:
+    """Open a file in a window so wide, evaluate scripts in it one after the other, and return their values."""
+
+    async def found() -> list[Any]:
+        async with page_of(chrome) as page:
+            await page.size(width, 900)
+            await page.open(file.as_uri())
+            await page.until(f"location.href == {json.dumps(file.as_uri())} && document.readyState == 'complete'")
+            return [await page.js(script) for script in scripts]
+
+    return asyncio.run(found())

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from streams.adapters.brokers import Broker, broker, forced_kind
 from streams.errors import BrokerError
+from tests.browser import browser
 
 settings.register_profile(
     "ci", max_examples=2000, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
@@ -65,6 +66,13 @@ def kafka(pytestconfig: pytest.Config) -> Iterator[Broker]:
         yield found
     finally:
         running.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
+def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One browser for all tests; each opens pages of its own with ``page_of``."""
+    with browser(tmp_path_factory.mktemp("chromium")) as address:
+        yield address
 
 
 @pytest.fixture

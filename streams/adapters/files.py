@@ -90,12 +90,18 @@ def write_named(path: Path) -> Iterator[BinaryIO]:
     Raises:
         ConfigError: where the file cannot be written.
     """
-    with write_whole(path) as raw:
-        if path.suffix == ".gz":
-            with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed:
-                yield cast(BinaryIO, packed)
-        elif path.suffix == ".zst":
-            with zstandard.ZstdCompressor().stream_writer(raw, closefd=False) as writer:
-                yield cast(BinaryIO, writer)
-        else:
-            yield raw
+    with write_whole(path) as raw, compressed(path, raw) as target:
+        yield target
+
+
+@contextmanager
+def compressed(path: Path, raw: BinaryIO) -> Iterator[BinaryIO]:
+    """What is written goes to ``raw``, compressed as the name of the file says."""
+    if path.suffix == ".gz":
+        with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed:  # without name and time
+            yield cast(BinaryIO, packed)
+    elif path.suffix == ".zst":
+        with zstandard.ZstdCompressor().stream_writer(raw, closefd=False) as writer:
+            yield cast(BinaryIO, writer)
+    else:
+        yield raw

@@ -8,17 +8,14 @@ streaming, because a replay's results need not fit into memory.
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, Protocol
 
-import zstandard
-
-from streams.adapters.files import write_whole
+from streams.adapters.files import compressed, write_whole
 from streams.adapters.outputs import encode
 
 _TEXT = ("zh", "en")
@@ -98,27 +95,15 @@ def open_results(path: Path, columns: Sequence[str]) -> Iterator[Results]:
             case "parquet":
                 yield from _parquet(path, raw, columns)
             case "csv":
-                with _compressed(path, raw) as target:
+                with compressed(path, raw) as target:
                     rows = CsvRows(target, columns)
                     try:
                         yield rows
                     finally:
                         rows.detach()
             case _:
-                with _compressed(path, raw) as target:
+                with compressed(path, raw) as target:
                     yield JsonLines(target)
-
-
-@contextmanager
-def _compressed(path: Path, raw: BinaryIO) -> Iterator[BinaryIO]:
-    if path.suffix == ".gz":
-        with gzip.GzipFile(fileobj=raw, mode="wb", mtime=0) as target:  # the same results give the same bytes
-            yield cast(BinaryIO, target)
-    elif path.suffix == ".zst":
-        with zstandard.ZstdCompressor().stream_writer(raw, closefd=False) as target:
-            yield cast(BinaryIO, target)
-    else:
-        yield raw
 
 
 def _parquet(path: Path, raw: BinaryIO, columns: Sequence[str]) -> Iterator[Results]:

@@ -21,15 +21,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from streams.adapters.codec import Decoder
 from streams.adapters.driver import Driver, Step
 from streams.adapters.rulebook_files import LoadedRulebook
+from streams.adapters.yaml_files import read_yaml
 from streams.core.alerts import Alert
 from streams.core.engine import Engine
 from streams.core.event import Event
@@ -70,20 +69,11 @@ class RuleCases:
         Raises:
             ConfigError: naming file, line and key, for a file that is not of this form.
         """
-        try:
-            node = yaml.compose(self._path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-            document = yaml.safe_load(self._path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"cannot be read: {error}", path=str(self._path)) from error
-        except yaml.MarkedYAMLError as error:
-            line = error.problem_mark.line + 1 if error.problem_mark else None
-            raise ConfigError(f"not YAML: {error.problem}", path=str(self._path), line=line) from error
-        cases = document.get("cases") if isinstance(document, dict) else None
+        file = read_yaml(self._path)
+        cases = file.data.get("cases") if isinstance(file.data, dict) else None
         if not isinstance(cases, list) or not cases:
             raise ConfigError("a file of cases has a list of cases", path=str(self._path), key="cases")
-        assert isinstance(node, yaml.MappingNode)
-        nodes = next(value for key, value in node.value if key.value == "cases").value
-        return [self._run(case, at.start_mark.line + 1) for case, at in zip(cases, nodes, strict=True)]
+        return [self._run(case, file.line(("cases", number))) for number, case in enumerate(cases)]
 
     def _error(self, message: str, line: int, key: str) -> ConfigError:
         return ConfigError(message, path=str(self._path), line=line, key=key)
@@ -130,8 +120,6 @@ class RuleCases:
             full = _SHORT.get(str(name), str(name))
             if full in _TIMES:
                 value = format_us(self._instant(value, line, f"events.{number}.{name}"), self._zone)
-            elif isinstance(value, date | datetime):
-                value = value.isoformat()
             wire[full] = value
         raw = json.dumps(wire).encode()
         try:
@@ -140,16 +128,11 @@ class RuleCases:
             raise self._error(str(error), line, f"events.{number}") from error
 
     def _instant(self, value: Any, line: int, key: str) -> int:
-        if isinstance(value, str):
-            try:
-                value = datetime.fromisoformat(value)
-            except ValueError as error:
-                raise self._error(f"{value!r} is not a time such as 2026-03-01T17:00", line, key) from error
-        if isinstance(value, date) and not isinstance(value, datetime):
-            value = datetime(value.year, value.month, value.day, tzinfo=self._zone)
-        if not isinstance(value, datetime):
-            raise self._error(f"{value!r} is not a time such as 2026-03-01T17:00", line, key)
-        return instant_us(value if value.tzinfo else value.replace(tzinfo=self._zone))
+        try:
+            found = datetime.fromisoformat(value)
+        except (TypeError, ValueError) as error:
+            raise self._error(f"{value!r} is not a time such as 2026-03-01T17:00", line, key) from error
+        return instant_us(found if found.tzinfo else found.replace(tzinfo=self._zone))
 
     def _expected(self, row: Any, line: int, key: str) -> dict[str, Any]:
         if not isinstance(row, dict) or "rule" not in row:

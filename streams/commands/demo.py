@@ -19,13 +19,13 @@ from kafka.errors import KafkaError
 from schemas.fields import parse_time
 from streams.adapters.brokers import Broker, broker
 from streams.adapters.codec import decode_json
+from streams.adapters.feeder import Feeder
 from streams.adapters.kafka_admin import delete_topics, ensure_topics
 from streams.adapters.rulebook_files import load_rulebook
 from streams.adapters.wall_clock import WallClock
 from streams.bootstrap import topics_of
 from streams.commands.common import DONE
 from streams.core.instants import format_us, instant_us
-from streams.demonstration.feed import Feed
 from streams.demonstration.screen import Screen, Status
 from streams.demonstration.told import Comparison, Fact, Told, compare, expected_facts
 from streams.demonstration.worker import Worker
@@ -135,7 +135,7 @@ def _play(
     with ExitStack() as stack:
         worker = Worker(settings, clock, directory)
         stack.callback(worker.kill)
-        feed = Feed(settings, made.events, clock)
+        feed = Feeder(settings, made.events, clock)
         stack.callback(feed.stop)
         poll = stack.enter_context(_alerts(settings))
         feed.start()

@@ -9,12 +9,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
-from kafka.errors import KafkaError
 
 from streams.adapters.feeder import feed as send_in_time
 from streams.adapters.wall_clock import WallClock
 from streams.commands.common import DONE, broker_options, need_broker
-from streams.errors import BrokerError
 from streams.settings import load_settings
 from streams.simulation import simulate
 
@@ -49,9 +47,6 @@ def feed(orders_per_day: int, days: int, seed: int, **given: Any) -> int:
         orders=orders_per_day * (days + 1), seed=seed, start=today - timedelta(days=1), days=days + 1
     ).events
     click.echo(f"gridclock: {len(events):,} events for {settings.source_topics[0]}", err=True)
-    try:
-        sent = send_in_time(events, settings.source_topics[0], clock, stop, settings.kafka_python())
-    except KafkaError as error:
-        raise BrokerError(f"{settings.bootstrap}: {error}") from error
+    sent = send_in_time(settings, events, clock, stop)
     click.echo(f"gridclock: {sent:,} events sent", err=True)
     return DONE

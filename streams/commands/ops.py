@@ -22,7 +22,7 @@ import yaml
 
 from streams.adapters.brokers import broker
 from streams.adapters.child_process import ChildProcess
-from streams.adapters.feeder import feed
+from streams.adapters.feeder import Feeder
 from streams.adapters.java_broker import free_ports
 from streams.adapters.monitoring import DEPLOY, Alertmanager, Prometheus, why_not
 from streams.adapters.wall_clock import WallClock
@@ -120,7 +120,7 @@ def ops(
         centre.prometheus(seconds)
         if not centre.await_ready(stop):
             return STOPPED_EARLY
-        feeder = None if no_simulator else _feeder(stack, settings, centre.time, orders_per_day, seed, stop)
+        feeder = None if no_simulator else _feeder(stack, settings, centre.time, orders_per_day, seed)
         for name, url in centre.urls:
             click.echo(f"{name:14} {url}")
         click.echo(f"{'events go to':14} {settings.source_topics[0]} on {settings.bootstrap}")
@@ -285,29 +285,27 @@ def _clock(speed: float) -> _Clock:
     return _Clock(WallClock.scaled(origin, speed, anchor), words)
 
 
-def _feeder(
-    stack: ExitStack, settings: Settings, time: _Clock, orders_per_day: int, seed: int, stop: threading.Event
-) -> threading.Thread:
+def _feeder(stack: ExitStack, settings: Settings, time: _Clock, orders_per_day: int, seed: int) -> Feeder:
     today: date = datetime.fromtimestamp(time.clock.now() / 1e6, SHANGHAI).date()
     days = DAYS_BEFORE + DAYS_AFTER
     orders = orders_per_day * days
     _say(f"making {orders:,} simulated orders of {days} days")
     events = simulate(orders=orders, seed=seed, start=today - timedelta(days=DAYS_BEFORE), days=days).events
-    arguments = (events, settings.source_topics[0], time.clock, stop, settings.kafka_python())
-    thread = threading.Thread(target=feed, args=arguments, name="feeder")
-    thread.start()
-    stack.callback(thread.join)
-    stack.callback(stop.set)
-    return thread
+    feeder = Feeder(settings, events, time.clock)
+    stack.callback(feeder.stop)
+    feeder.start()
+    return feeder
 
 
-def _watch(children: Sequence[ChildProcess], feeder: threading.Thread | None, stop: threading.Event) -> int:
-    done = feeder is None
+def _watch(children: Sequence[ChildProcess], feeder: Feeder | None, stop: threading.Event) -> int:
+    said = feeder is None
     while not stop.wait(0.5):
         for child in children:
             if child.exit_code is not None:
                 raise GridclockError(f"a process ended with {child.exit_code}:\n{child.last_lines()}")
-        if not done and feeder is not None and not feeder.is_alive():
-            done = True
-            _say("the simulator has no more orders; the clocks go on")
+        if feeder is not None:
+            feeder.check()
+            if feeder.is_done and not said:
+                said = True
+                _say("the simulator has no more orders; the clocks go on")
     return DONE

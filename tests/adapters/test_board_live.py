@@ -33,7 +33,7 @@ from streams.cli import run
 from streams.core.board import Board
 from streams.core.instants import format_us
 from tests.boards import COUNTER, MINUTE, started
-from tests.browser import WALL, browser, page_of
+from tests.browser import WALL, page_of
 from tests.stories import SHANGHAI
 
 SECONDS = 90.0
@@ -134,8 +134,8 @@ TOLD = "[...document.querySelectorAll('#alerts .sentence')].map((node) => node.t
 
 
 @pytest.mark.slow
-def test_the_page_follows_two_workers(kafka: Broker, prefix: str, tmp_path: Path) -> None:
-    async def test(chrome: str) -> None:
+def test_the_page_follows_two_workers(kafka: Broker, prefix: str, tmp_path: Path, chrome: str) -> None:
+    async def test() -> None:
         async with board_beside_workers(kafka, prefix, tmp_path, 2) as url, page_of(chrome) as page:
             with producing(kafka) as producer:
 
@@ -185,10 +185,7 @@ def test_the_page_follows_two_workers(kafka: Broker, prefix: str, tmp_path: Path
                 assert (await _get(f"{url}/healthz"))["status"] == "ok"
             assert page.problems == []
 
-    profile = tmp_path / "profile"
-    profile.mkdir()
-    with browser(profile) as chrome:
-        asyncio.run(test(chrome))
+    asyncio.run(test())
 
 
 async def _get(url: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from fractions import Fraction
@@ -15,7 +15,7 @@ from schemas.base import Text
 from streams.adapters.wall_clock import WallClock
 from streams.core.board import Acknowledgement
 from tests.boards import MINUTE, Served, alert, board, served, started
-from tests.browser import PHONE, WALL, Page, browser, page_of
+from tests.browser import PHONE, WALL, Page, page_of
 from tests.stories import us
 
 NOW = us("2026-03-02T10:00")
@@ -64,12 +64,6 @@ async def looking(
 
 def run(test: Callable[[], Coroutine[None, None, None]]) -> None:
     asyncio.run(test())
-
-
-@pytest.fixture(scope="module")
-def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with browser(tmp_path_factory.mktemp("chromium")) as address:
-        yield address
 
 
 def test_ten_thousand_cases_stay_a_page_of_bounded_size_that_follows_without_reload(chrome: str) -> None:

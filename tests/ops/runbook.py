@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 from pydantic_core import PydanticUndefined
 
@@ -31,7 +32,7 @@ def metrics_table(table: tuple[Metric, ...] = TABLE) -> str:
     return "\n".join(lines)
 
 
-TABLES = {"settings": settings_table, "metrics": metrics_table, "notifier": lambda: metrics_table(NOTIFY_TABLE)}
+TABLES = {"settings": settings_table, "metrics": metrics_table, "notifier": partial(metrics_table, NOTIFY_TABLE)}
 
 
 def part(text: str, name: str) -> str:

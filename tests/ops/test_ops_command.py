@@ -25,6 +25,7 @@ from streams.adapters.kafka_admin import TopicSpec, end_offsets, ensure_topics
 from streams.adapters.monitoring import DEPLOY, Alertmanager, Prometheus, why_not
 from streams.adapters.wall_clock import WallClock
 from streams.core.instants import instant_us
+from streams.settings import load_settings
 from streams.simulation import simulate
 from tests.ops.test_live import eventually
 from tests.stories import moment
@@ -80,7 +81,8 @@ def test_one_command_brings_all_up_and_ctrl_c_takes_all_down(kafka: Broker, pref
 
 def test_the_feeder_sends_what_is_due_and_waits_for_the_rest(kafka: Broker, prefix: str) -> None:
     events = simulate(orders=40, seed=3, start=date(2026, 3, 2), days=2).events
-    topic = prefix + "events"
+    settings = load_settings(bootstrap=kafka.bootstrap, name=prefix + "fed")
+    (topic,) = settings.source_topics
     ensure_topics(kafka.bootstrap, [TopicSpec(topic, 1)])
     now = instant_us(moment("2026-03-02T18:00"))
     due = [event for event in events if instant_us(moment(event["recorded_at"])) <= now]
@@ -88,8 +90,7 @@ def test_the_feeder_sends_what_is_due_and_waits_for_the_rest(kafka: Broker, pref
     real = WallClock().now()
     clock = WallClock.scaled(now, 1, anchor=real)
     sent: list[int] = []
-    options = {"bootstrap_servers": kafka.bootstrap.split(",")}
-    thread = threading.Thread(target=lambda: sent.append(feed(events, topic, clock, stop, options)))
+    thread = threading.Thread(target=lambda: sent.append(feed(settings, events, clock, stop)))
     thread.start()
     consumer = KafkaConsumer(
         topic, bootstrap_servers=kafka.bootstrap.split(","), auto_offset_reset="earliest", consumer_timeout_ms=20_000

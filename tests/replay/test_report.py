@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.browser import values_in
 from tests.replay import orders
-from tests.replay.browser import evaluate
 from tests.replay.runs import Runner, records_of
 
 SCRIPT = "<script>document.title='taken'</script>"
@@ -53,12 +53,13 @@ def hostile(gridclock: Runner) -> Path:
     return page
 
 
-def test_hostile_values_are_text_and_nothing_else(hostile: Path) -> None:
+def test_hostile_values_are_text_and_nothing_else(chrome: str, hostile: Path) -> None:
     source = hostile.read_text("utf-8")
     assert not re.search("[\u202a-\u202e\u2066-\u2069]", source)
     addresses = set(re.findall(r"""https?://[^"'\s<>]+""", source))
     assert addresses == {"http://www.w3.org/2000/svg"}  # a name, nothing is fetched by it
-    title, scripts, images, turned, tables, styles, subjects = evaluate(
+    title, scripts, images, turned, tables, styles, subjects = values_in(
+        chrome,
         hostile,
         [
             "document.title",
@@ -91,26 +92,27 @@ HEADINGS = {
 }  # fmt: skip
 
 
-def test_it_speaks_both_languages_and_fits_a_phone(ordinary: Path) -> None:
+def test_it_speaks_both_languages_and_fits_a_phone(chrome: str, ordinary: Path) -> None:
     wide = "document.documentElement.scrollWidth"
     small = "Math.min(...[...document.querySelectorAll('p, td, th, h2, h3')].filter(e => e.innerText.trim() " \
             "&& !e.closest('.heat')).map(e => parseFloat(getComputedStyle(e).fontSize)))"  # fmt: skip
-    zh, width, size, _, en = evaluate(
-        ordinary, [SHOWN, wide, small, "document.getElementById('en').click()", SHOWN], width=390
+    zh, width, size, _, en = values_in(
+        chrome, ordinary, [SHOWN, wide, small, "document.getElementById('en').click()", SHOWN], width=390
     )
     assert {"zh": zh, "en": en} == HEADINGS
     assert width == 390
     assert size >= 14
 
 
-def test_its_figures_are_those_of_the_cases(gridclock: Runner, ordinary: Path) -> None:
+def test_its_figures_are_those_of_the_cases(chrome: str, gridclock: Runner, ordinary: Path) -> None:
     cases = gridclock.path / "cases.jsonl"
     gridclock("replay", gridclock.path / "events.jsonl", "--cases", cases, "--quiet")
     outcomes: dict[str, list[str]] = {}
     for record in records_of(cases):
         outcomes.setdefault(record["data"]["rule"], []).append(record["data"]["outcome"])
     broken = {rule: sum(found.count(name) for name in ("breached", "met_late")) for rule, found in outcomes.items()}
-    (rows,) = evaluate(
+    (rows,) = values_in(
+        chrome,
         ordinary,
         ["[...document.querySelectorAll('#rules tbody tr')].map(row => [...row.cells].map(cell => cell.innerText))"],
     )
