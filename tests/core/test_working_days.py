@@ -232,7 +232,6 @@ ORDINALS = st.dates(date(1901, 2, 1), date(2090, 12, 31)).map(date.toordinal)
 INSTANTS = st.integers(micros("1901-02-01T00:00+00:00"), micros("2090-12-31T00:00+00:00"))
 
 
-@settings(max_examples=400)
 @given(zone=st.sampled_from(ZONES), ordinal=ORDINALS)
 def test_days_follow_each_other_without_gap_or_overlap(zone: str, ordinal: int) -> None:
     calendar = plain(zone)
@@ -242,7 +241,6 @@ def test_days_follow_each_other_without_gap_or_overlap(zone: str, ordinal: int) 
     assert calendar.local_date(begin - 1) == ordinal - 1
 
 
-@settings(max_examples=400)
 @given(zone=st.sampled_from(ZONES), instant=INSTANTS)
 def test_an_instant_lies_in_its_local_date_as_zoneinfo_has_it(zone: str, instant: int) -> None:
     calendar = plain(zone)

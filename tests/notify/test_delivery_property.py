@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.subscriptions import Subscription, SubscriptionFile
@@ -218,6 +218,7 @@ def restarted(planner: Planner, file: SubscriptionFile) -> Planner:
     return fresh
 
 
+@settings(max_examples=settings().max_examples // 2)  # each is a story of many steps
 @given(files(), STEPS)
 def test_everybody_is_told_what_the_oracle_says_and_when(
     file: SubscriptionFile, steps: list[tuple[int, list[str], list[str], bool]]

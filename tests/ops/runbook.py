@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import partial
 
 from pydantic_core import PydanticUndefined
@@ -32,7 +33,11 @@ def metrics_table(table: tuple[Metric, ...] = TABLE) -> str:
     return "\n".join(lines)
 
 
-TABLES = {"settings": settings_table, "metrics": metrics_table, "notifier": partial(metrics_table, NOTIFY_TABLE)}
+TABLES: dict[str, Callable[[], str]] = {
+    "settings": settings_table,
+    "metrics": metrics_table,
+    "notifier": partial(metrics_table, NOTIFY_TABLE),
+}
 
 
 def part(text: str, name: str) -> str:
