@@ -9,7 +9,7 @@ import socket
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 import click
 import yaml
 
-from streams.adapters.brokers import broker
+from streams.adapters.brokers import Broker, broker
 from streams.adapters.child_process import ChildProcess
 from streams.adapters.feeder import Feeder
 from streams.adapters.java_broker import free_ports
@@ -105,10 +105,16 @@ def ops(
     secret = os.environ.get(SECRET, "").strip()
     if webhook and not secret:
         raise ConfigError(f"environment variable {SECRET} is not set", key="webhook")
+    kind = "external"
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gridclock-ops-")))
         if not settings.bootstrap:
-            settings = settings.model_copy(update={"bootstrap": _broker(stack)})
+            found = _broker(stack)
+            settings = settings.model_copy(update={"bootstrap": found.bootstrap})
+            kind = found.kind
+            if kind == "embedded" and workers > 1:
+                _say("one worker: this broker cannot share partitions out among several")
+                workers = 1
         centre = _Centre(stack, settings, _clock(speed), directory, secret or secrets.token_hex(16))
         for _ in range(workers):
             centre.worker(rulebook)
@@ -125,7 +131,8 @@ def ops(
             click.echo(f"{name:14} {url}")
         click.echo(f"{'events go to':14} {settings.source_topics[0]} on {settings.bootstrap}")
         click.echo("Ctrl-C stops everything")
-        return _watch(centre.children, feeder, stop)
+        # This broker's topics cannot be read again once they held a transaction, so a notifier that loses it is lost.
+        return _watch(centre.children, {"notifier"} if kind == "embedded" else set(), feeder, stop)
 
 
 class _Centre:
@@ -134,7 +141,7 @@ class _Centre:
     def __init__(self, stack: ExitStack, settings: Settings, time: _Clock, directory: Path, secret: str) -> None:
         self.time = time
         self.urls: list[tuple[str, str]] = []
-        self.children: list[ChildProcess] = []
+        self.children: dict[str, ChildProcess] = {}
         self._stack = stack
         self._directory = directory
         self._environment = {SECRET: secret}
@@ -150,7 +157,7 @@ class _Centre:
         log = self._directory / f"{name.replace(' ', '-')}.log"
         child = ChildProcess(command, log, environment=self._environment)
         self._stack.callback(child.kill)
-        self.children.append(child)
+        self.children[name] = child
         self._waiting.append((child, name, says))
 
     def worker(self, rulebook: Sequence[str]) -> None:
@@ -267,10 +274,10 @@ def _say(text: str) -> None:
     click.echo(f"gridclock: {text}", err=True)
 
 
-def _broker(stack: ExitStack) -> str:
+def _broker(stack: ExitStack) -> Broker:
     found = stack.enter_context(broker(on_progress=_say))
     _say(f"broker: {found.description}")
-    return found.bootstrap
+    return found
 
 
 def _clock(speed: float) -> _Clock:
@@ -297,12 +304,19 @@ def _feeder(stack: ExitStack, settings: Settings, time: _Clock, orders_per_day: 
     return feeder
 
 
-def _watch(children: Sequence[ChildProcess], feeder: Feeder | None, stop: threading.Event) -> int:
+def _watch(
+    children: Mapping[str, ChildProcess], expendable: Set[str], feeder: Feeder | None, stop: threading.Event
+) -> int:
+    """Until ``stop``, or until one ends that the others need."""
     said = feeder is None
+    running = dict(children)
     while not stop.wait(0.5):
-        for child in children:
+        for name, child in list(running.items()):
+            if child.exit_code is not None and name not in expendable:
+                raise GridclockError(f"{name} ended with {child.exit_code}:\n{child.last_lines()}")
             if child.exit_code is not None:
-                raise GridclockError(f"a process ended with {child.exit_code}:\n{child.last_lines()}")
+                _say(f"{name} ended, the rest goes on without it:\n{child.last_lines(3)}")
+                del running[name]
         if feeder is not None:
             feeder.check()
             if feeder.is_done and not said:
