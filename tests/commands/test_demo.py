@@ -16,6 +16,7 @@ import pytest
 
 from streams.adapters.brokers import Broker, BrokerKind, available_kinds
 from streams.adapters.kafka_admin import cluster
+from streams.cli import run
 from streams.simulation import simulate
 
 MARK = "GRIDCLOCK_DEMO_TEST"
@@ -147,27 +148,19 @@ def test_a_demo_that_is_ended_leaves_nothing_behind(tmp_path: Path, number: sign
         (("--lang", "fr"), "Invalid value for '--lang'"),
     ],
 )
-def test_wrong_use_says_what_is_wrong(arguments: tuple[str, ...], message: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "streams.cli", "demo", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert message in done.stderr
+def test_wrong_use_says_what_is_wrong(
+    arguments: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["demo", *arguments]) == 2
+    assert message in capsys.readouterr().err
 
 
-def test_a_broker_asked_for_in_vain_is_an_error(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "streams.cli", "demo"],
-        env={**os.environ, "GRIDCLOCK_BROKER": "rabbit", "TMPDIR": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert "GRIDCLOCK_BROKER=rabbit: expected one of external, docker, java, embedded" in done.stderr
+def test_a_broker_asked_for_in_vain_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GRIDCLOCK_BROKER", "rabbit")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert run(["demo"]) == 2
+    expected = "GRIDCLOCK_BROKER=rabbit: expected one of external, docker, java, embedded"
+    assert expected in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
