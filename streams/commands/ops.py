@@ -9,7 +9,7 @@ import socket
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -122,7 +122,10 @@ def ops(
             return STOPPED_EARLY
         centre.board(rulebook)
         centre.alertmanager()
-        centre.notifier(webhook or centre.receiver())
+        if kind == "embedded":
+            _say("no notifier: its transactions are more than this broker can do; see the alerts on the board")
+        else:
+            centre.notifier(webhook or centre.receiver())
         centre.prometheus(seconds)
         if not centre.await_ready(stop):
             return STOPPED_EARLY
@@ -131,8 +134,7 @@ def ops(
             click.echo(f"{name:14} {url}")
         click.echo(f"{'events go to':14} {settings.source_topics[0]} on {settings.bootstrap}")
         click.echo("Ctrl-C stops everything")
-        # This broker's topics cannot be read again once they held a transaction, so a notifier that loses it is lost.
-        return _watch(centre.children, {"notifier"} if kind == "embedded" else set(), feeder, stop)
+        return _watch(centre.children, feeder, stop)
 
 
 class _Centre:
@@ -304,19 +306,13 @@ def _feeder(stack: ExitStack, settings: Settings, time: _Clock, orders_per_day: 
     return feeder
 
 
-def _watch(
-    children: Mapping[str, ChildProcess], expendable: Set[str], feeder: Feeder | None, stop: threading.Event
-) -> int:
-    """Until ``stop``, or until one ends that the others need."""
+def _watch(children: Mapping[str, ChildProcess], feeder: Feeder | None, stop: threading.Event) -> int:
+    """Until ``stop``, or until one ends, which the others are not left alone with."""
     said = feeder is None
-    running = dict(children)
     while not stop.wait(0.5):
-        for name, child in list(running.items()):
-            if child.exit_code is not None and name not in expendable:
-                raise GridclockError(f"{name} ended with {child.exit_code}:\n{child.last_lines()}")
+        for name, child in children.items():
             if child.exit_code is not None:
-                _say(f"{name} ended, the rest goes on without it:\n{child.last_lines(3)}")
-                del running[name]
+                raise GridclockError(f"{name} ended with {child.exit_code}:\n{child.last_lines()}")
         if feeder is not None:
             feeder.check()
             if feeder.is_done and not said:
