@@ -55,6 +55,13 @@ def test_imports_point_one_way(package: str, own: tuple[str, ...], others: set[s
             assert allowed or (package == "streams/core" and name == "pydantic"), f"{path} imports {name}"
 
 
+def test_adapters_know_nothing_of_what_puts_them_together() -> None:
+    allowed = ("streams.core", "streams.adapters", "streams.errors", "streams.settings")
+    for path in sorted((ROOT / "streams" / "adapters").rglob("*.py")):
+        for name in imports_of(path):
+            assert not name.startswith("streams") or name.startswith(allowed), f"{path} imports {name}"
+
+
 def test_faust_stays_in_one_file() -> None:
     users = [
         path.relative_to(ROOT).as_posix()
