@@ -112,7 +112,8 @@ def prepared(kafka: Broker, name: str) -> None:
     ensure_topics(kafka.bootstrap, [TopicSpec(f"{name}.alerts", 3), TopicSpec(f"{name}.acks", 1)])
 
 
-def test_each_is_told_once_and_a_retraction_follows_its_alert(kafka: Broker, prefix: str, tmp_path: Path) -> None:
+def test_each_is_told_once_and_a_retraction_follows_its_alert(lasting: Broker, prefix: str, tmp_path: Path) -> None:
+    kafka = lasting
     name = prefix.strip("-")
     prepared(kafka, name)
     topic = f"{name}.alerts"
