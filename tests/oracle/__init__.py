@@ -55,7 +55,7 @@ def cases(
     found: dict[Subject, list[Found]] = {}
     for subject in sorted({pair for fact in facts for pair in fact.ids.items()}):
         kind, number = subject
-        history = as_it_was([fact for fact in facts if fact.ids.get(kind) == number])
+        history = as_it_was([fact for fact in facts if fact.ids.get(kind) == number and is_heard(fact, kind, rules)])
         seen = [pair for pair in history if pair[0].at <= as_of]
         for rule_id in sorted({rule.id for rule in rules if rule.enabled}):
             versions = [rule for rule in rules if rule.id == rule_id and rule.enabled]
@@ -64,6 +64,21 @@ def cases(
             if judged:
                 found.setdefault(subject, []).extend(judged)
     return found
+
+
+def is_heard(fact: Fact, kind: str, rules: Sequence[Rule]) -> bool:
+    """Whether a subject of a type hears of a fact: of corrections always, else of what some rule asks for."""
+    return fact.corrects is not None or fact.type in set().union(
+        *(types_in(rule.model_dump()) for rule in rules if rule.enabled and kind in rule.subject)
+    )
+
+
+def types_in(written: Any) -> set[str]:
+    """The event types that a rule names anywhere."""
+    if isinstance(written, dict):
+        named = {str(value) for key, value in written.items() if key in ("type", "facts_from") and value}
+        return named.union(*map(types_in, written.values()))
+    return set().union(*map(types_in, written)) if isinstance(written, list | tuple) else set()
 
 
 def standing(judged: dict[Subject, list[Found]]) -> set[Standing]:
