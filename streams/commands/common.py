@@ -27,9 +27,10 @@ from rich.text import Text
 
 from schemas.fields import parse_time
 from streams.adapters.rulebook_files import LoadedRulebook, load_rulebook
+from streams.adapters.sources import Source
 from streams.core.instants import instant_us
 from streams.errors import ConfigError
-from streams.settings import Settings
+from streams.settings import Settings, load_settings
 
 DONE: Final = 0
 WRONG_USE: Final = 2
@@ -184,3 +185,17 @@ def size_of(names: Sequence[str]) -> int | None:
         return sum(Path(name).stat().st_size for name in plain)
     except OSError:
         return None
+
+
+def topic_sources(topics: tuple[str, ...], bootstrap: str | None, since: int | None, until: int | None) -> list[Source]:
+    """Topics as sources, from a broker timestamp to an instant.
+
+    Raises:
+        ConfigError: where no broker was named.
+        BrokerError: where it cannot be read.
+    """
+    from streams.adapters.sources.topics import topic_slices  # kafka-python takes a third of a second
+
+    settings = load_settings(bootstrap=bootstrap)
+    need_broker(settings)
+    return [*topic_slices(settings, topics, since, until)]

@@ -18,7 +18,7 @@ from streams.adapters.rulebook_files import LoadedRulebook
 from streams.adapters.sources import Source
 from streams.adapters.sources.opening import close_sources, open_sources
 from streams.adapters.wall_clock import WallClock
-from streams.commands.common import DONE, INSTANT, rulebook_of, rulebook_options
+from streams.commands.common import DONE, INSTANT, rulebook_of, rulebook_options, topic_sources
 from streams.core.alerts import Alert, Subject
 from streams.core.engine import JudgedCase
 from streams.core.event import Event
@@ -41,7 +41,10 @@ _COLOURS = {"met": "green", "running": "yellow", "cancelled": None}
 
 @click.command(short_help="Show why: one order's events, clocks and verdicts.")
 @click.argument("number", metavar="ID")
-@click.option("--events", "names", multiple=True, required=True, metavar="FILE", help="Events; may be given again.")
+@click.option("--events", "names", multiple=True, metavar="FILE", help="Events; may be given again.")
+@click.option("--topic", "topics", multiple=True, metavar="T", help="Read this topic; may be given again.")
+@click.option("--bootstrap", metavar="HOST:PORT", help="Brokers of --topic (KAFKA_BOOTSTRAP_SERVERS).")
+@click.option("--from", "since", type=INSTANT, metavar="INSTANT", help="Read topics from this broker timestamp on.")
 @rulebook_options
 @click.option("--map", "mapping", type=click.Path(path_type=Path), metavar="FILE", help="Columns of CSV, Parquet, XES.")
 @click.option("--until", type=INSTANT, metavar="INSTANT", help="End of time; the last event of the files if left out.")
@@ -49,6 +52,9 @@ _COLOURS = {"met": "green", "running": "yellow", "cancelled": None}
 def explain(
     number: str,
     names: tuple[str, ...],
+    topics: tuple[str, ...],
+    bootstrap: str | None,
+    since: int | None,
     rules: tuple[Path, ...],
     only: Path | None,
     mapping: Path | None,
@@ -63,15 +69,21 @@ def explain(
     \b
     Example:
       gridclock explain WO1042 --events orders.jsonl --lang zh
+      gridclock explain WO1042 --topic gridclock.events --bootstrap localhost:9092
     """
+    if not names and not topics:
+        raise click.UsageError("no events: name files by --events, or a --topic")
     loaded = rulebook_of(rules, only)
     sources = open_sources(names, mapping)
+    if topics:
+        sources += topic_sources(topics, bootstrap, since, until)
     try:
         search = _Search(loaded, sources, until)
         subjects = search.subjects_of(number)
         if not subjects:
             raise ConfigError(
-                f"no order, account, meter, batch, event, alert or case {number!r} in {', '.join(names)}", key="ID"
+                f"no order, account, meter, batch, event, alert or case {number!r} in {', '.join((*names, *topics))}",
+                key="ID",
             )
         history = search.history(subjects)
         for position, subject in enumerate(subjects):

@@ -69,7 +69,7 @@ class _Clock:
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the simulation.")
 @click.option("--no-simulator", is_flag=True, help="Send nothing: events come from elsewhere.")
-@click.option("--seconds", type=click.IntRange(1), default=5, show_default=True, help="How often Prometheus looks.")
+@click.option("--seconds", type=click.IntRange(1), default=2, show_default=True, help="How often Prometheus looks.")
 @click.option(
     "--webhook", metavar="URL",
     help="Where alerts are posted, signed with GRIDCLOCK_WEBHOOK_SECRET; without it to a receiver started here.",

@@ -34,6 +34,7 @@ from streams.commands.common import (
     progress_of_events,
     rulebook_of,
     rulebook_options,
+    topic_sources,
 )
 from streams.commands.replay_tables import print_comparison, print_summary
 from streams.core.instants import format_us
@@ -145,7 +146,7 @@ def replay(
     rival = _rival(rules, only, compare, compare_only)
     sources: list[Source] = open_sources(events, mapping)
     if topics:
-        sources += _slices(topics, bootstrap, since, until)
+        sources += topic_sources(topics, bootstrap, since, until)
     catalogue = loaded.catalogue
     if rival is not None:  # an event that only one of the two knows is no dead letter
         catalogue = EventCatalogue({**rival.catalogue.models, **catalogue.models})
@@ -272,14 +273,6 @@ def _page(
         is_as_of=is_as_of,
         comparison=compared,
     ).encode()
-
-
-def _slices(topics: tuple[str, ...], bootstrap: str | None, since: int | None, until: int | None) -> list[Source]:
-    from streams.adapters.sources.topics import topic_slices  # kafka-python takes a third of a second
-
-    settings = load_settings(bootstrap=bootstrap)
-    need_broker(settings)
-    return [*topic_slices(settings, topics, since, until)]
 
 
 def _total(sources: Iterable[Source]) -> int | None:

@@ -66,6 +66,19 @@ def test_topics_give_what_their_file_gives(gridclock: Runner, kafka: Broker, pre
     assert {letter["source"] for letter in refused} <= {f"{prefix}{name}" for name in ("a/0", "a/1", "a/2", "b/0")}
 
 
+def test_explain_reads_a_topic_as_it_reads_a_file(
+    gridclock: Runner, kafka: Broker, prefix: str, lines: list[str]
+) -> None:
+    sent(kafka, f"{prefix}a", lines, 2)
+    order = next(json.loads(line)["order_id"] for line in lines if "order_id" in line)
+    by_file = gridclock("explain", order, "--events", gridclock.file("events.jsonl", "\n".join(lines)))
+    by_topic = gridclock("explain", order, "--topic", f"{prefix}a", "--bootstrap", kafka.bootstrap)
+    assert by_file.code == by_topic.code == 0
+    assert by_topic.out == by_file.out
+    assert order in by_topic.out
+    assert gridclock("explain", order).code == 2
+
+
 def test_a_time_range_is_a_range_of_broker_timestamps(
     gridclock: Runner, kafka: Broker, prefix: str, lines: list[str]
 ) -> None:
