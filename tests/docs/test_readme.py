@@ -33,5 +33,6 @@ def test_every_file_named_is_there() -> None:
 
 
 def test_every_command_of_the_readme_is_a_command() -> None:
-    used = set(re.findall(r"\bgridclock ([a-z][a-z-]*)\b", README))
+    used = set(re.findall(r"(?:`|^ +(?:\.venv/bin/)?)gridclock ([a-z][a-z-]*)\b", README, re.MULTILINE))
+    assert len(used) > 10
     assert used - set(_COMMANDS) == set()
