@@ -20,7 +20,7 @@ subject, rebuilt from the snapshots on restore and never stored.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
@@ -64,7 +64,19 @@ class JudgedCase:
 
 
 class _Record:
-    __slots__ = ("decided_at", "due", "dues", "expires", "history", "open", "owed", "subject", "told", "withdrawn")
+    __slots__ = (
+        "counted",
+        "decided_at",
+        "due",
+        "dues",
+        "expires",
+        "history",
+        "open",
+        "owed",
+        "subject",
+        "told",
+        "withdrawn",
+    )
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
@@ -75,6 +87,7 @@ class _Record:
         self.dues: dict[int, int] = {}  # by fold: when silence next changes what it says
         self.owed: dict[int, dict[Told, tuple[Verdict, int]]] = {}  # by fold: what it last said must be told
         self.open: tuple[tuple[str, str | None], ...] = ()
+        self.counted = 0  # events at the last count of open cases and endings
         self.decided_at = BEGINNING
         self.expires = False  # whether an entry of the expiry heap stands for it
 
@@ -84,7 +97,7 @@ class Engine:
 
     ``keep_for`` (microseconds) is how long a subject whose cases are all closed is kept for late events and
     corrections, counted in watermark time from when it was last decided; ``None`` keeps it for ever.
-    ``tally`` counts every verdict where it is given; it costs a second look at each decided subject.
+    ``tally`` counts every verdict where it is given; it costs a second look at each fold that was decided.
     """
 
     def __init__(self, rulebook: Rulebook, *, keep_for: int | None = None, tally: Tally | None = None) -> None:
@@ -92,6 +105,7 @@ class Engine:
         self._calendar = rulebook.calendar
         self._keep_for = keep_for
         self._tally = tally
+        self._places = {fold.id: index for index, fold in enumerate(rulebook.folds)}
         self._records: dict[Subject, _Record] = {}
         self._touched: dict[Subject, _Record] = {}
         self._timers: list[tuple[int, Subject]] = []
@@ -146,8 +160,6 @@ class Engine:
                 record = decided[subject] = self._records[subject]
                 self._decide_timed(record, alerts)
                 self._changed.add(subject)
-        for record in decided.values():
-            self._count_open(record)
         self._forget()
         alerts.sort(key=lambda alert: (alert.due_at, alert.subject, alert.rule, alert.kind, alert.alert_id))
         return alerts
@@ -157,23 +169,46 @@ class Engine:
         return record is None or record.due != due
 
     def _decide_timed(self, record: _Record, alerts: list[Alert]) -> None:
-        before = record.due
-        self._decide(record, self.watermark, alerts)
+        before, dues, watermark = record.due, record.dues, self.watermark
+        stepped = self._stepped(record)
+        passed = [index for index, due in dues.items() if due <= watermark] if dues else ()
+        self._decide(record, watermark, alerts)
         if record.due is not None and record.due != before:
             heappush(self._timers, (record.due, record.subject))
         self._expire_later(record)
-        self._count(record)
+        record.counted = len(record.history.events)
+        if stepped is None or stepped:
+            self._count_open(record, stepped)
+        self._count(record, None if stepped is None else stepped.union(passed))
 
-    def _count(self, record: _Record, *, known: bool = False) -> None:
-        if self._tally is not None and record.history.events:
-            # As of everything known, not only of the watermark: nothing looks again at a case that is met.
-            as_of = max(self.watermark, record.history.events[-1].at)
-            verdicts = [
-                verdict
-                for index, state in record.history.states.items()
-                for verdict in self._rulebook.folds[index].judge(state, as_of, every=True)[0]
+    def _stepped(self, record: _Record) -> set[int] | None:
+        """The folds that take an event not yet counted; ``None`` where all begin again."""
+        history = record.history
+        if history.begins_again:
+            return None
+        routes = self._rulebook.routes(record.subject[0])
+        return {index for event in history.events[record.counted :] for index, _, _ in routes(event.type)}
+
+    def _count(self, record: _Record, folds: Set[int] | None, *, known: bool = False) -> None:
+        """Count anew what those folds say; what the others say has not changed. ``None``: all."""
+        tally, states = self._tally, record.history.states
+        if tally is None or not record.history.events:
+            return
+        # As of everything known, not only of the watermark: nothing looks again at a case that is met.
+        as_of = max(self.watermark, record.history.events[-1].at)
+        asked: Iterable[int] = states
+        if folds is not None:
+            # An act that waits to become certain has no deadline, and nothing falls due when it is met.
+            waiting = [
+                index
+                for clock in tally.running.get(record.subject, ())
+                if clock.deadline is None and (index := self._places[clock.place.rule]) not in record.dues
             ]
-            self._tally.take(record.subject, verdicts, self.watermark, known=known)
+            asked = [index for index in folds.union(waiting) if index in states]
+        every = self._rulebook.folds
+        found = {every[index].id: every[index].judge(states[index], as_of, every=True)[0] for index in asked}
+        if found or folds is None:
+            tally.take(record.subject, found, self.watermark, anew=folds is None, known=known)
 
     def _decide(self, record: _Record, watermark: int, alerts: list[Alert]) -> None:
         """Ask the folds that may say something else than when they were last asked; tell the difference.
@@ -270,11 +305,17 @@ class Engine:
                 alerts.append(alert)
                 self._changed.add(subject)
 
-    def _count_open(self, record: _Record) -> None:
+    def _count_open(self, record: _Record, folds: Set[int] | None = None) -> None:
+        """Count anew the cases that those folds have open; ``None``: all."""
         open_cases: list[tuple[str, str | None]] = []
-        for index, state in record.history.states.items():
+        states = record.history.states
+        if folds is not None and record.open:
+            again = {self._rulebook.folds[index].id for index in folds}
+            open_cases += [case for case in record.open if case[0] not in again]
+        for index in states if folds is None else folds:
             fold = self._rulebook.folds[index]
-            if not fold.opens:
+            state = states.get(index)
+            if state is None or not fold.opens:
                 continue
             for start in fold.open_cases(state):
                 org = start.data.get("org")
@@ -440,8 +481,9 @@ class Engine:
             following = self._rulebook.folds[index].judge(state, self.watermark)[1]
             if following is not None and (record.due is None or following < record.due):
                 record.due = following
+        record.counted = len(record.history.events)
         self._count_open(record)
         if record.due is not None:
             heappush(self._timers, (record.due, record.subject))
         self._expire_later(record)
-        self._count(record, known=True)
+        self._count(record, None, known=True)
