@@ -20,7 +20,7 @@ subject, rebuilt from the snapshots on restore and never stored.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
@@ -189,7 +189,7 @@ class Engine:
         routes = self._rulebook.routes(record.subject[0])
         return {index for event in history.events[record.counted :] for index, _, _ in routes(event.type)}
 
-    def _count(self, record: _Record, folds: Set[int] | None, *, known: bool = False) -> None:
+    def _count(self, record: _Record, folds: set[int] | None, *, known: bool = False) -> None:
         """Count anew what those folds say; what the others say has not changed. ``None``: all."""
         tally, states = self._tally, record.history.states
         if tally is None or not record.history.events:
@@ -305,7 +305,7 @@ class Engine:
                 alerts.append(alert)
                 self._changed.add(subject)
 
-    def _count_open(self, record: _Record, folds: Set[int] | None = None) -> None:
+    def _count_open(self, record: _Record, folds: set[int] | None = None) -> None:
         """Count anew the cases that those folds have open; ``None``: all."""
         open_cases: list[tuple[str, str | None]] = []
         states = record.history.states
