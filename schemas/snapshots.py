@@ -18,7 +18,9 @@ class SubjectState(Model):
 
     ``events`` are lists of ``[event_id, type, at, recorded, data, order_id, account_id, meter_id, batch_id,
     corrects, void]``. ``told`` are the reports made and not withdrawn, each with its key ``[rule, root event id,
-    kind, cause]``; ``withdrawn`` counts how often each report was withdrawn.
+    kind, cause]``; ``withdrawn`` counts how often each report was withdrawn. ``standing`` is where the subject stood
+    at ``decided_at``: ``[fingerprint of the rulebook, next due instant, open cases, running clocks]``, a case
+    ``[rule, city]``, a clock ``[rule, city, county, start, deadline]``; rows of older programs do not have it.
     """
 
     v: int
@@ -26,6 +28,15 @@ class SubjectState(Model):
     told: list[tuple[tuple[str, str, str, str], dict[str, Any]]]
     withdrawn: list[tuple[tuple[str, str, str, str], int]]
     decided_at: int
+    standing: (
+        tuple[
+            str,
+            int | None,
+            list[tuple[str, str | None]],
+            list[tuple[str, str | None, str | None, int, int | None]],
+        ]
+        | None
+    ) = None
 
 
 class PartitionState(Model):

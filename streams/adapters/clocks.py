@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from streams.adapters.driver import Driver, Step
 from streams.adapters.state import (
@@ -25,6 +26,7 @@ from streams.adapters.state import (
     snapshot_from_bytes,
     snapshot_to_bytes,
     sources_of,
+    standing_from_bytes,
 )
 from streams.core.alerts import Subject
 from streams.core.engine import Engine
@@ -117,6 +119,8 @@ class ClockPartition:
     def restore_subjects(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
         """Take some of this partition's rows back, in any order; those of others and the position are passed over.
 
+        A row that says where its subject stands is only looked into when something happens to the subject.
+
         Raises:
             StateError: where a row was written by a newer version.
         """
@@ -124,7 +128,12 @@ class ClockPartition:
         for key, value in rows:
             if key.startswith(prefix) and key != position:
                 kind, _, number = key[len(prefix) :].decode().partition("/")
-                self.engine.restore(snapshot_from_bytes((kind, number), value))
+                subject = kind, number
+                standing = None if self._judge_anew else standing_from_bytes(value, self._fingerprint)
+                if standing is None or standing.decided_at > self.engine.watermark:
+                    self.engine.restore(snapshot_from_bytes(subject, value))
+                else:
+                    self.engine.restore_asleep(subject, standing, partial(snapshot_from_bytes, subject, value))
 
     def apply(self, record: LogRecord, offset: int) -> Applied | None:
         """Apply the record at an offset of the log; ``None`` where its rows were kept before."""
@@ -150,8 +159,10 @@ class ClockPartition:
         return [*map(self._row, self.engine.subjects()), self._position()]
 
     def _row(self, subject: Subject) -> Row:
-        snapshot = self.engine.snapshot(subject)
-        return _subject_key(self.partition, subject), None if snapshot is None else snapshot_to_bytes(snapshot)
+        key, snapshot = _subject_key(self.partition, subject), self.engine.snapshot(subject)
+        if snapshot is None:
+            return key, None
+        return key, snapshot_to_bytes(snapshot, self.engine.standing(subject), self._fingerprint)
 
     def _position(self) -> Row:
         position = Position(

@@ -20,10 +20,13 @@ _fork = multiprocessing.get_context("fork")
 
 
 @contextmanager
-def rare_collections() -> Iterator[None]:
-    """Let Python look for unreachable cycles rarely: hundreds of thousands of events are held, and form none."""
+def rare_collections(*, old: int = 5000) -> Iterator[None]:
+    """Let Python look for unreachable cycles rarely: hundreds of thousands of events are held, and form none.
+
+    Young objects are looked at after each half million, all of them at most after ``old`` times as many.
+    """
     before = gc.get_threshold()
-    gc.set_threshold(500_000, 50, 100)
+    gc.set_threshold(500_000, 10, old // 10)
     try:
         yield
     finally:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -20,6 +21,8 @@ from streams.adapters.outputs import alert_from_state, alert_to_state
 from streams.core.alerts import Subject
 from streams.core.engine import Snapshot
 from streams.core.event import Event
+from streams.core.standing import Standing
+from streams.core.tally import Place, Running
 from streams.errors import GridclockError
 
 
@@ -91,11 +94,13 @@ def sources_of(counts: Mapping[str, int]) -> Iterable[str]:
     return (f"{topic}/{partition}" for topic, count in counts.items() for partition in range(count))
 
 
-def snapshot_to_bytes(snapshot: Snapshot) -> bytes:
-    """A subject's row."""
+def snapshot_to_bytes(snapshot: Snapshot, standing: Standing | None = None, judged_by: str = "") -> bytes:
+    """A subject's row, with where it stands under a rulebook."""
+    ahead = {} if standing is None else {"standing": _standing_to_state(standing, judged_by)}
     return encode_json(
         {
             "v": STATE_VERSION,
+            **ahead,
             "events": [event.to_state() for event in snapshot.events],
             "told": [(key, alert_to_state(alert)) for key, alert in snapshot.told],
             "withdrawn": snapshot.withdrawn,
@@ -118,6 +123,51 @@ def snapshot_from_bytes(subject: Subject, raw: bytes) -> Snapshot:
             tuple((_told(key), count) for key, count in state["withdrawn"]),
             state["decided_at"],
         )
+
+
+def _standing_to_state(standing: Standing, judged_by: str) -> list[Any]:
+    running = [(*clock.place, clock.started_at, clock.deadline) for clock in standing.running]
+    return [judged_by, standing.due, standing.open_cases, running]
+
+
+class _Ahead(msgspec.Struct, gc=False):
+    """As much of a subject's row as a restart needs."""
+
+    v: int
+    decided_at: int
+    standing: (
+        tuple[
+            str,
+            int | None,
+            tuple[tuple[str, str | None], ...],
+            list[tuple[str, str | None, str | None, int, int | None]],
+        ]
+        | None
+    ) = None
+
+
+_read_ahead = msgspec.json.Decoder(_Ahead).decode
+
+
+def standing_from_bytes(raw: bytes, judged_by: str) -> Standing | None:
+    """Where the subject of a row stands; ``None`` where that was not written, or under another rulebook.
+
+    What is amiss with a row is said by ``snapshot_from_bytes``.
+    """
+    try:
+        ahead = _read_ahead(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    if ahead.v > STATE_VERSION or ahead.standing is None or ahead.standing[0] != judged_by:
+        return None
+    _, due, open_cases, clocks = ahead.standing
+    running = tuple(
+        [Running(_place(rule, city, county), start, deadline) for rule, city, county, start, deadline in clocks]
+    )
+    return Standing(ahead.decided_at, due, open_cases, running)
+
+
+_place = cache(Place)  # few, and each stands in the rows of many subjects
 
 
 def _told(key: Sequence[str]) -> tuple[str, str, str, str]:

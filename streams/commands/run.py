@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from pathlib import Path
 from typing import Any
 
 import click
 
+from streams.adapters.forks import rare_collections
 from streams.bootstrap import Ready, run_worker
 from streams.commands.common import DONE, broker_options, need_broker, rulebook_of, rulebook_options, start_logging
 from streams.settings import load_settings
@@ -55,6 +57,9 @@ def run(rules: tuple[Path, ...], only: Path | None, sources: tuple[str, ...], **
             err=True,
         )
 
-    asyncio.run(run_worker(settings, loaded, on_ready=on_ready))
+    gc.freeze()  # rulebook and modules stay for ever
+    # A process that lives for months must find the few cycles of its libraries some day: an hour at full speed.
+    with rare_collections(old=200):
+        asyncio.run(run_worker(settings, loaded, on_ready=on_ready))
     click.echo("gridclock: stopped in order", err=True)
     return DONE

@@ -20,7 +20,7 @@ subject, rebuilt from the snapshots on restore and never stored.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
@@ -28,6 +28,7 @@ from streams.core.alerts import Alert, Subject, case_id_of, report_alert, retrac
 from streams.core.event import Event
 from streams.core.history import History, Notice
 from streams.core.rulebook import Rulebook
+from streams.core.standing import Standing
 from streams.core.tally import Tally
 from streams.core.verdicts import Verdict
 from streams.core.watermark import is_due
@@ -64,7 +65,20 @@ class JudgedCase:
 
 
 class _Record:
-    __slots__ = ("decided_at", "due", "dues", "expires", "history", "open", "owed", "subject", "told", "withdrawn")
+    __slots__ = (
+        "asleep",
+        "counted",
+        "decided_at",
+        "due",
+        "dues",
+        "expires",
+        "history",
+        "open",
+        "owed",
+        "subject",
+        "told",
+        "withdrawn",
+    )
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
@@ -75,7 +89,9 @@ class _Record:
         self.dues: dict[int, int] = {}  # by fold: when silence next changes what it says
         self.owed: dict[int, dict[Told, tuple[Verdict, int]]] = {}  # by fold: what it last said must be told
         self.open: tuple[tuple[str, str | None], ...] = ()
+        self.counted = 0  # events at the last count of open cases and endings
         self.decided_at = BEGINNING
+        self.asleep: Callable[[], Snapshot] | None = None  # gives what has not been taken back yet
         self.expires = False  # whether an entry of the expiry heap stands for it
 
 
@@ -84,7 +100,7 @@ class Engine:
 
     ``keep_for`` (microseconds) is how long a subject whose cases are all closed is kept for late events and
     corrections, counted in watermark time from when it was last decided; ``None`` keeps it for ever.
-    ``tally`` counts every verdict where it is given; it costs a second look at each decided subject.
+    ``tally`` counts every verdict where it is given; it costs a second look at each fold that was decided.
     """
 
     def __init__(self, rulebook: Rulebook, *, keep_for: int | None = None, tally: Tally | None = None) -> None:
@@ -92,6 +108,7 @@ class Engine:
         self._calendar = rulebook.calendar
         self._keep_for = keep_for
         self._tally = tally
+        self._places = {fold.id: index for index, fold in enumerate(rulebook.folds)}
         self._records: dict[Subject, _Record] = {}
         self._touched: dict[Subject, _Record] = {}
         self._timers: list[tuple[int, Subject]] = []
@@ -114,6 +131,8 @@ class Engine:
         record = self._records.get(subject)
         if record is None:
             record = self._records[subject] = _Record(subject)
+        elif record.asleep is not None:
+            self._wake(record)
         notice = record.history.add(event)
         if notice == "applied":
             self._touched[subject] = record
@@ -143,11 +162,9 @@ class Engine:
         while timers and is_due(timers[0][0], watermark):
             due, subject = heappop(timers)
             if not self._is_stale(due, subject):
-                record = decided[subject] = self._records[subject]
+                record = decided[subject] = self._awake(subject)
                 self._decide_timed(record, alerts)
                 self._changed.add(subject)
-        for record in decided.values():
-            self._count_open(record)
         self._forget()
         alerts.sort(key=lambda alert: (alert.due_at, alert.subject, alert.rule, alert.kind, alert.alert_id))
         return alerts
@@ -157,23 +174,46 @@ class Engine:
         return record is None or record.due != due
 
     def _decide_timed(self, record: _Record, alerts: list[Alert]) -> None:
-        before = record.due
-        self._decide(record, self.watermark, alerts)
+        before, dues, watermark = record.due, record.dues, self.watermark
+        stepped = self._stepped(record)
+        passed = [index for index, due in dues.items() if due <= watermark] if dues else ()
+        self._decide(record, watermark, alerts)
         if record.due is not None and record.due != before:
             heappush(self._timers, (record.due, record.subject))
         self._expire_later(record)
-        self._count(record)
+        record.counted = len(record.history.events)
+        if stepped is None or stepped:
+            self._count_open(record, stepped)
+        self._count(record, None if stepped is None else stepped.union(passed), watermark)
 
-    def _count(self, record: _Record, *, known: bool = False) -> None:
-        if self._tally is not None and record.history.events:
-            # As of everything known, not only of the watermark: nothing looks again at a case that is met.
-            as_of = max(self.watermark, record.history.events[-1].at)
-            verdicts = [
-                verdict
-                for index, state in record.history.states.items()
-                for verdict in self._rulebook.folds[index].judge(state, as_of, every=True)[0]
+    def _stepped(self, record: _Record) -> set[int] | None:
+        """The folds that take an event not yet counted; ``None`` where all begin again."""
+        history = record.history
+        if history.begins_again:
+            return None
+        routes = self._rulebook.routes(record.subject[0])
+        return {index for event in history.events[record.counted :] for index, _, _ in routes(event.type)}
+
+    def _count(self, record: _Record, folds: set[int] | None, watermark: int, *, known: bool = False) -> None:
+        """Count anew what those folds say; what the others say has not changed. ``None``: all."""
+        tally, states = self._tally, record.history.states
+        if tally is None or not record.history.events:
+            return
+        # As of everything known, not only of the watermark: nothing looks again at a case that is met.
+        as_of = max(watermark, record.history.events[-1].at)
+        asked: Iterable[int] = states
+        if folds is not None:
+            # An act that waits to become certain has no deadline, and nothing falls due when it is met.
+            waiting = [
+                index
+                for clock in tally.running.get(record.subject, ())
+                if clock.deadline is None and (index := self._places[clock.place.rule]) not in record.dues
             ]
-            self._tally.take(record.subject, verdicts, self.watermark, known=known)
+            asked = [index for index in folds.union(waiting) if index in states]
+        every = self._rulebook.folds
+        found = {every[index].id: every[index].judge(states[index], as_of, every=True)[0] for index in asked}
+        if found or folds is None:
+            tally.take(record.subject, found, watermark, anew=folds is None, known=known)
 
     def _decide(self, record: _Record, watermark: int, alerts: list[Alert]) -> None:
         """Ask the folds that may say something else than when they were last asked; tell the difference.
@@ -270,11 +310,17 @@ class Engine:
                 alerts.append(alert)
                 self._changed.add(subject)
 
-    def _count_open(self, record: _Record) -> None:
+    def _count_open(self, record: _Record, folds: set[int] | None = None) -> None:
+        """Count anew the cases that those folds have open; ``None``: all."""
         open_cases: list[tuple[str, str | None]] = []
-        for index, state in record.history.states.items():
+        states = record.history.states
+        if folds is not None and record.open:
+            again = {self._rulebook.folds[index].id for index in folds}
+            open_cases += [case for case in record.open if case[0] not in again]
+        for index in states if folds is None else folds:
             fold = self._rulebook.folds[index]
-            if not fold.opens:
+            state = states.get(index)
+            if state is None or not fold.opens:
                 continue
             for start in fold.open_cases(state):
                 org = start.data.get("org")
@@ -307,7 +353,7 @@ class Engine:
         expiries, folds = self._expiries, self._rulebook.folds
         while expiries and is_due(expiries[0][0], self.watermark):
             _, subject = heappop(expiries)
-            record = self._records[subject]
+            record = self._awake(subject)
             record.expires = False
             assert self._keep_for is not None
             if record.decided_at + self._keep_for > self.watermark:
@@ -325,7 +371,7 @@ class Engine:
 
         What still holds is not told again, under whatever version it began; what no longer does is taken back.
         """
-        for record in self._records.values():
+        for record in map(self._awake, self._records):
             record.history.is_fresh = True
         self._touched.update(self._records)
 
@@ -373,7 +419,7 @@ class Engine:
         """Every case of every subject as of an instant (default: the watermark); changes nothing told."""
         as_of = self.watermark if as_of is None else as_of
         for subject in sorted(self._records):
-            record = self._records[subject]
+            record = self._awake(subject)
             states = record.history.fold(self._rulebook.routes(subject[0]))
             roots = record.history.roots
             for index in sorted(states):
@@ -388,7 +434,7 @@ class Engine:
         A stop that belongs to a case of another rule is no orphan, though this rule waits for a start of its own.
         """
         found: Counter[str] = Counter()
-        for record in self._records.values():
+        for record in map(self._awake, self._records):
             states = record.history.fold(self._rulebook.routes(record.subject[0]))
             counts = {index: getattr(state, "orphans", 0) for index, state in states.items()}
             folds = self._rulebook.folds
@@ -411,9 +457,9 @@ class Engine:
 
     def snapshot(self, subject: Subject) -> Snapshot | None:
         """What must be kept of a subject, or ``None`` where nothing must be any more."""
-        record = self._records.get(subject)
-        if record is None:
+        if subject not in self._records:
             return None
+        record = self._awake(subject)
         return Snapshot(
             subject,
             tuple(record.history.events),
@@ -422,26 +468,73 @@ class Engine:
             record.decided_at,
         )
 
+    def standing(self, subject: Subject) -> Standing | None:
+        """Where a subject stands, for its row; ``None`` where it is not kept, or has yet to be decided."""
+        record = self._records.get(subject)
+        if record is None or subject in self._touched or record.decided_at == BEGINNING:
+            return None
+        running = self._tally.running.get(subject, ()) if self._tally is not None else ()
+        # In one order, however they came about: the same is kept of the same.
+        open_cases = tuple(sorted(record.open, key=str)) if len(record.open) > 1 else record.open
+        running = tuple(sorted(running, key=str)) if len(running) > 1 else running
+        return Standing(record.decided_at, record.due, open_cases, running)
+
     def restore(self, snapshot: Snapshot) -> None:
         """Take a subject back from its snapshot; its timers follow from its history.
 
         Set ``watermark`` first, to what it was when the snapshots were taken.
         """
         record = self._records[snapshot.subject] = _Record(snapshot.subject)
+        if self.watermark == BEGINNING:
+            # Kept before any time had passed, so nothing has been decided yet.
+            self._touched[snapshot.subject] = record
+        self._take_back(record, snapshot, self.watermark)
+        if record.due is not None:
+            heappush(self._timers, (record.due, record.subject))
+        self._expire_later(record)
+
+    def restore_asleep(self, subject: Subject, standing: Standing, snapshot: Callable[[], Snapshot]) -> None:
+        """Take a subject back without its snapshot, which is asked for when something happens to it.
+
+        The same comes out as by ``restore``, where the standing is under this rulebook and no later than the watermark.
+        """
+        record = self._records[subject] = _Record(subject)
+        record.asleep = snapshot
+        record.decided_at, record.due = standing.decided_at, standing.due
+        if standing.open_cases:
+            record.open = standing.open_cases
+            self.open_cases.update(record.open)
+        if standing.running and self._tally is not None:
+            self._tally.running[subject] = standing.running
+        if record.due is not None:
+            heappush(self._timers, (record.due, subject))
+        self._expire_later(record)
+
+    def _awake(self, subject: Subject) -> _Record:
+        record = self._records[subject]
+        if record.asleep is not None:
+            self._wake(record)
+        return record
+
+    def _wake(self, record: _Record) -> None:
+        assert record.asleep is not None
+        snapshot, record.asleep = record.asleep(), None
+        due, record.due = record.due, None
+        # As of when it was last decided: what time has brought since must be counted as new.
+        self._take_back(record, snapshot, record.decided_at)
+        if record.due is not None and record.due != due:
+            heappush(self._timers, (record.due, record.subject))
+
+    def _take_back(self, record: _Record, snapshot: Snapshot, watermark: int) -> None:
         record.history = History(snapshot.events)
         record.told = dict(snapshot.told)
         record.withdrawn = dict(snapshot.withdrawn)
         record.decided_at = snapshot.decided_at
-        if self.watermark == BEGINNING:
-            # Kept before any time had passed, so nothing has been decided yet.
-            self._touched[snapshot.subject] = record
-        states = record.history.fold(self._rulebook.routes(snapshot.subject[0]))
+        states = record.history.fold(self._rulebook.routes(record.subject[0]))
         for index, state in states.items():
-            following = self._rulebook.folds[index].judge(state, self.watermark)[1]
+            following = self._rulebook.folds[index].judge(state, watermark)[1]
             if following is not None and (record.due is None or following < record.due):
                 record.due = following
+        record.counted = len(record.history.events)
         self._count_open(record)
-        if record.due is not None:
-            heappush(self._timers, (record.due, record.subject))
-        self._expire_later(record)
-        self._count(record, known=True)
+        self._count(record, None, watermark, known=True)

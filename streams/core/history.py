@@ -154,6 +154,11 @@ class History:
             self._folded = 0
         self._ids = None
 
+    @property
+    def begins_again(self) -> bool:
+        """Whether what all folds say may have changed, not only that of those that take the events added last."""
+        return self.is_fresh or self._folded == 0
+
     def fold(self, routes: Callable[[str], Sequence[Route]]) -> Mapping[int, Any]:
         """Bring the states up to the whole history; ``routes`` says which folds see an event type."""
         events = self.events

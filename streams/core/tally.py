@@ -15,7 +15,7 @@ Worked example. fee-5-minutes at 09:05:00 without a stop: ``ended[breached]`` is
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from streams.core.alerts import Subject
@@ -52,37 +52,58 @@ class Tally:
         self._places: dict[tuple[str, str | None, str | None], Place] = {}
         self._known: dict[Ending, Ending] = {}
 
-    def take(self, subject: Subject, verdicts: Iterable[Verdict], watermark: int, *, known: bool = False) -> None:
-        """Count every verdict of a subject in the place of what was counted of it before.
+    def take(
+        self,
+        subject: Subject,
+        found: Mapping[str, Iterable[Verdict]],
+        watermark: int,
+        *,
+        anew: bool = False,
+        known: bool = False,
+    ) -> None:
+        """Count every verdict of some rules on a subject in the place of what was counted of them before.
 
-        They may be as of an instant after the watermark, so that a completion counts when it comes in. A report
+        ``found`` is by rule id; with ``anew`` nothing stands of the other rules either. The verdicts may be as of an
+        instant after the watermark, so that a completion counts when it comes in. A report
         that is due only then is not certain yet: its case runs until the watermark is there, which decides the
         subject again.
         """
         endings: list[Ending] = []
         running: list[Running] = []
-        for verdict in verdicts:
-            place = self._place(verdict)
-            certain = all(report.due <= watermark for report in verdict.reports if report.kind != "warning")
-            if verdict.outcome != "running" and certain:
-                ending = place, verdict.outcome
-                endings.append(self._known.setdefault(ending, ending))
-            if verdict.outcome in ("running", "breached") and verdict.stopped_at is None:
-                running.append(Running(place, verdict.started_at, verdict.deadline))
+        for verdicts in found.values():
+            for verdict in verdicts:
+                outcome = verdict.outcome
+                place = self._place(verdict)
+                if outcome != "running" and all(
+                    [report.due <= watermark for report in verdict.reports if report.kind != "warning"]
+                ):
+                    ending = place, outcome
+                    endings.append(self._known.setdefault(ending, ending))
+                if outcome in ("running", "breached") and verdict.stopped_at is None:
+                    running.append(Running(place, verdict.started_at, verdict.deadline))
+        run_before = self.running.get(subject, ())
+        if run_before and not anew:
+            running += [clock for clock in run_before if clock.place.rule not in found]
         if running:
             self.running[subject] = tuple(running)
+        elif run_before:
+            del self.running[subject]
+        before = self._endings.get(subject, ())
+        stand: list[Ending] = []
+        if before and not anew:
+            stand = [ending for ending in before if ending[0].rule not in found]
+            before = tuple([ending for ending in before if ending[0].rule in found])
+        now = tuple(endings)
+        if now == before:
+            return
+        self._endings[subject] = (*stand, *now)
+        if known:
+            return
+        if now[: len(before)] == before:  # nearly always: one more has ended
+            self.ended.update(now[len(before) :])
         else:
-            self.running.pop(subject, None)
-        before, now = self._endings.get(subject, ()), tuple(endings)
-        if now != before:
-            self._endings[subject] = now
-            if known:
-                return
-            if now[: len(before)] == before:  # nearly always: one more has ended
-                self.ended.update(now[len(before) :])
-            else:
-                self.ended.update(Counter(now) - Counter(before))
-                self.reopened.update(Counter(before) - Counter(now))
+            self.ended.update(Counter(now) - Counter(before))
+            self.reopened.update(Counter(before) - Counter(now))
 
     def take_counts(self) -> tuple[Counter[Ending], Counter[Ending]]:
         """``ended`` and ``reopened`` since this was last called."""

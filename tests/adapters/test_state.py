@@ -20,8 +20,11 @@ from streams.adapters.state import (
     snapshot_from_bytes,
     snapshot_to_bytes,
     sources_of,
+    standing_from_bytes,
 )
 from streams.core.engine import Engine, Snapshot
+from streams.core.standing import Standing
+from streams.core.tally import Place, Running
 from tests.stories import decoded, shipped, us, wire
 
 WO1 = ("order", "WO1")
@@ -52,6 +55,20 @@ def test_a_subject_comes_back_as_it_was() -> None:
     assert snapshot_from_bytes(WO1, raw) == kept
     assert snapshot_to_bytes(snapshot_from_bytes(WO1, raw)) == raw
     SubjectState.model_validate_json(raw)
+
+
+def test_where_a_subject_stands_is_read_ahead_of_its_events_under_the_same_rulebook_only() -> None:
+    kept, place = snapshot(), Place("fee-5-minutes", "3201", None)
+    clocks = (Running(place, 5, 9), Running(place, 6, None))
+    standing = Standing(kept.decided_at, 9, (("fee-5-minutes", "3201"), ("fee-5-minutes", None)), clocks)
+    raw = snapshot_to_bytes(kept, standing, "abc")
+    assert standing_from_bytes(raw, "abc") == standing
+    assert snapshot_from_bytes(WO1, raw) == kept
+    SubjectState.model_validate_json(raw)
+    assert standing_from_bytes(raw, "abd") is None
+    assert standing_from_bytes(snapshot_to_bytes(kept), "abc") is None
+    assert standing_from_bytes(raw.replace(b'"v":1', b'"v":9'), "abc") is None
+    assert standing_from_bytes(raw[:-1], "abc") is None
 
 
 def test_amounts_come_back_with_every_digit() -> None:
