@@ -21,6 +21,7 @@ from kafka.errors import KafkaError
 from schemas.dead_letters import DeadLetter
 from streams.adapters.codec import Decoder, decode_json, encode_json
 from streams.adapters.files import read_lines
+from streams.adapters.kafka_admin import READING
 from streams.core.event import Event
 from streams.errors import BrokerError, ConfigError, InputError
 
@@ -97,7 +98,11 @@ def letters_on_topic(options: dict[str, Any], topic: str) -> Letters:
     found = Letters()
     try:
         consumer = KafkaConsumer(
-            **options, enable_auto_commit=False, auto_offset_reset="earliest", max_partition_fetch_bytes=4 * 1024 * 1024
+            **options,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_partition_fetch_bytes=4 * 1024 * 1024,
+            **READING,
         )
         try:
             numbers = consumer.partitions_for_topic(topic)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
@@ -21,6 +21,10 @@ from kafka.errors import IncompatibleBrokerVersion, KafkaError, TopicAlreadyExis
 from kafka.protocol.metadata import MetadataRequest
 
 from streams.errors import BrokerError
+
+READING: Final = {"fetch_max_bytes": 32 * 1024 * 1024, "receive_message_max_bytes": 64 * 1024 * 1024}
+"""For every consumer of kafka-python: unless told otherwise it refuses answers of more than a megabyte, and asks for
+fifty; a topic with much to read is then read in part, over and over."""
 
 # The newest metadata request without authorized operations: 2.3.3 cannot read those of the embedded broker.
 _METADATA_VERSION = 5

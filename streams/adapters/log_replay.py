@@ -14,6 +14,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from streams.adapters.clocks import Applied, ClockPartition
+from streams.adapters.kafka_admin import READING
 from streams.adapters.state import record_from_bytes
 from streams.core.alerts import Alert
 from streams.core.rulebook import Rulebook
@@ -35,6 +36,7 @@ def read_topic(bootstrap: str, topic: str, *, security: Mapping[str, Any] | None
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             max_partition_fetch_bytes=8 * 1024 * 1024,
+            **READING,
             **(security or {}),
         )
         try:

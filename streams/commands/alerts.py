@@ -10,6 +10,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from streams.adapters.codec import decode_json
+from streams.adapters.kafka_admin import READING
 from streams.commands.common import DONE, broker_options, need_broker, printable
 from streams.errors import BrokerError
 from streams.settings import Settings, load_settings
@@ -63,6 +64,7 @@ def read_records(settings: Settings, topic: str, *, follow: bool) -> Iterator[by
             **settings.kafka_python(),
             enable_auto_commit=False,
             auto_offset_reset="earliest",
+            **READING,
         )
         try:
             numbers = consumer.partitions_for_topic(topic)

@@ -20,7 +20,7 @@ from schemas.fields import parse_time
 from streams.adapters.brokers import Broker, broker
 from streams.adapters.codec import decode_json
 from streams.adapters.feeder import Feeder
-from streams.adapters.kafka_admin import delete_topics, ensure_topics
+from streams.adapters.kafka_admin import READING, delete_topics, ensure_topics
 from streams.adapters.rulebook_files import load_rulebook
 from streams.adapters.wall_clock import WallClock
 from streams.bootstrap import topics_of
@@ -173,6 +173,7 @@ def _alerts(settings: Settings) -> Iterator[Callable[[], list[Any]]]:
             **settings.kafka_python(),
             enable_auto_commit=False,
             auto_offset_reset="earliest",
+            **READING,
             fetch_max_wait_ms=50,  # the embedded broker holds an empty answer to the end of it
         )
         try:

@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from kafka import KafkaProducer
 
 from streams.adapters import brokers, java_broker
 from streams.adapters.brokers import KINDS, Broker, available_kinds, broker
 from streams.adapters.child_process import ChildProcess
 from streams.adapters.kafka_admin import TopicSpec, cluster, end_offsets, ensure_topics, partitions_of
+from streams.commands.alerts import read_records
 from streams.errors import BrokerError
+from streams.settings import load_settings
 
 VALUES = [f"value {number}".encode() for number in range(20)]
 
@@ -234,3 +237,17 @@ def test_a_better_kind_that_fails_is_passed_over_aloud(tmp_path: Path, monkeypat
     assert found.passed_over[0] == "docker: no Docker engine here"
     assert found.passed_over[1].startswith("java: ")
     assert "no broker of kind docker: no Docker engine here" in said
+
+
+@pytest.mark.broker
+def test_much_is_read_to_its_end(kafka: Broker, prefix: str) -> None:
+    topic = f"{prefix}much"
+    ensure_topics(kafka.bootstrap, [TopicSpec(topic, 4)])
+    producer = KafkaProducer(bootstrap_servers=kafka.bootstrap, acks="all")
+    value = b"x" * 100_000
+    for number in range(80):  # two megabytes a partition: more in one answer than kafka-python takes by itself
+        producer.send(topic, value, partition=number % 4)
+    producer.flush()
+    producer.close()
+    found = list(read_records(load_settings(bootstrap=kafka.bootstrap), topic, follow=False))
+    assert found == [value] * 80

@@ -20,7 +20,7 @@ from typing import Any
 from kafka import KafkaConsumer, TopicPartition
 
 from streams.adapters.child_process import ChildProcess
-from streams.adapters.kafka_admin import TopicSpec, ensure_topics
+from streams.adapters.kafka_admin import READING, TopicSpec, ensure_topics
 from streams.adapters.log_replay import LogReplay
 from streams.adapters.outputs import CloudEvents, encode
 from streams.core.instants import instant_us
@@ -64,6 +64,7 @@ class Topic:
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             max_partition_fetch_bytes=8 * 1024 * 1024,
+            **READING,
         )
         self._parts: list[TopicPartition] = []
 

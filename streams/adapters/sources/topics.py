@@ -13,6 +13,7 @@ from typing import Any
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
+from streams.adapters.kafka_admin import READING
 from streams.adapters.sources import Record
 from streams.errors import BrokerError
 from streams.settings import Settings
@@ -34,6 +35,7 @@ def _consumer(settings: Settings) -> Iterator[Any]:
             isolation_level="read_committed",
             max_poll_records=BATCH,
             max_partition_fetch_bytes=16 * 1024 * 1024,
+            **READING,
         )
         try:
             yield consumer
