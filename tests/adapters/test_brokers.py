@@ -240,7 +240,9 @@ def test_a_better_kind_that_fails_is_passed_over_aloud(tmp_path: Path, monkeypat
 
 
 @pytest.mark.broker
-def test_much_is_read_to_its_end(kafka: Broker, prefix: str) -> None:
+def test_much_is_read_to_its_end_without_a_refusal(
+    kafka: Broker, prefix: str, caplog: pytest.LogCaptureFixture
+) -> None:
     topic = f"{prefix}much"
     ensure_topics(kafka.bootstrap, [TopicSpec(topic, 4)])
     producer = KafkaProducer(bootstrap_servers=kafka.bootstrap, acks="all")
@@ -251,3 +253,4 @@ def test_much_is_read_to_its_end(kafka: Broker, prefix: str) -> None:
     producer.close()
     found = list(read_records(load_settings(bootstrap=kafka.bootstrap), topic, follow=False))
     assert found == [value] * 80
+    assert [record for record in caplog.records if "InvalidReceiveError" in record.getMessage()] == []
