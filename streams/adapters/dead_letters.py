@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from schemas.dead_letters import DeadLetter
 from streams.adapters.codec import Decoder, decode_json, encode_json
 from streams.adapters.files import read_lines
-from streams.adapters.kafka_admin import READING
+from streams.adapters.topic_reader import from_beginning
 from streams.core.event import Event
 from streams.errors import BrokerError, ConfigError, InputError
 
@@ -96,30 +96,14 @@ def letters_on_topic(options: dict[str, Any], topic: str) -> Letters:
         BrokerError: where it cannot be read.
     """
     found = Letters()
-    try:
-        consumer = KafkaConsumer(
-            **options,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            max_partition_fetch_bytes=4 * 1024 * 1024,
-            **READING,
-        )
-        try:
-            numbers = consumer.partitions_for_topic(topic)
-            if not numbers:
-                raise BrokerError(f"no topic {topic}, or it may not be read")
-            parts = [TopicPartition(topic, number) for number in sorted(numbers)]
-            consumer.assign(parts)
-            consumer.seek_to_beginning(*parts)
-            ends = consumer.end_offsets(parts)
-            while any(consumer.position(part) < ends[part] for part in parts):
-                for records in consumer.poll(timeout_ms=500).values():
-                    for record in records:
-                        _take(found, record)
-        finally:
-            consumer.close()
-    except KafkaError as error:
-        raise BrokerError(f"{topic}: {error}") from error
+    missing = f"no topic {topic}, or it may not be read"
+    more = {"max_partition_fetch_bytes": 4 * 1024 * 1024}
+    with from_beginning(topic, topic, missing=missing, **options, **more) as (consumer, parts):
+        ends = consumer.end_offsets(parts)
+        while any(consumer.position(part) < ends[part] for part in parts):
+            for records in consumer.poll(timeout_ms=500).values():
+                for record in records:
+                    _take(found, record)
     return found
 
 

@@ -10,15 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError
-
 from streams.adapters.clocks import Applied, ClockPartition
-from streams.adapters.kafka_admin import READING
 from streams.adapters.state import record_from_bytes
+from streams.adapters.topic_reader import from_beginning
 from streams.core.alerts import Alert
 from streams.core.rulebook import Rulebook
-from streams.errors import BrokerError
 
 LogPosition = tuple[int, int, bytes]
 """Partition, offset and value of one record."""
@@ -30,35 +26,16 @@ def read_topic(bootstrap: str, topic: str, *, security: Mapping[str, Any] | None
     Raises:
         BrokerError: where the broker cannot be read, or there is no such topic.
     """
-    try:
-        consumer = KafkaConsumer(
-            bootstrap_servers=bootstrap.split(","),
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            max_partition_fetch_bytes=8 * 1024 * 1024,
-            **READING,
-            **(security or {}),
-        )
-        try:
-            numbers = consumer.partitions_for_topic(topic)
-            if not numbers:
-                raise BrokerError(f"{bootstrap}: no topic {topic}")
-            parts = [TopicPartition(topic, number) for number in sorted(numbers)]
-            consumer.assign(parts)
-            consumer.seek_to_beginning(*parts)
-            ends = consumer.end_offsets(parts)
-            while unread := [part for part in parts if consumer.position(part) < ends[part]]:
-                for part, records in consumer.poll(timeout_ms=500, max_records=2000).items():
-                    yield from (
-                        (part.partition, record.offset, record.value)
-                        for record in records
-                        if record.offset < ends[part]
-                    )
-                consumer.pause(*(part for part in parts if part not in unread))
-        finally:
-            consumer.close()
-    except KafkaError as error:
-        raise BrokerError(f"{bootstrap}: {error}") from error
+    options = {"bootstrap_servers": bootstrap.split(","), "max_partition_fetch_bytes": 8 * 1024 * 1024}
+    missing = f"{bootstrap}: no topic {topic}"
+    with from_beginning(topic, bootstrap, missing=missing, **options, **(security or {})) as (consumer, parts):
+        ends = consumer.end_offsets(parts)
+        while unread := [part for part in parts if consumer.position(part) < ends[part]]:
+            for part, records in consumer.poll(timeout_ms=500, max_records=2000).items():
+                yield from (
+                    (part.partition, record.offset, record.value) for record in records if record.offset < ends[part]
+                )
+            consumer.pause(*(part for part in parts if part not in unread))
 
 
 class LogReplay:

@@ -6,13 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import click
-from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError
 
 from streams.adapters.codec import decode_json
-from streams.adapters.kafka_admin import READING
+from streams.adapters.topic_reader import from_beginning
 from streams.commands.common import DONE, broker_options, need_broker, printable
-from streams.errors import BrokerError
 from streams.settings import Settings, load_settings
 
 KINDS_ZH = {
@@ -59,29 +56,14 @@ def read_records(settings: Settings, topic: str, *, follow: bool) -> Iterator[by
     Raises:
         BrokerError: where the broker cannot be read.
     """
-    try:
-        consumer = KafkaConsumer(
-            **settings.kafka_python(),
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            **READING,
-        )
-        try:
-            numbers = consumer.partitions_for_topic(topic)
-            if not numbers:
-                raise BrokerError(f"{settings.bootstrap}: no topic {topic}")
-            parts = [TopicPartition(topic, number) for number in sorted(numbers)]
-            consumer.assign(parts)
-            consumer.seek_to_beginning(*parts)
-            ends = consumer.end_offsets(parts)
-            while follow or any(consumer.position(part) < ends[part] for part in parts):
-                for records in consumer.poll(timeout_ms=500).values():
-                    for record in records:
-                        yield record.value
-        finally:
-            consumer.close()
-    except KafkaError as error:
-        raise BrokerError(f"{settings.bootstrap}: {error}") from error
+    place = settings.bootstrap
+    missing = f"{place}: no topic {topic}"
+    with from_beginning(topic, place, missing=missing, **settings.kafka_python()) as (consumer, parts):
+        ends = consumer.end_offsets(parts)
+        while follow or any(consumer.position(part) < ends[part] for part in parts):
+            for records in consumer.poll(timeout_ms=500).values():
+                for record in records:
+                    yield record.value
 
 
 def line_of(data: dict[str, Any], lang: str) -> str:
