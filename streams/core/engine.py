@@ -27,6 +27,7 @@ from heapq import heappop, heappush
 from streams.core.alerts import Alert, Subject, case_id_of, report_alert, retraction_of
 from streams.core.event import Event
 from streams.core.history import History, Notice
+from streams.core.lifetimes import Lifetimes
 from streams.core.rulebook import Rulebook
 from streams.core.standing import Standing
 from streams.core.tally import Tally
@@ -117,8 +118,7 @@ class Engine:
         self.open_cases: Counter[tuple[str, str | None]] = Counter()
         """Cases open, by rule id and city."""
         self.watermark = BEGINNING
-        self.at_event: Event | None = None
-        """The event under way in ``live_through``, to be named should something break."""
+        self._lifetimes = Lifetimes(rulebook)
 
     def __len__(self) -> int:
         """Subjects kept."""
@@ -297,7 +297,7 @@ class Engine:
             for key, (verdict, number) in owed.items():
                 if key in told:
                     continue
-                alert = report_alert(
+                alert = told[key] = report_alert(
                     verdict,
                     verdict.reports[number],
                     subject=subject,
@@ -306,7 +306,6 @@ class Engine:
                     watermark=watermark,
                     calendar=self._calendar,
                 )
-                told[key] = alert
                 alerts.append(alert)
                 self._changed.add(subject)
 
@@ -377,20 +376,48 @@ class Engine:
 
     # -- a whole life at once ----------------------------------------------------------------------------
 
+    @property
+    def at_event(self) -> Event | None:
+        """The event under way in ``live_through``, to be named should something break."""
+        return self._lifetimes.at_event
+
     def live_through(self, subject: Subject, events: Sequence[Event], end: int) -> list[tuple[bool, Alert]]:
         """Everything that is ever told of one subject, from all its events, up to an instant.
 
         ``events`` are in the order of histories, without repetitions. Time passes as in ``advance_to`` up to just
         before each event, stopping wherever something is due. As subjects are independent, the alerts are those that
         all subjects' events together would have given. Each comes with whether an event brought it, and not time.
+        Afterwards the subject can be asked for its cases; it cannot be fed any more.
         """
         record = self._records[subject] = _Record(subject)
+        life = self._lifetimes.of(subject[0], events, end)
+        if life is None:
+            return self._live_stepwise(record, events, end)
+        states, tellings = life
+        record.history = History.folded(events, states)
+        told: dict[Told, tuple[bool, Alert]] = {}
+        for verdict, report, watermark, by_event in tellings:
+            key = verdict.rule.id, verdict.root, report.kind, report.cause
+            if key not in told:
+                alert = report_alert(
+                    verdict,
+                    report,
+                    subject=subject,
+                    case_id=case_id_of(key[0], subject, key[1]),
+                    generation=0,
+                    watermark=watermark,
+                    calendar=self._calendar,
+                )
+                told[key] = by_event, alert
+        return list(told.values())
+
+    def _live_stepwise(self, record: _Record, events: Sequence[Event], end: int) -> list[tuple[bool, Alert]]:
         history = record.history
         found: list[tuple[bool, Alert]] = []
         alerts: list[Alert] = []
         position, count = 0, len(events)
         while position < count:
-            event = self.at_event = events[position]
+            event = self._lifetimes.at_event = events[position]
             at = event.at
             if record.due is not None and record.due < at:
                 self._let_pass(record, at - 1, found)
@@ -404,7 +431,7 @@ class Engine:
                 found += [(True, alert) for alert in alerts]
                 alerts.clear()
         self._let_pass(record, end, found)
-        self.at_event = None
+        self._lifetimes.at_event = None
         return found
 
     def _let_pass(self, record: _Record, until: int, found: list[tuple[bool, Alert]]) -> None:

@@ -29,7 +29,8 @@ Route = tuple[int, Fold, tuple[str, ...]]
 """A fold's place in the rulebook, the fold, and the subject types that take precedence over this one."""
 
 
-def _names_one_of(event: Event, kinds: Sequence[str]) -> bool:
+def names_one_of(event: Event, kinds: Sequence[str]) -> bool:
+    """Whether the event has an id of one of those subject types."""
     for kind in kinds:  # noqa: SIM110 (a generator would cost more than it looks at)
         if event.id_of(kind) is not None:
             return True
@@ -115,6 +116,14 @@ class History:
         self._ids: set[str] | None = None
         self._has_corrections = any(event.corrects is not None for event in events)
 
+    @classmethod
+    def folded(cls, events: Sequence[Event], states: dict[int, Any]) -> History:
+        """A history without corrections, and what all its events have been folded into already."""
+        history = cls(events)
+        history.states = states
+        history._folded = len(history.events)
+        return history
+
     def find(self, event_id: str) -> Event | None:
         """The event of that id as received, or ``None``."""
         if self._ids is not None and event_id not in self._ids:
@@ -176,7 +185,7 @@ class History:
         states, touched = self.states, self.touched
         for event in fresh:
             for index, fold, before in routes(event.type):
-                if before and _names_one_of(event, before):
+                if before and names_one_of(event, before):
                     continue
                 state = states.get(index)
                 if state is None:

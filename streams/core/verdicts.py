@@ -84,6 +84,10 @@ class Fold(Protocol):
     def listens(self) -> frozenset[str]:
         """The event types that concern it."""
 
+    @property
+    def begins(self) -> frozenset[str]:
+        """The event types that a case takes to begin: a history without any of them has no case."""
+
     def start(self) -> Any:
         """The state of an empty history."""
 
@@ -95,6 +99,13 @@ class Fold(Protocol):
 
     def judge(self, state: Any, as_of: int, *, every: bool = False) -> tuple[list[Verdict], int | None]:
         """The verdicts as of an instant, and the next instant at which they change by silence."""
+
+    def told(self, state: Any, until: int) -> list[Verdict] | None:
+        """Everything that asking ``judge`` all along would have told up to an instant (inclusive), in one go.
+
+        Of a history without corrections, whose events came in order of time. Each verdict is as of the instant at
+        which its last report fell due, and tells that report. ``None`` where only asking all along can tell.
+        """
 
     def open_cases(self, state: Any) -> Sequence[Event]:
         """The events that the cases now open started with."""

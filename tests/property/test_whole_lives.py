@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from streams.adapters.driver import Driver, Step
 from streams.adapters.judging import Judging, sift
-from streams.core.alerts import Alert
+from streams.core.alerts import Alert, Subject
 from streams.core.engine import Engine, JudgedCase
 from streams.core.event import Event
+from streams.core.lifetimes import Lifetimes
 from streams.core.rulebook import Rulebook
 from streams.simulation import simulate
 from tests.property.runs import event_of, us
@@ -63,3 +64,19 @@ def test_of_the_whole_rulebook(seed: int, start: date) -> None:
     expected = in_order_of_time(rulebook, events, end)
     assert len(alerts) > 50
     assert (alerts, cases) == expected
+
+
+def test_most_lives_are_told_at_once() -> None:
+    """Else the test above would compare living step by step with itself."""
+    rulebook = shipped().rulebook
+    events = decoded(simulate(orders=250, seed=3, start=date(2026, 3, 2), days=12).events)
+    by_subject: dict[Subject, list[Event]] = {}
+    for event in sorted({event.event_id: event for event in events}.values(), key=lambda event: event.order):
+        for subject, copy in rulebook.copies_of(event):
+            by_subject.setdefault(subject, []).append(copy)
+    lifetimes, end = Lifetimes(rulebook), max(event.at for event in events)
+    lives = [lifetimes.of(subject[0], own, end) for subject, own in by_subject.items()]
+    tellings = [telling for life in lives if life is not None for telling in life[1]]
+    assert len([life for life in lives if life is not None]) > 0.9 * len(lives)
+    assert {telling.report.kind for telling in tellings} == {"warning", "breach", "late_completion", "violation"}
+    assert any(telling.verdict.pauses for telling in tellings)

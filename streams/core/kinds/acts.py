@@ -325,6 +325,7 @@ class ActFold:
         self._versions = versions
         self._only = versions[0] if len(versions) == 1 else None
         self.listens: frozenset[str] = frozenset().union(*(version.listens for version in versions))
+        self.begins: frozenset[str] = frozenset().union(*(version.act for version in versions))
 
     def start(self) -> State:
         """Nothing seen."""
@@ -405,6 +406,13 @@ class ActFold:
                     elif following is None or finding.due < following:
                         following = finding.due
         return verdicts, following
+
+    def told(self, state: State, until: int) -> list[Verdict] | None:
+        """See ``Fold``: each violation when it became certain; nothing that comes later changes one."""
+        if not state.waiting and not state.broken:
+            return []
+        findings = [*state.broken, *(self._shown(state) if state.waiting else ())]
+        return [finding.verdict(finding.due) for finding in findings if finding.is_violation and finding.due <= until]
 
     def _judge_every(self, state: State, as_of: int) -> tuple[list[Verdict], int | None]:
         verdicts: list[Verdict] = []

@@ -65,6 +65,7 @@ class CadenceFold:
         self._calendar = calendar
         self._versions = [_Version(rule, calendar) for rule in rules]
         self.listens: frozenset[str] = frozenset().union(*(version.listens for version in self._versions))
+        self.begins = self.listens
 
     opens = True
 
@@ -185,6 +186,10 @@ class CadenceFold:
             if clock.started_at <= as_of and (every or reports):
                 verdicts.append(clock.verdict(as_of, reports))
         return verdicts, following
+
+    def told(self, state: State, until: int) -> list[Verdict] | None:
+        """See ``Fold``. Which months are under the obligation hangs on what was known of it by then."""
+        return None
 
     def _clocks(self, state: State, as_of: int) -> Iterator[Clock]:
         yield from state.closed

@@ -89,6 +89,28 @@ class Clock:
                 told = Report("warning", repr(fraction), at)
         return due, () if told is None else (told,)
 
+    def told(self, until: int) -> list[Verdict]:
+        """What was told of it up to an instant (inclusive), where it never stood still; see ``Fold.told``."""
+        deadline = self.deadline
+        if deadline is None:
+            return []
+        ended = self.stop or self.cancel
+        is_over = ended is not None and ended.at <= deadline
+        last = min(until, ended.at - 1 if ended is not None and is_over else deadline - 1)
+        told: dict[int, float] = {}  # of several at one instant the last is told
+        for at, fraction in self._warnings(deadline):
+            if at <= last:
+                told[at] = fraction
+        found = [self.verdict(at, (Report("warning", repr(fraction), at),)) for at, fraction in told.items()]
+        if is_over or deadline > until:
+            return found
+        breach = Report("breach", str(deadline), deadline)
+        found.append(self.verdict(deadline, (breach,)))
+        if self.stop is not None and self.stop.at <= until:
+            late = Report("late_completion", self.stop.event_id, self.stop.at)
+            found.append(self.verdict(self.stop.at, (breach, late)))
+        return found
+
     def _warnings(self, deadline: int) -> list[tuple[int, float]]:
         """The instants at which a warning is due, each with the fraction used up by then."""
         assert self.limit is not None

@@ -126,6 +126,7 @@ class DeadlineFold:
         self._calendar = calendar
         self._versions = [_Version(rule, calendar) for rule in rules]
         self.listens: frozenset[str] = frozenset().union(*(version.listens for version in self._versions))
+        self.begins: frozenset[str] = frozenset().union(*(version.groups[0] for version in self._versions))
         self._stops = frozenset().union(*(version.stop for version in self._versions))
 
     opens = True
@@ -277,6 +278,15 @@ class DeadlineFold:
             if (every and case.start.at <= as_of) or reports:
                 verdicts.append(case.verdict(as_of, reports))
         return verdicts, following
+
+    def told(self, state: State, until: int) -> list[Verdict] | None:
+        """See ``Fold``. What was told of a clock that stood still hangs on what was known of its pauses by then."""
+        found: list[Verdict] = []
+        for case in state.closed if state.open is None else (*state.closed, state.open):
+            if case.paused_by:
+                return None
+            found += case.told(until)
+        return found
 
     def open_cases(self, state: State) -> tuple[Event, ...]:
         """At most one."""

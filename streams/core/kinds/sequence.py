@@ -58,6 +58,7 @@ class SequenceFold:
         self.subject_types = rules[0].subject
         self._versions = [_Version(rule, calendar, titles) for rule in rules]
         self.listens: frozenset[str] = frozenset().union(*(version.listens for version in self._versions))
+        self.begins: frozenset[str] = frozenset().union(*(stage for v in self._versions for stage in v.stages))
 
     opens = False
 
@@ -96,6 +97,19 @@ class SequenceFold:
                 elif finding.faults and (following is None or event.at < following):
                     following = event.at
         return verdicts, following
+
+    def told(self, state: State, until: int) -> list[Verdict] | None:
+        """See ``Fold``: each stage at its own instant, when all that could be ahead of it is known."""
+        if not state.backwards:
+            return []
+        return [
+            finding.verdict(event.at)
+            for version, firsts in zip(self._versions, state.firsts, strict=True)
+            for index, event in enumerate(firsts)
+            if event is not None and event.at <= until and version.is_in_force(event.at)
+            for finding in [self._finding(version, firsts, index, event)]
+            if finding.faults
+        ]
 
     @staticmethod
     def _finding(version: _Version, firsts: Sequence[Event | None], index: int, event: Event) -> Finding:

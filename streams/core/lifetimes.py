@@ -1,0 +1,136 @@
+"""A subject's whole life at once: everything that was ever told of it, from all its events.
+
+Theory of operation. Live, a subject is asked again at each of its events and whenever something falls due, because
+nobody knows what comes next. A replay knows. As long as no event corrects another one, what has once become
+certain stays so: each report is told at the instant at which it falls due, and nothing is ever taken back. So every
+event is one step of the folds that listen to it, and each fold is asked once, at the end, what it told on the way.
+A fold without any event that a case could begin with is left out.
+
+A fold that cannot say so at the end (a clock that stood still, a monthly obligation) is asked all along, by itself:
+folds do not know of each other. Where something is taken back, or an event corrects another, the answer is ``None``,
+and the engine lives through it step by step. A property holds the two to each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from streams.core.event import Event
+from streams.core.history import Route, names_one_of
+from streams.core.rulebook import Rulebook
+from streams.core.verdicts import Fold, Report, Verdict
+from streams.core.watermark import is_due
+
+
+class Telling(NamedTuple):
+    """One report told: under which watermark, and whether an event brought it, and not time."""
+
+    verdict: Verdict
+    report: Report
+    watermark: int
+    by_event: bool
+
+
+Life = tuple[dict[int, Any], list[Telling]]
+"""The states of all folds that may have a case, by their place in the rulebook; and what was told."""
+
+_Routes = Mapping[str, Sequence[Route]]
+
+
+class Lifetimes:
+    """Lives under one rulebook. Which folds matter to which set of event types is looked up once and kept."""
+
+    def __init__(self, rulebook: Rulebook) -> None:
+        self._rulebook = rulebook
+        self._routes: dict[tuple[str, frozenset[str]], _Routes] = {}
+        self.at_event: Event | None = None
+        """The event under way, to be named should something break."""
+
+    def of(self, subject_type: str, events: Sequence[Event], end: int) -> Life | None:
+        """The life of one subject up to an instant (inclusive); ``events`` in order, without repetitions."""
+        types = []
+        for event in events:
+            if event.corrects is not None:
+                return None
+            types.append(event.type)
+        key = subject_type, frozenset(types)
+        routes = self._routes.get(key)
+        if routes is None:
+            routes = self._routes[key] = self._routes_of(*key)
+        states: dict[int, Any] = {}
+        for event in events:
+            self.at_event = event
+            for index, fold, before in routes[event.type]:
+                if before and names_one_of(event, before):
+                    continue
+                state = states.get(index)
+                if state is None:
+                    state = states[index] = fold.start()
+                fold.step(state, event)
+        told: list[Telling] = []
+        folds = self._rulebook.folds
+        for index, state in states.items():
+            verdicts = folds[index].told(state, end)
+            if verdicts is None:
+                tellings = _asked_all_along(folds[index], _seen_by(index, events, routes), end)
+                if tellings is None:
+                    return None
+                told += tellings
+            elif verdicts:
+                for verdict in verdicts:
+                    report = verdict.reports[-1]
+                    told.append(Telling(verdict, report, report.due, False))
+        self.at_event = None
+        return states, told
+
+    def _routes_of(self, subject_type: str, types: frozenset[str]) -> _Routes:
+        routes = self._rulebook.routes(subject_type)
+        return {
+            event_type: tuple(route for route in routes(event_type) if not route[1].begins.isdisjoint(types))
+            for event_type in types
+        }
+
+
+def _seen_by(fold: int, events: Sequence[Event], routes: _Routes) -> list[Event]:
+    return [
+        event
+        for event in events
+        for index, _, before in routes[event.type]
+        if index == fold and not names_one_of(event, before)
+    ]
+
+
+def _asked_all_along(fold: Fold, events: Sequence[Event], end: int) -> list[Telling] | None:
+    """What one fold tells as its events come and time passes; ``None`` where it takes something back."""
+    state = fold.start()
+    told: dict[tuple[str, str, str], Telling] = {}
+    due: int | None = None
+
+    def ask(watermark: int, *, by_event: bool) -> bool:
+        """Ask as of a watermark; false where it no longer says what it has said."""
+        nonlocal due
+        verdicts, due = fold.judge(state, watermark)
+        owed = {(verdict.root, report.kind, report.cause) for verdict in verdicts for report in verdict.reports}
+        if any(key not in owed and key[1] != "warning" for key in told):
+            return False
+        for verdict in verdicts:
+            for report in verdict.reports:
+                told.setdefault(
+                    (verdict.root, report.kind, report.cause), Telling(verdict, report, watermark, by_event)
+                )
+        return True
+
+    for at, together in groupby(events, key=lambda event: event.at):
+        while due is not None and is_due(due, at - 1):
+            if not ask(due, by_event=False):
+                return None
+        for event in together:
+            fold.step(state, event)
+        if not ask(at - 1, by_event=True):
+            return None
+    while due is not None and is_due(due, end):
+        if not ask(due, by_event=False):
+            return None
+    return list(told.values())
