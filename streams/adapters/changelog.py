@@ -1,7 +1,8 @@
 """The changelog of the state: rows in, acknowledged, in an order that a crash cannot spoil.
 
-All rows of one record go to one partition of the topic, the position last and only when the others have been
-acknowledged. So what is there after a crash is always a beginning of what was to be there.
+All rows of one record go to one partition of the topic, in batches that the broker appends whole, each when the one
+before it has been acknowledged; the position is the last row of the last. So what is there after a crash is always a
+beginning of what was to be there. A batch costs the producer a fraction of what its rows would one by one.
 
 Two writers. A partition of the log has one worker, but a worker that stood still for longer than its session
 (a paused machine, a network cut) may wake up with rows under way after another has taken over. Kafka would fence
@@ -17,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from streams.adapters.clocks import Row
 
@@ -45,18 +47,29 @@ class Changelog:
             self._next[partition] = next_offset
 
     async def keep(self, partition: int, rows: Sequence[Row]) -> Kept:
-        """Write the rows, the last of them when the others have been acknowledged.
+        """Write the rows in their order.
 
         Raises:
             KafkaError: where the broker does not take them.
         """
-        *first, last = rows
         kept: list[tuple[int, bytes, bytes | None]] = []
-        for part in (first, [last]):
-            sends = [await self._producer.send(self.topic, value, key=key, partition=partition) for key, value in part]
-            for (key, value), sent in zip(part, sends, strict=True):
-                kept.append(((await sent).offset, key, value))
+        batch, waiting = self._producer.create_batch(), list[Row]()
+        for row in rows:
+            if batch.append(timestamp=None, key=row[0], value=row[1]) is None:  # full
+                kept += await self._written(partition, batch, waiting)
+                batch, waiting = self._producer.create_batch(), list[Row]()
+                batch.append(timestamp=None, key=row[0], value=row[1])  # an empty one takes a row of any size
+            waiting.append(row)
+        kept += await self._written(partition, batch, waiting)
         expected = self._next.get(partition, kept[0][0])
         alone = kept[0][0] == expected and kept[-1][0] == expected + len(kept) - 1
         self._next[partition] = kept[-1][0] + 1
         return Kept(kept, alone)
+
+    async def _written(
+        self, partition: int, batch: BatchBuilder, rows: Sequence[Row]
+    ) -> list[tuple[int, bytes, bytes | None]]:
+        batch.close()
+        sent = await self._producer.send_batch(batch, self.topic, partition=partition)
+        first = (await sent).offset
+        return [(first + number, key, value) for number, (key, value) in enumerate(rows)]
