@@ -26,7 +26,7 @@ from heapq import heappop, heappush
 
 from streams.core.alerts import Alert, Subject, case_id_of, report_alert, retraction_of
 from streams.core.event import Event
-from streams.core.history import History, Notice
+from streams.core.history import History, Notice, names_one_of
 from streams.core.lifetimes import Lifetimes
 from streams.core.rulebook import Rulebook
 from streams.core.standing import Standing
@@ -211,9 +211,9 @@ class Engine:
             ]
             asked = [index for index in folds.union(waiting) if index in states]
         every = self._rulebook.folds
-        found = {every[index].id: every[index].judge(states[index], as_of, every=True)[0] for index in asked}
+        found = {every[index].id: every[index].statuses(states[index], as_of, watermark) for index in asked}
         if found or folds is None:
-            tally.take(record.subject, found, watermark, anew=folds is None, known=known)
+            tally.take(record.subject, found, anew=folds is None, known=known)
 
     def _decide(self, record: _Record, watermark: int, alerts: list[Alert]) -> None:
         """Ask the folds that may say something else than when they were last asked; tell the difference.
@@ -349,7 +349,7 @@ class Engine:
 
         One with a case open needs no entry: whatever ends the case decides it again, and that makes an entry.
         """
-        expiries, folds = self._expiries, self._rulebook.folds
+        expiries = self._expiries
         while expiries and is_due(expiries[0][0], self.watermark):
             _, subject = heappop(expiries)
             record = self._awake(subject)
@@ -357,9 +357,7 @@ class Engine:
             assert self._keep_for is not None
             if record.decided_at + self._keep_for > self.watermark:
                 self._expire_later(record)
-            elif record.due is None and all(
-                folds[index].is_idle(state) for index, state in record.history.states.items()
-            ):
+            elif record.due is None and record.history.is_idle(self._rulebook.routes(subject[0])):
                 del self._records[subject]
                 self._changed.add(subject)
                 if self._tally is not None:
@@ -461,14 +459,18 @@ class Engine:
         A stop that belongs to a case of another rule is no orphan, though this rule waits for a start of its own.
         """
         found: Counter[str] = Counter()
+        folds = self._rulebook.folds
         for record in map(self._awake, self._records):
-            states = record.history.fold(self._rulebook.routes(record.subject[0]))
-            counts = {index: getattr(state, "orphans", 0) for index, state in states.items()}
-            folds = self._rulebook.folds
-            if any(counts.values()) and not any(
-                folds[index].judge(state, self.watermark, every=True)[0] for index, state in states.items()
-            ):
-                found.update({folds[index].id: count for index, count in counts.items() if count})
+            routes = self._rulebook.routes(record.subject[0])
+            states = record.history.fold(routes)
+            if any(folds[index].statuses(state, self.watermark, self.watermark) for index, state in states.items()):
+                continue
+            found.update(
+                fold.id
+                for event in record.history.effective()
+                for _, fold, before in routes(event.type)
+                if not names_one_of(event, before) and fold.is_stop(event)
+            )
         return found
 
     # -- keep --------------------------------------------------------------------------------------------

@@ -8,8 +8,9 @@ gives its place up to the event that corrects it, a void one (``corrects`` with 
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
+from itertools import chain, islice
 from typing import Any, Literal
 
 from streams.core.event import Event
@@ -169,7 +170,10 @@ class History:
         return self.is_fresh or self._folded == 0
 
     def fold(self, routes: Callable[[str], Sequence[Route]]) -> Mapping[int, Any]:
-        """Bring the states up to the whole history; ``routes`` says which folds see an event type."""
+        """Bring the states up to the whole history; ``routes`` says which folds see an event type.
+
+        A fold has a state from the first event on that a case of it may begin with; it then sees what came before, too.
+        """
         events = self.events
         if self._folded == len(events):
             return self.states
@@ -183,14 +187,48 @@ class History:
         else:
             fresh = events[self._folded :]
         states, touched = self.states, self.touched
-        for event in fresh:
-            for index, fold, before in routes(event.type):
-                if before and names_one_of(event, before):
-                    continue
+        for position, event in enumerate(fresh):
+            event_type = event.type
+            for index, fold, before in routes(event_type):
                 state = states.get(index)
                 if state is None:
-                    state = states[index] = fold.start()
+                    if event_type not in fold.begins or names_one_of(event, before):
+                        continue
+                    earlier = chain(events[: self._folded], islice(fresh, position))
+                    state = states[index] = _caught_up(fold, before, earlier)
+                elif before and names_one_of(event, before):
+                    continue
                 if fold.step(state, event):
                     touched.add(index)
         self._folded = len(events)
         return states
+
+    def effective(self) -> Sequence[Event]:
+        """The events with corrections applied."""
+        return effective(self.events)[0] if self._has_corrections else self.events
+
+    def is_idle(self, routes: Callable[[str], Sequence[Route]]) -> bool:
+        """Whether no case is open, and nothing of the history matters to a later event (see ``Fold.is_idle``).
+
+        That must be asked also of the folds that nothing has begun yet: a notice waits for its act.
+        """
+        states = self.fold(routes)
+        events = self.effective()
+        known: set[int] = set()
+        for event in events:
+            for index, fold, before in routes(event.type):
+                if index not in known:
+                    known.add(index)
+                    state = states.get(index)
+                    if not fold.is_idle(_caught_up(fold, before, events) if state is None else state):
+                        return False
+        return True
+
+
+def _caught_up(fold: Fold, before: Sequence[str], events: Iterable[Event]) -> Any:
+    """The state of a fold after all of the events that it sees."""
+    state = fold.start()
+    for event in events:
+        if event.type in fold.listens and not names_one_of(event, before):
+            fold.step(state, event)
+    return state

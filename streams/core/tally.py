@@ -19,7 +19,8 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from streams.core.alerts import Subject
-from streams.core.verdicts import Outcome, Verdict
+from streams.core.event import Event
+from streams.core.verdicts import Outcome, Status
 
 
 class Place(NamedTuple):
@@ -55,32 +56,27 @@ class Tally:
     def take(
         self,
         subject: Subject,
-        found: Mapping[str, Iterable[Verdict]],
-        watermark: int,
+        found: Mapping[str, Iterable[Status]],
         *,
         anew: bool = False,
         known: bool = False,
     ) -> None:
-        """Count every verdict of some rules on a subject in the place of what was counted of them before.
+        """Count every case of some rules on a subject in the place of what was counted of them before.
 
-        ``found`` is by rule id; with ``anew`` nothing stands of the other rules either. The verdicts may be as of an
-        instant after the watermark, so that a completion counts when it comes in. A report
-        that is due only then is not certain yet: its case runs until the watermark is there, which decides the
-        subject again.
+        ``found`` is by rule id; with ``anew`` nothing stands of the other rules either. The cases may be as of an
+        instant after the watermark, so that a completion counts when it comes in. One of which something is to be told
+        only then is not certain yet: it counts when the watermark is there, which decides the subject again.
         """
         endings: list[Ending] = []
         running: list[Running] = []
-        for verdicts in found.values():
-            for verdict in verdicts:
-                outcome = verdict.outcome
-                place = self._place(verdict)
-                if outcome != "running" and all(
-                    [report.due <= watermark for report in verdict.reports if report.kind != "warning"]
-                ):
+        for rule_id, statuses in found.items():
+            for anchor, outcome, started_at, deadline, is_certain, is_running in statuses:
+                place = self._place(rule_id, anchor)
+                if is_certain and outcome != "running":
                     ending = place, outcome
                     endings.append(self._known.setdefault(ending, ending))
-                if outcome in ("running", "breached") and verdict.stopped_at is None:
-                    running.append(Running(place, verdict.started_at, verdict.deadline))
+                if is_running:
+                    running.append(Running(place, started_at, deadline))
         run_before = self.running.get(subject, ())
         if run_before and not anew:
             running += [clock for clock in run_before if clock.place.rule not in found]
@@ -116,9 +112,9 @@ class Tally:
         self._endings.pop(subject, None)
         self.running.pop(subject, None)
 
-    def _place(self, verdict: Verdict) -> Place:
-        org = verdict.anchor.data.get("org") or {}
-        key = verdict.rule.id, org.get("city"), org.get("county")
+    def _place(self, rule_id: str, anchor: Event) -> Place:
+        org = anchor.data.get("org") or {}
+        key = rule_id, org.get("city"), org.get("county")
         place = self._places.get(key)
         if place is None:
             place = self._places[key] = Place(*key)

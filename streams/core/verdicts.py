@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from schemas.rules import Limit, RuleBase
 from streams.core.deadlines import Pause
@@ -59,6 +59,21 @@ class Verdict:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
+class Status(NamedTuple):
+    """Where one case stands, in short: as much of a verdict as counting needs.
+
+    ``is_certain``: all that must be told of it was due by the watermark. ``is_running``: its clock still runs,
+    also past its deadline.
+    """
+
+    anchor: Event
+    outcome: Outcome
+    started_at: int
+    deadline: int | None
+    is_certain: bool
+    is_running: bool
+
+
 class Fold(Protocol):
     """One rule, all its versions, as three functions over a subject's sorted history (DESIGN.md 3).
 
@@ -100,6 +115,9 @@ class Fold(Protocol):
     def judge(self, state: Any, as_of: int, *, every: bool = False) -> tuple[list[Verdict], int | None]:
         """The verdicts as of an instant, and the next instant at which they change by silence."""
 
+    def statuses(self, state: Any, as_of: int, watermark: int) -> list[Status]:
+        """Every case as ``judge`` would have it with ``every``, in short; what is certain, by a watermark."""
+
     def told(self, state: Any, until: int) -> list[Verdict] | None:
         """Everything that asking ``judge`` all along would have told up to an instant (inclusive), in one go.
 
@@ -109,6 +127,9 @@ class Fold(Protocol):
 
     def open_cases(self, state: Any) -> Sequence[Event]:
         """The events that the cases now open started with."""
+
+    def is_stop(self, event: Event) -> bool:
+        """Whether the event may end a case; where no case has begun it is an orphan."""
 
     def is_idle(self, state: Any) -> bool:
         """Whether no case is open and nothing of the state matters to a later event."""

@@ -348,3 +348,21 @@ def test_a_repair_whose_close_was_the_last_event_is_neither_open_nor_kept() -> N
     assert opened == [2, 2, 4, 2]
     engine.advance_to(us("2026-12-01T00:00"))
     assert list(engine.subjects()) == [("order", "WO2")]
+
+
+def test_a_stop_on_a_subject_that_never_had_a_case_is_an_orphan() -> None:
+    engine = engine_at()
+    sent(engine, STARTED + STOPPED)
+    sent(
+        engine,
+        """
+        a 2026-03-02T09:04 counter.service_completed WO2
+        b 2026-03-02T09:10 counter.service_completed WO3
+        c 2026-03-02T09:11 counter.service_completed WO3 corrects=b void=true
+        """,
+    )
+    engine.advance_to(us("2026-03-02T10:00"))
+    assert engine.orphans() == {"fee-5-minutes": 1, "power-20-minutes": 1}
+    sent(engine, "s 2026-03-02T09:01 counter.service_started WO2 business=fee")
+    engine.advance_to(us("2026-03-02T10:01"))
+    assert engine.orphans() == {}

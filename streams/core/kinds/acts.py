@@ -26,7 +26,7 @@ from streams.core.conditions import predicate
 from streams.core.event import Event
 from streams.core.faults import Fault, Label, Without
 from streams.core.kinds.patterns import Tests, compile_patterns, fits, label_of, title_of
-from streams.core.verdicts import Outcome, Report, Verdict
+from streams.core.verdicts import Outcome, Report, Status, Verdict
 from streams.core.working_days import WorkingCalendar
 
 Grounds = Sequence[Event | None]
@@ -423,26 +423,46 @@ class ActFold:
                 following = finding.due
             if finding.due <= as_of or finding.act.at <= as_of:
                 verdicts.append(finding.verdict(as_of))
-        known = {finding.act.event_id for finding in waiting}
-        for act, rule in self._open(state):
-            if act.at <= as_of and act.event_id not in known:
+        for act, rule in self._still_open(state, waiting):
+            if act.at <= as_of:
                 verdicts.append(Finding(rule, act, (), as_of + 1, (act,)).verdict(as_of))
         return verdicts, following
 
-    def _open(self, state: State) -> list[tuple[Event, RuleBase]]:
+    def statuses(self, state: State, as_of: int, watermark: int) -> list[Status]:
+        """See ``Fold``."""
+        found: list[Status] = []
+        waiting = self._shown(state) if state.waiting else ()
+        for finding in (*state.settled, *waiting):
+            act, due = finding.act, finding.due
+            if due <= as_of:
+                outcome: Outcome = "cancelled" if finding.cancelled else "violated" if finding.faults else "met"
+                found.append(Status(act, outcome, act.at, None, outcome != "violated" or due <= watermark, False))
+            elif act.at <= as_of:
+                found.append(Status(act, "running", act.at, None, True, True))
+        for act, _ in self._still_open(state, waiting):
+            if act.at <= as_of:
+                found.append(Status(act, "running", act.at, None, True, True))
+        return found
+
+    def _still_open(self, state: State, waiting: Iterable[Finding]) -> list[tuple[Event, RuleBase]]:
+        """Acts that still wait for something, and their rules; what is waiting to be settled waits for nothing more."""
+        if not self.opens:
+            return []
+        known = {finding.act.event_id for finding in waiting}
         return [
             (act, version.rule)
             for version, watch in zip(self._versions, state.watches, strict=True)
             for act in version.open_acts(watch)
+            if act.event_id not in known
         ]
 
     def open_cases(self, state: State) -> Sequence[Event]:
         """Acts that still wait for something (their close)."""
-        if not self.opens:
-            return ()
-        # A close that was the last event of all has not been settled; what it shows waits for nothing more.
-        closed = {finding.act.event_id for finding in self._shown(state)} if state.waiting else set()
-        return [act for act, _ in self._open(state) if act.event_id not in closed]
+        return [act for act, _ in self._still_open(state, self._shown(state) if state.waiting else ())]
+
+    def is_stop(self, event: Event) -> bool:
+        """See ``Fold``. Nothing here is opened by one event to be ended by another."""
+        return False
 
     def is_idle(self, state: State) -> bool:
         """No case is open, and nothing seen matters to a later act."""

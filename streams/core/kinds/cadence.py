@@ -18,12 +18,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from datetime import date
+from itertools import chain
 
 from schemas.rules import CadenceRule
 from streams.core.event import Event
 from streams.core.kinds.clock import Clock
 from streams.core.kinds.patterns import compile_patterns, matches
-from streams.core.verdicts import Verdict
+from streams.core.verdicts import Status, Verdict
 from streams.core.working_days import WorkingCalendar
 
 _PERIOD = re.compile(r"(\d{4})-(\d{2})", re.ASCII)
@@ -65,7 +66,7 @@ class CadenceFold:
         self._calendar = calendar
         self._versions = [_Version(rule, calendar) for rule in rules]
         self.listens: frozenset[str] = frozenset().union(*(version.listens for version in self._versions))
-        self.begins = self.listens
+        self.begins: frozenset[str] = frozenset().union(*(chain(v.act, v.since) for v in self._versions))
 
     opens = True
 
@@ -187,6 +188,10 @@ class CadenceFold:
                 verdicts.append(clock.verdict(as_of, reports))
         return verdicts, following
 
+    def statuses(self, state: State, as_of: int, watermark: int) -> list[Status]:
+        """See ``Fold``."""
+        return [clock.status(as_of, watermark) for clock in self._clocks(state, as_of) if clock.started_at <= as_of]
+
     def told(self, state: State, until: int) -> list[Verdict] | None:
         """See ``Fold``. Which months are under the obligation hangs on what was known of it by then."""
         return None
@@ -204,6 +209,10 @@ class CadenceFold:
         if state.open is not None:
             return (state.open.start,)
         return [turns[-1][2] for turns in state.turns if turns and turns[-1][1]]
+
+    def is_stop(self, event: Event) -> bool:
+        """See ``Fold``. Nothing here is opened by one event to be ended by another."""
+        return False
 
     def is_idle(self, state: State) -> bool:
         """Nothing must follow."""

@@ -12,7 +12,7 @@ from typing import Any
 from schemas.rules import Limit, RuleBase
 from streams.core.deadlines import Pause, deadline_of, warning_instant
 from streams.core.event import Event
-from streams.core.verdicts import Outcome, Report, Verdict
+from streams.core.verdicts import Outcome, Report, Status, Verdict
 from streams.core.working_days import WorkingCalendar
 
 
@@ -120,6 +120,22 @@ class Clock:
             if at is not None and at >= self.started_at:
                 found.append((at, fraction))
         return found
+
+    def status(self, as_of: int, watermark: int) -> Status:
+        """Where it stands, in short; see ``Fold.statuses``."""
+        stop = self.stop if self.stop is not None and self.stop.at <= as_of else None
+        cancel = self.cancel if self.cancel is not None and self.cancel.at <= as_of else None
+        deadline, ended = self.deadline, self.stop or self.cancel
+        late = deadline is not None and deadline <= as_of and (ended is None or ended.at > deadline)
+        outcome: Outcome
+        if stop is not None:
+            outcome = "met_late" if late else "met"
+        else:
+            outcome = "breached" if late else "running" if cancel is None else "cancelled"
+        is_certain = not late or (
+            deadline is not None and deadline <= watermark and (stop is None or stop.at <= watermark)
+        )
+        return Status(self.start, outcome, self.started_at, deadline, is_certain, stop is None and cancel is None)
 
     def verdict(self, as_of: int, reports: tuple[Report, ...]) -> Verdict:
         """Where it stands; ``reports`` are those of the same instant."""

@@ -21,7 +21,7 @@ from streams.core.deadlines import date_in_field
 from streams.core.event import Event
 from streams.core.kinds.clock import Clock
 from streams.core.kinds.patterns import compile_patterns, fits
-from streams.core.verdicts import Verdict
+from streams.core.verdicts import Status, Verdict
 from streams.core.working_days import WorkingCalendar
 
 
@@ -279,6 +279,11 @@ class DeadlineFold:
                 verdicts.append(case.verdict(as_of, reports))
         return verdicts, following
 
+    def statuses(self, state: State, as_of: int, watermark: int) -> list[Status]:
+        """See ``Fold``."""
+        cases = state.closed if state.open is None else (*state.closed, state.open)
+        return [case.status(as_of, watermark) for case in cases if case.start.at <= as_of]
+
     def told(self, state: State, until: int) -> list[Verdict] | None:
         """See ``Fold``. What was told of a clock that stood still hangs on what was known of its pauses by then."""
         found: list[Verdict] = []
@@ -291,6 +296,11 @@ class DeadlineFold:
     def open_cases(self, state: State) -> tuple[Event, ...]:
         """At most one."""
         return () if state.open is None else (state.open.start,)
+
+    def is_stop(self, event: Event) -> bool:
+        """See ``Fold``: so far as its own fields tell."""
+        data = event.data
+        return any(where(data) for version in self._versions for where, _ in version.stop.get(event.type, ()))
 
     def is_idle(self, state: State) -> bool:
         """No case open, no half of a start or pause waiting, and no condition that holds until something else."""

@@ -17,7 +17,7 @@ from streams.core.event import Event
 from streams.core.faults import Backwards
 from streams.core.kinds.acts import Finding
 from streams.core.kinds.patterns import compile_patterns, label_of, matches
-from streams.core.verdicts import Verdict
+from streams.core.verdicts import Outcome, Status, Verdict
 from streams.core.working_days import WorkingCalendar
 
 
@@ -98,6 +98,18 @@ class SequenceFold:
                     following = event.at
         return verdicts, following
 
+    def statuses(self, state: State, as_of: int, watermark: int) -> list[Status]:
+        """See ``Fold``."""
+        found: list[Status] = []
+        for version, firsts in zip(self._versions, state.firsts, strict=True):
+            for index, event in enumerate(firsts):
+                if event is None or event.at > as_of or not version.is_in_force(event.at):
+                    continue
+                violated = state.backwards and bool(self._finding(version, firsts, index, event).faults)
+                outcome: Outcome = "violated" if violated else "met"
+                found.append(Status(event, outcome, event.at, None, not violated or event.at <= watermark, False))
+        return found
+
     def told(self, state: State, until: int) -> list[Verdict] | None:
         """See ``Fold``: each stage at its own instant, when all that could be ahead of it is known."""
         if not state.backwards:
@@ -127,6 +139,10 @@ class SequenceFold:
     def open_cases(self, state: State) -> Sequence[Event]:
         """None: each is judged at its instant."""
         return ()
+
+    def is_stop(self, event: Event) -> bool:
+        """See ``Fold``. Nothing here is opened by one event to be ended by another."""
+        return False
 
     def is_idle(self, state: State) -> bool:
         """The order is closed, or nothing was seen."""
