@@ -235,6 +235,11 @@ class JavaCluster:
         return self._directory / "certificate.pem"
 
     @property
+    def pids(self) -> tuple[int, ...]:
+        """The processes of the nodes that were started and not killed."""
+        return tuple(process.pid for process in self._processes.values())
+
+    @property
     def description(self) -> str:
         """What runs here, for people."""
         count = "one node" if self.nodes == 1 else f"{self.nodes} nodes"

@@ -104,6 +104,10 @@ class Worker:
         return self._process.output()
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def exit_code(self) -> int | None:
         return self._process.exit_code
 
@@ -124,8 +128,7 @@ class Worker:
 
     def processor_seconds(self) -> float:
         """What it has used so far; where the system tells it (Linux)."""
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return processor_seconds(self.pid)
 
     def kill(self) -> None:
         """SIGKILL."""
@@ -138,6 +141,12 @@ class Worker:
         """SIGTERM; the exit code, or ``None`` where it does not end."""
         self.signal(signal.SIGTERM)
         return self._process.wait(seconds)
+
+
+def processor_seconds(pid: int) -> float:
+    """What a process has used so far, all its threads together (Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def total_of(text: str, name: str, **labels: str) -> float:
@@ -154,7 +163,14 @@ class Live:
     """Topics, workers, and what is to be found in the one after the other. Use as a context manager."""
 
     def __init__(
-        self, bootstrap: str, prefix: str, directory: Path, *, partitions: int = 4, clock: Sequence[object] = ()
+        self,
+        bootstrap: str,
+        prefix: str,
+        directory: Path,
+        *,
+        partitions: int = 4,
+        clock: Sequence[object] = (),
+        keep_days: float = 90,
     ) -> None:
         self.bootstrap = bootstrap
         self.name = f"{prefix}live"
@@ -162,8 +178,9 @@ class Live:
         self.partitions = partitions
         self.workers: list[Worker] = []
         self._clock = clock
+        self._keep_days = keep_days
         self._topics: dict[str, Topic] = {}
-        self._replay = LogReplay(shipped().rulebook, keep_for=90 * DAY)
+        self._replay = LogReplay(shipped().rulebook, keep_for=int(keep_days * DAY))
         self._writer = CloudEvents(shipped().rulebook.calendar)
         self.replayed: dict[str, dict[str, Any]] = {}
         """What the log gives: alert id to the data of its CloudEvent."""
@@ -181,13 +198,17 @@ class Live:
         """The source topic, as one that keeps events of any age."""
         ensure_topics(self.bootstrap, [TopicSpec(f"{self.name}.events", partitions, -1)])
 
-    def worker(self, *, store: str | None = None, ready: bool = True, **environment: str) -> Worker:
+    def worker(
+        self, *, store: str | None = None, ready: bool = True, metrics_port: int = 0, **environment: str
+    ) -> Worker:
         """Start a worker; one with the same ``store`` has the same local state."""
         number = len(self.workers) + 1
         arguments = [
-            "--bootstrap", self.bootstrap, "--name", self.name, "--partitions", self.partitions, "--metrics-port", 0,
+            "--bootstrap", self.bootstrap, "--name", self.name, "--partitions", self.partitions,
+            "--metrics-port", metrics_port,
             "--data-dir", self.directory / (store or f"store-{number}"), "--log-level", "info", *self._clock,
         ]  # fmt: skip
+        environment = {"GRIDCLOCK_KEEP_DAYS": f"{self._keep_days:.9f}", **environment}
         found = Worker(arguments, self.directory / f"worker-{number}.log", environment)
         self.workers.append(found)
         if ready:
