@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 
 from streams.core.alerts import Alert, Subject, case_id_of, report_alert, retraction_of
 from streams.core.event import Event
@@ -166,12 +166,19 @@ class Engine:
                 self._decide_timed(record, alerts)
                 self._changed.add(subject)
         self._forget()
+        if len(timers) > 2 * len(self._records) + 1000:
+            self._drop_stale_timers()
         alerts.sort(key=lambda alert: (alert.due_at, alert.subject, alert.rule, alert.kind, alert.alert_id))
         return alerts
 
     def _is_stale(self, due: int, subject: Subject) -> bool:
         record = self._records.get(subject)
         return record is None or record.due != due
+
+    def _drop_stale_timers(self) -> None:
+        """A case that is met leaves its entry behind, to be passed over when it would have come due: in days, maybe."""
+        self._timers = [(record.due, record.subject) for record in self._records.values() if record.due is not None]
+        heapify(self._timers)
 
     def _decide_timed(self, record: _Record, alerts: list[Alert]) -> None:
         before, dues, watermark = record.due, record.dues, self.watermark

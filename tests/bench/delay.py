@@ -72,7 +72,7 @@ class Delays:
 
     def lines(self) -> Iterator[str]:
         yield f"{self.events:,} events fed, the latest of them {self.feed_late:.2f} s behind its time"
-        yield f"{len(self.read):,} breaches, {self.wanted:,} of them of orders made for it: all out, and those the log gives"
+        yield f"{len(self.read):,} breaches, {self.wanted:,} of orders made for it: all out, and all that the log gives"
         yield "| from the deadline until | median | P95 | P99 | worst | within 2 s |"
         yield "| --- | ---: | ---: | ---: | ---: | ---: |"
         for name, values in (("the alert was written", self.written), ("a subscriber had it", self.read)):

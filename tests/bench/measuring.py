@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaProducer
+from kafka.protocol.admin import DescribeLogDirsRequest
 
 from streams.adapters.brokers import Broker, broker
 from streams.adapters.wall_clock import WallClock
@@ -245,18 +246,25 @@ class Feed:
 # -- topics ----------------------------------------------------------------------------------------------------
 
 
+class _LogDirsAnswer(DescribeLogDirsRequest[0].RESPONSE_TYPE):  # type: ignore[misc]
+    API_VERSION = 1
+
+
+class _LogDirs(DescribeLogDirsRequest[0]):  # type: ignore[misc]
+    """Version 1 is version 0 in other words; kafka-python knows only the one that Kafka 4 has dropped."""
+
+    API_VERSION = 1
+    RESPONSE_TYPE = _LogDirsAnswer
+
+
 def topic_bytes(bootstrap: str, topic: str) -> int:
     """What a topic takes on the disks of the brokers, all copies together."""
     admin = KafkaAdminClient(bootstrap_servers=bootstrap.split(","))
     try:
-        answer = admin.describe_log_dirs()
+        answers = [
+            admin.send_request(_LogDirs(), node_id=node["node_id"]) for node in admin.describe_cluster()["brokers"]
+        ]
     finally:
         admin.close()
-    return sum(
-        part[1]
-        for one in (answer if isinstance(answer, list) else [answer])
-        for directory in one.log_dirs
-        for name, parts in directory[2]
-        if name == topic
-        for part in parts
-    )
+    directories = [directory for answer in answers for directory in answer.log_dirs]
+    return sum(part[1] for _, _, topics in directories for name, parts in topics if name == topic for part in parts)
