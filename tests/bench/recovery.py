@@ -1,0 +1,195 @@
+"""How long a worker is away after a SIGKILL, with many open subjects in its state.
+
+Each subject is a meter test that was asked for and whose result is five working days off. Then the worker is killed,
+and in the same moment one order for each partition is sent that is overdue already: its alert shows that the
+partition's clocks run again. Three ways back:
+
+  same directory     the worker starts again where its local store is; only the newest rows are read from Kafka
+  empty directory    it starts on another machine, so to say: the store is filled from the state topic
+  second worker      another one runs and holds copies of the store for the partitions that are not its own; nobody
+                     is started, the partitions go over when the dead one's session has run out
+
+Kafka hands out a dead worker's partitions only after its session (``--session``, the product's default of 15 s) has run
+out, unless the dead one is back before. All times are from the kill on.
+
+    python -m tests.bench.recovery --subjects 200000
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from streams.adapters.brokers import Broker
+from streams.adapters.intake import partition_of
+from streams.adapters.java_broker import free_ports
+from streams.core.instants import format_us
+from tests.bench.measuring import CLOCK, MINUTE, Feed, Usage, Used, event, on_a_broker, parser_of, say, sent_at
+from tests.integration.live import Live, Worker, until
+from tests.stories import SHANGHAI
+
+PARTITIONS = 4
+WAYS = ("same directory", "empty directory", "second worker")
+SECONDS = 600.0
+
+
+@dataclass(frozen=True)
+class Back:
+    """One way back. Seconds from the kill until ``/readyz`` says yes, and until alerts are out again.
+
+    ``ready`` is ``None`` where nobody had to be started. ``first`` is of the first partition, ``last`` of the last.
+    """
+
+    way: str
+    ready: float | None
+    first: float
+    last: float
+    used: Used
+
+    @property
+    def row(self) -> str:
+        ready = "nobody was away" if self.ready is None else f"{self.ready:.1f} s"
+        processor = " + ".join(f"{used:.1f} s" for used in self.used.workers)
+        return f"| {self.way} | {ready} | {self.first:.1f} s | {self.last:.1f} s | {processor} |"
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """All ways back; how long it took to take the subjects in, and the bytes of the local store."""
+
+    backs: Sequence[Back]
+    filling: float
+    store: int
+    alerts: int
+
+    def lines(self) -> Iterator[str]:
+        yield f"taken in within {self.filling:.0f} s; local store {self.store / 1e6:,.0f} MB"
+        yield "| way back | /readyz | first alert | alerts of every partition | processor time of the workers |"
+        yield "| --- | ---: | ---: | ---: | ---: |"
+        yield from (back.row for back in self.backs)
+        yield f"{self.alerts:,} alerts in all, those that the log gives"
+
+
+def measure(
+    found: Broker, prefix: str, directory: Path, *, subjects: int, session: float, ways: Iterable[str] = WAYS
+) -> Recovery:
+    """Fill the state once, and go each way back.
+
+    Raises:
+        AssertionError: where the alerts are not those that the log gives, or a worker does not come back.
+    """
+    told = _Overdue()
+    backs: list[Back] = []
+    with Live(found.bootstrap, prefix, directory, partitions=PARTITIONS) as live:
+        live.make_source(PARTITIONS)
+        environment = {"GRIDCLOCK_SESSION_S": f"{session:g}"}
+        worker, store = live.worker(store="first", **environment), "first"
+        began = time.monotonic()
+        requests = (
+            sent_at(at := CLOCK.now(), event(f"OPEN{number:07d}", 1, "calibration.requested", at))
+            for number in range(subjects)
+        )
+        with Feed(found.bootstrap, f"{live.name}.events", requests) as feed:
+            until(lambda: feed.is_done, SECONDS, lambda: f"{feed.count} sent")
+        until(lambda: worker.metric("gridclock_subjects") >= subjects, SECONDS, lambda: worker.output)
+        filling = time.monotonic() - began
+        size = int(worker.metric("gridclock_state_bytes"))
+        for way in ways:
+            standby: Worker | None = None
+            if way == "second worker":
+                standby = live.worker(store="second", **environment)
+                until(lambda: _holds_copies(live, "second", size), SECONDS, lambda: "it holds no copies of the store")
+            elif way == "empty directory":
+                store = "empty"
+            (port,) = free_ports(1)
+            orders = told.next_orders()
+            worker.kill()
+            killed = time.monotonic()
+            if standby is None:
+                worker = live.worker(store=store, ready=False, metrics_port=port, **environment)
+            usage = Usage([worker if standby is None else standby], found)
+            overdue = (
+                sent_at(
+                    CLOCK.now(), event(order, 1, "counter.service_started", CLOCK.now() - 30 * MINUTE, business="fee")
+                )
+                for order in orders
+            )
+            with Feed(found.bootstrap, f"{live.name}.events", overdue):
+                ready, first, last = _times(live, orders, None if standby else port, killed)
+            backs.append(Back(way, ready, first, last, usage.so_far()))
+            worker = standby or worker
+        until(lambda: worker.metric("gridclock_subjects") >= subjects, 120, lambda: "subjects are missing")
+        alerts = live.settle(format_us(CLOCK.now(), SHANGHAI), SECONDS)
+    return Recovery(backs, filling, size, len(alerts))
+
+
+class _Overdue:
+    """Names of orders, one for each partition of the log at a time."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count()
+
+    def next_orders(self) -> list[str]:
+        found: dict[int, str] = {}
+        while len(found) < PARTITIONS:
+            name = f"DUE{next(self._numbers):05d}"
+            found.setdefault(partition_of(("order", name), PARTITIONS), name)
+        return list(found.values())
+
+
+def _times(live: Live, orders: Sequence[str], port: int | None, killed: float) -> tuple[float | None, float, float]:
+    """Seconds from the kill until ready, and until the first and the last of these orders was told as breached."""
+    ready: float | None = None
+    seen: dict[str, float] = {}
+    alerts, position = live.topic("alerts"), 0
+    while len(seen) < len(orders) or (port is not None and ready is None):
+        now = time.monotonic() - killed
+        assert now < SECONDS, f"not back after {SECONDS:g} s: {live.workers[-1].output[-3000:]}"
+        if port is not None and ready is None and _is_ready(port):
+            ready = now
+        alerts.update()
+        for *_, value in alerts.records[position:]:
+            data = json.loads(value)["data"]
+            if data["order_id"] in orders and data["kind"] == "breach":
+                seen.setdefault(data["order_id"], time.monotonic() - killed)
+        position = len(alerts.records)
+        time.sleep(0.05)
+    return ready, min(seen.values()), max(seen.values())
+
+
+def _is_ready(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _holds_copies(live: Live, store: str, size: int) -> bool:
+    """Whether the store on disk is nearly what the first worker's is, all partitions of it."""
+    found = sum(path.lstat().st_size for path in (live.directory / store).rglob("*") if path.is_file())
+    return found > 0.6 * size
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """See the module."""
+    parser = parser_of("recovery", __doc__)
+    parser.add_argument("--subjects", type=int, default=200_000, help="open when the worker is killed (200000)")
+    parser.add_argument("--session", type=float, default=15, help="GRIDCLOCK_SESSION_S of the workers (15)")
+    given = parser.parse_args(arguments)
+    with on_a_broker() as (found, directory):
+        say(f"{given.subjects:,} open subjects, {PARTITIONS} partitions, whole rulebook, session {given.session:g} s")
+        done = measure(found, "recovery-", directory, subjects=given.subjects, session=given.session)
+    for line in done.lines():
+        say(line)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
