@@ -53,7 +53,7 @@ AIM = 2.0
 """Seconds within which a breach is to be out."""
 
 ORDERS = 5000
-"""Simulated, and then again under other names."""
+"""Simulated at most, and then again under other names."""
 
 READY = 120
 """Seconds until the worker has read the backlog, at most."""
@@ -144,7 +144,7 @@ def measure(found: Broker, prefix: str, directory: Path, *, rate: float, seconds
         live.make_source(PARTITIONS)
         topic = f"{live.name}.events"
         day = datetime.fromtimestamp(CLOCK.now() / SECOND, SHANGHAI).date()
-        simulated = simulate(orders=ORDERS, seed=5, start=day, days=30).events
+        simulated = simulate(orders=min(ORDERS, int(rate * seconds)), seed=5, start=day, days=30).events
         began = CLOCK.now()
         silent = (_silent(number, began, a_second) for number in itertools.count())
         backlog = list(itertools.takewhile(lambda one: one[0] < began, silent))

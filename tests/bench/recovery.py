@@ -88,8 +88,8 @@ def measure(
     backs: list[Back] = []
     with Live(found.bootstrap, prefix, directory, partitions=PARTITIONS) as live:
         live.make_source(PARTITIONS)
-        environment = {"GRIDCLOCK_SESSION_S": f"{session:g}"}
-        worker, store = live.worker(store="first", **environment), "first"
+        silent, store = f"{session:g}", "first"
+        worker = live.worker(store=store, GRIDCLOCK_SESSION_S=silent)
         began = time.monotonic()
         requests = (
             sent_at(at := CLOCK.now(), event(f"OPEN{number:07d}", 1, "calibration.requested", at))
@@ -103,7 +103,7 @@ def measure(
         for way in ways:
             standby: Worker | None = None
             if way == "second worker":
-                standby = live.worker(store="second", **environment)
+                standby = live.worker(store="second", GRIDCLOCK_SESSION_S=silent)
                 until(lambda: _holds_copies(live, "second", size), SECONDS, lambda: "it holds no copies of the store")
             elif way == "empty directory":
                 store = "empty"
@@ -112,7 +112,9 @@ def measure(
             worker.kill()
             killed = time.monotonic()
             if standby is None:
-                worker = live.worker(store=store, ready=False, metrics_port=port, **environment)
+                worker = live.worker(
+                    store=store, ready=False, GRIDCLOCK_SESSION_S=silent, GRIDCLOCK_METRICS_PORT=str(port)
+                )
             usage = Usage([worker if standby is None else standby], found)
             overdue = (
                 sent_at(
@@ -124,7 +126,7 @@ def measure(
                 ready, first, last = _times(live, orders, None if standby else port, killed)
             backs.append(Back(way, ready, first, last, usage.so_far()))
             worker = standby or worker
-        until(lambda: worker.metric("gridclock_subjects") >= subjects, 120, lambda: "subjects are missing")
+        until(lambda: worker.metric("gridclock_subjects") >= subjects, 120, worker.metrics)
         alerts = live.settle(format_us(CLOCK.now(), SHANGHAI), SECONDS)
     return Recovery(backs, filling, size, len(alerts))
 

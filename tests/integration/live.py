@@ -198,17 +198,15 @@ class Live:
         """The source topic, as one that keeps events of any age."""
         ensure_topics(self.bootstrap, [TopicSpec(f"{self.name}.events", partitions, -1)])
 
-    def worker(
-        self, *, store: str | None = None, ready: bool = True, metrics_port: int = 0, **environment: str
-    ) -> Worker:
+    def worker(self, *, store: str | None = None, ready: bool = True, **environment: str) -> Worker:
         """Start a worker; one with the same ``store`` has the same local state."""
         number = len(self.workers) + 1
         arguments = [
             "--bootstrap", self.bootstrap, "--name", self.name, "--partitions", self.partitions,
-            "--metrics-port", metrics_port,
             "--data-dir", self.directory / (store or f"store-{number}"), "--log-level", "info", *self._clock,
         ]  # fmt: skip
-        environment = {"GRIDCLOCK_KEEP_DAYS": f"{self._keep_days:.9f}", **environment}
+        defaults = {"GRIDCLOCK_KEEP_DAYS": f"{self._keep_days:.9f}", "GRIDCLOCK_METRICS_PORT": "0"}
+        environment = {**defaults, **environment}
         found = Worker(arguments, self.directory / f"worker-{number}.log", environment)
         self.workers.append(found)
         if ready:
