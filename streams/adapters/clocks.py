@@ -13,7 +13,7 @@ what matters is that after a start the log is read on from the position, whereve
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -46,23 +46,6 @@ class Applied:
     rows: list[Row]
     ended: Counter[Ending]
     reopened: Counter[Ending]
-
-
-def together(some: Sequence[Applied]) -> Applied:
-    """What came of records that follow one another, as if they had been one: the last row of each key counts."""
-    if len(some) == 1:
-        return some[0]
-    step, rows = Step(), dict[bytes, bytes | None]()
-    ended, reopened = Counter[Ending](), Counter[Ending]()
-    for one in some:
-        step.alerts += one.step.alerts
-        step.notices += one.step.notices
-        step.conflicts += one.step.conflicts
-        *first, (position, value) = one.rows
-        rows.update(first)
-        ended += one.ended
-        reopened += one.reopened
-    return Applied(step, [*rows.items(), (position, value)], ended, reopened)
 
 
 def _prefix(partition: int) -> bytes:

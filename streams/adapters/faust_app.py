@@ -30,7 +30,7 @@ from faust.transport.drivers import aiokafka as drivers
 from faust.types import TP
 
 from streams.adapters.changelog import Changelog, Kept
-from streams.adapters.clocks import Applied, ClockPartition, position_key, together
+from streams.adapters.clocks import Applied, ClockPartition, position_key
 from streams.adapters.intake import Intake
 from streams.adapters.local_store import remove_damaged, rows_of
 from streams.adapters.state import StateError, position_from_bytes, record_from_bytes
@@ -46,14 +46,11 @@ AGAIN: Final = 3
 """How often a partition that stands still is read again before the worker gives up."""
 
 RECORDS_TOGETHER = 32
-"""Records of the log looked at together, and the seconds in which they must have come. One by one, each would wait for
-the broker's answers two or three times, and all others behind it: a slow broker then sets how many partitions a worker
-can keep up with, however little is in them."""
+"""Records of the log looked at together, so that no partition waits for another one's answers from the broker. One by
+one, a slow broker would set how many partitions a worker can keep up with, however little is in them."""
 
 GATHERED_WITHIN = 0.04
-
-ROWS_TOGETHER = 1000
-"""Rows after which what came of some records is brought out before more are applied."""
+"""Seconds in which they must have come."""
 
 RESTORED_AT_ONCE = 500
 """Rows taken back before other work of the process gets its turn."""
@@ -226,9 +223,8 @@ class Worker:
             by_partition: dict[int, list[Any]] = {}
             for event in events:
                 by_partition.setdefault(event.message.partition, []).append(event.message)
-            # Side by side: each waits for the broker two or three times, whatever its records hold.
-            applying = [self._apply(number, messages) for number, messages in by_partition.items()]
-            outcomes = await asyncio.gather(*applying, return_exceptions=True)
+            # Partitions side by side: each record waits for the broker two or three times, whatever it holds.
+            outcomes = await asyncio.gather(*map(self._apply_all, by_partition.values()), return_exceptions=True)
             failed = next((outcome for outcome in outcomes if isinstance(outcome, BaseException)), None)
             if failed is not None:
                 # Faust would log it, call the records done and go on with the next: a loss. The worker ends
@@ -236,46 +232,31 @@ class Worker:
                 await self.app.crash(failed)
                 await asyncio.Event().wait()
 
-    async def _apply(self, number: int, messages: list[Any]) -> None:
-        """Apply records of one partition, in their order; what comes of several is brought out together."""
-        began, done = monotonic(), list[Applied]()
+    async def _apply_all(self, messages: list[Any]) -> None:
+        """Apply records of one partition, one after the other: rows must not be ahead of their position by two."""
         for message in messages:
-            if self._verified.get(number) != message.generation_id:
-                began = await self._bring_out(number, done, began)
-                await self._take_over(number, message.generation_id)
-            partition = self.partitions[number]
-            if message.offset > partition.offset + 1 and await self._read_back(number, partition.offset + 1):
-                break  # what follows will come again
-            record = record_from_bytes(message.value)
-            try:
-                applied = partition.apply(record, message.offset)
-            except BaseException:
-                self._give_up(number)
-                raise
-            if applied is not None:
-                done.append(applied)
-                if sum(len(one.rows) for one in done) > ROWS_TOGETHER:
-                    began = await self._bring_out(number, done, began)
-        await self._bring_out(number, done, began)
+            await self._apply(message.partition, message.offset, message.value, message.generation_id)
 
-    async def _bring_out(self, number: int, done: list[Applied], began: float) -> float:
-        """Alerts, then rows; empties ``done``. When it was through with them."""
-        if done:
-            applied = together(done)
-            done.clear()
-            try:
-                await self._emit(applied)
-                await self._keep(number, self.partitions[number], applied)
-            except BaseException:
-                self._give_up(number)
-                raise
-            self._on_applied(applied, monotonic() - began)
-        return monotonic()
-
-    def _give_up(self, number: int) -> None:
-        """The engine in memory is ahead of what is kept: whoever goes on here begins again from the rows."""
-        self._verified.pop(number, None)
-        self.partitions.pop(number, None)
+    async def _apply(self, number: int, offset: int, raw: bytes, generation: int) -> None:
+        began = monotonic()
+        if self._verified.get(number) != generation:
+            await self._take_over(number, generation)
+        partition = self.partitions[number]
+        if offset > partition.offset + 1 and await self._read_back(number, partition.offset + 1):
+            return
+        record = record_from_bytes(raw)
+        try:
+            applied = partition.apply(record, offset)
+            if applied is None:
+                return
+            await self._emit(applied)
+            await self._keep(number, partition, applied)
+        except BaseException:
+            # The engine in memory is ahead of what is kept: whoever goes on here begins again from the rows.
+            self._verified.pop(number, None)
+            self.partitions.pop(number, None)
+            raise
+        self._on_applied(applied, monotonic() - began)
 
     async def _keep(self, number: int, partition: ClockPartition, applied: Applied) -> None:
         self._check_alive()

@@ -61,7 +61,7 @@ class Run:
 
 def report(runs: Sequence[Run]) -> Iterator[str]:
     """A table, and the ratios of those runs that there are."""
-    yield "| run | events/s | of the backlog | events for each processor second | workers, cores | broker | all others |"
+    yield "| run | events/s | of the backlog | events a processor second | workers, cores | broker | all others |"
     yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
     yield from (run.row for run in runs)
     rates = {run.name: run.rate for run in runs}

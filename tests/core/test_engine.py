@@ -71,6 +71,24 @@ def test_a_stop_takes_the_timer_away() -> None:
     assert engine.advance_to(us("2026-04-01T00:00")) == []
 
 
+def test_timers_of_what_is_met_are_dropped_long_before_they_come_due() -> None:
+    """Five thousand orders of a moment each, forgotten soon; one beside them goes on waiting."""
+    engine = engine_at("2026-03-02T08:59", keep_for=MINUTE)
+    sent(engine, STARTED)
+    start, waiting = us("2026-03-02T09:00"), []
+    for second in range(200):
+        for number in range(25):
+            at = f"2026-03-02T09:{second // 60:02d}:{second % 60:02d}"
+            order = STARTED.replace("WO1", f"X{second}-{number}").replace("2026-03-02T09:00", at)
+            sent(engine, order)
+            engine.advance_to(start + second * 1_000_000)
+            sent(engine, STOPPED.replace("WO1", f"X{second}-{number}").replace("2026-03-02T09:04", at))
+            engine.advance_to(start + second * 1_000_000)
+        waiting.append(len(engine._timers))
+    assert max(waiting) <= 2 * (60 * 25 + 26) + 1000
+    assert told(engine.advance_to(us("2026-03-02T09:05"))) == [("breach", "09:05:00")]
+
+
 def test_a_watermark_behind_is_no_movement_but_decides_what_came() -> None:
     engine = engine_at("2026-03-02T12:00")
     sent(engine, STARTED)
