@@ -1,7 +1,7 @@
 """The one file that knows Faust: a worker's app, its agent over the log, its table of state.
 
 What Faust does here: consumer groups and their rebalances, the agent's stream over the log, committing its
-offsets, and the table: recovery from the changelog, the local store, standbys. What it does not: write the
+offsets, and the table: recovery from the changelog, and the local store. What it does not: write the
 changelog. Faust's own table write is one message at a time with its own bookkeeping, and it puts a value into
 the local store before the broker has it, so a store could be ahead of its changelog after a kill. Here the rows
 that one log record changed are sent together, acknowledged, and only then put into the local store, through the
@@ -11,6 +11,10 @@ The position in the state is the truth about how far the log has been applied; t
 only where reading begins. Where the two differ, the log is read on from the position. That is no rare precaution:
 while recovery ends, 0.15.3 fetches records, throws them away and takes note of them as read, so that a partition
 begins some records late after a start or a rebalance, or does not go on at all. Hence also ``_watch``.
+
+And hence no standby replicas. To the partitions of the changelog that a worker only copies the same happens, and there
+it does not show: the copy lacks rows, its offset says that it has them, and whoever takes over by it has forgotten
+subjects. Filling a store from the changelog takes some seconds, less than a dead worker's session.
 """
 
 from __future__ import annotations
@@ -185,6 +189,7 @@ class Worker:
             datadir=data_dir,
             topic_allow_declare=False,  # topics are made, with their settings, before the app starts
             topic_disable_leader=True,
+            table_standby_replicas=0,
             web_enabled=False,
             processing_guarantee="at_least_once",
             consumer_auto_offset_reset="earliest",

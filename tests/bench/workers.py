@@ -126,10 +126,11 @@ def _run(found: Broker, live: Live, name: str, count: int, source: str) -> Run:
 def _are_at_work(workers: Sequence[Worker]) -> bool:
     """Whether each has its share of the partitions, and time has begun in each of them."""
     share = PARTITIONS // len(workers)
-    return all(len(_partitions(worker.metrics())) == share for worker in workers)
+    return all(len(partitions_of(worker.metrics())) == share for worker in workers)
 
 
-def _partitions(text: str) -> list[str]:
+def partitions_of(text: str) -> list[str]:
+    """The log's partitions that a worker is at work on, by what its ``/metrics`` shows."""
     return re.findall(r'^gridclock_watermark_lag_seconds\{partition="(\d+)"\}', text, re.MULTILINE)
 
 
