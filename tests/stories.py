@@ -18,6 +18,7 @@ from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from schemas.events import EventCatalogue
 from streams.adapters.codec import Decoder
 from streams.adapters.rulebook_files import LoadedRulebook, load_rulebook
 from streams.core.alerts import Alert
@@ -25,6 +26,7 @@ from streams.core.engine import Engine, JudgedCase
 from streams.core.event import Event
 from streams.core.instants import format_us, instant_us
 from streams.core.rulebook import Rulebook
+from tests.once import once_each
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 _UNITS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
@@ -91,8 +93,13 @@ def wire(lines: str) -> list[dict[str, Any]]:
     return found
 
 
+@once_each
+def _decoder(catalogue: EventCatalogue) -> Decoder:
+    return Decoder(catalogue)
+
+
 def decoded(events: Iterable[dict[str, Any]], loaded: LoadedRulebook | None = None) -> list[Event]:
-    decoder = Decoder((loaded or shipped()).catalogue)
+    decoder = _decoder((loaded or shipped()).catalogue)
     return [decoder.decode(json.dumps(event).encode(), received=FAR) for event in events]
 
 

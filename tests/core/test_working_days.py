@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -37,6 +38,7 @@ def day(text: str) -> int:
     return date.fromisoformat(text).toordinal()
 
 
+@cache
 def plain(zone: str) -> WorkingCalendar:
     return WorkingCalendar(zone)
 
@@ -156,6 +158,11 @@ def test_a_date_cannot_be_special_twice() -> None:
 SPECIAL = {found.ordinal: found.is_working for found in CHINA.special_days}
 
 
+@cache
+def with_weekend(weekend: frozenset[int]) -> WorkingCalendar:
+    return WorkingCalendar("Asia/Shanghai", weekend, CHINA.special_days, CHINA.known_years)
+
+
 @settings(max_examples=200)
 @given(
     start=st.dates(date(1995, 1, 1), date(2065, 12, 31)).map(date.toordinal),
@@ -163,7 +170,7 @@ SPECIAL = {found.ordinal: found.is_working for found in CHINA.special_days}
     weekend=st.frozensets(st.integers(0, 6), max_size=6),
 )
 def test_counting_agrees_with_a_plain_loop(start: int, days: int, weekend: frozenset[int]) -> None:
-    calendar = WorkingCalendar("Asia/Shanghai", weekend, CHINA.special_days, CHINA.known_years)
+    calendar = with_weekend(weekend)
     last, left = start, days
     while left:
         last += 1

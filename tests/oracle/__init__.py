@@ -13,6 +13,7 @@ from typing import Any
 
 from schemas.calendars import CalendarSpec
 from schemas.rules import Rule
+from tests.once import once_each
 from tests.oracle import (
     at_most,
     cadence,
@@ -69,8 +70,14 @@ def cases(
 def is_heard(fact: Fact, kind: str, rules: Sequence[Rule]) -> bool:
     """Whether a subject of a type hears of a fact: of corrections always, else of what some rule asks for."""
     return fact.corrects is not None or fact.type in set().union(
-        *(types_in(rule.model_dump()) for rule in rules if rule.enabled and kind in rule.subject)
+        *(types_of(rule) for rule in rules if rule.enabled and kind in rule.subject)
     )
+
+
+@once_each
+def types_of(rule: Rule) -> frozenset[str]:
+    """The event types that a rule names; made once, for it is asked of every fact at every question."""
+    return frozenset(types_in(rule.model_dump()))
 
 
 def types_in(written: Any) -> set[str]:

@@ -84,10 +84,8 @@ def _fields_of(rule_id: str) -> tuple[tuple[str, tuple[Any, ...]], ...]:
     return tuple((name, tuple(values)) for name, values in sorted(found.items()))
 
 
-@st.composite
-def shipped_histories(draw: st.DrawFn, kind: str) -> tuple[str, list[Fact]]:
-    """A rule's id, and events that concern it."""
-    rule_id = draw(st.sampled_from(sorted({rule.id for rule in rules_of(kind)})))
+@cache
+def _parts_of(rule_id: str) -> st.SearchStrategy[list[Any]]:
     fold = rulebook_of(rule_id).folds[0]
     types = sorted(fold.listens)
     ids = {subject: subject[0].upper() for subject in fold.subject_types}
@@ -100,5 +98,17 @@ def shipped_histories(draw: st.DrawFn, kind: str) -> tuple[str, list[Fact]]:
         st.sampled_from((ids, ids, ids, dict(list(ids.items())[-1:]))),
         st.sampled_from((*(None,) * 8, (0, False), (0, True), (1, False), (2, True))),
     )
-    drawn = draw(st.lists(parts, min_size=2, max_size=7))
+    return st.lists(parts, min_size=2, max_size=7)
+
+
+@cache
+def _ids_of(kind: str) -> st.SearchStrategy[str]:
+    return st.sampled_from(sorted({rule.id for rule in rules_of(kind)}))
+
+
+@st.composite
+def shipped_histories(draw: st.DrawFn, kind: str) -> tuple[str, list[Fact]]:
+    """A rule's id, and events that concern it."""
+    rule_id = draw(_ids_of(kind))
+    drawn = draw(_parts_of(rule_id))
     return rule_id, [fact_of(index, *part) for index, part in enumerate(drawn)]

@@ -5,7 +5,7 @@ around them, day ends, holidays, make-up days, a day of 23 hours, corrections of
 from __future__ import annotations
 
 from ast import literal_eval
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
@@ -239,15 +239,16 @@ def _deadline_rules(draw: st.DrawFn, number: int) -> list[Rule]:
             **other,
         }
 
-    subject = draw(st.sampled_from(SUBJECTS)) if number else "order"
+    subject = draw(subjects) if number else "order"
     first = {**version(), "subject": subject}
-    change = draw(st.sampled_from((None, None, None, "2026-02-13", "2026-02-14", "2026-03-28")))
+    change = draw(_changes)
     if change is None:
         return [rule(first)]
     second = {**version(), "subject": subject, "version": "2", "effective_from": change}
     return [rule({**first, "effective_to": change}), rule(second)]
 
 
+_changes = st.sampled_from((None, None, None, "2026-02-13", "2026-02-14", "2026-03-28"))
 _PARTS = st.tuples(
     st.sampled_from(STARTS),
     st.sampled_from(STOPS),
@@ -260,9 +261,9 @@ _PARTS = st.tuples(
 
 @st.composite
 def deadline_worlds(draw: st.DrawFn) -> World:
-    calendar = draw(st.sampled_from((SHANGHAI, SHANGHAI, BERLIN)))
+    calendar = draw(calendars)
     rules = draw(_deadline_rules(0))
-    if draw(st.sampled_from((False, False, False, True))):
+    if draw(now_and_then):
         rules = rules + draw(_deadline_rules(1))
     return World(calendar, rules, DEADLINE_TYPES, DEADLINE_PLOTS)
 
@@ -305,55 +306,89 @@ _CORRECTIONS: tuple[tuple[int, bool] | None, ...] = (
 
 ids_of_subjects = st.sampled_from(_IDS_OF_SUBJECTS)
 
+# Strategies are made once: to make one costs more than to draw from it. So what depends on a world is drawn as places
+# in the world's tables.
+now_and_then = st.sampled_from((False, False, False, True))
+calendars = st.sampled_from((SHANGHAI, SHANGHAI, BERLIN))
+subjects = st.sampled_from(SUBJECTS)
+_often = st.sampled_from((False, False, True))
+_beside = st.sampled_from((0, 0, -1, 1))
+_just_before = st.sampled_from((0, 0, 1))
+_reading_days = st.sampled_from((None, 12, 31))
+_delays = st.sampled_from(_DELAYS)
+_corrections = st.sampled_from(_CORRECTIONS)
 
-@st.composite
-def _edges(draw: st.DrawFn, world: World, limits: st.SearchStrategy[Limit]) -> Callable[[datetime], datetime]:
-    limit, beside = draw(limits), draw(st.sampled_from((0, 0, -1, 1))) * MICROSECOND
-    reading_day = draw(st.sampled_from((None, 12, 31))) if isinstance(limit, BillingCycles) else None
-    if draw(st.booleans()):
-        return lambda since: lawful_from(limit, since, world.calendar, reading_day) + beside
-    return lambda since: end_of(limit, since, world.calendar) + beside
+
+@cache
+def places(count: int) -> st.SearchStrategy[int]:
+    """A place in a table of so many entries."""
+    return st.sampled_from(range(count))
+
+
+@cache
+def lists_of_places(length: int, count: int) -> st.SearchStrategy[list[int]]:
+    return st.lists(places(count), min_size=length, max_size=length)
+
+
+@cache
+def _few(count: int) -> st.SearchStrategy[list[int]]:
+    return st.lists(places(count), min_size=2, max_size=3)
+
+
+@cache
+def _strange(types: int, instants: int, fields: int, most: int) -> st.SearchStrategy[list[Any]]:
+    parts = (places(types), places(instants), _delays, places(fields), ids_of_subjects, _corrections)
+    return st.lists(st.tuples(*parts), max_size=most)
 
 
 @st.composite
 def facts_of(draw: st.DrawFn, world: World) -> list[Fact]:
     """Histories; the order of the list is no order of time. Most follow a plot, with something strange thrown in."""
-    plot = draw(st.sampled_from(world.plots))
-    instants = st.sampled_from(draw(st.sampled_from(world.scenes)))
+
+    def one_of(table: Sequence[Any]) -> Any:
+        return table[draw(places(len(table)))]
+
+    def edge(since: datetime) -> datetime:
+        limit, beside = one_of(world.limits), draw(_beside) * MICROSECOND
+        reading_day = draw(_reading_days) if isinstance(limit, BillingCycles) else None
+        if draw(st.booleans()):
+            return lawful_from(limit, since, world.calendar, reading_day) + beside
+        return end_of(limit, since, world.calendar) + beside
+
+    plot = one_of(world.plots)
+    instants = one_of(world.scenes)
     if draw(st.booleans()):  # few instants, so that most of what happens meets
-        instants = st.sampled_from(draw(st.lists(instants, min_size=2, max_size=3)))
-    times = sorted(draw(st.lists(instants, min_size=len(plot), max_size=len(plot))))
+        instants = [instants[place] for place in draw(_few(len(instants)))]
+    times = sorted(instants[place] for place in draw(lists_of_places(len(plot), len(instants))))
     if len(plot) > 1 and world.limits and draw(st.booleans()):
         # The second of two comes at the very end of a limit counted from the first, or a microsecond beside it.
-        first, edge = draw(st.integers(0, len(plot) - 2)), draw(_edges(world, st.sampled_from(world.limits)))
+        first = draw(places(len(plot) - 1))
         times[first + 1] = edge(times[first])
         times[first + 2 :] = [max(at, times[first + 1]) for at in times[first + 2 :]]
     elif plot and world.changes and draw(st.booleans()):
         # One comes at the very instant at which a version takes over, or a microsecond before it.
-        moved, beside = draw(st.integers(0, len(plot) - 1)), draw(st.sampled_from((0, 0, 1))) * MICROSECOND
-        times[moved] = draw(st.sampled_from(world.changes)) - beside
+        moved, beside = draw(places(len(plot))), draw(_just_before) * MICROSECOND
+        times[moved] = one_of(world.changes) - beside
         times.sort()
-    fields_of_facts = st.sampled_from(world.fields)
-    fields = draw(st.lists(fields_of_facts, min_size=len(plot), max_size=len(plot)))
+    fields = [world.fields[place] for place in draw(lists_of_places(len(plot), len(world.fields)))]
     told: list[Any] = [
-        (kind, at, draw(st.sampled_from(world.delays)), own, _IDS_OF_SUBJECTS[0], None)
+        (kind, at, one_of(world.delays), own, _IDS_OF_SUBJECTS[0], None)
         for kind, at, own in zip(plot, times, fields, strict=True)
     ]
-    if plot and draw(st.sampled_from((False, False, True))):
+    if plot and draw(_often):
         # One of them was wrong, which was seen two days later.
-        wrong = draw(st.integers(0, len(plot) - 1))
+        wrong = draw(places(len(plot)))
         kind, at, _, _, ids, _ = told[wrong]
-        at = draw(st.sampled_from((at, at + MICROSECOND, times[0])))
-        told.append((kind, at, timedelta(days=2), draw(fields_of_facts), ids, (wrong, False)))
-    strange = st.tuples(
-        st.sampled_from(world.types),
-        instants,
-        st.sampled_from(_DELAYS),
-        fields_of_facts,
-        ids_of_subjects,
-        st.sampled_from(_CORRECTIONS),
-    )
-    drawn: list[Any] = [*told, *draw(st.lists(strange, max_size=3 if plot else 8))]
+        at = one_of((at, at + MICROSECOND, times[0]))
+        told.append((kind, at, timedelta(days=2), one_of(world.fields), ids, (wrong, False)))
+    strange = draw(_strange(len(world.types), len(instants), len(world.fields), 3 if plot else 8))
+    drawn: list[Any] = [
+        *told,
+        *(
+            (world.types[kind], instants[at], delay, world.fields[own], ids, correction)
+            for kind, at, delay, own, ids, correction in strange
+        ),
+    ]
     if draw(st.booleans()):
         drawn = draw(st.permutations(drawn))
     return [fact_of(index, *parts) for index, parts in enumerate(drawn)]

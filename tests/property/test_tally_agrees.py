@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import timedelta
-from functools import partial
+from functools import cache, partial
 
 import pytest
 from hypothesis import given, settings
@@ -21,6 +21,11 @@ _EXAMPLES = settings(max_examples=max(20, settings().max_examples // 2))
 _MORE = (timedelta(days=-1), timedelta(0), timedelta(hours=1), timedelta(days=40))
 
 
+@cache
+def fingerprint_of(rulebook: Rulebook) -> str:
+    return rulebook.fingerprint
+
+
 def restarted(engine: Engine, rulebook: Rulebook, tally: Tally) -> Engine:
     """Another engine from the rows of this one, its subjects asleep where that can be."""
     other = Engine(rulebook, tally=tally)
@@ -28,8 +33,8 @@ def restarted(engine: Engine, rulebook: Rulebook, tally: Tally) -> Engine:
     for subject in engine.subjects():
         snapshot, standing = engine.snapshot(subject), engine.standing(subject)
         assert snapshot is not None
-        raw = snapshot_to_bytes(snapshot, standing, rulebook.fingerprint)
-        assert standing_from_bytes(raw, rulebook.fingerprint) == standing
+        raw = snapshot_to_bytes(snapshot, standing, fingerprint_of(rulebook))
+        assert standing_from_bytes(raw, fingerprint_of(rulebook)) == standing
         if standing is None:
             other.restore(snapshot)
         else:

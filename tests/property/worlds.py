@@ -14,7 +14,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from schemas.rules import Rule
-from tests.property.stories import BERLIN, SHANGHAI, SUBJECTS, WARNINGS, World, deadline_worlds, rule
+from tests.once import once_each
+from tests.property.stories import WARNINGS, World, calendars, deadline_worlds, now_and_then, rule, subjects
 
 Options = Mapping[str, Sequence[Any]]
 """Key of the rule to the ways to write it; a key in brackets stands for several, each way is a mapping of them."""
@@ -72,6 +73,15 @@ DATES = ("2026-01-30", "2026-01-31", "2026-02-12", "2026-02-28", "2026-03-01", "
 CHANGES = (None, None, None, "2026-02-13", "2026-02-13", "2026-02-14", "2026-03-28", "2026-03-28")
 
 
+_changes = st.sampled_from(CHANGES)
+
+
+@once_each
+def _ways(options: Options) -> st.SearchStrategy[Any]:
+    """One way of writing each option."""
+    return st.tuples(*(st.sampled_from(tuple(choices)) for choices in options.values()))
+
+
 @st.composite
 def _worlds(
     draw: st.DrawFn,
@@ -82,7 +92,7 @@ def _worlds(
     fields: Sequence[dict[str, Any]] = FIELDS,
     dates: Sequence[str] = (),
 ) -> World:
-    ways = st.tuples(*(st.sampled_from(tuple(choices)) for choices in options.values()))
+    ways = _ways(options)
 
     def version(number: int) -> dict[str, Any]:
         text: dict[str, Any] = {"kind": kind, "id": f"r{number}"}
@@ -91,18 +101,18 @@ def _worlds(
         return text
 
     def versions(number: int) -> list[Rule]:
-        subject = draw(st.sampled_from(SUBJECTS)) if number else "order"
+        subject = draw(subjects) if number else "order"
         first = {**version(number), "subject": subject}
-        change = draw(st.sampled_from(CHANGES))
+        change = draw(_changes)
         if change is None:
             return [rule(first)]
         second = {**version(number), "subject": subject, "version": "2", "effective_from": change}
         return [rule({**first, "effective_to": change}), rule(second)]
 
     rules = versions(0)
-    if draw(st.sampled_from((False, False, False, True))):
+    if draw(now_and_then):
         rules = rules + versions(1)
-    calendar = draw(st.sampled_from((SHANGHAI, SHANGHAI, BERLIN)))
+    calendar = draw(calendars)
     return World(calendar, rules, types, plots, fields, dates)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import pytest
@@ -74,6 +75,7 @@ def changed(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
             pass
 
 
+@cache
 def rows_of(rule_id: str) -> list[tuple[Any, ...]]:
     rows = [*test_words.ROWS, *(row for chapter in test_complete.CHAPTERS.values() for row in chapter)]
     return [tuple(row.values) for row in rows if str(row.id).split("/")[0] == rule_id]

@@ -1,0 +1,27 @@
+"""What is costly to make of a value and never changes is made once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import TypeVar
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
+
+
+def once_each(make: Callable[[Given], Made]) -> Callable[[Given], Made]:
+    """Like ``functools.cache``, by identity: for values that are never changed and have no hash.
+
+    Each value is kept for ever, so that no other can get its ``id``: not for what is drawn anew in every example.
+    """
+    known: dict[int, tuple[Given, Made]] = {}
+
+    @wraps(make)
+    def found(given: Given) -> Made:
+        entry = known.get(id(given))
+        if entry is None:
+            entry = known[id(given)] = (given, make(given))
+        return entry[1]
+
+    return found
