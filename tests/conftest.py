@@ -15,8 +15,9 @@ from streams.adapters.brokers import Broker, broker, forced_kind
 from streams.errors import BrokerError
 from tests.browser import browser
 
+# What costs most and finds most, engine against oracle, takes twice as many: see ``per_kind`` in tests/property.
 settings.register_profile(
-    "ci", max_examples=2000, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+    "ci", max_examples=1000, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.register_profile("dev", max_examples=200, deadline=None, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")

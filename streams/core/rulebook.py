@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -95,7 +96,7 @@ class Rulebook:
             for event_type in table
         }
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """The same for rulebooks that judge alike, whatever process made them: to see that one has changed."""
         parts = [rule.model_dump_json() for rule in self.rules if rule.enabled]

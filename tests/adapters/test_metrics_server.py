@@ -13,7 +13,7 @@ from streams.adapters.metrics_server import CONNECTIONS, PATHS, Health, MetricsS
 from streams.settings import Settings
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def port() -> Iterator[int]:
     registry = CollectorRegistry()
     Gauge("found", "there", registry=registry).set(1)

@@ -46,6 +46,8 @@ def changed(old: str, new: str) -> str:
         # not a rulebook at all
         ("", None, None, None, "an empty file"),
         ("rules: [\n", 2, None, None, "not YAML"),
+        ("rules: " + "[" * 101 + "]" * 101, 1, None, None, "nested more than 100 deep"),
+        ("[" * 100_000, 1, None, None, "nested more than 100 deep"),
         ("chapter: T\x07\n", None, None, None, "not YAML"),
         ("chapter: !!int T\n", None, None, None, "not YAML"),
         (HEAD + "chapter: U\n", 3, None, "chapter", "twice"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,12 +30,22 @@ def call(capfd: pytest.CaptureFixture[str]) -> Callable[..., Called]:
     return called
 
 
-@pytest.fixture
-def letters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Path:
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(scope="module")
+def replayed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with events and the letters that a replay made of them."""
+    folder = tmp_path_factory.mktemp("replayed")
     lines = [json.dumps(GOOD), json.dumps(TYPO), json.dumps(NAIVE), HOSTILE]
-    Path("in.jsonl").write_text("".join(line + "\n" for line in lines), "utf-8")
-    assert run(["replay", "in.jsonl", "--dead-letters", "letters.jsonl", "--quiet"]) == 3
+    with contextlib.chdir(folder):
+        Path("in.jsonl").write_text("".join(line + "\n" for line in lines), "utf-8")
+        assert run(["replay", "in.jsonl", "--dead-letters", "letters.jsonl", "--quiet"]) == 3
+    return folder
+
+
+@pytest.fixture
+def letters(replayed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in ("in.jsonl", "letters.jsonl"):
+        shutil.copy(replayed / name, name)
     capfd.readouterr()
     return Path("letters.jsonl")
 

@@ -25,7 +25,7 @@ from streams.simulation import simulate
 from tests.integration.live import Live, command, read_alerts, standing, write_events
 from tests.stories import moment
 
-HOT = 1500
+HOT = 1000
 STORM = 400
 Record = tuple[int, str, bytes, str | None]
 """When it came in (ms), key, value, and the reason why it must be refused."""
@@ -112,7 +112,7 @@ def flood(events: list[dict[str, Any]]) -> list[Record]:
 
 
 def test_nothing_is_lost_and_nothing_is_counted_twice(live: Live, tmp_path: Path) -> None:
-    simulation = simulate(orders=500, seed=5, start=date(2025, 3, 3), days=10)
+    simulation = simulate(orders=400, seed=5, start=date(2025, 3, 3), days=10)
     good = [*simulation.events, *hot_order(), *years_behind(60)]
     records = flood(good)
     expected = Counter(reason for *_, reason in records if reason is not None)

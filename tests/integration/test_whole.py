@@ -14,7 +14,9 @@ from streams.simulation import Simulation, simulate
 from tests.integration.live import Live, command, expected_keys, keys, read_alerts, standing, until, write_events
 
 # 20,000 takes two minutes where two cores hold broker, worker and test: fewer by default, and the same code.
-ORDERS = int(os.environ.get("GRIDCLOCK_TEST_ORDERS", "3000"))
+ORDERS = int(os.environ.get("GRIDCLOCK_TEST_ORDERS", "1200"))
+SMALL = "200"
+"""Small batches make many records of the log, so that what is done after so many alerts comes in the middle of it."""
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +63,8 @@ def backlog(live: Live, simulation: Simulation, tmp_path: Path) -> Live:
 
 
 def test_a_worker_killed_in_the_middle_loses_nothing(backlog: Live, simulation: Simulation) -> None:
-    for count in (1, 300, 600):
-        worker = backlog.worker(store="one")
+    for count in (1, 120, 240):
+        worker = backlog.worker(store="one", GRIDCLOCK_BATCH=SMALL)
         wait_for_alerts(backlog, count)
         worker.kill()
     backlog.worker(store="one")
@@ -73,13 +75,13 @@ def test_a_worker_killed_in_the_middle_loses_nothing(backlog: Live, simulation: 
 def test_workers_join_leave_and_are_killed(kafka: Broker, backlog: Live, simulation: Simulation) -> None:
     if kafka.kind == "embedded":
         pytest.skip(f"{kafka.description} has no real groups: several workers need Apache Kafka")
-    first = backlog.worker()
+    first = backlog.worker(GRIDCLOCK_BATCH=SMALL)
     wait_for_alerts(backlog, 1)
-    second = backlog.worker()
-    wait_for_alerts(backlog, 300)
+    second = backlog.worker(GRIDCLOCK_BATCH=SMALL)
+    wait_for_alerts(backlog, 120)
     assert first.stop() == 0, first.output
-    third = backlog.worker()
-    wait_for_alerts(backlog, 600)
+    third = backlog.worker(GRIDCLOCK_BATCH=SMALL)
+    wait_for_alerts(backlog, 240)
     second.kill()
     found = standing(backlog.settle(simulation.as_of).values(), simulation.as_of)
     assert keys(found, simulation.expected) == expected_keys(simulation.expected)
@@ -88,8 +90,8 @@ def test_workers_join_leave_and_are_killed(kafka: Broker, backlog: Live, simulat
 
 
 def test_a_worker_told_to_stop_in_the_middle_finishes_and_leaves(backlog: Live, simulation: Simulation) -> None:
-    worker = backlog.worker(store="one")
-    wait_for_alerts(backlog, 200)
+    worker = backlog.worker(store="one", GRIDCLOCK_BATCH=SMALL)
+    wait_for_alerts(backlog, 80)
     assert worker.stop() == 0, worker.output
     assert worker.output.rstrip().endswith("gridclock: stopped in order")
     backlog.replay()

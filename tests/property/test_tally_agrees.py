@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import timedelta
-from functools import cache, partial
+from functools import partial
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.adapters.state import snapshot_from_bytes, snapshot_to_bytes, standing_from_bytes
@@ -16,14 +16,9 @@ from streams.core.rulebook import Rulebook
 from streams.core.tally import Ending, Running, Tally
 from tests.property.runs import event_of, us
 from tests.property.shipped import END, INSTANTS, kinds, rulebook_of, shipped_histories
+from tests.property.worlds import per_kind
 
-_EXAMPLES = settings(max_examples=max(20, settings().max_examples // 2))
 _MORE = (timedelta(days=-1), timedelta(0), timedelta(hours=1), timedelta(days=40))
-
-
-@cache
-def fingerprint_of(rulebook: Rulebook) -> str:
-    return rulebook.fingerprint
 
 
 def restarted(engine: Engine, rulebook: Rulebook, tally: Tally) -> Engine:
@@ -33,8 +28,8 @@ def restarted(engine: Engine, rulebook: Rulebook, tally: Tally) -> Engine:
     for subject in engine.subjects():
         snapshot, standing = engine.snapshot(subject), engine.standing(subject)
         assert snapshot is not None
-        raw = snapshot_to_bytes(snapshot, standing, fingerprint_of(rulebook))
-        assert standing_from_bytes(raw, fingerprint_of(rulebook)) == standing
+        raw = snapshot_to_bytes(snapshot, standing, rulebook.fingerprint)
+        assert standing_from_bytes(raw, rulebook.fingerprint) == standing
         if standing is None:
             other.restore(snapshot)
         else:
@@ -48,7 +43,7 @@ def in_order(clocks: tuple[Running, ...]) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", kinds())
-@_EXAMPLES
+@per_kind
 @given(data=st.data())
 def test_of_every_kind_of_rule(kind: str, data: st.DataObject) -> None:
     rule_id, facts = data.draw(shipped_histories(kind))

@@ -7,7 +7,7 @@ from datetime import date
 from itertools import groupby
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.adapters.driver import Driver, Step
@@ -20,9 +20,8 @@ from streams.core.rulebook import Rulebook
 from streams.simulation import simulate
 from tests.property.runs import event_of, us
 from tests.property.shipped import END, kinds, rulebook_of, shipped_histories
+from tests.property.worlds import per_kind
 from tests.stories import decoded, shipped
-
-_EXAMPLES = settings(max_examples=max(20, settings().max_examples // 2))
 
 
 def in_order_of_time(rulebook: Rulebook, events: Iterable[Event], end: int) -> tuple[list[Alert], list[JudgedCase]]:
@@ -45,7 +44,7 @@ def by_subject(rulebook: Rulebook, events: Iterable[Event], end: int) -> tuple[l
 
 
 @pytest.mark.parametrize("kind", kinds())
-@_EXAMPLES
+@per_kind
 @given(data=st.data())
 def test_of_every_kind_of_rule(kind: str, data: st.DataObject) -> None:
     rule_id, facts = data.draw(shipped_histories(kind))

@@ -425,5 +425,5 @@ WORLDS: dict[str, Callable[[], st.SearchStrategy[World]]] = {
     "cadence": cadence_worlds,
 }
 
-# The kinds share the profile's examples, so that eleven take as long as one.
-per_kind = settings(max_examples=max(settings().max_examples // len(WORLDS) + 1, 50))
+# The kinds share twice the profile's examples: 2,000 in CI for each property, of which each kind has its part.
+per_kind = settings(max_examples=max(2 * settings().max_examples // len(WORLDS) + 1, 50))
