@@ -180,6 +180,8 @@ class Live:
         self._clock = clock
         self._keep_days = keep_days
         self._topics: dict[str, Topic] = {}
+        self._sent: dict[str, dict[str, Any]] = {}
+        self._seen = 0
         self._replay = LogReplay(shipped().rulebook, keep_for=int(keep_days * DAY))
         self._writer = CloudEvents(shipped().rulebook.calendar)
         self.replayed: dict[str, dict[str, Any]] = {}
@@ -237,11 +239,12 @@ class Live:
 
     def sent(self) -> dict[str, dict[str, Any]]:
         """What is on the alerts topic by id; what is there twice must be the same."""
-        found: dict[str, dict[str, Any]] = {}
-        for *_, value in self.topic("alerts").records:
+        records = self.topic("alerts").records
+        for *_, value in records[self._seen :]:  # asked again and again: only what is new is read
             data = json.loads(value)["data"]
-            assert found.setdefault(data["alert_id"], data) == data, "two alerts of one id differ"
-        return found
+            assert self._sent.setdefault(data["alert_id"], data) == data, "two alerts of one id differ"
+        self._seen = len(records)
+        return dict(self._sent)
 
     def settle(self, at: str, seconds: float = 120) -> dict[str, dict[str, Any]]:
         """Wait until time has passed ``at`` and all that the log gives until then is out; the alerts by id.

@@ -218,7 +218,7 @@ def restarted(planner: Planner, file: SubscriptionFile) -> Planner:
     return fresh
 
 
-@settings(max_examples=settings().max_examples // 2)  # each is a story of many steps
+@settings(max_examples=max(100, settings().max_examples // 4))  # each is a story of many steps
 @given(files(), STEPS)
 def test_everybody_is_told_what_the_oracle_says_and_when(
     file: SubscriptionFile, steps: list[tuple[int, list[str], list[str], bool]]

@@ -131,7 +131,7 @@ def test_events_come_in_the_order_in_which_they_were_recorded_and_none_after_the
 
 
 def test_it_is_a_mix_of_everything() -> None:
-    found = simulate(orders=3000, seed=1, start=date(2026, 3, 2), days=40)
+    found = simulate(orders=1000, seed=1, start=date(2026, 3, 2), days=40)
     families = {event["event_type"].split(".")[0] for event in found.events}
     assert families >= {
         "counter", "application", "survey", "scheme", "contract", "connection", "grid_project", "capacity", "meter",
@@ -204,7 +204,7 @@ def test_violations_come_on_top_and_change_no_clock() -> None:
 
 @pytest.mark.parametrize("arrival", [False, True], ids=["in order", "as it arrives"])
 def test_unlawful_orders_are_judged_as_expected(arrival: bool) -> None:
-    found = simulate(orders=1500, seed=8, start=date(2026, 3, 2), days=40)
+    found = simulate(orders=800, seed=8, start=date(2026, 3, 2), days=40)
     judged = judge(found.events, found.as_of, arrival=arrival)
     assert judged_rows(judged) == expected_rows(found)
     assert standing(judged.alerts) == owed(found)
