@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from importlib import resources
+from itertools import accumulate, compress
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -214,16 +215,12 @@ class WorkingCalendar:
             settled_day = (settled_at + settled_offset) // DAY + EPOCH_ORDINAL + 2
             settled_at = (settled_day - EPOCH_ORDINAL) * DAY - settled_offset
 
-        def is_worked(ordinal: int) -> bool:
-            day = special.get(ordinal)
-            return (ordinal - 1) % 7 not in self.weekend if day is None else day.is_working
-
         table = range(_TABLE_FIRST, _TABLE_LAST + 1)
-        works = bytes(is_worked(ordinal) for ordinal in table)
-        rank, count = [], 0
-        for worked in works:
-            count += worked
-            rank.append(count)
+        week = bytes((ordinal - 1) % 7 not in self.weekend for ordinal in table[:7])
+        works = bytearray((week * (len(table) // 7 + 1))[: len(table)])
+        for ordinal, day in special.items():
+            if ordinal in table:
+                works[ordinal - _TABLE_FIRST] = day.is_working
         derived: dict[str, object] = {
             "zone": zone_named(self.zone_name),
             "_changes": offsets.changes,
@@ -233,9 +230,9 @@ class WorkingCalendar:
             "_settled_day": settled_day,
             "_settled_offset": settled_offset,
             "_special": special,
-            "_works": works,
-            "_worked": tuple(ordinal for ordinal in table if works[ordinal - _TABLE_FIRST]),
-            "_rank": tuple(rank),
+            "_works": bytes(works),
+            "_worked": tuple(compress(table, works)),
+            "_rank": tuple(accumulate(works)),
             "_provisional": self._provisional_days(),
             "_texts": LocalTexts(zone_named(self.zone_name), settled_at, settled_offset),
         }
