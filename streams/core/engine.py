@@ -109,7 +109,6 @@ class Engine:
         self._calendar = rulebook.calendar
         self._keep_for = keep_for
         self._tally = tally
-        self._places = {fold.id: index for index, fold in enumerate(rulebook.folds)}
         self._records: dict[Subject, _Record] = {}
         self._touched: dict[Subject, _Record] = {}
         self._timers: list[tuple[int, Subject]] = []
@@ -208,15 +207,7 @@ class Engine:
             return
         # As of everything known, not only of the watermark: nothing looks again at a case that is met.
         as_of = max(watermark, record.history.events[-1].at)
-        asked: Iterable[int] = states
-        if folds is not None:
-            # An act that waits to become certain has no deadline, and nothing falls due when it is met.
-            waiting = [
-                index
-                for clock in tally.running.get(record.subject, ())
-                if clock.deadline is None and (index := self._places[clock.place.rule]) not in record.dues
-            ]
-            asked = [index for index in folds.union(waiting) if index in states]
+        asked = states if folds is None else [index for index in folds if index in states]
         every = self._rulebook.folds
         found = {every[index].id: every[index].statuses(states[index], as_of, watermark) for index in asked}
         if found or folds is None:
