@@ -78,7 +78,7 @@ def _ranges(affected: Mapping[str, Any]) -> list[Sequence[Mapping[str, Any]]]:
 
 
 def _names(affected: Mapping[str, Any], version: Version) -> bool:
-    """Whether a version is listed, or lies in a range: introduced inclusive, fixed exclusive, last_affected inclusive."""
+    """Whether a version is listed, or in a range: `introduced` and `last_affected` inclusive, `fixed` exclusive."""
     listed = {_version(str(one)) for one in affected.get("versions", ())}
     return version in listed or any(_within(events, version) for events in _ranges(affected))
 

@@ -114,7 +114,10 @@ def test_an_audit_fails_where_a_pin_is_named_and_where_there_is_nothing_to_look_
 ) -> None:
     assert main([str(tmp_path)]) == 2
     path = tmp_path / "X-1.yaml"
-    text = "id: X-1\nmodified: '2026-01-01'\naffected:\n- package: {{ecosystem: PyPI, name: aiohttp}}\n  versions: ['{}']\n"
+    text = (
+        "{{id: X-1, modified: '2026-01-01', affected: [{{package: {{ecosystem: PyPI, name: aiohttp}}, "
+        "versions: ['{}']}}]}}\n"
+    )
     path.write_text(text.format("0.1"), "utf-8")
     assert main([str(tmp_path)]) == 0
     path.write_text(text.format(pinned_version(pins()["aiohttp"])), "utf-8")

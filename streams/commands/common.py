@@ -30,6 +30,7 @@ from streams.adapters.rulebook_files import LoadedRulebook, load_rulebook
 from streams.adapters.sources import Source
 from streams.core.instants import instant_us
 from streams.errors import ConfigError
+from streams.log_lines import FORMATS, say, speak_json
 from streams.settings import Settings, load_settings
 
 DONE: Final = 0
@@ -85,6 +86,23 @@ def broker_options(command: Command) -> Command:
     )(command)
 
 
+def log_options(command: Command) -> Command:
+    """The options ``--log-level`` and ``--log-format``; the format holds before anything else is looked at."""
+    command = click.option(
+        "--log-format", type=click.Choice(FORMATS), envvar="GRIDCLOCK_LOG_FORMAT", is_eager=True, callback=_speak,
+        help="Lines for people, or a JSON object a line (text).",
+    )(command)  # fmt: skip
+    return click.option(
+        "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="(warning)"
+    )(command)  # fmt: skip
+
+
+def _speak(_ctx: click.Context, _param: click.Parameter, given: str | None) -> str | None:
+    if given == "json":
+        speak_json()
+    return given
+
+
 def need_broker(settings: Settings) -> None:
     """Make sure that brokers are named and, where they ask who we are, let us in.
 
@@ -121,21 +139,10 @@ def printable(text: str) -> str:
     )
 
 
-def start_logging(level: str) -> None:
-    """Log to standard error.
-
-    The libraries' own debugging stays off at any level: it writes whole requests, with the records in them and, as
-    one logs in, the password.
-    """
-    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for name in ("aiokafka", "kafka", "faust", "mode", "asyncio"):
-        logging.getLogger(name).setLevel(max(logging.INFO, logging.getLogger().level))
-
-
 def complain(error: ConfigError) -> None:
     """Every problem of a configuration, a line each, on standard error."""
     for problem in (error, *error.others):
-        click.echo(f"gridclock: {problem}", err=True)
+        say(str(problem), level=logging.ERROR)
 
 
 @contextmanager

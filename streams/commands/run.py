@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,8 @@ import click
 
 from streams.adapters.forks import rare_collections
 from streams.bootstrap import Ready, run_worker
-from streams.commands.common import DONE, broker_options, need_broker, rulebook_of, rulebook_options, start_logging
+from streams.commands.common import DONE, broker_options, log_options, need_broker, rulebook_of, rulebook_options
+from streams.log_lines import say, start_logging
 from streams.settings import load_settings
 
 
@@ -32,7 +32,7 @@ from streams.settings import load_settings
 @click.option("--clock-origin", type=int, hidden=True)
 @click.option("--clock-anchor", type=int, hidden=True)
 @click.option("--clock-speed", type=float, hidden=True)
-@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="(warning)")
+@log_options
 def run(rules: tuple[Path, ...], only: Path | None, sources: tuple[str, ...], **given: Any) -> int:
     """Work live until SIGTERM or Ctrl-C: events in, one alert for each change of verdict out.
 
@@ -44,22 +44,21 @@ def run(rules: tuple[Path, ...], only: Path | None, sources: tuple[str, ...], **
       gridclock run --bootstrap 127.0.0.1:9092 --data-dir /var/lib/gridclock
     """
     settings = load_settings(sources=sources or None, **given)
-    need_broker(settings)
     start_logging(settings.log_level)
+    need_broker(settings)
     loaded = rulebook_of(rules, only)
     shown = {name: value for name, value in settings.shown().items() if value not in (None, [], ())}
-    click.echo(f"gridclock: settings {json.dumps(shown)}", err=True)
+    say("settings", settings=shown)
 
     def on_ready(ready: Ready) -> None:
-        click.echo(
-            f"gridclock: at work on {settings.bootstrap}, {len(loaded.rulebook.rules)} rules, "
-            f"{ready.log_partitions} partitions, metrics http://{settings.metrics_host}:{ready.metrics_port}/metrics",
-            err=True,
+        say(
+            f"at work on {settings.bootstrap}, {len(loaded.rulebook.rules)} rules, "
+            f"{ready.log_partitions} partitions, metrics http://{settings.metrics_host}:{ready.metrics_port}/metrics"
         )
 
     gc.freeze()  # rulebook and modules stay for ever
     # A process that lives for months must find the few cycles of its libraries some day: an hour at full speed.
     with rare_collections(old=200):
         asyncio.run(run_worker(settings, loaded, on_ready=on_ready))
-    click.echo("gridclock: stopped in order", err=True)
+    say("stopped in order")
     return DONE
