@@ -30,6 +30,16 @@ def _topics(operation: Operation, *names: str) -> list[Right]:
     return [Right("topic", name, (operation,)) for name in names]
 
 
+def reading(*topics: str) -> list[Right]:
+    """What it takes to read topics without a group."""
+    return _topics("read", *topics)
+
+
+def writing(*topics: str) -> list[Right]:
+    """What it takes to write to topics."""
+    return _topics("write", *topics)
+
+
 def _worker(settings: Settings) -> list[Right]:
     return [
         *_topics("read", *settings.source_topics),

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from streams.access import rights_of
 from streams.adapters.state import StateError
 from streams.board_bootstrap import run_board
 from streams.commands.common import DONE, broker_options, log_options, need_broker, rulebook_of, rulebook_options
@@ -44,7 +45,7 @@ def board(rules: tuple[Path, ...], only: Path | None, board_names: tuple[str, ..
     """
     settings = load_settings(board_names=board_names or None, **given)
     start_logging(settings.log_level)
-    need_broker(settings)
+    need_broker(settings, rights_of("board", settings))
     loaded = rulebook_of(rules, only)
 
     def on_ready(port: int) -> None:

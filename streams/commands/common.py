@@ -26,10 +26,11 @@ from rich.progress import (
 from rich.text import Text
 
 from schemas.fields import parse_time
+from streams.access import Right, reading
 from streams.adapters.rulebook_files import LoadedRulebook, load_rulebook
 from streams.adapters.sources import Source
 from streams.core.instants import instant_us
-from streams.errors import ConfigError
+from streams.errors import BrokerError, ConfigError
 from streams.log_lines import FORMATS, say, speak_json
 from streams.settings import Settings, load_settings
 
@@ -103,12 +104,12 @@ def _speak(_ctx: click.Context, _param: click.Parameter, given: str | None) -> s
     return given
 
 
-def need_broker(settings: Settings) -> None:
-    """Make sure that brokers are named and, where they ask who we are, let us in.
+def need_broker(settings: Settings, rights: Sequence[Right] = ()) -> None:
+    """Make sure that brokers are named and, where they ask who we are, let us in and allow what is to be done.
 
     Raises:
         ConfigError: where none is named, or a certificate cannot be read.
-        BrokerError: where they refuse us.
+        BrokerError: where they refuse us, naming every right that is missing.
     """
     if not settings.bootstrap:
         raise ConfigError("no broker given: use --bootstrap or KAFKA_BOOTSTRAP_SERVERS", key="bootstrap")
@@ -117,6 +118,20 @@ def need_broker(settings: Settings) -> None:
         from streams.bootstrap import kafka_options
 
         knock(kafka_options(settings))
+        if rights:
+            _check_rights(settings, rights)
+
+
+def _check_rights(settings: Settings, rights: Sequence[Right]) -> None:
+    from streams.adapters.rights import missing
+
+    security = settings.kafka_python()
+    del security["bootstrap_servers"]
+    wanted = [(right.resource, right.name, operation) for right in rights for operation in right.operations]
+    if lacking := missing(settings.bootstrap, wanted, security=security):
+        who = f"user {settings.sasl_username!r}" if settings.sasl_username else "this certificate's user"
+        named = "; ".join(f"{operation} on {kind} {name}" for kind, name, operation in lacking)
+        raise BrokerError(f"{settings.bootstrap}: {who} lacks: {named} (gridclock acls prints what each process needs)")
 
 
 def rulebook_of(rules: Sequence[Path], only: Path | None) -> LoadedRulebook:
@@ -204,5 +219,5 @@ def topic_sources(topics: tuple[str, ...], bootstrap: str | None, since: int | N
     from streams.adapters.sources.topics import topic_slices  # kafka-python takes a third of a second
 
     settings = load_settings(bootstrap=bootstrap)
-    need_broker(settings)
+    need_broker(settings, reading(*topics))
     return [*topic_slices(settings, topics, since, until)]

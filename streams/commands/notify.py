@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from schemas.subscriptions import parse_span
+from schemas.subscriptions import KafkaChannel, parse_span
+from streams.access import rights_of
 from streams.adapters.subscription_files import load_subscriptions
 from streams.commands.common import DONE, broker_options, log_options, need_broker
 from streams.log_lines import say, start_logging
@@ -63,7 +64,8 @@ def notify(path: Path, first_from: int, **given: Any) -> int:
     settings = load_settings(**given)
     start_logging(settings.log_level)
     file = load_subscriptions(path)
-    need_broker(settings)
+    topics = [channel.topic for channel in file.channels.values() if isinstance(channel, KafkaChannel)]
+    need_broker(settings, rights_of("notify", settings, topics))
 
     def on_ready(ready: NotifyReady) -> None:
         word = "delivering" if ready.delivers else "standing by"

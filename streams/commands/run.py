@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from streams.access import rights_of
 from streams.adapters.forks import rare_collections
 from streams.bootstrap import Ready, run_worker
 from streams.commands.common import DONE, broker_options, log_options, need_broker, rulebook_of, rulebook_options
@@ -45,7 +46,7 @@ def run(rules: tuple[Path, ...], only: Path | None, sources: tuple[str, ...], **
     """
     settings = load_settings(sources=sources or None, **given)
     start_logging(settings.log_level)
-    need_broker(settings)
+    need_broker(settings, rights_of("run", settings))
     loaded = rulebook_of(rules, only)
     shown = {name: value for name, value in settings.shown().items() if value not in (None, [], ())}
     say("settings", settings=shown)
