@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from kafka import KafkaProducer
 from kafka.admin import (
     ACL,
     ACLOperation,
@@ -294,18 +295,26 @@ def words_of(trial: Trial) -> tuple[str, ...]:
     if trial.process == "replay":
         return ("replay", "--log") if name.endswith(".log") else ("replay", "--topic", name)
     if trial.process == "dead-letters" and operation == "write":
-        return ("dead-letters", "retry", "--all", "--file", "letters.jsonl")
+        return ("dead-letters", "retry", "--all", "--again")
     return next(words for words in COMMANDS if words[0] == trial.process)
+
+
+def put_letter(bootstrap: str) -> None:
+    """A dead letter that can be sent again as it is."""
+    letter = dead_letter_of(
+        encode(wire(STORY)[0]), InputError("unknown_type", "x", "y"), source=f"{NAME}.events/0", position=1
+    )
+    producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all")
+    producer.send(f"{NAME}.dead-letters", letter.model_dump_json().encode(), key=b"put").get(30)
+    producer.close()
 
 
 @pytest.mark.parametrize("trial", TRIALS, ids=[trial.user for trial in TRIALS])
 def test_without_any_one_of_its_rights_a_process_ends_and_says_which(
-    called: Callable[..., tuple[int, str]], trial: Trial, tmp_path: Path
+    called: Callable[..., tuple[int, str]], trial: Trial, door: Door
 ) -> None:
-    letter = dead_letter_of(
-        encode(wire(STORY)[0]), InputError("bad_field", "x", "y"), source=f"{NAME}.events/0", position=1
-    )
-    (tmp_path / "letters.jsonl").write_text(letter.model_dump_json(), "utf-8")
+    if trial.process == "dead-letters":
+        put_letter(door.cluster.bootstrap)  # without one nothing is sent
     code, said = called(words_of(trial), trial.user)
     operation, kind, name = trial.lacking
     assert code == 2
