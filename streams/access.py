@@ -53,6 +53,15 @@ def _worker(settings: Settings) -> list[Right]:
     ]
 
 
+def _status(settings: Settings) -> list[Right]:
+    return [
+        *_topics("describe", *settings.source_topics, settings.log_topic),
+        *_topics("read", settings.changelog_topic),
+        Right("group", f"{settings.name}-intake", ("describe",)),
+        Right("group", settings.name, ("describe",)),
+    ]
+
+
 def _notify(settings: Settings) -> list[Right]:
     return [
         *_topics("read", settings.alerts_topic, settings.acks_topic),
@@ -67,6 +76,7 @@ NEEDS: Final[dict[str, Callable[[Settings], list[Right]]]] = {
     "run": _worker,
     "notify": _notify,
     "board": lambda settings: _topics("read", settings.changelog_topic, settings.alerts_topic, settings.acks_topic),
+    "status": _status,
     "send": lambda settings: _topics("write", *settings.source_topics),
     "alerts": lambda settings: _topics("read", settings.alerts_topic),
     "ack": lambda settings: _topics("write", settings.acks_topic),

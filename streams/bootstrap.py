@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -132,6 +133,7 @@ async def run_worker(
     async with AsyncExitStack() as stack:
         server = MetricsServer(settings.metrics_host, settings.metrics_port, metrics.registry, health)
         stack.callback(server.close)
+        client_id = f"{socket.gethostname()}:{server.port}"  # brokers and ``gridclock status`` name the worker by it
         beating = asyncio.ensure_future(health.keep_beating())
         stack.callback(beating.cancel)
         try:
@@ -139,6 +141,7 @@ async def run_worker(
             log_producer = await _producer(stack, options)
             consumer = AIOKafkaConsumer(
                 group_id=f"{settings.name}-intake",
+                client_id=client_id,
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
                 fetch_max_wait_ms=settings.fetch_wait_ms,
@@ -206,6 +209,7 @@ async def run_worker(
         worker = Worker(
             bootstrap=settings.bootstrap,
             name=settings.name,
+            client_id=client_id,
             log_topic=settings.log_topic,
             log_partitions=log_partitions,
             data_dir=str(settings.data_dir),

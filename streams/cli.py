@@ -23,6 +23,7 @@ _COMMANDS = {
     "rules": "Look at the rulebook, check it, test it.",
     "feed": "Send simulated work orders as their time comes.",
     "health": "Ask a worker whether it lives.",
+    "status": "Show how all of it stands, and what is wrong.",
     "alerts": "Print the alerts that came out.",
     "dead-letters": "Look at what was refused; mend it and send it again.",
     "acls": "Print the rights that each process needs at the brokers.",

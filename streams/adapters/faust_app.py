@@ -150,6 +150,7 @@ class Worker:
         *,
         bootstrap: str,
         name: str,
+        client_id: str,
         log_topic: str,
         log_partitions: int,
         data_dir: str,
@@ -184,6 +185,7 @@ class Worker:
         self.app = app = faust.App(
             name,
             broker=[f"kafka://{server}" for server in bootstrap.split(",")],
+            broker_client_id=client_id,
             broker_credentials=credentials_of(security),
             store=f"{store}://",
             datadir=data_dir,

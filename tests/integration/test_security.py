@@ -208,6 +208,7 @@ def test_each_process_works_with_its_rights_and_no_others(
             assert found.returncode == 0, f"{user}: {found.stderr}"
             return found.stdout
 
+        until(lambda: command("status", *door.where, environment=door.environment("status")).returncode == 0, 60, str)
         assert "WO1" in done("alerts")
         alert_id = next(iter(told))
         assert alert_id in done("ack", alert_id, "--by", "D1", "--note", "seen")
@@ -236,6 +237,7 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("board", "--port", "0"),
     ("notify", "--metrics-port", "0", "--subscriptions", "subscriptions.json"),
     ("send", "events.jsonl"),
+    ("status",),
     ("alerts",),
     ("acks",),
     ("ack", "0" * 32, "--by", "D1"),
