@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from streams.adapters.state import StateError
 from streams.board_bootstrap import run_board
 from streams.commands.common import DONE, broker_options, log_options, need_broker, rulebook_of, rulebook_options
 from streams.log_lines import say, start_logging
+from streams.reloading import run_reloading
 from streams.settings import load_settings
 
 
@@ -53,7 +53,9 @@ def board(rules: tuple[Path, ...], only: Path | None, board_names: tuple[str, ..
         say(f"board http://{host}:{port}/board")
 
     try:
-        asyncio.run(run_board(settings, loaded, on_ready=on_ready))
+        run_reloading(
+            lambda stop: run_board(settings, loaded, on_ready=on_ready, stop=stop), lambda: rulebook_of(rules, only)
+        )
     except StateError as error:
         raise click.ClickException(str(error)) from error
     say("board stopped in order")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from streams.adapters.subscription_files import load_subscriptions
 from streams.commands.common import DONE, broker_options, log_options, need_broker
 from streams.log_lines import say, start_logging
 from streams.notifying import NotifyReady, run_notifier
+from streams.reloading import run_reloading
 from streams.settings import load_settings
 
 
@@ -74,6 +74,9 @@ def notify(path: Path, first_from: int, **given: Any) -> int:
             f"{len(file.channels)} channels, metrics http://{settings.metrics_host}:{ready.metrics_port}/metrics"
         )
 
-    asyncio.run(run_notifier(settings, file, first_from_us=first_from, on_ready=on_ready))
+    run_reloading(
+        lambda stop: run_notifier(settings, file, first_from_us=first_from, on_ready=on_ready, stop=stop),
+        lambda: load_subscriptions(path),
+    )
     say("stopped in order")
     return DONE

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from streams.adapters.forks import rare_collections
 from streams.bootstrap import Ready, run_worker
 from streams.commands.common import DONE, broker_options, log_options, need_broker, rulebook_of, rulebook_options
 from streams.log_lines import say, start_logging
+from streams.reloading import run_reloading
 from streams.settings import load_settings
 
 
@@ -38,7 +38,7 @@ def run(rules: tuple[Path, ...], only: Path | None, sources: tuple[str, ...], **
     """Work live until SIGTERM or Ctrl-C: events in, one alert for each change of verdict out.
 
     Every setting can also stand in the environment as GRIDCLOCK_<NAME>. Topics that are missing are made where
-    the broker can. /metrics is for Prometheus.
+    the broker can. /metrics is for Prometheus. On SIGHUP a changed rulebook is taken up, if it is right.
 
     \b
     Example:
@@ -51,6 +51,10 @@ def run(rules: tuple[Path, ...], only: Path | None, sources: tuple[str, ...], **
     shown = {name: value for name, value in settings.shown().items() if value not in (None, [], ())}
     say("settings", settings=shown)
 
+    def check() -> None:
+        load_settings(sources=sources or None, **given)  # secrets in files too
+        rulebook_of(rules, only)
+
     def on_ready(ready: Ready) -> None:
         say(
             f"at work on {settings.bootstrap}, {len(loaded.rulebook.rules)} rules, "
@@ -60,6 +64,6 @@ def run(rules: tuple[Path, ...], only: Path | None, sources: tuple[str, ...], **
     gc.freeze()  # rulebook and modules stay for ever
     # A process that lives for months must find the few cycles of its libraries some day: an hour at full speed.
     with rare_collections(old=200):
-        asyncio.run(run_worker(settings, loaded, on_ready=on_ready))
+        run_reloading(lambda stop: run_worker(settings, loaded, on_ready=on_ready, stop=stop), check)
     say("stopped in order")
     return DONE
