@@ -22,6 +22,7 @@ from streams.adapters.kafka_admin import TopicSpec, ensure_topics
 from streams.adapters.metrics import Metrics
 from streams.adapters.metrics_server import Health, MetricsServer
 from streams.adapters.outputs import encode
+from streams.adapters.pace import Pace
 from streams.adapters.pseudonyms import cloud_events
 from streams.adapters.rulebook_files import LoadedRulebook
 from streams.adapters.wall_clock import WallClock
@@ -128,6 +129,9 @@ async def run_worker(
         data_dir=settings.data_dir if settings.store == "rocksdb" else None,
     )
     health = Health()
+    pace = Pace(partitions)
+    health.on_beat.append(pace.look)
+    health.troubles.append(pace.trouble)
     writer = cloud_events(rulebook.calendar, settings.pseudonyms)
 
     async with AsyncExitStack() as stack:
@@ -226,6 +230,8 @@ async def run_worker(
             on_recovered=metrics.recovered,
             partitions=partitions,
         )
+
+        health.troubles.insert(0, lambda: "reading the state back" if worker.is_recovering else None)
 
         def ready() -> None:
             health.is_ready = True

@@ -223,6 +223,11 @@ class Worker:
         app.on_partitions_revoked.connect(self._doubt_partitions)
         app.on_partitions_assigned.connect(self._drop_partitions)
 
+    @property
+    def is_recovering(self) -> bool:
+        """Whether the state of some partition is being read back."""
+        return bool(self.app.in_recovery)
+
     # -- clocks ------------------------------------------------------------------------------------------
 
     async def _clocks(self, stream: Any) -> None:

@@ -2,7 +2,7 @@
 
 Alive means that the event loop has turned in the last half minute. Behind is not dead: a worker that reads its
 state back, or a backlog, is alive, and restarting it would only begin that work again. Ready means that it has
-joined its consumer groups; nothing routes requests by it, a rollout waits for it.
+joined its consumer groups, has its state, and that time moves; nothing routes requests by it, a rollout waits for it.
 """
 
 from __future__ import annotations
@@ -45,10 +45,15 @@ class Health:
         self._now = now
         self._beat_at = now()
         self.is_ready = False
+        self.on_beat: list[Callable[[], None]] = []
+        self.troubles: list[Callable[[], str | None]] = []
+        """Each says what keeps the worker from its work, if anything; asked from any thread."""
 
     def beat(self) -> None:
         """The event loop turns."""
         self._beat_at = self._now()
+        for look in self.on_beat:
+            look()
 
     async def keep_beating(self) -> None:
         """Beat while the event loop turns, until cancelled."""
@@ -66,9 +71,12 @@ class Health:
     def ready(self) -> tuple[bool, str]:
         """Whether it is at work."""
         alive, text = self.alive()
-        if alive and not self.is_ready:
+        if not alive:
+            return False, text
+        if not self.is_ready:
             return False, "starting"
-        return alive, "at work" if alive else text
+        trouble = next((found for ask in self.troubles if (found := ask()) is not None), None)
+        return trouble is None, trouble or "at work"
 
 
 class _Server(ThreadingMixIn, WSGIServer):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import signal
 from collections.abc import Iterator
@@ -12,6 +14,7 @@ import pytest
 
 from streams.adapters.brokers import Broker
 from streams.adapters.kafka_admin import end_offsets
+from streams.cli import run
 from tests.integration.live import Live, command, until
 from tests.stories import wire
 
@@ -29,12 +32,19 @@ def live(kafka: Broker, prefix: str, tmp_path: Path) -> Iterator[Live]:
         yield found
 
 
+def said(*words: object) -> tuple[int, str]:
+    """Exit code and output of a command run in this process, which spares its start."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+        code = run([str(word) for word in words])
+    return code, out.getvalue()
+
+
 def asked(live: Live, *words: object) -> tuple[int, dict[str, Any]]:
     """Exit code and answer, as JSON."""
-    done = command("status", "--bootstrap", live.bootstrap, "--name", live.name, "--json", "--wait", 1, *words)
-    assert done.returncode in (0, 1), done.stderr
-    assert done.stdout, done.stderr
-    return done.returncode, json.loads(done.stdout)
+    code, text = said("status", "--bootstrap", live.bootstrap, "--name", live.name, "--json", "--wait", 1, *words)
+    assert code in (0, 1), text
+    return code, json.loads(text)
 
 
 def kinds(answer: dict[str, Any]) -> set[str]:
@@ -94,3 +104,30 @@ def test_an_installation_by_day_and_by_night(live: Live) -> None:
     gone = command("status", "--worker", address)
     assert gone.returncode == 2
     assert f"no answer from http://{address}/healthz" in gone.stderr
+
+
+def test_a_worker_whose_time_another_holds_up_is_alive_and_not_ready(live: Live) -> None:
+    live.make_source(partitions=4)
+    setting = {"GRIDCLOCK_SESSION_S": "60"}  # the brokers hold on to the one that stands still
+    one, other = live.worker(ready=False, **setting), live.worker(ready=False, **setting)
+    for worker in (one, other):
+        worker.wait_ready()
+    until(lambda: one.metric("gridclock_subjects") >= 0 and "partition=" in one.metrics(), 60, lambda: one.output)
+    port = one.output.partition("metrics http://")[2].partition("/")[0].rpartition(":")[2]
+
+    def ready() -> tuple[int, str]:
+        return said("health", "--ready", "--metrics-port", port)
+
+    until(lambda: asked(live)[0] == 0, 90, lambda: f"{asked(live)}{one.output}{other.output}")
+    assert ready() == (0, "at work\n")
+    other.signal(signal.SIGSTOP)
+    until(lambda: "time stands still in partitions" in ready()[1], 50, lambda: str(ready()))
+    assert ready()[0] == 1
+    assert said("health", "--metrics-port", port) == (0, "alive\n")
+    assert "standing" in kinds(asked(live, "--worker", f"127.0.0.1:{port}")[1])
+    assert any(
+        "held by source" in problem["text"] and problem["what"] == "standing" for problem in asked(live)[1]["problems"]
+    )
+    other.signal(signal.SIGCONT)
+    until(lambda: ready()[0] == 0 or one.exit_code is not None, 90, lambda: str(ready()))
+    assert one.exit_code is None, one.output
