@@ -36,7 +36,10 @@ from streams.core.tally import Ending, Tally
 from streams.core.watermark import SourceWatermarks
 
 COUNTED_EVERY: Final = 40
-"""Records between two counts of the open cases: some ten seconds where little happens."""
+"""Records between two counts of the open cases, some ten seconds where little happens; few are counted each time."""
+
+COUNTED_AT_ONCE: Final = 500
+"""Subjects with open cases that are few."""
 
 Row = tuple[bytes, bytes | None]
 """A key of the changelog with its new value; ``None`` deletes it."""
@@ -171,8 +174,9 @@ class ClockPartition:
         return key, snapshot_to_bytes(snapshot, self.engine.standing(subject), self._fingerprint)
 
     def _position(self) -> Row:
-        if self._open_cases is None or self.offset % COUNTED_EVERY == 0:
-            self._open_cases = sum(map(len, self.tally.running.values()))
+        running = self.tally.running
+        if self._open_cases is None or len(running) < COUNTED_AT_ONCE or self.offset % COUNTED_EVERY == 0:
+            self._open_cases = sum(map(len, running.values()))
         position = Position(
             self.offset,
             self._watermarks.at,
