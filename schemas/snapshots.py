@@ -43,7 +43,8 @@ class PartitionState(Model):
     """How far a partition of the log has been applied: everything up to ``offset``, inclusive.
 
     ``judged_by`` is the fingerprint of the rulebook and calendar that judged it: under another one every subject is
-    judged anew.
+    judged anew. ``subjects`` and ``open_cases`` are how much was kept then, for people; the cases are counted now and
+    then only. Rows of older programs do not have them.
     """
 
     v: int
@@ -52,6 +53,8 @@ class PartitionState(Model):
     watermarks: dict[str, int]
     sources: dict[str, int]
     judged_by: str = ""
+    subjects: int | None = None
+    open_cases: int | None = None
 
 
 class LogRecord(Model):

@@ -30,6 +30,16 @@ def _topics(operation: Operation, *names: str) -> list[Right]:
     return [Right("topic", name, (operation,)) for name in names]
 
 
+def reading(*topics: str) -> list[Right]:
+    """What it takes to read topics without a group."""
+    return _topics("read", *topics)
+
+
+def writing(*topics: str) -> list[Right]:
+    """What it takes to write to topics."""
+    return _topics("write", *topics)
+
+
 def _worker(settings: Settings) -> list[Right]:
     return [
         *_topics("read", *settings.source_topics),
@@ -40,6 +50,15 @@ def _worker(settings: Settings) -> list[Right]:
         *_topics("describe", settings.acks_topic, settings.deliveries_topic, settings.undelivered_topic),
         Right("group", f"{settings.name}-intake", ("read",)),
         Right("group", settings.name, ("read",)),
+    ]
+
+
+def _status(settings: Settings) -> list[Right]:
+    return [
+        *_topics("describe", *settings.source_topics, settings.log_topic),
+        *_topics("read", settings.changelog_topic),
+        Right("group", f"{settings.name}-intake", ("describe",)),
+        Right("group", settings.name, ("describe",)),
     ]
 
 
@@ -57,6 +76,7 @@ NEEDS: Final[dict[str, Callable[[Settings], list[Right]]]] = {
     "run": _worker,
     "notify": _notify,
     "board": lambda settings: _topics("read", settings.changelog_topic, settings.alerts_topic, settings.acks_topic),
+    "status": _status,
     "send": lambda settings: _topics("write", *settings.source_topics),
     "alerts": lambda settings: _topics("read", settings.alerts_topic),
     "ack": lambda settings: _topics("write", settings.acks_topic),

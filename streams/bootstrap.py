@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from streams.adapters.kafka_admin import TopicSpec, ensure_topics
 from streams.adapters.metrics import Metrics
 from streams.adapters.metrics_server import Health, MetricsServer
 from streams.adapters.outputs import encode
+from streams.adapters.pace import Pace
 from streams.adapters.pseudonyms import cloud_events
 from streams.adapters.rulebook_files import LoadedRulebook
 from streams.adapters.wall_clock import WallClock
@@ -127,11 +129,15 @@ async def run_worker(
         data_dir=settings.data_dir if settings.store == "rocksdb" else None,
     )
     health = Health()
+    pace = Pace(partitions)
+    health.on_beat.append(pace.look)
+    health.troubles.append(pace.trouble)
     writer = cloud_events(rulebook.calendar, settings.pseudonyms)
 
     async with AsyncExitStack() as stack:
         server = MetricsServer(settings.metrics_host, settings.metrics_port, metrics.registry, health)
         stack.callback(server.close)
+        client_id = f"{socket.gethostname()}:{server.port}"  # brokers and ``gridclock status`` name the worker by it
         beating = asyncio.ensure_future(health.keep_beating())
         stack.callback(beating.cancel)
         try:
@@ -139,6 +145,7 @@ async def run_worker(
             log_producer = await _producer(stack, options)
             consumer = AIOKafkaConsumer(
                 group_id=f"{settings.name}-intake",
+                client_id=client_id,
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
                 fetch_max_wait_ms=settings.fetch_wait_ms,
@@ -206,6 +213,7 @@ async def run_worker(
         worker = Worker(
             bootstrap=settings.bootstrap,
             name=settings.name,
+            client_id=client_id,
             log_topic=settings.log_topic,
             log_partitions=log_partitions,
             data_dir=str(settings.data_dir),
@@ -222,6 +230,8 @@ async def run_worker(
             on_recovered=metrics.recovered,
             partitions=partitions,
         )
+
+        health.troubles.insert(0, lambda: "reading the state back" if worker.is_recovering else None)
 
         def ready() -> None:
             health.is_ready = True

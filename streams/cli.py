@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ import click
 
 from streams.commands.common import WRONG_USE, complain
 from streams.errors import ConfigError, GridclockError, InvariantError
+from streams.log_lines import is_json, say
 
 _COMMANDS = {
     "run": "Work live: events from Kafka, alerts to Kafka.",
@@ -21,6 +23,7 @@ _COMMANDS = {
     "rules": "Look at the rulebook, check it, test it.",
     "feed": "Send simulated work orders as their time comes.",
     "health": "Ask a worker whether it lives.",
+    "status": "Show how all of it stands, and what is wrong.",
     "alerts": "Print the alerts that came out.",
     "dead-letters": "Look at what was refused; mend it and send it again.",
     "acls": "Print the rights that each process needs at the brokers.",
@@ -80,7 +83,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.ClickException as error:
-        error.show()
+        if is_json():
+            say(error.format_message(), level=logging.ERROR)
+        else:
+            error.show()
         return WRONG_USE
     except ConfigError as error:
         complain(error)
@@ -88,10 +94,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except InvariantError:
         raise  # a bug: where it was is what is wanted
     except GridclockError as error:  # the brokers refuse, or state is a newer program's
-        click.echo(f"gridclock: {error}", err=True)
+        say(str(error), level=logging.ERROR)
         return WRONG_USE
     except (KeyboardInterrupt, click.Abort):
-        click.echo("gridclock: interrupted", err=True)
+        say("interrupted")
         return INTERRUPTED
     except BrokenPipeError:
         # The reader has gone (head): nothing is wrong. What is left in the buffer has no reader either.

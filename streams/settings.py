@@ -60,6 +60,7 @@ class Settings(BaseSettings):
     clock_anchor: int | None = Field(default=None, description="at this real instant (microseconds)")
     clock_speed: float = Field(default=1, gt=0, description="and runs this many times as fast")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="warning", description="to standard error")
+    log_format: Literal["text", "json"] = Field(default="text", description="lines for people, or a JSON object a line")
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         default="PLAINTEXT", description="how to speak to the brokers"
     )

@@ -23,6 +23,7 @@ from aiohttp import web
 
 from streams.adapters.board_hub import Hub
 from streams.adapters.board_wire import filter_of
+from streams.adapters.doors import Doors
 from streams.adapters.loopback import NAMES, is_loopback, name_of
 from streams.adapters.outputs import encode
 from streams.adapters.rulebook_files import LoadedRulebook
@@ -50,6 +51,8 @@ HEADERS: Final = {
 }
 _RETRY_SECONDS: Final = 10
 _SHUTDOWN_SECONDS: Final = 2.0
+_ASKING: Final = 128
+"""Connections at the same time besides the pages' streams, of which the hub has its own number."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -77,10 +80,13 @@ def _json(value: Any, status: int = 200, headers: dict[str, str] | None = None) 
 class BoardServer:
     """Serves one hub on one address; ``names`` are answered on loopback besides its own."""
 
-    def __init__(self, hub: Hub, loaded: LoadedRulebook, *, host: str, names: Sequence[str] = ()) -> None:
+    def __init__(
+        self, hub: Hub, loaded: LoadedRulebook, *, host: str, names: Sequence[str] = (), doors: Doors | None = None
+    ) -> None:
         self._hub = hub
         self._host = host
         self._names = NAMES | {name.lower() for name in names} if is_loopback(host) else None
+        self.doors = Doors(_ASKING) if doors is None else doors
         self._meta = encode(meta_of(loaded))
         page = resources.files("streams") / "adapters" / "board_page"
         self._files = {path: ((page / name).read_bytes(), kind) for path, (name, kind) in _FILES.items()}
@@ -105,15 +111,11 @@ class BoardServer:
         Raises:
             OSError: where the address is taken.
         """
-        runner = web.AppRunner(self.application(), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
-        await runner.setup()
-        try:
-            site = web.TCPSite(runner, self._host, port)
-            await site.start()
-            yield int(runner.addresses[0][1])
-        finally:
-            self._hub.close()
-            await runner.cleanup()
+        async with self.doors.serve(self.application(), self._host, port, shutdown=_SHUTDOWN_SECONDS) as bound:
+            try:
+                yield bound
+            finally:
+                self._hub.close()
 
     # -- every answer ------------------------------------------------------------------------------------
 
@@ -181,6 +183,7 @@ class BoardServer:
                 request.transport.abort()
 
         client = self._hub.join(wanted, drop)
+        self.doors.keep(request.transport)
         try:
             await response.prepare(request)
             await response.write(b"retry: 2000\n\n")

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from streams.adapters.driver import Driver, Step
 from streams.adapters.state import (
@@ -33,6 +34,12 @@ from streams.core.engine import Engine
 from streams.core.rulebook import Rulebook
 from streams.core.tally import Ending, Tally
 from streams.core.watermark import SourceWatermarks
+
+COUNTED_EVERY: Final = 40
+"""Records between two counts of the open cases, some ten seconds where little happens; few are counted each time."""
+
+COUNTED_AT_ONCE: Final = 500
+"""Subjects with open cases that are few."""
 
 Row = tuple[bytes, bytes | None]
 """A key of the changelog with its new value; ``None`` deletes it."""
@@ -89,6 +96,7 @@ class ClockPartition:
         self._driver = Driver(self.engine, stepwise=False)
         self._fingerprint = rulebook.fingerprint
         self._judge_anew = False
+        self._open_cases: int | None = None  # in the position too, so that a restart writes the very same rows
 
     @property
     def watermark(self) -> int | None:
@@ -114,6 +122,7 @@ class ClockPartition:
             if found.at is not None:
                 self.engine.watermark = found.at
             self._judge_anew = found.judged_by != self._fingerprint
+            self._open_cases = found.open_cases
         self.restore_subjects(rows)
 
     def restore_subjects(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
@@ -165,7 +174,16 @@ class ClockPartition:
         return key, snapshot_to_bytes(snapshot, self.engine.standing(subject), self._fingerprint)
 
     def _position(self) -> Row:
+        running = self.tally.running
+        if self._open_cases is None or len(running) < COUNTED_AT_ONCE or self.offset % COUNTED_EVERY == 0:
+            self._open_cases = sum(map(len, running.values()))
         position = Position(
-            self.offset, self._watermarks.at, self._watermarks.by_source, self.sources, self._fingerprint
+            self.offset,
+            self._watermarks.at,
+            self._watermarks.by_source,
+            self.sources,
+            self._fingerprint,
+            len(self.engine),
+            self._open_cases,
         )
         return position_key(self.partition), position_to_bytes(position)

@@ -150,6 +150,7 @@ class Worker:
         *,
         bootstrap: str,
         name: str,
+        client_id: str,
         log_topic: str,
         log_partitions: int,
         data_dir: str,
@@ -184,6 +185,7 @@ class Worker:
         self.app = app = faust.App(
             name,
             broker=[f"kafka://{server}" for server in bootstrap.split(",")],
+            broker_client_id=client_id,
             broker_credentials=credentials_of(security),
             store=f"{store}://",
             datadir=data_dir,
@@ -220,6 +222,11 @@ class Worker:
         app.agent(log, name="clocks")(self._clocks)
         app.on_partitions_revoked.connect(self._doubt_partitions)
         app.on_partitions_assigned.connect(self._drop_partitions)
+
+    @property
+    def is_recovering(self) -> bool:
+        """Whether the state of some partition is being read back."""
+        return bool(self.app.in_recovery)
 
     # -- clocks ------------------------------------------------------------------------------------------
 

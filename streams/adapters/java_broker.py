@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from streams.adapters.child_process import ChildProcess
 from streams.adapters.kafka_admin import cluster
@@ -50,6 +50,17 @@ appender.out.layout.pattern = %d{HH:mm:ss,SSS} %p %c{1}: %m%n
 rootLogger.level = WARN
 rootLogger.appenderRef.out.ref = out
 """
+
+_AUDIT = """\
+logger.authorizer.name = kafka.authorizer.logger
+logger.authorizer.level = DEBUG
+"""
+
+
+_GIVEN: Final = re.compile(
+    r"Principal = User:(\S+) is Allowed operation = (\w+) from .*? on resource = (\w+):LITERAL:(\S+) "
+)
+_KINDS: Final = {"Topic": "topic", "Group": "group", "TransactionalId": "transactional-id"}
 
 
 def _pom() -> str:
@@ -245,6 +256,14 @@ class JavaCluster:
         count = "one node" if self.nodes == 1 else f"{self.nodes} nodes"
         return f"Apache Kafka {kafka_version()} (KRaft, {count}, Java {java_version()})"
 
+    def allowed(self) -> set[tuple[str, str, str, str]]:
+        """Who was allowed what so far, where one is asked who one is: user, operation, kind of resource, its name."""
+        text = "".join(process.output() for process in self._processes.values())
+        return {
+            (user, operation.lower(), _KINDS.get(kind, kind), name)
+            for user, operation, kind, name in _GIVEN.findall(text)
+        }
+
     def is_running(self, node: int) -> bool:
         """Whether the node's process runs, which is not yet whether it serves."""
         process = self._processes.get(node)
@@ -300,7 +319,8 @@ class JavaCluster:
     def _start_all(self) -> None:
         self._on_progress(f"starting {self.description}")
         self._directory = Path(tempfile.mkdtemp(prefix="gridclock-kafka-"))
-        (self._directory / "log4j2.properties").write_text(_LOGGING, "utf-8")
+        logging = _LOGGING + (_AUDIT if self._security else "")
+        (self._directory / "log4j2.properties").write_text(logging, "utf-8")
         ports = free_ports(3 * self.nodes)
         numbers = range(1, self.nodes + 1)
         self._ports = {node: (ports[2 * node - 2], ports[2 * node - 1]) for node in numbers}

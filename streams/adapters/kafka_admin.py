@@ -111,8 +111,11 @@ _NOISY = ("kafka.protocol.parser", "kafka.conn", "kafka.client")
 
 
 @contextmanager
-def _connected(make: Callable[..., Any], bootstrap: str, security: Mapping[str, Any]) -> Iterator[Any]:
-    """A client of kafka-python, closed at the end, also where its constructor fails half-way."""
+def connected(make: Callable[..., Any], bootstrap: str, security: Mapping[str, Any]) -> Iterator[Any]:
+    """A client of kafka-python, closed at the end, also where its constructor fails half-way.
+
+    Raises: BrokerError in place of Kafka's own errors.
+    """
     inner: list[Any] = []
 
     def network_client(**config: Any) -> Any:
@@ -181,7 +184,7 @@ def cluster(bootstrap: str, *, security: Mapping[str, Any] | None = None) -> Clu
 
     Raises: BrokerError where none of the addresses answers.
     """
-    with _connected(KafkaAdminClient, bootstrap, security or {}) as admin:
+    with connected(KafkaAdminClient, bootstrap, security or {}) as admin:
         metadata = _metadata(admin, None)
         return Cluster(len(metadata["brokers"]), _can_create(admin), _counts(metadata), metadata["cluster_id"])
 
@@ -203,7 +206,7 @@ def ensure_topics(
     names = [spec.name for spec in specs]
     created: list[str] = []
     touched: list[str] = []
-    with _connected(KafkaAdminClient, bootstrap, security or {}) as admin:
+    with connected(KafkaAdminClient, bootstrap, security or {}) as admin:
         metadata = _metadata(admin, names) if names else {"brokers": (), "topics": ()}
         missing = [spec for spec in specs if spec.name not in _existing(metadata)]
         copies = replication or min(3, len(metadata["brokers"]))
@@ -247,7 +250,7 @@ def _wait_for(admin: Any, names: Sequence[str]) -> dict[str, int]:
 
 def partitions_of(bootstrap: str, topic: str, *, security: Mapping[str, Any] | None = None) -> int:
     """How many partitions the topic has; 0 where there is no such topic, which is not made by asking."""
-    with _connected(KafkaAdminClient, bootstrap, security or {}) as admin:
+    with connected(KafkaAdminClient, bootstrap, security or {}) as admin:
         return _counts(_metadata(admin, [topic])).get(topic, 0)
 
 
@@ -256,7 +259,7 @@ def end_offsets(bootstrap: str, topic: str, *, security: Mapping[str, Any] | Non
     count = partitions_of(bootstrap, topic, security=security)
     if not count:
         return {}
-    with _connected(KafkaConsumer, bootstrap, security or {}) as consumer:
+    with connected(KafkaConsumer, bootstrap, security or {}) as consumer:
         ends = consumer.end_offsets([TopicPartition(topic, number) for number in range(count)])
     return {partition.partition: offset for partition, offset in sorted(ends.items())}
 
@@ -266,7 +269,7 @@ def delete_topics(bootstrap: str, names: Sequence[str], *, security: Mapping[str
 
     Raises: BrokerError where the broker cannot be reached or refuses.
     """
-    with _connected(KafkaAdminClient, bootstrap, security or {}) as admin:
+    with connected(KafkaAdminClient, bootstrap, security or {}) as admin:
         present = sorted(_existing(_metadata(admin, names)))
         if present:
             admin.delete_topics(present)

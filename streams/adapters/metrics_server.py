@@ -2,12 +2,13 @@
 
 Alive means that the event loop has turned in the last half minute. Behind is not dead: a worker that reads its
 state back, or a backlog, is alive, and restarting it would only begin that work again. Ready means that it has
-joined its consumer groups; nothing routes requests by it, a rollout waits for it.
+joined its consumer groups, has its state, and that time moves; nothing routes requests by it, a rollout waits for it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterable
@@ -23,10 +24,14 @@ SILENT_AT_MOST: Final = 30.0
 """Seconds without a beat after which the event loop counts as stuck."""
 
 CONNECTIONS: Final = 16
-"""Served at the same time; further ones are closed at once, so that nobody can fill the process with threads."""
+"""Served at the same time; a further one takes the place of the eldest that has not asked yet. So nobody can fill the
+process with threads, nor keep Prometheus out by opening connections and saying nothing."""
 
 TIMEOUT: Final = 10.0
 """Seconds that a connection may be silent."""
+
+LONGEST: Final = 30.0
+"""Seconds for a whole request and its answer, a byte now and then or not."""
 
 HEADERS: Final = (("Server", "gridclock"), ("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store"))
 
@@ -40,10 +45,15 @@ class Health:
         self._now = now
         self._beat_at = now()
         self.is_ready = False
+        self.on_beat: list[Callable[[], None]] = []
+        self.troubles: list[Callable[[], str | None]] = []
+        """Each says what keeps the worker from its work, if anything; asked from any thread."""
 
     def beat(self) -> None:
         """The event loop turns."""
         self._beat_at = self._now()
+        for look in self.on_beat:
+            look()
 
     async def keep_beating(self) -> None:
         """Beat while the event loop turns, until cancelled."""
@@ -61,31 +71,61 @@ class Health:
     def ready(self) -> tuple[bool, str]:
         """Whether it is at work."""
         alive, text = self.alive()
-        if alive and not self.is_ready:
+        if not alive:
+            return False, text
+        if not self.is_ready:
             return False, "starting"
-        return alive, "at work" if alive else text
+        trouble = next((found for ask in self.troubles if (found := ask()) is not None), None)
+        return trouble is None, trouble or "at work"
 
 
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
+    request_queue_size = 64  # with five, a client among many waits a second to be let in
+    longest = LONGEST
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        self._free = threading.BoundedSemaphore(CONNECTIONS)
+        self._served: dict[Any, float] = {}  # since when, the eldest first
+        self._asked: set[Any] = set()
+        self._changes = threading.Lock()
         super().__init__(*args, **options)
 
+    def service_actions(self) -> None:
+        """Cut off who has been here too long; called twice a second."""
+        with self._changes:
+            for request, since in list(self._served.items()):
+                if monotonic() - since > self.longest:
+                    self._cut(request)
+
     def process_request(self, request: Any, client_address: Any) -> None:
-        """A thread for the connection, where one is left."""
-        if not self._free.acquire(blocking=False):
-            self.shutdown_request(request)
-            return
+        """A thread for the connection; where none is left, another gives up its own."""
+        with self._changes:
+            while len(self._served) >= CONNECTIONS:
+                silent = (one for one in self._served if one not in self._asked)
+                self._cut(next(silent, next(iter(self._served))))
+            self._served[request] = monotonic()
         super().process_request(request, client_address)
+
+    def asked(self, request: Any) -> None:
+        """The connection has said what it wants."""
+        with self._changes:
+            if request in self._served:
+                self._asked.add(request)
+
+    def _cut(self, request: Any) -> None:
+        """Its thread then reads or writes in vain, and ends."""
+        del self._served[request]
+        with contextlib.suppress(OSError):
+            request.shutdown(socket.SHUT_RDWR)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Answer, and leave the thread to the next."""
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._free.release()
+            with self._changes:
+                self._served.pop(request, None)
+                self._asked.discard(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Whoever hangs up, or is too slow, is not worth a traceback."""
@@ -97,6 +137,14 @@ class _ServerV6(_Server):
 
 class _Handler(WSGIRequestHandler):
     timeout = TIMEOUT
+    server: _Server
+
+    def parse_request(self) -> bool:
+        """The request's line and headers, read as ever."""
+        is_whole = super().parse_request()
+        if is_whole:
+            self.server.asked(self.request)
+        return is_whole
 
     def log_message(self, *_args: Any) -> None:
         """A scrape every few seconds is not worth a line."""

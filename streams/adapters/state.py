@@ -184,6 +184,8 @@ class Position:
     watermarks: Mapping[str, int]
     sources: Mapping[str, int]
     judged_by: str = ""
+    subjects: int | None = None
+    open_cases: int | None = None
 
 
 def position_to_bytes(position: Position) -> bytes:
@@ -196,6 +198,8 @@ def position_to_bytes(position: Position) -> bytes:
             "watermarks": dict(position.watermarks),
             "sources": dict(position.sources),
             "judged_by": position.judged_by,
+            "subjects": position.subjects,
+            "open_cases": position.open_cases,
         }
     )
 
@@ -207,4 +211,12 @@ def position_from_bytes(raw: bytes) -> Position:
         StateError: where a newer version wrote it, or it is damaged.
     """
     with _reading(raw, "the position in the log") as state:
-        return Position(state["offset"], state["at"], state["watermarks"], state["sources"], state.get("judged_by", ""))
+        return Position(
+            state["offset"],
+            state["at"],
+            state["watermarks"],
+            state["sources"],
+            state.get("judged_by", ""),
+            state.get("subjects"),
+            state.get("open_cases"),
+        )

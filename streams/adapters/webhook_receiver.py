@@ -10,6 +10,7 @@ page of another site could read what it shows.
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Callable
@@ -21,12 +22,15 @@ from aiohttp import web
 
 from streams.adapters.channels.webhook import signature_of
 from streams.adapters.codec import decode_json
+from streams.adapters.doors import Doors
 from streams.adapters.loopback import NAMES, is_loopback, name_of
 from streams.core.instants import format_us
 
 OLDEST_SECONDS: Final = 300
 SHOWN: Final = 500
 REMEMBERED: Final = 100_000
+_CONNECTIONS: Final = 64
+_BODY_SECONDS: Final = 30.0
 _SHANGHAI: Final = ZoneInfo("Asia/Shanghai")
 
 
@@ -52,17 +56,15 @@ class WebhookReceiver:
         app.router.add_post("/", self._take)
         app.router.add_get("/", self._show)
         app.router.add_get("/healthz", self._health)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-        await runner.setup()
-        try:
-            site = web.TCPSite(runner, self._host, port)
-            await site.start()
-            yield int(runner.addresses[0][1])
-        finally:
-            await runner.cleanup()
+        async with Doors(_CONNECTIONS).serve(app, self._host, port, shutdown=1.0) as bound:
+            yield bound
 
     async def _take(self, request: web.Request) -> web.Response:
-        body = await request.read()
+        try:
+            async with asyncio.timeout(_BODY_SECONDS):
+                body = await request.read()
+        except TimeoutError:
+            raise web.HTTPRequestTimeout from None
         if (reason := self._refused(request, body)) is not None:
             self._say(f"refused: {reason}")
             return web.Response(status=401, text=f"{reason}\n")

@@ -98,11 +98,12 @@ def _refuse_double_keys(root: yaml.Node, path: Path) -> None:
         elif isinstance(current, yaml.MappingNode):
             keys: set[str] = set()
             for key, value in current.value:
-                if isinstance(key, yaml.ScalarNode) and key.value in keys:
-                    raise ConfigError(
-                        "this key stands twice", path=str(path), line=key.start_mark.line + 1, key=key.value
-                    )
-                keys.add(getattr(key, "value", ""))
+                if isinstance(key, yaml.ScalarNode):  # a list or a mapping as a key is refused when it is made
+                    if key.value in keys:
+                        raise ConfigError(
+                            "this key stands twice", path=str(path), line=key.start_mark.line + 1, key=key.value
+                        )
+                    keys.add(key.value)
                 stack.append(value)
 
 

@@ -11,6 +11,7 @@ from kafka.errors import KafkaError
 from pydantic import ValidationError
 
 from schemas.acknowledgements import MAX_NOTE, Acknowledgement
+from streams.access import rights_of
 from streams.adapters.wall_clock import WallClock
 from streams.commands.common import DONE, broker_options, need_broker
 from streams.core.instants import moment_of
@@ -52,7 +53,7 @@ def ack(alert_id: str, note: str | None, by: str | None, annotate: bool, **given
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise ConfigError(str(first["msg"]).lower(), key=str(first["loc"][0])) from None
-    need_broker(settings)
+    need_broker(settings, rights_of("ack", settings))
     write_acknowledgement(settings, made)
     click.echo(f"{'note added to' if annotate else 'acknowledged'} {alert_id}")
     return DONE

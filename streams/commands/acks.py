@@ -8,6 +8,7 @@ import click
 from pydantic import ValidationError
 
 from schemas.acknowledgements import Acknowledgement
+from streams.access import rights_of
 from streams.commands.alerts import read_records
 from streams.commands.common import DONE, broker_options, err, need_broker, printable
 from streams.settings import load_settings
@@ -28,7 +29,7 @@ def acks(alert_id: str | None, follow: bool, as_json: bool, **given: Any) -> int
       gridclock acks --bootstrap 127.0.0.1:9092
     """
     settings = load_settings(**given)
-    need_broker(settings)
+    need_broker(settings, rights_of("acks", settings))
     for value in read_records(settings, settings.acks_topic, follow=follow):
         try:
             made = Acknowledgement.model_validate_json(value)

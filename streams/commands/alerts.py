@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from streams.access import rights_of
 from streams.adapters.codec import decode_json
 from streams.adapters.topic_reader import from_beginning
 from streams.commands.common import DONE, broker_options, need_broker, printable
@@ -41,7 +42,7 @@ def alerts(follow: bool, as_json: bool, lang: str, **given: Any) -> int:
       gridclock alerts --follow --bootstrap 127.0.0.1:9092
     """
     settings = load_settings(**given)
-    need_broker(settings)
+    need_broker(settings, rights_of("alerts", settings))
     for value in read_records(settings, settings.alerts_topic, follow=follow):
         if as_json:
             click.echo(value)

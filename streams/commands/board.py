@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
 import click
 
+from streams.access import rights_of
 from streams.adapters.state import StateError
 from streams.board_bootstrap import run_board
-from streams.commands.common import DONE, broker_options, need_broker, rulebook_of, rulebook_options, start_logging
+from streams.commands.common import DONE, broker_options, log_options, need_broker, rulebook_of, rulebook_options
+from streams.log_lines import say, start_logging
+from streams.reloading import run_reloading
 from streams.settings import load_settings
 
 
@@ -27,7 +29,7 @@ from streams.settings import load_settings
 @click.option("--clock-origin", type=int, hidden=True)
 @click.option("--clock-anchor", type=int, hidden=True)
 @click.option("--clock-speed", type=float, hidden=True)
-@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="(warning)")
+@log_options
 def board(rules: tuple[Path, ...], only: Path | None, board_names: tuple[str, ...], **given: Any) -> int:
     """Serve the live board until SIGTERM or Ctrl-C: 即将到期、超时、违规，一页看全省.
 
@@ -42,17 +44,19 @@ def board(rules: tuple[Path, ...], only: Path | None, board_names: tuple[str, ..
       then open http://127.0.0.1:9465/board
     """
     settings = load_settings(board_names=board_names or None, **given)
-    need_broker(settings)
     start_logging(settings.log_level)
+    need_broker(settings, rights_of("board", settings))
     loaded = rulebook_of(rules, only)
 
     def on_ready(port: int) -> None:
         host = f"[{settings.board_host}]" if ":" in settings.board_host else settings.board_host
-        click.echo(f"gridclock: board http://{host}:{port}/board", err=True)
+        say(f"board http://{host}:{port}/board")
 
     try:
-        asyncio.run(run_board(settings, loaded, on_ready=on_ready))
+        run_reloading(
+            lambda stop: run_board(settings, loaded, on_ready=on_ready, stop=stop), lambda: rulebook_of(rules, only)
+        )
     except StateError as error:
         raise click.ClickException(str(error)) from error
-    click.echo("gridclock: board stopped in order", err=True)
+    say("board stopped in order")
     return DONE

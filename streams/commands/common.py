@@ -26,10 +26,12 @@ from rich.progress import (
 from rich.text import Text
 
 from schemas.fields import parse_time
+from streams.access import Right, reading
 from streams.adapters.rulebook_files import LoadedRulebook, load_rulebook
 from streams.adapters.sources import Source
 from streams.core.instants import instant_us
-from streams.errors import ConfigError
+from streams.errors import BrokerError, ConfigError
+from streams.log_lines import FORMATS, say, speak_json
 from streams.settings import Settings, load_settings
 
 DONE: Final = 0
@@ -85,12 +87,29 @@ def broker_options(command: Command) -> Command:
     )(command)
 
 
-def need_broker(settings: Settings) -> None:
-    """Make sure that brokers are named and, where they ask who we are, let us in.
+def log_options(command: Command) -> Command:
+    """The options ``--log-level`` and ``--log-format``; the format holds before anything else is looked at."""
+    command = click.option(
+        "--log-format", type=click.Choice(FORMATS), envvar="GRIDCLOCK_LOG_FORMAT", is_eager=True, callback=_speak,
+        help="Lines for people, or a JSON object a line (text).",
+    )(command)  # fmt: skip
+    return click.option(
+        "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="(warning)"
+    )(command)  # fmt: skip
+
+
+def _speak(_ctx: click.Context, _param: click.Parameter, given: str | None) -> str | None:
+    if given == "json":
+        speak_json()
+    return given
+
+
+def need_broker(settings: Settings, rights: Sequence[Right] = ()) -> None:
+    """Make sure that brokers are named and, where they ask who we are, let us in and allow what is to be done.
 
     Raises:
         ConfigError: where none is named, or a certificate cannot be read.
-        BrokerError: where they refuse us.
+        BrokerError: where they refuse us, naming every right that is missing.
     """
     if not settings.bootstrap:
         raise ConfigError("no broker given: use --bootstrap or KAFKA_BOOTSTRAP_SERVERS", key="bootstrap")
@@ -99,6 +118,20 @@ def need_broker(settings: Settings) -> None:
         from streams.bootstrap import kafka_options
 
         knock(kafka_options(settings))
+        if rights:
+            _check_rights(settings, rights)
+
+
+def _check_rights(settings: Settings, rights: Sequence[Right]) -> None:
+    from streams.adapters.rights import missing
+
+    security = settings.kafka_python()
+    del security["bootstrap_servers"]
+    wanted = [(right.resource, right.name, operation) for right in rights for operation in right.operations]
+    if lacking := missing(settings.bootstrap, wanted, security=security):
+        who = f"user {settings.sasl_username!r}" if settings.sasl_username else "this certificate's user"
+        named = "; ".join(f"{operation} on {kind} {name}" for kind, name, operation in lacking)
+        raise BrokerError(f"{settings.bootstrap}: {who} lacks: {named} (gridclock acls prints what each process needs)")
 
 
 def rulebook_of(rules: Sequence[Path], only: Path | None) -> LoadedRulebook:
@@ -121,21 +154,10 @@ def printable(text: str) -> str:
     )
 
 
-def start_logging(level: str) -> None:
-    """Log to standard error.
-
-    The libraries' own debugging stays off at any level: it writes whole requests, with the records in them and, as
-    one logs in, the password.
-    """
-    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for name in ("aiokafka", "kafka", "faust", "mode", "asyncio"):
-        logging.getLogger(name).setLevel(max(logging.INFO, logging.getLogger().level))
-
-
 def complain(error: ConfigError) -> None:
     """Every problem of a configuration, a line each, on standard error."""
     for problem in (error, *error.others):
-        click.echo(f"gridclock: {problem}", err=True)
+        say(str(problem), level=logging.ERROR)
 
 
 @contextmanager
@@ -197,5 +219,5 @@ def topic_sources(topics: tuple[str, ...], bootstrap: str | None, since: int | N
     from streams.adapters.sources.topics import topic_slices  # kafka-python takes a third of a second
 
     settings = load_settings(bootstrap=bootstrap)
-    need_broker(settings)
+    need_broker(settings, reading(*topics))
     return [*topic_slices(settings, topics, since, until)]

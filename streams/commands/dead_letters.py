@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from schemas.dead_letters import REASONS
+from streams.access import reading, writing
 from streams.adapters.codec import Decoder
 from streams.adapters.dead_letters import (
     Kept,
@@ -81,7 +82,7 @@ def _filter_options(command: Command) -> Command:
 def _read(settings: Settings, files: Sequence[str]) -> Letters:
     if files:
         return letters_in_files(files)
-    need_broker(settings)
+    need_broker(settings, reading(settings.dead_letters_topic))
     found = letters_on_topic(settings.kafka_python(), settings.dead_letters_topic)
     if found.unreadable:
         click.echo(f"gridclock: {found.unreadable} records on the topic are no dead letters", err=True)
@@ -309,6 +310,7 @@ def _send(settings: Settings, ready: Ready, topic: str | None) -> int:
         else:
             sent.append((one, event, target))
     if sent:
+        need_broker(settings, writing(settings.dead_letters_topic, *sorted({target for *_, target in sent})))
         with closing(Retry(settings.kafka_python(), settings.dead_letters_topic)) as sender:
             for one, event, target in sent:
                 click.echo(printable(f"{one.id} -> {sender.send(one, event, target)}"))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
 import click
 
-from schemas.subscriptions import parse_span
+from schemas.subscriptions import KafkaChannel, parse_span
+from streams.access import rights_of
 from streams.adapters.subscription_files import load_subscriptions
-from streams.commands.common import DONE, broker_options, need_broker, start_logging
+from streams.commands.common import DONE, broker_options, log_options, need_broker
+from streams.log_lines import say, start_logging
 from streams.notifying import NotifyReady, run_notifier
+from streams.reloading import run_reloading
 from streams.settings import load_settings
 
 
@@ -46,7 +48,7 @@ class SpanType(click.ParamType):
 @click.option("--clock-origin", type=int, hidden=True)
 @click.option("--clock-anchor", type=int, hidden=True)
 @click.option("--clock-speed", type=float, hidden=True)
-@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="(warning)")
+@log_options
 def notify(path: Path, first_from: int, **given: Any) -> int:
     """Deliver alerts to subscribers until SIGTERM or Ctrl-C: each alert once, and what became of it.
 
@@ -60,18 +62,21 @@ def notify(path: Path, first_from: int, **given: Any) -> int:
       gridclock notify --subscriptions subscriptions.yaml --bootstrap 127.0.0.1:9092
     """
     settings = load_settings(**given)
-    file = load_subscriptions(path)
-    need_broker(settings)
     start_logging(settings.log_level)
+    file = load_subscriptions(path)
+    topics = [channel.topic for channel in file.channels.values() if isinstance(channel, KafkaChannel)]
+    need_broker(settings, rights_of("notify", settings, topics))
 
     def on_ready(ready: NotifyReady) -> None:
         word = "delivering" if ready.delivers else "standing by"
-        click.echo(
-            f"gridclock: {word} on {settings.bootstrap}, {len(file.subscriptions)} subscriptions, "
-            f"{len(file.channels)} channels, metrics http://{settings.metrics_host}:{ready.metrics_port}/metrics",
-            err=True,
+        say(
+            f"{word} on {settings.bootstrap}, {len(file.subscriptions)} subscriptions, "
+            f"{len(file.channels)} channels, metrics http://{settings.metrics_host}:{ready.metrics_port}/metrics"
         )
 
-    asyncio.run(run_notifier(settings, file, first_from_us=first_from, on_ready=on_ready))
-    click.echo("gridclock: stopped in order", err=True)
+    run_reloading(
+        lambda stop: run_notifier(settings, file, first_from_us=first_from, on_ready=on_ready, stop=stop),
+        lambda: load_subscriptions(path),
+    )
+    say("stopped in order")
     return DONE

@@ -146,7 +146,7 @@ class _Centre:
         self.children: dict[str, ChildProcess] = {}
         self._stack = stack
         self._directory = directory
-        self._environment = {SECRET: secret}
+        self._environment = {SECRET: secret, "GRIDCLOCK_LOG_FORMAT": "text"}
         self._where = ("--bootstrap", settings.bootstrap, "--name", settings.name)
         self._waiting: list[tuple[ChildProcess, str, str]] = []
         self._worker_ports: list[int] = []

@@ -12,6 +12,7 @@ import click
 
 from schemas.dead_letters import DeadLetter
 from schemas.events import EventCatalogue
+from streams.access import reading
 from streams.adapters.checkpoints import Checkpoint
 from streams.adapters.codec import Decoder
 from streams.adapters.comparison import CHANGE_COLUMNS, Comparison
@@ -226,7 +227,7 @@ def _replay_log(loaded: LoadedRulebook, settings: Settings, alerts: Path | None)
     """The alerts of a live worker's log, by partition, in the order in which its clocks told them."""
     from streams.adapters.log_replay import replay_log  # kafka-python takes a third of a second
 
-    need_broker(settings)
+    need_broker(settings, reading(settings.log_topic))
     security = settings.kafka_python()
     del security["bootstrap_servers"]
     keep_for = int(settings.keep_days * 86_400 * 1_000_000)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
+from streams.access import rights_of
 from streams.adapters.forks import rare_collections
 from streams.bootstrap import Ready, run_worker
-from streams.commands.common import DONE, broker_options, need_broker, rulebook_of, rulebook_options, start_logging
+from streams.commands.common import DONE, broker_options, log_options, need_broker, rulebook_of, rulebook_options
+from streams.log_lines import say, start_logging
+from streams.reloading import run_reloading
 from streams.settings import load_settings
 
 
@@ -32,34 +33,37 @@ from streams.settings import load_settings
 @click.option("--clock-origin", type=int, hidden=True)
 @click.option("--clock-anchor", type=int, hidden=True)
 @click.option("--clock-speed", type=float, hidden=True)
-@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="(warning)")
+@log_options
 def run(rules: tuple[Path, ...], only: Path | None, sources: tuple[str, ...], **given: Any) -> int:
     """Work live until SIGTERM or Ctrl-C: events in, one alert for each change of verdict out.
 
     Every setting can also stand in the environment as GRIDCLOCK_<NAME>. Topics that are missing are made where
-    the broker can. /metrics is for Prometheus.
+    the broker can. /metrics is for Prometheus. On SIGHUP a changed rulebook is taken up, if it is right.
 
     \b
     Example:
       gridclock run --bootstrap 127.0.0.1:9092 --data-dir /var/lib/gridclock
     """
     settings = load_settings(sources=sources or None, **given)
-    need_broker(settings)
     start_logging(settings.log_level)
+    need_broker(settings, rights_of("run", settings))
     loaded = rulebook_of(rules, only)
     shown = {name: value for name, value in settings.shown().items() if value not in (None, [], ())}
-    click.echo(f"gridclock: settings {json.dumps(shown)}", err=True)
+    say("settings", settings=shown)
+
+    def check() -> None:
+        load_settings(sources=sources or None, **given)  # secrets in files too
+        rulebook_of(rules, only)
 
     def on_ready(ready: Ready) -> None:
-        click.echo(
-            f"gridclock: at work on {settings.bootstrap}, {len(loaded.rulebook.rules)} rules, "
-            f"{ready.log_partitions} partitions, metrics http://{settings.metrics_host}:{ready.metrics_port}/metrics",
-            err=True,
+        say(
+            f"at work on {settings.bootstrap}, {len(loaded.rulebook.rules)} rules, "
+            f"{ready.log_partitions} partitions, metrics http://{settings.metrics_host}:{ready.metrics_port}/metrics"
         )
 
     gc.freeze()  # rulebook and modules stay for ever
     # A process that lives for months must find the few cycles of its libraries some day: an hour at full speed.
     with rare_collections(old=200):
-        asyncio.run(run_worker(settings, loaded, on_ready=on_ready))
-    click.echo("gridclock: stopped in order", err=True)
+        run_reloading(lambda stop: run_worker(settings, loaded, on_ready=on_ready, stop=stop), check)
+    say("stopped in order")
     return DONE

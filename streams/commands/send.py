@@ -9,6 +9,7 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from schemas.fields import parse_time
+from streams.access import writing
 from streams.adapters.codec import decode_json
 from streams.adapters.files import read_lines
 from streams.commands.common import DONE, broker_options, err, need_broker, progress, size_of
@@ -54,7 +55,7 @@ def send_files(settings: Settings, events: tuple[str, ...], topic: str, *, recor
         BrokerError: where the broker does not take a record.
         ConfigError: where a file cannot be read.
     """
-    need_broker(settings)
+    need_broker(settings, writing(topic))
     failed: list[BaseException] = []
     count = 0
     try:

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from schemas.subscriptions import KafkaChannel, OrgMatch, Subscription, SubscriptionFile
+from streams.access import writing
 from streams.adapters.channels.contract import Channel, NotDelivered
 from streams.adapters.subscription_files import load_subscriptions, missing_secrets
 from streams.adapters.wall_clock import WallClock
@@ -178,8 +179,9 @@ def test(name: str, path: Path, escalations: bool, **given: Any) -> int:
     if escalations:
         names += [channel for step in found.escalate for channel in step.channels]
     settings = load_settings(**given)
-    if any(isinstance(file.channels[channel], KafkaChannel) for channel in names):
-        need_broker(settings)
+    topics = [one.topic for name in names if isinstance(one := file.channels[name], KafkaChannel)]
+    if topics:
+        need_broker(settings, writing(*topics))
     only = file.model_copy(update={"channels": {channel: file.channels[channel] for channel in names}})
     logging.getLogger("apprise").setLevel(logging.CRITICAL)  # it may quote addresses, which hold tokens
     problems = asyncio.run(_try(settings, only, found))

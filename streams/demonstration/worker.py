@@ -57,7 +57,9 @@ class Worker:
         command = [sys.executable, "-m", "streams.cli", "run"]
         command += [str(word) for flag in flags.items() for word in flag]
         # A record's stamp counts whole milliseconds, which are minutes of such a clock.
-        environment = {"GRIDCLOCK_MAX_AHEAD_S": "864000", "GRIDCLOCK_FETCH_WAIT_MS": "50"}
+        environment = {
+            "GRIDCLOCK_MAX_AHEAD_S": "864000", "GRIDCLOCK_FETCH_WAIT_MS": "50", "GRIDCLOCK_LOG_FORMAT": "text",
+        }  # fmt: skip
         self._child = ChildProcess(command, directory / "worker.log", environment=environment)
 
     @property

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import http.client
 import socket
+import time
 from collections.abc import Iterator
 
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
-from streams.adapters.metrics_server import CONNECTIONS, PATHS, Health, MetricsServer
+from streams.adapters.metrics_server import CONNECTIONS, PATHS, Health, MetricsServer, _Server
 from streams.settings import Settings
 
 
@@ -45,22 +46,53 @@ def test_nothing_can_be_changed(port: int, method: str) -> None:
     assert (status, headers["Allow"]) == (405, "GET, HEAD")
 
 
-def test_connections_are_bounded_and_come_free_again(port: int) -> None:
-    silent = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(CONNECTIONS)]
-    late = socket.create_connection(("127.0.0.1", port), timeout=10)
-    assert late.recv(1) == b""  # closed at once
-    late.close()
-    for one in silent:
-        one.shutdown(socket.SHUT_WR)
-        assert one.recv(1) == b""
+def connected(port: int, said: bytes = b"") -> socket.socket:
+    found = socket.create_connection(("127.0.0.1", port), timeout=20)
+    found.sendall(said)
+    return found
+
+
+def is_cut(one: socket.socket) -> bool:
+    """Waits until it is, or fails by the socket's own time."""
+    try:
+        return one.recv(1) == b""
+    except ConnectionResetError:
+        return True
+    finally:
         one.close()
-    for _ in range(1000):
+
+
+def test_who_says_nothing_gives_way_to_who_asks(port: int) -> None:
+    silent = [connected(port, b"GET /metrics HTTP/1.0\r\nX-Slow: ") for _ in range(CONNECTIONS)]
+    for _ in range(3):
+        status, _, body = ask(port, "GET", "/metrics")
+        assert (status, b"found 1.0" in body) == (200, True)
+    assert is_cut(silent[0])
+    more = [connected(port) for _ in range(2 * CONNECTIONS)]
+    assert all(map(is_cut, silent[1:] + more[:CONNECTIONS]))
+    assert ask(port, "GET", "/healthz")[0] == 200
+    for one in more[CONNECTIONS:]:
+        one.close()
+
+
+def test_a_byte_now_and_then_does_not_prolong_a_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_Server, "longest", 1.0)
+    server = MetricsServer("127.0.0.1", 0, CollectorRegistry(), None)
+    slow = connected(server.port, b"GET /metrics HTTP/1.0\r\nX-Slow: ")
+    slow.settimeout(0.1)
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
         try:
-            status, _, body = ask(port, "GET", "/metrics")
-            break
-        except (http.client.HTTPException, ConnectionError):
+            slow.sendall(b"x")
+            if slow.recv(1) == b"":
+                break
+        except TimeoutError:
             continue
-    assert (status, b"found 1.0" in body) == (200, True)
+        except ConnectionError:
+            break
+    assert time.monotonic() < deadline
+    slow.close()
+    server.close()
 
 
 def test_ports_are_on_loopback_unless_told_otherwise() -> None:

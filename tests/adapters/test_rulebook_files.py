@@ -50,6 +50,8 @@ def changed(old: str, new: str) -> str:
         ("[" * 100_000, 1, None, None, "nested more than 100 deep"),
         ("chapter: T\x07\n", None, None, None, "not YAML"),
         ("chapter: !!int T\n", None, None, None, "not YAML"),
+        (HEAD + "[a]: 1\n", 3, None, None, "not YAML: found unhashable key"),
+        (HEAD + "{a: 1}: 1\n", 3, None, None, "not YAML: found unhashable key"),
         (HEAD + "chapter: U\n", 3, None, "chapter", "twice"),
         ("title: {zh: a, en: b}\n", 1, None, "chapter", "required"),
         (HEAD + "rules: [foo]\n", 3, "number 1", None, "valid dictionary"),

@@ -20,6 +20,7 @@ PIECES = st.sampled_from(
         b"5E" + b"5" * 40,
         b"9" * 30, b"NaN", b"2026-02-30", b"99999-01-01", b"!!python/object:os.system", b"!!set", b"&a [*a]", b"<<: 1",
         b"0x", b"\xe2\x80\xae", b'"\\ud800"', b"[" * 2000, b"{a: " * 300, b"? ", b"|", b"%YAML 9", b"---\n",
+        b"[a]: 1", b"{[b]: c}", b"? [a]\n: 1\n",
     ]
 )  # fmt: skip
 

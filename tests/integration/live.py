@@ -116,7 +116,7 @@ class Worker:
         assert self.exit_code is None, self.output
 
     def metrics(self) -> str:
-        found = re.search(r"metrics (http://\S+)", self.output)
+        found = re.search(r"metrics (http://[^\s\"]+)", self.output)
         assert found is not None
         with urllib.request.urlopen(found[1], timeout=10) as answer:
             text: str = answer.read().decode()

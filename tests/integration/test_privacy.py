@@ -120,7 +120,7 @@ def get(url: str) -> str:
 def test_what_is_about_people_stays_inside(live: Live, start: Callable[..., ChildProcess], tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_bytes(KEY + b"\n")
-    setting = {"GRIDCLOCK_PSEUDONYM_KEY_FILE": str(key)}
+    setting = {"GRIDCLOCK_PSEUDONYM_KEY_FILE": str(key), "GRIDCLOCK_LOG_FORMAT": "json"}
     live.make_source(partitions=1)
     producer = KafkaProducer(bootstrap_servers=live.bootstrap.split(","), acks="all", max_request_size=4_000_000)
     for raw in records():
@@ -153,8 +153,12 @@ def test_what_is_about_people_stays_inside(live: Live, start: Callable[..., Chil
     seen: dict[str, str] = {
         "worker log": worker.output, "notifier log": notifier.output(), "board log": board.output(),
         "worker metrics": worker.metrics(),
-        "notifier metrics": get(notifier.output().partition("metrics ")[2].split()[0]),
+        "notifier metrics": get(notifier.output().partition("metrics ")[2].partition('"')[0]),
     }  # fmt: skip
+    for place in ("worker log", "notifier log", "board log"):
+        lines = [json.loads(line) for line in seen[place].splitlines()]
+        assert len(lines) > 2
+        assert [line for line in lines if not {"time", "level", "logger", "message"} <= line.keys()] == []
     seen |= {path: get(f"{url}{path}") for path in ("/api/cases?state=overdue", "/api/alerts", "/healthz")}
     admin = KafkaConsumer(bootstrap_servers=live.bootstrap.split(","))
     topics = sorted(topic for topic in admin.topics() if topic.startswith(live.name))

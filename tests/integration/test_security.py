@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from kafka import KafkaProducer
 from kafka.admin import (
     ACL,
     ACLOperation,
@@ -25,10 +26,13 @@ from kafka.admin import (
 
 from streams.access import NEEDS, rights_of
 from streams.adapters.child_process import ChildProcess
+from streams.adapters.codec import dead_letter_of
 from streams.adapters.java_broker import JavaCluster, Security, why_not
 from streams.adapters.kafka_admin import TopicSpec, ensure_topics
+from streams.adapters.outputs import encode
 from streams.bootstrap import topics_of
 from streams.cli import run
+from streams.errors import InputError
 from streams.settings import load_settings
 from tests.integration.live import ROOT, Live, Worker, command, until, write_events
 from tests.stories import wire
@@ -48,29 +52,57 @@ def password(user: str) -> str:
     return f"password-of-{user}-{len(user)}"
 
 
+Named = tuple[str, str, str]
+"""An operation, the kind of resource, its name."""
+
+
+def rights(process: str) -> list[Named]:
+    """What the process is granted, one operation on one resource each."""
+    settings = load_settings(name=NAME, bootstrap="unused:1")
+    return [
+        (operation, right.resource, right.name)
+        for right in rights_of(process, settings, [COPY])
+        for operation in right.operations
+    ]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A user who has the rights of a process but for one."""
+
+    process: str
+    lacking: Named
+
+    @property
+    def user(self) -> str:
+        return "-".join((self.process, "without", *self.lacking))
+
+
+TRIALS = tuple(Trial(process, right) for process in NEEDS for right in rights(process))
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[JavaCluster]:
     reason = why_not()
     if reason is not None:
         pytest.skip(f"a broker that asks who one is needs Apache Kafka here: {reason}")
-    with JavaCluster(security=Security({user: password(user) for user in (*NEEDS, "stranger")})) as running:
+    users = (*NEEDS, "stranger", *(trial.user for trial in TRIALS))
+    with JavaCluster(security=Security({user: password(user) for user in users})) as running:
         settings = load_settings(bootstrap=running.bootstrap, name=NAME, partitions=2)
         ensure_topics(running.bootstrap, [*topics_of(settings), TopicSpec(COPY, 1)])
         admin = KafkaAdminClient(bootstrap_servers=running.bootstrap)
+        given = [(process, right) for process in NEEDS for right in rights(process)]
+        given += [(one.user, right) for one in TRIALS for right in rights(one.process) if right != one.lacking]
         admin.create_acls(
             [
                 ACL(
-                    principal=f"User:{process}",
+                    principal=f"User:{user}",
                     host="*",
                     operation=ACLOperation[operation.upper()],
                     permission_type=ACLPermissionType.ALLOW,
-                    resource_pattern=ResourcePattern(
-                        ResourceType[right.resource.upper().replace("-", "_")], right.name
-                    ),
+                    resource_pattern=ResourcePattern(ResourceType[kind.upper().replace("-", "_")], name),
                 )
-                for process in NEEDS
-                for right in rights_of(process, settings, [COPY])
-                for operation in right.operations
+                for user, (operation, kind, name) in given
             ]
         )
         admin.close()
@@ -93,6 +125,7 @@ class Door:
             "GRIDCLOCK_SASL_PASSWORD_FILE": str(file),
             "GRIDCLOCK_SSL_CAFILE": str(self.cluster.certificate),
             "PYTHONPATH": str(ROOT),
+            "HOOK_SECRET": "of nobody",
         }
 
     @property
@@ -127,8 +160,10 @@ def start(door: Door, tmp_path: Path) -> Iterator[Callable[..., ChildProcess]]:
 
 def subscriptions(folder: Path) -> Path:
     path = folder / "subscriptions.json"
-    one = {"name": "all", "channels": "copy", "match": {"kind": ["breach"]}}
-    text = json.dumps({"channels": {"copy": {"kind": "kafka", "topic": COPY}}, "subscriptions": [one]})
+    once = {"attempts": 1, "first": "1 s", "longest": "1 s", "timeout": "1 s"}
+    gone = {"kind": "webhook", "url": "http://127.0.0.1:1/", "secret": {"env": "HOOK_SECRET"}, "retries": once}
+    one = {"name": "all", "channels": ["copy", "gone"], "match": {"kind": ["breach"]}}
+    text = json.dumps({"channels": {"copy": {"kind": "kafka", "topic": COPY}, "gone": gone}, "subscriptions": [one]})
     path.write_text(text, "utf-8")
     return path
 
@@ -173,6 +208,7 @@ def test_each_process_works_with_its_rights_and_no_others(
             assert found.returncode == 0, f"{user}: {found.stderr}"
             return found.stdout
 
+        until(lambda: command("status", *door.where, environment=door.environment("status")).returncode == 0, 60, str)
         assert "WO1" in done("alerts")
         alert_id = next(iter(told))
         assert alert_id in done("ack", alert_id, "--by", "D1", "--note", "seen")
@@ -186,9 +222,14 @@ def test_each_process_works_with_its_rights_and_no_others(
         until(lambda: any(alert["subject"]["id"] == "WO2" for alert in live.sent().values()), 60, lambda: worker.output)
         replayed = [json.loads(line)["id"] for line in done("replay", "--log").splitlines()]
         assert set(told) <= set(replayed)
+        done("replay", "--topic", f"{NAME}.events")
+        until(lambda: live.topic("undelivered").records != [], 60, notifier.output)
         assert worker.stop() == 0, worker.output
         said = worker.output + notifier.output() + board.output()
         assert [user for user in NEEDS if password(user) in said] == []
+        # What they were let do, by the brokers' own account: they made use of every right that they have.
+        used = door.cluster.allowed()
+        assert [(user, right) for user in NEEDS for right in rights(user) if (user, *right) not in used] == []
 
 
 COMMANDS: tuple[tuple[str, ...], ...] = (
@@ -196,6 +237,7 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("board", "--port", "0"),
     ("notify", "--metrics-port", "0", "--subscriptions", "subscriptions.json"),
     ("send", "events.jsonl"),
+    ("status",),
     ("alerts",),
     ("acks",),
     ("ack", "0" * 32, "--by", "D1"),
@@ -247,6 +289,41 @@ def test_a_name_that_the_certificate_does_not_have_is_told(called: Callable[...,
     code, said = called(("alerts",), "alerts", bootstrap=f"localhost:{port}")
     assert code == 2
     assert "its certificate is not trusted: Hostname mismatch" in said
+
+
+def words_of(trial: Trial) -> tuple[str, ...]:
+    """A command that is in need of the right."""
+    operation, _, name = trial.lacking
+    if trial.process == "replay":
+        return ("replay", "--log") if name.endswith(".log") else ("replay", "--topic", name)
+    if trial.process == "dead-letters" and operation == "write":
+        return ("dead-letters", "retry", "--all", "--again")
+    return next(words for words in COMMANDS if words[0] == trial.process)
+
+
+def put_letter(bootstrap: str) -> None:
+    """A dead letter that can be sent again as it is."""
+    letter = dead_letter_of(
+        encode(wire(STORY)[0]), InputError("unknown_type", "x", "y"), source=f"{NAME}.events/0", position=1
+    )
+    producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all")
+    producer.send(f"{NAME}.dead-letters", letter.model_dump_json().encode(), key=b"put").get(30)
+    producer.close()
+
+
+@pytest.mark.parametrize("trial", TRIALS, ids=[trial.user for trial in TRIALS])
+def test_without_any_one_of_its_rights_a_process_ends_and_says_which(
+    called: Callable[..., tuple[int, str]], trial: Trial, door: Door
+) -> None:
+    if trial.process == "dead-letters":
+        put_letter(door.cluster.bootstrap)  # without one nothing is sent
+    code, said = called(words_of(trial), trial.user)
+    operation, kind, name = trial.lacking
+    assert code == 2
+    assert said.splitlines()[-1].endswith(
+        f": user '{trial.user}' lacks: {operation} on {kind} {name} (gridclock acls prints what each process needs)"
+    )
+    assert "Traceback" not in said
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=[words[0] for words in COMMANDS])

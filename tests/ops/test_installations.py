@@ -260,6 +260,7 @@ def unit(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """The unit with a program that is there, which is all that is changed."""
     text = (DEPLOY / f"{request.param}.service").read_text("utf-8")
     assert re.search(rf"^ExecStart=/opt/gridclock/bin/gridclock {UNITS[request.param]}\b", text, re.MULTILINE)
+    assert re.search(r"^ExecReload=/bin/kill -HUP \$MAINPID$", text, re.MULTILINE)
     found = tmp_path / f"{request.param}.service"
     found.write_text(text.replace("/opt/gridclock/bin/gridclock", sys.executable), "utf-8")
     return found

@@ -1,0 +1,141 @@
+"""What is wrong with an installation, from two looks at it: one line a cause, in the order in which to see to them.
+
+What follows from something else is not told beside it: where no worker is there, nobody needs to hear that no
+partition has an owner; partitions that wait for one source are told together, with that source.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from streams.adapters.installation import Look, Partition, Source
+
+MOVES: Final = 0.1
+"""Time that moves by less than this part of the time between two looks stands still: its measuring is not exact."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A line for people; ``what`` is its kind, from a closed set, for programs."""
+
+    what: str
+    text: str
+
+
+def lag(partition: Partition, look: Look, speed: float = 1) -> float | None:
+    """How far a partition's time is behind, in real seconds; ``None`` before it has begun."""
+    return None if partition.watermark is None else max(0, look.at - partition.watermark) / 1e6 / speed
+
+
+def holder(partition: Partition) -> str | None:
+    """The source that holds a partition's time back: one that has not spoken, else the one furthest behind."""
+    if partition.awaited:
+        return partition.awaited[0]
+    return min(partition.by_source, key=lambda source: partition.by_source[source], default=None)
+
+
+def problems(before: Look, after: Look, *, late: float, speed: float = 1) -> list[Problem]:
+    """What is wrong as of the second look; ``late`` is how many real seconds time may be behind."""
+    found = [Problem("said", text) for text in after.trouble]
+    found += [Problem("sharing", f"group {group} is sharing out its partitions (rebalance)") for group in after.sharing]
+    found += _ownerless(after)
+    found += _unread(before, after, speed)
+    found += _standing(before, after, late, speed)
+    return found
+
+
+def _ownerless(look: Look) -> Iterator[Problem]:
+    known = [one for one in look.partitions if one.end is not None]
+    free = [one.number for one in known if one.owner is None]
+    if known and len(free) == len(known) and not look.sharing:
+        yield Problem("no_worker", "no worker is at work: no partition of the log has an owner")
+    else:
+        yield from (Problem("no_owner", f"partition {number}: no owner") for number in free)
+    readers = [source for source in look.sources if source.owner is not None]
+    if readers:
+        yield from (
+            Problem("no_reader", f"source {source.name}: nobody reads it")
+            for source in look.sources
+            if source.owner is None
+        )
+    elif look.sources and look.sources[0].end is not None and len(free) < len(known):
+        yield Problem("no_reader", "nobody reads the sources, although workers are there")
+
+
+def _unread(before: Look, after: Look, speed: float) -> Iterator[Problem]:
+    """Sources with a backlog. What came in between two looks, and was read soon after, is none."""
+    then = {source.name: source for source in before.sources}
+    seconds = (after.at - before.at) / 1e6 / speed
+    for source in after.sources:
+        old = then.get(source.name)
+        if not source.behind or old is None or not old.behind:
+            continue
+        text = f"source {source.name}: {source.behind:,} behind"
+        read = (source.read or 0) - (old.read or 0)
+        if read <= 0:
+            yield Problem("unread", f"{text}, and it is not being read")
+        elif (source.read or 0) < (old.end or 0):  # what was there at the first look has not been read yet
+            yield Problem("behind", f"{text}, read at {read / seconds:,.0f}/s{_to_go(old, source, seconds)}")
+
+
+def _to_go(old: Source, new: Source, seconds: float) -> str:
+    gained = (old.behind or 0) - (new.behind or 0)
+    if gained <= 0:
+        return ", and it grows"
+    return f", about {length((new.behind or 0) / gained * seconds)} to go"
+
+
+def _standing(before: Look, after: Look, late: float, speed: float) -> Iterator[Problem]:
+    """Partitions whose time stands still or is far behind, by what holds them."""
+    then = {one.number: one for one in before.partitions}
+    least = MOVES * (after.at - before.at)
+    causes: dict[tuple[str, str | None], list[Partition]] = defaultdict(list)
+    for one in after.partitions:
+        if one.end is not None and one.owner is None:
+            continue  # told already
+        old = then.get(one.number)
+        behind = lag(one, after, speed)
+        source = holder(one)
+        if one.watermark is None or behind is None:
+            causes["not_begun", source].append(one)
+        elif old is not None and old.watermark is not None and one.watermark - old.watermark < least:
+            unapplied = bool(old.behind and one.behind) and old.applied == one.applied
+            causes["stuck" if unapplied else "standing", None if unapplied else source].append(one)
+        elif behind > late:
+            causes["late", source].append(one)
+    for (what, source), ones in causes.items():
+        yield Problem(what, _text_of(what, source, ones, after, speed))
+
+
+def _text_of(what: str, source: str | None, ones: list[Partition], look: Look, speed: float) -> str:
+    numbers = ", ".join(str(one.number) for one in ones)
+    where = f"partition{'s' if len(ones) > 1 else ''} {numbers}"
+    held = f": held by source {source}" if source else ""
+    most = max((lag(one, look, speed) or 0 for one in ones), default=0)
+    match what:
+        case "not_begun":
+            return f"{where}: time has not begun{held}"
+        case "stuck":
+            return f"{where}: {max(one.behind or 0 for one in ones):,} records of the log lie there and none is applied"
+        case "standing":
+            return f"{where}: time stands still, {length(most)} behind{held}{_growing(source, look.sources)}"
+        case _:
+            return f"{where}: time is {length(most)} behind{held}"
+
+
+def _growing(name: str | None, sources: Iterable[Source]) -> str:
+    by_name: Mapping[str, Source] = {source.name: source for source in sources}
+    source = by_name.get(name or "")
+    return f" ({source.behind:,} behind)" if source is not None and source.behind else ""
+
+
+def length(seconds: float) -> str:
+    """A length of time for people, to two figures or so."""
+    if seconds < 90:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.0f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.0f} days"

@@ -1,0 +1,228 @@
+"""How an installation stands, looked up in Kafka alone: no worker is asked, so none can hide that it is not well.
+
+Who reads what is known to the brokers (consumer groups), how far the sources are read too (committed offsets against
+ends). How far time has come, and how much is kept, stands in each partition's own row of the changelog, which is
+always among the newest. Two looks, a few seconds apart, tell what moves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.admin import KafkaAdminClient
+from kafka.coordinator.protocol import ConsumerProtocolMemberAssignment_v0
+from kafka.errors import GroupAuthorizationFailedError, for_code
+from kafka.protocol.admin import DescribeGroupsRequest, DescribeLogDirsResponse_v0
+from kafka.protocol.api import Request, Response
+from kafka.protocol.find_coordinator import FindCoordinatorRequest
+from kafka.protocol.types import Array, Int32, Schema, String
+
+from streams.adapters.clocks import position_key
+from streams.adapters.kafka_admin import READING, connected, partitions_of
+from streams.adapters.state import Position, position_from_bytes
+from streams.errors import BrokerError
+from streams.settings import Settings
+
+_FIRST_BACK: Final = 64
+_FURTHER: Final = 16
+_POLL_MS: Final = 500
+_COORDINATOR_OF_GROUP: Final = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A partition of a source topic. ``read`` is the offset to be read next, ``end`` that of the next to come."""
+
+    name: str
+    owner: str | None = None
+    read: int | None = None
+    end: int | None = None
+
+    @property
+    def behind(self) -> int | None:
+        """Records not read yet."""
+        return None if self.end is None else max(0, self.end - (self.read or 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """A partition of the log. ``applied`` is the offset to be applied next, ``end`` the log's; instants in us.
+
+    ``by_source`` is the watermark of each source partition that has spoken, ``awaited`` are those that have not.
+    """
+
+    number: int
+    owner: str | None = None
+    applied: int | None = None
+    end: int | None = None
+    watermark: int | None = None
+    by_source: Mapping[str, int] = field(default_factory=dict)
+    awaited: Sequence[str] = ()
+    subjects: int | None = None
+    open_cases: int | None = None
+
+    @property
+    def behind(self) -> int | None:
+        """Records of the log not applied yet."""
+        return None if self.end is None else max(0, self.end - (self.applied or 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was seen at an instant (us) of the workers' clock.
+
+    ``sharing`` are the groups that are just being rebalanced. ``changelog`` is the size of the state's topic on one
+    broker, in bytes, where we may ask; ``local`` that of one worker's own copy. ``trouble`` was said by it of itself.
+    ``open_cases`` are those of all partitions, the rows' own counts where none is given.
+    """
+
+    at: int
+    partitions: Sequence[Partition]
+    sources: Sequence[Source]
+    sharing: Sequence[str] = ()
+    changelog: int | None = None
+    local: int | None = None
+    trouble: Sequence[str] = ()
+    open_cases: int | None = None
+
+
+def look(settings: Settings, now: int) -> Look:
+    """How the installation stands. ``now`` is this instant of the workers' clock.
+
+    Raises:
+        BrokerError: where the brokers do not answer, or there is no such installation.
+        StateError: where a newer version wrote the state.
+    """
+    security = settings.kafka_python()
+    del security["bootstrap_servers"]
+    place = settings.bootstrap
+    counts = {}
+    for topic in (settings.log_topic, settings.changelog_topic, *settings.source_topics):
+        counts[topic] = partitions_of(place, topic, security=security)
+        if not counts[topic]:
+            raise BrokerError(f"{place}: no topic {topic}: no worker has begun under this --name with these --source")
+    logs, rows = (_parts(topic, counts) for topic in (settings.log_topic, settings.changelog_topic))
+    inputs = [part for topic in settings.source_topics for part in _parts(topic, counts)]
+    with connected(KafkaAdminClient, place, security) as admin:
+        sharing: list[str] = []
+        owners: dict[TopicPartition, str] = {}
+        for group in (settings.name, f"{settings.name}-intake"):
+            is_sharing, found = _members(admin, group)
+            sharing += [group] if is_sharing else []
+            owners |= found
+        with_offsets = admin.list_consumer_group_offsets(f"{settings.name}-intake")
+        committed = {part: told.offset for part, told in with_offsets.items() if told.offset >= 0}
+        changelog = _bytes_of(admin, settings.changelog_topic)
+    options = {**security, **READING, "max_partition_fetch_bytes": 8 * 1024 * 1024, "enable_auto_commit": False}
+    with connected(KafkaConsumer, place, options) as consumer:
+        # Of all topics and before anything is assigned: kafka-python knows those only that it was first asked for.
+        everything = [*logs, *inputs, *rows]
+        begins, ends = consumer.beginning_offsets(everything), consumer.end_offsets(everything)
+        positions = _positions(consumer, rows, begins, ends)
+    partitions = [_partition(part, owners.get(part), ends[part], positions.get(part.partition)) for part in logs]
+    sources = [
+        Source(f"{part.topic}/{part.partition}", owners.get(part), committed.get(part, begins[part]), ends[part])
+        for part in inputs
+    ]
+    return Look(now, partitions, sources, sharing, changelog)
+
+
+def _parts(topic: str, counts: Mapping[str, int]) -> list[TopicPartition]:
+    return [TopicPartition(topic, number) for number in range(counts[topic])]
+
+
+def _partition(part: TopicPartition, owner: str | None, end: int, position: Position | None) -> Partition:
+    if position is None:
+        return Partition(part.partition, owner, None, end)
+    expected = [f"{topic}/{number}" for topic, count in position.sources.items() for number in range(count)]
+    return Partition(
+        part.partition,
+        owner,
+        position.offset + 1,
+        end,
+        position.at,
+        position.watermarks,
+        [source for source in expected if source not in position.watermarks],
+        position.subjects,
+        position.open_cases,
+    )
+
+
+def _members(admin: Any, group: str) -> tuple[bool, dict[TopicPartition, str]]:
+    """Whether a group is sharing its partitions out just now, and who has which."""
+    coordinator = admin.send_request(FindCoordinatorRequest[1](group, _COORDINATOR_OF_GROUP))
+    if coordinator.error_code:
+        raise for_code(coordinator.error_code)(f"group {group}")
+    request = DescribeGroupsRequest[3](groups=(group,), include_authorized_operations=False)
+    answer = admin.send_request(request, node_id=coordinator.coordinator_id)
+    (found,) = answer.to_object()["groups"]
+    if found["error_code"] == GroupAuthorizationFailedError.errno:
+        raise GroupAuthorizationFailedError(group)
+    owners = {}
+    for member in found["members"]:
+        if member["member_assignment"]:
+            assignment = ConsumerProtocolMemberAssignment_v0.decode(member["member_assignment"])
+            for part in assignment.partitions():
+                owners[part] = f"{member['client_id']}{member['client_host']}"
+    return found["state"] in ("PreparingRebalance", "CompletingRebalance"), owners
+
+
+def _positions(
+    consumer: Any,
+    rows: Sequence[TopicPartition],
+    begins: Mapping[TopicPartition, int],
+    ends: Mapping[TopicPartition, int],
+) -> dict[int, Position]:
+    """The newest position in each partition of the changelog: read from ever further back until one is found."""
+    found: dict[int, Position] = {}
+    back = _FIRST_BACK
+    wanted = [part for part in rows if ends[part] > begins[part]]
+    while wanted:
+        starts = {part: max(begins[part], ends[part] - back) for part in wanted}
+        for part, record in _between(consumer, starts, ends):
+            if record.key == position_key(part.partition) and record.value is not None:
+                found[part.partition] = position_from_bytes(record.value)
+        wanted = [part for part in wanted if part.partition not in found and starts[part] > begins[part]]
+        back *= _FURTHER
+    return found
+
+
+def _between(
+    consumer: Any, starts: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]
+) -> Iterator[tuple[TopicPartition, Any]]:
+    consumer.assign(list(starts))
+    for part, offset in starts.items():
+        consumer.seek(part, offset)
+    while any(consumer.position(part) < ends[part] for part in starts):
+        for part, records in consumer.poll(timeout_ms=_POLL_MS).items():
+            yield from ((part, record) for record in records if record.offset < ends[part])
+
+
+class _LogDirsResponse(Response):  # type: ignore[misc]
+    API_KEY = 35
+    API_VERSION = 1
+    SCHEMA = DescribeLogDirsResponse_v0.SCHEMA
+
+
+class _LogDirsRequest(Request):  # type: ignore[misc]
+    """Version 1: kafka-python knows version 0 only, and Kafka 4 does not."""
+
+    API_KEY = 35
+    API_VERSION = 1
+    RESPONSE_TYPE = _LogDirsResponse
+    SCHEMA = Schema(("topics", Array(("topic", String("utf-8")), ("partitions", Array(Int32)))))
+
+
+def _bytes_of(admin: Any, topic: str) -> int | None:
+    """The size of a topic, its largest copies added up; ``None`` where we may not ask (*Describe* on the cluster)."""
+    sizes: dict[int, int] = {}
+    for broker in admin._client.cluster.brokers():
+        answer = admin.send_request(_LogDirsRequest(topics=None), node_id=broker.nodeId)
+        for _, _, topics in answer.log_dirs:
+            for name, partitions in topics:
+                for number, size, *_ in partitions if name == topic else ():
+                    sizes[number] = max(size, sizes.get(number, 0))
+    return sum(sizes.values()) if sizes else None

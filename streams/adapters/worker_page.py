@@ -1,0 +1,73 @@
+"""How one worker stands, from its metrics port: the same look as at the whole, as far as one worker can see."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from collections import defaultdict
+from typing import Final
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from streams.adapters.installation import Look, Partition, Source
+from streams.errors import BrokerError
+
+_SECONDS: Final = 10.0
+_OPENER: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never through a proxy
+
+
+def _get(url: str) -> tuple[int, str]:
+    try:
+        with _OPENER.open(url, timeout=_SECONDS) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+    except (OSError, ValueError) as error:
+        raise BrokerError(f"no answer from {url}: {getattr(error, 'reason', error)}") from error
+
+
+def look_at_worker(address: str, now: int, speed: float = 1) -> Look:
+    """What the worker at HOST:PORT says. ``now`` is this instant of the workers' clock.
+
+    Lags become instants again, so that two looks tell what moves; how far the sources' ends are, a worker does not say.
+
+    Raises:
+        BrokerError: where it does not answer, or is no worker.
+    """
+    url = f"http://{address}"
+    _, alive = _get(f"{url}/healthz")
+    status, ready = _get(f"{url}/readyz")
+    values: dict[str, dict[str, float]] = defaultdict(dict)
+    cases = 0.0
+    for family in text_string_to_metric_families(_get(f"{url}/metrics")[1]):
+        for sample in family.samples:
+            if sample.name == "gridclock_open_cases":
+                cases += sample.value
+            elif sample.name.startswith("gridclock_"):
+                labels = sample.labels
+                values[sample.name][labels.get("partition") or labels.get("source") or ""] = sample.value
+    if "gridclock_log_partitions" not in values:
+        raise BrokerError(f"{url} is no worker's metrics port")
+    sources = {name: now - int(behind * 1e6 * speed) for name, behind in values["gridclock_source_lag_seconds"].items()}
+    lags = values["gridclock_watermark_lag_seconds"]
+    partitions = [
+        Partition(
+            int(number),
+            address,
+            watermark=now - int(lags[number] * 1e6 * speed) if number in lags else None,
+            by_source=sources,
+            subjects=int(kept),
+        )
+        for number, kept in sorted(values["gridclock_subjects"].items(), key=lambda one: int(one[0]))
+    ]
+    local = values["gridclock_state_bytes"].get("")
+    trouble = [] if status == 200 else [f"worker {address}: {(ready or alive).strip()}"]
+    return Look(
+        now,
+        partitions,
+        [Source(name) for name in sorted(sources)],
+        local=None if local is None else int(local),
+        trouble=trouble,
+        open_cases=int(cases),
+    )

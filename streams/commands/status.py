@@ -1,0 +1,180 @@
+"""``gridclock status``: how an installation or one worker stands, and what is wrong."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from functools import partial
+from typing import Any, Final
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from streams.access import rights_of
+from streams.adapters.diagnosis import Problem, lag, length, problems
+from streams.adapters.installation import Look, look
+from streams.adapters.worker_page import look_at_worker
+from streams.bootstrap import clock_of
+from streams.commands.common import DONE, broker_options, need_broker, printable
+from streams.settings import load_settings
+
+UNHEALTHY: Final = 1
+_WIDTH: Final = 160
+
+
+@click.command(short_help="Show partitions, watermarks, backlog and state, and what is wrong.")
+@broker_options
+@click.option(
+    "--source", "sources", multiple=True, metavar="TOPIC", help="A topic that events come in by (NAME.events)."
+)
+@click.option("--worker", metavar="HOST:PORT", help="Ask this worker's metrics port, and no broker.")
+@click.option(
+    "--late", type=click.FloatRange(min=0), default=60, show_default=True, metavar="SECONDS",
+    help="How far behind time may be.",
+)  # fmt: skip
+@click.option(
+    "--wait", type=click.FloatRange(min=0.1), default=3, show_default=True, metavar="SECONDS",
+    help="Time between two looks, which tell what moves.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="The same as one JSON object.")
+@click.option("--clock-origin", type=int, hidden=True)
+@click.option("--clock-anchor", type=int, hidden=True)
+@click.option("--clock-speed", type=float, hidden=True)
+def status(sources: tuple[str, ...], worker: str | None, late: float, wait: float, as_json: bool, **given: Any) -> int:
+    """Show how the whole installation stands, read from Kafka alone; or one worker, from its metrics port.
+
+    运行状态：分区、时间水位、积压、在办案件、状态大小；有问题逐条列出。
+
+    Exits 0 where all is well; 1 where something is wrong, each cause is a line; 2 where it cannot be told. A
+    partition's time is behind by a second or two when all is well.
+
+    \b
+    Example:
+      gridclock status --bootstrap kafka:9092
+      gridclock status --worker 127.0.0.1:9464
+    """
+    settings = load_settings(sources=sources or None, **given)
+    clock = clock_of(settings)
+    speed = float(clock.speed)
+    if worker is None:
+        need_broker(settings, rights_of("status", settings))
+        take: Callable[[], Look] = lambda: look(settings, clock.now())  # noqa: E731
+        wait = max(wait, 4 * settings.tick_ms / 1000)
+    else:
+        take = partial(_of_worker, worker, clock.now, speed)
+    first = take()
+    time.sleep(wait)
+    seen = take()
+    wrong = problems(first, seen, late=late, speed=speed)
+    if wrong:  # a pause of a second or two is none
+        time.sleep(wait)
+        seen = take()
+        wrong = problems(first, seen, late=late, speed=speed)
+    if as_json:
+        click.echo(json.dumps(_object(seen, wrong, speed), ensure_ascii=False))
+    else:
+        _print(seen, speed)
+        for problem in wrong:
+            click.echo(printable(f"! {problem.text}"))
+        click.echo(_summary(seen, wrong, speed))
+    return UNHEALTHY if wrong else DONE
+
+
+def _of_worker(address: str, now: Callable[[], int], speed: float) -> Look:
+    return look_at_worker(address, now(), speed)
+
+
+def _sum(counts: Sequence[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
+
+
+def _open_cases(seen: Look) -> int | None:
+    return seen.open_cases if seen.open_cases is not None else _sum([one.open_cases for one in seen.partitions])
+
+
+def _object(seen: Look, wrong: Sequence[Problem], speed: float) -> dict[str, Any]:
+    return {
+        "healthy": not wrong,
+        "problems": [asdict(problem) for problem in wrong],
+        "open_cases": _open_cases(seen),
+        "subjects": _sum([one.subjects for one in seen.partitions]),
+        "changelog_bytes": seen.changelog,
+        "local_store_bytes": seen.local,
+        "partitions": [
+            {
+                "partition": one.number,
+                "owner": one.owner,
+                "watermark_us": one.watermark,
+                "behind_seconds": lag(one, seen, speed),
+                "log_behind": one.behind,
+                "open_cases": one.open_cases,
+                "subjects": one.subjects,
+            }
+            for one in seen.partitions
+        ],
+        "sources": [
+            {"source": one.name, "owner": one.owner, "read": one.read, "end": one.end, "behind": one.behind}
+            for one in seen.sources
+        ],
+    }
+
+
+def _number(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"
+
+
+def _print(seen: Look, speed: float) -> None:
+    console = Console(highlight=False, soft_wrap=True, width=_WIDTH)
+    rows = Table(box=None, pad_edge=False)
+    for name in ("partition 分区", "owner 归属", "time behind 时间落后", "log unread 待处理", "open 在办", "kept 在册"):
+        rows.add_column(name, justify="left" if name.startswith("owner") else "right")
+    for one in seen.partitions:
+        behind = lag(one, seen, speed)
+        rows.add_row(
+            str(one.number),
+            printable(one.owner or "NOBODY 无"),
+            "not begun 未开始" if behind is None else length(behind),
+            _number(one.behind),
+            _number(one.open_cases),
+            _number(one.subjects),
+        )
+    console.print(rows)
+    inputs = Table(box=None, pad_edge=False)
+    for name in ("source 来源", "reader 读取者", "end 末位", "read 已读", "behind 积压"):
+        inputs.add_column(name, justify="left" if name.startswith(("source", "reader")) else "right")
+    for source in seen.sources:
+        known = "NOBODY 无" if source.end is not None else "-"
+        inputs.add_row(
+            printable(source.name),
+            printable(source.owner or known),
+            _number(source.end),
+            _number(source.read),
+            _number(source.behind),
+        )
+    if seen.sources:
+        console.print()
+        console.print(inputs)
+    console.print()
+
+
+def _summary(seen: Look, wrong: Sequence[Problem], speed: float) -> str:
+    lags = [behind for one in seen.partitions if (behind := lag(one, seen, speed)) is not None]
+    subjects = _sum([one.subjects for one in seen.partitions])
+    parts = [
+        f"NOT WELL 异常: {len(wrong)}" if wrong else "well 正常",
+        f"partitions 分区 {len(seen.partitions)}",
+        f"behind 落后 {length(max(lags))}" if lags else None,
+        f"open cases 在办 {_number(_open_cases(seen))}",
+        f"subjects kept 在册 {_number(subjects)}",
+        None if seen.changelog is None else f"changelog 变更日志 {_size(seen.changelog)}",
+        None if seen.local is None else f"local store 本地状态 {_size(seen.local)}",
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"

@@ -1,0 +1,138 @@
+"""The board's server against clients that are slow, silent, or too many: real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from streams.adapters.doors import Doors
+
+LARGE = b"x" * 30_000_000
+
+
+@asynccontextmanager
+async def served(doors: Doors) -> AsyncIterator[int]:
+    app = web.Application()
+
+    async def hello(_request: web.Request) -> web.Response:
+        return web.Response(text="hello")
+
+    async def large(_request: web.Request) -> web.Response:
+        return web.Response(body=LARGE)
+
+    async def stream(request: web.Request) -> web.StreamResponse:
+        doors.keep(request.transport)
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        await answer.write(b"first\n")
+        await asyncio.Event().wait()
+        return answer
+
+    app.router.add_get("/", hello)
+    app.router.add_get("/large", large)
+    app.router.add_get("/stream", stream)
+    async with doors.serve(app, "127.0.0.1", 0, shutdown=0.1) as port:
+        yield port
+
+
+async def connected(port: int, said: bytes = b"") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(said)
+    await writer.drain()
+    return reader, writer
+
+
+async def is_cut(reader: asyncio.StreamReader) -> bool:
+    """Waits until it is; fails after twenty seconds."""
+    async with asyncio.timeout(20):
+        try:
+            return await reader.read(1) == b""
+        except ConnectionError:
+            return True
+
+
+async def until(claim: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not claim():
+            await asyncio.sleep(0.01)
+
+
+async def hello(port: int) -> str:
+    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/") as answer:
+        return await answer.text()
+
+
+async def _headers() -> None:
+    doors = Doors(8, request=0.5)
+    async with served(doors) as port:
+        slow = [await connected(port, b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ") for _ in range(4)]
+        silent = [await connected(port) for _ in range(4)]
+        assert await hello(port) == "hello"
+        dripping = True
+
+        async def drip() -> None:
+            while dripping:
+                for _, writer in slow:
+                    if not writer.is_closing():
+                        writer.write(b"x")
+                await asyncio.sleep(0.05)
+
+        dropping = asyncio.create_task(drip())
+        assert all([await is_cut(reader) for reader, _ in slow + silent])
+        dripping = False
+        await dropping
+        await until(lambda: len(doors) == 0)
+        for _, writer in slow + silent:
+            writer.close()
+
+
+async def _many() -> None:
+    doors = Doors(16)
+    async with served(doors) as port:
+        crowd = [await connected(port, b"GET / HTTP/1.1\r\n") for _ in range(200)]
+        for _ in range(5):
+            assert await hello(port) == "hello"
+        assert len(doors) <= 16
+        assert all([await is_cut(reader) for reader, _ in crowd[:100]])
+        for _, writer in crowd:
+            writer.close()
+
+
+async def _deaf() -> None:
+    doors = Doors(8, silent=0.5)
+    async with served(doors) as port:
+        with socket.socket() as deaf:
+            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            await asyncio.to_thread(deaf.connect, ("127.0.0.1", port))
+            deaf.sendall(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await until(lambda: len(doors) == 1)
+            await until(lambda: len(doors) == 0)  # although twenty-odd megabytes are still to be written
+            assert await hello(port) == "hello"
+
+
+async def _streams() -> None:
+    doors = Doors(4, request=0.2, silent=0.2)
+    async with served(doors) as port:
+        reader, writer = await connected(port, b"GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        while not (await reader.readline()).startswith(b"first"):
+            pass
+        assert len(doors) == 0
+        crowd = [await connected(port) for _ in range(20)]
+        assert all([await is_cut(other) for other, _ in crowd])
+        with pytest.raises(TimeoutError):  # the stream goes on, and says nothing
+            await asyncio.wait_for(reader.readexactly(100), 0.3)
+        assert not reader.at_eof()
+        for _, one in (*crowd, (reader, writer)):
+            one.close()
+
+
+@pytest.mark.parametrize("case", [_headers, _many, _deaf, _streams])
+def test_doors(case: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(case())

@@ -1,0 +1,63 @@
+"""SIGHUP on a live worker: a wrong rulebook changes nothing, a right one is taken up by the same process."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from streams.adapters.brokers import Broker
+from tests.adapters.test_rulebook_files import HEAD, RULE
+from tests.integration.live import Live, until
+from tests.stories import wire
+
+SECOND = RULE.removeprefix("rules:\n").replace("my-rule", "my-second").replace("T-S1", "T-S2")
+
+
+@pytest.fixture
+def live(kafka: Broker, prefix: str, tmp_path: Path) -> Iterator[Live]:
+    with Live(kafka.bootstrap, prefix, tmp_path) as found:
+        yield found
+
+
+def breaches(live: Live) -> Counter[tuple[str, str]]:
+    """Rule and order of every breach on the topic, however often it is there."""
+    told = [json.loads(value)["data"] for *_, value in live.topic("alerts").records]
+    return Counter((alert["rule"], alert["subject"]["id"]) for alert in told if alert["kind"] == "breach")
+
+
+def test_a_changed_rulebook_is_taken_up_and_a_wrong_one_is_not(live: Live, tmp_path: Path) -> None:
+    book = tmp_path / "rules"
+    book.mkdir()
+    (book / "own.yaml").write_text(HEAD + RULE, "utf-8")
+    live._clock = ("--only", book)
+    live.make_source(partitions=1)
+    live.send(wire("e1 2025-03-03T09:00 counter.service_started WO1 business=fee"), "--timestamps", "recorded")
+    worker = live.worker()
+    until(lambda: breaches(live) == {("my-rule", "WO1"): 1}, 60, lambda: worker.output)
+
+    (book / "own.yaml").write_text(HEAD + RULE.replace("5 min", "5 mins"), "utf-8")
+    worker.signal(signal.SIGHUP)
+    until(lambda: "SIGHUP: nothing is changed: " in worker.output, 30, lambda: worker.output)
+    assert f"{book}/own.yaml:13: rule my-rule: limit" in worker.output
+    live.send(wire("e2 2025-03-03T10:00 counter.service_started WO2 business=fee"), "--timestamps", "recorded")
+    until(lambda: breaches(live)["my-rule", "WO2"] == 1, 60, lambda: worker.output)
+    assert worker.output.count("at work on") == 1
+
+    (book / "own.yaml").write_text(HEAD + RULE + SECOND, "utf-8")
+    for _ in range(3):  # whoever is impatient does no harm
+        worker.signal(signal.SIGHUP)
+    until(lambda: worker.output.count("at work on") == 2, 90, lambda: worker.output)
+    assert worker.exit_code is None
+    assert worker.output.count("beginning again with what has changed") == 1
+    live.send(wire("e3 2025-03-03T11:00 counter.service_started WO3 business=fee"), "--timestamps", "recorded")
+    rules, orders = ("my-rule", "my-second"), ("WO1", "WO2", "WO3")
+    # Every kept subject is judged by the new rule too; what had been told is not told again.
+    expected = Counter({(rule, order): 1 for rule in rules for order in orders})
+    until(lambda: breaches(live) == expected, 60, lambda: f"{breaches(live)}\n{worker.output}")
+    assert worker.stop() == 0, worker.output
+    assert worker.output.rstrip().endswith("gridclock: stopped in order")

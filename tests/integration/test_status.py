@@ -1,0 +1,133 @@
+"""``gridclock status`` on a real installation: well, without a worker, with a backlog, held by one source."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streams.adapters.brokers import Broker
+from streams.adapters.kafka_admin import end_offsets
+from streams.cli import run
+from tests.integration.live import Live, command, until
+from tests.stories import wire
+
+STORY = """
+e1 2025-03-03T09:00 counter.service_started WO1 business=fee
+e2 2025-03-03T09:01 counter.service_started WO2 business=fee
+"""
+
+
+@pytest.fixture
+def live(kafka: Broker, prefix: str, tmp_path: Path) -> Iterator[Live]:
+    if kafka.kind == "embedded":
+        pytest.skip(f"{kafka.description}: it does not tell who has which partition")
+    with Live(kafka.bootstrap, prefix, tmp_path, partitions=2) as found:
+        yield found
+
+
+def said(*words: object) -> tuple[int, str]:
+    """Exit code and output of a command run in this process, which spares its start."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+        code = run([str(word) for word in words])
+    return code, out.getvalue()
+
+
+def asked(live: Live, *words: object) -> tuple[int, dict[str, Any]]:
+    """Exit code and answer, as JSON."""
+    code, text = said("status", "--bootstrap", live.bootstrap, "--name", live.name, "--json", "--wait", 1, *words)
+    assert code in (0, 1), text
+    return code, json.loads(text)
+
+
+def kinds(answer: dict[str, Any]) -> set[str]:
+    return {problem["what"] for problem in answer["problems"]}
+
+
+def test_before_any_worker_it_says_so(live: Live) -> None:
+    done = command("status", "--bootstrap", live.bootstrap, "--name", live.name)
+    assert done.returncode == 2
+    assert f"no topic {live.name}.log: no worker has begun under this --name" in done.stderr
+
+
+def test_an_installation_by_day_and_by_night(live: Live) -> None:
+    live.make_source(partitions=2)
+    live.send(wire(STORY), "--timestamps", "recorded")
+    worker = live.worker()
+    live.settle("2025-03-03T09:30")
+    until(lambda: asked(live)[0] == 0, 60, lambda: f"{asked(live)}{worker.output}")
+    _, answer = asked(live)
+    assert (answer["healthy"], answer["problems"]) == (True, [])
+    assert [one["partition"] for one in answer["partitions"]] == [0, 1]
+    assert all(":" in one["owner"] and one["behind_seconds"] < 60 for one in answer["partitions"])
+    assert sum(one["end"] for one in answer["sources"]) == sum(
+        end_offsets(live.bootstrap, f"{live.name}.events").values()
+    )
+    assert [one["behind"] for one in answer["sources"]] == [0, 0]
+    assert answer["subjects"] >= 2
+    assert answer["open_cases"] == 4  # overdue, and not done: two limits of each order
+    assert answer["changelog_bytes"] > 0
+
+    # One worker, from its own port; the two agree.
+    address = worker.output.partition("metrics http://")[2].partition("/")[0]
+    done = command("status", "--worker", address, "--wait", 1, "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    own = json.loads(done.stdout)
+    assert (own["subjects"], own["open_cases"]) == (answer["subjects"], answer["open_cases"])
+    assert own["local_store_bytes"] > 0
+    shown = command("status", "--bootstrap", live.bootstrap, "--name", live.name)
+    assert "well 正常 · partitions 分区 2 · " in shown.stdout
+    assert "partition 分区" in shown.stdout
+
+    # Stopped, not dead: to the brokers it is still there, until its session ends.
+    worker.signal(signal.SIGSTOP)
+    live.send(wire("e3 2025-03-03T10:00 counter.service_started WO3 business=fee"), "--timestamps", "recorded")
+    code, answer = asked(live)
+    assert code == 1
+    assert kinds(answer) <= {"standing", "unread", "no_worker", "no_reader"}
+    until(lambda: kinds(asked(live)[1]) == {"no_worker", "unread"}, 60, lambda: str(asked(live)))
+    worker.signal(signal.SIGCONT)
+    worker.kill()
+    shown = command("status", "--bootstrap", live.bootstrap, "--name", live.name)
+    assert shown.returncode == 1
+    lines = [line for line in shown.stdout.splitlines() if line.startswith("! ")]
+    assert lines[0] == "! no worker is at work: no partition of the log has an owner"
+    assert lines[1].endswith(": 1 behind, and it is not being read")
+    assert "NOT WELL 异常: 2" in shown.stdout
+    gone = command("status", "--worker", address)
+    assert gone.returncode == 2
+    assert f"no answer from http://{address}/healthz" in gone.stderr
+
+
+def test_a_worker_whose_time_another_holds_up_is_alive_and_not_ready(live: Live) -> None:
+    live.make_source(partitions=4)
+    setting = {"GRIDCLOCK_SESSION_S": "60"}  # the brokers hold on to the one that stands still
+    one, other = live.worker(ready=False, **setting), live.worker(ready=False, **setting)
+    for worker in (one, other):
+        worker.wait_ready()
+    until(lambda: one.metric("gridclock_subjects") >= 0 and "partition=" in one.metrics(), 60, lambda: one.output)
+    port = one.output.partition("metrics http://")[2].partition("/")[0].rpartition(":")[2]
+
+    def ready() -> tuple[int, str]:
+        return said("health", "--ready", "--metrics-port", port)
+
+    until(lambda: asked(live)[0] == 0, 90, lambda: f"{asked(live)}{one.output}{other.output}")
+    assert ready() == (0, "at work\n")
+    other.signal(signal.SIGSTOP)
+    until(lambda: "time stands still in partitions" in ready()[1], 50, lambda: str(ready()))
+    assert ready()[0] == 1
+    assert said("health", "--metrics-port", port) == (0, "alive\n")
+    assert "standing" in kinds(asked(live, "--worker", f"127.0.0.1:{port}")[1])
+    assert any(
+        "held by source" in problem["text"] and problem["what"] == "standing" for problem in asked(live)[1]["problems"]
+    )
+    other.signal(signal.SIGCONT)
+    until(lambda: ready()[0] == 0 or one.exit_code is not None, 90, lambda: str(ready()))
+    assert one.exit_code is None, one.output
