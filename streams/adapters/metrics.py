@@ -94,6 +94,7 @@ class Metrics:
         self.registry = registry = CollectorRegistry()
         self._clock = clock
         self._seen: set[tuple[str, ...]] = set()
+        self._children: dict[tuple[Any, ...], Any] = {}
         rules = [rule for rule in rulebook.rules if rule.enabled]
         self._acts = {rule.id for rule in rules if isinstance(rule, ActRule | SequenceRule)}
         self.labels = PlaceLabels(rules, max_counties)
@@ -125,11 +126,19 @@ class Metrics:
         registry.register(_Lags(clock, partitions))
         registry.register(_Running(clock, partitions, self))
 
+    def _of(self, family: Any, *labels: str) -> Any:
+        """One metric of a family; looking it up there costs more than counting."""
+        key = family, *labels
+        child = self._children.get(key)
+        if child is None:
+            child = self._children[key] = family.labels(*labels)
+        return child
+
     # -- intake ------------------------------------------------------------------------------------------
 
     def event_in(self, event_type: str, count: int) -> None:
         """Events decoded."""
-        self._events.labels(event_type.split(".", 1)[0]).inc(count)
+        self._of(self._events, event_type.split(".", 1)[0]).inc(count)
 
     def unwatched(self, count: int) -> None:
         """Events that no rule watches."""
@@ -137,7 +146,7 @@ class Metrics:
 
     def dead_letter(self, reason: str) -> None:
         """A record refused."""
-        self._dead.labels(reason).inc()
+        self._of(self._dead, reason).inc()
 
     # -- clocks ------------------------------------------------------------------------------------------
 
@@ -148,29 +157,29 @@ class Metrics:
             self._seen.add(labels)
             outcomes, kinds = ACT if place.rule in self._acts else CLOCK
             for outcome in outcomes:
-                self._ended.labels(*labels, outcome)
+                self._of(self._ended, *labels, outcome)
             for kind in kinds:
-                self._alerts[kind].labels(*labels[:-1])
+                self._of(self._alerts[kind], *labels[:-1])
         return labels
 
     def alert_sent(self, alert: Alert) -> None:
         """An alert that the broker has acknowledged."""
         org = alert.org or {}
         labels = self.place(Place(alert.rule, org.get("city"), org.get("county")))
-        self._alerts[alert.kind].labels(*labels[:-1]).inc()
+        self._of(self._alerts[alert.kind], *labels[:-1]).inc()
         since = alert.detected_at if alert.kind == "retraction" else alert.due_at
-        self._delay.labels(alert.kind).observe(max(0, self._clock.now() - since) / 1e6 / float(self._clock.speed))
+        self._of(self._delay, alert.kind).observe(max(0, self._clock.now() - since) / 1e6 / float(self._clock.speed))
 
     def applied(self, applied: Applied, seconds: float) -> None:
         """A record of the log done with."""
         for (notice, _), count in applied.step.notices.items():
-            self._notices.labels(notice).inc(count)
+            self._of(self._notices, notice).inc(count)
         for (place, outcome), count in applied.ended.items():
             labels = self.place(place)
-            self._ended.labels(*labels, outcome).inc(count)
-            self._reopened.labels(*labels, outcome)
+            self._of(self._ended, *labels, outcome).inc(count)
+            self._of(self._reopened, *labels, outcome)
         for (place, outcome), count in applied.reopened.items():
-            self._reopened.labels(*self.place(place), outcome).inc(count)
+            self._of(self._reopened, *self.place(place), outcome).inc(count)
         self._work.observe(seconds)
 
     def recovered(self, seconds: float) -> None:
