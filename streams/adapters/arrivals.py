@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from streams.adapters.codec import decode_json, encode_json
 from streams.adapters.judging import Arrived, Copies
 from streams.core.alerts import Subject
@@ -75,7 +77,7 @@ class Arrivals:
             return
         parts: dict[int, list[bytes]] = {}
         for _, number, event, origin, copies in self._held:
-            line = encode_json((number, origin, event.to_state()))
+            line = encode_json((number, origin, event))
             for part in {part_of(subject) for subject, _ in copies}:
                 parts.setdefault(part, []).append(line)
                 if event.at > self.last_at.get(part, event.at - 1):
@@ -112,7 +114,7 @@ class Arrivals:
                     source.seek(offsets[part])
                     for line in source.read(length).splitlines():
                         arrival, origin, state = decode_json(line)
-                        event = Event.from_state(state)
+                        event = msgspec.convert(state, Event)
                         own = [copy for copy in copies_of(event) if part_of(copy[0]) == part]
                         yield event.order, arrival, event, origin, own
 

@@ -6,7 +6,6 @@ once, because a replay writes them by the hundred thousand.
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
 import msgspec
@@ -14,11 +13,10 @@ import msgspec
 from streams.core.alerts import Alert, org_of
 from streams.core.deadlines import running_time
 from streams.core.engine import JudgedCase
-from streams.core.explanations import Explanation, arithmetic
+from streams.core.explanations import arithmetic
 from streams.core.working_days import WorkingCalendar
 
 SOURCE = "gridclock"
-_FIELDS = tuple(one.name for one in fields(Alert))
 _encoder = msgspec.json.Encoder()
 
 
@@ -115,23 +113,3 @@ def _envelope(kind: str, number: str, time: str, subject: str, data: dict[str, A
 def encode(value: Any) -> bytes:
     """JSON bytes, without a line break."""
     return _encoder.encode(value)
-
-
-def alert_to_state(alert: Alert) -> dict[str, Any]:
-    """An alert as JSON values for a snapshot, sharing the alert's own."""
-    state = {name: getattr(alert, name) for name in _FIELDS}
-    # Not ``dataclasses.asdict``: it copies everything to the bottom, which was a third of the work on a record.
-    state["explanation"] = {"zh": alert.explanation.zh, "en": alert.explanation.en}
-    return state
-
-
-def alert_from_state(state: dict[str, Any]) -> Alert:
-    """The alert that ``alert_to_state`` wrote."""
-    return Alert(
-        **{
-            **state,
-            "subject": tuple(state["subject"]),
-            "evidence": tuple(state["evidence"]),
-            "explanation": Explanation(**state["explanation"]),
-        }
-    )

@@ -337,7 +337,7 @@ class Replay:
                 self._write_cases("rival", part, self._rival, rival)
         done = {
             "duplicates": list(sifted.duplicates),
-            "conflicts": [(n, origin, event.to_state()) for n, (origin, event) in sifted.conflicts.items()],
+            "conflicts": [(n, origin, event) for n, (origin, event) in sifted.conflicts.items()],
             "orphans": judging.orphans(),
         }
         unfinished = self._path("partial", part)
@@ -389,7 +389,7 @@ class Replay:
                 done = decode_json(self._path("done", part).read_bytes())
                 for number in done["duplicates"]:
                     twice[number >> 3] |= 1 << (number & 7)
-                conflicts |= {n: (origin, Event.from_state(state)) for n, origin, state in done["conflicts"]}
+                conflicts |= {n: (origin, msgspec.convert(state, Event)) for n, origin, state in done["conflicts"]}
                 self.tally.orphans.update(done["orphans"])
             for number in conflicts:
                 twice[number >> 3] &= ~(1 << (number & 7))

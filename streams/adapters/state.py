@@ -6,19 +6,19 @@ program does not know is refused by name, because guessing at state would be gue
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from schemas.snapshots import STATE_VERSION
 from streams.adapters.codec import decode_json, encode_json
 from streams.adapters.driver import Entry
-from streams.adapters.outputs import alert_from_state, alert_to_state
-from streams.core.alerts import Subject
+from streams.core.alerts import Alert, Subject
 from streams.core.engine import Snapshot
 from streams.core.event import Event
 from streams.core.standing import Standing
@@ -39,6 +39,40 @@ def _reading(raw: bytes, what: str) -> Iterator[dict[str, Any]]:
         raise StateError(f"{what} is damaged") from error
 
 
+Told = tuple[str, str, str, str]
+
+
+class _SubjectRow(msgspec.Struct, gc=False):
+    v: int
+    events: tuple[Event, ...]
+    told: tuple[tuple[Told, Alert], ...]
+    withdrawn: tuple[tuple[Told, int], ...]
+    decided_at: int
+
+
+class _LogRow(msgspec.Struct, gc=False):
+    v: int
+    entries: list[tuple[str, str, str, Event]]
+    watermarks: dict[str, int]
+    sources: dict[str, int]
+
+
+R = TypeVar("R", _SubjectRow, _LogRow)
+
+
+def _decoded(decode: Callable[[bytes], R], raw: bytes, what: str) -> R:
+    """A row as its type; whatever is amiss with it is a ``StateError``."""
+    try:
+        found = decode(raw)
+        if found.v <= STATE_VERSION:
+            return found
+        reason = None
+    except (msgspec.DecodeError, ValueError, ArithmeticError) as error:
+        reason = error
+    with _reading(raw, what):  # a newer version's, which may look quite different, is refused by name
+        raise StateError(f"{what} is damaged") from reason
+
+
 def _read(raw: bytes, what: str) -> dict[str, Any]:
     state = decode_json(raw)
     if not isinstance(state, dict) or "v" not in state:
@@ -49,6 +83,10 @@ def _read(raw: bytes, what: str) -> dict[str, Any]:
             "go on with the newer program, or start a new one from the log"
         )
     return state
+
+
+_decode_subject_row = msgspec.json.Decoder(_SubjectRow, float_hook=Decimal).decode
+_decode_log_row = msgspec.json.Decoder(_LogRow, float_hook=Decimal).decode
 
 
 @dataclass(slots=True)
@@ -62,7 +100,7 @@ class LogRecord:
 
 def entry_to_bytes(subject: Subject, event: Event, origin: str) -> bytes:
     """One entry of a record, encoded ahead so that its size is known."""
-    return encode_json((*subject, origin, event.to_state()))
+    return encode_json((*subject, origin, event))
 
 
 def record_to_bytes(entries: Sequence[bytes], watermarks: Mapping[str, int], sources: Mapping[str, int]) -> bytes:
@@ -81,12 +119,9 @@ def record_from_bytes(raw: bytes) -> LogRecord:
     Raises:
         StateError: where a newer version wrote it, or it is damaged.
     """
-    with _reading(raw, "a record of the log") as state:
-        return LogRecord(
-            [((kind, number), Event.from_state(event), origin) for kind, number, origin, event in state["entries"]],
-            state["watermarks"],
-            state["sources"],
-        )
+    row = _decoded(_decode_log_row, raw, "a record of the log")
+    entries: list[Entry] = [((kind, number), event, origin) for kind, number, origin, event in row.entries]
+    return LogRecord(entries, row.watermarks, row.sources)
 
 
 def sources_of(counts: Mapping[str, int]) -> Iterable[str]:
@@ -101,8 +136,8 @@ def snapshot_to_bytes(snapshot: Snapshot, standing: Standing | None = None, judg
         {
             "v": STATE_VERSION,
             **ahead,
-            "events": [event.to_state() for event in snapshot.events],
-            "told": [(key, alert_to_state(alert)) for key, alert in snapshot.told],
+            "events": snapshot.events,
+            "told": snapshot.told,
             "withdrawn": snapshot.withdrawn,
             "decided_at": snapshot.decided_at,
         }
@@ -115,14 +150,8 @@ def snapshot_from_bytes(subject: Subject, raw: bytes) -> Snapshot:
     Raises:
         StateError: where a newer version wrote it, or it is damaged.
     """
-    with _reading(raw, f"the state of {subject[0]} {subject[1]}") as state:
-        return Snapshot(
-            subject,
-            tuple(Event.from_state(event) for event in state["events"]),
-            tuple((_told(key), alert_from_state(alert)) for key, alert in state["told"]),
-            tuple((_told(key), count) for key, count in state["withdrawn"]),
-            state["decided_at"],
-        )
+    row = _decoded(_decode_subject_row, raw, f"the state of {subject[0]} {subject[1]}")
+    return Snapshot(subject, row.events, row.told, row.withdrawn, row.decided_at)
 
 
 def _standing_to_state(standing: Standing, judged_by: str) -> list[Any]:
@@ -168,11 +197,6 @@ def standing_from_bytes(raw: bytes, judged_by: str) -> Standing | None:
 
 
 _place = cache(Place)  # few, and each stands in the rows of many subjects
-
-
-def _told(key: Sequence[str]) -> tuple[str, str, str, str]:
-    rule, root, kind, cause = key
-    return rule, root, kind, cause
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,11 @@ SUBJECT_TYPES: Final = ("order", "account", "meter", "batch")
 """What a clock can be about, in the order in which an event names them."""
 
 
-class Event(msgspec.Struct, eq=False, gc=False):
-    """One event. Treated as immutable; a struct, because millions are made and none is ever part of a cycle."""
+class Event(msgspec.Struct, array_like=True, eq=False, gc=False):
+    """One event. Treated as immutable; a struct, because millions are made and none is ever part of a cycle.
+
+    In JSON it is the list of its fields in this order: what rows of the state and records of the log hold.
+    """
 
     event_id: str
     type: str
@@ -29,12 +32,11 @@ class Event(msgspec.Struct, eq=False, gc=False):
     batch_id: str | None = None
     corrects: str | None = None
     void: bool = False
-    first_recorded: int | None = None
 
     @property
     def entered(self) -> int:
-        """When the fact was first entered; a correction does not make it later (see ``history.effective``)."""
-        return self.recorded if self.first_recorded is None else self.first_recorded
+        """When the fact was first entered; a correction does not make it later (see ``Correcting``)."""
+        return self.recorded
 
     @property
     def order(self) -> tuple[int, int, str]:
@@ -73,27 +75,6 @@ class Event(msgspec.Struct, eq=False, gc=False):
             self.data,
         )
 
-    def to_state(self) -> list[Any]:
-        """The event as a list of JSON values, in the order of the constructor."""
-        return [
-            self.event_id,
-            self.type,
-            self.at,
-            self.recorded,
-            self.data,
-            self.order_id,
-            self.account_id,
-            self.meter_id,
-            self.batch_id,
-            self.corrects,
-            self.void,
-        ]
-
-    @classmethod
-    def from_state(cls, state: list[Any]) -> Event:
-        """The event that ``to_state`` wrote."""
-        return cls(*state)
-
     def for_meter(self, meter_id: str, data: dict[str, Any]) -> Event:
         """A copy for one meter of many, with other fields."""
         return Event(
@@ -111,3 +92,14 @@ class Event(msgspec.Struct, eq=False, gc=False):
 
     def __hash__(self) -> int:
         return hash(self.event_id)
+
+
+class Correcting(Event, array_like=True, eq=False, gc=False):
+    """A correction that stands for what it corrects, in an effective history only; entered when that was."""
+
+    first_recorded: int = 0
+
+    @property
+    def entered(self) -> int:
+        """When the fact was first entered."""
+        return self.first_recorded

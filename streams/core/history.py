@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from copy import copy
 from itertools import chain, islice
 from typing import Any, Literal
 
-from streams.core.event import Event
+from msgspec.structs import astuple
+
+from streams.core.event import Correcting, Event
 from streams.core.verdicts import Fold
 
 Notice = Literal["applied", "late", "duplicate", "conflict"]
@@ -81,9 +82,8 @@ def effective(events: Sequence[Event]) -> tuple[list[Event], dict[str, str]]:
 
 def _entered_with(winner: Event, original: Event | None) -> Event:
     """A correction was entered when what it corrects was; where that is not known, nothing is held against it."""
-    standing = copy(winner)  # the same event may stand in the history of another subject
-    standing.first_recorded = winner.at if original is None else min(original.recorded, winner.recorded)
-    return standing
+    first = winner.at if original is None else min(original.recorded, winner.recorded)
+    return Correcting(*(*astuple(winner), first))
 
 
 def _root(event: Event, by_id: Mapping[str, Event]) -> str | None:

@@ -7,11 +7,12 @@ from functools import cache
 from typing import Any
 
 import jsonschema
+import msgspec
 import pytest
 
 from schemas.alerts import AlertEvent, CaseEvent
 from schemas.exporting import DIRECTORY
-from streams.adapters.outputs import CloudEvents, alert_from_state, alert_to_state, duration_text, encode
+from streams.adapters.outputs import CloudEvents, duration_text, encode
 from streams.core.alerts import Alert
 from tests.stories import Judged, judge, shipped, us
 
@@ -117,8 +118,7 @@ def test_durations(microseconds: int, text: str) -> None:
 
 def test_an_alert_in_state_is_the_same_alert() -> None:
     for alert in judged().alerts:
-        again: Alert = alert_from_state(json.loads(encode(alert_to_state(alert))))
-        assert again == alert
+        assert msgspec.json.decode(encode(alert), type=Alert) == alert
 
 
 def test_one_alert_is_one_line() -> None:
