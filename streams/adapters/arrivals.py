@@ -2,25 +2,37 @@
 
 A part holds the subjects whose name hashes to it, so it can be judged by itself; its events are in order of
 arrival. What is held is estimated, not measured: counting the bytes of nested values takes longer than decoding
-them. One spill is one file, sorted by part, with an index of where each part begins.
+them. Each spill is sorted by part, with an index of where each part begins.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from streams.adapters.codec import decode_json, encode_json
+from streams.adapters.codec import encode_json
 from streams.adapters.judging import Arrived, Copies
 from streams.core.alerts import Subject
 from streams.core.event import Event
 
 PARTS: Final = 256
 """At a budget of half a gigabyte, twenty million events before one part alone exceeds it."""
+
+AT_ONCE: Final = 1 << 23
+"""Bytes on disk that are judged at once, of as many parts as that takes: a few files each cost as much as their events
+when there are few."""
+
+LEAST_LOTS: Final = 16
+"""Into so many lots they are divided at least, for several processes to share."""
+
+SWELLING: Final = 14
+"""Bytes held in judging for each on disk: see ``HELD_BYTES``; an event has some 370 on disk."""
 
 HELD_BYTES: Final = 4000
 """What an event holds beside its fields: itself, its place in a history, and its share of verdicts and alerts told."""
@@ -31,24 +43,49 @@ def part_of(subject: Subject) -> int:
     return zlib.crc32(f"{subject[0]}/{subject[1]}".encode()) % PARTS
 
 
-class Arrivals:
-    """Events in order of arrival. ``memory`` (bytes) is what may be held before it goes to ``directory``."""
+_decode_lines: Final = msgspec.json.Decoder(tuple[int, int, Event], float_hook=Decimal).decode_lines
 
-    def __init__(self, memory: int, directory: Callable[[], Path], copies_of: Callable[[Event], Copies]):
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Arrivals on disk, numbered from 0 within themselves.
+
+    ``index`` says of each spill where each part begins and the last one ends; ``last_at`` of each part when its last
+    event occurred.
+    """
+
+    path: Path
+    count: int
+    index: Sequence[Sequence[int]]
+    last_at: dict[int, int]
+
+    def to_state(self) -> list[Any]:
+        """JSON values; the directory is left out, for it may have been moved."""
+        return [self.path.name, self.count, self.index, list(self.last_at.items())]
+
+    @classmethod
+    def from_state(cls, state: list[Any], directory: Path) -> Stored:
+        """What ``to_state`` gave."""
+        name, count, index, last_at = state
+        return cls(directory / name, count, index, dict(last_at))
+
+
+class Arrivals:
+    """Events in order of arrival. ``memory`` (bytes) is what may be held before it goes to the file ``path``."""
+
+    def __init__(self, memory: int, path: Callable[[], Path]) -> None:
         self.count = 0
-        self.last_at: dict[int, int] = {}
-        """Of each part on disk, the instant of its last event."""
-        self.index: list[list[int]] = []
         self._memory = memory
-        self._directory = directory
-        self._copies_of = copies_of
+        self._path = path
         self._held: list[Arrived] = []
         self._used = 0
+        self._last_at: dict[int, int] = {}
+        self._index: list[list[int]] = []
 
     @property
     def is_spilled(self) -> bool:
-        """Whether anything lies on disk; all of it does then, after ``finish``."""
-        return bool(self.index)
+        """Whether anything lies on disk."""
+        return bool(self._index)
 
     def add(self, event: Event, copies: Copies, origin: int, size: int) -> None:
         """Take the next event, of ``size`` bytes as it was sent."""
@@ -56,75 +93,82 @@ class Arrivals:
         self.count += 1
         self._used += HELD_BYTES + 3 * size
         if self._used > self._memory:
-            self.spill()
-
-    def finish(self) -> None:
-        """No more events come."""
-        if self.is_spilled:
-            self.spill()
+            self._spill()
 
     def held(self) -> list[Arrived]:
         """Everything, where nothing was spilled."""
         return self._held
 
-    def release(self) -> None:
-        """Let go of what is held, once it has been sorted."""
-        self._held = []
+    def store(self) -> Stored:
+        """Put on disk what is held; no more events come."""
+        self._spill()
+        return Stored(self._path(), self.count, self._index, self._last_at)
 
-    def spill(self) -> None:
-        """Write what is held to a file of its own."""
+    def _spill(self) -> None:
         if not self._held:
             return
         parts: dict[int, list[bytes]] = {}
+        last_at = self._last_at
         for _, number, event, origin, copies in self._held:
             line = encode_json((number, origin, event))
-            for part in {part_of(subject) for subject, _ in copies}:
+            # of a set only where there may be two alike: most events have one subject
+            own = (part_of(copies[0][0]),) if len(copies) == 1 else {part_of(subject) for subject, _ in copies}
+            for part in own:
                 parts.setdefault(part, []).append(line)
-                if event.at > self.last_at.get(part, event.at - 1):
-                    self.last_at[part] = event.at
-        offsets = [0]
-        with open(self._path(len(self.index)), "wb") as target:
+                if event.at > last_at.get(part, event.at - 1):
+                    last_at[part] = event.at
+        with open(self._path(), "ab" if self._index else "wb") as target:
+            offsets = [target.tell()]
             for part in range(PARTS):
                 lines = parts.get(part)
                 if lines:
                     target.write(b"\n".join(lines) + b"\n")
                 offsets.append(target.tell())
-        self.index.append(offsets)
+        self._index.append(offsets)
         self._held = []
         self._used = 0
 
-    def _path(self, number: int) -> Path:
-        return self._directory() / f"events-{number:05d}"
+
+class Shelf:
+    """Stored arrivals, one lot after the other as their events arrived: what is judged part by part."""
+
+    def __init__(self, copies_of: Callable[[Event], Copies]) -> None:
+        self.count = 0
+        self.last_at: dict[int, int] = {}
+        """Of each part that holds anything, the instant of its last event."""
+        self._copies_of = copies_of
+        self._stored: list[tuple[Stored, int, int]] = []
+
+    def put(self, stored: Stored, shift: int = 0) -> None:
+        """Add the next lot; ``shift`` is added to its events' origins."""
+        self._stored.append((stored, self.count, shift))
+        self.count += stored.count
+        for part, at in stored.last_at.items():
+            if at > self.last_at.get(part, at - 1):
+                self.last_at[part] = at
 
     def parts(self) -> list[int]:
-        """The parts on disk that hold anything."""
+        """The parts that hold anything."""
         return sorted(self.last_at)
 
-    def count_in(self, part: int) -> int:
-        """Bytes of one part on disk."""
-        return sum(offsets[part + 1] - offsets[part] for offsets in self.index)
+    def lots(self, memory: int) -> list[range]:
+        """The parts in lots to be judged at once, each of which holds at most so many bytes, if need be but one."""
+        size = sum(offsets[-1] - offsets[0] for stored, _, _ in self._stored for offsets in stored.index)
+        wanted = max(-(-size // AT_ONCE), -(-size * SWELLING // max(memory, 1)), LEAST_LOTS)
+        step = max(PARTS // wanted, 1)
+        return [range(first, min(first + step, PARTS)) for first in range(0, PARTS, step)]
 
     def load(self, part: int) -> Iterator[Arrived]:
         """The events of one part, in order of arrival, with those of their copies that the part holds."""
         copies_of = self._copies_of
-        for number, offsets in enumerate(self.index):
-            length = offsets[part + 1] - offsets[part]
-            if length:
-                with open(self._path(number), "rb") as source:
+        for stored, first, shift in self._stored:
+            if part not in stored.last_at:
+                continue
+            with open(stored.path, "rb") as source:
+                for offsets in stored.index:
                     source.seek(offsets[part])
-                    for line in source.read(length).splitlines():
-                        arrival, origin, state = decode_json(line)
-                        event = msgspec.convert(state, Event)
-                        own = [copy for copy in copies_of(event) if part_of(copy[0]) == part]
-                        yield event.order, arrival, event, origin, own
-
-    # -- keep --------------------------------------------------------------------------------------------
-
-    def to_state(self) -> dict[str, Any]:
-        """What must be kept to find the files again; spill first."""
-        return {"count": self.count, "last_at": list(self.last_at.items()), "index": self.index}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Take back what ``to_state`` gave."""
-        self.count, self.index = state["count"], state["index"]
-        self.last_at = {part: at for part, at in state["last_at"]}
+                    for number, origin, event in _decode_lines(source.read(offsets[part + 1] - offsets[part])):
+                        copies = copies_of(event)
+                        if len(copies) > 1:
+                            copies = [copy for copy in copies if part_of(copy[0]) == part]
+                        yield event.order, first + number, event, shift + origin, copies

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Final
 
-from streams.adapters.replay import ToldCase
+from streams.adapters.outputs import ToldCase
 from streams.adapters.summary import BROKEN, org_of
 
 _SIDE: Final = ("outcome", "rule_version", "limit", "deadline", "stopped_at")

@@ -36,11 +36,24 @@ def open_bytes(name: str) -> Iterator[BinaryIO]:
         yield cast(BinaryIO, _decompressed(raw))
 
 
+_GZIP, _ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+
+
+def is_compressed(name: str) -> bool:
+    """Whether a file must be read from its beginning; by its content, as ``open_bytes`` tells it.
+
+    Raises:
+        OSError: where it cannot be read.
+    """
+    with open(name, "rb") as source:
+        return source.read(4).startswith((_GZIP, _ZSTANDARD))
+
+
 def _decompressed(raw: io.BufferedReader) -> io.BufferedReader:
     head = raw.peek(4)[:4]
-    if head[:2] == b"\x1f\x8b":
+    if head[:2] == _GZIP:
         return io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(fileobj=raw)))
-    if head == b"\x28\xb5\x2f\xfd":
+    if head == _ZSTANDARD:
         reader = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
         return io.BufferedReader(cast(io.RawIOBase, reader))
     return raw

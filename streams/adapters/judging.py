@@ -41,6 +41,12 @@ class Sifted:
     duplicates: array[int] = field(default_factory=lambda: array("Q"))
     conflicts: dict[int, tuple[int, Event]] = field(default_factory=dict)
 
+    def add(self, other: Sifted) -> None:
+        """Add the events of other subjects; each subject's own stay in the order of time, and all of them do not."""
+        self.events += other.events
+        self.duplicates += other.duplicates
+        self.conflicts |= other.conflicts
+
     @property
     def last_at(self) -> int | None:
         """The instant of the last event."""

@@ -6,6 +6,7 @@ once, because a replay writes them by the hundred thousand.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -18,6 +19,14 @@ from streams.core.working_days import WorkingCalendar
 
 SOURCE = "gridclock"
 _encoder = msgspec.json.Encoder()
+
+
+@dataclass(frozen=True, slots=True)
+class ToldCase:
+    """A case as it is written, and why it stands so where there is something to say of it."""
+
+    event: dict[str, Any]
+    explanation: dict[str, str] | None
 
 
 def duration_text(microseconds: int) -> str:

@@ -95,6 +95,11 @@ class Hidden:
     def __init__(self, key: bytes | None) -> None:
         self._pseudonyms = None if key is None else Pseudonyms(key)
 
+    @property
+    def fingerprint(self) -> str | None:
+        """What tells one key from another, and nothing of the key itself."""
+        return None if self._pseudonyms is None else self._pseudonyms.id("fingerprint")
+
     def told(self, event: dict[str, Any], explanation: dict[str, str] | None = None) -> dict[str, Any]:
         """See ``Pseudonyms.told``."""
         return event if self._pseudonyms is None else self._pseudonyms.told(event, explanation)

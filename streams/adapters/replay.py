@@ -4,56 +4,60 @@ Events are put in the order in which they occurred, and time passes between them
 watermark goes to just before each event's instant, stopping at every instant at which something was due. The
 end of input is not the end of time: the replay ends at ``until``, or at the last event's instant.
 
-Three steps. ``read`` decodes every record and keeps the events that some rule watches (``arrivals``). ``judge``
-takes them, at once where they fit into memory, else part by part (``judging``). ``alerts`` and ``cases`` then give
-what was found, in an order that does not depend on which of the two it was.
+Three steps. ``read`` decodes every record and keeps the events that some rule watches (``reading``). ``judge``
+takes them, at once where they fit into memory, else lot by lot (``judging``, ``findings``). ``alerts`` and ``cases``
+then give what was found, in an order that does not depend on which of the two it was.
+
+Several processes share the reading and then the judging, over files: sources in stretches, subjects in parts. With
+them, or with a checkpoint, everything goes over files; one process alone holds in memory what fits.
 """
 
 from __future__ import annotations
 
 import tempfile
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from decimal import Decimal
 from functools import partial
-from heapq import merge
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from schemas.dead_letters import DeadLetter
-from streams.adapters.arrivals import Arrivals, part_of
-from streams.adapters.checkpoints import EVERY, Checkpoint
-from streams.adapters.codec import Decoder, conflict_of, dead_letter_of, decode_json, encode_json, wire_fields
+from streams.adapters.arrivals import Arrivals, Shelf
+from streams.adapters.checkpoints import Checkpoint
+from streams.adapters.codec import Decoder, conflict_of, dead_letter_of, encode_json, wire_fields
+from streams.adapters.findings import AFTER, ALERTS, BEFORE, CASES, CONFLICTS, Lot, RunKind, lots_of, merged
 from streams.adapters.forks import run_forked
 from streams.adapters.judging import Copies, Judging, Sifted, sift
-from streams.adapters.outputs import CloudEvents, encode
+from streams.adapters.outputs import CloudEvents, ToldCase, encode
+from streams.adapters.reading import POSITION_BITS, Reading, Scope, Stretches
 from streams.adapters.sources import Source
-from streams.adapters.tally import MINUTE, Tally
+from streams.adapters.summary import Summary
+from streams.adapters.tally import Tally
+from streams.adapters.telling import Telling
+from streams.core.alerts import Subject
 from streams.core.engine import JudgedCase
 from streams.core.event import Event
 from streams.core.explanations import explain
 from streams.core.rulebook import Rulebook
-from streams.errors import InputError
-
-MAX_AHEAD = 366 * 24 * 3600 * 1_000_000
-"""How far (microseconds) past the moment of reading an event in a file may lie before it is taken for a
-broken clock: simulated files may run into next year."""
 
 MEMORY = 512 * 1024 * 1024
 """Bytes of events held before they are put on disk."""
 
-_POSITION_BITS = 48
+TOLD = 2_000
+"""Events between two tellings of how far a process is."""
+
 _plain = msgspec.json.Decoder().decode
 
+Conflict = tuple[int, Event]
+"""The origin of an event whose id was seen before with other content, and itself."""
 
-@dataclass(frozen=True, slots=True)
-class ToldCase:
-    """A case as it is written, and why it stands so where there is something to say of it."""
-
-    event: dict[str, Any]
-    explanation: dict[str, str] | None
+_conflict = msgspec.json.Decoder(tuple[int, Event], float_hook=Decimal).decode
 
 
 class Replay:
@@ -61,8 +65,8 @@ class Replay:
 
     ``until`` (microseconds, inclusive) leaves later events unread and is where time ends. ``as_of`` leaves out what
     was recorded later than that, and time ends there at the latest. ``rival`` is a second rulebook to judge the same
-    events by. ``memory`` bounds the events held, in bytes. ``jobs`` processes judge; what comes out is the same.
-    ``with_cases`` says whether ``cases`` will be asked for.
+    events by. ``memory`` bounds the events held, in bytes, by all processes together. ``jobs`` processes read and
+    judge; what comes out is the same. ``telling`` says in which form it does.
     """
 
     def __init__(
@@ -76,11 +80,13 @@ class Replay:
         rival: Rulebook | None = None,
         memory: int = MEMORY,
         jobs: int = 1,
-        with_cases: bool = True,
+        telling: Telling | None = None,
         checkpoint: Checkpoint | None = None,
         on_dead_letter: Callable[[DeadLetter], None] = lambda _letter: None,
     ) -> None:
         self.tally = Tally()
+        self.summary = Summary()
+        """Of the cases, once ``cases`` has given them all, where ``telling`` asks for one."""
         self.ends_at: int | None = as_of if until is None else until if as_of is None else min(until, as_of)
         self.on_dead_letter = on_dead_letter
         self._rulebook = rulebook
@@ -88,20 +94,17 @@ class Replay:
         self._decoder = decoder
         self._received = received
         self._as_of = as_of
+        self._memory = memory
         self._jobs = jobs
-        # One who goes on at a checkpoint may ask for what this one does not.
-        self._with_cases = with_cases or rival is not None or checkpoint is not None
+        self._telling = Telling() if telling is None else telling
         self._checkpoint = checkpoint
-        self._letters: list[DeadLetter] = []
-        self._letters_length = 0
-        self._marked = 0
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
-        self._arrivals = Arrivals(memory, self._directory, self._copies_of)
         self._unwatched_at: int | None = None
-        self._highest = -(2**62)
         self._sources: list[Source] = []
+        self._arrivals: Arrivals | None = None
+        self._shelf: Shelf | None = None
         self._sifted = Sifted()
-        self._judged: list[int] | None = None
+        self._judged: list[Lot] | None = None
         self._judging: Judging | None = None
         self._settled = False
 
@@ -133,117 +136,47 @@ class Replay:
             ConfigError: where a source cannot be read, or the checkpoint is another replay's.
         """
         self._sources = list(sources)
-        begin, after, is_read = self._resume()
-        if is_read:
+        if self._checkpoint is not None:
+            self._received = self._checkpoint.open(self._job(), self._sources, received=self._received)
+        scope = Scope(self._decoder, self._copies_of, self._received, self.ends_at, self._as_of)
+        if self._jobs == 1 and self._checkpoint is None:
+            self._read_at_once(scope, on_record)
             return
+        stretches = Stretches(
+            self._sources,
+            self._directory(),
+            scope,
+            memory=self._memory // self._jobs,
+            tally=self.tally,
+            on_dead_letter=self._tell_letter,
+        )
+        stretches.read(self._jobs, on_record)
+        self._shelf, self._unwatched_at = stretches.shelf, stretches.unwatched_at
+
+    def _read_at_once(self, scope: Scope, on_record: Callable[[int], None]) -> None:
+        arrivals = Arrivals(self._memory, lambda: self._directory() / "events")
+        reading = Reading(scope, arrivals, self._tell_letter, tally=self.tally)
         for number, source in enumerate(self._sources):
-            if number >= begin:
-                self._read(number, source, after if number == begin else -1, on_record)
-        self._arrivals.finish()
-        if self._checkpoint is not None:
-            self._mark(len(self._sources), 0, is_read=True)
-
-    def _read(self, number: int, source: Source, after: int, on_record: Callable[[int], None]) -> None:
-        decode, received, tally = self._decoder.decode, self._received, self.tally
-        position, base = after, number << _POSITION_BITS
-        try:
-            for position, raw, note in source.records():
-                if position <= after:
-                    continue
-                tally.lines += 1
-                on_record(len(raw))
-                try:
-                    if note is None:
-                        event = decode(raw, received=received, max_ahead=MAX_AHEAD)
-                    elif isinstance(note, int):
-                        event = decode(raw, received=note)
-                    else:
-                        raise note
-                except InputError as error:
-                    self._dead_letter(dead_letter_of(raw, error, source=source.name, position=position))
-                else:
-                    self._take(event, base | position, len(raw))
-                if self._checkpoint is not None and (
-                    tally.lines % EVERY == 0 or len(self._arrivals.index) > self._marked
-                ):
-                    self._mark(number, position, is_read=False)
-        except Exception as error:
-            error.add_note(f"gridclock: while reading {source.name}:{position}, or what follows it")
-            raise
-
-    def _take(self, event: Event, origin: int, size: int) -> None:
-        tally = self.tally
-        tally.events += 1
-        at, recorded = event.at, event.recorded
-        if self.ends_at is not None and at > self.ends_at:
-            tally.after_until += 1
-            return
-        if self._as_of is not None and recorded > self._as_of:
-            tally.not_yet_recorded += 1
-            return
-        if at < self._highest:
-            tally.out_of_order += 1
+            reading.read(number, source, source.records(), on_record)
+        self._unwatched_at = reading.unwatched_at
+        if arrivals.is_spilled:
+            self._shelf = Shelf(self._copies_of)
+            self._shelf.put(arrivals.store())
         else:
-            self._highest = at
-        if recorded - at > MINUTE:
-            tally.note_late(recorded - at)
-        copies = self._copies_of(event)
-        if copies:
-            self._arrivals.add(event, copies, origin, size)
-        else:
-            tally.unwatched += 1
-            if self._unwatched_at is None or at > self._unwatched_at:
-                self._unwatched_at = at
+            self._arrivals = arrivals
 
-    def _dead_letter(self, letter: DeadLetter) -> None:
-        self.tally.dead_letters[letter.reason] += 1
-        if self._checkpoint is not None:
-            self._letters.append(letter)
-        self.on_dead_letter(letter)
+    def _tell_letter(self, letter: DeadLetter) -> None:
+        self.on_dead_letter(letter)  # which may have been set since
 
-    # -- keep --------------------------------------------------------------------------------------------
-
-    def _resume(self) -> tuple[int, int, bool]:
-        """Number of the source to begin with, the position to begin after, whether all has been read."""
-        if self._checkpoint is None:
-            return 0, -1, False
-        job = {
+    def _job(self) -> dict[str, Any]:
+        """What a replay that goes on must have in common with the one before."""
+        return {
             "rulebook": self._rulebook.fingerprint,
             "rival": None if self._rival is None else self._rival.fingerprint,
             "ends_at": self.ends_at,
             "as_of": self._as_of,
+            "results": self._telling.to_state(),
         }
-        kept = self._checkpoint.open(job, self._sources)
-        if kept is None:
-            return 0, -1, False
-        self.tally = Tally.from_state(kept["tally"])
-        self._received = kept["received"]
-        self._highest, self._unwatched_at = kept["highest"], kept["unwatched_at"]
-        self._arrivals.restore(kept["arrivals"])
-        self._marked = len(self._arrivals.index)
-        self._letters_length = kept["letters"]
-        for letter in self._checkpoint.letters(self._letters_length):
-            self.on_dead_letter(letter)
-        return kept["source"], kept["position"], kept["is_read"]
-
-    def _mark(self, source: int, position: int, *, is_read: bool) -> None:
-        assert self._checkpoint is not None
-        self._arrivals.spill()
-        self._marked = len(self._arrivals.index)
-        self._letters_length = self._checkpoint.keep_letters(self._letters, self._letters_length)
-        self._letters = []
-        state = {
-            "source": source,
-            "position": position,
-            "is_read": is_read,
-            "received": self._received,
-            "highest": self._highest,
-            "unwatched_at": self._unwatched_at,
-            "letters": self._letters_length,
-            "tally": self.tally.to_state(),
-            "arrivals": self._arrivals.to_state(),
-        }
-        self._checkpoint.mark(state, self._sources)
 
     # -- judge -------------------------------------------------------------------------------------------
 
@@ -252,102 +185,93 @@ class Replay:
 
         Interrupted, what has been judged can be asked for all the same.
         """
-        arrivals = self._arrivals
-        if not arrivals.is_spilled:
-            self._sifted = sift(arrivals.held())
-            arrivals.release()
+        if self._shelf is not None:
+            self._end(self._last_on_disk(self._shelf))
+            self._judge_lots(self._shelf, on_events)
+        elif self._arrivals is not None:
+            self._sifted = sift(self._arrivals.held())
+            self._arrivals = None
             self._end(self._sifted.last_at)
-            if self.ends_at is not None and self._jobs > 1:
-                self._judge_parts(range(self._jobs), self._share, on_events)
-            elif self.ends_at is not None:
+            if self.ends_at is not None:
                 self._judging = Judging(self._rulebook, self.ends_at)
-            return
-        self._end(self._last_on_disk())
-        self._judge_parts(arrivals.parts(), lambda part: sift(arrivals.load(part)), on_events)
 
-    def _share(self, number: int) -> Sifted:
-        """The events of every so many-th part, for one of the processes; what was left out, for the first."""
-        found = Sifted()
-        if number == 0:
-            found.duplicates, found.conflicts = self._sifted.duplicates, self._sifted.conflicts
-        for order, arrival, event, copies in self._sifted.events:
-            own = [copy for copy in copies if part_of(copy[0]) % self._jobs == number]
-            if own:
-                found.events.append((order, arrival, event, own))
-        return found
-
-    def _judge_parts(
-        self, parts: Iterable[int], load: Callable[[int], Sifted], on_events: Callable[[int], None]
-    ) -> None:
-        waiting = [part for part in parts if not self._path("done", part).exists()]
-
-        def judge(own: Sequence[int], moved: Callable[[int], None]) -> None:
-            for part in own:
-                self._judge_part(part, load(part), moved)
-
+    def _judge_lots(self, shelf: Shelf, on_events: Callable[[int], None]) -> None:
+        lots = lots_of(self._directory(), lambda: shelf.lots(self._memory // self._jobs))
+        tasks = [partial(self._judge_lot, lot, shelf) for lot in lots if not lot.is_done]
         try:
-            if self._jobs > 1:
-                shares = [waiting[first :: self._jobs] for first in range(self._jobs)]
-                run_forked([partial(judge, own) for own in shares if own], on_events)
+            if self._jobs > 1 and tasks:
+                run_forked(tasks, on_events, jobs=self._jobs, step=TOLD)
             else:
-                judge(waiting, on_events)
+                for task in tasks:
+                    task(on_events)
         finally:
-            self._judged = [part for part in parts if self._path("done", part).exists()]
+            self._judged = [lot for lot in lots if lot.is_done]
 
     @property
     def total(self) -> int:
         """Events that were kept for judging."""
-        return self._arrivals.count
+        kept = self._arrivals or self._shelf
+        return 0 if kept is None else kept.count
 
     def _end(self, last_at: int | None) -> None:
         if self.ends_at is None:
             known = [at for at in (last_at, self._unwatched_at) if at is not None]
             self.ends_at = max(known) if known else None
 
-    def _last_on_disk(self) -> int | None:
+    def _last_on_disk(self, shelf: Shelf) -> int | None:
         """The last instant of any event that counts: a refused repetition may well be the last on disk."""
         if self.ends_at is not None:
             return None
-        arrivals, found = self._arrivals, None
-        for part in sorted(arrivals.parts(), key=lambda part: -arrivals.last_at[part]):
-            if found is not None and found >= arrivals.last_at[part]:
+        found: int | None = None
+        for part in sorted(shelf.parts(), key=lambda part: -shelf.last_at[part]):
+            if found is not None and found >= shelf.last_at[part]:
                 break
-            last = sift(arrivals.load(part)).last_at
+            last = sift(shelf.load(part)).last_at
             found = last if found is None or (last is not None and last > found) else found
         return found
 
-    def _path(self, what: str, part: int) -> Path:
-        return self._directory() / f"{what}-{part:03d}"
-
-    def _judge_part(self, part: int, sifted: Sifted, on_events: Callable[[int], None]) -> None:
+    def _judge_lot(self, lot: Lot, shelf: Shelf, on_events: Callable[[int], None]) -> None:
         assert self.ends_at is not None
+        sifted = Sifted()
+        for part in lot.parts:
+            sifted.add(sift(shelf.load(part)))
         judging = Judging(self._rulebook, self.ends_at)
-        writer = CloudEvents(self._rulebook.calendar)
+        counted: Counter[tuple[str, str]] = Counter()
+        summary = Summary()
+        kinds: list[RunKind] = [ALERTS]
         with self._naming(judging):
-            with open(self._path("alerts", part), "wb") as target:
-                for key, alert in judging.alerts(sifted.events, on_events, filtered=self._rival is not None):
-                    target.write(encode((key, writer.alert(alert))) + b"\n")
-            if self._with_cases:
-                self._write_cases("cases", part, self._rulebook, judging)
+            lot.write(ALERTS, self._alerts(judging, sifted, on_events, counted))
+            if self._telling.looks_at_cases:
+                cases = self._by_subject(self._rulebook, judging)
+                pieces = ((subject, self._case_bytes(own, summary)) for subject, own in cases)
+                if self._telling.cases is not None:
+                    lot.write(CASES, pieces)
+                    kinds.append(CASES)
+                else:
+                    deque(pieces, maxlen=0)
+            if self._rival is not None:
+                self._write_sides(lot, BEFORE, self._rulebook, judging)
         if self._rival is not None:
             rival = Judging(self._rival, self.ends_at)
             with self._naming(rival):
                 for _ in rival.alerts(sifted.events, filtered=True):
                     pass
-                self._write_cases("rival", part, self._rival, rival)
-        done = {
+                self._write_sides(lot, AFTER, self._rival, rival)
+            kinds += [BEFORE, AFTER]
+        if sifted.conflicts:
+            conflicts = sorted(sifted.conflicts.items())
+            lot.write(CONFLICTS, (((n,), encode_json((origin, event))) for n, (origin, event) in conflicts))
+            kinds.append(CONFLICTS)
+        found = {
             "duplicates": list(sifted.duplicates),
-            "conflicts": [(n, origin, event) for n, (origin, event) in sifted.conflicts.items()],
             "orphans": judging.orphans(),
+            "alerts": [(*key, count) for key, count in counted.items()],
         }
-        unfinished = self._path("partial", part)
-        unfinished.write_bytes(encode_json(done))
-        unfinished.replace(self._path("done", part))
+        lot.finish(found, summary.to_state() if self._telling.with_summary else None, kinds)
 
-    def _write_cases(self, what: str, part: int, rulebook: Rulebook, judging: Judging) -> None:
-        with open(self._path(what, part), "wb") as target:
-            for case in self._told(rulebook, judging.cases()):
-                target.write(encode((case.event, case.explanation)) + b"\n")
+    def _write_sides(self, lot: Lot, kind: RunKind, rulebook: Rulebook, judging: Judging) -> None:
+        cases = self._by_subject(rulebook, judging)
+        lot.write(kind, ((subject, encode([(told.event, told.explanation) for told in own])) for subject, own in cases))
 
     @contextmanager
     def _naming(self, judging: Judging) -> Iterator[None]:
@@ -361,79 +285,125 @@ class Replay:
 
     # -- tell --------------------------------------------------------------------------------------------
 
-    def alerts(self, on_events: Callable[[int], None] = lambda _n: None) -> Iterator[dict[str, Any]]:
-        """The alerts as CloudEvents, in the order in which they would have come out."""
-        counted = self.tally.alerts
+    def alerts(self, on_events: Callable[[int], None] = lambda _n: None) -> Iterator[bytes]:
+        """The alerts as ``telling`` has them, in the order in which they would have come out."""
         if self._judged is not None:
-            runs = [_lines(self._path("alerts", part)) for part in self._judged]
-            for _, event in merge(*runs, key=lambda line: line[0]):
-                counted[event["data"]["rule"], event["data"]["kind"]] += 1
-                yield event
+            for _, alert in merged(ALERTS, self._judged):
+                yield alert
         elif self._judging is not None:
-            writer = CloudEvents(self._rulebook.calendar)
             with self._naming(self._judging):
-                for _, alert in self._judging.alerts(self._sifted.events, on_events, filtered=self._rival is not None):
-                    counted[alert.rule, alert.kind] += 1
-                    yield writer.alert(alert)
+                for _, alert in self._alerts(self._judging, self._sifted, on_events, self.tally.alerts):
+                    yield alert
         self._settle()
+
+    def _alerts(
+        self,
+        judging: Judging,
+        sifted: Sifted,
+        on_events: Callable[[int], None],
+        counted: Counter[tuple[str, str]],
+    ) -> Iterator[tuple[tuple[Any, ...], bytes]]:
+        writer, telling = CloudEvents(self._rulebook.calendar), self._telling
+        for key, alert in judging.alerts(sifted.events, on_events, filtered=self._rival is not None):
+            counted[alert.rule, alert.kind] += 1
+            yield key, telling.alert(writer.alert(alert))
 
     def _settle(self) -> None:
         """Count repetitions, and tell of those that said something else."""
         if self._settled:
             return
         self._settled = True
-        conflicts = self._sifted.conflicts
-        if self._judged is not None:
-            twice = bytearray(self._arrivals.count // 8 + 1)  # a repetition may lie in the parts of several subjects
-            for part in self._judged:
-                done = decode_json(self._path("done", part).read_bytes())
-                for number in done["duplicates"]:
-                    twice[number >> 3] |= 1 << (number & 7)
-                conflicts |= {n: (origin, msgspec.convert(state, Event)) for n, origin, state in done["conflicts"]}
-                self.tally.orphans.update(done["orphans"])
-            for number in conflicts:
-                twice[number >> 3] &= ~(1 << (number & 7))
-            self.tally.duplicates = sum(byte.bit_count() for byte in twice)
-        else:
+        if self._judged is None:
+            conflicts = self._sifted.conflicts
             self.tally.duplicates = sum(n not in conflicts for n in self._sifted.duplicates)
             if self._judging is not None:
                 self.tally.orphans = self._judging.orphans()
-        originals = self._originals({origin for origin, _ in conflicts.values()})
-        for _, (origin, event) in sorted(conflicts.items()):
-            source, position = self._sources[origin >> _POSITION_BITS], origin & ((1 << _POSITION_BITS) - 1)
-            raw = originals.get(origin) or encode_json(wire_fields(event))
-            self.tally.dead_letters["conflicting_duplicate"] += 1
-            self.on_dead_letter(dead_letter_of(raw, conflict_of(event.event_id), source=source.name, position=position))
+            self._refuse(conflict for _, conflict in sorted(conflicts.items()))
+            return
+        twice = bytearray(self.total // 8 + 1)  # a repetition may lie in the parts of several subjects
+        for lot in self._judged:
+            counted = lot.counted
+            for number in counted["duplicates"]:
+                twice[number >> 3] |= 1 << (number & 7)
+            self.tally.orphans.update(counted["orphans"])
+            for rule, kind, count in counted["alerts"]:
+                self.tally.alerts[rule, kind] += count
+        self._refuse(self._conflicts(self._judged, twice))
+        self.tally.duplicates = sum(byte.bit_count() for byte in twice)
 
-    def _originals(self, origins: set[int]) -> dict[int, bytes]:
-        """The original bytes of a few records: read once more, because keeping all of them would cost all memory."""
-        found: dict[int, bytes] = {}
-        for number in sorted({origin >> _POSITION_BITS for origin in origins}):
-            base = number << _POSITION_BITS
-            last = max(origin for origin in origins if origin >> _POSITION_BITS == number)
-            for position, raw, _ in self._sources[number].records():
-                if base | position in origins:
-                    found[base | position] = raw
-                if base | position >= last:
-                    break
-        return found
+    @staticmethod
+    def _conflicts(lots: Iterable[Lot], twice: bytearray) -> Iterator[Conflict]:
+        """The conflicts of all the lots; what is one in any lot is no mere repetition."""
+        last = -1
+        for (number,), piece in merged(CONFLICTS, lots):
+            twice[number >> 3] &= ~(1 << (number & 7))
+            if number != last:
+                yield _conflict(piece)
+            last = number
 
-    def cases(self, *, rival: bool = False) -> Iterator[ToldCase]:
-        """Every case as of the end, by subject; after ``alerts``. ``rival``: by the second rulebook."""
+    def _refuse(self, conflicts: Iterable[Conflict]) -> None:
+        """Tell of conflicts, given in the order of the input, with the original bytes.
+
+        Those are read once more, because keeping all of them would cost all memory.
+        """
+        for number, own in groupby(conflicts, key=lambda conflict: conflict[0] >> POSITION_BITS):
+            source, base = self._sources[number], number << POSITION_BITS
+            records = iter(source.records())
+            at, raw = -1, b""
+            for origin, event in own:
+                position = origin - base
+                while at < position and (record := next(records, None)) is not None:
+                    at, raw = record[:2]
+                found = raw if at == position else encode_json(wire_fields(event))  # a pipe, which is empty by now
+                self.tally.dead_letters["conflicting_duplicate"] += 1
+                self.on_dead_letter(
+                    dead_letter_of(found, conflict_of(event.event_id), source=source.name, position=position)
+                )
+
+    def cases(self) -> Iterator[bytes]:
+        """Every case as of the end, by subject, as ``telling`` has it; after ``alerts``. Sums them up, too."""
         if self._judged is not None:
-            runs = [_lines(self._path("rival" if rival else "cases", part)) for part in self._judged]
-            for event, explanation in merge(*runs, key=_subject_of):
-                yield ToldCase(event, explanation)
-        elif self._judging is not None and not rival:
-            yield from self._told(self._rulebook, self._judging.cases())
-        elif self._rival is not None and self.ends_at is not None:
-            second = Judging(self._rival, self.ends_at)
-            with self._naming(second):
-                for _ in second.alerts(self._sifted.events, filtered=True):
-                    pass
-                yield from self._told(self._rival, second.cases())
+            if self._telling.with_summary:
+                for lot in self._judged:
+                    self.summary.merge(Summary.from_state(lot.summary()))
+            if self._telling.cases is not None:
+                for _, cases in merged(CASES, self._judged):
+                    yield cases
+        elif self._judging is not None:
+            for _, own in self._by_subject(self._rulebook, self._judging):
+                yield self._case_bytes(own, self.summary)
 
-    def _told(self, rulebook: Rulebook, cases: Iterator[JudgedCase]) -> Iterator[ToldCase]:
+    def _case_bytes(self, own: Iterable[ToldCase], summary: Summary) -> bytes:
+        telling, found = self._telling, []
+        for told in own:
+            found.append(telling.case(told))
+            if telling.with_summary:
+                summary.add(told)
+        return b"".join(found)
+
+    def sides(self) -> tuple[Iterator[ToldCase], Iterator[ToldCase]]:
+        """Every case by the rulebook and every one by its rival, by subject, with real numbers; after ``alerts``."""
+        if self._judged is not None:
+            return self._side(BEFORE, self._judged), self._side(AFTER, self._judged)
+        if self._judging is None or self._rival is None or self.ends_at is None:
+            return iter(()), iter(())
+        second = Judging(self._rival, self.ends_at)
+        with self._naming(second):
+            for _ in second.alerts(self._sifted.events, filtered=True):
+                pass
+        return self._told(self._rulebook, self._judging.cases()), self._told(self._rival, second.cases())
+
+    @staticmethod
+    def _side(kind: RunKind, lots: Iterable[Lot]) -> Iterator[ToldCase]:
+        for _, cases in merged(kind, lots):
+            for event, explanation in _plain(cases):
+                yield ToldCase(event, explanation)
+
+    def _by_subject(self, rulebook: Rulebook, judging: Judging) -> Iterator[tuple[Subject, Iterator[ToldCase]]]:
+        for subject, own in groupby(judging.cases(), attrgetter("subject")):
+            yield subject, self._told(rulebook, own)
+
+    def _told(self, rulebook: Rulebook, cases: Iterable[JudgedCase]) -> Iterator[ToldCase]:
         writer = CloudEvents(rulebook.calendar)
         for case in cases:
             said = None
@@ -442,15 +412,3 @@ class Replay:
                 said = {"zh": sentence.zh, "en": sentence.en}
             assert self.ends_at is not None
             yield ToldCase(writer.case(case, self.ends_at), said)
-
-
-def _lines(path: Path) -> Iterator[tuple[Any, Any]]:
-    with open(path, "rb") as source:
-        for line in source:
-            first, second = _plain(line)
-            yield first, second
-
-
-def _subject_of(line: tuple[Any, Any]) -> tuple[str, str]:
-    subject = line[0]["data"]["subject"]
-    return subject["type"], subject["id"]

@@ -7,13 +7,14 @@ streaming, because a replay's results need not fit into memory.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
 from streams.adapters.files import compressed, write_whole
 from streams.adapters.outputs import encode
@@ -30,41 +31,43 @@ ALERT_COLUMNS = (
 CASE_COLUMNS = ("outcome", "as_of", *_CASE)
 
 
-class Results(Protocol):
-    """Takes records one by one."""
+Form = Callable[[Mapping[str, Any]], bytes]
+"""The bytes of one CloudEvent, or one plain record, in a file of results."""
+
+
+def json_line(record: Mapping[str, Any]) -> bytes:
+    """One record a line, as it is."""
+    return encode(record) + b"\n"
+
+
+class CsvRow:
+    """One record's data a row; UTF-8."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._paths = [column.split(".") for column in columns]
+
+    def __call__(self, record: Mapping[str, Any]) -> bytes:
+        """See ``Form``."""
+        data = record.get("data", record)
+        return _row([_cell(data, path) for path in self._paths])
+
+
+def _row(values: Sequence[Any]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(values)
+    return text.getvalue().encode()
+
+
+class Results:
+    """Takes records one by one, or those that were brought into its form elsewhere."""
+
+    def __init__(self, target: BinaryIO, form: Form = json_line) -> None:
+        self.write_bytes = target.write
+        self._form = form
 
     def write(self, record: Mapping[str, Any]) -> None:
         """One CloudEvent, or one plain record."""
-
-
-class JsonLines:
-    """One record a line, as it is."""
-
-    def __init__(self, target: BinaryIO) -> None:
-        self._target = target
-
-    def write(self, record: Mapping[str, Any]) -> None:
-        """See ``Results``."""
-        self._target.write(encode(record) + b"\n")
-
-
-class CsvRows:
-    """One record's data a row, under a header; UTF-8 with a mark, so that spreadsheets read the Chinese."""
-
-    def __init__(self, target: BinaryIO, columns: Sequence[str]) -> None:
-        self._text = io.TextIOWrapper(target, "utf-8-sig", newline="", write_through=True)
-        self._rows = csv.writer(self._text, lineterminator="\n")
-        self._paths = [column.split(".") for column in columns]
-        self._rows.writerow(columns)
-
-    def write(self, record: Mapping[str, Any]) -> None:
-        """See ``Results``."""
-        data = record.get("data", record)
-        self._rows.writerow([_cell(data, path) for path in self._paths])
-
-    def detach(self) -> None:
-        """Leave the file to its owner."""
-        self._text.detach()
+        self.write_bytes(self._form(record))
 
 
 def _cell(data: Any, path: Sequence[str]) -> Any:
@@ -83,6 +86,11 @@ def format_of(path: Path) -> str:
     return "csv" if name.endswith(".csv") else "parquet" if name.endswith((".parquet", ".pq")) else "jsonl"
 
 
+def form_of(path: Path | None, columns: Sequence[str]) -> Form:
+    """How records stand in that file; JSON lines on standard output."""
+    return json_line if path is None or format_of(path) == "jsonl" else CsvRow(columns)
+
+
 @contextmanager
 def open_results(path: Path, columns: Sequence[str]) -> Iterator[Results]:
     """A file of results that appears whole at the end, or stays ``.partial``.
@@ -96,14 +104,15 @@ def open_results(path: Path, columns: Sequence[str]) -> Iterator[Results]:
                 yield from _parquet(path, raw, columns)
             case "csv":
                 with compressed(path, raw) as target:
-                    rows = CsvRows(target, columns)
-                    try:
-                        yield rows
-                    finally:
-                        rows.detach()
+                    yield _table(target, columns)
             case _:
                 with compressed(path, raw) as target:
-                    yield JsonLines(target)
+                    yield Results(target)
+
+
+def _table(target: BinaryIO, columns: Sequence[str]) -> Results:
+    target.write(codecs.BOM_UTF8 + _row(columns))  # by the mark spreadsheets know how to read the Chinese
+    return Results(target, CsvRow(columns))
 
 
 def _parquet(path: Path, raw: BinaryIO, columns: Sequence[str]) -> Iterator[Results]:
@@ -112,11 +121,10 @@ def _parquet(path: Path, raw: BinaryIO, columns: Sequence[str]) -> Iterator[Resu
     aside = path.with_name(path.name + ".rows.partial")
     try:
         with open(aside, "wb") as target:
-            rows = CsvRows(target, columns)
             try:
-                yield rows
+                yield _table(target, columns)
             finally:
-                rows.detach()
+                target.flush()
                 table = pl.scan_csv(aside, schema=pl.Schema(dict.fromkeys(columns, pl.String)))
                 table.with_columns(_typed(columns)).sink_parquet(raw.name, maintain_order=True, sync_on_close=None)
                 raw.seek(0, os.SEEK_END)

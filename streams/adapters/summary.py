@@ -1,22 +1,23 @@
 """What a replay's cases come to: by rule, by organisation, by day, by hour of the week; and the worst of them.
 
-Made from cases as they are written, so that it can be made again from a file of them. A case counts as judged once
+Made from cases as they are written, so that it can be made again from a file of them; parts of them may be summed up
+in several processes, and the sums merged. A case counts as judged once
 it was kept or broken; running and cancelled ones are in neither. *On time* is the share of those kept. A case
 belongs to the local day and hour on which it started.
 """
 
 from __future__ import annotations
 
-from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from heapq import heappush, heappushpop
 from math import ceil
 from typing import Any, Final
 
-from streams.adapters.replay import ToldCase
+from streams.adapters.outputs import ToldCase
+from streams.adapters.spread import Spread
 
 BROKEN: Final = frozenset({"met_late", "breached", "violated"})
 JUDGED: Final = BROKEN | {"met"}
@@ -55,7 +56,7 @@ class RuleSummary:
     title: Mapping[str, str]
     clause: str
     outcomes: Counter[str] = field(default_factory=Counter)
-    seconds: array[float] = field(default_factory=lambda: array("d"))
+    seconds: Spread = field(default_factory=Spread)
     used: Counter[int] = field(default_factory=Counter)
     by_day: dict[date, Share] = field(default_factory=lambda: defaultdict(Share))
 
@@ -72,10 +73,14 @@ class RuleSummary:
 
     def quantiles(self, *shares: float) -> list[float | None]:
         """The smallest time used that the given share of the cases does not exceed; seconds."""
-        ordered = sorted(self.seconds)
-        if not ordered:
-            return [None] * len(shares)
-        return [ordered[max(0, min(len(ordered) - 1, -int(-share * len(ordered) // 1) - 1))] for share in shares]
+        return self.seconds.quantiles(*shares)
+
+    def add(self, other: RuleSummary) -> None:
+        """Add another part's cases of the rule."""
+        self.outcomes.update(other.outcomes)
+        self.seconds += other.seconds
+        self.used.update(other.used)
+        _add_shares(self.by_day, other.by_day)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +123,7 @@ class Summary:
         if data["deadline"] is not None:
             seconds = seconds_of(data["elapsed"])
             if data["stopped_at"] is not None:
-                rule.seconds.append(seconds)
+                rule.seconds.add(seconds)
             allowed = (datetime.fromisoformat(data["deadline"]) - started).total_seconds() - seconds_of(data["paused"])
             if allowed > 0:
                 used = seconds / allowed
@@ -131,11 +136,61 @@ class Summary:
         for case in cases:
             self.add(case)
 
+    def merge(self, other: Summary) -> None:
+        """Add the cases of another summary, in any order of summaries."""
+        for name, rule in other.rules.items():
+            known = self.rules.get(name)
+            if known is None:
+                self.rules[name] = rule
+            else:
+                known.add(rule)
+        for org, by_day in other.orgs.items():
+            _add_shares(self.orgs.setdefault(org, defaultdict(Share)), by_day)
+        _add_shares(self.week, other.week)
+        self.provisional += other.provisional
+        for item in other._worst:
+            self._keep_worst(item)
+
+    def to_state(self) -> dict[str, Any]:
+        """Everything, as JSON values."""
+        return {
+            "rules": {
+                name: [rule.title, rule.clause, rule.outcomes, rule.seconds.values(), list(rule.used.items()),
+                       _shares_state((day.toordinal(), share) for day, share in rule.by_day.items())]
+                for name, rule in self.rules.items()
+            },
+            "orgs": {
+                org: _shares_state((day.toordinal(), share) for day, share in by_day.items())
+                for org, by_day in self.orgs.items()
+            },
+            "week": _shares_state((24 * day + hour, share) for (day, hour), share in self.week.items()),
+            "provisional": self.provisional,
+            "worst": [(rank, case_id, one.data, one.explanation, one.used) for rank, case_id, one in self._worst],
+        }  # fmt: skip
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Summary:
+        """The summary that ``to_state`` gave."""
+        found = cls()
+        for name, (title, clause, outcomes, seconds, used, by_day) in state["rules"].items():
+            found.rules[name] = RuleSummary(
+                title, clause, Counter(outcomes), Spread(seconds), Counter(dict(used)), _by_day(by_day)
+            )
+        found.orgs = {org: _by_day(by_day) for org, by_day in state["orgs"].items()}
+        for place, judged, broken in state["week"]:
+            found.week[divmod(place, 24)] = Share(judged, broken)
+        found.provisional = state["provisional"]
+        for rank, case_id, data, explanation, used in state["worst"]:
+            found._keep_worst((rank, case_id, Worst(data, explanation, used)))
+        return found
+
     def _note_worst(self, told: ToldCase, used: float | None) -> None:
         data = told.event["data"]
         red = data["severity"] == "red_line"
         rank = (1000.0 if red and used is None else 0.0) + (used if used is not None else 1.0)
-        item = (rank, data["case_id"], Worst(data, told.explanation, used))
+        self._keep_worst((rank, data["case_id"], Worst(data, told.explanation, used)))
+
+    def _keep_worst(self, item: tuple[float, str, Worst]) -> None:
         if len(self._worst) < WORST:
             heappush(self._worst, item)
         elif item[:2] > self._worst[0][:2]:
@@ -145,6 +200,24 @@ class Summary:
     def worst(self) -> list[Worst]:
         """The worst cases: red lines without a limit first, then by the share of the limit used."""
         return [item[2] for item in sorted(self._worst, key=lambda item: item[:2], reverse=True)]
+
+
+def _add_shares(mine: dict[Any, Share], theirs: Mapping[Any, Share]) -> None:
+    for key, share in theirs.items():
+        known = mine[key]  # of a defaultdict
+        known.judged += share.judged
+        known.broken += share.broken
+
+
+def _shares_state(shares: Iterable[tuple[int, Share]]) -> list[tuple[int, int, int]]:
+    return [(key, share.judged, share.broken) for key, share in shares]
+
+
+def _by_day(state: Iterable[Sequence[int]]) -> dict[date, Share]:
+    found: dict[date, Share] = defaultdict(Share)
+    for day, judged, broken in state:
+        found[date.fromordinal(day)] = Share(judged, broken)
+    return found
 
 
 def org_of(data: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Final
 MINUTE: Final = 60 * 1_000_000
 HOUR, DAY = 60 * MINUTE, 24 * 60 * MINUTE
 
-# The others are found while judging, and anew by a replay that goes on from a checkpoint.
+# The others are found while judging.
 _COUNTED_IN_READING = (
     "lines",
     "events",
@@ -58,6 +58,15 @@ class Tally:
             name: Counter(value) if isinstance(value, dict) else value for name, value in state.items()
         }
         return cls(**values)
+
+    def add(self, other: Tally) -> None:
+        """Add what reading has counted elsewhere."""
+        for name in _COUNTED_IN_READING:
+            mine, theirs = getattr(self, name), getattr(other, name)
+            if isinstance(mine, Counter):
+                mine.update(theirs)
+            else:
+                setattr(self, name, mine + theirs)
 
     @property
     def total_dead_letters(self) -> int:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import click
 
-from streams.adapters.codec import Decoder, encode_json
+from streams.adapters.codec import Decoder, decode_json, encode_json
 from streams.adapters.comparison import OUTCOMES_ZH
 from streams.adapters.judging import Arrived, Judging, Sifted, sift
 from streams.adapters.outputs import CloudEvents
-from streams.adapters.replay import MAX_AHEAD, MEMORY, Replay
+from streams.adapters.reading import MAX_AHEAD
+from streams.adapters.replay import MEMORY, Replay
 from streams.adapters.rulebook_files import LoadedRulebook
 from streams.adapters.sources import Source
 from streams.adapters.sources.opening import close_sources, open_sources
@@ -147,12 +149,13 @@ class _Search:
             replay.read(self._sources)
             replay.judge()
             found = None
-            for alert in replay.alerts():
+            for alert in map(decode_json, replay.alerts()):
                 if number in (alert["id"], alert["data"]["case_id"]):
                     found = alert["data"]["subject"]
-            for case in replay.cases() if found is None else ():
-                if number == case.event["id"]:
-                    found = case.event["data"]["subject"]
+            for line in chain.from_iterable(map(bytes.splitlines, replay.cases())) if found is None else ():
+                case = decode_json(line)
+                if number == case["id"]:
+                    found = case["data"]["subject"]
                     break
         finally:
             replay.close()

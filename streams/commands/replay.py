@@ -20,11 +20,11 @@ from streams.adapters.files import STANDARD, write_whole
 from streams.adapters.forks import rare_collections
 from streams.adapters.pseudonyms import Hidden, cloud_events
 from streams.adapters.replay import MEMORY, Replay
-from streams.adapters.results import ALERT_COLUMNS, CASE_COLUMNS, JsonLines, open_results
+from streams.adapters.results import ALERT_COLUMNS, CASE_COLUMNS, Results, form_of, open_results
 from streams.adapters.rulebook_files import LoadedRulebook, load_rulebook
 from streams.adapters.sources import Source
 from streams.adapters.sources.opening import close_sources, open_sources
-from streams.adapters.summary import Summary
+from streams.adapters.telling import Telling
 from streams.adapters.wall_clock import WallClock
 from streams.commands.common import (
     DEAD_LETTERS,
@@ -81,7 +81,11 @@ class _Bytes(click.ParamType):
 @click.option("--memory", type=_Bytes(), default=MEMORY, metavar="BYTES", help="Hold at most this of events (512M).")
 @click.option("--checkpoint", type=click.Path(path_type=Path), metavar="FILE", help="Go on here after an interruption.")
 @click.option(
-    "--jobs", type=click.IntRange(1, 64), default=1, metavar="N", help="Judge in N processes; the results are the same."
+    "--jobs",
+    type=click.IntRange(1, 64),
+    default=1,
+    metavar="N",
+    help="Read and judge in N processes; the results are the same. Plain files are read in ranges.",
 )
 @click.option(
     "--pseudonym-key-file", type=click.Path(path_type=Path), metavar="FILE", envvar="GRIDCLOCK_PSEUDONYM_KEY_FILE",
@@ -151,6 +155,7 @@ def replay(
     catalogue = loaded.catalogue
     if rival is not None:  # an event that only one of the two knows is no dead letter
         catalogue = EventCatalogue({**rival.catalogue.models, **catalogue.models})
+    with_summary = report is not None or not quiet
     kept = None if checkpoint is None else Checkpoint(checkpoint)
     replayed = Replay(
         loaded.rulebook,
@@ -161,10 +166,14 @@ def replay(
         rival=None if rival is None else rival.rulebook,
         memory=memory,
         jobs=jobs,
-        with_cases=cases is not None or report is not None or not quiet,
+        telling=Telling(
+            form_of(alerts, ALERT_COLUMNS),
+            None if cases is None else form_of(cases, CASE_COLUMNS),
+            with_summary=with_summary,
+            hidden=hidden,
+        ),
         checkpoint=kept,
     )
-    summary = None if quiet and report is None else Summary()
     compared = None if rival is None else Comparison()
     first_changes: list[dict[str, Any]] = []
     with closing(replayed), rare_collections(), ExitStack() as files:
@@ -189,35 +198,32 @@ def replay(
             except KeyboardInterrupt:
                 interrupted = True  # what is finished is written, under .partial
             stdout = click.get_binary_stream("stdout")
-            target = files.enter_context(open_results(alerts, ALERT_COLUMNS)) if alerts else JsonLines(stdout)
+            target = files.enter_context(open_results(alerts, ALERT_COLUMNS)) if alerts else Results(stdout)
             for alert in replayed.alerts(judged):
-                target.write(hidden.told(alert))
+                target.write_bytes(alert)
             stdout.flush()
-        if cases is not None or summary is not None:
+        if cases is not None or with_summary:
             rows = files.enter_context(open_results(cases, CASE_COLUMNS)) if cases else None
-            for case in replayed.cases():
-                hidden.told(case.event, case.explanation)
+            for judged_cases in replayed.cases():
                 if rows is not None:
-                    rows.write(case.event)
-                if summary is not None:
-                    summary.add(case)
+                    rows.write_bytes(judged_cases)
         if compared is not None:
             changes = files.enter_context(open_results(comparison, CHANGE_COLUMNS)) if comparison else None
-            for change in compared.changes(replayed.cases(), replayed.cases(rival=True)):
+            for change in compared.changes(*replayed.sides()):
                 hidden.change(change)
                 if changes is not None:
                     changes.write(change)
                 if len(first_changes) < _CHANGES_SHOWN:
                     first_changes.append(change)
-        if report is not None and summary is not None:
-            page = _page(replayed, summary, compared, sources, loaded, is_as_of=as_of is not None)
+        if report is not None:
+            page = _page(replayed, compared, sources, loaded, is_as_of=as_of is not None)
             files.enter_context(write_whole(report)).write(page)
         if interrupted:
             raise KeyboardInterrupt
     if kept is not None:
         kept.remove()
-    if summary is not None and not quiet:
-        print_summary(replayed.tally, summary)
+    if not quiet:
+        print_summary(replayed.tally, replayed.summary)
         if compared is not None:
             print_comparison(compared, first_changes)
     return DEAD_LETTERS if replayed.tally.total_dead_letters else DONE
@@ -233,7 +239,7 @@ def _replay_log(loaded: LoadedRulebook, settings: Settings, alerts: Path | None)
     keep_for = int(settings.keep_days * 86_400 * 1_000_000)
     writer = cloud_events(loaded.rulebook.calendar, settings.pseudonyms)
     stdout = click.get_binary_stream("stdout")
-    with open_results(alerts, ALERT_COLUMNS) if alerts else nullcontext(JsonLines(stdout)) as target:
+    with open_results(alerts, ALERT_COLUMNS) if alerts else nullcontext(Results(stdout)) as target:
         for alert in replay_log(
             settings.bootstrap, settings.log_topic, loaded.rulebook, keep_for=keep_for, security=security
         ):
@@ -256,7 +262,6 @@ def _rival(
 
 def _page(
     replayed: Replay,
-    summary: Summary,
     compared: Comparison | None,
     sources: Sequence[Source],
     loaded: LoadedRulebook,
@@ -267,7 +272,7 @@ def _page(
 
     end, zone = replayed.ends_at, loaded.rulebook.calendar.zone
     return render(
-        summary,
+        replayed.summary,
         replayed.tally,
         sources=[source.name for source in sources],
         ends_at="—" if end is None else format_us(end, zone)[:19].replace("T", " "),

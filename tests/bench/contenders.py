@@ -20,12 +20,12 @@ import orjson
 import polars as pl
 from pydantic import BaseModel, TypeAdapter
 
-from streams.adapters.codec import Decoder
+from streams.adapters.codec import Decoder, decode_json
 from streams.adapters.forks import rare_collections
-from streams.adapters.outputs import encode
 from streams.adapters.replay import Replay
 from streams.adapters.rulebook_files import load_rulebook
 from streams.adapters.sources.lines import Lines
+from streams.adapters.telling import Telling
 from streams.core.instants import instant_us
 
 Breach = tuple[str, str, int]
@@ -259,16 +259,17 @@ def _gridclock(path: Path, *, jobs: int, memory: int) -> Result:
         received=4_000_000_000_000_000,
         jobs=jobs,
         memory=memory,
-        with_cases=False,
+        telling=Telling(cases=None),
     )
     breaches: list[Breach] = []
     with rare_collections():
         replay.read([Lines(str(path))])
         replay.judge()
-        for event in replay.alerts():
-            encode(event)
-            data = event["data"]
-            if data["kind"] == "breach" and data["rule"] in RULES:
+        for alert in replay.alerts():
+            if b'"kind":"breach"' not in alert:
+                continue
+            data = decode_json(alert)["data"]
+            if data["rule"] in RULES:
                 deadline = instant_us(datetime.fromisoformat(data["deadline"]))
                 breaches.append((data["rule"], data["subject"]["id"], deadline))
     replay.close()

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -24,11 +25,19 @@ ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ("alerts.jsonl", "cases.csv", "letters.jsonl")
 
 
-def command(path: Path, events: Path) -> list[str]:
+def command(path: Path, events: Path, *, jobs: int = 1) -> list[str]:
     options = [
         f"--{kind}={path / name}" for kind, name in zip(("alerts", "cases", "dead-letters"), RESULTS, strict=True)
     ]
-    return ["replay", str(events), *options, f"--checkpoint={path / 'point'}", "--memory=90K", "--quiet"]
+    return [
+        "replay",
+        str(events),
+        *options,
+        f"--checkpoint={path / 'point'}",
+        "--memory=90K",
+        "--quiet",
+        f"--jobs={jobs}",
+    ]
 
 
 def written(path: Path) -> dict[str, bytes]:
@@ -36,14 +45,14 @@ def written(path: Path) -> dict[str, bytes]:
     return {name: (path / name).read_bytes().replace(str(path).encode(), b"") for name in RESULTS}
 
 
-def stopped(arguments: list[str], number: int, when: Callable[[], bool]) -> int:
-    """Start the command, send it a signal once something is so, and return its exit code."""
+def stopped(arguments: list[str], number: int, when: Callable[[int], bool]) -> int:
+    """Start the command, send it a signal once something is so (of its process id), and return its exit code."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
         [sys.executable, "-m", "streams.cli", *arguments], env=environment, stderr=subprocess.DEVNULL
     ) as process:
         deadline = time.monotonic() + 60
-        while not when():
+        while not when(process.pid):
             assert process.poll() is None, "it ended before it could be stopped"
             assert time.monotonic() < deadline
             time.sleep(0.002)
@@ -53,7 +62,7 @@ def stopped(arguments: list[str], number: int, when: Callable[[], bool]) -> int:
 
 @pytest.fixture
 def events(gridclock: Runner) -> Path:
-    return gridclock.file("events.jsonl", orders.text(200))
+    return gridclock.file("events.jsonl", orders.text(400))
 
 
 @pytest.fixture(scope="module")
@@ -61,30 +70,74 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """What comes out undisturbed."""
     path = tmp_path_factory.mktemp("undisturbed")
     events = path / "events.jsonl"
-    events.write_text(orders.text(200), "utf-8")
+    events.write_text(orders.text(400), "utf-8")
     assert run(command(path, events)) == 3
     return written(path)
 
 
-@pytest.mark.parametrize("place", ["point.d/events-00005", "point.d/done-1*", "alerts.jsonl.partial"])
+@pytest.mark.parametrize(
+    ("place", "first", "second"),
+    [
+        ("point.d/read-0000-00002", 1, 1),
+        ("point.d/read-0000-00001", 2, 1),
+        ("point.d/done-1*", 1, 2),
+        ("point.d/done-1*", 2, 2),
+        ("alerts.jsonl.partial", 2, 1),
+    ],
+)
 def test_killed_and_gone_on_with_it_gives_the_same_bytes(
-    gridclock: Runner, events: Path, whole: dict[str, bytes], place: str
+    gridclock: Runner, events: Path, whole: dict[str, bytes], place: str, first: int, second: int
 ) -> None:
     path = gridclock.path
-    arguments = command(path, events)
-    code = stopped(arguments, signal.SIGKILL, lambda: any(path.glob(place)))
+    code = stopped(command(path, events, jobs=first), signal.SIGKILL, lambda _pid: any(path.glob(place)))
     assert code == -signal.SIGKILL
     assert not (path / "alerts.jsonl").exists()
-    assert gridclock(*arguments).code == 3
+    assert gridclock(*command(path, events, jobs=second)).code == 3
     assert written(path) == whole
     assert not (path / "point").exists()
     assert not (path / "point.d").exists()
 
 
+def test_what_was_read_is_not_read_again(gridclock: Runner, events: Path, whole: dict[str, bytes]) -> None:
+    path = gridclock.path
+    arguments = command(path, events)
+    stopped(arguments, signal.SIGKILL, lambda _pid: any(path.glob("point.d/done-1*")))
+    status = events.stat()
+    events.write_bytes(b"\n" * status.st_size)  # nobody looks
+    os.utime(events, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert gridclock(*arguments).code == 3
+    found = written(path)
+    assert (found["alerts.jsonl"], found["cases.csv"]) == (whole["alerts.jsonl"], whole["cases.csv"])
+
+
+def test_processes_do_not_outlive_the_first_one(gridclock: Runner, events: Path) -> None:
+    path, found = gridclock.path, list[int]()
+    if not Path("/proc/self/task").exists():
+        pytest.skip("no /proc here, so a process's children cannot be looked up")
+
+    def has_two(pid: int) -> bool:
+        with suppress(OSError):
+            found[:] = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+        return len(found) == 2
+
+    stopped(command(path, events, jobs=2), signal.SIGKILL, has_two)
+    deadline = time.monotonic() + 60
+    while any(is_at_work(pid) for pid in found):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def is_at_work(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def test_interrupted_it_keeps_what_was_finished_under_partial(gridclock: Runner, events: Path) -> None:
     path = gridclock.path
     arguments = command(path, events)
-    code = stopped(arguments, signal.SIGINT, lambda: any(path.glob("point.d/done-1*")))
+    code = stopped(arguments, signal.SIGINT, lambda _pid: any(path.glob("point.d/done-1*")))
     assert code == 130
     lines = (path / "alerts.jsonl.partial").read_bytes().splitlines()
     assert len(lines) > 0
@@ -95,12 +148,17 @@ def test_interrupted_it_keeps_what_was_finished_under_partial(gridclock: Runner,
 
 def test_a_checkpoint_of_another_replay_is_refused(gridclock: Runner, events: Path) -> None:
     arguments = command(gridclock.path, events)
-    stopped(arguments, signal.SIGKILL, (gridclock.path / "point").exists)
+    stopped(arguments, signal.SIGKILL, lambda _pid: (gridclock.path / "point").exists())
     rules = str(ROOT / "tests/replay/logs/receipt/rules")
     found = {}
-    for key, change in {"ends_at": ["--until=2026-03-20T00:00:00+08:00"], "rulebook": [f"--only={rules}"]}.items():
+    changes = {
+        "ends_at": ["--until=2026-03-20T00:00:00+08:00"],
+        "rulebook": [f"--only={rules}"],
+        "results": [f"--alerts={gridclock.path / 'alerts.csv'}"],
+    }
+    for key, change in changes.items():
         found[key] = gridclock(*arguments, *change)
-    events.write_text(orders.text(201), "utf-8")
+    events.write_text(orders.text(401), "utf-8")
     found["sources"] = gridclock(*arguments)
     for key, ran in found.items():
         assert (ran.code, ran.out) == (2, "")

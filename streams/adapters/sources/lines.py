@@ -1,15 +1,19 @@
-"""Files of JSON lines, plain, .gz or .zst; "-" is standard input."""
+"""Files of JSON lines, plain, .gz or .zst; "-" is standard input. A plain file may be read in ranges."""
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
+from typing import BinaryIO
 
-from streams.adapters.files import STANDARD, read_lines
+from streams.adapters.files import STANDARD, is_compressed, read_lines
 from streams.adapters.sources import Record
+from streams.errors import ConfigError
 
 _IN_MEMORY = 64 * 1024 * 1024
+_CHUNK = 1 << 20
 
 
 class Lines:
@@ -40,6 +44,26 @@ class Lines:
         for number, line in read_lines(self.name):
             yield number, line, None
 
+    def ranges(self, step: int) -> list[LineRange] | None:
+        """The file in ranges of ``step`` bytes, in order; ``None`` where it can only be read from its beginning.
+
+        Raises:
+            ConfigError: where it is missing or cannot be read.
+        """
+        if self.name == STANDARD:
+            return None
+        try:
+            status = Path(self.name).stat()
+            if not stat.S_ISREG(status.st_mode) or is_compressed(self.name):
+                return None
+        except OSError as error:
+            raise ConfigError(f"cannot be read: {error.strerror or error}", path=self.name) from error
+        starts = range(0, status.st_size, step)
+        # The last one goes on to wherever the file then ends, as a reader from the beginning would.
+        return [
+            LineRange(self.name, start, start + step if start + step < status.st_size else None) for start in starts
+        ]
+
     def close(self) -> None:
         """Let go of what was kept aside."""
         if self._aside is not None:
@@ -57,3 +81,63 @@ class Lines:
         for number, line in read_lines(self.name):
             aside.write(b"%d %b\n" % (number, line))
             yield number, line, None
+
+
+class LineRange:
+    """The lines of a plain file that begin at bytes ``start`` (inclusive) to ``end`` (exclusive; ``None``: the rest).
+
+    Positions are line numbers from 1 within the range; ``lines`` is how many lines it has, once all were given.
+    """
+
+    def __init__(self, name: str, start: int, end: int | None) -> None:
+        self.name = name
+        self.lines = 0
+        self._start = start
+        self._end = end
+
+    @property
+    def size(self) -> int | None:
+        """See ``Source``."""
+        return None if self._end is None else self._end - self._start
+
+    def records(self) -> Iterator[Record]:
+        """See ``Source``."""
+        number, end = 0, self._end
+        try:
+            with open(self.name, "rb") as source:
+                at = self._begin(source)
+                if end is not None and at >= end:
+                    return
+                for number, line in enumerate(source, start=1):
+                    stripped = line.rstrip(b"\r\n")
+                    if stripped.strip():
+                        yield number, stripped, None
+                    at += len(line)
+                    if end is not None and at >= end:
+                        break
+        except OSError as error:
+            raise ConfigError(
+                f"damaged after this line: {error}", path=self.name, line=self.lines_before() + number
+            ) from error
+        self.lines = number
+
+    def _begin(self, source: BinaryIO) -> int:
+        """Go to the first line that begins in the range, or to behind the range; where that is."""
+        at = max(self._start - 1, 0)
+        source.seek(at)
+        while self._start > 0 and (self._end is None or at < self._end):
+            piece = source.readline(_CHUNK)  # of a line that may be as long as the file
+            at += len(piece)
+            if not piece or piece.endswith(b"\n"):
+                break
+        return at
+
+    def lines_before(self) -> int:
+        """Lines that begin before the range; reads the file up to there."""
+        count = 0
+        with open(self.name, "rb") as source:
+            left = max(self._start - 1, 0)
+            while left > 0 and (chunk := source.read(min(left, _CHUNK))):
+                count += chunk.count(b"\n")
+                left -= len(chunk)
+        return count + bool(self._start)

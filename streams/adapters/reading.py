@@ -1,0 +1,354 @@
+"""Records become events that are kept for judging: what a replay does with its sources, at once or in stretches.
+
+A stretch is a range of a plain file, or the next hundred thousand records of anything else. Each is read by itself,
+by any process, and leaves its events, its counts and its dead letters in files; the last of these says that it is
+done, so an interrupted replay reads only the others. Put together in the order of the input they give what one reader
+of the whole would have counted: line numbers are added up, and so is what stands behind a later event of an earlier
+stretch. How files are cut follows from the files alone, not from memory or processes, which may differ next time.
+"""
+
+from __future__ import annotations
+
+import os
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import dropwhile, islice
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+from schemas.dead_letters import DeadLetter
+from streams.adapters.arrivals import Arrivals, Shelf, Stored
+from streams.adapters.codec import Decoder, dead_letter_of, decode_json, encode_json
+from streams.adapters.files import STANDARD
+from streams.adapters.forks import run_forked
+from streams.adapters.judging import Copies
+from streams.adapters.sources import Record, Source
+from streams.adapters.sources.lines import LineRange, Lines
+from streams.adapters.sources.tables import CsvTable
+from streams.adapters.sources.xes import XesLog
+from streams.adapters.tally import MINUTE, Tally
+from streams.core.event import Event
+from streams.errors import InputError
+
+MAX_AHEAD = 366 * 24 * 3600 * 1_000_000
+"""How far (microseconds) past the moment of reading an event in a file may lie before it is taken for a
+broken clock: simulated files may run into next year."""
+
+POSITION_BITS: Final = 48
+"""An origin is the number of a source, and in so many lower bits the position in it."""
+
+EVERY: Final = 100_000
+"""Records of a stretch of what cannot be cut."""
+
+RANGES: Final = 16
+LEAST, MOST = 1 << 16, 1 << 24
+"""Files are cut into about so many ranges, of so many bytes at least and at most."""
+
+TOLD: Final = 1 << 18
+"""Bytes between two tellings of how far a process is."""
+
+BEGINNING: Final = -(2**62)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What is read, and how: the decoder; when it is read, and what is left out (see ``Replay``; microseconds)."""
+
+    decoder: Decoder
+    copies_of: Callable[[Event], Copies]
+    received: int
+    ends_at: int | None
+    as_of: int | None
+
+
+class Reading:
+    """Takes records one by one: events that some rule watches go to ``arrivals``, the rest is counted.
+
+    ``unwatched_at`` is the last instant of the others. ``highs``, where given, takes the instants of the events that
+    stand behind no later one: they rise.
+    """
+
+    def __init__(
+        self,
+        scope: Scope,
+        arrivals: Arrivals,
+        on_dead_letter: Callable[[DeadLetter], None],
+        *,
+        tally: Tally | None = None,
+        highs: array[int] | None = None,
+    ) -> None:
+        self.tally = Tally() if tally is None else tally
+        self.arrivals = arrivals
+        self.highest = BEGINNING
+        self.unwatched_at: int | None = None
+        self.highs = highs
+        self._scope = scope
+        self._on_dead_letter = on_dead_letter
+
+    def read(
+        self, number: int, source: Source, records: Iterable[Record], on_record: Callable[[int], None], after: int = 0
+    ) -> int:
+        """Take records of a source, the ``number``-th of all; the position of the last one, else ``after``.
+
+        Raises:
+            ConfigError: where the source cannot be read.
+        """
+        decode, received, tally = self._scope.decoder.decode, self._scope.received, self.tally
+        position, base = after, number << POSITION_BITS
+        try:
+            for position, raw, note in records:
+                tally.lines += 1
+                on_record(len(raw))
+                try:
+                    if note is None:
+                        event = decode(raw, received=received, max_ahead=MAX_AHEAD)
+                    elif isinstance(note, int):
+                        event = decode(raw, received=note)
+                    else:
+                        raise note
+                except InputError as error:
+                    tally.dead_letters[error.reason] += 1
+                    self._on_dead_letter(dead_letter_of(raw, error, source=source.name, position=position))
+                else:
+                    self._take(event, base | position, len(raw))
+        except Exception as error:
+            before = source.lines_before() if isinstance(source, LineRange) else 0
+            error.add_note(f"gridclock: while reading {source.name}:{before + position}, or what follows it")
+            raise
+        return position
+
+    def _take(self, event: Event, origin: int, size: int) -> None:
+        tally, scope = self.tally, self._scope
+        tally.events += 1
+        at, recorded = event.at, event.recorded
+        if scope.ends_at is not None and at > scope.ends_at:
+            tally.after_until += 1
+            return
+        if scope.as_of is not None and recorded > scope.as_of:
+            tally.not_yet_recorded += 1
+            return
+        if at < self.highest:
+            tally.out_of_order += 1
+        else:
+            self.highest = at
+            if self.highs is not None:
+                self.highs.append(at)
+        if recorded - at > MINUTE:
+            tally.note_late(recorded - at)
+        copies = scope.copies_of(event)
+        if copies:
+            self.arrivals.add(event, copies, origin, size)
+        else:
+            tally.unwatched += 1
+            if self.unwatched_at is None or at > self.unwatched_at:
+                self.unwatched_at = at
+
+
+class Stretches:
+    """Sources read stretch by stretch into files of ``directory``, and put together in order.
+
+    ``memory`` (bytes) is what each process may hold. What is put together so far stands in ``tally``, ``shelf`` and
+    ``unwatched_at``; dead letters are told in the order of the input, once all before them is known.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        directory: Path,
+        scope: Scope,
+        *,
+        memory: int,
+        tally: Tally,
+        on_dead_letter: Callable[[DeadLetter], None],
+    ) -> None:
+        self.shelf = Shelf(scope.copies_of)
+        self.unwatched_at: int | None = None
+        self._sources = sources
+        self._directory = directory
+        self._scope = scope
+        self._memory = memory
+        self._tally = tally
+        self._on_dead_letter = on_dead_letter
+        self._highest = BEGINNING
+        self._ranges = self._cut()
+        self._together = (0, 0)  # the next stretch to be put to the others: its source, and its place there
+        self._lines = 0
+
+    def _cut(self) -> list[list[LineRange] | None]:
+        total = sum(source.size or 0 for source in self._sources if isinstance(source, Lines))
+        step = min(max(total // RANGES, LEAST), MOST)
+        return [source.ranges(step) if isinstance(source, Lines) else None for source in self._sources]
+
+    def read(self, jobs: int, on_record: Callable[[int], None]) -> None:
+        """Read what is not read yet, by so many processes; interrupted, what stands before the first gap counts.
+
+        Raises:
+            ConfigError: where a source cannot be read.
+        """
+        anywhere: list[Callable[[Callable[[int], None]], None]] = []
+        here: list[Callable[[Callable[[int], None]], None]] = []
+        for number, (source, ranges) in enumerate(zip(self._sources, self._ranges, strict=True)):
+            if ranges is None:
+                (anywhere if _may_be_forked(source) else here).append(partial(self._read_source, number, source))
+            else:
+                anywhere += [
+                    partial(self._read_range, number, place, part)
+                    for place, part in enumerate(ranges)
+                    if not self._path("read", number, place).exists()
+                ]
+        try:
+            if jobs > 1:
+                for task in here:
+                    task(on_record)
+                if anywhere:
+                    run_forked(anywhere, on_record, jobs=jobs, step=TOLD)
+            else:
+                for task in self._in_order(here, anywhere):
+                    task(on_record)
+                    self._put_together()
+        finally:
+            self._put_together()
+
+    @staticmethod
+    def _in_order(*tasks: list[Any]) -> list[Any]:
+        return sorted((task for lot in tasks for task in lot), key=lambda task: task.args[:2])
+
+    # -- one stretch -------------------------------------------------------------------------------------
+
+    def _path(self, what: str, number: int, place: int) -> Path:
+        return self._directory / f"{what}-{number:04d}-{place:05d}"
+
+    def _own(self, what: str, number: int, place: int) -> Path:
+        # A process that its dead parent left behind may be at the same stretch for a moment longer.
+        return self._directory / f"{what}-{number:04d}-{place:05d}.{os.getpid()}"
+
+    def _read_range(self, number: int, place: int, part: LineRange, on_record: Callable[[int], None]) -> None:
+        with _Stretch(self, number, place) as stretch:
+            stretch.reading.read(number, part, part.records(), on_record)
+            stretch.keep(lines=part.lines, ends_at=None)
+
+    def _read_source(self, number: int, source: Source, on_record: Callable[[int], None]) -> None:
+        place, after = 0, -1
+        while (done := self._path("read", number, place)).exists():
+            ends_at = decode_json(done.read_bytes())["ends_at"]
+            if ends_at is None:
+                return
+            place, after = place + 1, ends_at
+        records = dropwhile(partial(_is_up_to, after), source.records())
+        while True:
+            with _Stretch(self, number, place) as stretch:
+                after = stretch.reading.read(number, source, islice(records, EVERY), on_record, max(after, 0))
+                goes_on = stretch.reading.tally.lines == EVERY
+                stretch.keep(lines=0, ends_at=after if goes_on else None)
+            if not goes_on:
+                return
+            place += 1
+
+    # -- all of them -------------------------------------------------------------------------------------
+
+    def _put_together(self) -> None:
+        number, place = self._together
+        while number < len(self._sources):
+            ranges = self._ranges[number]
+            is_there = ranges is None or place < len(ranges)
+            if is_there:
+                path = self._path("read", number, place)
+                if not path.exists():
+                    break
+                found = decode_json(path.read_bytes())
+                self._put(number, found)
+                is_there = found["ends_at"] is not None or ranges is not None
+                place += 1
+            if not is_there:
+                number, place, self._lines = number + 1, 0, 0
+            self._together = number, place
+
+    def _put(self, number: int, found: dict[str, Any]) -> None:
+        tally = Tally.from_state(found["tally"])
+        stored = Stored.from_state(found["arrivals"], self._directory)
+        highs: array[int] = array("q")
+        if found["highs"] is not None:
+            with open(stored.path, "rb") as source:
+                source.seek(found["highs"])
+                highs.frombytes(source.read())
+        tally.out_of_order += bisect_left(highs, self._highest)
+        tally.dead_letters.clear()  # counted as they are told
+        self._tally.add(tally)
+        self._highest = max(self._highest, found["highest"])
+        if found["unwatched_at"] is not None and (
+            self.unwatched_at is None or found["unwatched_at"] > self.unwatched_at
+        ):
+            self.unwatched_at = found["unwatched_at"]
+        self.shelf.put(stored, self._lines)
+        if found["letters"]:
+            with open(self._directory / found["letters"], "rb") as letters:
+                for line in letters:
+                    letter = DeadLetter.model_validate_json(line)
+                    self._tally.dead_letters[letter.reason] += 1
+                    self._on_dead_letter(letter.model_copy(update={"position": letter.position + self._lines}))
+        self._lines += found["lines"]
+
+
+class _Stretch:
+    """One stretch being read, and its files."""
+
+    def __init__(self, stretches: Stretches, number: int, place: int) -> None:
+        self._own = partial(stretches._own, number=number, place=place)
+        self._done = stretches._path("read", number, place)
+        self._letters: BinaryIO | None = None
+        self._highs: array[int] = array("q")
+        arrivals = Arrivals(stretches._memory, lambda: self._own("events"))
+        self.reading = Reading(stretches._scope, arrivals, self._refuse, highs=self._highs)
+
+    def __enter__(self) -> _Stretch:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self._letters is not None:
+            self._letters.close()
+
+    def _refuse(self, letter: DeadLetter) -> None:
+        if self._letters is None:
+            self._letters = open(self._own("letters"), "wb")  # noqa: SIM115 (closed with the stretch)
+        self._letters.write(letter.model_dump_json().encode() + b"\n")
+
+    def keep(self, *, lines: int, ends_at: int | None) -> None:
+        """Say that it is done: all its lines, and where the next one of its source begins, if one follows."""
+        reading = self.reading
+        if self._letters is not None:
+            self._letters.close()
+        stored = reading.arrivals.store()
+        highs_at = None
+        if self._highs:
+            with open(stored.path, "ab" if stored.index else "wb") as target:
+                highs_at = target.tell()
+                target.write(self._highs.tobytes())
+        found = {
+            "tally": reading.tally.to_state(),
+            "highest": reading.highest,
+            "unwatched_at": reading.unwatched_at,
+            "arrivals": stored.to_state(),
+            "letters": None if self._letters is None else self._own("letters").name,
+            "highs": highs_at,
+            "lines": lines,
+            "ends_at": ends_at,
+        }
+        unfinished = self._own("read")
+        unfinished.write_bytes(encode_json(found))
+        unfinished.replace(self._done)
+
+
+def _may_be_forked(source: Source) -> bool:
+    """Whether any process may read it.
+
+    Not standard input, which is kept aside to be read again; nor what uses threads (polars, kafka-python), which do
+    not live on in a forked process.
+    """
+    return isinstance(source, CsvTable | XesLog) or (isinstance(source, Lines) and source.name != STANDARD)
+
+
+def _is_up_to(position: int, record: Record) -> bool:
+    return record[0] <= position

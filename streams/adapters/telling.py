@@ -1,0 +1,42 @@
+"""How a replay's alerts and cases are told: hidden under a key or not, in the form of a file, summed up or not.
+
+Whoever judges also writes, so that of several processes each does its share of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from streams.adapters.outputs import ToldCase
+from streams.adapters.pseudonyms import Hidden
+from streams.adapters.results import CsvRow, Form, json_line
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """The form of alerts, and of cases where they are wanted; whether a summary of the cases is."""
+
+    alerts: Form = json_line
+    cases: Form | None = json_line
+    with_summary: bool = False
+    hidden: Hidden = field(default_factory=lambda: Hidden(None))
+
+    @property
+    def looks_at_cases(self) -> bool:
+        """Whether anything is made of cases."""
+        return self.cases is not None or self.with_summary
+
+    def alert(self, event: dict[str, Any]) -> bytes:
+        """One alert."""
+        return self.alerts(self.hidden.told(event))
+
+    def case(self, told: ToldCase) -> bytes:
+        """One case, which is hidden where it stands; nothing where cases are not wanted."""
+        self.hidden.told(told.event, told.explanation)
+        return b"" if self.cases is None else self.cases(told.event)
+
+    def to_state(self) -> list[Any]:
+        """What tells one telling from another."""
+        forms = [None if form is None else isinstance(form, CsvRow) for form in (self.alerts, self.cases)]
+        return [*forms, self.with_summary, self.hidden.fingerprint]
