@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import re
+import sys
 from datetime import date
 from pathlib import Path
 
+import pytest
+
 from tests.bench.contenders import CONTENDERS
 from tests.bench.events import write_events
+from tests.bench.large import main
 from tests.bench.replay import measure, table
+from tests.bench.tiled import write_tiled
+
+DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def test_all_contenders_find_the_same_breaches(tmp_path: Path) -> None:
@@ -18,3 +27,35 @@ def test_all_contenders_find_the_same_breaches(tmp_path: Path) -> None:
     assert rows[0].breaches > 5
     assert len({row.digest for row in rows}) == 1
     assert len(table(rows).splitlines()) == len(CONTENDERS) + 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is looked up in /proc, which this system does not have")
+def test_the_large_replay_in_small(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    small = ["--events", "3000", "--open", "1000", "--orders", "150", "--kills", "2", "--bound", "0", "--directory"]
+    assert main([*small, str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("3,000 events in 3,001 lines")
+    assert "results after 2 kills: the same bytes" in said
+
+
+def test_tiles_are_other_subjects_and_later_days(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    made = write_tiled(path, events=3_000, subjects_open=400, seed=1, orders=200)
+    assert (made.events, made.lines) == (3_000, 3_001)
+    events = [json.loads(line) for line in dict.fromkeys(path.read_bytes().splitlines())]
+    recorded = [event["recorded_at"] for event in events]
+    assert recorded == sorted(recorded)
+    tiles: dict[str, dict[str, str]] = {"0000": {}, "0001": {}, "0002": {}}
+    for event in events:
+        tile = event["order_id"][2:6]
+        tiles[tile][event["event_id"].replace(tile, "", 1)] = json.dumps(event).replace(f"{tile}0000", "0000")
+    both = tiles["0000"].keys() & tiles["0002"].keys()
+    assert len(both) > 900
+    later = {
+        date.fromisoformat(after).toordinal() - date.fromisoformat(before).toordinal()
+        for key in both
+        for before, after in zip(*(DATE.findall(tiles[tile][key]) for tile in ("0000", "0002")), strict=True)
+    }
+    assert len(later) == 1
+    assert min(later) > 0
+    assert [DATE.sub("", tiles["0000"][key]) for key in both] == [DATE.sub("", tiles["0002"][key]) for key in both]
