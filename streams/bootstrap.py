@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams.adapters.changelog import Changelog
@@ -23,6 +23,7 @@ from streams.adapters.metrics import Metrics
 from streams.adapters.metrics_server import Health, MetricsServer
 from streams.adapters.outputs import encode
 from streams.adapters.pace import Pace
+from streams.adapters.producing import PatientProducer, Waits
 from streams.adapters.pseudonyms import cloud_events
 from streams.adapters.rulebook_files import LoadedRulebook
 from streams.adapters.wall_clock import WallClock
@@ -100,13 +101,17 @@ async def run_worker(
     loaded: LoadedRulebook,
     *,
     on_ready: Callable[[Ready], None] = lambda _ready: None,
+    on_failed: Callable[[Exception], None] = lambda _error: None,
     stop: asyncio.Event | None = None,
 ) -> None:
     """Work until SIGTERM, SIGINT or ``stop``; then finish what is under way and leave in order.
 
+    ``on_failed`` hears why a worker that was at work cannot go on, before it tries to end in order, which may hang.
+
     Raises:
         BrokerError: where the broker cannot be reached or its topics do not fit.
-        StateError: where the state was written by a newer version.
+        LocalStoreError: where the local copy of the state cannot be written or read.
+        StateError: where the state was written by a newer version, or does not fit the log.
     """
     # Faust is imported late: it patches nothing, but it takes half a second.
     from streams.adapters.faust_app import Worker
@@ -128,10 +133,11 @@ async def run_worker(
         max_counties=settings.metrics_counties,
         data_dir=settings.data_dir if settings.store == "rocksdb" else None,
     )
+    waits = Waits(settings.session_s)
     health = Health()
     pace = Pace(partitions)
     health.on_beat.append(pace.look)
-    health.troubles.append(pace.trouble)
+    health.troubles += [waits.overdue, pace.trouble]
     writer = cloud_events(rulebook.calendar, settings.pseudonyms)
 
     async with AsyncExitStack() as stack:
@@ -141,8 +147,8 @@ async def run_worker(
         beating = asyncio.ensure_future(health.keep_beating())
         stack.callback(beating.cancel)
         try:
-            producer = await _producer(stack, options)
-            log_producer = await _producer(stack, options)
+            producer = await _producer(stack, settings.session_s, options)
+            log_producer = await _producer(stack, settings.session_s, options)
             consumer = AIOKafkaConsumer(
                 group_id=f"{settings.name}-intake",
                 client_id=client_id,
@@ -161,6 +167,13 @@ async def run_worker(
             raise BrokerError(f"{settings.bootstrap}: {error}") from error
 
         async def emit(applied: Applied) -> None:
+            if applied.step.alerts or applied.step.conflicts:
+                with waits.on(f"topic {settings.alerts_topic} or {settings.dead_letters_topic}"):
+                    await write(applied)
+            for alert in applied.step.alerts:
+                metrics.alert_sent(alert)
+
+        async def write(applied: Applied) -> None:
             sends = []
             for alert in applied.step.alerts:
                 told = writer.alert(alert)
@@ -180,8 +193,6 @@ async def run_worker(
                 sends.append(await producer.send(settings.dead_letters_topic, value, key=origin.encode()))
             for sent in sends:
                 await sent
-            for alert in applied.step.alerts:
-                metrics.alert_sent(alert)
 
         async def log_ends(numbers: list[int]) -> dict[int, int]:
             topics = [TopicPartition(settings.log_topic, number) for number in numbers]
@@ -205,6 +216,7 @@ async def run_worker(
             rulebook=rulebook,
             clock=clock,
             metrics=metrics,
+            waits=waits,
             grace=settings.grace_ms * 1000,
             tick=settings.tick_ms * 1000,
             batch=settings.batch,
@@ -222,12 +234,14 @@ async def run_worker(
             security=options,
             fetch_wait_ms=settings.fetch_wait_ms,
             changelog=Changelog(producer, settings.changelog_topic),
+            waits=waits,
             intake=intake,
             log_ends=log_ends,
             engine_of=engine_of,
             emit=emit,
             on_applied=metrics.applied,
             on_recovered=metrics.recovered,
+            on_failed=on_failed,
             partitions=partitions,
         )
 
@@ -238,11 +252,15 @@ async def run_worker(
             metrics.ready.set(1)
             on_ready(Ready(server.port, log_partitions))
 
-        await worker.run(stop, ready)
+        try:
+            await worker.run(stop, ready)
+        except KafkaError as error:  # refused for good: no right to write, a record too large, a topic that is gone
+            raise BrokerError(f"{settings.bootstrap}: {error}") from error
 
 
-async def _producer(stack: AsyncExitStack, options: dict[str, Any]) -> AIOKafkaProducer:
-    producer = AIOKafkaProducer(
+async def _producer(stack: AsyncExitStack, patience: float, options: dict[str, Any]) -> PatientProducer:
+    producer = PatientProducer(
+        patience=patience,
         acks="all",
         enable_idempotence=True,
         linger_ms=2,

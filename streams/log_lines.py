@@ -83,6 +83,8 @@ def start_logging(level: str) -> None:
     root.setLevel(level.upper())
     for name in _NOISY:
         logging.getLogger(name).setLevel(max(logging.INFO, root.level))
+    # Ten warnings a second while a topic takes no writes; streams.adapters.producing says it once a minute.
+    logging.getLogger("aiokafka.producer.sender").setLevel(logging.ERROR)
 
 
 def say(text: str, *, level: int = logging.INFO, **fields: Any) -> None:

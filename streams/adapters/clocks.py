@@ -22,6 +22,7 @@ from streams.adapters.driver import Driver, Step
 from streams.adapters.state import (
     LogRecord,
     Position,
+    StateError,
     position_from_bytes,
     position_to_bytes,
     snapshot_from_bytes,
@@ -81,6 +82,14 @@ def subject_of_key(key: bytes) -> Subject | None:
         return None
     kind, _, number = rest.decode().partition("/")
     return kind, number
+
+
+def made_anew(partition: int, offset: int, seen: str) -> StateError:
+    """What to say where the log under a state is another than the one that the state came from."""
+    return StateError(
+        f"the state of partition {partition} is of offset {offset}, but {seen}: the log was made anew; use another "
+        "--name, or remove the state's topic and the local copies too"
+    )
 
 
 class ClockPartition:
@@ -145,8 +154,15 @@ class ClockPartition:
                     self.engine.restore_asleep(subject, standing, partial(snapshot_from_bytes, subject, value))
 
     def apply(self, record: LogRecord, offset: int) -> Applied | None:
-        """Apply the record at an offset of the log; ``None`` where its rows were kept before."""
+        """Apply the record at an offset of the log; ``None`` where its rows were kept before.
+
+        Raises:
+            StateError: where they cannot have been, because the record vouches for more than the state has seen.
+        """
         if offset <= self.offset:
+            known = self._watermarks.by_source
+            if any(at > known.get(source, at) for source, at in record.watermarks.items()):
+                raise made_anew(self.partition, self.offset, f"record {offset} of the log is newer than that")
             return None
         step = Step()
         self._driver.feed(record.entries, step)

@@ -22,9 +22,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import os
-import threading
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
@@ -34,10 +32,11 @@ from faust.transport.drivers import aiokafka as drivers
 from faust.types import TP
 
 from streams.adapters.changelog import Changelog, Kept
-from streams.adapters.clocks import Applied, ClockPartition, position_key
+from streams.adapters.clocks import Applied, ClockPartition, Row, made_anew, position_key
 from streams.adapters.intake import Intake
-from streams.adapters.local_store import remove_damaged, rows_of
-from streams.adapters.state import StateError, position_from_bytes, record_from_bytes
+from streams.adapters.local_store import LocalStoreError, listen_to, remove_damaged, rows_of
+from streams.adapters.producing import Waits
+from streams.adapters.state import position_from_bytes, record_from_bytes
 from streams.adapters.wall_clock import monotonic
 from streams.errors import BrokerError
 
@@ -143,6 +142,7 @@ class Worker:
     ``emit`` brings out the alerts and dead letters of one log record and returns when the broker has them.
     ``engine_of`` makes the empty engine of a partition. ``partitions`` shows the engines now at work here.
     ``session`` is in seconds. ``log_ends`` tells the ends of partitions of the log, of those that can be told.
+    ``on_failed`` hears why the worker cannot go on, before it tries to end in order; a crashed app may hang in that.
     """
 
     def __init__(
@@ -159,22 +159,26 @@ class Worker:
         security: Mapping[str, Any],
         fetch_wait_ms: int,
         changelog: Changelog,
+        waits: Waits,
         intake: Intake,
         log_ends: Callable[[list[int]], Awaitable[Mapping[int, int]]],
         engine_of: Callable[[int], ClockPartition],
         emit: Callable[[Applied], Awaitable[None]],
         on_applied: Callable[[Applied, float], None],
         on_recovered: Callable[[float], None],
+        on_failed: Callable[[Exception], None],
         partitions: dict[int, ClockPartition],
     ) -> None:
         self.partitions = partitions
         self._changelog = changelog
+        self._waits = waits
         self._intake = intake
         self._log_ends = log_ends
         self._engine_of = engine_of
         self._emit = emit
         self._on_applied = on_applied
         self._on_recovered = on_recovered
+        self._on_failed = on_failed
         self._assigned_at = monotonic()
         self._log_topic = log_topic
         self._session = session
@@ -182,6 +186,7 @@ class Worker:
         self._follows: set[int] = set()  # partitions whose local store has every row of the changelog
         self._alive_at = monotonic()
         self._restored_at = 0.0
+        self._queue: asyncio.Queue[Any] | None = None  # what has been read and waits for its turn
         self.app = app = faust.App(
             name,
             broker=[f"kafka://{server}" for server in bootstrap.split(",")],
@@ -198,6 +203,7 @@ class Worker:
             stream_buffer_maxsize=16,  # records of the log are batches of up to half a megabyte
             stream_wait_empty=True,  # a record under way is finished before its partition goes
             broker_max_poll_records=16,
+            consumer_metadata_max_age_ms=5_000,  # how soon a log that was made anew is heard of
             consumer_max_fetch_size=2 * 1024 * 1024,
             broker_commit_interval=1.0,
             broker_session_timeout=session,
@@ -214,6 +220,10 @@ class Worker:
             partitions=log_partitions,
             options=ROCKSDB if store == "rocksdb" else None,
         )
+        self._store_failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if store == "rocksdb":
+            # Faust logs most errors of its store and tries again for ever, or calls them a lock and waits.
+            listen_to(self.table.data, self._on_store_trouble)
         log = app.topic(
             log_topic,
             schema=raw,
@@ -231,6 +241,7 @@ class Worker:
     # -- clocks ------------------------------------------------------------------------------------------
 
     async def _clocks(self, stream: Any) -> None:
+        self._queue = stream.channel.queue
         async for events in stream.take_events(RECORDS_TOGETHER, GATHERED_WITHIN):
             by_partition: dict[int, list[Any]] = {}
             for event in events:
@@ -272,14 +283,26 @@ class Worker:
 
     async def _keep(self, number: int, partition: ClockPartition, applied: Applied) -> None:
         self._check_alive()
-        kept = await self._changelog.keep(number, applied.rows)
-        if not kept.alone:
+        kept = await self._written(number, applied.rows)
+        for _ in range(AGAIN):
+            if kept.alone:
+                break
             self._check_alive()
             logger.warning("partition %d: somebody else wrote to %s: all rows again", number, self._changelog.topic)
             self._follows.discard(number)  # the store lacks what they wrote; recovery will read it
-            await self._changelog.keep(number, partition.all_rows())
-        elif number in self._follows:
+            kept = await self._written(number, partition.all_rows())
+        else:
+            raise BrokerError(f"somebody else goes on writing to {self._changelog.topic}/{number}: this worker ends")
+        if number in self._follows:
             self.table.apply_changelog_batch(_events(self._changelog.topic, number, kept))
+
+    def _on_store_trouble(self, error: LocalStoreError) -> None:
+        if not self._store_failed.done():
+            self._store_failed.set_exception(error)
+
+    async def _written(self, number: int, rows: Sequence[Row]) -> Kept:
+        with self._waits.on(f"topic {self._changelog.topic}"):
+            return await self._changelog.keep(number, rows)
 
     # -- whose partitions --------------------------------------------------------------------------------
 
@@ -308,10 +331,7 @@ class Worker:
             self._on_recovered(monotonic() - self._assigned_at)
         log_end = self.app.consumer.highwater(TP(self._log_topic, number))
         if log_end is not None and partition.offset >= log_end:
-            raise StateError(
-                f"the state of partition {number} is of offset {partition.offset}, but {self._log_topic} ends at "
-                f"{log_end}: it was made anew; use another --name, or remove {self._changelog.topic} too"
-            )
+            raise made_anew(number, partition.offset, f"{self._log_topic} ends at {log_end}")
         changelog = TP(self._changelog.topic, number)
         recovered = self.app.tables.recovery.active_highwaters.get(changelog)
         persisted = self.table.persisted_offset(changelog)
@@ -374,52 +394,69 @@ class Worker:
         self._alive_at = monotonic()
         for path in remove_damaged(app.conf.tabledir):
             logger.warning("%s was damaged and has been removed; it is rebuilt from the changelog", path)
-        tasks: list[asyncio.Task[Any]] = [asyncio.create_task(self._pulse())]
+        starting = asyncio.create_task(app.start())
+        tasks: list[asyncio.Future[Any]] = [
+            asyncio.create_task(self._pulse()),
+            asyncio.create_task(stop.wait()),
+            self._store_failed,
+        ]
         try:
-            await app.start()
-            reading = asyncio.create_task(self._intake.run())
-            tasks += [
-                reading,
-                asyncio.create_task(self._watch()),
-                asyncio.create_task(stop.wait()),
-                asyncio.create_task(app.wait_until_stopped()),
-            ]
-            on_ready()
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            self._intake.stop()
-            await asyncio.wait([reading], timeout=self._session)
+            await asyncio.wait([starting, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            if not any(task.done() for task in tasks):
+                starting.result()
+                reading = asyncio.create_task(self._intake.run())
+                tasks += [
+                    reading,
+                    asyncio.create_task(self._watch()),
+                    asyncio.create_task(self._waits.tell()),
+                    asyncio.create_task(app.wait_until_stopped()),
+                ]
+                on_ready()
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                self._intake.stop()
+                await asyncio.wait([reading], timeout=self._session)
         finally:
-            failed = await self._end(tasks)
+            failed = await self._end([*tasks, starting])
         if failed is not None:
             raise failed
 
-    async def _end(self, tasks: list[asyncio.Task[Any]]) -> Exception | None:
+    async def _end(self, tasks: list[asyncio.Future[Any]]) -> Exception | None:
         """End everything; the reason why the worker could not go on, if there is one."""
         for task in tasks:
             task.cancel()
-        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-        reasons = [self.app.crash_reason if self.app.crashed else None, *outcomes]
+        outcomes = await asyncio.gather(self._store_failed, *tasks, return_exceptions=True)
+        reasons = [outcomes[0], self.app.crash_reason if self.app.crashed else None, *outcomes]
         failed = next((reason for reason in reasons if isinstance(reason, Exception)), None)
         if failed is not None:
             logger.error("this worker cannot go on: %s", failed)
-            _end_process_in(2 * self._session)
-        try:
-            async with asyncio.timeout(None if failed is None else self._session):
-                await self.app.stop()
-        except Exception as error:  # a crashed app does not always stop cleanly; the first reason counts
-            failed = failed or error
-        return failed
+            self._on_failed(failed)
+            for name in ("faust", "mode"):  # how a crashed app falls to pieces helps nobody
+                logging.getLogger(name).setLevel(logging.CRITICAL)
+        stopping = asyncio.create_task(self.app.stop())
+        began = monotonic()
+        while not stopping.done() and (failed is None or monotonic() - began < self._session):
+            await asyncio.wait([stopping], timeout=1)
+            if failed is None and (held_up := self._waits.overdue()) is not None:
+                failed = BrokerError(f"{held_up}: this worker ends without waiting for it; nothing is lost")
+                self._on_failed(failed)
+        stopping.cancel()
+        # A crashed app does not always stop cleanly; the first reason counts.
+        late = (await asyncio.gather(stopping, return_exceptions=True))[0]
+        return failed or (late if isinstance(late, Exception) else None)
 
     async def _watch(self) -> None:
         """Have a partition that stands still, although its log goes on, read again from its position.
 
         Raises:
             BrokerError: where that does not help.
+            StateError: where the log ends before what has been read of it.
         """
         standing: dict[int, tuple[int, float, int]] = {}  # position, since when, how often read again
         while True:
             await asyncio.sleep(1)
-            if self.app.rebalancing or self.app.in_recovery or monotonic() - self._restored_at < self._session:
+            restoring = self.app.in_recovery or monotonic() - self._restored_at < self._session
+            busy = self._queue is not None and not self._queue.empty()  # a partition may just wait for its turn
+            if self.app.rebalancing or restoring or busy or self._waits.overdue() is not None:
                 standing.clear()
                 continue
             tps = [tp for tp in self.app.consumer.assignment() if tp.topic == self._log_topic]
@@ -428,9 +465,11 @@ class Worker:
                 partition = self.partitions.get(tp.partition)
                 wanted = partition.offset + 1 if partition is not None else 0
                 at, since, tries = standing.setdefault(tp.partition, (wanted, monotonic(), 0))
-                if at != wanted or wanted >= ends.get(tp.partition, 0):
+                if at != wanted or wanted == (end := ends.get(tp.partition, wanted)):
                     standing.pop(tp.partition)
                 elif monotonic() - since > self._session:
+                    if wanted > end:
+                        raise made_anew(tp.partition, wanted - 1, f"{self._log_topic} ends at {end}")
                     if tries == AGAIN:
                         raise BrokerError(f"{tp.topic}/{tp.partition} stands still at {wanted}: this worker ends")
                     logger.warning("%s/%d stands still at %d: reading it again", tp.topic, tp.partition, wanted)
@@ -449,13 +488,6 @@ class Worker:
             raise BrokerError(
                 f"this process stood still for {still:.0f} s: its partitions may be at work elsewhere, so it ends"
             )
-
-
-def _end_process_in(seconds: float) -> None:
-    """A crashed app may wait for ever for a thread of its own that is no more. A kill does no harm, a rest does."""
-    last = threading.Timer(seconds, os._exit, (1,))
-    last.daemon = True
-    last.start()
 
 
 def _events(topic: str, partition: int, kept: Kept) -> list[_Written]:

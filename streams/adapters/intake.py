@@ -32,6 +32,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListen
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from streams.adapters.codec import Decoder, dead_letter_of
+from streams.adapters.producing import Waits
 from streams.adapters.state import entry_to_bytes, record_to_bytes
 from streams.adapters.wall_clock import WallClock, monotonic
 from streams.core.alerts import Subject
@@ -87,6 +88,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         rulebook: Rulebook,
         clock: WallClock,
         metrics: IntakeMetrics,
+        waits: Waits,
         grace: int,
         tick: int,
         batch: int,
@@ -102,6 +104,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         self._rulebook = rulebook
         self._clock = clock
         self._metrics = metrics
+        self._waits = waits
         self._grace = grace
         self._tick = tick
         self._batch = batch
@@ -146,13 +149,26 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _step(self, batches: Mapping[TopicPartition, Sequence[Any]]) -> None:
         entries: list[list[bytes]] = [[] for _ in range(self._log_partitions)]
-        sends: list[Any] = []
+        letters: list[tuple[bytes, bytes]] = []
         for tp, records in batches.items():
             self._last_read[tp] = self._clock.at(records[-1].timestamp * 1000)
             for record in records:
-                await self._take(tp, record, entries, sends)
+                self._take(tp, record, entries, letters)
         watermarks = await self._watermarks()
+        if letters or watermarks or any(entries):
+            with self._waits.on(f"topic {self._log_topic} or {self._dead_letters_topic}"):
+                await self._write(entries, watermarks, letters)
+        if batches:
+            await self._commit({tp: records[-1].offset + 1 for tp, records in batches.items()})
+
+    async def _write(
+        self,
+        entries: Sequence[Sequence[bytes]],
+        watermarks: Mapping[str, int],
+        letters: Sequence[tuple[bytes, bytes]],
+    ) -> None:
         counts = {topic: len(self._consumer.partitions_for_topic(topic) or ()) for topic in self._sources}
+        sends = [await self._producer.send(self._dead_letters_topic, value, key=key) for key, value in letters]
         if watermarks or any(entries):
             for partition, own in enumerate(entries):
                 *full, last = _split(own)
@@ -163,8 +179,6 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
                 sends.append(await self._producer.send(self._log_topic, value, partition=partition))
         for sent in sends:
             await sent
-        if batches:
-            await self._commit({tp: records[-1].offset + 1 for tp, records in batches.items()})
 
     async def _commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         try:
@@ -173,7 +187,9 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
             # The partitions have gone to another worker, which reads this batch again: duplicates, known by id.
             logger.info("positions not committed, the partitions have moved: %s", error)
 
-    async def _take(self, tp: TopicPartition, record: Any, entries: list[list[bytes]], sends: list[Any]) -> None:
+    def _take(
+        self, tp: TopicPartition, record: Any, entries: list[list[bytes]], letters: list[tuple[bytes, bytes]]
+    ) -> None:
         raw: bytes = record.value or b""
         source = f"{tp.topic}/{tp.partition}"
         try:
@@ -184,8 +200,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
             self._metrics.dead_letter(error.reason)
             letter = dead_letter_of(raw, error, source=source, position=record.offset, max_payload=MAX_PAYLOAD)
             key = f"{source}/{record.offset}".encode()
-            value = letter.model_dump_json().encode()
-            sends.append(await self._producer.send(self._dead_letters_topic, value, key=key))
+            letters.append((key, letter.model_dump_json().encode()))
             return
         self._metrics.event_in(event.type, 1)
         copies = self._rulebook.copies_of(event)

@@ -3,12 +3,17 @@
 The changelog holds everything that the copy holds, so a damaged copy is no loss: it is removed when the worker
 starts, and Faust fills a new one. What must not happen is that part of a copy is taken for the whole. RocksDB's
 iterator ends early and silently at a damaged block; only its status tells.
+
+Nor is a copy that cannot be written any loss, on a full disk say: the worker ends and says which directory, and
+starts again from the changelog. It does not go on without the copy, because at the next rebalance Faust would read
+its state from there.
 """
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +24,57 @@ from streams.errors import GridclockError
 _MARK = "damaged"
 
 # Words of errors that say nothing about the files themselves.
-_OTHER_TROUBLE = ("lock", "space", "ermission", "oo many open files")
+_NO_ROOM = ("o space left", "uota exceeded", "ile too large")
+_IN_USE = ("/LOCK",)
+_OTHER_TROUBLE = (*_NO_ROOM, *_IN_USE, "ead-only file system", "ermission", "oo many open files")
 
 
 class LocalStoreError(GridclockError):
-    """The local copy of the state is damaged. It is marked: the next start rebuilds it from the changelog."""
+    """The local copy of the state is damaged, and marked so that the next start rebuilds it, or cannot be written."""
+
+
+def _is_about(error: Exception, path: Path, words: tuple[str, ...]) -> bool:
+    # A directory may have any name; "gridclock" has a lock in it.
+    text = str(error).replace(str(path), "")
+    return any(word in text for word in words)
+
+
+def trouble(path: Path, error: Exception) -> LocalStoreError:
+    """What an error of RocksDB means for whoever runs the worker; marks the copy where it is damaged."""
+    if _is_about(error, path, _NO_ROOM):
+        remedy = "make room there and start again, or go on without a copy on disk (--store memory)"
+        return LocalStoreError(f"{path} cannot be written: {error}; {remedy}; nothing is lost")
+    if _is_about(error, path, _OTHER_TROUBLE):
+        return LocalStoreError(f"{path} cannot be used: {error}; nothing is lost")
+    with contextlib.suppress(OSError):
+        (path / _MARK).touch()
+    return LocalStoreError(f"{path} is damaged: {error}; the next start rebuilds it")
+
+
+def listen_to(store: Any, on_trouble: Callable[[LocalStoreError], None]) -> None:
+    """Hear of whatever goes wrong in Faust's store as it is opened and written, but for one that is still in use.
+
+    That one belongs to a worker that is about to end: Faust waits for it.
+    """
+
+    def listening(method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **options: Any) -> Any:
+            try:
+                return method(*args, **options)
+            except LocalStoreError:
+                raise
+            except Exception as error:  # rocksdict raises nothing narrower
+                path = next((path for path in store.path.glob("*.db") if str(path) in str(error)), store.path)
+                if _is_about(error, path, _IN_USE):
+                    raise
+                found = trouble(path, error)
+                on_trouble(found)
+                raise found from error
+
+        return call
+
+    for name in ("_open_for_partition", "set_persisted_offset", "apply_changelog_batch"):
+        setattr(store, name, listening(getattr(store, name)))
 
 
 def rows_of(database: Any, path: Path) -> Iterator[tuple[bytes, bytes]]:
@@ -40,8 +91,7 @@ def rows_of(database: Any, path: Path) -> Iterator[tuple[bytes, bytes]]:
             position.next()
         position.status()
     except Exception as error:  # rocksdict raises nothing narrower
-        (path / _MARK).touch()
-        raise LocalStoreError(f"{path} is damaged: {error}; the next start rebuilds it") from error
+        raise trouble(path, error) from error
 
 
 def remove_damaged(directory: Path) -> list[Path]:
@@ -57,5 +107,5 @@ def _opens(path: Path) -> bool:
         options = rocksdict.Options(raw_mode=True)
         rocksdict.Rdict(str(path), options=options, access_type=rocksdict.AccessType.read_only()).close()
     except Exception as error:
-        return any(word in str(error) for word in _OTHER_TROUBLE)
+        return _is_about(error, path, _OTHER_TROUBLE)
     return True

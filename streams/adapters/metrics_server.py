@@ -2,7 +2,8 @@
 
 Alive means that the event loop has turned in the last half minute. Behind is not dead: a worker that reads its
 state back, or a backlog, is alive, and restarting it would only begin that work again. Ready means that it has
-joined its consumer groups, has its state, and that time moves; nothing routes requests by it, a rollout waits for it.
+joined its consumer groups, has its state, that the brokers take what it writes, and that time moves; nothing routes
+requests by it, a rollout waits for it.
 """
 
 from __future__ import annotations

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +16,21 @@ import click
 
 from streams.access import rights_of
 from streams.adapters.forks import rare_collections
+from streams.adapters.rulebook_files import LoadedRulebook
 from streams.bootstrap import Ready, run_worker
-from streams.commands.common import DONE, broker_options, log_options, need_broker, rulebook_of, rulebook_options
+from streams.commands.common import (
+    DONE,
+    WRONG_USE,
+    broker_options,
+    log_options,
+    need_broker,
+    rulebook_of,
+    rulebook_options,
+)
+from streams.errors import GridclockError
 from streams.log_lines import say, start_logging
 from streams.reloading import run_reloading
-from streams.settings import load_settings
+from streams.settings import Settings, load_settings
 
 
 @click.command(short_help="Work live: events from Kafka, alerts to Kafka.")
@@ -64,6 +80,39 @@ def run(rules: tuple[Path, ...], only: Path | None, sources: tuple[str, ...], **
     gc.freeze()  # rulebook and modules stay for ever
     # A process that lives for months must find the few cycles of its libraries some day: an hour at full speed.
     with rare_collections(old=200):
-        run_reloading(lambda stop: run_worker(settings, loaded, on_ready=on_ready, stop=stop), check)
+        run_reloading(lambda stop: _work(settings, loaded, on_ready, stop), check)
     say("stopped in order")
     return DONE
+
+
+async def _work(
+    settings: Settings, loaded: LoadedRulebook, on_ready: Callable[[Ready], None], stop: asyncio.Event
+) -> None:
+    """Work, and end the process where the worker fails.
+
+    A crashed Faust app leaves tasks that begin anew when they are cancelled, and threads that wait for ever: so
+    nothing is waited for once all is closed, nor for longer than two sessions before. A kill would do no harm either.
+    """
+    failing = False
+
+    def on_failed(error: Exception) -> None:
+        nonlocal failing
+        failing = True
+        last = threading.Timer(2 * settings.session_s, _end_process, (error,))
+        last.daemon = True
+        last.start()
+
+    try:
+        await run_worker(settings, loaded, on_ready=on_ready, on_failed=on_failed, stop=stop)
+    except Exception as error:
+        if failing:
+            _end_process(error)
+        raise
+
+
+def _end_process(error: Exception) -> None:
+    if isinstance(error, GridclockError):
+        say(str(error), level=logging.ERROR)
+    else:
+        sys.excepthook(type(error), error, error.__traceback__)
+    os._exit(WRONG_USE if isinstance(error, GridclockError) else 1)

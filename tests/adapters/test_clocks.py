@@ -76,6 +76,15 @@ def test_a_record_that_was_applied_before_is_passed_over() -> None:
     assert partition.apply(first, 6) is None
 
 
+def test_a_record_that_cannot_have_been_applied_before_says_that_the_log_was_made_anew() -> None:
+    partition = fresh()
+    for offset in range(3):
+        partition.apply(record("", 10 * offset), offset)
+    assert partition.apply(record("", 20), 1) is None
+    with pytest.raises(StateError, match=r"partition 3 is of offset 2, but record 0 of the log is newer than that"):
+        partition.apply(record("", 21), 0)
+
+
 def test_a_row_of_a_newer_version_is_refused() -> None:
     with pytest.raises(StateError, match="format 99"):
         fresh().restore(b'{"v":99,"offset":0}')

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import rocksdict
 
-from streams.adapters.local_store import LocalStoreError, remove_damaged, rows_of
+from streams.adapters.local_store import LocalStoreError, listen_to, remove_damaged, rows_of, trouble
 
 ROWS = {b"1/order/WO%05d" % number: Random(number).randbytes(100) for number in range(5000)}
 
@@ -23,7 +23,9 @@ def opened(path: Path) -> Any:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    found = tmp_path / "state-1.db"
+    # The name has "lock" and "space" in it, as errors about something else than damage do.
+    found = tmp_path / "gridclock workspace" / "state-1.db"
+    found.parent.mkdir()
     database = opened(found)
     for key, value in ROWS.items():
         database[key] = value
@@ -77,3 +79,62 @@ def test_a_copy_in_use_is_not_damaged(path: Path) -> None:
     assert remove_damaged(path.parent) == []
     database.close()
     assert path.exists()
+
+
+class FaustsStore:
+    """As much of it as is listened to."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.parent
+        self._file = path
+
+    def _open_for_partition(self, _partition: int) -> Any:
+        return opened(self._file)
+
+    def set_persisted_offset(self, _tp: object, offset: int) -> None:
+        self._open_for_partition(1)[b"offset"] = b"%d" % offset
+
+    def apply_changelog_batch(self, _batch: object) -> None:
+        self.set_persisted_offset(None, 7)
+
+
+def test_trouble_of_the_store_is_heard_once_and_names_the_copy(path: Path) -> None:
+    for file in path.glob("CURRENT"):
+        scratched(file)
+    heard: list[LocalStoreError] = []
+    store = FaustsStore(path)
+    listen_to(store, heard.append)
+    with pytest.raises(LocalStoreError, match="the next start rebuilds it") as caught:
+        store.apply_changelog_batch([])
+    assert heard == [caught.value]
+    assert remove_damaged(path.parent) == [path]
+
+
+def test_a_copy_in_use_is_waited_for(path: Path) -> None:
+    database = opened(path)
+    heard: list[LocalStoreError] = []
+    store = FaustsStore(path)
+    listen_to(store, heard.append)
+    with pytest.raises(Exception, match="lock") as caught:
+        store._open_for_partition(1)
+    assert not isinstance(caught.value, LocalStoreError)
+    assert heard == []
+    database.close()
+
+
+@pytest.mark.parametrize(
+    ("said", "expected", "damaged"),
+    [
+        ("IO error: No space left on device: While appending to file: {path}/4.log", "cannot be written", False),
+        ("IO error: While appending to file: {path}/4.log: File too large", "cannot be written", False),
+        ("IO error: Disk quota exceeded: While open a file: {path}/4.log", "cannot be written", False),
+        ("IO error: While open a file: {path}/4.log: Permission denied", "cannot be used", False),
+        ("Corruption: block checksum mismatch in {path}/9.sst offset 0", "is damaged", True),
+        ("Corruption: CURRENT file does not end with newline", "is damaged", True),
+    ],
+)
+def test_what_a_store_says_is_put_into_words(path: Path, said: str, expected: str, damaged: bool) -> None:
+    found = str(trouble(path, Exception(said.format(path=path))))
+    assert found.startswith(f"{path} {expected}: ")
+    assert "\n" not in found
+    assert (remove_damaged(path.parent) == [path]) is damaged

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from random import Random
 
 import pytest
 
+from streams.adapters.java_broker import JavaCluster, why_not
 from streams.simulation import Simulation, simulate
 from tests.integration.live import write_events
 
@@ -18,7 +20,7 @@ SEED = int(os.environ.get("GRIDCLOCK_CRASH_SEED", "1"))
 
 @pytest.fixture(scope="session")
 def simulation() -> Simulation:
-    return simulate(orders=1000 * min(ROUNDS, 10), seed=SEED, start=date(2025, 3, 3), days=30)
+    return simulate(orders=500 * min(ROUNDS, 20), seed=SEED, start=date(2025, 3, 3), days=30)
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +32,13 @@ def events(simulation: Simulation, tmp_path_factory: pytest.TempPathFactory) -> 
 def rng(request: pytest.FixtureRequest) -> Random:
     """Another number in ``GRIDCLOCK_CRASH_SEED`` gives other points."""
     return Random(f"{SEED}/{request.node.name}")
+
+
+@pytest.fixture(scope="package")
+def cluster() -> Iterator[JavaCluster]:
+    """Three nodes; a test that takes one away brings it back."""
+    reason = why_not()
+    if reason is not None:
+        pytest.skip(f"loss of a broker needs three nodes of Apache Kafka under Java here: {reason}")
+    with JavaCluster(3) as found:
+        yield found

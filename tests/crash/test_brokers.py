@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
 import pytest
 
-from streams.adapters.java_broker import JavaCluster, why_not
+from streams.adapters.java_broker import JavaCluster
 from streams.simulation import Simulation
 from tests.crash.test_workers import check, some_way_on, start
 from tests.integration.live import Live
-
-
-@pytest.fixture
-def cluster() -> Iterator[JavaCluster]:
-    reason = why_not()
-    if reason is not None:
-        pytest.skip(f"loss of a broker needs three nodes of Apache Kafka under Java here: {reason}")
-    with JavaCluster(3) as found:
-        yield found
 
 
 @pytest.mark.slow
@@ -31,10 +21,10 @@ def test_a_broker_is_lost_and_comes_back(
         live.make_source()
         live.send(events, "--timestamps", "recorded")
         worker = start(live, "one")
-        some_way_on(live, rng)
+        some_way_on(live, simulation, rng)
         lost = rng.randint(1, 3)
         cluster.kill(lost)
-        some_way_on(live, rng)
+        some_way_on(live, simulation, rng)
         cluster.start(lost)
         if worker.exit_code is not None:  # a worker may end when it cannot go on; whoever runs it starts it again
             start(live, "one")

@@ -32,17 +32,17 @@ def live(kafka: Broker, prefix: str, tmp_path: Path, events: Path) -> Iterator[L
         yield found
 
 
-def start(live: Live, store: str) -> Worker:
+def start(live: Live, store: str, *, ready: bool = True) -> Worker:
     # Small batches make many records of the log, and so many points to be killed at.
-    return live.worker(store=store, GRIDCLOCK_BATCH="300")
+    return live.worker(store=store, ready=ready, GRIDCLOCK_BATCH="300")
 
 
-def some_way_on(live: Live, rng: Random) -> None:
-    """Until some more alerts have come out, and then some random moment; at the end of the backlog at once."""
+def some_way_on(live: Live, simulation: Simulation, rng: Random) -> None:
+    """Until some more alerts have come out, and then some random moment; towards the backlog's end at once."""
     before = len(live.topic("alerts").records)
-    more = rng.randint(1, 120)
+    wanted = min(before + rng.randint(1, 120), len(expected_keys(simulation.expected)))
     deadline = time.monotonic() + 15
-    while len(live.topic("alerts").records) < before + more and time.monotonic() < deadline:
+    while len(live.topic("alerts").records) < wanted and time.monotonic() < deadline:
         time.sleep(0.05)
     time.sleep(rng.random() / 2)  # the point of it: an instant that nothing in the worker chose
 
@@ -59,7 +59,7 @@ def check(live: Live, simulation: Simulation) -> None:
 def test_a_worker_killed_again_and_again(live: Live, simulation: Simulation, rng: Random) -> None:
     for _ in range(ROUNDS):
         worker = start(live, "one")
-        some_way_on(live, rng)
+        some_way_on(live, simulation, rng)
         worker.kill()
     start(live, "one")
     check(live, simulation)
@@ -69,7 +69,7 @@ def test_a_worker_killed_again_and_again(live: Live, simulation: Simulation, rng
 def test_two_workers_killed_at_once(live: Live, simulation: Simulation, rng: Random) -> None:
     for _ in range(max(1, ROUNDS // 4)):
         workers = start(live, "one"), start(live, "two")
-        some_way_on(live, rng)
+        some_way_on(live, simulation, rng)
         for worker in workers:
             worker.kill()
     start(live, "one")
@@ -81,7 +81,7 @@ def test_two_workers_killed_at_once(live: Live, simulation: Simulation, rng: Ran
 def test_a_rolling_restart(live: Live, simulation: Simulation, rng: Random) -> None:
     workers = {"one": start(live, "one"), "two": start(live, "two")}
     for store in ("one", "two") * max(1, ROUNDS // 4):
-        some_way_on(live, rng)
+        some_way_on(live, simulation, rng)
         assert workers[store].stop(90) == 0, workers[store].output
         workers[store] = start(live, store)
     check(live, simulation)
@@ -90,9 +90,9 @@ def test_a_rolling_restart(live: Live, simulation: Simulation, rng: Random) -> N
 @pytest.mark.slow
 def test_from_one_worker_to_three_to_two(live: Live, simulation: Simulation, rng: Random) -> None:
     start(live, "one")
-    some_way_on(live, rng)
+    some_way_on(live, simulation, rng)
     second, _ = start(live, "two"), start(live, "three")
-    some_way_on(live, rng)
+    some_way_on(live, simulation, rng)
     assert second.stop(90) == 0, second.output
     check(live, simulation)
 
@@ -100,7 +100,7 @@ def test_from_one_worker_to_three_to_two(live: Live, simulation: Simulation, rng
 @pytest.mark.slow
 def test_a_local_store_that_was_damaged_or_lost(live: Live, simulation: Simulation, rng: Random) -> None:
     worker = start(live, "one")
-    some_way_on(live, rng)
+    some_way_on(live, simulation, rng)
     assert worker.stop(90) == 0, worker.output
     (tables,) = (live.directory / "one").rglob("tables")
     stores = sorted(tables.glob("*.db"))
@@ -121,7 +121,7 @@ def test_a_worker_that_stood_still_ends_and_spoils_nothing(live: Live, simulatio
     import signal
 
     first, second = start(live, "one"), start(live, "two")
-    some_way_on(live, rng)
+    some_way_on(live, simulation, rng)
     first.signal(signal.SIGSTOP)
     until(lambda: first_is_out(second, live.partitions), 90, lambda: second.output)
     first.signal(signal.SIGCONT)

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -92,20 +93,22 @@ class Topic:
 class Worker:
     """One ``gridclock run``."""
 
-    def __init__(self, arguments: Sequence[object], log: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, arguments: Sequence[object], log: Path, environment: Mapping[str, str], *, module: str = "streams.cli"
+    ) -> None:
         self._process = ChildProcess(
-            [sys.executable, "-m", "streams.cli", "run", *map(str, arguments)],
+            [sys.executable, "-m", module, "run", *map(str, arguments)],
             log,
             environment={"PYTHONPATH": str(ROOT), "GRIDCLOCK_SESSION_S": "8", **environment},
         )
 
     @property
-    def output(self) -> str:
-        return self._process.output()
-
-    @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def output(self) -> str:
+        return self._process.output()
 
     @property
     def exit_code(self) -> int | None:
@@ -116,11 +119,21 @@ class Worker:
         assert self.exit_code is None, self.output
 
     def metrics(self) -> str:
-        found = re.search(r"metrics (http://[^\s\"]+)", self.output)
+        return self._get("/metrics")[1]
+
+    def readiness(self) -> tuple[int, str]:
+        """What ``/readyz`` answers."""
+        return self._get("/readyz")
+
+    def _get(self, path: str) -> tuple[int, str]:
+        found = re.search(r"metrics (http://[^\s\"]+)/metrics", self.output)
         assert found is not None
-        with urllib.request.urlopen(found[1], timeout=10) as answer:
-            text: str = answer.read().decode()
-        return text
+        try:
+            with urllib.request.urlopen(found[1] + path, timeout=10) as answer:
+                return answer.status, answer.read().decode().strip()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode().strip()
 
     def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric's samples that carry the labels."""
@@ -200,7 +213,9 @@ class Live:
         """The source topic, as one that keeps events of any age."""
         ensure_topics(self.bootstrap, [TopicSpec(f"{self.name}.events", partitions, -1)])
 
-    def worker(self, *, store: str | None = None, ready: bool = True, **environment: str) -> Worker:
+    def worker(
+        self, *, store: str | None = None, ready: bool = True, module: str = "streams.cli", **environment: str
+    ) -> Worker:
         """Start a worker; one with the same ``store`` has the same local state."""
         number = len(self.workers) + 1
         arguments = [
@@ -209,7 +224,7 @@ class Live:
         ]  # fmt: skip
         defaults = {"GRIDCLOCK_KEEP_DAYS": f"{self._keep_days:.9f}", "GRIDCLOCK_METRICS_PORT": "0"}
         environment = {**defaults, **environment}
-        found = Worker(arguments, self.directory / f"worker-{number}.log", environment)
+        found = Worker(arguments, self.directory / f"worker-{number}.log", environment, module=module)
         self.workers.append(found)
         if ready:
             found.wait_ready()

@@ -1,15 +1,27 @@
-"""The changelog on a broker: a second writer does not go unseen."""
+"""The state on a broker: a second writer does not go unseen, nor a log that was made anew under it."""
 
 from __future__ import annotations
 
 import asyncio
+import json
+import shutil
+from collections import defaultdict
+from datetime import UTC, date, datetime
+from pathlib import Path
 
+import pytest
 from aiokafka import AIOKafkaProducer
+from kafka import KafkaProducer
 
 from streams.adapters.brokers import Broker
 from streams.adapters.changelog import Changelog
-from streams.adapters.kafka_admin import TopicSpec, ensure_topics
+from streams.adapters.clocks import position_key
+from streams.adapters.kafka_admin import TopicSpec, delete_topics, ensure_topics
 from streams.adapters.log_replay import read_topic
+from streams.bootstrap import topics_of
+from streams.settings import load_settings
+from streams.simulation import Simulation, simulate
+from tests.integration.live import Live, Topic, Worker, expected_keys, keys, standing, until
 
 
 def test_a_second_writer_is_seen(kafka: Broker, prefix: str) -> None:
@@ -38,3 +50,95 @@ def test_a_second_writer_is_seen(kafka: Broker, prefix: str) -> None:
     assert asyncio.run(story()) == [True, True, True, False, False, True]
     values = [value for partition, _, value in read_topic(kafka.bootstrap, topic) if partition == 1]
     assert values == [b"x", b"0", b"1", b"2", b"stale", b"2", None, b"3", b"y", b"3"]
+
+
+def made() -> Simulation:
+    return simulate(orders=60, seed=7, start=date(2026, 3, 2), days=3)
+
+
+def versions(live: Live) -> dict[tuple[int, bytes], list[bytes]]:
+    """What was ever written of each row, the newest last."""
+    found: dict[tuple[int, bytes], list[bytes]] = defaultdict(list)
+    topic = Topic(live.bootstrap, f"{live.name}-state-changelog")
+    for partition, _, key, value in topic.update():
+        assert key is not None
+        found[partition, key].append(value)
+    topic.close()
+    return found
+
+
+@pytest.mark.slow
+def test_what_a_second_writer_wrote_is_written_over(kafka: Broker, prefix: str, tmp_path: Path) -> None:
+    """A worker that was away wakes up with old rows under way: the owner's are the last word, also after a restart."""
+    if kafka.kind == "embedded":
+        pytest.skip(f"{kafka.description}: a worker there does not get its partitions back after a restart")
+    simulation = made()
+    with Live(kafka.bootstrap, prefix, tmp_path, partitions=2) as live:
+        live.make_source(2)
+        worker = live.worker(GRIDCLOCK_BATCH="20")  # so that a row has several versions
+        live.send(simulation.events)
+        live.settle(simulation.as_of)
+        before = versions(live)
+        stale = {row: values[0] for row, values in before.items() if len(set(values)) > 1}
+        assert len(stale) > 10
+        assert {partition for partition, _ in stale} == {0, 1}
+
+        producer = KafkaProducer(bootstrap_servers=live.bootstrap.split(","), acks="all")
+        for (partition, key), value in stale.items():
+            producer.send(f"{live.name}-state-changelog", value, key=key, partition=partition)
+        producer.flush()
+        producer.close()
+
+        def set_right() -> bool:
+            now = versions(live)
+            subjects = [row for row in stale if row[1] != position_key(row[0])]
+            return all(now[row][-1] == before[row][-1] for row in subjects)
+
+        until(set_right, 30, lambda: worker.output)
+        for partition in (0, 1):
+            assert f"partition {partition}: somebody else wrote to {live.name}-state-changelog" in worker.output
+        positions = versions(live)
+        for partition in (0, 1):
+            row = partition, position_key(partition)
+            assert json.loads(positions[row][-1])["offset"] > json.loads(before[row][-1])["offset"]
+        worker.kill()
+        shutil.rmtree(tmp_path / "store-1")
+        worker = live.worker()
+        until(lambda: worker.metric("gridclock_subjects") > 0, 60, lambda: worker.output)
+        later = datetime.fromtimestamp((live.replay() or 0) / 1e6 + 3, UTC).isoformat()
+        found = standing(live.settle(later).values(), simulation.as_of)
+        assert keys(found, simulation.expected) == expected_keys(simulation.expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("at_work", [False, True], ids=["while stopped", "while at work"])
+def test_a_log_made_anew_under_the_state_is_refused(at_work: bool, kafka: Broker, prefix: str, tmp_path: Path) -> None:
+    """Its offsets begin again: a worker would pass over everything up to where it stood, in silence."""
+    if not kafka.can_create_topics:
+        pytest.skip(f"{kafka.description} cannot delete topics")
+    simulation = made()
+    with Live(kafka.bootstrap, prefix, tmp_path, partitions=2) as live:
+        live.make_source(2)
+        worker = live.worker(GRIDCLOCK_SESSION_S="6")
+        live.send(simulation.events)
+        live.settle(simulation.as_of)
+        specs = topics_of(load_settings(bootstrap=live.bootstrap, name=live.name, partitions=2))
+        (log,) = [spec for spec in specs if spec.name == f"{live.name}.log"]
+        if at_work:
+            delete_topics(live.bootstrap, [log.name])
+            ensure_topics(live.bootstrap, [log])
+            refused(worker, live)
+            return
+        assert worker.stop() == 0
+        delete_topics(live.bootstrap, [log.name])
+        refused(live.worker(store="store-1", ready=False), live)
+        shutil.rmtree(tmp_path / "store-1")  # the state is not in the local copy alone
+        refused(live.worker(store="store-1", ready=False), live)
+
+
+def refused(worker: Worker, live: Live) -> None:
+    until(lambda: worker.exit_code is not None, 60, lambda: worker.output)
+    assert worker.exit_code == 2
+    last = worker.output.splitlines()[-1]
+    assert last.startswith("gridclock: the state of partition ")
+    assert "the log was made anew" in last

@@ -1,0 +1,94 @@
+"""Writes that the brokers do not take for a while: wait, keep what is under way, and say so.
+
+Replicas that are missing, a leader that is away, a broker that is slow: all of it ends some day, and what was not
+acknowledged is not lost, because whoever waits for it reads no further. So waiting is right, for as long as it
+takes; what would be wrong is to wait in silence. ``Waits`` knows what is being waited for and since when, for the
+log and for ``/readyz``. What a broker refuses for good (no right to write, a record too large) is an error at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaTimeoutError
+
+from streams.adapters.wall_clock import monotonic
+
+TELL_AGAIN = 60.0
+"""Seconds between two log lines about the same wait."""
+
+logger = logging.getLogger(__name__)
+
+
+class PatientProducer(AIOKafkaProducer):  # type: ignore[misc]
+    """A producer that waits for its brokers while it works, and no longer than ``patience`` seconds when it ends."""
+
+    def __init__(self, *, patience: float, **options: Any) -> None:
+        super().__init__(**options)
+        self._patience = patience
+
+    async def send(self, *args: Any, **options: Any) -> Any:
+        """As the parent's, but not given up where a partition's buffer stays full: the record is not in it then."""
+        while True:
+            try:
+                return await super().send(*args, **options)
+            except KafkaTimeoutError:
+                continue
+
+    async def send_batch(self, *args: Any, **options: Any) -> Any:
+        """As ``send``, of a batch."""
+        while True:
+            try:
+                return await super().send_batch(*args, **options)
+            except KafkaTimeoutError:
+                continue
+
+    async def stop(self) -> None:
+        """Close, flushing what can be flushed. Nobody was told that the rest is kept, so it may be dropped."""
+        stopping = asyncio.ensure_future(super().stop())
+        await asyncio.wait([stopping], timeout=self._patience)
+        stopping.cancel()
+
+
+class Waits:
+    """What this worker waits for the brokers to take; one entry for each wait under way. Times are in seconds."""
+
+    def __init__(self, patience: float, now: Callable[[], float] = monotonic) -> None:
+        self._patience = patience
+        self._now = now
+        self._since: dict[object, tuple[float, str]] = {}
+
+    @contextmanager
+    def on(self, what: str) -> Iterator[None]:
+        """Around a wait."""
+        token = object()
+        self._since[token] = self._now(), what
+        try:
+            yield
+        finally:
+            del self._since[token]
+
+    async def tell(self) -> None:
+        """Log what is overdue, once a minute, and when it is over; until cancelled."""
+        told_at: float | None = None
+        while True:
+            await asyncio.sleep(1)
+            overdue = self.overdue()
+            if overdue is None and told_at is not None:
+                logger.warning("writes are taken again")
+                told_at = None
+            elif overdue is not None and (told_at is None or self._now() - told_at > TELL_AGAIN):
+                logger.warning("%s: this worker waits and reads no further; nothing is lost", overdue)
+                told_at = self._now()
+
+    def overdue(self) -> str | None:
+        """What has been waited for longer than one may expect, in words; from any thread."""
+        oldest = min(list(self._since.values()), default=None)
+        if oldest is None or (waited := self._now() - oldest[0]) <= self._patience:
+            return None
+        return f"{oldest[1]} has taken no writes for {waited:.0f} s"
