@@ -228,7 +228,7 @@ async def run_worker(
             client_id=client_id,
             log_topic=settings.log_topic,
             log_partitions=log_partitions,
-            data_dir=str(settings.data_dir),
+            data_dir=str(settings.data_dir / settings.name),  # another name has another state
             store=settings.store,
             session=settings.session_s,
             security=options,

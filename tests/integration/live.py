@@ -224,7 +224,7 @@ class Live:
         ]  # fmt: skip
         defaults = {"GRIDCLOCK_KEEP_DAYS": f"{self._keep_days:.9f}", "GRIDCLOCK_METRICS_PORT": "0"}
         environment = {**defaults, **environment}
-        found = Worker(arguments, self.directory / f"worker-{number}.log", environment, module=module)
+        found = Worker(arguments, self.directory / f"{self.name}-worker-{number}.log", environment, module=module)
         self.workers.append(found)
         if ready:
             found.wait_ready()

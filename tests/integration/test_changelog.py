@@ -75,9 +75,13 @@ def test_what_a_second_writer_wrote_is_written_over(kafka: Broker, prefix: str, 
     simulation = made()
     with Live(kafka.bootstrap, prefix, tmp_path, partitions=2) as live:
         live.make_source(2)
-        worker = live.worker(GRIDCLOCK_BATCH="20")  # so that a row has several versions
-        live.send(simulation.events)
-        live.settle(simulation.as_of)
+        worker = live.worker()
+        half = len(simulation.events) // 2
+        for events in (simulation.events[:half], simulation.events[half:]):  # so that rows have several versions
+            taken = worker.metric("gridclock_events_total") + len(events)
+            live.send(events)
+            until(lambda: worker.metric("gridclock_events_total") >= taken, 60, lambda: worker.output)  # noqa: B023
+            live.settle(simulation.as_of)
         before = versions(live)
         stale = {row: values[0] for row, values in before.items() if len(set(values)) > 1}
         assert len(stale) > 10
@@ -132,6 +136,10 @@ def test_a_log_made_anew_under_the_state_is_refused(at_work: bool, kafka: Broker
         assert worker.stop() == 0
         delete_topics(live.bootstrap, [log.name])
         refused(live.worker(store="store-1", ready=False), live)
+        with Live(kafka.bootstrap, f"{prefix}other-", tmp_path, partitions=2) as other:  # as the message says
+            other.make_source(2)
+            begun = other.worker(store="store-1")
+            until(lambda: begun.metrics().count("\ngridclock_watermark_lag_seconds{") == 2, 60, lambda: begun.output)
         shutil.rmtree(tmp_path / "store-1")  # the state is not in the local copy alone
         refused(live.worker(store="store-1", ready=False), live)
 
