@@ -9,8 +9,7 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import signal
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.sharedctypes import Synchronized
 
@@ -18,20 +17,6 @@ Moved = Callable[[int], None]
 Task = Callable[[Moved], None]
 
 _fork = multiprocessing.get_context("fork")
-
-
-@contextmanager
-def rare_collections(*, old: int = 5000) -> Iterator[None]:
-    """Let Python look for unreachable cycles rarely: hundreds of thousands of events are held, and form none.
-
-    Young objects are looked at after each half million, all of them at most after ``old`` times as many.
-    """
-    before = gc.get_threshold()
-    gc.set_threshold(500_000, 10, old // 10)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
 
 
 def run_forked(tasks: Sequence[Task], on_moved: Moved, *, jobs: int | None = None, step: int = 1) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from streams.access import rights_of
+from streams.adapters.garbage import short_collections
 from streams.adapters.state import StateError
 from streams.board_bootstrap import run_board
 from streams.commands.common import DONE, broker_options, log_options, need_broker, rulebook_of, rulebook_options
@@ -53,9 +54,11 @@ def board(rules: tuple[Path, ...], only: Path | None, board_names: tuple[str, ..
         say(f"board http://{host}:{port}/board")
 
     try:
-        run_reloading(
-            lambda stop: run_board(settings, loaded, on_ready=on_ready, stop=stop), lambda: rulebook_of(rules, only)
-        )
+        with short_collections():
+            run_reloading(
+                lambda stop: run_board(settings, loaded, on_ready=on_ready, stop=stop),
+                lambda: rulebook_of(rules, only),
+            )
     except StateError as error:
         raise click.ClickException(str(error)) from error
     say("board stopped in order")

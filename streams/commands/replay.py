@@ -17,7 +17,7 @@ from streams.adapters.checkpoints import Checkpoint
 from streams.adapters.codec import Decoder
 from streams.adapters.comparison import CHANGE_COLUMNS, Comparison
 from streams.adapters.files import STANDARD, write_whole
-from streams.adapters.forks import rare_collections
+from streams.adapters.garbage import rare_collections
 from streams.adapters.pseudonyms import Hidden, cloud_events
 from streams.adapters.replay import MEMORY, Replay
 from streams.adapters.results import ALERT_COLUMNS, CASE_COLUMNS, Results, form_of, open_results

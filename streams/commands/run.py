@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import sys
@@ -15,7 +14,7 @@ from typing import Any
 import click
 
 from streams.access import rights_of
-from streams.adapters.forks import rare_collections
+from streams.adapters.garbage import short_collections
 from streams.adapters.rulebook_files import LoadedRulebook
 from streams.bootstrap import Ready, run_worker
 from streams.commands.common import (
@@ -77,9 +76,7 @@ def run(rules: tuple[Path, ...], only: Path | None, sources: tuple[str, ...], **
             f"{ready.log_partitions} partitions, metrics http://{settings.metrics_host}:{ready.metrics_port}/metrics"
         )
 
-    gc.freeze()  # rulebook and modules stay for ever
-    # A process that lives for months must find the few cycles of its libraries some day: an hour at full speed.
-    with rare_collections(old=200):
+    with short_collections():
         run_reloading(lambda stop: _work(settings, loaded, on_ready, stop), check)
     say("stopped in order")
     return DONE

@@ -21,7 +21,7 @@ import polars as pl
 from pydantic import BaseModel, TypeAdapter
 
 from streams.adapters.codec import Decoder, decode_json
-from streams.adapters.forks import rare_collections
+from streams.adapters.garbage import rare_collections
 from streams.adapters.replay import Replay
 from streams.adapters.rulebook_files import load_rulebook
 from streams.adapters.sources.lines import Lines
