@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -27,7 +28,7 @@ from streams.adapters.producing import PatientProducer, Waits
 from streams.adapters.pseudonyms import cloud_events
 from streams.adapters.rulebook_files import LoadedRulebook
 from streams.adapters.wall_clock import WallClock
-from streams.errors import BrokerError
+from streams.errors import BrokerError, ConfigError
 from streams.settings import Settings, revealed
 
 DAY = 86_400
@@ -228,7 +229,7 @@ async def run_worker(
             client_id=client_id,
             log_topic=settings.log_topic,
             log_partitions=log_partitions,
-            data_dir=str(settings.data_dir / settings.name),  # another name has another state
+            data_dir=str(directory_of(settings)),
             store=settings.store,
             session=settings.session_s,
             security=options,
@@ -271,6 +272,16 @@ async def _producer(stack: AsyncExitStack, patience: float, options: dict[str, A
     stack.push_async_callback(producer.stop)
     await producer.start()
     return producer
+
+
+def directory_of(settings: Settings) -> Path:
+    """The directory of the local state, made where it is missing. Another name has another state."""
+    path = settings.data_dir / settings.name
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"data_dir: {path} cannot be made: {error.strerror}") from error
+    return path
 
 
 def _ensure(settings: Settings) -> int:

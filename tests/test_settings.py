@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from streams.bootstrap import directory_of
 from streams.errors import ConfigError
 from streams.settings import SECRETS, Settings, load_settings, revealed
 
@@ -201,3 +202,11 @@ def test_certificates_that_are_none(tmp_path: Path, name: str) -> None:
         with pytest.raises(ConfigError) as caught:
             settings.kafka_python()
         assert str(caught.value).startswith(f"{tmp_path / path}: {name}: {said}")
+
+
+def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    settings = load_settings(bootstrap="127.0.0.1:1", name="city", data_dir=tmp_path / "deep" / "state")
+    assert directory_of(settings) == tmp_path / "deep" / "state" / "city"
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"data_dir: .*/file/gridclock cannot be made: Not a directory"):
+        directory_of(load_settings(bootstrap="127.0.0.1:1", data_dir=tmp_path / "file"))

@@ -222,7 +222,8 @@ def test_each_process_works_with_its_rights_and_no_others(
         until(lambda: any(alert["subject"]["id"] == "WO2" for alert in live.sent().values()), 60, lambda: worker.output)
         replayed = [json.loads(line)["id"] for line in done("replay", "--log").splitlines()]
         assert set(told) <= set(replayed)
-        done("replay", "--topic", f"{NAME}.events")
+        found = command("replay", "--topic", f"{NAME}.events", *door.where, environment=door.environment("replay"))
+        assert (found.returncode, "3 events" in found.stderr) == (3, True), found.stderr  # and one refused
         until(lambda: live.topic("undelivered").records != [], 60, notifier.output)
         assert worker.stop() == 0, worker.output
         said = worker.output + notifier.output() + board.output()
