@@ -31,7 +31,7 @@ from streams.core.lifetimes import Lifetimes
 from streams.core.rulebook import Rulebook
 from streams.core.standing import Standing
 from streams.core.tally import Tally
-from streams.core.verdicts import Verdict
+from streams.core.verdicts import Report, Verdict
 from streams.core.watermark import is_due
 
 BEGINNING = -(2**62)
@@ -295,17 +295,20 @@ class Engine:
             for key, (verdict, number) in owed.items():
                 if key in told:
                     continue
-                alert = told[key] = report_alert(
-                    verdict,
-                    verdict.reports[number],
-                    subject=subject,
-                    case_id=case_id_of(key[0], subject, key[1]),
-                    generation=record.withdrawn.get(key, 0),
-                    watermark=watermark,
-                    calendar=self._calendar,
-                )
+                alert = told[key] = self._alert(record, key, verdict, verdict.reports[number], watermark)
                 alerts.append(alert)
                 self._changed.add(subject)
+
+    def _alert(self, record: _Record, key: Told, verdict: Verdict, report: Report, watermark: int) -> Alert:
+        return report_alert(
+            verdict,
+            report,
+            subject=record.subject,
+            case_id=case_id_of(key[0], record.subject, key[1]),
+            generation=record.withdrawn.get(key, 0),
+            watermark=watermark,
+            calendar=self._calendar,
+        )
 
     def _count_open(self, record: _Record, folds: set[int] | None = None) -> None:
         """Count anew the cases that those folds have open; ``None``: all."""
@@ -395,16 +398,7 @@ class Engine:
         for verdict, report, watermark, by_event in tellings:
             key = verdict.rule.id, verdict.root, report.kind, report.cause
             if key not in told:
-                alert = report_alert(
-                    verdict,
-                    report,
-                    subject=subject,
-                    case_id=case_id_of(key[0], subject, key[1]),
-                    generation=0,
-                    watermark=watermark,
-                    calendar=self._calendar,
-                )
-                told[key] = by_event, alert
+                told[key] = by_event, self._alert(record, key, verdict, report, watermark)
         return list(told.values())
 
     def _live_stepwise(self, record: _Record, events: Sequence[Event], end: int) -> list[tuple[bool, Alert]]:
