@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -34,25 +34,25 @@ class PatientProducer(AIOKafkaProducer):  # type: ignore[misc]
 
     async def send(self, *args: Any, **options: Any) -> Any:
         """As the parent's, but not given up where a partition's buffer stays full: the record is not in it then."""
-        while True:
-            try:
-                return await super().send(*args, **options)
-            except KafkaTimeoutError:
-                continue
+        return await _until_buffered(super().send, *args, **options)
 
     async def send_batch(self, *args: Any, **options: Any) -> Any:
         """As ``send``, of a batch."""
-        while True:
-            try:
-                return await super().send_batch(*args, **options)
-            except KafkaTimeoutError:
-                continue
+        return await _until_buffered(super().send_batch, *args, **options)
 
     async def stop(self) -> None:
         """Close, flushing what can be flushed. Nobody was told that the rest is kept, so it may be dropped."""
         stopping = asyncio.ensure_future(super().stop())
         await asyncio.wait([stopping], timeout=self._patience)
         stopping.cancel()
+
+
+async def _until_buffered(send: Callable[..., Awaitable[Any]], *args: Any, **options: Any) -> Any:
+    while True:
+        try:
+            return await send(*args, **options)
+        except KafkaTimeoutError:
+            continue
 
 
 class Waits:
