@@ -13,9 +13,10 @@ what matters is that after a start the log is read on from the position, whereve
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Final
 
 from streams.adapters.driver import Driver, Step
@@ -41,6 +42,10 @@ COUNTED_EVERY: Final = 40
 
 COUNTED_AT_ONCE: Final = 500
 """Subjects with open cases that are few."""
+
+JUDGED_AT_ONCE: Final = 1_000
+"""Subjects that a record judges anew under changed rules: all at once, a worker would stand still for longer than its
+session, and so would the next one, for ever."""
 
 Row = tuple[bytes, bytes | None]
 """A key of the changelog with its new value; ``None`` deletes it."""
@@ -104,7 +109,9 @@ class ClockPartition:
         self._watermarks = SourceWatermarks()
         self._driver = Driver(self.engine, stepwise=False)
         self._fingerprint = rulebook.fingerprint
-        self._judge_anew = False
+        self._judged_by = self._fingerprint
+        """The rulebook under which all subjects have been judged."""
+        self._to_judge: Iterator[Subject] | None = None
         self._open_cases: int | None = None  # in the position too, so that a restart writes the very same rows
 
     @property
@@ -130,7 +137,7 @@ class ClockPartition:
             self._watermarks.expect(sources_of(found.sources))
             if found.at is not None:
                 self.engine.watermark = found.at
-            self._judge_anew = found.judged_by != self._fingerprint
+            self._judged_by = found.judged_by
             self._open_cases = found.open_cases
         self.restore_subjects(rows)
 
@@ -147,7 +154,8 @@ class ClockPartition:
             if key.startswith(prefix) and key != position:
                 kind, _, number = key[len(prefix) :].decode().partition("/")
                 subject = kind, number
-                standing = None if self._judge_anew else standing_from_bytes(value, self._fingerprint)
+                anew = self._judged_by != self._fingerprint
+                standing = None if anew else standing_from_bytes(value, self._fingerprint)
                 if standing is None or standing.decided_at > self.engine.watermark:
                     self.engine.restore(snapshot_from_bytes(subject, value))
                 else:
@@ -171,13 +179,22 @@ class ClockPartition:
         self._watermarks.expect(sources_of(self.sources))
         at = self._watermarks.update(record.watermarks)
         if at is not None:
-            if self._judge_anew:
-                self.engine.judge_anew()
-                self._judge_anew = False
+            self._judge_some_anew()
             self._driver.advance(at, step)
         self.offset = offset
         rows = [*map(self._row, self.engine.take_changed()), self._position()]
         return Applied(step, rows, *self.tally.take_counts())
+
+    def _judge_some_anew(self) -> None:
+        """Under changed rules, some with each record. A restart on the way begins again and repeats nothing."""
+        if self._judged_by == self._fingerprint:
+            return
+        if self._to_judge is None:
+            self._to_judge = iter(self.engine.subjects())
+        some = list(islice(self._to_judge, JUDGED_AT_ONCE))
+        self.engine.judge_anew(some)
+        if len(some) < JUDGED_AT_ONCE:
+            self._judged_by, self._to_judge = self._fingerprint, None
 
     def all_rows(self) -> list[Row]:
         """Every row, whether it changed or not, the position last."""
@@ -198,7 +215,7 @@ class ClockPartition:
             self._watermarks.at,
             self._watermarks.by_source,
             self.sources,
-            self._fingerprint,
+            self._judged_by,
             len(self.engine),
             self._open_cases,
         )

@@ -163,7 +163,7 @@ class Engine:
             if not self._is_stale(due, subject):
                 record = decided[subject] = self._awake(subject)
                 self._decide_timed(record, alerts)
-                self._changed.add(subject)
+        self._changed.update(decided)  # if in nothing else, then in when it was last decided
         self._forget()
         if len(timers) > 2 * len(self._records) + 1000:
             self._drop_stale_timers()
@@ -282,7 +282,7 @@ class Engine:
         alerts: list[Alert],
     ) -> None:
         """Withdraw what was told of ``before`` and is owed no more, and tell what is owed and was not told."""
-        subject, told, watched = record.subject, record.told, self._rulebook.watched
+        told, watched = record.told, self._rulebook.watched
         owing = list(owing)
         for key in before:
             # What was told by a rule that is no longer in the rulebook stands as it was told.
@@ -290,14 +290,12 @@ class Engine:
                 now = self._case(record, key[0], key[1], watermark)
                 alerts.append(retraction_of(told.pop(key), now, watermark, self._calendar))
                 record.withdrawn[key] = record.withdrawn.get(key, 0) + 1
-                self._changed.add(subject)
         for owed in owing:
             for key, (verdict, number) in owed.items():
                 if key in told:
                     continue
                 alert = told[key] = self._alert(record, key, verdict, verdict.reports[number], watermark)
                 alerts.append(alert)
-                self._changed.add(subject)
 
     def _alert(self, record: _Record, key: Told, verdict: Verdict, report: Report, watermark: int) -> Alert:
         return report_alert(
@@ -364,14 +362,16 @@ class Engine:
                 if self._tally is not None:
                     self._tally.forget(subject)
 
-    def judge_anew(self) -> None:
-        """Look at every subject again at the next ``advance_to``: the rulebook or the calendar is another one.
+    def judge_anew(self, subjects: Iterable[Subject]) -> None:
+        """Look at these subjects again at the next ``advance_to``: the rulebook or the calendar is another one.
 
-        What still holds is not told again, under whatever version it began; what no longer does is taken back.
+        What still holds is not told again, under whatever version it began; what no longer does is taken back. Those
+        that are not kept any more are passed over.
         """
-        for record in map(self._awake, self._records):
-            record.history.is_fresh = True
-        self._touched.update(self._records)
+        for subject in subjects:
+            if subject in self._records:
+                record = self._touched[subject] = self._awake(subject)
+                record.history.is_fresh = True
 
     # -- a whole life at once ----------------------------------------------------------------------------
 
@@ -510,6 +510,9 @@ class Engine:
             # Kept before any time had passed, so nothing has been decided yet.
             self._touched[snapshot.subject] = record
         self._take_back(record, snapshot, self.watermark)
+        if record.decided_at == BEGINNING:
+            # Rows were once not written anew by the first watermark; it has been decided, and not an age ago.
+            record.decided_at = self.watermark
         if record.due is not None:
             heappush(self._timers, (record.due, record.subject))
         self._expire_later(record)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import given, note
 from hypothesis import strategies as st
 
 from schemas.rules import DeadlineRule
-from streams.adapters.clocks import ClockPartition, Row, position_key
+from streams.adapters.clocks import JUDGED_AT_ONCE, ClockPartition, Row, position_key
 from streams.adapters.driver import Entry
 from streams.adapters.state import LogRecord, StateError, entry_to_bytes, record_from_bytes, record_to_bytes
 from streams.core.alerts import Alert
@@ -35,11 +36,10 @@ def entries(story: str) -> list[Entry]:
     ]
 
 
-def record(story: str, at: int) -> LogRecord:
-    """As it comes off the topic; both sources vouch up to so many minutes after nine."""
-    watermark = START + at * MINUTE
+def record(story: str, at: int, vouching: Sequence[str] = ("in/0", "in/1")) -> LogRecord:
+    """As it comes off the topic; sources vouch up to so many minutes after nine."""
     raw = [entry_to_bytes(*one) for one in entries(story)]
-    return record_from_bytes(record_to_bytes(raw, {"in/0": watermark, "in/1": watermark}, SOURCES))
+    return record_from_bytes(record_to_bytes(raw, dict.fromkeys(vouching, START + at * MINUTE), SOURCES))
 
 
 def test_time_waits_for_every_partition_of_every_source() -> None:
@@ -152,7 +152,9 @@ def logs(draw: st.DrawFn) -> list[LogRecord]:
             story.append(f"e{len(lines)} 2026-03-02T09:{minute:02d} {event_type} {' '.join(rest)}{fields}")
             lines.append(story[-1])
         now += draw(st.integers(0, 7))
-        found.append(record("\n".join(story), now))
+        # For as long as one of them has not spoken, no time has passed at all.
+        vouching = draw(st.sampled_from([("in/0", "in/1"), ("in/0", "in/1"), ("in/0",), ("in/1",), ()]))
+        found.append(record("\n".join(story), now, vouching))
     found.append(record("", 59))
     return found
 
@@ -226,6 +228,75 @@ def test_all_rows_are_what_the_table_has(log: list[LogRecord], data: st.DataObje
     again = World()
     again.keep(partition.all_rows())
     assert again.table == world.table
+
+
+def test_what_came_before_any_time_had_passed_is_kept_for_as_long_after_a_restart() -> None:
+    """A correction of an order at the counter that was done in time before anybody had vouched for anything."""
+    done = """
+        e1 2026-03-02T09:00 counter.service_started WO1 business=fee
+        e2 2026-03-02T09:04 counter.service_completed WO1
+    """
+    world, partition = World(), fresh()
+    log = [
+        record(done, 6, ("in/0",)),
+        record("", 6),
+        record("", 20),
+        record("e3 2026-03-02T09:09 counter.service_completed WO1 corrects=e2", 21),
+    ]
+    told = []
+    for offset, one in enumerate(log):
+        applied = partition.apply(one, offset)
+        assert applied is not None
+        told += [alert.kind for alert in applied.step.alerts if alert.rule == "fee-5-minutes"]
+        world.keep(applied.rows)
+        partition = world.restored()
+    assert told == ["breach", "late_completion"]
+
+
+def test_a_row_that_no_watermark_has_rewritten_is_kept_too() -> None:
+    """As versions before this one left them behind."""
+    started = record("e1 2026-03-02T09:00 counter.service_started WO1 business=fee", 6, ("in/0",))
+    completed = record("e2 2026-03-02T09:04 counter.service_completed WO1", 6, ("in/0",))
+    partition, world = fresh(), World()
+    for offset, one in enumerate((started, completed)):
+        applied = partition.apply(one, offset)
+        assert applied is not None
+        world.keep(applied.rows)
+    applied = partition.apply(record("", 6), 2)
+    assert applied is not None
+    world.keep(applied.rows[-1:])
+    again = world.restored()
+    assert again.apply(record("", 30), 3) is not None
+    assert again.engine.subjects() == [("order", "WO1")]
+    assert again.apply(record("", 61), 4) is not None
+    assert again.engine.subjects() == []
+
+
+def test_changed_rules_are_taken_up_some_subjects_at_a_time_and_a_restart_on_the_way_repeats_nothing() -> None:
+    tightened = shipped("fee-5-minutes").rulebook
+    eased = Rulebook([rule.model_copy(update={"limit": LENIENT.limit}) for rule in tightened.rules], tightened.calendar)
+    count = 2 * JUDGED_AT_ONCE + 1
+    story = "\n".join(
+        f"e{number} 2026-03-02T09:00 counter.service_started WO{number} business=fee" for number in range(count)
+    )
+    world, partition = World(), ClockPartition(3, tightened, keep_for=None)
+    applied = partition.apply(record(story, 6), 0)
+    assert applied is not None
+    breaches = {alert.alert_id for alert in applied.step.alerts if alert.kind == "breach"}
+    assert len(breaches) == count
+    world.keep(applied.rows)
+    retracted: list[list[str | None]] = []
+    for offset in range(1, 6):
+        if offset < 3:
+            partition = ClockPartition(3, eased, keep_for=None)
+            partition.restore(world.table[position_key(3)], world.table.items())
+        applied = partition.apply(record("", 6), offset)
+        assert applied is not None
+        world.keep(applied.rows)
+        retracted.append([alert.retracts for alert in applied.step.alerts])
+    # The second worker begins with those that the first one has judged.
+    assert list(map(len, retracted)) == [JUDGED_AT_ONCE, 0, JUDGED_AT_ONCE, 1, 0]
+    assert {alert_id for some in retracted for alert_id in some} == breaches
 
 
 def test_a_restart_under_changed_rules_takes_back_what_no_longer_holds_and_repeats_nothing() -> None:

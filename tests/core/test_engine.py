@@ -156,6 +156,8 @@ def test_what_changed_is_said_once() -> None:
     assert sent(engine, STARTED + STARTED) == ["late", "duplicate"]
     assert rows(engine) == [WO1]
     assert rows(engine) == []
+    engine.advance_to(us("2026-03-02T09:00"))
+    assert rows(engine) == [WO1]  # in that it has been decided
     sent(engine, STARTED)
     engine.advance_to(us("2026-03-02T09:01"))
     assert rows(engine) == []  # a duplicate changes nothing
@@ -300,7 +302,7 @@ def test_what_a_rule_told_that_has_gone_stands_and_what_still_holds_is_not_told_
         again = Engine(rulebook)
         again.watermark = engine.watermark
         again.restore(snapshot)
-        again.judge_anew()
+        again.judge_anew(again.subjects())
         assert again.advance_to(us("2026-03-02T10:00")) == []
 
 
@@ -323,7 +325,7 @@ def test_when_a_year_is_announced_its_cases_are_judged_anew() -> None:
     assert Rulebook(loaded.rulebook.rules, known).fingerprint != loaded.rulebook.fingerprint
     again.watermark = engine.watermark
     again.restore(snapshot)
-    again.judge_anew()
+    again.judge_anew(again.subjects())
     told = [alert for alert in again.advance_to(us("2027-03-09T00:00")) if alert.kind != "warning"]
     assert [(alert.kind, alert.retracts) for alert in told] == [("retraction", breach.alert_id)]
     (later,) = [alert for alert in again.advance_to(us("2027-03-10T00:00")) if alert.kind == "breach"]
