@@ -19,7 +19,8 @@ from streams.simulation import Simulation
 from tests.crash.conftest import ROUNDS
 from tests.integration.live import Live, Worker, expected_keys, keys, standing, until
 
-SETTLE = 240 + 30 * ROUNDS
+SETTLE = 120.0
+"""Seconds without progress after which a test fails; a rebalance and reading a state back take some of them."""
 
 
 @pytest.fixture

@@ -33,10 +33,18 @@ Key = tuple[str, str, str, str]
 """Rule, subject type, subject id, kind."""
 
 
-def until(check: Callable[[], bool], seconds: float, failed: Callable[[], str]) -> None:
-    """Poll until ``check`` holds."""
-    deadline = time.monotonic() + seconds
+def until(
+    check: Callable[[], bool],
+    seconds: float,
+    failed: Callable[[], str],
+    *,
+    progress: Callable[[], object] = lambda: None,
+) -> None:
+    """Poll until ``check`` holds; the seconds begin anew whenever there is ``progress``."""
+    seen, deadline = progress(), time.monotonic() + seconds
     while not check():
+        if (now := progress()) != seen:
+            seen, deadline = now, time.monotonic() + seconds
         assert time.monotonic() < deadline, f"not so after {seconds:g} s: {failed()}"
         time.sleep(0.1)
 
@@ -264,17 +272,21 @@ class Live:
     def settle(self, at: str, seconds: float = 120) -> dict[str, dict[str, Any]]:
         """Wait until time has passed ``at`` and all that the log gives until then is out; the alerts by id.
 
-        Whatever the workers sent must be what the log gives.
+        At most so many seconds without any progress. Whatever the workers sent must be what the log gives.
         """
         instant = instant_us(moment(at))
 
         def state() -> str:
             alive = [worker.exit_code for worker in self.workers]
-            missing = len(self.replayed.keys() - self.sent().keys())
-            return f"time {self._replay.watermark(self.partitions)}, {missing} alerts missing, workers {alive}"
+            missing = [self.replayed[alert_id] for alert_id in sorted(self.replayed.keys() - self.sent().keys())]
+            time_now = self._replay.watermark(self.partitions)
+            return f"time {time_now}, workers {alive}, {len(missing)} alerts missing, as {missing[:3]}"
 
-        until(lambda: (self.replay() or 0) >= instant, seconds, state)
-        until(lambda: self.replayed.keys() <= self.sent().keys(), seconds, state)
+        def progress() -> object:
+            return self._replay.watermark(self.partitions), len(self.sent())
+
+        until(lambda: (self.replay() or 0) >= instant, seconds, state, progress=progress)
+        until(lambda: self.replayed.keys() <= self.sent().keys(), seconds, state, progress=lambda: len(self.sent()))
         self.replay()
         found = self.sent()
         self.replay()  # the log is ahead of the alerts
