@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
-from hypothesis import given, note
+from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.rules import DeadlineRule
-from streams.adapters.clocks import JUDGED_AT_ONCE, ClockPartition, Row, position_key
+from streams.adapters.clocks import JUDGED_AT_ONCE, ClockPartition, position_key
 from streams.adapters.driver import Entry
 from streams.adapters.state import LogRecord, StateError, entry_to_bytes, record_from_bytes, record_to_bytes
-from streams.core.alerts import Alert
 from streams.core.rulebook import Rulebook
+from tests.property.crashing import World, assert_same, killed, undisturbed
 from tests.stories import decoded, shipped, us, wire
 
 SOURCES = {"in": 2}
@@ -108,27 +106,6 @@ ACTS = (
 )
 
 
-@dataclass
-class World:
-    """What outlives a process: the alerts topic, the table, the group's offset."""
-
-    alerts: list[Alert] = field(default_factory=list)
-    table: dict[bytes, bytes] = field(default_factory=dict)
-    committed: int = 0
-
-    def keep(self, rows: list[Row]) -> None:
-        for key, value in rows:
-            if value is None:
-                self.table.pop(key, None)
-            else:
-                self.table[key] = value
-
-    def restored(self) -> ClockPartition:
-        partition = fresh()
-        partition.restore(self.table.get(position_key(3)), self.table.items())
-        return partition
-
-
 @st.composite
 def logs(draw: st.DrawFn) -> list[LogRecord]:
     """A few orders at a counter, events early and late, twice and corrected, over some records."""
@@ -159,73 +136,20 @@ def logs(draw: st.DrawFn) -> list[LogRecord]:
     return found
 
 
-def undisturbed(log: list[LogRecord]) -> World:
-    world, partition = World(), fresh()
-    for offset, one in enumerate(log):
-        applied = partition.apply(one, offset)
-        assert applied is not None
-        world.alerts += applied.step.alerts
-        world.keep(applied.rows)
-    return world
-
-
-def crash_at(draw: Any, world: World, alerts: list[Alert], rows: list[Row]) -> bool:
-    """Bring out what came of a record, in order, as far as it gets. False: the process died."""
-    point = draw(st.sampled_from(["none", "none", "before alerts", "in alerts", "in rows", "before offset"]))
-    note(point)
-    if point == "before alerts":
-        return False
-    if point == "in alerts":
-        world.alerts += alerts[: draw(st.integers(0, len(alerts)))]
-        return False
-    world.alerts += alerts
-    if point == "in rows":
-        world.keep(rows[: draw(st.integers(0, len(rows) - 1))])
-        return False
-    world.keep(rows)
-    return str(point) != "before offset"
-
-
 @given(logs(), st.data())
 def test_a_crash_at_any_point_changes_no_alert(log: list[LogRecord], data: st.DataObject) -> None:
-    """Alerts acknowledged, then rows, the position last, then the offset: each may be cut off anywhere."""
-    expected = undisturbed(log)
-    world, partition, offset = World(), fresh(), 0
-    crashes = 0
-    while offset < len(log):
-        applied = partition.apply(log[offset], offset)
-        alive = True
-        if applied is not None:
-            if crashes < 6:
-                alive = crash_at(data.draw, world, applied.step.alerts, applied.rows)
-            else:
-                world.alerts += applied.step.alerts
-                world.keep(applied.rows)
-        if alive:
-            offset += 1
-            if data.draw(st.booleans()):
-                world.committed = offset
-        else:
-            crashes += 1
-            partition = world.restored()
-            # The group begins at the committed offset; the worker reads on from the position if that is elsewhere.
-            offset = min(world.committed, partition.offset + 1)
-    by_id = {alert.alert_id: alert for alert in expected.alerts}
-    assert {alert.alert_id for alert in world.alerts} == by_id.keys()
-    for alert in world.alerts:  # sent twice, it is the same to the last word
-        assert alert == by_id[alert.alert_id]
-    assert world.table == expected.table
+    assert_same(killed(log, World(fresh), data), undisturbed(log, fresh))
 
 
 @given(logs(), st.data())
 def test_all_rows_are_what_the_table_has(log: list[LogRecord], data: st.DataObject) -> None:
     partition = fresh()
-    world = World()
+    world = World(fresh)
     for offset, one in enumerate(log[: data.draw(st.integers(1, len(log)))]):
         applied = partition.apply(one, offset)
         assert applied is not None
         world.keep(applied.rows)
-    again = World()
+    again = World(fresh)
     again.keep(partition.all_rows())
     assert again.table == world.table
 
@@ -236,7 +160,7 @@ def test_what_came_before_any_time_had_passed_is_kept_for_as_long_after_a_restar
         e1 2026-03-02T09:00 counter.service_started WO1 business=fee
         e2 2026-03-02T09:04 counter.service_completed WO1
     """
-    world, partition = World(), fresh()
+    world, partition = World(fresh), fresh()
     log = [
         record(done, 6, ("in/0",)),
         record("", 6),
@@ -257,7 +181,7 @@ def test_a_row_that_no_watermark_has_rewritten_is_kept_too() -> None:
     """As versions before this one left them behind."""
     started = record("e1 2026-03-02T09:00 counter.service_started WO1 business=fee", 6, ("in/0",))
     completed = record("e2 2026-03-02T09:04 counter.service_completed WO1", 6, ("in/0",))
-    partition, world = fresh(), World()
+    partition, world = fresh(), World(fresh)
     for offset, one in enumerate((started, completed)):
         applied = partition.apply(one, offset)
         assert applied is not None
@@ -279,7 +203,7 @@ def test_changed_rules_are_taken_up_some_subjects_at_a_time_and_a_restart_on_the
     story = "\n".join(
         f"e{number} 2026-03-02T09:00 counter.service_started WO{number} business=fee" for number in range(count)
     )
-    world, partition = World(), ClockPartition(3, tightened, keep_for=None)
+    world, partition = World(fresh), ClockPartition(3, tightened, keep_for=None)
     applied = partition.apply(record(story, 6), 0)
     assert applied is not None
     breaches = {alert.alert_id for alert in applied.step.alerts if alert.kind == "breach"}

@@ -1,0 +1,109 @@
+"""A partition of the clocks that is killed at any point of its work, and what outlives it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from hypothesis import note
+from hypothesis import strategies as st
+
+from streams.adapters.clocks import ClockPartition, Row, position_key
+from streams.adapters.state import LogRecord
+from streams.core.alerts import Alert
+
+MOST_CRASHES = 6
+POINTS = ("none", "none", "before alerts", "in alerts", "in rows", "before offset")
+
+
+@dataclass
+class World:
+    """What outlives a process: the alerts topic, the table, the group's offset. ``fresh`` makes an empty partition."""
+
+    fresh: Callable[[], ClockPartition]
+    alerts: list[Alert] = field(default_factory=list)
+    table: dict[bytes, bytes] = field(default_factory=dict)
+    committed: int = 0
+
+    def keep(self, rows: Sequence[Row]) -> None:
+        for key, value in rows:
+            if value is None:
+                self.table.pop(key, None)
+            else:
+                self.table[key] = value
+
+    def restored(self) -> ClockPartition:
+        partition = self.fresh()
+        partition.restore(self.table.get(position_key(partition.partition)), self.table.items())
+        return partition
+
+    def standing(self) -> set[tuple[str, str, str, str]]:
+        """The reports told and not withdrawn, without warnings: rule, case, kind and cause."""
+        told = {alert.alert_id: alert for alert in self.alerts}
+        withdrawn = {alert.retracts for alert in told.values()}
+        return {
+            (alert.rule, alert.case_id, alert.kind, alert.cause)
+            for alert in told.values()
+            if alert.kind not in ("warning", "retraction") and alert.alert_id not in withdrawn
+        }
+
+    def takes(self, alerts: Sequence[Alert], rows: Sequence[Row], data: st.DataObject) -> bool:
+        """Bring out what came of a record, in order, as far as it gets. False: the process died."""
+        point = data.draw(st.sampled_from(POINTS))
+        note(point)
+        if point == "before alerts":
+            return False
+        if point == "in alerts":
+            self.alerts += alerts[: data.draw(st.integers(0, len(alerts)))]
+            return False
+        self.alerts += alerts
+        if point == "in rows":
+            self.keep(rows[: data.draw(st.integers(0, len(rows) - 1))])
+            return False
+        self.keep(rows)
+        return str(point) != "before offset"
+
+
+def undisturbed(log: Sequence[LogRecord], fresh: Callable[[], ClockPartition]) -> World:
+    world, partition = World(fresh), fresh()
+    for offset, record in enumerate(log):
+        applied = partition.apply(record, offset)
+        assert applied is not None
+        world.alerts += applied.step.alerts
+        world.keep(applied.rows)
+        world.committed = offset + 1
+    return world
+
+
+def killed(log: Sequence[LogRecord], world: World, data: st.DataObject) -> World:
+    """A log read on with crashes: alerts acknowledged, then rows, the position last, then the offset."""
+    partition = world.restored()
+    offset = world.committed
+    crashes = 0
+    while offset < len(log):
+        applied = partition.apply(log[offset], offset)
+        alive = True
+        if applied is not None:
+            if crashes < MOST_CRASHES:
+                alive = world.takes(applied.step.alerts, applied.rows, data)
+            else:
+                world.alerts += applied.step.alerts
+                world.keep(applied.rows)
+        if alive:
+            offset += 1
+            if data.draw(st.booleans()):
+                world.committed = offset
+        else:
+            crashes += 1
+            partition = world.restored()
+            # The group begins at the committed offset; the worker reads on from the position if that is elsewhere.
+            offset = min(world.committed, partition.offset + 1)
+    return world
+
+
+def assert_same(found: World, expected: World) -> None:
+    by_id = {alert.alert_id: alert for alert in expected.alerts}
+    assert {alert.alert_id for alert in found.alerts} == by_id.keys()
+    for alert in found.alerts:  # sent twice, it is the same to the last word
+        assert alert == by_id[alert.alert_id]
+    assert found.table == expected.table

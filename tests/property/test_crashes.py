@@ -1,0 +1,120 @@
+"""Workers that are killed over simulated work orders of every chapter, and under changed rules.
+
+``tests.adapters.test_clocks`` has the same with a few orders at one counter, which Hypothesis can make small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from functools import cache
+from random import Random
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from schemas.rules import DeadlineRule, Elapsed, Rule, WorkingDays
+from streams.adapters.clocks import ClockPartition
+from streams.adapters.driver import Entry
+from streams.adapters.state import LogRecord, entry_to_bytes, record_from_bytes, record_to_bytes
+from streams.core.rulebook import Rulebook
+from streams.simulation import simulate
+from tests.property.crashing import World, assert_same, killed, undisturbed
+from tests.stories import decoded, shipped
+
+MINUTE = 60_000_000
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+SOURCES = ("in/0", "in/1", "in/2")
+VOUCHING = (SOURCES, SOURCES, SOURCES[:1], SOURCES[1:], ())
+_FEW = settings(max_examples=settings().max_examples // 4, suppress_health_check=[HealthCheck.too_slow])
+
+
+@cache
+def every_rule(halves: int = 2) -> Rulebook:
+    """All shipped rules, those too that are shipped disabled, with limits of so many halves of what they are."""
+    found: list[Rule] = []
+    for rule in shipped().rulebook.rules:
+        changes: dict[str, object] = {"enabled": True}
+        if isinstance(rule, DeadlineRule):
+            changes["limit"] = tuple(
+                choice.model_copy(update={"limit": _halves(choice.limit, halves)}) for choice in rule.limit
+            )
+        found.append(rule.model_copy(update=changes))
+    return Rulebook(found, shipped().rulebook.calendar)
+
+
+def _halves(limit: object, halves: int) -> object:
+    if isinstance(limit, Elapsed):
+        minutes = max(1, limit.microseconds * halves // 2 // MINUTE)
+        return limit.model_copy(update={"microseconds": minutes * MINUTE, "text": f"{minutes} min"})
+    if isinstance(limit, WorkingDays):
+        days = max(1, limit.days * halves // 2)
+        return limit.model_copy(update={"days": days, "text": f"{days} working days"})
+    return limit
+
+
+@cache
+def entries_of(seed: int) -> list[tuple[int, Entry]]:
+    """Copies for each subject as they come in, with when they were recorded."""
+    found = []
+    made = simulate(orders=12, seed=seed, start=date(2025, 3, 3), days=12)
+    for number, event in enumerate(decoded(made.events)):
+        for subject, copy in every_rule().copies_of(event):
+            found.append((event.recorded, (subject, copy, f"in/0/{number}")))
+    return found
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> list[LogRecord]:
+    """One partition's log: now behind and now late, with events twice, and with sources that have yet to speak."""
+    entries = entries_of(draw(st.integers(1, 40)))
+    rng = Random(draw(st.integers(0, 2**32)))
+    jitter = draw(st.sampled_from([0, 0, HOUR, 3 * DAY]))
+    order = sorted(range(len(entries)), key=lambda one: (entries[one][0] + rng.randint(0, jitter), one))
+    grace = draw(st.sampled_from([HOUR, -HOUR, -DAY]))  # a watermark that claims too much makes events late
+    found, at, position = [], 0, 0
+    while position < len(order):
+        size = rng.choice((0, 1, 3, 10, 40))
+        own = [entries[one] for one in order[position : position + size]]
+        if own and rng.random() < 0.3:
+            own += rng.sample(own, 1)
+        position += size
+        at = max(at, *(recorded for recorded, _ in own)) if own else at
+        raw = [entry_to_bytes(*entry) for _, entry in own]
+        vouching = rng.choice(VOUCHING) if at else ()
+        found.append(_record(raw, vouching, at - grace))
+    found.append(_record([], SOURCES, at + 60 * DAY))
+    return found
+
+
+def _record(raw: Sequence[bytes], vouching: Sequence[str], at: int) -> LogRecord:
+    """As it comes off the topic."""
+    return record_from_bytes(record_to_bytes(raw, dict.fromkeys(vouching, at), {"in": len(SOURCES)}))
+
+
+@given(logs(), st.sampled_from([HOUR, DAY, 8 * DAY, None]), st.data())
+@_FEW
+def test_a_crash_at_any_point_changes_no_alert(log: list[LogRecord], keep_for: int | None, data: st.DataObject) -> None:
+    def fresh() -> ClockPartition:
+        return ClockPartition(0, shipped().rulebook, keep_for=keep_for)
+
+    assert_same(killed(log, World(fresh), data), undisturbed(log, fresh))
+
+
+BOOKS = [shipped().rulebook, every_rule(), every_rule(1), every_rule(5)]
+
+
+@given(logs(), st.sampled_from(BOOKS), st.sampled_from(BOOKS), st.data())
+@_FEW
+def test_under_changed_rules_what_stands_is_what_they_alone_would_have_said(
+    log: list[LogRecord], before: Rulebook, after: Rulebook, data: st.DataObject
+) -> None:
+    """But for what was told by rules that are gone, which stands as it was told."""
+    change = data.draw(st.integers(0, len(log) - 1))
+    world = undisturbed(log[:change], lambda: ClockPartition(0, before, keep_for=None))
+    told = world.standing()
+    world.fresh = lambda: ClockPartition(0, after, keep_for=None)
+    killed(log, world, data)
+    alone = undisturbed(log, world.fresh).standing()
+    assert world.standing() == alone | {key for key in told if key[0] not in after.watched}
