@@ -15,6 +15,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from streams.adapters.agreed_time import AgreedTime
 from streams.adapters.changelog import Changelog
 from streams.adapters.clocks import Applied, ClockPartition
 from streams.adapters.codec import Decoder, conflict_of, dead_letter_of, encode_json, wire_fields
@@ -71,7 +72,7 @@ def topics_of(settings: Settings) -> list[TopicSpec]:
     small, large = 2 * 1024 * 1024, MAX_REQUEST
     return [
         *(TopicSpec(topic, settings.partitions, kept, False, None) for topic in settings.source_topics),
-        TopicSpec(settings.log_topic, settings.partitions, kept, False, small),
+        TopicSpec(settings.log_topic, settings.partitions, kept, False, small, stamped=True),
         TopicSpec(settings.changelog_topic, settings.partitions, None, True, large),
         TopicSpec(settings.alerts_topic, settings.partitions, kept, False, small),
         TopicSpec(settings.dead_letters_topic, 1, kept, False, small),
@@ -134,6 +135,8 @@ async def run_worker(
         max_counties=settings.metrics_counties,
         data_dir=settings.data_dir if settings.store == "rocksdb" else None,
     )
+    agreed = AgreedTime(clock)
+    metrics.clock_ahead.set_function(agreed.ahead)
     waits = Waits(settings.session_s)
     health = Health()
     pace = Pace(partitions)
@@ -216,6 +219,7 @@ async def run_worker(
             decoder=decoder,
             rulebook=rulebook,
             clock=clock,
+            time=agreed,
             metrics=metrics,
             waits=waits,
             grace=settings.grace_ms * 1000,

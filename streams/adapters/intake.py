@@ -7,8 +7,9 @@ committed. A crash in between repeats the batch: the log then holds events twice
 them by their ids.
 
 A source partition's watermark is *now* less the grace, when the partition was read to an end that the broker
-named after that *now*: everything appended before it has then been seen. Otherwise it is the broker's timestamp
-of the last record read, less the grace: so a backlog holds time back until it has been read, and an idle
+named after that *now*: everything appended before it has then been seen. *Now* is what this machine's clock and the
+brokers' agree on (``AgreedTime``); until they have spoken nothing is vouched for. Otherwise it is the broker's
+timestamp of the last record read, less the grace: so a backlog holds time back until it has been read, and an idle
 partition does not hold it back at all. Where the broker does not name the ends, only records read move time.
 
 A watermark is a proof and not a claim of ownership: whoever writes it has read everything that it vouches for, and
@@ -31,6 +32,7 @@ from typing import Any, Protocol
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
+from streams.adapters.agreed_time import AgreedTime
 from streams.adapters.codec import Decoder, dead_letter_of
 from streams.adapters.producing import Waits
 from streams.adapters.state import entry_to_bytes, record_to_bytes
@@ -87,6 +89,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         decoder: Decoder,
         rulebook: Rulebook,
         clock: WallClock,
+        time: AgreedTime,
         metrics: IntakeMetrics,
         waits: Waits,
         grace: int,
@@ -103,6 +106,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         self._decoder = decoder
         self._rulebook = rulebook
         self._clock = clock
+        self._time = time
         self._metrics = metrics
         self._waits = waits
         self._grace = grace
@@ -155,7 +159,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
             for record in records:
                 self._take(tp, record, entries, letters)
         watermarks = await self._watermarks()
-        if letters or watermarks or any(entries):
+        if letters or watermarks or any(entries) or not self._time.is_known:
             with self._waits.on(f"topic {self._log_topic} or {self._dead_letters_topic}"):
                 await self._write(entries, watermarks, letters)
         if batches:
@@ -168,17 +172,18 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         letters: Sequence[tuple[bytes, bytes]],
     ) -> None:
         counts = {topic: len(self._consumer.partitions_for_topic(topic) or ()) for topic in self._sources}
-        sends = [await self._producer.send(self._dead_letters_topic, value, key=key) for key, value in letters]
-        if watermarks or any(entries):
-            for partition, own in enumerate(entries):
-                *full, last = _split(own)
-                for chunk in full:
-                    value = record_to_bytes(chunk, {}, counts)
-                    sends.append(await self._producer.send(self._log_topic, value, partition=partition))
-                value = record_to_bytes(last, watermarks, counts)
-                sends.append(await self._producer.send(self._log_topic, value, partition=partition))
-        for sent in sends:
+        refused = [await self._producer.send(self._dead_letters_topic, value, key=key) for key, value in letters]
+        logged = []
+        for partition, own in enumerate(entries):
+            *full, last = _split(own)
+            for chunk in full:
+                value = record_to_bytes(chunk, {}, counts)
+                logged.append(await self._producer.send(self._log_topic, value, partition=partition))
+            value = record_to_bytes(last, watermarks, counts)
+            logged.append(await self._producer.send(self._log_topic, value, partition=partition))
+        for sent in refused:
             await sent
+        self._time.hear([await sent for sent in logged])
 
     async def _commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         try:
@@ -214,9 +219,9 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _watermarks(self) -> dict[str, int]:
         """What each of our partitions can vouch for now; one that can say nothing yet is left out."""
         assigned = sorted(self._consumer.assignment())
-        if not assigned:
+        if not assigned or not self._time.is_known:
             return {}
-        now = self._clock.now()
+        now = self._time.now()
         ends: Mapping[TopicPartition, int] = {}
         positions: dict[TopicPartition, int] = {}
         try:

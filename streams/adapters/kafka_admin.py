@@ -35,13 +35,17 @@ _TOPIC_DEADLINE_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
-    """A topic as wanted. ``None`` leaves a matter to the broker's defaults; ``retention_ms`` -1 keeps for ever."""
+    """A topic as wanted. ``None`` leaves a matter to the broker's defaults; ``retention_ms`` -1 keeps for ever.
+
+    ``stamped``: its records bear the broker's time and not their sender's.
+    """
 
     name: str
     partitions: int
     retention_ms: int | None = None
     compact: bool = False
     max_message_bytes: int | None = None
+    stamped: bool = False
 
     def config(self) -> dict[str, str]:
         """The topic's settings in Kafka's names. Compaction beside a retention time does both."""
@@ -52,6 +56,8 @@ class TopicSpec:
             found["retention.ms"] = str(self.retention_ms)
         if self.max_message_bytes is not None:
             found["max.message.bytes"] = str(self.max_message_bytes)
+        if self.stamped:
+            found["message.timestamp.type"] = "LogAppendTime"
         return found
 
 

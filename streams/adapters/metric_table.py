@@ -131,6 +131,12 @@ TABLE: Final = (
         RECOVERY,
     ),
     Metric("gridclock_scan_seconds", "gauge", (), "What the last look at all running clocks for these metrics took"),
+    Metric(
+        "gridclock_clock_ahead_seconds",
+        "gauge",
+        (),
+        "How far this machine's clock is ahead of the brokers', negative where it is behind; the earlier counts",
+    ),
     Metric("gridclock_ready", "gauge", (), "1 once the worker has joined its consumer groups"),
     Metric("gridclock_build_info", "gauge", ("version", "python"), "1, with the versions of the program and of Python"),
 )

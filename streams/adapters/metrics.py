@@ -112,6 +112,7 @@ class Metrics:
         self._work = histogram("gridclock_processing_seconds")
         self._recovery = histogram("gridclock_recovery_seconds")
         self.ready = gauge("gridclock_ready")
+        self.clock_ahead = gauge("gridclock_clock_ahead_seconds")
         gauge("gridclock_log_partitions").set(log_partitions)
         gauge("gridclock_build_info").labels(version("gridclock"), platform.python_version()).set(1)
         info = gauge("gridclock_rule_info")
