@@ -27,7 +27,8 @@ import asyncio
 import logging
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from statistics import median_low
+from typing import Any, Final, Protocol
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
@@ -49,6 +50,9 @@ ENDS_SECONDS = 5.0
 
 LINGER_SECONDS = 0.1
 """Between two batches, where there is little to read: every batch costs a record in every partition of the log."""
+
+LOG_APPEND_TIME: Final = 1
+"""Kafka's word for a timestamp that the broker has set."""
 
 MAX_PAYLOAD = 200_000
 """Bytes kept of a dead letter's original."""
@@ -72,6 +76,17 @@ class IntakeMetrics(Protocol):
 def partition_of(subject: Subject, partitions: int) -> int:
     """The log partition of a subject; the same in every process and version."""
     return zlib.crc32(f"{subject[0]}/{subject[1]}".encode()) % partitions
+
+
+def time_of(records: Sequence[Any]) -> int:
+    """Milliseconds: how far a partition has been read that is not read to its end yet.
+
+    The stamp of the last record, where the broker set it. Senders' clocks differ, and no single one may move time: of
+    theirs the one in the middle.
+    """
+    if records[-1].timestamp_type == LOG_APPEND_TIME:
+        return int(records[-1].timestamp)
+    return int(median_low(record.timestamp for record in records))
 
 
 class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -155,7 +170,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         entries: list[list[bytes]] = [[] for _ in range(self._log_partitions)]
         letters: list[tuple[bytes, bytes]] = []
         for tp, records in batches.items():
-            self._last_read[tp] = self._clock.at(records[-1].timestamp * 1000)
+            self._last_read[tp] = self._clock.at(time_of(records) * 1000)
             for record in records:
                 self._take(tp, record, entries, letters)
         watermarks = await self._watermarks()
