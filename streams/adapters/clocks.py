@@ -12,6 +12,7 @@ what matters is that after a start the log is read on from the position, whereve
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ from streams.core.engine import Engine
 from streams.core.rulebook import Rulebook
 from streams.core.tally import Ending, Tally
 from streams.core.watermark import SourceWatermarks
+
+logger = logging.getLogger(__name__)
 
 COUNTED_EVERY: Final = 40
 """Records between two counts of the open cases, some ten seconds where little happens; few are counted each time."""
@@ -191,10 +194,12 @@ class ClockPartition:
             return
         if self._to_judge is None:
             self._to_judge = iter(self.engine.subjects())
+            logger.info("partition %d: the rules are others: %d subjects to judge", self.partition, len(self.engine))
         some = list(islice(self._to_judge, JUDGED_AT_ONCE))
         self.engine.judge_anew(some)
         if len(some) < JUDGED_AT_ONCE:
             self._judged_by, self._to_judge = self._fingerprint, None
+            logger.info("partition %d: all subjects are judged by the rules in force now", self.partition)
 
     def all_rows(self) -> list[Row]:
         """Every row, whether it changed or not, the position last."""

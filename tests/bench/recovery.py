@@ -6,6 +6,8 @@ partition's clocks run again. Three ways back:
 
   same directory     the worker starts again where its local store is; only the newest rows are read from Kafka
   empty directory    it starts on another machine, so to say: the store is filled from the state topic
+  changed rules      as the first, with one rule more: every subject is judged anew, some with each record of the log;
+                     the column of its own says when all have been
   second worker      another one runs and has its share; nobody is started: the dead one's partitions go over to it when
                      that one's session has run out, and it fills its store for them from the state topic
 
@@ -24,6 +26,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from streams.adapters.brokers import Broker
@@ -36,8 +39,25 @@ from tests.integration.live import Live, Worker, until
 from tests.stories import SHANGHAI
 
 PARTITIONS = 4
-WAYS = ("same directory", "empty directory", "second worker")
+WAYS = ("same directory", "empty directory", "changed rules", "second worker")
 SECONDS = 600.0
+
+
+ONE_MORE = """\
+chapter: T
+title: {zh: 测试, en: Test}
+rules:
+  - id: one-more
+    effective_from: 2024-01-01
+    clauses: [T-S1]
+    source: this bench, of which no event is what it begins with
+    kind: deadline
+    subject: order
+    title: {zh: 新增规则, en: One rule more}
+    start: survey.performed
+    stop: scheme.replied
+    limit: 5 min
+"""
 
 
 @dataclass(frozen=True)
@@ -45,19 +65,22 @@ class Back:
     """One way back. Seconds from the kill until ``/readyz`` says yes, and until alerts are out again.
 
     ``ready`` is ``None`` where nobody had to be started. ``first`` is of the first partition, ``last`` of the last.
+    ``anew`` is until every subject has been judged under changed rules.
     """
 
     way: str
     ready: float | None
     first: float
     last: float
+    anew: float | None
     used: Used
 
     @property
     def row(self) -> str:
         ready = "nobody was away" if self.ready is None else f"{self.ready:.1f} s"
         processor = " + ".join(f"{used:.1f} s" for used in self.used.workers)
-        return f"| {self.way} | {ready} | {self.first:.1f} s | {self.last:.1f} s | {processor} |"
+        anew = "" if self.anew is None else f"{self.anew:.1f} s"
+        return f"| {self.way} | {ready} | {self.first:.1f} s | {self.last:.1f} s | {anew} | {processor} |"
 
 
 @dataclass(frozen=True)
@@ -71,8 +94,8 @@ class Recovery:
 
     def lines(self) -> Iterator[str]:
         yield f"taken in within {self.filling:.0f} s; local store {self.store / 1e6:,.0f} MB"
-        yield "| way back | /readyz | first alert | alerts of every partition | processor time of the workers |"
-        yield "| --- | ---: | ---: | ---: | ---: |"
+        yield "| way back | /readyz | first alert | of every partition | judged anew | processor time of the workers |"
+        yield "| --- | ---: | ---: | ---: | ---: | ---: |"
         yield from (back.row for back in self.backs)
         yield f"{self.alerts:,} alerts in all, those that the log gives"
 
@@ -107,6 +130,8 @@ def measure(
                 other = _second(live, silent)
             elif way == "empty directory":
                 store = "empty"
+            elif way == "changed rules":
+                live.add_rules(ONE_MORE)
             (port,) = free_ports(1)
             orders = told.next_orders()
             worker.kill()
@@ -124,13 +149,21 @@ def measure(
             )
             with Feed(found.bootstrap, f"{live.name}.events", overdue):
                 ready, first, last = _times(live, orders, None if other else port, killed)
-            backs.append(Back(way, ready, first, last, usage.so_far()))
             worker = other or worker
+            anew: float | None = None
+            if way == "changed rules":
+                until(partial(_has_judged_all, worker), SECONDS, lambda: live.workers[-1].output)
+                anew = time.monotonic() - killed
+            backs.append(Back(way, ready, first, last, anew, usage.so_far()))
             # Not one is forgotten: those that were open, and the overdue ones told by now.
             kept, wanted = int(worker.metric("gridclock_subjects")), subjects + PARTITIONS * len(backs)
             assert kept == wanted, f"{way}: {kept} subjects are kept, not {wanted}"
         alerts = live.settle(format_us(CLOCK.now(), SHANGHAI), SECONDS)
     return Recovery(backs, filling, size, len(alerts))
+
+
+def _has_judged_all(worker: Worker) -> bool:
+    return worker.output.count("all subjects are judged by the rules in force now") == PARTITIONS
 
 
 def _second(live: Live, session: str) -> Worker:

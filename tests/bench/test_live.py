@@ -51,14 +51,13 @@ def test_two_workers_are_compared_with_one(apache: Broker, prefix: str, tmp_path
 
 @pytest.mark.slow
 def test_ways_back_are_timed(apache: Broker, prefix: str, tmp_path: Path) -> None:
-    done = recovery.measure(
-        apache, prefix, tmp_path, subjects=300, session=6, ways=("empty directory", "second worker")
-    )
+    done = recovery.measure(apache, prefix, tmp_path, subjects=300, session=6, ways=("changed rules", "second worker"))
     assert [(back.way, back.ready is None) for back in done.backs] == [
-        ("empty directory", False),
+        ("changed rules", False),
         ("second worker", True),
     ]
     assert all(0 < back.first <= back.last for back in done.backs)
+    assert [back.anew is None for back in done.backs] == [False, True]
     assert done.alerts == 8
 
 

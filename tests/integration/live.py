@@ -238,6 +238,13 @@ class Live:
             found.wait_ready()
         return found
 
+    def add_rules(self, text: str) -> None:
+        """For workers started from now on; the log's replay goes on under the shipped ones."""
+        directory = self.directory / "rules"
+        directory.mkdir()
+        (directory / "more.yaml").write_text(text, "utf-8")
+        self._clock = (*self._clock, "--rules", directory)
+
     def send(self, events: Iterable[Mapping[str, Any]] | Path, *options: object) -> None:
         path = events if isinstance(events, Path) else write_events(self.directory / "sent.jsonl", events)
         done = command("send", path, "--bootstrap", self.bootstrap, "--name", self.name, "--quiet", *options)
