@@ -127,10 +127,12 @@ async def run_worker(
     log_partitions = await asyncio.to_thread(_ensure, settings)
     options = kafka_options(settings)
     partitions: dict[int, ClockPartition] = {}
+    health = Health()
     metrics = Metrics(
         clock,
         partitions,
         rulebook,
+        is_ready=lambda: health.ready()[0],
         log_partitions=log_partitions,
         max_counties=settings.metrics_counties,
         data_dir=settings.data_dir if settings.store == "rocksdb" else None,
@@ -138,7 +140,6 @@ async def run_worker(
     agreed = AgreedTime(clock)
     metrics.clock_ahead.set_function(agreed.ahead)
     waits = Waits(settings.session_s)
-    health = Health()
     pace = Pace(partitions)
     health.on_beat.append(pace.look)
     health.troubles += [waits.overdue, pace.trouble]
@@ -254,7 +255,6 @@ async def run_worker(
 
         def ready() -> None:
             health.is_ready = True
-            metrics.ready.set(1)
             on_ready(Ready(server.port, log_partitions))
 
         try:
