@@ -36,6 +36,7 @@ from streams.adapters.clocks import Applied, ClockPartition, Row, made_anew, pos
 from streams.adapters.intake import Intake
 from streams.adapters.local_store import LocalStoreError, listen_to, remove_damaged, rows_of
 from streams.adapters.producing import Waits
+from streams.adapters.rights import Rights
 from streams.adapters.state import position_from_bytes, record_from_bytes
 from streams.adapters.wall_clock import monotonic
 from streams.errors import BrokerError
@@ -167,6 +168,7 @@ class Worker:
         on_applied: Callable[[Applied, float], None],
         on_recovered: Callable[[float], None],
         on_failed: Callable[[Exception], None],
+        rights: Rights,
         partitions: dict[int, ClockPartition],
     ) -> None:
         self.partitions = partitions
@@ -179,6 +181,7 @@ class Worker:
         self._on_applied = on_applied
         self._on_recovered = on_recovered
         self._on_failed = on_failed
+        self._rights = rights
         self._assigned_at = monotonic()
         self._log_topic = log_topic
         self._session = session
@@ -398,6 +401,7 @@ class Worker:
         tasks: list[asyncio.Future[Any]] = [
             asyncio.create_task(self._pulse()),
             asyncio.create_task(stop.wait()),
+            asyncio.create_task(self._rights.watch()),
             self._store_failed,
         ]
         try:
@@ -428,10 +432,11 @@ class Worker:
         reasons = [outcomes[0], self.app.crash_reason if self.app.crashed else None, *outcomes]
         failed = next((reason for reason in reasons if isinstance(reason, Exception)), None)
         if failed is not None:
-            logger.error("this worker cannot go on: %s", failed)
-            self._on_failed(failed)
             for name in ("faust", "mode"):  # how a crashed app falls to pieces helps nobody
                 logging.getLogger(name).setLevel(logging.CRITICAL)
+            failed = await self._rights.reason(failed)
+            logger.error("this worker cannot go on: %s", failed)
+            self._on_failed(failed)
         stopping = asyncio.create_task(self.app.stop())
         began = monotonic()
         while not stopping.done() and (failed is None or monotonic() - began < self._session):
