@@ -47,7 +47,8 @@ STOOD_STILL: Final = 0.8
 """A worker that did not run for this part of its session must take it that it has lost its partitions."""
 
 AGAIN: Final = 3
-"""How often a partition that stands still is read again before the worker gives up."""
+"""How often a partition that stands still is read again, or rows that another wrote over are written again, before the
+worker gives up."""
 
 RECORDS_TOGETHER = 32
 """Records of the log looked at together, so that no partition waits for another one's answers from the broker. One by
@@ -294,7 +295,7 @@ class Worker:
             logger.warning("partition %d: somebody else wrote to %s: all rows again", number, self._changelog.topic)
             self._follows.discard(number)  # the store lacks what they wrote; recovery will read it
             kept = await self._written(number, partition.all_rows())
-        else:
+        if not kept.alone:
             raise BrokerError(f"somebody else goes on writing to {self._changelog.topic}/{number}: this worker ends")
         if number in self._follows:
             self.table.apply_changelog_batch(_events(self._changelog.topic, number, kept))
