@@ -435,11 +435,12 @@ class Worker:
         if failed is not None:
             for name in ("faust", "mode"):  # how a crashed app falls to pieces helps nobody
                 logging.getLogger(name).setLevel(logging.CRITICAL)
+        stopping = asyncio.create_task(self.app.stop())
+        began = monotonic()
+        if failed is not None:
             failed = await self._rights.reason(failed)
             logger.error("this worker cannot go on: %s", failed)
             self._on_failed(failed)
-        stopping = asyncio.create_task(self.app.stop())
-        began = monotonic()
         while not stopping.done() and (failed is None or monotonic() - began < self._session):
             await asyncio.wait([stopping], timeout=1)
             if failed is None and (held_up := self._waits.overdue()) is not None:

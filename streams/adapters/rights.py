@@ -87,30 +87,35 @@ class Rights:
             BrokerError: that of ``lacking``, once it has been the answer twice in a row: rights are changed by taking
                 the old one away and giving the new one.
         """
-        lacking = None
+        before = None
         while True:
             await asyncio.sleep(self._session / 2)
-            before, lacking = lacking, await self._lacking_now()
+            try:
+                lacking = await self._asked()
+            except BrokerError as error:
+                logger.info("not known whether a right is missing: %s", error)
+                continue
             if before is not None and lacking is not None:
                 raise lacking
+            before = lacking
 
     async def reason(self, error: Exception) -> Exception:
         """Why a process failed: what clients say when they are refused does not name the right."""
         if not isinstance(error, KafkaError | BrokerError):
             return error
-        lacking = await self._lacking_now()
-        if lacking is not None:
-            return lacking
-        return error if isinstance(error, BrokerError) else BrokerError(f"{self._bootstrap}: {error}")
-
-    async def _lacking_now(self) -> BrokerError | None:
-        """As ``lacking``, but ``None`` where the brokers do not say it in time."""
+        told = error if isinstance(error, BrokerError) else BrokerError(f"{self._bootstrap}: {error}")
         try:
-            async with asyncio.timeout(self._session / 2):
+            return await self._asked() or told
+        except BrokerError:
+            return told
+
+    async def _asked(self) -> BrokerError | None:
+        """As ``lacking``, within a session."""
+        try:
+            async with asyncio.timeout(self._session):
                 return await asyncio.to_thread(self.lacking)
-        except (BrokerError, OSError, TimeoutError) as error:
-            logger.info("the brokers do not say what this process may do: %r", error)
-            return None
+        except Exception as error:  # whatever goes wrong in asking is no reason to end
+            raise BrokerError(f"{self._bootstrap}: {error!r}") from error
 
 
 def missing(bootstrap: str, wanted: Iterable[Wanted], *, security: Mapping[str, Any]) -> list[Wanted]:
