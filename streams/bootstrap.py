@@ -72,7 +72,7 @@ def rights_at(settings: Settings, rights: Iterable[Right], *, without: str | Non
     """The rights to be had at the brokers, but for one operation; none where they do not ask who one is."""
     wanted = [(right.resource, right.name, operation) for right in rights for operation in right.operations]
     asked = settings.security_protocol != "PLAINTEXT"
-    return Rights(settings, [one for one in wanted if asked and one[2] != without])
+    return Rights(settings, [one for one in wanted if asked and one[2] != without], kafka_options(settings))
 
 
 def topics_of(settings: Settings) -> list[TopicSpec]:

@@ -27,6 +27,7 @@ from kafka.protocol.find_coordinator import FindCoordinatorRequest
 from kafka.protocol.metadata import MetadataRequest
 
 from streams.adapters.kafka_admin import connected
+from streams.adapters.knock import knock
 from streams.errors import BrokerError
 from streams.settings import Settings
 
@@ -59,7 +60,9 @@ SECONDS: Final = 10.0
 class Rights:
     """The rights that a process is to have, and whether it has them. Where none is wanted nobody is asked."""
 
-    def __init__(self, settings: Settings, wanted: Sequence[Wanted]) -> None:
+    def __init__(self, settings: Settings, wanted: Sequence[Wanted], options: Mapping[str, Any]) -> None:
+        """``options`` are those of aiokafka's clients."""
+        self._options = options
         self._bootstrap = settings.bootstrap
         self._security = {**settings.kafka_python(), "request_timeout_ms": int(SECONDS * 1000)}
         del self._security["bootstrap_servers"]
@@ -71,9 +74,16 @@ class Rights:
         """An error that names every right that is missing, if any is.
 
         Raises:
-            BrokerError: where the brokers cannot be asked.
+            BrokerError: where the brokers cannot be asked, or do not let us in.
         """
-        if not self._wanted or not (found := missing(self._bootstrap, self._wanted, security=self._security)):
+        if not self._wanted:
+            return None
+        try:
+            found = missing(self._bootstrap, self._wanted, security=self._security)
+        except BrokerError:
+            knock(self._options)  # a refusal says more than what kafka-python makes of it
+            raise
+        if not found:
             return None
         named = "; ".join(f"{operation} on {kind} {name}" for kind, name, operation in found)
         return BrokerError(
@@ -83,18 +93,23 @@ class Rights:
     async def watch(self) -> None:
         """Ask twice a session, until cancelled.
 
+        A process that would not be let in any more works on for as long as its connections last; the log says so.
+
         Raises:
             BrokerError: that of ``lacking``, once it has been the answer twice in a row: rights are changed by taking
                 the old one away and giving the new one.
         """
-        before = None
+        before, is_known = None, True
         while True:
             await asyncio.sleep(self._session / 2)
             try:
                 lacking = await self._asked()
             except BrokerError as error:
-                logger.info("not known whether a right is missing: %s", error)
+                if is_known:
+                    logger.warning("the brokers do not say any more what we may do: %s", error)
+                is_known = False
                 continue
+            is_known = True
             if before is not None and lacking is not None:
                 raise lacking
             before = lacking
@@ -114,6 +129,8 @@ class Rights:
         try:
             async with asyncio.timeout(self._session):
                 return await asyncio.to_thread(self.lacking)
+        except BrokerError:
+            raise
         except Exception as error:  # whatever goes wrong in asking is no reason to end
             raise BrokerError(f"{self._bootstrap}: {error!r}") from error
 

@@ -11,6 +11,12 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
+from confluent_kafka.admin import (
+    AdminClient,
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialUpsertion,
+)
 from kafka import KafkaProducer
 from kafka.admin import (
     ACL,
@@ -243,3 +249,15 @@ def test_a_right_taken_away_ends_a_notifier_also_one_that_stands_by(
         users[0].give_back()
         again = start(users[0])
         until(lambda: "delivering on" in again.output(), 60, again.output)
+        # Another password: whoever is in works on, and says that nobody would be let in any more.
+        change_password(cluster, users[0])
+        until(lambda: "wrong name or password" in again.output(), 60, again.output)
+        assert again.exit_code is None
+
+
+def change_password(cluster: JavaCluster, user: User) -> None:
+    admin = AdminClient({"bootstrap.servers": cluster.bootstrap})
+    name = user.environment["GRIDCLOCK_SASL_USERNAME"]
+    how = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
+    changed = admin.alter_user_scram_credentials([UserScramCredentialUpsertion(name, how, b"another one")])
+    changed[name].result(30)
