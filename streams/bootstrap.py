@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,6 +15,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from streams.access import Right, rights_of
 from streams.adapters.agreed_time import AgreedTime
 from streams.adapters.changelog import Changelog
 from streams.adapters.clocks import Applied, ClockPartition
@@ -27,6 +28,7 @@ from streams.adapters.outputs import encode
 from streams.adapters.pace import Pace
 from streams.adapters.producing import PatientProducer, Waits
 from streams.adapters.pseudonyms import cloud_events
+from streams.adapters.rights import Rights
 from streams.adapters.rulebook_files import LoadedRulebook
 from streams.adapters.wall_clock import WallClock
 from streams.errors import BrokerError, ConfigError
@@ -64,6 +66,13 @@ def kafka_options(settings: Settings) -> dict[str, Any]:
         options["sasl_plain_username"] = settings.sasl_username
         options["sasl_plain_password"] = revealed(settings.sasl_password)
     return options
+
+
+def rights_at(settings: Settings, rights: Iterable[Right], *, without: str | None = None) -> Rights:
+    """The rights to be had at the brokers, but for one operation; none where they do not ask who one is."""
+    wanted = [(right.resource, right.name, operation) for right in rights for operation in right.operations]
+    asked = settings.security_protocol != "PLAINTEXT"
+    return Rights(settings, [one for one in wanted if asked and one[2] != without], kafka_options(settings))
 
 
 def topics_of(settings: Settings) -> list[TopicSpec]:
@@ -127,10 +136,12 @@ async def run_worker(
     log_partitions = await asyncio.to_thread(_ensure, settings)
     options = kafka_options(settings)
     partitions: dict[int, ClockPartition] = {}
+    health = Health()
     metrics = Metrics(
         clock,
         partitions,
         rulebook,
+        is_ready=lambda: health.ready()[0],
         log_partitions=log_partitions,
         max_counties=settings.metrics_counties,
         data_dir=settings.data_dir if settings.store == "rocksdb" else None,
@@ -138,7 +149,6 @@ async def run_worker(
     agreed = AgreedTime(clock)
     metrics.clock_ahead.set_function(agreed.ahead)
     waits = Waits(settings.session_s)
-    health = Health()
     pace = Pace(partitions)
     health.on_beat.append(pace.look)
     health.troubles += [waits.overdue, pace.trouble]
@@ -247,6 +257,7 @@ async def run_worker(
             on_applied=metrics.applied,
             on_recovered=metrics.recovered,
             on_failed=on_failed,
+            rights=rights_at(settings, rights_of("run", settings), without="describe"),  # that is for the start
             partitions=partitions,
         )
 
@@ -254,7 +265,6 @@ async def run_worker(
 
         def ready() -> None:
             health.is_ready = True
-            metrics.ready.set(1)
             on_ready(Ready(server.port, log_partitions))
 
         try:

@@ -25,6 +25,7 @@ from schemas.subscriptions import (
 from schemas.subscriptions import (
     Channel as ChannelSpec,
 )
+from streams.access import rights_of
 from streams.adapters.channels.alertmanager import Alertmanager
 from streams.adapters.channels.contract import Channel
 from streams.adapters.channels.http import Http
@@ -36,7 +37,7 @@ from streams.adapters.notifier import Notifier
 from streams.adapters.notify_metrics import NotifyMetrics
 from streams.adapters.subscription_files import reveal
 from streams.adapters.wall_clock import WallClock
-from streams.bootstrap import DAY, MAX_REQUEST, clock_of, kafka_options, notify_topics_of
+from streams.bootstrap import DAY, MAX_REQUEST, clock_of, kafka_options, notify_topics_of, rights_at
 from streams.errors import BrokerError
 from streams.settings import Settings
 
@@ -129,12 +130,17 @@ async def run_notifier(
     report = await asyncio.to_thread(
         ensure_topics, settings.bootstrap, specs, replication=settings.replication, security=security
     )
+    # Without the channels' topics: where one takes no messages, the other channels are to go on.
+    rights = rights_at(settings, rights_of("notify", settings))
     metrics = NotifyMetrics(tuple(file.channels))
     options: Mapping[str, Any] = kafka_options(settings)
     async with AsyncExitStack() as stack:
         port = metrics.serve(settings.metrics_host, settings.metrics_port)
         stack.callback(metrics.close)
         stack.callback(asyncio.ensure_future(metrics.health.keep_beating()).cancel)
+        watching = asyncio.ensure_future(rights.watch())
+        watching.add_done_callback(lambda task: None if task.cancelled() else stop.set())
+        stack.callback(watching.cancel)
 
         def on_state(delivers: bool) -> None:
             metrics.health.is_ready = True
@@ -164,4 +170,8 @@ async def run_notifier(
             )
             await notifier.run(stop, on_state)
         except (KafkaError, OSError) as error:
-            raise BrokerError(f"{settings.bootstrap}: {type(error).__name__}: {error}") from error
+            watching.cancel()
+            told = BrokerError(f"{settings.bootstrap}: {type(error).__name__}: {error}")
+            raise await rights.reason(told) from error
+        if watching.done():
+            watching.result()

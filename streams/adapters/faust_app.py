@@ -36,6 +36,7 @@ from streams.adapters.clocks import Applied, ClockPartition, Row, made_anew, pos
 from streams.adapters.intake import Intake
 from streams.adapters.local_store import LocalStoreError, listen_to, remove_damaged, rows_of
 from streams.adapters.producing import Waits
+from streams.adapters.rights import Rights
 from streams.adapters.state import position_from_bytes, record_from_bytes
 from streams.adapters.wall_clock import monotonic
 from streams.errors import BrokerError
@@ -46,7 +47,8 @@ STOOD_STILL: Final = 0.8
 """A worker that did not run for this part of its session must take it that it has lost its partitions."""
 
 AGAIN: Final = 3
-"""How often a partition that stands still is read again before the worker gives up."""
+"""How often a partition that stands still is read again, or rows that another wrote over are written again, before the
+worker gives up."""
 
 RECORDS_TOGETHER = 32
 """Records of the log looked at together, so that no partition waits for another one's answers from the broker. One by
@@ -167,6 +169,7 @@ class Worker:
         on_applied: Callable[[Applied, float], None],
         on_recovered: Callable[[float], None],
         on_failed: Callable[[Exception], None],
+        rights: Rights,
         partitions: dict[int, ClockPartition],
     ) -> None:
         self.partitions = partitions
@@ -179,6 +182,7 @@ class Worker:
         self._on_applied = on_applied
         self._on_recovered = on_recovered
         self._on_failed = on_failed
+        self._rights = rights
         self._assigned_at = monotonic()
         self._log_topic = log_topic
         self._session = session
@@ -291,7 +295,7 @@ class Worker:
             logger.warning("partition %d: somebody else wrote to %s: all rows again", number, self._changelog.topic)
             self._follows.discard(number)  # the store lacks what they wrote; recovery will read it
             kept = await self._written(number, partition.all_rows())
-        else:
+        if not kept.alone:
             raise BrokerError(f"somebody else goes on writing to {self._changelog.topic}/{number}: this worker ends")
         if number in self._follows:
             self.table.apply_changelog_batch(_events(self._changelog.topic, number, kept))
@@ -398,6 +402,7 @@ class Worker:
         tasks: list[asyncio.Future[Any]] = [
             asyncio.create_task(self._pulse()),
             asyncio.create_task(stop.wait()),
+            asyncio.create_task(self._rights.watch()),
             self._store_failed,
         ]
         try:
@@ -428,12 +433,14 @@ class Worker:
         reasons = [outcomes[0], self.app.crash_reason if self.app.crashed else None, *outcomes]
         failed = next((reason for reason in reasons if isinstance(reason, Exception)), None)
         if failed is not None:
-            logger.error("this worker cannot go on: %s", failed)
-            self._on_failed(failed)
             for name in ("faust", "mode"):  # how a crashed app falls to pieces helps nobody
                 logging.getLogger(name).setLevel(logging.CRITICAL)
         stopping = asyncio.create_task(self.app.stop())
         began = monotonic()
+        if failed is not None:
+            failed = await self._rights.reason(failed)
+            logger.error("this worker cannot go on: %s", failed)
+            self._on_failed(failed)
         while not stopping.done() and (failed is None or monotonic() - began < self._session):
             await asyncio.wait([stopping], timeout=1)
             if failed is None and (held_up := self._waits.overdue()) is not None:

@@ -137,7 +137,12 @@ TABLE: Final = (
         (),
         "How far this machine's clock is ahead of the brokers', negative where it is behind; the earlier counts",
     ),
-    Metric("gridclock_ready", "gauge", (), "1 once the worker has joined its consumer groups"),
+    Metric(
+        "gridclock_ready",
+        "gauge",
+        (),
+        "1 while the worker is at work, 0 while something keeps it from that: what `/readyz` says at the same moment",
+    ),
     Metric("gridclock_build_info", "gauge", ("version", "python"), "1, with the versions of the program and of Python"),
 )
 """All but ``process_*`` and ``python_gc_*``, which prometheus-client adds with its usual names."""

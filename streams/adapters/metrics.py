@@ -7,7 +7,7 @@ as things happen; the clocks running are looked at when somebody asks, and not m
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -87,6 +87,7 @@ class Metrics:
         partitions: Mapping[int, ClockPartition],
         rulebook: Rulebook,
         *,
+        is_ready: Callable[[], bool] = lambda: False,
         log_partitions: int = 0,
         max_counties: int = 200,
         data_dir: Path | None = None,
@@ -111,8 +112,8 @@ class Metrics:
         self._notices = counter("gridclock_entries_total")
         self._work = histogram("gridclock_processing_seconds")
         self._recovery = histogram("gridclock_recovery_seconds")
-        self.ready = gauge("gridclock_ready")
         self.clock_ahead = gauge("gridclock_clock_ahead_seconds")
+        gauge("gridclock_ready").set_function(is_ready)
         gauge("gridclock_log_partitions").set(log_partitions)
         gauge("gridclock_build_info").labels(version("gridclock"), platform.python_version()).set(1)
         info = gauge("gridclock_rule_info")

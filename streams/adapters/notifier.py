@@ -139,8 +139,7 @@ class Notifier:
                     leads.clear()
         finally:
             keeping.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await keeping
+            await asyncio.gather(keeping, return_exceptions=True)  # why it failed has been heard
             await group.stop()
 
     async def _lead(self, stop: asyncio.Event, lost: asyncio.Event, on_state: Callable[[bool], None]) -> None:

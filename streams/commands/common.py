@@ -30,7 +30,7 @@ from streams.access import Right, reading
 from streams.adapters.rulebook_files import LoadedRulebook, load_rulebook
 from streams.adapters.sources import Source
 from streams.core.instants import instant_us
-from streams.errors import BrokerError, ConfigError
+from streams.errors import ConfigError
 from streams.log_lines import FORMATS, say, speak_json
 from streams.settings import Settings, load_settings
 
@@ -115,23 +115,11 @@ def need_broker(settings: Settings, rights: Sequence[Right] = ()) -> None:
         raise ConfigError("no broker given: use --bootstrap or KAFKA_BOOTSTRAP_SERVERS", key="bootstrap")
     if settings.security_protocol != "PLAINTEXT":
         from streams.adapters.knock import knock  # commands without Kafka must not wait for its import
-        from streams.bootstrap import kafka_options
+        from streams.bootstrap import kafka_options, rights_at
 
         knock(kafka_options(settings))
-        if rights:
-            _check_rights(settings, rights)
-
-
-def _check_rights(settings: Settings, rights: Sequence[Right]) -> None:
-    from streams.adapters.rights import missing
-
-    security = settings.kafka_python()
-    del security["bootstrap_servers"]
-    wanted = [(right.resource, right.name, operation) for right in rights for operation in right.operations]
-    if lacking := missing(settings.bootstrap, wanted, security=security):
-        who = f"user {settings.sasl_username!r}" if settings.sasl_username else "this certificate's user"
-        named = "; ".join(f"{operation} on {kind} {name}" for kind, name, operation in lacking)
-        raise BrokerError(f"{settings.bootstrap}: {who} lacks: {named} (gridclock acls prints what each process needs)")
+        if (lacking := rights_at(settings, rights).lacking()) is not None:
+            raise lacking
 
 
 def rulebook_of(rules: Sequence[Path], only: Path | None) -> LoadedRulebook:

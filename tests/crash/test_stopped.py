@@ -1,4 +1,5 @@
 """A topic that takes no writes for a while, under a flood: the worker waits aloud, in bounded memory, and goes on.
+Told to end meanwhile, it does not wait for the topic, and the next worker brings out what is missing.
 
 One broker of three is away, as when it is being maintained. Then ``min.insync.replicas=3`` stops one topic and no
 other: the sources can be read and the log written, so a worker that did not stop reading would fill its memory.
@@ -35,6 +36,9 @@ AWAY = 3
 HERE = (1, 2)
 
 PADDING = 20_000
+LAST = "LAST1"
+"""The order whose breach comes while the worker is told to end."""
+
 FLOOD_EVENTS = 2_500
 """50 MB, by as few events as may be, so that it is memory and not time that they cost."""
 
@@ -78,17 +82,21 @@ def committed(live: Live, group: str) -> dict[tuple[str, int], int]:
     return {(part.topic, part.partition): offset.offset for part, offset in found.items()}
 
 
+def service(order: str, simulation: Simulation, **more: str) -> dict[str, str]:
+    """Begun at the end of the simulated time, and never ended: a breach that nobody counts."""
+    return {
+        "event_id": f"{order}-1", "event_type": "counter.service_started", "business": "fee",
+        "occurred_at": simulation.as_of, "order_id": order, **more,
+    }  # fmt: skip
+
+
 def flood(live: Live, simulation: Simulation) -> None:
     """Four large events at the end of the simulated time, again and again: duplicates, which leave little state."""
     servers = [live.bootstrap.split(",")[node - 1] for node in HERE]
     producer = KafkaProducer(bootstrap_servers=servers, acks="all", linger_ms=20, batch_size=262_144)
-    at = simulation.as_of
+    stamp = instant_us(moment(simulation.as_of)) // 1000
     for number in range(FLOOD_EVENTS):
-        event = {
-            "event_id": f"flood-{number % 4}", "event_type": "counter.service_started", "business": "fee",
-            "occurred_at": at, "order_id": f"FLOOD{number % 4}", "remark": "x" * PADDING,
-        }  # fmt: skip
-        stamp = instant_us(moment(at)) // 1000
+        event = service(f"FLOOD{number % 4}", simulation, remark="x" * PADDING)
         producer.send(f"{live.name}.events", json.dumps(event).encode(), timestamp_ms=stamp)
     producer.flush(60)
     producer.close()
@@ -143,15 +151,32 @@ def test_a_topic_that_takes_no_writes(
             assert peak - before < GROWTH
             the_whole_flood_is_in_the_log(live)
             assert committed(live, live.name) == done, "nothing may be acknowledged that is not kept"
+            assert worker.metric("gridclock_ready") == 0
             want_replicas(live, topic, 2)
             until(lambda: worker.readiness() == (200, "at work"), 60, lambda: worker.output)
+            until(lambda: "writes are taken again" in worker.output, 60, lambda: worker.output)
+            assert worker.metric("gridclock_ready") == 1
+            want_replicas(live, topic, 3)
+            live.send([service(LAST, simulation)], "--timestamps", "recorded")
+            ends_without_waiting(worker, topic)
+            want_replicas(live, topic, 2)
         finally:
             cluster.start(AWAY)
+        worker = live.worker(store="one", GRIDCLOCK_SESSION_S=str(SESSION_SECONDS))
         sent = live.settle(simulation.as_of, SETTLE)
         found = standing(sent.values(), simulation.as_of)
         assert keys(found, simulation.expected) == expected_keys(simulation.expected)
-        assert "writes are taken again" in worker.output
+        assert [alert["kind"] for alert in sent.values() if alert["subject"]["id"] == LAST] == ["breach"]
         assert worker.stop() == 0, worker.output
+
+
+def ends_without_waiting(worker: Worker, topic: str) -> None:
+    until(lambda: topic in worker.readiness()[1], 60, lambda: worker.output)
+    assert worker.stop() == 2, worker.output
+    last = worker.output.splitlines()[-1]
+    assert last.startswith("gridclock: topic ")
+    assert topic in last
+    assert last.endswith(" s: this worker ends without waiting for it; nothing is lost")
 
 
 def the_whole_flood_is_in_the_log(live: Live) -> None:

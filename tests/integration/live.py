@@ -16,7 +16,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from kafka import KafkaConsumer, TopicPartition
 
@@ -208,7 +208,7 @@ class Live:
         self.replayed: dict[str, dict[str, Any]] = {}
         """What the log gives: alert id to the data of its CloudEvent."""
 
-    def __enter__(self) -> Live:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_error: object) -> None:

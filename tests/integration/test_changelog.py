@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import threading
 from collections import defaultdict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -16,6 +20,7 @@ from kafka import KafkaProducer
 from streams.adapters.brokers import Broker
 from streams.adapters.changelog import Changelog
 from streams.adapters.clocks import position_key
+from streams.adapters.faust_app import AGAIN
 from streams.adapters.kafka_admin import TopicSpec, delete_topics, ensure_topics
 from streams.adapters.log_replay import read_topic
 from streams.bootstrap import topics_of
@@ -69,7 +74,10 @@ def versions(live: Live) -> dict[tuple[int, bytes], list[bytes]]:
 
 @pytest.mark.slow
 def test_what_a_second_writer_wrote_is_written_over(kafka: Broker, prefix: str, tmp_path: Path) -> None:
-    """A worker that was away wakes up with old rows under way: the owner's are the last word, also after a restart."""
+    """A worker that was away wakes up with old rows under way: the owner's are the last word, also after a restart.
+
+    Not where somebody goes on writing: then the worker ends.
+    """
     if kafka.kind == "embedded":
         pytest.skip(f"{kafka.description}: a worker there does not get its partitions back after a restart")
     simulation = made()
@@ -112,6 +120,33 @@ def test_what_a_second_writer_wrote_is_written_over(kafka: Broker, prefix: str, 
         later = datetime.fromtimestamp((live.replay() or 0) / 1e6 + 3, UTC).isoformat()
         found = standing(live.settle(later).values(), simulation.as_of)
         assert keys(found, simulation.expected) == expected_keys(simulation.expected)
+        with endless_writer(live):
+            until(lambda: worker.exit_code is not None, 60, lambda: worker.output)
+        assert worker.exit_code == 2
+        told = f"partition 0: somebody else wrote to {live.name}-state-changelog: all rows again"
+        assert worker.output.count(told) >= AGAIN
+        last = worker.output.splitlines()[-1]
+        assert last == f"gridclock: somebody else goes on writing to {live.name}-state-changelog/0: this worker ends"
+
+
+@contextmanager
+def endless_writer(live: Live) -> Iterator[None]:
+    """Somebody who goes on writing to partition 0 of the state: that a subject is gone which never was."""
+    stop = threading.Event()
+
+    def write() -> None:
+        producer = KafkaProducer(bootstrap_servers=live.bootstrap.split(","), acks="all")
+        while not stop.wait(0.001):  # often enough to come between any two batches of the worker's
+            producer.send(f"{live.name}-state-changelog", None, key=b"0/order/NOBODY", partition=0)
+        producer.close()
+
+    with ThreadPoolExecutor(1) as threads:
+        writing = threads.submit(write)
+        try:
+            yield
+        finally:
+            stop.set()
+            writing.result(60)
 
 
 @pytest.mark.slow

@@ -34,10 +34,17 @@ class Worker:
 
     def __init__(self, now: str, data_dir: Path | None = None, rules: tuple[str, ...] = ()) -> None:
         self.rules = rules
+        self.seconds = 0.0
+        self.health = Health(lambda: self.seconds)
         self.partitions: dict[int, ClockPartition] = {}
         self.now = us(now)
         self.metrics = Metrics(
-            _Still(us(now)), self.partitions, shipped(*rules).rulebook, log_partitions=1, data_dir=data_dir
+            _Still(us(now)),
+            self.partitions,
+            shipped(*rules).rulebook,
+            is_ready=lambda: self.health.ready()[0],
+            log_partitions=1,
+            data_dir=data_dir,
         )
         self.partition = self.partitions[0] = ClockPartition(0, shipped(*rules).rulebook, keep_for=None)
 
@@ -239,23 +246,34 @@ def fetch(port: int, path: str) -> tuple[int, str]:
 
 
 def test_the_port_tells_metrics_and_health() -> None:
-    now = [0.0]
-    health = Health(lambda: now[0])
-    server = MetricsServer("127.0.0.1", 0, Worker("2026-03-02T09:00").metrics.registry, health)
+    worker = Worker("2026-03-02T09:00")
+    health = worker.health
+    server = MetricsServer("127.0.0.1", 0, worker.metrics.registry, health)
+
+    def ready() -> tuple[int, str]:
+        """The answer of /readyz; the gauge says the same at the same moment."""
+        answer = fetch(server.port, "/readyz")
+        status, text = fetch(server.port, "/metrics")
+        assert status == 200
+        assert f"\ngridclock_ready {float(answer[0] == 200)}\n" in text
+        return answer
+
     try:
         assert fetch(server.port, "/healthz") == (200, "alive\n")
-        assert fetch(server.port, "/readyz") == (503, "starting\n")
+        assert ready() == (503, "starting\n")
         health.is_ready = True
-        assert fetch(server.port, "/readyz") == (200, "at work\n")
-        now[0] += SILENT_AT_MOST + 1
+        assert ready() == (200, "at work\n")
+        troubles: list[str] = ["reading the state back"]
+        health.troubles.append(lambda: troubles[0] if troubles else None)
+        assert ready() == (503, "reading the state back\n")
+        troubles.clear()
+        assert ready() == (200, "at work\n")
+        worker.seconds += SILENT_AT_MOST + 1
         stuck = (503, "stuck: the event loop has not turned for 31 s\n")
         assert fetch(server.port, "/healthz") == stuck
-        assert fetch(server.port, "/readyz") == stuck
+        assert ready() == stuck
         health.beat()
         assert fetch(server.port, "/healthz") == (200, "alive\n")
         assert fetch(server.port, "/elsewhere") == (404, "here are /metrics, /healthz, /readyz\n")
-        status, text = fetch(server.port, "/metrics")
-        assert status == 200
-        assert "gridclock_ready 0.0" in text
     finally:
         server.close()
