@@ -1,0 +1,147 @@
+"""Events as they come in on a bad day: at their moments, late, twice, with garbage between them.
+
+The moments are those of a clock that runs many times as fast as the real one, the workers' own. What was recorded
+before it began lies in the topic from the start, under its old timestamps; everything else is stamped by the moment
+at which it is handed in, so what was held back is late.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import json
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from random import Random
+from typing import Any
+
+from kafka import KafkaProducer
+
+from schemas.fields import parse_time
+from streams.adapters.wall_clock import WallClock
+from streams.core.instants import instant_us
+from tests.integration.test_hostile import garbage
+
+HEAP_SECONDS = 0.05
+RECENT = 500
+"""Events that may come again: what is long past may have been forgotten, and would begin anew."""
+
+
+class Flow:
+    """Sends events, sorted by ``recorded_at``, from a thread of its own. Use as a context manager."""
+
+    def __init__(self, bootstrap: str, topic: str, clock: WallClock, events: Iterable[Mapping[str, Any]]) -> None:
+        self._topic = topic
+        self._clock = clock
+        self._number = itertools.count()
+        self._waiting = [
+            (instant_us(parse_time(event["recorded_at"])), next(self._number), dict(event)) for event in events
+        ]
+        self._recent: list[dict[str, Any]] = []
+        self._held = 0
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._refused: list[BaseException] = []
+        self.latest = 0
+        """By how much (microseconds of the clock) a record came later than it was due to, at most."""
+        # A node may be away for as long as it takes to start; what was sent meanwhile must not be lost by us.
+        self._producer = KafkaProducer(
+            bootstrap_servers=bootstrap.split(","), acks="all", linger_ms=5, max_request_size=4_000_000,
+            metadata_max_age_ms=2_000, request_timeout_ms=10_000, delivery_timeout_ms=120_000, max_block_ms=120_000,
+        )  # fmt: skip
+        self._thread = threading.Thread(target=self._run, name="flow", daemon=True)
+
+    def __enter__(self) -> Flow:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=30)
+        self._producer.close(timeout=10)
+
+    def start(self) -> None:
+        """Send what lies before the clock's beginning, and begin."""
+        real = WallClock(self._clock.origin, self._clock.anchor, 1 / self._clock.speed)  # the other way round
+        while self._waiting and self._waiting[0][0] <= self._clock.origin:
+            at, _, event = heapq.heappop(self._waiting)
+            self._send(event, at, real.at(at) // 1000)
+            self._recent = [event]
+        self._producer.flush(60)
+        self._thread.start()
+
+    @property
+    def left(self) -> int:
+        """Records not handed in yet."""
+        with self._lock:
+            return len(self._waiting)
+
+    def check(self) -> None:
+        """Fail where the brokers did not take a record, or the thread has ended."""
+        assert not self._refused, self._refused[0]
+        assert self._thread.is_alive() or not self._waiting
+
+    def finish(self) -> None:
+        """Wait until all that was sent is with the brokers."""
+        self._thread.join(timeout=60)
+        self._producer.flush(120)
+        self.check()
+        assert not self._thread.is_alive()
+
+    def hold_back(self, chance: Random, within: int, at_most: int) -> int:
+        """Of what is due within so long (microseconds), half comes later by up to so much, in any order; how many."""
+        with self._lock:
+            end = self._clock.now() + within
+            held = {number for at, number, _ in self._waiting if at < end and chance.random() < 0.5}
+            self._waiting = [
+                (at + chance.randrange(at_most) if number in held else at, number, event)
+                for at, number, event in self._waiting
+            ]
+            heapq.heapify(self._waiting)
+            return len(held)
+
+    def repeat(self, chance: Random, times: int) -> int:
+        """Everything recent comes again so many times, in any order; how many records that makes."""
+        with self._lock:
+            again = self._recent[-RECENT:] * times
+        chance.shuffle(again)
+        self._push(again)
+        return len(again)
+
+    def spoil(self, chance: Random, count: int) -> int:
+        """So many records that nobody can take."""
+        with self._lock:
+            good = self._recent[-1]
+        self._push([garbage(chance, good, number)[0] for number in range(count)])
+        return count
+
+    def _push(self, records: Sequence[dict[str, Any] | bytes]) -> None:
+        for record in records:
+            self._send(record, self._clock.now(), None)
+
+    def _send(self, record: dict[str, Any] | bytes, due: int, timestamp: int | None) -> None:
+        if isinstance(record, bytes):
+            key, value = b"garbage", record
+        else:
+            key = str(record.get("order_id") or record.get("account_id") or record.get("meter_id")).encode()
+            value = json.dumps(record, ensure_ascii=False).encode()
+        sent = self._producer.send(self._topic, value, key=key, timestamp_ms=timestamp)
+        sent.add_errback(self._refused.append)
+        if timestamp is None:
+            sent.add_callback(lambda _: self._note(self._clock.now() - due))
+
+    def _note(self, late: int) -> None:
+        self.latest = max(self.latest, late)
+
+    def _run(self) -> None:
+        while not self._stopping.wait(HEAP_SECONDS) and not self._refused:
+            with self._lock:
+                now, due = self._clock.now(), []
+                while self._waiting and self._waiting[0][0] <= now:
+                    due.append(heapq.heappop(self._waiting))
+                ended = not self._waiting
+                self._recent = [*self._recent[-RECENT:], *(event for *_, event in due)]
+            for at, _, event in due:
+                self._send(event, at, None)
+            if ended:
+                return
