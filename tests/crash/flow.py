@@ -23,6 +23,9 @@ from streams.core.instants import instant_us
 from tests.integration.test_hostile import garbage
 
 HEAP_SECONDS = 0.05
+GARBAGE = b"garbage"
+"""The key of what nobody can take."""
+
 RECENT = 500
 """Events that may come again: what is long past may have been forgotten, and would begin anew."""
 
@@ -121,7 +124,7 @@ class Flow:
 
     def _send(self, record: dict[str, Any] | bytes, due: int, timestamp: int | None) -> None:
         if isinstance(record, bytes):
-            key, value = b"garbage", record
+            key, value = GARBAGE, record
         else:
             key = str(record.get("order_id") or record.get("account_id") or record.get("meter_id")).encode()
             value = json.dumps(record, ensure_ascii=False).encode()

@@ -26,7 +26,7 @@ from streams.adapters.wall_clock import WallClock
 from streams.core.instants import format_us, instant_us
 from streams.simulation import simulate
 from tests.crash.conftest import ROUNDS, SEED
-from tests.crash.flow import Flow
+from tests.crash.flow import GARBAGE, Flow
 from tests.integration.live import Live, Topic, Worker, expected_keys, keys, standing, until
 from tests.stories import SHANGHAI, moment
 
@@ -305,8 +305,14 @@ def test_a_bad_day(cluster: JavaCluster, prefix: str, tmp_path: Path, rng: Rando
         found = standing(sent.values(), made.as_of)
         assert late < KEEP_DAYS, "so late that the simulator cannot know what must stand"
         assert keys(found, made.expected) == expected_keys(made.expected)
+        letters = {key for _, _, key, _ in live.topic("dead-letters").records}
+        assert letters == {
+            f"{live.name}.events/{partition}/{offset}".encode()
+            for partition, offset, key, _ in live.topic("events").records
+            if key == GARBAGE
+        }
         again = len(live.topic("alerts").records) - len(sent)
-        say(f"{len(sent)} alerts, {again} of them sent again, {len(found)} stand")
+        say(f"{len(sent)} alerts, {again} of them sent again, {len(found)} stand; {len(letters)} dead letters")
 
 
 def killed_at_its_first_records(day: Day, rng: Random) -> None:
