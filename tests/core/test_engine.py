@@ -234,6 +234,16 @@ def test_a_late_event_keeps_a_subject_from_then_on() -> None:
     assert len(engine) == 0
 
 
+@pytest.mark.parametrize(("time", "subjects"), [("09:03", 1), ("09:04", 0)])
+def test_a_subject_that_is_ahead_of_time_is_kept_as_long_after_its_last_event(time: str, subjects: int) -> None:
+    """One source partition is read to its end while another holds time back by more than a closed subject is kept."""
+    engine = engine_at("2026-02-20T09:00", keep_for=2 * DAY)
+    sent(engine, STARTED + STOPPED)
+    engine.advance_to(us("2026-02-20T09:00"))
+    engine.advance_to(us(f"2026-03-04T{time}"))
+    assert len(engine) == subjects
+
+
 def test_an_open_case_is_never_forgotten() -> None:
     engine = engine_at("2026-03-02T09:00", keep_for=DAY)
     sent(engine, STARTED)
