@@ -85,9 +85,10 @@ class Day:
         return store
 
     def wait_ready(self, store: str) -> None:
-        """Until the worker is at work for the first time."""
-        worker = self.workers[store]
-        until(lambda: "at work on" in worker.output or worker.exit_code is not None, 60, lambda: worker.output)
+        """Until a worker is at work in the store, for the first time."""
+        while "at work on" not in (worker := self.workers[store]).output:
+            until(lambda: "at work on" in worker.output or worker.exit_code is not None, 60, lambda: worker.output)
+            self.tend()
 
     def kill(self, *stores: str) -> None:
         """SIGKILL, of all at once."""
@@ -115,7 +116,7 @@ class Day:
                 assert self._excused(worker), worker.output
                 self.say(f"    {store}: ended by itself: {last}")
                 self._gone(store)
-                self.start(Random(0), store)
+                self.start(Random(0), store, wait=0)
 
     def _excused(self, worker: Worker) -> bool:
         if worker.exit_code != 2:
@@ -129,6 +130,7 @@ class Day:
         self._left.append(store)
 
     def someone(self, chance: Random) -> str:
+        self.tend()
         return chance.choice(sorted(self.workers))
 
     def anew(self, chance: Random, gone: str) -> None:
