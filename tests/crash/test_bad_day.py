@@ -302,6 +302,12 @@ def test_a_bad_day(cluster: JavaCluster, prefix: str, tmp_path: Path, rng: Rando
         day.tend()
         late = flow.latest / DAY
         say(f"all has come in, the latest {late:.1f} days late")
+        # Nobody reads a new partition before it has been heard of, and until then time does not wait for it.
+        until(
+            lambda: live.replay() is not None and live.has_heard_of(day.sources),
+            60,
+            lambda: f"the log does not know of {day.sources} partitions",
+        )
         end = clock.now()
         sent = live.settle(format_us(end, SHANGHAI), SETTLE)
         found = standing(sent.values(), made.as_of)

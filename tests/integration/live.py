@@ -267,6 +267,11 @@ class Live:
                 self.replayed[data["alert_id"]] = data
         return self._replay.watermark(self.partitions)
 
+    def has_heard_of(self, sources: int) -> bool:
+        """Whether every partition of the log waits for so many partitions of the source, as far as it was replayed."""
+        counts = [found.sources.get(f"{self.name}.events") for found in self._replay.partitions.values()]
+        return counts == [sources] * self.partitions
+
     def sent(self) -> dict[str, dict[str, Any]]:
         """What is on the alerts topic by id; what is there twice must be the same."""
         records = self.topic("alerts").records
