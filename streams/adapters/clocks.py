@@ -115,6 +115,7 @@ class ClockPartition:
         self._judged_by = self._fingerprint
         """The rulebook under which all subjects have been judged."""
         self._to_judge: Iterator[Subject] | None = None
+        self._subjects: int | None = None  # as the position that was taken back has it
         self._open_cases: int | None = None  # in the position too, so that a restart writes the very same rows
 
     @property
@@ -141,6 +142,7 @@ class ClockPartition:
             if found.at is not None:
                 self.engine.watermark = found.at
             self._judged_by = found.judged_by
+            self._subjects = found.subjects
             self._open_cases = found.open_cases
         self.restore_subjects(rows)
 
@@ -163,6 +165,14 @@ class ClockPartition:
                     self.engine.restore(snapshot_from_bytes(subject, value))
                 else:
                     self.engine.restore_asleep(subject, standing, partial(snapshot_from_bytes, subject, value))
+
+    def miscounted(self) -> str | None:
+        """How far the subjects taken back are not as many as the position says; ``None`` where they are.
+
+        Rows may be ahead of their position after a crash, so a copy of the state that is whole may be miscounted too.
+        """
+        found = len(self.engine)
+        return None if self._subjects in (None, found) else f"{found} subjects where there were {self._subjects}"
 
     def apply(self, record: LogRecord, offset: int) -> Applied | None:
         """Apply the record at an offset of the log; ``None`` where its rows were kept before.

@@ -34,7 +34,7 @@ from faust.types import TP
 from streams.adapters.changelog import Changelog, Kept
 from streams.adapters.clocks import Applied, ClockPartition, Row, made_anew, position_key
 from streams.adapters.intake import Intake
-from streams.adapters.local_store import LocalStoreError, listen_to, remove_damaged, rows_of
+from streams.adapters.local_store import LocalStoreError, damaged, listen_to, remove_damaged, rows_of
 from streams.adapters.producing import Waits
 from streams.adapters.rights import Rights
 from streams.adapters.state import position_from_bytes, record_from_bytes
@@ -188,6 +188,8 @@ class Worker:
         self._session = session
         self._verified: dict[int, int] = {}  # partition: generation of the group in which it was found to be right
         self._follows: set[int] = set()  # partitions whose local store has every row of the changelog
+        self._log_partitions = log_partitions
+        self._old_copies: set[int] = set()  # partitions whose local store may lack what the changelog has forgotten
         self._alive_at = monotonic()
         self._restored_at = 0.0
         self._queue: asyncio.Queue[Any] | None = None  # what has been read and waits for its turn
@@ -225,7 +227,8 @@ class Worker:
             options=ROCKSDB if store == "rocksdb" else None,
         )
         self._store_failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        if store == "rocksdb":
+        self._on_disk = store == "rocksdb"
+        if self._on_disk:
             # Faust logs most errors of its store and tries again for ever, or calls them a lock and waits.
             listen_to(self.table.data, self._on_store_trouble)
         log = app.topic(
@@ -332,6 +335,9 @@ class Worker:
         kept = -1 if position is None else position_from_bytes(position).offset
         if partition is None or partition.offset != kept:
             partition = self.partitions[number] = await self._restored(number, position, rows)
+            if number in self._old_copies and (miscounted := partition.miscounted()) is not None:
+                self.partitions.pop(number)
+                raise damaged(self.table.data.partition_path(number), miscounted)
             self._on_recovered(monotonic() - self._assigned_at)
         log_end = self.app.consumer.highwater(TP(self._log_topic, number))
         if log_end is not None and partition.offset >= log_end:
@@ -343,6 +349,8 @@ class Worker:
         self._changelog.begin(number, max(ends) + 1 if ends else None)
         self._follows.add(number)
         self._verified[number] = generation
+        if self._on_disk:
+            self._old_copies.add(number)  # from the next time on: it may have been elsewhere for long by then
 
     async def _restored(
         self, number: int, position: bytes | None, rows: Iterator[tuple[bytes, bytes]]
@@ -398,6 +406,9 @@ class Worker:
         self._alive_at = monotonic()
         for path in remove_damaged(app.conf.tabledir):
             logger.warning("%s was damaged and has been removed; it is rebuilt from the changelog", path)
+        if self._on_disk:
+            path_of = self.table.data.partition_path
+            self._old_copies = {number for number in range(self._log_partitions) if path_of(number).exists()}
         starting = asyncio.create_task(app.start())
         tasks: list[asyncio.Future[Any]] = [
             asyncio.create_task(self._pulse()),

@@ -4,6 +4,9 @@ The changelog holds everything that the copy holds, so a damaged copy is no loss
 starts, and Faust fills a new one. What must not happen is that part of a copy is taken for the whole. RocksDB's
 iterator ends early and silently at a damaged block; only its status tells.
 
+Nor must a copy that was put away for long be gone on with. The changelog forgets the deletion of a row after a day, by
+Kafka's default, and such a copy would bring back what was deleted since. It shows in the number of subjects.
+
 Nor is a copy that cannot be written any loss, on a full disk say: the worker ends and says which directory, and
 starts again from the changelog. It does not go on without the copy, because at the next rebalance Faust would read
 its state from there.
@@ -46,9 +49,14 @@ def trouble(path: Path, error: Exception) -> LocalStoreError:
         return LocalStoreError(f"{path} cannot be written: {error}; {remedy}; nothing is lost")
     if _is_about(error, path, _OTHER_TROUBLE):
         return LocalStoreError(f"{path} cannot be used: {error}; nothing is lost")
+    return damaged(path, str(error))
+
+
+def damaged(path: Path, what: str) -> LocalStoreError:
+    """Mark a copy as one that is not to be gone on with."""
     with contextlib.suppress(OSError):
         (path / _MARK).touch()
-    return LocalStoreError(f"{path} is damaged: {error}; the next start rebuilds it")
+    return LocalStoreError(f"{path} is damaged: {what}; the next start rebuilds it")
 
 
 def listen_to(store: Any, on_trouble: Callable[[LocalStoreError], None]) -> None:
@@ -96,10 +104,10 @@ def rows_of(database: Any, path: Path) -> Iterator[tuple[bytes, bytes]]:
 
 def remove_damaged(directory: Path) -> list[Path]:
     """Remove the copies that are marked or cannot be opened; returns them. Nobody may be at work on them."""
-    damaged = [path for path in sorted(directory.glob("*.db")) if (path / _MARK).exists() or not _opens(path)]
-    for path in damaged:
+    found = [path for path in sorted(directory.glob("*.db")) if (path / _MARK).exists() or not _opens(path)]
+    for path in found:
         shutil.rmtree(path)
-    return damaged
+    return found
 
 
 def _opens(path: Path) -> bool:
