@@ -8,7 +8,6 @@ that is longer than anything here is late, so what stands at the end is still wh
 
 from __future__ import annotations
 
-import re
 import shutil
 import signal
 import time
@@ -32,7 +31,7 @@ from tests.stories import SHANGHAI, moment
 
 FAULTS = 5 if ROUNDS <= 2 else 2 * ROUNDS
 OPENING_SECONDS = 8
-SECONDS_A_FAULT = 6 if ROUNDS <= 2 else 8
+SECONDS_A_FAULT = 5 if ROUNDS <= 2 else 8
 DAYS = 10 if ROUNDS <= 2 else 30
 DAY = 86_400_000_000
 FIRST = date(2025, 3, 3)
@@ -63,10 +62,11 @@ class Day:
         self.say = say
         self._stores: list[str] = []
         self._left: list[str] = []  # stores whose worker has gone
-        self._may_end: dict[int, str] = {}  # workers that may end by themselves, by pid, and why
+        self._stood_still: set[int] = set()
+        self._spoilt: set[str] = set()
         self._nodes_were_away = False
 
-    def start(self, chance: Random, store: str | None = None, *, wait: float = 0.7) -> str:
+    def start(self, chance: Random, store: str | None = None, *, wait: float = 0.5) -> str:
         """A worker more, in a store that nobody uses, or an empty one; ``wait``: how likely until it is at work."""
         if store is None:
             store = chance.choice([*self._left, "empty"])
@@ -109,7 +109,7 @@ class Day:
         self.say(f"    {store}: stopped in order")
 
     def tend(self) -> None:
-        """Start again whoever has ended by himself, as whoever runs workers does; fail where he had no reason."""
+        """Start the workers again that have ended by themselves, as whoever runs them does; fail without good reason."""
         for store, worker in list(self.workers.items()):
             if worker.exit_code is not None:
                 last = worker.output.splitlines()[-1]
@@ -122,8 +122,14 @@ class Day:
         if worker.exit_code != 2:
             return False
         last = worker.output.splitlines()[-1]
-        reason = self._may_end.get(worker.pid)
-        return self._nodes_were_away or (reason is not None and re.search(reason, last) is not None)
+        return (
+            self._nodes_were_away
+            or (worker.pid in self._stood_still and "stood still" in last)
+            or any(
+                f"/{store}/" in last and last.endswith("; the next start rebuilds it") and " is damaged: " in last
+                for store in self._spoilt
+            )
+        )
 
     def _gone(self, store: str) -> None:
         del self.workers[store]
@@ -184,7 +190,7 @@ class Day:
         worker = self.workers[store]
         worker.signal(signal.SIGSTOP)
         time.sleep(SESSION_SECONDS + chance.random() * 3)
-        self._may_end[worker.pid] = "stood still"
+        self._stood_still.add(worker.pid)
         worker.signal(signal.SIGCONT)
         until(lambda: worker.exit_code is not None, 60, lambda: worker.output)
         self.tend()
@@ -202,8 +208,8 @@ class Day:
                 kept = chance.randrange(len(whole) + 1)
                 file.write_bytes(whole[:kept] + bytes(chance.choice([0, len(whole) - kept])))
             self.say(f"    {store}: {database.name} {how}")
-        store = self.start(chance, store)
-        self._may_end[self.workers[store].pid] = "is damaged: .*; the next start rebuilds it"
+        self._spoilt.add(store)
+        self.start(chance, store)
 
     def a_node_is_away(self, chance: Random) -> None:
         node = chance.randint(1, 3)
