@@ -109,7 +109,7 @@ class Day:
         self.say(f"    {store}: stopped in order")
 
     def tend(self) -> None:
-        """Start the workers again that have ended by themselves, as whoever runs them does; fail without good reason."""
+        """Start those again that have ended by themselves, as whoever runs workers does; fail without good reason."""
         for store, worker in list(self.workers.items()):
             if worker.exit_code is not None:
                 last = worker.output.splitlines()[-1]
@@ -136,12 +136,14 @@ class Day:
         self._left.append(store)
 
     def someone(self, chance: Random) -> str:
+        """A worker that has not ended yet."""
         self.tend()
         return chance.choice(sorted(self.workers))
 
     def anew(self, chance: Random, gone: str) -> None:
         """Instead of a worker that has gone: with its store, another or an empty one."""
-        self.start(chance, chance.choice([gone, gone, *self._left, "empty"]))
+        same = [gone, gone] if gone in self._left else []
+        self.start(chance, chance.choice([*same, *self._left, "empty"]))
 
     # -- faults ----------------------------------------------------------------------------------------------
 
