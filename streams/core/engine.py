@@ -510,10 +510,11 @@ class Engine:
         Set ``watermark`` first, to what it was when the snapshots were taken.
         """
         record = self._records[snapshot.subject] = _Record(snapshot.subject)
-        if self.watermark == BEGINNING:
+        if self.watermark == snapshot.decided_at == BEGINNING:
             # Kept before any time had passed, so nothing has been decided yet.
             self._touched[snapshot.subject] = record
-        self._take_back(record, snapshot, self.watermark)
+        # One that is ahead of time has told what comes until then; to look at it before would be to take that back.
+        self._take_back(record, snapshot, max(self.watermark, snapshot.decided_at))
         if record.decided_at == BEGINNING:
             # Rows were once not written anew by the first watermark; it has been decided, and not an age ago.
             record.decided_at = self.watermark

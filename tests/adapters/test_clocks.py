@@ -142,6 +142,35 @@ def test_a_crash_at_any_point_changes_no_alert(log: list[LogRecord], data: st.Da
 
 
 @given(logs(), st.data())
+def test_a_writer_that_wakes_up_late_changes_no_alert(log: list[LogRecord], data: st.DataObject) -> None:
+    """What it had under way comes behind the rows of its successor, who then dies before he has noticed.
+
+    So the position goes back by some records, and rows are ahead of it by as many; the log is read again from there.
+    """
+    expected = undisturbed(log)
+    world, partition, offset = World(), fresh(), 0
+    written: list[list[Row]] = []
+    crashes = 0
+    while offset < len(log):
+        applied = partition.apply(log[offset], offset)
+        assert applied is not None
+        world.alerts += applied.step.alerts
+        world.keep(applied.rows)
+        written = [*written[:offset], applied.rows]
+        offset += 1
+        if crashes < 3 and data.draw(st.booleans()):
+            crashes += 1
+            world.keep(data.draw(st.sampled_from(written)))
+            partition = world.restored()
+            offset = partition.offset + 1
+    by_id = {alert.alert_id: alert for alert in expected.alerts}
+    assert {alert.alert_id for alert in world.alerts} == by_id.keys()
+    for alert in world.alerts:
+        assert alert == by_id[alert.alert_id]
+    assert world.table == expected.table
+
+
+@given(logs(), st.data())
 def test_all_rows_are_what_the_table_has(log: list[LogRecord], data: st.DataObject) -> None:
     partition = fresh()
     world = World(fresh)
@@ -152,6 +181,30 @@ def test_all_rows_are_what_the_table_has(log: list[LogRecord], data: st.DataObje
     again = World(fresh)
     again.keep(partition.all_rows())
     assert again.table == world.table
+
+
+def test_a_row_that_is_ahead_by_some_records_takes_nothing_back_on_the_way() -> None:
+    log = [
+        record("e1 2026-03-02T09:00 counter.service_started WO1 business=power", 1),
+        record("e2 2026-03-02T09:00 counter.service_started WO2 business=fee", 2),
+        record("", 4),
+        record("", 6),
+    ]
+    world, partition = World(), fresh()
+    written = []
+    for offset, one in enumerate(log):
+        applied = partition.apply(one, offset)
+        assert applied is not None
+        world.keep(applied.rows)
+        written.append(applied.rows)
+    assert [alert.kind for alert in applied.step.alerts] == ["breach"]
+    world.keep(written[0])  # from a writer that wakes up
+    again = world.restored()
+    assert again.offset == 0
+    for offset, one in enumerate(log[1:], 1):
+        applied = again.apply(one, offset)
+        assert applied is not None
+        assert applied.step.alerts == []
 
 
 def test_what_came_before_any_time_had_passed_is_kept_for_as_long_after_a_restart() -> None:
