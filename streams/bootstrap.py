@@ -216,6 +216,21 @@ async def run_worker(
                 return {}
             return {topic.partition: end for topic, end in ends.items()}
 
+        async def changelog_keys(number: int, offsets: range) -> set[bytes]:
+            found: set[bytes] = set()
+            tp = TopicPartition(settings.changelog_topic, number)
+            reader = AIOKafkaConsumer(enable_auto_commit=False, max_partition_fetch_bytes=MAX_REQUEST, **options)
+            await reader.start()
+            try:
+                reader.assign([tp])
+                reader.seek(tp, offsets.start)
+                while await reader.position(tp) < offsets.stop:
+                    for records in (await reader.getmany(timeout_ms=1000)).values():
+                        found.update(record.key for record in records)
+            finally:
+                await reader.stop()
+            return found
+
         def engine_of(partition: int) -> ClockPartition:
             return ClockPartition(partition, rulebook, keep_for=int(settings.keep_days * DAY * 1_000_000))
 
@@ -252,6 +267,7 @@ async def run_worker(
             waits=waits,
             intake=intake,
             log_ends=log_ends,
+            changelog_keys=changelog_keys,
             engine_of=engine_of,
             emit=emit,
             on_applied=metrics.applied,

@@ -9,7 +9,8 @@ Two writers. A partition of the log has one worker, but a worker that stood stil
 it by transactions; Faust's recovery cannot read past their markers. Instead each writer looks at the offsets that
 the broker gives its rows: as long as they follow one another nobody else has written. Where they do not,
 ``keep`` says so: the caller then writes every row of the partition anew, from an engine that has read the whole
-log, and so the last word is right whoever else spoke. A writer that stood still must not do so: it ends.
+log, and deletes those that are none of its own any more; so the last word is right whoever else spoke. A writer that
+stood still must not do so: it ends.
 """
 
 from __future__ import annotations
@@ -25,10 +26,14 @@ from streams.adapters.clocks import Row
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Rows acknowledged, with their offsets. ``alone`` where nobody else wrote since the last ones."""
+    """Rows acknowledged, with their offsets. ``alone`` where nobody else wrote since the last ones.
+
+    ``among`` are the offsets at which all rows since then are, whoever wrote them.
+    """
 
     rows: Sequence[tuple[int, bytes, bytes | None]] = field(default_factory=list)
     alone: bool = True
+    among: range = range(0)
 
 
 class Changelog:
@@ -64,7 +69,7 @@ class Changelog:
         expected = self._next.get(partition, kept[0][0])
         alone = kept[0][0] == expected and kept[-1][0] == expected + len(kept) - 1
         self._next[partition] = kept[-1][0] + 1
-        return Kept(kept, alone)
+        return Kept(kept, alone, range(expected, kept[-1][0] + 1))
 
     async def _written(
         self, partition: int, batch: BatchBuilder, rows: Sequence[Row]

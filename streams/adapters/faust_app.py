@@ -143,7 +143,8 @@ class Worker:
 
     ``emit`` brings out the alerts and dead letters of one log record and returns when the broker has them.
     ``engine_of`` makes the empty engine of a partition. ``partitions`` shows the engines now at work here.
-    ``session`` is in seconds. ``log_ends`` tells the ends of partitions of the log, of those that can be told.
+    ``session`` is in seconds. ``log_ends`` tells the ends of partitions of the log, of those that can be told,
+    and ``changelog_keys`` which rows were written at some offsets of a partition of the changelog.
     ``on_failed`` hears why the worker cannot go on, before it tries to end in order; a crashed app may hang in that.
     """
 
@@ -164,6 +165,7 @@ class Worker:
         waits: Waits,
         intake: Intake,
         log_ends: Callable[[list[int]], Awaitable[Mapping[int, int]]],
+        changelog_keys: Callable[[int, range], Awaitable[set[bytes]]],
         engine_of: Callable[[int], ClockPartition],
         emit: Callable[[Applied], Awaitable[None]],
         on_applied: Callable[[Applied, float], None],
@@ -177,6 +179,7 @@ class Worker:
         self._waits = waits
         self._intake = intake
         self._log_ends = log_ends
+        self._changelog_keys = changelog_keys
         self._engine_of = engine_of
         self._emit = emit
         self._on_applied = on_applied
@@ -297,7 +300,10 @@ class Worker:
             self._check_alive()
             logger.warning("partition %d: somebody else wrote to %s: all rows again", number, self._changelog.topic)
             self._follows.discard(number)  # the store lacks what they wrote; recovery will read it
-            kept = await self._written(number, partition.all_rows())
+            rows = partition.all_rows()
+            # Theirs may be of subjects that have been forgotten since: such a row would bring an open case back.
+            theirs = await self._changelog_keys(number, kept.among) - {key for key, _ in rows}
+            kept = await self._written(number, [*((key, None) for key in sorted(theirs)), *rows])
         if not kept.alone:
             raise BrokerError(f"somebody else goes on writing to {self._changelog.topic}/{number}: this worker ends")
         if number in self._follows:
