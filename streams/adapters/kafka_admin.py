@@ -17,7 +17,7 @@ from typing import Any, Final
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
 from kafka.client_async import KafkaClient
-from kafka.errors import IncompatibleBrokerVersion, KafkaError, TopicAlreadyExistsError, for_code
+from kafka.errors import IncompatibleBrokerVersion, KafkaError, NodeNotReadyError, TopicAlreadyExistsError, for_code
 from kafka.protocol.metadata import MetadataRequest
 
 from streams.errors import BrokerError
@@ -31,6 +31,8 @@ _METADATA_VERSION = 5
 _UNKNOWN_TOPIC = 3
 _LEADER_NOT_AVAILABLE = 5
 _TOPIC_DEADLINE_SECONDS = 30.0
+_LISTED_SECONDS = 15.0
+"""How long a cluster may name a broker that has just gone, by default 9; a new client would speak to that one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,15 @@ def connected(make: Callable[..., Any], bootstrap: str, security: Mapping[str, A
         logging.getLogger(name).addFilter(_UNDECODABLE)
     client = None
     try:
-        client = make(bootstrap_servers=bootstrap.split(","), kafka_client=network_client, **security)
+        deadline = time.monotonic() + _LISTED_SECONDS
+        while client is None:
+            try:
+                client = make(bootstrap_servers=bootstrap.split(","), kafka_client=network_client, **security)
+            except NodeNotReadyError:
+                if time.monotonic() > deadline:
+                    raise
+                while inner:
+                    inner.pop().close()
         yield client
     except KafkaError as error:
         raise BrokerError(f"{bootstrap}: {_named(error)}") from error

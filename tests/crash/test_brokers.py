@@ -8,6 +8,7 @@ from random import Random
 import pytest
 
 from streams.adapters.java_broker import JavaCluster
+from streams.adapters.kafka_admin import partitions_of
 from streams.simulation import Simulation
 from tests.crash.test_workers import check, some_way_on, start
 from tests.integration.live import Live
@@ -24,6 +25,8 @@ def test_a_broker_is_lost_and_comes_back(
         some_way_on(live, simulation, rng)
         lost = rng.randint(1, 3)
         cluster.kill(lost)
+        for _ in range(5):  # a cluster goes on naming it for some seconds; who starts now must not fail by that
+            assert partitions_of(live.bootstrap, f"{live.name}.log") == live.partitions
         some_way_on(live, simulation, rng)
         cluster.start(lost)
         if worker.exit_code is not None:  # a worker may end when it cannot go on; whoever runs it starts it again
