@@ -101,6 +101,30 @@ def killed(log: Sequence[LogRecord], world: World, data: st.DataObject) -> World
     return world
 
 
+def written_over(log: Sequence[LogRecord], world: World, data: st.DataObject) -> World:
+    """A log read on by workers that are written over: what a writer before them had under way comes behind their rows.
+
+    They die before they have noticed. So the position goes back, and other rows are ahead of it by some records.
+    Nothing may be forgotten meanwhile.
+    """
+    partition = world.restored()
+    written: list[Sequence[Row]] = []
+    offset = crashes = 0
+    while offset < len(log):
+        applied = partition.apply(log[offset], offset)
+        assert applied is not None
+        world.alerts += applied.step.alerts
+        world.keep(applied.rows)
+        written = [*written[:offset], applied.rows]
+        offset += 1
+        if crashes < MOST_CRASHES and data.draw(st.booleans()):
+            crashes += 1
+            world.keep(data.draw(st.sampled_from(written)))
+            partition = world.restored()
+            offset = partition.offset + 1
+    return world
+
+
 def assert_same(found: World, expected: World) -> None:
     by_id = {alert.alert_id: alert for alert in expected.alerts}
     assert {alert.alert_id for alert in found.alerts} == by_id.keys()

@@ -19,7 +19,7 @@ from streams.adapters.driver import Entry
 from streams.adapters.state import LogRecord, entry_to_bytes, record_from_bytes, record_to_bytes
 from streams.core.rulebook import Rulebook
 from streams.simulation import simulate
-from tests.property.crashing import World, assert_same, killed, undisturbed
+from tests.property.crashing import World, assert_same, killed, undisturbed, written_over
 from tests.stories import decoded, shipped
 
 MINUTE = 60_000_000
@@ -100,6 +100,15 @@ def test_a_crash_at_any_point_changes_no_alert(log: list[LogRecord], keep_for: i
         return ClockPartition(0, shipped().rulebook, keep_for=keep_for)
 
     assert_same(killed(log, World(fresh), data), undisturbed(log, fresh))
+
+
+@given(logs(), st.data())
+@_FEW
+def test_a_writer_that_wakes_up_late_changes_no_alert(log: list[LogRecord], data: st.DataObject) -> None:
+    def fresh() -> ClockPartition:
+        return ClockPartition(0, shipped().rulebook, keep_for=None)
+
+    assert_same(written_over(log, World(fresh), data), undisturbed(log, fresh))
 
 
 BOOKS = [shipped().rulebook, every_rule(), every_rule(1), every_rule(5)]
