@@ -23,6 +23,7 @@ Reason = Literal[
     "future_time",
     "no_subject",
     "conflicting_duplicate",
+    "too_old",
 ]
 REASONS: tuple[str, ...] = get_args(Reason)
 

@@ -19,7 +19,7 @@ from streams.access import Right, rights_of
 from streams.adapters.agreed_time import AgreedTime
 from streams.adapters.changelog import Changelog
 from streams.adapters.clocks import Applied, ClockPartition
-from streams.adapters.codec import Decoder, conflict_of, dead_letter_of, encode_json, wire_fields
+from streams.adapters.codec import Decoder, conflict_of, dead_letter_of, encode_json, too_old, wire_fields
 from streams.adapters.intake import MAX_PAYLOAD, Intake
 from streams.adapters.kafka_admin import TopicSpec, ensure_topics
 from streams.adapters.metrics import Metrics
@@ -131,7 +131,7 @@ async def run_worker(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    clock = clock_of(settings)
+    clock, keep_for = clock_of(settings), int(settings.keep_days * DAY * 1_000_000)
     rulebook, decoder = loaded.rulebook, Decoder(loaded.catalogue)
     log_partitions = await asyncio.to_thread(_ensure, settings)
     options = kafka_options(settings)
@@ -181,7 +181,7 @@ async def run_worker(
             raise BrokerError(f"{settings.bootstrap}: {error}") from error
 
         async def emit(applied: Applied) -> None:
-            if applied.step.alerts or applied.step.conflicts:
+            if applied.step.alerts or applied.step.refused:
                 with waits.on(f"topic {settings.alerts_topic} or {settings.dead_letters_topic}"):
                     await write(applied)
             for alert in applied.step.alerts:
@@ -193,11 +193,11 @@ async def run_worker(
                 told = writer.alert(alert)
                 key = told["subject"].encode()
                 sends.append(await producer.send(settings.alerts_topic, encode(told), key=key))
-            for _, event, origin in applied.step.conflicts:
+            for (_, event, origin), notice in applied.step.refused:
                 source, _, position = origin.rpartition("/")
                 letter = dead_letter_of(
                     encode_json(wire_fields(event)),
-                    conflict_of(event.event_id),
+                    conflict_of(event.event_id) if notice == "conflict" else too_old(event.at, keep_for),
                     source=source,
                     position=int(position),
                     max_payload=MAX_PAYLOAD,
@@ -232,7 +232,7 @@ async def run_worker(
             return found
 
         def engine_of(partition: int) -> ClockPartition:
-            return ClockPartition(partition, rulebook, keep_for=int(settings.keep_days * DAY * 1_000_000))
+            return ClockPartition(partition, rulebook, keep_for=keep_for)
 
         intake = Intake(
             consumer=consumer,

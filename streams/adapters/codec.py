@@ -229,6 +229,14 @@ def dead_letter_of(
     )
 
 
+def too_old(at: int, keep_for: int) -> InputError:
+    """The error of an event of a subject that is not kept, older (microseconds) than those that have been dropped."""
+    kept = f"{keep_for / 86_400_000_000:g} days"
+    return InputError(
+        "too_old", "occurred_at", f"{format_us(at)} was more than {kept} ago, and nothing is kept of its subject"
+    )
+
+
 def conflict_of(event_id: str) -> InputError:
     """The error of an event whose id was seen before with other content."""
     return InputError("conflicting_duplicate", "event_id", f"{event_id!r} was seen before with other content")

@@ -15,6 +15,9 @@ from streams.core.engine import Engine
 from streams.core.event import Event
 from streams.core.history import Notice
 
+REFUSED: frozenset[Notice] = frozenset({"conflict", "too_old"})
+"""What becomes of an event that a person must look at."""
+
 Entry = tuple[Subject, Event, str]
 """One copy of an event for one subject, with its origin (``topic/partition/offset`` or ``file:line``)."""
 
@@ -25,7 +28,13 @@ class Step:
 
     alerts: list[Alert] = field(default_factory=list)
     notices: Counter[tuple[Notice, str]] = field(default_factory=Counter)
-    conflicts: list[Entry] = field(default_factory=list)
+    refused: list[tuple[Entry, Notice]] = field(default_factory=list)
+
+    def note(self, entry: Entry, notice: Notice) -> None:
+        """Note what became of an entry."""
+        self.notices[notice, entry[1].type] += 1
+        if notice in REFUSED:
+            self.refused.append((entry, notice))
 
     @property
     def applied(self) -> int:
@@ -46,14 +55,23 @@ class Driver:
         self._stepwise = stepwise
 
     def feed(self, entries: Iterable[Entry], step: Step) -> None:
-        """Store entries; what became of each is noted in the step."""
-        handle, notices = self.engine.handle, step.notices
+        """Store the entries of one record; what became of each is noted in the step.
+
+        Which of them came first must not matter: after a crash the rows of the whole record may be there already.
+        So an old one is refused only where none of the others has made its subject known.
+        """
+        handle = self.engine.handle
+        doubtful: list[Entry] = []
         for entry in entries:
             subject, event, _ = entry
             notice = handle(subject, event)
-            notices[notice, event.type] += 1
-            if notice == "conflict":
-                step.conflicts.append(entry)
+            if notice == "too_old":
+                doubtful.append(entry)
+            else:
+                step.note(entry, notice)
+        for entry in doubtful:
+            subject, event, _ = entry
+            step.note(entry, handle(subject, event))
 
     def advance(self, watermark: int, step: Step) -> None:
         """Move time to a watermark and collect what is to be told."""

@@ -104,7 +104,7 @@ TABLE: Final = (
         "gridclock_entries_total",
         "counter",
         ("notice",),
-        "Events put into a subject's history, by what became of them: applied, late, duplicate, conflict",
+        "Events put into a subject's history, by what became of them: applied, late, duplicate, conflict, too_old",
     ),
     Metric("gridclock_watermark_lag_seconds", "gauge", ("partition",), "How far a log partition's time is behind"),
     Metric(

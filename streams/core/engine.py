@@ -100,7 +100,8 @@ class Engine:
     """All subjects of one partition under one rulebook.
 
     ``keep_for`` (microseconds) is how long a subject whose cases are all closed is kept for late events and
-    corrections, counted in watermark time from when it was last decided; ``None`` keeps it for ever.
+    corrections, counted in watermark time from when it was last decided or from its last event, whichever is later;
+    ``None`` keeps it for ever. An event older than that is refused where its subject is not kept.
     ``tally`` counts every verdict where it is given; it costs a second look at each fold that was decided.
     """
 
@@ -114,6 +115,7 @@ class Engine:
         self._timers: list[tuple[int, Subject]] = []
         self._expiries: list[tuple[int, Subject]] = []
         self._changed: set[Subject] = set()
+        self._repeated: set[Subject] = set()  # those that got something again since the last decision
         self.open_cases: Counter[tuple[str, str | None]] = Counter()
         """Cases open, by rule id and city."""
         self.watermark = BEGINNING
@@ -129,6 +131,9 @@ class Engine:
         """Store one event of one subject; idempotent. Nothing is decided before ``advance_to``."""
         record = self._records.get(subject)
         if record is None:
+            if self._keep_for is not None and is_due(event.at + self._keep_for, self.watermark):
+                # It may have been known and done with: read again, it would begin a case that nobody ends.
+                return "too_old"
             record = self._records[subject] = _Record(subject)
         elif record.asleep is not None:
             self._wake(record)
@@ -138,6 +143,8 @@ class Engine:
             self._changed.add(subject)
             if event.at <= self.watermark:
                 notice = "late"
+        else:
+            self._repeated.add(subject)
         return notice
 
     # -- decide ------------------------------------------------------------------------------------------
@@ -349,8 +356,16 @@ class Engine:
         One with a case open needs no entry: whatever ends the case decides it again, and that makes an entry.
         """
         expiries = self._expiries
+        # One that has just got something again is dropped a step later: were this step repeated after a crash that kept
+        # the dropping, what it got would look new.
+        repeated, self._repeated = self._repeated, set()
+        later: list[tuple[int, Subject]] = []
         while expiries and is_due(expiries[0][0], self.watermark):
-            _, subject = heappop(expiries)
+            entry = heappop(expiries)
+            subject = entry[1]
+            if subject in repeated:
+                later.append(entry)
+                continue
             record = self._awake(subject)
             record.expires = False
             assert self._keep_for is not None
@@ -365,6 +380,8 @@ class Engine:
                 self._changed.add(subject)
                 if self._tally is not None:
                     self._tally.forget(subject)
+        for entry in later:
+            heappush(expiries, entry)
 
     def judge_anew(self, subjects: Iterable[Subject]) -> None:
         """Look at these subjects again at the next ``advance_to``: the rulebook or the calendar is another one.

@@ -17,9 +17,9 @@ from msgspec.structs import astuple
 from streams.core.event import Correcting, Event
 from streams.core.verdicts import Fold
 
-Notice = Literal["applied", "late", "duplicate", "conflict"]
+Notice = Literal["applied", "late", "duplicate", "conflict", "too_old"]
 """What became of an event: applied in order, applied behind the watermark, seen before, or refused because
-its id was seen with other content."""
+its id was seen with other content, or because its subject may have been forgotten."""
 
 # Beyond this length a history keeps a set of its ids; below, looking through it is cheaper than the set.
 _SMALL = 24

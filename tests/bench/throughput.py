@@ -21,7 +21,7 @@ from streams.adapters.brokers import broker
 from streams.adapters.child_process import ChildProcess
 from streams.adapters.kafka_admin import TopicSpec, ensure_topics
 from streams.simulation import simulate
-from tests.integration.live import ROOT, Live, total_of, until, write_events
+from tests.integration.live import AS_SHIPPED, ROOT, Live, total_of, until, write_events
 
 PARTITIONS = 4
 PLAIN_EVENTS = 15_000
@@ -38,7 +38,7 @@ def main(wanted: int) -> None:
     with broker() as found, tempfile.TemporaryDirectory(prefix="gridclock-bench-") as text:
         directory = Path(text)
         say(f"{found.description}; {count:,} events of {wanted // 5:,} orders, {PARTITIONS} partitions")
-        with Live(found.bootstrap, "bench-", directory, partitions=PARTITIONS) as live:
+        with Live(found.bootstrap, "bench-", directory, partitions=PARTITIONS, keep_days=AS_SHIPPED) as live:
             live.make_source(PARTITIONS)
             live.send(write_events(directory / "events.jsonl", simulation.events), "--timestamps", "recorded")
             plain = plain_rate(live, min(count, PLAIN_EVENTS))

@@ -28,7 +28,7 @@ from pathlib import Path
 from streams.adapters.brokers import Broker
 from streams.simulation import simulate
 from tests.bench.measuring import Usage, Used, broker_pids, on_a_broker, parser_of, pin, say
-from tests.integration.live import Live, Worker, total_of, until, write_events
+from tests.integration.live import AS_SHIPPED, Live, Worker, total_of, until, write_events
 
 PARTITIONS = 4
 SECONDS = 900.0
@@ -86,7 +86,9 @@ def measure(found: Broker, prefix: str, directory: Path, *, events: int, names: 
         for name in names:
             place = directory / name.replace(" ", "-")
             place.mkdir()
-            with Live(found.bootstrap, f"{prefix}{place.name}-", place, partitions=PARTITIONS) as live:
+            with Live(
+                found.bootstrap, f"{prefix}{place.name}-", place, partitions=PARTITIONS, keep_days=AS_SHIPPED
+            ) as live:
                 runs.append(_run(found, live, name, count, f"{source.name}.events"))
                 alerts = live.settle(simulation.as_of, SECONDS).values()
                 # Warnings depend on when time passed, and so does what was said and taken back.

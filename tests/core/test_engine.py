@@ -396,3 +396,30 @@ def test_a_stop_on_a_subject_that_never_had_a_case_is_an_orphan() -> None:
     sent(engine, "s 2026-03-02T09:01 counter.service_started WO2 business=fee")
     engine.advance_to(us("2026-03-02T10:01"))
     assert engine.orphans() == {}
+
+
+def test_what_is_older_than_anything_kept_begins_no_case() -> None:
+    """A start that is read again after its order was done with and forgotten would be breached for ever."""
+    engine = Engine(shipped("fee-5-minutes").rulebook, keep_for=DAY)
+    started, completed = decoded(
+        wire("""
+            e1 2026-03-02T09:00 counter.service_started WO1 business=fee
+            e2 2026-03-02T09:04 counter.service_completed WO1
+        """)
+    )
+    assert [engine.handle(WO1, event) for event in (started, completed)] == ["applied", "applied"]
+    assert engine.advance_to(us("2026-03-02T09:04")) == []
+    assert engine.handle(WO1, started) == "duplicate"
+    engine.advance_to(us("2026-03-03T09:04"))
+    assert engine.subjects() == [WO1]  # it has just got something again
+    engine.advance_to(us("2026-03-03T09:04"))
+    assert engine.subjects() == []
+    assert [engine.handle(WO1, event) for event in (started, completed)] == ["too_old", "too_old"]
+    (late,) = decoded(wire("e3 2026-03-02T09:04:00.001 counter.service_started WO2 business=fee"))
+    assert engine.handle(("order", "WO2"), late) == "late"
+
+
+def test_where_everything_is_kept_nothing_is_too_old() -> None:
+    engine = Engine(shipped("fee-5-minutes").rulebook, keep_for=None)
+    engine.advance_to(us("2036-03-03T09:00"))
+    assert sent(engine, STARTED) == ["late"]

@@ -11,14 +11,14 @@ from streams.adapters.java_broker import JavaCluster
 from streams.adapters.kafka_admin import partitions_of
 from streams.simulation import Simulation
 from tests.crash.test_workers import check, some_way_on, start
-from tests.integration.live import Live
+from tests.integration.live import AS_SHIPPED, Live
 
 
 @pytest.mark.slow
 def test_a_broker_is_lost_and_comes_back(
     cluster: JavaCluster, prefix: str, tmp_path: Path, events: Path, simulation: Simulation, rng: Random
 ) -> None:
-    with Live(cluster.bootstrap, prefix, tmp_path) as live:
+    with Live(cluster.bootstrap, prefix, tmp_path, keep_days=AS_SHIPPED) as live:
         live.make_source()
         live.send(events, "--timestamps", "recorded")
         worker = start(live, "one")

@@ -20,7 +20,7 @@ import pytest
 from streams.adapters.brokers import Broker
 from streams.simulation import Simulation
 from tests.crash.test_workers import check, some_way_on, start
-from tests.integration.live import Live, Worker, until
+from tests.integration.live import AS_SHIPPED, Live, Worker, until
 
 SIZE = 48 * 1024 * 1024
 
@@ -89,7 +89,7 @@ def test_a_full_disk(
 ) -> None:
     if kafka.kind == "embedded":
         pytest.skip("librdkafka's embedded broker forgets and has no real groups: crash tests need Apache Kafka")
-    with Live(kafka.bootstrap, prefix, tmp_path) as live:
+    with Live(kafka.bootstrap, prefix, tmp_path, keep_days=AS_SHIPPED) as live:
         live.make_source()
         live.send(events, "--timestamps", "recorded")
         store = str(disk.path / "store")

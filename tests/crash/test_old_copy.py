@@ -17,7 +17,7 @@ from streams.adapters.intake import partition_of
 from streams.adapters.state import LogRecord
 from streams.adapters.wall_clock import WallClock
 from streams.core.instants import format_us, instant_us
-from tests.integration.live import Live, until
+from tests.integration.live import AS_SHIPPED, Live, until
 from tests.stories import SHANGHAI, decoded, moment, shipped, wire
 
 OLD = "e1 2026-03-02T09:00 counter.service_started WO1 business=fee"
@@ -46,7 +46,7 @@ def test_what_was_deleted_long_ago_does_not_come_back(kafka: Broker, prefix: str
         pytest.skip("librdkafka's embedded broker has no real groups: workers cannot follow one another on it")
     clock = WallClock.scaled(instant_us(moment("2026-03-05T09:10")), 1)
     flags = ["--clock-origin", clock.origin, "--clock-anchor", clock.anchor]
-    with Live(kafka.bootstrap, prefix, tmp_path, partitions=PARTITIONS, clock=flags) as live:
+    with Live(kafka.bootstrap, prefix, tmp_path, partitions=PARTITIONS, clock=flags, keep_days=AS_SHIPPED) as live:
         live.make_source(2)
         live.send(wire(NEW))
         worker = live.worker(store="one")

@@ -17,7 +17,7 @@ import pytest
 from streams.adapters.brokers import Broker
 from streams.simulation import Simulation
 from tests.crash.conftest import ROUNDS
-from tests.integration.live import Live, Worker, expected_keys, keys, standing, until
+from tests.integration.live import AS_SHIPPED, Live, Worker, expected_keys, keys, standing, until
 
 SETTLE = 120.0
 """Seconds without progress after which a test fails; a rebalance and reading a state back take some of them."""
@@ -27,7 +27,7 @@ SETTLE = 120.0
 def live(kafka: Broker, prefix: str, tmp_path: Path, events: Path) -> Iterator[Live]:
     if kafka.kind == "embedded":
         pytest.skip("librdkafka's embedded broker forgets and has no real groups: crash tests need Apache Kafka")
-    with Live(kafka.bootstrap, prefix, tmp_path) as found:
+    with Live(kafka.bootstrap, prefix, tmp_path, keep_days=AS_SHIPPED) as found:
         found.make_source()
         found.send(events, "--timestamps", "recorded")
         yield found

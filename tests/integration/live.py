@@ -29,6 +29,10 @@ from tests.stories import moment, shipped
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DAY = 86_400_000_000
+LONG = 3650.0
+"""Days that closed subjects are kept: stories tell of long ago, and a worker that has read all there is lives today."""
+AS_SHIPPED = 90.0
+"""The same as the default is. What comes later begins no case, so all must be there before the worker."""
 Key = tuple[str, str, str, str]
 """Rule, subject type, subject id, kind."""
 
@@ -191,7 +195,7 @@ class Live:
         *,
         partitions: int = 4,
         clock: Sequence[object] = (),
-        keep_days: float = 90,
+        keep_days: float = LONG,
     ) -> None:
         self.bootstrap = bootstrap
         self.name = f"{prefix}live"

@@ -13,7 +13,7 @@ from kafka import KafkaProducer
 
 from schemas.dead_letters import REASONS
 from streams.adapters.brokers import Broker
-from tests.integration.live import Live
+from tests.integration.live import AS_SHIPPED, Live, until
 from tests.stories import us, wire
 
 GOOD = """
@@ -48,12 +48,12 @@ BAD: dict[str, bytes] = {
 
 @pytest.fixture
 def live(kafka: Broker, prefix: str, tmp_path: Path) -> Iterator[Live]:
-    with Live(kafka.bootstrap, prefix, tmp_path) as found:
+    with Live(kafka.bootstrap, prefix, tmp_path, keep_days=AS_SHIPPED) as found:
         yield found
 
 
 def test_every_reason_has_its_case() -> None:
-    assert set(BAD) == set(REASONS)
+    assert {*BAD, "too_old"} == set(REASONS)
 
 
 def test_bad_records_become_dead_letters_and_the_stream_goes_on(live: Live) -> None:
@@ -74,7 +74,6 @@ def test_bad_records_become_dead_letters_and_the_stream_goes_on(live: Live) -> N
         sent[reason] = raw, send("09:02", raw)
     send("09:03", None)  # a tombstone
     send("09:10", last)
-    producer.close()
     worker = live.worker()
     alerts = live.settle("2025-03-03T09:11")
 
@@ -82,7 +81,7 @@ def test_bad_records_become_dead_letters_and_the_stream_goes_on(live: Live) -> N
     assert told == ["breach", "late_completion"]
     letters = [json.loads(value) for *_, value in live.topic("dead-letters").records]
     by_reason = {letter["reason"]: letter for letter in letters if letter["size"]}
-    assert set(by_reason) == set(REASONS)
+    assert set(by_reason) == set(BAD)
     assert [letter["reason"] for letter in letters if not letter["size"]] == ["not_json"], "the tombstone"
     for reason, (raw, offset) in sent.items():
         letter = by_reason[reason]
@@ -99,3 +98,15 @@ def test_bad_records_become_dead_letters_and_the_stream_goes_on(live: Live) -> N
         assert worker.metric("gridclock_dead_letters_total", reason=reason) == (2 if reason == "not_json" else 1)
     assert worker.metric("gridclock_events_total", family="counter") == 3  # the conflict was an event, too
     assert worker.metric("gridclock_entries_total", notice="conflict") == 1
+
+    # By now it is today. An order of which nothing is known any more would begin a case that nobody ends.
+    offset = send("09:00", event(event_id="e10", order_id="WO10"))
+    producer.close()
+    until(lambda: len(live.topic("dead-letters").records) > len(letters), 60, lambda: worker.output)
+    letter = json.loads(live.topic("dead-letters").records[-1][-1])
+    assert (letter["reason"], letter["field"], letter["position"]) == ("too_old", "occurred_at", offset)
+    assert letter["detail"] == (
+        "2025-03-03T01:00:00.000+00:00 was more than 90 days ago, and nothing is kept of its subject"
+    )
+    assert worker.metric("gridclock_entries_total", notice="too_old") == 1
+    assert live.settle("2025-03-03T09:11") == alerts

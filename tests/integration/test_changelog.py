@@ -163,9 +163,11 @@ def test_a_log_made_anew_under_the_state_is_refused(at_work: bool, kafka: Broker
     simulation = made()
     with Live(kafka.bootstrap, prefix, tmp_path, partitions=2) as live:
         live.make_source(2)
-        worker = live.worker(GRIDCLOCK_SESSION_S="6")
+        worker = live.worker(GRIDCLOCK_SESSION_S="6", GRIDCLOCK_TICK_MS="50")
         live.send(simulation.events)
         live.settle(simulation.as_of)
+        # Further than the new log will be when the next workers look at it: one that has outgrown the old is not seen.
+        until(lambda: len(live.topic("log").records) > 80, 60, lambda: worker.output)
         specs = topics_of(load_settings(bootstrap=live.bootstrap, name=live.name, partitions=2))
         (log,) = [spec for spec in specs if spec.name == f"{live.name}.log"]
         if at_work:

@@ -11,7 +11,17 @@ import pytest
 
 from streams.adapters.brokers import Broker
 from streams.simulation import Simulation, simulate
-from tests.integration.live import Live, command, expected_keys, keys, read_alerts, standing, until, write_events
+from tests.integration.live import (
+    AS_SHIPPED,
+    Live,
+    command,
+    expected_keys,
+    keys,
+    read_alerts,
+    standing,
+    until,
+    write_events,
+)
 
 # 20,000 takes two minutes where two cores hold broker, worker and test: fewer by default, and the same code.
 ORDERS = int(os.environ.get("GRIDCLOCK_TEST_ORDERS", "1200"))
@@ -27,7 +37,7 @@ def simulation() -> Simulation:
 
 @pytest.fixture
 def live(kafka: Broker, prefix: str, tmp_path: Path) -> Iterator[Live]:
-    with Live(kafka.bootstrap, prefix, tmp_path) as found:
+    with Live(kafka.bootstrap, prefix, tmp_path, keep_days=AS_SHIPPED) as found:
         yield found
 
 
