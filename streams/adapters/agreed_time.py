@@ -56,11 +56,6 @@ class AgreedTime:
         self._is_alone = False
         self._told_at: int | None = None
 
-    @property
-    def is_known(self) -> bool:
-        """Whether there is a time at all."""
-        return self._is_alone or self._broker is not None
-
     def hear(self, stamps: Iterable[Stamp]) -> None:
         """Take note of acknowledgements that came in just now.
 
@@ -77,7 +72,7 @@ class AgreedTime:
                 offset = max(offset, before - (elapsed - heard) // FORGOTTEN)
             self._broker, self._is_alone = (offset, elapsed), False
             self._tell(elapsed)
-        elif not self.is_known:
+        elif self._broker is None and not self._is_alone:
             self._is_alone = True
             logger.warning(
                 "the log keeps its senders' times (message.timestamp.type is not LogAppendTime): "

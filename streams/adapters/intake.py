@@ -156,6 +156,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
             KafkaError: where the broker refuses for good; the worker then ends and is to be started again.
         """
         self._consumer.subscribe(topics=self._sources, listener=self)
+        await self._write([()] * self._log_partitions, {}, ())  # to hear what time it is
         while not self._stopping:
             batches = await self._consumer.getmany(timeout_ms=self._tick // 1000, max_records=self._batch)
             began = monotonic()
@@ -174,13 +175,21 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
             for record in records:
                 self._take(tp, record, entries, letters)
         watermarks = await self._watermarks()
-        if letters or watermarks or any(entries) or not self._time.is_known:
-            with self._waits.on(f"topic {self._log_topic} or {self._dead_letters_topic}"):
-                await self._write(entries, watermarks, letters)
+        if letters or watermarks or any(entries):
+            await self._write(entries, watermarks, letters)
         if batches:
             await self._commit({tp: records[-1].offset + 1 for tp, records in batches.items()})
 
     async def _write(
+        self,
+        entries: Sequence[Sequence[bytes]],
+        watermarks: Mapping[str, int],
+        letters: Sequence[tuple[bytes, bytes]],
+    ) -> None:
+        with self._waits.on(f"topic {self._log_topic} or {self._dead_letters_topic}"):
+            await self._written(entries, watermarks, letters)
+
+    async def _written(
         self,
         entries: Sequence[Sequence[bytes]],
         watermarks: Mapping[str, int],
@@ -234,7 +243,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _watermarks(self) -> dict[str, int]:
         """What each of our partitions can vouch for now; one that can say nothing yet is left out."""
         assigned = sorted(self._consumer.assignment())
-        if not assigned or not self._time.is_known:
+        if not assigned:
             return {}
         now = self._time.now()
         ends: Mapping[TopicPartition, int] = {}

@@ -60,12 +60,11 @@ def test_the_earlier_counts(
 
 def test_nothing_is_known_before_a_broker_has_spoken(monkeypatch: pytest.MonkeyPatch) -> None:
     hands = Hands(monkeypatch)
-    assert not hands.time.is_known
     with pytest.raises(LookupError):
         hands.time.now()
     assert hands.time.ahead() == 0
     hands.hear(0)
-    assert hands.time.is_known
+    assert hands.time.now() == hands.true
 
 
 def test_a_log_without_the_brokers_stamps_leaves_this_machine_alone_and_says_so_once(

@@ -30,7 +30,7 @@ def test_delays_are_measured(apache: Broker, prefix: str, tmp_path: Path) -> Non
 
 @pytest.mark.slow
 def test_a_short_soak_drops_all_that_was_opened(apache: Broker, prefix: str, tmp_path: Path) -> None:
-    done = soak.measure(apache, prefix, tmp_path, subjects=600, seconds=4, open_for=1, keep=1, every=1)
+    done = soak.measure(apache, prefix, tmp_path, subjects=600, seconds=4, open_for=1, keep=5, every=1)
     assert done.remaining == 0
     assert done.alerts == 4
     assert done.sizes.subjects > 100

@@ -39,7 +39,7 @@ from streams.adapters.wall_clock import WallClock
 from streams.bootstrap import topics_of
 from streams.settings import load_settings
 from streams.simulation import simulate
-from tests.integration.live import ROOT, Live, Worker, expected_keys, keys, standing, until
+from tests.integration.live import LONG, ROOT, Live, Worker, expected_keys, keys, standing, until
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
@@ -110,6 +110,7 @@ class User:
             "GRIDCLOCK_SASL_PASSWORD_FILE": str(secret),
             "GRIDCLOCK_SSL_CAFILE": str(cluster.certificate),
             "GRIDCLOCK_SESSION_S": "6",
+            "GRIDCLOCK_KEEP_DAYS": str(LONG),
             "PYTHONPATH": str(ROOT),
         }
         self.options = ("--bootstrap", self._where, "--name", name, "--metrics-port", "0", "--log-level", "info")

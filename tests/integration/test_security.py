@@ -34,7 +34,7 @@ from streams.bootstrap import topics_of
 from streams.cli import run
 from streams.errors import InputError
 from streams.settings import load_settings
-from tests.integration.live import ROOT, Live, Worker, command, until, write_events
+from tests.integration.live import LONG, ROOT, Live, Worker, command, until, write_events
 from tests.stories import wire
 
 pytestmark = pytest.mark.broker
@@ -178,7 +178,7 @@ def test_each_process_works_with_its_rights_and_no_others(
         live.name = NAME
         store, log = tmp_path / "store", tmp_path / "worker.log"
         arguments = (*door.where, "--metrics-port", 0, "--data-dir", store, "--log-level", "debug")
-        worker = Worker(arguments, log, door.environment("run"))
+        worker = Worker(arguments, log, {**door.environment("run"), "GRIDCLOCK_KEEP_DAYS": str(LONG)})
         live.workers.append(worker)
         worker.wait_ready()
         board = start("board", "board http", "--port", 0)
