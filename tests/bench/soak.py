@@ -157,7 +157,13 @@ def _orders(subjects: int, began: int, a_second: float, open_for: float) -> Iter
         when = at(number) + int(open_for * SECOND)
         return sent_at(when, event(_name(number), 2, "counter.service_completed", when, business="power"))
 
-    return heapq.merge(map(first, range(subjects)), map(last, range(subjects)))
+    def ticket(number: int) -> Sent:
+        # An order that nothing is known of cannot begin so long ago: it would be older than anything kept.
+        when = at(number) - SECOND
+        return sent_at(when, event(_name(number), 0, "counter.ticket_taken", when, business="power"))
+
+    late = range(0, subjects, LATE_EVERY)
+    return heapq.merge(map(ticket, late), map(first, range(subjects)), map(last, range(subjects)))
 
 
 def measure(
@@ -223,7 +229,8 @@ def _entries_of(sent: int, subjects: int, a_second: float, open_for: float) -> d
     found: dict[int, list[str]] = {}
     for _, _, value in itertools.islice(_orders(subjects, LONG_AGO, a_second, open_for), sent):
         name, _, which = json.loads(value)["event_id"].partition("-")
-        found.setdefault(int(name.removeprefix("SOAK")), []).append("breach" if which == "1" else "late_completion")
+        kinds = found.setdefault(int(name.removeprefix("SOAK")), [])
+        kinds += {"0": [], "1": ["breach"], "2": ["late_completion"]}[which]
     return found
 
 

@@ -19,7 +19,7 @@ from kafka import KafkaAdminClient, KafkaProducer
 from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 
 from streams.adapters.java_broker import JavaCluster
-from streams.adapters.kafka_admin import end_offsets
+from streams.adapters.kafka_admin import connected, end_offsets
 from streams.bootstrap import topics_of
 from streams.core.instants import instant_us
 from streams.settings import load_settings
@@ -53,11 +53,8 @@ log. That is 17 MB; the rest is for what the allocator keeps. The flood is twice
 @contextmanager
 def admin_of(live: Live) -> Iterator[KafkaAdminClient]:
     # A fresh one each time: one that was there before would ask the broker that has gone.
-    client = KafkaAdminClient(bootstrap_servers=live.bootstrap.split(","))
-    try:
+    with connected(KafkaAdminClient, live.bootstrap, {}) as client:
         yield client
-    finally:
-        client.close()
 
 
 def make_source(live: Live) -> None:
