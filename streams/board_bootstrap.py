@@ -37,8 +37,7 @@ async def run_board(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    security = settings.kafka_python()
-    del security["bootstrap_servers"]
+    security = settings.security()
     for topic in (settings.changelog_topic, settings.alerts_topic, settings.acks_topic):
         # One that is not there yet is waited for; one that may not be read is told now.
         await asyncio.to_thread(partitions_of, settings.bootstrap, topic, security=security)

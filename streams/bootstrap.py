@@ -32,7 +32,7 @@ from streams.adapters.rights import Rights
 from streams.adapters.rulebook_files import LoadedRulebook
 from streams.adapters.wall_clock import WallClock
 from streams.errors import BrokerError, ConfigError
-from streams.settings import Settings, revealed
+from streams.settings import Settings
 
 DAY = 86_400
 MAX_REQUEST = 16 * 1024 * 1024
@@ -55,17 +55,7 @@ def clock_of(settings: Settings) -> WallClock:
 
 def kafka_options(settings: Settings) -> dict[str, Any]:
     """What aiokafka's clients are told of the brokers and how to speak to them."""
-    options: dict[str, Any] = {
-        "bootstrap_servers": settings.bootstrap,
-        "security_protocol": settings.security_protocol,
-    }
-    if (context := settings.ssl_context()) is not None:
-        options["ssl_context"] = context
-    if settings.security_protocol.startswith("SASL"):
-        options["sasl_mechanism"] = settings.sasl_mechanism
-        options["sasl_plain_username"] = settings.sasl_username
-        options["sasl_plain_password"] = revealed(settings.sasl_password)
-    return options
+    return {"bootstrap_servers": settings.bootstrap, **settings.security()}
 
 
 def rights_at(settings: Settings, rights: Iterable[Right], *, without: str | None = None) -> Rights:
@@ -131,7 +121,7 @@ async def run_worker(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    clock, keep_for = clock_of(settings), int(settings.keep_days * DAY * 1_000_000)
+    clock = clock_of(settings)
     rulebook, decoder = loaded.rulebook, Decoder(loaded.catalogue)
     log_partitions = await asyncio.to_thread(_ensure, settings)
     options = kafka_options(settings)
@@ -197,7 +187,7 @@ async def run_worker(
                 source, _, position = origin.rpartition("/")
                 letter = dead_letter_of(
                     encode_json(wire_fields(event)),
-                    conflict_of(event.event_id) if notice == "conflict" else too_old(event.at, keep_for),
+                    conflict_of(event.event_id) if notice == "conflict" else too_old(event.at, settings.keep_for),
                     source=source,
                     position=int(position),
                     max_payload=MAX_PAYLOAD,
@@ -232,7 +222,7 @@ async def run_worker(
             return found
 
         def engine_of(partition: int) -> ClockPartition:
-            return ClockPartition(partition, rulebook, keep_for=keep_for)
+            return ClockPartition(partition, rulebook, keep_for=settings.keep_for)
 
         intake = Intake(
             consumer=consumer,
@@ -316,8 +306,7 @@ def directory_of(settings: Settings) -> Path:
 
 def _ensure(settings: Settings) -> int:
     """Make the topics that are missing; the number of partitions that the log and the state both have."""
-    security = settings.kafka_python()
-    del security["bootstrap_servers"]
+    security = settings.security()
     specs = topics_of(settings)
     report = ensure_topics(settings.bootstrap, specs, replication=settings.replication, security=security)
     log, state = (report.partitions[topic] for topic in (settings.log_topic, settings.changelog_topic))

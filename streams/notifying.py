@@ -124,8 +124,7 @@ async def run_notifier(
         loop.add_signal_handler(number, stop.set)
     for channel in channels_of(file, None).values():  # a missing secret is told now, not when this process leads
         await channel.close()
-    security = settings.kafka_python()
-    del security["bootstrap_servers"]
+    security = settings.security()
     specs = topics_of(settings, file)
     report = await asyncio.to_thread(
         ensure_topics, settings.bootstrap, specs, replication=settings.replication, security=security

@@ -133,12 +133,18 @@ class Settings(BaseSettings):
         """The state; the name is Faust's own."""
         return f"{self.name}-state-changelog"
 
+    @property
+    def keep_for(self) -> int:
+        """``keep_days`` in microseconds."""
+        return int(self.keep_days * 86_400 * 1_000_000)
+
     def kafka_python(self) -> dict[str, Any]:
         """What kafka-python's clients are told of the brokers and how to speak to them."""
-        options: dict[str, Any] = {
-            "bootstrap_servers": self.bootstrap.split(","),
-            "security_protocol": self.security_protocol,
-        }
+        return {"bootstrap_servers": self.bootstrap.split(","), **self.security()}
+
+    def security(self) -> dict[str, Any]:
+        """How to speak to the brokers, in the words of kafka-python's and aiokafka's clients."""
+        options: dict[str, Any] = {"security_protocol": self.security_protocol}
         if (context := self.ssl_context()) is not None:
             options["ssl_context"] = context
         if self.security_protocol.startswith("SASL"):

@@ -96,8 +96,7 @@ def look(settings: Settings, now: int) -> Look:
         BrokerError: where the brokers do not answer, or there is no such installation.
         StateError: where a newer version wrote the state.
     """
-    security = settings.kafka_python()
-    del security["bootstrap_servers"]
+    security = settings.security()
     place = settings.bootstrap
     counts = {}
     for topic in (settings.log_topic, settings.changelog_topic, *settings.source_topics):

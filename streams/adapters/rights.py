@@ -64,8 +64,7 @@ class Rights:
         """``options`` are those of aiokafka's clients."""
         self._options = options
         self._bootstrap = settings.bootstrap
-        self._security = {**settings.kafka_python(), "request_timeout_ms": int(SECONDS * 1000)}
-        del self._security["bootstrap_servers"]
+        self._security = {**settings.security(), "request_timeout_ms": int(SECONDS * 1000)}
         self._user = f"user {settings.sasl_username!r}" if settings.sasl_username else "this certificate's user"
         self._wanted = tuple(wanted)
         self._session = settings.session_s

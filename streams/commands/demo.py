@@ -78,8 +78,7 @@ def demo(orders: int, days: int, speed: float, seed: int, lang: str) -> int:
         settings = load_settings(bootstrap=found.bootstrap, name=_name(), partitions=PARTITIONS, sources=())
         _introduce(screen, found, made, days, speed)
         specs = topics_of(settings)
-        security = settings.kafka_python()
-        del security["bootstrap_servers"]
+        security = settings.security()
         ensure_topics(settings.bootstrap, specs, security=security)
         if found.kind == "external":
             names = [spec.name for spec in specs]

@@ -234,14 +234,12 @@ def _replay_log(loaded: LoadedRulebook, settings: Settings, alerts: Path | None)
     from streams.adapters.log_replay import replay_log  # kafka-python takes a third of a second
 
     need_broker(settings, reading(settings.log_topic))
-    security = settings.kafka_python()
-    del security["bootstrap_servers"]
-    keep_for = int(settings.keep_days * 86_400 * 1_000_000)
+    security = settings.security()
     writer = cloud_events(loaded.rulebook.calendar, settings.pseudonyms)
     stdout = click.get_binary_stream("stdout")
     with open_results(alerts, ALERT_COLUMNS) if alerts else nullcontext(Results(stdout)) as target:
         for alert in replay_log(
-            settings.bootstrap, settings.log_topic, loaded.rulebook, keep_for=keep_for, security=security
+            settings.bootstrap, settings.log_topic, loaded.rulebook, keep_for=settings.keep_for, security=security
         ):
             target.write(writer.alert(alert))
     stdout.flush()
