@@ -18,6 +18,9 @@ from typing import Final, Protocol
 
 from streams.adapters.wall_clock import WallClock, monotonic
 
+LOG_APPEND_TIME: Final = 1
+"""Kafka's word for a timestamp that the broker has set, and not the sender."""
+
 APART: Final = 2.0
 """Seconds between the clocks from which on it is worth a line in the log."""
 
@@ -43,7 +46,7 @@ class Stamp(Protocol):
 
     @property
     def timestamp_type(self) -> int:
-        """1: the broker set it; 0: the sender."""
+        """``LOG_APPEND_TIME``, or 0 where the sender set it."""
 
 
 class AgreedTime:
@@ -62,7 +65,9 @@ class AgreedTime:
         Of several brokers the one that is furthest counts: one whose clock is behind must not hold up the others.
         """
         found = [
-            stamp.timestamp * 1000 for stamp in stamps if stamp.timestamp_type == 1 and stamp.timestamp > YEAR_2000
+            stamp.timestamp * 1000
+            for stamp in stamps
+            if stamp.timestamp_type == LOG_APPEND_TIME and stamp.timestamp > YEAR_2000
         ]
         if found:
             elapsed = self._us()

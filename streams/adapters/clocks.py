@@ -155,11 +155,11 @@ class ClockPartition:
             StateError: where a row was written by a newer version.
         """
         prefix, position = _prefix(self.partition), position_key(self.partition)
+        anew = self._judged_by != self._fingerprint
         for key, value in rows:
             if key.startswith(prefix) and key != position:
                 kind, _, number = key[len(prefix) :].decode().partition("/")
                 subject = kind, number
-                anew = self._judged_by != self._fingerprint
                 standing = None if anew else standing_from_bytes(value, self._fingerprint)
                 if standing is None or standing.decided_at > self.engine.watermark:
                     self.engine.restore(snapshot_from_bytes(subject, value))

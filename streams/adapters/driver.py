@@ -36,11 +36,6 @@ class Step:
         if notice in REFUSED:
             self.refused.append((entry, notice))
 
-    @property
-    def applied(self) -> int:
-        """Entries that went into a history, in order or late."""
-        return sum(n for (notice, _), n in self.notices.items() if notice in ("applied", "late"))
-
 
 class Driver:
     """Feeds one engine. ``stepwise`` stops at every due instant on the way to a watermark.

@@ -28,12 +28,12 @@ import logging
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import median_low
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
-from streams.adapters.agreed_time import AgreedTime
+from streams.adapters.agreed_time import LOG_APPEND_TIME, AgreedTime
 from streams.adapters.codec import Decoder, dead_letter_of
 from streams.adapters.producing import Waits
 from streams.adapters.state import entry_to_bytes, record_to_bytes
@@ -50,9 +50,6 @@ ENDS_SECONDS = 5.0
 
 LINGER_SECONDS = 0.1
 """Between two batches, where there is little to read: every batch costs a record in every partition of the log."""
-
-LOG_APPEND_TIME: Final = 1
-"""Kafka's word for a timestamp that the broker has set."""
 
 MAX_PAYLOAD = 200_000
 """Bytes kept of a dead letter's original."""
@@ -186,28 +183,20 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         watermarks: Mapping[str, int],
         letters: Sequence[tuple[bytes, bytes]],
     ) -> None:
-        with self._waits.on(f"topic {self._log_topic} or {self._dead_letters_topic}"):
-            await self._written(entries, watermarks, letters)
-
-    async def _written(
-        self,
-        entries: Sequence[Sequence[bytes]],
-        watermarks: Mapping[str, int],
-        letters: Sequence[tuple[bytes, bytes]],
-    ) -> None:
         counts = {topic: len(self._consumer.partitions_for_topic(topic) or ()) for topic in self._sources}
-        refused = [await self._producer.send(self._dead_letters_topic, value, key=key) for key, value in letters]
-        logged = []
-        for partition, own in enumerate(entries):
-            *full, last = _split(own)
-            for chunk in full:
-                value = record_to_bytes(chunk, {}, counts)
+        with self._waits.on(f"topic {self._log_topic} or {self._dead_letters_topic}"):
+            refused = [await self._producer.send(self._dead_letters_topic, value, key=key) for key, value in letters]
+            logged = []
+            for partition, own in enumerate(entries):
+                *full, last = _split(own)
+                for chunk in full:
+                    value = record_to_bytes(chunk, {}, counts)
+                    logged.append(await self._producer.send(self._log_topic, value, partition=partition))
+                value = record_to_bytes(last, watermarks, counts)
                 logged.append(await self._producer.send(self._log_topic, value, partition=partition))
-            value = record_to_bytes(last, watermarks, counts)
-            logged.append(await self._producer.send(self._log_topic, value, partition=partition))
-        for sent in refused:
-            await sent
-        self._time.hear([await sent for sent in logged])
+            for sent in refused:
+                await sent
+            self._time.hear([await sent for sent in logged])
 
     async def _commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         try:

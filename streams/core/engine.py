@@ -367,15 +367,15 @@ class Engine:
                 later.append(entry)
                 continue
             record = self._awake(subject)
-            record.expires = False
             assert self._keep_for is not None
             # Time may be held back by a source that is behind, and go on in one step: an event that was read before
             # its time had come is kept for as long after it as any other.
             kept_until = max(record.decided_at, record.history.events[-1].at) + self._keep_for
             if not is_due(kept_until, self.watermark):
                 heappush(expiries, (kept_until, subject))
-                record.expires = True
-            elif record.due is None and record.history.is_idle(self._rulebook.routes(subject[0])):
+                continue
+            record.expires = False
+            if record.due is None and record.history.is_idle(self._rulebook.routes(subject[0])):
                 del self._records[subject]
                 self._changed.add(subject)
                 if self._tally is not None:

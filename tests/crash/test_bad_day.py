@@ -21,6 +21,7 @@ from kafka import KafkaAdminClient
 from kafka.admin import NewPartitions
 
 from streams.adapters.java_broker import JavaCluster
+from streams.adapters.kafka_admin import connected
 from streams.adapters.wall_clock import WallClock
 from streams.core.instants import format_us, instant_us
 from streams.simulation import simulate
@@ -231,11 +232,8 @@ class Day:
     def the_source_grows(self, chance: Random) -> None:
         if self.sources < MOST_SOURCES:
             self.sources += 1
-            admin = KafkaAdminClient(bootstrap_servers=self.live.bootstrap.split(","))
-            try:
+            with connected(KafkaAdminClient, self.live.bootstrap, {}) as admin:
                 admin.create_partitions({f"{self.live.name}.events": NewPartitions(self.sources)})
-            finally:
-                admin.close()
         self.say(f"    {self.sources} partitions")
 
     def events_come_again(self, chance: Random) -> None:
