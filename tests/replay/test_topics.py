@@ -13,7 +13,7 @@ from kafka import KafkaProducer
 from streams.adapters.brokers import Broker
 from streams.adapters.kafka_admin import TopicSpec, ensure_topics
 from streams.core.instants import instant_us
-from tests.integration.live import Live
+from tests.integration.live import LONG, Live
 from tests.replay import orders
 from tests.replay.runs import Runner, records_of
 from tests.stories import wire
@@ -121,8 +121,9 @@ e5 2025-03-03T09:30 repair.arrived WO3
 
 
 def test_the_log_of_a_live_worker_gives_the_very_alerts_that_it_told(
-    gridclock: Runner, kafka: Broker, prefix: str, tmp_path: Path
+    gridclock: Runner, kafka: Broker, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("GRIDCLOCK_KEEP_DAYS", f"{LONG}")
     with Live(kafka.bootstrap, prefix, tmp_path) as live:
         live.make_source()
         live.worker()
