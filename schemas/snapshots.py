@@ -44,7 +44,8 @@ class PartitionState(Model):
 
     ``judged_by`` is the fingerprint of the rulebook and calendar that judged it: under another one every subject is
     judged anew. ``subjects`` and ``open_cases`` are how much was kept then, for people; the cases are counted now and
-    then only. Rows of older programs do not have them.
+    then only. ``checksum`` is the CRC-32 of the record at ``offset``, to know the log again by. Rows of older programs
+    do not have them.
     """
 
     v: int
@@ -55,6 +56,7 @@ class PartitionState(Model):
     judged_by: str = ""
     subjects: int | None = None
     open_cases: int | None = None
+    checksum: int | None = None
 
 
 class LogRecord(Model):

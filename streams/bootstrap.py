@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams.access import Right, rights_of
@@ -30,6 +30,7 @@ from streams.adapters.producing import PatientProducer, Waits
 from streams.adapters.pseudonyms import cloud_events
 from streams.adapters.rights import Rights
 from streams.adapters.rulebook_files import LoadedRulebook
+from streams.adapters.source_counts import SourceCounts
 from streams.adapters.wall_clock import WallClock
 from streams.errors import BrokerError, ConfigError
 from streams.settings import Settings
@@ -161,12 +162,13 @@ async def run_worker(
                 fetch_max_wait_ms=settings.fetch_wait_ms,
                 session_timeout_ms=int(settings.session_s * 1000),
                 heartbeat_interval_ms=int(settings.session_s * 200),
-                metadata_max_age_ms=5_000,  # how soon a new partition of a source is heard of
+                metadata_max_age_ms=5_000,  # how soon a new partition of a source is read; time waits for it
                 max_partition_fetch_bytes=2 * 1024 * 1024,
                 **options,
             )
             stack.push_async_callback(consumer.stop)
             await consumer.start()
+            counts = await stack.enter_async_context(SourceCounts(settings.source_topics, options))
         except (KafkaError, OSError) as error:
             raise BrokerError(f"{settings.bootstrap}: {error}") from error
 
@@ -206,20 +208,14 @@ async def run_worker(
                 return {}
             return {topic.partition: end for topic, end in ends.items()}
 
+        async def log_record(number: int, offset: int) -> bytes | None:
+            tp = TopicPartition(settings.log_topic, number)
+            found = await _records(tp, range(offset, offset + 1), options)
+            return found[0].value if found else None
+
         async def changelog_keys(number: int, offsets: range) -> set[bytes]:
-            found: set[bytes] = set()
             tp = TopicPartition(settings.changelog_topic, number)
-            reader = AIOKafkaConsumer(enable_auto_commit=False, max_partition_fetch_bytes=MAX_REQUEST, **options)
-            await reader.start()
-            try:
-                reader.assign([tp])
-                reader.seek(tp, offsets.start)
-                while await reader.position(tp) < offsets.stop:
-                    for records in (await reader.getmany(timeout_ms=1000)).values():
-                        found.update(record.key for record in records)
-            finally:
-                await reader.stop()
-            return found
+            return {record.key for record in await _records(tp, offsets, options)}
 
         def engine_of(partition: int) -> ClockPartition:
             return ClockPartition(partition, rulebook, keep_for=settings.keep_for)
@@ -228,6 +224,7 @@ async def run_worker(
             consumer=consumer,
             producer=log_producer,
             sources=settings.source_topics,
+            counts=counts,
             log_topic=settings.log_topic,
             log_partitions=log_partitions,
             dead_letters_topic=settings.dead_letters_topic,
@@ -257,6 +254,7 @@ async def run_worker(
             waits=waits,
             intake=intake,
             log_ends=log_ends,
+            log_record=log_record,
             changelog_keys=changelog_keys,
             engine_of=engine_of,
             emit=emit,
@@ -277,6 +275,25 @@ async def run_worker(
             await worker.run(stop, ready)
         except KafkaError as error:  # refused for good: no right to write, a record too large, a topic that is gone
             raise BrokerError(f"{settings.bootstrap}: {error}") from error
+
+
+async def _records(tp: TopicPartition, offsets: range, options: Mapping[str, Any]) -> list[ConsumerRecord]:
+    """The records at those offsets of a partition that are there; for a few, as the connection is made for them."""
+    found: list[ConsumerRecord] = []
+    reader = AIOKafkaConsumer(
+        enable_auto_commit=False, auto_offset_reset="earliest", max_partition_fetch_bytes=MAX_REQUEST, **options
+    )
+    await reader.start()
+    try:
+        reader.assign([tp])
+        reader.seek(tp, offsets.start)
+        stop = min(offsets.stop, (await reader.end_offsets([tp]))[tp])
+        while await reader.position(tp) < stop:
+            for records in (await reader.getmany(timeout_ms=1000)).values():
+                found += [record for record in records if record.offset in offsets]
+    finally:
+        await reader.stop()
+    return found
 
 
 async def _producer(stack: AsyncExitStack, patience: float, options: dict[str, Any]) -> PatientProducer:

@@ -108,6 +108,8 @@ class ClockPartition:
         self.tally = Tally()
         self.engine = Engine(rulebook, keep_for=keep_for, tally=self.tally)
         self.offset = -1
+        self.checksum: int | None = None
+        """Of the record at that offset; ``None`` where an older program kept the position."""
         self.sources: dict[str, int] = {}
         self._watermarks = SourceWatermarks()
         self._driver = Driver(self.engine, stepwise=False)
@@ -135,7 +137,7 @@ class ClockPartition:
         """
         if position is not None:
             found = position_from_bytes(position)
-            self.offset = found.offset
+            self.offset, self.checksum = found.offset, found.checksum
             self.sources = dict(found.sources)
             self._watermarks = SourceWatermarks(found.watermarks, found.at)
             self._watermarks.expect(sources_of(found.sources))
@@ -194,7 +196,7 @@ class ClockPartition:
         if at is not None:
             self._judge_some_anew()
             self._driver.advance(at, step)
-        self.offset = offset
+        self.offset, self.checksum = offset, record.checksum
         rows = [*map(self._row, self.engine.take_changed()), self._position()]
         return Applied(step, rows, *self.tally.take_counts())
 
@@ -233,5 +235,6 @@ class ClockPartition:
             self._judged_by,
             len(self.engine),
             self._open_cases,
+            self.checksum,
         )
         return position_key(self.partition), position_to_bytes(position)

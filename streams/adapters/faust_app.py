@@ -37,7 +37,7 @@ from streams.adapters.intake import Intake
 from streams.adapters.local_store import LocalStoreError, damaged, listen_to, remove_damaged, rows_of
 from streams.adapters.producing import Waits
 from streams.adapters.rights import Rights
-from streams.adapters.state import position_from_bytes, record_from_bytes
+from streams.adapters.state import checksum_of, position_from_bytes, record_from_bytes
 from streams.adapters.wall_clock import monotonic
 from streams.errors import BrokerError
 
@@ -144,7 +144,8 @@ class Worker:
     ``emit`` brings out the alerts and dead letters of one log record and returns when the broker has them.
     ``engine_of`` makes the empty engine of a partition. ``partitions`` shows the engines now at work here.
     ``session`` is in seconds. ``log_ends`` tells the ends of partitions of the log, of those that can be told,
-    and ``changelog_keys`` which rows were written at some offsets of a partition of the changelog.
+    ``log_record`` gives the record at an offset of one, ``None`` where it is not kept any more, and ``changelog_keys``
+    tells which rows were written at some offsets of a partition of the changelog.
     ``on_failed`` hears why the worker cannot go on, before it tries to end in order; a crashed app may hang in that.
     """
 
@@ -165,6 +166,7 @@ class Worker:
         waits: Waits,
         intake: Intake,
         log_ends: Callable[[list[int]], Awaitable[Mapping[int, int]]],
+        log_record: Callable[[int, int], Awaitable[bytes | None]],
         changelog_keys: Callable[[int, range], Awaitable[set[bytes]]],
         engine_of: Callable[[int], ClockPartition],
         emit: Callable[[Applied], Awaitable[None]],
@@ -179,6 +181,7 @@ class Worker:
         self._waits = waits
         self._intake = intake
         self._log_ends = log_ends
+        self._log_record = log_record
         self._changelog_keys = changelog_keys
         self._engine_of = engine_of
         self._emit = emit
@@ -344,6 +347,10 @@ class Worker:
             if number in self._old_copies and (miscounted := partition.miscounted()) is not None:
                 self.partitions.pop(number)
                 raise damaged(self.table.data.partition_path(number), miscounted)
+            if partition.checksum is not None:
+                last = await self._log_record(number, partition.offset)
+                if last is not None and checksum_of(last) != partition.checksum:
+                    raise made_anew(number, partition.offset, f"{self._log_topic} has another record there")
             self._on_recovered(monotonic() - self._assigned_at)
         log_end = self.app.consumer.highwater(TP(self._log_topic, number))
         if log_end is not None and partition.offset >= log_end:

@@ -10,7 +10,9 @@ A source partition's watermark is *now* less the grace, when the partition was r
 named after that *now*: everything appended before it has then been seen. *Now* is what this machine's clock and the
 brokers' agree on (``AgreedTime``); until they have spoken nothing is vouched for. Otherwise it is the broker's
 timestamp of the last record read, less the grace: so a backlog holds time back until it has been read, and an idle
-partition does not hold it back at all. Where the broker does not name the ends, only records read move time.
+partition does not hold it back at all. Where the broker does not name the ends, only records read move time. With the
+watermarks goes how many partitions the sources have, asked after that *now* too (``SourceCounts``): so time waits for a
+partition that has just been added. Where nobody says how many there are, nothing is vouched for.
 
 A watermark is a proof and not a claim of ownership: whoever writes it has read everything that it vouches for, and
 has written it to the same partition of the log before. So a worker that lost its partitions without knowing it
@@ -36,6 +38,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from streams.adapters.agreed_time import LOG_APPEND_TIME, AgreedTime
 from streams.adapters.codec import Decoder, dead_letter_of
 from streams.adapters.producing import Waits
+from streams.adapters.source_counts import SourceCounts
 from streams.adapters.state import entry_to_bytes, record_to_bytes
 from streams.adapters.wall_clock import WallClock, monotonic
 from streams.core.alerts import Subject
@@ -45,14 +48,16 @@ from streams.errors import InputError
 MAX_RECORD = 400_000
 """Bytes of entries after which a log record is closed; one entry more still fits a default broker."""
 
-ENDS_SECONDS = 5.0
-"""How long the broker may take to name the ends; a partition without a leader must not stop the reading."""
+ANSWER_SECONDS = 5.0
+"""How long brokers may take to name the ends; a partition without a leader must not stop the reading."""
 
 LINGER_SECONDS = 0.1
 """Between two batches, where there is little to read: every batch costs a record in every partition of the log."""
 
 MAX_PAYLOAD = 200_000
 """Bytes kept of a dead letter's original."""
+
+Positions = dict[TopicPartition, int]
 
 logger = logging.getLogger(__name__)
 
@@ -95,6 +100,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         consumer: AIOKafkaConsumer,
         producer: AIOKafkaProducer,
         sources: Sequence[str],
+        counts: SourceCounts,
         log_topic: str,
         log_partitions: int,
         dead_letters_topic: str,
@@ -112,6 +118,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         self._consumer = consumer
         self._producer = producer
         self._sources = tuple(sources)
+        self._counts = counts
         self._log_topic = log_topic
         self._log_partitions = log_partitions
         self._dead_letters_topic = dead_letters_topic
@@ -183,7 +190,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         watermarks: Mapping[str, int],
         letters: Sequence[tuple[bytes, bytes]],
     ) -> None:
-        counts = {topic: len(self._consumer.partitions_for_topic(topic) or ()) for topic in self._sources}
+        counts = self._counts.known
         with self._waits.on(f"topic {self._log_topic} or {self._dead_letters_topic}"):
             refused = [await self._producer.send(self._dead_letters_topic, value, key=key) for key, value in letters]
             logged = []
@@ -235,22 +242,38 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         if not assigned:
             return {}
         now = self._time.now()
-        ends: Mapping[TopicPartition, int] = {}
-        positions: dict[TopicPartition, int] = {}
-        try:
-            async with asyncio.timeout(ENDS_SECONDS):
-                ends = await self._consumer.end_offsets(assigned)  # asked after `now` was read: that is the proof
-                for tp in assigned:
-                    positions[tp] = await self._consumer.position(tp)
-        except (IllegalStateError, KafkaError, TimeoutError) as error:  # no leader just now, or taken from us
-            logger.info("the ends of the sources are not known: %r", error)
+        # Both are asked after `now` was read: that is the proof.
+        counted, (ends, positions) = await asyncio.gather(self._are_counted(), self._ends(assigned))
         found: dict[str, int] = {}
+        if not counted:
+            return found
         for tp in assigned:
             if tp in positions and positions[tp] >= ends[tp]:
                 found[f"{tp.topic}/{tp.partition}"] = now - self._grace
             elif tp in self._last_read:
                 found[f"{tp.topic}/{tp.partition}"] = min(self._last_read[tp], now) - self._grace
         return found
+
+    async def _are_counted(self) -> bool:
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await self._counts.ask()
+        except (KafkaError, TimeoutError) as error:
+            logger.info("how many partitions the sources have is not known: %r", error)
+            return False
+        return True
+
+    async def _ends(self, assigned: Sequence[TopicPartition]) -> tuple[Mapping[TopicPartition, int], Positions]:
+        ends: Mapping[TopicPartition, int] = {}
+        positions: Positions = {}
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                ends = await self._consumer.end_offsets(assigned)
+                for tp in assigned:
+                    positions[tp] = await self._consumer.position(tp)
+        except (IllegalStateError, KafkaError, TimeoutError) as error:  # no leader just now, or taken from us
+            logger.info("the ends of the sources are not known: %r", error)
+        return ends, positions
 
 
 def _split(entries: Sequence[bytes]) -> list[list[bytes]]:

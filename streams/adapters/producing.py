@@ -62,6 +62,7 @@ class Waits:
         self._patience = patience
         self._now = now
         self._since: dict[object, tuple[float, str]] = {}
+        self._told: tuple[str, float] | None = None  # what was last logged, and when
 
     @contextmanager
     def on(self, what: str) -> Iterator[None]:
@@ -74,21 +75,33 @@ class Waits:
             del self._since[token]
 
     async def tell(self) -> None:
-        """Log what is overdue, once a minute, and when it is over; until cancelled."""
-        told_at: float | None = None
+        """``look`` every second; until cancelled."""
         while True:
             await asyncio.sleep(1)
-            overdue = self.overdue()
-            if overdue is None and told_at is not None:
+            self.look()
+
+    def look(self) -> None:
+        """Log what is overdue, once a minute and when it is something else than before; and when it is over."""
+        overdue = self._overdue()
+        if overdue is None:
+            if self._told is not None:
                 logger.warning("writes are taken again")
-                told_at = None
-            elif overdue is not None and (told_at is None or self._now() - told_at > TELL_AGAIN):
-                logger.warning("%s: this worker waits and reads no further; nothing is lost", overdue)
-                told_at = self._now()
+            self._told = None
+        elif self._told is None or self._told[0] != overdue[0] or self._now() - self._told[1] > TELL_AGAIN:
+            logger.warning("%s: this worker waits and reads no further; nothing is lost", _in_words(*overdue))
+            self._told = overdue[0], self._now()
 
     def overdue(self) -> str | None:
         """What has been waited for longer than one may expect, in words; from any thread."""
+        overdue = self._overdue()
+        return None if overdue is None else _in_words(*overdue)
+
+    def _overdue(self) -> tuple[str, float] | None:
         oldest = min(list(self._since.values()), default=None)
         if oldest is None or (waited := self._now() - oldest[0]) <= self._patience:
             return None
-        return f"{oldest[1]} has taken no writes for {waited:.0f} s"
+        return oldest[1], waited
+
+
+def _in_words(what: str, waited: float) -> str:
+    return f"{what} has taken no writes for {waited:.0f} s"

@@ -6,6 +6,7 @@ program does not know is refused by name, because guessing at state would be gue
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -96,6 +97,8 @@ class LogRecord:
     entries: list[Entry] = field(default_factory=list)
     watermarks: Mapping[str, int] = field(default_factory=dict)
     sources: Mapping[str, int] = field(default_factory=dict)
+    checksum: int | None = None
+    """Of its bytes; ``None`` where it has not been read from any."""
 
 
 def entry_to_bytes(subject: Subject, event: Event, origin: str) -> bytes:
@@ -121,7 +124,12 @@ def record_from_bytes(raw: bytes) -> LogRecord:
     """
     row = _decoded(_decode_log_row, raw, "a record of the log")
     entries: list[Entry] = [((kind, number), event, origin) for kind, number, origin, event in row.entries]
-    return LogRecord(entries, row.watermarks, row.sources)
+    return LogRecord(entries, row.watermarks, row.sources, checksum_of(raw))
+
+
+def checksum_of(raw: bytes) -> int:
+    """What a position keeps of the record that was applied last."""
+    return zlib.crc32(raw)
 
 
 def sources_of(counts: Mapping[str, int]) -> Iterable[str]:
@@ -210,6 +218,7 @@ class Position:
     judged_by: str = ""
     subjects: int | None = None
     open_cases: int | None = None
+    checksum: int | None = None
 
 
 def position_to_bytes(position: Position) -> bytes:
@@ -224,6 +233,7 @@ def position_to_bytes(position: Position) -> bytes:
             "judged_by": position.judged_by,
             "subjects": position.subjects,
             "open_cases": position.open_cases,
+            "checksum": position.checksum,
         }
     )
 
@@ -243,4 +253,5 @@ def position_from_bytes(raw: bytes) -> Position:
             state.get("judged_by", ""),
             state.get("subjects"),
             state.get("open_cases"),
+            state.get("checksum"),
         )

@@ -166,7 +166,7 @@ def test_a_log_made_anew_under_the_state_is_refused(at_work: bool, kafka: Broker
         worker = live.worker(GRIDCLOCK_SESSION_S="6", GRIDCLOCK_TICK_MS="50")
         live.send(simulation.events)
         live.settle(simulation.as_of)
-        # Further than the new log will be when the next workers look at it: one that has outgrown the old is not seen.
+        # Further than the new log will be when the next workers look at it, for the one check to be tried alone.
         until(lambda: len(live.topic("log").records) > 80, 60, lambda: worker.output)
         specs = topics_of(load_settings(bootstrap=live.bootstrap, name=live.name, partitions=2))
         (log,) = [spec for spec in specs if spec.name == f"{live.name}.log"]
@@ -183,6 +183,32 @@ def test_a_log_made_anew_under_the_state_is_refused(at_work: bool, kafka: Broker
             begun = other.worker(store="store-1")
             until(lambda: begun.metrics().count("\ngridclock_watermark_lag_seconds{") == 2, 60, lambda: begun.output)
         shutil.rmtree(tmp_path / "store-1")  # the state is not in the local copy alone
+        refused(live.worker(store="store-1", ready=False), live)
+
+
+@pytest.mark.slow
+def test_a_log_made_anew_that_is_longer_than_the_old_one_is_refused(kafka: Broker, prefix: str, tmp_path: Path) -> None:
+    """Nothing about its offsets tells: the record where the state stands is another one."""
+    if not kafka.can_create_topics:
+        pytest.skip(f"{kafka.description} cannot delete topics")
+    simulation = made()
+    with Live(kafka.bootstrap, prefix, tmp_path, partitions=2) as live:
+        live.make_source(2)
+        worker = live.worker(GRIDCLOCK_SESSION_S="6")
+        live.send(simulation.events)
+        live.settle(simulation.as_of)
+        assert worker.stop() == 0
+        records = [(partition, value) for partition, *_, value in live.topic("log").records]
+        specs = topics_of(load_settings(bootstrap=live.bootstrap, name=live.name, partitions=2))
+        (log,) = [spec for spec in specs if spec.name == f"{live.name}.log"]
+        delete_topics(live.bootstrap, [log.name])
+        ensure_topics(live.bootstrap, [log])
+        producer = KafkaProducer(bootstrap_servers=live.bootstrap.split(","), acks="all")
+        for partition in (0, 1):  # the end of the old log twice: all that it vouches for, the state has seen
+            *_, last = [value for number, value in records if number == partition]
+            for _ in range(len(records)):
+                producer.send(log.name, last.replace(b'"entries":', b'"entries": '), partition=partition)
+        producer.close()
         refused(live.worker(store="store-1", ready=False), live)
 
 

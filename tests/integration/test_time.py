@@ -48,6 +48,10 @@ def started(order: str, at: int) -> dict[str, str]:
     }
 
 
+def completed(order: str, at: int) -> dict[str, str]:
+    return {**started(order, at), "event_id": f"{order}-2", "event_type": "counter.service_completed"}
+
+
 def test_silence_is_told_soon_after_the_deadline(live: Live, clock: WallClock) -> None:
     """One partition of four ever gets an event, and no event comes after it."""
     live.make_source(partitions=4)
@@ -94,12 +98,8 @@ def test_a_backlog_holds_time_back(live: Live, clock: WallClock, kafka: Broker) 
     events = []
     for number in range(1000):
         at = clock.now() - 3_600_000_000 + number * 3_000_000
-        first = started(f"WO{number}", at)
-        events.append((at, first))
-        events.append((at + 240_000_000, {
-            **first, "event_id": f"WO{number}-2", "event_type": "counter.service_completed",
-            "occurred_at": format_us(at + 240_000_000, SHANGHAI),
-        }))  # fmt: skip
+        events.append((at, started(f"WO{number}", at)))
+        events.append((at + 240_000_000, completed(f"WO{number}", at + 240_000_000)))
     events.sort(key=lambda one: one[0])
     real = WallClock(clock.origin, clock.anchor, 1 / clock.speed)  # the other way round
     producer = KafkaProducer(bootstrap_servers=live.bootstrap.split(","), acks="all", linger_ms=50)
@@ -114,18 +114,41 @@ def test_a_backlog_holds_time_back(live: Live, clock: WallClock, kafka: Broker) 
     if kafka.kind == "embedded":
         pytest.skip("librdkafka's embedded broker cannot add partitions to a topic; the backlog itself was tested")
     # The feed gets more partitions while the worker runs; time waits for them too, and goes on.
-    admin = KafkaAdminClient(bootstrap_servers=live.bootstrap.split(","))
-    admin.create_partitions({f"{live.name}.events": NewPartitions(6)})
-    admin.close()
+    add_partitions(live, 6)
     until(lambda: knows(live, 6), 60, lambda: live.workers[0].output)
     at = clock.now()
-    producer = KafkaProducer(bootstrap_servers=live.bootstrap.split(","), acks="all")  # the old one knows four
     for number in range(6):
-        event = started(f"LATE{number}", at)
-        producer.send(f"{live.name}.events", json.dumps(event).encode(), partition=number).get(30)
-    producer.close()
+        send_to(live, number, started(f"LATE{number}", at))
     told = live.settle(format_us(at + 301_000_000, SHANGHAI))
     assert breaches(told) == [f"LATE{number}" for number in range(6)]
+
+
+def test_time_waits_for_a_partition_from_the_moment_it_is_there(live: Live, clock: WallClock, kafka: Broker) -> None:
+    """What comes in by it at once is in time, though the worker reads it only seconds later: minutes of this clock."""
+    if kafka.kind == "embedded":
+        pytest.skip("librdkafka's embedded broker cannot add partitions to a topic")
+    live.make_source(partitions=1)
+    live.worker()
+    for partition in (1, 2, 3):
+        at = clock.now() - 150_000_000
+        live.send([started(f"WO{partition}", at)])
+        add_partitions(live, partition + 1)
+        send_to(live, partition, completed(f"WO{partition}", at + 200_000_000))
+        told = live.settle(format_us(at + 301_000_000, SHANGHAI))
+        assert breaches(told) == []
+
+
+def add_partitions(live: Live, wanted: int) -> None:
+    admin = KafkaAdminClient(bootstrap_servers=live.bootstrap.split(","))
+    admin.create_partitions({f"{live.name}.events": NewPartitions(wanted)})
+    admin.close()
+
+
+def send_to(live: Live, partition: int, event: Mapping[str, str]) -> None:
+    # A producer of its own: one that is older does not know the partition yet.
+    producer = KafkaProducer(bootstrap_servers=live.bootstrap.split(","), acks="all")
+    producer.send(f"{live.name}.events", json.dumps(event).encode(), partition=partition).get(30)
+    producer.close()
 
 
 def breaches(alerts: Mapping[str, Mapping[str, Any]]) -> list[str]:
