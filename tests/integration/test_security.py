@@ -88,7 +88,8 @@ def cluster() -> Iterator[JavaCluster]:
         pytest.skip(f"a broker that asks who one is needs Apache Kafka here: {reason}")
     users = (*NEEDS, "stranger", *(trial.user for trial in TRIALS))
     with JavaCluster(security=Security({user: password(user) for user in users})) as running:
-        settings = load_settings(bootstrap=running.bootstrap, name=NAME, partitions=2)
+        # The story is of long ago, and brokers begin to delete what is too old half a minute after their start.
+        settings = load_settings(bootstrap=running.bootstrap, name=NAME, partitions=2, retention_days=LONG)
         ensure_topics(running.bootstrap, [*topics_of(settings), TopicSpec(COPY, 1)])
         admin = KafkaAdminClient(bootstrap_servers=running.bootstrap)
         given = [(process, right) for process in NEEDS for right in rights(process)]

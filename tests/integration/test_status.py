@@ -91,7 +91,7 @@ def test_an_installation_by_day_and_by_night(live: Live) -> None:
     live.send(wire("e3 2025-03-03T10:00 counter.service_started WO3 business=fee"), "--timestamps", "recorded")
     code, answer = asked(live)
     assert code == 1
-    assert kinds(answer) <= {"standing", "unread", "no_worker", "no_reader"}
+    assert kinds(answer) <= {"standing", "stuck", "unread", "no_worker", "no_reader"}
     until(lambda: kinds(asked(live)[1]) == {"no_worker", "unread"}, 60, lambda: str(asked(live)))
     worker.signal(signal.SIGCONT)
     worker.kill()
