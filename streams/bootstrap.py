@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams.access import Right, rights_of
@@ -31,6 +32,7 @@ from streams.adapters.pseudonyms import cloud_events
 from streams.adapters.rights import Rights
 from streams.adapters.rulebook_files import LoadedRulebook
 from streams.adapters.source_counts import SourceCounts
+from streams.adapters.spans import read_spans
 from streams.adapters.wall_clock import WallClock
 from streams.errors import BrokerError, ConfigError
 from streams.settings import Settings
@@ -38,6 +40,9 @@ from streams.settings import Settings
 DAY = 86_400
 MAX_REQUEST = 16 * 1024 * 1024
 """Bytes of one produced message at most: the state of a subject with a very long history."""
+
+FETCH_SIZE = 2 * 1024 * 1024
+"""Bytes of each partition in one answer."""
 
 MAX_BATCH = 512 * 1024
 """Bytes sent to one partition at a time: the rows of a whole record, within what any broker takes."""
@@ -163,7 +168,7 @@ async def run_worker(
                 session_timeout_ms=int(settings.session_s * 1000),
                 heartbeat_interval_ms=int(settings.session_s * 200),
                 metadata_max_age_ms=5_000,  # how soon a new partition of a source is read; time waits for it
-                max_partition_fetch_bytes=2 * 1024 * 1024,
+                max_partition_fetch_bytes=FETCH_SIZE,
                 **options,
             )
             stack.push_async_callback(consumer.stop)
@@ -208,15 +213,6 @@ async def run_worker(
                 return {}
             return {topic.partition: end for topic, end in ends.items()}
 
-        async def log_record(number: int, offset: int) -> bytes | None:
-            tp = TopicPartition(settings.log_topic, number)
-            found = await _records(tp, range(offset, offset + 1), options)
-            return found[0].value if found else None
-
-        async def changelog_keys(number: int, offsets: range) -> set[bytes]:
-            tp = TopicPartition(settings.changelog_topic, number)
-            return {record.key for record in await _records(tp, offsets, options)}
-
         def engine_of(partition: int) -> ClockPartition:
             return ClockPartition(partition, rulebook, keep_for=settings.keep_for)
 
@@ -254,8 +250,10 @@ async def run_worker(
             waits=waits,
             intake=intake,
             log_ends=log_ends,
-            log_record=log_record,
-            changelog_keys=changelog_keys,
+            log_reader=partial(read_spans, topic=settings.log_topic, fetch_size=FETCH_SIZE, options=options),
+            changelog_reader=partial(
+                read_spans, topic=settings.changelog_topic, fetch_size=FETCH_SIZE, options=options
+            ),
             engine_of=engine_of,
             emit=emit,
             on_applied=metrics.applied,
@@ -275,25 +273,6 @@ async def run_worker(
             await worker.run(stop, ready)
         except KafkaError as error:  # refused for good: no right to write, a record too large, a topic that is gone
             raise BrokerError(f"{settings.bootstrap}: {error}") from error
-
-
-async def _records(tp: TopicPartition, offsets: range, options: Mapping[str, Any]) -> list[ConsumerRecord]:
-    """The records at those offsets of a partition that are there; for a few, as the connection is made for them."""
-    found: list[ConsumerRecord] = []
-    reader = AIOKafkaConsumer(
-        enable_auto_commit=False, auto_offset_reset="earliest", max_partition_fetch_bytes=MAX_REQUEST, **options
-    )
-    await reader.start()
-    try:
-        reader.assign([tp])
-        reader.seek(tp, offsets.start)
-        stop = min(offsets.stop, (await reader.end_offsets([tp]))[tp])
-        while await reader.position(tp) < stop:
-            for records in (await reader.getmany(timeout_ms=1000)).values():
-                found += [record for record in records if record.offset in offsets]
-    finally:
-        await reader.stop()
-    return found
 
 
 async def _producer(stack: AsyncExitStack, patience: float, options: dict[str, Any]) -> PatientProducer:

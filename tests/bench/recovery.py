@@ -168,7 +168,8 @@ def _has_judged_all(worker: Worker) -> bool:
 
 def _second(live: Live, session: str) -> Worker:
     """Another worker, with its share of the partitions."""
-    worker = live.worker(store="second", GRIDCLOCK_SESSION_S=session)
+    worker = live.worker(store="second", ready=False, GRIDCLOCK_SESSION_S=session)
+    worker.wait_ready(SECONDS)
     until(lambda: len(partitions_of(worker.metrics())) == PARTITIONS // 2, SECONDS, worker.metrics)
     return worker
 
