@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
 import threading
 from collections import defaultdict
@@ -122,6 +123,10 @@ def test_what_a_second_writer_wrote_is_written_over(kafka: Broker, prefix: str, 
         shutil.rmtree(tmp_path / "store-1")
         worker = live.worker()
         until(lambda: worker.metric("gridclock_subjects") > 0, 60, lambda: worker.output)
+        put = re.search(rf"(\d+) rows of {live.name}-state-changelog put into the local copy", worker.output)
+        assert put is not None
+        assert int(put[1]) > 0
+        assert "Restoring state from changelog topics" not in worker.output, "Faust has nothing left to do"
         later = datetime.fromtimestamp((live.replay() or 0) / 1e6 + 3, UTC).isoformat()
         found = standing(live.settle(later).values(), simulation.as_of)
         assert keys(found, simulation.expected) == expected_keys(simulation.expected)
