@@ -105,6 +105,7 @@ def memory(worker: Worker) -> int:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("stopped", ["alerts", "state"])
 def test_a_topic_that_takes_no_writes(
     stopped: str,
