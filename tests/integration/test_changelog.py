@@ -173,8 +173,7 @@ def test_a_log_made_anew_under_the_state_is_refused(at_work: bool, kafka: Broker
         live.settle(simulation.as_of)
         # Further than the new log will be when the next workers look at it, for the one check to be tried alone.
         until(lambda: len(live.topic("log").records) > 80, 60, lambda: worker.output)
-        specs = topics_of(load_settings(bootstrap=live.bootstrap, name=live.name, partitions=2))
-        (log,) = [spec for spec in specs if spec.name == f"{live.name}.log"]
+        log = log_of(live)
         if at_work:
             delete_topics(live.bootstrap, [log.name])
             ensure_topics(live.bootstrap, [log])
@@ -204,8 +203,7 @@ def test_a_log_made_anew_that_is_longer_than_the_old_one_is_refused(kafka: Broke
         live.settle(simulation.as_of)
         assert worker.stop() == 0
         records = [(partition, value) for partition, *_, value in live.topic("log").records]
-        specs = topics_of(load_settings(bootstrap=live.bootstrap, name=live.name, partitions=2))
-        (log,) = [spec for spec in specs if spec.name == f"{live.name}.log"]
+        log = log_of(live)
         delete_topics(live.bootstrap, [log.name])
         ensure_topics(live.bootstrap, [log])
         producer = KafkaProducer(bootstrap_servers=live.bootstrap.split(","), acks="all")
@@ -215,6 +213,13 @@ def test_a_log_made_anew_that_is_longer_than_the_old_one_is_refused(kafka: Broke
                 producer.send(log.name, last.replace(b'"entries":', b'"entries": '), partition=partition)
         producer.close()
         refused(live.worker(store="store-1", ready=False), live)
+
+
+def log_of(live: Live) -> TopicSpec:
+    """The topic of the log, as a worker makes it."""
+    specs = topics_of(load_settings(bootstrap=live.bootstrap, name=live.name, partitions=2))
+    (log,) = [spec for spec in specs if spec.name == f"{live.name}.log"]
+    return log
 
 
 def refused(worker: Worker, live: Live) -> None:
