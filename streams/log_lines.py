@@ -83,7 +83,7 @@ def start_logging(level: str) -> None:
     root.setLevel(level.upper())
     for name in _NOISY:
         logging.getLogger(name).setLevel(max(logging.INFO, root.level))
-    # Ten warnings a second while a topic takes no writes; streams.adapters.producing says it once a minute.
+    # Ten warnings a second while a topic takes no writes; streams.kafka.producer says it once a minute.
     logging.getLogger("aiokafka.producer.sender").setLevel(logging.ERROR)
 
 

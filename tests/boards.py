@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from schemas.base import Text
-from streams.adapters.board_feed import StateReader
-from streams.adapters.board_hub import Hub
-from streams.adapters.board_web import BoardServer
-from streams.adapters.board_wire import BoardWire
-from streams.adapters.wall_clock import WallClock
+from streams.board.feed import StateReader
+from streams.board.hub import Hub
+from streams.board.messages import BoardWire
+from streams.board.web import BoardServer
 from streams.core.alerts import case_id_of
 from streams.core.board import Board, BoardAlert
 from streams.core.engine import BEGINNING, Snapshot
 from streams.core.event import Event
 from streams.core.running import Place, place_of
+from streams.wall_clock import WallClock
 from tests.stories import shipped
 
 COUNTER = shipped("fee-5-minutes", "power-20-minutes")

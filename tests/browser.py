@@ -20,7 +20,7 @@ from typing import Any, Final
 import aiohttp
 import pytest
 
-from streams.adapters.child_process import ChildProcess
+from streams.kafka.child_process import ChildProcess
 
 _FLAGS: Final = (
     "--headless=new",

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from streams.adapters.brokers import Broker, broker, forced_kind
 from streams.errors import BrokerError
+from streams.kafka.brokers import Broker, broker, forced_kind
 from tests.browser import browser
 
 # What costs most and finds most, engine against oracle, takes twice as many: see ``per_kind`` in tests/property.

@@ -19,13 +19,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from schemas.events import EventCatalogue
-from streams.adapters.codec import Decoder
-from streams.adapters.rulebook_files import LoadedRulebook, load_rulebook
 from streams.core.alerts import Alert
 from streams.core.engine import Engine, JudgedCase
 from streams.core.event import Event
 from streams.core.instants import format_us, instant_us
 from streams.core.rulebook import Rulebook
+from streams.rulebooks.loader import LoadedRulebook, load_rulebook
+from streams.wire.decoder import Decoder
 from tests.once import once_each
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")

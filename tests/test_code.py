@@ -68,4 +68,4 @@ def test_faust_stays_in_one_file() -> None:
         for path in (ROOT / "streams").rglob("*.py")
         if any(name.split(".")[0] in {"faust", "mode"} for name in imports_of(path))
     ]
-    assert users in ([], ["streams/adapters/faust_app.py"])
+    assert users in ([], ["streams/live/faust_app.py"])

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from streams.adapters.doors import Doors
+from streams.http_server import Doors
 
 LARGE = b"x" * 30_000_000
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from streams.bootstrap import directory_of
 from streams.errors import ConfigError
+from streams.live.worker import directory_of
 from streams.settings import SECRETS, Settings, load_settings, revealed
 
 

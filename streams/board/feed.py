@@ -16,15 +16,15 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from streams.adapters.board_wire import ack_from_bytes, alert_from_bytes
-from streams.adapters.clocks import partition_of_key, subject_of_key
-from streams.adapters.kafka_admin import partitions_of
-from streams.adapters.state import position_from_bytes, snapshot_from_bytes
+from streams.board.messages import ack_from_bytes, alert_from_bytes
 from streams.core.board import KEPT, Board
 from streams.core.engine import BEGINNING
 from streams.core.rulebook import Rulebook
 from streams.core.running import RunningCases
 from streams.errors import BrokerError, InputError
+from streams.kafka.admin import partitions_of
+from streams.live.clock_partition import partition_of_key, subject_of_key
+from streams.wire.state_rows import position_from_bytes, snapshot_from_bytes
 
 logger = logging.getLogger(__name__)
 

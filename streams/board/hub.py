@@ -11,11 +11,11 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
-from streams.adapters.board_feed import StateReader
-from streams.adapters.board_wire import BoardWire
-from streams.adapters.outputs import encode
-from streams.adapters.wall_clock import WallClock, monotonic
+from streams.board.feed import StateReader
+from streams.board.messages import BoardWire
 from streams.core.board import Board, Filter, View, difference
+from streams.wall_clock import WallClock, monotonic
+from streams.wire.cloudevents import encode
 
 QUEUE: Final = 16
 """Messages that may wait for one page: some eight seconds of a busy board."""

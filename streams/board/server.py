@@ -6,17 +6,17 @@ import asyncio
 import signal
 from collections.abc import Callable
 
-from streams.adapters.board_feed import BoardFeed, StateReader
-from streams.adapters.board_hub import Hub
-from streams.adapters.board_web import BoardServer
-from streams.adapters.board_wire import BoardWire
-from streams.adapters.kafka_admin import partitions_of
-from streams.adapters.pseudonyms import Pseudonyms
-from streams.adapters.rulebook_files import LoadedRulebook
-from streams.bootstrap import clock_of, kafka_options
+from streams.board.feed import BoardFeed, StateReader
+from streams.board.hub import Hub
+from streams.board.messages import BoardWire
+from streams.board.web import BoardServer
 from streams.core.board import Board
 from streams.errors import ConfigError, InvariantError
+from streams.kafka.admin import partitions_of
+from streams.live.worker import clock_of, kafka_options
+from streams.rulebooks.loader import LoadedRulebook
 from streams.settings import Settings
+from streams.wire.pseudonyms import Pseudonyms
 
 
 async def run_board(

@@ -21,14 +21,14 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from streams.adapters.board_hub import Hub
-from streams.adapters.board_wire import filter_of
-from streams.adapters.doors import Doors
-from streams.adapters.loopback import NAMES, is_loopback, name_of
-from streams.adapters.outputs import encode
-from streams.adapters.rulebook_files import LoadedRulebook
+from streams.board.hub import Hub
+from streams.board.messages import filter_of
 from streams.core.running import chapter_of
 from streams.errors import InputError
+from streams.http_server import Doors
+from streams.loopback import NAMES, is_loopback, name_of
+from streams.rulebooks.loader import LoadedRulebook
+from streams.wire.cloudevents import encode
 
 _FILES: Final = {
     "/board": ("index.html", "text/html"),
@@ -88,7 +88,7 @@ class BoardServer:
         self._names = NAMES | {name.lower() for name in names} if is_loopback(host) else None
         self.doors = Doors(_ASKING) if doors is None else doors
         self._meta = encode(meta_of(loaded))
-        page = resources.files("streams") / "adapters" / "board_page"
+        page = resources.files("streams.board") / "page"
         self._files = {path: ((page / name).read_bytes(), kind) for path, (name, kind) in _FILES.items()}
 
     def application(self) -> web.Application:

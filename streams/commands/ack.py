@@ -11,12 +11,12 @@ from kafka.errors import KafkaError
 from pydantic import ValidationError
 
 from schemas.acknowledgements import MAX_NOTE, Acknowledgement
-from streams.access import rights_of
-from streams.adapters.wall_clock import WallClock
 from streams.commands.common import DONE, broker_options, need_broker
 from streams.core.instants import moment_of
 from streams.errors import BrokerError, ConfigError
+from streams.kafka.acls import rights_of
 from streams.settings import Settings, load_settings
+from streams.wall_clock import WallClock
 
 
 @click.command(short_help="Acknowledge an alert, or add a note to it.")

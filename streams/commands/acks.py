@@ -8,9 +8,9 @@ import click
 from pydantic import ValidationError
 
 from schemas.acknowledgements import Acknowledgement
-from streams.access import rights_of
 from streams.commands.alerts import read_records
 from streams.commands.common import DONE, broker_options, err, need_broker, printable
+from streams.kafka.acls import rights_of
 from streams.settings import load_settings
 
 _WORDS = {"acknowledge": "acknowledged 确认", "annotate": "annotated 备注"}

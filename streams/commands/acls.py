@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from streams.access import NEEDS, Right, rights_of
 from streams.commands.common import DONE
+from streams.kafka.acls import NEEDS, Right, rights_of
 from streams.settings import load_settings
 
 

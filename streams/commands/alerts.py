@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from streams.access import rights_of
-from streams.adapters.codec import decode_json
-from streams.adapters.topic_reader import from_beginning
 from streams.commands.common import DONE, broker_options, need_broker, printable
+from streams.kafka.acls import rights_of
+from streams.kafka.topic_reader import from_beginning
 from streams.settings import Settings, load_settings
+from streams.wire.decoder import decode_json
 
 KINDS_ZH = {
     "warning": "预警",

@@ -7,14 +7,14 @@ from typing import Any
 
 import click
 
-from streams.access import rights_of
-from streams.adapters.garbage import short_collections
-from streams.adapters.state import StateError
-from streams.board_bootstrap import run_board
+from streams.board.server import run_board
 from streams.commands.common import DONE, broker_options, log_options, need_broker, rulebook_of, rulebook_options
+from streams.kafka.acls import rights_of
+from streams.live.gc_tuning import short_collections
+from streams.live.reloading import run_reloading
 from streams.log_lines import say, start_logging
-from streams.reloading import run_reloading
 from streams.settings import load_settings
+from streams.wire.state_rows import StateError
 
 
 @click.command(short_help="Show what runs out next, live, in a browser.")

@@ -26,12 +26,12 @@ from rich.progress import (
 from rich.text import Text
 
 from schemas.fields import parse_time
-from streams.access import Right, reading
-from streams.adapters.rulebook_files import LoadedRulebook, load_rulebook
-from streams.adapters.sources import Source
 from streams.core.instants import instant_us
 from streams.errors import ConfigError
+from streams.kafka.acls import Right, reading
 from streams.log_lines import FORMATS, say, speak_json
+from streams.replay.sources import Source
+from streams.rulebooks.loader import LoadedRulebook, load_rulebook
 from streams.settings import Settings, load_settings
 
 DONE: Final = 0
@@ -114,8 +114,8 @@ def need_broker(settings: Settings, rights: Sequence[Right] = ()) -> None:
     if not settings.bootstrap:
         raise ConfigError("no broker given: use --bootstrap or KAFKA_BOOTSTRAP_SERVERS", key="bootstrap")
     if settings.security_protocol != "PLAINTEXT":
-        from streams.adapters.knock import knock  # commands without Kafka must not wait for its import
-        from streams.bootstrap import kafka_options, rights_at
+        from streams.kafka.authentication import knock  # commands without Kafka must not wait for its import
+        from streams.live.worker import kafka_options, rights_at
 
         knock(kafka_options(settings))
         if (lacking := rights_at(settings, rights).lacking()) is not None:
@@ -204,7 +204,7 @@ def topic_sources(topics: tuple[str, ...], bootstrap: str | None, since: int | N
         ConfigError: where no broker was named.
         BrokerError: where it cannot be read.
     """
-    from streams.adapters.sources.topics import topic_slices  # kafka-python takes a third of a second
+    from streams.replay.sources.topics import topic_slices  # kafka-python takes a third of a second
 
     settings = load_settings(bootstrap=bootstrap)
     need_broker(settings, reading(*topics))

@@ -11,25 +11,6 @@ from typing import Any
 import click
 
 from schemas.dead_letters import REASONS
-from streams.access import reading, writing
-from streams.adapters.codec import Decoder
-from streams.adapters.dead_letters import (
-    Kept,
-    Letters,
-    Mended,
-    Retry,
-    as_json,
-    as_unmended,
-    check,
-    editable,
-    letters_in_files,
-    letters_on_topic,
-    mended_in,
-    one_line,
-    topic_of,
-)
-from streams.adapters.files import write_whole
-from streams.adapters.wall_clock import WallClock
 from streams.commands.common import (
     DEAD_LETTERS,
     DONE,
@@ -44,7 +25,26 @@ from streams.commands.common import (
 from streams.core.event import Event
 from streams.core.instants import format_us
 from streams.errors import ConfigError, InputError
+from streams.files import write_whole
+from streams.kafka.acls import reading, writing
+from streams.operations.dead_letters import (
+    Kept,
+    Letters,
+    Mended,
+    Retry,
+    as_json,
+    as_unmended,
+    check,
+    editable,
+    letters_in_files,
+    letters_on_topic,
+    mended_in,
+    one_line,
+    topic_of,
+)
 from streams.settings import Settings, load_settings
+from streams.wall_clock import WallClock
+from streams.wire.decoder import Decoder
 
 _SHOWN_CHARACTERS = 100
 

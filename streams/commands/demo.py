@@ -17,21 +17,21 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from schemas.fields import parse_time
-from streams.adapters.brokers import Broker, broker
-from streams.adapters.codec import decode_json
-from streams.adapters.feeder import Feeder
-from streams.adapters.kafka_admin import READING, delete_topics, ensure_topics
-from streams.adapters.rulebook_files import load_rulebook
-from streams.adapters.wall_clock import WallClock
-from streams.bootstrap import topics_of
 from streams.commands.common import DONE
 from streams.core.instants import format_us, instant_us
 from streams.demonstration.screen import Screen, Status
 from streams.demonstration.told import Comparison, Fact, Told, compare, expected_facts
 from streams.demonstration.worker import Worker
 from streams.errors import BrokerError
+from streams.kafka.admin import READING, delete_topics, ensure_topics
+from streams.kafka.brokers import Broker, broker
+from streams.live.worker import topics_of
+from streams.operations.feeder import Feeder
+from streams.rulebooks.loader import load_rulebook
 from streams.settings import Settings, load_settings
 from streams.simulation import Simulation, simulate
+from streams.wall_clock import WallClock
+from streams.wire.decoder import decode_json
 
 DIFFERENT: Final = 1
 START: Final = date(2026, 3, 2)

@@ -10,16 +10,6 @@ from typing import Any
 
 import click
 
-from streams.adapters.codec import Decoder, decode_json, encode_json
-from streams.adapters.comparison import OUTCOMES_ZH
-from streams.adapters.judging import Arrived, Judging, Sifted, sift
-from streams.adapters.outputs import CloudEvents
-from streams.adapters.reading import MAX_AHEAD
-from streams.adapters.replay import MEMORY, Replay
-from streams.adapters.rulebook_files import LoadedRulebook
-from streams.adapters.sources import Source
-from streams.adapters.sources.opening import close_sources, open_sources
-from streams.adapters.wall_clock import WallClock
 from streams.commands.common import DONE, INSTANT, rulebook_of, rulebook_options, topic_sources
 from streams.core.alerts import Alert, Subject
 from streams.core.engine import JudgedCase
@@ -28,6 +18,16 @@ from streams.core.explanations import SUBJECTS_ZH, limit_zh
 from streams.core.explanations import explain as sentence_of
 from streams.core.faults import local_time
 from streams.errors import ConfigError, InputError
+from streams.replay.comparison import OUTCOMES_ZH
+from streams.replay.judging import Arrived, Judging, Sifted, sift
+from streams.replay.reading import MAX_AHEAD
+from streams.replay.replay import MEMORY, Replay
+from streams.replay.sources import Source
+from streams.replay.sources.opening import close_sources, open_sources
+from streams.rulebooks.loader import LoadedRulebook
+from streams.wall_clock import WallClock
+from streams.wire.cloudevents import CloudEvents
+from streams.wire.decoder import Decoder, decode_json, encode_json
 
 _KINDS_ZH = {
     "warning": "预警",

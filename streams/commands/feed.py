@@ -10,12 +10,12 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from streams.access import rights_of
-from streams.adapters.feeder import feed as send_in_time
-from streams.adapters.wall_clock import WallClock
 from streams.commands.common import DONE, broker_options, need_broker
+from streams.kafka.acls import rights_of
+from streams.operations.feeder import feed as send_in_time
 from streams.settings import load_settings
 from streams.simulation import simulate
+from streams.wall_clock import WallClock
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 

@@ -8,12 +8,12 @@ from typing import Any
 import click
 
 from schemas.subscriptions import KafkaChannel, parse_span
-from streams.access import rights_of
-from streams.adapters.subscription_files import load_subscriptions
 from streams.commands.common import DONE, broker_options, log_options, need_broker
+from streams.kafka.acls import rights_of
+from streams.live.reloading import run_reloading
 from streams.log_lines import say, start_logging
-from streams.notifying import NotifyReady, run_notifier
-from streams.reloading import run_reloading
+from streams.notify.process import NotifyReady, run_notifier
+from streams.notify.subscription_files import load_subscriptions
 from streams.settings import load_settings
 
 

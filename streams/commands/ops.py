@@ -20,18 +20,18 @@ from zoneinfo import ZoneInfo
 import click
 import yaml
 
-from streams.adapters.brokers import Broker, broker
-from streams.adapters.child_process import ChildProcess
-from streams.adapters.feeder import Feeder
-from streams.adapters.java_broker import free_ports
-from streams.adapters.monitoring import DEPLOY, Alertmanager, Prometheus, why_not
-from streams.adapters.wall_clock import WallClock
 from streams.commands.common import DONE, broker_options, rulebook_of, rulebook_options
 from streams.commands.receiver import SECRET
 from streams.core.instants import instant_us
 from streams.errors import ConfigError, GridclockError
+from streams.kafka.brokers import Broker, broker
+from streams.kafka.child_process import ChildProcess
+from streams.kafka.java_broker import free_ports
+from streams.operations.feeder import Feeder
+from streams.operations.monitoring import DEPLOY, Alertmanager, Prometheus, why_not
 from streams.settings import Settings, load_settings
 from streams.simulation import simulate
+from streams.wall_clock import WallClock
 
 SHANGHAI: Final = ZoneInfo("Asia/Shanghai")
 DAYS_BEFORE: Final = 2

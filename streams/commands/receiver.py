@@ -9,10 +9,10 @@ from typing import Final
 
 import click
 
-from streams.adapters.wall_clock import WallClock
-from streams.adapters.webhook_receiver import WebhookReceiver
 from streams.commands.common import DONE
 from streams.errors import ConfigError
+from streams.notify.webhook_receiver import WebhookReceiver
+from streams.wall_clock import WallClock
 
 SECRET: Final = "GRIDCLOCK_WEBHOOK_SECRET"
 

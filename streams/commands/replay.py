@@ -12,20 +12,6 @@ import click
 
 from schemas.dead_letters import DeadLetter
 from schemas.events import EventCatalogue
-from streams.access import reading
-from streams.adapters.checkpoints import Checkpoint
-from streams.adapters.codec import Decoder
-from streams.adapters.comparison import CHANGE_COLUMNS, Comparison
-from streams.adapters.files import STANDARD, write_whole
-from streams.adapters.garbage import rare_collections
-from streams.adapters.pseudonyms import Hidden, cloud_events
-from streams.adapters.replay import MEMORY, Replay
-from streams.adapters.results import ALERT_COLUMNS, CASE_COLUMNS, Results, form_of, open_results
-from streams.adapters.rulebook_files import LoadedRulebook, load_rulebook
-from streams.adapters.sources import Source
-from streams.adapters.sources.opening import close_sources, open_sources
-from streams.adapters.telling import Telling
-from streams.adapters.wall_clock import WallClock
 from streams.commands.common import (
     DEAD_LETTERS,
     DONE,
@@ -39,7 +25,21 @@ from streams.commands.common import (
 )
 from streams.commands.replay_tables import print_comparison, print_summary
 from streams.core.instants import format_us
+from streams.files import STANDARD, write_whole
+from streams.kafka.acls import reading
+from streams.live.gc_tuning import rare_collections
+from streams.replay.checkpoints import Checkpoint
+from streams.replay.comparison import CHANGE_COLUMNS, Comparison
+from streams.replay.output_form import Telling
+from streams.replay.replay import MEMORY, Replay
+from streams.replay.results import ALERT_COLUMNS, CASE_COLUMNS, Results, form_of, open_results
+from streams.replay.sources import Source
+from streams.replay.sources.opening import close_sources, open_sources
+from streams.rulebooks.loader import LoadedRulebook, load_rulebook
 from streams.settings import Settings, load_settings
+from streams.wall_clock import WallClock
+from streams.wire.decoder import Decoder
+from streams.wire.pseudonyms import Hidden, cloud_events
 
 _SHOWN = 5
 _CHANGES_SHOWN = 10
@@ -231,7 +231,7 @@ def replay(
 
 def _replay_log(loaded: LoadedRulebook, settings: Settings, alerts: Path | None) -> int:
     """The alerts of a live worker's log, by partition, in the order in which its clocks told them."""
-    from streams.adapters.log_replay import replay_log  # kafka-python takes a third of a second
+    from streams.replay.log_replay import replay_log  # kafka-python takes a third of a second
 
     need_broker(settings, reading(settings.log_topic))
     security = settings.security()
@@ -266,7 +266,7 @@ def _page(
     *,
     is_as_of: bool,
 ) -> bytes:
-    from streams.adapters.report import render  # a template engine and charts, which other replays do without
+    from streams.replay.report import render  # a template engine and charts, which other replays do without
 
     end, zone = replayed.ends_at, loaded.rulebook.calendar.zone
     return render(

@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from streams.adapters.comparison import Comparison, Sums
-from streams.adapters.summary import Summary, duration_text
-from streams.adapters.tally import Tally
 from streams.commands.common import err
+from streams.replay.comparison import Comparison, Sums
+from streams.replay.input_counts import Tally
+from streams.replay.summary import Summary, duration_text
 
 _WIDE = 160
 

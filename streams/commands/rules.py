@@ -16,10 +16,10 @@ import yaml
 from schemas.clauses import CLAUSES
 from schemas.exporting import schemas
 from schemas.rules import Rule
-from streams.adapters.rule_cases import RuleCases
-from streams.adapters.rulebook_files import LoadedRule, LoadedRulebook, load_rulebook
 from streams.commands.common import DONE, rulebook_of, rulebook_options
 from streams.errors import ConfigError
+from streams.rulebooks.loader import LoadedRule, LoadedRulebook, load_rulebook
+from streams.rulebooks.rule_cases import RuleCases
 
 FAILED = 1
 FORMATS = click.Choice(["text", "json", "csv"])

@@ -13,10 +13,6 @@ from typing import Any
 
 import click
 
-from streams.access import rights_of
-from streams.adapters.garbage import short_collections
-from streams.adapters.rulebook_files import LoadedRulebook
-from streams.bootstrap import Ready, run_worker
 from streams.commands.common import (
     DONE,
     WRONG_USE,
@@ -27,8 +23,12 @@ from streams.commands.common import (
     rulebook_options,
 )
 from streams.errors import GridclockError
+from streams.kafka.acls import rights_of
+from streams.live.gc_tuning import short_collections
+from streams.live.reloading import run_reloading
+from streams.live.worker import Ready, run_worker
 from streams.log_lines import say, start_logging
-from streams.reloading import run_reloading
+from streams.rulebooks.loader import LoadedRulebook
 from streams.settings import Settings, load_settings
 
 

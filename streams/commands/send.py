@@ -9,13 +9,13 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from schemas.fields import parse_time
-from streams.access import writing
-from streams.adapters.codec import decode_json
-from streams.adapters.files import read_lines
 from streams.commands.common import DONE, broker_options, err, need_broker, progress, size_of
 from streams.core.instants import instant_us
 from streams.errors import BrokerError
+from streams.files import read_lines
+from streams.kafka.acls import writing
 from streams.settings import Settings, load_settings
+from streams.wire.decoder import decode_json
 
 
 @click.command(short_help="Send files of events to Kafka.")

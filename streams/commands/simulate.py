@@ -11,8 +11,8 @@ from typing import Any, BinaryIO, Final
 
 import click
 
-from streams.adapters.files import STANDARD, write_named
 from streams.commands.common import DONE, err
+from streams.files import STANDARD, write_named
 from streams.simulation import simulate as simulated
 
 EARLIEST: Final = date(2023, 8, 23)

@@ -13,12 +13,12 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from streams.access import rights_of
-from streams.adapters.diagnosis import Problem, lag, length, problems
-from streams.adapters.installation import Look, look
-from streams.adapters.worker_page import look_at_worker
-from streams.bootstrap import clock_of
 from streams.commands.common import DONE, broker_options, need_broker, printable
+from streams.kafka.acls import rights_of
+from streams.live.worker import clock_of
+from streams.operations.diagnosis import Problem, lag, length, problems
+from streams.operations.installation import Look, look
+from streams.operations.worker_page import look_at_worker
 from streams.settings import load_settings
 
 UNHEALTHY: Final = 1

@@ -17,12 +17,6 @@ from rich.console import Console
 from rich.table import Table
 
 from schemas.subscriptions import KafkaChannel, OrgMatch, Subscription, SubscriptionFile
-from streams.access import writing
-from streams.adapters.channels.contract import Channel, NotDelivered
-from streams.adapters.subscription_files import load_subscriptions, missing_secrets
-from streams.adapters.wall_clock import WallClock
-from streams.adapters.yaml_files import read_yaml
-from streams.bootstrap import kafka_options
 from streams.commands.common import (
     DONE,
     WRONG_USE,
@@ -35,8 +29,14 @@ from streams.commands.common import (
 from streams.core.delivery import Delivery
 from streams.core.instants import format_us
 from streams.errors import BrokerError, ConfigError
-from streams.notifying import channels_of
+from streams.kafka.acls import writing
+from streams.live.worker import kafka_options
+from streams.notify.channels.contract import Channel, NotDelivered
+from streams.notify.process import channels_of
+from streams.notify.subscription_files import load_subscriptions, missing_secrets
+from streams.rulebooks.yaml_files import read_yaml
 from streams.settings import Settings, load_settings
+from streams.wall_clock import WallClock
 
 FAILED: Final = 1
 _FILE = click.argument("path", type=click.Path(path_type=Path), metavar="FILE")

@@ -28,9 +28,9 @@ from streams.core.alerts import Alert, Subject, case_id_of, report_alert, retrac
 from streams.core.event import Event
 from streams.core.history import History, Notice, names_one_of
 from streams.core.lifetimes import Lifetimes
+from streams.core.outcome_counts import Tally
 from streams.core.rulebook import Rulebook
 from streams.core.standing import Standing
-from streams.core.tally import Tally
 from streams.core.verdicts import Report, Verdict
 from streams.core.watermark import is_due
 

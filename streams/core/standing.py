@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from streams.core.tally import Running
+from streams.core.outcome_counts import Running
 
 
 @dataclass(frozen=True, slots=True)

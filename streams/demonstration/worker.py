@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from streams.adapters.child_process import ChildProcess
-from streams.adapters.wall_clock import WallClock
 from streams.errors import BrokerError
+from streams.kafka.child_process import ChildProcess
 from streams.settings import Settings
+from streams.wall_clock import WallClock
 
 GRACE_SECONDS: Final = 0.3
 """Of real time: how long an event may be under way. Its simulated length grows with the clock's speed."""

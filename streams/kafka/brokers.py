@@ -19,12 +19,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from streams.adapters import embedded_broker
-from streams.adapters.child_process import ChildProcess
-from streams.adapters.java_broker import READY_SECONDS, JavaCluster, free_ports, kafka_version
-from streams.adapters.java_broker import why_not as why_no_java
-from streams.adapters.kafka_admin import Cluster, cluster
 from streams.errors import BrokerError
+from streams.kafka import embedded_broker
+from streams.kafka.admin import Cluster, cluster
+from streams.kafka.child_process import ChildProcess
+from streams.kafka.java_broker import READY_SECONDS, JavaCluster, free_ports, kafka_version
+from streams.kafka.java_broker import why_not as why_no_java
 
 BrokerKind = Literal["external", "docker", "java", "embedded"]
 KINDS: tuple[BrokerKind, ...] = get_args(BrokerKind)

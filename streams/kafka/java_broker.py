@@ -23,9 +23,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from streams.adapters.child_process import ChildProcess
-from streams.adapters.kafka_admin import cluster
 from streams.errors import BrokerError
+from streams.kafka.admin import cluster
+from streams.kafka.child_process import ChildProcess
 
 READY_SECONDS = 60.0
 _OLDEST_JAVA = 17
@@ -64,7 +64,7 @@ _KINDS: Final = {"Topic": "topic", "Group": "group", "TransactionalId": "transac
 
 
 def _pom() -> str:
-    return (files("streams.adapters") / "kafka-pom.xml").read_text("utf-8")
+    return (files("streams.kafka") / "kafka-pom.xml").read_text("utf-8")
 
 
 def kafka_version() -> str:

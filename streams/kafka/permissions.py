@@ -26,9 +26,9 @@ from kafka.protocol.admin import DescribeGroupsRequest
 from kafka.protocol.find_coordinator import FindCoordinatorRequest
 from kafka.protocol.metadata import MetadataRequest
 
-from streams.adapters.kafka_admin import connected
-from streams.adapters.knock import knock
 from streams.errors import BrokerError
+from streams.kafka.admin import connected
+from streams.kafka.authentication import knock
 from streams.settings import Settings
 
 logger = logging.getLogger(__name__)

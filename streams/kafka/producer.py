@@ -17,7 +17,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaTimeoutError
 
-from streams.adapters.wall_clock import monotonic
+from streams.wall_clock import monotonic
 
 TELL_AGAIN = 60.0
 """Seconds between two log lines about the same wait."""

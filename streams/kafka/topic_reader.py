@@ -9,8 +9,8 @@ from typing import Any
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
-from streams.adapters.kafka_admin import READING
 from streams.errors import BrokerError
+from streams.kafka.admin import READING
 
 Reader = tuple[Any, list[TopicPartition]]
 """The consumer, at the beginning of every partition, and these partitions in order."""

@@ -1,1 +1,1 @@
-"""Everything that touches the world: files, Kafka, Faust, the wall clock."""
+"""A worker: intake, the ordered log, clocks, state and metrics."""

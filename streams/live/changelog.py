@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from streams.adapters.clocks import Row
+from streams.live.clock_partition import Row
 
 
 @dataclass(frozen=True, slots=True)

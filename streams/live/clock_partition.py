@@ -20,8 +20,13 @@ from functools import partial
 from itertools import islice
 from typing import Final
 
-from streams.adapters.driver import Driver, Step
-from streams.adapters.state import (
+from streams.core.alerts import Subject
+from streams.core.driver import Driver, Step
+from streams.core.engine import Engine
+from streams.core.outcome_counts import Ending, Tally
+from streams.core.rulebook import Rulebook
+from streams.core.watermark import SourceWatermarks
+from streams.wire.state_rows import (
     LogRecord,
     Position,
     StateError,
@@ -32,11 +37,6 @@ from streams.adapters.state import (
     sources_of,
     standing_from_bytes,
 )
-from streams.core.alerts import Subject
-from streams.core.engine import Engine
-from streams.core.rulebook import Rulebook
-from streams.core.tally import Ending, Tally
-from streams.core.watermark import SourceWatermarks
 
 logger = logging.getLogger(__name__)
 

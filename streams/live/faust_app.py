@@ -35,16 +35,16 @@ from aiokafka.errors import KafkaError
 from faust.transport.drivers import aiokafka as drivers
 from faust.types import TP
 
-from streams.adapters.changelog import Changelog, Kept
-from streams.adapters.clocks import Applied, ClockPartition, Row, made_anew, position_key
-from streams.adapters.intake import Intake
-from streams.adapters.local_store import LocalStoreError, damaged, listen_to, remove_damaged, rows_of
-from streams.adapters.producing import Waits
-from streams.adapters.rights import Rights
-from streams.adapters.spans import Reader
-from streams.adapters.state import checksum_of, position_from_bytes, record_from_bytes
-from streams.adapters.wall_clock import monotonic
 from streams.errors import BrokerError
+from streams.kafka.permissions import Rights
+from streams.kafka.producer import Waits
+from streams.kafka.range_reader import Reader
+from streams.live.changelog import Changelog, Kept
+from streams.live.clock_partition import Applied, ClockPartition, Row, made_anew, position_key
+from streams.live.intake import Intake
+from streams.live.local_store import LocalStoreError, damaged, listen_to, remove_damaged, rows_of
+from streams.wall_clock import monotonic
+from streams.wire.state_rows import checksum_of, position_from_bytes, record_from_bytes
 
 logger = logging.getLogger(__name__)
 

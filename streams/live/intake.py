@@ -35,15 +35,15 @@ from typing import Any, Protocol
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
-from streams.adapters.agreed_time import LOG_APPEND_TIME, AgreedTime
-from streams.adapters.codec import Decoder, dead_letter_of
-from streams.adapters.producing import Waits
-from streams.adapters.source_counts import SourceCounts
-from streams.adapters.state import entry_to_bytes, record_to_bytes
-from streams.adapters.wall_clock import WallClock, monotonic
 from streams.core.alerts import Subject
 from streams.core.rulebook import Rulebook
 from streams.errors import InputError
+from streams.kafka.partition_counts import SourceCounts
+from streams.kafka.producer import Waits
+from streams.live.trusted_clock import LOG_APPEND_TIME, AgreedTime
+from streams.wall_clock import WallClock, monotonic
+from streams.wire.decoder import Decoder, dead_letter_of
+from streams.wire.state_rows import entry_to_bytes, record_to_bytes
 
 MAX_RECORD = 400_000
 """Bytes of entries after which a log record is closed; one entry more still fits a default broker."""

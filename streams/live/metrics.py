@@ -20,13 +20,13 @@ from prometheus_client.registry import Collector
 
 from schemas.dead_letters import REASONS
 from schemas.rules import ActRule, RuleBase, SequenceRule
-from streams.adapters.clocks import Applied, ClockPartition
-from streams.adapters.metric_table import METRICS
-from streams.adapters.running import look
-from streams.adapters.wall_clock import WallClock, monotonic
 from streams.core.alerts import Alert
+from streams.core.outcome_counts import Place
 from streams.core.rulebook import Rulebook
-from streams.core.tally import Place
+from streams.live.clock_partition import Applied, ClockPartition
+from streams.live.metric_table import METRICS
+from streams.live.running_clocks import look
+from streams.wall_clock import WallClock, monotonic
 
 MAX_CITIES: Final = 400
 """China has some 340 cities; whoever sends more sends garbage."""

@@ -19,7 +19,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
-from streams.adapters.wall_clock import monotonic
+from streams.wall_clock import monotonic
 
 SILENT_AT_MOST: Final = 30.0
 """Seconds without a beat after which the event loop counts as stuck."""

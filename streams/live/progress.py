@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from streams.adapters.clocks import ClockPartition
-from streams.adapters.wall_clock import monotonic
+from streams.live.clock_partition import ClockPartition
+from streams.wall_clock import monotonic
 
 STILL_AT_MOST: Final = 15.0
 """Seconds; a new leader of a partition, or a rebalance, takes less."""

@@ -12,9 +12,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from streams.adapters.metric_table import FRACTIONS, LEFT
 from streams.core.alerts import Subject
-from streams.core.tally import Place, Running
+from streams.core.outcome_counts import Place, Running
+from streams.live.metric_table import FRACTIONS, LEFT
 
 
 @dataclass(frozen=True, slots=True)

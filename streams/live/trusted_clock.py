@@ -16,7 +16,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
-from streams.adapters.wall_clock import WallClock, monotonic
+from streams.wall_clock import WallClock, monotonic
 
 LOG_APPEND_TIME: Final = 1
 """Kafka's word for a timestamp that the broker has set, and not the sender."""

@@ -16,26 +16,26 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from streams.access import Right, rights_of
-from streams.adapters.agreed_time import AgreedTime
-from streams.adapters.changelog import Changelog
-from streams.adapters.clocks import Applied, ClockPartition
-from streams.adapters.codec import Decoder, conflict_of, dead_letter_of, encode_json, too_old, wire_fields
-from streams.adapters.intake import MAX_PAYLOAD, Intake
-from streams.adapters.kafka_admin import TopicSpec, ensure_topics
-from streams.adapters.metrics import Metrics
-from streams.adapters.metrics_server import Health, MetricsServer
-from streams.adapters.outputs import encode
-from streams.adapters.pace import Pace
-from streams.adapters.producing import PatientProducer, Waits
-from streams.adapters.pseudonyms import cloud_events
-from streams.adapters.rights import Rights
-from streams.adapters.rulebook_files import LoadedRulebook
-from streams.adapters.source_counts import SourceCounts
-from streams.adapters.spans import read_spans
-from streams.adapters.wall_clock import WallClock
 from streams.errors import BrokerError, ConfigError
+from streams.kafka.acls import Right, rights_of
+from streams.kafka.admin import TopicSpec, ensure_topics
+from streams.kafka.partition_counts import SourceCounts
+from streams.kafka.permissions import Rights
+from streams.kafka.producer import PatientProducer, Waits
+from streams.kafka.range_reader import read_spans
+from streams.live.changelog import Changelog
+from streams.live.clock_partition import Applied, ClockPartition
+from streams.live.intake import MAX_PAYLOAD, Intake
+from streams.live.metrics import Metrics
+from streams.live.metrics_server import Health, MetricsServer
+from streams.live.progress import Pace
+from streams.live.trusted_clock import AgreedTime
+from streams.rulebooks.loader import LoadedRulebook
 from streams.settings import Settings
+from streams.wall_clock import WallClock
+from streams.wire.cloudevents import encode
+from streams.wire.decoder import Decoder, conflict_of, dead_letter_of, encode_json, too_old, wire_fields
+from streams.wire.pseudonyms import cloud_events
 
 DAY = 86_400
 MAX_REQUEST = 16 * 1024 * 1024
@@ -121,7 +121,7 @@ async def run_worker(
         StateError: where the state was written by a newer version, or does not fit the log.
     """
     # Faust is imported late: it patches nothing, but it takes half a second.
-    from streams.adapters.faust_app import Worker
+    from streams.live.faust_app import Worker
 
     stop = stop or asyncio.Event()
     loop = asyncio.get_running_loop()

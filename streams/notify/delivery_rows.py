@@ -10,9 +10,9 @@ from dataclasses import asdict
 from typing import Any
 
 from schemas.deliveries import ROW_VERSION
-from streams.adapters.codec import decode_json, encode_json
-from streams.adapters.state import StateError
 from streams.core.delivery import CaseState, Delivery, Escalation, Waiting
+from streams.wire.decoder import decode_json, encode_json
+from streams.wire.state_rows import StateError
 
 CASE, ACKNOWLEDGED, DELIVERY, POSITION, LEADER = "case/", "acknowledged/", "delivery/", "position/", "leader"
 

@@ -14,8 +14,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from schemas.acknowledgements import Action
 from schemas.deliveries import UNDELIVERED_REASONS, UndeliveredReason
 from schemas.subscriptions import OrgLevel
-from streams.adapters.metric_table import DELAYS, Metric
-from streams.adapters.metrics_server import Health, MetricsServer
+from streams.live.metric_table import DELAYS, Metric
+from streams.live.metrics_server import Health, MetricsServer
 
 KINDS: Final = ("warning", "breach", "late_completion", "violation", "retraction", "duplicate", "not_an_alert")
 OUTCOMES: Final = ("delivered", "undelivered", "moot")

@@ -28,16 +28,16 @@ from schemas.acknowledgements import Acknowledgement
 from schemas.alerts import AlertEvent
 from schemas.deliveries import Undelivered, UndeliveredReason
 from schemas.subscriptions import SubscriptionFile
-from streams.adapters import delivery_rows as rows
-from streams.adapters.channels.contract import Channel
-from streams.adapters.codec import decode_json
-from streams.adapters.leadership import Leadership, either, keep_polling
-from streams.adapters.notify_metrics import NotifyMetrics
-from streams.adapters.sending import Outcome, Sender
-from streams.adapters.wall_clock import WallClock
 from streams.core.delivery import CaseState, Delivery, Event, Planner
 from streams.core.instants import instant_us, moment_of
 from streams.errors import GridclockError
+from streams.kafka.leadership import Leadership, either, keep_polling
+from streams.notify import delivery_rows as rows
+from streams.notify.channels.contract import Channel
+from streams.notify.metrics import NotifyMetrics
+from streams.notify.sending import Outcome, Sender
+from streams.wall_clock import WallClock
+from streams.wire.decoder import decode_json
 
 logger = logging.getLogger(__name__)
 

@@ -25,21 +25,21 @@ from schemas.subscriptions import (
 from schemas.subscriptions import (
     Channel as ChannelSpec,
 )
-from streams.access import rights_of
-from streams.adapters.channels.alertmanager import Alertmanager
-from streams.adapters.channels.contract import Channel
-from streams.adapters.channels.http import Http
-from streams.adapters.channels.kafka import KafkaTopic
-from streams.adapters.channels.people import People
-from streams.adapters.channels.webhook import Webhook
-from streams.adapters.kafka_admin import TopicSpec, ensure_topics
-from streams.adapters.notifier import Notifier
-from streams.adapters.notify_metrics import NotifyMetrics
-from streams.adapters.subscription_files import reveal
-from streams.adapters.wall_clock import WallClock
-from streams.bootstrap import DAY, MAX_REQUEST, clock_of, kafka_options, notify_topics_of, rights_at
 from streams.errors import BrokerError
+from streams.kafka.acls import rights_of
+from streams.kafka.admin import TopicSpec, ensure_topics
+from streams.live.worker import DAY, MAX_REQUEST, clock_of, kafka_options, notify_topics_of, rights_at
+from streams.notify.channels.alertmanager import Alertmanager
+from streams.notify.channels.contract import Channel
+from streams.notify.channels.http import Http
+from streams.notify.channels.kafka import KafkaTopic
+from streams.notify.channels.people import People
+from streams.notify.channels.webhook import Webhook
+from streams.notify.metrics import NotifyMetrics
+from streams.notify.notifier import Notifier
+from streams.notify.subscription_files import reveal
 from streams.settings import Settings
+from streams.wall_clock import WallClock
 
 KEEP_DAYS = 30
 """A case is forgotten so long after it was last touched; longer than alerts are kept on their topic."""

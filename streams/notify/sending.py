@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from schemas.subscriptions import Retries
-from streams.adapters.channels.contract import Channel, NotDelivered, Refreshing
-from streams.adapters.notify_metrics import NotifyMetrics
 from streams.core.delivery import Delivery, Event
+from streams.notify.channels.contract import Channel, NotDelivered, Refreshing
+from streams.notify.metrics import NotifyMetrics
 
 logger = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from typing import Any
 from pydantic import SecretStr, ValidationError
 
 from schemas.subscriptions import Secret, SubscriptionFile, secrets_of
-from streams.adapters.yaml_files import Keys, read_yaml
 from streams.errors import ConfigError
+from streams.rulebooks.yaml_files import Keys, read_yaml
 
 
 def load_subscriptions(path: Path) -> SubscriptionFile:

@@ -20,11 +20,11 @@ from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
-from streams.adapters.channels.webhook import signature_of
-from streams.adapters.codec import decode_json
-from streams.adapters.doors import Doors
-from streams.adapters.loopback import NAMES, is_loopback, name_of
 from streams.core.instants import format_us
+from streams.http_server import Doors
+from streams.loopback import NAMES, is_loopback, name_of
+from streams.notify.channels.webhook import signature_of
+from streams.wire.decoder import decode_json
 
 OLDEST_SECONDS: Final = 300
 SHOWN: Final = 500

@@ -19,11 +19,11 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from schemas.dead_letters import DeadLetter
-from streams.adapters.codec import Decoder, decode_json, encode_json
-from streams.adapters.files import read_lines
-from streams.adapters.topic_reader import from_beginning
 from streams.core.event import Event
 from streams.errors import BrokerError, ConfigError, InputError
+from streams.files import read_lines
+from streams.kafka.topic_reader import from_beginning
+from streams.wire.decoder import Decoder, decode_json, encode_json
 
 RETRY_OF: Final = "gridclock-retry-of"
 """Header of a record that was sent again: the id of its dead letter."""

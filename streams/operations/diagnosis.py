@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from streams.adapters.installation import Look, Partition, Source
+from streams.operations.installation import Look, Partition, Source
 
 MOVES: Final = 0.1
 """Time that moves by less than this part of the time between two looks stands still: its measuring is not exact."""

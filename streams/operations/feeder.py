@@ -16,11 +16,11 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from schemas.fields import parse_time
-from streams.adapters.codec import encode_json
-from streams.adapters.wall_clock import WallClock
 from streams.core.instants import instant_us
 from streams.errors import BrokerError
 from streams.settings import Settings
+from streams.wall_clock import WallClock
+from streams.wire.decoder import encode_json
 
 HEAP_SECONDS: Final = 0.15
 """Of real time; well below the worker's grace, so that nothing becomes late by it."""

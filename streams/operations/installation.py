@@ -20,11 +20,11 @@ from kafka.protocol.api import Request, Response
 from kafka.protocol.find_coordinator import FindCoordinatorRequest
 from kafka.protocol.types import Array, Int32, Schema, String
 
-from streams.adapters.clocks import position_key
-from streams.adapters.kafka_admin import READING, connected, partitions_of
-from streams.adapters.state import Position, position_from_bytes
 from streams.errors import BrokerError
+from streams.kafka.admin import READING, connected, partitions_of
+from streams.live.clock_partition import position_key
 from streams.settings import Settings
+from streams.wire.state_rows import Position, position_from_bytes
 
 _FIRST_BACK: Final = 64
 _FURTHER: Final = 16

@@ -19,9 +19,9 @@ from typing import Any, Final
 
 import yaml
 
-from streams.adapters.child_process import ChildProcess
-from streams.adapters.java_broker import free_ports
 from streams.errors import GridclockError
+from streams.kafka.child_process import ChildProcess
+from streams.kafka.java_broker import free_ports
 
 DEPLOY: Final = Path(__file__).resolve().parents[2] / "deploy"
 PROGRAMS: Final = {"Prometheus": ("prometheus",), "Alertmanager": ("prometheus-alertmanager", "alertmanager")}

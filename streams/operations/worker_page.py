@@ -9,8 +9,8 @@ from typing import Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from streams.adapters.installation import Look, Partition, Source
 from streams.errors import BrokerError
+from streams.operations.installation import Look, Partition, Source
 
 _SECONDS: Final = 10.0
 _OPENER: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never through a proxy

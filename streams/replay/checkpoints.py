@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from streams.adapters.codec import decode_json, encode_json
-from streams.adapters.sources import Source
-from streams.adapters.sources.topics import TopicSlice
 from streams.errors import ConfigError
+from streams.replay.sources import Source
+from streams.replay.sources.topics import TopicSlice
+from streams.wire.decoder import decode_json, encode_json
 
 VERSION: Final = 2
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Final
 
-from streams.adapters.outputs import ToldCase
-from streams.adapters.summary import BROKEN, org_of
+from streams.replay.summary import BROKEN, org_of
+from streams.wire.cloudevents import ToldCase
 
 _SIDE: Final = ("outcome", "rule_version", "limit", "deadline", "stopped_at")
 CHANGE_COLUMNS: Final = (

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from streams.adapters.clocks import Applied, ClockPartition
-from streams.adapters.state import record_from_bytes
-from streams.adapters.topic_reader import from_beginning
 from streams.core.alerts import Alert
 from streams.core.rulebook import Rulebook
+from streams.kafka.topic_reader import from_beginning
+from streams.live.clock_partition import Applied, ClockPartition
+from streams.wire.state_rows import record_from_bytes
 
 LogPosition = tuple[int, int, bytes]
 """Partition, offset and value of one record."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from streams.adapters.outputs import ToldCase
-from streams.adapters.pseudonyms import Hidden
-from streams.adapters.results import CsvRow, Form, json_line
+from streams.replay.results import CsvRow, Form, json_line
+from streams.wire.cloudevents import ToldCase
+from streams.wire.pseudonyms import Hidden
 
 
 @dataclass(frozen=True, slots=True)

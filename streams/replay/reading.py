@@ -20,18 +20,18 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from schemas.dead_letters import DeadLetter
-from streams.adapters.arrivals import Arrivals, Shelf, Stored
-from streams.adapters.codec import Decoder, dead_letter_of, decode_json, encode_json
-from streams.adapters.files import STANDARD
-from streams.adapters.forks import run_forked
-from streams.adapters.judging import Copies
-from streams.adapters.sources import Record, Source
-from streams.adapters.sources.lines import LineRange, Lines
-from streams.adapters.sources.tables import CsvTable
-from streams.adapters.sources.xes import XesLog
-from streams.adapters.tally import MINUTE, Tally
 from streams.core.event import Event
 from streams.errors import InputError
+from streams.files import STANDARD
+from streams.replay.forks import run_forked
+from streams.replay.input_counts import MINUTE, Tally
+from streams.replay.judging import Copies
+from streams.replay.sources import Record, Source
+from streams.replay.sources.lines import LineRange, Lines
+from streams.replay.sources.tables import CsvTable
+from streams.replay.sources.xes import XesLog
+from streams.replay.spill import Arrivals, Shelf, Stored
+from streams.wire.decoder import Decoder, dead_letter_of, decode_json, encode_json
 
 MAX_AHEAD = 366 * 24 * 3600 * 1_000_000
 """How far (microseconds) past the moment of reading an event in a file may lie before it is taken for a

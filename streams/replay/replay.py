@@ -28,23 +28,23 @@ from typing import Any
 import msgspec
 
 from schemas.dead_letters import DeadLetter
-from streams.adapters.arrivals import Arrivals, Shelf
-from streams.adapters.checkpoints import Checkpoint
-from streams.adapters.codec import Decoder, conflict_of, dead_letter_of, encode_json, wire_fields
-from streams.adapters.findings import AFTER, ALERTS, BEFORE, CASES, CONFLICTS, Lot, RunKind, lots_of, merged
-from streams.adapters.forks import run_forked
-from streams.adapters.judging import Copies, Judging, Sifted, sift
-from streams.adapters.outputs import CloudEvents, ToldCase, encode
-from streams.adapters.reading import POSITION_BITS, Reading, Scope, Stretches
-from streams.adapters.sources import Source
-from streams.adapters.summary import Summary
-from streams.adapters.tally import Tally
-from streams.adapters.telling import Telling
 from streams.core.alerts import Subject
 from streams.core.engine import JudgedCase
 from streams.core.event import Event
 from streams.core.explanations import explain
 from streams.core.rulebook import Rulebook
+from streams.replay.checkpoints import Checkpoint
+from streams.replay.forks import run_forked
+from streams.replay.input_counts import Tally
+from streams.replay.judging import Copies, Judging, Sifted, sift
+from streams.replay.output_form import Telling
+from streams.replay.reading import POSITION_BITS, Reading, Scope, Stretches
+from streams.replay.runs import AFTER, ALERTS, BEFORE, CASES, CONFLICTS, Lot, RunKind, lots_of, merged
+from streams.replay.sources import Source
+from streams.replay.spill import Arrivals, Shelf
+from streams.replay.summary import Summary
+from streams.wire.cloudevents import CloudEvents, ToldCase, encode
+from streams.wire.decoder import Decoder, conflict_of, dead_letter_of, encode_json, wire_fields
 
 MEMORY = 512 * 1024 * 1024
 """Bytes of events held before they are put on disk."""

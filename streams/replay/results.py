@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from streams.adapters.files import compressed, write_whole
-from streams.adapters.outputs import encode
+from streams.files import compressed, write_whole
+from streams.wire.cloudevents import encode
 
 _TEXT = ("zh", "en")
 _CASE = (

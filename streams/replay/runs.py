@@ -16,9 +16,9 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from streams.adapters.codec import encode_json
-from streams.adapters.judging import AlertKey
 from streams.core.alerts import Subject
+from streams.replay.judging import AlertKey
+from streams.wire.decoder import encode_json
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode  # floats stay floats

@@ -16,10 +16,10 @@ from typing import Any, Final
 
 import msgspec
 
-from streams.adapters.codec import encode_json
-from streams.adapters.judging import Arrived, Copies
 from streams.core.alerts import Subject
 from streams.core.event import Event
+from streams.replay.judging import Arrived, Copies
+from streams.wire.decoder import encode_json
 
 PARTS: Final = 256
 """At a budget of half a gigabyte, twenty million events before one part alone exceeds it."""

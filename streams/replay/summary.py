@@ -16,8 +16,8 @@ from heapq import heappush, heappushpop
 from math import ceil
 from typing import Any, Final
 
-from streams.adapters.outputs import ToldCase
-from streams.adapters.spread import Spread
+from streams.replay.quantiles import Spread
+from streams.wire.cloudevents import ToldCase
 
 BROKEN: Final = frozenset({"met_late", "breached", "violated"})
 JUDGED: Final = BROKEN | {"met"}

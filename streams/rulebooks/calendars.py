@@ -16,9 +16,9 @@ import chinese_calendar
 from pydantic import ValidationError
 
 from schemas.calendars import WEEKDAYS, CalendarSpec, Days
-from streams.adapters.yaml_files import read_yaml
 from streams.core.working_days import SpecialDay, WorkingCalendar
 from streams.errors import ConfigError
+from streams.rulebooks.yaml_files import read_yaml
 
 
 @lru_cache(maxsize=1)

@@ -20,10 +20,10 @@ from schemas.calendars import CalendarSpec
 from schemas.events import EventCatalogue
 from schemas.rules import Rule, RulebookFile
 from schemas.titles import EVENT_TITLES
-from streams.adapters.calendars import build_calendar, load_calendar_spec
-from streams.adapters.yaml_files import Keys, child_of, line_of, message_of, read_yaml
 from streams.core.rulebook import Rulebook, check
 from streams.errors import ConfigError
+from streams.rulebooks.calendars import build_calendar, load_calendar_spec
+from streams.rulebooks.yaml_files import Keys, child_of, line_of, message_of, read_yaml
 
 CALENDAR_FILE = "calendar.yaml"
 

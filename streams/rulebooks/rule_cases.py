@@ -25,15 +25,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from streams.adapters.codec import Decoder
-from streams.adapters.driver import Driver, Step
-from streams.adapters.rulebook_files import LoadedRulebook
-from streams.adapters.yaml_files import read_yaml
 from streams.core.alerts import Alert
+from streams.core.driver import Driver, Step
 from streams.core.engine import Engine
 from streams.core.event import Event
 from streams.core.instants import format_us, instant_us
 from streams.errors import ConfigError, InputError
+from streams.rulebooks.loader import LoadedRulebook
+from streams.rulebooks.yaml_files import read_yaml
+from streams.wire.decoder import Decoder
 
 _SHORT = {"at": "occurred_at", "type": "event_type", "id": "event_id", "recorded": "recorded_at"}
 _TIMES = ("occurred_at", "recorded_at")

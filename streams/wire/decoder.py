@@ -18,11 +18,11 @@ from pydantic import ValidationError
 
 from schemas.dead_letters import DeadLetter, Reason
 from schemas.events import EventCatalogue
-from streams.adapters.personal import without_personal
-from streams.adapters.plain_events import NOT_DATA, PlainEvents
 from streams.core.event import Event
 from streams.core.instants import format_us, instant_us
 from streams.errors import InputError
+from streams.wire.personal import without_personal
+from streams.wire.plain_events import NOT_DATA, PlainEvents
 
 MAX_BYTES: Final = 262_144
 """A larger record is no work-order event (a notice that lists 5,000 meters has 100,000 bytes)."""

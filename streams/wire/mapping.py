@@ -17,9 +17,9 @@ import yaml
 from pydantic import ValidationError
 
 import schemas.mappings as schema
-from streams.adapters.codec import encode_json
 from streams.core.instants import EPOCH
 from streams.errors import ConfigError
+from streams.wire.decoder import encode_json
 
 Row = Mapping[str, Any]
 Convert = Callable[[Any], Any]

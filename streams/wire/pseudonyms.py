@@ -19,12 +19,12 @@ from __future__ import annotations
 import hmac
 from typing import Any, Final
 
-from streams.adapters.outputs import CloudEvents
 from streams.core.alerts import Alert
 from streams.core.engine import JudgedCase
 from streams.core.explanations import SUBJECTS_ZH
 from streams.core.working_days import WorkingCalendar
 from streams.errors import InvariantError
+from streams.wire.cloudevents import CloudEvents
 
 REPLACED: Final = frozenset({"account", "meter"})
 """The types of subject whose numbers are a customer's."""

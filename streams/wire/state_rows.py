@@ -17,14 +17,14 @@ from typing import Any, TypeVar
 import msgspec
 
 from schemas.snapshots import STATE_VERSION
-from streams.adapters.codec import decode_json, encode_json
-from streams.adapters.driver import Entry
 from streams.core.alerts import Alert, Subject
+from streams.core.driver import Entry
 from streams.core.engine import Snapshot
 from streams.core.event import Event
+from streams.core.outcome_counts import Place, Running
 from streams.core.standing import Standing
-from streams.core.tally import Place, Running
 from streams.errors import GridclockError
+from streams.wire.decoder import decode_json, encode_json
 
 
 class StateError(GridclockError):

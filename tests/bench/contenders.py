@@ -20,13 +20,13 @@ import orjson
 import polars as pl
 from pydantic import BaseModel, TypeAdapter
 
-from streams.adapters.codec import Decoder, decode_json
-from streams.adapters.garbage import rare_collections
-from streams.adapters.replay import Replay
-from streams.adapters.rulebook_files import load_rulebook
-from streams.adapters.sources.lines import Lines
-from streams.adapters.telling import Telling
 from streams.core.instants import instant_us
+from streams.live.gc_tuning import rare_collections
+from streams.replay.output_form import Telling
+from streams.replay.replay import Replay
+from streams.replay.sources.lines import Lines
+from streams.rulebooks.loader import load_rulebook
+from streams.wire.decoder import Decoder, decode_json
 
 Breach = tuple[str, str, int]
 """Rule, order, deadline in microseconds."""

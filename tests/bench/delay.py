@@ -24,9 +24,9 @@ from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 
-from streams.adapters.brokers import Broker
-from streams.adapters.kafka_admin import READING
 from streams.core.instants import format_us, instant_us
+from streams.kafka.admin import READING
+from streams.kafka.brokers import Broker
 from streams.simulation import simulate
 from tests.bench.measuring import (
     CLOCK,

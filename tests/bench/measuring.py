@@ -24,9 +24,9 @@ from typing import Any
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka.protocol.admin import DescribeLogDirsRequest
 
-from streams.adapters.brokers import Broker, broker
-from streams.adapters.wall_clock import WallClock
 from streams.core.instants import format_us
+from streams.kafka.brokers import Broker, broker
+from streams.wall_clock import WallClock
 from tests.integration.live import Worker, processor_seconds
 from tests.stories import SHANGHAI
 

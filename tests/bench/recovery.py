@@ -29,10 +29,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from streams.adapters.brokers import Broker
-from streams.adapters.intake import partition_of
-from streams.adapters.java_broker import free_ports
 from streams.core.instants import format_us
+from streams.kafka.brokers import Broker
+from streams.kafka.java_broker import free_ports
+from streams.live.intake import partition_of
 from tests.bench.measuring import CLOCK, MINUTE, Feed, Usage, Used, event, on_a_broker, parser_of, say, sent_at
 from tests.bench.workers import partitions_of
 from tests.integration.live import Live, Worker, until

@@ -18,9 +18,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from streams.adapters.brokers import Broker
-from streams.adapters.clocks import subject_of_key
-from streams.adapters.topic_reader import from_beginning
+from streams.kafka.brokers import Broker
+from streams.kafka.topic_reader import from_beginning
+from streams.live.clock_partition import subject_of_key
 from tests.bench.measuring import (
     CLOCK,
     MINUTE,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.adapters.brokers import Broker
+from streams.kafka.brokers import Broker
 from tests.bench import delay, recovery, soak, workers
 from tests.bench.measuring import Used, percentile
 

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from streams.adapters.brokers import broker
-from streams.adapters.child_process import ChildProcess
-from streams.adapters.kafka_admin import TopicSpec, ensure_topics
+from streams.kafka.admin import TopicSpec, ensure_topics
+from streams.kafka.brokers import broker
+from streams.kafka.child_process import ChildProcess
 from streams.simulation import simulate
 from tests.integration.live import AS_SHIPPED, ROOT, Live, total_of, until, write_events
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-from streams.adapters.codec import Decoder
-from streams.adapters.rulebook_files import load_rulebook
+from streams.rulebooks.loader import load_rulebook
 from streams.simulation import simulate
+from streams.wire.decoder import Decoder
 
 DAYS = 20
 FAR = 4_000_000_000_000_000

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from streams.adapters.brokers import Broker
+from streams.kafka.brokers import Broker
 from streams.simulation import simulate
 from tests.bench.measuring import Usage, Used, broker_pids, on_a_broker, parser_of, pin, say
 from tests.integration.live import AS_SHIPPED, Live, Worker, total_of, until, write_events

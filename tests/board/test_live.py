@@ -18,20 +18,15 @@ import aiohttp
 import pytest
 from kafka import KafkaProducer
 
-from streams.adapters.board_feed import BoardFeed, StateReader
-from streams.adapters.brokers import Broker
-from streams.adapters.child_process import ChildProcess
-from streams.adapters.kafka_admin import TopicSpec, ensure_topics, partitions_of
-from streams.adapters.state import (
-    Position,
-    StateError,
-    position_to_bytes,
-    snapshot_to_bytes,
-)
-from streams.adapters.wall_clock import WallClock
+from streams.board.feed import BoardFeed, StateReader
 from streams.cli import run
 from streams.core.board import Board
 from streams.core.instants import format_us
+from streams.kafka.admin import TopicSpec, ensure_topics, partitions_of
+from streams.kafka.brokers import Broker
+from streams.kafka.child_process import ChildProcess
+from streams.wall_clock import WallClock
+from streams.wire.state_rows import Position, StateError, position_to_bytes, snapshot_to_bytes
 from tests.boards import COUNTER, MINUTE, started
 from tests.browser import WALL, page_of
 from tests.stories import SHANGHAI

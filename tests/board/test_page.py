@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from schemas.base import Text
-from streams.adapters.wall_clock import WallClock
 from streams.core.board import Acknowledgement
+from streams.wall_clock import WallClock
 from tests.boards import MINUTE, Served, alert, board, served, started
 from tests.browser import PHONE, WALL, Page, page_of
 from tests.stories import us

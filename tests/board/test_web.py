@@ -13,13 +13,13 @@ from typing import Any
 import aiohttp
 import pytest
 
-from streams.adapters.board_hub import QUEUE, Hub
-from streams.adapters.board_web import HEADERS
-from streams.adapters.board_wire import BoardWire, ack_from_bytes, alert_from_bytes, filter_of
-from streams.adapters.outputs import CloudEvents, encode
-from streams.adapters.wall_clock import WallClock
+from streams.board.hub import QUEUE, Hub
+from streams.board.messages import BoardWire, ack_from_bytes, alert_from_bytes, filter_of
+from streams.board.web import HEADERS
 from streams.core.board import Acknowledgement, BoardAlert, Filter
 from streams.errors import InputError
+from streams.wall_clock import WallClock
+from streams.wire.cloudevents import CloudEvents, encode
 from tests.boards import MINUTE, Served, alert, board, case_id, served, started
 from tests.stories import judge, shipped, us
 

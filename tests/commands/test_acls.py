@@ -7,8 +7,8 @@ import shlex
 
 import pytest
 
-from streams.access import NEEDS
 from streams.cli import run
+from streams.kafka.acls import NEEDS
 
 
 def test_rights_as_commands(capfd: pytest.CaptureFixture[str]) -> None:

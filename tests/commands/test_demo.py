@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from streams.adapters.brokers import Broker, BrokerKind, available_kinds
-from streams.adapters.kafka_admin import cluster
 from streams.cli import run
+from streams.kafka.admin import cluster
+from streams.kafka.brokers import Broker, BrokerKind, available_kinds
 from streams.simulation import simulate
 
 MARK = "GRIDCLOCK_DEMO_TEST"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from schemas.alerts import AlertEvent, CaseEvent
 from schemas.events import EVENT
-from streams.adapters.state import position_from_bytes, record_from_bytes, snapshot_from_bytes
 from streams.core.engine import Engine
+from streams.wire.state_rows import position_from_bytes, record_from_bytes, snapshot_from_bytes
 from tests.stories import decoded, judge, shipped, us, wire
 
 FILES = Path(__file__).parent / "v1"

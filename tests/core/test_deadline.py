@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from streams.adapters.rulebook_files import LoadedRulebook, load_rulebook
 from streams.core.engine import Engine
+from streams.rulebooks.loader import LoadedRulebook, load_rulebook
 from tests.stories import decoded, judge, us, wire
 
 EVENTS = ("start", "stop", "pause", "resume", "open", "facts", "cancel")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from streams.adapters.rulebook_files import LoadedRulebook, load_rulebook
+from streams.rulebooks.loader import LoadedRulebook, load_rulebook
 from tests.rulebook.rows import check, dated, row
 from tests.stories import decoded, judge, moment, shipped, wire
 

@@ -9,7 +9,7 @@ import pytest
 
 from streams.core.alerts import Alert
 from streams.core.engine import Engine
-from streams.core.tally import Place, Running, Tally
+from streams.core.outcome_counts import Place, Running, Tally
 from streams.simulation import simulate
 from tests.stories import decoded, shipped, us, wire
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.adapters.calendars import build_calendar
 from streams.core.working_days import DAY, SpecialDay, WorkingCalendar, zone_named
+from streams.rulebooks.calendars import build_calendar
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 HOUR = DAY // 24

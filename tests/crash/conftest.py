@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from streams.adapters.java_broker import JavaCluster, why_not
+from streams.kafka.java_broker import JavaCluster, why_not
 from streams.simulation import Simulation, simulate
 from tests.integration.live import write_events
 

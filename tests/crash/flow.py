@@ -18,8 +18,8 @@ from typing import Any
 from kafka import KafkaProducer
 
 from schemas.fields import parse_time
-from streams.adapters.wall_clock import WallClock
 from streams.core.instants import instant_us
+from streams.wall_clock import WallClock
 from tests.integration.test_hostile import garbage
 
 HEAP_SECONDS = 0.05

@@ -20,11 +20,11 @@ import pytest
 from kafka import KafkaAdminClient
 from kafka.admin import NewPartitions
 
-from streams.adapters.java_broker import JavaCluster
-from streams.adapters.kafka_admin import connected
-from streams.adapters.wall_clock import WallClock
 from streams.core.instants import format_us, instant_us
+from streams.kafka.admin import connected
+from streams.kafka.java_broker import JavaCluster
 from streams.simulation import simulate
+from streams.wall_clock import WallClock
 from tests.crash.conftest import ROUNDS, SEED
 from tests.crash.flow import GARBAGE, Flow
 from tests.integration.live import Live, Topic, Worker, expected_keys, keys, standing, until

@@ -7,8 +7,8 @@ from random import Random
 
 import pytest
 
-from streams.adapters.java_broker import JavaCluster
-from streams.adapters.kafka_admin import partitions_of
+from streams.kafka.admin import partitions_of
+from streams.kafka.java_broker import JavaCluster
 from streams.simulation import Simulation
 from tests.crash.test_workers import check, some_way_on, start
 from tests.integration.live import AS_SHIPPED, Live

@@ -17,7 +17,7 @@ from random import Random
 
 import pytest
 
-from streams.adapters.brokers import Broker
+from streams.kafka.brokers import Broker
 from streams.simulation import Simulation
 from tests.crash.test_workers import check, some_way_on, start
 from tests.integration.live import AS_SHIPPED, Live, Worker, until

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import rocksdict
 
-from streams.adapters.brokers import Broker
-from streams.adapters.clocks import ClockPartition
-from streams.adapters.intake import partition_of
-from streams.adapters.state import LogRecord
-from streams.adapters.wall_clock import WallClock
 from streams.core.instants import format_us, instant_us
+from streams.kafka.brokers import Broker
+from streams.live.clock_partition import ClockPartition
+from streams.live.intake import partition_of
+from streams.wall_clock import WallClock
+from streams.wire.state_rows import LogRecord
 from tests.integration.live import AS_SHIPPED, Live, until
 from tests.stories import SHANGHAI, decoded, moment, shipped, wire
 

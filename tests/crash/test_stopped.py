@@ -18,10 +18,10 @@ import pytest
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 
-from streams.adapters.java_broker import JavaCluster
-from streams.adapters.kafka_admin import connected, end_offsets
-from streams.bootstrap import topics_of
 from streams.core.instants import instant_us
+from streams.kafka.admin import connected, end_offsets
+from streams.kafka.java_broker import JavaCluster
+from streams.live.worker import topics_of
 from streams.settings import load_settings
 from streams.simulation import Simulation
 from tests.crash.conftest import ROUNDS

@@ -14,7 +14,7 @@ from random import Random
 
 import pytest
 
-from streams.adapters.brokers import Broker
+from streams.kafka.brokers import Broker
 from streams.simulation import Simulation
 from tests.crash.conftest import ROUNDS
 from tests.integration.live import AS_SHIPPED, Live, Worker, expected_keys, keys, standing, until

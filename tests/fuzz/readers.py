@@ -13,14 +13,17 @@ from functools import cache
 from pathlib import Path
 
 from schemas.events import EventCatalogue
-from streams.adapters.board_wire import ack_from_bytes, alert_from_bytes
-from streams.adapters.calendars import load_calendar
-from streams.adapters.codec import Decoder, dead_letter_of
-from streams.adapters.dead_letters import editable, letters_in_files, mended_in
-from streams.adapters.outputs import CloudEvents, encode
-from streams.adapters.rulebook_files import read_rulebook_file
-from streams.adapters.sources.mapping import load_mapping
-from streams.adapters.state import (
+from streams.board.messages import ack_from_bytes, alert_from_bytes
+from streams.core.engine import Engine
+from streams.errors import ConfigError, InputError
+from streams.notify.subscription_files import load_subscriptions
+from streams.operations.dead_letters import editable, letters_in_files, mended_in
+from streams.rulebooks.calendars import load_calendar
+from streams.rulebooks.loader import read_rulebook_file
+from streams.wire.cloudevents import CloudEvents, encode
+from streams.wire.decoder import Decoder, dead_letter_of
+from streams.wire.mapping import load_mapping
+from streams.wire.state_rows import (
     Position,
     StateError,
     entry_to_bytes,
@@ -31,9 +34,6 @@ from streams.adapters.state import (
     snapshot_from_bytes,
     snapshot_to_bytes,
 )
-from streams.adapters.subscription_files import load_subscriptions
-from streams.core.engine import Engine
-from streams.errors import ConfigError, InputError
 from tests.stories import decoded, judge, shipped, us, wire
 
 ROOT = Path(__file__).resolve().parent.parent.parent

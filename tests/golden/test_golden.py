@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from streams.adapters.outputs import CloudEvents, encode
-from streams.adapters.rulebook_files import load_rulebook
+from streams.rulebooks.loader import load_rulebook
+from streams.wire.cloudevents import CloudEvents, encode
 from tests.stories import judge, shipped
 
 HERE = Path(__file__).parent

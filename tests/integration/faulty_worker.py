@@ -12,8 +12,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from streams.adapters import faust_app
 from streams.cli import main
+from streams.live import faust_app
 
 
 class FaultyWorker(faust_app.Worker):

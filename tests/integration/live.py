@@ -20,11 +20,11 @@ from typing import Any, Self
 
 from kafka import KafkaConsumer, TopicPartition
 
-from streams.adapters.child_process import ChildProcess
-from streams.adapters.kafka_admin import READING, TopicSpec, ensure_topics
-from streams.adapters.log_replay import LogReplay
-from streams.adapters.outputs import CloudEvents, encode
 from streams.core.instants import instant_us
+from streams.kafka.admin import READING, TopicSpec, ensure_topics
+from streams.kafka.child_process import ChildProcess
+from streams.replay.log_replay import LogReplay
+from streams.wire.cloudevents import CloudEvents, encode
 from tests.stories import moment, shipped
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -12,7 +12,7 @@ import pytest
 from kafka import KafkaProducer
 
 from schemas.dead_letters import REASONS
-from streams.adapters.brokers import Broker
+from streams.kafka.brokers import Broker
 from tests.integration.live import AS_SHIPPED, Live, until
 from tests.stories import us, wire
 

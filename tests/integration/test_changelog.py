@@ -18,13 +18,13 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from kafka import KafkaProducer
 
-from streams.adapters.brokers import Broker
-from streams.adapters.changelog import Changelog
-from streams.adapters.clocks import position_key
-from streams.adapters.faust_app import AGAIN
-from streams.adapters.kafka_admin import TopicSpec, delete_topics, ensure_topics
-from streams.adapters.log_replay import read_topic
-from streams.bootstrap import topics_of
+from streams.kafka.admin import TopicSpec, delete_topics, ensure_topics
+from streams.kafka.brokers import Broker
+from streams.live.changelog import Changelog
+from streams.live.clock_partition import position_key
+from streams.live.faust_app import AGAIN
+from streams.live.worker import topics_of
+from streams.replay.log_replay import read_topic
 from streams.settings import load_settings
 from streams.simulation import Simulation, simulate
 from tests.integration.live import Live, Topic, Worker, expected_keys, keys, standing, until

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from streams.adapters.java_broker import JavaCluster, Security, why_not
-from streams.adapters.kafka_admin import cluster
-from streams.adapters.knock import knock
-from streams.bootstrap import kafka_options
 from streams.errors import BrokerError
+from streams.kafka.admin import cluster
+from streams.kafka.authentication import knock
+from streams.kafka.java_broker import JavaCluster, Security, why_not
+from streams.live.worker import kafka_options
 from streams.settings import Settings, load_settings
 
 pytestmark = pytest.mark.broker

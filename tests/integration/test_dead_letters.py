@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
-from streams.adapters.brokers import Broker
+from streams.kafka.brokers import Broker
 from tests.integration.live import Live, command
 from tests.stories import us, wire
 

@@ -19,8 +19,8 @@ import pytest
 from kafka import KafkaProducer
 
 from schemas.fields import parse_time
-from streams.adapters.brokers import Broker
 from streams.core.instants import instant_us
+from streams.kafka.brokers import Broker
 from streams.simulation import simulate
 from tests.integration.live import Live, command, read_alerts, standing, write_events
 from tests.stories import moment

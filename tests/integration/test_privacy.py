@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
-from streams.adapters.brokers import Broker
-from streams.adapters.child_process import ChildProcess
-from streams.adapters.pseudonyms import Pseudonyms, cloud_events
+from streams.kafka.brokers import Broker
+from streams.kafka.child_process import ChildProcess
+from streams.wire.pseudonyms import Pseudonyms, cloud_events
 from tests.integration.live import ROOT, Live, command, until
 from tests.stories import shipped, us, wire
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from streams.adapters.brokers import Broker
-from tests.adapters.test_rulebook_files import HEAD, RULE
+from streams.kafka.brokers import Broker
 from tests.integration.live import Live, until
+from tests.rulebooks.test_loader import HEAD, RULE
 from tests.stories import wire
 
 SECOND = RULE.removeprefix("rules:\n").replace("my-rule", "my-second").replace("T-S1", "T-S2")

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from kafka import KafkaAdminClient
 
-from streams.adapters.brokers import Broker
-from streams.adapters.kafka_admin import delete_topics
+from streams.kafka.admin import delete_topics
+from streams.kafka.brokers import Broker
 from streams.simulation import simulate
 from tests.integration.live import Live, standing, until
 

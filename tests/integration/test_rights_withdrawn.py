@@ -30,15 +30,15 @@ from kafka.admin import (
     ResourceType,
 )
 
-from streams.access import rights_of
-from streams.adapters.child_process import ChildProcess
-from streams.adapters.java_broker import JavaCluster, Security, why_not
-from streams.adapters.kafka_admin import ensure_topics
-from streams.adapters.outputs import encode
-from streams.adapters.wall_clock import WallClock
-from streams.bootstrap import topics_of
+from streams.kafka.acls import rights_of
+from streams.kafka.admin import ensure_topics
+from streams.kafka.child_process import ChildProcess
+from streams.kafka.java_broker import JavaCluster, Security, why_not
+from streams.live.worker import topics_of
 from streams.settings import load_settings
 from streams.simulation import simulate
+from streams.wall_clock import WallClock
+from streams.wire.cloudevents import encode
 from tests.integration.live import LONG, ROOT, Live, Worker, expected_keys, keys, standing, until
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]

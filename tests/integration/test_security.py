@@ -1,6 +1,6 @@
 """A broker that demands TLS and a password and allows nothing but what an ACL allows: all processes, and strangers.
 
-Each process logs in as a user of its own, named like its command, with exactly the rights that ``streams.access``
+Each process logs in as a user of its own, named like its command, with exactly the rights that ``streams.kafka.acls``
 lists for it. Topics are made, and read by the test, through the broker's other, open listener.
 """
 
@@ -24,16 +24,16 @@ from kafka.admin import (
     ResourceType,
 )
 
-from streams.access import NEEDS, rights_of
-from streams.adapters.child_process import ChildProcess
-from streams.adapters.codec import dead_letter_of
-from streams.adapters.java_broker import JavaCluster, Security, why_not
-from streams.adapters.kafka_admin import TopicSpec, ensure_topics
-from streams.adapters.outputs import encode
-from streams.bootstrap import topics_of
 from streams.cli import run
 from streams.errors import InputError
+from streams.kafka.acls import NEEDS, rights_of
+from streams.kafka.admin import TopicSpec, ensure_topics
+from streams.kafka.child_process import ChildProcess
+from streams.kafka.java_broker import JavaCluster, Security, why_not
+from streams.live.worker import topics_of
 from streams.settings import load_settings
+from streams.wire.cloudevents import encode
+from streams.wire.decoder import dead_letter_of
 from tests.integration.live import LONG, ROOT, Live, Worker, command, until, write_events
 from tests.stories import wire
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from streams.adapters.brokers import Broker
-from streams.adapters.kafka_admin import end_offsets
 from streams.cli import run
+from streams.kafka.admin import end_offsets
+from streams.kafka.brokers import Broker
 from tests.integration.live import Live, command, until
 from tests.stories import wire
 

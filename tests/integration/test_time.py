@@ -14,10 +14,10 @@ import pytest
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka.admin import NewPartitions
 
-from streams.adapters.brokers import Broker
-from streams.adapters.wall_clock import WallClock
 from streams.core.instants import format_us, instant_us
 from streams.core.watermark import SourceWatermarks
+from streams.kafka.brokers import Broker
+from streams.wall_clock import WallClock
 from tests.integration.live import Live, until
 from tests.stories import SHANGHAI, moment
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from streams.adapters.brokers import Broker
+from streams.kafka.brokers import Broker
 from tests.integration.live import Live, until
 
 HOUR = 3_600_000

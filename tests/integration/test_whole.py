@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.adapters.brokers import Broker
+from streams.kafka.brokers import Broker
 from streams.simulation import Simulation, simulate
 from tests.integration.live import (
     AS_SHIPPED,

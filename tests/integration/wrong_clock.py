@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from streams import cli
-from streams.adapters import wall_clock
+from streams import cli, wall_clock
 
 if __name__ == "__main__":
     wrong_by = int(float(os.environ["WRONG_BY_S"]) * 1_000_000)

@@ -12,12 +12,12 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from kafka import KafkaProducer
 
-from streams.adapters import brokers, java_broker
-from streams.adapters.brokers import KINDS, Broker, available_kinds, broker
-from streams.adapters.child_process import ChildProcess
-from streams.adapters.kafka_admin import TopicSpec, cluster, end_offsets, ensure_topics, partitions_of
 from streams.commands.alerts import read_records
 from streams.errors import BrokerError
+from streams.kafka import brokers, java_broker
+from streams.kafka.admin import TopicSpec, cluster, end_offsets, ensure_topics, partitions_of
+from streams.kafka.brokers import KINDS, Broker, available_kinds, broker
+from streams.kafka.child_process import ChildProcess
 from streams.settings import load_settings
 
 VALUES = [f"value {number}".encode() for number in range(20)]
@@ -140,7 +140,7 @@ def test_a_child_ends_with_its_parent_even_after_sigkill(tmp_path: Path) -> None
     program = (
         "import sys, time\n"
         "from pathlib import Path\n"
-        "from streams.adapters.child_process import ChildProcess\n"
+        "from streams.kafka.child_process import ChildProcess\n"
         "child = ChildProcess([sys.executable, '-c', 'import sys; sys.stdin.read()'], Path(sys.argv[1]))\n"
         "print(child.pid, flush=True)\n"
         "time.sleep(60)\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streams.adapters.producing import TELL_AGAIN, Waits
+from streams.kafka.producer import TELL_AGAIN, Waits
 
 
 class Elapsed:

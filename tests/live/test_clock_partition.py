@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.rules import DeadlineRule
-from streams.adapters.clocks import JUDGED_AT_ONCE, ClockPartition, position_key
-from streams.adapters.driver import Entry
-from streams.adapters.state import LogRecord, StateError, entry_to_bytes, record_from_bytes, record_to_bytes
+from streams.core.driver import Entry
 from streams.core.rulebook import Rulebook
+from streams.live.clock_partition import JUDGED_AT_ONCE, ClockPartition, position_key
+from streams.wire.state_rows import LogRecord, StateError, entry_to_bytes, record_from_bytes, record_to_bytes
 from tests.property.crashing import World, assert_same, killed, undisturbed, written_over
 from tests.stories import decoded, shipped, us, wire
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 
-from streams.adapters.garbage import short_collections
+from streams.live.gc_tuning import short_collections
 
 
 class Thing:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from streams.adapters.intake import time_of
+from streams.live.intake import time_of
 
 BROKER, SENDER = 1, 0
 

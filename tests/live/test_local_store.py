@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import rocksdict
 
-from streams.adapters.local_store import LocalStoreError, listen_to, remove_damaged, rows_of, trouble
+from streams.live.local_store import LocalStoreError, listen_to, remove_damaged, rows_of, trouble
 
 ROWS = {b"1/order/WO%05d" % number: Random(number).randbytes(100) for number in range(5000)}
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
-from streams.adapters.metrics_server import CONNECTIONS, PATHS, Health, MetricsServer, _Server
+from streams.live.metrics_server import CONNECTIONS, PATHS, Health, MetricsServer, _Server
 from streams.settings import Settings
 
 

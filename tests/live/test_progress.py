@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from streams.adapters.metrics_server import Health
-from streams.adapters.pace import STILL_AT_MOST, Pace
+from streams.live.metrics_server import Health
+from streams.live.progress import STILL_AT_MOST, Pace
 
 
 class World:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from streams.adapters.agreed_time import AgreedTime
-from streams.adapters.wall_clock import WallClock
+from streams.live.trusted_clock import AgreedTime
+from streams.wall_clock import WallClock
 
 SECOND = 1_000_000
 AT = 1_772_413_200 * SECOND  # true time when the test begins
@@ -25,7 +25,7 @@ class Hands:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, wrong_by: float = 0, clock: WallClock | None = None) -> None:
         self.true = AT
-        monkeypatch.setattr("streams.adapters.wall_clock._now", lambda: self.true + int(wrong_by * SECOND))
+        monkeypatch.setattr("streams.wall_clock._now", lambda: self.true + int(wrong_by * SECOND))
         self.time = AgreedTime(clock or WallClock(), lambda: (self.true - AT) / SECOND + 1000)
 
     def hear(self, *behind: float) -> None:

@@ -16,12 +16,12 @@ from urllib.request import urlopen
 import pytest
 
 from schemas.subscriptions import AlertmanagerChannel, SubscriptionFile
-from streams.adapters.child_process import ChildProcess
-from streams.adapters.java_broker import free_ports
-from streams.adapters.notify_metrics import NotifyMetrics
-from streams.adapters.sending import Outcome, Sender
 from streams.core.delivery import Event, Planner
-from streams.notifying import channels_of
+from streams.kafka.child_process import ChildProcess
+from streams.kafka.java_broker import free_ports
+from streams.notify.metrics import NotifyMetrics
+from streams.notify.process import channels_of
+from streams.notify.sending import Outcome, Sender
 from tests.notify.alerts import MINUTE, START, alert, id_of
 from tests.notify.receiver import Receiver, eventually, receiver
 

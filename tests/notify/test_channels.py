@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 from schemas.subscriptions import Retries, SubscriptionFile
-from streams.adapters.channels.contract import NotDelivered
-from streams.adapters.java_broker import free_ports
-from streams.adapters.notify_metrics import NotifyMetrics
-from streams.adapters.sending import Outcome, Sender, pause_us
 from streams.core.delivery import Delivery
 from streams.errors import ConfigError
-from streams.notifying import channels_of
+from streams.kafka.java_broker import free_ports
+from streams.notify.channels.contract import NotDelivered
+from streams.notify.metrics import NotifyMetrics
+from streams.notify.process import channels_of
+from streams.notify.sending import Outcome, Sender, pause_us
 from tests.notify.alerts import START, alert, id_of
 from tests.notify.receiver import CUT, HANG, Receiver, receiver
 

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.subscriptions import Subscription, SubscriptionFile
-from streams.adapters.delivery_rows import case_from_bytes, case_to_bytes, delivery_from_bytes, delivery_to_bytes
 from streams.core import delivery
 from streams.core.delivery import Delivery, Planner
 from streams.core.instants import moment_of
+from streams.notify.delivery_rows import case_from_bytes, case_to_bytes, delivery_from_bytes, delivery_to_bytes
 from tests.notify.alerts import MINUTE, START, alert
 
 DAY = 24 * 60 * MINUTE

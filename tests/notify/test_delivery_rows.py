@@ -8,7 +8,8 @@ import pytest
 
 from schemas.deliveries import CaseRow, DeliveryRow
 from schemas.subscriptions import SubscriptionFile
-from streams.adapters.delivery_rows import (
+from streams.core.delivery import CaseState, Delivery, Escalation, Planner, Waiting
+from streams.notify.delivery_rows import (
     case_from_bytes,
     case_to_bytes,
     delivery_from_bytes,
@@ -16,8 +17,7 @@ from streams.adapters.delivery_rows import (
     number_from_bytes,
     number_to_bytes,
 )
-from streams.adapters.state import StateError
-from streams.core.delivery import CaseState, Delivery, Escalation, Planner, Waiting
+from streams.wire.state_rows import StateError
 from tests.notify.alerts import MINUTE, START, alert, id_of
 
 # Written by version 1. Never changed: a topic out there holds such rows.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from schemas.deliveries import UNDELIVERED_REASONS, UndeliveredReason
-from streams.adapters.notify_metrics import NOTIFY_TABLE, NotifyMetrics
+from streams.notify.metrics import NOTIFY_TABLE, NotifyMetrics
 
 
 def test_the_table_is_what_is_shown() -> None:

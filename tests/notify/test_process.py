@@ -18,10 +18,10 @@ from urllib.request import urlopen
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
-from streams.adapters.brokers import Broker
-from streams.adapters.child_process import ChildProcess
-from streams.adapters.kafka_admin import TopicSpec, ensure_topics
 from streams.cli import run
+from streams.kafka.admin import TopicSpec, ensure_topics
+from streams.kafka.brokers import Broker
+from streams.kafka.child_process import ChildProcess
 from tests.notify.alerts import alert, id_of
 from tests.notify.receiver import HANG, Receiver, eventually, receiver
 from tests.notify.test_alertmanager import ALERTMANAGER, AMTOOL, alertmanager

@@ -15,11 +15,11 @@ from click.testing import CliRunner
 from schemas.alerts import AlertEvent
 from schemas.exporting import DIRECTORY
 from schemas.subscriptions import Match, Secret, SubscriptionFile
-from streams.adapters.subscription_files import load_subscriptions, reveal
 from streams.cli import gridclock, run
 from streams.commands.subscriptions import test_alert as made_alert
 from streams.core.matching import concerns
 from streams.errors import ConfigError
+from streams.notify.subscription_files import load_subscriptions, reveal
 from tests.notify.alerts import START, alert
 from tests.notify.receiver import receiver
 

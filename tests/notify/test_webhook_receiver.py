@@ -10,9 +10,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from streams.adapters.channels.webhook import signature_of
-from streams.adapters.webhook_receiver import OLDEST_SECONDS, WebhookReceiver
 from streams.cli import run
+from streams.notify.channels.webhook import signature_of
+from streams.notify.webhook_receiver import OLDEST_SECONDS, WebhookReceiver
 from tests.notify.alerts import alert, id_of
 
 NOW = 1_790_000_000

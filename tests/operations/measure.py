@@ -1,4 +1,4 @@
-"""Figures for the runbook's *Size*. ``python -m tests.ops.measure [ORDERS]``: one worker, a broker of its own.
+"""Figures for the runbook's *Size*. ``python -m tests.operations.measure [ORDERS]``: one worker, a broker of its own.
 
 Processor time is what counts: it is the same on a busy machine, elapsed time is not. Metrics are asked for every
 five seconds, which is part of what is measured.
@@ -15,12 +15,12 @@ from collections import defaultdict
 from datetime import date
 from pathlib import Path
 
-from streams.adapters.brokers import broker
-from streams.adapters.child_process import ChildProcess
-from streams.adapters.java_broker import free_ports
-from streams.adapters.running import look
 from streams.commands.send import send_files
-from streams.core.tally import Place, Running
+from streams.core.outcome_counts import Place, Running
+from streams.kafka.brokers import broker
+from streams.kafka.child_process import ChildProcess
+from streams.kafka.java_broker import free_ports
+from streams.live.running_clocks import look
 from streams.settings import load_settings
 from streams.simulation import simulate
 

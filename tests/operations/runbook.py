@@ -1,4 +1,4 @@
-"""The tables of deploy/README.md that follow from the code. ``python -m tests.ops.runbook`` writes them anew."""
+"""The tables of deploy/README.md that follow from the code. ``python -m tests.operations.runbook`` writes them anew."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from functools import partial
 
 from pydantic_core import PydanticUndefined
 
-from streams.adapters.metric_table import TABLE, Metric
-from streams.adapters.notify_metrics import NOTIFY_TABLE
+from streams.live.metric_table import TABLE, Metric
+from streams.notify.metrics import NOTIFY_TABLE
 from streams.settings import Settings
-from tests.ops.grafana import DEPLOY
+from tests.operations.grafana import DEPLOY
 
 README = DEPLOY / "README.md"
 

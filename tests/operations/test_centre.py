@@ -22,12 +22,12 @@ from typing import Any
 import pytest
 from kafka import KafkaProducer
 
-from streams.adapters.brokers import Broker
-from streams.adapters.channels.webhook import signature_of
-from streams.adapters.child_process import ChildProcess
-from streams.adapters.monitoring import Prometheus, why_not
-from streams.adapters.wall_clock import WallClock
 from streams.core.instants import format_us, instant_us
+from streams.kafka.brokers import Broker
+from streams.kafka.child_process import ChildProcess
+from streams.notify.channels.webhook import signature_of
+from streams.operations.monitoring import Prometheus, why_not
+from streams.wall_clock import WallClock
 from tests.notify.receiver import Receiver, receiver
 from tests.stories import SHANGHAI, moment
 

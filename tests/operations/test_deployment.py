@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
-from streams.adapters import metric_table
-from streams.adapters.notify_metrics import NOTIFY_METRICS
-from tests.ops.grafana import DEPLOY, dashboards, metric_names, queries
+from streams.live import metric_table
+from streams.notify.metrics import NOTIFY_METRICS
+from tests.operations.grafana import DEPLOY, dashboards, metric_names, queries
 
 RULES = sorted((DEPLOY / "prometheus" / "rules").glob("*.yml"))
 TESTS = sorted((Path(__file__).parent / "rules").glob("*.test.yml"))

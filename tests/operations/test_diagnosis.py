@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from streams.adapters.diagnosis import holder, length, problems
-from streams.adapters.installation import Look, Partition, Source
+from streams.operations.diagnosis import holder, length, problems
+from streams.operations.installation import Look, Partition, Source
 
 S = 1_000_000
 T = 1_800_000_000 * S

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from prometheus_client import CollectorRegistry
 
-from streams.adapters.metrics_server import Health, MetricsServer
 from streams.cli import run
+from streams.live.metrics_server import Health, MetricsServer
 
 
 def test_health_says_what_the_worker_says(capsys: pytest.CaptureFixture[str]) -> None:

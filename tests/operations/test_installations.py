@@ -17,11 +17,11 @@ import pytest
 import yaml
 
 from schemas.subscriptions import secrets_of
-from streams.adapters.brokers import _why_not
-from streams.adapters.java_broker import kafka_version
-from streams.adapters.subscription_files import load_subscriptions
+from streams.kafka.brokers import _why_not
+from streams.kafka.java_broker import kafka_version
+from streams.notify.subscription_files import load_subscriptions
 from streams.settings import Settings
-from tests.ops.grafana import DEPLOY
+from tests.operations.grafana import DEPLOY
 
 ROOT = DEPLOY.parent
 KUBERNETES = DEPLOY / "kubernetes"

@@ -14,17 +14,17 @@ from typing import Any, TypeVar
 
 import pytest
 
-from streams.adapters.brokers import Broker
-from streams.adapters.child_process import ChildProcess
-from streams.adapters.java_broker import free_ports
-from streams.adapters.monitoring import DEPLOY, Alertmanager, MonitoringError, Prometheus, why_not
-from streams.adapters.wall_clock import WallClock
 from streams.commands.send import send_files
+from streams.kafka.brokers import Broker
+from streams.kafka.child_process import ChildProcess
+from streams.kafka.java_broker import free_ports
+from streams.operations.monitoring import DEPLOY, Alertmanager, MonitoringError, Prometheus, why_not
 from streams.settings import load_settings
 from streams.simulation import simulate
+from streams.wall_clock import WallClock
 from tests.notify.receiver import receiver
-from tests.ops.grafana import queries
-from tests.ops.test_deployment import ALERTS, RECORDED
+from tests.operations.grafana import queries
+from tests.operations.test_deployment import ALERTS, RECORDED
 
 pytestmark = pytest.mark.slow
 SECONDS = 120.0

@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 from prometheus_client.openmetrics import exposition, parser
 
-from streams.adapters.clocks import ClockPartition
-from streams.adapters.metric_table import METRICS, TABLE, Metric
-from streams.adapters.metrics import Metrics, PlaceLabels
-from streams.adapters.metrics_server import SILENT_AT_MOST, Health, MetricsServer
-from streams.adapters.running import look
-from streams.adapters.state import LogRecord
-from streams.adapters.wall_clock import WallClock
-from streams.core.tally import Place, Running
+from streams.core.outcome_counts import Place, Running
+from streams.live.clock_partition import ClockPartition
+from streams.live.metric_table import METRICS, TABLE, Metric
+from streams.live.metrics import Metrics, PlaceLabels
+from streams.live.metrics_server import SILENT_AT_MOST, Health, MetricsServer
+from streams.live.running_clocks import look
 from streams.simulation import simulate
+from streams.wall_clock import WallClock
+from streams.wire.state_rows import LogRecord
 from tests.stories import decoded, moment, shipped, us
 
 generate_latest: Any = exposition.generate_latest  # both untyped

@@ -18,16 +18,16 @@ from pathlib import Path
 import pytest
 from kafka import KafkaConsumer
 
-from streams.adapters.brokers import Broker
-from streams.adapters.child_process import ChildProcess
-from streams.adapters.feeder import feed
-from streams.adapters.kafka_admin import TopicSpec, end_offsets, ensure_topics
-from streams.adapters.monitoring import DEPLOY, Alertmanager, Prometheus, why_not
-from streams.adapters.wall_clock import WallClock
 from streams.core.instants import instant_us
+from streams.kafka.admin import TopicSpec, end_offsets, ensure_topics
+from streams.kafka.brokers import Broker
+from streams.kafka.child_process import ChildProcess
+from streams.operations.feeder import feed
+from streams.operations.monitoring import DEPLOY, Alertmanager, Prometheus, why_not
 from streams.settings import load_settings
 from streams.simulation import simulate
-from tests.ops.test_live import eventually
+from streams.wall_clock import WallClock
+from tests.operations.test_live import eventually
 from tests.stories import moment
 
 

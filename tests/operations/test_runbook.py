@@ -9,17 +9,17 @@ import pytest
 from schemas.dead_letters import REASONS
 from streams.cli import _COMMANDS
 from streams.settings import Settings
-from tests.ops.grafana import DEPLOY
-from tests.ops.runbook import README, TABLES, part
-from tests.ops.test_deployment import ALERTS, anchors
-from tests.ops.test_installations import variables_of
+from tests.operations.grafana import DEPLOY
+from tests.operations.runbook import README, TABLES, part
+from tests.operations.test_deployment import ALERTS, anchors
+from tests.operations.test_installations import variables_of
 
 TEXT = README.read_text("utf-8")
 
 
 @pytest.mark.parametrize("name", sorted(TABLES))
 def test_a_table_is_what_the_code_says(name: str) -> None:
-    assert part(TEXT, name) == TABLES[name](), "run: python -m tests.ops.runbook"
+    assert part(TEXT, name) == TABLES[name](), "run: python -m tests.operations.runbook"
 
 
 def test_every_reason_of_a_dead_letter_has_its_remedy() -> None:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from hypothesis import note
 from hypothesis import strategies as st
 
-from streams.adapters.clocks import ClockPartition, Row, position_key
-from streams.adapters.state import LogRecord
 from streams.core.alerts import Alert
+from streams.live.clock_partition import ClockPartition, Row, position_key
+from streams.wire.state_rows import LogRecord
 
 MOST_CRASHES = 6
 POINTS = ("none", "none", "before alerts", "in alerts", "in rows", "before offset")

@@ -6,22 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from streams.adapters.state import snapshot_from_bytes, snapshot_to_bytes
 from streams.core.alerts import Alert, Subject, case_id_of
 from streams.core.engine import BEGINNING, Engine, JudgedCase
 from streams.core.event import Event
-from streams.core.faults import (
-    Backwards,
-    Fault,
-    Forbidden,
-    Lacks,
-    RecordedLate,
-    TooEarly,
-    TooLate,
-    TooMany,
-    Without,
-)
+from streams.core.faults import Backwards, Fault, Forbidden, Lacks, RecordedLate, TooEarly, TooLate, TooMany, Without
 from streams.core.history import Notice
+from streams.wire.state_rows import snapshot_from_bytes, snapshot_to_bytes
 from tests.oracle import Standing, cases, standing
 from tests.oracle.common import Fact, Flaw, Found
 from tests.property.stories import World

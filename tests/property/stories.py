@@ -17,8 +17,8 @@ from pydantic import TypeAdapter
 
 from schemas.calendars import CalendarSpec
 from schemas.rules import BillingCycles, Limit, Rule, SameWorkingDay, UntilDate
-from streams.adapters.calendars import build_calendar
 from streams.core.rulebook import Rulebook
+from streams.rulebooks.calendars import build_calendar
 from tests.oracle.acts import end_of, lawful_from
 from tests.oracle.common import Fact, midnight
 

@@ -1,6 +1,6 @@
 """Workers that are killed over simulated work orders of every chapter, and under changed rules.
 
-``tests.adapters.test_clocks`` has the same with a few orders at one counter, which Hypothesis can make small.
+``tests.live.test_clock_partition`` has the same with a few orders at one counter, which Hypothesis can make small.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas.rules import DeadlineRule, Elapsed, Rule, WorkingDays
-from streams.adapters.clocks import ClockPartition
-from streams.adapters.driver import Entry
-from streams.adapters.state import LogRecord, entry_to_bytes, record_from_bytes, record_to_bytes
+from streams.core.driver import Entry
 from streams.core.rulebook import Rulebook
+from streams.live.clock_partition import ClockPartition
 from streams.simulation import simulate
+from streams.wire.state_rows import LogRecord, entry_to_bytes, record_from_bytes, record_to_bytes
 from tests.property.crashing import World, assert_same, killed, undisturbed, written_over
 from tests.stories import decoded, shipped
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.adapters.state import snapshot_from_bytes, snapshot_to_bytes, standing_from_bytes
 from streams.core.engine import Engine
+from streams.core.outcome_counts import Ending, Running, Tally
 from streams.core.rulebook import Rulebook
-from streams.core.tally import Ending, Running, Tally
+from streams.wire.state_rows import snapshot_from_bytes, snapshot_to_bytes, standing_from_bytes
 from tests.property.runs import event_of, us
 from tests.property.shipped import END, INSTANTS, kinds, rulebook_of, shipped_histories
 from tests.property.worlds import per_kind

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.adapters.state import snapshot_from_bytes, snapshot_to_bytes
 from streams.core.alerts import Alert
 from streams.core.engine import Engine
 from streams.core.rulebook import Rulebook
+from streams.wire.state_rows import snapshot_from_bytes, snapshot_to_bytes
 from tests.oracle.common import Fact, as_it_was
 from tests.property.runs import event_of, us
 from tests.property.shipped import END, INSTANTS, kinds, rulebook_of, shipped_histories

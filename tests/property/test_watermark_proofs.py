@@ -1,7 +1,7 @@
 """Watermarks: the minimum over sources, and that nothing is told which the final history does not support.
 
 The model has source partitions that get records in order, workers that read them, lose them, stand still and die, and
-one partition of the log that all write to. Time is told by the proofs of ``streams.adapters.intake``: what a worker
+one partition of the log that all write to. Time is told by the proofs of ``streams.live.intake``: what a worker
 vouches for it has read itself, or found committed, and has written to the log before.
 """
 
@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from streams.adapters.clocks import ClockPartition
-from streams.adapters.driver import Entry
-from streams.adapters.state import LogRecord
 from streams.core.alerts import Alert
+from streams.core.driver import Entry
 from streams.core.event import Event
 from streams.core.watermark import SourceWatermarks
+from streams.live.clock_partition import ClockPartition
+from streams.wire.state_rows import LogRecord
 from tests.stories import shipped, us
 
 GRACE = 5_000_000

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.adapters.driver import Driver, Step
-from streams.adapters.judging import Judging, sift
 from streams.core.alerts import Alert, Subject
+from streams.core.driver import Driver, Step
 from streams.core.engine import Engine, JudgedCase
 from streams.core.event import Event
 from streams.core.lifetimes import Lifetimes
 from streams.core.rulebook import Rulebook
+from streams.replay.judging import Judging, sift
 from streams.simulation import simulate
 from tests.property.runs import event_of, us
 from tests.property.shipped import END, kinds, rulebook_of, shipped_histories

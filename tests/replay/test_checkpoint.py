@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from streams.adapters.codec import Decoder
-from streams.adapters.replay import Replay
-from streams.adapters.sources import Record
 from streams.cli import run
+from streams.replay.replay import Replay
+from streams.replay.sources import Record
+from streams.wire.decoder import Decoder
 from tests.replay import orders
 from tests.replay.runs import Runner
 from tests.stories import FAR, shipped

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.dead_letters import DeadLetter
-from streams.adapters.codec import Decoder
-from streams.adapters.files import read_lines
-from streams.adapters.forks import run_forked
-from streams.adapters.replay import Replay
-from streams.adapters.sources.lines import Lines
 from streams.core.event import Event
+from streams.files import read_lines
+from streams.replay.forks import run_forked
+from streams.replay.replay import Replay
+from streams.replay.sources.lines import Lines
+from streams.wire.decoder import Decoder
 from tests.replay import orders
 from tests.replay.runs import Runner
 from tests.replay.test_memory import results
@@ -45,9 +45,9 @@ def test_jobs_change_nothing(gridclock: Runner, jobs: int, memory: str) -> None:
 @pytest.fixture
 def small_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
     """A few lines each, so that small files have many."""
-    monkeypatch.setattr("streams.adapters.reading.LEAST", 700)
-    monkeypatch.setattr("streams.adapters.reading.RANGES", 10_000)
-    monkeypatch.setattr("streams.adapters.reading.EVERY", 7)
+    monkeypatch.setattr("streams.replay.reading.LEAST", 700)
+    monkeypatch.setattr("streams.replay.reading.RANGES", 10_000)
+    monkeypatch.setattr("streams.replay.reading.EVERY", 7)
 
 
 def several(gridclock: Runner) -> list[str | Path]:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from streams.adapters.codec import Decoder
-from streams.adapters.replay import Replay
-from streams.adapters.sources.lines import Lines
+from streams.replay.replay import Replay
+from streams.replay.sources.lines import Lines
+from streams.wire.decoder import Decoder
 from tests.replay import orders
 from tests.replay.runs import Runner, data_of, of_rule
 from tests.stories import FAR, shipped

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from streams.adapters.sources.opening import open_sources
+from streams.replay.sources.opening import open_sources
 from tests.replay.runs import Runner, data_of, of_rule, records_of
 
 MADE_UP = Path(__file__).parent / "logs" / "made_up"

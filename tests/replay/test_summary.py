@@ -9,9 +9,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.adapters.outputs import ToldCase
-from streams.adapters.spread import RUN, Spread
-from streams.adapters.summary import Summary
+from streams.replay.quantiles import RUN, Spread
+from streams.replay.summary import Summary
+from streams.wire.cloudevents import ToldCase
 from tests.replay import orders
 from tests.replay.runs import Runner, records_of
 

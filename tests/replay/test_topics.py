@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from kafka import KafkaProducer
 
-from streams.adapters.brokers import Broker
-from streams.adapters.kafka_admin import TopicSpec, ensure_topics
 from streams.core.instants import instant_us
+from streams.kafka.admin import TopicSpec, ensure_topics
+from streams.kafka.brokers import Broker
 from tests.integration.live import LONG, Live
 from tests.replay import orders
 from tests.replay.runs import Runner, records_of

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from streams.adapters.rulebook_files import LoadedRulebook
+from streams.rulebooks.loader import LoadedRulebook
 from tests.stories import judge, local, shipped, us
 
 if TYPE_CHECKING:

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.rulebook import (
-    test_connection,
-    test_counter,
-    test_inspection,
-    test_metering,
-    test_reading,
-    test_repair,
-)
+from tests.rulebook import test_connection, test_counter, test_inspection, test_metering, test_reading, test_repair
 from tests.rulebook.rows import SIX
 from tests.stories import shipped
 

@@ -12,9 +12,9 @@ import holidays
 import pytest
 
 from schemas.calendars import CalendarSpec
-from streams.adapters.calendars import build_calendar, load_calendar, load_calendar_spec
 from streams.core.working_days import WorkingCalendar
 from streams.errors import ConfigError
+from streams.rulebooks.calendars import build_calendar, load_calendar, load_calendar_spec
 
 HOLIDAY_CN = Path(__file__).parents[2] / "../shared/data/holiday-cn"
 YEARS = range(2018, 2027)

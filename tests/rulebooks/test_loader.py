@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.adapters.rulebook_files import LoadedRulebook, load_rulebook
 from streams.errors import ConfigError
+from streams.rulebooks.loader import LoadedRulebook, load_rulebook
 
 HEAD = "chapter: T\ntitle: {zh: 测试, en: Test}\n"
 RULE = """\

@@ -13,8 +13,8 @@ import yaml
 
 from schemas.alerts import AlertEvent, CaseEvent
 from schemas.exporting import DIRECTORY, schemas
-from streams.adapters.outputs import CloudEvents, encode
-from streams.adapters.rulebook_files import shipped_directory
+from streams.rulebooks.loader import shipped_directory
+from streams.wire.cloudevents import CloudEvents, encode
 from tests.stories import judge, shipped, us
 
 STORY = """

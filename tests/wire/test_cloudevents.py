@@ -12,8 +12,8 @@ import pytest
 
 from schemas.alerts import AlertEvent, CaseEvent
 from schemas.exporting import DIRECTORY
-from streams.adapters.outputs import CloudEvents, duration_text, encode
 from streams.core.alerts import Alert
+from streams.wire.cloudevents import CloudEvents, duration_text, encode
 from tests.stories import Judged, judge, shipped, us
 
 # Every kind of alert, and cases of every outcome that clocks of this kind have.

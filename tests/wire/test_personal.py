@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.dead_letters import DeadLetter
-from streams.adapters.codec import dead_letter_of
-from streams.adapters.personal import without_personal
 from streams.errors import InputError
+from streams.wire.decoder import dead_letter_of
+from streams.wire.personal import without_personal
 
 
 @pytest.mark.parametrize(

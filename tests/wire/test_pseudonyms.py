@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from schemas.alerts import AlertEvent, CaseEvent
-from streams.adapters.board_wire import BoardWire
-from streams.adapters.outputs import CloudEvents, encode
-from streams.adapters.pseudonyms import Pseudonyms, cloud_events
+from streams.board.messages import BoardWire
 from streams.cli import run
 from streams.core.running import OpenCase
+from streams.wire.cloudevents import CloudEvents, encode
+from streams.wire.pseudonyms import Pseudonyms, cloud_events
 from tests.stories import Judged, judge, shipped, wire
 
 KEY = b"a key of tests, not of anybody"

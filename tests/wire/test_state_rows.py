@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 
 from schemas.snapshots import STATE_VERSION, LogRecord, PartitionState, SubjectState
-from streams.adapters.state import (
+from streams.core.engine import Engine, Snapshot
+from streams.core.outcome_counts import Place, Running
+from streams.core.standing import Standing
+from streams.wire.state_rows import (
     Position,
     StateError,
     entry_to_bytes,
@@ -22,9 +25,6 @@ from streams.adapters.state import (
     sources_of,
     standing_from_bytes,
 )
-from streams.core.engine import Engine, Snapshot
-from streams.core.standing import Standing
-from streams.core.tally import Place, Running
 from tests.stories import decoded, shipped, us, wire
 
 WO1 = ("order", "WO1")

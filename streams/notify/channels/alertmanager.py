@@ -12,12 +12,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from schemas.subscriptions import AlertmanagerChannel, Subscription
-from streams.adapters.channels.http import Http
-from streams.adapters.codec import encode_json
 from streams.core.delivery import Delivery, Event
 from streams.core.instants import format_us
 from streams.core.matching import AlertData
 from streams.core.notices import languages
+from streams.notify.channels.http import Http
+from streams.wire.decoder import encode_json
 
 NAMES: Final = {"breach": "GridclockBreach", "violation": "GridclockViolation", "warning": "GridclockWarning"}
 LABELS: Final = (

@@ -9,8 +9,8 @@ from typing import Self
 
 import aiohttp
 
-from streams.adapters.channels.contract import NotDelivered
 from streams.errors import ConfigError
+from streams.notify.channels.contract import NotDelivered
 
 _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 

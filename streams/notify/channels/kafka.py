@@ -7,9 +7,9 @@ import asyncio
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from streams.adapters.channels.contract import NotDelivered
-from streams.adapters.codec import encode_json
 from streams.core.delivery import Delivery
+from streams.notify.channels.contract import NotDelivered
+from streams.wire.decoder import encode_json
 
 
 class KafkaTopic:

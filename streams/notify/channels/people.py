@@ -12,10 +12,10 @@ import apprise
 from pydantic import SecretStr
 
 from schemas.subscriptions import Subscription
-from streams.adapters.channels.contract import NotDelivered
 from streams.core.delivery import Delivery
 from streams.core.notices import message_of
 from streams.errors import ConfigError
+from streams.notify.channels.contract import NotDelivered
 
 _FORMAT = apprise.NotifyFormat.TEXT
 

@@ -12,9 +12,9 @@ from collections.abc import Callable
 
 from pydantic import SecretStr
 
-from streams.adapters.channels.http import Http
-from streams.adapters.codec import encode_json
 from streams.core.delivery import Delivery
+from streams.notify.channels.http import Http
+from streams.wire.decoder import encode_json
 
 
 def signature_of(secret: bytes, timestamp: str, body: bytes) -> str:

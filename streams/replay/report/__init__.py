@@ -17,10 +17,10 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from streams.adapters.comparison import OUTCOMES_ZH, Comparison
-from streams.adapters.report import charts
-from streams.adapters.summary import RuleSummary, Share, Summary, Worst, duration_text, org_of
-from streams.adapters.tally import Tally
+from streams.replay.comparison import OUTCOMES_ZH, Comparison
+from streams.replay.input_counts import Tally
+from streams.replay.report import charts
+from streams.replay.summary import RuleSummary, Share, Summary, Worst, duration_text, org_of
 
 CHARTED = 24
 """Rules, and organisations, that get charts of their own."""

@@ -15,7 +15,7 @@ import pygal
 from markupsafe import Markup
 from pygal.style import Style
 
-from streams.adapters.summary import LAST_STEP, STEP, Share
+from streams.replay.summary import LAST_STEP, STEP, Share
 
 GOOD, BAD, INK = "#1f7a4d", "#c0392b", "#4a5560"
 _DAYS_BY_DAY = 31

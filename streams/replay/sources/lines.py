@@ -8,9 +8,9 @@ from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import BinaryIO
 
-from streams.adapters.files import STANDARD, is_compressed, read_lines
-from streams.adapters.sources import Record
 from streams.errors import ConfigError
+from streams.files import STANDARD, is_compressed, read_lines
+from streams.replay.sources import Record
 
 _IN_MEMORY = 64 * 1024 * 1024
 _CHUNK = 1 << 20

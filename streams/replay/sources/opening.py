@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from streams.adapters.sources import Source
-from streams.adapters.sources.lines import Lines
-from streams.adapters.sources.mapping import RowMapping, load_mapping
-from streams.adapters.sources.tables import CsvTable, ParquetTable
-from streams.adapters.sources.xes import XesLog
 from streams.errors import ConfigError
+from streams.replay.sources import Source
+from streams.replay.sources.lines import Lines
+from streams.replay.sources.tables import CsvTable, ParquetTable
+from streams.replay.sources.xes import XesLog
+from streams.wire.mapping import RowMapping, load_mapping
 
 _BY_SUFFIX = {".csv": "csv", ".parquet": "parquet", ".pq": "parquet", ".xes": "xes"}
 

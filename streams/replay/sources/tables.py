@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from streams.adapters.files import open_bytes
-from streams.adapters.sources import Record
-from streams.adapters.sources.mapping import RowMapping
 from streams.errors import ConfigError, InputError
+from streams.files import open_bytes
+from streams.replay.sources import Record
+from streams.wire.mapping import RowMapping
 
 BATCH = 20_000
 """Rows of a Parquet file held at a time."""

@@ -13,9 +13,9 @@ from typing import Any
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
-from streams.adapters.kafka_admin import READING
-from streams.adapters.sources import Record
 from streams.errors import BrokerError
+from streams.kafka.admin import READING
+from streams.replay.sources import Record
 from streams.settings import Settings
 
 BATCH = 5_000

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from typing import Any
 from xml.parsers import expat
 
-from streams.adapters.files import open_bytes
-from streams.adapters.sources import Record
-from streams.adapters.sources.mapping import RowMapping
 from streams.errors import ConfigError
+from streams.files import open_bytes
+from streams.replay.sources import Record
+from streams.wire.mapping import RowMapping
 
 CHUNK = 1 << 16
 _ATTRIBUTES = frozenset({"string", "date", "int", "float", "boolean", "id"})

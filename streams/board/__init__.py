@@ -1,0 +1,1 @@
+"""The live board: what runs out now, in a browser."""

@@ -1,0 +1,1 @@
+"""What operators need: status, dead letters, Prometheus and Alertmanager started, simulated feeds."""

@@ -1,0 +1,1 @@
+"""Rulebook and calendar files: loaded, checked and tested against cases."""
