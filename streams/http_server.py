@@ -23,7 +23,7 @@ SILENT_SECONDS: Final = 60.0
 """Without a byte from the client; it is then cut off, also while it reads an answer."""
 
 
-class Doors:
+class ConnectionLimits:
     """At most ``most`` connections that are not kept."""
 
     def __init__(self, most: int, *, request: float = REQUEST_SECONDS, silent: float = SILENT_SECONDS) -> None:
@@ -90,8 +90,8 @@ class _Connection(asyncio.Protocol):
 
     transport: asyncio.Transport
 
-    def __init__(self, doors: Doors, inner: asyncio.Protocol) -> None:
-        self._doors = doors
+    def __init__(self, limits: ConnectionLimits, inner: asyncio.Protocol) -> None:
+        self._doors = limits
         self._inner = inner
         self._timer: asyncio.TimerHandle | None = None
 

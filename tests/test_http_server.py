@@ -12,13 +12,13 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from streams.http_server import Doors
+from streams.http_server import ConnectionLimits
 
 LARGE = b"x" * 30_000_000
 
 
 @asynccontextmanager
-async def served(doors: Doors) -> AsyncIterator[int]:
+async def served(limits: ConnectionLimits) -> AsyncIterator[int]:
     app = web.Application()
 
     async def hello(_request: web.Request) -> web.Response:
@@ -28,7 +28,7 @@ async def served(doors: Doors) -> AsyncIterator[int]:
         return web.Response(body=LARGE)
 
     async def stream(request: web.Request) -> web.StreamResponse:
-        doors.keep(request.transport)
+        limits.keep(request.transport)
         answer = web.StreamResponse()
         await answer.prepare(request)
         await answer.write(b"first\n")
@@ -38,7 +38,7 @@ async def served(doors: Doors) -> AsyncIterator[int]:
     app.router.add_get("/", hello)
     app.router.add_get("/large", large)
     app.router.add_get("/stream", stream)
-    async with doors.serve(app, "127.0.0.1", 0, shutdown=0.1) as port:
+    async with limits.serve(app, "127.0.0.1", 0, shutdown=0.1) as port:
         yield port
 
 
@@ -70,8 +70,8 @@ async def hello(port: int) -> str:
 
 
 async def _headers() -> None:
-    doors = Doors(8, request=0.5)
-    async with served(doors) as port:
+    limits = ConnectionLimits(8, request=0.5)
+    async with served(limits) as port:
         slow = [await connected(port, b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ") for _ in range(4)]
         silent = [await connected(port) for _ in range(4)]
         assert await hello(port) == "hello"
@@ -88,42 +88,42 @@ async def _headers() -> None:
         assert all([await is_cut(reader) for reader, _ in slow + silent])
         dripping = False
         await dropping
-        await until(lambda: len(doors) == 0)
+        await until(lambda: len(limits) == 0)
         for _, writer in slow + silent:
             writer.close()
 
 
 async def _many() -> None:
-    doors = Doors(16)
-    async with served(doors) as port:
+    limits = ConnectionLimits(16)
+    async with served(limits) as port:
         crowd = [await connected(port, b"GET / HTTP/1.1\r\n") for _ in range(200)]
         for _ in range(5):
             assert await hello(port) == "hello"
-        assert len(doors) <= 16
+        assert len(limits) <= 16
         assert all([await is_cut(reader) for reader, _ in crowd[:100]])
         for _, writer in crowd:
             writer.close()
 
 
 async def _deaf() -> None:
-    doors = Doors(8, silent=0.5)
-    async with served(doors) as port:
+    limits = ConnectionLimits(8, silent=0.5)
+    async with served(limits) as port:
         with socket.socket() as deaf:
             deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             await asyncio.to_thread(deaf.connect, ("127.0.0.1", port))
             deaf.sendall(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            await until(lambda: len(doors) == 1)
-            await until(lambda: len(doors) == 0)  # although twenty-odd megabytes are still to be written
+            await until(lambda: len(limits) == 1)
+            await until(lambda: len(limits) == 0)  # although twenty-odd megabytes are still to be written
             assert await hello(port) == "hello"
 
 
 async def _streams() -> None:
-    doors = Doors(4, request=0.2, silent=0.2)
-    async with served(doors) as port:
+    limits = ConnectionLimits(4, request=0.2, silent=0.2)
+    async with served(limits) as port:
         reader, writer = await connected(port, b"GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
         while not (await reader.readline()).startswith(b"first"):
             pass
-        assert len(doors) == 0
+        assert len(limits) == 0
         crowd = [await connected(port) for _ in range(20)]
         assert all([await is_cut(other) for other, _ in crowd])
         with pytest.raises(TimeoutError):  # the stream goes on, and says nothing

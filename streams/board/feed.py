@@ -19,8 +19,8 @@ from aiokafka.errors import KafkaError
 from streams.board.messages import ack_from_bytes, alert_from_bytes
 from streams.core.board import KEPT, Board
 from streams.core.engine import BEGINNING
+from streams.core.open_cases import OpenCases
 from streams.core.rulebook import Rulebook
-from streams.core.running import RunningCases
 from streams.errors import BrokerError, InputError
 from streams.kafka.admin import partitions_of
 from streams.live.clock_partition import partition_of_key, subject_of_key
@@ -41,7 +41,7 @@ class StateReader:
     def __init__(self, rulebook: Rulebook) -> None:
         self._rulebook = rulebook
         self._waiting: dict[bytes, bytes | None] | None = {}
-        self.cases = RunningCases(rulebook)
+        self.cases = OpenCases(rulebook)
         self.partitions = 0
 
     @property
@@ -73,7 +73,7 @@ class StateReader:
 
     async def loaded(self) -> None:
         """The first reading is done: fold what it left, giving others their turn in between."""
-        rows, fresh = self._waiting or {}, RunningCases(self._rulebook)
+        rows, fresh = self._waiting or {}, OpenCases(self._rulebook)
         # Positions first, so that each subject is judged once and as of its partition's watermark.
         ordered = sorted(rows.items(), key=lambda row: subject_of_key(row[0]) is not None)
         for number, row in enumerate(ordered):
@@ -83,7 +83,7 @@ class StateReader:
         self.cases, self._waiting = fresh, None
 
 
-def _apply(cases: RunningCases, row: Row) -> None:
+def _apply(cases: OpenCases, row: Row) -> None:
     key, value = row
     subject, partition = subject_of_key(key), partition_of_key(key)
     if subject is not None:

@@ -19,7 +19,7 @@ from schemas.base import Model, Text
 from streams.core.alerts import Subject
 from streams.core.board import MOST, Acknowledgement, BoardAlert, Change, Filter, Row, ShownAlert, View
 from streams.core.instants import format_us, instant_us
-from streams.core.running import LEVELS, OpenCase, Place, chapter_of, place_of
+from streams.core.open_cases import LEVELS, OpenCase, Place, chapter_of, place_of
 from streams.core.working_days import WorkingCalendar
 from streams.errors import InputError
 from streams.wire.pseudonyms import Pseudonyms

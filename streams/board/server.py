@@ -13,7 +13,7 @@ from streams.board.web import BoardServer
 from streams.core.board import Board
 from streams.errors import ConfigError, InvariantError
 from streams.kafka.admin import partitions_of
-from streams.live.worker import clock_of, kafka_options
+from streams.kafka.connection import clock_of, kafka_options
 from streams.rulebooks.loader import LoadedRulebook
 from streams.settings import Settings
 from streams.wire.pseudonyms import Pseudonyms

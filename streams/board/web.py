@@ -23,9 +23,9 @@ from aiohttp import web
 
 from streams.board.hub import Hub
 from streams.board.messages import filter_of
-from streams.core.running import chapter_of
+from streams.core.open_cases import chapter_of
 from streams.errors import InputError
-from streams.http_server import Doors
+from streams.http_server import ConnectionLimits
 from streams.loopback import NAMES, is_loopback, name_of
 from streams.rulebooks.loader import LoadedRulebook
 from streams.wire.cloudevents import encode
@@ -81,12 +81,18 @@ class BoardServer:
     """Serves one hub on one address; ``names`` are answered on loopback besides its own."""
 
     def __init__(
-        self, hub: Hub, loaded: LoadedRulebook, *, host: str, names: Sequence[str] = (), doors: Doors | None = None
+        self,
+        hub: Hub,
+        loaded: LoadedRulebook,
+        *,
+        host: str,
+        names: Sequence[str] = (),
+        limits: ConnectionLimits | None = None,
     ) -> None:
         self._hub = hub
         self._host = host
         self._names = NAMES | {name.lower() for name in names} if is_loopback(host) else None
-        self.doors = Doors(_ASKING) if doors is None else doors
+        self.limits = ConnectionLimits(_ASKING) if limits is None else limits
         self._meta = encode(meta_of(loaded))
         page = resources.files("streams.board") / "page"
         self._files = {path: ((page / name).read_bytes(), kind) for path, (name, kind) in _FILES.items()}
@@ -111,7 +117,7 @@ class BoardServer:
         Raises:
             OSError: where the address is taken.
         """
-        async with self.doors.serve(self.application(), self._host, port, shutdown=_SHUTDOWN_SECONDS) as bound:
+        async with self.limits.serve(self.application(), self._host, port, shutdown=_SHUTDOWN_SECONDS) as bound:
             try:
                 yield bound
             finally:
@@ -183,7 +189,7 @@ class BoardServer:
                 request.transport.abort()
 
         client = self._hub.join(wanted, drop)
-        self.doors.keep(request.transport)
+        self.limits.keep(request.transport)
         try:
             await response.prepare(request)
             await response.write(b"retry: 2000\n\n")

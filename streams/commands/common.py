@@ -114,10 +114,10 @@ def need_broker(settings: Settings, rights: Sequence[Right] = ()) -> None:
     if not settings.bootstrap:
         raise ConfigError("no broker given: use --bootstrap or KAFKA_BOOTSTRAP_SERVERS", key="bootstrap")
     if settings.security_protocol != "PLAINTEXT":
-        from streams.kafka.authentication import knock  # commands without Kafka must not wait for its import
-        from streams.live.worker import kafka_options, rights_at
+        from streams.kafka.authentication import check_login  # commands without Kafka must not wait for its import
+        from streams.kafka.connection import kafka_options, rights_at
 
-        knock(kafka_options(settings))
+        check_login(kafka_options(settings))
         if (lacking := rights_at(settings, rights).lacking()) is not None:
             raise lacking
 

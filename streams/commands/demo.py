@@ -25,7 +25,7 @@ from streams.demonstration.worker import Worker
 from streams.errors import BrokerError
 from streams.kafka.admin import READING, delete_topics, ensure_topics
 from streams.kafka.brokers import Broker, broker
-from streams.live.worker import topics_of
+from streams.kafka.topics import topics_of
 from streams.operations.feeder import Feeder
 from streams.rulebooks.loader import load_rulebook
 from streams.settings import Settings, load_settings

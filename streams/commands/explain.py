@@ -19,7 +19,7 @@ from streams.core.explanations import explain as sentence_of
 from streams.core.faults import local_time
 from streams.errors import ConfigError, InputError
 from streams.replay.comparison import OUTCOMES_ZH
-from streams.replay.judging import Arrived, Judging, Sifted, sift
+from streams.replay.judging import Arrived, Deduplicated, Judging, deduplicate
 from streams.replay.reading import MAX_AHEAD
 from streams.replay.replay import MEMORY, Replay
 from streams.replay.sources import Source
@@ -201,7 +201,7 @@ class _Story:
             (order, number, event, origin, [copy for copy in copies if copy[0] == subject])
             for order, number, event, origin, copies in arrived
         ]
-        self._events: Sifted = sift(item for item in own if item[4])
+        self._events: Deduplicated = deduplicate(item for item in own if item[4])
         judging = Judging(self._rulebook, end)
         self._alerts = [alert for _, alert in judging.alerts(self._events.events, filtered=True)]
         self._cases = list(judging.cases())

@@ -30,7 +30,7 @@ from streams.kafka.acls import reading
 from streams.live.gc_tuning import rare_collections
 from streams.replay.checkpoints import Checkpoint
 from streams.replay.comparison import CHANGE_COLUMNS, Comparison
-from streams.replay.output_form import Telling
+from streams.replay.output_form import OutputForm
 from streams.replay.replay import MEMORY, Replay
 from streams.replay.results import ALERT_COLUMNS, CASE_COLUMNS, Results, form_of, open_results
 from streams.replay.sources import Source
@@ -166,7 +166,7 @@ def replay(
         rival=None if rival is None else rival.rulebook,
         memory=memory,
         jobs=jobs,
-        telling=Telling(
+        output_form=OutputForm(
             form_of(alerts, ALERT_COLUMNS),
             None if cases is None else form_of(cases, CASE_COLUMNS),
             with_summary=with_summary,

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from streams.commands.common import err
 from streams.replay.comparison import Comparison, Sums
-from streams.replay.input_counts import Tally
+from streams.replay.input_counts import InputCounts
 from streams.replay.summary import Summary, duration_text
 
 _WIDE = 160
@@ -34,7 +34,7 @@ def _count(number: int) -> str:
     return f"{number:,}" if number else ""
 
 
-def print_summary(tally: Tally, summary: Summary) -> None:
+def print_summary(tally: InputCounts, summary: Summary) -> None:
     """By rule, and in one line what was read."""
     rows: dict[str, list[str]] = {}
     for name, rule in sorted(summary.rules.items()):

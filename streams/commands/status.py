@@ -15,7 +15,7 @@ from rich.table import Table
 
 from streams.commands.common import DONE, broker_options, need_broker, printable
 from streams.kafka.acls import rights_of
-from streams.live.worker import clock_of
+from streams.kafka.connection import clock_of
 from streams.operations.diagnosis import Problem, lag, length, problems
 from streams.operations.installation import Look, look
 from streams.operations.worker_page import look_at_worker

@@ -30,7 +30,7 @@ from streams.core.delivery import Delivery
 from streams.core.instants import format_us
 from streams.errors import BrokerError, ConfigError
 from streams.kafka.acls import writing
-from streams.live.worker import kafka_options
+from streams.kafka.connection import kafka_options
 from streams.notify.channels.contract import Channel, NotDelivered
 from streams.notify.process import channels_of
 from streams.notify.subscription_files import load_subscriptions, missing_secrets

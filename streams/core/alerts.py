@@ -126,19 +126,21 @@ def report_alert(
     )
 
 
-def retraction_of(told: Alert, now: Verdict | None, watermark: int, calendar: WorkingCalendar) -> Alert:
-    """The alert that withdraws ``told``; ``now`` is how the case stands today, if it still stands."""
-    evidence = told.evidence
+def retraction_of(reported: Alert, now: Verdict | None, watermark: int, calendar: WorkingCalendar) -> Alert:
+    """The alert that withdraws ``reported``; ``now`` is how the case stands today, if it still stands."""
+    evidence = reported.evidence
     if now is not None:
-        evidence = tuple(dict.fromkeys((*told.evidence, *now.evidence)))
+        evidence = tuple(dict.fromkeys((*reported.evidence, *now.evidence)))
     return replace(
-        told,
-        alert_id=_digest(told.alert_id, "retraction"),
+        reported,
+        alert_id=_digest(reported.alert_id, "retraction"),
         kind="retraction",
-        cause=told.alert_id,
-        retracts=told.alert_id,
+        cause=reported.alert_id,
+        retracts=reported.alert_id,
         detected_at=watermark,
         stopped_at=now.stopped_at if now else None,
         evidence=evidence,
-        explanation=explain_retraction(told.kind, told.title_zh, told.title_en, told.subject, now, calendar),
+        explanation=explain_retraction(
+            reported.kind, reported.title_zh, reported.title_en, reported.subject, now, calendar
+        ),
     )

@@ -22,7 +22,7 @@ from typing import Any, Final, Literal
 
 from schemas.base import Text
 from streams.core.alerts import Subject
-from streams.core.running import LEVELS, OpenCase, Place, RunningCases, chapter_of
+from streams.core.open_cases import LEVELS, OpenCase, OpenCases, Place, chapter_of
 from streams.core.working_days import WorkingCalendar
 
 KEPT: Final = 20_000
@@ -173,7 +173,7 @@ COUNTS: Final = (
 class Board:
     """Everything taken in, bounded. ``version`` grows with every change; ``kept`` alerts are kept, newest first."""
 
-    def __init__(self, running: RunningCases, calendar: WorkingCalendar, *, kept: int = KEPT) -> None:
+    def __init__(self, running: OpenCases, calendar: WorkingCalendar, *, kept: int = KEPT) -> None:
         self.running = running
         self._calendar = calendar
         self._kept = kept

@@ -27,8 +27,8 @@ from heapq import heapify, heappop, heappush
 from streams.core.alerts import Alert, Subject, case_id_of, report_alert, retraction_of
 from streams.core.event import Event
 from streams.core.history import History, Notice, names_one_of
-from streams.core.lifetimes import Lifetimes
-from streams.core.outcome_counts import Tally
+from streams.core.offline import OfflineEvaluator
+from streams.core.outcome_counts import OutcomeCounts
 from streams.core.rulebook import Rulebook
 from streams.core.standing import Standing
 from streams.core.verdicts import Report, Verdict
@@ -37,7 +37,7 @@ from streams.core.watermark import is_due
 BEGINNING = -(2**62)
 """The watermark before any time has passed."""
 
-Told = tuple[str, str, str, str]
+ReportKey = tuple[str, str, str, str]
 """What tells one report from another on a subject: rule id, root event id, kind, cause."""
 
 
@@ -45,14 +45,14 @@ Told = tuple[str, str, str, str]
 class Snapshot:
     """Everything that must be kept of one subject, as a value.
 
-    ``told`` are the reports made and not withdrawn; ``withdrawn`` counts how often each report was withdrawn;
+    ``reported`` are the reports made and not withdrawn; ``withdrawn`` counts how often each report was withdrawn;
     ``decided_at`` is the watermark under which the subject was last looked at.
     """
 
     subject: Subject
     events: tuple[Event, ...]
-    told: tuple[tuple[Told, Alert], ...]
-    withdrawn: tuple[tuple[Told, int], ...]
+    reported: tuple[tuple[ReportKey, Alert], ...]
+    withdrawn: tuple[tuple[ReportKey, int], ...]
     decided_at: int
 
 
@@ -76,19 +76,19 @@ class _Record:
         "history",
         "open",
         "owed",
+        "reported",
         "subject",
-        "told",
         "withdrawn",
     )
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
         self.history = History()
-        self.told: dict[Told, Alert] = {}
-        self.withdrawn: dict[Told, int] = {}
+        self.reported: dict[ReportKey, Alert] = {}
+        self.withdrawn: dict[ReportKey, int] = {}
         self.due: int | None = None
         self.dues: dict[int, int] = {}  # by fold: when silence next changes what it says
-        self.owed: dict[int, dict[Told, tuple[Verdict, int]]] = {}  # by fold: what it last said must be told
+        self.owed: dict[int, dict[ReportKey, tuple[Verdict, int]]] = {}  # by fold: what it last said must be told
         self.open: tuple[tuple[str, str | None], ...] = ()
         self.counted = 0  # events at the last count of open cases and endings
         self.decided_at = BEGINNING
@@ -105,7 +105,7 @@ class Engine:
     ``tally`` counts every verdict where it is given; it costs a second look at each fold that was decided.
     """
 
-    def __init__(self, rulebook: Rulebook, *, keep_for: int | None = None, tally: Tally | None = None) -> None:
+    def __init__(self, rulebook: Rulebook, *, keep_for: int | None = None, tally: OutcomeCounts | None = None) -> None:
         self._rulebook = rulebook
         self._calendar = rulebook.calendar
         self._keep_for = keep_for
@@ -119,7 +119,7 @@ class Engine:
         self.open_cases: Counter[tuple[str, str | None]] = Counter()
         """Cases open, by rule id and city."""
         self.watermark = BEGINNING
-        self._lifetimes = Lifetimes(rulebook)
+        self._lifetimes = OfflineEvaluator(rulebook)
 
     def __len__(self) -> int:
         """Subjects kept."""
@@ -247,11 +247,11 @@ class Engine:
                 changed[index] = verdicts
         record.due = min(dues.values()) if dues else None
         if history.is_fresh:
-            if record.told or changed:
+            if record.reported or changed:
                 record.owed = {
                     index: owed for index, found in changed.items() if (owed := self._owed(record, index, found))
                 }
-                self._tell_difference(record, tuple(record.told), record.owed.values(), watermark, alerts)
+                self._report_difference(record, tuple(record.reported), record.owed.values(), watermark, alerts)
             history.is_fresh = False
         elif changed:
             self._tell_changed(record, changed, watermark, alerts)
@@ -260,8 +260,8 @@ class Engine:
     def _tell_changed(
         self, record: _Record, changed: Mapping[int, Sequence[Verdict]], watermark: int, alerts: list[Alert]
     ) -> None:
-        before: list[Told] = []
-        owing: list[dict[Told, tuple[Verdict, int]]] = []
+        before: list[ReportKey] = []
+        owing: list[dict[ReportKey, tuple[Verdict, int]]] = []
         # In the order of the states, whichever of them were asked, so that the same is kept in the same order.
         for index in changed if len(changed) == 1 else [index for index in record.history.states if index in changed]:
             before += record.owed.pop(index, ())
@@ -269,9 +269,9 @@ class Engine:
             if owed:
                 record.owed[index] = owed
                 owing.append(owed)
-        self._tell_difference(record, before, owing, watermark, alerts)
+        self._report_difference(record, before, owing, watermark, alerts)
 
-    def _owed(self, record: _Record, index: int, verdicts: Sequence[Verdict]) -> dict[Told, tuple[Verdict, int]]:
+    def _owed(self, record: _Record, index: int, verdicts: Sequence[Verdict]) -> dict[ReportKey, tuple[Verdict, int]]:
         """What one fold says must have been told by now."""
         rule_id, roots = self._rulebook.folds[index].id, record.history.roots
         return {
@@ -280,31 +280,31 @@ class Engine:
             for number, report in enumerate(verdict.reports)
         }
 
-    def _tell_difference(
+    def _report_difference(
         self,
         record: _Record,
-        before: Sequence[Told],
-        owing: Iterable[Mapping[Told, tuple[Verdict, int]]],
+        before: Sequence[ReportKey],
+        owing: Iterable[Mapping[ReportKey, tuple[Verdict, int]]],
         watermark: int,
         alerts: list[Alert],
     ) -> None:
         """Withdraw what was told of ``before`` and is owed no more, and tell what is owed and was not told."""
-        told, watched = record.told, self._rulebook.watched
+        reported, watched = record.reported, self._rulebook.watched
         owing = list(owing)
         for key in before:
             # What was told by a rule that is no longer in the rulebook stands as it was told.
-            if key in told and key[2] != "warning" and key[0] in watched and not any(key in owed for owed in owing):
+            if key in reported and key[2] != "warning" and key[0] in watched and not any(key in owed for owed in owing):
                 now = self._case(record, key[0], key[1], watermark)
-                alerts.append(retraction_of(told.pop(key), now, watermark, self._calendar))
+                alerts.append(retraction_of(reported.pop(key), now, watermark, self._calendar))
                 record.withdrawn[key] = record.withdrawn.get(key, 0) + 1
         for owed in owing:
             for key, (verdict, number) in owed.items():
-                if key in told:
+                if key in reported:
                     continue
-                alert = told[key] = self._alert(record, key, verdict, verdict.reports[number], watermark)
+                alert = reported[key] = self._alert(record, key, verdict, verdict.reports[number], watermark)
                 alerts.append(alert)
 
-    def _alert(self, record: _Record, key: Told, verdict: Verdict, report: Report, watermark: int) -> Alert:
+    def _alert(self, record: _Record, key: ReportKey, verdict: Verdict, report: Report, watermark: int) -> Alert:
         return report_alert(
             verdict,
             report,
@@ -415,12 +415,12 @@ class Engine:
             return self._live_stepwise(record, events, end)
         states, tellings = life
         record.history = History.folded(events, states)
-        told: dict[Told, tuple[bool, Alert]] = {}
+        reported: dict[ReportKey, tuple[bool, Alert]] = {}
         for verdict, report, watermark, by_event in tellings:
             key = verdict.rule.id, verdict.root, report.kind, report.cause
-            if key not in told:
-                told[key] = by_event, self._alert(record, key, verdict, report, watermark)
-        return list(told.values())
+            if key not in reported:
+                reported[key] = by_event, self._alert(record, key, verdict, report, watermark)
+        return list(reported.values())
 
     def _live_stepwise(self, record: _Record, events: Sequence[Event], end: int) -> list[tuple[bool, Alert]]:
         history = record.history
@@ -505,7 +505,7 @@ class Engine:
         return Snapshot(
             subject,
             tuple(record.history.events),
-            tuple(record.told.items()),
+            tuple(record.reported.items()),
             tuple(record.withdrawn.items()),
             record.decided_at,
         )
@@ -573,7 +573,7 @@ class Engine:
 
     def _take_back(self, record: _Record, snapshot: Snapshot, watermark: int) -> None:
         record.history = History(snapshot.events)
-        record.told = dict(snapshot.told)
+        record.reported = dict(snapshot.reported)
         record.withdrawn = dict(snapshot.withdrawn)
         record.decided_at = snapshot.decided_at
         states = record.history.fold(self._rulebook.routes(record.subject[0]))

@@ -42,7 +42,7 @@ class Running(NamedTuple):
 Ending = tuple[Place, Outcome]
 
 
-class Tally:
+class OutcomeCounts:
     """The counts of one engine; ``running`` holds only the subjects that have a clock running."""
 
     def __init__(self) -> None:

@@ -118,7 +118,7 @@ class Fold(Protocol):
     def statuses(self, state: Any, as_of: int, watermark: int) -> list[Status]:
         """Every case as ``judge`` would have it with ``every``, in short; what is certain, by a watermark."""
 
-    def told(self, state: Any, until: int) -> list[Verdict] | None:
+    def reported(self, state: Any, until: int) -> list[Verdict] | None:
         """Everything that asking ``judge`` all along would have told up to an instant (inclusive), in one go.
 
         Of a history without corrections, whose events came in order of time. Each verdict is as of the instant at

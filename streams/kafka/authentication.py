@@ -21,7 +21,7 @@ _SECONDS = 10.0
 _CLOSING_SECONDS = 0.5
 
 
-def knock(options: Mapping[str, Any]) -> None:
+def check_login(options: Mapping[str, Any]) -> None:
     """Log in to the first broker that can be reached, and leave. ``options`` are those of aiokafka's clients.
 
     A broker that does not answer at all is left to the clients, which try longer.
@@ -32,7 +32,7 @@ def knock(options: Mapping[str, Any]) -> None:
     if options["security_protocol"] == "PLAINTEXT":
         return
     given = {name: value for name, value in options.items() if name != "bootstrap_servers"}
-    asyncio.run(_knock(options["bootstrap_servers"].split(","), given))
+    asyncio.run(_check_login(options["bootstrap_servers"].split(","), given))
 
 
 async def _closed(connection: AIOKafkaConnection) -> None:
@@ -43,7 +43,7 @@ async def _closed(connection: AIOKafkaConnection) -> None:
             await asyncio.wait_for(closing, _CLOSING_SECONDS)
 
 
-async def _knock(servers: list[str], options: Mapping[str, Any]) -> None:
+async def _check_login(servers: list[str], options: Mapping[str, Any]) -> None:
     for server in servers:
         host, _, port = server.strip().rpartition(":")
         try:

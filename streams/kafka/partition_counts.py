@@ -14,7 +14,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 
-class SourceCounts:
+class PartitionCounts:
     """Asks on a connection of its own, where no long fetch is ahead of the question. An async context manager."""
 
     def __init__(self, topics: Sequence[str], options: Mapping[str, Any]) -> None:
@@ -23,7 +23,7 @@ class SourceCounts:
         self.known: Mapping[str, int] = dict.fromkeys(topics, 0)
         """Topic to number, as last answered."""
 
-    async def __aenter__(self) -> SourceCounts:
+    async def __aenter__(self) -> PartitionCounts:
         await self._client.bootstrap()
         await self._client.set_topics(self._topics)
         return self

@@ -28,7 +28,7 @@ from kafka.protocol.metadata import MetadataRequest
 
 from streams.errors import BrokerError
 from streams.kafka.admin import connected
-from streams.kafka.authentication import knock
+from streams.kafka.authentication import check_login
 from streams.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ class Rights:
         try:
             found = missing(self._bootstrap, self._wanted, security=self._security)
         except BrokerError:
-            knock(self._options)  # a refusal says more than what kafka-python makes of it
+            check_login(self._options)  # a refusal says more than what kafka-python makes of it
             raise
         if not found:
             return None

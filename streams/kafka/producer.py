@@ -2,8 +2,9 @@
 
 Replicas that are missing, a leader that is away, a broker that is slow: all of it ends some day, and what was not
 acknowledged is not lost, because whoever waits for it reads no further. So waiting is right, for as long as it
-takes; what would be wrong is to wait in silence. ``Waits`` knows what is being waited for and since when, for the
-log and for ``/readyz``. What a broker refuses for good (no right to write, a record too large) is an error at once.
+takes; what would be wrong is to wait in silence. ``BackPressure`` knows what is being waited for and since when,
+for the log and for ``/readyz``. What a broker refuses for good (no right to write, a record too large) is an
+error at once.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ TELL_AGAIN = 60.0
 logger = logging.getLogger(__name__)
 
 
-class PatientProducer(AIOKafkaProducer):  # type: ignore[misc]
+class BlockingProducer(AIOKafkaProducer):  # type: ignore[misc]
     """A producer that waits for its brokers while it works, and no longer than ``patience`` seconds when it ends."""
 
     def __init__(self, *, patience: float, **options: Any) -> None:
@@ -55,7 +56,7 @@ async def _until_buffered(send: Callable[..., Awaitable[Any]], *args: Any, **opt
             continue
 
 
-class Waits:
+class BackPressure:
     """What this worker waits for the brokers to take; one entry for each wait under way. Times are in seconds."""
 
     def __init__(self, patience: float, now: Callable[[], float] = monotonic) -> None:

@@ -21,7 +21,7 @@ TOGETHER = 1_000
 """Records given at once, over all partitions."""
 
 
-async def read_spans(
+async def read_ranges(
     spans: Mapping[int, range], *, topic: str, fetch_size: int, options: Mapping[str, Any]
 ) -> AsyncGenerator[Batch, None]:
     """See ``Reader``. ``fetch_size`` is in bytes for each partition; ``options`` are those of every client.

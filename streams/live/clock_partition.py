@@ -23,7 +23,7 @@ from typing import Final
 from streams.core.alerts import Subject
 from streams.core.driver import Driver, Step
 from streams.core.engine import Engine
-from streams.core.outcome_counts import Ending, Tally
+from streams.core.outcome_counts import Ending, OutcomeCounts
 from streams.core.rulebook import Rulebook
 from streams.core.watermark import SourceWatermarks
 from streams.wire.state_rows import (
@@ -105,7 +105,7 @@ class ClockPartition:
 
     def __init__(self, partition: int, rulebook: Rulebook, *, keep_for: int | None) -> None:
         self.partition = partition
-        self.tally = Tally()
+        self.tally = OutcomeCounts()
         self.engine = Engine(rulebook, keep_for=keep_for, tally=self.tally)
         self.offset = -1
         self.checksum: int | None = None

@@ -37,7 +37,7 @@ from faust.types import TP
 
 from streams.errors import BrokerError
 from streams.kafka.permissions import Rights
-from streams.kafka.producer import Waits
+from streams.kafka.producer import BackPressure
 from streams.kafka.range_reader import Reader
 from streams.live.changelog import Changelog, Kept
 from streams.live.clock_partition import Applied, ClockPartition, Row, made_anew, position_key
@@ -183,7 +183,7 @@ class Worker:
         security: Mapping[str, Any],
         fetch_wait_ms: int,
         changelog: Changelog,
-        waits: Waits,
+        waits: BackPressure,
         intake: Intake,
         log_ends: Callable[[list[int]], Awaitable[Mapping[int, int]]],
         log_reader: Reader,

@@ -8,11 +8,11 @@ them by their ids.
 
 A source partition's watermark is *now* less the grace, when the partition was read to an end that the broker
 named after that *now*: everything appended before it has then been seen. *Now* is what this machine's clock and the
-brokers' agree on (``AgreedTime``); until they have spoken nothing is vouched for. Otherwise it is the broker's
+brokers' agree on (``TrustedClock``); until they have spoken nothing is vouched for. Otherwise it is the broker's
 timestamp of the last record read, less the grace: so a backlog holds time back until it has been read, and an idle
 partition does not hold it back at all. Where the broker does not name the ends, only records read move time. With the
-watermarks goes how many partitions the sources have, asked after that *now* too (``SourceCounts``): so time waits for a
-partition that has just been added. Where nobody says how many there are, nothing is vouched for.
+watermarks goes how many partitions the sources have, asked after that *now* too (``PartitionCounts``): so time waits
+for a partition that has just been added. Where nobody says how many there are, nothing is vouched for.
 
 A watermark is a proof and not a claim of ownership: whoever writes it has read everything that it vouches for, and
 has written it to the same partition of the log before. So a worker that lost its partitions without knowing it
@@ -38,9 +38,9 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from streams.core.alerts import Subject
 from streams.core.rulebook import Rulebook
 from streams.errors import InputError
-from streams.kafka.partition_counts import SourceCounts
-from streams.kafka.producer import Waits
-from streams.live.trusted_clock import LOG_APPEND_TIME, AgreedTime
+from streams.kafka.partition_counts import PartitionCounts
+from streams.kafka.producer import BackPressure
+from streams.live.trusted_clock import LOG_APPEND_TIME, TrustedClock
 from streams.wall_clock import WallClock, monotonic
 from streams.wire.decoder import Decoder, dead_letter_of
 from streams.wire.state_rows import entry_to_bytes, record_to_bytes
@@ -100,16 +100,16 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         consumer: AIOKafkaConsumer,
         producer: AIOKafkaProducer,
         sources: Sequence[str],
-        counts: SourceCounts,
+        counts: PartitionCounts,
         log_topic: str,
         log_partitions: int,
         dead_letters_topic: str,
         decoder: Decoder,
         rulebook: Rulebook,
         clock: WallClock,
-        time: AgreedTime,
+        time: TrustedClock,
         metrics: IntakeMetrics,
-        waits: Waits,
+        waits: BackPressure,
         grace: int,
         tick: int,
         batch: int,

@@ -16,7 +16,7 @@ STILL_AT_MOST: Final = 15.0
 """Seconds; a new leader of a partition, or a rebalance, takes less."""
 
 
-class Pace:
+class Progress:
     """``look`` every second, from the event loop; ``trouble`` from any thread."""
 
     def __init__(self, partitions: Mapping[int, ClockPartition], now: Callable[[], float] = monotonic) -> None:

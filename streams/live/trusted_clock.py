@@ -49,7 +49,7 @@ class Stamp(Protocol):
         """``LOG_APPEND_TIME``, or 0 where the sender set it."""
 
 
-class AgreedTime:
+class TrustedClock:
     """``hear`` of acknowledgements as they come; ``now`` in between."""
 
     def __init__(self, clock: WallClock, elapsed: Callable[[], float] = monotonic) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,82 +16,31 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams.errors import BrokerError, ConfigError
-from streams.kafka.acls import Right, rights_of
-from streams.kafka.admin import TopicSpec, ensure_topics
-from streams.kafka.partition_counts import SourceCounts
-from streams.kafka.permissions import Rights
-from streams.kafka.producer import PatientProducer, Waits
-from streams.kafka.range_reader import read_spans
+from streams.kafka.acls import rights_of
+from streams.kafka.admin import ensure_topics
+from streams.kafka.connection import clock_of, kafka_options, rights_at
+from streams.kafka.partition_counts import PartitionCounts
+from streams.kafka.producer import BackPressure, BlockingProducer
+from streams.kafka.range_reader import read_ranges
+from streams.kafka.topics import MAX_REQUEST, topics_of
 from streams.live.changelog import Changelog
 from streams.live.clock_partition import Applied, ClockPartition
 from streams.live.intake import MAX_PAYLOAD, Intake
 from streams.live.metrics import Metrics
 from streams.live.metrics_server import Health, MetricsServer
-from streams.live.progress import Pace
-from streams.live.trusted_clock import AgreedTime
+from streams.live.progress import Progress
+from streams.live.trusted_clock import TrustedClock
 from streams.rulebooks.loader import LoadedRulebook
 from streams.settings import Settings
-from streams.wall_clock import WallClock
 from streams.wire.cloudevents import encode
 from streams.wire.decoder import Decoder, conflict_of, dead_letter_of, encode_json, too_old, wire_fields
 from streams.wire.pseudonyms import cloud_events
-
-DAY = 86_400
-MAX_REQUEST = 16 * 1024 * 1024
-"""Bytes of one produced message at most: the state of a subject with a very long history."""
 
 FETCH_SIZE = 2 * 1024 * 1024
 """Bytes of each partition in one answer."""
 
 MAX_BATCH = 512 * 1024
 """Bytes sent to one partition at a time: the rows of a whole record, within what any broker takes."""
-
-
-def clock_of(settings: Settings) -> WallClock:
-    """The clock that the settings ask for; real time unless they ask for another."""
-    if settings.clock_origin is None:
-        return WallClock()
-    if settings.clock_anchor is None:
-        return WallClock.scaled(settings.clock_origin, settings.clock_speed)
-    return WallClock(
-        settings.clock_anchor, settings.clock_origin, Fraction(settings.clock_speed).limit_denominator(1000)
-    )
-
-
-def kafka_options(settings: Settings) -> dict[str, Any]:
-    """What aiokafka's clients are told of the brokers and how to speak to them."""
-    return {"bootstrap_servers": settings.bootstrap, **settings.security()}
-
-
-def rights_at(settings: Settings, rights: Iterable[Right], *, without: str | None = None) -> Rights:
-    """The rights to be had at the brokers, but for one operation; none where they do not ask who one is."""
-    wanted = [(right.resource, right.name, operation) for right in rights for operation in right.operations]
-    asked = settings.security_protocol != "PLAINTEXT"
-    return Rights(settings, [one for one in wanted if asked and one[2] != without], kafka_options(settings))
-
-
-def topics_of(settings: Settings) -> list[TopicSpec]:
-    """The topics of this worker, as they are to be where they are not there yet."""
-    kept = int(settings.retention_days * DAY * 1000)
-    small, large = 2 * 1024 * 1024, MAX_REQUEST
-    return [
-        *(TopicSpec(topic, settings.partitions, kept, False, None) for topic in settings.source_topics),
-        TopicSpec(settings.log_topic, settings.partitions, kept, False, small, stamped=True),
-        TopicSpec(settings.changelog_topic, settings.partitions, None, True, large),
-        TopicSpec(settings.alerts_topic, settings.partitions, kept, False, small),
-        TopicSpec(settings.dead_letters_topic, 1, kept, False, small),
-        *notify_topics_of(settings),
-    ]
-
-
-def notify_topics_of(settings: Settings) -> list[TopicSpec]:
-    """The topics of telling people: acknowledgements (kept for ever: the audit trail), state, what was not taken."""
-    kept = int(settings.retention_days * DAY * 1000)
-    return [
-        TopicSpec(settings.acks_topic, 1, -1, False, None),
-        TopicSpec(settings.deliveries_topic, 1, None, True, MAX_REQUEST),
-        TopicSpec(settings.undelivered_topic, 1, kept, False, MAX_REQUEST),
-    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +90,10 @@ async def run_worker(
         max_counties=settings.metrics_counties,
         data_dir=settings.data_dir if settings.store == "rocksdb" else None,
     )
-    agreed = AgreedTime(clock)
+    agreed = TrustedClock(clock)
     metrics.clock_ahead.set_function(agreed.ahead)
-    waits = Waits(settings.session_s)
-    pace = Pace(partitions)
+    waits = BackPressure(settings.session_s)
+    pace = Progress(partitions)
     health.on_beat.append(pace.look)
     health.troubles += [waits.overdue, pace.trouble]
     writer = cloud_events(rulebook.calendar, settings.pseudonyms)
@@ -173,7 +121,7 @@ async def run_worker(
             )
             stack.push_async_callback(consumer.stop)
             await consumer.start()
-            counts = await stack.enter_async_context(SourceCounts(settings.source_topics, options))
+            counts = await stack.enter_async_context(PartitionCounts(settings.source_topics, options))
         except (KafkaError, OSError) as error:
             raise BrokerError(f"{settings.bootstrap}: {error}") from error
 
@@ -250,9 +198,9 @@ async def run_worker(
             waits=waits,
             intake=intake,
             log_ends=log_ends,
-            log_reader=partial(read_spans, topic=settings.log_topic, fetch_size=FETCH_SIZE, options=options),
+            log_reader=partial(read_ranges, topic=settings.log_topic, fetch_size=FETCH_SIZE, options=options),
             changelog_reader=partial(
-                read_spans, topic=settings.changelog_topic, fetch_size=FETCH_SIZE, options=options
+                read_ranges, topic=settings.changelog_topic, fetch_size=FETCH_SIZE, options=options
             ),
             engine_of=engine_of,
             emit=emit,
@@ -275,8 +223,8 @@ async def run_worker(
             raise BrokerError(f"{settings.bootstrap}: {error}") from error
 
 
-async def _producer(stack: AsyncExitStack, patience: float, options: dict[str, Any]) -> PatientProducer:
-    producer = PatientProducer(
+async def _producer(stack: AsyncExitStack, patience: float, options: dict[str, Any]) -> BlockingProducer:
+    producer = BlockingProducer(
         patience=patience,
         acks="all",
         enable_idempotence=True,

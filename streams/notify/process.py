@@ -28,7 +28,8 @@ from schemas.subscriptions import (
 from streams.errors import BrokerError
 from streams.kafka.acls import rights_of
 from streams.kafka.admin import TopicSpec, ensure_topics
-from streams.live.worker import DAY, MAX_REQUEST, clock_of, kafka_options, notify_topics_of, rights_at
+from streams.kafka.connection import clock_of, kafka_options, rights_at
+from streams.kafka.topics import DAY_S, MAX_REQUEST, notify_topics_of
 from streams.notify.channels.alertmanager import Alertmanager
 from streams.notify.channels.contract import Channel
 from streams.notify.channels.http import Http
@@ -93,7 +94,7 @@ def _address(url: str | Secret, key: str) -> str:
 
 def topics_of(settings: Settings, file: SubscriptionFile) -> list[TopicSpec]:
     """The topics of a notifier, as they are to be where they are not there yet."""
-    kept = int(settings.retention_days * DAY * 1000)
+    kept = int(settings.retention_days * DAY_S * 1000)
     targets = sorted({spec.topic for spec in file.channels.values() if isinstance(spec, KafkaChannel)})
     return [
         TopicSpec(settings.alerts_topic, settings.partitions, kept, False, 2 * 1024 * 1024),
@@ -163,7 +164,7 @@ async def run_notifier(
                 open_channels=lambda: channels_of(file, producer),
                 clock=clock_of(settings),
                 metrics=metrics,
-                keep_us=KEEP_DAYS * DAY * 1_000_000,
+                keep_us=KEEP_DAYS * DAY_S * 1_000_000,
                 first_from_us=WallClock().now() - first_from_us,
                 max_request=MAX_REQUEST,
             )

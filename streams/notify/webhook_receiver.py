@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 from aiohttp import web
 
 from streams.core.instants import format_us
-from streams.http_server import Doors
+from streams.http_server import ConnectionLimits
 from streams.loopback import NAMES, is_loopback, name_of
 from streams.notify.channels.webhook import signature_of
 from streams.wire.decoder import decode_json
@@ -56,7 +56,7 @@ class WebhookReceiver:
         app.router.add_post("/", self._take)
         app.router.add_get("/", self._show)
         app.router.add_get("/healthz", self._health)
-        async with Doors(_CONNECTIONS).serve(app, self._host, port, shutdown=1.0) as bound:
+        async with ConnectionLimits(_CONNECTIONS).serve(app, self._host, port, shutdown=1.0) as bound:
             yield bound
 
     async def _take(self, request: web.Request) -> web.Response:

@@ -14,7 +14,7 @@ from itertools import groupby
 from typing import Any, Final
 
 from streams.replay.summary import BROKEN, org_of
-from streams.wire.cloudevents import ToldCase
+from streams.wire.cloudevents import ReportedCase
 
 _SIDE: Final = ("outcome", "rule_version", "limit", "deadline", "stopped_at")
 CHANGE_COLUMNS: Final = (
@@ -58,7 +58,7 @@ class Comparison:
         self.sums: dict[tuple[str, str], Sums] = {}
         self.changed = 0
 
-    def changes(self, before: Iterable[ToldCase], after: Iterable[ToldCase]) -> Iterator[dict[str, Any]]:
+    def changes(self, before: Iterable[ReportedCase], after: Iterable[ReportedCase]) -> Iterator[dict[str, Any]]:
         """The cases whose verdict changes; both sides must be sorted by subject, as a replay gives them.
 
         ``change`` is ``broken`` (kept before, broken now), ``kept`` (the reverse), ``new``, ``gone`` or ``other``.
@@ -117,7 +117,7 @@ class Comparison:
 Cases = dict[str, Mapping[str, Any]]
 
 
-def _by_subject(before: Iterable[ToldCase], after: Iterable[ToldCase]) -> Iterator[tuple[Cases, Cases]]:
+def _by_subject(before: Iterable[ReportedCase], after: Iterable[ReportedCase]) -> Iterator[tuple[Cases, Cases]]:
     left, right = _grouped(before), _grouped(after)
     old, new = next(left, None), next(right, None)
     while old is not None or new is not None:
@@ -133,13 +133,13 @@ def _by_subject(before: Iterable[ToldCase], after: Iterable[ToldCase]) -> Iterat
             old, new = next(left, None), next(right, None)
 
 
-def _grouped(cases: Iterable[ToldCase]) -> Iterator[tuple[tuple[str, str], Cases]]:
-    def subject(told: ToldCase) -> tuple[str, str]:
-        found = told.event["data"]["subject"]
+def _grouped(cases: Iterable[ReportedCase]) -> Iterator[tuple[tuple[str, str], Cases]]:
+    def subject(reported: ReportedCase) -> tuple[str, str]:
+        found = reported.event["data"]["subject"]
         return found["type"], found["id"]
 
     for key, group in groupby(cases, subject):
-        yield key, {told.event["data"]["case_id"]: told.event["data"] for told in group}
+        yield key, {reported.event["data"]["case_id"]: reported.event["data"] for reported in group}
 
 
 def _why(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> tuple[str, str]:

@@ -72,9 +72,9 @@ class _Steps:
     def moved(self, amount: int) -> None:
         self._sum += amount
         if self._sum >= self._step:
-            self.tell()
+            self.report()
 
-    def tell(self) -> None:
+    def report(self) -> None:
         if self._sum:
             self._pipe.send(self._sum)
             self._sum = 0
@@ -92,7 +92,7 @@ def _run(
             while (own := _next(turn)) < len(tasks):
                 tasks[own](steps.moved)
         finally:
-            steps.tell()
+            steps.report()
         pipe.send(None)
     except BrokenPipeError:
         return

@@ -24,7 +24,7 @@ _COUNTED_IN_READING = (
 
 
 @dataclass(slots=True)
-class Tally:
+class InputCounts:
     """Counts of one replay.
 
     ``recorded_late`` counts events entered more than a minute, an hour, a day after they occurred;
@@ -52,14 +52,14 @@ class Tally:
         return {name: getattr(self, name) for name in _COUNTED_IN_READING}
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Tally:
+    def from_state(cls, state: Mapping[str, Any]) -> InputCounts:
         """The tally that ``to_state`` gave."""
         values: dict[str, Any] = {
             name: Counter(value) if isinstance(value, dict) else value for name, value in state.items()
         }
         return cls(**values)
 
-    def add(self, other: Tally) -> None:
+    def add(self, other: InputCounts) -> None:
         """Add what reading has counted elsewhere."""
         for name in _COUNTED_IN_READING:
             mine, theirs = getattr(self, name), getattr(other, name)

@@ -31,7 +31,7 @@ AlertKey = tuple[int, bool, int, str, str, str, str, str]
 
 
 @dataclass(slots=True)
-class Sifted:
+class Deduplicated:
     """Events without repetitions, in the order of time; and the arrival numbers of those left out.
 
     ``conflicts`` are the origins of events whose id was seen before with other content, by arrival number.
@@ -41,7 +41,7 @@ class Sifted:
     duplicates: array[int] = field(default_factory=lambda: array("Q"))
     conflicts: dict[int, tuple[int, Event]] = field(default_factory=dict)
 
-    def add(self, other: Sifted) -> None:
+    def add(self, other: Deduplicated) -> None:
         """Add the events of other subjects; each subject's own stay in the order of time, and all of them do not."""
         self.events += other.events
         self.duplicates += other.duplicates
@@ -53,13 +53,13 @@ class Sifted:
         return self.events[-1][2].at if self.events else None
 
 
-def sift(arrived: Iterable[Arrived]) -> Sifted:
+def deduplicate(arrived: Iterable[Arrived]) -> Deduplicated:
     """Sort events, after telling repeated ones by the order in which they came, as a live history does.
 
     An id is unique within a subject. Sorting loses which of two events with one id came first; live, the first
     one counts.
     """
-    found = Sifted()
+    found = Deduplicated()
     seen: dict[str, tuple[Event, Copies]] = {}
     again: dict[str, dict[Subject, Event]] = {}
     keep = found.events.append
@@ -77,7 +77,7 @@ def sift(arrived: Iterable[Arrived]) -> Sifted:
 
 
 def _unseen(
-    copies: Copies, earlier: Mapping[Subject, Event], found: Sifted, number: int, whence: tuple[int, Event]
+    copies: Copies, earlier: Mapping[Subject, Event], found: Deduplicated, number: int, whence: tuple[int, Event]
 ) -> Copies:
     """The copies for subjects that have not seen the event's id; the others' finding is noted."""
     unseen = []
@@ -113,7 +113,7 @@ class Judging:
         Time goes to just before each event's instant, stopping wherever something is due, as it would have live.
         ``filtered``: the events' subjects may be more than this rulebook watches.
         """
-        told: list[tuple[AlertKey, Alert]] = []
+        reported: list[tuple[AlertKey, Alert]] = []
         live_through, end = self._engine.live_through, self._end
         try:
             for subject, (count, own) in self._by_subject(events, filtered=filtered).items():
@@ -121,16 +121,16 @@ class Judging:
                     key = (
                         alert.detected_at, by_event, alert.due_at, *subject, alert.rule, alert.kind, alert.alert_id,
                     )  # fmt: skip
-                    told.append((key, alert))
+                    reported.append((key, alert))
                 if count:
                     on_events(count)
         except KeyboardInterrupt:
-            told.sort(key=itemgetter(0))
-            yield from told
+            reported.sort(key=itemgetter(0))
+            yield from reported
             raise
         self._engine.advance_to(end)
-        told.sort(key=itemgetter(0))
-        yield from told
+        reported.sort(key=itemgetter(0))
+        yield from reported
 
     def _by_subject(self, events: Sequence[Sorted], *, filtered: bool) -> dict[Subject, tuple[int, list[Event]]]:
         """Each subject's events in order, and how many of them it is the first subject of."""

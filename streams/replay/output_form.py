@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from streams.replay.results import CsvRow, Form, json_line
-from streams.wire.cloudevents import ToldCase
+from streams.wire.cloudevents import ReportedCase
 from streams.wire.pseudonyms import Hidden
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
+class OutputForm:
     """The form of alerts, and of cases where they are wanted; whether a summary of the cases is."""
 
     alerts: Form = json_line
@@ -29,12 +29,12 @@ class Telling:
 
     def alert(self, event: dict[str, Any]) -> bytes:
         """One alert."""
-        return self.alerts(self.hidden.told(event))
+        return self.alerts(self.hidden.reported(event))
 
-    def case(self, told: ToldCase) -> bytes:
+    def case(self, reported: ReportedCase) -> bytes:
         """One case, which is hidden where it stands; nothing where cases are not wanted."""
-        self.hidden.told(told.event, told.explanation)
-        return b"" if self.cases is None else self.cases(told.event)
+        self.hidden.reported(reported.event, reported.explanation)
+        return b"" if self.cases is None else self.cases(reported.event)
 
     def to_state(self) -> list[Any]:
         """What tells one telling from another."""

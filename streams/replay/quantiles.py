@@ -17,7 +17,7 @@ RUN: Final = 1 << 15
 """Values that are sorted at once."""
 
 
-class Spread:
+class Quantiles:
     """Values added one by one, or another spread's. ``+=`` of the same values in any order gives the same quantiles."""
 
     __slots__ = ("_latest", "_runs")
@@ -35,7 +35,7 @@ class Spread:
         if len(self._latest) >= RUN:
             self._sort()
 
-    def __iadd__(self, other: Spread) -> Spread:
+    def __iadd__(self, other: Quantiles) -> Quantiles:
         """Take all of another's values; it must not be added to afterwards."""
         self._runs += other._runs
         self._latest += other._latest

@@ -24,13 +24,13 @@ from streams.core.event import Event
 from streams.errors import InputError
 from streams.files import STANDARD
 from streams.replay.forks import run_forked
-from streams.replay.input_counts import MINUTE, Tally
+from streams.replay.input_counts import MINUTE, InputCounts
 from streams.replay.judging import Copies
 from streams.replay.sources import Record, Source
 from streams.replay.sources.lines import LineRange, Lines
 from streams.replay.sources.tables import CsvTable
 from streams.replay.sources.xes import XesLog
-from streams.replay.spill import Arrivals, Shelf, Stored
+from streams.replay.spill import Partitions, SpillBuffer, SpillFile
 from streams.wire.decoder import Decoder, dead_letter_of, decode_json, encode_json
 
 MAX_AHEAD = 366 * 24 * 3600 * 1_000_000
@@ -65,7 +65,7 @@ class Scope:
 
 
 class Reading:
-    """Takes records one by one: events that some rule watches go to ``arrivals``, the rest is counted.
+    """Takes records one by one: events that some rule watches go to ``buffer``, the rest is counted.
 
     ``unwatched_at`` is the last instant of the others. ``highs``, where given, takes the instants of the events that
     stand behind no later one: they rise.
@@ -74,14 +74,14 @@ class Reading:
     def __init__(
         self,
         scope: Scope,
-        arrivals: Arrivals,
+        buffer: SpillBuffer,
         on_dead_letter: Callable[[DeadLetter], None],
         *,
-        tally: Tally | None = None,
+        tally: InputCounts | None = None,
         highs: array[int] | None = None,
     ) -> None:
-        self.tally = Tally() if tally is None else tally
-        self.arrivals = arrivals
+        self.tally = InputCounts() if tally is None else tally
+        self.buffer = buffer
         self.highest = BEGINNING
         self.unwatched_at: int | None = None
         self.highs = highs
@@ -140,18 +140,18 @@ class Reading:
             tally.note_late(recorded - at)
         copies = scope.copies_of(event)
         if copies:
-            self.arrivals.add(event, copies, origin, size)
+            self.buffer.add(event, copies, origin, size)
         else:
             tally.unwatched += 1
             if self.unwatched_at is None or at > self.unwatched_at:
                 self.unwatched_at = at
 
 
-class Stretches:
-    """Sources read stretch by stretch into files of ``directory``, and put together in order.
+class InputSplits:
+    """Sources read split by split into files of ``directory``, and put together in order.
 
-    ``memory`` (bytes) is what each process may hold. What is put together so far stands in ``tally``, ``shelf`` and
-    ``unwatched_at``; dead letters are told in the order of the input, once all before them is known.
+    ``memory`` (bytes) is what each process may hold. What is put together so far stands in ``tally``, ``partitions``
+    and ``unwatched_at``; dead letters are told in the order of the input, once all before them is known.
     """
 
     def __init__(
@@ -161,10 +161,10 @@ class Stretches:
         scope: Scope,
         *,
         memory: int,
-        tally: Tally,
+        tally: InputCounts,
         on_dead_letter: Callable[[DeadLetter], None],
     ) -> None:
-        self.shelf = Shelf(scope.copies_of)
+        self.partitions = Partitions(scope.copies_of)
         self.unwatched_at: int | None = None
         self._sources = sources
         self._directory = directory
@@ -214,7 +214,7 @@ class Stretches:
 
     @staticmethod
     def _in_order(*tasks: list[Any]) -> list[Any]:
-        return sorted((task for lot in tasks for task in lot), key=lambda task: task.args[:2])
+        return sorted((task for task in tasks for task in task), key=lambda task: task.args[:2])
 
     # -- one stretch -------------------------------------------------------------------------------------
 
@@ -226,9 +226,9 @@ class Stretches:
         return self._directory / f"{what}-{number:04d}-{place:05d}.{os.getpid()}"
 
     def _read_range(self, number: int, place: int, part: LineRange, on_record: Callable[[int], None]) -> None:
-        with _Stretch(self, number, place) as stretch:
-            stretch.reading.read(number, part, part.records(), on_record)
-            stretch.keep(lines=part.lines, ends_at=None)
+        with _InputSplit(self, number, place) as split:
+            split.reading.read(number, part, part.records(), on_record)
+            split.keep(lines=part.lines, ends_at=None)
 
     def _read_source(self, number: int, source: Source, on_record: Callable[[int], None]) -> None:
         place, after = 0, -1
@@ -239,10 +239,10 @@ class Stretches:
             place, after = place + 1, ends_at
         records = dropwhile(partial(_is_up_to, after), source.records())
         while True:
-            with _Stretch(self, number, place) as stretch:
-                after = stretch.reading.read(number, source, islice(records, EVERY), on_record, max(after, 0))
-                goes_on = stretch.reading.tally.lines == EVERY
-                stretch.keep(lines=0, ends_at=after if goes_on else None)
+            with _InputSplit(self, number, place) as split:
+                after = split.reading.read(number, source, islice(records, EVERY), on_record, max(after, 0))
+                goes_on = split.reading.tally.lines == EVERY
+                split.keep(lines=0, ends_at=after if goes_on else None)
             if not goes_on:
                 return
             place += 1
@@ -267,11 +267,11 @@ class Stretches:
             self._together = number, place
 
     def _put(self, number: int, found: dict[str, Any]) -> None:
-        tally = Tally.from_state(found["tally"])
-        stored = Stored.from_state(found["arrivals"], self._directory)
+        tally = InputCounts.from_state(found["tally"])
+        spilled = SpillFile.from_state(found["arrivals"], self._directory)
         highs: array[int] = array("q")
         if found["highs"] is not None:
-            with open(stored.path, "rb") as source:
+            with open(spilled.path, "rb") as source:
                 source.seek(found["highs"])
                 highs.frombytes(source.read())
         tally.out_of_order += bisect_left(highs, self._highest)
@@ -282,7 +282,7 @@ class Stretches:
             self.unwatched_at is None or found["unwatched_at"] > self.unwatched_at
         ):
             self.unwatched_at = found["unwatched_at"]
-        self.shelf.put(stored, self._lines)
+        self.partitions.put(spilled, self._lines)
         if found["letters"]:
             with open(self._directory / found["letters"], "rb") as letters:
                 for line in letters:
@@ -292,18 +292,18 @@ class Stretches:
         self._lines += found["lines"]
 
 
-class _Stretch:
+class _InputSplit:
     """One stretch being read, and its files."""
 
-    def __init__(self, stretches: Stretches, number: int, place: int) -> None:
-        self._own = partial(stretches._own, number=number, place=place)
-        self._done = stretches._path("read", number, place)
+    def __init__(self, splits: InputSplits, number: int, place: int) -> None:
+        self._own = partial(splits._own, number=number, place=place)
+        self._done = splits._path("read", number, place)
         self._letters: BinaryIO | None = None
         self._highs: array[int] = array("q")
-        arrivals = Arrivals(stretches._memory, lambda: self._own("events"))
-        self.reading = Reading(stretches._scope, arrivals, self._refuse, highs=self._highs)
+        buffer = SpillBuffer(splits._memory, lambda: self._own("events"))
+        self.reading = Reading(splits._scope, buffer, self._refuse, highs=self._highs)
 
-    def __enter__(self) -> _Stretch:
+    def __enter__(self) -> _InputSplit:
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -320,17 +320,17 @@ class _Stretch:
         reading = self.reading
         if self._letters is not None:
             self._letters.close()
-        stored = reading.arrivals.store()
+        spilled = reading.buffer.store()
         highs_at = None
         if self._highs:
-            with open(stored.path, "ab" if stored.index else "wb") as target:
+            with open(spilled.path, "ab" if spilled.index else "wb") as target:
                 highs_at = target.tell()
                 target.write(self._highs.tobytes())
         found = {
             "tally": reading.tally.to_state(),
             "highest": reading.highest,
             "unwatched_at": reading.unwatched_at,
-            "arrivals": stored.to_state(),
+            "arrivals": spilled.to_state(),
             "letters": None if self._letters is None else self._own("letters").name,
             "highs": highs_at,
             "lines": lines,

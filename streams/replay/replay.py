@@ -5,7 +5,7 @@ watermark goes to just before each event's instant, stopping at every instant at
 end of input is not the end of time: the replay ends at ``until``, or at the last event's instant.
 
 Three steps. ``read`` decodes every record and keeps the events that some rule watches (``reading``). ``judge``
-takes them, at once where they fit into memory, else lot by lot (``judging``, ``findings``). ``alerts`` and ``cases``
+takes them, at once where they fit into memory, else task by task (``judging``, ``runs``). ``alerts`` and ``cases``
 then give what was found, in an order that does not depend on which of the two it was.
 
 Several processes share the reading and then the judging, over files: sources in stretches, subjects in parts. With
@@ -35,15 +35,15 @@ from streams.core.explanations import explain
 from streams.core.rulebook import Rulebook
 from streams.replay.checkpoints import Checkpoint
 from streams.replay.forks import run_forked
-from streams.replay.input_counts import Tally
-from streams.replay.judging import Copies, Judging, Sifted, sift
-from streams.replay.output_form import Telling
-from streams.replay.reading import POSITION_BITS, Reading, Scope, Stretches
-from streams.replay.runs import AFTER, ALERTS, BEFORE, CASES, CONFLICTS, Lot, RunKind, lots_of, merged
+from streams.replay.input_counts import InputCounts
+from streams.replay.judging import Copies, Deduplicated, Judging, deduplicate
+from streams.replay.output_form import OutputForm
+from streams.replay.reading import POSITION_BITS, InputSplits, Reading, Scope
+from streams.replay.runs import AFTER, ALERTS, BEFORE, CASES, CONFLICTS, JudgingTask, RunKind, merged, tasks_of
 from streams.replay.sources import Source
-from streams.replay.spill import Arrivals, Shelf
+from streams.replay.spill import Partitions, SpillBuffer
 from streams.replay.summary import Summary
-from streams.wire.cloudevents import CloudEvents, ToldCase, encode
+from streams.wire.cloudevents import CloudEvents, ReportedCase, encode
 from streams.wire.decoder import Decoder, conflict_of, dead_letter_of, encode_json, wire_fields
 
 MEMORY = 512 * 1024 * 1024
@@ -66,7 +66,7 @@ class Replay:
     ``until`` (microseconds, inclusive) leaves later events unread and is where time ends. ``as_of`` leaves out what
     was recorded later than that, and time ends there at the latest. ``rival`` is a second rulebook to judge the same
     events by. ``memory`` bounds the events held, in bytes, by all processes together. ``jobs`` processes read and
-    judge; what comes out is the same. ``telling`` says in which form it does.
+    judge; what comes out is the same. ``output_form`` says in which form it does.
     """
 
     def __init__(
@@ -80,13 +80,13 @@ class Replay:
         rival: Rulebook | None = None,
         memory: int = MEMORY,
         jobs: int = 1,
-        telling: Telling | None = None,
+        output_form: OutputForm | None = None,
         checkpoint: Checkpoint | None = None,
         on_dead_letter: Callable[[DeadLetter], None] = lambda _letter: None,
     ) -> None:
-        self.tally = Tally()
+        self.tally = InputCounts()
         self.summary = Summary()
-        """Of the cases, once ``cases`` has given them all, where ``telling`` asks for one."""
+        """Of the cases, once ``cases`` has given them all, where ``output_form`` asks for one."""
         self.ends_at: int | None = as_of if until is None else until if as_of is None else min(until, as_of)
         self.on_dead_letter = on_dead_letter
         self._rulebook = rulebook
@@ -96,15 +96,15 @@ class Replay:
         self._as_of = as_of
         self._memory = memory
         self._jobs = jobs
-        self._telling = Telling() if telling is None else telling
+        self._output_form = OutputForm() if output_form is None else output_form
         self._checkpoint = checkpoint
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._unwatched_at: int | None = None
         self._sources: list[Source] = []
-        self._arrivals: Arrivals | None = None
-        self._shelf: Shelf | None = None
-        self._sifted = Sifted()
-        self._judged: list[Lot] | None = None
+        self._buffer: SpillBuffer | None = None
+        self._partitions: Partitions | None = None
+        self._sifted = Deduplicated()
+        self._judged: list[JudgingTask] | None = None
         self._judging: Judging | None = None
         self._settled = False
 
@@ -142,30 +142,30 @@ class Replay:
         if self._jobs == 1 and self._checkpoint is None:
             self._read_at_once(scope, on_record)
             return
-        stretches = Stretches(
+        splits = InputSplits(
             self._sources,
             self._directory(),
             scope,
             memory=self._memory // self._jobs,
             tally=self.tally,
-            on_dead_letter=self._tell_letter,
+            on_dead_letter=self._report_letter,
         )
-        stretches.read(self._jobs, on_record)
-        self._shelf, self._unwatched_at = stretches.shelf, stretches.unwatched_at
+        splits.read(self._jobs, on_record)
+        self._partitions, self._unwatched_at = splits.partitions, splits.unwatched_at
 
     def _read_at_once(self, scope: Scope, on_record: Callable[[int], None]) -> None:
-        arrivals = Arrivals(self._memory, lambda: self._directory() / "events")
-        reading = Reading(scope, arrivals, self._tell_letter, tally=self.tally)
+        buffer = SpillBuffer(self._memory, lambda: self._directory() / "events")
+        reading = Reading(scope, buffer, self._report_letter, tally=self.tally)
         for number, source in enumerate(self._sources):
             reading.read(number, source, source.records(), on_record)
         self._unwatched_at = reading.unwatched_at
-        if arrivals.is_spilled:
-            self._shelf = Shelf(self._copies_of)
-            self._shelf.put(arrivals.store())
+        if buffer.is_spilled:
+            self._partitions = Partitions(self._copies_of)
+            self._partitions.put(buffer.store())
         else:
-            self._arrivals = arrivals
+            self._buffer = buffer
 
-    def _tell_letter(self, letter: DeadLetter) -> None:
+    def _report_letter(self, letter: DeadLetter) -> None:
         self.on_dead_letter(letter)  # which may have been set since
 
     def _job(self) -> dict[str, Any]:
@@ -175,7 +175,7 @@ class Replay:
             "rival": None if self._rival is None else self._rival.fingerprint,
             "ends_at": self.ends_at,
             "as_of": self._as_of,
-            "results": self._telling.to_state(),
+            "results": self._output_form.to_state(),
         }
 
     # -- judge -------------------------------------------------------------------------------------------
@@ -185,32 +185,32 @@ class Replay:
 
         Interrupted, what has been judged can be asked for all the same.
         """
-        if self._shelf is not None:
-            self._end(self._last_on_disk(self._shelf))
-            self._judge_lots(self._shelf, on_events)
-        elif self._arrivals is not None:
-            self._sifted = sift(self._arrivals.held())
-            self._arrivals = None
+        if self._partitions is not None:
+            self._end(self._last_on_disk(self._partitions))
+            self._judge_tasks(self._partitions, on_events)
+        elif self._buffer is not None:
+            self._sifted = deduplicate(self._buffer.held())
+            self._buffer = None
             self._end(self._sifted.last_at)
             if self.ends_at is not None:
                 self._judging = Judging(self._rulebook, self.ends_at)
 
-    def _judge_lots(self, shelf: Shelf, on_events: Callable[[int], None]) -> None:
-        lots = lots_of(self._directory(), lambda: shelf.lots(self._memory // self._jobs))
-        tasks = [partial(self._judge_lot, lot, shelf) for lot in lots if not lot.is_done]
+    def _judge_tasks(self, partitions: Partitions, on_events: Callable[[int], None]) -> None:
+        tasks = tasks_of(self._directory(), lambda: partitions.tasks(self._memory // self._jobs))
+        steps = [partial(self._judge_task, task, partitions) for task in tasks if not task.is_done]
         try:
-            if self._jobs > 1 and tasks:
-                run_forked(tasks, on_events, jobs=self._jobs, step=TOLD)
+            if self._jobs > 1 and steps:
+                run_forked(steps, on_events, jobs=self._jobs, step=TOLD)
             else:
-                for task in tasks:
-                    task(on_events)
+                for step in steps:
+                    step(on_events)
         finally:
-            self._judged = [lot for lot in lots if lot.is_done]
+            self._judged = [task for task in tasks if task.is_done]
 
     @property
     def total(self) -> int:
         """Events that were kept for judging."""
-        kept = self._arrivals or self._shelf
+        kept = self._buffer or self._partitions
         return 0 if kept is None else kept.count
 
     def _end(self, last_at: int | None) -> None:
@@ -218,60 +218,63 @@ class Replay:
             known = [at for at in (last_at, self._unwatched_at) if at is not None]
             self.ends_at = max(known) if known else None
 
-    def _last_on_disk(self, shelf: Shelf) -> int | None:
+    def _last_on_disk(self, partitions: Partitions) -> int | None:
         """The last instant of any event that counts: a refused repetition may well be the last on disk."""
         if self.ends_at is not None:
             return None
         found: int | None = None
-        for part in sorted(shelf.parts(), key=lambda part: -shelf.last_at[part]):
-            if found is not None and found >= shelf.last_at[part]:
+        for part in sorted(partitions.parts(), key=lambda part: -partitions.last_at[part]):
+            if found is not None and found >= partitions.last_at[part]:
                 break
-            last = sift(shelf.load(part)).last_at
+            last = deduplicate(partitions.load(part)).last_at
             found = last if found is None or (last is not None and last > found) else found
         return found
 
-    def _judge_lot(self, lot: Lot, shelf: Shelf, on_events: Callable[[int], None]) -> None:
+    def _judge_task(self, task: JudgingTask, partitions: Partitions, on_events: Callable[[int], None]) -> None:
         assert self.ends_at is not None
-        sifted = Sifted()
-        for part in lot.parts:
-            sifted.add(sift(shelf.load(part)))
+        deduplicated = Deduplicated()
+        for part in task.parts:
+            deduplicated.add(deduplicate(partitions.load(part)))
         judging = Judging(self._rulebook, self.ends_at)
         counted: Counter[tuple[str, str]] = Counter()
         summary = Summary()
         kinds: list[RunKind] = [ALERTS]
         with self._naming(judging):
-            lot.write(ALERTS, self._alerts(judging, sifted, on_events, counted))
-            if self._telling.looks_at_cases:
+            task.write(ALERTS, self._alerts(judging, deduplicated, on_events, counted))
+            if self._output_form.looks_at_cases:
                 cases = self._by_subject(self._rulebook, judging)
                 pieces = ((subject, self._case_bytes(own, summary)) for subject, own in cases)
-                if self._telling.cases is not None:
-                    lot.write(CASES, pieces)
+                if self._output_form.cases is not None:
+                    task.write(CASES, pieces)
                     kinds.append(CASES)
                 else:
                     deque(pieces, maxlen=0)
             if self._rival is not None:
-                self._write_sides(lot, BEFORE, self._rulebook, judging)
+                self._write_sides(task, BEFORE, self._rulebook, judging)
         if self._rival is not None:
             rival = Judging(self._rival, self.ends_at)
             with self._naming(rival):
-                for _ in rival.alerts(sifted.events, filtered=True):
+                for _ in rival.alerts(deduplicated.events, filtered=True):
                     pass
-                self._write_sides(lot, AFTER, self._rival, rival)
+                self._write_sides(task, AFTER, self._rival, rival)
             kinds += [BEFORE, AFTER]
-        if sifted.conflicts:
-            conflicts = sorted(sifted.conflicts.items())
-            lot.write(CONFLICTS, (((n,), encode_json((origin, event))) for n, (origin, event) in conflicts))
+        if deduplicated.conflicts:
+            conflicts = sorted(deduplicated.conflicts.items())
+            task.write(CONFLICTS, (((n,), encode_json((origin, event))) for n, (origin, event) in conflicts))
             kinds.append(CONFLICTS)
         found = {
-            "duplicates": list(sifted.duplicates),
+            "duplicates": list(deduplicated.duplicates),
             "orphans": judging.orphans(),
             "alerts": [(*key, count) for key, count in counted.items()],
         }
-        lot.finish(found, summary.to_state() if self._telling.with_summary else None, kinds)
+        task.finish(found, summary.to_state() if self._output_form.with_summary else None, kinds)
 
-    def _write_sides(self, lot: Lot, kind: RunKind, rulebook: Rulebook, judging: Judging) -> None:
+    def _write_sides(self, task: JudgingTask, kind: RunKind, rulebook: Rulebook, judging: Judging) -> None:
         cases = self._by_subject(rulebook, judging)
-        lot.write(kind, ((subject, encode([(told.event, told.explanation) for told in own])) for subject, own in cases))
+        task.write(
+            kind,
+            ((subject, encode([(reported.event, reported.explanation) for reported in own])) for subject, own in cases),
+        )
 
     @contextmanager
     def _naming(self, judging: Judging) -> Iterator[None]:
@@ -286,7 +289,7 @@ class Replay:
     # -- tell --------------------------------------------------------------------------------------------
 
     def alerts(self, on_events: Callable[[int], None] = lambda _n: None) -> Iterator[bytes]:
-        """The alerts as ``telling`` has them, in the order in which they would have come out."""
+        """The alerts as ``output_form`` has them, in the order in which they would have come out."""
         if self._judged is not None:
             for _, alert in merged(ALERTS, self._judged):
                 yield alert
@@ -299,14 +302,14 @@ class Replay:
     def _alerts(
         self,
         judging: Judging,
-        sifted: Sifted,
+        deduplicated: Deduplicated,
         on_events: Callable[[int], None],
         counted: Counter[tuple[str, str]],
     ) -> Iterator[tuple[tuple[Any, ...], bytes]]:
-        writer, telling = CloudEvents(self._rulebook.calendar), self._telling
-        for key, alert in judging.alerts(sifted.events, on_events, filtered=self._rival is not None):
+        writer, output_form = CloudEvents(self._rulebook.calendar), self._output_form
+        for key, alert in judging.alerts(deduplicated.events, on_events, filtered=self._rival is not None):
             counted[alert.rule, alert.kind] += 1
-            yield key, telling.alert(writer.alert(alert))
+            yield key, output_form.alert(writer.alert(alert))
 
     def _settle(self) -> None:
         """Count repetitions, and tell of those that said something else."""
@@ -321,8 +324,8 @@ class Replay:
             self._refuse(conflict for _, conflict in sorted(conflicts.items()))
             return
         twice = bytearray(self.total // 8 + 1)  # a repetition may lie in the parts of several subjects
-        for lot in self._judged:
-            counted = lot.counted
+        for task in self._judged:
+            counted = task.counted
             for number in counted["duplicates"]:
                 twice[number >> 3] |= 1 << (number & 7)
             self.tally.orphans.update(counted["orphans"])
@@ -332,10 +335,10 @@ class Replay:
         self.tally.duplicates = sum(byte.bit_count() for byte in twice)
 
     @staticmethod
-    def _conflicts(lots: Iterable[Lot], twice: bytearray) -> Iterator[Conflict]:
+    def _conflicts(tasks: Iterable[JudgingTask], twice: bytearray) -> Iterator[Conflict]:
         """The conflicts of all the lots; what is one in any lot is no mere repetition."""
         last = -1
-        for (number,), piece in merged(CONFLICTS, lots):
+        for (number,), piece in merged(CONFLICTS, tasks):
             twice[number >> 3] &= ~(1 << (number & 7))
             if number != last:
                 yield _conflict(piece)
@@ -361,27 +364,27 @@ class Replay:
                 )
 
     def cases(self) -> Iterator[bytes]:
-        """Every case as of the end, by subject, as ``telling`` has it; after ``alerts``. Sums them up, too."""
+        """Every case as of the end, by subject, as ``output_form`` has it; after ``alerts``. Sums them up, too."""
         if self._judged is not None:
-            if self._telling.with_summary:
-                for lot in self._judged:
-                    self.summary.merge(Summary.from_state(lot.summary()))
-            if self._telling.cases is not None:
+            if self._output_form.with_summary:
+                for task in self._judged:
+                    self.summary.merge(Summary.from_state(task.summary()))
+            if self._output_form.cases is not None:
                 for _, cases in merged(CASES, self._judged):
                     yield cases
         elif self._judging is not None:
             for _, own in self._by_subject(self._rulebook, self._judging):
                 yield self._case_bytes(own, self.summary)
 
-    def _case_bytes(self, own: Iterable[ToldCase], summary: Summary) -> bytes:
-        telling, found = self._telling, []
-        for told in own:
-            found.append(telling.case(told))
-            if telling.with_summary:
-                summary.add(told)
+    def _case_bytes(self, own: Iterable[ReportedCase], summary: Summary) -> bytes:
+        output_form, found = self._output_form, []
+        for reported in own:
+            found.append(output_form.case(reported))
+            if output_form.with_summary:
+                summary.add(reported)
         return b"".join(found)
 
-    def sides(self) -> tuple[Iterator[ToldCase], Iterator[ToldCase]]:
+    def sides(self) -> tuple[Iterator[ReportedCase], Iterator[ReportedCase]]:
         """Every case by the rulebook and every one by its rival, by subject, with real numbers; after ``alerts``."""
         if self._judged is not None:
             return self._side(BEFORE, self._judged), self._side(AFTER, self._judged)
@@ -391,19 +394,19 @@ class Replay:
         with self._naming(second):
             for _ in second.alerts(self._sifted.events, filtered=True):
                 pass
-        return self._told(self._rulebook, self._judging.cases()), self._told(self._rival, second.cases())
+        return self._reported(self._rulebook, self._judging.cases()), self._reported(self._rival, second.cases())
 
     @staticmethod
-    def _side(kind: RunKind, lots: Iterable[Lot]) -> Iterator[ToldCase]:
-        for _, cases in merged(kind, lots):
+    def _side(kind: RunKind, tasks: Iterable[JudgingTask]) -> Iterator[ReportedCase]:
+        for _, cases in merged(kind, tasks):
             for event, explanation in _plain(cases):
-                yield ToldCase(event, explanation)
+                yield ReportedCase(event, explanation)
 
-    def _by_subject(self, rulebook: Rulebook, judging: Judging) -> Iterator[tuple[Subject, Iterator[ToldCase]]]:
+    def _by_subject(self, rulebook: Rulebook, judging: Judging) -> Iterator[tuple[Subject, Iterator[ReportedCase]]]:
         for subject, own in groupby(judging.cases(), attrgetter("subject")):
-            yield subject, self._told(rulebook, own)
+            yield subject, self._reported(rulebook, own)
 
-    def _told(self, rulebook: Rulebook, cases: Iterable[JudgedCase]) -> Iterator[ToldCase]:
+    def _reported(self, rulebook: Rulebook, cases: Iterable[JudgedCase]) -> Iterator[ReportedCase]:
         writer = CloudEvents(rulebook.calendar)
         for case in cases:
             said = None
@@ -411,4 +414,4 @@ class Replay:
                 sentence = explain(case.verdict, case.verdict.reports[-1], case.subject, rulebook.calendar)
                 said = {"zh": sentence.zh, "en": sentence.en}
             assert self.ends_at is not None
-            yield ToldCase(writer.case(case, self.ends_at), said)
+            yield ReportedCase(writer.case(case, self.ends_at), said)

@@ -46,7 +46,7 @@ CONFLICTS = RunKind("conflicts", tuple[int])
 """By their number in order of arrival: origin and event."""
 
 
-class Lot:
+class JudgingTask:
     """The files of some parts while they are judged, or once they are done."""
 
     def __init__(self, directory: Path, parts: range) -> None:
@@ -102,7 +102,7 @@ class Lot:
         return None if name is None else self._directory / name
 
 
-def lots_of(directory: Path, compute: Callable[[], Sequence[range]]) -> list[Lot]:
+def tasks_of(directory: Path, compute: Callable[[], Sequence[range]]) -> list[JudgingTask]:
     """The lots that judging began with in that directory, else those computed now: memory and processes may differ."""
     kept = directory / "lots"
     try:
@@ -112,15 +112,15 @@ def lots_of(directory: Path, compute: Callable[[], Sequence[range]]) -> list[Lot
         unfinished = directory / "lots.partial"
         unfinished.write_bytes(_encode([(own.start, own.stop) for own in parts]))
         unfinished.replace(kept)
-    return [Lot(directory, own) for own in parts]
+    return [JudgingTask(directory, own) for own in parts]
 
 
-def merged(kind: RunKind, lots: Iterable[Lot]) -> Iterator[tuple[Key, bytes]]:
+def merged(kind: RunKind, tasks: Iterable[JudgingTask]) -> Iterator[tuple[Key, bytes]]:
     """The pieces of all the lots, in the order of their keys."""
     with ExitStack() as files:
         runs = []
-        for lot in lots:
-            path = lot.run(kind)
+        for task in tasks:
+            path = task.run(kind)
             if path is not None:
                 runs.append(_pieces(kind, files.enter_context(open(path, "rb"))))
         yield from merge(*runs)

@@ -47,7 +47,7 @@ _decode_lines: Final = msgspec.json.Decoder(tuple[int, int, Event], float_hook=D
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class SpillFile:
     """Arrivals on disk, numbered from 0 within themselves.
 
     ``index`` says of each spill where each part begins and the last one ends; ``last_at`` of each part when its last
@@ -64,13 +64,13 @@ class Stored:
         return [self.path.name, self.count, self.index, list(self.last_at.items())]
 
     @classmethod
-    def from_state(cls, state: list[Any], directory: Path) -> Stored:
+    def from_state(cls, state: list[Any], directory: Path) -> SpillFile:
         """What ``to_state`` gave."""
         name, count, index, last_at = state
         return cls(directory / name, count, index, dict(last_at))
 
 
-class Arrivals:
+class SpillBuffer:
     """Events in order of arrival. ``memory`` (bytes) is what may be held before it goes to the file ``path``."""
 
     def __init__(self, memory: int, path: Callable[[], Path]) -> None:
@@ -99,10 +99,10 @@ class Arrivals:
         """Everything, where nothing was spilled."""
         return self._held
 
-    def store(self) -> Stored:
+    def store(self) -> SpillFile:
         """Put on disk what is held; no more events come."""
         self._spill()
-        return Stored(self._path(), self.count, self._index, self._last_at)
+        return SpillFile(self._path(), self.count, self._index, self._last_at)
 
     def _spill(self) -> None:
         if not self._held:
@@ -129,7 +129,7 @@ class Arrivals:
         self._used = 0
 
 
-class Shelf:
+class Partitions:
     """Stored arrivals, one lot after the other as their events arrived: what is judged part by part."""
 
     def __init__(self, copies_of: Callable[[Event], Copies]) -> None:
@@ -137,13 +137,13 @@ class Shelf:
         self.last_at: dict[int, int] = {}
         """Of each part that holds anything, the instant of its last event."""
         self._copies_of = copies_of
-        self._stored: list[tuple[Stored, int, int]] = []
+        self._stored: list[tuple[SpillFile, int, int]] = []
 
-    def put(self, stored: Stored, shift: int = 0) -> None:
+    def put(self, spilled: SpillFile, shift: int = 0) -> None:
         """Add the next lot; ``shift`` is added to its events' origins."""
-        self._stored.append((stored, self.count, shift))
-        self.count += stored.count
-        for part, at in stored.last_at.items():
+        self._stored.append((spilled, self.count, shift))
+        self.count += spilled.count
+        for part, at in spilled.last_at.items():
             if at > self.last_at.get(part, at - 1):
                 self.last_at[part] = at
 
@@ -151,9 +151,9 @@ class Shelf:
         """The parts that hold anything."""
         return sorted(self.last_at)
 
-    def lots(self, memory: int) -> list[range]:
+    def tasks(self, memory: int) -> list[range]:
         """The parts in lots to be judged at once, each of which holds at most so many bytes, if need be but one."""
-        size = sum(offsets[-1] - offsets[0] for stored, _, _ in self._stored for offsets in stored.index)
+        size = sum(offsets[-1] - offsets[0] for spilled, _, _ in self._stored for offsets in spilled.index)
         wanted = max(-(-size // AT_ONCE), -(-size * SWELLING // max(memory, 1)), LEAST_LOTS)
         step = max(PARTS // wanted, 1)
         return [range(first, min(first + step, PARTS)) for first in range(0, PARTS, step)]
@@ -161,11 +161,11 @@ class Shelf:
     def load(self, part: int) -> Iterator[Arrived]:
         """The events of one part, in order of arrival, with those of their copies that the part holds."""
         copies_of = self._copies_of
-        for stored, first, shift in self._stored:
-            if part not in stored.last_at:
+        for spilled, first, shift in self._stored:
+            if part not in spilled.last_at:
                 continue
-            with open(stored.path, "rb") as source:
-                for offsets in stored.index:
+            with open(spilled.path, "rb") as source:
+                for offsets in spilled.index:
                     source.seek(offsets[part])
                     for number, origin, event in _decode_lines(source.read(offsets[part + 1] - offsets[part])):
                         copies = copies_of(event)

@@ -16,8 +16,8 @@ from heapq import heappush, heappushpop
 from math import ceil
 from typing import Any, Final
 
-from streams.replay.quantiles import Spread
-from streams.wire.cloudevents import ToldCase
+from streams.replay.quantiles import Quantiles
+from streams.wire.cloudevents import ReportedCase
 
 BROKEN: Final = frozenset({"met_late", "breached", "violated"})
 JUDGED: Final = BROKEN | {"met"}
@@ -56,7 +56,7 @@ class RuleSummary:
     title: Mapping[str, str]
     clause: str
     outcomes: Counter[str] = field(default_factory=Counter)
-    seconds: Spread = field(default_factory=Spread)
+    seconds: Quantiles = field(default_factory=Quantiles)
     used: Counter[int] = field(default_factory=Counter)
     by_day: dict[date, Share] = field(default_factory=lambda: defaultdict(Share))
 
@@ -102,9 +102,9 @@ class Summary:
         self.provisional = 0
         self._worst: list[tuple[float, str, Worst]] = []
 
-    def add(self, told: ToldCase) -> None:
+    def add(self, reported: ReportedCase) -> None:
         """Take one case."""
-        data = told.event["data"]
+        data = reported.event["data"]
         rule = self.rules.get(data["rule"])
         if rule is None:
             rule = self.rules[data["rule"]] = RuleSummary(data["title"], data["clause"])
@@ -129,9 +129,9 @@ class Summary:
                 used = seconds / allowed
                 rule.used[min(max(ceil(used / STEP - 1e-9) - 1, 0), LAST_STEP)] += 1
         if broken:
-            self._note_worst(told, used)
+            self._note_worst(reported, used)
 
-    def add_all(self, cases: Iterable[ToldCase]) -> None:
+    def add_all(self, cases: Iterable[ReportedCase]) -> None:
         """Take several."""
         for case in cases:
             self.add(case)
@@ -174,7 +174,7 @@ class Summary:
         found = cls()
         for name, (title, clause, outcomes, seconds, used, by_day) in state["rules"].items():
             found.rules[name] = RuleSummary(
-                title, clause, Counter(outcomes), Spread(seconds), Counter(dict(used)), _by_day(by_day)
+                title, clause, Counter(outcomes), Quantiles(seconds), Counter(dict(used)), _by_day(by_day)
             )
         found.orgs = {org: _by_day(by_day) for org, by_day in state["orgs"].items()}
         for place, judged, broken in state["week"]:
@@ -184,11 +184,11 @@ class Summary:
             found._keep_worst((rank, case_id, Worst(data, explanation, used)))
         return found
 
-    def _note_worst(self, told: ToldCase, used: float | None) -> None:
-        data = told.event["data"]
+    def _note_worst(self, reported: ReportedCase, used: float | None) -> None:
+        data = reported.event["data"]
         red = data["severity"] == "red_line"
         rank = (1000.0 if red and used is None else 0.0) + (used if used is not None else 1.0)
-        self._keep_worst((rank, data["case_id"], Worst(data, told.explanation, used)))
+        self._keep_worst((rank, data["case_id"], Worst(data, reported.explanation, used)))
 
     def _keep_worst(self, item: tuple[float, str, Worst]) -> None:
         if len(self._worst) < WORST:

@@ -22,7 +22,7 @@ _encoder = msgspec.json.Encoder()
 
 
 @dataclass(frozen=True, slots=True)
-class ToldCase:
+class ReportedCase:
     """A case as it is written, and why it stands so where there is something to say of it."""
 
     event: dict[str, Any]

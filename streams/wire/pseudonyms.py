@@ -50,7 +50,7 @@ class Pseudonyms:
         """What stands for the id of a case or an alert."""
         return self._hash("id", known)[:_ID_DIGITS]
 
-    def told(self, event: dict[str, Any], explanation: dict[str, str] | None = None) -> dict[str, Any]:
+    def reported(self, event: dict[str, Any], explanation: dict[str, str] | None = None) -> dict[str, Any]:
         """An alert or case as a CloudEvent, with what it shows of numbers replaced; what is given is changed.
 
         ``explanation`` is one that does not stand in the event itself.
@@ -100,9 +100,9 @@ class Hidden:
         """What tells one key from another, and nothing of the key itself."""
         return None if self._pseudonyms is None else self._pseudonyms.id("fingerprint")
 
-    def told(self, event: dict[str, Any], explanation: dict[str, str] | None = None) -> dict[str, Any]:
-        """See ``Pseudonyms.told``."""
-        return event if self._pseudonyms is None else self._pseudonyms.told(event, explanation)
+    def reported(self, event: dict[str, Any], explanation: dict[str, str] | None = None) -> dict[str, Any]:
+        """See ``Pseudonyms.reported``."""
+        return event if self._pseudonyms is None else self._pseudonyms.reported(event, explanation)
 
     def change(self, change: dict[str, Any]) -> dict[str, Any]:
         """See ``Pseudonyms.change``."""
@@ -118,11 +118,11 @@ class PseudonymousCloudEvents(CloudEvents):
 
     def alert(self, alert: Alert) -> dict[str, Any]:
         """One alert as a CloudEvent, JSON values only."""
-        return self._pseudonyms.told(super().alert(alert))
+        return self._pseudonyms.reported(super().alert(alert))
 
     def case(self, case: JudgedCase, as_of: int) -> dict[str, Any]:
         """One case as a CloudEvent, JSON values only."""
-        return self._pseudonyms.told(super().case(case, as_of))
+        return self._pseudonyms.reported(super().case(case, as_of))
 
 
 def cloud_events(calendar: WorkingCalendar, key: bytes | None) -> CloudEvents:

@@ -40,14 +40,14 @@ def _reading(raw: bytes, what: str) -> Iterator[dict[str, Any]]:
         raise StateError(f"{what} is damaged") from error
 
 
-Told = tuple[str, str, str, str]
+ReportKey = tuple[str, str, str, str]
 
 
 class _SubjectRow(msgspec.Struct, gc=False):
     v: int
     events: tuple[Event, ...]
-    told: tuple[tuple[Told, Alert], ...]
-    withdrawn: tuple[tuple[Told, int], ...]
+    told: tuple[tuple[ReportKey, Alert], ...]
+    withdrawn: tuple[tuple[ReportKey, int], ...]
     decided_at: int
 
 
@@ -145,7 +145,7 @@ def snapshot_to_bytes(snapshot: Snapshot, standing: Standing | None = None, judg
             "v": STATE_VERSION,
             **ahead,
             "events": snapshot.events,
-            "told": snapshot.told,
+            "told": snapshot.reported,
             "withdrawn": snapshot.withdrawn,
             "decided_at": snapshot.decided_at,
         }

@@ -22,7 +22,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from streams.core.instants import instant_us
 from streams.live.gc_tuning import rare_collections
-from streams.replay.output_form import Telling
+from streams.replay.output_form import OutputForm
 from streams.replay.replay import Replay
 from streams.replay.sources.lines import Lines
 from streams.rulebooks.loader import load_rulebook
@@ -259,7 +259,7 @@ def _gridclock(path: Path, *, jobs: int, memory: int) -> Result:
         received=4_000_000_000_000_000,
         jobs=jobs,
         memory=memory,
-        telling=Telling(cases=None),
+        output_form=OutputForm(cases=None),
     )
     breaches: list[Breach] = []
     with rare_collections():

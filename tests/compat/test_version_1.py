@@ -53,8 +53,8 @@ def test_the_same_events_still_give_the_same_alert_ids() -> None:
 def test_the_state_of_a_subject_still_loads_and_is_gone_on_with() -> None:
     snapshot = snapshot_from_bytes(WO1, (FILES / "subject-state.json").read_bytes())
     assert [event.event_id for event in snapshot.events] == ["e1", "p1", "r1", "k1", "k2", "z1"]
-    assert {key[2] for key, _ in snapshot.told} == {"breach", "late_completion"}
-    told = {alert.alert_id for _, alert in snapshot.told if alert.kind != "warning"}
+    assert {key[2] for key, _ in snapshot.reported} == {"breach", "late_completion"}
+    told = {alert.alert_id for _, alert in snapshot.reported if alert.kind != "warning"}
     engine = Engine(shipped().rulebook)
     engine.watermark = snapshot.decided_at
     engine.restore(snapshot)

@@ -22,7 +22,7 @@ from streams.core.board import (
     View,
     difference,
 )
-from streams.core.running import RunningCases
+from streams.core.open_cases import OpenCases
 from tests.boards import COUNTER, MINUTE, alert, case_id, started
 from tests.stories import us
 
@@ -32,7 +32,7 @@ WUXI = {"province": "32", "city": "3202", "county": "320201", "unit": "U2"}
 
 
 def board_of(*rows: Any, watermark: int = NOW, kept: int = 100) -> Board:
-    running = RunningCases(COUNTER.rulebook)
+    running = OpenCases(COUNTER.rulebook)
     for row in rows:
         running.put(0, row)
     running.advance(0, watermark)

@@ -9,7 +9,7 @@ import pytest
 
 from streams.core.alerts import Alert
 from streams.core.engine import Engine
-from streams.core.outcome_counts import Place, Running, Tally
+from streams.core.outcome_counts import OutcomeCounts, Place, Running
 from streams.simulation import simulate
 from tests.stories import decoded, shipped, us, wire
 
@@ -18,10 +18,10 @@ HERE = Place("fee-5-minutes", "3201", "320101")
 START = f"e1 2026-03-02T09:00 counter.service_started WO1 business=fee {ORG}"
 
 
-def counted(steps: Sequence[tuple[str, str]], *rules: str) -> tuple[Tally, Engine]:
+def counted(steps: Sequence[tuple[str, str]], *rules: str) -> tuple[OutcomeCounts, Engine]:
     """Each step is a line of a story, or nothing, and then a watermark."""
     loaded = shipped(*(rules or ("fee-5-minutes",)))
-    tally = Tally()
+    tally = OutcomeCounts()
     engine = Engine(loaded.rulebook, keep_for=3600_000_000, tally=tally)
     for line, watermark in steps:
         for event in decoded(wire(line)):
@@ -114,7 +114,7 @@ def test_what_is_restored_is_known_and_what_is_forgotten_stays_counted() -> None
     tally, engine = counted([(START, "2026-03-02T09:05")])
     snapshot = engine.snapshot(("order", "WO1"))
     assert snapshot is not None
-    again = Tally()
+    again = OutcomeCounts()
     other = Engine(shipped("fee-5-minutes").rulebook, keep_for=3600_000_000, tally=again)
     other.watermark = us("2026-03-02T09:05")
     other.restore(snapshot)
@@ -158,7 +158,7 @@ def test_counting_changes_nothing_that_is_told(trail: int) -> None:
     events = decoded(simulate(orders=250, seed=8, start=date(2026, 3, 2), days=10).events)
     told: list[list[Alert]] = []
     nexts: list[list[int | None]] = []
-    for tally in (None, Tally()):
+    for tally in (None, OutcomeCounts()):
         engine = Engine(loaded.rulebook, keep_for=5 * 86_400_000_000, tally=tally)
         alerts: list[Alert] = []
         due: list[int | None] = []

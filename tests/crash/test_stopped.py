@@ -21,7 +21,7 @@ from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 from streams.core.instants import instant_us
 from streams.kafka.admin import connected, end_offsets
 from streams.kafka.java_broker import JavaCluster
-from streams.live.worker import topics_of
+from streams.kafka.topics import topics_of
 from streams.settings import load_settings
 from streams.simulation import Simulation
 from tests.crash.conftest import ROUNDS

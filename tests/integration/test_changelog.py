@@ -20,10 +20,10 @@ from kafka import KafkaProducer
 
 from streams.kafka.admin import TopicSpec, delete_topics, ensure_topics
 from streams.kafka.brokers import Broker
+from streams.kafka.topics import topics_of
 from streams.live.changelog import Changelog
 from streams.live.clock_partition import position_key
 from streams.live.faust_app import AGAIN
-from streams.live.worker import topics_of
 from streams.replay.log_replay import read_topic
 from streams.settings import load_settings
 from streams.simulation import Simulation, simulate

@@ -10,9 +10,9 @@ import pytest
 
 from streams.errors import BrokerError
 from streams.kafka.admin import cluster
-from streams.kafka.authentication import knock
+from streams.kafka.authentication import check_login
+from streams.kafka.connection import kafka_options
 from streams.kafka.java_broker import JavaCluster, Security, why_not
-from streams.live.worker import kafka_options
 from streams.settings import Settings, load_settings
 
 pytestmark = pytest.mark.broker
@@ -46,6 +46,6 @@ def test_a_certificate_is_shown_where_one_is_wanted(tmp_path: Path) -> None:
         assert brokers(settings(ssl_certfile=certificate, ssl_keyfile=key, ssl_key_password="of the key")) == 1
         with pytest.raises(BrokerError):
             brokers(settings())
-        knock(kafka_options(settings(ssl_certfile=certificate, ssl_keyfile=key, ssl_key_password="of the key")))
+        check_login(kafka_options(settings(ssl_certfile=certificate, ssl_keyfile=key, ssl_key_password="of the key")))
         with pytest.raises(BrokerError, match="no TLS connection"):
-            knock(kafka_options(settings()))
+            check_login(kafka_options(settings()))

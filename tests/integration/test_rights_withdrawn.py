@@ -34,7 +34,7 @@ from streams.kafka.acls import rights_of
 from streams.kafka.admin import ensure_topics
 from streams.kafka.child_process import ChildProcess
 from streams.kafka.java_broker import JavaCluster, Security, why_not
-from streams.live.worker import topics_of
+from streams.kafka.topics import topics_of
 from streams.settings import load_settings
 from streams.simulation import simulate
 from streams.wall_clock import WallClock

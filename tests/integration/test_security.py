@@ -30,7 +30,7 @@ from streams.kafka.acls import NEEDS, rights_of
 from streams.kafka.admin import TopicSpec, ensure_topics
 from streams.kafka.child_process import ChildProcess
 from streams.kafka.java_broker import JavaCluster, Security, why_not
-from streams.live.worker import topics_of
+from streams.kafka.topics import topics_of
 from streams.settings import load_settings
 from streams.wire.cloudevents import encode
 from streams.wire.decoder import dead_letter_of

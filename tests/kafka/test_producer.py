@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streams.kafka.producer import TELL_AGAIN, Waits
+from streams.kafka.producer import TELL_AGAIN, BackPressure
 
 
 class Elapsed:
@@ -18,7 +18,7 @@ def test_what_is_waited_for_is_said_once_a_minute_and_whenever_it_is_something_e
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     elapsed = Elapsed()
-    waits = Waits(6, elapsed)
+    waits = BackPressure(6, elapsed)
 
     def said(at: float) -> list[str]:
         elapsed.now = at

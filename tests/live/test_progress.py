@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from streams.live.metrics_server import Health
-from streams.live.progress import STILL_AT_MOST, Pace
+from streams.live.progress import STILL_AT_MOST, Progress
 
 
 class World:
@@ -17,7 +17,7 @@ class World:
         self.partitions: dict[int, Any] = {
             int(name[1:]): SimpleNamespace(watermark=at) for name, at in watermarks.items()
         }
-        self.pace = Pace(self.partitions, lambda: self.now)
+        self.pace = Progress(self.partitions, lambda: self.now)
         self.pace.look()
 
     def later(self, seconds: float, **watermarks: int) -> str | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from streams.live.trusted_clock import AgreedTime
+from streams.live.trusted_clock import TrustedClock
 from streams.wall_clock import WallClock
 
 SECOND = 1_000_000
@@ -26,7 +26,7 @@ class Hands:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, wrong_by: float = 0, clock: WallClock | None = None) -> None:
         self.true = AT
         monkeypatch.setattr("streams.wall_clock._now", lambda: self.true + int(wrong_by * SECOND))
-        self.time = AgreedTime(clock or WallClock(), lambda: (self.true - AT) / SECOND + 1000)
+        self.time = TrustedClock(clock or WallClock(), lambda: (self.true - AT) / SECOND + 1000)
 
     def hear(self, *behind: float) -> None:
         """Brokers with clocks so many seconds behind the true time."""

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.core.engine import Engine
-from streams.core.outcome_counts import Ending, Running, Tally
+from streams.core.outcome_counts import Ending, OutcomeCounts, Running
 from streams.core.rulebook import Rulebook
 from streams.wire.state_rows import snapshot_from_bytes, snapshot_to_bytes, standing_from_bytes
 from tests.property.runs import event_of, us
@@ -21,7 +21,7 @@ from tests.property.worlds import per_kind
 _MORE = (timedelta(days=-1), timedelta(0), timedelta(hours=1), timedelta(days=40))
 
 
-def restarted(engine: Engine, rulebook: Rulebook, tally: Tally) -> Engine:
+def restarted(engine: Engine, rulebook: Rulebook, tally: OutcomeCounts) -> Engine:
     """Another engine from the rows of this one, its subjects asleep where that can be."""
     other = Engine(rulebook, tally=tally)
     other.watermark = engine.watermark
@@ -48,7 +48,7 @@ def in_order(clocks: tuple[Running, ...]) -> list[str]:
 def test_of_every_kind_of_rule(kind: str, data: st.DataObject) -> None:
     rule_id, facts = data.draw(shipped_histories(kind))
     rulebook = rulebook_of(rule_id)
-    tally = Tally()
+    tally = OutcomeCounts()
     engine = Engine(rulebook, tally=tally)
     counted: Counter[Ending] = Counter()
     for fact in data.draw(st.permutations(facts)):
@@ -56,7 +56,7 @@ def test_of_every_kind_of_rule(kind: str, data: st.DataObject) -> None:
             engine.handle(subject, copy)
         if data.draw(st.booleans()):
             engine.advance_to(us(data.draw(st.sampled_from(INSTANTS)) + data.draw(st.sampled_from(_MORE))))
-            all_folds = Tally()
+            all_folds = OutcomeCounts()
             other = Engine(rulebook, tally=all_folds)
             other.watermark = engine.watermark
             for subject in engine.take_changed():
@@ -67,7 +67,7 @@ def test_of_every_kind_of_rule(kind: str, data: st.DataObject) -> None:
             if data.draw(st.booleans()):
                 counted.update(tally.ended)
                 counted.subtract(tally.reopened)
-                tally = Tally()
+                tally = OutcomeCounts()
                 engine = restarted(engine, rulebook, tally)
     engine.advance_to(us(END))
     counted.update(tally.ended)
@@ -78,4 +78,4 @@ def test_of_every_kind_of_rule(kind: str, data: st.DataObject) -> None:
     cases = Counter((case.verdict.rule.id, case.verdict.outcome) for case in engine.cases())
     assert +found == Counter({key: count for key, count in cases.items() if key[1] != "running"})
     assert all(count >= 0 for count in counted.values())
-    restarted(engine, rulebook, Tally())
+    restarted(engine, rulebook, OutcomeCounts())

@@ -14,9 +14,9 @@ from streams.core.alerts import Alert, Subject
 from streams.core.driver import Driver, Step
 from streams.core.engine import Engine, JudgedCase
 from streams.core.event import Event
-from streams.core.lifetimes import Lifetimes
+from streams.core.offline import OfflineEvaluator
 from streams.core.rulebook import Rulebook
-from streams.replay.judging import Judging, sift
+from streams.replay.judging import Judging, deduplicate
 from streams.simulation import simulate
 from tests.property.runs import event_of, us
 from tests.property.shipped import END, kinds, rulebook_of, shipped_histories
@@ -39,7 +39,7 @@ def in_order_of_time(rulebook: Rulebook, events: Iterable[Event], end: int) -> t
 def by_subject(rulebook: Rulebook, events: Iterable[Event], end: int) -> tuple[list[Alert], list[JudgedCase]]:
     judging = Judging(rulebook, end)
     arrived = [(event.order, number, event, number, rulebook.copies_of(event)) for number, event in enumerate(events)]
-    alerts = [alert for _, alert in judging.alerts(sift(arrived).events)]
+    alerts = [alert for _, alert in judging.alerts(deduplicate(arrived).events)]
     return alerts, list(judging.cases())
 
 
@@ -73,7 +73,7 @@ def test_most_lives_are_told_at_once() -> None:
     for event in sorted({event.event_id: event for event in events}.values(), key=lambda event: event.order):
         for subject, copy in rulebook.copies_of(event):
             by_subject.setdefault(subject, []).append(copy)
-    lifetimes, end = Lifetimes(rulebook), max(event.at for event in events)
+    lifetimes, end = OfflineEvaluator(rulebook), max(event.at for event in events)
     lives = [lifetimes.of(subject[0], own, end) for subject, own in by_subject.items()]
     tellings = [telling for life in lives if life is not None for telling in life[1]]
     assert len([life for life in lives if life is not None]) > 0.9 * len(lives)

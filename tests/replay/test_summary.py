@@ -9,9 +9,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.replay.quantiles import RUN, Spread
+from streams.replay.quantiles import RUN, Quantiles
 from streams.replay.summary import Summary
-from streams.wire.cloudevents import ToldCase
+from streams.wire.cloudevents import ReportedCase
 from tests.replay import orders
 from tests.replay.runs import Runner, records_of
 
@@ -20,9 +20,9 @@ VALUES = st.lists(st.floats(0, 1e9) | st.sampled_from([0.0, 1.0, 1.0000000000000
 
 @given(st.lists(VALUES, max_size=5), st.floats(0, 1))
 def test_quantiles_are_those_of_all_values_sorted(parts: list[list[float]], share: float) -> None:
-    spread = Spread()
+    spread = Quantiles()
     for part in parts:
-        spread += Spread(part)
+        spread += Quantiles(part)
     ordered = sorted(value for part in parts for value in part)
     expected = ordered[max(ceil(share * len(ordered)) - 1, 0)] if ordered else None
     assert spread.quantiles(share) == [expected]
@@ -31,7 +31,7 @@ def test_quantiles_are_those_of_all_values_sorted(parts: list[list[float]], shar
 
 def test_quantiles_of_many_values() -> None:
     count = 3 * RUN + 17
-    spread = Spread()
+    spread = Quantiles()
     for number in range(count):
         spread.add(float(number * 7919 % count))
     assert spread.quantiles(0.5, 0.95, 1) == [ceil(0.5 * count) - 1, ceil(0.95 * count) - 1, count - 1]
@@ -40,7 +40,7 @@ def test_quantiles_of_many_values() -> None:
 def test_parts_summed_up_apart_are_the_whole(gridclock: Runner) -> None:
     cases = gridclock.path / "cases.jsonl"
     gridclock("replay", gridclock.file("events.jsonl", orders.text(90)), "--cases", cases, "--quiet")
-    told = [ToldCase(event, None) for event in records_of(cases)]
+    told = [ReportedCase(event, None) for event in records_of(cases)]
     whole, merged = Summary(), Summary()
     whole.add_all(told)
     for first in range(3):

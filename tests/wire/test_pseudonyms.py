@@ -12,7 +12,7 @@ import pytest
 from schemas.alerts import AlertEvent, CaseEvent
 from streams.board.messages import BoardWire
 from streams.cli import run
-from streams.core.running import OpenCase
+from streams.core.open_cases import OpenCase
 from streams.wire.cloudevents import CloudEvents, encode
 from streams.wire.pseudonyms import Pseudonyms, cloud_events
 from tests.stories import Judged, judge, shipped, wire
@@ -69,8 +69,8 @@ def test_retractions_too() -> None:
     )
     hidden = [event for event in written(found, KEY) if event["type"] == "gridclock.alert.retraction"]
     assert hidden
-    told = {event["id"] for event in written(found, KEY)}
-    assert {event["data"]["retracts"] for event in hidden} <= told
+    reported = {event["id"] for event in written(found, KEY)}
+    assert {event["data"]["retracts"] for event in hidden} <= reported
     assert ACCOUNT not in json.dumps(hidden)
 
 
@@ -102,9 +102,9 @@ def test_the_board_shows_a_case_as_its_alert_does(judged: Judged) -> None:
         title=verdict.rule.title, subject=case.subject, place=(None, None, None, None), started_at=verdict.started_at,
         deadline=verdict.deadline, outcome="running", limit=None, provisional=False, paused=False,
     )  # fmt: skip
-    told = cloud_events(calendar, KEY).case(case, 0)["data"]
+    reported = cloud_events(calendar, KEY).case(case, 0)["data"]
     found = BoardWire(calendar, names).case(shown)
-    assert (found["case_id"], found["subject"]) == (told["case_id"], told["subject"])
+    assert (found["case_id"], found["subject"]) == (reported["case_id"], reported["subject"])
     assert found["subject"]["id"] == names.number("account", ACCOUNT)
     assert BoardWire(calendar).case(shown)["subject"]["id"] == ACCOUNT
 

@@ -49,7 +49,7 @@ def snapshot() -> Snapshot:
 
 def test_a_subject_comes_back_as_it_was() -> None:
     kept = snapshot()
-    assert kept.told
+    assert kept.reported
     assert kept.withdrawn
     raw = snapshot_to_bytes(kept)
     assert snapshot_from_bytes(WO1, raw) == kept

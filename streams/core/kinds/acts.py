@@ -407,7 +407,7 @@ class ActFold:
                         following = finding.due
         return verdicts, following
 
-    def told(self, state: State, until: int) -> list[Verdict] | None:
+    def reported(self, state: State, until: int) -> list[Verdict] | None:
         """See ``Fold``: each violation when it became certain; nothing that comes later changes one."""
         if not state.waiting and not state.broken:
             return []

@@ -192,7 +192,7 @@ class CadenceFold:
         """See ``Fold``."""
         return [clock.status(as_of, watermark) for clock in self._clocks(state, as_of) if clock.started_at <= as_of]
 
-    def told(self, state: State, until: int) -> list[Verdict] | None:
+    def reported(self, state: State, until: int) -> list[Verdict] | None:
         """See ``Fold``. Which months are under the obligation hangs on what was known of it by then."""
         return None
 

@@ -79,29 +79,29 @@ class Clock:
 
     def _warning(self, as_of: int, deadline: int, ended_at: int | None) -> tuple[int | None, tuple[Report, ...]]:
         due = deadline if ended_at is None or ended_at > deadline else ended_at
-        told: Report | None = None
+        reported: Report | None = None
         if self.warnings is None:
             self.warnings = self._warnings(deadline)
         for at, fraction in self.warnings:
             if at > as_of:
                 due = min(due, at)
-            elif told is None or at >= told.due:
-                told = Report("warning", repr(fraction), at)
-        return due, () if told is None else (told,)
+            elif reported is None or at >= reported.due:
+                reported = Report("warning", repr(fraction), at)
+        return due, () if reported is None else (reported,)
 
-    def told(self, until: int) -> list[Verdict]:
-        """What was told of it up to an instant (inclusive), where it never stood still; see ``Fold.told``."""
+    def reported(self, until: int) -> list[Verdict]:
+        """What was told of it up to an instant (inclusive), where it never stood still; see ``Fold.reported``."""
         deadline = self.deadline
         if deadline is None:
             return []
         ended = self.stop or self.cancel
         is_over = ended is not None and ended.at <= deadline
         last = min(until, ended.at - 1 if ended is not None and is_over else deadline - 1)
-        told: dict[int, float] = {}  # of several at one instant the last is told
+        reported: dict[int, float] = {}  # of several at one instant the last is told
         for at, fraction in self._warnings(deadline):
             if at <= last:
-                told[at] = fraction
-        found = [self.verdict(at, (Report("warning", repr(fraction), at),)) for at, fraction in told.items()]
+                reported[at] = fraction
+        found = [self.verdict(at, (Report("warning", repr(fraction), at),)) for at, fraction in reported.items()]
         if is_over or deadline > until:
             return found
         breach = Report("breach", str(deadline), deadline)

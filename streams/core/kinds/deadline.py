@@ -284,13 +284,13 @@ class DeadlineFold:
         cases = state.closed if state.open is None else (*state.closed, state.open)
         return [case.status(as_of, watermark) for case in cases if case.start.at <= as_of]
 
-    def told(self, state: State, until: int) -> list[Verdict] | None:
+    def reported(self, state: State, until: int) -> list[Verdict] | None:
         """See ``Fold``. What was told of a clock that stood still hangs on what was known of its pauses by then."""
         found: list[Verdict] = []
         for case in state.closed if state.open is None else (*state.closed, state.open):
             if case.paused_by:
                 return None
-            found += case.told(until)
+            found += case.reported(until)
         return found
 
     def open_cases(self, state: State) -> tuple[Event, ...]:

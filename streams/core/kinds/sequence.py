@@ -110,7 +110,7 @@ class SequenceFold:
                 found.append(Status(event, outcome, event.at, None, not violated or event.at <= watermark, False))
         return found
 
-    def told(self, state: State, until: int) -> list[Verdict] | None:
+    def reported(self, state: State, until: int) -> list[Verdict] | None:
         """See ``Fold``: each stage at its own instant, when all that could be ahead of it is known."""
         if not state.backwards:
             return []

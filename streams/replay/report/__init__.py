@@ -18,7 +18,7 @@ import jinja2
 from markupsafe import Markup
 
 from streams.replay.comparison import OUTCOMES_ZH, Comparison
-from streams.replay.input_counts import Tally
+from streams.replay.input_counts import InputCounts
 from streams.replay.report import charts
 from streams.replay.summary import RuleSummary, Share, Summary, Worst, duration_text, org_of
 
@@ -39,7 +39,7 @@ def visible(value: Any) -> Any:
 
 def render(
     summary: Summary,
-    tally: Tally,
+    tally: InputCounts,
     *,
     sources: Sequence[str],
     ends_at: str,
@@ -77,7 +77,7 @@ def render(
     )
 
 
-def _rule(name: str, rule: RuleSummary, tally: Tally) -> dict[str, Any]:
+def _rule(name: str, rule: RuleSummary, tally: InputCounts) -> dict[str, Any]:
     return {
         "id": name,
         "zh": rule.title["zh"],
@@ -162,7 +162,7 @@ _LATE = {
 }
 
 
-def _quality(summary: Summary, tally: Tally) -> Iterator[dict[str, Any]]:
+def _quality(summary: Summary, tally: InputCounts) -> Iterator[dict[str, Any]]:
     def row(zh: str, en: str, count: int, what: str = "") -> dict[str, Any]:
         return {"zh": zh, "en": en, "count": count, "what": what}
 

@@ -24,7 +24,7 @@ from streams.core.verdicts import Fold, Report, Verdict
 from streams.core.watermark import is_due
 
 
-class Telling(NamedTuple):
+class ReportedVerdict(NamedTuple):
     """One report told: under which watermark, and whether an event brought it, and not time."""
 
     verdict: Verdict
@@ -33,13 +33,13 @@ class Telling(NamedTuple):
     by_event: bool
 
 
-Life = tuple[dict[int, Any], list[Telling]]
+Life = tuple[dict[int, Any], list[ReportedVerdict]]
 """The states of all folds that may have a case, by their place in the rulebook; and what was told."""
 
 _Routes = Mapping[str, Sequence[Route]]
 
 
-class Lifetimes:
+class OfflineEvaluator:
     """Lives under one rulebook. Which folds matter to which set of event types is looked up once and kept."""
 
     def __init__(self, rulebook: Rulebook) -> None:
@@ -69,21 +69,21 @@ class Lifetimes:
                 if state is None:
                     state = states[index] = fold.start()
                 fold.step(state, event)
-        told: list[Telling] = []
+        reported: list[ReportedVerdict] = []
         folds = self._rulebook.folds
         for index, state in states.items():
-            verdicts = folds[index].told(state, end)
+            verdicts = folds[index].reported(state, end)
             if verdicts is None:
                 tellings = _asked_all_along(folds[index], _seen_by(index, events, routes), end)
                 if tellings is None:
                     return None
-                told += tellings
+                reported += tellings
             elif verdicts:
                 for verdict in verdicts:
                     report = verdict.reports[-1]
-                    told.append(Telling(verdict, report, report.due, False))
+                    reported.append(ReportedVerdict(verdict, report, report.due, False))
         self.at_event = None
-        return states, told
+        return states, reported
 
     def _routes_of(self, subject_type: str, types: frozenset[str]) -> _Routes:
         routes = self._rulebook.routes(subject_type)
@@ -102,10 +102,10 @@ def _seen_by(fold: int, events: Sequence[Event], routes: _Routes) -> list[Event]
     ]
 
 
-def _asked_all_along(fold: Fold, events: Sequence[Event], end: int) -> list[Telling] | None:
+def _asked_all_along(fold: Fold, events: Sequence[Event], end: int) -> list[ReportedVerdict] | None:
     """What one fold tells as its events come and time passes; ``None`` where it takes something back."""
     state = fold.start()
-    told: dict[tuple[str, str, str], Telling] = {}
+    reported: dict[tuple[str, str, str], ReportedVerdict] = {}
     due: int | None = None
 
     def ask(watermark: int, *, by_event: bool) -> bool:
@@ -113,12 +113,12 @@ def _asked_all_along(fold: Fold, events: Sequence[Event], end: int) -> list[Tell
         nonlocal due
         verdicts, due = fold.judge(state, watermark)
         owed = {(verdict.root, report.kind, report.cause) for verdict in verdicts for report in verdict.reports}
-        if any(key not in owed and key[1] != "warning" for key in told):
+        if any(key not in owed and key[1] != "warning" for key in reported):
             return False
         for verdict in verdicts:
             for report in verdict.reports:
-                told.setdefault(
-                    (verdict.root, report.kind, report.cause), Telling(verdict, report, watermark, by_event)
+                reported.setdefault(
+                    (verdict.root, report.kind, report.cause), ReportedVerdict(verdict, report, watermark, by_event)
                 )
         return True
 
@@ -133,4 +133,4 @@ def _asked_all_along(fold: Fold, events: Sequence[Event], end: int) -> list[Tell
     while due is not None and is_due(due, end):
         if not ask(due, by_event=False):
             return None
-    return list(told.values())
+    return list(reported.values())

@@ -88,7 +88,7 @@ class _Kept:
         self.wake: int | None = None
 
 
-class RunningCases:
+class OpenCases:
     """The open cases under one rulebook, by case id. ``version`` grows with every change of them."""
 
     def __init__(self, rulebook: Rulebook) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from streams.core.alerts import Subject
 from streams.core.engine import BEGINNING, Engine, Snapshot
 from streams.core.event import Event
-from streams.core.running import OpenCase, RunningCases, chapter_of, place_of
+from streams.core.open_cases import OpenCase, OpenCases, chapter_of, place_of
 from tests.stories import decoded, local, shipped, us, wire
 
 MINUTE = 60_000_000
@@ -30,7 +30,7 @@ def snapshots(story: str, decided_at: int = BEGINNING) -> list[Snapshot]:
     return [Snapshot(subject, tuple(events), (), (), decided_at) for subject, events in found.items()]
 
 
-def listed(cases: RunningCases) -> list[tuple[str, str, str | None]]:
+def listed(cases: OpenCases) -> list[tuple[str, str, str | None]]:
     return sorted(
         (case.rule, case.outcome, None if case.deadline is None else local(case.deadline)[11:])
         for case in cases.cases.values()
@@ -85,7 +85,7 @@ PAUSED = FEE + "\ne2 +3m counter.interrupted WO1 reason=system_failure"
 )
 @pytest.mark.parametrize("row_first", [True, False])
 def test_open_cases_follow_the_watermark(story: str, at: str, expected: list[Any], row_first: bool) -> None:
-    cases = RunningCases(RULEBOOK)
+    cases = OpenCases(RULEBOOK)
     rows = snapshots(story)
     if row_first:
         for row in rows:
@@ -99,7 +99,7 @@ def test_open_cases_follow_the_watermark(story: str, at: str, expected: list[Any
 
 
 def test_each_partition_has_its_own_time() -> None:
-    cases = RunningCases(RULEBOOK)
+    cases = OpenCases(RULEBOOK)
     (one,), (two,) = snapshots(FEE), snapshots(FEE.replace("WO1", "WO2"))
     cases.put(0, one)
     cases.put(1, two)
@@ -111,7 +111,7 @@ def test_each_partition_has_its_own_time() -> None:
 
 
 def test_a_row_says_how_far_it_was_decided_before_its_partition_does() -> None:
-    cases = RunningCases(RULEBOOK)
+    cases = OpenCases(RULEBOOK)
     cases.advance(0, START)
     (row,) = snapshots(FEE, decided_at=START + 5 * MINUTE)
     cases.put(0, row)
@@ -119,7 +119,7 @@ def test_a_row_says_how_far_it_was_decided_before_its_partition_does() -> None:
 
 
 def test_a_deleted_row_takes_its_cases_along() -> None:
-    cases = RunningCases(RULEBOOK)
+    cases = OpenCases(RULEBOOK)
     (row,) = snapshots(FEE)
     cases.put(0, row)
     cases.advance(0, START + MINUTE)
@@ -129,7 +129,7 @@ def test_a_deleted_row_takes_its_cases_along() -> None:
 
 
 def test_subjects_with_nothing_to_come_are_not_kept() -> None:
-    cases = RunningCases(RULEBOOK)
+    cases = OpenCases(RULEBOOK)
     (row,) = snapshots(FEE + "\ne2 +2m counter.service_completed WO1")
     cases.put(0, row)
     assert list(cases._subjects) == [row.subject]
@@ -138,7 +138,7 @@ def test_subjects_with_nothing_to_come_are_not_kept() -> None:
 
 
 def test_the_version_grows_with_changes_only() -> None:
-    cases = RunningCases(RULEBOOK)
+    cases = OpenCases(RULEBOOK)
     (row,) = snapshots(FEE)
     cases.put(0, row)
     cases.advance(0, START)
@@ -198,7 +198,7 @@ def _short(cases: dict[str, OpenCase]) -> dict[str, tuple[str, int | None]]:
 @given(OPERATIONS)
 def test_the_same_as_the_engine_and_as_from_scratch(operations: list[tuple[Any, ...]]) -> None:
     rulebook = RULEBOOK
-    engine, followed = Engine(rulebook, keep_for=20 * MINUTE), RunningCases(rulebook)
+    engine, followed = Engine(rulebook, keep_for=20 * MINUTE), OpenCases(rulebook)
     kept: dict[Subject, Snapshot] = {}
     watermark = START
     sent: list[Event] = []
@@ -227,7 +227,7 @@ def test_the_same_as_the_engine_and_as_from_scratch(operations: list[tuple[Any, 
                         followed.put(0, snapshot)
                 followed.advance(0, watermark)
                 assert _short(followed.cases) == _as_listed(engine)
-    scratch = RunningCases(rulebook)
+    scratch = OpenCases(rulebook)
     for snapshot in kept.values():
         scratch.put(0, snapshot)
     scratch.advance(0, followed.watermarks.get(0, BEGINNING))

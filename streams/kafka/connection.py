@@ -1,0 +1,35 @@
+"""How this program's processes reach the brokers: clock, client options, and the permissions that they ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import Any
+
+from streams.kafka.acls import Right
+from streams.kafka.permissions import Rights
+from streams.settings import Settings
+from streams.wall_clock import WallClock
+
+
+def clock_of(settings: Settings) -> WallClock:
+    """The clock that the settings ask for; real time unless they ask for another."""
+    if settings.clock_origin is None:
+        return WallClock()
+    if settings.clock_anchor is None:
+        return WallClock.scaled(settings.clock_origin, settings.clock_speed)
+    return WallClock(
+        settings.clock_anchor, settings.clock_origin, Fraction(settings.clock_speed).limit_denominator(1000)
+    )
+
+
+def kafka_options(settings: Settings) -> dict[str, Any]:
+    """What aiokafka's clients are told of the brokers and how to speak to them."""
+    return {"bootstrap_servers": settings.bootstrap, **settings.security()}
+
+
+def rights_at(settings: Settings, rights: Iterable[Right], *, without: str | None = None) -> Rights:
+    """The rights to be had at the brokers, but for one operation; none where they do not ask who one is."""
+    wanted = [(right.resource, right.name, operation) for right in rights for operation in right.operations]
+    asked = settings.security_protocol != "PLAINTEXT"
+    return Rights(settings, [one for one in wanted if asked and one[2] != without], kafka_options(settings))
