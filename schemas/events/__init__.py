@@ -1,0 +1,26 @@
+"""Work-order events: the common envelope and every type of the vocabulary, as one union told apart by type.
+
+An event is one flat JSON object. Required are ``event_id``, ``event_type``, ``occurred_at`` and one subject id;
+the fields of a type are checked where they are present. Unknown fields are kept. ``EVENT`` validates any event
+of the shipped vocabulary; an ``EventCatalogue`` adds the types that a rulebook declares.
+
+The models lie in one module a chapter of the standard: ``counter``, ``connection``, ``metering``, ``reading``,
+``inspection``; ``envelope`` holds what they share, ``vocabulary`` their union.
+"""
+
+from __future__ import annotations
+
+from schemas.events.catalogue import EventCatalogue
+from schemas.events.envelope import COMMON_FIELDS, CONDITION_FIELDS, SUBJECT_FIELDS, Envelope, Org
+from schemas.events.vocabulary import EVENT, Event
+
+__all__ = [
+    "COMMON_FIELDS",
+    "CONDITION_FIELDS",
+    "EVENT",
+    "SUBJECT_FIELDS",
+    "Envelope",
+    "Event",
+    "EventCatalogue",
+    "Org",
+]

@@ -1,0 +1,87 @@
+"""The event types that a rulebook knows: the shipped vocabulary, and the types that it declares itself."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, cast, get_args
+
+from pydantic import create_model
+
+from schemas.base import Text
+from schemas.events.envelope import COMMON_FIELDS, CONDITION_FIELDS, Envelope
+from schemas.events.vocabulary import Event
+from schemas.fields import FIELD_KINDS
+
+_TYPE_PATTERN = r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$"
+
+
+def _shipped() -> dict[str, type[Envelope]]:
+    models: dict[str, type[Envelope]] = {}
+    for model in get_args(get_args(Event)[0]):
+        for name in get_args(model.model_fields["event_type"].annotation):
+            assert name not in models, name
+            models[name] = model
+    return models
+
+
+@dataclass(frozen=True)
+class EventCatalogue:
+    """The event types that a rulebook knows, each with the model that checks it."""
+
+    models: Mapping[str, type[Envelope]]
+
+    @classmethod
+    def shipped(cls) -> EventCatalogue:
+        """The vocabulary of the standard."""
+        return cls(_shipped())
+
+    @property
+    def types(self) -> frozenset[str]:
+        """The names of all types."""
+        return frozenset(self.models)
+
+    def fields(self, event_type: str) -> frozenset[str]:
+        """The fields of a type that conditions may look at."""
+        return (frozenset(self.models[event_type].model_fields) - COMMON_FIELDS) | CONDITION_FIELDS
+
+    def suggest(self, name: str) -> str | None:
+        """The known type nearest to a misspelt one."""
+        near = difflib.get_close_matches(name, sorted(self.models), n=1)
+        return near[0] if near else None
+
+    def with_declared(
+        self,
+        name: str,
+        fields: Mapping[str, str | list[str]],
+        title: Text | None = None,
+        *,
+        afresh: bool = False,
+    ) -> EventCatalogue:
+        """This catalogue and one more type; of a known type the fields named are added or redefined.
+
+        ``afresh`` forgets what was known of the type.
+
+        Raises:
+            ValueError: for a name or field that cannot be, or an unknown kind of value.
+        """
+        if not re.match(_TYPE_PATTERN, name):
+            raise ValueError(f"{name!r} is not an event type; write family.what_happened in lower case")
+        base = Envelope if afresh else self.models.get(name, Envelope)
+        own: dict[str, Any] = {}
+        for field, kind in fields.items():
+            if not field.isidentifier() or field.startswith("_") or field in COMMON_FIELDS:
+                raise ValueError(f"{name} cannot declare a field {field!r}: not a name, or common to all events")
+            if isinstance(kind, str) and kind not in FIELD_KINDS:
+                near = difflib.get_close_matches(kind, FIELD_KINDS, n=1)
+                hint = f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(FIELD_KINDS)}"
+                raise ValueError(f"{name}.{field}: unknown kind {kind!r}; {hint}")
+            if not kind:
+                raise ValueError(f"{name}.{field}: an empty list allows nothing")
+            annotation = FIELD_KINDS[kind] if isinstance(kind, str) else Literal[tuple(kind)]
+            own[field] = (annotation | None, None)
+        own["event_type"] = (Literal[(name,)], ...)
+        model = create_model(name.replace(".", "_"), __base__=(base,), __doc__=title.en if title else None, **own)
+        return EventCatalogue({**self.models, name: cast(type[Envelope], model)})
