@@ -30,10 +30,15 @@ from streams.loopback import NAMES, is_loopback, name_of
 from streams.rulebooks.loader import LoadedRulebook
 from streams.wire.cloudevents import encode
 
+_PAGE: Final = resources.files("streams.board") / "page"
 _FILES: Final = {
     "/board": ("index.html", "text/html"),
     "/board/board.css": ("board.css", "text/css"),
-    "/board/board.js": ("board.js", "text/javascript"),
+    **{
+        f"/board/{script.name}": (script.name, "text/javascript")
+        for script in _PAGE.iterdir()
+        if script.name.endswith(".js")
+    },
     "/board/icon.svg": ("icon.svg", "image/svg+xml"),
 }
 HEADERS: Final = {
@@ -94,8 +99,7 @@ class BoardServer:
         self._names = NAMES | {name.lower() for name in names} if is_loopback(host) else None
         self.limits = ConnectionLimits(_ASKING) if limits is None else limits
         self._meta = encode(meta_of(loaded))
-        page = resources.files("streams.board") / "page"
-        self._files = {path: ((page / name).read_bytes(), kind) for path, (name, kind) in _FILES.items()}
+        self._files = {path: ((_PAGE / name).read_bytes(), kind) for path, (name, kind) in _FILES.items()}
 
     def application(self) -> web.Application:
         """The routes."""

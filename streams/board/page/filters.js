@@ -1,0 +1,60 @@
+// The filters: kept in the address, offered as the server knows them.
+import { $, element, setAttribute, setText } from "./dom.js";
+import { translated } from "./format.js";
+import { ASKED, FILTERS, LEVELS, announce, page, params, selected } from "./state.js";
+
+export function setFilter(name, value) {
+  if (value) params.set(name, value);
+  else params.delete(name);
+  // A narrower place means nothing under another one.
+  if (LEVELS.includes(name)) for (const below of LEVELS.slice(LEVELS.indexOf(name) + 1)) params.delete(below);
+  if (name === "chapter") params.delete("rule");
+  remember();
+  if (ASKED.includes(name)) announce("query");
+  announce("choices");
+  announce("view");
+}
+
+export function clearFilters() {
+  for (const name of FILTERS) params.delete(name);
+  setFilter("city", "");
+}
+
+export function remember() {
+  const query = params.toString();
+  history.replaceState(null, "", query ? `?${query}` : location.pathname);
+}
+
+function options(select, choices) {
+  const value = params.get(select.name) || "";
+  if (value && !choices.some(([key]) => key === value)) choices = [...choices, [value, value]];
+  const wanted = JSON.stringify([page.language, choices]);
+  if (select.wanted !== wanted) {
+    select.wanted = wanted;
+    select.replaceChildren(...[["", page.text.all], ...choices].map(([key, words]) => {
+      const option = element("option", "", words);
+      option.value = key;
+      return option;
+    }));
+  }
+  if (select.value !== value) select.value = value;
+}
+
+export function renderFilters() {
+  const form = $("filters").elements;
+  for (const level of LEVELS) options(form[level], (page.view.choices[level] || []).map((code) => [code, code]));
+  options(form.chapter, page.meta.chapters.map((one) => [one.id, `${one.id} ${translated(one.title)}`]));
+  const chapter = params.get("chapter");
+  options(form.rule, page.meta.rules.filter((one) => !chapter || one.chapter === chapter).map((one) => [one.id, `${one.clause} ${translated(one.title)}`]));
+  options(form.severity, [["red_line", page.text.red_line], ["norm", page.text.norm]]);
+  const count = FILTERS.filter((name) => params.get(name)).length;
+  setText($("filter-count"), count ? `(${count})` : "");
+  $("clear").disabled = count === 0;
+  for (const button of document.querySelectorAll(".states button")) setAttribute(button, "aria-pressed", String(button.dataset.state === selected()));
+  const where = LEVELS.map((level) => params.get(level)).filter(Boolean);
+  const rest = [];
+  if (chapter) rest.push(translated((page.meta.chapters.find((one) => one.id === chapter) || {}).title) || chapter);
+  if (params.get("rule")) rest.push(translated((page.meta.rules.find((one) => one.id === params.get("rule")) || {}).title) || params.get("rule"));
+  if (params.get("severity")) rest.push(page.text[params.get("severity")] || params.get("severity"));
+  setText($("scope"), [where.join(" / ") || page.text.whole, ...rest].join(" · "));
+}

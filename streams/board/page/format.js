@@ -1,0 +1,31 @@
+// Times, lengths of time, places and subjects as words in the page's language.
+import { DAY, LEVELS, page } from "./state.js";
+
+export const translated = (both) => both ? both[page.language] || both.zh || "" : "";
+export const subject = (item) => `${page.text.subjects[item.subject.type] || item.subject.type} ${item.subject.id}`;
+export const untimedReason = (item) => item.paused ? page.text.paused : page.text.awaiting;
+export const place = (org) => LEVELS.slice(1).map((level) => org[level]).filter(Boolean).join(" / ") || org.province || page.text.noPlace;
+const two = (n) => String(n).padStart(2, "0");
+
+export function stamp(iso, withDate = true) {
+  // An end of day is written 24:00 of that day, as the limits say it.
+  let date = iso.slice(0, 10), time = iso.slice(11, 19);
+  if (time === "00:00:00") {
+    date = new Date(Date.parse(`${date}T00:00:00Z`) - DAY).toISOString().slice(0, 10);
+    time = "24:00";
+  }
+  return withDate ? `${date.slice(5)} ${time}` : time;
+}
+
+export const full = (iso) => iso.slice(0, 19).replace("T", " ");
+export function duration(ms) {
+  const seconds = Math.floor(ms / 1000), days = Math.floor(seconds / 86400);
+  const rest = `${two(Math.floor(seconds / 3600) % 24)}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`;
+  return days ? `${days}${page.text.day}${rest}` : rest;
+}
+
+export function approximately(seconds) {
+  const units = page.language === "zh" ? ["秒", "分钟", "小时", "天"] : ["s", "min", "h", "d"];
+  const [value, unit] = seconds < 60 ? [seconds, 0] : seconds < 3600 ? [seconds / 60, 1] : seconds < 86400 ? [seconds / 3600, 2] : [seconds / 86400, 3];
+  return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${units[unit]}`;
+}

@@ -1,0 +1,93 @@
+// The two lists: clocks with their countdowns, and the newest alerts.
+import { $, element, badge, setAttribute, setText } from "./dom.js";
+import { duration, place, stamp, subject, translated, untimedReason } from "./format.js";
+import { renderRows, rowButton } from "./rows.js";
+import { HOUR, MINUTE, now, page, selected } from "./state.js";
+import { number } from "./texts.js";
+
+export function renderLists() {
+  const at = now();
+  const ends = (item) => Date.parse(item.deadline || item.started_at);
+  const cases = [...page.view.cases.values()].sort((a, b) => ends(a) - ends(b) || (a.case_id < b.case_id ? -1 : 1));
+  const alerts = [...page.view.alerts.values()].sort(
+    (a, b) => Date.parse(b.detected_at) - Date.parse(a.detected_at) || (a.alert_id < b.alert_id ? 1 : -1));
+  renderRows($("cases"), cases, "case_id", () => {
+    const made = rowButton(["left", "what", "due"]);
+    made.append(element("span", "bar"));
+    return made;
+  }, fillCase);
+  renderRows($("alerts"), alerts, "alert_id", () => rowButton(["marks", "sentence", "ending"]), fillAlert);
+  if (at !== null) moveCountdowns(at);
+  const c = page.view.counts, all = { running: (c.running || 0) - (c.untimed || 0), overdue: c.overdue, untimed: c.untimed }[selected()] || 0;
+  setText($("cases-count"), page.text.shown(cases.length, all));
+  setText($("cases-title"), page.text[selected() === "running" ? "cases" : selected()]);
+  setText($("alerts-count"), page.text.newest(number(alerts.length)));
+  for (const [name, items] of [["cases", cases], ["alerts", alerts]]) {
+    $(`${name}-empty`).hidden = items.length > 0;
+    $(name).hidden = items.length === 0;
+    setText($(`${name}-empty`), page.loading || !page.heard ? page.text.loading : page.text[name === "cases" ? "noCases" : "noAlerts"]);
+  }
+}
+
+export function redrawCountdowns() {
+  for (const row of $("cases").children) row.firstChild.shown = null;
+}
+
+export function moveCountdowns(at) {
+  for (const row of $("cases").children) tick(row.firstChild, at);
+}
+
+function fillCase(button, item) {
+  const [, what, due] = button.children;
+  const title = element("span", "title");
+  if (item.severity === "red_line") title.append(badge("line", page.text.red_line));
+  title.append(translated(item.title));
+  what.replaceChildren(title, element("span", "about", `${subject(item)} · ${item.clause} · ${place(item.org)}`));
+  due.replaceChildren(document.createTextNode(item.deadline ? stamp(item.deadline) : "—"), element("span", "", translated(item.limit)));
+  const when = item.deadline ? `${page.text.deadlineWord} ${stamp(item.deadline)}` : untimedReason(item);
+  const parts = [item.severity === "red_line" ? page.text.red_line : "", subject(item), translated(item.title), when, place(item.org)];
+  button.setAttribute("aria-label", parts.filter(Boolean).join(page.text.list));
+  button.ends = item.deadline ? Date.parse(item.deadline) : null;
+  button.untimedReason = untimedReason(item);
+  button.starts = Date.parse(item.started_at);
+  button.breached = item.outcome === "breached";
+  button.shown = null;
+}
+
+function tick(button, at) {
+  const [left] = button.children;
+  let sign = "", value = "", heat = "cool", used = 0;
+  if (button.ends === null) sign = button.untimedReason;
+  else {
+    const rest = button.ends - at, whole = button.ends - button.starts;
+    used = whole > 0 ? Math.min(1, Math.max(0, 1 - rest / whole)) : 1;
+    value = duration(rest > 0 ? rest + 999 : -rest);
+    if (button.breached) { sign = page.text.late; heat = "late"; }
+    else if (rest <= 0) { sign = page.text.waiting; heat = "late"; }
+    else if (rest <= 2 * MINUTE || rest <= HOUR && used >= 0.8) heat = "hot";
+    else if (rest <= HOUR || used >= 0.8) heat = "warm";
+  }
+  const shown = `${sign}|${value}|${heat}`;
+  if (button.shown === shown) return;
+  button.shown = shown;
+  left.replaceChildren(...(sign ? [element("span", "sign", sign)] : []), document.createTextNode(value));
+  setAttribute(button, "data-heat", heat);
+  button.style.setProperty("--used", used.toFixed(3));
+}
+
+function fillAlert(button, item) {
+  const [marks, sentence, ending] = button.children;
+  setAttribute(button, "data-severity", item.severity);
+  setAttribute(button, "data-state", item.state);
+  const found = [badge("red", page.text[item.kind] || item.kind)];
+  if (item.severity === "red_line") found.unshift(badge("line", page.text.red_line));
+  if (item.state !== "open") found.push(badge(item.state === "retracted" ? "soft" : "green", page.text[item.state]));
+  const ack = item.acks.filter((one) => one.action === "acknowledge").pop();
+  if (ack) found.push(badge("blue", `${page.text.acknowledged} ${ack.by}`));
+  else if (item.acks.length) found.push(badge("soft", page.text.noted));
+  found.push(element("span", "where", place(item.org)), element("span", "when", stamp(item.detected_at)));
+  marks.replaceChildren(...found);
+  setText(sentence, translated(item.explanation));
+  setText(ending, translated(item.ending));
+  ending.hidden = !item.ending;
+}

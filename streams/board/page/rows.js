@@ -1,0 +1,62 @@
+// A list of rows that keeps its nodes, its focus and one stop for the Tab key while its items change.
+import { showDetail } from "./detail.js";
+import { element } from "./dom.js";
+import { page } from "./state.js";
+
+export function renderRows(list, items, key, make, fill) {
+  const rows = new Map([...list.children].map((node) => [node.dataset.id, node]));
+  const focused = list.contains(document.activeElement) ? document.activeElement.closest("li") : null;
+  const place = focused ? [...list.children].indexOf(focused) : -1;
+  const wanted = new Set(items.map((item) => item[key]));
+  for (const [id, node] of rows) if (!wanted.has(id)) { node.remove(); rows.delete(id); }
+  let before = list.firstChild;
+  for (const item of items) {
+    let node = rows.get(item[key]);
+    if (!node) {
+      node = element("li");
+      node.dataset.id = item[key];
+      node.append(make());
+      node.firstChild.addEventListener("click", () => showDetail(list.id, item[key]));
+    }
+    if (node.item !== item || node.language !== page.language) { fill(node.firstChild, item); node.item = item; node.language = page.language; }
+    if (node === before) before = before.nextSibling;
+    else list.insertBefore(node, before);
+  }
+  // One stop for the Tab key in each list; the arrow keys move inside it.
+  const stop = list.querySelector("button[tabindex='0']");
+  if (!stop && list.firstChild) list.firstChild.firstChild.tabIndex = 0;
+  if (focused) {
+    const target = focused.isConnected ? focused : list.children[Math.min(place, list.children.length - 1)];
+    if (!target) list.focus();
+    else if (!target.contains(document.activeElement)) move(list, target.firstChild);
+  }
+}
+
+export function rowButton(className) {
+  const made = element("button", "row");
+  made.type = "button";
+  made.tabIndex = -1;
+  for (const name of className) made.append(element("span", name));
+  return made;
+}
+
+function move(list, button) {
+  for (const other of list.querySelectorAll("button[tabindex='0']")) other.tabIndex = -1;
+  button.tabIndex = 0;
+  button.focus();
+}
+
+export function moveByKeys(list) {
+  list.addEventListener("keydown", (event) => {
+    const rows = [...list.querySelectorAll("button.row")], at = rows.indexOf(document.activeElement);
+    if (at < 0) return;
+    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: rows.length - 1, PageDown: at + 10, PageUp: at - 10 }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    move(list, rows[Math.max(0, Math.min(rows.length - 1, to))]);
+  });
+  list.addEventListener("focusin", (event) => {
+    const button = event.target.closest("button.row");
+    if (button && button.tabIndex !== 0) move(list, button);
+  });
+}

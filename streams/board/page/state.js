@@ -1,0 +1,33 @@
+// What the page knows: its address, its language, the last view from the server and the server's clock; and the
+// announcements by which one part of the page makes another follow: "view", "choices", "status", "alerts", "query".
+import { TEXTS } from "./texts.js";
+
+export const LEVELS = ["province", "city", "county", "unit"];
+export const FILTERS = [...LEVELS, "chapter", "rule", "severity"];
+export const ASKED = [...FILTERS, "state", "cases", "alerts"]; // what the server is asked for
+export const MINUTE = 60e3, HOUR = 60 * MINUTE, DAY = 24 * HOUR;
+
+export const params = new URLSearchParams(location.search);
+export const page = {
+  language: "zh", text: TEXTS.zh,
+  meta: { rules: [], chapters: [] },
+  view: { cases: new Map(), alerts: new Map(), counts: {}, places: [], rules: [], choices: {} },
+  clock: null, // {server: ms, local: performance ms, speed, offset: minutes east}
+  loading: true, delay: null, broken: false, heard: false,
+};
+
+export const selected = () => params.get("state") || "running";
+
+export function readLanguage() {
+  page.language = params.get("lang") === "en" ? "en" : "zh";
+  page.text = TEXTS[page.language];
+}
+
+export function now() {
+  const { clock } = page;
+  return clock ? clock.server + (performance.now() - clock.local) * clock.speed : null;
+}
+
+const announcements = new EventTarget();
+export const announce = (name, detail) => announcements.dispatchEvent(new CustomEvent(name, { detail }));
+export const on = (name, follow) => announcements.addEventListener(name, (event) => follow(event.detail));

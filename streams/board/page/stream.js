@@ -1,0 +1,81 @@
+// The stream of server-sent events: a snapshot of the view asked for, then its changes, and the server's time.
+import { $, setText } from "./dom.js";
+import { ASKED, announce, page, params } from "./state.js";
+
+const SILENT_MS = 8000, RETRY_MS = 3000;
+let stream = null, heardAt = 0;
+
+const byId = (items, key) => new Map(items.map((item) => [item[key], item]));
+
+export function connect() {
+  if (stream) stream.close();
+  const query = new URLSearchParams();
+  for (const name of ASKED) if (params.get(name)) query.set(name, params.get(name));
+  const mine = stream = new EventSource(`/api/stream?${query}`);
+  heardAt = performance.now();
+  const receive = (name, take) => mine.addEventListener(name, (event) => {
+    if (mine !== stream) return;
+    heardAt = performance.now();
+    page.broken = false;
+    take(JSON.parse(event.data));
+  });
+  receive("snapshot", (data) => takeSnapshot(data, query.toString()));
+  receive("change", takeChange);
+  receive("time", takeTime);
+  mine.onerror = () => {
+    if (mine !== stream) return;
+    page.broken = true;
+    announce("status");
+    // Refused (full, restarting behind a proxy): the browser does not try again by itself.
+    if (mine.readyState === EventSource.CLOSED) setTimeout(() => { if (mine === stream) connect(); }, RETRY_MS);
+  };
+}
+
+// A connection can be dead without an error; the server sends its time every second.
+export function reconnectIfSilent() {
+  if (performance.now() - heardAt <= SILENT_MS) return;
+  page.broken = true;
+  announce("status");
+  connect();
+}
+
+function takeSnapshot(data, query) {
+  takeTime(data);
+  const known = new Set(page.heard ? page.view.alerts.keys() : data.alerts.map((alert) => alert.alert_id));
+  const sameFilter = page.view.query === query;
+  page.view = {
+    query, cases: byId(data.cases, "case_id"), alerts: byId(data.alerts, "alert_id"),
+    counts: data.counts, places: data.places, rules: data.rules, choices: data.choices,
+  };
+  if (sameFilter) announce("alerts", data.alerts.filter((alert) => !known.has(alert.alert_id)));
+  page.heard = true;
+  announce("choices");
+  announce("view");
+}
+
+function takeChange(data) {
+  const { view } = page;
+  for (const id of data.cases_gone || []) view.cases.delete(id);
+  for (const id of data.alerts_gone || []) view.alerts.delete(id);
+  for (const one of data.cases || []) view.cases.set(one.case_id, one);
+  const unknown = (data.alerts || []).filter((one) => !view.alerts.has(one.alert_id));
+  for (const one of data.alerts || []) view.alerts.set(one.alert_id, one);
+  if (data.counts) view.counts = data.counts;
+  if (data.places) view.places = data.places;
+  if (data.rules) view.rules = data.rules;
+  if (data.choices) { view.choices = data.choices; announce("choices"); }
+  announce("alerts", unknown);
+  announce("view");
+}
+
+function takeTime(data) {
+  const { text } = page;
+  const sign = data.now.slice(-6, -5) === "-" ? -1 : 1;
+  const offset = data.now.endsWith("Z") ? 0 : sign * (Number(data.now.slice(-5, -3)) * 60 + Number(data.now.slice(-2)));
+  page.clock = { server: Date.parse(data.now), local: performance.now(), speed: data.speed, offset };
+  page.loading = data.loading;
+  page.delay = data.delay_seconds;
+  setText($("notice"), data.unknown_rules.length ? text.unknownRules(data.unknown_rules.join(text.list)) : "");
+  $("notice").hidden = !data.unknown_rules.length;
+  announce("status");
+}
