@@ -28,7 +28,7 @@ CLOCK = [
     stat("时钟滞后", "Clock behind", CLOCK_BEHIND, unit="s", steps=LAG_STEPS),
     stat(
         "超时告警延迟 95%",
-        "Breach told after, 95%",
+        "Breach reported after, 95%",
         quantile(0.95, "le", 'increase(gridclock_detection_delay_seconds_bucket{kind="breach"}[$__range])'),
         unit="s",
         steps=DELAY_STEPS,
@@ -90,7 +90,7 @@ WORK = [
     ),
     series(
         "忙碌比例",
-        "Part of the time at work",
+        "Fraction of the time busy",
         ("sum by (instance) (rate(gridclock_processing_seconds_sum[$__rate_interval]))", EACH),
         unit="percentunit",
     ),
@@ -142,7 +142,7 @@ ALERTS = [
     ),
     series(
         "统计在办计时所用时间",
-        "Looking at all running clocks takes",
+        "Time to count all running clocks",
         ("max by (instance) (gridclock_scan_seconds)", EACH),
         unit="s",
     ),
@@ -153,7 +153,7 @@ ALERTS = [
         size=(4, 8),
         steps=(*UP_STEPS, (2, "red")),
     ),
-    stat("待汇总或静默期后通知", "Alerts waiting to be told", "sum(gridclock_notify_waiting)", size=(4, 8)),
+    stat("待汇总或静默期后通知", "Alerts waiting to be sent", "sum(gridclock_notify_waiting)", size=(4, 8)),
     series(
         "消息（按渠道和结果）",
         "Messages, by channel and outcome",
@@ -190,7 +190,7 @@ ALERTS = [
 PROGRAM = Dashboard(
     "program",
     ("供电服务时限 · 程序性能", "Service time limits · the program"),
-    ("时钟、延迟、吞吐、拒收、状态、资源、通知", "Clock, delay, throughput, refusals, state, resources, telling"),
+    ("时钟、延迟、吞吐、拒收、状态、资源、通知", "Clock, delay, throughput, refusals, state, resources, notifications"),
     [*CLOCK, *WORK, *RESOURCES, *ALERTS],
     since="now-6h",
     refresh="30s",

@@ -44,7 +44,7 @@ WALL = Dashboard(
             "Clock behind",
             CLOCK_BEHIND,
             unit="s",
-            text=("大于 60 秒时，超时尚未全部报出", "Over 60 s, not every breach has been told yet"),
+            text=("大于 60 秒时，超时尚未全部报出", "Over 60 s, not every breach has been reported yet"),
             steps=LAG_STEPS,
         ),
         table(
