@@ -26,6 +26,7 @@ _COMMANDS = {
     "status": "Show how all of it stands, and what is wrong.",
     "alerts": "Print the alerts that came out.",
     "dead-letters": "Look at what was refused; mend it and send it again.",
+    "topics": "Make the topics of an installation, or check them.",
     "acls": "Print the rights that each process needs at the brokers.",
     "board": "Show what runs out next, live, in a browser.",
     "notify": "Tell people of alerts, by subscription.",

@@ -6,10 +6,12 @@ import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 from typing import Any, Final
 
 import click
+from click.core import ParameterSource
 from pydantic_core import PydanticCustomError
 from rich.console import Console
 from rich.progress import (
@@ -62,21 +64,38 @@ Command = Callable[..., Any]
 
 
 def rulebook_options(command: Command) -> Command:
-    """The options ``--rules`` and ``--only``."""
-    command = click.option(
+    """The options ``--rules`` and ``--only``, else GRIDCLOCK_RULES and GRIDCLOCK_ONLY.
+
+    One on the command line replaces both of the environment.
+    """
+
+    @wraps(command)
+    def with_one_of_them(*args: Any, rules: tuple[Path, ...], only: Path | None, **given: Any) -> Any:
+        source = click.get_current_context().get_parameter_source
+        named = [name for name in ("rules", "only") if source(name) is ParameterSource.COMMANDLINE]
+        if named == ["rules"]:
+            only = None
+        elif named == ["only"]:
+            rules = ()
+        return command(*args, rules=rules, only=only, **given)
+
+    option = click.option(
         "--only",
         type=click.Path(path_type=Path),
         metavar="DIR",
-        help="Use this rulebook directory alone, without the shipped one.",
-    )(command)
+        envvar="GRIDCLOCK_ONLY",
+        help="Use this rulebook directory alone, without the shipped one (GRIDCLOCK_ONLY).",
+    )
     return click.option(
         "--rules",
         "rules",
         multiple=True,
         type=click.Path(path_type=Path),
         metavar="DIR",
-        help="A rulebook directory to put on top of the shipped one; may be given several times.",
-    )(command)
+        envvar="GRIDCLOCK_RULES",
+        help="A rulebook directory to put on top of the shipped one; may be given several times "
+        "(GRIDCLOCK_RULES, separated by colons).",
+    )(option(with_one_of_them))
 
 
 def broker_options(command: Command) -> Command:
@@ -130,7 +149,10 @@ def rulebook_of(rules: Sequence[Path], only: Path | None) -> LoadedRulebook:
         click.UsageError: where both options are given.
     """
     if rules and only:
-        raise click.UsageError("--rules adds to the shipped rulebook, --only leaves it out: give one of them")
+        raise click.UsageError(
+            "--rules adds to the shipped rulebook, --only leaves it out: give one of them "
+            "(GRIDCLOCK_RULES and GRIDCLOCK_ONLY stand for them)"
+        )
     return load_rulebook(rules, only)
 
 

@@ -264,10 +264,15 @@ def _wait_for(admin: Any, names: Sequence[str]) -> dict[str, int]:
     return {}
 
 
+def partition_counts(admin: Any, names: Sequence[str]) -> dict[str, int]:
+    """Partition counts of those of the topics that exist; none is made by asking."""
+    return _counts(_metadata(admin, names)) if names else {}
+
+
 def partitions_of(bootstrap: str, topic: str, *, security: Mapping[str, Any] | None = None) -> int:
     """How many partitions the topic has; 0 where there is no such topic, which is not made by asking."""
     with connected(KafkaAdminClient, bootstrap, security or {}) as admin:
-        return _counts(_metadata(admin, [topic])).get(topic, 0)
+        return partition_counts(admin, [topic]).get(topic, 0)
 
 
 def end_offsets(bootstrap: str, topic: str, *, security: Mapping[str, Any] | None = None) -> dict[int, int]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
-from streams.kafka.admin import TopicSpec
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
+
+from streams.kafka.admin import TopicSpec, connected, partition_counts
 from streams.settings import Settings
 
 DAY_S: Final = 86_400
@@ -34,3 +37,61 @@ def notify_topics_of(settings: Settings) -> list[TopicSpec]:
         TopicSpec(settings.deliveries_topic, 1, None, True, MAX_REQUEST),
         TopicSpec(settings.undelivered_topic, 1, kept, False, MAX_REQUEST),
     ]
+
+
+def differences(settings: Settings, specs: Sequence[TopicSpec]) -> list[str]:
+    """A line for each topic that is missing or set otherwise than its spec says, with the command that mends it.
+
+    A topic that keeps its records longer, or takes larger ones, than asked for is right.
+
+    Raises: BrokerError where the brokers cannot be reached or refuse.
+    """
+    with connected(KafkaAdminClient, settings.bootstrap, settings.security()) as admin:
+        counts = partition_counts(admin, [spec.name for spec in specs])
+        present = [spec for spec in specs if spec.name in counts]
+        configs = _configs(admin, [spec.name for spec in present])
+    found = [
+        f"topic {spec.name}: missing; gridclock topics create makes it with {spec.partitions} partitions"
+        for spec in specs
+        if spec.name not in counts
+    ]
+    for spec in present:
+        found += _wrong_settings(spec, configs.get(spec.name, {}))
+    log, state = settings.log_topic, settings.changelog_topic
+    if log in counts and state in counts and counts[log] != counts[state]:
+        found.append(
+            f"topic {state}: {counts[state]} partitions, and {counts[log]} of {log}: both must have the same number; "
+            "delete the one that holds nothing, and create it again"
+        )
+    return found
+
+
+def _configs(admin: Any, names: Sequence[str]) -> dict[str, dict[str, str]]:
+    if not names:
+        return {}
+    wanted = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+    return {
+        resource[3]: {entry[0]: entry[1] for entry in resource[4]}
+        for answer in admin.describe_configs(wanted)
+        for resource in answer.resources
+    }
+
+
+def _wrong_settings(spec: TopicSpec, actual: Mapping[str, str]) -> list[str]:
+    found = []
+    for key, wanted in spec.config().items():
+        have = actual.get(key)
+        if have is None or have == wanted:
+            continue
+        if key in {"retention.ms", "max.message.bytes"} and _is_enough(int(have), int(wanted)):
+            continue
+        found.append(
+            f"topic {spec.name}: {key} is {have}, should be {wanted}: kafka-configs.sh --alter --entity-type topics "
+            f"--entity-name {spec.name} --add-config {key}={'[' + wanted + ']' if ',' in wanted else wanted}"
+        )
+    return found
+
+
+def _is_enough(have: int, wanted: int) -> bool:
+    """-1 is without end."""
+    return have == -1 or (wanted != -1 and have >= wanted)

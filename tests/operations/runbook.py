@@ -6,8 +6,10 @@ import re
 from collections.abc import Callable
 from functools import partial
 
+import click
 from pydantic_core import PydanticUndefined
 
+from streams.cli import gridclock
 from streams.live.metric_table import TABLE, Metric
 from streams.notify.metrics import NOTIFY_TABLE
 from streams.settings import Settings
@@ -25,6 +27,33 @@ def settings_table() -> str:
     return "\n".join(lines)
 
 
+def option_variables() -> dict[str, tuple[str, list[str]]]:
+    """Environment variables that stand for an option, and are no setting: what each means, and the commands with it."""
+    settings = {f"GRIDCLOCK_{name.upper()}" for name in Settings.model_fields}
+    found: dict[str, tuple[str, list[str]]] = {}
+    context = click.Context(gridclock)
+
+    def look(command: click.Command, name: str) -> None:
+        if isinstance(command, click.Group):
+            for each in command.list_commands(context):
+                inner = command.get_command(context, each)
+                assert inner is not None
+                look(inner, f"{name} {each}".strip())
+        for option in command.params:
+            if isinstance(option, click.Option) and isinstance(option.envvar, str) and option.envvar not in settings:
+                help_text = (option.help or "").split(" (")[0].rstrip(".")
+                found.setdefault(option.envvar, (f"`{option.opts[-1]}`: {help_text}", []))[1].append(f"`{name}`")
+
+    look(gridclock, "")
+    return dict(sorted(found.items()))
+
+
+def options_table() -> str:
+    lines = ["| variable | stands for | of `gridclock` |", "| --- | --- | --- |"]
+    lines += [f"| `{name}` | {text} | {', '.join(users)} |" for name, (text, users) in option_variables().items()]
+    return "\n".join(lines)
+
+
 def metrics_table(table: tuple[Metric, ...] = TABLE) -> str:
     lines = ["| metric | type | labels | meaning |", "| --- | --- | --- | --- |"]
     for metric in table:
@@ -35,6 +64,7 @@ def metrics_table(table: tuple[Metric, ...] = TABLE) -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "settings": settings_table,
+    "options": options_table,
     "metrics": metrics_table,
     "notifier": partial(metrics_table, NOTIFY_TABLE),
 }

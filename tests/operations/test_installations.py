@@ -22,6 +22,7 @@ from streams.kafka.java_broker import kafka_version
 from streams.notify.subscription_files import load_subscriptions
 from streams.settings import Settings
 from tests.operations.grafana import DEPLOY
+from tests.operations.runbook import option_variables
 
 ROOT = DEPLOY.parent
 KUBERNETES = DEPLOY / "kubernetes"
@@ -35,7 +36,7 @@ def read(path: Path) -> Any:
 
 
 def settings_variables() -> set[str]:
-    return {f"GRIDCLOCK_{name.upper()}" for name in Settings.model_fields}
+    return {f"GRIDCLOCK_{name.upper()}" for name in Settings.model_fields} | set(option_variables())
 
 
 def variables_of(subscriptions: Path) -> set[str]:
@@ -174,7 +175,7 @@ def test_manifests_fit_together() -> None:
     mounts = {mount["mountPath"] for mount in container["volumeMounts"]}
     dockerfile = (DEPLOY / "Dockerfile").read_text("utf-8")
     assert "VOLUME /var/lib/gridclock" in dockerfile
-    assert mounts == {"/var/lib/gridclock", "/tmp"}
+    assert mounts == {"/var/lib/gridclock", "/tmp", "/etc/gridclock/rules"}
     scaled = read(KUBERNETES / "scaling-by-lag/scaled-object.yaml")["spec"]
     assert scaled["scaleTargetRef"]["name"] == found["statefulset.yaml"]["metadata"]["name"]
     partitions = next(one.split("=")[1] for one in config["literals"] if one.startswith("GRIDCLOCK_PARTITIONS"))
@@ -245,7 +246,7 @@ def test_kustomize_puts_them_together() -> None:
         kubernetes_validate.validate(one, "1.34", strict=True)
     (stateful,) = [one for one in built if one["kind"] == "StatefulSet"]
     container = stateful["spec"]["template"]["spec"]["containers"][0]
-    assert container["image"] == "registry.example.org/gridclock:0.1.0"
+    assert container["image"] == "registry.example.org/gridclock:0.2.0"
     assert re.fullmatch(r"gridclock-[a-z0-9]+", container["envFrom"][0]["configMapRef"]["name"])
 
 
@@ -258,7 +259,7 @@ UNITS = {"gridclock": "run", "gridclock-board": "board", "gridclock-notify": "no
 @pytest.fixture(params=sorted(UNITS))
 def unit(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """The unit with a program that is there, which is all that is changed."""
-    text = (DEPLOY / f"{request.param}.service").read_text("utf-8")
+    text = (DEPLOY / "systemd" / f"{request.param}.service").read_text("utf-8")
     assert re.search(rf"^ExecStart=/opt/gridclock/bin/gridclock {UNITS[request.param]}\b", text, re.MULTILINE)
     assert re.search(r"^ExecReload=/bin/kill -HUP \$MAINPID$", text, re.MULTILINE)
     found = tmp_path / f"{request.param}.service"

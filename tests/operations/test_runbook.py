@@ -10,7 +10,7 @@ from schemas.dead_letters import REASONS
 from streams.cli import _COMMANDS
 from streams.settings import Settings
 from tests.operations.grafana import DEPLOY
-from tests.operations.runbook import README, TABLES, part
+from tests.operations.runbook import README, TABLES, option_variables, part
 from tests.operations.test_deployment import ALERTS, anchors
 from tests.operations.test_installations import variables_of
 
@@ -58,8 +58,9 @@ def test_headings_are_in_both_languages() -> None:
 def test_files_and_commands_named_are_there() -> None:
     for name in re.findall(r"`gridclock ([\w-]+)", TEXT):
         assert name in _COMMANDS, name
-    for name in re.findall(r"`((?:prometheus|grafana|kubernetes)/[\w./\-]+)`", TEXT):
+    for name in re.findall(r"`((?:prometheus|grafana|kubernetes|systemd|etc)/[\w./\-]+)`", TEXT):
         assert (DEPLOY / name).exists(), name
-    told = variables_of(DEPLOY / "subscriptions.centre.yaml") | {"GRIDCLOCK_SUBSCRIPTIONS"}  # of compose.yaml
+    told = variables_of(DEPLOY / "subscriptions.centre.yaml") | {"GRIDCLOCK_SUBSCRIPTIONS", "GRIDCLOCK_CONFIG"}  # of compose.yaml
     for variable in set(re.findall(r"GRIDCLOCK_[A-Z_]+", TEXT)) - told:
-        assert variable.removeprefix("GRIDCLOCK_").lower() in Settings.model_fields, variable
+        known = variable.removeprefix("GRIDCLOCK_").lower() in Settings.model_fields or variable in option_variables()
+        assert known, variable
