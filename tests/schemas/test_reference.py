@@ -1,0 +1,45 @@
+"""The integrators' reference: fresh, complete, and its examples are what the program takes and writes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from schemas.events import EventCatalogue
+from schemas.reference import EXAMPLES, OUTPUTS, PAGE, example_of, page
+from streams.wire.cloudevents import CloudEvents
+from streams.wire.decoder import Decoder
+from tests.stories import judge, shipped, us
+
+STORY = """
+    e1 2026-03-02T09:00 counter.service_started WO1 business=fee
+       org={"province":"32","city":"3201","county":"320102","unit":"U1"}
+"""
+
+
+def test_the_page_is_fresh() -> None:
+    assert PAGE.read_text("utf-8") == page(), "run python -m schemas.reference"
+
+
+@pytest.mark.parametrize(("event_type", "model"), sorted(EventCatalogue.shipped().models.items()))
+def test_every_event_type_has_an_example_that_is_taken(event_type: str, model: type) -> None:
+    assert f"- `{event_type}` " in PAGE.read_text("utf-8")
+    example = example_of(model, event_type)
+    decoder = Decoder(EventCatalogue.shipped())
+    assert decoder.decode(json.dumps(example).encode(), received=us("2026-03-02T09:01")).type == event_type
+
+
+def test_every_output_has_an_example_of_its_model() -> None:
+    assert {path.stem for path in EXAMPLES.iterdir()} == set(OUTPUTS)
+    for name, adapter in OUTPUTS.items():
+        adapter.validate_json((EXAMPLES / f"{name}.json").read_text("utf-8"))
+
+
+def test_the_examples_of_alert_and_case_are_what_the_engine_gives() -> None:
+    until = "2026-03-02T09:10"
+    judged = judge(" ".join(STORY.split()), until)
+    writer = CloudEvents(shipped().rulebook.calendar)
+    alert, case = (json.loads((EXAMPLES / f"{name}.json").read_text("utf-8")) for name in ("alert", "case"))
+    assert writer.alert(judged.alerts[-1]) == alert
+    assert writer.case(judged.cases[0], us(until)) == case
