@@ -10,10 +10,12 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.workermanage import WorkerController
 
 from streams.errors import BrokerError
 from streams.kafka.brokers import Broker, broker, forced_kind
 from tests.browser import browser
+from tests.halves import FromBothEnds, in_a_row
 
 # What costs most and finds most, engine against oracle, takes twice as many: see ``per_kind`` in tests/property.
 settings.register_profile(
@@ -36,10 +38,29 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[BROKER_LINES] = ["none was asked for"]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if {"kafka", "cluster"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.broker)
+    if hasattr(config, "workerinput"):
+        items[:] = in_a_row(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> FromBothEnds:
+    return FromBothEnds(config, log)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["broker"] = session.config.stash[BROKER_LINES]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: WorkerController) -> None:
+    lines = getattr(node, "workeroutput", {}).get("broker", ["none was asked for"])
+    if lines != ["none was asked for"]:
+        node.config.stash[BROKER_LINES] = lines
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -1,0 +1,40 @@
+"""Two processes for all tests, as ``.ci/run`` starts them (pytest-xdist).
+
+The files stand in a row: what computes at its beginning, what waits for workers on a broker at its end. The first
+process takes from the end, the other from the beginning, each the next file when it has done one, until they meet. So
+the processor is busy, tests that start brokers and workers by the dozen do not run side by side for most of the time,
+and both processes end together whatever tests are added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from xdist.scheduler.loadfile import LoadFileScheduling
+from xdist.workermanage import WorkerController
+
+_FIRST = ("property", "rulebook", "oracle", "core", "golden", "compat", "schemas")
+_LAST = ("board", "notify", "integration", "operations", "crash")
+
+
+def place(path: str) -> tuple[int, str]:
+    """Where a test file stands in the row; ``path`` begins with ``tests/``."""
+    folder = path.split("/")[1]
+    if folder in _FIRST:
+        return _FIRST.index(folder), path
+    return len(_FIRST) + 1 + (_LAST.index(folder) if folder in _LAST else -1), path
+
+
+def in_a_row(items: Sequence[pytest.Item]) -> list[pytest.Item]:
+    """The tests by the places of their files; within a file as they were."""
+    return sorted(items, key=lambda item: place(item.nodeid.partition("::")[0]))
+
+
+class FromBothEnds(LoadFileScheduling):  # type: ignore[misc]
+    """Gives the first process the last file that is left, any other process the first one."""
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        if node is self.nodes[0]:
+            self.workqueue.move_to_end(next(reversed(self.workqueue)), last=False)
+        super()._assign_work_unit(node)
