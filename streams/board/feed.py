@@ -23,7 +23,9 @@ from streams.core.open_cases import OpenCases
 from streams.core.rulebook import Rulebook
 from streams.errors import BrokerError, InputError
 from streams.kafka.admin import partitions_of
+from streams.kafka.connection import kafka_options
 from streams.live.clock_partition import partition_of_key, subject_of_key
+from streams.settings import Settings
 from streams.wire.state_rows import position_from_bytes, snapshot_from_bytes
 
 logger = logging.getLogger(__name__)
@@ -102,24 +104,10 @@ def _or_beginning(at: int | None) -> int:
 class BoardFeed:
     """Follows the three topics until cancelled."""
 
-    def __init__(
-        self,
-        board: Board,
-        state: StateReader,
-        *,
-        bootstrap: str,
-        options: Mapping[str, Any],
-        security: Mapping[str, Any],
-        changelog_topic: str,
-        alerts_topic: str,
-        acks_topic: str,
-    ) -> None:
+    def __init__(self, settings: Settings, board: Board, state: StateReader) -> None:
         self._board = board
         self._state = state
-        self._bootstrap = bootstrap
-        self._options = options
-        self._security = security
-        self._topics = changelog_topic, alerts_topic, acks_topic
+        self._settings = settings
         self.refused = 0
         """Records of alerts and acknowledgements that could not be read."""
 
@@ -129,11 +117,11 @@ class BoardFeed:
         Raises:
             StateError: where a newer version of this program wrote the state.
         """
-        changelog, alerts, acks = self._topics
+        settings = self._settings
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._follow(changelog, self._row, back=None))
-            tasks.create_task(self._follow(alerts, self._alert, back=KEPT))
-            tasks.create_task(self._follow(acks, self._ack, back=KEPT))
+            tasks.create_task(self._follow(settings.changelog_topic, self._row, back=None))
+            tasks.create_task(self._follow(settings.alerts_topic, self._alert, back=KEPT))
+            tasks.create_task(self._follow(settings.acks_topic, self._ack, back=KEPT))
 
     def _row(self, row: Row) -> None:
         self._state.take(row)
@@ -155,11 +143,15 @@ class BoardFeed:
         if self.refused <= 10:
             logger.warning("left out: %s", error)
 
+    async def _partitions_of(self, topic: str) -> int | None:
+        settings = self._settings
+        return await asyncio.to_thread(partitions_of, settings.bootstrap, topic, security=settings.security())
+
     async def _follow(self, topic: str, take: Callable[[Row], None], *, back: int | None) -> None:
         """One topic, from the beginning or the last ``back`` records of each partition; again after any failure."""
         while True:
             try:
-                count = await asyncio.to_thread(partitions_of, self._bootstrap, topic, security=self._security)
+                count = await self._partitions_of(topic)
                 if count:
                     await self._read(topic, count, take, back)
             except (KafkaError, BrokerError, OSError) as error:
@@ -172,7 +164,7 @@ class BoardFeed:
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             max_partition_fetch_bytes=2 * 1024 * 1024,
-            **self._options,
+            **kafka_options(self._settings),
         )
         try:
             await consumer.start()
@@ -200,7 +192,7 @@ class BoardFeed:
                             await asyncio.sleep(0)
                 if loop.time() > look_at:
                     look_at = loop.time() + _LOOK_SECONDS
-                    if await asyncio.to_thread(partitions_of, self._bootstrap, topic, security=self._security) != count:
+                    if await self._partitions_of(topic) != count:
                         return
         finally:
             await consumer.stop()

@@ -13,7 +13,7 @@ from streams.board.web import BoardServer
 from streams.core.board import Board
 from streams.errors import ConfigError, InvariantError
 from streams.kafka.admin import partitions_of
-from streams.kafka.connection import clock_of, kafka_options
+from streams.kafka.connection import clock_of
 from streams.rulebooks.loader import LoadedRulebook
 from streams.settings import Settings
 from streams.wire.pseudonyms import Pseudonyms
@@ -37,23 +37,13 @@ async def run_board(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    security = settings.security()
     for topic in (settings.changelog_topic, settings.alerts_topic, settings.acks_topic):
         # One that is not there yet is waited for; one that may not be read is told now.
-        await asyncio.to_thread(partitions_of, settings.bootstrap, topic, security=security)
+        await asyncio.to_thread(partitions_of, settings.bootstrap, topic, security=settings.security())
     rulebook, clock = loaded.rulebook, clock_of(settings)
     state = StateReader(rulebook)
     board = Board(state.cases, rulebook.calendar)
-    feed = BoardFeed(
-        board,
-        state,
-        bootstrap=settings.bootstrap,
-        options=kafka_options(settings),
-        security=security,
-        changelog_topic=settings.changelog_topic,
-        alerts_topic=settings.alerts_topic,
-        acks_topic=settings.acks_topic,
-    )
+    feed = BoardFeed(settings, board, state)
     pseudonyms = None if settings.pseudonyms is None else Pseudonyms(settings.pseudonyms)
     hub = Hub(board, state, BoardWire(rulebook.calendar, pseudonyms), clock, most=settings.board_clients)
     server = BoardServer(hub, loaded, host=settings.board_host, names=settings.board_names)

@@ -31,12 +31,14 @@ from schemas.subscriptions import SubscriptionFile
 from streams.core.delivery import CaseState, Delivery, Event, Planner
 from streams.core.instants import instant_us, moment_of
 from streams.errors import GridclockError
+from streams.kafka.connection import clock_of, kafka_options
 from streams.kafka.leadership import Leadership, either, keep_polling
+from streams.kafka.topics import DAY_S, MAX_REQUEST
 from streams.notify import delivery_rows as rows
 from streams.notify.channels.contract import Channel
 from streams.notify.metrics import NotifyMetrics
 from streams.notify.sending import Outcome, Sender
-from streams.wall_clock import WallClock
+from streams.settings import Settings
 from streams.wire.decoder import decode_json
 
 logger = logging.getLogger(__name__)
@@ -53,6 +55,12 @@ SIGN_OF_LIFE_SECONDS = 3600.0
 SETTLE_SECONDS = 5.0
 """How long the attempts under way may take at a stop."""
 
+SESSION_MS = 6_000
+"""A process silent for so long stands by no longer; another one leads then."""
+
+KEEP_DAYS = 30
+"""A case is forgotten so long after it was last touched; longer than alerts are kept on their topic."""
+
 Row = tuple[str, bytes | None]
 
 
@@ -61,41 +69,31 @@ class _Lost(GridclockError):
 
 
 class Notifier:
-    """One process. ``open_channels`` makes the channels anew for each time that this process leads."""
+    """One process.
+
+    ``open_channels`` makes the channels anew for each time that this process leads, ``partitions`` counts those of
+    the topics that it reads, and a notifier without state begins at ``first_from_us`` (microseconds since the epoch).
+    """
 
     def __init__(
         self,
+        settings: Settings,
         file: SubscriptionFile,
         *,
-        options: Mapping[str, Any],
-        name: str,
-        deliveries_topic: str,
-        undelivered_topic: str,
-        alerts_topic: str,
-        acks_topic: str,
-        partitions: Mapping[str, int],
         open_channels: Callable[[], Mapping[str, Channel]],
-        clock: WallClock,
         metrics: NotifyMetrics,
-        keep_us: int,
+        partitions: Mapping[str, int],
         first_from_us: int,
-        max_request: int,
-        session_ms: int = 6_000,
     ) -> None:
+        self._settings = settings
         self._file = file
-        self._options = dict(options)
-        self._name = name
-        self._state = TopicPartition(deliveries_topic, 0)
-        self._undelivered_topic = undelivered_topic
-        self._alerts_topic = alerts_topic
-        self._inputs = {topic: partitions[topic] for topic in (alerts_topic, acks_topic)}
+        self._options = kafka_options(settings)
+        self._clock = clock_of(settings)
+        self._state = TopicPartition(settings.deliveries_topic, 0)
+        self._inputs = {topic: partitions[topic] for topic in (settings.alerts_topic, settings.acks_topic)}
         self._open_channels = open_channels
-        self._clock = clock
         self._metrics = metrics
-        self._keep_us = keep_us
         self._first_from_us = first_from_us
-        self._max_request = max_request
-        self._session_ms = session_ms
 
     async def run(self, stop: asyncio.Event, on_state: Callable[[bool], None] = lambda _leads: None) -> None:
         """Until ``stop``; ``on_state`` is told when this process begins to deliver, and when it stands by.
@@ -106,11 +104,11 @@ class Notifier:
         """
         leads, lost = asyncio.Event(), asyncio.Event()
         group = AIOKafkaConsumer(
-            group_id=f"{self._name}-notify",
+            group_id=f"{self._settings.name}-notify",
             enable_auto_commit=False,
             auto_offset_reset="latest",
-            session_timeout_ms=self._session_ms,
-            heartbeat_interval_ms=self._session_ms // 4,
+            session_timeout_ms=SESSION_MS,
+            heartbeat_interval_ms=SESSION_MS // 4,
             **self._options,
         )
         idle = asyncio.Event()
@@ -144,8 +142,8 @@ class Notifier:
 
     async def _lead(self, stop: asyncio.Event, lost: asyncio.Event, on_state: Callable[[bool], None]) -> None:
         producer = AIOKafkaProducer(
-            transactional_id=f"{self._name}-notify",
-            max_request_size=self._max_request,
+            transactional_id=f"{self._settings.name}-notify",
+            max_request_size=MAX_REQUEST,
             transaction_timeout_ms=30_000,
             **self._options,
         )
@@ -180,7 +178,7 @@ class _Term:
         self._producer = producer
         self._reader = reader
         self._lost = lost
-        self._planner = Planner(notifier._file, keep=notifier._keep_us)
+        self._planner = Planner(notifier._file, keep=KEEP_DAYS * DAY_S * 1_000_000)
         self._outbox: dict[str, Delivery] = {}
         self._positions: dict[TopicPartition, int] = {}
         self._assigned: dict[str, int] = {}
@@ -328,7 +326,7 @@ class _Term:
         acknowledged: list[str] = []
         for tp, records in batches.items():
             for record in records:
-                if tp.topic == self._n._alerts_topic:
+                if tp.topic == self._n._settings.alerts_topic:
                     self._take_alert(tp, record, alerts, letters)
                 else:
                     self._take_acknowledgement(tp, record, acknowledged)
@@ -463,7 +461,9 @@ class _Term:
             ]
             for letter in letters:
                 value = letter.model_dump_json().encode()
-                sends.append(await self._producer.send(self._n._undelivered_topic, value, key=letter.key.encode()))
+                sends.append(
+                    await self._producer.send(self._n._settings.undelivered_topic, value, key=letter.key.encode())
+                )
             for sent in sends:
                 await sent
 

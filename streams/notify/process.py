@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, assert_never
+from typing import assert_never
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -28,7 +28,7 @@ from schemas.subscriptions import (
 from streams.errors import BrokerError
 from streams.kafka.acls import rights_of
 from streams.kafka.admin import TopicSpec, ensure_topics
-from streams.kafka.connection import clock_of, kafka_options, rights_at
+from streams.kafka.connection import kafka_options, rights_at
 from streams.kafka.topics import DAY_S, MAX_REQUEST, notify_topics_of
 from streams.notify.channels.alertmanager import Alertmanager
 from streams.notify.channels.contract import Channel
@@ -42,13 +42,10 @@ from streams.notify.subscription_files import reveal
 from streams.settings import Settings
 from streams.wall_clock import WallClock
 
-KEEP_DAYS = 30
-"""A case is forgotten so long after it was last touched; longer than alerts are kept on their topic."""
-
 
 @dataclass(frozen=True, slots=True)
 class NotifyReady:
-    """Told when a notifier begins to deliver, and when it stands by."""
+    """Reported when a notifier begins to deliver, and when it stands by."""
 
     metrics_port: int
     delivers: bool
@@ -120,20 +117,20 @@ async def run_notifier(
     """
     logging.getLogger("apprise").setLevel(logging.CRITICAL)  # it may quote addresses, which hold tokens
     stop = stop or asyncio.Event()
-    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    for channel in channels_of(file, None).values():  # a missing secret is told now, not when this process leads
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    for channel in channels_of(file, None).values():  # a missing secret is reported now, not when this process leads
         await channel.close()
-    security = settings.security()
-    specs = topics_of(settings, file)
     report = await asyncio.to_thread(
-        ensure_topics, settings.bootstrap, specs, replication=settings.replication, security=security
+        ensure_topics,
+        settings.bootstrap,
+        topics_of(settings, file),
+        replication=settings.replication,
+        security=settings.security(),
     )
     # Without the channels' topics: where one takes no messages, the other channels are to go on.
     rights = rights_at(settings, rights_of("notify", settings))
     metrics = NotifyMetrics(tuple(file.channels))
-    options: Mapping[str, Any] = kafka_options(settings)
     async with AsyncExitStack() as stack:
         port = metrics.serve(settings.metrics_host, settings.metrics_port)
         stack.callback(metrics.close)
@@ -147,31 +144,32 @@ async def run_notifier(
             on_ready(NotifyReady(port, delivers))
 
         try:
-            producer = AIOKafkaProducer(
-                acks="all", enable_idempotence=True, linger_ms=2, max_request_size=MAX_REQUEST, **options
-            )
-            stack.push_async_callback(producer.stop)
-            await producer.start()
+            producer = await stack.enter_async_context(_producing(settings))
             notifier = Notifier(
+                settings,
                 file,
-                options=options,
-                name=settings.name,
-                deliveries_topic=settings.deliveries_topic,
-                undelivered_topic=settings.undelivered_topic,
-                alerts_topic=settings.alerts_topic,
-                acks_topic=settings.acks_topic,
-                partitions=report.partitions,
                 open_channels=lambda: channels_of(file, producer),
-                clock=clock_of(settings),
                 metrics=metrics,
-                keep_us=KEEP_DAYS * DAY_S * 1_000_000,
+                partitions=report.partitions,
                 first_from_us=WallClock().now() - first_from_us,
-                max_request=MAX_REQUEST,
             )
             await notifier.run(stop, on_state)
         except (KafkaError, OSError) as error:
             watching.cancel()
-            told = BrokerError(f"{settings.bootstrap}: {type(error).__name__}: {error}")
-            raise await rights.reason(told) from error
+            failure = BrokerError(f"{settings.bootstrap}: {type(error).__name__}: {error}")
+            raise await rights.reason(failure) from error
         if watching.done():
             watching.result()
+
+
+@asynccontextmanager
+async def _producing(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
+    """A producer for the channels that are Kafka topics."""
+    producer = AIOKafkaProducer(
+        acks="all", enable_idempotence=True, linger_ms=2, max_request_size=MAX_REQUEST, **kafka_options(settings)
+    )
+    try:
+        await producer.start()
+        yield producer
+    finally:
+        await producer.stop()

@@ -25,6 +25,7 @@ from streams.core.instants import format_us
 from streams.kafka.admin import TopicSpec, ensure_topics, partitions_of
 from streams.kafka.brokers import Broker
 from streams.kafka.child_process import ChildProcess
+from streams.settings import load_settings
 from streams.wall_clock import WallClock
 from streams.wire.state_rows import Position, StateError, position_to_bytes, snapshot_to_bytes
 from tests.boards import COUNTER, MINUTE, started
@@ -194,22 +195,23 @@ async def _get(url: str) -> Any:
 def feed_of(kafka: Broker, prefix: str) -> tuple[BoardFeed, StateReader, Board]:
     state = StateReader(COUNTER.rulebook)
     board = Board(state.cases, COUNTER.rulebook.calendar)
-    feed = BoardFeed(
-        board, state, bootstrap=kafka.bootstrap, options={"bootstrap_servers": kafka.bootstrap}, security={},
-        changelog_topic=f"{prefix}state", alerts_topic=f"{prefix}alerts", acks_topic=f"{prefix}acks",
-    )  # fmt: skip
+    feed = BoardFeed(load_settings(bootstrap=kafka.bootstrap, name=f"{prefix}b"), board, state)
     return feed, state, board
 
 
 def test_the_feed_reads_the_state_of_all_partitions_and_goes_on(kafka: Broker, prefix: str) -> None:
     async def test() -> None:
         now = WallClock().now()
-        report = await asyncio.to_thread(ensure_topics, kafka.bootstrap, [TopicSpec(f"{prefix}state", 2, compact=True)])
-        count = report.partitions[f"{prefix}state"]
+        report = await asyncio.to_thread(
+            ensure_topics, kafka.bootstrap, [TopicSpec(f"{prefix}b-state-changelog", 2, compact=True)]
+        )
+        count = report.partitions[f"{prefix}b-state-changelog"]
         with producing(kafka) as producer:
 
             def row(partition: int, key: str, value: bytes | None) -> None:
-                producer.send(f"{prefix}state", value, key=f"{partition}/{key}".encode(), partition=partition)
+                producer.send(
+                    f"{prefix}b-state-changelog", value, key=f"{partition}/{key}".encode(), partition=partition
+                )
                 producer.flush()
 
             def position(partition: int, at: int) -> None:
@@ -257,17 +259,17 @@ def test_the_feed_never_makes_a_topic_and_leaves_out_what_is_no_alert(kafka: Bro
         pytest.skip(f"{kafka.description} makes topics by being asked for them")
 
     async def test() -> None:
-        await asyncio.to_thread(ensure_topics, kafka.bootstrap, [TopicSpec(f"{prefix}alerts", 1)])
+        await asyncio.to_thread(ensure_topics, kafka.bootstrap, [TopicSpec(f"{prefix}b.alerts", 1)])
         with producing(kafka) as producer:
-            producer.send(f"{prefix}alerts", b"no alert")
+            producer.send(f"{prefix}b.alerts", b"no alert")
             producer.flush()
         feed, state, _ = feed_of(kafka, prefix)
         running = asyncio.create_task(feed.run())
         try:
             await _until(lambda: feed.refused == 1)
             assert state.is_loading
-            assert await asyncio.to_thread(partitions_of, kafka.bootstrap, f"{prefix}state") == 0
-            assert await asyncio.to_thread(partitions_of, kafka.bootstrap, f"{prefix}acks") == 0
+            assert await asyncio.to_thread(partitions_of, kafka.bootstrap, f"{prefix}b-state-changelog") == 0
+            assert await asyncio.to_thread(partitions_of, kafka.bootstrap, f"{prefix}b.acks") == 0
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
