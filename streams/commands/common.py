@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -61,6 +61,20 @@ class InstantType(click.ParamType):
 INSTANT: Final = InstantType()
 
 Command = Callable[..., Any]
+Options = TypeVar("Options")
+
+
+def options_as(kind: type[Options]) -> Callable[[Callable[[Options], int]], Command]:
+    """The command's options as one value: a dataclass that has a field for each of them."""
+
+    def with_kind(command: Callable[[Options], int]) -> Command:
+        @wraps(command)
+        def with_options(**given: Any) -> int:
+            return command(kind(**given))
+
+        return with_options
+
+    return with_kind
 
 
 def rulebook_options(command: Command) -> Command:

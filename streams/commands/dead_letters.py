@@ -1,10 +1,11 @@
-"""``gridclock dead-letters``: what was refused, why; and to mend it and send it again."""
+"""``gridclock dead-letters``: refused records with their reasons; correct them and send them again."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from streams.commands.common import (
     Command,
     broker_options,
     need_broker,
+    options_as,
     printable,
     rulebook_of,
     rulebook_options,
@@ -28,17 +30,17 @@ from streams.errors import ConfigError, InputError
 from streams.files import write_whole
 from streams.kafka.acls import reading, writing
 from streams.operations.dead_letters import (
-    Kept,
+    EditedLetter,
     Letters,
-    Mended,
     Retry,
+    StoredLetter,
     as_json,
-    as_unmended,
+    as_unedited,
     check,
     editable,
+    edited_in,
     letters_in_files,
     letters_on_topic,
-    mended_in,
     one_line,
     topic_of,
 )
@@ -49,7 +51,7 @@ from streams.wire.decoder import Decoder
 _SHOWN_CHARACTERS = 100
 
 
-@click.group("dead-letters", short_help="Look at what was refused; mend it and send it again.")
+@click.group("dead-letters", short_help="Look at refused records; correct them and send them again.")
 def dead_letters() -> None:
     """What could not be taken as an event, on the topic NAME.dead-letters or in files of gridclock replay.
 
@@ -89,21 +91,21 @@ def _read(settings: Settings, files: Sequence[str]) -> Letters:
     return found
 
 
-def _chosen(letters: Letters, reason: str | None, source: str | None, since: int | None) -> list[Kept]:
+def _chosen(letters: Letters, reason: str | None, source: str | None, since: int | None) -> list[StoredLetter]:
     found = list(letters.by_id.values())
-    if since is not None and any(kept.at is None for kept in found):
+    if since is not None and any(stored.at is None for stored in found):
         raise click.UsageError("--since is for the topic: files do not say when a letter was written")
     return [
-        kept
-        for kept in found
-        if (reason is None or kept.letter.reason == reason)
-        and (source is None or kept.letter.source.startswith(source))
-        and (since is None or (kept.at or 0) >= since)
+        stored
+        for stored in found
+        if (reason is None or stored.letter.reason == reason)
+        and (source is None or stored.letter.source.startswith(source))
+        and (since is None or (stored.at or 0) >= since)
     ]
 
 
-def _at(kept: Kept) -> str | None:
-    return None if kept.at is None else format_us(kept.at)
+def _at(stored: StoredLetter) -> str | None:
+    return None if stored.at is None else format_us(stored.at)
 
 
 @dead_letters.command("list", short_help="One line a letter.")
@@ -127,21 +129,21 @@ def list_(
       gridclock dead-letters list --source gridclock.events --since 2026-03-01T00:00:00+08:00
     """
     chosen = _chosen(_read(load_settings(**given), files), reason, source, since)
-    shown = [kept for kept in chosen if retried or not kept.retried_to]
-    for kept in shown:
-        click.echo(as_json(kept, _at(kept)) if json_lines else _line(kept))
+    shown = [stored for stored in chosen if retried or not stored.retried_to]
+    for stored in shown:
+        click.echo(as_json(stored, _at(stored)) if json_lines else _line(stored))
     if not json_lines:
-        counts = Counter(kept.letter.reason for kept in shown)
+        counts = Counter(stored.letter.reason for stored in shown)
         said = "".join(f", {name} {count:,}" for name, count in sorted(counts.items()))
         click.echo(f"gridclock: {len(shown):,} dead letters{said}", err=True)
     return DONE
 
 
-def _line(kept: Kept) -> str:
-    letter = kept.letter
+def _line(stored: StoredLetter) -> str:
+    letter = stored.letter
     field = f"{letter.field}: " if letter.field else ""
-    marks = "".join((" [cut]" if letter.truncated else "", " [sent again]" if kept.retried_to else ""))
-    at = f"{_at(kept)}  " if kept.at is not None else ""
+    marks = "".join((" [cut]" if letter.truncated else "", " [sent again]" if stored.retried_to else ""))
+    at = f"{_at(stored)}  " if stored.at is not None else ""
     return printable(f"{at}{letter.id}  {letter.reason}: {field}{letter.detail}{marks}")
 
 
@@ -156,21 +158,21 @@ def show(letter_id: str, files: tuple[str, ...], json_lines: bool, **given: Any)
     Example:
       gridclock dead-letters show gridclock.events/0/1234
     """
-    kept = _named(_read(load_settings(**given), files), letter_id)
+    stored = _named(_read(load_settings(**given), files), letter_id)
     if json_lines:
-        click.echo(as_json(kept, _at(kept)))
+        click.echo(as_json(stored, _at(stored)))
         return DONE
-    letter = kept.letter
+    letter = stored.letter
     rows = {
         "id": letter.id,
-        "refused at": _at(kept),
+        "refused at": _at(stored),
         "reason": letter.reason,
         "field": letter.field,
         "detail": letter.detail,
         "size": f"{letter.size} bytes" + (", of which the beginning was kept" if letter.truncated else ""),
         "personal data": "removed" if letter.personal_removed else None,
         "encoding": letter.encoding,
-        "sent again to": ", ".join(kept.retried_to) or None,
+        "sent again to": ", ".join(stored.retried_to) or None,
     }
     for name, value in rows.items():
         if value is not None:
@@ -180,44 +182,51 @@ def show(letter_id: str, files: tuple[str, ...], json_lines: bool, **given: Any)
     return DONE
 
 
-def _named(letters: Letters, letter_id: str) -> Kept:
+def _named(letters: Letters, letter_id: str) -> StoredLetter:
     if letter_id not in letters.by_id:
         raise ConfigError(f"no dead letter {printable(letter_id)!r}; see gridclock dead-letters list --retried")
     return letters.by_id[letter_id]
 
 
-@dead_letters.command(short_help="Mend letters and send them again.")
+@dataclass(frozen=True)
+class _RetryOptions:
+    """The options of ``gridclock dead-letters retry``."""
+
+    letter_ids: tuple[str, ...]
+    files: tuple[str, ...]
+    bootstrap: str | None
+    name: str | None
+    rules: tuple[Path, ...]
+    only: Path | None
+    reason: str | None
+    source: str | None
+    since: int | None
+    every: bool
+    out: Path | None
+    edited: str | None
+    topic: str | None
+    to: Path | None
+    again: bool
+
+
+@dead_letters.command(short_help="Correct letters and send them again.")
 @click.argument("letter_ids", nargs=-1, metavar="[ID]...")
 @_source_options
 @rulebook_options
 @_filter_options
 @click.option("--all", "every", is_flag=True, help="All letters that --reason, --source and --since leave.")
-@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write them here to be mended; send none.")
-@click.option("--from", "mended", metavar="FILE", help="Send what stands in this file, made by --out and mended.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write them here to be edited; send none.")
+@click.option("--from", "edited", metavar="FILE", help="Send what stands in this file, made by --out and then edited.")
 @click.option("--topic", metavar="TOPIC", help="Send there, not to the topic that each came from.")
 @click.option("--to", type=click.Path(path_type=Path), metavar="FILE", help="Letters of files: write events here.")
 @click.option("--again", is_flag=True, help="Also those that were sent again before.")
-def retry(
-    letter_ids: tuple[str, ...],
-    files: tuple[str, ...],
-    rules: tuple[Path, ...],
-    only: Path | None,
-    reason: str | None,
-    source: str | None,
-    since: int | None,
-    every: bool,
-    out: Path | None,
-    mended: str | None,
-    topic: str | None,
-    to: Path | None,
-    again: bool,
-    **given: Any,
-) -> int:
-    """Send letters again: as they are (after the rulebook was mended), or mended by hand in a file.
+@options_as(_RetryOptions)
+def retry(options: _RetryOptions) -> int:
+    """Send letters again: as they are (after the rulebook was corrected), or edited by hand in a file.
 
-    Each is decoded first, as the worker will; what would be refused again, and what was kept only in part, is told
-    and not sent. A letter is sent once, unless --again. Letters of files are written to --to or standard output as
-    lines of events. Exits 0 when all went; 3 when some did not.
+    Each is decoded first, as the worker will; what would be refused again, and what was kept only in part, is
+    reported and not sent. A letter is sent once, unless --again. Letters of files are written to --to or standard
+    output as lines of events. Exits 0 when all went; 3 when some did not.
 
     \b
     Example:
@@ -225,70 +234,76 @@ def retry(
       $EDITOR mend.jsonl
       gridclock dead-letters retry --from mend.jsonl
     """
-    ways = bool(letter_ids) + every + (mended is not None)
-    if ways != 1:
-        raise click.UsageError("give IDs, or --all, or --from FILE")
-    if not every and (reason or source or since is not None):
-        raise click.UsageError("--reason, --source and --since go with --all")
-    if out is not None and mended is not None:
-        raise click.UsageError("--out writes the file, --from sends it: give one of them")
-    if to is not None and not files:
-        raise click.UsageError("--to goes with --file")
-    if topic is not None and files:
-        raise click.UsageError("letters of files are written, not sent: use --to, then gridclock send --topic")
-    settings = load_settings(**given)
-    loaded = rulebook_of(rules, only)
-    letters = _read(settings, files)
-    if mended is not None:
-        wanted = list(mended_in(mended))
+    _check_use(options)
+    settings = load_settings(bootstrap=options.bootstrap, name=options.name)
+    loaded = rulebook_of(options.rules, options.only)
+    letters = _read(settings, options.files)
+    if options.edited is not None:
+        wanted = list(edited_in(options.edited))
     else:
-        chosen = _chosen(letters, reason, source, since) if every else [_named(letters, one) for one in letter_ids]
-        if out is not None:
-            return _write_editable(out, chosen, again)
-        wanted = as_unmended(chosen)
-    ready, left, refused = _checked(wanted, letters, Decoder(loaded.catalogue), again)
-    if files:
-        _write_events(to, ready)
+        if options.every:
+            chosen = _chosen(letters, options.reason, options.source, options.since)
+        else:
+            chosen = [_named(letters, one) for one in options.letter_ids]
+        if options.out is not None:
+            return _write_editable(options.out, chosen, options.again)
+        wanted = as_unedited(chosen)
+    ready, left, refused = _checked(wanted, letters, Decoder(loaded.catalogue), options.again)
+    if options.files:
+        _write_events(options.to, ready)
         sent = len(ready)
     else:
-        sent = _send(settings, ready, topic)
+        sent = _send(settings, ready, options.topic)
         refused += len(ready) - sent
     click.echo(f"gridclock: {sent:,} sent again, {left:,} had been before, {refused:,} refused", err=True)
     return DEAD_LETTERS if refused else DONE
 
 
-Ready = list[tuple[Mended, Event, Kept]]
+def _check_use(options: _RetryOptions) -> None:
+    if bool(options.letter_ids) + options.every + (options.edited is not None) != 1:
+        raise click.UsageError("give IDs, or --all, or --from FILE")
+    if not options.every and (options.reason or options.source or options.since is not None):
+        raise click.UsageError("--reason, --source and --since go with --all")
+    if options.out is not None and options.edited is not None:
+        raise click.UsageError("--out writes the file, --from sends it: give one of them")
+    if options.to is not None and not options.files:
+        raise click.UsageError("--to goes with --file")
+    if options.topic is not None and options.files:
+        raise click.UsageError("letters of files are written, not sent: use --to, then gridclock send --topic")
 
 
-def _checked(wanted: Iterable[Mended], letters: Letters, decoder: Decoder, again: bool) -> tuple[Ready, int, int]:
+Ready = list[tuple[EditedLetter, Event, StoredLetter]]
+
+
+def _checked(wanted: Iterable[EditedLetter], letters: Letters, decoder: Decoder, again: bool) -> tuple[Ready, int, int]:
     """What can be sent; how many were sent before; how many would be refused again (each is told)."""
     ready: Ready = []
     left = refused = 0
     now = WallClock().now()
     for one in wanted:
-        kept = _named(letters, one.id)
-        if kept.retried_to and not again:
+        stored = _named(letters, one.id)
+        if stored.retried_to and not again:
             left += 1
             continue
         try:
-            ready.append((one, check(one, kept, decoder, now), kept))
+            ready.append((one, check(one, stored, decoder, now), stored))
         except InputError as error:
             refused += 1
             click.echo(printable(f"gridclock: {one.id}: not sent: {error}"), err=True)
     return ready, left, refused
 
 
-def _write_editable(out: Path, chosen: Iterable[Kept], again: bool) -> int:
+def _write_editable(out: Path, chosen: Iterable[StoredLetter], again: bool) -> int:
     written = left = 0
     with write_whole(out) as target:
-        for kept in chosen:
-            if kept.letter.truncated or (kept.retried_to and not again):
+        for stored in chosen:
+            if stored.letter.truncated or (stored.retried_to and not again):
                 left += 1
                 continue
-            target.write(editable(kept.letter) + b"\n")
+            target.write(editable(stored.letter) + b"\n")
             written += 1
     note = f", {left:,} left out (sent before, or kept only in part)" if left else ""
-    click.echo(f"gridclock: {written:,} written to {out} to be mended{note}", err=True)
+    click.echo(f"gridclock: {written:,} written to {out} to be edited{note}", err=True)
     return DONE
 
 
@@ -302,9 +317,9 @@ def _write_events(to: Path | None, ready: Ready) -> None:
 
 def _send(settings: Settings, ready: Ready, topic: str | None) -> int:
     """Send what has a place to go to; how many had one."""
-    sent: list[tuple[Mended, Event, str]] = []
-    for one, event, kept in ready:
-        target = topic or topic_of(kept.letter)
+    sent: list[tuple[EditedLetter, Event, str]] = []
+    for one, event, stored in ready:
+        target = topic or topic_of(stored.letter)
         if target is None:
             click.echo(printable(f"gridclock: {one.id}: not sent: came from no topic; name one by --topic"), err=True)
         else:

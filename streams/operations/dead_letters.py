@@ -1,10 +1,9 @@
-"""Dead letters read from their topic or from files, mended, and sent again.
+"""Dead letters read from their topic or from files, corrected, and sent again.
 
-What was sent again is written down where the letter is: a record without a value under the letter's key, behind it
-on the dead-letter topic, with a header that names where it went. Who reads the topic sees both, and the mark lives at
-least as long as the letter. A crash between sending and marking may send a letter twice; that does no harm, since the
-same event under the same id counts once. The other way, looking for the header in the source topic, would read the
-whole of it, and would forget when that topic forgets.
+A letter that was sent again is marked on the dead-letter topic: a record without a value under the letter's key, with
+a header that names topic, partition and offset of the new record. The mark is kept at least as long as the letter. A
+crash between sending and marking may send a letter twice; that does no harm, since the same event under the same id
+counts once. Looking for the header in the source topic instead would read all of it, and its retention may be shorter.
 """
 
 from __future__ import annotations
@@ -33,8 +32,8 @@ RETRIED_TO: Final = "gridclock-retried-to"
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """A dead letter as it is kept. ``at`` is when it was written (microseconds; ``None`` in files)."""
+class StoredLetter:
+    """A dead letter and what is known of it. ``at`` is when it was written (microseconds; ``None`` in files)."""
 
     letter: DeadLetter
     at: int | None = None
@@ -42,8 +41,8 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class Mended:
-    """What is to be sent for a dead letter, as bytes, after a person has had the chance to mend it."""
+class EditedLetter:
+    """What is to be sent for a dead letter, as bytes, edited by a person or as it came."""
 
     id: str
     raw: bytes
@@ -53,7 +52,7 @@ class Letters:
     """Distinct letters by id, in order: one that was written twice after a crash is one."""
 
     def __init__(self) -> None:
-        self.by_id: dict[str, Kept] = {}
+        self.by_id: dict[str, StoredLetter] = {}
         self.unreadable = 0
 
     def add(self, raw: bytes, at: int | None) -> None:
@@ -65,13 +64,13 @@ class Letters:
             self.unreadable += 1
             return
         known = self.by_id.get(letter.id)
-        self.by_id[letter.id] = Kept(letter, at, known.retried_to if known else ())
+        self.by_id[letter.id] = StoredLetter(letter, at, known.retried_to if known else ())
 
     def mark(self, letter_id: str, to: str) -> None:
         """The letter was sent again."""
         if letter_id in self.by_id:
-            kept = self.by_id[letter_id]
-            self.by_id[letter_id] = Kept(kept.letter, kept.at, (*kept.retried_to, to))
+            stored = self.by_id[letter_id]
+            self.by_id[letter_id] = StoredLetter(stored.letter, stored.at, (*stored.retried_to, to))
 
 
 def letters_in_files(names: Sequence[str]) -> Letters:
@@ -117,7 +116,7 @@ def _take(found: Letters, record: Any) -> None:
 
 
 def editable(letter: DeadLetter) -> bytes:
-    """A letter as one line of the file that a person mends: ``event`` where it is a JSON object, else ``payload``."""
+    """A letter as one line of the file that a person edits: ``event`` where it is a JSON object, else ``payload``."""
     head = {"id": letter.id, "reason": letter.reason, "field": letter.field, "detail": letter.detail}
     raw = letter.original()
     try:
@@ -130,8 +129,8 @@ def editable(letter: DeadLetter) -> bytes:
     return encode_json({**head, name: letter.payload})
 
 
-def mended_in(name: str) -> Iterator[Mended]:
-    """The lines of a file that a person has mended.
+def edited_in(name: str) -> Iterator[EditedLetter]:
+    """The lines of a file that a person has edited.
 
     Raises:
         ConfigError: naming the line that is not one of such a file.
@@ -143,9 +142,9 @@ def mended_in(name: str) -> Iterator[Mended]:
             if not isinstance(letter_id, str):
                 raise TypeError
             if "event" in fields:
-                yield Mended(letter_id, encode_json(fields["event"]))
+                yield EditedLetter(letter_id, encode_json(fields["event"]))
             elif "payload" in fields:
-                yield Mended(letter_id, fields["payload"].encode())
+                yield EditedLetter(letter_id, fields["payload"].encode())
             else:
                 raise KeyError("event")
         except (ValueError, ArithmeticError, RecursionError, KeyError, TypeError, AttributeError) as error:
@@ -159,15 +158,15 @@ def one_line(raw: bytes) -> bytes:
     return raw if b"\n" not in raw and b"\r" not in raw else encode_json(decode_json(raw))
 
 
-def check(mended: Mended, kept: Kept, decoder: Decoder, now: int) -> Event:
+def check(edited: EditedLetter, stored: StoredLetter, decoder: Decoder, now: int) -> Event:
     """The event that it makes.
 
     Raises:
-        InputError: where it would be refused again, or where only its beginning was kept.
+        InputError: where it would be refused again, or where only its beginning was stored.
     """
-    if kept.letter.truncated:
-        raise InputError("too_large", None, f"only the beginning of its {kept.letter.size} bytes was kept")
-    return decoder.decode(mended.raw, received=now)
+    if stored.letter.truncated:
+        raise InputError("too_large", None, f"only the beginning of its {stored.letter.size} bytes was kept")
+    return decoder.decode(edited.raw, received=now)
 
 
 def topic_of(letter: DeadLetter) -> str | None:
@@ -177,7 +176,7 @@ def topic_of(letter: DeadLetter) -> str | None:
 
 
 class Retry:
-    """Sends mended letters to where they came from and marks them; ``send`` returns where one went."""
+    """Sends letters to where they came from and marks them; ``send`` returns where one went."""
 
     def __init__(self, options: dict[str, Any], dead_letters_topic: str) -> None:
         self._topic = dead_letters_topic
@@ -186,7 +185,7 @@ class Retry:
         except KafkaError as error:
             raise BrokerError(str(error)) from error
 
-    def send(self, mended: Mended, event: Event, topic: str) -> str:
+    def send(self, edited: EditedLetter, event: Event, topic: str) -> str:
         """Send, wait for the broker to have it, mark it.
 
         Raises:
@@ -195,14 +194,14 @@ class Retry:
         key = event.subjects()[0][1].encode()
         try:
             sent = self._producer.send(
-                topic, mended.raw, key=key, headers=[(RETRY_OF, mended.id.encode())]
+                topic, edited.raw, key=key, headers=[(RETRY_OF, edited.id.encode())]
             ).get(timeout=30)  # fmt: skip
             to = f"{topic}/{sent.partition}/{sent.offset}"
             self._producer.send(
-                self._topic, None, key=mended.id.encode(), headers=[(RETRIED_TO, to.encode())]
+                self._topic, None, key=edited.id.encode(), headers=[(RETRIED_TO, to.encode())]
             ).get(timeout=30)  # fmt: skip
         except KafkaError as error:
-            raise BrokerError(f"{topic}: {mended.id}: {error}") from error
+            raise BrokerError(f"{topic}: {edited.id}: {error}") from error
         return to
 
     def close(self) -> None:
@@ -210,17 +209,17 @@ class Retry:
         self._producer.close(timeout=30)
 
 
-def as_json(kept: Kept, at: str | None) -> str:
+def as_json(stored: StoredLetter, at: str | None) -> str:
     """A letter as one JSON line that a terminal cannot be hurt by."""
     fields = {
-        "id": kept.letter.id,
+        "id": stored.letter.id,
         "at": at,
-        "retried_to": list(kept.retried_to),
-        **kept.letter.model_dump(mode="json"),
+        "retried_to": list(stored.retried_to),
+        **stored.letter.model_dump(mode="json"),
     }
     return json.dumps(fields, ensure_ascii=True)
 
 
-def as_unmended(letters: Iterable[Kept]) -> list[Mended]:
-    """Letters as they came, for a retry without mending: after a repair of the rulebook or of a clock."""
-    return [Mended(kept.letter.id, kept.letter.original()) for kept in letters]
+def as_unedited(letters: Iterable[StoredLetter]) -> list[EditedLetter]:
+    """Letters as they came, for a retry without editing: after the rulebook or a clock was corrected."""
+    return [EditedLetter(stored.letter.id, stored.letter.original()) for stored in letters]

@@ -7,6 +7,7 @@ appointments, notices.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -95,27 +96,39 @@ def _service(order: Order, at: datetime, business: str, rule: str, minutes: int)
 # --- connection, capacity -------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class _Dated:
+    """Something agreed for a day at most ``longest`` days off; ``early``: it may be done on a day before."""
+
+    rule: str
+    start_type: str
+    field: str
+    stop_type: str
+    longest: int
+    early: bool
+
+
+_GRID_PROJECT = _Dated("grid-project-on-time", "grid_project.agreed", "due_on", "grid_project.completed", 20, True)
+_CAPACITY = _Dated("sealed-as-requested", "capacity.change_requested", "effective_on", "capacity.sealed", 8, False)
+
+
 def grid_project(order: Order, at: datetime) -> None:
     """A grid project agreed for a day (B-S10)."""
-    names = ("grid_project.agreed", "due_on", "grid_project.completed")
-    _by_date(order, at, "grid-project-on-time", *names, longest=20, early=True)
+    _by_date(order, at, _GRID_PROJECT)
 
 
 def capacity(order: Order, at: datetime) -> None:
     """Capacity reduced from a day on (I-S5)."""
-    names = ("capacity.change_requested", "effective_on", "capacity.sealed")
-    _by_date(order, at, "sealed-as-requested", *names, longest=8, early=False)
+    _by_date(order, at, _CAPACITY)
 
 
-def _by_date(
-    order: Order, at: datetime, rule: str, start_type: str, name: str, stop_type: str, *, longest: int, early: bool
-) -> None:
-    """Done by the end of a day at most ``longest`` days off; ``early``: it may be done on a day before."""
-    day = at.date() + timedelta(days=order.rng.randint(0, longest))
-    date_field: dict[str, Any] = {name: day.isoformat()}
-    start = order.emit(start_type, at, **date_field)
+def _by_date(order: Order, at: datetime, what: _Dated) -> None:
+    """Done by the end of the day agreed, or later, or never."""
+    day = at.date() + timedelta(days=order.rng.randint(0, what.longest))
+    date_field: dict[str, Any] = {what.field: day.isoformat()}
+    start = order.emit(what.start_type, at, **date_field)
     deadline = midnight(day + DAY)
-    begins = at if early else max(at, midnight(day))
+    begins = at if what.early else max(at, midnight(day))
     how = pick(order.rng, (("punctual", 75), ("exact", 5), ("just_late", 5), ("late", 10), ("never", 5)))
     done = {
         "punctual": begins + (deadline - begins) * order.rng.uniform(0.1, 0.95) // MS * MS,
@@ -123,7 +136,7 @@ def _by_date(
         "just_late": deadline + MS,
         "late": deadline + order.minutes(60, 3000),
     }.get(how)
-    order.expect(rule, start, deadline, None if done is None else order.emit(stop_type, done))
+    order.expect(what.rule, start, deadline, None if done is None else order.emit(what.stop_type, done))
 
 
 # --- metering, reading ----------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 
 from streams.simulation.order import DAY, HOUR, MS, Fact, Order, next_morning, pick
@@ -32,16 +34,19 @@ def reply(order: Order, start: datetime, days: int, pauses: list[Pause]) -> date
 
 def connection(order: Order, at: datetime) -> None:
     """A new connection from application to supply (B-R6, B-S10)."""
-    rng = order.rng
-    category = pick(rng, _CATEGORIES)
-    zero_cost = category == "low_voltage" and rng.random() < 0.6
-    own_steps = category != "residential" and not zero_cost
+    category = pick(order.rng, _CATEGORIES)
+    zero_cost = category == "low_voltage" and order.rng.random() < 0.6
     order.emit("application.received", at - order.minutes(5, 15))
     order.emit("application.notice_issued", at - order.minutes(1, 4))
     accepted = _accept(order, at, category, zero_cost)
-    pauses: list[Pause] = []  # of the whole connection
+    pauses: list[Pause] = []
     ended = _suspend_or_withdraw(order, at, pauses)
-    _connect(order, at, category, zero_cost, own_steps, accepted, pauses, ended)
+    run = _Connection(order, at, category, zero_cost, accepted, pauses)
+    whole_days = 15 if zero_cost else _WHOLE[category]
+    if ended is not None:
+        run.withdraw(ended)
+    stop = None if ended is not None else run.to_supply()
+    order.expect("whole-connection", accepted, after_working_days(at, whole_days, pauses), stop, cancel=ended)
 
 
 def _accept(order: Order, at: datetime, category: str, zero_cost: bool) -> Fact | None:
@@ -86,72 +91,79 @@ def _suspend_or_withdraw(order: Order, at: datetime, pauses: list[Pause]) -> Fac
     return None
 
 
-def _connect(
-    order: Order,
-    at: datetime,
-    category: str,
-    zero_cost: bool,
-    own_steps: bool,
-    accepted: Fact | None,
-    pauses: list[Pause],
-    ended: Fact | None,
-) -> None:
-    def whole(stop: Fact | None) -> None:
-        days = 15 if zero_cost else _WHOLE[category]
-        order.expect("whole-connection", accepted, after_working_days(at, days, pauses), stop, cancel=ended)
+@dataclass
+class _Connection:
+    """One connection after its acceptance; ``pauses`` are those of the whole: suspensions, the customer's own steps."""
 
-    days = _SCHEME[category]
-    suspended = list(pauses)
-    deadline = after_working_days(at, days, suspended)
-    if ended is not None:
-        order.expect("scheme-reply", accepted, deadline, None, cancel=ended)
-        whole(None)
-        return
-    done = None if suspended and suspended[-1][1] is None else reply(order, at, days, suspended)
-    if done is not None and category != "residential":
-        _survey(order, at, done)
-    replied = None if done is None else order.emit("scheme.replied", done)
-    order.expect("scheme-reply", accepted, deadline, replied)
-    if done is None or replied is None:
-        whole(None)
-        return
-    if own_steps:
-        pauses.append((done, None))
+    order: Order
+    at: datetime
+    category: str
+    zero_cost: bool
+    accepted: Fact | None
+    pauses: list[Pause]
 
-    def requested(event_type: str, since: datetime) -> tuple[Fact | None, datetime]:
-        asked = next_morning(since + DAY * order.rng.randint(0, 4), order.rng)
-        fact = order.emit(event_type, asked)
-        if fact is not None and pauses and pauses[-1][1] is None:
-            pauses[-1] = (pauses[-1][0], asked)
-        return fact, asked
+    @property
+    def has_own_steps(self) -> bool:
+        """Whether the customer builds something, for which the clock of the whole stands still."""
+        return self.category != "residential" and not self.zero_cost
 
-    now = done
-    if category.startswith("hv"):
-        for step, table in (("design_review", _REVIEW), ("mid_inspection", _MID)):
-            asked, now = requested(f"{step}.requested", now)
-            finished = reply(order, now, table[category], [])
-            told = finished and order.emit(f"{step}.completed", finished, passed=True)
-            order.expect(step.replace("_", "-"), asked, after_working_days(now, table[category]), told or None)
-            if not told or finished is None:
-                whole(None)
-                return
-            now = finished
-            if own_steps:
-                pauses.append((now, None))
-    asked, now = requested("completion_inspection.requested", now)
-    finished = reply(order, now, _COMPLETION[category], [])
-    passed = finished and order.emit("completion_inspection.completed", finished, passed=True)
-    order.expect("completion-inspection", asked, after_working_days(now, _COMPLETION[category]), passed or None)
-    if not passed or finished is None:
-        whole(None)
-        return
-    signing = finished + order.minutes(-300, 600)
-    signed = order.emit("contract.signed", signing)
-    if signed is None:
-        whole(None)
-        return
-    later = max(passed, signed, key=lambda fact: (fact.at, fact.event_id))
-    live = reply(order, later.at, _ENERGIZE[category], [])
-    energized = live and order.emit("connection.energized", live)
-    order.expect("energize", later, after_working_days(later.at, _ENERGIZE[category]), energized or None)
-    whole(energized or None)
+    def withdraw(self, ended: Fact) -> None:
+        """Withdrawn before the reply."""
+        deadline = after_working_days(self.at, _SCHEME[self.category], list(self.pauses))
+        self.order.expect("scheme-reply", self.accepted, deadline, None, cancel=ended)
+
+    def to_supply(self) -> Fact | None:
+        """All steps to the supply; ``None`` where one of them never comes."""
+        done = self._reply_to_scheme()
+        if done is None:
+            return None
+        for step, days in self._inspections():
+            finished = self._inspection(step, days, done)
+            if finished is None:
+                return None
+            done, passed = finished
+            if step != "completion_inspection" and self.has_own_steps:
+                self.pauses.append((done, None))
+        return self._energize(done, passed)
+
+    def _reply_to_scheme(self) -> datetime | None:
+        order, suspended = self.order, list(self.pauses)
+        days = _SCHEME[self.category]
+        done = None if suspended and suspended[-1][1] is None else reply(order, self.at, days, suspended)
+        if done is not None and self.category != "residential":
+            _survey(order, self.at, done)
+        replied = None if done is None else order.emit("scheme.replied", done)
+        order.expect("scheme-reply", self.accepted, after_working_days(self.at, days, suspended), replied)
+        if done is None or replied is None:
+            return None
+        if self.has_own_steps:
+            self.pauses.append((done, None))
+        return done
+
+    def _inspections(self) -> Iterator[tuple[str, int]]:
+        if self.category.startswith("hv"):
+            yield "design_review", _REVIEW[self.category]
+            yield "mid_inspection", _MID[self.category]
+        yield "completion_inspection", _COMPLETION[self.category]
+
+    def _inspection(self, step: str, days: int, since: datetime) -> tuple[datetime, Fact] | None:
+        """The customer asks for it some days after ``since``; when it was done, or ``None`` where it never was."""
+        asked_at = next_morning(since + DAY * self.order.rng.randint(0, 4), self.order.rng)
+        asked = self.order.emit(f"{step}.requested", asked_at)
+        if asked is not None and self.pauses and self.pauses[-1][1] is None:
+            self.pauses[-1] = (self.pauses[-1][0], asked_at)
+        finished = reply(self.order, asked_at, days, [])
+        passed = finished and self.order.emit(f"{step}.completed", finished, passed=True)
+        self.order.expect(step.replace("_", "-"), asked, after_working_days(asked_at, days), passed or None)
+        return (finished, passed) if finished is not None and passed else None
+
+    def _energize(self, done: datetime, passed: Fact) -> Fact | None:
+        signed = self.order.emit("contract.signed", done + self.order.minutes(-300, 600))
+        if signed is None:
+            return None
+        later = max(passed, signed, key=lambda fact: (fact.at, fact.event_id))
+        live = reply(self.order, later.at, _ENERGIZE[self.category], [])
+        energized = live and self.order.emit("connection.energized", live)
+        deadline = after_working_days(later.at, _ENERGIZE[self.category])
+        self.order.expect("energize", later, deadline, energized or None)
+        return energized or None

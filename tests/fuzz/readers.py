@@ -17,7 +17,7 @@ from streams.board.messages import ack_from_bytes, alert_from_bytes
 from streams.core.engine import Engine
 from streams.errors import ConfigError, InputError
 from streams.notify.subscription_files import load_subscriptions
-from streams.operations.dead_letters import editable, letters_in_files, mended_in
+from streams.operations.dead_letters import editable, edited_in, letters_in_files
 from streams.rulebooks.calendars import load_calendar
 from streams.rulebooks.loader import read_rulebook_file
 from streams.wire.cloudevents import CloudEvents, encode
@@ -109,7 +109,7 @@ def readers() -> tuple[Reader, ...]:
             "dead letters", of_file(lambda path: letters_in_files([str(path)])), ConfigError,
             (letter.model_dump_json().encode(),),
         ),
-        Reader("mended letters", of_file(lambda path: list(mended_in(str(path)))), ConfigError, (editable(letter),)),
+        Reader("edited letters", of_file(lambda path: list(edited_in(str(path)))), ConfigError, (editable(letter),)),
         Reader("rules", of_file(read_rulebook_file), ConfigError, _files(f"{own}/network.yaml")),
         Reader("calendar", of_file(load_calendar), ConfigError, _files(f"{own}/calendar.yaml")),
         Reader(
