@@ -411,6 +411,12 @@ class DeadlineRule(RuleBase):
             raise ValueError("pause and resume come together")
         return self
 
+    @model_validator(mode="after")
+    def _agreed_date_does_not_move(self) -> DeadlineRule:
+        if self.pause and any(isinstance(choice.limit, UntilDate) for choice in self.limit):
+            raise ValueError("a limit 'until' a date is not moved by a pause: leave out pause and resume")
+        return self
+
 
 class ActRule(RuleBase):
     """What the rules about an act share: each act is a case, met or violated, certain once time has passed it.

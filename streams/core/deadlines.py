@@ -22,6 +22,7 @@ import calendar as gregorian
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from fractions import Fraction
 from typing import assert_never
 
 from schemas.rules import (
@@ -34,7 +35,10 @@ from schemas.rules import (
     UntilDate,
     WorkingDays,
 )
-from streams.core.working_days import WorkingCalendar
+from streams.core.working_days import DAY, WorkingCalendar
+
+DayLimit = WorkingDays | CalendarDays | NaturalMonths | BillingCycles
+"""Limits that count whole local days after the start's."""
 
 Pause = tuple[int, int | None]
 """From (inclusive) and to (exclusive), instants; ``None`` while the pause is open."""
@@ -91,22 +95,31 @@ def deadline_of(
             for day in range(first + 1, last + 1):
                 (trace.days_off if working and not calendar.is_working_day(day) else trace.counted).append(day)
         return Deadline(calendar.start_of_day(last + 1), working and calendar.is_provisional(last))
+    first = calendar.local_date(start)
     match limit:
         case Elapsed():
             return Deadline(_elapsed(limit.microseconds, start, pauses))
-        case WorkingDays():
-            return _days(limit.days, start, pauses, calendar, working=True, trace=trace)
-        case CalendarDays():
-            return _days(limit.days, start, pauses, calendar, working=False, trace=trace)
         case UntilDate():
             return Deadline(None if until is None else calendar.start_of_day(until + 1))
-        case NaturalMonths():
-            return Deadline(_months(limit.months, start, calendar))
-        case BillingCycles():
-            return Deadline(_months(limit.cycles, start, calendar))
         case SameWorkingDay():
-            day = calendar.next_working_day(calendar.local_date(start) - 1)
-            return Deadline(calendar.start_of_day(day + 1), calendar.is_provisional(day))
+            return _same_working_day(first, pauses, calendar)
+        case WorkingDays():
+            return _days(limit.days, first, pauses, calendar, working=True, trace=trace)
+        case CalendarDays() | NaturalMonths() | BillingCycles():
+            return _days(days_in(limit, first), first, pauses, calendar, working=False, trace=trace)
+        case _:
+            assert_never(limit)
+
+
+def days_in(limit: DayLimit, first: int) -> int:
+    """How many counted days a day limit has from the local date ``first``; months have as many as the calendar says."""
+    match limit:
+        case WorkingDays() | CalendarDays():
+            return limit.days
+        case NaturalMonths():
+            return _later_month(first, limit.months) - first
+        case BillingCycles():
+            return _later_month(first, limit.cycles) - first
         case _:
             assert_never(limit)
 
@@ -122,18 +135,44 @@ def _elapsed(length: int, start: int, pauses: Sequence[Pause]) -> int | None:
     return deadline
 
 
+def _same_working_day(first: int, pauses: Sequence[Pause], calendar: WorkingCalendar) -> Deadline:
+    """24:00 of the first working day, the start's own included, at whose end the clock runs."""
+    day = first - 1
+    provisional = False
+    for _ in range(MAX_DAYS):
+        day = calendar.next_working_day(day)
+        provisional = provisional or calendar.is_provisional(day)
+        ends = calendar.start_of_day(day + 1)
+        if not _stands_still_at(ends, pauses):
+            return Deadline(ends, provisional)
+        if pauses[-1][1] is None and pauses[-1][0] <= ends:
+            break
+    return Deadline(None, provisional)
+
+
+def _stands_still_at(midnight: int, pauses: Sequence[Pause]) -> bool:
+    """Whether the clock stands still just before and just after an instant."""
+    return any(since < midnight and (until is None or until > midnight) for since, until in pauses)
+
+
 def _days(
     days: int,
-    start: int,
+    first: int,
     pauses: Sequence[Pause],
     calendar: WorkingCalendar,
     *,
     working: bool,
     trace: DayCount | None,
 ) -> Deadline:
+    """24:00 of the day on which ``days`` have been counted after ``first``, or of the first later one that runs.
+
+    A day on which the clock stood still from midnight to midnight is not counted.
+    """
     counted = 0
-    day = calendar.local_date(start)
+    day = first
     provisional = False
+    if not pauses and not working and trace is None:
+        return Deadline(calendar.start_of_day(first + days + 1))
     for _ in range(MAX_DAYS):
         day += 1
         begins, ends = calendar.start_of_day(day), calendar.start_of_day(day + 1)
@@ -143,7 +182,7 @@ def _days(
             if trace is not None:
                 trace.days_off.append(day)
             continue
-        if any(since <= begins and (until is None or until >= ends) for since, until in pauses):
+        if _is_paused_all_day(begins, ends, pauses):
             if trace is not None:
                 trace.paused.append(day)
             if pauses[-1][1] is None and pauses[-1][0] <= begins:
@@ -152,14 +191,13 @@ def _days(
         counted += 1
         if trace is not None:
             trace.counted.append(day)
-        stands_still = any(since < ends and (until is None or until > ends) for since, until in pauses)
-        if counted >= days and not stands_still:
+        if counted >= days and not _stands_still_at(ends, pauses):
             return Deadline(ends, provisional)
     return Deadline(None, provisional)
 
 
-def _months(months: int, start: int, calendar: WorkingCalendar) -> int:
-    return calendar.start_of_day(_later_month(calendar.local_date(start), months) + 1)
+def _is_paused_all_day(begins: int, ends: int, pauses: Sequence[Pause]) -> bool:
+    return any(since <= begins and (until is None or until >= ends) for since, until in pauses)
 
 
 def earliest_of(limit: Limit, start: int, calendar: WorkingCalendar, *, reading_day: int | None = None) -> Deadline:
@@ -228,14 +266,68 @@ def running_time(start: int, end: int, pauses: Sequence[Pause]) -> tuple[int, in
     return end - start - paused, paused
 
 
-def warning_instant(limit: Limit, start: int, pauses: Sequence[Pause], deadline: int, fraction: float) -> int | None:
-    """When ``fraction`` of the limit is used up.
+def warning_instant(
+    limit: Limit, start: int, pauses: Sequence[Pause], deadline: int, fraction: float, calendar: WorkingCalendar
+) -> int | None:
+    """When ``fraction`` of the limit is used up in counted time; ``None`` while the clock stands still for good.
 
-    Elapsed limits: of the running time. Day limits: of the span from the start to the deadline as it stands.
+    Minutes and hours count while the clock runs. Of a day limit only the counted days run, each as 24 h even where
+    part of it was paused: 0.8 of 32 working days are 25.6, used up at 14:24 of the 26th. Of an agreed date, or of the
+    same working day, the time from the start to the deadline counts, on the deadline's own day where that is later.
+    A point at which the clock stands still moves to the resume.
     """
-    if isinstance(limit, Elapsed):
-        return _elapsed(int(limit.microseconds * fraction), start, pauses)
-    return start + int((deadline - start) * fraction)
+    exact = Fraction(str(fraction))
+    at: int | None
+    match limit:
+        case Elapsed():
+            at = _elapsed(int(limit.microseconds * exact), start, pauses)
+        case UntilDate():
+            at = start + int((deadline - start) * exact)
+        case SameWorkingDay():
+            begins = max(start, calendar.start_of_day(calendar.local_date(deadline - 1)))
+            at = begins + int((deadline - begins) * exact)
+        case WorkingDays() | CalendarDays() | NaturalMonths() | BillingCycles():
+            at = _used_up(exact, limit, start, pauses, calendar)
+        case _:
+            assert_never(limit)
+    return None if at is None else _after_standstill(at, pauses)
+
+
+def _used_up(
+    fraction: Fraction, limit: DayLimit, start: int, pauses: Sequence[Pause], calendar: WorkingCalendar
+) -> int | None:
+    first = calendar.local_date(start)
+    whole, part = divmod(fraction * days_in(limit, first), 1)
+    number = int(whole) + (1 if part else 0)
+    if number == 0:
+        return start
+    day = _counted_day(number, first, pauses, calendar, working=isinstance(limit, WorkingDays))
+    if day is None:
+        return None
+    begins, ends = calendar.start_of_day(day), calendar.start_of_day(day + 1)
+    return min(begins + int(part * DAY), ends) if part else ends
+
+
+def _counted_day(
+    number: int, first: int, pauses: Sequence[Pause], calendar: WorkingCalendar, *, working: bool
+) -> int | None:
+    """The ``number``-th day counted after a local date; ``None`` where an open pause comes before it."""
+    day = first
+    while number:
+        day = calendar.next_working_day(day) if working else day + 1
+        begins, ends = calendar.start_of_day(day), calendar.start_of_day(day + 1)
+        if not _is_paused_all_day(begins, ends, pauses):
+            number -= 1
+        elif pauses[-1][1] is None and pauses[-1][0] <= begins:
+            return None
+    return day
+
+
+def _after_standstill(at: int, pauses: Sequence[Pause]) -> int | None:
+    for since, until in pauses:
+        if since <= at and (until is None or at < until):
+            return until
+    return at
 
 
 def date_in_field(value: object) -> int | None:

@@ -6,6 +6,7 @@ hold no names and no personal data: events have none past intake.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
@@ -25,6 +26,9 @@ from streams.core.deadlines import DayCount, deadline_of, running_time
 from streams.core.faults import arithmetic_of, local_time
 from streams.core.verdicts import Report, Verdict
 from streams.core.working_days import WorkingCalendar
+
+MOST_SPANS = 3
+"""Runs of paused days that a sentence names by their dates."""
 
 SUBJECTS_ZH = {"order": "工单", "account": "户号", "meter": "电能表", "batch": "批次"}
 _UNITS_ZH = {"ms": "毫秒", "s": "秒", "min": "分钟", "h": "小时", "day": "日"}
@@ -104,11 +108,9 @@ def _deadline_sentence(verdict: Verdict, report: Report, calendar: WorkingCalend
     due = local_time(verdict.deadline, calendar)
     span_zh = f"{started} 起算，时限{limit_zh(verdict.limit)}"
     span_en = f"started {started}, limit {_limit_en(verdict.limit)}"
-    _, paused = running_time(verdict.started_at, verdict.deadline, verdict.pauses)
-    if paused:
-        paused_zh, paused_en = duration(paused)
-        span_zh += f"（扣除暂停{paused_zh}）"
-        span_en += f" (less {paused_en} paused)"
+    left_out = _left_out(verdict, calendar)
+    if left_out is not None:
+        span_zh, span_en = span_zh + left_out.zh, span_en + left_out.en
     match report.kind:
         case "warning":
             used = f"{float(report.cause):.0%}"
@@ -129,6 +131,47 @@ def _deadline_sentence(verdict: Verdict, report: Report, calendar: WorkingCalend
                 f"逾期完成：{span_zh}，应于 {due} 前完成，实际 {stopped} 完成，逾期{late_zh}",
                 f"completed late: {span_en}, due {due}, done {stopped}, {late_en} late",
             )
+
+
+def _left_out(verdict: Verdict, calendar: WorkingCalendar) -> Explanation | None:
+    """What a pause took out of the count: of minutes and hours so much time, of a day limit the days by their dates."""
+    assert verdict.deadline is not None
+    if not verdict.pauses:
+        return None
+    if isinstance(verdict.limit, Elapsed):
+        _, paused = running_time(verdict.started_at, verdict.deadline, verdict.pauses)
+        if not paused:
+            return None
+        zh, en = duration(paused)
+        return Explanation(f"（扣除暂停{zh}）", f" (less {en} paused)")
+    count = _days_counted(verdict, calendar)
+    if not count.paused:
+        return None
+    spans = _spans(count)
+    shown = [(_day_text(first), _day_text(last)) for first, last in spans[:MOST_SPANS]]
+    zh = "、".join(first if first == last else f"{first}至{last}" for first, last in shown)
+    en = ", ".join(first if first == last else f"{first} to {last}" for first, last in shown)
+    if len(spans) > MOST_SPANS:
+        zh, en = f"{zh}等，共{len(count.paused)}日", f"{en} and others, {len(count.paused)} days in all"
+    return Explanation(f"（暂停不计：{zh}）", f" (not counted while paused: {en})")
+
+
+def _days_counted(verdict: Verdict, calendar: WorkingCalendar) -> DayCount:
+    assert verdict.limit is not None
+    count = DayCount([], [], [])
+    deadline_of(verdict.limit, verdict.started_at, verdict.pauses, calendar, until=verdict.until, trace=count)
+    return count
+
+
+def _spans(count: DayCount) -> list[tuple[int, int]]:
+    """The paused days as first and last of each run; days off between two of them do not part a run."""
+    found: list[tuple[int, int]] = []
+    for day in count.paused:
+        if found and bisect_left(count.counted, found[-1][1]) == bisect_left(count.counted, day):
+            found[-1] = (found[-1][0], day)
+        else:
+            found.append((day, day))
+    return found
 
 
 _KINDS_ZH = {"breach": "超时", "late_completion": "逾期完成", "violation": "违规", "warning": "预警"}
@@ -182,11 +225,12 @@ def arithmetic(verdict: Verdict, calendar: WorkingCalendar) -> dict[str, Any]:
     found: dict[str, Any] = {}
     limit = verdict.limit
     if verdict.deadline is not None and (type(limit) is WorkingDays or type(limit) is CalendarDays):
-        count = DayCount([], [], [])
-        deadline_of(limit, verdict.started_at, verdict.pauses, calendar, trace=count)
+        count = _days_counted(verdict, calendar)
         found["counted_days"] = [_day_text(day) for day in count.counted]
         found["days_off"] = [{"date": _day_text(day), "name": calendar.day_name(day)} for day in count.days_off]
         found["paused_days"] = [_day_text(day) for day in count.paused]
+    elif verdict.deadline is not None and verdict.pauses and not isinstance(limit, Elapsed):
+        found["paused_days"] = [_day_text(day) for day in _days_counted(verdict, calendar).paused]
     if verdict.faults:
         found["faults"] = [
             {"text": {"zh": text.zh, "en": text.en}, **arithmetic_of(fault, calendar)}

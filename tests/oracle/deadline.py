@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
+from fractions import Fraction
+from itertools import islice
 from typing import Any
 
 from schemas.calendars import CalendarSpec
@@ -20,8 +22,11 @@ from schemas.rules import (
     NaturalMonths,
     SameWorkingDay,
     UntilDate,
+    WorkingDays,
 )
 from tests.oracle.common import (
+    MICROSECOND,
+    ONE,
     Fact,
     Found,
     all_hold,
@@ -139,20 +144,94 @@ def _deadline(
         return None
     if isinstance(limit, Elapsed):
         return _used_up(timedelta(microseconds=limit.microseconds), start, still)
-    day = local_day(start, calendar)
     if isinstance(limit, UntilDate):
         value = fields.get(limit.field)
         agreed = date.fromisoformat(value) if isinstance(value, str) else None
-        return None if agreed is None or agreed < day else midnight(agreed + timedelta(days=1), calendar)
-    if isinstance(limit, NaturalMonths):
-        return midnight(months_later(day, limit.months) + timedelta(days=1), calendar)
-    if isinstance(limit, BillingCycles):
-        return midnight(months_later(day, limit.cycles) + timedelta(days=1), calendar)
+        early = agreed is None or agreed < local_day(start, calendar)
+        return None if agreed is None or early else midnight(agreed + timedelta(days=1), calendar)
+    return runs_out(limit, start, still, calendar)
+
+
+def runs_out(limit: Limit, start: datetime, still: list[Standstill], calendar: CalendarSpec) -> datetime | None:
+    """When a limit that is no agreed date runs out (edge decisions 3, 7, 13)."""
+    if isinstance(limit, Elapsed):
+        return _used_up(timedelta(microseconds=limit.microseconds), start, still)
+    day = local_day(start, calendar)
     if isinstance(limit, SameWorkingDay):
-        while not is_worked(day, calendar):
-            day += timedelta(days=1)
-        return midnight(day + timedelta(days=1), calendar)
-    return _days_used_up(limit.days, day, still, calendar, every_day=isinstance(limit, CalendarDays))
+        return _end_of_working_day(day, still, calendar)
+    return _days_used_up(_length(limit, day), day, still, calendar, every_day=not isinstance(limit, WorkingDays))
+
+
+def _length(limit: Limit, day: date) -> int:
+    """Days of a day limit; a month from the 10th to the 10th has as many days as lie between."""
+    if isinstance(limit, NaturalMonths):
+        return (months_later(day, limit.months) - day).days
+    if isinstance(limit, BillingCycles):
+        return (months_later(day, limit.cycles) - day).days
+    assert isinstance(limit, WorkingDays | CalendarDays)
+    return limit.days
+
+
+def _end_of_working_day(day: date, still: list[Standstill], calendar: CalendarSpec) -> datetime | None:
+    for this in (day, *islice(days_after(day), MANY_DAYS)):
+        ends = midnight(this + timedelta(days=1), calendar)
+        if is_worked(this, calendar) and not _stands_still_over(ends, still):
+            return ends
+    return None
+
+
+def _stands_still_over(midnight_at: datetime, still: list[Standstill]) -> bool:
+    return any(since < midnight_at and (until is None or until > midnight_at) for since, until in still)
+
+
+def warned_at(
+    limit: Limit,
+    start: datetime,
+    still: list[Standstill],
+    deadline: datetime,
+    fraction: Fraction,
+    calendar: CalendarSpec,
+) -> datetime | None:
+    """When a fraction of a limit is used up in counted time (edge decision 14)."""
+    if isinstance(limit, Elapsed):
+        at = _used_up(timedelta(microseconds=int(limit.microseconds * fraction)), start, still)
+    elif isinstance(limit, UntilDate):
+        at = start + _part(deadline - start, fraction)
+    elif isinstance(limit, SameWorkingDay):
+        since = max(start, midnight(local_day(deadline - MICROSECOND, calendar), calendar))
+        at = since + _part(deadline - since, fraction)
+    else:
+        at = _hours_used_up(limit, start, still, fraction, calendar)
+    for since, until in still:
+        if at is not None and since <= at and (until is None or at < until):
+            at = until
+    return at
+
+
+def _part(length: timedelta, fraction: Fraction) -> timedelta:
+    return timedelta(microseconds=int(length // MICROSECOND * fraction))
+
+
+def _hours_used_up(
+    limit: Limit, start: datetime, still: list[Standstill], fraction: Fraction, calendar: CalendarSpec
+) -> datetime | None:
+    """Every counted day is worth 24 hours, spent from its midnight on."""
+    day = local_day(start, calendar)
+    left = _part(timedelta(days=_length(limit, day)), fraction)
+    for number, this in enumerate(days_after(day)):
+        begins, ends = midnight(this, calendar), midnight(this + timedelta(days=1), calendar)
+        if number > MANY_DAYS or (still and still[-1][1] is None and still[-1][0] <= begins):
+            return None
+        if isinstance(limit, WorkingDays) and not is_worked(this, calendar):
+            continue
+        if any(since <= begins and until is not None and until >= ends for since, until in still):
+            continue
+        if left < ONE:
+            return min(begins + left, ends)
+        left -= ONE
+        if not left:
+            return ends
+    raise AssertionError("days never end")
 
 
 def _used_up(length: timedelta, start: datetime, still: list[Standstill]) -> datetime | None:
@@ -180,8 +259,7 @@ def _days_used_up(
         if any(since <= begins and until is not None and until >= ends for since, until in still):
             continue
         counted += 1
-        at_midnight = any(since < ends and (until is None or until > ends) for since, until in still)
-        if counted >= days and not at_midnight:
+        if counted >= days and not _stands_still_over(ends, still):
             return ends
     raise AssertionError("days never end")
 

@@ -87,7 +87,7 @@ class World:
         """Event types in order of time, as stories worth telling begin; ``()`` is anything at all."""
         self.fields = tuple(fields) or FIELDS
         self.scenes = (*_scenes_of(calendar.zone), *((_instants_on(calendar.zone, dates),) if dates else ()))
-        self.instants: tuple[datetime, ...] = (*_instants_of(calendar.zone), *(self.scenes[-1] if dates else ()))
+        self.instants: tuple[datetime, ...] = (*instants_of(calendar.zone), *(self.scenes[-1] if dates else ()))
         self.rulebook = Rulebook(rules, _calendar(calendar.zone))
         self.limits = tuple(limit for rule in rules for limit in _limits_of(rule))
         self.changes = tuple(midnight(rule.effective_to, calendar) for rule in rules if rule.effective_to)
@@ -135,11 +135,11 @@ def _calendar(zone: str) -> Any:
 def _scenes_of(zone: str) -> tuple[tuple[datetime, ...], ...]:
     minutes, days = _instants(zone, (0,), _MINUTES), _instants(zone, (0, 1, 2, 3, 4, 12), _MIDNIGHTS)
     one_midnight = _instants(zone, (0, 1), _MIDNIGHTS)  # at which a rule may change
-    return minutes, days, one_midnight, _instants_of(zone)
+    return minutes, days, one_midnight, instants_of(zone)
 
 
 @cache
-def _instants_of(zone: str) -> tuple[datetime, ...]:
+def instants_of(zone: str) -> tuple[datetime, ...]:
     return _instants(zone, (0, 0, 0, 1, 2, 3, 4, 12, 19), sorted({*_MINUTES, *_MIDNIGHTS}))
 
 
@@ -228,6 +228,8 @@ def _deadline_rules(draw: st.DrawFn, number: int) -> list[Rule]:
     def version() -> dict[str, Any]:
         parts = draw(_PARTS)
         start, stop, still, other, limit, warn_at = parts
+        if "until" in repr(limit):
+            still = {}  # an agreed date refuses pauses
         return {
             "kind": "deadline",
             "id": f"r{number}",

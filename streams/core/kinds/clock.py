@@ -7,6 +7,7 @@ pauses and cancels; here is only what follows from it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 from schemas.rules import Limit, RuleBase
@@ -22,7 +23,7 @@ class Clock:
 
     ``started_at`` is when the limit begins to count. ``root`` tells this clock from others of its rule and subject:
     the id of the starting event, where nothing else is said. ``until`` is the local date ordinal of an
-    ``UntilDate``.
+    ``UntilDate``. ``calendar`` is the one by which the deadline was counted; ``None`` where the deadline was given.
     """
 
     rule: RuleBase
@@ -40,10 +41,12 @@ class Clock:
     deadline: int | None = None
     provisional: bool = False
     warnings: list[tuple[int, float]] | None = None
+    calendar: WorkingCalendar | None = None
 
     def time(self, calendar: WorkingCalendar) -> None:
         """Work out the deadline again from the pauses known."""
         self.warnings = None
+        self.calendar = calendar
         if self.limit is None:
             return
         found = deadline_of(self.limit, self.started_at, self.pauses, calendar, until=self.until)
@@ -116,7 +119,11 @@ class Clock:
         assert self.limit is not None
         found = []
         for fraction in self.warn_at:
-            at = warning_instant(self.limit, self.started_at, self.pauses, deadline, fraction)
+            at: int | None
+            if self.calendar is None:  # a period with a given end: all of it counts
+                at = self.started_at + int((deadline - self.started_at) * Fraction(str(fraction)))
+            else:
+                at = warning_instant(self.limit, self.started_at, self.pauses, deadline, fraction, self.calendar)
             if at is not None and at >= self.started_at:
                 found.append((at, fraction))
         return found

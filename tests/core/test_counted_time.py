@@ -1,0 +1,80 @@
+"""What a pause takes out of a limit, and when a warning falls due: rows by hand, in Shanghai."""
+
+from __future__ import annotations
+
+import pytest
+
+from schemas.rules import parse_limit
+from streams.core.deadlines import Pause, deadline_of, warning_instant
+from streams.rulebooks.calendars import build_calendar
+from tests.property.stories import SHANGHAI
+from tests.stories import us
+
+CALENDAR = build_calendar(SHANGHAI)
+
+
+def pauses_of(text: str) -> list[Pause]:
+    """``2026-03-03T10:00/2026-03-05T09:00 ...``; without an end while it is open."""
+    found: list[Pause] = []
+    for one in text.split():
+        since, _, until = one.partition("/")
+        found.append((us(since), us(until) if until else None))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("limit", "start", "pauses", "deadline"),
+    [
+        ("1 natural month", "2026-03-02T09:00", "", "2026-04-03T00:00"),
+        # paused and not resumed: there is no deadline
+        ("1 natural month", "2026-03-02T09:00", "2026-03-02T10:00/", None),
+        ("1 billing cycle", "2026-03-02T09:00", "2026-03-02T10:00/", None),
+        ("7 days", "2026-03-02T09:00", "2026-03-02T10:00/", None),
+        ("same working day", "2026-03-02T09:00", "2026-03-02T10:00/", None),
+        # it moves by the whole local days: the 4th and 5th; parts of a day are none
+        ("1 natural month", "2026-03-02T09:00", "2026-03-03T10:00/2026-03-06T09:00", "2026-04-05T00:00"),
+        ("1 billing cycle", "2026-03-02T09:00", "2026-03-03T10:00/2026-03-06T09:00", "2026-04-05T00:00"),
+        ("1 natural month", "2026-03-02T09:00", "2026-03-03T10:00/2026-03-04T23:59", "2026-04-03T00:00"),
+        ("1 natural month", "2026-03-02T09:00", "2026-03-04T00:00/2026-03-05T00:00", "2026-04-04T00:00"),
+        # never at a midnight at which the clock stands still: the next one at which it runs
+        ("1 natural month", "2026-03-02T09:00", "2026-04-02T20:00/2026-04-03T08:00", "2026-04-04T00:00"),
+        ("2 days", "2026-03-02T09:00", "2026-03-04T20:00/2026-03-06T08:00", "2026-03-07T00:00"),
+        ("same working day", "2026-03-02T09:00", "2026-03-02T20:00/2026-03-03T08:00", "2026-03-04T00:00"),
+        ("same working day", "2026-03-06T09:00", "2026-03-06T20:00/2026-03-07T08:00", "2026-03-10T00:00"),
+        # resumed at the very midnight: it runs, and ends there
+        ("2 days", "2026-03-02T09:00", "2026-03-04T20:00/2026-03-05T00:00", "2026-03-05T00:00"),
+    ],
+)
+def test_a_pause_moves_a_day_limit_by_whole_days(limit: str, start: str, pauses: str, deadline: str | None) -> None:
+    found = deadline_of(parse_limit(limit), us(start), pauses_of(pauses), CALENDAR).at
+    assert found == (None if deadline is None else us(deadline))
+
+
+@pytest.mark.parametrize(
+    ("limit", "start", "pauses", "fraction", "warned"),
+    [
+        # 0.8 of 5 working days are four: told when the fourth has run, whatever the time of the start
+        ("5 working days", "2026-03-09T09:00", "", 0.8, "2026-03-14T00:00"),
+        # 0.8 of 3 are 2.4: the third day's 9:36
+        ("3 working days", "2026-03-09T09:00", "", 0.8, "2026-03-12T09:36"),
+        ("3 working days", "2026-03-05T09:00", "", 0.8, "2026-03-10T09:36"),
+        # a counted day runs 24 h, even if part of it was paused; a day paused whole does not run
+        ("3 working days", "2026-03-09T09:00", "2026-03-10T09:00/2026-03-10T18:00", 0.8, "2026-03-12T09:36"),
+        ("3 working days", "2026-03-09T09:00", "2026-03-09T18:00/2026-03-11T09:00", 0.8, "2026-03-13T09:36"),
+        # a point in a standstill is told at the resume
+        ("3 working days", "2026-03-09T09:00", "2026-03-12T08:00/2026-03-12T15:00", 0.8, "2026-03-12T15:00"),
+        ("3 working days", "2026-03-09T09:00", "2026-03-12T09:36/2026-03-12T15:00", 0.8, "2026-03-12T15:00"),
+        ("10 h", "2026-03-09T09:00", "2026-03-09T17:00/2026-03-09T20:00", 0.8, "2026-03-09T20:00"),
+        ("10 h", "2026-03-09T09:00", "2026-03-09T16:00/2026-03-09T20:00", 0.8, "2026-03-09T21:00"),
+        ("1 natural month", "2026-03-01T00:00", "", 0.5, "2026-03-17T12:00"),
+        ("same working day", "2026-03-09T14:00", "", 0.8, "2026-03-09T22:00"),
+        ("same working day", "2026-03-07T14:00", "", 0.5, "2026-03-09T12:00"),
+    ],
+)
+def test_a_warning_is_a_fraction_of_counted_time(
+    limit: str, start: str, pauses: str, fraction: float, warned: str
+) -> None:
+    parsed, begun, paused = parse_limit(limit), us(start), pauses_of(pauses)
+    deadline = deadline_of(parsed, begun, paused, CALENDAR).at
+    assert deadline is not None
+    assert warning_instant(parsed, begun, paused, deadline, fraction, CALENDAR) == us(warned)
