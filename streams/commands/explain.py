@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from streams.commands.common import DONE, INSTANT, rulebook_of, rulebook_options, topic_sources
+from streams.commands.common import DONE, INSTANT, options_as, rulebook_of, rulebook_options, topic_sources
 from streams.core.alerts import Alert, Subject
 from streams.core.engine import JudgedCase
 from streams.core.event import Event
@@ -21,7 +21,7 @@ from streams.errors import ConfigError, InputError
 from streams.replay.comparison import OUTCOMES_ZH
 from streams.replay.judging import Arrived, Deduplicated, Judging, deduplicate
 from streams.replay.reading import MAX_AHEAD
-from streams.replay.replay import MEMORY, Replay
+from streams.replay.replay import Replay, ReplayOptions
 from streams.replay.sources import Source
 from streams.replay.sources.opening import close_sources, open_sources
 from streams.rulebooks.loader import LoadedRulebook
@@ -41,6 +41,22 @@ _RELATED_SHOWN = 8
 _COLOURS = {"met": "green", "running": "yellow", "cancelled": None}
 
 
+@dataclass(frozen=True)
+class _Options:
+    """The options of ``gridclock explain``."""
+
+    number: str
+    names: tuple[str, ...]
+    topics: tuple[str, ...]
+    bootstrap: str | None
+    since: int | None
+    rules: tuple[Path, ...]
+    only: Path | None
+    mapping: Path | None
+    until: int | None
+    lang: str
+
+
 @click.command(short_help="Show why: one order's events, clocks and verdicts.")
 @click.argument("number", metavar="ID")
 @click.option("--events", "names", multiple=True, metavar="FILE", help="Events; may be given again.")
@@ -51,18 +67,8 @@ _COLOURS = {"met": "green", "running": "yellow", "cancelled": None}
 @click.option("--map", "mapping", type=click.Path(path_type=Path), metavar="FILE", help="Columns of CSV, Parquet, XES.")
 @click.option("--until", type=INSTANT, metavar="INSTANT", help="End of time; the last event of the files if left out.")
 @click.option("--lang", type=click.Choice(["zh", "en"]), default="en", help="Language of the sentences.")
-def explain(
-    number: str,
-    names: tuple[str, ...],
-    topics: tuple[str, ...],
-    bootstrap: str | None,
-    since: int | None,
-    rules: tuple[Path, ...],
-    only: Path | None,
-    mapping: Path | None,
-    until: int | None,
-    lang: str,
-) -> int:
+@options_as(_Options)
+def explain(options: _Options) -> int:
     """Print what happened to ID, when, and what every rule makes of it.
 
     ID is that of an order, account, meter or notice batch, or of an event, alert or case. The files are read as
@@ -73,25 +79,25 @@ def explain(
       gridclock explain WO1042 --events orders.jsonl --lang zh
       gridclock explain WO1042 --topic gridclock.events --bootstrap localhost:9092
     """
-    if not names and not topics:
+    if not options.names and not options.topics:
         raise click.UsageError("no events: name files by --events, or a --topic")
-    loaded = rulebook_of(rules, only)
-    sources = open_sources(names, mapping)
-    if topics:
-        sources += topic_sources(topics, bootstrap, since, until)
+    loaded = rulebook_of(options.rules, options.only)
+    sources = open_sources(options.names, options.mapping)
+    if options.topics:
+        sources += topic_sources(options.topics, options.bootstrap, options.since, options.until)
     try:
-        search = _Search(loaded, sources, until)
-        subjects = search.subjects_of(number)
+        search = _Search(loaded, sources, options.until)
+        subjects = search.subjects_of(options.number)
         if not subjects:
+            searched = ", ".join((*options.names, *options.topics))
             raise ConfigError(
-                f"no order, account, meter, batch, event, alert or case {number!r} in {', '.join((*names, *topics))}",
-                key="ID",
+                f"no order, account, meter, batch, event, alert or case {options.number!r} in {searched}", key="ID"
             )
         history = search.history(subjects)
         for position, subject in enumerate(subjects):
             if position:
                 click.echo()
-            for line in _Story(loaded, history, subject, search.end, lang).lines():
+            for line in _Story(loaded, history, subject, search.end, options.lang).lines():
                 click.echo(line)
     finally:
         close_sources(sources)
@@ -141,9 +147,7 @@ class _Search:
         replay = Replay(
             self._loaded.rulebook,
             Decoder(self._loaded.catalogue),
-            received=self._received,
-            until=self._until,
-            memory=MEMORY,
+            ReplayOptions(self._received, self._until),
         )
         try:
             replay.read(self._sources)
@@ -211,18 +215,18 @@ class _Story:
         kind, number = self._subject
         name = f"{SUBJECTS_ZH[kind]} {number}" if self._zh else f"{kind} {number}"
         yield click.style(_safe(name), bold=True)
-        yield self._said(f"判定截至 {self._time(self._end)}", f"as of {self._time(self._end)}")
+        yield self._in_language(f"判定截至 {self._time(self._end)}", f"as of {self._time(self._end)}")
         related = self._related()
         if related:
             more = len(related) - _RELATED_SHOWN
-            rest = self._said(f" 等{len(related)}个", f" and {more} more") if more > 0 else ""
-            yield self._said("相关：", "see also: ") + ", ".join(related[:_RELATED_SHOWN]) + rest
+            rest = self._in_language(f" 等{len(related)}个", f" and {more} more") if more > 0 else ""
+            yield self._in_language("相关：", "see also: ") + ", ".join(related[:_RELATED_SHOWN]) + rest
         yield ""
         for moment in sorted(self._moments(), key=lambda moment: (moment.at, moment.rank)):
             yield f"{self._time(moment.at):<23}  {moment.mark} {click.style(_safe(moment.text), fg=moment.colour)}"
         for _, event in sorted(self._events.conflicts.values(), key=lambda item: item[1].order):
             yield (
-                self._said("拒收：编号重复而内容不同 ", "refused, an id seen before with other content: ")
+                self._in_language("拒收：编号重复而内容不同 ", "refused, an id seen before with other content: ")
                 + event.event_id
             )
         yield ""
@@ -230,7 +234,7 @@ class _Story:
             yield from self._verdict(case)
         yield from self._silent()
 
-    def _said(self, zh: str, en: str) -> str:
+    def _in_language(self, zh: str, en: str) -> str:
         return zh if self._zh else en
 
     def _time(self, instant: int) -> str:
@@ -251,13 +255,13 @@ class _Story:
             deadline = case.verdict.deadline
             if deadline is not None:
                 title = self._title(case)
-                yield _Moment(deadline, 1, "◷", self._said(f"到期：{title}", f"due: {title}"))
+                yield _Moment(deadline, 1, "◷", self._in_language(f"到期：{title}", f"due: {title}"))
         for alert in self._alerts:
             yield _Moment(alert.detected_at, 2, "▲", self._alert_text(alert), "cyan" if alert.retracts else "red")
 
     def _title(self, case: JudgedCase) -> str:
         title = case.verdict.rule.title
-        return self._said(title.zh, title.en)
+        return self._in_language(title.zh, title.en)
 
     def _event_text(self, event: Event) -> str:
         fields = {name: value for name, value in event.data.items() if name not in ("org", "source")}
@@ -267,22 +271,24 @@ class _Story:
         parts.append(f"[{event.event_id}]")
         if event.recorded > event.at:
             parts.append(
-                self._said(f"（录入于 {self._time(event.recorded)}）", f"(recorded {self._time(event.recorded)})")
+                self._in_language(
+                    f"（录入于 {self._time(event.recorded)}）", f"(recorded {self._time(event.recorded)})"
+                )
             )
         if event.corrects is not None:
-            undone = self._said("作废", "voids") if event.void else self._said("更正", "corrects")
+            undone = self._in_language("作废", "voids") if event.void else self._in_language("更正", "corrects")
             parts.append(f"{undone} {event.corrects}")
         return " ".join(parts)
 
     def _alert_text(self, alert: Alert) -> str:
         kind = _KINDS_ZH[alert.kind] if self._zh else alert.kind.replace("_", " ")
-        return f"{kind}: {self._said(alert.explanation.zh, alert.explanation.en)}"
+        return f"{kind}: {self._in_language(alert.explanation.zh, alert.explanation.en)}"
 
     def _verdict(self, case: JudgedCase) -> Iterator[str]:
         verdict = case.verdict
         outcome = OUTCOMES_ZH[verdict.outcome] if self._zh else verdict.outcome.replace("_", " ")
         if verdict.outcome == "met" and verdict.deadline is None:
-            outcome = self._said("符合规定", "kept")
+            outcome = self._in_language("符合规定", "kept")
         colour = _COLOURS.get(verdict.outcome, "red")
         rule = verdict.rule
         yield f"{click.style(outcome, fg=colour, bold=True)}  {_safe(self._title(case))}  ({rule.clause}, {rule.id})"
@@ -290,14 +296,14 @@ class _Story:
         data = CloudEvents(self._calendar).case(case, self._end)["data"]
         yield from self._arithmetic(data["arithmetic"])
         evidence = ", ".join(_safe(number) for number in data["evidence"])
-        yield f"    {self._said('依据事件', 'evidence')}: {evidence}"
-        yield f"    {self._said('时钟编号', 'case')}: {case.case_id}"
+        yield f"    {self._in_language('依据事件', 'evidence')}: {evidence}"
+        yield f"    {self._in_language('时钟编号', 'case')}: {case.case_id}"
 
     def _why(self, case: JudgedCase) -> str:
         verdict = case.verdict
         if verdict.reports:
             found = sentence_of(verdict, verdict.reports[-1], case.subject, self._calendar)
-            return self._said(found.zh, found.en)
+            return self._in_language(found.zh, found.en)
         zh, en = [f"{self._time(verdict.started_at)} 起算"], [f"started {self._time(verdict.started_at)}"]
         if verdict.limit is not None:
             zh.append(f"时限{limit_zh(verdict.limit)}")
@@ -311,17 +317,17 @@ class _Story:
         if verdict.stopped_at is not None:
             zh.append(f"{self._time(verdict.stopped_at)} 完成")
             en.append(f"done {self._time(verdict.stopped_at)}")
-        return self._said("，".join(zh), ", ".join(en))
+        return self._in_language("，".join(zh), ", ".join(en))
 
     def _arithmetic(self, found: dict[str, Any]) -> Iterator[str]:
         if found.get("counted_days"):
-            yield f"    {self._said('计入', 'days counted')}: {', '.join(found['counted_days'])}"
+            yield f"    {self._in_language('计入', 'days counted')}: {', '.join(found['counted_days'])}"
         if found.get("days_off"):
             off = ", ".join(f"{day['date']} {day['name'] or ''}".strip() for day in found["days_off"])
-            yield f"    {self._said('不计', 'days off')}: {off}"
+            yield f"    {self._in_language('不计', 'days off')}: {off}"
         for pause in found.get("pauses", ()):
-            until = pause["to"] or self._said("至今", "now")
-            yield f"    {self._said('暂停', 'paused')}: {pause['from']} – {until}"
+            until = pause["to"] or self._in_language("至今", "now")
+            yield f"    {self._in_language('暂停', 'paused')}: {pause['from']} – {until}"
 
     def _silent(self) -> Iterator[str]:
         """The rules that watch what happened and have nothing to say: their clock never started."""
@@ -334,7 +340,7 @@ class _Story:
             if kind in fold.subject_types and fold.listens & types and fold.id not in having
         ]
         if names:
-            yield self._said("未起算：", "never started: ") + ", ".join(names)
+            yield self._in_language("未起算：", "never started: ") + ", ".join(names)
 
 
 def _safe(text: str) -> str:

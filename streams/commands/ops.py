@@ -14,13 +14,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from zoneinfo import ZoneInfo
 
 import click
 import yaml
 
-from streams.commands.common import DONE, broker_options, rulebook_of, rulebook_options
+from streams.commands.common import DONE, broker_options, options_as, rulebook_of, rulebook_options
 from streams.commands.receiver import SECRET
 from streams.core.instants import instant_us
 from streams.errors import ConfigError, GridclockError
@@ -49,6 +49,23 @@ class _Clock:
     words: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _Options:
+    """The options of ``gridclock ops``."""
+
+    bootstrap: str | None
+    name: str | None
+    rules: tuple[Path, ...]
+    only: Path | None
+    workers: int
+    speed: float
+    orders_per_day: int
+    seed: int
+    no_simulator: bool
+    seconds: int
+    webhook: str | None
+
+
 @click.command(short_help="Bring up the whole operations centre on simulated orders.")
 @broker_options
 @rulebook_options
@@ -74,18 +91,8 @@ class _Clock:
     "--webhook", metavar="URL",
     help="Where alerts are posted, signed with GRIDCLOCK_WEBHOOK_SECRET; without it to a receiver started here.",
 )  # fmt: skip
-def ops(
-    rules: tuple[Path, ...],
-    only: Path | None,
-    workers: int,
-    speed: float,
-    orders_per_day: int,
-    seed: int,
-    no_simulator: bool,
-    seconds: int,
-    webhook: str | None,
-    **given: Any,
-) -> int:
+@options_as(_Options)
+def ops(options: _Options) -> int:
     """Bring up the operations centre 运营中心: workers, board, notifier, Prometheus, Alertmanager, simulated orders.
 
     A broker is started where none is named. Everything listens on 127.0.0.1 and is gone after Ctrl-C; nothing is
@@ -100,10 +107,10 @@ def ops(
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    settings = load_settings(**given)
-    rulebook = _rulebook_words(rules, only)
+    settings = load_settings(bootstrap=options.bootstrap, name=options.name)
+    rulebook = _rulebook_words(options.rules, options.only)
     secret = os.environ.get(SECRET, "").strip()
-    if webhook and not secret:
+    if options.webhook and not secret:
         raise ConfigError(f"environment variable {SECRET} is not set", key="webhook")
     kind = "external"
     with ExitStack() as stack:
@@ -112,29 +119,37 @@ def ops(
             found = _broker(stack)
             settings = settings.model_copy(update={"bootstrap": found.bootstrap})
             kind = found.kind
-            if kind == "embedded" and workers > 1:
-                _say("one worker: this broker cannot share partitions out among several")
-                workers = 1
-        centre = _Centre(stack, settings, _clock(speed), directory, secret or secrets.token_hex(16))
-        for _ in range(workers):
-            centre.worker(rulebook)
-        if not centre.await_ready(stop):
+        centre = _Centre(stack, settings, _clock(options.speed), directory, secret or secrets.token_hex(16))
+        if not _start(centre, options, rulebook, kind, stop):
             return STOPPED_EARLY
-        centre.board(rulebook)
-        centre.alertmanager()
-        if kind == "embedded":
-            _say("no notifier: its transactions are more than this broker can do; see the alerts on the board")
-        else:
-            centre.notifier(webhook or centre.receiver())
-        centre.prometheus(seconds)
-        if not centre.await_ready(stop):
-            return STOPPED_EARLY
-        feeder = None if no_simulator else _feeder(stack, settings, centre.time, orders_per_day, seed)
+        feeder = None if options.no_simulator else _feeder(stack, settings, centre.time, options)
         for name, url in centre.urls:
             click.echo(f"{name:14} {url}")
         click.echo(f"{'events go to':14} {settings.source_topics[0]} on {settings.bootstrap}")
         click.echo("Ctrl-C stops everything")
         return _watch(centre.children, feeder, stop)
+
+
+def _start(
+    centre: _Centre, options: _Options, rulebook: Sequence[str], broker_kind: str, stop: threading.Event
+) -> bool:
+    """Start all processes, each group when the one before is ready; false where it is to stop before."""
+    workers = options.workers
+    if broker_kind == "embedded" and workers > 1:
+        _say("one worker: this broker cannot share partitions out among several")
+        workers = 1
+    for _ in range(workers):
+        centre.worker(rulebook)
+    if not centre.await_ready(stop):
+        return False
+    centre.board(rulebook)
+    centre.alertmanager()
+    if broker_kind == "embedded":
+        _say("no notifier: its transactions are more than this broker can do; see the alerts on the board")
+    else:
+        centre.notifier(options.webhook or centre.receiver())
+    centre.prometheus(options.seconds)
+    return centre.await_ready(stop)
 
 
 class _Centre:
@@ -294,12 +309,12 @@ def _clock(speed: float) -> _Clock:
     return _Clock(WallClock.scaled(origin, speed, anchor), words)
 
 
-def _feeder(stack: ExitStack, settings: Settings, time: _Clock, orders_per_day: int, seed: int) -> Feeder:
+def _feeder(stack: ExitStack, settings: Settings, time: _Clock, options: _Options) -> Feeder:
     today: date = datetime.fromtimestamp(time.clock.now() / 1e6, SHANGHAI).date()
     days = DAYS_BEFORE + DAYS_AFTER
-    orders = orders_per_day * days
+    orders = options.orders_per_day * days
     _say(f"making {orders:,} simulated orders of {days} days")
-    events = simulate(orders=orders, seed=seed, start=today - timedelta(days=DAYS_BEFORE), days=days).events
+    events = simulate(orders=orders, seed=options.seed, start=today - timedelta(days=DAYS_BEFORE), days=days).events
     feeder = Feeder(settings, events, time.clock)
     stack.callback(feeder.stop)
     feeder.start()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import ExitStack, closing, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from streams.commands.common import (
     DONE,
     INSTANT,
     need_broker,
+    options_as,
     progress,
     progress_of_events,
     rulebook_of,
@@ -31,7 +33,7 @@ from streams.live.gc_tuning import rare_collections
 from streams.replay.checkpoints import Checkpoint
 from streams.replay.comparison import CHANGE_COLUMNS, Comparison
 from streams.replay.output_form import OutputForm
-from streams.replay.replay import MEMORY, Replay
+from streams.replay.replay import MEMORY, Replay, ReplayOptions
 from streams.replay.results import ALERT_COLUMNS, CASE_COLUMNS, Results, form_of, open_results
 from streams.replay.sources import Source
 from streams.replay.sources.opening import close_sources, open_sources
@@ -43,6 +45,10 @@ from streams.wire.pseudonyms import Hidden, cloud_events
 
 _SHOWN = 5
 _CHANGES_SHOWN = 10
+_NOT_WITH_LOG = (
+    "events", "mapping", "topics", "since", "until", "as_of", "cases", "dead_letters", "compare", "compare_only",
+    "comparison", "report", "checkpoint",
+)  # fmt: skip
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
@@ -60,12 +66,48 @@ class _Bytes(click.ParamType):
         return int(match[1]) * _UNITS[match[2]]
 
 
+@dataclass(frozen=True)
+class _Options:
+    """The options of ``gridclock replay``."""
+
+    events: tuple[str, ...]
+    rules: tuple[Path, ...]
+    only: Path | None
+    mapping: Path | None
+    topics: tuple[str, ...]
+    from_log: bool
+    name: str | None
+    bootstrap: str | None
+    since: int | None
+    until: int | None
+    as_of: int | None
+    alerts: Path | None
+    cases: Path | None
+    dead_letters: Path | None
+    compare: Path | None
+    compare_only: Path | None
+    comparison: Path | None
+    report: Path | None
+    memory: int
+    jobs: int
+    checkpoint: Path | None
+    pseudonym_key_file: Path | None
+    quiet: bool
+
+    @property
+    def with_summary(self) -> bool:
+        """Whether the cases are to be summed up."""
+        return self.report is not None or not self.quiet
+
+
 @click.command(short_help="Judge past events, from files or from Kafka.")
 @click.argument("events", nargs=-1, metavar="[EVENTS]...")
 @rulebook_options
 @click.option("--map", "mapping", type=click.Path(path_type=Path), metavar="FILE", help="Columns of CSV, Parquet, XES.")
 @click.option("--topic", "topics", multiple=True, metavar="T", help="Read this topic; may be given several times.")
-@click.option("--log", "from_log", is_flag=True, help="Read the internal log of a live worker: the alerts it told.")
+@click.option(
+    "--log", "from_log", is_flag=True, help="Read the internal log of a live worker: the alerts that it sent."
+)
 @click.option("--name", help="Prefix of the worker's topics, for --log (gridclock).")
 @click.option("--bootstrap", metavar="HOST:PORT", help="Brokers, separated by commas (KAFKA_BOOTSTRAP_SERVERS).")
 @click.option("--from", "since", type=INSTANT, metavar="INSTANT", help="Read topics from this broker timestamp on.")
@@ -92,31 +134,8 @@ class _Bytes(click.ParamType):
     help="Write account and meter numbers as pseudonyms under the key in this file, as workers with that key do.",
 )  # fmt: skip
 @click.option("--quiet", is_flag=True, help="No summary and no progress.")
-def replay(
-    events: tuple[str, ...],
-    rules: tuple[Path, ...],
-    only: Path | None,
-    mapping: Path | None,
-    topics: tuple[str, ...],
-    from_log: bool,
-    name: str | None,
-    bootstrap: str | None,
-    since: int | None,
-    until: int | None,
-    as_of: int | None,
-    alerts: Path | None,
-    cases: Path | None,
-    dead_letters: Path | None,
-    compare: Path | None,
-    compare_only: Path | None,
-    comparison: Path | None,
-    report: Path | None,
-    memory: int,
-    jobs: int,
-    checkpoint: Path | None,
-    pseudonym_key_file: Path | None,
-    quiet: bool,
-) -> int:
+@options_as(_Options)
+def replay(options: _Options) -> int:
     """Judge past events and write the alerts, one CloudEvent a line.
 
     EVENTS are files of JSON lines, plain, .gz or .zst ("-" is standard input), or, with --map, files of CSV,
@@ -132,105 +151,161 @@ def replay(
       gridclock replay --log --name gridclock --bootstrap localhost:9092
       gridclock replay --topic gridclock.events --bootstrap localhost:9092 --from 2026-03-01T00:00:00+08:00
     """
-    if from_log:
-        others = (events, mapping, topics, since, until, as_of, cases, dead_letters, compare, compare_only, comparison)
-        if any(others) or report or checkpoint:
+    _check_use(options)
+    loaded = rulebook_of(options.rules, options.only)
+    if options.from_log:
+        key_file = options.pseudonym_key_file
+        settings = load_settings(name=options.name, bootstrap=options.bootstrap, pseudonym_key_file=key_file)
+        return _replay_log(loaded, settings, options.alerts)
+    run = _Run(options, loaded, _rival(options))
+    with closing(run.replay), rare_collections(), ExitStack() as files:
+        files.callback(close_sources, run.sources)
+        run.read(files)
+        interrupted = run.judge(files)
+        run.write_cases(files)
+        run.write_comparison(files)
+        run.write_report(files)
+        if interrupted:
+            raise KeyboardInterrupt
+    return run.finish()
+
+
+def _check_use(options: _Options) -> None:
+    if options.from_log:
+        if any(getattr(options, name) for name in _NOT_WITH_LOG):
             raise click.UsageError("--log gives the alerts that live gave, nothing else: --rules, --only, --alerts")
-        settings = load_settings(name=name, bootstrap=bootstrap, pseudonym_key_file=pseudonym_key_file)
-        return _replay_log(rulebook_of(rules, only), settings, alerts)
-    if not events and not topics:
+        return
+    if not options.events and not options.topics:
         raise click.UsageError("nothing to replay: name files, or a --topic")
-    if since is not None and not topics:
+    if options.since is not None and not options.topics:
         raise click.UsageError("--from is a place in a --topic; files are read from their beginning")
-    if checkpoint is not None and STANDARD in events:
+    if options.checkpoint is not None and STANDARD in options.events:
         raise click.UsageError("standard input cannot be read again after an interruption: no --checkpoint with it")
-    if comparison is not None and compare is None and compare_only is None:
+    if options.comparison is not None and options.compare is None and options.compare_only is None:
         raise click.UsageError("--comparison needs a second rulebook: --compare or --compare-only")
-    hidden = Hidden(load_settings(pseudonym_key_file=pseudonym_key_file).pseudonyms if pseudonym_key_file else None)
-    loaded = rulebook_of(rules, only)
-    rival = _rival(rules, only, compare, compare_only)
-    sources: list[Source] = open_sources(events, mapping)
-    if topics:
-        sources += topic_sources(topics, bootstrap, since, until)
-    catalogue = loaded.catalogue
-    if rival is not None:  # an event that only one of the two knows is no dead letter
-        catalogue = EventCatalogue({**rival.catalogue.models, **catalogue.models})
-    with_summary = report is not None or not quiet
-    kept = None if checkpoint is None else Checkpoint(checkpoint)
-    replayed = Replay(
-        loaded.rulebook,
-        Decoder(catalogue),
-        received=WallClock().now(),
-        until=until,
-        as_of=as_of,
-        rival=None if rival is None else rival.rulebook,
-        memory=memory,
-        jobs=jobs,
-        output_form=OutputForm(
-            form_of(alerts, ALERT_COLUMNS),
-            None if cases is None else form_of(cases, CASE_COLUMNS),
-            with_summary=with_summary,
-            hidden=hidden,
-        ),
-        checkpoint=kept,
-    )
-    compared = None if rival is None else Comparison()
-    first_changes: list[dict[str, Any]] = []
-    with closing(replayed), rare_collections(), ExitStack() as files:
-        files.callback(close_sources, sources)
-        letters = files.enter_context(write_whole(dead_letters)) if dead_letters else None
+    if options.compare is not None and options.compare_only is not None:
+        raise click.UsageError("--compare adds to the rulebook, --compare-only leaves it out: give one of them")
+    if options.compare is not None and options.only is not None:
+        raise click.UsageError("with --only there is nothing for --compare to add to: use --compare-only")
+
+
+class _Run:
+    """One replay with its files. ``files`` of its methods holds what is open until the end, whole or not at all."""
+
+    def __init__(self, options: _Options, loaded: LoadedRulebook, rival: LoadedRulebook | None) -> None:
+        self._options = options
+        self._loaded = loaded
+        key_file = options.pseudonym_key_file
+        self._hidden = Hidden(load_settings(pseudonym_key_file=key_file).pseudonyms if key_file else None)
+        self.sources: list[Source] = open_sources(options.events, options.mapping)
+        if options.topics:
+            self.sources += topic_sources(options.topics, options.bootstrap, options.since, options.until)
+        catalogue = loaded.catalogue
+        if rival is not None:  # an event that only one of the two knows is no dead letter
+            catalogue = EventCatalogue({**rival.catalogue.models, **catalogue.models})
+        self._checkpoint = None if options.checkpoint is None else Checkpoint(options.checkpoint)
+        form = OutputForm(
+            form_of(options.alerts, ALERT_COLUMNS),
+            None if options.cases is None else form_of(options.cases, CASE_COLUMNS),
+            with_summary=options.with_summary,
+            hidden=self._hidden,
+        )
+        self.replay = Replay(
+            loaded.rulebook,
+            Decoder(catalogue),
+            ReplayOptions(WallClock().now(), options.until, options.as_of, options.memory, options.jobs, form),
+            rival=None if rival is None else rival.rulebook,
+            checkpoint=self._checkpoint,
+        )
+        self._compared = None if rival is None else Comparison()
+        self._first_changes: list[dict[str, Any]] = []
+
+    def read(self, files: ExitStack) -> None:
+        """Read all sources; refused records go to ``--dead-letters``, the first of them to the terminal."""
+        options, replay = self._options, self.replay
+        letters = files.enter_context(write_whole(options.dead_letters)) if options.dead_letters else None
 
         def on_dead_letter(letter: DeadLetter) -> None:
             if letters is not None:
                 letters.write(letter.model_dump_json().encode() + b"\n")
-            if not quiet and replayed.tally.total_dead_letters <= _SHOWN:
+            if not options.quiet and replay.tally.total_dead_letters <= _SHOWN:
                 where = f"{letter.source}:{letter.position}"
                 field = f"{letter.field}: " if letter.field else ""
                 click.echo(f"gridclock: {where}: {letter.reason}: {field}{letter.detail}", err=True)
 
-        replayed.on_dead_letter = on_dead_letter
-        with progress(_total(sources), "reading", quiet=quiet) as moved:
-            replayed.read(sources, moved)
-        interrupted = False
-        with progress_of_events(replayed.total, "judging", quiet=quiet) as judged:
+        replay.on_dead_letter = on_dead_letter
+        with progress(_total(self.sources), "reading", quiet=options.quiet) as moved:
+            replay.read(self.sources, moved)
+
+    def judge(self, files: ExitStack) -> bool:
+        """Judge and write the alerts; whether it was interrupted: what is finished is written, under .partial."""
+        options, replay, interrupted = self._options, self.replay, False
+        with progress_of_events(replay.total, "judging", quiet=options.quiet) as judged:
             try:
-                replayed.judge(judged)
+                replay.judge(judged)
             except KeyboardInterrupt:
-                interrupted = True  # what is finished is written, under .partial
+                interrupted = True
             stdout = click.get_binary_stream("stdout")
+            alerts = options.alerts
             target = files.enter_context(open_results(alerts, ALERT_COLUMNS)) if alerts else Results(stdout)
-            for alert in replayed.alerts(judged):
+            for alert in replay.alerts(judged):
                 target.write_bytes(alert)
             stdout.flush()
-        if cases is not None or with_summary:
-            rows = files.enter_context(open_results(cases, CASE_COLUMNS)) if cases else None
-            for judged_cases in replayed.cases():
-                if rows is not None:
-                    rows.write_bytes(judged_cases)
-        if compared is not None:
-            changes = files.enter_context(open_results(comparison, CHANGE_COLUMNS)) if comparison else None
-            for change in compared.changes(*replayed.sides()):
-                hidden.change(change)
-                if changes is not None:
-                    changes.write(change)
-                if len(first_changes) < _CHANGES_SHOWN:
-                    first_changes.append(change)
-        if report is not None:
-            page = _page(replayed, compared, sources, loaded, is_as_of=as_of is not None)
-            files.enter_context(write_whole(report)).write(page)
-        if interrupted:
-            raise KeyboardInterrupt
-    if kept is not None:
-        kept.remove()
-    if not quiet:
-        print_summary(replayed.tally, replayed.summary)
-        if compared is not None:
-            print_comparison(compared, first_changes)
-    return DEAD_LETTERS if replayed.tally.total_dead_letters else DONE
+        return interrupted
+
+    def write_cases(self, files: ExitStack) -> None:
+        """Every case to ``--cases``; they are asked for also where only their summary is wanted."""
+        options = self._options
+        if options.cases is None and not options.with_summary:
+            return
+        rows = files.enter_context(open_results(options.cases, CASE_COLUMNS)) if options.cases else None
+        for judged_cases in self.replay.cases():
+            if rows is not None:
+                rows.write_bytes(judged_cases)
+
+    def write_comparison(self, files: ExitStack) -> None:
+        """What another rulebook changes, to ``--comparison``."""
+        if self._compared is None:
+            return
+        path = self._options.comparison
+        changes = files.enter_context(open_results(path, CHANGE_COLUMNS)) if path else None
+        for change in self._compared.changes(*self.replay.sides()):
+            self._hidden.change(change)
+            if changes is not None:
+                changes.write(change)
+            if len(self._first_changes) < _CHANGES_SHOWN:
+                self._first_changes.append(change)
+
+    def write_report(self, files: ExitStack) -> None:
+        """The page for people, to ``--report``."""
+        if self._options.report is None:
+            return
+        from streams.replay.report import render  # a template engine and charts, which other replays do without
+
+        end, zone = self.replay.ends_at, self._loaded.rulebook.calendar.zone
+        page = render(
+            self.replay.summary,
+            self.replay.tally,
+            sources=[source.name for source in self.sources],
+            ends_at="—" if end is None else format_us(end, zone)[:19].replace("T", " "),
+            is_as_of=self._options.as_of is not None,
+            comparison=self._compared,
+        )
+        files.enter_context(write_whole(self._options.report)).write(page.encode())
+
+    def finish(self) -> int:
+        """Remove the checkpoint, print the summary; the exit code."""
+        if self._checkpoint is not None:
+            self._checkpoint.remove()
+        if not self._options.quiet:
+            print_summary(self.replay.tally, self.replay.summary)
+            if self._compared is not None:
+                print_comparison(self._compared, self._first_changes)
+        return DEAD_LETTERS if self.replay.tally.total_dead_letters else DONE
 
 
 def _replay_log(loaded: LoadedRulebook, settings: Settings, alerts: Path | None) -> int:
-    """The alerts of a live worker's log, by partition, in the order in which its clocks told them."""
+    """The alerts of a live worker's log, by partition, in the order in which its clocks reported them."""
     from streams.replay.log_replay import replay_log  # kafka-python takes a third of a second
 
     need_broker(settings, reading(settings.log_topic))
@@ -246,37 +321,10 @@ def _replay_log(loaded: LoadedRulebook, settings: Settings, alerts: Path | None)
     return DONE
 
 
-def _rival(
-    rules: tuple[Path, ...], only: Path | None, compare: Path | None, compare_only: Path | None
-) -> LoadedRulebook | None:
-    if compare is not None and compare_only is not None:
-        raise click.UsageError("--compare adds to the rulebook, --compare-only leaves it out: give one of them")
-    if compare is not None and only is not None:
-        raise click.UsageError("with --only there is nothing for --compare to add to: use --compare-only")
-    if compare is not None:
-        return load_rulebook((*rules, compare))
-    return None if compare_only is None else load_rulebook(only=compare_only)
-
-
-def _page(
-    replayed: Replay,
-    compared: Comparison | None,
-    sources: Sequence[Source],
-    loaded: LoadedRulebook,
-    *,
-    is_as_of: bool,
-) -> bytes:
-    from streams.replay.report import render  # a template engine and charts, which other replays do without
-
-    end, zone = replayed.ends_at, loaded.rulebook.calendar.zone
-    return render(
-        replayed.summary,
-        replayed.tally,
-        sources=[source.name for source in sources],
-        ends_at="—" if end is None else format_us(end, zone)[:19].replace("T", " "),
-        is_as_of=is_as_of,
-        comparison=compared,
-    ).encode()
+def _rival(options: _Options) -> LoadedRulebook | None:
+    if options.compare is not None:
+        return load_rulebook((*options.rules, options.compare))
+    return None if options.compare_only is None else load_rulebook(only=options.compare_only)
 
 
 def _total(sources: Iterable[Source]) -> int | None:

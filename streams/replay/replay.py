@@ -8,7 +8,7 @@ Three steps. ``read`` decodes every record and keeps the events that some rule w
 takes them, at once where they fit into memory, else task by task (``judging``, ``runs``). ``alerts`` and ``cases``
 then give what was found, in an order that does not depend on which of the two it was.
 
-Several processes share the reading and then the judging, over files: sources in stretches, subjects in parts. With
+Several processes share the reading and then the judging, over files: sources in splits, subjects in partitions. With
 them, or with a checkpoint, everything goes over files; one process alone holds in memory what fits.
 """
 
@@ -18,6 +18,7 @@ import tempfile
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
 from itertools import groupby
@@ -49,8 +50,8 @@ from streams.wire.decoder import Decoder, conflict_of, dead_letter_of, encode_js
 MEMORY = 512 * 1024 * 1024
 """Bytes of events held before they are put on disk."""
 
-TOLD = 2_000
-"""Events between two tellings of how far a process is."""
+REPORT_EVERY = 2_000
+"""Events between two reports of a process's progress."""
 
 _plain = msgspec.json.Decoder().decode
 
@@ -60,30 +61,41 @@ Conflict = tuple[int, Event]
 _conflict = msgspec.json.Decoder(tuple[int, Event], float_hook=Decimal).decode
 
 
+@dataclass(frozen=True, slots=True)
+class ReplayOptions:
+    """How to replay. Instants are microseconds since the epoch.
+
+    ``received`` is the present, which no event may lie after. ``until`` (inclusive) leaves later events unread and is
+    where time ends. ``as_of`` leaves out what was recorded later than that, and time ends there at the latest.
+    ``memory`` bounds the events held, in bytes, by all processes together. ``jobs`` processes read and judge; the
+    results are the same. ``output_form`` is the form of the results.
+    """
+
+    received: int
+    until: int | None = None
+    as_of: int | None = None
+    memory: int = MEMORY
+    jobs: int = 1
+    output_form: OutputForm = field(default_factory=OutputForm)
+
+
 class Replay:
     """One replay: ``read``, ``judge``, then ``alerts`` and ``cases``.
 
-    ``until`` (microseconds, inclusive) leaves later events unread and is where time ends. ``as_of`` leaves out what
-    was recorded later than that, and time ends there at the latest. ``rival`` is a second rulebook to judge the same
-    events by. ``memory`` bounds the events held, in bytes, by all processes together. ``jobs`` processes read and
-    judge; what comes out is the same. ``output_form`` says in which form it does.
+    ``rival`` is a second rulebook to judge the same events by.
     """
 
     def __init__(
         self,
         rulebook: Rulebook,
         decoder: Decoder,
+        options: ReplayOptions,
         *,
-        received: int,
-        until: int | None = None,
-        as_of: int | None = None,
         rival: Rulebook | None = None,
-        memory: int = MEMORY,
-        jobs: int = 1,
-        output_form: OutputForm | None = None,
         checkpoint: Checkpoint | None = None,
         on_dead_letter: Callable[[DeadLetter], None] = lambda _letter: None,
     ) -> None:
+        until, as_of = options.until, options.as_of
         self.tally = InputCounts()
         self.summary = Summary()
         """Of the cases, once ``cases`` has given them all, where ``output_form`` asks for one."""
@@ -92,18 +104,18 @@ class Replay:
         self._rulebook = rulebook
         self._rival = rival
         self._decoder = decoder
-        self._received = received
+        self._received = options.received
         self._as_of = as_of
-        self._memory = memory
-        self._jobs = jobs
-        self._output_form = OutputForm() if output_form is None else output_form
+        self._memory = options.memory
+        self._jobs = options.jobs
+        self._output_form = options.output_form
         self._checkpoint = checkpoint
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._unwatched_at: int | None = None
         self._sources: list[Source] = []
         self._buffer: SpillBuffer | None = None
         self._partitions: Partitions | None = None
-        self._sifted = Deduplicated()
+        self._deduplicated = Deduplicated()
         self._judged: list[JudgingTask] | None = None
         self._judging: Judging | None = None
         self._settled = False
@@ -189,9 +201,9 @@ class Replay:
             self._end(self._last_on_disk(self._partitions))
             self._judge_tasks(self._partitions, on_events)
         elif self._buffer is not None:
-            self._sifted = deduplicate(self._buffer.held())
+            self._deduplicated = deduplicate(self._buffer.held())
             self._buffer = None
-            self._end(self._sifted.last_at)
+            self._end(self._deduplicated.last_at)
             if self.ends_at is not None:
                 self._judging = Judging(self._rulebook, self.ends_at)
 
@@ -200,7 +212,7 @@ class Replay:
         steps = [partial(self._judge_task, task, partitions) for task in tasks if not task.is_done]
         try:
             if self._jobs > 1 and steps:
-                run_forked(steps, on_events, jobs=self._jobs, step=TOLD)
+                run_forked(steps, on_events, jobs=self._jobs, step=REPORT_EVERY)
             else:
                 for step in steps:
                     step(on_events)
@@ -286,7 +298,7 @@ class Replay:
                 error.add_note(f"gridclock: while judging event {event.event_id!r} of {event.subjects()}")
             raise
 
-    # -- tell --------------------------------------------------------------------------------------------
+    # -- results --------------------------------------------------------------------------------------------
 
     def alerts(self, on_events: Callable[[int], None] = lambda _n: None) -> Iterator[bytes]:
         """The alerts as ``output_form`` has them, in the order in which they would have come out."""
@@ -295,7 +307,7 @@ class Replay:
                 yield alert
         elif self._judging is not None:
             with self._naming(self._judging):
-                for _, alert in self._alerts(self._judging, self._sifted, on_events, self.tally.alerts):
+                for _, alert in self._alerts(self._judging, self._deduplicated, on_events, self.tally.alerts):
                     yield alert
         self._settle()
 
@@ -312,13 +324,13 @@ class Replay:
             yield key, output_form.alert(writer.alert(alert))
 
     def _settle(self) -> None:
-        """Count repetitions, and tell of those that said something else."""
+        """Count repetitions, and report those with other content."""
         if self._settled:
             return
         self._settled = True
         if self._judged is None:
-            conflicts = self._sifted.conflicts
-            self.tally.duplicates = sum(n not in conflicts for n in self._sifted.duplicates)
+            conflicts = self._deduplicated.conflicts
+            self.tally.duplicates = sum(n not in conflicts for n in self._deduplicated.duplicates)
             if self._judging is not None:
                 self.tally.orphans = self._judging.orphans()
             self._refuse(conflict for _, conflict in sorted(conflicts.items()))
@@ -336,7 +348,7 @@ class Replay:
 
     @staticmethod
     def _conflicts(tasks: Iterable[JudgingTask], twice: bytearray) -> Iterator[Conflict]:
-        """The conflicts of all the lots; what is one in any lot is no mere repetition."""
+        """The conflicts of all tasks; what is one in any task is no mere repetition."""
         last = -1
         for (number,), piece in merged(CONFLICTS, tasks):
             twice[number >> 3] &= ~(1 << (number & 7))
@@ -345,7 +357,7 @@ class Replay:
             last = number
 
     def _refuse(self, conflicts: Iterable[Conflict]) -> None:
-        """Tell of conflicts, given in the order of the input, with the original bytes.
+        """Report conflicts, given in the order of the input, with the original bytes.
 
         Those are read once more, because keeping all of them would cost all memory.
         """
@@ -392,7 +404,7 @@ class Replay:
             return iter(()), iter(())
         second = Judging(self._rival, self.ends_at)
         with self._naming(second):
-            for _ in second.alerts(self._sifted.events, filtered=True):
+            for _ in second.alerts(self._deduplicated.events, filtered=True):
                 pass
         return self._reported(self._rulebook, self._judging.cases()), self._reported(self._rival, second.cases())
 

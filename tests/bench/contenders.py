@@ -23,7 +23,7 @@ from pydantic import BaseModel, TypeAdapter
 from streams.core.instants import instant_us
 from streams.live.gc_tuning import rare_collections
 from streams.replay.output_form import OutputForm
-from streams.replay.replay import Replay
+from streams.replay.replay import Replay, ReplayOptions
 from streams.replay.sources.lines import Lines
 from streams.rulebooks.loader import load_rulebook
 from streams.wire.decoder import Decoder, decode_json
@@ -256,10 +256,7 @@ def _gridclock(path: Path, *, jobs: int, memory: int) -> Result:
     replay = Replay(
         loaded.rulebook,
         Decoder(loaded.catalogue),
-        received=4_000_000_000_000_000,
-        jobs=jobs,
-        memory=memory,
-        output_form=OutputForm(cases=None),
+        ReplayOptions(4_000_000_000_000_000, jobs=jobs, memory=memory, output_form=OutputForm(cases=None)),
     )
     breaches: list[Breach] = []
     with rare_collections():

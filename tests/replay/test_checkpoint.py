@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from streams.cli import run
-from streams.replay.replay import Replay
+from streams.replay.replay import Replay, ReplayOptions
 from streams.replay.sources import Record
 from streams.wire.decoder import Decoder
 from tests.replay import orders
@@ -182,7 +182,7 @@ class Breaking:
 
 
 def test_a_crash_names_the_place_in_the_input() -> None:
-    replay = Replay(shipped().rulebook, Decoder(shipped().catalogue), received=FAR)
+    replay = Replay(shipped().rulebook, Decoder(shipped().catalogue), ReplayOptions(FAR))
     with pytest.raises(RuntimeError, match="a bug") as caught:
         replay.read([Breaking()])
     assert caught.value.__notes__ == ["gridclock: while reading events.jsonl:5, or what follows it"]

@@ -15,7 +15,7 @@ from schemas.dead_letters import DeadLetter
 from streams.core.event import Event
 from streams.files import read_lines
 from streams.replay.forks import run_forked
-from streams.replay.replay import Replay
+from streams.replay.replay import Replay, ReplayOptions
 from streams.replay.sources.lines import Lines
 from streams.wire.decoder import Decoder
 from tests.replay import orders
@@ -144,7 +144,7 @@ def test_a_crash_in_a_process_names_the_line_of_the_file(tmp_path: Path) -> None
     path.write_text("\n".join(lines), "utf-8")
     number = next(n for n, line in enumerate(lines, start=1) if '"WO140-1"' in line)
     told: list[DeadLetter] = []
-    replay = Replay(shipped().rulebook, BreaksAt(shipped().catalogue), received=FAR, jobs=2)
+    replay = Replay(shipped().rulebook, BreaksAt(shipped().catalogue), ReplayOptions(FAR, jobs=2))
     replay.on_dead_letter = told.append
     with pytest.raises(RuntimeError, match="a bug") as caught:
         replay.read([Lines(str(path))])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.replay.replay import Replay
+from streams.replay.replay import Replay, ReplayOptions
 from streams.replay.sources.lines import Lines
 from streams.wire.decoder import Decoder
 from tests.replay import orders
@@ -45,7 +45,7 @@ def test_events_are_put_on_disk_when_they_exceed_the_budget(tmp_path: Path, monk
     path.write_text(orders.text(60), "utf-8")
     found = {}
     for memory in (2_000, 10**9):
-        replay = Replay(shipped().rulebook, Decoder(shipped().catalogue), received=FAR, memory=memory)
+        replay = Replay(shipped().rulebook, Decoder(shipped().catalogue), ReplayOptions(FAR, memory=memory))
         replay.read([Lines(str(path))])
         found[memory] = [spilled.stat().st_size > 10_000 for spilled in tmp_path.glob("gridclock-*/events*")]
         replay.close()
