@@ -75,7 +75,11 @@ def meta_of(loaded: LoadedRulebook) -> dict[str, Any]:
         if item.rule.enabled
     }
     chapters = {book.chapter: {"id": book.chapter, "title": book.title.model_dump()} for book in loaded.files}
-    return {"rules": [rules[key] for key in sorted(rules)], "chapters": [chapters[key] for key in sorted(chapters)]}
+    return {
+        "rules": [rules[key] for key in sorted(rules)],
+        "chapters": [chapters[key] for key in sorted(chapters)],
+        "zone": loaded.rulebook.calendar.zone_name,
+    }
 
 
 def _json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:

@@ -67,9 +67,11 @@ def _limit_en(limit: Limit) -> str:
 
 
 def duration(microseconds: int) -> tuple[str, str]:
-    """A length of time as people say it, in Chinese and English, to the second (below that, milliseconds)."""
+    """A length of time as people say it, in Chinese and English, to the second (below that, ms or µs)."""
+    if 0 < microseconds < 1000:
+        return f"{microseconds}微秒", f"{microseconds} µs"
     if 0 < microseconds < 1_000_000:
-        return f"{max(1, microseconds // 1000)}毫秒", f"{max(1, microseconds // 1000)} ms"
+        return f"{microseconds // 1000}毫秒", f"{microseconds // 1000} ms"
     seconds = microseconds // 1_000_000
     parts = [(seconds // 86400, "天", "d"), (seconds // 3600 % 24, "小时", "h")]
     parts += [(seconds // 60 % 60, "分", "min"), (seconds % 60, "秒", "s")]

@@ -202,9 +202,13 @@ Fault = Without | TooEarly | TooLate | Forbidden | TooMany | Lacks | RecordedLat
 
 
 def local_time(instant: int, calendar: WorkingCalendar) -> str:
-    """An instant as people read it, in the calendar's zone; milliseconds only where there are any."""
-    text = calendar.local_text(instant).replace("T", " ")[:23]
-    return text.removesuffix(".000")
+    """An instant as people read it, in the calendar's zone.
+
+    Milliseconds and microseconds only where there are any; the offset only where the local time occurs twice.
+    """
+    text = calendar.local_text(instant).replace("T", " ")
+    shown = text[: -len("+00:00")].removesuffix(".000")
+    return f"{shown} {text[-len('+00:00') :]}" if calendar.occurs_twice(instant) else shown
 
 
 def arithmetic_of(fault: Fault, calendar: WorkingCalendar) -> dict[str, str | int]:

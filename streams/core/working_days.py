@@ -273,6 +273,17 @@ class WorkingCalendar:
         """``2026-03-02T09:00:00.000+08:00``: the instant as ``format_us`` writes it in the calendar's zone."""
         return self._texts.text(instant)
 
+    def occurs_twice(self, instant: int) -> bool:
+        """Whether another instant has the same local time: the hour before or after a clock was turned back."""
+        if instant >= self._settled_at:
+            return False
+        changes, offsets = self._changes, self._offsets
+        index = bisect_right(changes, instant) - 1
+        if index > 0 and instant - changes[index] < offsets[index - 1] - offsets[index]:
+            return True
+        following = index + 1
+        return following < len(changes) and changes[following] - instant <= offsets[index] - offsets[following]
+
     # --- days that are worked ---
 
     def is_working_day(self, ordinal: int) -> bool:

@@ -349,3 +349,24 @@ def test_a_lost_connection_is_said_and_mended(chrome: str) -> None:
             page.problems.clear()  # the browser says that the connection broke, as it should
 
     run(test)
+
+
+def test_a_local_time_that_occurs_twice_has_its_offset(chrome: str) -> None:
+    async def test() -> None:
+        async with looking(chrome) as (page, _):
+            script = """(async () => {
+              const { page } = await import("/board/state.js"), { full, stamp } = await import("/board/format.js");
+              page.meta.zone = "Europe/Berlin";
+              return [full("2026-10-25T02:45:00.000+02:00"), full("2026-10-25T02:15:00.000+01:00"),
+                      stamp("2026-10-25T02:45:00+02:00"), full("2026-10-25T01:59:59+02:00"),
+                      full("2026-10-25T03:00:00+01:00")];
+            })()"""
+            assert await page.js(script) == [
+                "2026-10-25 02:45:00 +02:00",
+                "2026-10-25 02:15:00 +01:00",
+                "10-25 02:45:00 +02:00",
+                "2026-10-25 01:59:59",
+                "2026-10-25 03:00:00",
+            ]
+
+    run(test)

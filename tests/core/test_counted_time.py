@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from schemas.rules import parse_limit
 from streams.core.deadlines import Pause, deadline_of, warning_instant
+from streams.core.explanations import duration
+from streams.core.faults import local_time
 from streams.rulebooks.calendars import build_calendar
-from tests.property.stories import SHANGHAI
+from tests.property.stories import BERLIN, SHANGHAI
 from tests.stories import us
 
 CALENDAR = build_calendar(SHANGHAI)
@@ -78,3 +82,38 @@ def test_a_warning_is_a_fraction_of_counted_time(
     deadline = deadline_of(parsed, begun, paused, CALENDAR).at
     assert deadline is not None
     assert warning_instant(parsed, begun, paused, deadline, fraction, CALENDAR) == us(warned)
+
+
+@pytest.mark.parametrize(
+    ("instant", "shown"),
+    [
+        ("2026-10-25T01:59:59.999999+02:00", "2026-10-25 01:59:59.999999"),
+        ("2026-10-25T02:00:00+02:00", "2026-10-25 02:00:00 +02:00"),
+        ("2026-10-25T02:59:59.999999+02:00", "2026-10-25 02:59:59.999999 +02:00"),
+        ("2026-10-25T02:00:00+01:00", "2026-10-25 02:00:00 +01:00"),
+        ("2026-10-25T02:59:59.999+01:00", "2026-10-25 02:59:59.999 +01:00"),
+        ("2026-10-25T03:00:00+01:00", "2026-10-25 03:00:00"),
+        ("2026-03-29T03:00:00+02:00", "2026-03-29 03:00:00"),  # an hour left out occurs once
+    ],
+)
+def test_a_local_time_that_occurs_twice_has_its_offset(instant: str, shown: str) -> None:
+    assert local_time(us(instant), build_calendar(BERLIN)) == shown
+
+
+def test_a_year_of_changes_has_two_hours_that_occur_twice() -> None:
+    """Every minute of 2026 in Berlin against the definition: another instant shows the same local time."""
+    berlin = build_calendar(BERLIN)
+    minute = 60_000_000
+    instants = range(us("2026-01-01T00:00+01:00"), us("2027-01-01T00:00+01:00"), minute)
+    shown = Counter(berlin.local_text(at)[:19] for at in instants)
+    assert [at for at in instants if berlin.occurs_twice(at) != (shown[berlin.local_text(at)[:19]] > 1)] == []
+    assert sum(map(berlin.occurs_twice, instants)) == 120
+    assert not any(map(CALENDAR.occurs_twice, instants))
+
+
+@pytest.mark.parametrize(
+    ("length", "shown"),
+    [(1, "1 µs"), (999, "999 µs"), (1000, "1 ms"), (999_999, "999 ms"), (1_000_000, "1 s"), (0, "0 s")],
+)
+def test_no_length_of_time_is_rounded_up(length: int, shown: str) -> None:
+    assert duration(length)[1] == shown

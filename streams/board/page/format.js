@@ -1,11 +1,25 @@
 // Times, lengths of time, places and subjects as words in the page's language.
-import { DAY, LEVELS, page } from "./state.js";
+import { DAY, HOUR, LEVELS, page } from "./state.js";
 
 export const translated = (both) => both ? both[page.language] || both.zh || "" : "";
 export const subject = (item) => `${page.text.subjects[item.subject.type] || item.subject.type} ${item.subject.id}`;
 export const untimedReason = (item) => item.paused ? page.text.paused : page.text.awaiting;
 export const place = (org) => LEVELS.slice(1).map((level) => org[level]).filter(Boolean).join(" / ") || org.province || page.text.noPlace;
 const two = (n) => String(n).padStart(2, "0");
+
+let wall = null, wallZone = "";
+
+// Where a local time occurs twice (clocks were turned back) its offset stands beside it.
+function offsetIfTwice(iso) {
+  const zone = page.meta.zone;
+  if (!zone) return "";
+  if (wallZone !== zone) {
+    wall = new Intl.DateTimeFormat("en", { timeZone: zone, dateStyle: "short", timeStyle: "medium" });
+    wallZone = zone;
+  }
+  const at = Date.parse(iso), shown = wall.format(at);
+  return [-HOUR, -HOUR / 2, HOUR / 2, HOUR].some((ms) => wall.format(at + ms) === shown) ? ` ${iso.slice(-6)}` : "";
+}
 
 export function stamp(iso, withDate = true) {
   // An end of day is written 24:00 of that day, as the limits say it.
@@ -14,10 +28,11 @@ export function stamp(iso, withDate = true) {
     date = new Date(Date.parse(`${date}T00:00:00Z`) - DAY).toISOString().slice(0, 10);
     time = "24:00";
   }
+  time += offsetIfTwice(iso);
   return withDate ? `${date.slice(5)} ${time}` : time;
 }
 
-export const full = (iso) => iso.slice(0, 19).replace("T", " ");
+export const full = (iso) => iso.slice(0, 19).replace("T", " ") + offsetIfTwice(iso);
 export function duration(ms) {
   const seconds = Math.floor(ms / 1000), days = Math.floor(seconds / 86400);
   const rest = `${two(Math.floor(seconds / 3600) % 24)}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`;
