@@ -18,8 +18,24 @@ from pydantic_core import PydanticCustomError
 ID_PATTERN: Final = r"^[^\x00-\x1f\x7f\u0080-\u009f\u2028\u2029]{1,200}$"
 TIME_PATTERN: Final = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(?P<offset>Z|[+-]\d{2}:?\d{2})?$"
 _TIME: Final = re.compile(TIME_PATTERN, re.ASCII)
+_HOUR_24: Final = re.compile(r"[T ]24")
+_OFFSET: Final = re.compile(r"[T ].*[+-](\d{2}):?(\d{2})", re.ASCII)
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _EARLIEST_YEAR: Final = 1970
+
+
+def read_iso(text: str) -> datetime:
+    """``datetime.fromisoformat``, and the same on every Python: some take 24:00, or an offset of 60 to 99 minutes.
+
+    Raises:
+        ValueError: for a moment or an offset that no clock shows.
+    """
+    if _HOUR_24.search(text):
+        raise ValueError("hours run from 00 to 23")
+    offset = _OFFSET.search(text)
+    if offset is not None and (int(offset[1]) > 23 or int(offset[2]) > 59):
+        raise ValueError("an offset runs from -23:59 to +23:59")
+    return datetime.fromisoformat(text)
 
 
 def parse_time(value: object) -> datetime:
@@ -36,10 +52,8 @@ def parse_time(value: object) -> datetime:
         raise PydanticCustomError("impossible_time", "write YYYY-MM-DDThh:mm:ss.sss+hh:mm")
     if match["offset"] is None:
         raise PydanticCustomError("naive_time", "has no offset such as +08:00")
-    if value[11:13] == "24":  # newer Pythons take it for the next day, older ones refuse it
-        raise PydanticCustomError("impossible_time", "hours run from 00 to 23")
     try:
-        moment = datetime.fromisoformat(value)
+        moment = read_iso(value)
         if moment.utctimetuple().tm_year >= _EARLIEST_YEAR:
             return moment
     except (ValueError, OverflowError) as error:

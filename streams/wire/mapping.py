@@ -17,6 +17,7 @@ import yaml
 from pydantic import ValidationError
 
 import schemas.mappings as schema
+from schemas.fields import read_iso
 from streams.core.instants import EPOCH
 from streams.errors import ConfigError
 from streams.wire.decoder import encode_json
@@ -244,7 +245,7 @@ def _rfc(moment: datetime) -> str:
 def _parser(pattern: str) -> Callable[[str], datetime]:
     match pattern:
         case "iso":
-            return datetime.fromisoformat
+            return read_iso
         case "epoch_s":
             return lambda text: EPOCH + timedelta(microseconds=int(Decimal(text) * 1_000_000))
         case "epoch_ms":

@@ -96,6 +96,11 @@ def test_an_event_in_a_cloud_event_is_the_same_event() -> None:
         ({"occurred_at": "2026-02-30T09:00:00+08:00"}, "", "impossible_time", "occurred_at"),
         ({"occurred_at": "2026-03-02T24:00:00+08:00"}, "", "impossible_time", "occurred_at"),
         ({"occurred_at": "2026-03-02T09:00:60+08:00"}, "", "impossible_time", "occurred_at"),
+        ({"occurred_at": "2026-03-02T09:00:00+08:60"}, "", "impossible_time", "occurred_at"),
+        ({"occurred_at": "2026-03-02T09:00:00.000+08:99"}, "", "impossible_time", "occurred_at"),
+        ({"occurred_at": "2026-03-02T09:00:00-0860"}, "", "impossible_time", "occurred_at"),
+        ({"occurred_at": "2026-03-02T09:00:00+24:00"}, "", "impossible_time", "occurred_at"),
+        ({"recorded_at": "2026-03-02T09:00:00+23:60"}, "", "impossible_time", "recorded_at"),
         ({"occurred_at": "0001-01-01T00:00:00+08:00"}, "", "impossible_time", "occurred_at"),
         ({"occurred_at": "yesterday"}, "", "impossible_time", "occurred_at"),
         ({"occurred_at": 1772413200}, "", "bad_field", "occurred_at"),
@@ -229,7 +234,7 @@ TIMES = st.builds(
     st.sampled_from(["T", "T", " ", "t", ""]),
     *[st.sampled_from(["00", "09", "23", "24", "59", "60"]) | DIGITS] * 3,
     st.sampled_from([".000", ".599", ".1", ".123456", ".123456789", "", ",000", ".+12", ".０１２"]),
-    st.sampled_from(["+08:00", "+08:00", "Z", "+0800", "-08:00", "+24:00", "+08:00:01", "", "z"]),
+    st.sampled_from(["+08:00", "+08:00", "Z", "+0800", "-08:00", "+24:00", "+08:60", "-0899", "+08:00:01", "", "z"]),
     st.sampled_from(["", "", "", " ", "\n"]),
 )
 NEARLY = st.sampled_from(
