@@ -50,6 +50,12 @@ def test_it_is_short_has_one_picture_and_ends_with_the_changes() -> None:
     assert re.findall(r"^\*\*(\w+)\*\*$", newest, re.MULTILINE) == ["Added", "Changed", "Fixed"]
 
 
+def test_its_pictures_are_small() -> None:
+    pictures = re.findall(r"!\[\w+\]\(([^)]+)\)", README)
+    assert len(pictures) == 2
+    assert sum((ROOT / name).stat().st_size for name in pictures) < 300_000, "python -m tests.screenshots"
+
+
 def test_it_leads_to_every_other_document() -> None:
     for name in NAMES[1:]:
         assert f"]({name})" in README, name
