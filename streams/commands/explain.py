@@ -124,8 +124,7 @@ class _Search:
                     event = decoder.decode(raw, received=self._received, max_ahead=MAX_AHEAD)
                 except InputError:
                     continue
-                if self._until is None or event.at <= self._until:
-                    yield event
+                yield event
 
     def subjects_of(self, number: str) -> list[Subject]:
         """The subjects that have the id or an event, alert or case of that id; none where nothing has."""
@@ -250,6 +249,8 @@ class _Story:
 
     def _moments(self) -> Iterator[_Moment]:
         for _, _, event, _ in self._events.events:
+            if event.at > self._end and event.corrects is None:
+                continue
             yield _Moment(event.at, 0, "●", self._event_text(event))
         for case in self._cases:
             deadline = case.verdict.deadline

@@ -19,10 +19,12 @@ subject, rebuilt from the snapshots on restore and never stored.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
+from itertools import chain
 
 from streams.core.alerts import Alert, Subject, case_id_of, report_alert, retraction_of
 from streams.core.event import Event
@@ -408,8 +410,17 @@ class Engine:
         before each event, stopping wherever something is due. As subjects are independent, the alerts are those that
         all subjects' events together would have given. Each comes with whether an event brought it, and not time.
         Afterwards the subject can be asked for its cases; it cannot be fed any more.
+
+        Events later than ``end`` count only for corrections: those are all known from the beginning, whatever their
+        own instant, and what happened later than ``end``, as corrected, is left out.
         """
         record = self._records[subject] = _Record(subject)
+        within = bisect_right(events, end, key=lambda event: event.at)
+        if within < len(events):
+            beyond, events = events[within:], events[:within]
+            if any(event.corrects is not None for event in chain(events, beyond)):
+                record.history = History(beyond, until=end)
+                return self._live_stepwise(record, events, end)
         life = self._lifetimes.of(subject[0], events, end)
         if life is None:
             return self._live_stepwise(record, events, end)

@@ -101,11 +101,14 @@ def _root(event: Event, by_id: Mapping[str, Event]) -> str | None:
 
 
 class History:
-    """One subject's events and the states folded from them."""
+    """One subject's events and the states folded from them.
 
-    __slots__ = ("_folded", "_has_corrections", "_ids", "events", "is_fresh", "roots", "states", "touched")
+    What happened later than ``until`` (inclusive), as corrected, is left out; a correction counts whatever its instant.
+    """
 
-    def __init__(self, events: Sequence[Event] = ()) -> None:
+    __slots__ = ("_folded", "_has_corrections", "_ids", "_until", "events", "is_fresh", "roots", "states", "touched")
+
+    def __init__(self, events: Sequence[Event] = (), *, until: int | None = None) -> None:
         self.events: list[Event] = list(events)
         self.states: dict[int, Any] = {}
         self.roots: dict[str, str] = {}
@@ -115,6 +118,7 @@ class History:
         """Whether all folds began again since this was last cleared."""
         self._folded = 0
         self._ids: set[str] | None = None
+        self._until = until
         self._has_corrections = any(event.corrects is not None for event in events)
 
     @classmethod
@@ -156,8 +160,11 @@ class History:
         return "applied"
 
     def append(self, event: Event) -> None:
-        """Take the event that comes last in the history and is not yet in it."""
-        self.events.append(event)
+        """Take the event that comes last of those at or before ``until``, and is not yet in the history."""
+        if self._until is None:
+            self.events.append(event)
+        else:
+            insort(self.events, event, key=_order)
         if event.corrects is not None:
             self._has_corrections = True
         if self._has_corrections:
@@ -181,7 +188,7 @@ class History:
             self.states = {}
             self.is_fresh = True
             if self._has_corrections:
-                fresh, self.roots = effective(events)
+                fresh, self.roots = self._corrected()
             else:
                 fresh = events
         else:
@@ -205,7 +212,13 @@ class History:
 
     def effective(self) -> Sequence[Event]:
         """The events with corrections applied."""
-        return effective(self.events)[0] if self._has_corrections else self.events
+        return self._corrected()[0] if self._has_corrections else self.events
+
+    def _corrected(self) -> tuple[list[Event], dict[str, str]]:
+        found, roots = effective(self.events)
+        if self._until is not None:
+            found = [event for event in found if event.at <= self._until]
+        return found, roots
 
     def is_idle(self, routes: Callable[[str], Sequence[Route]]) -> bool:
         """Whether no case is open, and nothing of the history matters to a later event (see ``Fold.is_idle``).

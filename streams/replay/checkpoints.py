@@ -18,7 +18,7 @@ from streams.replay.sources import Source
 from streams.replay.sources.topics import TopicSlice
 from streams.wire.decoder import decode_json, encode_json
 
-VERSION: Final = 2
+VERSION: Final = 3
 
 
 def identity_of(source: Source) -> list[Any]:

@@ -124,11 +124,15 @@ class Reading:
         tally, scope = self.tally, self._scope
         tally.events += 1
         at, recorded = event.at, event.recorded
-        if scope.ends_at is not None and at > scope.ends_at:
-            tally.after_until += 1
-            return
         if scope.as_of is not None and recorded > scope.as_of:
             tally.not_yet_recorded += 1
+            return
+        if scope.ends_at is not None and at > scope.ends_at:
+            # It may correct what is judged, or be corrected to before the end.
+            if event.corrects is None:
+                tally.after_until += 1
+            if copies := scope.copies_of(event):
+                self.buffer.add(event, copies, origin, size)
             return
         if at < self.highest:
             tally.out_of_order += 1

@@ -1,0 +1,84 @@
+"""``--until`` and corrections: all that are known are applied first, whatever their own instant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.replay.runs import Runner
+
+DESK = """
+chapter: T
+title: {zh: 服务台, en: Service desk}
+events:
+  ticket.opened: {title: {zh: 建单, en: Ticket opened}}
+  ticket.closed: {title: {zh: 关闭, en: Ticket closed}}
+rules:
+  - {id: four-hours, effective_from: 2020-01-01, clauses: [T-1], source: own, kind: deadline, subject: order,
+     title: {zh: 4小时, en: Within 4 hours}, start: ticket.opened, stop: ticket.closed, limit: 4 h}
+"""
+UNTIL = "2026-03-02T13:30:00+08:00"
+TOLD = {"warning": "2026-03-02T12:12", "breach": "2026-03-02T13:00"}
+
+
+def event(number: str, what: str, at: str, corrects: str | None = None, **more: Any) -> dict[str, Any]:
+    found = {"event_id": number, "event_type": f"ticket.{what}", "occurred_at": f"2026-03-02T{at}:00+08:00"}
+    if corrects is not None:
+        found |= {"corrects": corrects, "recorded_at": "2026-03-02T16:00:00+08:00"}
+    return {**found, "order_id": "A", **more}
+
+
+OPENED = event("e1", "opened", "09:00")
+STORIES = {
+    "corrected to after the end": (
+        [OPENED, event("e2", "closed", "12:00"), event("e3", "closed", "15:00", "e2")],
+        TOLD,
+    ),
+    "corrected to before the end": ([OPENED, event("e2", "closed", "14:00"), event("e3", "closed", "12:00", "e2")], {}),
+    "a stop voided after the end": (
+        [OPENED, event("e2", "closed", "12:00"), event("e3", "closed", "15:00", "e2", void=True)],
+        TOLD,
+    ),
+    "the start voided after the end": ([OPENED, event("e2", "opened", "15:00", "e1", void=True)], {}),
+    "the start corrected to after the end": ([OPENED, event("e2", "opened", "14:00", "e1")], {}),
+    "a correction after the end corrected again": (
+        [
+            OPENED,
+            event("e2", "closed", "12:00"),
+            event("e3", "closed", "15:00", "e2"),
+            event("e4", "closed", "12:30", "e3", recorded_at="2026-03-02T17:00:00+08:00"),
+        ],
+        {"warning": TOLD["warning"]},
+    ),
+    "closed after the end": ([OPENED, event("e2", "closed", "14:00")], TOLD),
+}
+
+
+@pytest.mark.parametrize("how", [(), ("--jobs", "2"), ("--memory", "64K"), ("--checkpoint", "point")], ids=" ".join)
+@pytest.mark.parametrize("story", STORIES)
+def test_until(gridclock: Runner, story: str, how: tuple[str, ...]) -> None:
+    events, expected = STORIES[story]
+    rules = gridclock.path / "rules"
+    rules.mkdir()
+    (rules / "desk.yaml").write_text(DESK, "utf-8")
+    path = gridclock.lines("events.jsonl", events)
+    options = [str(gridclock.path / "point") if word == "point" else word for word in how]
+    ran = gridclock("replay", path, "--only", rules, "--until", UNTIL, "--quiet", *options)
+    assert ran.code == 0, ran.err
+    assert {alert["kind"]: alert["detected_at"][:16] for alert in ran.alerts} == expected
+    explained = gridclock("explain", "A", "--events", path, "--only", rules, "--until", UNTIL)
+    assert ("▲ breach" in explained.out) == ("breach" in expected)
+
+
+def test_what_was_recorded_after_as_of_corrects_nothing(gridclock: Runner, tmp_path: Path) -> None:
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    (rules / "desk.yaml").write_text(DESK, "utf-8")
+    events, _ = STORIES["corrected to after the end"]
+    path = gridclock.lines("events.jsonl", events)
+    for as_of, expected in (("15:59", {}), ("16:00", TOLD)):
+        moment = f"2026-03-02T{as_of}:00+08:00"
+        ran = gridclock("replay", path, "--only", rules, "--as-of", moment, "--until", UNTIL, "--quiet")
+        assert {alert["kind"]: alert["detected_at"][:16] for alert in ran.alerts} == expected, as_of
