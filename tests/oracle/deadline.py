@@ -109,11 +109,14 @@ def _standstills(
 ) -> list[Standstill]:
     start = history[here].at
     since: datetime | None = None
-    for fact in history[free:here]:
-        if is_one_of((*rule.resume, *rule.cancel), fact, fields):
+    # The start itself is the last word on whether the clock begins standing still.
+    for fact in history[free : here + 1]:
+        if is_one_of(rule.cancel, fact, fields):
             since = None
-        elif is_one_of(rule.pause, fact, fields):
+        if is_one_of(rule.pause, fact, fields):
             since = start
+        elif is_one_of(rule.resume, fact, fields):
+            since = None
     found: list[Standstill] = []
     for fact in history[here + 1 : end] if end is None or end > here else ():
         if is_one_of(rule.pause, fact, fields):

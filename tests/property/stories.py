@@ -176,6 +176,11 @@ STARTS: tuple[Any, ...] = (
     ["start", "open"],
     {"all": ["start", "open"]},
     {"all": ["start", ["open", {"type": "start", "where": {"k": 1}}]]},
+    # one event in several roles
+    ["start", "pause"],
+    ["start", "resume"],
+    ["start", "cancel", "stop"],
+    {"all": ["start", ["pause", "resume"]]},
 )
 STOPS: tuple[Any, ...] = (
     "stop",
@@ -191,6 +196,11 @@ STILLS: tuple[Any, ...] = (
     {"pause": "pause", "resume": "resume"},
     {"pause": "pause", "resume": "resume"},
     {"pause": {"type": "pause", "where": {"k": [1, "x"]}}, "resume": ["resume", "open"]},
+    # one event in several roles
+    {"pause": ["pause", "start"], "resume": ["resume", "open"]},
+    {"pause": "pause", "resume": ["resume", "start"]},
+    {"pause": ["pause", "resume"], "resume": "resume"},
+    {"pause": ["pause", "stop", "cancel"], "resume": ["resume", "cancel"]},
 )
 OTHERS: tuple[Any, ...] = (
     *({},) * 4,
@@ -216,6 +226,10 @@ DEADLINE_PLOTS = (
     ("start", "pause", "resume", "pause", "resume"),
     ("start", "pause", "resume", "pause", "resume", "stop"),
     ("pause", "start", "resume", "stop"),
+    ("pause", "resume", "stop"),
+    ("pause", "resume", "pause", "resume"),
+    ("resume", "pause", "resume", "stop"),
+    ("pause", "cancel", "start", "stop"),
     ("start", "stop", "start", "stop"),
     ("start", "open", "stop", "open", "stop", "start"),
     ("facts", "start", "stop"),

@@ -30,14 +30,15 @@ OF_ACTS: Options = {
         {"facts_from": "facts", "when": {"f": 1}},
         {"facts_from": "facts", "when": {"f": {"not": [1, 2]}}},
     ),
-    "reset": ((), "reset", "reset", "reset", ["reset", {"type": "need", "where": {"k": 2}}]),
-    "closed_by": ((), (), "close"),
+    "reset": ((), *("reset",) * 4, ["reset", {"type": "need", "where": {"k": 2}}], ["act", "need2"]),
+    "closed_by": ((), (), "close", "close", ["close", "act", "reset"]),
 }
 NEEDS = (
     "need",
     "need",
     ["need", "need2"],
     {"any": ["need", "need2"]},
+    {"any": ["need", "act"]},
     {"any": "need", "same_day": True},
     {"any": {"type": "need", "where": {"k": 1}}},
     {"any": "need", "after_start": True},
@@ -149,6 +150,7 @@ forbidden_while_worlds = partial(
             {"since": "since", "until": "until", "not_after": "late"},
             {"since": "since", "not_after": ["late", {"type": "since", "where": {"k": 2}}]},
             {"since": {"type": "since", "where": {"k": 1}}, "until": {"type": "since", "where": {"k": {"not": 1}}}},
+            {"since": ["since", "act"], "until": ["until", "since"]},
             {"since": ["since", "act2"], "until": ["until", {"type": "act", "where": {"f": 1}}]},
         ),
     },
@@ -174,7 +176,13 @@ minimum_notice_worlds = partial(
     "minimum_notice",
     {
         **OF_ACTS,
-        "notice": ("notice", "notice", ["notice", "need2"], {"type": "notice", "where": {"k": {"present": True}}}),
+        "notice": (
+            "notice",
+            "notice",
+            ["notice", "need2"],
+            ["notice", "act"],
+            {"type": "notice", "where": {"k": {"present": True}}},
+        ),
         "(limit)": (
             *({"limit": length} for length in LENGTHS),
             {"limit": "5 min", "at_most": "7 min"},
@@ -213,7 +221,7 @@ not_before_worlds = partial(
     "not_before",
     {
         **OF_ACTS,
-        "since": ("since", "since", ["since", "need2"], {"type": "since", "where": {"k": {"not": 2}}}),
+        "since": ("since", "since", ["since", "need2", "act2"], {"type": "since", "where": {"k": {"not": 2}}}),
         "(date)": ({}, {"date_field": "on"}),
         "limit": LENGTHS,
     },
@@ -238,7 +246,7 @@ retention_worlds = partial(
     "retention",
     {
         **OF_ACTS,
-        "since": ("since", "since", ["since", "need2"], {"type": "since", "where": {"k": {"not": 2}}}),
+        "since": ("since", "since", ["since", "need2", "act2"], {"type": "since", "where": {"k": {"not": 2}}}),
         "reading_days": ((), "reading", ["reading", "facts"]),
         "limit": ("1 billing cycle", "1 billing cycle", "2 billing cycles", *LENGTHS),
     },
@@ -298,6 +306,7 @@ evidence_worlds = partial(
             {},
             *({"by": "close"},) * 2,
             {"by": ["close", "facts"]},
+            {"by": ["close", "act"], "cancel": ["cancel", "need2"]},
             *({"by": "close", "cancel": "cancel"},) * 4,
             {"by": "close", "cancel": ["cancel", {"type": "close", "where": {"k": 1}}]},
             {"by": {"type": "close", "where": {"k": {"not": 1}}}, "cancel": "need2"},

@@ -200,13 +200,7 @@ class DeadlineFold:
                 self._mark(state, version, watch, index, event)
         if state.open is None and (role.pause is not None or role.resume is not None or role.cancel is not None):
             # Outside any case a pause counts only if the next case would begin under it.
-            fields = self._fields(watch, event)
-            if (role.resume is not None and fits(role.resume, event, fields)) or (
-                role.cancel is not None and fits(role.cancel, event, fields)
-            ):
-                watch.paused_since = None
-            elif role.pause is not None and fits(role.pause, event, fields):
-                watch.paused_since = watch.paused_since or event
+            watch.paused_since = self._still_after(role, event, self._fields(watch, event), watch.paused_since)
         if role.until is not None and fits(role.until, event):
             watch.holds = False
 
@@ -219,6 +213,14 @@ class DeadlineFold:
                 return
         if watch.holds and version.is_in_force(event.at):
             self._open(state, version, watch, event)
+
+    def _still_after(self, role: _Role, event: Event, fields: Fields, before: Event | None) -> Event | None:
+        """The event since which the clock stands still after this one, if it does; of two roles a pause holds."""
+        if role.cancel is not None and fits(role.cancel, event, fields):
+            before = None
+        if role.pause is not None and fits(role.pause, event, fields):
+            return before or event
+        return None if role.resume is not None and fits(role.resume, event, fields) else before
 
     def _fields(self, watch: _Watch, event: Event) -> Fields:
         return event.data if watch.facts is None else {**watch.facts.data, **event.data}
@@ -241,9 +243,10 @@ class DeadlineFold:
             version.rule, version.rule.warn_at, event, event.at, tuple(started_by), limit, until,
             version=version, fields=fields,
         )  # fmt: skip
-        if watch.paused_since is not None:
+        still = self._still_after(version.roles[event.type], event, fields, watch.paused_since)
+        if still is not None:
             case.pauses.append((event.at, None))
-            case.paused_by.append(watch.paused_since.event_id)
+            case.paused_by.append(still.event_id)
         case.time(self._calendar)
         # What this start used up, no other version may use again.
         for other in state.watches:
