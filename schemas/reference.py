@@ -317,10 +317,18 @@ Instants carry the offset of the rulebook's zone. `elapsed` and `paused` are ISO
 _WEBHOOKS_AND_MAPPINGS: Final = """\
 ## Webhooks
 
-A webhook gets one alert as a structured CloudEvent, a digest as a batch of them. Check `Gridclock-Signature`:
-`v1=` and the hexadecimal HMAC-SHA256, under the shared secret, of `Gridclock-Timestamp`, a dot, and the body. Refuse an
-old timestamp, ignore an `Idempotency-Key` seen before, and answer 2xx. `gridclock receiver` does exactly this, for
+A webhook gets one alert as a structured CloudEvent, a digest as a batch of them, signed as
+[Standard Webhooks](https://www.standardwebhooks.com) says, so that the libraries listed there can check it: one of the
+signatures in `webhook-signature` (separated by blanks) is `v1,` and the base64 HMAC-SHA256, under the shared secret, of
+`webhook-id`, a dot, `webhook-timestamp` (seconds since 1970), a dot, and the body. A secret that begins with `whsec_`
+is base64 of the key behind that; any other secret is the key itself. Check the signature, refuse a timestamp more than
+five minutes off, ignore a `webhook-id` seen before, and answer 2xx. `gridclock receiver` does exactly this, for
 trying out.
+`Gridclock-Subscription`, `Gridclock-Escalated-To` and `Gridclock-Test` are not signed: they are for display.
+
+The headers of version 0.1 (`Gridclock-Signature`, `Gridclock-Timestamp`, `Idempotency-Key`) are still sent and end with
+the version after 0.2. That signature does not cover the key: whoever captures a message can make a receiver that relies
+on them drop another alert. Change to the headers above.
 
 ## Mappings of other formats
 

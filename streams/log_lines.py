@@ -87,6 +87,14 @@ def start_logging(level: str) -> None:
     logging.getLogger("aiokafka.producer.sender").setLevel(logging.ERROR)
 
 
+def printable(text: str) -> str:
+    """The text as it may go to a terminal: what would move its cursor, colour it or turn its direction is escaped."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+        for character in text
+    )
+
+
 def say(text: str, *, level: int = logging.INFO, **fields: Any) -> None:
     """Announce something on standard error, whatever the level of logging.
 

@@ -9,8 +9,9 @@ from pydantic import ValidationError
 
 from schemas.acknowledgements import Acknowledgement
 from streams.commands.alerts import read_records
-from streams.commands.common import DONE, broker_options, err, need_broker, printable
+from streams.commands.common import DONE, broker_options, err, need_broker
 from streams.kafka.acls import rights_of
+from streams.log_lines import printable
 from streams.settings import load_settings
 
 _WORDS = {"acknowledge": "acknowledged 确认", "annotate": "annotated 备注"}

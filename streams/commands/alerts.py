@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
-from streams.commands.common import DONE, broker_options, need_broker, printable
+from streams.commands.common import DONE, broker_options, need_broker
 from streams.kafka.acls import rights_of
 from streams.kafka.topic_reader import from_beginning
+from streams.log_lines import printable
 from streams.settings import Settings, load_settings
 from streams.wire.decoder import decode_json
 

@@ -170,14 +170,6 @@ def rulebook_of(rules: Sequence[Path], only: Path | None) -> LoadedRulebook:
     return load_rulebook(rules, only)
 
 
-def printable(text: str) -> str:
-    """The text as it may go to a terminal: what would move its cursor, colour it or turn its direction is escaped."""
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
-        for character in text
-    )
-
-
 def complain(error: ConfigError) -> None:
     """Every problem of a configuration, a line each, on standard error."""
     for problem in (error, *error.others):

@@ -20,7 +20,6 @@ from streams.commands.common import (
     broker_options,
     need_broker,
     options_as,
-    printable,
     rulebook_of,
     rulebook_options,
 )
@@ -29,6 +28,7 @@ from streams.core.instants import format_us
 from streams.errors import ConfigError, InputError
 from streams.files import write_whole
 from streams.kafka.acls import reading, writing
+from streams.log_lines import printable
 from streams.operations.dead_letters import (
     EditedLetter,
     Letters,

@@ -13,9 +13,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from streams.commands.common import DONE, broker_options, need_broker, printable
+from streams.commands.common import DONE, broker_options, need_broker
 from streams.kafka.acls import rights_of
 from streams.kafka.connection import clock_of
+from streams.log_lines import printable
 from streams.operations.diagnosis import Problem, lag, length, problems
 from streams.operations.installation import Look, look
 from streams.operations.worker_page import look_at_worker

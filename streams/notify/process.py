@@ -74,7 +74,8 @@ def _open(key: str, spec: ChannelSpec, file: SubscriptionFile, producer: AIOKafk
             return KafkaTopic(producer, spec.topic, timeout)
         case WebhookChannel():
             http = Http(_address(spec.url, key), ca=spec.ca, timeout_us=timeout, key=f"{key}.ca")
-            return Webhook(http, reveal(spec.secret, key=f"{key}.secret"), real.now)
+            place = f"{key}.secret"
+            return Webhook(http, reveal(spec.secret, key=place), real.now, key=place)
         case AlertmanagerChannel():
             http = Http(_address(spec.url, key), ca=spec.ca, timeout_us=timeout, key=f"{key}.ca")
             return Alertmanager(http, spec, subscriptions, real.now)

@@ -1,6 +1,6 @@
 """A webhook receiver for trying subscriptions out: does what a receiver must do, and shows what came.
 
-    POST /     a message: its signature and its age are checked, an ``Idempotency-Key`` seen before is not shown again
+    POST /     a message: its signature and its age are checked, a ``webhook-id`` seen before is not shown again
     GET /      the newest alerts as text, the newest first
     /healthz   200
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import re
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -20,10 +21,12 @@ from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
+from schemas.alerts import AlertEvent
 from streams.core.instants import format_us
 from streams.http_server import ConnectionLimits
+from streams.log_lines import printable
 from streams.loopback import NAMES, is_loopback, name_of
-from streams.notify.channels.webhook import signature_of
+from streams.notify.channels.webhook import key_of, signature_of
 from streams.wire.decoder import decode_json
 
 OLDEST_SECONDS: Final = 300
@@ -31,6 +34,8 @@ SHOWN: Final = 500
 REMEMBERED: Final = 100_000
 _CONNECTIONS: Final = 64
 _BODY_SECONDS: Final = 30.0
+_ID: Final = re.compile(r"[!-\-/-~]{1,256}")  # ASCII without blanks and dots: a dot would let it borrow of the time
+_TIMESTAMP: Final = re.compile(r"[0-9]{1,12}")
 _SHANGHAI: Final = ZoneInfo("Asia/Shanghai")
 
 
@@ -38,7 +43,7 @@ class WebhookReceiver:
     """Takes messages signed with ``secret``; ``now`` gives real time in microseconds, ``say`` is told every line."""
 
     def __init__(self, secret: str, host: str, now: Callable[[], int], say: Callable[[str], None]) -> None:
-        self._secret = secret.encode()
+        self._key = key_of(secret, key="secret")
         self._host = host
         self._now = now
         self._say = say
@@ -68,12 +73,12 @@ class WebhookReceiver:
         if (reason := self._refused(request, body)) is not None:
             self._say(f"refused: {reason}")
             return web.Response(status=401, text=f"{reason}\n")
-        key = request.headers.get("Idempotency-Key", "")
+        key = request.headers["webhook-id"]
         if key not in self._seen:
             try:
                 found = decode_json(body)
                 lines = [_line(event) for event in (found if isinstance(found, list) else [found])]
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, RecursionError):  # pydantic's and msgspec's errors are ValueErrors
                 self._say("refused: not a message of gridclock")
                 return web.Response(status=400, text="not a message of gridclock\n")
             self._seen[key] = None
@@ -85,11 +90,15 @@ class WebhookReceiver:
         return web.Response(status=204)
 
     def _refused(self, request: web.Request, body: bytes) -> str | None:
-        timestamp = request.headers.get("Gridclock-Timestamp", "")
-        given = request.headers.get("Gridclock-Signature", "")
-        if not hmac.compare_digest(given.encode(), signature_of(self._secret, timestamp, body).encode()):
+        key, timestamp, given = (
+            request.headers.get(f"webhook-{name}", "") for name in ("id", "timestamp", "signature")
+        )
+        if not _ID.fullmatch(key) or not _TIMESTAMP.fullmatch(timestamp):
+            return "webhook-id or webhook-timestamp is missing or malformed"
+        expected = signature_of(self._key, key, timestamp, body).encode()
+        # Several signatures may stand there, separated by blanks. A header may hold any bytes.
+        if not any(hmac.compare_digest(one.encode("utf-8", "surrogateescape"), expected) for one in given.split(" ")):
             return "the signature is not that of this secret"
-        # Signed, so it is a number.
         if abs(self._now() / 1e6 - int(timestamp)) > OLDEST_SECONDS:
             return f"signed more than {OLDEST_SECONDS} s ago"
         return None
@@ -107,7 +116,12 @@ class WebhookReceiver:
 
 
 def _line(event: Any) -> str:
-    alert = event["data"]
-    withdraws = f" of {alert['retracts']}" if alert.get("retracts") else ""
-    subject = f"{alert['subject']['type']} {alert['subject']['id']}"
-    return f"{alert['kind']}{withdraws} {alert['rule']} {subject}: {alert['explanation']['zh']} [{alert['alert_id']}]"
+    """One line for an alert.
+
+    Raises:
+        ValueError: where it is none.
+    """
+    alert = AlertEvent.model_validate(event).data
+    withdraws = f" of {alert.retracts}" if alert.retracts else ""
+    subject = f"{alert.subject.type} {alert.subject.id}"
+    return printable(f"{alert.kind}{withdraws} {alert.rule} {subject}: {alert.explanation.zh} [{alert.alert_id}]")

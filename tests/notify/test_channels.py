@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hmac
 import json
 import logging
@@ -107,9 +108,13 @@ def test_a_webhook_is_signed_and_carries_the_alert_s_id() -> None:
     assert json.loads(got.body) == ONE.events[0]
     assert got.headers["content-type"] == "application/cloudevents+json; charset=utf-8"
     assert got.headers["idempotency-key"] == ONE.events[0]["data"]["alert_id"]
-    signed = got.headers["gridclock-timestamp"].encode() + b"." + got.body
-    expected = "v1=" + hmac.new(SECRET.encode(), signed, "sha256").hexdigest()
-    assert got.headers["gridclock-signature"] == expected
+    stamp = got.headers["webhook-timestamp"]
+    assert got.headers["webhook-id"] == ONE.key
+    signed = f"{ONE.key}.{stamp}.".encode() + got.body
+    expected = base64.b64encode(hmac.new(SECRET.encode(), signed, "sha256").digest()).decode()
+    assert got.headers["webhook-signature"] == f"v1,{expected}"
+    old = "v1=" + hmac.new(SECRET.encode(), stamp.encode() + b"." + got.body, "sha256").hexdigest()
+    assert (got.headers["gridclock-timestamp"], got.headers["gridclock-signature"]) == (stamp, old)
     assert "gridclock-test" not in got.headers
 
 
