@@ -77,6 +77,17 @@ def read_lines(name: str) -> Iterator[tuple[int, bytes]]:
             raise ConfigError(f"damaged{after}: {error}", path=name, line=number) from error
 
 
+def private_directory(path: Path) -> None:
+    """Make a directory for its owner's eyes alone (0700), or make an existing one so, whatever the umask.
+
+    Raises:
+        OSError: where it cannot be made, or belongs to somebody else.
+    """
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if path.stat().st_mode & 0o077:
+        path.chmod(0o700)
+
+
 @contextmanager
 def write_whole(path: Path) -> Iterator[BinaryIO]:
     """Write to ``<path>.partial`` and put it in place at the end; on an error only the partial file stays.

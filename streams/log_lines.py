@@ -19,7 +19,15 @@ import click
 
 FORMATS: Final = ("text", "json")
 _OURS: Final = "gridclock"
-_NOISY: Final = ("aiokafka", "kafka", "faust", "mode", "asyncio")
+_OWN: Final = ("streams", "schemas", _OURS)
+
+
+class TextLines(logging.Formatter):
+    """One line a record: what would forge another line or steer a terminal is escaped. A traceback stands below."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """The line."""
+        return printable(super().formatMessage(record))
 
 
 class JsonLines(logging.Formatter):
@@ -74,15 +82,20 @@ def _uncaught(
 def start_logging(level: str) -> None:
     """Log to standard error, at a level and above.
 
-    The libraries' own debugging stays off at any level: it writes whole requests, with the records in them and, as
-    one logs in, the password.
+    The libraries' own debugging stays off at any level: it writes whole requests, with the records in them, addresses
+    with robot keys and, as one logs in, the password. So ``debug`` is for this program's own loggers alone.
     """
-    # Does nothing where ``speak_json`` has put its handler there.
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
     root = logging.getLogger()
-    root.setLevel(level.upper())
-    for name in _NOISY:
-        logging.getLogger(name).setLevel(max(logging.INFO, root.level))
+    if not root.handlers:  # ``speak_json`` may have put its own there
+        handler = logging.StreamHandler()
+        handler.setFormatter(TextLines("%(asctime)s %(levelname)s %(name)s %(message)s"))
+        root.addHandler(handler)
+    wanted = logging.getLevelNamesMapping()[level.upper()]
+    root.setLevel(max(logging.INFO, wanted))
+    for name in _OWN:
+        logging.getLogger(name).setLevel(wanted)
+    if is_json():
+        logging.getLogger(_OURS).setLevel(min(logging.INFO, wanted))  # announcements come out at any level
     # Ten warnings a second while a topic takes no writes; streams.kafka.producer says it once a minute.
     logging.getLogger("aiokafka.producer.sender").setLevel(logging.ERROR)
 
@@ -104,4 +117,5 @@ def say(text: str, *, level: int = logging.INFO, **fields: Any) -> None:
         logging.getLogger(_OURS).log(level, "%s", text, extra={"fields": fields})
     else:
         shown = "".join(f" {json.dumps(value)}" for value in fields.values())
-        click.echo(f"gridclock: {text}{shown}", err=True)
+        lines = f"{text}{shown}".split("\n")
+        click.echo("gridclock: " + "\n".join(map(printable, lines)), err=True)

@@ -196,7 +196,7 @@ class _Run:
         self._options = options
         self._loaded = loaded
         key_file = options.pseudonym_key_file
-        self._hidden = Hidden(load_settings(pseudonym_key_file=key_file).pseudonyms if key_file else None)
+        self._hidden = Hidden(load_settings(pseudonym_key_file=key_file).pseudonyms)
         self.sources: list[Source] = open_sources(options.events, options.mapping)
         if options.topics:
             self.sources += topic_sources(options.topics, options.bootstrap, options.since, options.until)

@@ -76,6 +76,7 @@ def run(rules: tuple[Path, ...], only: Path | None, sources: tuple[str, ...], **
             f"{ready.log_partitions} partitions, metrics http://{settings.metrics_host}:{ready.metrics_port}/metrics"
         )
 
+    os.umask(0o077)  # all that a worker writes is state, with the customers' numbers in it
     with short_collections():
         run_reloading(lambda stop: _work(settings, loaded, on_ready, stop), check)
     say("stopped in order")

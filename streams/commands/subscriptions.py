@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-import logging
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
@@ -183,7 +182,6 @@ def test(name: str, path: Path, escalations: bool, **given: Any) -> int:
     if topics:
         need_broker(settings, writing(*topics))
     only = file.model_copy(update={"channels": {channel: file.channels[channel] for channel in names}})
-    logging.getLogger("apprise").setLevel(logging.CRITICAL)  # it may quote addresses, which hold tokens
     problems = asyncio.run(_try(settings, only, found))
     for channel in dict.fromkeys(names):
         problem = problems[channel]

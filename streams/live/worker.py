@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams.errors import BrokerError, ConfigError
+from streams.files import private_directory
 from streams.kafka.acls import rights_of
 from streams.kafka.admin import ensure_topics
 from streams.kafka.connection import clock_of, kafka_options, rights_at
@@ -242,7 +243,7 @@ def directory_of(settings: Settings) -> Path:
     """The directory of the local state, made where it is missing. Another name has another state."""
     path = settings.data_dir / settings.name
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        private_directory(path)
     except OSError as error:
         raise ConfigError(f"data_dir: {path} cannot be made: {error.strerror}") from error
     return path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -116,7 +115,6 @@ async def run_notifier(
         ConfigError: where a secret is missing.
         StateError: where a newer version wrote the state.
     """
-    logging.getLogger("apprise").setLevel(logging.CRITICAL)  # it may quote addresses, which hold tokens
     stop = stop or asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -10,10 +10,12 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from streams.errors import ConfigError
+from streams.files import private_directory
 from streams.replay.sources import Source
 from streams.replay.sources.topics import TopicSlice
 from streams.wire.decoder import decode_json, encode_json
@@ -49,14 +51,19 @@ class Checkpoint:
         if not self.path.exists():
             shutil.rmtree(self.directory, ignore_errors=True)
             try:
-                self.directory.mkdir(parents=True)
+                private_directory(self.directory)
             except OSError as error:
                 raise ConfigError(f"cannot be written: {error.strerror}", path=str(self.directory)) from error
             ends = [source.last if isinstance(source, TopicSlice) else None for source in sources]
             partial = self.path.with_name(self.path.name + ".partial")
+            partial.unlink(missing_ok=True)
+            partial.touch(mode=0o600)
             partial.write_bytes(encode_json({"v": VERSION, "job": job, "ends": ends, "received": received}))
             partial.replace(self.path)
             return received
+        for path, mode in ((self.path, 0o600), (self.directory, 0o700)):  # 0.1 left them as the umask is
+            with suppress(OSError):
+                path.chmod(mode)
         try:
             kept = decode_json(self.path.read_bytes())
             version, was = kept["v"], kept["job"]

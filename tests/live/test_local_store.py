@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -11,6 +12,8 @@ import pytest
 import rocksdict
 
 from streams.live.local_store import LocalStoreError, listen_to, remove_damaged, rows_of, trouble
+from streams.live.worker import directory_of
+from streams.settings import load_settings
 
 ROWS = {b"1/order/WO%05d" % number: Random(number).randbytes(100) for number in range(5000)}
 
@@ -138,3 +141,15 @@ def test_what_a_store_says_is_put_into_words(path: Path, said: str, expected: st
     assert found.startswith(f"{path} {expected}: ")
     assert "\n" not in found
     assert (remove_damaged(path.parent) == [path]) is damaged
+
+
+@pytest.mark.parametrize("there_before", [False, True])
+def test_the_state_is_for_its_owner_s_eyes(tmp_path: Path, there_before: bool) -> None:
+    before = os.umask(0o022)
+    try:
+        if there_before:  # as 0.1 made it
+            (tmp_path / "data" / "city7").mkdir(parents=True, mode=0o755)
+        found = directory_of(load_settings(data_dir=tmp_path / "data", name="city7"))
+        assert found.stat().st_mode & 0o777 == 0o700
+    finally:
+        os.umask(before)

@@ -96,8 +96,8 @@ class Centre:
         """What the webhook was told of it; every message is signed."""
         found = []
         for one in self.hook.taken():
-            sign = signature_of(SECRET.encode(), one.headers["gridclock-timestamp"], one.body)
-            assert one.headers["gridclock-signature"] == sign
+            sign = signature_of(SECRET.encode(), one.headers["webhook-id"], one.headers["webhook-timestamp"], one.body)
+            assert one.headers["webhook-signature"] == sign
             body = json.loads(one.body)
             found += [event["data"] for event in (body if isinstance(body, list) else [body])]
         return [alert for alert in found if alert["subject"]["id"] == order]

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from streams.cli import run
+from streams.replay.checkpoints import Checkpoint
 from streams.replay.replay import Replay, ReplayOptions
 from streams.replay.sources import Record
 from streams.wire.decoder import Decoder
@@ -186,3 +187,20 @@ def test_a_crash_names_the_place_in_the_input() -> None:
     with pytest.raises(RuntimeError, match="a bug") as caught:
         replay.read([Breaking()])
     assert caught.value.__notes__ == ["gridclock: while reading events.jsonl:5, or what follows it"]
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o000])
+def test_a_checkpoint_is_for_its_owner_s_eyes(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        checkpoint = Checkpoint(tmp_path / "point")
+        checkpoint.open({}, [], received=1)
+        assert checkpoint.path.stat().st_mode & 0o777 == 0o600
+        assert checkpoint.directory.stat().st_mode & 0o777 == 0o700
+        checkpoint.path.chmod(0o644)  # as 0.1 left it
+        checkpoint.directory.chmod(0o755)
+        checkpoint.open({}, [], received=2)
+        assert checkpoint.path.stat().st_mode & 0o777 == 0o600
+        assert checkpoint.directory.stat().st_mode & 0o777 == 0o700
+    finally:
+        os.umask(before)

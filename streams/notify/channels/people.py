@@ -7,6 +7,7 @@ sending and recording, people may read one message twice. A text that is too lon
 from __future__ import annotations
 
 import asyncio
+import logging
 
 import apprise
 from pydantic import SecretStr
@@ -16,6 +17,9 @@ from streams.core.delivery import Delivery
 from streams.core.notices import message_of
 from streams.errors import ConfigError
 from streams.notify.channels.contract import NotDelivered
+
+for _name in ("apprise", "urllib3", "requests"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL)  # they quote addresses, which hold robot keys, in warnings too
 
 _FORMAT = apprise.NotifyFormat.TEXT
 
