@@ -186,13 +186,19 @@ class WebhookChannel(ChannelBase):
 
 
 class AlertmanagerChannel(ChannelBase):
-    """An Alertmanager (its v2 API). Open alerts are sent again every ``refresh``, for ``hold`` at most."""
+    """An Alertmanager (its v2 API).
+
+    Open alerts are sent again every ``refresh``: a breach until it is completed or retracted, for ``hold`` at most; a
+    violation, which nothing completes, until it is acknowledged or retracted, for ``violation_hold`` at most. Both are
+    real time, from when the alert was first reported.
+    """
 
     kind: Literal["alertmanager"]
     url: Address
     ca: str | None = None
     refresh: Span = 1 * MINUTE
     hold: Span = 7 * DAY
+    violation_hold: Span = 1 * DAY
 
 
 class PeopleChannel(ChannelBase):

@@ -40,6 +40,10 @@ class WallClock:
             return self.origin + real - self.anchor
         return self.origin + int((real - self.anchor) * self.speed)
 
+    def real(self, at: int) -> int:
+        """The real instant at which this clock showed ``at``: the inverse of ``at``, to the microsecond before."""
+        return self.anchor + int((at - self.origin) / self.speed)
+
 
 def monotonic() -> float:
     """Seconds of a clock that never goes back; for measuring lengths only."""

@@ -186,16 +186,18 @@ class Planner:
         """How many alerts wait for a digest or for the end of quiet hours."""
         return sum(len(case.waiting) for case in self.cases.values())
 
-    def alarms_on(self, channel: str, *, since: int, now: int) -> list[tuple[Event, str]]:
-        """Alerts told to a channel at or after ``since`` that still stand, each with the subscription that told it.
+    def alarms_on(self, channel: str, *, since: Mapping[str, int], now: int) -> list[tuple[Event, str]]:
+        """Alerts that still stand, each with the subscription that reported it to the channel.
 
-        A warning stands until its deadline, a violation until it is acknowledged.
+        Only those reported there at or after the instant that ``since`` gives for their kind; kinds that are not in
+        it are left out. A warning stands until its deadline, a violation until it is acknowledged.
         """
         return [
             (case.events[alert_id], case.told_by[alert_id][channel])
             for case in self.cases.values()
             for alert_id, channels in case.told.items()
-            if channels.get(channel, since - 1) >= since
+            if channel in channels
+            and channels[channel] >= since.get(_kind(case.events[alert_id]), now + 1)
             and case.alarms(alert_id, now)
             and not (_kind(case.events[alert_id]) == "violation" and alert_id in self.acknowledged)
         ]

@@ -282,12 +282,14 @@ class _Term:
             )
         self._tasks = [asyncio.create_task(sender.run(), name=name) for name, sender in self._senders.items()]
 
-    def _standing(self, channel: str, hold_us: int) -> Sequence[tuple[Event, str]]:
-        now = self._n._clock.now()
-        return self._planner.alarms_on(channel, since=now - int(hold_us * self._n._clock.speed), now=now)
+    def _standing(self, channel: str, holds_us: Mapping[str, int]) -> Sequence[tuple[Event, str]]:
+        now, speed = self._n._clock.now(), self._n._clock.speed
+        since = {kind: now - int(hold * speed) for kind, hold in holds_us.items()}
+        return self._planner.alarms_on(channel, since=since, now=now)
 
     def _done(self, outcome: Outcome) -> None:
-        if outcome.moot or outcome.problem is not None:
+        # What a channel is reminded of reaches it with the next refresh, whatever became of this message.
+        if (outcome.moot or outcome.problem is not None) and not self._senders[outcome.delivery.channel].reminds:
             # At once, so that the sender already knows it when it asks after the next message.
             self._failed |= self._planner.failed(outcome.delivery)
         self._outcomes.append(outcome)

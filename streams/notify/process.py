@@ -7,7 +7,7 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Final, assert_never
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -27,7 +27,7 @@ from schemas.subscriptions import (
 from streams.errors import BrokerError
 from streams.kafka.acls import rights_of
 from streams.kafka.admin import TopicSpec, ensure_topics
-from streams.kafka.connection import kafka_options, rights_at
+from streams.kafka.connection import clock_of, kafka_options, rights_at
 from streams.kafka.topics import DAY_S, MAX_REQUEST, notify_topics_of
 from streams.notify.channels.alertmanager import Alertmanager
 from streams.notify.channels.contract import Channel
@@ -41,6 +41,8 @@ from streams.notify.subscription_files import reveal
 from streams.settings import Settings
 from streams.wall_clock import WallClock
 
+REAL: Final = WallClock()
+
 
 @dataclass(frozen=True, slots=True)
 class NotifyReady:
@@ -50,8 +52,12 @@ class NotifyReady:
     delivers: bool
 
 
-def channels_of(file: SubscriptionFile, producer: AIOKafkaProducer | None) -> dict[str, Channel]:
+def channels_of(
+    file: SubscriptionFile, producer: AIOKafkaProducer | None, clock: WallClock = REAL
+) -> dict[str, Channel]:
     """Every channel of a file, opened. Without a producer its Kafka topics are left out.
+
+    ``clock`` is the one that the alerts go by.
 
     Raises:
         ConfigError: where a secret is missing or an address is none.
@@ -59,13 +65,14 @@ def channels_of(file: SubscriptionFile, producer: AIOKafkaProducer | None) -> di
     found: dict[str, Channel] = {}
     for name, spec in file.channels.items():
         if not isinstance(spec, KafkaChannel) or producer is not None:
-            found[name] = _open(f"channels.{name}", spec, file, producer)
+            found[name] = _open(f"channels.{name}", spec, file, producer, clock)
     return found
 
 
-def _open(key: str, spec: ChannelSpec, file: SubscriptionFile, producer: AIOKafkaProducer | None) -> Channel:
+def _open(
+    key: str, spec: ChannelSpec, file: SubscriptionFile, producer: AIOKafkaProducer | None, clock: WallClock
+) -> Channel:
     subscriptions = {item.name: item for item in file.subscriptions}
-    real = WallClock()
     timeout = spec.retries.timeout
     match spec:
         case KafkaChannel():
@@ -74,10 +81,10 @@ def _open(key: str, spec: ChannelSpec, file: SubscriptionFile, producer: AIOKafk
         case WebhookChannel():
             http = Http(_address(spec.url, key), ca=spec.ca, timeout_us=timeout, key=f"{key}.ca")
             place = f"{key}.secret"
-            return Webhook(http, reveal(spec.secret, key=place), real.now, key=place)
+            return Webhook(http, reveal(spec.secret, key=place), REAL.now, key=place)
         case AlertmanagerChannel():
             http = Http(_address(spec.url, key), ca=spec.ca, timeout_us=timeout, key=f"{key}.ca")
-            return Alertmanager(http, spec, subscriptions, real.now)
+            return Alertmanager(http, spec, subscriptions, clock)
         case PeopleChannel():
             return People(reveal(spec.url, key=f"{key}.url"), subscriptions, timeout, key=f"{key}.url")
         case _:
@@ -147,7 +154,7 @@ async def run_notifier(
             notifier = Notifier(
                 settings,
                 file,
-                open_channels=lambda: channels_of(file, producer),
+                open_channels=lambda: channels_of(file, producer, clock_of(settings)),
                 metrics=metrics,
                 partitions=report.partitions,
                 first_from_us=WallClock().now() - first_from_us,

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -44,7 +44,7 @@ class Sender:
     """One channel at work.
 
     ``on_done`` is told of every message before the next is looked at, ``is_moot`` asked before one is sent;
-    ``standing`` says what still stands, of what was told at most so many microseconds ago.
+    ``standing`` says what still stands, of what was reported at most so many microseconds ago, by kind of alert.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Sender:
         metrics: NotifyMetrics,
         on_done: Callable[[Outcome], None],
         is_moot: Callable[[Delivery], bool],
-        standing: Callable[[int], Sequence[tuple[Event, str]]],
+        standing: Callable[[Mapping[str, int]], Sequence[tuple[Event, str]]],
     ) -> None:
         self.name = name
         self._channel = channel
@@ -68,6 +68,7 @@ class Sender:
         self._queue: deque[Delivery] = deque()
         self._ready = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._remind_at = 0.0
 
     def put(self, delivery: Delivery) -> None:
         """Send this after what is waiting already."""
@@ -81,13 +82,9 @@ class Sender:
 
     async def run(self) -> None:
         """Until ``stop``."""
-        loop = asyncio.get_running_loop()
-        refresh = self._refresh_seconds()
-        remind_at = loop.time()
+        self._remind_at = self._time()
         while not self._stopping.is_set():
-            if refresh is not None and loop.time() >= remind_at:
-                await self._remind()
-                remind_at = loop.time() + refresh
+            await self._remind_if_due()
             if self._queue:
                 outcome = await self._send(self._queue[0])
                 if outcome is not None:
@@ -95,22 +92,34 @@ class Sender:
                     self._on_done(outcome)
                 continue
             self._ready.clear()
-            wait = None if refresh is None else max(0.0, remind_at - loop.time())
+            wait = max(0.0, self._remind_at - self._time()) if self.reminds else None
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._ready.wait(), wait)
 
-    def _refresh_seconds(self) -> float | None:
-        refresh: int | None = getattr(self._channel, "refresh_us", None)
-        return None if refresh is None else refresh / 1e6
+    @property
+    def reminds(self) -> bool:
+        """Whether the channel is reminded of what stands."""
+        return hasattr(self._channel, "refresh_us")
 
-    async def _remind(self) -> None:
+    @staticmethod
+    def _time() -> float:
+        return asyncio.get_running_loop().time()
+
+    async def _remind_if_due(self) -> bool:
+        """Remind the channel where it is time to; whether it took it."""
+        if not self.reminds or self._time() < self._remind_at:
+            return False
         channel: Refreshing = self._channel  # type: ignore[assignment]
         try:
             # Asked for here and not earlier: what ends while we wait must not be set alight again.
-            await channel.remind(self._standing(channel.hold_us))
+            await channel.remind(standing := self._standing(channel.holds_us))
         except NotDelivered as problem:
             self._metrics.attempt_failed(self.name, problem.reason)
             logger.warning("channel %s: reminder failed: %s", self.name, problem)
+            return False
+        finally:
+            self._remind_at = self._time() + channel.refresh_us / 1e6
+        return bool(standing)
 
     async def _send(self, delivery: Delivery) -> Outcome | None:
         """What became of it; ``None`` where we were stopped before that was known."""
@@ -135,8 +144,14 @@ class Sender:
                 return Outcome(delivery, attempts=attempt)
 
     async def _is_stopped_within(self, seconds: float) -> bool:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), seconds)
+        """The pause before the next attempt; it ends early where the channel takes a reminder meanwhile."""
+        until = self._time() + seconds
+        while (left := until - self._time()) > 0 and not self._stopping.is_set():
+            wait = min(left, max(0.0, self._remind_at - self._time())) if self.reminds else left
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), wait)
+            if not self._stopping.is_set() and await self._remind_if_due():
+                break
         return self._stopping.is_set()
 
     async def close(self) -> None:

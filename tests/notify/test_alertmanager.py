@@ -6,7 +6,7 @@ import asyncio
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +16,17 @@ from urllib.request import urlopen
 import pytest
 
 from schemas.subscriptions import AlertmanagerChannel, SubscriptionFile
-from streams.core.delivery import Event, Planner
+from streams.core.delivery import Event, Plan, Planner
+from streams.core.instants import format_us
 from streams.kafka.child_process import ChildProcess
 from streams.kafka.java_broker import free_ports
 from streams.notify.metrics import NotifyMetrics
 from streams.notify.process import channels_of
 from streams.notify.sending import Outcome, Sender
+from streams.wall_clock import WallClock
 from tests.notify.alerts import MINUTE, START, alert, id_of
 from tests.notify.receiver import Receiver, eventually, receiver
+from tests.stories import us
 
 ALERTMANAGER = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
 AMTOOL = shutil.which("amtool")
@@ -63,7 +66,7 @@ class Running:
 
 
 @contextmanager
-def alertmanager(folder: Path) -> Iterator[Running]:
+def alertmanager(folder: Path, port: int | None = None) -> Iterator[Running]:
     assert ALERTMANAGER is not None
     with receiver() as hook:
         config = {
@@ -78,7 +81,7 @@ def alertmanager(folder: Path) -> Iterator[Running]:
         }
         file = folder / "alertmanager.yml"
         file.write_text(json.dumps(config), "utf-8")
-        (port,) = free_ports(1)
+        port = port or free_ports(1)[0]
         url = f"http://127.0.0.1:{port}"
         child = ChildProcess(
             [
@@ -105,10 +108,10 @@ def _is_ready(url: str) -> bool:
 class Story:
     """A planner, and the channel that it plans for."""
 
-    def __init__(self, running: Running, *, refresh: str = "1 min") -> None:
+    def __init__(self, url: str, *, refresh: str = "1 min", clock: WallClock | None = None, **channel: Any) -> None:
         self.file = SubscriptionFile.model_validate(
             {
-                "channels": {"am": {"kind": "alertmanager", "url": running.url, "refresh": refresh}},
+                "channels": {"am": {"kind": "alertmanager", "url": url, "refresh": refresh, **channel}},
                 "subscriptions": [
                     {
                         "name": "all",
@@ -120,6 +123,7 @@ class Story:
             }
         )
         self.planner = Planner(self.file, keep=30 * 24 * 60 * MINUTE)
+        self.clock = clock or WallClock()
         self.now = START
 
     def happens(self, *events: Event) -> None:
@@ -128,12 +132,46 @@ class Story:
         plan = self.planner.step(self.now, events)
 
         async def told() -> None:
-            channel = channels_of(self.file, None)["am"]
+            channel = channels_of(self.file, None, self.clock)["am"]
             for delivery in plan.deliveries:
                 await channel.deliver(delivery)
             await channel.close()
 
         asyncio.run(told())
+
+    async def sends(self, plan: Plan, until: Callable[[], bool]) -> list[Outcome]:
+        """The plan's messages and the reminders, with the file's retries, as a notifier sends them."""
+        spec = self.file.channels["am"]
+        assert isinstance(spec, AlertmanagerChannel)
+        done: list[Outcome] = []
+        began = asyncio.get_running_loop().time()
+
+        def standing(holds: Mapping[str, int]) -> list[tuple[Event, str]]:
+            now = self.now + int((asyncio.get_running_loop().time() - began) * 1e6)
+            since = {kind: now - hold for kind, hold in holds.items()}
+            return self.planner.alarms_on("am", since=since, now=now)
+
+        sender = Sender(
+            "am",
+            channels_of(self.file, None, self.clock)["am"],
+            spec.retries,
+            metrics=NotifyMetrics(("am",)),
+            on_done=done.append,
+            is_moot=self.planner.is_moot,
+            standing=standing,
+        )
+        for delivery in plan.deliveries:
+            sender.put(delivery)
+        running = asyncio.create_task(sender.run())
+        try:
+            async with asyncio.timeout(60):
+                while not await asyncio.to_thread(until):
+                    await asyncio.sleep(0.1)
+        finally:
+            sender.stop()
+            await running
+            await sender.close()
+        return done
 
 
 def state_of(running: Running, name: str) -> str | None:
@@ -143,7 +181,7 @@ def state_of(running: Running, name: str) -> str | None:
 
 def test_a_breach_fires_and_a_late_completion_resolves_it(tmp_path: Path) -> None:
     with alertmanager(tmp_path) as running:
-        story = Story(running)
+        story = Story(running.url)
         story.happens(alert("b1", case="c1"))
         assert eventually(lambda: (id_of("b1"), "firing") in running.told())
         assert state_of(running, "b1") == "active"
@@ -170,7 +208,7 @@ def test_a_breach_fires_and_a_late_completion_resolves_it(tmp_path: Path) -> Non
 
 def test_a_retraction_resolves_and_a_withdrawn_completion_fires_again(tmp_path: Path) -> None:
     with alertmanager(tmp_path) as running:
-        story = Story(running)
+        story = Story(running.url)
         story.happens(alert("b1", case="c1"), alert("v", "violation", case="c2"), alert("b3", case="c3"))
         assert eventually(lambda: {name for name, _ in running.told()} == {id_of(key) for key in ("b1", "v", "b3")})
         story.happens(alert("not-v", "retraction", case="c2", retracts="v"), alert("l1", "late_completion", case="c1"))
@@ -183,7 +221,7 @@ def test_a_retraction_resolves_and_a_withdrawn_completion_fires_again(tmp_path: 
 
 def test_alerts_are_grouped_by_rule_and_city(tmp_path: Path) -> None:
     with alertmanager(tmp_path) as running:
-        story = Story(running)
+        story = Story(running.url)
         other = {"province": "32", "city": "3205"}
         story.happens(
             alert("b1", case="c1"),
@@ -204,7 +242,7 @@ def test_a_silence_of_amtool_holds(tmp_path: Path) -> None:
         running.amtool(
             "silence", "add", "rule=fee-5-minutes", "city=3201", "--author=desk", "--comment=works", "--duration=1h"
         )
-        story = Story(running)
+        story = Story(running.url)
         story.happens(alert("b1", case="c1"), alert("b2", case="c2", rule="power-20-minutes"))
         assert eventually(lambda: (id_of("b2"), "firing") in running.told())
         assert state_of(running, "b1") == "suppressed"
@@ -214,34 +252,102 @@ def test_a_silence_of_amtool_holds(tmp_path: Path) -> None:
 
 def test_what_stands_is_sent_again_before_it_expires(tmp_path: Path) -> None:
     with alertmanager(tmp_path) as running:
-        story = Story(running, refresh="1 s")  # it would expire after three
-        story.happens(alert("b1", case="c1"), alert("b2", case="c2"), alert("w", "warning", case="c3"))
+        # It would expire after three refreshes.
+        story = Story(running.url, refresh="1 s", clock=WallClock.scaled(START, 1))
+        warning = alert("w", "warning", case="c3")
+        warning["data"]["deadline"] = format_us(START + MINUTE // 2)
+        story.happens(alert("b1", case="c1"), alert("b2", case="c2"), warning)
         assert eventually(lambda: len(running.alerts()) == 3)
         first = {key: one["endsAt"] for key, one in running.alerts().items()}
         story.planner.step(story.now, [alert("not-b2", "retraction", case="c2", retracts="b2")])
 
-        async def remind() -> None:
-            spec = story.file.channels["am"]
-            assert isinstance(spec, AlertmanagerChannel)
-            done: list[Outcome] = []
-            sender = Sender(
-                "am",
-                channels_of(story.file, None)["am"],
-                spec.retries,
-                metrics=NotifyMetrics(("am",)),
-                on_done=done.append,
-                is_moot=story.planner.is_moot,
-                standing=lambda hold: story.planner.alarms_on("am", since=story.now - hold, now=story.now),
-            )
-            running_sender = asyncio.create_task(sender.run())
+        def is_over() -> bool:
             # b2 was retracted and the warning's deadline is behind us: nobody reminds of them, and they go out.
-            while (
-                set(running.alerts()) != {id_of("b1")} or running.alerts()[id_of("b1")]["endsAt"] == first[id_of("b1")]
-            ):
-                await asyncio.sleep(0.1)
-            sender.stop()
-            await running_sender
-            await sender.close()
+            found = running.alerts()
+            return set(found) == {id_of("b1")} and found[id_of("b1")]["endsAt"] != first[id_of("b1")]
 
-        asyncio.run(asyncio.wait_for(remind(), 60))
+        asyncio.run(story.sends(Plan(), is_over))
         assert state_of(running, "b1") == "active"
+
+
+SOON = {"attempts": 1, "first": "1 s", "longest": "1 s", "timeout": "1 s"}
+LATER = {"attempts": 100, "first": "300 s", "longest": "300 s", "timeout": "1 s"}
+
+
+@pytest.mark.parametrize("retries", [SOON, LATER], ids=["given up", "in a long pause"])
+def test_what_stands_is_sent_when_it_comes_back_whatever_became_of_the_first_message(
+    tmp_path: Path, retries: dict[str, Any]
+) -> None:
+    (port,) = free_ports(1)
+    story = Story(f"http://127.0.0.1:{port}", refresh="1 s", retries=retries)
+    opening = story.planner.step(story.now, [alert("b1", case="c1"), alert("b2", case="c2")])
+
+    async def away() -> None:
+        sending = asyncio.create_task(story.sends(opening, lambda: is_back))
+        await asyncio.sleep(0)
+        await asyncio.to_thread(comes_back)
+        await sending
+
+    is_back = False
+
+    def comes_back() -> None:
+        nonlocal is_back
+        story.planner.step(story.now, [alert("l2", "late_completion", case="c2")])
+        with alertmanager(tmp_path, port) as running:
+            assert eventually(lambda: set(running.alerts()) == {id_of("b1")}), running.alerts()
+            is_back = True
+
+    asyncio.run(away())
+
+
+def test_a_violation_ends_after_its_time_and_a_breach_goes_on(tmp_path: Path) -> None:
+    with alertmanager(tmp_path) as running:
+        story = Story(running.url, refresh="1 s", violation_hold="2 s")
+        plan = story.planner.step(story.now, [alert("b1", case="c1"), alert("v", "violation", case="c2")])
+        seen: list[set[str]] = []
+
+        def is_over() -> bool:
+            seen.append(set(running.alerts()))
+            return {id_of("b1"), id_of("v")} in seen and seen[-1] == {id_of("b1")}
+
+        asyncio.run(story.sends(plan, is_over))
+
+
+def test_a_violation_ends_when_it_is_acknowledged(tmp_path: Path) -> None:
+    with alertmanager(tmp_path) as running:
+        story = Story(running.url, refresh="1 s")
+        story.happens(alert("v", "violation", case="c1"), alert("v2", "violation", case="c2"))
+        assert set(running.alerts()) == {id_of("v"), id_of("v2")}
+        story.planner.step(story.now, (), [id_of("v")])
+        asyncio.run(story.sends(Plan(), lambda: set(running.alerts()) == {id_of("v2")}))
+
+
+def test_a_violation_is_held_for_a_day_where_nothing_is_said() -> None:
+    spec = Story("http://127.0.0.1:9").file.channels["am"]
+    assert isinstance(spec, AlertmanagerChannel)
+    assert spec.violation_hold == 24 * 60 * MINUTE
+
+
+@pytest.mark.parametrize("speed", [1, 60, 86_400])
+def test_start_and_end_are_real_times_under_a_scaled_clock(tmp_path: Path, speed: int) -> None:
+    real = WallClock().now()
+    began = real - 10 * MINUTE  # ten real minutes ago the simulated clock showed START
+    clock = WallClock.scaled(START, speed, began)
+    with alertmanager(tmp_path) as running:
+        story = Story(running.url, clock=clock)
+        due = clock.at(real - 4 * MINUTE)
+        deadline = clock.at(real + MINUTE)
+        warning = alert("w", "warning", case="c2", at=due)
+        warning["data"]["deadline"] = format_us(deadline)
+        story.happens(alert("b1", case="c1", at=due), warning)
+        found = running.alerts()
+        for name, ends in (("b1", None), ("w", real + MINUTE)):
+            one = found[id_of(name)]
+            starts_at, ends_at = (us(one[key]) for key in ("startsAt", "endsAt"))
+            assert abs(starts_at - (real - 4 * MINUTE)) <= 1_000
+            if ends is None:
+                assert real + 3 * MINUTE <= ends_at <= WallClock().now() + 3 * MINUTE
+            else:
+                assert abs(ends_at - ends) <= 1_000
+        story.happens(alert("l1", "late_completion", case="c1", at=clock.now()))
+        assert eventually(lambda: id_of("b1") not in running.alerts())

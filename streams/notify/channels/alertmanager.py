@@ -3,20 +3,27 @@
 An alert there *is* its set of labels, so each of ours carries its ``alert_id`` as one; everything else is a closed
 set to route, group and silence by (``group_by: [rule, city]``). It fires until it is told to be over, by a completion
 or a retraction, or is not heard of for three refreshes: so a notifier that has died leaves nothing burning for ever.
-Times are real ones. A warning ends with its deadline, of which Alertmanager hears by no longer being reminded.
+A warning ends with its deadline; a violation, which nothing completes, when it has been acknowledged, or after
+``violation_hold``: Alertmanager is no longer reminded of it then.
+
+What could not be delivered, however often it was tried, is sent with the next refresh for as long as it stands.
+
+Times are real ones, also under a scaled clock: an alert starts at the instant that it is about (a breach's deadline).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from schemas.subscriptions import AlertmanagerChannel, Subscription
 from streams.core.delivery import Delivery, Event
-from streams.core.instants import format_us
+from streams.core.instants import format_us, instant_us
 from streams.core.matching import AlertData
 from streams.core.notices import languages
 from streams.notify.channels.http import Http
+from streams.wall_clock import WallClock
 from streams.wire.decoder import encode_json
 
 NAMES: Final = {"breach": "GridclockBreach", "violation": "GridclockViolation", "warning": "GridclockWarning"}
@@ -35,12 +42,13 @@ class Alertmanager:
         http: Http,
         spec: AlertmanagerChannel,
         subscriptions: dict[str, Subscription],
-        real_now: Callable[[], int],
+        clock: WallClock,
     ) -> None:
+        """``clock`` is the one that the alerts go by."""
         self._http = http
         self._spec = spec
         self._subscriptions = subscriptions
-        self._real_now = real_now
+        self._clock = clock
 
     @property
     def refresh_us(self) -> int:
@@ -48,31 +56,46 @@ class Alertmanager:
         return self._spec.refresh
 
     @property
-    def hold_us(self) -> int:
-        """How long to remind it."""
-        return self._spec.hold
+    def holds_us(self) -> Mapping[str, int]:
+        """How long to remind it, by kind of alert."""
+        return {"breach": self._spec.hold, "warning": self._spec.hold, "violation": self._spec.violation_hold}
 
     async def deliver(self, delivery: Delivery, *, test: bool = False) -> None:
         """Fire what is told, end what is over; see ``Channel``."""
         wanted = self._languages(delivery.subscription)
         over = {event["data"]["alert_id"] for event in delivery.closes}
         firing = [event for event in (*delivery.events, *delivery.opens) if event["data"]["kind"] in NAMES]
-        now = self._real_now()
-        lasts = now + self._spec.refresh * _MISSED_REFRESHES
         body = [
-            _alert(event["data"], wanted, lasts, level=delivery.level, test=test)
+            {**_alert(event["data"], wanted, level=delivery.level, test=test), **self._times(event["data"])}
             for event in firing
             if event["data"]["alert_id"] not in over
         ]
-        body += [_alert(event["data"], wanted, now) for event in delivery.closes if event["data"]["kind"] in NAMES]
+        body += [
+            {**_alert(event["data"], wanted), **self._times(event["data"], is_over=True)}
+            for event in delivery.closes
+            if event["data"]["kind"] in NAMES
+        ]
         await self._post(body)
 
     async def remind(self, standing: Sequence[tuple[Event, str]]) -> None:
         """Say again that these stand."""
-        lasts = self._real_now() + self._spec.refresh * _MISSED_REFRESHES
-        body = [_alert(event["data"], self._languages(name), lasts) for event, name in standing]
+        body = [
+            {**_alert(event["data"], self._languages(name)), **self._times(event["data"])} for event, name in standing
+        ]
         for first in range(0, len(body), 500):
             await self._post(body[first : first + 500])
+
+    def _times(self, alert: AlertData, *, is_over: bool = False) -> dict[str, str]:
+        """When it starts and ends: in real time, whatever the clock of the alerts."""
+        now = self._clock.real(self._clock.now())
+        starts = min(now, self._real(alert["due_at"]))
+        ends = now if is_over else now + self._spec.refresh * _MISSED_REFRESHES
+        if alert["kind"] == "warning" and alert["deadline"] is not None:
+            ends = min(ends, max(now, self._real(alert["deadline"])))
+        return {"startsAt": format_us(starts), "endsAt": format_us(ends)}
+
+    def _real(self, moment: str) -> int:
+        return self._clock.real(instant_us(datetime.fromisoformat(moment)))
 
     def _languages(self, subscription: str) -> Sequence[str]:
         found = self._subscriptions.get(subscription)
@@ -87,9 +110,7 @@ class Alertmanager:
         await self._http.close()
 
 
-def _alert(
-    alert: AlertData, wanted: Sequence[str], ends_at: int, *, level: str | None = None, test: bool = False
-) -> dict[str, Any]:
+def _alert(alert: AlertData, wanted: Sequence[str], *, level: str | None = None, test: bool = False) -> dict[str, Any]:
     org = alert["org"] or {}
     labels = {
         "alertname": NAMES[alert["kind"]],
@@ -114,5 +135,4 @@ def _alert(
     return {
         "labels": {name: str(value) for name, value in labels.items() if value},
         "annotations": {name: str(value) for name, value in annotations.items() if value},
-        "endsAt": format_us(ends_at),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from schemas.deliveries import UndeliveredReason
@@ -46,8 +46,8 @@ class Refreshing(Channel, Protocol):
         """How often to remind it."""
 
     @property
-    def hold_us(self) -> int:
-        """How long after it was told."""
+    def holds_us(self) -> Mapping[str, int]:
+        """How long after it was reported, by kind of alert; of other kinds it is not reminded."""
 
     async def remind(self, standing: Sequence[tuple[Event, str]]) -> None:
         """These alerts, told before by these subscriptions, still stand.
