@@ -1,9 +1,9 @@
-"""The board's eyes: state, alerts and acknowledgements read off Kafka, without a group and without writing.
+"""Reads state, alerts and acknowledgements from Kafka for the board, without a consumer group; writes nothing.
 
-Every worker writes its partitions' state into one changelog, so whoever reads all of it sees the whole. The
-changelog is read from its beginning (it is compacted); during that first reading only the last row of each key
-is kept, and folded at the end. Alerts and acknowledgements are read from as far back as the board keeps them. A
-topic that is not there yet is asked for again until it is, and is never made by asking.
+All workers write their state into one changelog topic. It is read from its beginning (it is compacted); during the
+first reading only the last row of each key is kept, and all rows are judged at its end. Of alerts and
+acknowledgements the last records of each partition are read, as many as the board keeps. A topic that does not exist
+yet is looked up again until it does; looking it up never creates it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Row = tuple[bytes, bytes | None]
 
 
 class StateReader:
-    """Rows of the changelog into open cases. ``cases`` is a new object after each reading from the beginning."""
+    """Turns rows of the changelog into open cases. ``cases`` is a new object after each reading from the beginning."""
 
     def __init__(self, rulebook: Rulebook) -> None:
         self._rulebook = rulebook
@@ -53,17 +53,17 @@ class StateReader:
 
     @property
     def watermark(self) -> int | None:
-        """Time of the whole, the minimum over all partitions; ``None`` before each of them has one."""
+        """The minimum of the partitions' watermarks; ``None`` until each partition has one."""
         known = self.cases.watermarks
         return min(known.values()) if known and len(known) >= self.partitions else None
 
     def restart(self, partitions: int) -> None:
-        """Forget the rows: they will come from the beginning again. What is shown stays until they are in."""
+        """Drop the rows; they are read from the beginning again. The board shows the old cases until then."""
         self._waiting = {}
         self.partitions = partitions
 
     def take(self, row: Row) -> None:
-        """A row, in the order of its partition.
+        """Take a row; rows of a partition come in its order.
 
         Raises:
             StateError: where a newer version wrote it.
@@ -74,7 +74,7 @@ class StateReader:
             self._waiting[row[0]] = row[1]
 
     async def loaded(self) -> None:
-        """The first reading is done: fold what it left, giving others their turn in between."""
+        """The first reading is done: judge the rows, yielding to the event loop in between."""
         rows, fresh = self._waiting or {}, OpenCases(self._rulebook)
         # Positions first, so that each subject is judged once and as of its partition's watermark.
         ordered = sorted(rows.items(), key=lambda row: subject_of_key(row[0]) is not None)
@@ -112,7 +112,7 @@ class BoardFeed:
         """Records of alerts and acknowledgements that could not be read."""
 
     async def run(self) -> None:
-        """Follow for ever.
+        """Follow until cancelled.
 
         Raises:
             StateError: where a newer version of this program wrote the state.
@@ -141,14 +141,14 @@ class BoardFeed:
     def _refuse(self, error: InputError) -> None:
         self.refused += 1
         if self.refused <= 10:
-            logger.warning("left out: %s", error)
+            logger.warning("a record of alerts or acknowledgements cannot be read and is skipped: %s", error)
 
     async def _partitions_of(self, topic: str) -> int | None:
         settings = self._settings
         return await asyncio.to_thread(partitions_of, settings.bootstrap, topic, security=settings.security())
 
     async def _follow(self, topic: str, take: Callable[[Row], None], *, back: int | None) -> None:
-        """One topic, from the beginning or the last ``back`` records of each partition; again after any failure."""
+        """Read one topic, from its beginning or the last ``back`` records a partition; again after any failure."""
         while True:
             try:
                 count = await self._partitions_of(topic)
@@ -159,7 +159,7 @@ class BoardFeed:
             await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _read(self, topic: str, count: int, take: Callable[[Row], None], back: int | None) -> None:
-        """Read until the number of partitions is another one."""
+        """Read until the number of partitions changes."""
         consumer = AIOKafkaConsumer(
             enable_auto_commit=False,
             auto_offset_reset="earliest",

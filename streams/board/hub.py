@@ -1,8 +1,8 @@
-"""Who looks at the board, and what each is sent: a whole view first, then differences.
+"""The pages that are connected, and what each is sent: a whole view first, then changes.
 
-Pages with the same filter share a channel: its view is worked out once, its difference encoded once. A page has
-a short queue; one that does not take its messages in time is dropped, connects again, and gets a whole view. So
-neither a slow page nor many filters can make the board's memory grow.
+Pages with the same filter share a channel: its view is computed once, its change encoded once. A page has a short
+queue; a page that does not read in time is dropped, connects again and gets a whole view. So neither a slow page nor
+many filters can make the board's memory grow.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from streams.wall_clock import WallClock, monotonic
 from streams.wire.cloudevents import encode
 
 QUEUE: Final = 16
-"""Messages that may wait for one page: some eight seconds of a busy board."""
+"""Messages that may wait for one page: about eight seconds of a busy board."""
 
 _TICK_SECONDS: Final = 0.5
 _STILL_SECONDS: Final = 1.0
 _SHARE: Final = 4
-"""Between two rounds there is at least this many times the length of the last one: at most a fifth of a core."""
+"""The pause between two rounds is at least this many times the last round's length: at most a fifth of a core."""
 
 
 class Client:
@@ -79,7 +79,7 @@ class Hub:
         return len(self._homes) >= self._most
 
     def time(self) -> dict[str, Any]:
-        """What time it is here, and how far the data are.
+        """The current time, and how far the data are behind.
 
         ``delay_seconds`` is in real seconds, also under a scaled clock; ``null`` while nothing is known.
         ``unknown_rules`` are those that the workers judge by and this board does not have.
@@ -107,7 +107,7 @@ class Hub:
         return client
 
     def leave(self, client: Client) -> None:
-        """A page has gone; harmless where it had been dropped."""
+        """A page has disconnected; no effect where it was dropped before."""
         wanted = self._homes.pop(client, None)
         if wanted is None:
             return
@@ -117,7 +117,7 @@ class Hub:
             del self._channels[wanted]
 
     def close(self) -> None:
-        """Tell every page that this is the end."""
+        """End every page's stream."""
         for client in list(self._homes):
             self.leave(client)
             if not client.queue.full():
@@ -126,7 +126,7 @@ class Hub:
                 client.drop()
 
     def round(self) -> None:
-        """Work out every channel's view and send what changed."""
+        """Compute every channel's view and send its changes."""
         now = self.clock.now()
         for wanted, channel in list(self._channels.items()):
             view = self.board.view(wanted, now)
@@ -135,7 +135,7 @@ class Hub:
             if change is not None:
                 self._send(channel.clients, message("change", self.wire.change(change)))
 
-    def tell_time(self) -> None:
+    def send_time(self) -> None:
         """Send the time to every page."""
         if self._homes:
             self._send(set(self._homes), message("time", self.time()))
@@ -147,7 +147,7 @@ class Hub:
             client.drop()
 
     async def run(self) -> None:
-        """Send for ever: changes as they come, and once a second what time alone changes."""
+        """Send until cancelled: changes as they come, and once a second what only time changes."""
         seen: object = None
         looked_at = told_at = 0.0
         while True:
@@ -158,5 +158,5 @@ class Hub:
                 self.round()
             if began - told_at >= _STILL_SECONDS:
                 told_at = began
-                self.tell_time()
+                self.send_time()
             await asyncio.sleep(max(_TICK_SECONDS, _SHARE * (monotonic() - began)))

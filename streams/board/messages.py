@@ -1,4 +1,4 @@
-"""The board on the wire: rows of topics to what the board takes in, views and changes to JSON.
+"""Topic records to the board's values, and the board's views and changes to JSON.
 
 Instants are ISO 8601 in the rulebook's zone. A case: ``case_id``, ``rule``, ``clause``, ``chapter``, ``severity``,
 ``title``, ``subject``, ``org``, ``started_at``, ``deadline``, ``outcome`` (running or breached), ``limit``,
@@ -28,7 +28,7 @@ _TEXT_LENGTH: Final = 100
 
 
 class Ack(Model):
-    """An acknowledgement as it stands on its topic; other keys are not ours."""
+    """An acknowledgement as written on its topic; unknown keys are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -43,7 +43,7 @@ def alert_from_bytes(raw: bytes) -> BoardAlert:
     """An alert of the alerts topic.
 
     Raises:
-        InputError: where it is none.
+        InputError: where the record is not an alert.
     """
     try:
         data = AlertEvent.model_validate_json(raw).data
@@ -67,10 +67,10 @@ def alert_from_bytes(raw: bytes) -> BoardAlert:
 
 
 def ack_from_bytes(raw: bytes) -> tuple[str, Acknowledgement]:
-    """The alert id that is acknowledged or annotated, and what is said.
+    """The id of the alert that is acknowledged or annotated, and the acknowledgement.
 
     Raises:
-        InputError: where it is no acknowledgement.
+        InputError: where the record is not an acknowledgement.
     """
     try:
         ack = Ack.model_validate_json(raw)
@@ -80,10 +80,10 @@ def ack_from_bytes(raw: bytes) -> tuple[str, Acknowledgement]:
 
 
 def filter_of(query: Mapping[str, str]) -> Filter:
-    """The filter that a query string asks for; empty values ask for nothing, unknown keys are not ours.
+    """The filter in a query string; empty values and unknown keys are ignored.
 
     Raises:
-        InputError: for a value that cannot be.
+        InputError: for a value that is not allowed.
     """
     given: dict[str, Any] = {
         name: query[name]
@@ -116,7 +116,7 @@ class BoardWire:
     """Writes in the zone of one calendar.
 
     Open cases come from the workers' state, which holds real numbers: with ``pseudonyms`` they are replaced here.
-    Alerts come as they were told, with pseudonyms where the workers have the setting.
+    Alerts are passed on as the workers wrote them, with pseudonyms where the workers have that setting.
     """
 
     def __init__(self, calendar: WorkingCalendar, pseudonyms: Pseudonyms | None = None) -> None:
@@ -189,7 +189,7 @@ class BoardWire:
         }
 
     def change(self, change: Change) -> dict[str, Any]:
-        """A change; what did not change is left out."""
+        """A change; unchanged parts are left out."""
         found: dict[str, Any] = {}
         if change.cases:
             found["cases"] = [self.case(case) for case in change.cases]

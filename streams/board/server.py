@@ -1,4 +1,4 @@
-"""Puts a board together: settings in, a board being served out."""
+"""Builds and runs a board from its settings."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ async def run_board(
     on_ready: Callable[[int], None] = lambda _port: None,
     stop: asyncio.Event | None = None,
 ) -> None:
-    """Serve the board until SIGTERM, SIGINT or ``stop``; ``on_ready`` is told the port.
+    """Serve the board until SIGTERM, SIGINT or ``stop``; ``on_ready`` gets the port.
 
     Raises:
-        BrokerError: where the broker does not answer, or refuses a topic, at the start; later it is asked again.
+        BrokerError: where the broker does not answer, or refuses a topic, at the start; later failures are retried.
         ConfigError: where the address is taken.
         StateError: where the state was written by a newer version.
     """
@@ -38,7 +38,7 @@ async def run_board(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     for topic in (settings.changelog_topic, settings.alerts_topic, settings.acks_topic):
-        # One that is not there yet is waited for; one that may not be read is told now.
+        # A topic that does not exist yet is waited for; a missing permission is reported now.
         await asyncio.to_thread(partitions_of, settings.bootstrap, topic, security=settings.security())
     rulebook, clock = loaded.rulebook, clock_of(settings)
     state = StateReader(rulebook)
@@ -61,7 +61,7 @@ async def run_board(
         await asyncio.gather(waiting, *working, return_exceptions=True)
     for task in done - {waiting}:
         failed = task.exception()
-        # The feed's tasks end together, with the one that failed first.
+        # The feed's tasks end together with the first that failed.
         raise (
             failed.exceptions[0] if isinstance(failed, ExceptionGroup) else failed or InvariantError("the board ended")
         )

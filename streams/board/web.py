@@ -7,9 +7,9 @@
     /api/meta         the rules and chapters that a filter can name
     /healthz          200 when the state is read, 503 before
 
-A browser gets headers under which nothing but this server's own files can run or be asked for, and a page of
-another site can neither frame the board nor read it. On loopback only names of loopback are answered, because a
-foreign name that resolves to it is how other sites reach into it.
+Headers allow a browser to load and run this server's own files only; pages of other sites can neither frame the board
+nor read it. On loopback the server answers only to names of loopback: otherwise another site could reach it by a name
+of its own that resolves to 127.0.0.1 (DNS rebinding).
 """
 
 from __future__ import annotations
@@ -57,7 +57,10 @@ HEADERS: Final = {
 _RETRY_SECONDS: Final = 10
 _SHUTDOWN_SECONDS: Final = 2.0
 _ASKING: Final = 128
-"""Connections at the same time besides the pages' streams, of which the hub has its own number."""
+"""Connections at the same time, the pages' streams not counted: the hub limits those."""
+
+_OTHER_NAME: Final = "this board does not answer to that name; see --answer-to"
+_TOO_MANY: Final = "too many pages are open; see GRIDCLOCK_BOARD_CLIENTS"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -120,7 +123,7 @@ class BoardServer:
 
     @asynccontextmanager
     async def serve(self, port: int) -> AsyncIterator[int]:
-        """Serve while the block runs, beside ``Hub.run``; gives the port, which matters where 0 was asked for.
+        """Serve while the block runs, beside ``Hub.run``; gives the port, which the system chooses where ``port`` is 0.
 
         Raises:
             OSError: where the address is taken.
@@ -138,7 +141,7 @@ class BoardServer:
         async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
             try:
                 if self._names is not None and name_of(request.host) not in self._names:
-                    response: web.StreamResponse = _json({"error": "this board does not answer to that name"}, 421)
+                    response: web.StreamResponse = _json({"error": _OTHER_NAME}, 421)
                 else:
                     response = await handler(request)
             except InputError as error:
@@ -187,7 +190,7 @@ class BoardServer:
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         wanted = filter_of(request.query)
         if self._hub.is_full:
-            return _json({"error": "too many pages are open"}, 503, {"Retry-After": str(_RETRY_SECONDS)})
+            return _json({"error": _TOO_MANY}, 503, {"Retry-After": str(_RETRY_SECONDS)})
         response = web.StreamResponse(headers={**HEADERS, "X-Accel-Buffering": "no"})
         response.content_type = "text/event-stream"
         response.charset = "utf-8"

@@ -1,1 +1,1 @@
-"""Brokers: found or started, their topics and rights, and what reads from and writes to them."""
+"""Brokers found or started, topics, permissions, readers and producers."""

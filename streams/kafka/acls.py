@@ -1,8 +1,8 @@
-"""Who needs what at the brokers: the least rights under which each process works, as data.
+"""The least permissions (ACLs) that each process needs at the brokers, as data.
 
-Topics are to be made beforehand, by an administrator: then no process needs the right to create any. What a topic is
-read or written with includes the right to describe it. ``gridclock acls`` prints the table as commands; a test runs
-every process with exactly these rights, on a broker that allows nothing else.
+An administrator creates the topics beforehand, so no process needs the permission to create any. Read and write
+include describe. ``gridclock acls`` prints the table as commands; a test runs
+every process with exactly these permissions, on a broker that allows nothing else.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Operation = Literal["read", "write", "describe"]
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """What may be done with one resource; names are literal."""
+    """The operations on one resource; names are literal."""
 
     resource: Resource
     name: str
@@ -31,12 +31,12 @@ def _topics(operation: Operation, *names: str) -> list[Right]:
 
 
 def reading(*topics: str) -> list[Right]:
-    """What it takes to read topics without a group."""
+    """The permissions to read topics without a group."""
     return _topics("read", *topics)
 
 
 def writing(*topics: str) -> list[Right]:
-    """What it takes to write to topics."""
+    """The permissions to write to topics."""
     return _topics("write", *topics)
 
 
@@ -46,7 +46,7 @@ def _worker(settings: Settings) -> list[Right]:
         Right("topic", settings.log_topic, ("read", "write")),
         Right("topic", settings.changelog_topic, ("read", "write")),
         *_topics("write", settings.alerts_topic, settings.dead_letters_topic),
-        # It makes sure of these at its start, so that a notifier finds them.
+        # The worker creates these at its start, so that a notifier finds them.
         *_topics("describe", settings.acks_topic, settings.deliveries_topic, settings.undelivered_topic),
         Right("group", f"{settings.name}-intake", ("read",)),
         Right("group", settings.name, ("read",)),
@@ -87,9 +87,9 @@ NEEDS: Final[dict[str, Callable[[Settings], list[Right]]]] = {
     ],
     "replay": lambda settings: _topics("read", *settings.source_topics, settings.log_topic),
 }
-"""Process, by the name of its command, to its rights. ``notify`` also writes the topics that its channels name."""
+"""The permissions of each process, by its command. ``notify`` also writes the topics that its channels name."""
 
 
 def rights_of(process: str, settings: Settings, channels: Sequence[str] = ()) -> list[Right]:
-    """The rights of one process; ``channels`` are the topics of a notifier's channels."""
+    """The permissions of one process; ``channels`` are the topics of a notifier's channels."""
     return [*NEEDS[process](settings), *(_topics("write", *channels) if process == "notify" else [])]

@@ -1,7 +1,7 @@
-"""Topics: made, counted, measured; over kafka-python, every connection closed again.
+"""Topics created, counted and measured with kafka-python; every connection is closed again.
 
-A broker without CreateTopics (librdkafka's embedded one) makes a topic when metadata of it are asked for, with a
-partition count of its own choice. That is done here where it has to be, and the report says so.
+A broker without CreateTopics (librdkafka's embedded one) creates a topic when its metadata are requested, with a
+partition count of its own choice. This module does that where it must, and the report says so.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from kafka.protocol.metadata import MetadataRequest
 from streams.errors import BrokerError
 
 READING: Final = {"fetch_max_bytes": 32 * 1024 * 1024, "receive_message_max_bytes": 64 * 1024 * 1024}
-"""For every consumer of kafka-python: unless told otherwise it refuses answers of more than a megabyte, and asks for
-fifty; a topic with much to read is then read in part, over and over."""
+"""For every consumer of kafka-python: by default it refuses answers of more than a megabyte but requests fifty, and
+reads a large topic in part, over and over."""
 
-# The newest metadata request without authorized operations: 2.3.3 cannot read those of the embedded broker.
+# The newest metadata request without authorized operations: 2.3.3 cannot parse those of the embedded broker.
 _METADATA_VERSION = 5
 _UNKNOWN_TOPIC = 3
 _LEADER_NOT_AVAILABLE = 5
 _TOPIC_DEADLINE_SECONDS = 30.0
 _LISTED_SECONDS = 15.0
-"""How long a cluster may name a broker that has just gone, by default 9; a new client would speak to that one."""
+"""How long a cluster may list a broker that has just died (default 9 s); a new client would connect to it."""
 
 
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
-    """A topic as wanted. ``None`` leaves a matter to the broker's defaults; ``retention_ms`` -1 keeps for ever.
+    """A topic as it should be. ``None`` means the broker's default; ``retention_ms`` -1 keeps for ever.
 
-    ``stamped``: its records bear the broker's time and not their sender's.
+    ``stamped``: records carry the broker's timestamp, not the sender's.
     """
 
     name: str
@@ -50,7 +50,7 @@ class TopicSpec:
     stamped: bool = False
 
     def config(self) -> dict[str, str]:
-        """The topic's settings in Kafka's names. Compaction beside a retention time does both."""
+        """The topic's settings by Kafka's names. Compaction with a retention time does both."""
         found: dict[str, str] = {}
         if self.compact:
             found["cleanup.policy"] = "compact" if self.retention_ms in (None, -1) else "compact,delete"
@@ -65,10 +65,10 @@ class TopicSpec:
 
 @dataclass(frozen=True, slots=True)
 class TopicReport:
-    """What was found. ``touched`` topics were made by the broker itself, which heeds no spec.
+    """The topics found. ``touched`` topics were created by the broker itself, without regard to their spec.
 
-    ``partitions`` holds the count of every topic asked for, whatever its spec says: whether another count will do
-    is for the caller to decide.
+    ``partitions`` holds the actual count of every topic; the caller decides whether another count than that of the
+    spec is acceptable.
     """
 
     created: tuple[str, ...]
@@ -77,7 +77,7 @@ class TopicReport:
     partitions: Mapping[str, int]
 
     def differing(self, specs: Sequence[TopicSpec]) -> dict[str, tuple[int, int]]:
-        """Topics whose partition count is not the one asked for: name to (asked, found)."""
+        """Topics whose partition count differs from the spec: name to (wanted, found)."""
         return {
             spec.name: (spec.partitions, self.partitions[spec.name])
             for spec in specs
@@ -92,13 +92,13 @@ class TopicReport:
         ]
         if self.touched:
             named = ", ".join(f"{name} ({self.partitions[name]})" for name in self.touched)
-            parts.append(f"made by the broker on its own terms, as it has no CreateTopics: {named}")
+            parts.append(f"created by the broker with its own settings, as it has no CreateTopics: {named}")
         return "; ".join(parts) or "no topics asked for"
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """What a cluster says of itself. ``topics`` maps a name to its partition count."""
+    """The metadata of a cluster. ``topics`` maps a name to its partition count."""
 
     brokers: int
     can_create_topics: bool
@@ -107,7 +107,7 @@ class Cluster:
 
 
 class _Undecodable(logging.Filter):
-    """Drops what kafka-python says at ERROR while it steps down to a version the embedded broker knows."""
+    """Drops kafka-python's ERROR lines while it negotiates a version that the embedded broker supports."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         text = record.getMessage()
@@ -120,7 +120,7 @@ _NOISY = ("kafka.protocol.parser", "kafka.conn", "kafka.client")
 
 @contextmanager
 def connected(make: Callable[..., Any], bootstrap: str, security: Mapping[str, Any]) -> Iterator[Any]:
-    """A client of kafka-python, closed at the end, also where its constructor fails half-way.
+    """A client of kafka-python, closed at the end, also where its constructor fails.
 
     Raises: BrokerError in place of Kafka's own errors.
     """
@@ -146,7 +146,7 @@ def connected(make: Callable[..., Any], bootstrap: str, security: Mapping[str, A
         yield client
     except KafkaError as error:
         raise BrokerError(f"{bootstrap}: {_named(error)}") from error
-    except ssl.SSLError as error:  # kafka-python lets it through where a broker hangs up on our certificate
+    except ssl.SSLError as error:  # kafka-python does not wrap this error where a broker refuses our certificate
         raise BrokerError(f"{bootstrap}: no TLS connection: {error.reason or error}") from error
     finally:
         for closable in [client] if client is not None else inner:
@@ -156,7 +156,7 @@ def connected(make: Callable[..., Any], bootstrap: str, security: Mapping[str, A
 
 
 def _named(error: KafkaError) -> str:
-    """The error's name and meaning, without the dump of request and response that its text carries."""
+    """The error's name and meaning, without the request and response in its text."""
     text = getattr(error, "description", None) or str(error)
     name = type(error).__name__
     return name if not text or text == name else f"{name}: {text}"
@@ -171,7 +171,7 @@ def _metadata(admin: Any, topics: Sequence[str] | None, *, create: bool = False)
 
 
 def _counts(metadata: Mapping[str, Any], *, led: bool = False) -> dict[str, int]:
-    """Partition counts of the topics that exist; with ``led`` only where each partition has a leader."""
+    """Partition counts of existing topics; with ``led`` only of those whose partitions all have a leader."""
     found = {}
     for topic in metadata["topics"]:
         if topic["error_code"] in (_UNKNOWN_TOPIC, _LEADER_NOT_AVAILABLE):
@@ -196,7 +196,7 @@ def _can_create(admin: Any) -> bool:
 
 
 def cluster(bootstrap: str, *, security: Mapping[str, Any] | None = None) -> Cluster:
-    """What the cluster says of itself now.
+    """The current metadata of the cluster.
 
     Raises: BrokerError where none of the addresses answers.
     """
@@ -212,7 +212,7 @@ def ensure_topics(
     replication: int | None = None,
     security: Mapping[str, Any] | None = None,
 ) -> TopicReport:
-    """Makes the topics that are missing; an existing one stays as it is, whatever its spec says. Idempotent.
+    """Create missing topics; an existing one stays as it is, whatever its spec says. Idempotent.
 
     ``replication`` is the number of copies; by default three, or as many as there are brokers. Returns once every
     partition has a leader.
@@ -238,7 +238,7 @@ def ensure_topics(
 
 
 def _create(admin: Any, spec: TopicSpec, copies: int) -> bool:
-    """False where somebody else was faster. One request a topic: a refusal then names its topic."""
+    """Create one topic; false where it exists by now. One request a topic, so that a refusal names it."""
     topic = NewTopic(spec.name, spec.partitions, copies, topic_configs=spec.config())
     try:
         admin.create_topics([topic])
@@ -265,18 +265,18 @@ def _wait_for(admin: Any, names: Sequence[str]) -> dict[str, int]:
 
 
 def partition_counts(admin: Any, names: Sequence[str]) -> dict[str, int]:
-    """Partition counts of those of the topics that exist; none is made by asking."""
+    """Partition counts of those of the topics that exist; the request creates none."""
     return _counts(_metadata(admin, names)) if names else {}
 
 
 def partitions_of(bootstrap: str, topic: str, *, security: Mapping[str, Any] | None = None) -> int:
-    """How many partitions the topic has; 0 where there is no such topic, which is not made by asking."""
+    """The topic's partition count; 0 where it does not exist. The request does not create it."""
     with connected(KafkaAdminClient, bootstrap, security or {}) as admin:
         return partition_counts(admin, [topic]).get(topic, 0)
 
 
 def end_offsets(bootstrap: str, topic: str, *, security: Mapping[str, Any] | None = None) -> dict[int, int]:
-    """Partition to the offset its next record will get; empty where there is no such topic."""
+    """The end offset of each partition; empty where the topic does not exist."""
     count = partitions_of(bootstrap, topic, security=security)
     if not count:
         return {}
@@ -286,7 +286,7 @@ def end_offsets(bootstrap: str, topic: str, *, security: Mapping[str, Any] | Non
 
 
 def delete_topics(bootstrap: str, names: Sequence[str], *, security: Mapping[str, Any] | None = None) -> None:
-    """Deletes those of the topics that are there.
+    """Delete those of the topics that exist.
 
     Raises: BrokerError where the broker cannot be reached or refuses.
     """

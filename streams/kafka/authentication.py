@@ -1,7 +1,7 @@
-"""Whether brokers that ask who one is let us in: tried once, before the real clients begin.
+"""Checks the login at the brokers once, before the real clients start.
 
-Those try again and again, and what they say in the end is not why: kafka-python takes a wrong password for a broker of
-an unknown version. One connection more is the price of one clear line.
+The clients retry for a long time, and their error does not name the reason: kafka-python reports a wrong password as a
+broker of unknown version. This check costs one more connection and gives one clear message.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _CLOSING_SECONDS = 0.5
 
 
 def check_login(options: Mapping[str, Any]) -> None:
-    """Log in to the first broker that can be reached, and leave. ``options`` are those of aiokafka's clients.
+    """Log in to the first broker that can be reached, and disconnect. ``options`` are those of aiokafka's clients.
 
-    A broker that does not answer at all is left to the clients, which try longer.
+    Brokers that do not answer are no error here: the clients retry longer.
 
     Raises:
-        BrokerError: where one refuses us, or shows a certificate that we do not trust.
+        BrokerError: where a broker refuses the login, or its certificate is not trusted.
     """
     if options["security_protocol"] == "PLAINTEXT":
         return
@@ -36,7 +36,7 @@ def check_login(options: Mapping[str, Any]) -> None:
 
 
 async def _closed(connection: AIOKafkaConnection) -> None:
-    """Give the socket its time to close; where none was opened, this is waited for in vain, but not long."""
+    """Close the connection; wait briefly, because a socket that was never opened does not confirm."""
     with contextlib.suppress(TimeoutError, OSError):
         closing = connection.close()
         if closing is not None:
@@ -62,6 +62,6 @@ async def _check_login(servers: list[str], options: Mapping[str, Any]) -> None:
             user, mechanism = options.get("sasl_plain_username"), options.get("sasl_mechanism")
             raise BrokerError(f"{server}: user {user!r} is refused ({mechanism}): wrong name or password") from error
         except (KafkaError, OSError, TimeoutError, ValueError) as error:
-            if isinstance(error.__cause__, ssl.SSLError):  # hung up on after the handshake: our certificate
+            if isinstance(error.__cause__, ssl.SSLError):  # after the handshake: the broker refuses our certificate
                 reason = error.__cause__.reason or type(error.__cause__).__name__
                 raise BrokerError(f"{server}: no TLS connection: {reason}") from error

@@ -1,8 +1,8 @@
-"""Finds or starts a Kafka broker, and says which.
+"""Finds or starts a Kafka broker, and reports which.
 
 In this order: the one that ``KAFKA_BOOTSTRAP_SERVERS`` names; Apache Kafka in Docker; Apache Kafka under Java;
-librdkafka's embedded one. ``GRIDCLOCK_BROKER`` or an argument forces a kind. A kind that was asked for, and a
-broker that was named, must work; otherwise one that fails to start is passed over, and the broker found tells so.
+librdkafka's embedded one. ``GRIDCLOCK_BROKER`` or an argument forces a kind. A forced kind and a named broker must
+work; other kinds that fail to start are skipped, and the broker that is found lists them with the reasons.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """A broker that answers. ``java`` is the handle for fault tests where its kind is java.
+    """A broker that answers. ``java`` is the cluster's handle for fault tests where its kind is java.
 
-    Without ``can_create_topics`` a topic comes into being when its metadata are asked for, with four partitions.
-    ``passed_over`` names better kinds that could not be had, with the reason.
+    Without ``can_create_topics`` a topic is created when its metadata are requested, with four partitions.
+    ``passed_over`` lists better kinds that are not available, with the reasons.
     """
 
     bootstrap: str
@@ -53,7 +53,7 @@ class Broker:
 
 
 def available_kinds() -> list[tuple[BrokerKind, str | None]]:
-    """All kinds, best first, each with the reason why it cannot be had here; ``None``: it can, as far as seen."""
+    """All kinds, best first, each with the reason why it is not available; ``None`` where nothing speaks against it."""
     return [(kind, _why_not(kind)) for kind in KINDS]
 
 
@@ -70,7 +70,7 @@ def _why_not(kind: BrokerKind) -> str | None:
 
 
 def _why_no_docker() -> str | None:
-    """The engine has to answer: an installed client alone says nothing."""
+    """Ask the engine itself: an installed client does not prove that one runs."""
     if not all(map(importlib.util.find_spec, ("testcontainers", "docker"))):
         return "testcontainers is not installed"
     if not os.environ.get("DOCKER_HOST") and not Path("/var/run/docker.sock").exists():
@@ -82,15 +82,15 @@ def _why_no_docker() -> str | None:
             client.ping()
         finally:
             client.close()
-    except Exception as error:  # its own, requests' and urllib3's errors: any means that no engine answers
+    except Exception as error:  # errors of docker, requests and urllib3: each means that no engine answers
         return f"the Docker engine does not answer: {error}"
     return None
 
 
 def forced_kind() -> BrokerKind | None:
-    """The kind that the environment asks for.
+    """The kind that the environment forces.
 
-    Raises: BrokerError for a word that is no kind.
+    Raises: BrokerError for an unknown kind.
     """
     value = os.environ.get(FORCE)
     if value and value not in KINDS:
@@ -102,11 +102,11 @@ def forced_kind() -> BrokerKind | None:
 def broker(
     kind: BrokerKind | None = None, *, nodes: int = 1, on_progress: Progress = lambda _: None
 ) -> Iterator[Broker]:
-    """The best broker to be had, ready to serve; gone, where it was started here, when the block ends.
+    """The best available broker, ready to serve; one that was started here is stopped when the block ends.
 
-    ``nodes`` above one cannot be had from Docker; a named broker has as many as it has.
+    Docker starts one node only; ``nodes`` has no effect on a named broker.
 
-    Raises: BrokerError where none can be had, or not the one asked for.
+    Raises: BrokerError where none is available, or not the forced one.
     """
     wanted = kind or forced_kind()
     passed_over: list[str] = []
@@ -123,10 +123,10 @@ def broker(
                     raise
                 reason = str(error)
             passed_over.append(f"{candidate}: {reason}")
-            if candidate != "external":  # nobody misses a broker that nobody named
+            if candidate != "external":  # not worth mentioning: no broker was named
                 on_progress(f"no broker of kind {candidate}: {reason}")
         if found is None:
-            raise BrokerError(f"no broker to be had; {'; '.join(passed_over)}")
+            raise BrokerError(f"no broker is available; {'; '.join(passed_over)}")
         yield replace(found, passed_over=tuple(text for text in passed_over if not text.startswith("external")))
 
 
@@ -143,7 +143,7 @@ def _start(kind: BrokerKind, nodes: int, on_progress: Progress) -> AbstractConte
 
 
 def _answering(bootstrap: str, seconds: float, last_words: Callable[[], str]) -> Cluster:
-    """Asks until the broker answers in its protocol; an open port alone says little."""
+    """Wait until the broker answers in its protocol; an open port is not enough."""
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -178,7 +178,7 @@ def _embedded(nodes: int, on_progress: Progress) -> Iterator[Broker]:
             bootstrap = _announced(process)
             found = _answering(bootstrap, READY_SECONDS, lambda: f"\n{process.last_lines()}")
             version = importlib.import_module("confluent_kafka").libversion()[0]
-            description = f"librdkafka {version} embedded broker (no CreateTopics, nothing kept)"
+            description = f"librdkafka {version} embedded broker (no CreateTopics, keeps nothing)"
             yield Broker(bootstrap, "embedded", description, found.can_create_topics)
         finally:
             process.kill()
@@ -203,7 +203,7 @@ def _docker(nodes: int, on_progress: Progress) -> Iterator[Broker]:
     image = f"apache/kafka:{kafka_version()}"
     on_progress(f"starting {image} in Docker")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # theirs on import, and our tests turn warnings into errors
+        warnings.simplefilter("ignore")  # warnings on import; tests turn warnings into errors
         generic: Any = importlib.import_module("testcontainers.core.container")
     container, bootstrap = _container(generic.DockerContainer, image)
     try:
@@ -219,7 +219,7 @@ def _container_log(container: Any) -> str:
 
 
 def _container(make: Callable[[str], Any], image: str) -> tuple[Any, str]:
-    """Starts the image. The port is chosen here, because the broker has to tell clients the port outside."""
+    """Start the image. The port is chosen here, because the broker must advertise the outer port."""
     for attempt in range(1, _PORT_ATTEMPTS + 1):
         (port,) = free_ports(1)
         container = make(image).with_bind_ports(9092, port)
@@ -228,7 +228,7 @@ def _container(make: Callable[[str], Any], image: str) -> tuple[Any, str]:
             container.with_env(key, value)
         try:
             container.start()
-        except Exception as error:  # any of docker's
+        except Exception as error:  # any error of docker
             container.stop()
             if attempt == _PORT_ATTEMPTS or "already allocated" not in str(error):
                 raise BrokerError(f"{image} did not start: {error}") from error

@@ -1,10 +1,9 @@
 """A child process that does not outlive its parent, whose output goes to a file.
 
-Three nets, from the wished-for to the last: ``kill`` and wait; at the interpreter's end the same; and where Linux
-has it, the parent-death signal, which holds after SIGKILL too. That signal is set by this file run as a script,
-which then becomes the wanted program under the same pid: the ``preexec_fn`` that would spare it is unsafe beside
-threads. The signal comes when the *thread* that started the child ends, so that all are started by one thread
-which lives as long as the interpreter.
+It ends in one of three ways: by ``kill``; when the interpreter ends; and, on Linux, by the parent-death signal, which
+works after SIGKILL too. This file, run as a script, sets that signal and then execs the wanted program under the same
+pid, because ``preexec_fn`` is unsafe with threads. The kernel sends the signal when the *thread* that started the child
+ends, so all children are started by one thread that lives as long as the interpreter.
 """
 
 from __future__ import annotations
@@ -25,9 +24,9 @@ _spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="child-process-s
 
 
 class ChildProcess:
-    """One running program, in a process group of its own (a Ctrl-C at the terminal is not for it).
+    """One running program, in a process group of its own (so Ctrl-C at the terminal does not reach it).
 
-    Its standard input is a pipe that nothing is written to: it ends when the parent does.
+    Its standard input is an empty pipe that closes when the parent ends.
     """
 
     def __init__(self, command: Sequence[str], log: Path, *, environment: Mapping[str, str] | None = None) -> None:
@@ -51,7 +50,7 @@ class ChildProcess:
         return self._process.poll()
 
     def kill(self) -> None:
-        """Ends it by SIGKILL and waits; harmless where it has ended already."""
+        """End it by SIGKILL and wait; no effect where it has ended."""
         atexit.unregister(self.kill)
         if self._process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
@@ -69,19 +68,19 @@ class ChildProcess:
             return None
 
     def output(self) -> str:
-        """All it has written so far."""
+        """Its output so far."""
         return self.log.read_text("utf-8", errors="replace")
 
     def last_lines(self, count: int = 20) -> str:
-        """The end of what it has written, for an error message."""
+        """The last lines of its output, for an error message."""
         return "\n".join(self.output().splitlines()[-count:])
 
 
 def _become(parent: int, command: list[str]) -> None:
-    """Sets the parent-death signal where there is one, then turns into ``command``."""
+    """Set the parent-death signal where the system has one, then exec ``command``."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:  # it ended before the signal was set
+        if os.getppid() != parent:  # the parent ended before the signal was set
             sys.exit(1)
     os.execvp(command[0], command)
 

@@ -13,7 +13,7 @@ from streams.wall_clock import WallClock
 
 
 def clock_of(settings: Settings) -> WallClock:
-    """The clock that the settings ask for; real time unless they ask for another."""
+    """The clock of the settings: real time unless they scale it."""
     if settings.clock_origin is None:
         return WallClock()
     if settings.clock_anchor is None:
@@ -24,12 +24,12 @@ def clock_of(settings: Settings) -> WallClock:
 
 
 def kafka_options(settings: Settings) -> dict[str, Any]:
-    """What aiokafka's clients are told of the brokers and how to speak to them."""
+    """The options of aiokafka's clients: brokers and security."""
     return {"bootstrap_servers": settings.bootstrap, **settings.security()}
 
 
 def rights_at(settings: Settings, rights: Iterable[Right], *, without: str | None = None) -> Rights:
-    """The rights to be had at the brokers, but for one operation; none where they do not ask who one is."""
+    """The permissions to check at the brokers, except for one operation; none without authentication."""
     wanted = [(right.resource, right.name, operation) for right in rights for operation in right.operations]
     asked = settings.security_protocol != "PLAINTEXT"
     return Rights(settings, [one for one in wanted if asked and one[2] != without], kafka_options(settings))

@@ -1,7 +1,7 @@
-"""librdkafka's broker, made for its own tests, as a program: one line with its address, then until stdin ends.
+"""librdkafka's test broker as a program: prints its address on one line, serves until standard input ends.
 
-It keeps about 5 MB a partition and forgets everything when it ends. It runs in a process of its own so that
-whoever uses it can be restarted beside it.
+It keeps about 5 MB a partition and nothing after its end. It runs in a process of its own so that its clients can be
+restarted independently.
 """
 
 from __future__ import annotations

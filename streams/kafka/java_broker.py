@@ -1,7 +1,7 @@
-"""Apache Kafka itself as child processes on loopback: KRaft, each node broker and controller at once.
+"""Apache Kafka as child processes on loopback: KRaft, each node both broker and controller.
 
-The class path comes from a small pom by way of Maven, once; its jars stay where Maven keeps them. For tests and
-for a first look, not for running: data live in a temporary directory and go with the cluster.
+Maven resolves the class path from a small pom, once; the jars stay in Maven's repository. For tests and trying out
+only: data lie in a temporary directory and are deleted with the cluster.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _pom() -> str:
 
 
 def kafka_version() -> str:
-    """The version that the pom names."""
+    """The version in the pom."""
     found = re.search(r"<kafka\.version>(.+?)</kafka\.version>", _pom())
     assert found is not None
     return found[1]
@@ -91,7 +91,7 @@ def java_version() -> int | None:
 
 
 def why_not() -> str | None:
-    """The reason why Kafka cannot be started here; ``None`` where it can, as far as can be told without trying."""
+    """The reason why Kafka cannot be started here; ``None`` where nothing speaks against it."""
     version = java_version()
     if version is None:
         return "no Java here"
@@ -119,7 +119,7 @@ def _cached_class_path() -> str | None:
 def class_path(on_progress: Callable[[str], None] = lambda _: None) -> str:
     """Kafka's class path, from the cache as long as all its jars are there, otherwise by Maven.
 
-    Raises: BrokerError where Maven cannot resolve it (offline, say), with the end of what it said.
+    Raises: BrokerError where Maven cannot resolve it (for example offline), with the end of its output.
     """
     cached = _cached_class_path()
     if cached is not None:
@@ -156,7 +156,7 @@ def class_path(on_progress: Callable[[str], None] = lambda _: None) -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports nobody listens on at this moment; somebody else may still be faster."""
+    """Ports that are free at this moment; another program may still take one before it is used."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:
@@ -166,10 +166,10 @@ def free_ports(count: int) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Security:
-    """A second listener that asks who one is: TLS, SCRAM-SHA-512, and nothing allowed but what an ACL allows.
+    """A second listener with authentication: TLS, SCRAM-SHA-512, and ACLs that allow nothing by default.
 
-    ``users`` maps names to passwords. The plain listener stays, for whoever sets the cluster up: there anybody may do
-    anything. With ``trusted`` (PEM) a client must also show a certificate from there.
+    ``users`` maps names to passwords. The plain listener stays for setting the cluster up; it allows everything. With
+    ``trusted`` (PEM) a client must also present a certificate signed by it.
     """
 
     users: Mapping[str, str]
@@ -181,9 +181,9 @@ class _AddressInUseError(Exception):
 
 
 class JavaCluster:
-    """``nodes`` Kafka nodes, numbered from 1. A context manager: started on entering, gone on leaving.
+    """``nodes`` Kafka nodes, numbered from 1. A context manager: started on entering, removed on leaving.
 
-    ``kill`` is SIGKILL, and ``start`` brings a killed node back with its data and its address.
+    ``kill`` is SIGKILL; ``start`` restarts a killed node with its data and its address.
     """
 
     def __init__(
@@ -201,7 +201,7 @@ class JavaCluster:
         self._ports: dict[int, tuple[int, int]] = {}
         self._processes: dict[int, ChildProcess] = {}
         self._class_path = ""
-        # Told apart by it: a broker that was there before can answer at a port we thought was free.
+        # Identifies our cluster: another broker may answer at a port that seemed free.
         self._cluster_id = base64.urlsafe_b64encode(b"gridclock" + os.urandom(7)).decode().rstrip("=")
 
     def __enter__(self) -> Self:
@@ -230,17 +230,17 @@ class JavaCluster:
 
     @property
     def bootstrap(self) -> str:
-        """Addresses of all nodes, of dead ones too."""
+        """Addresses of all nodes, dead ones included."""
         return ",".join(f"127.0.0.1:{client}" for client, _ in self._ports.values())
 
     @property
     def secure_bootstrap(self) -> str:
-        """Addresses of the listeners that ask who one is."""
+        """Addresses of the listeners with authentication."""
         return ",".join(f"127.0.0.1:{port}" for port in self._secure_ports.values())
 
     @property
     def certificate(self) -> Path:
-        """The nodes' certificate, in PEM: what their clients are to trust."""
+        """The nodes' certificate in PEM, which clients must trust."""
         if self._directory is None:
             raise BrokerError("this cluster has been stopped")
         return self._directory / "certificate.pem"
@@ -252,12 +252,12 @@ class JavaCluster:
 
     @property
     def description(self) -> str:
-        """What runs here, for people."""
+        """A description for people."""
         count = "one node" if self.nodes == 1 else f"{self.nodes} nodes"
         return f"Apache Kafka {kafka_version()} (KRaft, {count}, Java {java_version()})"
 
     def allowed(self) -> set[tuple[str, str, str, str]]:
-        """Who was allowed what so far, where one is asked who one is: user, operation, kind of resource, its name."""
+        """The accesses allowed so far on the listener with authentication: user, operation, resource type, name."""
         text = "".join(process.output() for process in self._processes.values())
         return {
             (user, operation.lower(), _KINDS.get(kind, kind), name)
@@ -265,16 +265,16 @@ class JavaCluster:
         }
 
     def is_running(self, node: int) -> bool:
-        """Whether the node's process runs, which is not yet whether it serves."""
+        """Whether the node's process runs; it may not serve yet."""
         process = self._processes.get(node)
         return process is not None and process.exit_code is None
 
     def kill(self, node: int) -> None:
-        """SIGKILL: no shutdown, no flush. Its data stay."""
+        """End a node by SIGKILL: no shutdown, no flush. Its data stay."""
         self._processes.pop(node).kill()
 
     def start(self, node: int, *, wait: bool = True) -> None:
-        """Starts a node that does not run; by default returns once it serves together with all that run."""
+        """Start a stopped node; by default waits until all running nodes serve."""
         if self.is_running(node):
             raise BrokerError(f"node {node} runs already")
         self._processes[node] = self._java(node, "kafka.Kafka", str(self._home(node) / "server.properties"))
@@ -282,7 +282,7 @@ class JavaCluster:
             self.wait_ready()
 
     def stop(self) -> None:
-        """Ends all nodes and removes their data. Harmless when repeated."""
+        """End all nodes and remove their data. Idempotent."""
         while self._processes:
             self._processes.popitem()[1].kill()
         self._ports.clear()
@@ -291,7 +291,7 @@ class JavaCluster:
             self._directory = None
 
     def wait_ready(self, seconds: float = READY_SECONDS) -> None:
-        """Returns once a client hears that all running nodes serve.
+        """Wait until the metadata list all running nodes.
 
         Raises: BrokerError with the end of a log where a node ends or time runs out.
         """
@@ -304,7 +304,7 @@ class JavaCluster:
             try:
                 if self._listening():
                     found = cluster(self.bootstrap)
-                    if found.cluster_id != self._cluster_id:  # ours will end by itself: its port is taken
+                    if found.cluster_id != self._cluster_id:  # our node will end by itself: its port is taken
                         last = f"another cluster, {found.cluster_id}, answers at our address"
                     elif found.brokers >= len(self._processes):
                         return
@@ -369,7 +369,7 @@ class JavaCluster:
         )
 
     def _listening(self) -> bool:
-        """Spares the clients their retries as long as no socket is open."""
+        """Wait for an open socket first, which saves the clients' retries."""
         for node in self._processes:
             with socket.socket() as probe:
                 probe.settimeout(1)
@@ -410,17 +410,17 @@ class JavaCluster:
             "share.coordinator.state.topic.min.isr": max(1, copies - 1),
             "group.initial.rebalance.delay.ms": 0,
             "group.min.session.timeout.ms": 1000,
-            "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,  # by default a quarter of our heap
+            "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,  # by default a quarter of this heap
         }
         if self.nodes > 1:
-            # A killed node is missed after 4 s rather than 9, so that fault tests need not wait so long.
+            # A killed node is detected after 4 s instead of 9, which shortens fault tests.
             settings |= {"broker.session.timeout.ms": 4000, "broker.heartbeat.interval.ms": 500}
         if self._security is not None:
             settings |= self._secure(node, str(settings["listeners"]), str(settings["advertised.listeners"]))
         return "".join(f"{key}={value}\n" for key, value in settings.items())
 
     def _secure(self, node: int, listeners: str, advertised: str) -> dict[str, object]:
-        """What makes a node ask who one is, beside its plain listeners."""
+        """The settings of the listener with authentication."""
         assert self._security is not None
         address = f"SECURE://127.0.0.1:{self._secure_ports[node]}"
         tls = "listener.name.secure.ssl"
@@ -436,7 +436,7 @@ class JavaCluster:
             f"{tls}.keystore.type": "PKCS12",
             f"{tls}.keystore.password": _KEYSTORE_PASSWORD,
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-            "super.users": "User:ANONYMOUS",  # the plain listeners, of the nodes among themselves too
+            "super.users": "User:ANONYMOUS",  # the plain listeners, also between the nodes
         }
         if self._security.trusted is not None:
             settings |= {

@@ -1,4 +1,4 @@
-"""Who of several processes leads: the one that the group protocol gives a certain partition to."""
+"""Leader election: the leader is the process to which the group protocol assigns a certain partition."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 
 
 class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Tells who has the one partition; a leader ends its work before the partition goes."""
+    """Signals whether this process has the partition; a leader finishes its work before it is revoked."""
 
     def __init__(self, state: TopicPartition, leads: asyncio.Event, lost: asyncio.Event, idle: asyncio.Event) -> None:
         self._state = state
@@ -17,26 +17,26 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]
         self._idle = idle
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
-        """End the term first."""
+        """Wait until the leader has finished."""
         if self._state in revoked:
             self._leads.clear()
             self._lost.set()
             await self._idle.wait()
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
-        """Begin one."""
+        """Lead, where the partition was assigned to this process."""
         if self._state in assigned:
             self._leads.set()
 
 
 async def keep_polling(group: AIOKafkaConsumer) -> None:
-    """A member that does not poll is taken for dead. What it reads are our own rows."""
+    """Poll, because a member that does not poll is removed from the group. The records are ignored."""
     while True:
         await group.getmany(timeout_ms=1000)
 
 
 async def either(leads: asyncio.Event, stop: asyncio.Event, keeping: asyncio.Task[None]) -> bool:
-    """Waits for one of them; whether this process leads."""
+    """Wait for one of them; true where this process leads."""
     waits = [asyncio.create_task(leads.wait()), asyncio.create_task(stop.wait())]
     try:
         await asyncio.wait([*waits, keeping], return_when=asyncio.FIRST_COMPLETED)

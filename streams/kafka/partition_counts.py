@@ -1,8 +1,8 @@
-"""How many partitions the source topics have, by the brokers' own word of just now.
+"""The current partition counts of the source topics, from the brokers.
 
-A feed that gets another partition may write to it at once. A worker that does not know it yet would vouch for a time
-up to which it has not read everything, and call late what was done in time. So whoever vouches for a moment asks after
-that moment, and time waits for the partitions that the answer names.
+A producer may write to a new partition at once. A worker that does not know it yet would emit a watermark beyond events
+that it has not read, and report a breach where there is none. So the counts are requested after the instant of each
+watermark, and the watermark waits for the partitions in the answer.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 
 class PartitionCounts:
-    """Asks on a connection of its own, where no long fetch is ahead of the question. An async context manager."""
+    """Uses a connection of its own, on which no long fetch delays the request. An async context manager."""
 
     def __init__(self, topics: Sequence[str], options: Mapping[str, Any]) -> None:
         self._topics = tuple(topics)
         self._client = AIOKafkaClient(**options)
         self.known: Mapping[str, int] = dict.fromkeys(topics, 0)
-        """Topic to number, as last answered."""
+        """The last answer: topic to count."""
 
     async def __aenter__(self) -> PartitionCounts:
         await self._client.bootstrap()
@@ -32,14 +32,14 @@ class PartitionCounts:
         await self._client.close()
 
     async def ask(self) -> Mapping[str, int]:
-        """The numbers by a request that is made after this call.
+        """The counts by a request that is sent after this call.
 
         Raises:
             KafkaError: where no broker answers, or a topic is not to be found.
         """
-        await self._client.force_metadata_update()  # may be one that was under way already
+        await self._client.force_metadata_update()  # the first may be a request that was under way already
         if not await self._client.force_metadata_update():
-            raise KafkaError("no broker says how many partitions the sources have")
+            raise KafkaError("no broker answers the request for the sources' partition counts")
         cluster = self._client.cluster
         counts = {topic: len(cluster.partitions_for_topic(topic) or ()) for topic in self._topics}
         missing = [topic for topic, count in counts.items() if not count]

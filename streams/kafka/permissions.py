@@ -1,11 +1,11 @@
-"""What we may do at the brokers, asked before anything is done: a refusal in the middle does not say what is missing.
+"""Checks the permissions at the brokers before work begins, because a later refusal does not name what is missing.
 
-A consumer without its right on a group waits for ever, one without its right on a topic tries again and again, and a
-producer learns of it with its first record, which may be a dead letter in the third week. The brokers tell what we
-may do with a topic or group that we may at least describe; one that we may not describe we may not use either.
+A consumer without permission on its group waits for ever, one without permission on a topic retries for ever, and a
+producer fails with its first record, which may be a dead letter weeks later. Brokers list the operations allowed on a
+topic or group that we may at least describe; one that we may not describe we may not use either.
 
-A right can be taken away later. Most is noticed at once then, by a refusal; but not what is seldom made use of: reading
-the state back after a rebalance, an alert in a quiet night. So a process at work asks again and again, and ends.
+A permission can be withdrawn later. Most withdrawals cause a refusal at once, but not those of rare operations: reading
+the state back after a rebalance, an alert in a quiet night. So a running process checks again, and ends.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from streams.settings import Settings
 logger = logging.getLogger(__name__)
 
 Wanted = tuple[str, str, str]
-"""Kind of resource (topic, group, transactional-id), its name, an operation."""
+"""Resource type (topic, group, transactional-id), name, operation."""
 
 Allowed = frozenset[int] | None
-"""Kafka's numbers of the operations allowed; ``None`` where the brokers do not tell."""
+"""Kafka's numbers of the allowed operations; ``None`` where the broker does not list them."""
 
 _NUMBERS: Final = {"read": 3, "write": 4, "describe": 8}
 _REFUSED: Final = frozenset(
@@ -54,11 +54,11 @@ _GROUPS_VERSION: Final = 3
 _COORDINATORS: Final = {"group": 0, "transactional-id": 1}
 
 SECONDS: Final = 10.0
-"""How long brokers may take to say what we may do."""
+"""How long the brokers' answer may take."""
 
 
 class Rights:
-    """The rights that a process is to have, and whether it has them. Where none is wanted nobody is asked."""
+    """Checks the permissions that a process needs. Without any the brokers are not asked."""
 
     def __init__(self, settings: Settings, wanted: Sequence[Wanted], options: Mapping[str, Any]) -> None:
         """``options`` are those of aiokafka's clients."""
@@ -70,17 +70,17 @@ class Rights:
         self._session = settings.session_s
 
     def lacking(self) -> BrokerError | None:
-        """An error that names every right that is missing, if any is.
+        """An error that names every missing permission; ``None`` where none is missing.
 
         Raises:
-            BrokerError: where the brokers cannot be asked, or do not let us in.
+            BrokerError: where the brokers cannot be reached, or refuse the login.
         """
         if not self._wanted:
             return None
         try:
             found = missing(self._bootstrap, self._wanted, security=self._security)
         except BrokerError:
-            check_login(self._options)  # a refusal says more than what kafka-python makes of it
+            check_login(self._options)  # this check names the reason better than kafka-python's error
             raise
         if not found:
             return None
@@ -90,13 +90,13 @@ class Rights:
         )
 
     async def watch(self) -> None:
-        """Ask twice a session, until cancelled.
+        """Check twice a session, until cancelled.
 
-        A process that would not be let in any more works on for as long as its connections last; the log says so.
+        A process whose login is refused now works on while its connections last; that is logged.
 
         Raises:
-            BrokerError: that of ``lacking``, once it has been the answer twice in a row: rights are changed by taking
-                the old one away and giving the new one.
+            BrokerError: that of ``lacking``, when two checks in a row give it: an administrator who changes permissions
+                removes the old one before adding the new one.
         """
         before, is_known = None, True
         while True:
@@ -105,7 +105,7 @@ class Rights:
                 lacking = await self._asked()
             except BrokerError as error:
                 if is_known:
-                    logger.warning("the brokers do not say any more what we may do: %s", error)
+                    logger.warning("the permissions cannot be checked at the brokers: %s", error)
                 is_known = False
                 continue
             is_known = True
@@ -114,7 +114,7 @@ class Rights:
             before = lacking
 
     async def reason(self, error: Exception) -> Exception:
-        """Why a process failed: what clients say when they are refused does not name the right."""
+        """The error to report for a failure: the clients' own errors do not name the missing permission."""
         if not isinstance(error, KafkaError | BrokerError):
             return error
         told = error if isinstance(error, BrokerError) else BrokerError(f"{self._bootstrap}: {error}")
@@ -130,18 +130,18 @@ class Rights:
                 return await asyncio.to_thread(self.lacking)
         except BrokerError:
             raise
-        except Exception as error:  # whatever goes wrong in asking is no reason to end
+        except Exception as error:  # a failed check must not end the process
             raise BrokerError(f"{self._bootstrap}: {error!r}") from error
 
 
 def missing(bootstrap: str, wanted: Iterable[Wanted], *, security: Mapping[str, Any]) -> list[Wanted]:
-    """Those of the rights that we do not have, in their order.
+    """The missing permissions, in their order.
 
-    What is not there is not missed: whether a topic can be made, or is to be waited for, is another matter. Of a
-    transactional id the brokers tell only whether we have any right on it.
+    Permissions on resources that do not exist are not reported: whether a topic can be created is another matter. Of a
+    transactional id the brokers report only whether we have any permission on it.
 
     Raises:
-        BrokerError: where the brokers cannot be asked.
+        BrokerError: where the brokers cannot be reached.
     """
     rights = list(wanted)
     allowed: dict[tuple[str, str], Allowed] = {}

@@ -1,10 +1,9 @@
-"""Writes that the brokers do not take for a while: wait, keep what is under way, and say so.
+"""A producer that blocks while the brokers take no writes, and reports it.
 
-Replicas that are missing, a leader that is away, a broker that is slow: all of it ends some day, and what was not
-acknowledged is not lost, because whoever waits for it reads no further. So waiting is right, for as long as it
-takes; what would be wrong is to wait in silence. ``BackPressure`` knows what is being waited for and since when,
-for the log and for ``/readyz``. What a broker refuses for good (no right to write, a record too large) is an
-error at once.
+Missing replicas, an absent leader or a slow broker are temporary, and unacknowledged records are not lost, because the
+reader does not advance meanwhile. So the producer waits for as long as it takes. ``BackPressure`` records what is
+waited for and since when, for the log and for ``/readyz``. A permanent refusal (no permission to write, a record too
+large) is an error at once.
 """
 
 from __future__ import annotations
@@ -27,14 +26,14 @@ logger = logging.getLogger(__name__)
 
 
 class BlockingProducer(AIOKafkaProducer):  # type: ignore[misc]
-    """A producer that waits for its brokers while it works, and no longer than ``patience`` seconds when it ends."""
+    """A producer without a send timeout while it works; when it stops it waits ``patience`` seconds at most."""
 
     def __init__(self, *, patience: float, **options: Any) -> None:
         super().__init__(**options)
         self._patience = patience
 
     async def send(self, *args: Any, **options: Any) -> Any:
-        """As the parent's, but not given up where a partition's buffer stays full: the record is not in it then."""
+        """As the parent's, but waits on where a partition's buffer stays full: the record is not in it yet."""
         return await _until_buffered(super().send, *args, **options)
 
     async def send_batch(self, *args: Any, **options: Any) -> Any:
@@ -42,7 +41,7 @@ class BlockingProducer(AIOKafkaProducer):  # type: ignore[misc]
         return await _until_buffered(super().send_batch, *args, **options)
 
     async def stop(self) -> None:
-        """Close, flushing what can be flushed. Nobody was told that the rest is kept, so it may be dropped."""
+        """Close, flushing what can be flushed. The rest was never acknowledged, so it may be dropped."""
         stopping = asyncio.ensure_future(super().stop())
         await asyncio.wait([stopping], timeout=self._patience)
         stopping.cancel()
@@ -57,13 +56,13 @@ async def _until_buffered(send: Callable[..., Awaitable[Any]], *args: Any, **opt
 
 
 class BackPressure:
-    """What this worker waits for the brokers to take; one entry for each wait under way. Times are in seconds."""
+    """The writes that this worker waits for; one entry for each wait under way. Times are in seconds."""
 
     def __init__(self, patience: float, now: Callable[[], float] = monotonic) -> None:
         self._patience = patience
         self._now = now
         self._since: dict[object, tuple[float, str]] = {}
-        self._told: tuple[str, float] | None = None  # what was last logged, and when
+        self._told: tuple[str, float] | None = None  # what was logged last, and when
 
     @contextmanager
     def on(self, what: str) -> Iterator[None]:

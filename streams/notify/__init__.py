@@ -1,1 +1,1 @@
-"""Telling people of alerts, by subscription."""
+"""Notifications: alerts sent to people and systems, by subscription."""

@@ -1,7 +1,7 @@
-"""Rows of the deliveries topic: what was told of each case, what is on its way, how far the alerts were read.
+"""Rows of the deliveries topic: what was sent of each case, messages under way, how far the alerts were read.
 
-The contract is ``schemas.deliveries``. A row of a newer format is refused by name: guessing at it would be telling
-people twice, or not at all.
+The contract is ``schemas.deliveries``. A row of a newer format is refused with its name: a wrong guess would send
+messages twice, or not at all.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ def _write(fields: dict[str, Any]) -> bytes:
 def _read(key: str, raw: bytes) -> dict[str, Any]:
     row = decode_json(raw)
     if not isinstance(row, dict) or not isinstance(row.get("v"), int):
-        raise StateError(f"row {key} of the deliveries is damaged")
+        raise StateError(f"row {key} of the deliveries topic is damaged")
     if row["v"] > ROW_VERSION:
         raise StateError(
-            f"row {key} of the deliveries was written in format {row['v']}; this program knows formats up to "
-            f"{ROW_VERSION}: go on with the newer program"
+            f"row {key} of the deliveries topic was written in format {row['v']}; this program knows formats up to "
+            f"{ROW_VERSION}: start the newer program again"
         )
     return row
 
 
 def case_to_bytes(case: CaseState) -> bytes:
-    """What is kept of one case."""
+    """The row of one case."""
     return _write(
         {
             "events": case.events,
@@ -67,7 +67,7 @@ def case_from_bytes(key: str, raw: bytes) -> CaseState:
 
 
 def delivery_to_bytes(delivery: Delivery) -> bytes:
-    """One delivery on its way."""
+    """The row of one delivery under way."""
     return _write(
         {
             "channel": delivery.channel,
@@ -104,7 +104,7 @@ def delivery_from_bytes(key: str, raw: bytes) -> Delivery:
 
 
 def number_to_bytes(number: int) -> bytes:
-    """An offset to go on from, or an instant."""
+    """The row of an offset to continue from, or of an instant."""
     return _write({"at": number})
 
 

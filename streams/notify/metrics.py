@@ -1,8 +1,8 @@
-"""What a notifier measures, for Prometheus: one table, from which the registry is made.
+"""The metrics of a notifier: one table, from which the Prometheus registry is made.
 
 Labels are closed sets: ``channel`` is a name in the subscriptions file, ``kind`` and ``outcome`` are listed here,
-``reason``, ``level`` and ``action`` come from the schemas. Delays are real seconds also where alerts go by a scaled
-clock, but for ``detected``, which is of the alerts' own clock.
+``reason``, ``level`` and ``action`` come from the schemas. Delays are real seconds also where alerts use a scaled
+clock, except for ``detected``, which is measured on the alerts' own clock.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ NOTIFY_TABLE: Final = (
         "gridclock_notify_deliveries_total",
         "counter",
         ("channel", "outcome"),
-        "Messages by what became of them: delivered, undelivered, moot (there was nothing left to tell)",
+        "Messages by what became of them: delivered, undelivered, moot (nothing left to send)",
     ),
     Metric(
         "gridclock_notify_attempts_failed_total", "counter", ("channel", "reason"), "Attempts to deliver that failed"
@@ -50,7 +50,7 @@ NOTIFY_TABLE: Final = (
         "From the detection of an alert, digests excepted, until its receiver has it",
         DELAYS,
     ),
-    Metric("gridclock_notify_escalations_total", "counter", ("level",), "Breaches gone up a step"),
+    Metric("gridclock_notify_escalations_total", "counter", ("level",), "Breaches escalated to a level"),
     Metric("gridclock_notify_acknowledgements_total", "counter", ("action",), "Acknowledgements and notes read"),
     Metric("gridclock_notify_outbox", "gauge", ("channel",), "Messages planned and not yet sent"),
     Metric("gridclock_notify_waiting", "gauge", (), "Alerts waiting for a digest or for the end of quiet hours"),
@@ -61,7 +61,7 @@ NOTIFY_METRICS: Final = {metric.name: metric for metric in NOTIFY_TABLE}
 
 
 class NotifyMetrics:
-    """The counters of one notifier; ``serve`` shows them on ``/metrics``, with ``/healthz`` and ``/readyz``."""
+    """The metrics of one notifier; ``serve`` exposes them on ``/metrics``, with ``/healthz`` and ``/readyz``."""
 
     def __init__(self, channels: tuple[str, ...]) -> None:
         self.registry = CollectorRegistry()
@@ -78,7 +78,7 @@ class NotifyMetrics:
         self._waiting = self._gauge("waiting")
         self._cases = self._gauge("cases")
         self._active = self._gauge("active")
-        # Every series from the start: a first one that begins at 1 is no increase to Prometheus.
+        # Create every series at the start: Prometheus sees no increase in a series that begins at 1.
         for metric, values in (
             (self._alerts, KINDS),
             (self._escalations, get_args(OrgLevel)),
@@ -112,21 +112,21 @@ class NotifyMetrics:
         self._alerts.labels(kind).inc(count)
 
     def done(self, channel: str, outcome: str) -> None:
-        """A message is off the outbox; ``outcome`` is one of ``OUTCOMES``."""
+        """A message has left the outbox; ``outcome`` is one of ``OUTCOMES``."""
         self._deliveries.labels(channel, outcome).inc()
 
     def took(self, channel: str, *, planned: float, detected: float | None) -> None:
-        """How long it took, seconds."""
+        """The delays of a delivered message, in seconds."""
         self._delay.labels(channel).observe(max(0.0, planned))
         if detected is not None:
             self._detected.labels(channel).observe(max(0.0, detected))
 
     def attempt_failed(self, channel: str, reason: UndeliveredReason) -> None:
-        """One attempt came to nothing."""
+        """One attempt failed."""
         self._failed.labels(channel, reason).inc()
 
     def escalated(self, level: str) -> None:
-        """A breach went up a step."""
+        """A breach was escalated."""
         self._escalations.labels(level).inc()
 
     def acknowledged(self, action: Action) -> None:
@@ -134,7 +134,7 @@ class NotifyMetrics:
         self._acknowledgements.labels(action).inc()
 
     def state(self, *, outbox: dict[str, int], waiting: int, cases: int) -> None:
-        """How much there is."""
+        """The current sizes."""
         for channel, count in outbox.items():
             self._outbox.labels(channel).set(count)
         self._waiting.set(waiting)
@@ -145,7 +145,7 @@ class NotifyMetrics:
         self._active.set(1 if is_active else 0)
 
     def serve(self, host: str, port: int) -> int:
-        """Show the metrics; returns the port.
+        """Serve the metrics; returns the port.
 
         Raises:
             OSError: where the address is taken.
@@ -154,7 +154,7 @@ class NotifyMetrics:
         return self._server.port
 
     def close(self) -> None:
-        """Stop showing them."""
+        """Stop serving."""
         if self._server is not None:
             self._server.close()
             self._server = None

@@ -1,13 +1,13 @@
-"""Reads alerts and acknowledgements, lets the planner decide, keeps what was decided, and then sends it.
+"""Reads alerts and acknowledgements, plans deliveries, writes the plan to Kafka, and then sends the messages.
 
-One process of a group delivers and the others stand by: a digest must be whole, and one partition's process would
-see only its part. The leader is whoever the group protocol gives the one partition of the deliveries topic to. That
-topic is the whole state (compacted): what was told, what is on its way, and how far alerts and acknowledgements were
-read. A step is one Kafka transaction under one transactional id, so the rows of a step are there together or not at
-all, and a leader that was believed dead cannot write any more.
+One process of a group delivers and the others stand by: a digest must be complete, and a process of one partition
+would see only a part. The leader is the process to which the group protocol assigns the only partition of the
+deliveries topic. That topic holds the whole state (compacted): what was sent, what is under way, and how far alerts and
+acknowledgements were read. A step is one Kafka transaction under one transactional id: its rows are written together
+or not at all, and a former leader that is believed dead is fenced off.
 
-A message is sent after its row has been written, and the row is taken away after the receiver had it. So nothing is
-lost; what is under way at a crash is sent again with the same key, and that is the only thing that ever is.
+A message is sent after its row was written, and its row is deleted after the receiver confirmed it. So no message is
+lost, and only messages under way at a crash are sent again, with the same key.
 """
 
 from __future__ import annotations
@@ -44,27 +44,27 @@ from streams.wire.decoder import decode_json
 logger = logging.getLogger(__name__)
 
 POLL_MS = 100
-"""How long a step waits for alerts: digests and escalations are late by this at most."""
+"""How long a step waits for alerts; digests and escalations are late by this at most."""
 
 SENDING_POLL_MS = 10
-"""The same while messages are under way: what the receiver has is recorded at once, or a crash repeats it."""
+"""The same while messages are under way: confirmed ones are recorded at once, so that a crash does not repeat them."""
 
 SIGN_OF_LIFE_SECONDS = 3600.0
-"""How often a leader writes though nothing happens: brokers forget a transactional id that is silent for a week."""
+"""How often an idle leader writes a row: brokers forget a transactional id that is unused for a week."""
 
 SETTLE_SECONDS = 5.0
-"""How long the attempts under way may take at a stop."""
+"""How long attempts under way may take when the process stops."""
 
 SESSION_MS = 6_000
-"""A process silent for so long stands by no longer; another one leads then."""
+"""The session timeout of the group: after so long without a heartbeat another process leads."""
 
 KEEP_DAYS = 30
-"""A case is forgotten so long after it was last touched; longer than alerts are kept on their topic."""
+"""A case is dropped so long after its last change; longer than alerts are kept on their topic."""
 
 Row = tuple[str, bytes | None]
 
 
-class _Lost(GridclockError):
+class _LeadershipLost(GridclockError):
     """Another process has taken over."""
 
 
@@ -96,7 +96,7 @@ class Notifier:
         self._first_from_us = first_from_us
 
     async def run(self, stop: asyncio.Event, on_state: Callable[[bool], None] = lambda _leads: None) -> None:
-        """Until ``stop``; ``on_state`` is told when this process begins to deliver, and when it stands by.
+        """Run until ``stop``; ``on_state`` gets true when this process begins to deliver, false when it stands by.
 
         Raises:
             KafkaError: where the brokers refuse for good.
@@ -126,8 +126,8 @@ class Notifier:
                 idle.clear()
                 try:
                     await self._lead(stop, lost, on_state)
-                except _Lost as reason:
-                    logger.warning("stood down: %s", reason)
+                except _LeadershipLost as reason:
+                    logger.warning("stands by now: %s", reason)
                     leads.clear()
                 finally:
                     self._metrics.active(False)
@@ -137,7 +137,7 @@ class Notifier:
                     leads.clear()
         finally:
             keeping.cancel()
-            await asyncio.gather(keeping, return_exceptions=True)  # why it failed has been heard
+            await asyncio.gather(keeping, return_exceptions=True)  # its failure was handled
             await group.stop()
 
     async def _lead(self, stop: asyncio.Event, lost: asyncio.Event, on_state: Callable[[bool], None]) -> None:
@@ -157,7 +157,7 @@ class Notifier:
         )
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(producer.stop)
-            await producer.start()  # from here on an earlier leader can write no more
+            await producer.start()  # from here on a former leader is fenced off
             stack.push_async_callback(reader.stop)
             await reader.start()
             term = _Term(self, producer, reader, lost)
@@ -169,7 +169,7 @@ class Notifier:
 
 
 class _Term:
-    """One process leading, from its taking over to its end."""
+    """One process's time as leader."""
 
     def __init__(
         self, notifier: Notifier, producer: AIOKafkaProducer, reader: AIOKafkaConsumer, lost: asyncio.Event
@@ -190,7 +190,7 @@ class _Term:
     # -- beginning ---------------------------------------------------------------------------------------
 
     async def restore(self) -> None:
-        """Read the rows, open the channels, go on with what was on its way."""
+        """Read the rows, open the channels, continue with the messages under way."""
         kept = await self._read_rows()
         cases: dict[str, CaseState] = {}
         acknowledged: dict[str, int] = {}
@@ -211,7 +211,7 @@ class _Term:
         self._open()
         gone = [item for item in self._outbox.values() if not self._has_receiver(item)]
         for delivery in gone:
-            logger.warning("channel %s or its subscription is gone: a message is dropped", delivery.channel)
+            logger.warning("channel %s or its subscription no longer exists: a message is dropped", delivery.channel)
         await self._write([self._off(delivery) for delivery in gone])
         for delivery in self._outbox.values():
             self._senders[delivery.channel].put(delivery)
@@ -221,7 +221,7 @@ class _Term:
         return delivery.channel in self._senders and delivery.subscription in names
 
     async def _read_rows(self) -> dict[str, bytes]:
-        # Our own mark, read back, is the end: everything before it is there, and nobody else writes any more.
+        # Reading ends at a mark of our own: former leaders are fenced off, so no other rows follow it.
         async with self._transaction():
             mark = await self._producer.send(
                 self._n._state.topic, rows.number_to_bytes(self._n._clock.now()), key=rows.LEADER.encode(), partition=0
@@ -234,16 +234,16 @@ class _Term:
             for records in (await self._reader.getmany(timeout_ms=1000)).values():
                 for record in records:
                     key = record.key.decode()
-                    kept.pop(key, None)  # a row written again comes last: the outbox is in the order of planning
+                    kept.pop(key, None)  # a row written again moves to the end: the outbox is in the order of planning
                     if record.value is not None:
                         kept[key] = record.value
                     if record.offset >= end:
                         return kept
             if self._lost.is_set():
-                raise _Lost("another process took over while the state was read")
+                raise _LeadershipLost("another process took over while the state was read")
 
     async def _assign(self) -> None:
-        """Read every partition of the inputs from where it was left; the first time from a while ago."""
+        """Seek every input partition to its stored position; without any, to ``first_from_us``."""
         is_first = not self._positions
         counts = {
             topic: max(count, len(self._reader.partitions_for_topic(topic) or ()))
@@ -297,7 +297,7 @@ class _Term:
     # -- steps -------------------------------------------------------------------------------------------
 
     async def work(self, stop: asyncio.Event) -> None:
-        """Step by step until ``stop``, or until another process leads."""
+        """Take steps until ``stop`` or until another process leads."""
         loop = asyncio.get_running_loop()
         alive_at = loop.time()
         while not stop.is_set():
@@ -305,7 +305,7 @@ class _Term:
                 alive_at = loop.time()
                 await self._write([(rows.LEADER, rows.number_to_bytes(self._n._clock.now()))])
             if self._lost.is_set():
-                raise _Lost("another process of the group leads now")
+                raise _LeadershipLost("another process of the group leads now")
             for task in self._tasks:
                 if task.done():
                     task.result()
@@ -358,9 +358,9 @@ class _Term:
             event = decode_json(record.value)
             AlertEvent.model_validate(event)
         except (ValidationError, ValueError, TypeError) as error:
-            # ValueError is msgspec's for what is no JSON; its text may quote the record, so only its kind is told.
+            # ValueError is msgspec's for invalid JSON; its text may quote the record, so only its type is logged.
             place = f"{tp.topic}/{tp.partition}/{record.offset}"
-            logger.warning("%s is no alert: %s", place, type(error).__name__)
+            logger.warning("%s is not an alert and is recorded as undelivered: %s", place, type(error).__name__)
             self._n._metrics.alerts_read("not_an_alert")
             letters.append(self._letter(None, None, place, "not_an_alert", type(error).__name__, 0, ()))
             return
@@ -371,14 +371,14 @@ class _Term:
         try:
             found = Acknowledgement.model_validate_json(record.value or b"")
         except ValidationError:
-            logger.warning("%s/%d/%d is no acknowledgement", tp.topic, tp.partition, record.offset)
+            logger.warning("%s/%d/%d is not an acknowledgement and is skipped", tp.topic, tp.partition, record.offset)
             return
         self._n._metrics.acknowledged(found.action)
         if found.action == "acknowledge":
             acknowledged.append(found.alert_id)
 
     def _settle(self, letters: list[Undelivered]) -> list[Row]:
-        """The rows that follow from what became of messages."""
+        """The rows that follow from the outcomes of messages."""
         written: list[Row] = []
         outcomes, self._outcomes[:] = list(self._outcomes), []
         changed, self._failed = self._failed, set()
@@ -451,7 +451,7 @@ class _Term:
             async with self._producer.transaction():
                 yield
         except ProducerFenced as error:
-            raise _Lost("another process writes now") from error
+            raise _LeadershipLost("another process writes now") from error
 
     async def _write(self, written: Sequence[Row], letters: Sequence[Undelivered] = ()) -> None:
         if not written and not letters:
@@ -470,7 +470,7 @@ class _Term:
                 await sent
 
     async def close(self) -> None:
-        """Let the attempts under way end, record what became of them, and close the channels."""
+        """Wait for attempts under way, record their outcomes, and close the channels."""
         for sender in self._senders.values():
             sender.stop()
         if self._tasks:
@@ -482,8 +482,8 @@ class _Term:
         written = self._settle(letters)
         try:
             await self._write(written, letters)
-        except (_Lost, KafkaError) as error:
-            logger.warning("the last outcomes are not recorded, and will be sent again: %s", error)
+        except (_LeadershipLost, KafkaError) as error:
+            logger.warning("the last outcomes could not be recorded; their messages will be sent again: %s", error)
         for sender in self._senders.values():
             await sender.close()
 

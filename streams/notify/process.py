@@ -1,4 +1,4 @@
-"""Puts a notifier together: settings and subscriptions in, a running notifier out."""
+"""Builds and runs a notifier from settings and subscriptions."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def channels_of(
     ``clock`` is the one that the alerts go by.
 
     Raises:
-        ConfigError: where a secret is missing or an address is none.
+        ConfigError: where a secret is missing or an address is invalid.
     """
     found: dict[str, Channel] = {}
     for name, spec in file.channels.items():
@@ -97,7 +97,7 @@ def _address(url: str | Secret, key: str) -> str:
 
 
 def topics_of(settings: Settings, file: SubscriptionFile) -> list[TopicSpec]:
-    """The topics of a notifier, as they are to be where they are not there yet."""
+    """The topics of a notifier, with the settings for those that are missing."""
     kept = int(settings.retention_days * DAY_S * 1000)
     targets = sorted({spec.topic for spec in file.channels.values() if isinstance(spec, KafkaChannel)})
     return [
@@ -115,7 +115,9 @@ async def run_notifier(
     on_ready: Callable[[NotifyReady], None] = lambda _ready: None,
     stop: asyncio.Event | None = None,
 ) -> None:
-    """Deliver, or stand by, until SIGTERM, SIGINT or ``stop``. ``first_from_us`` is how far back a new one begins.
+    """Deliver, or stand by, until SIGTERM, SIGINT or ``stop``.
+
+    A notifier without state begins ``first_from_us`` (microseconds) ago.
 
     Raises:
         BrokerError: where the brokers cannot be reached or refuse.
@@ -134,7 +136,7 @@ async def run_notifier(
         replication=settings.replication,
         security=settings.security(),
     )
-    # Without the channels' topics: where one takes no messages, the other channels are to go on.
+    # Without the channels' topics: where one of them refuses messages, the other channels continue.
     rights = rights_at(settings, rights_of("notify", settings))
     metrics = NotifyMetrics(tuple(file.channels))
     async with AsyncExitStack() as stack:

@@ -1,8 +1,8 @@
 """Sends the messages of one channel, in order, one after the other, with bounded retries.
 
-A message that fails is tried again after pauses that double; what is random elsewhere is derived here from the
-message's id, so that many channels that fail together do not return together, and a test can know when. A message
-that is refused, or has failed for the last time, is given up and the next one is tried.
+A failed message is tried again after pauses that double. Their jitter is derived from the message's id, so that
+channels that fail together do not retry together, and tests can compute it. A message that is refused, or fails for
+the last time, is given up and the next one is tried.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def pause_us(retries: Retries, delivery_id: str, attempt: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a message: taken, given up (``problem``), or not sent as it had lost its sense (``moot``)."""
+    """The outcome of a message: delivered, given up (``problem``), or not sent because it is outdated (``moot``)."""
 
     delivery: Delivery
     problem: NotDelivered | None = None
@@ -41,7 +41,7 @@ class Outcome:
 
 
 class Sender:
-    """One channel at work.
+    """Sends the messages of one channel.
 
     ``on_done`` is told of every message before the next is looked at, ``is_moot`` asked before one is sent;
     ``standing`` says what still stands, of what was reported at most so many microseconds ago, by kind of alert.
@@ -71,7 +71,7 @@ class Sender:
         self._remind_at = 0.0
 
     def put(self, delivery: Delivery) -> None:
-        """Send this after what is waiting already."""
+        """Add a message to the end of the queue."""
         self._queue.append(delivery)
         self._ready.set()
 
@@ -122,7 +122,7 @@ class Sender:
         return bool(standing)
 
     async def _send(self, delivery: Delivery) -> Outcome | None:
-        """What became of it; ``None`` where we were stopped before that was known."""
+        """The outcome; ``None`` where ``stop`` came before it was known."""
         if self._is_moot(delivery):
             return Outcome(delivery, moot=True)
         attempt = 0

@@ -1,7 +1,7 @@
 """Subscription files: YAML in, checked subscriptions out, every mistake with its file, line and key.
 
-Values of secrets are read by ``reveal`` when a channel is opened, and stand nowhere else: not in the file, not in a
-message, not in ``repr``.
+``reveal`` reads the values of secrets when a channel is opened; they appear nowhere else, neither in messages nor in
+``repr``.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ def load_subscriptions(path: Path) -> SubscriptionFile:
     """
     file = read_yaml(path)
     if file.root is None:
-        raise ConfigError("an empty file; subscriptions have channels and subscriptions", path=str(path))
+        raise ConfigError("the file is empty; it needs channels and subscriptions", path=str(path))
     try:
         found = SubscriptionFile.model_validate(file.data)
     except ValidationError as error:
-        # What a value is may be a secret that somebody wrote into the file: only its place is told.
+        # A value may be a secret written into the file by mistake: messages give only its place.
         problems = [
             ConfigError(
                 _message(item["msg"]), path=str(path), line=file.line(item["loc"]), key=_key(item["loc"], file.data)
@@ -56,7 +56,7 @@ def _key(location: Keys, data: Any = None) -> str:
     if keys[:1] == ["channels"] and len(keys) > 2:
         channel = data["channels"].get(keys[1])
         if isinstance(channel, dict) and keys[2] == channel.get("kind"):
-            del keys[2]  # pydantic names the member of the union; the file has no such key
+            del keys[2]  # pydantic adds the name of the union's member; the file has no such key
     return ".".join(str(key) for key in keys)
 
 
@@ -83,7 +83,7 @@ def reveal(secret: Secret, *, key: str, environment: Mapping[str, str] | None = 
 
 
 def missing_secrets(file: SubscriptionFile, environment: Mapping[str, str] | None = None) -> list[ConfigError]:
-    """What would be missing if the channels were opened here and now."""
+    """The secrets that are missing on this machine."""
     found = []
     for name, channel in sorted(file.channels.items()):
         for key, secret in secrets_of(channel).items():

@@ -1,11 +1,11 @@
-"""A webhook receiver for trying subscriptions out: does what a receiver must do, and shows what came.
+"""A webhook receiver for trying subscriptions out: checks messages as a receiver must, and shows them.
 
     POST /     a message: its signature and its age are checked, a ``webhook-id`` seen before is not shown again
     GET /      the newest alerts as text, the newest first
     /healthz   200
 
-It forgets everything when it ends. On loopback only names of loopback are answered, as by the board: otherwise a
-page of another site could read what it shows.
+It keeps nothing when it ends. On loopback it answers only to names of loopback, as the board does: otherwise a page of
+another site could read what it shows.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _SHANGHAI: Final = ZoneInfo("Asia/Shanghai")
 
 
 class WebhookReceiver:
-    """Takes messages signed with ``secret``; ``now`` gives real time in microseconds, ``say`` is told every line."""
+    """Takes messages signed with ``secret``; ``now`` gives real time in microseconds, ``say`` gets every line."""
 
     def __init__(self, secret: str, host: str, now: Callable[[], int], say: Callable[[str], None]) -> None:
         self._key = key_of(secret, key="secret")
@@ -52,7 +52,7 @@ class WebhookReceiver:
 
     @asynccontextmanager
     async def serve(self, port: int) -> AsyncIterator[int]:
-        """Serve while the block runs; gives the port, which matters where 0 was asked for.
+        """Serve while the block runs; gives the port, which the system chooses where ``port`` is 0.
 
         Raises:
             OSError: where the address is taken.

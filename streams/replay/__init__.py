@@ -1,1 +1,1 @@
-"""Past events judged: sources, reading, spilling, judging, results, report and what-if."""
+"""Replay of past events: sources, reading, spilling, judging, results, report and what-if."""

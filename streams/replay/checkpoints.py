@@ -1,8 +1,8 @@
-"""A replay that may be interrupted and gone on with, to the same result.
+"""Checkpoints: an interrupted replay continues, with the same result.
 
-The file names the inputs, the rulebook and the options; another replay than that one is refused. Beside it lies
-a directory with the stretches read so far (``reading``) and the parts judged so far (``findings``): what is whole there
-need not be done again, by however many processes. Both are gone when the replay is done.
+The file names the inputs, the rulebook and the options; it is refused for any other replay. The directory beside it
+holds the splits read so far (``reading``) and the tasks judged so far (``findings``): complete ones are not done again,
+whatever the number of processes. Both are removed when the replay is done.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ VERSION: Final = 3
 
 
 def identity_of(source: Source) -> list[Any]:
-    """What tells whether a source is still the one that was read before."""
+    """Identifies a source: whether it is still the one that was read before."""
     if isinstance(source, TopicSlice):
         return [source.name, source.first]
     try:
@@ -42,7 +42,7 @@ class Checkpoint:
         self.directory = path.with_name(path.name + ".d")
 
     def open(self, job: dict[str, Any], sources: Sequence[Source], *, received: int) -> int:
-        """Begin, or go on; gives the moment of reading (microseconds), which is that of the beginning.
+        """Begin or continue; gives the time of reading (microseconds), which is that of the first run.
 
         Raises:
             ConfigError: where the file belongs to another replay, or cannot be read.
@@ -68,23 +68,23 @@ class Checkpoint:
             kept = decode_json(self.path.read_bytes())
             version, was = kept["v"], kept["job"]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ConfigError(f"is no checkpoint: {error}", path=str(self.path)) from error
+            raise ConfigError(f"is not a checkpoint: {error}", path=str(self.path)) from error
         if version != VERSION:
             raise ConfigError(f"is a checkpoint of format {version}, not {VERSION}", path=str(self.path))
         for key, value in job.items():
             if was.get(key) != decode_json(encode_json(value)):
                 raise ConfigError(
-                    "belongs to a replay of other files, rules or options; finish that one, or remove the file",
+                    "belongs to a replay of other files, rules or options: finish that replay, or remove the file",
                     path=str(self.path),
                     key=key,
                 )
         for source, last in zip(sources, kept["ends"], strict=True):
             if isinstance(source, TopicSlice):
-                source.last = last  # the topic may have grown
+                source.last = last  # a topic may have grown
         began: int = kept["received"]
         return began
 
     def remove(self) -> None:
-        """The replay is done."""
+        """Remove file and directory: the replay is done."""
         self.path.unlink(missing_ok=True)
         shutil.rmtree(self.directory, ignore_errors=True)

@@ -1,8 +1,8 @@
-"""What if: the same events under two rulebooks, and the cases that end differently.
+"""What if: the same events under two rulebooks, and the cases with different verdicts.
 
-A case keeps its id from one version of a rule to another, because the id is made of the rule, the subject and the
-event that started it. So a changed limit shows as a changed verdict; a rule that only one of the two has, or a
-start that only one of them counts, shows as cases that are new or gone.
+A case has the same id under both, because the id is derived from the rule, the subject and the event that started it.
+So a changed limit shows as a changed verdict; a rule or a start that only one rulebook has shows as a case that is new
+or gone.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ OUTCOMES_ZH: Final = {
 
 @dataclass(slots=True)
 class Sums:
-    """Of one rule in one organisation: cases and broken ones on either side, and what became of the verdicts."""
+    """Counts of one rule in one organisation: cases and broken cases on either side, and the kinds of change."""
 
     cases_before: int = 0
     cases_after: int = 0
@@ -52,7 +52,7 @@ class Sums:
 
 
 class Comparison:
-    """Compares as it is read: ``changes`` once, then the sums."""
+    """Compares while ``changes`` is read, once; the sums are complete afterwards."""
 
     def __init__(self) -> None:
         self.sums: dict[tuple[str, str], Sums] = {}

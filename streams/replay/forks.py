@@ -1,7 +1,7 @@
-"""Work shared out to processes of this machine that begin with everything this one holds in memory.
+"""Tasks run in forked processes of this machine.
 
-Forked, because what there is to be judged is in memory already and takes longer to send than to judge. What they find
-they leave in files; over the pipe come only how far they are, and what broke.
+Forked, because the events are in memory already and sending them takes longer than judging them. Results go to files;
+over the pipe come only progress and errors.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _fork = multiprocessing.get_context("fork")
 
 
 def run_forked(tasks: Sequence[Task], on_moved: Moved, *, jobs: int | None = None, step: int = 1) -> None:
-    """Run every task in one of ``jobs`` processes (default: each in its own), begun in order; return with the last.
+    """Run every task in one of ``jobs`` processes (default: each in its own), started in order; return with the last.
 
-    ``on_moved`` hears of the steps of any, added up to about ``step`` at a time: each telling costs both sides some
+    ``on_moved`` gets the progress of all, about ``step`` at a time, because each report costs both sides some
     microseconds. An exception of a task, or an interruption of this process, ends all of them and is raised here.
     """
-    gc.freeze()  # else the first search for cycles in each process copies all memory
+    gc.freeze()  # otherwise the first garbage collection in each process copies all memory
     turn = _fork.Value("q", 0)
     processes = []
     pipes: list[Connection] = []
@@ -43,7 +43,9 @@ def run_forked(tasks: Sequence[Task], on_moved: Moved, *, jobs: int | None = Non
                 try:
                     said = pipe.recv()
                 except EOFError as error:
-                    raise RuntimeError("a process of the replay was ended from outside") from error
+                    raise RuntimeError(
+                        "a process of the replay was killed: perhaps out of memory; try a smaller --memory"
+                    ) from error
                 if said is None:
                     pipes.remove(pipe)
                     pipe.close()
@@ -62,7 +64,7 @@ def run_forked(tasks: Sequence[Task], on_moved: Moved, *, jobs: int | None = Non
 
 
 class _Steps:
-    """Adds up steps and tells of many at once."""
+    """Adds up steps and reports many at once."""
 
     def __init__(self, pipe: Connection, step: int) -> None:
         self._pipe = pipe
@@ -83,9 +85,9 @@ class _Steps:
 def _run(
     tasks: Sequence[Task], turn: Synchronized[int], step: int, pipe: Connection, others: Sequence[Connection]
 ) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal interrupts all; the first process decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one decides
     for other in others:
-        other.close()  # so that a pipe breaks when the first process is killed, and this one does not work on alone
+        other.close()  # so that the pipe breaks, and this process ends, when the first process is killed
     steps = _Steps(pipe, step)
     try:
         try:
@@ -99,7 +101,7 @@ def _run(
     except Exception as error:
         try:
             pipe.send(error)
-        except Exception:  # it cannot be sent as it is
+        except Exception:  # it cannot be pickled
             pipe.send(RuntimeError(f"{type(error).__name__}: {error}"))
 
 

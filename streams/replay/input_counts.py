@@ -1,4 +1,4 @@
-"""What a replay read and found, in counts: the quality of the data, and the alerts by rule."""
+"""Counts of a replay: the quality of its input, and the alerts by rule."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Final
 MINUTE: Final = 60 * 1_000_000
 HOUR, DAY = 60 * MINUTE, 24 * 60 * MINUTE
 
-# The others are found while judging.
+# The other reasons are found while judging.
 _COUNTED_IN_READING = (
     "lines",
     "events",
@@ -28,7 +28,7 @@ class InputCounts:
     """Counts of one replay.
 
     ``recorded_late`` counts events entered more than a minute, an hour, a day after they occurred;
-    ``out_of_order`` those that stood behind a later event.
+    ``out_of_order`` those that came after a later event.
     """
 
     lines: int = 0
@@ -44,23 +44,23 @@ class InputCounts:
     orphans: Counter[str] = field(default_factory=Counter)
 
     def note_late(self, late: int) -> None:
-        """Count an event that was entered so late (microseconds)."""
+        """Count an event by how late it was entered (microseconds)."""
         self.recorded_late["day" if late > DAY else "hour" if late > HOUR else "minute"] += 1
 
     def to_state(self) -> dict[str, Any]:
-        """What reading has counted, as JSON values."""
+        """The counts of reading, as JSON values."""
         return {name: getattr(self, name) for name in _COUNTED_IN_READING}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> InputCounts:
-        """The tally that ``to_state`` gave."""
+        """The counts that ``to_state`` gave."""
         values: dict[str, Any] = {
             name: Counter(value) if isinstance(value, dict) else value for name, value in state.items()
         }
         return cls(**values)
 
     def add(self, other: InputCounts) -> None:
-        """Add what reading has counted elsewhere."""
+        """Add the counts of another reader."""
         for name in _COUNTED_IN_READING:
             mine, theirs = getattr(self, name), getattr(other, name)
             if isinstance(mine, Counter):
@@ -70,5 +70,5 @@ class InputCounts:
 
     @property
     def total_dead_letters(self) -> int:
-        """Lines that could not be taken."""
+        """Refused records."""
         return sum(self.dead_letters.values())

@@ -1,8 +1,8 @@
-"""Some subjects' events, judged to the end: what a replay does, once for the whole or once for each part of it.
+"""Judges all events of some subjects: a replay does this once, or once for each partition of the subjects.
 
-Subjects are independent (DESIGN.md 3), so events may be parted by subject and each part judged by itself. The
-order in which alerts come out is the same however they were parted: by the watermark that showed them, then
-those that time brought before those that an event brought, then as the engine orders them. That is ``AlertKey``.
+Subjects are independent, so the events can be partitioned by subject and each partition judged alone. The order of the
+alerts does not depend on the partitioning: by the watermark that showed them, alerts caused by time before alerts
+caused by an event, then as the engine orders them. That is ``AlertKey``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Copies = Sequence[tuple[Subject, Event]]
 """The subjects that an event concerns, each with the event as that subject sees it."""
 
 Arrived = tuple[tuple[int, int, str], int, Event, int, Copies]
-"""An event as it came: its place in a history, its number in order of arrival, itself, its origin, its copies."""
+"""An event as read: its place in a history, its arrival number, itself, its origin, its copies."""
 
 Sorted = tuple[tuple[int, int, str], int, Event, Copies]
 """An event with the copies that go into a history."""
@@ -32,7 +32,7 @@ AlertKey = tuple[int, bool, int, str, str, str, str, str]
 
 @dataclass(slots=True)
 class Deduplicated:
-    """Events without repetitions, in the order of time; and the arrival numbers of those left out.
+    """Events without repetitions, in the order of time, and the arrival numbers of the repetitions.
 
     ``conflicts`` are the origins of events whose id was seen before with other content, by arrival number.
     """
@@ -42,7 +42,7 @@ class Deduplicated:
     conflicts: dict[int, tuple[int, Event]] = field(default_factory=dict)
 
     def add(self, other: Deduplicated) -> None:
-        """Add the events of other subjects; each subject's own stay in the order of time, and all of them do not."""
+        """Add the events of other subjects; only each subject's own events stay in the order of time."""
         self.events += other.events
         self.duplicates += other.duplicates
         self.conflicts |= other.conflicts
@@ -54,7 +54,7 @@ class Deduplicated:
 
 
 def deduplicate(arrived: Iterable[Arrived]) -> Deduplicated:
-    """Sort events, after telling repeated ones by the order in which they came, as a live history does.
+    """Remove repeated events by the order of arrival, as a live history does, and sort the rest.
 
     An id is unique within a subject. Sorting loses which of two events with one id came first; live, the first
     one counts.
@@ -79,7 +79,7 @@ def deduplicate(arrived: Iterable[Arrived]) -> Deduplicated:
 def _unseen(
     copies: Copies, earlier: Mapping[Subject, Event], found: Deduplicated, number: int, whence: tuple[int, Event]
 ) -> Copies:
-    """The copies for subjects that have not seen the event's id; the others' finding is noted."""
+    """The copies for subjects that have not seen the event's id; repetitions and conflicts are noted."""
     unseen = []
     for subject, copy in copies:
         first = earlier.get(subject)
@@ -102,16 +102,16 @@ class Judging:
 
     @property
     def at_event(self) -> Event | None:
-        """The event under way, to be named should something break."""
+        """The event being judged, for error messages."""
         return self._engine.at_event
 
     def alerts(
         self, events: Sequence[Sorted], on_events: Callable[[int], None] = lambda _n: None, *, filtered: bool = False
     ) -> Iterator[tuple[AlertKey, Alert]]:
-        """Alerts in the order of their keys; interrupted, those of the subjects that are finished.
+        """Alerts in the order of their keys; after an interruption, those of the finished subjects.
 
-        Time goes to just before each event's instant, stopping wherever something is due, as it would have live.
-        ``filtered``: the events' subjects may be more than this rulebook watches.
+        Time goes to just before each event's instant, stopping at every due instant, as it would live. ``filtered``:
+        events may have copies for subjects that this rulebook does not watch.
         """
         reported: list[tuple[AlertKey, Alert]] = []
         live_through, end = self._engine.live_through, self._end
@@ -133,7 +133,7 @@ class Judging:
         yield from reported
 
     def _by_subject(self, events: Sequence[Sorted], *, filtered: bool) -> dict[Subject, tuple[int, list[Event]]]:
-        """Each subject's events in order, and how many of them it is the first subject of."""
+        """Each subject's events in order, and how many of them have it as their first subject."""
         found: dict[Subject, list[Event]] = {}
         firsts: Counter[Subject] = Counter()
         copies_of = self._rulebook.copies_of
@@ -156,5 +156,5 @@ class Judging:
         return self._engine.cases(self._end)
 
     def orphans(self) -> Counter[str]:
-        """Stops that never had a start, by rule."""
+        """Stops without a start, by rule."""
         return self._engine.orphans()

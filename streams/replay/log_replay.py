@@ -1,8 +1,8 @@
-"""The internal log read again: the alerts that the workers must have sent, whatever happened to them.
+"""Replays the internal log: the alerts that the workers must have sent, whatever crashes happened.
 
-The log holds events and watermarks in the order in which the clocks saw them, so this is the live engine over the
-live input. Its alerts have the ids, the contents and the ``detected_at`` of those on the alerts topic. That makes it
-the measure of the crash tests, and the answer to "why was this told, and when?" for as long as the log is kept.
+The log holds events and watermarks in the order in which the clocks read them, so this is the live engine over the live
+input. Its alerts have the ids, the contents and the ``detected_at`` of those on the alerts topic. The crash tests
+compare with it, and it shows why and when an alert was sent, for as long as the log is kept.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class LogReplay:
         return [] if applied is None else applied.step.alerts
 
     def watermark(self, partitions: int) -> int | None:
-        """The time (microseconds) that all of so many partitions have reached; ``None`` before all have any."""
+        """The time (microseconds) that all of so many partitions have reached; ``None`` while one has none."""
         found = [partition.watermark for partition in self.partitions.values()]
         if len(found) < partitions or None in found:
             return None

@@ -1,6 +1,6 @@
-"""How a replay's alerts and cases are told: hidden under a key or not, in the form of a file, summed up or not.
+"""The output form of a replay's alerts and cases: pseudonyms or not, the file's format, with a summary or not.
 
-Whoever judges also writes, so that of several processes each does its share of it.
+Each judging process also encodes its results, so the work is shared.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class OutputForm:
     hidden: Hidden = field(default_factory=lambda: Hidden(None))
 
     @property
-    def looks_at_cases(self) -> bool:
-        """Whether anything is made of cases."""
+    def needs_cases(self) -> bool:
+        """Whether cases are written or summed up."""
         return self.cases is not None or self.with_summary
 
     def alert(self, event: dict[str, Any]) -> bytes:
@@ -32,11 +32,11 @@ class OutputForm:
         return self.alerts(self.hidden.reported(event))
 
     def case(self, reported: ReportedCase) -> bytes:
-        """One case, which is hidden where it stands; nothing where cases are not wanted."""
+        """One case, with pseudonyms put in place; empty where cases are not wanted."""
         self.hidden.reported(reported.event, reported.explanation)
         return b"" if self.cases is None else self.cases(reported.event)
 
     def to_state(self) -> list[Any]:
-        """What tells one telling from another."""
+        """Identifies the form, for checkpoints."""
         forms = [None if form is None else isinstance(form, CsvRow) for form in (self.alerts, self.cases)]
         return [*forms, self.with_summary, self.hidden.fingerprint]

@@ -1,8 +1,7 @@
-"""All values of a quantity, eight bytes each, with exact quantiles: what a replay's medians are made of.
+"""Exact quantiles of all values of a quantity, at eight bytes a value.
 
-Values are kept in sorted runs of doubles. A quantile is the value that so many are not above; it is found by
-halving the range of values and counting in every run, because sorting ten million of them at once would make each of
-them an object.
+Values are kept in sorted runs of doubles. A quantile is found by bisecting the range of values and counting in every
+run, because sorting ten million values at once would make each of them a Python object.
 """
 
 from __future__ import annotations
@@ -14,11 +13,11 @@ from math import ceil
 from typing import Final
 
 RUN: Final = 1 << 15
-"""Values that are sorted at once."""
+"""Values in one sorted run."""
 
 
 class Quantiles:
-    """Values added one by one, or another spread's. ``+=`` of the same values in any order gives the same quantiles."""
+    """Values added one by one or merged. The same values in any order give the same quantiles."""
 
     __slots__ = ("_latest", "_runs")
 
@@ -30,13 +29,13 @@ class Quantiles:
         return len(self._latest) + sum(map(len, self._runs))
 
     def add(self, value: float) -> None:
-        """Take one value, not NaN."""
+        """Add one value, not NaN."""
         self._latest.append(value)
         if len(self._latest) >= RUN:
             self._sort()
 
     def __iadd__(self, other: Quantiles) -> Quantiles:
-        """Take all of another's values; it must not be added to afterwards."""
+        """Merge another's values; it must not be changed afterwards."""
         self._runs += other._runs
         self._latest += other._latest
         if len(self._latest) >= RUN:
@@ -65,7 +64,7 @@ class Quantiles:
         low, high = min(run[0] for run in self._runs), max(run[-1] for run in self._runs)
         while low < high:
             middle = low + (high - low) / 2
-            if middle >= high:  # neighbours, rounded up
+            if middle >= high:  # neighbours: take the larger
                 middle = low
             places = [bisect_right(run, middle) for run in self._runs]
             if sum(places) >= rank:

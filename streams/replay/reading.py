@@ -1,10 +1,10 @@
-"""Records become events that are kept for judging: what a replay does with its sources, at once or in stretches.
+"""Reads the sources of a replay: records become events for judging, at once or split by split.
 
-A stretch is a range of a plain file, or the next hundred thousand records of anything else. Each is read by itself,
-by any process, and leaves its events, its counts and its dead letters in files; the last of these says that it is
-done, so an interrupted replay reads only the others. Put together in the order of the input they give what one reader
-of the whole would have counted: line numbers are added up, and so is what stands behind a later event of an earlier
-stretch. How files are cut follows from the files alone, not from memory or processes, which may differ next time.
+An input split is a range of a plain file, or the next hundred thousand records of any other source. Any process can
+read a split; it writes the events, counts and dead letters to files. The last of these marks the split as done, so a
+continued replay reads only the others. Merged in the order of the input, splits give the counts of a single reader:
+line numbers are added up, and so are events that come after a later event of an earlier split. The splits follow from
+the files alone, not from memory or number of processes, which may differ in the next run.
 """
 
 from __future__ import annotations
@@ -34,28 +34,28 @@ from streams.replay.spill import Partitions, SpillBuffer, SpillFile
 from streams.wire.decoder import Decoder, dead_letter_of, decode_json, encode_json
 
 MAX_AHEAD = 366 * 24 * 3600 * 1_000_000
-"""How far (microseconds) past the moment of reading an event in a file may lie before it is taken for a
-broken clock: simulated files may run into next year."""
+"""How far (microseconds) after the time of reading an event in a file may lie; a later one counts as a wrong clock.
+Simulated files may run into next year."""
 
 POSITION_BITS: Final = 48
-"""An origin is the number of a source, and in so many lower bits the position in it."""
+"""An origin is the number of a source, shifted by so many bits, plus the position in it."""
 
 EVERY: Final = 100_000
-"""Records of a stretch of what cannot be cut."""
+"""Records of a split of a source that is not a plain file."""
 
 RANGES: Final = 16
 LEAST, MOST = 1 << 16, 1 << 24
-"""Files are cut into about so many ranges, of so many bytes at least and at most."""
+"""Plain files are split into about so many ranges, of so many bytes at least and at most."""
 
 TOLD: Final = 1 << 18
-"""Bytes between two tellings of how far a process is."""
+"""Bytes between two reports of a process's progress."""
 
 BEGINNING: Final = -(2**62)
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What is read, and how: the decoder; when it is read, and what is left out (see ``Replay``; microseconds)."""
+    """How to read: the decoder, the time of reading, and what is left out (see ``ReplayOptions``; microseconds)."""
 
     decoder: Decoder
     copies_of: Callable[[Event], Copies]
@@ -65,10 +65,10 @@ class Scope:
 
 
 class Reading:
-    """Takes records one by one: events that some rule watches go to ``buffer``, the rest is counted.
+    """Takes records one by one: events that some rule watches go to ``buffer``, the others are only counted.
 
-    ``unwatched_at`` is the last instant of the others. ``highs``, where given, takes the instants of the events that
-    stand behind no later one: they rise.
+    ``unwatched_at`` is the last instant of the others. ``highs``, where given, collects the rising maxima of the
+    events' instants.
     """
 
     def __init__(
@@ -152,10 +152,10 @@ class Reading:
 
 
 class InputSplits:
-    """Sources read split by split into files of ``directory``, and put together in order.
+    """Sources read split by split into files of ``directory``, and merged in order.
 
-    ``memory`` (bytes) is what each process may hold. What is put together so far stands in ``tally``, ``partitions``
-    and ``unwatched_at``; dead letters are told in the order of the input, once all before them is known.
+    ``memory`` (bytes) is what each process may hold. What is merged so far is in ``tally``, ``partitions`` and
+    ``unwatched_at``; dead letters are reported in the order of the input.
     """
 
     def __init__(
@@ -178,7 +178,7 @@ class InputSplits:
         self._on_dead_letter = on_dead_letter
         self._highest = BEGINNING
         self._ranges = self._cut()
-        self._together = (0, 0)  # the next stretch to be put to the others: its source, and its place there
+        self._together = (0, 0)  # the next split to merge: its source, and its place there
         self._lines = 0
 
     def _cut(self) -> list[list[LineRange] | None]:
@@ -187,7 +187,7 @@ class InputSplits:
         return [source.ranges(step) if isinstance(source, Lines) else None for source in self._sources]
 
     def read(self, jobs: int, on_record: Callable[[int], None]) -> None:
-        """Read what is not read yet, by so many processes; interrupted, what stands before the first gap counts.
+        """Read the splits that are not done, in so many processes; interrupted, those before the first gap count.
 
         Raises:
             ConfigError: where a source cannot be read.
@@ -220,13 +220,13 @@ class InputSplits:
     def _in_order(*tasks: list[Any]) -> list[Any]:
         return sorted((task for task in tasks for task in task), key=lambda task: task.args[:2])
 
-    # -- one stretch -------------------------------------------------------------------------------------
+    # -- one split -------------------------------------------------------------------------------------
 
     def _path(self, what: str, number: int, place: int) -> Path:
         return self._directory / f"{what}-{number:04d}-{place:05d}"
 
     def _own(self, what: str, number: int, place: int) -> Path:
-        # A process that its dead parent left behind may be at the same stretch for a moment longer.
+        # A process whose parent was killed may still write the same split for a moment.
         return self._directory / f"{what}-{number:04d}-{place:05d}.{os.getpid()}"
 
     def _read_range(self, number: int, place: int, part: LineRange, on_record: Callable[[int], None]) -> None:
@@ -251,7 +251,7 @@ class InputSplits:
                 return
             place += 1
 
-    # -- all of them -------------------------------------------------------------------------------------
+    # -- merging -------------------------------------------------------------------------------------
 
     def _put_together(self) -> None:
         number, place = self._together
@@ -279,7 +279,7 @@ class InputSplits:
                 source.seek(found["highs"])
                 highs.frombytes(source.read())
         tally.out_of_order += bisect_left(highs, self._highest)
-        tally.dead_letters.clear()  # counted as they are told
+        tally.dead_letters.clear()  # counted when they are reported
         self._tally.add(tally)
         self._highest = max(self._highest, found["highest"])
         if found["unwatched_at"] is not None and (
@@ -297,7 +297,7 @@ class InputSplits:
 
 
 class _InputSplit:
-    """One stretch being read, and its files."""
+    """One split being read, and its files."""
 
     def __init__(self, splits: InputSplits, number: int, place: int) -> None:
         self._own = partial(splits._own, number=number, place=place)
@@ -320,7 +320,7 @@ class _InputSplit:
         self._letters.write(letter.model_dump_json().encode() + b"\n")
 
     def keep(self, *, lines: int, ends_at: int | None) -> None:
-        """Say that it is done: all its lines, and where the next one of its source begins, if one follows."""
+        """Mark it as done, with its number of lines and the start of the next split of its source, if there is one."""
         reading = self.reading
         if self._letters is not None:
             self._letters.close()
@@ -346,10 +346,10 @@ class _InputSplit:
 
 
 def _may_be_forked(source: Source) -> bool:
-    """Whether any process may read it.
+    """Whether a forked process may read it.
 
-    Not standard input, which is kept aside to be read again; nor what uses threads (polars, kafka-python), which do
-    not live on in a forked process.
+    Not standard input, which is stored to be read again; nor sources that use threads (polars, kafka-python), because
+    threads do not survive a fork.
     """
     return isinstance(source, CsvTable | XesLog) or (isinstance(source, Lines) and source.name != STANDARD)
 

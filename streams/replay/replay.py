@@ -253,7 +253,7 @@ class Replay:
         kinds: list[RunKind] = [ALERTS]
         with self._naming(judging):
             task.write(ALERTS, self._alerts(judging, deduplicated, on_events, counted))
-            if self._output_form.looks_at_cases:
+            if self._output_form.needs_cases:
                 cases = self._by_subject(self._rulebook, judging)
                 pieces = ((subject, self._case_bytes(own, summary)) for subject, own in cases)
                 if self._output_form.cases is not None:

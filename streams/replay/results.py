@@ -1,8 +1,8 @@
-"""Where alerts, cases and comparisons are written: JSON lines, CSV or Parquet, told by the file's name.
+"""Result files of alerts, cases and comparisons: JSON lines, CSV or Parquet, by the file's name.
 
-A table has one row a record and one column a leaf of its data (``subject.id``, ``explanation.zh``); lists and
-what has no fixed members (org, arithmetic) are JSON text in one column. Parquet is made of the CSV at the end,
-streaming, because a replay's results need not fit into memory.
+A table has a row for each record and a column for each leaf of its data (``subject.id``, ``explanation.zh``); lists and
+objects without fixed members (org, arithmetic) are JSON text in one column. Parquet is converted from the CSV at the
+end, streaming, because results may be larger than memory.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CASE_COLUMNS = ("outcome", "as_of", *_CASE)
 
 
 Form = Callable[[Mapping[str, Any]], bytes]
-"""The bytes of one CloudEvent, or one plain record, in a file of results."""
+"""Encodes one CloudEvent, or one plain record, for a result file."""
 
 
 def json_line(record: Mapping[str, Any]) -> bytes:
@@ -59,7 +59,7 @@ def _row(values: Sequence[Any]) -> bytes:
 
 
 class Results:
-    """Takes records one by one, or those that were brought into its form elsewhere."""
+    """Writes records one by one, or bytes that are in its form already."""
 
     def __init__(self, target: BinaryIO, form: Form = json_line) -> None:
         self.write_bytes = target.write
@@ -87,13 +87,13 @@ def format_of(path: Path) -> str:
 
 
 def form_of(path: Path | None, columns: Sequence[str]) -> Form:
-    """How records stand in that file; JSON lines on standard output."""
+    """The form of records in that file; JSON lines on standard output."""
     return json_line if path is None or format_of(path) == "jsonl" else CsvRow(columns)
 
 
 @contextmanager
 def open_results(path: Path, columns: Sequence[str]) -> Iterator[Results]:
-    """A file of results that appears whole at the end, or stays ``.partial``.
+    """A result file that appears complete at the end; otherwise it stays ``.partial``.
 
     Raises:
         ConfigError: where it cannot be written.
@@ -111,7 +111,7 @@ def open_results(path: Path, columns: Sequence[str]) -> Iterator[Results]:
 
 
 def _table(target: BinaryIO, columns: Sequence[str]) -> Results:
-    target.write(codecs.BOM_UTF8 + _row(columns))  # by the mark spreadsheets know how to read the Chinese
+    target.write(codecs.BOM_UTF8 + _row(columns))  # spreadsheets need the byte order mark to read Chinese
     return Results(target, CsvRow(columns))
 
 
@@ -133,7 +133,7 @@ def _parquet(path: Path, raw: BinaryIO, columns: Sequence[str]) -> Iterator[Resu
 
 
 def _typed(columns: Sequence[str]) -> list[Any]:
-    """Instants as UTC microseconds, lengths of time as seconds, flags as such; everything else is text."""
+    """Instants as UTC microseconds, durations as seconds, flags as booleans, everything else as text."""
     import polars as pl
 
     made = []

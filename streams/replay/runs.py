@@ -1,8 +1,7 @@
-"""What judging found in each lot of parts, on disk: whoever judges it leaves it here, in the bytes in which it is told.
+"""The sorted runs that each judging task writes to disk, in the bytes of the final output.
 
-So the process that puts the lots together only merges: it neither decodes what it passes on nor counts it. A run is
-a file of such pieces in the order of their keys; a lot is done once its last file is in place, with the names of its
-runs and what was counted.
+So the process that combines the tasks only merges: it neither decodes nor counts. A run is a file of pieces in the
+order of their keys; a task is done when its last file exists, which lists its runs and its counts.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ from streams.replay.judging import AlertKey
 from streams.wire.decoder import encode_json
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder().decode  # floats stay floats
+_decode = msgspec.json.Decoder().decode  # keeps floats as floats
 
 
 Key = tuple[Any, ...]
 
 
 class RunKind:
-    """Runs of one kind: their name, and the type of their keys, which are read back as such."""
+    """A kind of run: its name, and the type of its keys, by which they are decoded."""
 
     def __init__(self, name: str, key: Any) -> None:
         self.name = name
@@ -37,17 +36,17 @@ class RunKind:
 
 ALERTS = RunKind("alerts", AlertKey)
 CASES = RunKind("cases", Subject)
-"""All cases of a subject in one piece."""
+"""Cases; a piece holds all cases of a subject."""
 
 BEFORE, AFTER = RunKind("before", Subject), RunKind("after", Subject)
-"""The same for a comparison, as JSON: by the rulebook, and by its rival."""
+"""The same for a comparison, as JSON: by the rulebook, and by the other rulebook."""
 
 CONFLICTS = RunKind("conflicts", tuple[int])
-"""By their number in order of arrival: origin and event."""
+"""Conflicting repetitions by arrival number: origin and event."""
 
 
 class JudgingTask:
-    """The files of some parts while they are judged, or once they are done."""
+    """A task's partitions and its files, while they are judged or after."""
 
     def __init__(self, directory: Path, parts: range) -> None:
         self.parts = parts
@@ -61,22 +60,22 @@ class JudgingTask:
 
     @property
     def is_done(self) -> bool:
-        """Whether it need not be judged again."""
+        """Whether it is done."""
         return self._done.exists()
 
     def write(self, kind: RunKind, pieces: Iterable[tuple[Key, bytes]]) -> None:
-        """Keep pieces that come in the order of their keys."""
+        """Write pieces, which come in the order of their keys."""
         with open(self._own(kind.name), "wb") as target:
             for key, piece in pieces:
                 target.write(_encode((key, len(piece))) + b"\n")
                 target.write(piece)
 
     def _own(self, name: str) -> Path:
-        # A process that its dead parent left behind may be at the same lot for a moment longer.
+        # A process whose parent was killed may still write the same task for a moment.
         return self._directory / f"{name}-{self._number:03d}.{os.getpid()}"
 
     def finish(self, counted: Mapping[str, Any], summary: Mapping[str, Any] | None, kinds: Sequence[RunKind]) -> None:
-        """Say that it is done; a ``summary`` is kept apart from what was counted, because it is larger."""
+        """Mark it as done; the ``summary`` is a file of its own, because it is larger than the counts."""
         names = {one.name: self._own(one.name).name for one in kinds}
         if summary is not None:
             names["summary"] = self._own("summary").name
@@ -87,23 +86,23 @@ class JudgingTask:
 
     @property
     def counted(self) -> Mapping[str, Any]:
-        """What was counted, once it is done."""
+        """The counts, once it is done."""
         if self._counted is None:
             self._counted = _decode(self._done.read_bytes())
         return self._counted
 
     def summary(self) -> Any:
-        """What was summed up."""
+        """The summary."""
         return _decode((self._directory / self.counted["files"]["summary"]).read_bytes())
 
     def run(self, kind: RunKind) -> Path | None:
-        """Where the run of a kind lies, if there is one."""
+        """The file of a kind's run, if there is one."""
         name = self.counted["files"].get(kind.name)
         return None if name is None else self._directory / name
 
 
 def tasks_of(directory: Path, compute: Callable[[], Sequence[range]]) -> list[JudgingTask]:
-    """The lots that judging began with in that directory, else those computed now: memory and processes may differ."""
+    """The tasks stored in that directory, else those computed now: memory and processes may have changed since."""
     kept = directory / "lots"
     try:
         parts = [range(first, last) for first, last in _decode(kept.read_bytes())]
@@ -116,7 +115,7 @@ def tasks_of(directory: Path, compute: Callable[[], Sequence[range]]) -> list[Ju
 
 
 def merged(kind: RunKind, tasks: Iterable[JudgingTask]) -> Iterator[tuple[Key, bytes]]:
-    """The pieces of all the lots, in the order of their keys."""
+    """The pieces of all tasks, merged in the order of their keys."""
     with ExitStack() as files:
         runs = []
         for task in tasks:

@@ -1,8 +1,8 @@
-"""The events of a replay between reading and judging: in memory while they fit, else on disk in parts.
+"""The events of a replay between reading and judging: in memory while they fit, otherwise on disk in partitions.
 
-A part holds the subjects whose name hashes to it, so it can be judged by itself; its events are in order of
-arrival. What is held is estimated, not measured: counting the bytes of nested values takes longer than decoding
-them. Each spill is sorted by part, with an index of where each part begins.
+A partition holds the subjects whose name hashes to it, so it can be judged alone; its events are in order of arrival.
+Memory use is estimated, because counting the bytes of nested values takes longer than decoding them. Each spill file is
+sorted by partition, with an index of where each begins.
 """
 
 from __future__ import annotations
@@ -22,24 +22,23 @@ from streams.replay.judging import Arrived, Copies
 from streams.wire.decoder import encode_json
 
 PARTS: Final = 256
-"""At a budget of half a gigabyte, twenty million events before one part alone exceeds it."""
+"""With half a gigabyte of memory, twenty million events fit before one partition alone exceeds it."""
 
 AT_ONCE: Final = 1 << 23
-"""Bytes on disk that are judged at once, of as many parts as that takes: a few files each cost as much as their events
-when there are few."""
+"""Bytes on disk that one task judges: in smaller tasks the files would cost more than the events."""
 
 LEAST_LOTS: Final = 16
-"""Into so many lots they are divided at least, for several processes to share."""
+"""The least number of tasks, so that several processes can share them."""
 
 SWELLING: Final = 14
-"""Bytes held in judging for each on disk: see ``HELD_BYTES``; an event has some 370 on disk."""
+"""Bytes in memory while judging, for each byte on disk: see ``HELD_BYTES``; an event has about 370 on disk."""
 
 HELD_BYTES: Final = 4000
-"""What an event holds beside its fields: itself, its place in a history, and its share of verdicts and alerts told."""
+"""Memory of an event besides its fields: the object, its place in a history, its share of verdicts and alerts."""
 
 
 def part_of(subject: Subject) -> int:
-    """The part of a subject; the same in every process and version."""
+    """The partition of a subject; the same in every process and version."""
     return zlib.crc32(f"{subject[0]}/{subject[1]}".encode()) % PARTS
 
 
@@ -48,10 +47,10 @@ _decode_lines: Final = msgspec.json.Decoder(tuple[int, int, Event], float_hook=D
 
 @dataclass(frozen=True, slots=True)
 class SpillFile:
-    """Arrivals on disk, numbered from 0 within themselves.
+    """Spilled events of one split, numbered from 0.
 
-    ``index`` says of each spill where each part begins and the last one ends; ``last_at`` of each part when its last
-    event occurred.
+    ``index`` holds for each spill where each partition begins and the last one ends; ``last_at`` the instant of each
+    partition's last event.
     """
 
     path: Path
@@ -60,18 +59,18 @@ class SpillFile:
     last_at: dict[int, int]
 
     def to_state(self) -> list[Any]:
-        """JSON values; the directory is left out, for it may have been moved."""
+        """As JSON values, without the directory, which may be moved."""
         return [self.path.name, self.count, self.index, list(self.last_at.items())]
 
     @classmethod
     def from_state(cls, state: list[Any], directory: Path) -> SpillFile:
-        """What ``to_state`` gave."""
+        """The file that ``to_state`` described."""
         name, count, index, last_at = state
         return cls(directory / name, count, index, dict(last_at))
 
 
 class SpillBuffer:
-    """Events in order of arrival. ``memory`` (bytes) is what may be held before it goes to the file ``path``."""
+    """Events in order of arrival; beyond ``memory`` bytes they are spilled to the file ``path``."""
 
     def __init__(self, memory: int, path: Callable[[], Path]) -> None:
         self.count = 0
@@ -84,11 +83,11 @@ class SpillBuffer:
 
     @property
     def is_spilled(self) -> bool:
-        """Whether anything lies on disk."""
+        """Whether events were spilled."""
         return bool(self._index)
 
     def add(self, event: Event, copies: Copies, origin: int, size: int) -> None:
-        """Take the next event, of ``size`` bytes as it was sent."""
+        """Add the next event, of ``size`` bytes on the wire."""
         self._held.append((event.order, self.count, event, origin, copies))
         self.count += 1
         self._used += HELD_BYTES + 3 * size
@@ -96,11 +95,11 @@ class SpillBuffer:
             self._spill()
 
     def held(self) -> list[Arrived]:
-        """Everything, where nothing was spilled."""
+        """All events, where none were spilled."""
         return self._held
 
     def store(self) -> SpillFile:
-        """Put on disk what is held; no more events come."""
+        """Spill the rest; no more events are added."""
         self._spill()
         return SpillFile(self._path(), self.count, self._index, self._last_at)
 
@@ -111,7 +110,7 @@ class SpillBuffer:
         last_at = self._last_at
         for _, number, event, origin, copies in self._held:
             line = encode_json((number, origin, event))
-            # of a set only where there may be two alike: most events have one subject
+            # a set only where there may be duplicates: most events have one subject
             own = (part_of(copies[0][0]),) if len(copies) == 1 else {part_of(subject) for subject, _ in copies}
             for part in own:
                 parts.setdefault(part, []).append(line)
@@ -130,17 +129,17 @@ class SpillBuffer:
 
 
 class Partitions:
-    """Stored arrivals, one lot after the other as their events arrived: what is judged part by part."""
+    """The spilled events of all splits, in order of arrival, by partition."""
 
     def __init__(self, copies_of: Callable[[Event], Copies]) -> None:
         self.count = 0
         self.last_at: dict[int, int] = {}
-        """Of each part that holds anything, the instant of its last event."""
+        """The instant of the last event of each non-empty partition."""
         self._copies_of = copies_of
         self._stored: list[tuple[SpillFile, int, int]] = []
 
     def put(self, spilled: SpillFile, shift: int = 0) -> None:
-        """Add the next lot; ``shift`` is added to its events' origins."""
+        """Add the next split's file; ``shift`` is added to its events' origins."""
         self._stored.append((spilled, self.count, shift))
         self.count += spilled.count
         for part, at in spilled.last_at.items():
@@ -148,18 +147,18 @@ class Partitions:
                 self.last_at[part] = at
 
     def parts(self) -> list[int]:
-        """The parts that hold anything."""
+        """The non-empty partitions."""
         return sorted(self.last_at)
 
     def tasks(self, memory: int) -> list[range]:
-        """The parts in lots to be judged at once, each of which holds at most so many bytes, if need be but one."""
+        """The partitions grouped into tasks of at most so many bytes, but of at least one partition."""
         size = sum(offsets[-1] - offsets[0] for spilled, _, _ in self._stored for offsets in spilled.index)
         wanted = max(-(-size // AT_ONCE), -(-size * SWELLING // max(memory, 1)), LEAST_LOTS)
         step = max(PARTS // wanted, 1)
         return [range(first, min(first + step, PARTS)) for first in range(0, PARTS, step)]
 
     def load(self, part: int) -> Iterator[Arrived]:
-        """The events of one part, in order of arrival, with those of their copies that the part holds."""
+        """The events of one partition in order of arrival, with their copies in that partition."""
         copies_of = self._copies_of
         for spilled, first, shift in self._stored:
             if part not in spilled.last_at:

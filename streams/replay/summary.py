@@ -1,9 +1,8 @@
-"""What a replay's cases come to: by rule, by organisation, by day, by hour of the week; and the worst of them.
+"""The summary of a replay's cases: by rule, organisation, day and hour of the week; and the worst cases.
 
-Made from cases as they are written, so that it can be made again from a file of them; parts of them may be summed up
-in several processes, and the sums merged. A case counts as judged once
-it was kept or broken; running and cancelled ones are in neither. *On time* is the share of those kept. A case
-belongs to the local day and hour on which it started.
+It is computed from cases as they are written, so a file of cases gives it again; several processes sum up their share,
+and the sums are merged. A case counts as judged when it was kept or broken; running and cancelled cases are in neither.
+*On time* is the share of those kept. A case belongs to the local day and hour on which it started.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from streams.wire.cloudevents import ReportedCase
 BROKEN: Final = frozenset({"met_late", "breached", "violated"})
 JUDGED: Final = BROKEN | {"met"}
 STEP: Final = 0.1
-"""Width of a class of the distribution of time used, as a share of the limit; a class holds its upper end."""
+"""Width of a class of the distribution of time used, as a share of the limit; upper ends are inclusive."""
 
 LAST_STEP: Final = 20
 """The last class holds everything from twice the limit on."""
@@ -33,7 +32,7 @@ NO_ORG: Final = "—"
 
 @dataclass(slots=True)
 class Share:
-    """Cases judged, and how many of them were broken."""
+    """Judged cases, and how many of them were broken."""
 
     judged: int = 0
     broken: int = 0
@@ -62,7 +61,7 @@ class RuleSummary:
 
     @property
     def cases(self) -> int:
-        """All cases, the running and cancelled ones too."""
+        """All cases, including running and cancelled ones."""
         return sum(self.outcomes.values())
 
     @property
@@ -72,7 +71,7 @@ class RuleSummary:
         return Share(judged, judged - self.outcomes["met"])
 
     def quantiles(self, *shares: float) -> list[float | None]:
-        """The smallest time used that the given share of the cases does not exceed; seconds."""
+        """Quantiles of the time used, in seconds."""
         return self.seconds.quantiles(*shares)
 
     def add(self, other: RuleSummary) -> None:
@@ -103,7 +102,7 @@ class Summary:
         self._worst: list[tuple[float, str, Worst]] = []
 
     def add(self, reported: ReportedCase) -> None:
-        """Take one case."""
+        """Add one case."""
         data = reported.event["data"]
         rule = self.rules.get(data["rule"])
         if rule is None:
@@ -132,7 +131,7 @@ class Summary:
             self._note_worst(reported, used)
 
     def add_all(self, cases: Iterable[ReportedCase]) -> None:
-        """Take several."""
+        """Add several cases."""
         for case in cases:
             self.add(case)
 
@@ -152,7 +151,7 @@ class Summary:
             self._keep_worst(item)
 
     def to_state(self) -> dict[str, Any]:
-        """Everything, as JSON values."""
+        """The summary as JSON values."""
         return {
             "rules": {
                 name: [rule.title, rule.clause, rule.outcomes, rule.seconds.values(), list(rule.used.items()),
@@ -204,7 +203,7 @@ class Summary:
 
 def _add_shares(mine: dict[Any, Share], theirs: Mapping[Any, Share]) -> None:
     for key, share in theirs.items():
-        known = mine[key]  # of a defaultdict
+        known = mine[key]  # from a defaultdict
         known.judged += share.judged
         known.broken += share.broken
 
@@ -235,7 +234,7 @@ def seconds_of(duration: str) -> float:
 
 
 def duration_text(seconds: float | None) -> str:
-    """A length of time for a table: ``104 s``, ``7.3 min``, ``1.8 h``, ``2.6 d``."""
+    """A duration for a table: ``104 s``, ``7.3 min``, ``1.8 h``, ``2.6 d``."""
     if seconds is None:
         return ""
     for size, most, name in ((1, 120, "s"), (60, 120, "min"), (3_600, 48, "h")):

@@ -253,7 +253,11 @@ async def _too_many() -> None:
     async with serving(most=2) as site, aiohttp.ClientSession() as session:
         first, second = [await session.get(site.url + "/api/stream") for _ in range(2)]
         status, headers, found = await get(site.url + "/api/stream")
-        assert (status, headers["Retry-After"], found) == (503, "10", {"error": "too many pages are open"})
+        assert (status, headers["Retry-After"], found) == (
+            503,
+            "10",
+            {"error": "too many pages are open; see GRIDCLOCK_BOARD_CLIENTS"},
+        )
         first.close()
         await until(lambda: site.hub.clients == 1)
         async with session.get(site.url + "/api/stream") as third:
@@ -298,7 +302,7 @@ async def _queue() -> None:
     slow = hub.join(Filter(), lambda: broken.append("slow"))
     quick = hub.join(Filter(), lambda: broken.append("quick"))
     for _ in range(QUEUE):
-        hub.tell_time()
+        hub.send_time()
         quick.queue.get_nowait()
     assert (broken, hub.clients, hub.dropped, slow.queue.qsize()) == (["slow"], 1, 1, QUEUE)
     hub.leave(slow)  # its handler ends later; that is no harm

@@ -187,5 +187,5 @@ def test_a_process_that_is_killed_is_no_success() -> None:
     def dies(_moved: Callable[[int], None]) -> None:
         raise SystemExit(9)
 
-    with pytest.raises(RuntimeError, match="ended from outside"):
+    with pytest.raises(RuntimeError, match="was killed"):
         run_forked([dies], lambda _n: None)

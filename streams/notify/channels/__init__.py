@@ -1,1 +1,1 @@
-"""Where messages go: one module a kind of channel."""
+"""The channels that messages are sent to: one module for each kind."""

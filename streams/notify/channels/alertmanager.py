@@ -52,7 +52,7 @@ class Alertmanager:
 
     @property
     def refresh_us(self) -> int:
-        """How often to remind it."""
+        """How often alerts are refreshed."""
         return self._spec.refresh
 
     @property
@@ -61,7 +61,7 @@ class Alertmanager:
         return {"breach": self._spec.hold, "warning": self._spec.hold, "violation": self._spec.violation_hold}
 
     async def deliver(self, delivery: Delivery, *, test: bool = False) -> None:
-        """Fire what is told, end what is over; see ``Channel``."""
+        """Fire new alerts, resolve ended ones; see ``Channel``."""
         wanted = self._languages(delivery.subscription)
         over = {event["data"]["alert_id"] for event in delivery.closes}
         firing = [event for event in (*delivery.events, *delivery.opens) if event["data"]["kind"] in NAMES]

@@ -1,4 +1,4 @@
-"""What a channel does, and how it says that it could not."""
+"""The interface of a channel, and its error."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from streams.errors import GridclockError
 
 
 class NotDelivered(GridclockError):
-    """A message was not taken. ``reason`` is fit for a label; ``detail`` holds no address and no secret.
+    """The receiver did not take a message. ``reason`` is a label's value; ``detail`` holds no address and no secret.
 
-    ``again`` says whether trying again may help, ``wait_us`` how long the receiver asked to be left alone.
+    ``again`` says whether another attempt may succeed, ``wait_us`` how long the receiver asked to wait.
     """
 
     def __init__(self, reason: UndeliveredReason, detail: str, *, again: bool, wait_us: int = 0) -> None:
@@ -25,32 +25,32 @@ class NotDelivered(GridclockError):
 
 
 class Channel(Protocol):
-    """One place that messages go to. Calls come one after the other."""
+    """One receiver of messages. Its methods are called one after the other."""
 
     async def deliver(self, delivery: Delivery, *, test: bool = False) -> None:
-        """Returns when the receiver has it.
+        """Send a message; returns when the receiver has confirmed it.
 
         Raises:
-            NotDelivered: where it has not, as far as can be told.
+            NotDelivered: where there was no confirmation.
         """
 
     async def close(self) -> None:
-        """Give back what it holds."""
+        """Release connections."""
 
 
 class Refreshing(Channel, Protocol):
-    """A channel that forgets what it is not reminded of."""
+    """A channel whose alerts lapse unless they are refreshed."""
 
     @property
     def refresh_us(self) -> int:
-        """How often to remind it."""
+        """How often to refresh."""
 
     @property
     def holds_us(self) -> Mapping[str, int]:
         """How long after it was reported, by kind of alert; of other kinds it is not reminded."""
 
     async def remind(self, standing: Sequence[tuple[Event, str]]) -> None:
-        """These alerts, told before by these subscriptions, still stand.
+        """Refresh alerts that were sent before by these subscriptions and still hold.
 
         Raises:
             NotDelivered: where the receiver did not take it.

@@ -1,4 +1,4 @@
-"""HTTP as the channels speak it: one session each, no redirects, every failure as ``NotDelivered``."""
+"""HTTP for channels: one session each, no redirects, every failure as ``NotDelivered``."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Http:
         """Post and wait for a 2xx answer.
 
         Raises:
-            NotDelivered: for any other answer, and for none.
+            NotDelivered: for any other answer, and where there is none.
         """
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=self._timeout, trust_env=False)
         try:
-            # A redirect would carry a signed message to somebody who was not named.
+            # A redirect would carry a signed message to a receiver that is not configured.
             async with self._session.post(
                 self._url.rstrip("/") + path if path else self._url,
                 data=body,
@@ -52,7 +52,7 @@ class Http:
         except aiohttp.InvalidURL as error:
             raise NotDelivered("refused", "the address is none", again=False) from error
         except (aiohttp.ClientConnectionError, OSError) as error:
-            # Only the kind of error: its text holds the address.
+            # Only the kind of error: its text contains the address.
             raise NotDelivered("unreachable", type(error).__name__, again=True) from error
         except aiohttp.ClientError as error:
             raise NotDelivered("bad_answer", type(error).__name__, again=True) from error

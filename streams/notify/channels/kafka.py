@@ -13,7 +13,7 @@ from streams.wire.decoder import encode_json
 
 
 class KafkaTopic:
-    """One topic. The producer belongs to whoever made it."""
+    """One topic. The caller owns the producer and stops it."""
 
     def __init__(self, producer: AIOKafkaProducer, topic: str, timeout_us: int) -> None:
         self._producer = producer
@@ -46,4 +46,4 @@ class KafkaTopic:
             raise NotDelivered("unreachable", type(error).__name__, again=error.retriable) from error
 
     async def close(self) -> None:
-        """Holds nothing."""
+        """Nothing to release."""

@@ -1,7 +1,7 @@
 """Group chats and mail, by way of ``apprise``: WeCom, DingTalk, Feishu, SMTP and a hundred others, each by its URL.
 
-``apprise`` answers yes or no, so every failure is tried again. It has no idempotency key: after a crash between
-sending and recording, people may read one message twice. A text that is too long for a service goes in parts.
+``apprise`` returns only success or failure, so every failure is retried. It has no idempotency key: after a crash
+between sending and recording, people may get one message twice. A text that is too long for a service is split.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class People:
         self._timeout = timeout_us / 1e6
         self._apprise = apprise.Apprise()
         if not self._apprise.add(url.get_secret_value()):
-            raise ConfigError("is no address that apprise knows", key=key)
+            raise ConfigError("is not an address that apprise supports", key=key)
         for service in self._apprise:
-            # A digest may be longer than a service takes; left alone, most would refuse it or cut it off.
+            # A digest may be longer than a service accepts; without splitting most refuse it or cut it off.
             service.overflow_mode = apprise.OverflowMode.SPLIT
 
     async def deliver(self, delivery: Delivery, *, test: bool = False) -> None:
@@ -52,7 +52,7 @@ class People:
         except Exception as error:  # a fault in one of a hundred plug-ins must not stop the other channels
             raise NotDelivered("bad_answer", type(error).__name__, again=True) from error
         if not sent:
-            raise NotDelivered("refused", "the service did not take it", again=True)
+            raise NotDelivered("refused", "the service refused it or could not be reached", again=True)
 
     async def close(self) -> None:
-        """Holds nothing."""
+        """Nothing to release."""

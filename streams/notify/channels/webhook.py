@@ -52,7 +52,7 @@ def _signature_0_1(key: bytes, timestamp: str, body: bytes) -> str:
 
 
 class Webhook:
-    """One endpoint; ``real_now`` gives real time in microseconds, whatever clock the alerts go by."""
+    """One endpoint; ``real_now`` gives real time in microseconds, also where alerts use a scaled clock."""
 
     def __init__(self, http: Http, secret: SecretStr, real_now: Callable[[], int], *, key: str) -> None:
         self._http = http

@@ -1,9 +1,8 @@
-"""The report of a replay: one HTML page that needs nothing beside itself, in Chinese and English.
+"""The report of a replay: one self-contained HTML page in Chinese and English.
 
-Everything that came from outside goes through the template's escaping and stands isolated in a ``bdi``; marks that
-turn the direction of writing are shown as their codes. The page forbids itself scripts and every address
-(Content-Security-Policy), so even a hole in the escaping would have no effect. The language is switched by a radio
-button and a style, because that works without a script.
+Input text goes through the template's escaping and is isolated in ``bdi`` elements; marks that change the direction of
+writing are shown as their codes. The page's Content-Security-Policy forbids scripts and external resources, so even an
+error in the escaping would have no effect. The language is switched by a radio button and CSS, without a script.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from streams.replay.report import charts
 from streams.replay.summary import RuleSummary, Share, Summary, Worst, duration_text, org_of
 
 CHARTED = 24
-"""Rules, and organisations, that get charts of their own."""
+"""The number of rules, and of organisations, that get charts of their own."""
 
 _TURNING = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _WEEKDAYS = (("一", "Mon"), ("二", "Tue"), ("三", "Wed"), ("四", "Thu"), ("五", "Fri"), ("六", "Sat"), ("日", "Sun"))
@@ -31,7 +30,7 @@ _CALM, _RED = (255, 255, 255), (214, 69, 57)
 
 
 def visible(value: Any) -> Any:
-    """Text with the marks that turn the direction of writing as codes; anything else as it is."""
+    """Text with marks of writing direction shown as codes; other values unchanged."""
     if isinstance(value, str) and not isinstance(value, Markup):
         return _TURNING.sub(lambda mark: f"⟨U+{ord(mark[0]):04X}⟩", value)
     return value

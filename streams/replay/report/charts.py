@@ -1,7 +1,6 @@
-"""Charts as inline SVG, drawn by pygal: no script, no address of anything, the same bytes for the same figures.
+"""Charts as inline SVG, drawn by pygal: no script, no external resource, the same bytes for the same figures.
 
-A chart carries numbers and dates only; names stand beside it in the page, in both languages, where the template
-escapes them.
+A chart contains numbers and dates only; names are in the page beside it, in both languages, escaped by the template.
 """
 
 from __future__ import annotations
@@ -89,7 +88,7 @@ def used(classes: dict[int, int], number: str) -> Markup:
 
 
 def _some(labels: Sequence[str]) -> list[str]:
-    """About four of the labels, the first and the last among them."""
+    """About four of the labels, including the first and the last."""
     if len(labels) <= 4:
         return list(labels)
     return [labels[round(n * (len(labels) - 1) / 3)] for n in range(4)]
@@ -131,10 +130,10 @@ def _look(number: str, *, colors: tuple[str, ...]) -> dict[str, Any]:
 
 def _svg(chart: Any) -> Markup:
     (name,) = chart.config.classes if hasattr(chart, "config") else chart.classes
-    chart.uuid = name.removeprefix("chart-")  # else drawn by chance, and the page's bytes would differ
+    chart.uuid = name.removeprefix("chart-")  # random by default, so the page's bytes would differ
     root = chart.render_tree()
     for parent in list(root.iter()):
         for child in list(parent):
-            if child.tag in ("script", ET.Comment):  # the comment says when it was drawn
+            if child.tag in ("script", ET.Comment):  # pygal's comment contains the time of drawing
                 parent.remove(child)
     return Markup(ET.tostring(root, encoding="unicode"))

@@ -1,7 +1,7 @@
-"""Where a replay's events come from: one reader a format, all of them giving records for the one decoder.
+"""The sources of a replay: one reader for each format; all give records for the same decoder.
 
-A source is read from its beginning as often as asked, in one order, so that a position in it (a line, row, event
-or offset) means the same each time: an interrupted replay finds its place again by it.
+A source can be read from its beginning repeatedly, always in the same order, so a position (line, row, event or offset)
+means the same each time; a continued replay relies on it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Protocol
 from streams.errors import InputError
 
 Note = int | InputError | None
-"""When a record came in (microseconds), where the source knows; or why it cannot be a record at all."""
+"""When a record came in (microseconds), where the source knows; or why the record is refused."""
 
 Record = tuple[int, bytes, Note]
 """Position, the event in the wire format (or the original bytes, where it is refused), and the note."""
@@ -27,7 +27,7 @@ class Source(Protocol):
 
     @property
     def size(self) -> int | None:
-        """Bytes, as the records' lengths add up to; ``None`` where that cannot be told."""
+        """The sum of the records' lengths in bytes; ``None`` where it is unknown."""
 
     def records(self) -> Iterator[Record]:
         """Every record, in order.

@@ -19,7 +19,7 @@ _CHUNK = 1 << 20
 class Lines:
     """One file of JSON lines; positions are line numbers from 1.
 
-    Standard input is kept aside as it is read, because a record may have to be looked up again.
+    Standard input is stored as it is read, because a record may be looked up again.
     """
 
     def __init__(self, name: str) -> None:
@@ -28,7 +28,7 @@ class Lines:
 
     @property
     def size(self) -> int | None:
-        """See ``Source``; the size of a compressed file says nothing of its lines."""
+        """See ``Source``; unknown for a compressed file."""
         if self.name == STANDARD or self.name.endswith((".gz", ".zst")):
             return None
         try:
@@ -59,13 +59,13 @@ class Lines:
         except OSError as error:
             raise ConfigError(f"cannot be read: {error.strerror or error}", path=self.name) from error
         starts = range(0, status.st_size, step)
-        # The last one goes on to wherever the file then ends, as a reader from the beginning would.
+        # The last range ends where the file ends when it is read, as for a reader from the beginning.
         return [
             LineRange(self.name, start, start + step if start + step < status.st_size else None) for start in starts
         ]
 
     def close(self) -> None:
-        """Let go of what was kept aside."""
+        """Delete stored standard input."""
         if self._aside is not None:
             self._aside.close()
             self._aside = None
@@ -122,11 +122,11 @@ class LineRange:
         self.lines = number
 
     def _begin(self, source: BinaryIO) -> int:
-        """Go to the first line that begins in the range, or to behind the range; where that is."""
+        """Seek the first line that begins in the range, or the end of the range; gives the position."""
         at = max(self._start - 1, 0)
         source.seek(at)
         while self._start > 0 and (self._end is None or at < self._end):
-            piece = source.readline(_CHUNK)  # of a line that may be as long as the file
+            piece = source.readline(_CHUNK)  # a line may be as long as the file
             at += len(piece)
             if not piece or piece.endswith(b"\n"):
                 break

@@ -1,4 +1,4 @@
-"""Which reader a file needs: told by the mapping, else by its name."""
+"""Opens files with the reader for their format, given by the mapping or the file's name."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def format_of(name: str) -> str | None:
 
 
 def open_sources(names: Sequence[str], mapping_file: Path | None = None) -> list[Source]:
-    """A source for every file; those that need a mapping share the one given.
+    """A source for every file; all share the given mapping.
 
     Raises:
         ConfigError: for a mapping that is wrong, or missing where one is needed.
@@ -33,7 +33,7 @@ def open_sources(names: Sequence[str], mapping_file: Path | None = None) -> list
 
 
 def close_sources(sources: Iterable[Source]) -> None:
-    """Let go of what sources keep to be read again."""
+    """Release what sources store for reading again."""
     for source in sources:
         if isinstance(source, Lines):
             source.close()
