@@ -10,38 +10,38 @@ from collections.abc import Sequence
 
 import click
 
-from streams.commands.common import WRONG_USE, complain
+from streams.commands.common import WRONG_USE, print_problems
 from streams.errors import ConfigError, GridclockError, InvariantError
-from streams.log_lines import is_json, say
+from streams.log_lines import announce, is_json
 
 _COMMANDS = {
     "run": "Work live: events from Kafka, alerts to Kafka.",
     "replay": "Judge past events, from files or from Kafka.",
-    "explain": "Show why: one order's events, clocks and verdicts.",
+    "explain": "Explain one order: its events, clocks and verdicts.",
     "simulate": "Make a file of work orders, with the verdicts they must get.",
     "send": "Send files of events to Kafka.",
     "rules": "Look at the rulebook, check it, test it.",
     "feed": "Send simulated work orders as their time comes.",
-    "health": "Ask a worker whether it lives.",
-    "status": "Show how all of it stands, and what is wrong.",
-    "alerts": "Print the alerts that came out.",
-    "dead-letters": "Look at what was refused; mend it and send it again.",
+    "health": "Check whether a worker is alive.",
+    "status": "Show the state of an installation, and what is wrong.",
+    "alerts": "Print the alerts that were sent.",
+    "dead-letters": "List refused records; correct them and send them again.",
     "topics": "Make the topics of an installation, or check them.",
-    "acls": "Print the rights that each process needs at the brokers.",
+    "acls": "Print the permissions that each process needs at the brokers.",
     "board": "Show what runs out next, live, in a browser.",
-    "notify": "Tell people of alerts, by subscription.",
+    "notify": "Send alerts to people and systems, by subscription.",
     "subscriptions": "Check, list and try a file of subscriptions.",
-    "receiver": "Take webhooks and show them, to try subscriptions out.",
+    "receiver": "Receive webhooks and show them, to try subscriptions out.",
     "ack": "Acknowledge an alert, or add a note to it.",
     "acks": "Print who acknowledged what, and when.",
-    "ops": "Bring up the whole operations centre on simulated orders.",
-    "demo": "Show all of it, on a broker of its own.",
+    "ops": "Start the whole operations centre on simulated orders.",
+    "demo": "Show everything at work, on a broker of its own.",
 }
 INTERRUPTED = 130
 
 
 class _Lazy(click.Group):
-    """Imports a command when it is used: most of them do without Kafka, and it takes half a second to import."""
+    """Imports a command when it is used: importing Kafka takes half a second, and most commands do not need it."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -67,7 +67,7 @@ def gridclock() -> None:
     供电服务时限监测：按国家电网营销〔2023〕482号逐条计时，超时告警，附证据。
 
     \b
-    Example, on nothing but this machine:
+    Example, on this machine alone:
       gridclock demo
     """
 
@@ -85,23 +85,23 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return stop.exit_code
     except click.ClickException as error:
         if is_json():
-            say(error.format_message(), level=logging.ERROR)
+            announce(error.format_message(), level=logging.ERROR)
         else:
             error.show()
         return WRONG_USE
     except ConfigError as error:
-        complain(error)
+        print_problems(error)
         return WRONG_USE
     except InvariantError:
-        raise  # a bug: where it was is what is wanted
-    except GridclockError as error:  # the brokers refuse, or state is a newer program's
-        say(str(error), level=logging.ERROR)
+        raise  # a bug: the traceback is needed
+    except GridclockError as error:  # the brokers refuse, or the state is of a newer version
+        announce(str(error), level=logging.ERROR)
         return WRONG_USE
     except (KeyboardInterrupt, click.Abort):
-        say("interrupted")
+        announce("interrupted")
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader has gone (head): nothing is wrong. What is left in the buffer has no reader either.
+        # The reader closed the pipe (head): not an error. The rest of the buffer is dropped.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 

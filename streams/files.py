@@ -1,4 +1,4 @@
-"""Files of lines: plain, gzip, zstandard, or standard input; and files that appear whole or not at all."""
+"""Files of lines: plain, gzip, zstandard, or standard input; and files that appear complete or not at all."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STANDARD = "-"
 
 @contextmanager
 def open_bytes(name: str) -> Iterator[BinaryIO]:
-    """Open for reading; the compression is told by the content, not by the name.
+    """Open for reading; compression is detected by the content, not by the name.
 
     Raises:
         ConfigError: where the file is missing or cannot be read.
@@ -40,7 +40,7 @@ _GZIP, _ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
 def is_compressed(name: str) -> bool:
-    """Whether a file must be read from its beginning; by its content, as ``open_bytes`` tells it.
+    """Whether a file is compressed and must be read from its beginning; by its content.
 
     Raises:
         OSError: where it cannot be read.
@@ -60,7 +60,7 @@ def _decompressed(raw: io.BufferedReader) -> io.BufferedReader:
 
 
 def read_lines(name: str) -> Iterator[tuple[int, bytes]]:
-    """``(line number from 1, line without its line break)``; empty lines are passed over.
+    """``(line number from 1, line without its line break)``; empty lines are skipped.
 
     Raises:
         ConfigError: where the file is missing, or damaged in the middle (the line is named).
@@ -120,9 +120,9 @@ def write_named(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def compressed(path: Path, raw: BinaryIO) -> Iterator[BinaryIO]:
-    """What is written goes to ``raw``, compressed as the name of the file says."""
+    """A file that writes to ``raw``, compressed by the file's name."""
     if path.suffix == ".gz":
-        with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed:  # without name and time
+        with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed:  # no name, no time
             yield cast(BinaryIO, packed)
     elif path.suffix == ".zst":
         with zstandard.ZstdCompressor().stream_writer(raw, closefd=False) as writer:

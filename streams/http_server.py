@@ -1,10 +1,9 @@
-"""An HTTP server that slow or silent clients can neither fill nor stay in.
+"""An HTTP server with limits: the number of connections, and timeouts for slow or idle clients.
 
-aiohttp bounds how long a client may be about its next request (its keep-alive time, which runs from the connection's
-begin and is not prolonged by a byte now and then). It does not bound how many there are, nor how long one may take to
-read an answer. So each connection is watched here: one from which nothing came for a while is cut off, whatever is
-still to be written to it; and when all places are taken, the one that has been silent longest gives way to the new
-one. A connection that streams to its client is *kept*: whoever streams sees to clients that do not read.
+aiohttp limits the time for a client's next request (keep-alive), but neither the number of connections nor the time
+that a client takes to read an answer. So each connection is watched here: one that sends nothing for a while is
+closed, even while it is written to; and when the limit is reached, the connection that was idle longest is closed for a
+new one. A streaming connection is *kept*: its handler deals with clients that do not read.
 """
 
 from __future__ import annotations
@@ -17,55 +16,55 @@ from typing import Final, cast
 from aiohttp import web
 
 REQUEST_SECONDS: Final = 10.0
-"""For a request to be there as a whole, headers at least, from the connection's begin or the last answer."""
+"""Time for a complete request, at least its headers, from the start of the connection or the last answer."""
 
 SILENT_SECONDS: Final = 60.0
-"""Without a byte from the client; it is then cut off, also while it reads an answer."""
+"""Time without a byte from the client; then the connection is closed, also while the client reads an answer."""
 
 
 class ConnectionLimits:
-    """At most ``most`` connections that are not kept."""
+    """Allows at most ``most`` connections that are not kept."""
 
     def __init__(self, most: int, *, request: float = REQUEST_SECONDS, silent: float = SILENT_SECONDS) -> None:
         self.request = request
         self._most = most
         self._silent = silent
-        self._open: dict[asyncio.Transport, _Connection] = {}  # the longest silent first
+        self._open: dict[asyncio.Transport, _Connection] = {}  # the longest idle first
         self._kept: set[asyncio.Transport] = set()
 
     def __len__(self) -> int:
-        """Connections that are open and not kept."""
+        """Open connections that are not kept."""
         return len(self._open)
 
     def keep(self, transport: asyncio.BaseTransport | None) -> None:
-        """This connection is a stream from now on: it has no bound here."""
+        """This connection is a stream from now on, without limits."""
         connection = self._open.pop(cast(asyncio.Transport, transport), None)
         if connection is not None:
             connection.rest()
             self._kept.add(connection.transport)
 
     def admit(self, connection: _Connection) -> None:
-        """Let a connection in; the one that was silent longest goes where there is no place."""
+        """Add a connection; where the limit is reached the longest idle one is closed."""
         while len(self._open) >= self._most:
             next(iter(self._open.values())).cut()
         self._open[connection.transport] = connection
         connection.watch(self._silent)
 
     def heard(self, connection: _Connection) -> None:
-        """Something came from it."""
+        """The client sent something."""
         if self._open.pop(connection.transport, None) is not None:
             self._open[connection.transport] = connection
             connection.watch(self._silent)
 
     def leave(self, connection: _Connection) -> None:
-        """It is gone."""
+        """The connection was closed."""
         connection.rest()
         self._open.pop(connection.transport, None)
         self._kept.discard(connection.transport)
 
     @asynccontextmanager
     async def serve(self, application: web.Application, host: str, port: int, *, shutdown: float) -> AsyncIterator[int]:
-        """Serve while the block runs; gives the port, which matters where 0 was asked for.
+        """Serve while the block runs; gives the port, which the system chooses where ``port`` is 0.
 
         Raises:
             OSError: where the address is taken.
@@ -86,7 +85,7 @@ class ConnectionLimits:
 
 
 class _Connection(asyncio.Protocol):
-    """Stands before the server's own protocol, which hears all that it would."""
+    """Wraps the server's own protocol and passes everything on."""
 
     transport: asyncio.Transport
 
@@ -96,18 +95,18 @@ class _Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
 
     def watch(self, seconds: float) -> None:
-        """Cut it off in so many seconds."""
+        """Close it in so many seconds."""
         self.rest()
         self._timer = asyncio.get_running_loop().call_later(seconds, self.cut)
 
     def rest(self) -> None:
-        """Do not."""
+        """Cancel that."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def cut(self) -> None:
-        """End it now, whatever is still to be written."""
+        """Close it now, even with unwritten data."""
         self._doors.leave(self)
         self.transport.abort()
 

@@ -1,8 +1,8 @@
-"""What a process says on standard error: lines for people, or one JSON object a line for whoever collects them.
+"""Log lines on standard error: text for people, or one JSON object a line for log collectors.
 
 As JSON every line is an object of ``time`` (UTC), ``level``, ``logger``, ``message``, and ``exception`` with a
-traceback where there is one; so are the announcements at start and end, warnings of Python and what ends the process.
-The objects are ASCII: a collector decodes them, and no terminal setting can break one.
+traceback where there is one; so are announcements at start and end, Python's warnings and uncaught exceptions. The
+objects are ASCII, so they do not depend on a terminal's encoding.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class TextLines(logging.Formatter):
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a record. ``fields`` of a record, given by ``say``, stand beside the message."""
+    """One JSON object a record. ``fields`` of a record, given by ``announce``, are added to it."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The object, without a line break in it."""
@@ -50,23 +50,23 @@ class JsonLines(logging.Formatter):
 
 
 def is_json() -> bool:
-    """Whether this process speaks JSON."""
+    """Whether this process logs JSON."""
     return any(isinstance(handler.formatter, JsonLines) for handler in logging.getLogger().handlers)
 
 
-def speak_json() -> None:
-    """From now on everything on standard error is a JSON object a line. For once, at the start of a process."""
+def use_json() -> None:
+    """From now on every line on standard error is a JSON object. Called once, at the start of a process."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines())
     logging.getLogger().addHandler(handler)
     logging.getLogger(_OURS).setLevel(logging.INFO)  # announcements come out at any level
     logging.captureWarnings(True)
     sys.excepthook = _uncaught
-    threading.excepthook = lambda told: _uncaught(
-        told.exc_type, told.exc_value or told.exc_type(), told.exc_traceback, where=told.thread
+    threading.excepthook = lambda failure: _uncaught(
+        failure.exc_type, failure.exc_value or failure.exc_type(), failure.exc_traceback, where=failure.thread
     )
-    sys.unraisablehook = lambda told: _uncaught(
-        told.exc_type, told.exc_value or told.exc_type(), told.exc_traceback, where=told.err_msg
+    sys.unraisablehook = lambda failure: _uncaught(
+        failure.exc_type, failure.exc_value or failure.exc_type(), failure.exc_traceback, where=failure.err_msg
     )
 
 
@@ -82,11 +82,11 @@ def _uncaught(
 def start_logging(level: str) -> None:
     """Log to standard error, at a level and above.
 
-    The libraries' own debugging stays off at any level: it writes whole requests, with the records in them, addresses
-    with robot keys and, as one logs in, the password. So ``debug`` is for this program's own loggers alone.
+    The libraries' own debug lines stay off at any level: they contain whole requests, with records, addresses with robot
+    keys and, at a login, the password. So ``debug`` applies to this program's own loggers alone.
     """
     root = logging.getLogger()
-    if not root.handlers:  # ``speak_json`` may have put its own there
+    if not root.handlers:  # ``use_json`` may have set its own
         handler = logging.StreamHandler()
         handler.setFormatter(TextLines("%(asctime)s %(levelname)s %(name)s %(message)s"))
         root.addHandler(handler)
@@ -96,22 +96,22 @@ def start_logging(level: str) -> None:
         logging.getLogger(name).setLevel(wanted)
     if is_json():
         logging.getLogger(_OURS).setLevel(min(logging.INFO, wanted))  # announcements come out at any level
-    # Ten warnings a second while a topic takes no writes; streams.kafka.producer says it once a minute.
+    # Ten warnings a second while a topic takes no writes; streams.kafka.producer reports it once a minute.
     logging.getLogger("aiokafka.producer.sender").setLevel(logging.ERROR)
 
 
 def printable(text: str) -> str:
-    """The text as it may go to a terminal: what would move its cursor, colour it or turn its direction is escaped."""
+    """The text with all characters escaped that would control a terminal or change the direction of writing."""
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
         for character in text
     )
 
 
-def say(text: str, *, level: int = logging.INFO, **fields: Any) -> None:
+def announce(text: str, *, level: int = logging.INFO, **fields: Any) -> None:
     """Announce something on standard error, whatever the level of logging.
 
-    ``fields`` are JSON values; for people they stand behind the text.
+    ``fields`` are JSON values; in text they are appended.
     """
     if is_json():
         logging.getLogger(_OURS).log(level, "%s", text, extra={"fields": fields})

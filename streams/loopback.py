@@ -1,4 +1,4 @@
-"""Names that a server on loopback answers to: a foreign name that resolves to it is how other sites reach into it."""
+"""The names that a server on loopback answers to, which prevents DNS rebinding by other sites."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address to serve on is reached from this machine alone."""
+    """Whether an address can be reached from this machine alone."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

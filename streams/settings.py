@@ -18,11 +18,11 @@ SECRETS = ("sasl_password", "ssl_key_password", "pseudonym_key")
 """Settings that come from the environment or from a file (``<name>_file``), never from a flag, and are never shown."""
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,79}$"
-"""What Kafka takes for a topic, with room for what is put behind it."""
+"""Characters that Kafka allows in a topic's name, with room for a suffix."""
 
 
 class Settings(BaseSettings):
-    """Everything a worker may be told; see ``gridclock run --help`` for the words."""
+    """All settings; see ``gridclock run --help``."""
 
     model_config = SettingsConfigDict(
         env_prefix="GRIDCLOCK_", extra="ignore", frozen=True, populate_by_name=True, hide_input_in_errors=True
@@ -34,7 +34,7 @@ class Settings(BaseSettings):
         description="host:port of one or more brokers, separated by commas",
     )
     name: str = Field(default="gridclock", pattern=NAME_PATTERN, description="prefix of topics and consumer groups")
-    sources: Annotated[tuple[str, ...], NoDecode] = Field(default=(), description="topics that events come in by")
+    sources: Annotated[tuple[str, ...], NoDecode] = Field(default=(), description="topics that events come from")
     partitions: int = Field(default=8, ge=1, le=1024, description="of the log, where it is to be created")
     replication: int | None = Field(default=None, ge=1, description="default: 3, or the number of brokers if less")
     retention_days: float = Field(default=14, gt=0, description="how long topics other than state are kept")
@@ -62,7 +62,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="warning", description="to standard error")
     log_format: Literal["text", "json"] = Field(default="text", description="lines for people, or a JSON object a line")
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
-        default="PLAINTEXT", description="how to speak to the brokers"
+        default="PLAINTEXT", description="protocol to the brokers"
     )
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
         default="SCRAM-SHA-512", description="how to log in to the brokers, with SASL"
@@ -71,12 +71,14 @@ class Settings(BaseSettings):
     sasl_password: SecretStr | None = Field(default=None, description="its password; never printed")
     sasl_password_file: Path | None = Field(default=None, description="a file that holds it")
     ssl_cafile: Path | None = Field(default=None, description="certificates to trust; default: the system's")
-    ssl_certfile: Path | None = Field(default=None, description="our own certificate, where the brokers ask for one")
+    ssl_certfile: Path | None = Field(default=None, description="the client certificate, where the brokers require one")
     ssl_keyfile: Path | None = Field(default=None, description="its private key")
-    ssl_key_password: SecretStr | None = Field(default=None, description="what the key is locked with; never printed")
+    ssl_key_password: SecretStr | None = Field(
+        default=None, description="the password of the private key; never printed"
+    )
     ssl_key_password_file: Path | None = Field(default=None, description="a file that holds it")
     pseudonym_key: SecretStr | None = Field(
-        default=None, min_length=16, description="account and meter numbers are told as pseudonyms under this key"
+        default=None, min_length=16, description="account and meter numbers are replaced by pseudonyms under this key"
     )
     pseudonym_key_file: Path | None = Field(default=None, description="a file that holds it")
 
@@ -95,7 +97,7 @@ class Settings(BaseSettings):
 
     @property
     def source_topics(self) -> tuple[str, ...]:
-        """Where events come in."""
+        """The topics that events come from."""
         return self.sources or (f"{self.name}.events",)
 
     @property
@@ -105,32 +107,32 @@ class Settings(BaseSettings):
 
     @property
     def alerts_topic(self) -> str:
-        """Where alerts come out."""
+        """The topic of alerts."""
         return f"{self.name}.alerts"
 
     @property
     def acks_topic(self) -> str:
-        """Where alerts are acknowledged and annotated: the audit trail."""
+        """The topic of acknowledgements and notes: the audit trail."""
         return f"{self.name}.acks"
 
     @property
     def deliveries_topic(self) -> str:
-        """What was told to whom: the notifier's state."""
+        """The notifier's state: what was sent to whom."""
         return f"{self.name}.deliveries"
 
     @property
     def undelivered_topic(self) -> str:
-        """What a channel did not take."""
+        """Messages that a channel refused."""
         return f"{self.name}.undelivered"
 
     @property
     def dead_letters_topic(self) -> str:
-        """Where goes what cannot be taken."""
+        """The topic of refused records."""
         return f"{self.name}.dead-letters"
 
     @property
     def changelog_topic(self) -> str:
-        """The state; the name is Faust's own."""
+        """The topic of the state; Faust determines its name."""
         return f"{self.name}-state-changelog"
 
     @property
@@ -139,11 +141,11 @@ class Settings(BaseSettings):
         return int(self.keep_days * 86_400 * 1_000_000)
 
     def kafka_python(self) -> dict[str, Any]:
-        """What kafka-python's clients are told of the brokers and how to speak to them."""
+        """The options of kafka-python's clients: brokers and security."""
         return {"bootstrap_servers": self.bootstrap.split(","), **self.security()}
 
     def security(self) -> dict[str, Any]:
-        """How to speak to the brokers, in the words of kafka-python's and aiokafka's clients."""
+        """The security options of kafka-python's and aiokafka's clients."""
         options: dict[str, Any] = {"security_protocol": self.security_protocol}
         if (context := self.ssl_context()) is not None:
             options["ssl_context"] = context
@@ -154,10 +156,10 @@ class Settings(BaseSettings):
         return options
 
     def ssl_context(self) -> ssl.SSLContext | None:
-        """How to make sure of the brokers, and show who we are; ``None`` where they are not spoken to over TLS.
+        """The TLS context with trusted and own certificates; ``None`` without TLS.
 
         Raises:
-            ConfigError: naming the file that is missing or is none such.
+            ConfigError: naming the file that is missing or invalid.
         """
         if not self.security_protocol.endswith("SSL"):
             return None
@@ -184,13 +186,15 @@ class Settings(BaseSettings):
 
 
 def revealed(secret: SecretStr | None) -> str | None:
-    """A secret for the one who needs it."""
+    """The secret's value."""
     return None if secret is None else secret.get_secret_value()
 
 
 def _unfit(path: Path | None, key: str, error: OSError) -> ConfigError:
-    # An SSLError is an OSError without a strerror of use.
-    problem = "is not such a file in PEM" if isinstance(error, ssl.SSLError) else f"cannot be read: {error.strerror}"
+    # An SSLError is an OSError without a useful strerror.
+    problem = (
+        "is not a file of that kind in PEM" if isinstance(error, ssl.SSLError) else f"cannot be read: {error.strerror}"
+    )
     return ConfigError(problem, path=None if path is None else str(path), key=key)
 
 
@@ -198,7 +202,7 @@ def secret_in(path: Path, key: str) -> SecretStr:
     """The secret in a file: its text without the line break at the end.
 
     Raises:
-        ConfigError: where the file cannot be read or is empty; never with what is in it.
+        ConfigError: where the file cannot be read or is empty; without its content.
     """
     try:
         text = path.read_text("utf-8").rstrip("\r\n")
@@ -216,15 +220,15 @@ def load_settings(**given: Any) -> Settings:
     Raises:
         ConfigError: naming the setting, and the variable where it came from one.
     """
-    told = {name: value for name, value in given.items() if value is not None}
-    settings = _checked(told)
+    values = {name: value for name, value in given.items() if value is not None}
+    settings = _checked(values)
     files = {name: getattr(settings, f"{name}_file") for name in SECRETS}
     for name, path in files.items():
         if path is not None:
             if getattr(settings, name) is not None:
                 raise ConfigError(f"give {name} or {name}_file, not both", path="settings", key=name)
-            told[name] = secret_in(path, f"{name}_file")
-    settings = _checked(told) if any(files.values()) else settings
+            values[name] = secret_in(path, f"{name}_file")
+    settings = _checked(values) if any(files.values()) else settings
     if settings.security_protocol.startswith("SASL"):
         for name in ("sasl_username", "sasl_password"):
             if getattr(settings, name) is None:
@@ -232,9 +236,9 @@ def load_settings(**given: Any) -> Settings:
     return settings
 
 
-def _checked(told: Mapping[str, Any]) -> Settings:
+def _checked(values: Mapping[str, Any]) -> Settings:
     try:
-        return Settings(**told)
+        return Settings(**values)
     except ValidationError as error:
         problems = []
         for item in error.errors(include_url=False):

@@ -75,10 +75,10 @@ def test_errors_at_the_start(words: tuple[str, ...], environment: dict[str, str]
 
 PROGRAM = """
 import gc, threading, warnings
-from streams.log_lines import say, speak_json, start_logging
-speak_json()
+from streams.log_lines import announce, use_json, start_logging
+use_json()
 start_logging("error")
-say("at work", port=1)
+announce("at work", port=1)
 warnings.warn("old", DeprecationWarning, stacklevel=1)
 thread = threading.Thread(target=lambda: 1 / 0, name="t")
 thread.start()

@@ -1,1 +1,1 @@
-"""One module a command; each parses, calls, and prints."""
+"""One module for each command: it parses its options, calls the program, and prints."""

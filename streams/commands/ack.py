@@ -32,7 +32,7 @@ def ack(alert_id: str, note: str | None, by: str | None, annotate: bool, **given
 
     确认告警，停止升级。
 
-    Who, when and what is kept for ever on the topic NAME.acks and shown to whoever may read it. A note must hold no
+    Who, when and what is kept for ever on the topic NAME.acks, for everybody who may read it. A note must hold no
     personal data 备注不得含个人信息: no names, telephone numbers or addresses of customers or staff.
 
     \b
@@ -60,10 +60,10 @@ def ack(alert_id: str, note: str | None, by: str | None, annotate: bool, **given
 
 
 def write_acknowledgement(settings: Settings, made: Acknowledgement) -> None:
-    """Put it on the topic and wait for the brokers to have it.
+    """Write it to the topic and wait for the brokers' acknowledgement.
 
     Raises:
-        BrokerError: where they do not take it.
+        BrokerError: where they refuse it.
     """
     try:
         producer = KafkaProducer(**settings.kafka_python(), acks="all")

@@ -20,7 +20,7 @@ _WORDS = {"acknowledge": "acknowledged 确认", "annotate": "annotated 备注"}
 @click.command(short_help="Print who acknowledged what, and when.")
 @click.argument("alert_id", metavar="[ID]", required=False)
 @broker_options
-@click.option("--follow", "-f", is_flag=True, help="Go on as new ones come, until Ctrl-C.")
+@click.option("--follow", "-f", is_flag=True, help="Continue with new ones, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="The records as they are, one a line.")
 def acks(alert_id: str | None, follow: bool, as_json: bool, **given: Any) -> int:
     """Print the audit trail of acknowledgements and notes, oldest first: all of it, or of the alert ID.
@@ -35,7 +35,7 @@ def acks(alert_id: str | None, follow: bool, as_json: bool, **given: Any) -> int
         try:
             made = Acknowledgement.model_validate_json(value)
         except ValidationError:
-            err.print("a record that is no acknowledgement")
+            err.print("a record that is not an acknowledgement")
             continue
         if alert_id is not None and made.alert_id != alert_id:
             continue

@@ -1,4 +1,4 @@
-"""``gridclock acls``: the rights that each process needs at the brokers."""
+"""``gridclock acls``: the permissions that each process needs at the brokers."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from streams.kafka.acls import NEEDS, Right, rights_of
 from streams.settings import load_settings
 
 
-@click.command(short_help="Print the rights that each process needs at the brokers.")
+@click.command(short_help="Print the permissions that each process needs at the brokers.")
 @click.argument("process", type=click.Choice(sorted(NEEDS)))
-@click.option("--user", required=True, metavar="NAME", help="Whom the process logs in as.")
+@click.option("--user", required=True, metavar="NAME", help="The user that the process logs in as.")
 @click.option("--name", help="Prefix of topics and consumer groups (gridclock).")
 @click.option(
     "--source", "sources", multiple=True, metavar="TOPIC", help="A topic that events come in by (NAME.events)."
 )
 @click.option("--channel-topic", "channels", multiple=True, metavar="TOPIC", help="A topic of a notifier's channel.")
-@click.option("--json", "as_json", is_flag=True, help="One right a line, as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="One permission a line, as JSON.")
 def acls(
     process: str, user: str, sources: tuple[str, ...], channels: tuple[str, ...], as_json: bool, **given: Any
 ) -> int:
-    """Print the least rights under which a process works, as commands of Kafka's kafka-acls.sh.
+    """Print the least permissions of a process, as commands of Kafka's kafka-acls.sh.
 
-    It needs no more once the topics are there: make them beforehand, or start the first worker as an administrator.
+    They suffice once the topics exist: create them beforehand, or start the first worker as an administrator.
 
     \b
     Example:

@@ -30,13 +30,13 @@ _COLOURS = {
 }
 
 
-@click.command(short_help="Print the alerts that came out.")
+@click.command(short_help="Print the alerts that were sent.")
 @broker_options
-@click.option("--follow", "-f", is_flag=True, help="Go on as new ones come, until Ctrl-C.")
+@click.option("--follow", "-f", is_flag=True, help="Continue with new ones, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="CloudEvents, one a line.")
 @click.option("--lang", type=click.Choice(["zh", "en"]), default="en", help="Language of the sentences.")
 def alerts(follow: bool, as_json: bool, lang: str, **given: Any) -> int:
-    """Print the alerts on the topic, oldest first in each partition; with --follow also those to come.
+    """Print the alerts on the topic, oldest first in each partition; with --follow also new ones.
 
     \b
     Example:
@@ -53,7 +53,7 @@ def alerts(follow: bool, as_json: bool, lang: str, **given: Any) -> int:
 
 
 def read_records(settings: Settings, topic: str, *, follow: bool) -> Iterator[bytes]:
-    """The records of a topic up to its end, or for ever.
+    """The records of a topic up to its end, or without end.
 
     Raises:
         BrokerError: where the broker cannot be read.

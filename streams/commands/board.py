@@ -1,4 +1,4 @@
-"""``gridclock board``: the live board, a process of its own beside any number of workers."""
+"""``gridclock board``: the live board, a process of its own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from streams.commands.common import DONE, broker_options, log_options, need_brok
 from streams.kafka.acls import rights_of
 from streams.live.gc_tuning import short_collections
 from streams.live.reloading import run_reloading
-from streams.log_lines import say, start_logging
+from streams.log_lines import announce, start_logging
 from streams.settings import load_settings
 from streams.wire.state_rows import StateError
 
@@ -24,7 +24,7 @@ from streams.wire.state_rows import StateError
 @click.option("--port", "board_port", type=int, help="Port to serve on, 0 for any (9465).")
 @click.option(
     "--answer-to", "board_names", multiple=True, metavar="NAME",
-    help="A host name that a board on loopback answers to besides its own, as behind a proxy that passes it on.",
+    help="A host name that a board on loopback answers to as well, for a proxy that passes its own name on.",
 )  # fmt: skip
 @click.option("--clients", "board_clients", type=int, help="Pages open at the same time (64).")
 @click.option("--clock-origin", type=int, hidden=True)
@@ -36,8 +36,8 @@ def board(rules: tuple[Path, ...], only: Path | None, board_names: tuple[str, ..
 
     It shows all workers' cases, reads Kafka and never writes. Give it the workers' --name and rulebook options.
     The page takes its filters from the address, so that a wall screen can be bookmarked:
-    /board?city=3201&severity=red_line&lang=zh&flash=1. It has no log-in: on an address others can reach, put a
-    proxy with one before it.
+    /board?city=3201&severity=red_line&lang=zh&flash=1. It has no log-in: on an address that others can reach, put a
+    proxy with a log-in in front of it.
 
     \b
     Example:
@@ -51,7 +51,7 @@ def board(rules: tuple[Path, ...], only: Path | None, board_names: tuple[str, ..
 
     def on_ready(port: int) -> None:
         host = f"[{settings.board_host}]" if ":" in settings.board_host else settings.board_host
-        say(f"board http://{host}:{port}/board")
+        announce(f"board http://{host}:{port}/board")
 
     try:
         with short_collections():
@@ -61,5 +61,5 @@ def board(rules: tuple[Path, ...], only: Path | None, board_names: tuple[str, ..
             )
     except StateError as error:
         raise click.ClickException(str(error)) from error
-    say("board stopped in order")
+    announce("board stopped in order")
     return DONE

@@ -1,4 +1,4 @@
-"""What the commands share: reading a rulebook, instants, problems on standard error, exit codes."""
+"""Shared by the commands: common options, reading a rulebook, instants, errors on standard error, exit codes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from schemas.fields import parse_time
 from streams.core.instants import instant_us
 from streams.errors import ConfigError
 from streams.kafka.acls import Right, reading
-from streams.log_lines import FORMATS, say, speak_json
+from streams.log_lines import FORMATS, announce, use_json
 from streams.replay.sources import Source
 from streams.rulebooks.loader import LoadedRulebook, load_rulebook
 from streams.settings import Settings, load_settings
@@ -121,9 +121,9 @@ def broker_options(command: Command) -> Command:
 
 
 def log_options(command: Command) -> Command:
-    """The options ``--log-level`` and ``--log-format``; the format holds before anything else is looked at."""
+    """The options ``--log-level`` and ``--log-format``; the format applies before other options are read."""
     command = click.option(
-        "--log-format", type=click.Choice(FORMATS), envvar="GRIDCLOCK_LOG_FORMAT", is_eager=True, callback=_speak,
+        "--log-format", type=click.Choice(FORMATS), envvar="GRIDCLOCK_LOG_FORMAT", is_eager=True, callback=_set_format,
         help="Lines for people, or a JSON object a line (text).",
     )(command)  # fmt: skip
     return click.option(
@@ -131,23 +131,23 @@ def log_options(command: Command) -> Command:
     )(command)  # fmt: skip
 
 
-def _speak(_ctx: click.Context, _param: click.Parameter, given: str | None) -> str | None:
+def _set_format(_ctx: click.Context, _param: click.Parameter, given: str | None) -> str | None:
     if given == "json":
-        speak_json()
+        use_json()
     return given
 
 
 def need_broker(settings: Settings, rights: Sequence[Right] = ()) -> None:
-    """Make sure that brokers are named and, where they ask who we are, let us in and allow what is to be done.
+    """Check that brokers are named and, where they authenticate, that they accept the login and grant the permissions.
 
     Raises:
         ConfigError: where none is named, or a certificate cannot be read.
-        BrokerError: where they refuse us, naming every right that is missing.
+        BrokerError: where they refuse the login, or naming every missing permission.
     """
     if not settings.bootstrap:
         raise ConfigError("no broker given: use --bootstrap or KAFKA_BOOTSTRAP_SERVERS", key="bootstrap")
     if settings.security_protocol != "PLAINTEXT":
-        from streams.kafka.authentication import check_login  # commands without Kafka must not wait for its import
+        from streams.kafka.authentication import check_login  # late: commands without Kafka need not wait for it
         from streams.kafka.connection import kafka_options, rights_at
 
         check_login(kafka_options(settings))
@@ -156,7 +156,7 @@ def need_broker(settings: Settings, rights: Sequence[Right] = ()) -> None:
 
 
 def rulebook_of(rules: Sequence[Path], only: Path | None) -> LoadedRulebook:
-    """The rulebook that the options ask for.
+    """The rulebook of the options.
 
     Raises:
         ConfigError: naming file, line, rule and key.
@@ -170,10 +170,10 @@ def rulebook_of(rules: Sequence[Path], only: Path | None) -> LoadedRulebook:
     return load_rulebook(rules, only)
 
 
-def complain(error: ConfigError) -> None:
-    """Every problem of a configuration, a line each, on standard error."""
+def print_problems(error: ConfigError) -> None:
+    """Print every problem of a configuration, one a line, on standard error."""
     for problem in (error, *error.others):
-        say(str(problem), level=logging.ERROR)
+        announce(str(problem), level=logging.ERROR)
 
 
 @contextmanager
@@ -215,7 +215,7 @@ def progress_of_events(total: int, what: str, *, quiet: bool) -> Iterator[Callab
 
 
 def size_of(names: Sequence[str]) -> int | None:
-    """Bytes in files, or ``None`` where that cannot be told (standard input, compressed files)."""
+    """Bytes in files, or ``None`` where it is unknown (standard input, compressed files)."""
     plain = [name for name in names if name != "-" and not name.endswith((".gz", ".zst"))]
     if len(plain) < len(names):
         return None

@@ -51,9 +51,9 @@ from streams.wire.decoder import Decoder
 _SHOWN_CHARACTERS = 100
 
 
-@click.group("dead-letters", short_help="Look at refused records; correct them and send them again.")
+@click.group("dead-letters", short_help="List refused records; correct them and send them again.")
 def dead_letters() -> None:
-    """What could not be taken as an event, on the topic NAME.dead-letters or in files of gridclock replay.
+    """Records that were refused as events, on the topic NAME.dead-letters or in files of gridclock replay.
 
     死信：查看被拒收的记录、原因，修改后重新发送。
 
@@ -77,7 +77,7 @@ def _filter_options(command: Command) -> Command:
     command = click.option("--since", type=INSTANT, metavar="INSTANT", help="Refused at this instant or later.")(
         command
     )
-    command = click.option("--source", metavar="TEXT", help="Whose source begins so: a topic, or a file.")(command)
+    command = click.option("--source", metavar="TEXT", help="Source begins with this: a topic, or a file.")(command)
     return click.option("--reason", type=click.Choice(REASONS), help="Refused for this reason.")(command)
 
 
@@ -87,7 +87,7 @@ def _read(settings: Settings, files: Sequence[str]) -> Letters:
     need_broker(settings, reading(settings.dead_letters_topic))
     found = letters_on_topic(settings.kafka_python(), settings.dead_letters_topic)
     if found.unreadable:
-        click.echo(f"gridclock: {found.unreadable} records on the topic are no dead letters", err=True)
+        click.echo(f"gridclock: {found.unreadable} records on the topic are not dead letters", err=True)
     return found
 
 
@@ -111,7 +111,7 @@ def _at(stored: StoredLetter) -> str | None:
 @dead_letters.command("list", short_help="One line a letter.")
 @_source_options
 @_filter_options
-@click.option("--retried", is_flag=True, help="Also those that were sent again.")
+@click.option("--retried", is_flag=True, help="Include those that were sent again.")
 @click.option("--json", "json_lines", is_flag=True, help="Whole letters, one a line.")
 def list_(
     files: tuple[str, ...],
@@ -122,7 +122,7 @@ def list_(
     json_lines: bool,
     **given: Any,
 ) -> int:
-    """List what was refused and not yet sent again, oldest first.
+    """List records that were refused and not sent again yet, oldest first.
 
     \b
     Example:
@@ -134,8 +134,8 @@ def list_(
         click.echo(as_json(stored, _at(stored)) if json_lines else _line(stored))
     if not json_lines:
         counts = Counter(stored.letter.reason for stored in shown)
-        said = "".join(f", {name} {count:,}" for name, count in sorted(counts.items()))
-        click.echo(f"gridclock: {len(shown):,} dead letters{said}", err=True)
+        by_reason = "".join(f", {name} {count:,}" for name, count in sorted(counts.items()))
+        click.echo(f"gridclock: {len(shown):,} dead letters{by_reason}", err=True)
     return DONE
 
 
@@ -214,12 +214,12 @@ class _RetryOptions:
 @_source_options
 @rulebook_options
 @_filter_options
-@click.option("--all", "every", is_flag=True, help="All letters that --reason, --source and --since leave.")
+@click.option("--all", "every", is_flag=True, help="All letters that --reason, --source and --since select.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write them here to be edited; send none.")
-@click.option("--from", "edited", metavar="FILE", help="Send what stands in this file, made by --out and then edited.")
-@click.option("--topic", metavar="TOPIC", help="Send there, not to the topic that each came from.")
+@click.option("--from", "edited", metavar="FILE", help="Send the lines of this file, made by --out and then edited.")
+@click.option("--topic", metavar="TOPIC", help="Send to this topic, not to the one that each came from.")
 @click.option("--to", type=click.Path(path_type=Path), metavar="FILE", help="Letters of files: write events here.")
-@click.option("--again", is_flag=True, help="Also those that were sent again before.")
+@click.option("--again", is_flag=True, help="Include those that were sent again before.")
 @options_as(_RetryOptions)
 def retry(options: _RetryOptions) -> int:
     """Send letters again: as they are (after the rulebook was corrected), or edited by hand in a file.
@@ -276,7 +276,7 @@ Ready = list[tuple[EditedLetter, Event, StoredLetter]]
 
 
 def _checked(wanted: Iterable[EditedLetter], letters: Letters, decoder: Decoder, again: bool) -> tuple[Ready, int, int]:
-    """What can be sent; how many were sent before; how many would be refused again (each is told)."""
+    """What can be sent; how many were sent before; how many would be refused again (each is reported)."""
     ready: Ready = []
     left = refused = 0
     now = WallClock().now()
@@ -316,12 +316,12 @@ def _write_events(to: Path | None, ready: Ready) -> None:
 
 
 def _send(settings: Settings, ready: Ready, topic: str | None) -> int:
-    """Send what has a place to go to; how many had one."""
+    """Send those with a topic; gives how many."""
     sent: list[tuple[EditedLetter, Event, str]] = []
     for one, event, stored in ready:
         target = topic or topic_of(stored.letter)
         if target is None:
-            click.echo(printable(f"gridclock: {one.id}: not sent: came from no topic; name one by --topic"), err=True)
+            click.echo(printable(f"gridclock: {one.id}: not sent: its source is no topic; use --topic"), err=True)
         else:
             sent.append((one, event, target))
     if sent:

@@ -1,4 +1,4 @@
-"""``gridclock demo``: all of it at work on one machine, for somebody who has never seen it."""
+"""``gridclock demo``: everything at work on one machine, for a first look."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from kafka.errors import KafkaError
 from schemas.fields import parse_time
 from streams.commands.common import DONE
 from streams.core.instants import format_us, instant_us
+from streams.demonstration.net_alerts import Comparison, Fact, NetAlerts, compare, expected_facts
 from streams.demonstration.screen import Screen, Status
-from streams.demonstration.told import Comparison, Fact, Told, compare, expected_facts
 from streams.demonstration.worker import Worker
 from streams.errors import BrokerError
 from streams.kafka.admin import READING, delete_topics, ensure_topics
@@ -36,17 +36,17 @@ from streams.wire.decoder import decode_json
 DIFFERENT: Final = 1
 START: Final = date(2026, 3, 2)
 PARTITIONS: Final = 4
-"""Of each topic: as many as the embedded broker gives, and enough to see that order across them does not matter."""
+"""Partitions of each topic: as many as the embedded broker creates."""
 
 _HEAD_START = 5.0
-"""Seconds before simulated time begins to run: about as long as the worker takes to be at work. If it takes longer
-it finds a backlog, and catches up."""
+"""Seconds before simulated time begins to run: about as long as the worker takes to start. A worker that takes longer
+finds a backlog and catches up."""
 
 _PATIENCE = 60.0
-"""Seconds that the worker may be behind the end before the demo gives up on it."""
+"""Seconds that the worker may be behind at the end before the demo gives up."""
 
 
-@click.command(short_help="Show all of it, on a broker of its own.")
+@click.command(short_help="Show everything at work, on a broker of its own.")
 @click.option("--orders", type=click.IntRange(1, 20_000), default=300, show_default=True, help="Simulated orders.")
 @click.option("--days", type=click.IntRange(1, 366), default=40, show_default=True, help="Days that they take.")
 @click.option(
@@ -56,14 +56,14 @@ _PATIENCE = 60.0
     show_default=True,
     help="Simulated days in one second.",
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="Another one makes other orders.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the simulation.")
 @click.option("--lang", type=click.Choice(["zh", "en"]), default="en", show_default=True, help="中文 or English.")
 def demo(orders: int, days: int, speed: float, seed: int, lang: str) -> int:
-    """Show all of it: simulated work orders through Kafka to alerts, forty days in about a minute.
+    """Show everything at work: simulated work orders through Kafka to alerts, forty days in about a minute.
 
     Finds or starts a broker (KAFKA_BOOTSTRAP_SERVERS, Docker, Java, or one built in; GRIDCLOCK_BROKER=embedded forces
-    that one), starts a worker, sends the orders' events as they would come in, and prints what fires. At the end it
-    compares that with what the simulator knows of its orders; exits 1 where they differ. Leaves nothing running.
+    that one), starts a worker, sends the orders' events in simulated time, and prints the alerts. At the end it
+    compares them with the verdicts that the simulator expects; exits 1 where they differ. Leaves nothing running.
 
     \b
     Example:
@@ -74,7 +74,7 @@ def demo(orders: int, days: int, speed: float, seed: int, lang: str) -> int:
     screen = Screen(lang)
     with _ended_by_sigterm(), ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gridclock-demo-")))
-        found = stack.enter_context(broker(on_progress=lambda text: screen.say(text, text, style="dim")))
+        found = stack.enter_context(broker(on_progress=lambda text: screen.print_line(text, text, style="dim")))
         settings = load_settings(bootstrap=found.bootstrap, name=_name(), partitions=PARTITIONS, sources=())
         _introduce(screen, found, made, days, speed)
         specs = topics_of(settings)
@@ -83,7 +83,7 @@ def demo(orders: int, days: int, speed: float, seed: int, lang: str) -> int:
         if found.kind == "external":
             names = [spec.name for spec in specs]
             stack.callback(delete_topics, settings.bootstrap, names, security=security)
-        told = Told(made.as_of)
+        told = NetAlerts(made.as_of)
         _play(screen, settings, made, told, directory, days, speed)
     expected = expected_facts(made.expected)
     comparison = compare(expected, told.facts())
@@ -91,13 +91,13 @@ def demo(orders: int, days: int, speed: float, seed: int, lang: str) -> int:
 
 
 def _name() -> str:
-    """Its own on every run: on a broker of the user's nothing that is there may be touched."""
+    """A new name for every run, so that nothing on the user's broker is touched."""
     return f"gridclock-demo-{os.getpid()}-{WallClock().now() // 1000}"
 
 
 @contextmanager
 def _ended_by_sigterm() -> Iterator[None]:
-    """SIGTERM ends the demo as Ctrl-C does: through every block that has something to put away."""
+    """SIGTERM ends the demo as Ctrl-C does, so that everything is cleaned up."""
 
     def leave(_number: int, _frame: FrameType | None) -> None:
         raise SystemExit(128 + signal.SIGTERM)
@@ -110,10 +110,12 @@ def _ended_by_sigterm() -> Iterator[None]:
 
 
 def _introduce(screen: Screen, found: Broker, made: Simulation, days: int, speed: float) -> None:
-    screen.say(f"broker: {found.description}, {found.bootstrap}", f"消息代理：{found.description}，{found.bootstrap}")
+    screen.print_line(
+        f"broker: {found.description}, {found.bootstrap}", f"消息代理：{found.description}，{found.bootstrap}"
+    )
     seconds = days / speed
     until = START + timedelta(days=days)
-    screen.say(
+    screen.print_line(
         f"{len(made.events):,} events of simulated work orders, {START} to {until}, in about {seconds:.0f} seconds. "
         "The time limits of State Grid standard 482 (2023) run on them.",
         f"模拟工单事件 {len(made.events):,} 条，{START} 至 {until}，约 {seconds:.0f} 秒；"
@@ -122,7 +124,7 @@ def _introduce(screen: Screen, found: Broker, made: Simulation, days: int, speed
 
 
 def _play(
-    screen: Screen, settings: Settings, made: Simulation, told: Told, directory: Path, days: int, speed: float
+    screen: Screen, settings: Settings, made: Simulation, told: NetAlerts, directory: Path, days: int, speed: float
 ) -> None:
     real = WallClock()
     end = instant_us(parse_time(made.as_of))
@@ -148,7 +150,7 @@ def _play(
             return bool(found)
 
         with screen:
-            # Past the patience the loop ends too: what is missing then is said by the comparison.
+            # After the time limit the loop ends too; the comparison then shows what is missing.
             while not (feed.is_done and clock.now() > end and worker.has_passed(end)) and real.now() < give_up:
                 if ready is None and (ready := worker.at_work) is not None:
                     screen.at_work(ready)
@@ -158,7 +160,7 @@ def _play(
                     Status(format_us(now, zone), feed.sent, len(made.events), (now - begin) / (end - begin)), told
                 )
                 feed.check()
-                _ = worker.at_work  # raises where it is not
+                _ = worker.at_work  # raises where it has ended
             worker.stop()
             while show():
                 pass
@@ -166,14 +168,14 @@ def _play(
 
 @contextmanager
 def _alerts(settings: Settings) -> Iterator[Callable[[], list[Any]]]:
-    """Gives the function that waits a moment and returns the alerts that came, in order."""
+    """Gives a function that waits a moment and returns the new alerts, in order."""
     try:
         consumer = KafkaConsumer(
             **settings.kafka_python(),
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             **READING,
-            fetch_max_wait_ms=50,  # the embedded broker holds an empty answer to the end of it
+            fetch_max_wait_ms=50,  # the embedded broker delays an empty answer by all of it
         )
         try:
             numbers = consumer.partitions_for_topic(settings.alerts_topic) or ()
@@ -191,7 +193,7 @@ def _alerts(settings: Settings) -> Iterator[Callable[[], list[Any]]]:
         raise BrokerError(f"{settings.bootstrap}: {error}") from error
 
 
-def _sum_up(screen: Screen, lang: str, told: Told, expected: set[Fact], comparison: Comparison) -> int:
+def _sum_up(screen: Screen, lang: str, told: NetAlerts, expected: set[Fact], comparison: Comparison) -> int:
     titles = {rule.id: getattr(rule.title, lang) for rule in load_rulebook().rulebook.rules}
     screen.summary(told, titles, expected, comparison)
     return DONE if comparison.agrees else DIFFERENT

@@ -1,4 +1,4 @@
-"""``gridclock explain``: one subject's history on a time line, with every rule's verdict and why."""
+"""``gridclock explain``: one subject's history on a time line, with every rule's verdict and its reason."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class _Options:
     lang: str
 
 
-@click.command(short_help="Show why: one order's events, clocks and verdicts.")
+@click.command(short_help="Explain one order: its events, clocks and verdicts.")
 @click.argument("number", metavar="ID")
 @click.option("--events", "names", multiple=True, metavar="FILE", help="Events; may be given again.")
 @click.option("--topic", "topics", multiple=True, metavar="T", help="Read this topic; may be given again.")
@@ -69,7 +69,7 @@ class _Options:
 @click.option("--lang", type=click.Choice(["zh", "en"]), default="en", help="Language of the sentences.")
 @options_as(_Options)
 def explain(options: _Options) -> int:
-    """Print what happened to ID, when, and what every rule makes of it.
+    """Print the events of ID on a time line, and every rule's verdict with its reason.
 
     ID is that of an order, account, meter or notice batch, or of an event, alert or case. The files are read as
     replay reads them, with the same rules, so that the verdicts are the same.
@@ -105,7 +105,7 @@ def explain(options: _Options) -> int:
 
 
 class _Search:
-    """Finds the subjects that an id means, and their events; holds no others."""
+    """Finds the subjects of an id, and their events; keeps no others in memory."""
 
     def __init__(self, loaded: LoadedRulebook, sources: Sequence[Source], until: int | None) -> None:
         self._loaded = loaded
@@ -127,7 +127,7 @@ class _Search:
                 yield event
 
     def subjects_of(self, number: str) -> list[Subject]:
-        """The subjects that have the id or an event, alert or case of that id; none where nothing has."""
+        """The subjects that have the id, or an event, alert or case with that id."""
         named: dict[Subject, None] = {}
         by_event: dict[Subject, None] = {}
         for event in self._events():
@@ -142,7 +142,7 @@ class _Search:
         return list(named or by_event) or self._by_verdict(number)
 
     def _by_verdict(self, number: str) -> list[Subject]:
-        """The subject of an alert or a case: only a whole replay knows their ids."""
+        """The subject of an alert or a case, from a whole replay, which computes their ids."""
         replay = Replay(
             self._loaded.rulebook,
             Decoder(self._loaded.catalogue),

@@ -11,7 +11,7 @@ from schemas.subscriptions import KafkaChannel, parse_span
 from streams.commands.common import DONE, broker_options, log_options, need_broker
 from streams.kafka.acls import rights_of
 from streams.live.reloading import run_reloading
-from streams.log_lines import say, start_logging
+from streams.log_lines import announce, start_logging
 from streams.notify.process import NotifyReady, run_notifier
 from streams.notify.subscription_files import load_subscriptions
 from streams.settings import load_settings
@@ -69,7 +69,7 @@ def notify(path: Path, first_from: int, **given: Any) -> int:
 
     def on_ready(ready: NotifyReady) -> None:
         word = "delivering" if ready.delivers else "standing by"
-        say(
+        announce(
             f"{word} on {settings.bootstrap}, {len(file.subscriptions)} subscriptions, "
             f"{len(file.channels)} channels, metrics http://{settings.metrics_host}:{ready.metrics_port}/metrics"
         )
@@ -78,5 +78,5 @@ def notify(path: Path, first_from: int, **given: Any) -> int:
         lambda stop: run_notifier(settings, file, first_from_us=first_from, on_ready=on_ready, stop=stop),
         lambda: load_subscriptions(path),
     )
-    say("stopped in order")
+    announce("stopped in order")
     return DONE

@@ -27,7 +27,7 @@ from streams.kafka.acls import rights_of
 from streams.live.gc_tuning import short_collections
 from streams.live.reloading import run_reloading
 from streams.live.worker import Ready, run_worker
-from streams.log_lines import say, start_logging
+from streams.log_lines import announce, start_logging
 from streams.rulebooks.loader import LoadedRulebook
 from streams.settings import Settings, load_settings
 
@@ -64,14 +64,14 @@ def run(rules: tuple[Path, ...], only: Path | None, sources: tuple[str, ...], **
     need_broker(settings, rights_of("run", settings))
     loaded = rulebook_of(rules, only)
     shown = {name: value for name, value in settings.shown().items() if value not in (None, [], ())}
-    say("settings", settings=shown)
+    announce("settings", settings=shown)
 
     def check() -> None:
         load_settings(sources=sources or None, **given)  # secrets in files too
         rulebook_of(rules, only)
 
     def on_ready(ready: Ready) -> None:
-        say(
+        announce(
             f"at work on {settings.bootstrap}, {len(loaded.rulebook.rules)} rules, "
             f"{ready.log_partitions} partitions, metrics http://{settings.metrics_host}:{ready.metrics_port}/metrics"
         )
@@ -79,7 +79,7 @@ def run(rules: tuple[Path, ...], only: Path | None, sources: tuple[str, ...], **
     os.umask(0o077)  # all that a worker writes is state, with the customers' numbers in it
     with short_collections():
         run_reloading(lambda stop: _work(settings, loaded, on_ready, stop), check)
-    say("stopped in order")
+    announce("stopped in order")
     return DONE
 
 
@@ -110,7 +110,7 @@ async def _work(
 
 def _end_process(error: Exception) -> None:
     if isinstance(error, GridclockError):
-        say(str(error), level=logging.ERROR)
+        announce(str(error), level=logging.ERROR)
     else:
         sys.excepthook(type(error), error, error.__traceback__)
     os._exit(WRONG_USE if isinstance(error, GridclockError) else 1)

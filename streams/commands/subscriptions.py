@@ -20,8 +20,8 @@ from streams.commands.common import (
     DONE,
     WRONG_USE,
     broker_options,
-    complain,
     need_broker,
+    print_problems,
     rulebook_of,
     rulebook_options,
 )
@@ -76,7 +76,7 @@ def check(path: Path, rules: tuple[Path, ...], only: Path | None, secrets: bool)
         raise ConfigError.first_of(problems)
     missing = missing_secrets(file)
     for problem in missing:
-        complain(problem)
+        print_problems(problem)
     click.echo(f"{path}: {len(file.channels)} channels, {len(file.subscriptions)} subscriptions: in order")
     return WRONG_USE if missing and secrets else DONE
 

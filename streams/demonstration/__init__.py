@@ -1,1 +1,1 @@
-"""What ``gridclock demo`` is made of: a feed on a scaled clock, a worker, what it told, and the screen."""
+"""The parts of ``gridclock demo``: a worker on a scaled clock, its net alerts, and the screen."""

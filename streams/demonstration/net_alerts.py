@@ -1,4 +1,4 @@
-"""What a worker told, net of what it took back, beside what the simulator expects."""
+"""A worker's alerts less those that it retracted, compared with what the simulator expects."""
 
 from __future__ import annotations
 
@@ -27,24 +27,23 @@ _ABOUT: Final = {"breach": "deadline", "late_completion": "stopped_at", "violati
 
 
 def expected_facts(rows: Iterable[Mapping[str, Any]]) -> set[Fact]:
-    """What must have been told and not taken back, by the simulator's expected verdicts."""
+    """The alerts that must stand, by the simulator's expected verdicts."""
     kinds = {"breached": ("breach",), "met_late": ("breach", "late_completion"), "violated": ("violation",)}
     return {_fact(kind, row, _ABOUT[kind]) for row in rows for kind in kinds.get(row["outcome"], ())}
 
 
 @dataclass
-class Told:
-    """Alerts as they came, about instants up to ``until``; one with the same id again is the same alert.
+class NetAlerts:
+    """Alerts about instants up to ``until``, less the retracted ones; a repeated id is the same alert.
 
-    A clock cannot be stopped on an instant: the worker goes on to judge what lies behind the last event, until it
-    is ended, and that is left out.
+    The worker judges on after the last event until it is stopped; alerts about later instants are left out.
     """
 
     until: str
     alerts: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def add(self, data: Mapping[str, Any]) -> bool:
-        """Take an alert's ``data``; whether it is new and within the time looked at."""
+        """Take an alert's ``data``; true where it is new and within the time."""
         if data["kind"] == "retraction":
             is_within = data["retracts"] in self.alerts
         else:
@@ -59,7 +58,7 @@ class Told:
         return Counter((data["rule"], data["kind"]) for data in self.alerts.values())
 
     def facts(self) -> set[Fact]:
-        """What stands of it."""
+        """The facts of the alerts that are not retracted."""
         withdrawn = {data["retracts"] for data in self.alerts.values() if data["retracts"]}
         return {
             _fact(data["kind"], data, _ABOUT[data["kind"]])
@@ -70,7 +69,7 @@ class Told:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Expected facts against those told, sorted."""
+    """Expected facts compared with the actual ones, sorted."""
 
     agreed: Counter[str]
     missing: Sequence[Fact]
@@ -78,10 +77,12 @@ class Comparison:
 
     @property
     def agrees(self) -> bool:
-        """Nothing missing, nothing beyond."""
+        """Whether nothing is missing and nothing is unexpected."""
         return not self.missing and not self.unexpected
 
 
-def compare(expected: set[Fact], told: set[Fact]) -> Comparison:
+def compare(expected: set[Fact], actual: set[Fact]) -> Comparison:
     """See ``Comparison``."""
-    return Comparison(Counter(fact[0] for fact in expected & told), sorted(expected - told), sorted(told - expected))
+    return Comparison(
+        Counter(fact[0] for fact in expected & actual), sorted(expected - actual), sorted(actual - expected)
+    )

@@ -1,6 +1,6 @@
-"""What the demo shows: a line for each alert as it fires, a status at the foot of a terminal, a summary.
+"""The output of the demo: a line for each alert, a status at the foot of a terminal, a summary.
 
-In a pipe there are the lines and the summary alone, without colour.
+In a pipe only the lines and the summary are printed, without colour.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from schemas.fields import parse_time
-from streams.demonstration.told import Comparison, Fact, Told
+from streams.demonstration.net_alerts import Comparison, Fact, NetAlerts
 from streams.demonstration.worker import AtWork
 
 KINDS: Final = ("warning", "breach", "late_completion", "violation", "retraction")
@@ -93,7 +93,7 @@ _PLAIN_WIDTH: Final = 160
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Where the demo stands; ``part`` is the share of simulated time gone, 0 to 1."""
+    """The progress of the demo; ``part`` is the share of simulated time that has passed, 0 to 1."""
 
     now: str
     sent: int
@@ -121,13 +121,13 @@ class Screen:
         if self._live is not None:
             self._live.stop()
 
-    def say(self, en: str, zh: str, *, style: str = "") -> None:
-        """A line of prose."""
+    def print_line(self, en: str, zh: str, *, style: str = "") -> None:
+        """Print a line of text."""
         self._console.print(Text(zh if self._lang == "zh" else en, style=style), soft_wrap=True)
 
     def at_work(self, ready: AtWork) -> None:
-        """The worker is there, and alerts begin."""
-        self.say(
+        """The worker is ready, and alerts begin."""
+        self.print_line(
             f"worker: at work with {ready.rules} rules; its metrics for Prometheus: {ready.metrics}",
             f"监测进程：已启动，{ready.rules} 条规则；Prometheus 指标：{ready.metrics}",
         )
@@ -160,8 +160,8 @@ class Screen:
         late = _late(data, self._lang) if kind == "late_completion" else ""
         return words[kind].format(**_times(data), elapsed=elapsed, late=late)
 
-    def status(self, status: Status, told: Told) -> None:
-        """Replace the status at the foot; nothing in a pipe."""
+    def status(self, status: Status, told: NetAlerts) -> None:
+        """Replace the status at the foot of a terminal."""
         if self._live is None:
             return
         counts = told.counts()
@@ -176,7 +176,7 @@ class Screen:
         bar = ProgressBar(total=1.0, completed=min(1.0, max(0.0, status.part)))
         self._live.update(Panel(Group(Text(said), line, bar), border_style="dim"))
 
-    def summary(self, told: Told, titles: Mapping[str, str], expected: set[Fact], comparison: Comparison) -> None:
+    def summary(self, told: NetAlerts, titles: Mapping[str, str], expected: set[Fact], comparison: Comparison) -> None:
         """Counts by rule and kind, and whether they are those that the simulator expects."""
         words, counts = _TEXT[self._lang], told.counts()
         kinds = [kind for kind in KINDS if kind != "violation" or any(own == kind for _, own in counts)]
@@ -222,7 +222,7 @@ def _time(text: str) -> str:
 
 
 def _exact(text: str | None) -> str:
-    """``03-02 09:05:00``; what is smaller is left to the alert itself."""
+    """``03-02 09:05:00``; without fractions of a second."""
     return "-" if text is None else text[5:19].replace("T", " ")
 
 
@@ -256,6 +256,6 @@ def _late(data: Mapping[str, Any], lang: str) -> str:
 
 
 def _share(data: Mapping[str, Any]) -> str:
-    """The limit and how much of it is gone, as the sentence of the alert says it."""
+    """The limit and the share of it that is used, as in the alert's sentence."""
     found = [word for word in data["explanation"]["en"].split() if word.endswith("%")]
     return found[0] if found else ""

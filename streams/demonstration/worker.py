@@ -18,7 +18,7 @@ from streams.settings import Settings
 from streams.wall_clock import WallClock
 
 GRACE_SECONDS: Final = 0.3
-"""Of real time: how long an event may be under way. Its simulated length grows with the clock's speed."""
+"""Grace for events under way, in real milliseconds; its simulated length grows with the clock's speed."""
 
 TICK_MS: Final = 250
 _AT_WORK = re.compile(r"at work on .*?, (\d+) rules, (\d+) partitions, metrics (\S+)")
@@ -28,7 +28,7 @@ _STOP_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class AtWork:
-    """What a worker says when it is ready."""
+    """What a worker reports when it is ready."""
 
     rules: int
     partitions: int
@@ -36,7 +36,7 @@ class AtWork:
 
 
 class Worker:
-    """``gridclock run`` beside us; ``directory`` takes its state and its log."""
+    """``gridclock run`` as a child process; ``directory`` holds its state and its log."""
 
     def __init__(self, settings: Settings, clock: WallClock, directory: Path) -> None:
         self._clock = clock
@@ -56,7 +56,7 @@ class Worker:
         }
         command = [sys.executable, "-m", "streams.cli", "run"]
         command += [str(word) for flag in flags.items() for word in flag]
-        # A record's stamp counts whole milliseconds, which are minutes of such a clock.
+        # Record timestamps are whole milliseconds, which are minutes of a scaled clock.
         environment = {
             "GRIDCLOCK_MAX_AHEAD_S": "864000", "GRIDCLOCK_FETCH_WAIT_MS": "50", "GRIDCLOCK_LOG_FORMAT": "text",
         }  # fmt: skip
@@ -64,7 +64,7 @@ class Worker:
 
     @property
     def at_work(self) -> AtWork | None:
-        """``None`` until it is.
+        """The worker's report; ``None`` until it is ready.
 
         Raises:
             BrokerError: where it has ended instead.
@@ -76,11 +76,11 @@ class Worker:
         return self._at_work
 
     def has_passed(self, instant: int) -> bool:
-        """Whether every partition's time has, by its own metrics."""
+        """Whether every partition's watermark has passed an instant, by the worker's metrics."""
         ready = self.at_work
         if ready is None:
             return False
-        now = self._clock.now()  # before asking: so the watermarks found are at least what follows from it
+        now = self._clock.now()  # read before the request, so the watermarks are at least as late as computed
         try:
             with urllib.request.urlopen(ready.metrics, timeout=2) as answer:
                 lags = [float(lag) for lag in _LAG.findall(answer.read().decode())]
@@ -89,7 +89,7 @@ class Worker:
         return len(lags) == ready.partitions and now - int(max(lags) * 1e6 * self._clock.speed) >= instant
 
     def stop(self) -> None:
-        """Let it finish what is under way, and wait for its end."""
+        """Stop it in order and wait for its end."""
         if self._child.exit_code is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._child.pid, signal.SIGTERM)

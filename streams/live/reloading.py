@@ -16,7 +16,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from streams.errors import ConfigError, GridclockError
-from streams.log_lines import say
+from streams.log_lines import announce
 
 
 class Ending(asyncio.Event):
@@ -49,7 +49,7 @@ def run_reloading(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]], ch
         return
     again = asyncio.run(_until_the_end(work, check))
     if again:
-        say("beginning again with what has changed")
+        announce("beginning again with what has changed")
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         # Ignored until the new program has its own handler: a second SIGHUP must not kill it.
@@ -69,9 +69,9 @@ async def _until_the_end(
                 await asyncio.to_thread(check)
             except ConfigError as error:
                 for problem in (error, *error.others):
-                    say(f"SIGHUP: nothing is changed: {problem}", level=logging.ERROR)
+                    announce(f"SIGHUP: nothing is changed: {problem}", level=logging.ERROR)
             except GridclockError as error:
-                say(f"SIGHUP: nothing is changed: {error}", level=logging.ERROR)
+                announce(f"SIGHUP: nothing is changed: {error}", level=logging.ERROR)
             else:
                 ending.begin_again()
 

@@ -1,6 +1,6 @@
-"""Simulated work orders and the verdicts they must get; an independent witness of the engine.
+"""Simulated work orders and the verdicts that they must get, independent of the engine.
 
-It imports nothing of the engine or the rulebook: what it expects follows from how it made each order. The same
+It imports nothing of the engine or the rulebook: the expected verdicts follow from how it made each order. The same
 arguments give the same bytes on every machine.
 """
 

@@ -1,7 +1,7 @@
-"""The six chapters' orders. Each maker decides first how its order will go, then writes it down.
+"""The six chapters' orders. Each maker first decides how its order goes, then emits its events.
 
-Beside the events that a clock watches stand those that make the order lawful otherwise: receipts, contacts,
-appointments, notices.
+Besides the events that a clock watches, makers emit those that other rules require: receipts, contacts, appointments,
+notices.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def _service(order: Order, at: datetime, business: str, rule: str, minutes: int)
         return
     slip = order.slip("receipt-given") if business == "fee" and how in ("punctual", "exact", "late") else ""
     if business == "fee" and not slip:
-        # Before the true end, which a correction puts earlier than the one first entered.
+        # Before the true end, which a correction sets earlier than the first entry.
         true_stop = at + limit if how == "corrected_to_met" else done
         order.emit("counter.receipt_issued", true_stop - timedelta(seconds=1))
     stop = order.emit("counter.service_completed", done, business=business)
@@ -235,7 +235,7 @@ def repair(order: Order, at: datetime) -> None:
     if arrived_at is None:
         order.expect("repair-arrival", start, at + limit, None)
         return
-    # No signal at the site: entered hours later, when the alert had long gone out.
+    # No signal at the site: entered hours later, after the alert was sent.
     delay = order.minutes(60, 1200) if how == "offline" else timedelta(0)
     arrived = order.emit("repair.arrived", arrived_at, delay=delay)
     order.expect("repair-arrival", start, at + limit, arrived)

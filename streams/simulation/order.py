@@ -18,7 +18,7 @@ HOUR: Final = timedelta(hours=1)
 DAY: Final = timedelta(days=1)
 
 SLIP_PERCENT: Final = 12
-"""How many orders of a kind that has unlawful variants go that way, where violations are asked for."""
+"""The share of orders that take an unlawful variant, where violations are enabled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Order:
     events: list[dict[str, Any]] = field(default_factory=list)
     expected: list[dict[str, Any]] = field(default_factory=list)
     slips: Random | None = None
-    """Draws the unlawful variants, apart from ``rng``: without them an order stays as it was, draw for draw."""
+    """Draws the unlawful variants, apart from ``rng``, so that orders stay the same without violations."""
 
     def __post_init__(self) -> None:
         city = self.rng.choice(sorted(CITIES))
@@ -84,7 +84,7 @@ class Order:
         return self.emit(event_type, at, delay=recorded - at, corrects=wrong.event_id, **fields)
 
     def send_twice(self) -> None:
-        """The last event comes twice, byte for byte."""
+        """Send the last event twice, byte for byte."""
         self.events.append(self.events[-1])
 
     def slip(self, *rules: str) -> str:
@@ -94,9 +94,9 @@ class Order:
         return self.slips.choice(rules)
 
     def violate(self, rule: str, act: Fact | None, *, subject: tuple[str, str] | None = None) -> None:
-        """An act against a rule: a verdict as soon as time has passed it, with no deadline.
+        """Expect a violation by an act, without a deadline.
 
-        What must accompany a whole order or service is judged from its start: there ``act`` is that start.
+        Rules about a whole order or service are judged from its start: there ``act`` is that start.
         """
         if act is not None:
             self._row(rule, act, None, None, "violated", subject)

@@ -1,6 +1,6 @@
-"""The simulator's own arithmetic of limits: written from the definitions, day by day, apart from the engine's.
+"""The simulator's own arithmetic of limits: by the definitions, day by day, independent of the engine.
 
-Times are datetimes at +08:00. Working days come from the package ``holidays``, where the engine uses another one.
+Times are datetimes at +08:00. Working days come from the package ``holidays``; the engine uses another package.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def midnight(day: date) -> datetime:
 
 
 def after(start: datetime, length: timedelta, pauses: Sequence[Pause] = ()) -> datetime | None:
-    """When a length of running time is used up; ``None`` while the clock stands still."""
+    """When a duration of running time is used up; ``None`` while the clock is paused."""
     deadline = start + length
     for since, until in pauses:
         if since >= deadline:
@@ -48,7 +48,7 @@ def after(start: datetime, length: timedelta, pauses: Sequence[Pause] = ()) -> d
 
 
 def after_working_days(start: datetime, days: int, pauses: Sequence[Pause] = ()) -> datetime | None:
-    """24:00 of the last working day, whole days of standstill left out; ``None`` while the clock stands still."""
+    """24:00 of the last working day, whole days of pause left out; ``None`` while the clock is paused."""
     day, counted = start.date(), 0
     while True:
         day += timedelta(days=1)

@@ -1,7 +1,7 @@
-"""Alerts and cases written as CloudEvents, and read back where they are kept in state.
+"""Alerts and cases as CloudEvents.
 
-The contract is ``schemas.alerts``; a test holds what is written here to it. Built as plain mappings and encoded
-once, because a replay writes them by the hundred thousand.
+The contract is ``schemas.alerts``; a test checks the output against it. They are built as plain mappings and encoded
+once, because a replay writes hundreds of thousands.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _encoder = msgspec.json.Encoder()
 
 @dataclass(frozen=True, slots=True)
 class ReportedCase:
-    """A case as it is written, and why it stands so where there is something to say of it."""
+    """A case as written, and the explanation of its verdict where there is one."""
 
     event: dict[str, Any]
     explanation: dict[str, str] | None
@@ -36,7 +36,7 @@ def duration_text(microseconds: int) -> str:
 
 
 class CloudEvents:
-    """Writes in the zone of one calendar."""
+    """Writes instants in the zone of one calendar."""
 
     def __init__(self, calendar: WorkingCalendar) -> None:
         self._calendar = calendar

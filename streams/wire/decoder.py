@@ -1,9 +1,9 @@
-"""Bytes to events: the one gate through which input comes, whatever it came from.
+"""Bytes to events: all input is decoded here, whatever its source.
 
 A record is one flat JSON object, or a CloudEvent 1.0 in structured JSON whose ``data`` is that object. It is
 parsed by msgspec, because that is several times faster, and checked by the pydantic model of its type, because
-that is the contract; only what is plainly fine (``plain_events``) needs no model to say so. Whatever is wrong with it
-raises ``InputError`` and nothing else.
+that is the contract; events that pass a fast check (``plain_events``) skip the model. Every error is an
+``InputError``.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from streams.wire.personal import without_personal
 from streams.wire.plain_events import NOT_DATA, PlainEvents
 
 MAX_BYTES: Final = 262_144
-"""A larger record is no work-order event (a notice that lists 5,000 meters has 100,000 bytes)."""
+"""The largest record accepted (a notice that lists 5,000 meters has 100,000 bytes)."""
 
 HOUR: Final = 3600 * 1_000_000
 DEFAULT_MAX_AHEAD: Final = HOUR
-"""How far event time may run ahead of the broker's before the clock that stamped it is taken for broken."""
+"""How far event time may be after the broker's; a later event counts as stamped by a wrong clock."""
 
 _CODES: Final = frozenset({"naive_time", "impossible_time", "no_subject", "bad_field"})
 _BIGGEST: Final = 2**63
@@ -49,7 +49,7 @@ def decode_json(raw: bytes) -> Any:
 
 
 class Decoder:
-    """Decodes against one catalogue; ``max_bytes`` is the largest record taken."""
+    """Decodes by one catalogue; ``max_bytes`` is the largest record accepted."""
 
     def __init__(self, catalogue: EventCatalogue, *, max_bytes: int = MAX_BYTES) -> None:
         self._catalogue = catalogue
@@ -75,11 +75,11 @@ class Decoder:
                     if event is not None:
                         return event
             except (msgspec.DecodeError, UnicodeDecodeError, ValueError, ArithmeticError, RecursionError):
-                pass  # what is wrong is said below
+                pass  # the model reports below what is wrong
         return self.decode_by_model(raw, received=received, max_ahead=max_ahead)
 
     def decode_by_model(self, raw: bytes, *, received: int, max_ahead: int = DEFAULT_MAX_AHEAD) -> Event:
-        """``decode`` without its short cut: the same event or error, by the contract alone.
+        """``decode`` without the fast check: the same event or error, by the model alone.
 
         Raises:
             InputError: with a reason code of ``schemas.dead_letters``.
@@ -121,7 +121,7 @@ class Decoder:
         if len(raw) > self._max_bytes:
             raise InputError("too_large", None, f"{len(raw)} bytes; at most {self._max_bytes} are taken")
         try:
-            # msgspec looks at the bytes of strings only; what lies between them is JSON's own and ASCII.
+            # msgspec checks UTF-8 in strings only; everything between them is ASCII anyway.
             parsed = _parse(raw)
         except RecursionError:
             raise InputError("too_deep", None, "nested too deeply") from None
@@ -138,14 +138,14 @@ class Decoder:
 
 
 def _from_cloud_event(envelope: Mapping[str, Any]) -> dict[str, Any]:
-    """The event in a CloudEvent: ``data``, and what it leaves to the envelope."""
+    """The event in a CloudEvent: ``data``, with missing fields from the envelope."""
     named = {"event_id": "id", "event_type": "type", "occurred_at": "time", "source": "source"}
     given = {field: envelope[name] for field, name in named.items() if envelope.get(name) is not None}
     return {**given, **envelope["data"]}
 
 
 def _check_values(parsed: dict[str, Any]) -> None:
-    """Refuse what could be read but not written again: huge integers, and nesting that would exhaust the stack."""
+    """Refuse values that can be read but not written: huge integers, and too deep nesting."""
     stack: list[tuple[Any, int, str]] = [(value, 1, key) for key, value in parsed.items()]
     while stack:
         value, depth, key = stack.pop()
@@ -206,14 +206,14 @@ def wire_fields(event: Event) -> dict[str, Any]:
 def dead_letter_of(
     raw: bytes, error: InputError, *, source: str, position: int, max_payload: int | None = None
 ) -> DeadLetter:
-    """The dead letter of a record; at most ``max_payload`` bytes of it are kept, and nothing that is ``personal``."""
+    """The dead letter of a record; at most ``max_payload`` bytes of it are kept, without ``personal`` members."""
     whole = without_personal(raw)
     kept = whole if max_payload is None else whole[:max_payload]
     text: str | None = None
     if error.reason != "not_utf8":
         try:
             text = kept.decode("utf-8")
-        except UnicodeDecodeError:  # cut in the middle of a character, or never looked at because of its size
+        except UnicodeDecodeError:  # cut inside a character, or not checked because of its size
             text = None
     return DeadLetter(
         reason=cast(Reason, error.reason),
@@ -230,7 +230,7 @@ def dead_letter_of(
 
 
 def too_old(at: int, keep_for: int) -> InputError:
-    """The error of an event of a subject that is not kept, older (microseconds) than those that have been dropped."""
+    """The error of an event of an unknown subject that is older than the retention (microseconds)."""
     kept = f"{keep_for / 86_400_000_000:g} days"
     return InputError(
         "too_old", "occurred_at", f"{format_us(at)} was more than {kept} ago, and nothing is kept of its subject"

@@ -1,9 +1,9 @@
-"""Personal data taken out of what is kept of a record that was refused.
+"""Removes personal data from refused records.
 
-An event that is taken loses its ``personal`` block when it is decoded. A record that is refused is kept for people to
-look at, with whatever its sender put where; so every member called ``personal``, at any depth, is taken out wherever
-the record can be read as JSON. What cannot be read stays as it is: nobody can tell what part of it is about a person.
-That is why the dead-letter topic is for few eyes.
+An accepted event loses its ``personal`` block when it is decoded. A refused record is kept for people to read, and its
+sender may have put the block anywhere; so every member called ``personal``, at any depth, is removed where the record
+is JSON. Other records are kept unchanged, because personal data cannot be recognised in them. So few people should have
+access to the dead-letter topic.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ _encode: Final = msgspec.json.Encoder(decimal_format="number").encode
 
 
 def without_personal(raw: bytes) -> bytes:
-    """The record without its ``personal`` members; the very same object where it has none or is no JSON."""
-    # A backslash, because a sender may write p\u0065rsonal.
+    """The record without its ``personal`` members; the same object where it has none or is not JSON."""
+    # Also check records with a backslash: a sender may write p\u0065rsonal.
     if NAME.encode() not in raw and b"\\u" not in raw:
         return raw
     try:
         return _exact(raw)
     except (ValueError, ArithmeticError, RecursionError, msgspec.MsgspecError):
         pass
-    try:  # the laxer parser: NaN, half a character
+    try:  # the more lenient parser: NaN, lone surrogates
         value = json.loads(raw)
         return json.dumps(value).encode() if _strip(value) else raw
     except (ValueError, RecursionError):
@@ -42,7 +42,7 @@ def _exact(raw: bytes) -> bytes:
 
 
 def _strip(value: Any) -> bool:
-    """Take the members out in place; whether there were any."""
+    """Remove the members in place; true where there were any."""
     found, waiting = False, [value]
     while waiting:
         one = waiting.pop()

@@ -1,9 +1,9 @@
-"""Events that are plainly fine, read without their models; every other one is left to the model.
+"""Events that pass a fast check compiled from the models skip pydantic; the model validates all others.
 
-The pydantic models are the contract of the wire format, and they alone refuse. But nearly every event of a healthy
-feed is so plain that a few looks show it: ids of printable characters, times as everybody writes them, words
-of a closed list. What each field must look like is taken once from its model; a field or a value that is not known
-well enough makes ``read`` say ``None``, never no. A property test holds the two to each other.
+The pydantic models are the contract of the wire format, and only they refuse an event. But nearly every valid event is
+simple: ids of printable characters, times in the usual form, words of a closed list. The check of each field is derived
+once from its model; where a field or value is not certain to be valid ``read`` returns ``None``, and the model decides.
+A property test compares the two.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ NOT_DATA: Final = frozenset(
         "personal",
     }
 )
-"""Fields that an event of the core keeps elsewhere, or not at all."""
+"""Fields that the core's event has as attributes, or drops."""
 
 Check = Callable[[Any], bool]
 
 _BIGGEST: Final = 2**63
-_MANY: Final = 4096  # entries of a cache before it is begun anew: a hostile sender must not fill memory
+_MANY: Final = 4096  # entries of a cache before it is cleared: a hostile sender must not fill memory
 
 _MINUTES: Final = {f"{n // 60:02d}:{n % 60:02d}:": n * 60_000_000 for n in range(1440)}
 _SECONDS: Final = {f"{n:02d}.": n * 1_000_000 for n in range(60)}
@@ -46,7 +46,7 @@ _MILLISECONDS: Final = {f"{n:03d}": n * 1000 for n in range(1000)}
 
 
 class Times:
-    """Texts of instants, read by looking up their parts: most events of a day share its date and offset."""
+    """Parses instants by looking up their parts: most events of a day share date and offset."""
 
     __slots__ = ("_days",)
 
@@ -57,8 +57,8 @@ class Times:
         """Microseconds since the epoch.
 
         Raises:
-            ValueError: for what ``parse_time`` refuses.
-            TypeError: for what is no text.
+            ValueError: where ``parse_time`` refuses the text.
+            TypeError: where it is not a text.
         """
         try:
             return (
@@ -74,7 +74,7 @@ class Times:
         moment = parse_time(text)
         instant = instant_us(moment)
         clock = _MINUTES.get(text[11:17]), _SECONDS.get(text[17:20]), _MILLISECONDS.get(text[20:23])
-        # In these years every time of a day is as possible as this one; and an offset has no more characters.
+        # In these years every time of day is valid where this one is; and offsets are not longer.
         if 1971 <= moment.year <= 2998 and len(text) <= 29 and None not in clock:
             days = self._days.setdefault(text[23:], {})
             if len(days) * len(self._days) > _MANY:
@@ -112,7 +112,7 @@ def _is_amount(value: Any) -> bool:
 
 
 def _is_date(value: Any) -> bool:
-    # fromisoformat raises ValueError, which leaves the event to the model
+    # fromisoformat raises ValueError; the model then decides
     if type(value) is not str or len(value) != 10 or not value[4] == value[7] == "-" or not value.isascii():
         return False
     date.fromisoformat(value)
@@ -124,13 +124,13 @@ def _are_codes(value: Any) -> bool:
 
 
 def _is_scalar(value: Any) -> bool:
-    """A value of a field that nobody declared, and that cannot be too deep or too large."""
+    """A value of an undeclared field that cannot be too deep or too large."""
     kind = type(value)
     return kind is str or kind is bool or _is_number(value)
 
 
 class _Orgs:
-    """Blocks ``org``: few, and in every event, so one object serves all events from one place."""
+    """Shares the ``org`` blocks: few different ones occur, in every event."""
 
     __slots__ = ("_fields", "_known")
 
@@ -139,7 +139,7 @@ class _Orgs:
         self._known: dict[tuple[tuple[str, Any], ...], dict[str, Any]] = {}
 
     def shared(self, org: Any) -> dict[str, Any] | None:
-        """The block to use in place of this one; ``None`` where it is not plainly fine."""
+        """The shared block equal to this one; ``None`` where it fails the fast check."""
         if type(org) is not dict:
             return None
         key = tuple(org.items())
@@ -151,12 +151,12 @@ class _Orgs:
         return found
 
     def _is_plain(self, org: dict[str, Any]) -> bool:
-        # Texts only: 1 and True are equal as keys, and other things.
+        # Texts only: 1 and True are equal as keys.
         return all(type(value) is str and (name not in self._fields or _is_code(value)) for name, value in org.items())
 
 
 def _checks_of(model: type[Envelope], kinds: list[tuple[Any, Check]]) -> Mapping[str, Check] | None:
-    """How the fields of a model that are an event's data can be seen to be fine; ``None`` for an unusual model."""
+    """The fast checks of a model's own fields; ``None`` for a model that this module does not support."""
     decorators = model.__pydantic_decorators__
     if set(decorators.model_validators) != {"_about_something"} or decorators.field_validators:
         return None
@@ -181,7 +181,7 @@ def _checks_of(model: type[Envelope], kinds: list[tuple[Any, Check]]) -> Mapping
 
 
 class PlainEvents:
-    """Reads against one catalogue."""
+    """Reads events by one catalogue."""
 
     def __init__(self, catalogue: EventCatalogue) -> None:
         self._times = Times()
@@ -206,7 +206,7 @@ class PlainEvents:
 
     @property
     def types(self) -> frozenset[str]:
-        """The event types whose models are understood."""
+        """The event types whose models are supported."""
         return frozenset(self._types)
 
     def _is_instant(self, value: Any) -> bool:
@@ -214,7 +214,7 @@ class PlainEvents:
         return type(value) is str
 
     def read(self, fields: dict[str, Any], latest: int) -> Event | None:
-        """The event in a JSON object, which is used up; ``None`` where its model must be asked.
+        """The event in a JSON object, which is modified; ``None`` where the model must decide.
 
         ``latest`` (microseconds) is the last instant that an event may have.
         """
@@ -264,7 +264,7 @@ class PlainEvents:
                 elif not checks.get(name, _is_scalar)(value):
                     return None
         except (KeyError, TypeError, ValueError, AttributeError):
-            return None  # something is missing, or of another type than looked for
+            return None  # something is missing or of an unexpected type
         return Event(
             event_id, event_type, at, recorded, fields, order_id, account_id, meter_id, batch_id, corrects, void
         )

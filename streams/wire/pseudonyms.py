@@ -1,17 +1,17 @@
-"""Account and meter numbers replaced by keyed pseudonyms in everything that is told.
+"""Replaces account and meter numbers by keyed pseudonyms in all output.
 
 With the setting ``pseudonym_key`` every account and meter number in an alert or a case becomes ``~`` and twenty
 hexadecimal digits of HMAC-SHA256 under that key: the same number is the same pseudonym in every alert, live and in
-replays, and nobody without the key gets from one to the other. Order and batch numbers stay: they name work, not a
-customer, and are what a supervisor looks the case up by.
+replays; without the key one cannot be computed from the other. Order and batch numbers stay: they identify work, not a
+customer, and supervisors look cases up by them.
 
-Ids of cases and alerts are hashes of the real number beside things that an alert shows (rule, first event). Account
-numbers are few enough to try them all, so under the setting these ids are hashed again with the key. They are then
-other ids than without the setting: turn it on before the first alert, or under another name, and take a new key as a
-new beginning. Event ids in ``evidence`` are the sender's own and stay.
+Ids of cases and alerts are hashes of the real number beside things that an alert shows (rule, first event). All
+account numbers can be tried out, so with the setting these ids are hashed again with the key. They then differ
+from those without the setting: turn it on before the first alert, or under another name. A new key changes them. Event
+ids in ``evidence`` are the sender's own and stay.
 
-Inside (source, log, state, dead letters) numbers stay real, because rules are judged and corrections found by them.
-Those topics are for few eyes.
+Internal topics (sources, log, state, dead letters) keep real numbers, because rules and corrections need them. Restrict
+access to those topics.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from streams.errors import InvariantError
 from streams.wire.cloudevents import CloudEvents
 
 REPLACED: Final = frozenset({"account", "meter"})
-"""The types of subject whose numbers are a customer's."""
+"""The types of subject whose numbers identify a customer."""
 
-_DIGITS: Final = 20  # 80 bits: among a hundred million numbers two alike are not to be expected
+_DIGITS: Final = 20  # 80 bits: no collision is expected among a hundred million numbers
 _ID_DIGITS: Final = 32
 
 
 class Pseudonyms:
-    """Replaces under one key."""
+    """Replaces numbers under one key."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key
@@ -43,17 +43,17 @@ class Pseudonyms:
         return hmac.digest(self._key, "\x1f".join(parts).encode(), "sha256").hex()
 
     def number(self, kind: str, number: str) -> str:
-        """What stands for the number of a subject; itself where the type is not one that is replaced."""
+        """The pseudonym of a subject's number; the number itself where its type is not replaced."""
         return f"~{self._hash(kind, number)[:_DIGITS]}" if kind in REPLACED else number
 
     def id(self, known: str) -> str:
-        """What stands for the id of a case or an alert."""
+        """The replacement of the id of a case or an alert."""
         return self._hash("id", known)[:_ID_DIGITS]
 
     def reported(self, event: dict[str, Any], explanation: dict[str, str] | None = None) -> dict[str, Any]:
-        """An alert or case as a CloudEvent, with what it shows of numbers replaced; what is given is changed.
+        """An alert or case as a CloudEvent, with its numbers replaced in place.
 
-        ``explanation`` is one that does not stand in the event itself.
+        ``explanation`` is one that is not part of the event.
         """
         data = event["data"]
         kind, number = data["subject"]["type"], data["subject"]["id"]
@@ -74,7 +74,7 @@ class Pseudonyms:
         return event
 
     def change(self, change: dict[str, Any]) -> dict[str, Any]:
-        """A row of a comparison, likewise."""
+        """A row of a comparison, replaced in place."""
         change["case_id"] = self.id(change["case_id"])
         subject = change["subject"]
         subject["id"] = self.number(subject["type"], subject["id"])
@@ -82,22 +82,22 @@ class Pseudonyms:
 
 
 def _renamed(sentence: str, kind: str, number: str, shown: str) -> str:
-    """The sentence with another number; it stands once, at the beginning."""
+    """The sentence with its number replaced, which occurs once, at the beginning."""
     head = f"{kind} {number}"
     if not sentence.startswith(head):
-        raise InvariantError("a sentence does not begin with its subject")  # which must not be named here
+        raise InvariantError("a sentence does not begin with its subject")  # its text must not appear here
     return f"{kind} {shown}{sentence[len(head) :]}"
 
 
 class Hidden:
-    """``Pseudonyms`` where there is a key; where there is none, what is given stays as it is."""
+    """``Pseudonyms`` where there is a key; without a key values stay unchanged."""
 
     def __init__(self, key: bytes | None) -> None:
         self._pseudonyms = None if key is None else Pseudonyms(key)
 
     @property
     def fingerprint(self) -> str | None:
-        """What tells one key from another, and nothing of the key itself."""
+        """Identifies the key without revealing it."""
         return None if self._pseudonyms is None else self._pseudonyms.id("fingerprint")
 
     def reported(self, event: dict[str, Any], explanation: dict[str, str] | None = None) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Rows of the changelog and records of the log, to bytes and back.
 
-The contract is ``schemas.snapshots``; a test holds what is written here to it. A row of a version that this
-program does not know is refused by name, because guessing at state would be guessing at verdicts.
+The contract is ``schemas.snapshots``; a test checks the output against it. A row of an unknown version is refused with
+its name, because a wrong guess at the state would give wrong verdicts.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class StateError(GridclockError):
 
 @contextmanager
 def _reading(raw: bytes, what: str) -> Iterator[dict[str, Any]]:
-    """The row as JSON; whatever is amiss with it, here or where its parts are taken, is a ``StateError``."""
+    """The row as JSON; any error while it or its parts are read becomes a ``StateError``."""
     try:
         yield _read(raw, what)
     except (msgspec.DecodeError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
@@ -62,7 +62,7 @@ R = TypeVar("R", _SubjectRow, _LogRow)
 
 
 def _decoded(decode: Callable[[bytes], R], raw: bytes, what: str) -> R:
-    """A row as its type; whatever is amiss with it is a ``StateError``."""
+    """A row decoded as its type; any error becomes a ``StateError``."""
     try:
         found = decode(raw)
         if found.v <= STATE_VERSION:
@@ -70,7 +70,7 @@ def _decoded(decode: Callable[[bytes], R], raw: bytes, what: str) -> R:
         reason = None
     except (msgspec.DecodeError, ValueError, ArithmeticError) as error:
         reason = error
-    with _reading(raw, what):  # a newer version's, which may look quite different, is refused by name
+    with _reading(raw, what):  # one of a newer version, which may differ completely, is refused with its name
         raise StateError(f"{what} is damaged") from reason
 
 
@@ -98,11 +98,11 @@ class LogRecord:
     watermarks: Mapping[str, int] = field(default_factory=dict)
     sources: Mapping[str, int] = field(default_factory=dict)
     checksum: int | None = None
-    """Of its bytes; ``None`` where it has not been read from any."""
+    """CRC-32 of its bytes; ``None`` where it was not read from bytes."""
 
 
 def entry_to_bytes(subject: Subject, event: Event, origin: str) -> bytes:
-    """One entry of a record, encoded ahead so that its size is known."""
+    """One entry of a record, encoded beforehand so that its size is known."""
     return encode_json((*subject, origin, event))
 
 
@@ -128,7 +128,7 @@ def record_from_bytes(raw: bytes) -> LogRecord:
 
 
 def checksum_of(raw: bytes) -> int:
-    """What a position keeps of the record that was applied last."""
+    """The checksum that a position keeps of the last record applied."""
     return zlib.crc32(raw)
 
 
@@ -138,7 +138,7 @@ def sources_of(counts: Mapping[str, int]) -> Iterable[str]:
 
 
 def snapshot_to_bytes(snapshot: Snapshot, standing: Standing | None = None, judged_by: str = "") -> bytes:
-    """A subject's row, with where it stands under a rulebook."""
+    """A subject's row, with its standing under a rulebook."""
     ahead = {} if standing is None else {"standing": _standing_to_state(standing, judged_by)}
     return encode_json(
         {
@@ -167,8 +167,8 @@ def _standing_to_state(standing: Standing, judged_by: str) -> list[Any]:
     return [judged_by, standing.due, standing.open_cases, running]
 
 
-class _Ahead(msgspec.Struct, gc=False):
-    """As much of a subject's row as a restart needs."""
+class _StandingRow(msgspec.Struct, gc=False):
+    """The part of a subject's row that a restart needs."""
 
     v: int
     decided_at: int
@@ -183,13 +183,13 @@ class _Ahead(msgspec.Struct, gc=False):
     ) = None
 
 
-_read_ahead = msgspec.json.Decoder(_Ahead).decode
+_read_ahead = msgspec.json.Decoder(_StandingRow).decode
 
 
 def standing_from_bytes(raw: bytes, judged_by: str) -> Standing | None:
-    """Where the subject of a row stands; ``None`` where that was not written, or under another rulebook.
+    """The standing in a subject's row; ``None`` where there is none, or one under another rulebook.
 
-    What is amiss with a row is said by ``snapshot_from_bytes``.
+    Errors in the row are reported by ``snapshot_from_bytes``.
     """
     try:
         ahead = _read_ahead(raw)
@@ -204,7 +204,7 @@ def standing_from_bytes(raw: bytes, judged_by: str) -> Standing | None:
     return Standing(ahead.decided_at, due, open_cases, running)
 
 
-_place = cache(Place)  # few, and each stands in the rows of many subjects
+_place = cache(Place)  # few different ones, each in the rows of many subjects
 
 
 @dataclass(frozen=True, slots=True)

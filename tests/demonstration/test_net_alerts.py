@@ -1,4 +1,4 @@
-"""What counts as agreement between what was told and what the simulator expects."""
+"""What counts as agreement between the net alerts and what the simulator expects."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from streams.demonstration.told import Told, compare, expected_facts
+from streams.demonstration.net_alerts import NetAlerts, compare, expected_facts
 
 UNTIL = "2026-03-03T00:00:00.000+08:00"
 START, DUE, DONE = (f"2026-03-02T09:{minute}:00.000+08:00" for minute in ("00", "05", "07"))
@@ -59,10 +59,10 @@ def test_comparison(
     missing: list[str],
     unexpected: list[str],
 ) -> None:
-    told = Told(UNTIL)
+    net = NetAlerts(UNTIL)
     for data in alerts:
-        told.add(data)
-    found = compare(expected_facts(rows), told.facts())
+        net.add(data)
+    found = compare(expected_facts(rows), net.facts())
     assert found.agreed == Counter(agreed)
     assert ([fact[0] for fact in found.missing], [fact[0] for fact in found.unexpected]) == (missing, unexpected)
     assert found.agrees == (not missing and not unexpected)
