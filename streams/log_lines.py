@@ -82,8 +82,8 @@ def _uncaught(
 def start_logging(level: str) -> None:
     """Log to standard error, at a level and above.
 
-    The libraries' own debug lines stay off at any level: they contain whole requests, with records, addresses with robot
-    keys and, at a login, the password. So ``debug`` applies to this program's own loggers alone.
+    The libraries' own debug lines stay off at any level: they contain whole requests, with records, addresses with
+    robot keys and, at a login, the password. So ``debug`` applies to this program's own loggers alone.
     """
     root = logging.getLogger()
     if not root.handlers:  # ``use_json`` may have set its own

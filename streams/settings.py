@@ -192,9 +192,7 @@ def revealed(secret: SecretStr | None) -> str | None:
 
 def _unfit(path: Path | None, key: str, error: OSError) -> ConfigError:
     # An SSLError is an OSError without a useful strerror.
-    problem = (
-        "is not a file of that kind in PEM" if isinstance(error, ssl.SSLError) else f"cannot be read: {error.strerror}"
-    )
+    problem = "is not such a file in PEM" if isinstance(error, ssl.SSLError) else f"cannot be read: {error.strerror}"
     return ConfigError(problem, path=None if path is None else str(path), key=key)
 
 

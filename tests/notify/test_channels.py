@@ -326,7 +326,7 @@ def test_an_address_that_apprise_does_not_know_is_refused_without_being_quoted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("TEAM_URL", "pigeon://very-secret")
-    with pytest.raises(ConfigError, match=r"channels\.team\.url: is no address that apprise knows") as caught:
+    with pytest.raises(ConfigError, match=r"channels\.team\.url: is not an address that apprise supports") as caught:
         channels_of(people_file(), None)
     assert "very-secret" not in str(caught.value)
 

@@ -71,7 +71,7 @@ def test_what_is_written_fits_the_contract() -> None:
 
 @pytest.mark.parametrize(
     ("raw", "says"),
-    [(b'{"v":2,"at":7}', "row position/t/0 of the deliveries was written in format 2"), (b"[]", "damaged")],
+    [(b'{"v":2,"at":7}', "row position/t/0 of the deliveries topic was written in format 2"), (b"[]", "damaged")],
 )
 def test_a_row_of_a_newer_program_is_refused_by_name(raw: bytes, says: str) -> None:
     with pytest.raises(StateError, match=says):
