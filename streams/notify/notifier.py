@@ -288,9 +288,9 @@ class _Term:
         return self._planner.alarms_on(channel, since=since, now=now)
 
     def _done(self, outcome: Outcome) -> None:
-        # What a channel is reminded of reaches it with the next refresh, whatever became of this message.
+        # A refreshed alert reaches its channel with the next refresh, whatever the outcome of this message.
         if (outcome.moot or outcome.problem is not None) and not self._senders[outcome.delivery.channel].reminds:
-            # At once, so that the sender already knows it when it asks after the next message.
+            # At once, because the sender asks the planner before its next message.
             self._failed |= self._planner.failed(outcome.delivery)
         self._outcomes.append(outcome)
 

@@ -1,12 +1,12 @@
 """Alertmanager, by its v2 API.
 
-An alert there *is* its set of labels, so each of ours carries its ``alert_id`` as one; everything else is a closed
-set to route, group and silence by (``group_by: [rule, city]``). It fires until it is told to be over, by a completion
-or a retraction, or is not heard of for three refreshes: so a notifier that has died leaves nothing burning for ever.
-A warning ends with its deadline; a violation, which nothing completes, when it has been acknowledged, or after
-``violation_hold``: Alertmanager is no longer reminded of it then.
+Alertmanager identifies an alert by its labels, so each alert carries its ``alert_id`` as a label; the other labels are
+closed sets to route, group and silence by (``group_by: [rule, city]``). An alert fires until a completion or retraction
+resolves it, or until it was not refreshed three times, so nothing fires for ever after the notifier died. Refreshing
+a warning ends at its deadline; refreshing a violation, which nothing completes, ends when it is acknowledged or after
+``violation_hold``.
 
-What could not be delivered, however often it was tried, is sent with the next refresh for as long as it stands.
+An alert whose message could not be delivered is sent with the next refresh for as long as it holds.
 
 Times are real ones, also under a scaled clock: an alert starts at the instant that it is about (a breach's deadline).
 """
@@ -57,7 +57,7 @@ class Alertmanager:
 
     @property
     def holds_us(self) -> Mapping[str, int]:
-        """How long to remind it, by kind of alert."""
+        """How long alerts are refreshed, by kind."""
         return {"breach": self._spec.hold, "warning": self._spec.hold, "violation": self._spec.violation_hold}
 
     async def deliver(self, delivery: Delivery, *, test: bool = False) -> None:
@@ -78,7 +78,7 @@ class Alertmanager:
         await self._post(body)
 
     async def remind(self, standing: Sequence[tuple[Event, str]]) -> None:
-        """Say again that these stand."""
+        """Refresh alerts that still hold."""
         body = [
             {**_alert(event["data"], self._languages(name)), **self._times(event["data"])} for event, name in standing
         ]

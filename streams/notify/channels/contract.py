@@ -47,7 +47,7 @@ class Refreshing(Channel, Protocol):
 
     @property
     def holds_us(self) -> Mapping[str, int]:
-        """How long after it was reported, by kind of alert; of other kinds it is not reminded."""
+        """How long alerts are refreshed after they were sent, by kind; other kinds are not."""
 
     async def remind(self, standing: Sequence[tuple[Event, str]]) -> None:
         """Refresh alerts that were sent before by these subscriptions and still hold.
