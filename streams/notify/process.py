@@ -129,12 +129,9 @@ async def run_notifier(
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     for channel in channels_of(file, None).values():  # a missing secret is reported now, not when this process leads
         await channel.close()
+    specs, security = topics_of(settings, file), settings.security()
     report = await asyncio.to_thread(
-        ensure_topics,
-        settings.bootstrap,
-        topics_of(settings, file),
-        replication=settings.replication,
-        security=settings.security(),
+        ensure_topics, settings.bootstrap, specs, replication=settings.replication, security=security
     )
     # Without the channels' topics: where one of them refuses messages, the other channels continue.
     rights = rights_at(settings, rights_of("notify", settings))
