@@ -29,6 +29,7 @@ from streams.kafka.child_process import ChildProcess
 from streams.kafka.java_broker import free_ports
 from streams.operations.feeder import Feeder
 from streams.operations.monitoring import DEPLOY, Alertmanager, Prometheus, why_not
+from streams.operations.supervision import Restartable, Supervisor
 from streams.settings import Settings, load_settings
 from streams.simulation import simulate
 from streams.wall_clock import WallClock
@@ -96,9 +97,10 @@ def ops(options: _Options) -> int:
     """Bring up the operations centre 运营中心: workers, board, notifier, Prometheus, Alertmanager, simulated orders.
 
     A broker is started where none is named. Everything listens on 127.0.0.1 and is gone after Ctrl-C; nothing is
-    kept. The notifier tells Alertmanager and a webhook, by deploy/subscriptions.centre.yaml. Prometheus and
-    Alertmanager are those installed here (Debian: prometheus, prometheus-alertmanager); one that is missing is named
-    and left out. The dashboards need Grafana: see deploy/compose.yaml.
+    kept. A process that ends by itself is started again, with a line that says so. The notifier tells Alertmanager
+    and a webhook, by deploy/subscriptions.centre.yaml. Prometheus and Alertmanager are those installed here
+    (Debian: prometheus, prometheus-alertmanager); one that is missing is named and left out. The dashboards need
+    Grafana: see deploy/compose.yaml.
 
     \b
     Example:
@@ -127,7 +129,7 @@ def ops(options: _Options) -> int:
             click.echo(f"{name:14} {url}")
         click.echo(f"{'events go to':14} {settings.source_topics[0]} on {settings.bootstrap}")
         click.echo("Ctrl-C stops everything")
-        return _watch(centre.children, feeder, stop)
+        return _watch(centre.supervised, feeder, stop)
 
 
 def _start(
@@ -167,6 +169,13 @@ class _Centre:
         self._worker_ports: list[int] = []
         self._notify_port: int | None = None
         self._alertmanager: Alertmanager | None = None
+        self._prometheus: Prometheus | None = None
+
+    @property
+    def supervised(self) -> Mapping[str, Restartable]:
+        """All that was started here, by name."""
+        servers = {"Alertmanager": self._alertmanager, "Prometheus": self._prometheus}
+        return {**self.children, **{name: one for name, one in servers.items() if one is not None}}
 
     def _start(self, name: str, words: Sequence[str], says: str) -> None:
         """One more ``gridclock``; ``await_ready`` waits until it has said so."""
@@ -230,7 +239,7 @@ class _Centre:
         if (reason := why_not("Prometheus")) is not None:
             _say(f"{reason}: look at the workers' /metrics instead")
             return
-        server = Prometheus(
+        self._prometheus = server = Prometheus(
             self._directory / "prometheus",
             [f"127.0.0.1:{port}" for port in self._worker_ports],
             notifiers=[f"127.0.0.1:{self._notify_port}"] if self._notify_port else [],
@@ -321,13 +330,12 @@ def _feeder(stack: ExitStack, settings: Settings, time: _Clock, options: _Option
     return feeder
 
 
-def _watch(children: Mapping[str, ChildProcess], feeder: Feeder | None, stop: threading.Event) -> int:
-    """Until ``stop``, or until one ends, which the others are not left alone with."""
+def _watch(children: Mapping[str, Restartable], feeder: Feeder | None, stop: threading.Event) -> int:
+    """Until ``stop``; what ends by itself is started again."""
     said = feeder is None
+    supervisor = Supervisor(children, _say)
     while not stop.wait(0.5):
-        for name, child in children.items():
-            if child.exit_code is not None:
-                raise GridclockError(f"{name} ended with {child.exit_code}:\n{child.last_lines()}")
+        supervisor.look()
         if feeder is not None:
             feeder.check()
             if feeder.is_done and not said:

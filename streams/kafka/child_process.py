@@ -31,17 +31,32 @@ class ChildProcess:
 
     def __init__(self, command: Sequence[str], log: Path, *, environment: Mapping[str, str] | None = None) -> None:
         self.log = log
-        with log.open("ab") as out:
-            self._process = _spawner.submit(
+        self._command = [sys.executable, "-I", "-S", __file__, str(os.getpid()), *command]
+        self._environment = {**os.environ, **(environment or {})}
+        self._process = self._spawn()
+        atexit.register(self.kill)
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as out:
+            return _spawner.submit(
                 subprocess.Popen,
-                [sys.executable, "-I", "-S", __file__, str(os.getpid()), *command],
+                self._command,
                 stdin=subprocess.PIPE,
                 stdout=out,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **(environment or {})},
+                env=self._environment,
                 start_new_session=True,
             ).result()
-        self.pid: int = self._process.pid
+
+    @property
+    def pid(self) -> int:
+        """That of the process now running, or of the last one."""
+        return self._process.pid
+
+    def restart(self) -> None:
+        """Start the same program again, after the one before has ended or is killed; the log goes on."""
+        self.kill()
+        self._process = self._spawn()
         atexit.register(self.kill)
 
     @property

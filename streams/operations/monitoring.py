@@ -93,6 +93,14 @@ class _Server:
         """``None`` while it runs."""
         return self._process.exit_code
 
+    def restart(self) -> None:
+        """Start it again on the same address and data, without waiting for it."""
+        self._process.restart()
+
+    def last_lines(self, count: int = 20) -> str:
+        """The end of what it has written."""
+        return self._process.last_lines(count)
+
     def stop(self) -> None:
         """End it; what it had stored goes with its directory."""
         self._process.kill()

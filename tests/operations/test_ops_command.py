@@ -13,6 +13,7 @@ import sys
 import threading
 import urllib.request
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,39 @@ def values(url: str, expression: str) -> float:
 def text_of(url: str) -> str:
     with urllib.request.urlopen(url, timeout=10) as answer:
         return str(answer.read().decode())
+
+
+def _says(child: ChildProcess, text: str) -> bool:
+    return text in child.output()
+
+
+def answers(url: str) -> bool:
+    try:
+        return bool(text_of(url))
+    except OSError:
+        return False
+
+
+def _kill_the_one_at(running: ChildProcess, url: str) -> None:
+    """SIGKILL the child of ``gridclock ops`` that has the address in its command line."""
+    port = url.removeprefix("http://").partition("/")[0].rpartition(":")[2]
+    (pid,) = [
+        int(path.parent.name)
+        for path in Path("/proc").glob("[0-9]*/stat")
+        if _parent_of(path) == running.pid and port in _words_of(path.parent)
+    ]
+    os.kill(pid, signal.SIGKILL)
+
+
+def _parent_of(stat: Path) -> int | None:
+    try:
+        return int(stat.read_text().rpartition(")")[2].split()[1])
+    except OSError:  # it has ended
+        return None
+
+
+def _words_of(process: Path) -> str:
+    return process.joinpath("cmdline").read_bytes().replace(b"\0", b" ").decode()
 
 
 @pytest.mark.slow
@@ -71,6 +105,12 @@ def test_one_command_brings_all_up_and_ctrl_c_takes_all_down(kafka: Broker, pref
         eventually(lambda: json.loads(text_of(f"{board}/api/alerts"))["alerts"], "breaches on the board")
         lag = json.loads(text_of(f"{board}/healthz"))["delay_seconds"]
         assert abs(lag) < 86_400, "the board goes by another clock than the workers"
+        for name in ("worker 2", "Alertmanager"):
+            _kill_the_one_at(running, urls[name])
+            line = f"{name} ended with -9; it is started again"
+            eventually(partial(_says, running, line), line)
+            eventually(partial(answers, urls[name]), f"{name} again")
+        assert running.exit_code is None, running.output()
         os.kill(running.pid, signal.SIGINT)
         assert running.wait(60) == 0, running.output()
         for url in urls.values():
