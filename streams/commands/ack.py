@@ -11,12 +11,14 @@ from kafka.errors import KafkaError
 from pydantic import ValidationError
 
 from schemas.acknowledgements import MAX_NOTE, Acknowledgement
+from streams.commands.alerts import read_records
 from streams.commands.common import DONE, broker_options, need_broker
 from streams.core.instants import moment_of
 from streams.errors import BrokerError, ConfigError
 from streams.kafka.acls import rights_of
 from streams.settings import Settings, load_settings
 from streams.wall_clock import WallClock
+from streams.wire.decoder import decode_json
 
 
 @click.command(short_help="Acknowledge an alert, or add a note to it.")
@@ -30,7 +32,7 @@ from streams.wall_clock import WallClock
 def ack(alert_id: str, note: str | None, by: str | None, annotate: bool, **given: Any) -> int:
     """Acknowledge the alert ID (its alert_id): an acknowledged breach stops escalating.
 
-    确认告警，停止升级。
+    确认告警，停止升级。An id that is not on the topic NAME.alerts is refused.
 
     Who, when and what is kept for ever on the topic NAME.acks, for everybody who may read it. A note must hold no
     personal data 备注不得含个人信息: no names, telephone numbers or addresses of customers or staff.
@@ -54,9 +56,35 @@ def ack(alert_id: str, note: str | None, by: str | None, annotate: bool, **given
         first = error.errors(include_url=False, include_input=False)[0]
         raise ConfigError(str(first["msg"]).lower(), key=str(first["loc"][0])) from None
     need_broker(settings, rights_of("ack", settings))
+    _find(settings, alert_id)
     write_acknowledgement(settings, made)
     click.echo(f"{'note added to' if annotate else 'acknowledged'} {alert_id}")
     return DONE
+
+
+def _find(settings: Settings, alert_id: str) -> None:
+    """Make sure that there is such an alert.
+
+    Raises:
+        ConfigError: where there is none.
+        BrokerError: where the topic cannot be read.
+    """
+    wanted = alert_id.encode()
+    for value in read_records(settings, settings.alerts_topic, follow=False):
+        if wanted in (value or b"") and _id_of(value) == alert_id:
+            return
+    raise ConfigError(
+        f"no alert {alert_id} on topic {settings.alerts_topic}: give the alert_id of an alert that was sent under "
+        "this --name and is still kept there (gridclock alerts --json prints them)",
+        key="ID",
+    )
+
+
+def _id_of(value: bytes) -> object:
+    try:
+        return decode_json(value)["data"]["alert_id"]
+    except (ValueError, KeyError, TypeError):  # no alert
+        return None
 
 
 def write_acknowledgement(settings: Settings, made: Acknowledgement) -> None:

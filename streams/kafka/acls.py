@@ -79,7 +79,7 @@ NEEDS: Final[dict[str, Callable[[Settings], list[Right]]]] = {
     "status": _status,
     "send": lambda settings: _topics("write", *settings.source_topics),
     "alerts": lambda settings: _topics("read", settings.alerts_topic),
-    "ack": lambda settings: _topics("write", settings.acks_topic),
+    "ack": lambda settings: [*_topics("read", settings.alerts_topic), *_topics("write", settings.acks_topic)],
     "acks": lambda settings: _topics("read", settings.acks_topic),
     "dead-letters": lambda settings: [
         Right("topic", settings.dead_letters_topic, ("read", "write")),

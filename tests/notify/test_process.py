@@ -263,11 +263,11 @@ def test_a_breach_goes_up_until_it_is_acknowledged(
     with receiver() as hook:
         steps = [{"after": "3 s", "to": "county", "channels": "up"}]
         file = written(tmp_path, hook, name, escalate=steps)
+        send(kafka, f"{name}.alerts", [alert(key, case=key) for key in ("seen", "noted", "left")])
+        assert run(["ack", id_of("seen"), *common, "--by", "D1024", "--note", "crew on site 已到场"]) == 0
+        assert run(["ack", id_of("noted"), *common, "--by", "D7", "--note", "rang them", "--annotate"]) == 0
         with notifier(kafka, name, file, tmp_path / "log") as child:
             says(child, "delivering")
-            assert run(["ack", id_of("seen"), *common, "--by", "D1024", "--note", "crew on site 已到场"]) == 0
-            assert run(["ack", id_of("noted"), *common, "--by", "D7", "--note", "rang them", "--annotate"]) == 0
-            send(kafka, f"{name}.alerts", [alert(key, case=key) for key in ("seen", "noted", "left")])
             assert eventually(
                 lambda: {one["id"] for one in read(kafka, f"{name}.up")} == {id_of("noted"), id_of("left")}
             )
@@ -281,6 +281,27 @@ def test_a_breach_goes_up_until_it_is_acknowledged(
     assert second.split("  ")[1:] == [id_of("noted"), "annotated 备注", "D7", "rang them"]
     assert run(["acks", id_of("noted"), *common, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["by"] == "D7"
+
+
+@pytest.mark.parametrize("more", [(), ("--annotate", "--note", "rang them")], ids=["acknowledge", "annotate"])
+def test_an_id_that_is_not_there_is_refused(
+    kafka: Broker, prefix: str, more: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = prefix.strip("-")
+    prepared(kafka, name)
+    topic = f"{name}.alerts"
+    send(kafka, topic, [alert("b1", case="c1"), alert("not-b1", "retraction", case="c1", retracts="b1")])
+    producer = KafkaProducer(bootstrap_servers=kafka.bootstrap)
+    producer.send(topic, f"no alert, but it names {id_of('b2')}".encode()).get(timeout=30)
+    producer.send(topic, None, key=b"k").get(timeout=30)
+    producer.close()
+    # One that is not there, one that stands in a record that is no alert, and a case's id.
+    for wrong in (id_of("nobody"), id_of("b2"), id_of("c1")):
+        assert run(["ack", wrong, "--bootstrap", kafka.bootstrap, "--name", name, "--by", "D1", *more]) == 2
+        assert f"no alert {wrong} on topic {topic}" in capsys.readouterr().err
+    assert read(kafka, f"{name}.acks") == []
+    assert run(["ack", id_of("b1"), "--bootstrap", kafka.bootstrap, "--name", name, "--by", "D1", *more]) == 0
+    assert [one["alert_id"] for one in read(kafka, f"{name}.acks")] == [id_of("b1")]
 
 
 def test_one_delivers_and_another_takes_over_when_it_dies(lasting: Broker, prefix: str, tmp_path: Path) -> None:
