@@ -268,6 +268,10 @@ def _as_start(value: object) -> object:
 StartField = Annotated[Start, BeforeValidator(_as_start, json_schema_input_type=Written | Start)]
 
 
+def _as_subjects(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
 class While(Model):
     """A condition that holds from one event until another.
 
@@ -276,6 +280,20 @@ class While(Model):
 
     since: SomePatterns
     until: Patterns = ()
+
+
+class OnlyWhile(While):
+    """A condition under which a start counts; with ``each`` it holds for several things of one subject by themselves.
+
+    ``each`` names subject types: an event of ``since`` that has another order (or meter) than those for which the
+    condition holds already begins another one. Each has a case of its own, from its ``since`` on. An event of
+    ``until`` or ``stop`` that names one of them ends that one; one that names none ends all.
+    """
+
+    each: Annotated[
+        tuple[SubjectType, ...],
+        BeforeValidator(_as_subjects, json_schema_input_type=SubjectType | list[SubjectType]),
+    ] = ()
 
 
 class During(While):
@@ -338,10 +356,6 @@ Choices = Annotated[
 CLAUSE_PATTERN = r"^[A-Z][A-Za-z0-9.\-]*$"
 
 
-def _as_subjects(value: object) -> object:
-    return (value,) if isinstance(value, str) else value
-
-
 class RuleBase(Model):
     """What every rule says of itself, whatever its kind.
 
@@ -396,7 +410,7 @@ class DeadlineRule(RuleBase):
 
     kind: Literal["deadline"]
     start: StartField
-    only_while: While | None = None
+    only_while: OnlyWhile | None = None
     stop: SomePatterns
     pause: Patterns = ()
     resume: Patterns = ()
@@ -409,6 +423,12 @@ class DeadlineRule(RuleBase):
     def _pause_needs_resume(self) -> DeadlineRule:
         if bool(self.pause) != bool(self.resume):
             raise ValueError("pause and resume come together")
+        return self
+
+    @model_validator(mode="after")
+    def _each_begins_with_since(self) -> DeadlineRule:
+        if self.only_while and self.only_while.each and (self.facts_from or len(self.start.all) > 1):
+            raise ValueError("only_while: each goes with a start of one event, and without facts_from")
         return self
 
     @model_validator(mode="after")

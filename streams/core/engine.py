@@ -33,7 +33,7 @@ from streams.core.offline import OfflineEvaluator
 from streams.core.outcome_counts import OutcomeCounts
 from streams.core.rulebook import Rulebook
 from streams.core.standing import Standing
-from streams.core.verdicts import Report, Verdict
+from streams.core.verdicts import Report, Verdict, root_of
 from streams.core.watermark import is_due
 
 BEGINNING = -(2**62)
@@ -277,7 +277,7 @@ class Engine:
         """What one fold says must have been told by now."""
         rule_id, roots = self._rulebook.folds[index].id, record.history.roots
         return {
-            (rule_id, roots.get(verdict.root, verdict.root), report.kind, report.cause): (verdict, number)
+            (rule_id, root_of(verdict, roots), report.kind, report.cause): (verdict, number)
             for verdict in verdicts
             for number, report in enumerate(verdict.reports)
         }
@@ -343,7 +343,7 @@ class Engine:
             fold = self._rulebook.folds[index]
             if fold.id == rule_id:
                 for verdict in fold.judge(state, watermark, every=True)[0]:
-                    if roots.get(verdict.root, verdict.root) == root:
+                    if root_of(verdict, roots) == root:
                         return verdict
         return None
 
@@ -428,7 +428,7 @@ class Engine:
         record.history = History.folded(events, states)
         reported: dict[ReportKey, tuple[bool, Alert]] = {}
         for verdict, report, watermark, by_event in tellings:
-            key = verdict.rule.id, verdict.root, report.kind, report.cause
+            key = verdict.rule.id, root_of(verdict, {}), report.kind, report.cause
             if key not in reported:
                 reported[key] = by_event, self._alert(record, key, verdict, report, watermark)
         return list(reported.values())
@@ -474,7 +474,7 @@ class Engine:
             for index in sorted(states):
                 fold = self._rulebook.folds[index]
                 for verdict in fold.judge(states[index], as_of, every=True)[0]:
-                    root = roots.get(verdict.root, verdict.root)
+                    root = root_of(verdict, roots)
                     yield JudgedCase(case_id_of(fold.id, subject, root), subject, verdict)
 
     def orphans(self) -> Counter[str]:

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from streams.core.event import Event
 from streams.core.history import Route, names_one_of
 from streams.core.rulebook import Rulebook
-from streams.core.verdicts import Fold, Report, Verdict
+from streams.core.verdicts import Fold, Report, Verdict, root_of
 from streams.core.watermark import is_due
 
 
@@ -112,14 +112,13 @@ def _asked_all_along(fold: Fold, events: Sequence[Event], end: int) -> list[Repo
         """Ask as of a watermark; false where it no longer says what it has said."""
         nonlocal due
         verdicts, due = fold.judge(state, watermark)
-        owed = {(verdict.root, report.kind, report.cause) for verdict in verdicts for report in verdict.reports}
+        owed = {(root_of(verdict, {}), report.kind, report.cause) for verdict in verdicts for report in verdict.reports}
         if any(key not in owed and key[1] != "warning" for key in reported):
             return False
         for verdict in verdicts:
             for report in verdict.reports:
-                reported.setdefault(
-                    (verdict.root, report.kind, report.cause), ReportedVerdict(verdict, report, watermark, by_event)
-                )
+                key = root_of(verdict, {}), report.kind, report.cause
+                reported.setdefault(key, ReportedVerdict(verdict, report, watermark, by_event))
         return True
 
     for at, together in groupby(events, key=lambda event: event.at):

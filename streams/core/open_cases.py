@@ -23,7 +23,7 @@ from streams.core.engine import BEGINNING, Snapshot
 from streams.core.explanations import limit_zh
 from streams.core.history import History
 from streams.core.rulebook import Rulebook
-from streams.core.verdicts import Verdict
+from streams.core.verdicts import Verdict, root_of
 from streams.core.watermark import is_due
 
 LEVELS = ("province", "city", "county", "unit")
@@ -146,7 +146,7 @@ class OpenCases:
             for verdict in verdicts:
                 # A breach that is stopped or cancelled ahead of the watermark is open until that has happened.
                 if _is_open(verdict, still_open) or (ahead and _is_unended(verdict, as_of)):
-                    case_id = case_id_of(fold.id, subject, roots.get(verdict.root, verdict.root))
+                    case_id = case_id_of(fold.id, subject, root_of(verdict, roots))
                     found[case_id] = _open_case(case_id, subject, verdict)
         self._replace(kept, found)
         kept.wake = min(wakes, default=None)

@@ -40,6 +40,7 @@ from streams.core.history import Route
 from streams.core.kinds.at_most import at_most_fold
 from streams.core.kinds.cadence import CadenceFold
 from streams.core.kinds.deadline import DeadlineFold
+from streams.core.kinds.each import EachFold
 from streams.core.kinds.evidence import evidence_fold
 from streams.core.kinds.forbidden_while import forbidden_while_fold
 from streams.core.kinds.minimum_notice import minimum_notice_fold
@@ -133,7 +134,7 @@ class _Routes(dict[str, tuple[Route, ...]]):
 
 
 _FOLDS: Mapping[str, Callable[[Any, WorkingCalendar, Mapping[str, Text]], Fold]] = {
-    "deadline": lambda rules, calendar, _titles: DeadlineFold(rules, calendar),
+    "deadline": lambda rules, calendar, _titles: _deadline_fold(rules, calendar),
     "prerequisite": prerequisite_fold,
     "forbidden_while": forbidden_while_fold,
     "minimum_notice": minimum_notice_fold,
@@ -146,6 +147,11 @@ _FOLDS: Mapping[str, Callable[[Any, WorkingCalendar, Mapping[str, Text]], Fold]]
     "cadence": lambda rules, calendar, _titles: CadenceFold(rules, calendar),
 }
 """Rule kinds. To add one: its model in ``schemas.rules``, its file in ``streams.core.kinds``, a line here."""
+
+
+def _deadline_fold(rules: Sequence[DeadlineRule], calendar: WorkingCalendar) -> Fold:
+    several = any(rule.only_while is not None and rule.only_while.each for rule in rules)
+    return EachFold(rules, calendar) if several else DeadlineFold(rules, calendar)
 
 
 def _fold(versions: Sequence[Rule], calendar: WorkingCalendar, titles: Mapping[str, Text]) -> Fold:

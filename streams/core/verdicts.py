@@ -6,7 +6,7 @@ been told by that instant if the verdict is right. The engine compares the repor
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -36,9 +36,10 @@ class Report:
 class Verdict:
     """One case as of an instant. Instants are microseconds since the epoch, durations microseconds.
 
-    ``root`` is the id of the event that the case starts with, as first sent: a correction does not change
-    it. ``anchor`` is that event as it stands now. ``ended_at`` closes ``elapsed``: the stop, the cancel, or
-    the instant asked about. ``faults`` say what is wrong with an act; ``facts`` are for the explanation.
+    ``root`` is the id of the event that the case starts with, as first sent: a correction does not change it;
+    ``item`` tells apart several cases that one event starts. ``anchor`` is that event as it stands now. ``ended_at``
+    closes ``elapsed``: the stop, the cancel, or the instant asked about. ``faults`` say what is wrong with an act;
+    ``facts`` are for the explanation.
     """
 
     rule: RuleBase
@@ -56,7 +57,14 @@ class Verdict:
     provisional: bool = False
     evidence: tuple[str, ...] = ()
     faults: tuple[Fault, ...] = ()
+    item: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
+
+
+def root_of(verdict: Verdict, roots: Mapping[str, str]) -> str:
+    """What tells the case from others of its rule and subject; ``roots`` are of events that stand for others."""
+    root = roots.get(verdict.root, verdict.root)
+    return f"{root}/{verdict.item}" if verdict.item else root
 
 
 class Status(NamedTuple):

@@ -7,6 +7,7 @@ start and standstills that were seen count from the end of the case before.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from fractions import Fraction
 from itertools import islice
@@ -43,6 +44,70 @@ MANY_DAYS = 20_000
 
 
 def cases_of(
+    versions: Sequence[DeadlineRule], facts: Sequence[tuple[Fact, str]], calendar: CalendarSpec, as_of: datetime
+) -> list[Found]:
+    each = next((rule.only_while.each for rule in versions if rule.only_while and rule.only_while.each), ())
+    if not each:
+        return _cases(versions, facts, calendar, as_of)
+    found: list[Found] = []
+    started: set[str] = set()
+    for since, own in _by_thing(versions, facts, each):
+        for case in _cases(versions, own, calendar, as_of):
+            found.append(replace(case, root=f"{case.root}/{since.event_id}") if case.root in started else case)
+        started |= {case.root for case in found if "/" not in case.root}
+    return found
+
+
+def _by_thing(
+    versions: Sequence[DeadlineRule], facts: Sequence[tuple[Fact, str]], each: Sequence[str]
+) -> list[tuple[Fact, list[tuple[Fact, str]]]]:
+    """What is told of each order (or meter) of its own, from the event on by which the condition began to hold for it.
+
+    An end that names some of those at hand is told of these, another end of all at hand.
+    """
+    things: list[tuple[Fact, list[tuple[Fact, str]]]] = []
+    holding: list[int] = []
+    for pair in facts:
+        fact = pair[0]
+
+        def is_any(name: str, fact: Fact = fact) -> bool:
+            return any(
+                is_one_of(getattr(rule.only_while, name), fact) for rule in versions if rule.only_while is not None
+            )
+
+        begins, ends = is_any("since"), is_any("until")
+        stops = any(fact.type == pattern.type for rule in versions for pattern in rule.stop)
+        at_hand = [n for n, (_, own) in enumerate(things) if n in holding or _is_running(versions, own)]
+        hears = at_hand
+        if ends or stops:
+            named = [n for n in at_hand if any(fact.ids.get(kind) == things[n][0].ids.get(kind, "") for kind in each)]
+            hears = named or at_hand
+        elif begins:
+            hears = []
+        if begins:
+            same = [n for n in holding if all(things[n][0].ids.get(kind) == fact.ids.get(kind) for kind in each)]
+            if not same:
+                things.append((fact, []))
+                same = [len(things) - 1]
+                holding.append(same[0])
+            hears = sorted({*hears, same[0]})
+        for n in hears:
+            things[n][1].append(pair)
+        if ends:
+            holding = [n for n in holding if n not in hears]
+    return things
+
+
+def _is_running(versions: Sequence[DeadlineRule], own: Sequence[tuple[Fact, str]]) -> bool:
+    """Whether its last case has not ended, by whatever comes of it."""
+    if not own:
+        return False
+    history = [fact for fact, _ in own]
+    calendar = CalendarSpec.model_validate({"source": "none"})
+    return any(case.outcome in ("running", "breached") for case in _cases(versions, own, calendar, history[-1].at))
+
+
+def _cases(
     versions: Sequence[DeadlineRule], facts: Sequence[tuple[Fact, str]], calendar: CalendarSpec, as_of: datetime
 ) -> list[Found]:
     history = [fact for fact, _ in facts]

@@ -11,6 +11,7 @@ from streams.core.engine import BEGINNING, Engine, JudgedCase
 from streams.core.event import Event
 from streams.core.faults import Backwards, Fault, Forbidden, Lacks, RecordedLate, TooEarly, TooLate, TooMany, Without
 from streams.core.history import Notice
+from streams.core.verdicts import root_of
 from streams.wire.state_rows import snapshot_from_bytes, snapshot_to_bytes
 from tests.oracle import Standing, cases, standing
 from tests.oracle.common import Fact, Flaw, Found
@@ -73,7 +74,7 @@ def found_of(case: JudgedCase, roots: dict[str, str] | None = None) -> Found:
     return Found(
         verdict.rule.id,
         verdict.rule.version,
-        (roots or {}).get(verdict.root, verdict.root),
+        root_of(verdict, roots or {}),
         moment(verdict.started_at),
         None if verdict.deadline is None else moment(verdict.deadline),
         None if verdict.stopped_at is None else moment(verdict.stopped_at),
@@ -149,6 +150,8 @@ class Run:
 
     def _roots(self) -> dict[str, str]:
         ids = {fact.event_id for fact in self.facts} | {fact.corrects for fact in self.facts if fact.corrects}
+        if self.world.has_things:
+            ids |= {f"{root}/{since}" for root in ids for since in ids}
         ids |= MONTHS
         rules = {rule.id for rule in self.world.rules}
         subjects = {subject for fact in self.facts for subject in fact.ids.items()}

@@ -91,6 +91,8 @@ class World:
         self.rulebook = Rulebook(rules, _calendar(calendar.zone))
         self.limits = tuple(limit for rule in rules for limit in _limits_of(rule))
         self.changes = tuple(midnight(rule.effective_to, calendar) for rule in rules if rule.effective_to)
+        self.has_things = any(rule.kind == "deadline" and rule.only_while and rule.only_while.each for rule in rules)
+        """Whether some rule has a case for each of several things of one subject."""
         self.delays = _DELAYS if any(rule.kind == "recording_delay" for rule in rules) else _DELAYS[:1]
 
     def __repr__(self) -> str:
@@ -208,6 +210,8 @@ OTHERS: tuple[Any, ...] = (
     {"cancel": {"type": "cancel", "where": {"k": {"at_most": 1}}}},
     {"only_while": {"since": "facts"}},
     {"only_while": {"since": {"type": "facts", "where": {"k": 1}}, "until": ["cancel", "resume"]}, "cancel": "cancel"},
+    {"only_while": {"since": ["facts", "open"], "until": "cancel", "each": ["meter", "account"]}},
+    {"only_while": {"since": "facts", "until": "stop", "each": "account"}, "cancel": "cancel"},
     {"facts_from": "facts"},
     {"facts_from": "facts", "cancel": "cancel"},
 )
@@ -233,6 +237,9 @@ DEADLINE_PLOTS = (
     ("start", "stop", "start", "stop"),
     ("start", "open", "stop", "open", "stop", "start"),
     ("facts", "start", "stop"),
+    ("facts", "facts", "start", "stop"),
+    ("facts", "facts", "start", "stop", "start", "stop"),
+    ("facts", "start", "facts", "start", "cancel", "stop"),
     ("facts", "start", "cancel", "start"),
 )
 
@@ -242,6 +249,8 @@ def _deadline_rules(draw: st.DrawFn, number: int) -> list[Rule]:
     def version() -> dict[str, Any]:
         parts = draw(_PARTS)
         start, stop, still, other, limit, warn_at = parts
+        if "each" in other.get("only_while", ()):
+            start = "start" if isinstance(start, dict) and "all" in start else start
         if "until" in repr(limit):
             still = {}  # an agreed date refuses pauses
         return {
@@ -321,6 +330,19 @@ _CORRECTIONS: tuple[tuple[int, bool] | None, ...] = (
 
 
 ids_of_subjects = st.sampled_from(_IDS_OF_SUBJECTS)
+_ids_of_things = st.sampled_from(
+    [
+        {"order": "O", **things}
+        for things in (
+            {},
+            {"account": "A"},
+            {"account": "B"},
+            {"meter": "M"},
+            {"meter": "N"},
+            {"account": "A", "meter": "N"},
+        )
+    ]
+)
 
 # Strategies are made once: to make one costs more than to draw from it. So what depends on a world is drawn as places
 # in the world's tables.
@@ -388,7 +410,7 @@ def facts_of(draw: st.DrawFn, world: World) -> list[Fact]:
         times.sort()
     fields = [world.fields[place] for place in draw(lists_of_places(len(plot), len(world.fields)))]
     told: list[Any] = [
-        (kind, at, one_of(world.delays), own, _IDS_OF_SUBJECTS[0], None)
+        (kind, at, one_of(world.delays), own, draw(_ids_of_things) if world.has_things else _IDS_OF_SUBJECTS[0], None)
         for kind, at, own in zip(plot, times, fields, strict=True)
     ]
     if plot and draw(_often):

@@ -356,6 +356,58 @@ ROWS = [
         "x 02-27T10:00 disconnection.performed D1 account=A1 cause=arrears;"
         "s 02-28T23:30 bill.paid - account=A1 owing=true",
     ),
+    # Two disconnections of one account: a restoration that names one ends that one, any other ends both.
+    row(
+        "restore-after-payment/two-cuts-one-named",
+        "x 03-02T09:00 disconnection.performed W1 account=A1 cause=arrears;"
+        "y 03-02T09:10 disconnection.performed W2 account=A1 cause=arrears;"
+        "s 03-03T09:00 bill.paid - account=A1 owing=false; z 03-03T10:00 disconnection.restored W1 account=A1",
+        "met 03-04T09:00",
+        "breached 03-04T09:00",
+        "breach 03-04T09:00",
+    ),
+    row(
+        "restore-after-payment/two-cuts-one-named-by-its-meter",
+        "x 03-02T09:00 disconnection.performed W1 account=A1 meter=M1 cause=arrears;"
+        "y 03-02T09:10 disconnection.performed W2 account=A1 meter=M2 cause=arrears;"
+        "s 03-03T09:00 bill.paid - account=A1 owing=false; z 03-03T10:00 disconnection.restored W9 account=A1 meter=M2",
+        "breached 03-04T09:00",
+        "met 03-04T09:00",
+        "breach 03-04T09:00",
+    ),
+    row(
+        "restore-after-payment/two-cuts-both-named-in-turn",
+        "x 03-02T09:00 disconnection.performed W1 account=A1 cause=arrears;"
+        "y 03-02T09:10 disconnection.performed W2 account=A1 cause=arrears;"
+        "s 03-03T09:00 bill.paid - account=A1 owing=false; z 03-03T10:00 disconnection.restored W1 account=A1;"
+        "w 03-04T09:00 disconnection.restored W2 account=A1",
+        "met 03-04T09:00",
+        "met 03-04T09:00",
+    ),
+    row(
+        "restore-after-payment/two-cuts-restored-under-an-order-of-its-own",
+        "x 03-02T09:00 disconnection.performed W1 account=A1 cause=arrears;"
+        "y 03-02T09:10 disconnection.performed W2 account=A1 cause=arrears;"
+        "s 03-03T09:00 bill.paid - account=A1 owing=false; z 03-03T10:00 disconnection.restored W3 account=A1",
+        "met 03-04T09:00",
+        "met 03-04T09:00",
+    ),
+    row(
+        "restore-after-payment/two-cuts-restored-without-an-order",
+        "x 03-02T09:00 disconnection.performed W1 account=A1 cause=arrears;"
+        "y 03-02T09:10 disconnection.performed W2 account=A1 cause=arrears;"
+        "s 03-03T09:00 bill.paid - account=A1 owing=false; z 03-03T10:00 disconnection.restored - account=A1",
+        "met 03-04T09:00",
+        "met 03-04T09:00",
+    ),
+    row(
+        "restore-after-payment/one-restored-before-the-payment",
+        "x 03-02T09:00 disconnection.performed W1 account=A1 cause=arrears;"
+        "y 03-02T09:10 disconnection.performed W2 account=A1 cause=arrears;"
+        "z 03-02T20:00 disconnection.restored W1 account=A1; s 03-03T09:00 bill.paid - account=A1 owing=false",
+        "breached 03-04T09:00",
+        "breach 03-04T09:00",
+    ),
     row(
         "restore-after-payment/not-cut-for-arrears",
         "x 02-27T10:00 disconnection.performed D1 account=A1 cause=violation;"

@@ -34,6 +34,7 @@ class Clock:
     limit: Limit | None
     until: int | None = None
     root: str = ""
+    item: str = ""
     pauses: list[Pause] = field(default_factory=list)
     paused_by: list[str] = field(default_factory=list)
     stop: Event | None = None
@@ -167,6 +168,7 @@ class Clock:
         return Verdict(
             rule=self.rule,
             root=self.root or self.start.event_id,
+            item=self.item,
             anchor=self.start,
             outcome=outcome,
             started_at=self.started_at,

@@ -1,0 +1,157 @@
+"""Kind ``deadline`` where its condition holds for several things of one subject: a case for each of them.
+
+An account may be cut off under two orders; what is paid starts a clock for each, and a restoration that names one
+of the orders ends that one. So there is a state of the plain fold for each thing, begun by its event of ``since``.
+
+Worked example, ``restore-after-payment``: disconnected under W1 and W2, paid, restored with W1 an hour later. The
+case of W1 is met, that of W2 is breached 24 hours after the payment. Restored under an order of its own: both are met.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+
+from schemas.rules import DeadlineRule
+from streams.core.event import Event
+from streams.core.kinds.deadline import DeadlineFold
+from streams.core.kinds.deadline import State as OneState
+from streams.core.kinds.patterns import Tests, compile_patterns, matches
+from streams.core.verdicts import Status, Verdict
+from streams.core.working_days import WorkingCalendar
+
+Key = tuple[str | None, ...]
+"""The ids by which one thing is told from another."""
+
+
+class _Item:
+    """One thing for which the condition has held; ``holds`` until it ends."""
+
+    __slots__ = ("holds", "key", "since", "state")
+
+    def __init__(self, since: Event, key: Key, state: OneState) -> None:
+        self.since = since
+        self.key = key
+        self.state = state
+        self.holds = True
+
+    @property
+    def is_live(self) -> bool:
+        """Whether an event can still change something: the condition holds, or a case is open."""
+        return self.holds or self.state.open is not None
+
+    def is_named_by(self, key: Key) -> bool:
+        return any(mine is not None and mine == other for mine, other in zip(self.key, key, strict=True))
+
+
+class State:
+    """The things in the order in which they began; ``live`` are those that an event can still change."""
+
+    __slots__ = ("items", "live")
+
+    def __init__(self) -> None:
+        self.items: list[_Item] = []
+        self.live: list[_Item] = []
+
+
+class EachFold:
+    """All versions of one deadline rule with ``only_while.each``; see ``streams.core.verdicts.Fold``."""
+
+    opens = True
+
+    def __init__(self, rules: Sequence[DeadlineRule], calendar: WorkingCalendar) -> None:
+        self._fold = DeadlineFold(rules, calendar)
+        self.id = self._fold.id
+        self.subject_types = self._fold.subject_types
+        self.listens = self._fold.listens
+        self.begins = self._fold.begins
+        conditions = [rule.only_while for rule in rules if rule.only_while is not None]
+        self._each = next(condition.each for condition in conditions if condition.each)
+        self._since = _joined(compile_patterns(condition.since) for condition in conditions)
+        self._until = _joined(compile_patterns(condition.until) for condition in conditions)
+        self._stop = _joined(compile_patterns(rule.stop) for rule in rules)
+
+    def start(self) -> State:
+        """Nothing has begun."""
+        return State()
+
+    def step(self, state: State, event: Event) -> bool:
+        """Hand the event to those things that it concerns, and begin another one where it names one."""
+        key = tuple(event.id_of(kind) for kind in self._each)
+        is_since, is_until = matches(self._since, event), matches(self._until, event)
+        concerned = state.live
+        if is_until or event.type in self._stop:
+            concerned = [item for item in state.live if item.is_named_by(key)] or state.live
+        elif is_since:
+            concerned = []
+        if is_since:
+            own = next((item for item in state.live if item.holds and item.key == key), None)
+            if own is None:
+                own = _Item(event, key, self._fold.start())
+                state.items.append(own)
+            if own not in concerned:
+                concerned = [*concerned, own]
+        ask = self._hand_on(concerned, event)
+        if is_until:
+            for item in concerned:
+                item.holds = False
+        state.live = [item for item in state.items if item.is_live]
+        return ask
+
+    def _hand_on(self, items: Sequence[_Item], event: Event) -> bool:
+        ask = False
+        has_started = False
+        for item in items:
+            ask = self._fold.step(item.state, event) or ask
+            if item.state.latest is event:
+                case = item.state.open or item.state.closed[-1]
+                if has_started:
+                    case.item = item.since.event_id
+                case.started_by = (item.since.event_id, *case.started_by)
+                has_started = True
+        return ask
+
+    def judge(self, state: State, as_of: int, *, every: bool = False) -> tuple[list[Verdict], int | None]:
+        """See ``Fold``."""
+        found: list[Verdict] = []
+        dues: list[int] = []
+        for item in state.items:
+            verdicts, due = self._fold.judge(item.state, as_of, every=every)
+            found += verdicts
+            if due is not None:
+                dues.append(due)
+        return found, min(dues, default=None)
+
+    def statuses(self, state: State, as_of: int, watermark: int) -> list[Status]:
+        """See ``Fold``."""
+        return [status for item in state.items for status in self._fold.statuses(item.state, as_of, watermark)]
+
+    def reported(self, state: State, until: int) -> list[Verdict] | None:
+        """See ``Fold``."""
+        found: list[Verdict] = []
+        for item in state.items:
+            reported = self._fold.reported(item.state, until)
+            if reported is None:
+                return None
+            found += reported
+        return found
+
+    def open_cases(self, state: State) -> Sequence[Event]:
+        """The start of each open case."""
+        return tuple(chain.from_iterable(self._fold.open_cases(item.state) for item in state.live))
+
+    def is_stop(self, event: Event) -> bool:
+        """See ``Fold``: so far as its own fields tell."""
+        return self._fold.is_stop(event)
+
+    def is_idle(self, state: State) -> bool:
+        """No condition holds, and no case is open."""
+        return not state.live
+
+
+def _joined(several: Iterator[Tests]) -> Tests:
+    found: dict[str, list[object]] = {}
+    for tests in several:
+        for event_type, pairs in tests.items():
+            found.setdefault(event_type, []).extend(pairs)
+    return found  # type: ignore[return-value]
