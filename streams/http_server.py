@@ -50,7 +50,7 @@ class ConnectionLimits:
         self._open[connection.transport] = connection
         connection.watch(self._silent)
 
-    def heard(self, connection: _Connection) -> None:
+    def received(self, connection: _Connection) -> None:
         """The client sent something."""
         if self._open.pop(connection.transport, None) is not None:
             self._open[connection.transport] = connection
@@ -90,7 +90,7 @@ class _Connection(asyncio.Protocol):
     transport: asyncio.Transport
 
     def __init__(self, limits: ConnectionLimits, inner: asyncio.Protocol) -> None:
-        self._doors = limits
+        self._limits = limits
         self._inner = inner
         self._timer: asyncio.TimerHandle | None = None
 
@@ -107,16 +107,16 @@ class _Connection(asyncio.Protocol):
 
     def cut(self) -> None:
         """Close it now, even with unwritten data."""
-        self._doors.leave(self)
+        self._limits.leave(self)
         self.transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
-        self._doors.admit(self)
+        self._limits.admit(self)
         self._inner.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        self._doors.heard(self)
+        self._limits.received(self)
         self._inner.data_received(data)
 
     def eof_received(self) -> bool | None:
@@ -129,5 +129,5 @@ class _Connection(asyncio.Protocol):
         self._inner.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._doors.leave(self)
+        self._limits.leave(self)
         self._inner.connection_lost(exc)

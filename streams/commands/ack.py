@@ -15,7 +15,7 @@ from streams.commands.alerts import read_records
 from streams.commands.common import DONE, broker_options, need_broker
 from streams.core.instants import moment_of
 from streams.errors import BrokerError, ConfigError
-from streams.kafka.acls import rights_of
+from streams.kafka.acls import permissions_of
 from streams.settings import Settings, load_settings
 from streams.wall_clock import WallClock
 from streams.wire.decoder import decode_json
@@ -55,7 +55,7 @@ def ack(alert_id: str, note: str | None, by: str | None, annotate: bool, **given
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise ConfigError(str(first["msg"]).lower(), key=str(first["loc"][0])) from None
-    need_broker(settings, rights_of("ack", settings))
+    need_broker(settings, permissions_of("ack", settings))
     _find(settings, alert_id)
     write_acknowledgement(settings, made)
     click.echo(f"{'note added to' if annotate else 'acknowledged'} {alert_id}")

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from schemas.acknowledgements import Acknowledgement
 from streams.commands.alerts import read_records
 from streams.commands.common import DONE, broker_options, err, need_broker
-from streams.kafka.acls import rights_of
+from streams.kafka.acls import permissions_of
 from streams.log_lines import printable
 from streams.settings import load_settings
 
@@ -30,7 +30,7 @@ def acks(alert_id: str | None, follow: bool, as_json: bool, **given: Any) -> int
       gridclock acks --bootstrap 127.0.0.1:9092
     """
     settings = load_settings(**given)
-    need_broker(settings, rights_of("acks", settings))
+    need_broker(settings, permissions_of("acks", settings))
     for value in read_records(settings, settings.acks_topic, follow=follow):
         try:
             made = Acknowledgement.model_validate_json(value)

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from streams.commands.common import DONE
-from streams.kafka.acls import NEEDS, Right, rights_of
+from streams.kafka.acls import NEEDS, Permission, permissions_of
 from streams.settings import load_settings
 
 
@@ -34,19 +34,25 @@ def acls(
       gridclock acls run --user gridclock-worker | BOOTSTRAP=kafka:9093 sh
     """
     settings = load_settings(sources=sources or None, **given)
-    for right in rights_of(process, settings, channels):
-        click.echo(_json(right, user) if as_json else _command(right, user))
+    for permission in permissions_of(process, settings, channels):
+        click.echo(_json(permission, user) if as_json else _command(permission, user))
     return DONE
 
 
-def _json(right: Right, user: str) -> str:
-    fields = {"user": user, "resource": right.resource, "name": right.name, "operations": list(right.operations)}
+def _json(permission: Permission, user: str) -> str:
+    fields = {
+        "user": user,
+        "resource": permission.resource,
+        "name": permission.name,
+        "operations": list(permission.operations),
+    }
     return json.dumps(fields)
 
 
-def _command(right: Right, user: str) -> str:
-    operations = " ".join(f"--operation {operation.capitalize()}" for operation in right.operations)
+def _command(permission: Permission, user: str) -> str:
+    operations = " ".join(f"--operation {operation.capitalize()}" for operation in permission.operations)
     return (
         'kafka-acls.sh --bootstrap-server "$BOOTSTRAP" --command-config "${ADMIN_CONFIG:-admin.properties}" --add '
-        f"--allow-principal {shlex.quote(f'User:{user}')} {operations} --{right.resource} {shlex.quote(right.name)}"
+        f"--allow-principal {shlex.quote(f'User:{user}')} {operations} "
+        f"--{permission.resource} {shlex.quote(permission.name)}"
     )

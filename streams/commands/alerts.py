@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from streams.commands.common import DONE, broker_options, need_broker
-from streams.kafka.acls import rights_of
+from streams.kafka.acls import permissions_of
 from streams.kafka.topic_reader import from_beginning
 from streams.log_lines import printable
 from streams.settings import Settings, load_settings
@@ -43,7 +43,7 @@ def alerts(follow: bool, as_json: bool, lang: str, **given: Any) -> int:
       gridclock alerts --follow --bootstrap 127.0.0.1:9092
     """
     settings = load_settings(**given)
-    need_broker(settings, rights_of("alerts", settings))
+    need_broker(settings, permissions_of("alerts", settings))
     for value in read_records(settings, settings.alerts_topic, follow=follow):
         if as_json:
             click.echo(value)

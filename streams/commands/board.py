@@ -9,7 +9,7 @@ import click
 
 from streams.board.server import run_board
 from streams.commands.common import DONE, broker_options, log_options, need_broker, rulebook_of, rulebook_options
-from streams.kafka.acls import rights_of
+from streams.kafka.acls import permissions_of
 from streams.live.gc_tuning import short_collections
 from streams.live.reloading import run_reloading
 from streams.log_lines import announce, start_logging
@@ -46,7 +46,7 @@ def board(rules: tuple[Path, ...], only: Path | None, board_names: tuple[str, ..
     """
     settings = load_settings(board_names=board_names or None, **given)
     start_logging(settings.log_level)
-    need_broker(settings, rights_of("board", settings))
+    need_broker(settings, permissions_of("board", settings))
     loaded = rulebook_of(rules, only)
 
     def on_ready(port: int) -> None:

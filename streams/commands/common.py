@@ -30,7 +30,7 @@ from rich.text import Text
 from schemas.fields import parse_time
 from streams.core.instants import instant_us
 from streams.errors import ConfigError
-from streams.kafka.acls import Right, reading
+from streams.kafka.acls import Permission, reading
 from streams.log_lines import FORMATS, announce, use_json
 from streams.replay.sources import Source
 from streams.rulebooks.loader import LoadedRulebook, load_rulebook
@@ -137,7 +137,7 @@ def _set_format(_ctx: click.Context, _param: click.Parameter, given: str | None)
     return given
 
 
-def need_broker(settings: Settings, rights: Sequence[Right] = ()) -> None:
+def need_broker(settings: Settings, permissions: Sequence[Permission] = ()) -> None:
     """Check that brokers are named and, where they authenticate, that they accept the login and grant the permissions.
 
     Raises:
@@ -148,10 +148,10 @@ def need_broker(settings: Settings, rights: Sequence[Right] = ()) -> None:
         raise ConfigError("no broker given: use --bootstrap or KAFKA_BOOTSTRAP_SERVERS", key="bootstrap")
     if settings.security_protocol != "PLAINTEXT":
         from streams.kafka.authentication import check_login  # late: commands without Kafka need not wait for it
-        from streams.kafka.connection import kafka_options, rights_at
+        from streams.kafka.connection import kafka_options, permissions_at
 
         check_login(kafka_options(settings))
-        if (lacking := rights_at(settings, rights).lacking()) is not None:
+        if (lacking := permissions_at(settings, permissions).lacking()) is not None:
             raise lacking
 
 

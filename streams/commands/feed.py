@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from streams.commands.common import DONE, broker_options, need_broker
-from streams.kafka.acls import rights_of
+from streams.kafka.acls import permissions_of
 from streams.operations.feeder import feed as send_in_time
 from streams.settings import load_settings
 from streams.simulation import simulate
@@ -38,7 +38,7 @@ def feed(orders_per_day: int, days: int, seed: int, **given: Any) -> int:
       gridclock feed --bootstrap 127.0.0.1:9092 --name trial
     """
     settings = load_settings(**given)
-    need_broker(settings, rights_of("send", settings))
+    need_broker(settings, permissions_of("send", settings))
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

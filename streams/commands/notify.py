@@ -9,7 +9,7 @@ import click
 
 from schemas.subscriptions import KafkaChannel, parse_span
 from streams.commands.common import DONE, broker_options, log_options, need_broker
-from streams.kafka.acls import rights_of
+from streams.kafka.acls import permissions_of
 from streams.live.reloading import run_reloading
 from streams.log_lines import announce, start_logging
 from streams.notify.process import NotifyReady, run_notifier
@@ -65,7 +65,7 @@ def notify(path: Path, first_from: int, **given: Any) -> int:
     start_logging(settings.log_level)
     file = load_subscriptions(path)
     topics = [channel.topic for channel in file.channels.values() if isinstance(channel, KafkaChannel)]
-    need_broker(settings, rights_of("notify", settings, topics))
+    need_broker(settings, permissions_of("notify", settings, topics))
 
     def on_ready(ready: NotifyReady) -> None:
         word = "delivering" if ready.delivers else "standing by"

@@ -138,7 +138,7 @@ def _start(
     """Start all processes, each group when the one before is ready; false where it is to stop before."""
     workers = options.workers
     if broker_kind == "embedded" and workers > 1:
-        _say("one worker: this broker cannot share partitions out among several")
+        _report("one worker: this broker cannot share partitions out among several")
         workers = 1
     for _ in range(workers):
         centre.worker(rulebook)
@@ -147,7 +147,7 @@ def _start(
     centre.board(rulebook)
     centre.alertmanager()
     if broker_kind == "embedded":
-        _say("no notifier: its transactions are more than this broker can do; see the alerts on the board")
+        _report("no notifier: its transactions are more than this broker can do; see the alerts on the board")
     else:
         centre.notifier(options.webhook or centre.receiver())
     centre.prometheus(options.seconds)
@@ -213,7 +213,7 @@ class _Centre:
     def notifier(self, webhook: str) -> None:
         """The notifier, which tells the webhook and, where it runs, Alertmanager."""
         if not CENTRE.is_file():
-            _say(f"there is no {CENTRE}: run from a clone to have alerts sent")
+            _report(f"there is no {CENTRE}: run from a clone to have alerts sent")
             return
         (self._notify_port,) = free_ports(1)
         self._environment |= {"GRIDCLOCK_WEBHOOK_URL": webhook}
@@ -228,7 +228,7 @@ class _Centre:
     def alertmanager(self) -> None:
         """Alertmanager, where it is installed."""
         if (reason := why_not("Alertmanager")) is not None:
-            _say(f"{reason}: alerts are seen on the board, at the webhook and in Prometheus only")
+            _report(f"{reason}: alerts are seen on the board, at the webhook and in Prometheus only")
             return
         self._alertmanager = Alertmanager(self._directory / "alertmanager")
         self._stack.callback(self._alertmanager.stop)
@@ -237,7 +237,7 @@ class _Centre:
     def prometheus(self, seconds: int) -> None:
         """Prometheus, where it is installed; it looks at all that was started before."""
         if (reason := why_not("Prometheus")) is not None:
-            _say(f"{reason}: look at the workers' /metrics instead")
+            _report(f"{reason}: look at the workers' /metrics instead")
             return
         self._prometheus = server = Prometheus(
             self._directory / "prometheus",
@@ -296,13 +296,13 @@ def _subscriptions(*, with_alertmanager: bool) -> str:
     return yaml.safe_dump(found, allow_unicode=True)
 
 
-def _say(text: str) -> None:
+def _report(text: str) -> None:
     click.echo(f"gridclock: {text}", err=True)
 
 
 def _broker(stack: ExitStack) -> Broker:
-    found = stack.enter_context(broker(on_progress=_say))
-    _say(f"broker: {found.description}")
+    found = stack.enter_context(broker(on_progress=_report))
+    _report(f"broker: {found.description}")
     return found
 
 
@@ -322,7 +322,7 @@ def _feeder(stack: ExitStack, settings: Settings, time: _Clock, options: _Option
     today: date = datetime.fromtimestamp(time.clock.now() / 1e6, SHANGHAI).date()
     days = DAYS_BEFORE + DAYS_AFTER
     orders = options.orders_per_day * days
-    _say(f"making {orders:,} simulated orders of {days} days")
+    _report(f"making {orders:,} simulated orders of {days} days")
     events = simulate(orders=orders, seed=options.seed, start=today - timedelta(days=DAYS_BEFORE), days=days).events
     feeder = Feeder(settings, events, time.clock)
     stack.callback(feeder.stop)
@@ -333,12 +333,12 @@ def _feeder(stack: ExitStack, settings: Settings, time: _Clock, options: _Option
 def _watch(children: Mapping[str, Restartable], feeder: Feeder | None, stop: threading.Event) -> int:
     """Until ``stop``; what ends by itself is started again."""
     said = feeder is None
-    supervisor = Supervisor(children, _say)
+    supervisor = Supervisor(children, _report)
     while not stop.wait(0.5):
         supervisor.look()
         if feeder is not None:
             feeder.check()
             if feeder.is_done and not said:
                 said = True
-                _say("the simulator has no more orders; the clocks go on")
+                _report("the simulator has no more orders; the clocks go on")
     return DONE

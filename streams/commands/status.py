@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from streams.commands.common import DONE, broker_options, need_broker
-from streams.kafka.acls import rights_of
+from streams.kafka.acls import permissions_of
 from streams.kafka.connection import clock_of
 from streams.log_lines import printable
 from streams.operations.diagnosis import Problem, lag, length, problems
@@ -61,7 +61,7 @@ def status(sources: tuple[str, ...], worker: str | None, late: float, wait: floa
     clock = clock_of(settings)
     speed = float(clock.speed)
     if worker is None:
-        need_broker(settings, rights_of("status", settings))
+        need_broker(settings, permissions_of("status", settings))
         take: Callable[[], Look] = lambda: look(settings, clock.now())  # noqa: E731
         wait = max(wait, 4 * settings.tick_ms / 1000)
     else:

@@ -18,7 +18,7 @@ Operation = Literal["read", "write", "describe"]
 
 
 @dataclass(frozen=True, slots=True)
-class Right:
+class Permission:
     """The operations on one resource; names are literal."""
 
     resource: Resource
@@ -26,53 +26,53 @@ class Right:
     operations: tuple[Operation, ...]
 
 
-def _topics(operation: Operation, *names: str) -> list[Right]:
-    return [Right("topic", name, (operation,)) for name in names]
+def _topics(operation: Operation, *names: str) -> list[Permission]:
+    return [Permission("topic", name, (operation,)) for name in names]
 
 
-def reading(*topics: str) -> list[Right]:
+def reading(*topics: str) -> list[Permission]:
     """The permissions to read topics without a group."""
     return _topics("read", *topics)
 
 
-def writing(*topics: str) -> list[Right]:
+def writing(*topics: str) -> list[Permission]:
     """The permissions to write to topics."""
     return _topics("write", *topics)
 
 
-def _worker(settings: Settings) -> list[Right]:
+def _worker(settings: Settings) -> list[Permission]:
     return [
         *_topics("read", *settings.source_topics),
-        Right("topic", settings.log_topic, ("read", "write")),
-        Right("topic", settings.changelog_topic, ("read", "write")),
+        Permission("topic", settings.log_topic, ("read", "write")),
+        Permission("topic", settings.changelog_topic, ("read", "write")),
         *_topics("write", settings.alerts_topic, settings.dead_letters_topic),
         # The worker creates these at its start, so that a notifier finds them.
         *_topics("describe", settings.acks_topic, settings.deliveries_topic, settings.undelivered_topic),
-        Right("group", f"{settings.name}-intake", ("read",)),
-        Right("group", settings.name, ("read",)),
+        Permission("group", f"{settings.name}-intake", ("read",)),
+        Permission("group", settings.name, ("read",)),
     ]
 
 
-def _status(settings: Settings) -> list[Right]:
+def _status(settings: Settings) -> list[Permission]:
     return [
         *_topics("describe", *settings.source_topics, settings.log_topic),
         *_topics("read", settings.changelog_topic),
-        Right("group", f"{settings.name}-intake", ("describe",)),
-        Right("group", settings.name, ("describe",)),
+        Permission("group", f"{settings.name}-intake", ("describe",)),
+        Permission("group", settings.name, ("describe",)),
     ]
 
 
-def _notify(settings: Settings) -> list[Right]:
+def _notify(settings: Settings) -> list[Permission]:
     return [
         *_topics("read", settings.alerts_topic, settings.acks_topic),
-        Right("topic", settings.deliveries_topic, ("read", "write")),
+        Permission("topic", settings.deliveries_topic, ("read", "write")),
         *_topics("write", settings.undelivered_topic),
-        Right("group", f"{settings.name}-notify", ("read",)),
-        Right("transactional-id", f"{settings.name}-notify", ("write",)),
+        Permission("group", f"{settings.name}-notify", ("read",)),
+        Permission("transactional-id", f"{settings.name}-notify", ("write",)),
     ]
 
 
-NEEDS: Final[dict[str, Callable[[Settings], list[Right]]]] = {
+NEEDS: Final[dict[str, Callable[[Settings], list[Permission]]]] = {
     "run": _worker,
     "notify": _notify,
     "board": lambda settings: _topics("read", settings.changelog_topic, settings.alerts_topic, settings.acks_topic),
@@ -82,7 +82,7 @@ NEEDS: Final[dict[str, Callable[[Settings], list[Right]]]] = {
     "ack": lambda settings: [*_topics("read", settings.alerts_topic), *_topics("write", settings.acks_topic)],
     "acks": lambda settings: _topics("read", settings.acks_topic),
     "dead-letters": lambda settings: [
-        Right("topic", settings.dead_letters_topic, ("read", "write")),
+        Permission("topic", settings.dead_letters_topic, ("read", "write")),
         *_topics("write", *settings.source_topics),
     ],
     "replay": lambda settings: _topics("read", *settings.source_topics, settings.log_topic),
@@ -90,6 +90,6 @@ NEEDS: Final[dict[str, Callable[[Settings], list[Right]]]] = {
 """The permissions of each process, by its command. ``notify`` also writes the topics that its channels name."""
 
 
-def rights_of(process: str, settings: Settings, channels: Sequence[str] = ()) -> list[Right]:
+def permissions_of(process: str, settings: Settings, channels: Sequence[str] = ()) -> list[Permission]:
     """The permissions of one process; ``channels`` are the topics of a notifier's channels."""
     return [*NEEDS[process](settings), *(_topics("write", *channels) if process == "notify" else [])]

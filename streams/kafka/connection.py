@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any
 
-from streams.kafka.acls import Right
-from streams.kafka.permissions import Rights
+from streams.kafka.acls import Permission
+from streams.kafka.permissions import Permissions
 from streams.settings import Settings
 from streams.wall_clock import WallClock
 
@@ -28,8 +28,12 @@ def kafka_options(settings: Settings) -> dict[str, Any]:
     return {"bootstrap_servers": settings.bootstrap, **settings.security()}
 
 
-def rights_at(settings: Settings, rights: Iterable[Right], *, without: str | None = None) -> Rights:
+def permissions_at(settings: Settings, permissions: Iterable[Permission], *, without: str | None = None) -> Permissions:
     """The permissions to check at the brokers, except for one operation; none without authentication."""
-    wanted = [(right.resource, right.name, operation) for right in rights for operation in right.operations]
+    wanted = [
+        (permission.resource, permission.name, operation)
+        for permission in permissions
+        for operation in permission.operations
+    ]
     asked = settings.security_protocol != "PLAINTEXT"
-    return Rights(settings, [one for one in wanted if asked and one[2] != without], kafka_options(settings))
+    return Permissions(settings, [one for one in wanted if asked and one[2] != without], kafka_options(settings))

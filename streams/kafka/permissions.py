@@ -57,7 +57,7 @@ SECONDS: Final = 10.0
 """How long the brokers' answer may take."""
 
 
-class Rights:
+class Permissions:
     """Checks the permissions that a process needs. Without any the brokers are not asked."""
 
     def __init__(self, settings: Settings, wanted: Sequence[Wanted], options: Mapping[str, Any]) -> None:
@@ -143,16 +143,16 @@ def missing(bootstrap: str, wanted: Iterable[Wanted], *, security: Mapping[str, 
     Raises:
         BrokerError: where the brokers cannot be reached.
     """
-    rights = list(wanted)
+    permissions = list(wanted)
     allowed: dict[tuple[str, str], Allowed] = {}
     with connected(KafkaAdminClient, bootstrap, security) as admin:
-        if topics := sorted({name for kind, name, _ in rights if kind == "topic"}):
+        if topics := sorted({name for kind, name, _ in permissions if kind == "topic"}):
             allowed |= _topics(admin, topics)
-        for kind, name in dict.fromkeys((kind, name) for kind, name, _ in rights if kind in _COORDINATORS):
+        for kind, name in dict.fromkeys((kind, name) for kind, name, _ in permissions if kind in _COORDINATORS):
             allowed[kind, name] = _coordinated(admin, kind, name)
     return [
         (kind, name, operation)
-        for kind, name, operation in rights
+        for kind, name, operation in permissions
         if (found := allowed[kind, name]) is not None and _NUMBERS[operation] not in found
     ]
 

@@ -19,7 +19,7 @@ from aiokafka.errors import KafkaTimeoutError
 
 from streams.wall_clock import monotonic
 
-TELL_AGAIN = 60.0
+LOG_AGAIN_SECONDS = 60.0
 """Seconds between two log lines about the same wait."""
 
 logger = logging.getLogger(__name__)
@@ -62,11 +62,11 @@ class BackPressure:
         self._patience = patience
         self._now = now
         self._since: dict[object, tuple[float, str]] = {}
-        self._told: tuple[str, float] | None = None  # what was logged last, and when
+        self._logged: tuple[str, float] | None = None  # what was logged last, and when
 
     @contextmanager
     def on(self, what: str) -> Iterator[None]:
-        """Around a wait."""
+        """Use it around a wait for ``what``."""
         token = object()
         self._since[token] = self._now(), what
         try:
@@ -74,25 +74,25 @@ class BackPressure:
         finally:
             del self._since[token]
 
-    async def tell(self) -> None:
-        """``look`` every second; until cancelled."""
+    async def watch(self) -> None:
+        """``check`` every second until cancelled."""
         while True:
             await asyncio.sleep(1)
-            self.look()
+            self.check()
 
-    def look(self) -> None:
-        """Log what is overdue, once a minute and when it is something else than before; and when it is over."""
+    def check(self) -> None:
+        """Log an overdue wait when it changes and once a minute, and log when it is over."""
         overdue = self._overdue()
         if overdue is None:
-            if self._told is not None:
-                logger.warning("writes are taken again")
-            self._told = None
-        elif self._told is None or self._told[0] != overdue[0] or self._now() - self._told[1] > TELL_AGAIN:
+            if self._logged is not None:
+                logger.warning("the brokers take writes again")
+            self._logged = None
+        elif self._logged is None or self._logged[0] != overdue[0] or self._now() - self._logged[1] > LOG_AGAIN_SECONDS:
             logger.warning("%s: this worker waits and reads no further; nothing is lost", _in_words(*overdue))
-            self._told = overdue[0], self._now()
+            self._logged = overdue[0], self._now()
 
     def overdue(self) -> str | None:
-        """What has been waited for longer than one may expect, in words; from any thread."""
+        """The wait that is longer than ``patience``, in words; ``None`` without one. For any thread."""
         overdue = self._overdue()
         return None if overdue is None else _in_words(*overdue)
 

@@ -36,7 +36,7 @@ from faust.transport.drivers import aiokafka as drivers
 from faust.types import TP
 
 from streams.errors import BrokerError
-from streams.kafka.permissions import Rights
+from streams.kafka.permissions import Permissions
 from streams.kafka.producer import BackPressure
 from streams.kafka.range_reader import Reader
 from streams.live.changelog import Changelog, Kept
@@ -193,7 +193,7 @@ class Worker:
         on_applied: Callable[[Applied, float], None],
         on_recovered: Callable[[float], None],
         on_failed: Callable[[Exception], None],
-        rights: Rights,
+        rights: Permissions,
         partitions: dict[int, ClockPartition],
     ) -> None:
         self.partitions = partitions
@@ -490,7 +490,7 @@ class Worker:
                 tasks += [
                     reading,
                     asyncio.create_task(self._watch()),
-                    asyncio.create_task(self._waits.tell()),
+                    asyncio.create_task(self._waits.watch()),
                     asyncio.create_task(app.wait_until_stopped()),
                 ]
                 on_ready()

@@ -17,9 +17,9 @@ from aiokafka.errors import KafkaError
 
 from streams.errors import BrokerError, ConfigError
 from streams.files import private_directory
-from streams.kafka.acls import rights_of
+from streams.kafka.acls import permissions_of
 from streams.kafka.admin import ensure_topics
-from streams.kafka.connection import clock_of, kafka_options, rights_at
+from streams.kafka.connection import clock_of, kafka_options, permissions_at
 from streams.kafka.partition_counts import PartitionCounts
 from streams.kafka.producer import BackPressure, BlockingProducer
 from streams.kafka.range_reader import read_ranges
@@ -208,7 +208,9 @@ async def run_worker(
             on_applied=metrics.applied,
             on_recovered=metrics.recovered,
             on_failed=on_failed,
-            rights=rights_at(settings, rights_of("run", settings), without="describe"),  # that is for the start
+            rights=permissions_at(
+                settings, permissions_of("run", settings), without="describe"
+            ),  # that is for the start
             partitions=partitions,
         )
 

@@ -25,9 +25,9 @@ from schemas.subscriptions import (
     Channel as ChannelSpec,
 )
 from streams.errors import BrokerError
-from streams.kafka.acls import rights_of
+from streams.kafka.acls import permissions_of
 from streams.kafka.admin import TopicSpec, ensure_topics
-from streams.kafka.connection import clock_of, kafka_options, rights_at
+from streams.kafka.connection import clock_of, kafka_options, permissions_at
 from streams.kafka.topics import DAY_S, MAX_REQUEST, notify_topics_of
 from streams.notify.channels.alertmanager import Alertmanager
 from streams.notify.channels.contract import Channel
@@ -134,13 +134,13 @@ async def run_notifier(
         ensure_topics, settings.bootstrap, specs, replication=settings.replication, security=security
     )
     # Without the channels' topics: where one of them refuses messages, the other channels continue.
-    rights = rights_at(settings, rights_of("notify", settings))
+    permissions = permissions_at(settings, permissions_of("notify", settings))
     metrics = NotifyMetrics(tuple(file.channels))
     async with AsyncExitStack() as stack:
         port = metrics.serve(settings.metrics_host, settings.metrics_port)
         stack.callback(metrics.close)
         stack.callback(asyncio.ensure_future(metrics.health.keep_beating()).cancel)
-        watching = asyncio.ensure_future(rights.watch())
+        watching = asyncio.ensure_future(permissions.watch())
         watching.add_done_callback(lambda task: None if task.cancelled() else stop.set())
         stack.callback(watching.cancel)
 
@@ -162,7 +162,7 @@ async def run_notifier(
         except (KafkaError, OSError) as error:
             watching.cancel()
             failure = BrokerError(f"{settings.bootstrap}: {type(error).__name__}: {error}")
-            raise await rights.reason(failure) from error
+            raise await permissions.reason(failure) from error
         if watching.done():
             watching.result()
 

@@ -1,4 +1,4 @@
-"""``gridclock acls``: the rights of each process, for a shell and for programs."""
+"""``gridclock acls``: the permissions of each process, for a shell and for programs."""
 
 from __future__ import annotations
 
@@ -23,10 +23,14 @@ def test_rights_as_commands(capfd: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("process", sorted(NEEDS))
 def test_rights_as_json(capfd: pytest.CaptureFixture[str], process: str) -> None:
     assert run(["acls", process, "--user", "u", "--json", "--source", "in.one", "--channel-topic", "out.copy"]) == 0
-    rights = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
-    assert rights
-    assert {right["user"] for right in rights} == {"u"}
-    written = {right["name"] for right in rights if right["resource"] == "topic" and "write" in right["operations"]}
+    permissions = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert permissions
+    assert {permission["user"] for permission in permissions} == {"u"}
+    written = {
+        permission["name"]
+        for permission in permissions
+        if permission["resource"] == "topic" and "write" in permission["operations"]
+    }
     assert written == {
         "run": {"gridclock.log", "gridclock-state-changelog", "gridclock.alerts", "gridclock.dead-letters"},
         "notify": {"gridclock.deliveries", "gridclock.undelivered", "out.copy"},

@@ -153,7 +153,7 @@ def test_a_topic_that_takes_no_writes(
             assert worker.metric("gridclock_ready") == 0
             want_replicas(live, topic, 2)
             until(lambda: worker.readiness() == (200, "at work"), 60, lambda: worker.output)
-            until(lambda: "writes are taken again" in worker.output, 60, lambda: worker.output)
+            until(lambda: "the brokers take writes again" in worker.output, 60, lambda: worker.output)
             assert worker.metric("gridclock_ready") == 1
             want_replicas(live, topic, 3)
             live.send([service(LAST, simulation)], "--timestamps", "recorded")

@@ -30,7 +30,7 @@ from kafka.admin import (
     ResourceType,
 )
 
-from streams.kafka.acls import rights_of
+from streams.kafka.acls import permissions_of
 from streams.kafka.admin import ensure_topics
 from streams.kafka.child_process import ChildProcess
 from streams.kafka.java_broker import JavaCluster, Security, why_not
@@ -116,7 +116,7 @@ class User:
         self.options = ("--bootstrap", self._where, "--name", name, "--metrics-port", "0", "--log-level", "info")
         settings = load_settings(bootstrap=cluster.bootstrap, name=name)
         rights = [
-            (one, right.resource, right.name) for right in rights_of(process, settings) for one in right.operations
+            (one, right.resource, right.name) for right in permissions_of(process, settings) for one in right.operations
         ]
         admin.create_acls([self._acl(*right) for right in rights])
 

@@ -26,7 +26,7 @@ from kafka.admin import (
 
 from streams.cli import run
 from streams.errors import InputError
-from streams.kafka.acls import NEEDS, rights_of
+from streams.kafka.acls import NEEDS, permissions_of
 from streams.kafka.admin import TopicSpec, ensure_topics
 from streams.kafka.child_process import ChildProcess
 from streams.kafka.java_broker import JavaCluster, Security, why_not
@@ -61,7 +61,7 @@ def rights(process: str) -> list[Named]:
     settings = load_settings(name=NAME, bootstrap="unused:1")
     return [
         (operation, right.resource, right.name)
-        for right in rights_of(process, settings, [COPY])
+        for right in permissions_of(process, settings, [COPY])
         for operation in right.operations
     ]
 

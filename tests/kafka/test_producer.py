@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streams.kafka.producer import TELL_AGAIN, BackPressure
+from streams.kafka.producer import LOG_AGAIN_SECONDS, BackPressure
 
 
 class Elapsed:
@@ -23,7 +23,7 @@ def test_what_is_waited_for_is_said_once_a_minute_and_whenever_it_is_something_e
     def said(at: float) -> list[str]:
         elapsed.now = at
         caplog.clear()
-        waits.look()
+        waits.check()
         return [record.getMessage().split(":")[0] for record in caplog.records]
 
     with waits.on("topic state"):
@@ -32,8 +32,8 @@ def test_what_is_waited_for_is_said_once_a_minute_and_whenever_it_is_something_e
             assert said(6) == []
             assert said(7) == ["topic state has taken no writes for 7 s"]
             assert said(20) == []
-            assert said(7 + TELL_AGAIN) == []
-            assert said(8 + TELL_AGAIN) == ["topic state has taken no writes for 68 s"]
+            assert said(7 + LOG_AGAIN_SECONDS) == []
+            assert said(8 + LOG_AGAIN_SECONDS) == ["topic state has taken no writes for 68 s"]
     with waits.on("topic log"):
         elapsed.now += 7
         with waits.on("topic alerts"):
@@ -44,5 +44,5 @@ def test_what_is_waited_for_is_said_once_a_minute_and_whenever_it_is_something_e
     with waits.on("topic alerts"):
         elapsed.now += 7
         assert said(elapsed.now) == ["topic alerts has taken no writes for 7 s"]
-    assert said(elapsed.now) == ["writes are taken again"]
+    assert said(elapsed.now) == ["the brokers take writes again"]
     assert said(elapsed.now) == []

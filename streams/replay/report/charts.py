@@ -60,7 +60,7 @@ def in_periods(by_day: dict[date, Share], spans: Sequence[tuple[date, str]]) -> 
 def on_time(values: Sequence[float | None], labels: Sequence[str], number: str) -> Markup:
     """The on-time percentage over time."""
     chart = pygal.Line(
-        **_look(number, colors=(GOOD,)),
+        **_style(number, colors=(GOOD,)),
         range=(0, 100),
         dots_size=2.5,
         allow_interruptions=True,
@@ -77,7 +77,7 @@ def on_time(values: Sequence[float | None], labels: Sequence[str], number: str) 
 def used(classes: dict[int, int], number: str) -> Markup:
     """How many cases used which share of their limit; those beyond it in the other colour."""
     full = round(1 / STEP)
-    chart = pygal.StackedBar(**_look(number, colors=(GOOD, BAD)), value_formatter=lambda value: f"{value:g}")
+    chart = pygal.StackedBar(**_style(number, colors=(GOOD, BAD)), value_formatter=lambda value: f"{value:g}")
     labels = [f"{n * STEP:.0%}" for n in range(LAST_STEP)] + [f"{LAST_STEP * STEP:.0%}+"]
     chart.x_labels = labels
     chart.x_labels_major = ["0%", "50%", "100%", "150%", labels[-1]]
@@ -94,7 +94,7 @@ def _some(labels: Sequence[str]) -> list[str]:
     return [labels[round(n * (len(labels) - 1) / 3)] for n in range(4)]
 
 
-def _look(number: str, *, colors: tuple[str, ...]) -> dict[str, Any]:
+def _style(number: str, *, colors: tuple[str, ...]) -> dict[str, Any]:
     style = Style(
         background="transparent",
         plot_background="transparent",
