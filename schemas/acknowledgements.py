@@ -1,4 +1,4 @@
-"""Acknowledgements: somebody has seen an alert, or has something to add to it. Flat JSON, key ``alert_id``.
+"""Acknowledgements: a person has seen an alert, or adds a note to it. Flat JSON, key ``alert_id``.
 
 The topic is the audit trail: records are never changed or removed by this program. A note holds no personal data
 (names, telephone numbers, addresses): it is kept for as long as the topic is, and shown to whoever may read it.

@@ -51,7 +51,7 @@ class CaseFields(Model):
 
 
 class Alert(CaseFields):
-    """One change of verdict worth telling."""
+    """One change of verdict that is reported."""
 
     alert_id: str
     kind: AlertKind

@@ -1,4 +1,4 @@
-"""The clauses of the standard, so that nobody looks for a rule that cannot be: 112, of which 61 can be proved.
+"""The clauses of the standard, each with its rules or the reason why it has none: 112, of which 61 can be proved.
 
 国家电网有限公司《一线员工供电服务行为规范》（国家电网营销〔2023〕482号）. A code is the chapter's letter, ``S``
 (严格遵守, strictly observe) or ``R`` (严禁触碰红线, red line), and the number in that list.

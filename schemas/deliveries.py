@@ -21,7 +21,7 @@ UNDELIVERED_REASONS: Final[tuple[str, ...]] = get_args(UndeliveredReason)
 
 
 class WaitingRow(Model):
-    """An alert that a subscription has still to tell."""
+    """An alert that a subscription has still to send."""
 
     subscription: str
     alert_id: str
@@ -41,7 +41,7 @@ class EscalationRow(Model):
 
 
 class CaseRow(Model):
-    """What was told of one case; ``told`` is alert id -> channel -> when, ``told_by`` the subscription."""
+    """What was sent of one case; ``told`` is alert id -> channel -> when, ``told_by`` the subscription."""
 
     v: int
     events: dict[str, dict[str, Any]]

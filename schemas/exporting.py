@@ -33,7 +33,7 @@ _CONTRACTS: Final[dict[str, tuple[str, TypeAdapter[Any]]]] = {
     "subscriptions": ("A file of subscriptions", TypeAdapter(SubscriptionFile)),
     "acknowledgement": ("An acknowledgement of an alert, or a note on it", TypeAdapter(Acknowledgement)),
     "undelivered": ("A message that a channel did not take", TypeAdapter(Undelivered)),
-    "delivery-case": ("What was told of a case", TypeAdapter(CaseRow)),
+    "delivery-case": ("What was sent of a case", TypeAdapter(CaseRow)),
     "delivery": ("A message on its way to a channel", TypeAdapter(DeliveryRow)),
     "log-record": ("One record of the ordered log", TypeAdapter(LogRecord)),
     "subject-state": ("The state of a subject in the changelog", TypeAdapter(SubjectState)),

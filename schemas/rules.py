@@ -2,7 +2,7 @@
 
 A rulebook is YAML, one file a chapter (``RulebookFile``). Each rule is one time limit or one obligation of
 the standard with its clause and its source; the kinds are a tagged union on ``kind``. A rule may stand in
-several versions, told apart by ``version`` and by their effective dates; a case is judged to its end by the
+several versions, distinguished by ``version`` and by their effective dates; a case is judged to its end by the
 version in force on the local date on which it started.
 
 Texts such as ``5 min`` or ``5 working days`` are parsed here into limits of different types, which are never

@@ -1,7 +1,7 @@
-"""Subscriptions: who is told of which alerts, how, and when. One YAML file holds one ``SubscriptionFile``.
+"""Subscriptions: who gets which alerts, how, and when. One YAML file holds one ``SubscriptionFile``.
 
 A *channel* is one place that messages go to: a topic, a webhook, an Alertmanager, a group chat. A *subscription*
-says which alerts go to which channels. A channel is told of an alert once, however many subscriptions name it.
+says which alerts go to which channels. A channel gets an alert once, however many subscriptions name it.
 Late completions and retractions need no subscription: they follow the alert they are about.
 
 Secrets never stand in the file. Where one is needed the file names an environment variable or another file.
@@ -245,7 +245,7 @@ class Match(Model):
 
 
 class Digest(Model):
-    """Collect, and tell ``every`` so long; the boundaries are whole multiples in local time from midnight."""
+    """Alerts are collected and sent every ``every``; the boundaries are its multiples in local time from midnight."""
 
     every: Span
     red_lines: RedLines = "wait"
@@ -254,7 +254,7 @@ class Digest(Model):
     @classmethod
     def _part_of_a_day(cls, value: int) -> int:
         if not MINUTE <= value <= DAY or value % MINUTE:
-            raise ValueError("a digest is told every so many whole minutes, at most once a day")
+            raise ValueError("a digest is sent every so many whole minutes, a day at most")
         return value
 
 
@@ -273,7 +273,7 @@ class QuietHours(Model):
 
 
 class EscalationStep(Model):
-    """Who is told when a breach is still open, and not acknowledged, so long after it was first told."""
+    """Who gets a breach that is still open and not acknowledged so long after it was first sent."""
 
     after: Span
     to: OrgLevel
@@ -305,7 +305,7 @@ def check_template(template: str) -> str:
 
 
 class Subscription(Model):
-    """Who gets what. ``escalate`` steps come later and later, and lead to channels not told before."""
+    """Who gets what. ``escalate`` steps come later and later, and name channels that did not get it before."""
 
     name: Name
     match: Match = Match()
@@ -346,7 +346,7 @@ class SubscriptionFile(Model):
             if item.name in names:
                 yield (*place, "name"), f"{item.name!r}: another subscription has this name"
             names.add(item.name)
-            told = set(item.channels)
+            known = set(item.channels)
             yield from self._unknown((*place, "channels"), item.channels)
             before = 0
             for number, step in enumerate(item.escalate):
@@ -356,9 +356,9 @@ class SubscriptionFile(Model):
                 before = step.after
                 yield from self._unknown((*here, "channels"), step.channels)
                 for channel in step.channels:
-                    if channel in told:
-                        yield (*here, "channels"), f"{channel!r} has been told already; escalate to somebody else"
-                told |= set(step.channels)
+                    if channel in known:
+                        yield (*here, "channels"), f"{channel!r} has got the alert already; escalate to another channel"
+                known |= set(step.channels)
 
     def _unknown(self, place: tuple[str | int, ...], names: tuple[str, ...]) -> Iterator[tuple[Any, str]]:
         for name in names:

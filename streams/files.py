@@ -81,7 +81,7 @@ def private_directory(path: Path) -> None:
     """Make a directory for its owner's eyes alone (0700), or make an existing one so, whatever the umask.
 
     Raises:
-        OSError: where it cannot be made, or belongs to somebody else.
+        OSError: where it cannot be made, or belongs to another user.
     """
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
     if path.stat().st_mode & 0o077:

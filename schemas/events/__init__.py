@@ -1,4 +1,4 @@
-"""Work-order events: the common envelope and every type of the vocabulary, as one union told apart by type.
+"""Work-order events: the common envelope and every type of the vocabulary, as one union discriminated by type.
 
 An event is one flat JSON object. Required are ``event_id``, ``event_type``, ``occurred_at`` and one subject id;
 the fields of a type are checked where they are present. Unknown fields are kept. ``EVENT`` validates any event

@@ -100,7 +100,7 @@ class InspectionStepCompleted(Envelope):
 
 
 class InspectionStepNotified(Envelope):
-    """The result told to the customer."""
+    """The result reported to the customer."""
 
     event_type: Literal["design_review.notified", "mid_inspection.notified", "completion_inspection.notified"]
     written: Flag | None = None
@@ -113,7 +113,7 @@ class ContractSigned(Envelope):
 
 
 class FeeCharged(Envelope):
-    """A fee charged to somebody."""
+    """A fee charged."""
 
     event_type: Literal["fee.charged"]
     code: Code | None = None

@@ -66,7 +66,7 @@ class OutageDetected(Envelope):
 
 
 class Outage(Envelope):
-    """An outage told to customers."""
+    """An outage announced to customers."""
 
     event_type: Literal["outage.published", "outage.progress_published", "outage.notified", "outage.restored"]
 

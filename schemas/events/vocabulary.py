@@ -1,4 +1,4 @@
-"""Every event type of the shipped vocabulary, as one union told apart by ``event_type``."""
+"""Every event type of the shipped vocabulary, as one union discriminated by ``event_type``."""
 
 from __future__ import annotations
 

@@ -83,11 +83,11 @@ def demo(orders: int, days: int, speed: float, seed: int, lang: str) -> int:
         if found.kind == "external":
             names = [spec.name for spec in specs]
             stack.callback(delete_topics, settings.bootstrap, names, security=security)
-        told = NetAlerts(made.as_of)
-        _play(screen, settings, made, told, directory, days, speed)
+        net = NetAlerts(made.as_of)
+        _play(screen, settings, made, net, directory, days, speed)
     expected = expected_facts(made.expected)
-    comparison = compare(expected, told.facts())
-    return _sum_up(screen, lang, told, expected, comparison)
+    comparison = compare(expected, net.facts())
+    return _sum_up(screen, lang, net, expected, comparison)
 
 
 def _name() -> str:
@@ -124,7 +124,7 @@ def _introduce(screen: Screen, found: Broker, made: Simulation, days: int, speed
 
 
 def _play(
-    screen: Screen, settings: Settings, made: Simulation, told: NetAlerts, directory: Path, days: int, speed: float
+    screen: Screen, settings: Settings, made: Simulation, net: NetAlerts, directory: Path, days: int, speed: float
 ) -> None:
     real = WallClock()
     end = instant_us(parse_time(made.as_of))
@@ -145,8 +145,8 @@ def _play(
         def show() -> bool:
             found = poll()
             for data in found:
-                if told.add(data):
-                    screen.alert(data, told.alerts.get(data["retracts"] or ""))
+                if net.add(data):
+                    screen.alert(data, net.alerts.get(data["retracts"] or ""))
             return bool(found)
 
         with screen:
@@ -157,7 +157,7 @@ def _play(
                 show()
                 now = max(begin, min(clock.now(), end))
                 screen.status(
-                    Status(format_us(now, zone), feed.sent, len(made.events), (now - begin) / (end - begin)), told
+                    Status(format_us(now, zone), feed.sent, len(made.events), (now - begin) / (end - begin)), net
                 )
                 feed.check()
                 _ = worker.at_work  # raises where it has ended
@@ -193,7 +193,7 @@ def _alerts(settings: Settings) -> Iterator[Callable[[], list[Any]]]:
         raise BrokerError(f"{settings.bootstrap}: {error}") from error
 
 
-def _sum_up(screen: Screen, lang: str, told: NetAlerts, expected: set[Fact], comparison: Comparison) -> int:
+def _sum_up(screen: Screen, lang: str, net: NetAlerts, expected: set[Fact], comparison: Comparison) -> int:
     titles = {rule.id: getattr(rule.title, lang) for rule in load_rulebook().rulebook.rules}
-    screen.summary(told, titles, expected, comparison)
+    screen.summary(net, titles, expected, comparison)
     return DONE if comparison.agrees else DIFFERENT

@@ -1,4 +1,4 @@
-"""``gridclock notify``: tell people, by subscription."""
+"""``gridclock notify``: send alerts to people and systems, by subscription."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class SpanType(click.ParamType):
             self.fail(str(error))
 
 
-@click.command(short_help="Tell people of alerts, by subscription.")
+@click.command(short_help="Send alerts to people and systems, by subscription.")
 @broker_options
 @click.option(
     "--subscriptions", "path", required=True, type=click.Path(path_type=Path), metavar="FILE",
@@ -54,7 +54,7 @@ def notify(path: Path, first_from: int, **given: Any) -> int:
 
     按订阅投递告警：每条告警只通知一次，逾期完成与撤回随后通知。
 
-    Several may run under one --name: one delivers, the others stand by and take over when it dies. What was told is
+    Several may run under one --name: one delivers, the others stand by and take over when it dies. What was sent is
     kept in the topic NAME.deliveries. A message under way at a crash is sent again with the same key.
 
     \b

@@ -44,7 +44,7 @@ CENTRE: Final = DEPLOY / "subscriptions.centre.yaml"
 
 @dataclass(frozen=True, slots=True)
 class _Clock:
-    """The clock of the whole set-up, and how to tell it to a child."""
+    """The clock of the whole set-up, and the options that give it to a child."""
 
     clock: WallClock
     words: tuple[str, ...]
@@ -178,7 +178,7 @@ class _Centre:
         return {**self.children, **{name: one for name, one in servers.items() if one is not None}}
 
     def _start(self, name: str, words: Sequence[str], says: str) -> None:
-        """One more ``gridclock``; ``await_ready`` waits until it has said so."""
+        """Start one more ``gridclock``; ``await_ready`` waits until it reports that it is ready."""
         command = [sys.executable, "-m", "streams.cli", *words]
         log = self._directory / f"{name.replace(' ', '-')}.log"
         child = ChildProcess(command, log, environment=self._environment)
@@ -211,7 +211,7 @@ class _Centre:
         return url
 
     def notifier(self, webhook: str) -> None:
-        """The notifier, which tells the webhook and, where it runs, Alertmanager."""
+        """The notifier, which sends to the webhook and, where it runs, Alertmanager."""
         if not CENTRE.is_file():
             _report(f"there is no {CENTRE}: run from a clone to have alerts sent")
             return
@@ -266,14 +266,14 @@ class _Centre:
 
 
 def _rulebook_words(rules: Sequence[Path], only: Path | None) -> tuple[str, ...]:
-    """The rulebook options as words for a child; checked here, so that a mistake is told at once."""
+    """The rulebook options as words for a child; checked here, so that a mistake is reported at once."""
     rulebook_of(rules, only)
     words = [word for path in rules for word in ("--rules", str(path))]
     return (*words, *(("--only", str(only)) if only else ()))
 
 
 def _usual_port(setting: str) -> int:
-    """A setting's default where nobody has it, else any free port."""
+    """A setting's default port where it is free, else any free port."""
     port: int = Settings.model_fields[setting].default
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -332,13 +332,13 @@ def _feeder(stack: ExitStack, settings: Settings, time: _Clock, options: _Option
 
 def _watch(children: Mapping[str, Restartable], feeder: Feeder | None, stop: threading.Event) -> int:
     """Until ``stop``; what ends by itself is started again."""
-    said = feeder is None
+    reported = feeder is None
     supervisor = Supervisor(children, _report)
     while not stop.wait(0.5):
         supervisor.look()
         if feeder is not None:
             feeder.check()
-            if feeder.is_done and not said:
-                said = True
+            if feeder.is_done and not reported:
+                reported = True
                 _report("the simulator has no more orders; the clocks go on")
     return DONE

@@ -56,8 +56,8 @@ def print_summary(tally: InputCounts, summary: Summary) -> None:
         (tally.not_yet_recorded, "not recorded by then"),
         (sum(tally.orphans.values()), "without a start"),
     )
-    said = "".join(f", {count:,} {what}" for count, what in notes if count)
-    err.print(f"{tally.lines:,} lines, {tally.events:,} events{said}; {sum(tally.alerts.values()):,} alerts")
+    notes_text = "".join(f", {count:,} {what}" for count, what in notes if count)
+    err.print(f"{tally.lines:,} lines, {tally.events:,} events{notes_text}; {sum(tally.alerts.values()):,} alerts")
     if tally.total_dead_letters:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(tally.dead_letters.items()))
         err.print(f"{tally.total_dead_letters:,} lines refused: {reasons}")

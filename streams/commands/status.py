@@ -38,7 +38,7 @@ _WIDTH: Final = 160
 )  # fmt: skip
 @click.option(
     "--wait", type=click.FloatRange(min=0.1), default=3, show_default=True, metavar="SECONDS",
-    help="Time between two looks, which tell what moves.",
+    help="Time between two observations, which show what moves.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="The same as one JSON object.")
 @click.option("--clock-origin", type=int, hidden=True)
@@ -49,7 +49,7 @@ def status(sources: tuple[str, ...], worker: str | None, late: float, wait: floa
 
     运行状态：分区、时间水位、积压、在办案件、状态大小；有问题逐条列出。
 
-    Exits 0 where all is well; 1 where something is wrong, each cause is a line; 2 where it cannot be told. A
+    Exits 0 where all is well; 1 where something is wrong, each cause is a line; 2 where it cannot be determined. A
     partition's time is behind by a second or two when all is well.
 
     \b

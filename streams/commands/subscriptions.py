@@ -137,7 +137,7 @@ def what_of(item: Subscription) -> str:
 
 
 def when_of(item: Subscription) -> str:
-    """When a subscription is told, in words."""
+    """When a subscription gets its alerts, in words."""
     parts = []
     if item.digest:
         red = "" if item.digest.red_lines == "wait" else ", red lines at once"

@@ -54,7 +54,7 @@ def create(sources: tuple[str, ...], **given: Any) -> int:
 @topics.command(short_help="Compare those that are there with what they should be.")
 @topic_options
 def check(sources: tuple[str, ...], **given: Any) -> int:
-    """Print a line for each topic that is missing or set otherwise, and how to mend it; exit 1 where there is one.
+    """Print a line for each topic that is missing or set otherwise, and how to correct it; exit 1 where there is one.
 
     \b
     Example:

@@ -160,25 +160,25 @@ class Screen:
         late = _late(data, self._lang) if kind == "late_completion" else ""
         return words[kind].format(**_times(data), elapsed=elapsed, late=late)
 
-    def status(self, status: Status, told: NetAlerts) -> None:
+    def status(self, status: Status, net: NetAlerts) -> None:
         """Replace the status at the foot of a terminal."""
         if self._live is None:
             return
-        counts = told.counts()
+        counts = net.counts()
         line = Text()
         for kind, word in zip(KINDS, _PLURAL[self._lang], strict=True):
             count = sum(n for (_, own), n in counts.items() if own == kind)
             if count or kind != "violation":
                 line.append(f"{word} {count}   ", style=_COLOURS[kind])
-        said = _TEXT[self._lang]["status"].format(
+        text = _TEXT[self._lang]["status"].format(
             now=status.now[:16].replace("T", " "), sent=f"{status.sent:,}", all=f"{status.events:,}"
         )
         bar = ProgressBar(total=1.0, completed=min(1.0, max(0.0, status.part)))
-        self._live.update(Panel(Group(Text(said), line, bar), border_style="dim"))
+        self._live.update(Panel(Group(Text(text), line, bar), border_style="dim"))
 
-    def summary(self, told: NetAlerts, titles: Mapping[str, str], expected: set[Fact], comparison: Comparison) -> None:
+    def summary(self, net: NetAlerts, titles: Mapping[str, str], expected: set[Fact], comparison: Comparison) -> None:
         """Counts by rule and kind, and whether they are those that the simulator expects."""
-        words, counts = _TEXT[self._lang], told.counts()
+        words, counts = _TEXT[self._lang], net.counts()
         kinds = [kind for kind in KINDS if kind != "violation" or any(own == kind for _, own in counts)]
         table = Table(title=words["summary"], title_justify="left", title_style="bold", box=None, pad_edge=False)
         table.add_column(words["rule"], no_wrap=True)
@@ -198,8 +198,8 @@ class Screen:
             wanted = sum(fact[0] == kind for fact in expected)
             if wanted or comparison.agreed[kind]:
                 word = _PLURAL[self._lang][KINDS.index(kind)]
-                said = words["counts"].format(expected=wanted, agreed=comparison.agreed[kind])
-                self._console.print(Text(f"  {word}: {said}"), soft_wrap=True)
+                text = words["counts"].format(expected=wanted, agreed=comparison.agreed[kind])
+                self._console.print(Text(f"  {word}: {text}"), soft_wrap=True)
         self._differences(words["missing"], comparison.missing)
         self._differences(words["unexpected"], comparison.unexpected)
 

@@ -48,7 +48,7 @@ _REFUSED: Final = frozenset(
         TransactionalIdAuthorizationFailedError,
     )
 )
-_NOT_TOLD: Final = 31
+_NOT_LISTED: Final = 31
 _METADATA_VERSION: Final = 8
 _GROUPS_VERSION: Final = 3
 _COORDINATORS: Final = {"group": 0, "transactional-id": 1}
@@ -102,7 +102,7 @@ class Permissions:
         while True:
             await asyncio.sleep(self._session / 2)
             try:
-                lacking = await self._asked()
+                lacking = await self._checked()
             except BrokerError as error:
                 if is_known:
                     logger.warning("the permissions cannot be checked at the brokers: %s", error)
@@ -117,13 +117,13 @@ class Permissions:
         """The error to report for a failure: the clients' own errors do not name the missing permission."""
         if not isinstance(error, KafkaError | BrokerError):
             return error
-        told = error if isinstance(error, BrokerError) else BrokerError(f"{self._bootstrap}: {error}")
+        failure = error if isinstance(error, BrokerError) else BrokerError(f"{self._bootstrap}: {error}")
         try:
-            return await self._asked() or told
+            return await self._checked() or failure
         except BrokerError:
-            return told
+            return failure
 
-    async def _asked(self) -> BrokerError | None:
+    async def _checked(self) -> BrokerError | None:
         """As ``lacking``, within a session."""
         try:
             async with asyncio.timeout(self._session):
@@ -182,5 +182,5 @@ def _coordinated(admin: Any, kind: str, name: str) -> Allowed:
 def _allowed(found: Mapping[str, Any]) -> Allowed:
     if found["error_code"] in _REFUSED:
         return frozenset()
-    told = frozenset(found["authorized_operations"])
-    return None if found["error_code"] or _NOT_TOLD in told else told
+    listed = frozenset(found["authorized_operations"])
+    return None if found["error_code"] or _NOT_LISTED in listed else listed

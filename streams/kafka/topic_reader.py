@@ -18,7 +18,7 @@ Reader = tuple[Any, list[TopicPartition]]
 
 @contextmanager
 def from_beginning(topic: str, place: str, *, missing: str, **options: Any) -> Iterator[Reader]:
-    """Opens the topic; ``options`` are the consumer's, ``place`` begins what is said of Kafka's own errors.
+    """Opens the topic; ``options`` are the consumer's, ``place`` begins the messages of Kafka's own errors.
 
     Raises:
         BrokerError: with ``missing`` where there is no such topic, or where the broker cannot be read.

@@ -30,7 +30,7 @@ def topics_of(settings: Settings) -> list[TopicSpec]:
 
 
 def notify_topics_of(settings: Settings) -> list[TopicSpec]:
-    """The topics of telling people: acknowledgements (kept for ever: the audit trail), state, what was not taken."""
+    """The notifier's topics: acknowledgements (kept for ever: the audit trail), state, undelivered messages."""
     kept = int(settings.retention_days * DAY_S * 1000)
     return [
         TopicSpec(settings.acks_topic, 1, -1, False, None),

@@ -43,7 +43,7 @@ class Outcome:
 class Sender:
     """Sends the messages of one channel.
 
-    ``on_done`` is told of every message before the next is looked at, ``is_moot`` asked before one is sent;
+    ``on_done`` gets every outcome before the next message is taken, ``is_moot`` is asked before one is sent;
     ``standing`` says what still stands, of what was reported at most so many microseconds ago, by kind of alert.
     """
 

@@ -41,18 +41,18 @@ def run_forked(tasks: Sequence[Task], on_moved: Moved, *, jobs: int | None = Non
             for pipe in wait(pipes):
                 assert isinstance(pipe, Connection)
                 try:
-                    said = pipe.recv()
+                    message = pipe.recv()
                 except EOFError as error:
                     raise RuntimeError(
                         "a process of the replay was killed: perhaps out of memory; try a smaller --memory"
                     ) from error
-                if said is None:
+                if message is None:
                     pipes.remove(pipe)
                     pipe.close()
-                elif isinstance(said, int):
-                    on_moved(said)
+                elif isinstance(message, int):
+                    on_moved(message)
                 else:
-                    raise said
+                    raise message
     finally:
         for process in processes:
             if pipes:

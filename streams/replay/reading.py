@@ -47,7 +47,7 @@ RANGES: Final = 16
 LEAST, MOST = 1 << 16, 1 << 24
 """Plain files are split into about so many ranges, of so many bytes at least and at most."""
 
-TOLD: Final = 1 << 18
+REPORT_EVERY: Final = 1 << 18
 """Bytes between two reports of a process's progress."""
 
 BEGINNING: Final = -(2**62)
@@ -208,7 +208,7 @@ class InputSplits:
                 for task in here:
                     task(on_record)
                 if anywhere:
-                    run_forked(anywhere, on_record, jobs=jobs, step=TOLD)
+                    run_forked(anywhere, on_record, jobs=jobs, step=REPORT_EVERY)
             else:
                 for task in self._in_order(here, anywhere):
                     task(on_record)

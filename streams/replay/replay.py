@@ -421,9 +421,9 @@ class Replay:
     def _reported(self, rulebook: Rulebook, cases: Iterable[JudgedCase]) -> Iterator[ReportedCase]:
         writer = CloudEvents(rulebook.calendar)
         for case in cases:
-            said = None
+            explanation = None
             if case.verdict.reports:
                 sentence = explain(case.verdict, case.verdict.reports[-1], case.subject, rulebook.calendar)
-                said = {"zh": sentence.zh, "en": sentence.en}
+                explanation = {"zh": sentence.zh, "en": sentence.en}
             assert self.ends_at is not None
-            yield ReportedCase(writer.case(case, self.ends_at), said)
+            yield ReportedCase(writer.case(case, self.ends_at), explanation)

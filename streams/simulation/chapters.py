@@ -180,9 +180,9 @@ def arrears(order: Order, at: datetime) -> None:
     dunned = order.emit("arrears.notice_delivered", at - 9 * DAY + HOUR, **content)
     if slip in ("verify-before-dunning", "dunning-content"):
         order.violate(slip, dunned, subject=subject)
-    told = at - (4 * DAY if slip == "arrears-notice-7-days" else 8 * DAY + 2 * HOUR)
+    noticed = at - (4 * DAY if slip == "arrears-notice-7-days" else 8 * DAY + 2 * HOUR)
     order.emit(
-        "disconnection.notice_delivered", told, cause="arrears", proof_ref="P2", amount=amount, due_on=due
+        "disconnection.notice_delivered", noticed, cause="arrears", proof_ref="P2", amount=amount, due_on=due
     )  # fmt: skip
     if slip != "recheck-before-disconnection":
         order.emit("arrears.status_rechecked", at - HOUR / 2, owing=True)

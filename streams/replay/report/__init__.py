@@ -138,14 +138,14 @@ def _week(summary: Summary) -> Iterator[dict[str, Any]]:
 def _worst(case: Worst) -> dict[str, Any]:
     data = case.data
     outcome = data["outcome"]
-    said = case.explanation or {"zh": OUTCOMES_ZH[outcome], "en": outcome.replace("_", " ")}
+    sentence = case.explanation or {"zh": OUTCOMES_ZH[outcome], "en": outcome.replace("_", " ")}
     return {
         "subject": data["subject"]["id"],
         "org": org_of(data),
         "rule": data["rule"],
         "used": case.used,
-        "zh": said["zh"],
-        "en": said["en"],
+        "zh": sentence["zh"],
+        "en": sentence["en"],
     }
 
 
