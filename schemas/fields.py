@@ -61,6 +61,14 @@ def parse_time(value: object) -> datetime:
     raise PydanticCustomError("impossible_time", "lies before 1970")
 
 
+def time_in(value: object) -> datetime | None:
+    """The instant that ``parse_time`` reads; ``None`` for what it refuses."""
+    try:
+        return parse_time(value)
+    except PydanticCustomError:
+        return None
+
+
 def _check_date(value: object) -> object:
     try:
         if isinstance(value, str) and _DATE.fullmatch(value):

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     AfterValidator,
@@ -77,10 +77,14 @@ class NaturalMonths(Model):
 
 
 class UntilDate(Model):
-    """24:00 local of the date in a field of the starting event."""
+    """What a field of the starting event agrees: 24:00 local of a date, or the instant of a time."""
 
     field: str
     text: str
+
+
+class UntilInstant(UntilDate):
+    """The instant in a field of the starting event: what an ``UntilDate`` is where its field holds a time."""
 
 
 class SameWorkingDay(Model):
@@ -106,6 +110,16 @@ _UNITS: dict[str, tuple[type[Any], str, int]] = {
     "natural month": (NaturalMonths, "months", 1),
     "natural months": (NaturalMonths, "months", 1),
 }
+_YEARS: Final = 50
+_MOST: Final[dict[type[Any], int]] = {
+    Elapsed: _YEARS * 366 * 24 * HOUR,
+    CalendarDays: _YEARS * 366,
+    WorkingDays: _YEARS * 261,
+    BillingCycles: _YEARS * 12,
+    NaturalMonths: _YEARS * 12,
+}
+"""Longer than this a limit is a typing error; dates and instants so far off need not be computed."""
+
 LIMIT_PATTERN = r"^(?:[1-9][0-9]* (" + "|".join(sorted(_UNITS, key=len, reverse=True)) + ")|0 days)$"
 _WRITTEN_LIMIT = rf"{LIMIT_PATTERN}|^{SAME_WORKING_DAY}$"
 
@@ -127,11 +141,13 @@ def parse_limit(value: object) -> Limit:
         if match:
             limit_type, name, factor = _UNITS[match.group(1) or "days"]
             amount = int(value.split()[0]) * factor
+            if amount > _MOST[limit_type]:
+                raise ValueError(f"{value!r} is too long: nothing above 50 years is counted")
             limit: Limit = limit_type(**{name: amount, "text": value.strip()})
             return limit
     raise ValueError(
         f"{value!r} is not a limit; write a whole number and one of {', '.join(_UNITS)}, "
-        f"or {SAME_WORKING_DAY}, or {{until: <date field>}}"
+        f"or {SAME_WORKING_DAY}, or {{until: <field of kind date or time>}}"
     )
 
 

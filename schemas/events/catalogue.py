@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
-from pydantic import create_model
+from pydantic import TypeAdapter, create_model
 
 from schemas.base import Text
 from schemas.events.envelope import COMMON_FIELDS, CONDITION_FIELDS, Envelope
@@ -46,6 +46,14 @@ class EventCatalogue:
     def fields(self, event_type: str) -> frozenset[str]:
         """The fields of a type that conditions may look at."""
         return (frozenset(self.models[event_type].model_fields) - COMMON_FIELDS) | CONDITION_FIELDS
+
+    def kind_of(self, event_type: str, field: str) -> str:
+        """``date`` or ``time`` where the field of the type is of that kind, else what JSON calls its values."""
+        annotation: Any = self.models[event_type].model_fields[field].annotation
+        schema = TypeAdapter(annotation).json_schema()
+        found = next((one for one in schema.get("anyOf", [schema]) if one.get("type") != "null"), schema)
+        formats = {"date": "date", "date-time": "time"}
+        return formats.get(found.get("format", ""), str(found.get("type", "text")))
 
     def suggest(self, name: str) -> str | None:
         """The known type nearest to a misspelt one."""

@@ -25,6 +25,7 @@ from datetime import date
 from fractions import Fraction
 from typing import assert_never
 
+from schemas.fields import time_in
 from schemas.rules import (
     BillingCycles,
     CalendarDays,
@@ -33,8 +34,10 @@ from schemas.rules import (
     NaturalMonths,
     SameWorkingDay,
     UntilDate,
+    UntilInstant,
     WorkingDays,
 )
+from streams.core.instants import instant_us
 from streams.core.working_days import DAY, WorkingCalendar
 
 DayLimit = WorkingDays | CalendarDays | NaturalMonths | BillingCycles
@@ -81,8 +84,8 @@ def deadline_of(
 ) -> Deadline:
     """The instant at which ``limit`` from ``start`` runs out; a stop at that instant is on time.
 
-    ``pauses`` are in order of time and do not overlap. ``until`` is the local date ordinal for an
-    ``UntilDate`` (pauses do not move a date that was agreed). ``trace`` receives the days counted.
+    ``pauses`` are in order of time and do not overlap. ``until`` is the instant of an ``UntilDate`` (see
+    ``agreed_until``; pauses do not move what was agreed). ``trace`` receives the days counted.
     """
     # The usual ones first, by exact type: asking a model's class whether something is its instance is slow.
     if type(limit) is Elapsed:
@@ -100,7 +103,7 @@ def deadline_of(
         case Elapsed():
             return Deadline(_elapsed(limit.microseconds, start, pauses))
         case UntilDate():
-            return Deadline(None if until is None else calendar.start_of_day(until + 1))
+            return Deadline(until)
         case SameWorkingDay():
             return _same_working_day(first, pauses, calendar)
         case WorkingDays():
@@ -328,6 +331,23 @@ def _after_standstill(at: int, pauses: Sequence[Pause]) -> int | None:
         if since <= at and (until is None or at < until):
             return until
     return at
+
+
+def agreed_until(
+    limit: UntilDate, value: object, start: int, calendar: WorkingCalendar
+) -> tuple[UntilDate, int | None]:
+    """The limit as the value of its field makes it (of a date or of a time), and the instant at which it ends.
+
+    ``None`` where the value is neither, or past already when it was agreed at ``start``: nobody can keep that.
+    """
+    day = date_in_field(value)
+    if day is not None:
+        return limit, None if day < calendar.local_date(start) else calendar.start_of_day(day + 1)
+    agreed = time_in(value)
+    if agreed is None:
+        return limit, None
+    at = instant_us(agreed)
+    return UntilInstant(field=limit.field, text=limit.text), at if start <= at and agreed.year <= _LAST_YEAR else None
 
 
 def date_in_field(value: object) -> int | None:

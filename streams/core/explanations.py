@@ -20,6 +20,7 @@ from schemas.rules import (
     NaturalMonths,
     SameWorkingDay,
     UntilDate,
+    UntilInstant,
     WorkingDays,
 )
 from streams.core.deadlines import DayCount, deadline_of, running_time
@@ -56,6 +57,8 @@ def limit_zh(limit: Limit) -> str:
             return f"{limit.cycles}个抄表周期"
         case NaturalMonths():
             return f"{limit.months}个自然月"
+        case UntilInstant():
+            return "约定时间"
         case UntilDate():
             return "约定日期当日"
         case SameWorkingDay():
@@ -63,6 +66,8 @@ def limit_zh(limit: Limit) -> str:
 
 
 def _limit_en(limit: Limit) -> str:
+    if isinstance(limit, UntilInstant):
+        return "by the agreed time"
     return "by the agreed date" if isinstance(limit, UntilDate) else limit.text
 
 

@@ -227,6 +227,9 @@ def _act_fields(
             yield from _known([item for item in covers if item[1] not in SUBJECT_FIELDS], rule.notice, [], catalogue)
         case NotBeforeRule(date_field=str(name)):
             yield from _known([(("date_field",), name)], rule.since, [], catalogue)
+            types = [pattern.type for pattern in rule.since if pattern.type in catalogue.types]
+            if (wrong := _of_other_kind(name, ("date",), types, catalogue)) is not None:
+                yield ("date_field",), wrong
         case RecordingDelayRule():
             of_act += [
                 (("limit", index, "when", name), name)
@@ -262,6 +265,10 @@ def _start_fields(
                 yield ("limit", index, "when", name), _unknown_field(name, start_types, catalogue)
         if isinstance(choice.limit, UntilDate) and choice.limit.field not in known:
             yield ("limit", index, "is"), _unknown_field(choice.limit.field, start_types, catalogue)
+        elif isinstance(choice.limit, UntilDate):
+            wrong = _of_other_kind(choice.limit.field, ("date", "time"), start_types, catalogue)
+            if wrong is not None:
+                yield ("limit", index, "is"), wrong
     for keys, pattern in _patterns(rule, ()):
         for name in pattern.if_start:
             if name not in known:
@@ -279,6 +286,16 @@ def _patterns(value: object, keys: tuple[str | int, ...]) -> Iterator[tuple[tupl
     elif isinstance(value, tuple):
         for index, item in enumerate(value):
             yield from _patterns(item, (*keys, index))
+
+
+def _of_other_kind(name: str, kinds: Sequence[str], types: Sequence[str], catalogue: EventCatalogue) -> str | None:
+    """What to say where a field is of none of the kinds, in one of the types that have it."""
+    for event_type in types:
+        if name in catalogue.models[event_type].model_fields:
+            kind = catalogue.kind_of(event_type, name)
+            if kind not in kinds:
+                return f"{event_type}.{name} is of kind {kind}; a field of kind {' or '.join(kinds)} is wanted"
+    return None
 
 
 def _unknown_type(name: str, catalogue: EventCatalogue) -> str:

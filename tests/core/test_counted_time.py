@@ -54,6 +54,16 @@ def test_a_pause_moves_a_day_limit_by_whole_days(limit: str, start: str, pauses:
     assert found == (None if deadline is None else us(deadline))
 
 
+@pytest.mark.parametrize("limit", ["600 natural months", "18300 days", "13050 working days", "600 billing cycles"])
+def test_the_longest_limits_are_computed(limit: str) -> None:
+    start = us("2026-03-02T09:00")
+    plain = deadline_of(parse_limit(limit), start, (), CALENDAR).at
+    moved = deadline_of(parse_limit(limit), start, pauses_of("2026-03-03T00:00/2027-03-03T00:00"), CALENDAR).at
+    assert plain is not None
+    assert moved is not None
+    assert moved > plain > us("2074-01-01T00:00")
+
+
 @pytest.mark.parametrize(
     ("limit", "start", "pauses", "fraction", "warned"),
     [

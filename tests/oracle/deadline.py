@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from itertools import islice
 from typing import Any
@@ -214,6 +214,9 @@ def _deadline(
         return _used_up(timedelta(microseconds=limit.microseconds), start, still)
     if isinstance(limit, UntilDate):
         value = fields.get(limit.field)
+        if isinstance(value, str) and "T" in value:
+            promised = datetime.fromisoformat(value)
+            return None if promised < start else promised.astimezone(UTC)
         agreed = date.fromisoformat(value) if isinstance(value, str) else None
         early = agreed is None or agreed < local_day(start, calendar)
         return None if agreed is None or early else midnight(agreed + timedelta(days=1), calendar)

@@ -168,6 +168,7 @@ LIMITS: tuple[Any, ...] = (
     "1 billing cycle",
     "same working day",
     {"until": "on"},
+    {"until": "on"},
     [{"when": {"k": 1}, "is": "5 min"}, {"when": {"k": {"at_least": 2}}, "is": "1 working day"}],
     [{"when": {"k": {"not": [1, True]}}, "is": "10 min"}, {"is": {"until": "on"}}],
     [{"when": {"k": {"present": True}}, "is": "2 working days"}],
@@ -312,6 +313,8 @@ FIELDS: tuple[dict[str, Any], ...] = (
     {"k": "x"},
     {"k": True},
     {"on": "2026-02-13"},
+    {"on": "2026-02-12T09:05:00+08:00"},
+    {"on": "2026-02-13T00:00:00.000001+08:00"},
     {"k": 3, "on": "2026-02-12"},
     {"k": 2, "on": "2026-03-28"},
 )

@@ -269,6 +269,42 @@ ROWS = [
         broken="03-10T00:00:00.001",
     ),
     *clock(
+        "survey-on-time",
+        "s 03-06T10:00 survey.appointed W1 for_at=2026-03-09T14:30:00+08:00",
+        "z {} survey.performed W1",
+        met="03-09T14:00",
+        deadline="03-09T14:30",
+        broken="03-09T14:30:00.001",
+    ),
+    row(
+        "survey-on-time/rescheduled",
+        "s 03-06T10:00 survey.appointed W1 for_at=2026-03-09T14:30:00+08:00; r 03-09T09:00 survey.rescheduled W1;"
+        "t 03-09T09:01 survey.appointed W1 for_at=2026-03-10T09:00:00+08:00; z 03-10T09:00 survey.performed W1",
+        "cancelled 03-09T14:30",
+        "met 03-10T09:00",
+    ),
+    row(
+        "survey-on-time/withdrawn",
+        "s 03-06T10:00 survey.appointed W1 for_at=2026-03-09T14:30:00+08:00; c 03-09T09:00 application.withdrawn W1",
+        "cancelled 03-09T14:30",
+    ),
+    row(
+        "survey-on-time/rejected",
+        "s 03-06T10:00 survey.appointed W1 for_at=2026-03-09T14:30:00+08:00; c 03-09T09:00 application.rejected W1",
+        "cancelled 03-09T14:30",
+    ),
+    row(
+        "survey-on-time/terminated",
+        "s 03-06T10:00 survey.appointed W1 for_at=2026-03-09T14:30:00+08:00; c 03-09T09:00 application.terminated W1",
+        "cancelled 03-09T14:30",
+    ),
+    row(
+        "survey-on-time/no-time-agreed-or-one-in-the-past",
+        "s 03-06T10:00 survey.appointed W1; t 03-06T10:00 survey.appointed W2 for_at=2026-03-06T09:59:59+08:00",
+        "running",
+        "running",
+    ),
+    *clock(
         "documents-completed",
         "s 03-02T10:00 application.accepted W1 conditional=true",  # 3 to 6 (4), 9 to 13 (9), 16
         "z {} application.documents_completed W1",

@@ -86,6 +86,20 @@ ROWS = [
         "violation 03-05T09:00",
         "retraction 03-05T09:00",
     ),
+    # inspection-on-time
+    *clock(
+        "inspection-on-time",
+        "s 03-06T10:00 inspection.appointed J1 for_at=2026-03-09T14:30:00+08:00",
+        "z {} inspection.performed J1",
+        met="03-09T14:00",
+        deadline="03-09T14:30",
+        broken="03-09T14:30:00.001",
+    ),
+    row(
+        "inspection-on-time/called-off",
+        "s 03-06T10:00 inspection.appointed J1 for_at=2026-03-09T14:30:00+08:00; c 03-09T09:00 order.closed J1",
+        "cancelled 03-09T14:30",
+    ),
     # two-inspectors
     row("two-inspectors/met", "i 03-05T09:00 inspection.performed J1 crew_size=3", "met"),
     row("two-inspectors/just-met", "i 03-05T09:00 inspection.performed J1 crew_size=2", "met"),

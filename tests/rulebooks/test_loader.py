@@ -91,6 +91,19 @@ def changed(old: str, new: str) -> str:
             13, "my-rule", "limit.0.when.area", "counter.service_started has no field 'area'",
         ),
         (changed("5 min", "{until: due_on}"), 13, "my-rule", "limit.0.is", "has no field 'due_on'"),
+        (changed("5 min", "99999 natural months"), 13, "my-rule", "limit.0.is", "nothing above 50 years"),
+        (changed("5 min", "100000000 h"), 13, "my-rule", "limit.0.is", "nothing above 50 years"),
+        (changed("5 min", "30000 days"), 13, "my-rule", "limit.0.is", "nothing above 50 years"),
+        (changed("5 min", "13051 working days"), 13, "my-rule", "limit.0.is", "nothing above 50 years"),
+        (changed("5 min", "601 billing cycles"), 13, "my-rule", "limit.0.is", "nothing above 50 years"),
+        (
+            changed("5 min", "{until: business}"),
+            13, "my-rule", "limit.0.is", "business is of kind string; a field of kind date or time",
+        ),
+        (
+            changed("5 min\n", "{until: due_on}\n    pause: counter.interrupted\n    resume: counter.resumed\n"),
+            4, "my-rule", None, "is not moved by a pause",
+        ),
         (changed("5 min\n", "5 min\n    facts_from: counter.x\n"), 14, "my-rule", "facts_from", "unknown event type"),
         # versions together
         (

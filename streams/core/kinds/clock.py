@@ -22,7 +22,7 @@ class Clock:
     """Opened by ``start``, running until it is stopped or cancelled.
 
     ``started_at`` is when the limit begins to count. ``root`` tells this clock from others of its rule and subject:
-    the id of the starting event, where nothing else is said. ``until`` is the local date ordinal of an
+    the id of the starting event, where nothing else is said. ``until`` is the instant of an
     ``UntilDate``. ``calendar`` is the one by which the deadline was counted; ``None`` where the deadline was given.
     """
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from schemas.rules import DeadlineRule, Limit, UntilDate
 from streams.core.conditions import Fields, Predicate, predicate
-from streams.core.deadlines import date_in_field
+from streams.core.deadlines import agreed_until
 from streams.core.event import Event
 from streams.core.kinds.clock import Clock
 from streams.core.kinds.patterns import compile_patterns, fits
@@ -227,15 +227,14 @@ class DeadlineFold:
 
     def _open(self, state: State, version: _Version, watch: _Watch, event: Event) -> None:
         fields = self._fields(watch, event)
-        limit = until = None
+        limit: Limit | None = None
+        until: int | None = None
         for when, choice in version.choices:
             if when(fields):
                 limit = choice
                 break
         if isinstance(limit, UntilDate):
-            until = date_in_field(fields.get(limit.field))
-            if until is not None and until < self._calendar.local_date(event.at):
-                until = None  # a date already past when it was set cannot be kept by anybody: not judged
+            limit, until = agreed_until(limit, fields.get(limit.field), event.at, self._calendar)
         started_by = [mark.event_id for mark in watch.marks if mark is not None] or [event.event_id]
         if watch.facts is not None and watch.facts.event_id not in started_by:
             started_by.append(watch.facts.event_id)
