@@ -92,7 +92,7 @@ def test_list_says_who_gets_what_and_when(capsys: pytest.CaptureFixture[str]) ->
         ("30 min", "30", 12, "subscriptions.0.escalate.0.after", "length of time"),
         ("30 min", "0 min", 12, "subscriptions.0.escalate.0.after", "length of time"),
         ("to: county", "to: moon", 12, "subscriptions.0.escalate.0.to", "'province'"),
-        ("channels: wall", "channels: desk", 12, "subscriptions.0.escalate.0.channels", "told already"),
+        ("channels: wall", "channels: desk", 12, "subscriptions.0.escalate.0.channels", "has got the alert already"),
         ("name: all", "name: All", 8, "subscriptions.0.name", "pattern"),
         (DESK, DESK + "    template: '{secret}'\n", 10, f"{ITEM}.template", "not known"),
         (DESK, DESK + "    template: '{rule.x}'\n", 10, f"{ITEM}.template", "not known"),
