@@ -109,8 +109,9 @@ Time = Annotated[datetime, BeforeValidator(parse_time), WithJsonSchema({"type": 
 Flag = StrictBool
 Count = Annotated[StrictInt, Field(ge=0)]
 ReadingDay = Annotated[StrictInt, Field(ge=1, le=31)]
-Code = Annotated[StrictStr, Field(min_length=1, max_length=100)]
-"""A short code or reference, never prose: prose about people belongs into ``personal``."""
+CODE_PATTERN: Final = r"^[^\x00-\x1f\x7f\u0080-\u009f\u2028\u2029]+$"
+Code = Annotated[StrictStr, Field(min_length=1, max_length=100, pattern=CODE_PATTERN)]
+"""A short code or reference in one line, never prose: prose about people belongs into ``personal``."""
 
 Day = Annotated[Any, AfterValidator(_check_date), WithJsonSchema({"type": "string", "format": "date"})]
 """A local date, ``YYYY-MM-DD``."""

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from schemas.events.catalogue import EventCatalogue
 from schemas.events.envelope import COMMON_FIELDS, CONDITION_FIELDS, SUBJECT_FIELDS, Envelope, Org
-from schemas.events.vocabulary import EVENT, Event
+from schemas.events.vocabulary import CLOSED_WORDS, EVENT, Event
 
 __all__ = [
+    "CLOSED_WORDS",
     "COMMON_FIELDS",
     "CONDITION_FIELDS",
     "EVENT",

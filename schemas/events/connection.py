@@ -9,6 +9,9 @@ from pydantic import Field
 from schemas.events.envelope import Envelope
 from schemas.fields import Amount, Code, Day, Flag, Instant
 
+DOCUMENTS = frozenset({"application_form", "business_licence", "id_card", "lease", "power_of_attorney", "title_deed"})
+"""Documents that sentences name; the field ``document`` may hold another code too, of which they show a hash."""
+
 Category = Literal["residential", "low_voltage", "hv_single", "hv_dual"]
 
 

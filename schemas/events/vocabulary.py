@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import Field, TypeAdapter
 
-from schemas.events.connection import ConnectionEvent
+from schemas.events.connection import DOCUMENTS, ConnectionEvent
 from schemas.events.counter import CounterEvent
 from schemas.events.envelope import Envelope
 from schemas.events.inspection import InspectionEvent
@@ -18,5 +19,23 @@ Event = Annotated[
     Field(discriminator="event_type"),
 ]
 """Any event of the shipped vocabulary."""
+
+
+def _words(annotation: Any) -> Iterator[str]:
+    if get_origin(annotation) is Literal:
+        yield from (word for word in get_args(annotation) if isinstance(word, str))
+    else:
+        for part in get_args(annotation):
+            yield from _words(part)
+
+
+CLOSED_WORDS = DOCUMENTS | frozenset(
+    word
+    for model in get_args(get_args(Event)[0])
+    for name, field in model.model_fields.items()
+    if name != "event_type"
+    for word in _words(field.annotation)
+)
+"""Every value of the fields that have a closed list of them: words that may stand in a sentence."""
 
 EVENT: TypeAdapter[Envelope] = TypeAdapter(Event)

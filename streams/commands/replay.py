@@ -30,6 +30,7 @@ from streams.core.instants import format_us
 from streams.files import STANDARD, write_whole
 from streams.kafka.acls import reading
 from streams.live.gc_tuning import rare_collections
+from streams.log_lines import printable
 from streams.replay.checkpoints import Checkpoint
 from streams.replay.comparison import CHANGE_COLUMNS, Comparison
 from streams.replay.output_form import OutputForm
@@ -231,7 +232,7 @@ class _Run:
             if not options.quiet and replay.tally.total_dead_letters <= _SHOWN:
                 where = f"{letter.source}:{letter.position}"
                 field = f"{letter.field}: " if letter.field else ""
-                click.echo(f"gridclock: {where}: {letter.reason}: {field}{letter.detail}", err=True)
+                click.echo(printable(f"gridclock: {where}: {letter.reason}: {field}{letter.detail}"), err=True)
 
         replay.on_dead_letter = on_dead_letter
         with progress(_total(self.sources), "reading", quiet=options.quiet) as moved:

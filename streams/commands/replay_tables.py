@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from streams.commands.common import err
+from streams.log_lines import printable
 from streams.replay.comparison import Comparison, Sums
 from streams.replay.input_counts import InputCounts
 from streams.replay.summary import Summary, duration_text
@@ -25,7 +26,7 @@ def _print(first: str, names: Sequence[str], rows: Mapping[str, Sequence[str]]) 
     for place in shown:
         table.add_column(names[place], justify="right", no_wrap=True)
     for name, row in rows.items():
-        table.add_row(Text(name), *(row[place] for place in shown))
+        table.add_row(Text(printable(name)), *(row[place] for place in shown))
     # In a pipe there is no width to keep to.
     (err if err.is_terminal else Console(stderr=True, highlight=False, width=_WIDE)).print(table)
 
@@ -73,7 +74,8 @@ def print_comparison(compared: Comparison, first: Sequence[Mapping[str, Any]]) -
     for change in first:
         before, after = (change[side]["outcome"] if change[side] else "none" for side in ("before", "after"))
         subject = f"{change['subject']['type']} {change['subject']['id']}"
-        err.print(Text(f"{subject}  {change['rule']}: {before} -> {after}: {change['why']['en']}"))
+        line = f"{subject}  {change['rule']}: {before} -> {after}: {change['why']['en']}"
+        err.print(Text(printable(line)))
     if compared.changed > len(first):
         err.print(f"... and {compared.changed - len(first):,} more; all of them with --comparison FILE")
     err.print(f"{compared.changed:,} cases would end otherwise")

@@ -18,6 +18,7 @@ from schemas.exporting import schemas
 from schemas.rules import Rule
 from streams.commands.common import DONE, rulebook_of, rulebook_options
 from streams.errors import ConfigError
+from streams.replay.results import neutral
 from streams.rulebooks.loader import LoadedRule, LoadedRulebook, load_rulebook
 from streams.rulebooks.rule_cases import RuleCases
 
@@ -76,6 +77,7 @@ def _print_rows(rows: Sequence[dict[str, Any]], form: str, columns: Sequence[str
         return
     flat = [{name: _flat(row[name]) for name in columns} for row in rows]
     if form == "csv":
+        flat = [{name: neutral(value) for name, value in row.items()} for row in flat]
         text = io.StringIO()
         writer = csv.DictWriter(text, columns, lineterminator="\n")
         writer.writeheader()

@@ -12,16 +12,13 @@ from hashlib import blake2b
 from typing import Any
 
 from streams.core.deadlines import running_time
+from streams.core.event import ORG_LEVELS
 from streams.core.explanations import Explanation, arithmetic, explain, explain_retraction
 from streams.core.verdicts import AlertKind, Report, Verdict
 from streams.core.working_days import WorkingCalendar
 
 Subject = tuple[str, str]
 """``(type, id)``: what a clock is about."""
-
-
-ORG_LEVELS = ("province", "city", "county", "unit")
-"""What is told of where something happened; whatever else a sender puts beside these codes is not."""
 
 
 def org_of(data: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -15,6 +15,18 @@ SUBJECT_TYPES: Final = ("order", "account", "meter", "batch")
 """What a clock can be about, in the order in which an event names them."""
 
 
+ORG_LEVELS: Final = ("province", "city", "county", "unit")
+"""What is kept of where something happened; other members of ``org`` are not."""
+
+
+def _compared(data: dict[str, Any]) -> dict[str, Any]:
+    """The fields by which a repetition is recognised: 0.1 kept unknown members of ``org``, later versions do not."""
+    org = data.get("org")
+    if not isinstance(org, dict) or org.keys() <= set(ORG_LEVELS):
+        return data
+    return {**data, "org": {level: org[level] for level in ORG_LEVELS if level in org}}
+
+
 class Event(msgspec.Struct, array_like=True, eq=False, gc=False):
     """One event. Treated as immutable; a struct, because millions are made and none is ever part of a cycle.
 
@@ -72,7 +84,7 @@ class Event(msgspec.Struct, array_like=True, eq=False, gc=False):
             self.batch_id,
             self.corrects,
             self.void,
-            self.data,
+            _compared(self.data),
         )
 
     def for_meter(self, meter_id: str, data: dict[str, Any]) -> Event:

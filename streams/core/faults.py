@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from hashlib import blake2b
 from typing import assert_never
 
 from schemas.base import Text
+from schemas.events import CLOSED_WORDS
 from streams.core.working_days import WorkingCalendar
 
 
@@ -117,6 +119,15 @@ class Forbidden:
         return Text(zh=f"「{self.what.zh}」（{since}）之后不得进行", en=f"not lawful after {self.what.en} ({since})")
 
 
+def sayable(value: str) -> str:
+    """A field's value as it may stand in a sentence: itself where it is a word of a closed list, else its hash.
+
+    Senders write names and telephone numbers into fields that are meant for codes, and sentences go to many eyes. The
+    hash tells two values apart; the value itself is in the events that the alert names as evidence.
+    """
+    return value if value in CLOSED_WORDS else "#" + blake2b(value.encode(), digest_size=4).hexdigest()
+
+
 @dataclass(frozen=True, slots=True)
 class TooMany:
     """One act more than ``allowed``; ``value`` of the field that they are counted by."""
@@ -132,7 +143,8 @@ class TooMany:
 
     def text(self, calendar: WorkingCalendar) -> Text:
         """The half-sentence."""
-        of_zh, of_en = (f"（{self.value}）", f" for {self.value}") if self.value is not None else ("", "")
+        shown = None if self.value is None else sayable(self.value)
+        of_zh, of_en = ("", "") if shown is None else (f"（{shown}）", f" for {shown}")
         return Text(
             zh=f"第{self.count}次{of_zh}，至多{self.allowed}次",
             en=f"number {self.count}{of_en}, at most {self.allowed} allowed",

@@ -8,6 +8,7 @@ Example, a digest in Chinese::
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -42,6 +43,8 @@ DEFAULT_TEMPLATES: Final[Mapping[str, str]] = {
     "zh": "【{kind}】{title}（{clause}，{severity}）：{explanation}",
     "en": "[{kind}] {title} ({clause}, {severity}): {explanation}",
 }
+_UNWANTED: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+")
+"""Line breaks, which would forge a second alert, and marks that steer a terminal or the direction of writing."""
 _UP: Final[Mapping[str, str]] = {"zh": "【升级至{level}】", "en": "[escalated to {level}] "}
 _MANY: Final[Mapping[str, str]] = {"zh": "供电服务时限：{count} 条告警", "en": "Service time limits: {count} alerts"}
 _ONE: Final[Mapping[str, str]] = {"zh": "供电服务时限：{kind}", "en": "Service time limit: {kind}"}
@@ -77,7 +80,7 @@ def line_of(alert: AlertData, subscription: Subscription, level: str | None = No
     """One alert as the subscription wants it worded; a line for each language."""
     lines = []
     for language in languages(subscription.language):
-        words = words_of(alert, language, level)
+        words = {name: _UNWANTED.sub(" ", word) for name, word in words_of(alert, language, level).items()}
         up = _UP[language].format(level=words["level"]) if level else ""
         lines.append(up + (subscription.template or DEFAULT_TEMPLATES[language]).format_map(words))
     return "\n".join(lines)

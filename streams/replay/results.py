@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
 from streams.files import compressed, write_whole
 from streams.wire.cloudevents import encode
@@ -40,16 +40,25 @@ def json_line(record: Mapping[str, Any]) -> bytes:
     return encode(record) + b"\n"
 
 
-class CsvRow:
-    """One record's data a row; UTF-8."""
+_FORMULA: Final = tuple("=+-@\t\r\n＝＋－＠")
 
-    def __init__(self, columns: Sequence[str]) -> None:
+
+def neutral(value: Any) -> Any:
+    """A cell that no spreadsheet takes for a formula: such a text gets an apostrophe before it (OWASP)."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+class CsvRow:
+    """One record's data a row; UTF-8. ``exact`` leaves cells as they are, for what no spreadsheet opens."""
+
+    def __init__(self, columns: Sequence[str], *, exact: bool = False) -> None:
         self._paths = [column.split(".") for column in columns]
+        self._shown: Callable[[Any], Any] = (lambda value: value) if exact else neutral
 
     def __call__(self, record: Mapping[str, Any]) -> bytes:
         """See ``Form``."""
         data = record.get("data", record)
-        return _row([_cell(data, path) for path in self._paths])
+        return _row([self._shown(_cell(data, path)) for path in self._paths])
 
 
 def _row(values: Sequence[Any]) -> bytes:
@@ -88,7 +97,9 @@ def format_of(path: Path) -> str:
 
 def form_of(path: Path | None, columns: Sequence[str]) -> Form:
     """The form of records in that file; JSON lines on standard output."""
-    return json_line if path is None or format_of(path) == "jsonl" else CsvRow(columns)
+    if path is None or format_of(path) == "jsonl":
+        return json_line
+    return CsvRow(columns, exact=format_of(path) == "parquet")
 
 
 @contextmanager
@@ -110,9 +121,9 @@ def open_results(path: Path, columns: Sequence[str]) -> Iterator[Results]:
                     yield Results(target)
 
 
-def _table(target: BinaryIO, columns: Sequence[str]) -> Results:
+def _table(target: BinaryIO, columns: Sequence[str], *, exact: bool = False) -> Results:
     target.write(codecs.BOM_UTF8 + _row(columns))  # spreadsheets need the byte order mark to read Chinese
-    return Results(target, CsvRow(columns))
+    return Results(target, CsvRow(columns, exact=exact))
 
 
 def _parquet(path: Path, raw: BinaryIO, columns: Sequence[str]) -> Iterator[Results]:
@@ -122,7 +133,7 @@ def _parquet(path: Path, raw: BinaryIO, columns: Sequence[str]) -> Iterator[Resu
     try:
         with open(aside, "wb") as target:
             try:
-                yield _table(target, columns)
+                yield _table(target, columns, exact=True)
             finally:
                 target.flush()
                 table = pl.scan_csv(aside, schema=pl.Schema(dict.fromkeys(columns, pl.String)))

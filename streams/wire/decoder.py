@@ -22,7 +22,7 @@ from streams.core.event import Event
 from streams.core.instants import format_us, instant_us
 from streams.errors import InputError
 from streams.wire.personal import without_personal
-from streams.wire.plain_events import NOT_DATA, PlainEvents
+from streams.wire.plain_events import NOT_DATA, PlainEvents, known_org
 
 MAX_BYTES: Final = 262_144
 """The largest record accepted (a notice that lists 5,000 meters has 100,000 bytes)."""
@@ -99,6 +99,8 @@ class Decoder:
             raise _input_error(error) from None
         at = instant_us(model.occurred_at)
         recorded = at if model.recorded_at is None else instant_us(model.recorded_at)
+        if isinstance(org := fields.get("org"), dict):
+            fields["org"] = known_org(org)
         latest = received + max_ahead
         if at > latest or recorded > latest:
             field = "occurred_at" if at > latest else "recorded_at"

@@ -45,6 +45,11 @@ _SECONDS: Final = {f"{n:02d}.": n * 1_000_000 for n in range(60)}
 _MILLISECONDS: Final = {f"{n:03d}": n * 1000 for n in range(1000)}
 
 
+def known_org(org: Mapping[str, Any]) -> dict[str, Any]:
+    """The ``org`` block without its unknown members, which are not kept."""
+    return {name: value for name, value in org.items() if name in Org.model_fields}
+
+
 class Times:
     """Parses instants by looking up their parts: most events of a day share date and offset."""
 
@@ -88,7 +93,7 @@ def _is_id(value: Any) -> bool:
 
 
 def _is_code(value: Any) -> bool:
-    return type(value) is str and 0 < len(value) <= 100
+    return type(value) is str and 0 < len(value) <= 100 and value.isprintable()
 
 
 def _is_flag(value: Any) -> bool:
@@ -130,7 +135,10 @@ def _is_scalar(value: Any) -> bool:
 
 
 class _Orgs:
-    """Shares the ``org`` blocks: few different ones occur, in every event."""
+    """Shares the ``org`` blocks: few different ones occur, in every event.
+
+    A block has four codes of at most 100 characters, so that all that is kept here is at most 7 MB.
+    """
 
     __slots__ = ("_fields", "_known")
 
@@ -142,6 +150,8 @@ class _Orgs:
         """The shared block equal to this one; ``None`` where it fails the fast check."""
         if type(org) is not dict:
             return None
+        if len(org) > len(self._fields):
+            org = known_org(org)
         key = tuple(org.items())
         found = self._known.get(key)
         if found is None and self._is_plain(org):
@@ -152,7 +162,7 @@ class _Orgs:
 
     def _is_plain(self, org: dict[str, Any]) -> bool:
         # Texts only: 1 and True are equal as keys.
-        return all(type(value) is str and (name not in self._fields or _is_code(value)) for name, value in org.items())
+        return all(name in self._fields and _is_code(value) for name, value in org.items())
 
 
 def _checks_of(model: type[Envelope], kinds: list[tuple[Any, Check]]) -> Mapping[str, Check] | None:
