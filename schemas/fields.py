@@ -97,6 +97,13 @@ def _check_number(value: object) -> object:
     raise PydanticCustomError("bad_field", "a number is wanted")
 
 
+def _check_version(value: object) -> object:
+    # beyond 64 bits other programs cannot read it
+    if isinstance(value, list) and all(type(one) is int and 0 <= one < 2**63 for one in value):
+        return tuple(value)
+    raise PydanticCustomError("bad_field", "a version is a list of one to four whole numbers")
+
+
 def _check_instant(value: object) -> object:
     parse_time(value)
     return value
@@ -125,6 +132,9 @@ Amount = Annotated[
     WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^-?\d+(\.\d+)?$"}]}),
 ]
 """Money, yuan: a decimal, as a JSON number or as text."""
+
+Version = Annotated[tuple[Count, ...], BeforeValidator(_check_version), Field(min_length=1, max_length=4)]
+"""One to four whole numbers, compared one after the other."""
 
 Number = Annotated[Any, AfterValidator(_check_number), WithJsonSchema({"type": "number"})]
 Codes = Annotated[list[Code], Field(max_length=20_000)]

@@ -1,9 +1,10 @@
-"""Mappings as data: how the rows of a table, or the events of a process log, become work-order events.
+"""Mappings as data: how the rows of a table, a process log or a topic become work-order events.
 
 One YAML file holds one ``Mapping``. It names columns and says which field each becomes; whatever a column cannot
-give is a constant. What comes out is the wire format, and is checked as if it had been sent.
+give is a constant. What comes out is the wire format, and is checked as if it had been sent. The same file serves
+``replay``, ``explain``, ``send`` and ``run``.
 
-Example, an export of a fault-repair system::
+Example, an export of a fault-repair system with one row a step::
 
     time: {format: "%Y/%m/%d %H:%M:%S", zone: Asia/Shanghai}
     event_type:
@@ -18,38 +19,82 @@ Example, an export of a fault-repair system::
       org.city: 市编码
     constants: {source: 95598}
 
+A wide sheet has one row an order, and a row gives several events::
+
+    header_row: 2
+    null_values: [NULL, 无]
+    time: {formats: [iso, "%Y年%m月%d日 %H:%M", excel], zone: Asia/Shanghai}
+    key: [工单编号]
+    events:
+      - {event_type: repair.reported, occurred_at: 受理时间}
+      - {event_type: repair.arrived, occurred_at: 到达时间, when: {column: 到达时间, present: true}}
+    fields: {order_id: 工单编号, area: {column: 地区, values: {城区: urban}}}
+
 In an XES log the attributes of an event are its columns, and those of its trace have ``case:`` before their name.
+The columns of an OCEL log are ``ocel:eid``, ``ocel:activity``, ``ocel:timestamp``, ``ocel:type:<object type>`` and the
+attributes of the event.
 """
 
 from __future__ import annotations
 
 import difflib
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from schemas.base import Model
 
-Format = Literal["csv", "parquet", "xes"]
+Format = Literal["json", "debezium", "csv", "xlsx", "parquet", "xes", "ocel"]
 As = Literal["text", "integer", "number", "amount", "flag", "time", "date", "list"]
+TIME_FORMS: Final = ("iso", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns", "excel")
+_SUBJECTS: Final = frozenset({"order_id", "account_id", "meter_id", "batch_id"})
+_SAMPLE: Final = datetime(2026, 3, 2, 9, 4, 5, tzinfo=UTC)  # to try patterns with
+
+
+def _as_many(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+Columns = Annotated[tuple[str, ...], BeforeValidator(_as_many), Field(min_length=1)]
+"""One column, or several that are joined by ``/``."""
+
+
+def _check_form(form: str) -> None:
+    if form in TIME_FORMS:
+        return
+    if "%" not in form:
+        near = difflib.get_close_matches(form, TIME_FORMS, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ValueError(f"{form!r} is none of {', '.join(TIME_FORMS)}, nor a pattern such as %Y-%m-%d %H:%M:%S{hint}")
+    if "%p" in form and "%I" not in form:
+        raise ValueError(f"{form!r}: %p (上午/下午) needs %I for the hour; with %H it would be ignored")
+    try:
+        datetime.strptime(_SAMPLE.strftime(form), form)  # noqa: DTZ007 (only to see whether it can be read)
+    except ValueError as error:
+        raise ValueError(f"{form!r} is not a pattern that can be read: {error}") from error
 
 
 class TimeForm(Model):
-    """How times are written: ``iso``, ``epoch_s``, ``epoch_ms``, or a pattern of strptime such as ``%d.%m.%Y``.
+    """How times are written.
 
-    ``zone`` (IANA name) is that of times written without an offset; without it such times are refused, event by
-    event, and so is a time that the zone's clocks never showed.
+    A form is ``iso``, ``excel`` (days since 1899-12-30), ``epoch_s``, ``epoch_ms``, ``epoch_us``, ``epoch_ns``, or a
+    pattern of strptime such as ``%d.%m.%Y``; ``%p`` reads 上午 and 下午, ``%b`` also ``3月``. Of several ``formats``
+    the first that fits counts. ``zone`` (IANA name) is that of times written without an offset; without it such times
+    are refused, event by event, and so is a time that the zone's clocks never showed.
     """
 
-    format: str = "iso"
+    format: str | None = None
+    formats: Annotated[tuple[str, ...], BeforeValidator(_as_many)] = ()
     zone: str | None = None
 
-    @field_validator("format")
+    @field_validator("format", "formats")
     @classmethod
-    def _known(cls, value: str) -> str:
-        if value not in ("iso", "epoch_s", "epoch_ms") and "%" not in value:
-            raise ValueError(f"{value!r} is none of iso, epoch_s, epoch_ms, nor a pattern such as %Y-%m-%d %H:%M:%S")
+    def _known(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        for form in (value,) if isinstance(value, str) else value or ():
+            _check_form(form)
         return value
 
     @field_validator("zone")
@@ -64,9 +109,16 @@ class TimeForm(Model):
                 raise ValueError(f"{value!r} is not a time zone; {hint}") from error
         return value
 
+    @model_validator(mode="after")
+    def _one_of_them(self) -> TimeForm:
+        if self.format is not None and self.formats:
+            raise ValueError("give format or formats, not both")
+        return self
 
-def _as_columns(value: object) -> object:
-    return (value,) if isinstance(value, str) else value
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """The forms in the order in which they are tried."""
+        return self.formats or (self.format or "iso",)
 
 
 class FieldFrom(Model):
@@ -76,7 +128,7 @@ class FieldFrom(Model):
     replaces values before that; one that it does not list stays as it is. ``separator`` parts a ``list``.
     """
 
-    column: Annotated[tuple[str, ...], BeforeValidator(_as_columns), Field(min_length=1)]
+    column: Columns
     kind: As | None = Field(default=None, alias="as")
     values: dict[str, Any] = {}
     time: TimeForm | None = None
@@ -93,32 +145,86 @@ FieldSpec = Annotated[FieldFrom, BeforeValidator(_as_field)]
 class TypeFrom(Model):
     """Which event type a row is: the value of a column, translated by ``values``.
 
-    ``other`` is for what ``values`` does not list: ``refuse`` makes it a dead letter, ``skip`` passes over it.
+    ``other`` is for what ``values`` does not list: ``refuse`` makes it a dead letter, ``skip`` passes over it and
+    counts it.
     """
 
-    column: Annotated[tuple[str, ...], BeforeValidator(_as_columns), Field(min_length=1)]
+    column: Columns
     values: dict[str, str] = {}
     other: Literal["refuse", "skip"] = "refuse"
 
 
-def _as_type(value: object) -> object:
-    return {"column": value} if isinstance(value, str | list | tuple) else value
+class When(Model):
+    """A condition on a row: the column is filled or not (``present``), and its text is one of those listed."""
+
+    column: str
+    present: bool | None = None
+    equals: str | None = None
+    one_of: Annotated[tuple[str, ...], BeforeValidator(_as_many), Field(alias="in")] = ()
+    none_of: Annotated[tuple[str, ...], BeforeValidator(_as_many), Field(alias="not_in")] = ()
+
+    @model_validator(mode="after")
+    def _asks_something(self) -> When:
+        if self.present is None and self.equals is None and not self.one_of and not self.none_of:
+            raise ValueError("says nothing: give present, equals, in or not_in")
+        return self
+
+
+def _as_conditions(value: object) -> object:
+    return (value,) if isinstance(value, dict | When) else value
+
+
+class EventFrom(Model):
+    """One event that a row gives, where all of ``when`` hold.
+
+    ``fields`` and ``constants`` are added to those of the mapping, or replace them; ``key`` replaces the mapping's.
+    """
+
+    event_type: str
+    occurred_at: FieldSpec | None = None
+    recorded_at: FieldSpec | None = None
+    when: Annotated[tuple[When, ...], BeforeValidator(_as_conditions)] = ()
+    fields: dict[str, FieldSpec] = {}
+    constants: dict[str, Any] = {}
+    key: Annotated[tuple[str, ...], BeforeValidator(_as_many)] = ()
+
+    @property
+    def own_fields(self) -> dict[str, FieldFrom]:
+        """Its fields with ``occurred_at`` and ``recorded_at`` among them."""
+        times = {"occurred_at": self.occurred_at, "recorded_at": self.recorded_at}
+        return {**self.fields, **{name: spec for name, spec in times.items() if spec is not None}}
 
 
 class Mapping(Model):
     """A whole mapping file.
 
-    ``event_type`` may be left out where it stands under ``constants``. Without ``event_id`` an event is named by
-    its file and row. A field name with a dot, ``org.city``, goes into an object. ``encoding`` and ``delimiter`` are
-    CSV's.
+    ``event_type`` may be left out where it stands under ``constants`` or ``events`` is given. A field name with a dot,
+    ``org.city``, goes into an object.
+
+    ``key`` names the columns that name a row. An event's id is made of it and the event's type: the same row again is a
+    repetition, and a row with the same key stands in place of an earlier one, as if that had always been so; a column
+    that is empty again voids its event. Without ``key`` and ``event_id`` an event is named by its content and its row.
+
+    ``header_row`` is the line of the header, from 1; rows above it are passed over. ``skip_rows`` passes over so many
+    rows: at the top where ``header_row`` is not given, else directly below the header. ``strip`` takes blanks off both
+    ends of cells. ``null_values`` are words that mean an empty cell. ``encoding``, ``delimiter`` and ``quote`` are for
+    CSV.
     """
 
     format: Format | None = None
+    sheet: str | None = None
     encoding: str = "utf-8"
     delimiter: str = Field(default=",", min_length=1, max_length=1)
+    quote: str = '"'
+    header_row: int | None = Field(default=None, ge=1)
+    skip_rows: int = Field(default=0, ge=0)
+    strip: bool = True
+    null_values: Annotated[tuple[str, ...], BeforeValidator(_as_many)] = ()
     time: TimeForm = TimeForm()
-    event_type: Annotated[TypeFrom, BeforeValidator(_as_type)] | None = None
-    fields: dict[str, FieldSpec]
+    key: Annotated[tuple[str, ...], BeforeValidator(_as_many)] = ()
+    event_type: Annotated[TypeFrom, BeforeValidator(_as_field)] | None = None
+    events: tuple[EventFrom, ...] = ()
+    fields: dict[str, FieldSpec] = {}
     constants: dict[str, Any] = {}
 
     @field_validator("encoding")
@@ -130,18 +236,56 @@ class Mapping(Model):
             raise ValueError(f"{value!r} is not an encoding; for example utf-8 or gb18030") from error
         return value
 
+    @field_validator("quote")
+    @classmethod
+    def _quote_is_one(cls, value: str) -> str:
+        if value != "none" and len(value) != 1:
+            raise ValueError(f"{value!r} is neither one character nor none")
+        return value
+
     @model_validator(mode="after")
     def _says_enough(self) -> Mapping:
-        given = set(self.fields) | set(self.constants)
         if "event_type" in self.fields:
             raise ValueError("event_type stands beside fields, not in it")
-        if (self.event_type is None) == ("event_type" not in self.constants):
-            raise ValueError("give event_type once: a column, or one of constants")
-        if "occurred_at" not in given:
-            raise ValueError("fields has no occurred_at")
-        if not given & {"order_id", "account_id", "meter_id", "batch_id"}:
-            raise ValueError("fields has none of order_id, account_id, meter_id, batch_id")
-        both = sorted(set(self.fields) & set(self.constants))
-        if both:
-            raise ValueError(f"{both[0]} stands under fields and under constants")
+        given = [self.event_type is not None, "event_type" in self.constants, bool(self.events)]
+        if sum(given) != 1:
+            raise ValueError("give event_type once: a column, or one of constants, or a list of events")
+        if self.key and "event_id" in self.fields:
+            raise ValueError("key makes the event's id: leave out fields.event_id, or key")
+        _check_fields(self.fields, self.constants, "")
+        if not self.events:
+            _check_complete({*self.fields, *self.constants}, "fields")
+        for place, entry in enumerate(self.events):
+            own = entry.own_fields
+            _check_fields(own, entry.constants, f"events.{place}: ")
+            if "event_type" in own or "event_type" in entry.constants:
+                raise ValueError(f"events.{place}: event_type stands beside fields and constants, not in them")
+            if (entry.key or self.key) and "event_id" in own:
+                raise ValueError(f"events.{place}: key makes the event's id: leave out event_id, or key")
+            _check_complete({*self.fields, *self.constants, *own, *entry.constants}, f"events.{place}")
+        _check_distinct(self.events, self.key)
         return self
+
+
+def _check_fields(fields: dict[str, FieldFrom], constants: dict[str, Any], where: str) -> None:
+    both = sorted(set(fields) & set(constants))
+    if both:
+        raise ValueError(f"{where}{both[0]} stands under fields and under constants")
+
+
+def _check_complete(given: set[str], where: str) -> None:
+    if "occurred_at" not in given:
+        raise ValueError(f"{where} has no occurred_at")
+    if not given & _SUBJECTS:
+        raise ValueError(f"{where} has none of order_id, account_id, meter_id, batch_id")
+
+
+def _check_distinct(events: Sequence[EventFrom], key: tuple[str, ...]) -> None:
+    seen: dict[tuple[str, tuple[str, ...]], int] = {}
+    for place, entry in enumerate(events):
+        first = seen.setdefault((entry.event_type, entry.key or key), place)
+        if first != place:
+            raise ValueError(
+                f"events.{first} and events.{place} are both {entry.event_type}, and their ids would be the same: "
+                "give one of them a key of its own"
+            )

@@ -89,6 +89,7 @@ _MEANINGS: Final = {
     "staff_id": "a staff number, never a name",
     "corrects": "the event that this one replaces, as if it had always been so",
     "void": "with `corrects`: that event never happened",
+    "version": "numbers: of events with one `event_id` the highest version counts; with `void` it takes the event back",
     "personal": "the one place for data about a person; removed before anything is stored",
 }
 _ALERT_MEANINGS: Final = {

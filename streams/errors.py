@@ -1,4 +1,4 @@
-"""The errors of this program, by their cause: input, configuration, brokers, or a bug.
+"""The errors of this program, by whose fault they are.
 
 ``InputError`` is about one record of the input: the stream goes on and the record becomes a dead letter.
 ``ConfigError`` is about a file, a rulebook or a setting: the program refuses to start. ``InvariantError`` is a
@@ -11,21 +11,25 @@ from collections.abc import Sequence
 
 
 class GridclockError(Exception):
-    """Base of all errors that this program raises deliberately."""
+    """Everything that this program raises by intent."""
 
 
 class InputError(GridclockError):
-    """One record is refused. ``reason`` is one of a closed set of codes, used as a metric's label."""
+    """One record cannot be taken. ``reason`` is one of a closed set of codes, fit for a metric's label.
 
-    def __init__(self, reason: str, field: str | None, detail: str) -> None:
+    ``value`` is what stood in the place that is wrong, where a mapping names it.
+    """
+
+    def __init__(self, reason: str, field: str | None, detail: str, *, value: str | None = None) -> None:
         super().__init__(f"{reason}: {field}: {detail}" if field else f"{reason}: {detail}")
         self.reason = reason
         self.field = field
         self.detail = detail
+        self.value = value
 
 
 class ConfigError(GridclockError):
-    """A file, rulebook or setting is wrong; names the place. ``others`` are further problems of the same check."""
+    """A file, rulebook or setting is wrong; says where. ``others`` are further problems of the same reading."""
 
     def __init__(
         self,
@@ -55,8 +59,8 @@ class ConfigError(GridclockError):
 
 
 class BrokerError(GridclockError):
-    """No broker can be reached, or a broker refuses."""
+    """No broker can be reached, or the one reached refuses."""
 
 
 class InvariantError(GridclockError):
-    """An invariant does not hold: a bug of this program."""
+    """Something that cannot be so is so: a bug of this program."""

@@ -6,16 +6,21 @@ import gzip
 import io
 import os
 import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import zstandard
 
 from streams.errors import ConfigError
 
 STANDARD = "-"
+MARK = b"\xef\xbb\xbf"
+"""What some programs put before UTF-8."""
+
+_CHUNK, _COMPRESSED = 1 << 17, 2048
 
 
 @contextmanager
@@ -54,9 +59,43 @@ def _decompressed(raw: io.BufferedReader) -> io.BufferedReader:
     if head[:2] == _GZIP:
         return io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(fileobj=raw)))
     if head == _ZSTANDARD:
-        reader = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
-        return io.BufferedReader(cast(io.RawIOBase, reader))
+        return io.BufferedReader(_ZstandardFrames(raw), _CHUNK)
     return raw
+
+
+class _ZstandardFrames(io.RawIOBase):
+    """What is in the frames of a Zstandard file; one that ends within a frame is damaged.
+
+    The library's own reader takes such an end for the end of the file. Little is read at a time, because a few bytes
+    may stand for very many.
+    """
+
+    def __init__(self, raw: io.BufferedReader) -> None:
+        self._raw = raw
+        self._frame: Any = None
+        self._rest = b""
+        self._out = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._out:
+            piece = self._rest or self._raw.read(_COMPRESSED)
+            self._rest = b""
+            if not piece:
+                if self._frame is not None:
+                    raise EOFError("the compressed file ends too early")
+                return 0
+            if self._frame is None:
+                self._frame = zstandard.ZstdDecompressor().decompressobj()
+            self._out = self._frame.decompress(piece)
+            if self._frame.eof:
+                self._rest, self._frame = self._frame.unused_data, None
+        count = min(len(buffer), len(self._out))
+        buffer[:count] = self._out[:count]
+        self._out = self._out[count:]
+        return count
 
 
 def read_lines(name: str) -> Iterator[tuple[int, bytes]]:
@@ -70,9 +109,11 @@ def read_lines(name: str) -> Iterator[tuple[int, bytes]]:
         try:
             for number, line in enumerate(source, start=1):
                 stripped = line.rstrip(b"\r\n")
+                if number == 1:
+                    stripped = stripped.removeprefix(MARK)
                 if stripped.strip():
                     yield number, stripped
-        except (OSError, EOFError, zstandard.ZstdError) as error:
+        except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
             after = " after this line" if number else ""
             raise ConfigError(f"damaged{after}: {error}", path=name, line=number) from error
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
 
-from schemas.fields import Code, Flag, Id, Time
+from schemas.fields import Code, Flag, Id, Time, Version
 
 SUBJECT_FIELDS = ("order_id", "account_id", "meter_id", "batch_id")
 CustomerClass = Literal["ordinary", "important", "sensitive"]
@@ -28,8 +28,9 @@ class Envelope(BaseModel):
     """The fields common to all events.
 
     ``occurred_at`` is event time, ``recorded_at`` when it was entered (default: the same). ``corrects`` names the
-    event that this one replaces; with ``void`` that event never happened. ``personal`` is the one place for data
-    about a person and is removed before anything is stored.
+    event that this one replaces; with ``void`` that event never happened. Of events with one ``event_id`` the one with
+    the highest ``version`` counts, as a correction would. ``personal`` is the one place for data about a person and is
+    removed before anything is stored.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -47,13 +48,14 @@ class Envelope(BaseModel):
     staff_id: Id | None = None
     corrects: Id | None = None
     void: Flag = False
+    version: Version | None = None
     personal: dict[str, Any] | None = None
 
     @model_validator(mode="after")
     def _about_something(self) -> Envelope:
         if not (self.order_id or self.account_id or self.meter_id or self.batch_id):
             raise PydanticCustomError("no_subject", "names none of order_id, account_id, meter_id, batch_id")
-        if self.void and self.corrects is None:
+        if self.void and self.corrects is None and self.version is None:
             raise PydanticCustomError("bad_field", "void needs corrects: the id of the event that never was")
         if self.corrects == self.event_id:
             raise PydanticCustomError("bad_field", "an event cannot correct itself")

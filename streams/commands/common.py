@@ -33,6 +33,7 @@ from streams.errors import ConfigError
 from streams.kafka.acls import Permission, reading
 from streams.log_lines import FORMATS, announce, use_json
 from streams.replay.sources import Source
+from streams.replay.sources.opening import Mappings
 from streams.rulebooks.loader import LoadedRulebook, load_rulebook
 from streams.settings import Settings, load_settings
 
@@ -225,7 +226,13 @@ def size_of(names: Sequence[str]) -> int | None:
         return None
 
 
-def topic_sources(topics: tuple[str, ...], bootstrap: str | None, since: int | None, until: int | None) -> list[Source]:
+def topic_sources(
+    topics: tuple[str, ...],
+    bootstrap: str | None,
+    since: int | None,
+    until: int | None,
+    mappings: Mappings | None = None,
+) -> list[Source]:
     """Topics as sources, from a broker timestamp to an instant.
 
     Raises:
@@ -236,4 +243,7 @@ def topic_sources(topics: tuple[str, ...], bootstrap: str | None, since: int | N
 
     settings = load_settings(bootstrap=bootstrap)
     need_broker(settings, reading(*topics))
-    return [*topic_slices(settings, topics, since, until)]
+    slices = topic_slices(settings, topics, since, until)
+    for part in slices:
+        part.mapping = None if mappings is None else mappings.of_topic(part.topic)
+    return [*slices]

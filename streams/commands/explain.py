@@ -10,7 +10,8 @@ from typing import Any
 
 import click
 
-from streams.commands.common import DONE, INSTANT, options_as, rulebook_of, rulebook_options, topic_sources
+from streams.commands.common import DONE, INSTANT, options_as, rulebook_of, rulebook_options
+from streams.commands.inputs import load_mappings, mapping_options, sources_of
 from streams.core.alerts import Alert, Subject
 from streams.core.engine import JudgedCase
 from streams.core.event import Event
@@ -20,14 +21,14 @@ from streams.core.faults import local_time
 from streams.errors import ConfigError, InputError
 from streams.replay.comparison import OUTCOMES_ZH
 from streams.replay.judging import Arrived, Deduplicated, Judging, deduplicate
-from streams.replay.reading import MAX_AHEAD
 from streams.replay.replay import Replay, ReplayOptions
-from streams.replay.sources import Source
-from streams.replay.sources.opening import close_sources, open_sources
+from streams.replay.sources import Source, event_of
+from streams.replay.sources.opening import close_sources
 from streams.rulebooks.loader import LoadedRulebook
 from streams.wall_clock import WallClock
 from streams.wire.cloudevents import CloudEvents
 from streams.wire.decoder import Decoder, decode_json, encode_json
+from streams.wire.mapping import Passed
 
 _KINDS_ZH = {
     "warning": "预警",
@@ -52,7 +53,8 @@ class _Options:
     since: int | None
     rules: tuple[Path, ...]
     only: Path | None
-    mapping: Path | None
+    mappings: tuple[str, ...]
+    sheet: str | None
     until: int | None
     lang: str
 
@@ -64,7 +66,7 @@ class _Options:
 @click.option("--bootstrap", metavar="HOST:PORT", help="Brokers of --topic (KAFKA_BOOTSTRAP_SERVERS).")
 @click.option("--from", "since", type=INSTANT, metavar="INSTANT", help="Read topics from this broker timestamp on.")
 @rulebook_options
-@click.option("--map", "mapping", type=click.Path(path_type=Path), metavar="FILE", help="Columns of CSV, Parquet, XES.")
+@mapping_options
 @click.option("--until", type=INSTANT, metavar="INSTANT", help="End of time; the last event of the files if left out.")
 @click.option("--lang", type=click.Choice(["zh", "en"]), default="en", help="Language of the sentences.")
 @options_as(_Options)
@@ -82,9 +84,8 @@ def explain(options: _Options) -> int:
     if not options.names and not options.topics:
         raise click.UsageError("no events: name files by --events, or a --topic")
     loaded = rulebook_of(options.rules, options.only)
-    sources = open_sources(options.names, options.mapping)
-    if options.topics:
-        sources += topic_sources(options.topics, options.bootstrap, options.since, options.until)
+    mappings = load_mappings(options.mappings, loaded.catalogue, options.sheet)
+    sources = sources_of(options.names, options.topics, mappings, (options.bootstrap, options.since, options.until))
     try:
         search = _Search(loaded, sources, options.until)
         subjects = search.subjects_of(options.number)
@@ -118,13 +119,12 @@ class _Search:
         decoder = Decoder(self._loaded.catalogue)
         for source in self._sources:
             for _, raw, note in source.records():
-                if isinstance(note, InputError):
-                    continue
                 try:
-                    event = decoder.decode(raw, received=self._received, max_ahead=MAX_AHEAD)
+                    event = event_of(decoder, raw, note, self._received)
                 except InputError:
                     continue
-                yield event
+                if not isinstance(event, Passed):
+                    yield event
 
     def subjects_of(self, number: str) -> list[Subject]:
         """The subjects that have the id, or an event, alert or case with that id."""

@@ -14,7 +14,6 @@ import click
 from schemas.dead_letters import DeadLetter
 from schemas.events import EventCatalogue
 from streams.commands.common import (
-    DEAD_LETTERS,
     DONE,
     INSTANT,
     need_broker,
@@ -23,7 +22,14 @@ from streams.commands.common import (
     progress_of_events,
     rulebook_of,
     rulebook_options,
-    topic_sources,
+)
+from streams.commands.inputs import (
+    check_refusals,
+    code_for,
+    load_mappings,
+    mapping_options,
+    refusal_options,
+    sources_of,
 )
 from streams.commands.replay_tables import print_comparison, print_summary
 from streams.core.instants import format_us
@@ -37,7 +43,7 @@ from streams.replay.output_form import OutputForm
 from streams.replay.replay import MEMORY, Replay, ReplayOptions
 from streams.replay.results import ALERT_COLUMNS, CASE_COLUMNS, Results, form_of, open_results
 from streams.replay.sources import Source
-from streams.replay.sources.opening import close_sources, open_sources
+from streams.replay.sources.opening import close_sources
 from streams.rulebooks.loader import LoadedRulebook, load_rulebook
 from streams.settings import Settings, load_settings
 from streams.wall_clock import WallClock
@@ -47,7 +53,7 @@ from streams.wire.pseudonyms import Hidden, cloud_events
 _SHOWN = 5
 _CHANGES_SHOWN = 10
 _NOT_WITH_LOG = (
-    "events", "mapping", "topics", "since", "until", "as_of", "cases", "dead_letters", "compare", "compare_only",
+    "events", "mappings", "topics", "since", "until", "as_of", "cases", "dead_letters", "compare", "compare_only",
     "comparison", "report", "checkpoint",
 )  # fmt: skip
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
@@ -74,7 +80,8 @@ class _Options:
     events: tuple[str, ...]
     rules: tuple[Path, ...]
     only: Path | None
-    mapping: Path | None
+    mappings: tuple[str, ...]
+    sheet: str | None
     topics: tuple[str, ...]
     from_log: bool
     name: str | None
@@ -93,6 +100,8 @@ class _Options:
     jobs: int
     checkpoint: Path | None
     pseudonym_key_file: Path | None
+    strict: bool
+    at_most: int | None
     quiet: bool
 
     @property
@@ -104,7 +113,7 @@ class _Options:
 @click.command(short_help="Judge past events, from files or from Kafka.")
 @click.argument("events", nargs=-1, metavar="[EVENTS]...")
 @rulebook_options
-@click.option("--map", "mapping", type=click.Path(path_type=Path), metavar="FILE", help="Columns of CSV, Parquet, XES.")
+@mapping_options
 @click.option("--topic", "topics", multiple=True, metavar="T", help="Read this topic; may be given several times.")
 @click.option(
     "--log", "from_log", is_flag=True, help="Read the internal log of a live worker: the alerts that it sent."
@@ -134,25 +143,28 @@ class _Options:
     "--pseudonym-key-file", type=click.Path(path_type=Path), metavar="FILE", envvar="GRIDCLOCK_PSEUDONYM_KEY_FILE",
     help="Write account and meter numbers as pseudonyms under the key in this file, as workers with that key do.",
 )  # fmt: skip
+@refusal_options
 @click.option("--quiet", is_flag=True, help="No summary and no progress.")
 @options_as(_Options)
 def replay(options: _Options) -> int:
     """Judge past events and write the alerts, one CloudEvent a line.
 
-    EVENTS are files of JSON lines, plain, .gz or .zst ("-" is standard input), or, with --map, files of CSV,
-    Parquet or XES. Time ends at --until or at the last event. Results are JSON lines, CSV or Parquet, by the
-    file's name. Exits 0 when done, breaches or not; 2 for a bad file or rulebook; 3 when done, but some lines were
-    refused.
+    EVENTS are files of JSON lines, plain, .gz or .zst ("-" is standard input), or, with --map, files of CSV, Excel
+    (.xlsx, .xls), Parquet (also a directory), JSON of any shape, OCEL 2.0 or XES. Time ends at --until or at the last
+    event. Results are JSON lines, CSV or Parquet, by the file's name. Exits 0 when done, breaches or not; 2 for a bad
+    file or rulebook; 3 when done, but some lines were refused.
 
     \b
     Examples:
       gridclock replay orders.jsonl.gz --until 2026-04-01T00:00:00+08:00 --alerts alerts.jsonl --cases cases.parquet
       gridclock replay export.csv --map export.yaml --only rules/ --cases cases.csv
+      gridclock replay orders.xlsx --map wide.yaml --sheet 工单 --at-most 10
       gridclock replay orders.jsonl --compare stricter/ --comparison changes.csv --report report.html
       gridclock replay --log --name gridclock --bootstrap localhost:9092
       gridclock replay --topic gridclock.events --bootstrap localhost:9092 --from 2026-03-01T00:00:00+08:00
     """
     _check_use(options)
+    check_refusals(strict=options.strict, at_most=options.at_most)
     loaded = rulebook_of(options.rules, options.only)
     if options.from_log:
         key_file = options.pseudonym_key_file
@@ -198,12 +210,13 @@ class _Run:
         self._loaded = loaded
         key_file = options.pseudonym_key_file
         self._hidden = Hidden(load_settings(pseudonym_key_file=key_file).pseudonyms)
-        self.sources: list[Source] = open_sources(options.events, options.mapping)
-        if options.topics:
-            self.sources += topic_sources(options.topics, options.bootstrap, options.since, options.until)
         catalogue = loaded.catalogue
         if rival is not None:  # an event that only one of the two knows is no dead letter
             catalogue = EventCatalogue({**rival.catalogue.models, **catalogue.models})
+        mappings = load_mappings(options.mappings, catalogue, options.sheet)
+        self.sources: list[Source] = sources_of(
+            options.events, options.topics, mappings, (options.bootstrap, options.since, options.until)
+        )
         self._checkpoint = None if options.checkpoint is None else Checkpoint(options.checkpoint)
         form = OutputForm(
             form_of(options.alerts, ALERT_COLUMNS),
@@ -302,7 +315,7 @@ class _Run:
             print_summary(self.replay.tally, self.replay.summary)
             if self._compared is not None:
                 print_comparison(self._compared, self._first_changes)
-        return DEAD_LETTERS if self.replay.tally.total_dead_letters else DONE
+        return code_for(self.replay.tally.total_dead_letters, self._options.at_most)
 
 
 def _replay_log(loaded: LoadedRulebook, settings: Settings, alerts: Path | None) -> int:

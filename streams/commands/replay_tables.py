@@ -59,9 +59,13 @@ def print_summary(tally: InputCounts, summary: Summary) -> None:
     )
     notes_text = "".join(f", {count:,} {what}" for count, what in notes if count)
     err.print(f"{tally.lines:,} lines, {tally.events:,} events{notes_text}; {sum(tally.alerts.values()):,} alerts")
+    for name, count in tally.passed.most_common():
+        err.print(Text(f"{count:,} passed over: {printable(name)}"))
     if tally.total_dead_letters:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(tally.dead_letters.items()))
         err.print(f"{tally.total_dead_letters:,} lines refused: {reasons}")
+        for name, count in tally.refused.most_common():
+            err.print(Text(f"  {count:,} {printable(name)}"))
 
 
 def print_comparison(compared: Comparison, first: Sequence[Mapping[str, Any]]) -> None:

@@ -147,6 +147,9 @@ class Engine:
                 notice = "late"
         else:
             self._repeated.add(subject)
+            if record.history.is_renewed:
+                record.history.is_renewed = False
+                self._changed.add(subject)
         return notice
 
     # -- decide ------------------------------------------------------------------------------------------
@@ -418,7 +421,7 @@ class Engine:
         within = bisect_right(events, end, key=lambda event: event.at)
         if within < len(events):
             beyond, events = events[within:], events[:within]
-            if any(event.corrects is not None for event in chain(events, beyond)):
+            if any(event.corrects is not None or event.void for event in chain(events, beyond)):
                 record.history = History(beyond, until=end)
                 return self._live_stepwise(record, events, end)
         life = self._lifetimes.of(subject[0], events, end)

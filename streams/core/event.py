@@ -44,11 +44,15 @@ class Event(msgspec.Struct, array_like=True, eq=False, gc=False):
     batch_id: str | None = None
     corrects: str | None = None
     void: bool = False
+    version: tuple[int, ...] | None = None
+    """Of events with one id the one with the highest version counts; without it the first one does."""
+    first_recorded: int | None = None
+    """When the fact was first entered, where this event stands in place of an earlier one."""
 
     @property
     def entered(self) -> int:
-        """When the fact was first entered; a correction does not make it later (see ``Correcting``)."""
-        return self.recorded
+        """When the fact was first entered; a correction or a higher version does not make it later."""
+        return self.recorded if self.first_recorded is None else self.first_recorded
 
     @property
     def order(self) -> tuple[int, int, str]:
@@ -73,7 +77,7 @@ class Event(msgspec.Struct, array_like=True, eq=False, gc=False):
         return {**self.data, **{f"{kind}_id": number for kind, number in self.subjects()}}
 
     def content(self) -> tuple[Any, ...]:
-        """Everything but the id, to tell a repeated event from another one under the same id."""
+        """Everything but id and version, to tell a repeated event from another one under the same id."""
         return (
             self.type,
             self.at,
@@ -91,7 +95,7 @@ class Event(msgspec.Struct, array_like=True, eq=False, gc=False):
         """A copy for one meter of many, with other fields."""
         return Event(
             self.event_id, self.type, self.at, self.recorded, data,
-            meter_id=meter_id, corrects=self.corrects, void=self.void,
+            meter_id=meter_id, corrects=self.corrects, void=self.void, version=self.version,
         )  # fmt: skip
 
     def __repr__(self) -> str:
@@ -104,14 +108,3 @@ class Event(msgspec.Struct, array_like=True, eq=False, gc=False):
 
     def __hash__(self) -> int:
         return hash(self.event_id)
-
-
-class Correcting(Event, array_like=True, eq=False, gc=False):
-    """A correction that stands for what it corrects, in an effective history only; entered when that was."""
-
-    first_recorded: int = 0
-
-    @property
-    def entered(self) -> int:
-        """When the fact was first entered."""
-        return self.first_recorded

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any, Literal
 
-from msgspec.structs import astuple
+from msgspec.structs import replace
 
-from streams.core.event import Correcting, Event
+from streams.core.event import Event
 from streams.core.verdicts import Fold
 
 Notice = Literal["applied", "late", "duplicate", "conflict", "too_old"]
@@ -82,8 +82,24 @@ def effective(events: Sequence[Event]) -> tuple[list[Event], dict[str, str]]:
 
 def _entered_with(winner: Event, original: Event | None) -> Event:
     """A correction was entered when what it corrects was; where that is not known, nothing is held against it."""
-    first = winner.at if original is None else min(original.recorded, winner.recorded)
-    return Correcting(*(*astuple(winner), first))
+    first = winner.at if original is None else min(original.entered, winner.recorded)
+    return replace(winner, first_recorded=first)
+
+
+def again(seen: Event, event: Event) -> tuple[Event, Notice]:
+    """What stands of two events with one id, and what became of the second.
+
+    The higher version stands, as a correction would: entered when the first of them was. Without versions, or of one
+    version, the first stands, and other content is a conflict.
+    """
+    is_same = seen.content() == event.content()
+    mine, theirs = seen.version, event.version
+    if mine is None or theirs is None or mine == theirs:
+        return seen, "duplicate" if is_same else "conflict"
+    winner = event if theirs > mine else seen
+    entered = min(seen.entered, event.entered)
+    kept = winner if entered == winner.entered else replace(winner, first_recorded=entered)
+    return kept, "duplicate" if kept.content() == seen.content() and entered == seen.entered else "applied"
 
 
 def _root(event: Event, by_id: Mapping[str, Event]) -> str | None:
@@ -106,7 +122,18 @@ class History:
     What happened later than ``until`` (inclusive), as corrected, is left out; a correction counts whatever its instant.
     """
 
-    __slots__ = ("_folded", "_has_corrections", "_ids", "_until", "events", "is_fresh", "roots", "states", "touched")
+    __slots__ = (
+        "_folded",
+        "_has_corrections",
+        "_ids",
+        "_until",
+        "events",
+        "is_fresh",
+        "is_renewed",
+        "roots",
+        "states",
+        "touched",
+    )
 
     def __init__(self, events: Sequence[Event] = (), *, until: int | None = None) -> None:
         self.events: list[Event] = list(events)
@@ -116,10 +143,12 @@ class History:
         """Folds that may say something else since this was last cleared."""
         self.is_fresh = True
         """Whether all folds began again since this was last cleared."""
+        self.is_renewed = False
+        """Whether a version was taken note of that changes nothing else, since this was last cleared."""
         self._folded = 0
         self._ids: set[str] | None = None
         self._until = until
-        self._has_corrections = any(event.corrects is not None for event in events)
+        self._has_corrections = any(event.corrects is not None or event.void for event in events)
 
     @classmethod
     def folded(cls, events: Sequence[Event], states: dict[int, Any]) -> History:
@@ -143,8 +172,11 @@ class History:
         events = self.events
         seen = self.find(event.event_id)
         if seen is not None:
-            return "duplicate" if seen.content() == event.content() else "conflict"
-        if event.corrects is not None:
+            kept, notice = again(seen, event)
+            if kept is not seen:
+                self._replace(seen, kept, is_same=notice == "duplicate")
+            return notice
+        if event.corrects is not None or event.void:
             self._has_corrections = True
         if not events or event.order > events[-1].order:
             events.append(event)
@@ -159,13 +191,23 @@ class History:
             self._ids = {one.event_id for one in events}
         return "applied"
 
+    def _replace(self, seen: Event, kept: Event, *, is_same: bool) -> None:
+        """Put an event of a higher version in place of the one that was seen."""
+        self.is_renewed = True
+        self.events.remove(seen)
+        insort(self.events, kept, key=_order)
+        if kept.void:
+            self._has_corrections = True
+        if not is_same:
+            self._folded = 0
+
     def append(self, event: Event) -> None:
         """Take the event that comes last of those at or before ``until``, and is not yet in the history."""
         if self._until is None:
             self.events.append(event)
         else:
             insort(self.events, event, key=_order)
-        if event.corrects is not None:
+        if event.corrects is not None or event.void:
             self._has_corrections = True
         if self._has_corrections:
             self._folded = 0

@@ -52,7 +52,7 @@ class OfflineEvaluator:
         """The life of one subject up to an instant (inclusive); ``events`` in order, without repetitions."""
         types = []
         for event in events:
-            if event.corrects is not None:
+            if event.corrects is not None or event.void:
                 return None
             types.append(event.type)
         key = subject_type, frozenset(types)

@@ -17,6 +17,7 @@ from typing import Any, Final
 from streams.errors import ConfigError
 from streams.files import private_directory
 from streams.replay.sources import Source
+from streams.replay.sources.rows import Rows
 from streams.replay.sources.topics import TopicSlice
 from streams.wire.decoder import decode_json, encode_json
 
@@ -31,7 +32,8 @@ def identity_of(source: Source) -> list[Any]:
         found = os.stat(source.name)
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror or error}", path=source.name) from error
-    return [source.name, found.st_size, found.st_mtime_ns]
+    identity = [source.name, found.st_size, found.st_mtime_ns]
+    return [*identity, source.input.mapping.fingerprint] if isinstance(source, Rows) else identity
 
 
 class Checkpoint:

@@ -7,7 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from streams.errors import InputError
+from streams.wire.mapping import Passed
+
 MINUTE: Final = 60 * 1_000_000
+VALUES: Final = 50
+"""Different values that are counted by name; the others are counted together."""
+
+_LONGEST: Final = 60
 HOUR, DAY = 60 * MINUTE, 24 * 60 * MINUTE
 
 # The other reasons are found while judging.
@@ -20,6 +27,8 @@ _COUNTED_IN_READING = (
     "out_of_order",
     "recorded_late",
     "dead_letters",
+    "refused",
+    "passed",
 )
 
 
@@ -40,8 +49,22 @@ class InputCounts:
     out_of_order: int = 0
     recorded_late: Counter[str] = field(default_factory=Counter)
     dead_letters: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    """What a mapping's rows were refused for, with the value: at most ``VALUES`` different ones by name."""
+    passed: Counter[str] = field(default_factory=Counter)
+    """What was passed over, as a mapping says, with the value: likewise."""
     alerts: Counter[tuple[str, str]] = field(default_factory=Counter)
     orphans: Counter[str] = field(default_factory=Counter)
+
+    def refuse(self, error: InputError) -> None:
+        """Count a record that cannot be taken."""
+        self.dead_letters[error.reason] += 1
+        if error.value is not None:
+            _count(self.refused, f"{error.reason}: {error.field or 'row'}", error.value)
+
+    def pass_over(self, found: Passed) -> None:
+        """Count what gives no event, as the mapping says."""
+        _count(self.passed, found.reason, found.value)
 
     def note_late(self, late: int) -> None:
         """Count an event by how late it was entered (microseconds)."""
@@ -72,3 +95,9 @@ class InputCounts:
     def total_dead_letters(self) -> int:
         """Refused records."""
         return sum(self.dead_letters.values())
+
+
+def _count(counts: Counter[str], what: str, value: str) -> None:
+    shown = value if len(value) <= _LONGEST else value[: _LONGEST - 1] + "…"
+    name = f"{what}: {shown}" if shown else what
+    counts[name if name in counts or len(counts) < VALUES else f"{what}: other values"] += 1

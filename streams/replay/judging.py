@@ -16,6 +16,7 @@ from operator import itemgetter
 from streams.core.alerts import Alert, Subject
 from streams.core.engine import Engine, JudgedCase
 from streams.core.event import Event
+from streams.core.history import again as one_of_two
 from streams.core.rulebook import Rulebook
 
 Copies = Sequence[tuple[Subject, Event]]
@@ -63,7 +64,12 @@ def deduplicate(arrived: Iterable[Arrived]) -> Deduplicated:
     seen: dict[str, tuple[Event, Copies]] = {}
     again: dict[str, dict[Subject, Event]] = {}
     keep = found.events.append
-    for order, number, event, origin, copies in arrived:
+    versions: dict[str, list[Arrived]] = {}
+    for arrival in arrived:
+        order, number, event, origin, copies = arrival
+        if event.version is not None or event.event_id in versions:
+            versions.setdefault(event.event_id, []).append(arrival)
+            continue
         first, first_copies = seen.setdefault(event.event_id, (event, copies))
         if first is not event:
             earlier = again.setdefault(event.event_id, dict(first_copies))
@@ -72,8 +78,44 @@ def deduplicate(arrived: Iterable[Arrived]) -> Deduplicated:
                 continue
             earlier.update(copies)
         keep((order, number, event, copies))
+    corrected = {event.corrects for _, _, event, _ in found.events} if versions else set()
+    for event_id, arrivals in versions.items():
+        earlier = again.get(event_id) or dict(seen[event_id][1] if event_id in seen else ())
+        _add_versions(arrivals, earlier, found, keeps_voids=event_id in corrected)
     found.events.sort()
     return found
+
+
+def _add_versions(
+    arrivals: Sequence[Arrived], earlier: Mapping[Subject, Event], found: Deduplicated, *, keeps_voids: bool
+) -> None:
+    """Add what stands of events with one id and several versions, by subject, as a live history would keep it.
+
+    ``earlier`` are those of the id without a version. What is void needs no judging, unless a correction names it.
+    """
+    kept: dict[Subject, tuple[int, Event]] = {subject: (-1, copy) for subject, copy in earlier.items()}
+    for _, number, event, origin, copies in arrivals:
+        is_new = False
+        for subject, copy in copies:
+            if subject not in kept:
+                kept[subject], is_new = (number, copy), True
+                continue
+            before, seen = kept[subject]
+            stands, notice = one_of_two(seen, copy)
+            if stands is not seen:
+                kept[subject] = (before if stands.version == seen.version else number), stands
+            if notice == "conflict":
+                found.conflicts[number] = (origin, event)
+            is_new = is_new or notice == "applied"
+        if not is_new and number not in found.conflicts:
+            found.duplicates.append(number)
+    standing: dict[int, list[tuple[Subject, Event]]] = {}
+    for subject, (number, copy) in kept.items():
+        if number >= 0 and (keeps_voids or not copy.void or copy.corrects is not None):
+            standing.setdefault(number, []).append((subject, copy))
+    events = {number: event for _, number, event, _, _ in arrivals}
+    for number, own in standing.items():
+        found.events.append((own[0][1].order, number, events[number], own))
 
 
 def _unseen(

@@ -12,10 +12,10 @@ from __future__ import annotations
 import os
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import dropwhile, islice
+from itertools import chain, dropwhile
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -26,16 +26,14 @@ from streams.files import STANDARD
 from streams.replay.forks import run_forked
 from streams.replay.input_counts import MINUTE, InputCounts
 from streams.replay.judging import Copies
-from streams.replay.sources import Record, Source
+from streams.replay.sources import MAX_AHEAD, Record, Source, event_of
+from streams.replay.sources.json_rows import JsonArray
 from streams.replay.sources.lines import LineRange, Lines
-from streams.replay.sources.tables import CsvTable
-from streams.replay.sources.xes import XesLog
+from streams.replay.sources.rows import Rows
+from streams.replay.sources.tables import ParquetTable
 from streams.replay.spill import Partitions, SpillBuffer, SpillFile
 from streams.wire.decoder import Decoder, dead_letter_of, decode_json, encode_json
-
-MAX_AHEAD = 366 * 24 * 3600 * 1_000_000
-"""How far (microseconds) after the time of reading an event in a file may lie; a later one counts as a wrong clock.
-Simulated files may run into next year."""
+from streams.wire.mapping import Passed
 
 POSITION_BITS: Final = 48
 """An origin is the number of a source, shifted by so many bits, plus the position in it."""
@@ -96,21 +94,24 @@ class Reading:
         Raises:
             ConfigError: where the source cannot be read.
         """
-        decode, received, tally = self._scope.decoder.decode, self._scope.received, self.tally
-        position, base = after, number << POSITION_BITS
+        decoder, received, tally = self._scope.decoder, self._scope.received, self.tally
+        decode, position, base, last = decoder.decode, after, number << POSITION_BITS, -1
         try:
             for position, raw, note in records:
-                tally.lines += 1
+                tally.lines += position != last  # a row may give several events
+                last = position
                 on_record(len(raw))
                 try:
                     if note is None:
                         event = decode(raw, received=received, max_ahead=MAX_AHEAD)
-                    elif isinstance(note, int):
-                        event = decode(raw, received=note)
                     else:
-                        raise note
+                        found = event_of(decoder, raw, note, received)
+                        if isinstance(found, Passed):
+                            tally.pass_over(found)
+                            continue
+                        event = found
                 except InputError as error:
-                    tally.dead_letters[error.reason] += 1
+                    tally.refuse(error)
                     self._on_dead_letter(dead_letter_of(raw, error, source=source.name, position=position))
                 else:
                     self._take(event, base | position, len(raw))
@@ -122,10 +123,15 @@ class Reading:
 
     def _take(self, event: Event, origin: int, size: int) -> None:
         tally, scope = self.tally, self._scope
-        tally.events += 1
         at, recorded = event.at, event.recorded
+        takes_back = event.void and event.corrects is None  # an earlier version, where there is one
+        tally.events += not takes_back
         if scope.as_of is not None and recorded > scope.as_of:
-            tally.not_yet_recorded += 1
+            tally.not_yet_recorded += not takes_back
+            return
+        if takes_back:
+            if copies := scope.copies_of(event):
+                self.buffer.add(event, copies, origin, size)
             return
         if scope.ends_at is not None and at > scope.ends_at:
             # It may correct what is judged, or be corrected to before the end.
@@ -242,10 +248,13 @@ class InputSplits:
                 return
             place, after = place + 1, ends_at
         records = dropwhile(partial(_is_up_to, after), source.records())
+        held: Record | None = None
         while True:
             with _InputSplit(self, number, place) as split:
-                after = split.reading.read(number, source, islice(records, EVERY), on_record, max(after, 0))
-                goes_on = split.reading.tally.lines == EVERY
+                some = _Some(records, held)
+                after = split.reading.read(number, source, some, on_record, max(after, 0))
+                held = some.held
+                goes_on = held is not None
                 split.keep(lines=0, ends_at=after if goes_on else None)
             if not goes_on:
                 return
@@ -351,7 +360,28 @@ def _may_be_forked(source: Source) -> bool:
     Not standard input, which is stored to be read again; nor sources that use threads (polars, kafka-python), because
     threads do not survive a fork.
     """
-    return isinstance(source, CsvTable | XesLog) or (isinstance(source, Lines) and source.name != STANDARD)
+    if source.name == STANDARD or isinstance(source, ParquetTable):
+        return False
+    return isinstance(source, Rows | JsonArray | Lines)
+
+
+class _Some:
+    """The next hundred thousand records, and those of the same row that follow; ``held`` is the first of the rest."""
+
+    def __init__(self, records: Iterator[Record], held: Record | None) -> None:
+        self._records = records
+        self.held = held
+
+    def __iter__(self) -> Iterator[Record]:
+        count, last = 0, -1
+        records = self._records if self.held is None else chain((self.held,), self._records)
+        self.held = None
+        for record in records:
+            if count >= EVERY and record[0] != last:
+                self.held = record
+                return
+            count, last = count + 1, record[0]
+            yield record
 
 
 def _is_up_to(position: int, record: Record) -> bool:

@@ -41,11 +41,12 @@ from streams.replay.judging import Copies, Deduplicated, Judging, deduplicate
 from streams.replay.output_form import OutputForm
 from streams.replay.reading import POSITION_BITS, InputSplits, Reading, Scope
 from streams.replay.runs import AFTER, ALERTS, BEFORE, CASES, CONFLICTS, JudgingTask, RunKind, merged, tasks_of
-from streams.replay.sources import Source
+from streams.replay.sources import Note, Source
 from streams.replay.spill import Partitions, SpillBuffer
 from streams.replay.summary import Summary
 from streams.wire.cloudevents import CloudEvents, ReportedCase, encode
 from streams.wire.decoder import Decoder, conflict_of, dead_letter_of, encode_json, wire_fields
+from streams.wire.mapping import Made
 
 MEMORY = 512 * 1024 * 1024
 """Bytes of events held before they are put on disk."""
@@ -365,11 +366,14 @@ class Replay:
             source, base = self._sources[number], number << POSITION_BITS
             records = iter(source.records())
             at, raw = -1, b""
+            note: Note = None
             for origin, event in own:
                 position = origin - base
                 while at < position and (record := next(records, None)) is not None:
-                    at, raw = record[:2]
-                found = raw if at == position else encode_json(wire_fields(event))  # a pipe, which is empty by now
+                    at, raw, note = record
+                # a pipe is empty by now; of the events of one row the first is no witness of the others
+                is_original = at == position and not isinstance(note, Made)
+                found = raw if is_original else encode_json(wire_fields(event))
                 self.tally.dead_letters["conflicting_duplicate"] += 1
                 self.on_dead_letter(
                     dead_letter_of(found, conflict_of(event.event_id), source=source.name, position=position)

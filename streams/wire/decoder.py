@@ -117,6 +117,7 @@ class Decoder:
             batch_id=model.batch_id,
             corrects=model.corrects,
             void=model.void,
+            version=model.version,
         )
 
     def _fields(self, raw: bytes) -> dict[str, Any]:
@@ -202,6 +203,8 @@ def wire_fields(event: Event) -> dict[str, Any]:
         fields["corrects"] = event.corrects
     if event.void:
         fields["void"] = True
+    if event.version is not None:
+        fields["version"] = list(event.version)
     return {**fields, **event.data}
 
 

@@ -1,135 +1,364 @@
-"""A mapping file read, checked, and applied to rows; see ``schemas.mappings`` for what it may say.
+"""A mapping applied to rows: nested or flat rows in, records of the wire format out; see ``schemas.mappings``.
 
-A value that cannot become what the mapping says (a time in another form, a flag that is neither) is passed on as
-it stands: the decoder then refuses it under the field's own name, and the dead letter shows it.
+The chain is the same for files and for topics: a row gives its events one after the other, each as the JSON that a
+sender would have written, with a note. ``None`` as the note: ask the decoder, and where it refuses ask ``Made.blame``
+for the column, the value and the key of the mapping. An ``InputError``: the row cannot be that event. ``Passed``: the
+row, or a part of it, gives nothing, and is counted under that name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime, timedelta
-from decimal import Decimal
-from pathlib import Path
-from typing import Any
-from zoneinfo import ZoneInfo
-
-import yaml
-from pydantic import ValidationError
+import hashlib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
 
 import schemas.mappings as schema
-from schemas.fields import read_iso
-from streams.core.instants import EPOCH
-from streams.errors import ConfigError
+from schemas.fields import parse_time
+from streams.core.instants import format_us, instant_us
+from streams.errors import InputError
 from streams.wire.decoder import encode_json
+from streams.wire.values import Cells, Convert, Unfit, converter, id_of, text_of
 
 Row = Mapping[str, Any]
-Convert = Callable[[Any], Any]
+IDS: Final = frozenset({"event_id", "order_id", "account_id", "meter_id", "batch_id", "corrects"})
+_SUBJECTS: Final = frozenset({"order_id", "account_id", "meter_id", "batch_id"})
+_LONGEST_ID: Final = 200
+_SHOWN: Final = 80
 
-_TRUE = frozenset({"true", "yes", "y", "1", "t", "是"})
-_FALSE = frozenset({"false", "no", "n", "0", "f", "否"})
+
+class Passed(NamedTuple):
+    """Something of the input that gives no event, as the mapping says; counted by reason and value."""
+
+    reason: str
+    value: str = ""
 
 
-def load_mapping(path: Path) -> RowMapping:
-    """Read and check one mapping file.
+class Place(NamedTuple):
+    """Where a row stands: ``name`` goes into ids made from content, ``version`` orders rows of one key.
 
-    Raises:
-        ConfigError: names file, line and key; several problems are in its ``others``.
+    ``at`` (RFC 3339) dates what takes an event back. ``received`` (microseconds) is when a topic's record came in.
     """
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read the mapping: {error}", path=str(path)) from error
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = None if mark is None else mark.line + 1
-        raise ConfigError(f"not YAML: {getattr(error, 'problem', error)}", path=str(path), line=line) from error
-    try:
-        return RowMapping(schema.Mapping.model_validate(data if isinstance(data, dict) else {}), path, node)
-    except ValidationError as error:
-        problems = [
-            ConfigError(
-                str(item["msg"]).removeprefix("Value error, "),
-                path=str(path),
-                line=_line(node, item["loc"]),
-                key=".".join(str(part) for part in item["loc"]) or None,
-            )
-            for item in error.errors()
-        ]
-        raise ConfigError.first_of(problems) from error
+
+    name: str
+    version: tuple[int, ...]
+    at: str = "1970-01-01T00:00:00+00:00"
+    received: int | None = None
+    is_snapshot: bool = False
+
+    @classmethod
+    def of_record(cls, partition: int, offset: int, timestamp_ms: int) -> Place:
+        """The place of a record of a topic: of two records of one row the later one counts."""
+        at = timestamp_ms * 1000
+        return cls(f"{partition}.{offset}", (offset,), format_us(at), at)
 
 
-def _line(node: yaml.Node | None, location: Sequence[str | int]) -> int:
-    line = 1 if node is None else node.start_mark.line + 1
-    for part in location:
-        if isinstance(node, yaml.MappingNode):
-            found = [(key, value) for key, value in node.value if key.value == str(part)]
-            if not found:
-                break
-            line, node = found[0][0].start_mark.line + 1, found[0][1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line + 1
-    return line
+@dataclass(frozen=True, slots=True)
+class Made:
+    """One event that a row gives, or why it gives none. ``raw`` is the JSON of the event, as far as it could be made.
+
+    ``identity`` is its id and its subjects; ``received`` (microseconds) when the record came in, of a topic.
+    """
+
+    raw: bytes
+    note: InputError | Passed | None
+    entry: _Entry
+    row: Row
+    identity: tuple[str, ...] = ()
+    received: int | None = None
+
+    def blame(self, error: InputError) -> InputError:
+        """What the decoder found wrong, with the column, its value and the key of the mapping."""
+        return self.entry.blame(error, self.row)
+
+
+def flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A nested row with its columns named by dots; a name that has a dot itself comes first."""
+    found: dict[str, Any] = {}
+    stack: list[tuple[str, Mapping[str, Any]]] = [("", row)]
+    while stack:
+        prefix, members = stack.pop()
+        for name, value in members.items():
+            if isinstance(value, Mapping):
+                stack.append((f"{prefix}{name}.", value))
+            else:
+                found.setdefault(f"{prefix}{name}", value)
+    return found
 
 
 class RowMapping:
-    """Makes the wire format of rows. ``path`` and ``node`` say where the mapping was written."""
+    """Makes the wire format of rows. ``kinds`` are what the rulebook declares of fields, where ``as`` is not given."""
 
-    def __init__(self, mapping: schema.Mapping, path: Path, node: yaml.Node | None) -> None:
+    def __init__(self, mapping: schema.Mapping, path: str, kinds: Mapping[str, schema.As] | None = None) -> None:
         self.mapping = mapping
         self.path = path
-        self._node = node
-        self._steps = [(*_place(name), spec.column, _convert(name, spec, mapping)) for name, spec in _specs(mapping)]
-        self._constants = [(*_place(name), value) for name, value in mapping.constants.items()]
-        self._names_events = "event_id" not in mapping.fields
+        entries = mapping.events or (None,)
+        self._entries = [_Entry(mapping, entry, place, kinds or {}) for place, entry in enumerate(entries)]
 
-    def check_columns(self, columns: Sequence[str], name: str) -> None:
-        """Raise ``ConfigError`` for the first column that the file does not have."""
-        known = set(columns)
-        wanted: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
-            (("fields", field), spec.column) for field, spec in self.mapping.fields.items()
+    @property
+    def is_versioned(self) -> bool:
+        """Whether rows have a key, so that a later row stands in place of an earlier one."""
+        return any(entry.key for entry in self._entries)
+
+    def columns(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        """Every column that is named, with the keys at which it stands in the file."""
+        for entry in self._entries:
+            yield from entry.columns()
+
+    def events(self, row: Row, place: Place) -> Iterator[Made]:
+        """What one flat row gives; at least one ``Made``, so that nothing is passed over in silence."""
+        gives = False
+        for entry in self._entries:
+            for made in entry.events(row, place):
+                gives = gives or entry.applies(row)
+                yield made
+        if not gives and self.mapping.events:
+            yield self.passed(row, Passed("row gives no event"))
+
+    def voids(self, row: Row, place: Place) -> Iterator[Made]:
+        """What takes back every event that the row gives: for a row that was deleted."""
+        for entry in self._entries:
+            if entry.key and entry.applies(row):
+                yield from entry.voids(row, place)
+
+    def passed(self, row: Row, note: Passed) -> Made:
+        """A row that gives nothing."""
+        return Made(b"", note, self._entries[0], row)
+
+    def refused(self, row: Row, reason: str, detail: str) -> Made:
+        """A row that cannot be taken."""
+        return Made(
+            encode_json({name: str(value) for name, value in row.items()}),
+            InputError(reason, None, detail),
+            self._entries[0],
+            row,
+        )
+
+
+class _Step(NamedTuple):
+    field: str
+    outer: str
+    inner: str | None
+    columns: tuple[str, ...]
+    convert: Convert
+    keys: tuple[str | int, ...]
+
+
+class _Entry:
+    """One event of a row."""
+
+    def __init__(
+        self, mapping: schema.Mapping, entry: schema.EventFrom | None, place: int, kinds: Mapping[str, schema.As]
+    ) -> None:
+        own = {} if entry is None else entry.own_fields
+        constants = dict(mapping.constants)
+        fields: dict[str, tuple[schema.FieldFrom, tuple[str | int, ...]]] = {
+            name: (spec, ("fields", name)) for name, spec in mapping.fields.items()
+        }
+        if entry is not None:
+            constants = {name: value for name, value in constants.items() if name not in own} | entry.constants
+            for name, spec in own.items():
+                where = ("events", place) if name in ("occurred_at", "recorded_at") else ("events", place, "fields")
+                fields[name] = (spec, (*where, name))
+            fields = {name: found for name, found in fields.items() if name not in entry.constants}
+            constants["event_type"] = entry.event_type
+        self._kind_of = mapping.event_type
+        self._place = place if entry is not None else None
+        self._cells = Cells(mapping.null_values, strip=mapping.strip)
+        self._steps = [
+            _Step(name, *_split(name), spec.column, _convert(name, spec, mapping, kinds), keys)
+            for name, (spec, keys) in fields.items()
         ]
-        if self.mapping.event_type is not None:
-            wanted.insert(0, (("event_type",), self.mapping.event_type.column))
-        for keys, needed in wanted:
-            for column in needed:
-                if column not in known:
-                    raise ConfigError(
-                        f"{name} has no column {column!r}; it has {', '.join(columns)}",
-                        path=str(self.path),
-                        line=_line(self._node, keys),
-                        key=".".join(keys),
-                    )
+        self._constants = [(*_split(name), value) for name, value in constants.items()]
+        self._constant_names = frozenset(constants)
+        self._named = "event_id" in fields or "event_id" in constants
+        self._is_recorded = "recorded_at" in fields
+        self._when = [] if entry is None else [(when, _test(when)) for when in entry.when]
+        self.key = (entry.key if entry is not None and entry.key else mapping.key) or ()
+        self._type = constants.get("event_type")
 
-    def event(self, row: Row, name: str, position: int) -> bytes | None:
-        """The event of one row as JSON; ``None`` where the mapping passes over it."""
+    def columns(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        """See ``RowMapping.columns``."""
+        if self._kind_of is not None:
+            yield from ((("event_type",), column) for column in self._kind_of.column)
+        where: tuple[str | int, ...] = () if self._place is None else ("events", self._place)
+        for when, _ in self._when:
+            yield (*where, "when"), when.column
+        for step in self._steps:
+            yield from ((step.keys, column) for column in step.columns)
+        for column in self.key:
+            yield ("key",), column
+
+    def applies(self, row: Row) -> bool:
+        """Whether all conditions hold."""
+        clean = self._cells.clean
+        return all(test(clean(row.get(when.column))) for when, test in self._when)
+
+    def events(self, row: Row, place: Place) -> Iterator[Made]:
+        """What the row gives: its event, or what takes it back where the conditions do not hold."""
+        if self._when and not self.applies(row):
+            yield from self.voids(row, place)
+            return
         wire: dict[str, Any] = {}
-        kinds = self.mapping.event_type
-        if kinds is not None:
-            found = _joined(row, kinds.column)
-            value = kinds.values.get(found, None if kinds.values else found)
-            if value is None and kinds.other == "skip":
-                return None
-            wire["event_type"] = found if value is None else value
-        if self._names_events:
-            wire["event_id"] = f"{name}:{position}"
-        for outer, inner, columns, convert in self._steps:
-            given: Any = row.get(columns[0]) if len(columns) == 1 else _joined(row, columns)
-            if given is not None and given != "":
-                _put(wire, outer, inner, convert(given))
+        problem: InputError | None = None
+        if self._kind_of is not None:
+            found = self._type_of(row)
+            if isinstance(found, Passed):
+                yield Made(b"", found, self, row)
+                return
+            wire["event_type"] = found
+        several: list[tuple[str, Any]] = []
+        for step in self._steps:
+            try:
+                given = self._value(row, step)
+                if step.field in _SUBJECTS and isinstance(given, list):
+                    given, *more = given
+                    several += [(step.field, step.convert(one)) for one in more]
+                if given is not None:
+                    _put(wire, step.outer, step.inner, step.convert(given))
+            except Unfit as error:
+                problem = problem or self._refusal(step, error, row)
+                _put(wire, step.outer, step.inner, self._shown(row, step.columns))
         for outer, inner, value in self._constants:
             _put(wire, outer, inner, value)
-        return encode_json(wire)
+        if place.is_snapshot:
+            wire.pop("recorded_at", None)
+        try:
+            if not self._named:
+                self._name(wire, row, place)
+        except Unfit as error:
+            problem = problem or InputError(error.reason, "event_id", error.detail)
+        except (TypeError, ValueError, OverflowError):
+            pass  # said below
+        yield self._made(wire, problem, row, place)
+        for field, value in several:
+            yield self._made(_for_one(wire, field, value), problem, row, place)
+
+    def voids(self, row: Row, place: Place) -> Iterator[Made]:
+        """What takes the event of the row back; nothing where the row has no key or names no subject."""
+        kind = self._type if self._kind_of is None else self._type_of(row)
+        if not self.key or isinstance(kind, Passed):
+            return
+        wire: dict[str, Any] = {"event_type": kind}
+        several: list[tuple[str, Any]] = []
+        try:
+            for step in self._steps:
+                if step.field in _SUBJECTS and (given := self._value(row, step)) is not None:
+                    given, *more = given if isinstance(given, list) else [given]
+                    wire[step.field] = step.convert(given)
+                    several += [(step.field, step.convert(one)) for one in more]
+                elif step.field == "recorded_at" and (given := self._value(row, step)) is not None:
+                    wire["recorded_at"] = step.convert(given)
+            if not wire.keys() & _SUBJECTS:
+                return
+            self._name(wire, row, place)
+        except Unfit:
+            return  # the row's other events say what is wrong with it
+        wire |= {"occurred_at": place.at, "void": True}
+        yield self._made(wire, None, row, place)
+        for field, value in several:
+            yield self._made(_for_one(wire, field, value), None, row, place)
+
+    def _made(self, wire: dict[str, Any], problem: InputError | None, row: Row, place: Place) -> Made:
+        try:
+            raw = encode_json(wire)
+        except (TypeError, ValueError, OverflowError) as error:  # half a character, or a type that JSON has not
+            problem = problem or _unwritable(wire, error)
+            raw = repr(wire).encode(errors="backslashreplace")
+        identity = tuple(str(wire.get(name)) for name in ("event_id", *sorted(_SUBJECTS)))
+        return Made(raw, problem, self, row, identity, place.received)
+
+    # -- parts -------------------------------------------------------------------------------------------
+
+    def _type_of(self, row: Row) -> str | Passed:
+        kinds = self._kind_of
+        assert kinds is not None
+        found = self._shown(row, kinds.column)
+        value = kinds.values.get(found, None if kinds.values else found)
+        if value is None:
+            return Passed(f"{'/'.join(kinds.column)} is not mapped", found) if kinds.other == "skip" else found
+        return value
+
+    def _value(self, row: Row, step: _Step) -> Any:
+        clean = self._cells.clean
+        if len(step.columns) == 1:
+            return clean(row.get(step.columns[0]))
+        cells = [clean(row.get(column)) for column in step.columns]
+        to_text = id_of if step.field in IDS else text_of
+        return None if all(cell is None for cell in cells) else "/".join(to_text(cell) for cell in cells)
+
+    def _shown(self, row: Row, columns: Sequence[str]) -> str:
+        clean = self._cells.clean
+        parts = []
+        for column in columns:
+            try:
+                parts.append(text_of(clean(row.get(column))))
+            except Unfit:
+                parts.append(repr(row.get(column)))
+        return "/".join(parts)
+
+    def _name(self, wire: dict[str, Any], row: Row, place: Place) -> None:
+        """Give the event its id; and its version, where rows have a key."""
+        if not self.key:
+            digest = hashlib.sha256(encode_json(wire)).hexdigest()[:16]
+            wire["event_id"] = f"{place.name}-{digest}"
+            return
+        parts = []
+        for column in self.key:
+            value = self._cells.clean(row.get(column))
+            if value is None:
+                raise Unfit("missing_field", f"column {column!r} is empty, and names the row (mapping key: key)")
+            try:
+                parts.append(id_of(value).replace("%", "%25").replace("/", "%2F"))
+            except Unfit as error:
+                detail = f"column {column!r} has {_cut(text_of(value))}: {error.detail} (mapping key: key)"
+                raise Unfit(error.reason, detail) from None
+        name = "/".join((*parts, str(wire.get("event_type"))))
+        wire["event_id"] = name if len(name) <= _LONGEST_ID else hashlib.sha256(name.encode()).hexdigest()
+        version = place.version
+        if self._is_recorded:
+            version = (_instant(wire.get("recorded_at")) or _instant(wire.get("occurred_at")) or 0, *version)
+        wire["version"] = list(version)
+
+    # -- what is wrong -----------------------------------------------------------------------------------
+
+    def _refusal(self, step: _Step, error: Unfit, row: Row) -> InputError:
+        value = self._shown(row, step.columns)
+        key = error.key.removeprefix("/") if error.key.startswith("/") else _dotted((*step.keys, error.key))
+        detail = f"{_columns(step.columns)} has {_cut(value)}: {error.detail} (mapping key: {key})"
+        return InputError(error.reason, step.field, detail, value=value)
+
+    def blame(self, error: InputError, row: Row) -> InputError:
+        """See ``Made.blame``."""
+        field = error.field
+        if field == "event_type" and self._kind_of is not None:
+            value, where = self._shown(row, self._kind_of.column), _columns(self._kind_of.column)
+            detail = f"{where} has {_cut(value)}: {error.detail} (mapping key: event_type.values)"
+            return InputError(error.reason, field, detail, value=value)
+        if error.reason == "no_subject":
+            steps = [step for step in self._steps if step.field in _SUBJECTS]
+            named = ", ".join(f"{_columns(step.columns)} for {_dotted(step.keys)}" for step in steps)
+            return InputError(error.reason, field, f"{error.detail}: empty are {named}", value="")
+        for step in self._steps:
+            if field is not None and (step.field == field or step.field.startswith(f"{field}.")):
+                value = self._shown(row, step.columns)
+                if value == "":
+                    hint = (
+                        "; where a row need not have it: when: {column: …, present: true}"
+                        if field == "occurred_at"
+                        else ""
+                    )
+                    said = f"{_columns(step.columns)} is empty{hint}"
+                else:
+                    said = f"{_columns(step.columns)} has {_cut(value)}: {error.detail}"
+                detail = f"{said} (mapping key: {_dotted(step.keys)})"
+                return InputError(error.reason, field, detail, value=value)
+        if field in self._constant_names:
+            return InputError(error.reason, field, f"{error.detail} (mapping key: constants.{field})")
+        return error
 
 
-def _specs(mapping: schema.Mapping) -> list[tuple[str, schema.FieldFrom]]:
-    return list(mapping.fields.items())
-
-
-def _place(name: str) -> tuple[str, str | None]:
+def _split(name: str) -> tuple[str, str | None]:
     outer, dot, inner = name.partition(".")
     return outer, inner if dot else None
 
@@ -141,133 +370,68 @@ def _put(wire: dict[str, Any], outer: str, inner: str | None, value: Any) -> Non
         wire.setdefault(outer, {})[inner] = value
 
 
-def _joined(row: Row, columns: Sequence[str]) -> str:
-    return "/".join(_text(row.get(column)) for column in columns)
+def _for_one(wire: Mapping[str, Any], field: str, value: Any) -> dict[str, Any]:
+    """The same event for one more subject, and for no other: so nothing is counted twice on one that they share."""
+    own = {name: one for name, one in wire.items() if name not in _SUBJECTS}
+    return {**own, "event_id": f"{own['event_id']}#{value}", field: value}
 
 
-def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, datetime | date):
-        return value.isoformat()
-    return value if isinstance(value, str) else str(value)
+def _columns(columns: Sequence[str]) -> str:
+    return f"column {columns[0]!r}" if len(columns) == 1 else "columns " + ", ".join(map(repr, columns))
 
 
-# --- values ---------------------------------------------------------------------------------------------
+def _cut(value: str) -> str:
+    return repr(value if len(value) <= _SHOWN else value[: _SHOWN - 1] + "…")
 
 
-def _convert(name: str, spec: schema.FieldFrom, mapping: schema.Mapping) -> Convert:
-    kind = spec.kind or ("time" if name in ("occurred_at", "recorded_at") else "text")
-    convert = _converter(kind, spec, spec.time or mapping.time)
+def _dotted(keys: Sequence[str | int]) -> str:
+    return ".".join(str(key) for key in keys if key != "")
+
+
+def _instant(value: object) -> int | None:
+    try:
+        return instant_us(parse_time(value))
+    except ValueError:
+        return None
+
+
+def _unwritable(wire: Mapping[str, Any], error: Exception) -> InputError:
+    if any(isinstance(value, str) and any("\udc80" <= one <= "\udcff" for one in value) for value in wire.values()):
+        return InputError("not_utf8", None, "is not valid text")
+    return InputError("bad_field", None, f"cannot be written as JSON: {error}")
+
+
+def _test(when: schema.When) -> Callable[[Any], bool]:
+    wanted: Collection[str] = {*when.one_of, *(() if when.equals is None else (when.equals,))}
+    unwanted = frozenset(when.none_of)
+
+    def holds(value: Any) -> bool:
+        if when.present is not None and when.present != (value is not None):
+            return False
+        text = "" if value is None else text_of(value)
+        return (not wanted or text in wanted) and text not in unwanted
+
+    return holds
+
+
+def _convert(name: str, spec: schema.FieldFrom, mapping: schema.Mapping, kinds: Mapping[str, schema.As]) -> Convert:
+    is_text = spec.kind == "text"
+    kind = spec.kind or ("time" if name in ("occurred_at", "recorded_at") else kinds.get(name, "text"))
+    convert: Convert
+    if name in IDS and kind == "text":
+        convert = lambda value: id_of(value, is_text=is_text)  # noqa: E731
+    else:
+        convert = converter(kind, spec.time or mapping.time, spec.separator, is_wall=mapping.format == "debezium")
     if not spec.values:
         return convert
-    values = {key: value if isinstance(value, bool) else convert(value) for key, value in spec.values.items()}
-    return lambda value: values[text] if (text := _text(value)) in values else convert(value)
+    values = {
+        key: value if isinstance(value, bool) else _replaced(convert, value) for key, value in spec.values.items()
+    }
+    return lambda value: values[text] if (text := text_of(value)) in values else convert(value)
 
 
-def _converter(kind: schema.As, spec: schema.FieldFrom, form: schema.TimeForm) -> Convert:
-    match kind:
-        case "text":
-            return _text
-        case "integer":
-            return _integer
-        case "number" | "amount":
-            return _number
-        case "flag":
-            return _flag
-        case "time":
-            return _time(form)
-        case "date":
-            return _date(form)
-        case "list":
-            separator = spec.separator
-            return lambda value: (
-                [part.strip() for part in value.split(separator) if part.strip()] if isinstance(value, str) else value
-            )
-
-
-def _integer(value: Any) -> Any:
+def _replaced(convert: Convert, value: Any) -> Any:
     try:
-        return int(value) if float(value) == int(value) else value
-    except (ValueError, TypeError, OverflowError):
-        try:
-            return int(str(value).strip())
-        except ValueError:
-            return value
-
-
-def _number(value: Any) -> Any:
-    if isinstance(value, int | float | Decimal):
-        return value
-    try:
-        found = Decimal(str(value).strip())
-    except ArithmeticError:
-        return value
-    return found if found.is_finite() else value
-
-
-def _flag(value: Any) -> Any:
-    if isinstance(value, bool):
-        return value
-    text = _text(value).strip().lower()
-    return True if text in _TRUE else False if text in _FALSE else value
-
-
-def _time(form: schema.TimeForm) -> Convert:
-    zone = None if form.zone is None else ZoneInfo(form.zone)
-    parse = _parser(form.format)
-
-    def convert(value: Any) -> Any:
-        try:
-            moment = value if isinstance(value, datetime) else parse(_text(value).strip())
-        except (ValueError, OverflowError, ArithmeticError):
-            return _text(value)
-        if moment.tzinfo is None and zone is not None:
-            local = moment.replace(tzinfo=zone)
-            # A time in the hour that the spring change leaves out comes back as another one: nobody's clock
-            # showed it. It stays without an offset, and is refused for that.
-            if local.astimezone(EPOCH.tzinfo).astimezone(zone).replace(tzinfo=None) == moment:
-                moment = local
-        return _rfc(moment)
-
-    return convert
-
-
-def _rfc(moment: datetime) -> str:
-    offset = moment.utcoffset()
-    if offset is not None and offset % timedelta(minutes=1):
-        moment = moment.astimezone(EPOCH.tzinfo)  # local mean times of long ago have seconds in their offset
-    return moment.isoformat()
-
-
-def _parser(pattern: str) -> Callable[[str], datetime]:
-    match pattern:
-        case "iso":
-            return read_iso
-        case "epoch_s":
-            return lambda text: EPOCH + timedelta(microseconds=int(Decimal(text) * 1_000_000))
-        case "epoch_ms":
-            return lambda text: EPOCH + timedelta(microseconds=int(Decimal(text) * 1000))
-        case _:
-            return lambda text: datetime.strptime(text, pattern)  # noqa: DTZ007 (the zone is the mapping's)
-
-
-def _date(form: schema.TimeForm) -> Convert:
-    pattern = form.format
-
-    def convert(value: Any) -> Any:
-        if isinstance(value, datetime):
-            return value.date().isoformat()
-        if isinstance(value, date):
-            return value.isoformat()
-        text = _text(value).strip()
-        if "%" not in pattern:
-            return text[:10] if text[10:11] in ("T", " ") else text
-        try:
-            return datetime.strptime(text, pattern).date().isoformat()  # noqa: DTZ007 (a local date)
-        except ValueError:
-            return text
-
-    return convert
+        return convert(value)
+    except Unfit:
+        return value  # refused by the decoder, under the field's name

@@ -30,6 +30,7 @@ NOT_DATA: Final = frozenset(
         "batch_id",
         "corrects",
         "void",
+        "version",
         "personal",
     }
 )
@@ -256,6 +257,7 @@ class PlainEvents:
                 if not named:
                     return None
             corrects, void = take("corrects", None), take("void", False)
+            version = _version(take("version", None))
             if not named or (
                 (corrects is not None or void is not False) and not _is_correction(event_id, corrects, void)
             ):
@@ -276,12 +278,21 @@ class PlainEvents:
         except (KeyError, TypeError, ValueError, AttributeError):
             return None  # something is missing or of an unexpected type
         return Event(
-            event_id, event_type, at, recorded, fields, order_id, account_id, meter_id, batch_id, corrects, void
-        )
+            event_id, event_type, at, recorded, fields, order_id, account_id, meter_id, batch_id, corrects,
+            void, version,
+        )  # fmt: skip
 
 
 def _is_correction(event_id: str, corrects: Any, void: Any) -> bool:
     return _is_flag(void) and _is_id(corrects) and corrects != event_id
+
+
+def _version(version: Any) -> tuple[int, ...] | None:
+    if version is None:
+        return None
+    if type(version) is list and 0 < len(version) <= 4 and all(map(_is_count, version)):
+        return tuple(version)
+    raise ValueError
 
 
 def _is_flat(personal: Any) -> bool:

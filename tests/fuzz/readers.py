@@ -20,9 +20,9 @@ from streams.notify.subscription_files import load_subscriptions
 from streams.operations.dead_letters import editable, edited_in, letters_in_files
 from streams.rulebooks.calendars import load_calendar
 from streams.rulebooks.loader import read_rulebook_file
+from streams.rulebooks.mapping_files import load_mapping
 from streams.wire.cloudevents import CloudEvents, encode
 from streams.wire.decoder import Decoder, dead_letter_of
-from streams.wire.mapping import load_mapping
 from streams.wire.state_rows import (
     Position,
     StateError,

@@ -10,7 +10,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from streams.replay.sources.opening import open_sources
+from streams.replay.sources.opening import Mappings, open_sources
+from streams.wire.mapping import Made
 from tests.replay.runs import Runner, data_of, of_rule, records_of
 
 MADE_UP = Path(__file__).parent / "logs" / "made_up"
@@ -21,9 +22,10 @@ ORG = {"province": "32"}
 
 def events_of(path: Path, mapping: Path) -> list[tuple[int, dict[str, Any] | str]]:
     found: list[tuple[int, dict[str, Any] | str]] = []
-    for source in open_sources([str(path)], mapping):
+    for source in open_sources([str(path)], Mappings.load([mapping])):
         for position, raw, note in source.records():
-            found.append((position, json.loads(raw) if note is None else str(note)))
+            problem = note.note if isinstance(note, Made) else note
+            found.append((position, json.loads(raw) if problem is None else str(problem)))
     return found
 
 
@@ -47,7 +49,8 @@ FROM_TABLE = [
                  source="95598")),
     (4, {"event_type": "repair.arrived", "event_id": "BX2/到达", "order_id": "BX2", "area": "rural",
          "occurred_at": "2026-03-02T10:45:00+08:00", "org": {"city": "3202", **ORG}, "source": "95598"}),
-    (5, reported("BX3", "2026/03/02 09:20", area="urban", org={"city": "3201", **ORG}, source="95598")),
+    (5, "impossible_time: occurred_at: column '时间' has '2026/03/02 09:20': fits none of the forms tried "
+        "(%Y/%m/%d %H:%M:%S; zone Asia/Shanghai) (mapping key: time)"),
 ]  # fmt: skip
 
 
@@ -55,6 +58,7 @@ def test_csv_rows_become_wire_events() -> None:
     assert events_of(CSV, CSV_MAP) == [
         *FROM_TABLE,
         (6, "bad_field: has 6 columns; the header has 8"),
+        (7, "Passed(reason='环节 is not mapped', value='回访')"),
         (8, reported("BX6", "2026-03-02T09:40:00+08:00", area="remote", org={"city": "3203", **ORG}, source="95598")),
     ]
 
@@ -110,11 +114,12 @@ def test_parquet_rows_become_the_same_events(tmp_path: Path) -> None:
 def test_xes_events_carry_their_trace_and_nothing_of_nested_attributes() -> None:
     first = {"event_type": "repair.reported", "order_id": "BX <1>", "area": "urban"}
     assert events_of(XES, XES_MAP) == [
-        (1, {**first, "event_id": f"{XES}:1", "occurred_at": "2026-03-02T09:00:00+08:00"}),
-        (2, {"event_type": "repair.arrived", "order_id": "BX <1>", "event_id": f"{XES}:2",
+        (1, {**first, "event_id": "1-8be23a74f3bb6a2e", "occurred_at": "2026-03-02T09:00:00+08:00"}),
+        (2, {"event_type": "repair.arrived", "order_id": "BX <1>", "event_id": "2-f398b6be4f94d5cd",
              "occurred_at": "2026-03-02T09:46:00+08:00"}),
-        (3, {"event_type": "repair.reported", "order_id": "BX2", "event_id": f"{XES}:3",
-             "occurred_at": "2026-03-02T09:00:00"}),
+        (3, "naive_time: occurred_at: column 'time:timestamp' has '2026-03-02T09:00:00': has no offset such as +08:00, "
+            "and time.zone is not set (mapping key: time.zone)"),
+        (4, "Passed(reason='concept:name is not mapped', value='noted')"),
     ]  # fmt: skip
 
 

@@ -1,7 +1,8 @@
-"""The sources of a replay: one reader for each format; all give records for the same decoder.
+"""Where a replay's events come from: one reader a format, all of them giving records for the one decoder.
 
-A source can be read from its beginning repeatedly, always in the same order, so a position (line, row, event or offset)
-means the same each time; a continued replay relies on it.
+A source is read from its beginning as often as asked, in one order, so that a position in it (a line, row, event
+or offset) means the same each time: an interrupted replay finds its place again by it. Positions never go back; the
+events of one row have the same.
 """
 
 from __future__ import annotations
@@ -9,10 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
+from streams.core.event import Event
 from streams.errors import InputError
+from streams.wire.decoder import DEFAULT_MAX_AHEAD, Decoder
+from streams.wire.mapping import Made, Passed
 
-Note = int | InputError | None
-"""When a record came in (microseconds), where the source knows; or why the record is refused."""
+MAX_AHEAD = 366 * 24 * 3600 * 1_000_000
+"""How far (microseconds) past the moment of reading an event in a file may lie before it is taken for a
+broken clock: simulated files may run into next year."""
+
+Note = int | InputError | Passed | Made | None
+"""When a record came in (microseconds), where the source knows; why it cannot be a record at all; what was passed over
+and is only counted; or what a mapping made of a row."""
 
 Record = tuple[int, bytes, Note]
 """Position, the event in the wire format (or the original bytes, where it is refused), and the note."""
@@ -27,7 +36,7 @@ class Source(Protocol):
 
     @property
     def size(self) -> int | None:
-        """The sum of the records' lengths in bytes; ``None`` where it is unknown."""
+        """Bytes, as the records' lengths add up to; ``None`` where that cannot be told."""
 
     def records(self) -> Iterator[Record]:
         """Every record, in order.
@@ -35,3 +44,28 @@ class Source(Protocol):
         Raises:
             ConfigError: where it cannot be read, with the place.
         """
+
+
+def event_of(decoder: Decoder, raw: bytes, note: Note, received: int) -> Event | Passed:
+    """The event of a record, or what was passed over; ``received`` (microseconds) is when files are read.
+
+    Raises:
+        InputError: naming column, value and key of the mapping where there is one.
+    """
+    if note is None:
+        return decoder.decode(raw, received=received, max_ahead=MAX_AHEAD)
+    if isinstance(note, int):
+        return decoder.decode(raw, received=note)
+    if isinstance(note, InputError):
+        raise note
+    if isinstance(note, Passed):
+        return note
+    if isinstance(note.note, InputError):
+        raise note.note
+    if isinstance(note.note, Passed):
+        return note.note
+    came, ahead = (received, MAX_AHEAD) if note.received is None else (note.received, DEFAULT_MAX_AHEAD)
+    try:
+        return decoder.decode(raw, received=came, max_ahead=ahead)
+    except InputError as error:
+        raise note.blame(error) from None

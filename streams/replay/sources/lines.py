@@ -9,7 +9,7 @@ from tempfile import SpooledTemporaryFile
 from typing import BinaryIO
 
 from streams.errors import ConfigError
-from streams.files import STANDARD, is_compressed, read_lines
+from streams.files import MARK, STANDARD, is_compressed, read_lines
 from streams.replay.sources import Record
 
 _IN_MEMORY = 64 * 1024 * 1024
@@ -110,6 +110,8 @@ class LineRange:
                     return
                 for number, line in enumerate(source, start=1):
                     stripped = line.rstrip(b"\r\n")
+                    if number == 1 and self._start == 0:
+                        stripped = stripped.removeprefix(MARK)
                     if stripped.strip():
                         yield number, stripped, None
                     at += len(line)

@@ -1,21 +1,26 @@
-"""CSV and Parquet, through a mapping.
+"""CSV, spreadsheets and Parquet, through a mapping.
 
 CSV is read by the standard library: 8,600 rows of 15 columns take it 20 ms, the decoder behind it ten times as
-long. Parquet is read by polars, some thousand rows at a time.
+long. Spreadsheets are read by calamine, a sheet at a time. Parquet is read by polars, some thousand rows at a time.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import zstandard
+
 from streams.errors import ConfigError, InputError
-from streams.files import open_bytes
+from streams.files import STANDARD, open_bytes
 from streams.replay.sources import Record
-from streams.wire.mapping import RowMapping
+from streams.replay.sources.detection import encoding_of, first_bytes
+from streams.replay.sources.rows import EMPTY, Header, Rows, heading
+from streams.wire.mapping import flat
 
 BATCH = 20_000
 """Rows of a Parquet file held at a time."""
@@ -23,93 +28,260 @@ BATCH = 20_000
 _LONGEST_CELL = 10_000_000
 
 
-class CsvTable:
+class CsvTable(Rows):
     """A CSV file with a header; positions are row numbers, the first row of data being 1."""
-
-    def __init__(self, name: str, mapping: RowMapping) -> None:
-        self.name = name
-        self._mapping = mapping
-
-    @property
-    def size(self) -> int | None:
-        """Unknown: the records given are not the file's own bytes."""
-        return None
 
     def records(self) -> Iterator[Record]:
         """See ``Source``. A row of another length than the header is refused."""
-        form = self._mapping.mapping
+        form, header = self.mapping, Header(self.input)
         csv.field_size_limit(_LONGEST_CELL)
+        quoting: Any = csv.QUOTE_NONE if form.quote == "none" else csv.QUOTE_MINIMAL
         with open_bytes(self.name) as raw:
-            encoding = "utf-8-sig" if form.encoding.lower().replace("_", "-") == "utf-8" else form.encoding
-            text = io.TextIOWrapper(raw, encoding, errors="surrogateescape", newline="")
-            rows = csv.reader(text, delimiter=form.delimiter)
-            number = 0
+            lines = _Lines(io.TextIOWrapper(raw, self._encoding(), errors="surrogateescape", newline=""))
+            rows = csv.reader(
+                lines,
+                delimiter=self._delimiter(),
+                quoting=quoting,
+                quotechar=None if form.quote == "none" else form.quote,
+            )
+            number, columns, at = 0, [], 0
             try:
-                header = [name.strip() for name in next(rows, [])]
-                self._mapping.check_columns(header, self.name)
-                for row in rows:
-                    if not row:
-                        continue
-                    number += 1
-                    yield from self._record(number, row, header)
-            except (csv.Error, OSError, EOFError) as error:
+                for at, row in enumerate(rows, start=1):
+                    match header.place(at):
+                        case "header":
+                            columns = [heading(name) for name in row]
+                            header.check(columns, self._hint(columns))
+                        case "data":
+                            number += bool(row)
+                            yield from self._record(number, row, columns, lines)
+                    lines.forget()
+                if not columns:
+                    header.check([])
+            except (csv.Error, OSError, EOFError, zlib.error, zstandard.ZstdError, UnicodeError) as error:
+                if lines.held and "field larger" in str(error):
+                    raise self._unclosed(number, lines) from error
                 raise ConfigError(f"damaged after row {number}: {error}", path=self.name, line=rows.line_num) from error
 
-    def _record(self, number: int, row: list[str], header: list[str]) -> Iterator[Record]:
+    def _record(self, number: int, row: list[str], header: list[str], lines: _Lines) -> Iterator[Record]:
+        if not any(cell.strip() for cell in row):
+            yield number, b"", EMPTY
+            return
+        if lines.is_swallowing(self._delimiter(), self.mapping.quote, len(header)):
+            raise self._unclosed(number - 1, lines)
+        if len(row) > len(header) and not any(cell.strip() for cell in row[len(header) :]):
+            row = row[: len(header)]
         if len(row) != len(header):
             detail = f"has {len(row)} columns; the header has {len(header)}"
             yield number, self._original(row), InputError("bad_field", None, detail)
             return
-        try:
-            wire = self._mapping.event(dict(zip(header, row, strict=True)), self.name, number)
-        except (UnicodeEncodeError, TypeError, ValueError):
-            # what is not of the file's encoding cannot be written as JSON
-            detail = f"is not valid {self._mapping.mapping.encoding}"
-            yield number, self._original(row), InputError("not_utf8", None, detail)
-            return
-        if wire is not None:
-            yield number, wire, None
+        yield from self.made(number, dict(zip(header, row, strict=True)), self._original(row))
+
+    def _unclosed(self, before: int, lines: _Lines) -> ConfigError:
+        return ConfigError(
+            f"a quote opens in row {before + 1}, in this line, and is not closed in that row: "
+            f"{len(lines.held)} lines would be one row; correct the file, or set quote in {self.input.mapping.path} "
+            "to the character that is used, or to none",
+            path=self.name,
+            line=lines.number - len(lines.held) + 1,
+            key="quote",
+        )
+
+    def _encoding(self) -> str:
+        named = self.mapping.encoding
+        return "utf-8-sig" if named.lower().replace("_", "-") == "utf-8" else named
+
+    def _delimiter(self) -> str:
+        is_tabs = "delimiter" not in self.mapping.model_fields_set and ".tsv" in Path(self.name).suffixes
+        return "\t" if is_tabs else self.mapping.delimiter
+
+    def _hint(self, header: list[str]) -> str:
+        """What else may be wrong where a column is missing: another encoding, another delimiter."""
+        wanted = {column for _, column in self.input.mapping.rows.columns()}
+        if wanted <= set(header):
+            return ""
+        better = encoding_of(first_bytes(self.name))
+        if better is not None and better != self.mapping.encoding.lower():
+            broken = any("\udc80" <= one <= "\udcff" for name in header for one in name)
+            if broken:
+                named = self.mapping.encoding.upper()
+                raise self.input.mapping.error(
+                    ("encoding",), f"{self.name} is not {named}; looks like {better}: set encoding: {better}"
+                )
+            return f"; looks like {better}: set encoding: {better} in the mapping"
+        for other in ("\t", ";", "|", ","):
+            if len(header) == 1 and other in header[0]:
+                return f"; the columns seem to be separated by {other!r}: set delimiter in the mapping"
+        return ""
+
+    def not_of_encoding(self, note: InputError) -> InputError:
+        """A row that is of another encoding than the mapping says."""
+        better = encoding_of(first_bytes(self.name))
+        hint = f"; the file looks like {better}: set encoding" if better not in (None, self.mapping.encoding) else ""
+        return InputError("not_utf8", None, f"is not valid {self.mapping.encoding}{hint}")
 
     def _original(self, row: list[str]) -> bytes:
         text = io.StringIO()
-        csv.writer(text, delimiter=self._mapping.mapping.delimiter, lineterminator="").writerow(row)
-        return text.getvalue().encode(self._mapping.mapping.encoding, "surrogateescape")
+        csv.writer(text, delimiter=self._delimiter(), lineterminator="").writerow(row)
+        return text.getvalue().encode(self.mapping.encoding, "surrogateescape")
 
 
-class ParquetTable:
-    """A Parquet file; positions are row numbers from 1."""
+class _Lines:
+    """The lines of a text, and those of the row under way."""
 
-    def __init__(self, name: str, mapping: RowMapping) -> None:
-        self.name = name
-        self._mapping = mapping
+    def __init__(self, text: io.TextIOWrapper) -> None:
+        self._text = text
+        self.held: list[str] = []
+        self.number = 0
+        self._is_at_end = False
 
-    @property
-    def size(self) -> int | None:
-        """Unknown: see ``CsvTable``."""
-        return None
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._text, None)
+        if line is None:
+            self._is_at_end = True
+            raise StopIteration
+        self.number += 1
+        self.held.append(line)
+        return line
+
+    def forget(self) -> None:
+        """The row is done."""
+        self.held = []
+
+    def is_swallowing(self, delimiter: str, quote: str, columns: int) -> bool:
+        """Whether a quote that was not closed made one row of several: at the end of the file, or until another quote.
+
+        A cell may have several lines. That one of them is a whole row in itself, or the beginning of one as far as the
+        column of the cell, is no accident.
+        """
+        held = self.held
+        if quote == "none" or (len(held) == 1 and not self._is_at_end):
+            return False
+        try:
+            for _ in csv.reader(held, delimiter=delimiter, quotechar=quote, strict=True):
+                pass
+        except csv.Error as error:
+            if "unexpected end" in str(error):
+                return True
+        if any(len(next(csv.reader([line], delimiter=delimiter), ())) == columns for line in held[1:-1]):
+            return columns > 2
+        before = held[0].split(quote)[0].count(delimiter)
+        return len(held) > 1 and before >= 2 and held[-1].split(quote)[0].count(delimiter) == before
+
+
+class Spreadsheet(Rows):
+    """One sheet of an .xlsx, .xlsm, .xlsb, .xls or .ods file; positions are the sheet's own row numbers."""
+
+    def records(self) -> Iterator[Record]:
+        """See ``Source``."""
+        header, columns = Header(self.input), list[str]()
+        for number, row in self._rows():
+            match header.place(number):
+                case "header":
+                    columns = [heading(value) for value in row]
+                    while columns and not columns[-1]:
+                        columns.pop()
+                    header.check(columns)
+                case "data":
+                    if all(value is None or value == "" or str(value).isspace() for value in row):
+                        yield number, b"", EMPTY
+                    else:
+                        yield from self.made(number, dict(zip(columns, row, strict=False)))
+        if not columns:
+            header.check([])
+
+    def _rows(self) -> Iterator[tuple[int, list[Any]]]:
+        return rows_of(self.name, self.input.sheet or self.mapping.sheet, self.input.mapping.path)
+
+
+def rows_of(name: str, sheet: str | None, mapping: str | None = None) -> Iterator[tuple[int, list[Any]]]:
+    """The rows of one sheet with their numbers from 1; ``sheet`` may be left out where only one has any.
+
+    Raises:
+        ConfigError: where the file or the sheet cannot be read.
+    """
+    from python_calamine import CalamineError, CalamineWorkbook, PasswordError
+
+    try:
+        if name == STANDARD:
+            with open_bytes(name) as raw:
+                book = CalamineWorkbook.from_filelike(io.BytesIO(raw.read()))
+        else:
+            book = CalamineWorkbook.from_path(name)
+        names = book.sheet_names
+        if sheet is not None and sheet not in names:
+            raise ConfigError(f"has no sheet {sheet!r}; it has {', '.join(names)}", path=name, key="sheet")
+        if sheet is None:
+            filled = [one for one in names if book.get_sheet_by_name(one).height]
+            if len(filled) > 1:
+                raise ConfigError(
+                    f"has several sheets with rows ({', '.join(filled)}): name one with --sheet or in the mapping",
+                    path=name,
+                    key="sheet",
+                )
+            sheet = filled[0] if filled else names[0]
+        found = book.get_sheet_by_name(sheet)
+        yield from enumerate(found.to_python(skip_empty_area=False), start=1)
+    except PasswordError as error:
+        raise ConfigError("is protected by a password: save it without one", path=name) from error
+    except (CalamineError, OSError, IndexError) as error:
+        raise ConfigError(f"cannot be read as a spreadsheet: {error}", path=name) from error
+
+
+class ParquetTable(Rows):
+    """A Parquet file, or a directory of them as Spark and Hive write it; positions are row numbers from 1."""
 
     def records(self) -> Iterator[Record]:
         """See ``Source``."""
         import polars as pl  # half a second, which other sources need not wait for
 
         number = 0
-        if not Path(self.name).is_file():
-            raise ConfigError("cannot be read: no such file", path=self.name)
         try:
-            table = pl.scan_parquet(self.name)
-            self._mapping.check_columns(table.collect_schema().names(), self.name)
+            table = pl.scan_parquet(parquet_files(self.name), hive_partitioning=Path(self.name).is_dir())
+            checked = False
             for batch in table.collect_batches(chunk_size=BATCH, maintain_order=True):
+                if not checked:
+                    self.input.mapping.check_columns(list(_columns(table.collect_schema())), self.name)
+                    checked = True
                 for row in batch.iter_rows(named=True):
                     number += 1
-                    yield from self._record(number, row)
+                    yield from self.made(number, flat(row))
+            if not checked:
+                self.input.mapping.check_columns(list(_columns(table.collect_schema())), self.name)
         except (pl.exceptions.PolarsError, OSError) as error:
             raise ConfigError(f"not Parquet, or damaged after row {number}: {error}", path=self.name) from error
 
-    def _record(self, number: int, row: dict[str, Any]) -> Iterator[Record]:
-        try:
-            wire = self._mapping.event(row, self.name, number)
-        except (TypeError, ValueError, OverflowError) as error:
-            yield number, repr(row).encode(), InputError("bad_field", None, f"cannot be written as JSON: {error}")
-            return
-        if wire is not None:
-            yield number, wire, None
+
+def parquet_files(name: str) -> list[str]:
+    """The files of a Parquet table, in the order of their names.
+
+    Raises:
+        ConfigError: where there are none.
+    """
+    path = Path(name)
+    if path.is_file():
+        return [name]
+    if not path.is_dir():
+        raise ConfigError("cannot be read: no such file", path=name)
+    hidden = (".", "_")
+    found = [
+        str(one)
+        for one in sorted(path.rglob("*"))
+        if one.suffix in (".parquet", ".pq")
+        and not any(part.startswith(hidden) for part in one.relative_to(path).parts)
+    ]
+    if not found:
+        raise ConfigError("has no .parquet file in it", path=name)
+    return found
+
+
+def _columns(members: Any, prefix: str = "") -> Iterator[str]:
+    import polars as pl
+
+    for name, kind in members.items():
+        if isinstance(kind, pl.Struct):
+            yield from _columns({field.name: field.dtype for field in kind.fields}, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"

@@ -16,7 +16,10 @@ from kafka.errors import KafkaError
 from streams.errors import BrokerError
 from streams.kafka.admin import READING
 from streams.replay.sources import Record
+from streams.rulebooks.mapping_files import MappingFile
 from streams.settings import Settings
+from streams.wire.envelopes import changes_of
+from streams.wire.mapping import Made, Place
 
 BATCH = 5_000
 _POLL_MS = 1_000
@@ -52,6 +55,8 @@ class TopicSlice:
 
     def __init__(self, settings: Settings, topic: str, partition: int, first: int, last: int) -> None:
         self.name = f"{topic}/{partition}"
+        self.topic = topic
+        self.mapping: MappingFile | None = None
         self._settings = settings
         self._tp = TopicPartition(topic, partition)
         self.first = first
@@ -77,7 +82,15 @@ class TopicSlice:
                 for record in batch:
                     if record.offset >= self.last:
                         return
-                    yield record.offset, record.value or b"", record.timestamp * 1000
+                    if self.mapping is None:
+                        yield record.offset, record.value or b"", record.timestamp * 1000
+                    else:
+                        yield from self._mapped(self.mapping, record)
+
+    def _mapped(self, mapping: MappingFile, record: Any) -> Iterator[Record]:
+        place = Place.of_record(self._tp.partition, record.offset, record.timestamp)
+        for made in changes_of(mapping.rows, record.value, record.headers, place):
+            yield record.offset, made.raw if isinstance(made, Made) else record.value or b"", made
 
 
 def topic_slices(

@@ -1,0 +1,93 @@
+"""What every source of rows has in common: a mapping, and a name for each row that says nothing of the file's path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from streams.errors import InputError
+from streams.replay.sources import Record
+from streams.rulebooks.mapping_files import MappingFile
+from streams.wire.mapping import Passed, Place, Row
+from streams.wire.values import Unfit, text_of
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One file and how it is read.
+
+    ``version`` goes before a row's number where rows have versions: of two files the later one counts. ``sheet``, where
+    given, stands in place of the mapping's.
+    """
+
+    name: str
+    mapping: MappingFile
+    version: tuple[int, ...] = (0,)
+    sheet: str | None = None
+
+
+class Rows:
+    """A source of rows; positions are row numbers. What is read of the file is not what the records add up to."""
+
+    size: int | None = None
+
+    def __init__(self, given: Input) -> None:
+        self.name = given.name
+        self.input = given
+        self.mapping = given.mapping.mapping
+
+    def records(self) -> Iterator[Record]:
+        """See ``Source``."""
+        raise NotImplementedError
+
+    def made(self, number: int, row: Row, original: bytes = b"") -> Iterator[Record]:
+        """The records of one flat row."""
+        place = Place(str(number), (*self.input.version, number))
+        for made in self.input.mapping.rows.events(row, place):
+            note = made.note
+            if isinstance(note, InputError) and note.reason == "not_utf8" and original:
+                # what is not of the file's encoding cannot be written as JSON
+                yield number, original, self.not_of_encoding(note)
+            else:
+                yield number, made.raw, made
+
+    def not_of_encoding(self, note: InputError) -> InputError:
+        """What to say of a row that is not text."""
+        return note
+
+
+class Header:
+    """Finds the header of a table and passes over what stands above and, where asked, below it."""
+
+    def __init__(self, given: Input) -> None:
+        mapping = given.mapping.mapping
+        self._given = given
+        self._at = mapping.header_row or mapping.skip_rows + 1
+        self._below = mapping.skip_rows if mapping.header_row else 0
+
+    def place(self, line: int) -> str:
+        """What a row of the table is: ``above``, ``header``, ``below`` or ``data``; lines from 1."""
+        if line < self._at:
+            return "above"
+        if line == self._at:
+            return "header"
+        return "below" if line <= self._at + self._below else "data"
+
+    def check(self, header: Sequence[str], hint: str = "") -> None:
+        """See ``MappingFile.check_columns``; says where the header would be, if not there."""
+        if not any(header):
+            hint += f"; row {self._at} is empty: set header_row to the row of the headings"
+        elif sum(map(bool, header)) == 1 and len(header) > 1:
+            hint += f"; row {self._at} looks like a title: set header_row to the row of the headings"
+        self._given.mapping.check_columns(header, self._given.name, hint)
+
+
+def heading(value: object) -> str:
+    """A cell of the header as the name of a column."""
+    try:
+        return text_of(value).strip()
+    except Unfit:
+        return repr(value)
+
+
+EMPTY = Passed("empty row")

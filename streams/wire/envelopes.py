@@ -1,0 +1,229 @@
+"""A record of a topic, or a line of JSON, to the rows that it holds, and through a mapping to events.
+
+``rows_of`` is the seam for other encodings: bytes and headers of a record in, ``Change`` out; whatever comes after it
+(``changes_of``) is the same for files and topics.
+
+Forms of JSON: an object is a row. A **Debezium** envelope (``format: debezium``; with ``payload`` around it or without)
+is a change: ``after`` is the row, ``before`` what it was; ``op`` ``d`` deletes, ``r`` is a row of a snapshot. A
+**CloudEvent** in binary mode has its attributes in headers (``ce_id``, ``ce_type``, ``ce_time``, ``ce_source``,
+``ce_subject``), which are columns too. A record without a value (a tombstone) holds no row: the delete before it
+has said so.
+
+Debezium's logical types are read by their schema, where the record has one: dates, times, decimals. Without one they
+are numbers, which the mapping's time forms read (``epoch_ms``, ``epoch_us``).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+
+from streams.core.instants import EPOCH, format_us
+from streams.errors import InputError
+from streams.wire.decoder import decode_json
+from streams.wire.mapping import Made, Passed, Place, Row, RowMapping, flat
+
+Headers = Sequence[tuple[str, bytes | None]]
+
+_OPERATIONS: Final = frozenset({"c", "u", "d", "r", "t", "m"})
+_SCALES: Final[dict[str, Any]] = {
+    "io.debezium.time.Timestamp": 1000,
+    "org.apache.kafka.connect.data.Timestamp": 1000,
+    "io.debezium.time.MicroTimestamp": 1,
+    "io.debezium.time.NanoTimestamp": Decimal("0.001"),
+}
+_DATES: Final = frozenset({"io.debezium.time.Date", "org.apache.kafka.connect.data.Date"})
+_DECIMAL: Final = "org.apache.kafka.connect.data.Decimal"
+_VARIABLE_DECIMAL: Final = "io.debezium.data.VariableScaleDecimal"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change of a row: ``after`` and ``before`` are flat, and absent where there is no such row.
+
+    ``version`` orders the changes of one row, where the record says it better than its offset does. ``at`` is when it
+    was made (RFC 3339). ``is_snapshot``: the row was there before anybody listened, and counts as entered when it
+    happened.
+    """
+
+    after: Row | None
+    before: Row | None = None
+    version: tuple[int, ...] | None = None
+    at: str | None = None
+    is_snapshot: bool = False
+
+
+def changes_of(
+    rows: RowMapping, raw: bytes | None, headers: Headers | None, place: Place
+) -> Iterator[Made | InputError | Passed]:
+    """What one record gives through a mapping; at least one thing, so that nothing is passed over in silence."""
+    try:
+        found = rows_of(rows.mapping.format, raw, headers or ())
+    except InputError as error:
+        yield error
+        return
+    if isinstance(found, Passed):
+        yield found
+        return
+    for change in found:
+        yield from _events(rows, change, place)
+
+
+def _events(rows: RowMapping, change: Change, place: Place) -> Iterator[Made]:
+    if change.version is not None:
+        place = place._replace(version=change.version)
+    if change.at is not None:
+        place = place._replace(at=change.at)
+    place = place._replace(is_snapshot=change.is_snapshot)
+    given: set[tuple[str, ...]] = set()
+    if change.after is not None:
+        for made in rows.events(change.after, place):
+            given.add(made.identity)
+            yield made
+    if change.before is not None and rows.is_versioned:
+        # what the row was about before: another order, another type
+        taken_back = [made for made in rows.voids(change.before, place) if made.identity not in given]
+        yield from taken_back
+        if change.after is None and not taken_back:
+            yield rows.refused(
+                change.before,
+                "bad_field",
+                "a deleted row does not name its order, account, meter or batch: "
+                "set REPLICA IDENTITY FULL on the table",
+            )
+    elif change.after is None:
+        yield rows.passed(change.before or {}, Passed("deleted row without a key in the mapping"))
+
+
+def rows_of(form: str | None, raw: bytes | None, headers: Headers) -> list[Change] | Passed:
+    """The rows in one record.
+
+    Raises:
+        InputError: where it cannot be decoded; says how it is framed.
+    """
+    if not raw:
+        return Passed("tombstone")
+    try:
+        value = decode_json(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError, ArithmeticError, RecursionError) as error:
+        raise InputError("not_json", None, f"{framing_of(raw)}: {error}") from None
+    if not isinstance(value, dict):
+        raise InputError("not_an_object", None, "is JSON, but no object")
+    envelope = _debezium(value)
+    if form == "debezium":
+        if envelope is None:
+            raise InputError("bad_field", None, "is JSON, but no Debezium envelope: it has no op with before or after")
+        return _debezium_changes(*envelope)
+    if envelope is not None and form is None:
+        raise InputError("bad_field", None, "is a Debezium envelope (mapping key: format): set format: debezium")
+    attributes = _cloud_event(headers)
+    if "specversion" in value and isinstance(value.get("data"), dict):  # a CloudEvent in structured mode
+        attributes |= {f"ce_{name}": one for name, one in value.items() if name != "data"}
+        value = value["data"]
+    return [Change({**attributes, **flat(value)})]
+
+
+def framing_of(raw: bytes) -> str:
+    """How a record that is no JSON seems to be framed."""
+    if raw[:1] == b"\0" and len(raw) >= 5:
+        return f"begins as with a schema registry (magic byte 0, schema id {int.from_bytes(raw[1:5], 'big')}), not JSON"
+    if raw.startswith(b"Obj\x01"):
+        return "is an Avro container, not JSON"
+    if raw.startswith(b"<"):
+        return "is XML, not JSON"
+    return f"is not JSON (it begins with {raw[:8]!r})"
+
+
+def _cloud_event(headers: Headers) -> dict[str, Any]:
+    """The attributes of a CloudEvent in binary mode."""
+    found: dict[str, Any] = {}
+    for name, value in headers:
+        if name.startswith("ce_") and value is not None:
+            found[name] = value.decode("utf-8", errors="replace")
+    return found if "ce_specversion" in found else {}
+
+
+# --- Debezium -------------------------------------------------------------------------------------------
+
+
+def _debezium(value: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any] | None] | None:
+    """The envelope and its schema, where the object is one."""
+    payload, schema = value, None
+    if isinstance(value.get("payload"), dict) and "schema" in value:
+        payload, schema = value["payload"], value["schema"]
+    if payload.get("op") in _OPERATIONS and ("after" in payload or "before" in payload or payload["op"] in "tm"):
+        return payload, schema if isinstance(schema, dict) else None
+    return None
+
+
+def _debezium_changes(payload: dict[str, Any], schema: dict[str, Any] | None) -> list[Change] | Passed:
+    operation = payload["op"]
+    if operation == "t":
+        return Passed("truncated table")
+    if operation == "m":
+        return Passed("message of the database")
+    types = _field_types(schema)
+    after, before = (
+        None if payload.get(side) is None else _typed(payload[side], types.get(side, {}))
+        for side in ("after", "before")
+    )
+    source = payload.get("source")
+    source = source if isinstance(source, dict) else {}
+    made = source.get("ts_ms") or payload.get("ts_ms")
+    lsn = source.get("lsn")
+    is_snapshot = operation == "r" or source.get("snapshot") in ("true", "first", "last", "incremental", True)
+    return [
+        Change(
+            after if operation != "d" else None,
+            before,
+            version=(lsn,) if isinstance(lsn, int) else None,
+            at=format_us(made * 1000) if isinstance(made, int) else None,
+            is_snapshot=is_snapshot,
+        )
+    ]
+
+
+Types = Mapping[str, Mapping[str, Any]]
+
+
+def _field_types(schema: dict[str, Any] | None) -> dict[str, Types]:
+    """Of ``before`` and ``after``, the schema of each column."""
+    found: dict[str, Types] = {}
+    for side in (schema or {}).get("fields") or ():
+        if isinstance(side, dict) and side.get("field") in ("before", "after"):
+            found[side["field"]] = {one["field"]: one for one in side.get("fields") or () if isinstance(one, dict)}
+    return found
+
+
+def _typed(row: Any, types: Types) -> Row:
+    if not isinstance(row, dict):
+        raise InputError("bad_field", None, "a Debezium envelope whose row is no object")
+    return flat({name: _logical(value, types.get(name, {})) for name, value in row.items()})
+
+
+def _logical(value: Any, schema: Mapping[str, Any]) -> Any:
+    """A value of one of Debezium's logical types, as a time without a zone, a date or a number."""
+    name = schema.get("name")
+    try:
+        if name in _SCALES and isinstance(value, int):
+            return (EPOCH + timedelta(microseconds=int(value * _SCALES[name]))).replace(tzinfo=None)
+        if name in _DATES and isinstance(value, int):
+            return (EPOCH + timedelta(days=value)).date()
+        if name == _DECIMAL and isinstance(value, str):
+            return _decimal(value, int(schema.get("parameters", {}).get("scale", 0)))
+        if name == _VARIABLE_DECIMAL and isinstance(value, dict):
+            return _decimal(value["value"], value["scale"])
+    except (ArithmeticError, ValueError, KeyError, TypeError, binascii.Error):
+        pass  # left as it came: the mapping says what is wrong with it
+    return value
+
+
+def _decimal(text: str, scale: int) -> Decimal:
+    return Decimal(int.from_bytes(base64.b64decode(text), "big", signed=True)).scaleb(-scale)
