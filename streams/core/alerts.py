@@ -13,7 +13,7 @@ from typing import Any
 
 from streams.core.deadlines import running_time
 from streams.core.event import ORG_LEVELS
-from streams.core.explanations import Explanation, arithmetic, explain, explain_retraction
+from streams.core.explanations import Explanation, arithmetic, explain, explain_retraction, first_and_last
 from streams.core.verdicts import AlertKind, Report, Verdict
 from streams.core.working_days import WorkingCalendar
 
@@ -116,7 +116,7 @@ def report_alert(
         limit=verdict.limit.text if verdict.limit else None,
         elapsed=running,
         paused=paused,
-        evidence=verdict.evidence,
+        evidence=tuple(first_and_last(verdict.evidence)),
         explanation=explain(verdict, report, subject, calendar),
         arithmetic=arithmetic(verdict, calendar),
         calendar_provisional=verdict.provisional,
@@ -127,7 +127,7 @@ def retraction_of(reported: Alert, now: Verdict | None, watermark: int, calendar
     """The alert that withdraws ``reported``; ``now`` is how the case stands today, if it still stands."""
     evidence = reported.evidence
     if now is not None:
-        evidence = tuple(dict.fromkeys((*reported.evidence, *now.evidence)))
+        evidence = tuple(first_and_last(tuple(dict.fromkeys((*reported.evidence, *now.evidence)))))
     return replace(
         reported,
         alert_id=_digest(reported.alert_id, "retraction"),

@@ -586,7 +586,7 @@ class Engine:
             heappush(self._timers, (record.due, record.subject))
 
     def _take_back(self, record: _Record, snapshot: Snapshot, watermark: int) -> None:
-        record.history = History(snapshot.events)
+        record.history = History(self._rulebook.declared_only(snapshot.events))
         record.reported = dict(snapshot.reported)
         record.withdrawn = dict(snapshot.withdrawn)
         record.decided_at = snapshot.decided_at

@@ -7,10 +7,11 @@ hold no names and no personal data: events have none past intake.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from schemas.rules import (
     BillingCycles,
@@ -227,8 +228,42 @@ def _day_text(ordinal: int) -> str:
     return date.fromordinal(ordinal).isoformat()
 
 
+MOST_LISTED = 40
+"""Events and pauses that an alert or a case lists, the first and the last of them."""
+
+MOST_DAYS = 400
+"""Days that it lists; more than a year of them says nothing more."""
+
+T = TypeVar("T")
+
+
+def first_and_last(items: Sequence[T], most: int = MOST_LISTED) -> Sequence[T]:
+    """The items, or the first and the last of them where they are more than ``most``."""
+    return items if len(items) <= most else [*items[: most // 2], *items[-(most // 2) :]]
+
+
 def arithmetic(verdict: Verdict, calendar: WorkingCalendar) -> dict[str, Any]:
-    """How the limit was counted, as JSON values: days counted, days off with their names, pauses."""
+    """How the limit was counted, as JSON values: days counted, days off with their names, pauses.
+
+    Of long lists the first and the last are there; ``omitted`` says how many are not, of the evidence too.
+    """
+    found = _arithmetic(verdict, calendar)
+    omitted = {"evidence": max(0, len(verdict.evidence) - MOST_LISTED)}
+    for name, most in (
+        ("counted_days", MOST_DAYS),
+        ("days_off", MOST_DAYS),
+        ("paused_days", MOST_DAYS),
+        ("pauses", MOST_LISTED),
+    ):
+        if name in found:
+            omitted[name] = max(0, len(found[name]) - most)
+            found[name] = first_and_last(found[name], most)
+    if any(omitted.values()):
+        found["omitted"] = {name: count for name, count in omitted.items() if count}
+    return found
+
+
+def _arithmetic(verdict: Verdict, calendar: WorkingCalendar) -> dict[str, Any]:
     found: dict[str, Any] = {}
     limit = verdict.limit
     if verdict.deadline is not None and (type(limit) is WorkingDays or type(limit) is CalendarDays):

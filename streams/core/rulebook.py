@@ -13,6 +13,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
+from msgspec.structs import replace
 from pydantic import BaseModel
 
 from schemas.base import Text
@@ -66,11 +67,17 @@ class Rulebook:
     """Rules in force, compiled for the engine; immutable once built.
 
     Raises nothing for its content: call ``check`` first. Disabled rules are kept in ``rules`` and not compiled.
+    ``declared`` are the fields of each event type; without it every field counts.
     """
 
     def __init__(
-        self, rules: Iterable[Rule], calendar: WorkingCalendar, titles: Mapping[str, Text] = EVENT_TITLES
+        self,
+        rules: Iterable[Rule],
+        calendar: WorkingCalendar,
+        titles: Mapping[str, Text] = EVENT_TITLES,
+        declared: Mapping[str, frozenset[str]] | None = None,
     ) -> None:
+        self._declared = declared or {}
         self.rules: tuple[Rule, ...] = tuple(rules)
         self.calendar = calendar
         by_id: dict[str, list[Rule]] = {}
@@ -102,6 +109,20 @@ class Rulebook:
         """The same for rulebooks that judge alike, whatever process made them: to see that one has changed."""
         parts = [rule.model_dump_json() for rule in self.rules if rule.enabled]
         return hashlib.sha256("\n".join([self.calendar.fingerprint, *sorted(parts)]).encode()).hexdigest()[:16]
+
+    def declared_only(self, events: Sequence[Event]) -> Sequence[Event]:
+        """Events as the decoder takes them today: version 0.1 kept fields that no type declares."""
+        if all(self._is_declared(event) for event in events):
+            return events
+        return [event if self._is_declared(event) else self._stripped(event) for event in events]
+
+    def _is_declared(self, event: Event) -> bool:
+        known = self._declared.get(event.type)
+        return known is None or known.issuperset(event.data)
+
+    def _stripped(self, event: Event) -> Event:
+        known = self._declared[event.type]
+        return replace(event, data={name: value for name, value in event.data.items() if name in known})
 
     def routes(self, subject_type: str) -> Callable[[str], Sequence[Route]]:
         """For a subject type: event type -> the folds that see it."""

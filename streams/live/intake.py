@@ -36,6 +36,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListen
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from streams.core.alerts import Subject
+from streams.core.event import Event
 from streams.core.rulebook import Rulebook
 from streams.errors import InputError
 from streams.kafka.partition_counts import PartitionCounts
@@ -47,6 +48,9 @@ from streams.wire.state_rows import entry_to_bytes, record_to_bytes
 
 MAX_RECORD = 400_000
 """Bytes of entries after which a log record is closed; one entry more still fits a default broker."""
+
+MAX_FAN_OUT = 16 * 1024 * 1024
+"""Bytes of all entries of one event: a notice of 20,000 meters has some 4 MB."""
 
 ANSWER_SECONDS = 5.0
 """How long brokers may take to name the ends; a partition without a leader must not stop the reading."""
@@ -221,20 +225,35 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
             event = self._decoder.decode(
                 raw, received=self._clock.at(record.timestamp * 1000), max_ahead=self._max_ahead
             )
+            self._route(event, f"{source}/{record.offset}", entries)
         except InputError as error:
             self._metrics.dead_letter(error.reason)
             letter = dead_letter_of(raw, error, source=source, position=record.offset, max_payload=MAX_PAYLOAD)
             key = f"{source}/{record.offset}".encode()
             letters.append((key, letter.model_dump_json().encode()))
-            return
-        self._metrics.event_in(event.type, 1)
+
+    def _route(self, event: Event, origin: str, entries: list[list[bytes]]) -> None:
+        """Append one entry for each subject that the event concerns.
+
+        Raises:
+            InputError: where the entries together are more than ``MAX_FAN_OUT`` bytes; then none is appended.
+        """
         copies = self._rulebook.copies_of(event)
+        own: list[tuple[int, bytes]] = []
+        size = 0
+        for subject, copy in copies:
+            entry = entry_to_bytes(subject, copy, origin)
+            own.append((partition_of(subject, self._log_partitions), entry))
+            size += len(entry)
+            if size > MAX_FAN_OUT:
+                raise InputError(
+                    "too_large", None, f"{len(copies)} subjects: their copies would be more than {MAX_FAN_OUT} bytes"
+                )
+        for partition, entry in own:
+            entries[partition].append(entry)
+        self._metrics.event_in(event.type, 1)
         if not copies:
             self._metrics.unwatched(1)
-        origin = f"{source}/{record.offset}"
-        for subject, copy in copies:
-            partition = partition_of(subject, self._log_partitions)
-            entries[partition].append(entry_to_bytes(subject, copy, origin))
 
     async def _watermarks(self) -> dict[str, int]:
         """What each of our partitions can vouch for now; one that can say nothing yet is left out."""

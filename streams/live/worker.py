@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import socket
 from collections.abc import Callable
@@ -33,9 +34,14 @@ from streams.live.progress import Progress
 from streams.live.trusted_clock import TrustedClock
 from streams.rulebooks.loader import LoadedRulebook
 from streams.settings import Settings
-from streams.wire.cloudevents import encode
+from streams.wire.cloudevents import encode, without_detail
 from streams.wire.decoder import Decoder, conflict_of, dead_letter_of, encode_json, too_old, wire_fields
 from streams.wire.pseudonyms import cloud_events
+
+MAX_ALERT = 900_000
+"""Bytes of an alert at most: within what any broker takes."""
+
+logger = logging.getLogger(__name__)
 
 FETCH_SIZE = 2 * 1024 * 1024
 """Bytes of each partition in one answer."""
@@ -136,9 +142,17 @@ async def run_worker(
         async def write(applied: Applied) -> None:
             sends = []
             for alert in applied.step.alerts:
-                told = writer.alert(alert)
-                key = told["subject"].encode()
-                sends.append(await producer.send(settings.alerts_topic, encode(told), key=key))
+                cloud_event = writer.alert(alert)
+                value = encode(cloud_event)
+                if len(value) > MAX_ALERT:
+                    logger.warning(
+                        "topic %s: alert %s about %s %s has %d bytes: sent without its detail; see the evidence by "
+                        "gridclock explain",
+                        settings.alerts_topic, alert.alert_id, *alert.subject, len(value),
+                    )  # fmt: skip
+                    value = encode(without_detail(cloud_event, len(value)))
+                key = cloud_event["subject"].encode()
+                sends.append(await producer.send(settings.alerts_topic, value, key=key))
             for (_, event, origin), notice in applied.step.refused:
                 source, _, position = origin.rpartition("/")
                 letter = dead_letter_of(

@@ -81,7 +81,8 @@ def load_rulebook(rules: Sequence[Path] = (), only: Path | None = None) -> Loade
     _check([merged], catalogue)
     declared = {name: event.title for book in files for name, event in book.events.items() if event.title}
     all_rules = [item.rule for item in merged]
-    rulebook = Rulebook(all_rules, build_calendar(calendar), {**EVENT_TITLES, **declared})
+    fields = {name: catalogue.fields(name) | {"org"} for name in catalogue.types}
+    rulebook = Rulebook(all_rules, build_calendar(calendar), {**EVENT_TITLES, **declared}, fields)
     return LoadedRulebook(rulebook, catalogue, tuple(merged), tuple(files))
 
 

@@ -14,7 +14,7 @@ import msgspec
 from streams.core.alerts import Alert, org_of
 from streams.core.deadlines import running_time
 from streams.core.engine import JudgedCase
-from streams.core.explanations import arithmetic
+from streams.core.explanations import arithmetic, first_and_last
 from streams.core.working_days import WorkingCalendar
 
 SOURCE = "gridclock"
@@ -99,11 +99,22 @@ class CloudEvents:
             "limit": verdict.limit.text if verdict.limit else None,
             "elapsed": duration_text(elapsed),
             "paused": duration_text(paused),
-            "evidence": list(verdict.evidence),
+            "evidence": list(first_and_last(verdict.evidence)),
             "arithmetic": arithmetic(verdict, self._calendar),
             "calendar_provisional": verdict.provisional,
         }
         return _envelope("gridclock.case", case.case_id, data["as_of"], case.case_id, data)
+
+
+def without_detail(event: dict[str, Any], size: int) -> dict[str, Any]:
+    """An alert or case too large for its topic, with the first and the last of its evidence and no arithmetic.
+
+    ``arithmetic`` says how many bytes it had.
+    """
+    evidence = event["data"]["evidence"]
+    few = [evidence[0], evidence[-1]] if len(evidence) > 1 else evidence
+    omitted = {"evidence": len(evidence) - len(few), "bytes": size}
+    return {**event, "data": {**event["data"], "evidence": few, "arithmetic": {"omitted": omitted}}}
 
 
 def _envelope(kind: str, number: str, time: str, subject: str, data: dict[str, Any]) -> dict[str, Any]:

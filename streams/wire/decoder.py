@@ -56,6 +56,8 @@ class Decoder:
         self._validators = {
             name: model.__pydantic_validator__.validate_python for name, model in catalogue.models.items()
         }
+        self._data = {name: frozenset(model.model_fields) - NOT_DATA for name, model in catalogue.models.items()}
+        """The fields of each type that an event keeps; what no type declares is dropped."""
         self._max_bytes = max_bytes
         self._plain = PlainEvents(catalogue).read
 
@@ -110,7 +112,7 @@ class Decoder:
             event_type,
             at,
             recorded,
-            {key: value for key, value in fields.items() if key not in NOT_DATA},
+            {key: value for key, value in fields.items() if key in self._data[event_type]},
             order_id=model.order_id,
             account_id=model.account_id,
             meter_id=model.meter_id,

@@ -265,22 +265,36 @@ class PlainEvents:
             personal = take("personal", None)
             if personal is not None and not _is_flat(personal):
                 return None
-            for name, value in fields.items():
-                if value is None:
-                    continue
-                if name == "org":
-                    org = self._orgs.shared(value)
-                    if org is None:
-                        return None
-                    fields[name] = org
-                elif not checks.get(name, _is_scalar)(value):
-                    return None
+            if not self._keep_declared(fields, checks):
+                return None
         except (KeyError, TypeError, ValueError, AttributeError):
             return None  # something is missing or of an unexpected type
         return Event(
             event_id, event_type, at, recorded, fields, order_id, account_id, meter_id, batch_id, corrects,
             void, version,
         )  # fmt: skip
+
+    def _keep_declared(self, fields: dict[str, Any], checks: Mapping[str, Check]) -> bool:
+        """Drop what the type does not declare; false where a value fails the fast check."""
+        undeclared: list[str] | None = None
+        for name, value in fields.items():
+            check = checks.get(name)
+            if check is not None:
+                if value is not None and not check(value):
+                    return False
+            elif name == "org":
+                if value is not None:
+                    org = self._orgs.shared(value)
+                    if org is None:
+                        return False
+                    fields[name] = org
+            elif value is None or _is_scalar(value):
+                undeclared = [name] if undeclared is None else [*undeclared, name]
+            else:
+                return False
+        for name in undeclared or ():
+            del fields[name]
+        return True
 
 
 def _is_correction(event_id: str, corrects: Any, void: Any) -> bool:

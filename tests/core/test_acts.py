@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from streams.core.history import History
 from tests.oracle.common import Fact
-from tests.property.runs import Run, us
+from tests.property.runs import Run, event_of, us
 from tests.property.runs import moment as instant
 from tests.property.stories import SHANGHAI, World, rule
 from tests.stories import local, moment
@@ -332,3 +333,21 @@ def test_what_must_have_passed_is_a_length_of_time(text: dict[str, Any], name: s
 def test_an_act_is_not_recorded_by_a_date_of_its_own() -> None:
     with pytest.raises(ValidationError, match="within a length of time"):
         rule({"kind": "recording_delay", "act": "act", "limit": {"until": "on"}})
+
+
+def test_what_an_obligation_keeps_of_many_acts_does_not_grow_with_them() -> None:
+    """A placeholder number had 30,000 readings: what a month begins with is the last of the one before."""
+    world = World(SHANGHAI, [rule(CALENDAR), rule({**ROLLING, "id": "s"})], ("act",))
+    routes = world.rulebook.routes("order")
+    sizes = []
+    for count in (100, 3000):
+        history = History()
+        for number in range(count):
+            history.add(
+                event_of(Fact(f"a{number}", "act", at("02T09:00") + number * timedelta(minutes=1), at("02T09:00")))
+            )
+        by_id = {
+            fold.id: state for (_, fold, _), state in zip(routes("act"), history.fold(routes).values(), strict=True)
+        }
+        sizes.append((sum(map(len, by_id["r"].turns)), len(by_id["s"].owing)))
+    assert sizes[0] == sizes[1]

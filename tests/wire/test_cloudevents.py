@@ -13,7 +13,7 @@ import pytest
 from schemas.alerts import AlertEvent, CaseEvent
 from schemas.exporting import DIRECTORY
 from streams.core.alerts import Alert
-from streams.wire.cloudevents import CloudEvents, duration_text, encode
+from streams.wire.cloudevents import CloudEvents, duration_text, encode, without_detail
 from tests.stories import Judged, judge, shipped, us
 
 # Every kind of alert, and cases of every outcome that clocks of this kind have.
@@ -139,3 +139,35 @@ def test_a_date_that_means_never_stops_nothing(day: str) -> None:
         CaseEvent.model_validate_json(encode(writer.case(case, us("2026-03-05T00:00"))))
     for alert in found.alerts:
         AlertEvent.model_validate_json(encode(writer.alert(alert)))
+
+
+def paused_often(times: int) -> list[dict[str, Any]]:
+    lines = ["s 2026-03-02T09:00 counter.service_started WO1 business=fee"]
+    for number in range(times):
+        lines.append(f"p{number:0150d} +{2 * number + 1}ms counter.interrupted WO1 reason=system_failure")
+        lines.append(f"r{number:0150d} +{2 * number + 2}ms counter.resumed WO1")
+    writer = CloudEvents(shipped().rulebook.calendar)
+    alerts = judge("\n".join(lines), "2026-03-02T10:00").alerts
+    return [writer.alert(alert) for alert in alerts if alert.kind == "breach"]
+
+
+def test_evidence_and_pauses_are_listed_first_and_last_with_what_is_omitted() -> None:
+    (few,), (many,) = paused_often(15), paused_often(2_000)
+    assert "omitted" not in few["data"]["arithmetic"]
+    assert many["data"]["arithmetic"]["omitted"] == {"evidence": 4001 - 40, "pauses": 2000 - 40}
+    assert len(many["data"]["evidence"]) == len(many["data"]["arithmetic"]["pauses"]) == 40
+    assert many["data"]["evidence"][0] == "s"
+    assert many["data"]["evidence"][-1] == f"r{1999:0150d}"
+    assert len(encode(many)) < 20_000
+    AlertEvent.model_validate_json(encode(many))
+
+
+def test_what_is_still_too_large_is_told_without_its_detail_and_says_so() -> None:
+    (event,) = paused_often(15)
+    bare = without_detail(event, 1_000_001)
+    assert bare["data"]["arithmetic"] == {"omitted": {"evidence": 29, "bytes": 1_000_001}}
+    assert bare["data"]["evidence"] == ["s", f"r{14:0150d}"]
+    assert {key: value for key, value in bare["data"].items() if key not in ("evidence", "arithmetic")} == {
+        key: value for key, value in event["data"].items() if key not in ("evidence", "arithmetic")
+    }
+    AlertEvent.model_validate_json(encode(bare))

@@ -301,6 +301,14 @@ class ActVersion(ABC, Generic[R]):
         return watch.closed or (watch.facts is None and not any(watch.found) and not watch.held)
 
 
+def _with(known: Sequence[Finding], more: Sequence[Finding]) -> Sequence[Finding]:
+    """All of them. Few are a tuple, which is small; many a list, which grows without being copied."""
+    if isinstance(known, list):
+        known += more
+        return known
+    return (*known, *more) if len(known) < 8 else [*known, *more]
+
+
 class State:
     """The fold's state on one subject. ``shown`` is what the waiting triggers show, once that was asked for."""
 
@@ -371,10 +379,10 @@ class ActFold:
             self._versions[index].found(state.watches[index], trigger)
         state.waiting = ()
         if findings:
-            state.settled = (*state.settled, *findings)
-            for finding in findings:
-                if finding.is_violation:
-                    state.broken = (*state.broken, finding)
+            state.settled = _with(state.settled, findings)
+            broken = [finding for finding in findings if finding.is_violation]
+            if broken:
+                state.broken = _with(state.broken, broken)
 
     def _shown(self, state: State) -> Sequence[Finding]:
         """What the waiting triggers show; of two for one act at the same instant the first counts."""

@@ -47,11 +47,12 @@ class _Version:
 class State:
     """Rolling: the clocks. Calendar: by version what keeps the obligation up, what ends it, and acts by month."""
 
-    __slots__ = ("acts", "closed", "ended", "open", "turns")
+    __slots__ = ("acts", "closed", "ended", "open", "owing", "turns")
 
     def __init__(self, versions: Sequence[_Version]) -> None:
         self.open: Clock | None = None
         self.closed: list[Clock] = []
+        self.owing: list[Clock] = []  # closed clocks that are not simply met: only they can owe a report
         self.ended: list[Event | None] = [None] * len(versions)
         self.turns: list[list[tuple[int, bool, Event]]] = [[] for _ in versions]
         self.acts: list[dict[int, Event]] = [{} for _ in versions]
@@ -99,8 +100,16 @@ class CadenceFold:
             while place and turns[place - 1][:2] == (event.at, False):
                 place -= 1
             turns.insert(place, (event.at, True, event))
-        if matches(version.until, event):
+            # Of several in one month only the last is what the next month begins with.
+            if place and turns[place - 1][1] and self._are_of_one_month(turns[place - 1][0], event.at):
+                del turns[place - 1]
+        if matches(version.until, event) and not (
+            turns and not turns[-1][1] and self._are_of_one_month(turns[-1][0], event.at)
+        ):
             turns.append((event.at, False, event))
+
+    def _are_of_one_month(self, earlier: int, later: int) -> bool:
+        return self._local_month(earlier) == self._local_month(later)
 
     def _roll(self, state: State, index: int, version: _Version, event: Event, acted: bool) -> None:
         clock = state.open
@@ -110,7 +119,7 @@ class CadenceFold:
             elif matches(version.until, event):
                 clock.cancel = event
             if clock.stop is not None or clock.cancel is not None:
-                state.closed.append(clock)
+                self._close(state, clock, event.at)
                 state.open = None
         ended = state.ended[index]
         if matches(version.until, event):
@@ -122,9 +131,14 @@ class CadenceFold:
             clock.time(self._calendar)
             if ended is not None and ended.at == event.at:
                 clock.cancel = ended
-                state.closed.append(clock)
+                self._close(state, clock, ended.at)
             else:
                 state.open = clock
+
+    def _close(self, state: State, clock: Clock, at: int) -> None:
+        state.closed.append(clock)
+        if clock.deadline is None or at > clock.deadline or clock.cancel is not None:
+            state.owing.append(clock)
 
     # -- calendar months ---------------------------------------------------------------------------------
 
@@ -180,7 +194,7 @@ class CadenceFold:
         """See ``Fold``."""
         verdicts: list[Verdict] = []
         following: int | None = None
-        for clock in self._clocks(state, as_of):
+        for clock in self._clocks(state, as_of, every=every):
             due, reports = clock.reports(as_of)
             if due is not None and (following is None or due < following):
                 following = due
@@ -190,14 +204,15 @@ class CadenceFold:
 
     def statuses(self, state: State, as_of: int, watermark: int) -> list[Status]:
         """See ``Fold``."""
-        return [clock.status(as_of, watermark) for clock in self._clocks(state, as_of) if clock.started_at <= as_of]
+        clocks = self._clocks(state, as_of, every=True)
+        return [clock.status(as_of, watermark) for clock in clocks if clock.started_at <= as_of]
 
     def reported(self, state: State, until: int) -> list[Verdict] | None:
         """See ``Fold``. Which months are under the obligation hangs on what was known of it by then."""
         return None
 
-    def _clocks(self, state: State, as_of: int) -> Iterator[Clock]:
-        yield from state.closed
+    def _clocks(self, state: State, as_of: int, *, every: bool) -> Iterator[Clock]:
+        yield from state.closed if every else state.owing
         if state.open is not None:
             yield state.open
         for index, version in enumerate(self._versions):
