@@ -25,14 +25,14 @@ from kafka import KafkaConsumer
 from pydantic import SecretStr
 from schemas.subscriptions import SubscriptionFile
 from streams.core.delivery import Delivery
-from streams.log_lines import speak_json, start_logging
+from streams.log_lines import use_json, start_logging
 from streams.notify.channels.contract import NotDelivered
 from streams.notify.process import channels_of
 from tests.notify.alerts import START, alert, id_of
 
 url, kind = sys.argv[1:3]
 if kind == "json":
-    speak_json()
+    use_json()
 start_logging("debug")
 logging.getLogger("streams.anything").debug("our own debugging")
 logging.getLogger("a.client.nobody.thought.of").debug("planted-secret-4711")
