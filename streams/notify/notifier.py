@@ -466,8 +466,7 @@ class _Term:
                 sends.append(
                     await self._producer.send(self._n._settings.undelivered_topic, value, key=letter.key.encode())
                 )
-            for sent in sends:
-                await sent
+            await asyncio.gather(*sends)  # which also takes note of the other failures after the first
 
     async def close(self) -> None:
         """Wait for attempts under way, record their outcomes, and close the channels."""

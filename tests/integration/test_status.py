@@ -93,7 +93,6 @@ def test_an_installation_by_day_and_by_night(live: Live) -> None:
     assert code == 1
     assert kinds(answer) <= {"standing", "stuck", "unread", "no_worker", "no_reader"}
     until(lambda: kinds(asked(live)[1]) == {"no_worker", "unread"}, 60, lambda: str(asked(live)))
-    worker.signal(signal.SIGCONT)
     worker.kill()
     shown = command("status", "--bootstrap", live.bootstrap, "--name", live.name)
     assert shown.returncode == 1
