@@ -12,7 +12,8 @@ from typing import Any, Literal
 from pydantic import AwareDatetime, ConfigDict, Field
 
 from schemas.base import Model, Text
-from schemas.rules import Severity, SubjectType
+from schemas.patterns import SubjectType
+from schemas.rules import Severity
 
 AlertKind = Literal["warning", "breach", "late_completion", "violation", "retraction"]
 Outcome = Literal["met", "met_late", "breached", "violated", "cancelled", "running"]

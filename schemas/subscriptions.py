@@ -30,7 +30,9 @@ from pydantic import (
 from pydantic_core import core_schema
 
 from schemas.base import Model
-from schemas.rules import HOUR, MINUTE, SECOND, Severity, SubjectType
+from schemas.limits import HOUR, MINUTE, SECOND
+from schemas.patterns import SubjectType
+from schemas.rules import Severity
 
 NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9_\-]{0,62}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from schemas.rules import Condition, Conditions
+from schemas.patterns import Condition, Conditions
 
 Fields = Mapping[str, Any]
 Predicate = Callable[[Fields], bool]

@@ -26,7 +26,7 @@ from fractions import Fraction
 from typing import assert_never
 
 from schemas.fields import time_in
-from schemas.rules import (
+from schemas.limits import (
     BillingCycles,
     CalendarDays,
     Elapsed,

@@ -13,7 +13,7 @@ from datetime import date
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from schemas.rules import (
+from schemas.limits import (
     BillingCycles,
     CalendarDays,
     Elapsed,

@@ -18,21 +18,19 @@ from pydantic import BaseModel
 
 from schemas.base import Text
 from schemas.events import SUBJECT_FIELDS, EventCatalogue
+from schemas.limits import UntilDate
+from schemas.patterns import Choices, Condition, Pattern
 from schemas.rules import (
     ActRule,
     AtMostRule,
     CadenceRule,
-    Choices,
-    Condition,
     DeadlineRule,
     EvidenceRule,
     MinimumNoticeRule,
     NotBeforeRule,
-    Pattern,
     PrerequisiteRule,
     RecordingDelayRule,
     Rule,
-    UntilDate,
 )
 from schemas.titles import EVENT_TITLES
 from streams.core.alerts import Subject

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
-from schemas.rules import Limit, RuleBase
+from schemas.limits import Limit
+from schemas.rules import RuleBase
 from streams.core.deadlines import Pause
 from streams.core.event import Event
 from streams.core.faults import Fault

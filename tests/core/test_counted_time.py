@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from schemas.rules import parse_limit
+from schemas.limits import parse_limit
 from streams.core.deadlines import Pause, deadline_of, warning_instant
 from streams.core.explanations import duration
 from streams.core.faults import local_time

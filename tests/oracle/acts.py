@@ -12,18 +12,9 @@ from datetime import date, datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from schemas.calendars import CalendarSpec
-from schemas.rules import (
-    ActRule,
-    BillingCycles,
-    CalendarDays,
-    Elapsed,
-    Limit,
-    NaturalMonths,
-    Need,
-    RuleBase,
-    SameWorkingDay,
-    WorkingDays,
-)
+from schemas.limits import BillingCycles, CalendarDays, Elapsed, Limit, NaturalMonths, SameWorkingDay, WorkingDays
+from schemas.patterns import Need
+from schemas.rules import ActRule, RuleBase
 from tests.oracle.common import (
     Fact,
     Flaw,

@@ -14,7 +14,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from schemas.calendars import WEEKDAYS, CalendarSpec
-from schemas.rules import Condition, Conditions, Pattern, Rule
+from schemas.patterns import Condition, Conditions, Pattern
+from schemas.rules import Rule
 
 Fields = Mapping[str, Any]
 

@@ -14,10 +14,9 @@ from itertools import islice
 from typing import Any
 
 from schemas.calendars import CalendarSpec
-from schemas.rules import (
+from schemas.limits import (
     BillingCycles,
     CalendarDays,
-    DeadlineRule,
     Elapsed,
     Limit,
     NaturalMonths,
@@ -25,6 +24,7 @@ from schemas.rules import (
     UntilDate,
     WorkingDays,
 )
+from schemas.rules import DeadlineRule
 from tests.oracle.common import (
     MICROSECOND,
     ONE,

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from schemas.calendars import CalendarSpec
-from schemas.rules import Elapsed, MinimumNoticeRule
+from schemas.limits import Elapsed
+from schemas.rules import MinimumNoticeRule
 from tests.oracle.acts import Act, acts, end_of, lawful_from
 from tests.oracle.common import MICROSECOND, Fact, Flaw, Found
 

@@ -14,7 +14,8 @@ from typing import Any
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from schemas.rules import Condition, Rule
+from schemas.patterns import Condition
+from schemas.rules import Rule
 from streams.core.rulebook import Rulebook
 from tests.oracle.common import Fact
 from tests.property.stories import fact_of

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from schemas.calendars import CalendarSpec
-from schemas.rules import BillingCycles, Limit, Rule, SameWorkingDay, UntilDate
+from schemas.limits import BillingCycles, Limit, SameWorkingDay, UntilDate
+from schemas.rules import Rule
 from streams.core.rulebook import Rulebook
 from streams.rulebooks.calendars import build_calendar
 from tests.oracle.acts import end_of, lawful_from

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.calendars import CalendarSpec
-from schemas.rules import Limit, parse_limit
+from schemas.limits import Limit, parse_limit
 from streams.core.deadlines import deadline_of, warning_instant
 from streams.rulebooks.calendars import build_calendar
 from tests.oracle.deadline import Standstill, runs_out, warned_at

@@ -14,7 +14,8 @@ from random import Random
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from schemas.rules import DeadlineRule, Elapsed, Rule, WorkingDays
+from schemas.limits import Elapsed, WorkingDays
+from schemas.rules import DeadlineRule, Rule
 from streams.core.driver import Entry
 from streams.core.rulebook import Rulebook
 from streams.live.clock_partition import ClockPartition

@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from schemas.rules import BillingCycles, CalendarDays, Condition, Elapsed, NaturalMonths, Rule, WorkingDays, parse_limit
+from schemas.limits import BillingCycles, CalendarDays, Elapsed, NaturalMonths, WorkingDays, parse_limit
+from schemas.patterns import Condition
+from schemas.rules import Rule
 from streams.core.rulebook import Rulebook
 from tests.rulebook import test_complete, test_words
 from tests.rulebook.rows import judged_as_expected

@@ -21,7 +21,9 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from schemas.base import Text
-from schemas.rules import ActRule, Limit, Need, RuleBase
+from schemas.limits import Limit
+from schemas.patterns import Need
+from schemas.rules import ActRule, RuleBase
 from streams.core.conditions import predicate
 from streams.core.event import Event
 from streams.core.faults import Fault, Label, Without

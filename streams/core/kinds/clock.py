@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from schemas.rules import Limit, RuleBase
+from schemas.limits import Limit
+from schemas.rules import RuleBase
 from streams.core.deadlines import Pause, deadline_of, warning_instant
 from streams.core.event import Event
 from streams.core.verdicts import Outcome, Report, Status, Verdict

@@ -15,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from schemas.rules import DeadlineRule, Limit, UntilDate
+from schemas.limits import Limit, UntilDate
+from schemas.rules import DeadlineRule
 from streams.core.conditions import Fields, Predicate, predicate
 from streams.core.deadlines import agreed_until
 from streams.core.event import Event

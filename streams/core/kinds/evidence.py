@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from schemas.base import Text
-from schemas.rules import Condition, Conditions, EvidenceRule
+from schemas.patterns import Condition, Conditions
+from schemas.rules import EvidenceRule
 from streams.core.conditions import predicate
 from streams.core.event import Event
 from streams.core.faults import Fault, Lacks

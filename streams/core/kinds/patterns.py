@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from schemas.base import Text
-from schemas.rules import Pattern
+from schemas.patterns import Pattern
 from schemas.titles import VALUE_TITLES
 from streams.core.conditions import Fields, Predicate, always, predicate
 from streams.core.event import Event

@@ -1,0 +1,193 @@
+"""What a rule looks for: conditions on an event's fields, and patterns of event types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+
+from schemas.base import Model
+from schemas.limits import LimitField
+
+SubjectType = Literal["order", "account", "meter", "batch"]
+Scalar = bool | int | float | str
+
+
+class Condition(Model):
+    """What a field must be. Exactly one of the members is given.
+
+    In YAML a scalar means ``one_of`` that scalar and a list ``one_of`` its members. ``not`` also holds where
+    the field is absent; ``one_of``, ``at_least`` and ``at_most`` do not.
+    """
+
+    one_of: tuple[Scalar, ...] | None = None
+    none_of: tuple[Scalar, ...] | None = Field(default=None, alias="not")
+    present: bool | None = None
+    at_least: float | None = None
+    at_most: float | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Condition:
+        given = [name for name in type(self).model_fields if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError("a condition says exactly one of one_of, not, present, at_least, at_most")
+        return self
+
+
+def _as_condition(value: object) -> object:
+    if isinstance(value, bool | int | float | str):
+        return {"one_of": (value,)}
+    if isinstance(value, list | tuple):
+        return {"one_of": tuple(value)}
+    if isinstance(value, Mapping) and "not" in value and isinstance(value["not"], bool | int | float | str):
+        return {"not": (value["not"],)}
+    return value
+
+
+_SCALAR_SCHEMA: dict[str, Any] = {"type": ["string", "number", "boolean"]}
+_SCALAR_LIST_SCHEMA: dict[str, Any] = {"type": "array", "items": _SCALAR_SCHEMA, "minItems": 1}
+Conditions = dict[
+    str,
+    Annotated[
+        Condition,
+        BeforeValidator(_as_condition),
+        WithJsonSchema(
+            {
+                "anyOf": [
+                    _SCALAR_SCHEMA,
+                    _SCALAR_LIST_SCHEMA,
+                    {
+                        "type": "object",
+                        "properties": {
+                            "one_of": _SCALAR_LIST_SCHEMA,
+                            "not": {"anyOf": [_SCALAR_SCHEMA, _SCALAR_LIST_SCHEMA]},
+                            "present": {"type": "boolean"},
+                            "at_least": {"type": "number"},
+                            "at_most": {"type": "number"},
+                        },
+                        "minProperties": 1,
+                        "maxProperties": 1,
+                        "additionalProperties": False,
+                    },
+                ]
+            }
+        ),
+    ],
+]
+
+
+class Pattern(Model):
+    """Events of one type, with conditions on their fields and on the case's starting event."""
+
+    type: str
+    where: Conditions = {}
+    if_start: Conditions = {}
+
+
+def _as_patterns(value: object) -> object:
+    items = value if isinstance(value, list | tuple) else [value]
+    return tuple({"type": item} if isinstance(item, str) else item for item in items)
+
+
+Written = str | Pattern | list[str | Pattern]
+Patterns = Annotated[tuple[Pattern, ...], BeforeValidator(_as_patterns, json_schema_input_type=Written)]
+SomePatterns = Annotated[Patterns, Field(min_length=1)]
+
+
+class Start(Model):
+    """When a case starts: at the last of the groups to have happened; within a group any pattern will do."""
+
+    all: tuple[SomePatterns, ...] = Field(min_length=1)
+
+
+def _as_start(value: object) -> object:
+    if isinstance(value, Mapping) and "all" in value:
+        return value
+    return value if isinstance(value, Start) else {"all": [value]}
+
+
+StartField = Annotated[Start, BeforeValidator(_as_start, json_schema_input_type=Written | Start)]
+
+
+def _as_subjects(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+class While(Model):
+    """A condition that holds from one event until another.
+
+    At one and the same instant what was recorded first came first.
+    """
+
+    since: SomePatterns
+    until: Patterns = ()
+
+
+class OnlyWhile(While):
+    """A condition under which a start counts; with ``each`` it holds for several things of one subject by themselves.
+
+    ``each`` names subject types: an event of ``since`` that has another order (or meter) than those for which the
+    condition holds already begins another one. Each has a case of its own, from its ``since`` on. An event of
+    ``until`` or ``stop`` that names one of them ends that one; one that names none ends all.
+    """
+
+    each: Annotated[
+        tuple[SubjectType, ...],
+        BeforeValidator(_as_subjects, json_schema_input_type=SubjectType | list[SubjectType]),
+    ] = ()
+
+
+class During(While):
+    """A condition that an act must not meet; an event of ``not_after`` keeps it from beginning later.
+
+    Both ends are open: an act at the very instant at which the condition begins or ends does not meet it. One that
+    is ended, or kept out, at the very instant at which it begins never began.
+    """
+
+    not_after: Patterns = ()
+
+
+class Need(Model):
+    """Something that must have happened by the act, or by the close: an event of any of the patterns.
+
+    ``if_act`` limits the need to acts with such fields. ``same_day`` asks for the act's own local date,
+    ``after_start`` for an event not before the act, or the first of the acts that wait for the same close.
+    """
+
+    any: SomePatterns
+    if_act: Conditions = {}
+    same_day: bool = False
+    after_start: bool = False
+
+
+def _as_needs(value: object) -> object:
+    items = value if isinstance(value, list | tuple) else [value]
+    return tuple(
+        item if isinstance(item, Need) or (isinstance(item, Mapping) and "any" in item) else {"any": item}
+        for item in items
+    )
+
+
+Needs = Annotated[
+    tuple[Need, ...],
+    BeforeValidator(_as_needs, json_schema_input_type=str | Pattern | Need | list[str | Pattern | Need | list[Any]]),
+]
+
+
+class LimitChoice(Model):
+    """A limit that applies when the starting event, with its facts, meets the conditions."""
+
+    when: Conditions = {}
+    limit: LimitField = Field(alias="is")
+
+
+def _as_choices(value: object) -> object:
+    return value if isinstance(value, list | tuple) else [{"is": value}]
+
+
+Choices = Annotated[
+    tuple[LimitChoice, ...],
+    BeforeValidator(_as_choices, json_schema_input_type=LimitField | list[LimitChoice]),
+    Field(min_length=1),
+]
