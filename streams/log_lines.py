@@ -17,6 +17,8 @@ from typing import Any, Final
 
 import click
 
+from streams.log_limits import LineLimit
+
 FORMATS: Final = ("text", "json")
 _OURS: Final = "gridclock"
 _OWN: Final = ("streams", "schemas", _OURS)
@@ -58,6 +60,7 @@ def use_json() -> None:
     """From now on every line on standard error is a JSON object. Called once, at the start of a process."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines())
+    handler.addFilter(LineLimit(_OWN))
     logging.getLogger().addHandler(handler)
     logging.getLogger(_OURS).setLevel(logging.INFO)  # announcements come out at any level
     logging.captureWarnings(True)
@@ -89,6 +92,7 @@ def start_logging(level: str) -> None:
     if not root.handlers:  # ``use_json`` may have set its own
         handler = logging.StreamHandler()
         handler.setFormatter(TextLines("%(asctime)s %(levelname)s %(name)s %(message)s"))
+        handler.addFilter(LineLimit(_OWN))
         root.addHandler(handler)
     wanted = logging.getLevelNamesMapping()[level.upper()]
     root.setLevel(max(logging.INFO, wanted))

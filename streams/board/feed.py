@@ -154,6 +154,12 @@ class BoardFeed:
                 count = await self._partitions_of(topic)
                 if count:
                     await self._read(topic, count, take, back)
+            except asyncio.CancelledError as error:
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+                # Nobody cancelled us: the client gave up a request of its own, as it does when brokers go away.
+                logger.warning("%s: %r; trying again", topic, error)
             except (KafkaError, BrokerError, OSError) as error:
                 logger.warning("%s: %s; trying again", topic, error)
             await asyncio.sleep(_AGAIN_SECONDS)

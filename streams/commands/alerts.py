@@ -9,8 +9,9 @@ import click
 
 from streams.commands.common import DONE, broker_options, need_broker
 from streams.kafka.acls import permissions_of
+from streams.kafka.outage import watch_for_outage
 from streams.kafka.topic_reader import from_beginning
-from streams.log_lines import printable
+from streams.log_lines import printable, start_logging
 from streams.settings import Settings, load_settings
 from streams.wire.decoder import decode_json
 
@@ -44,12 +45,20 @@ def alerts(follow: bool, as_json: bool, lang: str, **given: Any) -> int:
     """
     settings = load_settings(**given)
     need_broker(settings, permissions_of("alerts", settings))
+    follow_patiently(settings, follow=follow)
     for value in read_records(settings, settings.alerts_topic, follow=follow):
         if as_json:
             click.echo(value)
         else:
             click.echo(line_of(decode_json(value)["data"], lang))
     return DONE
+
+
+def follow_patiently(settings: Settings, *, follow: bool) -> None:
+    """Where a command follows a topic: say when the brokers are away, and when they are back."""
+    if follow:
+        start_logging(settings.log_level)
+        watch_for_outage(settings.bootstrap)
 
 
 def read_records(settings: Settings, topic: str, *, follow: bool) -> Iterator[bytes]:

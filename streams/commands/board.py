@@ -10,6 +10,7 @@ import click
 from streams.board.server import run_board
 from streams.commands.common import DONE, broker_options, log_options, need_broker, rulebook_of, rulebook_options
 from streams.kafka.acls import permissions_of
+from streams.kafka.outage import watch_for_outage
 from streams.live.gc_tuning import short_collections
 from streams.live.reloading import run_reloading
 from streams.log_lines import announce, start_logging
@@ -46,6 +47,7 @@ def board(rules: tuple[Path, ...], only: Path | None, board_names: tuple[str, ..
     """
     settings = load_settings(board_names=board_names or None, **given)
     start_logging(settings.log_level)
+    watch_for_outage(settings.bootstrap)
     need_broker(settings, permissions_of("board", settings))
     loaded = rulebook_of(rules, only)
 

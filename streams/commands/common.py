@@ -230,10 +230,9 @@ def topic_sources(
     topics: tuple[str, ...],
     bootstrap: str | None,
     since: int | None,
-    until: int | None,
     mappings: Mappings | None = None,
 ) -> list[Source]:
-    """Topics as sources, from a broker timestamp to an instant.
+    """Topics as sources, from a broker timestamp on.
 
     Raises:
         ConfigError: where no broker was named.
@@ -243,7 +242,7 @@ def topic_sources(
 
     settings = load_settings(bootstrap=bootstrap)
     need_broker(settings, reading(*topics))
-    slices = topic_slices(settings, topics, since, until)
+    slices = topic_slices(settings, topics, since)
     for part in slices:
         part.mapping = None if mappings is None else mappings.of_topic(part.topic)
     return [*slices]

@@ -85,7 +85,7 @@ def explain(options: _Options) -> int:
         raise click.UsageError("no events: name files by --events, or a --topic")
     loaded = rulebook_of(options.rules, options.only)
     mappings = load_mappings(options.mappings, loaded.catalogue, options.sheet)
-    sources = sources_of(options.names, options.topics, mappings, (options.bootstrap, options.since, options.until))
+    sources = sources_of(options.names, options.topics, mappings, (options.bootstrap, options.since))
     try:
         search = _Search(loaded, sources, options.until)
         subjects = search.subjects_of(options.number)

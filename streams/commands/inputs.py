@@ -62,9 +62,9 @@ def sources_of(
     names: Sequence[str],
     topics: tuple[str, ...],
     mappings: Mappings,
-    topic_range: tuple[str | None, int | None, int | None] = (None, None, None),
+    topics_from: tuple[str | None, int | None] = (None, None),
 ) -> list[Source]:
-    """Files, and topics from one instant to another, through their mappings; every mapping is used.
+    """Files, and topics from brokers and a timestamp on, through their mappings; every mapping is used.
 
     Raises:
         ConfigError: naming the file or mapping, and what to do.
@@ -72,8 +72,8 @@ def sources_of(
     """
     sources = open_sources(names, mappings)
     if topics:
-        bootstrap, since, until = topic_range
-        sources += topic_sources(topics, bootstrap, since, until, mappings)
+        bootstrap, since = topics_from
+        sources += topic_sources(topics, bootstrap, since, mappings)
     try:
         mappings.check_used((*names, *topics))
     except ConfigError:

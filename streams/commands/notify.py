@@ -10,6 +10,7 @@ import click
 from schemas.subscriptions import KafkaChannel, parse_span
 from streams.commands.common import DONE, broker_options, log_options, need_broker
 from streams.kafka.acls import permissions_of
+from streams.kafka.outage import watch_for_outage
 from streams.live.reloading import run_reloading
 from streams.log_lines import announce, start_logging
 from streams.notify.process import NotifyReady, run_notifier
@@ -63,6 +64,7 @@ def notify(path: Path, first_from: int, **given: Any) -> int:
     """
     settings = load_settings(**given)
     start_logging(settings.log_level)
+    watch_for_outage(settings.bootstrap)
     file = load_subscriptions(path)
     topics = [channel.topic for channel in file.channels.values() if isinstance(channel, KafkaChannel)]
     need_broker(settings, permissions_of("notify", settings, topics))

@@ -215,7 +215,7 @@ class _Run:
             catalogue = EventCatalogue({**rival.catalogue.models, **catalogue.models})
         mappings = load_mappings(options.mappings, catalogue, options.sheet)
         self.sources: list[Source] = sources_of(
-            options.events, options.topics, mappings, (options.bootstrap, options.since, options.until)
+            options.events, options.topics, mappings, (options.bootstrap, options.since)
         )
         self._checkpoint = None if options.checkpoint is None else Checkpoint(options.checkpoint)
         form = OutputForm(

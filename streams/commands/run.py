@@ -24,6 +24,7 @@ from streams.commands.common import (
 )
 from streams.errors import GridclockError
 from streams.kafka.acls import permissions_of
+from streams.kafka.outage import watch_for_outage
 from streams.live.gc_tuning import short_collections
 from streams.live.reloading import run_reloading
 from streams.live.worker import Ready, run_worker
@@ -61,6 +62,7 @@ def run(rules: tuple[Path, ...], only: Path | None, sources: tuple[str, ...], **
     """
     settings = load_settings(sources=sources or None, **given)
     start_logging(settings.log_level)
+    watch_for_outage(settings.bootstrap)
     need_broker(settings, permissions_of("run", settings))
     loaded = rulebook_of(rules, only)
     shown = {name: value for name, value in settings.shown().items() if value not in (None, [], ())}

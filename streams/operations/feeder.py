@@ -22,6 +22,9 @@ from streams.settings import Settings
 from streams.wall_clock import WallClock
 from streams.wire.decoder import encode_json
 
+_PATIENT: Final = {"delivery_timeout_ms": 86_400_000, "max_block_ms": 86_400_000}
+"""Brokers that are away are waited for, for a day."""
+
 HEAP_SECONDS: Final = 0.15
 """Of real time; well below the worker's grace, so that nothing becomes late by it."""
 
@@ -41,7 +44,7 @@ def feed(
     topic, sent = settings.source_topics[0], 0
     refused: list[BaseException] = []
     try:
-        producer = KafkaProducer(**settings.kafka_python(), acks="all", linger_ms=5)
+        producer = KafkaProducer(**settings.kafka_python(), acks="all", linger_ms=5, **_PATIENT)
         try:
             for event in events:
                 if not _comes(instant_us(parse_time(event["recorded_at"])), clock, stop) or refused:

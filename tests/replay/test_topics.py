@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from kafka import KafkaProducer
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
 from streams.core.instants import instant_us
 from streams.kafka.admin import TopicSpec, ensure_topics
@@ -79,14 +80,14 @@ def test_explain_reads_a_topic_as_it_reads_a_file(
     assert gridclock("explain", order).code == 2
 
 
-def test_a_time_range_is_a_range_of_broker_timestamps(
+def test_a_range_begins_by_broker_timestamps_and_ends_by_event_time(
     gridclock: Runner, kafka: Broker, prefix: str, lines: list[str]
 ) -> None:
     if kafka.kind == "embedded":
         pytest.skip("the embedded broker does not find offsets by timestamp")
     sent(kafka, f"{prefix}a", lines, 2)
     since, until = "2026-03-08T12:00:00+08:00", "2026-03-12T12:00:00+08:00"
-    inside = [line for line in lines if line.endswith("}") and since <= json.loads(line)["recorded_at"] <= until]
+    inside = [line for line in lines if line.endswith("}") and since <= json.loads(line)["recorded_at"]]
     assert 100 < len(inside) < len(lines) - 100
     path = gridclock.file("events.jsonl", "\n".join(inside))
     expected = gridclock("replay", path, "--until", until, "--quiet")
@@ -95,6 +96,38 @@ def test_a_time_range_is_a_range_of_broker_timestamps(
     )
     assert (ran.code, ran.out) == (expected.code, expected.out)
     assert ran.out
+
+
+@pytest.mark.parametrize("stamp", ["now", "in 2100", "near 0"])
+def test_until_is_event_time_whatever_the_stamps(
+    gridclock: Runner, kafka: Broker, prefix: str, lines: list[str], stamp: str
+) -> None:
+    """Events of March sent today; one record among them with a stamp that hides what comes after it."""
+    topic, until = f"{prefix}a", "2026-03-12T12:00:00+08:00"
+    stamps = {"now": None, "in 2100": instant_us(datetime.fromisoformat("2100-01-01T00:00:00Z")) // 1000, "near 0": 1}
+    if kafka.kind == "embedded" and stamp != "now":
+        pytest.skip(f"{kafka.description} stamps records itself")
+    ensure_topics(kafka.bootstrap, [TopicSpec(topic, 1, -1)])
+    if stamp != "now":  # brokers of today refuse such stamps unless told otherwise, those of yesterday took them
+        any_stamp = dict.fromkeys(("message.timestamp.after.max.ms", "message.timestamp.before.max.ms"), str(2**63 - 1))
+        admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+        admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {**any_stamp, "retention.ms": "-1"})])
+        admin.close()
+    producer = KafkaProducer(bootstrap_servers=kafka.bootstrap, acks="all", linger_ms=20)
+    sent_all = [
+        producer.send(topic, line.encode(), timestamp_ms=stamps[stamp] if number == 1 else None)
+        for number, line in enumerate(lines)
+    ]
+    for one in sent_all:
+        one.get(timeout=60)
+    producer.close()
+    cases = [gridclock.path / name for name in ("by-file.jsonl", "by-topic.jsonl")]
+    path = gridclock.file("events.jsonl", "\n".join(lines))
+    expected = gridclock("replay", path, "--until", until, "--quiet", "--cases", cases[0])
+    where = ("--topic", topic, "--bootstrap", kafka.bootstrap)
+    ran = gridclock("replay", *where, "--until", until, "--quiet", "--cases", cases[1])
+    assert ran.out == expected.out != ""
+    assert cases[0].read_bytes() == cases[1].read_bytes() != b""
 
 
 @pytest.mark.parametrize("since", [None, "2031-01-01T00:00:00+08:00"])

@@ -1,6 +1,6 @@
-"""Topics of Kafka, a partition at a time, from one instant to another; kafka-python, without Faust and without a group.
+"""Topics of Kafka, a partition at a time, from an instant on; kafka-python, without Faust and without a group.
 
-A range is made of offsets, which the broker finds by timestamp. What was written to the topic after the replay
+The beginning is an offset, which the broker finds by timestamp. What was written to the topic after the replay
 began is left alone, so that reading a busy topic comes to an end.
 """
 
@@ -93,10 +93,11 @@ class TopicSlice:
             yield record.offset, made.raw if isinstance(made, Made) else record.value or b"", made
 
 
-def topic_slices(
-    settings: Settings, topics: Sequence[str], since: int | None = None, until: int | None = None
-) -> list[TopicSlice]:
-    """What topics hold between two instants (microseconds, both inclusive; broker timestamps), by partition.
+def topic_slices(settings: Settings, topics: Sequence[str], since: int | None = None) -> list[TopicSlice]:
+    """What topics hold from an instant on (microseconds, inclusive; broker timestamps), by partition.
+
+    Where to end is no matter of timestamps: an event of long ago may have been sent today, and one wrong stamp would
+    hide all that comes after it. So a topic is read to its end, and time ends by the events, as with files.
 
     Raises:
         BrokerError: where the broker cannot be reached or a topic is not there.
@@ -112,8 +113,6 @@ def topic_slices(
             last = consumer.end_offsets(parts)
             if since is not None:
                 first = {**last, **_offsets(consumer, parts, -(-since // 1000))}
-            if until is not None:
-                last = {**last, **_offsets(consumer, parts, until // 1000 + 1)}
             found += [TopicSlice(settings, topic, tp.partition, first[tp], last[tp]) for tp in parts]
     return found
 

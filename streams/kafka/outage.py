@@ -1,0 +1,115 @@
+"""Brokers that are away: one line when it begins, one a minute, one when it ends, and none of the libraries.
+
+The Kafka clients try again by themselves, for as long as it takes, and write some hundred lines a second about it. So a
+line of theirs is taken for a suspicion only: then the addresses are tried, and while none of them takes a connection,
+the clients' lines are left out. Without a suspicion nothing is tried, because a connection without a login is a line in
+the brokers' own log.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from streams.wall_clock import monotonic
+
+CLIENTS: Final = frozenset({"aiokafka", "kafka", "faust", "mode"})
+TRY_SECONDS: Final = 1.0
+TRIES: Final = 3
+"""Tries in a row after which the brokers are away: a broker that is started again in between is none."""
+
+AGAIN_SECONDS: Final = 60.0
+_CONNECT_SECONDS: Final = 2.0
+
+logger = logging.getLogger(__name__)
+
+
+def is_reachable(bootstrap: str) -> bool:
+    """Whether one of the addresses takes a connection."""
+    for server in bootstrap.split(","):
+        host, _, port = server.strip().rpartition(":")
+        try:
+            with socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS):
+                return True
+        except (OSError, ValueError):
+            continue
+    return False
+
+
+class Outage(logging.Filter):
+    """What is known of the brokers; a filter of the handlers. ``look`` is to be called again and again."""
+
+    def __init__(
+        self,
+        bootstrap: str,
+        is_reachable: Callable[[str], bool] = is_reachable,
+        now: Callable[[], float] = monotonic,
+    ) -> None:
+        super().__init__()
+        self._bootstrap = bootstrap
+        self._is_reachable = is_reachable
+        self._now = now
+        self._failed = 0
+        self._since: float | None = None
+        self._said: float | None = None
+        self.left_out = 0
+        self.suspected = threading.Event()
+
+    @property
+    def is_on(self) -> bool:
+        """Whether the brokers are away."""
+        return self._said is not None
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line comes out."""
+        if record.levelno < logging.WARNING or record.name.partition(".")[0] not in CLIENTS:
+            return True
+        self.suspected.set()
+        if self.is_on:
+            self.left_out += 1
+            return False
+        return True
+
+    def look(self) -> None:
+        """Try the brokers, and say what has changed."""
+        now = self._now()
+        if self._is_reachable(self._bootstrap):
+            if self._said is not None and self._since is not None:
+                logger.warning(
+                    "brokers %s: a connection again after %.0f s; %d lines of the Kafka clients were left out",
+                    self._bootstrap,
+                    now - self._since,
+                    self.left_out,
+                )
+            self._failed, self._since, self._said, self.left_out = 0, None, None, 0
+            self.suspected.clear()
+            return
+        self._failed += 1
+        self._since = now if self._since is None else self._since
+        is_first = self._said is None and self._failed >= TRIES
+        if is_first or (self._said is not None and now - self._said >= AGAIN_SECONDS):
+            self._said = now
+            logger.warning(
+                "brokers %s: no connection for %.0f s; this process waits until they are back, nothing is lost",
+                self._bootstrap,
+                now - self._since,
+            )
+
+    def keep_looking(self) -> None:
+        """For ever, in a thread: after a line of the clients, until the brokers can be reached."""
+        while True:
+            self.suspected.wait()
+            self.look()
+            time.sleep(TRY_SECONDS)
+
+
+def watch_for_outage(bootstrap: str) -> None:
+    """From now on, for this process and its handlers of log lines."""
+    outage = Outage(bootstrap)
+    for handler in logging.getLogger().handlers:
+        handler.filters.insert(0, outage)  # before the limit, which would count what is left out here
+    threading.Thread(target=outage.keep_looking, name="outage", daemon=True).start()

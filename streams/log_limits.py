@@ -1,0 +1,60 @@
+"""A bound on log lines: of one cause a few a minute, whatever goes wrong and however often.
+
+One cause is one logger and one wording (numbers apart). What is left out is counted, and the next line of the same
+cause that comes out says how many there were.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final
+
+OWN_LINES: Final = 10
+LIBRARY_LINES: Final = 2
+"""Lines a minute of one cause: of this program, and of the libraries."""
+
+MINUTE: Final = 60.0
+CAUSES: Final = 1_000
+"""Causes that are counted at a time; of more the one longest silent is forgotten."""
+
+_NUMBERS: Final = re.compile(r"\d+")
+
+
+@dataclass(slots=True)
+class _Window:
+    began: float
+    shown: int = 0
+    left_out: int = 0
+
+
+class LineLimit(logging.Filter):
+    """A filter of a handler; ``own`` are the top loggers of this program. Critical lines always come out."""
+
+    def __init__(self, own: tuple[str, ...]) -> None:
+        super().__init__()
+        self._own = frozenset(own)
+        self._windows: OrderedDict[tuple[str, str], _Window] = OrderedDict()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line comes out; it may come out with a count."""
+        if record.levelno >= logging.CRITICAL:
+            return True
+        key = record.name, _NUMBERS.sub("N", str(record.msg)[:300])
+        window = self._windows.pop(key, None) or _Window(record.created)
+        self._windows[key] = window
+        if len(self._windows) > CAUSES:
+            self._windows.popitem(last=False)
+        missed = 0
+        if record.created - window.began >= MINUTE:
+            missed, window.began, window.shown, window.left_out = window.left_out, record.created, 0, 0
+        most = OWN_LINES if record.name.partition(".")[0] in self._own else LIBRARY_LINES
+        if window.shown >= most:
+            window.left_out += 1
+            return False
+        window.shown += 1
+        if missed:
+            record.msg, record.args = f"{record.getMessage()} ({missed:,} more like this were left out before)", ()
+        return True
