@@ -15,9 +15,9 @@ from streams.board.messages import BoardWire
 from streams.board.web import BoardServer
 from streams.core.alerts import case_id_of
 from streams.core.board import Board, BoardAlert
-from streams.core.engine import BEGINNING, Snapshot
 from streams.core.event import Event
 from streams.core.open_cases import Place, place_of
+from streams.core.records import BEGINNING, Snapshot
 from streams.wall_clock import WallClock
 from tests.stories import shipped
 

@@ -20,9 +20,10 @@ from zoneinfo import ZoneInfo
 
 from schemas.events import EventCatalogue
 from streams.core.alerts import Alert
-from streams.core.engine import Engine, JudgedCase
+from streams.core.engine import Engine
 from streams.core.event import Event
 from streams.core.instants import format_us, instant_us
+from streams.core.records import JudgedCase
 from streams.core.rulebook import Rulebook
 from streams.rulebooks.loader import LoadedRulebook, load_rulebook
 from streams.wire.decoder import Decoder

@@ -18,8 +18,8 @@ from aiokafka.errors import KafkaError
 
 from streams.board.messages import ack_from_bytes, alert_from_bytes
 from streams.core.board import KEPT, Board
-from streams.core.engine import BEGINNING
 from streams.core.open_cases import OpenCases
+from streams.core.records import BEGINNING
 from streams.core.rulebook import Rulebook
 from streams.errors import BrokerError, InputError
 from streams.kafka.admin import partitions_of

@@ -13,11 +13,11 @@ import click
 from streams.commands.common import DONE, INSTANT, options_as, rulebook_of, rulebook_options
 from streams.commands.inputs import load_mappings, mapping_options, sources_of
 from streams.core.alerts import Alert, Subject
-from streams.core.engine import JudgedCase
 from streams.core.event import Event
 from streams.core.explanations import SUBJECTS_ZH, limit_zh
 from streams.core.explanations import explain as sentence_of
 from streams.core.faults import local_time
+from streams.core.records import JudgedCase
 from streams.errors import ConfigError, InputError
 from streams.replay.comparison import OUTCOMES_ZH
 from streams.replay.judging import Arrived, Deduplicated, Judging, deduplicate

@@ -19,83 +19,19 @@ subject, rebuilt from the snapshots on restore and never stored.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
-from itertools import chain
 
 from streams.core.alerts import Alert, Subject, case_id_of, report_alert, retraction_of
 from streams.core.event import Event
 from streams.core.history import History, Notice, names_one_of
-from streams.core.offline import OfflineEvaluator
 from streams.core.outcome_counts import OutcomeCounts
+from streams.core.records import BEGINNING, JudgedCase, ReportKey, Snapshot, SubjectRecord
 from streams.core.rulebook import Rulebook
 from streams.core.standing import Standing
 from streams.core.verdicts import Report, Verdict, root_of
 from streams.core.watermark import is_due
-
-BEGINNING = -(2**62)
-"""The watermark before any time has passed."""
-
-ReportKey = tuple[str, str, str, str]
-"""What tells one report from another on a subject: rule id, root event id, kind, cause."""
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """Everything that must be kept of one subject, as a value.
-
-    ``reported`` are the reports made and not withdrawn; ``withdrawn`` counts how often each report was withdrawn;
-    ``decided_at`` is the watermark under which the subject was last looked at.
-    """
-
-    subject: Subject
-    events: tuple[Event, ...]
-    reported: tuple[tuple[ReportKey, Alert], ...]
-    withdrawn: tuple[tuple[ReportKey, int], ...]
-    decided_at: int
-
-
-@dataclass(frozen=True, slots=True)
-class JudgedCase:
-    """One case as of an instant, with the id that alerts on it carry."""
-
-    case_id: str
-    subject: Subject
-    verdict: Verdict
-
-
-class _Record:
-    __slots__ = (
-        "asleep",
-        "counted",
-        "decided_at",
-        "due",
-        "dues",
-        "expires",
-        "history",
-        "open",
-        "owed",
-        "reported",
-        "subject",
-        "withdrawn",
-    )
-
-    def __init__(self, subject: Subject) -> None:
-        self.subject = subject
-        self.history = History()
-        self.reported: dict[ReportKey, Alert] = {}
-        self.withdrawn: dict[ReportKey, int] = {}
-        self.due: int | None = None
-        self.dues: dict[int, int] = {}  # by fold: when silence next changes what it says
-        self.owed: dict[int, dict[ReportKey, tuple[Verdict, int]]] = {}  # by fold: what it last said must be told
-        self.open: tuple[tuple[str, str | None], ...] = ()
-        self.counted = 0  # events at the last count of open cases and endings
-        self.decided_at = BEGINNING
-        self.asleep: Callable[[], Snapshot] | None = None  # gives what has not been taken back yet
-        self.expires = False  # whether an entry of the expiry heap stands for it
 
 
 class Engine:
@@ -112,8 +48,8 @@ class Engine:
         self._calendar = rulebook.calendar
         self._keep_for = keep_for
         self._tally = tally
-        self._records: dict[Subject, _Record] = {}
-        self._touched: dict[Subject, _Record] = {}
+        self._records: dict[Subject, SubjectRecord] = {}
+        self._touched: dict[Subject, SubjectRecord] = {}
         self._timers: list[tuple[int, Subject]] = []
         self._expiries: list[tuple[int, Subject]] = []
         self._changed: set[Subject] = set()
@@ -121,7 +57,6 @@ class Engine:
         self.open_cases: Counter[tuple[str, str | None]] = Counter()
         """Cases open, by rule id and city."""
         self.watermark = BEGINNING
-        self._lifetimes = OfflineEvaluator(rulebook)
 
     def __len__(self) -> int:
         """Subjects kept."""
@@ -136,7 +71,7 @@ class Engine:
             if self._keep_for is not None and is_due(event.at + self._keep_for, self.watermark):
                 # It may have been known and done with: read again, it would begin a case that nobody ends.
                 return "too_old"
-            record = self._records[subject] = _Record(subject)
+            record = self._records[subject] = SubjectRecord(subject)
         elif record.asleep is not None:
             self._wake(record)
         notice = record.history.add(event)
@@ -191,7 +126,7 @@ class Engine:
         self._timers = [(record.due, record.subject) for record in self._records.values() if record.due is not None]
         heapify(self._timers)
 
-    def _decide_timed(self, record: _Record, alerts: list[Alert]) -> None:
+    def _decide_timed(self, record: SubjectRecord, alerts: list[Alert]) -> None:
         before, dues, watermark = record.due, record.dues, self.watermark
         stepped = self._stepped(record)
         passed = [index for index, due in dues.items() if due <= watermark] if dues else ()
@@ -204,7 +139,7 @@ class Engine:
             self._count_open(record, stepped)
         self._count(record, None if stepped is None else stepped.union(passed), watermark)
 
-    def _stepped(self, record: _Record) -> set[int] | None:
+    def _stepped(self, record: SubjectRecord) -> set[int] | None:
         """The folds that take an event not yet counted; ``None`` where all begin again."""
         history = record.history
         if history.begins_again:
@@ -212,7 +147,7 @@ class Engine:
         routes = self._rulebook.routes(record.subject[0])
         return {index for event in history.events[record.counted :] for index, _, _ in routes(event.type)}
 
-    def _count(self, record: _Record, folds: set[int] | None, watermark: int, *, known: bool = False) -> None:
+    def _count(self, record: SubjectRecord, folds: set[int] | None, watermark: int, *, known: bool = False) -> None:
         """Count anew what those folds say; what the others say has not changed. ``None``: all."""
         tally, states = self._tally, record.history.states
         if tally is None or not record.history.events:
@@ -225,7 +160,7 @@ class Engine:
         if found or folds is None:
             tally.take(record.subject, found, anew=folds is None, known=known)
 
-    def _decide(self, record: _Record, watermark: int, alerts: list[Alert]) -> None:
+    def _decide(self, record: SubjectRecord, watermark: int, alerts: list[Alert]) -> None:
         """Ask the folds that may say something else than when they were last asked; tell the difference.
 
         Those are the folds that an event concerned, and those whose instant has come; all, when all began again.
@@ -263,7 +198,7 @@ class Engine:
         history.touched.clear()
 
     def _tell_changed(
-        self, record: _Record, changed: Mapping[int, Sequence[Verdict]], watermark: int, alerts: list[Alert]
+        self, record: SubjectRecord, changed: Mapping[int, Sequence[Verdict]], watermark: int, alerts: list[Alert]
     ) -> None:
         before: list[ReportKey] = []
         owing: list[dict[ReportKey, tuple[Verdict, int]]] = []
@@ -276,7 +211,9 @@ class Engine:
                 owing.append(owed)
         self._report_difference(record, before, owing, watermark, alerts)
 
-    def _owed(self, record: _Record, index: int, verdicts: Sequence[Verdict]) -> dict[ReportKey, tuple[Verdict, int]]:
+    def _owed(
+        self, record: SubjectRecord, index: int, verdicts: Sequence[Verdict]
+    ) -> dict[ReportKey, tuple[Verdict, int]]:
         """What one fold says must have been told by now."""
         rule_id, roots = self._rulebook.folds[index].id, record.history.roots
         return {
@@ -287,7 +224,7 @@ class Engine:
 
     def _report_difference(
         self,
-        record: _Record,
+        record: SubjectRecord,
         before: Sequence[ReportKey],
         owing: Iterable[Mapping[ReportKey, tuple[Verdict, int]]],
         watermark: int,
@@ -309,7 +246,7 @@ class Engine:
                 alert = reported[key] = self._alert(record, key, verdict, verdict.reports[number], watermark)
                 alerts.append(alert)
 
-    def _alert(self, record: _Record, key: ReportKey, verdict: Verdict, report: Report, watermark: int) -> Alert:
+    def _alert(self, record: SubjectRecord, key: ReportKey, verdict: Verdict, report: Report, watermark: int) -> Alert:
         return report_alert(
             verdict,
             report,
@@ -320,7 +257,7 @@ class Engine:
             calendar=self._calendar,
         )
 
-    def _count_open(self, record: _Record, folds: set[int] | None = None) -> None:
+    def _count_open(self, record: SubjectRecord, folds: set[int] | None = None) -> None:
         """Count anew the cases that those folds have open; ``None``: all."""
         open_cases: list[tuple[str, str | None]] = []
         states = record.history.states
@@ -340,7 +277,7 @@ class Engine:
             self.open_cases.update(open_cases)
             record.open = tuple(open_cases)
 
-    def _case(self, record: _Record, rule_id: str, root: str, watermark: int) -> Verdict | None:
+    def _case(self, record: SubjectRecord, rule_id: str, root: str, watermark: int) -> Verdict | None:
         roots = record.history.roots
         for index, state in record.history.states.items():
             fold = self._rulebook.folds[index]
@@ -350,7 +287,7 @@ class Engine:
                         return verdict
         return None
 
-    def _expire_later(self, record: _Record) -> None:
+    def _expire_later(self, record: SubjectRecord) -> None:
         if self._keep_for is not None and not record.expires:
             record.expires = True
             heappush(self._expiries, (record.decided_at + self._keep_for, record.subject))
@@ -398,72 +335,6 @@ class Engine:
             if subject in self._records:
                 record = self._touched[subject] = self._awake(subject)
                 record.history.is_fresh = True
-
-    # -- a whole life at once ----------------------------------------------------------------------------
-
-    @property
-    def at_event(self) -> Event | None:
-        """The event under way in ``live_through``, to be named should something break."""
-        return self._lifetimes.at_event
-
-    def live_through(self, subject: Subject, events: Sequence[Event], end: int) -> list[tuple[bool, Alert]]:
-        """Everything that is ever told of one subject, from all its events, up to an instant.
-
-        ``events`` are in the order of histories, without repetitions. Time passes as in ``advance_to`` up to just
-        before each event, stopping wherever something is due. As subjects are independent, the alerts are those that
-        all subjects' events together would have given. Each comes with whether an event brought it, and not time.
-        Afterwards the subject can be asked for its cases; it cannot be fed any more.
-
-        Events later than ``end`` count only for corrections: those are all known from the beginning, whatever their
-        own instant, and what happened later than ``end``, as corrected, is left out.
-        """
-        record = self._records[subject] = _Record(subject)
-        within = bisect_right(events, end, key=lambda event: event.at)
-        if within < len(events):
-            beyond, events = events[within:], events[:within]
-            if any(event.corrects is not None or event.void for event in chain(events, beyond)):
-                record.history = History(beyond, until=end)
-                return self._live_stepwise(record, events, end)
-        life = self._lifetimes.of(subject[0], events, end)
-        if life is None:
-            return self._live_stepwise(record, events, end)
-        states, tellings = life
-        record.history = History.folded(events, states)
-        reported: dict[ReportKey, tuple[bool, Alert]] = {}
-        for verdict, report, watermark, by_event in tellings:
-            key = verdict.rule.id, root_of(verdict, {}), report.kind, report.cause
-            if key not in reported:
-                reported[key] = by_event, self._alert(record, key, verdict, report, watermark)
-        return list(reported.values())
-
-    def _live_stepwise(self, record: _Record, events: Sequence[Event], end: int) -> list[tuple[bool, Alert]]:
-        history = record.history
-        found: list[tuple[bool, Alert]] = []
-        alerts: list[Alert] = []
-        position, count = 0, len(events)
-        while position < count:
-            event = self._lifetimes.at_event = events[position]
-            at = event.at
-            if record.due is not None and record.due < at:
-                self._let_pass(record, at - 1, found)
-            history.append(event)
-            position += 1
-            while position < count and events[position].at == at:
-                history.append(events[position])
-                position += 1
-            self._decide(record, at - 1, alerts)
-            if alerts:
-                found += [(True, alert) for alert in alerts]
-                alerts.clear()
-        self._let_pass(record, end, found)
-        self._lifetimes.at_event = None
-        return found
-
-    def _let_pass(self, record: _Record, until: int, found: list[tuple[bool, Alert]]) -> None:
-        while record.due is not None and is_due(record.due, until):
-            alerts: list[Alert] = []
-            self._decide(record, record.due, alerts)
-            found += [(False, alert) for alert in alerts]
 
     # -- ask ---------------------------------------------------------------------------------------------
 
@@ -540,7 +411,7 @@ class Engine:
 
         Set ``watermark`` first, to what it was when the snapshots were taken.
         """
-        record = self._records[snapshot.subject] = _Record(snapshot.subject)
+        record = self._records[snapshot.subject] = SubjectRecord(snapshot.subject)
         if self.watermark == snapshot.decided_at == BEGINNING:
             # Kept before any time had passed, so nothing has been decided yet.
             self._touched[snapshot.subject] = record
@@ -558,7 +429,7 @@ class Engine:
 
         The same comes out as by ``restore``, where the standing is under this rulebook and no later than the watermark.
         """
-        record = self._records[subject] = _Record(subject)
+        record = self._records[subject] = SubjectRecord(subject)
         record.asleep = snapshot
         record.decided_at, record.due = standing.decided_at, standing.due
         if standing.open_cases:
@@ -570,13 +441,13 @@ class Engine:
             heappush(self._timers, (record.due, subject))
         self._expire_later(record)
 
-    def _awake(self, subject: Subject) -> _Record:
+    def _awake(self, subject: Subject) -> SubjectRecord:
         record = self._records[subject]
         if record.asleep is not None:
             self._wake(record)
         return record
 
-    def _wake(self, record: _Record) -> None:
+    def _wake(self, record: SubjectRecord) -> None:
         assert record.asleep is not None
         snapshot, record.asleep = record.asleep(), None
         due, record.due = record.due, None
@@ -585,7 +456,7 @@ class Engine:
         if record.due is not None and record.due != due:
             heappush(self._timers, (record.due, record.subject))
 
-    def _take_back(self, record: _Record, snapshot: Snapshot, watermark: int) -> None:
+    def _take_back(self, record: SubjectRecord, snapshot: Snapshot, watermark: int) -> None:
         record.history = History(self._rulebook.declared_only(snapshot.events))
         record.reported = dict(snapshot.reported)
         record.withdrawn = dict(snapshot.withdrawn)

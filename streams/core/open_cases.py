@@ -19,9 +19,9 @@ from typing import Literal
 
 from schemas.base import Text
 from streams.core.alerts import Subject, case_id_of
-from streams.core.engine import BEGINNING, Snapshot
 from streams.core.explanations import limit_zh
 from streams.core.history import History
+from streams.core.records import BEGINNING, Snapshot
 from streams.core.rulebook import Rulebook
 from streams.core.verdicts import Verdict, root_of
 from streams.core.watermark import is_due

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 
 from streams.core.alerts import Alert, Subject
-from streams.core.engine import Engine, JudgedCase
 from streams.core.event import Event
 from streams.core.history import again as one_of_two
+from streams.core.offline_engine import OfflineEngine
+from streams.core.records import JudgedCase
 from streams.core.rulebook import Rulebook
 
 Copies = Sequence[tuple[Subject, Event]]
@@ -140,7 +141,7 @@ class Judging:
     def __init__(self, rulebook: Rulebook, end: int) -> None:
         self._rulebook = rulebook
         self._end = end
-        self._engine = Engine(rulebook)
+        self._engine = OfflineEngine(rulebook)
 
     @property
     def at_event(self) -> Event | None:
@@ -156,10 +157,10 @@ class Judging:
         events may have copies for subjects that this rulebook does not watch.
         """
         reported: list[tuple[AlertKey, Alert]] = []
-        live_through, end = self._engine.live_through, self._end
+        evaluate, end = self._engine.evaluate, self._end
         try:
             for subject, (count, own) in self._by_subject(events, filtered=filtered).items():
-                for by_event, alert in live_through(subject, own, end):
+                for by_event, alert in evaluate(subject, own, end):
                     key = (
                         alert.detected_at, by_event, alert.due_at, *subject, alert.rule, alert.kind, alert.alert_id,
                     )  # fmt: skip

@@ -30,9 +30,9 @@ import msgspec
 
 from schemas.dead_letters import DeadLetter
 from streams.core.alerts import Subject
-from streams.core.engine import JudgedCase
 from streams.core.event import Event
 from streams.core.explanations import explain
+from streams.core.records import JudgedCase
 from streams.core.rulebook import Rulebook
 from streams.replay.checkpoints import Checkpoint
 from streams.replay.forks import run_forked

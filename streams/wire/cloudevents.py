@@ -13,8 +13,8 @@ import msgspec
 
 from streams.core.alerts import Alert, org_of
 from streams.core.deadlines import running_time
-from streams.core.engine import JudgedCase
 from streams.core.explanations import arithmetic, first_and_last
+from streams.core.records import JudgedCase
 from streams.core.working_days import WorkingCalendar
 
 SOURCE = "gridclock"

@@ -20,8 +20,8 @@ import hmac
 from typing import Any, Final
 
 from streams.core.alerts import Alert
-from streams.core.engine import JudgedCase
 from streams.core.explanations import SUBJECTS_ZH
+from streams.core.records import JudgedCase
 from streams.core.working_days import WorkingCalendar
 from streams.errors import InvariantError
 from streams.wire.cloudevents import CloudEvents

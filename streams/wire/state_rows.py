@@ -19,9 +19,9 @@ import msgspec
 from schemas.snapshots import STATE_VERSION
 from streams.core.alerts import Alert, Subject
 from streams.core.driver import Entry
-from streams.core.engine import Snapshot
 from streams.core.event import Event
 from streams.core.outcome_counts import Place, Running
+from streams.core.records import Snapshot
 from streams.core.standing import Standing
 from streams.errors import GridclockError
 from streams.wire.decoder import decode_json, encode_json

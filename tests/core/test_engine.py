@@ -7,7 +7,8 @@ from datetime import date
 import pytest
 
 from streams.core.alerts import Alert, Subject
-from streams.core.engine import BEGINNING, Engine
+from streams.core.engine import Engine
+from streams.core.records import BEGINNING
 from streams.core.rulebook import Rulebook
 from streams.core.working_days import SpecialDay, WorkingCalendar
 from tests.stories import decoded, local, shipped, us, wire

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.core.alerts import Subject
-from streams.core.engine import BEGINNING, Engine, Snapshot
+from streams.core.engine import Engine
 from streams.core.event import Event
 from streams.core.open_cases import OpenCase, OpenCases, chapter_of, place_of
+from streams.core.records import BEGINNING, Snapshot
 from tests.stories import decoded, local, shipped, us, wire
 
 MINUTE = 60_000_000

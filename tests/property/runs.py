@@ -7,10 +7,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from streams.core.alerts import Alert, Subject, case_id_of
-from streams.core.engine import BEGINNING, Engine, JudgedCase
+from streams.core.engine import Engine
 from streams.core.event import Event
 from streams.core.faults import Backwards, Fault, Forbidden, Lacks, RecordedLate, TooEarly, TooLate, TooMany, Without
 from streams.core.history import Notice
+from streams.core.records import BEGINNING, JudgedCase
 from streams.core.verdicts import root_of
 from streams.wire.state_rows import snapshot_from_bytes, snapshot_to_bytes
 from tests.oracle import Standing, cases, standing

@@ -18,7 +18,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from streams.core.engine import BEGINNING
+from streams.core.records import BEGINNING
 from tests.oracle.common import Fact
 from tests.property.runs import Run, moment
 from tests.property.stories import END, World, contradicting, fact_of, ids_of_subjects

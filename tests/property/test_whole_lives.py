@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from streams.core.alerts import Alert, Subject
 from streams.core.driver import Driver, Step
-from streams.core.engine import Engine, JudgedCase
+from streams.core.engine import Engine
 from streams.core.event import Event
 from streams.core.offline import OfflineEvaluator
+from streams.core.records import JudgedCase
 from streams.core.rulebook import Rulebook
 from streams.replay.judging import Judging, deduplicate
 from streams.simulation import simulate

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from schemas.snapshots import STATE_VERSION, LogRecord, PartitionState, SubjectState
-from streams.core.engine import Engine, Snapshot
+from streams.core.engine import Engine
 from streams.core.outcome_counts import Place, Running
+from streams.core.records import Snapshot
 from streams.core.standing import Standing
 from streams.wire.state_rows import (
     Position,

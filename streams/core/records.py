@@ -1,0 +1,74 @@
+"""What the engine keeps of a subject: at work as a ``SubjectRecord``, at rest as a ``Snapshot``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from streams.core.alerts import Alert, Subject
+from streams.core.event import Event
+from streams.core.history import History
+from streams.core.verdicts import Verdict
+
+BEGINNING = -(2**62)
+"""The watermark before any time has passed."""
+
+ReportKey = tuple[str, str, str, str]
+"""What tells one report from another on a subject: rule id, root event id, kind, cause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that must be kept of one subject, as a value.
+
+    ``reported`` are the reports made and not withdrawn; ``withdrawn`` counts how often each report was withdrawn;
+    ``decided_at`` is the watermark under which the subject was last looked at.
+    """
+
+    subject: Subject
+    events: tuple[Event, ...]
+    reported: tuple[tuple[ReportKey, Alert], ...]
+    withdrawn: tuple[tuple[ReportKey, int], ...]
+    decided_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedCase:
+    """One case as of an instant, with the id that alerts on it carry."""
+
+    case_id: str
+    subject: Subject
+    verdict: Verdict
+
+
+class SubjectRecord:
+    """One subject at work in an engine: its history, and what its rules last reported."""
+
+    __slots__ = (
+        "asleep",
+        "counted",
+        "decided_at",
+        "due",
+        "dues",
+        "expires",
+        "history",
+        "open",
+        "owed",
+        "reported",
+        "subject",
+        "withdrawn",
+    )
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+        self.history = History()
+        self.reported: dict[ReportKey, Alert] = {}
+        self.withdrawn: dict[ReportKey, int] = {}
+        self.due: int | None = None
+        self.dues: dict[int, int] = {}  # by fold: when silence next changes what it says
+        self.owed: dict[int, dict[ReportKey, tuple[Verdict, int]]] = {}  # by fold: what it last said must be told
+        self.open: tuple[tuple[str, str | None], ...] = ()
+        self.counted = 0  # events at the last count of open cases and endings
+        self.decided_at = BEGINNING
+        self.asleep: Callable[[], Snapshot] | None = None  # gives what has not been taken back yet
+        self.expires = False  # whether an entry of the expiry heap stands for it
