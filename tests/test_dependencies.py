@@ -126,3 +126,19 @@ def test_an_audit_fails_where_a_pin_is_named_and_where_there_is_nothing_to_look_
     first, last = capsys.readouterr().out.splitlines()
     assert first.endswith(": X-1 (no fixed version is named)")
     assert last.endswith("1 advisories up to 2026-01-01: 1 findings")
+
+
+def test_an_installation_runs_with_the_locked_versions_by_hash() -> None:
+    lines = (LOCK.parent / "deploy" / "requirements.txt").read_text("utf-8").replace(" \\\n", " ").splitlines()
+    found = {}
+    for line in lines:
+        requirement, *hashes = line.split(" --hash=")
+        assert hashes, line
+        assert all(re.fullmatch(r"sha256:[0-9a-f]{64} *", one) for one in hashes), line
+        one = Requirement(requirement)
+        found[canonicalize_name(one.name)] = str(one.specifier)
+    locked = {name: str(pin.specifier) for name, pin in pins().items()}
+    assert {name: version for name, version in found.items() if locked.get(name, version) != version} == {}
+    needed = {canonicalize_name(Requirement(text).name) for text in PROJECT["dependencies"]}
+    assert needed - found.keys() == set(), "run: deploy/lock"
+    assert "pytest" not in found

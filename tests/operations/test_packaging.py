@@ -1,0 +1,78 @@
+"""Wheel and source distribution: they hold what the program needs, and what is installed from them runs elsewhere."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.operations.grafana import DEPLOY
+
+ROOT = DEPLOY.parent
+BUILD = "import setuptools.build_meta as b, sys; print(getattr(b, sys.argv[1])(sys.argv[2]))"
+
+
+def built(what: str, source: Path, target: Path) -> Path:
+    """The distribution of a source tree; built without asking a package index."""
+    done = subprocess.run(
+        [sys.executable, "-c", BUILD, what, str(target)], cwd=source, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return target / done.stdout.splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built from what the source distribution holds, as somebody would who has nothing else."""
+    directory = tmp_path_factory.mktemp("dist")
+    tree = directory / "tree"
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
+    for name in filter(None, listed.decode().split("\0")):
+        if (ROOT / name).is_file():
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            (tree / name).write_bytes((ROOT / name).read_bytes())
+    archive = built("build_sdist", tree, directory)
+    subprocess.run(["tar", "--extract", "--file", str(archive), "--directory", str(directory)], check=True)
+    return built("build_wheel", directory / archive.name.removesuffix(".tar.gz"), directory)
+
+
+def test_the_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "streams", "schemas"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
+    wanted = {name for name in listed if not name.endswith((".md", ".rs", ".toml", ".lock"))}
+    with zipfile.ZipFile(wheel) as found:
+        assert wanted - set(found.namelist()) == set()
+
+
+def test_what_is_installed_from_the_wheel_runs_elsewhere(wheel: Path, tmp_path: Path) -> None:
+    target = tmp_path / "installed"
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-index",
+         "--target", str(target), str(wheel)],
+        check=True,
+    )  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": str(target), "PYTHONDONTWRITEBYTECODE": "1"}
+
+    def gridclock(*arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "streams.cli", *arguments],
+            cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    where = "import streams, pathlib; print(pathlib.Path(streams.__file__).parent.parent)"
+    shown = subprocess.run(
+        [sys.executable, "-c", where], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    ).stdout
+    assert Path(shown.strip()) == target
+    assert "fee-5-minutes" in gridclock("rules", "list")
+    gridclock("simulate", "--orders", "20", "--out", "orders.jsonl")
+    gridclock("replay", "orders.jsonl", "--alerts", "alerts.jsonl", "--report", "report.html", "--quiet")
+    assert (tmp_path / "alerts.jsonl").stat().st_size > 0
+    assert "<svg" in (tmp_path / "report.html").read_text("utf-8")
