@@ -7,7 +7,8 @@ as things happen; the clocks running are looked at when somebody asks, and not m
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -19,17 +20,15 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from schemas.dead_letters import REASONS
-from schemas.rules import ActRule, RuleBase, SequenceRule
+from schemas.rules import ActRule, SequenceRule
 from streams.core.alerts import Alert
 from streams.core.outcome_counts import Place
 from streams.core.rulebook import Rulebook
 from streams.live.clock_partition import Applied, ClockPartition
 from streams.live.metric_table import METRICS
+from streams.live.place_labels import OTHER, PlaceLabels, chapter_of
 from streams.live.running_clocks import look
 from streams.wall_clock import WallClock, monotonic
-
-MAX_CITIES: Final = 400
-"""China has some 340 cities; whoever sends more sends garbage."""
 
 LOOK_AGAIN: Final = 5.0
 """Seconds for which a look at the running clocks is good."""
@@ -45,37 +44,6 @@ _KINDS: Final = {
     "violation": "gridclock_violations_total",
     "retraction": "gridclock_retractions_total",
 }
-
-
-def chapter_of(rule: RuleBase) -> str:
-    """The chapter of a rule's main clause: ``W-S5`` is of chapter ``W``."""
-    return rule.clause.partition("-")[0]
-
-
-class PlaceLabels:
-    """The labels of a rule and a part of the organisation, as closed sets."""
-
-    def __init__(self, rules: Iterable[RuleBase], max_counties: int) -> None:
-        self._rules = {rule.id: (rule.id, chapter_of(rule), rule.severity) for rule in rules}
-        self._max_counties = max_counties
-        self._cities: set[str] = set()
-        self._counties: set[tuple[str, str]] = set()
-
-    def of(self, place: Place) -> tuple[str, str, str, str, str]:
-        """Values for rule, chapter, severity, city, county."""
-        city = _capped(place.city, self._cities, place.city, MAX_CITIES)
-        county = _capped(place.county, self._counties, (city, place.county), self._max_counties)
-        return *self._rules.get(place.rule, (place.rule, "other", "other")), city, county
-
-
-def _capped(value: object, seen: set[Any], key: Any, cap: int) -> str:
-    if not isinstance(value, str) or not value:
-        return "unknown"
-    if key not in seen:
-        if len(seen) >= cap:
-            return "other"
-        seen.add(key)
-    return value
 
 
 class Metrics:
@@ -98,7 +66,8 @@ class Metrics:
         self._children: dict[tuple[Any, ...], Any] = {}
         rules = [rule for rule in rulebook.rules if rule.enabled]
         self._acts = {rule.id for rule in rules if isinstance(rule, ActRule | SequenceRule)}
-        self.labels = PlaceLabels(rules, max_counties)
+        self.labels = PlaceLabels(rules, max_counties, self._forget)
+        self._placing = threading.RLock()
         counter, histogram, gauge = (
             partial(_registered, kind, registry) for kind in (Counter, Histogram, Gauge)
         )  # each by the name in the table
@@ -152,17 +121,37 @@ class Metrics:
 
     # -- clocks ------------------------------------------------------------------------------------------
 
-    def place(self, place: Place) -> tuple[str, ...]:
-        """Labels of a place. Its counters begin at nought when it is first seen, so that a first one is a rise."""
-        labels = self.labels.of(place)
-        if labels not in self._seen:
-            self._seen.add(labels)
-            outcomes, kinds = ACT if place.rule in self._acts else CLOCK
-            for outcome in outcomes:
-                self._of(self._ended, *labels, outcome)
-            for kind in kinds:
-                self._of(self._alerts[kind], *labels[:-1])
-        return labels
+    def place(self, place: Place, *, is_use: bool = True) -> tuple[str, ...]:
+        """Labels of a place. Its counters begin at nought when it is first seen, so that a first one is a rise.
+
+        Without ``is_use`` (a look at the running clocks) no other place is forgotten for it. For any thread.
+        """
+        with self._placing:
+            labels = self.labels.of(place, is_use=is_use)
+            if labels not in self._seen:
+                self._seen.add(labels)
+                outcomes, kinds = ACT if place.rule in self._acts else CLOCK
+                for outcome in outcomes:
+                    self._of(self._ended, *labels, outcome)
+                for kind in kinds:
+                    self._of(self._alerts[kind], *labels[:-1])
+            return labels
+
+    def _forget(self, city: str, county: str | None) -> None:
+        """Move the counts of a city, or of one county of it, to ``other``."""
+        by_county = self._ended, self._reopened
+        by_city = () if county is not None else tuple(self._alerts.values())
+        for key in list(self._children):
+            family, *labels = key
+            if family in by_county and labels[3] == city and county in (None, labels[4]):
+                moved = [*labels[:3], OTHER if county is None else city, OTHER, *labels[5:]]
+            elif family in by_city and labels[3] == city:
+                moved = [*labels[:3], OTHER]
+            else:
+                continue
+            self._of(family, *moved).inc(self._children.pop(key)._value.get())
+            family.remove(*labels)
+        self._seen = {seen for seen in self._seen if seen[3] != city or county not in (None, seen[4])}
 
     def alert_sent(self, alert: Alert) -> None:
         """An alert that the broker has acknowledged."""
@@ -263,7 +252,11 @@ class _Running(Collector):
 
     def _look(self, began: float) -> Iterator[Any]:
         open_cases, fractions, lefts, nexts, scan = self.describe()
-        found = look((p.tally.running for p in dict(self._partitions).values()), self._clock.now(), self._metrics.place)
+        found = look(
+            (p.tally.running for p in dict(self._partitions).values()),
+            self._clock.now(),
+            partial(self._metrics.place, is_use=False),
+        )
         for place, count in sorted(found.open_cases.items()):
             open_cases.add_metric(place, count)
         for labels, one in sorted(found.by_city.items()):

@@ -15,8 +15,9 @@ from prometheus_client.openmetrics import exposition, parser
 from streams.core.outcome_counts import Place, Running
 from streams.live.clock_partition import ClockPartition
 from streams.live.metric_table import METRICS, TABLE, Metric
-from streams.live.metrics import Metrics, PlaceLabels
+from streams.live.metrics import Metrics
 from streams.live.metrics_server import SILENT_AT_MOST, Health, MetricsServer
+from streams.live.place_labels import PlaceLabels
 from streams.live.running_clocks import look
 from streams.simulation import simulate
 from streams.wall_clock import WallClock

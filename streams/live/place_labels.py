@@ -1,0 +1,148 @@
+"""The labels of a rule and a part of the organisation, as bounded sets.
+
+Codes come from senders, and a sender that makes them up must neither fill ``/metrics`` nor take the places of real
+ones. So a set has a size, and who is in it is a matter of use: where it is full, a new code is ``other`` until it has
+been used more than twice as often as the member used least, whose place it then takes. Codes used once never do. Uses
+are halved from time to time, so that members that are used no longer lose their places. The counts of a code that is
+forgotten go to ``other``: no total gets smaller.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable
+from typing import Final, Generic, TypeVar
+
+from schemas.rules import RuleBase
+from streams.core.outcome_counts import Place
+
+MAX_CITIES: Final = 400
+"""China has some 340 cities; whoever sends more sends garbage."""
+
+MAX_PLACES: Final = 12_000
+"""Rules in cities and counties; each is some twenty lines of ``/metrics`` at the most."""
+
+HALVED_AFTER: Final = 100_000
+"""Uses after which all are halved."""
+
+OTHER: Final = "other"
+UNKNOWN: Final = "unknown"
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+class PopularSet(Generic[Key]):
+    """At most ``most`` members, the ones used most; ``on_forgotten`` gets each that loses its place."""
+
+    def __init__(self, most: int, on_forgotten: Callable[[Key], None] = lambda _key: None) -> None:
+        self._most = most
+        self._on_forgotten = on_forgotten
+        self._uses: dict[Key, int] = {}
+        self._candidates: OrderedDict[Key, int] = OrderedDict()
+        self._total = 0
+
+    def __len__(self) -> int:
+        return len(self._uses)
+
+    def use(self, key: Key) -> bool:
+        """Whether the key is a member, now that it is used once more."""
+        self._total += 1
+        if self._total >= HALVED_AFTER:
+            self._halve()
+        if key in self._uses:
+            self._uses[key] += 1
+            return True
+        if len(self._uses) < self._most:
+            self._uses[key] = 1 + self._candidates.pop(key, 0)
+            return True
+        return self._most > 0 and self._is_chosen(key)
+
+    def has(self, key: Key) -> bool:
+        """Whether the key is a member; it becomes one where there is room. No use is counted."""
+        if key not in self._uses and len(self._uses) < self._most:
+            self._uses[key] = 0
+        return key in self._uses
+
+    def forget(self, key: Key) -> None:
+        """Take a member out, where it is one."""
+        if self._uses.pop(key, None) is not None:
+            self._on_forgotten(key)
+
+    def _is_chosen(self, key: Key) -> bool:
+        uses = self._candidates.pop(key, 0) + 1
+        if uses > 1:
+            least = min(self._uses, key=self._uses.__getitem__)
+            if uses > 2 * self._uses[least]:
+                self.forget(least)
+                self._uses[key] = uses
+                return True
+        self._candidates[key] = uses
+        if len(self._candidates) > self._most:
+            self._candidates.popitem(last=False)
+        return False
+
+    def _halve(self) -> None:
+        self._total = 0
+        for key in self._uses:
+            self._uses[key] //= 2
+        self._candidates.clear()
+
+
+class PlaceLabels:
+    """Values of the labels rule, chapter, severity, city and county.
+
+    ``on_forgotten`` gets city and county of what has lost its place; the county is ``None`` where the city has.
+    """
+
+    def __init__(
+        self,
+        rules: Iterable[RuleBase],
+        max_counties: int,
+        on_forgotten: Callable[[str, str | None], None] = lambda _city, _county: None,
+    ) -> None:
+        self._rules = {rule.id: (rule.id, chapter_of(rule), rule.severity) for rule in rules}
+        self._on_forgotten = on_forgotten
+        self._cities: PopularSet[str] = PopularSet(MAX_CITIES, self._forget_city)
+        self._counties: PopularSet[tuple[str, str]] = PopularSet(max_counties, self._forget_county)
+        self._of_city: dict[str, set[str]] = {}
+        self._places: set[tuple[str, str, str]] = set()
+
+    def of(self, place: Place, *, is_use: bool = True) -> tuple[str, str, str, str, str]:
+        """Values for rule, chapter, severity, city, county. Without ``is_use`` nobody loses a place by it."""
+        city = county = UNKNOWN
+        if isinstance(place.city, str) and place.city:
+            city = place.city if _is_in(self._cities, place.city, is_use=is_use) else OTHER
+        if isinstance(place.county, str) and place.county:
+            county = place.county
+            if city == OTHER or not _is_in(self._counties, (city, county), is_use=is_use):
+                county = OTHER
+            else:
+                self._of_city.setdefault(city, set()).add(county)
+        found = place.rule, city, county
+        if found not in self._places:
+            if len(self._places) >= MAX_PLACES and {city, county} != {OTHER}:
+                city = county = OTHER
+                found = place.rule, city, county
+            self._places.add(found)
+        return *self._rules.get(place.rule, (place.rule, OTHER, OTHER)), city, county
+
+    def _forget_city(self, city: str) -> None:
+        for county in sorted(self._of_city.pop(city, ())):
+            self._counties.forget((city, county))
+        self._places = {place for place in self._places if place[1] != city}
+        self._on_forgotten(city, None)
+
+    def _forget_county(self, key: tuple[str, str]) -> None:
+        city, county = key
+        self._of_city.get(city, set()).discard(county)
+        self._places = {place for place in self._places if place[1:] != key}
+        self._on_forgotten(city, county)
+
+
+def _is_in(members: PopularSet[Key], key: Key, *, is_use: bool) -> bool:
+    return members.use(key) if is_use else members.has(key)
+
+
+def chapter_of(rule: RuleBase) -> str:
+    """The chapter of a rule's main clause: ``W-S5`` is of chapter ``W``."""
+    return rule.clause.partition("-")[0]
