@@ -24,10 +24,12 @@ from streams.replay.judging import Arrived, Deduplicated, Judging, deduplicate
 from streams.replay.replay import Replay, ReplayOptions
 from streams.replay.sources import Source, event_of
 from streams.replay.sources.opening import close_sources
+from streams.rulebooks.decoding import decoder_of
 from streams.rulebooks.loader import LoadedRulebook
+from streams.settings import load_settings
 from streams.wall_clock import WallClock
 from streams.wire.cloudevents import CloudEvents
-from streams.wire.decoder import Decoder, decode_json, encode_json
+from streams.wire.decoder import decode_json, encode_json
 from streams.wire.mapping import Passed
 
 _KINDS_ZH = {
@@ -113,10 +115,11 @@ class _Search:
         self._sources = sources
         self._until = until
         self._received = WallClock().now()
+        self._key = load_settings().pseudonyms
         self.end = until or 0
 
     def _events(self) -> Iterator[Event]:
-        decoder = Decoder(self._loaded.catalogue)
+        decoder = decoder_of(self._loaded, self._key)
         for source in self._sources:
             for _, raw, note in source.records():
                 try:
@@ -145,7 +148,7 @@ class _Search:
         """The subject of an alert or a case, from a whole replay, which computes their ids."""
         replay = Replay(
             self._loaded.rulebook,
-            Decoder(self._loaded.catalogue),
+            decoder_of(self._loaded, self._key),
             ReplayOptions(self._received, self._until),
         )
         try:

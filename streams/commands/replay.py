@@ -44,10 +44,10 @@ from streams.replay.replay import MEMORY, Replay, ReplayOptions
 from streams.replay.results import ALERT_COLUMNS, CASE_COLUMNS, Results, form_of, open_results
 from streams.replay.sources import Source
 from streams.replay.sources.opening import close_sources
+from streams.rulebooks.decoding import decoder_of
 from streams.rulebooks.loader import LoadedRulebook, load_rulebook
 from streams.settings import Settings, load_settings
 from streams.wall_clock import WallClock
-from streams.wire.decoder import Decoder
 from streams.wire.pseudonyms import Hidden, cloud_events
 
 _SHOWN = 5
@@ -209,7 +209,8 @@ class _Run:
         self._options = options
         self._loaded = loaded
         key_file = options.pseudonym_key_file
-        self._hidden = Hidden(load_settings(pseudonym_key_file=key_file).pseudonyms)
+        key = load_settings(pseudonym_key_file=key_file).pseudonyms
+        self._hidden = Hidden(key)
         catalogue = loaded.catalogue
         if rival is not None:  # an event that only one of the two knows is no dead letter
             catalogue = EventCatalogue({**rival.catalogue.models, **catalogue.models})
@@ -226,7 +227,7 @@ class _Run:
         )
         self.replay = Replay(
             loaded.rulebook,
-            Decoder(catalogue),
+            decoder_of(loaded, key, catalogue),
             ReplayOptions(WallClock().now(), options.until, options.as_of, options.memory, options.jobs, form),
             rival=None if rival is None else rival.rulebook,
             checkpoint=self._checkpoint,

@@ -7,6 +7,7 @@ microseconds since the epoch.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import msgspec
@@ -25,6 +26,10 @@ def _compared(data: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(org, dict) or org.keys() <= set(ORG_LEVELS):
         return data
     return {**data, "org": {level: org[level] for level in ORG_LEVELS if level in org}}
+
+
+_STAFF: Final = "staff_id"
+_HASHED: Final = re.compile(r"~[0-9a-f]{20}")
 
 
 class Event(msgspec.Struct, array_like=True, eq=False, gc=False):
@@ -90,6 +95,19 @@ class Event(msgspec.Struct, array_like=True, eq=False, gc=False):
             self.void,
             _compared(self.data),
         )
+
+    def repeats(self, other: Event) -> bool:
+        """Whether the other one, of the same id, says the same.
+
+        A staff number says the same as its hash: one of the two came in before a pseudonym key was set.
+        """
+        mine, theirs = self.content(), other.content()
+        if mine == theirs:
+            return True
+        numbers = [one.data.get(_STAFF) for one in (self, other)]
+        if len([one for one in numbers if isinstance(one, str) and _HASHED.fullmatch(one)]) != 1 or None in numbers:
+            return False
+        return mine[:-1] == theirs[:-1] and {**mine[-1], _STAFF: None} == {**theirs[-1], _STAFF: None}
 
     def for_meter(self, meter_id: str, data: dict[str, Any]) -> Event:
         """A copy for one meter of many, with other fields."""

@@ -92,14 +92,14 @@ def again(seen: Event, event: Event) -> tuple[Event, Notice]:
     The higher version stands, as a correction would: entered when the first of them was. Without versions, or of one
     version, the first stands, and other content is a conflict.
     """
-    is_same = seen.content() == event.content()
+    is_same = seen.repeats(event)
     mine, theirs = seen.version, event.version
     if mine is None or theirs is None or mine == theirs:
         return seen, "duplicate" if is_same else "conflict"
     winner = event if theirs > mine else seen
     entered = min(seen.entered, event.entered)
     kept = winner if entered == winner.entered else replace(winner, first_recorded=entered)
-    return kept, "duplicate" if kept.content() == seen.content() and entered == seen.entered else "applied"
+    return kept, "duplicate" if kept.repeats(seen) and entered == seen.entered else "applied"
 
 
 def _root(event: Event, by_id: Mapping[str, Event]) -> str | None:

@@ -32,10 +32,11 @@ from streams.live.metrics import Metrics
 from streams.live.metrics_server import Health, MetricsServer
 from streams.live.progress import Progress
 from streams.live.trusted_clock import TrustedClock
+from streams.rulebooks.decoding import decoder_of
 from streams.rulebooks.loader import LoadedRulebook
 from streams.settings import Settings
 from streams.wire.cloudevents import encode, without_detail
-from streams.wire.decoder import Decoder, conflict_of, dead_letter_of, encode_json, too_old, wire_fields
+from streams.wire.decoder import conflict_of, dead_letter_of, encode_json, too_old, wire_fields
 from streams.wire.pseudonyms import cloud_events
 
 MAX_ALERT = 900_000
@@ -83,7 +84,7 @@ async def run_worker(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     clock = clock_of(settings)
-    rulebook, decoder = loaded.rulebook, Decoder(loaded.catalogue)
+    rulebook, decoder = loaded.rulebook, decoder_of(loaded, settings.pseudonyms)
     log_partitions = await asyncio.to_thread(_ensure, settings)
     options = kafka_options(settings)
     partitions: dict[int, ClockPartition] = {}

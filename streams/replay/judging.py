@@ -128,7 +128,7 @@ def _unseen(
         first = earlier.get(subject)
         if first is None:
             unseen.append((subject, copy))
-        elif first.content() != copy.content():
+        elif not first.repeats(copy):
             found.conflicts[number] = whence
         elif not found.duplicates or found.duplicates[-1] != number:
             found.duplicates.append(number)

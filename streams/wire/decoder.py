@@ -9,7 +9,7 @@ that is the contract; events that pass a fast check (``plain_events``) skip the 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, Final, cast
 
@@ -49,9 +49,18 @@ def decode_json(raw: bytes) -> Any:
 
 
 class Decoder:
-    """Decodes by one catalogue; ``max_bytes`` is the largest record accepted."""
+    """Decodes by one catalogue; ``max_bytes`` is the largest record accepted.
 
-    def __init__(self, catalogue: EventCatalogue, *, max_bytes: int = MAX_BYTES) -> None:
+    ``hide_staff`` gives what is kept of a staff number, where that is not the number itself.
+    """
+
+    def __init__(
+        self,
+        catalogue: EventCatalogue,
+        *,
+        max_bytes: int = MAX_BYTES,
+        hide_staff: Callable[[str], str] | None = None,
+    ) -> None:
         self._catalogue = catalogue
         self._validators = {
             name: model.__pydantic_validator__.validate_python for name, model in catalogue.models.items()
@@ -59,6 +68,7 @@ class Decoder:
         self._data = {name: frozenset(model.model_fields) - NOT_DATA for name, model in catalogue.models.items()}
         """The fields of each type that an event keeps; what no type declares is dropped."""
         self._max_bytes = max_bytes
+        self._hide_staff = hide_staff
         self._plain = PlainEvents(catalogue).read
 
     def decode(self, raw: bytes, *, received: int, max_ahead: int = DEFAULT_MAX_AHEAD) -> Event:
@@ -75,7 +85,7 @@ class Decoder:
                         parsed = _from_cloud_event(parsed)
                     event = self._plain(parsed, received + max_ahead)
                     if event is not None:
-                        return event
+                        return self._hidden(event)
             except (msgspec.DecodeError, UnicodeDecodeError, ValueError, ArithmeticError, RecursionError):
                 pass  # the model reports below what is wrong
         return self.decode_by_model(raw, received=received, max_ahead=max_ahead)
@@ -107,7 +117,7 @@ class Decoder:
         if at > latest or recorded > latest:
             field = "occurred_at" if at > latest else "recorded_at"
             raise InputError("future_time", field, f"{fields[field]} is later than {format_us(latest)} allows")
-        return Event(
+        found = Event(
             model.event_id,
             event_type,
             at,
@@ -121,6 +131,12 @@ class Decoder:
             void=model.void,
             version=model.version,
         )
+        return self._hidden(found)
+
+    def _hidden(self, event: Event) -> Event:
+        if self._hide_staff is not None and isinstance(number := event.data.get("staff_id"), str):
+            event.data["staff_id"] = self._hide_staff(number)
+        return event
 
     def _fields(self, raw: bytes) -> dict[str, Any]:
         if len(raw) > self._max_bytes:

@@ -10,13 +10,16 @@ account numbers can be tried out, so with the setting these ids are hashed again
 from those without the setting: turn it on before the first alert, or under another name. A new key changes them. Event
 ids in ``evidence`` are the sender's own and stay.
 
-Internal topics (sources, log, state, dead letters) keep real numbers, because rules and corrections need them. Restrict
-access to those topics.
+Staff numbers (``staff_id``) are hashed as they come in, so that the log and the state never hold them; a rule may
+compare them with one another, not with a number. Account and meter numbers stay real in internal topics (log, state),
+because rules and corrections need them, and everything does in sources and dead letters. Restrict access to those
+topics.
 """
 
 from __future__ import annotations
 
 import hmac
+import re
 from typing import Any, Final
 
 from streams.core.alerts import Alert
@@ -29,8 +32,17 @@ from streams.wire.cloudevents import CloudEvents
 REPLACED: Final = frozenset({"account", "meter"})
 """The types of subject whose numbers identify a customer."""
 
+MARK: Final = "~"
 _DIGITS: Final = 20  # 80 bits: no collision is expected among a hundred million numbers
 _ID_DIGITS: Final = 32
+
+
+_PSEUDONYM: Final = re.compile(rf"{MARK}[0-9a-f]{{{_DIGITS}}}")
+
+
+def is_pseudonym(number: str) -> bool:
+    """Whether it looks like one of ours."""
+    return _PSEUDONYM.fullmatch(number) is not None
 
 
 class Pseudonyms:
@@ -45,6 +57,10 @@ class Pseudonyms:
     def number(self, kind: str, number: str) -> str:
         """The pseudonym of a subject's number; the number itself where its type is not replaced."""
         return f"~{self._hash(kind, number)[:_DIGITS]}" if kind in REPLACED else number
+
+    def staff(self, number: str) -> str:
+        """What is kept of a staff number; itself where it is such a pseudonym already."""
+        return number if is_pseudonym(number) else f"{MARK}{self._hash('staff', number)[:_DIGITS]}"
 
     def id(self, known: str) -> str:
         """The replacement of the id of a case or an alert."""

@@ -1,9 +1,9 @@
 """Marked data about people go in by every door; where they come out is looked for everywhere.
 
-Three kinds of mark. ``PERSONAL`` stands in ``personal`` blocks and may stay on the source topic only. ``UNKNOWN``
-stands in fields that nobody declared; they are kept with the event, inside, and never told. Real account and meter
-numbers are needed inside, and with the setting never told either. ``UNREADABLE`` is in a record that is no JSON, of
-which nobody can tell what it is: it goes to the dead letters whole, and nowhere else.
+Four kinds of mark. ``PERSONAL`` stands in ``personal`` blocks and may stay on the source topic only. ``UNKNOWN``
+stands in fields that nobody declared; they are not kept. ``STAFF`` is a staff number, which with the setting is hashed
+as it comes in. Real account and meter numbers are needed inside, and with the setting never told. ``UNREADABLE`` is in
+a record that is no JSON, of which nobody can tell what it is: it goes to the dead letters whole, and nowhere else.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from tests.stories import shipped, us, wire
 
 PERSONAL, UNKNOWN, UNREADABLE = "MARKPERSONAL7d1f", "MARKUNKNOWN9c2e", "MARKUNREADABLE4b8a"
 ACCOUNT, METER = "3200077123456", "MET0077123456"
+STAFF = "MARKSTAFF5e3c"
 KEY = b"a key of tests, not of anybody"
 STORY = f"""
 a1 2025-03-03T09:00 calibration.requested - account={ACCOUNT}
@@ -42,7 +43,15 @@ def marked(event: dict[str, Any]) -> dict[str, Any]:
     unknown = {"note": UNKNOWN, "list": [UNKNOWN, {"deep": {"deeper": UNKNOWN}}], UNKNOWN: 1}
     personal = {"name": PERSONAL, "phones": [PERSONAL], "address": {"street": {"of": PERSONAL}}, PERSONAL: PERSONAL}
     org = {"province": "32", "city": "3201", "county": "320102", "unit": "U1", "manager": UNKNOWN, "more": unknown}
-    return {**event, "org": org, "remark": UNKNOWN, "extra": unknown, UNKNOWN: UNKNOWN, "personal": personal}
+    return {
+        **event,
+        "org": org,
+        "remark": UNKNOWN,
+        "extra": unknown,
+        UNKNOWN: UNKNOWN,
+        "personal": personal,
+        "staff_id": STAFF,
+    }
 
 
 def records() -> list[bytes]:
@@ -169,9 +178,9 @@ def test_what_is_about_people_stays_inside(live: Live, start: Callable[..., Chil
     seen |= replayed(tmp_path, key)
 
     # What is looked for can be found: it went in, and it is where it is needed.
-    for mark in (PERSONAL, UNKNOWN, UNREADABLE, ACCOUNT, METER):
+    for mark in (PERSONAL, UNKNOWN, UNREADABLE, ACCOUNT, METER, STAFF):
         assert mark.encode() in on["events"]
-    for mark in (UNKNOWN, ACCOUNT, METER):
+    for mark in (names.staff(STAFF), ACCOUNT, METER):
         assert mark.encode() in on["log"]
         assert mark.encode() in on["-state-changelog"]
     assert names.number("account", ACCOUNT) in seen["topic alerts"]
@@ -182,11 +191,15 @@ def test_what_is_about_people_stays_inside(live: Live, start: Callable[..., Chil
 
     assert [word for word, raw in on.items() if PERSONAL.encode() in raw] == ["events"]
     assert [word for word, raw in on.items() if UNREADABLE.encode() in raw] == ["dead-letters", "events"]
-    for mark in (PERSONAL, UNKNOWN, UNREADABLE, ACCOUNT, METER):
+    for mark in (UNKNOWN, STAFF):
+        assert [word for word, raw in on.items() if mark.encode() in raw] == ["dead-letters", "events"], mark
+    for mark in (PERSONAL, UNKNOWN, UNREADABLE, ACCOUNT, METER, STAFF):
         assert [place for place, text in seen.items() if mark in text] == [], mark
     kept = [path for path in (tmp_path / "store-1").rglob("*") if path.is_file()]
     assert kept
-    assert [path for path in kept if PERSONAL.encode() in path.read_bytes()] == []
+    for mark in (PERSONAL, UNKNOWN, STAFF):
+        assert [path for path in kept if mark.encode() in path.read_bytes()] == []
+    assert [path for path in kept if path.stat().st_mode & 0o077] == []
 
 
 def replayed(folder: Path, key: Path) -> dict[str, str]:
