@@ -15,7 +15,15 @@ from schemas.base import Model
 ROW_VERSION: Final = 1
 
 UndeliveredReason = Literal[
-    "refused", "unreachable", "timeout", "tls", "server_error", "rate_limited", "bad_answer", "not_an_alert"
+    "refused",
+    "unreachable",
+    "timeout",
+    "tls",
+    "server_error",
+    "rate_limited",
+    "bad_answer",
+    "not_an_alert",
+    "queue_full",
 ]
 UNDELIVERED_REASONS: Final[tuple[str, ...]] = get_args(UndeliveredReason)
 

@@ -169,6 +169,8 @@ class ChannelBase(Model):
     """What every channel says of itself."""
 
     retries: Retries = Retries()
+    queue: int = Field(default=10_000, ge=1, le=1_000_000)
+    """Messages that wait for the channel; of more, first reports go to the undelivered ones."""
 
 
 class KafkaChannel(ChannelBase):

@@ -35,7 +35,7 @@ from streams.kafka.connection import clock_of, kafka_options
 from streams.kafka.leadership import Leadership, either, keep_polling
 from streams.kafka.topics import DAY_S, MAX_REQUEST
 from streams.notify import delivery_rows as rows
-from streams.notify.channels.contract import Channel
+from streams.notify.channels.contract import Channel, NotDelivered
 from streams.notify.metrics import NotifyMetrics
 from streams.notify.sending import Outcome, Sender
 from streams.settings import Settings
@@ -347,11 +347,23 @@ class _Term:
         await self._write(written, letters)
         for delivery in plan.deliveries:
             self._outbox[delivery.id] = delivery
-            self._senders[delivery.channel].put(delivery)
+            self._queue(delivery)
             if delivery.level:
                 self._n._metrics.escalated(delivery.level)
         if written:
             self._show()
+
+    def _queue(self, delivery: Delivery) -> None:
+        """Queue it, or give it up where the channel's queue is full.
+
+        What follows an alert that is queued always is: a receiver must not be left with an alert that was withdrawn.
+        """
+        sender, most = self._senders[delivery.channel], self._n._file.channels[delivery.channel].queue
+        if len(sender) < most or delivery.follows:
+            sender.put(delivery)
+        else:
+            full = NotDelivered("queue_full", f"{most} messages wait already", again=False)
+            self._done(Outcome(delivery, full))
 
     def _take_alert(self, tp: TopicPartition, record: Any, alerts: list[Event], letters: list[Undelivered]) -> None:
         try:

@@ -75,6 +75,10 @@ class Sender:
         self._queue.append(delivery)
         self._ready.set()
 
+    def __len__(self) -> int:
+        """Messages that wait, the one under way included."""
+        return len(self._queue)
+
     def stop(self) -> None:
         """Finish the attempt under way and send no more."""
         self._stopping.set()

@@ -393,6 +393,32 @@ def test_what_a_channel_refuses_is_kept_and_holds_up_nobody(lasting: Broker, pre
         assert {one["id"] for one in read(kafka, f"{name}.copy")} == {id_of(key) for key in ("b1", "not-b1", "b2")}
 
 
+def test_of_more_than_its_queue_holds_a_channel_gives_up_first_reports_and_no_retraction(
+    lasting: Broker, prefix: str, tmp_path: Path
+) -> None:
+    kafka = lasting
+    name = prefix.strip("-")
+    prepared(kafka, name)
+    with receiver([503] * 6) as hook:
+        file = written(tmp_path, hook, name)
+        found = json.loads(file.read_text("utf-8"))
+        found["channels"]["hook"]["queue"] = 2
+        file.write_text(json.dumps(found), "utf-8")
+        with notifier(kafka, name, file, tmp_path / "log") as child:
+            says(child, "delivering")
+            one_case = [alert(f"b{number}", case="c1") for number in range(1, 6)]  # in one partition, in order
+            send(kafka, f"{name}.alerts", one_case)
+            assert eventually(lambda: len(hook.received) >= 1), child.output()
+            send(kafka, f"{name}.alerts", [alert("not-b1", "retraction", case="c1", retracts="b1")])
+            assert eventually(lambda: set(ids(hook)) == {id_of(key) for key in ("b1", "b2", "not-b1")}), child.output()
+            assert eventually(lambda: 'outcome="undelivered"} 3.0' in metrics_of(child))
+        letters = read(kafka, f"{name}.undelivered")
+        assert {(one["channel"], one["reason"], one["key"]) for one in letters} == {
+            ("hook", "queue_full", id_of(f"b{number}")) for number in (3, 4, 5)
+        }
+        assert {one["id"] for one in read(kafka, f"{name}.copy")} >= {id_of(f"b{number}") for number in range(1, 6)}
+
+
 def test_in_alertmanager_a_breach_fires_and_its_late_completion_resolves_it(
     lasting: Broker, prefix: str, tmp_path: Path
 ) -> None:
