@@ -17,6 +17,7 @@ from schemas.calendars import CalendarSpec
 from schemas.dead_letters import DeadLetter
 from schemas.deliveries import CaseRow, DeliveryRow, Undelivered
 from schemas.events import EVENT
+from schemas.mappings import Mapping
 from schemas.rules import RulebookFile
 from schemas.snapshots import LogRecord, PartitionState, SubjectState
 from schemas.subscriptions import SubscriptionFile
@@ -29,6 +30,7 @@ _CONTRACTS: Final[dict[str, tuple[str, TypeAdapter[Any]]]] = {
     "case": ("A case as of an instant, as a CloudEvent", TypeAdapter(CaseEvent)),
     "dead-letter": ("A record that could not be taken", TypeAdapter(DeadLetter)),
     "rulebook": ("One file of a rulebook", TypeAdapter(RulebookFile)),
+    "mapping": ("A mapping of columns to events", TypeAdapter(Mapping)),
     "calendar": ("A calendar (calendar.yaml)", TypeAdapter(CalendarSpec)),
     "subscriptions": ("A file of subscriptions", TypeAdapter(SubscriptionFile)),
     "acknowledgement": ("An acknowledgement of an alert, or a note on it", TypeAdapter(Acknowledgement)),

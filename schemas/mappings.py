@@ -58,7 +58,11 @@ def _as_many(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
-Columns = Annotated[tuple[str, ...], BeforeValidator(_as_many), Field(min_length=1)]
+_Many = BeforeValidator(_as_many, json_schema_input_type=str | tuple[str, ...])
+_Words = BeforeValidator(_as_many, json_schema_input_type=str | tuple[Any, ...])
+"""Words of which an editor sees what YAML makes of them."""
+
+Columns = Annotated[tuple[str, ...], _Many, Field(min_length=1)]
 """One column, or several that are joined by ``/``."""
 
 
@@ -87,7 +91,7 @@ class TimeForm(Model):
     """
 
     format: str | None = None
-    formats: Annotated[tuple[str, ...], BeforeValidator(_as_many)] = ()
+    formats: Annotated[tuple[str, ...], _Many] = ()
     zone: str | None = None
 
     @field_validator("format", "formats")
@@ -139,7 +143,7 @@ def _as_field(value: object) -> object:
     return {"column": value} if isinstance(value, str | list | tuple) else value
 
 
-FieldSpec = Annotated[FieldFrom, BeforeValidator(_as_field)]
+FieldSpec = Annotated[FieldFrom, BeforeValidator(_as_field, json_schema_input_type=str | tuple[str, ...] | FieldFrom)]
 
 
 class TypeFrom(Model):
@@ -160,8 +164,8 @@ class When(Model):
     column: str
     present: bool | None = None
     equals: str | None = None
-    one_of: Annotated[tuple[str, ...], BeforeValidator(_as_many), Field(alias="in")] = ()
-    none_of: Annotated[tuple[str, ...], BeforeValidator(_as_many), Field(alias="not_in")] = ()
+    one_of: Annotated[tuple[str, ...], _Words, Field(alias="in")] = ()
+    none_of: Annotated[tuple[str, ...], _Words, Field(alias="not_in")] = ()
 
     @model_validator(mode="after")
     def _asks_something(self) -> When:
@@ -183,10 +187,12 @@ class EventFrom(Model):
     event_type: str
     occurred_at: FieldSpec | None = None
     recorded_at: FieldSpec | None = None
-    when: Annotated[tuple[When, ...], BeforeValidator(_as_conditions)] = ()
+    when: Annotated[
+        tuple[When, ...], BeforeValidator(_as_conditions, json_schema_input_type=When | tuple[When, ...])
+    ] = ()
     fields: dict[str, FieldSpec] = {}
     constants: dict[str, Any] = {}
-    key: Annotated[tuple[str, ...], BeforeValidator(_as_many)] = ()
+    key: Annotated[tuple[str, ...], _Many] = ()
 
     @property
     def own_fields(self) -> dict[str, FieldFrom]:
@@ -219,10 +225,12 @@ class Mapping(Model):
     header_row: int | None = Field(default=None, ge=1)
     skip_rows: int = Field(default=0, ge=0)
     strip: bool = True
-    null_values: Annotated[tuple[str, ...], BeforeValidator(_as_many)] = ()
+    null_values: Annotated[tuple[str, ...], _Words] = ()
     time: TimeForm = TimeForm()
-    key: Annotated[tuple[str, ...], BeforeValidator(_as_many)] = ()
-    event_type: Annotated[TypeFrom, BeforeValidator(_as_field)] | None = None
+    key: Annotated[tuple[str, ...], _Many] = ()
+    event_type: (
+        Annotated[TypeFrom, BeforeValidator(_as_field, json_schema_input_type=str | tuple[str, ...] | TypeFrom)] | None
+    ) = None
     events: tuple[EventFrom, ...] = ()
     fields: dict[str, FieldSpec] = {}
     constants: dict[str, Any] = {}

@@ -23,7 +23,7 @@ from schemas.events.counter import CounterEvent
 from schemas.events.inspection import InspectionEvent
 from schemas.events.metering import MeteringEvent
 from schemas.events.reading import ReadingEvent
-from schemas.mappings import FieldFrom, Mapping, TimeForm, TypeFrom
+from schemas.mappings import EventFrom, FieldFrom, Mapping, TimeForm, TypeFrom, When
 from schemas.titles import EVENT_TITLES
 
 _HERE: Final = Path(__file__).parent
@@ -290,6 +290,8 @@ def page() -> str:
         *("`time`:", "", *table_of(TimeForm)),
         *("A field made of a column:", "", *table_of(FieldFrom)),
         *("`event_type` made of a column:", "", *table_of(TypeFrom)),
+        *("An entry of `events`:", "", *table_of(EventFrom)),
+        *("A condition of `when`; of several all hold:", "", *table_of(When)),
     ]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -333,8 +335,11 @@ on them drop another alert. Change to the headers above.
 
 ## Mappings of other formats
 
-`gridclock replay FILE --map MAPPING.yaml` reads CSV, Parquet and XES. A mapping names columns and the fields that they
-become:
+A mapping names columns and the fields that they become. One file serves `replay`, `explain`, `send` (`--map FILE`,
+or `--map NAME=FILE` for the file or topic NAME) and `run` (`--source TOPIC=FILE`, `GRIDCLOCK_SOURCES`). It is for
+CSV, Excel (`.xlsx`, `.xls`), Parquet (also a directory), JSON of any shape (lines or an array), XES, OCEL 2.0
+(JSON, SQLite, XML), and topics of JSON or of Debezium. `gridclock map suggest FILE` begins one, `gridclock map
+check` and `gridclock map preview` try it, `gridclock map schema` is for editors. One row a step:
 
 ```yaml
 time: {format: "%Y/%m/%d %H:%M:%S", zone: Asia/Shanghai}
@@ -348,10 +353,64 @@ fields:
   occurred_at: 时间
   area: {column: 地区, values: {城区: urban, 农村: rural, 特殊边远: remote}}
   org.city: 市编码
-constants: {source: 95598}
+constants: {source: "95598"}
 ```
 
-In an XES log the attributes of an event are its columns; those of its trace have `case:` before their name.
+A wide sheet has one row an order, and a row gives several events:
+
+```yaml
+header_row: 2                      # 1 is the first line; rows above it are passed over
+null_values: [NULL, \\N, 无]        # words that mean an empty cell
+time: {formats: [iso, "%Y年%m月%d日 %H:%M", "%Y/%m/%d %H:%M", excel], zone: Asia/Shanghai}
+key: [工单编号]                     # names a row: a later row of one key stands in place of it
+events:
+  - {event_type: repair.reported, occurred_at: 受理时间}
+  - {event_type: repair.arrived, occurred_at: 到达时间, when: {column: 到达时间, present: true}}
+fields: {order_id: 工单编号, area: {column: 地区, values: {城区: urban}}}
+```
+
+A table of a database by Debezium: the row's columns by their own names, its times without a zone follow
+`time.zone`; an update is a correction, a delete takes the events back (`REPLICA IDENTITY FULL`, where the key alone
+does not name the subject), tombstones are passed over:
+
+```yaml
+format: debezium
+time: {formats: [iso, epoch_us], zone: Asia/Shanghai}
+key: [order_no]
+events:
+  - {event_type: repair.reported, occurred_at: reported_at}
+  - {event_type: repair.arrived, occurred_at: arrived_at, when: {column: arrived_at, present: true}}
+fields: {order_id: order_no, area: area}
+```
+
+Nested columns are named with dots (`data.order.no`); the attributes of a CloudEvent in binary mode are columns too
+(`ce_id`, `ce_type`, `ce_time`):
+
+```yaml
+format: json
+event_type: {column: ce_type, values: {cn.example.reported: repair.reported, cn.example.arrived: repair.arrived}}
+fields: {event_id: ce_id, order_id: data.order.no, occurred_at: ce_time, area: data.area}
+```
+
+In an XES log the attributes of an event are its columns; those of its trace have `case:` before their name. The
+columns of an OCEL log are `ocel:eid`, `ocel:activity`, `ocel:timestamp`, `ocel:type:<object type>` and the
+attributes; an event of two meters is judged for both:
+
+```yaml
+format: ocel
+event_type: {column: "ocel:activity", values: {read meter: reading.collected}, other: skip}
+fields: {event_id: "ocel:eid", occurred_at: "ocel:timestamp", meter_id: "ocel:type:meter"}
+```
+
+Ids: an event's id is its `key` and its type, else `event_id`, else made of its row and content. Of two versions of
+a row the later `recorded_at` counts where it is mapped, else the later row; a column that is empty again takes its
+event back. An id that is stored as a number is its digits; more than 15 digits are refused, because spreadsheets
+round them (`as: text` takes exact ones).
+
+Times: of several `formats` the first that fits counts: `iso`, `excel`, `epoch_s`, `epoch_ms`, `epoch_us`,
+`epoch_ns`, or patterns of strptime (`%p` reads 上午 and 下午, `%b` also `3月`; fractions may have nine digits).
+Every refusal names the column, the value, the forms tried and the key of the mapping to change; what is passed over
+is counted by reason and value.
 """
 
 

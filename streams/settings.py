@@ -34,7 +34,9 @@ class Settings(BaseSettings):
         description="host:port of one or more brokers, separated by commas",
     )
     name: str = Field(default="gridclock", pattern=NAME_PATTERN, description="prefix of topics and consumer groups")
-    sources: Annotated[tuple[str, ...], NoDecode] = Field(default=(), description="topics that events come from")
+    sources: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="topics that events come from, each with a mapping or without: TOPIC=map.yaml"
+    )
     partitions: int = Field(default=8, ge=1, le=1024, description="of the log, where it is to be created")
     replication: int | None = Field(default=None, ge=1, description="default: 3, or the number of brokers if less")
     retention_days: float = Field(default=14, gt=0, description="how long topics other than state are kept")
@@ -90,15 +92,24 @@ class Settings(BaseSettings):
     @field_validator("sources")
     @classmethod
     def _topics(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for topic in value:
+        topics = [one.partition("=")[0] for one in value]
+        for topic in topics:
             if not re.match(NAME_PATTERN, topic):
                 raise ValueError(f"{topic!r} is not a topic's name")
+            if topics.count(topic) > 1:
+                raise ValueError(f"topic {topic} stands twice: give it one mapping")
         return value
 
     @property
     def source_topics(self) -> tuple[str, ...]:
         """The topics that events come from."""
-        return self.sources or (f"{self.name}.events",)
+        return tuple(one.partition("=")[0] for one in self.sources) or (f"{self.name}.events",)
+
+    @property
+    def source_mappings(self) -> dict[str, Path]:
+        """The mapping files of the topics that have one."""
+        named = (one.partition("=") for one in self.sources)
+        return {topic: Path(path) for topic, equals, path in named if equals}
 
     @property
     def log_topic(self) -> str:

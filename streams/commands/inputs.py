@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -63,6 +64,7 @@ def sources_of(
     topics: tuple[str, ...],
     mappings: Mappings,
     topics_from: tuple[str | None, int | None] = (None, None),
+    version: tuple[int, ...] = (),
 ) -> list[Source]:
     """Files, and topics from brokers and a timestamp on, through their mappings; every mapping is used.
 
@@ -70,7 +72,7 @@ def sources_of(
         ConfigError: naming the file or mapping, and what to do.
         BrokerError: where a topic cannot be read.
     """
-    sources = open_sources(names, mappings)
+    sources = open_sources(names, mappings, version)
     if topics:
         bootstrap, since = topics_from
         sources += topic_sources(topics, bootstrap, since, mappings)
@@ -80,6 +82,15 @@ def sources_of(
         close_sources(sources)
         raise
     return sources
+
+
+@contextmanager
+def closing_sources(sources: Sequence[Source]) -> Iterator[None]:
+    """Let go of the sources at the end."""
+    try:
+        yield
+    finally:
+        close_sources(sources)
 
 
 def load_mappings(given: Sequence[str], catalogue: EventCatalogue, sheet: str | None) -> Mappings:

@@ -59,6 +59,11 @@ def print_summary(tally: InputCounts, summary: Summary) -> None:
     )
     notes_text = "".join(f", {count:,} {what}" for count, what in notes if count)
     err.print(f"{tally.lines:,} lines, {tally.events:,} events{notes_text}; {sum(tally.alerts.values()):,} alerts")
+    print_refusals(tally)
+
+
+def print_refusals(tally: InputCounts) -> None:
+    """What was passed over and what was refused, by reason and value."""
     for name, count in tally.passed.most_common():
         err.print(Text(f"{count:,} passed over: {printable(name)}"))
     if tally.total_dead_letters:

@@ -30,6 +30,7 @@ from streams.live.reloading import run_reloading
 from streams.live.worker import Ready, run_worker
 from streams.log_lines import announce, start_logging
 from streams.rulebooks.loader import LoadedRulebook
+from streams.rulebooks.mapping_files import topic_mappings
 from streams.settings import Settings, load_settings
 
 
@@ -37,7 +38,11 @@ from streams.settings import Settings, load_settings
 @broker_options
 @rulebook_options
 @click.option(
-    "--source", "sources", multiple=True, metavar="TOPIC", help="A topic that events come in by (NAME.events)."
+    "--source",
+    "sources",
+    multiple=True,
+    metavar="TOPIC[=MAP]",
+    help="A topic that events come in by (NAME.events), and the mapping of its records, where they are no events.",
 )
 @click.option("--partitions", type=int, help="Partitions of topics that are to be made (8).")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Local copy of the state (gridclock-data).")
@@ -59,18 +64,20 @@ def run(rules: tuple[Path, ...], only: Path | None, sources: tuple[str, ...], **
     \b
     Example:
       gridclock run --bootstrap 127.0.0.1:9092 --data-dir /var/lib/gridclock
+      gridclock run --source marketing.public.orders=orders.yaml --source gridclock.events
     """
     settings = load_settings(sources=sources or None, **given)
     start_logging(settings.log_level)
     watch_for_outage(settings.bootstrap)
     need_broker(settings, permissions_of("run", settings))
     loaded = rulebook_of(rules, only)
+    topic_mappings(settings, loaded.catalogue)
     shown = {name: value for name, value in settings.shown().items() if value not in (None, [], ())}
     announce("settings", settings=shown)
 
     def check() -> None:
-        load_settings(sources=sources or None, **given)  # secrets in files too
-        rulebook_of(rules, only)
+        again = load_settings(sources=sources or None, **given)  # secrets in files too
+        topic_mappings(again, rulebook_of(rules, only).catalogue)
 
     def on_ready(ready: Ready) -> None:
         announce(

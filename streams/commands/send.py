@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import click
@@ -9,13 +10,39 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from schemas.fields import parse_time
-from streams.commands.common import DONE, broker_options, err, need_broker, progress, size_of
+from streams.commands.common import (
+    DONE,
+    broker_options,
+    err,
+    need_broker,
+    progress,
+    rulebook_of,
+    rulebook_options,
+    size_of,
+)
+from streams.commands.inputs import (
+    check_refusals,
+    closing_sources,
+    code_for,
+    load_mappings,
+    mapping_options,
+    refusal_options,
+    sources_of,
+)
+from streams.commands.replay_tables import print_refusals
 from streams.core.instants import instant_us
-from streams.errors import BrokerError
+from streams.errors import BrokerError, InputError
 from streams.files import read_lines
 from streams.kafka.acls import writing
+from streams.log_lines import printable
+from streams.replay.input_counts import InputCounts
+from streams.replay.sources import Source, event_of
 from streams.settings import Settings, load_settings
-from streams.wire.decoder import decode_json
+from streams.wall_clock import WallClock
+from streams.wire.decoder import Decoder, decode_json
+from streams.wire.mapping import Passed
+
+_SHOWN = 5
 
 
 @click.command(short_help="Send files of events to Kafka.")
@@ -29,8 +56,14 @@ from streams.wire.decoder import decode_json
     help="Stamp records with this moment, or with the event's recorded_at: so a backlog is replayed as it grew.",
 )
 @click.option("--quiet", is_flag=True, help="No summary and no progress.")
+@mapping_options
+@refusal_options
+@rulebook_options
 def send(events: tuple[str, ...], topic: str | None, timestamps: str, quiet: bool, **given: Any) -> int:
     """Send files of events to a topic, line by line and as they are; "-" is standard input.
+
+    With --map, files of other formats are sent as the events that the mapping makes of them; rows that give none are
+    not sent, and counted. Sent again after a change, a row with a key stands in place of what it was.
 
     Lines that gridclock would refuse are sent too: refusing them is the worker's business. Records are keyed by
     their order, account, meter or batch, so that events of one order stay in order.
@@ -38,14 +71,47 @@ def send(events: tuple[str, ...], topic: str | None, timestamps: str, quiet: boo
     \b
     Example:
       gridclock send orders.jsonl --bootstrap 127.0.0.1:9092
+      gridclock send orders.xlsx --map wide.yaml --sheet 工单
     """
+    maps, sheet = given.pop("mappings"), given.pop("sheet")
+    strict, at_most = given.pop("strict"), given.pop("at_most")
+    rules, only = given.pop("rules"), given.pop("only")
+    check_refusals(strict=strict, at_most=at_most)
     settings = load_settings(**given)
-    sent = send_files(
-        settings, events, topic or settings.source_topics[0], recorded=timestamps == "recorded", quiet=quiet
-    )
+    target, is_recorded = topic or settings.source_topics[0], timestamps == "recorded"
+    if not maps:
+        sent = send_files(settings, events, target, recorded=is_recorded, quiet=quiet)
+        if not quiet:
+            err.print(f"{sent:,} records sent to {target}")
+        return DONE
+    catalogue = rulebook_of(rules, only).catalogue
+    tally = InputCounts()
+    sources = sources_of(events, (), load_mappings(maps, catalogue, sheet), version=(WallClock().now(),))
+    with closing_sources(sources):
+        lines = _made(sources, Decoder(catalogue), tally, quiet=quiet)
+        sent = _send(settings, lines, target, recorded=is_recorded)
     if not quiet:
-        err.print(f"{sent:,} records sent to {topic or settings.source_topics[0]}")
-    return DONE
+        err.print(f"{sent:,} records sent to {target}")
+        print_refusals(tally)
+    return code_for(tally.total_dead_letters, at_most)
+
+
+def _made(sources: Sequence[Source], decoder: Decoder, tally: InputCounts, *, quiet: bool) -> Iterator[bytes]:
+    """The events that rows give; what is refused is reported, and counted."""
+    now = WallClock().now()
+    for source in sources:
+        for position, raw, note in source.records():
+            try:
+                found = event_of(decoder, raw, note, now)
+            except InputError as error:
+                tally.refuse(error)
+                if not quiet and tally.total_dead_letters <= _SHOWN:
+                    click.echo(printable(f"gridclock: {source.name}:{position}: {error}"), err=True)
+                continue
+            if isinstance(found, Passed):
+                tally.pass_over(found)
+            else:
+                yield raw
 
 
 def send_files(settings: Settings, events: tuple[str, ...], topic: str, *, recorded: bool, quiet: bool) -> int:
@@ -55,22 +121,31 @@ def send_files(settings: Settings, events: tuple[str, ...], topic: str, *, recor
         BrokerError: where the broker does not take a record.
         ConfigError: where a file cannot be read.
     """
+    with progress(size_of(events), "sending", quiet=quiet) as moved:
+        return _send(settings, _lines(events, moved), topic, recorded=recorded)
+
+
+def _lines(events: tuple[str, ...], moved: Callable[[int], None]) -> Iterator[bytes]:
+    for name in events:
+        for _, line in read_lines(name):
+            yield line
+            moved(len(line) + 1)
+
+
+def _send(settings: Settings, lines: Iterable[bytes], topic: str, *, recorded: bool) -> int:
     need_broker(settings, writing(topic))
     failed: list[BaseException] = []
     count = 0
     try:
         producer = KafkaProducer(**settings.kafka_python(), acks="all", linger_ms=20, batch_size=262_144)
         try:
-            with progress(size_of(events), "sending", quiet=quiet) as moved:
-                for name in events:
-                    for _, line in read_lines(name):
-                        key, timestamp = _key_and_time(line)
-                        sending = producer.send(topic, line, key=key, timestamp_ms=timestamp if recorded else None)
-                        sending.add_errback(failed.append)
-                        count += 1
-                        moved(len(line) + 1)
-                        if failed:
-                            raise BrokerError(f"{settings.bootstrap}: {failed[0]}")
+            for line in lines:
+                key, timestamp = _key_and_time(line)
+                sending = producer.send(topic, line, key=key, timestamp_ms=timestamp if recorded else None)
+                sending.add_errback(failed.append)
+                count += 1
+                if failed:
+                    raise BrokerError(f"{settings.bootstrap}: {failed[0]}")
             producer.flush(timeout=120)
         finally:
             producer.close(timeout=30)

@@ -38,12 +38,13 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from streams.core.alerts import Subject
 from streams.core.event import Event
 from streams.core.rulebook import Rulebook
-from streams.errors import InputError
 from streams.kafka.partition_counts import PartitionCounts
 from streams.kafka.producer import BackPressure
 from streams.live.trusted_clock import LOG_APPEND_TIME, TrustedClock
 from streams.wall_clock import WallClock, monotonic
-from streams.wire.decoder import Decoder, dead_letter_of
+from streams.wire.decoder import dead_letter_of
+from streams.wire.mapping import Passed
+from streams.wire.records import RecordDecoder
 from streams.wire.state_rows import entry_to_bytes, record_to_bytes
 
 MAX_RECORD = 400_000
@@ -78,6 +79,9 @@ class IntakeMetrics(Protocol):
     def unwatched(self, count: int) -> None:
         """Events that no rule watches."""
 
+    def passed_over(self, topic: str) -> None:
+        """A record, or a part of one, that gives no event, as the topic's mapping says."""
+
 
 def partition_of(subject: Subject, partitions: int) -> int:
     """The log partition of a subject; the same in every process and version."""
@@ -108,7 +112,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         log_topic: str,
         log_partitions: int,
         dead_letters_topic: str,
-        decoder: Decoder,
+        decoder: RecordDecoder,
         rulebook: Rulebook,
         clock: WallClock,
         time: TrustedClock,
@@ -221,16 +225,20 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
     ) -> None:
         raw: bytes = record.value or b""
         source = f"{tp.topic}/{tp.partition}"
-        try:
-            event = self._decoder.decode(
-                raw, received=self._clock.at(record.timestamp * 1000), max_ahead=self._max_ahead
-            )
-            self._route(event, f"{source}/{record.offset}", entries)
-        except InputError as error:
-            self._metrics.dead_letter(error.reason)
-            letter = dead_letter_of(raw, error, source=source, position=record.offset, max_payload=MAX_PAYLOAD)
-            key = f"{source}/{record.offset}".encode()
-            letters.append((key, letter.model_dump_json().encode()))
+        origin = f"{source}/{record.offset}"
+        received = self._clock.at(record.timestamp * 1000)
+        for found in self._decoder.events(tp.topic, tp.partition, record, received=received, max_ahead=self._max_ahead):
+            if isinstance(found, Passed):
+                self._metrics.passed_over(tp.topic)
+                continue
+            try:
+                if isinstance(found, InputError):
+                    raise found
+                self._route(found, origin, entries)
+            except InputError as error:
+                self._metrics.dead_letter(error.reason)
+                letter = dead_letter_of(raw, error, source=source, position=record.offset, max_payload=MAX_PAYLOAD)
+                letters.append((origin.encode(), letter.model_dump_json().encode()))
 
     def _route(self, event: Event, origin: str, entries: list[list[bytes]]) -> None:
         """Append one entry for each subject that the event concerns.

@@ -99,6 +99,12 @@ TABLE: Final = (
     ),
     Metric("gridclock_events_total", "counter", ("family",), "Events taken in"),
     Metric("gridclock_events_unwatched_total", "counter", (), "Events no rule watches"),
+    Metric(
+        "gridclock_records_passed_over_total",
+        "counter",
+        ("topic",),
+        "Records, or parts of them, that give no event, as the mapping of their topic says; tombstones among them",
+    ),
     Metric("gridclock_dead_letters_total", "counter", ("reason",), "Records refused"),
     Metric(
         "gridclock_entries_total",

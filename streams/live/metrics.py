@@ -77,6 +77,7 @@ class Metrics:
         self._delay = histogram("gridclock_detection_delay_seconds")
         self._events = counter("gridclock_events_total")
         self._unwatched = counter("gridclock_events_unwatched_total")
+        self._passed_over = counter("gridclock_records_passed_over_total")
         self._dead = counter("gridclock_dead_letters_total")
         self._notices = counter("gridclock_entries_total")
         self._work = histogram("gridclock_processing_seconds")
@@ -114,6 +115,10 @@ class Metrics:
     def unwatched(self, count: int) -> None:
         """Events that no rule watches."""
         self._unwatched.inc(count)
+
+    def passed_over(self, topic: str) -> None:
+        """A record, or a part of one, that gives no event, as the topic's mapping says."""
+        self._passed_over.labels(topic).inc()
 
     def dead_letter(self, reason: str) -> None:
         """A record refused."""

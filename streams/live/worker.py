@@ -34,10 +34,12 @@ from streams.live.progress import Progress
 from streams.live.trusted_clock import TrustedClock
 from streams.rulebooks.decoding import decoder_of
 from streams.rulebooks.loader import LoadedRulebook
+from streams.rulebooks.mapping_files import topic_mappings
 from streams.settings import Settings
 from streams.wire.cloudevents import encode, without_detail
 from streams.wire.decoder import conflict_of, dead_letter_of, encode_json, too_old, wire_fields
 from streams.wire.pseudonyms import cloud_events
+from streams.wire.records import RecordDecoder
 
 MAX_ALERT = 900_000
 """Bytes of an alert at most: within what any broker takes."""
@@ -84,7 +86,9 @@ async def run_worker(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     clock = clock_of(settings)
-    rulebook, decoder = loaded.rulebook, decoder_of(loaded, settings.pseudonyms)
+    rulebook = loaded.rulebook
+    mappings = topic_mappings(settings, loaded.catalogue)
+    decoder = RecordDecoder(decoder_of(loaded, settings.pseudonyms), mappings)
     log_partitions = await asyncio.to_thread(_ensure, settings)
     options = kafka_options(settings)
     partitions: dict[int, ClockPartition] = {}

@@ -16,6 +16,7 @@ from schemas.events import COMMON_FIELDS, EventCatalogue, Org
 from schemas.fields import Count, Day, Flag, Instant, Number, ReadingDay
 from streams.errors import ConfigError
 from streams.rulebooks.yaml_files import Keys, YamlFile, read_yaml
+from streams.settings import Settings
 from streams.wire.mapping import RowMapping
 
 _TEXTS: Final = frozenset({"null_values", "key", "column", "in", "not_in", "equals"})
@@ -96,6 +97,21 @@ def load_mapping(path: Path, catalogue: EventCatalogue | None = None) -> Mapping
         if refused:
             raise ConfigError.first_of(refused)
         found.unused = tuple(problems)
+    return found
+
+
+def topic_mappings(settings: Settings, catalogue: EventCatalogue) -> dict[str, RowMapping]:
+    """The mappings of source topics.
+
+    Raises:
+        ConfigError: naming file, line and key; also for a format that topics do not have.
+    """
+    found: dict[str, RowMapping] = {}
+    for topic, path in settings.source_mappings.items():
+        mapping = load_mapping(path, catalogue)
+        if mapping.mapping.format not in (None, "json", "debezium"):
+            raise mapping.error(("format",), f"topic {topic} cannot be read as {mapping.mapping.format}")
+        found[topic] = mapping.rows
     return found
 
 

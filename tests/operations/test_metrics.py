@@ -112,6 +112,7 @@ def busy(tmp_path: Path) -> Worker:
     worker.take(service(9001, "2026-03-02T09:00", "2026-03-02T09:04"), offset=2)  # the breach is taken back
     worker.metrics.event_in("counter.service_started", 1)
     worker.metrics.unwatched(1)
+    worker.metrics.passed_over("orders")
     worker.metrics.dead_letter("not_json")
     worker.metrics.recovered(1.5)
     return worker

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
 from schemas.events import EventCatalogue
 from schemas.reference import EXAMPLES, OUTPUTS, PAGE, example_of, page
+from streams.rulebooks.mapping_files import load_mapping
 from streams.wire.cloudevents import CloudEvents
 from streams.wire.decoder import Decoder
 from tests.stories import judge, shipped, us
@@ -43,3 +46,18 @@ def test_the_examples_of_alert_and_case_are_what_the_engine_gives() -> None:
     alert, case = (json.loads((EXAMPLES / f"{name}.json").read_text("utf-8")) for name in ("alert", "case"))
     assert writer.alert(judged.alerts[-1]) == alert
     assert writer.case(judged.cases[0], us(until)) == case
+
+
+def mappings() -> list[str]:
+    return re.findall(r"```yaml\n(.*?)```", PAGE.read_text("utf-8").split("## Mappings of other formats")[1], re.DOTALL)
+
+
+def test_the_page_has_mappings() -> None:
+    assert len(mappings()) == 5
+
+
+@pytest.mark.parametrize("text", mappings(), ids=lambda text: text.splitlines()[0])
+def test_every_mapping_of_the_page_is_taken(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "map.yaml"
+    path.write_text(text, "utf-8")
+    assert load_mapping(path, EventCatalogue.shipped()).unused == ()

@@ -1,0 +1,235 @@
+"""``gridclock map``: a mapping begun from a file, checked, and looked at with its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from schemas.exporting import schemas
+from schemas.titles import EVENT_TITLES
+from streams.commands.common import DEAD_LETTERS, DONE, rulebook_of, rulebook_options, topic_sources
+from streams.commands.inputs import closing_sources, load_mappings, sources_of
+from streams.commands.replay_tables import print_refusals
+from streams.core.event import Event
+from streams.core.instants import format_us
+from streams.errors import ConfigError, InputError
+from streams.files import write_whole
+from streams.log_lines import printable
+from streams.replay.input_counts import InputCounts
+from streams.replay.sources import Record, Source, event_of
+from streams.replay.sources.profile import json_settings, profile_of, profiled, suggestion
+from streams.rulebooks.loader import LoadedRulebook
+from streams.rulebooks.mapping_files import load_mapping
+from streams.wall_clock import WallClock
+from streams.wire.decoder import Decoder
+from streams.wire.mapping import Made, Passed
+
+_WIDE = 160
+_CELL = 60
+
+
+@click.group(name="map", short_help="Write, check and try a mapping of columns to events.")
+def map() -> None:
+    """Write a mapping of columns to events, check it, and look at the events that it makes.
+
+    \b
+    Examples:
+      gridclock map suggest orders.xlsx > orders.yaml
+      gridclock map check orders.yaml orders.xlsx
+      gridclock map preview orders.yaml orders.xlsx
+    """
+
+
+_SHEET = click.option("--sheet", metavar="NAME", help="The sheet of a spreadsheet (the only one with rows).")
+
+
+@map.command(short_help="Begin a mapping from what is in a file or topic.")
+@click.argument("file", required=False, metavar="[FILE]")
+@click.option("--topic", metavar="T", help="Look at this topic of JSON records instead.")
+@click.option("--bootstrap", metavar="HOST:PORT", help="Brokers of --topic (KAFKA_BOOTSTRAP_SERVERS).")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write it here, not to stdout.")
+@_SHEET
+@rulebook_options
+def suggest(
+    file: str | None, topic: str | None, bootstrap: str | None, out: Path | None, sheet: str | None,
+    rules: tuple[Path, ...], only: Path | None,
+) -> int:  # fmt: skip
+    """Look at the columns (times and their forms, words and how often, ids) and write a mapping.
+
+    What cannot be known from the data stands in it as a comment with a question mark.
+
+    \b
+    Example:
+      gridclock map suggest orders.xlsx --sheet 工单 --out orders.yaml
+    """
+    if (file is None) == (topic is None):
+        raise click.UsageError("name a FILE, or a --topic")
+    loaded = rulebook_of(rules, only)
+    if file is not None:
+        found = profile_of(file, sheet)
+    else:
+        assert topic is not None
+        values = (
+            raw for source in topic_sources((topic,), bootstrap, None, None) for _, raw, _ in source.records() if raw
+        )
+        found = profiled(topic, *json_settings(values))
+    declared = (found.events.items() for found in loaded.files)
+    own = {name: event.title for events in declared for name, event in events if event.title is not None}
+    titles = {name: title for name, title in {**EVENT_TITLES, **own}.items() if name in loaded.catalogue.types}
+    text = suggestion(found, titles, loaded.rulebook.calendar.zone.key)
+    if out is None:
+        click.echo(text, nl=False)
+    else:
+        with write_whole(out) as target:
+            target.write(text.encode())
+    where = "MAPPING" if out is None else str(out)
+    click.echo(
+        f"gridclock: answer the lines with ?, then: gridclock map preview {where} {file or ''}".rstrip(), err=True
+    )
+    return DONE
+
+
+@map.command(short_help="Check a mapping, alone or with a file.")
+@click.argument("mapping", metavar="MAP")
+@click.argument("file", required=False, metavar="[FILE]")
+@_SHEET
+@rulebook_options
+def check(mapping: str, file: str | None, sheet: str | None, rules: tuple[Path, ...], only: Path | None) -> int:
+    """Check that the rulebook knows the types and fields of a mapping, and that a file has its columns.
+
+    With FILE all its rows are read. Exits 2 for a mistake in the mapping, 3 where rows are refused.
+
+    \b
+    Example:
+      gridclock map check orders.yaml orders.xlsx
+    """
+    loaded = rulebook_of(rules, only)
+    found = load_mapping(Path(mapping), loaded.catalogue)
+    if found.unused:
+        raise ConfigError.first_of([*found.unused])
+    if file is None:
+        click.echo(f"gridclock: {mapping}: no mistakes", err=True)
+        return DONE
+    tally = InputCounts()
+    with closing_sources(sources := _sources(mapping, file, sheet, loaded)):
+        for source in sources:
+            for _ in _taken(source, loaded, tally):
+                pass
+    return _summed_up(tally)
+
+
+@map.command(short_help="Show the first rows with the events that they give.")
+@click.argument("mapping", metavar="MAP")
+@click.argument("file", metavar="FILE")
+@click.option("--rows", type=click.IntRange(1), default=10, help="How many rows are shown (10).")
+@_SHEET
+@rulebook_options
+def preview(mapping: str, file: str, rows: int, sheet: str | None, only: Path | None, **given: Any) -> int:
+    """Show rows beside the events that they give; then, over all rows, what is refused by reason and value.
+
+    \b
+    Example:
+      gridclock map preview orders.yaml orders.xlsx --rows 5
+    """
+    loaded = rulebook_of(given["rules"], only)
+    tally = InputCounts()
+    table = Table(box=None, pad_edge=False, show_lines=False)
+    for name in ("row", "columns", "events"):
+        table.add_column(name, overflow="fold")
+    shown, zone = 0, loaded.rulebook.calendar.zone
+    with closing_sources(sources := _sources(mapping, file, sheet, loaded)):
+        for source in sources:
+            for position, own in groupby(_taken(source, loaded, tally), key=lambda taken: taken[0][0]):
+                if shown < rows:
+                    taken = list(own)
+                    table.add_row(
+                        str(position),
+                        Text(_cells(taken[0][0])),
+                        Text("\n".join(_result(one, zone) for _, one in taken)),
+                    )
+                    shown += 1
+                else:
+                    for _ in own:
+                        pass
+    console = Console(highlight=False, soft_wrap=False)
+    (console if console.is_terminal else Console(highlight=False, width=_WIDE)).print(table)
+    return _summed_up(tally)
+
+
+@map.command(short_help="The JSON Schema of a mapping, for editors.")
+def schema() -> int:
+    """The JSON Schema of a mapping file, for editors.
+
+    \b
+    Example:
+      gridclock map schema > mapping.schema.json
+    """
+    click.echo(schemas()["mapping.json"], nl=False)
+    return DONE
+
+
+Taken = tuple[Record, Event | InputError | Passed]
+
+
+def _sources(mapping: str, file: str, sheet: str | None, loaded: LoadedRulebook) -> list[Source]:
+    return sources_of((file,), (), load_mappings((mapping,), loaded.catalogue, sheet))
+
+
+def _taken(source: Source, loaded: LoadedRulebook, tally: InputCounts) -> Iterator[Taken]:
+    """Every record of a source with what becomes of it, counted."""
+    decoder, now, last = Decoder(loaded.catalogue), WallClock().now(), -1
+    for record in source.records():
+        position, raw, note = record
+        tally.lines += position != last
+        last = position
+        found: Event | InputError | Passed
+        try:
+            found = event_of(decoder, raw, note, now)
+        except InputError as error:
+            found = error
+            tally.refuse(error)
+        if isinstance(found, Passed):
+            tally.pass_over(found)
+        tally.events += isinstance(found, Event) and not found.void
+        yield record, found
+
+
+def _cells(record: Record) -> str:
+    note = record[2]
+    if not isinstance(note, Made):
+        return printable(record[1].decode(errors="replace"))[:_CELL]
+    filled = ((name, value) for name, value in note.row.items() if value not in (None, ""))
+    return "\n".join(printable(f"{name}={_short(str(value))}") for name, value in filled)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _CELL else text[: _CELL - 1] + "…"
+
+
+def _result(found: Event | InputError | Passed, zone: ZoneInfo) -> str:
+    match found:
+        case Event():
+            if found.void:
+                return f"(no {found.type}: an earlier one of this row would be taken back)"
+            at = format_us(found.at, zone)
+            data = " ".join(f"{name}={value}" for name, value in found.data.items())
+            subjects = " ".join(f"{kind} {number}" for kind, number in found.subjects())
+            return printable(f"{found.type} {at} {subjects} {data}".rstrip())
+        case Passed():
+            return printable(f"passed over: {found.reason} {found.value}".rstrip())
+        case _:
+            return printable(f"REFUSED {found}")
+
+
+def _summed_up(tally: InputCounts) -> int:
+    click.echo(f"{tally.lines:,} rows, {tally.events:,} events", err=True)
+    print_refusals(tally)
+    return DEAD_LETTERS if tally.total_dead_letters else DONE
