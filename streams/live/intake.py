@@ -38,6 +38,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from streams.core.alerts import Subject
 from streams.core.event import Event
 from streams.core.rulebook import Rulebook
+from streams.errors import InputError
 from streams.kafka.partition_counts import PartitionCounts
 from streams.kafka.producer import BackPressure
 from streams.live.trusted_clock import LOG_APPEND_TIME, TrustedClock

@@ -30,6 +30,7 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     "explain": ("A1", "--topic", "t"),
     "send": ("EVENTS",),
     "feed": (),
+    "map suggest": ("--topic", "t"),
     "status": (),
     "alerts": (),
     "dead-letters list": (),

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 
 from streams.live.intake import Intake, time_of
+from streams.rulebooks.mapping_files import load_mapping
 from streams.wall_clock import WallClock
 from streams.wire.decoder import Decoder
+from streams.wire.records import RecordDecoder
+from streams.wire.state_rows import record_from_bytes, record_to_bytes
 from tests.stories import shipped
 
 BROKER, SENDER = 1, 0
@@ -45,6 +49,7 @@ class Counts:
     def __init__(self) -> None:
         self.events: list[str] = []
         self.letters: list[str] = []
+        self.passed: list[str] = []
 
     def event_in(self, event_type: str, count: int) -> None:
         self.events += [event_type] * count
@@ -55,19 +60,27 @@ class Counts:
     def unwatched(self, count: int) -> None:
         pass
 
+    def passed_over(self, topic: str) -> None:
+        self.passed.append(topic)
 
-def taken(event: dict[str, Any]) -> tuple[list[list[bytes]], list[dict[str, Any]], Counts]:
+
+def taken(
+    event: dict[str, Any] | None, mapping: Path | None = None
+) -> tuple[list[list[bytes]], list[dict[str, Any]], Counts]:
     """The entries of one record for four partitions, its dead letters, and what was counted."""
     loaded, counts = shipped(), Counts()
     unused: Any = None
+    mappings = {} if mapping is None else {"in": load_mapping(mapping, loaded.catalogue).rows}
+    decoder = RecordDecoder(Decoder(loaded.catalogue), mappings)
     intake = Intake(
         consumer=unused, producer=unused, sources=["in"], counts=unused, log_topic="log", log_partitions=4,
-        dead_letters_topic="dead", decoder=Decoder(loaded.catalogue), rulebook=loaded.rulebook, clock=WallClock(),
+        dead_letters_topic="dead", decoder=decoder, rulebook=loaded.rulebook, clock=WallClock(),
         time=unused, metrics=counts, waits=unused, grace=0, tick=0, batch=1, max_ahead=10**15,
     )  # fmt: skip
     entries: list[list[bytes]] = [[] for _ in range(4)]
     letters: list[tuple[bytes, bytes]] = []
-    record = ConsumerRecord("in", 0, 7, 1_772_413_200_000, 0, None, json.dumps(event).encode(), None, 0, 0, ())
+    value = None if event is None else json.dumps(event).encode()
+    record = ConsumerRecord("in", 0, 7, 1_772_413_200_000, 0, None, value, None, 0, 0, ())
     intake._take(TopicPartition("in", 0), record, entries, letters)
     return entries, [json.loads(value) for _, value in letters], counts
 
@@ -97,3 +110,105 @@ def test_more_bytes_than_a_record_may_fan_out_to_are_a_dead_letter(monkeypatch: 
     assert [(letter["reason"], letter["position"]) for letter in letters] == [("too_large", 7)]
     assert "2001 subjects" in letters[0]["detail"]
     assert (counts.events, counts.letters) == ([], ["too_large"])
+
+
+# --- topics with a mapping ------------------------------------------------------------------------------------------
+
+DEBEZIUM = """format: debezium
+time: {formats: [iso, epoch_us], zone: Asia/Shanghai}
+key: [order_no]
+events:
+  - {event_type: repair.reported, occurred_at: reported_at}
+  - {event_type: repair.arrived, occurred_at: arrived_at, when: {column: arrived_at, present: true}}
+fields: {order_id: order_no}
+constants: {area: urban}
+"""
+WALL = 1_772_442_000_000_000  # 2026-03-02 09:00 on the wall, counted as if it were UTC
+
+
+@pytest.fixture
+def changes(tmp_path: Path) -> Path:
+    path = tmp_path / "changes.yaml"
+    path.write_text(DEBEZIUM, "utf-8")
+    return path
+
+
+def change(op: str, before: dict[str, Any] | None, after: dict[str, Any] | None) -> dict[str, Any]:
+    return {"op": op, "before": before, "after": after, "source": {"lsn": 77, "ts_ms": 1_772_413_200_000}}
+
+
+def logged(entries: list[list[bytes]]) -> list[tuple[str, str, int, bool, tuple[int, ...] | None]]:
+    record = record_from_bytes(record_to_bytes([entry for own in entries for entry in own], {}, {}))
+    return [(number, event.event_id, event.at, event.void, event.version) for (_, number), event, _ in record.entries]
+
+
+NINE = 1_772_413_200_000_000
+ROW = {"order_no": "BX1", "reported_at": WALL, "arrived_at": WALL + 60_000_000}
+
+
+def test_a_row_of_a_database_is_its_events_with_the_version_of_the_change(changes: Path) -> None:
+    entries, letters, counts = taken(change("u", None, ROW), changes)
+    assert logged(entries) == [
+        ("BX1", "BX1/repair.reported", NINE, False, (77,)),
+        ("BX1", "BX1/repair.arrived", NINE + 60_000_000, False, (77,)),
+    ]
+    assert (letters, counts.events) == ([], ["repair.reported", "repair.arrived"])
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_column_that_is_empty_again_takes_its_event_back(changes: Path, wrapped: bool) -> None:
+    record = change("u", ROW, {**ROW, "arrived_at": None})
+    entries, letters, _ = taken({"schema": None, "payload": record} if wrapped else record, changes)
+    assert logged(entries) == [
+        ("BX1", "BX1/repair.reported", NINE, False, (77,)),
+        ("BX1", "BX1/repair.arrived", NINE, True, (77,)),
+    ]
+    assert letters == []
+
+
+def test_a_row_that_moves_to_another_order_leaves_the_first(changes: Path) -> None:
+    mapping = changes.read_text("utf-8").replace("key: [order_no]", "key: [id]")
+    changes.write_text(mapping, "utf-8")
+    entries, _, _ = taken(change("u", {**ROW, "id": 5}, {**ROW, "id": 5, "order_no": "BX2"}), changes)
+    assert sorted(logged(entries)) == [
+        ("BX1", "5/repair.arrived", NINE, True, (77,)),
+        ("BX1", "5/repair.reported", NINE, True, (77,)),
+        ("BX2", "5/repair.arrived", NINE + 60_000_000, False, (77,)),
+        ("BX2", "5/repair.reported", NINE, False, (77,)),
+    ]
+
+
+def test_a_delete_takes_all_back(changes: Path) -> None:
+    entries, letters, _ = taken(change("d", ROW, None), changes)
+    assert [(number, name, void) for number, name, _, void, _ in logged(entries)] == [
+        ("BX1", "BX1/repair.reported", True),
+        ("BX1", "BX1/repair.arrived", True),
+    ]
+    assert letters == []
+
+
+def test_a_delete_that_names_no_subject_is_a_dead_letter_that_says_what_to_do(changes: Path) -> None:
+    changes.write_text(DEBEZIUM.replace("key: [order_no]", "key: [id]"), "utf-8")
+    entries, letters, _ = taken(change("d", {"id": 5, "order_no": None}, None), changes)
+    assert not any(entries)
+    assert "REPLICA IDENTITY FULL" in letters[0]["detail"]
+
+
+def test_a_tombstone_is_no_dead_letter(changes: Path) -> None:
+    entries, letters, counts = taken(None, changes)
+    assert (any(entries), letters, counts.passed) == (False, [], ["in"])
+
+
+@pytest.mark.parametrize(
+    ("record", "detail"),
+    [
+        ({"a": 1}, "is JSON, but no Debezium envelope: it has no op with before or after"),
+        (change("c", None, {**ROW, "reported_at": 1}), "column 'reported_at' has '1': as epoch_us gives the year 1970"),
+        (change("c", None, {**ROW, "reported_at": None}), "column 'reported_at' is empty"),
+    ],
+)
+def test_what_cannot_be_taken_keeps_its_record(changes: Path, record: dict[str, Any], detail: str) -> None:
+    _, letters, _ = taken(record, changes)
+    assert letters[0]["detail"].startswith(detail)
+    assert json.loads(letters[0]["payload"]) == record
+    assert (letters[0]["source"], letters[0]["position"]) == ("in/0", 7)
