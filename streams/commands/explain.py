@@ -31,6 +31,7 @@ from streams.wall_clock import WallClock
 from streams.wire.cloudevents import CloudEvents
 from streams.wire.decoder import decode_json, encode_json
 from streams.wire.mapping import Passed
+from streams.wire.pseudonyms import Pseudonyms, is_pseudonym
 
 _KINDS_ZH = {
     "warning": "预警",
@@ -75,7 +76,8 @@ class _Options:
 def explain(options: _Options) -> int:
     """Print the events of ID on a time line, and every rule's verdict with its reason.
 
-    ID is that of an order, account, meter or notice batch, or of an event, alert or case. The files are read as
+    ID is that of an order, account, meter or notice batch, or of an event, alert or case; with a pseudonym key also
+    what alerts show in its place. The story itself shows real account and meter numbers. The files are read as
     replay reads them, with the same rules, so that the verdicts are the same.
 
     \b
@@ -100,7 +102,7 @@ def explain(options: _Options) -> int:
         for position, subject in enumerate(subjects):
             if position:
                 click.echo()
-            for line in _Story(loaded, history, subject, search.end, options.lang).lines():
+            for line in _Story(search, history, subject, options.lang).lines():
                 click.echo(line)
     finally:
         close_sources(sources)
@@ -112,10 +114,12 @@ class _Search:
 
     def __init__(self, loaded: LoadedRulebook, sources: Sequence[Source], until: int | None) -> None:
         self._loaded = loaded
+        self.rulebook = loaded.rulebook
         self._sources = sources
         self._until = until
         self._received = WallClock().now()
         self._key = load_settings().pseudonyms
+        self.names = None if self._key is None else Pseudonyms(self._key)
         self.end = until or 0
 
     def _events(self) -> Iterator[Event]:
@@ -137,12 +141,22 @@ class _Search:
             if self._until is None and event.at > self.end:
                 self.end = event.at
             for subject, _ in self._loaded.rulebook.copies_of(event):
-                if subject[1] == number:
+                if self._is(subject, number):
                     named[subject] = None
                 elif event.event_id == number:
                     by_event[subject] = None
-            named.update((subject, None) for subject in event.subjects() if subject[1] == number)
+            named.update((subject, None) for subject in event.subjects() if self._is(subject, number))
         return list(named or by_event) or self._by_verdict(number)
+
+    def _is(self, subject: Subject, number: str) -> bool:
+        """Whether the number is the subject's, or its pseudonym."""
+        if subject[1] == number:
+            return True
+        return self.names is not None and is_pseudonym(number) and self.names.number(*subject) == number
+
+    def _shown(self, *known: str) -> set[str]:
+        """The ids, and what alerts and cases show in their place under a key."""
+        return {*known, *(map(self.names.id, known) if self.names is not None else ())}
 
     def _by_verdict(self, number: str) -> list[Subject]:
         """The subject of an alert or a case, from a whole replay, which computes their ids."""
@@ -156,11 +170,11 @@ class _Search:
             replay.judge()
             found = None
             for alert in map(decode_json, replay.alerts()):
-                if number in (alert["id"], alert["data"]["case_id"]):
+                if number in self._shown(alert["id"], alert["data"]["case_id"]):
                     found = alert["data"]["subject"]
             for line in chain.from_iterable(map(bytes.splitlines, replay.cases())) if found is None else ():
                 case = decode_json(line)
-                if number == case["id"]:
+                if number in self._shown(case["id"]):
                     found = case["data"]["subject"]
                     break
         finally:
@@ -195,11 +209,11 @@ class _Moment:
 class _Story:
     """One subject's events, alerts and verdicts as lines of text."""
 
-    def __init__(
-        self, loaded: LoadedRulebook, arrived: Iterable[Arrived], subject: Subject, end: int, lang: str
-    ) -> None:
-        self._rulebook = loaded.rulebook
-        self._calendar = loaded.rulebook.calendar
+    def __init__(self, search: _Search, arrived: Iterable[Arrived], subject: Subject, lang: str) -> None:
+        self._rulebook = search.rulebook
+        self._calendar = search.rulebook.calendar
+        self._names = search.names
+        end = search.end
         self._subject = subject
         self._end = end
         self._zh = lang == "zh"
@@ -301,7 +315,8 @@ class _Story:
         yield from self._arithmetic(data["arithmetic"])
         evidence = ", ".join(_safe(number) for number in data["evidence"])
         yield f"    {self._in_language('依据事件', 'evidence')}: {evidence}"
-        yield f"    {self._in_language('时钟编号', 'case')}: {case.case_id}"
+        case_id = case.case_id if self._names is None else self._names.id(case.case_id)
+        yield f"    {self._in_language('时钟编号', 'case')}: {case_id}"
 
     def _why(self, case: JudgedCase) -> str:
         verdict = case.verdict

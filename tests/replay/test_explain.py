@@ -125,3 +125,25 @@ def test_hostile_values_do_not_steer_the_terminal(gridclock: Runner, files: list
     path = gridclock.lines("hostile.jsonl", [event])
     out = gridclock("explain", "WO\u20669", "--events", path, *files[2:]).out
     assert not {"\u001b", "\u202e", "\u2066"} & set(out)
+
+
+ARREARS = """
+n 2026-03-01T17:00 disconnection.notice_delivered N1 account=1234567890 cause=arrears proof_ref=EMS1
+x 2026-03-02T10:00 disconnection.performed D1 account=1234567890 cause=arrears customer_class=ordinary
+p 2026-03-03T09:00 bill.paid - account=1234567890 amount=300 owing=false
+"""
+
+
+def test_what_alerts_show_under_a_key_finds_the_story(gridclock: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRIDCLOCK_PSEUDONYM_KEY", "a key of tests, not of anybody")
+    events = gridclock.lines("events.jsonl", wire(ARREARS))
+    until = ("--until", "2026-03-09T00:00:00+08:00")
+    alerts = [one for one in gridclock("replay", events, *until, "--quiet").alerts if one["account_id"] is not None]
+    alert = next(one for one in alerts if one["subject"]["type"] == "account")
+    by_number = gridclock("explain", "1234567890", "--events", events, *until)
+    assert by_number.code == 0
+    for shown in (alert["account_id"], alert["alert_id"], alert["case_id"]):
+        found = gridclock("explain", shown, "--events", events, *until)
+        assert (found.code, found.out) == (0, by_number.out), shown
+    assert alert["case_id"] in by_number.out
+    assert gridclock("explain", "~" + "0" * 20, "--events", events, *until).code == 2
