@@ -31,18 +31,23 @@ class _Window:
 
 
 class LineLimit(logging.Filter):
-    """A filter of a handler; ``own`` are the top loggers of this program. Critical lines always come out."""
+    """A filter of a handler; ``own`` are the top loggers of this program.
 
-    def __init__(self, own: tuple[str, ...]) -> None:
+    Critical lines always come out, and so do those of the loggers ``always``.
+    """
+
+    def __init__(self, own: tuple[str, ...], always: tuple[str, ...] = ()) -> None:
         super().__init__()
+        self._always = frozenset(always)
         self._own = frozenset(own)
         self._windows: OrderedDict[tuple[str, str], _Window] = OrderedDict()
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the line comes out; it may come out with a count."""
-        if record.levelno >= logging.CRITICAL:
+        if record.levelno >= logging.CRITICAL or record.name in self._always:
             return True
-        key = record.name, _NUMBERS.sub("N", str(record.msg)[:300])
+        wording = record.getMessage() if record.msg == "%s" else str(record.msg)
+        key = record.name, _NUMBERS.sub("N", wording[:300])
         window = self._windows.pop(key, None) or _Window(record.created)
         self._windows[key] = window
         if len(self._windows) > CAUSES:

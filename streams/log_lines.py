@@ -60,7 +60,7 @@ def use_json() -> None:
     """From now on every line on standard error is a JSON object. Called once, at the start of a process."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines())
-    handler.addFilter(LineLimit(_OWN))
+    handler.addFilter(LineLimit(_OWN, always=(_OURS,)))
     logging.getLogger().addHandler(handler)
     logging.getLogger(_OURS).setLevel(logging.INFO)  # announcements come out at any level
     logging.captureWarnings(True)
@@ -92,7 +92,7 @@ def start_logging(level: str) -> None:
     if not root.handlers:  # ``use_json`` may have set its own
         handler = logging.StreamHandler()
         handler.setFormatter(TextLines("%(asctime)s %(levelname)s %(name)s %(message)s"))
-        handler.addFilter(LineLimit(_OWN))
+        handler.addFilter(LineLimit(_OWN, always=(_OURS,)))
         root.addHandler(handler)
     wanted = logging.getLevelNamesMapping()[level.upper()]
     root.setLevel(max(logging.INFO, wanted))

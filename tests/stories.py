@@ -34,6 +34,24 @@ _UNITS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
 FAR = 4_000_000_000_000_000
 
 
+FEE_RULES = """
+chapter: W
+title: {zh: 收费, en: Fees}
+rules:
+  - id: fee
+    effective_from: 2023-08-23
+    clauses: [W-S5]
+    source: a test
+    kind: deadline
+    subject: order
+    title: {zh: 收费, en: Fee}
+    start: counter.service_started
+    stop: counter.service_completed
+    limit: LIMIT
+"""
+"""A rulebook of one rule; put its limit in."""
+
+
 @cache
 def shipped(*names: str) -> LoadedRulebook:
     """The shipped rulebook, or those of its rules that are named by id or kind (disabled ones then run too)."""

