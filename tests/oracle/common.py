@@ -34,6 +34,8 @@ class Fact:
     void: bool = False
     entered: datetime | None = None
     """When it was first entered, where that is not ``recorded``: a correction is as old as what it corrects."""
+    version: int | None = None
+    """Of facts with one id the one with the highest version is the fact; a void one is none."""
 
     @property
     def place(self) -> tuple[datetime, datetime, str]:
@@ -80,10 +82,23 @@ def beginning(fact: Fact, facts: Sequence[Fact]) -> str | None:
     return passed[-1] if len(passed) > 1 else None
 
 
+def latest(facts: Sequence[Fact]) -> list[Fact]:
+    """Of the facts with one id the highest version, entered when the first of them was."""
+    found = []
+    for fact in facts:
+        rivals = [other for other in facts if other.event_id == fact.event_id and other.version is not None]
+        if fact.version is None or fact.version == max(other.version or 0 for other in rivals):
+            first = min((other.recorded for other in rivals), default=fact.recorded)
+            found.append(fact if first >= fact.recorded else replace(fact, entered=first))
+    return found
+
+
 def as_it_was(facts: Sequence[Fact]) -> list[tuple[Fact, str]]:
     """The history as if corrections had always been so, in order, each fact with the id it stands for."""
+    facts = latest(facts)
     if not any(fact.corrects for fact in facts):
-        return sorted(((fact, fact.event_id) for fact in facts), key=lambda pair: pair[0].place)
+        happened = [fact for fact in facts if not fact.void]
+        return sorted(((fact, fact.event_id) for fact in happened), key=lambda pair: pair[0].place)
     roots = {fact.event_id: beginning(fact, facts) for fact in facts}
 
     def said_of(fact: Fact) -> list[Fact]:
@@ -116,7 +131,7 @@ def _entered_when_first_told(last: Fact, place: str, facts: Sequence[Fact]) -> F
     if last.corrects is None:
         return last
     first = next((fact for fact in facts if fact.event_id == place), None)
-    return replace(last, entered=last.at if first is None else min(first.recorded, last.recorded))
+    return replace(last, entered=last.at if first is None else min(first.entered or first.recorded, last.recorded))
 
 
 def subject_of(rule: Rule, fact: Fact) -> tuple[str, str] | None:

@@ -43,6 +43,7 @@ def event_of(fact: Fact) -> Event:
         batch_id=fact.ids.get("batch"),
         corrects=fact.corrects,
         void=fact.void,
+        version=None if fact.version is None else (fact.version,),
     )
 
 
@@ -103,7 +104,7 @@ class Run:
         event = event_of(fact)
         notices = [self.engine.handle(subject, copy) for subject, copy in self.world.rulebook.copies_of(event)]
         # The first content of an id counts; here a second one always goes to the same subjects.
-        if all(known.event_id != fact.event_id for known in self.facts):
+        if all((known.event_id, known.version) != (fact.event_id, fact.version) for known in self.facts):
             self.facts.append(fact)
         return notices
 
