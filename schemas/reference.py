@@ -90,6 +90,7 @@ _MEANINGS: Final = {
     "corrects": "the event that this one replaces, as if it had always been so",
     "void": "with `corrects`: that event never happened",
     "version": "numbers: of events with one `event_id` the highest version counts; with `void` it takes the event back",
+    "snapshot": "it comes with all that is known of its subject, as a table when it is first read: never too old",
     "personal": "the one place for data about a person; removed before anything is stored",
 }
 _ALERT_MEANINGS: Final = {

@@ -29,8 +29,9 @@ class Envelope(BaseModel):
 
     ``occurred_at`` is event time, ``recorded_at`` when it was entered (default: the same). ``corrects`` names the
     event that this one replaces; with ``void`` that event never happened. Of events with one ``event_id`` the one with
-    the highest ``version`` counts, as a correction would. ``personal`` is the one place for data about a person and is
-    removed before anything is stored.
+    the highest ``version`` counts, as a correction would. A ``snapshot`` comes with all that is known of its subject,
+    so no age makes it too old. ``personal`` is the one place for data about a person and is removed before anything is
+    stored.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -49,6 +50,7 @@ class Envelope(BaseModel):
     corrects: Id | None = None
     void: Flag = False
     version: Version | None = None
+    snapshot: Flag = False
     personal: dict[str, Any] | None = None
 
     @model_validator(mode="after")

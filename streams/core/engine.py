@@ -68,7 +68,8 @@ class Engine:
         """Store one event of one subject; idempotent. Nothing is decided before ``advance_to``."""
         record = self._records.get(subject)
         if record is None:
-            if self._keep_for is not None and is_due(event.at + self._keep_for, self.watermark):
+            is_old = self._keep_for is not None and is_due(event.at + self._keep_for, self.watermark)
+            if is_old and not event.snapshot:
                 # It may have been known and done with: read again, it would begin a case that nobody ends.
                 return "too_old"
             record = self._records[subject] = SubjectRecord(subject)

@@ -53,6 +53,8 @@ class Event(msgspec.Struct, array_like=True, eq=False, gc=False):
     """Of events with one id the one with the highest version counts; without it the first one does."""
     first_recorded: int | None = None
     """When the fact was first entered, where this event stands in place of an earlier one."""
+    snapshot: bool = False
+    """Whether it comes with all that is known of its subject, so that no age makes it too old."""
 
     @property
     def entered(self) -> int:
@@ -114,6 +116,7 @@ class Event(msgspec.Struct, array_like=True, eq=False, gc=False):
         return Event(
             self.event_id, self.type, self.at, self.recorded, data,
             meter_id=meter_id, corrects=self.corrects, void=self.void, version=self.version,
+            snapshot=self.snapshot,
         )  # fmt: skip
 
     def __repr__(self) -> str:

@@ -130,6 +130,7 @@ class Decoder:
             corrects=model.corrects,
             void=model.void,
             version=model.version,
+            snapshot=model.snapshot,
         )
         return self._hidden(found)
 
@@ -223,6 +224,8 @@ def wire_fields(event: Event) -> dict[str, Any]:
         fields["void"] = True
     if event.version is not None:
         fields["version"] = list(event.version)
+    if event.snapshot:
+        fields["snapshot"] = True
     return {**fields, **event.data}
 
 

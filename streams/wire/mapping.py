@@ -222,7 +222,8 @@ class _Entry:
         for outer, inner, value in self._constants:
             _put(wire, outer, inner, value)
         if place.is_snapshot:
-            wire.pop("recorded_at", None)
+            wire.pop("recorded_at", None)  # it was entered before anybody listened: as it happened
+            wire["snapshot"] = True
         try:
             if not self._named:
                 self._name(wire, row, place)

@@ -31,6 +31,7 @@ NOT_DATA: Final = frozenset(
         "corrects",
         "void",
         "version",
+        "snapshot",
         "personal",
     }
 )
@@ -258,7 +259,8 @@ class PlainEvents:
                     return None
             corrects, void = take("corrects", None), take("void", False)
             version = _version(take("version", None))
-            if not named or (
+            snapshot = take("snapshot", False)
+            if not (named and _is_flag(snapshot)) or (
                 (corrects is not None or void is not False) and not _is_correction(event_id, corrects, void)
             ):
                 return None
@@ -271,7 +273,7 @@ class PlainEvents:
             return None  # something is missing or of an unexpected type
         return Event(
             event_id, event_type, at, recorded, fields, order_id, account_id, meter_id, batch_id, corrects,
-            void, version,
+            void, version, None, snapshot,
         )  # fmt: skip
 
     def _keep_declared(self, fields: dict[str, Any], checks: Mapping[str, Check]) -> bool:

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
+from msgspec.structs import replace
 
+from streams.core.engine import Engine
+from streams.errors import InputError
 from streams.live.intake import Intake, time_of
 from streams.rulebooks.mapping_files import load_mapping
 from streams.wall_clock import WallClock
 from streams.wire.decoder import Decoder
+from streams.wire.envelopes import rows_of
 from streams.wire.records import RecordDecoder
 from streams.wire.state_rows import record_from_bytes, record_to_bytes
 from tests.stories import shipped
@@ -212,3 +218,71 @@ def test_what_cannot_be_taken_keeps_its_record(changes: Path, record: dict[str, 
     assert letters[0]["detail"].startswith(detail)
     assert json.loads(letters[0]["payload"]) == record
     assert (letters[0]["source"], letters[0]["position"]) == ("in/0", 7)
+
+
+def test_a_row_of_a_snapshot_is_never_too_old(changes: Path) -> None:
+    entries, _, _ = taken(change("r", None, ROW), changes)
+    record = record_from_bytes(record_to_bytes([entry for own in entries for entry in own], {}, {}))
+    year = 366 * 86_400_000_000
+    for is_snapshot, notice in ((True, "late"), (False, "too_old")):
+        engine = Engine(shipped().rulebook, keep_for=year // 4)
+        engine.advance_to(NINE + year)
+        for subject, event, _ in record.entries[:1]:
+            assert (event.snapshot, event.recorded) == (True, event.at)
+            assert engine.handle(subject, replace(event, snapshot=is_snapshot)) == notice
+
+
+HEADERS = [("ce_specversion", b"1.0"), ("ce_id", b"e7"), ("ce_type", b"cn.example.reported"),
+           ("ce_time", b"2026-03-02T09:00:00+08:00")]  # fmt: skip
+
+
+def test_a_cloud_event_in_binary_mode_has_its_attributes_in_headers() -> None:
+    raw = json.dumps({"data": {"order": {"no": "BX1"}}, "area": "urban"}).encode()
+    found = rows_of("json", raw, HEADERS)
+    assert isinstance(found, list)
+    assert found[0].after == {
+        "ce_specversion": "1.0", "ce_id": "e7", "ce_type": "cn.example.reported",
+        "ce_time": "2026-03-02T09:00:00+08:00", "data.order.no": "BX1", "area": "urban",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (b"\0\0\0\0\x2arest", "begins as with a schema registry (magic byte 0, schema id 42), not JSON"),
+        (b"Obj\x01", "is an Avro container, not JSON"),
+        (b"<a/>", "is XML, not JSON"),
+        (b"\x0a\x03abc", "is not JSON (it begins with"),
+    ],
+)
+def test_what_is_no_json_says_how_it_is_framed(raw: bytes, said: str) -> None:
+    with pytest.raises(InputError, match="not_json") as error:
+        rows_of("json", raw, ())
+    assert error.value.detail.startswith(said)
+
+
+def at_wall(microseconds: int) -> datetime:
+    return datetime(2026, 3, 2, 9, 0, 0, microseconds, tzinfo=UTC).replace(tzinfo=None)
+
+
+LOGICAL = [
+    ("io.debezium.time.Timestamp", {}, 1_772_442_000_123, at_wall(123_000)),
+    ("io.debezium.time.MicroTimestamp", {}, 1_772_442_000_000_001, at_wall(1)),
+    ("io.debezium.time.NanoTimestamp", {}, 1_772_442_000_000_001_000, at_wall(1)),
+    ("org.apache.kafka.connect.data.Timestamp", {}, 1_772_442_000_000, at_wall(0)),
+    ("io.debezium.time.ZonedTimestamp", {}, "2026-03-02T01:00:00Z", "2026-03-02T01:00:00Z"),
+    ("io.debezium.time.Date", {}, 20_514, date(2026, 3, 2)),
+    ("org.apache.kafka.connect.data.Decimal", {"scale": "2"}, "AMk=", Decimal("2.01")),
+    ("io.debezium.data.VariableScaleDecimal", {}, {"scale": 1, "value": "/w=="}, Decimal("-0.1")),
+]
+
+
+@pytest.mark.parametrize(("name", "parameters", "value", "found"), LOGICAL)
+def test_logical_types_are_read_by_their_schema(name: str, parameters: Any, value: Any, found: Any) -> None:
+    column = {"field": "x", "name": name, "parameters": parameters, "type": "int64"}
+    schema = {"fields": [{"field": "after", "fields": [column]}]}
+    raw = json.dumps({"schema": schema, "payload": change("c", None, {"x": value})}).encode()
+    changes_found = rows_of("debezium", raw, ())
+    assert isinstance(changes_found, list)
+    assert changes_found[0].after == {"x": found}
+    assert changes_found[0].version == (77,)

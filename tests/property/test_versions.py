@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from streams.core.event import Event
 from streams.core.history import History
-from streams.replay.judging import deduplicate
+from streams.replay.judging import Arrived, deduplicate
 from tests.oracle.common import Fact
 from tests.property.runs import Run, event_of
 from tests.property.stories import END, facts_of
@@ -78,15 +78,15 @@ def test_a_replay_keeps_of_versions_what_a_live_history_keeps(kind: str, data: s
     world = data.draw(WORLDS[kind]())
     facts = data.draw(revised(data.draw(facts_of(world))))
     live: dict[tuple[str, str], History] = {}
-    arrived = []
+    arrived: list[Arrived] = []
     for number, event in enumerate(map(event_of, facts)):
         copies = world.rulebook.copies_of(event)
         arrived.append((event.order, number, event, number, copies))
         for subject, copy in copies:
             live.setdefault(subject, History()).add(copy)
     found: dict[tuple[str, str], list[Event]] = {}
-    for _, _, _, copies in deduplicate(arrived).events:
-        for subject, copy in copies:
+    for _, _, _, standing in deduplicate(arrived).events:
+        for subject, copy in standing:
             found.setdefault(subject, []).append(copy)
     for subject, history in live.items():
         kept = found.get(subject, [])

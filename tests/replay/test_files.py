@@ -8,8 +8,10 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import sqlite3
 import tarfile
 import zipfile
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ import polars as pl
 import pytest
 import zstandard
 
+from streams.replay.sources.opening import Mappings, open_sources
 from tests.replay.runs import Ran, Runner, data_of, of_rule, records_of
 
 MADE_UP = Path(__file__).parent / "logs" / "made_up"
@@ -536,3 +539,134 @@ def test_several_mappings_each_for_its_files(gridclock: Runner) -> None:
     ]
     assert gridclock("replay", first, second, *arguments).code == 0
     assert {c["subject"]["id"]: c["outcome"] for c in of_rule(data_of(cases), "repair-arrival")} == RIGHT
+
+
+# --- object-centric logs -----------------------------------------------------------------------------------------
+
+OCEL_MAP = """time: {zone: Asia/Shanghai}
+event_type: {column: "ocel:activity", values: {受理: repair.reported, 到达: repair.arrived}, other: skip}
+fields: {event_id: "ocel:eid", occurred_at: "ocel:timestamp", order_id: "ocel:type:order",
+         area: {column: 地区, values: {城区: urban}}}
+"""
+OCEL_EVENTS = [(f"e{n}", *row.split(",")) for n, row in enumerate(ROWS)]
+
+
+def ocel_json() -> bytes:
+    return json.dumps(
+        {
+            "objectTypes": [{"name": "order", "attributes": []}],
+            "eventTypes": [{"name": "受理", "attributes": [{"name": "地区", "type": "string"}]}],
+            "objects": [{"id": order, "type": "order", "attributes": []} for order in RIGHT],
+            "events": [
+                {"id": eid, "type": step, "time": at.replace(" ", "T"), "attributes": [{"name": "地区", "value": area}],
+                 "relationships": [{"objectId": order, "qualifier": "of"}]}
+                for eid, order, step, at, area in OCEL_EVENTS
+            ],
+        }
+    ).encode()  # fmt: skip
+
+
+def ocel_xml() -> bytes:
+    objects = "".join(f'<object id="{order}" type="order"/>' for order in RIGHT)
+    events = "".join(
+        f'<event id="{eid}" type="{step}" time="{at.replace(" ", "T")}"><attributes><attribute name="地区">{area}'
+        f'</attribute></attributes><objects><relationship object-id="{order}" qualifier="of"/></objects></event>'
+        for eid, order, step, at, area in OCEL_EVENTS
+    )
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?><log><object-types/><event-types/>'
+        f"<objects>{objects}</objects><events>{events}</events></log>"
+    ).encode()
+
+
+def ocel_sqlite(path: Path) -> bytes:
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(
+            "CREATE TABLE event(ocel_id, ocel_type); CREATE TABLE object(ocel_id, ocel_type);"
+            "CREATE TABLE event_map_type(ocel_type, ocel_type_map);"
+            "CREATE TABLE event_object(ocel_event_id, ocel_object_id, ocel_qualifier);"
+            "CREATE TABLE event_in(ocel_id, ocel_time, 地区); CREATE TABLE event_there(ocel_id, ocel_time, 地区);"
+            "INSERT INTO event_map_type VALUES ('受理', 'in'), ('到达', 'there');"
+        )
+        database.executemany("INSERT INTO object VALUES (?, 'order')", [(order,) for order in RIGHT])
+        for eid, order, step, at, area in OCEL_EVENTS:
+            database.execute("INSERT INTO event VALUES (?, ?)", (eid, step))
+            table = "event_in" if step == "受理" else "event_there"
+            database.execute(f"INSERT INTO {table} VALUES (?, ?, ?)", (eid, at, area))
+            database.execute("INSERT INTO event_object VALUES (?, ?, 'of')", (eid, order))
+        database.commit()
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("form", ["json", "xml", "sqlite"])
+def test_ocel_logs(gridclock: Runner, form: str, packed: bool) -> None:
+    content = {"json": ocel_json, "xml": ocel_xml}.get(form, lambda: ocel_sqlite(gridclock.path / "made.sqlite"))()
+    path = gridclock.file(f"log.{form}", gzip.compress(content) if packed else content)
+    right(gridclock, path, OCEL_MAP)
+    right(gridclock, path, f"format: ocel\n{OCEL_MAP}")
+
+
+@pytest.mark.parametrize("content", [b'{"eventTypes": [], "objectTypes": [], "events": [{}]}', ocel_xml()[:-40]])
+def test_a_damaged_ocel_log(gridclock: Runner, content: bytes) -> None:
+    ran, _ = judged(gridclock, gridclock.file("log.ocel", content), f"format: ocel\n{OCEL_MAP}")
+    assert (ran.code, ran.out) == (2, "")
+    assert "log.ocel" in ran.err
+
+
+def test_an_event_of_two_meters_is_judged_for_both(gridclock: Runner) -> None:
+    rows = [{"id": "1", "meters": ["M1", "M2"], "order": "W1", "at": "2026-03-02T09:00:00+08:00"}]
+    mapping = (
+        "format: json\nconstants: {event_type: reading.collected, period: 2026-03, method: remote}\n"
+        "fields: {event_id: id, occurred_at: at, meter_id: meters, order_id: order}\n"
+    )
+    found = [
+        json.loads(raw)
+        for source in open_sources(
+            [str(gridclock.file("rows.json", json.dumps(rows)))],
+            Mappings.load([gridclock.file("map.yaml", mapping)]),
+        )
+        for _, raw, _ in source.records()
+    ]
+    assert [(one["event_id"], one.get("order_id"), one["meter_id"]) for one in found] == [
+        ("1", "W1", "M1"),
+        ("1#M2", None, "M2"),
+    ]
+
+
+# --- rows that change ------------------------------------------------------------------------------------------------
+
+
+def test_a_later_row_of_a_key_stands_in_place_of_the_earlier(gridclock: Runner) -> None:
+    wide = WIDE.read_text("utf-8").replace("header_row: 2\n", "")
+    head = "工单编号,受理时间,到达时间,地区"
+    first = gridclock.file("mon.csv", table(head, [
+        "BX1,2026/3/2 9:00,2026/3/2 9:50,城区", "BX2,2026/3/2 9:00,2026/3/2 9:46,城区",
+        "BX3,2026/3/2 9:00,2026/3/2 9:10,城区", "BX1,2026/3/2 9:00,2026/3/2 9:50,城区",
+    ]))  # fmt: skip
+    second = gridclock.file("tue.csv", table(head, ["BX3,2026/3/2 9:00,,城区", "BX1,2026/3/2 9:00,2026/3/2 9:44,城区"]))
+    mapping, cases = gridclock.file("map.yaml", wide), gridclock.path / "cases.jsonl"
+    for jobs in ("1", "2"):
+        arguments = ["--map", str(mapping), "--until", UNTIL, "--cases", str(cases), "--jobs", jobs]
+        ran = gridclock("replay", first, second, *arguments)
+        assert ran.code == 0
+        found = {case["subject"]["id"]: case["outcome"] for case in of_rule(data_of(cases), "repair-arrival")}
+        assert found == RIGHT
+    explained = gridclock("explain", "BX1", "--events", first, "--events", second, "--map", mapping, "--until", UNTIL)
+    assert explained.code == 0
+    assert "09:44:00" in explained.out
+    assert "09:50:00" not in explained.out
+
+
+def test_the_later_recorded_row_stands_where_that_is_mapped(gridclock: Runner) -> None:
+    mapping = (
+        "time: {zone: Asia/Shanghai}\nkey: [n]\nevents:\n  - {event_type: repair.reported, occurred_at: a}\n"
+        "  - {event_type: repair.arrived, occurred_at: b}\nfields: {order_id: n, recorded_at: r}\n"
+        "constants: {area: urban}\n"
+    )
+    rows = [
+        "BX1,2026-03-02 09:00,2026-03-02 09:44,2026-03-02 11:00",
+        "BX1,2026-03-02 09:00,2026-03-02 09:50,2026-03-02 10:00",
+    ]
+    _, found = judged(gridclock, gridclock.file("r.csv", table("n,a,b,r", rows)), mapping)
+    assert found == {"BX1": "met"}
