@@ -14,11 +14,17 @@ SubjectType = Literal["order", "account", "meter", "batch"]
 Scalar = bool | int | float | str
 
 
+StartReference = Annotated[str, Field(pattern=r"^start\.[A-Za-z_][A-Za-z0-9_]*$")]
+"""A field of the event that began the case: ``start.amount``."""
+
+
 class Condition(Model):
     """What a field must be. Exactly one of the members is given.
 
     In YAML a scalar means ``one_of`` that scalar and a list ``one_of`` its members. ``not`` also holds where
-    the field is absent; ``one_of``, ``at_least`` and ``at_most`` do not.
+    the field is absent; the others, except ``present: false``, do not. ``is``, ``less_than`` and ``more_than`` compare
+    with a field of the event that began the case, written ``start.amount``: numbers and amounts by their value, dates
+    and times as such; ``is`` compares any other value as it stands. What cannot be compared does not hold.
     """
 
     one_of: tuple[Scalar, ...] | None = None
@@ -26,13 +32,24 @@ class Condition(Model):
     present: bool | None = None
     at_least: float | None = None
     at_most: float | None = None
+    same_as: StartReference | None = Field(default=None, alias="is")
+    less_than: StartReference | None = None
+    more_than: StartReference | None = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Condition:
         given = [name for name in type(self).model_fields if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError("a condition says exactly one of one_of, not, present, at_least, at_most")
+            raise ValueError(
+                "a condition says exactly one of one_of, not, present, at_least, at_most, is, less_than, more_than"
+            )
         return self
+
+    @property
+    def start_field(self) -> str | None:
+        """The field of the case's first event that this one compares with; ``None`` where it compares with none."""
+        reference = self.same_as or self.less_than or self.more_than
+        return None if reference is None else reference.removeprefix("start.")
 
 
 def _as_condition(value: object) -> object:
@@ -45,35 +62,72 @@ def _as_condition(value: object) -> object:
     return value
 
 
+_COMPARISONS = ("is", "less_than", "more_than")
+
+
+def _as_conditions(value: Any) -> Any:
+    """``{field: amount, is: start.amount}``, or several of these in a list, as a mapping of fields."""
+    items: list[Any] = list(value) if isinstance(value, list | tuple) else [value]
+    if not items or not all(_is_comparison(item) for item in items):
+        return value
+    fields = [item["field"] for item in items]
+    if len(set(fields)) != len(fields):
+        raise ValueError("a field stands twice: write one condition for each field")
+    return {item["field"]: {name: item[name] for name in item if name != "field"} for item in items}
+
+
+def _is_comparison(value: object) -> bool:
+    return (
+        isinstance(value, Mapping)
+        and isinstance(value.get("field"), str)
+        and any(str(value.get(name, "")).startswith("start.") for name in _COMPARISONS)
+    )
+
+
+_REFERENCE_SCHEMA: dict[str, Any] = {"type": "string", "pattern": r"^start\.[A-Za-z_][A-Za-z0-9_]*$"}
+_COMPARISON_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {"field": {"type": "string"}, **dict.fromkeys(_COMPARISONS, _REFERENCE_SCHEMA)},
+    "required": ["field"],
+    "minProperties": 2,
+    "maxProperties": 2,
+    "additionalProperties": False,
+    "examples": [{"field": "amount", "is": "start.amount"}],
+}
 _SCALAR_SCHEMA: dict[str, Any] = {"type": ["string", "number", "boolean"]}
 _SCALAR_LIST_SCHEMA: dict[str, Any] = {"type": "array", "items": _SCALAR_SCHEMA, "minItems": 1}
-Conditions = dict[
-    str,
-    Annotated[
-        Condition,
-        BeforeValidator(_as_condition),
-        WithJsonSchema(
-            {
-                "anyOf": [
-                    _SCALAR_SCHEMA,
-                    _SCALAR_LIST_SCHEMA,
-                    {
-                        "type": "object",
-                        "properties": {
-                            "one_of": _SCALAR_LIST_SCHEMA,
-                            "not": {"anyOf": [_SCALAR_SCHEMA, _SCALAR_LIST_SCHEMA]},
-                            "present": {"type": "boolean"},
-                            "at_least": {"type": "number"},
-                            "at_most": {"type": "number"},
-                        },
-                        "minProperties": 1,
-                        "maxProperties": 1,
-                        "additionalProperties": False,
-                    },
-                ]
-            }
-        ),
-    ],
+_CONDITION_SCHEMA: dict[str, Any] = {
+    "anyOf": [
+        _SCALAR_SCHEMA,
+        _SCALAR_LIST_SCHEMA,
+        {
+            "type": "object",
+            "properties": {
+                "one_of": _SCALAR_LIST_SCHEMA,
+                "not": {"anyOf": [_SCALAR_SCHEMA, _SCALAR_LIST_SCHEMA]},
+                "present": {"type": "boolean"},
+                "at_least": {"type": "number"},
+                "at_most": {"type": "number"},
+                **dict.fromkeys(_COMPARISONS, _REFERENCE_SCHEMA),
+            },
+            "minProperties": 1,
+            "maxProperties": 1,
+            "additionalProperties": False,
+        },
+    ]
+}
+Conditions = Annotated[
+    dict[str, Annotated[Condition, BeforeValidator(_as_condition)]],
+    BeforeValidator(_as_conditions),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "object", "additionalProperties": _CONDITION_SCHEMA},
+                _COMPARISON_SCHEMA,
+                {"type": "array", "items": _COMPARISON_SCHEMA, "minItems": 1},
+            ]
+        }
+    ),
 ]
 
 

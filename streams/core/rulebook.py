@@ -201,6 +201,7 @@ def _vocabulary(rule: Rule, catalogue: EventCatalogue) -> Iterator[tuple[tuple[s
         for name in pattern.where:
             if name not in catalogue.fields(pattern.type):
                 yield (*keys, "where", name), _unknown_field(name, [pattern.type], catalogue)
+    yield from _comparisons(rule, catalogue)
     facts_from = rule.facts_from if isinstance(rule, DeadlineRule | ActRule) else None
     if facts_from is not None and facts_from not in catalogue.types:
         yield ("facts_from",), _unknown_type(facts_from, catalogue)
@@ -216,6 +217,54 @@ def _vocabulary(rule: Rule, catalogue: EventCatalogue) -> Iterator[tuple[tuple[s
         yield from _act_fields(rule, facts_from, catalogue)
     if isinstance(rule, CadenceRule) and rule.period is not None:
         yield from _known([(("period",), rule.period)], rule.act, [], catalogue)
+
+
+_AFTER_START = {"stop", "pause", "resume", "cancel"}
+_ORDERED = {"number", "integer", "date", "time"}
+
+
+def _comparisons(rule: Rule, catalogue: EventCatalogue) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """What is wrong with the conditions that compare with the start of the case."""
+    if isinstance(rule, DeadlineRule):
+        begin = [pattern.type for group in rule.start.all for pattern in group]
+    else:
+        begin = [pattern.type for pattern in rule.act] if isinstance(rule, ActRule | CadenceRule) else []
+    lent = rule.facts_from if isinstance(rule, DeadlineRule | ActRule) else None
+    begin = [name for name in dict.fromkeys([*begin, *([lent] if lent else [])]) if name in catalogue.types]
+    for keys, name, condition, types in _conditions(rule, (), begin):
+        other = condition.start_field
+        if other is None:
+            continue
+        in_pattern = "where" in keys
+        if "if_start" in keys or (in_pattern and not (isinstance(rule, DeadlineRule) and keys[0] in _AFTER_START)):
+            yield keys, "nothing to compare with: only stop, pause, resume and cancel of a deadline come after a start"
+            continue
+        if begin and not any(other in catalogue.fields(event_type) for event_type in begin):
+            yield keys, _unknown_field(other, begin, catalogue)
+            continue
+        if condition.same_as is None:
+            for field, of in ((name, types), (other, begin)):
+                known = [one for one in of if one in catalogue.types]
+                wrong = _of_other_kind(field, sorted(_ORDERED), known, catalogue)
+                if wrong is not None:
+                    yield keys, wrong
+
+
+def _conditions(
+    value: object, keys: tuple[str | int, ...], types: Sequence[str]
+) -> Iterator[tuple[tuple[str | int, ...], str, Condition, Sequence[str]]]:
+    """Each condition with its keys, its field, and the event types whose field it is."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if isinstance(item, Condition):
+                yield (*keys, name), name, item, types
+    elif isinstance(value, BaseModel) and not isinstance(value, Condition):
+        own = [value.type] if isinstance(value, Pattern) else types
+        for name in type(value).model_fields:
+            yield from _conditions(getattr(value, name), (*keys, name), types if name == "if_start" else own)
+    elif isinstance(value, tuple):
+        for index, item in enumerate(value):
+            yield from _conditions(item, (*keys, index), types)
 
 
 Named = Iterable[tuple[tuple[str | int, ...], str]]

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -159,15 +161,67 @@ def holds(condition: Condition, value: object) -> bool:
     return (low is None or low <= value) and (high is None or value <= high)
 
 
-def all_hold(conditions: Conditions, fields: Fields) -> bool:
-    return all(holds(condition, fields.get(name)) for name, condition in conditions.items())
+def all_hold(conditions: Conditions, fields: Fields, start: Fields | None = None) -> bool:
+    """Whether all hold; ``start`` are the fields that the case began with, where they are not these themselves."""
+    begun = fields if start is None else start
+    return all(
+        holds(condition, fields.get(name))
+        if not (condition.same_as or condition.less_than or condition.more_than)
+        else compares(condition, fields.get(name), begun)
+        for name, condition in conditions.items()
+    )
 
 
-def is_one_of(patterns: Sequence[Pattern], fact: Fact, start: Fields | None = None) -> bool:
-    """Whether some pattern fits the fact, and the fields of the case's start where it asks for them."""
+def compares(condition: Condition, mine: object, start: Fields) -> bool:
+    """Both as numbers, else both as dates or instants; what is asked to be the same may be so as it is written."""
+    wanted = condition.same_as or condition.less_than or condition.more_than
+    assert wanted is not None
+    theirs = start.get(wanted.split(".")[1])
+    if mine is None or theirs is None or isinstance(mine, bool) != isinstance(theirs, bool):
+        return False
+    pairs = [(as_number(mine), as_number(theirs)), (as_day(mine), as_day(theirs)), (as_moment(mine), as_moment(theirs))]
+    pair: Any = next(((a, b) for a, b in pairs if a is not None and b is not None), None)
+    if condition.same_as is not None:
+        whole = all(
+            isinstance(one, str) and "." not in one and "T" not in one and "-" not in one for one in (mine, theirs)
+        )
+        return mine == theirs or (pair is not None and not whole and bool(pair[0] == pair[1]))
+    return pair is not None and bool(pair[0] < pair[1] if condition.less_than else pair[0] > pair[1])
+
+
+def as_number(value: object) -> Fraction | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
+        return None
+    try:
+        plain = not isinstance(value, str) or set(value) <= set("-.0123456789")
+        return Fraction(str(value)) if plain else None
+    except ValueError:
+        return None
+
+
+def as_day(value: object) -> date | None:
+    try:
+        return date.fromisoformat(value) if isinstance(value, str) and len(value) == 10 else None
+    except ValueError:
+        return None
+
+
+def as_moment(value: object) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(value) if isinstance(value, str) and "T" in value else None
+    except ValueError:
+        return None
+    return None if found is None or found.tzinfo is None else found
+
+
+def is_one_of(patterns: Sequence[Pattern], fact: Fact, start: Fields | None = None, *, begun: bool = True) -> bool:
+    """Whether some pattern fits the fact, and the fields of the case's start where it asks for them.
+
+    ``begun`` is false before the start: nothing compares with it yet.
+    """
     return any(
         pattern.type == fact.type
-        and all_hold(pattern.where, fact.fields)
+        and all_hold(pattern.where, fact.fields, {} if start is None or not begun else start)
         and (not pattern.if_start or (start is not None and all_hold(pattern.if_start, start)))
         for pattern in patterns
     )

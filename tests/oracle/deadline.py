@@ -176,11 +176,12 @@ def _standstills(
     since: datetime | None = None
     # The start itself is the last word on whether the clock begins standing still.
     for fact in history[free : here + 1]:
-        if is_one_of(rule.cancel, fact, fields):
+        begun = fact is history[here]
+        if is_one_of(rule.cancel, fact, fields, begun=begun):
             since = None
-        if is_one_of(rule.pause, fact, fields):
+        if is_one_of(rule.pause, fact, fields, begun=begun):
             since = start
-        elif is_one_of(rule.resume, fact, fields):
+        elif is_one_of(rule.resume, fact, fields, begun=begun):
             since = None
     found: list[Standstill] = []
     for fact in history[here + 1 : end] if end is None or end > here else ():

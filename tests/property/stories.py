@@ -194,12 +194,18 @@ STOPS: tuple[Any, ...] = (
     {"type": "stop", "where": {"k": {"not": 1}}},
     [{"type": "stop", "if_start": {"k": 1}}, {"type": "cancel", "if_start": {"k": 2}}],
     ["stop", {"type": "open", "where": {"k": 2}}],
+    {"type": "stop", "where": {"k": {"is": "start.k"}}},
+    [
+        {"type": "stop", "where": {"k": {"more_than": "start.k"}}},
+        {"type": "open", "where": {"k": {"less_than": "start.k"}}},
+    ],
 )
 STILLS: tuple[Any, ...] = (
     {},
     {"pause": "pause", "resume": "resume"},
     {"pause": "pause", "resume": "resume"},
     {"pause": {"type": "pause", "where": {"k": [1, "x"]}}, "resume": ["resume", "open"]},
+    {"pause": {"type": "pause", "where": {"k": {"is": "start.k"}}}, "resume": ["resume", "open"]},
     # one event in several roles
     {"pause": ["pause", "start"], "resume": ["resume", "open"]},
     {"pause": "pause", "resume": ["resume", "start"]},

@@ -24,7 +24,7 @@ from schemas.base import Text
 from schemas.limits import Limit
 from schemas.patterns import Need
 from schemas.rules import ActRule, RuleBase
-from streams.core.conditions import predicate
+from streams.core.conditions import predicate_of_start
 from streams.core.event import Event
 from streams.core.faults import Fault, Label, Without
 from streams.core.kinds.patterns import Tests, compile_patterns, fits, label_of, title_of
@@ -123,7 +123,7 @@ class Slot:
     def __init__(self, need: Need, titles: Mapping[str, Text]) -> None:
         self.need = need
         self.tests = compile_patterns(need.any)
-        self.if_act = predicate(need.if_act)
+        self.if_act = predicate_of_start(need.if_act)
         self.label = label_of(need.any, titles)
 
     def missing(
@@ -192,7 +192,7 @@ class ActVersion(ABC, Generic[R]):
         self.act = compile_patterns(rule.act)
         self.reset = compile_patterns(rule.reset)
         self.closed_by = compile_patterns(rule.closed_by)
-        self._when = predicate(rule.when)
+        self._when = predicate_of_start(rule.when)
         self.listens = frozenset().union(
             self.act, self.reset, self.closed_by, *(slot.tests for slot in self.slots), *self.own_tests()
         ) | ({rule.facts_from} if rule.facts_from else frozenset())

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from schemas.limits import Limit, UntilDate
 from schemas.rules import DeadlineRule
-from streams.core.conditions import Fields, Predicate, predicate
+from streams.core.conditions import Fields, Predicate, predicate_of_start
 from streams.core.deadlines import agreed_until
 from streams.core.event import Event
 from streams.core.kinds.clock import Clock
@@ -74,7 +74,9 @@ class _Version:
         self.pause = compile_patterns(rule.pause)
         self.resume = compile_patterns(rule.resume)
         self.cancel = compile_patterns(rule.cancel)
-        self.choices: list[tuple[Predicate, Limit]] = [(predicate(choice.when), choice.limit) for choice in rule.limit]
+        self.choices: list[tuple[Predicate, Limit]] = [
+            (predicate_of_start(choice.when), choice.limit) for choice in rule.limit
+        ]
         self.listens = frozenset().union(
             self.stop, self.pause, self.resume, self.cancel, self.until, self.since or (), *self.groups
         ) | ({rule.facts_from} if rule.facts_from else frozenset())
@@ -201,7 +203,8 @@ class DeadlineFold:
                 self._mark(state, version, watch, index, event)
         if state.open is None and (role.pause is not None or role.resume is not None or role.cancel is not None):
             # Outside any case a pause counts only if the next case would begin under it.
-            watch.paused_since = self._still_after(role, event, self._fields(watch, event), watch.paused_since)
+            fields = self._fields(watch, event)
+            watch.paused_since = self._still_after(role, event, fields, watch.paused_since, has_started=False)
         if role.until is not None and fits(role.until, event):
             watch.holds = False
 
@@ -215,13 +218,16 @@ class DeadlineFold:
         if watch.holds and version.is_in_force(event.at):
             self._open(state, version, watch, event)
 
-    def _still_after(self, role: _Role, event: Event, fields: Fields, before: Event | None) -> Event | None:
+    def _still_after(
+        self, role: _Role, event: Event, fields: Fields, before: Event | None, *, has_started: bool
+    ) -> Event | None:
         """The event since which the clock stands still after this one, if it does; of two roles a pause holds."""
-        if role.cancel is not None and fits(role.cancel, event, fields):
+        if role.cancel is not None and fits(role.cancel, event, fields, has_started=has_started):
             before = None
-        if role.pause is not None and fits(role.pause, event, fields):
+        if role.pause is not None and fits(role.pause, event, fields, has_started=has_started):
             return before or event
-        return None if role.resume is not None and fits(role.resume, event, fields) else before
+        is_resume = role.resume is not None and fits(role.resume, event, fields, has_started=has_started)
+        return None if is_resume else before
 
     def _fields(self, watch: _Watch, event: Event) -> Fields:
         return event.data if watch.facts is None else {**watch.facts.data, **event.data}
@@ -243,7 +249,7 @@ class DeadlineFold:
             version.rule, version.rule.warn_at, event, event.at, tuple(started_by), limit, until,
             version=version, fields=fields,
         )  # fmt: skip
-        still = self._still_after(version.roles[event.type], event, fields, watch.paused_since)
+        still = self._still_after(version.roles[event.type], event, fields, watch.paused_since, has_started=True)
         if still is not None:
             case.pauses.append((event.at, None))
             case.paused_by.append(still.event_id)
@@ -303,7 +309,7 @@ class DeadlineFold:
     def is_stop(self, event: Event) -> bool:
         """See ``Fold``: so far as its own fields tell."""
         data = event.data
-        return any(where(data) for version in self._versions for where, _ in version.stop.get(event.type, ()))
+        return any(where(data) for version in self._versions for where, *_ in version.stop.get(event.type, ()))
 
     def is_idle(self, state: State) -> bool:
         """No case open, no half of a start or pause waiting, and no condition that holds until something else."""

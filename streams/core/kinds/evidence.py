@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from schemas.base import Text
 from schemas.patterns import Condition, Conditions
 from schemas.rules import EvidenceRule
-from streams.core.conditions import predicate
+from streams.core.conditions import predicate_of_start
 from streams.core.event import Event
 from streams.core.faults import Fault, Lacks
 from streams.core.kinds.acts import ActFold, ActVersion, Finding, Watch
@@ -64,6 +64,9 @@ def _condition_text(field: str, condition: Condition) -> str:
         return f"{field}={_values_text(condition.one_of)}"
     if condition.none_of is not None:
         return f"{field}≠{_values_text(condition.none_of)}"
+    if condition.start_field is not None:
+        sign = "=" if condition.same_as is not None else "<" if condition.less_than is not None else ">"
+        return f"{field}{sign}{condition.start_field}"
     bounds = [f"{field}≥{condition.at_least:g}"] if condition.at_least is not None else []
     return " ".join([*bounds, *([f"{field}≤{condition.at_most:g}"] if condition.at_most is not None else [])])
 
@@ -76,7 +79,7 @@ class _Version(ActVersion[EvidenceRule]):
     def __init__(self, rule: EvidenceRule, calendar: WorkingCalendar, titles: Mapping[str, Text]) -> None:
         self._by = compile_patterns(rule.by)
         self._cancel = compile_patterns(rule.cancel)
-        self._carry = [predicate(conditions) for conditions in rule.carry]
+        self._carry = [predicate_of_start(conditions) for conditions in rule.carry]
         self._lacks = Lacks(tuple(_alternative_text(conditions) for conditions in rule.carry))
         super().__init__(rule, calendar, titles, rule.needs)
 

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from schemas.base import Text
 from schemas.patterns import Pattern
 from schemas.titles import VALUE_TITLES
-from streams.core.conditions import Fields, Predicate, always, predicate
+from streams.core.conditions import Comparison, Fields, Predicate, always, comparison, predicate
 from streams.core.event import Event
 from streams.core.faults import Label
 
-Pairs = Sequence[tuple[Predicate, Predicate]]
-"""Pairs of tests: one of the event's fields, one of the fields that the case started with."""
+Pairs = Sequence[tuple[Predicate, Predicate, Comparison | None]]
+"""Tests together: of the event's fields, of the fields that the case started with, and of the ones with the others."""
 
 Tests = Mapping[str, Pairs]
 """Event type to pairs of tests."""
@@ -20,18 +20,24 @@ Tests = Mapping[str, Pairs]
 
 def compile_patterns(patterns: Iterable[Pattern]) -> Tests:
     """The patterns by event type."""
-    tests: dict[str, list[tuple[Predicate, Predicate]]] = {}
+    tests: dict[str, list[tuple[Predicate, Predicate, Comparison | None]]] = {}
     for pattern in patterns:
-        tests.setdefault(pattern.type, []).append((predicate(pattern.where), predicate(pattern.if_start)))
+        together = (predicate(pattern.where), predicate(pattern.if_start), comparison(pattern.where))
+        tests.setdefault(pattern.type, []).append(together)
     return tests
 
 
-def fits(pairs: Pairs, event: Event, start_fields: Fields | None = None) -> bool:
-    """``matches`` for one who has looked up the event's type already."""
+def fits(pairs: Pairs, event: Event, start_fields: Fields | None = None, *, has_started: bool = True) -> bool:
+    """``matches`` for one who has looked up the event's type already.
+
+    Before the case has started nothing compares with its start.
+    """
     data = event.data
-    for where, if_start in pairs:
-        if (where is always or where(data)) and (
-            if_start is always or (start_fields is not None and if_start(start_fields))
+    for where, if_start, compare in pairs:
+        if (
+            (where is always or where(data))
+            and (if_start is always or (start_fields is not None and if_start(start_fields)))
+            and (compare is None or (has_started and start_fields is not None and compare(data, start_fields)))
         ):
             return True
     return False

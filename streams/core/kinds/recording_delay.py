@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from schemas.base import Text
 from schemas.rules import RecordingDelayRule
-from streams.core.conditions import predicate
+from streams.core.conditions import predicate_of_start
 from streams.core.deadlines import deadline_of
 from streams.core.event import Event
 from streams.core.faults import RecordedLate
@@ -21,7 +21,7 @@ from streams.core.working_days import WorkingCalendar
 
 class _Version(ActVersion[RecordingDelayRule]):
     def __init__(self, rule: RecordingDelayRule, calendar: WorkingCalendar, titles: Mapping[str, Text]) -> None:
-        self._choices = [(predicate(choice.when), choice.limit) for choice in rule.limit]
+        self._choices = [(predicate_of_start(choice.when), choice.limit) for choice in rule.limit]
         super().__init__(rule, calendar, titles)
 
     def find(self, watch: Watch, trigger: Event) -> Iterable[Finding]:
