@@ -123,6 +123,10 @@ repair.feedback_asked 征求意见 | feedback asked
 repair.closed 抢修归档 | repair closed
 repair.escalated 抢修升级 | repair escalated
 order.closed 工单归档 | order closed
+complaint.received 受理投诉 | complaint received
+complaint.customer_contacted 联系投诉客户 | complainant contacted
+complaint.answered 答复投诉 | complaint answered
+complaint.withdrawn 撤回投诉 | complaint withdrawn
 """
 
 

@@ -110,9 +110,17 @@ class OrderClosed(Envelope):
     event_type: Literal["order.closed"]
 
 
+class Complaint(Envelope):
+    """A customer's complaint 投诉 and what came of it."""
+
+    event_type: Literal[
+        "complaint.received", "complaint.customer_contacted", "complaint.answered", "complaint.withdrawn"
+    ]  # fmt: skip
+
+
 InspectionEvent = (
     InspectionAppointed | InspectionPerformed | FindingNotified | OrderDocumentReceived | CapacityChangeRequested
     | Capacity | OutageDetected | Outage | RepairReported | RepairContact | Repair | RepairSupplyRestored
-    | OrderClosed
+    | OrderClosed | Complaint
 )  # fmt: skip
 """Any event of inspection, capacity, outages and repair."""

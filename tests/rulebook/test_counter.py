@@ -336,6 +336,32 @@ ROWS = [
         deadline="03-10T00:00",
         broken="03-10T00:00:00.001",
     ),
+    *clock(
+        "complaint-contact",
+        "s 03-06T16:00 complaint.received W1",
+        "z {} complaint.customer_contacted W1",
+        met="03-07T09:00",
+        deadline="03-07T16:00",
+        broken="03-07T16:00:00.001",
+    ),
+    row(
+        "complaint-contact/answered-at-once",
+        "s 03-06T16:00 complaint.received W1; z 17:00 complaint.answered W1",
+        "met 03-07T16:00",
+    ),
+    row(
+        "complaint-contact/withdrawn",
+        "s 03-06T16:00 complaint.received W1; z 17:00 complaint.withdrawn W1",
+        "cancelled 03-07T16:00",
+    ),
+    *clock(
+        "complaint-answer",
+        "s 03-06T16:00 complaint.received W1",  # Friday: counted from Monday the 9th
+        "z {} complaint.answered W1",
+        met="03-13T09:00",
+        deadline="03-14T00:00",
+        broken="03-14T00:00:00.001",
+    ),
 ]
 
 

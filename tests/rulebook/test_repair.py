@@ -322,18 +322,19 @@ ROWS = [
     row("own-facility-outage-reported/the-customer-s-own", "s 03-07T22:00 outage.detected W1 own_facility=false"),
     *clock(
         "restoration",
-        REPORTED,
+        REPORTED + "; v 23:00 repair.arrived W1",
         "z {} repair.supply_restored W1",
         met="03-08T01:00",
-        deadline="03-08T02:30",
-        broken="03-08T02:30:00.001",
+        deadline="03-08T02:00",
+        broken="03-08T02:00:00.001",
     ),
     row(
-        "restoration/rural-6-hours",
-        "s 03-07T22:30 repair.reported W1 area=rural",
-        "breached 03-08T04:30",
-        "breach 03-08T04:30",
+        "restoration/rural-4-hours",
+        "s 03-07T22:30 repair.reported W1 area=rural; v 23:00 repair.arrived W1",
+        "breached 03-08T03:00",
+        "breach 03-08T03:00",
     ),
+    row("restoration/nobody-arrived", "s 03-07T22:30 repair.reported W1 area=rural"),
 ]
 
 
