@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from streams.errors import ConfigError
-from streams.live.worker import directory_of
+from streams.live.local_store import directory_of
 from streams.settings import SECRETS, Settings, load_settings, revealed
 
 

@@ -1,4 +1,4 @@
-"""The one file that knows Faust: a worker's app, its agent over the log, its table of state.
+"""A worker on Faust: its agent over the log, its table of state. ``faust_extensions`` is the only other Faust module.
 
 What Faust does here: consumer groups and their rebalances, the agent's stream over the log, committing its
 offsets, and the table: recovery from the changelog, and the local store. What it does not: write the
@@ -24,7 +24,7 @@ import asyncio
 import gc
 import logging
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import islice
@@ -32,17 +32,19 @@ from typing import Any, Final
 
 import faust
 from aiokafka.errors import KafkaError
-from faust.transport.drivers import aiokafka as drivers
 from faust.types import TP
 
 from streams.errors import BrokerError
-from streams.kafka.permissions import Permissions
+from streams.kafka.acls import permissions_of
+from streams.kafka.connection import permissions_at
 from streams.kafka.producer import BackPressure
 from streams.kafka.range_reader import Reader
 from streams.live.changelog import Changelog, Kept
 from streams.live.clock_partition import Applied, ClockPartition, Row, made_anew, position_key
+from streams.live.faust_extensions import ROCKSDB, app_of, changelog_events
 from streams.live.intake import Intake
 from streams.live.local_store import LocalStoreError, damaged, listen_to, remove_damaged, rows_of
+from streams.settings import Settings
 from streams.wall_clock import monotonic
 from streams.wire.state_rows import checksum_of, position_from_bytes, record_from_bytes
 
@@ -68,202 +70,87 @@ GATHERED_WITHIN = 0.04
 RESTORED_AT_ONCE = 500
 """Rows taken back before other work of the process gets its turn."""
 
-BLOCK_CACHE = 16 * 1024 * 1024
-"""Bytes for each partition's local store; Faust's default is two gigabytes."""
-
-WRITE_BUFFER = 4 * 1024 * 1024
-"""Bytes in memory before a local store writes a file, at most twice that; Faust's default is three times 64 MB."""
-
-ROCKSDB: Final = {
-    "driver": "rocksdict",
-    "block_cache_size": BLOCK_CACHE,
-    "write_buffer_size": WRITE_BUFFER,
-    "max_write_buffer_number": 2,
-}
-
 
 @dataclass(frozen=True, slots=True)
-class _Message:
-    """As much of a changelog message as the table's store looks at."""
+class Topics:
+    """The log and the changelog as a worker uses them beside Faust.
 
-    topic: str
-    partition: int
-    offset: int
-    key: bytes
-    value: bytes | None
-
-    @property
-    def tp(self) -> TP:
-        return TP(self.topic, self.partition)
-
-
-@dataclass(frozen=True, slots=True)
-class _Written:
-    """A changelog event that has been acknowledged."""
-
-    message: _Message
-
-    @property
-    def key(self) -> bytes:
-        return self.message.key
-
-    @property
-    def value(self) -> bytes | None:
-        return self.message.value
-
-
-def _consumer_that_waits(milliseconds: int) -> Any:
-    """Faust's consumer with another wait than its fixed 1.5 seconds.
-
-    A broker answers as soon as it has anything, so there it does not matter. The embedded one holds an empty answer
-    to the end of the wait, whatever comes in meanwhile, and gives one batch an answer: with 1.5 seconds it would
-    fall behind by minutes.
+    ``log_ends`` gives the end offsets of those partitions of the log that have a leader. ``read_log`` and
+    ``read_changelog`` read ranges of offsets again.
     """
 
-    class Thread(drivers.AIOKafkaConsumerThread):  # type: ignore[misc]
-        def _create_worker_consumer(self, transport: Any) -> Any:
-            consumer = super()._create_worker_consumer(transport)
-            consumer._fetch_max_wait_ms = milliseconds
-            return consumer
-
-    class Consumer(drivers.Consumer):  # type: ignore[misc]
-        def _new_consumer_thread(self) -> Any:
-            return Thread(self, loop=self.loop, beacon=self.beacon)
-
-    return Consumer
+    log_partitions: int
+    changelog: Changelog
+    log_ends: Callable[[list[int]], Awaitable[Mapping[int, int]]]
+    read_log: Reader
+    read_changelog: Reader
 
 
-def credentials_of(security: Mapping[str, Any]) -> faust.Credentials | None:
-    """Faust's credentials from aiokafka's options, so that both speak to the brokers in the same way."""
-    context = security.get("ssl_context")
-    if str(security["security_protocol"]).startswith("SASL"):
-        return faust.SASLCredentials(
-            mechanism=security["sasl_mechanism"],
-            username=security["sasl_plain_username"],
-            password=security["sasl_plain_password"],
-            ssl_context=context,
-        )
-    return None if context is None else faust.SSLCredentials(context)
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """The engines now at work here, by partition, and what is called with their results.
 
+    ``make`` makes the empty engine of a partition. ``emit`` writes the alerts and dead letters of one log record and
+    returns when the brokers have acknowledged them. Durations are in seconds.
+    """
 
-def _table_filled_by(fill: Callable[[set[TP]], Awaitable[None]]) -> type[faust.Table[Any, Any]]:
-    """Faust's table, with a chance for somebody else to put rows into its store before Faust's recovery does."""
-
-    class Filled(faust.Table):  # type: ignore[misc]
-        async def on_rebalance(
-            self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
-        ) -> None:
-            await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)
-            await fill(newly_assigned)
-
-    return Filled
+    partitions: dict[int, ClockPartition]
+    make: Callable[[int], ClockPartition]
+    emit: Callable[[Applied], Awaitable[None]]
+    on_applied: Callable[[Applied, float], None]
+    on_recovered: Callable[[float], None]
 
 
 class Worker:
     """One worker process: intake and clocks in one Faust app. ``run`` until ``stop`` is set.
 
-    ``emit`` brings out the alerts and dead letters of one log record and returns when the broker has them.
-    ``engine_of`` makes the empty engine of a partition. ``partitions`` shows the engines now at work here.
-    ``session`` is in seconds. ``log_ends`` tells the ends of partitions of the log, of those that can be told,
-    ``log_reader`` and ``changelog_reader`` read again what is in those topics.
-    ``on_failed`` hears why the worker cannot go on, before it tries to end in order; a crashed app may hang in that.
+    ``on_failed`` gets the reason why the worker cannot go on, before it tries to end in order; a crashed app may hang.
     """
 
     def __init__(
         self,
-        *,
-        bootstrap: str,
-        name: str,
-        client_id: str,
-        log_topic: str,
-        log_partitions: int,
-        data_dir: str,
-        store: str,
-        session: float,
-        security: Mapping[str, Any],
-        fetch_wait_ms: int,
-        changelog: Changelog,
-        waits: BackPressure,
+        settings: Settings,
+        topics: Topics,
+        clocks: Clocks,
         intake: Intake,
-        log_ends: Callable[[list[int]], Awaitable[Mapping[int, int]]],
-        log_reader: Reader,
-        changelog_reader: Reader,
-        engine_of: Callable[[int], ClockPartition],
-        emit: Callable[[Applied], Awaitable[None]],
-        on_applied: Callable[[Applied, float], None],
-        on_recovered: Callable[[float], None],
+        *,
+        waits: BackPressure,
+        client_id: str,
         on_failed: Callable[[Exception], None],
-        rights: Permissions,
-        partitions: dict[int, ClockPartition],
     ) -> None:
-        self.partitions = partitions
-        self._changelog = changelog
+        self.partitions = clocks.partitions
+        self._topics = topics
+        self._changelog = topics.changelog
+        self._handlers = clocks
         self._waits = waits
         self._intake = intake
-        self._log_ends = log_ends
-        self._log_reader = log_reader
-        self._changelog_reader = changelog_reader
-        self._engine_of = engine_of
-        self._emit = emit
-        self._on_applied = on_applied
-        self._on_recovered = on_recovered
         self._on_failed = on_failed
-        self._rights = rights
+        self._permissions = permissions_at(settings, permissions_of("run", settings), without="describe")
         self._assigned_at = monotonic()
-        self._log_topic = log_topic
-        self._session = session
+        self._log_topic = settings.log_topic
+        self._session = settings.session_s
         self._verified: dict[int, int] = {}  # partition: generation of the group in which it was found to be right
         self._follows: set[int] = set()  # partitions whose local store has every row of the changelog
-        self._log_partitions = log_partitions
         self._old_copies: set[int] = set()  # partitions whose local store may lack what the changelog has forgotten
         self._alive_at = monotonic()
         self._restored_at = 0.0
         self._is_filling = False
         self._queue: asyncio.Queue[Any] | None = None  # what has been read and waits for its turn
-        self.app = app = faust.App(
-            name,
-            broker=[f"kafka://{server}" for server in bootstrap.split(",")],
-            broker_client_id=client_id,
-            broker_credentials=credentials_of(security),
-            store=f"{store}://",
-            datadir=data_dir,
-            topic_allow_declare=False,  # topics are made, with their settings, before the app starts
-            topic_disable_leader=True,
-            table_standby_replicas=0,
-            web_enabled=False,
-            processing_guarantee="at_least_once",
-            consumer_auto_offset_reset="earliest",
-            stream_buffer_maxsize=16,  # records of the log are batches of up to half a megabyte
-            stream_wait_empty=True,  # a record under way is finished before its partition goes
-            broker_max_poll_records=16,
-            consumer_metadata_max_age_ms=5_000,  # how soon a log that was made anew is heard of
-            consumer_max_fetch_size=2 * 1024 * 1024,
-            broker_commit_interval=1.0,
-            broker_session_timeout=session,
-            broker_heartbeat_interval=session / 5,
-            loghandlers=[],
-            Table=_table_filled_by(self._fill),
-        )
-        app.conf.table_cleanup_interval = 3600
-        app.transport.Consumer = _consumer_that_waits(fetch_wait_ms)
-        raw = faust.Schema(key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
+        self.app = app = app_of(settings, client_id, self._fill)
+        self._on_disk = settings.store == "rocksdb"
         self.table = app.Table(
             "state",
             key_type=bytes,
             value_type=bytes,
-            partitions=log_partitions,
-            options=ROCKSDB if store == "rocksdb" else None,
+            partitions=topics.log_partitions,
+            options=ROCKSDB if self._on_disk else None,
         )
         self._store_failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._on_disk = store == "rocksdb"
         if self._on_disk:
             # Faust logs most errors of its store and tries again for ever, or calls them a lock and waits.
             listen_to(self.table.data, self._on_store_trouble)
-        log = app.topic(
-            log_topic,
-            schema=raw,
-            partitions=log_partitions,
-        )
+        raw = faust.Schema(key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
+        log = app.topic(settings.log_topic, schema=raw, partitions=topics.log_partitions)
         app.agent(log, name="clocks")(self._clocks)
         app.on_partitions_revoked.connect(self._doubt_partitions)
         app.on_partitions_assigned.connect(self._drop_partitions)
@@ -307,14 +194,14 @@ class Worker:
             applied = partition.apply(record, offset)
             if applied is None:
                 return
-            await self._emit(applied)
+            await self._handlers.emit(applied)
             await self._keep(number, partition, applied)
         except BaseException:
             # The engine in memory is ahead of what is kept: whoever goes on here begins again from the rows.
             self._verified.pop(number, None)
             self.partitions.pop(number, None)
             raise
-        self._on_applied(applied, monotonic() - began)
+        self._handlers.on_applied(applied, monotonic() - began)
 
     async def _keep(self, number: int, partition: ClockPartition, applied: Applied) -> None:
         self._check_alive()
@@ -327,13 +214,13 @@ class Worker:
             self._follows.discard(number)  # the store lacks what they wrote; recovery will read it
             rows = partition.all_rows()
             # Theirs may be of subjects that have been forgotten since: such a row would bring an open case back.
-            among = self._changelog_reader({number: kept.among})
+            among = self._topics.read_changelog({number: kept.among})
             theirs = {record.key async for _, records in among for record in records} - {key for key, _ in rows}
             kept = await self._written(number, [*((key, None) for key in sorted(theirs)), *rows])
         if not kept.alone:
             raise BrokerError(f"somebody else goes on writing to {self._changelog.topic}/{number}: this worker ends")
         if number in self._follows:
-            self.table.apply_changelog_batch(_events(self._changelog.topic, number, kept.rows))
+            self.table.apply_changelog_batch(changelog_events(self._changelog.topic, number, kept.rows))
 
     def _on_store_trouble(self, error: LocalStoreError) -> None:
         if not self._store_failed.done():
@@ -369,14 +256,14 @@ class Worker:
             async with (
                 asyncio.timeout(FILLED_WITHIN * self._session),
                 aclosing(
-                    self._changelog_reader(
+                    self._topics.read_changelog(
                         {number: range(0 if at is None else at + 1, sys.maxsize) for number, at in starts.items()}
                     )
                 ) as found,
             ):
                 async for number, records in found:
                     rows = [(record.offset, record.key, record.value) for record in records]
-                    self.table.apply_changelog_batch(_events(topic, number, rows))
+                    self.table.apply_changelog_batch(changelog_events(topic, number, rows))
                     count += len(rows)
         except (KafkaError, TimeoutError) as error:
             logger.info("the local copy is not filled yet, the rest comes one by one: %r", error)
@@ -400,11 +287,11 @@ class Worker:
                 self.partitions.pop(number)
                 raise damaged(self.table.data.partition_path(number), miscounted)
             if partition.checksum is not None:
-                last = self._log_reader({number: range(partition.offset, partition.offset + 1)})
+                last = self._topics.read_log({number: range(partition.offset, partition.offset + 1)})
                 found = [record.value async for _, records in last for record in records]
                 if found and checksum_of(found[0]) != partition.checksum:
                     raise made_anew(number, partition.offset, f"{self._log_topic} has another record there")
-            self._on_recovered(monotonic() - self._assigned_at)
+            self._handlers.on_recovered(monotonic() - self._assigned_at)
         log_end = self.app.consumer.highwater(TP(self._log_topic, number))
         if log_end is not None and partition.offset >= log_end:
             raise made_anew(number, partition.offset, f"{self._log_topic} ends at {log_end}")
@@ -421,7 +308,7 @@ class Worker:
     async def _restored(
         self, number: int, position: bytes | None, rows: Iterator[tuple[bytes, bytes]]
     ) -> ClockPartition:
-        partition = self._engine_of(number)
+        partition = self._handlers.make(number)
         partition.restore(position)
         gc.disable()  # it would go through all that was restored again and again, and finds nothing
         try:
@@ -474,12 +361,12 @@ class Worker:
             logger.warning("%s was damaged and has been removed; it is rebuilt from the changelog", path)
         if self._on_disk:
             path_of = self.table.data.partition_path
-            self._old_copies = {number for number in range(self._log_partitions) if path_of(number).exists()}
+            self._old_copies = {number for number in range(self._topics.log_partitions) if path_of(number).exists()}
         starting = asyncio.create_task(app.start())
         tasks: list[asyncio.Future[Any]] = [
             asyncio.create_task(self._pulse()),
             asyncio.create_task(stop.wait()),
-            asyncio.create_task(self._rights.watch()),
+            asyncio.create_task(self._permissions.watch()),
             self._store_failed,
         ]
         try:
@@ -515,7 +402,7 @@ class Worker:
         stopping = asyncio.create_task(self.app.stop())
         began = monotonic()
         if failed is not None:
-            failed = await self._rights.reason(failed)
+            failed = await self._permissions.reason(failed)
             logger.error("this worker cannot go on: %s", failed)
             self._on_failed(failed)
         while not stopping.done() and (failed is None or monotonic() - began < self._session):
@@ -544,7 +431,7 @@ class Worker:
                 standing.clear()
                 continue
             tps = [tp for tp in self.app.consumer.assignment() if tp.topic == self._log_topic]
-            ends = await self._log_ends([tp.partition for tp in tps])
+            ends = await self._topics.log_ends([tp.partition for tp in tps])
             for tp in tps:
                 partition = self.partitions.get(tp.partition)
                 wanted = partition.offset + 1 if partition is not None else 0
@@ -572,7 +459,3 @@ class Worker:
             raise BrokerError(
                 f"this process stood still for {still:.0f} s: its partitions may be at work elsewhere, so it ends"
             )
-
-
-def _events(topic: str, partition: int, rows: Iterable[tuple[int, bytes, bytes | None]]) -> list[_Written]:
-    return [_Written(_Message(topic, partition, offset, key, value)) for offset, key, value in rows]

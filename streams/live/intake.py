@@ -29,6 +29,7 @@ import asyncio
 import logging
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import median_low
 from typing import Any, Protocol
 
@@ -42,7 +43,8 @@ from streams.errors import InputError
 from streams.kafka.partition_counts import PartitionCounts
 from streams.kafka.producer import BackPressure
 from streams.live.trusted_clock import LOG_APPEND_TIME, TrustedClock
-from streams.wall_clock import WallClock, monotonic
+from streams.settings import Settings
+from streams.wall_clock import monotonic
 from streams.wire.decoder import dead_letter_of
 from streams.wire.mapping import Passed
 from streams.wire.records import RecordDecoder
@@ -100,47 +102,47 @@ def time_of(records: Sequence[Any]) -> int:
     return int(median_low(record.timestamp for record in records))
 
 
+@dataclass(frozen=True, slots=True)
+class IntakeClients:
+    """The intake's connections: reader of the sources, writer of the log, partition counts; its waits."""
+
+    consumer: AIOKafkaConsumer
+    producer: AIOKafkaProducer
+    counts: PartitionCounts
+    waits: BackPressure
+
+
 class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
     """One worker's share of the source partitions; ``run`` until cancelled or ``stop``."""
 
     def __init__(
         self,
-        *,
-        consumer: AIOKafkaConsumer,
-        producer: AIOKafkaProducer,
-        sources: Sequence[str],
-        counts: PartitionCounts,
-        log_topic: str,
-        log_partitions: int,
-        dead_letters_topic: str,
-        decoder: RecordDecoder,
+        settings: Settings,
         rulebook: Rulebook,
-        clock: WallClock,
+        decoder: RecordDecoder,
+        clients: IntakeClients,
+        *,
+        log_partitions: int,
         time: TrustedClock,
         metrics: IntakeMetrics,
-        waits: BackPressure,
-        grace: int,
-        tick: int,
-        batch: int,
-        max_ahead: int,
     ) -> None:
-        self._consumer = consumer
-        self._producer = producer
-        self._sources = tuple(sources)
-        self._counts = counts
-        self._log_topic = log_topic
+        self._consumer = clients.consumer
+        self._producer = clients.producer
+        self._counts = clients.counts
+        self._sources = settings.source_topics
+        self._log_topic = settings.log_topic
         self._log_partitions = log_partitions
-        self._dead_letters_topic = dead_letters_topic
+        self._dead_letters_topic = settings.dead_letters_topic
         self._decoder = decoder
         self._rulebook = rulebook
-        self._clock = clock
+        self._clock = time.clock
         self._time = time
         self._metrics = metrics
-        self._waits = waits
-        self._grace = grace
-        self._tick = tick
-        self._batch = batch
-        self._max_ahead = max_ahead
+        self._waits = clients.waits
+        self._grace = settings.grace_ms * 1000
+        self._tick = settings.tick_ms * 1000
+        self._batch = settings.batch
+        self._max_ahead = settings.max_ahead_s * 1_000_000
         self._last_read: dict[TopicPartition, int] = {}
         self._busy = asyncio.Lock()
         self._stopping = False

@@ -22,7 +22,9 @@ from typing import Any
 
 import rocksdict
 
-from streams.errors import GridclockError
+from streams.errors import ConfigError, GridclockError
+from streams.files import private_directory
+from streams.settings import Settings
 
 _MARK = "damaged"
 
@@ -117,3 +119,13 @@ def _opens(path: Path) -> bool:
     except Exception as error:
         return _is_about(error, path, _OTHER_TROUBLE)
     return True
+
+
+def directory_of(settings: Settings) -> Path:
+    """The directory of the local state, made where it is missing. Another name has another state."""
+    path = settings.data_dir / settings.name
+    try:
+        private_directory(path)
+    except OSError as error:
+        raise ConfigError(f"data_dir: {path} cannot be made: {error.strerror}") from error
+    return path

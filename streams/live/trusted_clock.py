@@ -53,7 +53,7 @@ class TrustedClock:
     """``hear`` of acknowledgements as they come; ``now`` in between."""
 
     def __init__(self, clock: WallClock, elapsed: Callable[[], float] = monotonic) -> None:
-        self._clock = clock
+        self.clock = clock
         self._elapsed = elapsed
         self._broker: tuple[int, int] | None = None  # its time less the time elapsed; and when that was heard
         self._is_alone = False
@@ -91,9 +91,9 @@ class TrustedClock:
             LookupError: where it is not known yet.
         """
         if self._broker is not None:
-            return min(self._clock.now(), self._clock.at(self._broker[0] + self._us()))
+            return min(self.clock.now(), self.clock.at(self._broker[0] + self._us()))
         if self._is_alone:
-            return self._clock.now()
+            return self.clock.now()
         raise LookupError("no broker has told the time yet")
 
     def ahead(self) -> float:

@@ -1,4 +1,4 @@
-"""Puts a worker together: settings in, a running worker out."""
+"""Builds and runs a worker from its settings."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from streams.errors import BrokerError, ConfigError
-from streams.files import private_directory
-from streams.kafka.acls import permissions_of
+from streams.core.alerts import Alert
+from streams.core.driver import Entry
+from streams.core.history import Notice
+from streams.errors import BrokerError
 from streams.kafka.admin import ensure_topics
-from streams.kafka.connection import clock_of, kafka_options, permissions_at
+from streams.kafka.connection import clock_of, kafka_options
 from streams.kafka.partition_counts import PartitionCounts
 from streams.kafka.producer import BackPressure, BlockingProducer
 from streams.kafka.range_reader import read_ranges
 from streams.kafka.topics import MAX_REQUEST, topics_of
 from streams.live.changelog import Changelog
 from streams.live.clock_partition import Applied, ClockPartition
-from streams.live.intake import MAX_PAYLOAD, Intake
+from streams.live.intake import MAX_PAYLOAD, Intake, IntakeClients
 from streams.live.metrics import Metrics
 from streams.live.metrics_server import Health, MetricsServer
 from streams.live.progress import Progress
@@ -44,6 +44,9 @@ from streams.wire.records import RecordDecoder
 MAX_ALERT = 900_000
 """Bytes of an alert at most: within what any broker takes."""
 
+if TYPE_CHECKING:
+    from streams.live.faust_app import Clocks, Topics
+
 logger = logging.getLogger(__name__)
 
 FETCH_SIZE = 2 * 1024 * 1024
@@ -55,7 +58,7 @@ MAX_BATCH = 512 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """Told when a worker is at work."""
+    """Reported when a worker is at work."""
 
     metrics_port: int
     log_partitions: int
@@ -71,7 +74,7 @@ async def run_worker(
 ) -> None:
     """Work until SIGTERM, SIGINT or ``stop``; then finish what is under way and leave in order.
 
-    ``on_failed`` hears why a worker that was at work cannot go on, before it tries to end in order, which may hang.
+    ``on_failed`` gets the reason why a running worker cannot go on, before it tries to end in order, which may hang.
 
     Raises:
         BrokerError: where the broker cannot be reached or its topics do not fit.
@@ -82,157 +85,26 @@ async def run_worker(
     from streams.live.faust_app import Worker
 
     stop = stop or asyncio.Event()
-    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    clock = clock_of(settings)
-    rulebook = loaded.rulebook
-    mappings = topic_mappings(settings, loaded.catalogue)
-    decoder = RecordDecoder(decoder_of(loaded, settings.pseudonyms), mappings)
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    decoder = RecordDecoder(decoder_of(loaded, settings.pseudonyms), topic_mappings(settings, loaded.catalogue))
     log_partitions = await asyncio.to_thread(_ensure, settings)
-    options = kafka_options(settings)
-    partitions: dict[int, ClockPartition] = {}
-    health = Health()
-    metrics = Metrics(
-        clock,
-        partitions,
-        rulebook,
-        is_ready=lambda: health.ready()[0],
-        log_partitions=log_partitions,
-        max_counties=settings.metrics_counties,
-        data_dir=settings.data_dir if settings.store == "rocksdb" else None,
-    )
-    agreed = TrustedClock(clock)
-    metrics.clock_ahead.set_function(agreed.ahead)
-    waits = BackPressure(settings.session_s)
-    pace = Progress(partitions)
-    health.on_beat.append(pace.look)
-    health.troubles += [waits.overdue, pace.trouble]
-    writer = cloud_events(rulebook.calendar, settings.pseudonyms)
+    gauges = _Gauges(settings, loaded, log_partitions)
+    health = gauges.health
 
     async with AsyncExitStack() as stack:
-        server = MetricsServer(settings.metrics_host, settings.metrics_port, metrics.registry, health)
+        server = MetricsServer(settings.metrics_host, settings.metrics_port, gauges.metrics.registry, health)
         stack.callback(server.close)
+        stack.callback(asyncio.ensure_future(health.keep_beating()).cancel)
         client_id = f"{socket.gethostname()}:{server.port}"  # brokers and ``gridclock status`` name the worker by it
-        beating = asyncio.ensure_future(health.keep_beating())
-        stack.callback(beating.cancel)
-        try:
-            producer = await _producer(stack, settings.session_s, options)
-            log_producer = await _producer(stack, settings.session_s, options)
-            consumer = AIOKafkaConsumer(
-                group_id=f"{settings.name}-intake",
-                client_id=client_id,
-                enable_auto_commit=False,
-                auto_offset_reset="earliest",
-                fetch_max_wait_ms=settings.fetch_wait_ms,
-                session_timeout_ms=int(settings.session_s * 1000),
-                heartbeat_interval_ms=int(settings.session_s * 200),
-                metadata_max_age_ms=5_000,  # how soon a new partition of a source is read; time waits for it
-                max_partition_fetch_bytes=FETCH_SIZE,
-                **options,
-            )
-            stack.push_async_callback(consumer.stop)
-            await consumer.start()
-            counts = await stack.enter_async_context(PartitionCounts(settings.source_topics, options))
-        except (KafkaError, OSError) as error:
-            raise BrokerError(f"{settings.bootstrap}: {error}") from error
-
-        async def emit(applied: Applied) -> None:
-            if applied.step.alerts or applied.step.refused:
-                with waits.on(f"topic {settings.alerts_topic} or {settings.dead_letters_topic}"):
-                    await write(applied)
-            for alert in applied.step.alerts:
-                metrics.alert_sent(alert)
-
-        async def write(applied: Applied) -> None:
-            sends = []
-            for alert in applied.step.alerts:
-                cloud_event = writer.alert(alert)
-                value = encode(cloud_event)
-                if len(value) > MAX_ALERT:
-                    logger.warning(
-                        "topic %s: alert %s about %s %s has %d bytes: sent without its detail; see the evidence by "
-                        "gridclock explain",
-                        settings.alerts_topic, alert.alert_id, *alert.subject, len(value),
-                    )  # fmt: skip
-                    value = encode(without_detail(cloud_event, len(value)))
-                key = cloud_event["subject"].encode()
-                sends.append(await producer.send(settings.alerts_topic, value, key=key))
-            for (_, event, origin), notice in applied.step.refused:
-                source, _, position = origin.rpartition("/")
-                letter = dead_letter_of(
-                    encode_json(wire_fields(event)),
-                    conflict_of(event.event_id) if notice == "conflict" else too_old(event.at, settings.keep_for),
-                    source=source,
-                    position=int(position),
-                    max_payload=MAX_PAYLOAD,
-                )
-                metrics.dead_letter(letter.reason)
-                value = letter.model_dump_json().encode()
-                sends.append(await producer.send(settings.dead_letters_topic, value, key=origin.encode()))
-            for sent in sends:
-                await sent
-
-        async def log_ends(numbers: list[int]) -> dict[int, int]:
-            topics = [TopicPartition(settings.log_topic, number) for number in numbers]
-            try:
-                ends = await consumer.end_offsets(topics)
-            except KafkaError:  # no leader just now
-                return {}
-            return {topic.partition: end for topic, end in ends.items()}
-
-        def engine_of(partition: int) -> ClockPartition:
-            return ClockPartition(partition, rulebook, keep_for=settings.keep_for)
-
+        clients, producer = await _connected(stack, settings, client_id, gauges.waits)
         intake = Intake(
-            consumer=consumer,
-            producer=log_producer,
-            sources=settings.source_topics,
-            counts=counts,
-            log_topic=settings.log_topic,
-            log_partitions=log_partitions,
-            dead_letters_topic=settings.dead_letters_topic,
-            decoder=decoder,
-            rulebook=rulebook,
-            clock=clock,
-            time=agreed,
-            metrics=metrics,
-            waits=waits,
-            grace=settings.grace_ms * 1000,
-            tick=settings.tick_ms * 1000,
-            batch=settings.batch,
-            max_ahead=settings.max_ahead_s * 1_000_000,
-        )
-        worker = Worker(
-            bootstrap=settings.bootstrap,
-            name=settings.name,
-            client_id=client_id,
-            log_topic=settings.log_topic,
-            log_partitions=log_partitions,
-            data_dir=str(directory_of(settings)),
-            store=settings.store,
-            session=settings.session_s,
-            security=options,
-            fetch_wait_ms=settings.fetch_wait_ms,
-            changelog=Changelog(producer, settings.changelog_topic),
-            waits=waits,
-            intake=intake,
-            log_ends=log_ends,
-            log_reader=partial(read_ranges, topic=settings.log_topic, fetch_size=FETCH_SIZE, options=options),
-            changelog_reader=partial(
-                read_ranges, topic=settings.changelog_topic, fetch_size=FETCH_SIZE, options=options
-            ),
-            engine_of=engine_of,
-            emit=emit,
-            on_applied=metrics.applied,
-            on_recovered=metrics.recovered,
-            on_failed=on_failed,
-            rights=permissions_at(
-                settings, permissions_of("run", settings), without="describe"
-            ),  # that is for the start
-            partitions=partitions,
-        )
-
+            settings, loaded.rulebook, decoder, clients,
+            log_partitions=log_partitions, time=gauges.time, metrics=gauges.metrics,
+        )  # fmt: skip
+        topics = _topics(settings, log_partitions, clients.consumer, producer)
+        clocks = _clocks(settings, loaded, gauges, producer)
+        worker = Worker(settings, topics, clocks, intake, waits=gauges.waits, client_id=client_id, on_failed=on_failed)
         health.troubles.insert(0, lambda: "reading the state back" if worker.is_recovering else None)
 
         def ready() -> None:
@@ -241,8 +113,156 @@ async def run_worker(
 
         try:
             await worker.run(stop, ready)
-        except KafkaError as error:  # refused for good: no right to write, a record too large, a topic that is gone
+        except KafkaError as error:  # refused for good: no permission, a record too large, a topic that is gone
             raise BrokerError(f"{settings.bootstrap}: {error}") from error
+
+
+def _topics(settings: Settings, log_partitions: int, consumer: AIOKafkaConsumer, producer: BlockingProducer) -> Topics:
+    from streams.live.faust_app import Topics
+
+    return Topics(
+        log_partitions,
+        changelog=Changelog(producer, settings.changelog_topic),
+        log_ends=partial(_log_ends, consumer, settings.log_topic),
+        read_log=_reader(settings, settings.log_topic),
+        read_changelog=_reader(settings, settings.changelog_topic),
+    )
+
+
+def _clocks(settings: Settings, loaded: LoadedRulebook, gauges: _Gauges, producer: BlockingProducer) -> Clocks:
+    from streams.live.faust_app import Clocks
+
+    return Clocks(
+        gauges.partitions,
+        make=lambda partition: ClockPartition(partition, loaded.rulebook, keep_for=settings.keep_for),
+        emit=_Outlet(settings, loaded, producer, gauges.metrics, gauges.waits).emit,
+        on_applied=gauges.metrics.applied,
+        on_recovered=gauges.metrics.recovered,
+    )
+
+
+class _Gauges:
+    """What shows how the worker is: metrics, health, its clock, its waits and the progress of time."""
+
+    def __init__(self, settings: Settings, loaded: LoadedRulebook, log_partitions: int) -> None:
+        clock = clock_of(settings)
+        self.log_partitions = log_partitions
+        self.partitions: dict[int, ClockPartition] = {}
+        self.health = health = Health()
+        self.metrics = Metrics(
+            clock,
+            self.partitions,
+            loaded.rulebook,
+            is_ready=lambda: health.ready()[0],
+            log_partitions=log_partitions,
+            max_counties=settings.metrics_counties,
+            data_dir=settings.data_dir if settings.store == "rocksdb" else None,
+        )
+        self.time = TrustedClock(clock)
+        self.metrics.clock_ahead.set_function(self.time.ahead)
+        self.waits = BackPressure(settings.session_s)
+        progress = Progress(self.partitions)
+        health.on_beat.append(progress.look)
+        health.troubles += [self.waits.overdue, progress.trouble]
+
+
+class _Outlet:
+    """Writes the alerts and dead letters of one log record, and returns when the brokers have acknowledged them."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        loaded: LoadedRulebook,
+        producer: BlockingProducer,
+        metrics: Metrics,
+        waits: BackPressure,
+    ) -> None:
+        self._settings = settings
+        self._producer = producer
+        self._metrics = metrics
+        self._waits = waits
+        self._writer = cloud_events(loaded.rulebook.calendar, settings.pseudonyms)
+
+    async def emit(self, applied: Applied) -> None:
+        """Write what came of one record."""
+        step = applied.step
+        if step.alerts or step.refused:
+            with self._waits.on(f"topic {self._settings.alerts_topic} or {self._settings.dead_letters_topic}"):
+                sends = [await self._send_alert(alert) for alert in step.alerts]
+                sends += [await self._send_letter(entry, notice) for entry, notice in step.refused]
+                await asyncio.gather(*sends)
+        for alert in step.alerts:
+            self._metrics.alert_sent(alert)
+
+    async def _send_alert(self, alert: Alert) -> Awaitable[Any]:
+        topic = self._settings.alerts_topic
+        cloud_event = self._writer.alert(alert)
+        value = encode(cloud_event)
+        if len(value) > MAX_ALERT:
+            logger.warning(
+                "topic %s: alert %s about %s %s has %d bytes: sent without its detail; see the evidence by "
+                "gridclock explain",
+                topic, alert.alert_id, *alert.subject, len(value),
+            )  # fmt: skip
+            value = encode(without_detail(cloud_event, len(value)))
+        sent: Awaitable[Any] = await self._producer.send(topic, value, key=cloud_event["subject"].encode())
+        return sent
+
+    async def _send_letter(self, entry: Entry, notice: Notice) -> Awaitable[Any]:
+        _, event, origin = entry
+        source, _, position = origin.rpartition("/")
+        letter = dead_letter_of(
+            encode_json(wire_fields(event)),
+            conflict_of(event.event_id) if notice == "conflict" else too_old(event.at, self._settings.keep_for),
+            source=source,
+            position=int(position),
+            max_payload=MAX_PAYLOAD,
+        )
+        self._metrics.dead_letter(letter.reason)
+        value = letter.model_dump_json().encode()
+        sent: Awaitable[Any] = await self._producer.send(self._settings.dead_letters_topic, value, key=origin.encode())
+        return sent
+
+
+async def _connected(
+    stack: AsyncExitStack, settings: Settings, client_id: str, waits: BackPressure
+) -> tuple[IntakeClients, BlockingProducer]:
+    """The intake's clients, and a producer for what the clocks write."""
+    options = kafka_options(settings)
+    try:
+        producer = await _producer(stack, settings.session_s, options)
+        log_producer = await _producer(stack, settings.session_s, options)
+        consumer = AIOKafkaConsumer(
+            group_id=f"{settings.name}-intake",
+            client_id=client_id,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=settings.fetch_wait_ms,
+            session_timeout_ms=int(settings.session_s * 1000),
+            heartbeat_interval_ms=int(settings.session_s * 200),
+            metadata_max_age_ms=5_000,  # how soon a new partition of a source is read; time waits for it
+            max_partition_fetch_bytes=FETCH_SIZE,
+            **options,
+        )
+        stack.push_async_callback(consumer.stop)
+        await consumer.start()
+        counts = await stack.enter_async_context(PartitionCounts(settings.source_topics, options))
+    except (KafkaError, OSError) as error:
+        raise BrokerError(f"{settings.bootstrap}: {error}") from error
+    return IntakeClients(consumer, log_producer, counts, waits), producer
+
+
+async def _log_ends(consumer: AIOKafkaConsumer, topic: str, numbers: list[int]) -> dict[int, int]:
+    """The end offsets of partitions of the log; none where one of them has no leader."""
+    try:
+        ends = await consumer.end_offsets([TopicPartition(topic, number) for number in numbers])
+    except KafkaError:
+        return {}
+    return {tp.partition: end for tp, end in ends.items()}
+
+
+def _reader(settings: Settings, topic: str) -> Any:
+    return partial(read_ranges, topic=topic, fetch_size=FETCH_SIZE, options=kafka_options(settings))
 
 
 async def _producer(stack: AsyncExitStack, patience: float, options: dict[str, Any]) -> BlockingProducer:
@@ -258,16 +278,6 @@ async def _producer(stack: AsyncExitStack, patience: float, options: dict[str, A
     stack.push_async_callback(producer.stop)
     await producer.start()
     return producer
-
-
-def directory_of(settings: Settings) -> Path:
-    """The directory of the local state, made where it is missing. Another name has another state."""
-    path = settings.data_dir / settings.name
-    try:
-        private_directory(path)
-    except OSError as error:
-        raise ConfigError(f"data_dir: {path} cannot be made: {error.strerror}") from error
-    return path
 
 
 def _ensure(settings: Settings) -> int:

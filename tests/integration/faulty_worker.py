@@ -36,11 +36,11 @@ class FaultyWorker(faust_app.Worker):
     async def _lose(self) -> None:
         parts = self._pause()
         numbers = [part.partition for part in parts]
-        before = await self._log_ends(numbers)
-        while (after := await self._log_ends(numbers)).items() == before.items():
+        before = await self._topics.log_ends(numbers)
+        while (after := await self._topics.log_ends(numbers)).items() == before.items():
             await asyncio.sleep(0.1)
         await asyncio.sleep(1)  # the log's other partitions get their share of the same batch
-        after = await self._log_ends(numbers)
+        after = await self._topics.log_ends(numbers)
         await self.app.consumer.seek_wait({part: after[part.partition] for part in parts})
         self.app.consumer.resume_partitions(parts)
         print("fault: lost", file=sys.stderr, flush=True)  # noqa: T201

@@ -8,7 +8,7 @@ import pytest
 from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
 
 from streams.kafka.connection import kafka_options
-from streams.live.faust_app import credentials_of
+from streams.live.faust_extensions import credentials_of
 from streams.settings import load_settings
 
 LOGIN = {"sasl_username": "clock", "sasl_password": "secret"}

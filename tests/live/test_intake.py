@@ -15,8 +15,10 @@ from msgspec.structs import replace
 
 from streams.core.engine import Engine
 from streams.errors import InputError
-from streams.live.intake import Intake, time_of
+from streams.live.intake import Intake, IntakeClients, time_of
+from streams.live.trusted_clock import TrustedClock
 from streams.rulebooks.mapping_files import load_mapping
+from streams.settings import load_settings
 from streams.wall_clock import WallClock
 from streams.wire.decoder import Decoder
 from streams.wire.envelopes import rows_of
@@ -79,9 +81,8 @@ def taken(
     mappings = {} if mapping is None else {"in": load_mapping(mapping, loaded.catalogue).rows}
     decoder = RecordDecoder(Decoder(loaded.catalogue), mappings)
     intake = Intake(
-        consumer=unused, producer=unused, sources=["in"], counts=unused, log_topic="log", log_partitions=4,
-        dead_letters_topic="dead", decoder=decoder, rulebook=loaded.rulebook, clock=WallClock(),
-        time=unused, metrics=counts, waits=unused, grace=0, tick=0, batch=1, max_ahead=10**15,
+        load_settings(name="t", max_ahead_s=10**9), loaded.rulebook, decoder,
+        IntakeClients(unused, unused, unused, unused), log_partitions=4, time=TrustedClock(WallClock()), metrics=counts,
     )  # fmt: skip
     entries: list[list[bytes]] = [[] for _ in range(4)]
     letters: list[tuple[bytes, bytes]] = []

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 import rocksdict
 
-from streams.live.local_store import LocalStoreError, listen_to, remove_damaged, rows_of, trouble
-from streams.live.worker import directory_of
+from streams.live.local_store import LocalStoreError, directory_of, listen_to, remove_damaged, rows_of, trouble
 from streams.settings import load_settings
 
 ROWS = {b"1/order/WO%05d" % number: Random(number).randbytes(100) for number in range(5000)}
