@@ -6,7 +6,7 @@ import csv
 import difflib
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -235,10 +235,9 @@ def diff(first: str, second: str) -> int:
             click.echo(f"{'+' if old is None else '-'} {name}")
             differences += 1
             continue
-        for field in sorted(old.keys() | new.keys()):
-            if old.get(field) != new.get(field):
-                click.echo(f"~ {name}: {field}: {_short(old.get(field))} -> {_short(new.get(field))}")
-                differences += 1
+        for path, was, now in _changes(old, new):
+            click.echo(f"~ {name}: {path}: {_json(was)} -> {_json(now)}")
+            differences += 1
     click.echo(f"{differences} differences")
     return DONE
 
@@ -254,9 +253,22 @@ def _by_version(loaded: LoadedRulebook) -> dict[tuple[str, str], dict[str, Any]]
     return {(item.rule.id, item.rule.version): _described(item.rule) for item in loaded.loaded}
 
 
-def _short(value: Any) -> str:
-    text = "-" if value is None else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 120 else text[:117] + "..."
+def _changes(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Each place where two values differ, as a path of keys and positions, with both; ``None`` where there is none."""
+    if old == new:
+        return
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted(old.keys() | new.keys()):
+            yield from _changes(old.get(key), new.get(key), f"{path}.{key}" if path else key)
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        for index, (was, now) in enumerate(zip(old, new, strict=True)):
+            yield from _changes(was, now, f"{path}.{index}")
+    else:
+        yield path, old, new
+
+
+def _json(value: Any) -> str:
+    return "-" if value is None else json.dumps(value, ensure_ascii=False)
 
 
 @rules.command(short_help="The JSON Schema of a rulebook file, for editors.")

@@ -211,3 +211,17 @@ def test_a_file_of_cases_that_is_none_is_refused(
     path.write_text(text, encoding="utf-8")
     assert run(["rules", "test", str(path)]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_diff_shows_the_change_itself_however_long_the_value(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    book = Path(__file__).parents[2] / "streams" / "rulebook"
+    text = (book / "repair.yaml").read_text("utf-8")
+    assert text.count("is: 90 min}") == 1
+    before, after = tmp_path / "a", tmp_path / "b"
+    for directory, written in ((before, text), (after, text.replace("is: 90 min}", "is: 80 min}"))):
+        directory.mkdir()
+        (directory / "repair.yaml").write_text(written, "utf-8")
+    assert run(["rules", "diff", str(before), str(after)]) == 0
+    assert capsys.readouterr().out == ('~ repair-arrival version 1: limit.1.is: "90 min" -> "80 min"\n1 differences\n')
