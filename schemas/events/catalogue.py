@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, cast, get_args, get_origin
 
 from pydantic import TypeAdapter, create_model
 
@@ -25,6 +25,12 @@ def _shipped() -> dict[str, type[Envelope]]:
             assert name not in models, name
             models[name] = model
     return models
+
+
+def _listed(annotation: Any) -> tuple[object, ...]:
+    if get_origin(annotation) is Literal:
+        return get_args(annotation)
+    return tuple(value for part in get_args(annotation) for value in _listed(part))
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,11 @@ class EventCatalogue:
         found = next((one for one in schema.get("anyOf", [schema]) if one.get("type") != "null"), schema)
         formats = {"date": "date", "date-time": "time"}
         return formats.get(found.get("format", ""), str(found.get("type", "text")))
+
+    def values_of(self, event_type: str, field: str) -> tuple[object, ...]:
+        """The values that the field of the type may have, where the model lists them; else none."""
+        described = self.models[event_type].model_fields.get(field)
+        return () if described is None else _listed(described.annotation)
 
     def suggest(self, name: str) -> str | None:
         """The known type nearest to a misspelt one."""

@@ -201,6 +201,15 @@ def _vocabulary(rule: Rule, catalogue: EventCatalogue) -> Iterator[tuple[tuple[s
         for name in pattern.where:
             if name not in catalogue.fields(pattern.type):
                 yield (*keys, "where", name), _unknown_field(name, [pattern.type], catalogue)
+                continue
+            asked, possible = pattern.where[name].one_of, catalogue.values_of(pattern.type, name)
+            never = [value for value in asked or () if possible and value not in possible]
+            if never:
+                yield (
+                    (*keys, "where", name),
+                    f"{pattern.type}.{name} is never {', '.join(map(str, never))}; "
+                    f"it is one of {', '.join(map(str, possible))}",
+                )
     yield from _comparisons(rule, catalogue)
     facts_from = rule.facts_from if isinstance(rule, DeadlineRule | ActRule) else None
     if facts_from is not None and facts_from not in catalogue.types:

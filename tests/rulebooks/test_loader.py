@@ -87,6 +87,10 @@ def changed(old: str, new: str) -> str:
             11, "my-rule", "where.busines", "has no field 'busines'; it has .*business",
         ),
         (
+            changed("counter.service_completed", "{type: counter.service_completed, where: {business: fe}}"),
+            12, "my-rule", "where.business", "business is never fe; it is one of fee, power",
+        ),
+        (
             changed("5 min", "[{when: {area: urban}, is: 5 min}]"),
             13, "my-rule", "limit.0.when.area", "counter.service_started has no field 'area'",
         ),
