@@ -1,1 +1,1 @@
-"""What operators need: status, dead letters, Prometheus and Alertmanager started, simulated feeds."""
+"""Tools for operators: status, dead letters, local Prometheus and Alertmanager, simulated feeds."""

@@ -49,25 +49,25 @@ class EditedLetter:
 
 
 class Letters:
-    """Distinct letters by id, in order: one that was written twice after a crash is one."""
+    """Distinct letters by id, in order; one that was written twice after a crash counts once."""
 
     def __init__(self) -> None:
         self.by_id: dict[str, StoredLetter] = {}
         self.unreadable = 0
 
     def add(self, raw: bytes, at: int | None) -> None:
-        """A letter as it was written."""
+        """Add a letter, given as its bytes."""
         try:
             letter = DeadLetter.model_validate_json(raw)
             letter.original()
-        except ValueError:  # pydantic's, or base64's
+        except ValueError:  # from pydantic or base64
             self.unreadable += 1
             return
         known = self.by_id.get(letter.id)
         self.by_id[letter.id] = StoredLetter(letter, at, known.retried_to if known else ())
 
     def mark(self, letter_id: str, to: str) -> None:
-        """The letter was sent again."""
+        """Mark a letter as sent again."""
         if letter_id in self.by_id:
             stored = self.by_id[letter_id]
             self.by_id[letter_id] = StoredLetter(stored.letter, stored.at, (*stored.retried_to, to))
@@ -159,7 +159,7 @@ def one_line(raw: bytes) -> bytes:
 
 
 def check(edited: EditedLetter, stored: StoredLetter, decoder: Decoder, now: int) -> Event:
-    """The event that it makes.
+    """The event in an edited letter.
 
     Raises:
         InputError: where it would be refused again, or where only its beginning was stored.
@@ -176,7 +176,7 @@ def topic_of(letter: DeadLetter) -> str | None:
 
 
 class Retry:
-    """Sends letters to where they came from and marks them; ``send`` returns where one went."""
+    """Sends letters to their topics and marks them; ``send`` returns topic, partition and offset."""
 
     def __init__(self, options: dict[str, Any], dead_letters_topic: str) -> None:
         self._topic = dead_letters_topic
@@ -186,10 +186,10 @@ class Retry:
             raise BrokerError(str(error)) from error
 
     def send(self, edited: EditedLetter, event: Event, topic: str) -> str:
-        """Send, wait for the broker to have it, mark it.
+        """Send it, wait for the acknowledgement, mark it.
 
         Raises:
-            BrokerError: where the broker does not take it.
+            BrokerError: where the broker refuses it.
         """
         key = event.subjects()[0][1].encode()
         try:
@@ -210,7 +210,7 @@ class Retry:
 
 
 def as_json(stored: StoredLetter, at: str | None) -> str:
-    """A letter as one JSON line that a terminal cannot be hurt by."""
+    """A letter as one line of ASCII JSON, safe for a terminal."""
     fields = {
         "id": stored.letter.id,
         "at": at,

@@ -1,7 +1,7 @@
-"""What is wrong with an installation, from two looks at it: one line a cause, in the order in which to see to them.
+"""Diagnoses an installation from two observations: one line for each cause, in the order of urgency.
 
-What follows from something else is not told beside it: where no worker is there, nobody needs to hear that no
-partition has an owner; partitions that wait for one source are told together, with that source.
+Consequences of a reported cause are left out: where no worker runs, partitions without an owner are not listed;
+partitions that wait for the same source are reported together, with that source.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Final
 from streams.operations.installation import Look, Partition, Source
 
 MOVES: Final = 0.1
-"""Time that moves by less than this part of the time between two looks stands still: its measuring is not exact."""
+"""Time that moves by less than this part of the interval between two observations counts as standing still."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A line for people; ``what`` is its kind, from a closed set, for programs."""
+    """A line for people; ``what`` is its kind for programs, from a closed set."""
 
     what: str
     text: str
@@ -31,14 +31,14 @@ def lag(partition: Partition, look: Look, speed: float = 1) -> float | None:
 
 
 def holder(partition: Partition) -> str | None:
-    """The source that holds a partition's time back: one that has not spoken, else the one furthest behind."""
+    """The source that holds a partition's time back: one without a watermark, else the one furthest behind."""
     if partition.awaited:
         return partition.awaited[0]
     return min(partition.by_source, key=lambda source: partition.by_source[source], default=None)
 
 
 def problems(before: Look, after: Look, *, late: float, speed: float = 1) -> list[Problem]:
-    """What is wrong as of the second look; ``late`` is how many real seconds time may be behind."""
+    """The problems as of the second observation; ``late`` is how many real seconds time may be behind."""
     found = [Problem("said", text) for text in after.trouble]
     found += [Problem("sharing", f"group {group} is sharing out its partitions (rebalance)") for group in after.sharing]
     found += _ownerless(after)
@@ -66,7 +66,7 @@ def _ownerless(look: Look) -> Iterator[Problem]:
 
 
 def _unread(before: Look, after: Look, speed: float) -> Iterator[Problem]:
-    """Sources with a backlog. What came in between two looks, and was read soon after, is none."""
+    """Sources with a backlog. Records that came in between two observations are not counted."""
     then = {source.name: source for source in before.sources}
     seconds = (after.at - before.at) / 1e6 / speed
     for source in after.sources:
@@ -77,7 +77,7 @@ def _unread(before: Look, after: Look, speed: float) -> Iterator[Problem]:
         read = (source.read or 0) - (old.read or 0)
         if read <= 0:
             yield Problem("unread", f"{text}, and it is not being read")
-        elif (source.read or 0) < (old.end or 0):  # what was there at the first look has not been read yet
+        elif (source.read or 0) < (old.end or 0):  # records of the first observation are not read yet
             yield Problem("behind", f"{text}, read at {read / seconds:,.0f}/s{_to_go(old, source, seconds)}")
 
 
@@ -95,7 +95,7 @@ def _standing(before: Look, after: Look, late: float, speed: float) -> Iterator[
     causes: dict[tuple[str, str | None], list[Partition]] = defaultdict(list)
     for one in after.partitions:
         if one.end is not None and one.owner is None:
-            continue  # told already
+            continue  # reported already
         old = then.get(one.number)
         behind = lag(one, after, speed)
         source = holder(one)
@@ -133,7 +133,7 @@ def _growing(name: str | None, sources: Iterable[Source]) -> str:
 
 
 def length(seconds: float) -> str:
-    """A length of time for people, to two figures or so."""
+    """A duration for people, to about two digits."""
     if seconds < 90:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     if seconds < 5400:

@@ -1,9 +1,7 @@
-"""Sends simulated work orders to a topic as their time comes, by the clock that the workers run by.
+"""Sends simulated work orders to a topic as their time comes, by the workers' clock.
 
-What was recorded before now is sent at once, in order, so that there is a stock of open cases to begin with. The rest
-goes out in small heaps, several times a second. One by one they would make a worker write a record of its log for
-each, of which most would be empty; that is what a quiet county is like, but not what a machine on which all of it
-runs should spend its processor on.
+Events recorded before now are sent at once, in order, so that there are open cases to begin with. The others are sent
+in small batches, several times a second: sent one by one, each would cause a log record of its own in every worker.
 """
 
 from __future__ import annotations
@@ -26,7 +24,7 @@ _PATIENT: Final = {"delivery_timeout_ms": 86_400_000, "max_block_ms": 86_400_000
 """Brokers that are away are waited for, for a day."""
 
 HEAP_SECONDS: Final = 0.15
-"""Of real time; well below the worker's grace, so that nothing becomes late by it."""
+"""Seconds of real time between batches; well below the worker's grace, so that no event becomes late."""
 
 
 def feed(
@@ -36,10 +34,10 @@ def feed(
     stop: threading.Event,
     on_sent: Callable[[int], None] = lambda _count: None,
 ) -> int:
-    """Send events that are sorted by ``recorded_at`` until there is none left or ``stop`` is set; how many went.
+    """Send events, sorted by ``recorded_at``, until the last or ``stop``; gives how many were sent.
 
     Raises:
-        BrokerError: where the broker does not take one.
+        BrokerError: where the broker refuses one.
     """
     topic, sent = settings.source_topics[0], 0
     refused: list[BaseException] = []
@@ -64,7 +62,7 @@ def feed(
 
 
 def _comes(instant: int, clock: WallClock, stop: threading.Event) -> bool:
-    """Whether the instant came; false where it is to stop before."""
+    """Wait for the instant; false where ``stop`` is set before."""
     while (left := instant - clock.now()) > 0:
         if stop.wait(max(float(left / clock.speed) / 1e6, HEAP_SECONDS)):
             return False
@@ -83,20 +81,20 @@ class Feeder:
         self._thread = threading.Thread(target=self._run, name="feeder", daemon=True)
 
     def start(self) -> None:
-        """Begin; events of before the clock's beginning go out at once."""
+        """Start; events before the clock's beginning are sent at once."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End early, or wait for what is left of the end; harmless when it has ended."""
+        """Stop early, and wait for the thread; no effect where it has ended."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join(timeout=10)
 
     def check(self) -> None:
-        """Raise what the thread ran into.
+        """Raise the thread's error, if there is one.
 
         Raises:
-            BrokerError: where the broker did not take an event.
+            BrokerError: where the broker refused an event.
         """
         if self._failed is not None:
             raise self._failed

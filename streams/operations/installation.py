@@ -1,8 +1,8 @@
-"""How an installation stands, looked up in Kafka alone: no worker is asked, so none can hide that it is not well.
+"""The state of an installation, read from Kafka alone and not from the workers, which may be down or hang.
 
-Who reads what is known to the brokers (consumer groups), how far the sources are read too (committed offsets against
-ends). How far time has come, and how much is kept, stands in each partition's own row of the changelog, which is
-always among the newest. Two looks, a few seconds apart, tell what moves.
+Consumer groups show who reads what, committed offsets and end offsets how far the sources are read. Each partition's
+own row of the changelog, always among its newest, holds its time and counts. Two observations a few seconds apart show
+what moves.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _COORDINATOR_OF_GROUP: Final = 0
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A partition of a source topic. ``read`` is the offset to be read next, ``end`` that of the next to come."""
+    """A partition of a source topic. ``read`` is the next offset to read, ``end`` its end offset."""
 
     name: str
     owner: str | None = None
@@ -49,9 +49,9 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """A partition of the log. ``applied`` is the offset to be applied next, ``end`` the log's; instants in us.
+    """A partition of the log. ``applied`` is the next offset to apply, ``end`` its end offset; instants in us.
 
-    ``by_source`` is the watermark of each source partition that has spoken, ``awaited`` are those that have not.
+    ``by_source`` holds the watermark of each source partition that has one, ``awaited`` the partitions without one.
     """
 
     number: int
@@ -117,7 +117,7 @@ def look(settings: Settings, now: int) -> Look:
         changelog = _bytes_of(admin, settings.changelog_topic)
     options = {**security, **READING, "max_partition_fetch_bytes": 8 * 1024 * 1024, "enable_auto_commit": False}
     with connected(KafkaConsumer, place, options) as consumer:
-        # Of all topics and before anything is assigned: kafka-python knows those only that it was first asked for.
+        # All topics, before anything is assigned: kafka-python only knows those of its first request.
         everything = [*logs, *inputs, *rows]
         begins, ends = consumer.beginning_offsets(everything), consumer.end_offsets(everything)
         positions = _positions(consumer, rows, begins, ends)
@@ -151,7 +151,7 @@ def _partition(part: TopicPartition, owner: str | None, end: int, position: Posi
 
 
 def _members(admin: Any, group: str) -> tuple[bool, dict[TopicPartition, str]]:
-    """Whether a group is sharing its partitions out just now, and who has which."""
+    """Whether a group is in a rebalance, and who has which partition."""
     coordinator = admin.send_request(FindCoordinatorRequest[1](group, _COORDINATOR_OF_GROUP))
     if coordinator.error_code:
         raise for_code(coordinator.error_code)(f"group {group}")
@@ -175,7 +175,7 @@ def _positions(
     begins: Mapping[TopicPartition, int],
     ends: Mapping[TopicPartition, int],
 ) -> dict[int, Position]:
-    """The newest position in each partition of the changelog: read from ever further back until one is found."""
+    """The newest position in each partition of the changelog, read from further and further back until found."""
     found: dict[int, Position] = {}
     back = _FIRST_BACK
     wanted = [part for part in rows if ends[part] > begins[part]]
@@ -207,7 +207,7 @@ class _LogDirsResponse(Response):  # type: ignore[misc]
 
 
 class _LogDirsRequest(Request):  # type: ignore[misc]
-    """Version 1: kafka-python knows version 0 only, and Kafka 4 does not."""
+    """Version 1: kafka-python has version 0 only, which Kafka 4 does not support."""
 
     API_KEY = 35
     API_VERSION = 1
@@ -216,7 +216,7 @@ class _LogDirsRequest(Request):  # type: ignore[misc]
 
 
 def _bytes_of(admin: Any, topic: str) -> int | None:
-    """The size of a topic, its largest copies added up; ``None`` where we may not ask (*Describe* on the cluster)."""
+    """The size of a topic, its largest copies added up; ``None`` without permission (*Describe* on the cluster)."""
     sizes: dict[int, int] = {}
     for broker in admin._client.cluster.brokers():
         answer = admin.send_request(_LogDirsRequest(topics=None), node_id=broker.nodeId)

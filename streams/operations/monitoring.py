@@ -1,7 +1,7 @@
 """Prometheus and Alertmanager as child processes on loopback, on the configuration under ``deploy/``.
 
-For looking at the whole on one machine and for tests. The deployed files are used as they are but for what is
-different here: where the workers are, where Alertmanager is, how often to look.
+For ``gridclock ops`` and for tests. The deployed files are used as they are, except for the addresses of workers and
+Alertmanager and the scrape interval.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ class MonitoringError(GridclockError):
 
 
 def program_of(name: str) -> str | None:
-    """Where the program of that name is, or ``None`` where it is not installed."""
+    """The path of the program, or ``None`` where it is not installed."""
     return next((found for found in map(shutil.which, PROGRAMS[name]) if found), None)
 
 
 def why_not(name: str) -> str | None:
-    """Why it cannot be started here; ``None``: it can."""
+    """The reason why it cannot be started here; ``None`` where it can."""
     if program_of(name) is None:
         return f"{name} is not installed (Debian: {PROGRAMS[name][0]})"
     return None if DEPLOY.is_dir() else f"there is no {DEPLOY}: run from a clone"
 
 
 class _Server:
-    """A server that is ready when its constructor returns, and gone after ``stop``."""
+    """A server that is ready when its constructor returns, and ended by ``stop``."""
 
     def __init__(self, name: str, port: int, directory: Path, arguments: Sequence[str]) -> None:
         program = program_of(name)
@@ -54,7 +54,7 @@ class _Server:
             raise MonitoringError(why_not(name) or "")
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
-        # The Go runtime otherwise takes every core that it sees.
+        # By default the Go runtime uses every core.
         environment = {"GOMAXPROCS": os.environ.get("GOMAXPROCS", "2")}
         self._process = ChildProcess([program, *arguments], directory / "output.log", environment=environment)
         try:
@@ -75,10 +75,10 @@ class _Server:
             time.sleep(0.05)
 
     def get(self, path: str, **parameters: str) -> Any:
-        """What the server's API answers, decoded.
+        """The answer of the server's API, decoded.
 
         Raises:
-            MonitoringError: with the server's own words.
+            MonitoringError: with the server's message.
         """
         url = f"{self.url}{path}?{urllib.parse.urlencode(parameters)}"
         try:
@@ -98,11 +98,11 @@ class _Server:
         self._process.restart()
 
     def last_lines(self, count: int = 20) -> str:
-        """The end of what it has written."""
+        """The last lines of its output."""
         return self._process.last_lines(count)
 
     def stop(self) -> None:
-        """End it; what it had stored goes with its directory."""
+        """End it; its data are deleted with its directory."""
         self._process.kill()
 
 
@@ -116,7 +116,7 @@ class Alertmanager(_Server):
             f"--config.file={config}",
             f"--storage.path={directory / 'data'}",
             f"--web.listen-address=127.0.0.1:{port}",
-            "--cluster.listen-address=",  # alone; else it listens to the whole network
+            "--cluster.listen-address=",  # without a cluster, which would listen on all addresses
         )
         super().__init__("Alertmanager", port, directory, arguments)
 
@@ -124,8 +124,7 @@ class Alertmanager(_Server):
 class Prometheus(_Server):
     """Prometheus on ``deploy/prometheus``, for workers and notifiers by ``host:port``.
 
-    It looks at them every ``seconds``. ``rules_changed`` may change the text of a rule file; tests make its windows
-    shorter.
+    It scrapes them every ``seconds``. ``rules_changed`` may change the text of a rule file; tests shorten its windows.
     """
 
     def __init__(
@@ -155,7 +154,7 @@ class Prometheus(_Server):
         super().__init__("Prometheus", port, directory, arguments)
 
     def query(self, expression: str) -> list[dict[str, Any]]:
-        """The samples that an expression gives now.
+        """The current samples of an expression.
 
         Raises:
             MonitoringError: where Prometheus cannot evaluate it.

@@ -1,7 +1,7 @@
-"""Processes that end by themselves are started again, after longer and longer pauses where they do not stay.
+"""Restarts processes that end by themselves, after growing pauses where they keep ending.
 
-One line says that a process ended, with what and with its last line; none is written in between, so that a process
-that cannot run writes one line a pause, which is a minute in the end.
+Each end is reported by one line with the exit code and the last output line; a process that cannot run causes one line
+a pause, which grows to a minute.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from streams.wall_clock import monotonic
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 60.0
 STAYED: Final = 60.0
-"""Seconds after which a process that runs has stayed: its next end is a first one again."""
+"""Seconds after which a running process counts as stable: its next pause is the shortest again."""
 
 
 class Restartable(Protocol):
-    """What is looked after."""
+    """A supervised process."""
 
     @property
     def exit_code(self) -> int | None:
         """``None`` while it runs."""
 
     def restart(self) -> None:
-        """Start it again."""
+        """Restart it."""
 
     def last_lines(self, count: int = 20) -> str:
-        """The end of what it has written."""
+        """The last lines of its output."""
 
 
 @dataclass(slots=True)
@@ -41,7 +41,7 @@ class _Care:
 
 
 class Supervisor:
-    """Looks after processes by name; ``say`` gets one line for each end, ``time`` gives seconds."""
+    """Supervises processes by name; ``say`` gets one line for each end, ``time`` gives seconds."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Supervisor:
         self._cared = {name: _Care(process, time()) for name, process in processes.items()}
 
     def look(self) -> None:
-        """Note what has ended and start what is due; call it again and again."""
+        """Detect ended processes and restart those that are due; call it repeatedly."""
         for name, one in self._cared.items():
             code, now = one.process.exit_code, self._time()
             if code is None:

@@ -1,4 +1,4 @@
-"""How one worker stands, from its metrics port: the same look as at the whole, as far as one worker can see."""
+"""The state of one worker, from its metrics port: an observation as of the whole, as far as one worker knows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from streams.errors import BrokerError
 from streams.operations.installation import Look, Partition, Source
 
 _SECONDS: Final = 10.0
-_OPENER: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never through a proxy
+_OPENER: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # without a proxy
 
 
 def _get(url: str) -> tuple[int, str]:
@@ -28,12 +28,12 @@ def _get(url: str) -> tuple[int, str]:
 
 
 def look_at_worker(address: str, now: int, speed: float = 1) -> Look:
-    """What the worker at HOST:PORT says. ``now`` is this instant of the workers' clock.
+    """The state of the worker at HOST:PORT. ``now`` is the present of the workers' clock.
 
-    Lags become instants again, so that two looks tell what moves; how far the sources' ends are, a worker does not say.
+    Lags are converted to instants, so that two observations show what moves; a worker does not know the sources' ends.
 
     Raises:
-        BrokerError: where it does not answer, or is no worker.
+        BrokerError: where it does not answer, or is not a worker.
     """
     url = f"http://{address}"
     _, alive = _get(f"{url}/healthz")

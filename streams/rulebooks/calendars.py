@@ -1,7 +1,7 @@
-"""From calendar data to the calendar that the core counts with: the holiday package and the override file.
+"""Builds the core's calendar from calendar data: the holiday package and the override file.
 
 The package ``chinesecalendar`` is the only source of China's holidays. It raises for years that are not announced;
-here such a year is just not among the known ones, and its days are provisional.
+here such a year is not among the known ones, and its days are provisional.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def china_days() -> tuple[dict[int, SpecialDay], frozenset[int]]:
     for day, name in on.items():
         names = f"{chinese[name]}调休上班", f"{name} make-up working day"
         days[day.toordinal()] = SpecialDay(day.toordinal(), True, *names)
-    # The package's own rule for the years it answers for.
+    # The years that the package covers.
     return days, frozenset(range(min(off).year, max(off).year + 1))
 
 
@@ -82,7 +82,7 @@ def load_calendar(path: Path) -> WorkingCalendar:
 
 
 def load_calendar_spec(path: Path) -> CalendarSpec:
-    """What a YAML or JSON file says of a calendar; an empty file says nothing and gets the defaults.
+    """The calendar data of a YAML or JSON file; an empty file gives the defaults.
 
     Raises:
         ConfigError: naming file, line and key.

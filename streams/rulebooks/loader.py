@@ -1,8 +1,8 @@
-"""Rulebook directories: YAML in, a compiled rulebook out, every mistake with its file, line, rule and key.
+"""Rulebook directories: reads YAML, compiles a rulebook, reports every mistake with its file, line, rule and key.
 
-Layers. The shipped rulebook comes first, each ``--rules DIR`` on top of it. A rule of an upper layer with an id
-known below is a change of that rule: the same version text replaces the version below; another version ends it
-where the new one comes into force; one that is in force earlier takes its place altogether.
+Layers: the shipped rulebook is the lowest, each ``--rules DIR`` lies on top. A rule in an upper layer with the id of a
+lower one changes that rule: the same version replaces the lower version; another version ends the lower one where the
+new one comes into force, or replaces it entirely where the new one is in force earlier.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class LoadedRule:
 
 @dataclass(frozen=True, slots=True)
 class LoadedRulebook:
-    """A rulebook with the vocabulary it needs and the files it came from."""
+    """A rulebook with its event vocabulary and the files it came from."""
 
     rulebook: Rulebook
     catalogue: EventCatalogue
@@ -49,7 +49,7 @@ class LoadedRulebook:
 
 
 def shipped_directory() -> Path:
-    """Where the shipped rulebook lies."""
+    """The directory of the shipped rulebook."""
     return Path(str(resources.files("streams") / "rulebook"))
 
 
@@ -133,7 +133,7 @@ def _rule_id(data: Any, location: Keys) -> str | None:
 def _key(data: Any, location: Keys) -> str:
     keys = location[2:] if location[:1] == ("rules",) and len(location) > 1 else location
     if keys and keys != location and keys[0] == data["rules"][location[1]].get("kind"):
-        keys = keys[1:]  # pydantic names the member of the union; the file has no such key
+        keys = keys[1:]  # pydantic adds the name of the union's member; the file has no such key
     return ".".join(str(key) for key in keys)
 
 
@@ -176,7 +176,7 @@ def _merge(layers: Sequence[Sequence[LoadedRule]]) -> list[LoadedRule]:
 
 
 def _under(below: LoadedRule, above: LoadedRule, layer: Sequence[LoadedRule]) -> list[LoadedRule]:
-    """What is left of a rule under another one: itself, itself ended, or nothing."""
+    """What remains of a rule under a newer one: the rule, the rule with an end, or nothing."""
     old, new = below.rule, above.rule
     if old.id != new.id or below in layer:
         return [below]

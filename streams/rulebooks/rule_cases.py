@@ -41,7 +41,7 @@ _TIMES = ("occurred_at", "recorded_at")
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:
-    """One case run: what was expected and did not come, and what came and was not expected; a line each."""
+    """The result of one case: missing and unexpected alerts, a line each."""
 
     name: str
     line: int
@@ -50,7 +50,7 @@ class CaseResult:
 
     @property
     def passed(self) -> bool:
-        """Whether it came out as expected."""
+        """Whether nothing is missing or unexpected."""
         return not self.missing and not self.unexpected
 
 
@@ -169,7 +169,7 @@ class RuleCases:
 def _difference(
     expected: list[dict[str, Any]], found: list[dict[str, Any]]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The expected rows that nothing found fits, and what was found that fits no expected row."""
+    """The expected rows without an actual one, and the actual rows without an expected one."""
     left, missing = list(found), []
     for row in expected:
         fitting = next((one for one in left if all(one.get(name) == value for name, value in row.items())), None)

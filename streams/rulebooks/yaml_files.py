@@ -1,7 +1,7 @@
-"""YAML files with the lines of their keys, so that a mistake can be shown where it stands.
+"""YAML files with the lines of their keys, so that error messages name the place.
 
-What all of this program's YAML has in common: dates stay text (PyYAML's own reading of ``2027-02-30`` fails without
-saying where), a key that stands twice is refused, and every problem names file, line and key.
+Common to all YAML of this program: dates stay text (PyYAML's own parsing of ``2027-02-30`` fails without naming the
+place), a duplicate key is refused, and every problem names file, line and key.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class YamlFile:
         return 1 if self.root is None else line_of(self.root, location)
 
 
-# Reading the shipped rulebook by PyYAML's own parser is a seventh of a second in which every command does nothing
-# else; libyaml, which its wheels bring along, takes a tenth of that.
+# PyYAML's Python parser takes a seventh of a second for the shipped rulebook, at every command; libyaml, which is
+# part of its wheels, takes a tenth of that.
 _Parsing: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -64,7 +64,7 @@ def read_yaml(path: Path) -> YamlFile:
             data = None if root is None else loader.construct_document(root)
         finally:
             loader.dispose()
-    except (yaml.YAMLError, ValueError) as error:  # a ValueError is of a scalar with a tag
+    except (yaml.YAMLError, ValueError) as error:  # a ValueError comes from a scalar with a tag
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or str(error)
         line = None if mark is None else mark.line + 1
@@ -73,7 +73,7 @@ def read_yaml(path: Path) -> YamlFile:
 
 
 def _refuse_depth(text: str, path: Path) -> None:
-    # libyaml composes by recursion in C, where too deep is the end of the process; its events come one by one.
+    # libyaml composes recursively in C, where deep nesting crashes the process; so count the depth of its events first.
     depth = 0
     for event in yaml.parse(text, Loader=_Loader):
         if isinstance(event, yaml.CollectionStartEvent):
@@ -86,7 +86,7 @@ def _refuse_depth(text: str, path: Path) -> None:
 
 
 def _refuse_double_keys(root: yaml.Node, path: Path) -> None:
-    seen_nodes: set[int] = set()  # an alias may lead back to where it stands
+    seen_nodes: set[int] = set()  # an alias may refer to a node that contains it
     stack: list[yaml.Node] = [root]
     while stack:
         current = stack.pop()
@@ -108,9 +108,9 @@ def _refuse_double_keys(root: yaml.Node, path: Path) -> None:
 
 
 def _walk(node: yaml.Node, location: Keys) -> Iterator[tuple[yaml.Node, yaml.Node]]:
-    """Along a path of keys: what shows the place (the key, or the item of a list) and the node below it.
+    """Walk a path of keys: yields the node that marks the place (the key, or the item of a list) and the node below it.
 
-    Keys that the file does not have (a union's tag, a key that is missing) are passed over.
+    Keys that the file does not have (a union's tag, a missing key) are skipped.
     """
     current = node
     yield current, current
@@ -139,7 +139,7 @@ def line_of(node: yaml.Node, location: Keys) -> int:
 
 
 def message_of(item: Any) -> str:
-    """One problem of a pydantic model in this program's words: the value where it is short, then what is wrong."""
+    """The message for one pydantic error: the value where it is short, then the problem."""
     message = str(item["msg"]).removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
     value = item.get("input")
