@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from heapq import heapify, heappop, heappush
+from typing import Final
 
 from streams.core.alerts import Alert, Subject, case_id_of, report_alert, retraction_of
 from streams.core.event import Event
@@ -32,6 +33,9 @@ from streams.core.rulebook import Rulebook
 from streams.core.standing import Standing
 from streams.core.verdicts import Report, Verdict, root_of
 from streams.core.watermark import is_due
+
+DECIDED_AT_ONCE: Final = 500
+"""Subjects decided between two pieces of ``advancing``: some 50 ms of processor time where each gives an alert."""
 
 
 class Engine:
@@ -100,23 +104,38 @@ class Engine:
 
     def advance_to(self, watermark: int) -> list[Alert]:
         """Move time and return what must now be told, in a total order. A watermark behind is no movement."""
-        self.watermark = watermark = max(watermark, self.watermark)
         alerts: list[Alert] = []
+        for _ in self.advancing(watermark, alerts):
+            pass
+        return alerts
+
+    def advancing(self, watermark: int, alerts: list[Alert]) -> Iterator[None]:
+        """``advance_to`` in pieces: whoever drives it may do other work between two of them.
+
+        It must be driven to its end before anything else is asked of the engine or handed to it. ``alerts``, empty at
+        first, is in order only then.
+        """
+        self.watermark = watermark = max(watermark, self.watermark)
         decided, self._touched = self._touched, {}
-        for record in decided.values():
+        for number, record in enumerate(decided.values(), 1):
             self._decide_timed(record, alerts)
+            if number % DECIDED_AT_ONCE == 0:
+                yield
+        number = 0
         timers = self._timers
         while timers and is_due(timers[0][0], watermark):
             due, subject = heappop(timers)
             if not self._is_stale(due, subject):
                 record = decided[subject] = self._awake(subject)
                 self._decide_timed(record, alerts)
+                number += 1
+                if number % DECIDED_AT_ONCE == 0:
+                    yield
         self._changed.update(decided)  # if in nothing else, then in when it was last decided
         self._forget()
         if len(timers) > 2 * len(self._records) + 1000:
             self._drop_stale_timers()
         alerts.sort(key=lambda alert: (alert.due_at, alert.subject, alert.rule, alert.kind, alert.alert_id))
-        return alerts
 
     def _is_stale(self, due: int, subject: Subject) -> bool:
         record = self._records.get(subject)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -49,6 +49,9 @@ COUNTED_AT_ONCE: Final = 500
 JUDGED_AT_ONCE: Final = 1_000
 """Subjects that a record judges anew under changed rules: all at once, a worker would stand still for longer than its
 session, and so would the next one, for ever."""
+
+ROWS_AT_ONCE: Final = 500
+"""Rows made between two pieces of ``applying``."""
 
 Row = tuple[bytes, bytes | None]
 """A key of the changelog with its new value; ``None`` deletes it."""
@@ -112,7 +115,7 @@ class ClockPartition:
         """Of the record at that offset; ``None`` where an older program kept the position."""
         self.sources: dict[str, int] = {}
         self._watermarks = SourceWatermarks()
-        self._driver = Driver(self.engine, stepwise=False)
+        self._driver = Driver(self.engine, stepwise=False)  # feeds; time is moved in pieces, see ``applying``
         self._fingerprint = rulebook.fingerprint
         self._judged_by = self._fingerprint
         """The rulebook under which all subjects have been judged."""
@@ -182,10 +185,24 @@ class ClockPartition:
         Raises:
             StateError: where they cannot have been, because the record vouches for more than the state has seen.
         """
-        if offset <= self.offset:
-            known = self._watermarks.by_source
-            if any(at > known.get(source, at) for source, at in record.watermarks.items()):
-                raise made_anew(self.partition, self.offset, f"record {offset} of the log is newer than that")
+        pieces = self.applying(record, offset)
+        while True:
+            try:
+                next(pieces)
+            except StopIteration as end:
+                found: Applied | None = end.value
+                return found
+
+    def applying(self, record: LogRecord, offset: int) -> Generator[None, None, Applied | None]:
+        """``apply`` in pieces of less than a second: a worker sends its heartbeats between two of them.
+
+        Many clocks may end at one instant (day limits do so at midnight). The engine is between two states until the
+        last piece is done: a caller that gives up earlier must begin again from the rows.
+
+        Raises:
+            StateError: as ``apply`` does.
+        """
+        if self._is_known(record, offset):
             return None
         step = Step()
         self._driver.feed(record.entries, step)
@@ -195,10 +212,24 @@ class ClockPartition:
         at = self._watermarks.update(record.watermarks)
         if at is not None:
             self._judge_some_anew()
-            self._driver.advance(at, step)
+            yield from self.engine.advancing(at, step.alerts)
         self.offset, self.checksum = offset, record.checksum
-        rows = [*map(self._row, self.engine.take_changed()), self._position()]
+        rows: list[Row] = []
+        for subject in self.engine.take_changed():
+            rows.append(self._row(subject))
+            if len(rows) % ROWS_AT_ONCE == 0:
+                yield
+        rows.append(self._position())
         return Applied(step, rows, *self.tally.take_counts())
+
+    def _is_known(self, record: LogRecord, offset: int) -> bool:
+        """Whether the record was applied before."""
+        if offset > self.offset:
+            return False
+        known = self._watermarks.by_source
+        if any(at > known.get(source, at) for source, at in record.watermarks.items()):
+            raise made_anew(self.partition, self.offset, f"record {offset} of the log is newer than that")
+        return True
 
     def _judge_some_anew(self) -> None:
         """Under changed rules, some with each record. A restart on the way begins again and repeats nothing."""

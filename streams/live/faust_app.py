@@ -24,7 +24,7 @@ import asyncio
 import gc
 import logging
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import islice
@@ -130,6 +130,7 @@ class Worker:
         self._log_topic = settings.log_topic
         self._session = settings.session_s
         self._verified: dict[int, int] = {}  # partition: generation of the group in which it was found to be right
+        self._applying: set[int] = set()  # partitions with a record half applied
         self._follows: set[int] = set()  # partitions whose local store has every row of the changelog
         self._old_copies: set[int] = set()  # partitions whose local store may lack what the changelog has forgotten
         self._alive_at = monotonic()
@@ -191,9 +192,9 @@ class Worker:
             return
         record = record_from_bytes(raw)
         try:
-            applied = partition.apply(record, offset)
-            if applied is None:
-                return
+            applied = await self._in_pieces(number, partition.applying(record, offset))
+            if applied is None or self.partitions.get(number) is not partition:
+                return  # known already, or the partition has gone to another worker, which begins from the rows
             await self._handlers.emit(applied)
             await self._keep(number, partition, applied)
         except BaseException:
@@ -202,6 +203,20 @@ class Worker:
             self.partitions.pop(number, None)
             raise
         self._handlers.on_applied(applied, monotonic() - began)
+
+    async def _in_pieces(self, number: int, pieces: Generator[None, None, Applied | None]) -> Applied | None:
+        """Drive them to their end; between two, whatever else the process has to do gets its turn."""
+        self._applying.add(number)
+        try:
+            while True:
+                try:
+                    next(pieces)
+                except StopIteration as end:
+                    found: Applied | None = end.value
+                    return found
+                await asyncio.sleep(0)
+        finally:
+            self._applying.discard(number)
 
     async def _keep(self, number: int, partition: ClockPartition, applied: Applied) -> None:
         self._check_alive()
@@ -436,7 +451,7 @@ class Worker:
                 partition = self.partitions.get(tp.partition)
                 wanted = partition.offset + 1 if partition is not None else 0
                 at, since, tries = standing.setdefault(tp.partition, (wanted, monotonic(), 0))
-                if at != wanted or wanted == (end := ends.get(tp.partition, wanted)):
+                if at != wanted or tp.partition in self._applying or wanted == (end := ends.get(tp.partition, wanted)):
                     standing.pop(tp.partition)
                 elif monotonic() - since > self._session:
                     if wanted > end:

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from streams.core.engine import DECIDED_AT_ONCE
 from tests.bench.contenders import CONTENDERS
 from tests.bench.events import write_events
 from tests.bench.large import main
+from tests.bench.midnight import measure as measure_midnight
 from tests.bench.replay import measure, table
 from tests.bench.tiled import write_tiled
 
@@ -59,3 +61,9 @@ def test_tiles_are_other_subjects_and_later_days(tmp_path: Path) -> None:
     assert len(later) == 1
     assert min(later) > 0
     assert [DATE.sub("", tiles["0000"][key]) for key in both] == [DATE.sub("", tiles["0002"][key]) for key in both]
+
+
+def test_many_clocks_of_one_instant_are_applied_in_pieces() -> None:
+    breaches, took = measure_midnight(3_000)
+    assert breaches == 3_000
+    assert len(took) >= 3_000 // DECIDED_AT_ONCE
