@@ -303,17 +303,22 @@ def suggestion(found: Profile, titles: Mapping[str, Text], zone: str) -> str:
         )
         lines += ["events:   # ? one for each column of times; leave out what no rule needs"]
         guesses = _guesses([re.sub(r"(时间|日期|_at|_time|time)$", "", column.name) for column in timed], titles)
+        known = any(guess in titles for guess in guesses)
         for column, guess in zip(timed, guesses, strict=True):
             when = "" if column.filled == found.rows else f", when: {{column: {_quoted(column.name)}, present: true}}"
+            mark = "  - " if guess in titles or not known else "  # ? - "
             lines.append(
-                f"  - {{event_type: {guess}, occurred_at: {_quoted(column.name)}{when}}}{_asked(guess, titles)}"
+                f"{mark}{{event_type: {guess}, occurred_at: {_quoted(column.name)}{when}}}{_asked(guess, titles)}"
             )
     else:
         word = words[0]
         lines += ["event_type:", f"  column: {_quoted(word.name)}", "  values:   # ? the event type of each word"]
         texts = [text for text, _ in word.values.most_common()]
-        for text, guess in zip(texts, _guesses(texts, titles), strict=True):
-            lines.append(f"    {_quoted(text)}: {guess}{_asked(guess, titles)} ({word.values[text]:,} rows)")
+        guesses = _guesses(texts, titles)
+        known = any(guess in titles for guess in guesses)
+        for text, guess in zip(texts, guesses, strict=True):
+            mark = "    " if guess in titles or not known else "    # ? "
+            lines.append(f"{mark}{_quoted(text)}: {guess}{_asked(guess, titles)} ({word.values[text]:,} rows)")
         lines.append("  other: refuse   # or skip: rows of other words are passed over and counted")
     lines.append("fields:")
     if not any(name in fields for name, _ in _FIELDS[:4]):
@@ -405,9 +410,7 @@ def _likeness(word: str, name: str, title: Text) -> float:
 
 
 def _asked(guess: str, titles: Mapping[str, Text]) -> str:
-    return (
-        f"   # ? {titles[guess].zh}" if guess in titles else "   # ? gridclock rules list --help names no type like it"
-    )
+    return f"   # ? {titles[guess].zh}" if guess in titles else "   # ? no event type has such a title"
 
 
 def _quoted(value: Any) -> str:
