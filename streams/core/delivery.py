@@ -329,7 +329,7 @@ class Planner:
                     plan.cases.add(case_id)
             case.waiting = [item for item in case.waiting if item.due > now]
         for name, items in ready.items():
-            self._tell(self._subscriptions[name], items, now, plan)
+            self._report(self._subscriptions[name], items, now, plan)
         for case_id in sorted(due & set(self.cases)):
             case = self.cases[case_id]
             self._escalate(case_id, case, now, plan)
@@ -342,7 +342,7 @@ class Planner:
             del self.acknowledged[alert_id]
             plan.forgotten_acknowledgements.append(alert_id)
 
-    def _tell(
+    def _report(
         self, subscription: Subscription, items: Sequence[tuple[CaseState, Waiting]], now: int, plan: Plan
     ) -> None:
         messages: dict[str, list[tuple[CaseState, Waiting]]] = {}

@@ -214,10 +214,10 @@ class Engine:
                 self._report_difference(record, tuple(record.reported), record.owed.values(), watermark, alerts)
             history.is_fresh = False
         elif changed:
-            self._tell_changed(record, changed, watermark, alerts)
+            self._report_changed(record, changed, watermark, alerts)
         history.touched.clear()
 
-    def _tell_changed(
+    def _report_changed(
         self, record: SubjectRecord, changed: Mapping[int, Sequence[Verdict]], watermark: int, alerts: list[Alert]
     ) -> None:
         before: list[ReportKey] = []

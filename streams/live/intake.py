@@ -214,7 +214,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
                 logged.append(await self._producer.send(self._log_topic, value, partition=partition))
             for sent in refused:
                 await sent
-            self._time.hear([await sent for sent in logged])
+            self._time.observe([await sent for sent in logged])
 
     async def _commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         try:

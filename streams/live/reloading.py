@@ -75,11 +75,11 @@ async def _until_the_end(
             else:
                 ending.begin_again()
 
-    def hear() -> None:
+    def on_signal() -> None:
         task = asyncio.create_task(look())
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hear)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, on_signal)
     await work(ending)
     return ending.again

@@ -50,7 +50,7 @@ class Stamp(Protocol):
 
 
 class TrustedClock:
-    """``hear`` of acknowledgements as they come; ``now`` in between."""
+    """``observe`` of acknowledgements as they come; ``now`` in between."""
 
     def __init__(self, clock: WallClock, elapsed: Callable[[], float] = monotonic) -> None:
         self.clock = clock
@@ -59,7 +59,7 @@ class TrustedClock:
         self._is_alone = False
         self._told_at: int | None = None
 
-    def hear(self, stamps: Iterable[Stamp]) -> None:
+    def observe(self, stamps: Iterable[Stamp]) -> None:
         """Take note of acknowledgements that came in just now.
 
         Of several brokers the one that is furthest counts: one whose clock is behind must not hold up the others.
@@ -76,7 +76,7 @@ class TrustedClock:
                 before, heard = self._broker
                 offset = max(offset, before - (elapsed - heard) // FORGOTTEN)
             self._broker, self._is_alone = (offset, elapsed), False
-            self._tell(elapsed)
+            self._log_difference(elapsed)
         elif self._broker is None and not self._is_alone:
             self._is_alone = True
             logger.warning(
@@ -106,7 +106,7 @@ class TrustedClock:
     def _us(self) -> int:
         return int(self._elapsed() * 1e6)
 
-    def _tell(self, elapsed: int) -> None:
+    def _log_difference(self, elapsed: int) -> None:
         ahead = self.ahead()
         if abs(ahead) > APART and (self._told_at is None or elapsed - self._told_at > TELL_AGAIN * 1e6):
             self._told_at = elapsed

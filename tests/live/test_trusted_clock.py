@@ -28,9 +28,9 @@ class Hands:
         monkeypatch.setattr("streams.wall_clock._now", lambda: self.true + int(wrong_by * SECOND))
         self.time = TrustedClock(clock or WallClock(), lambda: (self.true - AT) / SECOND + 1000)
 
-    def hear(self, *behind: float) -> None:
+    def observe(self, *behind: float) -> None:
         """Brokers with clocks so many seconds behind the true time."""
-        self.time.hear([Acknowledged(int(self.true / 1000 - seconds * 1000)) for seconds in behind])
+        self.time.observe([Acknowledged(int(self.true / 1000 - seconds * 1000)) for seconds in behind])
 
     def passes(self, seconds: float) -> None:
         self.true += int(seconds * SECOND)
@@ -52,7 +52,7 @@ def test_the_earlier_counts(
     wrong_by: float, brokers_behind: list[float], behind: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hands = Hands(monkeypatch, wrong_by)
-    hands.hear(*brokers_behind)
+    hands.observe(*brokers_behind)
     assert hands.time.now() == hands.true - behind * SECOND
     hands.passes(0.25)
     assert hands.time.now() == hands.true - behind * SECOND
@@ -63,7 +63,7 @@ def test_nothing_is_known_before_a_broker_has_spoken(monkeypatch: pytest.MonkeyP
     with pytest.raises(LookupError):
         hands.time.now()
     assert hands.time.ahead() == 0
-    hands.hear(0)
+    hands.observe(0)
     assert hands.time.now() == hands.true
 
 
@@ -72,7 +72,7 @@ def test_a_log_without_the_brokers_stamps_leaves_this_machine_alone_and_says_so_
 ) -> None:
     hands = Hands(monkeypatch, 3600)
     for _ in range(3):
-        hands.time.hear([Acknowledged(AT // 1000, 0), Acknowledged(-1, 0), Acknowledged(1234)])
+        hands.time.observe([Acknowledged(AT // 1000, 0), Acknowledged(-1, 0), Acknowledged(1234)])
     assert hands.time.now() == hands.true + 3600 * SECOND
     assert [record.getMessage().split(":")[0] for record in caplog.records] == [
         "the log keeps its senders' times (message.timestamp.type is not LogAppendTime)"
@@ -81,15 +81,15 @@ def test_a_log_without_the_brokers_stamps_leaves_this_machine_alone_and_says_so_
 
 def test_a_late_acknowledgement_does_not_hold_time_back(monkeypatch: pytest.MonkeyPatch) -> None:
     hands = Hands(monkeypatch)
-    hands.hear(0)
+    hands.observe(0)
     hands.passes(1)
-    hands.hear(0.5)  # appended half a second ago
+    hands.observe(0.5)  # appended half a second ago
     assert hands.true - hands.time.now() == 0.01 * SECOND
     hands.passes(20)
-    hands.hear(0.5)
+    hands.observe(0.5)
     assert hands.true - hands.time.now() == 0.21 * SECOND
     hands.passes(100)
-    hands.hear(0.5)  # by now that is what the brokers' clock is taken to be
+    hands.observe(0.5)  # by now that is what the brokers' clock is taken to be
     assert hands.true - hands.time.now() == 0.5 * SECOND
 
 
@@ -100,7 +100,7 @@ def test_clocks_that_are_apart_are_told_of_once_a_minute(
     caplog.set_level(logging.WARNING)
     hands = Hands(monkeypatch, wrong_by)
     for _ in range(8):  # for 70 seconds
-        hands.hear(0)
+        hands.observe(0)
         hands.passes(10)
     assert hands.time.ahead() == pytest.approx(wrong_by)
     line = f"this machine's clock is {said} the brokers': the earlier counts"
@@ -111,6 +111,6 @@ def test_a_clock_that_runs_fast_for_a_demonstration_takes_the_brokers_time_by_th
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     hands = Hands(monkeypatch, 3600, WallClock.scaled(1_000 * SECOND, 60, AT))
-    hands.hear(0)
+    hands.observe(0)
     hands.passes(2)
     assert hands.time.now() == 1_120 * SECOND
