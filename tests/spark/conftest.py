@@ -1,0 +1,55 @@
+"""Spark in a directory of its own: 400 MB that nothing else needs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SPARK = ROOT / ".spark"
+WANTED = ("pyspark==4.3.0", "pyarrow==26.0.1", "pandas==2.3.3")
+
+Run = Callable[..., str]
+
+
+@pytest.fixture(scope="session")
+def spark() -> Run:
+    """Runs a module with Spark on its path; skipped, with the reason, where Spark cannot be had."""
+    if os.environ.get("GRIDCLOCK_SPARK") is None:
+        pytest.skip("Spark is tried on request, for its 400 MB: GRIDCLOCK_SPARK=1 python -m pytest tests/spark")
+    java = shutil.which("java")
+    if java is None:
+        pytest.skip("Spark needs Java 17, which is not here")
+    stamp = SPARK / "installed"
+    if not stamp.exists() or stamp.read_text("utf-8") != " ".join(WANTED):
+        done = subprocess.run(
+            [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade",
+             "--target", str(SPARK), *WANTED],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            pytest.skip(f"Spark could not be installed: {done.stderr.strip().splitlines()[-1]}")
+        for script in (SPARK / "pyspark" / "bin").iterdir():  # executors are started by them; pip forgets their modes
+            script.chmod(0o755)
+        stamp.write_text(" ".join(WANTED), "utf-8")
+
+    def run(module: str, *arguments: str | Path, **environment: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", module, *map(str, arguments)],
+            cwd=ROOT,
+            env={
+                **os.environ, **environment, "PYTHONPATH": f"{ROOT}:{SPARK}", "PYSPARK_PYTHON": sys.executable,
+                "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_HOME": str(SPARK / "pyspark"),
+            },
+            capture_output=True, text=True, check=False, timeout=280,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr[-4000:]
+        return done.stdout
+
+    return run

@@ -1,0 +1,89 @@
+"""Replay on Spark gives the bytes that every other replay gives."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streams.cli import run
+from streams.simulation import simulate
+from tests.spark.conftest import Run
+
+pytestmark = [pytest.mark.slow, pytest.mark.spark]
+
+
+def simulated(path: Path) -> Path:
+    """Orders with corrections, repetitions, ids used twice, lines that are refused, and blank ones."""
+    events: list[dict[str, Any]] = [
+        dict(event) for event in simulate(orders=200, seed=7, start=date(2026, 3, 2), days=8).events
+    ]
+    lines = [json.dumps(event, ensure_ascii=False) for event in events]
+    again = [dict(event) for event in events[50:90]]
+    other = [{**event, "occurred_at": event["recorded_at"]} for event in events[100:110] if "recorded_at" in event]
+    void = {**events[10], "event_id": "v1", "corrects": events[10]["event_id"], "void": True}
+    lines[60:60] = [json.dumps(event, ensure_ascii=False) for event in (*again, *other, void)]
+    lines[5:5] = ["", "{", '{"event_id": "x", "event_type": "no.such"}', "\t"]
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+    return path
+
+
+def skewed(path: Path, events: int) -> Path:
+    """One account with most of the events."""
+    with path.open("w", encoding="utf-8") as target:
+        for number in range(events):
+            hour, rest = divmod(number * 20, 3600)
+            at = f"2026-03-{2 + hour // 24:02d}T{hour % 24:02d}:{rest // 60:02d}:{rest % 60:02d}.000+08:00"
+            own = "A0" if number % 10 else f"A{number}"
+            event = {"event_id": f"r{number}", "event_type": "reading.collected", "occurred_at": at, "account_id": own}
+            target.write(json.dumps({**event, "period": "2026-03", "method": "remote"}) + "\n")
+    return path
+
+
+def replayed(path: Path, *options: str) -> tuple[list[bytes], list[bytes], int]:
+    """Alerts, cases and the number of dead letters of a replay in this process."""
+    alerts, cases, letters = (path.with_suffix(f".{name}") for name in ("a", "c", "l"))
+    run(
+        [
+            "replay",
+            str(path),
+            "--alerts",
+            str(alerts),
+            "--cases",
+            str(cases),
+            "--dead-letters",
+            str(letters),
+            "--quiet",
+            *options,
+        ]
+    )
+    return lines_of(alerts), lines_of(cases), len(lines_of(letters))
+
+
+def lines_of(path: Path) -> list[bytes]:
+    return path.read_bytes().splitlines()
+
+
+def found(path: Path) -> tuple[list[bytes], list[bytes], int]:
+    alerts, cases, letters = (Path(f"{path}.{name}") for name in ("alerts", "cases", "letters"))
+    return lines_of(alerts), lines_of(cases), len(lines_of(letters))
+
+
+def test_the_same_bytes_as_a_replay(spark: Run, tmp_path: Path) -> None:
+    paths = [simulated(tmp_path / "orders.jsonl"), skewed(tmp_path / "skewed.jsonl", 6_000)]
+    spark("tests.spark.job", "local[2]", *paths)
+    for path in paths:
+        expected = replayed(path)
+        assert expected[1]
+        assert found(path) == expected
+
+
+def test_an_executor_killed_in_the_middle_changes_nothing(spark: Run, tmp_path: Path) -> None:
+    path, marker = simulated(tmp_path / "orders.jsonl"), tmp_path / "killed"
+    until = "2026-03-07T12:00:00+08:00"
+    spark("tests.spark.job", "local-cluster[2,1,1024]", path, KILL=str(marker), UNTIL=until)
+    assert marker.exists()
+    assert found(path) == replayed(path, "--until", until)
