@@ -10,6 +10,7 @@ import csv
 import io
 import zlib
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ class CsvTable(Rows):
             lines = _Lines(io.TextIOWrapper(raw, self._encoding(), errors="surrogateescape", newline=""))
             rows = csv.reader(
                 lines,
-                delimiter=self._delimiter(),
+                delimiter=self._delimiter,
                 quoting=quoting,
                 quotechar=None if form.quote == "none" else form.quote,
             )
@@ -66,7 +67,7 @@ class CsvTable(Rows):
         if not any(cell.strip() for cell in row):
             yield number, b"", EMPTY
             return
-        if lines.is_swallowing(self._delimiter(), self.mapping.quote, len(header)):
+        if lines.is_swallowing(self._delimiter, self.mapping.quote, len(header)):
             raise self._unclosed(number - 1, lines)
         if len(row) > len(header) and not any(cell.strip() for cell in row[len(header) :]):
             row = row[: len(header)]
@@ -90,6 +91,7 @@ class CsvTable(Rows):
         named = self.mapping.encoding
         return "utf-8-sig" if named.lower().replace("_", "-") == "utf-8" else named
 
+    @cached_property
     def _delimiter(self) -> str:
         is_tabs = "delimiter" not in self.mapping.model_fields_set and ".tsv" in Path(self.name).suffixes
         return "\t" if is_tabs else self.mapping.delimiter
@@ -121,7 +123,7 @@ class CsvTable(Rows):
 
     def _original(self, row: list[str]) -> bytes:
         text = io.StringIO()
-        csv.writer(text, delimiter=self._delimiter(), lineterminator="").writerow(row)
+        csv.writer(text, delimiter=self._delimiter, lineterminator="").writerow(row)
         return text.getvalue().encode(self.mapping.encoding, "surrogateescape")
 
 
