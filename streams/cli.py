@@ -37,6 +37,7 @@ _COMMANDS = {
     "acks": "Print who acknowledged what, and when.",
     "ops": "Start the whole operations centre on simulated orders.",
     "demo": "Show everything at work, on a broker of its own.",
+    "version": "Print the version, and which engine judges.",
 }
 INTERRUPTED = 130
 

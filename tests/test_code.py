@@ -19,10 +19,11 @@ LEAVES = ("errors", "settings", "files", "wall_clock", "log_limits", "log_lines"
 ROOMS: dict[str, tuple[str, ...]] = {
     "core": ("errors",),
     "wire": ("core", "errors"),
+    "engine": ("core", "wire", "errors"),
     "kafka": LEAVES,
     "rulebooks": ("core", "wire", *LEAVES),
     "live": ("core", "wire", "kafka", "rulebooks", *LEAVES),
-    "replay": ("core", "wire", "kafka", "rulebooks", "live", *LEAVES),
+    "replay": ("core", "wire", "engine", "kafka", "rulebooks", "live", *LEAVES),
     "board": ("core", "wire", "kafka", "rulebooks", "live", *LEAVES),
     "notify": ("core", "wire", "kafka", "rulebooks", "live", *LEAVES),
     "operations": ("core", "wire", "kafka", "rulebooks", "live", *LEAVES),

@@ -29,6 +29,7 @@ from rich.text import Text
 
 from schemas.fields import parse_time
 from streams.core.instants import instant_us
+from streams.engine import ENGINES, VARIABLE
 from streams.errors import ConfigError
 from streams.kafka.acls import Permission, reading
 from streams.log_lines import FORMATS, announce, use_json
@@ -111,6 +112,14 @@ def rulebook_options(command: Command) -> Command:
         help="A rulebook directory to put on top of the shipped one; may be given several times "
         "(GRIDCLOCK_RULES, separated by colons).",
     )(option(with_one_of_them))
+
+
+engine_option = click.option(
+    "--engine",
+    type=click.Choice(ENGINES),
+    envvar=VARIABLE,
+    help="Who judges: the native engine where it is built and can (auto), or only one of the two.",
+)
 
 
 def broker_options(command: Command) -> Command:

@@ -16,6 +16,7 @@ from schemas.events import EventCatalogue
 from streams.commands.common import (
     DONE,
     INSTANT,
+    engine_option,
     need_broker,
     options_as,
     progress,
@@ -102,6 +103,7 @@ class _Options:
     pseudonym_key_file: Path | None
     strict: bool
     at_most: int | None
+    engine: str | None
     quiet: bool
 
     @property
@@ -144,6 +146,7 @@ class _Options:
     help="Write account and meter numbers as pseudonyms under the key in this file, as workers with that key do.",
 )  # fmt: skip
 @refusal_options
+@engine_option
 @click.option("--quiet", is_flag=True, help="No summary and no progress.")
 @options_as(_Options)
 def replay(options: _Options) -> int:
@@ -228,7 +231,9 @@ class _Run:
         self.replay = Replay(
             loaded.rulebook,
             decoder_of(loaded, key, catalogue),
-            ReplayOptions(WallClock().now(), options.until, options.as_of, options.memory, options.jobs, form),
+            ReplayOptions(
+                WallClock().now(), options.until, options.as_of, options.memory, options.jobs, form, options.engine
+            ),
             rival=None if rival is None else rival.rulebook,
             checkpoint=self._checkpoint,
         )

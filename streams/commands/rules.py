@@ -17,6 +17,7 @@ from schemas.clauses import CLAUSES
 from schemas.exporting import schemas
 from schemas.rules import Rule
 from streams.commands.common import DONE, rulebook_of, rulebook_options
+from streams.engine import known_rules
 from streams.errors import ConfigError
 from streams.replay.results import neutral
 from streams.rulebooks.loader import LoadedRule, LoadedRulebook, load_rulebook
@@ -101,7 +102,8 @@ def _flat(value: Any) -> str:
 @rulebook_options
 @click.option("--format", "form", type=FORMATS, default="text", show_default=True)
 @click.option("--chapter", help="Only rules of this chapter (W, B, M, R, I, F).")
-def list_rules(rules: tuple[Path, ...], only: Path | None, form: str, chapter: str | None) -> int:
+@click.option("--engine", "with_engine", is_flag=True, help="Also say which engine judges each rule in a replay.")
+def list_rules(rules: tuple[Path, ...], only: Path | None, form: str, chapter: str | None, with_engine: bool) -> int:
     """Every rule with its clauses, kind and limit.
 
     \b
@@ -110,7 +112,12 @@ def list_rules(rules: tuple[Path, ...], only: Path | None, form: str, chapter: s
     """
     loaded = rulebook_of(rules, only)
     rows = [_row(item) for item in loaded.loaded if chapter in (None, item.chapter)]
-    _print_rows(rows, form, ["id", "version", "clauses", "kind", "limit", "basis", "severity", "enabled", "title"])
+    columns = ["id", "version", "clauses", "kind", "limit", "basis", "severity", "enabled", "title"]
+    if with_engine:
+        known = known_rules(loaded.rulebook, loaded.catalogue)
+        rows = [{**row, "engine": "native" if row["id"] in known else "python"} for row in rows]
+        columns.insert(-1, "engine")
+    _print_rows(rows, form, columns)
     return DONE
 
 

@@ -48,6 +48,7 @@ _FIRST_YEAR, _LAST_YEAR = 1900, 2100
 # Days of these years are looked up in a table, all others worked out.
 _TABLE_FIRST = date(2000, 1, 1).toordinal()
 _TABLE_LAST = date(2060, 12, 31).toordinal()
+TABLE_DAYS = range(_TABLE_FIRST, _TABLE_LAST + 1)
 
 _MARGIN = 26 * 3600 * SECOND  # no offset is that large
 _BEGINNING = -(1 << 62)  # before every instant
@@ -241,6 +242,11 @@ class WorkingCalendar:
 
     def __reduce__(self) -> tuple[object, tuple[object, ...]]:
         return WorkingCalendar, (self.zone_name, self.weekend, self.special_days, self.known_years)
+
+    @property
+    def settled(self) -> tuple[int, int, int]:
+        """From which instant and which local date on the zone changes no more, and its offset then (µs)."""
+        return self._settled_at, self._settled_day, self._settled_offset
 
     # --- instants and local dates ---
 

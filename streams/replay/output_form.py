@@ -27,6 +27,11 @@ class OutputForm:
         """Whether cases are written or summed up."""
         return self.cases is not None or self.with_summary
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether only alerts are wanted, and those as they are, one a line."""
+        return self.alerts is json_line and not self.needs_cases and self.hidden.fingerprint is None
+
     def alert(self, event: dict[str, Any]) -> bytes:
         """One alert."""
         return self.alerts(self.hidden.reported(event))

@@ -34,14 +34,17 @@ from streams.core.event import Event
 from streams.core.explanations import explain
 from streams.core.records import JudgedCase
 from streams.core.rulebook import Rulebook
+from streams.engine import chosen
+from streams.engine.judged import NativeReplay
 from streams.replay.checkpoints import Checkpoint
 from streams.replay.forks import run_forked
 from streams.replay.input_counts import InputCounts
 from streams.replay.judging import Copies, Deduplicated, Judging, deduplicate
+from streams.replay.native import NativeJudging, NativeReading
 from streams.replay.output_form import OutputForm
 from streams.replay.reading import POSITION_BITS, InputSplits, Reading, Scope
 from streams.replay.runs import AFTER, ALERTS, BEFORE, CASES, CONFLICTS, JudgingTask, RunKind, merged, tasks_of
-from streams.replay.sources import Note, Source
+from streams.replay.sources import MAX_AHEAD, Note, Source
 from streams.replay.spill import Partitions, SpillBuffer
 from streams.replay.summary import Summary
 from streams.wire.cloudevents import CloudEvents, ReportedCase, encode
@@ -69,7 +72,8 @@ class ReplayOptions:
     ``received`` is the present, which no event may lie after. ``until`` (inclusive) leaves later events unread and is
     where time ends. ``as_of`` leaves out what was recorded later than that, and time ends there at the latest.
     ``memory`` bounds the events held, in bytes, by all processes together. ``jobs`` processes read and judge; the
-    results are the same. ``output_form`` is the form of the results.
+    results are the same. ``output_form`` is the form of the results. ``engine`` is one of ``streams.engine.ENGINES``
+    (``None``: what the environment says); the results are the same by each.
     """
 
     received: int
@@ -78,6 +82,7 @@ class ReplayOptions:
     memory: int = MEMORY
     jobs: int = 1
     output_form: OutputForm = field(default_factory=OutputForm)
+    engine: str | None = None
 
 
 class Replay:
@@ -120,6 +125,8 @@ class Replay:
         self._judged: list[JudgingTask] | None = None
         self._judging: Judging | None = None
         self._settled = False
+        self._engine = options.engine
+        self._native: NativeJudging | None = None
 
     def _copies_of(self, event: Event) -> Copies:
         copies = self._rulebook.copies_of(event)
@@ -168,15 +175,32 @@ class Replay:
 
     def _read_at_once(self, scope: Scope, on_record: Callable[[int], None]) -> None:
         buffer = SpillBuffer(self._memory, lambda: self._directory() / "events")
-        reading = Reading(scope, buffer, self._report_letter, tally=self.tally)
+        reading: Reading | NativeReading
+        native = self._native_replay()
+        if native is None:
+            reading = Reading(scope, buffer, self._report_letter, tally=self.tally)
+        else:
+            reading = NativeReading(scope, buffer, self._report_letter, native, memory=self._memory, tally=self.tally)
         for number, source in enumerate(self._sources):
             reading.read(number, source, source.records(), on_record)
+        if isinstance(reading, NativeReading):
+            self._native = reading.judging()
         self._unwatched_at = reading.unwatched_at
+        if self._native is not None:
+            return
         if buffer.is_spilled:
             self._partitions = Partitions(self._copies_of)
             self._partitions.put(buffer.store())
         else:
             self._buffer = buffer
+
+    def _native_replay(self) -> NativeReplay | None:
+        """The native engine, where it is there and can give what is wanted of this replay."""
+        module = chosen(self._engine)
+        if module is None or self._rival is not None or not (self._output_form.is_plain and self._decoder.is_usual):
+            return None
+        bounds = self._received + MAX_AHEAD, self.ends_at, self._as_of
+        return NativeReplay(module, self._rulebook, self._decoder.catalogue, bounds)
 
     def _report_letter(self, letter: DeadLetter) -> None:
         self.on_dead_letter(letter)  # which may have been set since
@@ -201,6 +225,12 @@ class Replay:
         if self._partitions is not None:
             self._end(self._last_on_disk(self._partitions))
             self._judge_tasks(self._partitions, on_events)
+        elif self._native is not None:
+            if self.ends_at is None:
+                self._end(self._native.last_at())
+            if self.ends_at is not None:
+                self._deduplicated = self._native.judge(self.ends_at, on_events)
+                self._judging = Judging(self._rulebook, self.ends_at)
         elif self._buffer is not None:
             self._deduplicated = deduplicate(self._buffer.held())
             self._buffer = None
@@ -306,6 +336,11 @@ class Replay:
         if self._judged is not None:
             for _, alert in merged(ALERTS, self._judged):
                 yield alert
+        elif self._native is not None and self._judging is not None:
+            counted: Counter[tuple[str, str]] = Counter()
+            with self._naming(self._judging):
+                own = self._alerts(self._judging, self._deduplicated, on_events, counted)
+                yield from self._native.merged(own, self.tally.alerts)
         elif self._judging is not None:
             with self._naming(self._judging):
                 for _, alert in self._alerts(self._judging, self._deduplicated, on_events, self.tally.alerts):

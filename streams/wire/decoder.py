@@ -61,7 +61,7 @@ class Decoder:
         max_bytes: int = MAX_BYTES,
         hide_staff: Callable[[str], str] | None = None,
     ) -> None:
-        self._catalogue = catalogue
+        self.catalogue = catalogue
         self._validators = {
             name: model.__pydantic_validator__.validate_python for name, model in catalogue.models.items()
         }
@@ -70,6 +70,11 @@ class Decoder:
         self._max_bytes = max_bytes
         self._hide_staff = hide_staff
         self._plain = PlainEvents(catalogue).read
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether events are kept as they come, up to the usual size."""
+        return self._hide_staff is None and self._max_bytes == MAX_BYTES
 
     def decode(self, raw: bytes, *, received: int, max_ahead: int = DEFAULT_MAX_AHEAD) -> Event:
         """The event in one record; ``received`` (microseconds) is when it came in.
@@ -102,7 +107,7 @@ class Decoder:
             raise InputError("missing_field", "event_type", "is missing")
         validate = self._validators.get(event_type) if isinstance(event_type, str) else None
         if validate is None:
-            near = self._catalogue.suggest(event_type) if isinstance(event_type, str) else None
+            near = self.catalogue.suggest(event_type) if isinstance(event_type, str) else None
             hint = f"; did you mean {near!r}?" if near else ""
             raise InputError("unknown_type", "event_type", f"{_short(event_type)} is not known{hint}")
         try:

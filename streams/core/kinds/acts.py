@@ -332,7 +332,7 @@ class ActFold:
         self.id = versions[0].rule.id
         self.subject_types = versions[0].rule.subject
         self.opens = any(version.opens for version in versions)
-        self._versions = versions
+        self.versions = versions
         self._only = versions[0] if len(versions) == 1 else None
         self.listens: frozenset[str] = frozenset().union(*(version.listens for version in versions))
         self.begins: frozenset[str] = frozenset().union(*(version.act for version in versions))
@@ -341,7 +341,7 @@ class ActFold:
         """Nothing seen."""
         if self._only is not None:
             return State((Watch(len(self._only.slots), self._only.start()),))
-        return State(tuple(Watch(len(version.slots), version.start()) for version in self._versions))
+        return State(tuple(Watch(len(version.slots), version.start()) for version in self.versions))
 
     def step(self, state: State, event: Event) -> bool:
         """Take the next event; what waited at an earlier instant is settled first."""
@@ -362,12 +362,12 @@ class ActFold:
         if event.at != state.instant:
             if state.waiting:
                 self._settle(state)
-            for version, watch in zip(self._versions, state.watches, strict=True):
+            for version, watch in zip(self.versions, state.watches, strict=True):
                 if watch.held:
                     version.move_on(watch)
             state.instant = event.at
         state.shown = None
-        for index, version in enumerate(self._versions):
+        for index, version in enumerate(self.versions):
             if event.type in version.roles:
                 watch = state.watches[index]
                 version.note(watch, event)
@@ -378,7 +378,7 @@ class ActFold:
     def _settle(self, state: State) -> None:
         findings = self._shown(state)
         for index, trigger in state.waiting:
-            self._versions[index].found(state.watches[index], trigger)
+            self.versions[index].found(state.watches[index], trigger)
         state.waiting = ()
         if findings:
             state.settled = _with(state.settled, findings)
@@ -391,11 +391,11 @@ class ActFold:
         if state.shown is None:
             if len(state.waiting) == 1:  # one trigger shows each act once
                 index, trigger = state.waiting[0]
-                state.shown = tuple(self._versions[index].find(state.watches[index], trigger))
+                state.shown = tuple(self.versions[index].find(state.watches[index], trigger))
                 return state.shown
             found: dict[str, Finding] = {}
             for index, trigger in state.waiting:
-                for finding in self._versions[index].find(state.watches[index], trigger):
+                for finding in self.versions[index].find(state.watches[index], trigger):
                     found.setdefault(finding.act.event_id, finding)
             state.shown = list(found.values())
         return state.shown
@@ -461,7 +461,7 @@ class ActFold:
         known = {finding.act.event_id for finding in waiting}
         return [
             (act, version.rule)
-            for version, watch in zip(self._versions, state.watches, strict=True)
+            for version, watch in zip(self.versions, state.watches, strict=True)
             for act in version.open_acts(watch)
             if act.event_id not in known
         ]
@@ -477,5 +477,5 @@ class ActFold:
     def is_idle(self, state: State) -> bool:
         """No case is open, and nothing seen matters to a later act."""
         return not self.open_cases(state) and all(
-            version.is_idle(watch) for version, watch in zip(self._versions, state.watches, strict=True)
+            version.is_idle(watch) for version, watch in zip(self.versions, state.watches, strict=True)
         )

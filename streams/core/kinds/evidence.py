@@ -71,7 +71,8 @@ def _condition_text(field: str, condition: Condition) -> str:
     return " ".join([*bounds, *([f"{field}≤{condition.at_most:g}"] if condition.at_most is not None else [])])
 
 
-def _alternative_text(conditions: Conditions) -> str:
+def alternative_text(conditions: Conditions) -> str:
+    """What an act must carry, as it reads in a sentence."""
     return " + ".join(_condition_text(field, condition) for field, condition in conditions.items())
 
 
@@ -80,7 +81,7 @@ class _Version(ActVersion[EvidenceRule]):
         self._by = compile_patterns(rule.by)
         self._cancel = compile_patterns(rule.cancel)
         self._carry = [predicate_of_start(conditions) for conditions in rule.carry]
-        self._lacks = Lacks(tuple(_alternative_text(conditions) for conditions in rule.carry))
+        self._lacks = Lacks(tuple(alternative_text(conditions) for conditions in rule.carry))
         super().__init__(rule, calendar, titles, rule.needs)
 
     def own_tests(self) -> Iterable[Tests]:

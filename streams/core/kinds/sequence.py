@@ -56,19 +56,19 @@ class SequenceFold:
     def __init__(self, rules: Sequence[SequenceRule], calendar: WorkingCalendar, titles: Mapping[str, Text]) -> None:
         self.id = rules[0].id
         self.subject_types = rules[0].subject
-        self._versions = [_Version(rule, calendar, titles) for rule in rules]
-        self.listens: frozenset[str] = frozenset().union(*(version.listens for version in self._versions))
-        self.begins: frozenset[str] = frozenset().union(*(stage for v in self._versions for stage in v.stages))
+        self.versions = [_Version(rule, calendar, titles) for rule in rules]
+        self.listens: frozenset[str] = frozenset().union(*(version.listens for version in self.versions))
+        self.begins: frozenset[str] = frozenset().union(*(stage for v in self.versions for stage in v.stages))
 
     opens = False
 
     def start(self) -> State:
         """Nothing seen."""
-        return State(self._versions)
+        return State(self.versions)
 
     def step(self, state: State, event: Event) -> bool:
         """Take the event where it is the first of a stage."""
-        for version, firsts in zip(self._versions, state.firsts, strict=True):
+        for version, firsts in zip(self.versions, state.firsts, strict=True):
             for index in version.stages_of.get(event.type, ()):
                 if firsts[index] is None and matches(version.stages[index], event):
                     firsts[index] = event
@@ -86,7 +86,7 @@ class SequenceFold:
         following: int | None = None
         if not every and not state.backwards:
             return verdicts, following
-        for version, firsts in zip(self._versions, state.firsts, strict=True):
+        for version, firsts in zip(self.versions, state.firsts, strict=True):
             for index, event in enumerate(firsts):
                 if event is None or not version.is_in_force(event.at):
                     continue
@@ -101,7 +101,7 @@ class SequenceFold:
     def statuses(self, state: State, as_of: int, watermark: int) -> list[Status]:
         """See ``Fold``."""
         found: list[Status] = []
-        for version, firsts in zip(self._versions, state.firsts, strict=True):
+        for version, firsts in zip(self.versions, state.firsts, strict=True):
             for index, event in enumerate(firsts):
                 if event is None or event.at > as_of or not version.is_in_force(event.at):
                     continue
@@ -116,7 +116,7 @@ class SequenceFold:
             return []
         return [
             finding.verdict(event.at)
-            for version, firsts in zip(self._versions, state.firsts, strict=True)
+            for version, firsts in zip(self.versions, state.firsts, strict=True)
             for index, event in enumerate(firsts)
             if event is not None and event.at <= until and version.is_in_force(event.at)
             for finding in [self._finding(version, firsts, index, event)]

@@ -1,0 +1,30 @@
+"""``gridclock version``: the version, and which engine judges."""
+
+from __future__ import annotations
+
+from importlib.metadata import version as version_of
+
+import click
+
+from streams.commands.common import DONE, engine_option
+from streams.engine import chosen, why_not
+
+
+@click.command(short_help="Print the version, and which engine judges.")
+@engine_option
+def version(engine: str | None) -> int:
+    """The version, and which engine judges replays here.
+
+    \b
+    Example:
+      gridclock version
+    """
+    click.echo(f"gridclock {version_of('gridclock')}")
+    if chosen(engine) is not None:
+        click.echo(
+            "engine: native; it judges replays that want alerts alone, Python all else (see rules list --engine)"
+        )
+    else:
+        reason = why_not()
+        click.echo("engine: python" + (f"; the native engine is off: {reason}" if reason else ""))
+    return DONE

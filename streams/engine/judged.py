@@ -1,0 +1,83 @@
+"""One replay by the native engine: lines in, alerts out, and what Python must judge by line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from types import ModuleType
+from typing import Any
+
+from schemas.events import EventCatalogue
+from streams.core.alerts import Subject
+from streams.core.event import Event
+from streams.core.rulebook import Rulebook
+from streams.engine.document import Document
+
+Line = tuple[int, int, bytes]
+"""Number of arrival, origin, and the line itself."""
+
+
+class NativeReplay:
+    """Wraps the compiled replay (``streams/native/src/replay.rs``). Instants are microseconds since the epoch.
+
+    ``bounds`` are the latest instant that is taken, the end of time, and ``as_of``.
+    """
+
+    def __init__(
+        self,
+        module: ModuleType,
+        rulebook: Rulebook,
+        catalogue: EventCatalogue,
+        bounds: tuple[int, int | None, int | None],
+    ) -> None:
+        self._inner: Any = module.Replay(Document(rulebook, catalogue).encoded, *bounds)
+
+    def take(self, lines: Sequence[bytes], origins: Sequence[int], first: int) -> int:
+        """Take lines from ``first`` on; the place of the first one that Python must read, or the number of all."""
+        return int(self._inner.take(lines, origins, first))
+
+    def note(self, event: Event, subjects: Iterable[Subject]) -> int | None:
+        """Count an event that Python has read; its number of arrival, where it is kept."""
+        found: int | None = self._inner.note(event.at, event.recorded, event.corrects is not None, list(subjects))
+        return found
+
+    @property
+    def memory(self) -> int:
+        """Bytes held."""
+        return int(self._inner.memory)
+
+    @property
+    def highest(self) -> int:
+        """The latest instant of the events so far."""
+        return int(self._inner.highest)
+
+    @property
+    def unwatched_at(self) -> int | None:
+        """The latest instant of the events that no rule watches."""
+        found: int | None = self._inner.unwatched_at
+        return found
+
+    def counts(self) -> list[int]:
+        """Events, after the end, not yet recorded, unwatched, out of order, late by a minute, an hour, a day."""
+        return list(self._inner.counts())
+
+    def lines(self) -> list[Line]:
+        """All lines held."""
+        return list(self._inner.lines())
+
+    def divide(self) -> tuple[int | None, list[Line]]:
+        """The last instant of the subjects that are not Python's, and the lines that are known to be Python's."""
+        last, lines = self._inner.divide()
+        return last, list(lines)
+
+    def judge(self, until: int) -> tuple[list[Line], frozenset[Subject], int]:
+        """Judge up to an instant (inclusive): lines and subjects left to Python, and the number of events judged."""
+        lines, subjects, judged = self._inner.judge(until)
+        return lines, frozenset(subjects), judged
+
+    def add(self, key: tuple[Any, ...], line: bytes) -> None:
+        """Add an alert of the Python engine."""
+        self._inner.add(key, line)
+
+    def alerts(self) -> list[tuple[str, str, bytes]]:
+        """All alerts in their order: rule, kind, line without its end."""
+        return list(self._inner.alerts())

@@ -1,0 +1,473 @@
+//! Lines to events: what passes every check here is an event; everything else is left to Python, which says why.
+
+use crate::document::{Check, EventType};
+use std::collections::HashMap;
+
+/// A part of the store: from (inclusive) and length, in bytes.
+#[derive(Clone, Copy, Default, PartialEq)]
+pub struct Span {
+    pub at: usize,
+    pub len: u32,
+}
+
+#[derive(Clone, Copy)]
+pub enum Val {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Text(Span),
+    /// A list, and whether it is empty.
+    List(bool),
+    /// A number that is no integer.
+    Decimal,
+}
+
+/// One event. Instants are microseconds since the epoch; an id of no length is not there.
+pub struct Event {
+    pub line: Span,
+    pub number: u64,
+    pub origin: u64,
+    pub at: i64,
+    pub recorded: i64,
+    pub event_type: usize,
+    pub id: Span,
+    pub subjects: [Span; 4],
+    pub org: Option<Span>,
+    pub fields: Vec<(usize, Val)>,
+}
+
+/// Longer lines are left to Python, which takes some more and refuses what is too large.
+const MOST_BYTES: usize = 200_000;
+
+const IDS: [&[u8]; 4] = [b"order_id", b"account_id", b"meter_id", b"batch_id"];
+const LEVELS: [&[u8]; 4] = [b"province", b"city", b"county", b"unit"];
+
+pub struct Reader {
+    types: HashMap<Vec<u8>, usize>,
+    fields: Vec<HashMap<Vec<u8>, Check>>,
+    fans_out: Vec<bool>,
+    watched: HashMap<Vec<u8>, usize>,
+}
+
+impl Reader {
+    pub fn new(types: &[EventType], watched: &[String]) -> Reader {
+        Reader {
+            types: types.iter().enumerate().map(|(n, t)| (t.name.clone().into_bytes(), n)).collect(),
+            fields: types
+                .iter()
+                .map(|t| t.fields.iter().map(|(name, check)| (name.clone().into_bytes(), check.clone())).collect())
+                .collect(),
+            fans_out: types.iter().map(|t| t.fans_out).collect(),
+            watched: watched.iter().enumerate().map(|(n, name)| (name.clone().into_bytes(), n)).collect(),
+        }
+    }
+
+    /// The event in a line that lies at `base` of the store; `None` where Python must decide.
+    pub fn read(&self, line: &[u8], base: usize, latest: i64) -> Option<Event> {
+        (line.len() <= MOST_BYTES).then_some(())?;
+        std::str::from_utf8(line).ok()?;
+        let mut scan = Scan { text: line, at: 0 };
+        let mut found = Event {
+            line: Span { at: base, len: line.len() as u32 },
+            number: 0,
+            origin: 0,
+            at: i64::MIN,
+            recorded: i64::MIN,
+            event_type: usize::MAX,
+            id: Span::default(),
+            subjects: [Span::default(); 4],
+            org: None,
+            fields: Vec::new(),
+        };
+        let mut has_org = false;
+        // Fields may come before the type is known: they are checked at the end.
+        let mut unchecked: [(Piece, Piece); 48] = [(Piece::default(), Piece::default()); 48];
+        let mut count = 0;
+        let spanned = |piece: Piece| Span { at: base + piece.from, len: (piece.to - piece.from) as u32 };
+        scan.expect(b'{')?;
+        if !scan.ends(b'}') {
+            loop {
+                let key = scan.text_piece()?;
+                scan.expect(b':')?;
+                scan.blank();
+                let name = key.of(line);
+                match name {
+                    b"event_type" if found.event_type == usize::MAX => {
+                        found.event_type = *self.types.get(scan.text_piece()?.of(line))?;
+                    }
+                    b"event_id" if found.id.len == 0 => {
+                        let piece = scan.text_piece()?;
+                        is_printable(piece.of(line), 200).then_some(())?;
+                        found.id = spanned(piece);
+                    }
+                    b"occurred_at" if found.at == i64::MIN => found.at = instant(scan.text_piece()?.of(line))?,
+                    b"recorded_at" if found.recorded == i64::MIN => {
+                        found.recorded = instant(scan.text_piece()?.of(line))?;
+                    }
+                    b"personal" => scan.flat_texts()?,
+                    b"org" if !has_org => {
+                        has_org = true;
+                        found.org = scan.org()?.map(spanned);
+                    }
+                    b"corrects" | b"version" | b"snapshot" => scan.word(b"null")?,
+                    b"void" => scan.word(b"false")?,
+                    b"event_type" | b"event_id" | b"occurred_at" | b"recorded_at" | b"org" | b"specversion" => {
+                        return None;
+                    }
+                    _ => {
+                        if let Some(kind) = IDS.iter().position(|id| *id == name) {
+                            if scan.word(b"null").is_none() {
+                                let piece = scan.text_piece()?;
+                                (found.subjects[kind].len == 0 && is_printable(piece.of(line), 200)).then_some(())?;
+                                found.subjects[kind] = spanned(piece);
+                            }
+                        } else {
+                            let value = scan.value()?;
+                            *unchecked.get_mut(count)? = (key, value);
+                            count += 1;
+                        }
+                    }
+                }
+                if scan.ends(b'}') {
+                    break;
+                }
+                scan.expect(b',')?;
+                scan.blank();
+            }
+        }
+        scan.blank();
+        if scan.at != line.len() || found.event_type == usize::MAX || found.id.len == 0 || found.at == i64::MIN {
+            return None;
+        }
+        if found.recorded == i64::MIN {
+            found.recorded = found.at;
+        }
+        if found.at > latest || found.recorded > latest || found.subjects.iter().all(|id| id.len == 0) {
+            return None;
+        }
+        for (key, value) in &unchecked[..count] {
+            let (name, value) = (key.of(line), value.of(line));
+            let kept = match self.fields[found.event_type].get(name) {
+                Some(check) => checked(check, value, base + unquoted_from(line, value))?,
+                None => {
+                    (value[0] != b'[').then_some(())?;
+                    continue;
+                }
+            };
+            if name == b"meters" && self.fans_out[found.event_type] && !matches!(kept, Val::Null) {
+                return None;
+            }
+            if let Some(&field) = self.watched.get(name) {
+                found.fields.iter().all(|(known, _)| *known != field).then_some(())?;
+                found.fields.push((field, kept));
+            }
+        }
+        Some(found)
+    }
+}
+
+fn unquoted_from(line: &[u8], value: &[u8]) -> usize {
+    value.as_ptr() as usize - line.as_ptr() as usize + 1
+}
+
+/// A declared field's value; `from` is where its text begins in the store, should it be one.
+fn checked(check: &Check, value: &[u8], from: usize) -> Option<Val> {
+    if value == b"null" {
+        return Some(Val::Null);
+    }
+    let text = (value[0] == b'"').then(|| &value[1..value.len() - 1]);
+    let as_text = |is_good: bool| is_good.then_some(Val::Text(Span { at: from, len: (value.len().max(2) - 2) as u32 }));
+    match check {
+        Check::Code => as_text(is_printable(text?, 100)),
+        Check::Id => as_text(is_printable(text?, 200)),
+        Check::Words(words) => as_text(words.iter().any(|word| word.as_bytes() == text.unwrap_or(b""))),
+        Check::Instant => as_text(instant(text?).is_some()),
+        Check::Date => as_text(date(text?).is_some()),
+        Check::Flag => match value {
+            b"true" => Some(Val::Bool(true)),
+            b"false" => Some(Val::Bool(false)),
+            _ => None,
+        },
+        Check::Count => integer(value).filter(|n| *n >= 0).map(Val::Int),
+        Check::DayOfMonth => integer(value).filter(|n| (1..=31).contains(n)).map(Val::Int),
+        Check::Number => number(value),
+        Check::Amount => match text {
+            None => number(value),
+            Some(text) => {
+                let dots = text.iter().filter(|c| **c == b'.').count();
+                let digits = text.iter().filter(|c| c.is_ascii_digit()).count();
+                as_text(digits > 0 && dots <= 1 && dots + digits == text.len())
+            }
+        },
+        Check::Codes => {
+            (value[0] == b'[').then_some(())?;
+            let mut scan = Scan { text: value, at: 0 };
+            scan.expect(b'[')?;
+            if scan.ends(b']') {
+                return Some(Val::List(true));
+            }
+            for _ in 0..20_000 {
+                scan.blank();
+                is_printable(scan.text_piece()?.of(value), 100).then_some(())?;
+                if scan.ends(b']') {
+                    return Some(Val::List(false));
+                }
+                scan.expect(b',')?;
+            }
+            None
+        }
+    }
+}
+
+fn integer(value: &[u8]) -> Option<i64> {
+    let digits = value.strip_prefix(b"-").unwrap_or(value);
+    (digits.len() <= 18 && digits.iter().all(u8::is_ascii_digit)).then_some(())?;
+    std::str::from_utf8(value).ok()?.parse().ok()
+}
+
+fn number(value: &[u8]) -> Option<Val> {
+    if value.contains(&b'.') {
+        return matches!(value[0], b'-' | b'0'..=b'9').then_some(Val::Decimal);
+    }
+    integer(value).map(Val::Int)
+}
+
+/// Printable ASCII and the usual Chinese characters: what else is printable, Python knows.
+fn is_printable(text: &[u8], most: usize) -> bool {
+    if text.is_empty() {
+        return false;
+    }
+    if text.iter().all(|c| (0x20..0x7f).contains(c)) {
+        return text.len() <= most;
+    }
+    let text = std::str::from_utf8(text).unwrap_or("");
+    let mut count = 0;
+    text.chars().all(|c| {
+        count += 1;
+        (' '..='~').contains(&c) || ('\u{4e00}'..='\u{9fa5}').contains(&c)
+    }) && count > 0
+        && count <= most
+}
+
+fn digits(text: &[u8]) -> Option<i64> {
+    text.iter().try_fold(0, |n, c| c.is_ascii_digit().then(|| n * 10 + i64::from(c - b'0')))
+}
+
+/// The ordinal of `2026-03-02` (proleptic Gregorian, 1 is 0001-01-01), in the years that Python's tables hold.
+pub fn date(text: &[u8]) -> Option<i64> {
+    (text.len() == 10 && text[4] == b'-' && text[7] == b'-').then_some(())?;
+    let (year, month, day) = (digits(&text[..4])?, digits(&text[5..7])?, digits(&text[8..])?);
+    ((1900..=2998).contains(&year) && (1..=12).contains(&month)).then_some(())?;
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let last = [31, 28 + i64::from(is_leap), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][month as usize - 1];
+    (1..=last).contains(&day).then(|| {
+        let before = year - 1;
+        let months = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334][month as usize - 1];
+        before * 365 + before / 4 - before / 100 + before / 400 + months + i64::from(is_leap && month > 2) + day
+    })
+}
+
+/// The year, month and day of an ordinal.
+pub fn civil(ordinal: i64) -> (i64, i64, i64) {
+    let days = ordinal + 305; // from 1 March of the year 0
+    let era = days.div_euclid(146_097);
+    let of_era = days.rem_euclid(146_097);
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let day_of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+}
+
+pub const EPOCH: i64 = 719_163;
+pub const DAY: i64 = 86_400_000_000;
+
+/// `2026-03-02T09:00:00.000+08:00` with milliseconds; every other form is Python's.
+pub fn instant(text: &[u8]) -> Option<i64> {
+    (text.len() >= 24 && text[10] == b'T' && text[13] == b':' && text[16] == b':' && text[19] == b'.').then_some(())?;
+    let day = date(&text[..10])?;
+    let (hour, minute) = (digits(&text[11..13])?, digits(&text[14..16])?);
+    let (second, milli) = (digits(&text[17..19])?, digits(&text[20..23])?);
+    (hour < 24 && minute < 60 && second < 60 && day >= EPOCH + 366).then_some(())?;
+    let offset = match &text[23..] {
+        b"Z" => 0,
+        [sign @ (b'+' | b'-'), rest @ ..] if rest.len() == 5 && rest[2] == b':' => {
+            let (hours, minutes) = (digits(&rest[..2])?, digits(&rest[3..])?);
+            (hours < 24 && minutes < 60).then_some(())?;
+            (hours * 60 + minutes) * if *sign == b'-' { -1 } else { 1 }
+        }
+        _ => return None,
+    };
+    Some((day - EPOCH) * DAY + ((hour * 60 + minute - offset) * 60 + second) * 1_000_000 + milli * 1000)
+}
+
+#[derive(Clone, Copy, Default)]
+struct Piece {
+    from: usize,
+    to: usize,
+}
+
+impl Piece {
+    fn of(self, text: &[u8]) -> &[u8] {
+        &text[self.from..self.to]
+    }
+}
+
+struct Scan<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+impl Scan<'_> {
+    fn blank(&mut self) {
+        while matches!(self.text.get(self.at), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            self.at += 1;
+        }
+    }
+
+    fn expect(&mut self, wanted: u8) -> Option<()> {
+        self.blank();
+        (self.text.get(self.at) == Some(&wanted)).then(|| self.at += 1)?;
+        self.blank();
+        Some(())
+    }
+
+    fn ends(&mut self, end: u8) -> bool {
+        self.expect(end).is_some()
+    }
+
+    fn word(&mut self, word: &[u8]) -> Option<()> {
+        self.text[self.at..].starts_with(word).then(|| self.at += word.len())
+    }
+
+    /// What lies between quotation marks; `None` where anything in it is escaped or not allowed.
+    fn text_piece(&mut self) -> Option<Piece> {
+        (self.text.get(self.at) == Some(&b'"')).then_some(())?;
+        let from = self.at + 1;
+        let length = self.text[from..].iter().position(|c| *c == b'"' || *c == b'\\' || *c < 0x20)?;
+        (self.text[from + length] == b'"').then_some(())?;
+        self.at = from + length + 1;
+        Some(Piece { from, to: from + length })
+    }
+
+    /// A scalar with its quotation marks, or a list of texts.
+    fn value(&mut self) -> Option<Piece> {
+        let from = self.at;
+        match self.text.get(from)? {
+            b'"' => {
+                self.text_piece()?;
+            }
+            b'[' => {
+                self.expect(b'[')?;
+                if !self.ends(b']') {
+                    loop {
+                        self.blank();
+                        self.text_piece()?;
+                        self.blank();
+                        if self.text.get(self.at) == Some(&b']') {
+                            self.at += 1;
+                            break;
+                        }
+                        self.expect(b',')?;
+                    }
+                }
+                let to = self.text[..self.at].iter().rposition(|c| *c == b']')? + 1;
+                return Some(Piece { from, to });
+            }
+            b't' => self.word(b"true")?,
+            b'f' => self.word(b"false")?,
+            b'n' => self.word(b"null")?,
+            _ => self.number()?,
+        }
+        Some(Piece { from, to: self.at })
+    }
+
+    /// An integer of at most 18 digits, or a decimal without an exponent.
+    fn number(&mut self) -> Option<()> {
+        let _ = self.word(b"-");
+        let whole = self.digits();
+        ((1..=18).contains(&whole) && (whole == 1 || self.text[self.at - whole] != b'0')).then_some(())?;
+        if self.word(b".").is_some() {
+            (1..=18).contains(&self.digits()).then_some(())?;
+        }
+        (!matches!(self.text.get(self.at), Some(b'e' | b'E'))).then_some(())
+    }
+
+    fn digits(&mut self) -> usize {
+        let count = self.text[self.at..].iter().take_while(|c| c.is_ascii_digit()).count();
+        self.at += count;
+        count
+    }
+
+    fn flat_texts(&mut self) -> Option<()> {
+        if self.word(b"null").is_some() {
+            return Some(());
+        }
+        self.expect(b'{')?;
+        if self.closes(b'}') {
+            return Some(());
+        }
+        loop {
+            self.text_piece()?;
+            self.expect(b':')?;
+            self.text_piece()?;
+            self.blank();
+            if self.closes(b'}') {
+                return Some(());
+            }
+            self.expect(b',')?;
+        }
+    }
+
+    fn closes(&mut self, end: u8) -> bool {
+        (self.text.get(self.at) == Some(&end)).then(|| self.at += 1).is_some()
+    }
+
+    /// The organisation, written without blanks and with known members alone, as alerts show it.
+    fn org(&mut self) -> Option<Option<Piece>> {
+        if self.word(b"null").is_some() {
+            return Some(None);
+        }
+        let from = self.at;
+        let mut seen = [false; 4];
+        self.closes(b'{').then_some(())?;
+        if self.closes(b'}') {
+            return Some(Some(Piece { from, to: self.at }));
+        }
+        loop {
+            let name = self.text_piece()?;
+            let level = LEVELS.iter().position(|level| *level == name.of(self.text))?;
+            (!std::mem::replace(&mut seen[level], true)).then_some(())?;
+            self.closes(b':').then_some(())?;
+            let code = self.text_piece()?;
+            is_printable(code.of(self.text), 100).then_some(())?;
+            if self.closes(b'}') {
+                return Some(Some(Piece { from, to: self.at }));
+            }
+            self.closes(b',').then_some(())?;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_are_microseconds_since_the_epoch() {
+        assert_eq!(instant(b"2026-03-02T09:00:00.001+08:00"), Some(1_772_413_200_001_000));
+        assert_eq!(instant(b"2026-03-02T01:00:00.000Z"), Some(1_772_413_200_000_000));
+        for other in [&b"2026-02-29T09:00:00.000Z"[..], b"2026-03-02T24:00:00.000Z", b"2026-03-02T09:00:00Z"] {
+            assert_eq!(instant(other), None);
+        }
+    }
+
+    #[test]
+    fn dates_go_there_and_back() {
+        for ordinal in [693_596, 719_163, 730_120, 739_677, 1_000_000] {
+            let (year, month, day) = civil(ordinal);
+            assert_eq!(date(format!("{year:04}-{month:02}-{day:02}").as_bytes()), Some(ordinal));
+        }
+    }
+}

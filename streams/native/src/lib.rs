@@ -1,0 +1,149 @@
+//! The native engine of gridclock. Python defines what a verdict is; here the same is worked out faster, and whatever is
+//! not known here is handed back. `streams/engine` is the only caller.
+
+#![deny(unsafe_code)]
+
+mod calendar;
+mod document;
+mod events;
+mod kinds;
+mod lines;
+mod replay;
+mod subject;
+
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::subject::SUBJECTS;
+
+/// `(number, origin, line)` of a line that Python must judge.
+type Line<'py> = (u64, u64, Bound<'py, PyBytes>);
+
+/// One replay under one compiled rulebook. Instants are microseconds since the epoch.
+#[pyclass]
+struct Replay {
+    inner: replay::Replay,
+    found: Vec<subject::Alert>,
+}
+
+fn broken(_: Box<dyn std::any::Any + Send>) -> PyErr {
+    PyRuntimeError::new_err("panic")
+}
+
+#[pymethods]
+impl Replay {
+    #[new]
+    #[pyo3(signature = (document, latest, ends_at, as_of))]
+    fn new(document: &[u8], latest: i64, ends_at: Option<i64>, as_of: Option<i64>) -> PyResult<Replay> {
+        let rulebook = replay::Rulebook::parse(document).map_err(PyValueError::new_err)?;
+        Ok(Replay { inner: replay::Replay::new(rulebook, latest, ends_at, as_of), found: Vec::new() })
+    }
+
+    /// Take lines from `first` on; the place of the first one that Python must read, or the number of all.
+    fn take(&mut self, lines: Vec<Bound<'_, PyBytes>>, origins: Vec<u64>, first: usize) -> usize {
+        let mut rest = lines.iter().zip(&origins).enumerate().skip(first);
+        rest.find(|(_, (line, origin))| !self.inner.take(line.as_bytes(), **origin)).map_or(lines.len(), |(n, _)| n)
+    }
+
+    /// See `replay::Replay::note`; subjects are `(type, id)`.
+    fn note(&mut self, at: i64, recorded: i64, corrects: bool, subjects: Vec<(String, String)>) -> Option<u64> {
+        let key = |(kind, id): (String, String)| {
+            (SUBJECTS.iter().position(|known| *known == kind).unwrap_or(0) as u8, id.into_bytes())
+        };
+        self.inner.note(at, recorded, corrects, subjects.into_iter().map(key).collect())
+    }
+
+    /// Events, after the end, not yet recorded, unwatched, out of order, late by a minute, an hour, a day.
+    fn counts(&self) -> [u64; 8] {
+        let counts = self.inner.counts();
+        let [minute, hour, day] = counts.late;
+        let other = [counts.events, counts.after_until, counts.not_yet_recorded, counts.unwatched];
+        [other[0], other[1], other[2], other[3], counts.out_of_order, minute, hour, day]
+    }
+
+    #[getter]
+    fn unwatched_at(&self) -> Option<i64> {
+        self.inner.unwatched_at()
+    }
+
+    #[getter]
+    fn highest(&self) -> i64 {
+        self.inner.highest()
+    }
+
+    #[getter]
+    fn memory(&self) -> usize {
+        self.inner.memory()
+    }
+
+    /// Before `judge`: the instant of the last event that is not Python's so far, and the lines that are.
+    fn divide<'py>(&mut self, py: Python<'py>) -> PyResult<(Option<i64>, Vec<Line<'py>>)> {
+        let inner = &mut self.inner;
+        let last = catch_unwind(AssertUnwindSafe(|| inner.divide())).map_err(broken)?;
+        Ok((last, self.handed_back(py, self.inner.back())))
+    }
+
+    /// Judge up to an instant; the lines that Python must judge, their subjects, and the number of events judged.
+    #[allow(clippy::type_complexity)]
+    fn judge<'py>(
+        &mut self, py: Python<'py>, until: i64,
+    ) -> PyResult<(Vec<Line<'py>>, Vec<(&'static str, String)>, u64)> {
+        let inner = &self.inner;
+        let (found, back, judged) =
+            py.detach(|| catch_unwind(AssertUnwindSafe(|| inner.judge(until)))).map_err(broken)?;
+        let lines = self.handed_back(py, &back);
+        let subjects =
+            back.into_iter().map(|(kind, id)| (SUBJECTS[kind as usize], String::from_utf8_lossy(&id).into_owned()));
+        self.found = found;
+        Ok((lines, subjects.collect(), judged))
+    }
+
+    /// All lines held, with number and origin.
+    fn lines<'py>(&self, py: Python<'py>) -> Vec<Line<'py>> {
+        self.inner.lines().map(|(number, origin, line)| (number, origin, PyBytes::new(py, line))).collect()
+    }
+
+    /// Add an alert of the Python engine.
+    fn add(&mut self, key: (i64, bool, i64, String, String, String, String, String), line: Vec<u8>) {
+        let (detected_at, by_event, due_at, kind_of_subject, subject, rule, kind, id) = key;
+        let known = |wanted: &str, names: &[&'static str]| names.iter().find(|name| **name == wanted).copied();
+        let subject_type = known(&kind_of_subject, &SUBJECTS).unwrap_or("");
+        let kinds = ["warning", "breach", "late_completion", "violation", "retraction"];
+        let kind = known(&kind, &kinds).unwrap_or("");
+        self.found.push(subject::Alert { detected_at, due_at, subject_type, subject, rule, kind, id, by_event, line });
+    }
+
+    /// All alerts in order: rule, kind and line of each.
+    fn alerts<'py>(&mut self, py: Python<'py>) -> Vec<(String, &'static str, Bound<'py, PyBytes>)> {
+        let mut found = std::mem::take(&mut self.found);
+        found.sort_by(|a, b| {
+            let place = |alert: &subject::Alert| (alert.detected_at, alert.by_event, alert.due_at, alert.subject_type);
+            place(a)
+                .cmp(&place(b))
+                .then_with(|| (&a.subject, &a.rule, a.kind, &a.id).cmp(&(&b.subject, &b.rule, b.kind, &b.id)))
+        });
+        found.into_iter().map(|alert| (alert.rule, alert.kind, PyBytes::new(py, &alert.line))).collect()
+    }
+}
+
+impl Replay {
+    fn handed_back<'py>(&self, py: Python<'py>, back: &std::collections::HashSet<replay::Key>) -> Vec<Line<'py>> {
+        let lines = self.inner.handed_back(back).into_iter();
+        lines.map(|(number, origin, line)| (number, origin, PyBytes::new(py, line))).collect()
+    }
+}
+
+/// The ids of the rules that a compiled rulebook's native folds know.
+#[pyfunction]
+fn known_rules(document: &[u8]) -> PyResult<Vec<String>> {
+    Ok(replay::Rulebook::parse(document).map_err(PyValueError::new_err)?.known())
+}
+
+#[pymodule]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("DOCUMENT_VERSION", document::VERSION)?;
+    module.add_class::<Replay>()?;
+    module.add_function(wrap_pyfunction!(known_rules, module)?)
+}

@@ -1,0 +1,185 @@
+"""A replay by the native engine: it reads what it knows, judges what it can, and Python does the rest, in order.
+
+Lines that the native engine does not take go to the decoder, and the subjects of their events to the Python engine,
+with all their events. Where the events held exceed the memory, everything goes to the Python engine, which has files.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+
+from schemas.dead_letters import DeadLetter
+from streams.core.alerts import Subject
+from streams.core.event import Event
+from streams.engine.judged import Line, NativeReplay
+from streams.replay.input_counts import InputCounts
+from streams.replay.judging import AlertKey, Arrived, Copies, Deduplicated, deduplicate
+from streams.replay.reading import POSITION_BITS, Reading, Scope
+from streams.replay.sources import MAX_AHEAD, Record, Source
+from streams.replay.sources.lines import Lines
+from streams.replay.spill import SpillBuffer
+
+BATCH = 2000
+"""Lines given to the native engine at once."""
+
+_log = logging.getLogger(__name__)
+
+
+class NativeReading(Reading):
+    """Takes records as ``Reading`` does; ``judging`` ends it."""
+
+    def __init__(
+        self,
+        scope: Scope,
+        buffer: SpillBuffer,
+        on_dead_letter: Callable[[DeadLetter], None],
+        native: NativeReplay,
+        *,
+        memory: int,
+        tally: InputCounts,
+    ) -> None:
+        super().__init__(scope, buffer, on_dead_letter, tally=tally)
+        self._native: NativeReplay | None = native
+        self._memory = memory
+        self._kept: list[Arrived] = []
+
+    def read(
+        self, number: int, source: Source, records: Iterable[Record], on_record: Callable[[int], None], after: int = 0
+    ) -> int:
+        """See ``Reading``; the position is that of the last record that Python has read."""
+        if isinstance(source, Lines):
+            records = self._not_taken(number, iter(records), on_record)
+        return super().read(number, source, records, on_record, after)
+
+    def _not_taken(self, number: int, records: Iterator[Record], on_record: Callable[[int], None]) -> Iterator[Record]:
+        """The records that Python must read, each when its turn has come."""
+        base = number << POSITION_BITS
+        while batch := list(islice(records, BATCH)):
+            lines, origins = [raw for _, raw, _ in batch], [base | position for position, _, _ in batch]
+            first = 0
+            while self._native is not None and first < len(batch):
+                place = self._native.take(lines, origins, first)
+                self.tally.lines += place - first
+                on_record(sum(map(len, lines[first:place])))
+                if place < len(batch):
+                    yield batch[place]
+                first = place + 1
+            yield from batch[first:]
+            if self._native is not None and self._native.memory > self._memory:
+                self._leave_to_python(self._native)
+
+    def _take(self, event: Event, origin: int, size: int) -> None:
+        native = self._native
+        if native is not None and event.void and event.corrects is None:
+            self._leave_to_python(native)  # it may take back an event that was counted
+            native = None
+        if native is None:
+            super()._take(event, origin, size)
+            return
+        copies = self._scope.copies_of(event)
+        number = native.note(event, [subject for subject, _ in copies])
+        if number is not None:
+            self._kept.append((event.order, number, event, origin, copies))
+
+    def _leave_to_python(self, native: NativeReplay) -> None:
+        lines = native.lines()
+        sizes = {number: len(line) for number, _, line in lines}
+        arrived = [*self._kept, *self._decoded(lines)]
+        arrived.sort(key=_number)
+        for _, number, event, origin, copies in arrived:
+            self.buffer.add(event, copies, origin, sizes.get(number, 0))
+        self._count(native)
+        self.highest = native.highest
+        self._kept, self._native = [], None
+
+    def _decoded(self, lines: Iterable[Line]) -> Iterator[Arrived]:
+        decode, received, copies_of = self._scope.decoder.decode, self._scope.received, self._scope.copies_of
+        for number, origin, line in lines:
+            event = decode(line, received=received, max_ahead=MAX_AHEAD)
+            yield event.order, number, event, origin, copies_of(event)
+
+    def _count(self, native: NativeReplay) -> None:
+        tally = self.tally
+        events, after_until, not_yet, unwatched, out_of_order, *late = native.counts()
+        tally.events += events
+        tally.after_until += after_until
+        tally.not_yet_recorded += not_yet
+        tally.unwatched += unwatched
+        tally.out_of_order += out_of_order
+        for name, count in zip(("minute", "hour", "day"), late, strict=True):
+            if count:
+                tally.recorded_late[name] += count
+        if native.unwatched_at is not None:
+            self.unwatched_at = native.unwatched_at
+
+    def judging(self) -> NativeJudging | None:
+        """What was read, to be judged; ``None`` where all of it was left to Python and is in the buffer."""
+        native = self._native
+        if native is None:
+            return None
+        self._count(native)
+        return NativeJudging(native, self._kept, self._decoded)
+
+
+class NativeJudging:
+    """Judges what was read: ``last_at`` where the end is not given, then ``judge``, then ``merged``."""
+
+    def __init__(
+        self, native: NativeReplay, kept: list[Arrived], decoded: Callable[[Iterable[Line]], Iterator[Arrived]]
+    ) -> None:
+        self._native = native
+        self._kept = kept
+        self._decoded = decoded
+
+    def last_at(self) -> int | None:
+        """The instant of the last event that counts."""
+        native_last, lines = self._native.divide()
+        arrived = [*self._kept, *self._decoded(lines)]
+        arrived.sort(key=_number)
+        last = [at for at in (native_last, deduplicate(arrived).last_at) if at is not None]
+        return max(last) if last else None
+
+    def judge(self, end: int, on_events: Callable[[int], None]) -> Deduplicated:
+        """Judge natively up to an instant (inclusive); gives the events that Python must judge."""
+        subjects: frozenset[Subject] | None
+        try:
+            self._native.divide()
+            lines, subjects, judged = self._native.judge(end)
+            on_events(judged)
+        except RuntimeError:
+            _log.warning("the native engine failed on these events; the Python engine judges them")
+            lines, subjects = self._native.lines(), None
+        arrived = [*self._kept, *self._decoded(lines)]
+        arrived.sort(key=_number)
+        if subjects is not None:
+            arrived = [
+                (order, number, event, origin, own)
+                for order, number, event, origin, copies in arrived
+                if (own := _of(copies, subjects))
+            ]
+        return deduplicate(arrived)
+
+    def merged(self, own: Iterable[tuple[AlertKey, bytes]], counted: Counter[tuple[str, str]]) -> Iterator[bytes]:
+        """All alerts in order, those of the Python engine among them; after an interruption those that there are."""
+        interrupted: KeyboardInterrupt | None = None
+        try:
+            for key, line in own:
+                self._native.add(key, line.removesuffix(b"\n"))
+        except KeyboardInterrupt as error:
+            interrupted = error
+        for rule, kind, line in self._native.alerts():
+            counted[rule, kind] += 1
+            yield line + b"\n"
+        if interrupted is not None:
+            raise interrupted
+
+
+def _number(arrived: Arrived) -> int:
+    return arrived[1]
+
+
+def _of(copies: Copies, subjects: frozenset[Subject]) -> Copies:
+    return [copy for copy in copies if copy[0] in subjects]

@@ -1,0 +1,127 @@
+"""The native engine gives the bytes of the Python engine: alerts, dead letters, counts."""
+
+from __future__ import annotations
+
+import random
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.core.instants import instant_us
+from streams.core.rulebook import Rulebook
+from streams.engine import why_not
+from streams.replay.output_form import OutputForm
+from streams.replay.replay import Replay, ReplayOptions
+from streams.replay.sources.lines import Lines
+from streams.rulebooks.loader import load_rulebook
+from streams.simulation import simulate
+from streams.wire.decoder import Decoder, encode_json, wire_fields
+from tests.property.runs import event_of
+from tests.property.shipped import END, kinds, rulebook_of, shipped_histories
+from tests.property.worlds import per_kind
+from tests.stories import shipped
+
+REASON = why_not()
+pytestmark = pytest.mark.skipif(REASON is not None, reason=f"the native engine cannot be compared: {REASON}")
+
+GOLDEN = sorted((Path(__file__).parent.parent / "golden").rglob("events.jsonl"))
+RECEIVED = instant_us(END) + 400 * 86_400_000_000
+
+
+def replayed(path: Path, engine: str, rulebook: Rulebook, **options: Any) -> dict[str, Any]:
+    """Everything that comes of a replay for alerts alone."""
+    letters: list[str] = []
+    replay = Replay(
+        rulebook,
+        Decoder(shipped().catalogue),
+        ReplayOptions(RECEIVED, output_form=OutputForm(cases=None), engine=engine, **options),
+        on_dead_letter=lambda letter: letters.append(letter.model_dump_json()),
+    )
+    replay.read([Lines(str(path))])
+    replay.judge()
+    alerts = list(replay.alerts())
+    replay.close()
+    return {"alerts": alerts, "letters": letters, "tally": replay.tally, "end": replay.ends_at}
+
+
+def assert_same(path: Path, rulebook: Rulebook, **options: Any) -> int:
+    """Both engines agree; the number of alerts."""
+    expected = replayed(path, "python", rulebook, **options)
+    assert replayed(path, "native", rulebook, **options) == expected
+    return len(expected["alerts"])
+
+
+@pytest.fixture
+def lines(tmp_path: Path) -> Path:
+    """Simulated orders, with all that goes wrong."""
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(
+        b"".join(
+            encode_json(event) + b"\n" for event in simulate(orders=400, seed=7, start=date(2026, 3, 2), days=20).events
+        )
+    )
+    return path
+
+
+def test_simulated_orders(lines: Path) -> None:
+    assert assert_same(lines, shipped().rulebook) > 300
+
+
+def test_an_end_and_an_as_of_amid_the_events(lines: Path) -> None:
+    middle = RECEIVED - 400 * 86_400_000_000
+    moments = [event.at for line in lines.read_bytes().splitlines() for event in [_decoded(line)]]
+    middle = sorted(moments)[len(moments) // 2]
+    assert_same(lines, shipped().rulebook, until=middle)
+    assert_same(lines, shipped().rulebook, as_of=middle)
+    assert_same(lines, shipped().rulebook, until=middle, as_of=middle + 1)
+
+
+def _decoded(line: bytes) -> Any:
+    return Decoder(shipped().catalogue).decode(line, received=RECEIVED)
+
+
+def test_memory_that_is_used_up_amid_the_events(lines: Path) -> None:
+    assert_same(lines, shipped().rulebook, memory=200_000)
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=[path.parent.name for path in GOLDEN])
+def test_golden_stories(path: Path) -> None:
+    own = (path.parent / "rules.yaml").exists()
+    assert_same(path, load_rulebook(only=path.parent).rulebook if own else shipped().rulebook)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_mutated_bytes(seed: int, lines: Path, tmp_path: Path) -> None:
+    chance = random.Random(seed)
+    found = []
+    for line in lines.read_bytes().splitlines()[:600]:
+        changed = bytearray(line)
+        for _ in range(chance.choice((0, 0, 1, 3))):
+            place = chance.randrange(len(changed))
+            match chance.randrange(4):
+                case 0:
+                    changed[place] = chance.randrange(256)
+                case 1:
+                    del changed[place : place + chance.randrange(1, 12)]
+                case 2:
+                    changed[place:place] = chance.choice((b'"', b"{", b",", b"null", b"\\u0041", b" ", b"0", b"[]"))
+                case _:
+                    changed[place:place] = changed[max(0, place - 30) : place]
+        found.append(bytes(changed).replace(b"\n", b" "))
+    path = tmp_path / "mutated.jsonl"
+    path.write_bytes(b"\n".join(found))
+    assert_same(path, shipped().rulebook)
+
+
+@pytest.mark.parametrize("kind", kinds())
+@per_kind
+@given(data=st.data())
+def test_of_every_kind_of_rule(kind: str, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    rule_id, facts = data.draw(shipped_histories(kind))
+    path = tmp_path_factory.getbasetemp() / f"{kind}.jsonl"
+    path.write_bytes(b"".join(encode_json(wire_fields(event_of(fact))) + b"\n" for fact in facts))
+    assert_same(path, rulebook_of(rule_id))
