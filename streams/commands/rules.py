@@ -17,6 +17,7 @@ from schemas.clauses import CLAUSES
 from schemas.exporting import schemas
 from schemas.rules import Rule
 from streams.commands.common import DONE, rulebook_of, rulebook_options
+from streams.commands.rules_suggest import suggest
 from streams.engine import known_rules
 from streams.errors import ConfigError
 from streams.replay.results import neutral
@@ -36,6 +37,9 @@ def rules() -> None:
       gridclock rules list
       gridclock rules check my-rules/
     """
+
+
+rules.add_command(suggest)
 
 
 def _described(rule: Rule) -> dict[str, Any]:
@@ -211,7 +215,8 @@ def coverage_rows(loaded: LoadedRulebook) -> list[dict[str, Any]]:
 def needs_limit(rules: tuple[Path, ...], only: Path | None, form: str) -> int:
     """Clauses that say "promptly": their rules are shipped disabled, the limit being only a suggestion.
 
-    To use one, copy it into a rulebook directory of your own, set its limit and source, and leave out "enabled".
+    To use one, copy it into a rulebook directory of your own, set its limit and source, and leave out "enabled";
+    gridclock rules suggest does so with the limits that your own history suggests.
 
     \b
     Example:
