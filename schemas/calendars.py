@@ -16,15 +16,16 @@ Example, the days of a year that the package does not know yet::
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterator, Mapping
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from schemas.base import Model
+from schemas.fields import PlainDate, as_date
+from schemas.opening_hours import OpeningHoursSpec
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 WEEKDAYS: tuple[Weekday, ...] = (
@@ -38,17 +39,6 @@ WEEKDAYS: tuple[Weekday, ...] = (
 )
 LONGEST_RANGE = 366
 """Days; a longer range is a mistyped year."""
-
-
-def _as_date(value: object) -> date:
-    if isinstance(value, str) and re.fullmatch(r"\d{4}-\d{2}-\d{2}", value):
-        return date.fromisoformat(value)
-    if isinstance(value, date) and not isinstance(value, datetime):
-        return value
-    raise ValueError(f"{value!r} is not a date; write YYYY-MM-DD")
-
-
-PlainDate = Annotated[date, BeforeValidator(_as_date, json_schema_input_type=date)]
 
 
 class Days(Model):
@@ -84,7 +74,7 @@ class Days(Model):
 
 
 def _as_days(value: object) -> object:
-    return value if isinstance(value, Mapping | Days) else {"date": _as_date(value)}
+    return value if isinstance(value, Mapping | Days) else {"date": as_date(value)}
 
 
 _DATE_SCHEMA: dict[str, Any] = {"type": "string", "format": "date"}
@@ -117,6 +107,9 @@ class CalendarSpec(Model):
     ``known_years``: days of any other year are provisional, beside those that ``china`` announces. Left out, the
     years with a date under ``holidays`` count as known, and with ``source: none`` every year does. Write
     ``known_years: []`` where the file only adds local days to a year still to be announced.
+
+    ``calendars`` are calendars with opening hours, by name, in the same zone; the days above hold for them, too. A rule
+    names one, or chooses it by a field.
     """
 
     zone: str = "Asia/Shanghai"
@@ -125,6 +118,10 @@ class CalendarSpec(Model):
     holidays: tuple[DaysField, ...] = ()
     working_days: tuple[DaysField, ...] = ()
     known_years: tuple[Annotated[int, Field(ge=1900, le=9999)], ...] | None = None
+    calendars: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9\-]*$", max_length=80)], OpeningHoursSpec] = {}
+
+    def __hash__(self) -> int:
+        return hash(self.model_dump_json())
 
     @field_validator("zone")
     @classmethod

@@ -109,6 +109,22 @@ def _check_instant(value: object) -> object:
     return value
 
 
+def as_date(value: object) -> date:
+    """A local date in a YAML file: a date, or its text.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    if isinstance(value, str) and re.fullmatch(r"\d{4}-\d{2}-\d{2}", value):
+        return date.fromisoformat(value)
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    raise ValueError(f"{value!r} is not a date; write YYYY-MM-DD")
+
+
+PlainDate = Annotated[date, BeforeValidator(as_date, json_schema_input_type=date)]
+
+
 Id = Annotated[StrictStr, Field(pattern=ID_PATTERN)]
 Time = Annotated[datetime, BeforeValidator(parse_time), WithJsonSchema({"type": "string", "format": "date-time"})]
 """An instant with an offset."""

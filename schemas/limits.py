@@ -26,6 +26,13 @@ class Elapsed(Model):
     text: str
 
 
+class BusinessTime(Model):
+    """A length of open time by the rule's calendar; pauses take out the open time in them."""
+
+    microseconds: int = Field(gt=0)
+    text: str
+
+
 class CalendarDays(Model):
     """Local days after the day of the start (0: that day itself); ends at 24:00 local of the last."""
 
@@ -71,7 +78,7 @@ class SameWorkingDay(Model):
     text: str
 
 
-Limit = Elapsed | CalendarDays | WorkingDays | BillingCycles | NaturalMonths | UntilDate | SameWorkingDay
+Limit = Elapsed | BusinessTime | CalendarDays | WorkingDays | BillingCycles | NaturalMonths | UntilDate | SameWorkingDay
 
 SAME_WORKING_DAY = "same working day"
 _UNITS: dict[str, tuple[type[Any], str, int]] = {
@@ -79,6 +86,10 @@ _UNITS: dict[str, tuple[type[Any], str, int]] = {
     "s": (Elapsed, "microseconds", SECOND),
     "min": (Elapsed, "microseconds", MINUTE),
     "h": (Elapsed, "microseconds", HOUR),
+    "business minute": (BusinessTime, "microseconds", MINUTE),
+    "business minutes": (BusinessTime, "microseconds", MINUTE),
+    "business hour": (BusinessTime, "microseconds", HOUR),
+    "business hours": (BusinessTime, "microseconds", HOUR),
     "day": (CalendarDays, "days", 1),
     "days": (CalendarDays, "days", 1),
     "working day": (WorkingDays, "days", 1),
@@ -91,6 +102,7 @@ _UNITS: dict[str, tuple[type[Any], str, int]] = {
 _YEARS: Final = 50
 _MOST: Final[dict[type[Any], int]] = {
     Elapsed: _YEARS * 366 * 24 * HOUR,
+    BusinessTime: _YEARS * 261 * 8 * HOUR,
     CalendarDays: _YEARS * 366,
     WorkingDays: _YEARS * 261,
     BillingCycles: _YEARS * 12,
@@ -154,7 +166,7 @@ LimitField = Annotated[
 
 
 def _is_length(limit: Limit) -> Limit:
-    if isinstance(limit, UntilDate | SameWorkingDay):
+    if isinstance(limit, UntilDate | SameWorkingDay | BusinessTime):
         raise ValueError(f"{limit.text!r} is no length of time; write a whole number and a unit, such as 7 days")
     return limit
 

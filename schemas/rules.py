@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from schemas.base import Model, Text
-from schemas.limits import LengthField, NaturalMonths, UntilDate
+from schemas.limits import BusinessTime, LengthField, NaturalMonths, UntilDate
 from schemas.patterns import (
     Choices,
     Conditions,
@@ -80,13 +80,28 @@ class RuleBase(Model):
         return self.clauses[0]
 
 
+class CalendarByField(Model):
+    """The calendar by a field of the starting event: ``org.unit`` is a member of the field ``org``.
+
+    ``else`` serves the values that are not listed, and events without the field.
+    """
+
+    by: str = Field(pattern=r"^[a-z_]+(\.[a-z_]+)?$")
+    of: dict[str, str] = Field(min_length=1)
+    otherwise: str = Field(alias="else")
+
+
+CalendarChoice = str | CalendarByField
+"""The name of a calendar of the rulebook's ``calendar.yaml``, or how it is chosen."""
+
+
 class DeadlineRule(RuleBase):
     """Stop must occur within the limit of start. Exactly at the deadline is on time.
 
     ``only_while`` makes a start count only while a condition holds. ``pause`` and ``resume`` stop the clock,
     ``cancel`` ends the case without a verdict. ``warn_at`` are fractions of the limit. ``facts_from`` names an
     event type whose latest event lends its fields to the conditions of ``limit``; at the start's own instant only one
-    that was recorded before it.
+    that was recorded before it. ``calendar`` names the calendar whose opening hours and working days count.
     """
 
     kind: Literal["deadline"]
@@ -97,6 +112,7 @@ class DeadlineRule(RuleBase):
     resume: Patterns = ()
     cancel: Patterns = ()
     limit: Choices
+    calendar: CalendarChoice | None = None
     facts_from: str | None = None
     warn_at: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.8,)
 
@@ -104,6 +120,12 @@ class DeadlineRule(RuleBase):
     def _pause_needs_resume(self) -> DeadlineRule:
         if bool(self.pause) != bool(self.resume):
             raise ValueError("pause and resume come together")
+        return self
+
+    @model_validator(mode="after")
+    def _business_time_has_a_calendar(self) -> DeadlineRule:
+        if self.calendar is None and any(isinstance(choice.limit, BusinessTime) for choice in self.limit):
+            raise ValueError("a limit in business hours needs a calendar: its name in calendar.yaml")
         return self
 
     @model_validator(mode="after")

@@ -21,6 +21,7 @@ _COMMANDS = {
     "simulate": "Make a file of work orders, with the verdicts they must get.",
     "send": "Send files of events to Kafka.",
     "map": "Write, check and try a mapping of columns to events.",
+    "calendar": "Look at the calendars: working days and opening hours.",
     "rules": "Look at the rulebook, check it, test it.",
     "feed": "Send simulated work orders as their time comes.",
     "health": "Check whether a worker is alive.",

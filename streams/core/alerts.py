@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any
 
-from streams.core.deadlines import running_time
+from streams.core.deadlines import time_counted
 from streams.core.event import ORG_LEVELS
 from streams.core.explanations import Explanation, arithmetic, explain, explain_retraction, first_and_last
 from streams.core.verdicts import AlertKind, Report, Verdict
@@ -92,7 +92,9 @@ def report_alert(
 ) -> Alert:
     """The alert that tells one report."""
     rule, anchor = verdict.rule, verdict.anchor
-    running, paused = running_time(verdict.started_at, verdict.ended_at, verdict.pauses)
+    running, paused = time_counted(
+        verdict.limit, verdict.started_at, verdict.ended_at, verdict.pauses, verdict.calendar or calendar
+    )
     return Alert(
         alert_id=alert_id_of(case_id, report.kind, report.cause, generation),
         case_id=case_id,

@@ -28,6 +28,7 @@ from typing import assert_never
 from schemas.fields import time_in
 from schemas.limits import (
     BillingCycles,
+    BusinessTime,
     CalendarDays,
     Elapsed,
     Limit,
@@ -38,6 +39,7 @@ from schemas.limits import (
     WorkingDays,
 )
 from streams.core.instants import instant_us
+from streams.core.opening_hours import OpeningHours
 from streams.core.working_days import DAY, WorkingCalendar
 
 DayLimit = WorkingDays | CalendarDays | NaturalMonths | BillingCycles
@@ -102,6 +104,9 @@ def deadline_of(
     match limit:
         case Elapsed():
             return Deadline(_elapsed(limit.microseconds, start, pauses))
+        case BusinessTime():
+            at = hours_of(calendar).used_up(limit.microseconds, start, pauses)
+            return Deadline(at, at is not None and calendar.is_provisional(calendar.local_date(at - 1)))
         case UntilDate():
             return Deadline(until)
         case SameWorkingDay():
@@ -260,6 +265,23 @@ def _reading_day_after(day: int, reading_day: int, count: int) -> int:
     return _day_of_month(year, month + 1, reading_day)
 
 
+def hours_of(calendar: WorkingCalendar) -> OpeningHours:
+    """The opening hours by which a ``BusinessTime`` is counted; a rule with one has such a calendar."""
+    assert calendar.hours is not None
+    return calendar.hours
+
+
+def time_counted(
+    limit: Limit | None, start: int, end: int, pauses: Sequence[Pause], calendar: WorkingCalendar
+) -> tuple[int, int]:
+    """``(running, paused)`` between two instants, in microseconds: of a ``BusinessTime`` the open time in each."""
+    if not isinstance(limit, BusinessTime):
+        return running_time(start, end, pauses)
+    hours = hours_of(calendar)
+    running = hours.open_time(start, end, pauses)
+    return running, hours.open_time(start, end) - running
+
+
 def running_time(start: int, end: int, pauses: Sequence[Pause]) -> tuple[int, int]:
     """``(running, paused)`` between two instants, in microseconds."""
     paused = 0
@@ -284,6 +306,8 @@ def warning_instant(
     match limit:
         case Elapsed():
             at = _elapsed(int(limit.microseconds * exact), start, pauses)
+        case BusinessTime():
+            at = hours_of(calendar).used_up(int(limit.microseconds * exact), start, pauses)
         case UntilDate():
             at = start + int((deadline - start) * exact)
         case SameWorkingDay():

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from schemas.limits import (
     BillingCycles,
+    BusinessTime,
     CalendarDays,
     Elapsed,
     Limit,
@@ -24,7 +25,7 @@ from schemas.limits import (
     UntilInstant,
     WorkingDays,
 )
-from streams.core.deadlines import DayCount, deadline_of, running_time
+from streams.core.deadlines import DayCount, deadline_of, hours_of, time_counted
 from streams.core.faults import arithmetic_of, local_time
 from streams.core.verdicts import Report, Verdict
 from streams.core.working_days import WorkingCalendar
@@ -50,6 +51,8 @@ def limit_zh(limit: Limit) -> str:
     match limit:
         case Elapsed():
             return f"{amount}{_UNITS_ZH[unit]}"
+        case BusinessTime():
+            return f"{amount}{'营业小时' if 'hour' in unit else '营业分钟'}"
         case WorkingDays():
             return f"{limit.days}个工作日"
         case CalendarDays():
@@ -134,7 +137,10 @@ def _deadline_sentence(verdict: Verdict, report: Report, calendar: WorkingCalend
         case _:
             assert verdict.stopped_at is not None
             stopped = local_time(verdict.stopped_at, calendar)
-            late_zh, late_en = duration(verdict.stopped_at - verdict.deadline)
+            late, _ = time_counted(verdict.limit, verdict.deadline, verdict.stopped_at, (), _own(verdict, calendar))
+            late_zh, late_en = duration(late)
+            if isinstance(verdict.limit, BusinessTime):
+                late_zh, late_en = f"{late_zh}（营业时间）", f"{late_en} of open time"
             return Explanation(
                 f"逾期完成：{span_zh}，应于 {due} 前完成，实际 {stopped} 完成，逾期{late_zh}",
                 f"completed late: {span_en}, due {due}, done {stopped}, {late_en} late",
@@ -146,8 +152,9 @@ def _left_out(verdict: Verdict, calendar: WorkingCalendar) -> Explanation | None
     assert verdict.deadline is not None
     if not verdict.pauses:
         return None
-    if isinstance(verdict.limit, Elapsed):
-        _, paused = running_time(verdict.started_at, verdict.deadline, verdict.pauses)
+    if isinstance(verdict.limit, Elapsed | BusinessTime):
+        own = _own(verdict, calendar)
+        _, paused = time_counted(verdict.limit, verdict.started_at, verdict.deadline, verdict.pauses, own)
         if not paused:
             return None
         zh, en = duration(paused)
@@ -164,10 +171,16 @@ def _left_out(verdict: Verdict, calendar: WorkingCalendar) -> Explanation | None
     return Explanation(f"（暂停不计：{zh}）", f" (not counted while paused: {en})")
 
 
+def _own(verdict: Verdict, calendar: WorkingCalendar) -> WorkingCalendar:
+    """The calendar that the verdict was counted by."""
+    return verdict.calendar or calendar
+
+
 def _days_counted(verdict: Verdict, calendar: WorkingCalendar) -> DayCount:
     assert verdict.limit is not None
     count = DayCount([], [], [])
-    deadline_of(verdict.limit, verdict.started_at, verdict.pauses, calendar, until=verdict.until, trace=count)
+    own = _own(verdict, calendar)
+    deadline_of(verdict.limit, verdict.started_at, verdict.pauses, own, until=verdict.until, trace=count)
     return count
 
 
@@ -253,6 +266,7 @@ def arithmetic(verdict: Verdict, calendar: WorkingCalendar) -> dict[str, Any]:
         ("counted_days", MOST_DAYS),
         ("days_off", MOST_DAYS),
         ("paused_days", MOST_DAYS),
+        ("open_hours", MOST_LISTED),
         ("pauses", MOST_LISTED),
     ):
         if name in found:
@@ -269,8 +283,15 @@ def _arithmetic(verdict: Verdict, calendar: WorkingCalendar) -> dict[str, Any]:
     if verdict.deadline is not None and (type(limit) is WorkingDays or type(limit) is CalendarDays):
         count = _days_counted(verdict, calendar)
         found["counted_days"] = [_day_text(day) for day in count.counted]
-        found["days_off"] = [{"date": _day_text(day), "name": calendar.day_name(day)} for day in count.days_off]
+        found["days_off"] = [
+            {"date": _day_text(day), "name": _own(verdict, calendar).day_name(day)} for day in count.days_off
+        ]
         found["paused_days"] = [_day_text(day) for day in count.paused]
+    elif verdict.deadline is not None and isinstance(limit, BusinessTime):
+        spans = hours_of(_own(verdict, calendar)).spans(verdict.started_at, verdict.deadline)
+        found["open_hours"] = [
+            {"from": local_time(opened, calendar), "to": local_time(closed, calendar)} for opened, closed in spans
+        ]
     elif verdict.deadline is not None and verdict.pauses and not isinstance(limit, Elapsed):
         found["paused_days"] = [_day_text(day) for day in _days_counted(verdict, calendar).paused]
     if verdict.faults:

@@ -79,6 +79,14 @@ class OpeningHours:
                 counted -= self.until(high) - self.until(low)
         return counted
 
+    def spans(self, start: int, end: int) -> list[tuple[int, int]]:
+        """The open spans between two instants, cut to them."""
+        first, last = bisect_right(self._closes, start), bisect_left(self._opens, end)
+        return [
+            (max(opened, start), min(closed, end))
+            for opened, closed in zip(self._opens[first:last], self._closes[first:last], strict=True)
+        ]
+
     def used_up(self, length: int, start: int, pauses: Sequence[tuple[int, int | None]] = ()) -> int | None:
         """The first instant at which ``length`` of open time has run since ``start``; no length: the start.
 

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from types import MappingProxyType
+from typing import Any, cast
 
 from msgspec.structs import replace
 from pydantic import BaseModel
@@ -24,6 +25,7 @@ from schemas.rules import (
     ActRule,
     AtMostRule,
     CadenceRule,
+    CalendarByField,
     DeadlineRule,
     EvidenceRule,
     MinimumNoticeRule,
@@ -65,6 +67,7 @@ class Rulebook:
     """Rules in force, compiled for the engine; immutable once built.
 
     Raises nothing for its content: call ``check`` first. Disabled rules are kept in ``rules`` and not compiled.
+    ``calendars`` are those that rules name.
     ``declared`` are the fields of each event type; without it every field counts.
     """
 
@@ -74,7 +77,9 @@ class Rulebook:
         calendar: WorkingCalendar,
         titles: Mapping[str, Text] = EVENT_TITLES,
         declared: Mapping[str, frozenset[str]] | None = None,
+        calendars: Mapping[str, WorkingCalendar] = MappingProxyType({}),
     ) -> None:
+        self.calendars = calendars
         self._declared = declared or {}
         self.rules: tuple[Rule, ...] = tuple(rules)
         self.calendar = calendar
@@ -83,7 +88,7 @@ class Rulebook:
             if rule.enabled:
                 by_id.setdefault(rule.id, []).append(rule)
         self.folds: tuple[Fold, ...] = tuple(
-            _fold(sorted(versions, key=lambda rule: rule.effective_from), calendar, titles)
+            _fold(sorted(versions, key=lambda rule: rule.effective_from), calendar, titles, calendars)
             for _, versions in sorted(by_id.items())
         )
         self.watched = frozenset(by_id)
@@ -106,7 +111,9 @@ class Rulebook:
     def fingerprint(self) -> str:
         """The same for rulebooks that judge alike, whatever process made them: to see that one has changed."""
         parts = [rule.model_dump_json() for rule in self.rules if rule.enabled]
-        return hashlib.sha256("\n".join([self.calendar.fingerprint, *sorted(parts)]).encode()).hexdigest()[:16]
+        named = [f"{name} {calendar.fingerprint}" for name, calendar in sorted(self.calendars.items())]
+        whole = "\n".join([self.calendar.fingerprint, *named, *sorted(parts)])
+        return hashlib.sha256(whole.encode()).hexdigest()[:16]
 
     def declared_only(self, events: Sequence[Event]) -> Sequence[Event]:
         """Events as the decoder takes them today: version 0.1 kept fields that no type declares."""
@@ -153,7 +160,6 @@ class _Routes(dict[str, tuple[Route, ...]]):
 
 
 _FOLDS: Mapping[str, Callable[[Any, WorkingCalendar, Mapping[str, Text]], Fold]] = {
-    "deadline": lambda rules, calendar, _titles: _deadline_fold(rules, calendar),
     "prerequisite": prerequisite_fold,
     "forbidden_while": forbidden_while_fold,
     "minimum_notice": minimum_notice_fold,
@@ -168,12 +174,21 @@ _FOLDS: Mapping[str, Callable[[Any, WorkingCalendar, Mapping[str, Text]], Fold]]
 """Rule kinds. To add one: its model in ``schemas.rules``, its file in ``streams.core.kinds``, a line here."""
 
 
-def _deadline_fold(rules: Sequence[DeadlineRule], calendar: WorkingCalendar) -> Fold:
+def _deadline_fold(
+    rules: Sequence[DeadlineRule], calendar: WorkingCalendar, calendars: Mapping[str, WorkingCalendar]
+) -> Fold:
     several = any(rule.only_while is not None and rule.only_while.each for rule in rules)
-    return EachFold(rules, calendar) if several else DeadlineFold(rules, calendar)
+    return (EachFold if several else DeadlineFold)(rules, calendar, calendars)
 
 
-def _fold(versions: Sequence[Rule], calendar: WorkingCalendar, titles: Mapping[str, Text]) -> Fold:
+def _fold(
+    versions: Sequence[Rule],
+    calendar: WorkingCalendar,
+    titles: Mapping[str, Text],
+    calendars: Mapping[str, WorkingCalendar],
+) -> Fold:
+    if isinstance(versions[0], DeadlineRule):
+        return _deadline_fold(cast(Sequence[DeadlineRule], versions), calendar, calendars)
     return _FOLDS[versions[0].kind](versions, calendar, titles)
 
 
@@ -188,6 +203,16 @@ def check(rules: Sequence[Rule], catalogue: EventCatalogue) -> list[Problem]:
             problems.append(Problem(index, rule.id, keys, message))
     problems.extend(_versions(rules))
     return problems
+
+
+def calendars_of(rule: Rule) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """The calendars that a rule names, each with the keys inside the rule."""
+    choice = rule.calendar if isinstance(rule, DeadlineRule) else None
+    if isinstance(choice, str):
+        yield ("calendar",), choice
+    elif choice is not None:
+        yield from ((("calendar", "of", value), name) for value, name in choice.of.items())
+        yield ("calendar", "else"), choice.otherwise
 
 
 def _vocabulary(rule: Rule, catalogue: EventCatalogue) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -217,6 +242,10 @@ def _vocabulary(rule: Rule, catalogue: EventCatalogue) -> Iterator[tuple[tuple[s
         facts_from = None
     if isinstance(rule, DeadlineRule):
         facts = [facts_from] if facts_from else []
+        if isinstance(rule.calendar, CalendarByField) and (field := rule.calendar.by.partition(".")[0]) != "org":
+            types = [*start_types, *facts]
+            if types and not any(field in catalogue.fields(event_type) for event_type in types):
+                yield ("calendar", "by"), _unknown_field(field, types, catalogue)
         yield from _start_fields(rule, rule.limit, [*start_types, *facts], catalogue)
         return
     for keys, pattern in _patterns(rule, ()):

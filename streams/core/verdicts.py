@@ -15,6 +15,7 @@ from schemas.rules import RuleBase
 from streams.core.deadlines import Pause
 from streams.core.event import Event
 from streams.core.faults import Fault
+from streams.core.working_days import WorkingCalendar
 
 Outcome = Literal["met", "met_late", "breached", "violated", "cancelled", "running"]
 AlertKind = Literal["warning", "breach", "late_completion", "violation", "retraction"]
@@ -40,7 +41,7 @@ class Verdict:
     ``root`` is the id of the event that the case starts with, as first sent: a correction does not change it;
     ``item`` tells apart several cases that one event starts. ``anchor`` is that event as it stands now. ``ended_at``
     closes ``elapsed``: the stop, the cancel, or the instant asked about. ``faults`` say what is wrong with an act;
-    ``facts`` are for the explanation.
+    ``facts`` are for the explanation. ``calendar`` is the one that the limit was counted by, where the rule chose one.
     """
 
     rule: RuleBase
@@ -59,6 +60,7 @@ class Verdict:
     evidence: tuple[str, ...] = ()
     faults: tuple[Fault, ...] = ()
     item: str = ""
+    calendar: WorkingCalendar | None = None
     facts: dict[str, Any] = field(default_factory=dict)
 
 

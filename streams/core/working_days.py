@@ -29,10 +29,13 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from importlib import resources
 from itertools import accumulate, compress
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
 from streams.core.instants import format_us, moment_of
+
+if TYPE_CHECKING:
+    from streams.core.opening_hours import OpeningHours
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
@@ -178,7 +181,7 @@ class WorkingCalendar:
 
     ``zone_name`` is an IANA name. ``weekend`` holds weekdays off (Monday is 0), at most six of them.
     ``special_days`` has each date at most once. ``known_years`` are the years whose holidays are announced; ``None``
-    says that there is nothing to announce and no day is provisional.
+    says that there is nothing to announce and no day is provisional. ``hours`` are its opening hours, where it has any.
 
     Ordinals outside the years 1 to 9999 are no error; they are provisional where there is anything to announce.
     """
@@ -187,6 +190,7 @@ class WorkingCalendar:
     weekend: frozenset[int] = frozenset({SATURDAY, SUNDAY})
     special_days: tuple[SpecialDay, ...] = ()
     known_years: frozenset[int] | None = None
+    hours: OpeningHours | None = field(default=None, repr=False, compare=False)
 
     zone: ZoneInfo = field(init=False, repr=False, compare=False)
     _changes: tuple[int, ...] = field(init=False, repr=False, compare=False)
@@ -241,7 +245,7 @@ class WorkingCalendar:
             object.__setattr__(self, name, value)
 
     def __reduce__(self) -> tuple[object, tuple[object, ...]]:
-        return WorkingCalendar, (self.zone_name, self.weekend, self.special_days, self.known_years)
+        return WorkingCalendar, (self.zone_name, self.weekend, self.special_days, self.known_years, self.hours)
 
     @property
     def settled(self) -> tuple[int, int, int]:
@@ -372,5 +376,6 @@ class WorkingCalendar:
             sorted(self.weekend),
             sorted((day.ordinal, day.is_working) for day in self.special_days),
             None if self.known_years is None else sorted(self.known_years),
+            *([] if self.hours is None else [self.hours.table]),
         )
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]

@@ -7,7 +7,7 @@ new one comes into force, or replaces it entirely where the new one is in force 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -20,9 +20,10 @@ from schemas.calendars import CalendarSpec
 from schemas.events import EventCatalogue
 from schemas.rules import Rule, RulebookFile
 from schemas.titles import EVENT_TITLES
-from streams.core.rulebook import Rulebook, check
+from streams.core.rulebook import Rulebook, calendars_of, check
 from streams.errors import ConfigError
 from streams.rulebooks.calendars import build_calendar, load_calendar_spec
+from streams.rulebooks.opening_hours import build_calendars
 from streams.rulebooks.yaml_files import Keys, child_of, line_of, message_of, read_yaml
 
 CALENDAR_FILE = "calendar.yaml"
@@ -82,7 +83,10 @@ def load_rulebook(rules: Sequence[Path] = (), only: Path | None = None) -> Loade
     declared = {name: event.title for book in files for name, event in book.events.items() if event.title}
     all_rules = [item.rule for item in merged]
     fields = {name: catalogue.fields(name) | {"org"} for name in catalogue.types}
-    rulebook = Rulebook(all_rules, build_calendar(calendar), {**EVENT_TITLES, **declared}, fields)
+    calendars = build_calendars(calendar)
+    _check_calendars(merged, calendars)
+    titles = {**EVENT_TITLES, **declared}
+    rulebook = Rulebook(all_rules, build_calendar(calendar), titles, fields, calendars)
     return LoadedRulebook(rulebook, catalogue, tuple(merged), tuple(files))
 
 
@@ -164,6 +168,24 @@ def _check(layers: Sequence[Sequence[LoadedRule]], catalogue: EventCatalogue) ->
         ]
         if problems:
             raise ConfigError.first_of(problems)
+
+
+def _check_calendars(rules: Sequence[LoadedRule], known: Collection[str]) -> None:
+    """Every calendar that a rule names stands in the calendar file."""
+    problems = [
+        ConfigError(
+            f"no calendar {name!r} in {CALENDAR_FILE}; it has {', '.join(sorted(known)) or 'none'}",
+            path=item.path,
+            line=line_of(item.node, keys),
+            rule=item.rule.id,
+            key=".".join(str(key) for key in keys),
+        )
+        for item in rules
+        for keys, name in calendars_of(item.rule)
+        if name not in known
+    ]
+    if problems:
+        raise ConfigError.first_of(problems)
 
 
 def _merge(layers: Sequence[Sequence[LoadedRule]]) -> list[LoadedRule]:

@@ -8,14 +8,43 @@ from datetime import date
 from schemas.calendars import CalendarSpec
 from schemas.opening_hours import OpeningHoursSpec, Spans
 from streams.core.opening_hours import OpeningHours, Span
+from streams.core.working_days import SpecialDay, WorkingCalendar
 from streams.rulebooks.calendars import build_calendar
 
 _MINUTE = 60_000_000
 
 
+def build_calendars(spec: CalendarSpec) -> dict[str, WorkingCalendar]:
+    """The calendars with opening hours that a rulebook's calendar file names.
+
+    Any day with hours is a working day of such a calendar; holidays keep their names, and days of years whose holidays
+    are not announced stay provisional.
+    """
+    return {name: _calendar_with(own, spec) for name, own in spec.calendars.items()}
+
+
+def _calendar_with(spec: OpeningHoursSpec, calendar: CalendarSpec) -> WorkingCalendar:
+    days = build_calendar(calendar.model_copy(update={"source": spec.base, "calendars": {}}))
+    special = {day.ordinal: day for day in days.special_days}
+    find = spans_of(spec, {day.ordinal: day.is_working for day in days.special_days})
+    closed = frozenset(day for day, spans in enumerate(spec.of_week()) if not spans)
+    own = list(special.values())
+    for ordinal in range(date(2000, 1, 1).toordinal(), date(2060, 12, 31).toordinal() + 1):
+        is_open = bool(find(ordinal))
+        known = special.get(ordinal)
+        expected = (ordinal - 1) % 7 not in closed if known is None else known.is_working
+        if is_open != expected:
+            name = ("", "") if known is None else (known.name_zh, known.name_en)
+            own = [day for day in own if day.ordinal != ordinal] if known is not None else own
+            own.append(SpecialDay(ordinal, is_open, *name))
+    return WorkingCalendar(
+        days.zone_name, closed, tuple(sorted(own)), days.known_years, build_opening_hours(spec, calendar)
+    )
+
+
 def build_opening_hours(spec: OpeningHoursSpec, calendar: CalendarSpec) -> OpeningHours:
     """The opening hours of ``spec`` in the zone of ``calendar``, whose own holidays and working days hold as well."""
-    days = build_calendar(calendar.model_copy(update={"source": spec.base}))
+    days = build_calendar(calendar.model_copy(update={"source": spec.base, "calendars": {}}))
     return OpeningHours(days, spans_of(spec, {day.ordinal: day.is_working for day in days.special_days}))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from streams.core.alerts import Alert, org_of
-from streams.core.deadlines import running_time
+from streams.core.deadlines import time_counted
 from streams.core.explanations import arithmetic, first_and_last
 from streams.core.records import JudgedCase
 from streams.core.working_days import WorkingCalendar
@@ -79,7 +79,9 @@ class CloudEvents:
         """One case as a CloudEvent, JSON values only."""
         verdict = case.verdict
         rule, anchor = verdict.rule, verdict.anchor
-        elapsed, paused = running_time(verdict.started_at, verdict.ended_at, verdict.pauses)
+        elapsed, paused = time_counted(
+            verdict.limit, verdict.started_at, verdict.ended_at, verdict.pauses, verdict.calendar or self._calendar
+        )
         data: dict[str, Any] = {
             "case_id": case.case_id,
             "outcome": verdict.outcome,

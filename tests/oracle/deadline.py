@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from fractions import Fraction
 from itertools import islice
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from schemas.calendars import CalendarSpec
 from schemas.limits import (
     BillingCycles,
+    BusinessTime,
     CalendarDays,
     Elapsed,
     Limit,
@@ -228,10 +230,44 @@ def runs_out(limit: Limit, start: datetime, still: list[Standstill], calendar: C
     """When a limit that is no agreed date runs out (edge decisions 3, 7, 13)."""
     if isinstance(limit, Elapsed):
         return _used_up(timedelta(microseconds=limit.microseconds), start, still)
+    if isinstance(limit, BusinessTime):
+        return open_time_used_up(timedelta(microseconds=limit.microseconds), start, still, calendar)
     day = local_day(start, calendar)
     if isinstance(limit, SameWorkingDay):
         return _end_of_working_day(day, still, calendar)
     return _days_used_up(_length(limit, day), day, still, calendar, every_day=not isinstance(limit, WorkingDays))
+
+
+OPEN = ((time(8, 30), time(12)), (time(13, 30), time(17, 30)))
+"""The opening hours of a worked day, by which the drawn rules with business hours count."""
+
+
+def open_time_used_up(
+    length: timedelta, start: datetime, still: list[Standstill], calendar: CalendarSpec
+) -> datetime | None:
+    """Minute by minute would be too slow: span by span, each cut at the start and at every standstill."""
+    left = length
+    zone = ZoneInfo(calendar.zone)
+    day = local_day(start, calendar)
+    for this in (day, *islice(days_after(day), 800)):
+        for opens, closes in OPEN if is_worked(this, calendar) else ():
+            at = max(datetime.combine(this, opens, zone).astimezone(UTC), start)
+            end = datetime.combine(this, closes, zone).astimezone(UTC)
+            while at < end:
+                until = min([end, *(since for since, _ in still if since > at)])
+                pause = next((one for one in still if one[0] <= at and (one[1] is None or at < one[1])), None)
+                if pause is not None:
+                    if pause[1] is None:
+                        return None
+                    at = min(pause[1], end)
+                elif until - at >= left:
+                    return at + left
+                else:
+                    left -= until - at
+                    at = until
+        if any(until is None and since <= midnight(this + ONE, calendar) for since, until in still):
+            return None
+    return None
 
 
 def _length(limit: Limit, day: date) -> int:

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from schemas.calendars import CalendarSpec
-from schemas.limits import BillingCycles, Limit, SameWorkingDay, UntilDate
+from schemas.limits import BillingCycles, BusinessTime, Limit, SameWorkingDay, UntilDate
 from schemas.rules import Rule
 from streams.core.rulebook import Rulebook
 from streams.rulebooks.calendars import build_calendar
+from streams.rulebooks.opening_hours import build_calendars
 from tests.oracle.acts import end_of, lawful_from
 from tests.oracle.common import Fact, midnight
 
@@ -89,7 +90,11 @@ class World:
         self.fields = tuple(fields) or FIELDS
         self.scenes = (*_scenes_of(calendar.zone), *((_instants_on(calendar.zone, dates),) if dates else ()))
         self.instants: tuple[datetime, ...] = (*instants_of(calendar.zone), *(self.scenes[-1] if dates else ()))
-        self.rulebook = Rulebook(rules, _calendar(calendar.zone))
+        self.rulebook = Rulebook(
+            rules,
+            _calendar(calendar.zone),
+            calendars={"office": _office(calendar.zone), "whole": _calendar(calendar.zone)},
+        )
         self.limits = tuple(limit for rule in rules for limit in _limits_of(rule))
         self.changes = tuple(midnight(rule.effective_to, calendar) for rule in rules if rule.effective_to)
         self.has_things = any(rule.kind == "deadline" and rule.only_while and rule.only_while.each for rule in rules)
@@ -107,7 +112,7 @@ def _limits_of(rule: Rule) -> list[Limit]:
     for name in ("limit", "at_most", "every"):
         value = getattr(rule, name, None)
         found += [choice.limit for choice in value] if isinstance(value, tuple) else [value] if value else []
-    return [limit for limit in found if not isinstance(limit, UntilDate | SameWorkingDay)]
+    return [limit for limit in found if not isinstance(limit, UntilDate | SameWorkingDay | BusinessTime)]
 
 
 def rule(text: dict[str, Any]) -> Rule:
@@ -132,6 +137,16 @@ def _rule(text: str) -> Rule:
 @cache
 def _calendar(zone: str) -> Any:
     return build_calendar(SHANGHAI if zone == SHANGHAI.zone else BERLIN)
+
+
+@cache
+def _office(zone: str) -> Any:
+    """Open on worked days as ``tests.oracle.deadline.OPEN`` says."""
+    spec = SHANGHAI if zone == SHANGHAI.zone else BERLIN
+    week = "mon-sat" if zone == BERLIN.zone else "mon-fri"
+    hours = {"base": "none", "week": {week: ["08:30-12:00", "13:30-17:30"]}}
+    named = CalendarSpec.model_validate({**spec.model_dump(by_alias=True), "calendars": {"office": hours}})
+    return build_calendars(named)["office"]
 
 
 @cache
@@ -170,6 +185,10 @@ LIMITS: tuple[Any, ...] = (
     "same working day",
     {"until": "on"},
     {"until": "on"},
+    "2 business hours",
+    "90 business minutes",
+    "9 business hours",
+    [{"when": {"k": 1}, "is": "4 business hours"}, {"is": "2 working days"}],
     [{"when": {"k": 1}, "is": "5 min"}, {"when": {"k": {"at_least": 2}}, "is": "1 working day"}],
     [{"when": {"k": {"not": [1, True]}}, "is": "10 min"}, {"is": {"until": "on"}}],
     [{"when": {"k": {"present": True}}, "is": "2 working days"}],
@@ -259,6 +278,7 @@ def _deadline_rules(draw: st.DrawFn, number: int) -> list[Rule]:
         start, stop, still, other, limit, warn_at = parts
         if "each" in other.get("only_while", ()):
             start = "start" if isinstance(start, dict) and "all" in start else start
+        calendar = {"calendar": "office"} if "business" in repr(limit) else {}
         if "until" in repr(limit):
             still = {}  # an agreed date refuses pauses
         return {
@@ -268,6 +288,7 @@ def _deadline_rules(draw: st.DrawFn, number: int) -> list[Rule]:
             "stop": stop,
             "limit": limit,
             "warn_at": warn_at,
+            **calendar,
             **still,
             **other,
         }

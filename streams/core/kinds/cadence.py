@@ -128,7 +128,8 @@ class CadenceFold:
         begins = acted or matches(version.since, event)
         if begins and state.open is None and version.is_in_force(event.at):
             clock = Clock(version.rule, version.rule.warn_at, event, event.at, (event.event_id,), version.rule.every)
-            clock.time(self._calendar)
+            clock.calendar = self._calendar
+            clock.time()
             if ended is not None and ended.at == event.at:
                 clock.cancel = ended
                 self._close(state, clock, ended.at)

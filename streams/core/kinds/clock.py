@@ -45,13 +45,13 @@ class Clock:
     warnings: list[tuple[int, float]] | None = None
     calendar: WorkingCalendar | None = None
 
-    def time(self, calendar: WorkingCalendar) -> None:
-        """Work out the deadline again from the pauses known."""
+    def time(self) -> None:
+        """Work out the deadline again from the pauses known, by ``calendar``."""
         self.warnings = None
-        self.calendar = calendar
         if self.limit is None:
             return
-        found = deadline_of(self.limit, self.started_at, self.pauses, calendar, until=self.until)
+        assert self.calendar is not None
+        found = deadline_of(self.limit, self.started_at, self.pauses, self.calendar, until=self.until)
         self.deadline, self.provisional = found.at, found.provisional
 
     def end_pause(self, at: int) -> bool:
@@ -170,6 +170,7 @@ class Clock:
             rule=self.rule,
             root=self.root or self.start.event_id,
             item=self.item,
+            calendar=self.calendar if self.calendar is not None and self.calendar.hours is not None else None,
             anchor=self.start,
             outcome=outcome,
             started_at=self.started_at,

@@ -12,8 +12,9 @@ and two left. Completed 09:12:00.000 is met, 09:12:00.001 is a breach at 09:12 a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from schemas.limits import Limit, UntilDate
 from schemas.rules import DeadlineRule
@@ -123,10 +124,16 @@ class State:
 class DeadlineFold:
     """All versions of one deadline rule; see ``streams.core.verdicts.Fold``."""
 
-    def __init__(self, rules: Sequence[DeadlineRule], calendar: WorkingCalendar) -> None:
+    def __init__(
+        self,
+        rules: Sequence[DeadlineRule],
+        calendar: WorkingCalendar,
+        calendars: Mapping[str, WorkingCalendar] = MappingProxyType({}),
+    ) -> None:
         self.id = rules[0].id
         self.subject_types = rules[0].subject
         self._calendar = calendar
+        self._calendars = calendars
         self._versions = [_Version(rule, calendar) for rule in rules]
         self.listens: frozenset[str] = frozenset().union(*(version.listens for version in self._versions))
         self.begins: frozenset[str] = frozenset().union(*(version.groups[0] for version in self._versions))
@@ -167,12 +174,12 @@ class DeadlineFold:
                 resumed_now = bool(case.pauses) and case.pauses[-1][1] == event.at
                 case.pauses.append((case.pauses.pop()[0] if resumed_now else event.at, None))
                 case.paused_by.append(event.event_id)
-                case.time(self._calendar)
+                case.time()
             return
         elif role.resume is not None and fits(role.resume, event, case.fields):
             if case.end_pause(event.at):
                 case.paused_by.append(event.event_id)
-                case.time(self._calendar)
+                case.time()
             return
         else:
             return
@@ -180,7 +187,7 @@ class DeadlineFold:
 
     def _close(self, state: State, case: Case, at: int) -> None:
         if case.end_pause(at):
-            case.time(self._calendar)
+            case.time()
         for watch in state.watches:
             watch.paused_since = None
         state.open = None
@@ -232,8 +239,21 @@ class DeadlineFold:
     def _fields(self, watch: _Watch, event: Event) -> Fields:
         return event.data if watch.facts is None else {**watch.facts.data, **event.data}
 
+    def _calendar_of(self, rule: DeadlineRule, fields: Fields) -> WorkingCalendar:
+        choice = rule.calendar
+        if choice is None:
+            return self._calendar
+        if isinstance(choice, str):
+            return self._calendars[choice]
+        name, _, member = choice.by.partition(".")
+        value = fields.get(name)
+        if member:
+            value = value.get(member) if isinstance(value, Mapping) else None
+        return self._calendars[choice.of.get(value, choice.otherwise) if isinstance(value, str) else choice.otherwise]
+
     def _open(self, state: State, version: _Version, watch: _Watch, event: Event) -> None:
         fields = self._fields(watch, event)
+        calendar = self._calendar_of(version.rule, fields)
         limit: Limit | None = None
         until: int | None = None
         for when, choice in version.choices:
@@ -241,19 +261,19 @@ class DeadlineFold:
                 limit = choice
                 break
         if isinstance(limit, UntilDate):
-            limit, until = agreed_until(limit, fields.get(limit.field), event.at, self._calendar)
+            limit, until = agreed_until(limit, fields.get(limit.field), event.at, calendar)
         started_by = [mark.event_id for mark in watch.marks if mark is not None] or [event.event_id]
         if watch.facts is not None and watch.facts.event_id not in started_by:
             started_by.append(watch.facts.event_id)
         case = Case(
             version.rule, version.rule.warn_at, event, event.at, tuple(started_by), limit, until,
-            version=version, fields=fields,
+            version=version, fields=fields, calendar=calendar,
         )  # fmt: skip
         still = self._still_after(version.roles[event.type], event, fields, watch.paused_since, has_started=True)
         if still is not None:
             case.pauses.append((event.at, None))
             case.paused_by.append(still.event_id)
-        case.time(self._calendar)
+        case.time()
         # What this start used up, no other version may use again.
         for other in state.watches:
             other.marks = [None] * len(other.marks)

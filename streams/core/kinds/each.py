@@ -9,7 +9,7 @@ case of W1 is met, that of W2 is breached 24 hours after the payment. Restored u
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 
 from schemas.rules import DeadlineRule
@@ -59,8 +59,10 @@ class EachFold:
 
     opens = True
 
-    def __init__(self, rules: Sequence[DeadlineRule], calendar: WorkingCalendar) -> None:
-        self._fold = DeadlineFold(rules, calendar)
+    def __init__(
+        self, rules: Sequence[DeadlineRule], calendar: WorkingCalendar, calendars: Mapping[str, WorkingCalendar]
+    ) -> None:
+        self._fold = DeadlineFold(rules, calendar, calendars)
         self.id = self._fold.id
         self.subject_types = self._fold.subject_types
         self.listens = self._fold.listens

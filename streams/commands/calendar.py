@@ -1,0 +1,67 @@
+"""``gridclock calendar``: what a rulebook's calendars say of a month."""
+
+from __future__ import annotations
+
+import calendar as gregorian
+import re
+from datetime import date
+from pathlib import Path
+
+import click
+
+from streams.commands.common import DONE, rulebook_of, rulebook_options
+from streams.core.working_days import WorkingCalendar
+from streams.errors import ConfigError
+
+_WEEKDAYS = ("一 Mon", "二 Tue", "三 Wed", "四 Thu", "五 Fri", "六 Sat", "日 Sun")
+DEFAULT = "default"
+
+
+@click.group(short_help="Look at the calendars: working days and opening hours.")
+def calendar() -> None:
+    """Look at the calendars of a rulebook 工作日历: working days, holidays, opening hours.
+
+    \b
+    Example:
+      gridclock calendar show office 2026-10 --rules my-rules/
+    """
+
+
+@calendar.command(short_help="Print a month, a line a day.")
+@click.argument("name")
+@click.argument("month", metavar="YYYY-MM")
+@rulebook_options
+def show(name: str, month: str, rules: tuple[Path, ...], only: Path | None) -> int:
+    """Print a month of the calendar NAME, a line a day: worked or not, its hours, the name of a holiday.
+
+    NAME is one of ``calendars`` in the rulebook's calendar.yaml, or "default", which rules without a calendar count by.
+
+    \b
+    Example:
+      gridclock calendar show office 2026-10 --rules my-rules/
+    """
+    rulebook = rulebook_of(rules, only).rulebook
+    known = {DEFAULT: rulebook.calendar, **rulebook.calendars}
+    if name not in known:
+        raise ConfigError(f"no calendar {name!r}; there is {', '.join(sorted(known))}", key="NAME")
+    match = re.fullmatch(r"(\d{4})-(\d\d)", month)
+    if match is None or not 1 <= int(match[2]) <= 12 or not 1970 <= int(match[1]) <= 2160:
+        raise ConfigError(f"{month!r} is no month; write YYYY-MM, such as 2026-10", key="YYYY-MM")
+    year, number = int(match[1]), int(match[2])
+    for day in range(1, gregorian.monthrange(year, number)[1] + 1):
+        click.echo(_line(known[name], date(year, number, day)))
+    return DONE
+
+
+def _line(found: WorkingCalendar, day: date) -> str:
+    ordinal = day.toordinal()
+    worked = found.is_working_day(ordinal)
+    words = [day.isoformat(), _WEEKDAYS[day.weekday()], "工作 worked" if worked else "休息 off   "]
+    if found.hours is not None:
+        spans = found.hours.spans(found.start_of_day(ordinal), found.start_of_day(ordinal + 1))
+        clock = [(found.local_text(opened)[11:16], found.local_text(closed)[11:16]) for opened, closed in spans]
+        words.append(" ".join(f"{opened}-{'24:00' if closed == '00:00' else closed}" for opened, closed in clock))
+    words.append(found.day_name(ordinal) or "")
+    if found.is_provisional(ordinal):
+        words.append("节假日未公布 provisional")
+    return "  ".join(words).rstrip()
