@@ -23,6 +23,7 @@ from streams.errors import ConfigError
 from streams.replay.results import neutral
 from streams.rulebooks.loader import LoadedRule, LoadedRulebook, load_rulebook
 from streams.rulebooks.rule_cases import RuleCases
+from streams.rulebooks.workable import check_workable
 
 FAILED = 1
 FORMATS = click.Choice(["text", "json", "csv"])
@@ -157,11 +158,15 @@ def _near(rule_id: str, loaded: LoadedRulebook) -> str:
 def check(directory: Path, alone: bool) -> int:
     """Whether a directory is a rulebook, by itself or on top of the shipped one; every mistake with its place.
 
+    It also names what is well formed and can never work: an event, field value or limit that cannot come, a pause that
+    never ends, a notice that can never come before the act. Such a rulebook is still loaded by the other commands.
+
     \b
     Example:
       gridclock rules check my-rules/
     """
     loaded = load_rulebook((), directory) if alone else load_rulebook((directory,))
+    check_workable(loaded)
     own = [item for item in loaded.loaded if Path(item.path).parent == directory]
     click.echo(f"{directory}: {len(own)} rules, no mistakes; {len(loaded.loaded)} with those under it")
     return DONE

@@ -225,3 +225,17 @@ def test_diff_shows_the_change_itself_however_long_the_value(
         (directory / "repair.yaml").write_text(written, "utf-8")
     assert run(["rules", "diff", str(before), str(after)]) == 0
     assert capsys.readouterr().out == ('~ repair-arrival version 1: limit.1.is: "90 min" -> "80 min"\n1 differences\n')
+
+
+def test_check_names_what_cannot_work_and_other_commands_load_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(["rules", "show", "violation-notice-3-to-7-days"])
+    rule = capsys.readouterr().out.replace("at_most: 7 days", "at_most: 2 days")
+    book = tmp_path / "own.yaml"
+    book.write_text(f"chapter: X\ntitle: {{zh: 自定, en: Own}}\nrules:\n{rule}", encoding="utf-8")
+    line = 1 + next(number for number, text in enumerate(book.read_text("utf-8").splitlines()) if "at_most:" in text)
+    assert run(["rules", "check", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert f"{book}:{line}: rule violation-notice-3-to-7-days: at_most: no act can be lawful" in said
+    assert run(["rules", "list", "--rules", str(tmp_path)]) == 0

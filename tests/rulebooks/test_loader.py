@@ -8,6 +8,7 @@ import pytest
 
 from streams.errors import ConfigError
 from streams.rulebooks.loader import LoadedRulebook, load_rulebook
+from streams.rulebooks.workable import check_workable
 
 HEAD = "chapter: T\ntitle: {zh: 测试, en: Test}\n"
 RULE = """\
@@ -161,6 +162,133 @@ def test_a_file_that_is_not_utf8_is_named(tmp_path: Path) -> None:
     (tmp_path / "book.yaml").write_bytes(b"chapter: \xff\n")
     with pytest.raises(ConfigError, match=r"book\.yaml: cannot be read"):
         load_rulebook(only=tmp_path)
+
+
+# -- well formed, and never to work -------------------------------------------------------------------------
+
+STARTED = "{type: counter.service_started, where: {business: fee}}"
+FEE_ACT = "counter.service_completed"
+
+
+def deadline(limit: str = "5 min", start: str = "counter.service_started", stop: str = FEE_ACT, more: str = "") -> str:
+    text = HEAD + RULE.replace("limit: 5 min", f"limit: {limit}").replace(
+        "stop: counter.service_completed", f"stop: {stop}"
+    )
+    return text.replace("start: counter.service_started", f"start: {start}") + more
+
+
+def act_rule(kind: str, more: str) -> str:
+    body = RULE[: RULE.index("    start:")].replace("kind: deadline", f"kind: {kind}").replace("order", "account")
+    return HEAD + body + "".join(f"    {line}\n" for line in more.splitlines())
+
+
+NOTICE = "act: {act}\nnotice: {notice}\nlimit: {limit}\n"
+DISCONNECTION = {"act": "disconnection.performed", "notice": "disconnection.notice_delivered"}
+
+
+def notice(limit: str, at_most: str | None = None, more: str = "", **patterns: str) -> str:
+    last = "" if at_most is None else f"at_most: {at_most}\n"
+    return act_rule("minimum_notice", NOTICE.format(limit=limit, **{**DISCONNECTION, **patterns}) + last + more)
+
+
+FEE_ONLY, POWER_ONLY = "if_start: {business: fee}", "if_start: {business: power}"
+PASSED = "{type: completion_inspection.completed, where: {passed: %s}}"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key", "says"),
+    [
+        # a limit that is never reached
+        (deadline("[{is: 5 min}, {when: {business: fee}, is: 9 min}]"), 13, "limit.1", "reached: limit.0 applies"),
+        (
+            deadline("[{when: {business: [fee, power]}, is: 5 min}, {when: {business: fee}, is: 9 min}, {is: 1 h}]"),
+            13, "limit.1", "put it before that one",
+        ),
+        (
+            deadline("[{when: {business: power}, is: 9 min}, {is: 1 h}]", STARTED),
+            13, "limit.0.when.business", "no start of this rule has such a business",
+        ),
+        (
+            deadline("[{when: {area: moon}, is: 9 min}, {is: 1 h}]", "repair.reported", "repair.arrived"),
+            13, "limit.0.when.area", "repair.reported.area is one of urban, rural",
+        ),
+        # an event that cannot be
+        (deadline(stop=PASSED % "'yes'"), 12, "stop.0.where.passed", "is of kind boolean, never 'yes'"),
+        (deadline(stop=PASSED % "{at_least: 1}"), 12, "stop.0.where.passed", "compare numbers"),
+        (
+            deadline(start=STARTED, stop="{type: counter.service_completed, " + POWER_ONLY + "}"),
+            12, "stop.0.if_start.business", "no start of this rule has such a business",
+        ),
+        # a pause that never ends
+        (
+            deadline(more="    pause: application.suspended\n    resume: application.suspended\n"),
+            15, "resume", "it never runs again",
+        ),
+        (
+            deadline(more="    pause: application.suspended\n"
+                     "    resume: {type: application.suspended, where: {reason: customer}}\n"),
+            15, "resume", "narrow pause or resume",
+        ),
+        (
+            deadline(more=f"    pause: {{type: application.suspended, {FEE_ONLY}}}\n"
+                     f"    resume: {{type: application.resumed, {POWER_ONLY}}}\n"),
+            14, "pause.0", "never ends: every resume asks for another start",
+        ),
+        # no act can be lawful
+        (notice("7 days", "3 days"), 14, "at_most", "3 days after a notice is over before 7 days have passed"),
+        (notice("7 working days", "6 days"), 14, "at_most", "an at_most that is longer"),
+        (notice("2 natural months", "55 days"), 14, "at_most", "an at_most that is longer"),
+        (notice("3 days", "24 h"), 14, "at_most", "an at_most that is longer"),
+        (notice("80 h", "1 day"), 14, "at_most", "an at_most that is longer"),
+        (notice("2 h", "1 h"), 14, "at_most", "an at_most that is longer"),
+        (
+            notice("3 days", more="covers: {cause: cause}",
+                   act="{type: disconnection.performed, where: {cause: arrears}}",
+                   notice="{type: disconnection.notice_delivered, where: {cause: violation}}"),
+            14, "covers.cause", "no notice covers an act",
+        ),
+        (
+            act_rule("prerequisite", "act: disconnection.performed\n"
+                     "needs: [{any: disconnection.notice_delivered, after_start: true}]"),
+            12, "needs.0.after_start", "can never be before the act",
+        ),
+        (
+            act_rule("forbidden_while", "act: disconnection.performed\n"
+                     "during: {since: arrears.notice_delivered, until: arrears.notice_delivered}"),
+            12, "during.until", "it never holds",
+        ),
+    ],
+)  # fmt: skip
+def test_what_cannot_work_is_named(tmp_path: Path, text: str, line: int, key: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says) as caught:
+        check_workable(load(tmp_path, text))
+    error = caught.value
+    assert (error.path, error.line, error.rule, error.key) == (str(tmp_path / "book.yaml"), line, "my-rule", key)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        deadline("[{when: {business: fee}, is: 5 min}, {when: {business: [fee, power]}, is: 9 min}, {is: 1 h}]"),
+        deadline("[{when: {business: fee}, is: 9 min}, {is: 1 h}]", STARTED),
+        deadline(more="    pause: {type: application.suspended, where: {reason: customer}}\n"
+                 "    resume: application.suspended\n"),
+        deadline(more=f"    pause: {{type: application.suspended, {FEE_ONLY}}}\n    resume: application.resumed\n"),
+        notice("7 days", "7 days"),
+        notice("7 days", "7 working days"),
+        notice("3 working days", "3 days"),
+        notice("1 natural month", "28 days"),
+        notice("3 days", "49 h"),
+        notice("49 h", "2 days"),
+        notice("3 days", more="covers: {cause: cause}", act="{type: disconnection.performed, where: {cause: arrears}}"),
+    ],
+)  # fmt: skip
+def test_what_may_work_is_not_named(tmp_path: Path, text: str) -> None:
+    check_workable(load(tmp_path, text))
+
+
+def test_the_shipped_rulebook_can_work() -> None:
+    check_workable(load_rulebook())
 
 
 # -- layers ----------------------------------------------------------------------------------------------
