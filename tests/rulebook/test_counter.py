@@ -362,6 +362,11 @@ ROWS = [
         deadline="03-14T00:00",
         broken="03-14T00:00:00.001",
     ),
+    row(
+        "complaint-answer/withdrawn",
+        "s 03-06T16:00 complaint.received W1; c 03-10T09:00 complaint.withdrawn W1",
+        "cancelled 03-14T00:00",
+    ),
 ]
 
 
