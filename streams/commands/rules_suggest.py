@@ -116,7 +116,7 @@ def suggest(options: _Options) -> int:
     candidates = rules_without_limit(loaded)
     if not candidates:
         raise ConfigError("no rule of this rulebook waits for a limit (basis: C, enabled: false, kind: deadline)")
-    history = History(candidates, loaded.rulebook.calendar)
+    history = History(candidates, loaded.rulebook)
     code = _replayed(options, loaded, history) if options.events else _read(options, history)
     names = (*options.events, *options.more, *options.cases)
     if not history.cases:

@@ -14,8 +14,8 @@ from streams.files import open_bytes, read_lines
 from streams.replay.results import format_of
 from streams.replay.sources.tables import parquet_files
 
-NEEDED: Final = ("rule", "outcome", "as_of", "limit", "started_at", "stopped_at", "paused")
-"""The columns that are read."""
+NEEDED: Final = ("rule", "outcome", "as_of", "limit", "started_at", "stopped_at", "elapsed", "paused")
+"""The columns that are read, beside those of the organisation."""
 
 _BATCH: Final = 10_000
 
@@ -75,8 +75,10 @@ def _parquet(name: str) -> Iterator[Numbered]:
     number = 0
     try:
         table = pl.scan_parquet(parquet_files(name))
-        _check(table.collect_schema().names(), name, None)
-        for batch in table.select(NEEDED).collect_batches(chunk_size=_BATCH, maintain_order=True):
+        columns = table.collect_schema().names()
+        _check(columns, name, None)
+        wanted = [column for column in columns if column in NEEDED or column.startswith("org.")]
+        for batch in table.select(wanted).collect_batches(chunk_size=_BATCH, maintain_order=True):
             for row in batch.iter_rows(named=True):
                 number += 1
                 yield number, row

@@ -23,8 +23,8 @@ from typing import Any, Final
 import yaml
 
 from schemas.fields import parse_time
-from schemas.limits import Elapsed, Limit, SameWorkingDay, UntilDate, parse_limit
-from schemas.rules import DeadlineRule
+from schemas.limits import BusinessTime, Elapsed, Limit, SameWorkingDay, UntilDate, parse_limit
+from schemas.rules import CalendarByField, DeadlineRule
 from streams.core.deadlines import deadline_of
 from streams.core.instants import instant_us
 from streams.core.rulebook import Rulebook
@@ -59,7 +59,8 @@ def rules_without_limit(loaded: LoadedRulebook) -> list[DeadlineRule]:
 def enabled_rulebook(rules: Iterable[DeadlineRule], loaded: LoadedRulebook) -> Rulebook:
     """These rules alone, enabled for all of the past."""
     always = {"enabled": True, "effective_from": date(1900, 1, 1), "effective_to": None}
-    return Rulebook([rule.model_copy(update=always) for rule in rules], loaded.rulebook.calendar)
+    book = loaded.rulebook
+    return Rulebook([rule.model_copy(update=always) for rule in rules], book.calendar, calendars=book.calendars)
 
 
 @dataclass(slots=True)
@@ -90,7 +91,10 @@ class LimitHistory:
         outcome, stopped = case["outcome"], case.get("stopped_at") or None
         completed = outcome in ("met", "met_late") and stopped is not None
         started = _instant(case, "started_at")
-        end = _instant(case, "stopped_at" if completed else "as_of") - _paused(case)
+        if isinstance(self.limit, BusinessTime):  # the engine has counted the open time
+            end = started + _duration(case, "elapsed")
+        else:
+            end = _instant(case, "stopped_at" if completed else "as_of") - _duration(case, "paused")
         self.outcomes[outcome] += 1
         if completed:
             self.seconds.add((end - started) / 1_000_000)
@@ -140,11 +144,12 @@ class LimitHistory:
 def smallest(limit: Limit, unit: str, started: int, end: int, calendar: WorkingCalendar) -> int:
     """The smallest whole number of units, from 1, with which what starts then may end at ``end`` and is on time.
 
-    Instants are microseconds since the epoch. ``BEYOND`` where no limit may be that long.
+    Instants are microseconds since the epoch; of a ``BusinessTime`` the time between them is open time. ``BEYOND``
+    where no limit may be that long.
     """
-    if isinstance(limit, Elapsed):
+    if isinstance(limit, Elapsed | BusinessTime):
         one = _limit(1, unit)
-        assert isinstance(one, Elapsed)
+        assert isinstance(one, Elapsed | BusinessTime)
         return max(-((started - end) // one.microseconds), 1)
 
     def is_enough(number: int) -> bool:
@@ -183,21 +188,34 @@ def _instant(case: Case, name: str) -> int:
         raise ValueError(f"{name}: {value!r} is no instant with an offset") from error
 
 
-def _paused(case: Case) -> int:
-    value = case.get("paused") or 0.0
+def _duration(case: Case, name: str) -> int:
+    value = case.get(name) or 0.0
     try:
         return round((value if isinstance(value, float) else seconds_of(value)) * 1_000_000)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"paused: {value!r} is no duration such as PT60S") from error
+        raise ValueError(f"{name}: {value!r} is no duration such as PT60S") from error
 
 
 class History:
     """The cases of all rules that wait for a limit. ``cases`` are those counted."""
 
-    def __init__(self, rules: Sequence[DeadlineRule], calendar: WorkingCalendar) -> None:
+    def __init__(self, rules: Sequence[DeadlineRule], book: Rulebook) -> None:
+        """Take the rules of a rulebook, with its calendars.
+
+        Raises:
+            ConfigError: naming a rule whose calendar is chosen by a field that cases do not have.
+        """
         self.rules = tuple(rules)
         self.cases = 0
-        self._calendar = calendar
+        self._book = book
+        self._choices = {rule.id: rule.calendar for rule in rules}
+        for name, choice in self._choices.items():
+            if isinstance(choice, CalendarByField) and not choice.by.startswith("org."):
+                raise ConfigError(
+                    f"cases do not say {choice.by!r}: choose by a member of org, or name one calendar",
+                    rule=name,
+                    key="calendar.by",
+                )
         self._limits = {
             rule.id: {choice.limit.text: LimitHistory(choice.limit) for choice in rule.limit} for rule in rules
         }
@@ -221,8 +239,16 @@ class History:
         text = next(iter(limits)) if len(limits) == 1 else str(case.get("limit"))
         if text not in limits:
             raise ValueError(f"limit: {text!r} is none of {', '.join(limits)}; replay with the limits of this rulebook")
-        limits[text].add(case, self._calendar)
+        limits[text].add(case, self._calendar_of(case))
         self.cases += 1
+
+    def _calendar_of(self, case: Case) -> WorkingCalendar:
+        choice = self._choices[case["rule"]]
+        if isinstance(choice, CalendarByField):
+            org = case.get("org")  # a table has a column for each member
+            member = case.get(choice.by) if not isinstance(org, Mapping) else org.get(choice.by.removeprefix("org."))
+            choice = choice.of.get(str(member), choice.otherwise)
+        return self._book.calendar if choice is None else self._book.calendars[choice]
 
     def add_from(self, cases: Iterable[tuple[int, Case]], name: str) -> None:
         """Count the cases of a file, each with its line.

@@ -162,9 +162,56 @@ def test_cases_of_a_replay_give_the_same(tmp_path: Path, capsys: pytest.CaptureF
     assert capsys.readouterr().out == expected
 
 
+OFFICE = """\
+zone: Asia/Shanghai
+calendars:
+  office: {base: china, week: {mon-fri: ["08:30-12:00", "13:30-17:30"]}}
+"""
+
+
+@pytest.mark.parametrize("calendar", ["office", "{by: org.unit, of: {U1: office}, else: office}"])
+@pytest.mark.parametrize("name", ["e.jsonl", "cases.csv", "cases.parquet"])
+def test_business_hours_are_counted_by_the_rules_calendar(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], calendar: str, name: str
+) -> None:
+    """From Wednesday 10:00 before the holiday to Thursday 8 October 10:30: 2 h, 4 h and 2 h of open time."""
+    assert run(["rules", "show", CHECK]) == 0
+    rule = capsys.readouterr().out.replace("3 working days", "6 business hours")
+    book = tmp_path / "book"
+    book.mkdir()
+    (book / "calendar.yaml").write_text(OFFICE, encoding="utf-8")
+    text = f"chapter: M\ntitle: {{zh: 自定, en: Own}}\nrules:\n{rule}  calendar: {calendar}\n"
+    (book / "own.yaml").write_text(text, encoding="utf-8")
+    events, given = write(tmp_path / "e.jsonl", checks("2026-10-08T10:30")), "--events"
+    if name != "e.jsonl":
+        given = "--cases"
+        (book / "own.yaml").write_text(text.replace("enabled: false", "enabled: true"), encoding="utf-8")
+        cases = ("--cases", str(tmp_path / name))
+        assert run(["replay", str(events), *UNTIL, "--rules", str(book), *cases, "--quiet"]) == 0
+        (book / "own.yaml").write_text(text, encoding="utf-8")
+    capsys.readouterr()
+    assert suggest(given, tmp_path / name, "--rules", book) == 0
+    row = row_of(capsys.readouterr().out, CHECK)
+    assert (row[1], row[2], row[-2], row[-1]) == ("6 business hours", "20", "0.0 %", "8 business hours")
+
+
+def test_a_calendar_by_a_field_that_cases_do_not_have_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["rules", "show", CALL]) == 0
+    rule = capsys.readouterr().out
+    (tmp_path / "calendar.yaml").write_text(OFFICE, encoding="utf-8")
+    choice = "{by: area, of: {urban: office}, else: office}"
+    text = f"chapter: F\ntitle: {{zh: 自定, en: Own}}\nrules:\n{rule}  calendar: {choice}\n"
+    (tmp_path / "own.yaml").write_text(text, encoding="utf-8")
+    assert suggest("--events", write(tmp_path / "e.jsonl", calls()), "--rules", tmp_path) == 2
+    assert f"rule {CALL}: calendar.by: cases do not say 'area'" in capsys.readouterr().err
+
+
 CASE = {
     "rule": CALL, "outcome": "met", "as_of": "2026-03-03T00:00:00+08:00", "limit": "5 min",
     "started_at": "2026-03-02T09:00:00+08:00", "stopped_at": "2026-03-02T09:01:00+08:00", "paused": "PT0S",
+    "elapsed": "PT60S",
 }  # fmt: skip
 
 
