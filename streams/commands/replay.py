@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from contextlib import ExitStack, closing, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +166,8 @@ def replay(options: _Options) -> int:
       gridclock replay --log --name gridclock --bootstrap localhost:9092
       gridclock replay --topic gridclock.events --bootstrap localhost:9092 --from 2026-03-01T00:00:00+08:00
     """
+    if str(options.alerts) == STANDARD:
+        options = replace(options, alerts=None)
     _check_use(options)
     check_refusals(strict=options.strict, at_most=options.at_most)
     loaded = rulebook_of(options.rules, options.only)
@@ -187,6 +189,9 @@ def replay(options: _Options) -> int:
 
 
 def _check_use(options: _Options) -> None:
+    for name in ("cases", "dead_letters", "comparison", "report"):
+        if str(getattr(options, name)) == STANDARD:
+            raise click.UsageError(f"--{name.replace('_', '-')} needs a file; only --alerts can go to standard output")
     if options.from_log:
         if any(getattr(options, name) for name in _NOT_WITH_LOG):
             raise click.UsageError("--log gives the alerts that live gave, nothing else: --rules, --only, --alerts")

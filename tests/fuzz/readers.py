@@ -57,10 +57,11 @@ class Reader:
 
 def of_file(load: Callable[[Path], object]) -> Callable[[bytes], object]:
     """A reader of files as a reader of bytes."""
-    directory = Path(tempfile.mkdtemp(prefix="gridclock-fuzz-"))
+    # The reader lives as long as the process, and so does its directory.
+    directory = tempfile.TemporaryDirectory(prefix="gridclock-fuzz-")
 
     def read(raw: bytes) -> object:
-        path = directory / "file.yaml"
+        path = Path(directory.name) / "file.yaml"
         path.write_bytes(raw)
         return load(path)
 

@@ -82,3 +82,17 @@ def test_what_was_recorded_after_as_of_corrects_nothing(gridclock: Runner, tmp_p
         moment = f"2026-03-02T{as_of}:00+08:00"
         ran = gridclock("replay", path, "--only", rules, "--as-of", moment, "--until", UNTIL, "--quiet")
         assert {alert["kind"]: alert["detected_at"][:16] for alert in ran.alerts} == expected, as_of
+
+
+def test_a_dash_is_standard_output_for_alerts_and_refused_for_what_is_no_stream(
+    gridclock: Runner, tmp_path: Path
+) -> None:
+    path = gridclock.lines("events.jsonl", [OPENED])
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    (rules / "desk.yaml").write_text(DESK, "utf-8")
+    ran = gridclock("replay", path, "--only", rules, "--until", UNTIL, "--quiet", "--alerts", "-")
+    assert [alert["kind"] for alert in ran.alerts] == ["warning", "breach"]
+    refused = gridclock("replay", path, "--only", rules, "--quiet", "--cases", "-")
+    assert refused.code == 2
+    assert "--cases needs a file" in refused.err
