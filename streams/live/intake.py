@@ -104,9 +104,13 @@ def time_of(records: Sequence[Any]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class IntakeClients:
-    """The intake's connections: reader of the sources, writer of the log, partition counts; its waits."""
+    """The intake's connections: reader of the sources, writer of the log, partition counts; its waits.
+
+    ``consumer`` reads committed records only; ``uncommitted`` has no group and is asked for the ends of all records.
+    """
 
     consumer: AIOKafkaConsumer
+    uncommitted: AIOKafkaConsumer
     producer: AIOKafkaProducer
     counts: PartitionCounts
     waits: BackPressure
@@ -127,6 +131,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         metrics: IntakeMetrics,
     ) -> None:
         self._consumer = clients.consumer
+        self._uncommitted = clients.uncommitted
         self._producer = clients.producer
         self._counts = clients.counts
         self._sources = settings.source_topics
@@ -144,6 +149,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         self._batch = settings.batch
         self._max_ahead = settings.max_ahead_s * 1_000_000
         self._last_read: dict[TopicPartition, int] = {}
+        self._committed: Positions = {}
         self._busy = asyncio.Lock()
         self._stopping = False
 
@@ -154,6 +160,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         async with self._busy:
             for partition in revoked:
                 self._last_read.pop(partition, None)
+                self._committed.pop(partition, None)
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Nothing to prepare: positions come from the commits."""
@@ -189,11 +196,16 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
             self._last_read[tp] = self._clock.at(time_of(records) * 1000)
             for record in records:
                 self._take(tp, record, entries, letters)
-        watermarks = await self._watermarks()
+        watermarks, positions = await self._watermarks()
         if letters or watermarks or any(entries):
             await self._write(entries, watermarks, letters)
-        if batches:
-            await self._commit({tp: records[-1].offset + 1 for tp, records in batches.items()})
+        # Past the markers of transactions, too, which no record follows: they are no backlog.
+        reached = {tp: records[-1].offset + 1 for tp, records in batches.items()}
+        for tp, position in positions.items():
+            if position > reached.get(tp, self._committed.setdefault(tp, position)):
+                reached[tp] = position
+        if reached:
+            await self._commit(reached)
 
     async def _write(
         self,
@@ -219,6 +231,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         try:
             await self._consumer.commit(dict(offsets))
+            self._committed.update(offsets)
         except (CommitFailedError, IllegalStateError) as error:
             # The partitions have gone to another worker, which reads this batch again: duplicates, known by id.
             logger.info("positions not committed, the partitions have moved: %s", error)
@@ -266,23 +279,27 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         if not copies:
             self._metrics.unwatched(1)
 
-    async def _watermarks(self) -> dict[str, int]:
-        """What each of our partitions can vouch for now; one that can say nothing yet is left out."""
+    async def _watermarks(self) -> tuple[dict[str, int], Positions]:
+        """What each of our partitions can vouch for now, and how far it has been read; what is not known is left out.
+
+        Records of a transaction that is open are not handed out, nor is anything after them. So a partition is read to
+        its end only where that is the end of all records: time stops at an open transaction.
+        """
         assigned = sorted(self._consumer.assignment())
         if not assigned:
-            return {}
+            return {}, {}
         now = self._time.now()
         # Both are asked after `now` was read: that is the proof.
         counted, (ends, positions) = await asyncio.gather(self._are_counted(), self._ends(assigned))
         found: dict[str, int] = {}
         if not counted:
-            return found
+            return found, positions
         for tp in assigned:
             if tp in positions and positions[tp] >= ends[tp]:
                 found[f"{tp.topic}/{tp.partition}"] = now - self._grace
             elif tp in self._last_read:
                 found[f"{tp.topic}/{tp.partition}"] = min(self._last_read[tp], now) - self._grace
-        return found
+        return found, positions
 
     async def _are_counted(self) -> bool:
         try:
@@ -298,7 +315,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         positions: Positions = {}
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                ends = await self._consumer.end_offsets(assigned)
+                ends = await self._uncommitted.end_offsets(assigned)
                 for tp in assigned:
                     positions[tp] = await self._consumer.position(tp)
         except (IllegalStateError, KafkaError, TimeoutError) as error:  # no leader just now, or taken from us

@@ -242,14 +242,17 @@ async def _connected(
             heartbeat_interval_ms=int(settings.session_s * 200),
             metadata_max_age_ms=5_000,  # how soon a new partition of a source is read; time waits for it
             max_partition_fetch_bytes=FETCH_SIZE,
+            isolation_level="read_committed",
             **options,
         )
-        stack.push_async_callback(consumer.stop)
-        await consumer.start()
+        uncommitted = AIOKafkaConsumer(group_id=None, client_id=f"{client_id}-ends", **options)
+        for one in (consumer, uncommitted):
+            stack.push_async_callback(one.stop)
+            await one.start()
         counts = await stack.enter_async_context(PartitionCounts(settings.source_topics, options))
     except (KafkaError, OSError) as error:
         raise BrokerError(f"{settings.bootstrap}: {error}") from error
-    return IntakeClients(consumer, log_producer, counts, waits), producer
+    return IntakeClients(consumer, uncommitted, log_producer, counts, waits), producer
 
 
 async def _log_ends(consumer: AIOKafkaConsumer, topic: str, numbers: list[int]) -> dict[int, int]:

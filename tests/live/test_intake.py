@@ -82,7 +82,7 @@ def taken(
     decoder = RecordDecoder(Decoder(loaded.catalogue), mappings)
     intake = Intake(
         load_settings(name="t", max_ahead_s=10**9), loaded.rulebook, decoder,
-        IntakeClients(unused, unused, unused, unused), log_partitions=4, time=TrustedClock(WallClock()), metrics=counts,
+        IntakeClients(*[unused] * 5), log_partitions=4, time=TrustedClock(WallClock()), metrics=counts,
     )  # fmt: skip
     entries: list[list[bytes]] = [[] for _ in range(4)]
     letters: list[tuple[bytes, bytes]] = []
