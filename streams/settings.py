@@ -20,6 +20,9 @@ SECRETS = ("sasl_password", "ssl_key_password", "pseudonym_key")
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,79}$"
 """Characters that Kafka allows in a topic's name, with room for a suffix."""
 
+TOPIC_PATTERN = r"^[A-Za-z0-9._\-]{1,249}$"
+"""What Kafka takes for a topic's name."""
+
 
 class Settings(BaseSettings):
     """All settings; see ``gridclock run --help``."""
@@ -94,8 +97,8 @@ class Settings(BaseSettings):
     def _topics(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         topics = [one.partition("=")[0] for one in value]
         for topic in topics:
-            if not re.match(NAME_PATTERN, topic):
-                raise ValueError(f"{topic!r} is not a topic's name")
+            if not re.match(TOPIC_PATTERN, topic):
+                raise ValueError(f"{topic!r} is not a topic's name: letters, digits, . _ - and at most 249 of them")
             if topics.count(topic) > 1:
                 raise ValueError(f"topic {topic} stands twice: give it one mapping")
         return value

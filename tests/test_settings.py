@@ -210,3 +210,11 @@ def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match=r"data_dir: .*/file/gridclock cannot be made: Not a directory"):
         directory_of(load_settings(bootstrap="127.0.0.1:1", data_dir=tmp_path / "file"))
+
+
+def test_a_source_may_have_any_name_that_kafka_takes() -> None:
+    longest = "_" + "a" * 248
+    assert load_settings(bootstrap="h:1", sources=(longest, "b.c-d=map.yaml")).source_topics == (longest, "b.c-d")
+    for wrong in ("a" * 250, "a b", "工单", ""):
+        with pytest.raises(ConfigError, match="is not a topic's name"):
+            load_settings(bootstrap="h:1", sources=(wrong,))
