@@ -109,9 +109,11 @@ class RowMapping:
         """What one flat row gives; at least one ``Made``, so that nothing is passed over in silence."""
         gives = False
         for entry in self._entries:
-            for made in entry.events(row, place):
-                gives = gives or entry.applies(row)
-                yield made
+            if entry.applies(row):
+                gives = True
+                yield from entry.events(row, place)
+            else:
+                yield from entry.voids(row, place)
         if not gives and self.mapping.events:
             yield self.passed(row, Passed("row gives no event"))
 
@@ -195,10 +197,7 @@ class _Entry:
         return all(test(clean(row.get(when.column))) for when, test in self._when)
 
     def events(self, row: Row, place: Place) -> Iterator[Made]:
-        """What the row gives: its event, or what takes it back where the conditions do not hold."""
-        if self._when and not self.applies(row):
-            yield from self.voids(row, place)
-            return
+        """What a row gives to which the conditions apply: its event, one for each of several subjects."""
         wire: dict[str, Any] = {}
         problem: InputError | None = None
         if self._kind_of is not None:
@@ -236,7 +235,7 @@ class _Entry:
             yield self._made(_for_one(wire, field, value), problem, row, place)
 
     def voids(self, row: Row, place: Place) -> Iterator[Made]:
-        """What takes the event of the row back; nothing where the row has no key or names no subject."""
+        """What takes back the event of a row: nothing where the row has no key or names no subject."""
         kind = self._type if self._kind_of is None else self._type_of(row)
         if not self.key or isinstance(kind, Passed):
             return
