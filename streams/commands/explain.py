@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from streams.commands.common import DONE, INSTANT, options_as, rulebook_of, rulebook_options
-from streams.commands.inputs import load_mappings, mapping_options, sources_of
+from streams.commands.inputs import closing_sources, load_mappings, mapping_options, sources_of
 from streams.core.alerts import Alert, Subject
 from streams.core.event import Event
 from streams.core.explanations import SUBJECTS_ZH, limit_zh
@@ -23,7 +23,6 @@ from streams.replay.comparison import OUTCOMES_ZH
 from streams.replay.judging import Arrived, Deduplicated, Judging, deduplicate
 from streams.replay.replay import Replay, ReplayOptions
 from streams.replay.sources import Source, event_of
-from streams.replay.sources.opening import close_sources
 from streams.rulebooks.decoding import decoder_of
 from streams.rulebooks.loader import LoadedRulebook
 from streams.settings import load_settings
@@ -90,7 +89,7 @@ def explain(options: _Options) -> int:
     loaded = rulebook_of(options.rules, options.only)
     mappings = load_mappings(options.mappings, loaded.catalogue, options.sheet)
     sources = sources_of(options.names, options.topics, mappings, (options.bootstrap, options.since))
-    try:
+    with closing_sources(sources):
         search = _Search(loaded, sources, options.until)
         subjects = search.subjects_of(options.number)
         if not subjects:
@@ -104,8 +103,6 @@ def explain(options: _Options) -> int:
                 click.echo()
             for line in _Story(search, history, subject, options.lang).lines():
                 click.echo(line)
-    finally:
-        close_sources(sources)
     return DONE
 
 

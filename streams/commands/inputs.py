@@ -1,4 +1,4 @@
-"""What commands that read files share: mappings, sheets, and how many refusals are borne."""
+"""What commands that read files share: mappings, sheets, what is refused and how many refusals are borne."""
 
 from __future__ import annotations
 
@@ -8,11 +8,24 @@ from typing import Any
 
 import click
 
+from schemas.dead_letters import DeadLetter
 from schemas.events import EventCatalogue
 from streams.commands.common import DEAD_LETTERS, DONE, err, topic_sources
-from streams.errors import ConfigError
-from streams.replay.sources import Source
+from streams.core.event import Event
+from streams.errors import ConfigError, InputError
+from streams.log_lines import printable
+from streams.replay.input_counts import InputCounts
+from streams.replay.sources import Record, Source, event_of
 from streams.replay.sources.opening import Mappings, close_sources, open_sources
+from streams.wall_clock import WallClock
+from streams.wire.decoder import Decoder
+from streams.wire.mapping import Passed
+
+_SHOWN = 5
+"""Refusals that are told one by one; the others are only counted."""
+
+Taken = tuple[Record, Event | InputError | Passed]
+"""A record, and what becomes of it."""
 
 Command = Callable[..., Any]
 
@@ -57,6 +70,36 @@ def code_for(refused: int, at_most: int | None) -> int:
     if refused > at_most:
         err.print(f"{refused:,} lines refused; --at-most {at_most:,} bears no more")
     return DEAD_LETTERS if refused > at_most else DONE
+
+
+def tell_refused(name: str, position: int, error: InputError, so_far: int) -> None:
+    """Tell of a refused record on standard error, where it is one of the first; ``so_far`` counts it too."""
+    if so_far <= _SHOWN:
+        click.echo(printable(f"gridclock: {name}:{position}: {error}"), err=True)
+
+
+def tell_letter(letter: DeadLetter, so_far: int) -> None:
+    """``tell_refused`` of a dead letter."""
+    tell_refused(letter.source, letter.position, InputError(letter.reason, letter.field, letter.detail), so_far)
+
+
+def taken(source: Source, decoder: Decoder, tally: InputCounts) -> Iterator[Taken]:
+    """Every record of a source with what becomes of it, counted."""
+    now, last = WallClock().now(), -1
+    for record in source.records():
+        position, raw, note = record
+        tally.lines += position != last  # a row may give several events
+        last = position
+        found: Event | InputError | Passed
+        try:
+            found = event_of(decoder, raw, note, now)
+        except InputError as error:
+            found = error
+            tally.refuse(error)
+        if isinstance(found, Passed):
+            tally.pass_over(found)
+        tally.events += isinstance(found, Event) and not found.void
+        yield record, found
 
 
 def sources_of(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from rich.text import Text
 from schemas.exporting import schemas
 from schemas.titles import EVENT_TITLES
 from streams.commands.common import DEAD_LETTERS, DONE, rulebook_of, rulebook_options, topic_sources
-from streams.commands.inputs import closing_sources, load_mappings, sources_of
+from streams.commands.inputs import closing_sources, load_mappings, sources_of, taken
 from streams.commands.replay_tables import print_refusals
 from streams.core.event import Event
 from streams.core.instants import format_us
@@ -24,11 +23,10 @@ from streams.errors import ConfigError, InputError
 from streams.files import write_whole
 from streams.log_lines import printable
 from streams.replay.input_counts import InputCounts
-from streams.replay.sources import Record, Source, event_of
+from streams.replay.sources import Record, Source
 from streams.replay.sources.profile import json_settings, profile_of, profiled, suggestion
 from streams.rulebooks.loader import LoadedRulebook
 from streams.rulebooks.mapping_files import load_mapping
-from streams.wall_clock import WallClock
 from streams.wire.decoder import Decoder
 from streams.wire.mapping import Made, Passed
 
@@ -121,7 +119,7 @@ def check(mapping: str, file: str | None, sheet: str | None, rules: tuple[Path, 
     tally = InputCounts()
     with closing_sources(sources := _sources(mapping, file, sheet, loaded)):
         for source in sources:
-            for _ in _taken(source, loaded, tally):
+            for _ in taken(source, Decoder(loaded.catalogue), tally):
                 pass
     return _summed_up(tally)
 
@@ -144,16 +142,16 @@ def preview(mapping: str, file: str, rows: int, sheet: str | None, only: Path | 
     table = Table(box=None, pad_edge=False, show_lines=False)
     for name in ("row", "columns", "events"):
         table.add_column(name, overflow="fold")
-    shown, zone = 0, loaded.rulebook.calendar.zone
+    shown, zone, decoder = 0, loaded.rulebook.calendar.zone, Decoder(loaded.catalogue)
     with closing_sources(sources := _sources(mapping, file, sheet, loaded)):
         for source in sources:
-            for position, own in groupby(_taken(source, loaded, tally), key=lambda taken: taken[0][0]):
+            for position, own in groupby(taken(source, decoder, tally), key=lambda pair: pair[0][0]):
                 if shown < rows:
-                    taken = list(own)
+                    pairs = list(own)
                     table.add_row(
                         str(position),
-                        Text(_cells(taken[0][0])),
-                        Text("\n".join(_result(one, zone) for _, one in taken)),
+                        Text(_cells(pairs[0][0])),
+                        Text("\n".join(_result(one, zone) for _, one in pairs)),
                     )
                     shown += 1
                 else:
@@ -176,30 +174,8 @@ def schema() -> int:
     return DONE
 
 
-Taken = tuple[Record, Event | InputError | Passed]
-
-
 def _sources(mapping: str, file: str, sheet: str | None, loaded: LoadedRulebook) -> list[Source]:
     return sources_of((file,), (), load_mappings((mapping,), loaded.catalogue, sheet))
-
-
-def _taken(source: Source, loaded: LoadedRulebook, tally: InputCounts) -> Iterator[Taken]:
-    """Every record of a source with what becomes of it, counted."""
-    decoder, now, last = Decoder(loaded.catalogue), WallClock().now(), -1
-    for record in source.records():
-        position, raw, note = record
-        tally.lines += position != last
-        last = position
-        found: Event | InputError | Passed
-        try:
-            found = event_of(decoder, raw, note, now)
-        except InputError as error:
-            found = error
-            tally.refuse(error)
-        if isinstance(found, Passed):
-            tally.pass_over(found)
-        tally.events += isinstance(found, Event) and not found.void
-        yield record, found
 
 
 def _cells(record: Record) -> str:

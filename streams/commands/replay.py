@@ -31,13 +31,13 @@ from streams.commands.inputs import (
     mapping_options,
     refusal_options,
     sources_of,
+    tell_letter,
 )
 from streams.commands.replay_tables import print_comparison, print_summary
 from streams.core.instants import format_us
 from streams.files import STANDARD, write_whole
 from streams.kafka.acls import reading
 from streams.live.gc_tuning import rare_collections
-from streams.log_lines import printable
 from streams.replay.checkpoints import Checkpoint
 from streams.replay.comparison import CHANGE_COLUMNS, Comparison
 from streams.replay.output_form import OutputForm
@@ -51,7 +51,6 @@ from streams.settings import Settings, load_settings
 from streams.wall_clock import WallClock
 from streams.wire.pseudonyms import Hidden, cloud_events
 
-_SHOWN = 5
 _CHANGES_SHOWN = 10
 _NOT_WITH_LOG = (
     "events", "mappings", "topics", "since", "until", "as_of", "cases", "dead_letters", "compare", "compare_only",
@@ -253,10 +252,8 @@ class _Run:
         def on_dead_letter(letter: DeadLetter) -> None:
             if letters is not None:
                 letters.write(letter.model_dump_json().encode() + b"\n")
-            if not options.quiet and replay.tally.total_dead_letters <= _SHOWN:
-                where = f"{letter.source}:{letter.position}"
-                field = f"{letter.field}: " if letter.field else ""
-                click.echo(printable(f"gridclock: {where}: {letter.reason}: {field}{letter.detail}"), err=True)
+            if not options.quiet:
+                tell_letter(letter, replay.tally.total_dead_letters)
 
         replay.on_dead_letter = on_dead_letter
         with progress(_total(self.sources), "reading", quiet=options.quiet) as moved:

@@ -30,11 +30,11 @@ from streams.commands.inputs import (
     mapping_options,
     refusal_options,
     sources_of,
+    tell_letter,
 )
 from streams.errors import ConfigError
 from streams.files import write_whole
 from streams.live.gc_tuning import rare_collections
-from streams.log_lines import printable
 from streams.replay.case_files import Numbered, read_cases
 from streams.replay.limits_from_history import (
     History,
@@ -48,8 +48,6 @@ from streams.replay.replay import Replay, ReplayOptions
 from streams.rulebooks.decoding import decoder_of
 from streams.rulebooks.loader import LoadedRulebook
 from streams.wall_clock import WallClock
-
-_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -175,10 +173,8 @@ def _replayed(options: _Options, loaded: LoadedRulebook, history: History) -> in
     run = Replay(rulebook, decoder_of(loaded, None), ReplayOptions(WallClock().now(), options.until))
 
     def on_dead_letter(letter: DeadLetter) -> None:
-        if not options.quiet and run.tally.total_dead_letters <= _SHOWN:
-            field = f"{letter.field}: " if letter.field else ""
-            where = f"{letter.source}:{letter.position}"
-            click.echo(printable(f"gridclock: {where}: {letter.reason}: {field}{letter.detail}"), err=True)
+        if not options.quiet:
+            tell_letter(letter, run.tally.total_dead_letters)
 
     run.on_dead_letter = on_dead_letter
     with closing(run), closing_sources(sources), rare_collections():

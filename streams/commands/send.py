@@ -28,21 +28,20 @@ from streams.commands.inputs import (
     mapping_options,
     refusal_options,
     sources_of,
+    taken,
+    tell_refused,
 )
 from streams.commands.replay_tables import print_refusals
+from streams.core.event import Event
 from streams.core.instants import instant_us
 from streams.errors import BrokerError, InputError
 from streams.files import read_lines
 from streams.kafka.acls import writing
-from streams.log_lines import printable
 from streams.replay.input_counts import InputCounts
-from streams.replay.sources import Source, event_of
+from streams.replay.sources import Source
 from streams.settings import Settings, load_settings
 from streams.wall_clock import WallClock
 from streams.wire.decoder import Decoder, decode_json
-from streams.wire.mapping import Passed
-
-_SHOWN = 5
 
 
 @click.command(short_help="Send files of events to Kafka.")
@@ -98,20 +97,12 @@ def send(events: tuple[str, ...], topic: str | None, timestamps: str, quiet: boo
 
 def _made(sources: Sequence[Source], decoder: Decoder, tally: InputCounts, *, quiet: bool) -> Iterator[bytes]:
     """The events that rows give; what is refused is reported, and counted."""
-    now = WallClock().now()
     for source in sources:
-        for position, raw, note in source.records():
-            try:
-                found = event_of(decoder, raw, note, now)
-            except InputError as error:
-                tally.refuse(error)
-                if not quiet and tally.total_dead_letters <= _SHOWN:
-                    click.echo(printable(f"gridclock: {source.name}:{position}: {error}"), err=True)
-                continue
-            if isinstance(found, Passed):
-                tally.pass_over(found)
-            else:
+        for (position, raw, _), found in taken(source, decoder, tally):
+            if isinstance(found, Event):
                 yield raw
+            elif isinstance(found, InputError) and not quiet:
+                tell_refused(source.name, position, found, tally.total_dead_letters)
 
 
 def send_files(settings: Settings, events: tuple[str, ...], topic: str, *, recorded: bool, quiet: bool) -> int:
