@@ -31,7 +31,6 @@ import msgspec
 from schemas.dead_letters import DeadLetter
 from streams.core.alerts import Subject
 from streams.core.event import Event
-from streams.core.explanations import explain
 from streams.core.records import JudgedCase
 from streams.core.rulebook import Rulebook
 from streams.engine import chosen
@@ -460,9 +459,5 @@ class Replay:
     def _reported(self, rulebook: Rulebook, cases: Iterable[JudgedCase]) -> Iterator[ReportedCase]:
         writer = CloudEvents(rulebook.calendar)
         for case in cases:
-            explanation = None
-            if case.verdict.reports:
-                sentence = explain(case.verdict, case.verdict.reports[-1], case.subject, rulebook.calendar)
-                explanation = {"zh": sentence.zh, "en": sentence.en}
             assert self.ends_at is not None
-            yield ReportedCase(writer.case(case, self.ends_at), explanation)
+            yield writer.reported(case, self.ends_at)

@@ -20,7 +20,6 @@ import pyarrow as pa
 
 from streams.core.alerts import Subject
 from streams.core.event import Event
-from streams.core.explanations import explain
 from streams.errors import InputError
 from streams.replay.judging import Arrived, Judging, deduplicate
 from streams.replay.sources import MAX_AHEAD
@@ -168,13 +167,10 @@ def _judged(job: Job, waiting: list[tuple[Subject, int, Event]]) -> Iterator[tup
         yield ALERT, detected_at, by_event, due_at, kind, own_id, rule, report, alert_id, None, payload, None
     for (kind, own_id), cases in groupby(judging.cases(), attrgetter("subject")):
         for place, case in enumerate(cases):
-            said = None
-            if case.verdict.reports:
-                sentence = explain(case.verdict, case.verdict.reports[-1], case.subject, rulebook.calendar)
-                said = encode({"zh": sentence.zh, "en": sentence.en})
-            payload = encode(writer.case(case, job.ends_at))
+            reported = writer.reported(case, job.ends_at)
+            said = None if reported.explanation is None else encode(reported.explanation)
             rule = case.verdict.rule.id
-            yield CASE, None, None, None, kind, own_id, rule, None, case.case_id, place, payload, said
+            yield CASE, None, None, None, kind, own_id, rule, None, case.case_id, place, encode(reported.event), said
 
 
 def _batch(rows: list[tuple[Any, ...]], schema: pa.Schema) -> pa.RecordBatch:

@@ -13,7 +13,7 @@ import msgspec
 
 from streams.core.alerts import Alert, org_of
 from streams.core.deadlines import time_counted
-from streams.core.explanations import arithmetic, first_and_last
+from streams.core.explanations import arithmetic, explain, first_and_last
 from streams.core.records import JudgedCase
 from streams.core.working_days import WorkingCalendar
 
@@ -106,6 +106,14 @@ class CloudEvents:
             "calendar_provisional": verdict.provisional,
         }
         return _envelope("gridclock.case", case.case_id, data["as_of"], case.case_id, data)
+
+    def reported(self, case: JudgedCase, as_of: int) -> ReportedCase:
+        """One case with the sentence of the last thing that was reported of it."""
+        said = None
+        if case.verdict.reports:
+            sentence = explain(case.verdict, case.verdict.reports[-1], case.subject, self._calendar)
+            said = {"zh": sentence.zh, "en": sentence.en}
+        return ReportedCase(self.case(case, as_of), said)
 
 
 def without_detail(event: dict[str, Any], size: int) -> dict[str, Any]:
