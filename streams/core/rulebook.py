@@ -217,7 +217,7 @@ def calendars_of(rule: Rule) -> Iterator[tuple[tuple[str | int, ...], str]]:
 
 def _vocabulary(rule: Rule, catalogue: EventCatalogue) -> Iterator[tuple[tuple[str | int, ...], str]]:
     start_types: list[str] = []
-    for keys, pattern in _patterns(rule, ()):
+    for keys, pattern in patterns_of(rule, ()):
         if pattern.type not in catalogue.types:
             yield (*keys, "type"), _unknown_type(pattern.type, catalogue)
             continue
@@ -248,7 +248,7 @@ def _vocabulary(rule: Rule, catalogue: EventCatalogue) -> Iterator[tuple[tuple[s
                 yield ("calendar", "by"), _unknown_field(field, types, catalogue)
         yield from _start_fields(rule, rule.limit, [*start_types, *facts], catalogue)
         return
-    for keys, pattern in _patterns(rule, ()):
+    for keys, pattern in patterns_of(rule, ()):
         if pattern.if_start:
             yield (*keys, "if_start"), "only a deadline has a start whose fields could be asked for"
     if isinstance(rule, ActRule):
@@ -375,23 +375,24 @@ def _start_fields(
             wrong = _of_other_kind(choice.limit.field, ("date", "time"), start_types, catalogue)
             if wrong is not None:
                 yield ("limit", index, "is"), wrong
-    for keys, pattern in _patterns(rule, ()):
+    for keys, pattern in patterns_of(rule, ()):
         for name in pattern.if_start:
             if name not in known:
                 yield (*keys, "if_start", name), _unknown_field(name, start_types, catalogue)
 
 
-def _patterns(value: object, keys: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], Pattern]]:
+def patterns_of(value: object, keys: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], Pattern]]:
+    """Every pattern of events in a rule, or in a part of one, with the keys at which it stands."""
     if isinstance(value, Pattern):
         yield keys, value
     elif isinstance(value, Condition):
         return
     elif isinstance(value, BaseModel):
         for name in type(value).model_fields:
-            yield from _patterns(getattr(value, name), (*keys, name))
+            yield from patterns_of(getattr(value, name), (*keys, name))
     elif isinstance(value, tuple):
         for index, item in enumerate(value):
-            yield from _patterns(item, (*keys, index))
+            yield from patterns_of(item, (*keys, index))
 
 
 def _of_other_kind(name: str, kinds: Sequence[str], types: Sequence[str], catalogue: EventCatalogue) -> str | None:

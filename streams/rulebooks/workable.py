@@ -21,7 +21,7 @@ from schemas.rules import (
     RecordingDelayRule,
     Rule,
 )
-from streams.core.rulebook import _patterns as patterns_of
+from streams.core.rulebook import patterns_of
 from streams.errors import ConfigError
 from streams.rulebooks.loader import LoadedRulebook
 from streams.rulebooks.yaml_files import Keys, line_of
