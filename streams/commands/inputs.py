@@ -22,7 +22,7 @@ from streams.wire.decoder import Decoder
 from streams.wire.mapping import Passed
 
 _SHOWN = 5
-"""Refusals that are told one by one; the others are only counted."""
+"""Refusals that are printed one by one; the others are only counted."""
 
 Taken = tuple[Record, Event | InputError | Passed]
 """A record, and what becomes of it."""
@@ -72,15 +72,15 @@ def code_for(refused: int, at_most: int | None) -> int:
     return DEAD_LETTERS if refused > at_most else DONE
 
 
-def tell_refused(name: str, position: int, error: InputError, so_far: int) -> None:
-    """Tell of a refused record on standard error, where it is one of the first; ``so_far`` counts it too."""
+def print_refused(name: str, position: int, error: InputError, so_far: int) -> None:
+    """Print a refused record on standard error, where it is one of the first; ``so_far`` counts it too."""
     if so_far <= _SHOWN:
         click.echo(printable(f"gridclock: {name}:{position}: {error}"), err=True)
 
 
-def tell_letter(letter: DeadLetter, so_far: int) -> None:
-    """``tell_refused`` of a dead letter."""
-    tell_refused(letter.source, letter.position, InputError(letter.reason, letter.field, letter.detail), so_far)
+def print_letter(letter: DeadLetter, so_far: int) -> None:
+    """``print_refused`` of a dead letter."""
+    print_refused(letter.source, letter.position, InputError(letter.reason, letter.field, letter.detail), so_far)
 
 
 def taken(source: Source, decoder: Decoder, tally: InputCounts) -> Iterator[Taken]:

@@ -29,9 +29,9 @@ from streams.commands.inputs import (
     code_for,
     load_mappings,
     mapping_options,
+    print_letter,
     refusal_options,
     sources_of,
-    tell_letter,
 )
 from streams.commands.replay_tables import print_comparison, print_summary
 from streams.core.instants import format_us
@@ -253,7 +253,7 @@ class _Run:
             if letters is not None:
                 letters.write(letter.model_dump_json().encode() + b"\n")
             if not options.quiet:
-                tell_letter(letter, replay.tally.total_dead_letters)
+                print_letter(letter, replay.tally.total_dead_letters)
 
         replay.on_dead_letter = on_dead_letter
         with progress(_total(self.sources), "reading", quiet=options.quiet) as moved:

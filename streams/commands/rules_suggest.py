@@ -28,9 +28,9 @@ from streams.commands.inputs import (
     code_for,
     load_mappings,
     mapping_options,
+    print_letter,
     refusal_options,
     sources_of,
-    tell_letter,
 )
 from streams.errors import ConfigError
 from streams.files import write_whole
@@ -174,7 +174,7 @@ def _replayed(options: _Options, loaded: LoadedRulebook, history: History) -> in
 
     def on_dead_letter(letter: DeadLetter) -> None:
         if not options.quiet:
-            tell_letter(letter, run.tally.total_dead_letters)
+            print_letter(letter, run.tally.total_dead_letters)
 
     run.on_dead_letter = on_dead_letter
     with closing(run), closing_sources(sources), rare_collections():

@@ -26,10 +26,10 @@ from streams.commands.inputs import (
     code_for,
     load_mappings,
     mapping_options,
+    print_refused,
     refusal_options,
     sources_of,
     taken,
-    tell_refused,
 )
 from streams.commands.replay_tables import print_refusals
 from streams.core.event import Event
@@ -102,7 +102,7 @@ def _made(sources: Sequence[Source], decoder: Decoder, tally: InputCounts, *, qu
             if isinstance(found, Event):
                 yield raw
             elif isinstance(found, InputError) and not quiet:
-                tell_refused(source.name, position, found, tally.total_dead_letters)
+                print_refused(source.name, position, found, tally.total_dead_letters)
 
 
 def send_files(settings: Settings, events: tuple[str, ...], topic: str, *, recorded: bool, quiet: bool) -> int:
