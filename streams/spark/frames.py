@@ -31,6 +31,7 @@ _JUDGED: Final = (
     "kind string, detected_at long, by_event boolean, due_at long, subject_type string, subject string, rule string, "
     "report string, id string, place long, payload binary, explanation binary"
 )
+_LAST: Final = "at long"
 _TIMES: Final = {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"}
 
 
@@ -90,8 +91,8 @@ def judge(
 
     ``df`` has a column ``value`` with one JSON object each (``spark.read.text``), or the fields of events as columns.
     ``until`` and ``as_of`` are instants: RFC 3339 with an offset, or microseconds; time ends at the last event by
-    default. ``order`` names a column of whole numbers, the order of arrival, which tells which of two records with one
-    id came first; without it the order of their content does.
+    default, and to find that takes one more pass over the events. ``order`` names a column of whole numbers, the order
+    of arrival, which tells which of two records with one id came first; without it the order of their content does.
 
     Raises:
         ConfigError: where the data have no such columns.
@@ -101,17 +102,24 @@ def judge(
     job = steps.Job(rulebook or RulebookFiles(), WallClock().now(), min(ends) if ends else None, known)
     routed = _records(df, order, source).mapInArrow(partial(_route, job), _ROUTED)
     routed = routed.persist(StorageLevel.DISK_ONLY)
-    counts, highest = _counted(routed)
-    end = job.ends_at if job.ends_at is not None else highest
+    counts, unwatched_at = _counted(routed)
     copies = routed.where(F.col("kind") == steps.COPY)
     by_subject = copies.repartition("subject_type", "subject")
     in_order = by_subject.sortWithinPartitions("subject_type", "subject", "major", "minor", "payload")
-    judged = in_order.mapInArrow(partial(_judge, job.until(end or 0)), _JUDGED)
-    return Judged(end or 0, counts, routed, judged.persist(StorageLevel.DISK_ONLY))
+    end = job.ends_at
+    if end is None:
+        found = [row["at"] for row in in_order.mapInArrow(_last, _LAST).collect()]
+        end = max(found if unwatched_at is None else [*found, unwatched_at], default=0)
+    judged = in_order.mapInArrow(partial(_judge, job.until(end)), _JUDGED)
+    return Judged(end, counts, routed, judged.persist(StorageLevel.DISK_ONLY))
 
 
 def _route(job: steps.Job, batches: Any) -> Any:
     return steps.route(job, batches)
+
+
+def _last(batches: Any) -> Any:
+    return steps.last(batches)
 
 
 def _judge(job: steps.Job, batches: Any) -> Any:
@@ -145,12 +153,13 @@ def _records(df: DataFrame, order: str | None, source: str) -> DataFrame:
 
 
 def _counted(routed: DataFrame) -> tuple[Counter[str], int | None]:
+    """The counts of reading, and the instant of the last event that no rule watches."""
     counts: Counter[str] = Counter()
-    highest: int | None = None
+    unwatched_at: int | None = None
     rows = routed.where(F.col("kind") == steps.COUNTS).select("payload").toLocalIterator()
     for row in rows:
         found = json.loads(bytes(row["payload"]))
-        at = found.pop("highest", None)
+        at = found.pop("unwatched_at")
         counts.update(found)
-        highest = at if highest is None or (at is not None and at > highest) else highest
-    return counts, highest
+        unwatched_at = at if unwatched_at is None or (at is not None and at > unwatched_at) else unwatched_at
+    return counts, unwatched_at

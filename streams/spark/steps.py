@@ -6,23 +6,26 @@ decoder, the deduplication and the engine of every other replay.
 
 from __future__ import annotations
 
-from collections import Counter
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
 from itertools import groupby
-from operator import attrgetter
+from operator import attrgetter, itemgetter
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 import pyarrow as pa
 
+from schemas.dead_letters import DeadLetter
 from streams.core.alerts import Subject
 from streams.core.event import Event
-from streams.errors import InputError
-from streams.replay.judging import Arrived, Judging, deduplicate
-from streams.replay.sources import MAX_AHEAD
+from streams.replay.judging import Deduplicated, Judging, deduplicate
+from streams.replay.reading import Reading, Scope
+from streams.replay.sources import Record
+from streams.replay.spill import SpillBuffer
 from streams.spark.rulebook import RulebookFiles
 from streams.wire.cloudevents import CloudEvents, encode
 from streams.wire.decoder import Decoder, conflict_of, dead_letter_of, encode_json, wire_fields
@@ -61,6 +64,11 @@ JUDGED: Final = pa.schema(
 )
 """An alert or a case (CloudEvent as JSON) or a dead letter, with what it is sorted by; cases by their place too."""
 
+LAST: Final = pa.schema([("at", pa.int64())])
+
+COUNTED: Final = ("lines", "events", "after_until", "not_yet_recorded", "unwatched")
+"""The counts of reading that do not depend on which records come in one batch; see ``InputCounts``."""
+
 ROWS: Final = 20_000
 """Copies of events judged together; one subject's are never parted."""
 
@@ -89,41 +97,58 @@ class Job:
         return {name: value for name, value in self.__dict__.items() if name != "decoder"}
 
 
-def route(job: Job, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Records (``value``, ``source``, ``major``, ``minor``) to ``ROUTED`` rows."""
-    rulebook = job.rulebook.load().rulebook
-    for batch in batches:
-        rows: list[tuple[Any, ...]] = []
-        counts: Counter[str] = Counter()
-        highest: int | None = None
-        for value, source, major, minor in zip(
-            *(batch.column(name).to_pylist() for name in ("value", "source", "major", "minor")), strict=True
-        ):
+class _Batch:
+    """The records of one batch as a source; positions are places in it. Blank ones are passed over."""
+
+    name = "spark"
+    size = None
+
+    def __init__(self, values: Iterable[str | bytes | None]) -> None:
+        self._values = values
+
+    def records(self) -> Iterator[Record]:
+        """See ``Source``."""
+        for place, value in enumerate(self._values):
             raw = value.encode() if isinstance(value, str) else value or b""
-            if not raw.strip():
-                continue
-            counts["lines"] += 1
-            try:
-                event = job.decoder.decode(raw, received=job.received, max_ahead=MAX_AHEAD)
-            except InputError as error:
-                letter = dead_letter_of(raw, error, source=source, position=minor)
-                rows.append((LETTER, None, None, major, minor, letter.model_dump_json().encode()))
-                continue
-            counts["events"] += 1
-            if job.as_of is not None and event.recorded > job.as_of:
-                counts["not_yet_recorded"] += 1
-                continue
-            if job.ends_at is not None and event.at > job.ends_at:
-                counts["after_until"] += event.corrects is None
-            elif highest is None or event.at > highest:
-                highest = event.at
-            copies = rulebook.copies_of(event)
-            counts["unwatched"] += not copies
+            if raw.strip():
+                yield place, raw, None
+
+
+def _never() -> Path:
+    raise AssertionError("a batch is held in memory")
+
+
+def route(job: Job, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Records (``value``, ``source``, ``major``, ``minor``) to ``ROUTED`` rows, read as every replay reads them."""
+    copies_of = job.rulebook.load().rulebook.copies_of
+    scope = Scope(job.decoder, copies_of, job.received, job.ends_at, job.as_of)
+    for batch in batches:
+        values, sources, majors, minors = (
+            batch.column(name).to_pylist() for name in ("value", "source", "major", "minor")
+        )
+        letters: list[DeadLetter] = []
+        buffer = SpillBuffer(sys.maxsize, _never)
+        reading = Reading(scope, buffer, letters.append)
+        source = _Batch(values)
+        reading.read(0, source, source.records(), lambda _bytes: None)
+        rows: list[tuple[Any, ...]] = []
+        for letter in letters:
+            place = letter.position
+            own = letter.model_copy(update={"source": sources[place], "position": minors[place]})
+            rows.append((LETTER, None, None, majors[place], minors[place], own.model_dump_json().encode()))
+        for _, _, _, place, copies in buffer.held():
             for (kind, number), copy in copies:
-                rows.append((COPY, kind, number, major, minor, encode_json(copy)))
-        found = {**counts, **({} if highest is None else {"highest": highest})}
-        rows.append((COUNTS, None, None, 0, 0, encode_json(found)))
+                rows.append((COPY, kind, number, majors[place], minors[place], encode_json(copy)))
+        found = {name: getattr(reading.tally, name) for name in COUNTED}
+        rows.append((COUNTS, None, None, 0, 0, encode_json({**found, "unwatched_at": reading.unwatched_at})))
         yield _batch(rows, ROUTED)
+
+
+def last(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The instant of the last event that counts among ``ROUTED`` copies in the order of ``judge``; no row of none."""
+    dated = (_deduplicated(own).last_at for _, own in groupby(_copies(batches), key=itemgetter(0)))
+    found = [at for at in dated if at is not None]
+    yield _batch([(max(found),)] if found else [], LAST)
 
 
 def judge(job: Job, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -145,18 +170,20 @@ def _copies(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[Subject, int, E
             yield (kind, number), minor, _read_event(payload)
 
 
+def _deduplicated(own: Iterable[tuple[Subject, int, Event]]) -> Deduplicated:
+    """The events of one subject, given in order of arrival."""
+    return deduplicate(
+        (event.order, number, event, minor, [(subject, event)]) for number, (subject, minor, event) in enumerate(own)
+    )
+
+
 def _judged(job: Job, waiting: list[tuple[Subject, int, Event]]) -> Iterator[tuple[Any, ...]]:
     assert job.ends_at is not None
     rulebook = job.rulebook.load().rulebook
     judging, writer = Judging(rulebook, job.ends_at), CloudEvents(rulebook.calendar)
     events = []
-    number = 0
-    for _, own in groupby(waiting, key=lambda row: row[0]):
-        arrived: list[Arrived] = []
-        for subject, minor, event in own:
-            arrived.append((event.order, number, event, minor, [(subject, event)]))
-            number += 1
-        found = deduplicate(arrived)
+    for _, own in groupby(waiting, key=itemgetter(0)):
+        found = _deduplicated(own)
         events += found.events
         for origin, event in found.conflicts.values():
             raw = encode_json(wire_fields(event))

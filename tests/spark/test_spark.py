@@ -43,6 +43,33 @@ def skewed(path: Path, events: int) -> Path:
     return path
 
 
+STARTED = {
+    "event_id": "a", "event_type": "counter.service_started", "occurred_at": "2026-03-02T09:00:00+08:00",
+    "order_id": "W1", "business": "fee",
+}  # fmt: skip
+LATER = "2026-03-02T10:00:00+08:00"
+
+
+def ending(path: Path) -> list[Path]:
+    """Files whose last event does, or does not, say where time ends: W1 is late where it does."""
+    other = {**STARTED, "event_id": "b", "order_id": "W2", "occurred_at": LATER}
+    last: dict[str, list[dict[str, Any]]] = {
+        "other-content": [{**STARTED, "occurred_at": LATER}],
+        "corrected-to-earlier": [
+            other,
+            {**other, "event_id": "c", "corrects": "b", "occurred_at": "2026-03-02T09:01:00+08:00"},
+        ],
+        "later-version": [{**other, "version": [1]}, {**other, "version": [2], "void": True}],
+        "unwatched": [{**other, "event_type": "counter.ticket_taken"}],
+        "watched": [other],
+    }
+    paths = []
+    for name, events in last.items():
+        paths.append(path / f"{name}.jsonl")
+        paths[-1].write_text("".join(f"{json.dumps(event)}\n" for event in (STARTED, *events)), "utf-8")
+    return paths
+
+
 def replayed(path: Path, *options: str) -> tuple[list[bytes], list[bytes], int]:
     """Alerts, cases and the number of dead letters of a replay in this process."""
     alerts, cases, letters = (path.with_suffix(f".{name}") for name in ("a", "c", "l"))
@@ -73,7 +100,7 @@ def found(path: Path) -> tuple[list[bytes], list[bytes], int]:
 
 
 def test_the_same_bytes_as_a_replay(spark: Run, tmp_path: Path) -> None:
-    paths = [simulated(tmp_path / "orders.jsonl"), skewed(tmp_path / "skewed.jsonl", 6_000)]
+    paths = [simulated(tmp_path / "orders.jsonl"), skewed(tmp_path / "skewed.jsonl", 6_000), *ending(tmp_path)]
     spark("tests.spark.job", "local[2]", *paths)
     for path in paths:
         expected = replayed(path)
