@@ -17,6 +17,8 @@ from schemas.base import Model
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+"""Microseconds, as all lengths of time here."""
 
 
 class Elapsed(Model):

@@ -30,7 +30,7 @@ from pydantic import (
 from pydantic_core import core_schema
 
 from schemas.base import Model
-from schemas.limits import HOUR, MINUTE, SECOND
+from schemas.limits import DAY, HOUR, MINUTE, SECOND
 from schemas.patterns import SubjectType
 from schemas.rules import Severity
 
@@ -42,7 +42,6 @@ Kind = Literal["warning", "breach", "late_completion", "violation"]
 Language = Literal["zh", "en", "both"]
 RedLines = Literal["pass", "wait"]
 
-DAY: Final = 24 * HOUR
 SPAN_PATTERN: Final = r"^[1-9][0-9]{0,5} (s|min|h|days?)$"
 _SPANS: Final = {"s": SECOND, "min": MINUTE, "h": HOUR, "day": DAY, "days": DAY}
 PLACEHOLDERS: Final = frozenset(

@@ -17,6 +17,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from schemas.fields import parse_time
+from schemas.limits import DAY
 from streams.commands.common import DONE
 from streams.core.instants import format_us, instant_us
 from streams.demonstration.net_alerts import Comparison, Fact, NetAlerts, compare, expected_facts
@@ -128,7 +129,7 @@ def _play(
 ) -> None:
     real = WallClock()
     end = instant_us(parse_time(made.as_of))
-    begin = end - days * 86_400_000_000
+    begin = end - days * DAY
     clock = WallClock.scaled(begin, round(speed * 86_400), anchor=real.now() + int(_HEAD_START * 1e6))
     give_up = real.now() + int((days / speed + _HEAD_START + _PATIENCE) * 1e6)
     zone = parse_time(made.as_of).tzinfo

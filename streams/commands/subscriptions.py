@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError
 from rich.console import Console
 from rich.table import Table
 
+from schemas.limits import MINUTE
 from schemas.subscriptions import KafkaChannel, OrgMatch, Subscription, SubscriptionFile
 from streams.commands.common import (
     DONE,
@@ -141,7 +142,7 @@ def when_of(item: Subscription) -> str:
     parts = []
     if item.digest:
         red = "" if item.digest.red_lines == "wait" else ", red lines at once"
-        parts.append(f"every {item.digest.every // 60_000_000} min{red}")
+        parts.append(f"every {item.digest.every // MINUTE} min{red}")
     if item.quiet:
         red = ", red lines pass" if item.quiet.red_lines == "pass" else ""
         parts.append(f"not {item.quiet.start:%H:%M}-{item.quiet.end:%H:%M}{red}")
@@ -150,9 +151,7 @@ def when_of(item: Subscription) -> str:
 
 def then_of(item: Subscription) -> str:
     """How a breach goes up, in words."""
-    return "; ".join(
-        f"{step.after // 60_000_000} min: {step.to} ({', '.join(step.channels)})" for step in item.escalate
-    )
+    return "; ".join(f"{step.after // MINUTE} min: {step.to} ({', '.join(step.channels)})" for step in item.escalate)
 
 
 @subscriptions.command()

@@ -21,6 +21,7 @@ from heapq import heappop, heappush, nlargest, nsmallest
 from typing import Any, Final, Literal
 
 from schemas.base import Text
+from schemas.limits import MINUTE
 from streams.core.alerts import Subject
 from streams.core.open_cases import LEVELS, OpenCase, OpenCases, Place, chapter_of
 from streams.core.working_days import WorkingCalendar
@@ -31,7 +32,6 @@ ROWS: Final = 24
 CHOICES: Final = 500
 _ACKS_SHOWN: Final = 5
 _ACKS_KEPT: Final = 100
-MINUTE: Final = 60_000_000
 _RUNNING, _SOON, _OVERDUE, _TOLD, _RED = range(5)
 
 State = Literal["running", "overdue", "untimed"]

@@ -27,6 +27,7 @@ from typing import assert_never
 
 from schemas.fields import time_in
 from schemas.limits import (
+    DAY,
     BillingCycles,
     BusinessTime,
     CalendarDays,
@@ -40,7 +41,7 @@ from schemas.limits import (
 )
 from streams.core.instants import instant_us
 from streams.core.opening_hours import OpeningHours
-from streams.core.working_days import DAY, WorkingCalendar
+from streams.core.working_days import WorkingCalendar
 
 DayLimit = WorkingDays | CalendarDays | NaturalMonths | BillingCycles
 """Limits that count whole local days after the start's."""

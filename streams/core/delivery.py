@@ -29,6 +29,7 @@ from hashlib import blake2b
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from schemas.limits import HOUR
 from schemas.subscriptions import EscalationStep, Subscription, SubscriptionFile
 from streams.core.instants import instant_us
 from streams.core.matching import AlertData, after_quiet, concerns, release_at
@@ -39,7 +40,7 @@ Event = Mapping[str, Any]
 MAX_DIGEST = 100
 """Alerts in one message; more make several."""
 
-ORPHAN_KEEP = 3_600_000_000
+ORPHAN_KEEP = HOUR
 """How long a completion or retraction is kept of which nobody asked for the breach: it may still be on its way."""
 
 _OPENING = ("breach", "violation")

@@ -22,7 +22,8 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from itertools import accumulate
 
-from streams.core.working_days import DAY, EPOCH_ORDINAL, WorkingCalendar, offsets_of
+from schemas.limits import DAY
+from streams.core.working_days import EPOCH_ORDINAL, WorkingCalendar, offsets_of
 
 Span = tuple[int, int]
 """From (inclusive) and to (exclusive): microseconds of local time after 0:00 of the day on which the span begins."""

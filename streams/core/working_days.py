@@ -32,13 +32,12 @@ from itertools import accumulate, compress
 from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
+from schemas.limits import DAY, SECOND
 from streams.core.instants import format_us, moment_of
 
 if TYPE_CHECKING:
     from streams.core.opening_hours import OpeningHours
 
-SECOND = 1_000_000
-DAY = 86_400 * SECOND
 EPOCH_ORDINAL = 719_163
 """The ordinal of 1970-01-01."""
 

@@ -17,6 +17,10 @@ from schemas.base import Text
 from schemas.events import EventCatalogue
 from schemas.fields import Amount, Code, Codes, Count, Day, Flag, Id, Instant, Number, ReadingDay
 from schemas.limits import (
+    DAY,
+    HOUR,
+    MINUTE,
+    SECOND,
     CalendarDays,
     Elapsed,
     Limit,
@@ -130,7 +134,7 @@ class Document:
 
     @staticmethod
     def _durations() -> list[tuple[str, str]]:
-        lengths = (86_400_000_000, 3_600_000_000, 60_000_000, 1_000_000, 1000, 1)
+        lengths = (DAY, HOUR, MINUTE, SECOND, 1000, 1)
         return [(zh[1:], en[2:]) for zh, en in map(duration, lengths)]
 
     # -- folds -----------------------------------------------------------------------------------------

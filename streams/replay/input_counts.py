@@ -7,15 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from schemas.limits import DAY, HOUR
 from streams.errors import InputError
 from streams.wire.mapping import Passed
 
-MINUTE: Final = 60 * 1_000_000
 VALUES: Final = 50
 """Different values that are counted by name; the others are counted together."""
 
 _LONGEST: Final = 60
-HOUR, DAY = 60 * MINUTE, 24 * 60 * MINUTE
 
 # The other reasons are found while judging.
 _COUNTED_IN_READING = (

@@ -20,11 +20,12 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from schemas.dead_letters import DeadLetter
+from schemas.limits import MINUTE
 from streams.core.event import Event
 from streams.errors import InputError
 from streams.files import STANDARD
 from streams.replay.forks import run_forked
-from streams.replay.input_counts import MINUTE, InputCounts
+from streams.replay.input_counts import InputCounts
 from streams.replay.judging import Copies
 from streams.replay.sources import MAX_AHEAD, Record, Source, event_of
 from streams.replay.sources.json_rows import JsonArray

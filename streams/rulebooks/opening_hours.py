@@ -6,12 +6,11 @@ from collections.abc import Callable
 from datetime import date
 
 from schemas.calendars import CalendarSpec
+from schemas.limits import MINUTE
 from schemas.opening_hours import OpeningHoursSpec, Spans
 from streams.core.opening_hours import OpeningHours, Span
 from streams.core.working_days import SpecialDay, WorkingCalendar
 from streams.rulebooks.calendars import build_calendar
-
-_MINUTE = 60_000_000
 
 
 def build_calendars(spec: CalendarSpec) -> dict[str, WorkingCalendar]:
@@ -70,4 +69,4 @@ def spans_of(spec: OpeningHoursSpec, special: dict[int, bool]) -> Callable[[int]
 
 
 def _in_microseconds(spans: Spans) -> tuple[Span, ...]:
-    return tuple((begins * _MINUTE, ends * _MINUTE) for begins, ends in spans)
+    return tuple((begins * MINUTE, ends * MINUTE) for begins, ends in spans)

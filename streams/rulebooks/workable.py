@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from schemas.events import EventCatalogue
-from schemas.limits import BillingCycles, CalendarDays, Elapsed, Limit, NaturalMonths, WorkingDays
+from schemas.limits import DAY, HOUR, BillingCycles, CalendarDays, Elapsed, Limit, NaturalMonths, WorkingDays
 from schemas.patterns import Choices, Condition, Conditions, Pattern
 from schemas.rules import (
     DeadlineRule,
@@ -29,8 +29,6 @@ from streams.rulebooks.yaml_files import Keys, line_of
 Found = Iterator[tuple[Keys, str]]
 """Keys inside a rule, and what cannot work there, with a way out."""
 
-_HOUR: Final = 3_600_000_000
-_DAY: Final = 24 * _HOUR
 _TYPES: Final[Mapping[str, tuple[type, ...]]] = {
     "boolean": (bool,),
     "integer": (int, float),
@@ -200,9 +198,9 @@ def _is_longer(limit: Limit, bound: Limit) -> bool:
         return limit.days > bound.days
     least, most = _days(limit), _days(bound)
     if isinstance(limit, Elapsed):
-        return most is not None and limit.microseconds > (most[1] + 1) * _DAY + 2 * _HOUR  # a day may have 25 hours
+        return most is not None and limit.microseconds > (most[1] + 1) * DAY + 2 * HOUR  # a day may have 25 hours
     if isinstance(bound, Elapsed):
-        return least is not None and bound.microseconds < (least[0] - 1) * _DAY - 2 * _HOUR
+        return least is not None and bound.microseconds < (least[0] - 1) * DAY - 2 * HOUR
     return least is not None and most is not None and least[0] > most[1]
 
 

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from schemas.dead_letters import DeadLetter, Reason
 from schemas.events import EventCatalogue
+from schemas.limits import DAY, HOUR
 from streams.core.event import Event
 from streams.core.instants import format_us, instant_us
 from streams.errors import InputError
@@ -27,7 +28,6 @@ from streams.wire.plain_events import NOT_DATA, PlainEvents, known_org
 MAX_BYTES: Final = 262_144
 """The largest record accepted (a notice that lists 5,000 meters has 100,000 bytes)."""
 
-HOUR: Final = 3600 * 1_000_000
 DEFAULT_MAX_AHEAD: Final = HOUR
 """How far event time may be after the broker's; a later event counts as stamped by a wrong clock."""
 
@@ -262,7 +262,7 @@ def dead_letter_of(
 
 def too_old(at: int, keep_for: int) -> InputError:
     """The error of an event of an unknown subject that is older than the retention (microseconds)."""
-    kept = f"{keep_for / 86_400_000_000:g} days"
+    kept = f"{keep_for / DAY:g} days"
     return InputError(
         "too_old", "occurred_at", f"{format_us(at)} was more than {kept} ago, and nothing is kept of its subject"
     )

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 import schemas.mappings as schema
 from schemas.fields import read_iso
+from schemas.limits import DAY
 from streams.core.instants import EPOCH
 
 Convert = Callable[[Any], Any]
@@ -275,7 +276,7 @@ def _epoch(form: str) -> Callable[[Any], datetime]:
 
 
 def _is_plausible(microseconds: Decimal) -> bool:
-    return _FIRST_YEAR - 1970 <= microseconds / Decimal(86_400_000_000 * 365) <= _LAST_YEAR - 1970
+    return _FIRST_YEAR - 1970 <= microseconds / Decimal(365 * DAY) <= _LAST_YEAR - 1970
 
 
 def _excel(value: Any) -> datetime:

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.core.working_days import DAY, SpecialDay, WorkingCalendar, zone_named
+from schemas.limits import DAY
+from streams.core.working_days import SpecialDay, WorkingCalendar, zone_named
 from streams.rulebooks.calendars import build_calendar
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

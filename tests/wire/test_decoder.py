@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from schemas.dead_letters import REASONS
 from schemas.events import EVENT, EventCatalogue
 from schemas.fields import parse_time
+from schemas.limits import HOUR
 from streams.core.event import Event
 from streams.core.instants import format_us, instant_us
 from streams.errors import InputError
-from streams.wire.decoder import HOUR, MAX_BYTES, Decoder, dead_letter_of, encode_json, wire_fields
+from streams.wire.decoder import MAX_BYTES, Decoder, dead_letter_of, encode_json, wire_fields
 from streams.wire.plain_events import PlainEvents, Times
 from tests.stories import us
 

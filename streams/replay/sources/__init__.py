@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
+from schemas.limits import DAY
 from streams.core.event import Event
 from streams.errors import InputError
 from streams.wire.decoder import DEFAULT_MAX_AHEAD, Decoder
 from streams.wire.mapping import Made, Passed
 
-MAX_AHEAD = 366 * 24 * 3600 * 1_000_000
+MAX_AHEAD = 366 * DAY
 """How far (microseconds) past the moment of reading an event in a file may lie before it is taken for a
 broken clock: simulated files may run into next year."""
 
