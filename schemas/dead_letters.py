@@ -24,6 +24,7 @@ Reason = Literal[
     "no_subject",
     "conflicting_duplicate",
     "too_old",
+    "quarantined",
 ]
 REASONS: tuple[str, ...] = get_args(Reason)
 

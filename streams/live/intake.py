@@ -42,10 +42,10 @@ from streams.core.rulebook import Rulebook
 from streams.errors import InputError
 from streams.kafka.partition_counts import PartitionCounts
 from streams.kafka.producer import BackPressure
+from streams.live.quarantine import cause_of, letter_of, quarantined
 from streams.live.trusted_clock import LOG_APPEND_TIME, TrustedClock
 from streams.settings import Settings
 from streams.wall_clock import monotonic
-from streams.wire.decoder import dead_letter_of
 from streams.wire.mapping import Passed
 from streams.wire.records import RecordDecoder
 from streams.wire.state_rows import entry_to_bytes, record_to_bytes
@@ -61,9 +61,6 @@ ANSWER_SECONDS = 5.0
 
 LINGER_SECONDS = 0.1
 """Between two batches, where there is little to read: every batch costs a record in every partition of the log."""
-
-MAX_PAYLOAD = 200_000
-"""Bytes kept of a dead letter's original."""
 
 Positions = dict[TopicPartition, int]
 
@@ -239,9 +236,25 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
     def _take(
         self, tp: TopicPartition, record: Any, entries: list[list[bytes]], letters: list[tuple[bytes, bytes]]
     ) -> None:
-        raw: bytes = record.value or b""
-        source = f"{tp.topic}/{tp.partition}"
-        origin = f"{source}/{record.offset}"
+        """Decode and route a record. One that fails twice is set aside; events routed twice are known by id."""
+        try:
+            self._take_events(tp, record, entries, letters)
+        except Exception as first:
+            logger.warning("%s/%d/%d: tried again after %s", tp.topic, tp.partition, record.offset, cause_of(first))
+            try:
+                self._take_events(tp, record, entries, letters)
+            except Exception as error:
+                cause = cause_of(error)
+                logger.error(
+                    "%s/%d/%d: set aside after two faults: %s; gridclock dead-letters retry brings it back",
+                    tp.topic, tp.partition, record.offset, cause,
+                )  # fmt: skip
+                self._refuse(tp, record, quarantined(cause), letters)
+
+    def _take_events(
+        self, tp: TopicPartition, record: Any, entries: list[list[bytes]], letters: list[tuple[bytes, bytes]]
+    ) -> None:
+        origin = f"{tp.topic}/{tp.partition}/{record.offset}"
         received = self._clock.at(record.timestamp * 1000)
         for found in self._decoder.events(tp.topic, tp.partition, record, received=received, max_ahead=self._max_ahead):
             if isinstance(found, Passed):
@@ -252,9 +265,12 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
                     raise found
                 self._route(found, origin, entries)
             except InputError as error:
-                self._metrics.dead_letter(error.reason)
-                letter = dead_letter_of(raw, error, source=source, position=record.offset, max_payload=MAX_PAYLOAD)
-                letters.append((origin.encode(), letter.model_dump_json().encode()))
+                self._refuse(tp, record, error, letters)
+
+    def _refuse(self, tp: TopicPartition, record: Any, error: InputError, letters: list[tuple[bytes, bytes]]) -> None:
+        letter = letter_of(record.value or b"", error, source=f"{tp.topic}/{tp.partition}", position=record.offset)
+        self._metrics.dead_letter(error.reason)
+        letters.append((letter.id.encode(), letter.model_dump_json().encode()))
 
     def _route(self, event: Event, origin: str, entries: list[list[bytes]]) -> None:
         """Append one entry for each subject that the event concerns.

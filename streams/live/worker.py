@@ -27,10 +27,11 @@ from streams.kafka.range_reader import read_ranges
 from streams.kafka.topics import MAX_REQUEST, topics_of
 from streams.live.changelog import Changelog
 from streams.live.clock_partition import Applied, ClockPartition
-from streams.live.intake import MAX_PAYLOAD, Intake, IntakeClients
+from streams.live.intake import Intake, IntakeClients
 from streams.live.metrics import Metrics
 from streams.live.metrics_server import Health, MetricsServer
 from streams.live.progress import Progress
+from streams.live.quarantine import MAX_PAYLOAD
 from streams.live.trusted_clock import TrustedClock
 from streams.rulebooks.decoding import decoder_of
 from streams.rulebooks.loader import LoadedRulebook
