@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from schemas.base import Model
 from schemas.limits import LimitField
@@ -150,13 +150,32 @@ SomePatterns = Annotated[Patterns, Field(min_length=1)]
 
 
 class Start(Model):
-    """When a case starts: at the last of the groups to have happened; within a group any pattern will do."""
+    """When a case starts: at the last of the groups of ``all`` to have happened, or with the breach of another rule.
 
-    all: tuple[SomePatterns, ...] = Field(min_length=1)
+    Within a group any pattern will do. ``alert`` names a rule of kind ``deadline`` or ``cadence``: each breach of it
+    starts a case at the deadline that passed; a breach that is retracted takes its case away.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [{"required": ["all"]}, {"required": ["alert", "kind"]}],
+            "examples": [{"alert": "repair-arrival", "kind": "breach"}],
+        }
+    )
+
+    all: tuple[SomePatterns, ...] = ()
+    alert: str | None = None
+    kind: Literal["breach"] | None = None
+
+    @model_validator(mode="after")
+    def _events_or_an_alert(self) -> Start:
+        if bool(self.all) == (self.alert is not None) or (self.alert is None) != (self.kind is None):
+            raise ValueError("a start is an event, or all: a list of events, or {alert: RULE, kind: breach}")
+        return self
 
 
 def _as_start(value: object) -> object:
-    if isinstance(value, Mapping) and "all" in value:
+    if isinstance(value, Mapping) and ("all" in value or "alert" in value):
         return value
     return value if isinstance(value, Start) else {"all": [value]}
 

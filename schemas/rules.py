@@ -102,6 +102,10 @@ class DeadlineRule(RuleBase):
     ``cancel`` ends the case without a verdict. ``warn_at`` are fractions of the limit. ``facts_from`` names an
     event type whose latest event lends its fields to the conditions of ``limit``; at the start's own instant only one
     that was recorded before it. ``calendar`` names the calendar whose opening hours and working days count.
+
+    A follow-up rule starts with the breach of another one, at its deadline: what must happen then. Each breach has a
+    case of its own; a stop, pause, resume or cancel concerns all that are open, and one at the very instant of the
+    breach counts. Conditions on the start read the event with which the breached case began.
     """
 
     kind: Literal["deadline"]
@@ -132,6 +136,14 @@ class DeadlineRule(RuleBase):
     def _each_begins_with_since(self) -> DeadlineRule:
         if self.only_while and self.only_while.each and (self.facts_from or len(self.start.all) > 1):
             raise ValueError("only_while: each goes with a start of one event, and without facts_from")
+        return self
+
+    @model_validator(mode="after")
+    def _follow_up_starts_by_itself(self) -> DeadlineRule:
+        if self.start.alert is not None and (self.only_while is not None or self.facts_from is not None):
+            raise ValueError(
+                "a start by an alert goes without only_while and facts_from: write them in the rule it names"
+            )
         return self
 
     @model_validator(mode="after")

@@ -155,9 +155,10 @@ class Engine:
             heappush(self._timers, (record.due, record.subject))
         self._expire_later(record)
         record.counted = len(record.history.events)
-        if stepped is None or stepped:
-            self._count_open(record, stepped)
-        self._count(record, None if stepped is None else stepped.union(passed), watermark)
+        asked = None if stepped is None else stepped.union(passed)
+        if asked is None or asked:
+            self._count_open(record, asked, watermark)
+        self._count(record, asked, watermark)
 
     def _stepped(self, record: SubjectRecord) -> set[int] | None:
         """The folds that take an event not yet counted; ``None`` where all begin again."""
@@ -277,7 +278,7 @@ class Engine:
             calendar=self._calendar,
         )
 
-    def _count_open(self, record: SubjectRecord, folds: set[int] | None = None) -> None:
+    def _count_open(self, record: SubjectRecord, folds: set[int] | None, watermark: int) -> None:
         """Count anew the cases that those folds have open; ``None``: all."""
         open_cases: list[tuple[str, str | None]] = []
         states = record.history.states
@@ -289,7 +290,7 @@ class Engine:
             state = states.get(index)
             if state is None or not fold.opens:
                 continue
-            for start in fold.open_cases(state):
+            for start in fold.open_cases(state, watermark):
                 org = start.data.get("org")
                 open_cases.append((fold.id, org.get("city") if org else None))
         if open_cases or record.open:
@@ -487,5 +488,5 @@ class Engine:
             if following is not None and (record.due is None or following < record.due):
                 record.due = following
         record.counted = len(record.history.events)
-        self._count_open(record)
+        self._count_open(record, None, watermark)
         self._count(record, None, watermark, known=True)

@@ -117,8 +117,12 @@ def _deadline_sentence(verdict: Verdict, report: Report, calendar: WorkingCalend
     assert verdict.deadline is not None
     assert verdict.limit is not None
     due = local_time(verdict.deadline, calendar)
-    span_zh = f"{started} 起算，时限{limit_zh(verdict.limit)}"
-    span_en = f"started {started}, limit {_limit_en(verdict.limit)}"
+    span_zh, span_en = f"{started} 起算", f"started {started}"
+    after = verdict.facts.get("after")
+    if after is not None:
+        span_zh, span_en = f"{started}「{after.title.zh}」超时起算", f'{span_en} with the breach of "{after.title.en}"'
+    span_zh = f"{span_zh}，时限{limit_zh(verdict.limit)}"
+    span_en = f"{span_en}, limit {_limit_en(verdict.limit)}"
     left_out = _left_out(verdict, calendar)
     if left_out is not None:
         span_zh, span_en = span_zh + left_out.zh, span_en + left_out.en
@@ -294,6 +298,8 @@ def _arithmetic(verdict: Verdict, calendar: WorkingCalendar) -> dict[str, Any]:
         ]
     elif verdict.deadline is not None and verdict.pauses and not isinstance(limit, Elapsed):
         found["paused_days"] = [_day_text(day) for day in _days_counted(verdict, calendar).paused]
+    if (after := verdict.facts.get("after")) is not None:
+        found["after_breach_of"] = after.id
     if verdict.faults:
         found["faults"] = [
             {"text": {"zh": text.zh, "en": text.en}, **arithmetic_of(fault, calendar)}

@@ -142,7 +142,7 @@ class OpenCases:
             verdicts, following = fold.judge(state, as_of, every=True)
             if following is not None and following > as_of:
                 wakes.append(following)
-            still_open = {start.event_id for start in fold.open_cases(state)}
+            still_open = {start.event_id for start in fold.open_cases(state, as_of)}
             for verdict in verdicts:
                 # A breach that is stopped or cancelled ahead of the watermark is open until that has happened.
                 if _is_open(verdict, still_open) or (ahead and _is_unended(verdict, as_of)):

@@ -37,12 +37,14 @@ from schemas.rules import (
 from schemas.titles import EVENT_TITLES
 from streams.core.alerts import Subject
 from streams.core.event import SUBJECT_TYPES, Event
+from streams.core.follow_ups import followed_by, followed_first, starting_types, wrong_follow_ups
 from streams.core.history import Route
 from streams.core.kinds.at_most import at_most_fold
 from streams.core.kinds.cadence import CadenceFold
 from streams.core.kinds.deadline import DeadlineFold
 from streams.core.kinds.each import EachFold
 from streams.core.kinds.evidence import evidence_fold
+from streams.core.kinds.follow_up import FollowUpFold
 from streams.core.kinds.forbidden_while import forbidden_while_fold
 from streams.core.kinds.minimum_notice import minimum_notice_fold
 from streams.core.kinds.not_before import not_before_fold, retention_fold
@@ -66,7 +68,8 @@ class Problem:
 class Rulebook:
     """Rules in force, compiled for the engine; immutable once built.
 
-    Raises nothing for its content: call ``check`` first. Disabled rules are kept in ``rules`` and not compiled.
+    Raises nothing for its content: call ``check`` and ``check_follow_ups`` first. Disabled rules, and those that follow
+    one, are kept in ``rules`` and not compiled.
     ``calendars`` are those that rules name.
     ``declared`` are the fields of each event type; without it every field counts.
     """
@@ -87,11 +90,12 @@ class Rulebook:
         for rule in self.rules:
             if rule.enabled:
                 by_id.setdefault(rule.id, []).append(rule)
-        self.folds: tuple[Fold, ...] = tuple(
-            _fold(sorted(versions, key=lambda rule: rule.effective_from), calendar, titles, calendars)
-            for _, versions in sorted(by_id.items())
-        )
-        self.watched = frozenset(by_id)
+        compiled: dict[str, Fold] = {}
+        for rule_id in followed_first(by_id):
+            versions = sorted(by_id[rule_id], key=lambda rule: rule.effective_from)
+            compiled[rule_id] = _fold(versions, calendar, titles, calendars, compiled)
+        self.folds: tuple[Fold, ...] = tuple(fold for _, fold in sorted(compiled.items()))
+        self.watched = frozenset(compiled)
         """The ids of the rules that are judged."""
         self._tables: dict[str, dict[str, tuple[Route, ...]]] = {kind: {} for kind in SUBJECT_TYPES}
         for index, fold in enumerate(self.folds):
@@ -175,8 +179,14 @@ _FOLDS: Mapping[str, Callable[[Any, WorkingCalendar, Mapping[str, Text]], Fold]]
 
 
 def _deadline_fold(
-    rules: Sequence[DeadlineRule], calendar: WorkingCalendar, calendars: Mapping[str, WorkingCalendar]
+    rules: Sequence[DeadlineRule],
+    calendar: WorkingCalendar,
+    calendars: Mapping[str, WorkingCalendar],
+    compiled: Mapping[str, Fold],
 ) -> Fold:
+    followed = followed_by(rules[0])
+    if followed is not None:
+        return FollowUpFold(rules, compiled[followed], calendar, calendars)
     several = any(rule.only_while is not None and rule.only_while.each for rule in rules)
     return (EachFold if several else DeadlineFold)(rules, calendar, calendars)
 
@@ -186,9 +196,10 @@ def _fold(
     calendar: WorkingCalendar,
     titles: Mapping[str, Text],
     calendars: Mapping[str, WorkingCalendar],
+    compiled: Mapping[str, Fold],
 ) -> Fold:
     if isinstance(versions[0], DeadlineRule):
-        return _deadline_fold(cast(Sequence[DeadlineRule], versions), calendar, calendars)
+        return _deadline_fold(cast(Sequence[DeadlineRule], versions), calendar, calendars, compiled)
     return _FOLDS[versions[0].kind](versions, calendar, titles)
 
 
@@ -199,10 +210,15 @@ def check(rules: Sequence[Rule], catalogue: EventCatalogue) -> list[Problem]:
     """Everything that is wrong with the rules together and with the vocabulary; empty where nothing is."""
     problems: list[Problem] = []
     for index, rule in enumerate(rules):
-        for keys, message in _vocabulary(rule, catalogue):
+        for keys, message in _vocabulary(rule, catalogue, rules):
             problems.append(Problem(index, rule.id, keys, message))
     problems.extend(_versions(rules))
     return problems
+
+
+def check_follow_ups(rules: Sequence[Rule]) -> list[Problem]:
+    """What is wrong with rules that start with the breach of another, among all rules of a rulebook."""
+    return [Problem(index, rules[index].id, keys, message) for index, keys, message in wrong_follow_ups(rules)]
 
 
 def calendars_of(rule: Rule) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -215,14 +231,14 @@ def calendars_of(rule: Rule) -> Iterator[tuple[tuple[str | int, ...], str]]:
         yield ("calendar", "else"), choice.otherwise
 
 
-def _vocabulary(rule: Rule, catalogue: EventCatalogue) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    start_types: list[str] = []
+def _vocabulary(
+    rule: Rule, catalogue: EventCatalogue, rules: Sequence[Rule]
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    start_types = [name for name in starting_types(rule, rules) if name in catalogue.types]
     for keys, pattern in patterns_of(rule, ()):
         if pattern.type not in catalogue.types:
             yield (*keys, "type"), _unknown_type(pattern.type, catalogue)
             continue
-        if keys[0] == "start":
-            start_types.append(pattern.type)
         for name in pattern.where:
             if name not in catalogue.fields(pattern.type):
                 yield (*keys, "where", name), _unknown_field(name, [pattern.type], catalogue)
@@ -235,7 +251,7 @@ def _vocabulary(rule: Rule, catalogue: EventCatalogue) -> Iterator[tuple[tuple[s
                     f"{pattern.type}.{name} is never {', '.join(map(str, never))}; "
                     f"it is one of {', '.join(map(str, possible))}",
                 )
-    yield from _comparisons(rule, catalogue)
+    yield from _comparisons(rule, catalogue, start_types)
     facts_from = rule.facts_from if isinstance(rule, DeadlineRule | ActRule) else None
     if facts_from is not None and facts_from not in catalogue.types:
         yield ("facts_from",), _unknown_type(facts_from, catalogue)
@@ -261,11 +277,12 @@ _AFTER_START = {"stop", "pause", "resume", "cancel"}
 _ORDERED = {"number", "integer", "date", "time"}
 
 
-def _comparisons(rule: Rule, catalogue: EventCatalogue) -> Iterator[tuple[tuple[str | int, ...], str]]:
+def _comparisons(
+    rule: Rule, catalogue: EventCatalogue, start_types: Sequence[str]
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """What is wrong with the conditions that compare with the start of the case."""
-    if isinstance(rule, DeadlineRule):
-        begin = [pattern.type for group in rule.start.all for pattern in group]
-    else:
+    begin: Sequence[str] = start_types
+    if not isinstance(rule, DeadlineRule):
         begin = [pattern.type for pattern in rule.act] if isinstance(rule, ActRule | CadenceRule) else []
     lent = rule.facts_from if isinstance(rule, DeadlineRule | ActRule) else None
     begin = [name for name in dict.fromkeys([*begin, *([lent] if lent else [])]) if name in catalogue.types]

@@ -136,8 +136,8 @@ class Fold(Protocol):
         which its last report fell due, and tells that report. ``None`` where only asking all along can tell.
         """
 
-    def open_cases(self, state: Any) -> Sequence[Event]:
-        """The events that the cases now open started with."""
+    def open_cases(self, state: Any, as_of: int) -> Sequence[Event]:
+        """The events that the cases now open started with; of those that open by silence, by an instant."""
 
     def is_stop(self, event: Event) -> bool:
         """Whether the event may end a case; where no case has begun it is an orphan."""

@@ -43,6 +43,7 @@ from schemas.rules import (
 from streams.core.event import SUBJECT_TYPES
 from streams.core.explanations import duration
 from streams.core.faults import Backwards, Label, Lacks, RecordedLate, Without
+from streams.core.follow_ups import followed_by
 from streams.core.kinds.evidence import alternative_text
 from streams.core.kinds.patterns import title_of
 from streams.core.rulebook import Rulebook
@@ -146,7 +147,7 @@ class Document:
             key=lambda rule: rule.effective_from,
         )
         # What begins or stops with a type that is not plain is never asked for here: such events are Python's.
-        stops = {pattern.type for rule in rules for pattern in getattr(rule, "stop", ())}
+        stops = {p.type for rule in rules if followed_by(rule) is None for p in getattr(rule, "stop", ())}
         try:
             body = self._body(rules)
         except NotExpressible:
@@ -187,7 +188,7 @@ class Document:
 
     def _deadline(self, rule: DeadlineRule) -> dict[str, Any]:
         _only(rule, _DEADLINE_FIELDS)
-        if rule.only_while is not None and rule.only_while.each:
+        if followed_by(rule) is not None or (rule.only_while is not None and rule.only_while.each):
             raise NotExpressible
         return {
             **self._span(rule),

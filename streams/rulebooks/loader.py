@@ -20,7 +20,7 @@ from schemas.calendars import CalendarSpec
 from schemas.events import EventCatalogue
 from schemas.rules import Rule, RulebookFile
 from schemas.titles import EVENT_TITLES
-from streams.core.rulebook import Rulebook, calendars_of, check
+from streams.core.rulebook import Problem, Rulebook, calendars_of, check, check_follow_ups
 from streams.errors import ConfigError
 from streams.rulebooks.calendars import build_calendar, load_calendar_spec
 from streams.rulebooks.opening_hours import build_calendars
@@ -76,12 +76,12 @@ def load_rulebook(rules: Sequence[Path] = (), only: Path | None = None) -> Loade
             files.append(book)
             for index, rule in enumerate(book.rules):
                 layer.append(LoadedRule(rule, str(path), child_of(node, ("rules", index)), book.chapter))
-        _check([layer], catalogue)
+        _refuse(check([item.rule for item in layer], catalogue), layer)
         layers.append(layer)
     merged = _merge(layers)
-    _check([merged], catalogue)
-    declared = {name: event.title for book in files for name, event in book.events.items() if event.title}
     all_rules = [item.rule for item in merged]
+    _refuse([*check(all_rules, catalogue), *check_follow_ups(all_rules)], merged)
+    declared = {name: event.title for book in files for name, event in book.events.items() if event.title}
     fields = {name: catalogue.fields(name) | {"org"} for name in catalogue.types}
     calendars = build_calendars(calendar)
     _check_calendars(merged, calendars)
@@ -154,20 +154,21 @@ def _declare(
     return catalogue
 
 
-def _check(layers: Sequence[Sequence[LoadedRule]], catalogue: EventCatalogue) -> None:
-    for layer in layers:
-        problems = [
-            ConfigError(
-                problem.message,
-                path=layer[problem.index].path,
-                line=line_of(layer[problem.index].node, problem.keys),
-                rule=problem.rule_id,
-                key=".".join(str(key) for key in problem.keys),
-            )
-            for problem in check([item.rule for item in layer], catalogue)
-        ]
-        if problems:
-            raise ConfigError.first_of(problems)
+def _refuse(problems: Sequence[Problem], rules: Sequence[LoadedRule]) -> None:
+    """Name the places of what is wrong with rules that are kept in this order."""
+    if problems:
+        raise ConfigError.first_of(
+            [
+                ConfigError(
+                    problem.message,
+                    path=rules[problem.index].path,
+                    line=line_of(rules[problem.index].node, problem.keys),
+                    rule=problem.rule_id,
+                    key=".".join(str(key) for key in problem.keys),
+                )
+                for problem in problems
+            ]
+        )
 
 
 def _check_calendars(rules: Sequence[LoadedRule], known: Collection[str]) -> None:

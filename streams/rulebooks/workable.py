@@ -21,7 +21,8 @@ from schemas.rules import (
     RecordingDelayRule,
     Rule,
 )
-from streams.core.rulebook import patterns_of
+from streams.core.follow_ups import followed_by
+from streams.core.rulebook import Rulebook, patterns_of
 from streams.errors import ConfigError
 from streams.rulebooks.loader import LoadedRulebook
 from streams.rulebooks.yaml_files import Keys, line_of
@@ -54,7 +55,7 @@ def check_workable(loaded: LoadedRulebook) -> None:
             key=".".join(map(str, keys)),
         )
         for item in loaded.loaded
-        for keys, message in _unworkable(item.rule, loaded.catalogue)
+        for keys, message in (*_unworkable(item.rule, loaded.catalogue), *_follows_none(item.rule, loaded.rulebook))
     ]
     if problems:
         raise ConfigError.first_of(problems)
@@ -88,6 +89,12 @@ def _unworkable(rule: Rule, catalogue: EventCatalogue) -> Found:
             )
         case _:
             pass
+
+
+def _follows_none(rule: Rule, rulebook: Rulebook) -> Found:
+    followed = followed_by(rule)
+    if rule.enabled and followed is not None and followed not in rulebook.watched:
+        yield ("start", "alert"), f"{followed!r} is disabled, so it is never breached: enable it, or disable this rule"
 
 
 # --- fields ---------------------------------------------------------------------------------------------------
@@ -149,7 +156,7 @@ def _choices(choices: Choices, types: Sequence[str | None], catalogue: EventCata
 
 def _against_start(rule: DeadlineRule) -> Found:
     """Conditions on the start's fields that no start of the rule meets."""
-    if len(rule.start.all) > 1:
+    if len(rule.start.all) != 1:
         return
     starts = rule.start.all[0]
     for index, choice in enumerate(rule.limit) if rule.facts_from is None else ():

@@ -12,13 +12,14 @@ from datetime import datetime
 from typing import Any
 
 from schemas.calendars import CalendarSpec
-from schemas.rules import Rule
+from schemas.rules import DeadlineRule, Rule
 from tests.once import once_each
 from tests.oracle import (
     at_most,
     cadence,
     deadline,
     evidence,
+    follow_up,
     forbidden_while,
     minimum_notice,
     not_before,
@@ -59,12 +60,27 @@ def cases(
         history = as_it_was([fact for fact in facts if fact.ids.get(kind) == number and is_heard(fact, kind, rules)])
         seen = [pair for pair in history if pair[0].at <= as_of]
         for rule_id in sorted({rule.id for rule in rules if rule.enabled}):
-            versions = [rule for rule in rules if rule.id == rule_id and rule.enabled]
-            own = [pair for pair in seen if subject_of(versions[0], pair[0]) == subject]
-            judged = KINDS[versions[0].kind](versions, own, calendar, as_of)
+            judged = _judged(rule_id, rules, subject, seen, calendar, as_of)
             if judged:
                 found.setdefault(subject, []).extend(judged)
     return found
+
+
+def _judged(
+    rule_id: str,
+    rules: Sequence[Rule],
+    subject: Subject,
+    seen: Sequence[tuple[Fact, str]],
+    calendar: CalendarSpec,
+    as_of: datetime,
+) -> list[Found]:
+    """The cases of one rule; those of a follow-up from the cases of the rule that it follows."""
+    versions: list[Any] = [rule for rule in rules if rule.id == rule_id and rule.enabled]
+    own = [pair for pair in seen if subject_of(versions[0], pair[0]) == subject]
+    if isinstance(versions[0], DeadlineRule) and versions[0].start.alert is not None:
+        breached = _judged(versions[0].start.alert, rules, subject, seen, calendar, as_of)
+        return follow_up.cases_of(versions, breached, own, calendar, as_of)
+    return KINDS[versions[0].kind](versions, own, calendar, as_of)
 
 
 def is_heard(fact: Fact, kind: str, rules: Sequence[Rule]) -> bool:

@@ -147,5 +147,6 @@ def _case(
         None if stop is None else stop.at,
         outcome,
         tuple(reports),
+        began=begin,
         rests_on=frozenset() if outcome == "running" else frozenset({begin.event_id, *([end.event_id] if end else [])}),
     )

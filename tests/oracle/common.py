@@ -53,6 +53,7 @@ class Found:
     """One case as of an instant; ``reports`` are ``(kind, instant it is about)``, warnings left out.
 
     ``flaws`` and ``rests_on`` (ids of events) are those of acts, and empty where a case is no act or still runs.
+    ``began`` is the fact that a case with a deadline started with; a follow-up asks for its fields.
     """
 
     rule: str
@@ -65,6 +66,7 @@ class Found:
     reports: tuple[tuple[str, datetime], ...] = ()
     flaws: frozenset[Flaw] = frozenset()
     rests_on: frozenset[str] = frozenset()
+    began: Fact | None = field(default=None, compare=False, repr=False)
 
 
 # --- corrections (edge decision 11) ---------------------------------------------------------------------

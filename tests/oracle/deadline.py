@@ -124,13 +124,14 @@ def _cases(
         fields = _fields(rule, history, here)
         end = _end(rule, history, here, fields, used)
         still = _standstills(rule, history, free, here, end, fields)
-        deadline = _deadline(rule, fields, history[here].at, still, calendar)
+        deadline = deadline_from(rule, fields, history[here].at, still, calendar)
         stopped = None if end is None or not is_one_of(rule.stop, history[end], fields) else history[end].at
         ended = None if end is None else max(history[end].at, history[here].at)
-        outcome, reports = _verdict(deadline, stopped, ended, as_of)
+        outcome, reports = verdict(deadline, stopped, ended, as_of)
+        root, start = facts[here][1], history[here]
         found.append(
-            Found(rule.id, rule.version, facts[here][1], history[here].at, deadline, stopped, outcome, reports)
-        )
+            Found(rule.id, rule.version, root, start.at, deadline, stopped, outcome, reports, began=start)
+        )  # fmt: skip
         if end is None:
             break
         used |= {here, end}
@@ -194,10 +195,10 @@ def _standstills(
             since = None
     if since is not None:
         found.append((since, None if end is None else max(history[end].at, start)))
-    return _joined([still for still in found if still[0] != still[1]])
+    return joined([still for still in found if still[0] != still[1]])
 
 
-def _joined(stills: list[Standstill]) -> list[Standstill]:
+def joined(stills: list[Standstill]) -> list[Standstill]:
     """Resumed and stopped again at the same instant is one standstill."""
     joined: list[Standstill] = []
     for since, until in stills:
@@ -207,7 +208,7 @@ def _joined(stills: list[Standstill]) -> list[Standstill]:
     return joined
 
 
-def _deadline(
+def deadline_from(
     rule: DeadlineRule, fields: dict[str, Any], start: datetime, still: list[Standstill], calendar: CalendarSpec
 ) -> datetime | None:
     limit: Limit | None = next((choice.limit for choice in rule.limit if all_hold(choice.when, fields)), None)
@@ -372,7 +373,7 @@ def _days_used_up(
     raise AssertionError("days never end")
 
 
-def _verdict(
+def verdict(
     deadline: datetime | None, stopped: datetime | None, ended: datetime | None, as_of: datetime
 ) -> tuple[str, tuple[tuple[str, datetime], ...]]:
     broken = deadline is not None and deadline <= as_of and (ended is None or ended > deadline)

@@ -322,6 +322,89 @@ def deadline_worlds(draw: st.DrawFn) -> World:
     return World(calendar, rules, DEADLINE_TYPES, DEADLINE_PLOTS)
 
 
+# --- rules that follow another --------------------------------------------------------------------------
+
+FOLLOWED: tuple[dict[str, Any], ...] = (
+    *({"kind": "deadline", "start": "start", "stop": "stop", "limit": "5 min"},) * 3,
+    {"kind": "deadline", "start": "start", "stop": "stop", "limit": "1 working day"},
+    {"kind": "deadline", "start": ["start", "open"], "stop": ["stop", "start"], "limit": "3 min", "cancel": "cancel"},
+    {"kind": "deadline", "start": "start", "stop": "stop", "limit": "5 min", "pause": "pause", "resume": "resume"},
+    {"kind": "deadline", "start": "start", "stop": "stop", "limit": "3 min", "facts_from": "facts"},
+    {
+        "kind": "deadline",
+        "start": "start",
+        "stop": "stop",
+        "limit": "5 min",
+        "only_while": {"since": ["facts", "open"], "until": "cancel", "each": ["meter", "account"]},
+    },
+    {"kind": "cadence", "act": "start", "until": "cancel", "every": "5 min"},
+    {"kind": "cadence", "act": "start", "since": "open", "every": "1 natural month", "calendar": True},
+)
+"""Rules that a follow-up starts after."""
+
+AFTER_STOPS: tuple[Any, ...] = (
+    *("sorry",) * 4,
+    ["sorry", "stop"],
+    {"type": "sorry", "where": {"k": {"not": 1}}},
+    [{"type": "sorry", "if_start": {"k": 1}}, {"type": "cancel", "if_start": {"k": 2}}],
+    {"type": "sorry", "where": {"k": {"is": "start.k"}}},
+)
+FOLLOW_UP_TYPES = ("start", "start", "stop", "sorry", "sorry", "pause", "resume", "cancel", "open", "facts")
+FOLLOW_UP_PLOTS = (
+    (),
+    ("start",),
+    ("start", "sorry"),
+    ("start", "stop", "sorry"),
+    ("start", "sorry", "stop"),
+    ("start", "pause", "resume", "sorry"),
+    ("start", "pause", "stop", "resume", "sorry"),
+    ("pause", "start", "stop", "resume"),
+    ("start", "stop", "start", "sorry"),
+    ("start", "stop", "start", "stop", "sorry", "sorry"),
+    ("start", "cancel", "sorry"),
+    ("open", "facts", "start", "sorry", "stop"),
+)
+
+
+@st.composite
+def follow_up_worlds(draw: st.DrawFn) -> World:
+    """A rule, one that follows it, and now and then one that follows that one; each may have two versions."""
+    calendar = draw(calendars)
+    change = draw(_changes)
+    subject = draw(subjects)
+
+    def versions(first: dict[str, Any], second: dict[str, Any]) -> list[Rule]:
+        if change is None:
+            return [rule(first)]
+        return [rule({**first, "effective_to": change}), rule({**second, "version": "2", "effective_from": change})]
+
+    def follow_up(name: str, followed: str) -> dict[str, Any]:
+        _, _, still, _, limit, warn_at = draw(_PARTS)
+        return {
+            "kind": "deadline",
+            "id": name,
+            "subject": subject,
+            "start": {"alert": followed, "kind": "breach"},
+            "stop": draw(_after_stops),
+            "cancel": draw(_after_cancels),
+            "limit": limit,
+            "warn_at": warn_at,
+            **({"calendar": "office"} if "business" in repr(limit) else {}),
+            **({} if "until" in repr(limit) else still),
+        }
+
+    followed = {**draw(_followed), "id": "r0", "subject": subject}
+    rules = [rule(followed), *versions(follow_up("r1", "r0"), follow_up("r1", "r0"))]
+    if draw(now_and_then):
+        rules += [rule(follow_up("r2", "r1"))]
+    return World(calendar, rules, FOLLOW_UP_TYPES, FOLLOW_UP_PLOTS)
+
+
+_followed = st.sampled_from(FOLLOWED)
+_after_stops = st.sampled_from(AFTER_STOPS)
+_after_cancels = st.sampled_from(((), (), "cancel", {"type": "cancel", "where": {"k": {"at_most": 1}}}))
+
+
 # --- histories ------------------------------------------------------------------------------------------
 
 # Ids that sort otherwise than they came.

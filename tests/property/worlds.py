@@ -15,7 +15,16 @@ from hypothesis import strategies as st
 
 from schemas.rules import Rule
 from tests.once import once_each
-from tests.property.stories import WARNINGS, World, calendars, deadline_worlds, now_and_then, rule, subjects
+from tests.property.stories import (
+    WARNINGS,
+    World,
+    calendars,
+    deadline_worlds,
+    follow_up_worlds,
+    now_and_then,
+    rule,
+    subjects,
+)
 
 Options = Mapping[str, Sequence[Any]]
 """Key of the rule to the ways to write it; a key in brackets stands for several, each way is a mapping of them."""
@@ -422,6 +431,7 @@ cadence_worlds = partial(
 
 WORLDS: dict[str, Callable[[], st.SearchStrategy[World]]] = {
     "deadline": deadline_worlds,
+    "follow_up": follow_up_worlds,
     "prerequisite": prerequisite_worlds,
     "forbidden_while": forbidden_while_worlds,
     "minimum_notice": minimum_notice_worlds,

@@ -26,6 +26,12 @@ rules:
 """
 
 
+AFTER = RULE.removeprefix("rules:\n").replace("my-rule", "after")
+FOLLOW_UP = AFTER.replace("start: counter.service_started", "start: {alert: my-rule, kind: breach}").replace(
+    "counter.service_completed", "counter.receipt_issued"
+)
+
+
 def load(directory: Path, text: str, *, name: str = "book.yaml", only: bool = True) -> LoadedRulebook:
     (directory / name).write_text(text, encoding="utf-8")
     return load_rulebook(only=directory) if only else load_rulebook([directory])
@@ -125,6 +131,25 @@ def changed(old: str, new: str) -> str:
             .replace("subject: order", "subject: account"),
             20, "my-rule", "kind", "one kind and one subject",
         ),
+        # rules that start with the breach of another
+        (
+            changed("start: counter.service_started", "start: {alert: my-rul, kind: breach}"),
+            11, "my-rule", "start.alert", "there is no rule 'my-rul'; did you mean 'my-rule'",
+        ),
+        (
+            changed("start: counter.service_started", "start: {alert: my-rule, kind: breach}"),
+            11, "my-rule", "start.alert", "in a circle never start: my-rule -> my-rule; let one of them start with",
+        ),
+        (
+            HEAD + RULE + FOLLOW_UP.replace("5 min", "[{when: {area: urban}, is: 5 min}]"),
+            23, "after", "limit.0.when.area", "counter.service_started has no field 'area'",
+        ),
+        (
+            HEAD + RULE + FOLLOW_UP.replace(
+                "counter.receipt_issued", "{type: fee.charged, where: {amount: {less_than: start.amount}}}"
+            ),
+            22, "after", "where.amount", "counter.service_started has no field 'amount'",
+        ),
         # its own event types
         (HEAD + "events:\n  t.done: {fields: {at: nonsense}}\n", 4, None, "events.t.done", "nonsense"),
     ],
@@ -218,6 +243,11 @@ PASSED = "{type: completion_inspection.completed, where: {passed: %s}}"
         (
             deadline(start=STARTED, stop="{type: counter.service_completed, " + POWER_ONLY + "}"),
             12, "stop.0.if_start.business", "no start of this rule has such a business",
+        ),
+        # the breach of a rule that judges nothing
+        (
+            deadline(start="{alert: late, kind: breach}") + AFTER.replace("after", "late\n    enabled: false"),
+            11, "start.alert", "'late' is disabled, so it is never breached: enable it, or",
         ),
         # a pause that never ends
         (

@@ -466,7 +466,7 @@ class ActFold:
             if act.event_id not in known
         ]
 
-    def open_cases(self, state: State) -> Sequence[Event]:
+    def open_cases(self, state: State, as_of: int) -> Sequence[Event]:
         """Acts that still wait for something (their close)."""
         return [act for act, _ in self._still_open(state, self._shown(state) if state.waiting else ())]
 
@@ -476,6 +476,6 @@ class ActFold:
 
     def is_idle(self, state: State) -> bool:
         """No case is open, and nothing seen matters to a later act."""
-        return not self.open_cases(state) and all(
+        return not self.open_cases(state, state.instant) and all(
             version.is_idle(watch) for version, watch in zip(self.versions, state.watches, strict=True)
         )

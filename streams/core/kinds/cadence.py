@@ -220,8 +220,11 @@ class CadenceFold:
             if version.rule.calendar:
                 yield from self._months(state, index, as_of)
 
-    def open_cases(self, state: State) -> Sequence[Event]:
+    def open_cases(self, state: State, as_of: int) -> Sequence[Event]:
         """The last act, while another one must follow."""
+        return self._awaited(state)
+
+    def _awaited(self, state: State) -> Sequence[Event]:
         if state.open is not None:
             return (state.open.start,)
         return [turns[-1][2] for turns in state.turns if turns and turns[-1][1]]
@@ -232,4 +235,4 @@ class CadenceFold:
 
     def is_idle(self, state: State) -> bool:
         """Nothing must follow."""
-        return not self.open_cases(state)
+        return not self._awaited(state)

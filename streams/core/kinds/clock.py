@@ -25,6 +25,7 @@ class Clock:
     ``started_at`` is when the limit begins to count. ``root`` tells this clock from others of its rule and subject:
     the id of the starting event, where nothing else is said. ``until`` is the instant of an
     ``UntilDate``. ``calendar`` is the one by which the deadline was counted; ``None`` where the deadline was given.
+    ``after`` is the rule whose breach started it.
     """
 
     rule: RuleBase
@@ -44,6 +45,7 @@ class Clock:
     provisional: bool = False
     warnings: list[tuple[int, float]] | None = None
     calendar: WorkingCalendar | None = None
+    after: RuleBase | None = None
 
     def time(self) -> None:
         """Work out the deadline again from the pauses known, by ``calendar``."""
@@ -166,6 +168,8 @@ class Clock:
         if self.deadline is None:
             open_pause = next((since for since, until in self.pauses if until is None), None)
             facts["no_limit" if open_pause is None else "paused_since"] = open_pause
+        if self.after is not None:
+            facts["after"] = self.after
         return Verdict(
             rule=self.rule,
             root=self.root or self.start.event_id,

@@ -32,7 +32,7 @@ class _Role:
 
     __slots__ = ("cancel", "groups", "is_facts", "pause", "resume", "since", "stop", "until")
 
-    def __init__(self, version: _Version, event_type: str) -> None:
+    def __init__(self, version: Version, event_type: str) -> None:
         self.groups = [
             (index, pairs) for index, group in enumerate(version.groups) if (pairs := group.get(event_type)) is not None
         ]
@@ -45,7 +45,7 @@ class _Role:
         self.cancel = version.cancel.get(event_type)
 
 
-class _Version:
+class Version:
     """One version of the rule, compiled."""
 
     __slots__ = (
@@ -84,6 +84,7 @@ class _Version:
         self.roles = {event_type: _Role(self, event_type) for event_type in self.listens}
 
     def is_in_force(self, at: int) -> bool:
+        """Whether a case that starts at an instant is judged by this version."""
         return self.first <= at and (self.last is None or at < self.last)
 
 
@@ -92,7 +93,7 @@ class _Watch:
 
     __slots__ = ("facts", "holds", "marks", "paused_since")
 
-    def __init__(self, version: _Version) -> None:
+    def __init__(self, version: Version) -> None:
         self.marks: list[Event | None] = [None] * len(version.groups)
         self.holds = version.since is None
         self.paused_since: Event | None = None
@@ -103,7 +104,7 @@ class _Watch:
 class Case(Clock):
     """A clock of one version; ``fields`` are those that it started with."""
 
-    version: _Version = field(kw_only=True)
+    version: Version = field(kw_only=True)
     fields: Fields = field(kw_only=True)
 
 
@@ -112,7 +113,7 @@ class State:
 
     __slots__ = ("closed", "latest", "open", "owing", "strays", "watches")
 
-    def __init__(self, versions: Sequence[_Version]) -> None:
+    def __init__(self, versions: Sequence[Version]) -> None:
         self.watches = [_Watch(version) for version in versions]
         self.open: Case | None = None
         self.closed: list[Case] = []
@@ -134,16 +135,16 @@ class DeadlineFold:
         self.subject_types = rules[0].subject
         self._calendar = calendar
         self._calendars = calendars
-        self._versions = [_Version(rule, calendar) for rule in rules]
-        self.listens: frozenset[str] = frozenset().union(*(version.listens for version in self._versions))
-        self.begins: frozenset[str] = frozenset().union(*(version.groups[0] for version in self._versions))
-        self._stops = frozenset().union(*(version.stop for version in self._versions))
+        self.versions = [Version(rule, calendar) for rule in rules]
+        self.listens: frozenset[str] = frozenset().union(*(version.listens for version in self.versions))
+        self.begins: frozenset[str] = frozenset().union(*(first for v in self.versions for first in v.groups[:1]))
+        self._stops = frozenset().union(*(version.stop for version in self.versions))
 
     opens = True
 
     def start(self) -> State:
         """No case, nothing seen."""
-        return State(self._versions)
+        return State(self.versions)
 
     # -- step --------------------------------------------------------------------------------------------
 
@@ -151,8 +152,8 @@ class DeadlineFold:
         """Take one event: first as something that happens to the open case, then as a start."""
         case = state.open
         if case is not None:
-            self._step_open(state, case, event)
-        for version, watch in zip(self._versions, state.watches):  # noqa: B905 (as many, and this is hot)
+            self.step_open(state, case, event)
+        for version, watch in zip(self.versions, state.watches):  # noqa: B905 (as many, and this is hot)
             role = version.roles.get(event.type)
             if role is not None:
                 self._step_watch(state, version, watch, role, event)
@@ -160,7 +161,8 @@ class DeadlineFold:
             self._note_stray(state, event)
         return case is not None or state.open is not None or bool(state.owing)
 
-    def _step_open(self, state: State, case: Case, event: Event) -> None:
+    def step_open(self, state: State, case: Case, event: Event) -> None:
+        """Something happens while the case is open."""
         role = case.version.roles.get(event.type)
         if role is None:
             return
@@ -200,7 +202,7 @@ class DeadlineFold:
             state.strays.clear()
         state.strays.append(event)
 
-    def _step_watch(self, state: State, version: _Version, watch: _Watch, role: _Role, event: Event) -> None:
+    def _step_watch(self, state: State, version: Version, watch: _Watch, role: _Role, event: Event) -> None:
         if role.since is not None and fits(role.since, event):
             watch.holds = True
         if role.is_facts:
@@ -211,11 +213,11 @@ class DeadlineFold:
         if state.open is None and (role.pause is not None or role.resume is not None or role.cancel is not None):
             # Outside any case a pause counts only if the next case would begin under it.
             fields = self._fields(watch, event)
-            watch.paused_since = self._still_after(role, event, fields, watch.paused_since, has_started=False)
+            watch.paused_since = self.still_after(role, event, fields, watch.paused_since, has_started=False)
         if role.until is not None and fits(role.until, event):
             watch.holds = False
 
-    def _mark(self, state: State, version: _Version, watch: _Watch, index: int, event: Event) -> None:
+    def _mark(self, state: State, version: Version, watch: _Watch, index: int, event: Event) -> None:
         if state.open is not None or state.latest is event:
             return
         if len(watch.marks) > 1:
@@ -225,7 +227,7 @@ class DeadlineFold:
         if watch.holds and version.is_in_force(event.at):
             self._open(state, version, watch, event)
 
-    def _still_after(
+    def still_after(
         self, role: _Role, event: Event, fields: Fields, before: Event | None, *, has_started: bool
     ) -> Event | None:
         """The event since which the clock stands still after this one, if it does; of two roles a pause holds."""
@@ -251,8 +253,10 @@ class DeadlineFold:
             value = value.get(member) if isinstance(value, Mapping) else None
         return self._calendars[choice.of.get(value, choice.otherwise) if isinstance(value, str) else choice.otherwise]
 
-    def _open(self, state: State, version: _Version, watch: _Watch, event: Event) -> None:
-        fields = self._fields(watch, event)
+    def case_of(
+        self, version: Version, start: Event, started_at: int, fields: Fields, started_by: Sequence[str]
+    ) -> Case:
+        """A case of its own from an instant on; its deadline is not worked out yet."""
         calendar = self._calendar_of(version.rule, fields)
         limit: Limit | None = None
         until: int | None = None
@@ -261,15 +265,19 @@ class DeadlineFold:
                 limit = choice
                 break
         if isinstance(limit, UntilDate):
-            limit, until = agreed_until(limit, fields.get(limit.field), event.at, calendar)
+            limit, until = agreed_until(limit, fields.get(limit.field), started_at, calendar)
+        return Case(
+            version.rule, version.rule.warn_at, start, started_at, tuple(started_by), limit, until,
+            version=version, fields=fields, calendar=calendar,
+        )  # fmt: skip
+
+    def _open(self, state: State, version: Version, watch: _Watch, event: Event) -> None:
+        fields = self._fields(watch, event)
         started_by = [mark.event_id for mark in watch.marks if mark is not None] or [event.event_id]
         if watch.facts is not None and watch.facts.event_id not in started_by:
             started_by.append(watch.facts.event_id)
-        case = Case(
-            version.rule, version.rule.warn_at, event, event.at, tuple(started_by), limit, until,
-            version=version, fields=fields, calendar=calendar,
-        )  # fmt: skip
-        still = self._still_after(version.roles[event.type], event, fields, watch.paused_since, has_started=True)
+        case = self.case_of(version, event, event.at, fields, started_by)
+        still = self.still_after(version.roles[event.type], event, fields, watch.paused_since, has_started=True)
         if still is not None:
             case.pauses.append((event.at, None))
             case.paused_by.append(still.event_id)
@@ -322,18 +330,18 @@ class DeadlineFold:
             found += case.reported(until)
         return found
 
-    def open_cases(self, state: State) -> tuple[Event, ...]:
+    def open_cases(self, state: State, as_of: int) -> tuple[Event, ...]:
         """At most one."""
         return () if state.open is None else (state.open.start,)
 
     def is_stop(self, event: Event) -> bool:
         """See ``Fold``: so far as its own fields tell."""
         data = event.data
-        return any(where(data) for version in self._versions for where, *_ in version.stop.get(event.type, ()))
+        return any(where(data) for version in self.versions for where, *_ in version.stop.get(event.type, ()))
 
     def is_idle(self, state: State) -> bool:
         """No case open, no half of a start or pause waiting, and no condition that holds until something else."""
         return state.open is None and all(
             watch.paused_since is None and not any(watch.marks) and (version.since is None or not watch.holds)
-            for version, watch in zip(self._versions, state.watches, strict=True)
+            for version, watch in zip(self.versions, state.watches, strict=True)
         )

@@ -138,9 +138,9 @@ class EachFold:
             found += reported
         return found
 
-    def open_cases(self, state: State) -> Sequence[Event]:
+    def open_cases(self, state: State, as_of: int) -> Sequence[Event]:
         """The start of each open case."""
-        return tuple(chain.from_iterable(self._fold.open_cases(item.state) for item in state.live))
+        return tuple(chain.from_iterable(self._fold.open_cases(item.state, as_of) for item in state.live))
 
     def is_stop(self, event: Event) -> bool:
         """See ``Fold``: so far as its own fields tell."""

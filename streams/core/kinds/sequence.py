@@ -136,7 +136,7 @@ class SequenceFold:
         fault = Backwards(version.labels[index], label, other.at)
         return Finding(version.rule, event, (fault,), event.at, (other, event), title=fault.stage)
 
-    def open_cases(self, state: State) -> Sequence[Event]:
+    def open_cases(self, state: State, as_of: int) -> Sequence[Event]:
         """None: each is judged at its instant."""
         return ()
 
