@@ -173,5 +173,12 @@ def _is_length(limit: Limit) -> Limit:
     return limit
 
 
+def _is_length_or_agreed(limit: Limit) -> Limit:
+    return limit if isinstance(limit, UntilDate) else _is_length(limit)
+
+
 LengthField = Annotated[LimitField, AfterValidator(_is_length)]
 """A limit that is a length of time, for what must have passed or comes again."""
+
+WaitField = Annotated[LimitField, AfterValidator(_is_length_or_agreed)]
+"""A length of time that must have passed, or ``{until: field}``: the date or instant that an earlier event names."""

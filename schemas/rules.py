@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from schemas.base import Model, Text
-from schemas.limits import BusinessTime, LengthField, NaturalMonths, UntilDate
+from schemas.limits import BusinessTime, LengthField, NaturalMonths, UntilDate, WaitField
 from schemas.patterns import (
     Choices,
     Conditions,
@@ -191,12 +191,15 @@ class MinimumNoticeRule(ActRule):
     its very instant where there is no other), without it any that was not reset. ``covers`` maps a field of the act to
     the field of the notice that has to hold it (a list) or equal it; a notice without the field covers every act.
     ``needs`` as for a prerequisite.
+
+    ``{until: FIELD}`` is what the notice itself names: the date, or the instant, from which on the act may come
+    (``limit``), or until which (``at_most``, the whole date). What the notice does not name does not bind the act.
     """
 
     kind: Literal["minimum_notice"]
     notice: SomePatterns
-    limit: LengthField
-    at_most: LengthField | None = None
+    limit: WaitField
+    at_most: WaitField | None = None
     covers: dict[str, str] = {}
     needs: Needs = ()
 
@@ -205,13 +208,20 @@ class NotBeforeRule(ActRule):
     """The act not before ``limit`` has passed since a state began; where that is not known, nothing is judged.
 
     The state began at the earliest of ``since`` at or before the act; with ``date_field``, on the local date in that
-    field. Days: D + N is the first lawful date.
+    field. Days: D + N is the first lawful date. With ``limit: {until: FIELD}`` the act may come from the date, or the
+    instant, on that an event of ``since`` names: the earliest of them; events that name none do not count.
     """
 
     kind: Literal["not_before"]
     since: SomePatterns
     date_field: str | None = None
-    limit: LengthField
+    limit: WaitField
+
+    @model_validator(mode="after")
+    def _one_date(self) -> NotBeforeRule:
+        if self.date_field is not None and isinstance(self.limit, UntilDate):
+            raise ValueError("date_field is where a length begins: leave it out beside a limit until a field")
+        return self
 
 
 class RetentionRule(ActRule):

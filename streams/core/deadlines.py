@@ -209,12 +209,15 @@ def _is_paused_all_day(begins: int, ends: int, pauses: Sequence[Pause]) -> bool:
     return any(since <= begins and (until is None or until >= ends) for since, until in pauses)
 
 
-def earliest_of(limit: Limit, start: int, calendar: WorkingCalendar, *, reading_day: int | None = None) -> Deadline:
+def earliest_of(
+    limit: Limit, start: int, calendar: WorkingCalendar, *, reading_day: int | None = None, agreed: object = None
+) -> Deadline:
     """The first instant at which ``limit`` has passed since ``start``, for an act that must not come before.
 
     Minutes and hours: that much later. Days: 0:00 local of date D + N, D the local date of the start (notice on
     the 1st, 7 days: the 8th). Months: 0:00 of the same day of the month. A billing cycle: 0:00 of the
-    next-but-one reading day after the start where ``reading_day`` is known, else as a month.
+    next-but-one reading day after the start where ``reading_day`` is known, else as a month. Until a field: the
+    instant, or 0:00 of the date, that it names (``agreed``); no instant where it names none.
 
     Raises:
         ValueError: for a limit that is no length of time.
@@ -234,15 +237,24 @@ def earliest_of(limit: Limit, start: int, calendar: WorkingCalendar, *, reading_
             if reading_day is None:
                 return Deadline(calendar.start_of_day(_later_month(day, limit.cycles)))
             return Deadline(calendar.start_of_day(_reading_day_after(day, reading_day, limit.cycles + 1)))
+        case UntilDate():
+            named = date_in_field(agreed)
+            return Deadline(_instant_in_field(agreed) if named is None else calendar.start_of_day(named))
         case _:
             raise ValueError(f"{limit.text!r} is no length of time that an act could wait for")
 
 
-def latest_of(limit: Limit, start: int, calendar: WorkingCalendar) -> int:
-    """The last instant within ``limit`` of ``start`` (inclusive); days: the last microsecond of date D + N."""
-    found = deadline_of(limit, start, (), calendar).at
-    assert found is not None
-    return found if isinstance(limit, Elapsed) else found - 1
+def latest_of(limit: Limit, start: int, calendar: WorkingCalendar, *, agreed: object = None) -> int | None:
+    """The last instant within ``limit`` of ``start`` (inclusive); days: the last microsecond of date D + N.
+
+    Until a field: the instant, or the last microsecond of the date, that it names; ``None`` where ``agreed_until`` has
+    none.
+    """
+    until: int | None = None
+    if isinstance(limit, UntilDate):
+        limit, until = agreed_until(limit, agreed, start, calendar)
+    found = deadline_of(limit, start, (), calendar, until=until).at
+    return found if found is None or isinstance(limit, Elapsed | UntilInstant) else found - 1
 
 
 def _later_month(day: int, months: int) -> int:
@@ -368,11 +380,16 @@ def agreed_until(
     day = date_in_field(value)
     if day is not None:
         return limit, None if day < calendar.local_date(start) else calendar.start_of_day(day + 1)
-    agreed = time_in(value)
-    if agreed is None:
+    at = _instant_in_field(value)
+    if at is None:
         return limit, None
-    at = instant_us(agreed)
-    return UntilInstant(field=limit.field, text=limit.text), at if start <= at and agreed.year <= _LAST_YEAR else None
+    return UntilInstant(field=limit.field, text=limit.text), at if start <= at else None
+
+
+def _instant_in_field(value: object) -> int | None:
+    """The instant of a time in an event's field; ``None`` where there is none that can be meant."""
+    agreed = time_in(value)
+    return None if agreed is None or not _FIRST_YEAR <= agreed.year <= _LAST_YEAR else instant_us(agreed)
 
 
 def date_in_field(value: object) -> int | None:

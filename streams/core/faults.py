@@ -51,12 +51,13 @@ class Without:
 
 @dataclass(frozen=True, slots=True)
 class TooEarly:
-    """The act came before ``lawful_from`` (inclusive), counted from ``since``."""
+    """The act came before ``lawful_from`` (inclusive), counted from ``since``, or ``agreed`` by the event of then."""
 
     what: Label
     since: int
     lawful_from: int
     since_on: int | None = None
+    agreed: bool = False
 
     @property
     def key(self) -> str:
@@ -73,6 +74,11 @@ class TooEarly:
         """The half-sentence."""
         since = self.since_text(calendar)
         lawful = local_time(self.lawful_from, calendar)
+        if self.agreed:
+            return Text(
+                zh=f"按「{self.what.zh}」（{since}）所定，{lawful} 之后方可进行",
+                en=f"by {self.what.en} ({since}) it is lawful from {lawful} on",
+            )
         return Text(
             zh=f"自「{self.what.zh}」（{since}）起，{lawful} 之后方可进行",
             en=f"counted from {self.what.en} ({since}) it is lawful from {lawful} on",

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 from schemas.base import Text
 from schemas.events import SUBJECT_FIELDS, EventCatalogue
-from schemas.limits import UntilDate
+from schemas.limits import Limit, UntilDate
 from schemas.patterns import Choices, Condition, Pattern
 from schemas.rules import (
     ActRule,
@@ -346,13 +346,14 @@ def _act_fields(
             of_act.append((("per",), per))
         case MinimumNoticeRule():
             of_act += [(("covers", name), name) for name in rule.covers if name not in SUBJECT_FIELDS]
+            for key, limit in (("limit", rule.limit), ("at_most", rule.at_most)):
+                yield from _agreed_field((key,), limit, rule.notice, catalogue)
             covers: Named = [(("covers", act_field), name) for act_field, name in rule.covers.items()]
             yield from _known([item for item in covers if item[1] not in SUBJECT_FIELDS], rule.notice, [], catalogue)
-        case NotBeforeRule(date_field=str(name)):
-            yield from _known([(("date_field",), name)], rule.since, [], catalogue)
-            types = [pattern.type for pattern in rule.since if pattern.type in catalogue.types]
-            if (wrong := _of_other_kind(name, ("date",), types, catalogue)) is not None:
-                yield ("date_field",), wrong
+        case NotBeforeRule():
+            yield from _agreed_field(("limit",), rule.limit, rule.since, catalogue)
+            if rule.date_field is not None:
+                yield from _dated(("date_field",), rule.date_field, ("date",), rule.since, catalogue)
         case RecordingDelayRule():
             of_act += [
                 (("limit", index, "when", name), name)
@@ -363,6 +364,28 @@ def _act_fields(
         case _:
             pass
     yield from _known(of_act, rule.act, [], catalogue)
+
+
+def _agreed_field(
+    keys: tuple[str | int, ...], limit: Limit | None, patterns: Sequence[Pattern], catalogue: EventCatalogue
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """What is wrong with the field of a limit until it."""
+    if isinstance(limit, UntilDate):
+        yield from _dated(keys, limit.field, ("date", "time"), patterns, catalogue)
+
+
+def _dated(
+    keys: tuple[str | int, ...],
+    name: str,
+    kinds: Sequence[str],
+    patterns: Sequence[Pattern],
+    catalogue: EventCatalogue,
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """What is wrong with a field of the events that must be of one of the kinds."""
+    yield from _known([(keys, name)], patterns, [], catalogue)
+    types = [pattern.type for pattern in patterns if pattern.type in catalogue.types]
+    if (wrong := _of_other_kind(name, kinds, types, catalogue)) is not None:
+        yield keys, wrong
 
 
 def _known(

@@ -234,6 +234,8 @@ class Document:
 
     def _act(self, rule: ActRule) -> dict[str, Any]:
         _only(rule, _ACT_FIELDS)
+        if any(isinstance(getattr(rule, name, None), UntilDate) for name in ("limit", "at_most")):
+            raise NotExpressible
         version = self._version(rule)
         titles = version.titles
         acts = {pattern.type for pattern in rule.act}

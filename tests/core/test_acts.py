@@ -320,10 +320,17 @@ def test_before_the_close_nothing_is_known_of_what_will_be_missing() -> None:
     assert (case.verdict.outcome, case.verdict.faults, case.verdict.evidence) == ("running", (), ("a",))
 
 
-@pytest.mark.parametrize("limit", ["same working day", {"until": "on"}])
 @pytest.mark.parametrize(
-    ("text", "name"),
-    [(NOTICE, "limit"), (NOTICE, "at_most"), (OVERDUE, "limit"), (KEPT, "limit"), (ROLLING, "every")],
+    ("text", "name", "limit"),
+    [
+        (NOTICE, "limit", "same working day"),
+        (NOTICE, "at_most", "same working day"),
+        (OVERDUE, "limit", "same working day"),
+        (KEPT, "limit", "same working day"),
+        (KEPT, "limit", {"until": "on"}),
+        (ROLLING, "every", "same working day"),
+        (ROLLING, "every", {"until": "on"}),
+    ],
 )
 def test_what_must_have_passed_is_a_length_of_time(text: dict[str, Any], name: str, limit: Any) -> None:
     with pytest.raises(ValidationError, match="is no length of time"):

@@ -8,15 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from schemas.calendars import CalendarSpec
-from schemas.limits import BillingCycles, CalendarDays, Elapsed, Limit, NaturalMonths, SameWorkingDay, WorkingDays
+from schemas.limits import (
+    BillingCycles,
+    CalendarDays,
+    Elapsed,
+    Limit,
+    NaturalMonths,
+    SameWorkingDay,
+    UntilDate,
+    WorkingDays,
+)
 from schemas.patterns import Need
 from schemas.rules import ActRule, RuleBase
 from tests.oracle.common import (
     Fact,
+    Fields,
     Flaw,
     Found,
     all_hold,
@@ -160,6 +170,22 @@ def lawful_from(limit: Limit, since: datetime, calendar: CalendarSpec, reading_d
             return midnight([next(read) for _ in range(limit.cycles + 1)][-1], calendar)
         case _:
             raise AssertionError(limit)
+
+
+def named_in(limit: Limit, fields: Fields, calendar: CalendarSpec) -> datetime | date | None:
+    """The date or the instant that a field names; years that cannot be meant are none."""
+    assert isinstance(limit, UntilDate)
+    text = fields.get(limit.field)
+    if not isinstance(text, str):
+        return None
+    found = datetime.fromisoformat(text).astimezone(UTC) if "T" in text else date.fromisoformat(text)
+    return found if 1900 <= found.year <= 2999 else None
+
+
+def named_from(limit: Limit, fields: Fields, calendar: CalendarSpec) -> datetime | None:
+    """The first lawful instant that a field names."""
+    found = named_in(limit, fields, calendar)
+    return found if found is None or isinstance(found, datetime) else midnight(found, calendar)
 
 
 def _reading_day_of(day: date, reading_day: int) -> date:

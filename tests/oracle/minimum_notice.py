@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from schemas.calendars import CalendarSpec
-from schemas.limits import Elapsed
+from schemas.limits import Elapsed, UntilDate
 from schemas.rules import MinimumNoticeRule
-from tests.oracle.acts import Act, acts, end_of, lawful_from
-from tests.oracle.common import MICROSECOND, Fact, Flaw, Found
+from tests.oracle.acts import Act, acts, end_of, lawful_from, named_from, named_in
+from tests.oracle.common import MICROSECOND, ONE, Fact, Flaw, Found, midnight
 
 
 def cases_of(
@@ -40,9 +40,20 @@ def _case(act: Act[MinimumNoticeRule]) -> Found:
 
 def _flaws(act: Act[MinimumNoticeRule], notice: Fact) -> list[Flaw]:
     rule = act.rule
-    begins = lawful_from(rule.limit, notice.at, act.calendar)
+    if isinstance(rule.limit, UntilDate):
+        begins = named_from(rule.limit, notice.fields, act.calendar) or notice.at
+    else:
+        begins = lawful_from(rule.limit, notice.at, act.calendar)
     if act.at < begins:
         return [("early", notice.at, begins)]
+    if isinstance(rule.at_most, UntilDate):
+        named = named_in(rule.at_most, notice.fields, act.calendar)
+        if named is None:
+            return []
+        if isinstance(named, datetime):
+            return [("late", notice.at, named)] if notice.at <= named < act.at else []
+        last = midnight(named + ONE, act.calendar) - MICROSECOND
+        return [("late", notice.at, last)] if notice.at <= last < act.at else []
     if rule.at_most is not None:
         ends = end_of(rule.at_most, notice.at, act.calendar)
         last = ends if isinstance(rule.at_most, Elapsed) else ends - MICROSECOND

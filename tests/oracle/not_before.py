@@ -6,15 +6,32 @@ from collections.abc import Sequence
 from datetime import date, datetime
 
 from schemas.calendars import CalendarSpec
+from schemas.limits import UntilDate
 from schemas.rules import NotBeforeRule, RetentionRule
-from tests.oracle.acts import Act, acts, lawful_from
+from tests.oracle.acts import Act, acts, lawful_from, named_from
 from tests.oracle.common import Fact, Found, is_one_of, midnight
 
 
 def cases_of(
     versions: Sequence[NotBeforeRule], facts: Sequence[tuple[Fact, str]], calendar: CalendarSpec, as_of: datetime
 ) -> list[Found]:
-    return [_not_before(act) for act in acts(versions, facts, calendar) if act.of(act.rule.since)]
+    return [
+        found
+        for act in acts(versions, facts, calendar)
+        if act.of(act.rule.since)
+        for found in (_named(act) if isinstance(act.rule.limit, UntilDate) else [_not_before(act)])
+    ]
+
+
+def _named(act: Act[NotBeforeRule]) -> list[Found]:
+    """Not before what the earliest that is named by an event; where none is, nothing is judged."""
+    named = [(at, since) for since in act.of(act.rule.since)
+             if (at := named_from(act.rule.limit, since.fields, act.calendar)) is not None]  # fmt: skip
+    if not named:
+        return []
+    lawful = min(at for at, _ in named)
+    told = next(since for at, since in named if at == lawful)
+    return [act.found([("early", told.at, lawful)] if act.at < lawful else [], [told])]
 
 
 def _not_before(act: Act[NotBeforeRule]) -> Found:
@@ -27,7 +44,8 @@ def _not_before(act: Act[NotBeforeRule]) -> Found:
 
 def _began(act: Act[NotBeforeRule], since: Fact) -> datetime:
     text = since.fields.get(act.rule.date_field or "")
-    return midnight(date.fromisoformat(text), act.calendar) if isinstance(text, str) else since.at
+    is_date = isinstance(text, str) and "T" not in text
+    return midnight(date.fromisoformat(str(text)), act.calendar) if is_date else since.at
 
 
 def retained(

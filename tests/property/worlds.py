@@ -66,6 +66,14 @@ FIELDS: tuple[dict[str, Any], ...] = (
     {"f": 2},
     {"k": 1, "f": 1},
 )
+NAMED = (
+    {"on": "2026-02-12"},
+    {"on": "2026-02-13"},
+    {"on": "2026-03-12"},
+    {"on": "2026-02-12T09:05:00+08:00"},
+    {"on": "2026-03-12T00:00:00.000001+08:00"},
+)
+"""Dates and instants that an event names: of days on which things happen."""
 LENGTHS = (
     "5 min",
     "5 min",
@@ -203,6 +211,10 @@ minimum_notice_worlds = partial(
             {"limit": "2 days", "at_most": "24 h"},
             {"limit": "1 working day", "at_most": "2 working days"},
             {"limit": "1 day", "at_most": "1 natural month"},
+            {"limit": {"until": "on"}},
+            {"limit": {"until": "on"}, "at_most": "2 days"},
+            {"limit": "5 min", "at_most": {"until": "on"}},
+            {"limit": {"until": "on"}, "at_most": {"until": "on"}},
         ),
         "covers": (*({},) * 5, {"k": "k"}, {"k": "ks"}, {"order_id": "of"}, {"order_id": "order_id", "k": "ks"}),
         "needs": (*((),) * 9, *NEEDS),
@@ -221,7 +233,7 @@ minimum_notice_worlds = partial(
         ("need", "notice", "act"),
         ("facts", "notice", "act"),
     ),
-    (*FIELDS, {"k": 1, "ks": [1, 2]}, {"ks": [2]}, {"k": 2, "of": "O"}, {"of": "P", "ks": []}),
+    (*FIELDS, {"k": 1, "ks": [1, 2]}, {"ks": [2]}, {"k": 2, "of": "O"}, {"of": "P", "ks": []}, *NAMED),
     DATES,
 )
 
@@ -231,8 +243,11 @@ not_before_worlds = partial(
     {
         **OF_ACTS,
         "since": ("since", "since", ["since", "need2", "act2"], {"type": "since", "where": {"k": {"not": 2}}}),
-        "(date)": ({}, {"date_field": "on"}),
-        "limit": LENGTHS,
+        "(limit)": (
+            *({"limit": length} for length in LENGTHS),
+            *({"limit": length, "date_field": "on"} for length in LENGTHS),
+            *({"limit": {"until": "on"}},) * 4,
+        ),
     },
     ("act", "act", "act2", "since", "since", "need", "need2", "reset", "facts", "close"),
     (
@@ -246,7 +261,7 @@ not_before_worlds = partial(
         ("since", "act", "reset", "since", "act"),
         ("facts", "since", "act"),
     ),
-    (*FIELDS, *({"on": day} for day in ("2026-02-10", "2026-02-11", "2026-02-12", "2026-02-12", "2026-03-01"))),
+    (*FIELDS, *({"on": day} for day in ("2026-02-10", "2026-02-11", "2026-02-12", "2026-02-12", "2026-03-01")), *NAMED),
     DATES,
 )
 

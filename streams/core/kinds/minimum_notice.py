@@ -13,13 +13,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from schemas.base import Text
+from schemas.limits import Limit, UntilDate
 from schemas.rules import MinimumNoticeRule
-from streams.core.deadlines import Deadline, earliest_of, latest_of
+from streams.core.deadlines import earliest_of, latest_of
 from streams.core.event import Event
 from streams.core.faults import Fault, TooEarly, TooLate, Without
 from streams.core.kinds.acts import ActFold, ActVersion, Finding, Watch, latest_before
 from streams.core.kinds.patterns import Tests, compile_patterns, label_of, matches
 from streams.core.working_days import WorkingCalendar
+
+
+def _agreed(limit: Limit, notice: Event) -> object:
+    return notice.data.get(limit.field) if isinstance(limit, UntilDate) else None
 
 
 def _own(event: Event, name: str) -> object:
@@ -68,7 +73,8 @@ class _Version(ActVersion[MinimumNoticeRule]):
         if notice is None:
             faults.append(Without(self._label))
         elif trigger.at < lawful.at_least:
-            faults.append(TooEarly(self._label, notice.at, lawful.at_least))
+            agreed = isinstance(self.rule.limit, UntilDate)
+            faults.append(TooEarly(self._label, notice.at, lawful.at_least, agreed=agreed))
         elif lawful.at_most is not None and trigger.at > lawful.at_most:
             faults.append(TooLate(self._label, notice.at, lawful.at_most))
         faults += self.missing(watch, trigger)
@@ -81,12 +87,16 @@ class _Version(ActVersion[MinimumNoticeRule]):
             lawful = self._lawful(notice)
             if act.at >= lawful.at_least and (lawful.at_most is None or act.at <= lawful.at_most):
                 return notice, lawful
-        return (notices[0], self._lawful(notices[0])) if notices else (None, _Lawful(Deadline(0), None))
+        return (notices[0], self._lawful(notices[0])) if notices else (None, _Lawful(0, None))
 
     def _lawful(self, notice: Event) -> _Lawful:
-        earliest = earliest_of(self.rule.limit, notice.at, self.calendar)
-        bound = self.rule.at_most
-        return _Lawful(earliest, None if bound is None else latest_of(bound, notice.at, self.calendar))
+        limit, bound = self.rule.limit, self.rule.at_most
+        earliest = earliest_of(limit, notice.at, self.calendar, agreed=_agreed(limit, notice))
+        latest = None
+        if bound is not None:
+            latest = latest_of(bound, notice.at, self.calendar, agreed=_agreed(bound, notice))
+        # A notice that names no date binds the act to none.
+        return _Lawful(notice.at if earliest.at is None else earliest.at, latest, provisional=earliest.provisional)
 
     def is_idle(self, watch: Watch) -> bool:
         return watch.closed or (super().is_idle(watch) and not watch.own)
@@ -97,11 +107,10 @@ class _Lawful:
 
     __slots__ = ("at_least", "at_most", "provisional")
 
-    def __init__(self, earliest: Deadline, at_most: int | None) -> None:
-        assert earliest.at is not None
-        self.at_least = earliest.at
+    def __init__(self, at_least: int, at_most: int | None, *, provisional: bool = False) -> None:
+        self.at_least = at_least
         self.at_most = at_most
-        self.provisional = earliest.provisional
+        self.provisional = provisional
 
 
 def minimum_notice_fold(

@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from schemas.base import Text
+from schemas.limits import UntilDate
 from schemas.rules import NotBeforeRule, RetentionRule
-from streams.core.deadlines import date_in_field, earliest_of
+from streams.core.deadlines import Deadline, date_in_field, earliest_of
 from streams.core.event import Event
 from streams.core.faults import TooEarly
 from streams.core.kinds.acts import ActFold, ActVersion, Finding, Watch, latest_before
@@ -43,21 +44,33 @@ class _NotBefore(ActVersion[NotBeforeRule]):
         super().spoil(watch, at)
         watch.own = [event for event in watch.own if event.at >= at]
 
-    def _began(self, event: Event) -> tuple[int, int | None]:
-        """The instant from which is counted, and the local date where it came from a field."""
+    def _began(self, event: Event) -> tuple[int, int | None] | None:
+        """The instant from which is counted, and the local date where it came from a field.
+
+        Of a limit until a field the instant that it names; ``None`` where it names none.
+        """
+        limit = self.rule.limit
+        if isinstance(limit, UntilDate):
+            named = earliest_of(limit, event.at, self.calendar, agreed=event.data.get(limit.field)).at
+            return None if named is None else (named, None)
         day = None if self.rule.date_field is None else date_in_field(event.data.get(self.rule.date_field))
         return (event.at, None) if day is None else (self.calendar.start_of_day(day), day)
 
     def find(self, watch: Watch, trigger: Event) -> Iterable[Finding]:
         if not watch.own or not self.applies(watch, trigger):
             return
-        since = min(watch.own, key=lambda event: self._began(event)[0])
-        began, day = self._began(since)
-        lawful = earliest_of(self.rule.limit, began, self.calendar)
+        known = [(*found, event) for event in watch.own if (found := self._began(event)) is not None]
+        if not known:
+            return
+        began, day, since = min(known, key=lambda item: item[0])
+        limit = self.rule.limit
+        agreed = isinstance(limit, UntilDate)
+        lawful = Deadline(began) if agreed else earliest_of(limit, began, self.calendar)
         assert lawful.at is not None
-        faults = (TooEarly(self._label, began, lawful.at, day),) if trigger.at < lawful.at else ()
+        fault = TooEarly(self._label, since.at if agreed else began, lawful.at, day, agreed)
+        faults = (fault,) if trigger.at < lawful.at else ()
         grounds = self.grounds(watch, trigger, since)
-        yield self.finding(trigger, faults, grounds, limit=self.rule.limit, provisional=lawful.provisional)
+        yield self.finding(trigger, faults, grounds, limit=limit, provisional=lawful.provisional)
 
     def is_idle(self, watch: Watch) -> bool:
         return watch.closed or (super().is_idle(watch) and not watch.own)
