@@ -21,6 +21,7 @@ Reason = Literal[
     "naive_time",
     "impossible_time",
     "future_time",
+    "impossible_timestamp",
     "no_subject",
     "conflicting_duplicate",
     "too_old",

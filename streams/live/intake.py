@@ -29,6 +29,7 @@ import asyncio
 import logging
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from statistics import median_low
 from typing import Any, Protocol
@@ -43,11 +44,11 @@ from streams.errors import InputError
 from streams.kafka.partition_counts import PartitionCounts
 from streams.kafka.producer import BackPressure
 from streams.live.quarantine import cause_of, letter_of, quarantined
-from streams.live.trusted_clock import LOG_APPEND_TIME, TrustedClock
+from streams.live.trusted_clock import TrustedClock
 from streams.settings import Settings
 from streams.wall_clock import monotonic
 from streams.wire.mapping import Passed
-from streams.wire.records import RecordDecoder
+from streams.wire.records import LOG_APPEND_TIME, RecordDecoder, arrival_of, stamp_of
 from streams.wire.state_rows import entry_to_bytes, record_to_bytes
 
 MAX_RECORD = 400_000
@@ -88,15 +89,20 @@ def partition_of(subject: Subject, partitions: int) -> int:
     return zlib.crc32(f"{subject[0]}/{subject[1]}".encode()) % partitions
 
 
-def time_of(records: Sequence[Any]) -> int:
-    """Milliseconds: how far a partition has been read that is not read to its end yet.
+def time_of(records: Sequence[Any], now: int, max_ahead: int) -> int | None:
+    """How far a partition has been read that is not read to its end yet: real time in microseconds.
 
-    The stamp of the last record, where the broker set it. Senders' clocks differ, and no single one may move time: of
-    theirs the one in the middle.
+    The timestamp of the last record, where the broker set it. Producers' clocks differ, and no single one may move
+    time: of theirs the one in the middle. ``None`` where no record has a timestamp that can be right (``stamp_of``).
     """
     if records[-1].timestamp_type == LOG_APPEND_TIME:
-        return int(records[-1].timestamp)
-    return int(median_low(record.timestamp for record in records))
+        records = records[-1:]
+    found = []
+    for record in records:
+        with suppress(InputError):
+            if (stamp := stamp_of(record, now, max_ahead)) is not None:
+                found.append(stamp)
+    return median_low(found) if found else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +195,11 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _step(self, batches: Mapping[TopicPartition, Sequence[Any]]) -> None:
         entries: list[list[bytes]] = [[] for _ in range(self._log_partitions)]
         letters: list[tuple[bytes, bytes]] = []
+        now = self._time.brokers_now()
         for tp, records in batches.items():
-            self._last_read[tp] = self._clock.at(time_of(records) * 1000)
+            read = time_of(records, now, self._max_ahead)
+            if read is not None:
+                self._last_read[tp] = self._clock.at(read)
             for record in records:
                 self._take(tp, record, entries, letters)
         watermarks, positions = await self._watermarks()
@@ -255,7 +264,11 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         self, tp: TopicPartition, record: Any, entries: list[list[bytes]], letters: list[tuple[bytes, bytes]]
     ) -> None:
         origin = f"{tp.topic}/{tp.partition}/{record.offset}"
-        received = self._clock.at(record.timestamp * 1000)
+        try:
+            received = self._clock.at(arrival_of(record, self._time.brokers_now(), self._max_ahead))
+        except InputError as error:
+            self._refuse(tp, record, error, letters)
+            return
         for found in self._decoder.events(tp.topic, tp.partition, record, received=received, max_ahead=self._max_ahead):
             if isinstance(found, Passed):
                 self._metrics.passed_over(tp.topic)

@@ -17,9 +17,7 @@ from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 from streams.wall_clock import WallClock, monotonic
-
-LOG_APPEND_TIME: Final = 1
-"""Kafka's word for a timestamp that the broker has set, and not the sender."""
+from streams.wire.records import LOG_APPEND_TIME, YEAR_2000
 
 APART: Final = 2.0
 """Seconds between the clocks from which on it is worth a line in the log."""
@@ -30,9 +28,6 @@ TELL_AGAIN: Final = 60.0
 FORGOTTEN: Final = 100
 """What was heard counts for a hundredth of its age less: an acknowledgement that came late says less than one before
 that came at once, but clocks drift, and leaders change."""
-
-YEAR_2000: Final = 946_684_800_000
-"""Milliseconds. librdkafka's embedded broker answers a constant near zero, which is no time."""
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +62,7 @@ class TrustedClock:
         found = [
             stamp.timestamp * 1000
             for stamp in stamps
+            # librdkafka's embedded broker answers a constant near zero, which is no time
             if stamp.timestamp_type == LOG_APPEND_TIME and stamp.timestamp > YEAR_2000
         ]
         if found:
@@ -96,12 +92,19 @@ class TrustedClock:
             return self.clock.now()
         raise LookupError("no broker has told the time yet")
 
+    def brokers_now(self) -> int:
+        """Microseconds of real time, whatever the clock given, by the brokers; by this machine where none has said it.
+
+        For what producers sent: this machine's clock has no part in that, right or wrong.
+        """
+        return WallClock().now() if self._broker is None else self._broker[0] + self._us()
+
     def ahead(self) -> float:
         """Real seconds by which this machine's clock is ahead of the brokers', negative where it is behind.
 
         0 where there is nothing to compare with.
         """
-        return 0.0 if self._broker is None else (WallClock().now() - self._broker[0] - self._us()) / 1e6
+        return 0.0 if self._broker is None else (WallClock().now() - self.brokers_now()) / 1e6
 
     def _us(self) -> int:
         return int(self._elapsed() * 1e6)

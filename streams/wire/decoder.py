@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 from pydantic import ValidationError
@@ -29,7 +29,7 @@ MAX_BYTES: Final = 262_144
 """The largest record accepted (a notice that lists 5,000 meters has 100,000 bytes)."""
 
 DEFAULT_MAX_AHEAD: Final = HOUR
-"""How far event time may be after the broker's; a later event counts as stamped by a wrong clock."""
+"""How far an event may be after its record came in; a later event counts as stamped by a wrong clock."""
 
 _CODES: Final = frozenset({"naive_time", "impossible_time", "no_subject", "bad_field"})
 _BIGGEST: Final = 2**63
@@ -46,6 +46,13 @@ def encode_json(value: Any) -> bytes:
 def decode_json(raw: bytes) -> Any:
     """JSON values with exact decimals; for what this program wrote itself."""
     return _parse(raw)
+
+
+class Arrival(NamedTuple):
+    """When a record came in, and how far its events may be after that; microseconds."""
+
+    received: int
+    max_ahead: int
 
 
 class Decoder:
@@ -121,7 +128,8 @@ class Decoder:
         latest = received + max_ahead
         if at > latest or recorded > latest:
             field = "occurred_at" if at > latest else "recorded_at"
-            raise InputError("future_time", field, f"{fields[field]} is later than {format_us(latest)} allows")
+            came_in = f"{format_us(latest)}, for a record that came in at {format_us(received)},"
+            raise InputError("future_time", field, f"{fields[field]} is later than {came_in} allows")
         found = Event(
             model.event_id,
             event_type,

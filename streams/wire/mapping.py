@@ -17,7 +17,7 @@ import schemas.mappings as schema
 from schemas.fields import parse_time
 from streams.core.instants import format_us, instant_us
 from streams.errors import InputError
-from streams.wire.decoder import encode_json
+from streams.wire.decoder import Arrival, encode_json
 from streams.wire.values import Cells, Convert, Unfit, converter, id_of, text_of
 
 Row = Mapping[str, Any]
@@ -37,27 +37,26 @@ class Passed(NamedTuple):
 class Place(NamedTuple):
     """Where a row stands: ``name`` goes into ids made from content, ``version`` orders rows of one key.
 
-    ``at`` (RFC 3339) dates what takes an event back. ``received`` (microseconds) is when a topic's record came in.
+    ``at`` (RFC 3339) dates what takes an event back. ``arrival`` is that of a topic's record.
     """
 
     name: str
     version: tuple[int, ...]
     at: str = "1970-01-01T00:00:00+00:00"
-    received: int | None = None
+    arrival: Arrival | None = None
     is_snapshot: bool = False
 
     @classmethod
-    def of_record(cls, partition: int, offset: int, timestamp_ms: int) -> Place:
+    def of_record(cls, partition: int, offset: int, arrival: Arrival) -> Place:
         """The place of a record of a topic: of two records of one row the later one counts."""
-        at = timestamp_ms * 1000
-        return cls(f"{partition}.{offset}", (offset,), format_us(at), at)
+        return cls(f"{partition}.{offset}", (offset,), format_us(arrival.received), arrival)
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
     """One event that a row gives, or why it gives none. ``raw`` is the JSON of the event, as far as it could be made.
 
-    ``identity`` is its id and its subjects; ``received`` (microseconds) when the record came in, of a topic.
+    ``identity`` is its id and its subjects; ``arrival`` is that of a topic's record.
     """
 
     raw: bytes
@@ -65,7 +64,7 @@ class Made:
     entry: _Entry
     row: Row
     identity: tuple[str, ...] = ()
-    received: int | None = None
+    arrival: Arrival | None = None
 
     def blame(self, error: InputError) -> InputError:
         """What the decoder found wrong, with the column, its value and the key of the mapping."""
@@ -266,7 +265,7 @@ class _Entry:
             problem = problem or _unwritable(wire, error)
             raw = repr(wire).encode(errors="backslashreplace")
         identity = tuple(str(wire.get(name)) for name in ("event_id", *sorted(_SUBJECTS)))
-        return Made(raw, problem, self, row, identity, place.received)
+        return Made(raw, problem, self, row, identity, place.arrival)
 
     # -- parts -------------------------------------------------------------------------------------------
 

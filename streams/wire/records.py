@@ -1,15 +1,32 @@
-"""Records of topics to events: as they are, or through the mapping of their topic."""
+"""Records of topics to events: as they are, or through the mapping of their topic.
+
+A record's timestamp bounds its events: an event cannot be later than the record that reports it. It is a statement
+of the producer, whose clock may be wrong, so it counts only up to the brokers' clock (``arrival_of``).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from streams.core.event import Event
+from streams.core.instants import format_us
 from streams.errors import InputError
-from streams.wire.decoder import Decoder
+from streams.wire.decoder import Arrival, Decoder
 from streams.wire.envelopes import changes_of
 from streams.wire.mapping import Made, Passed, Place, RowMapping
+
+LOG_APPEND_TIME: Final = 1
+"""Kafka's ``timestamp_type`` of a timestamp that the broker has set, and not the producer."""
+
+NO_TIMESTAMP: Final = -1
+"""What is handed out where the producer gave no timestamp; ``None`` of records of before Kafka 0.10."""
+
+YEAR_2000: Final = 946_684_800_000
+"""Milliseconds; a clock that shows an earlier time was never set."""
+
+CLOCKS_AGREE: Final = 2_000_000
+"""Microseconds by which two clocks that are right may differ."""
 
 
 class KafkaRecord(Protocol):
@@ -25,7 +42,42 @@ class KafkaRecord(Protocol):
     def offset(self) -> int: ...  # noqa: D102
 
     @property
-    def timestamp(self) -> int: ...  # noqa: D102
+    def timestamp(self) -> int | None: ...  # noqa: D102
+
+    @property
+    def timestamp_type(self) -> int | None: ...  # noqa: D102
+
+
+def stamp_of(record: KafkaRecord, now: int, max_ahead: int) -> int | None:
+    """A record's timestamp; ``None`` where it has none that says anything. All in microseconds.
+
+    ``now`` is real time by the brokers' clock. A timestamp that a broker has set is never refused: the producer is not
+    to blame for it.
+
+    Raises:
+        InputError: where the producer's timestamp is before the year 2000, or after ``now`` by more than ``max_ahead``.
+    """
+    stamp, is_brokers = record.timestamp, record.timestamp_type == LOG_APPEND_TIME
+    if stamp is None or stamp == NO_TIMESTAMP or (is_brokers and stamp < YEAR_2000):
+        return None
+    if not is_brokers and not YEAR_2000 <= stamp <= (now + max(max_ahead, CLOCKS_AGREE)) // 1000:
+        raise InputError(
+            "impossible_timestamp",
+            None,
+            f"the record's Kafka timestamp is {stamp} ms since 1970, and the time is {format_us(now)}: "
+            "set the clock of its producer",
+        )
+    return stamp * 1000
+
+
+def arrival_of(record: KafkaRecord, now: int, max_ahead: int) -> int:
+    """When a record came in: its timestamp, or ``now`` where that is earlier or there is none. See ``stamp_of``.
+
+    Raises:
+        InputError: as ``stamp_of``.
+    """
+    stamp = stamp_of(record, now, max_ahead)
+    return now if stamp is None else min(stamp, now + CLOCKS_AGREE)
 
 
 class RecordDecoder:
@@ -49,7 +101,7 @@ class RecordDecoder:
             except InputError as error:
                 yield error
             return
-        place = Place.of_record(partition, record.offset, record.timestamp)
+        place = Place.of_record(partition, record.offset, Arrival(received, max_ahead))
         for made in changes_of(mapping, record.value, record.headers, place):
             if not isinstance(made, Made):
                 yield made

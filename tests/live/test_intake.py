@@ -27,6 +27,8 @@ from streams.wire.state_rows import record_from_bytes, record_to_bytes
 from tests.stories import shipped
 
 BROKER, SENDER = 1, 0
+NOW = 1_772_413_200_000  # ms, 2026
+HOURS = 3_600_000_000
 
 
 @dataclass(frozen=True)
@@ -38,17 +40,22 @@ class Record:
 @pytest.mark.parametrize(
     ("stamps", "kind", "found"),
     [
-        ([100, 200, 300], BROKER, 300),
-        ([100], SENDER, 100),
-        ([100, 200], SENDER, 100),
-        ([100, 200, 300], SENDER, 200),
-        ([100, 9_999_999, 300], SENDER, 300),  # one clock is years ahead
-        ([100, 200, 9_999_999], SENDER, 200),
-        ([100, 200, 0], SENDER, 100),  # one is at the epoch
+        ([NOW - 9, NOW - 8, NOW - 7], BROKER, NOW - 7),
+        ([NOW - 9, NOW - 8, 7], BROKER, None),  # a broker that began with its clock at 1970
+        ([NOW - 9], SENDER, NOW - 9),
+        ([NOW - 9, NOW - 8], SENDER, NOW - 9),
+        ([NOW - 9, NOW - 8, NOW - 7], SENDER, NOW - 8),
+        ([NOW - 9, NOW + 3_600_000, NOW - 7], SENDER, NOW - 7),  # one clock is ahead, not impossibly
+        ([NOW - 9, NOW + 9_999_999, NOW - 7], SENDER, NOW - 9),  # one is impossible, and has no part in it
+        ([NOW - 9, NOW - 8, 0], SENDER, NOW - 9),  # one is at the epoch
+        ([NOW - 9, NOW - 8, -1], SENDER, NOW - 9),  # one gave none
+        ([NOW + 9_999_999], SENDER, None),
+        ([7, -1], SENDER, None),
     ],
 )
-def test_no_single_senders_clock_moves_time(stamps: list[int], kind: int, found: int) -> None:
-    assert time_of([Record(stamp, kind) for stamp in stamps]) == found
+def test_no_single_senders_clock_moves_time(stamps: list[int], kind: int, found: int | None) -> None:
+    records = [Record(stamp, kind) for stamp in stamps]
+    assert time_of(records, NOW * 1000, HOURS) == (None if found is None else found * 1000)
 
 
 class Counts:

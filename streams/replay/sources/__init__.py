@@ -13,16 +13,16 @@ from typing import Protocol
 from schemas.limits import DAY
 from streams.core.event import Event
 from streams.errors import InputError
-from streams.wire.decoder import DEFAULT_MAX_AHEAD, Decoder
+from streams.wire.decoder import Arrival, Decoder
 from streams.wire.mapping import Made, Passed
 
 MAX_AHEAD = 366 * DAY
 """How far (microseconds) past the moment of reading an event in a file may lie before it is taken for a
 broken clock: simulated files may run into next year."""
 
-Note = int | InputError | Passed | Made | None
-"""When a record came in (microseconds), where the source knows; why it cannot be a record at all; what was passed over
-and is only counted; or what a mapping made of a row."""
+Note = Arrival | InputError | Passed | Made | None
+"""When a record came in, where the source knows; why it cannot be a record at all; what was passed over and is only
+counted; or what a mapping made of a row."""
 
 Record = tuple[int, bytes, Note]
 """Position, the event in the wire format (or the original bytes, where it is refused), and the note."""
@@ -55,8 +55,8 @@ def event_of(decoder: Decoder, raw: bytes, note: Note, received: int) -> Event |
     """
     if note is None:
         return decoder.decode(raw, received=received, max_ahead=MAX_AHEAD)
-    if isinstance(note, int):
-        return decoder.decode(raw, received=note)
+    if isinstance(note, Arrival):
+        return decoder.decode(raw, received=note.received, max_ahead=note.max_ahead)
     if isinstance(note, InputError):
         raise note
     if isinstance(note, Passed):
@@ -65,7 +65,7 @@ def event_of(decoder: Decoder, raw: bytes, note: Note, received: int) -> Event |
         raise note.note
     if isinstance(note.note, Passed):
         return note.note
-    came, ahead = (received, MAX_AHEAD) if note.received is None else (note.received, DEFAULT_MAX_AHEAD)
+    came, ahead = note.arrival or (received, MAX_AHEAD)
     try:
         return decoder.decode(raw, received=came, max_ahead=ahead)
     except InputError as error:

@@ -13,13 +13,16 @@ from typing import Any
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
-from streams.errors import BrokerError
+from streams.errors import BrokerError, InputError
 from streams.kafka.admin import READING
 from streams.replay.sources import Record
 from streams.rulebooks.mapping_files import MappingFile
 from streams.settings import Settings
+from streams.wall_clock import WallClock
+from streams.wire.decoder import Arrival
 from streams.wire.envelopes import changes_of
 from streams.wire.mapping import Made, Place
+from streams.wire.records import arrival_of
 
 BATCH = 5_000
 _POLL_MS = 1_000
@@ -58,12 +61,14 @@ class TopicSlice:
         self.topic = topic
         self.mapping: MappingFile | None = None
         self._settings = settings
+        self._max_ahead = settings.max_ahead_s * 1_000_000
+        self._now = WallClock().now()
         self._tp = TopicPartition(topic, partition)
         self.first = first
         self.last = last
 
     def records(self) -> Iterator[Record]:
-        """See ``Source``; the broker's timestamp is when a record came in.
+        """See ``Source``; when a record came in says its timestamp, as for a worker (``arrival_of``).
 
         Raises:
             BrokerError: where the broker cannot be reached, or has thrown away what was to be read.
@@ -82,14 +87,19 @@ class TopicSlice:
                 for record in batch:
                     if record.offset >= self.last:
                         return
-                    if self.mapping is None:
-                        yield record.offset, record.value or b"", record.timestamp * 1000
-                    else:
-                        yield from self._mapped(self.mapping, record)
+                    yield from self._read(record)
 
-    def _mapped(self, mapping: MappingFile, record: Any) -> Iterator[Record]:
-        place = Place.of_record(self._tp.partition, record.offset, record.timestamp)
-        for made in changes_of(mapping.rows, record.value, record.headers, place):
+    def _read(self, record: Any) -> Iterator[Record]:
+        try:
+            arrival = Arrival(arrival_of(record, self._now, self._max_ahead), self._max_ahead)
+        except InputError as error:
+            yield record.offset, record.value or b"", error
+            return
+        if self.mapping is None:
+            yield record.offset, record.value or b"", arrival
+            return
+        place = Place.of_record(self._tp.partition, record.offset, arrival)
+        for made in changes_of(self.mapping.rows, record.value, record.headers, place):
             yield record.offset, made.raw if isinstance(made, Made) else record.value or b"", made
 
 
