@@ -17,15 +17,19 @@ class GridclockError(Exception):
 class InputError(GridclockError):
     """One record cannot be taken. ``reason`` is one of a closed set of codes, fit for a metric's label.
 
-    ``value`` is what stood in the place that is wrong, where a mapping names it.
+    ``value`` is what stood in the place that is wrong, where a mapping names it. ``size`` is the record's length in
+    bytes where only its beginning is held.
     """
 
-    def __init__(self, reason: str, field: str | None, detail: str, *, value: str | None = None) -> None:
+    def __init__(
+        self, reason: str, field: str | None, detail: str, *, value: str | None = None, size: int | None = None
+    ) -> None:
         super().__init__(f"{reason}: {field}: {detail}" if field else f"{reason}: {detail}")
         self.reason = reason
         self.field = field
         self.detail = detail
         self.value = value
+        self.size = size
 
 
 class ConfigError(GridclockError):

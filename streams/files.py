@@ -10,17 +10,22 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Final, TextIO, cast
 
 import zstandard
 
-from streams.errors import ConfigError
+from streams.errors import ConfigError, InputError
 
 STANDARD = "-"
 MARK = b"\xef\xbb\xbf"
 """What some programs put before UTF-8."""
 
+MAX_LINE: Final = 1 << 24
+"""Bytes of a line, with its line break, that are held; characters, where the file is read as text."""
+
 _CHUNK, _COMPRESSED = 1 << 17, 2048
+_KEPT: Final = 200_000
+"""Bytes of a longer line that are kept, to show it."""
 
 
 @contextmanager
@@ -75,12 +80,13 @@ class _ZstandardFrames(io.RawIOBase):
         self._frame: Any = None
         self._rest = b""
         self._out = b""
+        self._at = 0
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        while not self._out:
+        while self._at == len(self._out):
             piece = self._rest or self._raw.read(_COMPRESSED)
             self._rest = b""
             if not piece:
@@ -89,17 +95,64 @@ class _ZstandardFrames(io.RawIOBase):
                 return 0
             if self._frame is None:
                 self._frame = zstandard.ZstdDecompressor().decompressobj()
-            self._out = self._frame.decompress(piece)
+            self._out, self._at = self._frame.decompress(piece), 0
             if self._frame.eof:
                 self._rest, self._frame = self._frame.unused_data, None
-        count = min(len(buffer), len(self._out))
-        buffer[:count] = self._out[:count]
-        self._out = self._out[count:]
+        count = min(len(buffer), len(self._out) - self._at)
+        buffer[:count] = self._out[self._at : self._at + count]
+        self._at += count
         return count
 
 
-def read_lines(name: str) -> Iterator[tuple[int, bytes]]:
-    """``(line number from 1, line without its line break)``; empty lines are skipped.
+def size_within(name: str, most: int) -> bool:
+    """Whether a file, decompressed, has at most so many bytes; it is read and not held.
+
+    Raises:
+        ConfigError: where it is missing or cannot be read.
+    """
+    size = 0
+    with open_bytes(name) as source:
+        while size <= most and (piece := source.read(_CHUNK)):
+            size += len(piece)
+    return size <= most
+
+
+Line = tuple[int, bytes, InputError | None]
+"""Line number from 1, the line without its line break, and why it cannot be a record: it is too long, and the bytes
+are its beginning."""
+
+
+def raw_lines(source: BinaryIO, most: int = MAX_LINE) -> Iterator[tuple[bytes, int]]:
+    """Each line with its line break, and its size in bytes.
+
+    Of a line of more than ``most`` bytes only the beginning is given, with its line break; the rest is not held.
+    """
+    readline = source.readline
+    while line := readline(most):
+        size = len(line)
+        if size == most and not line.endswith(b"\n"):
+            rest = line[-1:]
+            while not rest.endswith(b"\n") and (piece := readline(_CHUNK)):
+                rest, size = rest[-1:] + piece, size + len(piece)
+            if size > most:
+                line = line[:_KEPT] + rest[len(rest.rstrip(b"\r\n")) :]
+        yield line, size
+
+
+def line_of(number: int, line: bytes, size: int, *, most: int = MAX_LINE, is_first: bool = False) -> Line | None:
+    """One of ``raw_lines``; ``None`` where it is empty. The first of a file may begin with a byte order mark."""
+    stripped = line.rstrip(b"\r\n")
+    if size > len(line):
+        size -= len(line) - len(stripped)
+        detail = f"a line of {size:,} bytes; at most {most:,} are read: put each record on a line of its own"
+        return number, stripped, InputError("too_large", None, detail, size=size)
+    if is_first:
+        stripped = stripped.removeprefix(MARK)
+    return (number, stripped, None) if stripped.strip() else None
+
+
+def bounded_lines(name: str, most: int = MAX_LINE) -> Iterator[Line]:
+    """The lines of a file; empty lines are skipped, those of more than ``most`` bytes have an error.
 
     Raises:
         ConfigError: where the file is missing, or damaged in the middle (the line is named).
@@ -107,15 +160,38 @@ def read_lines(name: str) -> Iterator[tuple[int, bytes]]:
     number = 0
     with open_bytes(name) as source:
         try:
-            for number, line in enumerate(source, start=1):
-                stripped = line.rstrip(b"\r\n")
-                if number == 1:
-                    stripped = stripped.removeprefix(MARK)
-                if stripped.strip():
-                    yield number, stripped
+            for number, (line, size) in enumerate(raw_lines(source, most), start=1):
+                if found := line_of(number, line, size, most=most, is_first=number == 1):
+                    yield found
         except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
             after = " after this line" if number else ""
             raise ConfigError(f"damaged{after}: {error}", path=name, line=number) from error
+
+
+def read_lines(name: str) -> Iterator[tuple[int, bytes]]:
+    """``(line number from 1, line without its line break)``; empty lines are skipped.
+
+    Raises:
+        ConfigError: see ``bounded_lines``; and where a line is too long.
+    """
+    for number, line, error in bounded_lines(name):
+        if error is not None:
+            raise ConfigError(error.detail, path=name, line=number)
+        yield number, line
+
+
+def text_lines(text: TextIO, name: str) -> Iterator[str]:
+    """The lines of a text with their line breaks.
+
+    Raises:
+        ConfigError: where a line has more than ``MAX_LINE`` characters.
+    """
+    number = 0
+    while line := text.readline(MAX_LINE):
+        number += 1
+        if len(line) == MAX_LINE and not line.endswith(("\n", "\r")):
+            raise ConfigError(f"a line of more than {MAX_LINE:,} characters", path=name, line=number)
+        yield line
 
 
 def private_directory(path: Path) -> None:

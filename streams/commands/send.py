@@ -11,7 +11,6 @@ from kafka.errors import KafkaError
 
 from schemas.fields import parse_time
 from streams.commands.common import (
-    DONE,
     broker_options,
     err,
     need_broker,
@@ -35,13 +34,16 @@ from streams.commands.replay_tables import print_refusals
 from streams.core.event import Event
 from streams.core.instants import instant_us
 from streams.errors import BrokerError, InputError
-from streams.files import read_lines
+from streams.files import bounded_lines
 from streams.kafka.acls import writing
 from streams.replay.input_counts import InputCounts
 from streams.replay.sources import Source
 from streams.settings import Settings, load_settings
 from streams.wall_clock import WallClock
 from streams.wire.decoder import Decoder, decode_json
+
+MAX_SENT = 1_000_000
+"""Bytes of a line: a broker takes 1,048,588 with what is around it, if it is not set otherwise."""
 
 
 @click.command(short_help="Send files of events to Kafka.")
@@ -64,7 +66,8 @@ def send(events: tuple[str, ...], topic: str | None, timestamps: str, quiet: boo
     With --map, files of other formats are sent as the events that the mapping makes of them; rows that give none are
     not sent, and counted. Sent again after a change, a row with a key stands in place of what it was.
 
-    Lines that gridclock would refuse are sent too: refusing them is the worker's business. Records are keyed by
+    Lines that gridclock would refuse are sent too: refusing them is the worker's business. Only a line of more than a
+    million bytes is refused here, because no broker takes it. Records are keyed by
     their order, account, meter or batch, so that events of one order stay in order.
 
     \b
@@ -78,17 +81,19 @@ def send(events: tuple[str, ...], topic: str | None, timestamps: str, quiet: boo
     check_refusals(strict=strict, at_most=at_most)
     settings = load_settings(**given)
     target, is_recorded = topic or settings.source_topics[0], timestamps == "recorded"
-    if not maps:
-        sent = send_files(settings, events, target, recorded=is_recorded, quiet=quiet)
-        if not quiet:
-            err.print(f"{sent:,} records sent to {target}")
-        return DONE
-    catalogue = rulebook_of(rules, only).catalogue
     tally = InputCounts()
+    if not maps:
+        sent = send_files(settings, events, target, tally, recorded=is_recorded, quiet=quiet)
+        return _finish(sent, target, tally, at_most, quiet=quiet)
+    catalogue = rulebook_of(rules, only).catalogue
     sources = sources_of(events, (), load_mappings(maps, catalogue, sheet), version=(WallClock().now(),))
     with closing_sources(sources):
         lines = _made(sources, Decoder(catalogue), tally, quiet=quiet)
         sent = _send(settings, lines, target, recorded=is_recorded)
+    return _finish(sent, target, tally, at_most, quiet=quiet)
+
+
+def _finish(sent: int, target: str, tally: InputCounts, at_most: int | None, *, quiet: bool) -> int:
     if not quiet:
         err.print(f"{sent:,} records sent to {target}")
         print_refusals(tally)
@@ -105,22 +110,32 @@ def _made(sources: Sequence[Source], decoder: Decoder, tally: InputCounts, *, qu
                 print_refused(source.name, position, found, tally.total_dead_letters)
 
 
-def send_files(settings: Settings, events: tuple[str, ...], topic: str, *, recorded: bool, quiet: bool) -> int:
-    """Send and wait for the broker to have it all; returns the number of records.
+def send_files(
+    settings: Settings, events: tuple[str, ...], topic: str, tally: InputCounts, *, recorded: bool, quiet: bool
+) -> int:
+    """Send and wait for the broker to have it all; returns the number of records, and counts those refused.
 
     Raises:
         BrokerError: where the broker does not take a record.
         ConfigError: where a file cannot be read.
     """
     with progress(size_of(events), "sending", quiet=quiet) as moved:
-        return _send(settings, _lines(events, moved), topic, recorded=recorded)
+        return _send(settings, _lines(events, moved, tally, quiet=quiet), topic, recorded=recorded)
 
 
-def _lines(events: tuple[str, ...], moved: Callable[[int], None]) -> Iterator[bytes]:
+def _lines(
+    events: tuple[str, ...], moved: Callable[[int], None], tally: InputCounts, *, quiet: bool
+) -> Iterator[bytes]:
+    """The lines of files; one that no broker takes is reported, and counted."""
     for name in events:
-        for _, line in read_lines(name):
-            yield line
+        for number, line, error in bounded_lines(name, MAX_SENT):
             moved(len(line) + 1)
+            if error is None:
+                yield line
+                continue
+            tally.refuse(error)
+            if not quiet:
+                print_refused(name, number, error, tally.total_dead_letters)
 
 
 def _send(settings: Settings, lines: Iterable[bytes], topic: str, *, recorded: bool) -> int:

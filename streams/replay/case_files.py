@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from streams.errors import ConfigError
-from streams.files import open_bytes, read_lines
+from streams.files import open_bytes, read_lines, text_lines
 from streams.replay.results import format_of
 from streams.replay.sources.tables import parquet_files
 
@@ -56,7 +56,7 @@ def _csv(name: str, on_bytes: Callable[[int], None]) -> Iterator[Numbered]:
     with open_bytes(name) as raw, io.TextIOWrapper(raw, "utf-8-sig", newline="") as text:
 
         def lines() -> Iterator[str]:
-            for line in text:
+            for line in text_lines(text, name):
                 on_bytes(len(line.encode()))
                 yield line
 

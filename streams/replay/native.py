@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
 
 from schemas.dead_letters import DeadLetter
 from streams.core.alerts import Subject
@@ -23,7 +22,10 @@ from streams.replay.sources.lines import Lines
 from streams.replay.spill import SpillBuffer
 
 BATCH = 2000
-"""Lines given to the native engine at once."""
+"""Lines given to the native engine at once, at most."""
+
+BATCH_BYTES = 16 * 1024 * 1024
+"""With so many bytes fewer are given."""
 
 _log = logging.getLogger(__name__)
 
@@ -57,8 +59,10 @@ class NativeReading(Reading):
     def _not_taken(self, number: int, records: Iterator[Record], on_record: Callable[[int], None]) -> Iterator[Record]:
         """The records that Python must read, each when its turn has come."""
         base = number << POSITION_BITS
-        while batch := list(islice(records, BATCH)):
-            lines, origins = [raw for _, raw, _ in batch], [base | position for position, _, _ in batch]
+        for batch in _batches(records):
+            # what is only the beginning of a line is nothing to be taken
+            lines = [raw if note is None else b"" for _, raw, note in batch]
+            origins = [base | position for position, _, _ in batch]
             first = 0
             while self._native is not None and first < len(batch):
                 place = self._native.take(lines, origins, first)
@@ -122,6 +126,19 @@ class NativeReading(Reading):
             return None
         self._count(native)
         return NativeJudging(native, self._kept, self._decoded)
+
+
+def _batches(records: Iterator[Record]) -> Iterator[list[Record]]:
+    batch: list[Record] = []
+    size = 0
+    for record in records:
+        batch.append(record)
+        size += len(record[1])
+        if len(batch) == BATCH or size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 class NativeJudging:

@@ -262,8 +262,8 @@ def dead_letter_of(
         position=position,
         encoding="base64" if text is None else "utf-8",
         payload=base64.b64encode(kept).decode("ascii") if text is None else text,
-        size=len(raw),
-        truncated=len(kept) < len(whole),
+        size=len(raw) if error.size is None else error.size,
+        truncated=error.size is not None or len(kept) < len(whole),
         personal_removed=whole is not raw,
     )
 

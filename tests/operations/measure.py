@@ -21,6 +21,7 @@ from streams.kafka.brokers import broker
 from streams.kafka.child_process import ChildProcess
 from streams.kafka.java_broker import free_ports
 from streams.live.running_clocks import look
+from streams.replay.input_counts import InputCounts
 from streams.settings import load_settings
 from streams.simulation import simulate
 
@@ -77,7 +78,7 @@ def main(orders: int) -> None:
             say(f"idle: {100 * idle:.0f} % of a core, {empty['process_resident_memory_bytes'] / 1e6:.0f} MB")
             settings = load_settings(bootstrap=found.bootstrap)
             began = time.monotonic()
-            send_files(settings, (str(file),), settings.source_topics[0], recorded=False, quiet=True)
+            send_files(settings, (str(file),), settings.source_topics[0], InputCounts(), recorded=False, quiet=True)
             while True:
                 after, size = sums(port)
                 behind = after["gridclock_watermark_lag_seconds"] / settings.partitions

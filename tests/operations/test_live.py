@@ -19,6 +19,7 @@ from streams.kafka.brokers import Broker
 from streams.kafka.child_process import ChildProcess
 from streams.kafka.java_broker import free_ports
 from streams.operations.monitoring import DEPLOY, Alertmanager, MonitoringError, Prometheus, why_not
+from streams.replay.input_counts import InputCounts
 from streams.settings import load_settings
 from streams.simulation import simulate
 from streams.wall_clock import WallClock
@@ -116,7 +117,7 @@ def _setup(kafka: Broker, tmp_path_factory: pytest.TempPathFactory, stack: ExitS
         def send(events: list[dict[str, Any]]) -> None:
             file = directory / "events.jsonl"
             file.write_text("".join(json.dumps(event) + "\n" for event in events), "utf-8")
-            send_files(settings, (str(file),), settings.source_topics[0], recorded=False, quiet=True)
+            send_files(settings, (str(file),), settings.source_topics[0], InputCounts(), recorded=False, quiet=True)
 
         now = datetime.fromtimestamp(WallClock().now() / 1e6, SHANGHAI)
         found = Setup(prometheus, alertmanager, worker, send, now)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import codecs
+import re
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from decimal import Decimal
-from json import JSONDecodeError, JSONDecoder
-from typing import Any, Final
+from json import JSONDecoder
+from typing import Any, BinaryIO, Final
 
 import zstandard
 
-from streams.errors import ConfigError
-from streams.files import open_bytes, read_lines
+from streams.errors import ConfigError, InputError
+from streams.files import MAX_LINE, Line, bounded_lines, open_bytes
 from streams.replay.sources import Record
 from streams.replay.sources.detection import content_form
 from streams.replay.sources.rows import Input, Rows
@@ -21,8 +23,21 @@ from streams.wire.envelopes import changes_of
 from streams.wire.mapping import Made, Place
 
 CHUNK: Final = 1 << 18
-_BLANK: Final = " \t\r\n"
-_LONGEST: Final = 64 * 1024 * 1024
+_PARSE: Final = JSONDecoder(parse_float=Decimal).raw_decode
+_BLANK: Final = re.compile(r"[ \t\r\n]*")
+_KEPT: Final = 100_000
+"""Characters that are kept of an element that is too long."""
+
+_MARKS: Final = re.compile(r'["\[\]{},]')
+_IN_STRING: Final = re.compile(r'"|\\.', re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class TooLong:
+    """An element of more than ``MAX_LINE`` characters: its beginning, and its size in bytes."""
+
+    beginning: str
+    size: int
 
 
 class JsonArray:
@@ -35,8 +50,7 @@ class JsonArray:
 
     def records(self) -> Iterator[Record]:
         """See ``Source``."""
-        for number, value in enumerate(array_of(self.name), start=1):
-            yield number, encode_json(value), None
+        yield from elements_of(self.name)
 
 
 class JsonRows(Rows):
@@ -49,62 +63,129 @@ class JsonRows(Rows):
     def records(self) -> Iterator[Record]:
         """See ``Source``."""
         rows = self.input.mapping.rows
-        for number, raw in self._values():
+        for number, raw, error in elements_of(self.name) if self._is_array else bounded_lines(self.name):
+            if error is not None:
+                yield number, raw, error
+                continue
             place = Place(str(number), (*self.input.version, number))
             for made in changes_of(rows, raw, None, place):
                 yield number, made.raw if isinstance(made, Made) else raw, made
 
-    def _values(self) -> Iterator[tuple[int, bytes]]:
-        if not self._is_array:
-            yield from read_lines(self.name)
-            return
-        for number, value in enumerate(array_of(self.name), start=1):
-            yield number, encode_json(value)
+
+def elements_of(name: str) -> Iterator[Line]:
+    """The elements of a JSON array as lines, with their numbers from 1.
+
+    Raises:
+        ConfigError: see ``array_of``.
+    """
+    for number, value in enumerate(array_of(name), start=1):
+        if isinstance(value, TooLong):
+            detail = f"an element of {value.size:,} bytes; at most {MAX_LINE:,} are read: make each record an element"
+            yield number, value.beginning.encode(), InputError("too_large", None, detail, size=value.size)
+        else:
+            yield number, encode_json(value), None
+
+
+class _Text:
+    """The text of a file from ``at`` on, as far as it is needed."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._source = source
+        self._decode = codecs.getincrementaldecoder("utf-8-sig")().decode
+        self.text = ""
+        self.at = 0
+        self.is_last = False
+
+    @property
+    def left(self) -> int:
+        """Characters that are held and not used yet."""
+        return len(self.text) - self.at
+
+    def more(self, size: int = CHUNK) -> None:
+        """Read on."""
+        chunk = self._source.read(size)
+        self.is_last = not chunk
+        self.text = self.text[self.at :] + self._decode(chunk, self.is_last)
+        self.at = 0
+
+    def mark(self) -> str:
+        """The next character that is not blank; nothing at the end."""
+        while True:
+            found = _BLANK.match(self.text, self.at)
+            self.at = self.at if found is None else found.end()
+            if self.left or self.is_last:
+                return self.text[self.at : self.at + 1]
+            self.more()
+
+    def element(self) -> Any:
+        """The element that begins here, or ``TooLong``.
+
+        Raises:
+            ValueError: where it is no JSON.
+            RecursionError: where it is nested too deep.
+        """
+        while True:
+            try:
+                value, end = _PARSE(self.text, self.at)
+            except (ValueError, RecursionError):
+                if self.is_last:
+                    raise
+                if self.left > MAX_LINE:
+                    if (found := self._skipped()).size <= MAX_LINE:
+                        raise  # it is damaged
+                    return found
+            else:
+                if end - self.at > MAX_LINE:
+                    return self._skipped()
+                if end < len(self.text) or self.is_last:  # a number may go on
+                    self.at = end
+                    return value
+            self.more(max(CHUNK, min(self.left, MAX_LINE - self.left)))
+
+    def _skipped(self) -> TooLong:
+        beginning, size = self.text[self.at : self.at + _KEPT], 0
+        depth, is_string = 0, False
+        while True:
+            start, is_over = self.at, self.is_last
+            while match := (_IN_STRING if is_string else _MARKS).search(self.text, self.at):
+                mark = match[0]
+                if depth == 0 and mark in ",]}" and not is_string:
+                    self.at, is_over = match.start(), True
+                    break
+                self.at = match.end()
+                is_string ^= mark == '"'
+                depth += (mark in "[{") - (mark in "]}")
+            else:  # a backslash at the end belongs to what follows
+                self.at = len(self.text) - (is_string and self.text.endswith("\\", self.at))
+            size += len(self.text[start : self.at].encode())
+            if is_over:
+                return TooLong(beginning, size)
+            self.more()
 
 
 def array_of(name: str) -> Iterator[Any]:
-    """The elements of a JSON array, one by one, with exact decimals.
+    """The elements of a JSON array, one by one, with exact decimals; ``TooLong`` for those that are.
 
     Raises:
         ConfigError: where it is not JSON, or ends too early.
     """
-    parse = JSONDecoder(parse_float=Decimal).raw_decode
-    decode = codecs.getincrementaldecoder("utf-8-sig")().decode
-    text, at, count, is_open = "", 0, 0, False
+    count = 0
     with open_bytes(name) as source:
+        text = _Text(source)
         try:
-            is_last = False
-            while not is_last:
-                chunk = source.read(CHUNK)
-                is_last = not chunk
-                text = text[at:] + decode(chunk, is_last)
-                at = 0
-                while True:
-                    while at < len(text) and text[at] in _BLANK:
-                        at += 1
-                    if at == len(text):
-                        break
-                    mark = text[at]
-                    if not is_open:
-                        if mark != "[":
-                            raise ConfigError("is no JSON array", path=name)
-                        is_open, at = True, at + 1
-                    elif mark == ",":
-                        at += 1
-                    elif mark == "]":
-                        return
-                    else:
-                        try:
-                            value, end = parse(text, at)
-                        except JSONDecodeError as error:
-                            if is_last or len(text) - at > _LONGEST:
-                                raise ConfigError(f"damaged after element {count}: {error.msg}", path=name) from error
-                            break
-                        if end == len(text) and not is_last:
-                            break  # a number may go on
-                        count += 1
-                        yield value
-                        at = end
-        except (OSError, EOFError, UnicodeError, zlib.error, zstandard.ZstdError) as error:
-            raise ConfigError(f"damaged after element {count}: {error}", path=name) from error
+            if text.mark() != "[":
+                raise ConfigError("is no JSON array", path=name)
+            text.at += 1
+            while mark := text.mark():
+                if mark == "]":
+                    return
+                if mark == ",":
+                    text.at += 1
+                    continue
+                value = text.element()
+                count += 1
+                yield value
+        except (OSError, EOFError, ValueError, RecursionError, zlib.error, zstandard.ZstdError) as error:
+            said = getattr(error, "msg", error)
+            raise ConfigError(f"damaged after element {count}: {said}", path=name) from error
     raise ConfigError(f"damaged after element {count}: the array is not closed", path=name)

@@ -9,7 +9,7 @@ from tempfile import SpooledTemporaryFile
 from typing import BinaryIO
 
 from streams.errors import ConfigError
-from streams.files import MARK, STANDARD, is_compressed, read_lines
+from streams.files import STANDARD, bounded_lines, is_compressed, line_of, raw_lines
 from streams.replay.sources import Record
 
 _IN_MEMORY = 64 * 1024 * 1024
@@ -41,8 +41,7 @@ class Lines:
         if self.name == STANDARD:
             yield from self._standard()
             return
-        for number, line in read_lines(self.name):
-            yield number, line, None
+        yield from bounded_lines(self.name)
 
     def ranges(self, step: int) -> list[LineRange] | None:
         """The file in ranges of ``step`` bytes, in order; ``None`` where it can only be read from its beginning.
@@ -74,13 +73,15 @@ class Lines:
         if self._aside is not None:
             self._aside.seek(0)
             for kept in self._aside:
-                found, _, line = kept.rstrip(b"\n").partition(b" ")
-                yield int(found), line, None
+                place, size, line = kept.rstrip(b"\n").split(b" ", 2)
+                if again := line_of(int(place), line, int(size)):
+                    yield again
             return
         aside = self._aside = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 (closed with the source)
-        for number, line in read_lines(self.name):
-            aside.write(b"%d %b\n" % (number, line))
-            yield number, line, None
+        for found in bounded_lines(self.name):
+            number, line, error = found
+            aside.write(b"%d %d %b\n" % (number, (error and error.size) or len(line), line))
+            yield found
 
 
 class LineRange:
@@ -108,13 +109,10 @@ class LineRange:
                 at = self._begin(source)
                 if end is not None and at >= end:
                     return
-                for number, line in enumerate(source, start=1):
-                    stripped = line.rstrip(b"\r\n")
-                    if number == 1 and self._start == 0:
-                        stripped = stripped.removeprefix(MARK)
-                    if stripped.strip():
-                        yield number, stripped, None
-                    at += len(line)
+                for number, (line, size) in enumerate(raw_lines(source), start=1):
+                    if found := line_of(number, line, size, is_first=number == 1 and self._start == 0):
+                        yield found
+                    at += size
                     if end is not None and at >= end:
                         break
         except OSError as error:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from streams.errors import ConfigError
-from streams.files import is_compressed, open_bytes
+from streams.files import is_compressed, open_bytes, size_within
 from streams.replay.sources import Record
 from streams.replay.sources.detection import first_bytes
 from streams.replay.sources.rows import Rows
@@ -24,6 +24,8 @@ from streams.wire.decoder import decode_json
 
 Event = dict[str, Any]
 _SQLITE: Final = b"SQLite format 3\0"
+_MAX_JSON: Final = 512 * 1024 * 1024
+"""Bytes of a log in JSON, which is held whole."""
 
 
 class OcelLog(Rows):
@@ -68,6 +70,10 @@ def _row(
 
 
 def _from_json(name: str) -> Iterator[Event]:
+    if not size_within(name, _MAX_JSON):
+        raise ConfigError(
+            f"an OCEL log in JSON is held whole and may have {_MAX_JSON:,} bytes: export it as SQLite or XML", path=name
+        )
     with open_bytes(name) as source:
         log = decode_json(source.read().removeprefix(b"\xef\xbb\xbf"))
     kinds = {one["id"]: one["type"] for one in log.get("objects", ())}

@@ -15,7 +15,7 @@ from typing import Any, Final
 import schemas.mappings as schema
 from schemas.base import Text
 from streams.errors import ConfigError
-from streams.files import open_bytes, read_lines
+from streams.files import open_bytes, read_lines, text_lines
 from streams.replay.sources.detection import content_form, encoding_of, first_bytes, suffix_form
 from streams.replay.sources.json_rows import array_of
 from streams.replay.sources.ocel import ocel_rows
@@ -238,7 +238,7 @@ def _csv(name: str) -> tuple[dict[str, Any], Iterator[Mapping[str, Any]]]:
     encoding = encoding_of(first_bytes(name)) or "utf-8"
     with open_bytes(name) as raw:
         text = io.TextIOWrapper(raw, "utf-8-sig" if encoding == "utf-8" else encoding, errors="replace", newline="")
-        lines = [line for line, _ in zip(text, range(ROWS + 50), strict=False)]
+        lines = [line for line, _ in zip(text_lines(text, name), range(ROWS + 50), strict=False)]
     counts = {mark: sum(line.count(mark) > 0 for line in lines[:50]) for mark in (",", "\t", ";", "|")}
     delimiter = max(counts, key=lambda mark: (counts[mark], mark == ","))
     settings: dict[str, Any] = {} if encoding == "utf-8" else {"encoding": encoding}

@@ -17,7 +17,7 @@ from typing import Any
 import zstandard
 
 from streams.errors import ConfigError, InputError
-from streams.files import STANDARD, open_bytes
+from streams.files import MAX_LINE, STANDARD, open_bytes
 from streams.replay.sources import Record
 from streams.replay.sources.detection import encoding_of, first_bytes
 from streams.replay.sources.rows import EMPTY, Header, Rows, heading
@@ -26,19 +26,21 @@ from streams.wire.mapping import flat
 BATCH = 20_000
 """Rows of a Parquet file held at a time."""
 
-_LONGEST_CELL = 10_000_000
+_KEPT = 100_000
+"""Characters that are kept of a line that is too long."""
 
 
 class CsvTable(Rows):
     """A CSV file with a header; positions are row numbers, the first row of data being 1."""
 
     def records(self) -> Iterator[Record]:
-        """See ``Source``. A row of another length than the header is refused."""
+        """See ``Source``. A row of another length than the header is refused, and a line that is too long."""
         form, header = self.mapping, Header(self.input)
-        csv.field_size_limit(_LONGEST_CELL)
+        csv.field_size_limit(MAX_LINE)
         quoting: Any = csv.QUOTE_NONE if form.quote == "none" else csv.QUOTE_MINIMAL
         with open_bytes(self.name) as raw:
-            lines = _Lines(io.TextIOWrapper(raw, self._encoding(), errors="surrogateescape", newline=""))
+            text = io.TextIOWrapper(raw, self._encoding(), errors="surrogateescape", newline="")
+            lines = _Lines(text, self.mapping.encoding)
             rows = csv.reader(
                 lines,
                 delimiter=self._delimiter,
@@ -47,20 +49,22 @@ class CsvTable(Rows):
             )
             number, columns, at = 0, [], 0
             try:
-                for at, row in enumerate(rows, start=1):
-                    match header.place(at):
-                        case "header":
+                for at, row in enumerate(_rows(rows), start=1):
+                    place = header.place(at)
+                    match row, place:
+                        case _TooLong(), _:
+                            number += place == "data"
+                            yield from self._refused(number, row, place, lines)
+                        case list(), "header":
                             columns = [heading(name) for name in row]
                             header.check(columns, self._hint(columns))
-                        case "data":
+                        case list(), "data":
                             number += bool(row)
                             yield from self._record(number, row, columns, lines)
                     lines.forget()
                 if not columns:
                     header.check([])
             except (csv.Error, OSError, EOFError, zlib.error, zstandard.ZstdError, UnicodeError) as error:
-                if lines.held and "field larger" in str(error):
-                    raise self._unclosed(number, lines) from error
                 raise ConfigError(f"damaged after row {number}: {error}", path=self.name, line=rows.line_num) from error
 
     def _record(self, number: int, row: list[str], header: list[str], lines: _Lines) -> Iterator[Record]:
@@ -76,6 +80,14 @@ class CsvTable(Rows):
             yield number, self._original(row), InputError("bad_field", None, detail)
             return
         yield from self.made(number, dict(zip(header, row, strict=True)), self._original(row))
+
+    def _refused(self, number: int, row: _TooLong, place: str, lines: _Lines) -> Iterator[Record]:
+        if len(lines.held) > 1:
+            raise self._unclosed(number - (place == "data"), lines)
+        if place == "header":
+            raise ConfigError(f"the header is {row}", path=self.name, line=lines.number)
+        if place == "data":
+            yield number, row.beginning, InputError("too_large", None, str(row), size=row.size)
 
     def _unclosed(self, before: int, lines: _Lines) -> ConfigError:
         return ConfigError(
@@ -127,12 +139,36 @@ class CsvTable(Rows):
         return text.getvalue().encode(self.mapping.encoding, "surrogateescape")
 
 
+class _TooLong(Exception):
+    """A line, or the lines of one row, with more than ``MAX_LINE`` characters.
+
+    ``beginning`` is that of the last line, and ``size`` its bytes.
+    """
+
+    def __init__(self, beginning: bytes, size: int) -> None:
+        super().__init__(f"a line of {size:,} bytes; at most {MAX_LINE:,} are read: put each row on a line of its own")
+        self.beginning = beginning
+        self.size = size
+
+
+def _rows(rows: Iterator[list[str]]) -> Iterator[list[str] | _TooLong]:
+    while True:
+        try:
+            yield next(rows)
+        except _TooLong as error:
+            yield error  # the reader goes on with the next line
+        except StopIteration:
+            return
+
+
 class _Lines:
     """The lines of a text, and those of the row under way."""
 
-    def __init__(self, text: io.TextIOWrapper) -> None:
+    def __init__(self, text: io.TextIOWrapper, encoding: str) -> None:
         self._text = text
+        self._encoding = encoding
         self.held: list[str] = []
+        self._characters = 0
         self.number = 0
         self._is_at_end = False
 
@@ -140,17 +176,30 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
-        line = next(self._text, None)
-        if line is None:
+        line = self._text.readline(MAX_LINE)
+        if not line:
             self._is_at_end = True
             raise StopIteration
         self.number += 1
         self.held.append(line)
+        self._characters += len(line)
+        if len(line) == MAX_LINE or self._characters > MAX_LINE:
+            raise _TooLong(self._bytes(line[:_KEPT]), self._size_of(line))
         return line
+
+    def _size_of(self, line: str) -> int:
+        """Bytes of a line of which this is the beginning; the rest of it is read."""
+        size, piece = len(self._bytes(line)), line
+        while not piece.endswith(("\n", "\r")) and (piece := self._text.readline(_KEPT)):
+            size += len(self._bytes(piece))
+        return size
+
+    def _bytes(self, text: str) -> bytes:
+        return text.encode(self._encoding, "surrogateescape")
 
     def forget(self) -> None:
         """The row is done."""
-        self.held = []
+        self.held, self._characters = [], 0
 
     def is_swallowing(self, delimiter: str, quote: str, columns: int) -> bool:
         """Whether a quote that was not closed made one row of several: at the end of the file, or until another quote.

@@ -16,7 +16,7 @@ from xml.parsers import expat
 import zstandard
 
 from streams.errors import ConfigError
-from streams.files import open_bytes
+from streams.files import MAX_LINE, open_bytes
 
 CHUNK: Final = 1 << 16
 _DECLARED: Final = re.compile(rb"""^<\?xml[^>]*encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
@@ -38,6 +38,7 @@ class Parser:
     ) -> None:
         self._handlers = start, end, text
         self._parser: Any = None
+        self._fed = 0
         self._decode: Callable[[bytes, bool], str] | None = None
 
     @property
@@ -52,6 +53,9 @@ class Parser:
         if self._decode is not None:
             chunk = self._decode(chunk, last).encode()
         self._parser.Parse(chunk, last)
+        self._fed += len(chunk)
+        if self._fed - self._parser.CurrentByteIndex > MAX_LINE:
+            raise Refused(f"a tag or an attribute of more than {MAX_LINE:,} bytes")
 
     def _begin(self, chunk: bytes) -> None:
         declared = _DECLARED.match(chunk.removeprefix(b"\xef\xbb\xbf"))
