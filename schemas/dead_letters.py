@@ -38,6 +38,9 @@ class DeadLetter(Model):
     be sent on, the beginning is kept and ``truncated`` says so; ``size`` is always its full length in bytes.
     Where it could be read as JSON at all, ``personal`` blocks were taken out of it, and ``personal_removed`` says
     so; what cannot be read is kept whole.
+    ``quarantined`` letters of a ``subject`` (type and id) that is set aside are one an entry of the log: ``source`` and
+    ``position`` are a partition of the log and the offset, ``entry`` the number in that record, ``origin`` where the
+    event came from (``topic/partition/offset``). One without a payload says only that the subject is set aside.
     """
 
     reason: Reason
@@ -50,11 +53,15 @@ class DeadLetter(Model):
     size: int = Field(ge=0)
     truncated: bool = False
     personal_removed: bool = False
+    subject: tuple[str, str] | None = None
+    entry: int | None = Field(default=None, ge=0)
+    origin: str | None = None
 
     @property
     def id(self) -> str:
         """What people call it by, and its key on the topic."""
-        return f"{self.source}/{self.position}"
+        place = f"{self.source}/{self.position}"
+        return place if self.entry is None else f"{place}/{self.entry}"
 
     def original(self) -> bytes:
         """The payload as bytes."""

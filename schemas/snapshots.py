@@ -45,7 +45,9 @@ class PartitionState(Model):
     ``judged_by`` is the fingerprint of the rulebook and calendar that judged it: under another one every subject is
     judged anew. ``subjects`` and ``open_cases`` are how much was kept then, for people; the cases are counted now and
     then only. ``checksum`` is the CRC-32 of the record at ``offset``, to know the log again by. Rows of older programs
-    do not have them.
+    do not have them. ``aside`` are the subjects set aside, where there are any: ``[subject type, subject id, offset
+    of the log from which on, offset of the last record with something held, reason, time of the partition then, whether
+    the log has been seen to say so]``.
     """
 
     v: int
@@ -57,6 +59,7 @@ class PartitionState(Model):
     subjects: int | None = None
     open_cases: int | None = None
     checksum: int | None = None
+    aside: list[tuple[str, str, int, int, str, int | None, bool]] = []
 
 
 class LogRecord(Model):
@@ -66,9 +69,17 @@ class LogRecord(Model):
     origin ``topic/partition/offset``. ``watermarks`` are per source partition (``topic/partition``), in
     microseconds; ``sources`` says how many partitions each source topic has, all of which must have spoken before
     time moves.
+
+    A control record (key ``control``) sets subjects aside (``aside``: ``[subject type, subject id, offset from which
+    on, reason]``), brings them back with the events that were held (``released``: ``[subject type, subject id, offset
+    up to which]``), or says which records cannot be read (``skipped``: ``[offset, reason]``). It says nothing of time.
+    0.1 takes it for a record with those entries and without watermarks.
     """
 
     v: int
     entries: list[tuple[str, str, str, list[Any]]]
     watermarks: dict[str, int]
     sources: dict[str, int]
+    aside: list[tuple[str, str, int, str]] = []
+    released: list[tuple[str, str, int]] = []
+    skipped: list[tuple[int, str]] = []

@@ -103,6 +103,11 @@ RESOURCES = [
         "Subjects kept, by partition",
         ("max by (partition) (gridclock_subjects)", "{{partition}}"),
     ),
+    series(
+        "隔离对象（按分区）",
+        "Subjects set aside, by partition",
+        ("max by (partition) (gridclock_quarantined_subjects)", "{{partition}}"),
+    ),
     series("内存", "Memory", ('process_resident_memory_bytes{job="gridclock"}', EACH), unit="bytes"),
     series(
         "处理器",

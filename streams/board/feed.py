@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -25,8 +25,9 @@ from streams.errors import BrokerError, InputError
 from streams.kafka.admin import partitions_of
 from streams.kafka.connection import kafka_options
 from streams.live.clock_partition import partition_of_key, subject_of_key
+from streams.live.quarantine import cause_of
 from streams.settings import Settings
-from streams.wire.state_rows import position_from_bytes, snapshot_from_bytes
+from streams.wire.state_rows import Aside, DamagedError, StateError, position_from_bytes, snapshot_from_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +46,8 @@ class StateReader:
         self._waiting: dict[bytes, bytes | None] | None = {}
         self.cases = OpenCases(rulebook)
         self.partitions = 0
+        self.aside: dict[int, Sequence[Aside]] = {}
+        """By partition: the subjects that are set aside, whose cases are not shown."""
 
     @property
     def is_loading(self) -> bool:
@@ -69,7 +72,7 @@ class StateReader:
             StateError: where a newer version wrote it.
         """
         if self._waiting is None:
-            _apply(self.cases, row)
+            self._apply(self.cases, row)
         else:
             self._waiting[row[0]] = row[1]
 
@@ -79,22 +82,32 @@ class StateReader:
         # Positions first, so that each subject is judged once and as of its partition's watermark.
         ordered = sorted(rows.items(), key=lambda row: subject_of_key(row[0]) is not None)
         for number, row in enumerate(ordered):
-            _apply(fresh, row)
+            self._apply(fresh, row)
             if number % _CHUNK == 0:
                 await asyncio.sleep(0)
         self.cases, self._waiting = fresh, None
 
-
-def _apply(cases: OpenCases, row: Row) -> None:
-    key, value = row
-    subject, partition = subject_of_key(key), partition_of_key(key)
-    if subject is not None:
-        if value is None:
+    def _apply(self, cases: OpenCases, row: Row) -> None:
+        key, value = row
+        subject, partition = subject_of_key(key), partition_of_key(key)
+        if subject is None:
+            if value is not None:
+                position = position_from_bytes(value)
+                self.aside[partition] = position.aside
+                for one in position.aside:
+                    cases.drop(one.subject)
+                cases.advance(partition, _or_beginning(position.at))
+        elif value is None or any(subject == one.subject for one in self.aside.get(partition, ())):
             cases.drop(subject)
         else:
-            cases.put(partition, snapshot_from_bytes(subject, value))
-    elif value is not None:
-        cases.advance(partition, _or_beginning(position_from_bytes(value).at))
+            try:
+                cases.put(partition, snapshot_from_bytes(subject, value))
+            except Exception as error:
+                if isinstance(error, StateError) and not isinstance(error, DamagedError):
+                    raise
+                # The workers set such a subject aside, too; one of theirs must not take the whole board along.
+                logger.warning("%s %s is not shown: %s", *subject, cause_of(error))
+                cases.drop(subject)
 
 
 def _or_beginning(at: int | None) -> int:

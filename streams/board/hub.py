@@ -20,6 +20,9 @@ from streams.wire.cloudevents import encode
 QUEUE: Final = 16
 """Messages that may wait for one page: about eight seconds of a busy board."""
 
+QUARANTINED_NAMED: Final = 5
+"""Subjects set aside that the head of the page names."""
+
 _TICK_SECONDS: Final = 0.5
 _STILL_SECONDS: Final = 1.0
 _SHARE: Final = 4
@@ -82,9 +85,11 @@ class Hub:
         """The current time, and how far the data are behind.
 
         ``delay_seconds`` is in real seconds, also under a scaled clock; ``null`` while nothing is known.
-        ``unknown_rules`` are those that the workers judge by and this board does not have.
+        ``unknown_rules`` are those that the workers judge by and this board does not have. ``quarantined`` is how many
+        subjects are set aside, of which nothing is judged, with the names of some.
         """
         now, at = self.clock.now(), self.state.watermark
+        aside = [one.subject for partition in self.state.aside.values() for one in partition]
         delay = None if at is None else max(0, now - at) / 1e6 / float(self.clock.speed)
         return {
             "now": self.wire.time(now),
@@ -93,6 +98,10 @@ class Hub:
             "speed": float(self.clock.speed),
             "loading": self.state.is_loading,
             "unknown_rules": self.board.unknown_rules(now),
+            "quarantined": {
+                "count": len(aside),
+                "subjects": [self.wire.subject(one) for one in sorted(aside)[:QUARANTINED_NAMED]],
+            },
         }
 
     def join(self, wanted: Filter, drop: Callable[[], None]) -> Client:

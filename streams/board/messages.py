@@ -126,7 +126,8 @@ class BoardWire:
     def _case_id(self, case_id: str) -> str:
         return case_id if self._pseudonyms is None else self._pseudonyms.id(case_id)
 
-    def _subject(self, subject: Subject) -> dict[str, str]:
+    def subject(self, subject: Subject) -> dict[str, str]:
+        """A subject as JSON values."""
         kind, number = subject
         return {"type": kind, "id": number if self._pseudonyms is None else self._pseudonyms.number(kind, number)}
 
@@ -143,7 +144,7 @@ class BoardWire:
             "chapter": case.chapter,
             "severity": case.severity,
             "title": _text(case.title),
-            "subject": self._subject(case.subject),
+            "subject": self.subject(case.subject),
             "org": _org(case.place),
             "started_at": self.time(case.started_at),
             "deadline": self.time(case.deadline),

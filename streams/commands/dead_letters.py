@@ -25,9 +25,9 @@ from streams.commands.common import (
 )
 from streams.core.event import Event
 from streams.core.instants import format_us
-from streams.errors import ConfigError, InputError
+from streams.errors import BrokerError, ConfigError, InputError
 from streams.files import write_whole
-from streams.kafka.acls import reading, writing
+from streams.kafka.acls import reading, releasing, writing
 from streams.log_lines import printable
 from streams.operations.dead_letters import (
     EditedLetter,
@@ -44,6 +44,7 @@ from streams.operations.dead_letters import (
     one_line,
     topic_of,
 )
+from streams.operations.releasing import Releasing, held_of
 from streams.settings import Settings, load_settings
 from streams.wall_clock import WallClock
 from streams.wire.decoder import Decoder
@@ -57,7 +58,8 @@ def dead_letters() -> None:
 
     死信：查看被拒收的记录、原因，修改后重新发送。
 
-    An ID is the source and the position: TOPIC/PARTITION/OFFSET, or FILE/LINE.
+    An ID is the source and the position: TOPIC/PARTITION/OFFSET, or FILE/LINE; of what is held for a subject that was
+    set aside the place in the log, TOPIC/PARTITION/OFFSET/NUMBER.
 
     \b
     Example:
@@ -144,7 +146,8 @@ def _line(stored: StoredLetter) -> str:
     field = f"{letter.field}: " if letter.field else ""
     marks = "".join((" [cut]" if letter.truncated else "", " [sent again]" if stored.retried_to else ""))
     at = f"{_at(stored)}  " if stored.at is not None else ""
-    return printable(f"{at}{letter.id}  {letter.reason}: {field}{letter.detail}{marks}")
+    subject = f"{letter.subject[0]} {letter.subject[1]}: " if letter.subject else ""
+    return printable(f"{at}{letter.id}  {letter.reason}: {field}{subject}{letter.detail}{marks}")
 
 
 @dead_letters.command(short_help="One letter with its payload.")
@@ -167,6 +170,8 @@ def show(letter_id: str, files: tuple[str, ...], json_lines: bool, **given: Any)
         "id": letter.id,
         "refused at": _at(stored),
         "reason": letter.reason,
+        "subject": " ".join(letter.subject) if letter.subject else None,
+        "origin": letter.origin,
         "field": letter.field,
         "detail": letter.detail,
         "size": f"{letter.size} bytes" + (", of which the beginning was kept" if letter.truncated else ""),
@@ -225,8 +230,9 @@ def retry(options: _RetryOptions) -> int:
     """Send letters again: as they are (after the rulebook was corrected), or edited by hand in a file.
 
     Each is decoded first, as the worker will; what would be refused again, and what was kept only in part, is
-    reported and not sent. A letter is sent once, unless --again. Letters of files are written to --to or standard
-    output as lines of events. Exits 0 when all went; 3 when some did not.
+    reported and not sent. A letter is sent once, unless --again. A letter of a subject that is set aside brings the
+    whole subject back, with all that was held of it; an event edited to null is left out. Letters of files are written
+    to --to or standard output as lines of events. Exits 0 when all went; 3 when some did not.
 
     \b
     Example:
@@ -248,6 +254,9 @@ def retry(options: _RetryOptions) -> int:
         if options.out is not None:
             return _write_editable(options.out, chosen, options.again)
         wanted = as_unedited(chosen)
+    named = {one.id: _named(letters, one.id) for one in wanted}
+    held = [one for one in wanted if named[one.id].letter.subject is not None]
+    wanted = [one for one in wanted if named[one.id].letter.subject is None]
     ready, left, refused = _checked(wanted, letters, Decoder(loaded.catalogue), options.again)
     if options.files:
         _write_events(options.to, ready)
@@ -255,6 +264,8 @@ def retry(options: _RetryOptions) -> int:
     else:
         sent = _send(settings, ready, options.topic)
         refused += len(ready) - sent
+        back, failed = _bring_back(settings, held, letters)
+        sent, refused = sent + back, refused + failed
     click.echo(f"gridclock: {sent:,} sent again, {left:,} had been before, {refused:,} refused", err=True)
     return DEAD_LETTERS if refused else DONE
 
@@ -313,6 +324,28 @@ def _write_events(to: Path | None, ready: Ready) -> None:
         for one, _, _ in ready:
             target.write(one_line(one.raw) + b"\n")
         target.flush()
+
+
+def _bring_back(settings: Settings, held: Sequence[EditedLetter], letters: Letters) -> tuple[int, int]:
+    """Bring back the subjects of the letters; how many letters went with them, and how many subjects failed."""
+    subjects = sorted({subject for one in held if (subject := letters.by_id[one.id].letter.subject) is not None})
+    waiting = [subject for subject in subjects if held_of(letters, subject)]
+    if not waiting:
+        return 0, 0
+    need_broker(settings, [*writing(settings.dead_letters_topic), *releasing(settings)])
+    edited = {one.id: one for one in held}
+    sent = failed = 0
+    with closing(Releasing(settings)) as sender:
+        for subject in waiting:
+            try:
+                done = sender.bring_back(subject, edited, lambda: _read(settings, ()))
+            except (BrokerError, InputError) as error:
+                failed += 1
+                click.echo(printable(f"gridclock: not brought back: {error}"), err=True)
+            else:
+                sent += len(done.letters)
+                click.echo(printable(f"{subject[0]} {subject[1]} -> {done.place}: {len(done.letters):,} letters"))
+    return sent, failed
 
 
 def _send(settings: Settings, ready: Ready, topic: str | None) -> int:

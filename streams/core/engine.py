@@ -329,6 +329,8 @@ class Engine:
             if subject in repeated:
                 later.append(entry)
                 continue
+            if subject not in self._records:
+                continue  # taken out meanwhile
             record = self._awake(subject)
             assert self._keep_for is not None
             # Time may be held back by a source that is behind, and go on in one step: an event that was read before

@@ -40,6 +40,11 @@ def writing(*topics: str) -> list[Permission]:
     return _topics("write", *topics)
 
 
+def releasing(settings: Settings) -> list[Permission]:
+    """The permissions to bring back subjects that are set aside."""
+    return [*_topics("write", settings.log_topic), *_topics("read", settings.changelog_topic)]
+
+
 def _worker(settings: Settings) -> list[Permission]:
     return [
         *_topics("read", *settings.source_topics),
@@ -84,6 +89,7 @@ NEEDS: Final[dict[str, Callable[[Settings], list[Permission]]]] = {
     "dead-letters": lambda settings: [
         Permission("topic", settings.dead_letters_topic, ("read", "write")),
         *_topics("write", *settings.source_topics),
+        *releasing(settings),
     ],
     "replay": lambda settings: _topics("read", *settings.source_topics, settings.log_topic),
 }

@@ -6,13 +6,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
+from kafka.errors import KafkaError
 
+from streams.errors import BrokerError
 from streams.kafka.admin import TopicSpec, connected, partition_counts
 from streams.settings import Settings
 
 DAY_S: Final = 86_400
 MAX_REQUEST: Final = 16 * 1024 * 1024
 """Bytes of one produced message at most: the state of a subject with a very long history."""
+
+DEFAULT_LIMIT: Final = 1024 * 1024
+OVERHEAD: Final = 1024
+"""Bytes of a batch beside the key and value of its only record: headers and lengths."""
 
 
 def topics_of(settings: Settings) -> list[TopicSpec]:
@@ -75,6 +81,20 @@ def _configs(admin: Any, names: Sequence[str]) -> dict[str, dict[str, str]]:
         for answer in admin.describe_configs(wanted)
         for resource in answer.resources
     }
+
+
+def message_limits(settings: Settings, specs: Sequence[TopicSpec]) -> dict[str, int]:
+    """The bytes of one record that each topic takes; as specified where the brokers do not say."""
+    found = {spec.name: (spec.max_message_bytes or DEFAULT_LIMIT) - OVERHEAD for spec in specs}
+    try:
+        with connected(KafkaAdminClient, settings.bootstrap, settings.security()) as admin:
+            configs = _configs(admin, list(found))
+    except (KafkaError, BrokerError):
+        return found
+    for name, config in configs.items():
+        if name in found and (limit := config.get("max.message.bytes")) is not None:
+            found[name] = int(limit) - OVERHEAD
+    return found
 
 
 def _wrong_settings(spec: TopicSpec, actual: Mapping[str, str]) -> list[str]:

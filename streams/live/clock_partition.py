@@ -14,19 +14,21 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from typing import Final
 
 from streams.core.alerts import Subject
-from streams.core.driver import Driver, Step
-from streams.core.engine import Engine
+from streams.core.driver import Driver, Entry, Step
 from streams.core.outcome_counts import Ending, OutcomeCounts
 from streams.core.rulebook import Rulebook
+from streams.core.setting_aside import SeparableEngine
 from streams.core.watermark import SourceWatermarks
 from streams.wire.state_rows import (
+    Aside,
+    DamagedError,
     LogRecord,
     Position,
     StateError,
@@ -50,6 +52,9 @@ JUDGED_AT_ONCE: Final = 1_000
 """Subjects that a record judges anew under changed rules: all at once, a worker would stand still for longer than its
 session, and so would the next one, for ever."""
 
+MOST_ASIDE: Final = 1_000
+"""Subjects of a partition set aside; beyond it the worker ends, because not the data are at fault."""
+
 ROWS_AT_ONCE: Final = 500
 """Rows made between two pieces of ``applying``."""
 
@@ -59,12 +64,50 @@ Row = tuple[bytes, bytes | None]
 
 @dataclass(slots=True)
 class Applied:
-    """What came of one record. ``rows`` end with the position; the counts are the tally's."""
+    """What came of one record. ``rows`` end with the position; the counts are the tally's.
+
+    ``held`` is what came for subjects that are set aside.
+    """
 
     step: Step
     rows: list[Row]
     ended: Counter[Ending]
     reopened: Counter[Ending]
+    held: list[Held] = field(default_factory=list)
+    partition: int = 0
+    skipped: tuple[int, str, bytes] | None = None
+    """Offset, cause and bytes of a record that cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What one record gives to be written: messages as key and value, and the reasons of the dead letters."""
+
+    applied: Applied
+    alerts: Sequence[tuple[bytes, bytes]]
+    letters: Sequence[tuple[bytes, bytes]]
+    reasons: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Something of a subject that is set aside: an entry of a record by its number there.
+
+    ``entry`` is ``None`` where the subject was set aside at a record that holds nothing of it.
+    """
+
+    aside: Aside
+    offset: int
+    number: int
+    entry: Entry | None
+
+
+class RestoreError(Exception):
+    """The program fails at the rows of some subjects, or they are damaged."""
+
+    def __init__(self, errors: Mapping[Subject, Exception]) -> None:
+        super().__init__(f"the rows of {len(errors)} subjects cannot be taken back, such as {sorted(errors)[0]}")
+        self.errors = errors
 
 
 def _prefix(partition: int) -> bytes:
@@ -72,7 +115,8 @@ def _prefix(partition: int) -> bytes:
     return b"%d/" % partition
 
 
-def _subject_key(partition: int, subject: Subject) -> bytes:
+def subject_key(partition: int, subject: Subject) -> bytes:
+    """The key of a subject's row."""
     return _prefix(partition) + f"{subject[0]}/{subject[1]}".encode()
 
 
@@ -109,15 +153,18 @@ class ClockPartition:
     def __init__(self, partition: int, rulebook: Rulebook, *, keep_for: int | None) -> None:
         self.partition = partition
         self.tally = OutcomeCounts()
-        self.engine = Engine(rulebook, keep_for=keep_for, tally=self.tally)
+        self.engine = SeparableEngine(rulebook, keep_for=keep_for, tally=self.tally)
         self.offset = -1
         self.checksum: int | None = None
         """Of the record at that offset; ``None`` where an older program kept the position."""
         self.sources: dict[str, int] = {}
+        self.aside: dict[Subject, Aside] = {}
+        """The subjects that are set aside: the engine does not have them."""
+        self._aside_rows: dict[Subject, bytes] = {}
         self._watermarks = SourceWatermarks()
         self._driver = Driver(self.engine, stepwise=False)  # feeds; time is moved in pieces, see ``applying``
-        self._fingerprint = rulebook.fingerprint
-        self._judged_by = self._fingerprint
+        self.fingerprint = rulebook.fingerprint
+        self._judged_by = self.fingerprint
         """The rulebook under which all subjects have been judged."""
         self._to_judge: Iterator[Subject] | None = None
         self._subjects: int | None = None  # as the position that was taken back has it
@@ -147,6 +194,7 @@ class ClockPartition:
             if found.at is not None:
                 self.engine.watermark = found.at
             self._judged_by = found.judged_by
+            self.aside = {one.subject: one for one in found.aside}
             self._subjects = found.subjects
             self._open_cases = found.open_cases
         self.restore_subjects(rows)
@@ -158,25 +206,55 @@ class ClockPartition:
 
         Raises:
             StateError: where a row was written by a newer version.
+            RestoreError: where the program fails at some of them, or their rows are damaged; it has all others then.
         """
         prefix, position = _prefix(self.partition), position_key(self.partition)
-        anew = self._judged_by != self._fingerprint
+        anew = self._judged_by != self.fingerprint
+        errors: dict[Subject, Exception] = {}
         for key, value in rows:
             if key.startswith(prefix) and key != position:
                 kind, _, number = key[len(prefix) :].decode().partition("/")
                 subject = kind, number
-                standing = None if anew else standing_from_bytes(value, self._fingerprint)
+                if subject in self.aside:
+                    self._aside_rows[subject] = value
+                    continue
+                standing = None if anew else standing_from_bytes(value, self.fingerprint)
                 if standing is None or standing.decided_at > self.engine.watermark:
-                    self.engine.restore(snapshot_from_bytes(subject, value))
+                    try:
+                        self.engine.restore(snapshot_from_bytes(subject, value))
+                    except Exception as error:
+                        if isinstance(error, StateError) and not isinstance(error, DamagedError):
+                            raise
+                        errors[subject] = error
                 else:
                     self.engine.restore_asleep(subject, standing, partial(snapshot_from_bytes, subject, value))
+        if errors:
+            raise RestoreError(errors)
+
+    def set_aside(self, subject: Subject, since: int, reason: str) -> None:
+        """From that offset on, the next to be applied, hold what comes for a subject, and let its row stand still."""
+        row = self._row(subject)[1] if subject not in self.aside else self._aside_rows.get(subject)
+        self.engine.take_out(subject)
+        self.aside[subject] = Aside(subject, since, since - 1, reason, self.watermark)
+        if row is not None:
+            self._aside_rows[subject] = row
+
+    def concerned(self, record: LogRecord) -> list[Subject]:
+        """The subjects that a record may change something for, in a fixed order; under changed rules all."""
+        named = {subject for subject, _, _ in record.entries} | record.released.keys()
+        if self._judged_by != self.fingerprint:
+            return sorted(named.union(self.engine.subjects()))
+        after = SourceWatermarks(self._watermarks.by_source, self.watermark)
+        after.expect(sources_of(record.sources))
+        at = after.update(record.watermarks)
+        return sorted(named if at is None else named | self.engine.concerned(at))
 
     def miscounted(self) -> str | None:
         """How far the subjects taken back are not as many as the position says; ``None`` where they are.
 
         Rows may be ahead of their position after a crash, so a copy of the state that is whole may be miscounted too.
         """
-        found = len(self.engine)
+        found = len(self.engine) + len(self._aside_rows)
         return None if self._subjects in (None, found) else f"{found} subjects where there were {self._subjects}"
 
     def apply(self, record: LogRecord, offset: int) -> Applied | None:
@@ -205,10 +283,12 @@ class ClockPartition:
         if self._is_known(record, offset):
             return None
         step = Step()
-        self._driver.feed(record.entries, step)
-        # A worker whose metadata are old must not make a partition be forgotten; a topic no longer read is.
-        self.sources = {topic: max(count, self.sources.get(topic, 0)) for topic, count in record.sources.items()}
-        self._watermarks.expect(sources_of(self.sources))
+        entries, held = (record.entries, []) if not (self.aside or record.is_control) else self._held(record, offset)
+        self._driver.feed(entries, step)
+        if not record.is_control:
+            # A worker whose metadata are old must not make a partition be forgotten; a topic no longer read is.
+            self.sources = {topic: max(count, self.sources.get(topic, 0)) for topic, count in record.sources.items()}
+            self._watermarks.expect(sources_of(self.sources))
         at = self._watermarks.update(record.watermarks)
         if at is not None:
             self._judge_some_anew()
@@ -220,7 +300,39 @@ class ClockPartition:
             if len(rows) % ROWS_AT_ONCE == 0:
                 yield
         rows.append(self._position())
-        return Applied(step, rows, *self.tally.take_counts())
+        return Applied(step, rows, *self.tally.take_counts(), held, self.partition)
+
+    def _held(self, record: LogRecord, offset: int) -> tuple[list[Entry], list[Held]]:
+        """The entries that are to be judged, and what is held of subjects set aside; after what the record releases."""
+        for subject, since, _ in record.aside:
+            if (known := self.aside.get(subject)) is not None and known.since == since:
+                self.aside[subject] = replace(known, is_logged=True)
+        incomplete = set()
+        for subject, up_to in record.released.items():
+            if (known := self.aside.get(subject)) is None or known.since == offset:
+                continue  # back already, or the program failed at it again
+            if known.held > up_to:
+                incomplete.add(subject)  # something was held since; all that is here is held already
+                continue
+            del self.aside[subject]
+            row = self._aside_rows.pop(subject, None)
+            if row is not None:
+                self.engine.bring_back(snapshot_from_bytes(subject, row))
+        entries: list[Entry] = []
+        held: list[Held] = []
+        for number, entry in enumerate(record.entries):
+            if entry[0] in incomplete:
+                continue
+            if entry[0] in self.aside:
+                held.append(Held(self.aside[entry[0]], offset, number, entry))
+            else:
+                entries.append(entry)
+        begun = {one.subject for one in self.aside.values() if one.since == offset}
+        bare = sorted(begun - {subject for subject, _, _ in record.entries})
+        held += [Held(self.aside[one], offset, len(record.entries) + at, None) for at, one in enumerate(bare)]
+        for subject in {one.aside.subject for one in held}:
+            self.aside[subject] = replace(self.aside[subject], held=offset)
+        return entries, held
 
     def _is_known(self, record: LogRecord, offset: int) -> bool:
         """Whether the record was applied before."""
@@ -233,7 +345,7 @@ class ClockPartition:
 
     def _judge_some_anew(self) -> None:
         """Under changed rules, some with each record. A restart on the way begins again and repeats nothing."""
-        if self._judged_by == self._fingerprint:
+        if self._judged_by == self.fingerprint:
             return
         if self._to_judge is None:
             self._to_judge = iter(self.engine.subjects())
@@ -241,18 +353,19 @@ class ClockPartition:
         some = list(islice(self._to_judge, JUDGED_AT_ONCE))
         self.engine.judge_anew(some)
         if len(some) < JUDGED_AT_ONCE:
-            self._judged_by, self._to_judge = self._fingerprint, None
+            self._judged_by, self._to_judge = self.fingerprint, None
             logger.info("partition %d: all subjects are judged by the rules in force now", self.partition)
 
     def all_rows(self) -> list[Row]:
         """Every row, whether it changed or not, the position last."""
-        return [*map(self._row, self.engine.subjects()), self._position()]
+        aside = [(subject_key(self.partition, subject), row) for subject, row in sorted(self._aside_rows.items())]
+        return [*map(self._row, self.engine.subjects()), *aside, self._position()]
 
     def _row(self, subject: Subject) -> Row:
-        key, snapshot = _subject_key(self.partition, subject), self.engine.snapshot(subject)
+        key, snapshot = subject_key(self.partition, subject), self.engine.snapshot(subject)
         if snapshot is None:
             return key, None
-        return key, snapshot_to_bytes(snapshot, self.engine.standing(subject), self._fingerprint)
+        return key, snapshot_to_bytes(snapshot, self.engine.standing(subject), self.fingerprint)
 
     def _position(self) -> Row:
         running = self.tally.running
@@ -264,8 +377,20 @@ class ClockPartition:
             self._watermarks.by_source,
             self.sources,
             self._judged_by,
-            len(self.engine),
+            len(self.engine) + len(self._aside_rows),
             self._open_cases,
             self.checksum,
+            tuple(self.aside.values()),
         )
         return position_key(self.partition), position_to_bytes(position)
+
+
+def with_aside(position: bytes | None, found: Iterable[Aside], judged_by: str) -> bytes:
+    """A partition's row with more subjects set aside; ``judged_by`` is for a partition that has none yet."""
+    known = Position(-1, None, {}, {}, judged_by) if position is None else position_from_bytes(position)
+    aside = {one.subject: one for one in (*known.aside, *found)}
+    if len(aside) > MOST_ASIDE:
+        raise StateError(
+            f"more than {MOST_ASIDE} subjects of one partition would be set aside: this is no matter of data"
+        )
+    return position_to_bytes(replace(known, aside=tuple(aside.values())))

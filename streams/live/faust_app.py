@@ -24,9 +24,9 @@ import asyncio
 import gc
 import logging
 import sys
-from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any, Final
 
@@ -34,16 +34,19 @@ import faust
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
+from streams.core.alerts import Subject
 from streams.errors import BrokerError
 from streams.kafka.acls import permissions_of
 from streams.kafka.connection import permissions_at
 from streams.kafka.producer import BackPressure
-from streams.kafka.range_reader import Reader
-from streams.live.changelog import Changelog, Kept
-from streams.live.clock_partition import Applied, ClockPartition, Row, made_anew, position_key
+from streams.live.changelog import Kept
+from streams.live.clock_partition import Applied, ClockPartition, RestoreError, Row, made_anew, position_key
 from streams.live.faust_extensions import ROCKSDB, app_of, changelog_events
 from streams.live.intake import Intake
-from streams.live.local_store import LocalStoreError, damaged, listen_to, remove_damaged, rows_of
+from streams.live.local_store import LocalStoreError, damaged, kept_row, kept_rows, listen_to, remove_damaged
+from streams.live.parts import Clocks, Topics
+from streams.live.quarantine import MOST_TRIES, cause_of, is_fault
+from streams.live.setting_aside import SettingAside
 from streams.settings import Settings
 from streams.wall_clock import monotonic
 from streams.wire.state_rows import checksum_of, position_from_bytes, record_from_bytes
@@ -71,34 +74,15 @@ RESTORED_AT_ONCE = 500
 """Rows taken back before other work of the process gets its turn."""
 
 
-@dataclass(frozen=True, slots=True)
-class Topics:
-    """The log and the changelog as a worker uses them beside Faust.
-
-    ``log_ends`` gives the end offsets of those partitions of the log that have a leader. ``read_log`` and
-    ``read_changelog`` read ranges of offsets again.
-    """
-
-    log_partitions: int
-    changelog: Changelog
-    log_ends: Callable[[list[int]], Awaitable[Mapping[int, int]]]
-    read_log: Reader
-    read_changelog: Reader
-
-
-@dataclass(frozen=True, slots=True)
-class Clocks:
-    """The engines now at work here, by partition, and what is called with their results.
-
-    ``make`` makes the empty engine of a partition. ``emit`` writes the alerts and dead letters of one log record and
-    returns when the brokers have acknowledged them. Durations are in seconds.
-    """
-
-    partitions: dict[int, ClockPartition]
-    make: Callable[[int], ClockPartition]
-    emit: Callable[[Applied], Awaitable[None]]
-    on_applied: Callable[[Applied, float], None]
-    on_recovered: Callable[[float], None]
+async def in_pieces(pieces: Generator[None, None, Applied | None]) -> Applied | None:
+    """Drive them to their end; between two, whatever else the process has to do gets its turn."""
+    while True:
+        try:
+            next(pieces)
+        except StopIteration as end:
+            found: Applied | None = end.value
+            return found
+        await asyncio.sleep(0)
 
 
 class Worker:
@@ -130,7 +114,8 @@ class Worker:
         self._log_topic = settings.log_topic
         self._session = settings.session_s
         self._verified: dict[int, int] = {}  # partition: generation of the group in which it was found to be right
-        self._applying: set[int] = set()  # partitions with a record half applied
+        self._begun: dict[int, int] = {}  # partition: generation of the group since which its rows are written
+        self._applying: set[int] = set()  # partitions with a record under way
         self._follows: set[int] = set()  # partitions whose local store has every row of the changelog
         self._old_copies: set[int] = set()  # partitions whose local store may lack what the changelog has forgotten
         self._alive_at = monotonic()
@@ -146,6 +131,11 @@ class Worker:
             partitions=topics.log_partitions,
             options=ROCKSDB if self._on_disk else None,
         )
+        self._aside = SettingAside(
+            settings.log_topic, clocks.make, clocks.encode,
+            row_of=partial(kept_row, self.table.data), keep_position=self._keep_position,
+            write_control=topics.write_control,
+        )  # fmt: skip
         self._store_failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if self._on_disk:
             # Faust logs most errors of its store and tries again for ever, or calls them a lock and waits.
@@ -181,42 +171,63 @@ class Worker:
     async def _apply_all(self, messages: list[Any]) -> None:
         """Apply records of one partition, one after the other: rows must not be ahead of their position by two."""
         for message in messages:
-            await self._apply(message.partition, message.offset, message.value, message.generation_id)
+            await self._apply(message.partition, message.offset, message.value or b"", message.generation_id)
 
     async def _apply(self, number: int, offset: int, raw: bytes, generation: int) -> None:
+        """Apply a record; after a fault again, with what is at fault set aside (``quarantine``)."""
+        self._applying.add(number)
+        try:
+            for tries in range(MOST_TRIES):
+                try:
+                    return await self._apply_once(number, offset, raw, generation)
+                except Exception as error:
+                    is_ours = TP(self._log_topic, number) in self.app.consumer.assignment()
+                    if not is_fault(error) or not is_ours or tries == MOST_TRIES - 1:
+                        raise
+                    logger.warning("%s/%d/%d: tried again after %s", self._log_topic, number, offset, cause_of(error))
+                    if tries:
+                        restored = partial(self._taken_over, number, generation)
+                        await self._aside.set_aside(number, offset, raw, error, restored)
+                        self._begin_again(number)
+        finally:
+            self._applying.discard(number)
+
+    async def _apply_once(self, number: int, offset: int, raw: bytes, generation: int) -> None:
         began = monotonic()
         if self._verified.get(number) != generation:
             await self._take_over(number, generation)
         partition = self.partitions[number]
         if offset > partition.offset + 1 and await self._read_back(number, partition.offset + 1):
             return
-        record = record_from_bytes(raw)
         try:
-            applied = await self._in_pieces(number, partition.applying(record, offset))
+            skipped = self._aside.skipped.pop((number, offset), None)
+            record = record_from_bytes(raw) if skipped is None else skipped
+            applied = await in_pieces(partition.applying(record, offset))
             if applied is None or self.partitions.get(number) is not partition:
                 return  # known already, or the partition has gone to another worker, which begins from the rows
-            await self._handlers.emit(applied)
+            if skipped is not None:
+                applied.skipped = offset, skipped.skipped[offset], raw
+            await self._handlers.emit(self._handlers.encode(applied))
             await self._keep(number, partition, applied)
         except BaseException:
-            # The engine in memory is ahead of what is kept: whoever goes on here begins again from the rows.
-            self._verified.pop(number, None)
-            self.partitions.pop(number, None)
+            self._begin_again(number)
             raise
         self._handlers.on_applied(applied, monotonic() - began)
 
-    async def _in_pieces(self, number: int, pieces: Generator[None, None, Applied | None]) -> Applied | None:
-        """Drive them to their end; between two, whatever else the process has to do gets its turn."""
-        self._applying.add(number)
-        try:
-            while True:
-                try:
-                    next(pieces)
-                except StopIteration as end:
-                    found: Applied | None = end.value
-                    return found
-                await asyncio.sleep(0)
-        finally:
-            self._applying.discard(number)
+    def _begin_again(self, number: int) -> None:
+        """The engine in memory is ahead of what is kept: whoever goes on here begins again from the rows."""
+        self._verified.pop(number, None)
+        self.partitions.pop(number, None)
+
+    async def _taken_over(self, number: int, generation: int) -> ClockPartition:
+        await self._take_over(number, generation)
+        return self.partitions[number]
+
+    async def _keep_position(self, number: int, row: bytes) -> None:
+        written = await self._written(number, [(position_key(number), row)])
+        if not written.alone:
+            raise BrokerError(f"somebody else wrote to {self._changelog.topic}/{number}: this worker ends")
+        self.table.apply_changelog_batch(changelog_events(self._changelog.topic, number, written.rows))
 
     async def _keep(self, number: int, partition: ClockPartition, applied: Applied) -> None:
         self._check_alive()
@@ -249,9 +260,11 @@ class Worker:
 
     async def _doubt_partitions(self, _app: Any, revoked: set[TP], **_kwargs: Any) -> None:
         self._verified.clear()
+        self._begun.clear()
 
     async def _drop_partitions(self, _app: Any, assigned: set[TP], **_kwargs: Any) -> None:
         self._verified.clear()
+        self._begun.clear()
         ours = {tp.partition for tp in assigned if tp.topic == self._log_topic}
         for number in self.partitions.keys() - ours:
             self.partitions.pop(number, None)
@@ -291,7 +304,15 @@ class Worker:
 
         A rebalance mostly leaves a partition where it was. Its engine is still right if it is at the kept position.
         """
-        rows = self._rows_of(number)
+        if self._begun.get(number) != generation:
+            changelog = TP(self._changelog.topic, number)
+            recovered = self.app.tables.recovery.active_highwaters.get(changelog)
+            persisted = self.table.persisted_offset(changelog)
+            ends = [end for end in (recovered, persisted) if end is not None]
+            self._changelog.begin(number, max(ends) + 1 if ends else None)
+            self._follows.add(number)
+            self._begun[number] = generation
+        rows = kept_rows(self.table.data, number)
         first = next(rows, None)
         position = first[1] if first is not None and first[0] == position_key(number) else None
         partition = self.partitions.get(number)
@@ -310,12 +331,7 @@ class Worker:
         log_end = self.app.consumer.highwater(TP(self._log_topic, number))
         if log_end is not None and partition.offset >= log_end:
             raise made_anew(number, partition.offset, f"{self._log_topic} ends at {log_end}")
-        changelog = TP(self._changelog.topic, number)
-        recovered = self.app.tables.recovery.active_highwaters.get(changelog)
-        persisted = self.table.persisted_offset(changelog)
-        ends = [end for end in (recovered, persisted) if end is not None]
-        self._changelog.begin(number, max(ends) + 1 if ends else None)
-        self._follows.add(number)
+        await self._aside.log(partition)
         self._verified[number] = generation
         if self._on_disk:
             self._old_copies.add(number)  # from the next time on: it may have been elsewhere for long by then
@@ -325,31 +341,22 @@ class Worker:
     ) -> ClockPartition:
         partition = self._handlers.make(number)
         partition.restore(position)
+        errors: dict[Subject, Exception] = {}
         gc.disable()  # it would go through all that was restored again and again, and finds nothing
         try:
             while some := list(islice(rows, RESTORED_AT_ONCE)):
-                partition.restore_subjects(some)
+                try:
+                    partition.restore_subjects(some)
+                except RestoreError as error:
+                    errors |= error.errors
                 self._restored_at = monotonic()
                 await asyncio.sleep(0)
         finally:
             gc.freeze()
             gc.enable()
+        if errors:
+            raise RestoreError(errors)
         return partition
-
-    def _rows_of(self, number: int) -> Iterator[tuple[bytes, bytes]]:
-        """The rows of one partition, its position first.
-
-        The table's own iteration goes through all partitions; a store of many subjects is read once for each
-        then. So the store is asked for the one.
-        """
-        store = self.table.data
-        if hasattr(store, "_db_for_partition"):
-            # In a RocksDB rows come by key, and the position's sorts before every subject's.
-            rows = rows_of(store._db_for_partition(number), store.partition_path(number))
-            yield from ((key, value) for key, value in rows if key != store.offset_key)
-            return
-        found = [(key, value) for key, value in store.items() if key.startswith(b"%d/" % number)]
-        yield from sorted(found, key=lambda row: row[0] != position_key(number))
 
     async def _read_back(self, number: int, wanted: int) -> bool:
         """Have the log read from an offset again; false where it is no longer there."""

@@ -24,6 +24,7 @@ import rocksdict
 
 from streams.errors import ConfigError, GridclockError
 from streams.files import private_directory
+from streams.live.clock_partition import position_key
 from streams.settings import Settings
 
 _MARK = "damaged"
@@ -102,6 +103,29 @@ def rows_of(database: Any, path: Path) -> Iterator[tuple[bytes, bytes]]:
         position.status()
     except Exception as error:  # rocksdict raises nothing narrower
         raise trouble(path, error) from error
+
+
+def kept_rows(store: Any, number: int) -> Iterator[tuple[bytes, bytes]]:
+    """The rows of one partition in a table's store, on disk or in memory, its position first.
+
+    The table's own iteration goes through all partitions; a store of many subjects is read once for each then. So the
+    store is asked for the one.
+    """
+    if hasattr(store, "_db_for_partition"):
+        # In a RocksDB rows come by key, and the position's sorts before every subject's.
+        rows = rows_of(store._db_for_partition(number), store.partition_path(number))
+        yield from ((key, value) for key, value in rows if key != store.offset_key)
+        return
+    found = [(key, value) for key, value in store.items() if key.startswith(b"%d/" % number)]
+    yield from sorted(found, key=lambda row: row[0] != position_key(number))
+
+
+def kept_row(store: Any, number: int, key: bytes) -> bytes | None:
+    """One row of a partition in a table's store."""
+    found: bytes | None = (
+        store._db_for_partition(number).get(key) if hasattr(store, "_db_for_partition") else store.get(key)
+    )
+    return found
 
 
 def remove_damaged(directory: Path) -> list[Path]:

@@ -120,6 +120,12 @@ TABLE: Final = (
         "How far the time vouched for by a source partition is behind, seen by its slowest reader here",
     ),
     Metric("gridclock_subjects", "gauge", ("partition",), "Subjects kept in memory and in the state"),
+    Metric(
+        "gridclock_quarantined_subjects",
+        "gauge",
+        ("partition",),
+        "Subjects set aside because the program failed at them: nothing is judged of them",
+    ),
     Metric("gridclock_state_bytes", "gauge", (), "Size of the local copy of the state on disk"),
     Metric("gridclock_log_partitions", "gauge", (), "Partitions of the log: all workers together must work on these"),
     Metric(

@@ -214,22 +214,24 @@ class _Lags(Collector):
 
     def describe(self) -> Iterator[Any]:
         """Names only."""
-        return map(_family, ("gridclock_watermark_lag_seconds", "gridclock_source_lag_seconds", "gridclock_subjects"))
+        names = "watermark_lag_seconds", "source_lag_seconds", "subjects", "quarantined_subjects"
+        return (_family(f"gridclock_{name}") for name in names)
 
     def collect(self) -> Iterator[Any]:
         """As of now; a partition whose time has not begun shows no lag."""
-        lag, source_lag, subjects = self.describe()
+        lag, source_lag, subjects, quarantined = self.describe()
         now, speed = self._clock.now(), float(self._clock.speed)
         sources: dict[str, int] = {}
         for number, partition in sorted(dict(self._partitions).items()):
             subjects.add_metric([str(number)], len(partition.engine))
+            quarantined.add_metric([str(number)], len(partition.aside))
             if partition.watermark is not None:
                 lag.add_metric([str(number)], max(0, now - partition.watermark) / 1e6 / speed)
             for source, watermark in partition.source_watermarks().items():
                 sources[source] = min(watermark, sources.get(source, watermark))
         for source, watermark in sorted(sources.items()):
             source_lag.add_metric([source], max(0, now - watermark) / 1e6 / speed)
-        yield from (lag, source_lag, subjects)
+        yield from (lag, source_lag, subjects, quarantined)
 
 
 class _Running(Collector):

@@ -1,4 +1,18 @@
-"""What of an exception may be said: a record or subject that fails twice is set aside, with the reason.
+"""Records and subjects at which the program fails twice are set aside, with the reason; all others go on.
+
+Where it can fail. Intake: decode, route, encode a record of a source. It is tried again at once, then it is a dead
+letter. Clocks: read a record of the log; take a subject back from its row, store its events, fold, judge, explain,
+encode its alerts and its row, and write them where the topic takes no message of that size. The record is tried again
+from the rows as they are kept; then the subjects at which it fails are found by halving, on engines of their own
+(subjects do not depend on one another). Where it fails without any, or where brokers or disks fail,
+the data are not at fault.
+
+What is written. The position of the partition names the subject, from which offset on and why; then a control record
+in the log says the same, for ``gridclock replay --log``; then the record is applied to all others. From then on the
+subject's row stands still, and what comes for it is held: each entry a dead letter. Nothing of it is judged, and what
+was reported stands. ``gridclock dead-letters retry`` writes a control record that releases the subject, with the
+entries that were held. It takes effect only where nothing was held since that is not among them; then the subject goes
+on as if its events had come late.
 
 The text of an exception often quotes the data, which may name a person. So its class and its place in the program stand
 for it, in log lines, dead letters and everywhere else.
@@ -6,23 +20,90 @@ for it, in log lines, dead letters and everywhere else.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import traceback
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from aiokafka.errors import KafkaError
+
 from schemas.dead_letters import DeadLetter
-from streams.errors import InputError
-from streams.wire.decoder import dead_letter_of
+from streams.core.alerts import Subject
+from streams.errors import GridclockError, InputError, InvariantError
+from streams.live.clock_partition import JUDGED_AT_ONCE, Held, RestoreError
+from streams.wire.decoder import dead_letter_of, encode_json, wire_fields
+from streams.wire.state_rows import DamagedError, LogRecord
 
 MAX_PAYLOAD: Final = 200_000
 """Bytes kept of a dead letter's original."""
 
+MAX_HELD: Final = 1_000_000
+"""Bytes kept of a record of the log, or of an entry of one: all that there can be, so that it can be brought back."""
+
+MOST_TRIES: Final = 10
+"""How often a record of the log is tried: each time but the first something is set aside."""
+
 logger = logging.getLogger(__name__)
+
+
+class TooLargeError(Exception):
+    """Something of a subject is larger than its topic takes; the text is fit for everyone."""
+
+    def __init__(self, what: str, size: int, topic: str, limit: int) -> None:
+        super().__init__(f"{what} has {size:,} bytes, and topic {topic} takes {limit:,} (max.message.bytes)")
+
+
+def is_fault(error: Exception) -> bool:
+    """Whether the data, or the program by them, may be at fault: not where brokers, disks or settings are."""
+    if isinstance(error, DamagedError | InvariantError):
+        return True
+    return not isinstance(error, GridclockError | KafkaError | OSError)
+
+
+async def faulty(subjects: Sequence[Subject], trial: Callable[[Collection[Subject]], None]) -> dict[Subject, str]:
+    """The subjects at which a trial fails, with the causes, found by halving; none where it fails without any."""
+    found: dict[Subject, str] = {}
+    if _fault_of(trial, ()) is not None:
+        return found
+    waiting = [subjects[at : at + JUDGED_AT_ONCE] for at in range(0, len(subjects), JUDGED_AT_ONCE)]
+    while waiting:
+        await asyncio.sleep(0)
+        group = waiting.pop()
+        cause = _fault_of(trial, group)
+        if cause is not None and len(group) == 1:
+            found[group[0]] = cause
+        elif cause is not None:
+            half = len(group) // 2
+            waiting += [group[:half], group[half:]]
+    return found
+
+
+def _fault_of(trial: Callable[[Collection[Subject]], None], group: Collection[Subject]) -> str | None:
+    try:
+        trial(group)
+    except Exception as error:
+        if not is_fault(error):
+            raise
+        return cause_of(error)
+    return None
+
+
+def narrowed(record: LogRecord, subjects: Collection[Subject]) -> LogRecord:
+    """What a record of the log holds for some subjects."""
+    return replace(
+        record,
+        entries=[entry for entry in record.entries if entry[0] in subjects],
+        released={subject: up_to for subject, up_to in record.released.items() if subject in subjects},
+    )
 
 
 def cause_of(error: BaseException) -> str:
     """The class of an exception, and the innermost place in the program that it passed through."""
+    if isinstance(error, TooLargeError | RestoreError):
+        return str(error)
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if "streams" in Path(frame.filename).parts] or frames
     name = type(error).__name__
@@ -35,6 +116,15 @@ def cause_of(error: BaseException) -> str:
 def quarantined(cause: str) -> InputError:
     """The error of a record or subject that is set aside."""
     return InputError("quarantined", None, f"failed twice and is set aside: {cause}")
+
+
+def letter_of_held(held: Held, source: str) -> DeadLetter:
+    """The dead letter of something held; ``source`` is the partition of the log."""
+    _, event, origin = held.entry or (held.aside.subject, None, None)
+    raw = b"" if event is None else encode_json(wire_fields(event))
+    error = quarantined(held.aside.reason)
+    letter = dead_letter_of(raw, error, source=source, position=held.offset, max_payload=MAX_HELD)
+    return letter.model_copy(update={"subject": held.aside.subject, "entry": held.number, "origin": origin})
 
 
 def letter_of(raw: bytes, error: InputError, *, source: str, position: int) -> DeadLetter:

@@ -6,15 +6,16 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from schemas.dead_letters import DeadLetter
 from streams.core.alerts import Alert
 from streams.core.driver import Entry
 from streams.core.history import Notice
@@ -24,14 +25,15 @@ from streams.kafka.connection import clock_of, kafka_options
 from streams.kafka.partition_counts import PartitionCounts
 from streams.kafka.producer import BackPressure, BlockingProducer
 from streams.kafka.range_reader import read_ranges
-from streams.kafka.topics import MAX_REQUEST, topics_of
+from streams.kafka.topics import MAX_REQUEST, message_limits, topics_of
 from streams.live.changelog import Changelog
-from streams.live.clock_partition import Applied, ClockPartition
+from streams.live.clock_partition import Applied, ClockPartition, Output, subject_of_key
 from streams.live.intake import Intake, IntakeClients
 from streams.live.metrics import Metrics
 from streams.live.metrics_server import Health, MetricsServer
+from streams.live.parts import Clocks, Topics
 from streams.live.progress import Progress
-from streams.live.quarantine import MAX_PAYLOAD
+from streams.live.quarantine import MAX_HELD, MAX_PAYLOAD, TooLargeError, letter_of_held, quarantined
 from streams.live.trusted_clock import TrustedClock
 from streams.rulebooks.decoding import decoder_of
 from streams.rulebooks.loader import LoadedRulebook
@@ -41,12 +43,10 @@ from streams.wire.cloudevents import encode, without_detail
 from streams.wire.decoder import conflict_of, dead_letter_of, encode_json, too_old, wire_fields
 from streams.wire.pseudonyms import cloud_events
 from streams.wire.records import RecordDecoder
+from streams.wire.state_rows import CONTROL_KEY
 
 MAX_ALERT = 900_000
 """Bytes of an alert at most: within what any broker takes."""
-
-if TYPE_CHECKING:
-    from streams.live.faust_app import Clocks, Topics
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +90,8 @@ async def run_worker(
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     decoder = RecordDecoder(decoder_of(loaded, settings.pseudonyms), topic_mappings(settings, loaded.catalogue))
     log_partitions = await asyncio.to_thread(_ensure, settings)
-    gauges = _Gauges(settings, loaded, log_partitions)
+    limits = await asyncio.to_thread(message_limits, settings, topics_of(settings))
+    gauges = _Gauges(settings, loaded, log_partitions, limits)
     health = gauges.health
 
     async with AsyncExitStack() as stack:
@@ -119,11 +120,10 @@ async def run_worker(
 
 
 def _topics(settings: Settings, log_partitions: int, consumer: AIOKafkaConsumer, producer: BlockingProducer) -> Topics:
-    from streams.live.faust_app import Topics
-
     return Topics(
         log_partitions,
         changelog=Changelog(producer, settings.changelog_topic),
+        write_control=partial(_write_control, producer, settings.log_topic),
         log_ends=partial(_log_ends, consumer, settings.log_topic),
         read_log=_reader(settings, settings.log_topic),
         read_changelog=_reader(settings, settings.changelog_topic),
@@ -131,23 +131,29 @@ def _topics(settings: Settings, log_partitions: int, consumer: AIOKafkaConsumer,
 
 
 def _clocks(settings: Settings, loaded: LoadedRulebook, gauges: _Gauges, producer: BlockingProducer) -> Clocks:
-    from streams.live.faust_app import Clocks
-
+    outlet = _Outlet(settings, loaded, producer, gauges)
     return Clocks(
         gauges.partitions,
         make=lambda partition: ClockPartition(partition, loaded.rulebook, keep_for=settings.keep_for),
-        emit=_Outlet(settings, loaded, producer, gauges.metrics, gauges.waits).emit,
+        encode=outlet.encode,
+        emit=outlet.emit,
         on_applied=gauges.metrics.applied,
         on_recovered=gauges.metrics.recovered,
     )
 
 
 class _Gauges:
-    """What shows how the worker is: metrics, health, its clock, its waits and the progress of time."""
+    """What shows how the worker is: metrics, health, its clock, its waits and the progress of time.
 
-    def __init__(self, settings: Settings, loaded: LoadedRulebook, log_partitions: int) -> None:
+    ``limits`` are the bytes of a message that each topic takes.
+    """
+
+    def __init__(
+        self, settings: Settings, loaded: LoadedRulebook, log_partitions: int, limits: Mapping[str, int]
+    ) -> None:
         clock = clock_of(settings)
         self.log_partitions = log_partitions
+        self.limits = limits
         self.partitions: dict[int, ClockPartition] = {}
         self.health = health = Health()
         self.metrics = Metrics(
@@ -168,61 +174,87 @@ class _Gauges:
 
 
 class _Outlet:
-    """Writes the alerts and dead letters of one log record, and returns when the brokers have acknowledged them."""
+    """Encodes and writes the alerts and dead letters of one log record.
 
-    def __init__(
-        self,
-        settings: Settings,
-        loaded: LoadedRulebook,
-        producer: BlockingProducer,
-        metrics: Metrics,
-        waits: BackPressure,
-    ) -> None:
+    ``limits`` are the bytes of a message that each topic takes.
+    """
+
+    def __init__(self, settings: Settings, loaded: LoadedRulebook, producer: BlockingProducer, gauges: _Gauges) -> None:
         self._settings = settings
         self._producer = producer
-        self._metrics = metrics
-        self._waits = waits
+        self._metrics = gauges.metrics
+        self._waits = gauges.waits
+        self._limits = gauges.limits
         self._writer = cloud_events(loaded.rulebook.calendar, settings.pseudonyms)
 
-    async def emit(self, applied: Applied) -> None:
-        """Write what came of one record."""
+    def encode(self, applied: Applied) -> Output:
+        """The messages that one record gives, in order.
+
+        Raises:
+            TooLargeError: where an alert or a row is larger than its topic takes.
+        """
+        topic, limit = self._settings.changelog_topic, self._limits[self._settings.changelog_topic]
+        for key, value in applied.rows:
+            subject = subject_of_key(key)
+            if subject is not None and value is not None and len(key) + len(value) > limit:
+                raise TooLargeError("its state", len(key) + len(value), topic, limit)
         step = applied.step
-        if step.alerts or step.refused:
-            with self._waits.on(f"topic {self._settings.alerts_topic} or {self._settings.dead_letters_topic}"):
-                sends = [await self._send_alert(alert) for alert in step.alerts]
-                sends += [await self._send_letter(entry, notice) for entry, notice in step.refused]
+        letters = [self._letter(entry, notice) for entry, notice in step.refused]
+        letters += [letter_of_held(held, f"{self._settings.log_topic}/{applied.partition}") for held in applied.held]
+        if applied.skipped is not None:
+            letters.append(self._letter_of_skipped(applied))
+        return Output(
+            applied,
+            [self._alert(alert) for alert in step.alerts],
+            [(letter.id.encode(), letter.model_dump_json().encode()) for letter in letters],
+            [letter.reason for letter in letters],
+        )
+
+    async def emit(self, output: Output) -> None:
+        """Write what came of one record; returns when the brokers have acknowledged it."""
+        alerts, dead_letters = self._settings.alerts_topic, self._settings.dead_letters_topic
+        if output.alerts or output.letters:
+            with self._waits.on(f"topic {alerts} or {dead_letters}"):
+                sends = [await self._producer.send(alerts, value, key=key) for key, value in output.alerts]
+                for reason in output.reasons:
+                    self._metrics.dead_letter(reason)
+                sends += [await self._producer.send(dead_letters, value, key=key) for key, value in output.letters]
                 await asyncio.gather(*sends)
-        for alert in step.alerts:
+        for alert in output.applied.step.alerts:
             self._metrics.alert_sent(alert)
 
-    async def _send_alert(self, alert: Alert) -> Awaitable[Any]:
+    def _alert(self, alert: Alert) -> tuple[bytes, bytes]:
         topic = self._settings.alerts_topic
+        limit = min(MAX_ALERT, self._limits[topic])
         cloud_event = self._writer.alert(alert)
         value = encode(cloud_event)
-        if len(value) > MAX_ALERT:
+        if len(value) > limit:
             logger.warning(
                 "topic %s: alert %s about %s %s has %d bytes: sent without its detail; see the evidence by "
                 "gridclock explain",
                 topic, alert.alert_id, *alert.subject, len(value),
             )  # fmt: skip
             value = encode(without_detail(cloud_event, len(value)))
-        sent: Awaitable[Any] = await self._producer.send(topic, value, key=cloud_event["subject"].encode())
-        return sent
+        if len(value) > limit:
+            raise TooLargeError(f"an alert by {alert.rule}", len(value), topic, limit)
+        return cloud_event["subject"].encode(), value
 
-    async def _send_letter(self, entry: Entry, notice: Notice) -> Awaitable[Any]:
+    def _letter(self, entry: Entry, notice: Notice) -> DeadLetter:
         _, event, origin = entry
         source, _, position = origin.rpartition("/")
-        letter = dead_letter_of(
+        return dead_letter_of(
             encode_json(wire_fields(event)),
             conflict_of(event.event_id) if notice == "conflict" else too_old(event.at, self._settings.keep_for),
             source=source,
             position=int(position),
             max_payload=MAX_PAYLOAD,
         )
-        self._metrics.dead_letter(letter.reason)
-        value = letter.model_dump_json().encode()
-        sent: Awaitable[Any] = await self._producer.send(self._settings.dead_letters_topic, value, key=origin.encode())
-        return sent
+
+    def _letter_of_skipped(self, applied: Applied) -> DeadLetter:
+        assert applied.skipped is not None
+        offset, cause, raw = applied.skipped
+        source = f"{self._settings.log_topic}/{applied.partition}"
+        return dead_letter_of(raw, quarantined(cause), source=source, position=offset, max_payload=MAX_HELD)
 
 
 async def _connected(
@@ -254,6 +286,10 @@ async def _connected(
     except (KafkaError, OSError) as error:
         raise BrokerError(f"{settings.bootstrap}: {error}") from error
     return IntakeClients(consumer, uncommitted, log_producer, counts, waits), producer
+
+
+async def _write_control(producer: BlockingProducer, topic: str, partition: int, value: bytes) -> None:
+    await producer.send_and_wait(topic, value, key=CONTROL_KEY, partition=partition)
 
 
 async def _log_ends(consumer: AIOKafkaConsumer, topic: str, numbers: list[int]) -> dict[int, int]:

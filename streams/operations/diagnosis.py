@@ -11,7 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from streams.core.instants import format_us
 from streams.operations.installation import Look, Partition, Source
+
+NAMED: Final = 20
+"""Subjects set aside that are named, at most."""
 
 MOVES: Final = 0.1
 """Time that moves by less than this part of the interval between two observations counts as standing still."""
@@ -44,7 +48,23 @@ def problems(before: Look, after: Look, *, late: float, speed: float = 1) -> lis
     found += _ownerless(after)
     found += _unread(before, after, speed)
     found += _standing(before, after, late, speed)
+    found += _quarantined(after)
     return found
+
+
+def _quarantined(look: Look) -> Iterator[Problem]:
+    """One line for each subject set aside, up to a number; then how many more."""
+    aside = sorted((one for part in look.partitions for one in part.aside), key=lambda one: one.subject)
+    for one in aside[:NAMED]:
+        since = "" if one.at is None else f" since {format_us(one.at)}"
+        yield Problem(
+            "quarantined",
+            f"{one.subject[0]} {one.subject[1]}: set aside{since}, nothing is judged of it: {one.reason}; after a "
+            "repair gridclock dead-letters retry --all --reason quarantined brings it back",
+        )
+    counted = sum(part.quarantined for part in look.partitions) - len(aside)
+    if (more := max(0, len(aside) - NAMED) + max(0, counted)) > 0:
+        yield Problem("quarantined", f"{more:,} {'more ' if aside else ''}subjects are set aside: see gridclock status")
 
 
 def _ownerless(look: Look) -> Iterator[Problem]:

@@ -24,7 +24,7 @@ from streams.errors import BrokerError
 from streams.kafka.admin import READING, connected, partitions_of
 from streams.live.clock_partition import position_key
 from streams.settings import Settings
-from streams.wire.state_rows import Position, position_from_bytes
+from streams.wire.state_rows import Aside, Position, position_from_bytes
 
 _FIRST_BACK: Final = 64
 _FURTHER: Final = 16
@@ -51,7 +51,8 @@ class Source:
 class Partition:
     """A partition of the log. ``applied`` is the next offset to apply, ``end`` its end offset; instants in us.
 
-    ``by_source`` holds the watermark of each source partition that has one, ``awaited`` the partitions without one.
+    ``by_source`` holds the watermark of each source partition that has one, ``awaited`` the partitions without one;
+    ``aside`` the subjects that are set aside, ``quarantined`` their number where they are not named.
     """
 
     number: int
@@ -63,6 +64,8 @@ class Partition:
     awaited: Sequence[str] = ()
     subjects: int | None = None
     open_cases: int | None = None
+    aside: Sequence[Aside] = ()
+    quarantined: int = 0
 
     @property
     def behind(self) -> int | None:
@@ -129,6 +132,20 @@ def look(settings: Settings, now: int) -> Look:
     return Look(now, partitions, sources, sharing, changelog)
 
 
+def position_of(settings: Settings, partition: int) -> Position | None:
+    """A partition's own row as it is now.
+
+    Raises:
+        BrokerError: where the brokers do not answer.
+        StateError: where a newer version wrote it.
+    """
+    options = {**settings.security(), **READING, "enable_auto_commit": False}
+    part = TopicPartition(settings.changelog_topic, partition)
+    with connected(KafkaConsumer, settings.bootstrap, options) as consumer:
+        begins, ends = consumer.beginning_offsets([part]), consumer.end_offsets([part])
+        return _positions(consumer, [part], begins, ends).get(partition)
+
+
 def _parts(topic: str, counts: Mapping[str, int]) -> list[TopicPartition]:
     return [TopicPartition(topic, number) for number in range(counts[topic])]
 
@@ -147,6 +164,7 @@ def _partition(part: TopicPartition, owner: str | None, end: int, position: Posi
         [source for source in expected if source not in position.watermarks],
         position.subjects,
         position.open_cases,
+        position.aside,
     )
 
 

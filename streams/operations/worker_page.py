@@ -58,6 +58,7 @@ def look_at_worker(address: str, now: int, speed: float = 1) -> Look:
             watermark=now - int(lags[number] * 1e6 * speed) if number in lags else None,
             by_source=sources,
             subjects=int(kept),
+            quarantined=int(values["gridclock_quarantined_subjects"].get(number, 0)),
         )
         for number, kept in sorted(values["gridclock_subjects"].items(), key=lambda one: int(one[0]))
     ]

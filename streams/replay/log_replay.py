@@ -8,20 +8,25 @@ compare with it, and it shows why and when an alert was sent, for as long as the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-from streams.core.alerts import Alert
+from streams.core.alerts import Alert, Subject
 from streams.core.rulebook import Rulebook
 from streams.kafka.topic_reader import from_beginning
 from streams.live.clock_partition import Applied, ClockPartition
-from streams.wire.state_rows import record_from_bytes
+from streams.wire.state_rows import CONTROL_KEY, LogRecord, checksum_of, record_from_bytes
 
 LogPosition = tuple[int, int, bytes]
 """Partition, offset and value of one record."""
 
 
-def read_topic(bootstrap: str, topic: str, *, security: Mapping[str, Any] | None = None) -> Iterator[LogPosition]:
+def read_topic(
+    bootstrap: str, topic: str, *, security: Mapping[str, Any] | None = None, key: bytes | None = None
+) -> Iterator[LogPosition]:
     """Every record of a topic up to the end that it has now; in order within each partition.
+
+    With a ``key`` only the records of that key.
 
     Raises:
         BrokerError: where the broker cannot be read, or there is no such topic.
@@ -33,7 +38,9 @@ def read_topic(bootstrap: str, topic: str, *, security: Mapping[str, Any] | None
         while unread := [part for part in parts if consumer.position(part) < ends[part]]:
             for part, records in consumer.poll(timeout_ms=500, max_records=2000).items():
                 yield from (
-                    (part.partition, record.offset, record.value) for record in records if record.offset < ends[part]
+                    (part.partition, record.offset, record.value)
+                    for record in records
+                    if record.offset < ends[part] and key in (None, record.key)
                 )
             consumer.pause(*(part for part in parts if part not in unread))
 
@@ -41,7 +48,8 @@ def read_topic(bootstrap: str, topic: str, *, security: Mapping[str, Any] | None
 class LogReplay:
     """Feeds records of the log to engines of its own, one a partition.
 
-    ``keep_for`` (microseconds) must be the workers' own, because it decides when a subject is forgotten.
+    ``keep_for`` (microseconds) must be the workers' own, because it decides when a subject is forgotten. What was set
+    aside stands in the log behind the record at which it was: so control records must be given to ``expect`` first.
     """
 
     def __init__(self, rulebook: Rulebook, *, keep_for: int | None) -> None:
@@ -49,6 +57,20 @@ class LogReplay:
         self._engine_of: Callable[[int], ClockPartition] = lambda number: ClockPartition(
             number, rulebook, keep_for=keep_for
         )
+        self._aside: dict[tuple[int, int], dict[Subject, str]] = {}
+        self._skipped: dict[tuple[int, int], LogRecord] = {}
+
+    def expect(self, partition: int, value: bytes) -> None:
+        """Take note of a control record: what it says is so from an earlier record on.
+
+        Raises:
+            StateError: where a newer version wrote it.
+        """
+        record = record_from_bytes(value)
+        for subject, since, reason in record.aside:
+            self._aside.setdefault((partition, since), {})[subject] = reason
+        for offset, cause in record.skipped.items():
+            self._skipped[partition, offset] = LogRecord(skipped={offset: cause})
 
     def apply(self, partition: int, offset: int, value: bytes) -> list[Alert]:
         """The alerts of one record; none where it was applied before.
@@ -58,7 +80,13 @@ class LogReplay:
         """
         if partition not in self.partitions:
             self.partitions[partition] = self._engine_of(partition)
-        applied: Applied | None = self.partitions[partition].apply(record_from_bytes(value), offset)
+        clocks = self.partitions[partition]
+        for subject, reason in self._aside.get((partition, offset), {}).items():
+            if offset > clocks.offset:
+                clocks.set_aside(subject, offset, reason)
+        skipped = self._skipped.get((partition, offset))
+        record = record_from_bytes(value) if skipped is None else replace(skipped, checksum=checksum_of(value))
+        applied: Applied | None = clocks.apply(record, offset)
         return [] if applied is None else applied.step.alerts
 
     def watermark(self, partitions: int) -> int | None:
@@ -79,5 +107,7 @@ def replay_log(
         StateError: where a newer version wrote the log.
     """
     replay = LogReplay(rulebook, keep_for=keep_for)
+    for partition, _, value in read_topic(bootstrap, topic, security=security, key=CONTROL_KEY):
+        replay.expect(partition, value)
     for partition, offset, value in read_topic(bootstrap, topic, security=security):
         yield from replay.apply(partition, offset, value)

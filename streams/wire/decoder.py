@@ -18,8 +18,9 @@ from pydantic import ValidationError
 
 from schemas.dead_letters import DeadLetter, Reason
 from schemas.events import EventCatalogue
+from schemas.fields import parse_time
 from schemas.limits import DAY, HOUR
-from streams.core.event import Event
+from streams.core.event import SUBJECT_TYPES, Event
 from streams.core.instants import format_us, instant_us
 from streams.errors import InputError
 from streams.wire.personal import without_personal
@@ -240,6 +241,31 @@ def wire_fields(event: Event) -> dict[str, Any]:
     if event.snapshot:
         fields["snapshot"] = True
     return {**fields, **event.data}
+
+
+def event_of(fields: Any) -> Event:
+    """The event whose ``wire_fields`` they are, as it was, copies for one subject of many included.
+
+    Raises:
+        InputError: where a common field is missing or of the wrong kind.
+    """
+    try:
+        rest = dict(fields)
+        at, recorded = (instant_us(parse_time(rest.pop(name))) for name in ("occurred_at", "recorded_at"))
+        event_id, event_type = rest.pop("event_id"), rest.pop("event_type")
+        numbers = {f"{kind}_id": rest.pop(f"{kind}_id", None) for kind in SUBJECT_TYPES}
+        corrects, void = rest.pop("corrects", None), rest.pop("void", False)
+        version, snapshot = rest.pop("version", None), rest.pop("snapshot", False)
+        event = Event(
+            event_id, event_type, at, recorded, rest,
+            **numbers, corrects=corrects, void=void, version=version, snapshot=snapshot,
+        )  # fmt: skip
+        return _as_event(encode_json(event))
+    except (KeyError, TypeError, ValueError, AttributeError, msgspec.MsgspecError) as error:
+        raise InputError("bad_field", None, f"is no event as the log has it: {error}") from None
+
+
+_as_event: Final = msgspec.json.Decoder(Event, float_hook=Decimal).decode
 
 
 def dead_letter_of(

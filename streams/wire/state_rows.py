@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -28,7 +28,11 @@ from streams.wire.decoder import decode_json, encode_json
 
 
 class StateError(GridclockError):
-    """State was written by a newer version of this program, or is damaged."""
+    """State was written by a newer version of this program, or does not fit the log."""
+
+
+class DamagedError(StateError):
+    """A row or a record cannot be read."""
 
 
 @contextmanager
@@ -37,7 +41,7 @@ def _reading(raw: bytes, what: str) -> Iterator[dict[str, Any]]:
     try:
         yield _read(raw, what)
     except (msgspec.DecodeError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-        raise StateError(f"{what} is damaged") from error
+        raise DamagedError(f"{what} is damaged") from error
 
 
 ReportKey = tuple[str, str, str, str]
@@ -56,6 +60,9 @@ class _LogRow(msgspec.Struct, gc=False):
     entries: list[tuple[str, str, str, Event]]
     watermarks: dict[str, int]
     sources: dict[str, int]
+    aside: tuple[tuple[str, str, int, str], ...] = ()
+    released: tuple[tuple[str, str, int], ...] = ()
+    skipped: tuple[tuple[int, str], ...] = ()
 
 
 R = TypeVar("R", _SubjectRow, _LogRow)
@@ -71,13 +78,13 @@ def _decoded(decode: Callable[[bytes], R], raw: bytes, what: str) -> R:
     except (msgspec.DecodeError, ValueError, ArithmeticError) as error:
         reason = error
     with _reading(raw, what):  # one of a newer version, which may differ completely, is refused with its name
-        raise StateError(f"{what} is damaged") from reason
+        raise DamagedError(f"{what} is damaged") from reason
 
 
 def _read(raw: bytes, what: str) -> dict[str, Any]:
     state = decode_json(raw)
     if not isinstance(state, dict) or "v" not in state:
-        raise StateError(f"{what} is damaged")
+        raise DamagedError(f"{what} is damaged")
     if state["v"] > STATE_VERSION:
         raise StateError(
             f"{what} was written in format {state['v']}; this program knows formats up to {STATE_VERSION}: "
@@ -99,6 +106,21 @@ class LogRecord:
     sources: Mapping[str, int] = field(default_factory=dict)
     checksum: int | None = None
     """CRC-32 of its bytes; ``None`` where it was not read from bytes."""
+    aside: Sequence[tuple[Subject, int, str]] = ()
+    """Subjects set aside: from which offset on, and why."""
+    released: Mapping[Subject, int] = field(default_factory=dict)
+    """Subjects brought back, where nothing is held of them beyond that offset."""
+    skipped: Mapping[int, str] = field(default_factory=dict)
+    """Offsets of records that cannot be read, and why."""
+
+    @property
+    def is_control(self) -> bool:
+        """Whether it sets aside or brings back: then it says nothing of time and sources."""
+        return bool(self.aside or self.released or self.skipped)
+
+
+CONTROL_KEY: Final = b"control"
+"""The Kafka key of control records, by which they are found without reading all others; those have none."""
 
 
 def entry_to_bytes(subject: Subject, event: Event, origin: str) -> bytes:
@@ -116,6 +138,17 @@ def record_to_bytes(entries: Sequence[bytes], watermarks: Mapping[str, int], sou
     )
 
 
+def control_to_bytes(control: LogRecord) -> bytes:
+    """A record that sets aside or brings back. ``sources`` must be those of its partition: 0.1 takes them as such."""
+    parts = {
+        "aside": [(*subject, since, reason) for subject, since, reason in control.aside],
+        "released": [(*subject, up_to) for subject, up_to in control.released.items()],
+        "skipped": list(control.skipped.items()),
+    }
+    plain = record_to_bytes([entry_to_bytes(*entry) for entry in control.entries], {}, control.sources)
+    return plain[:-1] + b"," + encode_json({name: value for name, value in parts.items() if value})[1:]
+
+
 def record_from_bytes(raw: bytes) -> LogRecord:
     """The record that ``record_to_bytes`` wrote.
 
@@ -124,7 +157,15 @@ def record_from_bytes(raw: bytes) -> LogRecord:
     """
     row = _decoded(_decode_log_row, raw, "a record of the log")
     entries: list[Entry] = [((kind, number), event, origin) for kind, number, origin, event in row.entries]
-    return LogRecord(entries, row.watermarks, row.sources, checksum_of(raw))
+    return LogRecord(
+        entries,
+        row.watermarks,
+        row.sources,
+        checksum_of(raw),
+        [((kind, number), since, reason) for kind, number, since, reason in row.aside],
+        {(kind, number): up_to for kind, number, up_to in row.released},
+        dict(row.skipped),
+    )
 
 
 def checksum_of(raw: bytes) -> int:
@@ -208,6 +249,23 @@ _place = cache(Place)  # few different ones, each in the rows of many subjects
 
 
 @dataclass(frozen=True, slots=True)
+class Aside:
+    """A subject that is set aside: its row stands still, and its events are held as dead letters.
+
+    ``since`` is the offset of the log from which on, inclusive; ``held`` the last one at which something of it was
+    held, or the one before ``since``; ``at`` the partition's time then (microseconds). ``is_logged`` once the log has
+    been seen to say so.
+    """
+
+    subject: Subject
+    since: int
+    held: int
+    reason: str
+    at: int | None
+    is_logged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Position:
     """A partition's row: the last log offset applied, and the watermarks after it."""
 
@@ -219,10 +277,15 @@ class Position:
     subjects: int | None = None
     open_cases: int | None = None
     checksum: int | None = None
+    aside: Sequence[Aside] = ()
 
 
 def position_to_bytes(position: Position) -> bytes:
     """A partition's row."""
+    aside = [
+        (*one.subject, one.since, one.held, one.reason, one.at, one.is_logged)
+        for one in sorted(position.aside, key=lambda one: one.subject)
+    ]
     return encode_json(
         {
             "v": STATE_VERSION,
@@ -234,6 +297,7 @@ def position_to_bytes(position: Position) -> bytes:
             "subjects": position.subjects,
             "open_cases": position.open_cases,
             "checksum": position.checksum,
+            **({"aside": aside} if aside else {}),
         }
     )
 
@@ -254,4 +318,5 @@ def position_from_bytes(raw: bytes) -> Position:
             state.get("subjects"),
             state.get("open_cases"),
             state.get("checksum"),
+            tuple(Aside((kind, number), *rest) for kind, number, *rest in state.get("aside", ())),
         )

@@ -136,6 +136,7 @@ async def _json_api() -> None:
             "speed": 1e-12,
             "loading": False,
             "unknown_rules": [],
+            "quarantined": {"count": 0, "subjects": []},
         }
         _, _, alerts = await get(site.url + "/api/alerts?chapter=W")
         assert alerts["alerts"] == [

@@ -36,7 +36,7 @@ def test_rights_as_json(capfd: pytest.CaptureFixture[str], process: str) -> None
         "notify": {"gridclock.deliveries", "gridclock.undelivered", "out.copy"},
         "send": {"in.one"},
         "ack": {"gridclock.acks"},
-        "dead-letters": {"gridclock.dead-letters", "in.one"},
+        "dead-letters": {"gridclock.dead-letters", "gridclock.log", "in.one"},
     }.get(process, set())
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from streams.operations.diagnosis import holder, length, problems
 from streams.operations.installation import Look, Partition, Source
+from streams.wire.state_rows import Aside
 
 S = 1_000_000
 T = 1_800_000_000 * S
@@ -145,3 +146,17 @@ def test_the_holder_is_whoever_has_not_spoken_else_the_slowest() -> None:
 )  # fmt: skip
 def test_lengths(seconds: float, text: str) -> None:
     assert length(seconds) == text
+
+
+def test_subjects_that_are_set_aside_are_named_with_the_cause() -> None:
+    aside = [Aside(("order", f"WO{number}"), 5, 5, "KeyError in x.py:1 (f)", T, True) for number in range(22)]
+    found = told(FIRST, replace(SECOND, partitions=[replace(SECOND.partitions[0], aside=aside), SECOND.partitions[1]]))
+    assert len(found) == 21
+    assert found[0].startswith("order WO0: set aside since 2027-01-15")
+    assert "KeyError in x.py:1 (f); after a repair gridclock dead-letters retry" in found[0]
+    assert found[-1] == "2 more subjects are set aside: see gridclock status"
+
+
+def test_a_worker_says_how_many_are_set_aside() -> None:
+    look = with_partitions(SECOND, quarantined=2)
+    assert told(FIRST, look) == ["4 subjects are set aside: see gridclock status"]

@@ -75,7 +75,13 @@ function takeTime(data) {
   page.clock = { server: Date.parse(data.now), local: performance.now(), speed: data.speed, offset };
   page.loading = data.loading;
   page.delay = data.delay_seconds;
-  setText($("notice"), data.unknown_rules.length ? text.unknownRules(data.unknown_rules.join(text.list)) : "");
-  $("notice").hidden = !data.unknown_rules.length;
+  const notices = [], { count, subjects } = data.quarantined;
+  if (data.unknown_rules.length) notices.push(text.unknownRules(data.unknown_rules.join(text.list)));
+  if (count) {
+    const names = subjects.map((one) => `${one.type} ${one.id}`).join(text.list);
+    notices.push(text.quarantined(count, names + (count > subjects.length ? " …" : "")));
+  }
+  setText($("notice"), notices.join(" "));
+  $("notice").hidden = !notices.length;
   announce("status");
 }

@@ -1,0 +1,41 @@
+"""An engine from which single subjects can be taken out, and into which they can be brought back later.
+
+Subjects do not depend on one another, so all others go on as if nothing were missing.
+"""
+
+from __future__ import annotations
+
+from heapq import heappush
+
+from streams.core.alerts import Subject
+from streams.core.engine import Engine
+from streams.core.records import Snapshot, SubjectRecord
+from streams.core.watermark import is_due
+
+
+class SeparableEngine(Engine):
+    """The engine of a partition whose subjects may be set aside."""
+
+    def take_out(self, subject: Subject) -> None:
+        """Drop a subject with its timers; what was counted of its endings stands."""
+        record = self._records.pop(subject, None)
+        if record is not None:
+            self._touched.pop(subject, None)
+            self.open_cases.subtract(record.open)
+            if self._tally is not None:
+                self._tally.forget(subject)
+
+    def bring_back(self, snapshot: Snapshot) -> None:
+        """Take back a subject that stood aside while time went on: it is decided anew by the next ``advance_to``."""
+        record = self._records[snapshot.subject] = SubjectRecord(snapshot.subject)
+        self._take_back(record, snapshot, snapshot.decided_at)
+        if record.due is not None:
+            heappush(self._timers, (record.due, record.subject))
+        self._touched[snapshot.subject] = record
+        self._changed.add(snapshot.subject)
+
+    def concerned(self, at: int) -> set[Subject]:
+        """The subjects that a step to that watermark looks at, beside those that get something."""
+        due = {subject for due, subject in self._timers if is_due(due, at)}
+        old = {subject for until, subject in self._expiries if is_due(until, at)}
+        return {subject for subject in due | old | self._touched.keys() if subject in self._records}

@@ -1,0 +1,134 @@
+"""Brings back subjects that were set aside: a control record in the log releases one, with what was held of it.
+
+The dead letters are what was held. A worker takes the record only where nothing was held since that is not among them;
+then the letters are read again. So what comes meanwhile is not lost, and the subject is judged once it is whole.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from kafka import KafkaProducer
+from kafka.errors import KafkaError
+
+from streams.core.alerts import Subject
+from streams.core.driver import Entry
+from streams.errors import BrokerError, InputError
+from streams.kafka.topics import MAX_REQUEST
+from streams.operations.dead_letters import RETRIED_TO, EditedLetter, Letters, StoredLetter
+from streams.operations.installation import position_of
+from streams.settings import Settings
+from streams.wall_clock import monotonic
+from streams.wire.decoder import decode_json, event_of
+from streams.wire.state_rows import CONTROL_KEY, LogRecord, Position, control_to_bytes
+
+ROUNDS: Final = 5
+"""How often the letters are read, where something is held meanwhile each time."""
+
+WAIT_SECONDS: Final = 60.0
+"""For a worker to take the control record."""
+
+POLL_SECONDS: Final = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """A subject brought back by the control record at a place in the log, with its letters."""
+
+    place: str
+    letters: Sequence[StoredLetter]
+
+
+def held_of(letters: Letters, subject: Subject) -> list[StoredLetter]:
+    """The letters of a subject that were not brought back yet, in the order of the log."""
+    found = [one for one in letters.by_id.values() if one.letter.subject == subject and not one.retried_to]
+    return sorted(found, key=lambda one: (one.letter.position, one.letter.entry or 0))
+
+
+def entries_of(held: Sequence[StoredLetter], edited: Mapping[str, EditedLetter]) -> list[Entry]:
+    """What is to be put into the log; an edited event of ``null`` is left out.
+
+    Raises:
+        InputError: where one cannot be read, or was kept only in part.
+    """
+    entries: list[Entry] = []
+    for one in held:
+        letter = one.letter
+        if letter.subject is None or not letter.size:
+            continue  # it says only that the subject was set aside
+        if letter.truncated:
+            raise InputError("too_large", None, f"{letter.id}: only the beginning of its {letter.size} bytes was kept")
+        raw = edited[letter.id].raw if letter.id in edited else letter.original()
+        if raw.strip() != b"null":
+            entries.append((letter.subject, event_of(decode_json(raw)), letter.origin or letter.id))
+    return entries
+
+
+class Releasing:
+    """Releases subjects and marks their letters. Close it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        try:
+            self._producer = KafkaProducer(**settings.kafka_python(), acks="all", max_request_size=MAX_REQUEST)
+        except KafkaError as error:
+            raise BrokerError(str(error)) from error
+
+    def bring_back(self, subject: Subject, edited: Mapping[str, EditedLetter], read: Callable[[], Letters]) -> Released:
+        """Bring a subject back; ``read`` reads the letters anew.
+
+        Raises:
+            BrokerError: where no worker takes the record, the program fails at the subject again, or more comes each
+                time.
+            InputError: where a letter cannot be read.
+        """
+        name = f"{subject[0]} {subject[1]}"
+        for _ in range(ROUNDS):
+            held = held_of(read(), subject)
+            if not held:
+                raise BrokerError(f"{name}: nothing is held of it any more")
+            number = int(held[0].letter.source.rpartition("/")[2])
+            position = position_of(self._settings, number)
+            control = LogRecord(
+                entries_of(held, edited), {}, {} if position is None else position.sources,
+                released={subject: held[-1].letter.position},
+            )  # fmt: skip
+            offset = self._send(self._settings.log_topic, control_to_bytes(control), CONTROL_KEY, partition=number)
+            place = f"{self._settings.log_topic}/{number}/{offset}"
+            reached = self._reached(number, offset, f"{name}: {place}")
+            aside = next((one for one in reached.aside if one.subject == subject), None)
+            if aside is None:
+                for one in held:
+                    self._mark(one.letter.id, place)
+                return Released(place, held)
+            if aside.since == offset:
+                raise BrokerError(f"{name}: the program fails at it again, at {place}: {aside.reason}")
+        raise BrokerError(f"{name}: more was held each time, {ROUNDS} times: it is still set aside; try again")
+
+    def _reached(self, number: int, offset: int, what: str) -> Position:
+        until = monotonic() + WAIT_SECONDS
+        while monotonic() < until:
+            position = position_of(self._settings, number)
+            if position is not None and position.offset >= offset:
+                return position
+            time.sleep(POLL_SECONDS)
+        raise BrokerError(
+            f"{what}: no worker has taken it for {WAIT_SECONDS:.0f} s; see gridclock status, and retry again then"
+        )
+
+    def _send(self, topic: str, value: bytes | None, key: bytes, **options: Any) -> int:
+        try:
+            offset: int = self._producer.send(topic, value, key=key, **options).get(timeout=30).offset
+        except KafkaError as error:
+            raise BrokerError(f"{topic}: {error}") from error
+        return offset
+
+    def _mark(self, letter_id: str, place: str) -> None:
+        self._send(self._settings.dead_letters_topic, None, letter_id.encode(), headers=[(RETRIED_TO, place.encode())])
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._producer.close(timeout=30)

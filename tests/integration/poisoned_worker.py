@@ -1,0 +1,61 @@
+"""``gridclock run`` with a program that fails at every subject whose number has POISON in it.
+
+The environment variable TEST_FAULT names the step: ``handle``, ``fold``, ``judge``, ``render``, ``encode``, ``row``, or
+``none``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from streams.cli import main
+from streams.core import engine, setting_aside
+from streams.core.history import History
+from streams.core.kinds.deadline import DeadlineFold
+from streams.live import clock_partition
+from streams.wire.cloudevents import CloudEvents
+
+POISON = "POISON"
+
+
+def failing(whole: Callable[..., Any], about: Callable[..., object]) -> Callable[..., Any]:
+    """The function, which fails where what it is about has the word in it."""
+
+    def function(*given: Any, **named: Any) -> Any:
+        if POISON in str(about(*given, **named)):
+            raise ZeroDivisionError("王小明 13800000000")
+        return whole(*given, **named)
+
+    return function
+
+
+def replace(module: Any, name: str, about: Callable[..., object]) -> None:
+    setattr(module, name, failing(getattr(module, name), about))
+
+
+def plant(fault: str) -> None:
+    match fault:
+        case "handle":
+            kind: Any = setting_aside.SeparableEngine
+            kind.handle = failing(engine.Engine.handle, lambda _self, subject, _event: subject)
+        case "fold":
+            History.fold = failing(History.fold, lambda self, _routes: self.events)  # type: ignore[method-assign]
+        case "judge":
+            DeadlineFold.judge = failing(  # type: ignore[method-assign]
+                DeadlineFold.judge, lambda _self, state, *_rest, **_named: state.latest
+            )
+        case "render":
+            replace(engine, "report_alert", lambda *_given, subject, **_named: subject)
+        case "encode":
+            CloudEvents.alert = failing(CloudEvents.alert, lambda _self, alert: alert.subject)  # type: ignore[method-assign]
+        case "row":
+            replace(clock_partition, "snapshot_to_bytes", lambda snapshot, *_rest: snapshot.subject)
+        case _:
+            assert fault == "none", fault
+
+
+if __name__ == "__main__":
+    plant(os.environ["TEST_FAULT"])
+    main()

@@ -1,0 +1,103 @@
+"""A subject at which a worker fails is set aside: all others get their alerts, the log gives the same ones, and after a
+repair it is brought back with all that was held of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streams.kafka.brokers import Broker
+from tests.integration.live import LONG, Live, command, standing, until
+from tests.stories import wire
+
+FAULTY = "tests.integration.poisoned_worker"
+
+BEFORE = """
+a1 2025-03-03T09:00 counter.service_started WO1 business=fee
+"""
+POISONED = """
+p1 2025-03-03T09:01 counter.service_started POISON business=fee
+a2 2025-03-03T09:01 counter.service_completed WO1
+b1 2025-03-03T09:02 counter.service_started WO2 business=fee
+"""
+LATER = """
+p2 2025-03-03T09:20 counter.service_completed POISON
+c1 2025-03-03T09:21 counter.service_started WO3 business=fee
+"""
+LAST = """
+c2 2025-03-03T09:50 counter.service_completed WO3
+"""
+
+
+@pytest.fixture
+def live(kafka: Broker, prefix: str, tmp_path: Path) -> Iterator[Live]:
+    if kafka.kind == "embedded":
+        pytest.skip(f"{kafka.description}: rows and letters are read on Apache Kafka")
+    with Live(kafka.bootstrap, prefix, tmp_path, partitions=1) as found:
+        found.make_source(partitions=1)
+        yield found
+
+
+def by_subject(alerts: list[dict[str, Any]], at: str) -> list[tuple[str, str]]:
+    return sorted(
+        (alert["subject"]["id"], alert["kind"]) for alert in standing(alerts, at) if alert["rule"] == "fee-5-minutes"
+    )
+
+
+def letters(live: Live) -> list[dict[str, Any]]:
+    records = live.topic("dead-letters").records
+    return [json.loads(value) for *_, value in records if value is not None]
+
+
+def from_log(live: Live, path: Path) -> dict[str, dict[str, Any]]:
+    """What ``gridclock replay --log`` gives."""
+    keep = {"GRIDCLOCK_KEEP_DAYS": f"{LONG:.9f}"}
+    where = ("--bootstrap", live.bootstrap, "--name", live.name)
+    done = command("replay", "--log", "--alerts", path, *where, environment=keep)
+    assert done.returncode == 0, done.stderr
+    found = [json.loads(line)["data"] for line in path.read_text("utf-8").splitlines()]
+    return {alert["alert_id"]: alert for alert in found}
+
+
+@pytest.mark.parametrize("fault", ["handle", "fold", "judge", "render", "encode", "row"])
+def test_a_subject_is_set_aside_and_brought_back(live: Live, tmp_path: Path, fault: str) -> None:
+    live.send(wire(BEFORE))
+    worker = live.worker(module=FAULTY, TEST_FAULT=fault, store="one")
+    live.send(wire(POISONED))
+    live.send(wire(LATER))
+
+    def others() -> list[tuple[str, str]]:
+        return [found for found in by_subject(list(live.sent().values()), "2025-03-03T09:30") if "WO" in found[0]]
+
+    until(lambda: len(others()) == 2, 30, lambda: f"{others()} {live.sent()} {worker.output}")
+    assert others() == [("WO2", "breach"), ("WO3", "breach")]
+    assert worker.exit_code is None
+    assert "POISON is set aside after two faults: ZeroDivisionError" in worker.output
+    assert "13800000000" not in worker.output
+    held = letters(live)
+    assert {letter["reason"] for letter in held} == {"quarantined"}
+    assert {tuple(letter["subject"]) for letter in held} == {("order", "POISON")}
+    assert from_log(live, tmp_path / "aside.jsonl") == live.sent()
+
+    worker.stop()
+    worker = live.worker(store="one")  # repaired
+    live.send(wire(LAST))
+    where = ("--bootstrap", live.bootstrap, "--name", live.name)
+    done = command("dead-letters", "retry", "--all", "--reason", "quarantined", *where)
+    assert done.returncode == 0, done.stderr + worker.output
+    assert "order POISON -> " in done.stdout
+    until(
+        lambda: ("POISON", "late_completion") in by_subject(list(live.sent().values()), "2025-03-03T09:30"),
+        30,
+        lambda: f"{live.sent()} {worker.output}",
+    )
+    assert from_log(live, tmp_path / "back.jsonl") == live.sent()
+    assert by_subject(list(live.sent().values()), "2025-03-03T10:00") == [
+        ("POISON", "breach"), ("POISON", "late_completion"), ("WO2", "breach"),
+        ("WO3", "breach"), ("WO3", "late_completion"),
+    ]  # fmt: skip
+    assert command("dead-letters", "list", *where).stdout == ""
