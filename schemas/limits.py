@@ -168,7 +168,7 @@ LimitField = Annotated[
 
 
 def _is_length(limit: Limit) -> Limit:
-    if isinstance(limit, UntilDate | SameWorkingDay | BusinessTime):
+    if isinstance(limit, UntilDate | SameWorkingDay):
         raise ValueError(f"{limit.text!r} is no length of time; write a whole number and a unit, such as 7 days")
     return limit
 

@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from schemas.base import Model, Text
-from schemas.limits import BusinessTime, LengthField, NaturalMonths, UntilDate, WaitField
+from schemas.limits import BusinessTime, LengthField, Limit, NaturalMonths, UntilDate, WaitField
 from schemas.patterns import (
     Choices,
     Conditions,
@@ -81,7 +81,7 @@ class RuleBase(Model):
 
 
 class CalendarByField(Model):
-    """The calendar by a field of the starting event: ``org.unit`` is a member of the field ``org``.
+    """The calendar by a field of the starting event (the act, in rules about one): ``org.unit`` is a member of ``org``.
 
     ``else`` serves the values that are not listed, and events without the field.
     """
@@ -93,6 +93,11 @@ class CalendarByField(Model):
 
 CalendarChoice = str | CalendarByField
 """The name of a calendar of the rulebook's ``calendar.yaml``, or how it is chosen."""
+
+
+def _counted_by(calendar: CalendarChoice | None, *limits: Limit | None) -> None:
+    if calendar is None and any(isinstance(limit, BusinessTime) for limit in limits):
+        raise ValueError("a limit in business hours needs a calendar: its name in calendar.yaml")
 
 
 class DeadlineRule(RuleBase):
@@ -128,8 +133,7 @@ class DeadlineRule(RuleBase):
 
     @model_validator(mode="after")
     def _business_time_has_a_calendar(self) -> DeadlineRule:
-        if self.calendar is None and any(isinstance(choice.limit, BusinessTime) for choice in self.limit):
-            raise ValueError("a limit in business hours needs a calendar: its name in calendar.yaml")
+        _counted_by(self.calendar, *(choice.limit for choice in self.limit))
         return self
 
     @model_validator(mode="after")
@@ -200,8 +204,14 @@ class MinimumNoticeRule(ActRule):
     notice: SomePatterns
     limit: WaitField
     at_most: WaitField | None = None
+    calendar: CalendarChoice | None = None
     covers: dict[str, str] = {}
     needs: Needs = ()
+
+    @model_validator(mode="after")
+    def _business_time_has_a_calendar(self) -> MinimumNoticeRule:
+        _counted_by(self.calendar, self.limit, self.at_most)
+        return self
 
 
 class NotBeforeRule(ActRule):
@@ -216,6 +226,12 @@ class NotBeforeRule(ActRule):
     since: SomePatterns
     date_field: str | None = None
     limit: WaitField
+    calendar: CalendarChoice | None = None
+
+    @model_validator(mode="after")
+    def _business_time_has_a_calendar(self) -> NotBeforeRule:
+        _counted_by(self.calendar, self.limit)
+        return self
 
     @model_validator(mode="after")
     def _one_date(self) -> NotBeforeRule:
@@ -236,6 +252,12 @@ class RetentionRule(ActRule):
     since: SomePatterns
     reading_days: Patterns = ()
     limit: LengthField
+    calendar: CalendarChoice | None = None
+
+    @model_validator(mode="after")
+    def _business_time_has_a_calendar(self) -> RetentionRule:
+        _counted_by(self.calendar, self.limit)
+        return self
 
 
 class AtMostRule(ActRule):
@@ -285,6 +307,12 @@ class RecordingDelayRule(ActRule):
 
     kind: Literal["recording_delay"]
     limit: Choices
+    calendar: CalendarChoice | None = None
+
+    @model_validator(mode="after")
+    def _business_time_has_a_calendar(self) -> RecordingDelayRule:
+        _counted_by(self.calendar, *(choice.limit for choice in self.limit))
+        return self
 
     @model_validator(mode="after")
     def _no_date_in_a_field(self) -> RecordingDelayRule:
@@ -306,7 +334,8 @@ class CadenceRule(RuleBase):
 
     ``every: 1 natural month`` with ``calendar: true`` means calendar months: from the month after the first act
     (or ``since``) on, each month has an act by its end; ``period`` names the act's field that says which month
-    (``2026-03``) it is for. Otherwise the next act is due within ``every`` of the last one. ``until`` ends it, and
+    (``2026-03``) it is for. Otherwise the next act is due within ``every`` of the last one, counted by the rulebook's
+    calendar or by the one that ``calendar`` names. ``until`` ends it, and
     what begins at its very instant; a later act for a month up to that end does not begin it again.
     """
 
@@ -315,17 +344,32 @@ class CadenceRule(RuleBase):
     since: Patterns = ()
     until: Patterns = ()
     every: LengthField
-    calendar: bool = False
+    calendar: bool | CalendarChoice = False
     period: str | None = None
     warn_at: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.8,)
 
     @model_validator(mode="after")
     def _calendar_months(self) -> CadenceRule:
-        if self.calendar and not (isinstance(self.every, NaturalMonths) and self.every.months == 1):
+        if self.by_months and not (isinstance(self.every, NaturalMonths) and self.every.months == 1):
             raise ValueError("calendar: true goes with every: 1 natural month")
-        if self.period is not None and not self.calendar:
+        if self.period is not None and not self.by_months:
             raise ValueError("period goes with calendar: true")
         return self
+
+    @model_validator(mode="after")
+    def _business_time_has_a_calendar(self) -> CadenceRule:
+        _counted_by(self.counted_by, self.every)
+        return self
+
+    @property
+    def by_months(self) -> bool:
+        """Whether each calendar month is a case of its own."""
+        return self.calendar is True
+
+    @property
+    def counted_by(self) -> CalendarChoice | None:
+        """The calendar that is named."""
+        return None if isinstance(self.calendar, bool) else self.calendar
 
 
 Rule = Annotated[

@@ -214,9 +214,9 @@ def earliest_of(
 ) -> Deadline:
     """The first instant at which ``limit`` has passed since ``start``, for an act that must not come before.
 
-    Minutes and hours: that much later. Days: 0:00 local of date D + N, D the local date of the start (notice on
-    the 1st, 7 days: the 8th). Months: 0:00 of the same day of the month. A billing cycle: 0:00 of the
-    next-but-one reading day after the start where ``reading_day`` is known, else as a month. Until a field: the
+    Minutes and hours: that much later, or so much open time later. Days: 0:00 local of date D + N, D the local date of
+    the start (notice on the 1st, 7 days: the 8th). Months: 0:00 of the same day of the month. A billing cycle: 0:00 of
+    the next-but-one reading day after the start where ``reading_day`` is known, else as a month. Until a field: the
     instant, or 0:00 of the date, that it names (``agreed``); no instant where it names none.
 
     Raises:
@@ -226,6 +226,8 @@ def earliest_of(
     match limit:
         case Elapsed():
             return Deadline(start + limit.microseconds)
+        case BusinessTime():
+            return deadline_of(limit, start, (), calendar)
         case CalendarDays():
             return Deadline(calendar.start_of_day(day + limit.days))
         case WorkingDays():
@@ -254,7 +256,7 @@ def latest_of(limit: Limit, start: int, calendar: WorkingCalendar, *, agreed: ob
     if isinstance(limit, UntilDate):
         limit, until = agreed_until(limit, agreed, start, calendar)
     found = deadline_of(limit, start, (), calendar, until=until).at
-    return found if found is None or isinstance(limit, Elapsed | UntilInstant) else found - 1
+    return found if found is None or isinstance(limit, Elapsed | BusinessTime | UntilInstant) else found - 1
 
 
 def _later_month(day: int, months: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 
-from schemas.rules import CadenceRule, DeadlineRule, Rule
+from schemas.rules import ActRule, CadenceRule, DeadlineRule, Rule
 
 Mistake = tuple[int, tuple[str | int, ...], str]
 """The place of a rule in a list, the keys inside it, and what is wrong there."""
@@ -40,6 +40,8 @@ def starting_types(rule: Rule, rules: Sequence[Rule]) -> list[str]:
             found.update((pattern.type, None) for group in one.start.all for pattern in group)
         elif isinstance(one, CadenceRule):
             found.update((pattern.type, None) for pattern in (*one.act, *one.since))
+        elif isinstance(one, ActRule):
+            found.update((pattern.type, None) for pattern in one.act)
         name = followed_by(one)
         if name is not None and name not in seen:
             seen.add(name)

@@ -20,7 +20,8 @@ from schemas.calendars import CalendarSpec
 from schemas.events import EventCatalogue
 from schemas.rules import Rule, RulebookFile
 from schemas.titles import EVENT_TITLES
-from streams.core.rulebook import Problem, Rulebook, calendars_of, check, check_follow_ups
+from streams.core.rule_checks import Problem, calendars_of, check, check_follow_ups
+from streams.core.rulebook import Rulebook
 from streams.errors import ConfigError
 from streams.rulebooks.calendars import build_calendar, load_calendar_spec
 from streams.rulebooks.opening_hours import build_calendars

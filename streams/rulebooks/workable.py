@@ -22,7 +22,8 @@ from schemas.rules import (
     Rule,
 )
 from streams.core.follow_ups import followed_by
-from streams.core.rulebook import Rulebook, patterns_of
+from streams.core.rule_checks import patterns_of
+from streams.core.rulebook import Rulebook
 from streams.errors import ConfigError
 from streams.rulebooks.loader import LoadedRulebook
 from streams.rulebooks.yaml_files import Keys, line_of

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from schemas.events import EventCatalogue
-from streams.core.rulebook import Rulebook, check
+from streams.core.rule_checks import check
+from streams.core.rulebook import Rulebook
 from tests.property.stories import rule
 from tests.stories import Judged, judge, shipped
 

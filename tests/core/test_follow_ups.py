@@ -11,7 +11,8 @@ from streams.core.engine import Engine
 from streams.core.open_cases import OpenCases
 from streams.core.outcome_counts import OutcomeCounts
 from streams.core.records import Snapshot
-from streams.core.rulebook import Problem, Rulebook, check_follow_ups
+from streams.core.rule_checks import Problem, check_follow_ups
+from streams.core.rulebook import Rulebook
 from tests.property.stories import rule
 from tests.stories import decoded, judge, local, shipped, us, wire
 

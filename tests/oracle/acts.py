@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 from schemas.calendars import CalendarSpec
 from schemas.limits import (
     BillingCycles,
+    BusinessTime,
     CalendarDays,
     Elapsed,
     Limit,
@@ -30,6 +31,7 @@ from tests.oracle.common import (
     Flaw,
     Found,
     all_hold,
+    counted_by,
     days_after,
     is_one_of,
     is_worked,
@@ -37,6 +39,7 @@ from tests.oracle.common import (
     midnight,
     months_later,
 )
+from tests.oracle.deadline import open_time_used_up
 
 R = TypeVar("R", bound=ActRule)
 
@@ -54,6 +57,12 @@ class Act(Generic[R]):
     @property
     def at(self) -> datetime:
         return self.fact.at
+
+    @property
+    def counted_by(self) -> CalendarSpec:
+        """The calendar by which its limits are counted."""
+        lent = self.lender
+        return counted_by(self.rule, {**(lent.fields if lent else {}), **self.fact.fields}, self.calendar)
 
     @property
     def lender(self) -> Fact | None:
@@ -155,6 +164,10 @@ def lawful_from(limit: Limit, since: datetime, calendar: CalendarSpec, reading_d
     match limit:
         case Elapsed():
             return since + timedelta(microseconds=limit.microseconds)
+        case BusinessTime():
+            opened = open_time_used_up(timedelta(microseconds=limit.microseconds), since, [], calendar)
+            assert opened is not None
+            return opened
         case CalendarDays():
             return midnight(day + timedelta(days=limit.days), calendar)
         case WorkingDays():
@@ -197,8 +210,8 @@ def end_of(limit: Limit, since: datetime, calendar: CalendarSpec) -> datetime:
     """When the limit runs out: elapsed at its instant, days at 24:00 of the last."""
     day = local_day(since, calendar)
     match limit:
-        case Elapsed():
-            return since + timedelta(microseconds=limit.microseconds)
+        case Elapsed() | BusinessTime():
+            return lawful_from(limit, since, calendar)
         case SameWorkingDay():
             while not is_worked(day, calendar):
                 day += timedelta(days=1)

@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from schemas.calendars import CalendarSpec
 from schemas.rules import CadenceRule
 from tests.oracle.acts import end_of, in_force
-from tests.oracle.common import Fact, Found, is_one_of, local_day, midnight
+from tests.oracle.common import Fact, Found, counted_by, is_one_of, local_day, midnight
 
 Pair = tuple[Fact, str]
 
@@ -20,8 +20,8 @@ def cases_of(
     versions: Sequence[CadenceRule], facts: Sequence[Pair], calendar: CalendarSpec, as_of: datetime
 ) -> list[Found]:
     return [
-        *_gaps([rule for rule in versions if not rule.calendar], versions, facts, calendar, as_of),
-        *(case for rule in versions if rule.calendar for case in _months(rule, versions, facts, calendar, as_of)),
+        *_gaps([rule for rule in versions if not rule.by_months], versions, facts, calendar, as_of),
+        *(case for rule in versions if rule.by_months for case in _months(rule, versions, facts, calendar, as_of)),
     ]
 
 
@@ -131,8 +131,8 @@ def _case(
     calendar: CalendarSpec,
     as_of: datetime,
 ) -> Found:
-    deadline = midnight(_next(local_day(started, calendar)), calendar) if rule.calendar else None
-    deadline = deadline or end_of(rule.every, started, calendar)
+    deadline = midnight(_next(local_day(started, calendar)), calendar) if rule.by_months else None
+    deadline = deadline or end_of(rule.every, started, counted_by(rule, begin.fields, calendar))
     end = stop or cancel
     late = deadline <= as_of and (end is None or end.at > deadline)
     reports = [("breach", deadline)] if late else []

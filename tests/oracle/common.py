@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from schemas.calendars import WEEKDAYS, CalendarSpec
 from schemas.patterns import Condition, Conditions, Pattern
-from schemas.rules import Rule
+from schemas.rules import CalendarByField, Rule, RuleBase
 
 Fields = Mapping[str, Any]
 
@@ -227,6 +227,20 @@ def is_one_of(patterns: Sequence[Pattern], fact: Fact, start: Fields | None = No
         and (not pattern.if_start or (start is not None and all_hold(pattern.if_start, start)))
         for pattern in patterns
     )
+
+
+# --- calendars --------------------------------------------------------------------------------------------
+
+
+def counted_by(rule: RuleBase, fields: Fields, calendar: CalendarSpec) -> CalendarSpec:
+    """The calendar that a rule names or chooses by a field: *office* works as the rulebook does, *daily* every day."""
+    choice = getattr(rule, "calendar", None)
+    if isinstance(choice, CalendarByField):
+        value: Any = fields
+        for name in choice.by.split("."):
+            value = value.get(name) if isinstance(value, Mapping) else None
+        choice = choice.of[value] if isinstance(value, str) and value in choice.of else choice.otherwise
+    return calendar.model_copy(update={"weekend": ()}) if choice == "daily" else calendar
 
 
 # --- days -----------------------------------------------------------------------------------------------

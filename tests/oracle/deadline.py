@@ -33,6 +33,7 @@ from tests.oracle.common import (
     Fact,
     Found,
     all_hold,
+    counted_by,
     days_after,
     is_one_of,
     is_worked,
@@ -214,6 +215,7 @@ def deadline_from(
     limit: Limit | None = next((choice.limit for choice in rule.limit if all_hold(choice.when, fields)), None)
     if limit is None:
         return None
+    calendar = counted_by(rule, fields, calendar)
     if isinstance(limit, Elapsed):
         return _used_up(timedelta(microseconds=limit.microseconds), start, still)
     if isinstance(limit, UntilDate):

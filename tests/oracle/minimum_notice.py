@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from schemas.calendars import CalendarSpec
-from schemas.limits import Elapsed, UntilDate
+from schemas.limits import BusinessTime, Elapsed, UntilDate
 from schemas.rules import MinimumNoticeRule
 from tests.oracle.acts import Act, acts, end_of, lawful_from, named_from, named_in
 from tests.oracle.common import MICROSECOND, ONE, Fact, Flaw, Found, midnight
@@ -43,7 +43,7 @@ def _flaws(act: Act[MinimumNoticeRule], notice: Fact) -> list[Flaw]:
     if isinstance(rule.limit, UntilDate):
         begins = named_from(rule.limit, notice.fields, act.calendar) or notice.at
     else:
-        begins = lawful_from(rule.limit, notice.at, act.calendar)
+        begins = lawful_from(rule.limit, notice.at, act.counted_by)
     if act.at < begins:
         return [("early", notice.at, begins)]
     if isinstance(rule.at_most, UntilDate):
@@ -55,8 +55,8 @@ def _flaws(act: Act[MinimumNoticeRule], notice: Fact) -> list[Flaw]:
         last = midnight(named + ONE, act.calendar) - MICROSECOND
         return [("late", notice.at, last)] if notice.at <= last < act.at else []
     if rule.at_most is not None:
-        ends = end_of(rule.at_most, notice.at, act.calendar)
-        last = ends if isinstance(rule.at_most, Elapsed) else ends - MICROSECOND
+        ends = end_of(rule.at_most, notice.at, act.counted_by)
+        last = ends if isinstance(rule.at_most, Elapsed | BusinessTime) else ends - MICROSECOND
         if act.at > last:
             return [("late", notice.at, last)]
     return []

@@ -37,7 +37,7 @@ def _named(act: Act[NotBeforeRule]) -> list[Found]:
 def _not_before(act: Act[NotBeforeRule]) -> Found:
     began = [(_began(act, since), since) for since in act.of(act.rule.since)]
     first = min(at for at, _ in began)
-    lawful = lawful_from(act.rule.limit, first, act.calendar)
+    lawful = lawful_from(act.rule.limit, first, act.counted_by)
     told = next(since for at, since in began if at == first)
     return act.found([("early", first, lawful)] if act.at < lawful else [], [told])
 
@@ -66,5 +66,5 @@ def _retained(act: Act[RetentionRule]) -> Found:
         and fact.fields.get("reading_day") in range(1, 32)
         and not isinstance(fact.fields["reading_day"], bool)
     ]
-    lawful = lawful_from(act.rule.limit, last.at, act.calendar, told[-1] if told else None)
+    lawful = lawful_from(act.rule.limit, last.at, act.counted_by, told[-1] if told else None)
     return act.found([("early", last.at, lawful)] if act.at < lawful else [], [last])

@@ -22,7 +22,7 @@ def _cases(act: Act[RecordingDelayRule], as_of: datetime) -> list[Found]:
     limit = next((choice.limit for choice in act.rule.limit if all_hold(choice.when, fields)), None)
     if limit is None:
         return []
-    entered, by = act.fact.entered or act.fact.recorded, end_of(limit, act.at, act.calendar)
+    entered, by = act.fact.entered or act.fact.recorded, end_of(limit, act.at, act.counted_by)
     if entered <= by:
         return [act.found([], [])]
     return [act.found([("recorded", entered, by)], [], by) if by <= as_of else act.running()]

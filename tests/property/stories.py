@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from schemas.calendars import CalendarSpec
-from schemas.limits import BillingCycles, BusinessTime, Limit, SameWorkingDay, UntilDate
+from schemas.limits import BillingCycles, Limit, SameWorkingDay, UntilDate
 from schemas.rules import Rule
 from streams.core.rulebook import Rulebook
 from streams.rulebooks.calendars import build_calendar
@@ -93,7 +93,7 @@ class World:
         self.rulebook = Rulebook(
             rules,
             _calendar(calendar.zone),
-            calendars={"office": _office(calendar.zone), "whole": _calendar(calendar.zone)},
+            calendars=_named(calendar.zone),
         )
         self.limits = tuple(limit for rule in rules for limit in _limits_of(rule))
         self.changes = tuple(midnight(rule.effective_to, calendar) for rule in rules if rule.effective_to)
@@ -112,7 +112,7 @@ def _limits_of(rule: Rule) -> list[Limit]:
     for name in ("limit", "at_most", "every"):
         value = getattr(rule, name, None)
         found += [choice.limit for choice in value] if isinstance(value, tuple) else [value] if value else []
-    return [limit for limit in found if not isinstance(limit, UntilDate | SameWorkingDay | BusinessTime)]
+    return [limit for limit in found if not isinstance(limit, UntilDate | SameWorkingDay)]
 
 
 def rule(text: dict[str, Any]) -> Rule:
@@ -140,13 +140,32 @@ def _calendar(zone: str) -> Any:
 
 
 @cache
-def _office(zone: str) -> Any:
-    """Open on worked days as ``tests.oracle.deadline.OPEN`` says."""
+def _named(zone: str) -> Any:
+    """*office* is open on worked days as ``tests.oracle.deadline.OPEN`` says, *daily* on all but holidays."""
     spec = SHANGHAI if zone == SHANGHAI.zone else BERLIN
     week = "mon-sat" if zone == BERLIN.zone else "mon-fri"
-    hours = {"base": "none", "week": {week: ["08:30-12:00", "13:30-17:30"]}}
-    named = CalendarSpec.model_validate({**spec.model_dump(by_alias=True), "calendars": {"office": hours}})
-    return build_calendars(named)["office"]
+    hours = {
+        "office": {"base": "none", "week": {week: ["08:30-12:00", "13:30-17:30"]}},
+        "daily": {"base": "none", "week": {"mon-sun": ["00:00-24:00"]}},
+    }
+    return build_calendars(CalendarSpec.model_validate({**spec.model_dump(by_alias=True), "calendars": hours}))
+
+
+def counting(limits: object, calendar: object) -> dict[str, Any]:
+    """The calendar of a rule with these limits: what is counted in business hours is counted by *office*."""
+    if "business" in repr(limits):
+        return {"calendar": "office" if calendar is None else {"by": "k", "of": {"x": "office"}, "else": "office"}}
+    return {} if calendar is None else {"calendar": calendar}
+
+
+COUNTED_BY: tuple[Any, ...] = (
+    *(None,) * 6,
+    "office",
+    "daily",
+    {"by": "k", "of": {"x": "daily"}, "else": "office"},
+    {"by": "org.unit", "of": {"U1": "office"}, "else": "daily"},
+)
+"""The calendars that a rule may name; the oracle knows them, too."""
 
 
 @cache
@@ -275,10 +294,9 @@ DEADLINE_PLOTS = (
 def _deadline_rules(draw: st.DrawFn, number: int) -> list[Rule]:
     def version() -> dict[str, Any]:
         parts = draw(_PARTS)
-        start, stop, still, other, limit, warn_at = parts
+        start, stop, still, other, limit, warn_at, calendar = parts
         if "each" in other.get("only_while", ()):
             start = "start" if isinstance(start, dict) and "all" in start else start
-        calendar = {"calendar": "office"} if "business" in repr(limit) else {}
         if "until" in repr(limit):
             still = {}  # an agreed date refuses pauses
         return {
@@ -288,7 +306,7 @@ def _deadline_rules(draw: st.DrawFn, number: int) -> list[Rule]:
             "stop": stop,
             "limit": limit,
             "warn_at": warn_at,
-            **calendar,
+            **counting(limit, calendar),
             **still,
             **other,
         }
@@ -310,6 +328,7 @@ _PARTS = st.tuples(
     st.sampled_from(OTHERS),
     st.sampled_from(LIMITS),
     st.sampled_from(WARNINGS),
+    st.sampled_from(COUNTED_BY),
 )
 
 
@@ -379,7 +398,7 @@ def follow_up_worlds(draw: st.DrawFn) -> World:
         return [rule({**first, "effective_to": change}), rule({**second, "version": "2", "effective_from": change})]
 
     def follow_up(name: str, followed: str) -> dict[str, Any]:
-        _, _, still, _, limit, warn_at = draw(_PARTS)
+        _, _, still, _, limit, warn_at, counted_by = draw(_PARTS)
         return {
             "kind": "deadline",
             "id": name,
@@ -389,7 +408,7 @@ def follow_up_worlds(draw: st.DrawFn) -> World:
             "cancel": draw(_after_cancels),
             "limit": limit,
             "warn_at": warn_at,
-            **({"calendar": "office"} if "business" in repr(limit) else {}),
+            **counting(limit, counted_by),
             **({} if "until" in repr(limit) else still),
         }
 

@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 from schemas.rules import Rule
 from tests.once import once_each
 from tests.property.stories import (
+    COUNTED_BY,
     WARNINGS,
     World,
     calendars,
+    counting,
     deadline_worlds,
     follow_up_worlds,
     now_and_then,
@@ -65,6 +67,8 @@ FIELDS: tuple[dict[str, Any], ...] = (
     {"f": 2},
     {"f": 2},
     {"k": 1, "f": 1},
+    {"k": "x"},
+    {"org": {"unit": "U1"}},
 )
 NAMED = (
     {"on": "2026-02-12"},
@@ -85,6 +89,8 @@ LENGTHS = (
     "3 working days",
     "1 natural month",
     "1 billing cycle",
+    "2 business hours",
+    "9 business hours",
 )
 # Days a natural month apart, ends of months, and a leap that is none.
 DATES = ("2026-01-30", "2026-01-31", "2026-02-12", "2026-02-28", "2026-03-01", "2026-03-12", "2026-03-31", "2026-04-12")
@@ -92,6 +98,7 @@ CHANGES = (None, None, None, "2026-02-13", "2026-02-13", "2026-02-14", "2026-03-
 
 
 _changes = st.sampled_from(CHANGES)
+_counted_by = st.sampled_from(COUNTED_BY)
 
 
 @once_each
@@ -116,6 +123,9 @@ def _worlds(
         text: dict[str, Any] = {"kind": kind, "id": f"r{number}"}
         for key, way in zip(options, draw(ways), strict=True):
             text.update(way if key.startswith("(") else {key: way})
+        limits = [text[name] for name in ("limit", "at_most", "every") if name in text]
+        if limits and text.get("calendar") is not True:
+            text.update(counting(limits, draw(_counted_by)))
         return text
 
     def versions(number: int) -> list[Rule]:
@@ -211,6 +221,7 @@ minimum_notice_worlds = partial(
             {"limit": "2 days", "at_most": "24 h"},
             {"limit": "1 working day", "at_most": "2 working days"},
             {"limit": "1 day", "at_most": "1 natural month"},
+            {"limit": "90 business minutes", "at_most": "9 business hours"},
             {"limit": {"until": "on"}},
             {"limit": {"until": "on"}, "at_most": "2 days"},
             {"limit": "5 min", "at_most": {"until": "on"}},
@@ -372,6 +383,7 @@ recording_delay_worlds = partial(
             "same working day",
             "same working day",
             "2 working days",
+            "2 business hours",
             [{"when": {"event_type": "act"}, "is": "same working day"}, {"is": "1 working day"}],
             [{"when": {"k": 1}, "is": "59 min"}],
         ),
@@ -417,6 +429,8 @@ cadence_worlds = partial(
             {"every": "5 min"},
             {"every": "2 days"},
             {"every": "1 working day"},
+            {"every": "3 working days"},
+            {"every": "2 business hours"},
             {"every": "1 natural month"},
             {"every": "2 natural months"},
             *({"every": "1 natural month", "calendar": True},) * 3,

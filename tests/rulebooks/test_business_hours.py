@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from streams.cli import run
 from streams.errors import ConfigError
-from streams.rulebooks.loader import load_rulebook
+from streams.rulebooks.loader import LoadedRulebook, load_rulebook
 from tests.stories import Judged, judge, local
 
 CALENDAR = """
@@ -45,7 +48,7 @@ NAMED, CHOSEN = "calendar: office", "calendar: {by: org.unit, of: {U1: always}, 
 
 def directory(path: Path, limit: str, calendar: str = NAMED) -> Path:
     found = path / "rules"
-    found.mkdir()
+    found.mkdir(parents=True)
     (found / "calendar.yaml").write_text(CALENDAR, "utf-8")
     (found / "desk.yaml").write_text(f"{RULES.replace('LIMIT', limit)}    {calendar}\n", "utf-8")
     return found
@@ -145,3 +148,105 @@ def test_a_month_is_shown(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> 
     assert run(["calendar", "show", "nowhere", "2026-10", "--only", rules]) == 2
     assert "there is always, default, office" in capfd.readouterr().err
     assert run(["calendar", "show", "office", "October", "--only", rules]) == 2
+
+
+# --- rules about acts, and what comes again ---------------------------------------------------------------------
+
+HEAD = RULES[: RULES.index("    kind: deadline")]
+ACTS = {
+    "notice": "kind: minimum_notice\nact: ticket.closed\nnotice: ticket.opened\nlimit: LIMIT",
+    "state": "kind: not_before\nact: ticket.closed\nsince: ticket.opened\nlimit: LIMIT",
+    "kept": "kind: retention\nact: ticket.closed\nsince: ticket.opened\nlimit: LIMIT",
+    "recorded": "kind: recording_delay\nact: ticket.closed\nlimit: LIMIT",
+    "again": "kind: cadence\nact: ticket.opened\nevery: LIMIT\nwarn_at: [0.5]",
+}
+
+
+def with_rule(path: Path, kind: str, limit: str, calendar: str) -> Path:
+    found = directory(path, "1 h")
+    lines = [*ACTS[kind].replace("LIMIT", limit).splitlines(), "subject: order", "title: {zh: 时限, en: In time}"]
+    lines += [calendar] if calendar else []
+    (found / "desk.yaml").write_text(HEAD + "".join(f"    {line}\n" for line in lines), "utf-8")
+    return found
+
+
+@cache
+def loaded(kind: str, limit: str, calendar: str) -> LoadedRulebook:
+    with TemporaryDirectory() as path:
+        return load_rulebook(only=with_rule(Path(path), kind, limit, calendar))
+
+
+def acted(kind: str, limit: str, story: str, calendar: str = NAMED) -> Judged:
+    return judge(story, "2026-12-31T00:00", loaded=loaded(kind, limit, calendar))
+
+
+@pytest.mark.parametrize("kind", ["notice", "state", "kept"])
+@pytest.mark.parametrize(
+    ("limit", "since", "lawful", "calendar"),
+    [
+        ("2 business hours", "2026-03-06T16:30", "2026-03-07T10:00", NAMED),
+        ("1 business hour", "2026-03-06T16:30", "2026-03-06T17:30", NAMED),  # used up at closing time: there
+        ("2 working days", "2026-03-06T10:00", "2026-03-09T00:00", NAMED),  # Saturday has hours, Sunday has none
+        ("2 working days", "2026-03-06T10:00", "2026-03-10T00:00", ""),
+        ("2 working days", "2026-03-06T10:00", "2026-03-08T00:00", "calendar: always"),
+    ],
+)
+def test_the_first_lawful_instant(kind: str, limit: str, since: str, lawful: str, calendar: str) -> None:
+    before = (datetime.fromisoformat(lawful) - timedelta(milliseconds=1)).isoformat()
+    for at, outcome in ((before, "violated"), (lawful, "met")):
+        story = f"n {since} ticket.opened W1\na {at} ticket.closed W1"
+        assert [one for one, _ in acted(kind, limit, story, calendar).outcomes()] == [outcome]
+
+
+def test_what_comes_a_moment_too_early_is_named_with_its_instant() -> None:
+    for kind in ("notice", "state", "kept"):
+        story = "n 2026-03-06T16:30 ticket.opened W1\na 2026-03-07T09:59:59.999 ticket.closed W1"
+        (alert,) = acted(kind, "2 business hours", story).alerts
+        assert "it is lawful from 2026-03-07 10:00:00 on" in alert.explanation.en
+
+
+def test_the_calendar_is_chosen_by_the_act() -> None:
+    for unit, outcome in (("U1", "met"), ("U2", "violated")):
+        story = (
+            'n 2026-03-06T17:00 ticket.opened W1 org={"unit":"U2"}\n'
+            f'a 2026-03-06T19:00 ticket.closed W1 org={{"unit":"{unit}"}}'
+        )
+        found = acted("notice", "2 business hours", story, CHOSEN)
+        assert [one for one, _ in found.outcomes()] == [outcome]
+
+
+def test_recorded_within_open_time() -> None:
+    story = "a 2026-03-06T16:30 ticket.closed W1 recorded=RECORDED"
+    for recorded, outcome in (("2026-03-07T10:00", "met"), ("2026-03-07T10:00:00.001", "violated")):
+        found = acted("recorded", "2 business hours", story.replace("RECORDED", recorded))
+        assert [one for one, _ in found.outcomes()] == [outcome]
+    (alert,) = found.alerts
+    assert local(alert.due_at) == "2026-03-07T10:00:00.000"
+    assert alert.elapsed == 2 * 3_600_000_000  # open time
+
+
+def test_again_within_open_time() -> None:
+    story = "a 2026-03-06T16:30 ticket.opened W1\nb 2026-03-07T11:00 ticket.opened W1"
+    alerts = acted("again", "2 business hours", story).alerts
+    assert [(alert.kind, local(alert.due_at)[5:16]) for alert in alerts[:3]] == [
+        ("warning", "03-06T17:30"),
+        ("breach", "03-07T10:00"),
+        ("late_completion", "03-07T11:00"),
+    ]
+    assert "limit 2 business hours" in alerts[1].explanation.en
+
+
+@pytest.mark.parametrize("kind", sorted(ACTS))
+@pytest.mark.parametrize(
+    ("calendar", "message"),
+    [
+        ("", "a limit in business hours needs a calendar"),
+        ("calendar: offce", r"no calendar 'offce' in calendar.yaml; it has always, office"),
+        ("calendar: {by: ofice, of: {U1: always}, else: office}", "has no field 'ofice'"),
+    ],
+)
+def test_every_kind_refuses_a_calendar_that_cannot_be(tmp_path: Path, kind: str, calendar: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_rulebook(only=with_rule(tmp_path, kind, "2 business hours", calendar))
+    assert str(caught.value.path).endswith("desk.yaml")
+    assert caught.value.line is not None

@@ -18,13 +18,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from schemas.base import Text
 from schemas.limits import Limit
 from schemas.patterns import Need
 from schemas.rules import ActRule, RuleBase
-from streams.core.conditions import predicate_of_start
+from streams.core.conditions import Fields, predicate_of_start
 from streams.core.event import Event
 from streams.core.faults import Fault, Label, Without
 from streams.core.kinds.patterns import Tests, compile_patterns, fits, label_of, title_of
@@ -39,7 +39,8 @@ Grounds = Sequence[Event | None]
 class Finding:
     """What became of one act. ``due`` is the instant from which its faults are certain.
 
-    ``grounds`` are the events it rests on, the act among them. ``cancelled`` says that it was called off;
+    ``grounds`` are the events it rests on, the act among them. ``cancelled`` says that it was called off; ``calendar``
+    is the one whose open time counted;
     ``title`` is what people call the act. Treated as immutable; not frozen, because there is one for every act.
     """
 
@@ -52,6 +53,7 @@ class Finding:
     provisional: bool = False
     cancelled: bool = False
     title: Text | Label | None = None
+    calendar: WorkingCalendar | None = None
     _violated: Verdict | None = None
 
     @property
@@ -99,6 +101,7 @@ class Finding:
             provisional=self.provisional,
             evidence=self.evidence if is_certain else (self.act.event_id,),
             faults=self.faults if is_certain else (),
+            calendar=self.calendar,
             facts={"act": self.title},
         )
 
@@ -155,6 +158,22 @@ class Watch:
         """A reset at an instant: nothing earlier counts any more."""
         if self.found:
             self.found = [event if event is not None and event.at >= at else None for event in self.found]
+
+
+def fields_of(watch: Watch, act: Event) -> Fields:
+    """The fields that a case begins with: the act's, and those that its facts lend."""
+    return act.data if watch.facts is None else {**watch.facts.data, **act.data}
+
+
+class Counted(NamedTuple):
+    """The limit of a finding, whether its days are provisional, and the calendar by which it was counted."""
+
+    limit: Limit | None = None
+    provisional: bool = False
+    calendar: WorkingCalendar | None = None
+
+
+_NOT_COUNTED = Counted()
 
 
 class Role:
@@ -247,9 +266,7 @@ class ActVersion(ABC, Generic[R]):
 
     def applies(self, watch: Watch, act: Event) -> bool:
         """Whether the facts known at the act make the rule apply to it."""
-        if not self.rule.when:
-            return True
-        return self._when(act.data if watch.facts is None else {**watch.facts.data, **act.data})
+        return not self.rule.when or self._when(fields_of(watch, act))
 
     def missing(self, watch: Watch, act: Event) -> Sequence[Fault]:
         """A fault for each need that had not been met by the act."""
@@ -273,14 +290,15 @@ class ActVersion(ABC, Generic[R]):
         grounds: Grounds,
         *,
         due: int | None = None,
-        limit: Limit | None = None,
-        provisional: bool = False,
+        counted: Counted = _NOT_COUNTED,
         cancelled: bool = False,
     ) -> Finding:
         """What became of an act; certain at its own instant, where nothing else is said."""
         title = self._titles_of_acts[act.type]
         due = act.at if due is None else due
-        return Finding(self.rule, act, tuple(faults), due, grounds, limit, provisional, cancelled, title)
+        limit, provisional, calendar = counted
+        own = calendar if calendar is not None and calendar.hours is not None else None
+        return Finding(self.rule, act, tuple(faults), due, grounds, limit, provisional, cancelled, title, own)
 
     @abstractmethod
     def find(self, watch: Watch, trigger: Event) -> Iterable[Finding]:

@@ -21,6 +21,7 @@ from datetime import date
 from itertools import chain
 
 from schemas.rules import CadenceRule
+from streams.core.chosen_calendar import Calendars, ChosenCalendar
 from streams.core.event import Event
 from streams.core.kinds.clock import Clock
 from streams.core.kinds.patterns import compile_patterns, matches
@@ -31,8 +32,9 @@ _PERIOD = re.compile(r"(\d{4})-(\d{2})", re.ASCII)
 
 
 class _Version:
-    def __init__(self, rule: CadenceRule, calendar: WorkingCalendar) -> None:
+    def __init__(self, rule: CadenceRule, calendar: WorkingCalendar, calendars: Calendars) -> None:
         self.rule = rule
+        self.calendar = ChosenCalendar(rule.counted_by, calendar, calendars)
         self.act = compile_patterns(rule.act)
         self.since = compile_patterns(rule.since)
         self.until = compile_patterns(rule.until)
@@ -61,11 +63,16 @@ class State:
 class CadenceFold:
     """All versions of one cadence; see ``streams.core.verdicts.Fold``."""
 
-    def __init__(self, rules: Sequence[CadenceRule], calendar: WorkingCalendar) -> None:
+    def __init__(
+        self,
+        rules: Sequence[CadenceRule],
+        calendar: WorkingCalendar,
+        calendars: Calendars,
+    ) -> None:
         self.id = rules[0].id
         self.subject_types = rules[0].subject
         self._calendar = calendar
-        self._versions = [_Version(rule, calendar) for rule in rules]
+        self._versions = [_Version(rule, calendar, calendars) for rule in rules]
         self.listens: frozenset[str] = frozenset().union(*(version.listens for version in self._versions))
         self.begins: frozenset[str] = frozenset().union(*(chain(v.act, v.since) for v in self._versions))
 
@@ -83,7 +90,7 @@ class CadenceFold:
             if event.type not in version.listens:
                 continue
             acted = matches(version.act, event)
-            if version.rule.calendar:
+            if version.rule.by_months:
                 self._remember(state, index, version, event, acted)
             else:
                 self._roll(state, index, version, event, acted)
@@ -128,7 +135,7 @@ class CadenceFold:
         begins = acted or matches(version.since, event)
         if begins and state.open is None and version.is_in_force(event.at):
             clock = Clock(version.rule, version.rule.warn_at, event, event.at, (event.event_id,), version.rule.every)
-            clock.calendar = self._calendar
+            clock.calendar = version.calendar.of(event.data)
             clock.time()
             if ended is not None and ended.at == event.at:
                 clock.cancel = ended
@@ -217,7 +224,7 @@ class CadenceFold:
         if state.open is not None:
             yield state.open
         for index, version in enumerate(self._versions):
-            if version.rule.calendar:
+            if version.rule.by_months:
                 yield from self._months(state, index, as_of)
 
     def open_cases(self, state: State, as_of: int) -> Sequence[Event]:

@@ -12,12 +12,13 @@ and two left. Completed 09:12:00.000 is met, 09:12:00.001 is a breach at 09:12 a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from schemas.limits import Limit, UntilDate
 from schemas.rules import DeadlineRule
+from streams.core.chosen_calendar import Calendars, ChosenCalendar
 from streams.core.conditions import Fields, Predicate, predicate_of_start
 from streams.core.deadlines import agreed_until
 from streams.core.event import Event
@@ -49,6 +50,7 @@ class Version:
     """One version of the rule, compiled."""
 
     __slots__ = (
+        "calendar",
         "cancel",
         "choices",
         "first",
@@ -64,8 +66,9 @@ class Version:
         "until",
     )
 
-    def __init__(self, rule: DeadlineRule, calendar: WorkingCalendar) -> None:
+    def __init__(self, rule: DeadlineRule, calendar: WorkingCalendar, calendars: Calendars) -> None:
         self.rule = rule
+        self.calendar = ChosenCalendar(rule.calendar, calendar, calendars)
         self.first = calendar.start_of_day(rule.effective_from.toordinal())
         self.last = None if rule.effective_to is None else calendar.start_of_day(rule.effective_to.toordinal())
         self.groups = [compile_patterns(group) for group in rule.start.all]
@@ -129,13 +132,11 @@ class DeadlineFold:
         self,
         rules: Sequence[DeadlineRule],
         calendar: WorkingCalendar,
-        calendars: Mapping[str, WorkingCalendar] = MappingProxyType({}),
+        calendars: Calendars = MappingProxyType({}),
     ) -> None:
         self.id = rules[0].id
         self.subject_types = rules[0].subject
-        self._calendar = calendar
-        self._calendars = calendars
-        self.versions = [Version(rule, calendar) for rule in rules]
+        self.versions = [Version(rule, calendar, calendars) for rule in rules]
         self.listens: frozenset[str] = frozenset().union(*(version.listens for version in self.versions))
         self.begins: frozenset[str] = frozenset().union(*(first for v in self.versions for first in v.groups[:1]))
         self._stops = frozenset().union(*(version.stop for version in self.versions))
@@ -241,23 +242,11 @@ class DeadlineFold:
     def _fields(self, watch: _Watch, event: Event) -> Fields:
         return event.data if watch.facts is None else {**watch.facts.data, **event.data}
 
-    def _calendar_of(self, rule: DeadlineRule, fields: Fields) -> WorkingCalendar:
-        choice = rule.calendar
-        if choice is None:
-            return self._calendar
-        if isinstance(choice, str):
-            return self._calendars[choice]
-        name, _, member = choice.by.partition(".")
-        value = fields.get(name)
-        if member:
-            value = value.get(member) if isinstance(value, Mapping) else None
-        return self._calendars[choice.of.get(value, choice.otherwise) if isinstance(value, str) else choice.otherwise]
-
     def case_of(
         self, version: Version, start: Event, started_at: int, fields: Fields, started_by: Sequence[str]
     ) -> Case:
         """A case of its own from an instant on; its deadline is not worked out yet."""
-        calendar = self._calendar_of(version.rule, fields)
+        calendar = version.calendar.of(fields)
         limit: Limit | None = None
         until: int | None = None
         for when, choice in version.choices:

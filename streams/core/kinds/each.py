@@ -9,10 +9,11 @@ case of W1 is met, that of W2 is breached 24 hours after the payment. Restored u
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 
 from schemas.rules import DeadlineRule
+from streams.core.chosen_calendar import Calendars
 from streams.core.event import Event
 from streams.core.kinds.deadline import DeadlineFold
 from streams.core.kinds.deadline import State as OneState
@@ -59,9 +60,7 @@ class EachFold:
 
     opens = True
 
-    def __init__(
-        self, rules: Sequence[DeadlineRule], calendar: WorkingCalendar, calendars: Mapping[str, WorkingCalendar]
-    ) -> None:
+    def __init__(self, rules: Sequence[DeadlineRule], calendar: WorkingCalendar, calendars: Calendars) -> None:
         self._fold = DeadlineFold(rules, calendar, calendars)
         self.id = self._fold.id
         self.subject_types = self._fold.subject_types

@@ -12,10 +12,11 @@ it turns out that the crew was there at 09:40, the breach is retracted, and the 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from schemas.rules import DeadlineRule
+from streams.core.chosen_calendar import Calendars
 from streams.core.conditions import Fields
 from streams.core.event import Event
 from streams.core.kinds.deadline import Case, DeadlineFold, Version
@@ -49,7 +50,7 @@ class FollowUpFold:
         rules: Sequence[DeadlineRule],
         base: Fold,
         calendar: WorkingCalendar,
-        calendars: Mapping[str, WorkingCalendar],
+        calendars: Calendars,
     ) -> None:
         self._fold = DeadlineFold(rules, calendar, calendars)
         self._base = base

@@ -15,10 +15,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from schemas.base import Text
 from schemas.limits import Limit, UntilDate
 from schemas.rules import MinimumNoticeRule
+from streams.core.chosen_calendar import Calendars, ChosenCalendar
 from streams.core.deadlines import earliest_of, latest_of
 from streams.core.event import Event
 from streams.core.faults import Fault, TooEarly, TooLate, Without
-from streams.core.kinds.acts import ActFold, ActVersion, Finding, Watch, latest_before
+from streams.core.kinds.acts import ActFold, ActVersion, Counted, Finding, Watch, fields_of, latest_before
 from streams.core.kinds.patterns import Tests, compile_patterns, label_of, matches
 from streams.core.working_days import WorkingCalendar
 
@@ -32,7 +33,10 @@ def _own(event: Event, name: str) -> object:
 
 
 class _Version(ActVersion[MinimumNoticeRule]):
-    def __init__(self, rule: MinimumNoticeRule, calendar: WorkingCalendar, titles: Mapping[str, Text]) -> None:
+    def __init__(
+        self, rule: MinimumNoticeRule, calendar: WorkingCalendar, titles: Mapping[str, Text], calendars: Calendars
+    ) -> None:
+        self._counted_by = ChosenCalendar(rule.calendar, calendar, calendars)
         self._notice = compile_patterns(rule.notice)
         self._label = label_of(rule.notice, titles)
         super().__init__(rule, calendar, titles, rule.needs)
@@ -68,7 +72,8 @@ class _Version(ActVersion[MinimumNoticeRule]):
         notices: Sequence[Event] = [notice for notice in watch.own if self._covers(notice, trigger)]
         if self.rule.at_most is not None:
             notices = latest_before(notices, trigger)
-        notice, lawful = self._best(notices, trigger)
+        calendar = self._counted_by.of(fields_of(watch, trigger))
+        notice, lawful = self._best(notices, trigger, calendar)
         faults: list[Fault] = []
         if notice is None:
             faults.append(Without(self._label))
@@ -79,22 +84,22 @@ class _Version(ActVersion[MinimumNoticeRule]):
             faults.append(TooLate(self._label, notice.at, lawful.at_most))
         faults += self.missing(watch, trigger)
         grounds = self.grounds(watch, trigger, notice)
-        yield self.finding(trigger, faults, grounds, limit=self.rule.limit, provisional=lawful.provisional)
+        yield self.finding(trigger, faults, grounds, counted=Counted(self.rule.limit, lawful.provisional, calendar))
 
-    def _best(self, notices: Sequence[Event], act: Event) -> tuple[Event | None, _Lawful]:
+    def _best(self, notices: Sequence[Event], act: Event, calendar: WorkingCalendar) -> tuple[Event | None, _Lawful]:
         """The latest notice that makes the act lawful; where none does, the earliest."""
         for notice in reversed(notices):
-            lawful = self._lawful(notice)
+            lawful = self._lawful(notice, calendar)
             if act.at >= lawful.at_least and (lawful.at_most is None or act.at <= lawful.at_most):
                 return notice, lawful
-        return (notices[0], self._lawful(notices[0])) if notices else (None, _Lawful(0, None))
+        return (notices[0], self._lawful(notices[0], calendar)) if notices else (None, _Lawful(0, None))
 
-    def _lawful(self, notice: Event) -> _Lawful:
+    def _lawful(self, notice: Event, calendar: WorkingCalendar) -> _Lawful:
         limit, bound = self.rule.limit, self.rule.at_most
-        earliest = earliest_of(limit, notice.at, self.calendar, agreed=_agreed(limit, notice))
+        earliest = earliest_of(limit, notice.at, calendar, agreed=_agreed(limit, notice))
         latest = None
         if bound is not None:
-            latest = latest_of(bound, notice.at, self.calendar, agreed=_agreed(bound, notice))
+            latest = latest_of(bound, notice.at, calendar, agreed=_agreed(bound, notice))
         # A notice that names no date binds the act to none.
         return _Lawful(notice.at if earliest.at is None else earliest.at, latest, provisional=earliest.provisional)
 
@@ -114,7 +119,7 @@ class _Lawful:
 
 
 def minimum_notice_fold(
-    rules: Sequence[MinimumNoticeRule], calendar: WorkingCalendar, titles: Mapping[str, Text]
+    rules: Sequence[MinimumNoticeRule], calendar: WorkingCalendar, titles: Mapping[str, Text], calendars: Calendars
 ) -> ActFold:
     """All versions of one rule, compiled."""
-    return ActFold([_Version(rule, calendar, titles) for rule in rules])
+    return ActFold([_Version(rule, calendar, titles, calendars) for rule in rules])

@@ -14,16 +14,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from schemas.base import Text
 from schemas.limits import UntilDate
 from schemas.rules import NotBeforeRule, RetentionRule
+from streams.core.chosen_calendar import Calendars, ChosenCalendar
 from streams.core.deadlines import Deadline, date_in_field, earliest_of
 from streams.core.event import Event
 from streams.core.faults import TooEarly
-from streams.core.kinds.acts import ActFold, ActVersion, Finding, Watch, latest_before
+from streams.core.kinds.acts import ActFold, ActVersion, Counted, Finding, Watch, fields_of, latest_before
 from streams.core.kinds.patterns import Tests, compile_patterns, label_of, matches
 from streams.core.working_days import WorkingCalendar
 
 
 class _NotBefore(ActVersion[NotBeforeRule]):
-    def __init__(self, rule: NotBeforeRule, calendar: WorkingCalendar, titles: Mapping[str, Text]) -> None:
+    def __init__(
+        self, rule: NotBeforeRule, calendar: WorkingCalendar, titles: Mapping[str, Text], calendars: Calendars
+    ) -> None:
+        self._counted_by = ChosenCalendar(rule.calendar, calendar, calendars)
         self._since = compile_patterns(rule.since)
         self._label = label_of(rule.since, titles)
         super().__init__(rule, calendar, titles)
@@ -65,12 +69,14 @@ class _NotBefore(ActVersion[NotBeforeRule]):
         began, day, since = min(known, key=lambda item: item[0])
         limit = self.rule.limit
         agreed = isinstance(limit, UntilDate)
-        lawful = Deadline(began) if agreed else earliest_of(limit, began, self.calendar)
-        assert lawful.at is not None
+        calendar = self._counted_by.of(fields_of(watch, trigger))
+        lawful = Deadline(began) if agreed else earliest_of(limit, began, calendar)
+        if lawful.at is None:
+            return
         fault = TooEarly(self._label, since.at if agreed else began, lawful.at, day, agreed)
         faults = (fault,) if trigger.at < lawful.at else ()
         grounds = self.grounds(watch, trigger, since)
-        yield self.finding(trigger, faults, grounds, limit=limit, provisional=lawful.provisional)
+        yield self.finding(trigger, faults, grounds, counted=Counted(limit, lawful.provisional, calendar))
 
     def is_idle(self, watch: Watch) -> bool:
         return watch.closed or (super().is_idle(watch) and not watch.own)
@@ -87,7 +93,10 @@ class _Kept:
 
 
 class _Retention(ActVersion[RetentionRule]):
-    def __init__(self, rule: RetentionRule, calendar: WorkingCalendar, titles: Mapping[str, Text]) -> None:
+    def __init__(
+        self, rule: RetentionRule, calendar: WorkingCalendar, titles: Mapping[str, Text], calendars: Calendars
+    ) -> None:
+        self._counted_by = ChosenCalendar(rule.calendar, calendar, calendars)
         self._since = compile_patterns(rule.since)
         self._days = compile_patterns((*rule.since, *rule.reading_days))
         self._label = label_of(rule.since, titles)
@@ -121,21 +130,27 @@ class _Retention(ActVersion[RetentionRule]):
         if not own.since or not self.applies(watch, trigger):
             return
         since = latest_before(own.since, trigger)[-1]
-        lawful = earliest_of(self.rule.limit, since.at, self.calendar, reading_day=own.reading_day)
-        assert lawful.at is not None
+        calendar = self._counted_by.of(fields_of(watch, trigger))
+        lawful = earliest_of(self.rule.limit, since.at, calendar, reading_day=own.reading_day)
+        if lawful.at is None:
+            return
         faults = (TooEarly(self._label, since.at, lawful.at),) if trigger.at < lawful.at else ()
         grounds = self.grounds(watch, trigger, since)
-        yield self.finding(trigger, faults, grounds, limit=self.rule.limit, provisional=lawful.provisional)
+        yield self.finding(trigger, faults, grounds, counted=Counted(self.rule.limit, lawful.provisional, calendar))
 
     def is_idle(self, watch: Watch) -> bool:
         return watch.closed or (super().is_idle(watch) and not watch.own.since)
 
 
-def not_before_fold(rules: Sequence[NotBeforeRule], calendar: WorkingCalendar, titles: Mapping[str, Text]) -> ActFold:
+def not_before_fold(
+    rules: Sequence[NotBeforeRule], calendar: WorkingCalendar, titles: Mapping[str, Text], calendars: Calendars
+) -> ActFold:
     """All versions of one rule, compiled."""
-    return ActFold([_NotBefore(rule, calendar, titles) for rule in rules])
+    return ActFold([_NotBefore(rule, calendar, titles, calendars) for rule in rules])
 
 
-def retention_fold(rules: Sequence[RetentionRule], calendar: WorkingCalendar, titles: Mapping[str, Text]) -> ActFold:
+def retention_fold(
+    rules: Sequence[RetentionRule], calendar: WorkingCalendar, titles: Mapping[str, Text], calendars: Calendars
+) -> ActFold:
     """All versions of one rule, compiled."""
-    return ActFold([_Retention(rule, calendar, titles) for rule in rules])
+    return ActFold([_Retention(rule, calendar, titles, calendars) for rule in rules])

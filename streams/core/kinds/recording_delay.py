@@ -11,16 +11,20 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from schemas.base import Text
 from schemas.rules import RecordingDelayRule
+from streams.core.chosen_calendar import Calendars, ChosenCalendar
 from streams.core.conditions import predicate_of_start
 from streams.core.deadlines import deadline_of
 from streams.core.event import Event
 from streams.core.faults import RecordedLate
-from streams.core.kinds.acts import ActFold, ActVersion, Finding, Watch
+from streams.core.kinds.acts import ActFold, ActVersion, Counted, Finding, Watch, fields_of
 from streams.core.working_days import WorkingCalendar
 
 
 class _Version(ActVersion[RecordingDelayRule]):
-    def __init__(self, rule: RecordingDelayRule, calendar: WorkingCalendar, titles: Mapping[str, Text]) -> None:
+    def __init__(
+        self, rule: RecordingDelayRule, calendar: WorkingCalendar, titles: Mapping[str, Text], calendars: Calendars
+    ) -> None:
+        self._counted_by = ChosenCalendar(rule.calendar, calendar, calendars)
         self._choices = [(predicate_of_start(choice.when), choice.limit) for choice in rule.limit]
         super().__init__(rule, calendar, titles)
 
@@ -29,16 +33,18 @@ class _Version(ActVersion[RecordingDelayRule]):
         limit = next((limit for when, limit in self._choices if when(fields)), None)
         if limit is None or not self.applies(watch, trigger):
             return
-        found = deadline_of(limit, trigger.at, (), self.calendar)
-        assert found.at is not None
+        calendar = self._counted_by.of(fields_of(watch, trigger))
+        found = deadline_of(limit, trigger.at, (), calendar)
+        if found.at is None:
+            return
         faults = (RecordedLate(trigger.entered, found.at),) if trigger.entered > found.at else ()
         due = found.at if faults else trigger.at
         grounds = self.grounds(watch, trigger)
-        yield self.finding(trigger, faults, grounds, due=due, limit=limit, provisional=found.provisional)
+        yield self.finding(trigger, faults, grounds, due=due, counted=Counted(limit, found.provisional, calendar))
 
 
 def recording_delay_fold(
-    rules: Sequence[RecordingDelayRule], calendar: WorkingCalendar, titles: Mapping[str, Text]
+    rules: Sequence[RecordingDelayRule], calendar: WorkingCalendar, titles: Mapping[str, Text], calendars: Calendars
 ) -> ActFold:
     """All versions of one rule, compiled."""
-    return ActFold([_Version(rule, calendar, titles) for rule in rules])
+    return ActFold([_Version(rule, calendar, titles, calendars) for rule in rules])
