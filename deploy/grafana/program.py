@@ -83,6 +83,17 @@ WORK = [
         ("sum by (reason) (increase(gridclock_dead_letters_total[5m])) > 0", "{{reason}}"),
     ),
     series(
+        "未读即被清除的记录",
+        "Records removed unread",
+        ("sum by (source) (gridclock_source_records_lost_total) > 0", "{{source}}"),
+    ),
+    series(
+        "未结束事务拦住来源的时长",
+        "Sources held up by an open transaction",
+        ("max by (source) (gridclock_source_transaction_open_seconds) > 0", "{{source}}"),
+        unit="s",
+    ),
+    series(
         "每条日志记录的处理时间",
         "Work on one record of the log",
         *((quantile(value, "le", PROCESSED), f"{value}") for value in (0.5, 0.99)),

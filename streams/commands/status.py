@@ -122,7 +122,15 @@ def _object(seen: Look, wrong: Sequence[Problem], speed: float) -> dict[str, Any
             for one in seen.partitions
         ],
         "sources": [
-            {"source": one.name, "owner": one.owner, "read": one.read, "end": one.end, "behind": one.behind}
+            {
+                "source": one.name,
+                "owner": one.owner,
+                "read": one.read,
+                "end": one.end,
+                "behind": one.behind,
+                "held": one.held,
+                "lost": [[loss.first, loss.last, loss.at] for loss in one.lost],
+            }
             for one in seen.sources
         ],
     }

@@ -36,6 +36,7 @@ from typing import Any, Protocol
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.structs import OffsetAndMetadata
 
 from streams.core.alerts import Subject
 from streams.core.event import Event
@@ -44,6 +45,7 @@ from streams.errors import InputError
 from streams.kafka.partition_counts import PartitionCounts
 from streams.kafka.producer import BackPressure
 from streams.live.quarantine import cause_of, letter_of, quarantined
+from streams.live.source_positions import ANSWER_SECONDS, GroupOffsets, PositionMetrics, SourcePositions, name_of
 from streams.live.trusted_clock import TrustedClock
 from streams.settings import Settings
 from streams.wall_clock import monotonic
@@ -57,9 +59,6 @@ MAX_RECORD = 400_000
 MAX_FAN_OUT = 16 * 1024 * 1024
 """Bytes of all entries of one event: a notice of 20,000 meters has some 4 MB."""
 
-ANSWER_SECONDS = 5.0
-"""How long brokers may take to name the ends; a partition without a leader must not stop the reading."""
-
 LINGER_SECONDS = 0.1
 """Between two batches, where there is little to read: every batch costs a record in every partition of the log."""
 
@@ -68,7 +67,7 @@ Positions = dict[TopicPartition, int]
 logger = logging.getLogger(__name__)
 
 
-class IntakeMetrics(Protocol):
+class IntakeMetrics(PositionMetrics, Protocol):
     """What the intake counts."""
 
     def event_in(self, event_type: str, count: int) -> None:
@@ -110,6 +109,7 @@ class IntakeClients:
     """The intake's connections: reader of the sources, writer of the log, partition counts; its waits.
 
     ``consumer`` reads committed records only; ``uncommitted`` has no group and is asked for the ends of all records.
+    ``group_offsets`` says what the reader's group has committed.
     """
 
     consumer: AIOKafkaConsumer
@@ -117,6 +117,7 @@ class IntakeClients:
     producer: AIOKafkaProducer
     counts: PartitionCounts
     waits: BackPressure
+    group_offsets: GroupOffsets
 
 
 class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -152,7 +153,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         self._batch = settings.batch
         self._max_ahead = settings.max_ahead_s * 1_000_000
         self._last_read: dict[TopicPartition, int] = {}
-        self._committed: Positions = {}
+        self._positions = SourcePositions(clients.consumer, clients.group_offsets, clock=time.clock, metrics=metrics)
         self._busy = asyncio.Lock()
         self._stopping = False
 
@@ -163,10 +164,10 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         async with self._busy:
             for partition in revoked:
                 self._last_read.pop(partition, None)
-                self._committed.pop(partition, None)
+                self._positions.revoked(partition)
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """Nothing to prepare: positions come from the commits."""
+        """Nothing to prepare: the next batch takes them up."""
 
     # -- loop --------------------------------------------------------------------------------------------
 
@@ -196,22 +197,23 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         entries: list[list[bytes]] = [[] for _ in range(self._log_partitions)]
         letters: list[tuple[bytes, bytes]] = []
         now = self._time.brokers_now()
+        await self._positions.take_up(self._consumer.assignment())
         for tp, records in batches.items():
+            self._positions.reached(tp, records[0].offset, records[-1].offset + 1)
             read = time_of(records, now, self._max_ahead)
             if read is not None:
                 self._last_read[tp] = self._clock.at(read)
             for record in records:
                 self._take(tp, record, entries, letters)
         watermarks, positions = await self._watermarks()
+        # Past the markers of transactions, too, which no record follows: they are no backlog.
+        for tp, position in positions.items():
+            self._positions.reached(tp, position, position)
+        await self._positions.find_losses()
+        self._positions.measure_transactions()
         if letters or watermarks or any(entries):
             await self._write(entries, watermarks, letters)
-        # Past the markers of transactions, too, which no record follows: they are no backlog.
-        reached = {tp: records[-1].offset + 1 for tp, records in batches.items()}
-        for tp, position in positions.items():
-            if position > reached.get(tp, self._committed.setdefault(tp, position)):
-                reached[tp] = position
-        if reached:
-            await self._commit(reached)
+        await self._commit(self._positions.to_commit())
 
     async def _write(
         self,
@@ -234,10 +236,12 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
                 await sent
             self._time.observe([await sent for sent in logged])
 
-    async def _commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+    async def _commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
+        if not offsets:
+            return
         try:
-            await self._consumer.commit(dict(offsets))
-            self._committed.update(offsets)
+            await self._consumer.commit({tp: tuple(offset) for tp, offset in offsets.items()})
+            self._positions.committed(offsets)
         except (CommitFailedError, IllegalStateError) as error:
             # The partitions have gone to another worker, which reads this batch again: duplicates, known by id.
             logger.info("positions not committed, the partitions have moved: %s", error)
@@ -263,7 +267,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
     def _take_events(
         self, tp: TopicPartition, record: Any, entries: list[list[bytes]], letters: list[tuple[bytes, bytes]]
     ) -> None:
-        origin = f"{tp.topic}/{tp.partition}/{record.offset}"
+        origin = f"{name_of(tp)}/{record.offset}"
         try:
             received = self._clock.at(arrival_of(record, self._time.brokers_now(), self._max_ahead))
         except InputError as error:
@@ -281,7 +285,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
                 self._refuse(tp, record, error, letters)
 
     def _refuse(self, tp: TopicPartition, record: Any, error: InputError, letters: list[tuple[bytes, bytes]]) -> None:
-        letter = letter_of(record.value or b"", error, source=f"{tp.topic}/{tp.partition}", position=record.offset)
+        letter = letter_of(record.value or b"", error, source=name_of(tp), position=record.offset)
         self._metrics.dead_letter(error.reason)
         letters.append((letter.id.encode(), letter.model_dump_json().encode()))
 
@@ -325,9 +329,9 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
             return found, positions
         for tp in assigned:
             if tp in positions and positions[tp] >= ends[tp]:
-                found[f"{tp.topic}/{tp.partition}"] = now - self._grace
+                found[name_of(tp)] = now - self._grace
             elif tp in self._last_read:
-                found[f"{tp.topic}/{tp.partition}"] = min(self._last_read[tp], now) - self._grace
+                found[name_of(tp)] = min(self._last_read[tp], now) - self._grace
         return found, positions
 
     async def _are_counted(self) -> bool:

@@ -107,6 +107,18 @@ TABLE: Final = (
     ),
     Metric("gridclock_dead_letters_total", "counter", ("reason",), "Records refused"),
     Metric(
+        "gridclock_source_records_lost_total",
+        "counter",
+        ("source",),
+        "Records that the topic's retention removed before they were read",
+    ),
+    Metric(
+        "gridclock_source_transaction_open_seconds",
+        "gauge",
+        ("source",),
+        "For how long the last stable offset has stood still with records behind it: an open transaction stops time",
+    ),
+    Metric(
         "gridclock_entries_total",
         "counter",
         ("notice",),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import platform
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -79,6 +80,8 @@ class Metrics:
         self._unwatched = counter("gridclock_events_unwatched_total")
         self._passed_over = counter("gridclock_records_passed_over_total")
         self._dead = counter("gridclock_dead_letters_total")
+        self._lost = counter("gridclock_source_records_lost_total")
+        self._transaction_open = gauge("gridclock_source_transaction_open_seconds")
         self._notices = counter("gridclock_entries_total")
         self._work = histogram("gridclock_processing_seconds")
         self._recovery = histogram("gridclock_recovery_seconds")
@@ -123,6 +126,18 @@ class Metrics:
     def dead_letter(self, reason: str) -> None:
         """A record refused."""
         self._of(self._dead, reason).inc()
+
+    def records_lost(self, source: str, count: int) -> None:
+        """Records removed by retention before they were read; a count of 0 makes the counter known."""
+        self._lost.labels(source).inc(count)
+
+    def transaction_open(self, source: str, seconds: float | None) -> None:
+        """For how long a source has been held up by an open transaction; ``None`` where another worker reads it."""
+        if seconds is None:
+            with suppress(KeyError):
+                self._transaction_open.remove(source)
+        else:
+            self._transaction_open.labels(source).set(seconds)
 
     # -- clocks ------------------------------------------------------------------------------------------
 

@@ -34,6 +34,7 @@ from streams.live.metrics_server import Health, MetricsServer
 from streams.live.parts import Clocks, Topics
 from streams.live.progress import Progress
 from streams.live.quarantine import MAX_HELD, MAX_PAYLOAD, TooLargeError, letter_of_held, quarantined
+from streams.live.source_positions import group_offsets
 from streams.live.trusted_clock import TrustedClock
 from streams.rulebooks.decoding import decoder_of
 from streams.rulebooks.loader import LoadedRulebook
@@ -285,7 +286,8 @@ async def _connected(
         counts = await stack.enter_async_context(PartitionCounts(settings.source_topics, options))
     except (KafkaError, OSError) as error:
         raise BrokerError(f"{settings.bootstrap}: {error}") from error
-    return IntakeClients(consumer, uncommitted, log_producer, counts, waits), producer
+    offsets = group_offsets(f"{settings.name}-intake", options)
+    return IntakeClients(consumer, uncommitted, log_producer, counts, waits, offsets), producer
 
 
 async def _write_control(producer: BlockingProducer, topic: str, partition: int, value: bytes) -> None:

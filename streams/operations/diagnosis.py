@@ -45,7 +45,14 @@ def problems(before: Look, after: Look, *, late: float, speed: float = 1) -> lis
     """The problems as of the second observation; ``late`` is how many real seconds time may be behind."""
     found = [Problem("said", text) for text in after.trouble]
     found += [Problem("sharing", f"group {group} is sharing out its partitions (rebalance)") for group in after.sharing]
+    found += [
+        Problem(
+            "no_topic", f"source topic {topic} does not exist, and time waits for it: create it, or correct --source"
+        )
+        for topic in after.absent
+    ]
     found += _ownerless(after)
+    found += _lost(after)
     found += _unread(before, after, speed)
     found += _standing(before, after, late, speed)
     found += _quarantined(after)
@@ -85,6 +92,18 @@ def _ownerless(look: Look) -> Iterator[Problem]:
         yield Problem("no_reader", "nobody reads the sources, although workers are there")
 
 
+def _lost(look: Look) -> Iterator[Problem]:
+    for source in look.sources:
+        if source.lost:
+            first, last = source.lost[0].first, source.lost[-1].last
+            count, at = sum(loss.count for loss in source.lost), source.lost[-1].at
+            yield Problem(
+                "lost",
+                f"source {source.name}: up to {count:,} records, offsets {first} to {last}, were removed by the "
+                f"topic's retention before they were read, noticed at {format_us(at)}: verdicts may be wrong",
+            )
+
+
 def _unread(before: Look, after: Look, speed: float) -> Iterator[Problem]:
     """Sources with a backlog. Records that came in between two observations are not counted."""
     then = {source.name: source for source in before.sources}
@@ -95,8 +114,10 @@ def _unread(before: Look, after: Look, speed: float) -> Iterator[Problem]:
             continue
         text = f"source {source.name}: {source.behind:,} behind"
         read = (source.read or 0) - (old.read or 0)
-        if read <= 0:
+        if read <= 0 and source.owner is None:
             yield Problem("unread", f"{text}, and it is not being read")
+        elif read <= 0:
+            yield Problem("unread", f"{text}, and nothing of it was read within {length(seconds)}")
         elif (source.read or 0) < (old.end or 0):  # records of the first observation are not read yet
             yield Problem("behind", f"{text}, read at {read / seconds:,.0f}/s{_to_go(old, source, seconds)}")
 
@@ -119,6 +140,8 @@ def _standing(before: Look, after: Look, late: float, speed: float) -> Iterator[
         old = then.get(one.number)
         behind = lag(one, after, speed)
         source = holder(one)
+        if source is not None and source.rpartition("/")[0] in after.absent:
+            continue  # reported already
         if one.watermark is None or behind is None:
             causes["not_begun", source].append(one)
         elif old is not None and old.watermark is not None and one.watermark - old.watermark < least:
@@ -141,15 +164,19 @@ def _text_of(what: str, source: str | None, ones: list[Partition], look: Look, s
         case "stuck":
             return f"{where}: {max(one.behind or 0 for one in ones):,} records of the log lie there and none is applied"
         case "standing":
-            return f"{where}: time stands still, {length(most)} behind{held}{_growing(source, look.sources)}"
+            return f"{where}: time stands still, {length(most)} behind{held}{_why(source, look.sources)}"
         case _:
-            return f"{where}: time is {length(most)} behind{held}"
+            return f"{where}: time is {length(most)} behind{held}{_why(source, look.sources)}"
 
 
-def _growing(name: str | None, sources: Iterable[Source]) -> str:
+def _why(name: str | None, sources: Iterable[Source]) -> str:
     by_name: Mapping[str, Source] = {source.name: source for source in sources}
     source = by_name.get(name or "")
-    return f" ({source.behind:,} behind)" if source is not None and source.behind else ""
+    if source is None:
+        return ""
+    parts = [f"{source.behind:,} behind"] if source.behind else []
+    parts += [f"an open transaction holds back offsets from {source.end} on"] if source.held else []
+    return f" ({', '.join(parts)})" if parts else ""
 
 
 def length(seconds: float) -> str:

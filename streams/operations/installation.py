@@ -20,9 +20,11 @@ from kafka.protocol.api import Request, Response
 from kafka.protocol.find_coordinator import FindCoordinatorRequest
 from kafka.protocol.types import Array, Int32, Schema, String
 
+from schemas.limits import DAY
 from streams.errors import BrokerError
 from streams.kafka.admin import READING, connected, partitions_of
 from streams.live.clock_partition import position_key
+from streams.live.source_positions import Loss, losses_of, name_of
 from streams.settings import Settings
 from streams.wire.state_rows import Aside, Position, position_from_bytes
 
@@ -34,12 +36,18 @@ _COORDINATOR_OF_GROUP: Final = 0
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A partition of a source topic. ``read`` is the next offset to read, ``end`` its end offset."""
+    """A partition of a source topic. ``read`` is the next offset to read, ``end`` the one after the last to be read.
+
+    That is the last stable offset; ``held`` records behind it wait for an open transaction. ``lost`` is what retention
+    removed unread within the last day.
+    """
 
     name: str
     owner: str | None = None
     read: int | None = None
     end: int | None = None
+    held: int = 0
+    lost: Sequence[Loss] = ()
 
     @property
     def behind(self) -> int | None:
@@ -79,7 +87,8 @@ class Look:
 
     ``sharing`` are the groups that are just being rebalanced. ``changelog`` is the size of the state's topic on one
     broker, in bytes, where we may ask; ``local`` that of one worker's own copy. ``trouble`` was said by it of itself.
-    ``open_cases`` are those of all partitions, the rows' own counts where none is given.
+    ``open_cases`` are those of all partitions, the rows' own counts where none is given. ``absent`` are source topics
+    that do not exist.
     """
 
     at: int
@@ -90,6 +99,7 @@ class Look:
     local: int | None = None
     trouble: Sequence[str] = ()
     open_cases: int | None = None
+    absent: Sequence[str] = ()
 
 
 def look(settings: Settings, now: int) -> Look:
@@ -101,11 +111,12 @@ def look(settings: Settings, now: int) -> Look:
     """
     security = settings.security()
     place = settings.bootstrap
-    counts = {}
-    for topic in (settings.log_topic, settings.changelog_topic, *settings.source_topics):
-        counts[topic] = partitions_of(place, topic, security=security)
-        if not counts[topic]:
-            raise BrokerError(f"{place}: no topic {topic}: no worker has begun under this --name with these --source")
+    own = settings.log_topic, settings.changelog_topic
+    counts = {topic: partitions_of(place, topic, security=security) for topic in (*own, *settings.source_topics)}
+    missing = [topic for topic in own if not counts[topic]]
+    if missing:
+        why = "no worker has begun under this --name" if len(missing) == len(own) else "it was deleted"
+        raise BrokerError(f"{place}: no topic {missing[0]}: {why}")
     logs, rows = (_parts(topic, counts) for topic in (settings.log_topic, settings.changelog_topic))
     inputs = [part for topic in settings.source_topics for part in _parts(topic, counts)]
     with connected(KafkaAdminClient, place, security) as admin:
@@ -116,7 +127,8 @@ def look(settings: Settings, now: int) -> Look:
             sharing += [group] if is_sharing else []
             owners |= found
         with_offsets = admin.list_consumer_group_offsets(f"{settings.name}-intake")
-        committed = {part: told.offset for part, told in with_offsets.items() if told.offset >= 0}
+        committed = {part: found.offset for part, found in with_offsets.items() if found.offset >= 0}
+        losses = {part: losses_of(found.metadata) for part, found in with_offsets.items()}
         changelog = _bytes_of(admin, settings.changelog_topic)
     options = {**security, **READING, "max_partition_fetch_bytes": 8 * 1024 * 1024, "enable_auto_commit": False}
     with connected(KafkaConsumer, place, options) as consumer:
@@ -124,12 +136,22 @@ def look(settings: Settings, now: int) -> Look:
         everything = [*logs, *inputs, *rows]
         begins, ends = consumer.beginning_offsets(everything), consumer.end_offsets(everything)
         positions = _positions(consumer, rows, begins, ends)
+    with connected(KafkaConsumer, place, {**options, "isolation_level": "read_committed"}) as consumer:
+        stable = consumer.end_offsets(inputs) if inputs else {}  # after the ends of all records: what is less is held
     partitions = [_partition(part, owners.get(part), ends[part], positions.get(part.partition)) for part in logs]
     sources = [
-        Source(f"{part.topic}/{part.partition}", owners.get(part), committed.get(part, begins[part]), ends[part])
+        Source(
+            name_of(part),
+            owners.get(part),
+            committed.get(part, begins[part]),
+            stable[part],
+            max(0, ends[part] - stable[part]),
+            [loss for loss in losses.get(part, ()) if loss.at > now - DAY],
+        )
         for part in inputs
     ]
-    return Look(now, partitions, sources, sharing, changelog)
+    absent = [topic for topic in settings.source_topics if not counts[topic]]
+    return Look(now, partitions, sources, sharing, changelog, absent=absent)
 
 
 def position_of(settings: Settings, partition: int) -> Position | None:

@@ -78,7 +78,13 @@ def test_aborted_transactions_are_not_judged_and_open_ones_stop_time(live: Live)
     # What is committed behind the open transaction is handed out after it, and time waits for it.
     until(lambda: worker.metric("gridclock_watermark_lag_seconds", partition="0") > 5, 60, lambda: worker.output)
     assert worker.metric("gridclock_events_total") == 1
+    until(lambda: worker.metric("gridclock_source_transaction_open_seconds") > 3, 60, lambda: worker.output)
+    (problem,) = asked(live)[1]["problems"]
+    assert problem["what"] == "standing"
+    assert f"held by source {live.name}.events/0 (an open transaction holds back offsets from" in problem["text"]
+    assert (asked(live)[1]["sources"][0]["behind"], asked(live)[1]["sources"][0]["held"]) == (0, 4)
     open_one.commit()
     until(lambda: worker.metric("gridclock_events_total") == 4, 60, lambda: worker.output)
     until(lambda: worker.metric("gridclock_watermark_lag_seconds", partition="0") < 5, 60, lambda: worker.output)
+    until(lambda: worker.metric("gridclock_source_transaction_open_seconds") == 0, 60, lambda: worker.output)
     assert breached(live, "2025-03-03T10:00") == {"WO1", "WO3"}

@@ -78,6 +78,12 @@ class Counts:
     def passed_over(self, topic: str) -> None:
         self.passed.append(topic)
 
+    def records_lost(self, source: str, count: int) -> None:
+        pass
+
+    def transaction_open(self, source: str, seconds: float | None) -> None:
+        pass
+
 
 def taken(
     event: dict[str, Any] | None, mapping: Path | None = None
@@ -89,7 +95,7 @@ def taken(
     decoder = RecordDecoder(Decoder(loaded.catalogue), mappings)
     intake = Intake(
         load_settings(name="t", max_ahead_s=10**9), loaded.rulebook, decoder,
-        IntakeClients(*[unused] * 5), log_partitions=4, time=TrustedClock(WallClock()), metrics=counts,
+        IntakeClients(*[unused] * 6), log_partitions=4, time=TrustedClock(WallClock()), metrics=counts,
     )  # fmt: skip
     entries: list[list[bytes]] = [[] for _ in range(4)]
     letters: list[tuple[bytes, bytes]] = []

@@ -55,7 +55,7 @@ Taken = tuple[list[str], list[dict[str, Any]], Counts]
 def taken(decoder: RecordDecoder) -> Taken:
     """The ids of the events logged, the dead letters, and what was counted, of the story."""
     counts, unused = Counts(), None
-    clients: Any = [unused] * 5
+    clients: Any = [unused] * 6
     intake = Intake(
         load_settings(name="t", max_ahead_s=10**9), shipped().rulebook, decoder,
         IntakeClients(*clients), log_partitions=4, time=TrustedClock(WallClock()), metrics=counts,

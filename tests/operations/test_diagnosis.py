@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from streams.live.source_positions import Loss
 from streams.operations.diagnosis import holder, length, problems
 from streams.operations.installation import Look, Partition, Source
 from streams.wire.state_rows import Aside
@@ -88,7 +89,7 @@ def test_a_source_that_nobody_reads_while_others_are_read() -> None:
 @pytest.mark.parametrize(
     ("before", "after", "line"),
     [
-        ((0, 12_345), (0, 12_345), "source in/1: 12,345 behind, and it is not being read"),
+        ((0, 12_345), (0, 12_345), "source in/1: 12,345 behind, and nothing of it was read within 3.0 s"),
         ((0, 13_000), (1500, 13_000), "source in/1: 11,500 behind, read at 500/s, about 23 s to go"),
         ((0, 13_000), (1500, 15_000), "source in/1: 13,500 behind, read at 500/s, and it grows"),
         ((0, 13_000), (13_000, 13_000), None),
@@ -109,6 +110,33 @@ def test_time_that_stands_still_is_told_once_with_the_source_that_holds_it() -> 
     assert told(first, second) == [
         "partitions 0, 1: time stands still, 7 min behind: held by source in/0 (40 behind)"
     ]  # fmt: skip
+
+
+def test_time_that_an_open_transaction_holds() -> None:
+    held = {"in/0": T - 400 * S, "in/1": T}
+    first = with_partitions(FIRST, watermark=T - 400 * S, by_source=held)
+    second = with_partitions(SECOND, watermark=T - 400 * S, by_source=held)
+    assert told(first, with_source(second, 0, read=110, end=110, held=4)) == [
+        "partitions 0, 1: time stands still, 7 min behind: held by source in/0 "
+        "(an open transaction holds back offsets from 110 on)"
+    ]
+    assert told(FIRST, with_source(SECOND, 0, held=4)) == [], "transactions come and go, and time moves"
+
+
+def test_a_source_topic_that_is_gone_is_one_line() -> None:
+    first = with_partitions(FIRST, by_source={"in/0": T - 400 * S, "in/1": T - 400 * S})
+    after = replace(with_partitions(first, owner="a:1/h"), at=T + 3 * S, sources=(), absent=["in"])
+    assert told(first, after) == [
+        "source topic in does not exist, and time waits for it: create it, or correct --source"
+    ]
+
+
+def test_records_removed_unread_are_a_line_a_source() -> None:
+    losses = [Loss(10, 10, T - 9 * S), Loss(1_000, 2_999, T)]
+    assert told(FIRST, with_source(SECOND, 1, lost=losses)) == [
+        "source in/1: up to 2,001 records, offsets 10 to 2999, were removed by the topic's retention before they were "
+        "read, noticed at 2027-01-15T08:00:00.000+00:00: verdicts may be wrong"
+    ]
 
 
 def test_time_that_comes_late_and_moves() -> None:

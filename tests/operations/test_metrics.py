@@ -114,6 +114,8 @@ def busy(tmp_path: Path) -> Worker:
     worker.metrics.unwatched(1)
     worker.metrics.passed_over("orders")
     worker.metrics.dead_letter("not_json")
+    worker.metrics.records_lost("in/0", 3)
+    worker.metrics.transaction_open("in/0", 1.5)
     worker.metrics.recovered(1.5)
     return worker
 

@@ -1,0 +1,208 @@
+"""How far each source partition has been read, and what its topic's retention removed before that.
+
+Retention may remove records that no worker has read yet; the client then goes on with the oldest that is left and says
+nothing. So each position is compared with the one before it, which is the committed offset after a rebalance. Offsets
+that are left out are a loss where the partition now begins after them; otherwise they are markers of transactions, or
+were compacted away. A loss is logged, counted, and written beside the committed offset (its metadata), where
+``gridclock status`` finds it for a day, whichever worker reads the partition by then.
+
+Records of an open transaction are not handed out, nor is anything after them, and time waits for them
+(``Intake._watermarks``). The metric says for how long the last stable offset has stood still with records behind it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, Protocol
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata
+
+from schemas.limits import DAY
+from streams.wall_clock import WallClock, monotonic
+
+ANSWER_SECONDS: Final = 5.0
+"""How long brokers may take to answer; a partition without a leader must not stop the reading."""
+
+MOST_LOSSES: Final = 20
+"""The newest losses of one partition that are kept; brokers take 4,096 bytes of metadata."""
+
+GroupOffsets = Callable[[Sequence[TopicPartition]], Awaitable[Mapping[TopicPartition, OffsetAndMetadata]]]
+"""What a group has committed for partitions."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Offsets ``first`` to ``last`` (inclusive) were removed unread; noticed ``at`` (microseconds)."""
+
+    first: int
+    last: int
+    at: int
+
+    @property
+    def count(self) -> int:
+        """Offsets; there may be markers of transactions among them, so it is the most that was lost."""
+        return self.last - self.first + 1
+
+
+class PositionMetrics(Protocol):
+    """What is counted of the sources; ``source`` is ``topic/partition``."""
+
+    def records_lost(self, source: str, count: int) -> None:
+        """Records removed by retention before they were read; a count of 0 makes the counter known."""
+
+    def transaction_open(self, source: str, seconds: float | None) -> None:
+        """For how long a source has been held up by an open transaction; ``None`` where another worker reads it."""
+
+
+class SourcePositions:
+    """The positions of one worker's share of the sources, and what it commits."""
+
+    def __init__(
+        self, consumer: AIOKafkaConsumer, committed: GroupOffsets, *, clock: WallClock, metrics: PositionMetrics
+    ) -> None:
+        self._consumer = consumer
+        self._group_offsets = committed
+        self._clock = clock
+        self._metrics = metrics
+        self._losses: dict[TopicPartition, list[Loss]] = {}  # of every partition that is ours
+        self._next: dict[TopicPartition, int] = {}
+        self._gaps: dict[TopicPartition, list[range]] = {}  # offsets left out, of which it is not known yet why
+        self._committed: dict[TopicPartition, OffsetAndMetadata] = {}
+        self._held: dict[TopicPartition, tuple[int, float]] = {}  # last stable offset, and since when
+
+    async def take_up(self, partitions: Collection[TopicPartition]) -> None:
+        """Learn what was committed for those that are new, by whoever read them before."""
+        new = [tp for tp in partitions if tp not in self._losses]
+        if not new:
+            return
+        found: Mapping[TopicPartition, OffsetAndMetadata] = {}
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                found = await self._group_offsets(new)
+        except (KafkaError, OSError, TimeoutError) as error:
+            logger.warning(
+                "%s: the committed offsets are not known, so nobody says what was removed before it was read: %r",
+                ", ".join(map(name_of, new)), error,
+            )  # fmt: skip
+        for tp in new:
+            self._metrics.records_lost(name_of(tp), 0)
+            committed = found.get(tp)
+            if committed is None or committed.offset < 0:
+                self._losses[tp] = []
+            else:
+                self._losses[tp] = losses_of(committed.metadata)
+                self._next[tp] = committed.offset
+                self._committed[tp] = committed
+
+    def revoked(self, tp: TopicPartition) -> None:
+        """Forget a partition that another worker may get."""
+        for known in (self._losses, self._next, self._gaps, self._committed, self._held):
+            known.pop(tp, None)
+        self._metrics.transaction_open(name_of(tp), None)
+
+    def reached(self, tp: TopicPartition, first: int, following: int) -> None:
+        """Offsets from ``first`` (inclusive) to ``following`` (exclusive) were read."""
+        expected = self._next.get(tp, first)
+        if first > expected:
+            self._gaps.setdefault(tp, []).append(range(expected, first))
+        self._next[tp] = following
+
+    async def find_losses(self) -> None:
+        """Tell losses from markers, for what was left out since; unanswered, it is asked again the next time."""
+        if not self._gaps:
+            return
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                begins = await self._consumer.beginning_offsets(list(self._gaps))
+        except (KafkaError, TimeoutError) as error:
+            logger.info("the beginnings of the sources are not known: %r", error)
+            return
+        for tp, gaps in self._gaps.items():
+            for gap in gaps:
+                if begins[tp] > gap.start:
+                    self._lost(tp, Loss(gap.start, min(begins[tp], gap.stop) - 1, self._clock.now()))
+        self._gaps.clear()
+
+    def _lost(self, tp: TopicPartition, loss: Loss) -> None:
+        logger.error(
+            "%s: offsets %d to %d (up to %d records) were removed by the topic's retention before they were read: "
+            "verdicts may be wrong; send these events again, and keep the topic for longer (retention.ms)",
+            name_of(tp), loss.first, loss.last, loss.count,
+        )  # fmt: skip
+        self._metrics.records_lost(name_of(tp), loss.count)
+        self._losses.setdefault(tp, []).append(loss)
+
+    def measure_transactions(self) -> None:
+        """Say for how long each partition has been held up, by what the last answers to its reader said."""
+        now = monotonic()
+        for tp in self._consumer.assignment():
+            stable, end = self._consumer.last_stable_offset(tp), self._consumer.highwater(tp)
+            if stable is None or end is None or stable >= end:
+                self._held.pop(tp, None)
+            elif tp not in self._held or self._held[tp][0] != stable:
+                self._held[tp] = stable, now
+            self._metrics.transaction_open(name_of(tp), now - self._held[tp][1] if tp in self._held else 0.0)
+
+    def to_commit(self) -> dict[TopicPartition, OffsetAndMetadata]:
+        """What has to be committed now: offsets with their metadata, where either is another than last time.
+
+        Not past offsets of which it is not known yet whether they were lost: their reader may be gone before it is.
+        """
+        oldest = self._clock.now() - DAY
+        found = {}
+        for tp, following in self._next.items():
+            losses = [loss for loss in self._losses.get(tp, ()) if loss.at > oldest][-MOST_LOSSES:]
+            offset = OffsetAndMetadata(following, _metadata_of(losses))
+            if tp not in self._gaps and self._committed.get(tp) != offset:
+                found[tp] = offset
+        return found
+
+    def committed(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
+        """The brokers have these."""
+        self._committed.update(offsets)
+
+
+def _metadata_of(losses: Sequence[Loss]) -> str:
+    return json.dumps({"lost": [[loss.first, loss.last, loss.at] for loss in losses]}) if losses else ""
+
+
+def losses_of(metadata: str | None) -> list[Loss]:
+    """What a committed offset's metadata say; nothing where they are not ours."""
+    try:
+        return [Loss(int(first), int(last), int(at)) for first, last, at in json.loads(metadata or "")["lost"]]
+    except (ValueError, KeyError, TypeError):
+        return []
+
+
+def name_of(tp: TopicPartition) -> str:
+    """``topic/partition``."""
+    return f"{tp.topic}/{tp.partition}"
+
+
+def group_offsets(group: str, options: Mapping[str, Any]) -> GroupOffsets:
+    """Asks the brokers each time, on a connection of its own; aiokafka's consumers do not hand out the metadata."""
+    return partial(_group_offsets, group, options)
+
+
+async def _group_offsets(
+    group: str, options: Mapping[str, Any], partitions: Sequence[TopicPartition]
+) -> Mapping[TopicPartition, OffsetAndMetadata]:
+    admin = AIOKafkaAdminClient(**options)
+    try:
+        await admin.start()
+        found: Mapping[TopicPartition, OffsetAndMetadata] = await admin.list_consumer_group_offsets(
+            group, partitions=list(partitions)
+        )
+    finally:
+        await admin.close()
+    return found

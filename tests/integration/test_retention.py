@@ -1,0 +1,77 @@
+"""Records that a topic's retention removes before a worker reads them, and a source topic that is deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kafka import TopicPartition
+from kafka.admin import KafkaAdminClient
+
+from streams.kafka.brokers import Broker
+from tests.integration.live import Live, until
+from tests.integration.test_status import asked, kinds, said
+from tests.stories import wire
+
+HIDDEN = """
+e2 2025-03-03T09:03 counter.service_completed WO1
+e3 2025-03-03T09:00 counter.service_started WO2 business=fee
+"""
+LEFT = "e4 2025-03-03T09:00 counter.service_started WO3 business=fee"
+
+
+@pytest.fixture
+def live(kafka: Broker, prefix: str, tmp_path: Path) -> Iterator[Live]:
+    if kafka.kind == "embedded":
+        pytest.skip(f"{kafka.description}: it removes no records and deletes no topics")
+    with Live(kafka.bootstrap, prefix, tmp_path, partitions=2) as found:
+        yield found
+
+
+def test_records_removed_before_they_were_read_are_reported(live: Live) -> None:
+    live.make_source(1)
+    topic = f"{live.name}.events"
+    live.send(wire("e1 2025-03-03T09:00 counter.service_started WO1 business=fee"), "--timestamps", "recorded")
+    worker = live.worker()
+    live.settle("2025-03-03T09:01")
+    until(lambda: asked(live)[0] == 0, 60, lambda: f"{asked(live)}{worker.output}")
+    assert f'gridclock_source_records_lost_total{{source="{topic}/0"}} 0.0' in worker.metrics()
+    assert worker.stop() == 0
+    live.send(wire(HIDDEN + LEFT), "--timestamps", "recorded")
+    with_admin = KafkaAdminClient(bootstrap_servers=live.bootstrap)
+    with_admin.delete_records({TopicPartition(topic, 0): 3})
+    with_admin.close()
+
+    worker = live.worker()
+    until(lambda: worker.metric("gridclock_source_records_lost_total") == 2, 60, lambda: worker.output)
+    line = f"{topic}/0: offsets 1 to 2 (up to 2 records) were removed by the topic's retention before they were read"
+    assert worker.output.count(line) == 1
+    until(lambda: kinds(asked(live)[1]) == {"lost"}, 60, lambda: f"{asked(live)}{worker.output}")
+    code, answer = asked(live)
+    assert code == 1
+    assert [loss[:2] for loss in answer["sources"][0]["lost"]] == [[1, 2]]
+    assert worker.stop() == 0
+    worker = live.worker()  # the committed offset says it, whoever reads the partition
+    until(lambda: kinds(asked(live)[1]) == {"lost"}, 60, lambda: f"{asked(live)}{worker.output}")
+    assert line not in worker.output
+    assert worker.metric("gridclock_source_records_lost_total") == 0
+
+
+def test_a_source_topic_that_is_deleted_is_named(live: Live) -> None:
+    live.make_source(2)
+    worker = live.worker()
+    until(lambda: asked(live)[0] == 0, 60, lambda: f"{asked(live)}{worker.output}")
+    assert worker.stop() == 0
+    admin = KafkaAdminClient(bootstrap_servers=live.bootstrap)
+    admin.delete_topics([f"{live.name}.events"])
+    until(lambda: f"{live.name}.events" not in admin.list_topics(), 60, lambda: "the topic is still there")
+    code, answer = asked(live)
+    assert (code, kinds(answer), answer["sources"]) == (1, {"no_topic", "no_worker"}, [])
+    assert answer["problems"][0]["text"].startswith(f"source topic {live.name}.events does not exist")
+    admin.delete_topics([f"{live.name}.log"])
+    until(lambda: f"{live.name}.log" not in admin.list_topics(), 60, lambda: "the topic is still there")
+    admin.close()
+    code, text = said("status", "--bootstrap", live.bootstrap, "--name", live.name)
+    assert code == 2
+    assert f"no topic {live.name}.log: it was deleted" in text
