@@ -45,6 +45,14 @@ class Explanation:
     en: str
 
 
+LESS = Explanation("（扣除暂停{}）", " (less {} paused)")
+NOT_COUNTED = Explanation("（暂停不计：{}）", " (not counted while paused: {})")
+SPAN = Explanation("{}至{}", "{} to {}")
+BETWEEN = Explanation("、", ", ")
+AND_OTHERS = Explanation("{}等，共{}日", "{} and others, {} days in all")
+"""What a sentence says of pauses: the time taken out, the days not counted, a run of them, between two, the rest."""
+
+
 def limit_zh(limit: Limit) -> str:
     """A limit in Chinese: 5分钟, 5个工作日."""
     amount, _, unit = limit.text.partition(" ")
@@ -123,9 +131,9 @@ def _deadline_sentence(verdict: Verdict, report: Report, calendar: WorkingCalend
         span_zh, span_en = f"{started}「{after.title.zh}」超时起算", f'{span_en} with the breach of "{after.title.en}"'
     span_zh = f"{span_zh}，时限{limit_zh(verdict.limit)}"
     span_en = f"{span_en}, limit {_limit_en(verdict.limit)}"
-    left_out = _left_out(verdict, calendar)
-    if left_out is not None:
-        span_zh, span_en = span_zh + left_out.zh, span_en + left_out.en
+    without = left_out(verdict, calendar)
+    if without is not None:
+        span_zh, span_en = span_zh + without.zh, span_en + without.en
     match report.kind:
         case "warning":
             used = f"{float(report.cause):.0%}"
@@ -151,7 +159,7 @@ def _deadline_sentence(verdict: Verdict, report: Report, calendar: WorkingCalend
             )
 
 
-def _left_out(verdict: Verdict, calendar: WorkingCalendar) -> Explanation | None:
+def left_out(verdict: Verdict, calendar: WorkingCalendar) -> Explanation | None:
     """What a pause took out of the count: of minutes and hours so much time, of a day limit the days by their dates."""
     assert verdict.deadline is not None
     if not verdict.pauses:
@@ -162,17 +170,18 @@ def _left_out(verdict: Verdict, calendar: WorkingCalendar) -> Explanation | None
         if not paused:
             return None
         zh, en = duration(paused)
-        return Explanation(f"（扣除暂停{zh}）", f" (less {en} paused)")
+        return Explanation(LESS.zh.format(zh), LESS.en.format(en))
     count = _days_counted(verdict, calendar)
     if not count.paused:
         return None
     spans = _spans(count)
     shown = [(_day_text(first), _day_text(last)) for first, last in spans[:MOST_SPANS]]
-    zh = "、".join(first if first == last else f"{first}至{last}" for first, last in shown)
-    en = ", ".join(first if first == last else f"{first} to {last}" for first, last in shown)
+    zh = BETWEEN.zh.join(first if first == last else SPAN.zh.format(first, last) for first, last in shown)
+    en = BETWEEN.en.join(first if first == last else SPAN.en.format(first, last) for first, last in shown)
     if len(spans) > MOST_SPANS:
-        zh, en = f"{zh}等，共{len(count.paused)}日", f"{en} and others, {len(count.paused)} days in all"
-    return Explanation(f"（暂停不计：{zh}）", f" (not counted while paused: {en})")
+        days = len(count.paused)
+        zh, en = AND_OTHERS.zh.format(zh, days), AND_OTHERS.en.format(en, days)
+    return Explanation(NOT_COUNTED.zh.format(zh), NOT_COUNTED.en.format(en))
 
 
 def _own(verdict: Verdict, calendar: WorkingCalendar) -> WorkingCalendar:
@@ -221,10 +230,16 @@ def explain_retraction(
     """The sentence that takes an alert back: what was said, and how the case stands now."""
     zh = f"{SUBJECTS_ZH[subject[0]]} {subject[1]}「{title_zh}」：撤回此前的{_KINDS_ZH.get(kind, kind)}告警，"
     en = f'{subject[0].capitalize()} {subject[1]}, "{title_en}": the earlier {kind.replace("_", " ")} is withdrawn; '
+    stands = how_it_stands(now, calendar)
+    return Explanation(zh + stands.zh, en + stands.en)
+
+
+def how_it_stands(now: Verdict | None, calendar: WorkingCalendar) -> Explanation:
+    """How a case stands after an alert on it was withdrawn; ``None``: there is no such case."""
     if now is None:
         return Explanation(
-            zh + "后到或更正的事件表明该时钟并未开始。",
-            en + "events that came later or corrected earlier ones show that this clock never started.",
+            "后到或更正的事件表明该时钟并未开始。",
+            "events that came later or corrected earlier ones show that this clock never started.",
         )
     outcome_zh, outcome_en = _OUTCOMES[now.outcome]
     due = "" if now.deadline is None else local_time(now.deadline, calendar)
@@ -235,8 +250,8 @@ def explain_retraction(
         stopped = local_time(now.stopped_at, calendar)
         due_zh, due_en = due_zh + f"，完成时间 {stopped}", due_en + f", done {stopped}"
     return Explanation(
-        zh + f"根据后到或更正的事件，现为{outcome_zh}{due_zh}。",
-        en + f"by events that came later or corrected earlier ones it is now {outcome_en}{due_en}.",
+        f"根据后到或更正的事件，现为{outcome_zh}{due_zh}。",
+        f"by events that came later or corrected earlier ones it is now {outcome_en}{due_en}.",
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
@@ -14,6 +16,21 @@ from streams.engine.document import Document
 
 Line = tuple[int, int, bytes]
 """Number of arrival, origin, and the line itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What came of judging natively.
+
+    ``lines`` and ``left_to_python`` (subjects, each with the reason) are for Python. ``judged`` counts events, for each
+    of their subjects; ``repeated`` are numbers of arrival; ``orphans`` are stops without a start, by rule.
+    """
+
+    lines: list[Line]
+    left_to_python: dict[Subject, str]
+    judged: int
+    repeated: list[int]
+    orphans: Counter[str]
 
 
 class NativeReplay:
@@ -69,10 +86,11 @@ class NativeReplay:
         last, lines = self._inner.divide()
         return last, list(lines)
 
-    def judge(self, until: int) -> tuple[list[Line], frozenset[Subject], int]:
-        """Judge up to an instant (inclusive): lines and subjects left to Python, and the number of events judged."""
-        lines, subjects, judged = self._inner.judge(until)
-        return lines, frozenset(subjects), judged
+    def judge(self, until: int) -> Judged:
+        """Judge up to an instant (inclusive)."""
+        lines, subjects, judged, repeated, orphans = self._inner.judge(until)
+        left = {(kind, number): reason for kind, number, reason in subjects}
+        return Judged(lines, left, judged, repeated, Counter(orphans))
 
     def add(self, key: tuple[Any, ...], line: bytes) -> None:
         """Add an alert of the Python engine."""

@@ -19,7 +19,10 @@ _CORE: Final = (
     "conditions", "deadlines", "event", "explanations", "faults", "history", "offline", "offline_engine", "rulebook",
     "verdicts", "working_days", "alerts",
 )  # fmt: skip
-_KINDS: Final = ("acts", "clock", "deadline", "evidence", "patterns", "prerequisite", "recording_delay", "sequence")
+_KINDS: Final = (
+    "acts", "at_most", "cadence", "clock", "deadline", "each", "evidence", "forbidden_while", "minimum_notice",
+    "not_before", "patterns", "prerequisite", "recording_delay", "sequence",
+)  # fmt: skip
 _FILES: Final = (
     *(f"streams/core/{name}.py" for name in _CORE),
     *(f"streams/core/kinds/{name}.py" for name in _KINDS),

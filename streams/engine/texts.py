@@ -6,26 +6,40 @@ They are made by the code that makes every alert, from values that stand for the
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final, cast
+from typing import Any, Final, cast, get_args
 
 from schemas.base import Text
-from schemas.limits import Elapsed, Limit
+from schemas.limits import DAY, Elapsed, Limit
 from schemas.rules import RuleBase
-from streams.core.alerts import report_alert
+from streams.core.alerts import Alert, report_alert, retraction_of
 from streams.core.event import Event
-from streams.core.explanations import Explanation, duration, explain
+from streams.core.explanations import (
+    AND_OTHERS,
+    BETWEEN,
+    LESS,
+    NOT_COUNTED,
+    SPAN,
+    Explanation,
+    duration,
+    explain,
+    how_it_stands,
+    left_out,
+)
 from streams.core.faults import Fault, arithmetic_of
-from streams.core.verdicts import AlertKind, Report, Verdict
+from streams.core.verdicts import AlertKind, Outcome, Report, Verdict
 from streams.core.working_days import WorkingCalendar
 from streams.wire.cloudevents import CloudEvents, encode
 
 # Instants that stand for those of an alert, by the name of their place.
 _STARTED, _DUE, _STOPPED, _DETECTED, BY, RECORDED, AT = 10_000, 20_000, 20_777, 40_000, 50_000, 60_000, 70_000
+_REPORTED, SINCE, LAWFUL = 80_000, 90_000, 95_000
 _PLACES: Final = {
     _STARTED: "started", _DUE: "due", _STOPPED: "stopped", _DETECTED: "detected", BY: "by", RECORDED: "recorded",
-    AT: "at",
+    AT: "at", _REPORTED: "reported", SINCE: "since", LAWFUL: "lawful",
 }  # fmt: skip
-_ELAPSED: Final = 987_654_321_000_000
+_ELAPSED, _PAUSED = 987_654_321_000_000, 123_456_789_000_000
+_PAUSES: Final = ((11_000, 15_321), (DAY, 2 * DAY))
+"""Within an elapsed limit a piece, and of a day limit a whole day that would have counted."""
 _ORG: Final = "province"
 
 
@@ -42,8 +56,11 @@ class _Places(WorkingCalendar):
 _PLACES_CALENDAR: Final = _Places()
 
 
-def fault_texts(fault: Fault, key: str | None = None) -> dict[str, str]:
-    """Half a sentence with its places; ``key`` where the fault's own holds an instant."""
+def fault_texts(fault: Fault, key: str | None = None, **replaced: str) -> dict[str, str]:
+    """Half a sentence with its places; ``key`` where the fault's own holds an instant.
+
+    ``replaced`` are places by the text that stands for them.
+    """
     text = fault.text(_PLACES_CALENDAR)
     written = {"text": {"zh": text.zh, "en": text.en}, **arithmetic_of(fault, _PLACES_CALENDAR)}
     found = {
@@ -52,21 +69,31 @@ def fault_texts(fault: Fault, key: str | None = None) -> dict[str, str]:
         "en": inside(text.en),
         "json": encode(written).decode(),
     }
-    # In places of two words: the one by which something had to be recorded.
-    return {name: value.replace("⟦by⟧", "⟦recorded by⟧") for name, value in found.items()} if key else found
+    for place, standing in replaced.items():
+        found = {name: value.replace(standing, f"⟦{place.replace('_', ' ')}⟧") for name, value in found.items()}
+    return found
 
 
-def lines_of(
-    rule: RuleBase, limit: Limit | None, kind: AlertKind, cause: str, act: Text | None
-) -> dict[str, list[str]]:
-    """By subject type, the line of an alert without and with a provisional calendar; ``act`` is the title of an act."""
+Lines = dict[str, dict[str, list[str]]]
+
+
+def lines_of(rule: RuleBase, limit: Limit | None, kind: AlertKind, cause: str, act: Text | None) -> Lines:
+    """By subject type, the lines of an alert and of its retraction, each without and with a provisional calendar.
+
+    ``act`` is the title of an act.
+    """
     return {
-        subject: [_line(rule, limit, kind, cause, act, subject, is_provisional) for is_provisional in (0, 1)]
+        subject: {
+            "report": [_written(_alert(rule, limit, kind, cause, act, subject, number)) for number in (0, 1)],
+            "retraction": [
+                _written(_withdrawn(_alert(rule, limit, kind, cause, act, subject, number))) for number in (0, 1)
+            ],
+        }
         for subject in rule.subject
     }
 
 
-def _line(
+def _alert(
     rule: RuleBase,
     limit: Limit | None,
     kind: AlertKind,
@@ -74,7 +101,7 @@ def _line(
     act: Text | None,
     subject: str,
     is_provisional: int,
-) -> str:
+) -> Alert:
     anchor = Event("root", "", _STARTED, _STARTED, {"org": {_ORG: "⟦org⟧"}}, "⟦order⟧", "⟦account⟧")
     verdict = Verdict(
         rule=rule,
@@ -87,33 +114,80 @@ def _line(
         ended_at=_DETECTED,
         reports=(),
         limit=limit,
+        pauses=_PAUSES if act is None else (),
         provisional=bool(is_provisional),
         evidence=("⟦evidence⟧",),
         faults=() if act is None else (cast(Fault, _AnyFaults()),),
         facts={"act": act},
     )
-    report = Report(kind, cause, _DETECTED)
+    report = Report(kind, cause, _REPORTED)
     about = (subject, "⟦id⟧")
     # Days and faults are counted for each alert; here only what surrounds them is wanted.
-    some = replace(verdict, faults=(), deadline=_DUE, stopped_at=_STOPPED, limit=Elapsed(microseconds=1, text="1 s"))
-    alert = replace(
+    limited = Elapsed(microseconds=1, text="1 s")
+    some = replace(verdict, faults=(), pauses=(), deadline=_DUE, stopped_at=_STOPPED, limit=limited)
+    said = explain(verdict, report, about, _PLACES_CALENDAR)
+    without = None if act is not None else left_out(verdict, _PLACES_CALENDAR)
+    if without is not None:
+        said = Explanation(said.zh.replace(without.zh, "⟦left out zh⟧"), said.en.replace(without.en, "⟦left out en⟧"))
+    return replace(
         report_alert(
-            some, Report("breach", "", _DETECTED), subject=about, case_id="⟦case⟧", generation=0,
+            some, Report("breach", "", _REPORTED), subject=about, case_id="⟦case⟧", generation=0,
             watermark=_DETECTED, calendar=_PLACES_CALENDAR,
         ),
         alert_id="⟦alert⟧",
         kind=kind,
         deadline=verdict.deadline,
-        stopped_at=verdict.stopped_at,
+        stopped_at=_STOPPED,
         limit=None if limit is None else limit.text,
         elapsed=_ELAPSED,
-        explanation=explain(verdict, report, about, _PLACES_CALENDAR),
+        paused=_PAUSED,
+        explanation=said,
         arithmetic={"at": "⟦arithmetic⟧"},
     )  # fmt: skip
+
+
+def _withdrawn(alert: Alert) -> Alert:
+    found, ending = retraction_of(alert, None, _DETECTED, _PLACES_CALENDAR), how_it_stands(None, _PLACES_CALENDAR)
+    said = found.explanation
+    said = Explanation(said.zh.removesuffix(ending.zh) + "⟦now zh⟧", said.en.removesuffix(ending.en) + "⟦now en⟧")
+    return replace(found, alert_id="⟦alert⟧", retracts="⟦retracts⟧", stopped_at=_STOPPED, explanation=said)
+
+
+def _written(alert: Alert) -> str:
     text = encode(CloudEvents(_PLACES_CALENDAR).alert(alert)).decode()
     for written, place in _REPLACED:
         text = text.replace(written, place)
     return text
+
+
+def ways_to_stand() -> dict[str, tuple[str, str]]:
+    """How a case may stand now: by outcome, whether it is due, paused or neither, and whether it is stopped."""
+    event, no_rule = Event("root", "", _STARTED, _STARTED, {}), cast(RuleBase, None)
+    found: dict[str, tuple[str, str]] = {}
+    for outcome in cast(tuple[Outcome, ...], get_args(Outcome)):
+        for due, deadline, pauses in (("due", _DUE, ()), ("paused", None, _PAUSES), ("neither", None, ())):
+            for stopped, stopped_at in (("open", None), ("stopped", _STOPPED)):
+                now = Verdict(no_rule, "", event, outcome, _STARTED, deadline, stopped_at, 0, (), pauses=pauses)
+                found[f"{outcome} {due} {stopped}"] = inside_of(how_it_stands(now, _PLACES_CALENDAR))
+    return found
+
+
+def inside_of(said: Explanation) -> tuple[str, str]:
+    """A phrase in both languages as it stands in JSON."""
+    return inside(said.zh), inside(said.en)
+
+
+def phrases() -> dict[str, Any]:
+    """Parts of sentences."""
+    return {
+        "less": inside_of(LESS),
+        "not_counted": inside_of(NOT_COUNTED),
+        "span": inside_of(SPAN),
+        "between": inside_of(BETWEEN),
+        "and_others": inside_of(AND_OTHERS),
+        "now": ways_to_stand(),
+        "never_started": inside_of(how_it_stands(None, _PLACES_CALENDAR)),
+    }
 
 
 class _AnyFaults:
@@ -126,13 +200,16 @@ class _AnyFaults:
 
 
 _REPLACED: Final = (
-    *((f"⟦{name}⟧+00:00", f"⟦{name} full⟧") for name in ("started", "due", "stopped", "detected")),
+    ('"⟦stopped⟧+00:00"', "⟦stopped full⟧"),
+    ('"⟦retracts⟧"', "⟦retracts⟧"),
+    *((f"⟦{name}⟧+00:00", f"⟦{name} full⟧") for name in ("started", "due", "reported", "detected")),
     ('"⟦order⟧"', "⟦order⟧"),
     ('"⟦account⟧"', "⟦account⟧"),
     (f'{{"{_ORG}":"⟦org⟧"}}', "⟦org⟧"),
     ('"⟦evidence⟧"', "⟦evidence⟧"),
     ('{"at":"⟦arithmetic⟧"}', "⟦arithmetic⟧"),
     (f"PT{_ELAPSED // 1_000_000}S", "⟦elapsed⟧"),
+    (f"PT{_PAUSED // 1_000_000}S", "⟦paused⟧"),
     (duration(_STOPPED - _DUE)[0], "⟦late zh⟧"),
     (duration(_STOPPED - _DUE)[1], "⟦late en⟧"),
 )

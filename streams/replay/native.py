@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 
 from schemas.dead_letters import DeadLetter
 from streams.core.alerts import Subject
@@ -150,34 +150,39 @@ class NativeJudging:
         self._native = native
         self._kept = kept
         self._decoded = decoded
+        self.left_to_python: dict[Subject, str] = {}
+        """The subjects that Python judges, each with the reason; after ``judge``."""
+        self.orphans: Counter[str] = Counter()
+        """Stops without a start on the other subjects, by rule; after ``judge``."""
 
     def last_at(self) -> int | None:
         """The instant of the last event that counts."""
         native_last, lines = self._native.divide()
-        arrived = [*self._kept, *self._decoded(lines)]
-        arrived.sort(key=_number)
-        last = [at for at in (native_last, deduplicate(arrived).last_at) if at is not None]
+        last = [at for at in (native_last, deduplicate(self._arrived(lines)).last_at) if at is not None]
         return max(last) if last else None
 
     def judge(self, end: int, on_events: Callable[[int], None]) -> Deduplicated:
         """Judge natively up to an instant (inclusive); gives the events that Python must judge."""
-        subjects: frozenset[Subject] | None
         try:
             self._native.divide()
-            lines, subjects, judged = self._native.judge(end)
-            on_events(judged)
+            found = self._native.judge(end)
         except RuntimeError:
             _log.warning("the native engine failed on these events; the Python engine judges them")
-            lines, subjects = self._native.lines(), None
-        arrived = [*self._kept, *self._decoded(lines)]
-        arrived.sort(key=_number)
-        if subjects is not None:
-            arrived = [
-                (order, number, event, origin, own)
-                for order, number, event, origin, copies in arrived
-                if (own := _of(copies, subjects))
-            ]
-        return deduplicate(arrived)
+            return deduplicate(self._arrived(self._native.lines()))
+        on_events(found.judged)
+        self.left_to_python, self.orphans = found.left_to_python, found.orphans
+        deduplicated = deduplicate(
+            (order, number, event, origin, own)
+            for order, number, event, origin, copies in self._arrived(found.lines)
+            if (own := _of(copies, found.left_to_python))
+        )
+        known = {*deduplicated.duplicates, *deduplicated.conflicts}
+        deduplicated.duplicates.extend(number for number in found.repeated if number not in known)
+        return deduplicated
+
+    def _arrived(self, lines: Iterable[Line]) -> list[Arrived]:
+        """What Python has read before, and these lines, in the order of arrival."""
+        return sorted((*self._kept, *self._decoded(lines)), key=_number)
 
     def merged(self, own: Iterable[tuple[AlertKey, bytes]], counted: Counter[tuple[str, str]]) -> Iterator[bytes]:
         """All alerts in order, those of the Python engine among them; after an interruption those that there are."""
@@ -198,5 +203,5 @@ def _number(arrived: Arrived) -> int:
     return arrived[1]
 
 
-def _of(copies: Copies, subjects: frozenset[Subject]) -> Copies:
+def _of(copies: Copies, subjects: Container[Subject]) -> Copies:
     return [copy for copy in copies if copy[0] in subjects]

@@ -250,6 +250,11 @@ class Replay:
             self._judged = [task for task in tasks if task.is_done]
 
     @property
+    def left_to_python(self) -> Counter[str]:
+        """Subjects that the native engine left to the Python engine, by reason; after ``judge``."""
+        return Counter() if self._native is None else Counter(self._native.left_to_python.values())
+
+    @property
     def total(self) -> int:
         """Events that were kept for judging."""
         kept = self._buffer or self._partitions
@@ -368,6 +373,8 @@ class Replay:
             self.tally.duplicates = sum(n not in conflicts for n in self._deduplicated.duplicates)
             if self._judging is not None:
                 self.tally.orphans = self._judging.orphans()
+            if self._native is not None:
+                self.tally.orphans += self._native.orphans
             self._refuse(conflict for _, conflict in sorted(conflicts.items()))
             return
         twice = bytearray(self.total // 8 + 1)  # a repetition may lie in the parts of several subjects

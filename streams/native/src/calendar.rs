@@ -1,13 +1,21 @@
-//! Days by the tables of the document: which are worked, when they begin, how an instant reads.
+//! Days by the tables of the document: which are worked, when they begin, how an instant reads; and when limits run out.
+//!
+//! Mirrors `streams/core/deadlines.py`. `None` stands for what the tables do not hold, which is Python's.
 
 use crate::document::{Calendar, Limit};
-use crate::events::{DAY, EPOCH, civil};
+use crate::events::{DAY, EPOCH, civil, ordinal_within};
 use std::collections::HashMap;
+
+/// From (inclusive) and to (exclusive); `None` while it is open.
+pub type Pause = (i64, Option<i64>);
 
 pub struct Days {
     first: i64,
     works: Vec<bool>,
     provisional: Vec<bool>,
+    /// How many days are worked up to each day (inclusive), and which they are.
+    rank: Vec<usize>,
+    worked: Vec<i64>,
     names: HashMap<i64, String>,
     settled_at: i64,
     settled_day: i64,
@@ -15,22 +23,38 @@ pub struct Days {
     suffix: String,
 }
 
-/// When a limit runs out, and the first and the last day of its count, where it counts days.
+/// When a limit runs out (`None` while the clock stands still).
+#[derive(Clone, Copy)]
 pub struct Deadline {
-    pub at: i64,
+    pub at: Option<i64>,
     pub is_provisional: bool,
-    pub counted: Option<(i64, i64, bool)>,
 }
 
-const MOST_DAYS: i64 = 400;
+/// The days of a limit, as ordinals.
+#[derive(Default)]
+pub struct DayCount {
+    pub counted: Vec<i64>,
+    pub off: Vec<i64>,
+    pub paused: Vec<i64>,
+}
 
 impl Days {
     pub fn new(calendar: &Calendar) -> Days {
-        let flags = |text: &str| text.bytes().map(|c| c == b'1').collect();
+        let flags = |text: &str| -> Vec<bool> { text.bytes().map(|c| c == b'1').collect() };
+        let works = flags(&calendar.works);
+        let (mut rank, mut worked) = (Vec::with_capacity(works.len()), Vec::new());
+        for (index, is_worked) in works.iter().enumerate() {
+            if *is_worked {
+                worked.push(calendar.first + index as i64);
+            }
+            rank.push(worked.len());
+        }
         Days {
             first: calendar.first,
-            works: flags(&calendar.works),
+            works,
             provisional: flags(&calendar.provisional),
+            rank,
+            worked,
             names: calendar.names.clone(),
             settled_at: calendar.settled_at.max(0),
             settled_day: calendar.settled_day,
@@ -56,6 +80,16 @@ impl Days {
         (day - EPOCH) * DAY - self.offset
     }
 
+    /// Months since the year 0.
+    pub fn month(&self, at: i64) -> i64 {
+        let (year, month, _) = civil(self.date(at));
+        year * 12 + month - 1
+    }
+
+    pub fn start_of_month(&self, month: i64) -> i64 {
+        self.start(ordinal_within(month.div_euclid(12), month.rem_euclid(12) + 1, 1))
+    }
+
     fn index(&self, day: i64) -> Option<usize> {
         (day >= self.settled_day && (self.first..=self.last()).contains(&day)).then(|| (day - self.first) as usize)
     }
@@ -64,118 +98,301 @@ impl Days {
         self.index(day).map(|index| self.works[index])
     }
 
-    /// `None` where the tables do not hold what is asked for.
-    pub fn deadline(&self, limit: &Limit, start: i64) -> Option<Deadline> {
-        self.is_settled(start).then_some(())?;
-        let first = self.date(start);
-        let found = match limit {
-            Limit::Elapsed(length) => Deadline { at: start + length, is_provisional: false, counted: None },
-            Limit::CalendarDays(days) => {
-                let last = first + days;
-                Deadline { at: self.start(last + 1), is_provisional: false, counted: Some((first, last, false)) }
-            }
-            Limit::WorkingDays(days) => {
-                let last = self.worked(first, *days)?;
-                Deadline {
-                    at: self.start(last + 1),
-                    is_provisional: self.provisional[self.index(last)?],
-                    counted: Some((first, last, true)),
-                }
-            }
-            Limit::SameWorkingDay => {
-                let day = self.worked(first - 1, 1)?;
-                Deadline { at: self.start(day + 1), is_provisional: self.provisional[self.index(day)?], counted: None }
-            }
-            Limit::UntilField(_) | Limit::UntilInstant => return None,
-        };
-        (self.is_settled(found.at)).then_some(found)
+    fn is_provisional(&self, day: i64) -> Option<bool> {
+        self.index(day).map(|index| self.provisional[index])
     }
 
     /// The last of so many working days after a date.
-    pub fn worked(&self, after: i64, days: i64) -> Option<i64> {
-        let (mut day, mut left) = (after, days);
-        while left > 0 {
-            day += 1;
-            left -= i64::from(self.works(day)?);
+    fn worked(&self, after: i64, days: i64) -> Option<i64> {
+        let index = self.index(after)?;
+        if days == 0 {
+            return Some(after);
         }
-        Some(day)
+        self.worked.get(self.rank[index] + days as usize - 1).copied()
     }
 
-    /// When a fraction of a limit is used up, as `streams.core.deadlines.warning_instant` has it without pauses.
-    pub fn warning(&self, limit: &Limit, start: i64, deadline: i64, (part, whole): (i64, i64)) -> Option<i64> {
-        let of = |length: i64| (i128::from(length) * i128::from(part) / i128::from(whole)) as i64;
-        match limit {
-            Limit::Elapsed(length) => Some(start + of(*length)),
-            Limit::UntilField(_) | Limit::UntilInstant => Some(start + of(deadline - start)),
+    /// `deadline_of`; `until` is the instant of what was agreed.
+    pub fn deadline(
+        &self, limit: &Limit, start: i64, pauses: &[Pause], until: Option<i64>, trace: Option<&mut DayCount>,
+    ) -> Option<Deadline> {
+        self.is_settled(start).then_some(())?;
+        let first = self.date(start);
+        let plain = |at| Deadline { at, is_provisional: false };
+        let found = match limit {
+            Limit::Elapsed(length) => plain(elapsed(*length, start, pauses)),
+            Limit::UntilField(_) | Limit::UntilInstant => plain(until),
+            Limit::SameWorkingDay => self.same_working_day(first, pauses)?,
+            Limit::WorkingDays(days) if pauses.is_empty() => {
+                let last = self.worked(first, *days)?;
+                self.trace(first, last, true, trace)?;
+                Deadline { at: Some(self.start(last + 1)), is_provisional: self.is_provisional(last)? }
+            }
+            Limit::CalendarDays(days) if pauses.is_empty() => {
+                self.trace(first, first + days, false, trace)?;
+                plain(Some(self.start(first + days + 1)))
+            }
+            Limit::WorkingDays(days) => self.counted(*days, first, pauses, true, trace)?,
+            Limit::CalendarDays(_) | Limit::Months(_) | Limit::BillingCycles(_) => {
+                let days = days_in(limit, first);
+                if pauses.is_empty() && trace.is_none() {
+                    plain(Some(self.start(first + days + 1)))
+                } else {
+                    self.counted(days, first, pauses, false, trace)?
+                }
+            }
+        };
+        found.at.is_none_or(|at| self.is_settled(at)).then_some(found)
+    }
+
+    fn trace(&self, first: i64, last: i64, is_working: bool, trace: Option<&mut DayCount>) -> Option<()> {
+        let Some(count) = trace else { return Some(()) };
+        for day in first + 1..=last {
+            let is_off = is_working && !self.works(day)?;
+            if is_off { &mut count.off } else { &mut count.counted }.push(day);
+        }
+        Some(())
+    }
+
+    fn same_working_day(&self, first: i64, pauses: &[Pause]) -> Option<Deadline> {
+        let mut day = first - 1;
+        let mut is_provisional = false;
+        loop {
+            day = self.worked(day, 1)?;
+            is_provisional |= self.is_provisional(day)?;
+            let ends = self.start(day + 1);
+            if !stands_still_at(ends, pauses) {
+                return Some(Deadline { at: Some(ends), is_provisional });
+            }
+            if pauses.last().is_some_and(|(since, until)| until.is_none() && *since <= ends) {
+                return Some(Deadline { at: None, is_provisional });
+            }
+        }
+    }
+
+    fn counted(
+        &self, days: i64, first: i64, pauses: &[Pause], is_working: bool, mut trace: Option<&mut DayCount>,
+    ) -> Option<Deadline> {
+        let mut counted = 0;
+        let mut day = first;
+        let mut is_provisional = false;
+        loop {
+            day += 1;
+            let (begins, ends) = (self.start(day), self.start(day + 1));
+            if is_working {
+                is_provisional |= self.is_provisional(day)?;
+                if !self.works(day)? {
+                    trace.iter_mut().for_each(|count| count.off.push(day));
+                    continue;
+                }
+            }
+            self.index(day)?;
+            if is_paused_all_day(begins, ends, pauses) {
+                trace.iter_mut().for_each(|count| count.paused.push(day));
+                if pauses.last().is_some_and(|(since, until)| until.is_none() && *since <= begins) {
+                    return Some(Deadline { at: None, is_provisional });
+                }
+                continue;
+            }
+            counted += 1;
+            trace.iter_mut().for_each(|count| count.counted.push(day));
+            if counted >= days && !stands_still_at(ends, pauses) {
+                return Some(Deadline { at: Some(ends), is_provisional });
+            }
+        }
+    }
+
+    /// `earliest_of`: the first instant at which a limit has passed, and whether it is provisional.
+    pub fn earliest(&self, limit: &Limit, start: i64, reading_day: Option<i64>) -> Option<(i64, bool)> {
+        self.is_settled(start).then_some(())?;
+        let day = self.date(start);
+        let found = match limit {
+            Limit::Elapsed(length) => (start + length, false),
+            Limit::CalendarDays(days) => (self.start(day + days), false),
+            Limit::WorkingDays(days) => {
+                let last = self.worked(day, *days)?;
+                (self.start(last), self.is_provisional(last)?)
+            }
+            Limit::Months(months) => (self.start(later_month(day, *months)), false),
+            Limit::BillingCycles(cycles) => match reading_day {
+                None => (self.start(later_month(day, *cycles)), false),
+                Some(reading) => (self.start(reading_day_after(day, reading, cycles + 1)), false),
+            },
+            Limit::SameWorkingDay | Limit::UntilField(_) | Limit::UntilInstant => return None,
+        };
+        self.is_settled(found.0).then_some(found)
+    }
+
+    /// `latest_of`: the last instant within a limit.
+    pub fn latest(&self, limit: &Limit, start: i64) -> Option<i64> {
+        let at = self.deadline(limit, start, &[], None, None)?.at?;
+        Some(if matches!(limit, Limit::Elapsed(_)) { at } else { at - 1 })
+    }
+
+    /// `warning_instant`: when a fraction of a limit is used up; `Some(None)` while the clock stands still for good.
+    pub fn warning(
+        &self, limit: &Limit, start: i64, pauses: &[Pause], deadline: i64, fraction: (i64, i64),
+    ) -> Option<Option<i64>> {
+        let at = match limit {
+            Limit::Elapsed(length) => elapsed(part_of(*length, fraction), start, pauses),
+            Limit::UntilField(_) | Limit::UntilInstant => Some(start + part_of(deadline - start, fraction)),
             Limit::SameWorkingDay => {
                 let begins = start.max(self.start(self.date(deadline - 1)));
-                Some(begins + of(deadline - begins))
+                Some(begins + part_of(deadline - begins, fraction))
             }
-            Limit::WorkingDays(days) | Limit::CalendarDays(days) => {
-                let (full, rest) = (days * part / whole, days * part % whole);
-                let number = full + i64::from(rest != 0);
-                if number == 0 {
-                    return Some(start);
-                }
-                let first = self.date(start);
-                let day = match limit {
-                    Limit::WorkingDays(_) => self.worked(first, number)?,
-                    _ => first + number,
-                };
-                let (begins, ends) = (self.start(day), self.start(day + 1));
-                match rest {
-                    0 => Some(ends),
-                    _ => Some(ends.min(begins + (i128::from(rest) * i128::from(DAY) / i128::from(whole)) as i64)),
-                }
-            }
-        }
+            _ => self.used_up(limit, start, pauses, fraction)?,
+        };
+        Some(at.and_then(|at| after_standstill(at, pauses)))
     }
 
-    /// The days of a count as the alert's JSON lists them; `None` where there are too many.
-    pub fn arithmetic(&self, counted: Option<(i64, i64, bool)>) -> Option<String> {
-        let Some((first, last, is_working)) = counted else { return Some("{}".to_owned()) };
-        (last - first <= MOST_DAYS).then_some(())?;
-        let (mut days, mut off) = (Vec::new(), Vec::new());
-        for day in first + 1..=last {
-            if is_working && !self.works(day)? {
-                let name = self.names.get(&day).map_or("null".to_owned(), |name| format!("\"{name}\""));
-                off.push(format!("{{\"date\":\"{}\",\"name\":{name}}}", iso(day)));
-            } else {
-                days.push(format!("\"{}\"", iso(day)));
-            }
+    fn used_up(&self, limit: &Limit, start: i64, pauses: &[Pause], (part, whole): (i64, i64)) -> Option<Option<i64>> {
+        let first = self.date(start);
+        let days = days_in(limit, first);
+        let (full, rest) = (days * part / whole, days * part % whole);
+        let number = full + i64::from(rest != 0);
+        if number == 0 {
+            return Some(Some(start));
         }
-        let (days, off) = (days.join(","), off.join(","));
-        Some(format!("{{\"counted_days\":[{days}],\"days_off\":[{off}],\"paused_days\":[]}}"))
+        let is_working = matches!(limit, Limit::WorkingDays(_));
+        let Some(day) = self.counted_day(number, first, pauses, is_working)? else { return Some(None) };
+        let (begins, ends) = (self.start(day), self.start(day + 1));
+        Some(Some(if rest == 0 { ends } else { ends.min(begins + part_of(DAY, (rest, whole))) }))
     }
 
-    fn clock(&self, at: i64, between: char) -> (String, i64) {
+    fn counted_day(&self, number: i64, first: i64, pauses: &[Pause], is_working: bool) -> Option<Option<i64>> {
+        if pauses.is_empty() {
+            return Some(Some(if is_working { self.worked(first, number)? } else { first + number }));
+        }
+        let (mut day, mut left) = (first, number);
+        while left > 0 {
+            day = if is_working { self.worked(day, 1)? } else { day + 1 };
+            let (begins, ends) = (self.start(day), self.start(day + 1));
+            self.index(day)?;
+            if !is_paused_all_day(begins, ends, pauses) {
+                left -= 1;
+            } else if pauses.last().is_some_and(|(since, until)| until.is_none() && *since <= begins) {
+                return Some(None);
+            }
+        }
+        Some(Some(day))
+    }
+
+    /// The name of a special day, as it stands in JSON.
+    pub fn name(&self, day: i64) -> Option<&str> {
+        self.names.get(&day).map(String::as_str)
+    }
+
+    fn clock(&self, text: &mut String, at: i64, between: char) -> i64 {
         let rest = (at + self.offset).rem_euclid(DAY);
         let seconds = rest / 1_000_000;
-        let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-        (format!("{}{between}{hour:02}:{minute:02}:{second:02}", iso(self.date(at))), rest % 1_000_000)
+        day_text(text, self.date(at));
+        text.push(between);
+        for (place, part) in [seconds / 3600, seconds / 60 % 60, seconds % 60].into_iter().enumerate() {
+            if place > 0 {
+                text.push(':');
+            }
+            digits(text, part, 2);
+        }
+        rest % 1_000_000
     }
 
     /// `2026-03-02T09:00:00.000+08:00`.
-    pub fn full(&self, at: i64) -> String {
-        let (clock, rest) = self.clock(at, 'T');
-        match rest % 1000 {
-            0 => format!("{clock}.{:03}{}", rest / 1000, self.suffix),
-            _ => format!("{clock}.{rest:06}{}", self.suffix),
-        }
+    pub fn full(&self, text: &mut String, at: i64) {
+        let rest = self.clock(text, at, 'T');
+        fraction(text, rest);
+        text.push_str(&self.suffix);
     }
 
     /// `2026-03-02 09:00:00`, with what there is below the second.
-    pub fn shown(&self, at: i64) -> String {
-        let (clock, rest) = self.clock(at, ' ');
-        match rest {
-            0 => clock,
-            _ if rest % 1000 == 0 => format!("{clock}.{:03}", rest / 1000),
-            _ => format!("{clock}.{rest:06}"),
+    pub fn shown(&self, text: &mut String, at: i64) {
+        let rest = self.clock(text, at, ' ');
+        if rest > 0 {
+            fraction(text, rest);
         }
     }
 }
 
-fn iso(day: i64) -> String {
+fn fraction(text: &mut String, rest: i64) {
+    text.push('.');
+    if rest % 1000 == 0 { digits(text, rest / 1000, 3) } else { digits(text, rest, 6) }
+}
+
+/// A number with leading zeros.
+fn digits(text: &mut String, number: i64, width: u32) {
+    for place in (0..width).rev() {
+        text.push((b'0' + (number / 10_i64.pow(place) % 10) as u8) as char);
+    }
+}
+
+/// `2026-03-02`.
+pub fn day_text(text: &mut String, day: i64) {
     let (year, month, day) = civil(day);
-    format!("{year:04}-{month:02}-{day:02}")
+    digits(text, year, 4);
+    text.push('-');
+    digits(text, month, 2);
+    text.push('-');
+    digits(text, day, 2);
+}
+
+fn part_of(length: i64, (part, whole): (i64, i64)) -> i64 {
+    (i128::from(length) * i128::from(part) / i128::from(whole)) as i64
+}
+
+fn elapsed(length: i64, start: i64, pauses: &[Pause]) -> Option<i64> {
+    let mut deadline = start + length;
+    for (since, until) in pauses {
+        if *since >= deadline {
+            break;
+        }
+        deadline += (*until)? - *since.max(&start);
+    }
+    Some(deadline)
+}
+
+fn stands_still_at(midnight: i64, pauses: &[Pause]) -> bool {
+    pauses.iter().any(|(since, until)| *since < midnight && until.is_none_or(|until| until > midnight))
+}
+
+fn is_paused_all_day(begins: i64, ends: i64, pauses: &[Pause]) -> bool {
+    pauses.iter().any(|(since, until)| *since <= begins && until.is_none_or(|until| until >= ends))
+}
+
+fn after_standstill(at: i64, pauses: &[Pause]) -> Option<i64> {
+    match pauses.iter().find(|(since, until)| *since <= at && until.is_none_or(|until| at < until)) {
+        Some((_, until)) => *until,
+        None => Some(at),
+    }
+}
+
+/// `running_time`: running and paused between two instants.
+pub fn running(start: i64, end: i64, pauses: &[Pause]) -> (i64, i64) {
+    let length = |(since, until): &Pause| (until.map_or(end, |until| until.min(end)) - (*since).max(start)).max(0);
+    let paused: i64 = pauses.iter().map(length).sum();
+    (end - start - paused, paused)
+}
+
+/// How many counted days a day limit has from a date.
+fn days_in(limit: &Limit, first: i64) -> i64 {
+    match limit {
+        Limit::WorkingDays(days) | Limit::CalendarDays(days) => *days,
+        Limit::Months(months) | Limit::BillingCycles(months) => later_month(first, *months) - first,
+        Limit::Elapsed(_) | Limit::SameWorkingDay | Limit::UntilField(_) | Limit::UntilInstant => 0,
+    }
+}
+
+fn later_month(day: i64, months: i64) -> i64 {
+    let (year, month, day) = civil(day);
+    day_of_month(year * 12 + month - 1 + months, day)
+}
+
+fn day_of_month(month: i64, day: i64) -> i64 {
+    ordinal_within(month.div_euclid(12), month.rem_euclid(12) + 1, day)
+}
+
+fn reading_day_after(day: i64, reading_day: i64, count: i64) -> i64 {
+    let (year, month, _) = civil(day);
+    let mut index = year * 12 + month - 1;
+    if day_of_month(index, reading_day) > day {
+        index -= 1;
+    }
+    day_of_month(index + count, reading_day)
 }

@@ -2,11 +2,12 @@
 //!
 //! A fold whose part does not have exactly the shape declared here is not known: its subjects are judged by Python.
 
+use crate::lines::Line;
 use serde::Deserialize;
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -16,7 +17,27 @@ pub struct Document {
     pub watched: Vec<String>,
     pub calendar: Calendar,
     pub folds: Vec<FoldEntry>,
-    pub durations: Vec<(String, String)>,
+    pub durations: Vec<Words>,
+    pub phrases: Phrases,
+    /// Words that may stand in a sentence as they are.
+    pub words: HashSet<String>,
+}
+
+/// The same in Chinese and in English.
+pub type Words = (String, String);
+
+/// Parts of sentences, with `{}` where something is put in.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Phrases {
+    pub less: Words,
+    pub not_counted: Words,
+    pub span: Words,
+    pub between: Words,
+    pub and_others: Words,
+    /// How a case stands now, by its outcome; whether it is `due`, `paused` or `neither`; whether it has `stopped`.
+    pub now: HashMap<String, (Line, Line)>,
+    pub never_started: Words,
 }
 
 #[derive(Deserialize)]
@@ -72,8 +93,10 @@ pub struct FoldEntry {
 #[serde(rename_all = "snake_case")]
 pub enum Fold {
     Deadline(Vec<DeadlineVersion>),
+    Each(Each),
     Act(Vec<ActVersion>),
     Sequence(Vec<SequenceVersion>),
+    Cadence(Vec<CadenceVersion>),
 }
 
 #[derive(Deserialize)]
@@ -110,13 +133,38 @@ pub enum Limit {
     Elapsed(i64),
     WorkingDays(i64),
     CalendarDays(i64),
+    Months(i64),
+    BillingCycles(i64),
     SameWorkingDay,
     UntilField(usize),
     UntilInstant,
 }
 
-/// Lines by subject type, each as it is without and with a provisional calendar; made of parts when it is filled.
-pub type Lines = HashMap<String, (String, String)>;
+/// The line of a report, and that of its retraction; each as it is without and with a provisional calendar.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReportLines {
+    pub report: (Line, Line),
+    pub retraction: (Line, Line),
+}
+
+/// By subject type.
+pub type Lines = HashMap<String, ReportLines>;
+
+/// One version of a rule is in force from an instant (inclusive) to another one (exclusive).
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Span {
+    pub rule: String,
+    pub first: i64,
+    pub last: Option<i64>,
+}
+
+impl Span {
+    pub fn holds(&self, at: i64) -> bool {
+        self.first <= at && self.last.is_none_or(|last| at < last)
+    }
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -142,9 +190,7 @@ pub struct Warning {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeadlineVersion {
-    pub rule: String,
-    pub first: i64,
-    pub last: Option<i64>,
+    pub span: Span,
     pub groups: Vec<Patterns>,
     pub since: Option<Patterns>,
     pub until: Patterns,
@@ -156,14 +202,38 @@ pub struct DeadlineVersion {
     pub choices: Vec<Choice>,
 }
 
-/// Half a sentence: what tells it from other faults of an act, and its JSON object, both with places to fill.
-#[derive(Deserialize, Clone)]
+/// A deadline whose condition holds for several things; `kinds` are the subject types whose ids tell them apart.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Each {
+    pub kinds: Vec<usize>,
+    pub since: Patterns,
+    pub until: Patterns,
+    /// Event types that may stop a case.
+    pub stops: Vec<usize>,
+    pub versions: Vec<DeadlineVersion>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CadenceVersion {
+    pub span: Span,
+    pub act: Patterns,
+    pub since: Patterns,
+    pub until: Patterns,
+    pub is_monthly: bool,
+    pub period: Option<usize>,
+    pub choice: Choice,
+}
+
+/// Half a sentence: what tells it from other faults of an act, and its JSON object, all with places to fill.
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
-    pub key: String,
-    pub zh: String,
-    pub en: String,
-    pub json: String,
+    pub key: Line,
+    pub zh: Line,
+    pub en: Line,
+    pub json: Line,
 }
 
 #[derive(Deserialize)]
@@ -186,20 +256,75 @@ pub struct LimitChoice {
     pub lines: HashMap<usize, Lines>,
 }
 
+/// A field, or the id of a subject.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Named {
+    Field(usize),
+    Id(usize),
+}
+
+#[derive(Deserialize, Clone, Copy, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub enum Period {
+    Day,
+    Month,
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ActBody {
     Prerequisite,
-    RecordingDelay { choices: Vec<LimitChoice>, late: Fault },
-    Evidence { by: Patterns, cancel: Patterns, carry: Vec<Conditions>, lacks: Fault },
+    RecordingDelay {
+        choices: Vec<LimitChoice>,
+        late: Fault,
+    },
+    Evidence {
+        by: Patterns,
+        cancel: Patterns,
+        carry: Vec<Conditions>,
+        lacks: Fault,
+    },
+    AtMost {
+        n: usize,
+        per: Option<usize>,
+        period: Option<Period>,
+        many: Fault,
+    },
+    ForbiddenWhile {
+        since: Patterns,
+        until: Patterns,
+        not_after: Patterns,
+        forbidden: Fault,
+    },
+    NotBefore {
+        since: Patterns,
+        date_field: Option<usize>,
+        limit: Limit,
+        early: Fault,
+    },
+    Retention {
+        since: Patterns,
+        days: Patterns,
+        reading_day: usize,
+        limit: Limit,
+        early: Fault,
+    },
+    MinimumNotice {
+        notice: Patterns,
+        covers: Vec<(Named, Named)>,
+        limit: Limit,
+        at_most: Option<Limit>,
+        without: Fault,
+        early: Fault,
+        late: Fault,
+    },
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ActVersion {
-    pub rule: String,
-    pub first: i64,
-    pub last: Option<i64>,
+    pub span: Span,
     pub act: Patterns,
     pub reset: Patterns,
     pub facts: Option<usize>,
@@ -214,11 +339,9 @@ pub struct ActVersion {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SequenceVersion {
-    pub rule: String,
-    pub first: i64,
-    pub last: Option<i64>,
+    pub span: Span,
     pub stages: Vec<Patterns>,
-    /// By stage: the fault of every earlier stage that it overtakes, and the lines of a violation.
+    /// By stage: the fault of every later stage that came before it, and the lines of a violation.
     pub faults: Vec<Vec<Fault>>,
     pub lines: Vec<Lines>,
 }

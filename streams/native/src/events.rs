@@ -1,6 +1,7 @@
 //! Lines to events: what passes every check here is an event; everything else is left to Python, which says why.
 
 use crate::document::{Check, EventType};
+use crate::subject::{METER, SUBJECTS};
 use std::collections::HashMap;
 
 /// A part of the store: from (inclusive) and length, in bytes.
@@ -16,13 +17,15 @@ pub enum Val {
     Bool(bool),
     Int(i64),
     Text(Span),
-    /// A list, and whether it is empty.
-    List(bool),
+    /// A list of texts, as it is written.
+    List(Span),
     /// A number that is no integer.
     Decimal,
 }
 
-/// One event. Instants are microseconds since the epoch; an id of no length is not there.
+/// One event, or the copy of one for a meter of its list. Instants are microseconds since the epoch; an id of no length
+/// is not there.
+#[derive(Clone)]
 pub struct Event {
     pub line: Span,
     pub number: u64,
@@ -32,7 +35,14 @@ pub struct Event {
     pub event_type: usize,
     pub id: Span,
     pub subjects: [Span; 4],
+    /// Whether it concerns each of these subjects.
+    pub concerns: [bool; 4],
+    pub corrects: Span,
+    pub is_void: bool,
+    pub is_copy: bool,
     pub org: Option<Span>,
+    /// A list of meters, each of which it concerns.
+    pub meters: Option<Span>,
     pub fields: Vec<(usize, Val)>,
 }
 
@@ -47,6 +57,8 @@ pub struct Reader {
     fields: Vec<HashMap<Vec<u8>, Check>>,
     fans_out: Vec<bool>,
     watched: HashMap<Vec<u8>, usize>,
+    /// The places of ids that conditions ask for, with their kinds.
+    watched_ids: Vec<(usize, usize)>,
 }
 
 impl Reader {
@@ -58,6 +70,11 @@ impl Reader {
                 .map(|t| t.fields.iter().map(|(name, check)| (name.clone().into_bytes(), check.clone())).collect())
                 .collect(),
             fans_out: types.iter().map(|t| t.fans_out).collect(),
+            watched_ids: SUBJECTS
+                .iter()
+                .enumerate()
+                .filter_map(|(kind, name)| Some((watched.iter().position(|w| *w == format!("id of {name}"))?, kind)))
+                .collect(),
             watched: watched.iter().enumerate().map(|(n, name)| (name.clone().into_bytes(), n)).collect(),
         }
     }
@@ -76,7 +93,12 @@ impl Reader {
             event_type: usize::MAX,
             id: Span::default(),
             subjects: [Span::default(); 4],
+            concerns: [false; 4],
+            corrects: Span::default(),
+            is_void: false,
+            is_copy: false,
             org: None,
+            meters: None,
             fields: Vec::new(),
         };
         let mut has_org = false;
@@ -109,9 +131,20 @@ impl Reader {
                         has_org = true;
                         found.org = scan.org()?.map(spanned);
                     }
-                    b"corrects" | b"version" | b"snapshot" => scan.word(b"null")?,
-                    b"void" => scan.word(b"false")?,
-                    b"event_type" | b"event_id" | b"occurred_at" | b"recorded_at" | b"org" | b"specversion" => {
+                    b"corrects" if found.corrects.len == 0 => {
+                        if scan.word(b"null").is_none() {
+                            let piece = scan.text_piece()?;
+                            is_printable(piece.of(line), 200).then_some(())?;
+                            found.corrects = spanned(piece);
+                        }
+                    }
+                    b"version" | b"snapshot" => scan.word(b"null")?,
+                    b"void" if !found.is_void => {
+                        found.is_void = scan.word(b"true").is_some();
+                        (found.is_void || scan.word(b"false").is_some()).then_some(())?;
+                    }
+                    b"event_type" | b"event_id" | b"occurred_at" | b"recorded_at" | b"org" | b"specversion"
+                    | b"corrects" | b"void" => {
                         return None;
                     }
                     _ => {
@@ -139,6 +172,11 @@ impl Reader {
         if scan.at != line.len() || found.event_type == usize::MAX || found.id.len == 0 || found.at == i64::MIN {
             return None;
         }
+        let text = |span: Span| &line[span.at - base..span.at - base + span.len as usize];
+        let is_correction = found.corrects.len > 0;
+        if (found.is_void && !is_correction) || (is_correction && text(found.corrects) == text(found.id)) {
+            return None;
+        }
         if found.recorded == i64::MIN {
             found.recorded = found.at;
         }
@@ -154,15 +192,36 @@ impl Reader {
                     continue;
                 }
             };
-            if name == b"meters" && self.fans_out[found.event_type] && !matches!(kept, Val::Null) {
-                return None;
+            if name == b"meters" && self.fans_out[found.event_type] {
+                found.meters.is_none().then_some(())?;
+                match kept {
+                    Val::Null => {}
+                    Val::List(span) => found.meters = Some(span),
+                    _ => return None,
+                }
             }
             if let Some(&field) = self.watched.get(name) {
                 found.fields.iter().all(|(known, _)| *known != field).then_some(())?;
                 found.fields.push((field, kept));
             }
         }
+        let named = self.watched_ids.iter().map(|(field, kind)| (*field, found.subjects[*kind]));
+        found.fields.extend(named.filter(|(_, id)| id.len > 0).map(|(field, id)| (field, Val::Text(id))));
         Some(found)
+    }
+
+    /// The copy of an event for one meter of its list.
+    pub fn copy_for(&self, event: &Event, meter: Span) -> Event {
+        let mut copy = Event { is_copy: true, meters: None, ..event.clone() };
+        copy.subjects = [Span::default(); 4];
+        copy.subjects[METER] = meter;
+        copy.concerns = [false; 4];
+        copy.concerns[METER] = true;
+        let list = self.watched.get(&b"meters"[..]);
+        copy.fields.retain(|(field, _)| Some(field) != list && self.watched_ids.iter().all(|(id, _)| id != field));
+        let own = self.watched_ids.iter().find(|(_, kind)| *kind == METER);
+        copy.fields.extend(own.map(|(field, _)| (*field, Val::Text(meter))));
+        copy
     }
 }
 
@@ -202,15 +261,16 @@ fn checked(check: &Check, value: &[u8], from: usize) -> Option<Val> {
         Check::Codes => {
             (value[0] == b'[').then_some(())?;
             let mut scan = Scan { text: value, at: 0 };
+            let as_list = Some(Val::List(Span { at: from - 1, len: value.len() as u32 }));
             scan.expect(b'[')?;
             if scan.ends(b']') {
-                return Some(Val::List(true));
+                return as_list;
             }
             for _ in 0..20_000 {
                 scan.blank();
                 is_printable(scan.text_piece()?.of(value), 100).then_some(())?;
                 if scan.ends(b']') {
-                    return Some(Val::List(false));
+                    return as_list;
                 }
                 scan.expect(b',')?;
             }
@@ -253,18 +313,29 @@ fn digits(text: &[u8]) -> Option<i64> {
     text.iter().try_fold(0, |n, c| c.is_ascii_digit().then(|| n * 10 + i64::from(c - b'0')))
 }
 
-/// The ordinal of `2026-03-02` (proleptic Gregorian, 1 is 0001-01-01), in the years that Python's tables hold.
+fn last_of_month(year: i64, month: i64) -> i64 {
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    [31, 28 + i64::from(is_leap), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][month as usize - 1]
+}
+
+/// The ordinal of a date (proleptic Gregorian, 1 is 0001-01-01); of a day past its month's end, of that end.
+pub fn ordinal_within(year: i64, month: i64, day: i64) -> i64 {
+    let is_leap = last_of_month(year, 2) == 29;
+    let before = year - 1;
+    let months = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334][month as usize - 1];
+    before * 365 + before / 4 - before / 100
+        + before / 400
+        + months
+        + i64::from(is_leap && month > 2)
+        + day.min(last_of_month(year, month))
+}
+
+/// The ordinal of `2026-03-02`, in the years that Python's tables hold.
 pub fn date(text: &[u8]) -> Option<i64> {
     (text.len() == 10 && text[4] == b'-' && text[7] == b'-').then_some(())?;
     let (year, month, day) = (digits(&text[..4])?, digits(&text[5..7])?, digits(&text[8..])?);
     ((1900..=2998).contains(&year) && (1..=12).contains(&month)).then_some(())?;
-    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let last = [31, 28 + i64::from(is_leap), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][month as usize - 1];
-    (1..=last).contains(&day).then(|| {
-        let before = year - 1;
-        let months = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334][month as usize - 1];
-        before * 365 + before / 4 - before / 100 + before / 400 + months + i64::from(is_leap && month > 2) + day
-    })
+    (1..=last_of_month(year, month)).contains(&day).then(|| ordinal_within(year, month, day))
 }
 
 /// The year, month and day of an ordinal.

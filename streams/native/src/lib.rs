@@ -3,10 +3,13 @@
 
 #![deny(unsafe_code)]
 
+mod alerts;
 mod calendar;
+mod corrections;
 mod document;
 mod events;
 mod kinds;
+mod life;
 mod lines;
 mod replay;
 mod subject;
@@ -14,6 +17,7 @@ mod subject;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::subject::SUBJECTS;
@@ -25,7 +29,7 @@ type Line<'py> = (u64, u64, Bound<'py, PyBytes>);
 #[pyclass]
 struct Replay {
     inner: replay::Replay,
-    found: Vec<subject::Alert>,
+    found: Vec<alerts::Alert>,
 }
 
 fn broken(_: Box<dyn std::any::Any + Send>) -> PyErr {
@@ -85,19 +89,22 @@ impl Replay {
         Ok((last, self.handed_back(py, self.inner.back())))
     }
 
-    /// Judge up to an instant; the lines that Python must judge, their subjects, and the number of events judged.
+    /// Judge up to an instant; the lines that Python must judge, their subjects with the reason, the number of events
+    /// judged, the numbers of arrival of repeated events, and stops without a start by rule.
     #[allow(clippy::type_complexity)]
     fn judge<'py>(
         &mut self, py: Python<'py>, until: i64,
-    ) -> PyResult<(Vec<Line<'py>>, Vec<(&'static str, String)>, u64)> {
+    ) -> PyResult<(Vec<Line<'py>>, Vec<(&'static str, String, subject::Reason)>, u64, Vec<u64>, HashMap<String, u64>)>
+    {
         let inner = &self.inner;
-        let (found, back, judged) =
-            py.detach(|| catch_unwind(AssertUnwindSafe(|| inner.judge(until)))).map_err(broken)?;
-        let lines = self.handed_back(py, &back);
-        let subjects =
-            back.into_iter().map(|(kind, id)| (SUBJECTS[kind as usize], String::from_utf8_lossy(&id).into_owned()));
-        self.found = found;
-        Ok((lines, subjects.collect(), judged))
+        let judged = py.detach(|| catch_unwind(AssertUnwindSafe(|| inner.judge(until)))).map_err(broken)?;
+        let lines = self.handed_back(py, &judged.back);
+        let subjects = judged
+            .back
+            .into_iter()
+            .map(|((kind, id), reason)| (SUBJECTS[kind as usize], String::from_utf8_lossy(&id).into_owned(), reason));
+        self.found = judged.alerts;
+        Ok((lines, subjects.collect(), judged.judged, judged.repetitions.into_iter().collect(), judged.orphans))
     }
 
     /// All lines held, with number and origin.
@@ -112,14 +119,14 @@ impl Replay {
         let subject_type = known(&kind_of_subject, &SUBJECTS).unwrap_or("");
         let kinds = ["warning", "breach", "late_completion", "violation", "retraction"];
         let kind = known(&kind, &kinds).unwrap_or("");
-        self.found.push(subject::Alert { detected_at, due_at, subject_type, subject, rule, kind, id, by_event, line });
+        self.found.push(alerts::Alert { detected_at, due_at, subject_type, subject, rule, kind, id, by_event, line });
     }
 
     /// All alerts in order: rule, kind and line of each.
     fn alerts<'py>(&mut self, py: Python<'py>) -> Vec<(String, &'static str, Bound<'py, PyBytes>)> {
         let mut found = std::mem::take(&mut self.found);
         found.sort_by(|a, b| {
-            let place = |alert: &subject::Alert| (alert.detected_at, alert.by_event, alert.due_at, alert.subject_type);
+            let place = |alert: &alerts::Alert| (alert.detected_at, alert.by_event, alert.due_at, alert.subject_type);
             place(a)
                 .cmp(&place(b))
                 .then_with(|| (&a.subject, &a.rule, a.kind, &a.id).cmp(&(&b.subject, &b.rule, b.kind, &b.id)))
@@ -129,7 +136,7 @@ impl Replay {
 }
 
 impl Replay {
-    fn handed_back<'py>(&self, py: Python<'py>, back: &std::collections::HashSet<replay::Key>) -> Vec<Line<'py>> {
+    fn handed_back<'py>(&self, py: Python<'py>, back: &HashMap<replay::Key, subject::Reason>) -> Vec<Line<'py>> {
         let lines = self.inner.handed_back(back).into_iter();
         lines.map(|(number, origin, line)| (number, origin, PyBytes::new(py, line))).collect()
     }

@@ -1,29 +1,121 @@
 //! Lines with places to fill: `⟦name⟧` in the text of the document.
 
-pub struct Line {
-    /// A text, and the place after it; the last has none.
-    parts: Vec<(String, Option<String>)>,
+use serde::Deserialize;
+
+/// What an alert or a fault fills in. The names are those of `streams/engine/texts.py`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    Id,
+    Alert,
+    Case,
+    Order,
+    Account,
+    Org,
+    Started,
+    StartedFull,
+    Due,
+    DueFull,
+    Stopped,
+    StoppedFull,
+    ReportedFull,
+    DetectedFull,
+    Elapsed,
+    Paused,
+    Evidence,
+    Arithmetic,
+    LateZh,
+    LateEn,
+    LeftOutZh,
+    LeftOutEn,
+    FaultsZh,
+    FaultsEn,
+    Retracts,
+    NowZh,
+    NowEn,
+    By,
+    Recorded,
+    RecordedBy,
+    At,
+    Since,
+    Lawful,
+    Number,
+    Value,
 }
 
-impl Line {
-    pub fn parse(text: &str) -> Line {
+impl Place {
+    fn named(name: &str) -> Option<Place> {
+        Some(match name {
+            "id" => Place::Id,
+            "alert" => Place::Alert,
+            "case" => Place::Case,
+            "order" => Place::Order,
+            "account" => Place::Account,
+            "org" => Place::Org,
+            "started" => Place::Started,
+            "started full" => Place::StartedFull,
+            "due" => Place::Due,
+            "due full" => Place::DueFull,
+            "stopped" => Place::Stopped,
+            "stopped full" => Place::StoppedFull,
+            "reported full" => Place::ReportedFull,
+            "detected full" => Place::DetectedFull,
+            "elapsed" => Place::Elapsed,
+            "paused" => Place::Paused,
+            "evidence" => Place::Evidence,
+            "arithmetic" => Place::Arithmetic,
+            "late zh" => Place::LateZh,
+            "late en" => Place::LateEn,
+            "left out zh" => Place::LeftOutZh,
+            "left out en" => Place::LeftOutEn,
+            "faults zh" => Place::FaultsZh,
+            "faults en" => Place::FaultsEn,
+            "retracts" => Place::Retracts,
+            "now zh" => Place::NowZh,
+            "now en" => Place::NowEn,
+            "by" => Place::By,
+            "recorded" => Place::Recorded,
+            "recorded by" => Place::RecordedBy,
+            "at" => Place::At,
+            "since" => Place::Since,
+            "lawful" => Place::Lawful,
+            "number" => Place::Number,
+            "value" => Place::Value,
+            _ => return None,
+        })
+    }
+}
+
+#[derive(Deserialize, Clone)]
+#[serde(try_from = "String")]
+pub struct Line {
+    /// A text, and the place after it; the last has none.
+    parts: Vec<(String, Option<Place>)>,
+}
+
+impl TryFrom<String> for Line {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Line, String> {
         let mut parts = Vec::new();
-        let mut rest = text;
+        let mut rest = text.as_str();
         while let Some((before, after)) = rest.split_once('⟦') {
-            let Some((name, following)) = after.split_once('⟧') else { break };
-            parts.push((before.to_owned(), Some(name.to_owned())));
+            let (name, following) = after.split_once('⟧').ok_or("a place without an end")?;
+            let place = Place::named(name).ok_or_else(|| format!("no place is called {name}"))?;
+            parts.push((before.to_owned(), Some(place)));
             rest = following;
         }
         parts.push((rest.to_owned(), None));
-        Line { parts }
+        Ok(Line { parts })
     }
+}
 
-    pub fn fill(&self, value: impl Fn(&str) -> String) -> String {
-        let mut found = String::with_capacity(2048);
+impl Line {
+    pub fn fill(&self, mut value: impl FnMut(&mut String, Place)) -> String {
+        let mut found = String::with_capacity(self.parts.iter().map(|(text, _)| text.len() + 32).sum());
         for (text, place) in &self.parts {
             found.push_str(text);
             if let Some(place) = place {
-                found.push_str(&value(place));
+                value(&mut found, *place);
             }
         }
         found
@@ -36,6 +128,8 @@ mod tests {
 
     #[test]
     fn places_are_filled() {
-        assert_eq!(Line::parse("a⟦x⟧b⟦y y⟧").fill(|place| format!("<{place}>")), "a<x>b<y y>");
+        let line = Line::try_from("a⟦id⟧b⟦due full⟧".to_owned()).unwrap();
+        assert_eq!(line.fill(|text, place| text.push_str(&format!("<{place:?}>"))), "a<Id>b<DueFull>");
+        assert!(Line::try_from("⟦nothing⟧".to_owned()).is_err());
     }
 }

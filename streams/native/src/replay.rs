@@ -1,13 +1,12 @@
 //! A replay: lines in, alerts out; what is not known here is named, for Python to judge.
 
+use crate::alerts::Alert;
 use crate::calendar::Days;
-use crate::document::ActBody;
-use crate::document::{Choice, Document, Fold, FoldEntry, LimitChoice, Lines, VERSION};
-use crate::events::{Event, Reader};
-use crate::kinds::{acts, deadline, sequence};
-use crate::lines::Line;
-use crate::subject::{Alert, Alerts, ParsedLines, SUBJECTS, Subject};
-use std::cell::Cell;
+use crate::document::{Document, Fold, Phrases, VERSION, Words};
+use crate::events::{Event, Reader, Span};
+use crate::life::{self, Folds};
+use crate::subject::{METER, PLAIN, REPEATED, Reason, Subject, TABLES};
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -17,8 +16,10 @@ pub struct Rulebook {
     days: Days,
     types: Vec<String>,
     concerns: Vec<Vec<u8>>,
-    folds: Vec<(FoldEntry, Option<Fold>)>,
-    durations: Vec<(String, String)>,
+    folds: Box<Folds>,
+    durations: Vec<Words>,
+    phrases: Phrases,
+    words: HashSet<String>,
     type_field: Option<usize>,
 }
 
@@ -37,11 +38,13 @@ impl Rulebook {
                 .folds
                 .into_iter()
                 .map(|mut entry| {
-                    let body = entry.body.take().and_then(|body| serde_json::from_value(body).ok());
+                    let body: Option<Fold> = entry.body.take().and_then(|body| serde_json::from_value(body).ok());
                     (entry, body)
                 })
                 .collect(),
             durations: document.durations,
+            phrases: document.phrases,
+            words: document.words,
             type_field: document.watched.iter().position(|name| name == "event_type"),
         })
     }
@@ -49,46 +52,6 @@ impl Rulebook {
     /// The ids of the folds that are known here.
     pub fn known(&self) -> Vec<String> {
         self.folds.iter().filter(|(_, body)| body.is_some()).map(|(entry, _)| entry.id.clone()).collect()
-    }
-
-    fn lines(&self) -> ParsedLines {
-        let mut found = ParsedLines::new();
-        let mut add = |lines: &Lines| {
-            let parsed = SUBJECTS.iter().filter_map(|kind| {
-                let (plain, provisional) = lines.get(*kind)?;
-                Some((*kind, (Line::parse(plain), Line::parse(provisional))))
-            });
-            found.insert(lines as *const Lines, parsed.collect());
-        };
-        for body in self.folds.iter().filter_map(|(_, body)| body.as_ref()) {
-            match body {
-                Fold::Deadline(versions) => {
-                    let choices = versions.iter().flat_map(|version| &version.choices);
-                    choices.for_each(|choice| lines_of(choice, &mut add));
-                }
-                Fold::Act(versions) => {
-                    for version in versions {
-                        version.lines.values().for_each(&mut add);
-                        if let ActBody::RecordingDelay { choices, .. } = &version.body {
-                            choices.iter().flat_map(|choice: &LimitChoice| choice.lines.values()).for_each(&mut add);
-                        }
-                    }
-                }
-                Fold::Sequence(versions) => {
-                    versions.iter().flat_map(|version| &version.lines).for_each(&mut add);
-                }
-            }
-        }
-        found
-    }
-}
-
-fn lines_of(choice: &Choice, add: &mut impl FnMut(&Lines)) {
-    add(&choice.breach);
-    add(&choice.late_completion);
-    choice.warnings.iter().for_each(|warning| add(&warning.lines));
-    if let Some(instant) = &choice.instant {
-        lines_of(instant, add);
     }
 }
 
@@ -120,7 +83,7 @@ pub struct Replay {
     ends_at: Option<i64>,
     as_of: Option<i64>,
     next: u64,
-    back: HashSet<Key>,
+    back: HashMap<Key, Reason>,
 }
 
 impl Replay {
@@ -136,7 +99,7 @@ impl Replay {
             ends_at,
             as_of,
             next: 0,
-            back: HashSet::new(),
+            back: HashMap::new(),
         }
     }
 
@@ -163,20 +126,41 @@ impl Replay {
         let base = self.store.len();
         let read = || self.rulebook.reader.read(line, base, self.latest);
         let Ok(Some(mut event)) = catch_unwind(AssertUnwindSafe(read)) else { return false };
-        let concerns = &self.rulebook.concerns[event.event_type];
-        let is_watched = concerns.iter().any(|kind| event.subjects[*kind as usize].len > 0);
-        if let Some(number) = self.count(event.at, event.recorded, is_watched, false) {
+        let is_correction = event.corrects.len > 0; // which concerns every subject that it names
+        let concerned = &self.rulebook.concerns[event.event_type];
+        for kind in 0..4 {
+            event.concerns[kind] = event.subjects[kind].len > 0 && (is_correction || concerned.contains(&(kind as u8)));
+        }
+        let copies = self.copies(&event, line, base);
+        let is_watched = event.concerns.contains(&true) || !copies.is_empty();
+        if let Some(number) = self.count(event.at, event.recorded, is_watched, is_correction) {
             self.store.extend_from_slice(line);
-            (event.number, event.origin) = (number, origin);
-            self.events.push(event);
+            let kept = [event].into_iter().chain(copies);
+            self.events.extend(kept.map(|event| Event { number, origin, ..event }));
         }
         true
+    }
+
+    /// A copy for each meter of the event's list.
+    fn copies(&self, event: &Event, line: &[u8], base: usize) -> Vec<Event> {
+        let Some(list) = event.meters else { return Vec::new() };
+        let text = |span: Span| &line[span.at - base..span.at - base + span.len as usize];
+        let mut seen = HashSet::from([text(event.subjects[METER])]);
+        let mut found = Vec::new();
+        // Nothing in it is escaped, so its texts are every other piece between quotation marks.
+        for meter in text(list).split(|c| *c == b'"').skip(1).step_by(2) {
+            if seen.insert(meter) {
+                let at = base + (meter.as_ptr() as usize - line.as_ptr() as usize);
+                found.push(self.rulebook.reader.copy_for(event, Span { at, len: meter.len() as u32 }));
+            }
+        }
+        found
     }
 
     /// Count an event that Python has read, and leave its subjects to Python; its number of arrival, where it is kept.
     pub fn note(&mut self, at: i64, recorded: i64, corrects: bool, subjects: Vec<Key>) -> Option<u64> {
         let number = self.count(at, recorded, !subjects.is_empty(), corrects)?;
-        self.back.extend(subjects);
+        self.back.extend(subjects.into_iter().map(|key| (key, PLAIN)));
         Some(number)
     }
 
@@ -212,137 +196,140 @@ impl Replay {
 
     /// Every line held, with number and origin: for Python, should it take over.
     pub fn lines(&self) -> impl Iterator<Item = (u64, u64, &[u8])> {
-        self.events.iter().map(|event| {
-            let line = event.line;
-            (event.number, event.origin, &self.store[line.at..line.at + line.len as usize])
-        })
+        self.events.iter().filter(|event| !event.is_copy).map(|event| (event.number, event.origin, self.line(event)))
     }
 
-    /// Leave subjects with repeated ids to Python; the instant of the last event of all that are not Python's so far.
+    fn line(&self, event: &Event) -> &[u8] {
+        &self.store[event.line.at..event.line.at + event.line.len as usize]
+    }
+
+    fn text(&self, span: Span) -> &[u8] {
+        &self.store[span.at..span.at + span.len as usize]
+    }
+
+    /// Leave subjects to Python in which an id is repeated with other content; the instant of the last event of all
+    /// that are not Python's so far.
     pub fn divide(&mut self) -> Option<i64> {
-        let groups = self.groups();
         let mut last = None;
         let mut repeated: Vec<Key> = Vec::new();
-        for ((kind, id), events) in &groups {
-            let key = (*kind, id.to_vec());
-            if has_repeated(&self.store, events) {
-                repeated.push(key);
-            } else if !self.back.contains(&key) {
-                last = last.max(events.iter().map(|event| event.at).max());
+        for ((kind, id), mut events) in self.groups() {
+            let key = (kind, id.to_vec());
+            match self.distinct(&mut events) {
+                None => repeated.push(key),
+                Some(_) if self.back.contains_key(&key) => {}
+                Some(_) => last = last.max(events.iter().map(|event| event.at).max()),
             }
         }
-        self.back.extend(repeated);
+        self.back.extend(repeated.into_iter().map(|key| (key, REPEATED)));
         last
     }
 
+    /// Remove events that are repeated as they are; their numbers, or `None` where the content is another one.
+    fn distinct(&self, events: &mut Vec<&Event>) -> Option<Vec<u64>> {
+        let mut seen: HashMap<&[u8], &[u8]> = HashMap::with_capacity(events.len());
+        let (mut numbers, mut is_other) = (Vec::new(), false);
+        events.retain(|event| match seen.insert(self.text(event.id), self.line(event)) {
+            None => true,
+            Some(line) => {
+                is_other |= line != self.line(event);
+                numbers.push(event.number);
+                false
+            }
+        });
+        (!is_other).then_some(numbers)
+    }
+
     /// The subjects that are Python's so far.
-    pub fn back(&self) -> &HashSet<Key> {
+    pub fn back(&self) -> &HashMap<Key, Reason> {
         &self.back
     }
 
     fn groups(&self) -> HashMap<(u8, &[u8]), Vec<&Event>> {
         let mut groups: HashMap<(u8, &[u8]), Vec<&Event>> = HashMap::new();
         for event in &self.events {
-            for &kind in &self.rulebook.concerns[event.event_type] {
-                let id = event.subjects[kind as usize];
-                if id.len > 0 {
-                    groups.entry((kind, &self.store[id.at..id.at + id.len as usize])).or_default().push(event);
-                }
+            for kind in (0..4).filter(|kind| event.concerns[*kind]) {
+                groups.entry((kind as u8, self.text(event.subjects[kind]))).or_default().push(event);
             }
         }
         groups
     }
 
-    /// The alerts up to an instant (inclusive), the subjects that Python must judge, and the number of judged events.
-    pub fn judge(&self, until: i64) -> (Vec<Alert>, HashSet<Key>, u64) {
-        let parsed = self.rulebook.lines();
-        let mut back = self.back.clone();
-        let mut found = Vec::new();
-        let mut judged = 0;
+    /// Judge all that is not Python's, up to an instant (inclusive).
+    pub fn judge(&self, until: i64) -> Judged {
+        let mut found = Judged { back: self.back.clone(), ..Judged::default() };
         for ((kind, id), mut events) in self.groups() {
             let key = (kind, id.to_vec());
-            if back.contains(&key) {
+            if found.back.contains_key(&key) {
                 continue;
             }
-            events.sort_by(|a, b| {
-                let id_of = |event: &Event| &self.store[event.id.at..event.id.at + event.id.len as usize];
-                (a.at, a.recorded).cmp(&(b.at, b.recorded)).then_with(|| id_of(a).cmp(id_of(b)))
-            });
-            events.retain(|event| event.at <= until);
-            let subject = Subject {
-                kind,
-                id,
-                events,
-                store: &self.store,
-                days: &self.rulebook.days,
-                types: &self.rulebook.types,
-                durations: &self.rulebook.durations,
-                until,
-                type_field: self.rulebook.type_field,
-                is_unsure: Cell::new(false),
+            let Some(repetitions) = self.distinct(&mut events) else {
+                found.back.insert(key, REPEATED);
+                continue;
             };
-            let mut alerts = Alerts { found: Vec::new(), parsed: &parsed };
-            self.rulebook.judge(&subject, &mut alerts);
-            if subject.is_unsure.get() {
-                back.insert(key);
+            events.sort_by(|a, b| {
+                (a.at, a.recorded).cmp(&(b.at, b.recorded)).then_with(|| self.text(a.id).cmp(self.text(b.id)))
+            });
+            let subject = self.subject(kind, id, events, until);
+            let days = &self.rulebook.days;
+            let mut life = life::Life::default();
+            if subject.events.iter().all(|event| days.is_settled(event.at) && days.is_settled(event.recorded)) {
+                life = life::judge(&self.rulebook.folds, &subject);
             } else {
-                judged += subject.events.len() as u64;
-                found.append(&mut alerts.found);
+                subject.hand_back(TABLES);
+            }
+            if let Some(reason) = subject.unsure.get() {
+                found.back.insert(key, reason);
+                continue;
+            }
+            found.judged += subject.events.len() as u64;
+            found.alerts.append(&mut life.alerts);
+            found.repetitions.extend(repetitions);
+            for (fold, count) in life.orphans {
+                *found.orphans.entry(self.rulebook.folds[fold].0.id.clone()).or_default() += count;
             }
         }
-        (found, back, judged)
+        found
+    }
+
+    fn subject<'a>(&'a self, kind: u8, id: &'a [u8], events: Vec<&'a Event>, until: i64) -> Subject<'a> {
+        Subject {
+            kind,
+            id,
+            events,
+            store: &self.store,
+            days: &self.rulebook.days,
+            types: &self.rulebook.types,
+            durations: &self.rulebook.durations,
+            phrases: &self.rulebook.phrases,
+            words: &self.rulebook.words,
+            until,
+            type_field: self.rulebook.type_field,
+            entered: RefCell::new(HashMap::new()),
+            unsure: Cell::new(None),
+        }
     }
 
     /// The lines that Python must judge, with number and origin.
-    pub fn handed_back(&self, back: &HashSet<Key>) -> Vec<(u64, u64, &[u8])> {
-        let is_back = |event: &Event| {
-            self.rulebook.concerns[event.event_type].iter().any(|&kind| {
-                let id = event.subjects[kind as usize];
-                id.len > 0 && back.contains(&(kind, self.store[id.at..id.at + id.len as usize].to_vec()))
+    pub fn handed_back(&self, back: &HashMap<Key, Reason>) -> Vec<(u64, u64, &[u8])> {
+        let is_back = |event: &&Event| {
+            (0..4).any(|kind| {
+                event.concerns[kind] && back.contains_key(&(kind as u8, self.text(event.subjects[kind]).to_vec()))
             })
         };
-        self.lines().zip(&self.events).filter(|(_, event)| is_back(event)).map(|(line, _)| line).collect()
+        let numbers: HashSet<u64> = self.events.iter().filter(is_back).map(|event| event.number).collect();
+        self.lines().filter(|(number, _, _)| numbers.contains(number)).collect()
     }
 }
 
-fn has_repeated(store: &[u8], events: &[&Event]) -> bool {
-    let mut seen = HashSet::with_capacity(events.len());
-    !events.iter().all(|event| seen.insert(&store[event.id.at..event.id.at + event.id.len as usize]))
-}
-
-impl Rulebook {
-    fn judge(&self, subject: &Subject, alerts: &mut Alerts) {
-        let types: HashSet<usize> = subject.events.iter().map(|event| event.event_type).collect();
-        let is_any = |wanted: &[usize]| wanted.iter().any(|event_type| types.contains(event_type));
-        let mut has_case = false;
-        for (entry, body) in &self.folds {
-            let Some(place) = entry.subjects.iter().position(|kind| *kind == subject.kind) else { continue };
-            if !is_any(&entry.begins) {
-                continue;
-            }
-            let Some(body) = body else { return subject.hand_back() };
-            let before = &entry.subjects[..place];
-            let seen: Vec<usize> = (0..subject.events.len())
-                .filter(|&event| {
-                    let event = subject.events[event];
-                    entry.listens.contains(&event.event_type)
-                        && before.iter().all(|kind| event.subjects[*kind as usize].len == 0)
-                })
-                .collect();
-            has_case |= match body {
-                Fold::Deadline(versions) => deadline::judge(versions, subject, &seen, alerts),
-                Fold::Act(versions) => acts::judge(versions, subject, &seen, alerts),
-                Fold::Sequence(versions) => sequence::judge(versions, subject, &seen, alerts),
-            };
-            if subject.is_unsure.get() {
-                return;
-            }
-        }
-        // A stop without a case is counted by Python.
-        let stops =
-            |(entry, _): &(FoldEntry, Option<Fold>)| entry.subjects.contains(&subject.kind) && is_any(&entry.stops);
-        if !has_case && self.folds.iter().any(stops) {
-            subject.hand_back();
-        }
-    }
+/// What came of judging: alerts in no order, and what is left to Python with the reason.
+#[derive(Default)]
+pub struct Judged {
+    pub alerts: Vec<Alert>,
+    pub back: HashMap<Key, Reason>,
+    /// Events judged, each counted for each of its subjects.
+    pub judged: u64,
+    /// Numbers of arrival of events that were there already.
+    pub repetitions: HashSet<u64>,
+    /// Stops without a start, by rule.
+    pub orphans: HashMap<String, u64>,
 }

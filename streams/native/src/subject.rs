@@ -1,32 +1,36 @@
-//! What the folds of one subject share: its events, conditions over their fields, days, and the alerts found.
+//! What the folds of one subject share: its events, conditions over their fields, and days.
 
 use crate::calendar::Days;
-use crate::document::{Condition, Conditions, Lines, Pattern, Patterns, Test};
+use crate::document::{Condition, Conditions, Pattern, Patterns, Phrases, Test, Words};
 use crate::events::{Event, Span, Val};
-use crate::lines::Line;
-use blake2::digest::consts::U16;
+use blake2::digest::consts::U4;
 use blake2::{Blake2b, Digest};
 use serde_json::Value;
-use std::cell::Cell;
-use std::collections::HashMap;
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
 
-/// The place of one alert in the order of all, and its line.
-pub struct Alert {
-    pub detected_at: i64,
-    pub due_at: i64,
-    pub subject_type: &'static str,
-    pub subject: String,
-    pub rule: String,
-    pub kind: &'static str,
-    pub id: String,
-    pub by_event: bool,
-    pub line: Vec<u8>,
-}
+/// Why a subject is left to Python, in a few words.
+pub type Reason = &'static str;
+
+pub const PLAIN: Reason = "an event that is not plain";
+pub const REPEATED: Reason = "an id that is repeated with other content";
+pub const KIND: Reason = "a rule that is not known here";
+pub const STRAY: Reason = "a stop without a start, of a rule that is not known here";
+pub const DECIMAL: Reason = "exact decimals";
+pub const TABLES: Reason = "an instant outside the tables";
+pub const MANY: Reason = "more evidence or days than are listed";
+pub const TEXTS: Reason = "a text that is not in the document";
 
 pub const SUBJECTS: [&str; 4] = ["order", "account", "meter", "batch"];
 
+/// The place of meters among them.
+pub const METER: usize = 2;
+
 /// The most events that an alert lists as they are; of more Python lists the first and the last.
-pub const MOST_EVIDENCE: usize = 40;
+pub const MOST_LISTED: usize = 40;
+
+/// The same of days.
+pub const MOST_DAYS: usize = 400;
 
 /// The fields of an event, under those of the facts known at it.
 #[derive(Clone, Copy)]
@@ -45,12 +49,16 @@ pub struct Subject<'a> {
     pub store: &'a [u8],
     pub days: &'a Days,
     pub types: &'a [String],
-    pub durations: &'a [(String, String)],
+    pub durations: &'a [Words],
+    pub phrases: &'a Phrases,
+    pub words: &'a HashSet<String>,
     pub until: i64,
     /// The field under which conditions ask for an event's type, where any does.
     pub type_field: Option<usize>,
+    /// When facts were first entered, of events that stand in place of earlier ones.
+    pub entered: RefCell<HashMap<usize, i64>>,
     /// Set where Python must judge the subject.
-    pub is_unsure: Cell<bool>,
+    pub unsure: Cell<Option<Reason>>,
 }
 
 impl<'a> Subject<'a> {
@@ -60,6 +68,10 @@ impl<'a> Subject<'a> {
 
     pub fn text(&self, span: Span) -> &'a str {
         std::str::from_utf8(self.bytes(span)).unwrap_or_default()
+    }
+
+    pub fn text_of_id(&self) -> &'a str {
+        std::str::from_utf8(self.id).unwrap_or_default()
     }
 
     pub fn id_of(&self, event: usize) -> &'a str {
@@ -74,9 +86,25 @@ impl<'a> Subject<'a> {
         self.events[event].event_type
     }
 
+    /// The id of the event that it corrects.
+    pub fn corrects(&self, event: usize) -> Option<&'a str> {
+        let span = self.events[event].corrects;
+        (span.len > 0).then(|| self.text(span))
+    }
+
+    /// When the fact was first entered.
+    pub fn entered(&self, event: usize) -> i64 {
+        self.entered.borrow().get(&event).copied().unwrap_or(self.events[event].recorded)
+    }
+
+    /// The id of the subject of that type, where the event names one; empty where not.
+    pub fn subject_of(&self, event: usize, kind: usize) -> &'a [u8] {
+        self.bytes(self.events[event].subjects[kind])
+    }
+
     /// Leave the subject to Python.
-    pub fn hand_back(&self) {
-        self.is_unsure.set(true);
+    pub fn hand_back(&self, reason: Reason) {
+        self.unsure.set(self.unsure.get().or(Some(reason)));
     }
 
     pub fn value(&self, fields: Fields, field: usize) -> Val {
@@ -102,7 +130,8 @@ impl<'a> Subject<'a> {
             Test::Present(wanted) => {
                 let is_there = match (text, value) {
                     (Some(text), _) => !text.is_empty(),
-                    (None, Val::Null | Val::List(true)) => false,
+                    (None, Val::Null) => false,
+                    (None, Val::List(span)) => self.items(span).next().is_some(),
                     _ => true,
                 };
                 is_there == *wanted
@@ -112,7 +141,7 @@ impl<'a> Subject<'a> {
                     low.is_none_or(|low| n as f64 >= low) && high.is_none_or(|high| n as f64 <= high)
                 }
                 Val::Int(_) | Val::Decimal => {
-                    self.hand_back(); // exact decimals are compared by Python
+                    self.hand_back(DECIMAL);
                     false
                 }
                 _ => false,
@@ -128,10 +157,35 @@ impl<'a> Subject<'a> {
                 wanted.as_f64() == Some(value as f64)
             }
             (Value::Number(_), None, Val::Int(_) | Val::Decimal) => {
-                self.hand_back();
+                self.hand_back(DECIMAL);
                 false
             }
             _ => false,
+        }
+    }
+
+    /// The texts of a list.
+    pub fn items(&self, list: Span) -> impl Iterator<Item = &'a [u8]> {
+        // Nothing in it is escaped, so its texts are every other piece between quotation marks.
+        self.bytes(list).split(|c| *c == b'"').skip(1).step_by(2)
+    }
+
+    /// Whether two values are equal, as Python has it.
+    pub fn same(&self, one: Val, other: Val) -> bool {
+        let number = |value| match value {
+            Val::Bool(value) => Some(i64::from(value)),
+            Val::Int(value) => Some(value),
+            _ => None,
+        };
+        match (one, other) {
+            (Val::Null, Val::Null) => true,
+            (Val::Text(one), Val::Text(other)) => self.bytes(one) == self.bytes(other),
+            (Val::List(one), Val::List(other)) => self.items(one).eq(self.items(other)),
+            (Val::Decimal, Val::Decimal | Val::Int(_) | Val::Bool(_)) | (Val::Int(_) | Val::Bool(_), Val::Decimal) => {
+                self.hand_back(DECIMAL);
+                false
+            }
+            _ => number(one).is_some() && number(one) == number(other),
         }
     }
 
@@ -154,156 +208,15 @@ pub fn names(patterns: &Patterns, event_type: usize) -> bool {
     patterns.iter().any(|pattern| pattern.r#type == event_type)
 }
 
-fn digest(parts: &[&[u8]]) -> String {
-    let mut hash = Blake2b::<U16>::new();
-    for (n, part) in parts.iter().enumerate() {
-        if n > 0 {
-            hash.update(b"\x1f");
-        }
-        hash.update(part);
-    }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// One report on a case, with what its line is filled with.
-pub struct Report<'a> {
-    pub rule: &'a str,
-    pub kind: &'static str,
-    pub cause: String,
-    pub due: i64,
-    pub anchor: usize,
-    pub deadline: Option<i64>,
-    pub stopped_at: Option<i64>,
-    pub ended_at: i64,
-    pub evidence: Vec<usize>,
-    pub is_provisional: bool,
-    pub arithmetic: String,
-    pub faults: Option<(String, String)>,
-    pub lines: &'a Lines,
-}
-
-/// The alerts of one subject; a report that was made already is not made again.
-pub struct Alerts<'a> {
-    pub found: Vec<Alert>,
-    pub parsed: &'a ParsedLines,
-}
-
-/// Every line of the document, parsed once, by its address in the document.
-pub type ParsedLines = HashMap<*const Lines, HashMap<&'static str, (Line, Line)>>;
-
-impl Alerts<'_> {
-    pub fn add(&mut self, subject: &Subject, report: Report) {
-        let kind = SUBJECTS[subject.kind as usize];
-        let anchor = subject.events[report.anchor];
-        let root = subject.id_of(report.anchor);
-        let case_id = digest(&[report.rule.as_bytes(), kind.as_bytes(), subject.id, root.as_bytes()]);
-        let id = digest(&[case_id.as_bytes(), report.kind.as_bytes(), report.cause.as_bytes(), b"0"]);
-        if self.found.iter().any(|known| known.id == id) {
-            return;
-        }
-        let Some((line, provisional)) = self.parsed.get(&(report.lines as *const Lines)).and_then(|l| l.get(kind))
-        else {
-            return subject.hand_back();
-        };
-        let mut evidence: Vec<&str> = Vec::with_capacity(report.evidence.len());
-        for event in &report.evidence {
-            let id = subject.id_of(*event);
-            if !evidence.contains(&id) {
-                evidence.push(id);
-            }
-        }
-        let days = subject.days;
-        let instants = [Some(anchor.at), report.deadline, report.stopped_at, Some(report.due)];
-        if evidence.len() > MOST_EVIDENCE || !instants.iter().flatten().all(|at| days.is_settled(*at)) {
-            return subject.hand_back();
-        }
-        let nullable = |span: Span| match span.len {
-            0 => "null".to_owned(),
-            _ => format!("\"{}\"", subject.text(span)),
-        };
-        let optional = |at: Option<i64>, is_full: bool| match at {
-            None => String::new(),
-            Some(at) if is_full => days.full(at),
-            Some(at) => days.shown(at),
-        };
-        let late = match (report.stopped_at, report.deadline) {
-            (Some(stopped), Some(deadline)) => duration(stopped - deadline, subject.durations),
-            _ => Default::default(),
-        };
-        let faults = report.faults.unwrap_or_default();
-        let number = subject.text_of_id();
-        let text = if report.is_provisional { provisional } else { line }.fill(|place| match place {
-            "id" => number.to_owned(),
-            "alert" => id.clone(),
-            "case" => case_id.clone(),
-            "order" => nullable(anchor.subjects[0]),
-            "account" => nullable(anchor.subjects[1]),
-            "org" => anchor.org.map_or("null".to_owned(), |org| subject.text(org).to_owned()),
-            "started" => days.shown(anchor.at),
-            "started full" => days.full(anchor.at),
-            "due" => optional(report.deadline, false),
-            "due full" => optional(report.deadline, true),
-            "stopped" => optional(report.stopped_at, false),
-            "stopped full" => optional(report.stopped_at, true),
-            "detected full" => days.full(report.due),
-            "elapsed" => length(report.ended_at - anchor.at),
-            "evidence" => evidence.iter().map(|id| format!("\"{id}\"")).collect::<Vec<_>>().join(","),
-            "arithmetic" => report.arithmetic.clone(),
-            "late zh" => late.0.clone(),
-            "late en" => late.1.clone(),
-            "faults zh" => faults.0.clone(),
-            "faults en" => faults.1.clone(),
-            _ => {
-                subject.hand_back();
-                String::new()
-            }
-        });
-        self.found.push(Alert {
-            detected_at: report.due,
-            due_at: report.due,
-            subject_type: kind,
-            subject: number.to_owned(),
-            rule: report.rule.to_owned(),
-            kind: report.kind,
-            id,
-            by_event: false,
-            line: text.into_bytes(),
-        });
+/// A field's value as it may stand in a sentence: itself where it is a word of a closed list, else its hash.
+pub fn sayable(subject: &Subject, value: &[u8]) -> String {
+    match std::str::from_utf8(value) {
+        Ok(word) if subject.words.contains(word) => word.to_owned(),
+        _ => format!("#{}", hexadecimal(&Blake2b::<U4>::digest(value))),
     }
 }
 
-impl<'a> Subject<'a> {
-    fn text_of_id(&self) -> &'a str {
-        std::str::from_utf8(self.id).unwrap_or_default()
-    }
-}
-
-/// `PT362.5S`.
-fn length(microseconds: i64) -> String {
-    let (seconds, rest) = (microseconds.div_euclid(1_000_000), microseconds.rem_euclid(1_000_000));
-    match rest {
-        0 => format!("PT{seconds}S"),
-        _ => format!("PT{}S", format!("{seconds}.{rest:06}").trim_end_matches('0')),
-    }
-}
-
-/// A length of time in words; `units` are days, hours, minutes, seconds, milliseconds, microseconds, each in Chinese and
-/// in English.
-fn duration(microseconds: i64, units: &[(String, String)]) -> (String, String) {
-    let one = |n: i64, unit: usize| (format!("{n}{}", units[unit].0), format!("{n} {}", units[unit].1));
-    match microseconds {
-        1..1000 => return one(microseconds, 5),
-        1000..1_000_000 => return one(microseconds / 1000, 4),
-        _ => {}
-    }
-    let seconds = microseconds / 1_000_000;
-    let parts = [seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60];
-    let said: Vec<_> = parts.iter().enumerate().filter(|(_, n)| **n != 0).map(|(unit, n)| one(*n, unit)).collect();
-    match said.is_empty() {
-        true => one(0, 3),
-        false => (
-            said.iter().map(|(zh, _)| zh.as_str()).collect(),
-            said.iter().map(|(_, en)| en.as_str()).collect::<Vec<_>>().join(" "),
-        ),
-    }
+pub fn hexadecimal(bytes: &[u8]) -> String {
+    let halves = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    halves.filter_map(|half| char::from_digit(half.into(), 16)).collect()
 }

@@ -1,9 +1,13 @@
-//! Kind `deadline`: the stop must occur within the limit of the start. A case whose clock stands still is Python's.
+//! Kind `deadline`: the stop must occur within the limit of the start.
 
-use crate::document::{Choice, DeadlineVersion, Limit};
+use crate::alerts::Verdict;
+use crate::document::{DeadlineVersion, Limit};
 use crate::events::{Val, date, instant};
-use crate::subject::{Alerts, Fields, Report, Subject, names};
+use crate::kinds::clock::Clock;
+use crate::kinds::{Judged, State, earlier};
+use crate::subject::{Fields, Subject, TABLES, names};
 
+/// What one version has seen apart from any case.
 struct Watch {
     marks: Vec<Option<usize>>,
     holds: bool,
@@ -11,126 +15,180 @@ struct Watch {
     facts: Option<usize>,
 }
 
-struct Case<'a> {
+pub struct Case<'a> {
+    pub clock: Clock<'a>,
     version: &'a DeadlineVersion,
-    start: usize,
-    started_by: Vec<usize>,
-    choice: Option<&'a Choice>,
-    deadline: Option<i64>,
-    is_provisional: bool,
-    counted: Option<(i64, i64, bool)>,
     fields: Fields,
-    stop: Option<usize>,
-    cancel: Option<usize>,
+    /// Closed, and not simply met: only such a case, or an open one, can owe a report.
+    is_owing: bool,
 }
 
-struct State<'a> {
+pub struct Deadlines<'a> {
+    versions: &'a [DeadlineVersion],
     watches: Vec<Watch>,
-    open: Option<Case<'a>>,
-    closed: Vec<Case<'a>>,
-    latest: Option<usize>,
+    pub open: Option<Case<'a>>,
+    pub closed: Vec<Case<'a>>,
+    /// The start of the latest case.
+    pub latest: Option<usize>,
+    /// Stops at the latest instant that ended nothing.
     strays: Vec<usize>,
 }
 
-/// Judge one subject; whether it had any case. `seen` are the events that the fold takes, in order.
-pub fn judge(versions: &[DeadlineVersion], subject: &Subject, seen: &[usize], alerts: &mut Alerts) -> bool {
-    let mut state = State {
-        watches: versions
-            .iter()
-            .map(|version| Watch {
-                marks: vec![None; version.groups.len()],
-                holds: version.since.is_none(),
-                paused_since: None,
-                facts: None,
-            })
-            .collect(),
-        open: None,
-        closed: Vec::new(),
-        latest: None,
-        strays: Vec::new(),
-    };
-    for &event in seen {
-        step(versions, &mut state, subject, event);
-        if subject.is_unsure.get() {
-            return true;
+impl<'a> Deadlines<'a> {
+    pub fn new(versions: &'a [DeadlineVersion]) -> Deadlines<'a> {
+        let watch = |version: &DeadlineVersion| Watch {
+            marks: vec![None; version.groups.len()],
+            holds: version.since.is_none(),
+            paused_since: None,
+            facts: None,
+        };
+        Deadlines {
+            versions,
+            watches: versions.iter().map(watch).collect(),
+            open: None,
+            closed: Vec::new(),
+            latest: None,
+            strays: Vec::new(),
         }
     }
-    let State { mut closed, open, .. } = state;
-    closed.extend(open);
-    for case in &closed {
-        report(case, subject, alerts);
-    }
-    !closed.is_empty()
-}
 
-fn step<'a>(versions: &'a [DeadlineVersion], state: &mut State<'a>, subject: &Subject, event: usize) {
-    let had_case = state.open.is_some();
-    let was_stopped_by = had_case && step_open(state, subject, event);
-    for (index, version) in versions.iter().enumerate() {
-        step_watch(versions, index, version, state, subject, event);
+    fn cases(&self) -> impl Iterator<Item = &Case<'a>> {
+        self.closed.iter().chain(&self.open)
     }
-    let event_type = subject.event_type(event);
-    if versions.iter().any(|version| names(&version.stop, event_type)) && !was_stopped_by && state.latest != Some(event)
-    {
-        if state.strays.last().is_some_and(|last| subject.at(*last) != subject.at(event)) {
-            state.strays.clear();
+
+    /// Whether the event is the stop of the open case.
+    fn step_open(&mut self, subject: &Subject, event: usize) -> bool {
+        let Some(case) = &mut self.open else { return false };
+        let (start, at, clock) = (Some(case.fields), subject.at(event), &mut case.clock);
+        if subject.fits(&case.version.stop, event, start) {
+            clock.stop = Some(event);
+        } else if subject.fits(&case.version.cancel, event, start) {
+            clock.cancel = Some(event);
+        } else if subject.fits(&case.version.pause, event, start) {
+            if clock.pauses.last().is_none_or(|(_, until)| until.is_some()) {
+                // Resumed at this very instant: the clock has not run between, it is one standstill.
+                match clock.pauses.last_mut() {
+                    Some((_, until)) if *until == Some(at) => *until = None,
+                    _ => clock.pauses.push((at, None)),
+                }
+                clock.paused_by.push(event);
+                clock.time(subject);
+            }
+            return false;
+        } else {
+            if subject.fits(&case.version.resume, event, start) && clock.end_pause(at) {
+                clock.paused_by.push(event);
+                clock.time(subject);
+            }
+            return false;
         }
-        state.strays.push(event);
+        let is_stop = clock.stop == Some(event);
+        self.close(subject, at);
+        is_stop
     }
-}
 
-/// Whether the event is the stop of the open case.
-fn step_open(state: &mut State, subject: &Subject, event: usize) -> bool {
-    let Some(case) = &mut state.open else { return false };
-    let start = Some(case.fields);
-    if subject.fits(&case.version.stop, event, start) {
-        case.stop = Some(event);
-    } else if subject.fits(&case.version.cancel, event, start) {
-        case.cancel = Some(event);
-    } else {
-        if subject.fits(&case.version.pause, event, start) {
-            subject.hand_back(); // it stands still from here on
+    fn close(&mut self, subject: &Subject, at: i64) {
+        let Some(mut case) = self.open.take() else { return };
+        if case.clock.end_pause(at) {
+            case.clock.time(subject);
         }
-        return false;
+        for watch in &mut self.watches {
+            watch.paused_since = None;
+        }
+        case.is_owing = case.clock.cancel.is_some() || case.clock.deadline.is_some_and(|deadline| at > deadline);
+        self.closed.push(case);
     }
-    let is_stop = case.stop == Some(event);
-    close(state);
-    is_stop
-}
 
-fn close(state: &mut State) {
-    for watch in &mut state.watches {
-        watch.paused_since = None;
-    }
-    state.closed.extend(state.open.take());
-}
-
-fn step_watch<'a>(
-    versions: &'a [DeadlineVersion], index: usize, version: &'a DeadlineVersion, state: &mut State<'a>,
-    subject: &Subject, event: usize,
-) {
-    let event_type = subject.event_type(event);
-    if version.since.as_ref().is_some_and(|since| subject.fits(since, event, None)) {
-        state.watches[index].holds = true;
-    }
-    if version.facts == Some(event_type) {
-        state.watches[index].facts = Some(event);
-    }
-    for (group, patterns) in version.groups.iter().enumerate() {
-        if subject.fits(patterns, event, None) {
-            mark(versions, index, version, state, subject, event, group);
+    fn step_watch(&mut self, index: usize, subject: &Subject, event: usize) {
+        let version = &self.versions[index];
+        if version.since.as_ref().is_some_and(|since| subject.fits(since, event, None)) {
+            self.watches[index].holds = true;
+        }
+        if version.facts == Some(subject.event_type(event)) {
+            self.watches[index].facts = Some(event);
+        }
+        for (group, patterns) in version.groups.iter().enumerate() {
+            if subject.fits(patterns, event, None) {
+                self.mark(index, subject, event, group);
+            }
+        }
+        if self.open.is_none() {
+            // Outside any case a pause counts only if the next case would begin under it.
+            let watch = &self.watches[index];
+            let fields = Fields { event, facts: watch.facts, type_field: None };
+            self.watches[index].paused_since = still_after(version, subject, event, fields, watch.paused_since);
+        }
+        if subject.fits(&version.until, event, None) {
+            self.watches[index].holds = false;
         }
     }
-    if state.open.is_none() {
-        let watch = &state.watches[index];
+
+    fn mark(&mut self, index: usize, subject: &Subject, event: usize, group: usize) {
+        if self.open.is_some() || self.latest == Some(event) {
+            return;
+        }
+        let watch = &mut self.watches[index];
+        if watch.marks.len() > 1 {
+            watch.marks[group] = Some(event);
+            if watch.marks.contains(&None) {
+                return;
+            }
+        }
+        if watch.holds && self.versions[index].span.holds(subject.at(event)) {
+            self.begin(index, subject, event);
+        }
+    }
+
+    fn begin(&mut self, index: usize, subject: &Subject, event: usize) {
+        let (version, watch) = (&self.versions[index], &self.watches[index]);
         let fields = Fields { event, facts: watch.facts, type_field: None };
-        state.watches[index].paused_since = still_after(version, subject, event, fields, watch.paused_since);
-    }
-    if subject.fits(&version.until, event, None) {
-        state.watches[index].holds = false;
+        let choice = version.choices.iter().find(|choice| subject.holds(&choice.when, fields));
+        let mut clock = Clock::new(&version.span, choice, event, subject);
+        if watch.marks.iter().any(Option::is_some) {
+            clock.started_by = watch.marks.iter().flatten().copied().collect();
+        }
+        clock.started_by.extend(watch.facts.filter(|facts| !clock.started_by.contains(facts)));
+        agree(&mut clock, subject, fields);
+        if let Some(still) = still_after(version, subject, event, fields, watch.paused_since) {
+            clock.pauses.push((subject.at(event), None));
+            clock.paused_by.push(still);
+        }
+        clock.time(subject);
+        // What this start used up, no other version may use again.
+        for watch in &mut self.watches {
+            watch.marks.fill(None);
+        }
+        self.open = Some(Case { clock, version, fields, is_owing: false });
+        self.latest = Some(event);
+        let at = subject.at(event);
+        let is_stop = |stray: &usize| subject.at(*stray) == at && subject.fits(&version.stop, *stray, Some(fields));
+        if let Some(place) = self.strays.iter().position(is_stop) {
+            // Both at the same instant: only the ids put the stop first.
+            let stray = self.strays.remove(place);
+            self.open.iter_mut().for_each(|case| case.clock.stop = Some(stray));
+            self.close(subject, at);
+        }
     }
 }
 
+/// Until when, where that is what a field says.
+fn agree(clock: &mut Clock, subject: &Subject, fields: Fields) {
+    let Some(choice) = clock.choice else { return };
+    let Limit::UntilField(field) = choice.limit else { return };
+    let start = clock.started_at;
+    let Val::Text(span) = subject.value(fields, field) else { return };
+    let text = subject.bytes(span);
+    if let Some(day) = date(text) {
+        clock.until = (day >= subject.days.date(start)).then(|| subject.days.start(day + 1));
+    } else if let Some(at) = instant(text) {
+        clock.choice = choice.instant.as_deref();
+        clock.until = (start <= at).then_some(at);
+    } else {
+        subject.hand_back(TABLES);
+    }
+}
+
+/// The event since which the clock stands still after this one, if it does; of two roles a pause holds.
 fn still_after(
     version: &DeadlineVersion, subject: &Subject, event: usize, fields: Fields, before: Option<usize>,
 ) -> Option<usize> {
@@ -142,156 +200,47 @@ fn still_after(
     before.filter(|_| !subject.fits(&version.resume, event, start))
 }
 
-#[allow(clippy::too_many_arguments)]
-fn mark<'a>(
-    versions: &'a [DeadlineVersion], index: usize, version: &'a DeadlineVersion, state: &mut State<'a>,
-    subject: &Subject, event: usize, group: usize,
-) {
-    if state.open.is_some() || state.latest == Some(event) {
-        return;
-    }
-    let watch = &mut state.watches[index];
-    if watch.marks.len() > 1 {
-        watch.marks[group] = Some(event);
-        if watch.marks.contains(&None) {
-            return;
+impl<'a> State<'a> for Deadlines<'a> {
+    fn step(&mut self, subject: &Subject, event: usize) {
+        let was_stopped_by = self.step_open(subject, event);
+        for index in 0..self.versions.len() {
+            self.step_watch(index, subject, event);
+        }
+        let event_type = subject.event_type(event);
+        let is_stop = self.versions.iter().any(|version| names(&version.stop, event_type));
+        if is_stop && !was_stopped_by && self.latest != Some(event) {
+            if self.strays.last().is_some_and(|last| subject.at(*last) != subject.at(event)) {
+                self.strays.clear();
+            }
+            self.strays.push(event);
         }
     }
-    let at = subject.at(event);
-    if watch.holds && version.first <= at && version.last.is_none_or(|last| at < last) {
-        open(versions, index, version, state, subject, event);
-    }
-}
 
-fn open<'a>(
-    versions: &'a [DeadlineVersion], index: usize, version: &'a DeadlineVersion, state: &mut State<'a>,
-    subject: &Subject, event: usize,
-) {
-    let watch = &state.watches[index];
-    let fields = Fields { event, facts: watch.facts, type_field: None };
-    let mut started_by: Vec<usize> = watch.marks.iter().flatten().copied().collect();
-    if started_by.is_empty() {
-        started_by.push(event);
+    fn judge(&self, subject: &Subject, as_of: i64, every: bool) -> Judged<'a> {
+        let (mut verdicts, mut following) = (Vec::new(), None);
+        let asked = self.closed.iter().filter(|case| every || case.is_owing).chain(&self.open);
+        for case in asked {
+            let (due, reports) = case.clock.reports(subject, as_of);
+            following = earlier(following, due);
+            if !reports.is_empty() || (every && case.clock.started_at <= as_of) {
+                verdicts.push(case.clock.verdict(subject, as_of, reports));
+            }
+        }
+        (verdicts, following)
     }
-    started_by.extend(watch.facts.filter(|facts| !started_by.contains(facts)));
-    let mut case = Case {
-        version,
-        start: event,
-        started_by,
-        choice: version.choices.iter().find(|choice| subject.holds(&choice.when, fields)),
-        deadline: None,
-        is_provisional: false,
-        counted: None,
-        fields,
-        stop: None,
-        cancel: None,
-    };
-    if still_after(version, subject, event, fields, watch.paused_since).is_some() {
-        subject.hand_back();
-    }
-    time(&mut case, subject);
-    for (watch, version) in state.watches.iter_mut().zip(versions) {
-        watch.marks = vec![None; version.groups.len()];
-    }
-    state.open = Some(case);
-    state.latest = Some(event);
-    let at = subject.at(event);
-    let stray = state
-        .strays
-        .iter()
-        .position(|&stray| subject.at(stray) == at && subject.fits(&version.stop, stray, Some(fields)));
-    if let (Some(place), Some(case)) = (stray, &mut state.open) {
-        case.stop = Some(state.strays.remove(place));
-        close(state);
-    }
-}
 
-fn time(case: &mut Case, subject: &Subject) {
-    let Some(choice) = case.choice else { return };
-    let start = subject.at(case.start);
-    if let Limit::UntilField(field) = choice.limit {
-        let Val::Text(span) = subject.value(case.fields, field) else { return };
-        let text = subject.bytes(span);
-        if let Some(day) = date(text) {
-            case.deadline = (day >= subject.days.date(start)).then(|| subject.days.start(day + 1));
-        } else if let Some(at) = instant(text) {
-            case.choice = choice.instant.as_deref();
-            case.deadline = (start <= at).then_some(at);
-        } else {
-            subject.hand_back();
+    fn reported(&self, subject: &Subject, until: i64) -> Option<Vec<Verdict<'a>>> {
+        let mut found = Vec::new();
+        for case in self.cases() {
+            if !case.clock.paused_by.is_empty() {
+                return None;
+            }
+            case.clock.reported(subject, until, &mut found);
         }
-        if !subject.days.is_settled(start) || case.deadline.is_some_and(|at| !subject.days.is_settled(at)) {
-            subject.hand_back();
-        }
-        return;
+        Some(found)
     }
-    match subject.days.deadline(&choice.limit, start) {
-        None => subject.hand_back(),
-        Some(found) => {
-            case.deadline = Some(found.at);
-            case.is_provisional = found.is_provisional;
-            case.counted = found.counted;
-        }
-    }
-}
 
-fn report(case: &Case, subject: &Subject, alerts: &mut Alerts) {
-    let (Some(deadline), Some(choice)) = (case.deadline, case.choice) else { return };
-    let start = subject.at(case.start);
-    let ended = case.stop.or(case.cancel).map(|event| subject.at(event));
-    let is_over = ended.is_some_and(|at| at <= deadline);
-    let last = subject.until.min(if is_over { ended.unwrap_or(deadline) - 1 } else { deadline - 1 });
-    let mut warnings: Vec<(i64, usize)> = Vec::new();
-    for (index, warning) in choice.warnings.iter().enumerate() {
-        match subject.days.warning(&choice.limit, start, deadline, warning.fraction) {
-            None => return subject.hand_back(),
-            Some(at) if at >= start && at <= last => match warnings.iter_mut().find(|known| known.0 == at) {
-                Some(known) => known.1 = index, // of several at one instant the last counts
-                None => warnings.push((at, index)),
-            },
-            Some(_) => {}
-        }
+    fn has_case(&self, _subject: &Subject, as_of: i64) -> bool {
+        self.cases().any(|case| case.clock.started_at <= as_of)
     }
-    for (at, index) in warnings {
-        let warning = &choice.warnings[index];
-        add(case, subject, alerts, ("warning", warning.cause.clone(), at), &warning.lines);
-    }
-    if is_over || deadline > subject.until {
-        return;
-    }
-    add(case, subject, alerts, ("breach", deadline.to_string(), deadline), &choice.breach);
-    if let Some(stop) = case.stop.filter(|stop| subject.at(*stop) <= subject.until) {
-        let cause = subject.id_of(stop).to_owned();
-        add(case, subject, alerts, ("late_completion", cause, subject.at(stop)), &choice.late_completion);
-    }
-}
-
-fn add(
-    case: &Case, subject: &Subject, alerts: &mut Alerts, (kind, cause, due): (&'static str, String, i64),
-    lines: &crate::document::Lines,
-) {
-    let known = |event: &usize| subject.at(*event) <= due;
-    let stop = case.stop.filter(known);
-    let ended = stop.or(case.cancel.filter(known));
-    let mut evidence = case.started_by.clone();
-    evidence.extend(ended);
-    let Some(arithmetic) = subject.days.arithmetic(case.counted) else { return subject.hand_back() };
-    alerts.add(
-        subject,
-        Report {
-            rule: &case.version.rule,
-            kind,
-            cause,
-            due,
-            anchor: case.start,
-            deadline: case.deadline,
-            stopped_at: stop.map(|event| subject.at(event)),
-            ended_at: ended.map_or(due, |event| subject.at(event)).max(subject.at(case.start)),
-            evidence,
-            is_provisional: case.is_provisional,
-            arithmetic,
-            faults: None,
-            lines,
-        },
-    );
 }

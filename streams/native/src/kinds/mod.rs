@@ -1,5 +1,46 @@
 //! One module a rule kind, or a family of kinds. Each mirrors the module of that name in `streams/core/kinds`.
 
 pub mod acts;
+pub mod cadence;
+pub mod clock;
 pub mod deadline;
+pub mod each;
 pub mod sequence;
+
+use crate::alerts::Verdict;
+use crate::document::Fold;
+use crate::subject::Subject;
+
+/// The verdicts as of an instant, and the next instant at which silence changes them.
+pub type Judged<'a> = (Vec<Verdict<'a>>, Option<i64>);
+
+/// What one fold has made of a subject's events so far; see `Fold` in `streams/core/verdicts.py`.
+pub trait State<'a> {
+    /// Take the next event, in the order of the history.
+    fn step(&mut self, subject: &Subject, event: usize);
+
+    /// The verdicts that owe reports as of an instant; with `every`, those of every case.
+    fn judge(&self, subject: &Subject, as_of: i64, every: bool) -> Judged<'a>;
+
+    /// Everything that asking all along would have told up to an instant; `None` where only asking can tell.
+    fn reported(&self, subject: &Subject, until: i64) -> Option<Vec<Verdict<'a>>>;
+
+    /// Whether there is any case as of an instant.
+    fn has_case(&self, subject: &Subject, as_of: i64) -> bool;
+}
+
+/// The state of an empty history.
+pub fn start(fold: &Fold) -> Box<dyn State<'_> + '_> {
+    match fold {
+        Fold::Deadline(versions) => Box::new(deadline::Deadlines::new(versions)),
+        Fold::Each(each) => Box::new(each::Things::new(each)),
+        Fold::Act(versions) => Box::new(acts::Acts::new(versions)),
+        Fold::Sequence(versions) => Box::new(sequence::Stages::new(versions)),
+        Fold::Cadence(versions) => Box::new(cadence::Periods::new(versions)),
+    }
+}
+
+/// The earlier of two instants, where there are any.
+pub fn earlier(one: Option<i64>, other: Option<i64>) -> Option<i64> {
+    one.min(other).or(one).or(other)
+}

@@ -1,0 +1,528 @@
+//! Verdicts, and the lines of what is reported of them; see `streams/core/verdicts.py`, `alerts.py`, `explanations.py`.
+
+use crate::calendar::{DayCount, Pause, day_text, running};
+use crate::document::{Fault, Limit, Lines, Words};
+use crate::events::Span;
+use crate::lines::Place;
+use crate::subject::{MANY, MOST_DAYS, MOST_LISTED, SUBJECTS, Subject, TABLES, TEXTS, hexadecimal};
+use blake2::digest::consts::U16;
+use blake2::{Blake2b, Digest};
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+/// The place of one alert in the order of all, and its line.
+pub struct Alert {
+    pub detected_at: i64,
+    pub due_at: i64,
+    pub subject_type: &'static str,
+    pub subject: String,
+    pub rule: String,
+    pub kind: &'static str,
+    pub id: String,
+    pub by_event: bool,
+    pub line: Vec<u8>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+pub enum Outcome {
+    Met,
+    MetLate,
+    Breached,
+    Violated,
+    Cancelled,
+    Running,
+}
+
+impl Outcome {
+    pub fn name(self) -> &'static str {
+        match self {
+            Outcome::Met => "met",
+            Outcome::MetLate => "met_late",
+            Outcome::Breached => "breached",
+            Outcome::Violated => "violated",
+            Outcome::Cancelled => "cancelled",
+            Outcome::Running => "running",
+        }
+    }
+}
+
+/// One thing to be told: `due` is the instant at which it becomes certain, `cause` tells it from others of its kind.
+#[derive(Clone)]
+pub struct Report<'a> {
+    pub kind: &'static str,
+    pub cause: String,
+    pub due: i64,
+    pub lines: &'a Lines,
+}
+
+/// Half a sentence on what is wrong with an act.
+#[derive(Clone)]
+pub struct Said {
+    pub key: String,
+    pub zh: String,
+    pub en: String,
+    pub json: String,
+}
+
+impl Said {
+    pub fn new(fault: &Fault, mut value: impl FnMut(&mut String, Place)) -> Said {
+        Said {
+            key: fault.key.fill(&mut value),
+            zh: fault.zh.fill(&mut value),
+            en: fault.en.fill(&mut value),
+            json: fault.json.fill(&mut value),
+        }
+    }
+}
+
+/// One case as of an instant.
+pub struct Verdict<'a> {
+    pub rule: &'a str,
+    /// What tells the case from others of its rule, where it is not its first event.
+    pub root: Option<String>,
+    pub item: Option<usize>,
+    pub anchor: usize,
+    pub outcome: Outcome,
+    pub started_at: i64,
+    pub deadline: Option<i64>,
+    pub stopped_at: Option<i64>,
+    pub ended_at: i64,
+    pub reports: Vec<Report<'a>>,
+    pub limit: Option<&'a Limit>,
+    pub pauses: Vec<Pause>,
+    pub until: Option<i64>,
+    pub is_provisional: bool,
+    pub evidence: Vec<usize>,
+    pub faults: Vec<Said>,
+}
+
+/// The root of each event that stands for another one.
+pub type Roots<'a> = HashMap<&'a str, &'a str>;
+
+impl Verdict<'_> {
+    pub fn root<'b>(&'b self, subject: &Subject<'b>, roots: &Roots<'b>) -> Cow<'b, str> {
+        let own = self.root.as_deref().unwrap_or(subject.id_of(self.anchor));
+        let root = roots.get(own).copied().unwrap_or(own);
+        match self.item {
+            None => Cow::Borrowed(root),
+            Some(item) => Cow::Owned(format!("{root}/{}", subject.id_of(item))),
+        }
+    }
+}
+
+pub fn digest(parts: &[&[u8]]) -> String {
+    let mut hash = Blake2b::<U16>::new();
+    for (n, part) in parts.iter().enumerate() {
+        if n > 0 {
+            hash.update(b"\x1f");
+        }
+        hash.update(part);
+    }
+    hexadecimal(&hash.finalize())
+}
+
+/// What an alert says of a case.
+pub struct Told<'a> {
+    id: String,
+    case_id: String,
+    rule: &'a str,
+    kind: &'static str,
+    anchor: usize,
+    started_at: i64,
+    deadline: Option<i64>,
+    due_at: i64,
+    stopped_at: Option<i64>,
+    elapsed: i64,
+    paused: i64,
+    evidence: Vec<usize>,
+    arithmetic: String,
+    left_out: Words,
+    faults: Words,
+    is_provisional: bool,
+    lines: &'a Lines,
+}
+
+impl<'a> Told<'a> {
+    /// `report_alert`; `None` where Python must say it.
+    pub fn new(
+        subject: &Subject, verdict: &Verdict<'a>, report: &Report<'a>, root: &str, generation: u32,
+    ) -> Option<Told<'a>> {
+        let kind = SUBJECTS[subject.kind as usize];
+        let case_id = digest(&[verdict.rule.as_bytes(), kind.as_bytes(), subject.id, root.as_bytes()]);
+        let id = digest(&[
+            case_id.as_bytes(),
+            report.kind.as_bytes(),
+            report.cause.as_bytes(),
+            generation.to_string().as_bytes(),
+        ]);
+        let (elapsed, paused) = running(verdict.started_at, verdict.ended_at, &verdict.pauses);
+        let mut faults = Words::default();
+        for (place, said) in verdict.faults.iter().enumerate() {
+            if place > 0 {
+                faults.0.push('；');
+                faults.1.push_str("; ");
+            }
+            faults.0.push_str(&said.zh);
+            faults.1.push_str(&said.en);
+        }
+        let evidence = distinct(verdict.evidence.iter().copied());
+        if evidence.len() > MOST_LISTED {
+            subject.hand_back(MANY);
+            return None;
+        }
+        Some(Told {
+            id,
+            case_id,
+            rule: verdict.rule,
+            kind: report.kind,
+            anchor: verdict.anchor,
+            started_at: verdict.started_at,
+            deadline: verdict.deadline,
+            due_at: report.due,
+            stopped_at: verdict.stopped_at,
+            elapsed,
+            paused,
+            evidence,
+            arithmetic: arithmetic(subject, verdict)?,
+            left_out: left_out(subject, verdict)?,
+            faults,
+            is_provisional: verdict.is_provisional,
+            lines: report.lines,
+        })
+    }
+
+    /// The alert itself, under the watermark that showed it.
+    pub fn alert(&self, subject: &Subject, detected_at: i64, by_event: bool) -> Option<Alert> {
+        self.written(subject, self.kind, self.id.clone(), detected_at, by_event, &Words::default())
+    }
+
+    /// `retraction_of`: the alert that withdraws this one; `now` is how the case stands today, if it still stands.
+    pub fn retraction(
+        mut self, subject: &Subject, now: Option<&Verdict>, detected_at: i64, by_event: bool,
+    ) -> Option<Alert> {
+        let id = digest(&[self.id.as_bytes(), b"retraction"]);
+        self.stopped_at = now.and_then(|now| now.stopped_at);
+        if let Some(now) = now {
+            self.evidence = distinct(self.evidence.iter().chain(&now.evidence).copied());
+            if self.evidence.len() > MOST_LISTED {
+                subject.hand_back(MANY);
+                return None;
+            }
+        }
+        let stands = stands(subject, now)?;
+        self.written(subject, "retraction", id, detected_at, by_event, &stands)
+    }
+
+    fn written(
+        &self, subject: &Subject, kind: &'static str, id: String, detected_at: i64, by_event: bool, now: &Words,
+    ) -> Option<Alert> {
+        let subject_type = SUBJECTS[subject.kind as usize];
+        let Some(lines) = self.lines.get(subject_type) else {
+            subject.hand_back(TEXTS);
+            return None;
+        };
+        let (plain, provisional) = if kind == "retraction" { &lines.retraction } else { &lines.report };
+        let days = subject.days;
+        let instants = [Some(self.started_at), self.deadline, self.stopped_at, Some(self.due_at), Some(detected_at)];
+        if !instants.iter().flatten().all(|at| days.is_settled(*at)) {
+            subject.hand_back(TABLES);
+            return None;
+        }
+        let anchor = subject.events[self.anchor];
+        let late = match (self.stopped_at, self.deadline) {
+            (Some(stopped), Some(deadline)) if self.kind == "late_completion" => {
+                duration(stopped - deadline, subject.durations)
+            }
+            _ => Words::default(),
+        };
+        let line = if self.is_provisional { provisional } else { plain }.fill(|text, place| match place {
+            Place::Id => text.push_str(subject.text_of_id()),
+            Place::Alert => text.push_str(&id),
+            Place::Case => text.push_str(&self.case_id),
+            Place::Order => nullable(text, subject, anchor.subjects[0]),
+            Place::Account => nullable(text, subject, anchor.subjects[1]),
+            Place::Org => text.push_str(anchor.org.map_or("null", |org| subject.text(org))),
+            Place::Started => days.shown(text, self.started_at),
+            Place::StartedFull => days.full(text, self.started_at),
+            Place::Due => self.deadline.iter().for_each(|at| days.shown(text, *at)),
+            Place::DueFull => self.deadline.iter().for_each(|at| days.full(text, *at)),
+            Place::Stopped => self.stopped_at.iter().for_each(|at| days.shown(text, *at)),
+            Place::StoppedFull => match self.stopped_at {
+                None => text.push_str("null"),
+                Some(at) => {
+                    text.push('"');
+                    days.full(text, at);
+                    text.push('"');
+                }
+            },
+            Place::ReportedFull => days.full(text, self.due_at),
+            Place::DetectedFull => days.full(text, detected_at),
+            Place::Elapsed => length(text, self.elapsed),
+            Place::Paused => length(text, self.paused),
+            Place::Evidence => listed(text, self.evidence.iter(), |text, event| quoted(text, subject.id_of(*event))),
+            Place::Arithmetic => text.push_str(&self.arithmetic),
+            Place::LateZh => text.push_str(&late.0),
+            Place::LateEn => text.push_str(&late.1),
+            Place::LeftOutZh => text.push_str(&self.left_out.0),
+            Place::LeftOutEn => text.push_str(&self.left_out.1),
+            Place::FaultsZh => text.push_str(&self.faults.0),
+            Place::FaultsEn => text.push_str(&self.faults.1),
+            Place::Retracts => quoted(text, &self.id),
+            Place::NowZh => text.push_str(&now.0),
+            Place::NowEn => text.push_str(&now.1),
+            _ => subject.hand_back(TEXTS),
+        });
+        Some(Alert {
+            detected_at,
+            due_at: self.due_at,
+            subject_type,
+            subject: subject.text_of_id().to_owned(),
+            rule: self.rule.to_owned(),
+            kind,
+            id,
+            by_event,
+            line: line.into_bytes(),
+        })
+    }
+}
+
+fn distinct(events: impl Iterator<Item = usize>) -> Vec<usize> {
+    let mut found = Vec::new();
+    for event in events {
+        if !found.contains(&event) {
+            found.push(event);
+        }
+    }
+    found
+}
+
+/// How a case stands today, in the words of a retraction.
+fn stands(subject: &Subject, now: Option<&Verdict>) -> Option<Words> {
+    let Some(now) = now else { return Some(subject.phrases.never_started.clone()) };
+    let due = if now.deadline.is_some() {
+        "due"
+    } else if now.pauses.is_empty() {
+        "neither"
+    } else {
+        "paused"
+    };
+    let stopped = if now.stopped_at.is_some() { "stopped" } else { "open" };
+    let Some((zh, en)) = subject.phrases.now.get(&format!("{} {due} {stopped}", now.outcome.name())) else {
+        subject.hand_back(TEXTS);
+        return None;
+    };
+    if now.deadline.is_some_and(|at| !subject.days.is_settled(at)) {
+        subject.hand_back(TABLES);
+        return None;
+    }
+    let mut fill = |text: &mut String, place: Place| match place {
+        Place::Due => now.deadline.iter().for_each(|at| subject.days.shown(text, *at)),
+        Place::Stopped => now.stopped_at.iter().for_each(|at| subject.days.shown(text, *at)),
+        _ => subject.hand_back(TEXTS),
+    };
+    Some((zh.fill(&mut fill), en.fill(&mut fill)))
+}
+
+fn nullable(text: &mut String, subject: &Subject, span: Span) {
+    if span.len == 0 { text.push_str("null") } else { quoted(text, subject.text(span)) }
+}
+
+fn quoted(text: &mut String, what: &str) {
+    text.push('"');
+    text.push_str(what);
+    text.push('"');
+}
+
+/// Items with commas between.
+fn listed<T>(text: &mut String, items: impl Iterator<Item = T>, mut write: impl FnMut(&mut String, T)) {
+    for (place, item) in items.enumerate() {
+        if place > 0 {
+            text.push(',');
+        }
+        write(text, item);
+    }
+}
+
+/// `PT362.5S`.
+pub fn length(text: &mut String, microseconds: i64) {
+    let (seconds, rest) = (microseconds.div_euclid(1_000_000), microseconds.rem_euclid(1_000_000));
+    match rest {
+        0 => text.push_str(&format!("PT{seconds}S")),
+        _ => text.push_str(&format!("PT{}S", format!("{seconds}.{rest:06}").trim_end_matches('0'))),
+    }
+}
+
+/// A length of time in words; `units` are days, hours, minutes, seconds, milliseconds, microseconds.
+fn duration(microseconds: i64, units: &[Words]) -> Words {
+    let one = |n: i64, unit: usize| (format!("{n}{}", units[unit].0), format!("{n} {}", units[unit].1));
+    match microseconds {
+        1..1000 => return one(microseconds, 5),
+        1000..1_000_000 => return one(microseconds / 1000, 4),
+        _ => {}
+    }
+    let seconds = microseconds / 1_000_000;
+    let parts = [seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60];
+    let said: Vec<_> = parts.iter().enumerate().filter(|(_, n)| **n != 0).map(|(unit, n)| one(*n, unit)).collect();
+    match said.is_empty() {
+        true => one(0, 3),
+        false => (
+            said.iter().map(|(zh, _)| zh.as_str()).collect(),
+            said.iter().map(|(_, en)| en.as_str()).collect::<Vec<_>>().join(" "),
+        ),
+    }
+}
+
+fn day_count(subject: &Subject, verdict: &Verdict) -> Option<DayCount> {
+    let mut count = DayCount::default();
+    let found = verdict.limit.and_then(|limit| {
+        subject.days.deadline(limit, verdict.started_at, &verdict.pauses, verdict.until, Some(&mut count))
+    });
+    if found.is_none() {
+        subject.hand_back(TABLES);
+        return None;
+    }
+    if [&count.counted, &count.off, &count.paused].iter().any(|days| days.len() > MOST_DAYS) {
+        subject.hand_back(MANY);
+        return None;
+    }
+    Some(count)
+}
+
+/// How a limit was counted, as JSON; `None` where Python must write it.
+pub fn arithmetic(subject: &Subject, verdict: &Verdict) -> Option<String> {
+    let mut text = "{".to_owned();
+    let quoted_day = |text: &mut String, day: i64| {
+        text.push('"');
+        day_text(text, day);
+        text.push('"');
+    };
+    match verdict.limit {
+        Some(Limit::WorkingDays(_) | Limit::CalendarDays(_)) if verdict.deadline.is_some() => {
+            let count = day_count(subject, verdict)?;
+            text.push_str("\"counted_days\":[");
+            listed(&mut text, count.counted.iter(), |text, day| quoted_day(text, *day));
+            text.push_str("],\"days_off\":[");
+            listed(&mut text, count.off.iter(), |text, day| {
+                text.push_str("{\"date\":");
+                quoted_day(text, *day);
+                text.push_str(",\"name\":");
+                match subject.days.name(*day) {
+                    None => text.push_str("null"),
+                    Some(name) => quoted(text, name),
+                }
+                text.push('}');
+            });
+            text.push_str("],\"paused_days\":[");
+            listed(&mut text, count.paused.iter(), |text, day| quoted_day(text, *day));
+            text.push_str("],");
+        }
+        None | Some(Limit::Elapsed(_)) => {}
+        Some(_) if verdict.deadline.is_some() && !verdict.pauses.is_empty() => {
+            text.push_str("\"paused_days\":[");
+            let count = day_count(subject, verdict)?;
+            listed(&mut text, count.paused.iter(), |text, day| quoted_day(text, *day));
+            text.push_str("],");
+        }
+        Some(_) => {}
+    }
+    if !verdict.faults.is_empty() {
+        text.push_str("\"faults\":[");
+        listed(&mut text, verdict.faults.iter(), |text, said| text.push_str(&said.json));
+        text.push_str("],");
+    }
+    if !verdict.pauses.is_empty() {
+        if verdict.pauses.len() > MOST_LISTED {
+            subject.hand_back(MANY);
+            return None;
+        }
+        text.push_str("\"pauses\":[");
+        listed(&mut text, verdict.pauses.iter(), |text, (since, until)| {
+            text.push_str("{\"from\":\"");
+            subject.days.shown(text, *since);
+            text.push_str("\",\"to\":");
+            match until {
+                None => text.push_str("null"),
+                Some(until) => {
+                    text.push('"');
+                    subject.days.shown(text, *until);
+                    text.push('"');
+                }
+            }
+            text.push('}');
+        });
+        text.push_str("],");
+    }
+    if text.len() > 1 {
+        text.pop();
+    }
+    text.push('}');
+    Some(text)
+}
+
+/// Runs of paused days that a sentence names by their dates.
+const MOST_SPANS: usize = 3;
+
+/// What a pause took out of the count, in words; empty where nothing.
+fn left_out(subject: &Subject, verdict: &Verdict) -> Option<Words> {
+    let Some(deadline) = verdict.deadline.filter(|_| !verdict.pauses.is_empty()) else {
+        return Some(Words::default());
+    };
+    let phrases = subject.phrases;
+    if matches!(verdict.limit, Some(Limit::Elapsed(_))) {
+        let (_, paused) = running(verdict.started_at, deadline, &verdict.pauses);
+        if paused == 0 {
+            return Some(Words::default());
+        }
+        let (zh, en) = duration(paused, subject.durations);
+        return Some((put_in(&phrases.less.0, &[&zh]), put_in(&phrases.less.1, &[&en])));
+    }
+    let count = day_count(subject, verdict)?;
+    if count.paused.is_empty() {
+        return Some(Words::default());
+    }
+    let spans = spans(&count);
+    let shown = |span: &str, between: &str| {
+        let texts: Vec<String> = spans
+            .iter()
+            .take(MOST_SPANS)
+            .map(|(first, last)| {
+                let (mut one, mut other) = (String::new(), String::new());
+                day_text(&mut one, *first);
+                day_text(&mut other, *last);
+                if first == last { one } else { put_in(span, &[&one, &other]) }
+            })
+            .collect();
+        texts.join(between)
+    };
+    let mut zh = shown(&phrases.span.0, &phrases.between.0);
+    let mut en = shown(&phrases.span.1, &phrases.between.1);
+    if spans.len() > MOST_SPANS {
+        let number = count.paused.len().to_string();
+        zh = put_in(&phrases.and_others.0, &[&zh, &number]);
+        en = put_in(&phrases.and_others.1, &[&en, &number]);
+    }
+    Some((put_in(&phrases.not_counted.0, &[&zh]), put_in(&phrases.not_counted.1, &[&en])))
+}
+
+fn spans(count: &DayCount) -> Vec<(i64, i64)> {
+    let before = |day: i64| count.counted.partition_point(|counted| *counted < day);
+    let mut found: Vec<(i64, i64)> = Vec::new();
+    for &day in &count.paused {
+        match found.last_mut() {
+            Some((_, last)) if before(*last) == before(day) => *last = day,
+            _ => found.push((day, day)),
+        }
+    }
+    found
+}
+
+/// A phrase with what belongs at each `{}`.
+fn put_in(phrase: &str, parts: &[&str]) -> String {
+    let mut rest = phrase.split("{}");
+    let mut found = rest.next().unwrap_or_default().to_owned();
+    for (part, text) in parts.iter().zip(rest) {
+        found.push_str(part);
+        found.push_str(text);
+    }
+    found
+}

@@ -1,0 +1,296 @@
+//! A subject's whole life: everything that was ever told of it, from all its events.
+//!
+//! Mirrors `streams/core/offline.py` and `offline_engine.py`: folded once where nothing is ever taken back, else lived
+//! through step by step.
+
+use crate::alerts::{Alert, Report, Roots, Told, Verdict};
+use crate::corrections::{Effective, effective};
+use crate::document::{Fold, FoldEntry};
+use crate::kinds::{self, State, earlier};
+use crate::subject::{KIND, STRAY, Subject};
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+pub type Folds = [(FoldEntry, Option<Fold>)];
+
+/// What is found of one subject; `orphans` are stops without a start, by fold.
+#[derive(Default)]
+pub struct Life {
+    pub alerts: Vec<Alert>,
+    pub orphans: HashMap<usize, u64>,
+}
+
+/// What tells one report from another on a subject: fold, root, kind, cause.
+type ReportKey = (usize, String, &'static str, String);
+
+/// A fold that matters to the subject: its place, its body, the subject types that take precedence.
+struct Route<'a> {
+    index: usize,
+    entry: &'a FoldEntry,
+    fold: &'a Fold,
+    before: &'a [u8],
+}
+
+impl Route<'_> {
+    fn sees(&self, subject: &Subject, event: usize) -> bool {
+        self.entry.listens.contains(&subject.event_type(event)) && !is_of_one(subject, event, self.before)
+    }
+
+    fn begins(&self, subject: &Subject, event: usize) -> bool {
+        self.entry.begins.contains(&subject.event_type(event)) && !is_of_one(subject, event, self.before)
+    }
+}
+
+fn is_of_one(subject: &Subject, event: usize, kinds: &[u8]) -> bool {
+    kinds.iter().any(|kind| subject.events[event].subjects[*kind as usize].len > 0)
+}
+
+/// Judge one subject; where it is to be left to Python the subject says so, and what is given counts for nothing.
+pub fn judge(folds: &Folds, subject: &Subject) -> Life {
+    let within = subject.events.partition_point(|event| event.at <= subject.until);
+    let types: HashSet<usize> = subject.events.iter().map(|event| event.event_type).collect();
+    let mut routes = Vec::new();
+    for (index, (entry, fold)) in folds.iter().enumerate() {
+        let Some(place) = entry.subjects.iter().position(|kind| *kind == subject.kind) else { continue };
+        if entry.begins.iter().any(|event_type| types.contains(event_type)) {
+            let Some(fold) = fold else {
+                subject.hand_back(KIND);
+                return Life::default();
+            };
+            routes.push(Route { index, entry, fold, before: &entry.subjects[..place] });
+        }
+    }
+    let is_corrected = (0..subject.events.len()).any(|event| subject.corrects(event).is_some());
+    let mut life = Life::default();
+    let (has_case, events) = if is_corrected {
+        step_by_step(&routes, subject, within, &mut life)
+    } else {
+        match at_once(&routes, subject, within, &mut life) {
+            Some(has_case) => (has_case, (0..within).collect()),
+            None => {
+                life.alerts.clear();
+                step_by_step(&routes, subject, within, &mut life)
+            }
+        }
+    };
+    if !has_case {
+        orphans(folds, subject, &events, &mut life);
+    }
+    life
+}
+
+/// Stops on a subject that never had a case, by fold.
+fn orphans(folds: &Folds, subject: &Subject, events: &[usize], life: &mut Life) {
+    for (index, (entry, fold)) in folds.iter().enumerate() {
+        let Some(place) = entry.subjects.iter().position(|kind| *kind == subject.kind) else { continue };
+        let is_seen = |event: &&usize| {
+            entry.stops.contains(&subject.event_type(**event)) && !is_of_one(subject, **event, &entry.subjects[..place])
+        };
+        for event in events.iter().filter(is_seen) {
+            let versions = match fold {
+                Some(Fold::Deadline(versions)) => versions,
+                Some(Fold::Each(each)) => &each.versions,
+                _ => return subject.hand_back(STRAY),
+            };
+            let event_type = subject.event_type(*event);
+            let stops = versions.iter().flat_map(|version| &version.stop);
+            let mut stops = stops.filter(|pattern| pattern.r#type == event_type);
+            if stops.any(|pattern| subject.holds(&pattern.r#where, subject.plain(*event))) {
+                *life.orphans.entry(index).or_default() += 1;
+            }
+        }
+    }
+}
+
+/// Fold all events once; whether there was any case. `None` where something is taken back.
+fn at_once(routes: &[Route], subject: &Subject, within: usize, life: &mut Life) -> Option<bool> {
+    let mut has_case = false;
+    let mut told: HashSet<ReportKey> = HashSet::new();
+    let nothing = Roots::new();
+    for route in routes {
+        let seen: Vec<usize> = (0..within).filter(|event| route.sees(subject, *event)).collect();
+        let mut state = kinds::start(route.fold);
+        seen.iter().for_each(|event| state.step(subject, *event));
+        has_case |= state.has_case(subject, subject.until);
+        let mut tell = |verdict: &Verdict, report: &Report, watermark: i64, by_event: bool| {
+            let root = verdict.root(subject, &nothing);
+            if told.insert((route.index, root.to_string(), report.kind, report.cause.clone())) {
+                let alert = Told::new(subject, verdict, report, &root, 0);
+                life.alerts.extend(alert.and_then(|told| told.alert(subject, watermark, by_event)));
+            }
+        };
+        match state.reported(subject, subject.until) {
+            Some(verdicts) => {
+                for verdict in &verdicts {
+                    if let Some(report) = verdict.reports.last() {
+                        tell(verdict, report, report.due, false);
+                    }
+                }
+            }
+            None => asked_all_along(route, subject, &seen, tell)?,
+        }
+        if subject.unsure.get().is_some() {
+            break;
+        }
+    }
+    Some(has_case)
+}
+
+/// What one fold tells as its events come and time passes; `None` where it takes something back.
+fn asked_all_along(
+    route: &Route, subject: &Subject, events: &[usize], mut tell: impl FnMut(&Verdict, &Report, i64, bool),
+) -> Option<()> {
+    let nothing = Roots::new();
+    let mut state = kinds::start(route.fold);
+    let mut known: HashSet<(String, &'static str, String)> = HashSet::new();
+    let mut ask = |state: &dyn State, watermark: i64, by_event: bool| -> Option<Option<i64>> {
+        let (verdicts, due) = state.judge(subject, watermark, false);
+        let mut owed = HashSet::new();
+        for verdict in &verdicts {
+            let root = verdict.root(subject, &nothing);
+            for report in &verdict.reports {
+                let key = (root.to_string(), report.kind, report.cause.clone());
+                if !known.contains(&key) {
+                    tell(verdict, report, watermark, by_event);
+                }
+                owed.insert(key);
+            }
+        }
+        if known.iter().any(|key| key.1 != "warning" && !owed.contains(key)) {
+            return None;
+        }
+        known.extend(owed);
+        Some(due)
+    };
+    let mut due: Option<i64> = None;
+    for together in events.chunk_by(|one, other| subject.at(*one) == subject.at(*other)) {
+        let at = subject.at(together[0]);
+        while let Some(passed) = due.filter(|due| *due < at) {
+            due = ask(&*state, passed, false)?;
+        }
+        together.iter().for_each(|event| state.step(subject, *event));
+        due = ask(&*state, at - 1, true)?;
+        if subject.unsure.get().is_some() {
+            return Some(());
+        }
+    }
+    while let Some(passed) = due.filter(|due| *due <= subject.until) {
+        due = ask(&*state, passed, false)?;
+    }
+    Some(())
+}
+
+/// A subject as it is known so far, and what was told of it.
+struct Record<'a, 'b> {
+    routes: &'b [Route<'a>],
+    subject: &'b Subject<'a>,
+    /// All events known so far, in order, and what they come to.
+    history: Vec<usize>,
+    effective: Effective<'a>,
+    states: Vec<(usize, Box<dyn State<'a> + 'a>)>,
+    due: Option<i64>,
+    told: HashMap<ReportKey, Told<'a>>,
+    withdrawn: HashMap<ReportKey, u32>,
+}
+
+impl<'a> Record<'a, '_> {
+    fn fold(&mut self) {
+        let subject = self.subject;
+        let mut found = effective(subject, &self.history);
+        found.events.retain(|event| subject.at(*event) <= subject.until);
+        *subject.entered.borrow_mut() = std::mem::take(&mut found.entered);
+        self.states.clear();
+        for route in self.routes {
+            if found.events.iter().any(|event| route.begins(subject, *event)) {
+                let mut state = kinds::start(route.fold);
+                let seen = found.events.iter().filter(|event| route.sees(subject, **event));
+                seen.for_each(|event| state.step(subject, *event));
+                self.states.push((route.index, state));
+            }
+        }
+        self.effective = found;
+    }
+
+    /// Ask all folds; tell the difference to what was told before.
+    fn decide(&mut self, watermark: i64, by_event: bool, life: &mut Life) {
+        let subject = self.subject;
+        let mut owed: Vec<(ReportKey, Rc<Verdict>, usize)> = Vec::new();
+        self.due = None;
+        for (index, state) in &self.states {
+            let (verdicts, following) = state.judge(subject, watermark, false);
+            self.due = earlier(self.due, following);
+            for verdict in verdicts {
+                let root = verdict.root(subject, &self.effective.roots).into_owned();
+                let verdict = Rc::new(verdict);
+                for (place, report) in verdict.reports.iter().enumerate() {
+                    let key = (*index, root.clone(), report.kind, report.cause.clone());
+                    owed.push((key, Rc::clone(&verdict), place));
+                }
+            }
+        }
+        let is_owed = |key: &ReportKey| owed.iter().any(|(other, _, _)| other == key);
+        let gone: Vec<ReportKey> =
+            self.told.keys().filter(|key| key.2 != "warning" && !is_owed(key)).cloned().collect();
+        for key in gone {
+            let now = self.case(&key, watermark);
+            if let Some(told) = self.told.remove(&key) {
+                life.alerts.extend(told.retraction(subject, now.as_ref(), watermark, by_event));
+            }
+            *self.withdrawn.entry(key).or_default() += 1;
+        }
+        for (key, verdict, place) in owed {
+            if self.told.contains_key(&key) {
+                continue;
+            }
+            let generation = self.withdrawn.get(&key).copied().unwrap_or(0);
+            let Some(told) = Told::new(subject, &verdict, &verdict.reports[place], &key.1, generation) else { return };
+            life.alerts.extend(told.alert(subject, watermark, by_event));
+            self.told.insert(key, told);
+        }
+    }
+
+    /// How a case stands today.
+    fn case(&self, key: &ReportKey, watermark: i64) -> Option<Verdict<'a>> {
+        let (_, state) = self.states.iter().find(|(index, _)| *index == key.0)?;
+        let verdicts = state.judge(self.subject, watermark, true).0.into_iter();
+        let mut verdicts =
+            verdicts.filter(|verdict| verdict.root(self.subject, &self.effective.roots) == key.1.as_str());
+        verdicts.next()
+    }
+}
+
+/// Live through all events; whether there is any case at the end, and the events as corrected.
+fn step_by_step<'a>(routes: &[Route<'a>], subject: &Subject<'a>, within: usize, life: &mut Life) -> (bool, Vec<usize>) {
+    let mut record = Record {
+        routes,
+        subject,
+        // Corrections are all known from the beginning, whatever their own instant.
+        history: (within..subject.events.len()).collect(),
+        effective: Effective { events: Vec::new(), roots: Roots::new(), entered: HashMap::new() },
+        states: Vec::new(),
+        due: None,
+        told: HashMap::new(),
+        withdrawn: HashMap::new(),
+    };
+    let mut position = 0;
+    while position < within && subject.unsure.get().is_none() {
+        let at = subject.at(position);
+        while let Some(due) = record.due.filter(|due| *due < at) {
+            record.decide(due, false, life);
+        }
+        let together = (position..within).take_while(|event| subject.at(*event) == at).count();
+        let place = record.history.partition_point(|event| *event < position);
+        record.history.splice(place..place, position..position + together);
+        position += together;
+        record.fold();
+        record.decide(at - 1, true, life);
+    }
+    while let Some(due) = record.due.filter(|due| *due <= subject.until && subject.unsure.get().is_none()) {
+        record.decide(due, false, life);
+    }
+    if within == 0 {
+        record.fold();
+    }
+    let has_case = record.states.iter().any(|(_, state)| state.has_case(subject, subject.until));
+    (has_case, record.effective.events)
+}
