@@ -43,11 +43,12 @@ class PartitionState(Model):
     """How far a partition of the log has been applied: everything up to ``offset``, inclusive.
 
     ``judged_by`` is the fingerprint of the rulebook and calendar that judged it: under another one every subject is
-    judged anew. ``subjects`` and ``open_cases`` are how much was kept then, for people; the cases are counted now and
-    then only. ``checksum`` is the CRC-32 of the record at ``offset``, to know the log again by. Rows of older programs
-    do not have them. ``aside`` are the subjects set aside, where there are any: ``[subject type, subject id, offset
-    of the log from which on, offset of the last record with something held, reason, time of the partition then, whether
-    the log has been seen to say so]``.
+    judged anew. ``rulebook`` is that of the worker that wrote this; the two differ until all subjects are judged.
+    ``subjects`` and ``open_cases`` are how much was kept then, for people; the cases are counted now and then only.
+    ``checksum`` is the CRC-32 of the record at ``offset``, to know the log again by. Rows of older programs do not have
+    them. ``aside`` are the subjects set aside, where there are any: ``[subject type, subject id, offset of the log from
+    which on, offset of the last record with something held, reason, time of the partition then, whether the log has
+    been seen to say so]``.
     """
 
     v: int
@@ -60,6 +61,7 @@ class PartitionState(Model):
     open_cases: int | None = None
     checksum: int | None = None
     aside: list[tuple[str, str, int, int, str, int | None, bool]] = []
+    rulebook: str | None = None
 
 
 class LogRecord(Model):

@@ -108,6 +108,7 @@ WORK = [
 ]
 
 RESOURCES = [
+    series("规则版本", "Different rulebooks at work", ("max(gridclock_rulebooks)", ("规则版本数", "rulebooks"))),
     series("状态", "State", ("sum by (instance) (gridclock_state_bytes)", EACH), unit="bytes"),
     series(
         "保留对象（按分区）",

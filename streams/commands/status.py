@@ -114,6 +114,7 @@ def _object(seen: Look, wrong: Sequence[Problem], speed: float) -> dict[str, Any
                 "log_behind": one.behind,
                 "open_cases": one.open_cases,
                 "subjects": one.subjects,
+                "rulebook": one.rulebook,
                 "quarantined": [
                     {"subject": " ".join(each.subject), "since_us": each.at, "reason": each.reason}
                     for each in one.aside

@@ -381,6 +381,7 @@ class ClockPartition:
             self._open_cases,
             self.checksum,
             tuple(self.aside.values()),
+            self.fingerprint,
         )
         return position_key(self.partition), position_to_bytes(position)
 

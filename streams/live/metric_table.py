@@ -84,6 +84,12 @@ TABLE: Final = (
     Metric("gridclock_violations_total", "counter", BY_CITY, "Alerts: acts against a rule"),
     Metric("gridclock_retractions_total", "counter", BY_CITY, "Alerts: earlier ones taken back"),
     Metric(
+        "gridclock_rulebooks",
+        "gauge",
+        (),
+        "Different rulebooks by which the partitions are judged, this worker's included; 1 where all workers agree",
+    ),
+    Metric(
         "gridclock_rule_info",
         "gauge",
         (*RULE, "clause", "title_zh", "title_en"),

@@ -86,6 +86,7 @@ class Metrics:
         self._work = histogram("gridclock_processing_seconds")
         self._recovery = histogram("gridclock_recovery_seconds")
         self.clock_ahead = gauge("gridclock_clock_ahead_seconds")
+        self.rulebooks = gauge("gridclock_rulebooks")
         gauge("gridclock_ready").set_function(is_ready)
         gauge("gridclock_log_partitions").set(log_partitions)
         gauge("gridclock_build_info").labels(version("gridclock"), platform.python_version()).set(1)

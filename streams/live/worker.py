@@ -34,6 +34,7 @@ from streams.live.metrics_server import Health, MetricsServer
 from streams.live.parts import Clocks, Topics
 from streams.live.progress import Progress
 from streams.live.quarantine import MAX_HELD, MAX_PAYLOAD, TooLargeError, letter_of_held, quarantined
+from streams.live.rulebook_watch import RulebookWatch
 from streams.live.source_positions import group_offsets
 from streams.live.trusted_clock import TrustedClock
 from streams.rulebooks.decoding import decoder_of
@@ -109,6 +110,14 @@ async def run_worker(
         clocks = _clocks(settings, loaded, gauges, producer)
         worker = Worker(settings, topics, clocks, intake, waits=gauges.waits, client_id=client_id, on_failed=on_failed)
         health.troubles.insert(0, lambda: "reading the state back" if worker.is_recovering else None)
+        watch = RulebookWatch(
+            loaded.rulebook.fingerprint,
+            log_partitions,
+            partial(_ends_of, clients.consumer, settings.changelog_topic),
+            topics.read_changelog,
+            gauges.metrics.rulebooks.set,
+        )
+        stack.callback(asyncio.ensure_future(watch.run()).cancel)
 
         def ready() -> None:
             health.is_ready = True
@@ -125,7 +134,7 @@ def _topics(settings: Settings, log_partitions: int, consumer: AIOKafkaConsumer,
         log_partitions,
         changelog=Changelog(producer, settings.changelog_topic),
         write_control=partial(_write_control, producer, settings.log_topic),
-        log_ends=partial(_log_ends, consumer, settings.log_topic),
+        log_ends=partial(_ends_of, consumer, settings.log_topic),
         read_log=_reader(settings, settings.log_topic),
         read_changelog=_reader(settings, settings.changelog_topic),
     )
@@ -294,8 +303,8 @@ async def _write_control(producer: BlockingProducer, topic: str, partition: int,
     await producer.send_and_wait(topic, value, key=CONTROL_KEY, partition=partition)
 
 
-async def _log_ends(consumer: AIOKafkaConsumer, topic: str, numbers: list[int]) -> dict[int, int]:
-    """The end offsets of partitions of the log; none where one of them has no leader."""
+async def _ends_of(consumer: AIOKafkaConsumer, topic: str, numbers: list[int]) -> dict[int, int]:
+    """The end offsets of partitions of a topic; none where one of them has no leader."""
     try:
         ends = await consumer.end_offsets([TopicPartition(topic, number) for number in numbers])
     except KafkaError:

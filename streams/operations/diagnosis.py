@@ -53,6 +53,7 @@ def problems(before: Look, after: Look, *, late: float, speed: float = 1) -> lis
     ]
     found += _ownerless(after)
     found += _lost(after)
+    found += _rulebooks(after)
     found += _unread(before, after, speed)
     found += _standing(before, after, late, speed)
     found += _quarantined(after)
@@ -90,6 +91,25 @@ def _ownerless(look: Look) -> Iterator[Problem]:
         )
     elif look.sources and look.sources[0].end is not None and len(free) < len(known):
         yield Problem("no_reader", "nobody reads the sources, although workers are there")
+
+
+def _rulebooks(look: Look) -> Iterator[Problem]:
+    """One line where the workers judge by different rulebooks; partitions without an owner are of the past."""
+    parts: dict[str, list[Partition]] = defaultdict(list)
+    for one in look.partitions:
+        if one.rulebook is not None and one.owner is not None:
+            parts[one.rulebook].append(one)
+    if len(parts) > 1:
+        texts = [
+            f"partition{'s' if len(ones) > 1 else ''} {', '.join(str(one.number) for one in ones)} by {rulebook} "
+            f"({', '.join(sorted({str(one.owner) for one in ones}))})"
+            for rulebook, ones in sorted(parts.items(), key=lambda item: item[1][0].number)
+        ]
+        yield Problem(
+            "rulebooks",
+            f"the workers judge by different rulebooks: {'; '.join(texts)}: give all of them the same rules, calendar "
+            "and version, and restart them",
+        )
 
 
 def _lost(look: Look) -> Iterator[Problem]:

@@ -60,7 +60,8 @@ class Partition:
     """A partition of the log. ``applied`` is the next offset to apply, ``end`` its end offset; instants in us.
 
     ``by_source`` holds the watermark of each source partition that has one, ``awaited`` the partitions without one;
-    ``aside`` the subjects that are set aside, ``quarantined`` their number where they are not named.
+    ``aside`` the subjects that are set aside, ``quarantined`` their number where they are not named; ``rulebook``
+    is the fingerprint of the one by which it was last judged.
     """
 
     number: int
@@ -74,6 +75,7 @@ class Partition:
     open_cases: int | None = None
     aside: Sequence[Aside] = ()
     quarantined: int = 0
+    rulebook: str | None = None
 
     @property
     def behind(self) -> int | None:
@@ -187,6 +189,7 @@ def _partition(part: TopicPartition, owner: str | None, end: int, position: Posi
         position.subjects,
         position.open_cases,
         position.aside,
+        rulebook=position.rulebook,
     )
 
 

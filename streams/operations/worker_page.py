@@ -64,6 +64,9 @@ def look_at_worker(address: str, now: int, speed: float = 1) -> Look:
     ]
     local = values["gridclock_state_bytes"].get("")
     trouble = [] if status == 200 else [f"worker {address}: {(ready or alive).strip()}"]
+    rulebooks = values["gridclock_rulebooks"].get("", 1)
+    if rulebooks > 1:
+        trouble.append(f"worker {address}: the partitions are judged by {rulebooks:.0f} different rulebooks")
     return Look(
         now,
         partitions,

@@ -267,7 +267,10 @@ class Aside:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A partition's row: the last log offset applied, and the watermarks after it."""
+    """A partition's row: the last log offset applied, and the watermarks after it.
+
+    ``rulebook`` is the fingerprint of the one by which its worker judges; ``None`` where version 0.1 wrote it.
+    """
 
     offset: int
     at: int | None
@@ -278,6 +281,7 @@ class Position:
     open_cases: int | None = None
     checksum: int | None = None
     aside: Sequence[Aside] = ()
+    rulebook: str | None = None
 
 
 def position_to_bytes(position: Position) -> bytes:
@@ -297,6 +301,7 @@ def position_to_bytes(position: Position) -> bytes:
             "subjects": position.subjects,
             "open_cases": position.open_cases,
             "checksum": position.checksum,
+            "rulebook": position.rulebook,
             **({"aside": aside} if aside else {}),
         }
     )
@@ -319,4 +324,5 @@ def position_from_bytes(raw: bytes) -> Position:
             state.get("open_cases"),
             state.get("checksum"),
             tuple(Aside((kind, number), *rest) for kind, number, *rest in state.get("aside", ())),
+            state.get("rulebook"),
         )

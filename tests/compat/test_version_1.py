@@ -68,6 +68,7 @@ def test_the_state_of_a_subject_still_loads_and_is_gone_on_with() -> None:
 
 def test_a_position_and_a_record_of_the_log_still_load() -> None:
     position = position_from_bytes((FILES / "partition-state.json").read_bytes())
+    assert position.rulebook is None
     assert (position.offset, position.at, position.sources) == (41, us("2026-03-02T12:00"), {"gridclock.events": 2})
     record = record_from_bytes((FILES / "log-record.json").read_bytes())
     assert [event for _, event, _ in record.entries] == decoded(wire_events())

@@ -131,6 +131,18 @@ def test_a_source_topic_that_is_gone_is_one_line() -> None:
     ]
 
 
+def test_workers_with_different_rulebooks_are_one_line() -> None:
+    def with_rulebooks(*rulebooks: str | None) -> list[str]:
+        parts = [replace(one, rulebook=rulebook) for one, rulebook in zip(SECOND.partitions, rulebooks, strict=True)]
+        return told(FIRST, replace(SECOND, partitions=[parts[0], replace(parts[1], owner="b:1/h")]))
+
+    assert with_rulebooks("ab12", "ab12") == with_rulebooks("ab12", None) == []  # 0.1 names none
+    assert with_rulebooks("ef34", "ab12") == [
+        "the workers judge by different rulebooks: partition 0 by ef34 (a:1/h); partition 1 by ab12 (b:1/h): give all "
+        "of them the same rules, calendar and version, and restart them"
+    ]
+
+
 def test_records_removed_unread_are_a_line_a_source() -> None:
     losses = [Loss(10, 10, T - 9 * S), Loss(1_000, 2_999, T)]
     assert told(FIRST, with_source(SECOND, 1, lost=losses)) == [

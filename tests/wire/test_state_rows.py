@@ -93,7 +93,7 @@ def test_a_record_comes_back_as_it_was() -> None:
 
 @pytest.mark.parametrize("at", [None, 0, -5, us("2026-03-02T09:00")])
 def test_a_position_comes_back_as_it_was(at: int | None) -> None:
-    position = Position(17, at, {"t/0": 5}, {"t": 2})
+    position = Position(17, at, {"t/0": 5}, {"t": 2}, rulebook="ab12")
     raw = position_to_bytes(position)
     assert position_from_bytes(raw) == position
     PartitionState.model_validate_json(raw)

@@ -1,0 +1,52 @@
+"""Two workers with different rulebooks: status, a metric and a line of each worker say so, until they agree again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from streams.kafka.brokers import Broker
+from tests.integration.live import Live, Worker, until
+from tests.integration.test_status import asked, kinds
+from tests.rulebooks.test_loader import HEAD, RULE
+
+
+@pytest.fixture
+def live(kafka: Broker, prefix: str, tmp_path: Path) -> Iterator[Live]:
+    if kafka.kind == "embedded":
+        pytest.skip(f"{kafka.description}: it does not share partitions among workers")
+    with Live(kafka.bootstrap, prefix, tmp_path, partitions=2) as found:
+        yield found
+
+
+def wait_for(worker: Worker, rulebooks: int) -> None:
+    """Until the worker has seen so many: it looks twice a minute."""
+    until(lambda: worker.metric("gridclock_rulebooks") == rulebooks, 90, lambda: worker.output)
+
+
+def test_two_workers_with_different_rulebooks_are_noticed(live: Live) -> None:
+    live.make_source(2)
+    one = live.worker()
+    until(lambda: asked(live)[0] == 0, 60, lambda: f"{asked(live)}{one.output}")
+    live.add_rules(HEAD + RULE)
+    other = live.worker()
+    until(lambda: kinds(asked(live)[1]) == {"rulebooks"}, 120, lambda: f"{asked(live)}{one.output}{other.output}")
+    _, answer = asked(live)
+    (text,) = [problem["text"] for problem in answer["problems"]]
+    rulebooks = {part["rulebook"]: part["owner"] for part in answer["partitions"]}
+    assert len(rulebooks) == 2
+    for rulebook, owner in rulebooks.items():
+        assert f"by {rulebook} ({owner})" in text
+    for worker in (one, other):
+        wait_for(worker, 2)
+        assert "this worker judges by rulebook" in worker.output
+        assert "others by another one: partition" in worker.output
+
+    assert one.stop() == 0
+    again = live.worker()
+    for worker in (other, again):
+        wait_for(worker, 1)
+    until(lambda: asked(live)[0] == 0, 90, lambda: f"{asked(live)}{other.output}{again.output}")
+    assert "all partitions are judged by rulebook" in other.output
