@@ -13,6 +13,8 @@ Reason = Literal[
     "not_utf8",
     "not_json",
     "not_an_object",
+    "unknown_schema",
+    "undecodable",
     "too_large",
     "too_deep",
     "unknown_type",

@@ -41,13 +41,17 @@ import difflib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from schemas.base import Model
 
-Format = Literal["json", "debezium", "csv", "xlsx", "parquet", "xes", "ocel"]
+REGISTERED: Final = ("avro", "protobuf", "json_schema")
+"""Formats of topics that need a schema registry."""
+
+Format = Literal["json", "avro", "protobuf", "json_schema", "debezium", "csv", "xlsx", "parquet", "xes", "ocel"]
 As = Literal["text", "integer", "number", "amount", "flag", "time", "date", "list"]
 TIME_FORMS: Final = ("iso", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns", "excel")
 _SUBJECTS: Final = frozenset({"order_id", "account_id", "meter_id", "batch_id"})
@@ -201,6 +205,44 @@ class EventFrom(Model):
         return {**self.fields, **{name: spec for name, spec in times.items() if spec is not None}}
 
 
+class FromEnvironment(Model):
+    """A secret: the value of an environment variable."""
+
+    env: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+
+
+class Registry(Model):
+    """A schema registry with Confluent's API at ``url``.
+
+    It is asked with ``user`` and ``password``, or with ``token`` (a bearer token); ``ca`` is a file with the
+    certificate that it is trusted by, where the usual ones do not.
+    """
+
+    url: str
+    user: str | FromEnvironment | None = None
+    password: FromEnvironment | None = None
+    token: FromEnvironment | None = None
+    ca: str | None = None
+
+    @field_validator("url")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError(f"{value!r} is no address; write http://... or https://...")
+        if parts.username or parts.password or parts.query:
+            raise ValueError("an address with a user, a password or a query: write user and password: {env: NAME}")
+        return value
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> Registry:
+        if (self.user is None) != (self.password is None):
+            raise ValueError("user and password go together")
+        if self.user is not None and self.token is not None:
+            raise ValueError("give user and password, or token, not both")
+        return self
+
+
 class Mapping(Model):
     """A whole mapping file.
 
@@ -214,10 +256,12 @@ class Mapping(Model):
     ``header_row`` is the line of the header, from 1; rows above it are passed over. ``skip_rows`` passes over so many
     rows: at the top where ``header_row`` is not given, else directly below the header. ``strip`` takes blanks off both
     ends of cells. ``null_values`` are words that mean an empty cell. ``encoding``, ``delimiter`` and ``quote`` are for
-    CSV.
+    CSV. ``registry`` is where the schemas of ``avro``, ``protobuf`` and ``json_schema`` are, and those of ``debezium``
+    where its records are framed for a registry.
     """
 
     format: Format | None = None
+    registry: Registry | None = None
     sheet: str | None = None
     encoding: str = "utf-8"
     delimiter: str = Field(default=",", min_length=1, max_length=1)
@@ -253,6 +297,10 @@ class Mapping(Model):
 
     @model_validator(mode="after")
     def _says_enough(self) -> Mapping:
+        if self.format in REGISTERED and self.registry is None:
+            raise ValueError(f"format {self.format} needs a registry: {{url: http://HOST:PORT}}")
+        if self.registry is not None and self.format not in (*REGISTERED, "debezium"):
+            raise ValueError(f"registry is for format {', '.join(REGISTERED)} or debezium")
         if "event_type" in self.fields:
             raise ValueError("event_type stands beside fields, not in it")
         given = [self.event_type is not None, "event_type" in self.constants, bool(self.events)]

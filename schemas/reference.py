@@ -339,7 +339,8 @@ on them drop another alert. Change to the headers above.
 A mapping names columns and the fields that they become. One file serves `replay`, `explain`, `send` (`--map FILE`,
 or `--map NAME=FILE` for the file or topic NAME) and `run` (`--source TOPIC=FILE`, `GRIDCLOCK_SOURCES`). It is for
 CSV, Excel (`.xlsx`, `.xls`), Parquet (also a directory), JSON of any shape (lines or an array), XES, OCEL 2.0
-(JSON, SQLite, XML), and topics of JSON or of Debezium. `gridclock map suggest FILE` begins one, `gridclock map
+(JSON, SQLite, XML), and topics of JSON, Debezium, Avro, Protobuf or JSON Schema.
+`gridclock map suggest FILE` begins one, `gridclock map
 check` and `gridclock map preview` try it, `gridclock map schema` is for editors. One row a step:
 
 ```yaml
@@ -382,6 +383,24 @@ events:
   - {event_type: repair.reported, occurred_at: reported_at}
   - {event_type: repair.arrived, occurred_at: arrived_at, when: {column: arrived_at, present: true}}
 fields: {order_id: order_no, area: area}
+```
+
+A topic of Avro, Protobuf or JSON Schema, whose records begin with a schema id (Confluent's framing), with the address
+of its schema registry (`pip install gridclock[registry]`). `user` and `password`, or `token`, are secrets: `{env:
+NAME}`; `ca` is a certificate file. Avro's logical types (timestamps, dates, decimals) and Protobuf's `Timestamp` are
+times and numbers without a form; an enum is its word. With `format: debezium` and a registry the envelopes may be
+any of the three. A registry that does not answer makes the partition wait; an id that it does not know is a dead
+letter (`unknown_schema`), and so is what cannot be decoded (`undecodable`, which says how the record begins):
+
+```yaml
+format: avro                       # protobuf, json_schema, or debezium
+registry: {url: "http://127.0.0.1:8081"}
+time: {zone: Asia/Shanghai}        # of timestamps without a zone (local-timestamp-millis)
+key: [order_no]
+events:
+  - {event_type: repair.reported, occurred_at: reported}
+  - {event_type: repair.arrived, occurred_at: arrived, when: {column: arrived, present: true}}
+fields: {order_id: order_no, area: place.area}
 ```
 
 Nested columns are named with dots (`data.order.no`); the attributes of a CloudEvent in binary mode are columns too

@@ -66,5 +66,9 @@ class BrokerError(GridclockError):
     """No broker can be reached, or the one reached refuses."""
 
 
+class RegistryAwayError(BrokerError):
+    """A schema registry does not answer, or refuses access: its records wait."""
+
+
 class InvariantError(GridclockError):
     """Something that cannot be so is so: a bug of this program."""

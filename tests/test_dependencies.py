@@ -139,6 +139,7 @@ def test_an_installation_runs_with_the_locked_versions_by_hash() -> None:
         found[canonicalize_name(one.name)] = str(one.specifier)
     locked = {name: str(pin.specifier) for name, pin in pins().items()}
     assert {name: version for name, version in found.items() if locked.get(name, version) != version} == {}
-    needed = {canonicalize_name(Requirement(text).name) for text in PROJECT["dependencies"]}
+    wanted = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["registry"]]
+    needed = {canonicalize_name(Requirement(text).name) for text in wanted}
     assert needed - found.keys() == set(), "run: deploy/lock"
     assert "pytest" not in found

@@ -15,7 +15,7 @@ from rich.text import Text
 from schemas.exporting import schemas
 from schemas.titles import EVENT_TITLES
 from streams.commands.common import DEAD_LETTERS, DONE, rulebook_of, rulebook_options, topic_sources
-from streams.commands.inputs import closing_sources, load_mappings, sources_of, taken
+from streams.commands.inputs import Command, closing_sources, load_mappings, sources_of, taken
 from streams.commands.replay_tables import print_refusals
 from streams.core.event import Event
 from streams.core.instants import format_us
@@ -25,6 +25,7 @@ from streams.log_lines import printable
 from streams.replay.input_counts import InputCounts
 from streams.replay.sources import Record, Source
 from streams.replay.sources.profile import json_settings, profile_of, profiled, suggestion
+from streams.replay.sources.registered import registered_settings
 from streams.rulebooks.loader import LoadedRulebook
 from streams.rulebooks.mapping_files import load_mapping
 from streams.wire.decoder import Decoder
@@ -49,16 +50,28 @@ def map() -> None:
 _SHEET = click.option("--sheet", metavar="NAME", help="The sheet of a spreadsheet (the only one with rows).")
 
 
+def _TOPIC(command: Command) -> Command:
+    command = click.option("--bootstrap", metavar="HOST:PORT", help="Brokers of --topic (KAFKA_BOOTSTRAP_SERVERS).")(
+        command
+    )
+    return click.option("--topic", metavar="T", help="Look at the records of this topic instead of a file.")(command)
+
+
+def _one_of(file: str | None, topic: str | None) -> None:
+    if (file is None) == (topic is None):
+        raise click.UsageError("name a FILE, or a --topic")
+
+
 @map.command(short_help="Begin a mapping from what is in a file or topic.")
 @click.argument("file", required=False, metavar="[FILE]")
-@click.option("--topic", metavar="T", help="Look at this topic of JSON records instead.")
-@click.option("--bootstrap", metavar="HOST:PORT", help="Brokers of --topic (KAFKA_BOOTSTRAP_SERVERS).")
+@_TOPIC
+@click.option("--registry", metavar="URL", help="The schema registry that the records of --topic are framed for.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write it here, not to stdout.")
 @_SHEET
 @rulebook_options
 def suggest(
     file: str | None, topic: str | None, bootstrap: str | None, out: Path | None, sheet: str | None,
-    rules: tuple[Path, ...], only: Path | None,
+    rules: tuple[Path, ...], **given: Any,
 ) -> int:  # fmt: skip
     """Look at the columns (times and their forms, words and how often, ids) and write a mapping.
 
@@ -67,10 +80,13 @@ def suggest(
     \b
     Example:
       gridclock map suggest orders.xlsx --sheet 工单 --out orders.yaml
+      gridclock map suggest --topic orders --registry http://127.0.0.1:8081 --out orders.yaml
     """
-    if (file is None) == (topic is None):
-        raise click.UsageError("name a FILE, or a --topic")
-    loaded = rulebook_of(rules, only)
+    _one_of(file, topic)
+    url: str | None = given["registry"]
+    if url is not None and topic is None:
+        raise click.UsageError("--registry is for the records of a --topic")
+    loaded = rulebook_of(rules, given["only"])
     if file is not None:
         found = profile_of(file, sheet)
     else:
@@ -78,7 +94,7 @@ def suggest(
         values = (
             raw for source in topic_sources((topic,), bootstrap, None, None) for _, raw, _ in source.records() if raw
         )
-        found = profiled(topic, *json_settings(values))
+        found = profiled(topic, *(json_settings(values) if url is None else registered_settings(values, url)))
     declared = (found.events.items() for found in loaded.files)
     own = {name: event.title for events in declared for name, event in events if event.title is not None}
     titles = {name: title for name, title in {**EVENT_TITLES, **own}.items() if name in loaded.catalogue.types}
@@ -90,7 +106,8 @@ def suggest(
             target.write(text.encode())
     where = "MAPPING" if out is None else str(out)
     click.echo(
-        f"gridclock: answer the lines with ?, then: gridclock map preview {where} {file or ''}".rstrip(), err=True
+        f"gridclock: answer the lines with ?, then: gridclock map preview {where} {file or f'--topic {topic}'}",
+        err=True,
     )
     return DONE
 
@@ -98,26 +115,29 @@ def suggest(
 @map.command(short_help="Check a mapping, alone or with a file.")
 @click.argument("mapping", metavar="MAP")
 @click.argument("file", required=False, metavar="[FILE]")
+@_TOPIC
 @_SHEET
 @rulebook_options
-def check(mapping: str, file: str | None, sheet: str | None, rules: tuple[Path, ...], only: Path | None) -> int:
+def check(mapping: str, file: str | None, rules: tuple[Path, ...], only: Path | None, **given: Any) -> int:
     """Check that the rulebook knows the types and fields of a mapping, and that a file has its columns.
 
-    With FILE all its rows are read. Exits 2 for a mistake in the mapping, 3 where rows are refused.
+    With FILE or --topic all its rows are read. Exits 2 for a mistake in the mapping, 3 where rows are refused.
 
     \b
     Example:
       gridclock map check orders.yaml orders.xlsx
+      gridclock map check orders.yaml --topic orders
     """
     loaded = rulebook_of(rules, only)
     found = load_mapping(Path(mapping), loaded.catalogue)
     if found.unused:
         raise ConfigError.first_of([*found.unused])
-    if file is None:
+    if file is None and given["topic"] is None:
         click.echo(f"gridclock: {mapping}: no mistakes", err=True)
         return DONE
+    _one_of(file, given["topic"])
     tally = InputCounts()
-    with closing_sources(sources := _sources(mapping, file, sheet, loaded)):
+    with closing_sources(sources := _sources(mapping, file, loaded, **given)):
         for source in sources:
             for _ in taken(source, Decoder(loaded.catalogue), tally):
                 pass
@@ -126,24 +146,27 @@ def check(mapping: str, file: str | None, sheet: str | None, rules: tuple[Path, 
 
 @map.command(short_help="Show the first rows with the events that they give.")
 @click.argument("mapping", metavar="MAP")
-@click.argument("file", metavar="FILE")
+@click.argument("file", required=False, metavar="[FILE]")
+@_TOPIC
 @click.option("--rows", type=click.IntRange(1), default=10, help="How many rows are shown (10).")
 @_SHEET
 @rulebook_options
-def preview(mapping: str, file: str, rows: int, sheet: str | None, only: Path | None, **given: Any) -> int:
+def preview(mapping: str, file: str | None, rows: int, only: Path | None, **given: Any) -> int:
     """Show rows beside the events that they give; then, over all rows, what is refused by reason and value.
 
     \b
     Example:
       gridclock map preview orders.yaml orders.xlsx --rows 5
+      gridclock map preview orders.yaml --topic orders
     """
-    loaded = rulebook_of(given["rules"], only)
+    _one_of(file, given["topic"])
+    loaded = rulebook_of(given.pop("rules"), only)
     tally = InputCounts()
     table = Table(box=None, pad_edge=False, show_lines=False)
     for name in ("row", "columns", "events"):
         table.add_column(name, overflow="fold")
     shown, zone, decoder = 0, loaded.rulebook.calendar.zone, Decoder(loaded.catalogue)
-    with closing_sources(sources := _sources(mapping, file, sheet, loaded)):
+    with closing_sources(sources := _sources(mapping, file, loaded, **given)):
         for source in sources:
             for position, own in groupby(taken(source, decoder, tally), key=lambda pair: pair[0][0]):
                 if shown < rows:
@@ -174,8 +197,19 @@ def schema() -> int:
     return DONE
 
 
-def _sources(mapping: str, file: str, sheet: str | None, loaded: LoadedRulebook) -> list[Source]:
-    return sources_of((file,), (), load_mappings((mapping,), loaded.catalogue, sheet))
+def _sources(
+    mapping: str,
+    file: str | None,
+    loaded: LoadedRulebook,
+    *,
+    topic: str | None,
+    bootstrap: str | None,
+    sheet: str | None,
+) -> list[Source]:
+    """The rows of the file or topic, all of them read by the mapping."""
+    given = mapping if topic is None else f"{topic}={mapping}"
+    mappings = load_mappings((given,), loaded.catalogue, sheet)
+    return sources_of(() if file is None else (file,), () if topic is None else (topic,), mappings, (bootstrap, None))
 
 
 def _cells(record: Record) -> str:

@@ -41,7 +41,7 @@ from aiokafka.structs import OffsetAndMetadata
 from streams.core.alerts import Subject
 from streams.core.event import Event
 from streams.core.rulebook import Rulebook
-from streams.errors import InputError
+from streams.errors import InputError, RegistryAwayError
 from streams.kafka.partition_counts import PartitionCounts
 from streams.kafka.producer import BackPressure
 from streams.live.quarantine import cause_of, letter_of, quarantined
@@ -61,6 +61,9 @@ MAX_FAN_OUT = 16 * 1024 * 1024
 
 LINGER_SECONDS = 0.1
 """Between two batches, where there is little to read: every batch costs a record in every partition of the log."""
+
+REGISTRY_SECONDS = 1.0
+"""After which a partition is read again that waits for a schema registry."""
 
 Positions = dict[TopicPartition, int]
 
@@ -154,6 +157,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         self._max_ahead = settings.max_ahead_s * 1_000_000
         self._last_read: dict[TopicPartition, int] = {}
         self._positions = SourcePositions(clients.consumer, clients.group_offsets, clock=time.clock, metrics=metrics)
+        self._waiting: dict[TopicPartition, float] = {}
         self._busy = asyncio.Lock()
         self._stopping = False
 
@@ -184,14 +188,45 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         self._consumer.subscribe(topics=self._sources, listener=self)
         await self._write([()] * self._log_partitions, {}, ())  # to hear what time it is
         while not self._stopping:
+            self._resume()
             batches = await self._consumer.getmany(timeout_ms=self._tick // 1000, max_records=self._batch)
             began = monotonic()
             async with self._busy:
                 # A rebalance may have come between: what is no longer ours another worker reads again.
                 ours = self._consumer.assignment()
-                await self._step({tp: records for tp, records in batches.items() if tp in ours})
+                await self._step(await self._ready({tp: records for tp, records in batches.items() if tp in ours}))
             if sum(map(len, batches.values())) < self._batch // 4:
                 await asyncio.sleep(max(0.0, LINGER_SECONDS - (monotonic() - began)))
+
+    async def _ready(self, batches: Mapping[TopicPartition, Sequence[Any]]) -> dict[TopicPartition, Sequence[Any]]:
+        """The records whose schemas are known. While the registry is away, the others wait in their partition.
+
+        Its position is set back to them, so its watermark does not pass them, and nothing behind them is committed.
+        """
+        found: dict[TopicPartition, Sequence[Any]] = {}
+        for tp, records in batches.items():
+            for place, record in enumerate(records):
+                if self._decoder.is_ready(tp.topic, record):
+                    continue
+                try:
+                    await asyncio.to_thread(self._decoder.prepare, tp.topic, record)
+                except RegistryAwayError:
+                    self._consumer.seek(tp, record.offset)
+                    self._consumer.pause(tp)
+                    self._waiting[tp] = monotonic() + REGISTRY_SECONDS
+                    records = records[:place]
+                    break
+            if records:
+                found[tp] = records
+        return found
+
+    def _resume(self) -> None:
+        """Read again the partitions that have waited for a schema registry."""
+        now, ours = monotonic(), self._consumer.assignment()
+        for tp in [tp for tp, until in self._waiting.items() if now >= until or tp not in ours]:
+            del self._waiting[tp]
+            if tp in ours:
+                self._consumer.resume(tp)
 
     async def _step(self, batches: Mapping[TopicPartition, Sequence[Any]]) -> None:
         entries: list[list[bytes]] = [[] for _ in range(self._log_partitions)]

@@ -15,6 +15,7 @@ import schemas.mappings as schema
 from schemas.events import COMMON_FIELDS, EventCatalogue, Org
 from schemas.fields import Count, Day, Flag, Instant, Number, ReadingDay
 from streams.errors import ConfigError
+from streams.rulebooks.schema_registry import SchemaRegistry
 from streams.rulebooks.yaml_files import Keys, YamlFile, read_yaml
 from streams.settings import Settings
 from streams.wire.mapping import RowMapping
@@ -43,6 +44,12 @@ class MappingFile:
         """Fields that the rulebook does not know."""
         kinds = {} if catalogue is None else _kinds_of(mapping, catalogue)
         self.rows = RowMapping(mapping, file.path, kinds)
+        if mapping.registry is not None:
+            try:
+                self.rows.schemas = SchemaRegistry(mapping.registry)
+            except ConfigError as error:
+                keys = tuple((error.key or "registry").split("."))
+                raise self.error(keys, error.message) from error
 
     @property
     def fingerprint(self) -> str:
@@ -109,8 +116,10 @@ def topic_mappings(settings: Settings, catalogue: EventCatalogue) -> dict[str, R
     found: dict[str, RowMapping] = {}
     for topic, path in settings.source_mappings.items():
         mapping = load_mapping(path, catalogue)
-        if mapping.mapping.format not in (None, "json", "debezium"):
+        if mapping.mapping.format not in (None, "json", "debezium", *schema.REGISTERED):
             raise mapping.error(("format",), f"topic {topic} cannot be read as {mapping.mapping.format}")
+        if isinstance(mapping.rows.schemas, SchemaRegistry):
+            mapping.rows.schemas.patience = 0  # a worker waits without standing still
         found[topic] = mapping.rows
     return found
 

@@ -9,6 +9,8 @@ is a change: ``after`` is the row, ``before`` what it was; ``op`` ``d`` deletes,
 ``ce_subject``), which are columns too. A record without a value (a tombstone) holds no row: the delete before it
 has said so.
 
+With a schema registry in the mapping the same forms come as Avro, JSON Schema or Protobuf (``registered``).
+
 Debezium's logical types are read by their schema, where the record has one: dates, times, decimals. Without one they
 are numbers, which the mapping's time forms read (``epoch_ms``, ``epoch_us``).
 """
@@ -19,7 +21,7 @@ import base64
 import binascii
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
@@ -29,6 +31,7 @@ from streams.core.instants import EPOCH, format_us
 from streams.errors import InputError
 from streams.wire.decoder import decode_json
 from streams.wire.mapping import Made, Passed, Place, Row, RowMapping, flat
+from streams.wire.registered import Schemas, frame_of, value_of
 
 Headers = Sequence[tuple[str, bytes | None]]
 
@@ -65,7 +68,7 @@ def changes_of(
 ) -> Iterator[Made | InputError | Passed]:
     """What one record gives through a mapping; at least one thing, so that nothing is passed over in silence."""
     try:
-        found = rows_of(rows.mapping.format, raw, headers or ())
+        found = rows_of(rows.mapping.format, raw, headers or (), rows.schemas)
     except InputError as error:
         yield error
         return
@@ -102,26 +105,31 @@ def _events(rows: RowMapping, change: Change, place: Place) -> Iterator[Made]:
         yield rows.passed(change.before or {}, Passed("deleted row without a key in the mapping"))
 
 
-def rows_of(form: str | None, raw: bytes | None, headers: Headers) -> list[Change] | Passed:
-    """The rows in one record.
+def rows_of(
+    form: str | None, raw: bytes | None, headers: Headers, schemas: Schemas | None = None
+) -> list[Change] | Passed:
+    """The rows in one record; ``schemas`` are those of the registry that it is framed for.
 
     Raises:
         InputError: where it cannot be decoded; says how it is framed.
+        RegistryAwayError: where its schema cannot be had now.
     """
     if not raw:
         return Passed("tombstone")
-    try:
-        value = decode_json(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError, ArithmeticError, RecursionError) as error:
-        raise InputError("not_json", None, f"{framing_of(raw)}: {error}") from None
+    value, types = _value(form, raw, headers, schemas)
     if not isinstance(value, dict):
-        raise InputError("not_an_object", None, "is JSON, but no object")
+        raise InputError("not_an_object", None, f"is {'JSON' if schemas is None else 'decoded'}, but no object")
     envelope = _debezium(value)
     if form == "debezium":
         if envelope is None:
-            raise InputError("bad_field", None, "is JSON, but no Debezium envelope: it has no op with before or after")
-        return _debezium_changes(*envelope)
-    if envelope is not None and form is None:
+            raise InputError(
+                "bad_field",
+                None,
+                f"is {'JSON, but ' if schemas is None else ''}no Debezium envelope: it has no op with before or after",
+            )
+        payload, own_types = envelope
+        return _debezium_changes(payload, own_types or types)
+    if envelope is not None and form != "json":
         raise InputError("bad_field", None, "is a Debezium envelope (mapping key: format): set format: debezium")
     attributes = _cloud_event(headers)
     if "specversion" in value and isinstance(value.get("data"), dict):  # a CloudEvent in structured mode
@@ -130,15 +138,44 @@ def rows_of(form: str | None, raw: bytes | None, headers: Headers) -> list[Chang
     return [Change({**attributes, **flat(value)})]
 
 
+def _value(
+    form: str | None, raw: bytes, headers: Headers, schemas: Schemas | None
+) -> tuple[Any, dict[str, Any] | None]:
+    """What is in a record, and Kafka Connect's names of its types where its schema gives them."""
+    if schemas is not None:
+        frame = frame_of(raw, headers)
+        if frame is None:
+            raise InputError(
+                "undecodable",
+                None,
+                f"{framing_of(raw)}; the mapping has a registry, whose records begin with a byte 0 and a schema id",
+            )
+        return value_of(form, frame, schemas)
+    try:
+        return decode_json(raw), None
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError, ArithmeticError, RecursionError) as error:
+        raise InputError("not_json", None, f"{framing_of(raw)}: {error}") from None
+
+
 def framing_of(raw: bytes) -> str:
-    """How a record that is no JSON seems to be framed."""
+    """How a record seems to be framed that is not framed as its mapping says."""
     if raw[:1] == b"\0" and len(raw) >= 5:
-        return f"begins as with a schema registry (magic byte 0, schema id {int.from_bytes(raw[1:5], 'big')}), not JSON"
+        return (
+            f"begins as with a schema registry (magic byte 0, schema id {int.from_bytes(raw[1:5], 'big')}), not JSON; "
+            "set format: avro, protobuf or json_schema and registry in the mapping"
+        )
+    if raw.lstrip()[:1] in (b"{", b"["):
+        return "looks like JSON without a schema id"
     if raw.startswith(b"Obj\x01"):
         return "is an Avro container, not JSON"
     if raw.startswith(b"<"):
         return "is XML, not JSON"
     return f"is not JSON (it begins with {raw[:8]!r})"
+
+
+def is_envelope(value: Any) -> bool:
+    """Whether a value is a Debezium envelope."""
+    return isinstance(value, dict) and _debezium(value) is not None
 
 
 def _cloud_event(headers: Headers) -> dict[str, Any]:
@@ -212,6 +249,8 @@ def _logical(value: Any, schema: Mapping[str, Any]) -> Any:
     """A value of one of Debezium's logical types, as a time without a zone, a date or a number."""
     name = schema.get("name")
     try:
+        if name in _SCALES and isinstance(value, datetime):
+            return value.replace(tzinfo=None)
         if name in _SCALES and isinstance(value, int):
             return (EPOCH + timedelta(microseconds=int(value * _SCALES[name]))).replace(tzinfo=None)
         if name in _DATES and isinstance(value, int):
@@ -225,5 +264,6 @@ def _logical(value: Any, schema: Mapping[str, Any]) -> Any:
     return value
 
 
-def _decimal(text: str, scale: int) -> Decimal:
-    return Decimal(int.from_bytes(base64.b64decode(text), "big", signed=True)).scaleb(-scale)
+def _decimal(value: str | bytes, scale: int) -> Decimal:
+    raw = value if isinstance(value, bytes) else base64.b64decode(value)
+    return Decimal(int.from_bytes(raw, "big", signed=True)).scaleb(-scale)

@@ -18,6 +18,7 @@ from schemas.fields import parse_time
 from streams.core.instants import format_us, instant_us
 from streams.errors import InputError
 from streams.wire.decoder import Arrival, encode_json
+from streams.wire.registered import Schemas
 from streams.wire.values import Cells, Convert, Unfit, converter, id_of, text_of
 
 Row = Mapping[str, Any]
@@ -91,6 +92,8 @@ class RowMapping:
     def __init__(self, mapping: schema.Mapping, path: str, kinds: Mapping[str, schema.As] | None = None) -> None:
         self.mapping = mapping
         self.path = path
+        self.schemas: Schemas | None = None
+        """The mapping's schema registry."""
         entries = mapping.events or (None,)
         self._entries = [_Entry(mapping, entry, place, kinds or {}) for place, entry in enumerate(entries)]
 

@@ -7,6 +7,7 @@ of the producer, whose clock may be wrong, so it counts only up to the brokers' 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Final, Protocol
 
 from streams.core.event import Event
@@ -15,6 +16,7 @@ from streams.errors import InputError
 from streams.wire.decoder import Arrival, Decoder
 from streams.wire.envelopes import changes_of
 from streams.wire.mapping import Made, Passed, Place, RowMapping
+from streams.wire.registered import frame_of
 
 LOG_APPEND_TIME: Final = 1
 """Kafka's ``timestamp_type`` of a timestamp that the broker has set, and not the producer."""
@@ -86,6 +88,25 @@ class RecordDecoder:
     def __init__(self, decoder: Decoder, mappings: Mapping[str, RowMapping] | None = None) -> None:
         self._decoder = decoder
         self._mappings = mappings or {}
+
+    def is_ready(self, topic: str, record: KafkaRecord) -> bool:
+        """Whether ``events`` needs nothing that has to be asked for first: see ``prepare``."""
+        mapping = self._mappings.get(topic)
+        if mapping is None or mapping.schemas is None or not record.value:
+            return True
+        frame = frame_of(record.value, record.headers)
+        return frame is None or mapping.schemas.has(frame.schema_id)
+
+    def prepare(self, topic: str, record: KafkaRecord) -> None:
+        """Ask the schema registry for the record's schema; blocks.
+
+        Raises:
+            RegistryAwayError: where it does not answer.
+        """
+        schemas, frame = self._mappings[topic].schemas, frame_of(record.value or b"", record.headers)
+        if schemas is not None and frame is not None:
+            with suppress(InputError):  # the record is refused for it when it is decoded
+                schemas.get(frame.schema_id)
 
     def events(
         self, topic: str, partition: int, record: KafkaRecord, *, received: int, max_ahead: int

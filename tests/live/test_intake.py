@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -14,7 +15,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 from msgspec.structs import replace
 
 from streams.core.engine import Engine
-from streams.errors import InputError
+from streams.errors import InputError, RegistryAwayError
 from streams.live.intake import Intake, IntakeClients, time_of
 from streams.live.trusted_clock import TrustedClock
 from streams.rulebooks.mapping_files import load_mapping
@@ -300,3 +301,67 @@ def test_logical_types_are_read_by_their_schema(name: str, parameters: Any, valu
     assert isinstance(changes_found, list)
     assert changes_found[0].after == {"x": found}
     assert changes_found[0].version == (77,)
+
+
+class Reading:
+    """The calls of a consumer that a wait for a schema registry makes, in order."""
+
+    def __init__(self, *assigned: TopicPartition) -> None:
+        self.assigned = set(assigned)
+        self.calls: list[tuple[str, TopicPartition, int | None]] = []
+
+    def assignment(self) -> set[TopicPartition]:
+        return self.assigned
+
+    def seek(self, tp: TopicPartition, offset: int) -> None:
+        self.calls.append(("seek", tp, offset))
+
+    def pause(self, tp: TopicPartition) -> None:
+        self.calls.append(("pause", tp, None))
+
+    def resume(self, tp: TopicPartition) -> None:
+        self.calls.append(("resume", tp, None))
+
+
+class Away(RecordDecoder):
+    """Lacks what records with a value of ``b"?"`` need, for as long as ``is_away``."""
+
+    is_away = True
+
+    def is_ready(self, topic: str, record: Any) -> bool:
+        return bool(record.value != b"?")
+
+    def prepare(self, topic: str, record: Any) -> None:
+        if self.is_away:
+            raise RegistryAwayError("no answer")
+
+
+def test_a_partition_waits_at_the_first_record_whose_schema_cannot_be_had_and_others_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("streams.live.intake.monotonic", lambda: now)
+    first, other, only = (TopicPartition("in", number) for number in range(3))
+    unused: Any = None
+    decoder = Away(Decoder(shipped().catalogue))
+    intake = Intake(
+        load_settings(name="t"), shipped().rulebook, decoder,
+        IntakeClients(reading := Reading(first, other, only), *[unused] * (len(fields(IntakeClients)) - 1)),
+        log_partitions=4, time=TrustedClock(WallClock()), metrics=unused,
+    )  # fmt: skip
+
+    def records(*values: bytes) -> list[ConsumerRecord]:
+        return [ConsumerRecord("in", 0, 10 + n, 0, 0, None, value, None, 0, 0, ()) for n, value in enumerate(values)]
+
+    batches = {first: records(b"a", b"b", b"?", b"c"), other: records(b"d"), only: records(b"?")}
+    ready = asyncio.run(intake._ready(batches))
+    assert {tp: [one.value for one in found] for tp, found in ready.items()} == {first: [b"a", b"b"], other: [b"d"]}
+    assert reading.calls == [("seek", first, 12), ("pause", first, None), ("seek", only, 10), ("pause", only, None)]
+    reading.calls.clear()
+    intake._resume()
+    assert reading.calls == []
+    now, reading.assigned = 101.0, {first, other}
+    intake._resume()
+    assert reading.calls == [("resume", first, None)], "the other one has gone to another worker"
+    decoder.is_away = False
+    assert asyncio.run(intake._ready({first: records(b"?", b"c")})) == {first: records(b"?", b"c")}

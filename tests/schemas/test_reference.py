@@ -53,7 +53,7 @@ def mappings() -> list[str]:
 
 
 def test_the_page_has_mappings() -> None:
-    assert len(mappings()) == 5
+    assert len(mappings()) == 6
 
 
 @pytest.mark.parametrize("text", mappings(), ids=lambda text: text.splitlines()[0])

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from schemas.events import EventCatalogue
+from schemas.mappings import REGISTERED
 from streams.errors import ConfigError
 from streams.files import STANDARD
 from streams.replay.sources import Source
@@ -31,6 +32,7 @@ _READERS: dict[str, type[Rows]] = {
     "ocel": OcelLog,
 }
 _JSON = ("json", "debezium")
+_OF_TOPICS = (*_JSON, *REGISTERED)
 
 
 @dataclass
@@ -71,7 +73,7 @@ class Mappings:
     def of_topic(self, topic: str) -> MappingFile | None:
         """The mapping of a topic: one for its name, or one for all that says a format of topics."""
         mapping = self.of(topic)
-        if mapping is None or (mapping.mapping.format not in _JSON and not self._names(topic)):
+        if mapping is None or (mapping.mapping.format not in _OF_TOPICS and not self._names(topic)):
             return None
         return self.use(mapping)
 
@@ -169,6 +171,8 @@ def _source(name: str, mappings: Mappings, version: tuple[int, ...]) -> Source:
     if mapping is None and (needed := suffix_form(name)) is not None and name != STANDARD and Path(name).is_file():
         content_form(name)  # what is of no use at all is better known by its own name
         raise ConfigError(f"a {needed} file needs a mapping: --map FILE", path=name, key="map")
+    if mapping is not None and mapping.mapping.registry is not None:
+        raise mapping.error(("registry",), f"{name} is a file; records framed for a registry are read by --topic")
     form = form_of(name, mapping)
     if form is None or (form == "array" and (mapping is None or mapping.mapping.format is None)):
         return Lines(name) if form is None else JsonArray(name)

@@ -287,7 +287,7 @@ def suggestion(found: Profile, titles: Mapping[str, Text], zone: str) -> str:
     lines = [f"# A mapping of {found.name}, suggested from {found.rows:,} rows. Lines with ? want an answer.", "#"]
     lines += [f"#   {_described(column, found.rows)}" for column in found.columns.values()]
     lines.append("")
-    lines += [f"{key}: {_quoted(value)}" for key, value in found.settings.items()]
+    lines += [f"{key}: {value if key == 'registry' else _quoted(value)}" for key, value in found.settings.items()]
     if found.nulls:
         lines.append(f"null_values: [{', '.join(map(_quoted, found.nulls))}]")
     lines.append(
