@@ -84,6 +84,9 @@ class Feed:
         subject = f"{self.topics['protobuf']}-value"
         self.protobuf_id: int = self._client.register_schema(subject, Schema(PROTO, "PROTOBUF", [place]))
 
+    def close(self) -> None:
+        self._client.close()
+
     def record(self, form: str, no: str, arrived: int | None) -> bytes:
         at = None if arrived is None else NINE + timedelta(minutes=arrived)
         row: dict[str, Any] = {"order_no": no, "reported": NINE, "arrived": at, "place": {"area": "urban"}}
@@ -134,6 +137,7 @@ def test_orders_of_three_encodings_are_judged_live_and_replayed_though_the_regis
         producer.flush()
     finally:
         producer.close()
+        feed.close()
     sources = ",".join(f"{topic}={maps[form]}" for form, topic in feed.topics.items())
     os.kill(registry.process.pid, signal.SIGSTOP)
     try:
