@@ -263,7 +263,7 @@ def page() -> str:
         *_output("alert"),
         "## Cases out",
         "",
-        "What `gridclock replay --cases` writes: a CloudEvent of type `gridclock.case` a case, its `data`:",
+        *_CASES.splitlines(),
         "",
         *table_of(Case),
         *_output("case"),
@@ -296,6 +296,14 @@ def page() -> str:
     ]
     return "\n".join(lines).rstrip() + "\n"
 
+
+_CASES: Final = """\
+What `gridclock replay --cases` writes, and a worker with `--cases` to the compacted topic `<name>.cases`, key
+`case_id`: a CloudEvent of type `gridclock.case` a case. On the topic the last record of a key is how the case stands
+now; `as_of` is the watermark that showed it, and `elapsed` of a clock that runs goes on from there. A record without a
+value says that by what is known now there never was such a case. After a crash a record may be there twice. Cases of
+subjects that a worker has forgotten (`GRIDCLOCK_KEEP_DAYS`) stay. `data`:
+"""
 
 _INTRODUCTION: Final = """\
 <!-- made by `python -m schemas.reference` from the models; do not edit -->

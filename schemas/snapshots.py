@@ -21,6 +21,8 @@ class SubjectState(Model):
     kind, cause]``; ``withdrawn`` counts how often each report was withdrawn. ``standing`` is where the subject stood
     at ``decided_at``: ``[fingerprint of the rulebook, next due instant, open cases, running clocks]``, a case
     ``[rule, city]``, a clock ``[rule, city, county, start, deadline]``; rows of older programs do not have it.
+    ``cases`` are there where the worker writes cases (``--cases``): ``[rule, root event id, digest of what was
+    written]`` of each.
     """
 
     v: int
@@ -37,6 +39,7 @@ class SubjectState(Model):
         ]
         | None
     ) = None
+    cases: list[tuple[str, str, str]] = []
 
 
 class PartitionState(Model):

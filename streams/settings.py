@@ -43,6 +43,7 @@ class Settings(BaseSettings):
     partitions: int = Field(default=8, ge=1, le=1024, description="of the log, where it is to be created")
     replication: int | None = Field(default=None, ge=1, description="default: 3, or the number of brokers if less")
     retention_days: float = Field(default=14, gt=0, description="how long topics other than state are kept")
+    cases: bool = Field(default=False, description="each case's present state is written to the topic `<name>.cases`")
     data_dir: Path = Field(default=Path("gridclock-data"), description="local copy of the state")
     store: Literal["rocksdb", "memory"] = Field(default="rocksdb", description="local copy: on disk or in memory")
     grace_ms: int = Field(default=1000, ge=0, description="how long an event may be under way before it is late")
@@ -123,6 +124,11 @@ class Settings(BaseSettings):
     def alerts_topic(self) -> str:
         """The topic of alerts."""
         return f"{self.name}.alerts"
+
+    @property
+    def cases_topic(self) -> str:
+        """The topic of cases, where they are written: the present state of each."""
+        return f"{self.name}.cases"
 
     @property
     def acks_topic(self) -> str:

@@ -45,6 +45,7 @@ from streams.settings import Settings, load_settings
     help="A topic that events come in by (NAME.events), and the mapping of its records, where they are no events.",
 )
 @click.option("--partitions", type=int, help="Partitions of topics that are to be made (8).")
+@click.option("--cases/--no-cases", default=None, help="Write each case's present state to the topic NAME.cases (no).")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Local copy of the state (gridclock-data).")
 @click.option("--store", type=click.Choice(["rocksdb", "memory"]), help="Where that copy is (rocksdb).")
 @click.option("--grace-ms", type=int, help="How long an event may be under way before it is late (1000).")

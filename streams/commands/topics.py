@@ -31,6 +31,7 @@ def topic_options(command: Any) -> Any:
     command = click.option(
         "--source", "sources", multiple=True, metavar="TOPIC", help="A topic that events come in by (NAME.events)."
     )(command)
+    command = click.option("--cases/--no-cases", default=None, help="With the topic NAME.cases (without).")(command)
     return broker_options(command)
 
 

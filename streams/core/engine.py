@@ -25,8 +25,10 @@ from heapq import heapify, heappop, heappush
 from typing import Final
 
 from streams.core.alerts import Alert, Subject, case_id_of, report_alert, retraction_of
+from streams.core.case_changes import CaseTracker
 from streams.core.event import Event
-from streams.core.history import History, Notice, names_one_of
+from streams.core.history import History, Notice
+from streams.core.orphans import orphans_of
 from streams.core.outcome_counts import OutcomeCounts
 from streams.core.records import BEGINNING, JudgedCase, ReportKey, Snapshot, SubjectRecord
 from streams.core.rulebook import Rulebook
@@ -44,11 +46,20 @@ class Engine:
     ``keep_for`` (microseconds) is how long a subject whose cases are all closed is kept for late events and
     corrections, counted in watermark time from when it was last decided or from its last event, whichever is later;
     ``None`` keeps it for ever. An event older than that is refused where its subject is not kept.
-    ``tally`` counts every verdict where it is given; it costs a second look at each fold that was decided.
+    ``tally`` counts every verdict where it is given, ``tracker`` collects the cases that changed; each costs a second
+    look at each fold that was decided.
     """
 
-    def __init__(self, rulebook: Rulebook, *, keep_for: int | None = None, tally: OutcomeCounts | None = None) -> None:
+    def __init__(
+        self,
+        rulebook: Rulebook,
+        *,
+        keep_for: int | None = None,
+        tally: OutcomeCounts | None = None,
+        tracker: CaseTracker | None = None,
+    ) -> None:
         self._rulebook = rulebook
+        self._tracker = tracker
         self._calendar = rulebook.calendar
         self._keep_for = keep_for
         self._tally = tally
@@ -147,10 +158,12 @@ class Engine:
         heapify(self._timers)
 
     def _decide_timed(self, record: SubjectRecord, alerts: list[Alert]) -> None:
-        before, dues, watermark = record.due, record.dues, self.watermark
+        before, dues, watermark, since = record.due, record.dues, self.watermark, record.decided_at
         stepped = self._stepped(record)
         passed = [index for index, due in dues.items() if due <= watermark] if dues else ()
         self._decide(record, watermark, alerts)
+        if self._tracker is not None:
+            self._tracker.look_again(record, watermark)
         if record.due is not None and record.due != before:
             heappush(self._timers, (record.due, record.subject))
         self._expire_later(record)
@@ -159,6 +172,8 @@ class Engine:
         if asked is None or asked:
             self._count_open(record, asked, watermark)
         self._count(record, asked, watermark)
+        if self._tracker is not None:
+            self._tracker.look(record, asked, since, watermark)
 
     def _stepped(self, record: SubjectRecord) -> set[int] | None:
         """The folds that take an event not yet counted; ``None`` where all begin again."""
@@ -375,24 +390,8 @@ class Engine:
                     yield JudgedCase(case_id_of(fold.id, subject, root), subject, verdict)
 
     def orphans(self) -> Counter[str]:
-        """Stops on subjects that never had a case, by rule id: the start may still come (CLOCKS.md, edge 9).
-
-        A stop that belongs to a case of another rule is no orphan, though this rule waits for a start of its own.
-        """
-        found: Counter[str] = Counter()
-        folds = self._rulebook.folds
-        for record in map(self._awake, self._records):
-            routes = self._rulebook.routes(record.subject[0])
-            states = record.history.fold(routes)
-            if any(folds[index].statuses(state, self.watermark, self.watermark) for index, state in states.items()):
-                continue
-            found.update(
-                fold.id
-                for event in record.history.effective()
-                for _, fold, before in routes(event.type)
-                if not names_one_of(event, before) and fold.is_stop(event)
-            )
-        return found
+        """See ``orphans_of``."""
+        return orphans_of(map(self._awake, self._records), self._rulebook, self.watermark)
 
     # -- keep --------------------------------------------------------------------------------------------
 
@@ -416,6 +415,7 @@ class Engine:
             tuple(record.reported.items()),
             tuple(record.withdrawn.items()),
             record.decided_at,
+            tuple((rule, root, digest) for rule in sorted(record.cases) for root, digest in record.cases[rule].items()),
         )
 
     def standing(self, subject: Subject) -> Standing | None:
@@ -484,11 +484,15 @@ class Engine:
         record.reported = dict(snapshot.reported)
         record.withdrawn = dict(snapshot.withdrawn)
         record.decided_at = snapshot.decided_at
+        for rule, root, digest in snapshot.cases:
+            record.cases.setdefault(rule, {})[root] = digest
         states = record.history.fold(self._rulebook.routes(record.subject[0]))
         for index, state in states.items():
             following = self._rulebook.folds[index].judge(state, watermark)[1]
             if following is not None and (record.due is None or following < record.due):
                 record.due = following
+        if self._tracker is not None:
+            self._tracker.look_again(record, watermark)
         record.counted = len(record.history.events)
         self._count_open(record, None, watermark)
         self._count(record, None, watermark, known=True)

@@ -22,7 +22,8 @@ class Snapshot:
     """Everything that must be kept of one subject, as a value.
 
     ``reported`` are the reports made and not withdrawn; ``withdrawn`` counts how often each report was withdrawn;
-    ``decided_at`` is the watermark under which the subject was last looked at.
+    ``decided_at`` is the watermark under which the subject was last looked at. ``cases`` are the cases that were
+    written, where they are: rule id, root event id and a digest of what was written.
     """
 
     subject: Subject
@@ -30,6 +31,7 @@ class Snapshot:
     reported: tuple[tuple[ReportKey, Alert], ...]
     withdrawn: tuple[tuple[ReportKey, int], ...]
     decided_at: int
+    cases: tuple[tuple[str, str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class SubjectRecord:
 
     __slots__ = (
         "asleep",
+        "cases",
         "counted",
         "decided_at",
         "due",
@@ -64,6 +67,7 @@ class SubjectRecord:
         self.history = History()
         self.reported: dict[ReportKey, Alert] = {}
         self.withdrawn: dict[ReportKey, int] = {}
+        self.cases: dict[str, dict[str, str]] = {}  # by rule id and root event id: a digest of what was written
         self.due: int | None = None
         self.dues: dict[int, int] = {}  # by fold: when silence next changes what it says
         self.owed: dict[int, dict[ReportKey, tuple[Verdict, int]]] = {}  # by fold: what it last said must be told

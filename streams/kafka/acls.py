@@ -51,6 +51,7 @@ def _worker(settings: Settings) -> list[Permission]:
         Permission("topic", settings.log_topic, ("read", "write")),
         Permission("topic", settings.changelog_topic, ("read", "write")),
         *_topics("write", settings.alerts_topic, settings.dead_letters_topic),
+        *(_topics("write", settings.cases_topic) if settings.cases else []),
         # The worker creates these at its start, so that a notifier finds them.
         *_topics("describe", settings.acks_topic, settings.deliveries_topic, settings.undelivered_topic),
         Permission("group", f"{settings.name}-intake", ("read",)),

@@ -30,6 +30,7 @@ def topics_of(settings: Settings) -> list[TopicSpec]:
         TopicSpec(settings.log_topic, settings.partitions, kept, False, small, stamped=True),
         TopicSpec(settings.changelog_topic, settings.partitions, None, True, large),
         TopicSpec(settings.alerts_topic, settings.partitions, kept, False, small),
+        *([TopicSpec(settings.cases_topic, settings.partitions, None, True, small)] if settings.cases else []),
         TopicSpec(settings.dead_letters_topic, 1, kept, False, small),
         *notify_topics_of(settings),
     ]

@@ -21,6 +21,7 @@ from itertools import islice
 from typing import Final
 
 from streams.core.alerts import Subject
+from streams.core.case_changes import CaseChange, CaseTracker
 from streams.core.driver import Driver, Entry, Step
 from streams.core.outcome_counts import Ending, OutcomeCounts
 from streams.core.rulebook import Rulebook
@@ -66,7 +67,8 @@ Row = tuple[bytes, bytes | None]
 class Applied:
     """What came of one record. ``rows`` end with the position; the counts are the tally's.
 
-    ``held`` is what came for subjects that are set aside.
+    ``held`` is what came for subjects that are set aside. ``cases`` are those that changed, where they are
+    tracked; they are to be brought out before the rows.
     """
 
     step: Step
@@ -77,16 +79,21 @@ class Applied:
     partition: int = 0
     skipped: tuple[int, str, bytes] | None = None
     """Offset, cause and bytes of a record that cannot be read."""
+    cases: list[CaseChange] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What one record gives to be written: messages as key and value, and the reasons of the dead letters."""
+    """What one record gives to be written: messages as key and value, and the reasons of the dead letters.
+
+    A case without a value is a tombstone.
+    """
 
     applied: Applied
     alerts: Sequence[tuple[bytes, bytes]]
     letters: Sequence[tuple[bytes, bytes]]
     reasons: Sequence[str]
+    cases: Sequence[tuple[bytes, bytes | None]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,13 +154,19 @@ def made_anew(partition: int, offset: int, seen: str) -> StateError:
     )
 
 
+def fingerprint_of(rulebook: Rulebook, *, tracks_cases: bool) -> str:
+    """What the state is judged by: a worker that begins to write cases judges all subjects anew, too."""
+    return rulebook.fingerprint + ("+cases" if tracks_cases else "")
+
+
 class ClockPartition:
     """The engine of one partition and how far it has read."""
 
-    def __init__(self, partition: int, rulebook: Rulebook, *, keep_for: int | None) -> None:
+    def __init__(self, partition: int, rulebook: Rulebook, *, keep_for: int | None, tracks_cases: bool = False) -> None:
         self.partition = partition
         self.tally = OutcomeCounts()
-        self.engine = SeparableEngine(rulebook, keep_for=keep_for, tally=self.tally)
+        self._tracker = CaseTracker(rulebook) if tracks_cases else None
+        self.engine = SeparableEngine(rulebook, keep_for=keep_for, tally=self.tally, tracker=self._tracker)
         self.offset = -1
         self.checksum: int | None = None
         """Of the record at that offset; ``None`` where an older program kept the position."""
@@ -163,7 +176,7 @@ class ClockPartition:
         self._aside_rows: dict[Subject, bytes] = {}
         self._watermarks = SourceWatermarks()
         self._driver = Driver(self.engine, stepwise=False)  # feeds; time is moved in pieces, see ``applying``
-        self.fingerprint = rulebook.fingerprint
+        self.fingerprint = fingerprint_of(rulebook, tracks_cases=tracks_cases)
         self._judged_by = self.fingerprint
         """The rulebook under which all subjects have been judged."""
         self._to_judge: Iterator[Subject] | None = None
@@ -300,7 +313,10 @@ class ClockPartition:
             if len(rows) % ROWS_AT_ONCE == 0:
                 yield
         rows.append(self._position())
-        return Applied(step, rows, *self.tally.take_counts(), held, self.partition)
+        return Applied(step, rows, *self.tally.take_counts(), held, self.partition, cases=self._changed_cases())
+
+    def _changed_cases(self) -> list[CaseChange]:
+        return [] if self._tracker is None else self._tracker.take()
 
     def _held(self, record: LogRecord, offset: int) -> tuple[list[Entry], list[Held]]:
         """The entries that are to be judged, and what is held of subjects set aside; after what the record releases."""
@@ -360,6 +376,12 @@ class ClockPartition:
         """Every row, whether it changed or not, the position last."""
         aside = [(subject_key(self.partition, subject), row) for subject, row in sorted(self._aside_rows.items())]
         return [*map(self._row, self.engine.subjects()), *aside, self._position()]
+
+    def all_cases(self) -> Applied:
+        """Every case of the subjects kept, as of the watermark; none where they are not tracked."""
+        at, found = self.engine.watermark, [] if self._tracker is None else list(self.engine.cases())
+        changes = [CaseChange(case.case_id, case, at) for case in found]
+        return Applied(Step(), [], Counter(), Counter(), partition=self.partition, cases=changes)
 
     def _row(self, subject: Subject) -> Row:
         key, snapshot = subject_key(self.partition, subject), self.engine.snapshot(subject)

@@ -207,7 +207,9 @@ class Worker:
                 return  # known already, or the partition has gone to another worker, which begins from the rows
             if skipped is not None:
                 applied.skipped = offset, skipped.skipped[offset], raw
-            await self._handlers.emit(self._handlers.encode(applied))
+            output = self._handlers.encode(applied)
+            self._check_alive()  # of a case the last record counts
+            await self._handlers.emit(output)
             await self._keep(number, partition, applied)
         except BaseException:
             self._begin_again(number)
@@ -243,6 +245,8 @@ class Worker:
             among = self._topics.read_changelog({number: kept.among})
             theirs = {record.key async for _, records in among for record in records} - {key for key, _ in rows}
             kept = await self._written(number, [*((key, None) for key in sorted(theirs)), *rows])
+            # Of a case, too, the last record may be theirs.
+            await self._handlers.emit(self._handlers.encode(partition.all_cases()))
         if not kept.alone:
             raise BrokerError(f"somebody else goes on writing to {self._changelog.topic}/{number}: this worker ends")
         if number in self._follows:

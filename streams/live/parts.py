@@ -30,8 +30,8 @@ class Topics:
 class Clocks:
     """The engines now at work here, by partition, and what is called with their results.
 
-    ``make`` makes the empty engine of a partition. ``encode`` makes the alerts and dead letters of one log record;
-    ``emit`` writes them and returns when the brokers have acknowledged them. Durations are in seconds.
+    ``make`` makes the empty engine of a partition. ``encode`` makes the alerts, dead letters and cases of one log
+    record; ``emit`` writes them and returns when the brokers have acknowledged them. Durations are in seconds.
     """
 
     partitions: dict[int, ClockPartition]

@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.dead_letters import DeadLetter
 from streams.core.alerts import Alert
+from streams.core.case_changes import CaseChange
 from streams.core.driver import Entry
 from streams.core.history import Notice
 from streams.errors import BrokerError
@@ -27,7 +28,7 @@ from streams.kafka.producer import BackPressure, BlockingProducer
 from streams.kafka.range_reader import read_ranges
 from streams.kafka.topics import MAX_REQUEST, message_limits, topics_of
 from streams.live.changelog import Changelog
-from streams.live.clock_partition import Applied, ClockPartition, Output, subject_of_key
+from streams.live.clock_partition import Applied, ClockPartition, Output, fingerprint_of, subject_of_key
 from streams.live.intake import Intake, IntakeClients
 from streams.live.metrics import Metrics
 from streams.live.metrics_server import Health, MetricsServer
@@ -111,7 +112,7 @@ async def run_worker(
         worker = Worker(settings, topics, clocks, intake, waits=gauges.waits, client_id=client_id, on_failed=on_failed)
         health.troubles.insert(0, lambda: "reading the state back" if worker.is_recovering else None)
         watch = RulebookWatch(
-            loaded.rulebook.fingerprint,
+            fingerprint_of(loaded.rulebook, tracks_cases=settings.cases),
             log_partitions,
             partial(_ends_of, clients.consumer, settings.changelog_topic),
             topics.read_changelog,
@@ -144,7 +145,9 @@ def _clocks(settings: Settings, loaded: LoadedRulebook, gauges: _Gauges, produce
     outlet = _Outlet(settings, loaded, producer, gauges)
     return Clocks(
         gauges.partitions,
-        make=lambda partition: ClockPartition(partition, loaded.rulebook, keep_for=settings.keep_for),
+        make=lambda partition: ClockPartition(
+            partition, loaded.rulebook, keep_for=settings.keep_for, tracks_cases=settings.cases
+        ),
         encode=outlet.encode,
         emit=outlet.emit,
         on_applied=gauges.metrics.applied,
@@ -218,6 +221,7 @@ class _Outlet:
             [self._alert(alert) for alert in step.alerts],
             [(letter.id.encode(), letter.model_dump_json().encode()) for letter in letters],
             [letter.reason for letter in letters],
+            [self._case(change) for change in applied.cases],
         )
 
     async def emit(self, output: Output) -> None:
@@ -230,23 +234,34 @@ class _Outlet:
                     self._metrics.dead_letter(reason)
                 sends += [await self._producer.send(dead_letters, value, key=key) for key, value in output.letters]
                 await asyncio.gather(*sends)
+        if output.cases:
+            topic = self._settings.cases_topic
+            with self._waits.on(f"topic {topic}"):
+                await asyncio.gather(*[await self._producer.send(topic, value, key=key) for key, value in output.cases])
         for alert in output.applied.step.alerts:
             self._metrics.alert_sent(alert)
 
     def _alert(self, alert: Alert) -> tuple[bytes, bytes]:
-        topic = self._settings.alerts_topic
+        return self._within_limit(self._settings.alerts_topic, "alert", self._writer.alert(alert))
+
+    def _case(self, change: CaseChange) -> tuple[bytes, bytes | None]:
+        if change.case is None:
+            return self._writer.id(change.case_id).encode(), None
+        return self._within_limit(self._settings.cases_topic, "case", self._writer.case(change.case, change.as_of))
+
+    def _within_limit(self, topic: str, what: str, cloud_event: dict[str, Any]) -> tuple[bytes, bytes]:
+        """The message of an alert or a case, without its detail where it would be too large."""
         limit = min(MAX_ALERT, self._limits[topic])
-        cloud_event = self._writer.alert(alert)
-        value = encode(cloud_event)
+        value, subject = encode(cloud_event), cloud_event["data"]["subject"]
         if len(value) > limit:
             logger.warning(
-                "topic %s: alert %s about %s %s has %d bytes: sent without its detail; see the evidence by "
+                "topic %s: %s %s about %s %s has %d bytes: sent without its detail; see the evidence by "
                 "gridclock explain",
-                topic, alert.alert_id, *alert.subject, len(value),
+                topic, what, cloud_event["id"], subject["type"], subject["id"], len(value),
             )  # fmt: skip
             value = encode(without_detail(cloud_event, len(value)))
         if len(value) > limit:
-            raise TooLargeError(f"an alert by {alert.rule}", len(value), topic, limit)
+            raise TooLargeError(f"a record of the {what}s by {cloud_event['data']['rule']}", len(value), topic, limit)
         return cloud_event["subject"].encode(), value
 
     def _letter(self, entry: Entry, notice: Notice) -> DeadLetter:

@@ -44,6 +44,10 @@ class CloudEvents:
     def _time(self, instant: int | None) -> str | None:
         return None if instant is None else self._calendar.local_text(instant)
 
+    def id(self, known: str) -> str:
+        """The id of a case or an alert as it is written."""
+        return known
+
     def alert(self, alert: Alert) -> dict[str, Any]:
         """One alert as a CloudEvent, JSON values only."""
         data: dict[str, Any] = {

@@ -132,6 +132,10 @@ class PseudonymousCloudEvents(CloudEvents):
         super().__init__(calendar)
         self._pseudonyms = pseudonyms
 
+    def id(self, known: str) -> str:
+        """The id of a case or an alert as it is written."""
+        return self._pseudonyms.id(known)
+
     def alert(self, alert: Alert) -> dict[str, Any]:
         """One alert as a CloudEvent, JSON values only."""
         return self._pseudonyms.reported(super().alert(alert))

@@ -53,6 +53,7 @@ class _SubjectRow(msgspec.Struct, gc=False):
     told: tuple[tuple[ReportKey, Alert], ...]
     withdrawn: tuple[tuple[ReportKey, int], ...]
     decided_at: int
+    cases: tuple[tuple[str, str, str], ...] = ()
 
 
 class _LogRow(msgspec.Struct, gc=False):
@@ -181,6 +182,7 @@ def sources_of(counts: Mapping[str, int]) -> Iterable[str]:
 def snapshot_to_bytes(snapshot: Snapshot, standing: Standing | None = None, judged_by: str = "") -> bytes:
     """A subject's row, with its standing under a rulebook."""
     ahead = {} if standing is None else {"standing": _standing_to_state(standing, judged_by)}
+    cases = {"cases": snapshot.cases} if snapshot.cases else {}
     return encode_json(
         {
             "v": STATE_VERSION,
@@ -189,6 +191,7 @@ def snapshot_to_bytes(snapshot: Snapshot, standing: Standing | None = None, judg
             "told": snapshot.reported,
             "withdrawn": snapshot.withdrawn,
             "decided_at": snapshot.decided_at,
+            **cases,
         }
     )
 
@@ -200,7 +203,7 @@ def snapshot_from_bytes(subject: Subject, raw: bytes) -> Snapshot:
         StateError: where a newer version wrote it, or it is damaged.
     """
     row = _decoded(_decode_subject_row, raw, f"the state of {subject[0]} {subject[1]}")
-    return Snapshot(subject, row.events, row.told, row.withdrawn, row.decided_at)
+    return Snapshot(subject, row.events, row.told, row.withdrawn, row.decided_at, row.cases)
 
 
 def _standing_to_state(standing: Standing, judged_by: str) -> list[Any]:

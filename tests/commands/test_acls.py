@@ -43,3 +43,13 @@ def test_rights_as_json(capfd: pytest.CaptureFixture[str], process: str) -> None
 def test_an_unknown_process(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["acls", "walk", "--user", "u"]) == 2
     assert "'run'" in capfd.readouterr().err
+
+
+def test_a_worker_that_writes_cases_writes_to_their_topic_too(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRIDCLOCK_CASES", "true")
+    assert run(["acls", "run", "--user", "u", "--json"]) == 0
+    permissions = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    (found,) = [permission["operations"] for permission in permissions if permission["name"] == "gridclock.cases"]
+    assert found == ["write"]

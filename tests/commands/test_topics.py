@@ -21,6 +21,9 @@ def test_missing_topics_are_named_and_made(kafka: Broker, prefix: str, capfd: py
     assert f"{prefix}.log (3)" in capfd.readouterr().out
     assert run(["topics", "check", *where]) == 0
     assert capfd.readouterr().out == ""
+    assert run(["topics", "check", *where, "--cases"]) == 1
+    assert f"topic {prefix}.cases: missing" in capfd.readouterr().out
+    assert run(["topics", "create", *where, "--cases"]) == 0
 
 
 def test_other_settings_are_named_with_their_remedy(

@@ -23,6 +23,7 @@ from kafka import KafkaConsumer, TopicPartition
 from streams.core.instants import instant_us
 from streams.kafka.admin import READING, TopicSpec, ensure_topics
 from streams.kafka.child_process import ChildProcess
+from streams.live.clock_partition import ClockPartition
 from streams.replay.log_replay import LogReplay
 from streams.wire.cloudevents import CloudEvents, encode
 from tests.stories import moment, shipped
@@ -270,6 +271,10 @@ class Live:
                 assert data["alert_id"] not in self.replayed, "an id was given twice"
                 self.replayed[data["alert_id"]] = data
         return self._replay.watermark(self.partitions)
+
+    def log_partitions(self) -> list[ClockPartition]:
+        """The engines of the log as far as it was replayed."""
+        return list(self._replay.partitions.values())
 
     def has_heard_of(self, sources: int) -> bool:
         """Whether every partition of the log waits for so many partitions of the source, as far as it was replayed."""

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from hypothesis import note
 from hypothesis import strategies as st
 
 from streams.core.alerts import Alert
-from streams.live.clock_partition import ClockPartition, Row, position_key
+from streams.core.case_changes import CaseChange, is_open
+from streams.core.records import JudgedCase
+from streams.live.clock_partition import Applied, ClockPartition, Row, position_key
+from streams.wire.cloudevents import CloudEvents
 from streams.wire.state_rows import LogRecord
+from tests.stories import shipped
 
 MOST_CRASHES = 6
-POINTS = ("none", "none", "before alerts", "in alerts", "in rows", "before offset")
+POINTS = ("none", "none", "before alerts", "in alerts", "in cases", "in rows", "before offset")
+
+
+def case_data(case: JudgedCase, as_of: int) -> dict[str, Any]:
+    """What is written of a case, but for what goes on by itself: when that was, and the time of an open clock."""
+    data: dict[str, Any] = CloudEvents(shipped().rulebook.calendar).case(case, as_of)["data"]
+    going_on = {"as_of"} | ({"elapsed", "paused"} if is_open(case.verdict, as_of) else set())
+    return {name: value for name, value in data.items() if name not in going_on}
 
 
 @dataclass
@@ -24,6 +36,15 @@ class World:
     alerts: list[Alert] = field(default_factory=list)
     table: dict[bytes, bytes] = field(default_factory=dict)
     committed: int = 0
+    cases: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """The topic of cases as compaction leaves it."""
+
+    def write(self, changes: Sequence[CaseChange]) -> None:
+        for change in changes:
+            if change.case is None:
+                self.cases.pop(change.case_id, None)
+            else:
+                self.cases[change.case_id] = case_data(change.case, change.as_of)
 
     def keep(self, rows: Sequence[Row]) -> None:
         for key, value in rows:
@@ -47,8 +68,9 @@ class World:
             if alert.kind not in ("warning", "retraction") and alert.alert_id not in withdrawn
         }
 
-    def takes(self, alerts: Sequence[Alert], rows: Sequence[Row], data: st.DataObject) -> bool:
+    def takes(self, applied: Applied, data: st.DataObject) -> bool:
         """Bring out what came of a record, in order, as far as it gets. False: the process died."""
+        alerts, rows = applied.step.alerts, applied.rows
         point = data.draw(st.sampled_from(POINTS))
         note(point)
         if point == "before alerts":
@@ -57,6 +79,10 @@ class World:
             self.alerts += alerts[: data.draw(st.integers(0, len(alerts)))]
             return False
         self.alerts += alerts
+        if point == "in cases":
+            self.write(applied.cases[: data.draw(st.integers(0, len(applied.cases)))])
+            return False
+        self.write(applied.cases)
         if point == "in rows":
             self.keep(rows[: data.draw(st.integers(0, len(rows) - 1))])
             return False
@@ -70,6 +96,7 @@ def undisturbed(log: Sequence[LogRecord], fresh: Callable[[], ClockPartition]) -
         applied = partition.apply(record, offset)
         assert applied is not None
         world.alerts += applied.step.alerts
+        world.write(applied.cases)
         world.keep(applied.rows)
         world.committed = offset + 1
     return world
@@ -85,9 +112,10 @@ def killed(log: Sequence[LogRecord], world: World, data: st.DataObject) -> World
         alive = True
         if applied is not None:
             if crashes < MOST_CRASHES:
-                alive = world.takes(applied.step.alerts, applied.rows, data)
+                alive = world.takes(applied, data)
             else:
                 world.alerts += applied.step.alerts
+                world.write(applied.cases)
                 world.keep(applied.rows)
         if alive:
             offset += 1
@@ -114,6 +142,7 @@ def written_over(log: Sequence[LogRecord], world: World, data: st.DataObject) ->
         applied = partition.apply(log[offset], offset)
         assert applied is not None
         world.alerts += applied.step.alerts
+        world.write(applied.cases)
         world.keep(applied.rows)
         written = [*written[:offset], applied.rows]
         offset += 1
@@ -131,3 +160,4 @@ def assert_same(found: World, expected: World) -> None:
     for alert in found.alerts:  # sent twice, it is the same to the last word
         assert alert == by_id[alert.alert_id]
     assert found.table == expected.table
+    assert found.cases == expected.cases

@@ -117,7 +117,7 @@ def _record(raw: Sequence[bytes], vouching: Sequence[str], at: int) -> LogRecord
 @_FEW
 def test_a_crash_at_any_point_changes_no_alert(arrival: Arrival, keep_for: int | None, data: st.DataObject) -> None:
     def fresh() -> ClockPartition:
-        return ClockPartition(0, shipped().rulebook, keep_for=keep_for)
+        return ClockPartition(0, shipped().rulebook, keep_for=keep_for, tracks_cases=True)
 
     log = arrival.log()
     assert_same(killed(log, World(fresh), data), undisturbed(log, fresh))
@@ -139,7 +139,7 @@ def test_what_comes_again_tells_nothing_however_old_it_is(arrival: Arrival, keep
 @_FEW
 def test_a_writer_that_wakes_up_late_changes_no_alert(arrival: Arrival, data: st.DataObject) -> None:
     def fresh() -> ClockPartition:
-        return ClockPartition(0, shipped().rulebook, keep_for=None)
+        return ClockPartition(0, shipped().rulebook, keep_for=None, tracks_cases=True)
 
     log = arrival.log()
     assert_same(written_over(log, World(fresh), data), undisturbed(log, fresh))
@@ -156,9 +156,12 @@ def test_under_changed_rules_what_stands_is_what_they_alone_would_have_said(
     """But for what was told by rules that are gone, which stands as it was told."""
     log = arrival.log()
     change = data.draw(st.integers(0, len(log) - 1))
-    world = undisturbed(log[:change], lambda: ClockPartition(0, before, keep_for=None))
+    tracks = data.draw(st.booleans())  # one that begins to write cases writes them all
+    world = undisturbed(log[:change], lambda: ClockPartition(0, before, keep_for=None, tracks_cases=tracks))
     told = world.standing()
-    world.fresh = lambda: ClockPartition(0, after, keep_for=None)
+    world.fresh = lambda: ClockPartition(0, after, keep_for=None, tracks_cases=True)
     killed(log, world, data)
-    alone = undisturbed(log, world.fresh).standing()
+    expected = undisturbed(log, world.fresh)
+    assert world.cases == expected.cases
+    alone = expected.standing()
     assert world.standing() == alone | {key for key in told if key[0] not in after.watched}

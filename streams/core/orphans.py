@@ -1,0 +1,31 @@
+"""Stops without a start."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from streams.core.history import names_one_of
+from streams.core.records import SubjectRecord
+from streams.core.rulebook import Rulebook
+
+
+def orphans_of(records: Iterable[SubjectRecord], rulebook: Rulebook, watermark: int) -> Counter[str]:
+    """Stops on subjects that never had a case, by rule id: the start may still come (CLOCKS.md, edge 9).
+
+    A stop that belongs to a case of another rule is no orphan, though this rule waits for a start of its own.
+    """
+    found: Counter[str] = Counter()
+    folds = rulebook.folds
+    for record in records:
+        routes = rulebook.routes(record.subject[0])
+        states = record.history.fold(routes)
+        if any(folds[index].statuses(state, watermark, watermark) for index, state in states.items()):
+            continue
+        found.update(
+            fold.id
+            for event in record.history.effective()
+            for _, fold, before in routes(event.type)
+            if not names_one_of(event, before) and fold.is_stop(event)
+        )
+    return found
