@@ -51,6 +51,11 @@ class Condition(Model):
         reference = self.same_as or self.less_than or self.more_than
         return None if reference is None else reference.removeprefix("start.")
 
+    @property
+    def sign(self) -> str | None:
+        """``=``, ``<`` or ``>``, as it compares; ``None`` where it compares with none."""
+        return "=" if self.same_as else "<" if self.less_than else ">" if self.more_than else None
+
 
 def _as_condition(value: object) -> object:
     if isinstance(value, bool | int | float | str):

@@ -24,6 +24,7 @@ from schemas.events.inspection import InspectionEvent
 from schemas.events.metering import MeteringEvent
 from schemas.events.reading import ReadingEvent
 from schemas.mappings import EventFrom, FieldFrom, Mapping, TimeForm, TypeFrom, When
+from schemas.reference_texts import ALERTS, CASES, INTRODUCTION, RULES, WEBHOOKS_AND_MAPPINGS
 from schemas.titles import EVENT_TITLES
 
 _HERE: Final = Path(__file__).parent
@@ -246,7 +247,7 @@ def _listed(words: tuple[str, ...]) -> str:
 def page() -> str:
     """The whole of ``schemas/README.md``."""
     lines = [
-        *_INTRODUCTION.splitlines(),
+        *INTRODUCTION.splitlines(),
         "",
         *table_of(Envelope),
         "Fields of a type are checked where they are present; unknown fields are kept. An event whose time has no",
@@ -257,13 +258,13 @@ def page() -> str:
         *_events(),
         "## Alerts out",
         "",
-        *_ALERTS.splitlines(),
+        *ALERTS.splitlines(),
         "",
         *table_of(Alert),
         *_output("alert"),
         "## Cases out",
         "",
-        *_CASES.splitlines(),
+        *CASES.splitlines(),
         "",
         *table_of(Case),
         *_output("case"),
@@ -285,7 +286,9 @@ def page() -> str:
         "",
         *table_of(Undelivered),
         *_output("undelivered"),
-        *_WEBHOOKS_AND_MAPPINGS.splitlines(),
+        *RULES.splitlines(),
+        "",
+        *WEBHOOKS_AND_MAPPINGS.splitlines(),
         "",
         *table_of(Mapping),
         *("`time`:", "", *table_of(TimeForm)),
@@ -295,151 +298,6 @@ def page() -> str:
         *("A condition of `when`; of several all hold:", "", *table_of(When)),
     ]
     return "\n".join(lines).rstrip() + "\n"
-
-
-_CASES: Final = """\
-What `gridclock replay --cases` writes, and a worker with `--cases` to the compacted topic `<name>.cases`, key
-`case_id`: a CloudEvent of type `gridclock.case` a case. On the topic the last record of a key is how the case stands
-now; `as_of` is the watermark that showed it, and `elapsed` of a clock that runs goes on from there. A record without a
-value says that by what is known now there never was such a case. After a crash a record may be there twice. Cases of
-subjects that a worker has forgotten (`GRIDCLOCK_KEEP_DAYS`) stay. `data`:
-"""
-
-_INTRODUCTION: Final = """\
-<!-- made by `python -m schemas.reference` from the models; do not edit -->
-# For integrators: what goes in and what comes out
-
-Words are those of the glossary in [README.md](../README.md). The same contracts as JSON Schema, for editors and
-other programs: `schemas/export/` (`python -m schemas.exporting`). Files of rules have their schema there too;
-`gridclock rules schema` prints it.
-
-## Events in
-
-One event is one flat JSON object, UTF-8, one record on a source topic or one line of a file. These fields are common
-to all types. One of the four subject ids is required.
-"""
-
-_ALERTS: Final = """\
-On `<name>.alerts`, key `case_id`, as CloudEvents 1.0 in structured JSON: `id` is the `alert_id`, `type` is
-`gridclock.alert.<kind>`, `subject` is the `case_id`, `time` is `detected_at`. An alert may be sent twice after a crash;
-it then has the same `alert_id` and the same bytes. A `retraction` names in `retracts` the alert that no longer holds.
-Instants carry the offset of the rulebook's zone. `elapsed` and `paused` are ISO 8601 durations in seconds. `data`:
-"""
-
-_WEBHOOKS_AND_MAPPINGS: Final = """\
-## Webhooks
-
-A webhook gets one alert as a structured CloudEvent, a digest as a batch of them, signed as
-[Standard Webhooks](https://www.standardwebhooks.com) says, so that the libraries listed there can check it: one of the
-signatures in `webhook-signature` (separated by blanks) is `v1,` and the base64 HMAC-SHA256, under the shared secret, of
-`webhook-id`, a dot, `webhook-timestamp` (seconds since 1970), a dot, and the body. A secret that begins with `whsec_`
-is base64 of the key behind that; any other secret is the key itself. Check the signature, refuse a timestamp more than
-five minutes off, ignore a `webhook-id` seen before, and answer 2xx. `gridclock receiver` does exactly this, for
-trying out.
-`Gridclock-Subscription`, `Gridclock-Escalated-To` and `Gridclock-Test` are not signed: they are for display.
-
-The headers of version 0.1 (`Gridclock-Signature`, `Gridclock-Timestamp`, `Idempotency-Key`) are still sent and end with
-the version after 0.2. That signature does not cover the key: whoever captures a message can make a receiver that relies
-on them drop another alert. Change to the headers above.
-
-## Mappings of other formats
-
-A mapping names columns and the fields that they become. One file serves `replay`, `explain`, `send` (`--map FILE`,
-or `--map NAME=FILE` for the file or topic NAME) and `run` (`--source TOPIC=FILE`, `GRIDCLOCK_SOURCES`). It is for
-CSV, Excel (`.xlsx`, `.xls`), Parquet (also a directory), JSON of any shape (lines or an array), XES, OCEL 2.0
-(JSON, SQLite, XML), and topics of JSON, Debezium, Avro, Protobuf or JSON Schema.
-`gridclock map suggest FILE` begins one, `gridclock map
-check` and `gridclock map preview` try it, `gridclock map schema` is for editors. One row a step:
-
-```yaml
-time: {format: "%Y/%m/%d %H:%M:%S", zone: Asia/Shanghai}
-event_type:
-  column: 环节
-  values: {受理: repair.reported, 到达: repair.arrived, 归档: repair.closed}
-  other: skip
-fields:
-  event_id: [工单编号, 环节序号]
-  order_id: 工单编号
-  occurred_at: 时间
-  area: {column: 地区, values: {城区: urban, 农村: rural, 特殊边远: remote}}
-  org.city: 市编码
-constants: {source: "95598"}
-```
-
-A wide sheet has one row an order, and a row gives several events:
-
-```yaml
-header_row: 2                      # 1 is the first line; rows above it are passed over
-null_values: [NULL, \\N, 无]        # words that mean an empty cell
-time: {formats: [iso, "%Y年%m月%d日 %H:%M", "%Y/%m/%d %H:%M", excel], zone: Asia/Shanghai}
-key: [工单编号]                     # names a row: a later row of one key stands in place of it
-events:
-  - {event_type: repair.reported, occurred_at: 受理时间}
-  - {event_type: repair.arrived, occurred_at: 到达时间, when: {column: 到达时间, present: true}}
-fields: {order_id: 工单编号, area: {column: 地区, values: {城区: urban}}}
-```
-
-A table of a database by Debezium: the row's columns by their own names, its times without a zone follow
-`time.zone`; an update is a correction, a delete takes the events back (`REPLICA IDENTITY FULL`, where the key alone
-does not name the subject), tombstones are passed over:
-
-```yaml
-format: debezium
-time: {formats: [iso, epoch_us], zone: Asia/Shanghai}
-key: [order_no]
-events:
-  - {event_type: repair.reported, occurred_at: reported_at}
-  - {event_type: repair.arrived, occurred_at: arrived_at, when: {column: arrived_at, present: true}}
-fields: {order_id: order_no, area: area}
-```
-
-A topic of Avro, Protobuf or JSON Schema, whose records begin with a schema id (Confluent's framing), with the address
-of its schema registry (`pip install gridclock[registry]`). `user` and `password`, or `token`, are secrets: `{env:
-NAME}`; `ca` is a certificate file. Avro's logical types (timestamps, dates, decimals) and Protobuf's `Timestamp` are
-times and numbers without a form; an enum is its word. With `format: debezium` and a registry the envelopes may be
-any of the three. A registry that does not answer makes the partition wait; an id that it does not know is a dead
-letter (`unknown_schema`), and so is what cannot be decoded (`undecodable`, which says how the record begins):
-
-```yaml
-format: avro                       # protobuf, json_schema, or debezium
-registry: {url: "http://127.0.0.1:8081"}
-time: {zone: Asia/Shanghai}        # of timestamps without a zone (local-timestamp-millis)
-key: [order_no]
-events:
-  - {event_type: repair.reported, occurred_at: reported}
-  - {event_type: repair.arrived, occurred_at: arrived, when: {column: arrived, present: true}}
-fields: {order_id: order_no, area: place.area}
-```
-
-Nested columns are named with dots (`data.order.no`); the attributes of a CloudEvent in binary mode are columns too
-(`ce_id`, `ce_type`, `ce_time`):
-
-```yaml
-format: json
-event_type: {column: ce_type, values: {cn.example.reported: repair.reported, cn.example.arrived: repair.arrived}}
-fields: {event_id: ce_id, order_id: data.order.no, occurred_at: ce_time, area: data.area}
-```
-
-In an XES log the attributes of an event are its columns; those of its trace have `case:` before their name. The
-columns of an OCEL log are `ocel:eid`, `ocel:activity`, `ocel:timestamp`, `ocel:type:<object type>` and the
-attributes; an event of two meters is judged for both:
-
-```yaml
-format: ocel
-event_type: {column: "ocel:activity", values: {read meter: reading.collected}, other: skip}
-fields: {event_id: "ocel:eid", occurred_at: "ocel:timestamp", meter_id: "ocel:type:meter"}
-```
-
-Ids: an event's id is its `key` and its type, else `event_id`, else made of its row and content. Of two versions of
-a row the later `recorded_at` counts where it is mapped, else the later row; a column that is empty again takes its
-event back. An id that is stored as a number is its digits; more than 15 digits are refused, because spreadsheets
-round them (`as: text` takes exact ones).
-
-Times: of several `formats` the first that fits counts: `iso`, `excel`, `epoch_s`, `epoch_ms`, `epoch_us`,
-`epoch_ns`, or patterns of strptime (`%p` reads 上午 and 下午, `%b` also `3月`; fractions may have nine digits).
-Every refusal names the column, the value, the forms tried and the key of the mapping to change; what is passed over
-is counted by reason and value.
-"""
 
 
 def main() -> None:

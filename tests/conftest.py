@@ -22,7 +22,8 @@ settings.register_profile(
     "ci", max_examples=1000, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.register_profile("dev", max_examples=200, deadline=None, print_blob=True)
-settings.load_profile("ci" if os.environ.get("CI") else "dev")
+settings.register_profile("long", settings.get_profile("ci"), max_examples=10_000)  # 20,000 of engine against oracle
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))
 
 BROKER_LINES = pytest.StashKey[list[str]]()
 _counter = itertools.count(1)

@@ -5,9 +5,10 @@ Every mistake is a ``Problem``: its place in the list given, the keys inside the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Final
 
 from pydantic import BaseModel
 
@@ -118,7 +119,19 @@ def _vocabulary(
         yield from _known([(("period",), rule.period)], rule.act, [], catalogue)
 
 
-_AFTER_START = {"stop", "pause", "resume", "cancel"}
+_COMPARED: Final[Mapping[str, Collection[str]]] = {
+    "deadline": ("stop", "pause", "resume", "cancel"),
+    "prerequisite": ("needs",),
+    "evidence": ("needs",),
+    "minimum_notice": ("needs", "notice"),
+    "not_before": ("since",),
+}
+"""By kind of rule, the events that may be compared with the one that a case begins with: a start, or an act."""
+
+_NOTHING_TO_COMPARE: Final = (
+    "nothing to compare with here; stop, pause, resume and cancel compare with a deadline's start, "
+    "needs, notice and since (of not_before) with the act"
+)
 _ORDERED = {"number", "integer", "date", "time"}
 
 
@@ -135,9 +148,8 @@ def _comparisons(
         other = condition.start_field
         if other is None:
             continue
-        in_pattern = "where" in keys
-        if "if_start" in keys or (in_pattern and not (isinstance(rule, DeadlineRule) and keys[0] in _AFTER_START)):
-            yield keys, "nothing to compare with: only stop, pause, resume and cancel of a deadline come after a start"
+        if "if_start" in keys or ("where" in keys and keys[0] not in _COMPARED.get(rule.kind, ())):
+            yield keys, _NOTHING_TO_COMPARE
             continue
         if begin and not any(other in catalogue.fields(event_type) for event_type in begin):
             yield keys, _unknown_field(other, begin, catalogue)

@@ -202,12 +202,14 @@ class Document:
 
     def _cadence(self, rule: CadenceRule) -> dict[str, Any]:
         only(rule, _CADENCE_FIELDS)
+        if rule.counted_by is not None:
+            raise NotExpressible
         return {
             "span": self._parts.span(rule),
             "act": self._parts.patterns(rule.act),
             "since": self._parts.patterns(rule.since),
             "until": self._parts.patterns(rule.until),
-            "is_monthly": rule.calendar,
+            "is_monthly": rule.by_months,
             "period": None if rule.period is None else self._parts.field(rule.period),
             "choice": {**self._timed(rule, {}, rule.every), "instant": None},
         }

@@ -20,8 +20,8 @@ _CORE: Final = (
     "verdicts", "working_days", "alerts",
 )  # fmt: skip
 _KINDS: Final = (
-    "acts", "at_most", "cadence", "clock", "deadline", "each", "evidence", "forbidden_while", "minimum_notice",
-    "not_before", "patterns", "prerequisite", "recording_delay", "sequence",
+    "acts", "at_most", "cadence", "clock", "deadline", "each", "evidence", "findings", "forbidden_while",
+    "minimum_notice", "not_before", "patterns", "prerequisite", "recording_delay", "sequence",
 )  # fmt: skip
 _FILES: Final = (
     *(f"streams/core/{name}.py" for name in _CORE),

@@ -9,15 +9,19 @@ from typing import Any
 
 import pytest
 
+from schemas.events import EventCatalogue
 from schemas.patterns import Condition
 from streams.core.conditions import comparison
+from streams.core.rule_checks import check
 from streams.errors import ConfigError
 from streams.rulebooks.loader import load_rulebook
 from tests.core.test_acts import at, judged, outcomes
 from tests.oracle.common import compares
+from tests.property.stories import rule
 
 TWO_HOURS = {"kind": "deadline", "start": "start", "stop": "stop", "limit": "2 h"}
 SAME = {"field": "amount", "is": "start.amount"}
+NEED = {"any": {"type": "need", "where": SAME}}
 
 
 @pytest.mark.parametrize(
@@ -78,10 +82,52 @@ SAME = {"field": "amount", "is": "start.amount"}
             "a 02T09:00 start paid=5 amount=5; b 02T12:00 stop; c 03T09:00 start paid=4 amount=5; d 03T12:00 stop",
             ["a met", "c met_late"],
         ),
+        # what an act is judged by compares with the act: not only the latest may do
+        (
+            {"kind": "prerequisite", "act": "act", "needs": NEED, "reset": "reset"},
+            "n 02T08:00 need amount=5; m 02T08:30 need amount=6; a 02T09:00 act amount=5; b 02T10:00 act amount=7;"
+            "r 02T11:00 reset; c 02T12:00 act amount=5; o 02T13:00 need amount=5; d 02T13:00 act amount=5",
+            ["a met", "b violated", "c violated", "d met"],
+        ),
+        (
+            {"kind": "prerequisite", "act": "act", "facts_from": "facts",
+             "needs": {"any": {"type": "need", "where": {"amount": {"more_than": "start.owed"}}}, "same_day": True}},
+            "f 02T08:00 facts owed=5; n 02T08:00 need amount=6; m 02T08:30 need amount=5; a 02T09:00 act;"
+            "b 03T09:00 act",
+            ["a met", "b violated"],
+        ),
+        (
+            {"kind": "evidence", "act": "act", "needs": NEED, "by": "close"},
+            "a 02T09:00 act amount=1; b 02T09:30 act amount=2; n 02T10:00 need amount=1; m 02T10:30 need amount=3;"
+            "c 02T11:00 close",
+            ["a met", "b violated"],
+        ),
+        (
+            {"kind": "minimum_notice", "act": "act", "limit": "1 h",
+             "notice": {"type": "notice", "where": {"amount": {"is": "start.amount"}}}},
+            "n 02T08:00 notice amount=5; m 02T08:30 notice amount=6; a 02T09:00 act amount=5; b 02T09:10 act amount=6;"
+            "c 02T09:20 act amount=7",
+            ["a met", "b violated", "c violated"],
+        ),
+        (
+            {"kind": "not_before", "act": "act", "limit": "1 h",
+             "since": {"type": "since", "where": {"code": {"is": "start.code"}}}},
+            'n 02T08:00 since code="x"; m 02T08:30 since code="y"; a 02T09:00 act code="x"; b 02T09:10 act code="y";'
+            'c 02T09:20 act code="z"',
+            ["a met", "b violated"],
+        ),
     ],
 )  # fmt: skip
 def test_cases(text: dict[str, Any], story: str, cases: list[str]) -> None:
     assert outcomes(judged(text, story, at("20T00:00"))) == cases
+
+
+def test_the_sentence_says_what_it_is_compared_with() -> None:
+    text = {"kind": "prerequisite", "act": "act", "needs": NEED}
+    (alert,) = judged(text, "n 02T08:00 need amount=6; a 02T09:00 act amount=5").alerts
+    assert "no need (amount = amount of the act) before it" in alert.explanation.en
+    assert "此前无「need（amount=本次的amount）」" in alert.explanation.zh
+    assert alert.evidence == ("a",)
 
 
 VALUES: list[Any] = [
@@ -162,3 +208,35 @@ def test_comparisons_that_cannot_hold_are_refused(tmp_path: Path, patterns: dict
     with pytest.raises(ConfigError, match=says) as caught:
         load(tmp_path, **patterns)
     assert "book.yaml" in str(caught.value)
+
+
+EVENTS = EventCatalogue.shipped().with_declared("desk.opened", {"amount": "amount"})
+EVENTS = EVENTS.with_declared("desk.closed", {"amount": "amount", "code": "text"})
+OPENED = {"type": "desk.opened", "where": SAME}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ({"kind": "prerequisite", "needs": {"any": OPENED}}, None),
+        ({"kind": "evidence", "needs": {"any": OPENED}, "by": "desk.opened"}, None),
+        ({"kind": "minimum_notice", "notice": OPENED, "limit": "1 h"}, None),
+        ({"kind": "not_before", "since": OPENED, "limit": "1 h"}, None),
+        ({"kind": "prerequisite", "needs": "desk.opened", "reset": OPENED}, "nothing to compare with here"),
+        ({"kind": "evidence", "needs": "desk.opened", "by": OPENED}, "nothing to compare with here"),
+        ({"kind": "retention", "since": OPENED, "limit": "1 h"}, "and since (of not_before) with the act"),
+        ({"kind": "forbidden_while", "during": {"since": OPENED}}, "nothing to compare with here"),
+        (
+            {"kind": "prerequisite", "needs": {"any": {"type": "desk.opened", "where": {"amount": {"is": "start.x"}}}}},
+            "desk.closed has no field 'x'",
+        ),
+        (
+            {"kind": "minimum_notice", "limit": "1 h",
+             "notice": {"type": "desk.opened", "where": {"amount": {"less_than": "start.code"}}}},
+            "desk.closed.code is of kind string",
+        ),
+    ],
+)  # fmt: skip
+def test_what_an_act_is_compared_with(text: dict[str, Any], says: str | None) -> None:
+    problems = check([rule({**text, "act": "desk.closed"})], EVENTS)
+    assert [says is not None and says in problem.message for problem in problems] == ([] if says is None else [True])

@@ -59,10 +59,15 @@ class Act(Generic[R]):
         return self.fact.at
 
     @property
+    def begun(self) -> Fields:
+        """The fields that the case begins with."""
+        lent = self.lender
+        return {**(lent.fields if lent else {}), **self.fact.fields}
+
+    @property
     def counted_by(self) -> CalendarSpec:
         """The calendar by which its limits are counted."""
-        lent = self.lender
-        return counted_by(self.rule, {**(lent.fields if lent else {}), **self.fact.fields}, self.calendar)
+        return counted_by(self.rule, self.begun, self.calendar)
 
     @property
     def lender(self) -> Fact | None:
@@ -78,8 +83,8 @@ class Act(Generic[R]):
         ]
 
     def of(self, patterns: Any, by: datetime | None = None) -> list[Fact]:
-        """What counts of the events of some patterns, in order."""
-        return self.counting([fact for fact in self.history if is_one_of(patterns, fact)], by)
+        """What counts of the events of some patterns, in order; they may compare with the act."""
+        return self.counting([fact for fact in self.history if is_one_of(patterns, fact, self.begun)], by)
 
     def needs(
         self, needs: Sequence[Need], by: datetime | None = None, start: datetime | None = None

@@ -56,6 +56,9 @@ NEEDS = (
     {"any": "need", "same_day": True, "after_start": True},
     [{"any": "need", "if_act": {"k": 1}}, {"any": "need2", "if_act": {"k": {"not": 1}}, "same_day": True}],
     {"any": "need", "if_act": {"order_id": "O"}},
+    {"any": {"type": "need", "where": {"k": {"is": "start.k"}}}},
+    {"any": ["need2", {"type": "need", "where": {"k": {"more_than": "start.f"}}}], "same_day": True},
+    [{"any": {"type": "need", "where": {"f": {"is": "start.f"}}}, "after_start": True}, {"any": "need2"}],
 )
 FIELDS: tuple[dict[str, Any], ...] = (
     *({},) * 3,
@@ -209,6 +212,8 @@ minimum_notice_worlds = partial(
             ["notice", "need2"],
             ["notice", "act"],
             {"type": "notice", "where": {"k": {"present": True}}},
+            {"type": "notice", "where": {"k": {"is": "start.k"}}},
+            ["need2", {"type": "notice", "where": {"k": {"less_than": "start.f"}}}],
         ),
         "(limit)": (
             *({"limit": length} for length in LENGTHS),
@@ -253,7 +258,13 @@ not_before_worlds = partial(
     "not_before",
     {
         **OF_ACTS,
-        "since": ("since", "since", ["since", "need2", "act2"], {"type": "since", "where": {"k": {"not": 2}}}),
+        "since": (
+            "since",
+            "since",
+            ["since", "need2", "act2"],
+            {"type": "since", "where": {"k": {"not": 2}}},
+            {"type": "since", "where": {"k": {"is": "start.k"}}},
+        ),
         "(limit)": (
             *({"limit": length} for length in LENGTHS),
             *({"limit": length, "date_field": "on"} for length in LENGTHS),

@@ -6,11 +6,16 @@ import json
 import re
 from pathlib import Path
 
+import jsonschema
 import pytest
+import yaml
 
 from schemas.events import EventCatalogue
+from schemas.exporting import DIRECTORY
 from schemas.reference import EXAMPLES, OUTPUTS, PAGE, example_of, page
+from streams.rulebooks.loader import load_rulebook
 from streams.rulebooks.mapping_files import load_mapping
+from streams.rulebooks.workable import check_workable
 from streams.wire.cloudevents import CloudEvents
 from streams.wire.decoder import Decoder
 from tests.stories import judge, shipped, us
@@ -46,6 +51,28 @@ def test_the_examples_of_alert_and_case_are_what_the_engine_gives() -> None:
     alert, case = (json.loads((EXAMPLES / f"{name}.json").read_text("utf-8")) for name in ("alert", "case"))
     assert writer.alert(judged.alerts[-1]) == alert
     assert writer.case(judged.cases[0], us(until)) == case
+
+
+def rule_files() -> dict[str, str]:
+    section = PAGE.read_text("utf-8").split("## Rules in")[1].split("\n## ")[0]
+    return dict(re.findall(r"```yaml\n# (\S+)\n(.*?)```", section, re.DOTALL))
+
+
+def test_the_rules_of_the_page_are_loaded_and_can_work(tmp_path: Path) -> None:
+    for name, text in rule_files().items():
+        (tmp_path / name).write_text(text, "utf-8")
+    loaded = load_rulebook(only=tmp_path)
+    check_workable(loaded)
+    schema = json.loads((DIRECTORY / "rulebook.json").read_text("utf-8"))
+    written = yaml.safe_load(rule_files()["desk.yaml"])
+    # Dates are dates in YAML, and texts in JSON.
+    jsonschema.validate(json.loads(json.dumps(written, default=str)), schema)
+    rules = {rule.id: rule for rule in loaded.rulebook.rules}
+    assert sorted(loaded.rulebook.calendars) == ["hotline", "office"]
+    assert {rule.id for rule in rules.values()} == loaded.rulebook.watched
+    shown = rule_files()["desk.yaml"]
+    for form in ("until:", "business hours", "calendar: {by", "is: start.", "kind: breach"):
+        assert form in shown, f"no example of {form}"
 
 
 def mappings() -> list[str]:

@@ -17,97 +17,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 from schemas.base import Text
-from schemas.limits import Limit
 from schemas.patterns import Need
 from schemas.rules import ActRule, RuleBase
 from streams.core.conditions import Fields, predicate_of_start
 from streams.core.event import Event
-from streams.core.faults import Fault, Label, Without
-from streams.core.kinds.patterns import Tests, compile_patterns, fits, label_of, title_of
-from streams.core.verdicts import Outcome, Report, Status, Verdict
+from streams.core.faults import Fault, Without
+from streams.core.kinds.findings import NOT_COUNTED, Counted, Finding, Grounds
+from streams.core.kinds.patterns import Tests, compares, compile_patterns, fits, label_of, matches, may_fit, title_of
+from streams.core.verdicts import Outcome, Status, Verdict
 from streams.core.working_days import WorkingCalendar
-
-Grounds = Sequence[Event | None]
-"""The events that a finding rests on, in any order; ``None`` is no event."""
-
-
-@dataclass(slots=True, eq=False)
-class Finding:
-    """What became of one act. ``due`` is the instant from which its faults are certain.
-
-    ``grounds`` are the events it rests on, the act among them. ``cancelled`` says that it was called off; ``calendar``
-    is the one whose open time counted;
-    ``title`` is what people call the act. Treated as immutable; not frozen, because there is one for every act.
-    """
-
-    rule: RuleBase
-    act: Event
-    faults: tuple[Fault, ...]
-    due: int
-    grounds: Grounds
-    limit: Limit | None = None
-    provisional: bool = False
-    cancelled: bool = False
-    title: Text | Label | None = None
-    calendar: WorkingCalendar | None = None
-    _violated: Verdict | None = None
-
-    @property
-    def evidence(self) -> tuple[str, ...]:
-        """Ids of the grounds, in order of time; of one called off, the act and then what did."""
-        events = [event for event in self.grounds if event is not None]
-        if len(events) > 1 and not self.cancelled:
-            events.sort(key=_order)
-        return tuple(dict.fromkeys([event.event_id for event in events]))
-
-    @property
-    def is_violation(self) -> bool:
-        """Whether there is something to be told, once it is due."""
-        return bool(self.faults) and not self.cancelled
-
-    def verdict(self, as_of: int) -> Verdict:
-        """Where the case stands as of an instant not before the act; until it is certain nothing is known of it."""
-        if self._violated is not None and self.due <= as_of:
-            return self._violated
-        found = self._verdict(as_of)
-        if found.outcome == "violated":
-            self._violated = found  # as it will be for ever
-        return found
-
-    def _verdict(self, as_of: int) -> Verdict:
-        outcome: Outcome = "running"
-        reports: tuple[Report, ...] = ()
-        is_certain = self.due <= as_of
-        if is_certain:
-            outcome = "cancelled" if self.cancelled else "violated" if self.faults else "met"
-            if outcome == "violated":
-                cause = f"{self.due}: {'; '.join(fault.key for fault in self.faults)}"
-                reports = (Report("violation", cause, self.due),)
-        return Verdict(
-            rule=self.rule,
-            root=self.act.event_id,
-            anchor=self.act,
-            outcome=outcome,
-            started_at=self.act.at,
-            deadline=None,
-            stopped_at=None,
-            ended_at=min(max(self.due, self.act.at), max(as_of, self.act.at)),
-            reports=reports,
-            limit=self.limit,
-            provisional=self.provisional,
-            evidence=self.evidence if is_certain else (self.act.event_id,),
-            faults=self.faults if is_certain else (),
-            calendar=self.calendar,
-            facts={"act": self.title},
-        )
-
-
-def _order(event: Event) -> tuple[int, int, str]:
-    return event.order
 
 
 def latest_before(events: Sequence[Event], act: Event) -> Sequence[Event]:
@@ -121,13 +42,14 @@ def latest_before(events: Sequence[Event], act: Event) -> Sequence[Event]:
 class Slot:
     """The latest event that meets a need, and when it is taken away."""
 
-    __slots__ = ("if_act", "label", "need", "tests")
+    __slots__ = ("compares", "if_act", "label", "need", "tests")
 
     def __init__(self, need: Need, titles: Mapping[str, Text]) -> None:
         self.need = need
         self.tests = compile_patterns(need.any)
         self.if_act = predicate_of_start(need.if_act)
         self.label = label_of(need.any, titles)
+        self.compares = compares(need.any)
 
     def missing(
         self, found: Event | None, act: Event, start: int, calendar: WorkingCalendar, by: int | None = None
@@ -143,12 +65,16 @@ class Slot:
 
 
 class Watch:
-    """What one version has seen: the latest event of each need, the latest facts, and what waits to take effect."""
+    """What one version has seen: the latest event of each need, the latest facts, and what waits to take effect.
 
-    __slots__ = ("closed", "facts", "found", "held", "own")
+    ``near`` are, by need, all events of those needs that compare with the act: which will do shows at the act.
+    """
+
+    __slots__ = ("closed", "facts", "found", "held", "near", "own")
 
     def __init__(self, needs: int, own: Any) -> None:
         self.found: list[Event | None] = [None] * needs
+        self.near: dict[int, list[Event]] = {}
         self.facts: Event | None = None
         self.held: Sequence[Event] = ()
         self.closed = False
@@ -158,22 +84,13 @@ class Watch:
         """A reset at an instant: nothing earlier counts any more."""
         if self.found:
             self.found = [event if event is not None and event.at >= at else None for event in self.found]
+        for index, events in self.near.items():
+            self.near[index] = [event for event in events if event.at >= at]
 
 
-def fields_of(watch: Watch, act: Event) -> Fields:
+def fields_of(facts: Event | None, act: Event) -> Fields:
     """The fields that a case begins with: the act's, and those that its facts lend."""
-    return act.data if watch.facts is None else {**watch.facts.data, **act.data}
-
-
-class Counted(NamedTuple):
-    """The limit of a finding, whether its days are provisional, and the calendar by which it was counted."""
-
-    limit: Limit | None = None
-    provisional: bool = False
-    calendar: WorkingCalendar | None = None
-
-
-_NOT_COUNTED = Counted()
+    return act.data if facts is None else {**facts.data, **act.data}
 
 
 class Role:
@@ -206,6 +123,7 @@ class ActVersion(ABC, Generic[R]):
         self.calendar = calendar
         self.titles = titles
         self.slots = [Slot(need, titles) for need in needs]
+        self._comparing = [index for index, slot in enumerate(self.slots) if slot.compares]
         self._first = calendar.start_of_day(rule.effective_from.toordinal())
         self._last = None if rule.effective_to is None else calendar.start_of_day(rule.effective_to.toordinal())
         self.act = compile_patterns(rule.act)
@@ -230,7 +148,11 @@ class ActVersion(ABC, Generic[R]):
         """Take what speaks for the person at once."""
         role = self.roles[event.type]
         for index, pairs in role.slots:
-            if fits(pairs, event):
+            if index in self._comparing:
+                if may_fit(pairs, event):
+                    watch.near.setdefault(index, []).append(event)
+                    watch.closed = False
+            elif fits(pairs, event):
                 watch.found[index] = event
                 watch.closed = False
         if role.is_facts:
@@ -266,22 +188,32 @@ class ActVersion(ABC, Generic[R]):
 
     def applies(self, watch: Watch, act: Event) -> bool:
         """Whether the facts known at the act make the rule apply to it."""
-        return not self.rule.when or self._when(fields_of(watch, act))
+        return not self.rule.when or self._when(fields_of(watch.facts, act))
 
     def missing(self, watch: Watch, act: Event) -> Sequence[Fault]:
         """A fault for each need that had not been met by the act."""
         if not self.slots:
             return ()
         found: list[Fault] = []
-        for slot, event in zip(self.slots, watch.found, strict=True):
+        for slot, event in zip(self.slots, self._latest(watch, act), strict=True):
             fault = slot.missing(event, act, act.at, self.calendar)
             if fault is not None:
                 found.append(fault)
         return found
 
+    def _latest(self, watch: Watch, act: Event) -> Sequence[Event | None]:
+        """The latest event of each need, of those that may stand for this act."""
+        if not self._comparing:
+            return watch.found
+        found, fields = list(watch.found), fields_of(watch.facts, act)
+        for index, events in watch.near.items():
+            tests = self.slots[index].tests
+            found[index] = next((event for event in reversed(events) if matches(tests, event, fields)), None)
+        return found
+
     def grounds(self, watch: Watch, act: Event, *more: Event | None) -> Grounds:
         """The events that a finding rests on."""
-        return (watch.facts, *watch.found, *more, act)
+        return (watch.facts, *self._latest(watch, act), *more, act)
 
     def finding(
         self,
@@ -290,7 +222,7 @@ class ActVersion(ABC, Generic[R]):
         grounds: Grounds,
         *,
         due: int | None = None,
-        counted: Counted = _NOT_COUNTED,
+        counted: Counted = NOT_COUNTED,
         cancelled: bool = False,
     ) -> Finding:
         """What became of an act; certain at its own instant, where nothing else is said."""
@@ -318,7 +250,8 @@ class ActVersion(ABC, Generic[R]):
 
     def is_idle(self, watch: Watch) -> bool:
         """Whether nothing that was seen matters to a later act."""
-        return watch.closed or (watch.facts is None and not any(watch.found) and not watch.held)
+        seen = any(watch.found) or any(watch.near.values())
+        return watch.closed or (watch.facts is None and not seen and not watch.held)
 
 
 def _with(known: Sequence[Finding], more: Sequence[Finding]) -> Sequence[Finding]:

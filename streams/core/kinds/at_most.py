@@ -14,7 +14,8 @@ from schemas.base import Text
 from schemas.rules import AtMostRule
 from streams.core.event import Event
 from streams.core.faults import TooMany
-from streams.core.kinds.acts import ActFold, ActVersion, Finding, Watch
+from streams.core.kinds.acts import ActFold, ActVersion, Watch
+from streams.core.kinds.findings import Finding
 from streams.core.kinds.patterns import matches
 from streams.core.working_days import WorkingCalendar
 

@@ -18,8 +18,9 @@ from schemas.rules import EvidenceRule
 from streams.core.conditions import predicate_of_start
 from streams.core.event import Event
 from streams.core.faults import Fault, Lacks
-from streams.core.kinds.acts import ActFold, ActVersion, Finding, Watch
-from streams.core.kinds.patterns import Tests, compile_patterns, matches
+from streams.core.kinds.acts import ActFold, ActVersion, Watch, fields_of
+from streams.core.kinds.findings import Finding
+from streams.core.kinds.patterns import Tests, compile_patterns, matches, may_fit
 from streams.core.working_days import WorkingCalendar
 
 _NEVER = -(2**62)
@@ -65,8 +66,7 @@ def _condition_text(field: str, condition: Condition) -> str:
     if condition.none_of is not None:
         return f"{field}≠{_values_text(condition.none_of)}"
     if condition.start_field is not None:
-        sign = "=" if condition.same_as is not None else "<" if condition.less_than is not None else ">"
-        return f"{field}{sign}{condition.start_field}"
+        return f"{field}{condition.sign}{condition.start_field}"
     bounds = [f"{field}≥{condition.at_least:g}"] if condition.at_least is not None else []
     return " ".join([*bounds, *([f"{field}≤{condition.at_most:g}"] if condition.at_most is not None else [])])
 
@@ -99,7 +99,7 @@ class _Version(ActVersion[EvidenceRule]):
         if not self._by:
             return
         for slot, seen in zip(self.slots, own.seen, strict=True):
-            if event.type in slot.tests and matches(slot.tests, event):
+            if event.type in slot.tests and may_fit(slot.tests[event.type], event):
                 seen.append(event)
         if event.type in self._cancel and matches(self._cancel, event):
             if own.cancel is None or own.cancel.at != event.at:
@@ -146,8 +146,9 @@ class _Version(ActVersion[EvidenceRule]):
         act = pending.act
         faults = list(self._carried(act))
         beside: list[Event | None] = [pending.facts, close]
+        fields = fields_of(pending.facts, act)
         for slot, seen in zip(self.slots, own.seen, strict=True):
-            there = [event for event in seen if event.at >= pending.since]
+            there = [event for event in seen if event.at >= pending.since and matches(slot.tests, event, fields)]
             # Not only the latest: what happened on the act's day is not undone by its happening again.
             good = [event for event in there if slot.missing(event, act, start, self.calendar) is None]
             latest = next(reversed(good or there), None)

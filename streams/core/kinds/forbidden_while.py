@@ -15,7 +15,8 @@ from schemas.base import Text
 from schemas.rules import ForbiddenWhileRule
 from streams.core.event import Event
 from streams.core.faults import Forbidden
-from streams.core.kinds.acts import ActFold, ActVersion, Finding, Watch
+from streams.core.kinds.acts import ActFold, ActVersion, Watch
+from streams.core.kinds.findings import Finding
 from streams.core.kinds.patterns import Tests, compile_patterns, label_of, matches
 from streams.core.working_days import WorkingCalendar
 

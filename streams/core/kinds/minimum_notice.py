@@ -19,8 +19,9 @@ from streams.core.chosen_calendar import Calendars, ChosenCalendar
 from streams.core.deadlines import earliest_of, latest_of
 from streams.core.event import Event
 from streams.core.faults import Fault, TooEarly, TooLate, Without
-from streams.core.kinds.acts import ActFold, ActVersion, Counted, Finding, Watch, fields_of, latest_before
-from streams.core.kinds.patterns import Tests, compile_patterns, label_of, matches
+from streams.core.kinds.acts import ActFold, ActVersion, Watch, fields_of, latest_before
+from streams.core.kinds.findings import Counted, Finding
+from streams.core.kinds.patterns import Tests, compile_patterns, label_of, matches, may_fit
 from streams.core.working_days import WorkingCalendar
 
 
@@ -49,7 +50,7 @@ class _Version(ActVersion[MinimumNoticeRule]):
 
     def note(self, watch: Watch, event: Event) -> None:
         super().note(watch, event)
-        if event.type in self._notice and matches(self._notice, event):
+        if event.type in self._notice and may_fit(self._notice[event.type], event):
             watch.own.append(event)
             watch.closed = False
 
@@ -69,10 +70,13 @@ class _Version(ActVersion[MinimumNoticeRule]):
     def find(self, watch: Watch, trigger: Event) -> Iterable[Finding]:
         if not self.applies(watch, trigger):
             return
-        notices: Sequence[Event] = [notice for notice in watch.own if self._covers(notice, trigger)]
+        fields = fields_of(watch.facts, trigger)
+        notices: Sequence[Event] = [
+            notice for notice in watch.own if matches(self._notice, notice, fields) and self._covers(notice, trigger)
+        ]
         if self.rule.at_most is not None:
             notices = latest_before(notices, trigger)
-        calendar = self._counted_by.of(fields_of(watch, trigger))
+        calendar = self._counted_by.of(fields)
         notice, lawful = self._best(notices, trigger, calendar)
         faults: list[Fault] = []
         if notice is None:

@@ -18,8 +18,9 @@ from streams.core.chosen_calendar import Calendars, ChosenCalendar
 from streams.core.deadlines import Deadline, date_in_field, earliest_of
 from streams.core.event import Event
 from streams.core.faults import TooEarly
-from streams.core.kinds.acts import ActFold, ActVersion, Counted, Finding, Watch, fields_of, latest_before
-from streams.core.kinds.patterns import Tests, compile_patterns, label_of, matches
+from streams.core.kinds.acts import ActFold, ActVersion, Watch, fields_of, latest_before
+from streams.core.kinds.findings import Counted, Finding
+from streams.core.kinds.patterns import Tests, compile_patterns, label_of, matches, may_fit
 from streams.core.working_days import WorkingCalendar
 
 
@@ -40,7 +41,7 @@ class _NotBefore(ActVersion[NotBeforeRule]):
 
     def note(self, watch: Watch, event: Event) -> None:
         super().note(watch, event)
-        if event.type in self._since and matches(self._since, event):
+        if event.type in self._since and may_fit(self._since[event.type], event):
             watch.own.append(event)
             watch.closed = False
 
@@ -63,13 +64,18 @@ class _NotBefore(ActVersion[NotBeforeRule]):
     def find(self, watch: Watch, trigger: Event) -> Iterable[Finding]:
         if not watch.own or not self.applies(watch, trigger):
             return
-        known = [(*found, event) for event in watch.own if (found := self._began(event)) is not None]
+        fields = fields_of(watch.facts, trigger)
+        known = [
+            (*found, event)
+            for event in watch.own
+            if matches(self._since, event, fields) and (found := self._began(event)) is not None
+        ]
         if not known:
             return
         began, day, since = min(known, key=lambda item: item[0])
         limit = self.rule.limit
         agreed = isinstance(limit, UntilDate)
-        calendar = self._counted_by.of(fields_of(watch, trigger))
+        calendar = self._counted_by.of(fields)
         lawful = Deadline(began) if agreed else earliest_of(limit, began, calendar)
         if lawful.at is None:
             return
@@ -130,7 +136,7 @@ class _Retention(ActVersion[RetentionRule]):
         if not own.since or not self.applies(watch, trigger):
             return
         since = latest_before(own.since, trigger)[-1]
-        calendar = self._counted_by.of(fields_of(watch, trigger))
+        calendar = self._counted_by.of(fields_of(watch.facts, trigger))
         lawful = earliest_of(self.rule.limit, since.at, calendar, reading_day=own.reading_day)
         if lawful.at is None:
             return

@@ -43,6 +43,17 @@ def fits(pairs: Pairs, event: Event, start_fields: Fields | None = None, *, has_
     return False
 
 
+def may_fit(pairs: Pairs, event: Event) -> bool:
+    """Whether the event fits so far as its own fields tell: how it compares with a start shows only later."""
+    data = event.data
+    return any(where(data) for where, _, _ in pairs)
+
+
+def compares(patterns: Iterable[Pattern]) -> bool:
+    """Whether one of the patterns compares with the start of the case."""
+    return any(condition.start_field is not None for pattern in patterns for condition in pattern.where.values())
+
+
 def matches(tests: Tests, event: Event, start_fields: Fields | None = None) -> bool:
     """Whether one of the patterns fits; one that asks about the start fits only where the start is known."""
     pairs = tests.get(event.type)
@@ -64,9 +75,14 @@ def label_of(patterns: Iterable[Pattern], titles: Mapping[str, Text]) -> Label:
             for condition in pattern.where.values()
             if condition.one_of and not all(isinstance(item, bool) for item in condition.one_of)
         ]
-        types.append(" ".join([pattern.type, *("/".join(items) for items in values)]))
+        compared = [(name, c.sign, c.start_field) for name, c in pattern.where.items() if c.start_field is not None]
+        key = [pattern.type, *("/".join(items) for items in values)]
+        types.append(" ".join([*key, *(f"{name}{sign}start.{of}" for name, sign, of in compared)]))
         in_zh = ["/".join(VALUE_TITLES.get(item, item) for item in items) for items in values]
-        zh.append(title.zh + (f"（{'，'.join(in_zh)}）" if values else ""))
-        en.append(title.en + (f" ({', '.join('/'.join(vs) for vs in values)})" if values else ""))
-    key = " or ".join(dict.fromkeys(types))
-    return Label("或".join(dict.fromkeys(zh)), " or ".join(dict.fromkeys(en)), key)
+        in_zh += [f"{name}{sign}本次的{of}" for name, sign, of in compared]
+        in_en = ["/".join(items) for items in values]
+        in_en += [f"{name} {sign} {of} of the act" for name, sign, of in compared]
+        zh.append(title.zh + (f"（{'，'.join(in_zh)}）" if in_zh else ""))
+        en.append(title.en + (f" ({', '.join(in_en)})" if in_en else ""))
+    together = " or ".join(dict.fromkeys(types))
+    return Label("或".join(dict.fromkeys(zh)), " or ".join(dict.fromkeys(en)), together)

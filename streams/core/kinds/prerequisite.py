@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from schemas.base import Text
 from schemas.rules import PrerequisiteRule
 from streams.core.event import Event
-from streams.core.kinds.acts import ActFold, ActVersion, Finding, Watch
+from streams.core.kinds.acts import ActFold, ActVersion, Watch
+from streams.core.kinds.findings import Finding
 from streams.core.working_days import WorkingCalendar
 
 

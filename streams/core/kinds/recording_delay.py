@@ -16,7 +16,8 @@ from streams.core.conditions import predicate_of_start
 from streams.core.deadlines import deadline_of
 from streams.core.event import Event
 from streams.core.faults import RecordedLate
-from streams.core.kinds.acts import ActFold, ActVersion, Counted, Finding, Watch, fields_of
+from streams.core.kinds.acts import ActFold, ActVersion, Watch, fields_of
+from streams.core.kinds.findings import Counted, Finding
 from streams.core.working_days import WorkingCalendar
 
 
@@ -33,7 +34,7 @@ class _Version(ActVersion[RecordingDelayRule]):
         limit = next((limit for when, limit in self._choices if when(fields)), None)
         if limit is None or not self.applies(watch, trigger):
             return
-        calendar = self._counted_by.of(fields_of(watch, trigger))
+        calendar = self._counted_by.of(fields_of(watch.facts, trigger))
         found = deadline_of(limit, trigger.at, (), calendar)
         if found.at is None:
             return

@@ -15,7 +15,7 @@ from schemas.base import Text
 from schemas.rules import SequenceRule
 from streams.core.event import Event
 from streams.core.faults import Backwards
-from streams.core.kinds.acts import Finding
+from streams.core.kinds.findings import Finding
 from streams.core.kinds.patterns import compile_patterns, label_of, matches
 from streams.core.verdicts import Outcome, Status, Verdict
 from streams.core.working_days import WorkingCalendar

@@ -1,0 +1,104 @@
+"""What became of an act, and the verdict that follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from schemas.base import Text
+from schemas.limits import Limit
+from schemas.rules import RuleBase
+from streams.core.event import Event
+from streams.core.faults import Fault, Label
+from streams.core.verdicts import Outcome, Report, Verdict
+from streams.core.working_days import WorkingCalendar
+
+Grounds = Sequence[Event | None]
+"""The events that a finding rests on, in any order; ``None`` is no event."""
+
+
+@dataclass(slots=True, eq=False)
+class Finding:
+    """What became of one act. ``due`` is the instant from which its faults are certain.
+
+    ``grounds`` are the events it rests on, the act among them. ``cancelled`` says that it was called off; ``calendar``
+    is the one whose open time counted; ``title`` is what people call the act. Treated as immutable; not frozen, because
+    there is one for every act.
+    """
+
+    rule: RuleBase
+    act: Event
+    faults: tuple[Fault, ...]
+    due: int
+    grounds: Grounds
+    limit: Limit | None = None
+    provisional: bool = False
+    cancelled: bool = False
+    title: Text | Label | None = None
+    calendar: WorkingCalendar | None = None
+    _violated: Verdict | None = None
+
+    @property
+    def evidence(self) -> tuple[str, ...]:
+        """Ids of the grounds, in order of time; of one called off, the act and then what did."""
+        events = [event for event in self.grounds if event is not None]
+        if len(events) > 1 and not self.cancelled:
+            events.sort(key=_order)
+        return tuple(dict.fromkeys([event.event_id for event in events]))
+
+    @property
+    def is_violation(self) -> bool:
+        """Whether there is something to be told, once it is due."""
+        return bool(self.faults) and not self.cancelled
+
+    def verdict(self, as_of: int) -> Verdict:
+        """Where the case stands as of an instant not before the act; until it is certain nothing is known of it."""
+        if self._violated is not None and self.due <= as_of:
+            return self._violated
+        found = self._verdict(as_of)
+        if found.outcome == "violated":
+            self._violated = found  # as it will be for ever
+        return found
+
+    def _verdict(self, as_of: int) -> Verdict:
+        outcome: Outcome = "running"
+        reports: tuple[Report, ...] = ()
+        is_certain = self.due <= as_of
+        if is_certain:
+            outcome = "cancelled" if self.cancelled else "violated" if self.faults else "met"
+            if outcome == "violated":
+                cause = f"{self.due}: {'; '.join(fault.key for fault in self.faults)}"
+                reports = (Report("violation", cause, self.due),)
+        return Verdict(
+            rule=self.rule,
+            root=self.act.event_id,
+            anchor=self.act,
+            outcome=outcome,
+            started_at=self.act.at,
+            deadline=None,
+            stopped_at=None,
+            ended_at=min(max(self.due, self.act.at), max(as_of, self.act.at)),
+            reports=reports,
+            limit=self.limit,
+            provisional=self.provisional,
+            evidence=self.evidence if is_certain else (self.act.event_id,),
+            faults=self.faults if is_certain else (),
+            calendar=self.calendar,
+            facts={"act": self.title},
+        )
+
+
+def _order(event: Event) -> tuple[int, int, str]:
+    return event.order
+
+
+class Counted(NamedTuple):
+    """The limit of a finding, whether its days are provisional, and the calendar by which it was counted."""
+
+    limit: Limit | None = None
+    provisional: bool = False
+    calendar: WorkingCalendar | None = None
+
+
+NOT_COUNTED = Counted()
