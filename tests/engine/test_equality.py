@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -154,3 +155,56 @@ def test_of_every_kind_of_rule(kind: str, tmp_path_factory: pytest.TempPathFacto
     path.write_bytes(b"".join(line + b"\n" for line in lines))
     assert_same(path, rulebook_of(rule_id))
     assert_same(path, rulebook_of(rule_id), until=data.draw(st.sampled_from(sorted(us(fact.at) for fact in facts))))
+
+
+def test_forms_that_the_native_engine_has_not(tmp_path: Path) -> None:
+    """Follow-ups, named calendars and what is agreed in fields are Python's; what comes of them is the same."""
+    page = (Path(__file__).parent.parent.parent / "schemas" / "README.md").read_text("utf-8")
+    files = dict(re.findall(r"```yaml\n# (\S+\.yaml)\n(.*?)```", page.split("## Rules in")[1], re.DOTALL))
+    files["rounds.yaml"] = ROUNDS
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, "utf-8")
+    rulebook = load_rulebook(only=tmp_path).rulebook
+    path = tmp_path / "events.jsonl"
+    path.write_text(FORMS, "utf-8")
+    # O1: warning and breach, and those of the apology; O2: warning, breach, late; the round, and its entry.
+    assert assert_same(path, rulebook) == 9
+
+
+ROUNDS = """
+chapter: R
+title: {zh: 巡视, en: Rounds}
+rules:
+  - id: round
+    effective_from: 2026-01-01
+    clauses: [R-S1]
+    source: our own
+    kind: cadence
+    subject: meter
+    title: {zh: 巡视, en: Round}
+    act: meter.replaced
+    every: 2 working days
+    calendar: hotline
+    warn_at: []
+  - id: entered
+    effective_from: 2026-01-01
+    clauses: [R-S2]
+    source: our own
+    kind: recording_delay
+    subject: meter
+    title: {zh: 录入, en: Entered}
+    act: meter.replaced
+    limit: 1 working day
+    calendar: hotline
+"""
+FORMS = "".join(
+    f'{{"event_id": "{number}", "occurred_at": "2026-03-0{day}:00+08:00", {more}}}\n'
+    for number, (day, more) in enumerate(
+        (
+            ("6T09:00", '"event_type": "meter.replaced", "meter_id": "M1", "recorded_at": "2026-03-08T09:00:00+08:00"'),
+            ("6T09:00", '"event_type": "complaint.received", "order_id": "O1"'),
+            ("7T09:00", '"event_type": "complaint.received", "order_id": "O2"'),
+            ("9T19:00", '"event_type": "complaint.answered", "order_id": "O2"'),
+        )
+    )
+)
