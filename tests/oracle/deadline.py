@@ -285,6 +285,8 @@ def _length(limit: Limit, day: date) -> int:
 
 def _end_of_working_day(day: date, still: list[Standstill], calendar: CalendarSpec) -> datetime | None:
     for this in (day, *islice(days_after(day), MANY_DAYS)):
+        if still and still[-1][1] is None and still[-1][0] <= midnight(this, calendar):
+            return None
         ends = midnight(this + timedelta(days=1), calendar)
         if is_worked(this, calendar) and not _stands_still_over(ends, still):
             return ends
