@@ -31,6 +31,7 @@ _COMMANDS = {
     "topics": "Make the topics of an installation, or check them.",
     "acls": "Print the permissions that each process needs at the brokers.",
     "board": "Show what runs out next, live, in a browser.",
+    "sink": "Write cases and alerts to PostgreSQL.",
     "notify": "Send alerts to people and systems, by subscription.",
     "subscriptions": "Check, list and try a file of subscriptions.",
     "receiver": "Receive webhooks and show them, to try subscriptions out.",

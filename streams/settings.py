@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from streams.errors import ConfigError
 
-SECRETS = ("sasl_password", "ssl_key_password", "pseudonym_key")
+SECRETS = ("sasl_password", "ssl_key_password", "pseudonym_key", "database_password")
 """Settings that come from the environment or from a file (``<name>_file``), never from a flag, and are never shown."""
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,79}$"
@@ -87,6 +87,13 @@ class Settings(BaseSettings):
         default=None, min_length=16, description="account and meter numbers are replaced by pseudonyms under this key"
     )
     pseudonym_key_file: Path | None = Field(default=None, description="a file that holds it")
+
+    database: str = Field(default="", description="where `gridclock sink` writes: postgresql://USER@HOST:PORT/NAME")
+    database_schema: str = Field(
+        default="gridclock", pattern=r"^[a-z_][a-z0-9_]{0,62}$", description="the schema of its tables"
+    )
+    database_password: SecretStr | None = Field(default=None, description="the database's password; never printed")
+    database_password_file: Path | None = Field(default=None, description="a file that holds it")
 
     @field_validator("sources", "board_names", mode="before")
     @classmethod

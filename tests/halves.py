@@ -15,7 +15,7 @@ from xdist.scheduler.loadfile import LoadFileScheduling
 from xdist.workermanage import WorkerController
 
 _FIRST = ("property", "rulebook", "oracle", "core", "golden", "compat", "schemas")
-_LAST = ("board", "notify", "integration", "operations", "crash")
+_LAST = ("board", "notify", "sink", "integration", "operations", "crash")
 
 
 def place(path: str) -> tuple[int, str]:

@@ -27,6 +27,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "board": ("core", "wire", "kafka", "rulebooks", "live", *LEAVES),
     "notify": ("core", "wire", "kafka", "rulebooks", "live", *LEAVES),
     "operations": ("core", "wire", "kafka", "rulebooks", "live", *LEAVES),
+    "sink": ("kafka", *LEAVES),
     "spark": ("core", "wire", "rulebooks", "replay", *LEAVES),
     "simulation": (),
     "demonstration": ("kafka", *LEAVES),

@@ -84,6 +84,7 @@ NEEDS: Final[dict[str, Callable[[Settings], list[Permission]]]] = {
     "board": lambda settings: _topics("read", settings.changelog_topic, settings.alerts_topic, settings.acks_topic),
     "status": _status,
     "send": lambda settings: _topics("write", *settings.source_topics),
+    "sink": lambda settings: _topics("read", settings.cases_topic, settings.alerts_topic),
     "alerts": lambda settings: _topics("read", settings.alerts_topic),
     "ack": lambda settings: [*_topics("read", settings.alerts_topic), *_topics("write", settings.acks_topic)],
     "acks": lambda settings: _topics("read", settings.acks_topic),

@@ -40,6 +40,7 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     "topics check": (),
     "board": (),
     "notify": ("--subscriptions", "SUBSCRIPTIONS"),
+    "sink": ("--database", "postgresql://127.0.0.1:1/none"),
     "subscriptions test": ("all", "SUBSCRIPTIONS"),
     "ack": ("0123456789abcdef0123456789abcdef",),
     "acks": (),
@@ -162,4 +163,5 @@ def test_a_replay_writes_pseudonyms_however_the_key_is_given(
 
 
 def test_every_secret_is_tried_above() -> None:
-    assert set(SECRETS) == {"sasl_password", "ssl_key_password", "pseudonym_key"}
+    tried_with_a_database = {"database_password"}  # tests/sink
+    assert set(SECRETS) == {"sasl_password", "ssl_key_password", "pseudonym_key"} | tried_with_a_database

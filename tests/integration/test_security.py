@@ -35,6 +35,7 @@ from streams.settings import load_settings
 from streams.wire.cloudevents import encode
 from streams.wire.decoder import dead_letter_of
 from tests.integration.live import LONG, ROOT, Live, Worker, command, until, write_events
+from tests.sink.postgres import PASSWORD, Postgres, programs
 from tests.stories import wire
 
 pytestmark = pytest.mark.broker
@@ -58,7 +59,7 @@ Named = tuple[str, str, str]
 
 def rights(process: str) -> list[Named]:
     """What the process is granted, one operation on one resource each."""
-    settings = load_settings(name=NAME, bootstrap="unused:1")
+    settings = load_settings(name=NAME, bootstrap="unused:1", cases=True)
     return [
         (operation, right.resource, right.name)
         for right in permissions_of(process, settings, [COPY])
@@ -89,7 +90,7 @@ def cluster() -> Iterator[JavaCluster]:
     users = (*NEEDS, "stranger", *(trial.user for trial in TRIALS))
     with JavaCluster(security=Security({user: password(user) for user in users})) as running:
         # The story is of long ago, and brokers begin to delete what is too old half a minute after their start.
-        settings = load_settings(bootstrap=running.bootstrap, name=NAME, partitions=2, retention_days=LONG)
+        settings = load_settings(bootstrap=running.bootstrap, name=NAME, partitions=2, retention_days=LONG, cases=True)
         ensure_topics(running.bootstrap, [*topics_of(settings), TopicSpec(COPY, 1)])
         admin = KafkaAdminClient(bootstrap_servers=running.bootstrap)
         given = [(process, right) for process in NEEDS for right in rights(process)]
@@ -127,6 +128,8 @@ class Door:
             "GRIDCLOCK_SSL_CAFILE": str(self.cluster.certificate),
             "PYTHONPATH": str(ROOT),
             "HOOK_SECRET": "of nobody",
+            "GRIDCLOCK_CASES": "true",
+            "GRIDCLOCK_DATABASE_PASSWORD": PASSWORD,
         }
 
     @property
@@ -226,18 +229,25 @@ def test_each_process_works_with_its_rights_and_no_others(
         found = command("replay", "--topic", f"{NAME}.events", *door.where, environment=door.environment("replay"))
         assert (found.returncode, "3 events" in found.stderr) == (3, True), found.stderr  # and one refused
         until(lambda: live.topic("undelivered").records != [], 60, notifier.output)
+        if programs() is not None:
+            with Postgres() as database:
+                sink = start("sink", "writing", "--database", database.address())
+                until(lambda: database.count("alerts") >= len(told) and database.count("cases") > 1, 60, sink.output)
+                sink.kill()
         assert worker.stop() == 0, worker.output
         said = worker.output + notifier.output() + board.output()
         assert [user for user in NEEDS if password(user) in said] == []
         # What they were let do, by the brokers' own account: they made use of every right that they have.
         used = door.cluster.allowed()
-        assert [(user, right) for user in NEEDS for right in rights(user) if (user, *right) not in used] == []
+        here = [user for user in NEEDS if user != "sink" or programs() is not None]
+        assert [(user, right) for user in here for right in rights(user) if (user, *right) not in used] == []
 
 
 COMMANDS: tuple[tuple[str, ...], ...] = (
     ("run", "--metrics-port", "0"),
     ("board", "--port", "0"),
     ("notify", "--metrics-port", "0", "--subscriptions", "subscriptions.json"),
+    ("sink", "--database", "postgresql://nobody@127.0.0.1:1/none"),
     ("send", "events.jsonl"),
     ("status",),
     ("alerts",),

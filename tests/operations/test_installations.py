@@ -28,7 +28,7 @@ ROOT = DEPLOY.parent
 KUBERNETES = DEPLOY / "kubernetes"
 DEFAULT = re.compile(r"\$\{\w+:-([^}]*)\}")
 JOBS = (("gridclock", "worker", 9464), ("gridclock-notify", "notify", 9466))
-IMAGE = re.compile(r"[a-z0-9./\-]+:v?\d+\.\d+\.\d+[a-z0-9.\-]*")
+IMAGE = re.compile(r"[a-z0-9./\-]+:v?\d+\.\d+\.\d+[a-z0-9.\-]*|postgres:\d+\.\d+")
 
 
 def read(path: Path) -> Any:
@@ -58,8 +58,9 @@ def test_compose_file_fits_the_specification() -> None:
 
 def test_compose_names_what_is_there() -> None:
     services = COMPOSE["services"]
-    ours = {"worker", "board", "notify", "receiver", "simulator"}
-    assert set(services) == {"kafka", *ours, "prometheus", "alertmanager", "grafana"}
+    ours = {"worker", "board", "notify", "receiver", "simulator", "sink"}
+    assert set(services) == {"kafka", *ours, "prometheus", "alertmanager", "grafana", "postgres"}
+    assert services["sink"]["profiles"] == services["postgres"]["profiles"] == ["results"]
     assert services["worker"]["deploy"]["replicas"] == 2
     told = variables_of(DEPLOY / "subscriptions.centre.yaml")
     assert told < set(services["notify"]["environment"])
@@ -197,6 +198,17 @@ def test_board_and_notifier_fit_together(name: str, policy: str) -> None:
     assert {volume["name"] for volume in pod["volumes"]} == {mount["name"] for mount in container["volumeMounts"]}
 
 
+def test_the_sink_is_a_component_of_its_own() -> None:
+    component = read(KUBERNETES / "sink/kustomization.yaml")
+    assert component["resources"] == ["deployment.yaml"]
+    deployment = read(KUBERNETES / "sink/deployment.yaml")
+    kubernetes_validate.validate(deployment, "1.34", strict=True)
+    spec = deployment["spec"]
+    assert spec["selector"]["matchLabels"] == spec["template"]["metadata"]["labels"]
+    (container,) = spec["template"]["spec"]["containers"]
+    assert container["args"] == ["sink"]
+
+
 def test_subscriptions_shipped_are_sound_and_the_kustomization_makes_its_map_of_them() -> None:
     for path in (DEPLOY / "subscriptions.centre.yaml", KUBERNETES / "subscriptions.yaml"):
         load_subscriptions(path)
@@ -253,7 +265,8 @@ def test_kustomize_puts_them_together() -> None:
 # -- systemd ---------------------------------------------------------------------------------------------
 
 
-UNITS = {"gridclock": "run", "gridclock-board": "board", "gridclock-notify": "notify"}
+UNITS = {"gridclock": "run", "gridclock-board": "board", "gridclock-notify": "notify", "gridclock-sink": "sink"}
+WITHOUT_RELOAD = {"gridclock-sink"}  # it reads no file that may change
 
 
 @pytest.fixture(params=sorted(UNITS))
@@ -261,7 +274,8 @@ def unit(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """The unit with a program that is there, which is all that is changed."""
     text = (DEPLOY / "systemd" / f"{request.param}.service").read_text("utf-8")
     assert re.search(rf"^ExecStart=/opt/gridclock/bin/gridclock {UNITS[request.param]}\b", text, re.MULTILINE)
-    assert re.search(r"^ExecReload=/bin/kill -HUP \$MAINPID$", text, re.MULTILINE)
+    reloads = re.search(r"^ExecReload=/bin/kill -HUP \$MAINPID$", text, re.MULTILINE) is not None
+    assert reloads == (request.param not in WITHOUT_RELOAD)
     found = tmp_path / f"{request.param}.service"
     found.write_text(text.replace("/opt/gridclock/bin/gridclock", sys.executable), "utf-8")
     return found

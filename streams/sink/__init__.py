@@ -1,0 +1,1 @@
+"""Results into databases: what ``gridclock sink`` does."""

@@ -1,0 +1,172 @@
+"""PostgreSQL as the sink uses it: one session that owns the schema, and rows written together with their offsets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import tuple_row
+
+from streams.errors import ConfigError, GridclockError
+from streams.settings import Settings, revealed
+from streams.sink.rows import COLUMNS, KEYS, Table
+from streams.sink.schema import MIGRATIONS
+
+CONNECT_SECONDS: Final = 10
+
+Partition = tuple[str, int]
+"""Topic and number of a partition."""
+
+
+class SinkError(GridclockError):
+    """Database and topics do not fit; nothing is written."""
+
+
+class Moved(Exception):
+    """Another process has written in the meantime: its offsets are the right ones."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """What some records come to: by table the last row of each key (``None``: to be deleted), offsets, refusals.
+
+    ``offsets`` are by partition: the offset from which the batch was read, and the one to read on from. A refusal is
+    topic, partition, offset, reason and value.
+    """
+
+    rows: dict[Table, dict[str, dict[str, Any] | None]] = field(default_factory=lambda: {"cases": {}, "alerts": {}})
+    offsets: dict[Partition, tuple[int, int]] = field(default_factory=dict)
+    refused: list[tuple[str, int, int, str, bytes | None]] = field(default_factory=list)
+
+
+def connection_options(settings: Settings) -> dict[str, Any]:
+    """What libpq gets; the password apart from all that is ever printed.
+
+    Raises:
+        ConfigError: where the text is none that libpq knows, or holds a password.
+    """
+    try:
+        options: dict[str, Any] = dict(psycopg.conninfo.conninfo_to_dict(settings.database))
+    except psycopg.ProgrammingError:
+        raise ConfigError(
+            "is no address of a database: postgresql://USER@HOST:PORT/NAME or host=… dbname=…", key="database"
+        ) from None
+    if "password" in options:
+        raise ConfigError(
+            "holds a password: give it by GRIDCLOCK_DATABASE_PASSWORD or GRIDCLOCK_DATABASE_PASSWORD_FILE",
+            key="database",
+        )
+    if (password := revealed(settings.database_password)) is not None:
+        options["password"] = password
+    return {"connect_timeout": CONNECT_SECONDS, "application_name": f"gridclock sink {settings.name}", **options}
+
+
+class Database:
+    """One connection; every method may raise ``psycopg.OperationalError`` where the server is away."""
+
+    def __init__(self, options: Mapping[str, Any], schema: str) -> None:
+        self._schema_name = schema
+        self._schema = sql.Identifier(schema)
+        self._connection = psycopg.connect(**options, autocommit=True, row_factory=tuple_row)
+
+    def close(self) -> None:
+        """End the session; what was not committed is not there."""
+        self._connection.close()
+
+    def own(self) -> bool:
+        """Take the schema for this session; false while another sink has it."""
+        locked = self._connection.execute(
+            "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [f"gridclock sink {self._schema_name}"]
+        ).fetchone()
+        return locked is not None and bool(locked[0])
+
+    def migrate(self) -> int:
+        """Make the schema, or bring it up to this program's version, in one transaction; how many steps that took.
+
+        Raises:
+            SinkError: where a newer program made it.
+        """
+        with self._connection.transaction():
+            self._do("CREATE SCHEMA IF NOT EXISTS {schema}")
+            self._do("CREATE TABLE IF NOT EXISTS {schema}.migrations (version integer PRIMARY KEY)")
+            found = self._do("SELECT coalesce(max(version), 0) FROM {schema}.migrations").fetchone()
+            version = 0 if found is None else int(found[0])
+            if version > len(MIGRATIONS):
+                raise SinkError(
+                    f"schema {self._schema_name} has version {version}, this program knows {len(MIGRATIONS)}: "
+                    "go on with the newer program"
+                )
+            for number, statements in enumerate(MIGRATIONS[version:], version + 1):
+                self._do(statements)
+                self._do("INSERT INTO {schema}.migrations VALUES (%s)", [number])
+        return len(MIGRATIONS) - version
+
+    def offsets(self) -> dict[Partition, int]:
+        """Where to read on, by partition."""
+        found = self._do("SELECT topic, partition, next_offset FROM {schema}.offsets").fetchall()
+        return {(topic, partition): offset for topic, partition, offset in found}
+
+    def write(self, batch: Batch) -> None:
+        """Write rows and offsets in one transaction.
+
+        Raises:
+            Moved: where the offsets are not those that the batch was read from.
+        """
+        with self._connection.transaction():
+            self._move(batch.offsets)
+            for table, rows in batch.rows.items():
+                self._upsert(table, [row for row in rows.values() if row is not None])
+                self._delete(table, [key for key, row in rows.items() if row is None])
+            self._refuse(batch.refused)
+
+    def _do(self, text: str, values: Sequence[Any] | None = None) -> psycopg.Cursor[Any]:
+        # The texts are this module's and the migrations'; only the schema's name is put in.
+        return self._connection.execute(self._named(text), values)
+
+    def _named(self, text: str) -> sql.Composed:
+        return sql.SQL(text).format(schema=self._schema)
+
+    def _move(self, offsets: Mapping[Partition, tuple[int, int]]) -> None:
+        for (topic, partition), (since, until) in sorted(offsets.items()):
+            self._do(
+                "INSERT INTO {schema}.offsets VALUES (%s, %s, %s) ON CONFLICT DO NOTHING", [topic, partition, since]
+            )
+            moved = self._do(
+                "UPDATE {schema}.offsets SET next_offset = %s WHERE topic = %s AND partition = %s AND next_offset = %s",
+                [until, topic, partition, since],
+            )
+            if moved.rowcount != 1:
+                raise Moved
+
+    def _upsert(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        if not rows:
+            return
+        columns, key = COLUMNS[table], KEYS[table]
+        statement = sql.SQL(
+            "INSERT INTO {schema}.{table} ({columns}) VALUES ({values}) ON CONFLICT ({key}) DO UPDATE SET {changes}"
+        ).format(
+            schema=self._schema,
+            table=sql.Identifier(table),
+            columns=sql.SQL(", ").join(map(sql.Identifier, columns)),
+            values=sql.SQL(", ").join(map(sql.Placeholder, columns)),
+            key=sql.Identifier(key),
+            changes=sql.SQL(", ").join(
+                sql.SQL("{0} = EXCLUDED.{0}").format(sql.Identifier(column)) for column in columns if column != key
+            ),
+        )
+        with self._connection.cursor() as cursor:
+            cursor.executemany(statement, rows)
+
+    def _delete(self, table: Table, keys: Sequence[str]) -> None:
+        if keys:
+            statement = sql.SQL("DELETE FROM {}.{} WHERE {} = ANY(%s)").format(
+                self._schema, sql.Identifier(table), sql.Identifier(KEYS[table])
+            )
+            self._connection.execute(statement, [list(keys)])
+
+    def _refuse(self, refused: Iterable[tuple[str, int, int, str, bytes | None]]) -> None:
+        for values in refused:
+            self._do("INSERT INTO {schema}.refused VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING", values)

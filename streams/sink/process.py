@@ -1,0 +1,235 @@
+"""The sink: records of two topics into PostgreSQL, each exactly once, whatever is killed.
+
+Where reading begins is in the database, in the transaction that wrote the rows; no consumer group is used. One sink at
+a time owns a schema, others stand by. While the database is away nothing is read; it is asked again and again.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import psycopg
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
+
+from streams.errors import BrokerError
+from streams.kafka.admin import READING
+from streams.settings import Settings
+from streams.sink.database import Batch, Database, Moved, Partition, SinkError, connection_options
+from streams.sink.rows import KEYS, NoRow, Table, row_of
+from streams.wall_clock import monotonic
+
+logger = logging.getLogger(__name__)
+
+MOST_RECORDS: Final = 2_000
+"""Records written in one transaction at most."""
+
+_POLL_MS: Final = 500
+_AGAIN_SECONDS: Final = 1.0
+_SAID_AGAIN_SECONDS: Final = 60.0
+_PARTITIONS_SECONDS: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The topics that are read, with the table of each."""
+
+    tables: Mapping[str, Table]
+
+    @classmethod
+    def of(cls, settings: Settings, tables: tuple[Table, ...]) -> Sources:
+        """The topics of an installation."""
+        topics: dict[Table, str] = {"cases": settings.cases_topic, "alerts": settings.alerts_topic}
+        return cls({topics[table]: table for table in tables})
+
+
+class Sink:
+    """Writes until ``stop`` is set. ``on_ready`` is called whenever it owns the schema and begins to read."""
+
+    def __init__(
+        self, settings: Settings, sources: Sources, on_ready: Callable[[int], None], stop: threading.Event
+    ) -> None:
+        self._settings = settings
+        self._sources = sources
+        self._on_ready = on_ready
+        self._stop = stop
+        self._options = connection_options(settings)
+        self._away_since: float | None = None
+        self._said_at: float | None = None
+        self._stands_by = False
+
+    @property
+    def _place(self) -> str:
+        return f"database {self._options.get('host', 'local')}/{self._options.get('dbname', '')}"
+
+    def run(self) -> None:
+        """Read and write until it is to stop.
+
+        Raises:
+            BrokerError: where the brokers cannot be read or a topic is missing.
+            SinkError: where database and topics do not fit.
+        """
+        while not self._stop.is_set():
+            try:
+                database = Database(self._options, self._settings.database_schema)
+            except psycopg.OperationalError as error:
+                self._is_away(error)
+                continue
+            try:
+                self._work(database)
+            except Moved:
+                logger.warning("another sink has written to schema %s: reading on from there", self._schema)
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                self._is_away(error)
+            except psycopg.Error as error:
+                raise SinkError(f"{self._place}, schema {self._schema}: {_first_line(error)}") from error
+            finally:
+                database.close()
+
+    @property
+    def _schema(self) -> str:
+        return self._settings.database_schema
+
+    def _is_away(self, error: Exception) -> None:
+        """Say so when it begins and once a minute, and wait a little."""
+        now = monotonic()
+        self._away_since = now if self._away_since is None else self._away_since
+        if self._said_at is None or now - self._said_at >= _SAID_AGAIN_SECONDS:
+            self._said_at = now
+            logger.warning(
+                "%s: away for %.0f s (%s); this process waits until it is back, nothing is lost",
+                self._place, now - self._away_since, _first_line(error),
+            )  # fmt: skip
+        self._stop.wait(_AGAIN_SECONDS)
+
+    def _is_back(self) -> None:
+        if self._away_since is not None:
+            logger.warning("%s: there again after %.0f s", self._place, monotonic() - self._away_since)
+        self._away_since = self._said_at = None
+
+    def _work(self, database: Database) -> None:
+        if not database.own():
+            self._is_back()
+            if not self._stands_by:
+                logger.warning("schema %s is written by another sink: this one stands by", self._schema)
+            self._stands_by = True
+            self._stop.wait(_AGAIN_SECONDS)
+            return
+        steps = database.migrate()
+        self._is_back()
+        self._stands_by = False
+        if steps:
+            logger.warning("schema %s: %d migrations made", self._schema, steps)
+        try:
+            with _Reader(self._settings, self._sources, database.offsets()) as reader:
+                self._on_ready(len(reader.position))
+                while not self._stop.is_set():
+                    batch = reader.read()
+                    if batch.offsets:
+                        database.write(batch)
+        except KafkaError as error:
+            raise BrokerError(f"{self._settings.bootstrap}: {error}") from error
+
+
+class _Reader:
+    """All partitions of the topics from where the database stands, as batches. Use as a context manager."""
+
+    def __init__(self, settings: Settings, sources: Sources, offsets: Mapping[Partition, int]) -> None:
+        self._sources = sources
+        self._offsets = offsets
+        self.position: dict[Partition, int] = {}
+        self._looked_at = monotonic()
+        self._consumer = KafkaConsumer(
+            **settings.kafka_python(),
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            max_partition_fetch_bytes=8 * 1024 * 1024,
+            **READING,
+        )
+
+    def __enter__(self) -> _Reader:
+        try:
+            self._find_partitions()
+        except BaseException:
+            self._consumer.close()
+            raise
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._consumer.close()
+
+    def _find_partitions(self) -> None:
+        """Take up partitions that were not read so far.
+
+        Raises:
+            BrokerError: where there is no such topic.
+            SinkError: where a partition ends before what was read of it.
+        """
+        found = []
+        for topic in self._sources.tables:
+            numbers = self._consumer.partitions_for_topic(topic)
+            if not numbers:
+                raise BrokerError(f"no topic {topic}: gridclock topics create makes it (cases: with --cases)")
+            found += [TopicPartition(topic, number) for number in sorted(numbers)]
+        fresh = [part for part in found if (part.topic, part.partition) not in self.position]
+        if not fresh:
+            return
+        begins, ends = self._consumer.beginning_offsets(fresh), self._consumer.end_offsets(fresh)
+        for part in fresh:
+            place = (part.topic, part.partition)
+            known = self._offsets.get(place)
+            if known is not None and known > ends[part]:
+                raise SinkError(
+                    f"topic {part.topic}, partition {part.partition} ends at {ends[part]}, and the database has read "
+                    f"up to {known}: the topic was made anew; use another --schema, or drop this one"
+                )
+            if known is not None and known < begins[part]:
+                logger.warning(
+                    "topic %s, partition %d: records %d to %d are gone unread, or compacted away",
+                    part.topic, part.partition, known, begins[part] - 1,
+                )  # fmt: skip
+            self.position[place] = known if known is not None else begins[part]
+        self._consumer.assign(found)
+        for part in found:
+            place = (part.topic, part.partition)
+            self._consumer.seek(part, max(self.position[place], begins.get(part, 0)))
+
+    def read(self) -> Batch:
+        """The records that have come, if any have."""
+        if monotonic() - self._looked_at > _PARTITIONS_SECONDS:
+            self._looked_at = monotonic()
+            self._find_partitions()
+        batch = Batch()
+        for part, records in self._consumer.poll(timeout_ms=_POLL_MS, max_records=MOST_RECORDS).items():
+            table, place = self._sources.tables[part.topic], (part.topic, part.partition)
+            for record in records:
+                _take(batch, table, record)
+            batch.offsets[place] = self.position[place], records[-1].offset + 1
+        # What was read is not read again: whoever fails to write it makes another reader.
+        self.position |= {place: until for place, (_, until) in batch.offsets.items()}
+        return batch
+
+
+def _take(batch: Batch, table: Table, record: Any) -> None:
+    rows = batch.rows[table]
+    try:
+        if record.value is None:
+            if table == "cases" and record.key is not None:
+                rows[record.key.decode()] = None
+            return
+        row = row_of(table, record.value)
+        rows[row[KEYS[table]]] = row
+    except (NoRow, UnicodeDecodeError) as error:
+        logger.warning(
+            "topic %s, partition %d, offset %d: %s: kept in the table refused",
+            record.topic, record.partition, record.offset, error,
+        )  # fmt: skip
+        batch.refused.append((record.topic, record.partition, record.offset, str(error), record.value))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

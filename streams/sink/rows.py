@@ -1,0 +1,88 @@
+"""Records of the topics of cases and alerts as rows of the database."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from psycopg.types.json import Jsonb
+from pydantic import ValidationError
+
+from schemas.alerts import AlertEvent, CaseEvent
+
+Table = Literal["cases", "alerts"]
+
+DECIDED: Final = frozenset({"met", "met_late", "breached", "violated"})
+
+_COMMON: Final = (
+    "case_id", "rule", "rule_version", "clause", "severity", "title_zh", "title_en", "subject_type", "subject_id",
+    "order_id", "account_id", "province", "city", "county", "unit", "started_at", "deadline", "stopped_at",
+    "time_limit", "elapsed_s", "paused_s", "evidence", "arithmetic", "calendar_provisional",
+)  # fmt: skip
+COLUMNS: Final[Mapping[Table, tuple[str, ...]]] = {
+    "cases": (*_COMMON, "outcome", "as_of", "decided_on"),
+    "alerts": (
+        *_COMMON, "alert_id", "kind", "due_at", "detected_at", "retracts", "explanation_zh", "explanation_en",
+    ),
+}  # fmt: skip
+KEYS: Final[Mapping[Table, str]] = {"cases": "case_id", "alerts": "alert_id"}
+
+
+class NoRow(ValueError):
+    """The record cannot be written; the text says why."""
+
+
+def row_of(table: Table, value: bytes) -> dict[str, Any]:
+    """The row of a record, by column.
+
+    Raises:
+        NoRow: where it is not such a record.
+    """
+    try:
+        (CaseEvent if table == "cases" else AlertEvent).model_validate_json(value)
+        data = json.loads(value)["data"]
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise NoRow(f"not a record of {table}: {where}: {first['msg']}" if where else first["msg"]) from None
+    if "\\u0000" in value.decode():
+        raise NoRow("holds a null character, which PostgreSQL takes in no text")
+    return _row(table, data)
+
+
+def _row(table: Table, data: Mapping[str, Any]) -> dict[str, Any]:
+    org = data["org"] or {}
+    row = {
+        **{name: data[name] for name in _COMMON if name in data},
+        "title_zh": data["title"]["zh"],
+        "title_en": data["title"]["en"],
+        "subject_type": data["subject"]["type"],
+        "subject_id": data["subject"]["id"],
+        **{level: org.get(level) for level in ("province", "city", "county", "unit")},
+        "time_limit": data["limit"],
+        "elapsed_s": _seconds(data["elapsed"]),
+        "paused_s": _seconds(data["paused"]),
+        "evidence": Jsonb(data["evidence"]),
+        "arithmetic": Jsonb(data["arithmetic"]),
+    }
+    if table == "cases":
+        row |= {"outcome": data["outcome"], "as_of": data["as_of"], "decided_on": _decided_on(data)}
+    else:
+        row |= {name: data[name] for name in ("alert_id", "kind", "due_at", "detected_at", "retracts")}
+        row |= {"explanation_zh": data["explanation"]["zh"], "explanation_en": data["explanation"]["en"]}
+    return row
+
+
+def _seconds(duration: str) -> float:
+    return float(duration.removeprefix("PT").removesuffix("S"))
+
+
+def _decided_on(data: Mapping[str, Any]) -> str | None:
+    """The day on which it was decided, in the zone in which the instants are written."""
+    if data["outcome"] not in DECIDED:
+        return None
+    known = [text for text in (data["deadline"], data["stopped_at"]) if text is not None]
+    first: str = min(known, key=datetime.fromisoformat, default=data["started_at"])
+    return first[:10]

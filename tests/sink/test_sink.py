@@ -1,0 +1,237 @@
+"""``gridclock sink`` on a real database and broker: what is in the tables is what the topics say, whoever is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import psycopg
+import pytest
+from kafka import KafkaProducer
+
+from streams.kafka.admin import TopicSpec, ensure_topics
+from streams.kafka.brokers import Broker
+from streams.kafka.child_process import ChildProcess
+from streams.live.clock_partition import ClockPartition
+from streams.settings import load_settings
+from streams.sink.database import Database, SinkError, connection_options
+from streams.sink.rows import DECIDED
+from streams.wire.cloudevents import CloudEvents, encode
+from tests.integration.live import ROOT, until
+from tests.property.test_crashes import HOUR, Arrival
+from tests.sink.postgres import PASSWORD, Postgres
+from tests.stories import shipped
+
+Message = tuple[str, bytes, bytes | None]
+"""The end of the topic's name, key and value."""
+
+Start = Callable[..., ChildProcess]
+
+
+def messages() -> list[Message]:
+    """What a worker writes of simulated orders that come late and out of order, so that verdicts change."""
+    calendar = shipped().rulebook.calendar
+    writer, found = CloudEvents(calendar), list[Message]()
+    for seed in range(1, 9):
+        partition = ClockPartition(0, shipped().rulebook, keep_for=None, tracks_cases=True)
+        for offset, record in enumerate(Arrival(seed, seed, 3 * 24 * HOUR, -HOUR).log()):
+            applied = partition.apply(record, offset)
+            assert applied is not None
+            for alert in applied.step.alerts:
+                event = writer.alert(alert)
+                found.append(("alerts", event["subject"].encode(), encode(event)))
+            for change in applied.cases:
+                value = None if change.case is None else encode(writer.case(change.case, change.as_of))
+                found.append(("cases", change.case_id.encode(), value))
+    removed = next(key for topic, key, value in reversed(found) if topic == "cases" and value is not None)
+    return [*found, ("cases", removed, None)]
+
+
+def expected(sent: list[Message]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The cases and alerts that stand at the end, by id."""
+    cases: dict[str, Any] = {}
+    alerts: dict[str, Any] = {}
+    for topic, key, value in sent:
+        if value is None:
+            cases.pop(key.decode(), None)
+        elif topic == "cases":
+            cases[key.decode()] = json.loads(value)["data"]
+        else:
+            data = json.loads(value)["data"]
+            alerts[data["alert_id"]] = data
+    return cases, alerts
+
+
+@pytest.fixture
+def name(kafka: Broker, prefix: str) -> str:
+    ensure_topics(kafka.bootstrap, [TopicSpec(f"{prefix}.cases", 3, None, True), TopicSpec(f"{prefix}.alerts", 3)])
+    return prefix
+
+
+@pytest.fixture
+def start(kafka: Broker, name: str, postgres: Postgres, tmp_path: Path) -> Iterator[Start]:
+    running: list[ChildProcess] = []
+
+    def started(word: str | None = "writing", **environment: str) -> ChildProcess:
+        child = ChildProcess(
+            [
+                sys.executable, "-m", "streams.cli", "sink", "--bootstrap", kafka.bootstrap, "--name", name,
+                "--database", postgres.address(), "--log-level", "debug",
+            ],
+            tmp_path / f"sink-{len(running)}.log",
+            environment={"PYTHONPATH": str(ROOT), "GRIDCLOCK_DATABASE_PASSWORD": PASSWORD, **environment},
+        )  # fmt: skip
+        running.append(child)
+        if word is not None:
+            until(lambda: word in child.output() or child.exit_code is not None, 60, child.output)
+            assert child.exit_code is None, child.output()
+        return child
+
+    yield started
+    for child in running:
+        child.kill()
+        assert PASSWORD not in child.output()
+
+
+def send(bootstrap: str, name: str, batch: list[Message]) -> None:
+    producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all")
+    for topic, key, value in batch:
+        producer.send(f"{name}.{topic}", value, key=key)
+    producer.flush()
+    producer.close()
+
+
+def table(postgres: Postgres, columns: str, source: str) -> dict[str, tuple[Any, ...]]:
+    """Rows by their first column; none while there is no such table or no database."""
+    try:
+        with postgres.connect() as connection:
+            rows = connection.execute(f"SELECT {columns} FROM gridclock.{source}").fetchall()
+    except psycopg.errors.UndefinedTable:
+        return {}
+    return {row[0]: row[1:] for row in rows}
+
+
+def cases_there(postgres: Postgres) -> dict[str, tuple[Any, ...]]:
+    return table(postgres, "case_id, outcome, rule, subject_id, city, evidence, arithmetic, as_of", "cases")
+
+
+def is_there(postgres: Postgres, sent: list[Message]) -> bool:
+    cases, alerts = expected(sent)
+    found = {case_id: (*row[:-1], row[-1].timestamp()) for case_id, row in cases_there(postgres).items()}
+    wanted = {
+        case_id: (
+            data["outcome"], data["rule"], data["subject"]["id"], (data["org"] or {}).get("city"), data["evidence"],
+            data["arithmetic"], seconds_of(data["as_of"]),
+        )
+        for case_id, data in cases.items()
+    }  # fmt: skip
+    said = {
+        one: row for one, row in table(postgres, "alert_id, kind, rule, retracts, explanation_zh", "alerts").items()
+    }
+    return found == wanted and said == {
+        alert_id: (data["kind"], data["rule"], data["retracts"], data["explanation"]["zh"])
+        for alert_id, data in alerts.items()
+    }
+
+
+def seconds_of(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
+
+
+def test_sink_and_database_killed_at_random_the_rows_are_what_the_topics_say(
+    kafka: Broker, name: str, postgres: Postgres, start: Start
+) -> None:
+    sent, rng = messages(), Random(7)
+    assert sum(value is None for *_, value in sent) >= 1
+    sink = start()
+    step = len(sent) // 8 + 1
+    for position in range(0, len(sent), step):
+        send(kafka.bootstrap, name, sent[position : position + step])
+        rows = len(cases_there(postgres))
+        if position:
+            until(lambda rows=rows: len(cases_there(postgres)) >= rows, 60, sink.output)  # type: ignore[misc]
+        if rng.random() < 0.5:
+            postgres.stop(signal.SIGQUIT)
+            if rng.random() < 0.5:
+                sink.kill()
+                postgres.start()
+                sink = start()
+            else:
+                postgres.start()
+        else:
+            sink.kill()
+            sink = start()
+    bad = ("cases", b"x", b"not a case")
+    send(kafka.bootstrap, name, [bad])
+    until(lambda: is_there(postgres, sent), 60, sink.output)
+    until(lambda: len(table(postgres, "topic, value", "refused")) == 1, 60, sink.output)
+    assert table(postgres, "topic, value", "refused") == {f"{name}.cases": (b"not a case",)}
+    os.kill(sink.pid, signal.SIGTERM)
+    assert sink.wait(30) == 0, sink.output()
+    views_are_right(postgres, sent)
+
+
+def views_are_right(postgres: Postgres, sent: list[Message]) -> None:
+    cases, alerts = expected(sent)
+    decided = [data for data in cases.values() if data["outcome"] in DECIDED]
+    by_rule = Counter(data["rule"] for data in decided)
+    met = Counter(data["rule"] for data in decided if data["outcome"] == "met")
+    found = table(postgres, "rule, decided, on_time, rate", "on_time_by_rule")
+    assert found == {rule: (count, met[rule], met[rule] / count) for rule, count in by_rule.items()}
+    for view in ("day", "month", "organisation"):
+        with postgres.connect() as connection:
+            total = connection.execute(f"SELECT sum(decided), sum(on_time) FROM gridclock.on_time_by_{view}").fetchone()
+        assert total == (len(decided), met.total())
+    withdrawn = {data["retracts"] for data in alerts.values()}
+    standing = {one for one, data in alerts.items() if data["kind"] != "retraction" and one not in withdrawn}
+    assert table(postgres, "alert_id, kind", "standing_alerts").keys() == standing
+
+
+def test_a_second_sink_stands_by_and_takes_over(kafka: Broker, name: str, postgres: Postgres, start: Start) -> None:
+    sent = messages()[:50]
+    first = start()
+    second = start("stands by")
+    send(kafka.bootstrap, name, sent)
+    until(lambda: is_there(postgres, sent), 60, first.output)
+    first.kill()
+    until(lambda: "writing" in second.output(), 60, second.output)
+    more = messages()[50:100]
+    send(kafka.bootstrap, name, more)
+    until(lambda: is_there(postgres, [*sent, *more]), 60, second.output)
+
+
+def test_it_waits_for_a_database_that_is_away_and_says_so_once(
+    kafka: Broker, name: str, postgres: Postgres, start: Start
+) -> None:
+    sent = messages()[:50]
+    send(kafka.bootstrap, name, sent)
+    postgres.stop()
+    sink = start("away for")
+    postgres.start()
+    until(lambda: "writing" in sink.output(), 60, sink.output)
+    until(lambda: is_there(postgres, sent), 60, sink.output)
+    assert sink.output().count("away for") == 1
+    assert sink.output().count("there again after") == 1
+
+
+def test_a_schema_of_a_newer_program_is_refused_and_one_made_twice_is_the_same(postgres: Postgres) -> None:
+    settings = load_settings(database=postgres.address(), database_password=PASSWORD)
+    database = Database(connection_options(settings), "gridclock")
+    try:
+        assert database.own()
+        assert database.migrate() == 1
+        assert database.migrate() == 0
+        with postgres.connect() as connection:
+            connection.execute("INSERT INTO gridclock.migrations VALUES (99)")
+        with pytest.raises(SinkError, match="version 99"):
+            database.migrate()
+    finally:
+        database.close()
