@@ -60,6 +60,10 @@ class Alert(CaseFields):
     detected_at: AwareDatetime = Field(description="the watermark that showed it")
     retracts: str | None = Field(description="the alert_id that a retraction withdraws")
     explanation: Text
+    incomplete: bool = Field(
+        default=False,
+        description="there, and true, where it rests on silence and records of its time were lost: it may be wrong",
+    )
 
 
 class Case(CaseFields):

@@ -51,7 +51,7 @@ class PartitionState(Model):
     ``checksum`` is the CRC-32 of the record at ``offset``, to know the log again by. Rows of older programs do not have
     them. ``aside`` are the subjects set aside, where there are any: ``[subject type, subject id, offset of the log from
     which on, offset of the last record with something held, reason, time of the partition then, whether the log has
-    been seen to say so]``.
+    been seen to say so]``. ``lost_before`` is the latest of the log's records so far.
     """
 
     v: int
@@ -65,6 +65,7 @@ class PartitionState(Model):
     checksum: int | None = None
     aside: list[tuple[str, str, int, int, str, int | None, bool]] = []
     rulebook: str | None = None
+    lost_before: int | None = None
 
 
 class LogRecord(Model):
@@ -79,6 +80,9 @@ class LogRecord(Model):
     on, reason]``), brings them back with the events that were held (``released``: ``[subject type, subject id, offset
     up to which]``), or says which records cannot be read (``skipped``: ``[offset, reason]``). It says nothing of time.
     0.1 takes it for a record with those entries and without watermarks.
+
+    ``lost_before`` is there where records of a source were removed before they were read: they had come in by that
+    instant (microseconds).
     """
 
     v: int
@@ -88,3 +92,4 @@ class LogRecord(Model):
     aside: list[tuple[str, str, int, str]] = []
     released: list[tuple[str, str, int]] = []
     skipped: list[tuple[int, str]] = []
+    lost_before: int | None = None

@@ -78,6 +78,8 @@ class Alert:
     arithmetic: dict[str, Any] = field(default_factory=dict)
     calendar_provisional: bool = False
     retracts: str | None = None
+    incomplete: bool = False
+    """Whether it rests on silence in a time of which records were lost."""
 
 
 def report_alert(

@@ -18,9 +18,9 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
-from typing import Final
+from typing import Final, assert_never
 
-from streams.core.alerts import Subject
+from streams.core.alerts import Alert, Subject
 from streams.core.case_changes import CaseChange, CaseTracker
 from streams.core.driver import Driver, Entry, Step
 from streams.core.outcome_counts import Ending, OutcomeCounts
@@ -171,6 +171,9 @@ class ClockPartition:
         self.checksum: int | None = None
         """Of the record at that offset; ``None`` where an older program kept the position."""
         self.sources: dict[str, int] = {}
+        self.lost_before: int | None = None
+        """Records of a source that came in up to this instant (microseconds) were removed before they were read."""
+        self._keep_for = keep_for
         self.aside: dict[Subject, Aside] = {}
         """The subjects that are set aside: the engine does not have them."""
         self._aside_rows: dict[Subject, bytes] = {}
@@ -201,7 +204,7 @@ class ClockPartition:
         if position is not None:
             found = position_from_bytes(position)
             self.offset, self.checksum = found.offset, found.checksum
-            self.sources = dict(found.sources)
+            self.sources, self.lost_before = dict(found.sources), found.lost_before
             self._watermarks = SourceWatermarks(found.watermarks, found.at)
             self._watermarks.expect(sources_of(found.sources))
             if found.at is not None:
@@ -302,10 +305,14 @@ class ClockPartition:
             # A worker whose metadata are old must not make a partition be forgotten; a topic no longer read is.
             self.sources = {topic: max(count, self.sources.get(topic, 0)) for topic, count in record.sources.items()}
             self._watermarks.expect(sources_of(self.sources))
+        if record.lost_before is not None:
+            self.lost_before = max(record.lost_before, self.lost_before or record.lost_before)
         at = self._watermarks.update(record.watermarks)
         if at is not None:
             self._judge_some_anew()
             yield from self.engine.advancing(at, step.alerts)
+        if self.lost_before is not None:
+            step.alerts[:] = [replace(one, incomplete=self._may_lack(one)) for one in step.alerts]
         self.offset, self.checksum = offset, record.checksum
         rows: list[Row] = []
         for subject in self.engine.take_changed():
@@ -317,6 +324,23 @@ class ClockPartition:
 
     def _changed_cases(self) -> list[CaseChange]:
         return [] if self._tracker is None else self._tracker.take()
+
+    def _may_lack(self, alert: Alert) -> bool:
+        """Whether what an alert rests on may be among the records lost.
+
+        A case that had begun by then may have ended in the silence. For an act what is missing may be any event before
+        it that is still kept.
+        """
+        assert self.lost_before is not None
+        match alert.kind:
+            case "warning" | "breach":
+                return alert.started_at <= self.lost_before
+            case "violation":
+                return self._keep_for is None or alert.started_at <= self.lost_before + self._keep_for
+            case "late_completion" | "retraction":
+                return False
+            case _:
+                assert_never(alert.kind)
 
     def _held(self, record: LogRecord, offset: int) -> tuple[list[Entry], list[Held]]:
         """The entries that are to be judged, and what is held of subjects set aside; after what the record releases."""
@@ -404,6 +428,7 @@ class ClockPartition:
             self.checksum,
             tuple(self.aside.values()),
             self.fingerprint,
+            self.lost_before,
         )
         return position_key(self.partition), position_to_bytes(position)
 

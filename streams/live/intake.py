@@ -123,6 +123,15 @@ class IntakeClients:
     group_offsets: GroupOffsets
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """Watermarks (microseconds), positions, and the partitions that were read to their end."""
+
+    watermarks: dict[str, int]
+    positions: Positions
+    at_end: set[TopicPartition]
+
+
 class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
     """One worker's share of the source partitions; ``run`` until cancelled or ``stop``."""
 
@@ -156,6 +165,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         self._batch = settings.batch
         self._max_ahead = settings.max_ahead_s * 1_000_000
         self._last_read: dict[TopicPartition, int] = {}
+        self._behind_loss: set[TopicPartition] = set()  # what comes next there is the first record after a loss
         self._positions = SourcePositions(clients.consumer, clients.group_offsets, clock=time.clock, metrics=metrics)
         self._waiting: dict[TopicPartition, float] = {}
         self._busy = asyncio.Lock()
@@ -169,6 +179,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
             for partition in revoked:
                 self._last_read.pop(partition, None)
                 self._positions.revoked(partition)
+                self._behind_loss.discard(partition)
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Nothing to prepare: the next batch takes them up."""
@@ -240,21 +251,33 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
                 self._last_read[tp] = self._clock.at(read)
             for record in records:
                 self._take(tp, record, entries, letters)
-        watermarks, positions = await self._watermarks()
+        read_on = await self._positions.find_losses() | (self._behind_loss & batches.keys())
+        seen = await self._watermarks()
         # Past the markers of transactions, too, which no record follows: they are no backlog.
-        for tp, position in positions.items():
+        for tp, position in seen.positions.items():
             self._positions.reached(tp, position, position)
-        await self._positions.find_losses()
+        waiting = (self._behind_loss - read_on) | await self._positions.find_losses()
+        lost_before = self._lost_before(read_on, waiting & seen.at_end)
+        self._behind_loss = waiting - seen.at_end
+        for tp in self._positions.unclear:
+            seen.watermarks.pop(name_of(tp), None)
         self._positions.measure_transactions()
-        if letters or watermarks or any(entries):
-            await self._write(entries, watermarks, letters)
+        if letters or seen.watermarks or any(entries) or lost_before is not None:
+            await self._write(entries, seen.watermarks, letters, lost_before)
         await self._commit(self._positions.to_commit())
+
+    def _lost_before(self, read_on: Iterable[TopicPartition], at_end: Iterable[TopicPartition]) -> int | None:
+        """By when the records that are lost had come in: before the next one that was read, or before now."""
+        bounds = [self._last_read[tp] if tp in self._last_read else self._time.now() for tp in read_on]
+        bounds += [self._time.now() for _ in at_end]
+        return max(bounds, default=None)
 
     async def _write(
         self,
         entries: Sequence[Sequence[bytes]],
         watermarks: Mapping[str, int],
         letters: Sequence[tuple[bytes, bytes]],
+        lost_before: int | None = None,
     ) -> None:
         counts = self._counts.known
         with self._waits.on(f"topic {self._log_topic} or {self._dead_letters_topic}"):
@@ -263,9 +286,9 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
             for partition, own in enumerate(entries):
                 *full, last = _split(own)
                 for chunk in full:
-                    value = record_to_bytes(chunk, {}, counts)
+                    value = record_to_bytes(chunk, {}, counts, lost_before)
                     logged.append(await self._producer.send(self._log_topic, value, partition=partition))
-                value = record_to_bytes(last, watermarks, counts)
+                value = record_to_bytes(last, watermarks, counts, lost_before)
                 logged.append(await self._producer.send(self._log_topic, value, partition=partition))
             for sent in refused:
                 await sent
@@ -347,7 +370,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         if not copies:
             self._metrics.unwatched(1)
 
-    async def _watermarks(self) -> tuple[dict[str, int], Positions]:
+    async def _watermarks(self) -> _Seen:
         """What each of our partitions can vouch for now, and how far it has been read; what is not known is left out.
 
         Records of a transaction that is open are not handed out, nor is anything after them. So a partition is read to
@@ -355,19 +378,20 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         """
         assigned = sorted(self._consumer.assignment())
         if not assigned:
-            return {}, {}
+            return _Seen({}, {}, set())
         now = self._time.now()
         # Both are asked after `now` was read: that is the proof.
         counted, (ends, positions) = await asyncio.gather(self._are_counted(), self._ends(assigned))
         found: dict[str, int] = {}
+        at_end = {tp for tp in assigned if tp in positions and positions[tp] >= ends[tp]}
         if not counted:
-            return found, positions
+            return _Seen(found, positions, at_end)
         for tp in assigned:
-            if tp in positions and positions[tp] >= ends[tp]:
+            if tp in at_end:
                 found[name_of(tp)] = now - self._grace
             elif tp in self._last_read:
                 found[name_of(tp)] = min(self._last_read[tp], now) - self._grace
-        return found, positions
+        return _Seen(found, positions, at_end)
 
     async def _are_counted(self) -> bool:
         try:

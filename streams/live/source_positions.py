@@ -117,21 +117,32 @@ class SourcePositions:
             self._gaps.setdefault(tp, []).append(range(expected, first))
         self._next[tp] = following
 
-    async def find_losses(self) -> None:
-        """Tell losses from markers, for what was left out since; unanswered, it is asked again the next time."""
+    @property
+    def unclear(self) -> Collection[TopicPartition]:
+        """The partitions of which it is not known yet whether something was lost: time must not go on there."""
+        return self._gaps.keys()
+
+    async def find_losses(self) -> set[TopicPartition]:
+        """Tell losses from markers, for what was left out since; unanswered, it is asked again the next time.
+
+        Gives the partitions with a loss.
+        """
+        lost: set[TopicPartition] = set()
         if not self._gaps:
-            return
+            return lost
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 begins = await self._consumer.beginning_offsets(list(self._gaps))
         except (KafkaError, TimeoutError) as error:
             logger.info("the beginnings of the sources are not known: %r", error)
-            return
+            return lost
         for tp, gaps in self._gaps.items():
             for gap in gaps:
                 if begins[tp] > gap.start:
                     self._lost(tp, Loss(gap.start, min(begins[tp], gap.stop) - 1, self._clock.now()))
+                    lost.add(tp)
         self._gaps.clear()
+        return lost
 
     def _lost(self, tp: TopicPartition, loss: Loss) -> None:
         logger.error(

@@ -137,7 +137,7 @@ def _unread(before: Look, after: Look, speed: float) -> Iterator[Problem]:
         if read <= 0 and source.owner is None:
             yield Problem("unread", f"{text}, and it is not being read")
         elif read <= 0:
-            yield Problem("unread", f"{text}, and nothing of it was read within {length(seconds)}")
+            yield Problem("unread", f"{text}, and its reader finished nothing of it within {length(seconds)}")
         elif (source.read or 0) < (old.end or 0):  # records of the first observation are not read yet
             yield Problem("behind", f"{text}, read at {read / seconds:,.0f}/s{_to_go(old, source, seconds)}")
 

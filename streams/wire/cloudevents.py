@@ -76,6 +76,7 @@ class CloudEvents:
             "explanation": {"zh": alert.explanation.zh, "en": alert.explanation.en},
             "arithmetic": alert.arithmetic,
             "calendar_provisional": alert.calendar_provisional,
+            **({"incomplete": True} if alert.incomplete else {}),
         }
         return _envelope(f"gridclock.alert.{alert.kind}", alert.alert_id, data["detected_at"], alert.case_id, data)
 

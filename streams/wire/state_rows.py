@@ -64,6 +64,7 @@ class _LogRow(msgspec.Struct, gc=False):
     aside: tuple[tuple[str, str, int, str], ...] = ()
     released: tuple[tuple[str, str, int], ...] = ()
     skipped: tuple[tuple[int, str], ...] = ()
+    lost_before: int | None = None
 
 
 R = TypeVar("R", _SubjectRow, _LogRow)
@@ -113,6 +114,8 @@ class LogRecord:
     """Subjects brought back, where nothing is held of them beyond that offset."""
     skipped: Mapping[int, str] = field(default_factory=dict)
     """Offsets of records that cannot be read, and why."""
+    lost_before: int | None = None
+    """Records that came in up to this instant (microseconds) were removed from a source before they were read."""
 
     @property
     def is_control(self) -> bool:
@@ -129,13 +132,19 @@ def entry_to_bytes(subject: Subject, event: Event, origin: str) -> bytes:
     return encode_json((*subject, origin, event))
 
 
-def record_to_bytes(entries: Sequence[bytes], watermarks: Mapping[str, int], sources: Mapping[str, int]) -> bytes:
+def record_to_bytes(
+    entries: Sequence[bytes],
+    watermarks: Mapping[str, int],
+    sources: Mapping[str, int],
+    lost_before: int | None = None,
+) -> bytes:
     """A record from entries already encoded."""
-    return b'{"v":%d,"entries":[%s],"watermarks":%s,"sources":%s}' % (
+    return b'{"v":%d,"entries":[%s],"watermarks":%s,"sources":%s%s}' % (
         STATE_VERSION,
         b",".join(entries),
         encode_json(dict(watermarks)),
         encode_json(dict(sources)),
+        b"" if lost_before is None else b',"lost_before":%d' % lost_before,
     )
 
 
@@ -166,6 +175,7 @@ def record_from_bytes(raw: bytes) -> LogRecord:
         [((kind, number), since, reason) for kind, number, since, reason in row.aside],
         {(kind, number): up_to for kind, number, up_to in row.released},
         dict(row.skipped),
+        row.lost_before,
     )
 
 
@@ -273,6 +283,7 @@ class Position:
     """A partition's row: the last log offset applied, and the watermarks after it.
 
     ``rulebook`` is the fingerprint of the one by which its worker judges; ``None`` where version 0.1 wrote it.
+    ``lost_before`` is the latest of the log records' so far.
     """
 
     offset: int
@@ -285,6 +296,7 @@ class Position:
     checksum: int | None = None
     aside: Sequence[Aside] = ()
     rulebook: str | None = None
+    lost_before: int | None = None
 
 
 def position_to_bytes(position: Position) -> bytes:
@@ -306,6 +318,7 @@ def position_to_bytes(position: Position) -> bytes:
             "checksum": position.checksum,
             "rulebook": position.rulebook,
             **({"aside": aside} if aside else {}),
+            **({} if position.lost_before is None else {"lost_before": position.lost_before}),
         }
     )
 
@@ -328,4 +341,5 @@ def position_from_bytes(raw: bytes) -> Position:
             state.get("checksum"),
             tuple(Aside((kind, number), *rest) for kind, number, *rest in state.get("aside", ())),
             state.get("rulebook"),
+            state.get("lost_before"),
         )

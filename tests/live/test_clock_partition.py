@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -94,6 +95,39 @@ def test_rows_of_other_partitions_are_left_alone() -> None:
     partition = fresh()
     partition.restore(None, [(b"33/order/WO1", b"unreadable"), (b"4/order/WO1", b"unreadable")])
     assert len(partition.engine) == 0
+
+
+def test_what_rests_on_silence_says_after_a_loss_that_it_may_be_wrong() -> None:
+    partition = fresh()
+    first = partition.apply(record("e1 2026-03-02T09:00 counter.service_started WO1 business=fee", 1), 0)
+    assert first is not None
+    lost = replace(
+        record("e2 2026-03-02T09:03 counter.service_started WO2 business=fee", 3), lost_before=START + MINUTE
+    )
+    applied = [partition.apply(lost, 1)]
+    assert applied[0] is not None
+    again = fresh()  # after a crash the position says it
+    rows = {key: value for one in (first, applied[0]) for key, value in one.rows if value is not None}
+    again.restore(rows.pop(position_key(3)), rows.items())
+    end = record("e3 2026-03-02T09:10 counter.service_completed WO1", 20)
+    earlier = replace(end, lost_before=START - MINUTE)  # another source's, before the one that is known
+    for one in (again, partition):
+        applied.append(one.apply(earlier, 2))
+    expected = [("WO1", "late_completion", False), ("WO1", "breach", True), ("WO2", "breach", False)]
+    for found in applied[1:]:
+        assert found is not None
+        alerts = [alert for alert in found.step.alerts if alert.rule == "fee-5-minutes" and alert.kind != "warning"]
+        assert sorted((one.subject[1], one.kind, one.incomplete) for one in alerts) == sorted(expected)
+
+
+@pytest.mark.parametrize(("lost", "is_incomplete"), [(11, True), (10, True), (-20, True), (-21, False)])
+def test_an_act_may_lack_anything_before_it_that_is_still_kept(lost: int, is_incomplete: bool) -> None:
+    partition = fresh()
+    story = "s 2026-03-02T09:10 survey.performed WO1\np 2026-03-02T09:11 survey.appointed WO1"
+    applied = partition.apply(replace(record(story, 20), lost_before=START + lost * MINUTE), 0)
+    assert applied is not None
+    found = {alert.incomplete for alert in applied.step.alerts if alert.kind == "violation"}
+    assert found == {is_incomplete}
 
 
 # --- crashes ------------------------------------------------------------------------------------------------

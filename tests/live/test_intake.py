@@ -1,9 +1,11 @@
-"""How far a partition with a backlog has been read."""
+"""How far a partition has been read, what a record gives, and what was lost before it was read."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -12,6 +14,8 @@ from typing import Any
 
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata
 from msgspec.structs import replace
 
 from streams.core.engine import Engine
@@ -24,7 +28,7 @@ from streams.wall_clock import WallClock
 from streams.wire.decoder import Decoder
 from streams.wire.envelopes import rows_of
 from streams.wire.records import RecordDecoder
-from streams.wire.state_rows import record_from_bytes, record_to_bytes
+from streams.wire.state_rows import LogRecord, record_from_bytes, record_to_bytes
 from tests.stories import shipped
 
 BROKER, SENDER = 1, 0
@@ -104,6 +108,107 @@ def taken(
     record = ConsumerRecord("in", 0, 7, 1_772_413_200_000, 0, None, value, None, 0, 0, ())
     intake._take(TopicPartition("in", 0), record, entries, letters)
     return entries, [json.loads(value) for _, value in letters], counts
+
+
+class Broker:
+    """One partition of a source as the intake's clients show it; what is written to the log and committed is kept."""
+
+    def __init__(self, *, begin: int, position: int, end: int, committed: int) -> None:
+        self.begin, self.at, self.end = begin, position, end
+        self.known = {"in": 1}
+        self.logged: list[LogRecord] = []
+        self.commits: list[int] = []
+        self._committed = committed
+        self.is_away = False
+
+    def assignment(self) -> set[TopicPartition]:
+        return {TopicPartition("in", 0)}
+
+    async def end_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(partitions, self.end)
+
+    async def beginning_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+        if self.is_away:
+            raise KafkaError("away")
+        return dict.fromkeys(partitions, self.begin)
+
+    async def position(self, _tp: TopicPartition) -> int:
+        return self.at
+
+    def last_stable_offset(self, _tp: TopicPartition) -> int:
+        return self.end
+
+    highwater = last_stable_offset
+
+    async def commit(self, offsets: dict[TopicPartition, tuple[int, str]]) -> None:
+        self.commits += [offset for offset, _ in offsets.values()]
+
+    async def group_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, OffsetAndMetadata]:
+        return dict.fromkeys(partitions, OffsetAndMetadata(self._committed, ""))
+
+    async def ask(self) -> None:
+        pass
+
+    @contextmanager
+    def on(self, _what: str) -> Iterator[None]:
+        yield
+
+    async def send(self, topic: str, value: bytes, **_options: Any) -> asyncio.Future[Record]:
+        if topic == "t.log":
+            self.logged.append(record_from_bytes(value))
+        done: asyncio.Future[Record] = asyncio.get_running_loop().create_future()
+        done.set_result(Record(0, SENDER))
+        return done
+
+
+def steps(broker: Any, *batches: list[int]) -> list[int | None]:
+    """What the log says after each batch, of records with these offsets, about when lost records had come in."""
+    clients = IntakeClients(broker, broker, broker, broker, broker, broker.group_offsets)
+    loaded = shipped()
+    intake = Intake(
+        load_settings(name="t", sources=("in",)), loaded.rulebook, RecordDecoder(Decoder(loaded.catalogue)),
+        clients, log_partitions=1, time=TrustedClock(WallClock()), metrics=Counts(),
+    )  # fmt: skip
+    found: list[int | None] = []
+
+    async def run() -> None:
+        await intake._write([()], {}, ())
+        for offsets in batches:
+            records = [ConsumerRecord("in", 0, at, NOW + at, 0, None, b"", None, 0, 0, ()) for at in offsets]
+            if records:
+                broker.at = offsets[-1] + 1
+            await intake._step({TopicPartition("in", 0): records} if records else {})
+            found.append(broker.logged[-1].lost_before)
+
+    asyncio.run(run())
+    return found
+
+
+def test_what_was_lost_had_come_in_before_the_next_record_that_is_read() -> None:
+    came_in = (NOW + 30) * 1000
+    # the gap is seen with the batch behind it
+    assert steps(Broker(begin=30, position=10, end=99, committed=10), [30], [31]) == [came_in, None]
+    # or by the position, before anything behind it has been read; what is read next says when
+    assert steps(Broker(begin=30, position=30, end=99, committed=10), [], [30], [31]) == [None, came_in, None]
+    # a marker is no loss, and what was never committed is none
+    assert steps(Broker(begin=5, position=10, end=99, committed=10), [30]) == [None]
+    assert steps(Broker(begin=30, position=30, end=99, committed=-1), [30]) == [None]
+
+
+def test_where_nothing_is_left_what_was_lost_had_come_in_before_now() -> None:
+    broker = Broker(begin=30, position=30, end=30, committed=10)
+    before = WallClock().now()
+    (found,) = steps(broker, [])
+    assert found is not None
+    assert before <= found <= WallClock().now()
+    assert broker.commits == [30]
+
+
+def test_time_waits_until_it_is_known_whether_something_was_lost() -> None:
+    broker = Broker(begin=30, position=30, end=30, committed=10)
+    broker.is_away = True
+    steps(broker, [])
+    assert (len(broker.logged), broker.commits) == (1, []), "only the first, empty one"
 
 
 NOTICE = {

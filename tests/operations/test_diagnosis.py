@@ -89,7 +89,7 @@ def test_a_source_that_nobody_reads_while_others_are_read() -> None:
 @pytest.mark.parametrize(
     ("before", "after", "line"),
     [
-        ((0, 12_345), (0, 12_345), "source in/1: 12,345 behind, and nothing of it was read within 3.0 s"),
+        ((0, 12_345), (0, 12_345), "source in/1: 12,345 behind, and its reader finished nothing of it within 3.0 s"),
         ((0, 13_000), (1500, 13_000), "source in/1: 11,500 behind, read at 500/s, about 23 s to go"),
         ((0, 13_000), (1500, 15_000), "source in/1: 13,500 behind, read at 500/s, and it grows"),
         ((0, 13_000), (13_000, 13_000), None),
