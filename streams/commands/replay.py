@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,7 +16,6 @@ from schemas.events import EventCatalogue
 from streams.commands.common import (
     DONE,
     INSTANT,
-    engine_option,
     need_broker,
     options_as,
     progress,
@@ -35,6 +34,8 @@ from streams.commands.inputs import (
 )
 from streams.commands.replay_tables import print_comparison, print_summary
 from streams.core.instants import format_us
+from streams.engine import ENGINES, VARIABLE
+from streams.errors import ConfigError
 from streams.files import STANDARD, write_whole
 from streams.kafka.acls import reading
 from streams.live.gc_tuning import rare_collections
@@ -51,6 +52,10 @@ from streams.settings import Settings, load_settings
 from streams.wall_clock import WallClock
 from streams.wire.pseudonyms import Hidden, cloud_events
 
+if TYPE_CHECKING:
+    from streams.spark.replay import SparkReplay
+
+SPARK = "spark"
 _CHANGES_SHOWN = 10
 _NOT_WITH_LOG = (
     "events", "mappings", "topics", "since", "until", "as_of", "cases", "dead_letters", "compare", "compare_only",
@@ -103,6 +108,7 @@ class _Options:
     strict: bool
     at_most: int | None
     engine: str | None
+    master: str | None
     quiet: bool
 
     @property
@@ -145,7 +151,14 @@ class _Options:
     help="Write account and meter numbers as pseudonyms under the key in this file, as workers with that key do.",
 )  # fmt: skip
 @refusal_options
-@engine_option
+@click.option(
+    "--engine",
+    type=click.Choice([*ENGINES, SPARK]),
+    envvar=VARIABLE,
+    help="Who judges: the native engine where it is built and can (auto), only one of the two, or Spark, with the same "
+    "results (pip install 'gridclock[spark]', Java 17).",
+)
+@click.option("--master", metavar="URL", help="With --engine spark: where Spark runs, as Spark has it (local[*]).")
 @click.option("--quiet", is_flag=True, help="No summary and no progress.")
 @options_as(_Options)
 def replay(options: _Options) -> int:
@@ -162,6 +175,7 @@ def replay(options: _Options) -> int:
       gridclock replay export.csv --map export.yaml --only rules/ --cases cases.csv
       gridclock replay orders.xlsx --map wide.yaml --sheet 工单 --at-most 10
       gridclock replay orders.jsonl --compare stricter/ --comparison changes.csv --report report.html
+      gridclock replay history/*.jsonl.gz --engine spark --master local[8] --cases cases.parquet
       gridclock replay --log --name gridclock --bootstrap localhost:9092
       gridclock replay --topic gridclock.events --bootstrap localhost:9092 --from 2026-03-01T00:00:00+08:00
     """
@@ -191,6 +205,10 @@ def _check_use(options: _Options) -> None:
     for name in ("cases", "dead_letters", "comparison", "report"):
         if str(getattr(options, name)) == STANDARD:
             raise click.UsageError(f"--{name.replace('_', '-')} needs a file; only --alerts can go to standard output")
+    if options.engine != SPARK and options.master is not None:
+        raise click.UsageError("--master is Spark's: --engine spark")
+    if options.engine == SPARK:
+        _check_use_of_spark(options)
     if options.from_log:
         if any(getattr(options, name) for name in _NOT_WITH_LOG):
             raise click.UsageError("--log gives the alerts that live gave, nothing else: --rules, --only, --alerts")
@@ -207,6 +225,16 @@ def _check_use(options: _Options) -> None:
         raise click.UsageError("--compare adds to the rulebook, --compare-only leaves it out: give one of them")
     if options.compare is not None and options.only is not None:
         raise click.UsageError("with --only there is nothing for --compare to add to: use --compare-only")
+
+
+def _check_use_of_spark(options: _Options) -> None:
+    if options.from_log or options.topics or STANDARD in options.events:
+        raise click.UsageError("Spark reads files: no --topic, --log or standard input with --engine spark")
+    if options.checkpoint is not None or options.jobs != 1 or options.memory != MEMORY:
+        raise click.UsageError(
+            "--jobs, --memory and --checkpoint are for one machine; Spark has --master local[N], spark.driver.memory "
+            "and spark.executor.memory in $SPARK_CONF_DIR/spark-defaults.conf, and tries again what fails"
+        )
 
 
 class _Run:
@@ -232,15 +260,20 @@ class _Run:
             with_summary=options.with_summary,
             hidden=self._hidden,
         )
-        self.replay = Replay(
-            loaded.rulebook,
-            decoder_of(loaded, key, catalogue),
-            ReplayOptions(
-                WallClock().now(), options.until, options.as_of, options.memory, options.jobs, form, options.engine
-            ),
-            rival=None if rival is None else rival.rulebook,
-            checkpoint=self._checkpoint,
-        )
+        decoder = decoder_of(loaded, key, catalogue)
+        self.replay: Replay | SparkReplay
+        if options.engine == SPARK:
+            self.replay = _spark_replay(options, form, key)
+        else:
+            self.replay = Replay(
+                loaded.rulebook,
+                decoder,
+                ReplayOptions(
+                    WallClock().now(), options.until, options.as_of, options.memory, options.jobs, form, options.engine
+                ),
+                rival=None if rival is None else rival.rulebook,
+                checkpoint=self._checkpoint,
+            )
         self._compared = None if rival is None else Comparison()
         self._first_changes: list[dict[str, Any]] = []
 
@@ -324,6 +357,28 @@ class _Run:
             if self._compared is not None:
                 print_comparison(self._compared, self._first_changes)
         return code_for(self.replay.tally.total_dead_letters, self._options.at_most)
+
+
+def _spark_replay(options: _Options, form: OutputForm, key: bytes | None) -> SparkReplay:
+    try:  # 400 MB, which other replays do without
+        from streams.spark import rulebook_of as files_of
+        from streams.spark.inputs import Inputs
+        from streams.spark.replay import SparkReplay, session_of
+        from streams.spark.steps import Job
+    except ImportError as error:
+        raise ConfigError(f"Spark is not installed ({error}): pip install 'gridclock[spark]'") from error
+    rival = None
+    if options.compare is not None:
+        rival = files_of((*options.rules, options.compare))
+    elif options.compare_only is not None:
+        rival = files_of(only=options.compare_only)
+    ends = [at for at in (options.until, options.as_of) if at is not None]
+    job = Job(
+        files_of(options.rules, options.only), WallClock().now(), min(ends, default=None), options.as_of,
+        rival=rival, form=form, key=key,
+    )  # fmt: skip
+    inputs = Inputs(options.events, options.mappings, options.sheet)
+    return SparkReplay(job, inputs, lambda: session_of(options.master, quiet=options.quiet))
 
 
 def _replay_log(loaded: LoadedRulebook, settings: Settings, alerts: Path | None) -> int:

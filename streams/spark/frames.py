@@ -26,12 +26,18 @@ from streams.spark import steps
 from streams.spark.rulebook import RulebookFiles
 from streams.wall_clock import WallClock
 
-_ROUTED: Final = "kind string, subject_type string, subject string, major long, minor long, payload binary"
+ROUTED: Final = (
+    "kind string, subject_type string, subject string, major long, minor long, position long, payload binary"
+)
 _JUDGED: Final = (
     "kind string, detected_at long, by_event boolean, due_at long, subject_type string, subject string, rule string, "
-    "report string, id string, place long, payload binary, explanation binary"
+    "report string, id string, place long, payload binary, explanation binary, "
+    "major long, minor long, position long"
 )
+ALERT_ORDER: Final = ("detected_at", "by_event", "due_at", "subject_type", "subject", "rule", "report", "id")
 _LAST: Final = "at long"
+_COUNTED: Final = ("lines", "events", "after_until", "not_yet_recorded", "unwatched")
+"""The counts of reading that do not depend on which records come in one batch; see ``InputCounts``."""
 _TIMES: Final = {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"}
 
 
@@ -50,8 +56,7 @@ class Judged:
     @cached_property
     def alerts(self) -> DataFrame:
         """All alerts, in the order in which they would have come out."""
-        order = ("detected_at", "by_event", "due_at", "subject_type", "subject", "rule", "report", "id")
-        return self._judged.where(F.col("kind") == steps.ALERT).orderBy(*order)
+        return self._judged.where(F.col("kind") == steps.ALERT).orderBy(*ALERT_ORDER)
 
     @cached_property
     def cases(self) -> DataFrame:
@@ -100,18 +105,23 @@ def judge(
     last, known = _instant(until), _instant(as_of)
     ends = [at for at in (last, known) if at is not None]
     job = steps.Job(rulebook or RulebookFiles(), WallClock().now(), min(ends) if ends else None, known)
-    routed = _records(df, order, source).mapInArrow(partial(_route, job), _ROUTED)
+    routed = _records(df, order, source).mapInArrow(partial(_route, job), ROUTED)
     routed = routed.persist(StorageLevel.DISK_ONLY)
     counts, unwatched_at = _counted(routed)
+    end, judged = judged_copies(job, routed, unwatched_at)
+    return Judged(end or 0, counts, routed, judged.persist(StorageLevel.DISK_ONLY))
+
+
+def judged_copies(job: steps.Job, routed: DataFrame, unwatched_at: int | None) -> tuple[int | None, DataFrame]:
+    """Where time ends, and ``steps.JUDGED`` rows of ``steps.ROUTED`` ones; ``unwatched_at``: the last other event."""
     copies = routed.where(F.col("kind") == steps.COPY)
     by_subject = copies.repartition("subject_type", "subject")
     in_order = by_subject.sortWithinPartitions("subject_type", "subject", "major", "minor", "payload")
     end = job.ends_at
     if end is None:
         found = [row["at"] for row in in_order.mapInArrow(_last, _LAST).collect()]
-        end = max(found if unwatched_at is None else [*found, unwatched_at], default=0)
-    judged = in_order.mapInArrow(partial(_judge, job.until(end)), _JUDGED)
-    return Judged(end, counts, routed, judged.persist(StorageLevel.DISK_ONLY))
+        end = max(found if unwatched_at is None else [*found, unwatched_at], default=None)
+    return end, in_order.mapInArrow(partial(_judge, job.until(end or 0)), _JUDGED)
 
 
 def _route(job: steps.Job, batches: Any) -> Any:
@@ -159,7 +169,7 @@ def _counted(routed: DataFrame) -> tuple[Counter[str], int | None]:
     rows = routed.where(F.col("kind") == steps.COUNTS).select("payload").toLocalIterator()
     for row in rows:
         found = json.loads(bytes(row["payload"]))
-        at = found.pop("unwatched_at")
-        counts.update(found)
+        at = found["unwatched_at"]
+        counts.update({name: found["tally"][name] for name in _COUNTED})
         unwatched_at = at if unwatched_at is None or (at is not None and at > unwatched_at) else unwatched_at
     return counts, unwatched_at

@@ -54,9 +54,11 @@ def watch(
     """Run to the end, or kill it (the first process alone, SIGKILL) when asked to; ``aside`` is a directory."""
     found = Watched()
     began = time.monotonic()
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     with open(log, "ab") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, "PYTHONPATH": str(ROOT)})
+        process = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, "PYTHONPATH": path})
     looked = 0
+    used: dict[int, float] = {}
     try:
         while True:
             done, status, usage = os.wait4(process.pid, os.WNOHANG)
@@ -68,6 +70,7 @@ def watch(
                 process.send_signal(signal.SIGKILL)
                 kill_when = None
             pids = tree(process.pid)
+            used |= {pid: max(_cpu(pid), used.get(pid, 0.0)) for pid in pids}
             found.largest = max(found.largest, *(_kilobytes(f"/proc/{pid}/status", "VmHWM:") for pid in pids))
             if looked % 5 == 0:  # adding up every page takes a while
                 together = sum(_kilobytes(f"/proc/{pid}/smaps_rollup", "Pss:") for pid in pids)
@@ -80,7 +83,16 @@ def watch(
             process.kill()
             process.wait()
     found.seconds = time.monotonic() - began
+    found.cpu = max(found.cpu, sum(used.values()))  # nobody waits for what Spark starts
     return found
+
+
+def _cpu(pid: int) -> float:
+    """Seconds of processor time of a process alone."""
+    with suppress(OSError):
+        fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return 0.0
 
 
 def _look_aside(directory: Path, found: Watched) -> None:

@@ -13,7 +13,7 @@ from streams.cli import run
 from streams.simulation import simulate
 from tests.spark.conftest import Run
 
-pytestmark = [pytest.mark.slow, pytest.mark.spark]
+pytestmark = [pytest.mark.slow, pytest.mark.spark, pytest.mark.timeout(600)]
 
 
 def simulated(path: Path) -> Path:

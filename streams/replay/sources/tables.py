@@ -284,13 +284,40 @@ def rows_of(name: str, sheet: str | None, mapping: str | None = None) -> Iterato
 class ParquetTable(Rows):
     """A Parquet file, or a directory of them as Spark and Hive write it; positions are row numbers from 1."""
 
+    _file: str | None = None
+    _after = 0
+
+    def files(self) -> list[tuple[str, int]]:
+        """Its files, each with the number of rows before it.
+
+        Raises:
+            ConfigError: where one cannot be read.
+        """
+        import polars as pl
+
+        found, after = [], 0
+        for name in parquet_files(self.name):
+            found.append((name, after))
+            try:
+                after += pl.scan_parquet(name).select(pl.len()).collect().item()
+            except (pl.exceptions.PolarsError, OSError) as error:
+                raise ConfigError(f"not Parquet, or damaged: {error}", path=name) from error
+        return found
+
+    def one_file(self, name: str, after: int) -> ParquetTable:
+        """The rows of one of its files, of which ``after`` rows come before it."""
+        found = ParquetTable(self.input)
+        found._file, found._after = name, after
+        return found
+
     def records(self) -> Iterator[Record]:
         """See ``Source``."""
         import polars as pl  # half a second, which other sources need not wait for
 
-        number = 0
+        number = self._after
+        names = parquet_files(self.name) if self._file is None else [self._file]
         try:
-            table = pl.scan_parquet(parquet_files(self.name), hive_partitioning=Path(self.name).is_dir())
+            table = pl.scan_parquet(names, hive_partitioning=Path(self.name).is_dir())
             checked = False
             for batch in table.collect_batches(chunk_size=BATCH, maintain_order=True):
                 if not checked:

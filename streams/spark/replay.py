@@ -1,0 +1,236 @@
+"""``gridclock replay --engine spark``: a replay whose reading, shuffling, sorting and judging are Spark's.
+
+It has the interface of ``streams.replay.replay.Replay`` and gives the same results. Files are read in the executors;
+what comes to the driver are the results, in their order, and the counts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any, Final
+
+import pyarrow as pa
+from pyspark import StorageLevel
+from pyspark.errors import PySparkRuntimeError
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from schemas.dead_letters import DeadLetter
+from streams.errors import ConfigError
+from streams.replay.input_counts import InputCounts
+from streams.replay.reading import BEGINNING
+from streams.replay.sources import Source
+from streams.replay.summary import Summary
+from streams.spark import steps
+from streams.spark.frames import ALERT_ORDER, ROUTED, judged_copies
+from streams.spark.inputs import Inputs, Split, originals, read, splits_of
+from streams.spark.steps import Job
+from streams.wire.cloudevents import ReportedCase
+from streams.wire.decoder import conflict_of, dead_letter_of
+
+LEAST: Final = 1 << 16
+MOST: Final = 1 << 26
+"""Bytes of a split of a plain file, at least and at most."""
+
+_ORIGINALS: Final = "major long, minor long, payload binary"
+_COUNT: Final = "count long"
+
+Place = tuple[int, int]
+"""``major`` and ``minor`` of ``steps.ROUTED``."""
+
+
+def session_of(master: str | None, *, quiet: bool) -> SparkSession:
+    """A session of Spark: ``master`` as Spark has it, else what Spark's configuration says, else ``local[*]``.
+
+    Raises:
+        ConfigError: where Spark cannot be started.
+    """
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    builder = SparkSession.builder.appName("gridclock replay")
+    builder = builder.config("spark.ui.showConsoleProgress", str(not quiet).lower())
+    builder = builder.config("spark.log.level", "ERROR")
+    if master is not None:
+        builder = builder.master(master)
+    if (master or "local").startswith("local"):
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+        builder = builder.config("spark.ui.enabled", "false")
+    try:
+        found: SparkSession = builder.getOrCreate()
+    except (PySparkRuntimeError, OSError) as error:
+        raise ConfigError(f"Spark cannot be started: {error}; it needs Java 17") from error
+    return found
+
+
+class SparkReplay:
+    """One replay: ``read``, ``judge``, then ``alerts``, ``cases`` and ``sides``; see ``Replay``."""
+
+    def __init__(self, job: Job, inputs: Inputs, session: Callable[[], SparkSession]) -> None:
+        self.tally = InputCounts()
+        self.summary = Summary()
+        self.ends_at = job.ends_at
+        self.on_dead_letter: Callable[[DeadLetter], None] = lambda _letter: None
+        self.total = 0
+        self._job = job
+        self._inputs = inputs
+        self._start = session
+        self._spark: SparkSession | None = None
+        self._names: list[str] = []
+        self._splits: list[Split] = []
+        self._lines_before: list[int] = []
+        self._unwatched_at: int | None = None
+        self._frames: list[DataFrame] = []
+
+    def close(self) -> None:
+        """Give back what Spark holds, and end it. Further calls do no harm."""
+        if self._spark is not None:
+            self._spark.stop()
+            self._spark, self._frames = None, []
+
+    # -- read --------------------------------------------------------------------------------------------
+
+    def read(self, sources: Sequence[Source], on_record: Callable[[int], None] = lambda _n: None) -> None:
+        """Read and decode every record of every source; what cannot be taken becomes a dead letter.
+
+        Raises:
+            ConfigError: where a source cannot be read, or Spark not be started.
+        """
+        total = sum(source.size or 0 for source in sources)
+        self._spark = self._start()
+        tasks = 3 * self._spark.sparkContext.defaultParallelism
+        self._names = [source.name for source in sources]
+        self._splits = splits_of(self._inputs, sources, min(max(total // tasks, LEAST), MOST))
+        count = len(self._splits)
+        numbers = self._spark.range(0, count, 1, max(count, 1))
+        routed = self._kept(numbers.mapInArrow(partial(_read, self._job, self._splits), ROUTED))
+        self._count(routed)
+        letters = routed.where(F.col("kind") == steps.LETTER).orderBy("major", "minor")
+        for row in letters.select("major", "payload").toLocalIterator():
+            letter = DeadLetter.model_validate_json(bytes(row["payload"]))
+            self._refuse(letter.model_copy(update={"position": letter.position + self._lines_before[row["major"]]}))
+        on_record(total)
+
+    def _kept(self, frame: DataFrame) -> DataFrame:
+        kept = frame.persist(StorageLevel.DISK_ONLY)
+        self._frames.append(kept)
+        return kept
+
+    def _refuse(self, letter: DeadLetter) -> None:
+        self.tally.dead_letters[letter.reason] += 1
+        self.on_dead_letter(letter)
+
+    def _count(self, routed: DataFrame) -> None:
+        lines = [0] * len(self._splits)
+        before: dict[Place, int] = {}
+        highest = BEGINNING
+        counts = routed.where(F.col("kind").isin(steps.COUNTS, steps.ERROR)).orderBy("major", "minor")
+        for row in counts.select("kind", "major", "minor", "payload").toLocalIterator():
+            if row["kind"] == steps.ERROR:
+                raise ConfigError(bytes(row["payload"]).decode())
+            found = json.loads(bytes(row["payload"]))
+            self.tally.add(InputCounts.from_state(found["tally"]))
+            before.setdefault((row["major"], row["minor"]), highest)
+            highest = max(highest, found["highest"])
+            lines[row["major"]] += found["lines"]
+            at = found["unwatched_at"]
+            if at is not None and (self._unwatched_at is None or at > self._unwatched_at):
+                self._unwatched_at = at
+        highs = routed.where(F.col("kind") == steps.HIGHS).mapInArrow(partial(_out_of_order, before), _COUNT)
+        self.tally.out_of_order += highs.agg(F.sum("count")).collect()[0][0] or 0
+        number, so_far = -1, 0
+        for split, own in zip(self._splits, lines, strict=True):
+            if split.number != number:
+                number, so_far = split.number, 0
+            self._lines_before.append(so_far)
+            so_far += own
+
+    # -- judge -------------------------------------------------------------------------------------------
+
+    def judge(self, on_events: Callable[[int], None] = lambda _n: None) -> None:
+        """Judge what was read."""
+        self.ends_at, judged = judged_copies(self._job, self._frames[0], self._unwatched_at)
+        self._kept(judged)
+
+    def _judged(self, kind: str) -> DataFrame:
+        return self._frames[1].where(F.col("kind") == kind)
+
+    def alerts(self, on_events: Callable[[int], None] = lambda _n: None) -> Iterator[bytes]:
+        """The alerts as the output form has them, in the order in which they would have come out."""
+        alerts = self._judged(steps.ALERT)
+        for row in alerts.orderBy(*ALERT_ORDER).select("payload").toLocalIterator():
+            yield bytes(row[0])
+        for row in alerts.groupBy("rule", "report").count().collect():
+            self.tally.alerts[row["rule"], row["report"]] += row["count"]
+        for row in self._judged(steps.TOTALS).select("payload").toLocalIterator():
+            found = json.loads(bytes(row[0]))
+            self.tally.orphans.update(found["orphans"])
+            if found["summary"] is not None:
+                self.summary.merge(Summary.from_state(found["summary"]))
+        self._refuse_conflicts()
+
+    def _refuse_conflicts(self) -> None:
+        """Count repetitions, and report those with other content, with the original bytes."""
+        place = ("major", "minor")
+        again = self._judged(steps.DUPLICATE).select(*place).distinct()
+        refused = self._judged(steps.LETTER).select(*place, "position", "id").distinct()
+        self.tally.duplicates = again.join(refused, list(place), "left_anti").count()
+        wanted: dict[int, tuple[Split, dict[int, list[tuple[int, str]]]]] = {}
+        for major, minor, position, event_id in refused.toLocalIterator():
+            _, positions = wanted.setdefault(major, (self._splits[major], {}))
+            positions.setdefault(position, []).append((minor, event_id))
+        if not wanted or self._spark is None:
+            return
+        ids = {
+            (major, minor): (position, event_id)
+            for major, (_, positions) in wanted.items()
+            for position, own in positions.items()
+            for minor, event_id in own
+        }
+        numbers = self._spark.createDataFrame([(number,) for number in wanted], "id long").repartition(len(wanted))
+        found = numbers.mapInArrow(partial(_originals, self._job, wanted), _ORIGINALS).orderBy(*place)
+        for major, minor, raw in found.toLocalIterator():
+            position, event_id = ids[major, minor]
+            name = self._names[self._splits[major].number]
+            at = position + self._lines_before[major]
+            self._refuse(dead_letter_of(bytes(raw), conflict_of(event_id), source=name, position=at))
+
+    def cases(self) -> Iterator[bytes]:
+        """Every case as of the end, by subject, as the output form has it; after ``alerts``."""
+        cases = self._judged(steps.CASE).orderBy("subject_type", "subject", "place")
+        for row in cases.select("payload").toLocalIterator():
+            yield bytes(row[0])
+
+    def sides(self) -> tuple[Iterator[ReportedCase], Iterator[ReportedCase]]:
+        """Every case by the rulebook and every one by its rival, by subject."""
+        return self._side(steps.BEFORE), self._side(steps.AFTER)
+
+    def _side(self, kind: str) -> Iterator[ReportedCase]:
+        sides = self._judged(kind).orderBy("subject_type", "subject")
+        for row in sides.select("payload").toLocalIterator():
+            for event, explanation in json.loads(bytes(row[0])):
+                yield ReportedCase(event, explanation)
+
+
+def _read(job: Job, splits: Sequence[Split], batches: Any) -> Any:
+    return read(job, splits, batches)
+
+
+def _originals(job: Job, wanted: Any, batches: Any) -> Any:
+    return originals(job, wanted, batches)
+
+
+def _out_of_order(before: dict[Place, int], batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Of the rising maxima of some records: how many lie before the last instant of what came before them."""
+    for batch in batches:
+        columns = (batch.column(name).to_pylist() for name in ("major", "minor", "payload"))
+        rows = []
+        for major, minor, payload in zip(*columns, strict=True):
+            highs = array("q")
+            highs.frombytes(payload)
+            rows.append(bisect_left(highs, before[major, minor]))
+        yield pa.RecordBatch.from_arrays([pa.array(rows, pa.int64())], ["count"])

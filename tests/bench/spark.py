@@ -1,0 +1,96 @@
+"""How fast a replay is by each engine, Spark among them: ``python -m tests.bench.spark`` prints a Markdown table.
+
+Makes a file of events (``tests.bench.tiled``), replays it with alerts and cases by each engine in turn, and compares
+the bytes of the results. Spark is found as the tests find it, in ``.spark`` (see ``tests/spark/conftest.py``).
+Processor time is that of all processes of a replay, Spark's among them, as they were last seen; start-up is counted.
+Exits 1 where results differ.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.bench.processes import Watched, watch
+from tests.bench.tiled import write_tiled
+from tests.integration.live import ROOT
+
+ENGINES = {
+    "Python, one process": ["--engine", "python"],
+    "Python, two processes": ["--engine", "python", "--jobs", "2"],
+    "Spark, local[2]": ["--engine", "spark", "--master", "local[2]"],
+}
+RESULTS = ("alerts", "cases")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One replay."""
+
+    name: str
+    events: int
+    ran: Watched
+
+    def cells(self) -> list[str]:
+        """As the table has them."""
+        ran = self.ran
+        rates = f"{self.events / ran.seconds:,.0f}", f"{self.events / ran.cpu:,.0f}"
+        sizes = f"{ran.largest / 2**20:,.0f}", f"{ran.together / 2**20:,.0f}"
+        return [self.name, f"{self.events:,}", f"{ran.seconds:,.0f}", f"{ran.cpu:,.0f}", *rates, *sizes]
+
+
+HEAD = (
+    "engine", "events", "s by the clock", "s of processor", "events/s", "events/s of processor", "largest process, MB",
+    "all together, MB",
+)  # fmt: skip
+
+
+def table(rows: list[Row]) -> str:
+    """The rows as Markdown."""
+    lines = [HEAD, tuple("---" for _ in HEAD), *(tuple(row.cells()) for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def measure(directory: Path, name: str, path: Path, events: int) -> Row:
+    """Replay by one engine; its results are ``<directory>/<name>.alerts`` and ``.cases``."""
+    results = [part for kind in RESULTS for part in (f"--{kind}", str(directory / f"{name}.{kind}"))]
+    command = [sys.executable, "-m", "streams.cli", "replay", str(path), *results, "--quiet", *ENGINES[name]]
+    ran = watch(command, directory / f"{name}.said", directory / "aside", every=0.5)
+    if ran.code not in (0, 3):
+        raise SystemExit(f"{name}: exit code {ran.code}: {(directory / f'{name}.said').read_text('utf-8')[-2000:]}")
+    return Row(name, events, ran)
+
+
+def bench(directory: Path, events: int, names: list[str]) -> int:
+    """Print the table; whether results differ."""
+    path = directory / "events.jsonl"
+    made = write_tiled(path, events=events, subjects_open=max(events // 50, 1_000), seed=1)
+    rows = [measure(directory, name, path, made.events) for name in names]
+    print(table(rows))  # noqa: T201 - a bench's output
+    whole = [(directory / f"{names[0]}.{kind}").read_bytes() for kind in RESULTS]
+    others = [[(directory / f"{name}.{kind}").read_bytes() for kind in RESULTS] for name in names[1:]]
+    same = all(other == whole for other in others)
+    print("the same bytes by every engine" if same else "the results differ")  # noqa: T201
+    return 0 if same else 1
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """See the module."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.spark", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--events", type=int, default=1_000_000, help="events to write (1,000,000)")
+    parser.add_argument("--engine", action="append", choices=list(ENGINES), help="only this one; may be given again")
+    given = parser.parse_args(arguments)
+    spark = ROOT / ".spark"
+    os.environ["SPARK_HOME"] = str(spark / "pyspark")
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    os.environ["PYTHONPATH"] = str(spark)
+    with tempfile.TemporaryDirectory(prefix="gridclock-spark-") as directory:
+        return bench(Path(directory), given.events, given.engine or list(ENGINES))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
