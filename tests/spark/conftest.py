@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -25,7 +26,35 @@ class Done(NamedTuple):
     err: str
 
 
+SMALL = "small"
+
 Run = Callable[..., Done]
+
+
+@pytest.fixture(autouse=True)
+def only_small(request: pytest.FixtureRequest) -> None:
+    """With ``GRIDCLOCK_SPARK=small``, as in CI, only the tests marked ``spark_small`` are run."""
+    small = os.environ.get("GRIDCLOCK_SPARK") == SMALL
+    if small and "spark" in request.fixturenames and request.node.get_closest_marker("spark_small") is None:
+        pytest.skip("the small form was asked for: GRIDCLOCK_SPARK=1 runs all tests on Spark")
+
+
+def install() -> str | None:
+    """Install Spark where it is not yet; the problem, if there is one."""
+    stamp = SPARK / "installed"
+    if stamp.exists() and stamp.read_text("utf-8") == " ".join(WANTED):
+        return None
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade",
+         "--target", str(SPARK), *WANTED],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        return done.stderr.strip().splitlines()[-1]
+    for script in (SPARK / "pyspark" / "bin").iterdir():  # executors are started by them; pip forgets their modes
+        script.chmod(0o755)
+    stamp.write_text(" ".join(WANTED), "utf-8")
+    return None
 
 
 @pytest.fixture(scope="session")
@@ -36,18 +65,11 @@ def spark() -> Run:
     java = shutil.which("java")
     if java is None:
         pytest.skip("Spark needs Java 17, which is not here")
-    stamp = SPARK / "installed"
-    if not stamp.exists() or stamp.read_text("utf-8") != " ".join(WANTED):
-        done = subprocess.run(
-            [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade",
-             "--target", str(SPARK), *WANTED],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        if done.returncode:
-            pytest.skip(f"Spark could not be installed: {done.stderr.strip().splitlines()[-1]}")
-        for script in (SPARK / "pyspark" / "bin").iterdir():  # executors are started by them; pip forgets their modes
-            script.chmod(0o755)
-        stamp.write_text(" ".join(WANTED), "utf-8")
+    SPARK.mkdir(exist_ok=True)
+    with (SPARK / "lock").open("w") as lock:  # tests may run in several processes
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if (problem := install()) is not None:
+            pytest.skip(f"Spark could not be installed: {problem}")
 
     def run(module: str, *arguments: str | Path, codes: tuple[int, ...] = (0,), **environment: str) -> Done:
         done = subprocess.run(

@@ -64,6 +64,7 @@ def options_of(files: dict[str, Path]) -> list[str]:
     return [part for name, path in files.items() for part in (f"--{name}", str(path))]
 
 
+@pytest.mark.spark_small
 def test_all_results_of_a_replay_have_the_same_bytes(
     spark: Run, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -99,6 +99,7 @@ def found(path: Path) -> tuple[list[bytes], list[bytes], int]:
     return lines_of(alerts), lines_of(cases), len(lines_of(letters))
 
 
+@pytest.mark.spark_small
 def test_the_same_bytes_as_a_replay(spark: Run, tmp_path: Path) -> None:
     paths = [simulated(tmp_path / "orders.jsonl"), skewed(tmp_path / "skewed.jsonl", 6_000), *ending(tmp_path)]
     spark("tests.spark.job", "local[2]", *paths)
