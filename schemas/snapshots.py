@@ -52,6 +52,8 @@ class PartitionState(Model):
     them. ``aside`` are the subjects set aside, where there are any: ``[subject type, subject id, offset of the log from
     which on, offset of the last record with something held, reason, time of the partition then, whether the log has
     been seen to say so]``. ``lost_before`` is the latest of the log's records so far.
+    ``suspect`` is what is about to be tried first by a process that has taken the partition over: ``[offset of the
+    record of the log, tries so far, [[subject type, subject id]] or null for all]``; it is gone with the next row.
     """
 
     v: int
@@ -66,6 +68,7 @@ class PartitionState(Model):
     aside: list[tuple[str, str, int, int, str, int | None, bool]] = []
     rulebook: str | None = None
     lost_before: int | None = None
+    suspect: tuple[int, int, list[tuple[str, str]] | None] | None = None
 
 
 class LogRecord(Model):

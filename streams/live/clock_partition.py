@@ -26,7 +26,7 @@ from streams.core.driver import Driver, Entry, Step
 from streams.core.outcome_counts import Ending, OutcomeCounts
 from streams.core.rulebook import Rulebook
 from streams.core.setting_aside import SeparableEngine
-from streams.core.watermark import SourceWatermarks
+from streams.core.watermark import SourceWatermarks, is_due
 from streams.wire.state_rows import (
     Aside,
     DamagedError,
@@ -260,10 +260,29 @@ class ClockPartition:
         named = {subject for subject, _, _ in record.entries} | record.released.keys()
         if self._judged_by != self.fingerprint:
             return sorted(named.union(self.engine.subjects()))
-        after = SourceWatermarks(self._watermarks.by_source, self.watermark)
-        after.expect(sources_of(record.sources))
-        at = after.update(record.watermarks)
+        at = self._time_after(record)
         return sorted(named if at is None else named | self.engine.concerned(at))
+
+    def concerned_rows(self, record: LogRecord, rows: Iterable[tuple[bytes, bytes]]) -> list[Subject]:
+        """Those of some rows that a record moves time for, or that are looked into when they are taken back.
+
+        The position must have been taken back.
+        """
+        anew, at = self._judged_by != self.fingerprint, self._time_after(record)
+        found: list[Subject] = []
+        for key, value in rows:
+            subject = subject_of_key(key)
+            if subject is None or subject in self.aside:
+                continue
+            standing = None if anew else standing_from_bytes(value, self.fingerprint)
+            if standing is None or (at is not None and standing.due is not None and is_due(standing.due, at)):
+                found.append(subject)
+        return found
+
+    def _time_after(self, record: LogRecord) -> int | None:
+        after = SourceWatermarks(self._watermarks.by_source, self.watermark)
+        after.expect(sources_of(self.sources if record.is_control else record.sources))
+        return after.update(record.watermarks)
 
     def miscounted(self) -> str | None:
         """How far the subjects taken back are not as many as the position says; ``None`` where they are.
@@ -433,12 +452,11 @@ class ClockPartition:
         return position_key(self.partition), position_to_bytes(position)
 
 
-def with_aside(position: bytes | None, found: Iterable[Aside], judged_by: str) -> bytes:
-    """A partition's row with more subjects set aside; ``judged_by`` is for a partition that has none yet."""
-    known = Position(-1, None, {}, {}, judged_by) if position is None else position_from_bytes(position)
-    aside = {one.subject: one for one in (*known.aside, *found)}
+def with_aside(position: Position, found: Iterable[Aside]) -> Position:
+    """A position with more subjects set aside."""
+    aside = {one.subject: one for one in (*position.aside, *found)}
     if len(aside) > MOST_ASIDE:
         raise StateError(
             f"more than {MOST_ASIDE} subjects of one partition would be set aside: this is no matter of data"
         )
-    return position_to_bytes(replace(known, aside=tuple(aside.values())))
+    return replace(position, aside=tuple(aside.values()), suspect=None)

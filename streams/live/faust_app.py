@@ -21,30 +21,33 @@ anything to recover: some seconds, less than a dead worker's session.
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import sys
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from functools import partial
-from itertools import islice
 from typing import Any, Final
 
 import faust
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
-from streams.core.alerts import Subject
 from streams.errors import BrokerError
 from streams.kafka.acls import permissions_of
 from streams.kafka.connection import permissions_at
 from streams.kafka.producer import BackPressure
 from streams.live.changelog import Kept
-from streams.live.clock_partition import Applied, ClockPartition, RestoreError, Row, made_anew, position_key
+from streams.live.clock_partition import (
+    Applied,
+    ClockPartition,
+    Row,
+    made_anew,
+    position_key,
+)
 from streams.live.faust_extensions import ROCKSDB, app_of, changelog_events
 from streams.live.intake import Intake
 from streams.live.local_store import LocalStoreError, damaged, kept_row, kept_rows, listen_to, remove_damaged
-from streams.live.parts import Clocks, Topics
+from streams.live.parts import Clocks, Topics, in_pieces, restore
 from streams.live.quarantine import MOST_TRIES, cause_of, is_fault
 from streams.live.setting_aside import SettingAside
 from streams.settings import Settings
@@ -57,32 +60,13 @@ STOOD_STILL: Final = 0.8
 """A worker that did not run for this part of its session must take it that it has lost its partitions."""
 
 AGAIN: Final = 3
-"""How often a partition that stands still is read again, or rows that another wrote over are written again, before the
-worker gives up."""
+"""How often a partition that stands still is read again, or rows that another wrote over are written again."""
 
 FILLED_WITHIN: Final = 0.4
 """Part of a session for which a local copy may be filled at a rebalance."""
 
-RECORDS_TOGETHER = 32
-"""Records of the log looked at together, so that no partition waits for another one's answers from the broker. One by
-one, a slow broker would set how many partitions a worker can keep up with, however little is in them."""
-
-GATHERED_WITHIN = 0.04
-"""Seconds in which they must have come."""
-
-RESTORED_AT_ONCE = 500
-"""Rows taken back before other work of the process gets its turn."""
-
-
-async def in_pieces(pieces: Generator[None, None, Applied | None]) -> Applied | None:
-    """Drive them to their end; between two, whatever else the process has to do gets its turn."""
-    while True:
-        try:
-            next(pieces)
-        except StopIteration as end:
-            found: Applied | None = end.value
-            return found
-        await asyncio.sleep(0)
+RECORDS_TOGETHER, GATHERED_WITHIN = 32, 0.04
+"""Records of the log looked at together, so that no partition waits for another one's answers; within seconds."""
 
 
 class Worker:
@@ -115,6 +99,8 @@ class Worker:
         self._session = settings.session_s
         self._verified: dict[int, int] = {}  # partition: generation of the group in which it was found to be right
         self._begun: dict[int, int] = {}  # partition: generation of the group since which its rows are written
+        self._proven: set[int] = set()  # partitions with a record applied by this process
+        self._first = asyncio.Lock()
         self._applying: set[int] = set()  # partitions with a record under way
         self._follows: set[int] = set()  # partitions whose local store has every row of the changelog
         self._old_copies: set[int] = set()  # partitions whose local store may lack what the changelog has forgotten
@@ -133,8 +119,8 @@ class Worker:
         )
         self._aside = SettingAside(
             settings.log_topic, clocks.make, clocks.encode,
-            row_of=partial(kept_row, self.table.data), keep_position=self._keep_position,
-            write_control=topics.write_control,
+            row_of=partial(kept_row, self.table.data), rows_of=partial(kept_rows, self.table.data),
+            keep_position=self._keep_position, write_control=topics.write_control,
         )  # fmt: skip
         self._store_failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if self._on_disk:
@@ -177,20 +163,32 @@ class Worker:
         """Apply a record; after a fault again, with what is at fault set aside (``quarantine``)."""
         self._applying.add(number)
         try:
-            for tries in range(MOST_TRIES):
-                try:
-                    return await self._apply_once(number, offset, raw, generation)
-                except Exception as error:
-                    is_ours = TP(self._log_topic, number) in self.app.consumer.assignment()
-                    if not is_fault(error) or not is_ours or tries == MOST_TRIES - 1:
-                        raise
-                    logger.warning("%s/%d/%d: tried again after %s", self._log_topic, number, offset, cause_of(error))
-                    if tries:
-                        restored = partial(self._taken_over, number, generation)
-                        await self._aside.set_aside(number, offset, raw, error, restored)
+            if number in self._proven:
+                return await self._apply_tried(number, offset, raw, generation)
+            async with self._first:
+                if self._is_ours(number):
+                    self._begin(number, generation)
+                    is_first = await self._aside.before_first(number, offset, raw)
+                    if is_first and self._aside.has_more(self.partitions.get(number)):
                         self._begin_again(number)
+                    await self._apply_tried(number, offset, raw, generation)
+                    if is_first and number in self.partitions and self.partitions[number].offset == offset:
+                        self._proven.add(number)
         finally:
             self._applying.discard(number)
+
+    async def _apply_tried(self, number: int, offset: int, raw: bytes, generation: int) -> None:
+        for tries in range(MOST_TRIES):
+            try:
+                return await self._apply_once(number, offset, raw, generation)
+            except Exception as error:
+                if not is_fault(error) or not self._is_ours(number) or tries == MOST_TRIES - 1:
+                    raise
+                logger.warning("%s/%d/%d: tried again after %s", self._log_topic, number, offset, cause_of(error))
+                if tries:
+                    restored = partial(self._take_over, number, generation)
+                    await self._aside.set_aside(number, offset, raw, error, restored)
+                    self._begin_again(number)
 
     async def _apply_once(self, number: int, offset: int, raw: bytes, generation: int) -> None:
         began = monotonic()
@@ -216,14 +214,13 @@ class Worker:
             raise
         self._handlers.on_applied(applied, monotonic() - began)
 
+    def _is_ours(self, number: int) -> bool:
+        return TP(self._log_topic, number) in self.app.consumer.assignment()
+
     def _begin_again(self, number: int) -> None:
         """The engine in memory is ahead of what is kept: whoever goes on here begins again from the rows."""
         self._verified.pop(number, None)
         self.partitions.pop(number, None)
-
-    async def _taken_over(self, number: int, generation: int) -> ClockPartition:
-        await self._take_over(number, generation)
-        return self.partitions[number]
 
     async def _keep_position(self, number: int, row: bytes) -> None:
         written = await self._written(number, [(position_key(number), row)])
@@ -270,6 +267,7 @@ class Worker:
         self._verified.clear()
         self._begun.clear()
         ours = {tp.partition for tp in assigned if tp.topic == self._log_topic}
+        self._proven &= ours
         for number in self.partitions.keys() - ours:
             self.partitions.pop(number, None)
 
@@ -303,26 +301,34 @@ class Worker:
             self._is_filling = False
         logger.info("%d rows of %s put into the local copy in %.1f s", count, topic, monotonic() - self._assigned_at)
 
-    async def _take_over(self, number: int, generation: int) -> None:
+    def _is_restoring(self) -> None:
+        self._restored_at = monotonic()
+
+    def _begin(self, number: int, generation: int) -> None:
+        """Have the changelog written on from where it was recovered to, once in a generation of the group."""
+        if self._begun.get(number) != generation:
+            changelog = TP(self._changelog.topic, number)
+            known = self.app.tables.recovery.active_highwaters.get(changelog), self.table.persisted_offset(changelog)
+            ends = [end for end in known if end is not None]
+            self._changelog.begin(number, max(ends) + 1 if ends else None)
+            self._follows.add(number)
+            self._begun[number] = generation
+
+    async def _take_over(self, number: int, generation: int) -> ClockPartition:
         """Make sure that the engine stands where the state stands, which Faust has recovered by now.
 
         A rebalance mostly leaves a partition where it was. Its engine is still right if it is at the kept position.
         """
-        if self._begun.get(number) != generation:
-            changelog = TP(self._changelog.topic, number)
-            recovered = self.app.tables.recovery.active_highwaters.get(changelog)
-            persisted = self.table.persisted_offset(changelog)
-            ends = [end for end in (recovered, persisted) if end is not None]
-            self._changelog.begin(number, max(ends) + 1 if ends else None)
-            self._follows.add(number)
-            self._begun[number] = generation
+        self._begin(number, generation)
         rows = kept_rows(self.table.data, number)
         first = next(rows, None)
         position = first[1] if first is not None and first[0] == position_key(number) else None
         partition = self.partitions.get(number)
         kept = -1 if position is None else position_from_bytes(position).offset
         if partition is None or partition.offset != kept:
-            partition = self.partitions[number] = await self._restored(number, position, rows)
+            partition = self._handlers.make(number)
+            await restore(partition, position, rows, self._is_restoring)
+            self.partitions[number] = partition
             if number in self._old_copies and (miscounted := partition.miscounted()) is not None:
                 self.partitions.pop(number)
                 raise damaged(self.table.data.partition_path(number), miscounted)
@@ -339,27 +345,6 @@ class Worker:
         self._verified[number] = generation
         if self._on_disk:
             self._old_copies.add(number)  # from the next time on: it may have been elsewhere for long by then
-
-    async def _restored(
-        self, number: int, position: bytes | None, rows: Iterator[tuple[bytes, bytes]]
-    ) -> ClockPartition:
-        partition = self._handlers.make(number)
-        partition.restore(position)
-        errors: dict[Subject, Exception] = {}
-        gc.disable()  # it would go through all that was restored again and again, and finds nothing
-        try:
-            while some := list(islice(rows, RESTORED_AT_ONCE)):
-                try:
-                    partition.restore_subjects(some)
-                except RestoreError as error:
-                    errors |= error.errors
-                self._restored_at = monotonic()
-                await asyncio.sleep(0)
-        finally:
-            gc.freeze()
-            gc.enable()
-        if errors:
-            raise RestoreError(errors)
         return partition
 
     async def _read_back(self, number: int, wanted: int) -> bool:
@@ -399,7 +384,7 @@ class Worker:
             await asyncio.wait([starting, *tasks], return_when=asyncio.FIRST_COMPLETED)
             if not any(task.done() for task in tasks):
                 starting.result()
-                reading = asyncio.create_task(self._intake.run())
+                reading = asyncio.create_task(self._read_sources())
                 tasks += [
                     reading,
                     asyncio.create_task(self._watch()),
@@ -414,6 +399,19 @@ class Worker:
             failed = await self._end([*tasks, starting])
         if failed is not None:
             raise failed
+
+    async def _read_sources(self) -> None:
+        # A process may die of a first record. Were it joining the intake's group then, brokers would wait five minutes.
+        until = monotonic() + self._session
+        while monotonic() < until:
+            tps = [tp for tp in self.app.consumer.assignment() if tp.topic == self._log_topic]
+            ends = await self._topics.log_ends([tp.partition for tp in tps])
+            if not any(
+                end > self._aside.position(one).offset + 1 for one, end in ends.items() if one not in self._proven
+            ):
+                break
+            await asyncio.sleep(0.1)
+        await self._intake.run()
 
     async def _end(self, tasks: list[asyncio.Future[Any]]) -> Exception | None:
         """End everything; the reason why the worker could not go on, if there is one."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+import gc
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
+from streams.core.alerts import Subject
 from streams.kafka.range_reader import Reader
 from streams.live.changelog import Changelog
-from streams.live.clock_partition import Applied, ClockPartition, Output
+from streams.live.clock_partition import ROWS_AT_ONCE, Applied, ClockPartition, Output, RestoreError
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +44,40 @@ class Clocks:
     emit: Callable[[Output], Awaitable[None]]
     on_applied: Callable[[Applied, float], None]
     on_recovered: Callable[[float], None]
+
+
+async def in_pieces(pieces: Generator[None, None, Applied | None]) -> Applied | None:
+    """Drive them to their end; between two, whatever else the process has to do gets its turn."""
+    while True:
+        try:
+            next(pieces)
+        except StopIteration as end:
+            found: Applied | None = end.value
+            return found
+        await asyncio.sleep(0)
+
+
+async def restore(
+    partition: ClockPartition, position: bytes | None, rows: Iterator[tuple[bytes, bytes]], on_some: Callable[[], None]
+) -> None:
+    """Take a partition back from its rows, some at a time; ``on_some`` is called after each.
+
+    Raises:
+        RestoreError: where the program fails at some subjects, after all others were taken back.
+    """
+    partition.restore(position)
+    errors: dict[Subject, Exception] = {}
+    gc.disable()  # it would go through all that was restored again and again, and finds nothing
+    try:
+        while some := list(islice(rows, ROWS_AT_ONCE)):
+            try:
+                partition.restore_subjects(some)
+            except RestoreError as error:
+                errors |= error.errors
+            on_some()
+            await asyncio.sleep(0)
+    finally:
+        gc.freeze()
+        gc.enable()
+    if errors:
+        raise RestoreError(errors)

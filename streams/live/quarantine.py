@@ -7,6 +7,11 @@ from the rows as they are kept; then the subjects at which it fails are found by
 (subjects do not depend on one another). Where it fails without any, or where brokers or disks fail,
 the data are not at fault.
 
+A process that is killed leaves no exception: for memory, by a library. So a process that has taken a partition over
+writes into the partition's position, before it tries its first record, that it does. Where it stands there already, the
+record is tried in pieces, each written down before (``SettingAside.before_first``). One partition at a time does so:
+what is written down when the process dies is what was being tried.
+
 What is written. The position of the partition names the subject, from which offset on and why; then a control record
 in the log says the same, for ``gridclock replay --log``; then the record is applied to all others. From then on the
 subject's row stands still, and what comes for it is held: each entry a dead letter. Nothing of it is judged, and what
@@ -66,13 +71,13 @@ def is_fault(error: Exception) -> bool:
 async def faulty(subjects: Sequence[Subject], trial: Callable[[Collection[Subject]], None]) -> dict[Subject, str]:
     """The subjects at which a trial fails, with the causes, found by halving; none where it fails without any."""
     found: dict[Subject, str] = {}
-    if _fault_of(trial, ()) is not None:
+    if fault_of(trial, ()) is not None:
         return found
     waiting = [subjects[at : at + JUDGED_AT_ONCE] for at in range(0, len(subjects), JUDGED_AT_ONCE)]
     while waiting:
         await asyncio.sleep(0)
         group = waiting.pop()
-        cause = _fault_of(trial, group)
+        cause = fault_of(trial, group)
         if cause is not None and len(group) == 1:
             found[group[0]] = cause
         elif cause is not None:
@@ -81,7 +86,8 @@ async def faulty(subjects: Sequence[Subject], trial: Callable[[Collection[Subjec
     return found
 
 
-def _fault_of(trial: Callable[[Collection[Subject]], None], group: Collection[Subject]) -> str | None:
+def fault_of(trial: Callable[[Collection[Subject]], None], group: Collection[Subject]) -> str | None:
+    """The cause for which a trial of those subjects fails; ``None`` where it does not."""
     try:
         trial(group)
     except Exception as error:

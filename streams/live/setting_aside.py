@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Final
 
 from streams.core.alerts import Subject
 from streams.live.clock_partition import (
+    JUDGED_AT_ONCE,
+    ROWS_AT_ONCE,
     Applied,
     ClockPartition,
     Output,
@@ -16,16 +21,22 @@ from streams.live.clock_partition import (
     subject_key,
     with_aside,
 )
-from streams.live.quarantine import cause_of, faulty, narrowed
+from streams.live.quarantine import cause_of, fault_of, faulty, narrowed
 from streams.wire.state_rows import (
     Aside,
     DamagedError,
     LogRecord,
+    Position,
+    Suspect,
     checksum_of,
     control_to_bytes,
     position_from_bytes,
+    position_to_bytes,
     record_from_bytes,
 )
+
+PIECES: Final = 100
+"""Into which the subjects of a record are parted; each is written down before it is tried, some 3 ms."""
 
 logger = logging.getLogger(__name__)
 
@@ -35,13 +46,15 @@ class SettingAside:
     """``set_aside``, with what it needs of a worker.
 
     ``make`` makes the empty engine of a partition, ``encode`` what one record gives. ``row_of`` gives a kept row of a
-    partition by its key; ``keep_position`` writes a partition's own row, ``write_control`` a control record to the log.
+    partition by its key, ``rows_of`` all; ``keep_position`` writes a partition's own row, ``write_control`` a control
+    record to the log.
     """
 
     log_topic: str
     make: Callable[[int], ClockPartition]
     encode: Callable[[Applied], Output]
     row_of: Callable[[int, bytes], bytes | None]
+    rows_of: Callable[[int], Iterator[tuple[bytes, bytes]]]
     keep_position: Callable[[int, bytes], Awaitable[None]]
     write_control: Callable[[int, bytes], Awaitable[None]]
     skipped: dict[tuple[int, int], LogRecord] = field(default_factory=dict)
@@ -57,53 +70,122 @@ class SettingAside:
         Raises:
             Exception: the error, where no subject and no damaged record is at fault.
         """
-        position = self.row_of(number, position_key(number))
-        kept = None if position is None else position_from_bytes(position)
+        position = self.position(number)
         since, found = offset, dict[Subject, str]()
         if isinstance(error, RestoreError):
-            since = 0 if kept is None else kept.offset + 1
+            since = position.offset + 1
             found = {subject: cause_of(one) for subject, one in error.errors.items()}
         else:
             try:
                 record = record_from_bytes(raw)
             except DamagedError as damage:
-                await self._skip(number, offset, raw, cause_of(damage), {} if kept is None else kept.sources)
+                await self._skip(number, offset, raw, cause_of(damage), position)
                 return
-            found = await self._faulty(number, offset, record, await restored(), position)
+            found = await self._faulty(offset, record, await restored(), position)
         if not found:
             raise error
-        at = None if kept is None else kept.at
-        aside = [Aside(subject, since, since - 1, cause, at) for subject, cause in sorted(found.items())]
-        await self.keep_position(number, with_aside(position, aside, self.make(number).fingerprint))
+        await self._note(number, position, since, found)
+
+    async def before_first(self, number: int, offset: int, raw: bytes) -> bool:
+        """Before a process tries its first record of a partition, write that it does; false for one applied before.
+
+        Where that was written before, a process died of it: then the subjects that the record concerns are tried in
+        pieces, each written down before, on engines of their own; a piece that was written down is parted further. What
+        a process died of alone, after one had died of the record, is set aside. So processes that something else killed
+        while they tried a record set nothing aside.
+        """
+        position = self.position(number)
+        if offset <= position.offset:
+            return False
+        if position.suspect is not None and position.suspect.offset == offset:
+            await self._narrow(number, raw, position, position.suspect)
+            position = self.position(number)
+        await self._mark(number, position, Suspect(offset))
+        return True
+
+    async def _narrow(self, number: int, raw: bytes, position: Position, suspect: Suspect) -> None:
+        offset, subjects = suspect.offset, suspect.subjects
+        if suspect.tries > 1 and subjects is not None and len(subjects) < 2:
+            cause = f"the process died at it, {suspect.tries} times"
+            if subjects:
+                await self._note(number, position, offset, {subjects[0]: cause})
+            else:
+                await self._skip(number, offset, raw, cause, position)
+            return
+        logger.warning("%s/%d/%d: a process died at it: it is tried in pieces", self.log_topic, number, offset)
+        await self._mark(number, position, Suspect(offset, suspect.tries + 1, ()))
+        try:
+            record = record_from_bytes(raw)
+        except DamagedError:
+            return  # it is tried whole, and fails as usual
+        waiting = list(subjects) if subjects else await self._concerned(number, record, position)
+        trial = self._trial(number, offset, record, position)
+        size = min(JUDGED_AT_ONCE, -(-len(waiting) // PIECES))
+        for at in range(0, len(waiting), size or 1):
+            piece = waiting[at : at + size]
+            await self._mark(number, position, Suspect(offset, suspect.tries + 1, piece))
+            fault_of(trial, piece)  # an exception comes again when the whole is tried
+
+    async def _concerned(self, number: int, record: LogRecord, position: Position) -> list[Subject]:
+        partition = self.make(number)
+        partition.restore(position_to_bytes(position))
+        found = {subject for subject, _, _ in record.entries} | record.released.keys()
+        rows = self.rows_of(number)
+        while some := list(islice(rows, ROWS_AT_ONCE)):
+            found.update(partition.concerned_rows(record, some))
+            await asyncio.sleep(0)
+        return sorted(found)
+
+    def has_more(self, partition: ClockPartition | None) -> bool:
+        """Whether more is set aside in the partition's kept row than in its engine."""
+        if partition is None:
+            return False
+        return {one.subject for one in self.position(partition.partition).aside} != partition.aside.keys()
+
+    def position(self, number: int) -> Position:
+        """A partition's own row as it is kept."""
+        row = self.row_of(number, position_key(number))
+        return Position(-1, None, {}, {}, self.make(number).fingerprint) if row is None else position_from_bytes(row)
+
+    async def _mark(self, number: int, position: Position, suspect: Suspect) -> None:
+        await self.keep_position(number, position_to_bytes(replace(position, suspect=suspect)))
+
+    async def _note(self, number: int, position: Position, since: int, found: Mapping[Subject, str]) -> None:
+        aside = [Aside(subject, since, since - 1, cause, position.at) for subject, cause in sorted(found.items())]
+        await self.keep_position(number, position_to_bytes(with_aside(position, aside)))
         for one in aside:
             logger.error(
-                "%s/%d/%d: %s %s is set aside after two faults: %s; once that is repaired, gridclock dead-letters "
-                "retry brings it back",
+                "%s/%d/%d: %s %s is set aside: %s; once that is repaired, gridclock dead-letters retry brings it back",
                 self.log_topic, number, since, *one.subject, one.reason,
             )  # fmt: skip
 
-    async def _skip(self, number: int, offset: int, raw: bytes, cause: str, sources: Mapping[str, int]) -> None:
+    async def _skip(self, number: int, offset: int, raw: bytes, cause: str, position: Position) -> None:
         """Have a record passed over that cannot be read. The log says so first: no state shows it."""
-        instead = LogRecord(sources=sources, checksum=checksum_of(raw), skipped={offset: cause})
+        instead = LogRecord(sources=position.sources, checksum=checksum_of(raw), skipped={offset: cause})
         await self.write_control(number, control_to_bytes(instead))
         self.skipped[number, offset] = instead
         logger.error("%s/%d/%d: the record cannot be read and is set aside: %s", self.log_topic, number, offset, cause)
 
     async def _faulty(
-        self, number: int, offset: int, record: LogRecord, restored: ClockPartition, position: bytes | None
+        self, offset: int, record: LogRecord, restored: ClockPartition, position: Position
     ) -> dict[Subject, str]:
-        subjects = restored.concerned(record)
-        rows = {subject: self.row_of(number, subject_key(number, subject)) for subject in subjects}
+        return await faulty(restored.concerned(record), self._trial(restored.partition, offset, record, position))
+
+    def _trial(
+        self, number: int, offset: int, record: LogRecord, position: Position
+    ) -> Callable[[Collection[Subject]], None]:
+        """Applies what a record holds for some of the subjects to an engine of its own."""
+        kept = position_to_bytes(position)
 
         def trial(group: Collection[Subject]) -> None:
             partition = self.make(number)
-            own = [(subject_key(number, one), row) for one in group if (row := rows[one]) is not None]
-            partition.restore(position, own)
+            keys = [subject_key(number, subject) for subject in group]
+            partition.restore(kept, [(key, row) for key in keys if (row := self.row_of(number, key)) is not None])
             applied = partition.apply(narrowed(record, set(group)), offset)
             if applied is not None:
                 self.encode(applied)
 
-        return await faulty(subjects, trial)
+        return trial
 
     async def log(self, partition: ClockPartition) -> None:
         """Have the log say which subjects of a partition are set aside, where it has not been seen to say so."""

@@ -279,6 +279,19 @@ class Aside:
 
 
 @dataclass(frozen=True, slots=True)
+class Suspect:
+    """What is about to be tried: where it is still there, the process died of it, or was killed then.
+
+    ``offset`` is that of the record of the log; ``tries`` how often in a row something of it was tried so; ``subjects``
+    those that are tried, ``None`` all of the record, none where the record is only read.
+    """
+
+    offset: int
+    tries: int = 1
+    subjects: Sequence[Subject] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Position:
     """A partition's row: the last log offset applied, and the watermarks after it.
 
@@ -297,10 +310,12 @@ class Position:
     aside: Sequence[Aside] = ()
     rulebook: str | None = None
     lost_before: int | None = None
+    suspect: Suspect | None = None
 
 
 def position_to_bytes(position: Position) -> bytes:
     """A partition's row."""
+    suspect = position.suspect
     aside = [
         (*one.subject, one.since, one.held, one.reason, one.at, one.is_logged)
         for one in sorted(position.aside, key=lambda one: one.subject)
@@ -319,6 +334,7 @@ def position_to_bytes(position: Position) -> bytes:
             "rulebook": position.rulebook,
             **({"aside": aside} if aside else {}),
             **({} if position.lost_before is None else {"lost_before": position.lost_before}),
+            **({} if suspect is None else {"suspect": (suspect.offset, suspect.tries, suspect.subjects)}),
         }
     )
 
@@ -342,4 +358,12 @@ def position_from_bytes(raw: bytes) -> Position:
             tuple(Aside((kind, number), *rest) for kind, number, *rest in state.get("aside", ())),
             state.get("rulebook"),
             state.get("lost_before"),
+            _suspect_of(state.get("suspect")),
         )
+
+
+def _suspect_of(state: Any) -> Suspect | None:
+    if state is None:
+        return None
+    offset, tries, subjects = state
+    return Suspect(offset, tries, None if subjects is None else tuple((kind, number) for kind, number in subjects))

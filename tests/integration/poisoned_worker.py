@@ -1,12 +1,13 @@
 """``gridclock run`` with a program that fails at every subject whose number has POISON in it.
 
-The environment variable TEST_FAULT names the step: ``handle``, ``fold``, ``judge``, ``render``, ``encode``, ``row``, or
-``none``.
+The environment variable TEST_FAULT names the step: ``handle``, ``fold``, ``judge``, ``render``, ``encode``, ``row``;
+``kill`` kills the process.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -46,6 +47,15 @@ def plant(fault: str) -> None:
             DeadlineFold.judge = failing(  # type: ignore[method-assign]
                 DeadlineFold.judge, lambda _self, state, *_rest, **_named: state.latest
             )
+        case "kill":
+            whole = DeadlineFold.judge
+
+            def judge(self: Any, state: Any, *given: Any, **named: Any) -> Any:
+                if POISON in str(state.latest):
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return whole(self, state, *given, **named)
+
+            DeadlineFold.judge = judge  # type: ignore[method-assign]
         case "render":
             replace(engine, "report_alert", lambda *_given, subject, **_named: subject)
         case "encode":
@@ -53,7 +63,7 @@ def plant(fault: str) -> None:
         case "row":
             replace(clock_partition, "snapshot_to_bytes", lambda snapshot, *_rest: snapshot.subject)
         case _:
-            assert fault == "none", fault
+            raise ValueError(fault)
 
 
 if __name__ == "__main__":

@@ -48,6 +48,10 @@ def by_subject(alerts: list[dict[str, Any]], at: str) -> list[tuple[str, str]]:
     )
 
 
+def others(live: Live) -> list[tuple[str, str]]:
+    return [found for found in by_subject(list(live.sent().values()), "2025-03-03T09:30") if "WO" in found[0]]
+
+
 def letters(live: Live) -> list[dict[str, Any]]:
     records = live.topic("dead-letters").records
     return [json.loads(value) for *_, value in records if value is not None]
@@ -70,13 +74,10 @@ def test_a_subject_is_set_aside_and_brought_back(live: Live, tmp_path: Path, fau
     live.send(wire(POISONED))
     live.send(wire(LATER))
 
-    def others() -> list[tuple[str, str]]:
-        return [found for found in by_subject(list(live.sent().values()), "2025-03-03T09:30") if "WO" in found[0]]
-
-    until(lambda: len(others()) == 2, 30, lambda: f"{others()} {live.sent()} {worker.output}")
-    assert others() == [("WO2", "breach"), ("WO3", "breach")]
+    until(lambda: len(others(live)) == 2, 30, lambda: f"{others(live)} {live.sent()} {worker.output}")
+    assert others(live) == [("WO2", "breach"), ("WO3", "breach")]
     assert worker.exit_code is None
-    assert "POISON is set aside after two faults: ZeroDivisionError" in worker.output
+    assert "POISON is set aside: ZeroDivisionError" in worker.output
     assert "13800000000" not in worker.output
     held = letters(live)
     assert {letter["reason"] for letter in held} == {"quarantined"}
@@ -101,3 +102,23 @@ def test_a_subject_is_set_aside_and_brought_back(live: Live, tmp_path: Path, fau
         ("WO3", "breach"), ("WO3", "late_completion"),
     ]  # fmt: skip
     assert command("dead-letters", "list", *where).stdout == ""
+
+
+def test_a_subject_that_kills_the_process_is_set_aside(live: Live, tmp_path: Path) -> None:
+    """It leaves no exception: what was written down before it was tried names it."""
+    live.send(wire(BEFORE))
+    live.send(wire(POISONED))
+    for _ in range(3):  # the record whole, then alone, and once more where it came only after the first one
+        worker = live.worker(module=FAULTY, TEST_FAULT="kill", store="one", ready=False)
+        until(lambda: worker.exit_code is not None or bool(others(live)), 90, lambda: worker.output)  # noqa: B023
+        if worker.exit_code is None:
+            break
+    else:
+        worker = live.worker(module=FAULTY, TEST_FAULT="kill", store="one", ready=False)
+    live.send(wire(LATER))
+    until(lambda: len(others(live)) == 2, 60, lambda: worker.output)
+    assert worker.exit_code is None
+    assert [letter["detail"] for letter in letters(live)][:1] == [
+        "failed twice and is set aside: the process died at it, 2 times"
+    ]
+    assert from_log(live, tmp_path / "aside.jsonl") == live.sent()

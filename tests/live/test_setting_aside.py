@@ -29,10 +29,13 @@ from streams.wire.decoder import event_of, wire_fields
 from streams.wire.state_rows import (
     CONTROL_KEY,
     LogRecord,
+    Position,
     StateError,
+    Suspect,
     control_to_bytes,
     entry_to_bytes,
     position_from_bytes,
+    position_to_bytes,
     record_from_bytes,
     record_to_bytes,
 )
@@ -53,18 +56,20 @@ def record(story: str, at: str, origin: int = 0) -> bytes:
     return record_to_bytes(found, {"in/0": us(f"2026-03-02T{at}")}, SOURCES)
 
 
+class KilledError(BaseException):
+    """The process is gone: nothing catches it, and what is in memory is lost."""
+
+
 class FaultyPartition(ClockPartition):
-    """Fails at a record that concerns a subject of ``faulty``, at its row, or at the alerts of it."""
+    """Fails at a record that concerns a subject of ``faulty``, with the error, unless it is set aside."""
 
     faulty: frozenset[Subject] = frozenset()
-    fails_at: str = "entry"
+    error: type[BaseException] = ZeroDivisionError
 
     def applying(self, record: LogRecord, offset: int) -> Any:
         applied = yield from super().applying(record, offset)
-        if applied is not None and self.fails_at == "entry":
-            at_work = {entry[0] for entry in record.entries} - self.aside.keys()
-            if at_work & self.faulty:
-                raise ZeroDivisionError
+        if applied is not None and ({entry[0] for entry in record.entries} - self.aside.keys()) & self.faulty:
+            raise self.error
         return applied
 
 
@@ -78,12 +83,14 @@ class Work:
     letters: Letters = field(default_factory=Letters)
     make: Callable[[int], ClockPartition] = lambda number: FaultyPartition(number, shipped().rulebook, keep_for=None)
     largest: int = 10**9
+    deaths: int = 0
+    marks: list[Suspect] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.partition = self.make(0)
         self.aside = SettingAside(
             "log", self.make, self.encode,
-            row_of=lambda _number, key: self.rows.get(key),
+            row_of=lambda _number, key: self.rows.get(key), rows_of=lambda _number: iter(sorted(self.rows.items())),
             keep_position=self._keep_position, write_control=self._write_control,
         )  # fmt: skip
 
@@ -95,6 +102,8 @@ class Work:
 
     async def _keep_position(self, number: int, row: bytes) -> None:
         self.rows[position_key(number)] = row
+        if (suspect := position_from_bytes(row).suspect) is not None:
+            self.marks.append(suspect)
 
     async def _write_control(self, _number: int, value: bytes) -> None:
         self.log.append((CONTROL_KEY, value))
@@ -112,6 +121,21 @@ class Work:
         while self.partition.offset + 1 < len(self.log):
             asyncio.run(self._apply(self.partition.offset + 1))
         return self
+
+    def run_killed(self) -> Work:
+        """As processes do that die, and others that take over from the rows."""
+        while True:
+            try:
+                return self._run_process()
+            except KilledError:
+                self.deaths += 1
+                assert self.deaths < 20
+
+    def _run_process(self) -> Work:
+        following = position_from_bytes(self.rows[position_key(0)]).offset + 1 if self.rows else 0
+        if following < len(self.log):
+            asyncio.run(self.aside.before_first(0, following, self.log[following][1]))
+        return self.run(restart=True)
 
     async def _apply(self, offset: int) -> None:
         raw, tries = self.log[offset][1], 0
@@ -319,3 +343,88 @@ def test_a_held_event_comes_back_as_it_was() -> None:
         assert entry_to_bytes(subject, back, "") == entry_to_bytes(subject, copy, "")
     with pytest.raises(InputError, match="no event as the log has it"):
         event_of({"event_id": "e1"})
+
+
+# --- processes that are killed ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def killing(faulty: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    faulty.setattr(FaultyPartition, "error", KilledError)
+    return faulty
+
+
+def test_the_deaths_of_a_subject_are_counted(killing: pytest.MonkeyPatch) -> None:
+    work = story((FIRST, "09:01"), (SECOND, "09:02"), (THIRD, "09:10")).run_killed()
+    assert work.deaths == 2  # once written down as the whole record, once alone
+    assert [(mark.offset, mark.tries, mark.subjects) for mark in work.marks] == [
+        (0, 1, None), (0, 2, ()), (0, 2, (POISON,)), (0, 1, None),
+    ]  # fmt: skip
+    (aside,) = work.partition.aside.values()
+    assert (aside.subject, aside.reason) == (POISON, "the process died at it, 2 times")
+    assert (work.told("WO2"), work.told("POISON")) == ([("fee-5-minutes", "breach")], [])
+    assert position_from_bytes(work.rows[position_key(0)]).suspect is None
+    assert work.from_log() == work.alerts
+    killing.setattr(FaultyPartition, "faulty", frozenset())
+    work.release().run(restart=True)
+    assert work.told("POISON") == [("fee-5-minutes", "breach"), ("fee-5-minutes", "late_completion")]
+    assert work.from_log() == work.alerts
+
+
+def test_many_subjects_are_parted_twice(killing: pytest.MonkeyPatch) -> None:
+    more = "".join(f"\nx{n} 2026-03-02T09:00 counter.ticket_taken N{n}" for n in range(150))
+    work = story((FIRST + more, "09:01"), (SECOND, "09:10")).run_killed()
+    assert (list(work.partition.aside), work.deaths) == ([POISON], 3)
+    assert work.told("WO2") == [("fee-5-minutes", "breach")]
+    assert work.from_log() == work.alerts
+
+
+def test_two_that_kill_are_found_one_after_the_other(killing: pytest.MonkeyPatch) -> None:
+    killing.setattr(FaultyPartition, "faulty", frozenset({POISON, ("order", "WO2")}))
+    work = story((FIRST, "09:01"), (SECOND, "09:10")).run_killed()
+    assert (sorted(work.partition.aside), work.deaths) == ([POISON, ("order", "WO2")], 4)
+
+
+def test_processes_killed_by_something_else_set_nothing_aside() -> None:
+    """However often that is while a record is tried whole; and once while one subject is."""
+    work = story((FIRST, "09:01"), (SECOND, "09:02"), (THIRD, "09:10"))
+    for _ in range(3):
+        asyncio.run(work.aside.before_first(0, 0, work.log[0][1]))
+    assert [(mark.tries, mark.subjects) for mark in work.marks][-4:] == [
+        (2, ()), (2, (POISON,)), (2, (("order", "WO2"),)), (1, None),
+    ]  # fmt: skip
+    work.run_killed()
+    assert (work.partition.aside, work.told("WO2")) == ({}, [("fee-5-minutes", "breach")])
+
+    work = story((FIRST, "09:01"), (SECOND, "09:02"), (THIRD, "09:10"))
+    alone = Suspect(0, 1, (POISON,))
+    work.rows[position_key(0)] = position_to_bytes(Position(-1, None, {}, {}, suspect=alone))
+    work.run_killed()
+    assert work.partition.aside == {}
+
+
+def test_records_applied_before_are_not_written_down() -> None:
+    """The group's offset may be behind the position: what the process dies of is the first record beyond it."""
+    work = story((FIRST, "09:01"), (SECOND, "09:02")).run()
+    work.marks.clear()
+    assert not asyncio.run(work.aside.before_first(0, 1, work.log[1][1]))
+    assert work.marks == []
+
+
+def test_a_record_that_kills_while_it_is_read_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    work = story((FIRST, "09:01"), (SECOND, "09:02"))
+    work.log.insert(1, (None, b"KILLS"))
+
+    whole = record_from_bytes
+
+    def reading(raw: bytes) -> LogRecord:
+        if raw == b"KILLS":
+            raise KilledError
+        return whole(raw)
+
+    monkeypatch.setattr("streams.live.setting_aside.record_from_bytes", reading)
+    monkeypatch.setattr("tests.live.test_setting_aside.record_from_bytes", reading)
+    work.log += [(None, record(THIRD, "09:10", 20))]
+    work.run_killed()
+    assert work.told("WO2") == [("fee-5-minutes", "breach")]
+    assert work.deaths == 3  # the first one was not written down
