@@ -35,7 +35,7 @@ from streams.core.kinds.acts import ActVersion
 from streams.core.kinds.evidence import alternative_text
 from streams.core.kinds.patterns import label_of, title_of
 from streams.engine.parts import NotExpressible, Parts, only
-from streams.engine.texts import BY, LAWFUL, RECORDED, SINCE, Lines, fault_texts, lines_of
+from streams.engine.texts import BY, LAWFUL, RECORDED, SINCE, Lines, case_lines, fault_texts, lines_of
 
 _ID_FIELDS: Final = {f"{kind}_id": f"id of {kind}" for kind in SUBJECT_TYPES}
 """What a watched id of a subject is called: where conditions may ask for it, it is no field of the event."""
@@ -64,6 +64,7 @@ def act(parts: Parts, rule: ActRule, version: ActVersion[Any]) -> dict[str, Any]
         "when": parts.conditions(rule.when),
         "slots": [_slot(parts, slot.need, slot.label) for slot in version.slots],
         "listens": parts.known(version.listens),
+        "case": case_lines(rule, None if chosen else limit),
         "body": _body(parts, rule, version.titles),
         "lines": {} if chosen else _lines(parts, rule, limit, version.titles),
     }
@@ -95,6 +96,7 @@ def _body(parts: Parts, rule: ActRule, titles: Mapping[str, Text]) -> Any:
                     {
                         "when": parts.conditions(choice.when),
                         "limit": parts.limit(choice.limit),
+                        "case": case_lines(rule, choice.limit),
                         "lines": _lines(parts, rule, choice.limit, titles),
                     }
                     for choice in rule.limit

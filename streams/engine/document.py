@@ -44,10 +44,10 @@ from streams.core.verdicts import AlertKind
 from streams.core.working_days import TABLE_DAYS
 from streams.engine.acts import act
 from streams.engine.parts import NotExpressible, Parts, only
-from streams.engine.texts import AT, Lines, fault_texts, inside, lines_of, phrases
+from streams.engine.texts import AT, Lines, case_lines, fault_texts, inside, lines_of, phrases
 from streams.wire.plain_events import NOT_DATA, PlainEvents
 
-VERSION: Final = 2
+VERSION: Final = 3
 
 _KINDS: Final[tuple[tuple[Any, str], ...]] = (
     (Code, "code"), (Id, "id"), (Flag, "flag"), (Count, "count"), (ReadingDay, "day_of_month"), (Number, "number"),
@@ -231,6 +231,7 @@ class Document:
         return {
             "when": self._parts.conditions(when),
             "limit": self._parts.limit(limit),
+            "case": case_lines(rule, limit),
             "breach": lines("breach", ""),
             "late_completion": lines("late_completion", ""),
             "warnings": [

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 from schemas.events import EventCatalogue
 from streams.core.alerts import Subject
@@ -16,6 +16,22 @@ from streams.engine.document import Document
 
 Line = tuple[int, int, bytes]
 """Number of arrival, origin, and the line itself."""
+
+
+CASES_AT_ONCE: Final = 500
+"""Subjects whose cases are held as bytes at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedCases:
+    """The cases of one subject: each its line, without its end, and an alert with its sentence, where it has one.
+
+    ``left_to_python`` are the lines of its events where Python must write the cases instead.
+    """
+
+    subject: Subject
+    cases: list[tuple[bytes, bytes | None]]
+    left_to_python: list[Line]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +102,19 @@ class NativeReplay:
         last, lines = self._inner.divide()
         return last, list(lines)
 
-    def judge(self, until: int) -> Judged:
-        """Judge up to an instant (inclusive)."""
-        lines, subjects, judged, repeated, orphans = self._inner.judge(until)
+    def judge(self, until: int, threads: int) -> Judged:
+        """Judge up to an instant (inclusive), in so many threads, which do not hold Python's lock."""
+        lines, subjects, judged, repeated, orphans = self._inner.judge(until, threads)
         left = {(kind, number): reason for kind, number, reason in subjects}
         return Judged(lines, left, judged, repeated, Counter(orphans))
+
+    def cases(self, until: int) -> Iterator[JudgedCases]:
+        """Every case as of an instant, by subject, of those that are not left to Python; after ``judge``."""
+        first = 0
+        while some := self._inner.cases(until, first, CASES_AT_ONCE):
+            for kind, number, cases, lines in some:
+                yield JudgedCases((kind, number), cases, lines)
+            first += CASES_AT_ONCE
 
     def add(self, key: tuple[Any, ...], line: bytes) -> None:
         """Add an alert of the Python engine."""

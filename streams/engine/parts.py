@@ -19,6 +19,7 @@ from schemas.limits import (
 from schemas.patterns import Condition, Conditions, Pattern
 from schemas.rules import RuleBase
 from streams.core.working_days import WorkingCalendar
+from streams.engine.texts import case_lines
 
 
 class NotExpressible(Exception):
@@ -40,6 +41,7 @@ class Parts:
             "rule": rule.id,
             "first": self._calendar.start_of_day(rule.effective_from.toordinal()),
             "last": None if to is None else self._calendar.start_of_day(to.toordinal()),
+            "case": case_lines(rule, None),
         }
 
     def known(self, types: Iterable[str]) -> list[int]:

@@ -26,21 +26,23 @@ from streams.core.explanations import (
     left_out,
 )
 from streams.core.faults import Fault, arithmetic_of
+from streams.core.records import JudgedCase
 from streams.core.verdicts import AlertKind, Outcome, Report, Verdict
 from streams.core.working_days import WorkingCalendar
 from streams.wire.cloudevents import CloudEvents, encode
 
 # Instants that stand for those of an alert, by the name of their place.
 _STARTED, _DUE, _STOPPED, _DETECTED, BY, RECORDED, AT = 10_000, 20_000, 20_777, 40_000, 50_000, 60_000, 70_000
-_REPORTED, SINCE, LAWFUL = 80_000, 90_000, 95_000
+_REPORTED, SINCE, LAWFUL, _AS_OF = 80_000, 90_000, 95_000, 97_000
 _PLACES: Final = {
     _STARTED: "started", _DUE: "due", _STOPPED: "stopped", _DETECTED: "detected", BY: "by", RECORDED: "recorded",
-    AT: "at", _REPORTED: "reported", SINCE: "since", LAWFUL: "lawful",
+    AT: "at", _REPORTED: "reported", SINCE: "since", LAWFUL: "lawful", _AS_OF: "as of",
 }  # fmt: skip
 _ELAPSED, _PAUSED = 987_654_321_000_000, 123_456_789_000_000
 _PAUSES: Final = ((11_000, 15_321), (DAY, 2 * DAY))
 """Within an elapsed limit a piece, and of a day limit a whole day that would have counted."""
 _ORG: Final = "province"
+_ANCHOR: Final = Event("root", "", _STARTED, _STARTED, {"org": {_ORG: "⟦org⟧"}}, "⟦order⟧", "⟦account⟧")
 
 
 class _Places(WorkingCalendar):
@@ -93,6 +95,43 @@ def lines_of(rule: RuleBase, limit: Limit | None, kind: AlertKind, cause: str, a
     }
 
 
+def case_lines(rule: RuleBase, limit: Limit | None) -> dict[str, str]:
+    """By subject type, the line of a case."""
+    return {subject: _case_line(rule, limit, subject) for subject in rule.subject}
+
+
+def _case_line(rule: RuleBase, limit: Limit | None, subject: str) -> str:
+    verdict = Verdict(
+        rule=rule,
+        root="root",
+        anchor=_ANCHOR,
+        outcome=cast(Outcome, "⟦outcome⟧"),
+        started_at=_STARTED,
+        deadline=_DUE,
+        stopped_at=_STOPPED,
+        ended_at=_STARTED,
+        reports=(),
+        evidence=("⟦evidence⟧",),
+    )
+    event = CloudEvents(_PLACES_CALENDAR).case(JudgedCase("⟦case⟧", (subject, "⟦id⟧"), verdict), _AS_OF)
+    event["data"] |= {
+        "limit": None if limit is None else limit.text,
+        "elapsed": "⟦elapsed⟧",
+        "paused": "⟦paused⟧",
+        "arithmetic": {"at": "⟦arithmetic⟧"},
+        "calendar_provisional": "⟦provisional⟧",
+    }
+    text = encode(event).decode()
+    for written, place in (
+        ('"⟦due⟧+00:00"', "⟦deadline⟧"),
+        ("⟦as of⟧+00:00", "⟦as of⟧"),
+        ('"⟦provisional⟧"', "⟦provisional⟧"),
+        *_REPLACED,
+    ):
+        text = text.replace(written, place)
+    return text
+
+
 def _alert(
     rule: RuleBase,
     limit: Limit | None,
@@ -102,11 +141,10 @@ def _alert(
     subject: str,
     is_provisional: int,
 ) -> Alert:
-    anchor = Event("root", "", _STARTED, _STARTED, {"org": {_ORG: "⟦org⟧"}}, "⟦order⟧", "⟦account⟧")
     verdict = Verdict(
         rule=rule,
         root="root",
-        anchor=anchor,
+        anchor=_ANCHOR,
         outcome="running",
         started_at=_STARTED,
         deadline=None if act is not None else _DUE,

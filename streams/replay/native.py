@@ -8,18 +8,32 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from itertools import islice
+
+import msgspec
 
 from schemas.dead_letters import DeadLetter
 from streams.core.alerts import Subject
 from streams.core.event import Event
 from streams.engine.judged import Line, NativeReplay
+from streams.files import STANDARD
 from streams.replay.input_counts import InputCounts
 from streams.replay.judging import AlertKey, Arrived, Copies, Deduplicated, deduplicate
+from streams.replay.output_form import OutputForm
 from streams.replay.reading import POSITION_BITS, Reading, Scope
 from streams.replay.sources import MAX_AHEAD, Record, Source
 from streams.replay.sources.lines import Lines
-from streams.replay.spill import SpillBuffer
+from streams.replay.spill import HELD_BYTES, SpillBuffer
+from streams.wire.cloudevents import ReportedCase
+
+WrittenCases = bytes | Iterable[ReportedCase]
+"""The cases of one subject: as they are written, where nothing else is wanted of them, else one by one."""
+
+_plain = msgspec.json.Decoder().decode
+
+LOOKED_AT = 200
+"""Lines of a source by which is decided whether the native engine reads it in place of several processes."""
 
 BATCH = 2000
 """Lines given to the native engine at once, at most."""
@@ -47,6 +61,8 @@ class NativeReading(Reading):
         self._native: NativeReplay | None = native
         self._memory = memory
         self._kept: list[Arrived] = []
+        self._sizes: dict[int, int] = {}  # of the lines of the events kept, by number
+        self._used = 0
 
     def read(
         self, number: int, source: Source, records: Iterable[Record], on_record: Callable[[int], None], after: int = 0
@@ -72,7 +88,7 @@ class NativeReading(Reading):
                     yield batch[place]
                 first = place + 1
             yield from batch[first:]
-            if self._native is not None and self._native.memory > self._memory:
+            if self._native is not None and self._native.memory + self._used > self._memory:
                 self._leave_to_python(self._native)
 
     def _take(self, event: Event, origin: int, size: int) -> None:
@@ -87,14 +103,16 @@ class NativeReading(Reading):
         number = native.note(event, [subject for subject, _ in copies])
         if number is not None:
             self._kept.append((event.order, number, event, origin, copies))
+            self._sizes[number] = size
+            self._used += HELD_BYTES + 3 * size
 
     def _leave_to_python(self, native: NativeReplay) -> None:
         lines = native.lines()
-        sizes = {number: len(line) for number, _, line in lines}
+        sizes = self._sizes | {number: len(line) for number, _, line in lines}
         arrived = [*self._kept, *self._decoded(lines)]
         arrived.sort(key=_number)
         for _, number, event, origin, copies in arrived:
-            self.buffer.add(event, copies, origin, sizes.get(number, 0))
+            self.buffer.add(event, copies, origin, sizes[number])
         self._count(native)
         self.highest = native.highest
         self._kept, self._native = [], None
@@ -161,11 +179,10 @@ class NativeJudging:
         last = [at for at in (native_last, deduplicate(self._arrived(lines)).last_at) if at is not None]
         return max(last) if last else None
 
-    def judge(self, end: int, on_events: Callable[[int], None]) -> Deduplicated:
-        """Judge natively up to an instant (inclusive); gives the events that Python must judge."""
+    def judge(self, end: int, threads: int, on_events: Callable[[int], None]) -> Deduplicated:
+        """Judge natively up to an instant (inclusive), in so many threads; gives the events that Python must judge."""
         try:
-            self._native.divide()
-            found = self._native.judge(end)
+            found = self._native.judge(end, threads)
         except RuntimeError:
             _log.warning("the native engine failed on these events; the Python engine judges them")
             return deduplicate(self._arrived(self._native.lines()))
@@ -184,6 +201,31 @@ class NativeJudging:
         """What Python has read before, and these lines, in the order of arrival."""
         return sorted((*self._kept, *self._decoded(lines)), key=_number)
 
+    def cases(
+        self,
+        end: int,
+        by_python: Callable[[Deduplicated, int], Iterator[tuple[Subject, WrittenCases]]],
+        form: OutputForm,
+    ) -> Iterator[tuple[Subject, WrittenCases]]:
+        """Every case as of an instant, by subject, but those of the subjects that were left to Python.
+
+        ``by_python`` gives those of a subject whose cases Python must write after all.
+        """
+        for found in self._native.cases(end):
+            if found.left_to_python:
+                arrived = sorted(self._decoded(found.left_to_python), key=_number)
+                yield from by_python(
+                    deduplicate(
+                        (order, number, event, origin, _of(copies, {found.subject}))
+                        for order, number, event, origin, copies in arrived
+                    ),
+                    end,
+                )
+            elif form.has_plain_cases:
+                yield found.subject, b"".join(line + b"\n" for line, _ in found.cases)
+            else:
+                yield found.subject, [ReportedCase(_plain(line), _sentence(alert)) for line, alert in found.cases]
+
     def merged(self, own: Iterable[tuple[AlertKey, bytes]], counted: Counter[tuple[str, str]]) -> Iterator[bytes]:
         """All alerts in order, those of the Python engine among them; after an interruption those that there are."""
         interrupted: KeyboardInterrupt | None = None
@@ -197,6 +239,28 @@ class NativeJudging:
             yield line + b"\n"
         if interrupted is not None:
             raise interrupted
+
+
+def _sentence(alert: bytes | None) -> dict[str, str] | None:
+    if alert is None:
+        return None
+    found: dict[str, str] = _plain(alert)["data"]["explanation"]
+    return found
+
+
+def are_plain(native: NativeReplay, sources: Sequence[Source]) -> bool:
+    """Whether the native engine takes the lines that the sources begin with: nine of ten at least.
+
+    ``native`` is used up by this. Standard input, which can be read only once, is not looked at, and is not plain.
+    """
+    taken = total = 0
+    for source in sources:
+        if not isinstance(source, Lines) or source.name == STANDARD:
+            return False
+        for _, raw, _ in islice(source.records(), LOOKED_AT):
+            total += 1
+            taken += native.take([raw], [0], 0)
+    return taken * 10 >= total * 9
 
 
 def _number(arrived: Arrived) -> int:

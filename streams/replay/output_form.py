@@ -29,8 +29,13 @@ class OutputForm:
 
     @property
     def is_plain(self) -> bool:
-        """Whether only alerts are wanted, and those as they are, one a line."""
-        return self.alerts is json_line and not self.needs_cases and self.hidden.fingerprint is None
+        """Whether alerts are wanted as they are, one a line."""
+        return self.alerts is json_line and self.hidden.fingerprint is None
+
+    @property
+    def has_plain_cases(self) -> bool:
+        """Whether cases are wanted as they are, one a line, and not summed up."""
+        return self.cases is json_line and not self.with_summary and self.hidden.fingerprint is None
 
     def alert(self, event: dict[str, Any]) -> bytes:
         """One alert."""

@@ -9,7 +9,8 @@ takes them, at once where they fit into memory, else task by task (``judging``, 
 then give what was found, in an order that does not depend on which of the two it was.
 
 Several processes share the reading and then the judging, over files: sources in splits, subjects in partitions. With
-them, or with a checkpoint, everything goes over files; one process alone holds in memory what fits.
+them, or with a checkpoint, everything goes over files; one process alone holds in memory what fits. Where the native
+engine takes the lines, several jobs are threads of one process.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
+from heapq import merge
 from itertools import groupby
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +41,7 @@ from streams.replay.checkpoints import Checkpoint
 from streams.replay.forks import run_forked
 from streams.replay.input_counts import InputCounts
 from streams.replay.judging import Copies, Deduplicated, Judging, deduplicate
-from streams.replay.native import NativeJudging, NativeReading
+from streams.replay.native import NativeJudging, NativeReading, WrittenCases, are_plain
 from streams.replay.output_form import OutputForm
 from streams.replay.reading import POSITION_BITS, InputSplits, Reading, Scope
 from streams.replay.runs import AFTER, ALERTS, BEFORE, CASES, CONFLICTS, JudgingTask, RunKind, merged, tasks_of
@@ -158,7 +160,7 @@ class Replay:
         if self._checkpoint is not None:
             self._received = self._checkpoint.open(self._job(), self._sources, received=self._received)
         scope = Scope(self._decoder, self._copies_of, self._received, self.ends_at, self._as_of)
-        if self._jobs == 1 and self._checkpoint is None:
+        if self._checkpoint is None and (self._jobs == 1 or self._are_threads()):
             self._read_at_once(scope, on_record)
             return
         splits = InputSplits(
@@ -192,6 +194,11 @@ class Replay:
             self._partitions.put(buffer.store())
         else:
             self._buffer = buffer
+
+    def _are_threads(self) -> bool:
+        """Whether several jobs are threads of the native engine: where it takes what there is to read."""
+        native = self._native_replay()
+        return native is not None and are_plain(native, self._sources)
 
     def _native_replay(self) -> NativeReplay | None:
         """The native engine, where it is there and can give what is wanted of this replay."""
@@ -228,7 +235,7 @@ class Replay:
             if self.ends_at is None:
                 self._end(self._native.last_at())
             if self.ends_at is not None:
-                self._deduplicated = self._native.judge(self.ends_at, on_events)
+                self._deduplicated = self._native.judge(self.ends_at, self._jobs, on_events)
                 self._judging = Judging(self._rulebook, self.ends_at)
         elif self._buffer is not None:
             self._deduplicated = deduplicate(self._buffer.held())
@@ -430,8 +437,16 @@ class Replay:
                 for _, cases in merged(CASES, self._judged):
                     yield cases
         elif self._judging is not None:
-            for _, own in self._by_subject(self._rulebook, self._judging):
-                yield self._case_bytes(own, self.summary)
+            parts: list[Iterable[tuple[Subject, WrittenCases]]] = [self._by_subject(self._rulebook, self._judging)]
+            if self._native is not None and self.ends_at is not None:
+                parts.append(self._native.cases(self.ends_at, self._cases_left, self._output_form))
+            for _, own in merge(*parts, key=itemgetter(0)):
+                yield own if isinstance(own, bytes) else self._case_bytes(own, self.summary)
+
+    def _cases_left(self, left: Deduplicated, end: int) -> Iterator[tuple[Subject, Iterable[ReportedCase]]]:
+        judging = Judging(self._rulebook, end)
+        deque(judging.alerts(left.events), maxlen=0)
+        return self._by_subject(self._rulebook, judging)
 
     def _case_bytes(self, own: Iterable[ReportedCase], summary: Summary) -> bytes:
         output_form, found = self._output_form, []

@@ -1,7 +1,8 @@
-"""The native engine gives the bytes of the Python engine: alerts, dead letters, counts."""
+"""The native engine gives the bytes of the Python engine: alerts, cases, dead letters, counts."""
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from streams.core.rulebook import Rulebook
 from streams.engine import mirrored, native_module
 from streams.replay.output_form import OutputForm
 from streams.replay.replay import Replay, ReplayOptions
+from streams.replay.results import CASE_COLUMNS, CsvRow
 from streams.replay.sources.lines import Lines
 from streams.rulebooks.loader import load_rulebook
 from streams.simulation import simulate
@@ -42,19 +44,28 @@ def compared_as_it_is() -> Iterator[None]:
 
 
 def replayed(path: Path, engine: str, rulebook: Rulebook, **options: Any) -> dict[str, Any]:
-    """Everything that comes of a replay for alerts alone."""
+    """Everything that comes of a replay."""
+    options.setdefault("output_form", OutputForm(with_summary=True))
     letters: list[str] = []
     replay = Replay(
         rulebook,
         Decoder(shipped().catalogue),
-        ReplayOptions(RECEIVED, output_form=OutputForm(cases=None), engine=engine, **options),
+        ReplayOptions(RECEIVED, engine=engine, **options),
         on_dead_letter=lambda letter: letters.append(letter.model_dump_json()),
     )
     replay.read([Lines(str(path))])
     replay.judge()
     alerts = list(replay.alerts())
+    cases = b"".join(replay.cases()).splitlines()
     replay.close()
-    found = {"alerts": alerts, "letters": letters, "tally": replay.tally, "end": replay.ends_at}
+    found = {
+        "alerts": alerts,
+        "cases": cases,
+        "summary": replay.summary.to_state(),
+        "letters": letters,
+        "tally": replay.tally,
+        "end": replay.ends_at,
+    }
     return found | {"left": replay.left_to_python}
 
 
@@ -80,6 +91,33 @@ def lines(tmp_path: Path) -> Path:
 
 def test_simulated_orders(lines: Path) -> None:
     assert assert_same(lines, shipped().rulebook) > 300
+
+
+@pytest.mark.parametrize("form", [OutputForm(cases=None), OutputForm(), OutputForm(cases=CsvRow(CASE_COLUMNS))])
+def test_every_form_of_cases(form: OutputForm, lines: Path) -> None:
+    assert_same(lines, shipped().rulebook, output_form=form)
+
+
+def test_cases_that_list_more_than_is_shown_are_left_to_python(lines: Path, tmp_path: Path) -> None:
+    """One order with more evidence than a case lists, among the others."""
+    found = lines.read_bytes().splitlines()
+    start = {
+        "event_type": "counter.service_started", "event_id": "many-0", "order_id": "many", "business": "fee",
+        "occurred_at": "2026-03-03T09:00:00.000+08:00",
+    }  # fmt: skip
+    many = [start]
+    for number in range(60):
+        kind = "counter.resumed" if number % 2 else "counter.interrupted"
+        at = f"2026-03-03T09:00:{number // 2 + 1:02d}.{number % 2}00+08:00"
+        more = {"event_type": kind, "event_id": f"many-{number + 1}", "occurred_at": at, "reason": "system_failure"}
+        many.append({**start, **more})
+    many.append({**start, "event_type": "counter.service_completed", "event_id": "many-99",
+                 "occurred_at": "2026-03-03T09:02:00.000+08:00"})  # fmt: skip
+    path = tmp_path / "many.jsonl"
+    path.write_bytes(b"\n".join((*found[:300], *map(encode_json, many), *found[300:])))
+    assert_same(path, shipped().rulebook)
+    case = next(json.loads(case) for case in replayed(path, "native", shipped().rulebook)["cases"] if b'"many"' in case)
+    assert "omitted" in case["data"]["arithmetic"]
 
 
 def test_simulated_subjects_are_judged_natively(lines: Path) -> None:
@@ -109,6 +147,17 @@ def test_an_end_and_an_as_of_amid_the_events(lines: Path) -> None:
 
 def _decoded(line: bytes) -> Any:
     return Decoder(shipped().catalogue).decode(line, received=RECEIVED)
+
+
+def test_several_jobs_are_threads(lines: Path) -> None:
+    assert_same(lines, shipped().rulebook, jobs=3, output_form=OutputForm())
+    assert replayed(lines, "native", shipped().rulebook, jobs=3) == replayed(lines, "native", shipped().rulebook)
+
+
+def test_several_jobs_are_processes_where_lines_are_not_plain(lines: Path, tmp_path: Path) -> None:
+    path = tmp_path / "spaced.jsonl"
+    path.write_bytes(lines.read_bytes().replace(b'"org":{', b'"org": {'))
+    assert_same(path, shipped().rulebook, jobs=2, output_form=OutputForm())
 
 
 def test_memory_that_is_used_up_amid_the_events(lines: Path) -> None:

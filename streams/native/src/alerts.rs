@@ -1,7 +1,7 @@
 //! Verdicts, and the lines of what is reported of them; see `streams/core/verdicts.py`, `alerts.py`, `explanations.py`.
 
 use crate::calendar::{DayCount, Pause, day_text, running};
-use crate::document::{Fault, Limit, Lines, Words};
+use crate::document::{CaseLines, Fault, Limit, Lines, Words};
 use crate::events::Span;
 use crate::lines::Place;
 use crate::subject::{MANY, MOST_DAYS, MOST_LISTED, SUBJECTS, Subject, TABLES, TEXTS, hexadecimal};
@@ -94,6 +94,7 @@ pub struct Verdict<'a> {
     pub is_provisional: bool,
     pub evidence: Vec<usize>,
     pub faults: Vec<Said>,
+    pub case: &'a CaseLines,
 }
 
 /// The root of each event that stands for another one.
@@ -247,14 +248,7 @@ impl<'a> Told<'a> {
             Place::Due => self.deadline.iter().for_each(|at| days.shown(text, *at)),
             Place::DueFull => self.deadline.iter().for_each(|at| days.full(text, *at)),
             Place::Stopped => self.stopped_at.iter().for_each(|at| days.shown(text, *at)),
-            Place::StoppedFull => match self.stopped_at {
-                None => text.push_str("null"),
-                Some(at) => {
-                    text.push('"');
-                    days.full(text, at);
-                    text.push('"');
-                }
-            },
+            Place::StoppedFull => full_or_null(text, subject, self.stopped_at),
             Place::ReportedFull => days.full(text, self.due_at),
             Place::DetectedFull => days.full(text, detected_at),
             Place::Elapsed => length(text, self.elapsed),
@@ -284,6 +278,53 @@ impl<'a> Told<'a> {
             line: line.into_bytes(),
         })
     }
+}
+
+/// A case as it is written, and the alert on it, for its sentence; `None` where Python must write it.
+pub fn case_line(subject: &Subject, verdict: &Verdict, roots: &Roots, as_of: i64) -> Option<(String, Option<Vec<u8>>)> {
+    let root = verdict.root(subject, roots);
+    let kind = SUBJECTS[subject.kind as usize];
+    let instants = [Some(verdict.started_at), verdict.deadline, verdict.stopped_at, Some(as_of)];
+    let Some(line) = verdict.case.get(kind) else {
+        subject.hand_back(TEXTS);
+        return None;
+    };
+    if !instants.iter().flatten().all(|at| subject.days.is_settled(*at)) {
+        subject.hand_back(TABLES);
+        return None;
+    }
+    let evidence = distinct(verdict.evidence.iter().copied());
+    if evidence.len() > MOST_LISTED {
+        subject.hand_back(MANY);
+        return None;
+    }
+    let said = match verdict.reports.last() {
+        None => None,
+        Some(report) => Some(Told::new(subject, verdict, report, &root, 0)?.alert(subject, as_of, false)?.line),
+    };
+    let case_id = digest(&[verdict.rule.as_bytes(), kind.as_bytes(), subject.id, root.as_bytes()]);
+    let arithmetic = arithmetic(subject, verdict)?;
+    let (elapsed, paused) = running(verdict.started_at, verdict.ended_at, &verdict.pauses);
+    let anchor = subject.events[verdict.anchor];
+    let line = line.fill(|text, place| match place {
+        Place::Id => text.push_str(subject.text_of_id()),
+        Place::Case => text.push_str(&case_id),
+        Place::Outcome => text.push_str(verdict.outcome.name()),
+        Place::AsOf => subject.days.full(text, as_of),
+        Place::Order => nullable(text, subject, anchor.subjects[0]),
+        Place::Account => nullable(text, subject, anchor.subjects[1]),
+        Place::Org => text.push_str(anchor.org.map_or("null", |org| subject.text(org))),
+        Place::StartedFull => subject.days.full(text, verdict.started_at),
+        Place::Deadline => full_or_null(text, subject, verdict.deadline),
+        Place::StoppedFull => full_or_null(text, subject, verdict.stopped_at),
+        Place::Elapsed => length(text, elapsed),
+        Place::Paused => length(text, paused),
+        Place::Evidence => listed(text, evidence.iter(), |text, event| quoted(text, subject.id_of(*event))),
+        Place::Arithmetic => text.push_str(&arithmetic),
+        Place::Provisional => text.push_str(if verdict.is_provisional { "true" } else { "false" }),
+        _ => subject.hand_back(TEXTS),
+    });
+    Some((line, said))
 }
 
 fn distinct(events: impl Iterator<Item = usize>) -> Vec<usize> {
@@ -325,6 +366,17 @@ fn stands(subject: &Subject, now: Option<&Verdict>) -> Option<Words> {
 
 fn nullable(text: &mut String, subject: &Subject, span: Span) {
     if span.len == 0 { text.push_str("null") } else { quoted(text, subject.text(span)) }
+}
+
+fn full_or_null(text: &mut String, subject: &Subject, at: Option<i64>) {
+    match at {
+        None => text.push_str("null"),
+        Some(at) => {
+            text.push('"');
+            subject.days.full(text, at);
+            text.push('"');
+        }
+    }
 }
 
 fn quoted(text: &mut String, what: &str) {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -151,6 +151,9 @@ pub struct ReportLines {
 /// By subject type.
 pub type Lines = HashMap<String, ReportLines>;
 
+/// The line of a case, by subject type.
+pub type CaseLines = HashMap<String, Line>;
+
 /// One version of a rule is in force from an instant (inclusive) to another one (exclusive).
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -158,6 +161,8 @@ pub struct Span {
     pub rule: String,
     pub first: i64,
     pub last: Option<i64>,
+    /// Of cases without a limit.
+    pub case: CaseLines,
 }
 
 impl Span {
@@ -171,6 +176,7 @@ impl Span {
 pub struct Choice {
     pub when: Conditions,
     pub limit: Limit,
+    pub case: CaseLines,
     pub breach: Lines,
     pub late_completion: Lines,
     pub warnings: Vec<Warning>,
@@ -253,6 +259,7 @@ pub struct Slot {
 pub struct LimitChoice {
     pub when: Conditions,
     pub limit: Limit,
+    pub case: CaseLines,
     pub lines: HashMap<usize, Lines>,
 }
 
@@ -332,6 +339,7 @@ pub struct ActVersion {
     pub slots: Vec<Slot>,
     pub listens: Vec<usize>,
     pub body: ActBody,
+    pub case: CaseLines,
     /// By the act's event type.
     pub lines: HashMap<usize, Lines>,
 }

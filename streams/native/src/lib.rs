@@ -30,6 +30,9 @@ type Line<'py> = (u64, u64, Bound<'py, PyBytes>);
 struct Replay {
     inner: replay::Replay,
     found: Vec<alerts::Alert>,
+    back: HashMap<replay::Key, subject::Reason>,
+    /// The subjects whose cases are still to be written, in order, with the places of their events.
+    subjects: Vec<(replay::Key, Vec<usize>)>,
 }
 
 fn broken(_: Box<dyn std::any::Any + Send>) -> PyErr {
@@ -42,7 +45,12 @@ impl Replay {
     #[pyo3(signature = (document, latest, ends_at, as_of))]
     fn new(document: &[u8], latest: i64, ends_at: Option<i64>, as_of: Option<i64>) -> PyResult<Replay> {
         let rulebook = replay::Rulebook::parse(document).map_err(PyValueError::new_err)?;
-        Ok(Replay { inner: replay::Replay::new(rulebook, latest, ends_at, as_of), found: Vec::new() })
+        Ok(Replay {
+            inner: replay::Replay::new(rulebook, latest, ends_at, as_of),
+            found: Vec::new(),
+            back: HashMap::new(),
+            subjects: Vec::new(),
+        })
     }
 
     /// Take lines from `first` on; the place of the first one that Python must read, or the number of all.
@@ -93,18 +101,49 @@ impl Replay {
     /// judged, the numbers of arrival of repeated events, and stops without a start by rule.
     #[allow(clippy::type_complexity)]
     fn judge<'py>(
-        &mut self, py: Python<'py>, until: i64,
+        &mut self, py: Python<'py>, until: i64, threads: usize,
     ) -> PyResult<(Vec<Line<'py>>, Vec<(&'static str, String, subject::Reason)>, u64, Vec<u64>, HashMap<String, u64>)>
     {
         let inner = &self.inner;
-        let judged = py.detach(|| catch_unwind(AssertUnwindSafe(|| inner.judge(until)))).map_err(broken)?;
+        let judged = py.detach(|| catch_unwind(AssertUnwindSafe(|| inner.judge(until, threads)))).map_err(broken)?;
         let lines = self.handed_back(py, &judged.back);
+        self.back = judged.back.clone();
         let subjects = judged
             .back
             .into_iter()
             .map(|((kind, id), reason)| (SUBJECTS[kind as usize], String::from_utf8_lossy(&id).into_owned(), reason));
         self.found = judged.alerts;
         Ok((lines, subjects.collect(), judged.judged, judged.repetitions.into_iter().collect(), judged.orphans))
+    }
+
+    /// Cases as of an instant, of so many subjects from a place on, in order: type and id of each, its lines, each with
+    /// an alert on the case, and, where Python must write them instead, the lines of its events.
+    #[allow(clippy::type_complexity)]
+    fn cases<'py>(
+        &mut self, py: Python<'py>, until: i64, from: usize, most: usize,
+    ) -> PyResult<Vec<(&'static str, String, Vec<(Bound<'py, PyBytes>, Option<Bound<'py, PyBytes>>)>, Vec<Line<'py>>)>>
+    {
+        let inner = &self.inner;
+        if from == 0 {
+            self.subjects = inner.subjects(&self.back);
+        }
+        let chosen: Vec<_> = self.subjects.iter().skip(from).take(most).collect();
+        let written = || chosen.iter().map(|subject| inner.cases(subject, until)).collect::<Vec<_>>();
+        let written = py.detach(|| catch_unwind(AssertUnwindSafe(written))).map_err(broken)?;
+        let found = chosen.iter().zip(written).map(|(subject, cases)| {
+            let ((kind, id), _) = subject;
+            let left = match cases {
+                None => self.inner.lines_of(subject),
+                Some(_) => Vec::new(),
+            };
+            let left = left.into_iter().map(|(number, origin, line)| (number, origin, PyBytes::new(py, line)));
+            let cases = cases
+                .into_iter()
+                .flatten()
+                .map(|(line, alert)| (PyBytes::new(py, line.as_bytes()), alert.map(|alert| PyBytes::new(py, &alert))));
+            (SUBJECTS[*kind as usize], String::from_utf8_lossy(id).into_owned(), cases.collect(), left.collect())
+        });
+        Ok(found.collect())
     }
 
     /// All lines held, with number and origin.

@@ -3,7 +3,7 @@
 //! Mirrors `streams/core/offline.py` and `offline_engine.py`: folded once where nothing is ever taken back, else lived
 //! through step by step.
 
-use crate::alerts::{Alert, Report, Roots, Told, Verdict};
+use crate::alerts::{Alert, Report, Roots, Told, Verdict, case_line};
 use crate::corrections::{Effective, effective};
 use crate::document::{Fold, FoldEntry};
 use crate::kinds::{self, State, earlier};
@@ -45,9 +45,12 @@ fn is_of_one(subject: &Subject, event: usize, kinds: &[u8]) -> bool {
     kinds.iter().any(|kind| subject.events[event].subjects[*kind as usize].len > 0)
 }
 
-/// Judge one subject; where it is to be left to Python the subject says so, and what is given counts for nothing.
-pub fn judge(folds: &Folds, subject: &Subject) -> Life {
-    let within = subject.events.partition_point(|event| event.at <= subject.until);
+fn is_corrected(subject: &Subject) -> bool {
+    (0..subject.events.len()).any(|event| subject.corrects(event).is_some())
+}
+
+/// The folds that may have a case; `None` where one of them is not known here.
+fn routes_of<'a>(folds: &'a Folds, subject: &Subject) -> Option<Vec<Route<'a>>> {
     let types: HashSet<usize> = subject.events.iter().map(|event| event.event_type).collect();
     let mut routes = Vec::new();
     for (index, (entry, fold)) in folds.iter().enumerate() {
@@ -55,14 +58,43 @@ pub fn judge(folds: &Folds, subject: &Subject) -> Life {
         if entry.begins.iter().any(|event_type| types.contains(event_type)) {
             let Some(fold) = fold else {
                 subject.hand_back(KIND);
-                return Life::default();
+                return None;
             };
             routes.push(Route { index, entry, fold, before: &entry.subjects[..place] });
         }
     }
-    let is_corrected = (0..subject.events.len()).any(|event| subject.corrects(event).is_some());
+    Some(routes)
+}
+
+/// Every case of one subject as of the end: its line, and an alert on it; `None` where Python must write them.
+#[allow(clippy::type_complexity)]
+pub fn cases(folds: &Folds, subject: &Subject) -> Option<Vec<(String, Option<Vec<u8>>)>> {
+    let routes = routes_of(folds, subject)?;
+    let mut events: Vec<usize> = (0..subject.events.len()).collect();
+    let mut roots = Roots::new();
+    if is_corrected(subject) {
+        let found = effective(subject, &events);
+        (events, roots) = (found.events, found.roots);
+        *subject.entered.borrow_mut() = found.entered;
+    }
+    events.retain(|event| subject.at(*event) <= subject.until);
+    let mut found = Vec::new();
+    for route in &routes {
+        let mut state = kinds::start(route.fold);
+        events.iter().filter(|event| route.sees(subject, **event)).for_each(|event| state.step(subject, *event));
+        for verdict in state.judge(subject, subject.until, true).0 {
+            found.push(case_line(subject, &verdict, &roots, subject.until)?);
+        }
+    }
+    subject.unsure.get().is_none().then_some(found)
+}
+
+/// Judge one subject; where it is to be left to Python the subject says so, and what is given counts for nothing.
+pub fn judge(folds: &Folds, subject: &Subject) -> Life {
+    let within = subject.events.partition_point(|event| event.at <= subject.until);
+    let Some(routes) = routes_of(folds, subject) else { return Life::default() };
     let mut life = Life::default();
-    let (has_case, events) = if is_corrected {
+    let (has_case, events) = if is_corrected(subject) {
         step_by_step(&routes, subject, within, &mut life)
     } else {
         match at_once(&routes, subject, within, &mut life) {

@@ -5,7 +5,7 @@ use crate::calendar::Days;
 use crate::document::{Document, Fold, Phrases, VERSION, Words};
 use crate::events::{Event, Reader, Span};
 use crate::life::{self, Folds};
-use crate::subject::{METER, PLAIN, REPEATED, Reason, Subject, TABLES};
+use crate::subject::{METER, PLAIN, REPEATED, Reason, SUBJECTS, Subject, TABLES};
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -254,21 +254,38 @@ impl Replay {
         groups
     }
 
-    /// Judge all that is not Python's, up to an instant (inclusive).
-    pub fn judge(&self, until: i64) -> Judged {
+    /// Judge all that is not Python's, up to an instant (inclusive), in so many threads.
+    pub fn judge(&self, until: i64, threads: usize) -> Judged {
+        let groups: Vec<Group> = self.groups().into_iter().collect();
+        let share = groups.len().div_ceil(threads.max(1)).max(1);
         let mut found = Judged { back: self.back.clone(), ..Judged::default() };
-        for ((kind, id), mut events) in self.groups() {
+        if groups.len() <= share {
+            found.add(self.judge_some(&groups, until));
+            return found;
+        }
+        std::thread::scope(|scope| {
+            let parts: Vec<_> =
+                groups.chunks(share).map(|part| scope.spawn(move || self.judge_some(part, until))).collect();
+            for part in parts {
+                found.add(part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            }
+        });
+        found
+    }
+
+    fn judge_some(&self, groups: &[Group], until: i64) -> Judged {
+        let mut found = Judged::default();
+        for ((kind, id), events) in groups {
+            let (kind, id, mut events) = (*kind, *id, events.clone());
             let key = (kind, id.to_vec());
-            if found.back.contains_key(&key) {
+            if self.back.contains_key(&key) {
                 continue;
             }
             let Some(repetitions) = self.distinct(&mut events) else {
                 found.back.insert(key, REPEATED);
                 continue;
             };
-            events.sort_by(|a, b| {
-                (a.at, a.recorded).cmp(&(b.at, b.recorded)).then_with(|| self.text(a.id).cmp(self.text(b.id)))
-            });
+            self.sort(&mut events);
             let subject = self.subject(kind, id, events, until);
             let days = &self.rulebook.days;
             let mut life = life::Life::default();
@@ -289,6 +306,43 @@ impl Replay {
             }
         }
         found
+    }
+
+    fn sort(&self, events: &mut [&Event]) {
+        events.sort_by(|a, b| {
+            (a.at, a.recorded).cmp(&(b.at, b.recorded)).then_with(|| self.text(a.id).cmp(self.text(b.id)))
+        });
+    }
+
+    /// The subjects that are not Python's, in the order of cases, with the places of their events.
+    pub fn subjects(&self, back: &HashMap<Key, Reason>) -> Vec<(Key, Vec<usize>)> {
+        let mut found: HashMap<Key, Vec<usize>> = HashMap::new();
+        for (place, event) in self.events.iter().enumerate() {
+            for kind in (0..4).filter(|kind| event.concerns[*kind]) {
+                found.entry((kind as u8, self.text(event.subjects[kind]).to_vec())).or_default().push(place);
+            }
+        }
+        found.retain(|key, _| !back.contains_key(key));
+        let mut found: Vec<_> = found.into_iter().collect();
+        found.sort_by(|((kind, id), _), ((other, other_id), _)| {
+            (SUBJECTS[*kind as usize], id).cmp(&(SUBJECTS[*other as usize], other_id))
+        });
+        found
+    }
+
+    /// Every case of one of them as of the end; `None` where Python must write them.
+    #[allow(clippy::type_complexity)]
+    pub fn cases(&self, (key, places): &(Key, Vec<usize>), until: i64) -> Option<Vec<(String, Option<Vec<u8>>)>> {
+        let mut events: Vec<&Event> = places.iter().map(|place| &self.events[*place]).collect();
+        self.distinct(&mut events)?;
+        self.sort(&mut events);
+        life::cases(&self.rulebook.folds, &self.subject(key.0, &key.1, events, until))
+    }
+
+    /// The lines of one subject, with number and origin.
+    pub fn lines_of(&self, (_, places): &(Key, Vec<usize>)) -> Vec<(u64, u64, &[u8])> {
+        let events = places.iter().map(|place| &self.events[*place]);
+        events.map(|event| (event.number, event.origin, self.line(event))).collect()
     }
 
     fn subject<'a>(&'a self, kind: u8, id: &'a [u8], events: Vec<&'a Event>, until: i64) -> Subject<'a> {
@@ -318,6 +372,21 @@ impl Replay {
         };
         let numbers: HashSet<u64> = self.events.iter().filter(is_back).map(|event| event.number).collect();
         self.lines().filter(|(number, _, _)| numbers.contains(number)).collect()
+    }
+}
+
+/// A subject and its events, in the order of arrival.
+type Group<'a> = ((u8, &'a [u8]), Vec<&'a Event>);
+
+impl Judged {
+    fn add(&mut self, other: Judged) {
+        self.alerts.extend(other.alerts);
+        self.back.extend(other.back);
+        self.judged += other.judged;
+        self.repetitions.extend(other.repetitions);
+        for (rule, count) in other.orphans {
+            *self.orphans.entry(rule).or_default() += count;
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //! act waits until an event at a later instant comes.
 
 use crate::alerts::{Outcome, Report, Said, Verdict};
-use crate::document::{ActBody, ActVersion, Conditions, Fault, Limit, Lines, Named, Period, Slot};
+use crate::document::{ActBody, ActVersion, CaseLines, Conditions, Fault, Limit, Lines, Named, Period, Slot};
 use crate::events::{Val, date};
 use crate::kinds::{Judged, State, earlier};
 use crate::lines::Place;
@@ -20,6 +20,7 @@ struct Finding<'a> {
     is_provisional: bool,
     is_cancelled: bool,
     lines: Option<&'a Lines>,
+    case: &'a CaseLines,
 }
 
 impl<'a> Finding<'a> {
@@ -68,6 +69,7 @@ impl<'a> Finding<'a> {
             is_provisional: self.is_provisional,
             evidence,
             faults: if is_certain { self.faults.clone() } else { Vec::new() },
+            case: self.case,
         }
     }
 }
@@ -315,7 +317,8 @@ impl ActVersion {
         let finding = |faults: Vec<Said>, more: &[usize], is_provisional| {
             let grounds = watch.facts.iter().chain(watch.found.iter().flatten()).chain(more).copied().chain([act]);
             let grounds = grounds.collect();
-            Finding { version: self, act, faults, due: at, grounds, is_provisional, is_cancelled: false, lines }
+            let case = &self.case;
+            Finding { version: self, act, faults, due: at, grounds, is_provisional, is_cancelled: false, lines, case }
         };
         if let ActBody::RecordingDelay { choices, late } = &self.body {
             let fields = Fields { event: act, facts: None, type_field: subject.type_field };
@@ -324,6 +327,7 @@ impl ActVersion {
             let mut found = finding(Vec::new(), &[], false);
             self.recorded(&mut found, subject, &choice.limit, late);
             found.lines = choice.lines.get(&subject.event_type(act));
+            found.case = &choice.case;
             return vec![found];
         }
         if let ActBody::AtMost { .. } = &self.body {
@@ -489,6 +493,7 @@ impl ActVersion {
                 is_provisional: false,
                 is_cancelled: true,
                 lines: None,
+                case: &self.case,
             };
             return watch.cancelled.iter().chain(&now).map(called_off).collect();
         }
@@ -526,6 +531,7 @@ impl ActVersion {
             is_provisional: false,
             is_cancelled: false,
             lines: self.lines.get(&subject.event_type(act)),
+            case: &self.case,
         }
     }
 }
@@ -673,6 +679,7 @@ impl<'a> Acts<'a> {
                     is_provisional: false,
                     is_cancelled: false,
                     lines: None,
+                    case: &version.span.case,
                 };
                 verdicts.push(open.verdict(subject, as_of));
             }

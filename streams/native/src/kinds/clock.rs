@@ -181,6 +181,7 @@ impl<'a> Clock<'a> {
             is_provisional: self.is_provisional,
             evidence,
             faults: Vec::new(),
+            case: self.choice.map_or(&self.span.case, |choice| &choice.case),
         }
     }
 }

@@ -70,6 +70,7 @@ impl<'a> Stages<'a> {
             is_provisional: false,
             evidence: overtaken.into_iter().map(|(other, _)| other).chain([event]).collect(),
             faults: said.into_iter().collect(),
+            case: &version.span.case,
         }
     }
 }
