@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -191,6 +192,38 @@ def test_the_engine_wakes_counts_and_keeps_it() -> None:
     assert +engine.open_cases == {}
     engine.advance_to(us("2026-03-04T11:00"))
     assert len(engine) == 0
+
+
+def test_a_restart_that_reads_only_where_it_stood_goes_on_alike() -> None:
+    engine = engine_with(BEGUN, tally=OutcomeCounts())
+    subject = ("order", "O")
+    for stood_at in ("2026-03-02T09:04", "2026-03-02T09:05", "2026-03-02T09:36"):
+        engine.advance_to(us(stood_at))
+        standing, snapshot = engine.standing(subject), engine.snapshot(subject)
+        assert standing is not None
+        assert snapshot is not None
+        asleep = Engine(rulebook(FEE, SORRY), tally=OutcomeCounts())
+        asleep.watermark = engine.watermark
+        asleep.restore_asleep(subject, standing, partial(_given, snapshot))
+        assert (+asleep.open_cases, asleep.next_due) == (+engine.open_cases, engine.next_due)
+        alerts = [
+            (alert.rule, alert.kind) for at in (us("2026-03-02T09:50"), us(END)) for alert in asleep.advance_to(at)
+        ]
+        assert (
+            alerts
+            == {
+                "2026-03-02T09:04": [("fee", "breach"), ("sorry", "warning"), ("sorry", "breach")],
+                "2026-03-02T09:05": [("sorry", "warning"), ("sorry", "breach")],
+                "2026-03-02T09:36": [("sorry", "breach")],
+            }[stood_at]
+        )
+
+
+def _given(snapshot: Snapshot) -> Snapshot:
+    return snapshot
+
+
+END = "2026-03-02T10:05"
 
 
 @pytest.mark.parametrize(
