@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import lru_cache
+from itertools import chain
 from math import ceil
 from typing import Any, Final
 
@@ -24,8 +25,9 @@ import yaml
 
 from schemas.fields import parse_time
 from schemas.limits import BusinessTime, Elapsed, Limit, SameWorkingDay, UntilDate, parse_limit
-from schemas.rules import CalendarByField, DeadlineRule
+from schemas.rules import CalendarByField, DeadlineRule, Rule
 from streams.core.deadlines import deadline_of
+from streams.core.follow_ups import followed_by
 from streams.core.instants import instant_us
 from streams.core.rulebook import Rulebook
 from streams.core.working_days import WorkingCalendar
@@ -57,10 +59,17 @@ def rules_without_limit(loaded: LoadedRulebook) -> list[DeadlineRule]:
 
 
 def enabled_rulebook(rules: Iterable[DeadlineRule], loaded: LoadedRulebook) -> Rulebook:
-    """These rules alone, enabled for all of the past."""
+    """These rules alone, enabled for all of the past, and the enabled ones whose breaches they follow."""
     always = {"enabled": True, "effective_from": date(1900, 1, 1), "effective_to": None}
     book = loaded.rulebook
-    return Rulebook([rule.model_copy(update=always) for rule in rules], book.calendar, calendars=book.calendars)
+    judged: dict[str, list[Rule]] = {rule.id: [rule.model_copy(update=always)] for rule in rules}
+    waiting = [rule for versions in judged.values() for rule in versions]
+    while waiting:
+        name = followed_by(waiting.pop())
+        if name is not None and name not in judged:
+            judged[name] = [rule for rule in book.rules if rule.id == name and rule.enabled]
+            waiting += judged[name]
+    return Rulebook(chain.from_iterable(judged.values()), book.calendar, calendars=book.calendars)
 
 
 @dataclass(slots=True)

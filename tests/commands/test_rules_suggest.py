@@ -195,6 +195,35 @@ def test_business_hours_are_counted_by_the_rules_calendar(
     assert (row[1], row[2], row[-2], row[-1]) == ("6 business hours", "20", "0.0 %", "8 business hours")
 
 
+FOLLOW_UP = """\
+chapter: M
+title: {zh: 自定, en: Own}
+rules:
+  - id: apology
+    effective_from: 2026-01-01
+    clauses: [M-S1]
+    source: own
+    basis: C
+    enabled: false
+    kind: deadline
+    subject: order
+    title: {zh: 致歉, en: Apology}
+    start: {alert: repair-arrival, kind: breach}
+    stop: repair.customer_contacted
+    limit: 1 h
+"""
+
+
+def test_what_follows_a_breach_is_counted_from_the_breach(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Crews due after 45 min do not come; customers are called after 46, 47, ... 65 min."""
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "own.yaml").write_text(FOLLOW_UP, encoding="utf-8")
+    late = [one for one in calls(65) if one["order_id"] >= "W046"]
+    assert suggest("--events", write(tmp_path / "e.jsonl", late), "--rules", tmp_path / "book") == 0
+    row = row_of(capsys.readouterr().out, "apology")
+    assert (row[1], row[2], row[3], row[-2]) == ("1 h", "20", "0", "100.0 %")
+
+
 def test_a_calendar_by_a_field_that_cases_do_not_have_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
