@@ -18,6 +18,7 @@ from schemas.dead_letters import DeadLetter
 from schemas.deliveries import CaseRow, DeliveryRow, Undelivered
 from schemas.events import EVENT
 from schemas.mappings import Mapping
+from schemas.organisations import OrganisationFile
 from schemas.rules import RulebookFile
 from schemas.snapshots import LogRecord, PartitionState, SubjectState
 from schemas.subscriptions import SubscriptionFile
@@ -32,6 +33,7 @@ _CONTRACTS: Final[dict[str, tuple[str, TypeAdapter[Any]]]] = {
     "rulebook": ("One file of a rulebook", TypeAdapter(RulebookFile)),
     "mapping": ("A mapping of columns to events", TypeAdapter(Mapping)),
     "calendar": ("A calendar (calendar.yaml)", TypeAdapter(CalendarSpec)),
+    "organisations": ("Names of organisations (organisations.yaml)", TypeAdapter(OrganisationFile)),
     "subscriptions": ("A file of subscriptions", TypeAdapter(SubscriptionFile)),
     "acknowledgement": ("An acknowledgement of an alert, or a note on it", TypeAdapter(Acknowledgement)),
     "undelivered": ("A message that a channel did not take", TypeAdapter(Undelivered)),

@@ -158,6 +158,27 @@ The headers of version 0.1 (`Gridclock-Signature`, `Gridclock-Timestamp`, `Idemp
 the version after 0.2. That signature does not cover the key: whoever captures a message can make a receiver that relies
 on them drop another alert. Change to the headers above.
 
+## Names of organisations
+
+`organisations.yaml` or `organisations.csv` in a rulebook directory (`--rules DIR`) names the codes that events carry
+in `org`. The board, the report and `/metrics` show the names; a code without one is shown as it is, and counted
+(`gridclock_organisations_unnamed`, data quality in the report). Names change nothing that is judged, nor any id.
+`parent` is the code above; `position` is longitude and latitude:
+
+```yaml
+organisations:
+  - {code: "3301", name: {zh: 杭州供电公司, en: Hangzhou}}
+  - {code: "330106", name: {zh: 西湖供电所, en: Xihu}, parent: "3301", position: [120.13, 30.26]}
+```
+
+The same as CSV (UTF-8), of which `en`, `parent`, `longitude` and `latitude` may be empty:
+
+```csv
+code,zh,en,parent,longitude,latitude
+3301,杭州供电公司,Hangzhou,,,
+330106,西湖供电所,Xihu,3301,120.13,30.26
+```
+
 ## Mappings of other formats
 
 A mapping names columns and the fields that they become. One file serves `replay`, `explain`, `send` (`--map FILE`,

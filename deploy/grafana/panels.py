@@ -86,6 +86,16 @@ CLOCK_BEHIND = "max(min by (partition) (gridclock_watermark_lag_seconds))"
 OUTCOMES = 'outcome=~"breached|met_late|violated"'
 
 
+# Names of cities, where organisations.yaml gives them; one a code, as with the titles of rules.
+NAMES = 'label_join(topk by (code) (1, max by (code, name_LANG) (gridclock_organisation_info)), "city", "", "code")'
+
+
+def with_names(by_city: str) -> str:
+    """A query by city with the name before the code, or the code alone where it has no name."""
+    named = f"({by_city}) * on (city) group_left (name_LANG) {NAMES}"
+    return f'label_join({named}, "city", " ", "name_LANG", "city") or ({by_city}) unless on (city) {NAMES}'
+
+
 def overdue(selector: str = "") -> str:
     """Open clocks past their deadline, before grouping."""
     more = f", {selector}" if selector else ""

@@ -18,6 +18,7 @@ from panels import (
     series,
     stat,
     table,
+    with_names,
 )
 
 BY_RULE_AND_CITY = "by (rule, title_LANG, city)"
@@ -69,14 +70,14 @@ WALL = Dashboard(
         bars(
             "今日红线（按地市）",
             "Red lines today, by city",
-            f"round({red_lines('$__range', 'by (city)')})",
+            with_names(f"round({red_lines('$__range', 'by (city)')})"),
             "{{city}}",
             steps=NONE_STEPS,
         ),
         bars(
             "日及时率（按地市）",
             "On-time rate of a day, by city",
-            "city:gridclock_on_time:ratio1d",
+            with_names("city:gridclock_on_time:ratio1d"),
             "{{city}}",
             unit="percentunit",
             steps=RATE_STEPS,

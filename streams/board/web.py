@@ -4,7 +4,7 @@
     /api/stream       server-sent events: snapshot, then change and time
     /api/cases        open cases with the counts
     /api/alerts       breaches and violations, newest first
-    /api/meta         the rules and chapters that a filter can name
+    /api/meta         the rules and chapters that a filter can name, the names of organisations
     /healthz          200 when the state is read, 503 before
 
 Headers allow a browser to load and run this server's own files only; pages of other sites can neither frame the board
@@ -66,7 +66,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def meta_of(loaded: LoadedRulebook) -> dict[str, Any]:
-    """The enabled rules and the chapters of a rulebook, as the page's filters list them."""
+    """The enabled rules and the chapters of a rulebook, as the page's filters list them; names of organisations."""
     rules = {
         item.rule.id: {
             "id": item.rule.id,
@@ -81,6 +81,7 @@ def meta_of(loaded: LoadedRulebook) -> dict[str, Any]:
     return {
         "rules": [rules[key] for key in sorted(rules)],
         "chapters": [chapters[key] for key in sorted(chapters)],
+        "organisations": {code: one.name.model_dump() for code, one in sorted(loaded.organisations.items())},
         "zone": loaded.rulebook.calendar.zone_name,
     }
 

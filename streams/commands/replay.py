@@ -345,6 +345,7 @@ class _Run:
             ends_at="—" if end is None else format_us(end, zone)[:19].replace("T", " "),
             is_as_of=self._options.as_of is not None,
             comparison=self._compared,
+            organisations=self._loaded.organisations,
         )
         files.enter_context(write_whole(self._options.report)).write(page.encode())
 

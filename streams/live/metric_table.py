@@ -95,6 +95,18 @@ TABLE: Final = (
         (*RULE, "clause", "title_zh", "title_en"),
         "1 for each rule in the rulebook of this worker that is enabled",
     ),
+    Metric(
+        "gridclock_organisation_info",
+        "gauge",
+        ("code", "parent", "name_zh", "name_en"),
+        "1 for each city and county among the labels that organisations.yaml names",
+    ),
+    Metric(
+        "gridclock_organisations_unnamed",
+        "gauge",
+        (),
+        "Cities and counties among the labels that organisations.yaml does not name; absent without that file",
+    ),
     # the program
     Metric(
         "gridclock_detection_delay_seconds",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
@@ -21,13 +21,14 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from schemas.dead_letters import REASONS
+from schemas.organisations import Organisation
 from schemas.rules import ActRule, SequenceRule
 from streams.core.alerts import Alert
 from streams.core.outcome_counts import Place
 from streams.core.rulebook import Rulebook
 from streams.live.clock_partition import Applied, ClockPartition
 from streams.live.metric_table import METRICS
-from streams.live.place_labels import OTHER, PlaceLabels, chapter_of
+from streams.live.place_labels import OTHER, UNKNOWN, PlaceLabels, chapter_of
 from streams.live.running_clocks import look
 from streams.wall_clock import WallClock, monotonic
 
@@ -90,6 +91,7 @@ class Metrics:
         gauge("gridclock_ready").set_function(is_ready)
         gauge("gridclock_log_partitions").set(log_partitions)
         gauge("gridclock_build_info").labels(version("gridclock"), platform.python_version()).set(1)
+        self._organisations: Mapping[str, Organisation] = {}
         info = gauge("gridclock_rule_info")
         for rule in {rule.id: rule for rule in rules}.values():
             titles = rule.title.zh, rule.title.en
@@ -101,6 +103,14 @@ class Metrics:
         ProcessCollector(registry=registry)
         registry.register(_Lags(clock, partitions))
         registry.register(_Running(clock, partitions, self))
+
+    def name_organisations(self, organisations: Mapping[str, Organisation]) -> None:
+        """Show the names of places that become labels, by their codes; at the start, before any is counted."""
+        self._organisations = organisations
+        if organisations:
+            self._named = _registered(Gauge, self.registry, "gridclock_organisation_info")
+            unnamed = _registered(Gauge, self.registry, "gridclock_organisations_unnamed")
+            unnamed.set_function(self._unnamed)
 
     def _of(self, family: Any, *labels: str) -> Any:
         """One metric of a family; looking it up there costs more than counting."""
@@ -151,6 +161,7 @@ class Metrics:
             labels = self.labels.of(place, is_use=is_use)
             if labels not in self._seen:
                 self._seen.add(labels)
+                self._name_places(labels[3:5])
                 outcomes, kinds = ACT if place.rule in self._acts else CLOCK
                 for outcome in outcomes:
                     self._of(self._ended, *labels, outcome)
@@ -158,8 +169,26 @@ class Metrics:
                     self._of(self._alerts[kind], *labels[:-1])
             return labels
 
+    def _name_places(self, codes: Sequence[str]) -> None:
+        """Show the names of a city and a county that have become labels."""
+        for code in codes:
+            if (one := self._organisations.get(code)) is not None:
+                self._of(self._named, code, one.parent or "", one.name.zh, one.name.en).set(1)
+
+    def _unname(self, code: str) -> None:
+        if (one := self._organisations.get(code)) is not None:
+            labels = code, one.parent or "", one.name.zh, one.name.en
+            if self._children.pop((self._named, *labels), None) is not None:
+                self._named.remove(*labels)
+
+    def _unnamed(self) -> float:
+        with self._placing:
+            codes = {code for labels in self._seen for code in labels[3:5]} - {OTHER, UNKNOWN}
+        return len(codes - self._organisations.keys())
+
     def _forget(self, city: str, county: str | None) -> None:
         """Move the counts of a city, or of one county of it, to ``other``."""
+        self._unname(city if county is None else county)
         by_county = self._ended, self._reopened
         by_city = () if county is not None else tuple(self._alerts.values())
         for key in list(self._children):

@@ -178,6 +178,7 @@ class _Gauges:
             max_counties=settings.metrics_counties,
             data_dir=settings.data_dir if settings.store == "rocksdb" else None,
         )
+        self.metrics.name_organisations(loaded.organisations)
         self.time = TrustedClock(clock)
         self.metrics.clock_ahead.set_function(self.time.ahead)
         self.waits = BackPressure(settings.session_s)

@@ -7,8 +7,8 @@ new one comes into force, or replaces it entirely where the new one is in force 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from schemas.calendars import CalendarSpec
 from schemas.events import EventCatalogue
+from schemas.organisations import Organisation
 from schemas.rules import Rule, RulebookFile
 from schemas.titles import EVENT_TITLES
 from streams.core.rule_checks import Problem, calendars_of, check, check_follow_ups
@@ -25,6 +26,7 @@ from streams.core.rulebook import Rulebook
 from streams.errors import ConfigError
 from streams.rulebooks.calendars import build_calendar, load_calendar_spec
 from streams.rulebooks.opening_hours import build_calendars
+from streams.rulebooks.organisations import ORGANISATION_FILES, load_organisations
 from streams.rulebooks.yaml_files import Keys, child_of, line_of, message_of, read_yaml
 
 CALENDAR_FILE = "calendar.yaml"
@@ -48,6 +50,8 @@ class LoadedRulebook:
     catalogue: EventCatalogue
     loaded: tuple[LoadedRule, ...]
     files: tuple[RulebookFile, ...]
+    organisations: Mapping[str, Organisation] = field(default_factory=dict)
+    """By code; an upper layer replaces one of a lower layer."""
 
 
 def shipped_directory() -> Path:
@@ -64,11 +68,15 @@ def load_rulebook(rules: Sequence[Path] = (), only: Path | None = None) -> Loade
     directories = [only] if only is not None else [shipped_directory(), *rules]
     catalogue = EventCatalogue.shipped()
     calendar = CalendarSpec()
+    organisations: dict[str, Organisation] = {}
     layers: list[list[LoadedRule]] = []
     files: list[RulebookFile] = []
     for directory in directories:
         layer: list[LoadedRule] = []
+        organisations |= load_organisations(directory)
         for path in _yaml_files(directory):
+            if path.name in ORGANISATION_FILES:
+                continue
             if path.name == CALENDAR_FILE:
                 calendar = load_calendar_spec(path)
                 continue
@@ -88,14 +96,14 @@ def load_rulebook(rules: Sequence[Path] = (), only: Path | None = None) -> Loade
     _check_calendars(merged, calendars)
     titles = {**EVENT_TITLES, **declared}
     rulebook = Rulebook(all_rules, build_calendar(calendar), titles, fields, calendars)
-    return LoadedRulebook(rulebook, catalogue, tuple(merged), tuple(files))
+    return LoadedRulebook(rulebook, catalogue, tuple(merged), tuple(files), organisations)
 
 
 def _yaml_files(directory: Path) -> list[Path]:
     if not directory.is_dir():
         raise ConfigError("no such rulebook directory", path=str(directory))
     found = sorted(path for path in directory.iterdir() if path.suffix in {".yaml", ".yml"})
-    if not found:
+    if not found and not any((directory / name).is_file() for name in ORGANISATION_FILES):
         raise ConfigError("no rulebook files (*.yaml) in this directory", path=str(directory))
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -141,8 +142,14 @@ def test_every_metric_is_used_or_stands_for_itself() -> None:
         used |= metric_names(expression)
     unused = {name for name in METRICS if not any(one.startswith(name) for one in used)}
     # The first is for rollouts, where the dashboards show `up`; the second is memory, which is shown as such; the third
-    # is for whoever writes a topic's mapping, which says what it passes over.
-    assert unused == {"gridclock_ready", "gridclock_notify_cases", "gridclock_records_passed_over_total"}
+    # is for whoever writes a topic's mapping, which says what it passes over; the fourth for
+    # whoever keeps organisations.yaml.
+    assert unused == {
+        "gridclock_ready",
+        "gridclock_notify_cases",
+        "gridclock_records_passed_over_total",
+        "gridclock_organisations_unnamed",
+    }
 
 
 # -- Grafana ---------------------------------------------------------------------------------------------
@@ -204,3 +211,32 @@ def test_the_data_source_has_the_id_that_the_panels_name() -> None:
     assert (source["uid"], source["type"]) == ("prometheus", "prometheus")
     providers = read(DEPLOY / "grafana/provisioning/dashboards/gridclock.yaml")["providers"]
     assert [Path(provider["options"]["path"]).name for provider in providers] == ["zh", "en"]
+
+
+def test_a_city_has_its_name_before_its_code_or_the_code_alone(tmp_path: Path) -> None:
+    wall = json.loads((DEPLOY / "grafana" / "dashboards" / "en" / "wall.json").read_text("utf-8"))
+    panel = next(one for one in wall["panels"] if one["title"] == "On-time rate of a day, by city")
+    rates = {"3201": 0.5, "3202": 0.25, "3203": 1}
+    info = [("3201", "Nanjing", "a"), ("3201", "Nanjing", "b"), ("3203", "Nanjing", "a"), ("32", "Jiangsu", "a")]
+    case = {
+        "interval": "1m",
+        "input_series": [
+            *({"series": f'city:gridclock_on_time:ratio1d{{city="{city}"}}', "values": str(rate)}
+              for city, rate in rates.items()),
+            *({"series": f'gridclock_organisation_info{{code="{code}", name_en="{name}", instance="{where}"}}',
+               "values": "1"} for code, name, where in info),
+        ],
+        "promql_expr_test": [
+            {
+                "expr": panel["targets"][0]["expr"],
+                "eval_time": "0m",
+                "exp_samples": [
+                    {"labels": 'city:gridclock_on_time:ratio1d{city="3202"}', "value": 0.25},
+                    {"labels": '{city="Nanjing 3201", name_en="Nanjing"}', "value": 0.5},
+                    {"labels": '{city="Nanjing 3203", name_en="Nanjing"}', "value": 1},
+                ],
+            }
+        ],
+    }  # fmt: skip
+    (tmp_path / "case.yaml").write_text(json.dumps({"evaluation_interval": "1m", "tests": [case]}), "utf-8")
+    ran(tool("promtool"), "test", "rules", "case.yaml", cwd=tmp_path)

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from prometheus_client.openmetrics import exposition, parser
 
+from schemas.base import Text
+from schemas.organisations import Organisation
 from streams.core.outcome_counts import Place, Running
 from streams.live.clock_partition import ClockPartition
 from streams.live.metric_table import METRICS, TABLE, Metric
@@ -47,6 +49,7 @@ class Worker:
             log_partitions=1,
             data_dir=data_dir,
         )
+        self.metrics.name_organisations({"3201": Organisation(code="3201", name=Text(zh="南京", en="Nanjing"))})
         self.partition = self.partitions[0] = ClockPartition(0, shipped(*rules).rulebook, keep_for=None)
 
     def take(self, events: list[dict[str, Any]], offset: int = 0) -> None:

@@ -131,3 +131,18 @@ def test_nothing_to_report_is_a_page_too(gridclock: Runner) -> None:
     page = gridclock.path / "report.html"
     assert gridclock("replay", gridclock.file("none.jsonl", ""), "--report", page, "--quiet").code == 0
     assert "没有。" in page.read_text("utf-8")
+
+
+def test_organisations_have_their_names_and_codes_without_one_are_counted(gridclock: Runner) -> None:
+    (gridclock.path / "names").mkdir()
+    gridclock.file("names/organisations.csv", "code,zh,en\n3301,<杭州>,Hangzhou\n")
+    common = {"event_type": "repair.reported", "occurred_at": "2026-03-02T09:00:00+08:00", "area": "urban"}
+    events = [{"event_id": code, "order_id": code, "org": {"city": code}, **common} for code in ("3301", "3302")]
+    page, path = gridclock.path / "report.html", gridclock.lines("events.jsonl", events)
+    until = "2026-03-02T12:00:00+08:00"
+    ran = gridclock("replay", path, "--rules", gridclock.path / "names", "--report", page, "--until", until, "--quiet")
+    assert (ran.code, ran.err) == (0, "")
+    text = page.read_text("utf-8")
+    assert '<span class="zh" lang="zh">&lt;杭州&gt;</span><span class="en" lang="en">Hangzhou</span>' in text
+    assert "<h3><bdi>3302</bdi>" in text
+    assert re.search(r"organisations\.yaml does not name.*?>1<", text, re.DOTALL)

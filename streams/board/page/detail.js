@@ -1,13 +1,13 @@
 // The dialogue with all that is known of one clock or one alert.
 import { $, element, setText } from "./dom.js";
-import { full, subject, translated, untimedReason } from "./format.js";
+import { full, organisation, subject, translated, untimedReason } from "./format.js";
 import { LEVELS, page } from "./state.js";
 
 export function showDetail(list, id) {
   const item = list === "cases" ? page.view.cases.get(id) : page.view.alerts.get(id);
   if (!item) return;
   setText($("detail-title"), translated(item.title));
-  const rows = [[page.text.subject, subject(item)], [page.text.place, LEVELS.map((level) => item.org[level]).filter(Boolean).join(" / ")],
+  const rows = [[page.text.subject, subject(item)], [page.text.place, LEVELS.map((level) => item.org[level]).filter(Boolean).map(organisation).join(" / ")],
     [page.text.rule, item.rule], [page.text.clause, item.clause], [page.text.severity, page.text[item.severity]]];
   if (list === "cases") {
     rows.push([page.text.started, full(item.started_at)], [page.text.limit, translated(item.limit)], [page.text.due, item.deadline ? full(item.deadline) : untimedReason(item)]);

@@ -1,6 +1,6 @@
 // The filters: kept in the address, offered as the server knows them.
 import { $, element, setAttribute, setText } from "./dom.js";
-import { translated } from "./format.js";
+import { organisation, translated } from "./format.js";
 import { ASKED, FILTERS, LEVELS, announce, page, params, selected } from "./state.js";
 
 export function setFilter(name, value) {
@@ -42,7 +42,7 @@ function options(select, choices) {
 
 export function renderFilters() {
   const form = $("filters").elements;
-  for (const level of LEVELS) options(form[level], (page.view.choices[level] || []).map((code) => [code, code]));
+  for (const level of LEVELS) options(form[level], (page.view.choices[level] || []).map((code) => [code, organisation(code)]));
   options(form.chapter, page.meta.chapters.map((one) => [one.id, `${one.id} ${translated(one.title)}`]));
   const chapter = params.get("chapter");
   options(form.rule, page.meta.rules.filter((one) => !chapter || one.chapter === chapter).map((one) => [one.id, `${one.clause} ${translated(one.title)}`]));
@@ -51,7 +51,7 @@ export function renderFilters() {
   setText($("filter-count"), count ? `(${count})` : "");
   $("clear").disabled = count === 0;
   for (const button of document.querySelectorAll(".states button")) setAttribute(button, "aria-pressed", String(button.dataset.state === selected()));
-  const where = LEVELS.map((level) => params.get(level)).filter(Boolean);
+  const where = LEVELS.map((level) => params.get(level)).filter(Boolean).map(organisation);
   const rest = [];
   if (chapter) rest.push(translated((page.meta.chapters.find((one) => one.id === chapter) || {}).title) || chapter);
   if (params.get("rule")) rest.push(translated((page.meta.rules.find((one) => one.id === params.get("rule")) || {}).title) || params.get("rule"));

@@ -4,7 +4,9 @@ import { DAY, HOUR, LEVELS, page } from "./state.js";
 export const translated = (both) => both ? both[page.language] || both.zh || "" : "";
 export const subject = (item) => `${page.text.subjects[item.subject.type] || item.subject.type} ${item.subject.id}`;
 export const untimedReason = (item) => item.paused ? page.text.paused : page.text.awaiting;
-export const place = (org) => LEVELS.slice(1).map((level) => org[level]).filter(Boolean).join(" / ") || org.province || page.text.noPlace;
+// An organisation by its name, or by its code where the rulebook directory does not name it.
+export const organisation = (code) => translated((page.meta.organisations || {})[code]) || code;
+export const place = (org) => LEVELS.slice(1).map((level) => org[level]).filter(Boolean).map(organisation).join(" / ") || (org.province ? organisation(org.province) : page.text.noPlace);
 const two = (n) => String(n).padStart(2, "0");
 
 let wall = null, wallZone = "";

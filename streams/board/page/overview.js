@@ -1,7 +1,7 @@
 // The tiles with the counts, and the counts by place and by rule.
 import { $, element, setAttribute, setText } from "./dom.js";
 import { setFilter } from "./filters.js";
-import { translated } from "./format.js";
+import { organisation, translated } from "./format.js";
 import { page, params } from "./state.js";
 import { number } from "./texts.js";
 
@@ -40,7 +40,7 @@ function renderBreakdown() {
   setText($("places-level"), page.text[level]);
   setText($("rules-title"), page.text.byRule);
   setText($("rules-level"), page.text.rule);
-  renderTable($("places"), page.view.places, level, (code) => code || page.text.noPlace);
+  renderTable($("places"), page.view.places, level, (code) => code ? organisation(code) : page.text.noPlace);
   const titles = new Map(page.meta.rules.map((one) => [one.id, one]));
   renderTable($("rules"), page.view.rules, "rule", (code) => translated((titles.get(code) || {}).title) || code);
 }

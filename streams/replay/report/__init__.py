@@ -8,7 +8,7 @@ error in the escaping would have no effect. The language is switched by a radio 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from importlib import resources
 from typing import Any
@@ -16,10 +16,11 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from schemas.organisations import Organisation
 from streams.replay.comparison import OUTCOMES_ZH, Comparison
 from streams.replay.input_counts import InputCounts
 from streams.replay.report import charts
-from streams.replay.summary import RuleSummary, Share, Summary, Worst, duration_text, org_of
+from streams.replay.summary import NO_ORG, RuleSummary, Share, Summary, Worst, duration_text, org_of
 
 CHARTED = 24
 """The number of rules, and of organisations, that get charts of their own."""
@@ -44,8 +45,9 @@ def render(
     ends_at: str,
     is_as_of: bool = False,
     comparison: Comparison | None = None,
+    organisations: Mapping[str, Organisation] | None = None,
 ) -> str:
-    """The page; ``ends_at`` is the end of time as text. The same figures give the same page."""
+    """The page; ``ends_at`` is the end of time as text. The same figures and names by code give the same page."""
     files = resources.files(__package__)
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, finalize=visible, trim_blocks=True, lstrip_blocks=True
@@ -69,10 +71,11 @@ def render(
         charted=[_with_charts(rule, spans, number) for number, rule in enumerate(charted[:CHARTED])],
         rules_left_out=len(charted) > CHARTED,
         orgs=list(_orgs(summary, spans)),
+        names=organisations or {},
         week=list(_week(summary)),
         worst=[_worst(case) for case in summary.worst],
         comparison=None if comparison is None else list(_comparison(comparison)),
-        quality=list(_quality(summary, tally)),
+        quality=list(_quality(summary, tally, organisations or {})),
     )
 
 
@@ -161,7 +164,9 @@ _LATE = {
 }
 
 
-def _quality(summary: Summary, tally: InputCounts) -> Iterator[dict[str, Any]]:
+def _quality(
+    summary: Summary, tally: InputCounts, organisations: Mapping[str, Organisation]
+) -> Iterator[dict[str, Any]]:
     def row(zh: str, en: str, count: int, what: str = "") -> dict[str, Any]:
         return {"zh": zh, "en": en, "count": count, "what": what}
 
@@ -179,4 +184,7 @@ def _quality(summary: Summary, tally: InputCounts) -> Iterator[dict[str, Any]]:
     yield row("晚于判定截止时间", "After the end of time", tally.after_until)
     if tally.not_yet_recorded:
         yield row("当时尚未录入", "Not recorded by then", tally.not_yet_recorded)
+    if organisations:
+        unnamed = len({code for code in summary.orgs if code != NO_ORG} - organisations.keys())
+        yield row("organisations.yaml 中没有名称的单位编码", "Codes that organisations.yaml does not name", unnamed)
     yield row("节假日安排尚未公布、按周末推算的时钟", "Cases on a provisional calendar", summary.provisional)
