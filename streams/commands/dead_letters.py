@@ -48,6 +48,7 @@ from streams.operations.releasing import Releasing, held_of
 from streams.settings import Settings, load_settings
 from streams.wall_clock import WallClock
 from streams.wire.decoder import Decoder
+from streams.wire.state_rows import StateError
 
 _SHOWN_CHARACTERS = 100
 
@@ -255,8 +256,8 @@ def retry(options: _RetryOptions) -> int:
             return _write_editable(options.out, chosen, options.again)
         wanted = as_unedited(chosen)
     named = {one.id: _named(letters, one.id) for one in wanted}
-    held = [one for one in wanted if named[one.id].letter.subject is not None]
-    wanted = [one for one in wanted if named[one.id].letter.subject is None]
+    held = [one for one in wanted if topic_of(named[one.id].letter) == settings.log_topic]
+    wanted = [one for one in wanted if topic_of(named[one.id].letter) != settings.log_topic]
     ready, left, refused = _checked(wanted, letters, Decoder(loaded.catalogue), options.again)
     if options.files:
         _write_events(options.to, ready)
@@ -327,15 +328,24 @@ def _write_events(to: Path | None, ready: Ready) -> None:
 
 
 def _bring_back(settings: Settings, held: Sequence[EditedLetter], letters: Letters) -> tuple[int, int]:
-    """Bring back the subjects of the letters; how many letters went with them, and how many subjects failed."""
+    """Bring back the subjects of the letters, and records of the log; how many letters went, and how much failed."""
     subjects = sorted({subject for one in held if (subject := letters.by_id[one.id].letter.subject) is not None})
     waiting = [subject for subject in subjects if held_of(letters, subject)]
-    if not waiting:
+    records = [letters.by_id[one.id] for one in held if letters.by_id[one.id].letter.subject is None]
+    records = [one for one in records if not one.retried_to]
+    if not waiting and not records:
         return 0, 0
     need_broker(settings, [*writing(settings.dead_letters_topic), *releasing(settings)])
     edited = {one.id: one for one in held}
     sent = failed = 0
     with closing(Releasing(settings)) as sender:
+        for stored in records:
+            try:
+                click.echo(printable(f"{stored.letter.id} -> {sender.send_record(stored.letter)}"))
+                sent += 1
+            except (BrokerError, InputError, StateError) as error:
+                failed += 1
+                click.echo(printable(f"gridclock: {stored.letter.id}: not sent: {error}"), err=True)
         for subject in waiting:
             try:
                 done = sender.bring_back(subject, edited, lambda: _read(settings, ()))

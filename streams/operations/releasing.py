@@ -14,6 +14,7 @@ from typing import Any, Final
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
+from schemas.dead_letters import DeadLetter
 from streams.core.alerts import Subject
 from streams.core.driver import Entry
 from streams.errors import BrokerError, InputError
@@ -23,7 +24,7 @@ from streams.operations.installation import position_of
 from streams.settings import Settings
 from streams.wall_clock import monotonic
 from streams.wire.decoder import decode_json, event_of
-from streams.wire.state_rows import CONTROL_KEY, LogRecord, Position, control_to_bytes
+from streams.wire.state_rows import CONTROL_KEY, LogRecord, Position, control_to_bytes, record_from_bytes
 
 ROUNDS: Final = 5
 """How often the letters are read, where something is held meanwhile each time."""
@@ -108,6 +109,25 @@ class Releasing:
                 raise BrokerError(f"{name}: the program fails at it again, at {place}: {aside.reason}")
         raise BrokerError(f"{name}: more was held each time, {ROUNDS} times: it is still set aside; try again")
 
+    def send_record(self, letter: DeadLetter) -> str:
+        """Put a record of the log that could not be read into its partition again; gives its place.
+
+        What it says of time is still true, and events that are there already count once.
+
+        Raises:
+            BrokerError: where the broker refuses it.
+            InputError: where it was kept only in part.
+            StateError: where it still cannot be read.
+        """
+        if letter.truncated:
+            raise InputError("too_large", None, f"only the beginning of its {letter.size} bytes was kept")
+        raw = letter.original()
+        record_from_bytes(raw)
+        topic, _, number = letter.source.rpartition("/")
+        place = f"{letter.source}/{self._send(topic, raw, None, partition=int(number))}"
+        self._mark(letter.id, place)
+        return place
+
     def _reached(self, number: int, offset: int, what: str) -> Position:
         until = monotonic() + WAIT_SECONDS
         while monotonic() < until:
@@ -119,7 +139,7 @@ class Releasing:
             f"{what}: no worker has taken it for {WAIT_SECONDS:.0f} s; see gridclock status, and retry again then"
         )
 
-    def _send(self, topic: str, value: bytes | None, key: bytes, **options: Any) -> int:
+    def _send(self, topic: str, value: bytes | None, key: bytes | None, **options: Any) -> int:
         try:
             offset: int = self._producer.send(topic, value, key=key, **options).get(timeout=30).offset
         except KafkaError as error:

@@ -1,7 +1,8 @@
 """``gridclock run`` with a program that fails at every subject whose number has POISON in it.
 
 The environment variable TEST_FAULT names the step: ``handle``, ``fold``, ``judge``, ``render``, ``encode``, ``row``;
-``kill`` kills the process.
+``read``
+that a record of the log cannot be read; ``kill`` kills the process.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from streams.cli import main
 from streams.core import engine, setting_aside
 from streams.core.history import History
 from streams.core.kinds.deadline import DeadlineFold
-from streams.live import clock_partition
+from streams.live import clock_partition, faust_app
+from streams.live import setting_aside as setting_aside_module
 from streams.wire.cloudevents import CloudEvents
+from streams.wire.state_rows import DamagedError
 
 POISON = "POISON"
 
@@ -36,6 +39,17 @@ def replace(module: Any, name: str, about: Callable[..., object]) -> None:
     setattr(module, name, failing(getattr(module, name), about))
 
 
+def replace_reader(module: Any) -> None:
+    whole = module.record_from_bytes
+
+    def record_from_bytes(raw: bytes) -> Any:
+        if POISON.encode() in raw:
+            raise DamagedError("a record of the log is damaged")
+        return whole(raw)
+
+    module.record_from_bytes = record_from_bytes
+
+
 def plant(fault: str) -> None:
     match fault:
         case "handle":
@@ -47,6 +61,9 @@ def plant(fault: str) -> None:
             DeadlineFold.judge = failing(  # type: ignore[method-assign]
                 DeadlineFold.judge, lambda _self, state, *_rest, **_named: state.latest
             )
+        case "read":
+            replace_reader(faust_app)
+            replace_reader(setting_aside_module)
         case "kill":
             whole = DeadlineFold.judge
 

@@ -122,3 +122,23 @@ def test_a_subject_that_kills_the_process_is_set_aside(live: Live, tmp_path: Pat
         "failed twice and is set aside: the process died at it, 2 times"
     ]
     assert from_log(live, tmp_path / "aside.jsonl") == live.sent()
+
+
+def test_a_record_of_the_log_that_cannot_be_read_is_passed_over_and_sent_again(live: Live, tmp_path: Path) -> None:
+    worker = live.worker(module=FAULTY, TEST_FAULT="read", store="one")
+    live.send(wire(POISONED))
+    until(lambda: bool(letters(live)), 60, lambda: worker.output)
+    live.send(wire(LATER.replace("POISON", "WO4")))
+    until(lambda: len(others(live)) == 1, 60, lambda: worker.output)  # WO2 came with what cannot be read
+    (letter,) = letters(live)
+    assert (letter["reason"], letter["subject"], letter["source"]) == ("quarantined", None, f"{live.name}.log/0")
+    assert from_log(live, tmp_path / "aside.jsonl") == live.sent()
+
+    worker.stop()
+    worker = live.worker(store="one")  # repaired
+    where = ("--bootstrap", live.bootstrap, "--name", live.name)
+    done = command("dead-letters", "retry", "--all", "--reason", "quarantined", *where)
+    assert done.returncode == 0, done.stderr
+    expected = [("POISON", "breach"), ("WO2", "breach"), ("WO3", "breach")]
+    until(lambda: by_subject(list(live.sent().values()), "2025-03-03T10:00") == expected, 60, lambda: worker.output)
+    assert from_log(live, tmp_path / "back.jsonl") == live.sent()
