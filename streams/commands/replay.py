@@ -166,8 +166,8 @@ def replay(options: _Options) -> int:
 
     EVENTS are files of JSON lines, plain, .gz or .zst ("-" is standard input), or, with --map, files of CSV, Excel
     (.xlsx, .xls), Parquet (also a directory), JSON of any shape, OCEL 2.0 or XES. Time ends at --until or at the last
-    event. Results are JSON lines, CSV or Parquet, by the file's name. Exits 0 when done, breaches or not; 2 for a bad
-    file or rulebook; 3 when done, but some lines were refused.
+    event. Results are JSON lines, CSV, Parquet or .xlsx, by the file's name. Exits 0 when done, breaches or not; 2 for
+    a bad file or rulebook; 3 when done, but some lines were refused.
 
     \b
     Examples:

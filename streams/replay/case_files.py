@@ -34,6 +34,8 @@ def read_cases(name: str, on_bytes: Callable[[int], None] = lambda _n: None) -> 
             yield from _csv(name, on_bytes)
         case "parquet":
             yield from _parquet(name)
+        case "xlsx":
+            raise ConfigError(f"an Excel file is not read back; {_REMEDY} as JSON lines, CSV or Parquet", path=name)
         case _:
             yield from _json_lines(name, on_bytes)
 

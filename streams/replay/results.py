@@ -1,8 +1,8 @@
-"""Result files of alerts, cases and comparisons: JSON lines, CSV or Parquet, by the file's name.
+"""Result files of alerts, cases and comparisons: JSON lines, CSV, Parquet or Excel, by the file's name.
 
 A table has a row for each record and a column for each leaf of its data (``subject.id``, ``explanation.zh``); lists and
-objects without fixed members (org, arithmetic) are JSON text in one column. Parquet is converted from the CSV at the
-end, streaming, because results may be larger than memory.
+objects without fixed members (org, arithmetic) are JSON text in one column. Parquet and Excel are converted from CSV at
+the end, streaming, because results may be larger than memory.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ import codecs
 import csv
 import io
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO
 
 from streams.files import compressed, write_whole
 from streams.wire.cloudevents import encode
+from streams.workbook import FORMULA, Kind, write_workbook
 
 _TEXT = ("zh", "en")
 _CASE = (
@@ -40,12 +42,9 @@ def json_line(record: Mapping[str, Any]) -> bytes:
     return encode(record) + b"\n"
 
 
-_FORMULA: Final = tuple("=+-@\t\r\n＝＋－＠")
-
-
 def neutral(value: Any) -> Any:
     """A cell that no spreadsheet takes for a formula: such a text gets an apostrophe before it (OWASP)."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 class CsvRow:
@@ -90,8 +89,10 @@ def _cell(data: Any, path: Sequence[str]) -> Any:
 
 
 def format_of(path: Path) -> str:
-    """``csv``, ``parquet`` or ``jsonl``."""
+    """``csv``, ``parquet``, ``xlsx`` or ``jsonl``."""
     name = path.name.lower().removesuffix(".gz").removesuffix(".zst")
+    if path.name.lower().endswith(".xlsx"):
+        return "xlsx"
     return "csv" if name.endswith(".csv") else "parquet" if name.endswith((".parquet", ".pq")) else "jsonl"
 
 
@@ -99,7 +100,7 @@ def form_of(path: Path | None, columns: Sequence[str]) -> Form:
     """The form of records in that file; JSON lines on standard output."""
     if path is None or format_of(path) == "jsonl":
         return json_line
-    return CsvRow(columns, exact=format_of(path) == "parquet")
+    return CsvRow(columns, exact=format_of(path) in ("parquet", "xlsx"))
 
 
 @contextmanager
@@ -113,6 +114,8 @@ def open_results(path: Path, columns: Sequence[str]) -> Iterator[Results]:
         match format_of(path):
             case "parquet":
                 yield from _parquet(path, raw, columns)
+            case "xlsx":
+                yield from _xlsx(path, raw, columns)
             case "csv":
                 with compressed(path, raw) as target:
                     yield _table(target, columns)
@@ -129,6 +132,31 @@ def _table(target: BinaryIO, columns: Sequence[str], *, exact: bool = False) -> 
 def _parquet(path: Path, raw: BinaryIO, columns: Sequence[str]) -> Iterator[Results]:
     import polars as pl
 
+    def convert(aside: Path) -> None:
+        table = pl.scan_csv(aside, schema=pl.Schema(dict.fromkeys(columns, pl.String)))
+        table.with_columns(_typed(columns)).sink_parquet(raw.name, maintain_order=True, sync_on_close=None)
+
+    yield from _converted(path, raw, columns, convert)
+
+
+def _xlsx(path: Path, raw: BinaryIO, columns: Sequence[str]) -> Iterator[Results]:
+    severity = columns.index("severity") if "severity" in columns else None
+
+    def convert(aside: Path) -> None:
+        with open(aside, encoding="utf-8-sig", newline="") as text:
+            rows = csv.reader(text)
+            next(rows)
+            write_workbook(
+                raw, [(column, _kind(column)) for column in columns], rows,
+                is_marked=lambda row: severity is not None and row[severity] == "red_line",
+            )  # fmt: skip
+
+    csv.field_size_limit(sys.maxsize)
+    yield from _converted(path, raw, columns, convert)
+
+
+def _converted(path: Path, raw: BinaryIO, columns: Sequence[str], convert: Callable[[Path], None]) -> Iterator[Results]:
+    """Rows beside the file, which are converted into it at the end."""
     aside = path.with_name(path.name + ".rows.partial")
     try:
         with open(aside, "wb") as target:
@@ -136,11 +164,18 @@ def _parquet(path: Path, raw: BinaryIO, columns: Sequence[str]) -> Iterator[Resu
                 yield _table(target, columns, exact=True)
             finally:
                 target.flush()
-                table = pl.scan_csv(aside, schema=pl.Schema(dict.fromkeys(columns, pl.String)))
-                table.with_columns(_typed(columns)).sink_parquet(raw.name, maintain_order=True, sync_on_close=None)
+                convert(aside)
                 raw.seek(0, os.SEEK_END)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def _kind(column: str) -> Kind:
+    if column.endswith(("_at", "deadline", "as_of")):
+        return "instant"
+    if column in ("elapsed", "paused"):
+        return "duration"
+    return "flag" if column == "calendar_provisional" else "text"
 
 
 def _typed(columns: Sequence[str]) -> list[Any]:
@@ -149,10 +184,13 @@ def _typed(columns: Sequence[str]) -> list[Any]:
 
     made = []
     for column in columns:
-        if column.endswith(("_at", "deadline", "as_of")) or column == "deadline":
-            made.append(pl.col(column).str.to_datetime("%+", time_unit="us", time_zone="UTC", strict=True))
-        elif column in ("elapsed", "paused"):
-            made.append(pl.col(column).str.strip_chars_start("PT").str.strip_chars_end("S").cast(pl.Float64))
-        elif column == "calendar_provisional":
-            made.append(pl.col(column) == "true")
+        match _kind(column):
+            case "instant":
+                made.append(pl.col(column).str.to_datetime("%+", time_unit="us", time_zone="UTC", strict=True))
+            case "duration":
+                made.append(pl.col(column).str.strip_chars_start("PT").str.strip_chars_end("S").cast(pl.Float64))
+            case "flag":
+                made.append(pl.col(column) == "true")
+            case "text":
+                pass
     return made
