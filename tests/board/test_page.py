@@ -370,3 +370,30 @@ def test_a_local_time_that_occurs_twice_has_its_offset(chrome: str) -> None:
             ]
 
     run(test)
+
+
+def test_organisations_have_their_names_and_the_others_their_codes(chrome: str) -> None:
+    async def test() -> None:
+        async with looking(chrome, a_case("WO1", 60)) as (page, _):
+            await page.until("document.querySelectorAll('#cases li').length == 1")
+            await page.js(
+                """(async () => {
+              const { announce, page } = await import("/board/state.js");
+              page.meta.organisations = {
+                "3201": { zh: "南京", en: "Nanjing" },
+                "U001": { zh: "<i>一</i>", en: "One" },
+              };
+              announce("choices");
+            })()"""
+            )
+            script = """(async () => {
+              const { place } = await import("/board/format.js");
+              return place({ province: "32", city: "3201", county: "320101", unit: "U001" });
+            })()"""
+            assert await page.js(script) == "南京 / 320101 / <i>一</i>"
+            options = (
+                "[...document.querySelector('#filters').elements.city.options].map((one) => [one.value, one.text])"
+            )
+            assert await page.js(options) == [["", "全部"], ["3201", "南京"]]
+
+    run(test)
