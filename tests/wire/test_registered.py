@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from uuid import UUID
 
 import fastavro
 import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
@@ -321,3 +323,18 @@ def test_no_bytes_raise_anything_but_a_refusal(name: str, raw: bytes) -> None:
 def test_a_record_without_framing_has_no_frame() -> None:
     assert frame_of(b"\0\0\0\0", ()) is None
     assert frame_of(b"", ()) is None
+
+
+def test_protobuf_whose_registry_gives_descriptors_is_read_as_its_text_is() -> None:
+    place = FileDescriptorProto(name="given.proto", package="p", syntax="proto3")
+    place.message_type.add(name="Place").field.add(name="city", number=1, type=9, label=1)
+    at = FileDescriptorProto(name="own.proto", package="t", syntax="proto3")
+    at.dependency.extend(["places/place.proto", "google/protobuf/timestamp.proto"])
+    order = at.message_type.add(name="Order")
+    order.field.add(name="place", number=2, type=11, label=1, type_name=".p.Place")
+    order.field.add(name="at", number=3, type=11, label=1, type_name=".google.protobuf.Timestamp")
+    texts = [base64.b64encode(file.SerializeToString()).decode() for file in (place, at)]
+    schema = Text("PROTOBUF", texts[1], (("places/place.proto", texts[0]),))
+    assert row(schema, b"\0\0\0\0\7\x00\x12\x06\x0a\x040571\x1a\x02\x08\x05", "protobuf") == {
+        "place.city": "0571", "at": "1970-01-01T00:00:05Z",
+    }  # fmt: skip
