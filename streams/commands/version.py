@@ -21,9 +21,7 @@ def version(engine: str | None) -> int:
     """
     click.echo(f"gridclock {version_of('gridclock')}")
     if chosen(engine) is not None:
-        click.echo(
-            "engine: native; it judges replays that want alerts alone, Python all else (see rules list --engine)"
-        )
+        click.echo("engine: native; it judges replays of JSON lines, Python all else (see rules list --engine)")
     else:
         reason = why_not()
         click.echo("engine: python" + (f"; the native engine is off: {reason}" if reason else ""))
