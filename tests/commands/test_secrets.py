@@ -31,6 +31,8 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     "send": ("EVENTS",),
     "feed": (),
     "map suggest": ("--topic", "t"),
+    "map check": ("MAPPING", "--topic", "t"),
+    "map preview": ("MAPPING", "--topic", "t"),
     "status": (),
     "alerts": (),
     "dead-letters list": (),
@@ -82,7 +84,11 @@ def words_of(tmp_path: Path) -> Mapping[str, str]:
     events.write_bytes(lines_of("e1 2026-03-02T09:00 counter.service_started WO1 business=fee"))
     subscriptions = tmp_path / "subscriptions.yaml"
     subscriptions.write_text(json.dumps(SUBSCRIPTIONS), "utf-8")
-    return {"EVENTS": str(events), "SUBSCRIPTIONS": str(subscriptions)}
+    mapping = tmp_path / "map.yaml"
+    mapping.write_text(
+        "{format: json, event_type: type, fields: {event_id: id, occurred_at: at, order_id: order}}", "utf-8"
+    )
+    return {"EVENTS": str(events), "SUBSCRIPTIONS": str(subscriptions), "MAPPING": str(mapping)}
 
 
 def give(monkeypatch: pytest.MonkeyPatch, folder: Path, name: str, way: str) -> None:
