@@ -10,7 +10,11 @@ from typing import Any, Final
 
 from schemas.base import Model
 
-STATE_VERSION: Final = 1
+STATE_VERSION: Final = 2
+"""The newest format that this program reads; rows of pruned histories have it."""
+
+FIRST_VERSION: Final = 1
+"""The format of all else, which version 0.1 reads too."""
 
 
 class SubjectState(Model):
@@ -23,6 +27,8 @@ class SubjectState(Model):
     ``[rule, city]``, a clock ``[rule, city, county, start, deadline]``; rows of older programs do not have it.
     ``cases`` are there where the worker writes cases (``--cases``): ``[rule, root event id, digest of what was
     written]`` of each.
+    ``pruned`` is ``[until, looked at, only]``: no event at or before ``until`` is taken any more (null: any is), how
+    many events there were at the last look, and the events that some rules alone may still see, ``[event_id, rules]``.
     """
 
     v: int
@@ -40,6 +46,7 @@ class SubjectState(Model):
         | None
     ) = None
     cases: list[tuple[str, str, str]] = []
+    pruned: tuple[int | None, int, list[tuple[str, list[str]]]] | None = None
 
 
 class PartitionState(Model):

@@ -13,6 +13,7 @@ from hashlib import blake2b
 
 from streams.core.alerts import case_id_of, org_of
 from streams.core.explanations import arithmetic, first_and_last
+from streams.core.pruning import is_over
 from streams.core.records import JudgedCase, SubjectRecord
 from streams.core.rulebook import Rulebook
 from streams.core.verdicts import Verdict, root_of
@@ -70,6 +71,8 @@ class CaseTracker:
         for index in sorted(asked):
             fold = every[index]
             for verdict in fold.judge(states[index], watermark, every=True)[0]:
+                if is_over(verdict, record.pruned, watermark):
+                    continue
                 root = root_of(verdict, history.roots)
                 digest = _digest(verdict, watermark, self._rulebook.calendar)
                 record.cases.setdefault(fold.id, {})[root] = digest

@@ -21,15 +21,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from heapq import heapify, heappop, heappush
 from typing import Final
 
 from streams.core.alerts import Alert, Subject, case_id_of, report_alert, retraction_of
 from streams.core.case_changes import CaseTracker
+from streams.core.cases import cases_of, forget_written, open_places, stepped
 from streams.core.event import Event
 from streams.core.history import History, Notice
 from streams.core.orphans import orphans_of
 from streams.core.outcome_counts import OutcomeCounts
+from streams.core.pruning import cut_of, is_worth_a_look, prune, refuses
 from streams.core.records import BEGINNING, JudgedCase, ReportKey, Snapshot, SubjectRecord
 from streams.core.rulebook import Rulebook
 from streams.core.standing import Standing
@@ -90,6 +93,8 @@ class Engine:
             record = self._records[subject] = SubjectRecord(subject)
         elif record.asleep is not None:
             self._wake(record)
+        if record.pruned.until is not None and refuses(record.history, record.pruned, event):
+            return "too_old"
         notice = record.history.add(event)
         if notice == "applied":
             self._touched[subject] = record
@@ -159,7 +164,7 @@ class Engine:
 
     def _decide_timed(self, record: SubjectRecord, alerts: list[Alert]) -> None:
         before, dues, watermark, since = record.due, record.dues, self.watermark, record.decided_at
-        stepped = self._stepped(record)
+        fresh = stepped(record, self._rulebook)
         passed = [index for index, due in dues.items() if due <= watermark] if dues else ()
         self._decide(record, watermark, alerts)
         if self._tracker is not None:
@@ -168,20 +173,14 @@ class Engine:
             heappush(self._timers, (record.due, record.subject))
         self._expire_later(record)
         record.counted = len(record.history.events)
-        asked = None if stepped is None else stepped.union(passed)
+        asked = None if fresh is None else fresh.union(passed)
         if asked is None or asked:
             self._count_open(record, asked, watermark)
         self._count(record, asked, watermark)
         if self._tracker is not None:
             self._tracker.look(record, asked, since, watermark)
-
-    def _stepped(self, record: SubjectRecord) -> set[int] | None:
-        """The folds that take an event not yet counted; ``None`` where all begin again."""
-        history = record.history
-        if history.begins_again:
-            return None
-        routes = self._rulebook.routes(record.subject[0])
-        return {index for event in history.events[record.counted :] for index, _, _ in routes(event.type)}
+        if self._keep_for is not None and is_worth_a_look(len(record.history.events), record.pruned.looked_at):
+            self._prune(record, self._keep_for)
 
     def _count(self, record: SubjectRecord, folds: set[int] | None, watermark: int, *, known: bool = False) -> None:
         """Count anew what those folds say; what the others say has not changed. ``None``: all."""
@@ -251,11 +250,12 @@ class Engine:
         self, record: SubjectRecord, index: int, verdicts: Sequence[Verdict]
     ) -> dict[ReportKey, tuple[Verdict, int]]:
         """What one fold says must have been told by now."""
-        rule_id, roots = self._rulebook.folds[index].id, record.history.roots
+        rule_id, roots, until = self._rulebook.folds[index].id, record.history.roots, record.pruned.until
         return {
             (rule_id, root_of(verdict, roots), report.kind, report.cause): (verdict, number)
             for verdict in verdicts
             for number, report in enumerate(verdict.reports)
+            if until is None or report.due > until
         }
 
     def _report_difference(
@@ -295,23 +295,11 @@ class Engine:
 
     def _count_open(self, record: SubjectRecord, folds: set[int] | None, watermark: int) -> None:
         """Count anew the cases that those folds have open; ``None``: all."""
-        open_cases: list[tuple[str, str | None]] = []
-        states = record.history.states
-        if folds is not None and record.open:
-            again = {self._rulebook.folds[index].id for index in folds}
-            open_cases += [case for case in record.open if case[0] not in again]
-        for index in states if folds is None else folds:
-            fold = self._rulebook.folds[index]
-            state = states.get(index)
-            if state is None or not fold.opens:
-                continue
-            for start in fold.open_cases(state, watermark):
-                org = start.data.get("org")
-                open_cases.append((fold.id, org.get("city") if org else None))
-        if open_cases or record.open:
+        now = open_places(record, self._rulebook, folds, watermark)
+        if now or record.open:
             self.open_cases.subtract(record.open)
-            self.open_cases.update(open_cases)
-            record.open = tuple(open_cases)
+            self.open_cases.update(now)
+            record.open = now
 
     def _case(self, record: SubjectRecord, rule_id: str, root: str, watermark: int) -> Verdict | None:
         roots = record.history.roots
@@ -322,6 +310,21 @@ class Engine:
                     if root_of(verdict, roots) == root:
                         return verdict
         return None
+
+    def _prune(self, record: SubjectRecord, keep_for: int) -> None:
+        """Leave out what of a decided subject is over for good."""
+        rulebook, watermark = self._rulebook, self.watermark
+        less = prune(self._snapshot(record), record.history, rulebook, cut_of(record, watermark, keep_for))
+        if less is None:
+            record.pruned = replace(record.pruned, looked_at=len(record.history.events))
+            return
+        due, record.due, record.dues, record.owed = record.due, None, {}, {}
+        self._take_back(record, less, watermark)
+        if self._tracker is not None:
+            forget_written(record, rulebook, watermark)
+            self._tracker.look_again(record, watermark)
+        if record.due is not None and record.due != due:
+            heappush(self._timers, (record.due, record.subject))
 
     def _expire_later(self, record: SubjectRecord) -> None:
         if self._keep_for is not None and not record.expires:
@@ -350,7 +353,8 @@ class Engine:
             assert self._keep_for is not None
             # Time may be held back by a source that is behind, and go on in one step: an event that was read before
             # its time had come is kept for as long after it as any other.
-            kept_until = max(record.decided_at, record.history.events[-1].at) + self._keep_for
+            events = record.history.events
+            kept_until = max(record.decided_at, events[-1].at if events else BEGINNING) + self._keep_for
             if not is_due(kept_until, self.watermark):
                 heappush(expiries, (kept_until, subject))
                 continue
@@ -380,14 +384,7 @@ class Engine:
         """Every case of every subject as of an instant (default: the watermark); changes nothing told."""
         as_of = self.watermark if as_of is None else as_of
         for subject in sorted(self._records):
-            record = self._awake(subject)
-            states = record.history.fold(self._rulebook.routes(subject[0]))
-            roots = record.history.roots
-            for index in sorted(states):
-                fold = self._rulebook.folds[index]
-                for verdict in fold.judge(states[index], as_of, every=True)[0]:
-                    root = root_of(verdict, roots)
-                    yield JudgedCase(case_id_of(fold.id, subject, root), subject, verdict)
+            yield from cases_of(self._awake(subject), self._rulebook, as_of)
 
     def orphans(self) -> Counter[str]:
         """See ``orphans_of``."""
@@ -408,14 +405,17 @@ class Engine:
         """What must be kept of a subject, or ``None`` where nothing must be any more."""
         if subject not in self._records:
             return None
-        record = self._awake(subject)
+        return self._snapshot(self._awake(subject))
+
+    def _snapshot(self, record: SubjectRecord) -> Snapshot:
         return Snapshot(
-            subject,
+            record.subject,
             tuple(record.history.events),
             tuple(record.reported.items()),
             tuple(record.withdrawn.items()),
             record.decided_at,
             tuple((rule, root, digest) for rule in sorted(record.cases) for root, digest in record.cases[rule].items()),
+            record.pruned,
         )
 
     def standing(self, subject: Subject) -> Standing | None:
@@ -480,7 +480,9 @@ class Engine:
             heappush(self._timers, (record.due, record.subject))
 
     def _take_back(self, record: SubjectRecord, snapshot: Snapshot, watermark: int) -> None:
-        record.history = History(self._rulebook.declared_only(snapshot.events))
+        only = self._rulebook.seen_by(snapshot.pruned.only)
+        record.history = History(self._rulebook.declared_only(snapshot.events), only=only)
+        record.pruned = snapshot.pruned
         record.reported = dict(snapshot.reported)
         record.withdrawn = dict(snapshot.withdrawn)
         record.decided_at = snapshot.decided_at

@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, islice
+from types import MappingProxyType
 from typing import Any, Literal
 
 from msgspec.structs import replace
@@ -120,12 +121,14 @@ class History:
     """One subject's events and the states folded from them.
 
     What happened later than ``until`` (inclusive), as corrected, is left out; a correction counts whatever its instant.
+    ``only`` says, by event id, which folds may still see an event (``streams.core.pruning``); all see any other.
     """
 
     __slots__ = (
         "_folded",
         "_has_corrections",
         "_ids",
+        "_only",
         "_until",
         "events",
         "is_fresh",
@@ -135,7 +138,13 @@ class History:
         "touched",
     )
 
-    def __init__(self, events: Sequence[Event] = (), *, until: int | None = None) -> None:
+    def __init__(
+        self,
+        events: Sequence[Event] = (),
+        *,
+        until: int | None = None,
+        only: Mapping[str, frozenset[int]] = MappingProxyType({}),
+    ) -> None:
         self.events: list[Event] = list(events)
         self.states: dict[int, Any] = {}
         self.roots: dict[str, str] = {}
@@ -148,6 +157,7 @@ class History:
         self._folded = 0
         self._ids: set[str] | None = None
         self._until = until
+        self._only = only
         self._has_corrections = any(event.corrects is not None or event.void for event in events)
 
     @classmethod
@@ -214,6 +224,11 @@ class History:
         self._ids = None
 
     @property
+    def has_corrections(self) -> bool:
+        """Whether any of the events corrects another, or is void."""
+        return self._has_corrections
+
+    @property
     def begins_again(self) -> bool:
         """Whether what all folds say may have changed, not only that of those that take the events added last."""
         return self.is_fresh or self._folded == 0
@@ -235,16 +250,19 @@ class History:
                 fresh = events
         else:
             fresh = events[self._folded :]
-        states, touched = self.states, self.touched
+        states, touched, only = self.states, self.touched, self._only
         for position, event in enumerate(fresh):
             event_type = event.type
+            seen_by = only.get(event.event_id) if only else None
             for index, fold, before in routes(event_type):
+                if seen_by is not None and index not in seen_by:
+                    continue
                 state = states.get(index)
                 if state is None:
                     if event_type not in fold.begins or names_one_of(event, before):
                         continue
                     earlier = chain(events[: self._folded], islice(fresh, position))
-                    state = states[index] = _caught_up(fold, before, earlier)
+                    state = states[index] = self.caught_up(index, fold, before, earlier)
                 elif before and names_one_of(event, before):
                     continue
                 if fold.step(state, event):
@@ -275,15 +293,19 @@ class History:
                 if index not in known:
                     known.add(index)
                     state = states.get(index)
-                    if not fold.is_idle(_caught_up(fold, before, events) if state is None else state):
+                    if not fold.is_idle(self.caught_up(index, fold, before, events) if state is None else state):
                         return False
         return True
 
+    def is_seen_by(self, index: int, event: Event) -> bool:
+        """Whether a fold, by its place in the rulebook, may still see an event."""
+        seen_by = self._only.get(event.event_id) if self._only else None
+        return seen_by is None or index in seen_by
 
-def _caught_up(fold: Fold, before: Sequence[str], events: Iterable[Event]) -> Any:
-    """The state of a fold after all of the events that it sees."""
-    state = fold.start()
-    for event in events:
-        if event.type in fold.listens and not names_one_of(event, before):
-            fold.step(state, event)
-    return state
+    def caught_up(self, index: int, fold: Fold, before: Sequence[str], events: Iterable[Event]) -> Any:
+        """The state of a fold after all of the events that it sees."""
+        state = fold.start()
+        for event in events:
+            if event.type in fold.listens and not names_one_of(event, before) and self.is_seen_by(index, event):
+                fold.step(state, event)
+        return state

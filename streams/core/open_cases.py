@@ -102,7 +102,7 @@ class OpenCases:
 
     def put(self, partition: int, snapshot: Snapshot) -> None:
         """Take a subject's row; the one before it is forgotten."""
-        history = History(snapshot.events)
+        history = History(snapshot.events, only=self._rulebook.seen_by(snapshot.pruned.only))
         kept = _Kept(partition, history, snapshot.decided_at)
         before = self._subjects.get(snapshot.subject)
         if before is not None:

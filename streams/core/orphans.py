@@ -25,7 +25,7 @@ def orphans_of(records: Iterable[SubjectRecord], rulebook: Rulebook, watermark: 
         found.update(
             fold.id
             for event in record.history.effective()
-            for _, fold, before in routes(event.type)
-            if not names_one_of(event, before) and fold.is_stop(event)
+            for index, fold, before in routes(event.type)
+            if not names_one_of(event, before) and record.history.is_seen_by(index, event) and fold.is_stop(event)
         )
     return found

@@ -18,6 +18,20 @@ ReportKey = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
+class Pruned:
+    """What was left out of a subject's history (``streams.core.pruning``).
+
+    No event at or before ``until`` (microseconds) is taken any more; ``None`` where nothing was left out yet.
+    ``looked_at`` is how many events there were when it was last looked at. ``only`` are events that some rules alone
+    may still see: event id, rule ids.
+    """
+
+    until: int | None = None
+    looked_at: int = 0
+    only: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything that must be kept of one subject, as a value.
 
@@ -32,6 +46,7 @@ class Snapshot:
     withdrawn: tuple[tuple[ReportKey, int], ...]
     decided_at: int
     cases: tuple[tuple[str, str, str], ...] = ()
+    pruned: Pruned = Pruned()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +72,7 @@ class SubjectRecord:
         "history",
         "open",
         "owed",
+        "pruned",
         "reported",
         "subject",
         "withdrawn",
@@ -65,6 +81,7 @@ class SubjectRecord:
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
         self.history = History()
+        self.pruned = Pruned()
         self.reported: dict[ReportKey, Alert] = {}
         self.withdrawn: dict[ReportKey, int] = {}
         self.cases: dict[str, dict[str, str]] = {}  # by rule id and root event id: a digest of what was written

@@ -64,6 +64,7 @@ class Rulebook:
             versions = sorted(by_id[rule_id], key=lambda rule: rule.effective_from)
             compiled[rule_id] = _fold(versions, calendar, titles, calendars, compiled)
         self.folds: tuple[Fold, ...] = tuple(fold for _, fold in sorted(compiled.items()))
+        self._places = {fold.id: index for index, fold in enumerate(self.folds)}
         self.watched = frozenset(compiled)
         """The ids of the rules that are judged."""
         self._tables: dict[str, dict[str, tuple[Route, ...]]] = {kind: {} for kind in SUBJECT_TYPES}
@@ -101,6 +102,11 @@ class Rulebook:
     def _stripped(self, event: Event) -> Event:
         known = self._declared[event.type]
         return replace(event, data={name: value for name, value in event.data.items() if name in known})
+
+    def seen_by(self, only: Iterable[tuple[str, Iterable[str]]]) -> dict[str, frozenset[int]]:
+        """Which folds may see an event, by their places: ``only`` pairs event ids with rule ids."""
+        places = self._places
+        return {event_id: frozenset([places[rule] for rule in rules if rule in places]) for event_id, rules in only}
 
     def routes(self, subject_type: str) -> Callable[[str], Sequence[Route]]:
         """For a subject type: event type -> the folds that see it."""

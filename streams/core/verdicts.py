@@ -85,6 +85,16 @@ class Status(NamedTuple):
     is_running: bool
 
 
+class Needed(NamedTuple):
+    """What of a subject's history a fold must still see, once nothing at or before some instant can change.
+
+    ``ids`` are of events, of which some may not be in the history; ``types`` are event types of which all must stay.
+    """
+
+    ids: frozenset[str] = frozenset()
+    types: frozenset[str] = frozenset()
+
+
 class Fold(Protocol):
     """One rule, all its versions, as three functions over a subject's sorted history (DESIGN.md 3).
 
@@ -144,3 +154,10 @@ class Fold(Protocol):
 
     def is_idle(self, state: Any) -> bool:
         """Whether no case is open and nothing of the state matters to a later event."""
+
+    def needed(self, state: Any, until: int) -> Needed | None:
+        """What must be kept of the events folded into the state, all of them at or before ``until`` (microseconds).
+
+        Folding only these and what happens later must give the same reports due after ``until``, and the same cases
+        that were not over by then. No event at or before ``until`` comes any more. ``None``: all that it listens to.
+        """

@@ -22,6 +22,7 @@ from schemas.fields import parse_time
 from schemas.limits import DAY, HOUR
 from streams.core.event import SUBJECT_TYPES, Event
 from streams.core.instants import format_us, instant_us
+from streams.core.pruning import MOST_EVENTS
 from streams.errors import InputError
 from streams.wire.personal import without_personal
 from streams.wire.plain_events import NOT_DATA, PlainEvents, known_org
@@ -295,10 +296,13 @@ def dead_letter_of(
 
 
 def too_old(at: int, keep_for: int) -> InputError:
-    """The error of an event of an unknown subject that is older than the retention (microseconds)."""
+    """The error of an event older than what is kept of its subject; ``keep_for`` is the retention in microseconds."""
     kept = f"{keep_for / DAY:g} days"
     return InputError(
-        "too_old", "occurred_at", f"{format_us(at)} was more than {kept} ago, and nothing is kept of its subject"
+        "too_old",
+        "occurred_at",
+        f"{format_us(at)} is too long ago: of what is older than {kept} only open cases are kept, and of a subject "
+        f"with more than {MOST_EVENTS:,} events the newest half",
     )
 
 

@@ -16,12 +16,12 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from schemas.snapshots import STATE_VERSION
+from schemas.snapshots import FIRST_VERSION, STATE_VERSION
 from streams.core.alerts import Alert, Subject
 from streams.core.driver import Entry
 from streams.core.event import Event
 from streams.core.outcome_counts import Place, Running
-from streams.core.records import Snapshot
+from streams.core.records import Pruned, Snapshot
 from streams.core.standing import Standing
 from streams.errors import GridclockError
 from streams.wire.decoder import decode_json, encode_json
@@ -54,6 +54,7 @@ class _SubjectRow(msgspec.Struct, gc=False):
     withdrawn: tuple[tuple[ReportKey, int], ...]
     decided_at: int
     cases: tuple[tuple[str, str, str], ...] = ()
+    pruned: tuple[int | None, int, tuple[tuple[str, tuple[str, ...]], ...]] | None = None
 
 
 class _LogRow(msgspec.Struct, gc=False):
@@ -140,7 +141,7 @@ def record_to_bytes(
 ) -> bytes:
     """A record from entries already encoded."""
     return b'{"v":%d,"entries":[%s],"watermarks":%s,"sources":%s%s}' % (
-        STATE_VERSION,
+        FIRST_VERSION,
         b",".join(entries),
         encode_json(dict(watermarks)),
         encode_json(dict(sources)),
@@ -193,9 +194,13 @@ def snapshot_to_bytes(snapshot: Snapshot, standing: Standing | None = None, judg
     """A subject's row, with its standing under a rulebook."""
     ahead = {} if standing is None else {"standing": _standing_to_state(standing, judged_by)}
     cases = {"cases": snapshot.cases} if snapshot.cases else {}
+    pruned = snapshot.pruned
+    if pruned != Pruned():
+        ahead["pruned"] = [pruned.until, pruned.looked_at, pruned.only]
     return encode_json(
         {
-            "v": STATE_VERSION,
+            # A program that does not know what was left out would begin cases again that are over.
+            "v": FIRST_VERSION if pruned.until is None else STATE_VERSION,
             **ahead,
             "events": snapshot.events,
             "told": snapshot.reported,
@@ -213,7 +218,8 @@ def snapshot_from_bytes(subject: Subject, raw: bytes) -> Snapshot:
         StateError: where a newer version wrote it, or it is damaged.
     """
     row = _decoded(_decode_subject_row, raw, f"the state of {subject[0]} {subject[1]}")
-    return Snapshot(subject, row.events, row.told, row.withdrawn, row.decided_at, row.cases)
+    pruned = Pruned() if row.pruned is None else Pruned(*row.pruned)
+    return Snapshot(subject, row.events, row.told, row.withdrawn, row.decided_at, row.cases, pruned)
 
 
 def _standing_to_state(standing: Standing, judged_by: str) -> list[Any]:
@@ -322,7 +328,7 @@ def position_to_bytes(position: Position) -> bytes:
     ]
     return encode_json(
         {
-            "v": STATE_VERSION,
+            "v": FIRST_VERSION,
             "offset": position.offset,
             "at": position.at,
             "watermarks": dict(position.watermarks),

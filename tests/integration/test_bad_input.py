@@ -106,7 +106,8 @@ def test_bad_records_become_dead_letters_and_the_stream_goes_on(live: Live) -> N
     letter = json.loads(live.topic("dead-letters").records[-1][-1])
     assert (letter["reason"], letter["field"], letter["position"]) == ("too_old", "occurred_at", offset)
     assert letter["detail"] == (
-        "2025-03-03T01:00:00.000+00:00 was more than 90 days ago, and nothing is kept of its subject"
+        "2025-03-03T01:00:00.000+00:00 is too long ago: of what is older than 90 days only open cases are kept, and of "
+        "a subject with more than 2,000 events the newest half"
     )
     assert worker.metric("gridclock_entries_total", notice="too_old") == 1
     assert live.settle("2025-03-03T09:11") == alerts

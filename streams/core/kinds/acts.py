@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any, Generic, TypeVar
 
 from schemas.base import Text
@@ -27,7 +28,8 @@ from streams.core.event import Event
 from streams.core.faults import Fault, Without
 from streams.core.kinds.findings import NOT_COUNTED, Counted, Finding, Grounds
 from streams.core.kinds.patterns import Tests, compares, compile_patterns, fits, label_of, matches, may_fit, title_of
-from streams.core.verdicts import Outcome, Status, Verdict
+from streams.core.kinds.versions import all_since, live_versions
+from streams.core.verdicts import Needed, Outcome, Status, Verdict
 from streams.core.working_days import WorkingCalendar
 
 
@@ -70,7 +72,7 @@ class Watch:
     ``near`` are, by need, all events of those needs that compare with the act: which will do shows at the act.
     """
 
-    __slots__ = ("closed", "facts", "found", "held", "near", "own")
+    __slots__ = ("closed", "facts", "found", "held", "near", "own", "reset")
 
     def __init__(self, needs: int, own: Any) -> None:
         self.found: list[Event | None] = [None] * needs
@@ -79,6 +81,8 @@ class Watch:
         self.held: Sequence[Event] = ()
         self.closed = False
         self.own = own
+        self.reset: Event | None = None
+        """The last reset that took effect."""
 
     def spoil(self, at: int) -> None:
         """A reset at an instant: nothing earlier counts any more."""
@@ -124,8 +128,8 @@ class ActVersion(ABC, Generic[R]):
         self.titles = titles
         self.slots = [Slot(need, titles) for need in needs]
         self._comparing = [index for index, slot in enumerate(self.slots) if slot.compares]
-        self._first = calendar.start_of_day(rule.effective_from.toordinal())
-        self._last = None if rule.effective_to is None else calendar.start_of_day(rule.effective_to.toordinal())
+        self.first = calendar.start_of_day(rule.effective_from.toordinal())
+        self.last = None if rule.effective_to is None else calendar.start_of_day(rule.effective_to.toordinal())
         self.act = compile_patterns(rule.act)
         self.reset = compile_patterns(rule.reset)
         self.closed_by = compile_patterns(rule.closed_by)
@@ -167,6 +171,7 @@ class ActVersion(ABC, Generic[R]):
         """Time has passed the last instant: what was held takes effect."""
         for event in watch.held:
             self.spoil(watch, event.at)
+            watch.reset = event
         watch.held = ()
 
     def spoil(self, watch: Watch, at: int) -> None:
@@ -184,7 +189,7 @@ class ActVersion(ABC, Generic[R]):
 
     def is_in_force(self, at: int) -> bool:
         """Whether a case that starts at an instant is judged by this version."""
-        return self._first <= at and (self._last is None or at < self._last)
+        return self.first <= at and (self.last is None or at < self.last)
 
     def applies(self, watch: Watch, act: Event) -> bool:
         """Whether the facts known at the act make the rule apply to it."""
@@ -252,6 +257,19 @@ class ActVersion(ABC, Generic[R]):
         """Whether nothing that was seen matters to a later act."""
         seen = any(watch.found) or any(watch.near.values())
         return watch.closed or (watch.facts is None and not seen and not watch.held)
+
+    def needed(self, watch: Watch, until: int) -> Sequence[Event | None] | None:
+        """The events seen that matter to acts later than ``until``; ``None`` where all do."""
+        own = self.own_needed(watch, until)
+        return (
+            None
+            if own is None
+            else (watch.facts, *watch.found, *chain(*watch.near.values()), *watch.held, watch.reset, *own)
+        )
+
+    def own_needed(self, watch: Watch, until: int) -> Sequence[Event] | None:
+        """The kind's own part of ``needed``."""
+        return ()
 
 
 def _with(known: Sequence[Finding], more: Sequence[Finding]) -> Sequence[Finding]:
@@ -430,3 +448,22 @@ class ActFold:
         return not self.open_cases(state, state.instant) and all(
             version.is_idle(watch) for version, watch in zip(self.versions, state.watches, strict=True)
         )
+
+    def needed(self, state: State, until: int) -> Needed | None:
+        """See ``Fold``: what later acts may rest on, and the grounds of findings that are due later."""
+        alive = live_versions(self.versions, until)
+        seen = [version.needed(watch, until) for version, watch in zip(self.versions, state.watches, strict=True)]
+        if len(alive) != 1 or None in seen:
+            return None
+        live = alive[0]
+        events = list(seen[self.versions.index(live)] or ())
+        for finding in (*state.settled, *(self._shown(state) if state.waiting else ())):
+            if finding.due > until:
+                events += finding.grounds
+        if any(version.opens and version.is_act(event) for version in self.versions for event in events if event):
+            return None  # an act that is kept for another reason needs its close, too
+        if not all_since(live, self.versions, events):
+            return None
+        # What applies to an act that is kept, and which calendar counts it, hangs on the facts at it.
+        types = frozenset([live.rule.facts_from] if live.rule.facts_from else [])
+        return Needed(frozenset([event.event_id for event in events if event is not None]), types)

@@ -88,6 +88,18 @@ class _Version(ActVersion[AtMostRule]):
     def is_idle(self, watch: Watch) -> bool:
         return watch.closed or (super().is_idle(watch) and not watch.own.acts and not watch.own.latest)
 
+    def own_needed(self, watch: Watch, until: int) -> Sequence[Event] | None:
+        own: _Counted = watch.own
+        today = self.calendar.local_date(until)
+        month = date.fromordinal(today).replace(day=1)
+        kept = [act for (*_, period), acts in own.acts.items() if self._goes_on(period, today, month) for act in acts]
+        return [*kept, *own.latest]
+
+    @staticmethod
+    def _goes_on(period: Hashable, today: int, month: date) -> bool:
+        """Whether a period ends later than an instant of that local day and month; no period never ends."""
+        return period is None or (period >= month if isinstance(period, date) else period == today)
+
 
 def at_most_fold(rules: Sequence[AtMostRule], calendar: WorkingCalendar, titles: Mapping[str, Text]) -> ActFold:
     """All versions of one rule, compiled."""

@@ -19,14 +19,20 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import date
 from itertools import chain
+from typing import Final
 
+from schemas.limits import DAY
 from schemas.rules import CadenceRule
 from streams.core.chosen_calendar import Calendars, ChosenCalendar
 from streams.core.event import Event
 from streams.core.kinds.clock import Clock
 from streams.core.kinds.patterns import compile_patterns, matches
-from streams.core.verdicts import Status, Verdict
+from streams.core.kinds.versions import all_since, live_versions
+from streams.core.verdicts import Needed, Status, Verdict
 from streams.core.working_days import WorkingCalendar
+
+MISSED_FOR: Final = 12
+"""Months for which a live worker waits for the act of a month that was missed; every later reading is kept for it."""
 
 _PERIOD = re.compile(r"(\d{4})-(\d{2})", re.ASCII)
 
@@ -40,10 +46,10 @@ class _Version:
         self.until = compile_patterns(rule.until)
         self.listens = frozenset().union(self.act, self.since, self.until)
         self.first = calendar.start_of_day(rule.effective_from.toordinal())
-        self._last = None if rule.effective_to is None else calendar.start_of_day(rule.effective_to.toordinal())
+        self.last = None if rule.effective_to is None else calendar.start_of_day(rule.effective_to.toordinal())
 
     def is_in_force(self, at: int) -> bool:
-        return self.first <= at and (self._last is None or at < self._last)
+        return self.first <= at and (self.last is None or at < self.last)
 
 
 class State:
@@ -243,3 +249,43 @@ class CadenceFold:
     def is_idle(self, state: State) -> bool:
         """Nothing must follow."""
         return not self._awaited(state)
+
+    def needed(self, state: State, until: int) -> Needed | None:
+        """See ``Fold``. A month that was missed stays open for ``MISSED_FOR`` months, since its act may still come."""
+        # A version that is in force no more may have missed months that are still waited for.
+        alive = live_versions(self._versions, until - MISSED_FOR * 31 * DAY)
+        if state.open is None and not alive:
+            return Needed()
+        if len(alive) != 1 or (state.open is not None and state.open.rule is not alive[0].rule):
+            return None
+        live = alive[0]
+        index = self._versions.index(live)
+        # What is kept for another reason must not begin a clock again that has ended.
+        kept = [state.ended[index], *([state.open.start] if state.open is not None else [])]
+        if live.rule.calendar and state.turns[index]:
+            kept += self._kept_turns(state, index, until)
+        if not all_since(live, self._versions, kept):
+            return None
+        return Needed(frozenset([event.event_id for event in kept if event is not None]))
+
+    def _kept_turns(self, state: State, index: int, until: int) -> list[Event]:
+        turns, acts = state.turns[index], state.acts[index]
+        first = self._local_month(until)
+        for clock in self._months(state, index, until):
+            if clock.cancel is None and clock.stop is None:
+                first = min(first, self._local_month(clock.started_at))
+                break
+        first = max(first, self._local_month(until) - MISSED_FOR)
+        begins = self._start_of(first)
+        # What the obligation last was before that month, and all that ended it: an act for a month that was over by
+        # then does not begin it again.
+        before = [event for at, _, event in turns if at < begins]
+        last_up = [event for at, up, event in turns if up and at < begins]
+        # The acts for all months that follow from what is kept: one without its act would be open again.
+        known_from = min([first, *(self._local_month(event.at) + 1 for event in last_up[-1:])])
+        return [
+            *before[-1:],
+            *last_up[-1:],
+            *(event for at, up, event in turns if not up or at >= begins),
+            *(event for month, event in acts.items() if month >= known_from),
+        ]

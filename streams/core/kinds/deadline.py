@@ -24,7 +24,8 @@ from streams.core.deadlines import agreed_until
 from streams.core.event import Event
 from streams.core.kinds.clock import Clock
 from streams.core.kinds.patterns import compile_patterns, fits
-from streams.core.verdicts import Status, Verdict
+from streams.core.kinds.versions import all_since, live_versions
+from streams.core.verdicts import Needed, Status, Verdict
 from streams.core.working_days import WorkingCalendar
 
 
@@ -94,21 +95,26 @@ class Version:
 class _Watch:
     """What one version has seen apart from any case."""
 
-    __slots__ = ("facts", "holds", "marks", "paused_since")
+    __slots__ = ("facts", "holds", "holds_since", "marks", "paused_since")
 
     def __init__(self, version: Version) -> None:
         self.marks: list[Event | None] = [None] * len(version.groups)
         self.holds = version.since is None
+        self.holds_since: Event | None = None
         self.paused_since: Event | None = None
         self.facts: Event | None = None
 
 
 @dataclass(slots=True, eq=False)
 class Case(Clock):
-    """A clock of one version; ``fields`` are those that it started with."""
+    """A clock of one version; ``fields`` are those that it started with.
+
+    ``holds_since`` is what made its condition hold.
+    """
 
     version: Version = field(kw_only=True)
     fields: Fields = field(kw_only=True)
+    holds_since: Event | None = None
 
 
 class State:
@@ -139,6 +145,7 @@ class DeadlineFold:
         self.versions = [Version(rule, calendar, calendars) for rule in rules]
         self.listens: frozenset[str] = frozenset().union(*(version.listens for version in self.versions))
         self.begins: frozenset[str] = frozenset().union(*(first for v in self.versions for first in v.groups[:1]))
+        self._starts = frozenset().union(*(group for version in self.versions for group in version.groups))
         self._stops = frozenset().union(*(version.stop for version in self.versions))
 
     opens = True
@@ -205,6 +212,8 @@ class DeadlineFold:
 
     def _step_watch(self, state: State, version: Version, watch: _Watch, role: _Role, event: Event) -> None:
         if role.since is not None and fits(role.since, event):
+            if not watch.holds:
+                watch.holds_since = event
             watch.holds = True
         if role.is_facts:
             watch.facts = event
@@ -266,6 +275,7 @@ class DeadlineFold:
         if watch.facts is not None and watch.facts.event_id not in started_by:
             started_by.append(watch.facts.event_id)
         case = self.case_of(version, event, event.at, fields, started_by)
+        case.holds_since = watch.holds_since
         still = self.still_after(version.roles[event.type], event, fields, watch.paused_since, has_started=True)
         if still is not None:
             case.pauses.append((event.at, None))
@@ -334,3 +344,40 @@ class DeadlineFold:
             watch.paused_since is None and not any(watch.marks) and (version.since is None or not watch.holds)
             for version, watch in zip(self.versions, state.watches, strict=True)
         )
+
+    def is_neutral(self, state: State) -> bool:
+        """Whether no case is open and nothing waits outside any case but conditions that hold."""
+        return state.open is None and not any(
+            watch.paused_since or watch.facts or any(watch.marks) for watch in state.watches
+        )
+
+    def needed(self, state: State, until: int) -> Needed | None:
+        """See ``Fold``: what the open case rests on, and what waits outside any case."""
+        alive = live_versions(self.versions, until)
+        if state.open is None and not alive:
+            return Needed()
+        if len(alive) != 1 or (state.open is not None and len(self.versions) > 1):
+            return None
+        live = alive[0]
+        events: list[Event | None] = []
+        types: set[str] = set()
+        for version, watch in zip(self.versions, state.watches, strict=True):
+            if version is not live:
+                continue
+            events += [*watch.marks, watch.paused_since, watch.facts, watch.holds_since if watch.holds else None]
+            if version.rule.facts_from and version.pause:
+                types.add(version.rule.facts_from)  # outside a case, which pause counts hangs on the facts known then
+        case = state.open
+        marks = state.watches[self.versions.index(live)].marks
+        own = {mark.event_id for mark in marks if mark is not None}
+        if case is not None:
+            events.append(case.holds_since)
+            own.update(case.started_by)
+        if any(event is not None and event.type in self._starts and event.event_id not in own for event in events):
+            return None  # what is kept for another reason must not begin a case again that is over
+        if not all_since(live, self.versions, events):
+            return None
+        ids = own.union([event.event_id for event in events if event is not None])
+        if case is not None:
+            ids.update(case.paused_by)
+        return Needed(frozenset(ids), frozenset(types))

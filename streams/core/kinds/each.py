@@ -18,7 +18,7 @@ from streams.core.event import Event
 from streams.core.kinds.deadline import DeadlineFold
 from streams.core.kinds.deadline import State as OneState
 from streams.core.kinds.patterns import Tests, compile_patterns, matches
-from streams.core.verdicts import Status, Verdict
+from streams.core.verdicts import Needed, Status, Verdict
 from streams.core.working_days import WorkingCalendar
 
 Key = tuple[str | None, ...]
@@ -148,6 +148,18 @@ class EachFold:
     def is_idle(self, state: State) -> bool:
         """No condition holds, and no case is open."""
         return not state.live
+
+    def needed(self, state: State, until: int) -> Needed | None:
+        """See ``Fold``. An event goes to several things: while one of them has more than its condition, all is kept."""
+        if any(not item.holds or not self._fold.is_neutral(item.state) for item in state.live):
+            return None
+        ids = {item.since.event_id for item in state.live}
+        for item in state.live:
+            needed = self._fold.needed(item.state, until)
+            if needed is None:
+                return None
+            ids |= needed.ids
+        return Needed(frozenset(ids))
 
 
 def _joined(several: Iterator[Tests]) -> Tests:

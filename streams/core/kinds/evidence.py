@@ -175,6 +175,12 @@ class _Version(ActVersion[EvidenceRule]):
         # What accompanies an act is about that act: it is not kept in mind, once closed, for another one.
         return bool(self._by) or super().is_idle(watch)
 
+    def own_needed(self, watch: Watch, until: int) -> Sequence[Event] | None:
+        own: _Open = watch.own
+        if own.pending or own.latest or own.cancelled:
+            return None
+        return [event for seen in own.seen for event in seen]
+
     def open_acts(self, watch: Watch) -> Sequence[Event]:
         return [pending.act for pending in (*watch.own.pending, *self._admitted(watch))]
 

@@ -21,7 +21,7 @@ from streams.core.conditions import Fields
 from streams.core.event import Event
 from streams.core.kinds.deadline import Case, DeadlineFold, Version
 from streams.core.kinds.patterns import fits
-from streams.core.verdicts import Fold, Status, Verdict
+from streams.core.verdicts import Fold, Needed, Status, Verdict
 from streams.core.working_days import WorkingCalendar
 
 Breach = tuple[str, str, int]
@@ -169,3 +169,7 @@ class FollowUpFold:
             and not self.open_cases(state, state.last)
             and all(self._still(version, state.seen, None) is None for version in self._fold.versions)
         )
+
+    def needed(self, state: State, until: int) -> Needed | None:
+        """See ``Fold``: everything, while a case of either rule is open."""
+        return self._base.needed(state.base, until) if self.is_idle(state) else None

@@ -31,7 +31,7 @@ class _Condition:
     def __init__(self) -> None:
         self.since: list[Event] = []
         self.lifted_at = _NEVER
-        self.kept_out = False
+        self.kept_out: Event | None = None
 
 
 class _Version(ActVersion[ForbiddenWhileRule]):
@@ -53,14 +53,14 @@ class _Version(ActVersion[ForbiddenWhileRule]):
         super().note(watch, event)
         own: _Condition = watch.own
         if event.type in self._not_after and matches(self._not_after, event):
-            own.kept_out = True
+            own.kept_out = own.kept_out or event
             own.since = [since for since in own.since if since.at < event.at]
         if event.type in self._until and matches(self._until, event):
             own.lifted_at = event.at
             own.since.clear()
         if event.type in self._since and matches(self._since, event):
             watch.closed = False
-            if not own.kept_out and own.lifted_at != event.at:
+            if own.kept_out is None and own.lifted_at != event.at:
                 own.since.append(event)
 
     def find(self, watch: Watch, trigger: Event) -> Iterable[Finding]:
@@ -71,6 +71,10 @@ class _Version(ActVersion[ForbiddenWhileRule]):
 
     def is_idle(self, watch: Watch) -> bool:
         return watch.closed or (super().is_idle(watch) and not watch.own.since)
+
+    def own_needed(self, watch: Watch, until: int) -> Sequence[Event] | None:
+        own: _Condition = watch.own
+        return [*own.since[-1:], *([own.kept_out] if own.kept_out is not None else [])]
 
 
 def forbidden_while_fold(

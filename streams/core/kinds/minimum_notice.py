@@ -14,14 +14,14 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from schemas.base import Text
 from schemas.limits import Limit, UntilDate
-from schemas.rules import MinimumNoticeRule
+from schemas.rules import CalendarByField, MinimumNoticeRule
 from streams.core.chosen_calendar import Calendars, ChosenCalendar
 from streams.core.deadlines import earliest_of, latest_of
 from streams.core.event import Event
 from streams.core.faults import Fault, TooEarly, TooLate, Without
 from streams.core.kinds.acts import ActFold, ActVersion, Watch, fields_of, latest_before
 from streams.core.kinds.findings import Counted, Finding
-from streams.core.kinds.patterns import Tests, compile_patterns, label_of, matches, may_fit
+from streams.core.kinds.patterns import Tests, compares, compile_patterns, label_of, matches, may_fit
 from streams.core.working_days import WorkingCalendar
 
 
@@ -109,6 +109,18 @@ class _Version(ActVersion[MinimumNoticeRule]):
 
     def is_idle(self, watch: Watch) -> bool:
         return watch.closed or (super().is_idle(watch) and not watch.own)
+
+    def own_needed(self, watch: Watch, until: int) -> Sequence[Event] | None:
+        notices: Sequence[Event] = watch.own
+        by_act = compares(self.rule.notice) or isinstance(self.rule.calendar, CalendarByField)
+        if self.rule.covers or by_act:
+            return notices  # which of them counts hangs on the act
+        if self.rule.at_most is not None:
+            return notices[-1:]
+        # Those that make an act lawful already do so for ever; the last of them is the one that counts.
+        calendar = self._counted_by.of({})
+        lawful = [number for number, notice in enumerate(notices) if self._lawful(notice, calendar).at_least <= until]
+        return notices[lawful[-1] :] if lawful else notices
 
 
 class _Lawful:

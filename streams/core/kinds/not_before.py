@@ -87,15 +87,20 @@ class _NotBefore(ActVersion[NotBeforeRule]):
     def is_idle(self, watch: Watch) -> bool:
         return watch.closed or (super().is_idle(watch) and not watch.own)
 
+    def own_needed(self, watch: Watch, until: int) -> Sequence[Event] | None:
+        began: Sequence[Event] = watch.own
+        return began
+
 
 class _Kept:
     """The removals, and the reading day of the month."""
 
-    __slots__ = ("reading_day", "since")
+    __slots__ = ("day_from", "reading_day", "since")
 
     def __init__(self) -> None:
         self.since: list[Event] = []
         self.reading_day: int | None = None
+        self.day_from: Event | None = None
 
 
 class _Retention(ActVersion[RetentionRule]):
@@ -120,7 +125,7 @@ class _Retention(ActVersion[RetentionRule]):
         if event.type in self._days and matches(self._days, event):
             day = event.data.get("reading_day")
             if isinstance(day, int) and not isinstance(day, bool) and 1 <= day <= 31:
-                own.reading_day = day
+                own.reading_day, own.day_from = day, event
         if self.is_act(event):
             watch.closed = True  # what is disposed of need not be kept in mind; a new removal opens it again
         if event.type in self._since and matches(self._since, event):
@@ -146,6 +151,10 @@ class _Retention(ActVersion[RetentionRule]):
 
     def is_idle(self, watch: Watch) -> bool:
         return watch.closed or (super().is_idle(watch) and not watch.own.since)
+
+    def own_needed(self, watch: Watch, until: int) -> Sequence[Event] | None:
+        own: _Kept = watch.own
+        return [*own.since[-1:], *([own.day_from] if own.day_from is not None else [])]
 
 
 def not_before_fold(

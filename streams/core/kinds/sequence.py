@@ -17,7 +17,7 @@ from streams.core.event import Event
 from streams.core.faults import Backwards
 from streams.core.kinds.findings import Finding
 from streams.core.kinds.patterns import compile_patterns, label_of, matches
-from streams.core.verdicts import Outcome, Status, Verdict
+from streams.core.verdicts import Needed, Outcome, Status, Verdict
 from streams.core.working_days import WorkingCalendar
 
 
@@ -147,3 +147,7 @@ class SequenceFold:
     def is_idle(self, state: State) -> bool:
         """The order is closed, or nothing was seen."""
         return state.closed or not any(first for firsts in state.firsts for first in firsts)
+
+    def needed(self, state: State, until: int) -> Needed | None:
+        """See ``Fold``: the first of each stage."""
+        return Needed(frozenset([first.event_id for firsts in state.firsts for first in firsts if first is not None]))

@@ -1,0 +1,160 @@
+"""What is left of a history when what is over has been left out: how much, what is refused, what is not seen again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from schemas.snapshots import FIRST_VERSION, STATE_VERSION
+from streams.core.alerts import Alert
+from streams.core.engine import Engine
+from streams.core.event import Event
+from streams.core.pruning import FEWEST_EVENTS, MOST_EVENTS
+from streams.wire.state_rows import snapshot_from_bytes, snapshot_to_bytes
+from tests.stories import decoded, shipped, us, wire
+
+DAY = 86_400_000_000
+METER = ("meter", "M1")
+
+
+def readings(months: int) -> Iterator[Event]:
+    """A meter read on the 20th of every month from January 2024 on, but for each June."""
+    for number in range(months):
+        year, month = 2024 + number // 12, number % 12 + 1
+        if month != 6:
+            at = f"{year}-{month:02d}-20T09:00"
+            yield decoded(wire(f"r{number:03d} {at} reading.collected - meter=M1 method=remote value=1"))[0]
+
+
+def lived(engine: Engine, months: int) -> tuple[list[Alert], list[int]]:
+    """All that is reported, and the sizes of the row."""
+    alerts: list[Alert] = []
+    sizes: list[int] = []
+    for event in readings(months):
+        engine.handle(METER, event)
+        alerts += engine.advance_to(event.at)
+        alerts += engine.advance_to(event.at + DAY)
+        snapshot = engine.snapshot(METER)
+        assert snapshot is not None
+        sizes.append(len(snapshot_to_bytes(snapshot)))
+    return alerts, sizes
+
+
+def test_a_meter_read_for_ten_years_keeps_a_row_of_one_size() -> None:
+    rulebook = shipped("monthly-reading").rulebook
+    pruned, sizes = lived(Engine(rulebook, keep_for=90 * DAY), 120)
+    whole, grown = lived(Engine(rulebook), 120)
+    assert pruned == whole
+    assert sum(alert.kind == "breach" for alert in pruned) == 10
+    assert max(grown) > 3 * max(sizes)
+    assert max(sizes[40:]) <= max(sizes[:40])
+
+
+def test_no_subject_keeps_more_events_than_the_bound() -> None:
+    engine = Engine(shipped("monthly-reading").rulebook, keep_for=90 * DAY)
+    first = us("2026-03-02T09:00")
+    sample = next(readings(1))
+    for number in range(3 * MOST_EVENTS):
+        at = first + number * 1_000_000
+        event = Event(f"e{number}", sample.type, at, at, sample.data, meter_id="M1")
+        engine.handle(METER, event)
+        assert engine.advance_to(at) == []
+        snapshot = engine.snapshot(METER) if number % 100 == 0 else None
+        assert snapshot is None or len(snapshot.events) <= MOST_EVENTS + 1
+    # What comes later than the newest half may still be late.
+    late = Event("late", sample.type, at - 500_000_000, at, sample.data, meter_id="M1")
+    assert engine.handle(METER, late) == "late"
+    older = Event("older", sample.type, first, at, sample.data, meter_id="M1")
+    assert engine.handle(METER, older) == "too_old"
+
+
+ORDER = ("order", "WO1")
+
+
+def calls(engine: Engine, count: int) -> None:
+    """An order that is paid for again and again, an hour apart, each time within the limit."""
+    start = us("2026-03-02T09:00")
+    for number in range(count):
+        at = start + number * 3_600_000_000
+        for suffix, kind, more in (("a", "counter.service_started", 0), ("b", "counter.service_completed", 60_000_000)):
+            data = {"business": "fee"} if suffix == "a" else {}
+            event = Event(f"{number:03d}{suffix}", kind, at + more, at + more, data, order_id="WO1")
+            assert engine.handle(ORDER, event) in ("applied", "late")
+            engine.advance_to(at + more)
+
+
+def test_what_would_change_what_is_over_is_refused() -> None:
+    engine = Engine(shipped("fee-5-minutes").rulebook, keep_for=DAY)
+    calls(engine, 48)
+    snapshot = engine.snapshot(ORDER)
+    assert snapshot is not None
+    until = snapshot.pruned.until
+    assert until is not None
+    assert all(event.at > until for event in snapshot.events)
+    kept, last = snapshot.events[0], snapshot.events[-1]
+
+    def event(event_id: str, at: int, corrects: str | None = None) -> Event:
+        return Event(event_id, last.type, at, last.recorded, {}, order_id="WO1", corrects=corrects)
+
+    assert engine.handle(ORDER, event("x1", until)) == "too_old"
+    assert engine.handle(ORDER, event("x2", until + 1)) == "late"
+    assert engine.handle(ORDER, event("x3", last.at, corrects="000b")) == "too_old"  # left out
+    assert engine.handle(ORDER, event("x4", until, corrects=last.event_id)) == "too_old"
+    assert engine.handle(ORDER, event("x5", last.at, corrects=last.event_id)) == "late"
+    assert engine.handle(ORDER, kept) == "duplicate"
+
+
+def test_what_one_rule_needs_begins_no_case_of_another() -> None:
+    """The overdue bill is needed for the count of 30 days; the rule that it began a case of must not begin again."""
+    loaded = shipped()
+    engine = Engine(loaded.rulebook, keep_for=DAY)
+    account = ("account", "A1")
+    lines = [
+        f"b{n} 2026-{n // 28 + 1:02d}-{n % 28 + 1:02d}T09:00 bill.overdue - account=A1 since_on=2026-01-01"
+        for n in range(2 * FEWEST_EVENTS)
+    ]
+    alerts: list[Alert] = []
+    for event in decoded(wire("\n".join(lines))):
+        engine.handle(account, event)
+        alerts += engine.advance_to(event.at)
+    snapshot = engine.snapshot(account)
+    assert snapshot is not None
+    assert snapshot.pruned.until is not None
+    row = snapshot_to_bytes(snapshot, engine.standing(account), loaded.rulebook.fingerprint)
+    assert snapshot_from_bytes(account, row) == snapshot
+    again = Engine(loaded.rulebook, keep_for=DAY)
+    again.watermark = engine.watermark
+    again.restore(snapshot_from_bytes(account, row))
+    assert again.advance_to(engine.watermark) == []
+    assert +again.open_cases == +engine.open_cases
+
+
+def test_another_rulebook_does_not_see_what_was_kept_for_other_rules() -> None:
+    old, new = shipped("arrears-30-days").rulebook, shipped().rulebook
+    engine = Engine(old, keep_for=DAY)
+    account = ("account", "A1")
+    for n in range(FEWEST_EVENTS):
+        line = f"b{n} 2026-01-{n + 1:02d}T09:00 bill.overdue - account=A1 since_on=2026-01-01"
+        event = decoded(wire(line))[0]
+        engine.handle(account, event)
+        engine.advance_to(event.at + 10 * DAY)
+    snapshot = engine.snapshot(account)
+    assert snapshot is not None
+    later = Engine(new, keep_for=DAY)
+    later.watermark = engine.watermark
+    later.restore(snapshot)
+    later.judge_anew([account])
+    assert [alert.rule for alert in later.advance_to(engine.watermark)] == []
+
+
+def test_only_a_row_of_a_pruned_history_has_the_new_format() -> None:
+    engine = Engine(shipped("fee-5-minutes").rulebook, keep_for=DAY)
+    calls(engine, 3)
+    snapshot = engine.snapshot(ORDER)
+    assert snapshot is not None
+    assert json.loads(snapshot_to_bytes(snapshot))["v"] == FIRST_VERSION
+    calls_later = Engine(shipped("fee-5-minutes").rulebook, keep_for=DAY)
+    calls(calls_later, 48)
+    snapshot = calls_later.snapshot(ORDER)
+    assert snapshot is not None
+    assert json.loads(snapshot_to_bytes(snapshot))["v"] == STATE_VERSION

@@ -1,0 +1,116 @@
+"""A history without what is over at a cut gives the alerts of the whole one, whatever comes later than the cut."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.core.alerts import Alert
+from streams.core.case_changes import CaseTracker
+from streams.core.engine import Engine
+from streams.core.records import SubjectRecord
+from streams.core.rulebook import Rulebook
+from streams.wire.state_rows import snapshot_from_bytes, snapshot_to_bytes
+from tests.oracle.common import Fact
+from tests.property.runs import event_of, us
+from tests.property.stories import END, World, facts_of, lists_of_places
+from tests.property.worlds import WORLDS, per_kind
+
+KEPT = (timedelta(0), timedelta(0), timedelta(hours=1), timedelta(days=2))
+APART = (0, 0, 1, 28, 31, 31, 62)
+
+
+class Pruning(Engine):
+    """Looks at every subject whenever it is decided, and forgets none whole."""
+
+    def _decide_timed(self, record: SubjectRecord, alerts: list[Alert]) -> None:
+        super()._decide_timed(record, alerts)
+        assert self._keep_for is not None
+        self._prune(record, self._keep_for)
+
+    def _forget(self) -> None:
+        self._repeated.clear()
+
+
+class Twins:
+    """The same sent to an engine that prunes and to one that never does."""
+
+    def __init__(self, rulebook: Rulebook, keep_for: timedelta) -> None:
+        self.rulebook = rulebook
+        self.keep_for = keep_for // timedelta(microseconds=1)
+        self.trackers = CaseTracker(rulebook), CaseTracker(rulebook)
+        self.pruning: Engine = Pruning(rulebook, keep_for=self.keep_for, tracker=self.trackers[0])
+        self.whole = Engine(rulebook, tracker=self.trackers[1])
+        self.refused = 0
+
+    def send(self, fact: Fact) -> None:
+        for subject, copy in self.rulebook.copies_of(event_of(fact)):
+            notice = self.pruning.handle(subject, copy)
+            if notice == "too_old":
+                self.refused += 1
+                continue
+            known = self.whole.handle(subject, copy)
+            assert (notice in ("applied", "late")) == (known in ("applied", "late"))
+
+    def advance(self, to: int) -> None:
+        assert self.pruning.advance_to(to) == self.whole.advance_to(to)
+        assert +self.pruning.open_cases == +self.whole.open_cases
+        pruned, whole = ({change.case_id: change for change in tracker.take()} for tracker in self.trackers)
+        assert pruned == whole
+
+    def restart(self) -> None:
+        fresh = Pruning(self.rulebook, keep_for=self.keep_for, tracker=self.trackers[0])
+        fresh.watermark = self.pruning.watermark
+        for subject in self.pruning.subjects():
+            snapshot = self.pruning.snapshot(subject)
+            assert snapshot is not None
+            fresh.restore(snapshot_from_bytes(subject, snapshot_to_bytes(snapshot)))
+        self.pruning = fresh
+
+    def check(self) -> None:
+        """The cases that were not over at the cut are the same."""
+        kept = {case.case_id: case for case in self.pruning.cases()}
+        assert kept == {case.case_id: case for case in self.whole.cases() if case.case_id in kept}
+
+
+@pytest.mark.parametrize("kind", sorted(WORLDS))
+@per_kind
+@given(data=st.data())
+def test_pruning_changes_no_alert(kind: str, data: st.DataObject) -> None:
+    """Two lives of one subject, in the order in which they were entered, and time goes along with them."""
+    world: World = data.draw(WORLDS[kind]())
+    first, second = data.draw(facts_of(world)), data.draw(facts_of(world))
+    facts = [*first, *later(second, timedelta(days=data.draw(st.sampled_from(APART))))]
+    facts.sort(key=lambda fact: fact.recorded)
+    keep_for = data.draw(st.sampled_from(KEPT))
+    twins = Twins(world.rulebook, keep_for)
+    restarts = data.draw(lists_of_places(len(facts), 4))
+    for fact, place in zip(facts, restarts, strict=True):
+        twins.send(fact)
+        twins.advance(us(fact.recorded if place else fact.at))
+        if place == 1:
+            twins.restart()
+    twins.check()
+    for instant in sorted({us(instant) for instant in world.instants if us(instant) > twins.whole.watermark}):
+        twins.advance(instant)
+    twins.advance(us(END))
+    twins.check()
+
+
+def later(facts: Sequence[Fact], by: timedelta) -> list[Fact]:
+    """The same once more, so much later, under other ids."""
+    return [
+        replace(
+            fact,
+            event_id=f"{fact.event_id}-2",
+            at=fact.at + by,
+            recorded=fact.recorded + by,
+            corrects=None if fact.corrects is None else f"{fact.corrects}-2",
+        )
+        for fact in facts
+    ]
