@@ -158,7 +158,8 @@ class History:
         self._ids: set[str] | None = None
         self._until = until
         self._only = only
-        self._has_corrections = any(event.corrects is not None or event.void for event in events)
+        # Where some events are later than the end, what comes is not the last of them: every fold begins again.
+        self._has_corrections = until is not None or any(event.corrects is not None or event.void for event in events)
 
     @classmethod
     def folded(cls, events: Sequence[Event], states: dict[int, Any]) -> History:

@@ -52,6 +52,16 @@ STORIES = {
         ],
         {"warning": TOLD["warning"]},
     ),
+    "a correction before the end, closed after it": (
+        [
+            event("e0", "closed", "08:00"),
+            OPENED,
+            event("e2", "closed", "14:00"),
+            event("e3", "opened", "13:10"),
+            event("e4", "opened", "13:20", "e3"),
+        ],
+        TOLD,
+    ),
     "closed after the end": ([OPENED, event("e2", "closed", "14:00")], TOLD),
 }
 
