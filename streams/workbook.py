@@ -27,6 +27,11 @@ _FORMATS: Final[dict[Kind, str]] = {
 }  # fmt: skip
 
 
+def neutral(value: Any) -> Any:
+    """A cell of CSV that no spreadsheet takes for a formula: such a text gets an apostrophe before it (OWASP)."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+
+
 def write_workbook(
     target: BinaryIO,
     columns: Sequence[tuple[str, Kind]],

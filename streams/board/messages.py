@@ -17,7 +17,7 @@ from pydantic import AwareDatetime, ConfigDict, Field, ValidationError
 from schemas.alerts import AlertEvent
 from schemas.base import Model, Text
 from streams.core.alerts import Subject
-from streams.core.board import MOST, Acknowledgement, BoardAlert, Change, Filter, Row, ShownAlert, View
+from streams.core.board import MOST, Acknowledgement, BoardAlert, Change, Filter, Row, ShownAlert, View, ids_of
 from streams.core.instants import format_us, instant_us
 from streams.core.open_cases import LEVELS, OpenCase, Place, chapter_of, place_of
 from streams.core.working_days import WorkingCalendar
@@ -87,7 +87,7 @@ def filter_of(query: Mapping[str, str]) -> Filter:
     """
     given: dict[str, Any] = {
         name: query[name]
-        for name in (*LEVELS, "rule", "chapter", "severity", "state", "cases", "alerts")
+        for name in (*LEVELS, "rule", "chapter", "severity", "find", "state", "cases", "alerts")
         if query.get(name)
     }
     for name, value in given.items():
@@ -134,6 +134,12 @@ class BoardWire:
     def time(self, instant: int | None) -> str | None:
         """An instant in ISO 8601."""
         return None if instant is None else format_us(instant, self._zone)
+
+    def ids_of(self, item: OpenCase | BoardAlert) -> tuple[str, ...]:
+        """The ids by which an item may be found: those that are shown."""
+        if isinstance(item, BoardAlert):
+            return ids_of(item)
+        return self.subject(item.subject)["id"], self._case_id(item.case_id)
 
     def case(self, case: OpenCase) -> dict[str, Any]:
         """A case as JSON values."""

@@ -4,6 +4,7 @@
     /api/stream       server-sent events: snapshot, then change and time
     /api/cases        open cases with the counts
     /api/alerts       breaches and violations, newest first
+    /api/*.csv, .xlsx the same two lists as files, through the same filter
     /api/meta         the rules and chapters that a filter can name, the names of organisations
     /healthz          200 when the state is read, 503 before
 
@@ -14,13 +15,16 @@ of its own that resolves to 127.0.0.1 (DNS rebinding).
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from importlib import resources
 from typing import Any, Final
 
 from aiohttp import web
 
+from streams.board.export import MOST_EXPORTED, SUFFIXES, exported
 from streams.board.hub import Hub
 from streams.board.messages import filter_of
 from streams.core.open_cases import chapter_of
@@ -118,6 +122,8 @@ class BoardServer:
         app.router.add_get("/api/stream", self._stream, allow_head=False)
         app.router.add_get("/api/cases", self._cases)
         app.router.add_get("/api/alerts", self._alerts)
+        for suffix in SUFFIXES:
+            app.router.add_get(f"/api/{{list:cases|alerts}}.{suffix}", self._download)
         app.router.add_get("/api/meta", self._send_meta)
         app.router.add_get("/healthz", self._health)
         return app
@@ -187,6 +193,15 @@ class BoardServer:
     async def _alerts(self, request: web.Request) -> web.StreamResponse:
         view = self._hub.wire.view(self._hub.board.view(filter_of(request.query), self._hub.clock.now()))
         return _json({**self._hub.time(), "counts": view["counts"], "alerts": view["alerts"]})
+
+    async def _download(self, request: web.Request) -> web.StreamResponse:
+        """A list as filtered, as a file: at most ``MOST_EXPORTED`` rows, those that the page would show first."""
+        wanted = replace(filter_of(request.query), cases=MOST_EXPORTED, alerts=MOST_EXPORTED)
+        found = self._hub.wire.view(self._hub.board.view(wanted, self._hub.clock.now(), most=MOST_EXPORTED))
+        name, suffix = request.match_info["list"], request.path.rpartition(".")[2]
+        body = await asyncio.to_thread(exported, name, suffix, found[name])
+        headers = {"Content-Disposition": f'attachment; filename="{name}.{suffix}"'}
+        return web.Response(body=body, content_type=SUFFIXES[suffix], headers=headers)
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         wanted = filter_of(request.query)

@@ -20,10 +20,10 @@ from streams.commands.common import DONE, rulebook_of, rulebook_options
 from streams.commands.rules_suggest import suggest
 from streams.engine import known_rules
 from streams.errors import ConfigError
-from streams.replay.results import neutral
 from streams.rulebooks.loader import LoadedRule, LoadedRulebook, load_rulebook
 from streams.rulebooks.rule_cases import RuleCases
 from streams.rulebooks.workable import check_workable
+from streams.workbook import neutral
 
 FAILED = 1
 FORMATS = click.Choice(["text", "json", "csv"])

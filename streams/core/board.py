@@ -15,7 +15,7 @@ each list.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush, nlargest, nsmallest
 from typing import Any, Final, Literal
@@ -83,7 +83,11 @@ class ShownAlert:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which part of the board; ``None`` is everything. ``state`` and the two numbers are about the lists only."""
+    """Which part of the board; ``None`` is everything. ``state`` and the two numbers are about the lists only.
+
+    ``find`` is how an id begins, in any case of letters: of the order, account or meter, of the case or the alert. With
+    it the cases of every state are listed.
+    """
 
     province: str | None = None
     city: str | None = None
@@ -92,6 +96,7 @@ class Filter:
     rule: str | None = None
     chapter: str | None = None
     severity: str | None = None
+    find: str | None = None
     state: State = "running"
     cases: int = 60
     alerts: int = 40
@@ -170,11 +175,28 @@ COUNTS: Final = (
 )
 
 
-class Board:
-    """Everything taken in, bounded. ``version`` grows with every change; ``kept`` alerts are kept, newest first."""
+def ids_of(item: OpenCase | BoardAlert) -> tuple[str, ...]:
+    """The ids by which an item may be found."""
+    own = (item.case_id,) if isinstance(item, OpenCase) else (item.alert_id, item.case_id)
+    return (item.subject[1], *own)
 
-    def __init__(self, running: OpenCases, calendar: WorkingCalendar, *, kept: int = KEPT) -> None:
+
+class Board:
+    """Everything taken in, bounded. ``version`` grows with every change; ``kept`` alerts are kept, newest first.
+
+    ``ids_of`` gives the ids as a page shows them: nothing is found by an id that it does not show.
+    """
+
+    def __init__(
+        self,
+        running: OpenCases,
+        calendar: WorkingCalendar,
+        *,
+        kept: int = KEPT,
+        ids_of: Callable[[OpenCase | BoardAlert], tuple[str, ...]] = ids_of,
+    ) -> None:
         self.running = running
+        self._ids_of = ids_of
         self._calendar = calendar
         self._kept = kept
         self._told: dict[str, BoardAlert] = {}
@@ -229,9 +251,12 @@ class Board:
 
     # -- show --------------------------------------------------------------------------------------------
 
-    def view(self, wanted: Filter, now: int) -> View:
-        """The board through a filter at an instant (microseconds), which matters for what is due soon and today."""
-        tally = _Tally(wanted)
+    def view(self, wanted: Filter, now: int, *, most: int = MOST) -> View:
+        """The board through a filter at an instant (microseconds), which matters for what is due soon and today.
+
+        ``most`` bounds each list, whatever the filter asks for.
+        """
+        tally = _Tally(wanted, self._ids_of)
         today = self._calendar.local_date(now)
         begins, ends = self._calendar.start_of_day(today), self._calendar.start_of_day(today + 1)
         listed = [case for case in self.running.cases.values() if tally.case(case, now, ends)]
@@ -239,8 +264,8 @@ class Board:
         for alert in told:
             if begins <= alert.due_at < ends and alert.alert_id not in self._retracted:
                 tally.alert(alert, acknowledged=self._is_acknowledged(alert.alert_id))
-        nearest = nsmallest(min(wanted.cases, MOST), listed, key=_urgency)
-        newest = nlargest(min(wanted.alerts, MOST), told, key=lambda alert: (alert.detected_at, alert.alert_id))
+        nearest = nsmallest(min(wanted.cases, most), listed, key=_urgency)
+        newest = nlargest(min(wanted.alerts, most), told, key=lambda alert: (alert.detected_at, alert.alert_id))
         return View(
             {case.case_id: case for case in nearest},
             {alert.alert_id: self._shown(alert) for alert in newest},
@@ -279,8 +304,10 @@ def _urgency(case: OpenCase) -> tuple[int, str]:
 class _Tally:
     """One pass over everything: counts, places and choices."""
 
-    def __init__(self, wanted: Filter) -> None:
+    def __init__(self, wanted: Filter, ids_of: Callable[[OpenCase | BoardAlert], tuple[str, ...]]) -> None:
         self._wanted = wanted
+        self._find = wanted.find.casefold() if wanted.find else None
+        self._ids_of = ids_of
         self._place = wanted.place
         # Whose children are counted: of the whole and of a province the cities, which is how people think of it.
         self._level = 3 if wanted.unit or wanted.county else 2 if wanted.city else 1
@@ -299,7 +326,11 @@ class _Tally:
 
     def is_wanted(self, item: OpenCase | BoardAlert) -> bool:
         """Whether the filter lets the item through."""
-        return self._is_here(item.place) and self._wanted.takes(item)
+        return self._is_here(item.place) and self._wanted.takes(item) and self._is_found(item)
+
+    def _is_found(self, item: OpenCase | BoardAlert) -> bool:
+        find = self._find
+        return find is None or any(one.casefold().startswith(find) for one in self._ids_of(item))
 
     def _count(self, item: OpenCase | BoardAlert, *columns: int) -> None:
         for row in (self.by_place[item.place[self._level] or ""], self.by_rule[item.rule]):
@@ -314,12 +345,12 @@ class _Tally:
         if case.outcome == "breached":
             counts["overdue"] += 1
             self._count(case, _OVERDUE)
-            return self._wanted.state == "overdue"
+            return self._wanted.state == "overdue" or self._find is not None
         counts["running"] += 1
         self._count(case, _RUNNING)
         if deadline is None:
             counts["untimed"] += 1
-            return self._wanted.state == "untimed"
+            return self._wanted.state == "untimed" or self._find is not None
         left = deadline - now
         if left <= 60 * MINUTE:
             counts["due_1_h"] += 1
@@ -328,7 +359,7 @@ class _Tally:
                 counts["due_15_min"] += 1
         if deadline <= ends:
             counts["due_today"] += 1
-        return self._wanted.state == "running"
+        return self._wanted.state == "running" or self._find is not None
 
     def alert(self, alert: BoardAlert, *, acknowledged: bool) -> None:
         """Count an alert of today that stands."""

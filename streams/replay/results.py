@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 
 from streams.files import compressed, write_whole
 from streams.wire.cloudevents import encode
-from streams.workbook import FORMULA, Kind, write_workbook
+from streams.workbook import Kind, neutral, write_workbook
 
 _TEXT = ("zh", "en")
 _CASE = (
@@ -40,11 +40,6 @@ Form = Callable[[Mapping[str, Any]], bytes]
 def json_line(record: Mapping[str, Any]) -> bytes:
     """One record a line, as it is."""
     return encode(record) + b"\n"
-
-
-def neutral(value: Any) -> Any:
-    """A cell that no spreadsheet takes for a formula: such a text gets an apostrophe before it (OWASP)."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 class CsvRow:

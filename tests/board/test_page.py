@@ -14,7 +14,7 @@ import pytest
 from schemas.base import Text
 from streams.core.board import Acknowledgement
 from streams.wall_clock import WallClock
-from tests.boards import MINUTE, Served, alert, board, served, started
+from tests.boards import MINUTE, Served, alert, board, case_id, served, started
 from tests.browser import PHONE, WALL, Page, page_of
 from tests.stories import us
 
@@ -171,6 +171,31 @@ def test_filters_go_into_the_address_and_come_back_from_it(chrome: str) -> None:
     run(test)
 
 
+def test_an_id_is_found_by_how_it_begins_and_the_lists_come_as_files(chrome: str) -> None:
+    async def test() -> None:
+        cases = [a_case("WO17", 60), a_case("WO18", 120), a_case("XX1", 30), a_case("WO170", -60)]
+        alerts = (alert("b1", NOW - MINUTE, number="WO170", sentence="甲"), alert("b2", NOW - MINUTE, number="XX1"))
+        async with looking(chrome, *cases, alerts=alerts) as (page, _):
+            await page.until(f"({SENTENCES}).length == 2")
+            await page.js(
+                "(() => { const field = document.querySelector('[name=find]'); field.focus(); field.value = ' wo17';"
+                " field.dispatchEvent(new Event('input', {bubbles: true})); })()"
+            )
+            await page.until(f"({ORDERS}).join() == 'WO170,WO17' && ({SENTENCES}).join() == '甲'")
+            assert await page.js("location.search") == "?find=wo17"
+            assert await page.js("document.querySelector('#cases-title').textContent") == "查到的时限"
+            links = await page.js("[...document.querySelectorAll('.files a')].map((a) => a.getAttribute('href'))")
+            assert links == [
+                f"/api/{name}.{form}?find=wo17" for name in ("cases", "alerts") for form in ("csv", "xlsx")
+            ]
+            table = await page.js(f"fetch('{links[0]}').then((answer) => answer.text())")
+            assert [row.split(",")[0] for row in table.splitlines()] == ["case_id", case_id("WO170"), case_id("WO17")]
+            await page.js("document.querySelector('#clear').click()")
+            await page.until(f"({SENTENCES}).length == 2 && document.querySelector('[name=find]').value == ''")
+
+    run(test)
+
+
 def test_the_keyboard_reaches_everything(chrome: str) -> None:
     async def test() -> None:
         cases = [a_case(f"WO{index}", 60 + index) for index in range(5)]
@@ -184,7 +209,7 @@ def test_the_keyboard_reaches_everything(chrome: str) -> None:
                 if str(seen[-1]).startswith("工单 WO0"):
                     break
             assert seen[:12] == [None, "lang", "sound", "flash", "province", "city", "county", "unit", "chapter",
-                                 "rule", "severity", None]  # fmt: skip
+                                 "rule", "severity", "find"]  # fmt: skip
             await page.press("ArrowDown")
             await page.press("ArrowDown")
             assert str(await page.js(focus)).startswith("工单 WO2，") or str(await page.js(focus)).startswith(
@@ -202,7 +227,8 @@ def test_the_keyboard_reaches_everything(chrome: str) -> None:
             await page.press("Escape")
             await page.until("!document.querySelector('#detail').open")
             assert str(await page.js(focus)).startswith("工单 WO4")
-            await page.press("Tab")  # one stop a list: on to the alerts
+            for _ in range(3):  # one stop a list: on to the alerts, by the two files that they come as
+                await page.press("Tab")
             assert await page.js("document.activeElement.closest('ul').id") == "alerts"
 
     run(test)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import csv
+import io
 import json
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -13,6 +15,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from python_calamine import CalamineWorkbook
 
 import streams.board
 from streams.board.hub import QUEUE, Hub
@@ -74,6 +77,7 @@ SCRIPTS = [f"/board/{path.name}" for path in Path(streams.board.__file__).with_n
 PATHS = {
     "/": 302,
     **dict.fromkeys(["/board", "/board/board.css", "/board/icon.svg", *SCRIPTS], 200),
+    **dict.fromkeys(["/api/cases.csv", "/api/alerts.xlsx"], 200),
     **dict.fromkeys(["/api/cases", "/api/alerts", "/api/meta", "/healthz"], 200),
     "/nowhere": 404,
     "/api/cases?severity=loud": 400,
@@ -105,6 +109,30 @@ def test_the_policy_leaves_no_room_for_foreign_or_inline_code() -> None:
     assert "default-src 'none'" in policy
     assert "frame-ancestors 'none'" in policy
     assert not any(word in policy for word in ("unsafe", "data:", "http", "*"))
+
+
+async def _lists_as_files() -> None:
+    async with serving() as site:
+        site.board.running.put(0, started("=WO1", NOW - 3 * MINUTE, NANJING))
+        site.board.take_ack("b1", Acknowledgement(NOW, "S1", "acknowledge", ""))
+        status, headers, body = await get(site.url + "/api/cases.csv?city=3201&cases=1")
+        assert (status, headers["Content-Type"]) == (200, "text/csv")
+        assert headers["Content-Disposition"] == 'attachment; filename="cases.csv"'
+        rows = list(csv.DictReader(io.StringIO(body.decode("utf-8-sig"))))
+        assert [row["subject.id"] for row in rows] == ["WO1", "'=WO1"]  # all, not one; and no formula
+        assert (rows[0]["org.county"], rows[0]["deadline"]) == ("320101", "2026-03-02T10:01:00.000+08:00")
+        _, _, body = await get(site.url + "/api/alerts.csv")
+        (row,) = csv.DictReader(io.StringIO(body.decode("utf-8-sig")))
+        assert (row["alert_id"], row["acknowledged.by"]) == ("b1", "S1")
+        _, _, body = await get(site.url + "/api/cases.xlsx?city=3202")
+        cells = CalamineWorkbook.from_filelike(io.BytesIO(body)).get_sheet_by_index(0).to_python()
+        assert [line[cells[0].index("subject.id")] for line in cells] == ["subject.id", "WO2"]
+        assert (await get(site.url + "/api/cases.csv?severity=loud"))[0] == 400
+        assert (await get(site.url + "/api/cases.pdf"))[0] == 404
+
+
+def test_lists_come_as_files_through_the_filter() -> None:
+    asyncio.run(_lists_as_files())
 
 
 async def _json_api() -> None:

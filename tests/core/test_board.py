@@ -80,6 +80,28 @@ def test_filters(wanted: Filter, cases: list[str], alerts: list[str]) -> None:
     assert (orders(view), list(view.alerts)) == (cases, alerts)
 
 
+@pytest.mark.parametrize(
+    ("find", "cases", "alerts"),
+    [
+        ("wo", ["WO4", "WO1", "WO2", "WO3"], ["b4", "r1", "v1", "old"]),
+        ("WO4", ["WO4"], ["b4"]),  # overdue: every state is listed
+        (case_id("WO1")[:12], ["WO1"], ["r1", "v1", "old"][1:]),
+        ("r1", [], ["r1"]),
+        ("O1", [], []),  # how it begins, not what is in it
+    ],
+)
+def test_ids_are_found_by_how_they_begin(find: str, cases: list[str], alerts: list[str]) -> None:
+    view = some().view(Filter(find=find), NOW)
+    assert (orders(view), list(view.alerts)) == (cases, alerts)
+
+
+def test_nothing_is_found_by_an_id_that_is_not_shown() -> None:
+    board = some()
+    hidden = Board(board.running, COUNTER.rulebook.calendar, ids_of=lambda item: (f"P-{item.subject[1][::-1]}",))
+    assert orders(hidden.view(Filter(find="WO4"), NOW)) == []
+    assert orders(hidden.view(Filter(find="p-4ow"), NOW)) == ["WO4"]
+
+
 def test_counts_are_of_everything_that_passes_the_filter() -> None:
     counts = some().view(Filter(cases=1, alerts=1), NOW).counts
     assert counts == {

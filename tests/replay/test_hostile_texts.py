@@ -19,9 +19,9 @@ from streams.core.event import Event
 from streams.core.history import History
 from streams.core.notices import message_of
 from streams.errors import InputError
-from streams.replay.results import neutral
 from streams.wire.decoder import Decoder
 from streams.wire.plain_events import PlainEvents
+from streams.workbook import neutral
 from tests.notify.alerts import alert
 from tests.stories import FEE_RULES, decoded, judge, shipped, us
 

@@ -10,7 +10,7 @@ import { announce, now, on, page, params, readLanguage } from "./state.js";
 import { renderStatus, renderTime } from "./status.js";
 import { connect, reconnectIfSilent } from "./stream.js";
 
-const TICK_MS = 250, REDUCED_TICK_MS = 1000;
+const TICK_MS = 250, REDUCED_TICK_MS = 1000, TYPED_MS = 300;
 
 let planned = false;
 function planRender() {
@@ -59,6 +59,12 @@ function listenToFilters() {
   for (const select of $("filters").querySelectorAll("select")) {
     select.addEventListener("change", () => setFilter(select.name, select.value));
   }
+  const find = $("filters").elements.find;
+  let typed = 0;
+  find.addEventListener("input", () => {
+    clearTimeout(typed);
+    typed = setTimeout(() => setFilter("find", find.value.trim()), TYPED_MS);
+  });
   $("filters").addEventListener("submit", (event) => event.preventDefault());
   $("clear").addEventListener("click", clearFilters);
   for (const button of document.querySelectorAll(".states button")) {

@@ -17,6 +17,7 @@ export function setFilter(name, value) {
 
 export function clearFilters() {
   for (const name of FILTERS) params.delete(name);
+  $("filters").elements.find.value = "";
   setFilter("city", "");
 }
 
@@ -47,14 +48,22 @@ export function renderFilters() {
   const chapter = params.get("chapter");
   options(form.rule, page.meta.rules.filter((one) => !chapter || one.chapter === chapter).map((one) => [one.id, `${one.clause} ${translated(one.title)}`]));
   options(form.severity, [["red_line", page.text.red_line], ["norm", page.text.norm]]);
+  const find = params.get("find") || "";
+  if (document.activeElement !== form.find && form.find.value !== find) form.find.value = find;
+  const asked = new URLSearchParams(ASKED.filter((name) => params.get(name)).map((name) => [name, params.get(name)]));
+  for (const link of document.querySelectorAll(".files a")) {
+    setAttribute(link, "href", `/api/${link.dataset.list}.${link.dataset.form}?${asked}`);
+    setAttribute(link, "aria-label", page.text.download(page.text[link.dataset.list], link.textContent));
+  }
   const count = FILTERS.filter((name) => params.get(name)).length;
   setText($("filter-count"), count ? `(${count})` : "");
   $("clear").disabled = count === 0;
-  for (const button of document.querySelectorAll(".states button")) setAttribute(button, "aria-pressed", String(button.dataset.state === selected()));
+  for (const button of document.querySelectorAll(".states button")) setAttribute(button, "aria-pressed", String(!find && button.dataset.state === selected()));
   const where = LEVELS.map((level) => params.get(level)).filter(Boolean).map(organisation);
   const rest = [];
   if (chapter) rest.push(translated((page.meta.chapters.find((one) => one.id === chapter) || {}).title) || chapter);
   if (params.get("rule")) rest.push(translated((page.meta.rules.find((one) => one.id === params.get("rule")) || {}).title) || params.get("rule"));
   if (params.get("severity")) rest.push(page.text[params.get("severity")] || params.get("severity"));
+  if (find) rest.push(`${page.text.find} ${find}…`);
   setText($("scope"), [where.join(" / ") || page.text.whole, ...rest].join(" · "));
 }

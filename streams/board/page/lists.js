@@ -18,9 +18,10 @@ export function renderLists() {
   }, fillCase);
   renderRows($("alerts"), alerts, "alert_id", () => rowButton(["marks", "sentence", "ending"]), fillAlert);
   if (at !== null) moveCountdowns(at);
-  const c = page.view.counts, all = { running: (c.running || 0) - (c.untimed || 0), overdue: c.overdue, untimed: c.untimed }[selected()] || 0;
+  const c = page.view.counts, running = c.running || 0, find = page.view.find;
+  const all = find ? running + (c.overdue || 0) : { running: running - (c.untimed || 0), overdue: c.overdue, untimed: c.untimed }[selected()] || 0;
   setText($("cases-count"), page.text.shown(cases.length, all));
-  setText($("cases-title"), page.text[selected() === "running" ? "cases" : selected()]);
+  setText($("cases-title"), page.text[find ? "found" : selected() === "running" ? "cases" : selected()]);
   setText($("alerts-count"), page.text.newest(number(alerts.length)));
   for (const [name, items] of [["cases", cases], ["alerts", alerts]]) {
     $(`${name}-empty`).hidden = items.length > 0;

@@ -3,7 +3,7 @@
 import { TEXTS } from "./texts.js";
 
 export const LEVELS = ["province", "city", "county", "unit"];
-export const FILTERS = [...LEVELS, "chapter", "rule", "severity"];
+export const FILTERS = [...LEVELS, "chapter", "rule", "severity", "find"];
 export const ASKED = [...FILTERS, "state", "cases", "alerts"]; // what the server is asked for
 export const MINUTE = 60e3, HOUR = 60 * MINUTE, DAY = 24 * HOUR;
 

@@ -44,7 +44,7 @@ function takeSnapshot(data, query) {
   const known = new Set(page.heard ? page.view.alerts.keys() : data.alerts.map((alert) => alert.alert_id));
   const sameFilter = page.view.query === query;
   page.view = {
-    query, cases: byId(data.cases, "case_id"), alerts: byId(data.alerts, "alert_id"),
+    query, find: new URLSearchParams(query).has("find"), cases: byId(data.cases, "case_id"), alerts: byId(data.alerts, "alert_id"),
     counts: data.counts, places: data.places, rules: data.rules, choices: data.choices,
   };
   if (sameFilter) announce("alerts", data.alerts.filter((alert) => !known.has(alert.alert_id)));
