@@ -85,12 +85,12 @@ WORK = [
     series(
         "未读即被清除的记录",
         "Records removed unread",
-        ("sum by (source) (gridclock_source_records_lost_total) > 0", "{{source}}"),
+        ("sum by (source) (gridclock_source_records_lost_total) or vector(0)", "{{source}}"),
     ),
     series(
         "未结束事务拦住来源的时长",
         "Sources held up by an open transaction",
-        ("max by (source) (gridclock_source_transaction_open_seconds) > 0", "{{source}}"),
+        ("max by (source) (gridclock_source_transaction_open_seconds) or vector(0)", "{{source}}"),
         unit="s",
     ),
     series(

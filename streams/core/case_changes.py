@@ -71,7 +71,7 @@ class CaseTracker:
         for index in sorted(asked):
             fold = every[index]
             for verdict in fold.judge(states[index], watermark, every=True)[0]:
-                if is_over(verdict, record.pruned, watermark):
+                if is_over(verdict, record.pruned):
                     continue
                 root = root_of(verdict, history.roots)
                 digest = _digest(verdict, watermark, self._rulebook.calendar)

@@ -18,7 +18,7 @@ def cases_of(record: SubjectRecord, rulebook: Rulebook, as_of: int) -> Iterator[
     for index in sorted(states):
         fold = rulebook.folds[index]
         for verdict in fold.judge(states[index], as_of, every=True)[0]:
-            if not is_over(verdict, record.pruned, as_of):
+            if not is_over(verdict, record.pruned):
                 root = root_of(verdict, record.history.roots)
                 yield JudgedCase(case_id_of(fold.id, subject, root), subject, verdict)
 

@@ -39,12 +39,12 @@ def is_worth_a_look(events: int, looked_at: int, fewest: int = FEWEST_EVENTS) ->
 
 
 def cut_of(record: SubjectRecord, watermark: int, keep_for: int) -> int:
-    """The cut (microseconds) for a subject that was decided at a watermark."""
+    """The cut (microseconds) for a subject that was decided at a watermark; always before it."""
     events, cut = record.history.events, watermark - keep_for
     if len(events) > MOST_EVENTS:
         # Not at the instant itself: many may come that happened at one.
-        cut = max(cut, min(events[-MOST_EVENTS // 2].at - 1, watermark))
-    return cut
+        cut = max(cut, events[-MOST_EVENTS // 2].at - 1)
+    return min(cut, watermark - 1)
 
 
 def refuses(history: History, pruned: Pruned, event: Event) -> bool:
@@ -164,10 +164,6 @@ def _needed(
     return found
 
 
-def is_over(verdict: Verdict, pruned: Pruned, as_of: int) -> bool:
+def is_over(verdict: Verdict, pruned: Pruned) -> bool:
     """Whether a case had ended by the cut: what is found of it now may rest on less than it was judged by."""
-    until = pruned.until
-    if until is None or verdict.outcome == "running" or verdict.ended_at > until:
-        return False
-    # A breach that nothing has ended yet is as of the instant asked about.
-    return verdict.outcome != "breached" or verdict.stopped_at is not None or verdict.ended_at < as_of
+    return pruned.until is not None and verdict.outcome != "running" and verdict.ended_at <= pruned.until

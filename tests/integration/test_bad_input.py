@@ -53,7 +53,8 @@ def live(kafka: Broker, prefix: str, tmp_path: Path) -> Iterator[Live]:
 
 
 def test_every_reason_has_its_case() -> None:
-    assert {*BAD, "impossible_timestamp", "too_old", "quarantined"} == set(REASONS)
+    of_topics_with_a_registry = {"unknown_schema", "undecodable"}
+    assert {*BAD, *of_topics_with_a_registry, "impossible_timestamp", "too_old", "quarantined"} == set(REASONS)
 
 
 def test_bad_records_become_dead_letters_and_the_stream_goes_on(live: Live) -> None:

@@ -308,15 +308,19 @@ def words_of(trial: Trial) -> tuple[str, ...]:
     operation, _, name = trial.lacking
     if trial.process == "replay":
         return ("replay", "--log") if name.endswith(".log") else ("replay", "--topic", name)
-    if trial.process == "dead-letters" and operation == "write":
+    if trial.process == "dead-letters" and (operation == "write" or name.endswith("-changelog")):
         return ("dead-letters", "retry", "--all", "--again")
     return next(words for words in COMMANDS if words[0] == trial.process)
 
 
-def put_letter(bootstrap: str) -> None:
-    """A dead letter that can be sent again as it is."""
+def put_letter(bootstrap: str, name: str) -> None:
+    """A dead letter that can be sent again as it is; of the log, where that or the state is what it is about."""
+    is_held = name in (f"{NAME}.log", f"{NAME}-state-changelog")
     letter = dead_letter_of(
-        encode(wire(STORY)[0]), InputError("unknown_type", "x", "y"), source=f"{NAME}.events/0", position=1
+        encode(wire(STORY)[0]),
+        InputError("quarantined" if is_held else "unknown_type", "x", "y"),
+        source=f"{NAME}.log/0" if is_held else f"{NAME}.events/0",
+        position=1,
     )
     producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all")
     producer.send(f"{NAME}.dead-letters", letter.model_dump_json().encode(), key=b"put").get(30)
@@ -328,7 +332,7 @@ def test_without_any_one_of_its_rights_a_process_ends_and_says_which(
     called: Callable[..., tuple[int, str]], trial: Trial, door: Door
 ) -> None:
     if trial.process == "dead-letters":
-        put_letter(door.cluster.bootstrap)  # without one nothing is sent
+        put_letter(door.cluster.bootstrap, trial.lacking[2])  # without one nothing is sent
     code, said = called(words_of(trial), trial.user)
     operation, kind, name = trial.lacking
     assert code == 2

@@ -67,7 +67,7 @@ class Twins:
         done = {
             key
             for key, change in whole.items()
-            if change.case is not None and is_over(change.case.verdict, cuts[change.case.subject], change.as_of)
+            if change.case is not None and is_over(change.case.verdict, cuts[change.case.subject])
         }
         assert pruned == {case_id: change for case_id, change in whole.items() if case_id not in done}
 

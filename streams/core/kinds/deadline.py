@@ -377,6 +377,10 @@ class DeadlineFold:
             return None  # what is kept for another reason must not begin a case again that is over
         if not all_since(live, self.versions, events):
             return None
+        # A stop that is kept without the case that it ended would end one that begins at its instant.
+        has_stop = any(event is not None and event.type in self._stops for event in events)
+        if has_stop or (case is not None and case.paused_by and self._stops & {*live.pause, *live.resume}):
+            return None
         ids = own.union([event.event_id for event in events if event is not None])
         if case is not None:
             ids.update(case.paused_by)
