@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kafka import KafkaProducer
@@ -224,6 +225,8 @@ def test_each_process_works_with_its_rights_and_no_others(
         mend.write_text(mend.read_text("utf-8").replace("startd", "started"), "utf-8")
         assert f"{letters[0]['id']} -> {NAME}.events/" in done("dead-letters", "retry", "--from", mend)
         until(lambda: any(alert["subject"]["id"] == "WO2" for alert in live.sent().values()), 60, lambda: worker.output)
+        put_letter(door.cluster.bootstrap, f"{NAME}.log", subject=("order", "WO9"), payload="", size=0)
+        assert "order WO9 -> " in done("dead-letters", "retry", "--all", "--reason", "quarantined")
         replayed = [json.loads(line)["id"] for line in done("replay", "--log").splitlines()]
         assert set(told) <= set(replayed)
         found = command("replay", "--topic", f"{NAME}.events", *door.where, environment=door.environment("replay"))
@@ -313,7 +316,7 @@ def words_of(trial: Trial) -> tuple[str, ...]:
     return next(words for words in COMMANDS if words[0] == trial.process)
 
 
-def put_letter(bootstrap: str, name: str) -> None:
+def put_letter(bootstrap: str, name: str, **change: Any) -> None:
     """A dead letter that can be sent again as it is; of the log, where that or the state is what it is about."""
     is_held = name in (f"{NAME}.log", f"{NAME}-state-changelog")
     letter = dead_letter_of(
@@ -321,7 +324,7 @@ def put_letter(bootstrap: str, name: str) -> None:
         InputError("quarantined" if is_held else "unknown_type", "x", "y"),
         source=f"{NAME}.log/0" if is_held else f"{NAME}.events/0",
         position=1,
-    )
+    ).model_copy(update=change)
     producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all")
     producer.send(f"{NAME}.dead-letters", letter.model_dump_json().encode(), key=b"put").get(30)
     producer.close()
