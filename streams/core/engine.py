@@ -185,10 +185,10 @@ class Engine:
     def _count(self, record: SubjectRecord, folds: set[int] | None, watermark: int, *, known: bool = False) -> None:
         """Count anew what those folds say; what the others say has not changed. ``None``: all."""
         tally, states = self._tally, record.history.states
-        if tally is None or not record.history.events:
+        if tally is None:
             return
         # As of everything known, not only of the watermark: nothing looks again at a case that is met.
-        as_of = max(watermark, record.history.events[-1].at)
+        as_of = max([watermark, *(event.at for event in record.history.events[-1:])])
         asked = states if folds is None else [index for index in folds if index in states]
         every = self._rulebook.folds
         found = {every[index].id: every[index].statuses(states[index], as_of, watermark) for index in asked}

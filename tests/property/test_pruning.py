@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from streams.core.alerts import Alert
 from streams.core.case_changes import CaseTracker
 from streams.core.engine import Engine
+from streams.core.outcome_counts import OutcomeCounts
 from streams.core.pruning import is_over
 from streams.core.records import SubjectRecord
 from streams.core.rulebook import Rulebook
@@ -45,8 +46,11 @@ class Twins:
         self.rulebook = rulebook
         self.keep_for = keep_for // timedelta(microseconds=1)
         self.trackers = CaseTracker(rulebook), CaseTracker(rulebook)
-        self.pruning: Engine = Pruning(rulebook, keep_for=self.keep_for, tracker=self.trackers[0])
-        self.whole = Engine(rulebook, tracker=self.trackers[1])
+        self.tallies = OutcomeCounts(), OutcomeCounts()
+        self.pruning: Engine = Pruning(
+            rulebook, keep_for=self.keep_for, tally=self.tallies[0], tracker=self.trackers[0]
+        )
+        self.whole = Engine(rulebook, tally=self.tallies[1], tracker=self.trackers[1])
         self.refused = 0
 
     def send(self, fact: Fact) -> None:
@@ -62,6 +66,7 @@ class Twins:
         cuts = {subject: record.pruned for subject, record in self.pruning._records.items()}
         assert self.pruning.advance_to(to) == self.whole.advance_to(to)
         assert +self.pruning.open_cases == +self.whole.open_cases
+        assert self.tallies[0].take_counts() == self.tallies[1].take_counts()
         pruned, whole = ({change.case_id: change for change in tracker.take()} for tracker in self.trackers)
         # A case that ended at its very watermark is written once more when its subject is decided again.
         done = {
@@ -72,7 +77,8 @@ class Twins:
         assert pruned == {case_id: change for case_id, change in whole.items() if case_id not in done}
 
     def restart(self) -> None:
-        fresh = Pruning(self.rulebook, keep_for=self.keep_for, tracker=self.trackers[0])
+        self.tallies = OutcomeCounts(), self.tallies[1]
+        fresh = Pruning(self.rulebook, keep_for=self.keep_for, tally=self.tallies[0], tracker=self.trackers[0])
         fresh.watermark = self.pruning.watermark
         for subject in self.pruning.subjects():
             snapshot = self.pruning.snapshot(subject)

@@ -379,7 +379,8 @@ class DeadlineFold:
             return None
         # A stop that is kept without the case that it ended would end one that begins at its instant.
         has_stop = any(event is not None and event.type in self._stops for event in events)
-        if has_stop or (case is not None and case.paused_by and self._stops & {*live.pause, *live.resume}):
+        rests_on = {*self._starts, *(live.pause if case and case.paused_by else ()), *live.resume}
+        if has_stop or (case is not None and self._stops & rests_on):
             return None
         ids = own.union([event.event_id for event in events if event is not None])
         if case is not None:
