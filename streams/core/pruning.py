@@ -166,4 +166,7 @@ def _needed(
 
 def is_over(verdict: Verdict, pruned: Pruned) -> bool:
     """Whether a case had ended by the cut: what is found of it now may rest on less than it was judged by."""
-    return pruned.until is not None and verdict.outcome != "running" and verdict.ended_at <= pruned.until
+    if pruned.until is None or verdict.outcome == "running":
+        return False
+    # A month may be met before it begins.
+    return max(verdict.started_at, verdict.ended_at) <= pruned.until
