@@ -225,7 +225,7 @@ def test_each_process_works_with_its_rights_and_no_others(
         mend.write_text(mend.read_text("utf-8").replace("startd", "started"), "utf-8")
         assert f"{letters[0]['id']} -> {NAME}.events/" in done("dead-letters", "retry", "--from", mend)
         until(lambda: any(alert["subject"]["id"] == "WO2" for alert in live.sent().values()), 60, lambda: worker.output)
-        put_letter(door.cluster.bootstrap, f"{NAME}.log", subject=("order", "WO9"), payload="", size=0)
+        put_letter(door.cluster.bootstrap, f"{NAME}.log", subject=("order", "WO9"), payload="", size=0, position=9)
         assert "order WO9 -> " in done("dead-letters", "retry", "--all", "--reason", "quarantined")
         replayed = [json.loads(line)["id"] for line in done("replay", "--log").splitlines()]
         assert set(told) <= set(replayed)
