@@ -33,9 +33,9 @@ MOST_EVENTS: Final = 2_000
 """Events of a subject past which all but the newest half are left out where they can be, whatever their age."""
 
 
-def is_worth_a_look(events: int, looked_at: int, fewest: int = FEWEST_EVENTS) -> bool:
+def is_worth_a_look(events: int, looked_at: int) -> bool:
     """Whether a history of that many events may be pruned, having been that long at the last look."""
-    return events >= fewest and (events >= 2 * looked_at or events > MOST_EVENTS >= looked_at)
+    return events >= FEWEST_EVENTS and (events >= 2 * looked_at or events > MOST_EVENTS >= looked_at)
 
 
 def cut_of(record: SubjectRecord, watermark: int, keep_for: int) -> int:

@@ -28,7 +28,7 @@ from streams.core.event import Event
 from streams.core.faults import Fault, Without
 from streams.core.kinds.findings import NOT_COUNTED, Counted, Finding, Grounds
 from streams.core.kinds.patterns import Tests, compares, compile_patterns, fits, label_of, matches, may_fit, title_of
-from streams.core.kinds.versions import all_since, live_versions
+from streams.core.kinds.versions import InForce, all_since, live_versions
 from streams.core.verdicts import Needed, Outcome, Status, Verdict
 from streams.core.working_days import WorkingCalendar
 
@@ -117,19 +117,18 @@ class Role:
 R = TypeVar("R", bound=ActRule)
 
 
-class ActVersion(ABC, Generic[R]):
+class ActVersion(InForce, ABC, Generic[R]):
     """One version of a rule about an act, compiled. A kind says what it notes and how it finds."""
 
     def __init__(
         self, rule: R, calendar: WorkingCalendar, titles: Mapping[str, Text], needs: Sequence[Need] = ()
     ) -> None:
+        super().__init__(rule, calendar)
         self.rule = rule
         self.calendar = calendar
         self.titles = titles
         self.slots = [Slot(need, titles) for need in needs]
         self._comparing = [index for index, slot in enumerate(self.slots) if slot.compares]
-        self.first = calendar.start_of_day(rule.effective_from.toordinal())
-        self.last = None if rule.effective_to is None else calendar.start_of_day(rule.effective_to.toordinal())
         self.act = compile_patterns(rule.act)
         self.reset = compile_patterns(rule.reset)
         self.closed_by = compile_patterns(rule.closed_by)
@@ -186,10 +185,6 @@ class ActVersion(ABC, Generic[R]):
     def is_trigger(self, watch: Watch, event: Event) -> bool:
         """Whether something is found out at this event's instant: at the act itself, if nothing else is said."""
         return self.is_act(event) and self.is_in_force(event.at)
-
-    def is_in_force(self, at: int) -> bool:
-        """Whether a case that starts at an instant is judged by this version."""
-        return self.first <= at and (self.last is None or at < self.last)
 
     def applies(self, watch: Watch, act: Event) -> bool:
         """Whether the facts known at the act make the rule apply to it."""

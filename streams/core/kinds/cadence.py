@@ -27,7 +27,7 @@ from streams.core.chosen_calendar import Calendars, ChosenCalendar
 from streams.core.event import Event
 from streams.core.kinds.clock import Clock
 from streams.core.kinds.patterns import compile_patterns, matches
-from streams.core.kinds.versions import all_since, live_versions
+from streams.core.kinds.versions import InForce, all_since, live_versions
 from streams.core.verdicts import Needed, Status, Verdict
 from streams.core.working_days import WorkingCalendar
 
@@ -37,19 +37,15 @@ MISSED_FOR: Final = 12
 _PERIOD = re.compile(r"(\d{4})-(\d{2})", re.ASCII)
 
 
-class _Version:
+class _Version(InForce):
     def __init__(self, rule: CadenceRule, calendar: WorkingCalendar, calendars: Calendars) -> None:
+        super().__init__(rule, calendar)
         self.rule = rule
         self.calendar = ChosenCalendar(rule.counted_by, calendar, calendars)
         self.act = compile_patterns(rule.act)
         self.since = compile_patterns(rule.since)
         self.until = compile_patterns(rule.until)
         self.listens = frozenset().union(self.act, self.since, self.until)
-        self.first = calendar.start_of_day(rule.effective_from.toordinal())
-        self.last = None if rule.effective_to is None else calendar.start_of_day(rule.effective_to.toordinal())
-
-    def is_in_force(self, at: int) -> bool:
-        return self.first <= at and (self.last is None or at < self.last)
 
 
 class State:
@@ -262,7 +258,7 @@ class CadenceFold:
         index = self._versions.index(live)
         # What is kept for another reason must not begin a clock again that has ended.
         kept = [state.ended[index], *([state.open.start] if state.open is not None else [])]
-        if live.rule.calendar and state.turns[index]:
+        if live.rule.by_months and state.turns[index]:
             kept += self._kept_turns(state, index, until)
         if not all_since(live, self._versions, kept):
             return None

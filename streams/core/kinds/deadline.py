@@ -24,7 +24,7 @@ from streams.core.deadlines import agreed_until
 from streams.core.event import Event
 from streams.core.kinds.clock import Clock
 from streams.core.kinds.patterns import compile_patterns, fits
-from streams.core.kinds.versions import all_since, live_versions
+from streams.core.kinds.versions import InForce, all_since, live_versions
 from streams.core.verdicts import Needed, Status, Verdict
 from streams.core.working_days import WorkingCalendar
 
@@ -47,16 +47,14 @@ class _Role:
         self.cancel = version.cancel.get(event_type)
 
 
-class Version:
+class Version(InForce):
     """One version of the rule, compiled."""
 
     __slots__ = (
         "calendar",
         "cancel",
         "choices",
-        "first",
         "groups",
-        "last",
         "listens",
         "pause",
         "resume",
@@ -68,10 +66,9 @@ class Version:
     )
 
     def __init__(self, rule: DeadlineRule, calendar: WorkingCalendar, calendars: Calendars) -> None:
+        super().__init__(rule, calendar)
         self.rule = rule
         self.calendar = ChosenCalendar(rule.calendar, calendar, calendars)
-        self.first = calendar.start_of_day(rule.effective_from.toordinal())
-        self.last = None if rule.effective_to is None else calendar.start_of_day(rule.effective_to.toordinal())
         self.groups = [compile_patterns(group) for group in rule.start.all]
         self.since = compile_patterns(rule.only_while.since) if rule.only_while else None
         self.until = compile_patterns(rule.only_while.until) if rule.only_while else {}
@@ -86,10 +83,6 @@ class Version:
             self.stop, self.pause, self.resume, self.cancel, self.until, self.since or (), *self.groups
         ) | ({rule.facts_from} if rule.facts_from else frozenset())
         self.roles = {event_type: _Role(self, event_type) for event_type in self.listens}
-
-    def is_in_force(self, at: int) -> bool:
-        """Whether a case that starts at an instant is judged by this version."""
-        return self.first <= at and (self.last is None or at < self.last)
 
 
 class _Watch:

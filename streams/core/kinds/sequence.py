@@ -17,12 +17,14 @@ from streams.core.event import Event
 from streams.core.faults import Backwards
 from streams.core.kinds.findings import Finding
 from streams.core.kinds.patterns import compile_patterns, label_of, matches
+from streams.core.kinds.versions import InForce
 from streams.core.verdicts import Needed, Outcome, Status, Verdict
 from streams.core.working_days import WorkingCalendar
 
 
-class _Version:
+class _Version(InForce):
     def __init__(self, rule: SequenceRule, calendar: WorkingCalendar, titles: Mapping[str, Text]) -> None:
+        super().__init__(rule, calendar)
         self.rule = rule
         self.stages = [compile_patterns(stage) for stage in rule.stages]
         self.stages_of = {
@@ -32,11 +34,6 @@ class _Version:
         self.labels = [label_of(stage, titles) for stage in rule.stages]
         self.closed_by = compile_patterns(rule.closed_by)
         self.listens = frozenset().union(self.closed_by, *self.stages)
-        self._first = calendar.start_of_day(rule.effective_from.toordinal())
-        self._last = None if rule.effective_to is None else calendar.start_of_day(rule.effective_to.toordinal())
-
-    def is_in_force(self, at: int) -> bool:
-        return self._first <= at and (self._last is None or at < self._last)
 
 
 class State:

@@ -1,4 +1,4 @@
-"""Which version of a rule still matters after an instant, so that a history can be pruned (``Fold.needed``).
+"""When a version of a rule is in force, and which still matters after an instant (``Fold.needed``).
 
 All versions see all events. What is kept because one of them needs it could begin a case of another anew; so a history
 is pruned only where one version is left, and for what happened since it came into force.
@@ -7,16 +7,25 @@ is pruned only where one version is left, and for what happened since it came in
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
+from schemas.rules import RuleBase
 from streams.core.event import Event
+from streams.core.working_days import WorkingCalendar
 
 
-class InForce(Protocol):
+class InForce:
     """A version: in force from ``first``, inclusive, to ``last``, exclusive (microseconds; ``None``: for ever)."""
 
-    first: int
-    last: int | None
+    __slots__ = ("first", "last")
+
+    def __init__(self, rule: RuleBase, calendar: WorkingCalendar) -> None:
+        self.first = calendar.start_of_day(rule.effective_from.toordinal())
+        self.last = None if rule.effective_to is None else calendar.start_of_day(rule.effective_to.toordinal())
+
+    def is_in_force(self, at: int) -> bool:
+        """Whether a case that starts at an instant is judged by this version."""
+        return self.first <= at and (self.last is None or at < self.last)
 
 
 V = TypeVar("V", bound=InForce)
