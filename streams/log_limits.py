@@ -1,7 +1,8 @@
 """A bound on log lines: of one cause a few a minute, whatever goes wrong and however often.
 
 One cause is one logger and one wording (numbers apart). What is left out is counted, and the next line of the same
-cause that comes out says how many there were.
+cause that comes out says how many there were. What is away (brokers, a database, a registry) is one cause for as long
+as it lasts (``Absence``).
 """
 
 from __future__ import annotations
@@ -21,6 +22,36 @@ CAUSES: Final = 1_000
 """Causes that are counted at a time; of more the one longest silent is forgotten."""
 
 _NUMBERS: Final = re.compile(r"\d+")
+
+
+class Absence:
+    """How long something has been away, and when a line says so: when it begins, once a minute, and when it ends.
+
+    Instants are seconds of one clock that never goes back.
+    """
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+        self._said: float | None = None
+
+    @property
+    def is_said(self) -> bool:
+        """Whether a line has said that it is away, and none that it is back."""
+        return self._said is not None
+
+    def lasts(self, now: float, *, is_sure: bool = True) -> float | None:
+        """It is away: for how many seconds, where a line is due now. Until it is sure no line says so."""
+        self._since = now if self._since is None else self._since
+        if not is_sure or (self._said is not None and now - self._said < MINUTE):
+            return None
+        self._said = now
+        return now - self._since
+
+    def ends(self, now: float) -> float | None:
+        """It is there: for how many seconds it was away, where a line has said so."""
+        lasted = None if self._since is None or self._said is None else now - self._since
+        self._since = self._said = None
+        return lasted
 
 
 @dataclass(slots=True)

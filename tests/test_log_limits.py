@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from streams.kafka.java_broker import free_ports
-from streams.kafka.outage import AGAIN_SECONDS, TRIES, Outage, is_reachable
+from streams.kafka.outage import TRIES, Outage, is_reachable
 from streams.log_limits import CAUSES, LIBRARY_LINES, MINUTE, OWN_LINES, LineLimit
 
 BEGAN = 1_790_000_000.0
@@ -112,7 +112,7 @@ def test_one_line_when_it_begins_one_a_minute_and_one_when_it_ends(brokers: Brok
     brokers.away = True
     brokers.pass_seconds(150)
     ours = [line for line in brokers.log.lines if line.startswith("brokers HOST:9092: no connection for")]
-    assert len(ours) == 1 + 150 // AGAIN_SECONDS
+    assert len(ours) == 1 + 150 // MINUTE
     assert len(brokers.log.lines) - len(ours) <= TRIES * 4, "lines of the clients"
     brokers.away = False
     brokers.pass_seconds(100)

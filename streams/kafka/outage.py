@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from streams.log_limits import Absence
 from streams.wall_clock import monotonic
 
 CLIENTS: Final = frozenset({"aiokafka", "kafka", "faust", "mode"})
@@ -22,7 +23,6 @@ TRY_SECONDS: Final = 1.0
 TRIES: Final = 3
 """Tries in a row after which the brokers are away: a broker that is started again in between is none."""
 
-AGAIN_SECONDS: Final = 60.0
 _CONNECT_SECONDS: Final = 2.0
 
 logger = logging.getLogger(__name__)
@@ -54,15 +54,14 @@ class Outage(logging.Filter):
         self._is_reachable = is_reachable
         self._now = now
         self._failed = 0
-        self._since: float | None = None
-        self._said: float | None = None
+        self._absence = Absence()
         self.left_out = 0
         self.suspected = threading.Event()
 
     @property
     def is_on(self) -> bool:
         """Whether the brokers are away."""
-        return self._said is not None
+        return self._absence.is_said
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the line comes out."""
@@ -78,25 +77,22 @@ class Outage(logging.Filter):
         """Try the brokers, and say what has changed."""
         now = self._now()
         if self._is_reachable(self._bootstrap):
-            if self._said is not None and self._since is not None:
+            if (lasted := self._absence.ends(now)) is not None:
                 logger.warning(
                     "brokers %s: a connection again after %.0f s; %d lines of the Kafka clients were left out",
                     self._bootstrap,
-                    now - self._since,
+                    lasted,
                     self.left_out,
                 )
-            self._failed, self._since, self._said, self.left_out = 0, None, None, 0
+            self._failed = self.left_out = 0
             self.suspected.clear()
             return
         self._failed += 1
-        self._since = now if self._since is None else self._since
-        is_first = self._said is None and self._failed >= TRIES
-        if is_first or (self._said is not None and now - self._said >= AGAIN_SECONDS):
-            self._said = now
+        if (seconds := self._absence.lasts(now, is_sure=self._failed >= TRIES)) is not None:
             logger.warning(
                 "brokers %s: no connection for %.0f s; this process waits until they are back, nothing is lost",
                 self._bootstrap,
-                now - self._since,
+                seconds,
             )
 
     def keep_looking(self) -> None:

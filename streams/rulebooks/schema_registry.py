@@ -17,11 +17,12 @@ from typing import Any, Final
 
 import schemas.mappings as schema
 from streams.errors import ConfigError, InputError, RegistryAwayError
+from streams.log_limits import Absence
 from streams.wall_clock import monotonic
 from streams.wire.registered import MAX_REFERENCES, Reader, SchemaId, Text, reader_of
 
 TRY_SECONDS: Final = 1.0
-AGAIN_SECONDS: Final = 60.0
+PATIENCE_SECONDS: Final = 60.0
 UNKNOWN_SECONDS: Final = 60.0
 """After which a schema that the registry did not know is asked for again."""
 
@@ -55,7 +56,7 @@ class SchemaRegistry:
         *,
         environment: Mapping[str, str] | None = None,
         client: Any = None,
-        patience: float = AGAIN_SECONDS,
+        patience: float = PATIENCE_SECONDS,
         time: Time | None = None,
     ) -> None:
         self.url = settings.url
@@ -65,8 +66,7 @@ class SchemaRegistry:
         self._found: dict[SchemaId, Reader | InputError] = {}
         self._unknown_until: dict[SchemaId, float] = {}
         self._away: RegistryAwayError | None = None
-        self._since = 0.0
-        self._said = 0.0
+        self._absence = Absence()
         self._next_try = 0.0
 
     def has(self, schema_id: SchemaId) -> bool:
@@ -116,19 +116,14 @@ class SchemaRegistry:
         """A line when the registry goes away, one a minute while it is, one when it is back."""
         now = self._time.now()
         if error is None:
-            if self._away is not None:
-                logger.warning("schema registry %s: answers again after %.0f s", self.url, now - self._since)
+            if (lasted := self._absence.ends(now)) is not None:
+                logger.warning("schema registry %s: answers again after %.0f s", self.url, lasted)
             self._away = None
             return
         self._next_try = now + TRY_SECONDS
-        if self._away is None:
-            self._since = now
-        if self._away is None or now - self._said >= AGAIN_SECONDS:
-            self._said = now
+        if (seconds := self._absence.lasts(now)) is not None:
             logger.warning(
-                "%s, for %.0f s; partitions whose records need a schema of it wait, nothing is lost",
-                error,
-                now - self._since,
+                "%s, for %.0f s; partitions whose records need a schema of it wait, nothing is lost", error, seconds
             )
         self._away = error
 

@@ -18,6 +18,7 @@ from kafka.errors import KafkaError
 
 from streams.errors import BrokerError
 from streams.kafka.admin import READING
+from streams.log_limits import Absence
 from streams.settings import Settings
 from streams.sink.database import Batch, Database, Moved, Partition, SinkError, connection_options
 from streams.sink.rows import KEYS, NoRow, Table, row_of
@@ -30,7 +31,6 @@ MOST_RECORDS: Final = 2_000
 
 _POLL_MS: Final = 500
 _AGAIN_SECONDS: Final = 1.0
-_SAID_AGAIN_SECONDS: Final = 60.0
 _PARTITIONS_SECONDS: Final = 30.0
 
 
@@ -58,8 +58,7 @@ class Sink:
         self._on_ready = on_ready
         self._stop = stop
         self._options = connection_options(settings)
-        self._away_since: float | None = None
-        self._said_at: float | None = None
+        self._absence = Absence()
         self._stands_by = False
 
     @property
@@ -96,20 +95,16 @@ class Sink:
 
     def _is_away(self, error: Exception) -> None:
         """Say so when it begins and once a minute, and wait a little."""
-        now = monotonic()
-        self._away_since = now if self._away_since is None else self._away_since
-        if self._said_at is None or now - self._said_at >= _SAID_AGAIN_SECONDS:
-            self._said_at = now
+        if (seconds := self._absence.lasts(monotonic())) is not None:
             logger.warning(
                 "%s: away for %.0f s (%s); this process waits until it is back, nothing is lost",
-                self._place, now - self._away_since, _first_line(error),
+                self._place, seconds, _first_line(error),
             )  # fmt: skip
         self._stop.wait(_AGAIN_SECONDS)
 
     def _is_back(self) -> None:
-        if self._away_since is not None:
-            logger.warning("%s: there again after %.0f s", self._place, monotonic() - self._away_since)
-        self._away_since = self._said_at = None
+        if (lasted := self._absence.ends(monotonic())) is not None:
+            logger.warning("%s: there again after %.0f s", self._place, lasted)
 
     def _work(self, database: Database) -> None:
         if not database.own():
