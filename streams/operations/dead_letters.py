@@ -175,6 +175,11 @@ def topic_of(letter: DeadLetter) -> str | None:
     return topic if separator and topic and "/" not in topic and partition.isascii() and partition.isdigit() else None
 
 
+def retried_mark(letter_id: str, place: str) -> dict[str, Any]:
+    """The record on the dead-letter topic that says where a letter was sent, as a producer's ``send`` takes it."""
+    return {"value": None, "key": letter_id.encode(), "headers": [(RETRIED_TO, place.encode())]}
+
+
 class Retry:
     """Sends letters to their topics and marks them; ``send`` returns topic, partition and offset."""
 
@@ -197,9 +202,7 @@ class Retry:
                 topic, edited.raw, key=key, headers=[(RETRY_OF, edited.id.encode())]
             ).get(timeout=30)  # fmt: skip
             to = f"{topic}/{sent.partition}/{sent.offset}"
-            self._producer.send(
-                self._topic, None, key=edited.id.encode(), headers=[(RETRIED_TO, to.encode())]
-            ).get(timeout=30)  # fmt: skip
+            self._producer.send(self._topic, **retried_mark(edited.id, to)).get(timeout=30)
         except KafkaError as error:
             raise BrokerError(f"{topic}: {edited.id}: {error}") from error
         return to

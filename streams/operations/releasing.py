@@ -19,7 +19,7 @@ from streams.core.alerts import Subject
 from streams.core.driver import Entry
 from streams.errors import BrokerError, InputError
 from streams.kafka.topics import MAX_REQUEST
-from streams.operations.dead_letters import RETRIED_TO, EditedLetter, Letters, StoredLetter
+from streams.operations.dead_letters import EditedLetter, Letters, StoredLetter, retried_mark
 from streams.operations.installation import position_of
 from streams.settings import Settings
 from streams.wall_clock import monotonic
@@ -147,7 +147,7 @@ class Releasing:
         return offset
 
     def _mark(self, letter_id: str, place: str) -> None:
-        self._send(self._settings.dead_letters_topic, None, letter_id.encode(), headers=[(RETRIED_TO, place.encode())])
+        self._send(self._settings.dead_letters_topic, **retried_mark(letter_id, place))
 
     def close(self) -> None:
         """Close the connection."""
