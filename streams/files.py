@@ -23,6 +23,9 @@ MARK = b"\xef\xbb\xbf"
 MAX_LINE: Final = 1 << 24
 """Bytes of a line, with its line break, that are held; characters, where the file is read as text."""
 
+KEPT_CHARACTERS: Final = 100_000
+"""Of a longer line or element that is read as text, to show it."""
+
 _CHUNK, _COMPRESSED = 1 << 17, 2048
 _KEPT: Final = 200_000
 """Bytes of a longer line that are kept, to show it."""

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Final
 import zstandard
 
 from streams.errors import ConfigError, InputError
-from streams.files import MAX_LINE, Line, bounded_lines, open_bytes
+from streams.files import KEPT_CHARACTERS, MAX_LINE, Line, bounded_lines, open_bytes
 from streams.replay.sources import Record
 from streams.replay.sources.detection import content_form
 from streams.replay.sources.rows import Input, Rows
@@ -25,9 +25,6 @@ from streams.wire.mapping import Made, Place
 CHUNK: Final = 1 << 18
 _PARSE: Final = JSONDecoder(parse_float=Decimal).raw_decode
 _BLANK: Final = re.compile(r"[ \t\r\n]*")
-_KEPT: Final = 100_000
-"""Characters that are kept of an element that is too long."""
-
 _MARKS: Final = re.compile(r'["\[\]{},]')
 _IN_STRING: Final = re.compile(r'"|\\.', re.DOTALL)
 
@@ -143,7 +140,7 @@ class _Text:
             self.more(max(CHUNK, min(self.left, MAX_LINE - self.left)))
 
     def _skipped(self) -> TooLong:
-        beginning, size = self.text[self.at : self.at + _KEPT], 0
+        beginning, size = self.text[self.at : self.at + KEPT_CHARACTERS], 0
         depth, is_string = 0, False
         while True:
             start, is_over = self.at, self.is_last

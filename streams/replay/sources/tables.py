@@ -17,7 +17,7 @@ from typing import Any
 import zstandard
 
 from streams.errors import ConfigError, InputError
-from streams.files import MAX_LINE, STANDARD, open_bytes
+from streams.files import KEPT_CHARACTERS, MAX_LINE, STANDARD, open_bytes
 from streams.replay.sources import Record
 from streams.replay.sources.detection import encoding_of, first_bytes
 from streams.replay.sources.rows import EMPTY, Header, Rows, heading
@@ -25,9 +25,6 @@ from streams.wire.mapping import flat
 
 BATCH = 20_000
 """Rows of a Parquet file held at a time."""
-
-_KEPT = 100_000
-"""Characters that are kept of a line that is too long."""
 
 
 class CsvTable(Rows):
@@ -184,13 +181,13 @@ class _Lines:
         self.held.append(line)
         self._characters += len(line)
         if len(line) == MAX_LINE or self._characters > MAX_LINE:
-            raise _TooLong(self._bytes(line[:_KEPT]), self._size_of(line))
+            raise _TooLong(self._bytes(line[:KEPT_CHARACTERS]), self._size_of(line))
         return line
 
     def _size_of(self, line: str) -> int:
         """Bytes of a line of which this is the beginning; the rest of it is read."""
         size, piece = len(self._bytes(line)), line
-        while not piece.endswith(("\n", "\r")) and (piece := self._text.readline(_KEPT)):
+        while not piece.endswith(("\n", "\r")) and (piece := self._text.readline(KEPT_CHARACTERS)):
             size += len(self._bytes(piece))
         return size
 
