@@ -1,12 +1,16 @@
-"""Tables as Excel workbooks (.xlsx): typed columns, a filter, marked rows, and no cell that becomes a formula.
+"""Tables for spreadsheets: rows of CSV, and Excel workbooks (.xlsx) with typed columns, a filter and marked rows.
 
-Texts stay what they are: one that begins like a formula is marked as text (Excel's own apostrophe), so that it stays
-text when somebody edits the cell. Nothing of the file depends on when it is made.
+No cell becomes a formula. In a workbook texts stay what they are: one that begins like a formula is marked as text
+(Excel's own apostrophe), so that it stays text when somebody edits the cell. Nothing of the file depends on when it is
+made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import codecs
+import csv
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, Final, Literal
 
@@ -30,6 +34,27 @@ _FORMATS: Final[dict[Kind, str]] = {
 def neutral(value: Any) -> Any:
     """A cell of CSV that no spreadsheet takes for a formula: such a text gets an apostrophe before it (OWASP)."""
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+
+
+def value_at(data: Any, path: Sequence[str]) -> Any:
+    """What stands at a path in nested mappings, ``None`` where nothing does; flags are ``true`` and ``false``."""
+    for name in path:
+        data = data.get(name) if isinstance(data, Mapping) else None
+    if isinstance(data, bool):
+        return "true" if data else "false"
+    return data
+
+
+def csv_row(values: Iterable[Any]) -> bytes:
+    """One row of CSV, in UTF-8."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(values)
+    return text.getvalue().encode()
+
+
+def csv_header(columns: Iterable[str]) -> bytes:
+    """The first row of a file of CSV, with the byte order mark that spreadsheets need to read Chinese."""
+    return codecs.BOM_UTF8 + csv_row(columns)
 
 
 def write_workbook(

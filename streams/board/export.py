@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import codecs
-import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from streams.core.open_cases import LEVELS
-from streams.workbook import Kind, neutral, write_workbook
+from streams.workbook import Kind, csv_header, csv_row, neutral, value_at, write_workbook
 
 MOST_EXPORTED: Final = 20_000
 """Rows of a file; narrower filters give the others."""
@@ -71,11 +69,8 @@ def exported(name: str, suffix: str, items: Iterable[Mapping[str, Any]]) -> byte
         severity = [path for path, _ in columns].index("severity")
         write_workbook(target, columns, rows, is_marked=lambda row: row[severity] == "red_line")
     else:
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([path for path, _ in columns])
-        writer.writerows([neutral(cell) for cell in row] for row in rows)
-        target.write(codecs.BOM_UTF8 + text.getvalue().encode())
+        target.write(csv_header(path for path, _ in columns))
+        target.writelines(csv_row(map(neutral, row)) for row in rows)
     return target.getvalue()
 
 
@@ -86,7 +81,5 @@ def _with_last_acknowledgement(item: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _cell(item: Mapping[str, Any], path: str) -> str:
-    value: Any = item
-    for name in path.split("."):
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    value = value_at(item, path.split("."))
+    return "" if value is None else str(value)

@@ -196,9 +196,10 @@ class BoardServer:
 
     async def _download(self, request: web.Request) -> web.StreamResponse:
         """A list as filtered, as a file: at most ``MOST_EXPORTED`` rows, those that the page would show first."""
-        wanted = replace(filter_of(request.query), cases=MOST_EXPORTED, alerts=MOST_EXPORTED)
-        found = self._hub.wire.view(self._hub.board.view(wanted, self._hub.clock.now(), most=MOST_EXPORTED))
         name, suffix = request.match_info["list"], request.path.rpartition(".")[2]
+        rows = {"cases": 0, "alerts": 0, name: MOST_EXPORTED}
+        wanted = replace(filter_of(request.query), cases=rows["cases"], alerts=rows["alerts"])
+        found = self._hub.wire.view(self._hub.board.view(wanted, self._hub.clock.now(), most=MOST_EXPORTED))
         body = await asyncio.to_thread(exported, name, suffix, found[name])
         headers = {"Content-Disposition": f'attachment; filename="{name}.{suffix}"'}
         return web.Response(body=body, content_type=SUFFIXES[suffix], headers=headers)

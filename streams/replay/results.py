@@ -7,9 +7,7 @@ the end, streaming, because results may be larger than memory.
 
 from __future__ import annotations
 
-import codecs
 import csv
-import io
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,7 +17,7 @@ from typing import Any, BinaryIO
 
 from streams.files import compressed, write_whole
 from streams.wire.cloudevents import encode
-from streams.workbook import Kind, neutral, write_workbook
+from streams.workbook import Kind, csv_header, csv_row, neutral, value_at, write_workbook
 
 _TEXT = ("zh", "en")
 _CASE = (
@@ -52,13 +50,7 @@ class CsvRow:
     def __call__(self, record: Mapping[str, Any]) -> bytes:
         """See ``Form``."""
         data = record.get("data", record)
-        return _row([self._shown(_cell(data, path)) for path in self._paths])
-
-
-def _row(values: Sequence[Any]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(values)
-    return text.getvalue().encode()
+        return csv_row([self._shown(_cell(data, path)) for path in self._paths])
 
 
 class Results:
@@ -74,13 +66,8 @@ class Results:
 
 
 def _cell(data: Any, path: Sequence[str]) -> Any:
-    for name in path:
-        data = data.get(name) if isinstance(data, Mapping) else None
-    if isinstance(data, list | dict):
-        return encode(data).decode()
-    if isinstance(data, bool):
-        return "true" if data else "false"
-    return data
+    value = value_at(data, path)
+    return encode(value).decode() if isinstance(value, list | dict) else value
 
 
 def format_of(path: Path) -> str:
@@ -120,7 +107,7 @@ def open_results(path: Path, columns: Sequence[str]) -> Iterator[Results]:
 
 
 def _table(target: BinaryIO, columns: Sequence[str], *, exact: bool = False) -> Results:
-    target.write(codecs.BOM_UTF8 + _row(columns))  # spreadsheets need the byte order mark to read Chinese
+    target.write(csv_header(columns))
     return Results(target, CsvRow(columns, exact=exact))
 
 
