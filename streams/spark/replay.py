@@ -13,7 +13,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 from pyspark import StorageLevel
@@ -107,7 +107,7 @@ class SparkReplay:
         self._splits = splits_of(self._inputs, sources, min(max(total // tasks, LEAST), MOST))
         count = len(self._splits)
         numbers = self._spark.range(0, count, 1, max(count, 1))
-        routed = self._kept(numbers.mapInArrow(partial(_read, self._job, self._splits), ROUTED))
+        routed = self._kept(numbers.mapInArrow(partial(read, self._job, self._splits), ROUTED))
         self._count(routed)
         letters = routed.where(F.col("kind") == steps.LETTER).orderBy("major", "minor")
         for row in letters.select("major", "payload").toLocalIterator():
@@ -192,7 +192,7 @@ class SparkReplay:
             for minor, event_id in own
         }
         numbers = self._spark.createDataFrame([(number,) for number in wanted], "id long").repartition(len(wanted))
-        found = numbers.mapInArrow(partial(_originals, self._job, wanted), _ORIGINALS).orderBy(*place)
+        found = numbers.mapInArrow(partial(originals, self._job, wanted), _ORIGINALS).orderBy(*place)
         for major, minor, raw in found.toLocalIterator():
             position, event_id = ids[major, minor]
             name = self._names[self._splits[major].number]
@@ -214,14 +214,6 @@ class SparkReplay:
         for row in sides.select("payload").toLocalIterator():
             for event, explanation in json.loads(bytes(row[0])):
                 yield ReportedCase(event, explanation)
-
-
-def _read(job: Job, splits: Sequence[Split], batches: Any) -> Any:
-    return read(job, splits, batches)
-
-
-def _originals(job: Job, wanted: Any, batches: Any) -> Any:
-    return originals(job, wanted, batches)
 
 
 def _out_of_order(before: dict[Place, int], batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
