@@ -103,6 +103,32 @@ class Topic:
         self._consumer.close()
 
 
+class Children(list[ChildProcess]):
+    """Commands that are running; they are killed at the end. Use as a context manager."""
+
+    def start(
+        self, arguments: Iterable[object], output: Path, environment: Mapping[str, str], word: str | None
+    ) -> ChildProcess:
+        """Start a command, and wait until it says a word (``None``: do not wait)."""
+        child = ChildProcess(
+            [sys.executable, "-m", "streams.cli", *map(str, arguments)],
+            output,
+            environment={"PYTHONPATH": str(ROOT), **environment},
+        )
+        self.append(child)
+        if word is not None:
+            until(lambda: word in child.output() or child.exit_code is not None, 60, child.output)
+            assert child.exit_code is None, child.output()
+        return child
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        for child in self:
+            child.kill()
+
+
 class Worker:
     """One ``gridclock run``."""
 

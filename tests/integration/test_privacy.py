@@ -9,7 +9,6 @@ a record that is no JSON, of which nobody can tell what it is: it goes to the de
 from __future__ import annotations
 
 import json
-import sys
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +20,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from streams.kafka.brokers import Broker
 from streams.kafka.child_process import ChildProcess
 from streams.wire.pseudonyms import Pseudonyms, cloud_events
-from tests.integration.live import ROOT, Live, command, until
+from tests.integration.live import Children, Live, command, until
 from tests.stories import shipped, us, wire
 
 PERSONAL, UNKNOWN, UNREADABLE = "MARKPERSONAL7d1f", "MARKUNKNOWN9c2e", "MARKUNREADABLE4b8a"
@@ -85,23 +84,13 @@ def live(kafka: Broker, prefix: str, tmp_path: Path) -> Iterator[Live]:
 @pytest.fixture
 def start(live: Live, tmp_path: Path) -> Iterator[Callable[..., ChildProcess]]:
     """Starts a command of the installation and waits until it says a word."""
-    running: list[ChildProcess] = []
     where = ["--bootstrap", live.bootstrap, "--name", live.name, "--log-level", "debug"]
+    with Children() as running:
 
-    def started(word: str, *arguments: object, environment: dict[str, str]) -> ChildProcess:
-        child = ChildProcess(
-            [sys.executable, "-m", "streams.cli", *map(str, arguments), *where],
-            tmp_path / f"{arguments[0]}.log",
-            environment={"PYTHONPATH": str(ROOT), **environment},
-        )
-        running.append(child)
-        until(lambda: word in child.output() or child.exit_code is not None, 60, child.output)
-        assert child.exit_code is None, child.output()
-        return child
+        def started(word: str, *arguments: object, environment: dict[str, str]) -> ChildProcess:
+            return running.start((*arguments, *where), tmp_path / f"{arguments[0]}.log", environment, word)
 
-    yield started
-    for child in running:
-        child.kill()
+        yield started
 
 
 def everything_on(bootstrap: str, topic: str) -> bytes:

@@ -7,7 +7,6 @@ lists for it. Topics are made, and read by the test, through the broker's other,
 from __future__ import annotations
 
 import json
-import sys
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -35,7 +34,7 @@ from streams.kafka.topics import topics_of
 from streams.settings import load_settings
 from streams.wire.cloudevents import encode
 from streams.wire.decoder import dead_letter_of
-from tests.integration.live import LONG, ROOT, Live, Worker, command, until, write_events
+from tests.integration.live import LONG, ROOT, Children, Live, Worker, command, until, write_events
 from tests.sink.postgres import PASSWORD, Postgres, programs
 from tests.stories import wire
 
@@ -145,22 +144,13 @@ def door(cluster: JavaCluster, tmp_path: Path) -> Door:
 
 @pytest.fixture
 def start(door: Door, tmp_path: Path) -> Iterator[Callable[..., ChildProcess]]:
-    running: list[ChildProcess] = []
+    with Children() as running:
 
-    def started(user: str, word: str, *arguments: object) -> ChildProcess:
-        child = ChildProcess(
-            [sys.executable, "-m", "streams.cli", user, *map(str, arguments), *door.where],
-            tmp_path / f"{user}.log",
-            environment=door.environment(user),
-        )
-        running.append(child)
-        until(lambda: word in child.output() or child.exit_code is not None, 60, child.output)
-        assert child.exit_code is None, child.output()
-        return child
+        def started(user: str, word: str, *arguments: object) -> ChildProcess:
+            words = (user, *arguments, *door.where)
+            return running.start(words, tmp_path / f"{user}.log", door.environment(user), word)
 
-    yield started
-    for child in running:
-        child.kill()
+        yield started
 
 
 def subscriptions(folder: Path) -> Path:

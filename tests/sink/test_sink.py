@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -25,7 +24,7 @@ from streams.settings import load_settings
 from streams.sink.database import Database, SinkError, connection_options
 from streams.sink.rows import DECIDED
 from streams.wire.cloudevents import CloudEvents, encode
-from tests.integration.live import ROOT, until
+from tests.integration.live import Children, until
 from tests.property.test_crashes import HOUR, Arrival
 from tests.sink.postgres import PASSWORD, Postgres
 from tests.stories import shipped
@@ -78,26 +77,18 @@ def name(kafka: Broker, prefix: str) -> str:
 
 @pytest.fixture
 def start(kafka: Broker, name: str, postgres: Postgres, tmp_path: Path) -> Iterator[Start]:
-    running: list[ChildProcess] = []
+    with Children() as running:
 
-    def started(word: str | None = "writing", **environment: str) -> ChildProcess:
-        child = ChildProcess(
-            [
-                sys.executable, "-m", "streams.cli", "sink", "--bootstrap", kafka.bootstrap, "--name", name,
-                "--database", postgres.address(), "--log-level", "debug",
-            ],
-            tmp_path / f"sink-{len(running)}.log",
-            environment={"PYTHONPATH": str(ROOT), "GRIDCLOCK_DATABASE_PASSWORD": PASSWORD, **environment},
-        )  # fmt: skip
-        running.append(child)
-        if word is not None:
-            until(lambda: word in child.output() or child.exit_code is not None, 60, child.output)
-            assert child.exit_code is None, child.output()
-        return child
+        def started(word: str | None = "writing", **environment: str) -> ChildProcess:
+            words = (
+                "sink", "--bootstrap", kafka.bootstrap, "--name", name, "--database", postgres.address(),
+                "--log-level", "debug",
+            )  # fmt: skip
+            secrets = {"GRIDCLOCK_DATABASE_PASSWORD": PASSWORD, **environment}
+            return running.start(words, tmp_path / f"sink-{len(running)}.log", secrets, word)
 
-    yield started
+        yield started
     for child in running:
-        child.kill()
         assert PASSWORD not in child.output()
 
 
