@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, JsonValue
 
 
 class Model(BaseModel):
     """Immutable, strict about its keys: a misspelt one is an error, not a default."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+def with_examples(*examples: JsonValue) -> ConfigDict:
+    """Settings of a model whose JSON Schema shows examples."""
+    return ConfigDict(json_schema_extra={"examples": list(examples)})
 
 
 class Text(Model):

@@ -154,12 +154,17 @@ LimitField = Annotated[
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "string", "pattern": _WRITTEN_LIMIT, "examples": ["5 min", "5 working days"]},
+                {
+                    "type": "string",
+                    "pattern": _WRITTEN_LIMIT,
+                    "examples": ["5 min", "5 working days", "2 business hours"],
+                },
                 {
                     "type": "object",
                     "properties": {"until": {"type": "string"}},
                     "required": ["until"],
                     "additionalProperties": False,
+                    "examples": [{"until": "due_at"}],
                 },
             ]
         }

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, field_validator
 
-from schemas.base import Model
+from schemas.base import Model, with_examples
 from schemas.fields import PlainDate
 
 SHORT_WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -110,6 +110,15 @@ class OpeningHoursSpec(Model):
     closed, holidays of the base are closed, its make-up working days have ``makeup`` (left out: Monday's hours),
     all others what the week says; a weekday that is not in the week is closed.
     """
+
+    model_config = with_examples(
+        {
+            "base": "china",
+            "week": {"mon-fri": ["08:30-12:00", "13:30-17:30"], "sat": ["09:00-12:00"]},
+            "recurring": ["10-01"],
+            "days": {"2026-10-10": ["09:00-16:00"], "2026-10-12": "closed"},
+        }
+    )
 
     base: Literal["china", "none"] = "china"
     week: dict[str, SpansField] = Field(min_length=1)

@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from schemas.base import Model, Text
+from schemas.base import Model, Text, with_examples
 from schemas.limits import BusinessTime, LengthField, Limit, NaturalMonths, UntilDate, WaitField
 from schemas.patterns import (
     Choices,
@@ -85,6 +85,8 @@ class CalendarByField(Model):
 
     ``else`` serves the values that are not listed, and events without the field.
     """
+
+    model_config = with_examples({"by": "org.unit", "of": {"U001": "office"}, "else": "hotline"})
 
     by: str = Field(pattern=r"^[a-z_]+(\.[a-z_]+)?$")
     of: dict[str, str] = Field(min_length=1)

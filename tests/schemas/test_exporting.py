@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import yaml
 
 from schemas.alerts import AlertEvent, CaseEvent
 from schemas.exporting import DIRECTORY, schemas
+from schemas.opening_hours import OpeningHoursSpec
 from streams.rulebooks.loader import shipped_directory
 from streams.wire.cloudevents import CloudEvents, encode
 from tests.stories import judge, shipped, us
@@ -85,3 +87,39 @@ def test_events_fit_their_schema_as_they_fit_the_model(change: dict[str, Any], f
         **change,
     }
     assert validator("event").is_valid(event) is fits
+
+
+def with_their_schemas(node: Any) -> Iterator[tuple[dict[str, Any], Any]]:
+    """Each example below a node of a schema, with the schema that shows it."""
+    if isinstance(node, dict):
+        for example in node.get("examples", ()) if isinstance(node.get("examples"), list) else ():
+            yield node, example
+        for value in node.values():
+            yield from with_their_schemas(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from with_their_schemas(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "forms"),
+    [
+        ("rulebook", ({"until": "due_at"}, "2 business hours", {"field": "amount", "is": "start.amount"})),
+        ("rulebook", ({"alert": "repair-arrival", "kind": "breach"},)),
+        ("rulebook", ({"by": "org.unit", "of": {"U001": "office"}, "else": "hotline"},)),
+        ("calendar", ()),
+    ],
+)
+def test_the_new_forms_have_examples_that_fit(name: str, forms: tuple[Any, ...]) -> None:
+    document = json.loads((DIRECTORY / f"{name}.json").read_text("utf-8"))
+    shown = list(with_their_schemas(document))
+    assert shown
+    for schema, example in shown:
+        jsonschema.Draft202012Validator({**schema, "$defs": document["$defs"]}).validate(example)
+    for form in forms:
+        assert form in [example for _, example in shown]
+
+
+def test_the_example_of_opening_hours_is_taken() -> None:
+    [(_, example)] = with_their_schemas(json.loads((DIRECTORY / "calendar.json").read_text("utf-8")))
+    OpeningHoursSpec.model_validate(example)
