@@ -1,14 +1,17 @@
-"""Acknowledgements: a person has seen an alert, or adds a note to it. Flat JSON, key ``alert_id``.
+"""Acknowledgements: what a person did about an alert, or noted. Flat JSON, key ``alert_id``.
 
-The topic is the audit trail: records are never changed or removed by this program. A note holds no personal data
-(names, telephone numbers, addresses): it is kept for as long as the topic is, and shown to whoever may read it.
+The topic is the audit trail: this program never changes a record and never removes one itself; the topic's retention
+does, after ``GRIDCLOCK_ACKS_DAYS``. Who did it is staff data: with a pseudonym key ``by`` and ``to`` are pseudonyms. A
+note holds no personal data (names, telephone numbers, addresses): it is shown to whoever may read the topic.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
 from schemas.base import Model
 
@@ -16,16 +19,49 @@ ALERT_ID_PATTERN = r"^[0-9a-f]{32}$"
 MAX_NOTE = 500
 """Characters of a note."""
 
-Action = Literal["acknowledge", "annotate"]
+MAX_WHO: Final = 100
+"""Characters of a staff number or role."""
+
+MAX_SILENCE: Final = timedelta(days=7)
+"""How long a silence lasts at most: what is to be quiet for longer has to be acknowledged, or silenced again."""
+
+Action = Literal["acknowledge", "annotate", "assign", "silence"]
 # One line, and nothing that a terminal would obey.
 _PLAIN = r"^[^\x00-\x1f\x7f\u0080-\u009f\u2028\u2029]*$"
+Who = Annotated[str, StringConstraints(min_length=1, max_length=MAX_WHO, pattern=_PLAIN)]
+"""A staff number or role, or its pseudonym."""
 
 
 class Acknowledgement(Model):
-    """``acknowledge`` ends the escalation of a breach; ``annotate`` only adds a note. ``by`` is a staff number."""
+    """What ``by`` did at ``at``.
+
+    ``acknowledge`` ends the escalation of a breach or violation. ``silence`` holds it back before ``until``; of several
+    the last counts, and one that ends when it begins takes an earlier one back. ``assign`` says who looks after the
+    alert (``to``), ``annotate`` only adds a note; neither changes who is told.
+    """
 
     alert_id: str = Field(pattern=ALERT_ID_PATTERN)
-    action: Action
-    by: Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=_PLAIN)]
+    action: Action = Field(description="what was done")
+    by: Who
     at: AwareDatetime
     note: Annotated[str, StringConstraints(max_length=MAX_NOTE, pattern=_PLAIN)] | None = None
+    to: Who | None = Field(default=None, description="only of `assign`: who looks after the alert from now on")
+    until: AwareDatetime | None = Field(default=None, description="only of `silence`: when it ends, exclusive")
+
+    @model_validator(mode="after")
+    def _belongs(self) -> Self:
+        for name, action in (("to", "assign"), ("until", "silence")):
+            if (getattr(self, name) is not None) != (self.action == action):
+                raise ValueError(f"{action} needs {name!r}, and no other action has it")
+        if self.until is not None and not self.at <= self.until <= self.at + MAX_SILENCE:
+            raise ValueError(f"a silence lasts at most {MAX_SILENCE.days} days from 'at'")
+        return self
+
+    def pseudonymous(self, staff: Callable[[str], str]) -> Self:
+        """The same with ``staff`` applied to the people in it."""
+        people = {"by": staff(self.by), "to": None if self.to is None else staff(self.to)}
+        return self.model_copy(update=people)
+
+    def to_bytes(self) -> bytes:
+        """The record as it is written. What is not given is left out, so that 0.1 reads the actions that it knows."""
+        return self.model_dump_json(exclude_none=True).encode()

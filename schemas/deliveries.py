@@ -1,7 +1,8 @@
 """State of the notifier as it is kept in the deliveries topic, and what could not be delivered.
 
-Rows by the beginning of their key: ``case/<case id>``, ``delivery/<channel>/<key>``, ``acknowledged/<alert id>`` and
-``position/<topic>/<partition>`` (both ``NumberRow``), ``leader``. Instants are microseconds since the epoch.
+Rows by the beginning of their key: ``case/<case id>``, ``delivery/<channel>/<key>``, ``acknowledged/<alert id>``,
+``silenced/<alert id>`` and ``position/<topic>/<partition>`` (all three ``NumberRow``), ``leader``. Instants are
+microseconds since the epoch.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ class DeliveryRow(Model):
 
 
 class NumberRow(Model):
-    """An offset to go on from, or the instant of an acknowledgement."""
+    """An offset to go on from, or the instant of an acknowledgement or of a silence's end."""
 
     v: int
     at: int

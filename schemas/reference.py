@@ -24,7 +24,7 @@ from schemas.events.inspection import InspectionEvent
 from schemas.events.metering import MeteringEvent
 from schemas.events.reading import ReadingEvent
 from schemas.mappings import EventFrom, FieldFrom, Mapping, TimeForm, TypeFrom, When
-from schemas.reference_texts import ALERTS, CASES, INTRODUCTION, RULES, WEBHOOKS_AND_MAPPINGS
+from schemas.reference_texts import ACKNOWLEDGEMENTS, ALERTS, CASES, INTRODUCTION, RULES, WEBHOOKS_AND_MAPPINGS
 from schemas.titles import EVENT_TITLES
 
 _HERE: Final = Path(__file__).parent
@@ -276,7 +276,7 @@ def page() -> str:
         *_output("dead-letter"),
         "## Acknowledgements in",
         "",
-        "On `<name>.acks`, key `alert_id`. Notes must hold no personal data.",
+        *ACKNOWLEDGEMENTS.splitlines(),
         "",
         *table_of(Acknowledgement),
         *_output("acknowledgement"),

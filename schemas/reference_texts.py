@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
+ACKNOWLEDGEMENTS: Final = """\
+On `<name>.acks`, key `alert_id`. `acknowledge` ends the escalation of an alert, `silence` holds it back before `until`
+(the last silence counts; one that ends when it begins takes an earlier one back), `assign` says who looks after it,
+`annotate` adds a note. Notes must hold no personal data; with a pseudonym key `by` and `to` are pseudonyms."""
+
 CASES: Final = """\
 What `gridclock replay --cases` writes, and a worker with `--cases` to the compacted topic `<name>.cases`, key
 `case_id`: a CloudEvent of type `gridclock.case` a case. On the topic the last record of a key is how the case stands

@@ -43,6 +43,9 @@ class Settings(BaseSettings):
     partitions: int = Field(default=8, ge=1, le=1024, description="of the log, where it is to be created")
     replication: int | None = Field(default=None, ge=1, description="default: 3, or the number of brokers if less")
     retention_days: float = Field(default=14, gt=0, description="how long topics other than state are kept")
+    acks_days: float = Field(
+        default=1095, gt=0, description="how long is kept who acknowledged, silenced or was assigned what: staff data"
+    )
     cases: bool = Field(default=False, description="each case's present state is written to the topic `<name>.cases`")
     data_dir: Path = Field(default=Path("gridclock-data"), description="local copy of the state")
     store: Literal["rocksdb", "memory"] = Field(default="rocksdb", description="local copy: on disk or in memory")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import click
@@ -14,7 +15,12 @@ from streams.kafka.acls import permissions_of
 from streams.log_lines import printable
 from streams.settings import load_settings
 
-_WORDS = {"acknowledge": "acknowledged 确认", "annotate": "annotated 备注"}
+_WORDS = {
+    "acknowledge": "acknowledged 确认",
+    "annotate": "annotated 备注",
+    "assign": "assigned 指派",
+    "silence": "silenced 静默",
+}
 
 
 @click.command(short_help="Print who acknowledged what, and when.")
@@ -23,7 +29,7 @@ _WORDS = {"acknowledge": "acknowledged 确认", "annotate": "annotated 备注"}
 @click.option("--follow", "-f", is_flag=True, help="Continue with new ones, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="The records as they are, one a line.")
 def acks(alert_id: str | None, follow: bool, as_json: bool, **given: Any) -> int:
-    """Print the audit trail of acknowledgements and notes, oldest first: all of it, or of the alert ID.
+    """Print who acknowledged, noted, assigned or silenced what, oldest first: the audit trail, or that of the alert ID.
 
     \b
     Example:
@@ -46,6 +52,11 @@ def acks(alert_id: str | None, follow: bool, as_json: bool, **given: Any) -> int
 
 def line_of(made: Acknowledgement) -> str:
     """One entry of the trail: when, which alert, what, who, the note."""
-    when = made.at.astimezone().isoformat(sep=" ", timespec="seconds")
     note = f"  {made.note}" if made.note else ""
-    return f"{when}  {made.alert_id}  {_WORDS[made.action]}  {made.by}{note}"
+    whom = f" to {made.to}" if made.to is not None else ""
+    until = f" until {_local(made.until)}" if made.until is not None else ""
+    return f"{_local(made.at)}  {made.alert_id}  {_WORDS[made.action]}{whom}{until}  {made.by}{note}"
+
+
+def _local(moment: datetime) -> str:
+    return moment.astimezone().isoformat(sep=" ", timespec="seconds")

@@ -9,7 +9,8 @@ it *waiting* (for a digest, or for the end of quiet hours). From that follow the
   waits, it is dropped and nobody hears of either. A retraction that comes first makes its alert a stillborn one;
 - a late completion goes to the channels that were told of the case's breaches, and to whom it was asked for by;
 - a breach or violation that is neither retracted, completed nor acknowledged goes up a step when its time has come,
-  counted from the first time that the subscription told of it. A completion that is retracted opens the breach again.
+  counted from the first time that the subscription told of it. A completion that is retracted opens the breach again;
+- while it is silenced it goes up no step; steps whose time came meanwhile are taken when the silence is over.
 
 ``step`` takes what has come and the present instant together: first everything that came, then what is due. So an
 alert that is retracted in the same step is never told. The plan says which rows have changed; rows restored into an
@@ -137,17 +138,22 @@ class CaseState:
 
 @dataclass(slots=True)
 class Plan:
-    """What one step decided. ``cases`` and ``acknowledged`` are the rows to be written."""
+    """What one step decided. ``cases``, ``acknowledged`` and ``silences`` are the rows to be written.
+
+    ``silences`` gives for an alert when its silence ends; ``None`` where that is over.
+    """
 
     deliveries: list[Delivery] = field(default_factory=list)
     cases: set[str] = field(default_factory=set)
     acknowledged: dict[str, int] = field(default_factory=dict)
+    silences: dict[str, int | None] = field(default_factory=dict)
     forgotten_acknowledgements: list[str] = field(default_factory=list)
     duplicates: int = 0
     unasked: int = 0
 
     def __bool__(self) -> bool:
-        return bool(self.deliveries or self.cases or self.acknowledged or self.forgotten_acknowledgements)
+        rows = self.acknowledged or self.forgotten_acknowledgements or self.silences
+        return bool(self.deliveries or self.cases or rows)
 
 
 def _data(event: Event) -> AlertData:
@@ -169,14 +175,18 @@ class Planner:
         self._keep = keep
         self.cases: dict[str, CaseState] = {}
         self.acknowledged: dict[str, int] = {}
+        self.silenced: dict[str, int] = {}
         self._timers: list[tuple[int, str]] = []
 
     # -- state -------------------------------------------------------------------------------------------
 
-    def restore(self, cases: Mapping[str, CaseState], acknowledged: Mapping[str, int]) -> None:
+    def restore(
+        self, cases: Mapping[str, CaseState], acknowledged: Mapping[str, int], silenced: Mapping[str, int]
+    ) -> None:
         """Begin from rows. Waiting alerts and steps of subscriptions that are gone are dropped."""
         self.cases = dict(cases)
         self.acknowledged = dict(acknowledged)
+        self.silenced = dict(silenced)
         self._timers = []
         for case_id, case in self.cases.items():
             case.waiting = [item for item in case.waiting if item.subscription in self._subscriptions]
@@ -205,9 +215,19 @@ class Planner:
 
     # -- steps -------------------------------------------------------------------------------------------
 
-    def step(self, now: int, alerts: Iterable[Event] = (), acknowledged: Iterable[str] = ()) -> Plan:
-        """Everything that has come up to ``now``, then everything that is due."""
+    def step(
+        self,
+        now: int,
+        alerts: Iterable[Event] = (),
+        acknowledged: Iterable[str] = (),
+        silenced: Iterable[tuple[str, int]] = (),
+    ) -> Plan:
+        """Everything that has come up to ``now``, then everything that is due.
+
+        ``silenced`` are alerts with the instant at which their silence ends, in order: the last of an alert counts.
+        """
         plan = Plan()
+        self._silence(silenced, now, plan)
         for alert_id in acknowledged:
             if alert_id not in self.acknowledged:
                 self.acknowledged[alert_id] = now
@@ -216,6 +236,18 @@ class Planner:
             self._take(event, now, plan)
         self._release(now, plan)
         return plan
+
+    def _silence(self, silenced: Iterable[tuple[str, int]], now: int, plan: Plan) -> None:
+        for alert_id, until in silenced:
+            plan.silences[alert_id] = until if until > now else None
+            if until > now:
+                self.silenced[alert_id] = until
+            else:
+                self.silenced.pop(alert_id, None)
+        if plan.silences:  # the next step of their cases may be due earlier or later than it was
+            for case_id, case in self.cases.items():
+                if any(item.alert_id in plan.silences for item in case.escalations):
+                    self._schedule(case_id, case)
 
     def failed(self, delivery: Delivery) -> set[str]:
         """A channel could not be told: it was not told, and need not hear more of it. The cases that changed."""
@@ -306,7 +338,11 @@ class Planner:
 
     def _schedule(self, case_id: str, case: CaseState) -> None:
         dues = [item.due for item in case.waiting]
-        dues += [item.due for item in case.escalations if item.due is not None]
+        dues += [
+            max(item.due, self.silenced.get(item.alert_id, item.due))
+            for item in case.escalations
+            if item.due is not None
+        ]
         heapq.heappush(self._timers, (min(dues, default=case.touched + self._kept(case)), case_id))
 
     def _kept(self, case: CaseState) -> int:
@@ -342,6 +378,9 @@ class Planner:
         for alert_id in [key for key, at in self.acknowledged.items() if at + self._keep <= now]:
             del self.acknowledged[alert_id]
             plan.forgotten_acknowledgements.append(alert_id)
+        for alert_id in [key for key, until in self.silenced.items() if until <= now]:
+            del self.silenced[alert_id]
+            plan.silences[alert_id] = None
 
     def _report(
         self, subscription: Subscription, items: Sequence[tuple[CaseState, Waiting]], now: int, plan: Plan
@@ -417,7 +456,8 @@ class Planner:
         # Where two go up at once to one channel, the first of the file is the one it hears from.
         for item in sorted(case.escalations, key=lambda item: self._order[item.subscription]):
             if item.alert_id not in self.acknowledged:
-                if item.due is not None and item.due <= now:
+                is_silent = self.silenced.get(item.alert_id, now) > now
+                if item.due is not None and item.due <= now and not is_silent:
                     plan.cases.add(case_id)
                     self._go_up(case, item, now, plan)
                 if self._next_step(item) is not None:

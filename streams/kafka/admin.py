@@ -39,7 +39,8 @@ _LISTED_SECONDS = 15.0
 class TopicSpec:
     """A topic as it should be. ``None`` means the broker's default; ``retention_ms`` -1 keeps for ever.
 
-    ``stamped``: records carry the broker's timestamp, not the sender's.
+    ``stamped``: records carry the broker's timestamp, not the sender's. ``no_longer``: to keep them for longer than
+    ``retention_ms`` is wrong, too.
     """
 
     name: str
@@ -48,6 +49,7 @@ class TopicSpec:
     compact: bool = False
     max_message_bytes: int | None = None
     stamped: bool = False
+    no_longer: bool = False
 
     def config(self) -> dict[str, str]:
         """The topic's settings by Kafka's names. Compaction with a retention time does both."""

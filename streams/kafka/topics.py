@@ -37,10 +37,11 @@ def topics_of(settings: Settings) -> list[TopicSpec]:
 
 
 def notify_topics_of(settings: Settings) -> list[TopicSpec]:
-    """The notifier's topics: acknowledgements (kept for ever: the audit trail), state, undelivered messages."""
+    """The notifier's topics: acknowledgements (the audit trail, which names staff), state, undelivered messages."""
     kept = int(settings.retention_days * DAY_S * 1000)
+    trail = int(settings.acks_days * DAY_S * 1000)
     return [
-        TopicSpec(settings.acks_topic, 1, -1, False, None),
+        TopicSpec(settings.acks_topic, 1, trail, False, None, no_longer=True),
         TopicSpec(settings.deliveries_topic, 1, None, True, MAX_REQUEST),
         TopicSpec(settings.undelivered_topic, 1, kept, False, MAX_REQUEST),
     ]
@@ -49,7 +50,7 @@ def notify_topics_of(settings: Settings) -> list[TopicSpec]:
 def differences(settings: Settings, specs: Sequence[TopicSpec]) -> list[str]:
     """A line for each topic that is missing or set otherwise than its spec says, with the command that mends it.
 
-    A topic that keeps its records longer, or takes larger ones, than asked for is right.
+    A topic that keeps its records longer, or takes larger ones, than asked for is right, unless its spec forbids it.
 
     Raises: BrokerError where the brokers cannot be reached or refuse.
     """
@@ -104,7 +105,8 @@ def _wrong_settings(spec: TopicSpec, actual: Mapping[str, str]) -> list[str]:
         have = actual.get(key)
         if have is None or have == wanted:
             continue
-        if key in {"retention.ms", "max.message.bytes"} and _is_enough(int(have), int(wanted)):
+        may_be_more = key == "max.message.bytes" or (key == "retention.ms" and not spec.no_longer)
+        if may_be_more and _is_enough(int(have), int(wanted)):
             continue
         found.append(
             f"topic {spec.name}: {key} is {have}, should be {wanted}: kafka-configs.sh --alter --entity-type topics "

@@ -14,7 +14,8 @@ from streams.core.delivery import CaseState, Delivery, Escalation, Waiting
 from streams.wire.decoder import decode_json, encode_json
 from streams.wire.state_rows import StateError
 
-CASE, ACKNOWLEDGED, DELIVERY, POSITION, LEADER = "case/", "acknowledged/", "delivery/", "position/", "leader"
+CASE, ACKNOWLEDGED, SILENCED, DELIVERY = "case/", "acknowledged/", "silenced/", "delivery/"
+POSITION, LEADER = "position/", "leader"
 
 
 def _write(fields: dict[str, Any]) -> bytes:

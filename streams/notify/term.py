@@ -96,6 +96,7 @@ class Term:
         kept = await self._read_rows()
         cases: dict[str, CaseState] = {}
         acknowledged: dict[str, int] = {}
+        silenced: dict[str, int] = {}
         for key, raw in kept.items():
             kind, _, rest = key.partition("/")
             match f"{kind}/":
@@ -103,12 +104,14 @@ class Term:
                     cases[rest] = rows.case_from_bytes(key, raw)
                 case rows.ACKNOWLEDGED:
                     acknowledged[rest] = rows.number_from_bytes(key, raw)
+                case rows.SILENCED:
+                    silenced[rest] = rows.number_from_bytes(key, raw)
                 case rows.DELIVERY:
                     self._outbox[rest] = rows.delivery_from_bytes(key, raw)
                 case rows.POSITION:
                     topic, _, number = rest.rpartition("/")
                     self._positions[TopicPartition(topic, int(number))] = rows.number_from_bytes(key, raw)
-        self._planner.restore(cases, acknowledged)
+        self._planner.restore(cases, acknowledged, silenced)
         await self._assign()
         self._open()
         gone = [item for item in self._outbox.values() if not self._has_receiver(item)]
@@ -231,16 +234,17 @@ class Term:
         letters: list[Undelivered] = []
         alerts: list[Event] = []
         acknowledged: list[str] = []
+        silenced: list[tuple[str, int]] = []
         for tp, records in batches.items():
             for record in records:
                 if tp.topic == self._setup.settings.alerts_topic:
                     self._take_alert(tp, record, alerts, letters)
                 else:
-                    self._take_acknowledgement(tp, record, acknowledged)
+                    self._take_acknowledgement(tp, record, acknowledged, silenced)
             self._positions[tp] = records[-1].offset + 1
             written.append(self._position_row(tp))
         written += self._settle(letters)
-        plan = self._planner.step(self._setup.clock.now(), alerts, acknowledged)
+        plan = self._planner.step(self._setup.clock.now(), alerts, acknowledged, silenced)
         self._setup.metrics.alerts_read("duplicate", plan.duplicates)
         cases = self._planner.cases
         written += [
@@ -248,6 +252,10 @@ class Term:
         ]
         written += [(rows.ACKNOWLEDGED + key, rows.number_to_bytes(at)) for key, at in plan.acknowledged.items()]
         written += [(rows.ACKNOWLEDGED + key, None) for key in plan.forgotten_acknowledgements]
+        written += [
+            (rows.SILENCED + key, None if until is None else rows.number_to_bytes(until))
+            for key, until in plan.silences.items()
+        ]
         written += [(rows.DELIVERY + item.id, rows.delivery_to_bytes(item)) for item in plan.deliveries]
         await self._write(written, letters)
         for delivery in plan.deliveries:
@@ -284,7 +292,9 @@ class Term:
         self._setup.metrics.alerts_read(event["data"]["kind"])
         alerts.append(event)
 
-    def _take_acknowledgement(self, tp: TopicPartition, record: Any, acknowledged: list[str]) -> None:
+    def _take_acknowledgement(
+        self, tp: TopicPartition, record: Any, acknowledged: list[str], silenced: list[tuple[str, int]]
+    ) -> None:
         try:
             found = Acknowledgement.model_validate_json(record.value or b"")
         except ValidationError:
@@ -293,6 +303,8 @@ class Term:
         self._setup.metrics.acknowledged(found.action)
         if found.action == "acknowledge":
             acknowledged.append(found.alert_id)
+        elif found.until is not None:
+            silenced.append((found.alert_id, instant_us(found.until)))
 
     def _settle(self, letters: list[Undelivered]) -> list[Row]:
         """The rows that follow from the outcomes of messages."""

@@ -11,7 +11,8 @@ from those without the setting: turn it on before the first alert, or under anot
 ids in ``evidence`` are the sender's own and stay.
 
 Staff numbers (``staff_id``) are hashed as they come in, so that the log and the state never hold them; a rule may
-compare them with one another, not with a number. Account and meter numbers stay real in internal topics (log, state),
+compare them with one another, not with a number. Who acknowledges an alert, or is to look after it, is hashed as it is
+written. Account and meter numbers stay real in internal topics (log, state),
 because rules and corrections need them, and everything does in sources and dead letters. Restrict access to those
 topics.
 """
@@ -119,6 +120,10 @@ class Hidden:
     def reported(self, event: dict[str, Any], explanation: dict[str, str] | None = None) -> dict[str, Any]:
         """See ``Pseudonyms.reported``."""
         return event if self._pseudonyms is None else self._pseudonyms.reported(event, explanation)
+
+    def staff(self, number: str) -> str:
+        """See ``Pseudonyms.staff``."""
+        return number if self._pseudonyms is None else self._pseudonyms.staff(number)
 
     def change(self, change: dict[str, Any]) -> dict[str, Any]:
         """See ``Pseudonyms.change``."""

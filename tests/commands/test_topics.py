@@ -39,6 +39,7 @@ def test_other_settings_are_named_with_their_remedy(
             f"{prefix}.log": {"message.timestamp.type": "CreateTime"},
             f"{prefix}.alerts": {"retention.ms": "1000", "max.message.bytes": "99000000"},
             f"{prefix}.dead-letters": {"retention.ms": "-1"},
+            f"{prefix}.acks": {"retention.ms": "-1"},
         }.items():
             admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, configs)])
     capfd.readouterr()
@@ -49,6 +50,7 @@ def test_other_settings_are_named_with_their_remedy(
         (f"{prefix}.log", "message.timestamp.type"),
         (f"{prefix}.alerts", "retention.ms"),
         (f"{prefix}-state-changelog", "cleanup.policy"),
+        (f"{prefix}.acks", "retention.ms"),  # staff data: no longer than stated
     }
     assert not any(line.startswith(f"topic {prefix}.dead-letters: retention.ms") for line in lines)
     assert not any("alerts: max.message.bytes" in line for line in lines)

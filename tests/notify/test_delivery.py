@@ -33,10 +33,13 @@ class Told:
         self.planner = Planner(file_of(*subscriptions), keep=KEEP)
         self.messages: list[Delivery] = []
 
-    def at(self, clock: str, *events: Event, acknowledged: tuple[str, ...] = ()) -> list[Seen]:
+    def at(
+        self, clock: str, *events: Event, acknowledged: tuple[str, ...] = (), silenced: tuple[tuple[str, str], ...] = ()
+    ) -> list[Seen]:
         """What is told at that time: channel, level, alert ids."""
         when = us(clock if "T" in clock else f"2026-03-02T{clock}")
-        self.messages = self.planner.step(when, events, [id_of(name) for name in acknowledged]).deliveries
+        silences = [(id_of(name), us(f"2026-03-02T{until}")) for name, until in silenced]
+        self.messages = self.planner.step(when, events, [id_of(name) for name in acknowledged], silences).deliveries
         return [(one.channel, one.level, [event["id"] for event in one.events]) for one in self.messages]
 
 
@@ -137,6 +140,43 @@ def test_an_acknowledged_breach_goes_no_further_up_but_its_completion_is_told() 
     assert told.at("14:40", acknowledged=("b1",)) == []
     assert told.at("16:00") == []
     assert sorted(told.at("16:10", alert("l1", "late_completion"))) == [to("county", "l1"), to("team", "l1")]
+
+
+def test_a_silenced_breach_goes_up_when_the_silence_is_over_and_not_before() -> None:
+    told = Told({"name": "all", "channels": "team", "escalate": ESCALATE})
+    told.at("14:00", alert("b1"), alert("b2", case="2"))
+    assert told.at("14:10", silenced=(("b1", "15:00"),)) == []
+    assert told.at("14:30") == [to("county", "b2", level="county")]
+    assert told.at("14:59") == []
+    assert told.planner.next_due() == us("2026-03-02T15:00")
+    assert told.at("15:00") == [to("county", "b1", level="county")]
+    assert sorted(told.at("16:00")) == [to("city", "b1", level="city"), to("city", "b2", level="city")]
+
+
+@pytest.mark.parametrize(
+    ("later", "county"),
+    [
+        (("b1", "14:20"), "14:30"),  # taken back: it goes up at its own time
+        (("b1", "14:40"), "14:40"),
+        (("b1", "15:30"), "15:30"),
+        (("other", "15:30"), "15:00"),
+    ],
+)
+def test_of_several_silences_the_last_counts(later: tuple[str, str], county: str) -> None:
+    told = Told({"name": "all", "channels": "team", "escalate": ESCALATE[:1]})
+    told.at("14:00", alert("b1"), silenced=(("b1", "15:00"),))
+    assert told.at("14:20", silenced=(later,)) == []
+    found = [minute for minute in ("14:29", "14:30", "14:40", "15:00", "15:30") if told.at(minute)]
+    assert found == [county]
+
+
+def test_a_silence_holds_back_steps_and_nothing_else() -> None:
+    told = Told({"name": "all", "channels": "team", "escalate": ESCALATE})
+    assert told.at("14:00", alert("b1"), silenced=(("b1", "17:00"),)) == [to("team", "b1")]
+    assert told.at("16:10", alert("l1", "late_completion")) == [to("team", "l1")]
+    assert told.at("17:00", alert("not-l1", "retraction", retracts="l1")) == [
+        to("team", "not-l1"), to("county", "b1", level="county"), to("city", "b1", level="city"),
+    ]  # fmt: skip
 
 
 def test_a_violation_goes_up_although_nothing_completes_it() -> None:

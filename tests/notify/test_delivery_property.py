@@ -81,6 +81,7 @@ class Oracle:
     def __post_init__(self) -> None:
         self.came: dict[str, int] = {}
         self.acknowledged: set[str] = set()
+        self.silences: dict[str, int] = {}
         self.told: dict[tuple[str, str], str] = {}
         self.first_told: dict[tuple[str, str], int] = {}
         self.steps_done: dict[tuple[str, str], int] = {}
@@ -100,8 +101,9 @@ class Oracle:
         completed = any(not self.retracted(other) for other in self.of_case(key, "late_completion"))
         return not self.retracted(key) and not (ALERTS[key]["data"]["kind"] == "breach" and completed)
 
-    def step(self, now: int, events: list[str], acknowledged: list[str]) -> set[Told]:
+    def step(self, now: int, events: list[str], acknowledged: list[str], silenced: list[tuple[str, int]]) -> set[Told]:
         self.acknowledged |= set(acknowledged)
+        self.silences |= dict(silenced)  # the last that was said of each, whether it is over or not
         for key in events:
             self.came.setdefault(key, now)
         out: set[Told] = set()
@@ -147,7 +149,7 @@ class Oracle:
         first = self.first_told.get((item.name, key))
         if data["kind"] not in ("breach", "violation") or first is None:
             return
-        if key in self.acknowledged or not self.is_open(key):
+        if key in self.acknowledged or not self.is_open(key) or now < self.silences.get(key, now):
             return
         done = self.steps_done.get((item.name, key), 0)
         for step in item.escalate[done:]:
@@ -202,6 +204,7 @@ STEPS = st.lists(
         st.sampled_from([0, 1, 7, 20, 45, 400, 900]),
         st.lists(st.sampled_from(sorted(ALERTS)), max_size=4),
         st.lists(st.sampled_from(sorted(ALERTS)), max_size=1),
+        st.lists(st.tuples(st.sampled_from(sorted(ALERTS)), st.sampled_from([0, 5, 60, 700])), max_size=2),
         st.booleans(),
     ),
     min_size=1,
@@ -213,7 +216,9 @@ def restarted(planner: Planner, file: SubscriptionFile) -> Planner:
     """What a process that reads the rows finds."""
     fresh = Planner(file, keep=30 * DAY)
     fresh.restore(
-        {key: case_from_bytes(key, case_to_bytes(case)) for key, case in planner.cases.items()}, planner.acknowledged
+        {key: case_from_bytes(key, case_to_bytes(case)) for key, case in planner.cases.items()},
+        planner.acknowledged,
+        planner.silenced,
     )
     return fresh
 
@@ -221,21 +226,31 @@ def restarted(planner: Planner, file: SubscriptionFile) -> Planner:
 @settings(max_examples=max(100, settings().max_examples // 4))  # each is a story of many steps
 @given(files(), STEPS)
 def test_everybody_is_told_what_the_oracle_says_and_when(
-    file: SubscriptionFile, steps: list[tuple[int, list[str], list[str], bool]]
+    file: SubscriptionFile, steps: list[tuple[int, list[str], list[str], list[tuple[str, int]], bool]]
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(delivery, "ORPHAN_KEEP", 30 * DAY)
         planner, oracle, now = Planner(file, keep=30 * DAY), Oracle(file), START
         everything: list[Told] = []
         kept: dict[str, bytes] = {}
-        for minutes, keys, acknowledged, restart in [*steps, (2880, [], [], False), (2880, [], [], True)]:
+        rows: dict[str, int] = {}
+        for minutes, keys, acknowledged, quiet, restart in [
+            *steps,
+            (2880, [], [], [], False),
+            (2880, [], [], [], True),
+        ]:
             now += minutes * MINUTE
-            plan = planner.step(now, [ALERTS[key] for key in keys], acknowledged)
+            silenced = [(key, now + length * MINUTE) for key, length in quiet]
+            plan = planner.step(now, [ALERTS[key] for key in keys], acknowledged, silenced)
             found = [told for one in plan.deliveries for told in flat(one)]
-            assert set(found) == oracle.step(now, keys, acknowledged)
+            assert set(found) == oracle.step(now, keys, acknowledged, silenced)
             everything += found
             kept |= {key: case_to_bytes(planner.cases[key]) for key in plan.cases}
             assert kept == {key: case_to_bytes(case) for key, case in planner.cases.items()}, "a change not written"
+            rows |= {key: until for key, until in plan.silences.items() if until is not None}
+            for key in [key for key, until in plan.silences.items() if until is None]:
+                rows.pop(key, None)
+            assert rows == planner.silenced, "a silence not written"
             due = planner.next_due()
             assert due is None or due > now
             if restart:

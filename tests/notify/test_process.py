@@ -22,6 +22,7 @@ from streams.cli import run
 from streams.kafka.admin import TopicSpec, ensure_topics
 from streams.kafka.brokers import Broker
 from streams.kafka.child_process import ChildProcess
+from streams.wire.pseudonyms import Pseudonyms
 from tests.notify.alerts import alert, id_of
 from tests.notify.receiver import HANG, Receiver, eventually, receiver
 from tests.notify.test_alertmanager import ALERTMANAGER, AMTOOL, alertmanager
@@ -94,6 +95,22 @@ def read(kafka: Broker, topic: str) -> list[Any]:
             for records in consumer.poll(timeout_ms=200).values():
                 found += [json.loads(record.value) for record in records]
         return found
+    finally:
+        consumer.close()
+
+
+def rows_of(kafka: Broker, topic: str, begins: str) -> dict[str, bytes]:
+    """The last row of each key that begins so, tombstones left out."""
+    consumer = KafkaConsumer(bootstrap_servers=kafka.bootstrap, isolation_level="read_committed")
+    try:
+        part = TopicPartition(topic, 0)
+        consumer.assign([part])
+        consumer.seek_to_beginning(part)
+        end, found = consumer.end_offsets([part])[part], {}
+        while consumer.position(part) < end:
+            for record in consumer.poll(timeout_ms=200).get(part, ()):
+                found[record.key.decode()] = record.value
+        return {key: value for key, value in found.items() if key.startswith(begins) and value is not None}
     finally:
         consumer.close()
 
@@ -263,22 +280,41 @@ def test_a_breach_goes_up_until_it_is_acknowledged(
     with receiver() as hook:
         steps = [{"after": "3 s", "to": "county", "channels": "up"}]
         file = written(tmp_path, hook, name, escalate=steps)
-        send(kafka, f"{name}.alerts", [alert(key, case=key) for key in ("seen", "noted", "left")])
+        send(kafka, f"{name}.alerts", [alert(key, case=key) for key in ("seen", "noted", "left", "quiet", "loud")])
         assert run(["ack", id_of("seen"), *common, "--by", "D1024", "--note", "crew on site 已到场"]) == 0
         assert run(["ack", id_of("noted"), *common, "--by", "D7", "--note", "rang them", "--annotate"]) == 0
+        assert run(["ack", id_of("left"), *common, "--by", "D7", "--assign", "D9"]) == 0
+        for key, silence in (("quiet", "7 days"), ("loud", "7 days"), ("loud", "end")):
+            assert run(["ack", id_of(key), *common, "--by", "D7", "--silence", silence]) == 0
         with notifier(kafka, name, file, tmp_path / "log") as child:
             says(child, "delivering")
             assert eventually(
-                lambda: {one["id"] for one in read(kafka, f"{name}.up")} == {id_of("noted"), id_of("left")}
+                lambda: (
+                    {one["id"] for one in read(kafka, f"{name}.up")} == {id_of("noted"), id_of("left"), id_of("loud")}
+                )
             )
-            assert eventually(lambda: 'escalations_total{level="county"} 2.0' in metrics_of(child))
+            assert eventually(lambda: 'escalations_total{level="county"} 3.0' in metrics_of(child))
             assert 'acknowledgements_total{action="acknowledge"} 1.0' in metrics_of(child)
+            assert 'acknowledgements_total{action="silence"} 3.0' in metrics_of(child)
+            kept = f"silenced/{id_of('quiet')}"
+            assert eventually(lambda: [*rows_of(kafka, f"{name}.deliveries", "silenced/")] == [kept])
+        # Another process, that begins with the rows, holds it back as well.
+        with notifier(kafka, name, file, tmp_path / "again") as child:
+            says(child, "delivering")
+            assert run(["ack", id_of("quiet"), *common, "--by", "D7", "--silence", "end"]) == 0
+            assert eventually(lambda: id_of("quiet") in {one["id"] for one in read(kafka, f"{name}.up")})
+            assert 'escalations_total{level="county"} 1.0' in metrics_of(child)
             assert "crew on site" not in child.output() + metrics_of(child)
     capsys.readouterr()
     assert run(["acks", *common]) == 0
-    first, second = capsys.readouterr().out.splitlines()
+    first, second, third, fourth, *_, last = capsys.readouterr().out.splitlines()
     assert first.split("  ")[1:] == [id_of("seen"), "acknowledged 确认", "D1024", "crew on site 已到场"]
     assert second.split("  ")[1:] == [id_of("noted"), "annotated 备注", "D7", "rang them"]
+    assert third.split("  ")[1:] == [id_of("left"), "assigned 指派 to D9", "D7"]
+    assert fourth.split("  ")[1] == id_of("quiet")
+    assert fourth.split("  ")[2].startswith("silenced 静默 until 20")
+    when, _, what, _ = last.split("  ")
+    assert what == f"silenced 静默 until {when}"
     assert run(["acks", id_of("noted"), *common, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["by"] == "D7"
 
@@ -302,6 +338,25 @@ def test_an_id_that_is_not_there_is_refused(
     assert read(kafka, f"{name}.acks") == []
     assert run(["ack", id_of("b1"), "--bootstrap", kafka.bootstrap, "--name", name, "--by", "D1", *more]) == 0
     assert [one["alert_id"] for one in read(kafka, f"{name}.acks")] == [id_of("b1")]
+    # An alert that the topic no longer keeps can still be acknowledged, by who says that he knows that.
+    assert run(["ack", id_of("old"), "--bootstrap", kafka.bootstrap, "--name", name, *more, "--unchecked"]) == 0
+    assert read(kafka, f"{name}.acks")[-1]["alert_id"] == id_of("old")
+
+
+def test_with_a_key_staff_are_written_as_pseudonyms(
+    kafka: Broker, prefix: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = prefix.strip("-")
+    prepared(kafka, name)
+    common = ["--bootstrap", kafka.bootstrap, "--name", name, "--unchecked"]
+    monkeypatch.setenv("GRIDCLOCK_PSEUDONYM_KEY", "sixteen characters and more")
+    assert run(["ack", id_of("b1"), *common, "--by", "D1024", "--assign", "D7"]) == 0
+    assert run(["ack", id_of("b1"), *common, "--by", "D7"]) == 0
+    assert "D7" not in capsys.readouterr().out
+    first, second = read(kafka, f"{name}.acks")
+    staff = Pseudonyms(b"sixteen characters and more").staff
+    assert (first["by"], first["to"], second["by"]) == (staff("D1024"), staff("D7"), staff("D7"))
+    assert "to" not in second  # a reader of 0.1 refuses keys that it does not know
 
 
 def test_one_delivers_and_another_takes_over_when_it_dies(lasting: Broker, prefix: str, tmp_path: Path) -> None:

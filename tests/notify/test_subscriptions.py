@@ -205,6 +205,11 @@ def test_a_test_alert_is_an_alert_that_its_subscription_asks_for() -> None:
     [
         (["ack", "nonsense"], "alert_id"),
         (["ack", "0" * 32, "--annotate"], "--annotate needs a --note"),
+        (["ack", "0" * 32, "--assign", "D7", "--silence", "1 h"], "are three actions: give one at a time"),
+        (["ack", "0" * 32, "--assign", ""], "to: string should have at least 1 character"),
+        (["ack", "0" * 32, "--assign", "x" * 101], "to: string should have at most 100 characters"),
+        (["ack", "0" * 32, "--silence", "soon"], "'soon' is no length of time; write for example 30 s"),
+        (["ack", "0" * 32, "--silence", "8 days"], "a silence lasts at most 7 days"),
         (["ack", "0" * 32, "--note", "x" * 501], "note"),
         (["ack", "0" * 32, "--note", "a\nb"], "note"),
         (["ack", "0" * 32, "--by", "D1"], "no broker given"),
