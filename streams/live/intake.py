@@ -44,6 +44,7 @@ from streams.core.rulebook import Rulebook
 from streams.errors import InputError, RegistryAwayError
 from streams.kafka.partition_counts import PartitionCounts
 from streams.kafka.producer import BackPressure
+from streams.live.first_batches import FirstBatches
 from streams.live.quarantine import cause_of, letter_of, quarantined
 from streams.live.source_positions import ANSWER_SECONDS, GroupOffsets, PositionMetrics, SourcePositions, name_of
 from streams.live.trusted_clock import TrustedClock
@@ -167,6 +168,9 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         self._last_read: dict[TopicPartition, int] = {}
         self._behind_loss: set[TopicPartition] = set()  # what comes next there is the first record after a loss
         self._positions = SourcePositions(clients.consumer, clients.group_offsets, clock=time.clock, metrics=metrics)
+        self._first = FirstBatches(
+            clients.consumer, self._positions, batch=settings.batch, commit=self._commit, trial=self._try
+        )
         self._waiting: dict[TopicPartition, float] = {}
         self._busy = asyncio.Lock()
         self._stopping = False
@@ -179,6 +183,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
             for partition in revoked:
                 self._last_read.pop(partition, None)
                 self._positions.revoked(partition)
+                self._first.revoked(partition)
                 self._behind_loss.discard(partition)
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
@@ -205,9 +210,16 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
             async with self._busy:
                 # A rebalance may have come between: what is no longer ours another worker reads again.
                 ours = self._consumer.assignment()
-                await self._step(await self._ready({tp: records for tp, records in batches.items() if tp in ours}))
+                await self._take_up({tp: records for tp, records in batches.items() if tp in ours})
             if sum(map(len, batches.values())) < self._batch // 4:
                 await asyncio.sleep(max(0.0, LINGER_SECONDS - (monotonic() - began)))
+
+    async def _take_up(self, batches: Mapping[TopicPartition, Sequence[Any]]) -> None:
+        """Take batches, with what is being tried written down where it is a partition's first (``first_batches``)."""
+        await self._positions.take_up(self._consumer.assignment())
+        ready = await self._ready(await self._first.before(batches))
+        await self._step(ready)
+        self._first.after(ready)
 
     async def _ready(self, batches: Mapping[TopicPartition, Sequence[Any]]) -> dict[TopicPartition, Sequence[Any]]:
         """The records whose schemas are known. While the registry is away, the others wait in their partition.
@@ -217,7 +229,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         found: dict[TopicPartition, Sequence[Any]] = {}
         for tp, records in batches.items():
             for place, record in enumerate(records):
-                if self._decoder.is_ready(tp.topic, record):
+                if (tp, record.offset) in self._first.fatal or self._decoder.is_ready(tp.topic, record):
                     continue
                 try:
                     await asyncio.to_thread(self._decoder.prepare, tp.topic, record)
@@ -243,7 +255,6 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         entries: list[list[bytes]] = [[] for _ in range(self._log_partitions)]
         letters: list[tuple[bytes, bytes]] = []
         now = self._time.brokers_now()
-        await self._positions.take_up(self._consumer.assignment())
         for tp, records in batches.items():
             self._positions.reached(tp, records[0].offset, records[-1].offset + 1)
             read = time_of(records, now, self._max_ahead)
@@ -294,20 +305,43 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
                 await sent
             self._time.observe([await sent for sent in logged])
 
-    async def _commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
+    async def _commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> bool:
+        """Commit offsets; false where the partitions have gone to another worker."""
         if not offsets:
-            return
+            return True
         try:
             await self._consumer.commit({tp: tuple(offset) for tp, offset in offsets.items()})
             self._positions.committed(offsets)
         except (CommitFailedError, IllegalStateError) as error:
             # The partitions have gone to another worker, which reads this batch again: duplicates, known by id.
             logger.info("positions not committed, the partitions have moved: %s", error)
+            return False
+        return True
+
+    async def _try(self, tp: TopicPartition, record: Any) -> bool:
+        """Decode and route a record for nothing; false where it waits for a schema."""
+        if not await self._ready({tp: [record]}):
+            return False
+        with suppress(Exception):  # it comes again when the record is taken
+            received = self._clock.at(arrival_of(record, self._time.brokers_now(), self._max_ahead))
+            for found in self._decoder.events(
+                tp.topic, tp.partition, record, received=received, max_ahead=self._max_ahead
+            ):
+                if isinstance(found, Event):
+                    self._entries_of(self._rulebook.copies_of(found), f"{name_of(tp)}/{record.offset}")
+        return True
 
     def _take(
         self, tp: TopicPartition, record: Any, entries: list[list[bytes]], letters: list[tuple[bytes, bytes]]
     ) -> None:
         """Decode and route a record. One that fails twice is set aside; events routed twice are known by id."""
+        if (deaths := self._first.fatal.get((tp, record.offset))) is not None:
+            logger.error(
+                "%s/%d/%d: set aside: the process died at it, %d times; gridclock dead-letters retry brings it back",
+                tp.topic, tp.partition, record.offset, deaths,
+            )  # fmt: skip
+            self._refuse(tp, record, quarantined(f"the process died at it, {deaths} times"), letters)
+            return
         try:
             self._take_events(tp, record, entries, letters)
         except Exception as first:
@@ -354,6 +388,18 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
             InputError: where the entries together are more than ``MAX_FAN_OUT`` bytes; then none is appended.
         """
         copies = self._rulebook.copies_of(event)
+        for partition, entry in self._entries_of(copies, origin):
+            entries[partition].append(entry)
+        self._metrics.event_in(event.type, 1)
+        if not copies:
+            self._metrics.unwatched(1)
+
+    def _entries_of(self, copies: Sequence[tuple[Subject, Event]], origin: str) -> list[tuple[int, bytes]]:
+        """Entries with the log partition of each.
+
+        Raises:
+            InputError: where they are together more than ``MAX_FAN_OUT`` bytes.
+        """
         own: list[tuple[int, bytes]] = []
         size = 0
         for subject, copy in copies:
@@ -364,11 +410,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
                 raise InputError(
                     "too_large", None, f"{len(copies)} subjects: their copies would be more than {MAX_FAN_OUT} bytes"
                 )
-        for partition, entry in own:
-            entries[partition].append(entry)
-        self._metrics.event_in(event.type, 1)
-        if not copies:
-            self._metrics.unwatched(1)
+        return own
 
     async def _watermarks(self) -> _Seen:
         """What each of our partitions can vouch for now, and how far it has been read; what is not known is left out.

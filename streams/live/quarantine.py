@@ -10,7 +10,7 @@ the data are not at fault.
 A process that is killed leaves no exception: for memory, by a library. So a process that has taken a partition over
 writes into the partition's position, before it tries its first record, that it does. Where it stands there already, the
 record is tried in pieces, each written down before (``SettingAside.before_first``). One partition at a time does so:
-what is written down when the process dies is what was being tried.
+what is written down when the process dies is what was being tried. For records of sources: ``first_batches``.
 
 What is written. The position of the partition names the subject, from which offset on and why; then a control record
 in the log says the same, for ``gridclock replay --log``; then the record is applied to all others. From then on the

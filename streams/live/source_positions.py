@@ -54,6 +54,19 @@ class Loss:
         return self.last - self.first + 1
 
 
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """Offsets ``first`` to ``last`` (inclusive) are being tried, after ``tries - 1`` processes died of them.
+
+    ``is_alone``: it is one record, decoded and routed for nothing (``first_batches``).
+    """
+
+    first: int
+    last: int
+    tries: int
+    is_alone: bool = False
+
+
 class PositionMetrics(Protocol):
     """What is counted of the sources; ``source`` is ``topic/partition``."""
 
@@ -153,6 +166,17 @@ class SourcePositions:
         self._metrics.records_lost(name_of(tp), loss.count)
         self._losses.setdefault(tp, []).append(loss)
 
+    def tried(self, tp: TopicPartition) -> Tried | None:
+        """What was being tried by the last who wrote the partition's offset; ``None`` where that was done with."""
+        committed = self._committed.get(tp)
+        return None if committed is None else tried_of(committed.metadata)
+
+    def marked(self, tp: TopicPartition, tried: Tried) -> OffsetAndMetadata:
+        """The committed offset, with what is being tried beside it; what is committed next takes that away."""
+        committed = self._committed.get(tp)
+        offset = tried.first if committed is None else committed.offset
+        return OffsetAndMetadata(offset, _metadata_of(self._losses.get(tp, ()), tried))
+
     def measure_transactions(self) -> None:
         """Say for how long each partition has been held up, by what the last answers to its reader said."""
         now = monotonic()
@@ -172,7 +196,7 @@ class SourcePositions:
         oldest = self._clock.now() - DAY
         found = {}
         for tp, following in self._next.items():
-            losses = [loss for loss in self._losses.get(tp, ()) if loss.at > oldest][-MOST_LOSSES:]
+            losses = [loss for loss in self._losses.get(tp, ()) if loss.at > oldest]
             offset = OffsetAndMetadata(following, _metadata_of(losses))
             if tp not in self._gaps and self._committed.get(tp) != offset:
                 found[tp] = offset
@@ -183,8 +207,14 @@ class SourcePositions:
         self._committed.update(offsets)
 
 
-def _metadata_of(losses: Sequence[Loss]) -> str:
-    return json.dumps({"lost": [[loss.first, loss.last, loss.at] for loss in losses]}) if losses else ""
+def _metadata_of(losses: Sequence[Loss], tried: Tried | None = None) -> str:
+    """The newest losses, and what is being tried."""
+    found: dict[str, Any] = {}
+    if losses:
+        found["lost"] = [[loss.first, loss.last, loss.at] for loss in losses[-MOST_LOSSES:]]
+    if tried is not None:
+        found["tried"] = [tried.first, tried.last, tried.tries, tried.is_alone]
+    return json.dumps(found) if found else ""
 
 
 def losses_of(metadata: str | None) -> list[Loss]:
@@ -193,6 +223,15 @@ def losses_of(metadata: str | None) -> list[Loss]:
         return [Loss(int(first), int(last), int(at)) for first, last, at in json.loads(metadata or "")["lost"]]
     except (ValueError, KeyError, TypeError):
         return []
+
+
+def tried_of(metadata: str | None) -> Tried | None:
+    """What a committed offset's metadata say is being tried; ``None`` where they say nothing of it."""
+    try:
+        first, last, tries, is_alone = json.loads(metadata or "")["tried"]
+        return Tried(int(first), int(last), int(tries), bool(is_alone))
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def name_of(tp: TopicPartition) -> str:

@@ -2,7 +2,7 @@
 
 The environment variable TEST_FAULT names the step: ``handle``, ``fold``, ``judge``, ``render``, ``encode``, ``row``;
 ``read``
-that a record of the log cannot be read; ``kill`` kills the process.
+that a record of the log cannot be read; ``kill`` kills the process, ``kill_intake`` where a record of a source is read.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from streams.core.kinds.deadline import DeadlineFold
 from streams.live import clock_partition, faust_app
 from streams.live import setting_aside as setting_aside_module
 from streams.wire.cloudevents import CloudEvents
+from streams.wire.records import RecordDecoder
 from streams.wire.state_rows import DamagedError
 
 POISON = "POISON"
@@ -73,6 +74,15 @@ def plant(fault: str) -> None:
                 return whole(self, state, *given, **named)
 
             DeadlineFold.judge = judge  # type: ignore[method-assign]
+        case "kill_intake":
+            events = RecordDecoder.events
+
+            def killing(self: Any, topic: str, partition: int, record: Any, **named: Any) -> Any:
+                if POISON.encode() in record.value:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return events(self, topic, partition, record, **named)
+
+            RecordDecoder.events = killing  # type: ignore[method-assign]
         case "render":
             replace(engine, "report_alert", lambda *_given, subject, **_named: subject)
         case "encode":

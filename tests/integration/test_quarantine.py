@@ -124,6 +124,34 @@ def test_a_subject_that_kills_the_process_is_set_aside(live: Live, tmp_path: Pat
     assert from_log(live, tmp_path / "aside.jsonl") == live.sent()
 
 
+def test_a_record_of_a_source_that_kills_the_process_is_a_dead_letter_and_is_sent_again(live: Live) -> None:
+    live.send(wire(BEFORE))
+    worker = live.worker(module=FAULTY, TEST_FAULT="kill_intake", store="one")
+    live.send(wire(POISONED))
+    for _ in range(3):  # mostly nothing was written down; then its batch was, then it alone
+        until(lambda: worker.exit_code is not None or bool(letters(live)), 60, lambda: worker.output)  # noqa: B023
+        if worker.exit_code is None:
+            break
+        worker = live.worker(module=FAULTY, TEST_FAULT="kill_intake", store="one", ready=False)
+    live.send(wire(LATER.replace("POISON", "WO4")))
+    until(lambda: len(others(live)) == 2, 60, lambda: worker.output)
+    assert worker.exit_code is None
+    (letter,) = letters(live)
+    assert (letter["reason"], letter["source"], letter["position"]) == ("quarantined", f"{live.name}.events/0", 1)
+    assert letter["detail"] == "failed twice and is set aside: the process died at it, 2 times"
+
+    worker.stop()
+    worker = live.worker(store="one")  # repaired
+    where = ("--bootstrap", live.bootstrap, "--name", live.name)
+    done = command("dead-letters", "retry", "--all", "--reason", "quarantined", *where)
+    assert done.returncode == 0, done.stderr
+    until(
+        lambda: ("POISON", "breach") in by_subject(list(live.sent().values()), "2025-03-03T10:00"),
+        60,
+        lambda: worker.output,
+    )
+
+
 def test_a_record_of_the_log_that_cannot_be_read_is_passed_over_and_sent_again(live: Live, tmp_path: Path) -> None:
     worker = live.worker(module=FAULTY, TEST_FAULT="read", store="one")
     live.send(wire(POISONED))

@@ -177,7 +177,7 @@ def steps(broker: Any, *batches: list[int]) -> list[int | None]:
             records = [ConsumerRecord("in", 0, at, NOW + at, 0, None, b"", None, 0, 0, ()) for at in offsets]
             if records:
                 broker.at = offsets[-1] + 1
-            await intake._step({TopicPartition("in", 0): records} if records else {})
+            await intake._take_up({TopicPartition("in", 0): records} if records else {})
             found.append(broker.logged[-1].lost_before)
 
     asyncio.run(run())
