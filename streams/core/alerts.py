@@ -1,7 +1,7 @@
-"""Alerts: changes of verdict worth telling, with ids derived from what they say.
+"""Alerts: reported changes of verdict, with ids derived from their content.
 
-``alert_id`` is a hash of the case, the kind, the cause and how often this very report had been withdrawn
-before, so that sending twice is harmless and a report made again after a retraction is a new alert.
+``alert_id`` is a hash of the case, the kind, the cause and the number of earlier withdrawals of the same report. So a
+repeated send has no effect, and a report made again after a retraction is a new alert.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from streams.core.verdicts import AlertKind, Report, Verdict
 from streams.core.working_days import WorkingCalendar
 
 Subject = tuple[str, str]
-"""``(type, id)``: what a clock is about."""
+"""``(type, id)`` of the subject of a clock."""
 
 
 def org_of(data: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -47,8 +47,8 @@ class Alert:
 
     Instants are microseconds since the epoch, ``elapsed`` and ``paused`` microseconds.
 
-    ``due_at`` is the instant that the alert is about (a breach: the deadline), ``detected_at`` the watermark
-    that showed it. ``elapsed`` is running time up to the stop, or up to ``detected_at``.
+    ``due_at`` is the instant at which the alert falls due (a breach: the deadline), ``detected_at`` the watermark at
+    which it was detected. ``elapsed`` is running time up to the stop, or up to ``detected_at``.
     """
 
     alert_id: str
@@ -79,7 +79,7 @@ class Alert:
     calendar_provisional: bool = False
     retracts: str | None = None
     incomplete: bool = False
-    """Whether it rests on silence in a time of which records were lost."""
+    """Whether it depends on the absence of an event during a time of which records were lost."""
 
 
 def report_alert(
@@ -92,7 +92,7 @@ def report_alert(
     watermark: int,
     calendar: WorkingCalendar,
 ) -> Alert:
-    """The alert that tells one report."""
+    """The alert of one report."""
     rule, anchor = verdict.rule, verdict.anchor
     running, paused = time_counted(
         verdict.limit, verdict.started_at, verdict.ended_at, verdict.pauses, verdict.calendar or calendar
@@ -128,7 +128,7 @@ def report_alert(
 
 
 def retraction_of(reported: Alert, now: Verdict | None, watermark: int, calendar: WorkingCalendar) -> Alert:
-    """The alert that withdraws ``reported``; ``now`` is how the case stands today, if it still stands."""
+    """The alert that withdraws ``reported``; ``now`` is the current verdict of the case, if there is still one."""
     evidence = reported.evidence
     if now is not None:
         evidence = tuple(first_and_last(tuple(dict.fromkeys((*reported.evidence, *now.evidence)))))

@@ -1,15 +1,15 @@
 """What the live board shows: open cases, alerts and acknowledgements in; a bounded view of them out.
 
-A *view* is a pure function of what was taken in, a filter, and an instant; the order in which things came does
-not matter, and a thing that comes twice is one thing. What goes over the wire after the first view is the
-difference between two views (``difference``), so that a page holding the old one has the new one.
+A *view* is a pure function of the input so far, a filter and an instant. The order of the input does not matter, and
+duplicates have no effect. After the first view only the difference between two views is sent (``difference``); the page
+applies it to the view that it has.
 
 Example. Filter ``city=3201``, three cases shown at most: the view lists the three of that city with the nearest
-deadlines, counts all of them, and names the counties that a narrower filter may choose. When the first of them is
-met, the difference removes one case, brings one, and carries the new counts.
+deadlines, counts all of them, and names the counties that a narrower filter may choose. When the first of them is met,
+the difference removes one case, adds one, and has the new counts.
 
-Bounds: ``KEPT`` alerts with what ended them, ``KEPT`` ids with what was said of them, at most ``MOST`` rows of
-each list.
+Bounds: ``KEPT`` alerts with their endings, ``KEPT`` ids with their acknowledgements, at most ``MOST`` rows of each
+list.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ _RUNNING, _SOON, _OVERDUE, _TOLD, _RED = range(5)
 
 State = Literal["running", "overdue", "untimed"]
 Row = tuple[str, tuple[int, int, int, int, int]]
-"""A code, and of what it stands for: running, due within an hour, overdue, breaches today, red lines today."""
+"""A code and its counts: running, due within an hour, overdue, breaches today, red lines today."""
 
 
 @dataclass(frozen=True, slots=True)
 class BoardAlert:
-    """As much of an alert as the board shows. Instants are microseconds since the epoch."""
+    """The parts of an alert that the board shows. Instants are microseconds since the epoch."""
 
     alert_id: str
     case_id: str
@@ -60,7 +60,7 @@ class BoardAlert:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Acknowledgement:
-    """Who said what of an alert, and when (microseconds)."""
+    """An acknowledgement or note on an alert: who, what and when (microseconds)."""
 
     at: int
     by: str
@@ -70,7 +70,7 @@ class Acknowledgement:
 
 @dataclass(frozen=True, slots=True)
 class ShownAlert:
-    """A breach or violation with what became of it.
+    """A breach or violation with its ending and its acknowledgements.
 
     ``ending`` is the sentence of the late completion or the retraction. ``acks`` are the last few, oldest first.
     """
@@ -83,10 +83,10 @@ class ShownAlert:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which part of the board; ``None`` is everything. ``state`` and the two numbers are about the lists only.
+    """The part of the board to show; ``None`` is everything. ``state`` and the two numbers apply to the lists only.
 
-    ``find`` is how an id begins, in any case of letters: of the order, account or meter, of the case or the alert. With
-    it the cases of every state are listed.
+    ``find`` is the beginning of an id, upper or lower case: of the order, account or meter, of the case or the alert.
+    With it cases of every state are listed.
     """
 
     province: str | None = None
@@ -103,11 +103,11 @@ class Filter:
 
     @property
     def place(self) -> Place:
-        """The codes asked for."""
+        """The codes of the filter."""
         return self.province, self.city, self.county, self.unit
 
     def takes(self, item: OpenCase | BoardAlert) -> bool:
-        """Whether an item is of the kind asked for, wherever it is."""
+        """Whether an item passes the filter, its place apart."""
         return (
             (self.rule is None or item.rule == self.rule)
             and (self.chapter is None or chapter_of(item.clause) == self.chapter)
@@ -117,10 +117,10 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What one filter shows at one instant.
+    """The view of one filter at one instant.
 
-    ``cases`` and ``alerts`` stand in the order shown. ``places`` counts by the level under the filter's, ``rules``
-    by rule. ``choices`` are the codes that each level of the filter could be set to.
+    ``cases`` and ``alerts`` stand in the order shown. ``places`` counts by the level under the filter's, ``rules`` by
+    rule. ``choices`` are the codes available for each level of the filter.
     """
 
     cases: Mapping[str, OpenCase] = field(default_factory=dict)
@@ -133,7 +133,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """From one view to the next: what is new or different, and the ids that went."""
+    """The change from one view to the next: new or changed items, and the ids of removed ones."""
 
     cases: tuple[OpenCase, ...]
     cases_gone: tuple[str, ...]
@@ -146,7 +146,7 @@ class Change:
 
 
 def difference(old: View, new: View) -> Change | None:
-    """What turns one view into another; ``None`` where they are the same."""
+    """The difference of two views; ``None`` where they are equal."""
     change = Change(
         tuple(case for key, case in new.cases.items() if old.cases.get(key) != case),
         tuple(key for key in old.cases if key not in new.cases),
@@ -176,15 +176,15 @@ COUNTS: Final = (
 
 
 def ids_of(item: OpenCase | BoardAlert) -> tuple[str, ...]:
-    """The ids by which an item may be found."""
+    """The ids by which an item can be found."""
     own = (item.case_id,) if isinstance(item, OpenCase) else (item.alert_id, item.case_id)
     return (item.subject[1], *own)
 
 
 class Board:
-    """Everything taken in, bounded. ``version`` grows with every change; ``kept`` alerts are kept, newest first.
+    """The input so far, bounded. ``version`` grows with every change; ``kept`` alerts are kept, newest first.
 
-    ``ids_of`` gives the ids as a page shows them: nothing is found by an id that it does not show.
+    ``ids_of`` gives the ids as a page shows them; only these can be searched for.
     """
 
     def __init__(
@@ -209,13 +209,13 @@ class Board:
 
     @property
     def version(self) -> tuple[int, int, int]:
-        """Differs whenever a view could, time apart."""
+        """A value that changes whenever a view may change, other than by time."""
         return id(self.running), self.running.version, self._changes
 
     # -- take in -----------------------------------------------------------------------------------------
 
     def take_alert(self, alert: BoardAlert) -> None:
-        """One alert of any kind; warnings are not for the board, which shows what is left of each limit."""
+        """Add one alert of any kind. Warnings are ignored: the board shows the time left of each limit."""
         if alert.rule not in self.running.rules:
             self._unknown[alert.rule] = max(alert.detected_at, self._unknown.get(alert.rule, alert.detected_at))
             _trim(self._unknown, ROWS)
@@ -238,7 +238,7 @@ class Board:
         self._changes += 1
 
     def take_ack(self, alert_id: str, ack: Acknowledgement) -> None:
-        """An acknowledgement or a note; it may come before its alert."""
+        """Add an acknowledgement or a note; it may come before its alert."""
         said = self._acks.setdefault(alert_id, set())
         if len(said) < _ACKS_KEPT:
             said.add(ack)
@@ -246,15 +246,15 @@ class Board:
         self._changes += 1
 
     def unknown_rules(self, now: int) -> list[str]:
-        """Rules that alerts of the last hour name and this board's rulebook lacks: their open cases are not seen."""
+        """Rules named by alerts of the last hour that this board's rulebook lacks: their open cases are not shown."""
         return sorted(rule for rule, told_at in self._unknown.items() if told_at > now - 60 * MINUTE)
 
     # -- show --------------------------------------------------------------------------------------------
 
     def view(self, wanted: Filter, now: int, *, most: int = MOST) -> View:
-        """The board through a filter at an instant (microseconds), which matters for what is due soon and today.
+        """The view of a filter at an instant (microseconds); the instant decides what is due soon and what is today.
 
-        ``most`` bounds each list, whatever the filter asks for.
+        ``most`` bounds each list, also where the filter allows more.
         """
         tally = _Tally(wanted, self._ids_of)
         today = self._calendar.local_date(now)
@@ -292,7 +292,7 @@ class Board:
 
 
 def _trim(kept: dict[str, Any], most: int) -> None:
-    """Forget what was taken in first."""
+    """Drop the oldest entries."""
     while len(kept) > most:
         del kept[next(iter(kept))]
 
@@ -309,7 +309,7 @@ class _Tally:
         self._find = wanted.find.casefold() if wanted.find else None
         self._ids_of = ids_of
         self._place = wanted.place
-        # Whose children are counted: of the whole and of a province the cities, which is how people think of it.
+        # The level whose places are counted: for the whole and for a province it is the cities.
         self._level = 3 if wanted.unit or wanted.county else 2 if wanted.city else 1
         self._is_everywhere = self._place == (None, None, None, None)
         self._seen: set[Place] = set()
@@ -318,14 +318,14 @@ class _Tally:
         self.counts: Counter[str] = Counter()
 
     def _is_here(self, place: Place) -> bool:
-        """Whether a place is in the part asked for; it is noted either way."""
+        """Whether a place passes the filter; its codes are added to the choices either way."""
         self._seen.add(place)
         return self._is_everywhere or all(
             asked is None or asked == code for asked, code in zip(self._place, place, strict=True)
         )
 
     def is_wanted(self, item: OpenCase | BoardAlert) -> bool:
-        """Whether the filter lets the item through."""
+        """Whether the item passes the filter."""
         return self._is_here(item.place) and self._wanted.takes(item) and self._is_found(item)
 
     def _is_found(self, item: OpenCase | BoardAlert) -> bool:
@@ -338,7 +338,7 @@ class _Tally:
                 row[column] += 1
 
     def case(self, case: OpenCase, now: int, ends: int) -> bool:
-        """Count a case; whether it belongs into the list."""
+        """Count a case; returns whether it is listed."""
         if not self.is_wanted(case):
             return False
         counts, deadline = self.counts, case.deadline
@@ -362,7 +362,7 @@ class _Tally:
         return self._wanted.state == "running" or self._find is not None
 
     def alert(self, alert: BoardAlert, *, acknowledged: bool) -> None:
-        """Count an alert of today that stands."""
+        """Count an alert of today that was not retracted."""
         self.counts["breaches_today" if alert.kind == "breach" else "violations_today"] += 1
         self._count(alert, _TOLD)
         if alert.severity == "red_line":
@@ -372,13 +372,13 @@ class _Tally:
             self.counts["unacknowledged_today"] += 1
 
     def rows(self, rows: Mapping[str, Sequence[int]]) -> list[Row]:
-        """Those with most to look after first."""
+        """Sorted by red lines, overdue, due within an hour, running; largest first."""
         found = [(code, (row[0], row[1], row[2], row[3], row[4])) for code, row in rows.items()]
         found.sort(key=lambda item: (-item[1][4], -item[1][2], -item[1][1], -item[1][0], item[0]))
         return found[:ROWS]
 
     def choices(self) -> dict[str, tuple[str, ...]]:
-        """What each level could be set to, under what the levels above are set to."""
+        """The codes available for each level, given the levels above."""
         found: tuple[set[str], ...] = (set(), set(), set(), set())
         for place in self._seen:
             for asked, code, codes in zip(self._place, place, found, strict=True):

@@ -1,8 +1,8 @@
-"""Which cases of a subject changed since they were last written, and which are no more.
+"""The cases of a subject that changed since they were last written, and those that no longer exist.
 
-A report is a change that somebody must hear of; a case changes more often: it begins, is met, gets other evidence. What
-was last written of each case is kept as a digest with the subject, so that a restart writes nothing twice, and another
-rulebook takes away what only the old one had.
+A case changes more often than it is reported: it begins, is met, gets other evidence. A digest of each case as last
+written is kept with the subject. So a restart writes nothing twice, and a new rulebook deletes the cases that only the
+old one had.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from streams.core.working_days import WorkingCalendar
 
 @dataclass(frozen=True, slots=True)
 class CaseChange:
-    """A case as it stands at ``as_of`` (microseconds), or ``None`` where it never was, by what is known now."""
+    """A case as it stands at ``as_of`` (microseconds), or ``None`` where by present knowledge it never existed."""
 
     case_id: str
     case: JudgedCase | None
@@ -37,14 +37,14 @@ class CaseTracker:
         self._changes: list[CaseChange] = []
 
     def take(self) -> list[CaseChange]:
-        """The changes since this was last called; at most one of each case between two watermarks."""
+        """The changes since this was last called; at most one per case between two watermarks."""
         found, self._changes = self._changes, []
         return found
 
     def look_again(self, record: SubjectRecord, watermark: int) -> None:
-        """Have the subject decided when time comes to an event that was read ahead of it.
+        """Schedule the subject to be decided when the watermark reaches an event read ahead of it.
 
-        No report need come of such an event, so nothing else asks for it.
+        Such an event may cause no report, so no other timer exists for it.
         """
         ahead = None
         for event in reversed(record.history.events):
@@ -55,9 +55,9 @@ class CaseTracker:
             record.due = ahead if record.due is None else min(record.due, ahead)
 
     def look(self, record: SubjectRecord, folds: Collection[int] | None, since: int, watermark: int) -> None:
-        """Compare what some folds say (``None``: all) with what was last written of them.
+        """Compare the cases of some folds (``None``: all) with those last written.
 
-        Those are asked besides that see an event later than ``since`` and not later than ``watermark``.
+        Folds that see an event in ``(since, watermark]`` are compared as well.
         """
         history, every = record.history, self._rulebook.folds
         states = history.states
@@ -84,12 +84,12 @@ class CaseTracker:
 
 
 def is_open(verdict: Verdict, as_of: int) -> bool:
-    """Whether the case's clock still ran at ``as_of``, so that its ``elapsed`` is another at every later instant."""
+    """Whether the case's clock still ran at ``as_of``: its ``elapsed`` then grows with every later instant."""
     return verdict.outcome in ("running", "breached") and verdict.ended_at >= as_of
 
 
 def _digest(verdict: Verdict, as_of: int, calendar: WorkingCalendar) -> str:
-    """Of everything that is written of a case, but for the time that goes by while its clock runs."""
+    """Digest of everything written of a case except the elapsed time of a running clock."""
     rule, anchor = verdict.rule, verdict.anchor
     said = (
         verdict.outcome,

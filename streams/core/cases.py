@@ -1,4 +1,4 @@
-"""What is asked of the cases of one subject: where each stands, which are open, which may have changed."""
+"""Queries on the cases of one subject: the state of each, which are open, which may have changed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from streams.core.verdicts import root_of
 
 
 def cases_of(record: SubjectRecord, rulebook: Rulebook, as_of: int) -> Iterator[JudgedCase]:
-    """Every case of one subject as of an instant (microseconds), but for those over when its history was pruned."""
+    """Every case of one subject as of an instant (microseconds), except those over when its history was pruned."""
     subject = record.subject
     states = record.history.fold(rulebook.routes(subject[0]))
     for index in sorted(states):
@@ -24,7 +24,7 @@ def cases_of(record: SubjectRecord, rulebook: Rulebook, as_of: int) -> Iterator[
 
 
 def forget_written(record: SubjectRecord, rulebook: Rulebook, as_of: int) -> None:
-    """Forget what was written of cases that are over since the history was pruned: it stands for ever."""
+    """Drop the digests of cases that were over when the history was pruned: they never change again."""
     roots = record.history.roots
     kept = {(case.verdict.rule.id, root_of(case.verdict, roots)) for case in cases_of(record, rulebook, as_of)}
     found = {
@@ -35,7 +35,7 @@ def forget_written(record: SubjectRecord, rulebook: Rulebook, as_of: int) -> Non
 
 
 def stepped(record: SubjectRecord, rulebook: Rulebook) -> set[int] | None:
-    """The folds that take an event not yet counted; ``None`` where all begin again."""
+    """The folds that see an event not yet counted; ``None`` where all folds begin again."""
     history = record.history
     if history.begins_again:
         return None
@@ -46,7 +46,7 @@ def stepped(record: SubjectRecord, rulebook: Rulebook) -> set[int] | None:
 def open_places(
     record: SubjectRecord, rulebook: Rulebook, folds: set[int] | None, as_of: int
 ) -> tuple[tuple[str, str | None], ...]:
-    """The open cases, each as rule id and city: those of some folds anew (``None``: of all), of others as counted."""
+    """The open cases, each as rule id and city: computed again for some folds (``None``: all)."""
     found: list[tuple[str, str | None]] = []
     states = record.history.states
     if folds is not None and record.open:

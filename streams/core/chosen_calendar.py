@@ -1,4 +1,4 @@
-"""Which calendar counts a case: the rulebook's own, one that the rule names, or one by a field."""
+"""The calendar by which a case is counted: the rulebook's own, one named by the rule, or one chosen by a field."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Calendars = Mapping[str, WorkingCalendar]
 
 
 class ChosenCalendar:
-    """The calendar of a rule's cases; ``default`` where the rule says nothing of it."""
+    """The calendar of a rule's cases; ``default`` where the rule names none."""
 
     __slots__ = ("_choice", "_default", "_named")
 
@@ -23,7 +23,7 @@ class ChosenCalendar:
         self._named = named
 
     def of(self, fields: Fields) -> WorkingCalendar:
-        """The calendar of the case that begins with these fields."""
+        """The calendar of a case that starts with these fields."""
         choice = self._choice
         if choice is None:
             return self._default

@@ -1,7 +1,7 @@
-"""Conditions of the rulebook turned into predicates over an event's fields.
+"""Conditions of the rulebook compiled into predicates over an event's fields.
 
-A predicate takes the flat mapping of an event and says yes or no. It never raises: a field of an unexpected
-type simply does not meet the condition (the decoder has already refused what the vocabulary forbids).
+A predicate takes the flat mapping of an event and returns a boolean. It never raises: a field of an unexpected type
+does not meet the condition (the decoder has already refused what the vocabulary forbids).
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from schemas.patterns import Condition, Conditions
 Fields = Mapping[str, Any]
 Predicate = Callable[[Fields], bool]
 Comparison = Callable[[Fields, Fields], bool]
-"""Whether an event's fields compare as asked with those that the case started with."""
+"""Whether an event's fields compare as required with those that the case started with."""
 
 _DECIMAL: Final = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
 def always(_fields: Fields) -> bool:
-    """The predicate of no conditions."""
+    """The predicate of an empty list of conditions."""
     return True
 
 
 def _same_kind(value: object, wanted: frozenset[tuple[bool, object]]) -> bool:
-    # 1 == True in Python; a rulebook that says `passed: true` does not mean the number one.
+    # 1 == True in Python; a rulebook with `passed: true` does not mean the number one.
     try:
         return (isinstance(value, bool), value) in wanted
     except TypeError:  # an unhashable value (a list) equals no scalar
@@ -76,7 +76,7 @@ def _date(text: str) -> date | None:
 
 
 def _order(left: object, right: object) -> int | None:
-    """-1, 0 or 1 as the left is less than, equal to or more than the right; ``None`` where they have no order."""
+    """-1, 0 or 1 as the left is less than, equal to or more than the right; ``None`` where they cannot be compared."""
     a: Any = _number(left)
     b: Any = _number(right)
     if isinstance(left, str) and isinstance(right, str) and (a is None or b is None):
@@ -121,13 +121,13 @@ def comparison(conditions: Conditions) -> Comparison | None:
 
 
 def predicate_of_start(conditions: Conditions) -> Predicate:
-    """``predicate`` for the event that begins the case itself: it compares with its own fields."""
+    """``predicate`` for the event that starts the case: it is compared with its own fields."""
     compare, own = comparison(conditions), predicate(conditions)
     return own if compare is None else lambda fields: own(fields) and compare(fields, fields)
 
 
 def predicate(conditions: Conditions) -> Predicate:
-    """Whether all conditions hold but those that compare with the start; no conditions always hold."""
+    """Whether all conditions hold except those that compare with the start; an empty list always holds."""
     tests = [(field, _test(condition)) for field, condition in conditions.items() if condition.start_field is None]
     if not tests:
         return always

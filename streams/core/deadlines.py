@@ -5,12 +5,12 @@ that began before the deadline so far. Day limits live on local dates and become
 counted from the day after the start (working days: from the next working day), and the limit ends at 24:00 of
 the last one, which is the first instant of the following day.
 
-Pauses and days (CLOCKS.md, edge decision 7): a day on which the clock stood still from 0:00 to 24:00 is left
-out. A count never completes at a midnight at which the clock stands still: the limit then ends at the first
-later 24:00 of a counted day at which it runs. Otherwise a clock stopped on the afternoon of its last day would
-have run out the moment it is resumed, through nobody's fault.
+Pauses and days (CLOCKS.md, edge decision 7): a day on which the clock stood still from 0:00 to 24:00 is left out. A
+count never completes at a midnight at which the clock stands still: the limit then ends at the first later 24:00 of a
+counted day at which it runs. Otherwise a clock paused on the afternoon of its last day would run out at the moment of
+its resume.
 
-An open pause (no resume yet) that began before the deadline leaves no deadline at all.
+While a pause that began before the deadline is open (no resume yet), there is no deadline.
 
 Example: 5 working days from Friday 2026-09-25 16:00. The Mid-Autumn holiday and the weekend do not count, 28,
 29 and 30 September do, 1 to 7 October do not, 8 and 9 October do: the deadline is 2026-10-10 00:00 local.
@@ -49,10 +49,10 @@ DayLimit = WorkingDays | CalendarDays | NaturalMonths | BillingCycles
 Pause = tuple[int, int | None]
 """From (inclusive) and to (exclusive), instants; ``None`` while the pause is open."""
 
-# A count of days that long is a mistake in the data (a pause of years), not a deadline.
+# A count of so many days is an error in the data (a pause of years), not a deadline.
 MAX_DAYS = 20_000
 
-# A date outside these years was never meant as one, and its instant could not be written.
+# A date outside these years is an error in the data, and its instant could not be written.
 _FIRST_YEAR, _LAST_YEAR = 1900, 2999
 
 
@@ -90,7 +90,7 @@ def deadline_of(
     ``pauses`` are in order of time and do not overlap. ``until`` is the instant of an ``UntilDate`` (see
     ``agreed_until``; pauses do not move what was agreed). ``trace`` receives the days counted.
     """
-    # The usual ones first, by exact type: asking a model's class whether something is its instance is slow.
+    # The usual types first, by exact type: `isinstance` is slow for classes of models.
     if type(limit) is Elapsed:
         return Deadline(_elapsed(limit.microseconds, start, pauses) if pauses else start + limit.microseconds)
     if not pauses and (type(limit) is WorkingDays or (type(limit) is CalendarDays and limit.days <= MAX_DAYS)):
@@ -121,7 +121,7 @@ def deadline_of(
 
 
 def days_in(limit: DayLimit, first: int) -> int:
-    """How many counted days a day limit has from the local date ``first``; months have as many as the calendar says."""
+    """The number of counted days of a day limit from the local date ``first``; months differ in length."""
     match limit:
         case WorkingDays() | CalendarDays():
             return limit.days
@@ -145,7 +145,7 @@ def _elapsed(length: int, start: int, pauses: Sequence[Pause]) -> int | None:
 
 
 def _same_working_day(first: int, pauses: Sequence[Pause], calendar: WorkingCalendar) -> Deadline:
-    """24:00 of the first working day, the start's own included, at whose end the clock runs."""
+    """24:00 of the first working day (the start's own included) at whose end the clock runs."""
     day = first - 1
     provisional = False
     for _ in range(MAX_DAYS):
@@ -212,15 +212,15 @@ def _is_paused_all_day(begins: int, ends: int, pauses: Sequence[Pause]) -> bool:
 def earliest_of(
     limit: Limit, start: int, calendar: WorkingCalendar, *, reading_day: int | None = None, agreed: object = None
 ) -> Deadline:
-    """The first instant at which ``limit`` has passed since ``start``, for an act that must not come before.
+    """The first instant at which ``limit`` has passed since ``start``: the earliest lawful instant of an act.
 
     Minutes and hours: that much later, or so much open time later. Days: 0:00 local of date D + N, D the local date of
     the start (notice on the 1st, 7 days: the 8th). Months: 0:00 of the same day of the month. A billing cycle: 0:00 of
     the next-but-one reading day after the start where ``reading_day`` is known, else as a month. Until a field: the
-    instant, or 0:00 of the date, that it names (``agreed``); no instant where it names none.
+    instant, or 0:00 of the date, that the field gives (``agreed``); ``None`` where it gives none.
 
     Raises:
-        ValueError: for a limit that is no length of time.
+        ValueError: for a limit that is not a length of time.
     """
     day = calendar.local_date(start)
     match limit:
@@ -249,8 +249,8 @@ def earliest_of(
 def latest_of(limit: Limit, start: int, calendar: WorkingCalendar, *, agreed: object = None) -> int | None:
     """The last instant within ``limit`` of ``start`` (inclusive); days: the last microsecond of date D + N.
 
-    Until a field: the instant, or the last microsecond of the date, that it names; ``None`` where ``agreed_until`` has
-    none.
+    Until a field: the instant, or the last microsecond of the date, that the field gives; ``None`` where
+    ``agreed_until`` gives none.
     """
     until: int | None = None
     if isinstance(limit, UntilDate):
@@ -260,7 +260,7 @@ def latest_of(limit: Limit, start: int, calendar: WorkingCalendar, *, agreed: ob
 
 
 def _later_month(day: int, months: int) -> int:
-    """The same day of a later month, or that month's last."""
+    """The same day of a later month, or the last day of that month."""
     first = date.fromordinal(day)
     year, month = divmod(first.year * 12 + first.month - 1 + months, 12)
     return _day_of_month(year, month + 1, first.day)
@@ -281,7 +281,7 @@ def _reading_day_after(day: int, reading_day: int, count: int) -> int:
 
 
 def hours_of(calendar: WorkingCalendar) -> OpeningHours:
-    """The opening hours by which a ``BusinessTime`` is counted; a rule with one has such a calendar."""
+    """The opening hours by which a ``BusinessTime`` is counted; the calendar of such a rule always has them."""
     assert calendar.hours is not None
     return calendar.hours
 
@@ -289,7 +289,7 @@ def hours_of(calendar: WorkingCalendar) -> OpeningHours:
 def time_counted(
     limit: Limit | None, start: int, end: int, pauses: Sequence[Pause], calendar: WorkingCalendar
 ) -> tuple[int, int]:
-    """``(running, paused)`` between two instants, in microseconds: of a ``BusinessTime`` the open time in each."""
+    """``(running, paused)`` between two instants, in microseconds: for a ``BusinessTime`` only open time counts."""
     if not isinstance(limit, BusinessTime):
         return running_time(start, end, pauses)
     hours = hours_of(calendar)
@@ -309,12 +309,12 @@ def running_time(start: int, end: int, pauses: Sequence[Pause]) -> tuple[int, in
 def warning_instant(
     limit: Limit, start: int, pauses: Sequence[Pause], deadline: int, fraction: float, calendar: WorkingCalendar
 ) -> int | None:
-    """When ``fraction`` of the limit is used up in counted time; ``None`` while the clock stands still for good.
+    """When ``fraction`` of the limit is used up in counted time; ``None`` where an open pause begins before that.
 
-    Minutes and hours count while the clock runs. Of a day limit only the counted days run, each as 24 h even where
-    part of it was paused: 0.8 of 32 working days are 25.6, used up at 14:24 of the 26th. Of an agreed date, or of the
-    same working day, the time from the start to the deadline counts, on the deadline's own day where that is later.
-    A point at which the clock stands still moves to the resume.
+    Minutes and hours count while the clock runs. Of a day limit only the counted days run, each as 24 h even where part
+    of it was paused: 0.8 of 32 working days are 25.6, used up at 14:24 of the 26th. Of an agreed date, or of the same
+    working day, the time from the start to the deadline counts, on the deadline's own day where that is later. An
+    instant at which the clock stands still is moved to the resume.
     """
     exact = Fraction(str(fraction))
     at: int | None
@@ -375,9 +375,9 @@ def _after_standstill(at: int, pauses: Sequence[Pause]) -> int | None:
 def agreed_until(
     limit: UntilDate, value: object, start: int, calendar: WorkingCalendar
 ) -> tuple[UntilDate, int | None]:
-    """The limit as the value of its field makes it (of a date or of a time), and the instant at which it ends.
+    """The limit as its field's value defines it (a date or a time), and the instant at which it ends.
 
-    ``None`` where the value is neither, or past already when it was agreed at ``start``: nobody can keep that.
+    ``None`` where the value is neither, or was already past at ``start``, when it was agreed: it could not be met.
     """
     day = date_in_field(value)
     if day is not None:
@@ -389,7 +389,7 @@ def agreed_until(
 
 
 def _instant_in_field(value: object) -> int | None:
-    """The instant of a time in an event's field; ``None`` where there is none that can be meant."""
+    """The instant of a time in an event's field; ``None`` where there is none within the years allowed."""
     agreed = time_in(value)
     return None if agreed is None or not _FIRST_YEAR <= agreed.year <= _LAST_YEAR else instant_us(agreed)
 
@@ -397,7 +397,7 @@ def _instant_in_field(value: object) -> int | None:
 def date_in_field(value: object) -> int | None:
     """The date ordinal of an ISO date in an event's field; ``None`` where there is no such date.
 
-    Dates such as 9999-12-31 and 0001-01-01 mean "never" and "not known" where they are found in business data.
+    Dates such as 9999-12-31 and 0001-01-01 mean "never" and "not known" in business data.
     """
     if not isinstance(value, str):
         return None

@@ -1,23 +1,23 @@
-"""Plans who is told of what and when: alerts and acknowledgements in, deliveries out.
+"""Plans which alert is sent to which channel and when: alerts and acknowledgements in, deliveries out.
 
-Theory of operation. Everything is kept by case, because what is told later about a case depends on what was told
-before. Of each alert that somebody asked for a case knows which *channels* were told, and which *subscriptions* have
-it *waiting* (for a digest, or for the end of quiet hours). From that follow the promises:
+Theory of operation. State is kept by case, because later messages about a case depend on earlier ones. For each alert
+that matches a subscription, a case holds the *channels* to which it was sent and the *subscriptions* where it is
+*waiting* (for a digest, or for the end of quiet hours). The promises:
 
-- a channel is told of an alert once, whoever asks and however often the alert comes;
-- a retraction goes to the channels that were told of the alert it withdraws, and to no other; where the alert still
-  waits, it is dropped and nobody hears of either. A retraction that comes first makes its alert a stillborn one;
-- a late completion goes to the channels that were told of the case's breaches, and to whom it was asked for by;
-- a breach or violation that is neither retracted, completed nor acknowledged goes up a step when its time has come,
-  counted from the first time that the subscription told of it. A completion that is retracted opens the breach again;
-- while it is silenced it goes up no step; steps whose time came meanwhile are taken when the silence is over.
+- an alert is sent to a channel once, however many subscriptions match it and however often it is read;
+- a retraction goes exactly to the channels that got the alert it withdraws. Where the alert still waits, both are
+  dropped. An alert whose retraction came first is never sent;
+- a late completion goes to the channels that got the case's breaches, and to the subscriptions that match it;
+- a breach or violation that is not retracted, completed or acknowledged is escalated one step when the step's time has
+  passed, counted from the subscription's first message about it. A retracted completion opens the breach again;
+- while it is silenced it is not escalated; steps that fell due meanwhile are taken when the silence ends.
 
-``step`` takes what has come and the present instant together: first everything that came, then what is due. So an
-alert that is retracted in the same step is never told. The plan says which rows have changed; rows restored into an
-empty planner give the same planner. A case is forgotten ``keep`` after it was last touched.
+``step`` takes the new input and the current instant: first all input is applied, then what is due is planned. So an
+alert that is retracted in the same step is never sent. The plan names the changed rows; restoring the rows into an
+empty planner gives the same planner. A case is forgotten ``keep`` after it was last touched.
 
-Example: a breach at 14:03 for a subscription with ``digest: 15 min`` and ``escalate: after 30 min``. Told 14:15;
-at 14:45, still open, the county is told; completed at 15:10: both are told so, the first in the digest of 15:15.
+Example: a breach at 14:03 for a subscription with ``digest: 15 min`` and ``escalate: after 30 min``. Sent 14:15; at
+14:45, still open, sent to the county; completed at 15:10: sent to both, to the first in the digest of 15:15.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ from streams.core.instants import instant_us
 from streams.core.matching import AlertData, after_quiet, concerns, release_at
 
 Event = Mapping[str, Any]
-"""An alert as it was read: a CloudEvent, JSON values."""
+"""An alert as read: a CloudEvent, JSON values."""
 
 MAX_DIGEST = 100
-"""Alerts in one message; more make several."""
+"""Most alerts in one message; more are split into several messages."""
 
 ORPHAN_KEEP = HOUR
-"""How long a completion or retraction is kept of which nobody asked for the breach: it may still be on its way."""
+"""How long a completion or retraction is kept whose breach has not been read: it may still arrive."""
 
 _OPENING = ("breach", "violation")
 _FOLLOWING = ("late_completion", "retraction")
@@ -50,11 +50,11 @@ _FOLLOWING = ("late_completion", "retraction")
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One message for one channel. ``key`` says to the receiver whether he has it already.
+    """One message for one channel. The receiver recognises a repetition by ``key``.
 
-    ``events`` are the alerts told. ``closes`` are alerts told to this channel before that are now over: retracted,
-    or completed late. ``opens`` are breaches that a retracted completion opens again. ``level`` is set where a
-    breach went up a step. ``follows`` are ids of alerts without which the message makes no sense.
+    ``events`` are the alerts in it. ``closes`` are alerts sent to this channel before that are now over: retracted, or
+    completed late. ``opens`` are breaches that a retracted completion opens again. ``level`` is set for an escalation.
+    ``follows`` are ids of earlier alerts that the message refers to: it is sent only where one of them was.
     """
 
     channel: str
@@ -69,13 +69,13 @@ class Delivery:
 
     @property
     def id(self) -> str:
-        """The delivery among all deliveries; the same after a crash."""
+        """The id of the delivery; the same after a crash."""
         return f"{self.channel}/{self.key}"
 
 
 @dataclass(slots=True)
 class Waiting:
-    """An alert that a subscription has still to tell. ``follows``: only where this alert was told."""
+    """An alert that a subscription has yet to send. ``follows``: only where this alert was sent."""
 
     subscription: str
     alert_id: str
@@ -86,7 +86,7 @@ class Waiting:
 
 @dataclass(slots=True)
 class Escalation:
-    """A breach on its way up: ``step`` comes next, at ``due``; ``None`` while the breach is completed."""
+    """The escalation of a breach: ``step`` is next, at ``due``; ``None`` while the breach is completed."""
 
     subscription: str
     alert_id: str
@@ -97,7 +97,7 @@ class Escalation:
 
 @dataclass(slots=True)
 class CaseState:
-    """What was told of one case. ``told`` is alert id -> channel -> when."""
+    """The messages sent about one case. ``told`` is alert id -> channel -> when."""
 
     events: dict[str, Event] = field(default_factory=dict)
     retracted: set[str] = field(default_factory=set)
@@ -108,13 +108,13 @@ class CaseState:
     touched: int = 0
 
     def is_completed(self) -> bool:
-        """Whether the case was completed, late, as far as is known."""
+        """Whether a late completion is known that was not retracted."""
         return any(
             _kind(event) == "late_completion" and key not in self.retracted for key, event in self.events.items()
         )
 
     def is_open(self, alert_id: str) -> bool:
-        """Whether a breach or violation still stands."""
+        """Whether a breach or violation is neither retracted nor completed."""
         event = self.events.get(alert_id)
         return (
             event is not None
@@ -124,7 +124,7 @@ class CaseState:
         )
 
     def alarms(self, alert_id: str, now: int) -> bool:
-        """Whether an Alertmanager should be shown it as firing."""
+        """Whether it is firing for an Alertmanager."""
         event = self.events[alert_id]
         if _kind(event) == "warning":
             deadline = _data(event)["deadline"]
@@ -138,9 +138,9 @@ class CaseState:
 
 @dataclass(slots=True)
 class Plan:
-    """What one step decided. ``cases``, ``acknowledged`` and ``silences`` are the rows to be written.
+    """The result of one step. ``cases``, ``acknowledged`` and ``silences`` are the rows to write.
 
-    ``silences`` gives for an alert when its silence ends; ``None`` where that is over.
+    ``silences`` has the end of each alert's silence; ``None`` where it is over.
     """
 
     deliveries: list[Delivery] = field(default_factory=list)
@@ -166,7 +166,7 @@ def _kind(event: Event) -> str:
 
 
 class Planner:
-    """The fold of one set of subscriptions. Instants are microseconds since the epoch; ``keep`` microseconds."""
+    """The deliveries of one set of subscriptions. Instants are microseconds since the epoch, ``keep`` microseconds."""
 
     def __init__(self, file: SubscriptionFile, *, keep: int) -> None:
         self._subscriptions: dict[str, Subscription] = {item.name: item for item in file.subscriptions}
@@ -183,7 +183,7 @@ class Planner:
     def restore(
         self, cases: Mapping[str, CaseState], acknowledged: Mapping[str, int], silenced: Mapping[str, int]
     ) -> None:
-        """Begin from rows. Waiting alerts and steps of subscriptions that are gone are dropped."""
+        """Restore from rows. Waiting alerts and steps of removed subscriptions are dropped."""
         self.cases = dict(cases)
         self.acknowledged = dict(acknowledged)
         self.silenced = dict(silenced)
@@ -194,14 +194,14 @@ class Planner:
             self._schedule(case_id, case)
 
     def waiting(self) -> int:
-        """How many alerts wait for a digest or for the end of quiet hours."""
+        """The number of alerts that wait for a digest or for the end of quiet hours."""
         return sum(len(case.waiting) for case in self.cases.values())
 
     def alarms_on(self, channel: str, *, since: Mapping[str, int], now: int) -> list[tuple[Event, str]]:
-        """Alerts that still stand, each with the subscription that reported it to the channel.
+        """Alerts that are still active, each with the subscription that reported it to the channel.
 
-        Only those reported there at or after the instant that ``since`` gives for their kind; kinds that are not in
-        it are left out. A warning stands until its deadline, a violation until it is acknowledged.
+        Only those reported there at or after the instant in ``since`` for their kind; other kinds are left out. A
+        warning is active until its deadline, a violation until it is acknowledged.
         """
         return [
             (case.events[alert_id], case.told_by[alert_id][channel])
@@ -222,9 +222,10 @@ class Planner:
         acknowledged: Iterable[str] = (),
         silenced: Iterable[tuple[str, int]] = (),
     ) -> Plan:
-        """Everything that has come up to ``now``, then everything that is due.
+        """Apply all input up to ``now``, then plan everything that is due.
 
-        ``silenced`` are alerts with the instant at which their silence ends, in order: the last of an alert counts.
+        ``silenced`` are alerts with the instant at which their silence ends, in order: the last entry of an alert
+        counts.
         """
         plan = Plan()
         self._silence(silenced, now, plan)
@@ -244,13 +245,13 @@ class Planner:
                 self.silenced[alert_id] = until
             else:
                 self.silenced.pop(alert_id, None)
-        if plan.silences:  # the next step of their cases may be due earlier or later than it was
+        if plan.silences:  # the next step of their cases may fall due earlier or later than before
             for case_id, case in self.cases.items():
                 if any(item.alert_id in plan.silences for item in case.escalations):
                     self._schedule(case_id, case)
 
     def failed(self, delivery: Delivery) -> set[str]:
-        """A channel could not be told: it was not told, and need not hear more of it. The cases that changed."""
+        """A delivery failed for good: its alerts count as not sent to that channel. Returns the changed cases."""
         changed = set()
         for event in delivery.events:
             data = _data(event)
@@ -260,7 +261,7 @@ class Planner:
         return changed
 
     def is_moot(self, delivery: Delivery) -> bool:
-        """Whether a follow-up has lost what it follows: none of it reached the channel."""
+        """Whether none of the alerts that a follow-up refers to reached the channel."""
         if not delivery.follows or delivery.level is not None:
             return False
         case_ids = {_data(event)["case_id"] for event in delivery.events}
@@ -305,7 +306,7 @@ class Planner:
         case.waiting.append(Waiting(item.name, data["alert_id"], due, due > now, tuple(follows)))
 
     def _follow(self, case: CaseState, event: Event, targets: Sequence[str], now: int) -> None:
-        """Let whoever was told of ``targets``, or waits to be, be told of what became of them."""
+        """Queue a follow-up for every subscription that sent ``targets`` or has them waiting."""
         names = {name for key in targets for name in case.told_by.get(key, {}).values()}
         names |= {item.subscription for item in case.waiting if item.alert_id in targets}
         for name in sorted(names & set(self._subscriptions)):
@@ -319,7 +320,7 @@ class Planner:
         self._follow(case, event, [target], now)
 
     def _park(self, case: CaseState, now: int) -> None:
-        """Stop the way up of completed breaches, and let it go on where the completion was withdrawn."""
+        """Stop the escalation of completed breaches; resume it where the completion was retracted."""
         for item in case.escalations:
             if not case.is_open(item.alert_id):
                 item.due = None
@@ -350,7 +351,7 @@ class Planner:
         return min(self._keep, ORPHAN_KEEP) if is_orphan else self._keep
 
     def next_due(self) -> int | None:
-        """When ``step`` should be called at the latest, though nothing comes; may be early, never late."""
+        """The latest instant for the next call of ``step`` without new input; may be too early, never too late."""
         return self._timers[0][0] if self._timers else None
 
     def _release(self, now: int, plan: Plan) -> None:
@@ -387,7 +388,8 @@ class Planner:
     ) -> None:
         messages: dict[str, list[tuple[CaseState, Waiting]]] = {}
         for case, item in items:
-            # Where an alert goes is settled here, one by one: a follow-up in the same digest sees what went before.
+            # The channels of each alert are decided here, one by one: a follow-up in the same digest sees the earlier
+            # ones.
             for channel in self._channels(subscription, case, item):
                 told = case.told.setdefault(item.alert_id, {})
                 if channel in told:
@@ -410,7 +412,7 @@ class Planner:
     def _channels(subscription: Subscription, case: CaseState, item: Waiting) -> Sequence[str]:
         if not item.follows:
             return subscription.channels
-        # Those that this very subscription told, its steps included: each channel hears from one subscription only.
+        # Only channels to which this subscription (its steps included) sent: one subscription serves each channel.
         return sorted(
             {
                 channel
@@ -453,7 +455,7 @@ class Planner:
 
     def _escalate(self, case_id: str, case: CaseState, now: int, plan: Plan) -> None:
         kept = []
-        # Where two go up at once to one channel, the first of the file is the one it hears from.
+        # Where two escalate to one channel at once, the first in the file sends.
         for item in sorted(case.escalations, key=lambda item: self._order[item.subscription]):
             if item.alert_id not in self.acknowledged:
                 is_silent = self.silenced.get(item.alert_id, now) > now

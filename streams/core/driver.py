@@ -1,7 +1,7 @@
 """One loop for live and replay: entries and a watermark into the engine, a Step out.
 
-A file replay and a Faust worker differ only in where their entries and watermarks come from. Everything that a
-verdict depends on passes through here, so a difference between the two would be a bug in this file.
+A file replay and a Faust worker differ only in the source of their entries and watermarks. All input of a verdict
+passes through here, so a difference between the two would be a bug in this file.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from streams.core.event import Event
 from streams.core.history import Notice
 
 REFUSED: frozenset[Notice] = frozenset({"conflict", "too_old"})
-"""What becomes of an event that a person must look at."""
+"""The results of an event that a person must look at."""
 
 Entry = tuple[Subject, Event, str]
 """One copy of an event for one subject, with its origin (``topic/partition/offset`` or ``file:line``)."""
@@ -24,14 +24,14 @@ Entry = tuple[Subject, Event, str]
 
 @dataclass(slots=True)
 class Step:
-    """What came of some entries and a watermark, for sinks and metrics."""
+    """The result of some entries and a watermark, for sinks and metrics."""
 
     alerts: list[Alert] = field(default_factory=list)
     notices: Counter[tuple[Notice, str]] = field(default_factory=Counter)
     refused: list[tuple[Entry, Notice]] = field(default_factory=list)
 
     def note(self, entry: Entry, notice: Notice) -> None:
-        """Note what became of an entry."""
+        """Record the result of an entry."""
         self.notices[notice, entry[1].type] += 1
         if notice in REFUSED:
             self.refused.append((entry, notice))
@@ -40,9 +40,8 @@ class Step:
 class Driver:
     """Feeds one engine. ``stepwise`` stops at every due instant on the way to a watermark.
 
-    A file has no clock of its own: stepwise, a breach is detected at its deadline and warnings are told, as an
-    undisturbed live run would have done. A log carries the watermarks that live had, and they are taken as
-    they are.
+    A file has no clock: stepwise, a breach is detected at its deadline and warnings are reported, as in an undisturbed
+    live run. A log carries the watermarks of the live run, which are used unchanged.
     """
 
     def __init__(self, engine: Engine, *, stepwise: bool) -> None:
@@ -50,10 +49,10 @@ class Driver:
         self._stepwise = stepwise
 
     def feed(self, entries: Iterable[Entry], step: Step) -> None:
-        """Store the entries of one record; what became of each is noted in the step.
+        """Store the entries of one record; the result of each is recorded in the step.
 
-        Which of them came first must not matter: after a crash the rows of the whole record may be there already.
-        So an old one is refused only where none of the others has made its subject known.
+        Their order must not matter: after a crash the rows of the whole record may exist already. So an old entry is
+        refused only where no other entry of the record has made its subject known.
         """
         handle = self.engine.handle
         doubtful: list[Entry] = []
@@ -69,10 +68,10 @@ class Driver:
             step.note(entry, handle(subject, event))
 
     def advance(self, watermark: int, step: Step) -> None:
-        """Move time to a watermark and collect what is to be told."""
+        """Advance to a watermark and collect the alerts."""
         engine = self.engine
         if self._stepwise:
-            step.alerts += engine.advance_to(engine.watermark)  # what was fed may be due before anything else
+            step.alerts += engine.advance_to(engine.watermark)  # the new events may fall due first
             while (due := engine.next_due) is not None and due <= watermark:
                 step.alerts += engine.advance_to(due)
         step.alerts += engine.advance_to(watermark)
