@@ -6,6 +6,7 @@ import os
 import re
 import ssl
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,6 +20,9 @@ SECRETS = ("sasl_password", "ssl_key_password", "pseudonym_key", "database_passw
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,79}$"
 """Characters that Kafka allows in a topic's name, with room for a suffix."""
+
+HEADER_PATTERN = r"^([A-Za-z][A-Za-z0-9\-]{0,99})?$"
+"""A header's name, or nothing. No underscores: proxies drop such headers or let them through unchecked."""
 
 TOPIC_PATTERN = r"^[A-Za-z0-9._\-]{1,249}$"
 """What Kafka takes for a topic's name."""
@@ -65,6 +69,20 @@ class Settings(BaseSettings):
         default=(), description="host names that a board on loopback answers to besides its own"
     )
     board_clients: int = Field(default=64, ge=1, le=10_000, description="pages open at the same time")
+    board_trust_header: str = Field(
+        default="",
+        pattern=HEADER_PATTERN,
+        description="the header in which a proxy names whom it logged in, who may act on alerts; empty: nobody may",
+    )
+    board_trust_groups_header: str = Field(
+        default="", pattern=HEADER_PATTERN, description="the header in which the proxy names that person's groups"
+    )
+    board_may_act: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="groups that may act; without: everybody whom the proxy logs in"
+    )
+    board_trust_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="addresses and networks of the proxy, which alone may name people; default: loopback"
+    )
     clock_origin: int | None = Field(default=None, description="a scaled clock showed this instant (microseconds)")
     clock_anchor: int | None = Field(default=None, description="at this real instant (microseconds)")
     clock_speed: float = Field(default=1, gt=0, description="and runs this many times as fast")
@@ -98,7 +116,7 @@ class Settings(BaseSettings):
     database_password: SecretStr | None = Field(default=None, description="the database's password; never printed")
     database_password_file: Path | None = Field(default=None, description="a file that holds it")
 
-    @field_validator("sources", "board_names", mode="before")
+    @field_validator("sources", "board_names", "board_may_act", "board_trust_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part for part in re.split(r"[,\s]+", value) if part) if isinstance(value, str) else value
@@ -112,6 +130,16 @@ class Settings(BaseSettings):
                 raise ValueError(f"{topic!r} is not a topic's name: letters, digits, . _ - and at most 249 of them")
             if topics.count(topic) > 1:
                 raise ValueError(f"topic {topic} stands twice: give it one mapping")
+        return value
+
+    @field_validator("board_trust_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            try:
+                ip_network(one)
+            except ValueError as error:
+                raise ValueError(f"{error}; write 10.1.2.3, or 10.1.2.0/24 for a network") from None
         return value
 
     @property

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from schemas.base import Text
+from streams.board.acts import Acts
 from streams.board.feed import StateReader
 from streams.board.hub import Hub
 from streams.board.messages import BoardWire
@@ -76,13 +77,19 @@ class Served:
 
 @asynccontextmanager
 async def served(
-    state: StateReader, board: Board, clock: WallClock, *, host: str = "127.0.0.1", most: int = 8
+    state: StateReader,
+    board: Board,
+    clock: WallClock,
+    *,
+    host: str = "127.0.0.1",
+    most: int = 8,
+    acts: Callable[[Hub], Acts] = Acts,
 ) -> AsyncIterator[Served]:
     """Serve a board on a free port."""
     hub = Hub(board, state, BoardWire(COUNTER.rulebook.calendar), clock, most=most)
     sending = asyncio.create_task(hub.run())
     try:
-        async with BoardServer(hub, COUNTER, host=host).serve(0) as port:
+        async with BoardServer(hub, COUNTER, host=host, acts=acts(hub)).serve(0) as port:
             yield Served(board, state, hub, f"http://127.0.0.1:{port}")
     finally:
         sending.cancel()

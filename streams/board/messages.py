@@ -37,6 +37,8 @@ class Ack(Model):
     by: str = Field(default="", max_length=200)
     at: AwareDatetime
     note: str | None = Field(default=None, max_length=4000)
+    to: str | None = Field(default=None, max_length=200)
+    until: AwareDatetime | None = None
 
 
 def alert_from_bytes(raw: bytes) -> BoardAlert:
@@ -76,7 +78,8 @@ def ack_from_bytes(raw: bytes) -> tuple[str, Acknowledgement]:
         ack = Ack.model_validate_json(raw)
     except ValidationError as error:
         raise InputError("not_an_ack", None, str(error.errors()[0]["msg"])) from error
-    return ack.alert_id, Acknowledgement(instant_us(ack.at), ack.by, ack.action, ack.note or "")
+    until = 0 if ack.until is None else instant_us(ack.until)
+    return ack.alert_id, Acknowledgement(instant_us(ack.at), ack.by, ack.action, ack.note or "", ack.to or "", until)
 
 
 def filter_of(query: Mapping[str, str]) -> Filter:
@@ -179,9 +182,18 @@ class BoardWire:
             "explanation": _text(alert.sentence),
             "state": shown.state,
             "ending": _text(shown.ending),
-            "acks": [
-                {"action": ack.action, "by": ack.by, "at": self.time(ack.at), "note": ack.note} for ack in shown.acks
-            ],
+            "acks": [self.ack(ack) for ack in shown.acks],
+        }
+
+    def ack(self, ack: Acknowledgement) -> dict[str, Any]:
+        """An acknowledgement as JSON values: ``action``, ``by``, ``at``, ``note``, ``to``, ``until``."""
+        return {
+            "action": ack.action,
+            "by": ack.by,
+            "at": self.time(ack.at),
+            "note": ack.note,
+            "to": ack.to or None,
+            "until": self.time(ack.until) if ack.until else None,
         }
 
     def view(self, view: View) -> dict[str, Any]:

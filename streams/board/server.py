@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 
+from streams.board.acts import AckWriter, Acts
 from streams.board.feed import BoardFeed, StateReader
 from streams.board.hub import Hub
+from streams.board.login import login_of
 from streams.board.messages import BoardWire
 from streams.board.web import BoardServer
 from streams.core.board import Board
@@ -16,7 +19,7 @@ from streams.kafka.admin import partitions_of
 from streams.kafka.connection import clock_of
 from streams.rulebooks.loader import LoadedRulebook
 from streams.settings import Settings
-from streams.wire.pseudonyms import Pseudonyms
+from streams.wire.pseudonyms import Hidden, Pseudonyms
 
 
 async def run_board(
@@ -30,11 +33,12 @@ async def run_board(
 
     Raises:
         BrokerError: where the broker does not answer, or refuses a topic, at the start; later failures are retried.
-        ConfigError: where the address is taken.
+        ConfigError: where the address is taken, or the log-in would let anybody in.
         StateError: where the state was written by a newer version.
     """
     stop = stop or asyncio.Event()
     loop = asyncio.get_running_loop()
+    login = login_of(settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     for topic in (settings.changelog_topic, settings.alerts_topic, settings.acks_topic):
@@ -47,7 +51,23 @@ async def run_board(
     board = Board(state.cases, rulebook.calendar, ids_of=wire.ids_of)
     feed = BoardFeed(settings, board, state)
     hub = Hub(board, state, wire, clock, most=settings.board_clients)
-    server = BoardServer(hub, loaded, host=settings.board_host, names=settings.board_names)
+    async with AsyncExitStack() as stack:
+        acts = Acts(hub)
+        if login is not None:
+            writer = await stack.enter_async_context(AckWriter(settings))
+            acts = Acts(hub, login, writer, Hidden(settings.pseudonyms).staff)
+        server = BoardServer(hub, loaded, host=settings.board_host, names=settings.board_names, acts=acts)
+        await _serve(settings, server, hub, feed, on_ready, stop)
+
+
+async def _serve(
+    settings: Settings,
+    server: BoardServer,
+    hub: Hub,
+    feed: BoardFeed,
+    on_ready: Callable[[int], None],
+    stop: asyncio.Event,
+) -> None:
     waiting = asyncio.create_task(stop.wait())
     working = [asyncio.create_task(feed.run()), asyncio.create_task(hub.run())]
     try:

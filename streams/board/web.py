@@ -1,4 +1,4 @@
-"""The board's web server: one page, a stream of its changes, and the same as JSON. It reads and never writes.
+"""The board's web server: one page, a stream of its changes, and the same as JSON.
 
     /board            the page, with its style sheet, script and icon below it
     /api/stream       server-sent events: snapshot, then change and time
@@ -6,6 +6,7 @@
     /api/alerts       breaches and violations, newest first
     /api/*.csv, .xlsx the same two lists as files, through the same filter
     /api/meta         the rules and chapters that a filter can name, the names of organisations
+    /api/me, /api/acks  who may act on alerts, and acts (``streams.board.acts``)
     /healthz          200 when the state is read, 503 before
 
 Headers allow a browser to load and run this server's own files only; pages of other sites can neither frame the board
@@ -24,6 +25,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from streams.board.acts import MOST_BYTES, Acts
 from streams.board.export import MOST_EXPORTED, SUFFIXES, exported
 from streams.board.hub import Hub
 from streams.board.messages import filter_of
@@ -105,17 +107,19 @@ class BoardServer:
         host: str,
         names: Sequence[str] = (),
         limits: ConnectionLimits | None = None,
+        acts: Acts | None = None,
     ) -> None:
         self._hub = hub
         self._host = host
         self._names = NAMES | {name.lower() for name in names} if is_loopback(host) else None
         self.limits = ConnectionLimits(_ASKING) if limits is None else limits
+        self._acts = Acts(hub) if acts is None else acts
         self._meta = encode(meta_of(loaded))
         self._files = {path: ((_PAGE / name).read_bytes(), kind) for path, (name, kind) in _FILES.items()}
 
     def application(self) -> web.Application:
         """The routes."""
-        app = web.Application(middlewares=[self._guard()], client_max_size=1024)
+        app = web.Application(middlewares=[self._guard()], client_max_size=MOST_BYTES)
         app.router.add_get("/", self._root)
         for path in _FILES:
             app.router.add_get(path, self._file)
@@ -126,6 +130,7 @@ class BoardServer:
             app.router.add_get(f"/api/{{list:cases|alerts}}.{suffix}", self._download)
         app.router.add_get("/api/meta", self._send_meta)
         app.router.add_get("/healthz", self._health)
+        self._acts.add_to(app)
         return app
 
     @asynccontextmanager

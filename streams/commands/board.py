@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from streams.board.login import login_of
 from streams.board.server import run_board
 from streams.commands.common import DONE, broker_options, log_options, need_broker, rulebook_of, rulebook_options
 from streams.kafka.acls import permissions_of
@@ -28,24 +29,53 @@ from streams.wire.state_rows import StateError
     help="A host name that a board on loopback answers to as well, for a proxy that passes its own name on.",
 )  # fmt: skip
 @click.option("--clients", "board_clients", type=int, help="Pages open at the same time (64).")
+@click.option(
+    "--trust-header",
+    "board_trust_header",
+    metavar="HEADER",
+    help="Let people act on alerts: this header names who the proxy logged in, for example X-Forwarded-User.",
+)
+@click.option(
+    "--trust-groups-header",
+    "board_trust_groups_header",
+    metavar="HEADER",
+    help="This header names their groups, separated by commas, for example X-Forwarded-Groups.",
+)
+@click.option(
+    "--may-act",
+    "board_may_act",
+    multiple=True,
+    metavar="GROUP",
+    help="Who is in such a group may act, and nobody else; without it everybody whom the proxy logs in.",
+)
+@click.option(
+    "--trust-proxy", "board_trust_proxies", multiple=True, metavar="ADDRESS",
+    help="Believe the headers from this address or network only (loopback); needed where --host is not loopback.",
+)  # fmt: skip
 @click.option("--clock-origin", type=int, hidden=True)
 @click.option("--clock-anchor", type=int, hidden=True)
 @click.option("--clock-speed", type=float, hidden=True)
 @log_options
-def board(rules: tuple[Path, ...], only: Path | None, board_names: tuple[str, ...], **given: Any) -> int:
+def board(rules: tuple[Path, ...], only: Path | None, **given: Any) -> int:
     """Serve the live board until SIGTERM or Ctrl-C: 即将到期、超时、违规，一页看全省.
 
-    It shows all workers' cases, reads Kafka and never writes. Give it the workers' --name and rulebook options.
+    It shows all workers' cases. Give it the workers' --name and rulebook options.
     The page takes its filters from the address, so that a wall screen can be bookmarked:
     /board?city=3201&severity=red_line&lang=zh&flash=1. It has no log-in: on an address that others can reach, put a
     proxy with a log-in in front of it.
+
+    With --trust-header people acknowledge, note, assign and silence alerts from the page, which writes to the topic
+    NAME.acks; without it the board only reads. The board believes that header: it must be reachable through the proxy
+    ONLY 只可经代理访问, and the proxy must replace the header in what it is sent. Whoever gets past it acts as anybody.
 
     \b
     Example:
       gridclock board --bootstrap 127.0.0.1:9092
       then open http://127.0.0.1:9465/board
     """
-    settings = load_settings(board_names=board_names or None, **given)
+    # A list that was not given must not hide the one in the environment.
+    settings = load_settings(**{name: value for name, value in given.items() if value != ()})
+    login_of(settings)
     start_logging(settings.log_level)
     watch_for_outage(settings.bootstrap)
     need_broker(settings, permissions_of("board", settings))

@@ -60,12 +60,17 @@ class BoardAlert:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Acknowledgement:
-    """An acknowledgement or note on an alert: who, what and when (microseconds)."""
+    """What a person did about an alert, or noted: who, what and when (microseconds).
+
+    ``to`` is whom it is assigned to, empty in other actions; ``until`` when a silence ends, 0 in other actions.
+    """
 
     at: int
     by: str
     action: str
     note: str
+    to: str = ""
+    until: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,10 +245,15 @@ class Board:
     def take_ack(self, alert_id: str, ack: Acknowledgement) -> None:
         """Add an acknowledgement or a note; it may come before its alert."""
         said = self._acks.setdefault(alert_id, set())
-        if len(said) < _ACKS_KEPT:
-            said.add(ack)
+        said.add(ack)
+        if len(said) > _ACKS_KEPT:
+            said.remove(min(said))
         _trim(self._acks, self._kept)
         self._changes += 1
+
+    def has_alert(self, alert_id: str) -> bool:
+        """Whether it is a breach or violation that is still kept here."""
+        return alert_id in self._told
 
     def unknown_rules(self, now: int) -> list[str]:
         """Rules named by alerts of the last hour that this board's rulebook lacks: their open cases are not shown."""

@@ -78,10 +78,18 @@ def _notify(settings: Settings) -> list[Permission]:
     ]
 
 
+def _board(settings: Settings) -> list[Permission]:
+    acts: tuple[Operation, ...] = ("read", "write") if settings.board_trust_header else ("read",)
+    return [
+        *_topics("read", settings.changelog_topic, settings.alerts_topic),
+        Permission("topic", settings.acks_topic, acts),
+    ]
+
+
 NEEDS: Final[dict[str, Callable[[Settings], list[Permission]]]] = {
     "run": _worker,
     "notify": _notify,
-    "board": lambda settings: _topics("read", settings.changelog_topic, settings.alerts_topic, settings.acks_topic),
+    "board": _board,
     "status": _status,
     "send": lambda settings: _topics("write", *settings.source_topics),
     "sink": lambda settings: _topics("read", settings.cases_topic, settings.alerts_topic),

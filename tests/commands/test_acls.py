@@ -40,6 +40,16 @@ def test_rights_as_json(capfd: pytest.CaptureFixture[str], process: str) -> None
     }.get(process, set())
 
 
+def test_a_board_writes_acknowledgements_only_where_people_act_from_it(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRIDCLOCK_BOARD_TRUST_HEADER", "X-Forwarded-User")
+    assert run(["acls", "board", "--user", "u", "--json"]) == 0
+    permissions = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    written = [permission["name"] for permission in permissions if "write" in permission["operations"]]
+    assert written == ["gridclock.acks"]
+
+
 def test_an_unknown_process(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["acls", "walk", "--user", "u"]) == 2
     assert "'run'" in capfd.readouterr().err
