@@ -1,20 +1,20 @@
-"""The engine: events and watermarks in, alerts out; the same in give the same out, byte for byte.
+"""The engine: events and watermarks in, alerts out. The output is a pure function of the input, byte for byte.
 
-Theory of operation. ``handle`` only stores: it puts an event into the history of one subject and says what
-became of it. ``advance_to`` only decides: it moves the watermark, folds the histories that were touched, asks
-their rules what must have been told by now, and returns the difference to what was told before. So it does not
-matter in which order, or in how many pieces, the events between two watermarks came.
+Theory of operation. ``handle`` only stores: it adds an event to the history of one subject and returns the result.
+``advance_to`` only decides: it moves the watermark, folds the changed histories, gets from their rules the reports due
+by now, and returns the difference to the reports made before. So the order and batching of the events between two
+watermarks do not matter.
 
-Decisions wait for a watermark, although a late event could be judged at once, because every batch of the log
-ends with one: nothing is gained by deciding earlier, and a batch is folded once instead of once an event.
+Decisions wait for a watermark, although a late event could be judged at once: every batch of the log ends with a
+watermark, so deciding earlier gains nothing, and a batch is folded once instead of once per event.
 
-Example. fee-5-minutes on order WO1: ``handle`` service_started 09:00:00, ``advance_to`` 09:00:01 says nothing
-and ``next_due`` is the warning at 09:04:00; ``advance_to`` 09:05:00 returns the breach, detected at 09:05:00.
-Had service_completed 09:04:50 been handled before, it would have returned nothing; handled after, the next
-``advance_to`` returns the retraction.
+Example. fee-5-minutes on order WO1: ``handle`` service_started 09:00:00, ``advance_to`` 09:00:01 returns nothing and
+``next_due`` is the warning at 09:04:00; ``advance_to`` 09:05:00 returns the breach, detected at 09:05:00. Had
+service_completed 09:04:50 been handled before, it would have returned nothing; handled after, the next ``advance_to``
+returns the retraction.
 
-There is no clock here, no input or output, no logging. Timers are a heap of (due, subject), one live entry a
-subject, rebuilt from the snapshots on restore and never stored.
+No clock, no input or output, no logging. Timers are a heap of (due, subject), one live entry per subject, rebuilt from
+the snapshots on restore and never stored.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from streams.core.verdicts import Report, Verdict, root_of
 from streams.core.watermark import is_due
 
 DECIDED_AT_ONCE: Final = 500
-"""Subjects decided between two pieces of ``advancing``: some 50 ms of processor time where each gives an alert."""
+"""Subjects decided per piece of ``advancing``: about 50 ms of processor time where each gives an alert."""
 
 
 class Engine:
@@ -48,9 +48,9 @@ class Engine:
 
     ``keep_for`` (microseconds) is how long a subject whose cases are all closed is kept for late events and
     corrections, counted in watermark time from when it was last decided or from its last event, whichever is later;
-    ``None`` keeps it for ever. An event older than that is refused where its subject is not kept.
-    ``tally`` counts every verdict where it is given, ``tracker`` collects the cases that changed; each costs a second
-    look at each fold that was decided.
+    ``None`` keeps it for ever. An event older than that is refused where its subject is not kept. ``tally`` counts
+    every verdict where it is given, ``tracker`` collects the cases that changed; each costs a second evaluation of each
+    decided fold.
     """
 
     def __init__(
@@ -71,9 +71,9 @@ class Engine:
         self._timers: list[tuple[int, Subject]] = []
         self._expiries: list[tuple[int, Subject]] = []
         self._changed: set[Subject] = set()
-        self._repeated: set[Subject] = set()  # those that got something again since the last decision
+        self._repeated: set[Subject] = set()  # subjects with new events since the last decision
         self.open_cases: Counter[tuple[str, str | None]] = Counter()
-        """Cases open, by rule id and city."""
+        """Open cases by rule id and city."""
         self.watermark = BEGINNING
 
     def __len__(self) -> int:
@@ -83,12 +83,12 @@ class Engine:
     # -- feed --------------------------------------------------------------------------------------------
 
     def handle(self, subject: Subject, event: Event) -> Notice:
-        """Store one event of one subject; idempotent. Nothing is decided before ``advance_to``."""
+        """Store one event of one subject; idempotent. Decisions are made by ``advance_to``."""
         record = self._records.get(subject)
         if record is None:
             is_old = self._keep_for is not None and is_due(event.at + self._keep_for, self.watermark)
             if is_old and not event.snapshot:
-                # It may have been known and done with: read again, it would begin a case that nobody ends.
+                # The subject may have been dropped: a repeated event would open a case that never ends.
                 return "too_old"
             record = self._records[subject] = SubjectRecord(subject)
         elif record.asleep is not None:
@@ -112,24 +112,24 @@ class Engine:
 
     @property
     def next_due(self) -> int | None:
-        """The next instant at which silence alone changes a verdict, of the subjects already decided."""
+        """The next instant at which time alone changes a verdict, among the subjects already decided."""
         timers = self._timers
         while timers and self._is_stale(*timers[0]):
             heappop(timers)
         return timers[0][0] if timers else None
 
     def advance_to(self, watermark: int) -> list[Alert]:
-        """Move time and return what must now be told, in a total order. A watermark behind is no movement."""
+        """Advance the watermark and return the alerts now due, in a total order. An older watermark has no effect."""
         alerts: list[Alert] = []
         for _ in self.advancing(watermark, alerts):
             pass
         return alerts
 
     def advancing(self, watermark: int, alerts: list[Alert]) -> Iterator[None]:
-        """``advance_to`` in pieces: whoever drives it may do other work between two of them.
+        """``advance_to`` in pieces: the caller may do other work between two of them.
 
-        It must be driven to its end before anything else is asked of the engine or handed to it. ``alerts``, empty at
-        first, is in order only then.
+        The iterator must be exhausted before the engine is used otherwise. ``alerts``, empty at first, is in order only
+        then.
         """
         self.watermark = watermark = max(watermark, self.watermark)
         decided, self._touched = self._touched, {}
@@ -147,7 +147,7 @@ class Engine:
                 number += 1
                 if number % DECIDED_AT_ONCE == 0:
                     yield
-        self._changed.update(decided)  # if in nothing else, then in when it was last decided
+        self._changed.update(decided)  # at least ``decided_at`` has changed
         self._forget()
         if len(timers) > 2 * len(self._records) + 1000:
             self._drop_stale_timers()
@@ -158,7 +158,7 @@ class Engine:
         return record is None or record.due != due
 
     def _drop_stale_timers(self) -> None:
-        """A case that is met leaves its entry behind, to be passed over when it would have come due: in days, maybe."""
+        """A met case leaves its entry in the heap; it is skipped when it falls due, possibly days later."""
         self._timers = [(record.due, record.subject) for record in self._records.values() if record.due is not None]
         heapify(self._timers)
 
@@ -183,11 +183,11 @@ class Engine:
             self._prune(record, self._keep_for)
 
     def _count(self, record: SubjectRecord, folds: set[int] | None, watermark: int, *, known: bool = False) -> None:
-        """Count anew what those folds say; what the others say has not changed. ``None``: all."""
+        """Update the counts of those folds; the others have not changed. ``None``: all."""
         tally, states = self._tally, record.history.states
         if tally is None:
             return
-        # As of everything known, not only of the watermark: nothing looks again at a case that is met.
+        # As of all known events, not only up to the watermark: a met case is not evaluated again.
         as_of = max([watermark, *(event.at for event in record.history.events[-1:])])
         asked = states if folds is None else [index for index in folds if index in states]
         every = self._rulebook.folds
@@ -196,9 +196,9 @@ class Engine:
             tally.take(record.subject, found, anew=folds is None, known=known)
 
     def _decide(self, record: SubjectRecord, watermark: int, alerts: list[Alert]) -> None:
-        """Ask the folds that may say something else than when they were last asked; tell the difference.
+        """Judge the folds that may have changed since they were last judged; report the difference.
 
-        Those are the folds that an event concerned, and those whose instant has come; all, when all began again.
+        These are the folds with a new event and those whose instant has passed; all, where all began again.
         """
         history, folds, dues = record.history, self._rulebook.folds, record.dues
         states = history.fold(self._rulebook.routes(record.subject[0]))
@@ -237,7 +237,7 @@ class Engine:
     ) -> None:
         before: list[ReportKey] = []
         owing: list[dict[ReportKey, tuple[Verdict, int]]] = []
-        # In the order of the states, whichever of them were asked, so that the same is kept in the same order.
+        # In the order of the states, whichever folds were judged, so that equal content is kept in equal order.
         for index in changed if len(changed) == 1 else [index for index in record.history.states if index in changed]:
             before += record.owed.pop(index, ())
             owed = self._owed(record, index, changed[index])
@@ -249,7 +249,7 @@ class Engine:
     def _owed(
         self, record: SubjectRecord, index: int, verdicts: Sequence[Verdict]
     ) -> dict[ReportKey, tuple[Verdict, int]]:
-        """What one fold says must have been told by now."""
+        """The reports of one fold that are due by now."""
         rule_id, roots, until = self._rulebook.folds[index].id, record.history.roots, record.pruned.until
         return {
             (rule_id, root_of(verdict, roots), report.kind, report.cause): (verdict, number)
@@ -266,11 +266,11 @@ class Engine:
         watermark: int,
         alerts: list[Alert],
     ) -> None:
-        """Withdraw what was told of ``before`` and is owed no more, and tell what is owed and was not told."""
+        """Withdraw the reports of ``before`` that are no longer due, and make those that are due and missing."""
         reported, watched = record.reported, self._rulebook.watched
         owing = list(owing)
         for key in before:
-            # What was told by a rule that is no longer in the rulebook stands as it was told.
+            # Reports of a rule that is no longer in the rulebook are kept unchanged.
             if key in reported and key[2] != "warning" and key[0] in watched and not any(key in owed for owed in owing):
                 now = self._case(record, key[0], key[1], watermark)
                 alerts.append(retraction_of(reported.pop(key), now, watermark, self._calendar))
@@ -294,7 +294,7 @@ class Engine:
         )
 
     def _count_open(self, record: SubjectRecord, folds: set[int] | None, watermark: int) -> None:
-        """Count anew the cases that those folds have open; ``None``: all."""
+        """Update the open cases of those folds; ``None``: all."""
         now = open_places(record, self._rulebook, folds, watermark)
         if now or record.open:
             self.open_cases.subtract(record.open)
@@ -312,7 +312,7 @@ class Engine:
         return None
 
     def _prune(self, record: SubjectRecord, keep_for: int) -> None:
-        """Leave out what of a decided subject is over for good."""
+        """Prune the history of a decided subject."""
         rulebook, watermark = self._rulebook, self.watermark
         less = prune(self._snapshot(record), record.history, rulebook, cut_of(record, watermark, keep_for))
         if less is None:
@@ -332,13 +332,13 @@ class Engine:
             heappush(self._expiries, (record.decided_at + self._keep_for, record.subject))
 
     def _forget(self) -> None:
-        """Drop the subjects without an open case that were left alone for ``keep_for``.
+        """Drop the subjects without an open case that got nothing for ``keep_for``.
 
-        One with a case open needs no entry: whatever ends the case decides it again, and that makes an entry.
+        A subject with an open case needs no entry: the end of the case decides it again, which makes one.
         """
         expiries = self._expiries
-        # One that has just got something again is dropped a step later: were this step repeated after a crash that kept
-        # the dropping, what it got would look new.
+        # A subject that has just got an event is dropped one step later: if this step were repeated after a crash that
+        # kept the drop, the event would look new.
         repeated, self._repeated = self._repeated, set()
         later: list[tuple[int, Subject]] = []
         while expiries and is_due(expiries[0][0], self.watermark):
@@ -348,11 +348,11 @@ class Engine:
                 later.append(entry)
                 continue
             if subject not in self._records:
-                continue  # taken out meanwhile
+                continue  # removed meanwhile
             record = self._awake(subject)
             assert self._keep_for is not None
-            # Time may be held back by a source that is behind, and go on in one step: an event that was read before
-            # its time had come is kept for as long after it as any other.
+            # A lagging source may hold the watermark back until it moves on in one step: an event read ahead of the
+            # watermark is kept as long after its instant as any other.
             events = record.history.events
             kept_until = max(record.decided_at, events[-1].at if events else BEGINNING) + self._keep_for
             if not is_due(kept_until, self.watermark):
@@ -368,10 +368,10 @@ class Engine:
             heappush(expiries, entry)
 
     def judge_anew(self, subjects: Iterable[Subject]) -> None:
-        """Look at these subjects again at the next ``advance_to``: the rulebook or the calendar is another one.
+        """Decide these subjects again at the next ``advance_to``, because the rulebook or the calendar has changed.
 
-        What still holds is not told again, under whatever version it began; what no longer does is taken back. Those
-        that are not kept any more are passed over.
+        Reports that are still due are not repeated, whatever their version; the others are withdrawn. Subjects no
+        longer kept are skipped.
         """
         for subject in subjects:
             if subject in self._records:
@@ -381,7 +381,7 @@ class Engine:
     # -- ask ---------------------------------------------------------------------------------------------
 
     def cases(self, as_of: int | None = None) -> Iterator[JudgedCase]:
-        """Every case of every subject as of an instant (default: the watermark); changes nothing told."""
+        """Every case of every subject as of an instant (default: the watermark); makes no reports."""
         as_of = self.watermark if as_of is None else as_of
         for subject in sorted(self._records):
             yield from cases_of(self._awake(subject), self._rulebook, as_of)
@@ -393,7 +393,7 @@ class Engine:
     # -- keep --------------------------------------------------------------------------------------------
 
     def take_changed(self) -> list[Subject]:
-        """The subjects whose snapshot changed since this was last called, in a fixed order."""
+        """The subjects whose snapshot changed since the last call, in a fixed order."""
         changed, self._changed = sorted(self._changed), set()
         return changed
 
@@ -402,7 +402,7 @@ class Engine:
         return sorted(self._records)
 
     def snapshot(self, subject: Subject) -> Snapshot | None:
-        """What must be kept of a subject, or ``None`` where nothing must be any more."""
+        """The snapshot of a subject, or ``None`` where it is no longer kept."""
         if subject not in self._records:
             return None
         return self._snapshot(self._awake(subject))
@@ -419,38 +419,38 @@ class Engine:
         )
 
     def standing(self, subject: Subject) -> Standing | None:
-        """Where a subject stands, for its row; ``None`` where it is not kept, or has yet to be decided."""
+        """The standing of a subject, for its row; ``None`` where it is not kept or not yet decided."""
         record = self._records.get(subject)
         if record is None or subject in self._touched or record.decided_at == BEGINNING:
             return None
         running = self._tally.running.get(subject, ()) if self._tally is not None else ()
-        # In one order, however they came about: the same is kept of the same.
+        # Sorted, so that equal states give equal snapshots.
         open_cases = tuple(sorted(record.open, key=str)) if len(record.open) > 1 else record.open
         running = tuple(sorted(running, key=str)) if len(running) > 1 else running
         return Standing(record.decided_at, record.due, open_cases, running)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Take a subject back from its snapshot; its timers follow from its history.
+        """Restore a subject from its snapshot; its timers are computed from its history.
 
-        Set ``watermark`` first, to what it was when the snapshots were taken.
+        Set ``watermark`` first, to its value when the snapshots were taken.
         """
         record = self._records[snapshot.subject] = SubjectRecord(snapshot.subject)
         if self.watermark == snapshot.decided_at == BEGINNING:
-            # Kept before any time had passed, so nothing has been decided yet.
+            # The snapshot was taken before the first watermark: nothing is decided yet.
             self._touched[snapshot.subject] = record
-        # One that is ahead of time has told what comes until then; to look at it before would be to take that back.
+        # A subject decided ahead of the watermark has reported all until then; deciding it now would withdraw that.
         self._take_back(record, snapshot, max(self.watermark, snapshot.decided_at))
         if record.decided_at == BEGINNING:
-            # Rows were once not written anew by the first watermark; it has been decided, and not an age ago.
+            # Old versions did not rewrite rows at the first watermark: the subject has been decided, and recently.
             record.decided_at = self.watermark
         if record.due is not None:
             heappush(self._timers, (record.due, record.subject))
         self._expire_later(record)
 
     def restore_asleep(self, subject: Subject, standing: Standing, snapshot: Callable[[], Snapshot]) -> None:
-        """Take a subject back without its snapshot, which is asked for when something happens to it.
+        """Restore a subject without its snapshot, which is loaded at its next event.
 
-        The same comes out as by ``restore``, where the standing is under this rulebook and no later than the watermark.
+        Equivalent to ``restore`` where the standing is of this rulebook and no later than the watermark.
         """
         record = self._records[subject] = SubjectRecord(subject)
         record.asleep = snapshot
@@ -474,7 +474,7 @@ class Engine:
         assert record.asleep is not None
         snapshot, record.asleep = record.asleep(), None
         due, record.due = record.due, None
-        # As of when it was last decided: what time has brought since must be counted as new.
+        # As of the last decision: changes by time since then must count as new.
         self._take_back(record, snapshot, record.decided_at)
         if record.due is not None and record.due != due:
             heappush(self._timers, (record.due, record.subject))

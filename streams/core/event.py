@@ -1,8 +1,8 @@
 """An event as the core sees it: a fact about one or more subjects, at an instant.
 
-``data`` holds every field of the wire event but the common ones below, as JSON values; conditions of the
-rulebook look there. ``at`` is event time (``occurred_at``), ``recorded`` when it was entered; both in
-microseconds since the epoch.
+``data`` holds every field of the wire event except the common ones below, as JSON values; conditions of the rulebook
+read these fields. ``at`` is event time (``occurred_at``), ``recorded`` when it was entered; both in microseconds since
+the epoch.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import Any, Final
 import msgspec
 
 SUBJECT_TYPES: Final = ("order", "account", "meter", "batch")
-"""What a clock can be about, in the order in which an event names them."""
+"""The types of subjects of a clock, in the order in which an event names them."""
 
 
 ORG_LEVELS: Final = ("province", "city", "county", "unit")
-"""What is kept of where something happened; other members of ``org`` are not."""
+"""The members of ``org`` that are kept; others are dropped."""
 
 
 def _compared(data: dict[str, Any]) -> dict[str, Any]:
-    """The fields by which a repetition is recognised: 0.1 kept unknown members of ``org``, later versions do not."""
+    """The members of ``org`` compared to recognise a repetition: 0.1 kept unknown members, later versions do not."""
     org = data.get("org")
     if not isinstance(org, dict) or org.keys() <= set(ORG_LEVELS):
         return data
@@ -33,9 +33,9 @@ _HASHED: Final = re.compile(r"~[0-9a-f]{20}")
 
 
 class Event(msgspec.Struct, array_like=True, eq=False, gc=False):
-    """One event. Treated as immutable; a struct, because millions are made and none is ever part of a cycle.
+    """One event. Treated as immutable; a struct, because millions are created and none is part of a reference cycle.
 
-    In JSON it is the list of its fields in this order: what rows of the state and records of the log hold.
+    In JSON it is the list of its fields in this order, as in state rows and log records.
     """
 
     event_id: str
@@ -54,11 +54,11 @@ class Event(msgspec.Struct, array_like=True, eq=False, gc=False):
     first_recorded: int | None = None
     """When the fact was first entered, where this event stands in place of an earlier one."""
     snapshot: bool = False
-    """Whether it comes with all that is known of its subject, so that no age makes it too old."""
+    """Whether it comes with everything known of its subject; it is then never too old."""
 
     @property
     def entered(self) -> int:
-        """When the fact was first entered; a correction or a higher version does not make it later."""
+        """When the fact was first entered; a correction or a higher version does not change that."""
         return self.recorded if self.first_recorded is None else self.first_recorded
 
     @property
@@ -67,7 +67,7 @@ class Event(msgspec.Struct, array_like=True, eq=False, gc=False):
         return self.at, self.recorded, self.event_id
 
     def id_of(self, kind: str) -> str | None:
-        """The id of the subject of that type, where the event names one."""
+        """The id of the subject of that type, if the event names one."""
         if kind == "order":
             return self.order_id
         if kind == "account":
@@ -80,11 +80,11 @@ class Event(msgspec.Struct, array_like=True, eq=False, gc=False):
         return [(kind, number) for kind, number in zip(SUBJECT_TYPES, named, strict=True) if number is not None]
 
     def fields_with_ids(self) -> dict[str, Any]:
-        """The fields, and the ids of the subjects that it names."""
+        """The fields and the ids of its subjects."""
         return {**self.data, **{f"{kind}_id": number for kind, number in self.subjects()}}
 
     def content(self) -> tuple[Any, ...]:
-        """Everything but id and version, to tell a repeated event from another one under the same id."""
+        """Everything except id and version, to distinguish a repeated event from a different one with the same id."""
         return (
             self.type,
             self.at,
@@ -99,9 +99,9 @@ class Event(msgspec.Struct, array_like=True, eq=False, gc=False):
         )
 
     def repeats(self, other: Event) -> bool:
-        """Whether the other one, of the same id, says the same.
+        """Whether the other event, with the same id, has the same content.
 
-        A staff number says the same as its hash: one of the two came in before a pseudonym key was set.
+        A staff number is equal to its hash: one of the two may have been read before a pseudonym key was set.
         """
         mine, theirs = self.content(), other.content()
         if mine == theirs:

@@ -1,7 +1,7 @@
 """One clear sentence in Chinese and in English for every alert, and the arithmetic behind it.
 
-Sentences carry rule, clause, subject and local times, so that a supervisor can forward them as they are. They
-hold no names and no personal data: events have none past intake.
+Sentences name rule, clause, subject and local times, so that a supervisor can forward them unchanged. They contain no
+names and no personal data: intake removes these from events.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from streams.core.verdicts import Report, Verdict
 from streams.core.working_days import WorkingCalendar
 
 MOST_SPANS = 3
-"""Runs of paused days that a sentence names by their dates."""
+"""Most runs of paused days that a sentence names by date."""
 
 SUBJECTS_ZH = {"order": "工单", "account": "户号", "meter": "电能表", "batch": "批次"}
 _UNITS_ZH = {"ms": "毫秒", "s": "秒", "min": "分钟", "h": "小时", "day": "日"}
@@ -50,7 +50,7 @@ NOT_COUNTED = Explanation("（暂停不计：{}）", " (not counted while paused
 SPAN = Explanation("{}至{}", "{} to {}")
 BETWEEN = Explanation("、", ", ")
 AND_OTHERS = Explanation("{}等，共{}日", "{} and others, {} days in all")
-"""What a sentence says of pauses: the time taken out, the days not counted, a run of them, between two, the rest."""
+"""The texts about pauses: the time subtracted, the days not counted, a run of days, the separator, the rest."""
 
 
 def limit_zh(limit: Limit) -> str:
@@ -84,7 +84,7 @@ def _limit_en(limit: Limit) -> str:
 
 
 def duration(microseconds: int) -> tuple[str, str]:
-    """A length of time as people say it, in Chinese and English, to the second (below that, ms or µs)."""
+    """A length of time in Chinese and English, to the second (below one second in ms or µs)."""
     if 0 < microseconds < 1000:
         return f"{microseconds}微秒", f"{microseconds} µs"
     if 0 < microseconds < 1_000_000:
@@ -160,7 +160,7 @@ def _deadline_sentence(verdict: Verdict, report: Report, calendar: WorkingCalend
 
 
 def left_out(verdict: Verdict, calendar: WorkingCalendar) -> Explanation | None:
-    """What a pause took out of the count: of minutes and hours so much time, of a day limit the days by their dates."""
+    """The part of pauses not counted: a length of time for minutes and hours, dates for a day limit."""
     assert verdict.deadline is not None
     if not verdict.pauses:
         return None
@@ -185,7 +185,7 @@ def left_out(verdict: Verdict, calendar: WorkingCalendar) -> Explanation | None:
 
 
 def _own(verdict: Verdict, calendar: WorkingCalendar) -> WorkingCalendar:
-    """The calendar that the verdict was counted by."""
+    """The calendar by which the verdict was counted."""
     return verdict.calendar or calendar
 
 
@@ -198,7 +198,7 @@ def _days_counted(verdict: Verdict, calendar: WorkingCalendar) -> DayCount:
 
 
 def _spans(count: DayCount) -> list[tuple[int, int]]:
-    """The paused days as first and last of each run; days off between two of them do not part a run."""
+    """The paused days as first and last of each run; days off do not separate a run."""
     found: list[tuple[int, int]] = []
     for day in count.paused:
         if found and bisect_left(count.counted, found[-1][1]) == bisect_left(count.counted, day):
@@ -227,7 +227,7 @@ def explain_retraction(
     now: Verdict | None,
     calendar: WorkingCalendar,
 ) -> Explanation:
-    """The sentence that takes an alert back: what was said, and how the case stands now."""
+    """The sentence of a retraction: the withdrawn alert and the present state of the case."""
     zh = f"{SUBJECTS_ZH[subject[0]]} {subject[1]}「{title_zh}」：撤回此前的{_KINDS_ZH.get(kind, kind)}告警，"
     en = f'{subject[0].capitalize()} {subject[1]}, "{title_en}": the earlier {kind.replace("_", " ")} is withdrawn; '
     stands = how_it_stands(now, calendar)
@@ -235,7 +235,7 @@ def explain_retraction(
 
 
 def how_it_stands(now: Verdict | None, calendar: WorkingCalendar) -> Explanation:
-    """How a case stands after an alert on it was withdrawn; ``None``: there is no such case."""
+    """The state of a case after an alert on it was withdrawn; ``None``: the case does not exist."""
     if now is None:
         return Explanation(
             "后到或更正的事件表明该时钟并未开始。",
@@ -261,23 +261,23 @@ def _day_text(ordinal: int) -> str:
 
 
 MOST_LISTED = 40
-"""Events and pauses that an alert or a case lists, the first and the last of them."""
+"""Most events and pauses listed by an alert or a case: the first and the last ones."""
 
 MOST_DAYS = 400
-"""Days that it lists; more than a year of them says nothing more."""
+"""Most days listed: a year."""
 
 T = TypeVar("T")
 
 
 def first_and_last(items: Sequence[T], most: int = MOST_LISTED) -> Sequence[T]:
-    """The items, or the first and the last of them where they are more than ``most``."""
+    """The items, or the first and the last of them if there are more than ``most``."""
     return items if len(items) <= most else [*items[: most // 2], *items[-(most // 2) :]]
 
 
 def arithmetic(verdict: Verdict, calendar: WorkingCalendar) -> dict[str, Any]:
     """How the limit was counted, as JSON values: days counted, days off with their names, pauses.
 
-    Of long lists the first and the last are there; ``omitted`` says how many are not, of the evidence too.
+    Long lists hold the first and the last items; ``omitted`` has the number left out, of the evidence too.
     """
     found = _arithmetic(verdict, calendar)
     omitted = {"evidence": max(0, len(verdict.evidence) - MOST_LISTED)}

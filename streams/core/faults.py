@@ -1,8 +1,7 @@
-"""What can be wrong with an act, as values: each fault is one half-sentence in Chinese and English.
+"""The faults of an act, as values: each is one half-sentence in Chinese and English.
 
-A rule kind says which faults an act has; this module says how they read. ``key`` tells one fault from another on
-the same act, so that an alert is withdrawn and made anew when what is wrong changes, and not when nothing does.
-Instants are microseconds since the epoch.
+A rule kind finds the faults; this module words them. ``key`` identifies a fault of an act: when the faults change, the
+alert is withdrawn and made again; otherwise it stays. Instants are microseconds since the epoch.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from streams.core.working_days import WorkingCalendar
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What people call some events; ``key`` are their types and values, which stay when a title is reworded."""
+    """The title of some events; ``key`` are their types and values, which stay the same when a title is reworded."""
 
     zh: str
     en: str
@@ -28,7 +27,7 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Without:
-    """Something that the act needs had not happened (``on_day``: not on the act's own day; ``by``: the close)."""
+    """An event that the act needs is missing (``on_day``: on the act's own day; ``by``: the close)."""
 
     what: Label
     on_day: bool = False
@@ -51,7 +50,7 @@ class Without:
 
 @dataclass(frozen=True, slots=True)
 class TooEarly:
-    """The act came before ``lawful_from`` (inclusive), counted from ``since``, or ``agreed`` by the event of then."""
+    """The act came before ``lawful_from`` (inclusive), counted from ``since``, or ``agreed`` by the event there."""
 
     what: Label
     since: int
@@ -65,7 +64,7 @@ class TooEarly:
         return f"early {self.lawful_from}"
 
     def since_text(self, calendar: WorkingCalendar) -> str:
-        """The instant, or the local date where one was named, from which is counted."""
+        """The instant, or the local date where the event gave one, from which the limit is counted."""
         if self.since_on is None:
             return local_time(self.since, calendar)
         return date.fromordinal(self.since_on).isoformat()
@@ -126,17 +125,17 @@ class Forbidden:
 
 
 def sayable(value: str) -> str:
-    """A field's value as it may stand in a sentence: itself where it is a word of a closed list, else its hash.
+    """A field's value for a sentence: the value itself if it is of a closed list, else its hash.
 
-    Senders write names and telephone numbers into fields that are meant for codes, and sentences go to many eyes. The
-    hash tells two values apart; the value itself is in the events that the alert names as evidence.
+    Senders write names and telephone numbers into fields meant for codes, and sentences have many readers. The hash
+    distinguishes two values; the value is in the events that the alert names as evidence.
     """
     return value if value in CLOSED_WORDS else "#" + blake2b(value.encode(), digest_size=4).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class TooMany:
-    """One act more than ``allowed``; ``value`` of the field that they are counted by."""
+    """One act more than ``allowed``; ``value`` of the field by which they are counted."""
 
     count: int
     allowed: int
@@ -159,7 +158,7 @@ class TooMany:
 
 @dataclass(frozen=True, slots=True)
 class Lacks:
-    """The act's own fields are not what they must be; ``fields`` are names with what is wanted."""
+    """The act's own fields are not as required; ``fields`` are names with the required values."""
 
     fields: tuple[str, ...]
 
@@ -196,7 +195,7 @@ class RecordedLate:
 
 @dataclass(frozen=True, slots=True)
 class Backwards:
-    """The first event of a stage came later than the first of a later stage, which was at ``at``."""
+    """The first event of a stage is later than the first of a later stage, which was at ``at``."""
 
     stage: Label
     before: Label
@@ -220,7 +219,7 @@ Fault = Without | TooEarly | TooLate | Forbidden | TooMany | Lacks | RecordedLat
 
 
 def local_time(instant: int, calendar: WorkingCalendar) -> str:
-    """An instant as people read it, in the calendar's zone.
+    """An instant as text for people, in the calendar's zone.
 
     Milliseconds and microseconds only where there are any; the offset only where the local time occurs twice.
     """
@@ -230,7 +229,7 @@ def local_time(instant: int, calendar: WorkingCalendar) -> str:
 
 
 def arithmetic_of(fault: Fault, calendar: WorkingCalendar) -> dict[str, str | int]:
-    """The instants and counts that a fault rests on, as JSON values."""
+    """The instants and counts behind a fault, as JSON values."""
     match fault:
         case TooEarly():
             return {"since": fault.since_text(calendar), "lawful_from": local_time(fault.lawful_from, calendar)}

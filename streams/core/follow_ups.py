@@ -1,4 +1,4 @@
-"""Rules that start with the breach of another rule: which follows which, and what may be wrong with that."""
+"""Rules that start with the breach of another rule: their order and their checks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from schemas.rules import ActRule, CadenceRule, DeadlineRule, Rule
 
 Mistake = tuple[int, tuple[str | int, ...], str]
-"""The place of a rule in a list, the keys inside it, and what is wrong there."""
+"""The position of a rule in a list, the keys inside it, and the problem there."""
 
 
 def followed_by(rule: Rule) -> str | None:
@@ -17,7 +17,7 @@ def followed_by(rule: Rule) -> str | None:
 
 
 def followed_first(by_id: Mapping[str, Sequence[Rule]]) -> list[str]:
-    """The ids, each after the one that it follows; without those that follow no rule of these."""
+    """The ids, each after the one that it follows; rules whose base is not among them are left out."""
     placed: list[str] = []
     left = sorted(by_id)
     while left:
@@ -30,7 +30,7 @@ def followed_first(by_id: Mapping[str, Sequence[Rule]]) -> list[str]:
 
 
 def starting_types(rule: Rule, rules: Sequence[Rule]) -> list[str]:
-    """The event types that a case of a rule may begin with; of a follow-up, those of the breached case."""
+    """The event types that can start a case of a rule; for a follow-up, those of the breached case."""
     found: dict[str, None] = {}
     seen: set[str] = set()
     waiting = [rule]
@@ -50,7 +50,7 @@ def starting_types(rule: Rule, rules: Sequence[Rule]) -> list[str]:
 
 
 def wrong_follow_ups(rules: Sequence[Rule]) -> Iterator[Mistake]:
-    """What is wrong with the rules that follow others, among all rules of a rulebook."""
+    """The problems of the rules that follow others, among all rules of a rulebook."""
     by_id = {rule.id: rule for rule in rules}
     for index, rule in enumerate(rules):
         name = followed_by(rule)
@@ -91,7 +91,7 @@ def wrong_follow_ups(rules: Sequence[Rule]) -> Iterator[Mistake]:
 
 
 def _circle(rule: Rule, by_id: Mapping[str, Rule]) -> list[str] | None:
-    """The ids from a rule back to itself, each followed by the one before it; ``None`` where there is no way back."""
+    """The ids from a rule back to itself, each followed by the one before it; ``None`` where there is no circle."""
     passed = [rule.id]
     name = followed_by(rule)
     while name is not None and name in by_id and name not in passed:

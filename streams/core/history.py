@@ -1,8 +1,8 @@
-"""One subject's events: sorted, without duplicates, with corrections taken as if they had always been so.
+"""One subject's events: sorted, without duplicates, with corrections applied from the beginning.
 
-An event that comes in order is one more step of every fold; one that does not, or a correction, makes the
-folds begin again (histories are short). What the folds see is the *effective* history: a corrected event
-gives its place up to the event that corrects it, a void one (``corrects`` with ``void``) leaves nothing.
+An event in order is one more step of every fold; an event out of order or a correction makes the folds begin again
+(histories are short). The folds see the *effective* history: a correction replaces the event that it corrects; a void
+one (``corrects`` with ``void``) removes it.
 """
 
 from __future__ import annotations
@@ -19,17 +19,18 @@ from streams.core.event import Event
 from streams.core.verdicts import Fold
 
 Notice = Literal["applied", "late", "duplicate", "conflict", "too_old"]
-"""What became of an event: applied in order, applied behind the watermark, seen before, or refused because
-its id was seen with other content, or because its subject may have been forgotten."""
+"""The result of an event: applied in order, applied behind the watermark, seen before, or refused because its id was
+seen with other content, or because its subject may have been dropped.
+"""
 
-# Beyond this length a history keeps a set of its ids; below, looking through it is cheaper than the set.
+# Beyond this length a history keeps a set of its ids; below, a linear search is cheaper.
 _SMALL = 24
 
-# Nobody corrects a correction sixty times; a hostile sender might, to exhaust the stack.
+# Real data has no chains of sixty corrections; a hostile sender could use them to exhaust the stack.
 _LONGEST_CHAIN = 60
 
 Route = tuple[int, Fold, tuple[str, ...]]
-"""A fold's place in the rulebook, the fold, and the subject types that take precedence over this one."""
+"""A fold's position in the rulebook, the fold, and the subject types that take precedence over this one."""
 
 
 def names_one_of(event: Event, kinds: Sequence[str]) -> bool:
@@ -45,11 +46,11 @@ def _order(event: Event) -> tuple[int, int, str]:
 
 
 def effective(events: Sequence[Event]) -> tuple[list[Event], dict[str, str]]:
-    """The history with corrections applied, and the root id of every event that stands for another.
+    """The history with corrections applied, and the root id of every event that replaces another.
 
-    A correction of a correction takes its place; a void correction of a correction brings the original back.
-    Of several corrections of one event the one recorded last counts. Corrections in a circle, or in a chain
-    longer than sixty, correct nothing: they are plain events, and a void among them is nothing.
+    A correction of a correction takes its place; a void correction of a correction brings the original back. Of several
+    corrections of one event the one recorded last counts. Corrections in a circle, or in a chain longer than sixty,
+    correct nothing: they are plain events, and a void one among them is ignored.
     """
     by_id = {event.event_id: event for event in events}
     roots = {event.event_id: _root(event, by_id) for event in events if event.corrects is not None}
@@ -61,7 +62,7 @@ def effective(events: Sequence[Event]) -> tuple[list[Event], dict[str, str]]:
     known: dict[str, bool] = {}
 
     def stands(event: Event) -> bool:
-        """Whether the event was ever so: false once a standing void claims it."""
+        """Whether the event is valid: false once a valid void corrects it."""
         if event.event_id not in known:
             known[event.event_id] = not any(claim.void and stands(claim) for claim in claims.get(event.event_id, ()))
         return known[event.event_id]
@@ -82,16 +83,16 @@ def effective(events: Sequence[Event]) -> tuple[list[Event], dict[str, str]]:
 
 
 def _entered_with(winner: Event, original: Event | None) -> Event:
-    """A correction was entered when what it corrects was; where that is not known, nothing is held against it."""
+    """A correction counts as entered with the event it corrects; where that is not known, it is never too late."""
     first = winner.at if original is None else min(original.entered, winner.recorded)
     return replace(winner, first_recorded=first)
 
 
 def again(seen: Event, event: Event) -> tuple[Event, Notice]:
-    """What stands of two events with one id, and what became of the second.
+    """Which of two events with one id is kept, and the result of the second.
 
-    The higher version stands, as a correction would: entered when the first of them was. Without versions, or of one
-    version, the first stands, and other content is a conflict.
+    The higher version is kept, as a correction would be: entered when the first of them was. Without versions, or with
+    equal ones, the first is kept, and other content is a conflict.
     """
     is_same = seen.repeats(event)
     mine, theirs = seen.version, event.version
@@ -104,7 +105,7 @@ def again(seen: Event, event: Event) -> tuple[Event, Notice]:
 
 
 def _root(event: Event, by_id: Mapping[str, Event]) -> str | None:
-    """The id that a chain of corrections begins with; ``None`` where it runs in a circle or absurdly long."""
+    """The id at the start of a chain of corrections; ``None`` for a circle or a chain that is too long."""
     seen = {event.event_id}
     current: Event | None = event
     root = event.event_id
@@ -120,8 +121,9 @@ def _root(event: Event, by_id: Mapping[str, Event]) -> str | None:
 class History:
     """One subject's events and the states folded from them.
 
-    What happened later than ``until`` (inclusive), as corrected, is left out; a correction counts whatever its instant.
-    ``only`` says, by event id, which folds may still see an event (``streams.core.pruning``); all see any other.
+    Events that happened later than ``until`` (inclusive), as corrected, are left out; a correction counts whatever its
+    instant. ``only`` has, by event id, the folds that may still see an event (``streams.core.pruning``); all folds see
+    any other.
     """
 
     __slots__ = (
@@ -149,21 +151,21 @@ class History:
         self.states: dict[int, Any] = {}
         self.roots: dict[str, str] = {}
         self.touched: set[int] = set()
-        """Folds that may say something else since this was last cleared."""
+        """Folds whose result may have changed since this was last cleared."""
         self.is_fresh = True
         """Whether all folds began again since this was last cleared."""
         self.is_renewed = False
-        """Whether a version was taken note of that changes nothing else, since this was last cleared."""
+        """Whether a version was recorded without any other change, since this was last cleared."""
         self._folded = 0
         self._ids: set[str] | None = None
         self._until = until
         self._only = only
-        # Where some events are later than the end, what comes is not the last of them: every fold begins again.
+        # Where some events are later than the end, a new event is not the last one: every fold begins again.
         self._has_corrections = until is not None or any(event.corrects is not None or event.void for event in events)
 
     @classmethod
     def folded(cls, events: Sequence[Event], states: dict[int, Any]) -> History:
-        """A history without corrections, and what all its events have been folded into already."""
+        """A history without corrections, with the states already folded from all its events."""
         history = cls(events)
         history.states = states
         history._folded = len(history.events)
@@ -173,13 +175,13 @@ class History:
         """The event of that id as received, or ``None``."""
         if self._ids is not None and event_id not in self._ids:
             return None
-        for event in self.events:  # a loop: a generator would cost more than it looks at
+        for event in self.events:  # a loop: a generator would cost more than the comparison
             if event.event_id == event_id:
                 return event
         return None
 
     def add(self, event: Event) -> Notice:
-        """Take one event in; idempotent for the same content."""
+        """Add one event; idempotent for the same content."""
         events = self.events
         seen = self.find(event.event_id)
         if seen is not None:
@@ -203,7 +205,7 @@ class History:
         return "applied"
 
     def _replace(self, seen: Event, kept: Event, *, is_same: bool) -> None:
-        """Put an event of a higher version in place of the one that was seen."""
+        """Replace an event by one of a higher version."""
         self.is_renewed = True
         self.events.remove(seen)
         insort(self.events, kept, key=_order)
@@ -213,7 +215,7 @@ class History:
             self._folded = 0
 
     def append(self, event: Event) -> None:
-        """Take the event that comes last of those at or before ``until``, and is not yet in the history."""
+        """Add an event that is not yet in the history and is the last of those at or before ``until``."""
         if self._until is None:
             self.events.append(event)
         else:
@@ -226,18 +228,18 @@ class History:
 
     @property
     def has_corrections(self) -> bool:
-        """Whether any of the events corrects another, or is void."""
+        """Whether any event corrects another or is void."""
         return self._has_corrections
 
     @property
     def begins_again(self) -> bool:
-        """Whether what all folds say may have changed, not only that of those that take the events added last."""
+        """Whether the result of every fold may have changed, not only of those that see the latest events."""
         return self.is_fresh or self._folded == 0
 
     def fold(self, routes: Callable[[str], Sequence[Route]]) -> Mapping[int, Any]:
-        """Bring the states up to the whole history; ``routes`` says which folds see an event type.
+        """Fold the events not yet folded; ``routes`` gives the folds that see an event type.
 
-        A fold has a state from the first event on that a case of it may begin with; it then sees what came before, too.
+        A fold gets a state at the first event that can start a case of it; it then sees the earlier events too.
         """
         events = self.events
         if self._folded == len(events):
@@ -284,7 +286,7 @@ class History:
     def is_idle(self, routes: Callable[[str], Sequence[Route]]) -> bool:
         """Whether no case is open, and nothing of the history matters to a later event (see ``Fold.is_idle``).
 
-        That must be asked also of the folds that nothing has begun yet: a notice waits for its act.
+        This includes folds without a case so far: a notice may precede its act.
         """
         states = self.fold(routes)
         events = self.effective()
@@ -299,12 +301,12 @@ class History:
         return True
 
     def is_seen_by(self, index: int, event: Event) -> bool:
-        """Whether a fold, by its place in the rulebook, may still see an event."""
+        """Whether a fold, by its position in the rulebook, may still see an event."""
         seen_by = self._only.get(event.event_id) if self._only else None
         return seen_by is None or index in seen_by
 
     def caught_up(self, index: int, fold: Fold, before: Sequence[str], events: Iterable[Event]) -> Any:
-        """The state of a fold after all of the events that it sees."""
+        """The state of a fold after all events that it sees."""
         state = fold.start()
         for event in events:
             if event.type in fold.listens and not names_one_of(event, before) and self.is_seen_by(index, event):

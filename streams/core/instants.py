@@ -1,6 +1,6 @@
 """Instants: whole microseconds since 1970-01-01T00:00:00Z, and their ISO 8601 text.
 
-Integers compare, add and hash without a thought for zones. Text is read and written at the edges only.
+Integers compare, add and hash without time zones. Text is read and written at the edges only.
 """
 
 from __future__ import annotations
