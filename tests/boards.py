@@ -58,12 +58,13 @@ def alert(
     org: dict[str, Any] | None = None,
     sentence: str = "",
     retracts: str | None = None,
+    incomplete: bool = False,
 ) -> BoardAlert:
     place: Place = place_of(org or {})
     said = Text(zh=sentence or f"工单 {number} 超时。", en=sentence or f"Order {number} breached.")
     return BoardAlert(
         alert_id, case_id(number, rule), kind, rule, clause, severity, Text(zh="收费业务5分钟办结", en="Fee in 5 min"),
-        ("order", number), place, at, at, said, retracts,
+        ("order", number), place, at, at, said, retracts, incomplete,
     )  # fmt: skip
 
 

@@ -55,6 +55,7 @@ COLUMNS: Final[Mapping[str, tuple[tuple[str, Kind], ...]]] = {
         ("ending.en", "text"),
         ("acknowledged.by", "text"),
         ("acknowledged.at", "instant"),
+        ("incomplete", "flag"),
     ),
 }
 """The columns of each list, as paths into its items (``streams.board.messages``); ``acknowledged`` is the last one."""

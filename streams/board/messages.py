@@ -3,7 +3,8 @@
 Instants are ISO 8601 in the rulebook's zone. A case: ``case_id``, ``rule``, ``clause``, ``chapter``, ``severity``,
 ``title``, ``subject``, ``org``, ``started_at``, ``deadline``, ``outcome`` (running or breached), ``limit``,
 ``paused``, ``calendar_provisional``. An alert: those that apply, ``alert_id``, ``kind`` (breach or violation),
-``due_at``, ``detected_at``, ``explanation``, ``state`` (open, completed_late or retracted), ``ending``, ``acks``.
+``due_at``, ``detected_at``, ``explanation``, ``state`` (open, completed_late or retracted), ``ending``, ``acks``,
+``incomplete`` (it rests on silence, and records of its time were lost).
 Texts are objects with ``zh`` and ``en``.
 """
 
@@ -65,6 +66,7 @@ def alert_from_bytes(raw: bytes) -> BoardAlert:
         detected_at=instant_us(data.detected_at),
         sentence=data.explanation,
         retracts=data.retracts,
+        incomplete=data.incomplete,
     )
 
 
@@ -182,6 +184,7 @@ class BoardWire:
             "explanation": _text(alert.sentence),
             "state": shown.state,
             "ending": _text(shown.ending),
+            "incomplete": alert.incomplete,
             "acks": [self.ack(ack) for ack in shown.acks],
         }
 

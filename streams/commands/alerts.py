@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from streams.commands.common import DONE, broker_options, need_broker
+from streams.core.notices import doubt_of
 from streams.kafka.acls import permissions_of
 from streams.kafka.outage import watch_for_outage
 from streams.kafka.topic_reader import from_beginning
@@ -82,4 +83,5 @@ def line_of(data: dict[str, Any], lang: str) -> str:
     kind = data["kind"]
     word = KINDS_ZH[kind] if lang == "zh" else kind.replace("_", " ")
     when = str(data["detected_at"])[:19].replace("T", " ")
-    return f"{when}  {click.style(f'{word:<15}', fg=_COLOURS[kind])}  {printable(data['explanation'][lang])}"
+    sentence = doubt_of(data, lang) + data["explanation"][lang]
+    return f"{when}  {click.style(f'{word:<15}', fg=_COLOURS[kind])}  {printable(sentence)}"

@@ -56,6 +56,7 @@ class BoardAlert:
     detected_at: int
     sentence: Text
     retracts: str | None = None
+    incomplete: bool = False
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -46,6 +46,10 @@ DEFAULT_TEMPLATES: Final[Mapping[str, str]] = {
 _UNWANTED: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+")
 """Line breaks, which would forge a second alert, and marks that steer a terminal or the direction of writing."""
 _UP: Final[Mapping[str, str]] = {"zh": "【升级至{level}】", "en": "[escalated to {level}] "}
+_INCOMPLETE: Final[Mapping[str, str]] = {
+    "zh": "【数据不全，请先核实】",
+    "en": "[records of its time were lost: check it first] ",
+}
 _MANY: Final[Mapping[str, str]] = {"zh": "供电服务时限：{count} 条告警", "en": "Service time limits: {count} alerts"}
 _ONE: Final[Mapping[str, str]] = {"zh": "供电服务时限：{kind}", "en": "Service time limit: {kind}"}
 
@@ -76,13 +80,23 @@ def words_of(alert: AlertData, language: str, level: str | None) -> dict[str, st
     }
 
 
+def doubt_of(alert: AlertData, language: str) -> str:
+    """What stands before the words of an alert that may be wrong, since records of its time were lost; or nothing."""
+    return _INCOMPLETE[language] if alert.get("incomplete") else ""
+
+
 def line_of(alert: AlertData, subscription: Subscription, level: str | None = None) -> str:
-    """One alert as the subscription wants it worded; a line for each language."""
+    """One alert as the subscription wants it worded; a line for each language.
+
+    One that may be wrong, since records of its time were lost, says so whatever the template.
+    """
     lines = []
     for language in languages(subscription.language):
         words = {name: _UNWANTED.sub(" ", word) for name, word in words_of(alert, language, level).items()}
         up = _UP[language].format(level=words["level"]) if level else ""
-        lines.append(up + (subscription.template or DEFAULT_TEMPLATES[language]).format_map(words))
+        lines.append(
+            up + doubt_of(alert, language) + (subscription.template or DEFAULT_TEMPLATES[language]).format_map(words)
+        )
     return "\n".join(lines)
 
 

@@ -26,7 +26,7 @@ _CASE = (
     "stopped_at", "limit", "elapsed", "paused", "evidence", "arithmetic", "calendar_provisional",
 )  # fmt: skip
 ALERT_COLUMNS = (
-    "alert_id", "kind", "due_at", "detected_at", "retracts", "explanation.zh", "explanation.en", *_CASE
+    "alert_id", "kind", "due_at", "detected_at", "retracts", "explanation.zh", "explanation.en", *_CASE, "incomplete"
 )  # fmt: skip
 CASE_COLUMNS = ("outcome", "as_of", *_CASE)
 
@@ -157,7 +157,7 @@ def _kind(column: str) -> Kind:
         return "instant"
     if column in ("elapsed", "paused"):
         return "duration"
-    return "flag" if column == "calendar_provisional" else "text"
+    return "flag" if column in ("calendar_provisional", "incomplete") else "text"
 
 
 def _typed(columns: Sequence[str]) -> list[Any]:
@@ -172,7 +172,7 @@ def _typed(columns: Sequence[str]) -> list[Any]:
             case "duration":
                 made.append(pl.col(column).str.strip_chars_start("PT").str.strip_chars_end("S").cast(pl.Float64))
             case "flag":
-                made.append(pl.col(column) == "true")
+                made.append((pl.col(column) == "true").fill_null(False))
             case "text":
                 pass
     return made

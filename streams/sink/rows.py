@@ -25,6 +25,7 @@ COLUMNS: Final[Mapping[Table, tuple[str, ...]]] = {
     "cases": (*_COMMON, "outcome", "as_of", "decided_on"),
     "alerts": (
         *_COMMON, "alert_id", "kind", "due_at", "detected_at", "retracts", "explanation_zh", "explanation_en",
+        "incomplete",
     ),
 }  # fmt: skip
 KEYS: Final[Mapping[Table, str]] = {"cases": "case_id", "alerts": "alert_id"}
@@ -71,6 +72,7 @@ def _row(table: Table, data: Mapping[str, Any]) -> dict[str, Any]:
         row |= {"outcome": data["outcome"], "as_of": data["as_of"], "decided_on": _decided_on(data)}
     else:
         row |= {name: data[name] for name in ("alert_id", "kind", "due_at", "detected_at", "retracts")}
+        row["incomplete"] = data.get("incomplete", False)
         row |= {"explanation_zh": data["explanation"]["zh"], "explanation_en": data["explanation"]["en"]}
     return row
 

@@ -117,5 +117,15 @@ WHERE kind <> 'retraction'
     ]
 )
 
-MIGRATIONS: Final = (_TABLES + _VIEWS,)
+_INCOMPLETE: Final = """
+ALTER TABLE {schema}.alerts ADD COLUMN incomplete boolean NOT NULL DEFAULT false;
+COMMENT ON COLUMN {schema}.alerts.incomplete IS
+    'It rests on silence, and records of its time were lost: it may be wrong';
+CREATE OR REPLACE VIEW {schema}.standing_alerts AS
+SELECT * FROM {schema}.alerts AS told
+WHERE kind <> 'retraction'
+  AND NOT EXISTS (SELECT 1 FROM {schema}.alerts AS later WHERE later.retracts = told.alert_id);
+"""
+
+MIGRATIONS: Final = (_TABLES + _VIEWS, _INCOMPLETE)
 """What makes version 1 of nothing, version 2 of version 1, and so on."""

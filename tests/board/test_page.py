@@ -112,6 +112,19 @@ def test_time_alone_makes_no_breach_and_a_delay_is_said(chrome: str) -> None:
     run(test)
 
 
+def test_an_alert_that_may_be_wrong_is_marked(chrome: str) -> None:
+    async def test() -> None:
+        async with looking(chrome) as (page, site):
+            site.board.take_alert(alert("b1", NOW - MINUTE, number="WO1"))
+            site.board.take_alert(alert("b2", NOW, number="WO2", incomplete=True))
+            marks = (
+                "[...document.querySelectorAll('#alerts .marks')].map((one) => one.textContent.includes('数据不全'))"
+            )
+            await page.until(f"JSON.stringify({marks}) == '[true,false]'")
+
+    run(test)
+
+
 def test_a_board_with_another_rulebook_than_the_workers_says_so(chrome: str) -> None:
     async def test() -> None:
         async with looking(chrome, a_case("WO1", 60), query="?lang=en") as (page, site):

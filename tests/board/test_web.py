@@ -9,6 +9,7 @@ import json
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -123,7 +124,7 @@ async def _lists_as_files() -> None:
         assert (rows[0]["org.county"], rows[0]["deadline"]) == ("320101", "2026-03-02T10:01:00.000+08:00")
         _, _, body = await get(site.url + "/api/alerts.csv")
         (row,) = csv.DictReader(io.StringIO(body.decode("utf-8-sig")))
-        assert (row["alert_id"], row["acknowledged.by"]) == ("b1", "S1")
+        assert (row["alert_id"], row["acknowledged.by"], row["incomplete"]) == ("b1", "S1", "false")
         _, _, body = await get(site.url + "/api/cases.xlsx?city=3202")
         cells = CalamineWorkbook.from_filelike(io.BytesIO(body)).get_sheet_by_index(0).to_python()
         assert [line[cells[0].index("subject.id")] for line in cells] == ["subject.id", "WO2"]
@@ -184,6 +185,7 @@ async def _json_api() -> None:
                 "explanation": {"zh": "工单 WO9 超时。", "en": "Order WO9 breached."},
                 "state": "open",
                 "ending": None,
+                "incomplete": False,
                 "acks": [],
             }
         ]
@@ -369,6 +371,10 @@ def test_alerts_are_read_as_they_are_written() -> None:
         (None, None, None, None), breach.due_at, breach.detected_at, found.sentence,
     )  # fmt: skip
     assert found.sentence.zh == breach.explanation.zh
+    doubtful = alert_from_bytes(
+        encode(CloudEvents(shipped().rulebook.calendar).alert(replace(breach, incomplete=True)))
+    )
+    assert doubtful == replace(found, incomplete=True)
 
 
 def shipped_title() -> Any:

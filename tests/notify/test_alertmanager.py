@@ -313,6 +313,17 @@ def test_a_violation_ends_after_its_time_and_a_breach_goes_on(tmp_path: Path) ->
         asyncio.run(story.sends(plan, is_over))
 
 
+def test_an_alert_that_may_be_wrong_says_so(tmp_path: Path) -> None:
+    doubtful = alert("b1")
+    doubtful["data"]["incomplete"] = True
+    with alertmanager(tmp_path) as running:
+        Story(running.url).happens(doubtful)
+        description = running.alerts()[id_of("b1")]["annotations"]["description"]
+    assert (
+        description == "【数据不全，请先核实】WO1 超时。\n[records of its time were lost: check it first] WO1 ran out."
+    )
+
+
 def test_a_violation_ends_when_it_is_acknowledged(tmp_path: Path) -> None:
     with alertmanager(tmp_path) as running:
         story = Story(running.url, refresh="1 s")

@@ -297,6 +297,20 @@ def test_people_read_a_digest_an_escalation_and_their_own_template(monkeypatch: 
     assert escalated["message"].startswith("【测试 TEST】【升级至县】县|WO1|3201|")
 
 
+def test_people_read_that_an_alert_may_be_wrong_whatever_their_template(monkeypatch: pytest.MonkeyPatch) -> None:
+    doubtful = alert("b0", subject=("order", "WO0"))
+    doubtful["data"]["incomplete"] = True
+    with receiver() as hook:
+        monkeypatch.setenv("TEAM_URL", apprise_url(hook))
+        file = people_file(language="both", template="{explanation}")
+        assert deliver(file, Delivery("team", "all", "k", (doubtful, *ONE.events), START)) is None
+    (got,) = hook.received
+    assert json.loads(got.body)["message"] == (
+        "【数据不全，请先核实】WO0 超时。\n[records of its time were lost: check it first] WO0 ran out.\n"
+        "WO1 超时。\nWO1 ran out."
+    )
+
+
 def test_a_text_too_long_for_the_service_goes_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     orders = [f"WO{number:03d}" for number in range(100)]
     events = tuple(alert(order, case=order, subject=("order", order * 100)) for order in orders)

@@ -31,6 +31,11 @@ def test_a_row_has_every_column(table: Table, name: str) -> None:
     assert row["title_zh"] == json.loads(example(name))["data"]["title"]["zh"]
 
 
+def test_an_alert_that_may_be_wrong_says_so() -> None:
+    assert row_of("alerts", example("alert"))["incomplete"] is False
+    assert row_of("alerts", example("alert", incomplete=True))["incomplete"] is True
+
+
 @pytest.mark.parametrize(
     ("outcome", "deadline", "stopped_at", "day"),
     [

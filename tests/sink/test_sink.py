@@ -15,6 +15,7 @@ from typing import Any
 import psycopg
 import pytest
 from kafka import KafkaProducer
+from psycopg import sql
 
 from streams.kafka.admin import TopicSpec, ensure_topics
 from streams.kafka.brokers import Broker
@@ -22,7 +23,8 @@ from streams.kafka.child_process import ChildProcess
 from streams.live.clock_partition import ClockPartition
 from streams.settings import load_settings
 from streams.sink.database import Database, SinkError, connection_options
-from streams.sink.rows import DECIDED
+from streams.sink.rows import DECIDED, row_of
+from streams.sink.schema import MIGRATIONS
 from streams.wire.cloudevents import CloudEvents, encode
 from tests.integration.live import Children, until
 from tests.property.test_crashes import HOUR, Arrival
@@ -213,12 +215,32 @@ def test_it_waits_for_a_database_that_is_away_and_says_so_once(
     assert sink.output().count("there again after") == 1
 
 
+def test_an_older_schema_becomes_a_newer_one_and_keeps_its_rows(postgres: Postgres) -> None:
+    settings = load_settings(database=postgres.address(), database_password=PASSWORD)
+    database = Database(connection_options(settings), "gridclock")
+    value = next(value for topic, _, value in messages() if topic == "alerts" and value is not None)
+    data = json.loads(value)["data"]
+    old = {name: found for name, found in row_of("alerts", value).items() if name != "incomplete"}
+    try:
+        with postgres.connect() as connection:
+            connection.execute("CREATE SCHEMA gridclock")
+            connection.execute("CREATE TABLE gridclock.migrations AS SELECT 1 AS version")
+            connection.execute(sql.SQL(MIGRATIONS[0]).format(schema=sql.Identifier("gridclock")))
+            names, places = ", ".join(old), ", ".join("%s" for _ in old)
+            connection.execute(f"INSERT INTO gridclock.alerts ({names}) VALUES ({places})", list(old.values()))
+            assert database.migrate() == len(MIGRATIONS) - 1
+            found = connection.execute("SELECT alert_id, incomplete FROM gridclock.standing_alerts").fetchall()
+        assert found == [(data["alert_id"], False)]
+    finally:
+        database.close()
+
+
 def test_a_schema_of_a_newer_program_is_refused_and_one_made_twice_is_the_same(postgres: Postgres) -> None:
     settings = load_settings(database=postgres.address(), database_password=PASSWORD)
     database = Database(connection_options(settings), "gridclock")
     try:
         assert database.own()
-        assert database.migrate() == 1
+        assert database.migrate() == len(MIGRATIONS)
         assert database.migrate() == 0
         with postgres.connect() as connection:
             connection.execute("INSERT INTO gridclock.migrations VALUES (99)")

@@ -82,6 +82,7 @@ function fillAlert(button, item) {
   setAttribute(button, "data-state", item.state);
   const found = [badge("red", page.text[item.kind] || item.kind)];
   if (item.severity === "red_line") found.unshift(badge("line", page.text.red_line));
+  if (item.incomplete) found.push(badge("soft", page.text.incomplete));
   if (item.state !== "open") found.push(badge(item.state === "retracted" ? "soft" : "green", page.text[item.state]));
   const ack = item.acks.filter((one) => one.action === "acknowledge").pop();
   if (ack) found.push(badge("blue", `${page.text.acknowledged} ${ack.by}`));

@@ -21,7 +21,7 @@ from schemas.subscriptions import AlertmanagerChannel, Subscription
 from streams.core.delivery import Delivery, Event
 from streams.core.instants import format_us, instant_us
 from streams.core.matching import AlertData
-from streams.core.notices import languages
+from streams.core.notices import doubt_of, languages
 from streams.notify.channels.http import Http
 from streams.wall_clock import WallClock
 from streams.wire.decoder import encode_json
@@ -125,7 +125,7 @@ def _alert(alert: AlertData, wanted: Sequence[str], *, level: str | None = None,
     }
     annotations = {
         "summary": " / ".join(alert["title"][language] for language in wanted),
-        "description": "\n".join(alert["explanation"][language] for language in wanted),
+        "description": "\n".join(doubt_of(alert, language) + alert["explanation"][language] for language in wanted),
         "case_id": alert["case_id"],
         "subject": f"{alert['subject']['type']} {alert['subject']['id']}",
         "deadline": alert["deadline"],
