@@ -1,7 +1,7 @@
-"""Whether an alert concerns a subscription, and when it may be told. Values in, values out.
+"""Whether an alert matches a subscription, and when it may be sent. Pure functions.
 
-Example: with ``digest: 15 min`` and quiet hours from 22:00 to 07:00, an alert at 21:50 local is told at 22:00 if that
-were not quiet, so at 07:00; one at 14:03 is told at 14:15, one at 14:15:00 at once.
+Example: with ``digest: 15 min`` and quiet hours from 22:00 to 07:00, an alert at 21:50 local is due in the digest of
+22:00, which is quiet, so it is sent at 07:00; one at 14:03 is sent at 14:15, one at 14:15:00 at once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ AlertData = Mapping[str, Any]
 
 
 def concerns(match: Match, alert: AlertData) -> bool:
-    """Whether the alert is one of those asked for."""
+    """Whether the alert matches the subscription."""
     subject = alert["subject"]
     org = alert["org"] or {}
     return (
@@ -46,7 +46,7 @@ def _fits(pattern: str, number: str) -> bool:
 
 
 def release_at(subscription: Subscription, zone: ZoneInfo, severity: str, now: int) -> int:
-    """The first instant, at or after ``now``, at which an alert that comes now may be told."""
+    """The first instant, at or after ``now``, at which an alert read now may be sent."""
     at, red = now, severity == "red_line"
     digest = subscription.digest
     if digest is not None and not (red and digest.red_lines == "pass"):
@@ -65,7 +65,7 @@ def after_quiet(quiet: QuietHours | None, zone: ZoneInfo, *, red: bool, at: int)
     if not is_quiet:
         return at
     day = moment.date() + timedelta(days=1 if over_midnight and clock >= quiet.start else 0)
-    # A zone may skip the wall time wanted, or show it twice; quiet hours then end a little off, never before `at`.
+    # A zone may skip the local time or repeat it; the end of the quiet hours then shifts slightly, never before `at`.
     return max(at, instant_us(datetime.combine(day, quiet.end, zone)))
 
 

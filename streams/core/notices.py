@@ -1,4 +1,4 @@
-"""The words of a message to people, in Chinese, English or both. No names: an alert holds none.
+"""The text of a message to people, in Chinese, English or both. It has no names: an alert contains none.
 
 Example, a digest in Chinese::
 
@@ -44,7 +44,7 @@ DEFAULT_TEMPLATES: Final[Mapping[str, str]] = {
     "en": "[{kind}] {title} ({clause}, {severity}): {explanation}",
 }
 _UNWANTED: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+")
-"""Line breaks, which would forge a second alert, and marks that steer a terminal or the direction of writing."""
+"""Line breaks (could fake a second alert) and control characters for terminals or the writing direction."""
 _UP: Final[Mapping[str, str]] = {"zh": "【升级至{level}】", "en": "[escalated to {level}] "}
 _INCOMPLETE: Final[Mapping[str, str]] = {
     "zh": "【数据不全，请先核实】",
@@ -60,7 +60,7 @@ def languages(language: Language) -> tuple[str, ...]:
 
 
 def words_of(alert: AlertData, language: str, level: str | None) -> dict[str, str]:
-    """What a template may name, as text."""
+    """The placeholders of a template, as text."""
     org: Mapping[str, Any] = alert["org"] or {}
     plain = ("alert_id", "case_id", "rule", "clause", "order_id", "started_at", "deadline", "detected_at",
              "stopped_at", "limit")  # fmt: skip
@@ -81,14 +81,14 @@ def words_of(alert: AlertData, language: str, level: str | None) -> dict[str, st
 
 
 def doubt_of(alert: AlertData, language: str) -> str:
-    """What stands before the words of an alert that may be wrong, since records of its time were lost; or nothing."""
+    """The prefix of an alert that may be wrong because records of its time were lost; else empty."""
     return _INCOMPLETE[language] if alert.get("incomplete") else ""
 
 
 def line_of(alert: AlertData, subscription: Subscription, level: str | None = None) -> str:
-    """One alert as the subscription wants it worded; a line for each language.
+    """One alert in the subscription's wording; one line per language.
 
-    One that may be wrong, since records of its time were lost, says so whatever the template.
+    An alert that may be wrong because records of its time were lost has a prefix, whatever the template.
     """
     lines = []
     for language in languages(subscription.language):
@@ -103,7 +103,7 @@ def line_of(alert: AlertData, subscription: Subscription, level: str | None = No
 def message_of(
     alerts: Sequence[AlertData], subscription: Subscription, level: str | None = None, *, test: bool = False
 ) -> tuple[str, str]:
-    """Title and text of one message, oldest alert first. ``test`` marks both as of a test."""
+    """Title and text of one message, oldest alert first. ``test`` marks both as a test."""
     titles = []
     for language in languages(subscription.language):
         kind = KINDS[language].get(alerts[0]["kind"], alerts[0]["kind"])

@@ -1,14 +1,13 @@
-"""A subject's whole life at once: everything that was ever told of it, from all its events.
+"""Evaluates a subject's whole history at once: all its reports, from all its events.
 
-Theory of operation. Live, a subject is asked again at each of its events and whenever something falls due, because
-nobody knows what comes next. A replay knows. As long as no event corrects another one, what has once become
-certain stays so: each report is told at the instant at which it falls due, and nothing is ever taken back. So every
-event is one step of the folds that listen to it, and each fold is asked once, at the end, what it told on the way.
-A fold without any event that a case could begin with is left out.
+Theory of operation. A live engine judges a subject at each event and at each timer, because later events are unknown. A
+replay knows them all. Without corrections a certain result never changes: each report is made at the instant at which
+it falls due, and none is withdrawn. So every event is one step of the folds that see it, and each fold returns all its
+reports once, at the end. A fold without any event that can start a case is left out.
 
-A fold that cannot say so at the end (a clock that stood still, a monthly obligation) is asked all along, by itself:
-folds do not know of each other. Where something is taken back, or an event corrects another, the answer is ``None``,
-and the engine lives through it step by step. A property holds the two to each other.
+A fold that cannot return them at the end (a paused clock, a monthly obligation) is judged step by step by itself: folds
+are independent. Where a report is withdrawn or an event corrects another, the result is ``None``, and the engine
+evaluates the subject step by step. A property test compares the two ways.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from streams.core.watermark import is_due
 
 
 class ReportedVerdict(NamedTuple):
-    """One report told: under which watermark, and whether an event brought it, and not time."""
+    """One report: its watermark, and whether an event caused it (else time)."""
 
     verdict: Verdict
     report: Report
@@ -34,22 +33,22 @@ class ReportedVerdict(NamedTuple):
 
 
 Life = tuple[dict[int, Any], list[ReportedVerdict]]
-"""The states of all folds that may have a case, by their place in the rulebook; and what was told."""
+"""The states of all folds that may have a case, by their position in the rulebook; and the reports."""
 
 _Routes = Mapping[str, Sequence[Route]]
 
 
 class OfflineEvaluator:
-    """Lives under one rulebook. Which folds matter to which set of event types is looked up once and kept."""
+    """Offline evaluation under one rulebook. The folds of each set of event types are cached."""
 
     def __init__(self, rulebook: Rulebook) -> None:
         self._rulebook = rulebook
         self._routes: dict[tuple[str, frozenset[str]], _Routes] = {}
         self.at_event: Event | None = None
-        """The event under way, to be named should something break."""
+        """The current event, for error messages."""
 
     def of(self, subject_type: str, events: Sequence[Event], end: int) -> Life | None:
-        """The life of one subject up to an instant (inclusive); ``events`` in order, without repetitions."""
+        """Evaluate one subject up to an instant (inclusive); ``events`` in order, without repetitions."""
         types = []
         for event in events:
             if event.corrects is not None or event.void:
@@ -103,13 +102,13 @@ def _seen_by(fold: int, events: Sequence[Event], routes: _Routes) -> list[Event]
 
 
 def _asked_all_along(fold: Fold, events: Sequence[Event], end: int) -> list[ReportedVerdict] | None:
-    """What one fold tells as its events come and time passes; ``None`` where it takes something back."""
+    """The reports of one fold, judged step by step; ``None`` where it withdraws one."""
     state = fold.start()
     reported: dict[tuple[str, str, str], ReportedVerdict] = {}
     due: int | None = None
 
     def ask(watermark: int, *, by_event: bool) -> bool:
-        """Ask as of a watermark; false where it no longer says what it has said."""
+        """Judge as of a watermark; false where an earlier report is no longer due."""
         nonlocal due
         verdicts, due = fold.judge(state, watermark)
         owed = {(root_of(verdict, {}), report.kind, report.cause) for verdict in verdicts for report in verdict.reports}

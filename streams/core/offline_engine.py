@@ -1,7 +1,7 @@
-"""An engine for replay: each subject's whole history is evaluated at once, with the alerts that a live engine gives.
+"""An engine for replay: evaluates each subject's whole history at once; gives the same alerts as the live engine.
 
-Subjects are independent, so a replay takes them one by one and needs no queue of timers over all of them. Where the
-rules allow it (``offline``) a history is folded once; otherwise time passes step by step, as it does live.
+Subjects are independent, so a replay evaluates them one by one and needs no common queue of timers. Where the rules
+allow it (``offline``) a history is folded once; otherwise time advances step by step, as it does live.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from streams.core.watermark import is_due
 
 
 class OfflineEngine(Engine):
-    """``evaluate`` each subject, then ask for its cases; it is not fed by ``handle``."""
+    """Call ``evaluate`` for each subject, then get its cases; ``handle`` is not used."""
 
     def __init__(self, rulebook: Rulebook) -> None:
         super().__init__(rulebook)
@@ -30,19 +30,19 @@ class OfflineEngine(Engine):
 
     @property
     def at_event(self) -> Event | None:
-        """The event under way in ``evaluate``, for error messages."""
+        """The current event of ``evaluate``, for error messages."""
         return self._evaluator.at_event
 
     def evaluate(self, subject: Subject, events: Sequence[Event], end: int) -> list[tuple[bool, Alert]]:
-        """Everything that is ever reported of one subject, from all its events, up to an instant.
+        """All reports on one subject, from all its events, up to an instant.
 
-        ``events`` are in the order of histories, without repetitions. Time passes as in ``advance_to`` up to just
-        before each event, stopping wherever something is due. As subjects are independent, the alerts are those that
-        all subjects' events together would have given. Each comes with whether an event brought it, and not time.
-        Afterwards the subject can be asked for its cases; it cannot be fed any more.
+        ``events`` are in the order of histories, without repetitions. Time advances as in ``advance_to`` up to just
+        before each event, stopping at every due instant. As subjects are independent, the alerts equal those of all
+        subjects' events together. Each is paired with whether an event caused it (else time). Afterwards the subject's
+        cases can be read; it takes no more events.
 
-        Events later than ``end`` count only for corrections: those are all known from the beginning, whatever their
-        own instant, and what happened later than ``end``, as corrected, is left out.
+        Events later than ``end`` count only as corrections: corrections apply from the beginning, whatever their own
+        instant. Events that happened later than ``end``, as corrected, are left out.
         """
         record = self._records[subject] = SubjectRecord(subject)
         within = bisect_right(events, end, key=lambda event: event.at)

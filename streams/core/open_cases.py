@@ -1,14 +1,13 @@
-"""The cases that are still open, of all partitions, followed from the rows that the workers keep.
+"""The open cases of all partitions, computed from the state rows of the workers.
 
-A worker knows its own partitions; whoever wants the whole reads the changelog: one row a subject, written anew
-when something changed, and one row a partition with its watermark. Here each subject is folded by the same rules
-as in the engine and judged as of its partition's watermark, never as of a clock on the wall: a case is running
-until the watermark says otherwise, however late it is here.
+A worker has only its own partitions. The changelog has all: one row per subject, rewritten at each change, and one row
+per partition with its watermark. Each subject is folded by the same rules as in the engine and judged as of its
+partition's watermark, never by the wall clock: a case is running until the watermark has passed its deadline.
 
-Theory of operation. A row gives a subject's history; its cases are judged at once, and the next instant at which
-the verdicts would change by silence goes into a heap. When the watermark passes it, the subject is judged again.
-So after every change the open cases are what an engine restored from all rows would list. Subjects with nothing
-open and nothing to come are forgotten: only a new row can bring them back.
+Theory of operation. A row gives a subject's history; its cases are judged at once, and the next instant at which the
+verdicts would change by silence goes into a heap. When the watermark passes it, the subject is judged again. So after
+every change the open cases are what an engine restored from all rows would list. Subjects without open cases and
+without timers are dropped until their next row.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ Place = tuple[str | None, str | None, str | None, str | None]
 
 
 def place_of(org: object) -> Place:
-    """The codes of an event's or alert's ``org``; whatever is no text counts as not said."""
+    """The codes of an event's or alert's ``org``; a value that is not text counts as missing."""
     found = org if isinstance(org, dict) else {}
     province, city, county, unit = (
         value if isinstance(value := found.get(level), str) and value else None for level in LEVELS
@@ -43,16 +42,16 @@ def place_of(org: object) -> Place:
 
 
 def chapter_of(clause: str) -> str:
-    """``W-S5`` is of chapter ``W``."""
+    """The chapter of a clause: ``W`` of ``W-S5``."""
     return clause.partition("-")[0]
 
 
 @dataclass(frozen=True, slots=True)
 class OpenCase:
-    """A clock that nobody has stopped: running, or past its deadline and still not done.
+    """A clock that was not stopped: running, or past its deadline.
 
-    Instants are microseconds since the epoch. Without a ``deadline`` the clock is ``paused``, or the case is of an
-    act that is judged when its order closes.
+    Instants are microseconds since the epoch. Without a ``deadline`` the clock is ``paused``, or the case is an act
+    that is judged when its order closes.
     """
 
     case_id: str
@@ -76,7 +75,7 @@ class OpenCase:
 
 
 class _Kept:
-    """A subject that has open cases, or will have when time moves."""
+    """A subject that has open cases, or will have at a later watermark."""
 
     __slots__ = ("case_ids", "decided_at", "history", "partition", "wake")
 
@@ -89,7 +88,7 @@ class _Kept:
 
 
 class OpenCases:
-    """The open cases under one rulebook, by case id. ``version`` grows with every change of them."""
+    """The open cases under one rulebook, by case id. ``version`` grows with every change."""
 
     def __init__(self, rulebook: Rulebook) -> None:
         self._rulebook = rulebook
@@ -101,7 +100,7 @@ class OpenCases:
         self.version = 0
 
     def put(self, partition: int, snapshot: Snapshot) -> None:
-        """Take a subject's row; the one before it is forgotten."""
+        """Take a subject's row; it replaces the one before."""
         history = History(snapshot.events, only=self._rulebook.seen_by(snapshot.pruned.only))
         kept = _Kept(partition, history, snapshot.decided_at)
         before = self._subjects.get(snapshot.subject)
@@ -117,7 +116,7 @@ class OpenCases:
             self._replace(kept, {})
 
     def advance(self, partition: int, watermark: int) -> None:
-        """Move a partition's time; a watermark behind is no movement."""
+        """Advance a partition's watermark; an older one has no effect."""
         if watermark <= self.watermarks.get(partition, BEGINNING):
             return
         self.watermarks[partition] = watermark
@@ -129,12 +128,12 @@ class OpenCases:
                 self._judge(subject, kept)
 
     def _judge(self, subject: Subject, kept: _Kept) -> None:
-        # A row may come before the row of its partition that vouches for the same watermark.
+        # A subject's row may be read before the partition's row with the same watermark.
         as_of = max(kept.decided_at, self.watermarks.get(kept.partition, BEGINNING))
         states = kept.history.fold(self._rulebook.routes(subject[0]))
         roots = kept.history.roots
         found: dict[str, OpenCase] = {}
-        # A case opens when the watermark reaches its start, which no fold calls a change by silence.
+        # A case opens when the watermark reaches its start; folds do not return that as a change by time.
         ahead = [event.at for event in kept.history.events if event.at > as_of]
         wakes = list(ahead)
         for index, state in states.items():
@@ -144,7 +143,7 @@ class OpenCases:
                 wakes.append(following)
             still_open = {start.event_id for start in fold.open_cases(state, as_of)}
             for verdict in verdicts:
-                # A breach that is stopped or cancelled ahead of the watermark is open until that has happened.
+                # A breached case with a stop or cancel ahead of the watermark is open until that instant.
                 if _is_open(verdict, still_open) or (ahead and _is_unended(verdict, as_of)):
                     case_id = case_id_of(fold.id, subject, root_of(verdict, roots))
                     found[case_id] = _open_case(case_id, subject, verdict)
@@ -170,7 +169,7 @@ class OpenCases:
 def _is_open(verdict: Verdict, still_open: set[str]) -> bool:
     if verdict.outcome == "running":
         return True
-    # Breached and then cancelled is over; that no stop is known does not tell it from one still waited for.
+    # A case breached and then cancelled is over; it has no stop either, like one that still waits.
     return verdict.outcome == "breached" and verdict.stopped_at is None and verdict.anchor.event_id in still_open
 
 

@@ -1,15 +1,15 @@
-"""Opening hours: how much open time lies between two instants, and when so much of it is used up.
+"""Opening hours: the open time between two instants, and the instant at which an amount of it is used up.
 
 Theory of operation. A calendar's opening spans are laid out once as instants, in order, joined where they touch or
-overlap, with the open time before each of them. The open time from the beginning of the table to an instant is then
-one search and one subtraction, and its inverse as well. A limit in business hours is a difference of that sum; a pause
-takes out the difference between its two ends.
+overlap, with the open time before each of them. The open time from the beginning of the table to an instant is one
+search and one subtraction; so is its inverse. A limit in business hours is a difference of that sum; a pause subtracts
+the difference between its ends.
 
-The conventions (CLOCKS.md, edge decision 18). An hour is an hour of real time, also across a change of clocks. What is
+The conventions (CLOCKS.md, edge decision 18). An hour is an hour of real time, also across a change of clocks. A limit
 used up exactly at a closing time ends at that instant, not at the next opening. A start outside the hours counts from
 the next opening. A span belongs to the day on which it begins, also where it ends after midnight. Where local times
 occur twice, a span lasts from the first to the last instant whose local time lies in it; where its begin or end is
-left out, it begins or ends at the change.
+skipped, it begins or ends at the change.
 
 Example. Open 8:30 to 12:00 and 13:30 to 17:30 from Monday to Friday: two hours from Friday 16:30 end on Monday at 9:30,
 one hour from Friday 16:30 ends on Friday at 17:30.
@@ -30,11 +30,11 @@ Span = tuple[int, int]
 
 FIRST_DAY = date(1970, 1, 1).toordinal()
 LAST_DAY = date(2169, 12, 31).toordinal()
-"""Spans are laid out for these days; fifty years from any instant of this century lie within."""
+"""Spans are laid out for these days; they include fifty years from any instant of this century."""
 
 
 class OpeningHours:
-    """The opening spans of every day, and what is counted by them. Instants are microseconds since the epoch, UTC.
+    """The opening spans of every day, and counting by them. Instants are microseconds since the epoch, UTC.
 
     ``spans_of`` gives the spans of a local date (its ordinal), in order and apart from one another.
     """
@@ -49,7 +49,7 @@ class OpeningHours:
             for begins, ends in spans_of(day):
                 opened, closed = zone.first(day, begins), zone.end(day, ends)
                 if opened >= closed:
-                    continue  # all of it was left out by a change of clocks
+                    continue  # all of it was skipped by a change of clocks
                 if closes and opened <= closes[-1]:
                     closes[-1] = max(closes[-1], closed)
                 else:
@@ -89,9 +89,9 @@ class OpeningHours:
         ]
 
     def used_up(self, length: int, start: int, pauses: Sequence[tuple[int, int | None]] = ()) -> int | None:
-        """The first instant at which ``length`` of open time has run since ``start``; no length: the start.
+        """The first instant at which ``length`` of open time has run since ``start``; zero length: the start.
 
-        ``pauses`` are in order and do not overlap. ``None`` where an open pause begins before that instant, and past
+        ``pauses`` are in order and do not overlap. ``None`` where an open pause begins before that instant, and after
         the end of the table.
         """
         if length <= 0:
@@ -109,7 +109,7 @@ class OpeningHours:
         return self._reached(total)
 
     def _reached(self, total: int) -> int | None:
-        """The first instant at which the sum is ``total`` (positive): a closing time, where it is reached there."""
+        """The first instant at which the sum is ``total`` (positive): a closing time if it is reached there."""
         index = bisect_left(self._before, total) - 1
         return None if index >= len(self._opens) else self._opens[index] + total - self._before[index]
 
@@ -122,17 +122,17 @@ class _Zone:
         self._changes, self._offsets = found.changes, found.offsets
 
     def first(self, day: int, time: int) -> int:
-        """The first instant that shows a local time of a day; the change of clocks where none does."""
+        """The first instant that shows a local time of a day; else the change of clocks."""
         shown, change = self._shown(day, time)
         return min(shown, default=change)
 
     def end(self, day: int, time: int) -> int:
-        """The end of the last instant that shows what is just before a local time; the change where none does."""
+        """The end of the last instant whose local time is just before the given one; else the change of clocks."""
         shown, change = self._shown(day, time - 1)
         return max(shown) + 1 if shown else change
 
     def _shown(self, day: int, time: int) -> tuple[list[int], int]:
-        """The instants that show a local time, and the change of clocks that passes over it."""
+        """The instants with a local time, and the change of clocks that skips it."""
         local = (day - EPOCH_ORDINAL) * DAY + time
         changes, offsets = self._changes, self._offsets
         index = bisect_right(changes, local - DAY) - 1

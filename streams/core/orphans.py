@@ -13,7 +13,7 @@ from streams.core.rulebook import Rulebook
 def orphans_of(records: Iterable[SubjectRecord], rulebook: Rulebook, watermark: int) -> Counter[str]:
     """Stops on subjects that never had a case, by rule id: the start may still come (CLOCKS.md, edge 9).
 
-    A stop that belongs to a case of another rule is no orphan, though this rule waits for a start of its own.
+    A stop that belongs to a case of another rule is not an orphan, even where this rule waits for its own start.
     """
     found: Counter[str] = Counter()
     folds = rulebook.folds

@@ -1,11 +1,10 @@
-"""Counts of cases by how they ended, and the clocks now running: what on-time rates are made of.
+"""Counts of cases by outcome, and the running clocks: the input of on-time rates.
 
-Alerts alone cannot give a rate: a case that is met says nothing. So the verdicts of each subject are counted as
-it is decided. A verdict can change: a breached case is completed late, a correction makes it met after all. A
-count that only grows must not go back, so there are two, ``ended`` and ``reopened``, by the same keys; what
-stands is their difference, over any stretch of time.
+Alerts alone give no rate: a met case has no alert. So the verdicts of each subject are counted when it is decided. A
+verdict can change: a breached case is completed late, a correction makes it met. Counters must not decrease, so there
+are two, ``ended`` and ``reopened``, with the same keys; the count is their difference, over any time range.
 
-A subject taken back from its snapshot is counted as known, not as new; one that is forgotten keeps its counts.
+A restored subject is not counted again; a dropped one keeps its counts.
 
 Worked example. fee-5-minutes at 09:05:00 without a stop: ``ended[breached]`` is 1. Completed 09:07:00:
 ``reopened[breached]`` is 1 and ``ended[met_late]`` is 1. Corrected to 09:04:50: ``reopened[met_late]`` is 1 and
@@ -24,7 +23,7 @@ from streams.core.verdicts import Outcome, Status
 
 
 class Place(NamedTuple):
-    """A rule in a part of the organisation; ``None`` where the starting event does not say."""
+    """A rule in a part of the organisation; ``None`` where the starting event has none."""
 
     rule: str
     city: str | None
@@ -32,7 +31,7 @@ class Place(NamedTuple):
 
 
 class Running(NamedTuple):
-    """One clock that runs. Instants in microseconds; no deadline while it stands still, or without a limit."""
+    """One clock that runs. Instants in microseconds; no deadline while paused or without a limit."""
 
     place: Place
     started_at: int
@@ -61,11 +60,12 @@ class OutcomeCounts:
         anew: bool = False,
         known: bool = False,
     ) -> None:
-        """Count every case of some rules on a subject in the place of what was counted of them before.
+        """Count every case of some rules on a subject; replaces their earlier counts.
 
-        ``found`` is by rule id; with ``anew`` nothing stands of the other rules either. The cases may be as of an
-        instant after the watermark, so that a completion counts when it comes in. One of which something is to be told
-        only then is not certain yet: it counts when the watermark is there, which decides the subject again.
+        ``found`` is by rule id; with ``anew`` the other rules' counts are removed too. The cases may be as of an
+        instant after the watermark, so that a completion counts when it is read. A case with a report due after the
+        watermark is not certain yet: it counts once the watermark has passed that instant, which decides the subject
+        again.
         """
         endings: list[Ending] = []
         running: list[Running] = []
@@ -95,7 +95,7 @@ class OutcomeCounts:
         self._endings[subject] = (*stand, *now)
         if known:
             return
-        if now[: len(before)] == before:  # nearly always: one more has ended
+        if now[: len(before)] == before:  # the usual case: one more has ended
             self.ended.update(now[len(before) :])
         else:
             self.ended.update(Counter(now) - Counter(before))
@@ -108,7 +108,7 @@ class OutcomeCounts:
         return found
 
     def forget(self, subject: Subject) -> None:
-        """The subject is kept no longer; what was counted of it stands."""
+        """Drop the subject; its counts stay."""
         self._endings.pop(subject, None)
         self.running.pop(subject, None)
 

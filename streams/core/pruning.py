@@ -1,14 +1,15 @@
-"""What of a subject's history may be left out: state that does not grow.
+"""Prunes a subject's history, so that state is bounded.
 
 Definition. A *cut* is an instant at or before which nothing can change any more: an event that happened no later than
-it, and a correction of such an event, are refused as too old. Of the events up to a cut, each fold says which it still
-needs (``Fold.needed``). What no fold needs is left out. What some need is kept for those alone: another rule, for which
-it was over, must not begin a case with it again. What was due by the cut stands for ever: it is neither reported
-nor taken back any more, because what is left of a case that is over may say something else.
+it, and a correction of such an event, are refused as too old. Of the events up to a cut, each fold returns those it
+still needs (``Fold.needed``). Events that no fold needs are dropped. Events that some need are kept for those folds
+only: another rule, for which they were over, must not start a case with them again. Reports due by the cut are final:
+they are neither made nor withdrawn any more, because the remaining events of a case that is over may give another
+verdict.
 
-The cut is ``keep_for`` behind the watermark. Past ``MOST_EVENTS`` it is where the newest half begins, so that no
-subject can make its row, or the work on it, grow without end. A history is looked at when it has doubled since the last
-look, so that looking costs each event the same on average.
+The cut is ``keep_for`` behind the watermark. Past ``MOST_EVENTS`` it is where the newest half begins, so that the row
+of a subject and the work on it are bounded. A history is examined when it has doubled since the last time, so the cost
+per event is constant on average.
 
 Example, ``monthly-reading`` with 90 days: a meter read every month since January has, in December, the reading of
 August for the turn of September, and those of September to December. An August reading that comes now is too old.
@@ -27,14 +28,14 @@ from streams.core.rulebook import Rulebook
 from streams.core.verdicts import Fold, Needed, Verdict
 
 FEWEST_EVENTS: Final = 8
-"""Events of a subject that are not worth a look."""
+"""Fewest events of a subject for pruning."""
 
 MOST_EVENTS: Final = 2_000
-"""Events of a subject past which all but the newest half are left out where they can be, whatever their age."""
+"""Most events of a subject; beyond, all but the newest half are dropped where possible, whatever their age."""
 
 
 def is_worth_a_look(events: int, looked_at: int) -> bool:
-    """Whether a history of that many events may be pruned, having been that long at the last look."""
+    """Whether a history of that many events is due for pruning, given its length at the last examination."""
     return events >= FEWEST_EVENTS and (events >= 2 * looked_at or events > MOST_EVENTS >= looked_at)
 
 
@@ -42,13 +43,13 @@ def cut_of(record: SubjectRecord, watermark: int, keep_for: int) -> int:
     """The cut (microseconds) for a subject that was decided at a watermark; always before it."""
     events, cut = record.history.events, watermark - keep_for
     if len(events) > MOST_EVENTS:
-        # Not at the instant itself: many may come that happened at one.
+        # Not at the instant itself: more events may have the same instant.
         cut = max(cut, events[-MOST_EVENTS // 2].at - 1)
     return min(cut, watermark - 1)
 
 
 def refuses(history: History, pruned: Pruned, event: Event) -> bool:
-    """Whether an event comes too late for a history that was pruned; repetitions of what is kept do not."""
+    """Whether an event is too late for a pruned history; repetitions of kept events are not."""
     until = pruned.until
     if until is None:
         return False
@@ -63,7 +64,7 @@ def refuses(history: History, pruned: Pruned, event: Event) -> bool:
 
 
 def _touches_what_is_over(history: History, event: Event, until: int) -> bool:
-    """Whether an event corrects, or is corrected by, one that is over, or corrects one that may have been left out."""
+    """Whether an event corrects, or is corrected by, one at or before the cut, or corrects one possibly dropped."""
     roots = effective([*history.events, event])[1]
     before = effective(history.events)[1] if history.has_corrections else {}
     over = [other.event_id for other in history.events if other.at <= until]
@@ -77,7 +78,7 @@ def _touches_what_is_over(history: History, event: Event, until: int) -> bool:
 
 
 def prune(snapshot: Snapshot, history: History, rulebook: Rulebook, cut: int) -> Snapshot | None:
-    """The snapshot with nothing that is over at the cut; ``None`` where all of it must stay.
+    """The snapshot without the events that are over at the cut; ``None`` where all must stay.
 
     ``history`` is that of the snapshot.
     """
@@ -85,7 +86,7 @@ def prune(snapshot: Snapshot, history: History, rulebook: Rulebook, cut: int) ->
     if not events or events[0].at > cut:
         return None
     if any(event.corrects is not None and event.event_id not in history.roots for event in events):
-        return None  # corrections in a circle are none, for as long as all of them are there
+        return None  # corrections in a circle are ignored only while all of them are present
     over = [event for event in history.effective() if event.at <= cut]
     needed = _needed(history, over, rulebook.folds, rulebook.routes(snapshot.subject[0]), cut)
     groups = _groups(events, history.roots, cut)
@@ -115,7 +116,7 @@ def prune(snapshot: Snapshot, history: History, rulebook: Rulebook, cut: int) ->
 
 
 class _Group:
-    """An event with all that corrects it: kept or left out together."""
+    """An event with all that corrects it: kept or dropped together."""
 
     __slots__ = ("ids", "is_young")
 
@@ -127,7 +128,7 @@ class _Group:
 def _groups(events: Sequence[Event], roots: Mapping[str, str], cut: int) -> dict[str, _Group]:
     """By the id of the event that is corrected.
 
-    A group is young while one of its events is later than the cut, or what it corrects is still to come.
+    A group is young while one of its events is later than the cut, or the event that it corrects has not been read.
     """
     groups: dict[str, _Group] = {}
     known = {event.event_id for event in events}
@@ -141,7 +142,7 @@ def _groups(events: Sequence[Event], roots: Mapping[str, str], cut: int) -> dict
 def _needed(
     history: History, over: Sequence[Event], folds: Sequence[Fold], routes: Callable[[str], Sequence[Route]], cut: int
 ) -> dict[str, tuple[tuple[str, ...], bool]]:
-    """By id of an event that is over: the rules that need it, and whether those are all that see it."""
+    """By id of an event at or before the cut: the rules that need it, and whether these are all rules that see it."""
     answers: dict[int, Needed | None] = {}
     found: dict[str, tuple[tuple[str, ...], bool]] = {}
     for event in over:
@@ -165,7 +166,7 @@ def _needed(
 
 
 def is_over(verdict: Verdict, pruned: Pruned) -> bool:
-    """Whether a case had ended by the cut: what is found of it now may rest on less than it was judged by."""
+    """Whether a case had ended by the cut: its verdict may now be based on fewer events than before."""
     if pruned.until is None or verdict.outcome == "running":
         return False
     # A month may be met before it begins.

@@ -1,4 +1,4 @@
-"""What the engine keeps of a subject: at work as a ``SubjectRecord``, at rest as a ``Snapshot``."""
+"""The state of a subject: in the engine a ``SubjectRecord``, stored a ``Snapshot``."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from streams.core.history import History
 from streams.core.verdicts import Verdict
 
 BEGINNING = -(2**62)
-"""The watermark before any time has passed."""
+"""The watermark before the first one."""
 
 ReportKey = tuple[str, str, str, str]
-"""What tells one report from another on a subject: rule id, root event id, kind, cause."""
+"""The key of a report on a subject: rule id, root event id, kind, cause."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What was left out of a subject's history (``streams.core.pruning``).
+    """How far a subject's history was pruned (``streams.core.pruning``).
 
-    No event at or before ``until`` (microseconds) is taken any more; ``None`` where nothing was left out yet.
-    ``looked_at`` is how many events there were when it was last looked at. ``only`` are events that some rules alone
-    may still see: event id, rule ids.
+    Events at or before ``until`` (microseconds) are refused; ``None`` where nothing was pruned yet. ``looked_at`` is
+    the number of events at the last examination. ``only`` are events that only some rules may still see: event id, rule
+    ids.
     """
 
     until: int | None = None
@@ -33,11 +33,11 @@ class Pruned:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything that must be kept of one subject, as a value.
+    """The whole stored state of one subject, as a value.
 
-    ``reported`` are the reports made and not withdrawn; ``withdrawn`` counts how often each report was withdrawn;
-    ``decided_at`` is the watermark under which the subject was last looked at. ``cases`` are the cases that were
-    written, where they are: rule id, root event id and a digest of what was written.
+    ``reported`` are the reports made and not withdrawn; ``withdrawn`` counts the withdrawals of each report;
+    ``decided_at`` is the watermark of the last decision. ``cases`` are the cases last written, where cases are written:
+    rule id, root event id and a digest of the content.
     """
 
     subject: Subject
@@ -51,7 +51,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class JudgedCase:
-    """One case as of an instant, with the id that alerts on it carry."""
+    """One case as of an instant, with the case id used in its alerts."""
 
     case_id: str
     subject: Subject
@@ -59,7 +59,7 @@ class JudgedCase:
 
 
 class SubjectRecord:
-    """One subject at work in an engine: its history, and what its rules last reported."""
+    """One subject in an engine: its history and its rules' last reports."""
 
     __slots__ = (
         "asleep",
@@ -84,12 +84,12 @@ class SubjectRecord:
         self.pruned = Pruned()
         self.reported: dict[ReportKey, Alert] = {}
         self.withdrawn: dict[ReportKey, int] = {}
-        self.cases: dict[str, dict[str, str]] = {}  # by rule id and root event id: a digest of what was written
+        self.cases: dict[str, dict[str, str]] = {}  # by rule id and root event id: a digest of the content last written
         self.due: int | None = None
-        self.dues: dict[int, int] = {}  # by fold: when silence next changes what it says
-        self.owed: dict[int, dict[ReportKey, tuple[Verdict, int]]] = {}  # by fold: what it last said must be told
+        self.dues: dict[int, int] = {}  # by fold: the next instant at which time changes its result
+        self.owed: dict[int, dict[ReportKey, tuple[Verdict, int]]] = {}  # by fold: its reports at the last decision
         self.open: tuple[tuple[str, str | None], ...] = ()
         self.counted = 0  # events at the last count of open cases and endings
         self.decided_at = BEGINNING
-        self.asleep: Callable[[], Snapshot] | None = None  # gives what has not been taken back yet
-        self.expires = False  # whether an entry of the expiry heap stands for it
+        self.asleep: Callable[[], Snapshot] | None = None  # loads a snapshot not restored yet
+        self.expires = False  # whether it has an entry in the expiry heap
