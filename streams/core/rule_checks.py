@@ -1,6 +1,6 @@
-"""What rules may say wrong: with the vocabulary, with one another, and with the versions of one rule.
+"""Checks of rules against the vocabulary, against one another, and between the versions of one rule.
 
-Every mistake is a ``Problem``: its place in the list given, the keys inside the rule, and what is wrong there.
+Every error is a ``Problem``: the rule's position in the list, the keys inside the rule, and the message.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from streams.core.follow_ups import starting_types, wrong_follow_ups
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something wrong with a rule: its place in the list given, the path of keys inside it, and what."""
+    """An error in a rule: its position in the list, the path of keys inside it, and the message."""
 
     index: int
     rule_id: str
@@ -44,7 +44,7 @@ class Problem:
 
 
 def check(rules: Sequence[Rule], catalogue: EventCatalogue) -> list[Problem]:
-    """Everything that is wrong with the rules together and with the vocabulary; empty where nothing is."""
+    """All errors of the rules against one another and the vocabulary; empty if there are none."""
     problems: list[Problem] = []
     for index, rule in enumerate(rules):
         for keys, message in _vocabulary(rule, catalogue, rules):
@@ -54,7 +54,7 @@ def check(rules: Sequence[Rule], catalogue: EventCatalogue) -> list[Problem]:
 
 
 def check_follow_ups(rules: Sequence[Rule]) -> list[Problem]:
-    """What is wrong with rules that start with the breach of another, among all rules of a rulebook."""
+    """The errors of rules that start with the breach of another, among all rules of a rulebook."""
     return [Problem(index, rules[index].id, keys, message) for index, keys, message in wrong_follow_ups(rules)]
 
 
@@ -126,7 +126,7 @@ _COMPARED: Final[Mapping[str, Collection[str]]] = {
     "minimum_notice": ("needs", "notice"),
     "not_before": ("since",),
 }
-"""By kind of rule, the events that may be compared with the one that a case begins with: a start, or an act."""
+"""By kind of rule, the events that may be compared with the one that starts a case: a start, or an act."""
 
 _NOTHING_TO_COMPARE: Final = (
     "nothing to compare with here; stop, pause, resume and cancel compare with a deadline's start, "
@@ -138,7 +138,7 @@ _ORDERED = {"number", "integer", "date", "time"}
 def _comparisons(
     rule: Rule, catalogue: EventCatalogue, start_types: Sequence[str]
 ) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """What is wrong with the conditions that compare with the start of the case."""
+    """The errors of conditions that compare with the start of the case."""
     begin: Sequence[str] = start_types
     if not isinstance(rule, DeadlineRule):
         begin = [pattern.type for pattern in rule.act] if isinstance(rule, ActRule | CadenceRule) else []
@@ -180,7 +180,7 @@ def _conditions(
 
 
 Named = Iterable[tuple[tuple[str | int, ...], str]]
-"""Keys inside a rule, and the field that is named there."""
+"""Keys inside a rule, and the field named there."""
 
 
 def _act_fields(
@@ -226,7 +226,7 @@ def _act_fields(
 def _agreed_field(
     keys: tuple[str | int, ...], limit: Limit | None, patterns: Sequence[Pattern], catalogue: EventCatalogue
 ) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """What is wrong with the field of a limit until it."""
+    """The errors of the field that a limit ends at."""
     if isinstance(limit, UntilDate):
         yield from _dated(keys, limit.field, ("date", "time"), patterns, catalogue)
 
@@ -238,7 +238,7 @@ def _dated(
     patterns: Sequence[Pattern],
     catalogue: EventCatalogue,
 ) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """What is wrong with a field of the events that must be of one of the kinds."""
+    """The errors of an event field that must be of one of the kinds."""
     yield from _known([(keys, name)], patterns, [], catalogue)
     types = [pattern.type for pattern in patterns if pattern.type in catalogue.types]
     if (wrong := _of_other_kind(name, kinds, types, catalogue)) is not None:
@@ -248,7 +248,7 @@ def _dated(
 def _known(
     named: Named, patterns: Iterable[Pattern], facts: Sequence[str], catalogue: EventCatalogue
 ) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """The fields named that none of the event types has."""
+    """The named fields that none of the event types has."""
     types = [pattern.type for pattern in patterns if pattern.type in catalogue.types] + list(facts)
     known = {name for event_type in types for name in catalogue.fields(event_type)}
     for keys, name in named:
@@ -293,7 +293,7 @@ def patterns_of(value: object, keys: tuple[str | int, ...]) -> Iterator[tuple[tu
 
 
 def _of_other_kind(name: str, kinds: Sequence[str], types: Sequence[str], catalogue: EventCatalogue) -> str | None:
-    """What to say where a field is of none of the kinds, in one of the types that have it."""
+    """The message for a field that is of none of the kinds, in one of the types that have it."""
     for event_type in types:
         if name in catalogue.models[event_type].model_fields:
             kind = catalogue.kind_of(event_type, name)

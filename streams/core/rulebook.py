@@ -1,4 +1,4 @@
-"""The rulebook compiled: which event concerns which rule of which subject, and in force when."""
+"""The compiled rulebook: which events concern which rule of which subject, and when the rule is in force."""
 
 from __future__ import annotations
 
@@ -37,10 +37,9 @@ from streams.core.working_days import WorkingCalendar
 class Rulebook:
     """Rules in force, compiled for the engine; immutable once built.
 
-    Raises nothing for its content: call ``streams.core.rule_checks`` first. Disabled rules, and those that follow
-    one, are kept in ``rules`` and not compiled.
-    ``calendars`` are those that rules name.
-    ``declared`` are the fields of each event type; without it every field counts.
+    The content is not checked: call ``streams.core.rule_checks`` first. Disabled rules, and those that follow one, are
+    kept in ``rules`` and not compiled. ``calendars`` are those that rules name. ``declared`` are the fields of each
+    event type; without it every field counts.
     """
 
     def __init__(
@@ -83,14 +82,14 @@ class Rulebook:
 
     @cached_property
     def fingerprint(self) -> str:
-        """The same for rulebooks that judge alike, whatever process made them: to see that one has changed."""
+        """Equal for rulebooks with equal verdicts, also across processes: shows that a rulebook has changed."""
         parts = [rule.model_dump_json() for rule in self.rules if rule.enabled]
         named = [f"{name} {calendar.fingerprint}" for name, calendar in sorted(self.calendars.items())]
         whole = "\n".join([self.calendar.fingerprint, *named, *sorted(parts)])
         return hashlib.sha256(whole.encode()).hexdigest()[:16]
 
     def declared_only(self, events: Sequence[Event]) -> Sequence[Event]:
-        """Events as the decoder takes them today: version 0.1 kept fields that no type declares."""
+        """Events as the present decoder reads them: version 0.1 kept undeclared fields."""
         if all(self._is_declared(event) for event in events):
             return events
         return [event if self._is_declared(event) else self._stripped(event) for event in events]
@@ -104,7 +103,7 @@ class Rulebook:
         return replace(event, data={name: value for name, value in event.data.items() if name in known})
 
     def seen_by(self, only: Iterable[tuple[str, Iterable[str]]]) -> dict[str, frozenset[int]]:
-        """Which folds may see an event, by their places: ``only`` pairs event ids with rule ids."""
+        """The folds that may see an event, by position: ``only`` pairs event ids with rule ids."""
         places = self._places
         return {event_id: frozenset([places[rule] for rule in rules if rule in places]) for event_id, rules in only}
 
@@ -113,7 +112,7 @@ class Rulebook:
         return self._routes[subject_type]
 
     def copies_of(self, event: Event) -> list[tuple[Subject, Event]]:
-        """The subjects that an event concerns under these rules, each with the event as that subject sees it.
+        """The subjects that an event concerns under these rules, each with its copy of the event.
 
         A correction concerns every subject that it names. An event with a list ``meters`` (a notice posted for many)
         concerns each of them as well: such a copy names that meter, and neither the batch nor the list.
@@ -132,7 +131,7 @@ class Rulebook:
 
 
 class _Routes(dict[str, tuple[Route, ...]]):
-    """Nobody listens to a type that is not there."""
+    """No rule sees a type that is missing here."""
 
     def __missing__(self, event_type: str) -> tuple[Route, ...]:
         return ()
@@ -142,7 +141,7 @@ _MakeFold = Callable[[Any, WorkingCalendar, Mapping[str, Text], Calendars], Fold
 
 
 def _of_one_calendar(fold: Callable[[Any, WorkingCalendar, Mapping[str, Text]], Fold]) -> _MakeFold:
-    """A kind without limits to count."""
+    """A kind without a limit."""
     return lambda rules, calendar, titles, _named: fold(rules, calendar, titles)
 
 

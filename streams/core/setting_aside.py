@@ -1,6 +1,6 @@
-"""An engine from which single subjects can be taken out, and into which they can be brought back later.
+"""An engine from which single subjects can be removed, and restored later.
 
-Subjects do not depend on one another, so all others go on as if nothing were missing.
+Subjects are independent, so the others are not affected.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from streams.core.watermark import is_due
 
 
 class SeparableEngine(Engine):
-    """The engine of a partition whose subjects may be set aside."""
+    """The engine of a partition; its subjects can be set aside."""
 
     def take_out(self, subject: Subject) -> None:
-        """Drop a subject with its timers; what was counted of its endings stands."""
+        """Drop a subject with its timers; its counted outcomes stay."""
         record = self._records.pop(subject, None)
         if record is not None:
             self._touched.pop(subject, None)
@@ -26,7 +26,7 @@ class SeparableEngine(Engine):
                 self._tally.forget(subject)
 
     def bring_back(self, snapshot: Snapshot) -> None:
-        """Take back a subject that stood aside while time went on: it is decided anew by the next ``advance_to``."""
+        """Restore a subject set aside before later watermarks; the next ``advance_to`` decides it again."""
         record = self._records[snapshot.subject] = SubjectRecord(snapshot.subject)
         self._take_back(record, snapshot, snapshot.decided_at)
         if record.due is not None:
@@ -35,7 +35,7 @@ class SeparableEngine(Engine):
         self._changed.add(snapshot.subject)
 
     def concerned(self, at: int) -> set[Subject]:
-        """The subjects that a step to that watermark looks at, beside those that get something."""
+        """The subjects that a step to that watermark decides, besides those with new events."""
         due = {subject for due, subject in self._timers if is_due(due, at)}
         old = {subject for until, subject in self._expiries if is_due(until, at)}
         return {subject for subject in due | old | self._touched.keys() if subject in self._records}

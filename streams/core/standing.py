@@ -1,8 +1,7 @@
-"""What a subject's row says ahead of its events, so that a restart need not judge it before something happens to it.
+"""The summary at the head of a subject's row: with it a restart judges the subject only at its next event.
 
-It follows from the events, the rulebook and the watermark of the last decision, and stands only as long as the
-rulebook is the same. Most subjects of a restart have nothing happen to them for hours; judging each of them again
-took nearly all of the time that a restart needed.
+It is computed from the events, the rulebook and the watermark of the last decision, and valid only under the same
+rulebook. Most subjects get no event for hours after a restart; judging all of them took nearly the whole restart time.
 """
 
 from __future__ import annotations
@@ -14,9 +13,9 @@ from streams.core.outcome_counts import Running
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a subject stood when it was last decided, at ``decided_at``.
+    """The state of a subject at its last decision, at ``decided_at``.
 
-    ``due`` is when silence changes a verdict next; ``open_cases`` are rule id and city of each case open.
+    ``due`` is the next instant at which time changes a verdict; ``open_cases`` are rule id and city of each open case.
     """
 
     decided_at: int

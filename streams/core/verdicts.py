@@ -1,7 +1,7 @@
-"""What a rule says of its cases: verdicts, and the reports that follow from them.
+"""Verdicts on the cases of a rule, and the reports that follow from them.
 
-A *verdict* is where one case stands as of an instant. A *report* is something that a subscriber must have
-been told by that instant if the verdict is right. The engine compares the reports due with those it made.
+A *verdict* is where one case stands as of an instant. A *report* is a message that must have been sent by that instant
+if the verdict is right. The engine compares the reports due with those it made.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ AlertKind = Literal["warning", "breach", "late_completion", "violation", "retrac
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One thing to be told: ``due`` is the instant at which it becomes certain.
+    """One report: ``due`` is the instant at which it becomes certain.
 
-    ``cause`` tells apart reports of one kind on one case: the deadline that passed, the stop that came late,
-    the fraction of the limit that was used up.
+    ``cause`` distinguishes reports of one kind on one case: the deadline that passed, the late stop, the fraction of
+    the limit used up.
     """
 
     kind: AlertKind
@@ -38,10 +38,10 @@ class Report:
 class Verdict:
     """One case as of an instant. Instants are microseconds since the epoch, durations microseconds.
 
-    ``root`` is the id of the event that the case starts with, as first sent: a correction does not change it;
-    ``item`` tells apart several cases that one event starts. ``anchor`` is that event as it stands now. ``ended_at``
-    closes ``elapsed``: the stop, the cancel, or the instant asked about. ``faults`` say what is wrong with an act;
-    ``facts`` are for the explanation. ``calendar`` is the one that the limit was counted by, where the rule chose one.
+    ``root`` is the id of the event that the case starts with, as first sent: a correction does not change it; ``item``
+    distinguishes several cases started by one event. ``anchor`` is that event as corrected. ``ended_at`` closes
+    ``elapsed``: the stop, the cancel, or the instant of the query. ``faults`` are those of an act; ``facts`` are for
+    the explanation. ``calendar`` is the one by which the limit was counted, where the rule chose one.
     """
 
     rule: RuleBase
@@ -65,16 +65,16 @@ class Verdict:
 
 
 def root_of(verdict: Verdict, roots: Mapping[str, str]) -> str:
-    """What tells the case from others of its rule and subject; ``roots`` are of events that stand for others."""
+    """The case's identity within its rule and subject; ``roots`` are the root ids of events that replace others."""
     root = roots.get(verdict.root, verdict.root)
     return f"{root}/{verdict.item}" if verdict.item else root
 
 
 class Status(NamedTuple):
-    """Where one case stands, in short: as much of a verdict as counting needs.
+    """A short verdict: as much of it as counting needs.
 
-    ``is_certain``: all that must be told of it was due by the watermark. ``is_running``: its clock still runs,
-    also past its deadline.
+    ``is_certain``: all its reports were due by the watermark. ``is_running``: its clock still runs, also past its
+    deadline.
     """
 
     anchor: Event
@@ -86,9 +86,9 @@ class Status(NamedTuple):
 
 
 class Needed(NamedTuple):
-    """What of a subject's history a fold must still see, once nothing at or before some instant can change.
+    """The part of a subject's history that a fold still needs, once nothing at or before some instant can change.
 
-    ``ids`` are of events, of which some may not be in the history; ``types`` are event types of which all must stay.
+    ``ids`` are event ids, some possibly not in the history; ``types`` are event types whose events must all stay.
     """
 
     ids: frozenset[str] = frozenset()
@@ -98,10 +98,9 @@ class Needed(NamedTuple):
 class Fold(Protocol):
     """One rule, all its versions, as three functions over a subject's sorted history (DESIGN.md 3).
 
-    ``step`` must be called in history order; it changes the state it is given and nothing else. ``judge``
-    changes nothing; it returns the verdicts (those that owe reports, or every one with ``every``) as of an
-    instant, counting only what happened at or before it, and the next instant at which it would say
-    something else if nothing further happened.
+    ``step`` must be called in history order; it changes the state it is given and nothing else. ``judge`` changes
+    nothing; it returns the verdicts (those with reports, or all with ``every``) as of an instant, counting only events
+    at or before it, and the next instant at which the result changes without a further event.
     """
 
     @property
@@ -110,11 +109,11 @@ class Fold(Protocol):
 
     @property
     def opens(self) -> bool:
-        """Whether it ever has a case open: whether ``open_cases`` is worth asking."""
+        """Whether it can have an open case; if not, ``open_cases`` need not be called."""
 
     @property
     def subject_types(self) -> Sequence[str]:
-        """The first of these for which an event has an id is its subject."""
+        """Subject types in order of precedence: the first for which an event has an id is its subject."""
 
     @property
     def listens(self) -> frozenset[str]:
@@ -122,42 +121,43 @@ class Fold(Protocol):
 
     @property
     def begins(self) -> frozenset[str]:
-        """The event types that a case takes to begin: a history without any of them has no case."""
+        """The event types that can start a case: a history without any of them has no case."""
 
     def start(self) -> Any:
         """The state of an empty history."""
 
     def step(self, state: Any, event: Event) -> bool:
-        """Take the next event of the history into the state.
+        """Fold the next event of the history into the state.
 
-        Returns whether to ask ``judge`` again; false only where it would say nothing and had nothing to say before.
+        Returns whether ``judge`` must be called again; false only where it returns nothing now and returned nothing
+        before.
         """
 
     def judge(self, state: Any, as_of: int, *, every: bool = False) -> tuple[list[Verdict], int | None]:
-        """The verdicts as of an instant, and the next instant at which they change by silence."""
+        """The verdicts as of an instant, and the next instant at which they change by time alone."""
 
     def statuses(self, state: Any, as_of: int, watermark: int) -> list[Status]:
-        """Every case as ``judge`` would have it with ``every``, in short; what is certain, by a watermark."""
+        """Every case as ``judge`` gives it with ``every``, in short; ``is_certain`` as of a watermark."""
 
     def reported(self, state: Any, until: int) -> list[Verdict] | None:
-        """Everything that asking ``judge`` all along would have told up to an instant (inclusive), in one go.
+        """All reports that calling ``judge`` step by step would give up to an instant (inclusive).
 
-        Of a history without corrections, whose events came in order of time. Each verdict is as of the instant at
-        which its last report fell due, and tells that report. ``None`` where only asking all along can tell.
+        For a history without corrections, with events in order of time. Each verdict is as of the instant at which its
+        last report fell due, and has that report. ``None`` where only calling ``judge`` step by step gives them.
         """
 
     def open_cases(self, state: Any, as_of: int) -> Sequence[Event]:
-        """The events that the cases now open started with; of those that open by silence, by an instant."""
+        """The starting events of the open cases, also of cases that open by time alone, as of an instant."""
 
     def is_stop(self, event: Event) -> bool:
-        """Whether the event may end a case; where no case has begun it is an orphan."""
+        """Whether the event may end a case; without a case it is an orphan."""
 
     def is_idle(self, state: Any) -> bool:
         """Whether no case is open and nothing of the state matters to a later event."""
 
     def needed(self, state: Any, until: int) -> Needed | None:
-        """What must be kept of the events folded into the state, all of them at or before ``until`` (microseconds).
+        """The events still needed, of those folded into the state, all at or before ``until`` (microseconds).
 
-        Folding only these and what happens later must give the same reports due after ``until``, and the same cases
-        that were not over by then. No event at or before ``until`` comes any more. ``None``: all that it listens to.
+        Folding only these and all later events must give the same reports due after ``until``, and the same cases that
+        were not over by then. No event at or before ``until`` is accepted any more. ``None``: all events that it sees.
         """

@@ -1,10 +1,10 @@
-"""Watermarks: what has surely been seen, and the one place that says where the boundary lies.
+"""Watermarks, and the one definition of their boundary.
 
-A watermark W says: no event at or before W is still to come (Flink's convention). So something is due when
-``due <= W``, after every event at or before W has been applied; a stop exactly at its deadline is on time.
+A watermark W means that no event at or before W is still to come (Flink's convention). So something is due when ``due
+<= W``, after every event at or before W has been applied; a stop exactly at its deadline is on time.
 
-Several sources feed one log. Each vouches only for itself, so the time of the whole is the minimum over all of
-them: an idle source that has been read to its end does not hold time back, one with a backlog does.
+Several sources feed one log, each with its own watermark. The combined watermark is their minimum: an idle source that
+has been read to its end does not hold it back, one with a backlog does.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ def is_due(due: int, watermark: int) -> bool:
 class SourceWatermarks:
     """The latest watermark of every source, and their minimum.
 
-    A source is a name such as ``topic/3``. No time has passed until every expected source has spoken. A
-    source's watermark never goes back; nor does the minimum, even when a new source joins behind it. One that is
-    no longer expected is forgotten: a feed that was taken out of service must not stop the clocks.
+    A source is a name such as ``topic/3``. There is no minimum until every expected source has a watermark. A source's
+    watermark never decreases; nor does the minimum, even when a new source joins behind it. A source that is no longer
+    expected is dropped: a removed feed must not stop the clocks.
     """
 
     __slots__ = ("_at", "_by_source", "_expected")
@@ -34,23 +34,23 @@ class SourceWatermarks:
 
     @property
     def at(self) -> int | None:
-        """The watermark of the whole, or ``None`` before every expected source has spoken."""
+        """The combined watermark, or ``None`` until every expected source has one."""
         return self._at
 
     @property
     def by_source(self) -> Mapping[str, int]:
-        """The watermark of each source that has spoken."""
+        """The watermark of each source that has one."""
         return self._by_source
 
     def expect(self, sources: Iterable[str]) -> None:
-        """Wait for exactly these sources; a new one holds time where it is until it has spoken."""
+        """Expect exactly these sources; a new one holds the combined watermark until it has one of its own."""
         expected = frozenset(sources)
         if expected != self._expected:
             self._expected = expected
             self._by_source = {source: at for source, at in self._by_source.items() if source in expected}
 
     def update(self, watermarks: Mapping[str, int]) -> int | None:
-        """Take newer watermarks, those of sources not expected left out; return the watermark of the whole."""
+        """Take newer watermarks, ignoring sources not expected; return the combined watermark."""
         for source, watermark in watermarks.items():
             if source in self._expected and watermark > self._by_source.get(source, watermark - 1):
                 self._by_source[source] = watermark

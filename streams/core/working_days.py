@@ -1,15 +1,15 @@
 """Local days and working days: instants to local dates and back, and counting days that are worked.
 
-Nothing here reads a clock or a file (but for the zone's own data, once): a calendar is made of values and gives
-values. Inside, an instant is microseconds since the Unix epoch in UTC and a local date is its proleptic Gregorian
-ordinal (``date.toordinal``), because both are compared and added millions of times in a replay.
+Nothing here reads a clock or a file (except the zone's data, once): a calendar is a pure value. An instant is
+microseconds since the Unix epoch in UTC and a local date is its proleptic Gregorian ordinal (``date.toordinal``),
+because both are compared and added millions of times in a replay.
 
-Theory of operation. A zone is turned once into its list of offset changes. Day ``d`` is then the half-open span
-``[start_of_day(d), start_of_day(d + 1))`` of instants, so "24:00 of ``d``" and "0:00 of ``d + 1``" are one instant,
-and a day has 23, 24 or 25 hours as the zone has it. Where midnight is skipped the day starts at the instant of
-the change. Where a change turns the wall clock back over midnight (St John's until 2011), the day ends when its
-date is shown for the last time. A date that a zone left out altogether (Apia, 2011-12-30) is an empty span.
-From the last change of a zone on (Shanghai: 1991) all of this is one multiplication.
+Theory of operation. A zone is converted once into its list of offset changes. Day ``d`` is then the half-open span
+``[start_of_day(d), start_of_day(d + 1))`` of instants, so "24:00 of ``d``" and "0:00 of ``d + 1``" are one instant, and
+a day has 23, 24 or 25 hours. Where midnight is skipped the day starts at the instant of the change. Where a change
+turns the wall clock back over midnight (St John's until 2011), the day ends when its date is shown for the last time. A
+date that a zone skipped (Apia, 2011-12-30) is an empty span. After the last change of a zone (Shanghai: 1991) all of
+this is one multiplication.
 
 A day is worked unless it is on the weekend or a holiday; a make-up day is worked whatever its weekday. In a year
 whose holidays are not announced only the weekend is known: such days are provisional.
@@ -43,11 +43,11 @@ EPOCH_ORDINAL = 719_163
 
 SATURDAY, SUNDAY = 5, 6
 
-# Zone data is read off between these years. Before, the first offset holds; after, the last one. What the law
-# will say of daylight saving in 2100 is not known to anyone, and a date that far off is a typing error.
+# Zone data is read between these years. Before, the first offset holds; after, the last one. Rules of daylight saving
+# after 2100 are unknown, and a date so far ahead is a typing error.
 _FIRST_YEAR, _LAST_YEAR = 1900, 2100
 
-# Days of these years are looked up in a table, all others worked out.
+# Days of these years are looked up in a table, all others are computed.
 _TABLE_FIRST = date(2000, 1, 1).toordinal()
 _TABLE_LAST = date(2060, 12, 31).toordinal()
 TABLE_DAYS = range(_TABLE_FIRST, _TABLE_LAST + 1)
@@ -68,7 +68,7 @@ class _PinnedZone(ZoneInfo):
 
 @lru_cache(maxsize=64)
 def zone_named(name: str) -> ZoneInfo:
-    """The IANA zone from the ``tzdata`` package, never from the operating system; one object a name.
+    """The IANA zone from the ``tzdata`` package, never from the operating system; one object per name.
 
     Raises:
         ValueError: for a name that the package does not have.
@@ -99,7 +99,7 @@ class ZoneOffsets:
 
 @lru_cache(maxsize=64)
 def offsets_of(name: str) -> ZoneOffsets:
-    """Read the offset changes of a zone off its data, to the second. Takes some 50 ms, once a zone."""
+    """Read the offset changes of a zone from its data, to the second. Takes about 50 ms, once per zone."""
     zone = zone_named(name)
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -130,9 +130,9 @@ def offsets_of(name: str) -> ZoneOffsets:
 
 
 class LocalTexts:
-    """Instants as text in a zone; the same as ``format_us``, but made of parts once the zone changes no more.
+    """Instants as text in a zone; equal to ``format_us``, but composed of parts after the last change of the zone.
 
-    A replay writes a hundred of them for every thousand events, nearly all of a few days.
+    A replay writes a hundred of them per thousand events, nearly all within a few days.
     """
 
     __slots__ = ("_days", "_offset", "_since", "_suffix", "_until", "_zone")
@@ -166,7 +166,7 @@ class LocalTexts:
 
 @dataclass(frozen=True, slots=True, order=True)
 class SpecialDay:
-    """A day that is not as its weekday says: a holiday, or a make-up working day. Names may be empty."""
+    """A day that differs from its weekday's rule: a holiday or a make-up working day. Names may be empty."""
 
     ordinal: int
     is_working: bool
@@ -176,13 +176,13 @@ class SpecialDay:
 
 @dataclass(frozen=True, slots=True)
 class WorkingCalendar:
-    """Which instants belong to which local date, and which dates are worked. A value: hashable, picklable.
+    """Maps instants to local dates, and knows which dates are worked. A value: hashable, picklable.
 
-    ``zone_name`` is an IANA name. ``weekend`` holds weekdays off (Monday is 0), at most six of them.
-    ``special_days`` has each date at most once. ``known_years`` are the years whose holidays are announced; ``None``
-    says that there is nothing to announce and no day is provisional. ``hours`` are its opening hours, where it has any.
+    ``zone_name`` is an IANA name. ``weekend`` holds weekdays off (Monday is 0), at most six of them. ``special_days``
+    has each date at most once. ``known_years`` are the years whose holidays are announced; ``None`` means that nothing
+    is announced and no day is provisional. ``hours`` are its opening hours, if any.
 
-    Ordinals outside the years 1 to 9999 are no error; they are provisional where there is anything to announce.
+    Ordinals outside the years 1 to 9999 are allowed; they are provisional if ``known_years`` is set.
     """
 
     zone_name: str = "UTC"
@@ -215,7 +215,7 @@ class WorkingCalendar:
         settled_at, settled_offset = offsets.changes[-1], offsets.offsets[-1]
         settled_day = settled_at
         if len(offsets.changes) > 1:
-            # Two days on, no earlier offset can reach.
+            # No earlier offset has an effect two days later.
             settled_day = (settled_at + settled_offset) // DAY + EPOCH_ORDINAL + 2
             settled_at = (settled_day - EPOCH_ORDINAL) * DAY - settled_offset
 
@@ -248,7 +248,7 @@ class WorkingCalendar:
 
     @property
     def settled(self) -> tuple[int, int, int]:
-        """From which instant and which local date on the zone changes no more, and its offset then (µs)."""
+        """The instant and the local date after which the zone has no more changes, and its offset then (µs)."""
         return self._settled_at, self._settled_day, self._settled_offset
 
     # --- instants and local dates ---
@@ -259,7 +259,7 @@ class WorkingCalendar:
             return (instant + self._settled_offset) // DAY + EPOCH_ORDINAL
         offset = self._offsets[bisect_right(self._changes, instant) - 1]
         ordinal = (instant + offset) // DAY + EPOCH_ORDINAL
-        # The first minutes of a day whose eve is shown once more belong to that eve.
+        # Where the wall clock goes back over midnight, the first minutes of the new day belong to the day before.
         if self._turns_back and instant < self.start_of_day(ordinal):
             ordinal -= 1
         return ordinal
@@ -269,7 +269,7 @@ class WorkingCalendar:
         midnight = (ordinal - EPOCH_ORDINAL) * DAY
         if ordinal >= self._settled_day:
             return midnight - self._settled_offset
-        # The day starts where an earlier date is shown for the last time: under the latest offset that shows one.
+        # The day starts where an earlier date is shown for the last time: under the latest offset that shows it.
         changes, offsets = self._changes, self._offsets
         index = bisect_right(changes, midnight + _MARGIN) - 1
         until = midnight - offsets[index]
@@ -279,7 +279,7 @@ class WorkingCalendar:
         return until
 
     def local_text(self, instant: int) -> str:
-        """``2026-03-02T09:00:00.000+08:00``: the instant as ``format_us`` writes it in the calendar's zone."""
+        """``2026-03-02T09:00:00.000+08:00``: the instant as ``format_us`` gives it in the calendar's zone."""
         return self._texts.text(instant)
 
     def occurs_twice(self, instant: int) -> bool:
@@ -296,7 +296,7 @@ class WorkingCalendar:
     # --- days that are worked ---
 
     def is_working_day(self, ordinal: int) -> bool:
-        """Whether the date is worked: by its weekday, unless it is a holiday or a make-up working day."""
+        """Whether the date is worked: decided by its weekday, unless it is a holiday or a make-up working day."""
         index = ordinal - _TABLE_FIRST
         if 0 <= index < len(self._works):
             return self._works[index] == 1
@@ -360,7 +360,7 @@ class WorkingCalendar:
         return (ordinal for ordinal in range(after + 1, until + 1) if self.is_working_day(ordinal))
 
     def day_name(self, ordinal: int, language: Literal["zh", "en"] = "zh") -> str | None:
-        """The name of a holiday or make-up working day; ``None`` for a day that is as its weekday says."""
+        """The name of a holiday or make-up working day; ``None`` for an ordinary day."""
         day = self._special.get(ordinal)
         if day is None:
             return None
@@ -368,7 +368,7 @@ class WorkingCalendar:
 
     @property
     def fingerprint(self) -> str:
-        """The same for calendars that judge alike, whatever process made them: to see that one has changed."""
+        """Equal for calendars that count alike, also across processes: shows that a calendar has changed."""
         parts = (
             self.zone_name,
             offsets_of(self.zone_name),
