@@ -1,16 +1,15 @@
-"""What the kinds about an act share: each act is a case, met or violated, certain once time has passed it.
+"""Base of the kinds about an act: each act is a case, met or violated, certain once the watermark has passed it.
 
-Theory of operation. History decides by instants, and what stands at one instant has no order that could be proved.
-So whatever speaks for the person counts as earlier, whatever speaks against as later: a notice at the very instant
-of the act is a notice before it, a payment at that instant is not yet one. In terms of the fold: an act *waits* until
-an event at a later instant comes (or until it is judged) and then sees all that helps up to its own instant; what
-resets waits likewise and is applied when time has moved on. In terms of the definition: a helpful event ``n`` counts
-for an act ``a`` if ``n.at <= a.at`` and no reset ``h`` has ``n.at < h.at < a.at``; a harmful one (an act counted with
-this one, what forbids it) does not if some ``h`` has ``n.at <= h.at <= a.at``.
+Theory of operation. Events at one instant have no provable order. So an event in favour of the person counts as
+earlier, one against as later: a notice at the instant of the act is before it, a payment at that instant is not. In the
+fold, an act *waits* until an event at a later instant comes (or until it is judged) and then sees all helpful events up
+to its own instant; a reset waits likewise and is applied at the next later instant. As a definition: a helpful event
+``n`` counts for an act ``a`` if ``n.at <= a.at`` and no reset ``h`` has ``n.at < h.at < a.at``; a harmful one (an act
+counted with this one, what forbids it) does not if some ``h`` has ``n.at <= h.at <= a.at``.
 
 Example, survey-before-acceptance: accepted and surveyed both at 10:00:00.000 is met, whatever their ids; surveyed at
-09:59:59.999 is a violation, told once the watermark has passed 09:59:59.999, and withdrawn if an acceptance
-of an earlier instant is recorded later.
+09:59:59.999 is a violation, reported once the watermark has passed 09:59:59.999, and withdrawn if an acceptance of an
+earlier instant is recorded later.
 """
 
 from __future__ import annotations
@@ -36,13 +35,13 @@ from streams.core.working_days import WorkingCalendar
 def latest_before(events: Sequence[Event], act: Event) -> Sequence[Event]:
     """The last of the events, as a list of one or none; one at the act's own instant only where there is no other.
 
-    For kinds in which a later event takes the place of an earlier one: at one instant that speaks against the person.
+    For kinds in which a later event replaces an earlier one: at one instant that would be against the person.
     """
     return [event for event in events if event.at < act.at][-1:] or events[-1:]
 
 
 class Slot:
-    """The latest event that meets a need, and when it is taken away."""
+    """The latest event that meets a need, and the instant at which it lapses."""
 
     __slots__ = ("compares", "if_act", "label", "need", "tests")
 
@@ -56,7 +55,7 @@ class Slot:
     def missing(
         self, found: Event | None, act: Event, start: int, calendar: WorkingCalendar, by: int | None = None
     ) -> Without | None:
-        """The fault, where the latest event that would do (``None``: there is none) does not."""
+        """The fault where the latest candidate event (``None``: there is none) does not meet the need."""
         if self.need.if_act and not self.if_act(act.fields_with_ids()):
             return None
         if found is not None and not (self.need.after_start and found.at < start):
@@ -67,9 +66,9 @@ class Slot:
 
 
 class Watch:
-    """What one version has seen: the latest event of each need, the latest facts, and what waits to take effect.
+    """The state of one version: the latest event of each need, the latest facts, and events waiting to take effect.
 
-    ``near`` are, by need, all events of those needs that compare with the act: which will do shows at the act.
+    ``near`` are, by need, all events of the needs that compare with the act: the match is decided at the act.
     """
 
     __slots__ = ("closed", "facts", "found", "held", "near", "own", "reset")
@@ -85,7 +84,7 @@ class Watch:
         """The last reset that took effect."""
 
     def spoil(self, at: int) -> None:
-        """A reset at an instant: nothing earlier counts any more."""
+        """Apply a reset at an instant: nothing earlier counts any more."""
         if self.found:
             self.found = [event if event is not None and event.at >= at else None for event in self.found]
         for index, events in self.near.items():
@@ -93,12 +92,12 @@ class Watch:
 
 
 def fields_of(facts: Event | None, act: Event) -> Fields:
-    """The fields that a case begins with: the act's, and those that its facts lend."""
+    """The fields that a case starts with: the act's own, and those added by its facts."""
     return act.data if facts is None else {**facts.data, **act.data}
 
 
 class Role:
-    """What an event of one type may be to one version; ``None`` where it cannot be that."""
+    """The roles of an event type in one version; ``None`` for a role that it cannot have."""
 
     __slots__ = ("act", "closed_by", "is_facts", "reset", "slots")
 
@@ -118,7 +117,7 @@ R = TypeVar("R", bound=ActRule)
 
 
 class ActVersion(InForce, ABC, Generic[R]):
-    """One version of a rule about an act, compiled. A kind says what it notes and how it finds."""
+    """One version of a rule about an act, compiled. A kind defines what it stores and how it judges."""
 
     def __init__(
         self, rule: R, calendar: WorkingCalendar, titles: Mapping[str, Text], needs: Sequence[Need] = ()
@@ -144,11 +143,11 @@ class ActVersion(InForce, ABC, Generic[R]):
         return ()
 
     def start(self) -> Any:
-        """The kind's own part of a watch."""
+        """The kind's own part of the version's state."""
         return None
 
     def note(self, watch: Watch, event: Event) -> None:
-        """Take what speaks for the person at once."""
+        """Apply at once the events in favour of the person."""
         role = self.roles[event.type]
         for index, pairs in role.slots:
             if index in self._comparing:
@@ -167,23 +166,23 @@ class ActVersion(InForce, ABC, Generic[R]):
             watch.closed = True
 
     def move_on(self, watch: Watch) -> None:
-        """Time has passed the last instant: what was held takes effect."""
+        """A later instant has come: held events take effect."""
         for event in watch.held:
             self.spoil(watch, event.at)
             watch.reset = event
         watch.held = ()
 
     def spoil(self, watch: Watch, at: int) -> None:
-        """A reset at an instant."""
+        """Apply a reset at an instant."""
         watch.spoil(at)
 
     def is_act(self, event: Event) -> bool:
-        """Whether the rule is about this event, so far as its own fields tell."""
+        """Whether the rule applies to this event, by its own fields."""
         pairs = self.act.get(event.type)
         return pairs is not None and fits(pairs, event)
 
     def is_trigger(self, watch: Watch, event: Event) -> bool:
-        """Whether something is found out at this event's instant: at the act itself, if nothing else is said."""
+        """Whether this event triggers a finding; by default the act itself does."""
         return self.is_act(event) and self.is_in_force(event.at)
 
     def applies(self, watch: Watch, act: Event) -> bool:
@@ -191,7 +190,7 @@ class ActVersion(InForce, ABC, Generic[R]):
         return not self.rule.when or self._when(fields_of(watch.facts, act))
 
     def missing(self, watch: Watch, act: Event) -> Sequence[Fault]:
-        """A fault for each need that had not been met by the act."""
+        """A fault for each need not met by the act."""
         if not self.slots:
             return ()
         found: list[Fault] = []
@@ -202,7 +201,7 @@ class ActVersion(InForce, ABC, Generic[R]):
         return found
 
     def _latest(self, watch: Watch, act: Event) -> Sequence[Event | None]:
-        """The latest event of each need, of those that may stand for this act."""
+        """The latest event of each need, among those that may count for this act."""
         if not self._comparing:
             return watch.found
         found, fields = list(watch.found), fields_of(watch.facts, act)
@@ -212,7 +211,7 @@ class ActVersion(InForce, ABC, Generic[R]):
         return found
 
     def grounds(self, watch: Watch, act: Event, *more: Event | None) -> Grounds:
-        """The events that a finding rests on."""
+        """The events behind a finding."""
         return (watch.facts, *self._latest(watch, act), *more, act)
 
     def finding(
@@ -225,7 +224,7 @@ class ActVersion(InForce, ABC, Generic[R]):
         counted: Counted = NOT_COUNTED,
         cancelled: bool = False,
     ) -> Finding:
-        """What became of an act; certain at its own instant, where nothing else is said."""
+        """The finding on an act; by default certain at its own instant."""
         title = self._titles_of_acts[act.type]
         due = act.at if due is None else due
         limit, provisional, calendar = counted
@@ -234,22 +233,22 @@ class ActVersion(InForce, ABC, Generic[R]):
 
     @abstractmethod
     def find(self, watch: Watch, trigger: Event) -> Iterable[Finding]:
-        """What is found out at a trigger, with everything up to its instant noted. Changes nothing."""
+        """The findings at a trigger, with all events up to its instant applied. Changes nothing."""
 
     def found(self, watch: Watch, trigger: Event) -> None:
-        """The trigger's findings have been taken."""
+        """Called once the trigger's findings are final."""
 
     @property
     def opens(self) -> bool:
-        """Whether an act's case may wait for something after the act."""
+        """Whether an act's case may wait for a later event."""
         return False
 
     def open_acts(self, watch: Watch) -> Sequence[Event]:
-        """Acts whose case still waits for something."""
+        """Acts whose case still waits for an event."""
         return ()
 
     def is_idle(self, watch: Watch) -> bool:
-        """Whether nothing that was seen matters to a later act."""
+        """Whether no event seen matters to a later act."""
         seen = any(watch.found) or any(watch.near.values())
         return watch.closed or (watch.facts is None and not seen and not watch.held)
 
@@ -268,7 +267,7 @@ class ActVersion(InForce, ABC, Generic[R]):
 
 
 def _with(known: Sequence[Finding], more: Sequence[Finding]) -> Sequence[Finding]:
-    """All of them. Few are a tuple, which is small; many a list, which grows without being copied."""
+    """All of them. A few are a tuple, which is small; many are a list, which grows without a copy."""
     if isinstance(known, list):
         known += more
         return known
@@ -276,7 +275,7 @@ def _with(known: Sequence[Finding], more: Sequence[Finding]) -> Sequence[Finding
 
 
 class State:
-    """The fold's state on one subject. ``shown`` is what the waiting triggers show, once that was asked for."""
+    """The fold's state on one subject. ``shown`` caches the findings of the waiting triggers."""
 
     __slots__ = ("broken", "instant", "settled", "shown", "waiting", "watches")
 
@@ -308,9 +307,9 @@ class ActFold:
         return State(tuple(Watch(len(version.slots), version.start()) for version in self.versions))
 
     def step(self, state: State, event: Event) -> bool:
-        """Take the next event; what waited at an earlier instant is settled first."""
+        """Take the next event; events waiting at an earlier instant are settled first."""
         version = self._only
-        if version is not None:  # nearly always, and quicker
+        if version is not None:  # the usual case, and faster
             watch = state.watches[0]
             if event.at != state.instant:
                 if state.waiting:
@@ -351,9 +350,9 @@ class ActFold:
                 state.broken = _with(state.broken, broken)
 
     def _shown(self, state: State) -> Sequence[Finding]:
-        """What the waiting triggers show; of two for one act at the same instant the first counts."""
+        """The findings of the waiting triggers; of two for one act at the same instant the first counts."""
         if state.shown is None:
-            if len(state.waiting) == 1:  # one trigger shows each act once
+            if len(state.waiting) == 1:  # one trigger has one finding per act
                 index, trigger = state.waiting[0]
                 state.shown = tuple(self.versions[index].find(state.watches[index], trigger))
                 return state.shown
@@ -365,7 +364,7 @@ class ActFold:
         return state.shown
 
     def judge(self, state: State, as_of: int, *, every: bool = False) -> tuple[list[Verdict], int | None]:
-        """See ``Fold``. Nothing changes by silence but what lies ahead of the instant asked about."""
+        """See ``Fold``. Time alone changes only findings later than the given instant."""
         verdicts: list[Verdict] = []
         following: int | None = None
         if every:
@@ -382,7 +381,7 @@ class ActFold:
         return verdicts, following
 
     def reported(self, state: State, until: int) -> list[Verdict] | None:
-        """See ``Fold``: each violation when it became certain; nothing that comes later changes one."""
+        """See ``Fold``: each violation when it became certain; later events do not change it."""
         if not state.waiting and not state.broken:
             return []
         findings = [*state.broken, *(self._shown(state) if state.waiting else ())]
@@ -419,7 +418,7 @@ class ActFold:
         return found
 
     def _still_open(self, state: State, waiting: Iterable[Finding]) -> list[tuple[Event, RuleBase]]:
-        """Acts that still wait for something, and their rules; what is waiting to be settled waits for nothing more."""
+        """Acts that still wait for an event, and their rules; triggers waiting to be settled are not among them."""
         if not self.opens:
             return []
         known = {finding.act.event_id for finding in waiting}
@@ -431,21 +430,21 @@ class ActFold:
         ]
 
     def open_cases(self, state: State, as_of: int) -> Sequence[Event]:
-        """Acts that still wait for something (their close)."""
+        """Acts that still wait for an event (their close)."""
         return [act for act, _ in self._still_open(state, self._shown(state) if state.waiting else ())]
 
     def is_stop(self, event: Event) -> bool:
-        """See ``Fold``. Nothing here is opened by one event to be ended by another."""
+        """See ``Fold``. Here no case is opened by one event and ended by another."""
         return False
 
     def is_idle(self, state: State) -> bool:
-        """No case is open, and nothing seen matters to a later act."""
+        """No case is open, and no event seen matters to a later act."""
         return not self.open_cases(state, state.instant) and all(
             version.is_idle(watch) for version, watch in zip(self.versions, state.watches, strict=True)
         )
 
     def needed(self, state: State, until: int) -> Needed | None:
-        """See ``Fold``: what later acts may rest on, and the grounds of findings that are due later."""
+        """See ``Fold``: events that later acts may need, and the grounds of findings that are due later."""
         alive = live_versions(self.versions, until)
         seen = [version.needed(watch, until) for version, watch in zip(self.versions, state.watches, strict=True)]
         if len(alive) != 1 or None in seen:
@@ -459,6 +458,6 @@ class ActFold:
             return None  # an act that is kept for another reason needs its close, too
         if not all_since(live, self.versions, events):
             return None
-        # What applies to an act that is kept, and which calendar counts it, hangs on the facts at it.
+        # The rules and the calendar of a kept act depend on the facts at it.
         types = frozenset([live.rule.facts_from] if live.rule.facts_from else [])
         return Needed(frozenset([event.event_id for event in events if event is not None]), types)

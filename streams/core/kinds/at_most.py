@@ -25,7 +25,7 @@ Key = tuple[Hashable, ...]
 
 
 class _Counted:
-    """Acts by what they are counted with; those of the latest instant stand apart until its facts are all known."""
+    """Acts by the value they are counted by; those of the latest instant are separate until all its facts are known."""
 
     __slots__ = ("acts", "latest", "reset_at")
 
@@ -40,7 +40,7 @@ class _Version(ActVersion[AtMostRule]):
         return _Counted()
 
     def _key(self, act: Event) -> Key | None:
-        """What an act is counted with; ``None`` where the field that tells is not there."""
+        """The value an act is counted by; ``None`` where the field is missing."""
         value: Hashable = None if self.rule.per is None else act.data.get(self.rule.per)
         if self.rule.per is not None and not isinstance(value, str | int):
             return None
@@ -48,7 +48,7 @@ class _Version(ActVersion[AtMostRule]):
         period: int | date | None = None
         if self.rule.period is not None:
             period = day if self.rule.period == "day" else date.fromordinal(day).replace(day=1)
-        # 1 == True in Python, and they are not the same value of a field.
+        # 1 == True in Python, but they are different values of a field.
         return type(value), value, period
 
     def note(self, watch: Watch, event: Event) -> None:
@@ -61,7 +61,7 @@ class _Version(ActVersion[AtMostRule]):
             own.latest.clear()
         super().note(watch, event)
         if event.type in self.reset and matches(self.reset, event):
-            # It speaks for the person, and so parts the acts of its own instant too.
+            # A reset is in favour of the person, so it separates acts of its own instant too.
             own.acts.clear()
             own.reset_at = event.at
         if self.is_act(event):
@@ -97,7 +97,7 @@ class _Version(ActVersion[AtMostRule]):
 
     @staticmethod
     def _goes_on(period: Hashable, today: int, month: date) -> bool:
-        """Whether a period ends later than an instant of that local day and month; no period never ends."""
+        """Whether a period ends later than an instant of that local day and month; without a period it never ends."""
         return period is None or (period >= month if isinstance(period, date) else period == today)
 
 

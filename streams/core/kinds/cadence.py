@@ -5,9 +5,9 @@ local calendar is a case of its own, running from its first instant to its last;
 the field ``period``, or by its own date) meets it, late or not. *Rolling*: the next act is due within the limit of the
 last one; a gap is one case, however long it lasts.
 
-What ends the obligation counts, at one and the same instant, as later than what begins it or keeps it up. An act that
-comes after the end for a month in which it still held (the meter removed on the 5th, its last reading entered on the
-8th) does not begin it again.
+At one instant, an event that ends the obligation counts as later than one that begins or renews it. An act that comes
+after the end for a month in which it still held (the meter removed on the 5th, its last reading entered on the 8th)
+does not begin it again.
 
 Worked example, ``monthly-reading``: the meter read for 2026-02 on 26 February, for 2026-03 never, for 2026-04 on 2 May:
 March is a breach at 1 April 00:00, April a breach at 1 May 00:00 and a late completion on 2 May.
@@ -32,7 +32,7 @@ from streams.core.verdicts import Needed, Status, Verdict
 from streams.core.working_days import WorkingCalendar
 
 MISSED_FOR: Final = 12
-"""Months for which a live worker waits for the act of a month that was missed; every later reading is kept for it."""
+"""Months for which a live worker waits for the act of a missed month; every later reading is kept for it."""
 
 _PERIOD = re.compile(r"(\d{4})-(\d{2})", re.ASCII)
 
@@ -49,14 +49,14 @@ class _Version(InForce):
 
 
 class State:
-    """Rolling: the clocks. Calendar: by version what keeps the obligation up, what ends it, and acts by month."""
+    """Rolling: the clocks. Calendar: by version the renewals and ends of the obligation, and acts by month."""
 
     __slots__ = ("acts", "closed", "ended", "open", "owing", "turns")
 
     def __init__(self, versions: Sequence[_Version]) -> None:
         self.open: Clock | None = None
         self.closed: list[Clock] = []
-        self.owing: list[Clock] = []  # closed clocks that are not simply met: only they can owe a report
+        self.owing: list[Clock] = []  # closed clocks that were not met on time: only they can have a report
         self.ended: list[Event | None] = [None] * len(versions)
         self.turns: list[list[tuple[int, bool, Event]]] = [[] for _ in versions]
         self.acts: list[dict[int, Event]] = [{} for _ in versions]
@@ -87,7 +87,7 @@ class CadenceFold:
     # -- step --------------------------------------------------------------------------------------------
 
     def step(self, state: State, event: Event) -> bool:
-        """Take one event: for the calendar kind only remembered, for the rolling kind it ends and opens gaps."""
+        """Take one event: the calendar kind only stores it; for the rolling kind it ends and opens gaps."""
         for index, version in enumerate(self._versions):
             if event.type not in version.listens:
                 continue
@@ -109,7 +109,7 @@ class CadenceFold:
             while place and turns[place - 1][:2] == (event.at, False):
                 place -= 1
             turns.insert(place, (event.at, True, event))
-            # Of several in one month only the last is what the next month begins with.
+            # Of several in one month the next month starts with the last.
             if place and turns[place - 1][1] and self._are_of_one_month(turns[place - 1][0], event.at):
                 del turns[place - 1]
         if matches(version.until, event) and not (
@@ -167,21 +167,21 @@ class CadenceFold:
         return self._calendar.start_of_day(date(month // 12, month % 12 + 1, 1).toordinal())
 
     def _months(self, state: State, index: int, as_of: int) -> Iterator[Clock]:
-        """A clock for every month under the obligation that has begun by ``as_of``, and for those that come next.
+        """A clock for every month under the obligation that has begun by ``as_of``, and for the next ones.
 
-        Those are the months already met, and the first that is not.
+        The next ones are the months already met, and the first that is not.
         """
         version, turns, acts = self._versions[index], state.turns[index], state.acts[index]
         if not turns:
             return
         position, up, last_up = 0, False, turns[0][2]
-        # An obligation known to begin later, by an event or by the rule's date, is what silence must wake up for.
+        # An obligation known to begin later, by an event or by the rule's date, needs a timer.
         last = max(as_of, turns[-1][0], version.first)
         month, last_month = self._local_month(turns[0][0]), self._local_month(last) + 1
         while month < last_month:
             month += 1
             if month == last_month and month in acts:
-                last_month += 1  # met before it began: silence must wake up for a later one
+                last_month += 1  # met before it began: a later one needs the timer
             begins, ends = self._start_of(month), self._start_of(month + 1)
             while position < len(turns) and turns[position][0] < begins:
                 _, up, event = turns[position]
@@ -218,7 +218,7 @@ class CadenceFold:
         return [clock.status(as_of, watermark) for clock in clocks if clock.started_at <= as_of]
 
     def reported(self, state: State, until: int) -> list[Verdict] | None:
-        """See ``Fold``. Which months are under the obligation hangs on what was known of it by then."""
+        """See ``Fold``. Which months are under the obligation depends on the events known by then."""
         return None
 
     def _clocks(self, state: State, as_of: int, *, every: bool) -> Iterator[Clock]:
@@ -239,16 +239,16 @@ class CadenceFold:
         return [turns[-1][2] for turns in state.turns if turns and turns[-1][1]]
 
     def is_stop(self, event: Event) -> bool:
-        """See ``Fold``. Nothing here is opened by one event to be ended by another."""
+        """See ``Fold``. Here no case is opened by one event and ended by another."""
         return False
 
     def is_idle(self, state: State) -> bool:
-        """Nothing must follow."""
+        """No act is required."""
         return not self._awaited(state)
 
     def needed(self, state: State, until: int) -> Needed | None:
         """See ``Fold``. A month that was missed stays open for ``MISSED_FOR`` months, since its act may still come."""
-        # A version that is in force no more may have missed months that are still waited for.
+        # A version no longer in force may have missed months whose act may still come.
         alive = live_versions(self._versions, until - MISSED_FOR * 31 * DAY)
         if state.open is None and not alive:
             return Needed()
@@ -256,7 +256,7 @@ class CadenceFold:
             return None
         live = alive[0]
         index = self._versions.index(live)
-        # What is kept for another reason must not begin a clock again that has ended.
+        # An event kept for another reason must not start an ended clock again.
         kept = [state.ended[index], *([state.open.start] if state.open is not None else [])]
         if live.rule.by_months and state.turns[index]:
             kept += self._kept_turns(state, index, until)
@@ -273,11 +273,11 @@ class CadenceFold:
                 break
         first = max(first, self._local_month(until) - MISSED_FOR)
         begins = self._start_of(first)
-        # What the obligation last was before that month, and all that ended it: an act for a month that was over by
-        # then does not begin it again.
+        # The last event of the obligation before that month, and all that ended it: an act for an earlier month does
+        # not begin it again.
         before = [event for at, _, event in turns if at < begins]
         last_up = [event for at, up, event in turns if up and at < begins]
-        # The acts for all months that follow from what is kept: one without its act would be open again.
+        # The acts for all months that follow from the kept events: a month without its act would be open again.
         known_from = min([first, *(self._local_month(event.at) + 1 for event in last_up[-1:])])
         return [
             *before[-1:],

@@ -1,7 +1,7 @@
-"""A clock: one deadline running from a start to a stop, and what must be told of it by an instant.
+"""A clock: one deadline running from a start to a stop, and its reports due by an instant.
 
-Shared by the kinds that wait for something: ``deadline`` and ``cadence``. The rule's kind says what starts, stops,
-pauses and cancels; here is only what follows from it.
+Shared by the kinds that wait for an event: ``deadline`` and ``cadence``. The rule's kind decides what starts, stops,
+pauses and cancels the clock; this module computes the results.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from streams.core.working_days import WorkingCalendar
 class Clock:
     """Opened by ``start``, running until it is stopped or cancelled.
 
-    ``started_at`` is when the limit begins to count. ``root`` tells this clock from others of its rule and subject:
-    the id of the starting event, where nothing else is said. ``until`` is the instant of an
-    ``UntilDate``. ``calendar`` is the one by which the deadline was counted; ``None`` where the deadline was given.
-    ``after`` is the rule whose breach started it.
+    ``started_at`` is when the limit begins to count. ``root`` distinguishes this clock from others of its rule and
+    subject: by default the id of the starting event. ``until`` is the instant of an ``UntilDate``. ``calendar`` is the
+    one by which the deadline was counted; ``None`` where the deadline was given. ``after`` is the rule whose breach
+    started it.
     """
 
     rule: RuleBase
@@ -48,7 +48,7 @@ class Clock:
     after: RuleBase | None = None
 
     def time(self) -> None:
-        """Work out the deadline again from the pauses known, by ``calendar``."""
+        """Compute the deadline again from the known pauses, by ``calendar``."""
         self.warnings = None
         if self.limit is None:
             return
@@ -66,7 +66,7 @@ class Clock:
         return True
 
     def reports(self, as_of: int) -> tuple[int | None, tuple[Report, ...]]:
-        """The next instant at which silence changes the reports, and those that must have been made by now."""
+        """The next instant at which time alone changes the reports, and those due by now."""
         deadline = self.deadline
         if deadline is None:
             return None, ()
@@ -97,14 +97,14 @@ class Clock:
         return due, () if reported is None else (reported,)
 
     def reported(self, until: int) -> list[Verdict]:
-        """What was told of it up to an instant (inclusive), where it never stood still; see ``Fold.reported``."""
+        """Its reports up to an instant (inclusive), if it was never paused; see ``Fold.reported``."""
         deadline = self.deadline
         if deadline is None:
             return []
         ended = self.stop or self.cancel
         is_over = ended is not None and ended.at <= deadline
         last = min(until, ended.at - 1 if ended is not None and is_over else deadline - 1)
-        reported: dict[int, float] = {}  # of several at one instant the last is told
+        reported: dict[int, float] = {}  # of several at one instant the last is reported
         for at, fraction in self._warnings(deadline):
             if at <= last:
                 reported[at] = fraction
@@ -119,12 +119,12 @@ class Clock:
         return found
 
     def _warnings(self, deadline: int) -> list[tuple[int, float]]:
-        """The instants at which a warning is due, each with the fraction used up by then."""
+        """The instants at which a warning is due, each with its fraction of the limit."""
         assert self.limit is not None
         found = []
         for fraction in self.warn_at:
             at: int | None
-            if self.calendar is None:  # a period with a given end: all of it counts
+            if self.calendar is None:  # a period with a fixed end: all of it counts
                 at = self.started_at + int((deadline - self.started_at) * Fraction(str(fraction)))
             else:
                 at = warning_instant(self.limit, self.started_at, self.pauses, deadline, fraction, self.calendar)
@@ -133,7 +133,7 @@ class Clock:
         return found
 
     def status(self, as_of: int, watermark: int) -> Status:
-        """Where it stands, in short; see ``Fold.statuses``."""
+        """Its short verdict; see ``Fold.statuses``."""
         stop = self.stop if self.stop is not None and self.stop.at <= as_of else None
         cancel = self.cancel if self.cancel is not None and self.cancel.at <= as_of else None
         deadline, ended = self.deadline, self.stop or self.cancel
@@ -149,7 +149,7 @@ class Clock:
         return Status(self.start, outcome, self.started_at, deadline, is_certain, stop is None and cancel is None)
 
     def verdict(self, as_of: int, reports: tuple[Report, ...]) -> Verdict:
-        """Where it stands; ``reports`` are those of the same instant."""
+        """Its verdict; ``reports`` are those of the same instant."""
         stop = self.stop if self.stop is not None and self.stop.at <= as_of else None
         cancel = self.cancel if self.cancel is not None and self.cancel.at <= as_of else None
         late = any(report.kind == "breach" for report in reports)

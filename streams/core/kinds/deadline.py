@@ -1,9 +1,9 @@
 """Kind ``deadline``: the stop must occur within the limit of the start.
 
-One fold serves all versions of a rule. At most one case is open at a time on a subject; a second start while
-it is open is noted and changes nothing, a start after completion opens a new case. What holds apart from any
-case (which halves of a start have been seen, whether the condition holds, whether the clock is stopped) is
-kept per version, because each version may watch different events.
+One fold serves all versions of a rule. At most one case is open at a time on a subject; a second start while it is open
+is recorded and changes nothing, a start after completion opens a new case. State outside any case (the parts of a start
+seen so far, whether the condition holds, whether the clock is paused) is kept per version, because each version may
+watch different events.
 
 Worked example, ``fee-5-minutes``: service started 09:00:00, interrupted 09:03:00 by a system failure, resumed
 09:10:00. At 09:00 the deadline is 09:05; from 09:03 there is none; at 09:10 it is 09:12, three minutes used
@@ -30,7 +30,7 @@ from streams.core.working_days import WorkingCalendar
 
 
 class _Role:
-    """What an event of one type may be to one version; ``None`` and empty where it cannot be that."""
+    """The roles of an event type in one version; ``None`` or empty for a role that it cannot have."""
 
     __slots__ = ("cancel", "groups", "is_facts", "pause", "resume", "since", "stop", "until")
 
@@ -86,7 +86,7 @@ class Version(InForce):
 
 
 class _Watch:
-    """What one version has seen apart from any case."""
+    """The state of one version outside any case."""
 
     __slots__ = ("facts", "holds", "holds_since", "marks", "paused_since")
 
@@ -102,7 +102,7 @@ class _Watch:
 class Case(Clock):
     """A clock of one version; ``fields`` are those that it started with.
 
-    ``holds_since`` is what made its condition hold.
+    ``holds_since`` is the event since which its condition holds.
     """
 
     version: Version = field(kw_only=True)
@@ -111,7 +111,7 @@ class Case(Clock):
 
 
 class State:
-    """The fold's state on one subject: the open case, the closed ones, and what was seen beside them."""
+    """The fold's state on one subject: the open case, the closed ones, and each version's state outside them."""
 
     __slots__ = ("closed", "latest", "open", "owing", "strays", "watches")
 
@@ -119,7 +119,7 @@ class State:
         self.watches = [_Watch(version) for version in versions]
         self.open: Case | None = None
         self.closed: list[Case] = []
-        self.owing: list[Case] = []  # closed cases that are not simply met: only they can owe a report
+        self.owing: list[Case] = []  # closed cases that were not met on time: only they can have a report
         self.latest: Event | None = None  # the start of the latest case
         self.strays: list[Event] = []  # stops at the latest instant that ended nothing
 
@@ -150,7 +150,7 @@ class DeadlineFold:
     # -- step --------------------------------------------------------------------------------------------
 
     def step(self, state: State, event: Event) -> bool:
-        """Take one event: first as something that happens to the open case, then as a start."""
+        """Take one event: first for the open case, then as a start."""
         case = state.open
         if case is not None:
             self.step_open(state, case, event)
@@ -163,7 +163,7 @@ class DeadlineFold:
         return case is not None or state.open is not None or bool(state.owing)
 
     def step_open(self, state: State, case: Case, event: Event) -> None:
-        """Something happens while the case is open."""
+        """Apply an event to the open case."""
         role = case.version.roles.get(event.type)
         if role is None:
             return
@@ -173,7 +173,7 @@ class DeadlineFold:
             case.cancel = event
         elif role.pause is not None and fits(role.pause, event, case.fields):
             if not case.pauses or case.pauses[-1][1] is not None:
-                # Resumed at this very instant: the clock has not run between, it is one standstill.
+                # Resumed at the same instant: the clock has not run in between, so it is one pause.
                 resumed_now = bool(case.pauses) and case.pauses[-1][1] == event.at
                 case.pauses.append((case.pauses.pop()[0] if resumed_now else event.at, None))
                 case.paused_by.append(event.event_id)
@@ -233,7 +233,7 @@ class DeadlineFold:
     def still_after(
         self, role: _Role, event: Event, fields: Fields, before: Event | None, *, has_started: bool
     ) -> Event | None:
-        """The event since which the clock stands still after this one, if it does; of two roles a pause holds."""
+        """The event since which the clock is paused after this one, if it is; of two roles the pause wins."""
         if role.cancel is not None and fits(role.cancel, event, fields, has_started=has_started):
             before = None
         if role.pause is not None and fits(role.pause, event, fields, has_started=has_started):
@@ -247,7 +247,7 @@ class DeadlineFold:
     def case_of(
         self, version: Version, start: Event, started_at: int, fields: Fields, started_by: Sequence[str]
     ) -> Case:
-        """A case of its own from an instant on; its deadline is not worked out yet."""
+        """Open a new case from an instant on; its deadline is not computed yet."""
         calendar = version.calendar.of(fields)
         limit: Limit | None = None
         until: int | None = None
@@ -274,13 +274,13 @@ class DeadlineFold:
             case.pauses.append((event.at, None))
             case.paused_by.append(still.event_id)
         case.time()
-        # What this start used up, no other version may use again.
+        # No other version may use the events of this start again.
         for other in state.watches:
             other.marks = [None] * len(other.marks)
         state.open, state.latest = case, event
         for stray in state.strays:
             if stray.at == event.at and fits(version.stop.get(stray.type, ()), stray, fields):
-                # Both at the same instant: only the ids put the stop first.
+                # Both at the same instant: the stop is first only by the order of ids.
                 state.strays.remove(stray)
                 case.stop = stray
                 self._close(state, case, stray.at)
@@ -289,7 +289,7 @@ class DeadlineFold:
     # -- judge -------------------------------------------------------------------------------------------
 
     def judge(self, state: State, as_of: int, *, every: bool = False) -> tuple[list[Verdict], int | None]:
-        """See ``Fold``. Only an open case, or one that closed late, can owe a report."""
+        """See ``Fold``. Only an open case, or one closed late, can have a report."""
         if not every and not state.owing:
             if state.open is None:
                 return [], None
@@ -314,7 +314,7 @@ class DeadlineFold:
         return [case.status(as_of, watermark) for case in cases if case.start.at <= as_of]
 
     def reported(self, state: State, until: int) -> list[Verdict] | None:
-        """See ``Fold``. What was told of a clock that stood still hangs on what was known of its pauses by then."""
+        """See ``Fold``. The reports of a paused clock depend on the pauses known by then."""
         found: list[Verdict] = []
         for case in state.closed if state.open is None else (*state.closed, state.open):
             if case.paused_by:
@@ -327,25 +327,25 @@ class DeadlineFold:
         return () if state.open is None else (state.open.start,)
 
     def is_stop(self, event: Event) -> bool:
-        """See ``Fold``: so far as its own fields tell."""
+        """See ``Fold``: by its own fields."""
         data = event.data
         return any(where(data) for version in self.versions for where, *_ in version.stop.get(event.type, ()))
 
     def is_idle(self, state: State) -> bool:
-        """No case open, no half of a start or pause waiting, and no condition that holds until something else."""
+        """No case open, no part of a start or pause waiting, and no condition that holds until another event."""
         return state.open is None and all(
             watch.paused_since is None and not any(watch.marks) and (version.since is None or not watch.holds)
             for version, watch in zip(self.versions, state.watches, strict=True)
         )
 
     def is_neutral(self, state: State) -> bool:
-        """Whether no case is open and nothing waits outside any case but conditions that hold."""
+        """Whether no case is open, and outside any case only conditions hold."""
         return state.open is None and not any(
             watch.paused_since or watch.facts or any(watch.marks) for watch in state.watches
         )
 
     def needed(self, state: State, until: int) -> Needed | None:
-        """See ``Fold``: what the open case rests on, and what waits outside any case."""
+        """See ``Fold``: the events behind the open case, and those waiting outside any case."""
         alive = live_versions(self.versions, until)
         if state.open is None and not alive:
             return Needed()
@@ -359,7 +359,7 @@ class DeadlineFold:
                 continue
             events += [*watch.marks, watch.paused_since, watch.facts, watch.holds_since if watch.holds else None]
             if version.rule.facts_from and version.pause:
-                types.add(version.rule.facts_from)  # outside a case, which pause counts hangs on the facts known then
+                types.add(version.rule.facts_from)  # outside a case the facts decide which pause counts
         case = state.open
         marks = state.watches[self.versions.index(live)].marks
         own = {mark.event_id for mark in marks if mark is not None}
@@ -367,10 +367,10 @@ class DeadlineFold:
             events.append(case.holds_since)
             own.update(case.started_by)
         if any(event is not None and event.type in self._starts and event.event_id not in own for event in events):
-            return None  # what is kept for another reason must not begin a case again that is over
+            return None  # an event kept for another reason must not start a finished case again
         if not all_since(live, self.versions, events):
             return None
-        # A stop that is kept without the case that it ended would end one that begins at its instant.
+        # A stop kept without the case that it ended would end a case that starts at its instant.
         has_stop = any(event is not None and event.type in self._stops for event in events)
         rests_on = {*self._starts, *(live.pause if case and case.paused_by else ()), *live.resume}
         if has_stop or (case is not None and self._stops & rests_on):

@@ -1,7 +1,7 @@
-"""Kind ``deadline`` where its condition holds for several things of one subject: a case for each of them.
+"""Kind ``deadline`` with ``only_while.each``: a case for each thing of a subject for which the condition holds.
 
-An account may be cut off under two orders; what is paid starts a clock for each, and a restoration that names one
-of the orders ends that one. So there is a state of the plain fold for each thing, begun by its event of ``since``.
+An account may be cut off under two orders; a payment starts a clock for each, and a restoration that names one of the
+orders ends that one. So each thing has its own state of the plain fold, begun by its event of ``since``.
 
 Worked example, ``restore-after-payment``: disconnected under W1 and W2, paid, restored with W1 an hour later. The
 case of W1 is met, that of W2 is breached 24 hours after the payment. Restored under an order of its own: both are met.
@@ -22,7 +22,7 @@ from streams.core.verdicts import Needed, Status, Verdict
 from streams.core.working_days import WorkingCalendar
 
 Key = tuple[str | None, ...]
-"""The ids by which one thing is told from another."""
+"""The ids that distinguish one thing from another."""
 
 
 class _Item:
@@ -77,7 +77,7 @@ class EachFold:
         return State()
 
     def step(self, state: State, event: Event) -> bool:
-        """Hand the event to those things that it concerns, and begin another one where it names one."""
+        """Pass the event to the things that it concerns, and add a new one where it names one."""
         key = tuple(event.id_of(kind) for kind in self._each)
         is_since, is_until = matches(self._since, event), matches(self._until, event)
         concerned = state.live
@@ -142,7 +142,7 @@ class EachFold:
         return tuple(chain.from_iterable(self._fold.open_cases(item.state, as_of) for item in state.live))
 
     def is_stop(self, event: Event) -> bool:
-        """See ``Fold``: so far as its own fields tell."""
+        """See ``Fold``: by its own fields."""
         return self._fold.is_stop(event)
 
     def is_idle(self, state: State) -> bool:
@@ -150,7 +150,7 @@ class EachFold:
         return not state.live
 
     def needed(self, state: State, until: int) -> Needed | None:
-        """See ``Fold``. An event goes to several things: while one of them has more than its condition, all is kept."""
+        """See ``Fold``. An event concerns several things: while one has more than its condition, all are kept."""
         if any(not item.holds or not self._fold.is_neutral(item.state) for item in state.live):
             return None
         ids = {item.since.event_id for item in state.live}

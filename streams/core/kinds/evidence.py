@@ -1,8 +1,8 @@
-"""Kind ``evidence``: the act carries, or is accompanied by, something.
+"""Kind ``evidence``: the act has required fields, or is accompanied by required events.
 
-What must accompany it has until the close: the first event of ``by`` at or after the act; without ``by`` it must have
-been there by the act. An order that is never closed is never judged. A reset takes what was there before it from acts
-later than it, not from one that waits for its close.
+The accompanying events may come until the close: the first event of ``by`` at or after the act; without ``by`` they
+must come by the act. An order that is never closed is never judged. After a reset, earlier events no longer count for
+later acts; they still count for an act that waits for its close.
 
 Worked example, ``two-calls-one-answer``: reported 09:00, called 09:02 and 09:40, closed 12:00: the third call is
 missing, a violation at 12:00. Called at 12:00:00.000 as well, it is met.
@@ -27,7 +27,7 @@ _NEVER = -(2**62)
 
 
 class _Pending:
-    """An act whose close is still to come: the facts known at it, and the reset before which nothing counts."""
+    """An act waiting for its close: the facts known at it, and the reset before which nothing counts."""
 
     __slots__ = ("act", "facts", "since")
 
@@ -38,9 +38,9 @@ class _Pending:
 
 
 class _Open:
-    """Acts whose close is still to come, those called off at the latest instant, and all that accompanied them.
+    """Acts waiting for their close, those cancelled at the latest instant, and all accompanying events.
 
-    Acts of the latest instant stand apart until its facts are all known.
+    Acts of the latest instant are separate until all its facts are known.
     """
 
     __slots__ = ("cancel", "cancelled", "latest", "pending", "reset_at", "seen")
@@ -72,7 +72,7 @@ def _condition_text(field: str, condition: Condition) -> str:
 
 
 def alternative_text(conditions: Conditions) -> str:
-    """What an act must carry, as it reads in a sentence."""
+    """The required fields of an act, as text for a sentence."""
     return " + ".join(_condition_text(field, condition) for field, condition in conditions.items())
 
 
@@ -115,7 +115,7 @@ class _Version(ActVersion[EvidenceRule]):
         watch.own.reset_at = at
 
     def _admitted(self, watch: Watch) -> list[_Pending]:
-        """The acts of the latest instant that the rule is about."""
+        """The acts of the latest instant to which the rule applies."""
         return [_Pending(act, watch.facts, since) for act, since in watch.own.latest if self.applies(watch, act)]
 
     def is_trigger(self, watch: Watch, event: Event) -> bool:
@@ -142,14 +142,14 @@ class _Version(ActVersion[EvidenceRule]):
             yield self._closed(own, pending, acts[0].act.at, trigger)
 
     def _closed(self, own: _Open, pending: _Pending, start: int, close: Event) -> Finding:
-        # Where a start is seen twice the first counts: what came after it need not come again.
+        # Of two starts the first counts: events after it need not be repeated.
         act = pending.act
         faults = list(self._carried(act))
         beside: list[Event | None] = [pending.facts, close]
         fields = fields_of(pending.facts, act)
         for slot, seen in zip(self.slots, own.seen, strict=True):
             there = [event for event in seen if event.at >= pending.since and matches(slot.tests, event, fields)]
-            # Not only the latest: what happened on the act's day is not undone by its happening again.
+            # Not only the latest: a repetition does not undo an earlier event on the act's day.
             good = [event for event in there if slot.missing(event, act, start, self.calendar) is None]
             latest = next(reversed(good or there), None)
             fault = slot.missing(latest, act, start, self.calendar, by=close.at)
@@ -172,7 +172,7 @@ class _Version(ActVersion[EvidenceRule]):
         return bool(self._by)
 
     def is_idle(self, watch: Watch) -> bool:
-        # What accompanies an act is about that act: it is not kept in mind, once closed, for another one.
+        # An accompanying event belongs to its act: once closed, it does not count for another one.
         return bool(self._by) or super().is_idle(watch)
 
     def own_needed(self, watch: Watch, until: int) -> Sequence[Event] | None:

@@ -1,4 +1,4 @@
-"""What became of an act, and the verdict that follows from it."""
+"""The finding on an act, and the verdict that follows from it."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from streams.core.verdicts import Outcome, Report, Verdict
 from streams.core.working_days import WorkingCalendar
 
 Grounds = Sequence[Event | None]
-"""The events that a finding rests on, in any order; ``None`` is no event."""
+"""The events behind a finding, in any order; ``None`` is no event."""
 
 
 @dataclass(slots=True, eq=False)
 class Finding:
-    """What became of one act. ``due`` is the instant from which its faults are certain.
+    """The finding on one act. ``due`` is the instant from which its faults are certain.
 
-    ``grounds`` are the events it rests on, the act among them. ``cancelled`` says that it was called off; ``calendar``
-    is the one whose open time counted; ``title`` is what people call the act. Treated as immutable; not frozen, because
-    there is one for every act.
+    ``grounds`` are the events behind it, including the act. ``cancelled``: the act was cancelled; ``calendar`` is the
+    one whose open time counted; ``title`` is the act's title. Treated as immutable; not frozen, because one is created
+    per act.
     """
 
     rule: RuleBase
@@ -41,7 +41,7 @@ class Finding:
 
     @property
     def evidence(self) -> tuple[str, ...]:
-        """Ids of the grounds, in order of time; of one called off, the act and then what did."""
+        """Ids of the grounds, in order of time; for a cancelled act, the act and then the cancelling event."""
         events = [event for event in self.grounds if event is not None]
         if len(events) > 1 and not self.cancelled:
             events.sort(key=_order)
@@ -49,16 +49,16 @@ class Finding:
 
     @property
     def is_violation(self) -> bool:
-        """Whether there is something to be told, once it is due."""
+        """Whether there is a report, once it is due."""
         return bool(self.faults) and not self.cancelled
 
     def verdict(self, as_of: int) -> Verdict:
-        """Where the case stands as of an instant not before the act; until it is certain nothing is known of it."""
+        """The verdict as of an instant not before the act; unknown until the finding is certain."""
         if self._violated is not None and self.due <= as_of:
             return self._violated
         found = self._verdict(as_of)
         if found.outcome == "violated":
-            self._violated = found  # as it will be for ever
+            self._violated = found  # final
         return found
 
     def _verdict(self, as_of: int) -> Verdict:

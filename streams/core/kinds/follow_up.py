@@ -1,8 +1,8 @@
-"""Kind ``deadline`` where a case starts with the breach of another rule: what must happen then.
+"""Kind ``deadline`` where a case starts with the breach of another rule.
 
-The fold steps the other rule's fold along and asks it for its breaches. Each of them has a case of its own, worked out
-from the breach and the events seen, so that nothing is left of it when the breach is retracted. A case opens by
-silence: the next instant at which this fold says something else is the other rule's, too.
+The fold also steps the other rule's fold and takes its breaches. Each has its own case, computed from the breach and
+the events seen, so a retracted breach leaves nothing behind. A case opens by time alone: the next instant of this fold
+includes that of the other rule.
 
 Worked example, an apology within 24 h of a late repair: the crew is due at 09:45 and arrives at 10:30. The case of the
 apology starts at 09:45; a customer contacted at 11:00 meets it, one contacted at 09:50 the next day breaches it. When
@@ -29,7 +29,7 @@ Breach = tuple[str, str, int]
 
 
 class State:
-    """The other rule's state, the events that concern this one, and the cases worked out since the last of them."""
+    """The other rule's state, the events that concern this one, and the cases computed since the last of them."""
 
     __slots__ = ("base", "cases", "last", "seen")
 
@@ -64,7 +64,7 @@ class FollowUpFold:
         return State(self._base.start())
 
     def step(self, state: State, event: Event) -> bool:
-        """Hand the event to the other rule, and keep it where it is one of this rule's own."""
+        """Pass the event to the other rule's fold, and keep it if this rule uses it."""
         state.cases = {}
         state.last = event.at
         is_own = event.type in self._fold.listens
@@ -76,7 +76,7 @@ class FollowUpFold:
     # -- cases -------------------------------------------------------------------------------------------
 
     def _cases(self, state: State, as_of: int) -> tuple[list[Case], int | None]:
-        """The cases that have started, and the next instant at which the other rule says something else."""
+        """The cases that have started, and the next instant at which the other rule's result changes."""
         found: list[Case] = []
         verdicts, following = self._base.judge(state.base, as_of)
         for verdict in verdicts:
@@ -112,14 +112,14 @@ class FollowUpFold:
         return case
 
     def _evidence(self, state: State, breached: Verdict, at: int) -> Sequence[str]:
-        """The breach's evidence: what was known of the other case when its deadline passed."""
+        """The breach's evidence: the events of the other case known when its deadline passed."""
         then = self._base.judge(state.base, at)[0]
         return next(one.evidence for one in then if (one.root, one.item) == (breached.root, breached.item))
 
     def _still(self, version: Version, events: Sequence[Event], fields: Fields | None) -> Event | None:
-        """The event since which a case that starts after these stands still; a stop ends a standstill as well.
+        """The event since which a case that starts after these is paused; a stop ends a pause as well.
 
-        ``fields`` are those of the start; ``None``: each event's own, where there is no start yet.
+        ``fields`` are those of the start; ``None``: each event's own, if there is no start yet.
         """
         still: Event | None = None
         for event in events:
@@ -150,7 +150,7 @@ class FollowUpFold:
         return [case.status(as_of, watermark) for case in self._cases(state, min(as_of, watermark))[0]]
 
     def reported(self, state: State, until: int) -> list[Verdict] | None:
-        """See ``Fold``. A breach may hang on what was known of it by then."""
+        """See ``Fold``. A breach may depend on the events known by then."""
         return None
 
     def open_cases(self, state: State, as_of: int) -> Sequence[Event]:
@@ -159,11 +159,11 @@ class FollowUpFold:
         return tuple(case.start for case in cases if case.stop is None and case.cancel is None)
 
     def is_stop(self, event: Event) -> bool:
-        """See ``Fold``. Where nothing was breached, nothing had to follow."""
+        """See ``Fold``. Without a breach nothing is required."""
         return False
 
     def is_idle(self, state: State) -> bool:
-        """No case of either rule is open, and no later case would begin standing still."""
+        """No case of either rule is open, and no later case would start paused."""
         return (
             self._base.is_idle(state.base)
             and not self.open_cases(state, state.last)

@@ -1,7 +1,7 @@
 """Kind ``forbidden_while``: never the act while a condition holds.
 
-The condition holds between an event of ``since`` and the next of ``until``, both instants left out: at one and the same
-instant nobody can say which came first.
+The condition holds between an event of ``since`` and the next of ``until``, both instants excluded: events at one
+instant have no known order.
 
 Worked example, ``no-disconnection-once-paid``: paid in full at 10:00:00, supply cut at 10:00:00.000 is met, at
 10:00:00.001 a violation; after the next overdue bill it is lawful again.
@@ -24,7 +24,7 @@ _NEVER = -(2**62)
 
 
 class _Condition:
-    """Where the condition holds from, and the last instants that kept it from holding."""
+    """The instant from which the condition holds, and the last instants that ended or prevented it."""
 
     __slots__ = ("kept_out", "lifted_at", "since")
 
@@ -37,7 +37,7 @@ class _Condition:
 class _Version(ActVersion[ForbiddenWhileRule]):
     def __init__(self, rule: ForbiddenWhileRule, calendar: WorkingCalendar, titles: Mapping[str, Text]) -> None:
         self._since = compile_patterns(rule.during.since)
-        # A reset lifts the condition too, and like all that speaks for the person at its own instant already.
+        # A reset ends the condition too, and being in favour of the person it counts at its own instant.
         self._until = compile_patterns((*rule.during.until, *rule.reset))
         self._not_after = compile_patterns(rule.during.not_after)
         self._label = label_of(rule.during.since, titles)
