@@ -1,8 +1,8 @@
-"""Kind ``minimum_notice``: the act not before a limit has passed since a notice, and not without one.
+"""Kind ``minimum_notice``: the act only after a notice, and not before a limit has passed since it.
 
-With an upper bound the last notice before the act counts, and one that is too old has lapsed; a notice at the very
-instant of the act takes the place of none that was before it. Without one any
-notice that was not reset will do: a reminder does not take away the notice that it reminds of.
+With an upper bound the last notice before the act counts, and one that is too old has lapsed; a notice at the instant
+of the act does not replace an earlier one. Without an upper bound any notice that was not reset counts: a reminder does
+not replace the notice.
 
 Worked example, 7 days: notice on the 1st at 17:00; the act on the 7th at 23:59:59.999 is a violation, on the 8th at
 00:00 it is lawful. 3 to 7 days: notice on the 1st, lawful from the 4th 00:00 to the 8th 23:59:59.999.
@@ -104,7 +104,7 @@ class _Version(ActVersion[MinimumNoticeRule]):
         latest = None
         if bound is not None:
             latest = latest_of(bound, notice.at, calendar, agreed=_agreed(bound, notice))
-        # A notice that names no date binds the act to none.
+        # A notice without a date sets none for the act.
         return _Lawful(notice.at if earliest.at is None else earliest.at, latest, provisional=earliest.provisional)
 
     def is_idle(self, watch: Watch) -> bool:
@@ -114,17 +114,17 @@ class _Version(ActVersion[MinimumNoticeRule]):
         notices: Sequence[Event] = watch.own
         by_act = compares(self.rule.notice) or isinstance(self.rule.calendar, CalendarByField)
         if self.rule.covers or by_act:
-            return notices  # which of them counts hangs on the act
+            return notices  # which of them counts depends on the act
         if self.rule.at_most is not None:
             return notices[-1:]
-        # Those that make an act lawful already do so for ever; the last of them is the one that counts.
+        # Notices that already make an act lawful stay so for ever; the last of them counts.
         calendar = self._counted_by.of({})
         lawful = [number for number, notice in enumerate(notices) if self._lawful(notice, calendar).at_least <= until]
         return notices[lawful[-1] :] if lawful else notices
 
 
 class _Lawful:
-    """From and to when an act is lawful after a notice, both inclusive."""
+    """The first and the last lawful instant of an act after a notice, both inclusive."""
 
     __slots__ = ("at_least", "at_most", "provisional")
 

@@ -1,6 +1,6 @@
-"""Kinds ``not_before`` and ``retention``: the act not before a limit has passed since something began.
+"""Kinds ``not_before`` and ``retention``: the act not before a limit has passed since an event.
 
-Where it is not known to have begun nothing is judged: that it never did is for other rules to say.
+Without that event nothing is judged: its absence is for other rules.
 
 Worked example, ``arrears-30-days``: overdue since 1 March (``since_on``); the 31st is the first lawful day, so a
 disconnection on the 30th at 23:59:59.999 is a violation. Paid in full on the 20th and overdue again since the
@@ -50,9 +50,9 @@ class _NotBefore(ActVersion[NotBeforeRule]):
         watch.own = [event for event in watch.own if event.at >= at]
 
     def _began(self, event: Event) -> tuple[int, int | None] | None:
-        """The instant from which is counted, and the local date where it came from a field.
+        """The instant from which the limit is counted, and the local date if it came from a field.
 
-        Of a limit until a field the instant that it names; ``None`` where it names none.
+        For a limit until a field, the instant in the field; ``None`` where there is none.
         """
         limit = self.rule.limit
         if isinstance(limit, UntilDate):
@@ -127,7 +127,7 @@ class _Retention(ActVersion[RetentionRule]):
             if isinstance(day, int) and not isinstance(day, bool) and 1 <= day <= 31:
                 own.reading_day, own.day_from = day, event
         if self.is_act(event):
-            watch.closed = True  # what is disposed of need not be kept in mind; a new removal opens it again
+            watch.closed = True  # a disposed item is dropped; a new removal opens it again
         if event.type in self._since and matches(self._since, event):
             own.since.append(event)
             watch.closed = False

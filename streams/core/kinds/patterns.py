@@ -1,4 +1,4 @@
-"""Patterns of a rule compiled: does this event match one of them."""
+"""Compiled patterns of a rule: whether an event matches one of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from streams.core.event import Event
 from streams.core.faults import Label
 
 Pairs = Sequence[tuple[Predicate, Predicate, Comparison | None]]
-"""Tests together: of the event's fields, of the fields that the case started with, and of the ones with the others."""
+"""Tests of the event's fields, of the fields that the case started with, and of both together."""
 
 Tests = Mapping[str, Pairs]
 """Event type to pairs of tests."""
@@ -28,7 +28,7 @@ def compile_patterns(patterns: Iterable[Pattern]) -> Tests:
 
 
 def fits(pairs: Pairs, event: Event, start_fields: Fields | None = None, *, has_started: bool = True) -> bool:
-    """``matches`` for one who has looked up the event's type already.
+    """``matches`` with the tests of the event's type already looked up.
 
     Before the case has started nothing compares with its start.
     """
@@ -44,7 +44,7 @@ def fits(pairs: Pairs, event: Event, start_fields: Fields | None = None, *, has_
 
 
 def may_fit(pairs: Pairs, event: Event) -> bool:
-    """Whether the event fits so far as its own fields tell: how it compares with a start shows only later."""
+    """Whether the event matches by its own fields; comparisons with a start are left for later."""
     data = event.data
     return any(where(data) for where, _, _ in pairs)
 
@@ -55,18 +55,18 @@ def compares(patterns: Iterable[Pattern]) -> bool:
 
 
 def matches(tests: Tests, event: Event, start_fields: Fields | None = None) -> bool:
-    """Whether one of the patterns fits; one that asks about the start fits only where the start is known."""
+    """Whether one of the patterns matches; one that compares with the start matches only if the start is known."""
     pairs = tests.get(event.type)
     return pairs is not None and fits(pairs, event, start_fields)
 
 
 def title_of(event_type: str, titles: Mapping[str, Text]) -> Text:
-    """What people call an event type; its name where nobody said."""
+    """The title of an event type; its name if it has none."""
     return titles.get(event_type) or Text(zh=event_type, en=event_type)
 
 
 def label_of(patterns: Iterable[Pattern], titles: Mapping[str, Text]) -> Label:
-    """What people call the events that any of the patterns fits: its title, and the values that are asked for."""
+    """The title of the events that match any of the patterns: the type's title, and the required values."""
     zh, en, types = [], [], []
     for pattern in patterns:
         title = title_of(pattern.type, titles)

@@ -1,7 +1,7 @@
-"""Kind ``prerequisite``: the act only after what it needs; the same instant is early enough.
+"""Kind ``prerequisite``: the act only after the events it needs; the same instant is early enough.
 
 Worked example, ``survey-by-appointment``: appointed at 09:00, surveyed at 10:00 is met; surveyed at 08:59:59.999 is a
-violation, told when the watermark has passed that instant.
+violation, reported when the watermark has passed that instant.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Kind ``recording_delay``: what happened was entered within the limit.
+"""Kind ``recording_delay``: an event is entered within the limit of its occurrence.
 
 Worked example, ``acceptance-recorded-late``, by the end of the same working day: accepted on Friday at 16:00 and
 entered on Friday at 23:59:59.999 is met; entered on Saturday at 00:00:00.001 it is a violation. Accepted on a

@@ -1,7 +1,7 @@
 """Kind ``sequence``: stages do not run backwards.
 
-Only the first event of a stage counts, so that a second crew sent out later is not held against the first one. Each
-is a case: a violation where some later stage had begun at an earlier instant.
+Only the first event of a stage counts, so that a second crew sent out later does not make the first one late. Each is a
+case: a violation where some later stage had begun at an earlier instant.
 
 Worked example, ``times-in-order``: dispatched 09:10, arrived 09:05: the dispatch is a violation, entered after the
 fact; arrived 09:10:00.000 as well would be met.
@@ -44,7 +44,7 @@ class State:
     def __init__(self, versions: Sequence[_Version]) -> None:
         self.firsts: list[list[Event | None]] = [[None] * len(version.stages) for version in versions]
         self.closed = False
-        self.backwards = False  # whether any first comes after one of a later stage
+        self.backwards = False  # whether the first event of a stage comes after one of a later stage
 
 
 class SequenceFold:
@@ -69,7 +69,7 @@ class SequenceFold:
             for index in version.stages_of.get(event.type, ()):
                 if firsts[index] is None and matches(version.stages[index], event):
                     firsts[index] = event
-                    # Steps come in the order of time, so nothing that comes after this one can be ahead of it.
+                    # Steps are in order of time, so no later event can be earlier than this one.
                     for later in firsts[index + 1 :]:
                         if later is not None and later.at < event.at:
                             state.backwards = True
@@ -108,7 +108,7 @@ class SequenceFold:
         return found
 
     def reported(self, state: State, until: int) -> list[Verdict] | None:
-        """See ``Fold``: each stage at its own instant, when all that could be ahead of it is known."""
+        """See ``Fold``: each stage at its own instant, when all events that could precede it are known."""
         if not state.backwards:
             return []
         return [
@@ -138,11 +138,11 @@ class SequenceFold:
         return ()
 
     def is_stop(self, event: Event) -> bool:
-        """See ``Fold``. Nothing here is opened by one event to be ended by another."""
+        """See ``Fold``. Here no case is opened by one event and ended by another."""
         return False
 
     def is_idle(self, state: State) -> bool:
-        """The order is closed, or nothing was seen."""
+        """The order is closed, or no event was seen."""
         return state.closed or not any(first for firsts in state.firsts for first in firsts)
 
     def needed(self, state: State, until: int) -> Needed | None:

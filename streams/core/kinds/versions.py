@@ -1,7 +1,7 @@
-"""When a version of a rule is in force, and which still matters after an instant (``Fold.needed``).
+"""When a version of a rule is in force, and which versions still matter after an instant (``Fold.needed``).
 
-All versions see all events. What is kept because one of them needs it could begin a case of another anew; so a history
-is pruned only where one version is left, and for what happened since it came into force.
+All versions see all events. An event kept because one version needs it could start a case of another again; so a
+history is pruned only where one version is left, and only for events since it came into force.
 """
 
 from __future__ import annotations
