@@ -78,7 +78,8 @@ class Acknowledgement:
 class ShownAlert:
     """A breach or violation with its ending and its acknowledgements.
 
-    ``ending`` is the sentence of the late completion or the retraction. ``acks`` are the last few, oldest first.
+    ``ending`` is the sentence of the late completion or the retraction. ``acks`` are the last few and the last of
+    each action, oldest first.
     """
 
     alert: BoardAlert
@@ -248,7 +249,8 @@ class Board:
         said = self._acks.setdefault(alert_id, set())
         said.add(ack)
         if len(said) > _ACKS_KEPT:
-            said.remove(min(said))
+            # What was done says how the alert stands; a note says no more than itself.
+            said.remove(min(said, key=lambda one: (one.action != "annotate", one)))
         _trim(self._acks, self._kept)
         self._changes += 1
 
@@ -287,7 +289,9 @@ class Board:
         )
 
     def _shown(self, alert: BoardAlert) -> ShownAlert:
-        acks = tuple(sorted(self._acks.get(alert.alert_id, ()))[-_ACKS_SHOWN:])
+        said = sorted(self._acks.get(alert.alert_id, ()))
+        standing = {one.action: one for one in said}  # the last of each action
+        acks = tuple(sorted({*said[-_ACKS_SHOWN:], *standing.values()}))
         withdrawn = self._retracted.get(alert.alert_id)
         if withdrawn is not None:
             return ShownAlert(alert, "retracted", withdrawn.sentence, acks)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from fractions import Fraction
@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from schemas.base import Text
+from streams.board.acts import Acts
+from streams.board.hub import Hub
 from streams.core.board import Acknowledgement
 from streams.wall_clock import WallClock
 from tests.boards import MINUTE, Served, alert, board, case_id, served, started
@@ -44,8 +46,13 @@ async def looking(
     query: str = "",
     size: tuple[int, int] = WALL,
     behind: int = 1_000_000,
+    acts: Callable[[Hub], Acts] = Acts,
+    headers: Mapping[str, str] | None = None,
 ) -> AsyncIterator[tuple[Page, Served]]:
-    """A page on a board whose clock stands at ten o'clock, its data ``behind`` (microseconds)."""
+    """A page on a board whose clock stands at ten o'clock, its data ``behind`` (microseconds).
+
+    ``headers`` go with all that the page asks for, as if a proxy had added them.
+    """
     clock = WallClock(anchor=WallClock().now(), origin=NOW, speed=Fraction(1, 1000))
     state, shown = await asyncio.to_thread(board)
     state.partitions = 1
@@ -54,8 +61,11 @@ async def looking(
     shown.running.advance(0, NOW - behind)
     for one in alerts:
         shown.take_alert(one)
-    async with served(state, shown, clock) as site, page_of(chrome) as page:
+    async with served(state, shown, clock, acts=acts) as site, page_of(chrome) as page:
         await page.size(*size)
+        if headers is not None:
+            await page.do("Network.enable")
+            await page.do("Network.setExtraHTTPHeaders", headers=headers)
         await page.open(f"{site.url}/board{query}")
         await page.until("document.querySelector('#status')?.dataset.level")
         yield page, site

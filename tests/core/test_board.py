@@ -233,6 +233,26 @@ def test_acknowledgements_are_shown_oldest_first_and_the_last_few_only() -> None
     assert [ack.note for ack in shown.acks] == ["3", "4", "5", "6", "7"]
 
 
+@pytest.mark.parametrize("backwards", [False, True])
+def test_how_an_alert_stands_is_not_lost_in_many_notes(backwards: bool) -> None:
+    board = board_of()
+    board.take_alert(BREACH)
+    said = [
+        Acknowledgement(NOW, "S1", "acknowledge", ""),
+        Acknowledgement(NOW + 1, "S1", "silence", "", until=NOW + 9),
+        Acknowledgement(NOW + 2, "S1", "silence", "", until=NOW + 8),
+        Acknowledgement(NOW + 3, "S1", "assign", "", to="S2"),
+        *(Acknowledgement(NOW + 4 + second, "S1", "annotate", str(second)) for second in range(300)),
+    ]
+    for one in reversed(said) if backwards else said:
+        board.take_ack("b1", one)
+    view = board.view(Filter(), NOW)
+    (shown,) = view.alerts.values()
+    assert shown.acks == (said[0], *said[2:4], *said[-5:])
+    assert view.counts["unacknowledged_today"] == 0
+    assert len(board._acks["b1"]) == 100
+
+
 def test_rules_of_other_rulebooks_are_named_for_an_hour() -> None:
     board = board_of()
     board.take_alert(alert("b1", NOW, rule="not-ours"))

@@ -1,5 +1,7 @@
 // The live board: a view from the server, then its changes; a countdown moved here against the server's clock.
 // The page holds as many rows as the server sends, no more. This module joins the others and starts them.
+import { readMe } from "./acts.js";
+import { listenToDetail } from "./detail.js";
 import { $, setAttribute, setText } from "./dom.js";
 import { clearFilters, remember, renderFilters, setFilter } from "./filters.js";
 import { moveCountdowns, redrawCountdowns, renderLists } from "./lists.js";
@@ -46,6 +48,7 @@ function translate() {
   announce("choices");
   announce("status");
   announce("view");
+  announce("me");
 }
 
 function switchLanguage() {
@@ -99,10 +102,11 @@ function start() {
   on("query", connect);
   listenToFilters();
   listenToSwitches();
-  $("detail-close").addEventListener("click", () => $("detail").close());
   moveByKeys($("cases"));
   moveByKeys($("alerts"));
+  listenToDetail();
   translate();
+  readMe();
   fetch("/api/meta").then((answer) => answer.json()).then((found) => {
     page.meta = found;
     announce("choices");

@@ -1,4 +1,5 @@
 // The two lists: clocks with their countdowns, and the newest alerts.
+import { lastOf, silencedUntil } from "./acts.js";
 import { $, element, badge, setAttribute, setText } from "./dom.js";
 import { duration, place, stamp, subject, translated, untimedReason } from "./format.js";
 import { renderRows, rowButton } from "./rows.js";
@@ -84,9 +85,11 @@ function fillAlert(button, item) {
   if (item.severity === "red_line") found.unshift(badge("line", page.text.red_line));
   if (item.incomplete) found.push(badge("soft", page.text.incomplete));
   if (item.state !== "open") found.push(badge(item.state === "retracted" ? "soft" : "green", page.text[item.state]));
-  const ack = item.acks.filter((one) => one.action === "acknowledge").pop();
+  const ack = lastOf(item.acks, "acknowledge"), assigned = lastOf(item.acks, "assign"), until = silencedUntil(item.acks);
   if (ack) found.push(badge("blue", `${page.text.acknowledged} ${ack.by}`));
-  else if (item.acks.length) found.push(badge("soft", page.text.noted));
+  else if (lastOf(item.acks, "annotate")) found.push(badge("soft", page.text.noted));
+  if (assigned) found.push(badge("soft", `${page.text.assigned} → ${assigned.to}`));
+  if (until && !ack) found.push(badge("soft", `${page.text.silenced} ${page.text.until(stamp(until))}`));
   found.push(element("span", "where", place(item.org)), element("span", "when", stamp(item.detected_at)));
   marks.replaceChildren(...found);
   setText(sentence, translated(item.explanation));

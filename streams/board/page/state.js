@@ -1,5 +1,5 @@
 // What the page knows: its address, its language, the last view from the server and the server's clock; and the
-// announcements by which one part of the page makes another follow: "view", "choices", "status", "alerts", "query".
+// announcements by which one part of the page makes another follow: "view", "choices", "status", "alerts", "query", "me".
 import { TEXTS } from "./texts.js";
 
 export const LEVELS = ["province", "city", "county", "unit"];
@@ -13,6 +13,7 @@ export const page = {
   meta: { rules: [], chapters: [] },
   view: { cases: new Map(), alerts: new Map(), counts: {}, places: [], rules: [], choices: {} },
   clock: null, // {server: ms, local: performance ms, speed, offset: minutes east}
+  me: { may_act: false, user: null, reason: null, error: null }, // who acts here, as /api/me says
   loading: true, delay: null, broken: false, heard: false,
 };
 
