@@ -1,16 +1,15 @@
-"""The changelog of the state: rows in, acknowledged, in an order that a crash cannot spoil.
+"""Writes the rows of the state to the changelog topic, acknowledged and in a crash-safe order.
 
-All rows of one record go to one partition of the topic, in batches that the broker appends whole, each when the one
-before it has been acknowledged; the position is the last row of the last. So what is there after a crash is always a
-beginning of what was to be there. A batch costs the producer a fraction of what its rows would one by one.
+All rows of one log record go to one partition of the topic, in batches that the broker appends atomically. Each batch
+is sent after the one before it was acknowledged; the position is the last row. So after a crash the topic holds a
+prefix of the rows. A batch costs the producer much less than single rows.
 
-Two writers. A partition of the log has one worker, but a worker that stood still for longer than its session
-(a paused machine, a network cut) may wake up with rows under way after another has taken over. Kafka would fence
-it by transactions; Faust's recovery cannot read past their markers. Instead each writer looks at the offsets that
-the broker gives its rows: as long as they follow one another nobody else has written. Where they do not,
-``keep`` says so: the caller then writes every row of the partition anew, from an engine that has read the whole
-log, and deletes those that are none of its own any more; so the last word is right whoever else spoke. A writer that
-stood still must not do so: it ends.
+Two writers. A partition of the log has one worker, but a worker that was suspended for longer than its session (a
+paused machine, a network partition) may resume with unsent rows after another has taken over. Kafka would fence it by
+transactions; Faust's recovery cannot read past their markers. Instead each writer checks the offsets of its
+acknowledged rows: while they are consecutive, no other process has written. Where they are not, ``keep`` reports it:
+the caller then rewrites every row of the partition, from an engine that has read the whole log, and deletes rows of
+subjects it does not have; so the last rows are right. A worker that was suspended must not do so: it ends.
 """
 
 from __future__ import annotations
@@ -26,9 +25,9 @@ from streams.live.clock_partition import Row
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Rows acknowledged, with their offsets. ``alone`` where nobody else wrote since the last ones.
+    """Acknowledged rows with their offsets. ``alone``: no other process wrote since the rows before.
 
-    ``among`` are the offsets at which all rows since then are, whoever wrote them.
+    ``among`` are the offsets of all rows since then, of any writer.
     """
 
     rows: Sequence[tuple[int, bytes, bytes | None]] = field(default_factory=list)
@@ -37,7 +36,7 @@ class Kept:
 
 
 class Changelog:
-    """Writes rows; knows at which offset each partition's next row is to land."""
+    """Writes rows; tracks the expected next offset of each partition."""
 
     def __init__(self, producer: AIOKafkaProducer, topic: str) -> None:
         self.topic = topic
@@ -45,7 +44,7 @@ class Changelog:
         self._next: dict[int, int] = {}
 
     def begin(self, partition: int, next_offset: int | None) -> None:
-        """Take a partition over, read up to an offset; ``None`` where that is not known."""
+        """Take over a partition that was read up to an offset; ``None`` where it is not known."""
         if next_offset is None:
             self._next.pop(partition, None)
         else:
@@ -55,7 +54,7 @@ class Changelog:
         """Write the rows in their order.
 
         Raises:
-            KafkaError: where the broker does not take them.
+            KafkaError: where the broker refuses them.
         """
         kept: list[tuple[int, bytes, bytes | None]] = []
         batch, waiting = self._producer.create_batch(), list[Row]()
@@ -63,7 +62,7 @@ class Changelog:
             if batch.append(timestamp=None, key=row[0], value=row[1]) is None:  # full
                 kept += await self._written(partition, batch, waiting)
                 batch, waiting = self._producer.create_batch(), list[Row]()
-                batch.append(timestamp=None, key=row[0], value=row[1])  # an empty one takes a row of any size
+                batch.append(timestamp=None, key=row[0], value=row[1])  # an empty batch takes a row of any size
             waiting.append(row)
         kept += await self._written(partition, batch, waiting)
         expected = self._next.get(partition, kept[0][0])

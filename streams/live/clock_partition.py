@@ -1,13 +1,12 @@
 """One partition of the clocks: log records in; alerts, dead letters and changed rows out.
 
-It knows neither Kafka nor Faust. Applying a record changes the engine in memory at once; the caller must bring
-out what came of it in this order: alerts, then the changed rows with the partition's own row last, then the
-record's offset. A crash in between repeats the record from the rows as they were, and gives the same alerts
-with the same ids.
+Independent of Kafka and Faust. Applying a record changes the engine in memory at once; the caller must write the
+results in this order: alerts, then the changed rows with the partition's own row last, then the record's offset. A
+crash in between repeats the record from the stored rows, and gives the same alerts with the same ids.
 
-The partition's own row, its *position*, says up to which record the others stand; rows may be ahead of it, never
-behind. A row that is ahead makes its record's events duplicates when they come again, and its reports told. So
-what matters is that after a start the log is read on from the position, wherever the consumer group's offset is.
+The partition's own row, its *position*, has the last record that all other rows include; rows may be ahead of it, never
+behind. For a row that is ahead, the repeated events are duplicates and the reports were already made. So after a start
+the log must be read on from the position, whatever the consumer group's offset.
 """
 
 from __future__ import annotations
@@ -44,20 +43,21 @@ from streams.wire.state_rows import (
 logger = logging.getLogger(__name__)
 
 COUNTED_EVERY: Final = 40
-"""Records between two counts of the open cases, some ten seconds where little happens; few are counted each time."""
+"""Records between two counts of the open cases, about ten seconds at low load; few cases are counted each time."""
 
 COUNTED_AT_ONCE: Final = 500
-"""Subjects with open cases that are few."""
+"""Below this number of subjects with open cases, these are counted at each record."""
 
 JUDGED_AT_ONCE: Final = 1_000
-"""Subjects that a record judges anew under changed rules: all at once, a worker would stand still for longer than its
-session, and so would the next one, for ever."""
+"""Subjects judged again per record after a change of rules. All at once would take longer than a worker's session, and
+so would every later attempt.
+"""
 
 MOST_ASIDE: Final = 1_000
-"""Subjects of a partition set aside; beyond it the worker ends, because not the data are at fault."""
+"""Subjects of a partition set aside; beyond it the worker ends, because the cause is not in the data."""
 
 ROWS_AT_ONCE: Final = 500
-"""Rows made between two pieces of ``applying``."""
+"""Rows per piece of ``applying``."""
 
 Row = tuple[bytes, bytes | None]
 """A key of the changelog with its new value; ``None`` deletes it."""
@@ -65,10 +65,10 @@ Row = tuple[bytes, bytes | None]
 
 @dataclass(slots=True)
 class Applied:
-    """What came of one record. ``rows`` end with the position; the counts are the tally's.
+    """The result of one record. ``rows`` end with the position; the counts are the tally's.
 
-    ``held`` is what came for subjects that are set aside. ``cases`` are those that changed, where they are
-    tracked; they are to be brought out before the rows.
+    ``held`` are entries for subjects that are set aside. ``cases`` are those that changed, where cases are tracked;
+    they must be written before the rows.
     """
 
     step: Step
@@ -84,7 +84,7 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What one record gives to be written: messages as key and value, and the reasons of the dead letters.
+    """The messages of one record as key and value, and the reasons of its dead letters.
 
     A case without a value is a tombstone.
     """
@@ -98,9 +98,9 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Something of a subject that is set aside: an entry of a record by its number there.
+    """An entry of a subject that is set aside, by its index in the record.
 
-    ``entry`` is ``None`` where the subject was set aside at a record that holds nothing of it.
+    ``entry`` is ``None`` where the subject was set aside at a record without an entry of it.
     """
 
     aside: Aside
@@ -110,7 +110,7 @@ class Held:
 
 
 class RestoreError(Exception):
-    """The program fails at the rows of some subjects, or they are damaged."""
+    """The program fails at the rows of some subjects, or the rows are damaged."""
 
     def __init__(self, errors: Mapping[Subject, Exception]) -> None:
         super().__init__(f"the rows of {len(errors)} subjects cannot be taken back, such as {sorted(errors)[0]}")
@@ -118,7 +118,7 @@ class RestoreError(Exception):
 
 
 def _prefix(partition: int) -> bytes:
-    # The table shows the rows of all its partitions as one mapping.
+    # The table holds the rows of all its partitions as one mapping.
     return b"%d/" % partition
 
 
@@ -147,7 +147,7 @@ def subject_of_key(key: bytes) -> Subject | None:
 
 
 def made_anew(partition: int, offset: int, seen: str) -> StateError:
-    """What to say where the log under a state is another than the one that the state came from."""
+    """The message for a log that is not the one from which the state was made."""
     return StateError(
         f"the state of partition {partition} is of offset {offset}, but {seen}: the log was made anew; use another "
         "--name, or remove the state's topic and the local copies too"
@@ -155,12 +155,12 @@ def made_anew(partition: int, offset: int, seen: str) -> StateError:
 
 
 def fingerprint_of(rulebook: Rulebook, *, tracks_cases: bool) -> str:
-    """What the state is judged by: a worker that begins to write cases judges all subjects anew, too."""
+    """The fingerprint of the judging. It includes whether cases are written: a change judges all subjects again."""
     return rulebook.fingerprint + ("+cases" if tracks_cases else "")
 
 
 class ClockPartition:
-    """The engine of one partition and how far it has read."""
+    """The engine of one partition and its position in the log."""
 
     def __init__(self, partition: int, rulebook: Rulebook, *, keep_for: int | None, tracks_cases: bool = False) -> None:
         self.partition = partition
@@ -169,34 +169,34 @@ class ClockPartition:
         self.engine = SeparableEngine(rulebook, keep_for=keep_for, tally=self.tally, tracker=self._tracker)
         self.offset = -1
         self.checksum: int | None = None
-        """Of the record at that offset; ``None`` where an older program kept the position."""
+        """Of the record at that offset; ``None`` where an older version wrote the position."""
         self.sources: dict[str, int] = {}
         self.lost_before: int | None = None
-        """Records of a source that came in up to this instant (microseconds) were removed before they were read."""
+        """Records of a source from before this instant (microseconds) were removed before they were read."""
         self._keep_for = keep_for
         self.aside: dict[Subject, Aside] = {}
-        """The subjects that are set aside: the engine does not have them."""
+        """The subjects that are set aside; they are not in the engine."""
         self._aside_rows: dict[Subject, bytes] = {}
         self._watermarks = SourceWatermarks()
-        self._driver = Driver(self.engine, stepwise=False)  # feeds; time is moved in pieces, see ``applying``
+        self._driver = Driver(self.engine, stepwise=False)  # for events; for watermarks see ``applying``
         self.fingerprint = fingerprint_of(rulebook, tracks_cases=tracks_cases)
         self._judged_by = self.fingerprint
         """The rulebook under which all subjects have been judged."""
         self._to_judge: Iterator[Subject] | None = None
-        self._subjects: int | None = None  # as the position that was taken back has it
-        self._open_cases: int | None = None  # in the position too, so that a restart writes the very same rows
+        self._subjects: int | None = None  # as in the restored position
+        self._open_cases: int | None = None  # in the position too, so that a restart writes the same rows
 
     @property
     def watermark(self) -> int | None:
-        """Microseconds; ``None`` until every source has spoken."""
+        """Microseconds; ``None`` until every source has a watermark."""
         return self._watermarks.at
 
     def source_watermarks(self) -> Mapping[str, int]:
-        """The watermark of every source partition that has spoken; a copy, fit for another thread."""
+        """The watermark of every source partition that has one; a copy, safe for another thread."""
         return dict(self._watermarks.by_source)
 
     def restore(self, position: bytes | None, rows: Iterable[tuple[bytes, bytes]] = ()) -> None:
-        """Take the state back: first the position, and all other rows, here or by ``restore_subjects``.
+        """Restore the state: first the position, then all other rows, here or by ``restore_subjects``.
 
         Raises:
             StateError: where a row was written by a newer version.
@@ -216,13 +216,14 @@ class ClockPartition:
         self.restore_subjects(rows)
 
     def restore_subjects(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
-        """Take some of this partition's rows back, in any order; those of others and the position are passed over.
+        """Restore some of this partition's rows, in any order; rows of other partitions and the position are skipped.
 
-        A row that says where its subject stands is only looked into when something happens to the subject.
+        A row with a standing is decoded in full only at the subject's next event.
 
         Raises:
             StateError: where a row was written by a newer version.
-            RestoreError: where the program fails at some of them, or their rows are damaged; it has all others then.
+            RestoreError: where the program fails at some of them, or their rows are damaged; all others are then
+                restored.
         """
         prefix, position = _prefix(self.partition), position_key(self.partition)
         anew = self._judged_by != self.fingerprint
@@ -248,7 +249,7 @@ class ClockPartition:
             raise RestoreError(errors)
 
     def set_aside(self, subject: Subject, since: int, reason: str) -> None:
-        """From that offset on, the next to be applied, hold what comes for a subject, and let its row stand still."""
+        """From that offset on, the next to be applied, hold all entries of a subject and leave its row unchanged."""
         row = self._row(subject)[1] if subject not in self.aside else self._aside_rows.get(subject)
         self.engine.take_out(subject)
         self.aside[subject] = Aside(subject, since, since - 1, reason, self.watermark)
@@ -256,7 +257,7 @@ class ClockPartition:
             self._aside_rows[subject] = row
 
     def concerned(self, record: LogRecord) -> list[Subject]:
-        """The subjects that a record may change something for, in a fixed order; under changed rules all."""
+        """The subjects that a record may change, in a fixed order; under changed rules all."""
         named = {subject for subject, _, _ in record.entries} | record.released.keys()
         if self._judged_by != self.fingerprint:
             return sorted(named.union(self.engine.subjects()))
@@ -264,9 +265,9 @@ class ClockPartition:
         return sorted(named if at is None else named | self.engine.concerned(at))
 
     def concerned_rows(self, record: LogRecord, rows: Iterable[tuple[bytes, bytes]]) -> list[Subject]:
-        """Those of some rows that a record moves time for, or that are looked into when they are taken back.
+        """The subjects, among some rows, with a timer due at a record, or whose row is decoded in full on restore.
 
-        The position must have been taken back.
+        The position must have been restored.
         """
         anew, at = self._judged_by != self.fingerprint, self._time_after(record)
         found: list[Subject] = []
@@ -285,18 +286,18 @@ class ClockPartition:
         return after.update(record.watermarks)
 
     def miscounted(self) -> str | None:
-        """How far the subjects taken back are not as many as the position says; ``None`` where they are.
+        """The difference between the number of restored subjects and the number in the position; ``None`` if equal.
 
-        Rows may be ahead of their position after a crash, so a copy of the state that is whole may be miscounted too.
+        Rows may be ahead of their position after a crash, so a complete copy of the state may differ too.
         """
         found = len(self.engine) + len(self._aside_rows)
         return None if self._subjects in (None, found) else f"{found} subjects where there were {self._subjects}"
 
     def apply(self, record: LogRecord, offset: int) -> Applied | None:
-        """Apply the record at an offset of the log; ``None`` where its rows were kept before.
+        """Apply the record at an offset of the log; ``None`` where its rows were written before.
 
         Raises:
-            StateError: where they cannot have been, because the record vouches for more than the state has seen.
+            StateError: where they cannot have been, because the record's watermarks are ahead of the state's.
         """
         pieces = self.applying(record, offset)
         while True:
@@ -309,8 +310,8 @@ class ClockPartition:
     def applying(self, record: LogRecord, offset: int) -> Generator[None, None, Applied | None]:
         """``apply`` in pieces of less than a second: a worker sends its heartbeats between two of them.
 
-        Many clocks may end at one instant (day limits do so at midnight). The engine is between two states until the
-        last piece is done: a caller that gives up earlier must begin again from the rows.
+        Many clocks may end at one instant (day limits do so at midnight). The engine is inconsistent until the last
+        piece is done: a caller that stops earlier must restore it from the rows.
 
         Raises:
             StateError: as ``apply`` does.
@@ -321,7 +322,7 @@ class ClockPartition:
         entries, held = (record.entries, []) if not (self.aside or record.is_control) else self._held(record, offset)
         self._driver.feed(entries, step)
         if not record.is_control:
-            # A worker whose metadata are old must not make a partition be forgotten; a topic no longer read is.
+            # A worker with stale metadata must not cause a partition to be dropped; a topic no longer read is dropped.
             self.sources = {topic: max(count, self.sources.get(topic, 0)) for topic, count in record.sources.items()}
             self._watermarks.expect(sources_of(self.sources))
         if record.lost_before is not None:
@@ -345,10 +346,10 @@ class ClockPartition:
         return [] if self._tracker is None else self._tracker.take()
 
     def _may_lack(self, alert: Alert) -> bool:
-        """Whether what an alert rests on may be among the records lost.
+        """Whether an alert may depend on a lost record.
 
-        A case that had begun by then may have ended in the silence. For an act what is missing may be any event before
-        it that is still kept.
+        A case that had started by then may have ended by a lost event. For an act, the lost event may be any one before
+        it that would still be kept.
         """
         assert self.lost_before is not None
         match alert.kind:
@@ -362,16 +363,16 @@ class ClockPartition:
                 assert_never(alert.kind)
 
     def _held(self, record: LogRecord, offset: int) -> tuple[list[Entry], list[Held]]:
-        """The entries that are to be judged, and what is held of subjects set aside; after what the record releases."""
+        """The entries to judge, and those held for subjects set aside; the record's releases come first."""
         for subject, since, _ in record.aside:
             if (known := self.aside.get(subject)) is not None and known.since == since:
                 self.aside[subject] = replace(known, is_logged=True)
         incomplete = set()
         for subject, up_to in record.released.items():
             if (known := self.aside.get(subject)) is None or known.since == offset:
-                continue  # back already, or the program failed at it again
+                continue  # released already, or the program failed at it again
             if known.held > up_to:
-                incomplete.add(subject)  # something was held since; all that is here is held already
+                incomplete.add(subject)  # more was held since; all entries here are held already
                 continue
             del self.aside[subject]
             row = self._aside_rows.pop(subject, None)
@@ -403,7 +404,7 @@ class ClockPartition:
         return True
 
     def _judge_some_anew(self) -> None:
-        """Under changed rules, some with each record. A restart on the way begins again and repeats nothing."""
+        """Under changed rules, some subjects with each record. A restart begins again and repeats no report."""
         if self._judged_by == self.fingerprint:
             return
         if self._to_judge is None:
@@ -416,7 +417,7 @@ class ClockPartition:
             logger.info("partition %d: all subjects are judged by the rules in force now", self.partition)
 
     def all_rows(self) -> list[Row]:
-        """Every row, whether it changed or not, the position last."""
+        """All rows, changed or not, the position last."""
         aside = [(subject_key(self.partition, subject), row) for subject, row in sorted(self._aside_rows.items())]
         return [*map(self._row, self.engine.subjects()), *aside, self._position()]
 

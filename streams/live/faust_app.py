@@ -1,21 +1,20 @@
 """A worker on Faust: its agent over the log, its table of state. ``faust_extensions`` is the only other Faust module.
 
-What Faust does here: consumer groups and their rebalances, the agent's stream over the log, committing its
-offsets, and the table: recovery from the changelog, and the local store. What it does not: write the
-changelog. Faust's own table write is one message at a time with its own bookkeeping, and it puts a value into
-the local store before the broker has it, so a store could be ahead of its changelog after a kill. Here the rows
-that one log record changed are sent together, acknowledged, and only then put into the local store, through the
-same call by which Faust applies a changelog when it recovers.
+Faust does: consumer groups and their rebalances, the agent's stream over the log, committing its offsets, and the
+table: recovery from the changelog, and the local store. It does not write the changelog. Faust's own table write sends
+one message at a time and puts a value into the local store before the broker has it, so a store could be ahead of its
+changelog after a kill. Here the rows changed by one log record are sent together, acknowledged, and only then put into
+the local store, through the same call by which Faust applies a changelog in recovery.
 
-The position in the state is the truth about how far the log has been applied; the group's committed offset is
-only where reading begins. Where the two differ, the log is read on from the position. That is no rare precaution:
-while recovery ends, 0.15.3 fetches records, throws them away and takes note of them as read, so that a partition
-begins some records late after a start or a rebalance, or does not go on at all. Hence also ``_watch``.
+The position in the state defines how far the log has been applied; the group's committed offset is only where reading
+begins. Where the two differ, the log is read on from the position. This is common: at the end of recovery, Faust 0.15.3
+fetches records, drops them and counts them as read, so that a partition starts some records late after a start or a
+rebalance, or stops. Therefore also ``_watch``.
 
-And hence no standby replicas. To the partitions of the changelog that a worker only copies the same happens, and there
-it does not show: the copy lacks rows, its offset says that it has them, and whoever takes over by it has forgotten
-subjects. Instead a store is filled from the changelog in batches (``_fill``), before Faust looks whether there is
-anything to recover: some seconds, less than a dead worker's session.
+Therefore no standby replicas either. The same error affects the changelog partitions that a worker only copies, and
+there it is not visible: the copy lacks rows although its offset includes them, and a worker that takes over from it has
+lost subjects. Instead a store is filled from the changelog in batches (``_fill``), before Faust checks whether there is
+anything to recover: a few seconds, less than a dead worker's session.
 """
 
 from __future__ import annotations
@@ -57,22 +56,23 @@ from streams.wire.state_rows import checksum_of, position_from_bytes, record_fro
 logger = logging.getLogger(__name__)
 
 STOOD_STILL: Final = 0.8
-"""A worker that did not run for this part of its session must take it that it has lost its partitions."""
+"""A worker that did not run for this part of its session must assume that it has lost its partitions."""
 
 AGAIN: Final = 3
-"""How often a partition that stands still is read again, or rows that another wrote over are written again."""
+"""How often a partition that makes no progress is read again, or rows overwritten by another process are rewritten."""
 
 FILLED_WITHIN: Final = 0.4
-"""Part of a session for which a local copy may be filled at a rebalance."""
+"""The part of a session available for filling a local copy at a rebalance."""
 
 RECORDS_TOGETHER, GATHERED_WITHIN = 32, 0.04
-"""Records of the log looked at together, so that no partition waits for another one's answers; within seconds."""
+"""Records of the log taken together, so that no partition waits for another one's acknowledgements; a few seconds."""
 
 
 class Worker:
     """One worker process: intake and clocks in one Faust app. ``run`` until ``stop`` is set.
 
-    ``on_failed`` gets the reason why the worker cannot go on, before it tries to end in order; a crashed app may hang.
+    ``on_failed`` gets the reason why the worker cannot continue, before it tries to stop in order; a crashed app may
+    hang.
     """
 
     def __init__(
@@ -97,17 +97,17 @@ class Worker:
         self._assigned_at = monotonic()
         self._log_topic = settings.log_topic
         self._session = settings.session_s
-        self._verified: dict[int, int] = {}  # partition: generation of the group in which it was found to be right
-        self._begun: dict[int, int] = {}  # partition: generation of the group since which its rows are written
+        self._verified: dict[int, int] = {}  # partition: generation of the group in which its engine was last checked
+        self._begun: dict[int, int] = {}  # partition: generation of the group since which this worker writes its rows
         self._proven: set[int] = set()  # partitions with a record applied by this process
         self._first = asyncio.Lock()
-        self._applying: set[int] = set()  # partitions with a record under way
+        self._applying: set[int] = set()  # partitions with a record being applied
         self._follows: set[int] = set()  # partitions whose local store has every row of the changelog
-        self._old_copies: set[int] = set()  # partitions whose local store may lack what the changelog has forgotten
+        self._old_copies: set[int] = set()  # partitions whose local store may lack deletions compacted away since
         self._alive_at = monotonic()
         self._restored_at = 0.0
         self._is_filling = False
-        self._queue: asyncio.Queue[Any] | None = None  # what has been read and waits for its turn
+        self._queue: asyncio.Queue[Any] | None = None  # records read and waiting to be applied
         self.app = app = app_of(settings, client_id, self._fill)
         self._on_disk = settings.store == "rocksdb"
         self.table = app.Table(
@@ -124,7 +124,7 @@ class Worker:
         )  # fmt: skip
         self._store_failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if self._on_disk:
-            # Faust logs most errors of its store and tries again for ever, or calls them a lock and waits.
+            # Faust logs most errors of its store and retries for ever, or treats them as a lock and waits.
             listen_to(self.table.data, self._on_store_trouble)
         raw = faust.Schema(key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
         log = app.topic(settings.log_topic, schema=raw, partitions=topics.log_partitions)
@@ -134,7 +134,7 @@ class Worker:
 
     @property
     def is_recovering(self) -> bool:
-        """Whether the state of some partition is being read back."""
+        """Whether the state of some partition is being restored."""
         return self._is_filling or bool(self.app.in_recovery)
 
     # -- clocks ------------------------------------------------------------------------------------------
@@ -145,22 +145,22 @@ class Worker:
             by_partition: dict[int, list[Any]] = {}
             for event in events:
                 by_partition.setdefault(event.message.partition, []).append(event.message)
-            # Partitions side by side: each record waits for the broker two or three times, whatever it holds.
+            # Partitions in parallel: each record waits for the broker two or three times, whatever its size.
             outcomes = await asyncio.gather(*map(self._apply_all, by_partition.values()), return_exceptions=True)
             failed = next((outcome for outcome in outcomes if isinstance(outcome, BaseException)), None)
             if failed is not None:
-                # Faust would log it, call the records done and go on with the next: a loss. The worker ends
-                # instead, and whoever takes the partition over begins with the first of them.
+                # Faust would log it, acknowledge the records and continue: a loss. The worker ends instead, and the
+                # next owner of the partition begins with the first of them.
                 await self.app.crash(failed)
                 await asyncio.Event().wait()
 
     async def _apply_all(self, messages: list[Any]) -> None:
-        """Apply records of one partition, one after the other: rows must not be ahead of their position by two."""
+        """Apply records of one partition in order: rows may be ahead of their position by one record only."""
         for message in messages:
             await self._apply(message.partition, message.offset, message.value or b"", message.generation_id)
 
     async def _apply(self, number: int, offset: int, raw: bytes, generation: int) -> None:
-        """Apply a record; after a fault again, with what is at fault set aside (``quarantine``)."""
+        """Apply a record; after a failure again, with the cause set aside (``quarantine``)."""
         self._applying.add(number)
         try:
             if number in self._proven:
@@ -202,7 +202,7 @@ class Worker:
             record = record_from_bytes(raw) if skipped is None else skipped
             applied = await in_pieces(partition.applying(record, offset))
             if applied is None or self.partitions.get(number) is not partition:
-                return  # known already, or the partition has gone to another worker, which begins from the rows
+                return  # applied already, or the partition was revoked; its new worker begins from the rows
             if skipped is not None:
                 applied.skipped = offset, skipped.skipped[offset], raw
             output = self._handlers.encode(applied)
@@ -218,14 +218,14 @@ class Worker:
         return TP(self._log_topic, number) in self.app.consumer.assignment()
 
     def _begin_again(self, number: int) -> None:
-        """The engine in memory is ahead of what is kept: whoever goes on here begins again from the rows."""
+        """The engine in memory is ahead of the stored rows: it must be restored from them."""
         self._verified.pop(number, None)
         self.partitions.pop(number, None)
 
     async def _keep_position(self, number: int, row: bytes) -> None:
         written = await self._written(number, [(position_key(number), row)])
         if not written.alone:
-            raise BrokerError(f"somebody else wrote to {self._changelog.topic}/{number}: this worker ends")
+            raise BrokerError(f"another process wrote to {self._changelog.topic}/{number}: this worker ends")
         self.table.apply_changelog_batch(changelog_events(self._changelog.topic, number, written.rows))
 
     async def _keep(self, number: int, partition: ClockPartition, applied: Applied) -> None:
@@ -235,17 +235,19 @@ class Worker:
             if kept.alone:
                 break
             self._check_alive()
-            logger.warning("partition %d: somebody else wrote to %s: all rows again", number, self._changelog.topic)
-            self._follows.discard(number)  # the store lacks what they wrote; recovery will read it
+            logger.warning(
+                "partition %d: another process wrote to %s: rewriting all rows", number, self._changelog.topic
+            )
+            self._follows.discard(number)  # the store lacks the other process's rows; recovery will read them
             rows = partition.all_rows()
-            # Theirs may be of subjects that have been forgotten since: such a row would bring an open case back.
+            # The other rows may be of subjects dropped since: such a row would restore an open case.
             among = self._topics.read_changelog({number: kept.among})
             theirs = {record.key async for _, records in among for record in records} - {key for key, _ in rows}
             kept = await self._written(number, [*((key, None) for key in sorted(theirs)), *rows])
-            # Of a case, too, the last record may be theirs.
+            # The last record of a case may be the other process's, too.
             await self._handlers.emit(self._handlers.encode(partition.all_cases()))
         if not kept.alone:
-            raise BrokerError(f"somebody else goes on writing to {self._changelog.topic}/{number}: this worker ends")
+            raise BrokerError(f"another process keeps writing to {self._changelog.topic}/{number}: this worker ends")
         if number in self._follows:
             self.table.apply_changelog_batch(changelog_events(self._changelog.topic, number, kept.rows))
 
@@ -272,15 +274,15 @@ class Worker:
             self.partitions.pop(number, None)
 
     async def _fill(self, newly_assigned: set[TP]) -> None:
-        """Bring local stores up to the changelog, by far faster than Faust does; what is left then is for Faust.
+        """Fill local stores from the changelog, much faster than Faust does; the remainder is left to Faust.
 
-        It is a rebalance, in which no heartbeat is sent, so this must end well within the session.
+        It runs in a rebalance, without heartbeats, so it must end well within the session.
         """
         self._assigned_at = monotonic()
         topic = self._changelog.topic
         starts = {tp.partition: self.table.persisted_offset(tp) for tp in newly_assigned if tp.topic == topic}
         if not self._on_disk or not starts:
-            return  # in memory there is no offset to go on from
+            return  # a store in memory has no offset to continue from
         count, self._is_filling = 0, True
         try:
             async with (
@@ -305,7 +307,7 @@ class Worker:
         self._restored_at = monotonic()
 
     def _begin(self, number: int, generation: int) -> None:
-        """Have the changelog written on from where it was recovered to, once in a generation of the group."""
+        """Continue the changelog from the recovered offset, once per generation of the group."""
         if self._begun.get(number) != generation:
             changelog = TP(self._changelog.topic, number)
             known = self.app.tables.recovery.active_highwaters.get(changelog), self.table.persisted_offset(changelog)
@@ -315,9 +317,9 @@ class Worker:
             self._begun[number] = generation
 
     async def _take_over(self, number: int, generation: int) -> ClockPartition:
-        """Make sure that the engine stands where the state stands, which Faust has recovered by now.
+        """Make sure that the engine is at the position of the state, which Faust has recovered by now.
 
-        A rebalance mostly leaves a partition where it was. Its engine is still right if it is at the kept position.
+        Most rebalances do not move a partition. Its engine is still valid if it is at the stored position.
         """
         self._begin(number, generation)
         rows = kept_rows(self.table.data, number)
@@ -344,11 +346,11 @@ class Worker:
         await self._aside.log(partition)
         self._verified[number] = generation
         if self._on_disk:
-            self._old_copies.add(number)  # from the next time on: it may have been elsewhere for long by then
+            self._old_copies.add(number)  # for the next time: another worker may have had it for long by then
         return partition
 
     async def _read_back(self, number: int, wanted: int) -> bool:
-        """Have the log read from an offset again; false where it is no longer there."""
+        """Seek the log to an offset; false where the offset no longer exists."""
         tp = TP(self._log_topic, number)
         earliest = (await self.app.consumer.earliest_offsets(tp)).get(tp)
         if earliest is not None and earliest > wanted:
@@ -363,8 +365,7 @@ class Worker:
     async def run(self, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
         """Start, work until ``stop`` is set, end in order.
 
-        Raises:
-            Exception: whatever made the worker unable to go on.
+        Raises: Exception: the reason why the worker cannot continue.
         """
         app = self.app
         self._alive_at = monotonic()
@@ -401,7 +402,8 @@ class Worker:
             raise failed
 
     async def _read_sources(self) -> None:
-        # A process may die of a first record. Were it joining the intake's group then, brokers would wait five minutes.
+        # A first record may kill the process. If it were joining the intake's group then, brokers would wait five
+        # minutes.
         until = monotonic() + self._session
         while monotonic() < until:
             tps = [tp for tp in self.app.consumer.assignment() if tp.topic == self._log_topic]
@@ -414,14 +416,14 @@ class Worker:
         await self._intake.run()
 
     async def _end(self, tasks: list[asyncio.Future[Any]]) -> Exception | None:
-        """End everything; the reason why the worker could not go on, if there is one."""
+        """Stop everything; returns the reason why the worker could not continue, if any."""
         for task in tasks:
             task.cancel()
         outcomes = await asyncio.gather(self._store_failed, *tasks, return_exceptions=True)
         reasons = [outcomes[0], self.app.crash_reason if self.app.crashed else None, *outcomes]
         failed = next((reason for reason in reasons if isinstance(reason, Exception)), None)
         if failed is not None:
-            for name in ("faust", "mode"):  # how a crashed app falls to pieces helps nobody
+            for name in ("faust", "mode"):  # further errors of a crashed app have no value
                 logging.getLogger(name).setLevel(logging.CRITICAL)
         stopping = asyncio.create_task(self.app.stop())
         began = monotonic()
@@ -435,12 +437,12 @@ class Worker:
                 failed = BrokerError(f"{held_up}: this worker ends without waiting for it; nothing is lost")
                 self._on_failed(failed)
         stopping.cancel()
-        # A crashed app does not always stop cleanly; the first reason counts.
+        # A crashed app may not stop cleanly; the first reason counts.
         late = (await asyncio.gather(stopping, return_exceptions=True))[0]
         return failed or (late if isinstance(late, Exception) else None)
 
     async def _watch(self) -> None:
-        """Have a partition that stands still, although its log goes on, read again from its position.
+        """Read a partition again from its position when it makes no progress although its log grows.
 
         Raises:
             BrokerError: where that does not help.
@@ -450,7 +452,7 @@ class Worker:
         while True:
             await asyncio.sleep(1)
             restoring = self.is_recovering or monotonic() - self._restored_at < self._session
-            busy = self._queue is not None and not self._queue.empty()  # a partition may just wait for its turn
+            busy = self._queue is not None and not self._queue.empty()  # the partition may only be waiting for its turn
             if self.app.rebalancing or restoring or busy or self._waits.overdue() is not None:
                 standing.clear()
                 continue

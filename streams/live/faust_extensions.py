@@ -1,6 +1,6 @@
-"""What this program changes in Faust, and the app with this program's settings.
+"""Changes to Faust, and the app with this program's settings.
 
-A consumer with another wait than Faust's, a table whose store is filled before Faust recovers it, credentials made of
+A consumer with a different fetch wait, a table whose store is filled before Faust recovers it, credentials from
 aiokafka's options, and changelog events as the table's store reads them.
 """
 
@@ -34,7 +34,7 @@ ROCKSDB: Final = {
 
 @dataclass(frozen=True, slots=True)
 class _Message:
-    """As much of a changelog message as the table's store looks at."""
+    """The part of a changelog message that the table's store reads."""
 
     topic: str
     partition: int
@@ -63,11 +63,11 @@ class _Written:
 
 
 def _consumer_that_waits(milliseconds: int) -> Any:
-    """Faust's consumer with another wait than its fixed 1.5 seconds.
+    """Faust's consumer with a fetch wait other than its fixed 1.5 seconds.
 
-    A broker answers as soon as it has anything, so there it does not matter. The embedded one holds an empty answer
-    to the end of the wait, whatever comes in meanwhile, and gives one batch an answer: with 1.5 seconds it would
-    fall behind by minutes.
+    A real broker answers as soon as it has data, so the wait does not matter. The embedded broker holds an empty answer
+    to the end of the wait, also when data arrives meanwhile, and gives one batch per answer: with 1.5 seconds it would
+    lag by minutes.
     """
 
     class Thread(drivers.AIOKafkaConsumerThread):  # type: ignore[misc]
@@ -84,7 +84,7 @@ def _consumer_that_waits(milliseconds: int) -> Any:
 
 
 def credentials_of(security: Mapping[str, Any]) -> faust.Credentials | None:
-    """Faust's credentials from aiokafka's options, so that both speak to the brokers in the same way."""
+    """Faust's credentials from aiokafka's options, so that both connect to the brokers in the same way."""
     context = security.get("ssl_context")
     if str(security["security_protocol"]).startswith("SASL"):
         return faust.SASLCredentials(
@@ -97,7 +97,7 @@ def credentials_of(security: Mapping[str, Any]) -> faust.Credentials | None:
 
 
 def _table_filled_by(fill: Callable[[set[TP]], Awaitable[None]]) -> type[faust.Table[Any, Any]]:
-    """Faust's table, with a chance for somebody else to put rows into its store before Faust's recovery does."""
+    """Faust's table, with a hook that fills its store before Faust's recovery."""
 
     class Filled(faust.Table):  # type: ignore[misc]
         async def on_rebalance(
@@ -119,16 +119,16 @@ def app_of(settings: Settings, client_id: str, fill: Callable[..., Awaitable[Non
         broker_credentials=credentials_of(options),
         store=f"{settings.store}://",
         datadir=str(directory_of(settings)),
-        topic_allow_declare=False,  # topics are made, with their settings, before the app starts
+        topic_allow_declare=False,  # topics are created, with their settings, before the app starts
         topic_disable_leader=True,
         table_standby_replicas=0,
         web_enabled=False,
         processing_guarantee="at_least_once",
         consumer_auto_offset_reset="earliest",
         stream_buffer_maxsize=16,  # records of the log are batches of up to half a megabyte
-        stream_wait_empty=True,  # a record under way is finished before its partition goes
+        stream_wait_empty=True,  # a record being applied is finished before its partition is revoked
         broker_max_poll_records=16,
-        consumer_metadata_max_age_ms=5_000,  # how soon a log that was made anew is noticed
+        consumer_metadata_max_age_ms=5_000,  # how soon a recreated log is noticed
         consumer_max_fetch_size=2 * 1024 * 1024,
         broker_commit_interval=1.0,
         broker_session_timeout=settings.session_s,

@@ -1,13 +1,13 @@
-"""Finds the record of a source that kills the intake's process, which leaves no exception.
+"""Finds the record of a source that kills the intake's process without an exception.
 
-A process that has taken a source partition over writes beside the committed offset (in its metadata), before it tries
-the partition's first batch, which offsets it tries. What stands there already is what a process died of. Then each of
-these records is decoded and routed by itself, for nothing, and written down before. What a process died of alone is set
-aside: it becomes a dead letter. Where none is found, half of the batch is taken: perhaps it is too much together.
+A process that has taken over a source partition writes the offsets of the first batch into the metadata of the
+committed offset before it tries them. Offsets found there already killed an earlier process. Then each of these records
+is decoded and routed by itself as a trial, and its offset is written first. A record that kills a process alone is set
+aside: it becomes a dead letter. Where none does, half of the batch is taken: the whole batch may be too large.
 
-A partition is beyond that once this process has taken as many records of it as a batch can have, or all that there were
-when it began: what killed the process before was among them. From then on nothing is written down, so the ordinary
-case costs one commit for each start or rebalance.
+This ends for a partition once this process has taken as many records of it as a batch can have, or all that there were
+when it began: the record that killed the process before was among them. From then on nothing is written, so the usual
+cost is one commit per start or rebalance.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from aiokafka.structs import OffsetAndMetadata
 from streams.live.source_positions import SourcePositions, Tried, name_of
 
 MOST_DEATHS: Final = 5
-"""After which a record is set aside that does no harm where it is only decoded and routed."""
+"""Deaths after which a record is set aside although the trial (decode and route) succeeds."""
 
 Batches = Mapping[TopicPartition, Sequence[Any]]
 """Records by partition, in the order of their offsets; none is empty."""
@@ -34,21 +34,21 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Left:
-    """Until a partition is beyond its first batches: how many records, or up to which offset (exclusive)."""
+    """The end of a partition's first batches: a number of records, or an offset (exclusive)."""
 
     records: int
     end: int
 
 
 class _MovedError(Exception):
-    """The partitions have gone to another worker."""
+    """The partitions were revoked."""
 
 
 class FirstBatches:
     """``before`` a batch is taken, and ``after`` it.
 
-    ``commit`` writes offsets and gives false where the partitions have gone to another worker. ``trial`` decodes and
-    routes a record for nothing, and gives false where it lacks a schema. ``batch`` is the most records of a batch.
+    ``commit`` writes offsets and returns false where the partitions were revoked. ``trial`` decodes and routes a record
+    without effect, and returns false where its schema is missing. ``batch`` is the most records of a batch.
     """
 
     def __init__(
@@ -67,23 +67,23 @@ class FirstBatches:
         self._trial = trial
         self._left: dict[TopicPartition, _Left] = {}
         self.fatal: dict[tuple[TopicPartition, int], int] = {}
-        """By partition and offset: how many processes died of a record that is to be set aside."""
+        """By partition and offset: the number of processes killed by a record that is to be set aside."""
 
     def revoked(self, tp: TopicPartition) -> None:
-        """Forget a partition that another worker may get."""
+        """Drop a revoked partition."""
         self._left.pop(tp, None)
 
     async def before(self, batches: Batches) -> Batches:
-        """What of the batches is to be taken now, written down before; the rest is read again.
+        """The part of the batches to take now, written before; the rest is read again.
 
-        Nothing where the partitions have gone to another worker.
+        Empty where the partitions were revoked.
         """
         try:
             return await self._written_down(batches)
         except _MovedError:
             for tp, records in batches.items():
                 if tp in self._consumer.assignment():
-                    self._consumer.seek(tp, records[0].offset)  # else time would go past what nobody has taken
+                    self._consumer.seek(tp, records[0].offset)  # else the watermark would pass records not taken
             return {}
 
     async def _written_down(self, batches: Batches) -> Batches:
@@ -107,7 +107,7 @@ class FirstBatches:
         return found
 
     async def _narrowed(self, tp: TopicPartition, records: Sequence[Any], died_of: Tried) -> Sequence[Any]:
-        """What to take now of records of which some are what a process died of; nothing where a schema is awaited."""
+        """The records to take now, where some killed a process; empty while a schema is missing."""
         inside = [at for at, one in enumerate(records) if died_of.first <= one.offset <= died_of.last]
         begin, end = inside[0], inside[-1] + 1
         if died_of.first == died_of.last and (died_of.is_alone or died_of.tries >= MOST_DEATHS):
@@ -126,7 +126,7 @@ class FirstBatches:
                 break
         else:
             end = begin + max(1, (end - begin) // 2)
-        # Else the last one would be blamed where the process dies of another partition.
+        # Else the last one would be blamed when another partition kills the process.
         await self._mark({tp: Tried(records[0].offset, records[max(end, 1) - 1].offset, tries)})
         return records[:end]
 

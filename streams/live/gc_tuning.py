@@ -1,7 +1,7 @@
-"""When Python looks for unreachable cycles.
+"""Tuning of Python's garbage collector.
 
-What is held here are events and what was folded from them: millions of objects that form no cycle, and each search goes
-through all of them.
+The heap holds events and states folded from them: millions of objects without cycles, and each full collection scans
+all of them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _TWICE_SEEN = 4
 
 @contextmanager
 def rare_collections() -> Iterator[None]:
-    """For a process that soon ends: young objects are looked at after each half million, all hardly ever."""
+    """For a short-lived process: young objects are collected after each half million, full collections are rare."""
     before = gc.get_threshold()
     gc.set_threshold(500_000, 10, 500)
     try:
@@ -28,12 +28,12 @@ def rare_collections() -> Iterator[None]:
 
 @contextmanager
 def short_collections() -> Iterator[None]:
-    """For a process that must answer within seconds, for months: no search goes through more than has come lately.
+    """For a process that must answer within seconds, for months: each collection scans recent objects only.
 
-    What has been looked at twice is set aside for good (``gc.freeze``); it is freed all the same when nothing refers to
-    it any more. Else the process would stand still for a second for every two million objects, with a million subjects
-    for longer than its session lasts. A cycle that lives past the second look and is given up later is never found;
-    those of the libraries are given up at once or never.
+    Objects that survive two collections are frozen (``gc.freeze``); reference counting still frees them. Otherwise the
+    process would pause for a second per two million objects, with a million subjects for longer than its session. A
+    cycle that becomes unreachable after its second collection is never freed; the libraries' cycles become unreachable
+    at once or never.
     """
     before = gc.get_threshold()
 

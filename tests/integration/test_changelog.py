@@ -114,7 +114,7 @@ def test_what_a_second_writer_wrote_is_written_over(kafka: Broker, prefix: str, 
 
         until(set_right, 30, lambda: worker.output)
         for partition in (0, 1):
-            assert f"partition {partition}: somebody else wrote to {live.name}-state-changelog" in worker.output
+            assert f"partition {partition}: another process wrote to {live.name}-state-changelog" in worker.output
         positions = versions(live)
         for partition in (0, 1):
             row = partition, position_key(partition)
@@ -133,10 +133,10 @@ def test_what_a_second_writer_wrote_is_written_over(kafka: Broker, prefix: str, 
         with endless_writer(live):
             until(lambda: worker.exit_code is not None, 60, lambda: worker.output)
         assert worker.exit_code == 2
-        told = f"partition 0: somebody else wrote to {live.name}-state-changelog: all rows again"
+        told = f"partition 0: another process wrote to {live.name}-state-changelog: rewriting all rows"
         assert worker.output.count(told) >= AGAIN
         last = worker.output.splitlines()[-1]
-        assert last == f"gridclock: somebody else goes on writing to {live.name}-state-changelog/0: this worker ends"
+        assert last == f"gridclock: another process keeps writing to {live.name}-state-changelog/0: this worker ends"
 
 
 @contextmanager
