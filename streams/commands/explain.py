@@ -6,21 +6,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 import click
 
+from schemas.base import Text
 from streams.commands.common import DONE, INSTANT, options_as, rulebook_of, rulebook_options
 from streams.commands.inputs import closing_sources, load_mappings, mapping_options, sources_of
-from streams.core.alerts import Alert, Subject
+from streams.core.alerts import Subject
 from streams.core.event import Event
-from streams.core.explanations import SUBJECTS_ZH, limit_zh
-from streams.core.explanations import explain as sentence_of
+from streams.core.explanations import SUBJECTS_ZH
 from streams.core.faults import local_time
 from streams.core.records import JudgedCase
 from streams.errors import ConfigError, InputError
-from streams.replay.comparison import OUTCOMES_ZH
-from streams.replay.judging import Arrived, Deduplicated, Judging, deduplicate
+from streams.replay.judging import Arrived, Judging, deduplicate
 from streams.replay.replay import Replay, ReplayOptions
 from streams.replay.sources import Source, event_of
 from streams.rulebooks.decoding import decoder_of
@@ -31,14 +30,8 @@ from streams.wire.cloudevents import CloudEvents
 from streams.wire.decoder import decode_json, encode_json
 from streams.wire.mapping import Passed
 from streams.wire.pseudonyms import Pseudonyms, is_pseudonym
+from streams.wire.time_line import KINDS_ZH, Moment, Reported, TimeLine, fields_of, outcome_of
 
-_KINDS_ZH = {
-    "warning": "预警",
-    "breach": "超时",
-    "late_completion": "逾期完成",
-    "violation": "违规",
-    "retraction": "撤回",
-}
 _TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _RELATED_SHOWN = 8
 _COLOURS = {"met": "green", "running": "yellow", "cancelled": None}
@@ -194,92 +187,80 @@ class _Search:
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class _Moment:
-    at: int
-    rank: int
-    mark: str
-    text: str
-    colour: str | None = None
-
-
 class _Story:
-    """One subject's events, alerts and verdicts as lines of text."""
+    """One subject's time line and verdicts as lines of text."""
 
     def __init__(self, search: _Search, arrived: Iterable[Arrived], subject: Subject, lang: str) -> None:
-        self._rulebook = search.rulebook
-        self._calendar = search.rulebook.calendar
+        rulebook, end = search.rulebook, search.end
+        self._calendar = rulebook.calendar
         self._names = search.names
-        end = search.end
-        self._subject = subject
         self._end = end
         self._zh = lang == "zh"
         own = [
             (order, number, event, origin, [copy for copy in copies if copy[0] == subject])
             for order, number, event, origin, copies in arrived
         ]
-        self._events: Deduplicated = deduplicate(item for item in own if item[4])
-        judging = Judging(self._rulebook, end)
-        self._alerts = [alert for _, alert in judging.alerts(self._events.events, filtered=True)]
-        self._cases = list(judging.cases())
+        events = deduplicate(item for item in own if item[4])
+        judging = Judging(rulebook, end)
+        alerts = [Reported.of(alert) for _, alert in judging.alerts(events.events, filtered=True)]
+        kept = [event for _, _, event, _ in events.events]
+        self._time_line = TimeLine(rulebook, subject, kept, list(judging.cases()), alerts, end)
+        self._refused = sorted((event for _, event in events.conflicts.values()), key=lambda event: event.order)
 
     def lines(self) -> Iterator[str]:
         """Head, time line, verdicts."""
-        kind, number = self._subject
-        name = f"{SUBJECTS_ZH[kind]} {number}" if self._zh else f"{kind} {number}"
-        yield click.style(_safe(name), bold=True)
+        yield click.style(self._name(self._time_line.subject), bold=True)
         yield self._in_language(f"判定截至 {self._time(self._end)}", f"as of {self._time(self._end)}")
-        related = self._related()
+        related = [self._name(other) for other in self._time_line.related()]
         if related:
             more = len(related) - _RELATED_SHOWN
             rest = self._in_language(f" 等{len(related)}个", f" and {more} more") if more > 0 else ""
             yield self._in_language("相关：", "see also: ") + ", ".join(related[:_RELATED_SHOWN]) + rest
         yield ""
-        for moment in sorted(self._moments(), key=lambda moment: (moment.at, moment.rank)):
-            yield f"{self._time(moment.at):<23}  {moment.mark} {click.style(_safe(moment.text), fg=moment.colour)}"
-        for _, event in sorted(self._events.conflicts.values(), key=lambda item: item[1].order):
+        for at, moment in self._time_line.moments():
+            mark, text, colour = self._moment(moment)
+            yield f"{self._time(at):<23}  {mark} {click.style(_safe(text), fg=colour)}"
+        for event in self._refused:
             yield (
                 self._in_language("拒收：编号重复而内容不同 ", "refused, an id seen before with other content: ")
                 + event.event_id
             )
         yield ""
-        for case in self._cases:
+        for case in self._time_line.cases:
             yield from self._verdict(case)
-        yield from self._silent()
+        names = self._time_line.never_started()
+        if names:
+            yield self._in_language("未起算：", "never started: ") + ", ".join(names)
 
     def _in_language(self, zh: str, en: str) -> str:
         return zh if self._zh else en
 
+    def _text(self, text: Text) -> str:
+        return self._in_language(text.zh, text.en)
+
     def _time(self, instant: int) -> str:
         return local_time(instant, self._calendar)
 
-    def _related(self) -> list[str]:
-        found = {other: None for _, _, event, _ in self._events.events for other in event.subjects()}
-        return [
-            _safe(f"{SUBJECTS_ZH[kind]} {number}" if self._zh else f"{kind} {number}")
-            for kind, number in found
-            if (kind, number) != self._subject
-        ]
+    def _name(self, subject: Subject) -> str:
+        kind, number = subject
+        return _safe(f"{SUBJECTS_ZH[kind]} {number}" if self._zh else f"{kind} {number}")
 
-    def _moments(self) -> Iterator[_Moment]:
-        for _, _, event, _ in self._events.events:
-            if event.at > self._end and event.corrects is None:
-                continue
-            yield _Moment(event.at, 0, "●", self._event_text(event))
-        for case in self._cases:
-            deadline = case.verdict.deadline
-            if deadline is not None:
-                title = self._title(case)
-                yield _Moment(deadline, 1, "◷", self._in_language(f"到期：{title}", f"due: {title}"))
-        for alert in self._alerts:
-            yield _Moment(alert.detected_at, 2, "▲", self._alert_text(alert), "cyan" if alert.retracts else "red")
-
-    def _title(self, case: JudgedCase) -> str:
-        title = case.verdict.rule.title
-        return self._in_language(title.zh, title.en)
+    def _moment(self, moment: Moment) -> tuple[str, str, str | None]:
+        """Its mark, text and colour."""
+        match moment:
+            case Event():
+                return "●", self._event_text(moment), None
+            case JudgedCase():
+                title = self._text(moment.verdict.rule.title)
+                return "◷", self._in_language(f"到期：{title}", f"due: {title}"), None
+            case Reported():
+                kind = KINDS_ZH[moment.kind] if self._zh else moment.kind.replace("_", " ")
+                return "▲", f"{kind}: {self._text(moment.sentence)}", "cyan" if moment.retracts else "red"
+            case _:
+                assert_never(moment)
 
     def _event_text(self, event: Event) -> str:
-        fields = {name: value for name, value in event.data.items() if name not in ("org", "source")}
+        fields = fields_of(event)
         parts = [event.type]
         if fields:
             parts.append(encode_json(fields).decode())
@@ -295,45 +276,17 @@ class _Story:
             parts.append(f"{undone} {event.corrects}")
         return " ".join(parts)
 
-    def _alert_text(self, alert: Alert) -> str:
-        kind = _KINDS_ZH[alert.kind] if self._zh else alert.kind.replace("_", " ")
-        return f"{kind}: {self._in_language(alert.explanation.zh, alert.explanation.en)}"
-
     def _verdict(self, case: JudgedCase) -> Iterator[str]:
-        verdict = case.verdict
-        outcome = OUTCOMES_ZH[verdict.outcome] if self._zh else verdict.outcome.replace("_", " ")
-        if verdict.outcome == "met" and verdict.deadline is None:
-            outcome = self._in_language("符合规定", "kept")
-        colour = _COLOURS.get(verdict.outcome, "red")
-        rule = verdict.rule
-        yield f"{click.style(outcome, fg=colour, bold=True)}  {_safe(self._title(case))}  ({rule.clause}, {rule.id})"
-        yield f"    {_safe(self._why(case))}"
+        rule = case.verdict.rule
+        outcome = click.style(self._text(outcome_of(case)), fg=_COLOURS.get(case.verdict.outcome, "red"), bold=True)
+        yield f"{outcome}  {_safe(self._text(rule.title))}  ({rule.clause}, {rule.id})"
+        yield f"    {_safe(self._text(self._time_line.sentence(case)))}"
         data = CloudEvents(self._calendar).case(case, self._end)["data"]
         yield from self._arithmetic(data["arithmetic"])
         evidence = ", ".join(_safe(number) for number in data["evidence"])
         yield f"    {self._in_language('依据事件', 'evidence')}: {evidence}"
         case_id = case.case_id if self._names is None else self._names.id(case.case_id)
         yield f"    {self._in_language('时钟编号', 'case')}: {case_id}"
-
-    def _why(self, case: JudgedCase) -> str:
-        verdict = case.verdict
-        if verdict.reports:
-            found = sentence_of(verdict, verdict.reports[-1], case.subject, self._calendar)
-            return self._in_language(found.zh, found.en)
-        zh, en = [f"{self._time(verdict.started_at)} 起算"], [f"started {self._time(verdict.started_at)}"]
-        if verdict.limit is not None:
-            zh.append(f"时限{limit_zh(verdict.limit)}")
-            en.append(f"limit {verdict.limit.text}")
-        if verdict.deadline is not None:
-            zh.append(f"应于 {self._time(verdict.deadline)} 前完成")
-            en.append(f"due {self._time(verdict.deadline)}")
-        elif verdict.pauses and verdict.pauses[-1][1] is None:
-            zh.append(f"自 {self._time(verdict.pauses[-1][0])} 起暂停")
-            en.append(f"paused since {self._time(verdict.pauses[-1][0])}")
-        if verdict.stopped_at is not None:
-            zh.append(f"{self._time(verdict.stopped_at)} 完成")
-            en.append(f"done {self._time(verdict.stopped_at)}")
-        return self._in_language("，".join(zh), ", ".join(en))
 
     def _arithmetic(self, found: dict[str, Any]) -> Iterator[str]:
         if found.get("counted_days"):
@@ -344,19 +297,6 @@ class _Story:
         for pause in found.get("pauses", ()):
             until = pause["to"] or self._in_language("至今", "now")
             yield f"    {self._in_language('暂停', 'paused')}: {pause['from']} – {until}"
-
-    def _silent(self) -> Iterator[str]:
-        """The rules that watch what happened and have nothing to say: their clock never started."""
-        kind = self._subject[0]
-        types = {event.type for _, _, event, _ in self._events.events}
-        having = {case.verdict.rule.id for case in self._cases}
-        names = [
-            fold.id
-            for fold in self._rulebook.folds
-            if kind in fold.subject_types and fold.listens & types and fold.id not in having
-        ]
-        if names:
-            yield self._in_language("未起算：", "never started: ") + ", ".join(names)
 
 
 def _safe(text: str) -> str:

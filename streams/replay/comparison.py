@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from streams.replay.summary import BROKEN, org_of
 from streams.wire.cloudevents import ReportedCase
+from streams.wire.time_line import OUTCOMES_ZH
 
 _SIDE: Final = ("outcome", "rule_version", "limit", "deadline", "stopped_at")
 CHANGE_COLUMNS: Final = (
@@ -22,14 +23,6 @@ CHANGE_COLUMNS: Final = (
     "org.province", "org.city", "org.county", "org.unit", "started_at",
     *(f"{side}.{name}" for side in ("before", "after") for name in _SIDE), "why.zh", "why.en",
 )  # fmt: skip
-OUTCOMES_ZH: Final = {
-    "met": "按时完成",
-    "met_late": "逾期完成",
-    "breached": "超时",
-    "violated": "违规",
-    "cancelled": "已撤销",
-    "running": "进行中",
-}
 
 
 @dataclass(slots=True)

@@ -17,10 +17,11 @@ import jinja2
 from markupsafe import Markup
 
 from schemas.organisations import Organisation
-from streams.replay.comparison import OUTCOMES_ZH, Comparison
+from streams.replay.comparison import Comparison
 from streams.replay.input_counts import InputCounts
 from streams.replay.report import charts
 from streams.replay.summary import NO_ORG, RuleSummary, Share, Summary, Worst, duration_text, org_of
+from streams.wire.time_line import OUTCOMES_ZH
 
 CHARTED = 24
 """The number of rules, and of organisations, that get charts of their own."""
