@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from schemas.base import Text
+from schemas.deliveries import CaseRow, DeliveryRow
 from streams.board.acts import Acts
+from streams.board.case_pages import CasePages
+from streams.board.deliveries import Deliveries
 from streams.board.feed import StateReader
 from streams.board.hub import Hub
+from streams.board.lookup import Lookup
 from streams.board.messages import BoardWire
+from streams.board.rows import Row, Rows
 from streams.board.web import BoardServer
 from streams.core.alerts import case_id_of
 from streams.core.board import Board, BoardAlert
 from streams.core.event import Event
 from streams.core.open_cases import Place, place_of
 from streams.core.records import BEGINNING, Snapshot
+from streams.live.clock_partition import subject_key
+from streams.rulebooks.loader import LoadedRulebook
 from streams.wall_clock import WallClock
+from streams.wire.state_rows import snapshot_to_bytes
 from tests.stories import shipped
 
 COUNTER = shipped("fee-5-minutes", "power-20-minutes")
@@ -68,11 +76,57 @@ def alert(
     )  # fmt: skip
 
 
+class ListedRows:
+    """A compacted topic in memory, as ``RowReader``; an offset is a place in the list."""
+
+    def __init__(self) -> None:
+        self.records: list[tuple[int, bytes, bytes | None]] = []
+        self.scans = 0
+
+    def append(self, partition: int, key: bytes, value: bytes | None) -> int:
+        """Add a record; its offset."""
+        self.records.append((partition, key, value))
+        return len(self.records) - 1
+
+    async def at(self, places: Sequence[tuple[int, int]]) -> list[Row]:
+        return [(key, value) for _, offset in places for _, key, value in [self.records[offset]]]
+
+    async def newest(self, partitions: Iterable[int], wanted: Callable[[bytes], bool]) -> dict[bytes, bytes]:
+        self.scans += 1
+        asked = set(partitions)
+        found = {key: value for partition, key, value in self.records if partition in asked and wanted(key)}
+        return {key: value for key, value in found.items() if value is not None}
+
+
+class Topics:
+    """The topics of state and deliveries, of one partition each, and what the board has of them."""
+
+    def __init__(self, most: int = 20_000) -> None:
+        self.states, self.sent = ListedRows(), ListedRows()
+        self.rows, self.deliveries = Rows(self.states, most=most), Deliveries(self.sent)
+        self.rows.restart(1)
+        self.deliveries.restart(1)
+        self.rows.is_loading = self.deliveries.rows.is_loading = False
+
+    def keep(self, board: Board, snapshot: Snapshot) -> None:
+        """Write a subject's row; the board follows it."""
+        key, value = subject_key(0, snapshot.subject), snapshot_to_bytes(snapshot)
+        offset = self.states.append(0, key, value)
+        self.rows.note(key, 0, offset, is_deleted=False)
+        board.running.put(0, snapshot, offset)
+
+    def send(self, key: str, row: CaseRow | DeliveryRow) -> None:
+        """Write a row of the notifier."""
+        value = row.model_dump_json().encode()
+        self.deliveries.take(key.encode(), value, 0, self.sent.append(0, key.encode(), value))
+
+
 @dataclass
 class Served:
     board: Board
     state: StateReader
     hub: Hub
+    topics: Topics
     url: str
 
 
@@ -85,13 +139,19 @@ async def served(
     host: str = "127.0.0.1",
     most: int = 8,
     acts: Callable[[Hub], Acts] = Acts,
+    topics: Topics | None = None,
+    loaded: LoadedRulebook = COUNTER,
+    wire: BoardWire | None = None,
 ) -> AsyncIterator[Served]:
     """Serve a board on a free port."""
-    hub = Hub(board, state, BoardWire(COUNTER.rulebook.calendar), clock, most=most)
+    wire, topics = wire or BoardWire(loaded.rulebook.calendar), topics or Topics()
+    hub = Hub(board, state, wire, clock, most=most)
+    lookup = Lookup(board, state, wire, rows=topics.rows, deliveries=topics.deliveries)
+    pages = CasePages(board, wire, loaded, lookup=lookup, deliveries=topics.deliveries)
     sending = asyncio.create_task(hub.run())
     try:
-        async with BoardServer(hub, COUNTER, host=host, acts=acts(hub)).serve(0) as port:
-            yield Served(board, state, hub, f"http://127.0.0.1:{port}")
+        async with BoardServer(hub, loaded, pages, host=host, acts=acts(hub)).serve(0) as port:
+            yield Served(board, state, hub, topics, f"http://127.0.0.1:{port}")
     finally:
         sending.cancel()
         with suppress(asyncio.CancelledError):

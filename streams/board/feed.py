@@ -1,22 +1,26 @@
-"""Reads state, alerts and acknowledgements from Kafka for the board, without a consumer group; writes nothing.
+"""Reads state, alerts, acknowledgements and deliveries from Kafka for the board, without a consumer group.
 
 All workers write their state into one changelog topic. It is read from its beginning (it is compacted); during the
-first reading only the last row of each key is kept, and all rows are judged at its end. Of alerts and
-acknowledgements the last records of each partition are read, as many as the board keeps. A topic that does not exist
-yet is looked up again until it does; looking it up never creates it.
+first reading only the last row of each key is kept, and all rows are judged at its end. Of the notifier's deliveries
+it is noted where each row lies, and of the state too: a page that needs one reads it again (``streams.board.rows``). Of
+alerts and acknowledgements the last records of each partition are read, as many as the board keeps. A topic that does
+not exist yet is looked up again until it does; looking it up never creates it. Nothing is written.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
+from streams.board.deliveries import Deliveries
 from streams.board.messages import ack_from_bytes, alert_from_bytes
+from streams.board.rows import Rows
 from streams.core.board import KEPT, Board
 from streams.core.open_cases import OpenCases
 from streams.core.records import BEGINNING
@@ -39,11 +43,14 @@ Row = tuple[bytes, bytes | None]
 
 
 class StateReader:
-    """Turns rows of the changelog into open cases. ``cases`` is a new object after each reading from the beginning."""
+    """Turns rows of the changelog into open cases. ``cases`` is a new object after each reading from the beginning.
+
+    Rows come with the offset at which they lie, where that is known.
+    """
 
     def __init__(self, rulebook: Rulebook) -> None:
         self._rulebook = rulebook
-        self._waiting: dict[bytes, bytes | None] | None = {}
+        self._waiting: dict[bytes, tuple[bytes | None, int | None]] | None = {}
         self.cases = OpenCases(rulebook)
         self.partitions = 0
         self.aside: dict[int, Sequence[Aside]] = {}
@@ -65,29 +72,29 @@ class StateReader:
         self._waiting = {}
         self.partitions = partitions
 
-    def take(self, row: Row) -> None:
+    def take(self, row: Row, offset: int | None = None) -> None:
         """Take a row; rows of a partition come in its order.
 
         Raises:
             StateError: where a newer version wrote it.
         """
         if self._waiting is None:
-            self._apply(self.cases, row)
+            self._apply(self.cases, row, offset)
         else:
-            self._waiting[row[0]] = row[1]
+            self._waiting[row[0]] = row[1], offset
 
     async def loaded(self) -> None:
         """The first reading is done: judge the rows, yielding to the event loop in between."""
         rows, fresh = self._waiting or {}, OpenCases(self._rulebook)
         # Positions first, so that each subject is judged once and as of its partition's watermark.
         ordered = sorted(rows.items(), key=lambda row: subject_of_key(row[0]) is not None)
-        for number, row in enumerate(ordered):
-            self._apply(fresh, row)
+        for number, (key, (value, offset)) in enumerate(ordered):
+            self._apply(fresh, (key, value), offset)
             if number % _CHUNK == 0:
                 await asyncio.sleep(0)
         self.cases, self._waiting = fresh, None
 
-    def _apply(self, cases: OpenCases, row: Row) -> None:
+    def _apply(self, cases: OpenCases, row: Row, offset: int | None) -> None:
         key, value = row
         subject, partition = subject_of_key(key), partition_of_key(key)
         if subject is None:
@@ -101,7 +108,7 @@ class StateReader:
             cases.drop(subject)
         else:
             try:
-                cases.put(partition, snapshot_from_bytes(subject, value))
+                cases.put(partition, snapshot_from_bytes(subject, value), offset)
             except Exception as error:
                 if isinstance(error, StateError) and not isinstance(error, DamagedError):
                     raise
@@ -114,12 +121,32 @@ def _or_beginning(at: int | None) -> int:
     return BEGINNING if at is None else at
 
 
-class BoardFeed:
-    """Follows the three topics until cancelled."""
+@dataclass(frozen=True, slots=True)
+class _Followed:
+    """A topic and what becomes of its records.
 
-    def __init__(self, settings: Settings, board: Board, state: StateReader) -> None:
+    The last ``back`` records of each partition are read, or all of them: then ``restart`` gets the number of partitions
+    before the first, and ``loaded`` is called once all that was there is read.
+    """
+
+    topic: str
+    take: Callable[[ConsumerRecord], None]
+    back: int | None = None
+    restart: Callable[[int], None] = lambda _partitions: None
+    loaded: Callable[[], Awaitable[None]] | None = None
+    isolation: str = "read_uncommitted"
+
+
+class BoardFeed:
+    """Follows the topics until cancelled."""
+
+    def __init__(
+        self, settings: Settings, board: Board, state: StateReader, *, rows: Rows, deliveries: Deliveries
+    ) -> None:
         self._board = board
         self._state = state
+        self._rows = rows
+        self._deliveries = deliveries
         self._settings = settings
         self.refused = 0
         """Records of alerts and acknowledgements that could not be read."""
@@ -131,23 +158,55 @@ class BoardFeed:
             StateError: where a newer version of this program wrote the state.
         """
         settings = self._settings
+        followed = (
+            _Followed(settings.changelog_topic, self._row, restart=self._restart_state, loaded=self._state_loaded),
+            _Followed(
+                settings.deliveries_topic,
+                self._delivery,
+                restart=self._deliveries.restart,
+                loaded=self._deliveries_loaded,
+                isolation="read_committed",
+            ),
+            _Followed(settings.alerts_topic, self._alert, back=KEPT),
+            _Followed(settings.acks_topic, self._ack, back=KEPT),
+        )
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._follow(settings.changelog_topic, self._row, back=None))
-            tasks.create_task(self._follow(settings.alerts_topic, self._alert, back=KEPT))
-            tasks.create_task(self._follow(settings.acks_topic, self._ack, back=KEPT))
+            for one in followed:
+                tasks.create_task(self._follow(one))
 
-    def _row(self, row: Row) -> None:
-        self._state.take(row)
+    def _row(self, record: ConsumerRecord) -> None:
+        key, value = record.key, record.value
+        if key is not None:
+            self._state.take((key, value), record.offset)
+            if subject_of_key(key) is not None:
+                self._rows.note(key, record.partition, record.offset, is_deleted=value is None)
 
-    def _alert(self, row: Row) -> None:
+    def _restart_state(self, partitions: int) -> None:
+        self._state.restart(partitions)
+        self._rows.restart(partitions)
+
+    async def _state_loaded(self) -> None:
+        await self._state.loaded()
+        self._rows.is_loading = False
+        self._board.running = self._state.cases
+        logger.info("%d open cases", len(self._state.cases.cases))
+
+    def _delivery(self, record: ConsumerRecord) -> None:
+        if record.key is not None:
+            self._deliveries.take(record.key, record.value, record.partition, record.offset)
+
+    async def _deliveries_loaded(self) -> None:
+        self._deliveries.rows.is_loading = False
+
+    def _alert(self, record: ConsumerRecord) -> None:
         try:
-            self._board.take_alert(alert_from_bytes(row[1] or b""))
+            self._board.take_alert(alert_from_bytes(record.value or b""))
         except InputError as error:
             self._refuse(error)
 
-    def _ack(self, row: Row) -> None:
+    def _ack(self, record: ConsumerRecord) -> None:
         try:
-            self._board.take_ack(*ack_from_bytes(row[1] or b""))
+            self._board.take_ack(*ack_from_bytes(record.value or b""))
         except InputError as error:
             self._refuse(error)
 
@@ -160,13 +219,14 @@ class BoardFeed:
         settings = self._settings
         return await asyncio.to_thread(partitions_of, settings.bootstrap, topic, security=settings.security())
 
-    async def _follow(self, topic: str, take: Callable[[Row], None], *, back: int | None) -> None:
-        """Read one topic, from its beginning or the last ``back`` records a partition; again after any failure."""
+    async def _follow(self, followed: _Followed) -> None:
+        """Read one topic; again after any failure."""
+        topic = followed.topic
         while True:
             try:
                 count = await self._partitions_of(topic)
                 if count:
-                    await self._read(topic, count, take, back)
+                    await self._read(followed, count)
             except asyncio.CancelledError as error:
                 task = asyncio.current_task()
                 if task is None or task.cancelling():
@@ -177,41 +237,39 @@ class BoardFeed:
                 logger.warning("%s: %s; trying again", topic, error)
             await asyncio.sleep(_AGAIN_SECONDS)
 
-    async def _read(self, topic: str, count: int, take: Callable[[Row], None], back: int | None) -> None:
+    async def _read(self, followed: _Followed, count: int) -> None:
         """Read until the number of partitions changes."""
         consumer = AIOKafkaConsumer(
             enable_auto_commit=False,
             auto_offset_reset="earliest",
+            isolation_level=followed.isolation,
             max_partition_fetch_bytes=2 * 1024 * 1024,
             **kafka_options(self._settings),
         )
         try:
             await consumer.start()
-            parts = [TopicPartition(topic, number) for number in range(count)]
+            parts = [TopicPartition(followed.topic, number) for number in range(count)]
             consumer.assign(parts)
             ends = await consumer.end_offsets(parts)
-            await self._seek(consumer, parts, ends, back)
-            if back is None:
-                self._state.restart(count)
-            behind = set(parts)
+            await self._seek(consumer, parts, ends, followed.back)
+            followed.restart(count)
+            behind, loaded = set(parts), followed.loaded
             loop = asyncio.get_running_loop()
             look_at = loop.time() + _LOOK_SECONDS
             while True:
                 for part in [part for part in behind if await consumer.position(part) >= ends[part]]:
                     behind.discard(part)
-                if back is None and not behind and self._state.is_loading:
-                    await self._state.loaded()
-                    self._board.running = self._state.cases
-                    logger.info("%d open cases", len(self._state.cases.cases))
+                if loaded is not None and not behind:
+                    await loaded()
+                    loaded = None
                 for records in (await consumer.getmany(timeout_ms=200, max_records=2000)).values():
                     for number, record in enumerate(records):
-                        if record.key is not None or back is not None:
-                            take((record.key or b"", record.value))
+                        followed.take(record)
                         if number % _CHUNK == 0:
                             await asyncio.sleep(0)
                 if loop.time() > look_at:
                     look_at = loop.time() + _LOOK_SECONDS
-                    if await self._partitions_of(topic) != count:
+                    if await self._partitions_of(followed.topic) != count:
                         return
         finally:
             await consumer.stop()

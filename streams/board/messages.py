@@ -109,7 +109,8 @@ def filter_of(query: Mapping[str, str]) -> Filter:
     return Filter(**given)
 
 
-def _text(text: Text | None) -> dict[str, str] | None:
+def text_values(text: Text | None) -> dict[str, str] | None:
+    """A text as JSON values."""
     return None if text is None else {"zh": text.zh, "en": text.en}
 
 
@@ -128,7 +129,13 @@ class BoardWire:
         self._zone = calendar.zone
         self._pseudonyms = pseudonyms
 
-    def _case_id(self, case_id: str) -> str:
+    @property
+    def pseudonyms(self) -> Pseudonyms | None:
+        """What replaces account and meter numbers."""
+        return self._pseudonyms
+
+    def case_id(self, case_id: str) -> str:
+        """The id of a case as it is shown."""
         return case_id if self._pseudonyms is None else self._pseudonyms.id(case_id)
 
     def subject(self, subject: Subject) -> dict[str, str]:
@@ -144,23 +151,23 @@ class BoardWire:
         """The ids by which an item may be found: those that are shown."""
         if isinstance(item, BoardAlert):
             return ids_of(item)
-        return self.subject(item.subject)["id"], self._case_id(item.case_id)
+        return self.subject(item.subject)["id"], self.case_id(item.case_id)
 
     def case(self, case: OpenCase) -> dict[str, Any]:
         """A case as JSON values."""
         return {
-            "case_id": self._case_id(case.case_id),
+            "case_id": self.case_id(case.case_id),
             "rule": case.rule,
             "clause": case.clause,
             "chapter": case.chapter,
             "severity": case.severity,
-            "title": _text(case.title),
+            "title": text_values(case.title),
             "subject": self.subject(case.subject),
             "org": _org(case.place),
             "started_at": self.time(case.started_at),
             "deadline": self.time(case.deadline),
             "outcome": case.outcome,
-            "limit": _text(case.limit),
+            "limit": text_values(case.limit),
             "paused": case.paused,
             "calendar_provisional": case.provisional,
         }
@@ -176,14 +183,14 @@ class BoardWire:
             "clause": alert.clause,
             "chapter": chapter_of(alert.clause),
             "severity": alert.severity,
-            "title": _text(alert.title),
+            "title": text_values(alert.title),
             "subject": {"type": alert.subject[0], "id": alert.subject[1]},
             "org": _org(alert.place),
             "due_at": self.time(alert.due_at),
             "detected_at": self.time(alert.detected_at),
-            "explanation": _text(alert.sentence),
+            "explanation": text_values(alert.sentence),
             "state": shown.state,
-            "ending": _text(shown.ending),
+            "ending": text_values(shown.ending),
             "incomplete": alert.incomplete,
             "acks": [self.ack(ack) for ack in shown.acks],
         }
@@ -218,7 +225,7 @@ class BoardWire:
         if change.alerts:
             found["alerts"] = [self.alert(alert) for alert in change.alerts]
         if change.cases_gone:
-            found["cases_gone"] = [self._case_id(case_id) for case_id in change.cases_gone]
+            found["cases_gone"] = [self.case_id(case_id) for case_id in change.cases_gone]
         if change.alerts_gone:
             found["alerts_gone"] = list(change.alerts_gone)
         if change.counts is not None:

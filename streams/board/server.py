@@ -8,10 +8,14 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from streams.board.acts import AckWriter, Acts
+from streams.board.case_pages import CasePages
+from streams.board.deliveries import Deliveries
 from streams.board.feed import BoardFeed, StateReader
 from streams.board.hub import Hub
 from streams.board.login import login_of
+from streams.board.lookup import Lookup
 from streams.board.messages import BoardWire
+from streams.board.rows import KafkaRows, Rows
 from streams.board.web import BoardServer
 from streams.core.board import Board
 from streams.errors import ConfigError, InvariantError
@@ -41,7 +45,8 @@ async def run_board(
     login = login_of(settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    for topic in (settings.changelog_topic, settings.alerts_topic, settings.acks_topic):
+    topics = (settings.changelog_topic, settings.alerts_topic, settings.acks_topic, settings.deliveries_topic)
+    for topic in topics:
         # A topic that does not exist yet is waited for; a missing permission is reported now.
         await asyncio.to_thread(partitions_of, settings.bootstrap, topic, security=settings.security())
     rulebook, clock = loaded.rulebook, clock_of(settings)
@@ -49,14 +54,18 @@ async def run_board(
     pseudonyms = None if settings.pseudonyms is None else Pseudonyms(settings.pseudonyms)
     wire = BoardWire(rulebook.calendar, pseudonyms)
     board = Board(state.cases, rulebook.calendar, ids_of=wire.ids_of)
-    feed = BoardFeed(settings, board, state)
+    rows = Rows(KafkaRows(settings, settings.changelog_topic))
+    deliveries = Deliveries(KafkaRows(settings, settings.deliveries_topic))
+    feed = BoardFeed(settings, board, state, rows=rows, deliveries=deliveries)
     hub = Hub(board, state, wire, clock, most=settings.board_clients)
+    lookup = Lookup(board, state, wire, rows=rows, deliveries=deliveries)
+    pages = CasePages(board, wire, loaded, lookup=lookup, deliveries=deliveries)
     async with AsyncExitStack() as stack:
         acts = Acts(hub)
         if login is not None:
             writer = await stack.enter_async_context(AckWriter(settings))
             acts = Acts(hub, login, writer, Hidden(settings.pseudonyms).staff)
-        server = BoardServer(hub, loaded, host=settings.board_host, names=settings.board_names, acts=acts)
+        server = BoardServer(hub, loaded, pages, host=settings.board_host, names=settings.board_names, acts=acts)
         await _serve(settings, server, hub, feed, on_ready, stop)
 
 

@@ -5,6 +5,9 @@
     /api/cases        open cases with the counts
     /api/alerts       breaches and violations, newest first
     /api/*.csv, .xlsx the same two lists as files, through the same filter
+    /case/ID          the page of the case or the alert with that id, /order/ID, /account/ID, /meter/ID, /batch/ID
+                      that of a subject: its time line, its clocks, who was sent what
+    /api/case/ID      the same as JSON, and so on; 404 where there is nothing under that id
     /api/meta         the rules and chapters that a filter can name, the names of organisations
     /api/me, /api/acks  who may act on alerts, and acts (``streams.board.acts``)
     /healthz          200 when the state is read, 503 before
@@ -17,6 +20,7 @@ of its own that resolves to 127.0.0.1 (DNS rebinding).
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -24,22 +28,28 @@ from importlib import resources
 from typing import Any, Final
 
 from aiohttp import web
+from aiokafka.errors import KafkaError
 
 from streams.board.acts import MOST_BYTES, Acts
+from streams.board.case_pages import CasePages
 from streams.board.export import MOST_EXPORTED, SUFFIXES, exported
 from streams.board.hub import Hub
 from streams.board.messages import filter_of
 from streams.core.open_cases import chapter_of
-from streams.errors import InputError
+from streams.errors import BrokerError, InputError
 from streams.http_server import ConnectionLimits
 from streams.loopback import NAMES, is_loopback, name_of
 from streams.rulebooks.loader import LoadedRulebook
 from streams.wire.cloudevents import encode
 
+logger = logging.getLogger(__name__)
+
 _PAGE: Final = resources.files("streams.board") / "page"
+SUBJECTS: Final = "order|account|meter|batch"
 _FILES: Final = {
     "/board": ("index.html", "text/html"),
     "/board/board.css": ("board.css", "text/css"),
+    "/board/case.css": ("case.css", "text/css"),
     **{
         f"/board/{script.name}": (script.name, "text/javascript")
         for script in _PAGE.iterdir()
@@ -66,6 +76,9 @@ _ASKING: Final = 128
 """Connections at the same time, the pages' streams not counted: the hub limits those."""
 
 _OTHER_NAME: Final = "this board does not answer to that name; see --answer-to"
+_NOT_FOUND: Final = "there is no {kind} {id} here: it never was, or its history is no longer kept (--keep-days)"
+_LOADING: Final = "the state is being read; try again in a moment"
+_UNREADABLE: Final = "the topics of state or deliveries cannot be read now; see the board's log"
 _TOO_MANY: Final = "too many pages are open; see GRIDCLOCK_BOARD_CLIENTS"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -103,6 +116,7 @@ class BoardServer:
         self,
         hub: Hub,
         loaded: LoadedRulebook,
+        pages: CasePages,
         *,
         host: str,
         names: Sequence[str] = (),
@@ -110,10 +124,12 @@ class BoardServer:
         acts: Acts | None = None,
     ) -> None:
         self._hub = hub
+        self._pages = pages
         self._host = host
         self._names = NAMES | {name.lower() for name in names} if is_loopback(host) else None
         self.limits = ConnectionLimits(_ASKING) if limits is None else limits
         self._acts = Acts(hub) if acts is None else acts
+        self._case_html = (_PAGE / "case.html").read_bytes()
         self._meta = encode(meta_of(loaded))
         self._files = {path: ((_PAGE / name).read_bytes(), kind) for path, (name, kind) in _FILES.items()}
 
@@ -128,6 +144,9 @@ class BoardServer:
         app.router.add_get("/api/alerts", self._alerts)
         for suffix in SUFFIXES:
             app.router.add_get(f"/api/{{list:cases|alerts}}.{suffix}", self._download)
+        for kind in ("case", SUBJECTS):
+            app.router.add_get(f"/{{kind:{kind}}}/{{id:.+}}", self._case_page)
+            app.router.add_get(f"/api/{{kind:{kind}}}/{{id:.+}}", self._case_values)
         app.router.add_get("/api/meta", self._send_meta)
         app.router.add_get("/healthz", self._health)
         self._acts.add_to(app)
@@ -175,6 +194,30 @@ class BoardServer:
     async def _file(self, request: web.Request) -> web.StreamResponse:
         body, kind = self._files[request.path]
         return web.Response(body=body, content_type=kind, charset="utf-8")
+
+    async def _case_page(self, _request: web.Request) -> web.StreamResponse:
+        return web.Response(body=self._case_html, content_type="text/html", charset="utf-8")
+
+    async def _case_values(self, request: web.Request) -> web.StreamResponse:
+        """A case with the subject that its link names, or a subject."""
+        kind, number = request.match_info["kind"], request.match_info["id"]
+        time = self._hub.time()
+        if time["loading"]:
+            return _json({"error": _LOADING}, 503, {"Retry-After": str(_RETRY_SECONDS)})
+        try:
+            if kind == "case":
+                hint = next(
+                    ((name, request.query[name]) for name in SUBJECTS.split("|") if name in request.query), None
+                )
+                found = await self._pages.of_case(number, hint)
+            else:
+                found = await self._pages.of_subject((kind, number))
+        except (BrokerError, KafkaError) as error:
+            logger.warning("the page of a %s cannot be made: %s", kind, error)
+            return _json({"error": _UNREADABLE}, 503, {"Retry-After": str(_RETRY_SECONDS)})
+        if found is None:
+            return _json({"error": _NOT_FOUND.format(kind=kind, id=number)}, 404)
+        return _json({**time, **found})
 
     async def _send_meta(self, _request: web.Request) -> web.StreamResponse:
         return web.Response(body=self._meta, content_type="application/json")

@@ -18,6 +18,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush, nlargest, nsmallest
+from itertools import chain
 from typing import Any, Final, Literal
 
 from schemas.base import Text
@@ -261,6 +262,18 @@ class Board:
     def unknown_rules(self, now: int) -> list[str]:
         """Rules named by alerts of the last hour that this board's rulebook lacks: their open cases are not shown."""
         return sorted(rule for rule, told_at in self._unknown.items() if told_at > now - 60 * MINUTE)
+
+    # -- look up -----------------------------------------------------------------------------------------
+
+    def alerts_of(self, is_wanted: Callable[[BoardAlert], bool]) -> list[BoardAlert]:
+        """The alerts kept that are wanted, of any kind but warnings, in the order in which they were detected."""
+        late = (alert for alerts in self._late.values() for alert in alerts.values())
+        found = [alert for alert in chain(self._told.values(), late, self._retracted.values()) if is_wanted(alert)]
+        return sorted(found, key=lambda alert: (alert.detected_at, alert.alert_id))
+
+    def acks_of(self, alert_id: str) -> list[Acknowledgement]:
+        """What is kept of what was said of an alert, oldest first."""
+        return sorted(self._acks.get(alert_id, ()))
 
     # -- show --------------------------------------------------------------------------------------------
 

@@ -77,10 +77,11 @@ class OpenCase:
 class _Kept:
     """A subject that has open cases, or will have at a later watermark."""
 
-    __slots__ = ("case_ids", "decided_at", "history", "partition", "wake")
+    __slots__ = ("case_ids", "decided_at", "history", "offset", "partition", "wake")
 
-    def __init__(self, partition: int, history: History, decided_at: int) -> None:
+    def __init__(self, partition: int, history: History, decided_at: int, offset: int | None) -> None:
         self.partition = partition
+        self.offset = offset
         self.history = history
         self.decided_at = decided_at
         self.case_ids: tuple[str, ...] = ()
@@ -99,15 +100,24 @@ class OpenCases:
         self.watermarks: dict[int, int] = {}
         self.version = 0
 
-    def put(self, partition: int, snapshot: Snapshot) -> None:
-        """Take a subject's row; it replaces the one before."""
+    def put(self, partition: int, snapshot: Snapshot, offset: int | None = None) -> None:
+        """Take a subject's row, which lies at ``offset``; it replaces the one before."""
         history = History(snapshot.events, only=self._rulebook.seen_by(snapshot.pruned.only))
-        kept = _Kept(partition, history, snapshot.decided_at)
+        kept = _Kept(partition, history, snapshot.decided_at, offset)
         before = self._subjects.get(snapshot.subject)
         if before is not None:
             kept.case_ids = before.case_ids
         self._subjects[snapshot.subject] = kept
         self._judge(snapshot.subject, kept)
+
+    def offset_of(self, subject: Subject) -> int | None:
+        """Where the row of a subject lies that has open cases; ``None`` where that is not known."""
+        kept = self._subjects.get(subject)
+        return None if kept is None else kept.offset
+
+    def subjects(self) -> list[Subject]:
+        """The subjects that have open cases, or will have when time moves."""
+        return list(self._subjects)
 
     def drop(self, subject: Subject) -> None:
         """The subject's row was deleted."""

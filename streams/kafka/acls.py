@@ -81,7 +81,7 @@ def _notify(settings: Settings) -> list[Permission]:
 def _board(settings: Settings) -> list[Permission]:
     acts: tuple[Operation, ...] = ("read", "write") if settings.board_trust_header else ("read",)
     return [
-        *_topics("read", settings.changelog_topic, settings.alerts_topic),
+        *_topics("read", settings.changelog_topic, settings.alerts_topic, settings.deliveries_topic),
         Permission("topic", settings.acks_topic, acts),
     ]
 

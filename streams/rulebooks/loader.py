@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from schemas.base import Text
 from schemas.calendars import CalendarSpec
 from schemas.events import EventCatalogue
 from schemas.organisations import Organisation
@@ -52,6 +53,8 @@ class LoadedRulebook:
     files: tuple[RulebookFile, ...]
     organisations: Mapping[str, Organisation] = field(default_factory=dict)
     """By code; an upper layer replaces one of a lower layer."""
+    titles: Mapping[str, Text] = field(default_factory=lambda: EVENT_TITLES)
+    """What people call the event types."""
 
 
 def shipped_directory() -> Path:
@@ -96,7 +99,7 @@ def load_rulebook(rules: Sequence[Path] = (), only: Path | None = None) -> Loade
     _check_calendars(merged, calendars)
     titles = {**EVENT_TITLES, **declared}
     rulebook = Rulebook(all_rules, build_calendar(calendar), titles, fields, calendars)
-    return LoadedRulebook(rulebook, catalogue, tuple(merged), tuple(files), organisations)
+    return LoadedRulebook(rulebook, catalogue, tuple(merged), tuple(files), organisations, titles)
 
 
 def _yaml_files(directory: Path) -> list[Path]:

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import hmac
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 from streams.core.alerts import Alert
@@ -89,6 +90,21 @@ class Pseudonyms:
                 sentences["zh"] = _renamed(sentences["zh"], SUBJECTS_ZH[kind], number, shown)
                 sentences["en"] = _renamed(sentences["en"], kind.capitalize(), number, shown)
         return event
+
+    def fields(self, fields: Mapping[str, object]) -> dict[str, object]:
+        """The fields of an event; in those named after accounts or meters every text is replaced."""
+        found = {}
+        for name, value in fields.items():
+            kind = next((kind for kind in sorted(REPLACED) if kind in name), None)
+            found[name] = value if kind is None else self._values(kind, value)
+        return found
+
+    def _values(self, kind: str, value: object) -> object:
+        if isinstance(value, list):
+            return [self._values(kind, one) for one in value]
+        if isinstance(value, dict):
+            return {name: self._values(kind, one) for name, one in value.items()}
+        return self.number(kind, value) if isinstance(value, str) else value
 
     def change(self, change: dict[str, Any]) -> dict[str, Any]:
         """A row of a comparison, replaced in place."""

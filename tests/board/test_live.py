@@ -18,7 +18,9 @@ import aiohttp
 import pytest
 from kafka import KafkaProducer
 
+from streams.board.deliveries import Deliveries
 from streams.board.feed import BoardFeed, StateReader
+from streams.board.rows import KafkaRows, Rows
 from streams.cli import run
 from streams.core.board import Board
 from streams.core.instants import format_us
@@ -195,7 +197,10 @@ async def _get(url: str) -> Any:
 def feed_of(kafka: Broker, prefix: str) -> tuple[BoardFeed, StateReader, Board]:
     state = StateReader(COUNTER.rulebook)
     board = Board(state.cases, COUNTER.rulebook.calendar)
-    feed = BoardFeed(load_settings(bootstrap=kafka.bootstrap, name=f"{prefix}b"), board, state)
+    settings = load_settings(bootstrap=kafka.bootstrap, name=f"{prefix}b")
+    rows = Rows(KafkaRows(settings, settings.changelog_topic))
+    deliveries = Deliveries(KafkaRows(settings, settings.deliveries_topic))
+    feed = BoardFeed(settings, board, state, rows=rows, deliveries=deliveries)
     return feed, state, board
 
 

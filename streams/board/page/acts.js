@@ -112,7 +112,7 @@ export function actPanel(container) {
     const result = await post({ alert_id, ...body, ...(note.value.trim() ? { note: note.value } : {}) });
     busy = false;
     setAttribute(controls, "aria-busy", null);
-    if (result.ack) take(alert_id, result.ack);
+    if (result.ack) announce("acted", result.ack);
     if (result.reason === "session") readMe();
     if (!alert || alert.alert_id !== alert_id) return;
     if (result.ack) {
@@ -155,13 +155,4 @@ async function post(body) {
   } catch (error) {
     return { reason: "unreachable", error: String(error) };
   }
-}
-
-// Into the list at once; the stream brings the same again.
-function take(alertId, ack) {
-  const item = page.view.alerts.get(alertId);
-  if (!item) return;
-  const known = item.acks.some((one) => one.at === ack.at && one.by === ack.by && one.action === ack.action);
-  if (!known) page.view.alerts.set(alertId, { ...item, acks: [...item.acks, ack] });
-  announce("view");
 }

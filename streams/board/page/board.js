@@ -1,7 +1,5 @@
 // The live board: a view from the server, then its changes; a countdown moved here against the server's clock.
 // The page holds as many rows as the server sends, no more. This module joins the others and starts them.
-import { readMe } from "./acts.js";
-import { listenToDetail } from "./detail.js";
 import { $, setAttribute, setText } from "./dom.js";
 import { clearFilters, remember, renderFilters, setFilter } from "./filters.js";
 import { moveCountdowns, redrawCountdowns, renderLists } from "./lists.js";
@@ -104,9 +102,7 @@ function start() {
   listenToSwitches();
   moveByKeys($("cases"));
   moveByKeys($("alerts"));
-  listenToDetail();
   translate();
-  readMe();
   fetch("/api/meta").then((answer) => answer.json()).then((found) => {
     page.meta = found;
     announce("choices");

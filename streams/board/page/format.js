@@ -7,6 +7,13 @@ export const untimedReason = (item) => item.paused ? page.text.paused : page.tex
 // An organisation by its name, or by its code where the rulebook directory does not name it.
 export const organisation = (code) => translated((page.meta.organisations || {})[code]) || code;
 export const place = (org) => LEVELS.slice(1).map((level) => org[level]).filter(Boolean).map(organisation).join(" / ") || (org.province ? organisation(org.province) : page.text.noPlace);
+// Addresses of other pages, in the page's language. That of a case names its subject: so it is found after it is over, too.
+export function inLanguage(path, query = {}) {
+  const found = new URLSearchParams(page.language === "en" ? { ...query, lang: "en" } : query).toString();
+  return found ? `${path}?${found}` : path;
+}
+export const subjectAddress = (one) => inLanguage(`/${one.type}/${encodeURIComponent(one.id)}`);
+export const caseAddress = (id, one) => inLanguage(`/case/${encodeURIComponent(id)}`, { [one.type]: one.id });
 const two = (n) => String(n).padStart(2, "0");
 
 let wall = null, wallZone = "";

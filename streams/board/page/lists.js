@@ -1,8 +1,8 @@
 // The two lists: clocks with their countdowns, and the newest alerts.
 import { lastOf, silencedUntil } from "./acts.js";
 import { $, element, badge, setAttribute, setText } from "./dom.js";
-import { duration, place, stamp, subject, translated, untimedReason } from "./format.js";
-import { renderRows, rowButton } from "./rows.js";
+import { caseAddress, duration, place, stamp, subject, translated, untimedReason } from "./format.js";
+import { renderRows, rowLink } from "./rows.js";
 import { HOUR, MINUTE, now, page, selected } from "./state.js";
 import { number } from "./texts.js";
 
@@ -13,11 +13,11 @@ export function renderLists() {
   const alerts = [...page.view.alerts.values()].sort(
     (a, b) => Date.parse(b.detected_at) - Date.parse(a.detected_at) || (a.alert_id < b.alert_id ? 1 : -1));
   renderRows($("cases"), cases, "case_id", () => {
-    const made = rowButton(["left", "what", "due"]);
+    const made = rowLink(["left", "what", "due"]);
     made.append(element("span", "bar"));
     return made;
   }, fillCase);
-  renderRows($("alerts"), alerts, "alert_id", () => rowButton(["marks", "sentence", "ending"]), fillAlert);
+  renderRows($("alerts"), alerts, "alert_id", () => rowLink(["marks", "sentence", "ending"]), fillAlert);
   if (at !== null) moveCountdowns(at);
   const c = page.view.counts, running = c.running || 0, find = page.view.find;
   const all = find ? running + (c.overdue || 0) : { running: running - (c.untimed || 0), overdue: c.overdue, untimed: c.untimed }[selected()] || 0;
@@ -39,8 +39,9 @@ export function moveCountdowns(at) {
   for (const row of $("cases").children) tick(row.firstChild, at);
 }
 
-function fillCase(button, item) {
-  const [, what, due] = button.children;
+function fillCase(row, item) {
+  const [, what, due] = row.children;
+  row.href = caseAddress(item.case_id, item.subject);
   const title = element("span", "title");
   if (item.severity === "red_line") title.append(badge("line", page.text.red_line));
   title.append(translated(item.title));
@@ -48,39 +49,40 @@ function fillCase(button, item) {
   due.replaceChildren(document.createTextNode(item.deadline ? stamp(item.deadline) : "—"), element("span", "", translated(item.limit)));
   const when = item.deadline ? `${page.text.deadlineWord} ${stamp(item.deadline)}` : untimedReason(item);
   const parts = [item.severity === "red_line" ? page.text.red_line : "", subject(item), translated(item.title), when, place(item.org)];
-  button.setAttribute("aria-label", parts.filter(Boolean).join(page.text.list));
-  button.ends = item.deadline ? Date.parse(item.deadline) : null;
-  button.untimedReason = untimedReason(item);
-  button.starts = Date.parse(item.started_at);
-  button.breached = item.outcome === "breached";
-  button.shown = null;
+  row.setAttribute("aria-label", parts.filter(Boolean).join(page.text.list));
+  row.ends = item.deadline ? Date.parse(item.deadline) : null;
+  row.untimedReason = untimedReason(item);
+  row.starts = Date.parse(item.started_at);
+  row.breached = item.outcome === "breached";
+  row.shown = null;
 }
 
-function tick(button, at) {
-  const [left] = button.children;
+function tick(row, at) {
+  const [left] = row.children;
   let sign = "", value = "", heat = "cool", used = 0;
-  if (button.ends === null) sign = button.untimedReason;
+  if (row.ends === null) sign = row.untimedReason;
   else {
-    const rest = button.ends - at, whole = button.ends - button.starts;
+    const rest = row.ends - at, whole = row.ends - row.starts;
     used = whole > 0 ? Math.min(1, Math.max(0, 1 - rest / whole)) : 1;
     value = duration(rest > 0 ? rest + 999 : -rest);
-    if (button.breached) { sign = page.text.late; heat = "late"; }
+    if (row.breached) { sign = page.text.late; heat = "late"; }
     else if (rest <= 0) { sign = page.text.waiting; heat = "late"; }
     else if (rest <= 2 * MINUTE || rest <= HOUR && used >= 0.8) heat = "hot";
     else if (rest <= HOUR || used >= 0.8) heat = "warm";
   }
   const shown = `${sign}|${value}|${heat}`;
-  if (button.shown === shown) return;
-  button.shown = shown;
+  if (row.shown === shown) return;
+  row.shown = shown;
   left.replaceChildren(...(sign ? [element("span", "sign", sign)] : []), document.createTextNode(value));
-  setAttribute(button, "data-heat", heat);
-  button.style.setProperty("--used", used.toFixed(3));
+  setAttribute(row, "data-heat", heat);
+  row.style.setProperty("--used", used.toFixed(3));
 }
 
-function fillAlert(button, item) {
-  const [marks, sentence, ending] = button.children;
-  setAttribute(button, "data-severity", item.severity);
-  setAttribute(button, "data-state", item.state);
+function fillAlert(row, item) {
+  const [marks, sentence, ending] = row.children;
+  row.href = caseAddress(item.alert_id, item.subject);
+  setAttribute(row, "data-severity", item.severity);
+  setAttribute(row, "data-state", item.state);
   const found = [badge("red", page.text[item.kind] || item.kind)];
   if (item.severity === "red_line") found.unshift(badge("line", page.text.red_line));
   if (item.incomplete) found.push(badge("soft", page.text.incomplete));

@@ -10,25 +10,37 @@ export function renderOverview() {
   renderBreakdown();
 }
 
+// Count, name, colour, note, and the list that shows what was counted with the filter that it needs.
 const TILES = [
-  ["running", "running", "blue", (c) => c.untimed ? page.text.untimedNote(number(c.untimed)) : ""], ["due_today", "dueToday", "blue"],
-  ["due_1_h", "due60", "amber"], ["due_15_min", "due15", "orange"], ["overdue", "overdue", "red"],
-  ["breaches_today", "breachesToday", "red", (c) => c.unacknowledged_today ? page.text.unacknowledged(number(c.unacknowledged_today)) : ""],
-  ["violations_today", "violationsToday", "red"], ["red_lines_today", "redLinesToday", "line"],
+  ["running", "running", "blue", (c) => c.untimed ? page.text.untimedNote(number(c.untimed)) : "", "cases", { state: "" }],
+  ["due_today", "dueToday", "blue", null, "cases", { state: "" }],
+  ["due_1_h", "due60", "amber", null, "cases", { state: "" }], ["due_15_min", "due15", "orange", null, "cases", { state: "" }],
+  ["overdue", "overdue", "red", null, "cases", { state: "overdue" }],
+  ["breaches_today", "breachesToday", "red", (c) => c.unacknowledged_today ? page.text.unacknowledged(number(c.unacknowledged_today)) : "", "alerts", {}],
+  ["violations_today", "violationsToday", "red", null, "alerts", {}], ["red_lines_today", "redLinesToday", "line", null, "alerts", { severity: "red_line" }],
 ];
+function showList(list, wanted) {
+  for (const [name, value] of Object.entries(wanted)) setFilter(name, value);
+  $(list).closest(".panel").scrollIntoView({ block: "nearest" });
+  $(list).focus();
+}
 function renderTiles() {
   const list = $("tiles");
-  if (!list.children.length) for (const [key, , tone] of TILES) {
-    const tile = element("div");
+  if (!list.children.length) for (const [key, , tone, , shows, wanted] of TILES) {
+    const tile = element("div"), figure = element("dd", "figure"), button = element("button");
+    button.type = "button";
+    button.addEventListener("click", () => showList(shows, wanted));
+    figure.append(button);
     tile.dataset.key = key;
     tile.dataset.tone = tone;
-    tile.append(element("dt"), element("dd", "figure"), element("dd", "note"));
+    tile.append(element("dt"), figure, element("dd", "note"));
     list.append(tile);
   }
   TILES.forEach(([key, name, , note], index) => {
     const tile = list.children[index], value = page.view.counts[key] || 0;
     setText(tile.children[0], page.text[name]);
-    setText(tile.children[1], number(value));
+    setText(tile.children[1].firstChild, number(value));
+    setAttribute(tile.children[1].firstChild, "aria-label", `${page.text[name]} ${number(value)}`);
     setText(tile.children[2], note ? note(page.view.counts) : "");
     setAttribute(tile, "data-some", value > 0 ? "" : null);
   });

@@ -1,5 +1,4 @@
 // A list of rows that keeps its nodes, its focus and one stop for the Tab key while its items change.
-import { showDetail } from "./detail.js";
 import { element } from "./dom.js";
 import { page } from "./state.js";
 
@@ -16,14 +15,13 @@ export function renderRows(list, items, key, make, fill) {
       node = element("li");
       node.dataset.id = item[key];
       node.append(make());
-      node.firstChild.addEventListener("click", () => showDetail(list.id, item[key]));
     }
     if (node.item !== item || node.language !== page.language) { fill(node.firstChild, item); node.item = item; node.language = page.language; }
     if (node === before) before = before.nextSibling;
     else list.insertBefore(node, before);
   }
   // One stop for the Tab key in each list; the arrow keys move inside it.
-  const stop = list.querySelector("button[tabindex='0']");
+  const stop = list.querySelector(".row[tabindex='0']");
   if (!stop && list.firstChild) list.firstChild.firstChild.tabIndex = 0;
   if (focused) {
     const target = focused.isConnected ? focused : list.children[Math.min(place, list.children.length - 1)];
@@ -32,23 +30,23 @@ export function renderRows(list, items, key, make, fill) {
   }
 }
 
-export function rowButton(className) {
-  const made = element("button", "row");
-  made.type = "button";
+// A row is a link to its case page.
+export function rowLink(className) {
+  const made = element("a", "row");
   made.tabIndex = -1;
   for (const name of className) made.append(element("span", name));
   return made;
 }
 
-function move(list, button) {
-  for (const other of list.querySelectorAll("button[tabindex='0']")) other.tabIndex = -1;
-  button.tabIndex = 0;
-  button.focus();
+function move(list, row) {
+  for (const other of list.querySelectorAll(".row[tabindex='0']")) other.tabIndex = -1;
+  row.tabIndex = 0;
+  row.focus();
 }
 
 export function moveByKeys(list) {
   list.addEventListener("keydown", (event) => {
-    const rows = [...list.querySelectorAll("button.row")], at = rows.indexOf(document.activeElement);
+    const rows = [...list.querySelectorAll(".row")], at = rows.indexOf(document.activeElement);
     if (at < 0) return;
     const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: rows.length - 1, PageDown: at + 10, PageUp: at - 10 }[event.key];
     if (to === undefined) return;
@@ -56,7 +54,7 @@ export function moveByKeys(list) {
     move(list, rows[Math.max(0, Math.min(rows.length - 1, to))]);
   });
   list.addEventListener("focusin", (event) => {
-    const button = event.target.closest("button.row");
-    if (button && button.tabIndex !== 0) move(list, button);
+    const row = event.target.closest(".row");
+    if (row && row.tabIndex !== 0) move(list, row);
   });
 }

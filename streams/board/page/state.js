@@ -24,6 +24,13 @@ export function readLanguage() {
   page.text = TEXTS[page.language];
 }
 
+// The server's time in an answer of its API.
+export function setClock(data) {
+  const sign = data.now.slice(-6, -5) === "-" ? -1 : 1;
+  const offset = data.now.endsWith("Z") ? 0 : sign * (Number(data.now.slice(-5, -3)) * 60 + Number(data.now.slice(-2)));
+  page.clock = { server: Date.parse(data.now), local: performance.now(), speed: data.speed, offset };
+}
+
 export function now() {
   const { clock } = page;
   return clock ? clock.server + (performance.now() - clock.local) * clock.speed : null;

@@ -1,6 +1,6 @@
 // The stream of server-sent events: a snapshot of the view asked for, then its changes, and the server's time.
 import { $, setText } from "./dom.js";
-import { ASKED, announce, page, params } from "./state.js";
+import { ASKED, announce, page, params, setClock } from "./state.js";
 
 const SILENT_MS = 8000, RETRY_MS = 3000;
 let stream = null, heardAt = 0;
@@ -70,9 +70,7 @@ function takeChange(data) {
 
 function takeTime(data) {
   const { text } = page;
-  const sign = data.now.slice(-6, -5) === "-" ? -1 : 1;
-  const offset = data.now.endsWith("Z") ? 0 : sign * (Number(data.now.slice(-5, -3)) * 60 + Number(data.now.slice(-2)));
-  page.clock = { server: Date.parse(data.now), local: performance.now(), speed: data.speed, offset };
+  setClock(data);
   page.loading = data.loading;
   page.delay = data.delay_seconds;
   const notices = [], { count, subjects } = data.quarantined;
