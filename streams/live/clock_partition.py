@@ -113,7 +113,7 @@ class RestoreError(Exception):
     """The program fails at the rows of some subjects, or the rows are damaged."""
 
     def __init__(self, errors: Mapping[Subject, Exception]) -> None:
-        super().__init__(f"the rows of {len(errors)} subjects cannot be taken back, such as {sorted(errors)[0]}")
+        super().__init__(f"the rows of {len(errors)} subjects cannot be restored, such as {sorted(errors)[0]}")
         self.errors = errors
 
 
@@ -149,7 +149,7 @@ def subject_of_key(key: bytes) -> Subject | None:
 def made_anew(partition: int, offset: int, seen: str) -> StateError:
     """The message for a log that is not the one from which the state was made."""
     return StateError(
-        f"the state of partition {partition} is of offset {offset}, but {seen}: the log was made anew; use another "
+        f"the state of partition {partition} is of offset {offset}, but {seen}: the log was recreated; use another "
         "--name, or remove the state's topic and the local copies too"
     )
 

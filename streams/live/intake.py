@@ -1,26 +1,25 @@
-"""Source topics to the ordered log: decode, route, and say up to when everything has been seen.
+"""Source topics to the ordered log: decode, route, and write watermarks.
 
-Theory of operation. One loop reads a batch, decodes it, and writes one log record for every partition of the
-log that it concerns, with the watermarks of the source partitions behind the events; partitions that it does
-not concern get the watermarks alone. When the broker has acknowledged all of it, the position in the sources is
-committed. A crash in between repeats the batch: the log then holds events twice, and a subject's history knows
-them by their ids.
+Theory of operation. One loop reads a batch, decodes it, and writes one log record to every partition of the log with
+events in it, the source partitions' watermarks after the events; the other partitions get the watermarks only. When the
+broker has acknowledged all of it, the position in the sources is committed. A crash in between repeats the batch: the
+log then holds events twice, and a subject's history recognises them by their ids.
 
-A source partition's watermark is *now* less the grace, when the partition was read to an end that the broker
-named after that *now*: everything appended before it has then been seen. *Now* is what this machine's clock and the
-brokers' agree on (``TrustedClock``); until they have spoken nothing is vouched for. Otherwise it is the broker's
-timestamp of the last record read, less the grace: so a backlog holds time back until it has been read, and an idle
-partition does not hold it back at all. Where the broker does not name the ends, only records read move time. With the
-watermarks goes how many partitions the sources have, asked after that *now* too (``PartitionCounts``): so time waits
-for a partition that has just been added. Where nobody says how many there are, nothing is vouched for.
+A source partition's watermark is *now* less the grace, when the partition was read to an end that the broker named
+after that *now*: every record appended before it has then been read. *Now* is the earlier of this machine's clock and
+the brokers' (``TrustedClock``); until both are known there are no watermarks. Otherwise the watermark is the broker's
+timestamp of the last record read, less the grace: so a backlog holds the watermark back until it has been read, and an
+idle partition does not. Where the broker does not give the end offsets, only records read advance the watermark. The
+watermarks are written with the numbers of source partitions, also read after that *now* (``PartitionCounts``): so the
+watermark waits for a partition that has just been added. While a number is not known, there are no watermarks.
 
-A watermark is a proof and not a claim of ownership: whoever writes it has read everything that it vouches for, and
-has written it to the same partition of the log before. So a worker that lost its partitions without knowing it
-can do no harm with what it still writes; it repeats events, and the watermarks it adds are true.
+A watermark does not depend on ownership: its writer has read all records up to it, and has written their events to the
+same partition of the log before. So a worker that has lost its partitions without notice does no harm: it repeats
+events, and its watermarks are correct.
 
-Why no Kafka transaction around log and positions, which would spare the repetitions: a worker killed inside one
-holds up every reader of the log until the transaction times out, and Faust's consumer reads uncommitted records
-unless the whole app is run as exactly-once, which is not to be built upon. Repeated events cost nothing.
+A Kafka transaction around log and positions would avoid the repetitions, but a worker killed inside one blocks every
+reader of the log until the transaction times out, and Faust's consumer reads uncommitted records unless the whole app
+runs as exactly-once, which is not reliable. Repeated events cost nothing.
 """
 
 from __future__ import annotations
@@ -61,10 +60,10 @@ MAX_FAN_OUT = 16 * 1024 * 1024
 """Bytes of all entries of one event: a notice of 20,000 meters has some 4 MB."""
 
 LINGER_SECONDS = 0.1
-"""Between two batches, where there is little to read: every batch costs a record in every partition of the log."""
+"""Seconds between two batches at low load: every batch costs a record in every partition of the log."""
 
 REGISTRY_SECONDS = 1.0
-"""After which a partition is read again that waits for a schema registry."""
+"""Seconds after which a partition that waits for a schema registry is read again."""
 
 Positions = dict[TopicPartition, int]
 
@@ -84,7 +83,7 @@ class IntakeMetrics(PositionMetrics, Protocol):
         """Events that no rule watches."""
 
     def passed_over(self, topic: str) -> None:
-        """A record, or a part of one, that gives no event, as the topic's mapping says."""
+        """A record, or a part of one, that gives no event by the topic's mapping."""
 
 
 def partition_of(subject: Subject, partitions: int) -> int:
@@ -93,10 +92,10 @@ def partition_of(subject: Subject, partitions: int) -> int:
 
 
 def time_of(records: Sequence[Any], now: int, max_ahead: int) -> int | None:
-    """How far a partition has been read that is not read to its end yet: real time in microseconds.
+    """The progress of a partition not yet read to its end: real time in microseconds.
 
-    The timestamp of the last record, where the broker set it. Producers' clocks differ, and no single one may move
-    time: of theirs the one in the middle. ``None`` where no record has a timestamp that can be right (``stamp_of``).
+    The timestamp of the last record if the broker set it. Producers' clocks differ, and no single one may advance the
+    watermark: of theirs the median. ``None`` where no record has a plausible timestamp (``stamp_of``).
     """
     if records[-1].timestamp_type == LOG_APPEND_TIME:
         records = records[-1:]
@@ -112,8 +111,8 @@ def time_of(records: Sequence[Any], now: int, max_ahead: int) -> int | None:
 class IntakeClients:
     """The intake's connections: reader of the sources, writer of the log, partition counts; its waits.
 
-    ``consumer`` reads committed records only; ``uncommitted`` has no group and is asked for the ends of all records.
-    ``group_offsets`` says what the reader's group has committed.
+    ``consumer`` reads committed records only; ``uncommitted`` has no group and gives the end offsets of all records.
+    ``group_offsets`` are the offsets committed by the reader's group.
     """
 
     consumer: AIOKafkaConsumer
@@ -166,7 +165,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         self._batch = settings.batch
         self._max_ahead = settings.max_ahead_s * 1_000_000
         self._last_read: dict[TopicPartition, int] = {}
-        self._behind_loss: set[TopicPartition] = set()  # what comes next there is the first record after a loss
+        self._behind_loss: set[TopicPartition] = set()  # the next record there is the first after a loss
         self._positions = SourcePositions(clients.consumer, clients.group_offsets, clock=time.clock, metrics=metrics)
         self._first = FirstBatches(
             clients.consumer, self._positions, batch=settings.batch, commit=self._commit, trial=self._try
@@ -178,7 +177,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
     # -- rebalance ---------------------------------------------------------------------------------------
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        """Let the batch under way be finished and committed before its partitions go."""
+        """Finish and commit the current batch before its partitions are revoked."""
         async with self._busy:
             for partition in revoked:
                 self._last_read.pop(partition, None)
@@ -187,35 +186,35 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
                 self._behind_loss.discard(partition)
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """Nothing to prepare: the next batch takes them up."""
+        """Nothing to prepare: the next batch includes them."""
 
     # -- loop --------------------------------------------------------------------------------------------
 
     def stop(self) -> None:
-        """End after the batch under way."""
+        """Stop after the current batch."""
         self._stopping = True
 
     async def run(self) -> None:
-        """Read, route, vouch; until ``stop``.
+        """Read, route and write watermarks until ``stop``.
 
         Raises:
-            KafkaError: where the broker refuses for good; the worker then ends and is to be started again.
+            KafkaError: where the broker refuses for good; the worker then ends and must be restarted.
         """
         self._consumer.subscribe(topics=self._sources, listener=self)
-        await self._write([()] * self._log_partitions, {}, ())  # to hear what time it is
+        await self._write([()] * self._log_partitions, {}, ())  # to learn the brokers' time
         while not self._stopping:
             self._resume()
             batches = await self._consumer.getmany(timeout_ms=self._tick // 1000, max_records=self._batch)
             began = monotonic()
             async with self._busy:
-                # A rebalance may have come between: what is no longer ours another worker reads again.
+                # A rebalance may have happened meanwhile: another worker reads the revoked partitions again.
                 ours = self._consumer.assignment()
                 await self._take_up({tp: records for tp, records in batches.items() if tp in ours})
             if sum(map(len, batches.values())) < self._batch // 4:
                 await asyncio.sleep(max(0.0, LINGER_SECONDS - (monotonic() - began)))
 
     async def _take_up(self, batches: Mapping[TopicPartition, Sequence[Any]]) -> None:
-        """Take batches, with what is being tried written down where it is a partition's first (``first_batches``)."""
+        """Take batches; the offsets of a partition's first batches are written before (``first_batches``)."""
         await self._positions.take_up(self._consumer.assignment())
         ready = await self._ready(await self._first.before(batches))
         await self._step(ready)
@@ -224,7 +223,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _ready(self, batches: Mapping[TopicPartition, Sequence[Any]]) -> dict[TopicPartition, Sequence[Any]]:
         """The records whose schemas are known. While the registry is away, the others wait in their partition.
 
-        Its position is set back to them, so its watermark does not pass them, and nothing behind them is committed.
+        Its position is set back to them, so its watermark does not pass them, and no later offset is committed.
         """
         found: dict[TopicPartition, Sequence[Any]] = {}
         for tp, records in batches.items():
@@ -264,7 +263,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
                 self._take(tp, record, entries, letters)
         read_on = await self._positions.find_losses() | (self._behind_loss & batches.keys())
         seen = await self._watermarks()
-        # Past the markers of transactions, too, which no record follows: they are no backlog.
+        # Also past transaction markers at the end: they are not a backlog.
         for tp, position in seen.positions.items():
             self._positions.reached(tp, position, position)
         waiting = (self._behind_loss - read_on) | await self._positions.find_losses()
@@ -278,7 +277,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         await self._commit(self._positions.to_commit())
 
     def _lost_before(self, read_on: Iterable[TopicPartition], at_end: Iterable[TopicPartition]) -> int | None:
-        """By when the records that are lost had come in: before the next one that was read, or before now."""
+        """The instant before which lost records had been appended: that of the next record read, or now."""
         bounds = [self._last_read[tp] if tp in self._last_read else self._time.now() for tp in read_on]
         bounds += [self._time.now() for _ in at_end]
         return max(bounds, default=None)
@@ -306,23 +305,23 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
             self._time.observe([await sent for sent in logged])
 
     async def _commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> bool:
-        """Commit offsets; false where the partitions have gone to another worker."""
+        """Commit offsets; false where the partitions were revoked."""
         if not offsets:
             return True
         try:
             await self._consumer.commit({tp: tuple(offset) for tp, offset in offsets.items()})
             self._positions.committed(offsets)
         except (CommitFailedError, IllegalStateError) as error:
-            # The partitions have gone to another worker, which reads this batch again: duplicates, known by id.
+            # The partitions were revoked; the other worker reads this batch again: duplicates, recognised by id.
             logger.info("positions not committed, the partitions have moved: %s", error)
             return False
         return True
 
     async def _try(self, tp: TopicPartition, record: Any) -> bool:
-        """Decode and route a record for nothing; false where it waits for a schema."""
+        """Decode and route a record without effect; false where it waits for a schema."""
         if not await self._ready({tp: [record]}):
             return False
-        with suppress(Exception):  # it comes again when the record is taken
+        with suppress(Exception):  # the error is raised again when the record is taken
             received = self._clock.at(arrival_of(record, self._time.brokers_now(), self._max_ahead))
             for found in self._decoder.events(
                 tp.topic, tp.partition, record, received=received, max_ahead=self._max_ahead
@@ -334,7 +333,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
     def _take(
         self, tp: TopicPartition, record: Any, entries: list[list[bytes]], letters: list[tuple[bytes, bytes]]
     ) -> None:
-        """Decode and route a record. One that fails twice is set aside; events routed twice are known by id."""
+        """Decode and route a record. One that fails twice is set aside; events routed twice are recognised by id."""
         if (deaths := self._first.fatal.get((tp, record.offset))) is not None:
             logger.error(
                 "%s/%d/%d: set aside: the process died at it, %d times; gridclock dead-letters retry brings it back",
@@ -395,7 +394,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
             self._metrics.unwatched(1)
 
     def _entries_of(self, copies: Sequence[tuple[Subject, Event]], origin: str) -> list[tuple[int, bytes]]:
-        """Entries with the log partition of each.
+        """Entries, each with its log partition.
 
         Raises:
             InputError: where they are together more than ``MAX_FAN_OUT`` bytes.
@@ -413,16 +412,16 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         return own
 
     async def _watermarks(self) -> _Seen:
-        """What each of our partitions can vouch for now, and how far it has been read; what is not known is left out.
+        """The watermark and the position of each assigned partition; unknown ones are left out.
 
-        Records of a transaction that is open are not handed out, nor is anything after them. So a partition is read to
-        its end only where that is the end of all records: time stops at an open transaction.
+        Records of an open transaction and all later ones are not delivered. So a partition is read to its end only if
+        that is the end of all records: the watermark stops at an open transaction.
         """
         assigned = sorted(self._consumer.assignment())
         if not assigned:
             return _Seen({}, {}, set())
         now = self._time.now()
-        # Both are asked after `now` was read: that is the proof.
+        # Both are requested after `now` was read; the watermark relies on this.
         counted, (ends, positions) = await asyncio.gather(self._are_counted(), self._ends(assigned))
         found: dict[str, int] = {}
         at_end = {tp for tp in assigned if tp in positions and positions[tp] >= ends[tp]}
@@ -452,13 +451,13 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
                 ends = await self._uncommitted.end_offsets(assigned)
                 for tp in assigned:
                     positions[tp] = await self._consumer.position(tp)
-        except (IllegalStateError, KafkaError, TimeoutError) as error:  # no leader just now, or taken from us
+        except (IllegalStateError, KafkaError, TimeoutError) as error:  # no leader at the moment, or revoked
             logger.info("the ends of the sources are not known: %r", error)
         return ends, positions
 
 
 def _split(entries: Sequence[bytes]) -> list[list[bytes]]:
-    """Entries in chunks of bounded size; at least one chunk, maybe empty."""
+    """Entries in chunks of bounded size; at least one chunk, possibly empty."""
     chunks: list[list[bytes]] = [[]]
     size = 0
     for entry in entries:

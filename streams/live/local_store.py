@@ -1,14 +1,14 @@
-"""The local copy of the state on disk: read whole or not at all, thrown away where it is damaged.
+"""The local copy of the state on disk: read completely or not at all, removed if it is damaged.
 
-The changelog holds everything that the copy holds, so a damaged copy is no loss: it is removed when the worker
-starts, and Faust fills a new one. What must not happen is that part of a copy is taken for the whole. RocksDB's
-iterator ends early and silently at a damaged block; only its status tells.
+The changelog holds the whole content of the copy, so a damaged copy is no loss: it is removed when the worker starts,
+and Faust fills a new one. A partial read must not pass for a complete one: RocksDB's iterator ends early and without an
+error at a damaged block; only its status shows it.
 
-Nor must a copy that was put away for long be gone on with. The changelog forgets the deletion of a row after a day, by
-Kafka's default, and such a copy would bring back what was deleted since. It shows in the number of subjects.
+A copy that was offline for long must not be used either. By Kafka's default the changelog drops tombstones after a day,
+and such a copy would restore rows deleted since. The number of subjects shows it.
 
-Nor is a copy that cannot be written any loss, on a full disk say: the worker ends and says which directory, and
-starts again from the changelog. It does not go on without the copy, because at the next rebalance Faust would read
+A copy that cannot be written (a full disk, for example) is no loss either: the worker ends, names the directory, and
+starts again from the changelog. It does not continue without the copy, because at the next rebalance Faust would read
 its state from there.
 """
 
@@ -29,7 +29,7 @@ from streams.settings import Settings
 
 _MARK = "damaged"
 
-# Words of errors that say nothing about the files themselves.
+# Error texts that do not concern the files themselves.
 _NO_ROOM = ("o space left", "uota exceeded", "ile too large")
 _IN_USE = ("/LOCK",)
 _OTHER_TROUBLE = (*_NO_ROOM, *_IN_USE, "ead-only file system", "ermission", "oo many open files")
@@ -46,7 +46,7 @@ def _is_about(error: Exception, path: Path, words: tuple[str, ...]) -> bool:
 
 
 def trouble(path: Path, error: Exception) -> LocalStoreError:
-    """What an error of RocksDB means for whoever runs the worker; marks the copy where it is damaged."""
+    """The operator's message for an error of RocksDB; marks a damaged copy."""
     if _is_about(error, path, _NO_ROOM):
         remedy = "make room there and start again, or go on without a copy on disk (--store memory)"
         return LocalStoreError(f"{path} cannot be written: {error}; {remedy}; nothing is lost")
@@ -56,16 +56,16 @@ def trouble(path: Path, error: Exception) -> LocalStoreError:
 
 
 def damaged(path: Path, what: str) -> LocalStoreError:
-    """Mark a copy as one that is not to be gone on with."""
+    """Mark a copy as unusable."""
     with contextlib.suppress(OSError):
         (path / _MARK).touch()
     return LocalStoreError(f"{path} is damaged: {what}; the next start rebuilds it")
 
 
 def listen_to(store: Any, on_trouble: Callable[[LocalStoreError], None]) -> None:
-    """Hear of whatever goes wrong in Faust's store as it is opened and written, but for one that is still in use.
+    """Call ``on_trouble`` for errors when Faust's store is opened and written, except for a store still in use.
 
-    That one belongs to a worker that is about to end: Faust waits for it.
+    A store in use belongs to a worker that is about to end: Faust waits for it.
     """
 
     def listening(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -74,7 +74,7 @@ def listen_to(store: Any, on_trouble: Callable[[LocalStoreError], None]) -> None
                 return method(*args, **options)
             except LocalStoreError:
                 raise
-            except Exception as error:  # rocksdict raises nothing narrower
+            except Exception as error:  # rocksdict has no narrower exception
                 path = next((path for path in store.path.glob("*.db") if str(path) in str(error)), store.path)
                 if _is_about(error, path, _IN_USE):
                     raise
@@ -92,7 +92,7 @@ def rows_of(database: Any, path: Path) -> Iterator[tuple[bytes, bytes]]:
     """Every key and value, by key.
 
     Raises:
-        LocalStoreError: at the end, too, where some could not be read.
+        LocalStoreError: also at the end, where some could not be read.
     """
     try:
         position = database.iter()
@@ -101,15 +101,15 @@ def rows_of(database: Any, path: Path) -> Iterator[tuple[bytes, bytes]]:
             yield position.key(), position.value()
             position.next()
         position.status()
-    except Exception as error:  # rocksdict raises nothing narrower
+    except Exception as error:  # rocksdict has no narrower exception
         raise trouble(path, error) from error
 
 
 def kept_rows(store: Any, number: int) -> Iterator[tuple[bytes, bytes]]:
     """The rows of one partition in a table's store, on disk or in memory, its position first.
 
-    The table's own iteration goes through all partitions; a store of many subjects is read once for each then. So the
-    store is asked for the one.
+    The table's own iteration goes through all partitions; it would read the whole store once for each. So the
+    partition's own store is read.
     """
     if hasattr(store, "_db_for_partition"):
         # In a RocksDB rows come by key, and the position's sorts before every subject's.
@@ -129,7 +129,7 @@ def kept_row(store: Any, number: int, key: bytes) -> bytes | None:
 
 
 def remove_damaged(directory: Path) -> list[Path]:
-    """Remove the copies that are marked or cannot be opened; returns them. Nobody may be at work on them."""
+    """Remove the copies that are marked or cannot be opened; returns them. No process may use them."""
     found = [path for path in sorted(directory.glob("*.db")) if (path / _MARK).exists() or not _opens(path)]
     for path in found:
         shutil.rmtree(path)
@@ -146,7 +146,7 @@ def _opens(path: Path) -> bool:
 
 
 def directory_of(settings: Settings) -> Path:
-    """The directory of the local state, made where it is missing. Another name has another state."""
+    """The directory of the local state, created if missing. Each name has its own state."""
     path = settings.data_dir / settings.name
     try:
         private_directory(path)

@@ -1,7 +1,7 @@
-"""What a worker measures, for Prometheus; names and meanings stand in ``metric_table``.
+"""A worker's metrics for Prometheus; names and meanings are in ``metric_table``.
 
-One registry a worker, so that tests and several workers in one process do not share counts. Counters are moved
-as things happen; the clocks running are looked at when somebody asks, and not more often than every few seconds.
+One registry per worker, so that several workers in one process do not share counts. Counters are updated at each event;
+running clocks are counted at a scrape, at most once every few seconds.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from streams.live.running_clocks import look
 from streams.wall_clock import WallClock, monotonic
 
 LOOK_AGAIN: Final = 5.0
-"""Seconds for which a look at the running clocks is good."""
+"""Seconds for which a count of the running clocks is reused."""
 
 CLOCK: Final = (("met", "met_late", "breached"), ("warning", "breach", "late_completion", "retraction"))
 ACT: Final = (("met", "violated"), ("violation", "retraction"))
-"""Outcomes and alerts that a place may be expected to have: of a rule with a deadline, of one about an act."""
+"""Outcomes and alert kinds of a place: of a rule with a deadline, of a rule about an act."""
 
 _KINDS: Final = {
     "warning": "gridclock_warnings_total",
@@ -49,7 +49,7 @@ _KINDS: Final = {
 
 
 class Metrics:
-    """The counters of one worker, and what is read off it when asked for."""
+    """The counters of one worker, and the gauges computed at a scrape."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class Metrics:
         self._placing = threading.RLock()
         counter, histogram, gauge = (
             partial(_registered, kind, registry) for kind in (Counter, Histogram, Gauge)
-        )  # each by the name in the table
+        )  # each by its name in the table
         self._ended = counter("gridclock_cases_ended_total")
         self._reopened = counter("gridclock_cases_reopened_total")
         self._alerts = {kind: counter(name) for kind, name in _KINDS.items()}
@@ -105,7 +105,7 @@ class Metrics:
         registry.register(_Running(clock, partitions, self))
 
     def name_organisations(self, organisations: Mapping[str, Organisation]) -> None:
-        """Show the names of places that become labels, by their codes; at the start, before any is counted."""
+        """Show the names of places that become labels, by their codes; at the start, before any count."""
         self._organisations = organisations
         if organisations:
             self._named = _registered(Gauge, self.registry, "gridclock_organisation_info")
@@ -113,7 +113,7 @@ class Metrics:
             unnamed.set_function(self._unnamed)
 
     def _of(self, family: Any, *labels: str) -> Any:
-        """One metric of a family; looking it up there costs more than counting."""
+        """One metric of a family, cached: looking it up costs more than counting."""
         key = family, *labels
         child = self._children.get(key)
         if child is None:
@@ -131,7 +131,7 @@ class Metrics:
         self._unwatched.inc(count)
 
     def passed_over(self, topic: str) -> None:
-        """A record, or a part of one, that gives no event, as the topic's mapping says."""
+        """A record, or a part of one, that gives no event by the topic's mapping."""
         self._passed_over.labels(topic).inc()
 
     def dead_letter(self, reason: str) -> None:
@@ -139,11 +139,11 @@ class Metrics:
         self._of(self._dead, reason).inc()
 
     def records_lost(self, source: str, count: int) -> None:
-        """Records removed by retention before they were read; a count of 0 makes the counter known."""
+        """Records removed by retention before they were read; a count of 0 creates the counter."""
         self._lost.labels(source).inc(count)
 
     def transaction_open(self, source: str, seconds: float | None) -> None:
-        """For how long a source has been held up by an open transaction; ``None`` where another worker reads it."""
+        """How long a source has been blocked by an open transaction; ``None`` where another worker reads it."""
         if seconds is None:
             with suppress(KeyError):
                 self._transaction_open.remove(source)
@@ -153,9 +153,9 @@ class Metrics:
     # -- clocks ------------------------------------------------------------------------------------------
 
     def place(self, place: Place, *, is_use: bool = True) -> tuple[str, ...]:
-        """Labels of a place. Its counters begin at nought when it is first seen, so that a first one is a rise.
+        """Labels of a place. Its counters are created as 0 first, so that the first count is an increase.
 
-        Without ``is_use`` (a look at the running clocks) no other place is forgotten for it. For any thread.
+        Without ``is_use`` (a count of the running clocks) it replaces no other place. Thread-safe.
         """
         with self._placing:
             labels = self.labels.of(place, is_use=is_use)
@@ -212,7 +212,7 @@ class Metrics:
         self._of(self._delay, alert.kind).observe(max(0, self._clock.now() - since) / 1e6 / float(self._clock.speed))
 
     def applied(self, applied: Applied, seconds: float) -> None:
-        """A record of the log done with."""
+        """A record of the log was applied."""
         for (notice, _), count in applied.step.notices.items():
             self._of(self._notices, notice).inc(count)
         for (place, outcome), count in applied.ended.items():
@@ -224,7 +224,7 @@ class Metrics:
         self._work.observe(seconds)
 
     def recovered(self, seconds: float) -> None:
-        """A partition's state read back."""
+        """A partition's state was restored."""
         self._recovery.observe(seconds)
 
 
@@ -245,13 +245,13 @@ def _size_of(directory: Path) -> float:
     for path in directory.rglob("*"):
         try:
             total += path.lstat().st_size
-        except OSError:  # compacted away while we looked
+        except OSError:  # compacted away meanwhile
             continue
     return float(total)
 
 
 class _Lags(Collector):
-    """How far behind each partition is, and how much it keeps."""
+    """The lag of each partition, and the size of its state."""
 
     def __init__(self, clock: WallClock, partitions: Mapping[int, ClockPartition]) -> None:
         self._clock = clock
@@ -263,7 +263,7 @@ class _Lags(Collector):
         return (_family(f"gridclock_{name}") for name in names)
 
     def collect(self) -> Iterator[Any]:
-        """As of now; a partition whose time has not begun shows no lag."""
+        """As of now; a partition without a watermark has no lag."""
         lag, source_lag, subjects, quarantined = self.describe()
         now, speed = self._clock.now(), float(self._clock.speed)
         sources: dict[str, int] = {}

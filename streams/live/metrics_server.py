@@ -1,9 +1,8 @@
 """The HTTP port of a worker or a notifier: ``/metrics`` for Prometheus, ``/healthz`` and ``/readyz`` for restarts.
 
-Alive means that the event loop has turned in the last half minute. Behind is not dead: a worker that reads its
-state back, or a backlog, is alive, and restarting it would only begin that work again. Ready means that it has
-joined its consumer groups, has its state, that the brokers take what it writes, and that time moves; nothing routes
-requests by it, a rollout waits for it.
+Alive: the event loop has run in the last half minute. A worker that restores its state or reads a backlog is alive; a
+restart would only repeat that work. Ready: it has joined its consumer groups, has its state, the brokers accept its
+writes, and its watermark advances; no requests are routed by it, a rollout waits for it.
 """
 
 from __future__ import annotations
@@ -25,14 +24,15 @@ SILENT_AT_MOST: Final = 30.0
 """Seconds without a beat after which the event loop counts as stuck."""
 
 CONNECTIONS: Final = 16
-"""Served at the same time; a further one takes the place of the eldest that has not asked yet. So nobody can fill the
-process with threads, nor keep Prometheus out by opening connections and saying nothing."""
+"""Connections served at the same time; a further one replaces the oldest without a request. So idle connections can
+neither fill the process with threads nor keep Prometheus out.
+"""
 
 TIMEOUT: Final = 10.0
-"""Seconds that a connection may be silent."""
+"""Seconds that a connection may be idle."""
 
 LONGEST: Final = 30.0
-"""Seconds for a whole request and its answer, a byte now and then or not."""
+"""Seconds for a whole request and its answer, also when bytes keep arriving."""
 
 HEADERS: Final = (("Server", "gridclock"), ("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store"))
 
@@ -40,7 +40,7 @@ PATHS: Final = ("/metrics", "/healthz", "/readyz")
 
 
 class Health:
-    """What the worker last said of itself. ``beat`` is for its event loop, the rest for any thread."""
+    """The worker's last reported state. ``beat`` is for its event loop, the rest for any thread."""
 
     def __init__(self, now: Callable[[], float] = monotonic) -> None:
         self._now = now
@@ -48,29 +48,29 @@ class Health:
         self.is_ready = False
         self.on_beat: list[Callable[[], None]] = []
         self.troubles: list[Callable[[], str | None]] = []
-        """Each says what keeps the worker from its work, if anything; asked from any thread."""
+        """Each returns the reason why the worker is not ready, if any; called from any thread."""
 
     def beat(self) -> None:
-        """The event loop turns."""
+        """Record that the event loop runs."""
         self._beat_at = self._now()
         for look in self.on_beat:
             look()
 
     async def keep_beating(self) -> None:
-        """Beat while the event loop turns, until cancelled."""
+        """Beat from the event loop until cancelled."""
         while True:
             self.beat()
             await asyncio.sleep(1)
 
     def alive(self) -> tuple[bool, str]:
-        """Whether the worker lives, and a line that says so."""
+        """Whether the worker is alive, and a line that explains it."""
         silent = self._now() - self._beat_at
         if silent > SILENT_AT_MOST:
             return False, f"stuck: the event loop has not turned for {silent:.0f} s"
         return True, "alive"
 
     def ready(self) -> tuple[bool, str]:
-        """Whether it is at work."""
+        """Whether it is ready, and a line that explains it."""
         alive, text = self.alive()
         if not alive:
             return False, text
@@ -82,24 +82,24 @@ class Health:
 
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
-    request_queue_size = 64  # with five, a client among many waits a second to be let in
+    request_queue_size = 64  # with five, a client among many waits a second to be accepted
     longest = LONGEST
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        self._served: dict[Any, float] = {}  # since when, the eldest first
+        self._served: dict[Any, float] = {}  # since when, the oldest first
         self._asked: set[Any] = set()
         self._changes = threading.Lock()
         super().__init__(*args, **options)
 
     def service_actions(self) -> None:
-        """Cut off who has been here too long; called twice a second."""
+        """Close connections past their time limit; called twice a second."""
         with self._changes:
             for request, since in list(self._served.items()):
                 if monotonic() - since > self.longest:
                     self._cut(request)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """A thread for the connection; where none is left, another gives up its own."""
+        """Start a thread for the connection; if none is free, close another connection."""
         with self._changes:
             while len(self._served) >= CONNECTIONS:
                 silent = (one for one in self._served if one not in self._asked)
@@ -108,19 +108,19 @@ class _Server(ThreadingMixIn, WSGIServer):
         super().process_request(request, client_address)
 
     def asked(self, request: Any) -> None:
-        """The connection has said what it wants."""
+        """The connection has sent its request."""
         with self._changes:
             if request in self._served:
                 self._asked.add(request)
 
     def _cut(self, request: Any) -> None:
-        """Its thread then reads or writes in vain, and ends."""
+        """Its thread then fails to read or write, and ends."""
         del self._served[request]
         with contextlib.suppress(OSError):
             request.shutdown(socket.SHUT_RDWR)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Answer, and leave the thread to the next."""
+        """Answer, and free the thread for the next."""
         try:
             super().process_request_thread(request, client_address)
         finally:
@@ -129,7 +129,7 @@ class _Server(ThreadingMixIn, WSGIServer):
                 self._asked.discard(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Whoever hangs up, or is too slow, is not worth a traceback."""
+        """No traceback for clients that disconnect or are too slow."""
 
 
 class _ServerV6(_Server):
@@ -141,20 +141,20 @@ class _Handler(WSGIRequestHandler):
     server: _Server
 
     def parse_request(self) -> bool:
-        """The request's line and headers, read as ever."""
+        """Read the request's line and headers as in the base class."""
         is_whole = super().parse_request()
         if is_whole:
             self.server.asked(self.request)
         return is_whole
 
     def log_message(self, *_args: Any) -> None:
-        """A scrape every few seconds is not worth a line."""
+        """No log line per scrape."""
 
 
 class MetricsServer:
     """Serves until ``close``; without ``health`` the metrics alone.
 
-    ``port`` is the one bound, which matters where 0 was asked for.
+    ``port`` is the bound port, also where 0 was requested.
 
     Raises:
         OSError: where the address is taken.

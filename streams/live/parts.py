@@ -1,4 +1,4 @@
-"""What a worker is made of beside Faust."""
+"""The parts of a worker besides Faust."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from streams.live.clock_partition import ROWS_AT_ONCE, Applied, ClockPartition, 
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """The log and the changelog as a worker uses them beside Faust.
+    """A worker's access to the log and the changelog besides Faust.
 
     ``log_ends`` gives the end offsets of those partitions of the log that have a leader. ``read_log`` and
     ``read_changelog`` read ranges of offsets again. ``write_control`` writes one control record to a partition.
@@ -32,7 +32,7 @@ class Topics:
 
 @dataclass(frozen=True, slots=True)
 class Clocks:
-    """The engines now at work here, by partition, and what is called with their results.
+    """The engines of this worker by partition, and the callbacks for their results.
 
     ``make`` makes the empty engine of a partition. ``encode`` makes the alerts, dead letters and cases of one log
     record; ``emit`` writes them and returns when the brokers have acknowledged them. Durations are in seconds.
@@ -47,7 +47,7 @@ class Clocks:
 
 
 async def in_pieces(pieces: Generator[None, None, Applied | None]) -> Applied | None:
-    """Drive them to their end; between two, whatever else the process has to do gets its turn."""
+    """Run all pieces; between two, other tasks of the event loop can run."""
     while True:
         try:
             next(pieces)
@@ -60,14 +60,14 @@ async def in_pieces(pieces: Generator[None, None, Applied | None]) -> Applied | 
 async def restore(
     partition: ClockPartition, position: bytes | None, rows: Iterator[tuple[bytes, bytes]], on_some: Callable[[], None]
 ) -> None:
-    """Take a partition back from its rows, some at a time; ``on_some`` is called after each.
+    """Restore a partition from its rows, in pieces; ``on_some`` is called after each.
 
     Raises:
-        RestoreError: where the program fails at some subjects, after all others were taken back.
+        RestoreError: where the program fails at some subjects, after all others were restored.
     """
     partition.restore(position)
     errors: dict[Subject, Exception] = {}
-    gc.disable()  # it would go through all that was restored again and again, and finds nothing
+    gc.disable()  # it would scan all restored objects repeatedly, without finding garbage
     try:
         while some := list(islice(rows, ROWS_AT_ONCE)):
             try:

@@ -1,10 +1,9 @@
 """The labels of a rule and a part of the organisation, as bounded sets.
 
-Codes come from senders, and a sender that makes them up must neither fill ``/metrics`` nor take the places of real
-ones. So a set has a size, and who is in it is a matter of use: where it is full, a new code is ``other`` until it has
-been used more than twice as often as the member used least, whose place it then takes. Codes used once never do. Uses
-are halved from time to time, so that members that are used no longer lose their places. The counts of a code that is
-forgotten go to ``other``: no total gets smaller.
+Codes come from senders, and invented codes must neither fill ``/metrics`` nor displace real ones. So a set has a size,
+and its members are the most used codes: when it is full, a new code is ``other`` until it has been used more than twice
+as often as the least used member, which it then replaces. Codes used once never do. Uses are halved from time to time,
+so that members no longer used are replaced. The counts of a removed code go to ``other``: no total decreases.
 """
 
 from __future__ import annotations
@@ -17,10 +16,10 @@ from schemas.rules import RuleBase
 from streams.core.outcome_counts import Place
 
 MAX_CITIES: Final = 400
-"""China has some 340 cities; whoever sends more sends garbage."""
+"""China has about 340 cities; more are invalid codes."""
 
 MAX_PLACES: Final = 12_000
-"""Rules in cities and counties; each is some twenty lines of ``/metrics`` at the most."""
+"""Rules in cities and counties; each is at most about twenty lines of ``/metrics``."""
 
 HALVED_AFTER: Final = 100_000
 """Uses after which all are halved."""
@@ -32,7 +31,7 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 class PopularSet(Generic[Key]):
-    """At most ``most`` members, the ones used most; ``on_forgotten`` gets each that loses its place."""
+    """At most ``most`` members, the most used ones; ``on_forgotten`` gets each removed member."""
 
     def __init__(self, most: int, on_forgotten: Callable[[Key], None] = lambda _key: None) -> None:
         self._most = most
@@ -45,7 +44,7 @@ class PopularSet(Generic[Key]):
         return len(self._uses)
 
     def use(self, key: Key) -> bool:
-        """Whether the key is a member, now that it is used once more."""
+        """Count one use; whether the key is then a member."""
         self._total += 1
         if self._total >= HALVED_AFTER:
             self._halve()
@@ -58,13 +57,13 @@ class PopularSet(Generic[Key]):
         return self._most > 0 and self._is_chosen(key)
 
     def has(self, key: Key) -> bool:
-        """Whether the key is a member; it becomes one where there is room. No use is counted."""
+        """Whether the key is a member; it becomes one if there is room. No use is counted."""
         if key not in self._uses and len(self._uses) < self._most:
             self._uses[key] = 0
         return key in self._uses
 
     def forget(self, key: Key) -> None:
-        """Take a member out, where it is one."""
+        """Remove a member, if it is one."""
         if self._uses.pop(key, None) is not None:
             self._on_forgotten(key)
 
@@ -91,7 +90,7 @@ class PopularSet(Generic[Key]):
 class PlaceLabels:
     """Values of the labels rule, chapter, severity, city and county.
 
-    ``on_forgotten`` gets city and county of what has lost its place; the county is ``None`` where the city has.
+    ``on_forgotten`` gets city and county of a removed member; the county is ``None`` for a removed city.
     """
 
     def __init__(
@@ -108,7 +107,7 @@ class PlaceLabels:
         self._places: set[tuple[str, str, str]] = set()
 
     def of(self, place: Place, *, is_use: bool = True) -> tuple[str, str, str, str, str]:
-        """Values for rule, chapter, severity, city, county. Without ``is_use`` nobody loses a place by it."""
+        """Values for rule, chapter, severity, city, county. Without ``is_use`` no member is replaced."""
         city = county = UNKNOWN
         if isinstance(place.city, str) and place.city:
             city = place.city if _is_in(self._cities, place.city, is_use=is_use) else OTHER
@@ -144,5 +143,5 @@ def _is_in(members: PopularSet[Key], key: Key, *, is_use: bool) -> bool:
 
 
 def chapter_of(rule: RuleBase) -> str:
-    """The chapter of a rule's main clause: ``W-S5`` is of chapter ``W``."""
+    """The chapter of a rule's main clause: ``W`` of ``W-S5``."""
     return rule.clause.partition("-")[0]

@@ -1,7 +1,7 @@
-"""Whether time moves in every partition at work here: it always does, unless something is wrong.
+"""Detects partitions of this worker whose watermark does not advance.
 
-A source that is read to its end moves time with the clock, one that is not with what is read. So time that stands
-still means a source that nobody reads while it grows, brokers that do not answer, or a log that is not applied.
+A source read to its end advances the watermark with the clock, any other with each record read. So a watermark that
+does not advance means that a growing source is not read, brokers do not answer, or the log is not applied.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from streams.live.clock_partition import ClockPartition
 from streams.wall_clock import monotonic
 
 STILL_AT_MOST: Final = 15.0
-"""Seconds; a new leader of a partition, or a rebalance, takes less."""
+"""Seconds without progress; a new partition leader or a rebalance takes less."""
 
 
 class Progress:
@@ -25,7 +25,7 @@ class Progress:
         self._moved: dict[int, tuple[int | None, float]] = {}
 
     def look(self) -> None:
-        """Take note of what has moved."""
+        """Record the partitions that have advanced."""
         now = self._now()
         found = {number: partition.watermark for number, partition in self._partitions.items()}
         before = self._moved
@@ -35,7 +35,7 @@ class Progress:
         }
 
     def trouble(self) -> str | None:
-        """What is wrong, in a line."""
+        """The problem, in a line; ``None`` if there is none."""
         now = self._now()
         still = {number: now - since for number, (_, since) in self._moved.items() if now - since > STILL_AT_MOST}
         if not still:
