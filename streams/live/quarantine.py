@@ -1,26 +1,25 @@
-"""Records and subjects at which the program fails twice are set aside, with the reason; all others go on.
+"""Sets aside records and subjects at which the program fails twice, with the reason; all others continue.
 
-Where it can fail. Intake: decode, route, encode a record of a source. It is tried again at once, then it is a dead
-letter. Clocks: read a record of the log; take a subject back from its row, store its events, fold, judge, explain,
-encode its alerts and its row, and write them where the topic takes no message of that size. The record is tried again
-from the rows as they are kept; then the subjects at which it fails are found by halving, on engines of their own
-(subjects do not depend on one another). Where it fails without any, or where brokers or disks fail,
-the data are not at fault.
+Where it can fail. Intake: decode, route, encode a record of a source. It is retried at once, then it becomes a dead
+letter. Clocks: read a record of the log; restore a subject from its row, store its events, fold, judge, explain, encode
+its alerts and its row, and write them where they exceed the topic's message size. The record is retried from the stored
+rows; then the failing subjects are found by halving, on separate engines (subjects are independent). Where it fails
+without any subject, or where brokers or disks fail, the data are not the cause.
 
-A process that is killed leaves no exception: for memory, by a library. So a process that has taken a partition over
-writes into the partition's position, before it tries its first record, that it does. Where it stands there already, the
-record is tried in pieces, each written down before (``SettingAside.before_first``). One partition at a time does so:
-what is written down when the process dies is what was being tried. For records of sources: ``first_batches``.
+A killed process leaves no exception (out of memory, a library's crash). So a process that has taken over a partition
+marks the partition's position before it tries its first record. If the mark is already there, the record is tried in
+pieces, each written to the position first (``SettingAside.before_first``). Only one partition at a time does so: the
+piece written when the process dies is the one that was tried. For records of sources: ``first_batches``.
 
-What is written. The position of the partition names the subject, from which offset on and why; then a control record
-in the log says the same, for ``gridclock replay --log``; then the record is applied to all others. From then on the
-subject's row stands still, and what comes for it is held: each entry a dead letter. Nothing of it is judged, and what
-was reported stands. ``gridclock dead-letters retry`` writes a control record that releases the subject, with the
-entries that were held. It takes effect only where nothing was held since that is not among them; then the subject goes
-on as if its events had come late.
+What is written. The position of the partition names the subject, the first offset and the reason; then a control record
+in the log has the same, for ``gridclock replay --log``; then the record is applied to all other subjects. From then on
+the subject's row does not change, and its entries are held: each becomes a dead letter. The subject is not judged, and
+its reports are kept. ``gridclock dead-letters retry`` writes a control record that releases the subject, with the held
+entries. It takes effect only if it includes all entries held since; then the subject continues as if its events had
+come late.
 
-The text of an exception often quotes the data, which may name a person. So its class and its place in the program stand
-for it, in log lines, dead letters and everywhere else.
+The text of an exception often quotes the data, which may name a person. So log lines, dead letters and all else give
+its class and its place in the program instead.
 """
 
 from __future__ import annotations
@@ -46,30 +45,30 @@ MAX_PAYLOAD: Final = 200_000
 """Bytes kept of a dead letter's original."""
 
 MAX_HELD: Final = 1_000_000
-"""Bytes kept of a record of the log, or of an entry of one: all that there can be, so that it can be brought back."""
+"""Bytes kept of a log record or of one of its entries: the maximum possible, so that it can be retried."""
 
 MOST_TRIES: Final = 10
-"""How often a record of the log is tried: each time but the first something is set aside."""
+"""Tries of a log record: before each but the first, something is set aside."""
 
 logger = logging.getLogger(__name__)
 
 
 class TooLargeError(Exception):
-    """Something of a subject is larger than its topic takes; the text is fit for everyone."""
+    """A message about a subject exceeds its topic's limit; the text contains no data."""
 
     def __init__(self, what: str, size: int, topic: str, limit: int) -> None:
         super().__init__(f"{what} has {size:,} bytes, and topic {topic} takes {limit:,} (max.message.bytes)")
 
 
 def is_fault(error: Exception) -> bool:
-    """Whether the data, or the program by them, may be at fault: not where brokers, disks or settings are."""
+    """Whether the data, or the program because of them, may be the cause: not brokers, disks or settings."""
     if isinstance(error, DamagedError | InvariantError):
         return True
     return not isinstance(error, GridclockError | KafkaError | OSError)
 
 
 async def faulty(subjects: Sequence[Subject], trial: Callable[[Collection[Subject]], None]) -> dict[Subject, str]:
-    """The subjects at which a trial fails, with the causes, found by halving; none where it fails without any."""
+    """The subjects at which a trial fails, with the causes, found by halving; empty where it fails without any."""
     found: dict[Subject, str] = {}
     if fault_of(trial, ()) is not None:
         return found
@@ -87,7 +86,7 @@ async def faulty(subjects: Sequence[Subject], trial: Callable[[Collection[Subjec
 
 
 def fault_of(trial: Callable[[Collection[Subject]], None], group: Collection[Subject]) -> str | None:
-    """The cause for which a trial of those subjects fails; ``None`` where it does not."""
+    """The cause of a failed trial of those subjects; ``None`` if it succeeds."""
     try:
         trial(group)
     except Exception as error:
@@ -98,7 +97,7 @@ def fault_of(trial: Callable[[Collection[Subject]], None], group: Collection[Sub
 
 
 def narrowed(record: LogRecord, subjects: Collection[Subject]) -> LogRecord:
-    """What a record of the log holds for some subjects."""
+    """A log record reduced to some subjects."""
     return replace(
         record,
         entries=[entry for entry in record.entries if entry[0] in subjects],
@@ -107,7 +106,7 @@ def narrowed(record: LogRecord, subjects: Collection[Subject]) -> LogRecord:
 
 
 def cause_of(error: BaseException) -> str:
-    """The class of an exception, and the innermost place in the program that it passed through."""
+    """The class of an exception, and its innermost place in this program."""
     if isinstance(error, TooLargeError | RestoreError):
         return str(error)
     frames = traceback.extract_tb(error.__traceback__)
@@ -125,7 +124,7 @@ def quarantined(cause: str) -> InputError:
 
 
 def letter_of_held(held: Held, source: str) -> DeadLetter:
-    """The dead letter of something held; ``source`` is the partition of the log."""
+    """The dead letter of a held entry; ``source`` is the partition of the log."""
     _, event, origin = held.entry or (held.aside.subject, None, None)
     raw = b"" if event is None else encode_json(wire_fields(event))
     error = quarantined(held.aside.reason)
@@ -134,7 +133,7 @@ def letter_of_held(held: Held, source: str) -> DeadLetter:
 
 
 def letter_of(raw: bytes, error: InputError, *, source: str, position: int) -> DeadLetter:
-    """The dead letter of a record; without its bytes where they can be the fault of making it, too."""
+    """The dead letter of a record; without its bytes if they could make this fail, too."""
     try:
         return dead_letter_of(raw, error, source=source, position=position, max_payload=MAX_PAYLOAD)
     except Exception as second:

@@ -1,8 +1,8 @@
-"""SIGHUP: what has changed in files is taken up by ending in order and beginning again, as the same process.
+"""SIGHUP: reload changed files by a clean stop and a restart in the same process.
 
-One mechanism, not two: a restart is what every test of crashes and upgrades is about, and a second way of changing
-rules in a running engine would need as many of its own. First the files are read; where they are wrong, that is told
-and the work goes on with what there was. On a terminal SIGHUP ends the process, as it does with every program.
+There is one mechanism: restarts are covered by all tests of crashes and upgrades, and a second way of changing rules in
+a running engine would need as many tests. The files are read first; if they have errors, these are reported and the
+process continues unchanged. On a terminal SIGHUP ends the process, as with every program.
 """
 
 from __future__ import annotations
@@ -20,39 +20,39 @@ from streams.log_lines import announce
 
 
 class Ending(asyncio.Event):
-    """Set when the work is to end. ``again``: and to begin again, unless somebody wants an end since."""
+    """Set when the process must stop. ``again``: and restart, unless an end was requested since."""
 
     def __init__(self) -> None:
         super().__init__()
         self.again = False
 
     def set(self) -> None:
-        """End for good."""
+        """Stop without a restart."""
         self.again = False
         super().set()
 
     def begin_again(self) -> None:
-        """End and begin again; nothing where an end is under way."""
+        """Stop and restart; no effect while it is stopping."""
         if not self.is_set():
             super().set()
             self.again = True
 
 
 def run_reloading(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]], check: Callable[[], object]) -> None:
-    """Run ``work`` until it ends; after a SIGHUP and a good ``check`` become this very command anew.
+    """Run ``work`` until it ends; after a SIGHUP and a successful ``check`` execute the same command again.
 
-    ``check`` reads all that would be read at a start, and raises what a start would. ``work`` sets what it is given
-    on SIGTERM, and ends when it is set. Does not return where it begins again.
+    ``check`` reads all files that a start reads, and raises the same errors. ``work`` sets its argument on SIGTERM, and
+    ends when it is set. Does not return after a restart.
     """
     if sys.stderr.isatty():
         asyncio.run(work(asyncio.Event()))
         return
     again = asyncio.run(_until_the_end(work, check))
     if again:
-        announce("beginning again with what has changed")
+        announce("restarting with the changed files")
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
-        # Ignored until the new program has its own handler: a second SIGHUP must not kill it.
+        # Ignored until the new program has its own handler: another SIGHUP must not kill it.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
@@ -69,9 +69,9 @@ async def _until_the_end(
                 await asyncio.to_thread(check)
             except ConfigError as error:
                 for problem in (error, *error.others):
-                    announce(f"SIGHUP: nothing is changed: {problem}", level=logging.ERROR)
+                    announce(f"SIGHUP: not restarted: {problem}", level=logging.ERROR)
             except GridclockError as error:
-                announce(f"SIGHUP: nothing is changed: {error}", level=logging.ERROR)
+                announce(f"SIGHUP: not restarted: {error}", level=logging.ERROR)
             else:
                 ending.begin_again()
 

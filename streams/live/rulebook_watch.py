@@ -1,9 +1,9 @@
-"""Whether all partitions are judged by the same rulebook.
+"""Checks that all partitions are judged by the same rulebook.
 
-Two workers whose rules, calendars or versions differ judge alike cases differently, and each rebalance has the cases of
-the partitions that move judged anew. Nothing in a worker shows it by itself. So each partition's position names the
-rulebook of the worker that wrote it, and each worker looks at the positions of all partitions now and then: the last
-record of a partition of the changelog is its position. Positions of version 0.1 name none and are left out.
+Two workers with different rules, calendars or versions judge equal cases differently, and at each rebalance the cases
+of moved partitions are judged again. A worker alone cannot see it. So each partition's position names the rulebook of
+its writer, and each worker reads the positions of all partitions regularly: the last record of a changelog partition is
+its position. Positions of version 0.1 name none and are ignored.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from streams.live.clock_partition import position_key
 from streams.wire.state_rows import StateError, position_from_bytes
 
 EVERY: Final = 30.0
-"""Seconds between two looks, and how long one may take."""
+"""Seconds between two checks, and the most that one may take."""
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class RulebookWatch:
     """Compares the rulebook of this worker (its fingerprint) with those of all partitions.
 
     ``ends`` gives the end offsets of the changelog's partitions that have a leader; ``on_count`` gets the number of
-    rulebooks that are at work, this worker's included.
+    rulebooks in use, including this worker's.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class RulebookWatch:
         on_count(1)
 
     async def run(self) -> None:
-        """Look again and again, until cancelled."""
+        """Check repeatedly until cancelled."""
         logger.info("this worker judges by rulebook %s", self._own)
         while True:
             await asyncio.sleep(EVERY)
@@ -70,14 +70,14 @@ class RulebookWatch:
                 if key == position_key(number) and value is not None:
                     try:
                         rulebook = position_from_bytes(value).rulebook
-                    except StateError:  # of a newer version: its worker says what is to be said
+                    except StateError:  # of a newer version: its worker reports the difference
                         continue
                     if rulebook is not None:
                         found[number] = rulebook
         return found
 
     def compare(self, rulebooks: Mapping[int, str]) -> None:
-        """Take note of the rulebook of each partition; a line where there are others, or none any more."""
+        """Store the rulebook of each partition; log when others appear, and when none remain."""
         others = {number: rulebook for number, rulebook in rulebooks.items() if rulebook != self._own}
         self._on_count(len({self._own, *others.values()}))
         if others and others != self._others:

@@ -1,8 +1,8 @@
-"""One look at all clocks running: how many, and how much time each has left.
+"""A count of all running clocks, and the time left of each.
 
-Nothing is kept between looks, because every clock moves all the time. The look is made in another thread than
-the engine's: it copies each mapping in one step of the interpreter and reads only values that never change. It
-sorts and bisects where one would count into buckets: with 200,000 clocks that is a quarter faster.
+Nothing is kept between counts, because every clock changes all the time. The count runs in a thread other than the
+engine's: it copies each mapping in one step of the interpreter and reads immutable values only. It sorts and bisects
+instead of counting into buckets: a quarter faster with 200,000 clocks.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from streams.live.metric_table import FRACTIONS, LEFT
 
 @dataclass(frozen=True, slots=True)
 class TimeLeft:
-    """The clocks of one rule in one city that have a deadline; overdue ones have nothing left.
+    """The clocks of one rule in one city that have a deadline; overdue ones have no time left.
 
-    Buckets are cumulative, ``(upper bound as text, clocks with at most that left)``. ``next_deadline`` is the
-    first ahead, in microseconds.
+    Buckets are cumulative, ``(upper bound as text, clocks with at most that left)``. ``next_deadline`` is the next one,
+    in microseconds.
     """
 
     by_fraction: list[tuple[str, float]]
@@ -34,7 +34,7 @@ class TimeLeft:
 
 @dataclass(slots=True)
 class Look:
-    """What one look found, by label values."""
+    """The result of one count, by label values."""
 
     open_cases: Counter[tuple[str, ...]] = field(default_factory=Counter)
     by_city: dict[tuple[str, ...], TimeLeft] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class Look:
 def look(
     partitions: Iterable[Mapping[Subject, tuple[Running, ...]]], now: int, labels_of: Callable[[Place], tuple[str, ...]]
 ) -> Look:
-    """Look at every clock as of ``now`` (microseconds). ``labels_of`` gives a place's labels, the county last."""
+    """Count every clock as of ``now`` (microseconds). ``labels_of`` gives a place's labels, the county last."""
     by_place: dict[Place, list[Running]] = {}
     for partition in partitions:
         for clocks in list(partition.values()):
@@ -65,7 +65,7 @@ def look(
         )
     for labels, lefts in by_city.items():
         if not lefts:
-            continue  # acts that wait for their close have no deadline
+            continue  # an act that waits for its close has no deadline
         found.by_city[labels] = _time_left(lefts, now)
     return found
 

@@ -1,4 +1,4 @@
-"""Sets aside what a worker fails at in one record of the log; the theory is in ``quarantine``."""
+"""Sets aside the subjects or the record at which a worker fails; see ``quarantine``."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ from streams.wire.state_rows import (
 )
 
 PIECES: Final = 100
-"""Into which the subjects of a record are parted; each is written down before it is tried, some 3 ms."""
+"""Pieces into which the subjects of a record are split; each is written before it is tried, about 3 ms."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class SettingAside:
-    """``set_aside``, with what it needs of a worker.
+    """``set_aside``, with its access to a worker.
 
-    ``make`` makes the empty engine of a partition, ``encode`` what one record gives. ``row_of`` gives a kept row of a
-    partition by its key, ``rows_of`` all; ``keep_position`` writes a partition's own row, ``write_control`` a control
-    record to the log.
+    ``make`` makes the empty engine of a partition, ``encode`` the messages of one record. ``row_of`` gives a stored row
+    of a partition by its key, ``rows_of`` all; ``keep_position`` writes a partition's own row, ``write_control`` a
+    control record to the log.
     """
 
     log_topic: str
@@ -58,17 +58,16 @@ class SettingAside:
     keep_position: Callable[[int, bytes], Awaitable[None]]
     write_control: Callable[[int, bytes], Awaitable[None]]
     skipped: dict[tuple[int, int], LogRecord] = field(default_factory=dict)
-    """By partition and offset: what to apply instead of a record that cannot be read."""
+    """By partition and offset: the replacement of a record that cannot be read."""
 
     async def set_aside(
         self, number: int, offset: int, raw: bytes, error: Exception, restored: Callable[[], Awaitable[ClockPartition]]
     ) -> None:
-        """Find what is at fault and set it aside; the engine of the partition must begin again from the rows then.
+        """Find the cause and set it aside; the engine of the partition must then be restored from the rows.
 
-        ``restored`` gives that engine as the rows are kept.
+        ``restored`` gives that engine from the stored rows.
 
-        Raises:
-            Exception: the error, where no subject and no damaged record is at fault.
+        Raises: Exception: the error, where no subject and no damaged record is the cause.
         """
         position = self.position(number)
         since, found = offset, dict[Subject, str]()
@@ -87,12 +86,12 @@ class SettingAside:
         await self._note(number, position, since, found)
 
     async def before_first(self, number: int, offset: int, raw: bytes) -> bool:
-        """Before a process tries its first record of a partition, write that it does; false for one applied before.
+        """Mark that a process tries its first record of a partition; false if it was applied before.
 
-        Where that was written before, a process died of it: then the subjects that the record concerns are tried in
-        pieces, each written down before, on engines of their own; a piece that was written down is parted further. What
-        a process died of alone, after one had died of the record, is set aside. So processes that something else killed
-        while they tried a record set nothing aside.
+        If the mark exists already, the record killed a process: then the subjects of the record are tried in pieces,
+        each written first, on separate engines; a piece found written is split further. A subject that kills a process
+        alone, after the record has killed one, is set aside. So a process killed by something else while it tries a
+        record sets nothing aside.
         """
         position = self.position(number)
         if offset <= position.offset:
@@ -117,14 +116,14 @@ class SettingAside:
         try:
             record = record_from_bytes(raw)
         except DamagedError:
-            return  # it is tried whole, and fails as usual
+            return  # it is tried as a whole, and fails as usual
         waiting = list(subjects) if subjects else await self._concerned(number, record, position)
         trial = self._trial(number, offset, record, position)
         size = min(JUDGED_AT_ONCE, -(-len(waiting) // PIECES))
         for at in range(0, len(waiting), size or 1):
             piece = waiting[at : at + size]
             await self._mark(number, position, Suspect(offset, suspect.tries + 1, piece))
-            fault_of(trial, piece)  # an exception comes again when the whole is tried
+            fault_of(trial, piece)  # an exception is raised again when the whole is tried
 
     async def _concerned(self, number: int, record: LogRecord, position: Position) -> list[Subject]:
         partition = self.make(number)
@@ -137,13 +136,13 @@ class SettingAside:
         return sorted(found)
 
     def has_more(self, partition: ClockPartition | None) -> bool:
-        """Whether more is set aside in the partition's kept row than in its engine."""
+        """Whether more is set aside in the partition's stored row than in its engine."""
         if partition is None:
             return False
         return {one.subject for one in self.position(partition.partition).aside} != partition.aside.keys()
 
     def position(self, number: int) -> Position:
-        """A partition's own row as it is kept."""
+        """A partition's own row as stored."""
         row = self.row_of(number, position_key(number))
         return Position(-1, None, {}, {}, self.make(number).fingerprint) if row is None else position_from_bytes(row)
 
@@ -160,7 +159,7 @@ class SettingAside:
             )  # fmt: skip
 
     async def _skip(self, number: int, offset: int, raw: bytes, cause: str, position: Position) -> None:
-        """Have a record passed over that cannot be read. The log says so first: no state shows it."""
+        """Skip a record that cannot be read. It is written to the log first, because no state shows it."""
         instead = LogRecord(sources=position.sources, checksum=checksum_of(raw), skipped={offset: cause})
         await self.write_control(number, control_to_bytes(instead))
         self.skipped[number, offset] = instead
@@ -174,7 +173,7 @@ class SettingAside:
     def _trial(
         self, number: int, offset: int, record: LogRecord, position: Position
     ) -> Callable[[Collection[Subject]], None]:
-        """Applies what a record holds for some of the subjects to an engine of its own."""
+        """Applies a record, reduced to some subjects, to a separate engine."""
         kept = position_to_bytes(position)
 
         def trial(group: Collection[Subject]) -> None:
@@ -188,7 +187,7 @@ class SettingAside:
         return trial
 
     async def log(self, partition: ClockPartition) -> None:
-        """Have the log say which subjects of a partition are set aside, where it has not been seen to say so."""
+        """Write the subjects of a partition that are set aside to the log, unless the log is known to have them."""
         aside = [(one.subject, one.since, one.reason) for one in partition.aside.values() if not one.is_logged]
         if aside:
             control = LogRecord(sources=partition.sources, aside=aside)

@@ -1,13 +1,14 @@
-"""How far each source partition has been read, and what its topic's retention removed before that.
+"""The position in each source partition, and records removed by its topic's retention before they were read.
 
-Retention may remove records that no worker has read yet; the client then goes on with the oldest that is left and says
-nothing. So each position is compared with the one before it, which is the committed offset after a rebalance. Offsets
-that are left out are a loss where the partition now begins after them; otherwise they are markers of transactions, or
-were compacted away. A loss is logged, counted, and written beside the committed offset (its metadata), where
-``gridclock status`` finds it for a day, whichever worker reads the partition by then.
+Retention may remove records that no worker has read yet; the client then continues silently with the oldest remaining
+one. So each position is compared with the one before, which after a rebalance is the committed offset. Skipped offsets
+are a loss if the partition now begins after them; otherwise they are transaction markers or were compacted away. A loss
+is logged, counted, and written into the metadata of the committed offset, where ``gridclock status`` finds it for a
+day, whichever worker reads the partition by then.
 
-Records of an open transaction are not handed out, nor is anything after them, and time waits for them
-(``Intake._watermarks``). The metric says for how long the last stable offset has stood still with records behind it.
+Records of an open transaction and all later ones are not delivered, and the watermark waits for them
+(``Intake._watermarks``). The metric has the time for which the last stable offset has not moved while records follow
+it.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ from schemas.limits import DAY
 from streams.wall_clock import WallClock, monotonic
 
 ANSWER_SECONDS: Final = 5.0
-"""How long brokers may take to answer; a partition without a leader must not stop the reading."""
+"""Seconds that brokers may take to answer; a partition without a leader must not stop the reading."""
 
 MOST_LOSSES: Final = 20
 """The newest losses of one partition that are kept; brokers take 4,096 bytes of metadata."""
 
 GroupOffsets = Callable[[Sequence[TopicPartition]], Awaitable[Mapping[TopicPartition, OffsetAndMetadata]]]
-"""What a group has committed for partitions."""
+"""The offsets committed by a group for partitions."""
 
 logger = logging.getLogger(__name__)
 
@@ -50,15 +51,15 @@ class Loss:
 
     @property
     def count(self) -> int:
-        """Offsets; there may be markers of transactions among them, so it is the most that was lost."""
+        """The number of offsets; transaction markers may be among them, so it is an upper bound of the loss."""
         return self.last - self.first + 1
 
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """Offsets ``first`` to ``last`` (inclusive) are being tried, after ``tries - 1`` processes died of them.
+    """Offsets ``first`` to ``last`` (inclusive) are being tried, after they killed ``tries - 1`` processes.
 
-    ``is_alone``: it is one record, decoded and routed for nothing (``first_batches``).
+    ``is_alone``: a trial of one record, decoded and routed without effect (``first_batches``).
     """
 
     first: int
@@ -68,17 +69,17 @@ class Tried:
 
 
 class PositionMetrics(Protocol):
-    """What is counted of the sources; ``source`` is ``topic/partition``."""
+    """The counters of the sources; ``source`` is ``topic/partition``."""
 
     def records_lost(self, source: str, count: int) -> None:
-        """Records removed by retention before they were read; a count of 0 makes the counter known."""
+        """Records removed by retention before they were read; a count of 0 creates the counter."""
 
     def transaction_open(self, source: str, seconds: float | None) -> None:
-        """For how long a source has been held up by an open transaction; ``None`` where another worker reads it."""
+        """How long a source has been blocked by an open transaction; ``None`` where another worker reads it."""
 
 
 class SourcePositions:
-    """The positions of one worker's share of the sources, and what it commits."""
+    """The positions of one worker's source partitions, and the offsets it commits."""
 
     def __init__(
         self, consumer: AIOKafkaConsumer, committed: GroupOffsets, *, clock: WallClock, metrics: PositionMetrics
@@ -87,14 +88,14 @@ class SourcePositions:
         self._group_offsets = committed
         self._clock = clock
         self._metrics = metrics
-        self._losses: dict[TopicPartition, list[Loss]] = {}  # of every partition that is ours
+        self._losses: dict[TopicPartition, list[Loss]] = {}  # of every assigned partition
         self._next: dict[TopicPartition, int] = {}
-        self._gaps: dict[TopicPartition, list[range]] = {}  # offsets left out, of which it is not known yet why
+        self._gaps: dict[TopicPartition, list[range]] = {}  # skipped offsets whose cause is not known yet
         self._committed: dict[TopicPartition, OffsetAndMetadata] = {}
         self._held: dict[TopicPartition, tuple[int, float]] = {}  # last stable offset, and since when
 
     async def take_up(self, partitions: Collection[TopicPartition]) -> None:
-        """Learn what was committed for those that are new, by whoever read them before."""
+        """Get the offsets committed for newly assigned partitions by their previous readers."""
         new = [tp for tp in partitions if tp not in self._losses]
         if not new:
             return
@@ -118,7 +119,7 @@ class SourcePositions:
                 self._committed[tp] = committed
 
     def revoked(self, tp: TopicPartition) -> None:
-        """Forget a partition that another worker may get."""
+        """Drop a revoked partition."""
         for known in (self._losses, self._next, self._gaps, self._committed, self._held):
             known.pop(tp, None)
         self._metrics.transaction_open(name_of(tp), None)
@@ -132,13 +133,13 @@ class SourcePositions:
 
     @property
     def unclear(self) -> Collection[TopicPartition]:
-        """The partitions of which it is not known yet whether something was lost: time must not go on there."""
+        """The partitions with skipped offsets of unknown cause: their watermarks must not advance."""
         return self._gaps.keys()
 
     async def find_losses(self) -> set[TopicPartition]:
-        """Tell losses from markers, for what was left out since; unanswered, it is asked again the next time.
+        """Distinguish losses from markers among the skipped offsets; without an answer it is repeated next time.
 
-        Gives the partitions with a loss.
+        Returns the partitions with a loss.
         """
         lost: set[TopicPartition] = set()
         if not self._gaps:
@@ -167,18 +168,18 @@ class SourcePositions:
         self._losses.setdefault(tp, []).append(loss)
 
     def tried(self, tp: TopicPartition) -> Tried | None:
-        """What was being tried by the last who wrote the partition's offset; ``None`` where that was done with."""
+        """The offsets tried by the last writer of the partition's metadata; ``None`` if it had finished."""
         committed = self._committed.get(tp)
         return None if committed is None else tried_of(committed.metadata)
 
     def marked(self, tp: TopicPartition, tried: Tried) -> OffsetAndMetadata:
-        """The committed offset, with what is being tried beside it; what is committed next takes that away."""
+        """The committed offset, with the tried offsets as metadata; the next commit removes them."""
         committed = self._committed.get(tp)
         offset = tried.first if committed is None else committed.offset
         return OffsetAndMetadata(offset, _metadata_of(self._losses.get(tp, ()), tried))
 
     def measure_transactions(self) -> None:
-        """Say for how long each partition has been held up, by what the last answers to its reader said."""
+        """Report how long each partition has been blocked, from the last fetch responses."""
         now = monotonic()
         for tp in self._consumer.assignment():
             stable, end = self._consumer.last_stable_offset(tp), self._consumer.highwater(tp)
@@ -189,9 +190,9 @@ class SourcePositions:
             self._metrics.transaction_open(name_of(tp), now - self._held[tp][1] if tp in self._held else 0.0)
 
     def to_commit(self) -> dict[TopicPartition, OffsetAndMetadata]:
-        """What has to be committed now: offsets with their metadata, where either is another than last time.
+        """The offsets to commit now with their metadata, where either has changed.
 
-        Not past offsets of which it is not known yet whether they were lost: their reader may be gone before it is.
+        Not past skipped offsets of unknown cause: their reader may end before the cause is known.
         """
         oldest = self._clock.now() - DAY
         found = {}
@@ -203,12 +204,12 @@ class SourcePositions:
         return found
 
     def committed(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
-        """The brokers have these."""
+        """The commit of these has succeeded."""
         self._committed.update(offsets)
 
 
 def _metadata_of(losses: Sequence[Loss], tried: Tried | None = None) -> str:
-    """The newest losses, and what is being tried."""
+    """The newest losses, and the tried offsets."""
     found: dict[str, Any] = {}
     if losses:
         found["lost"] = [[loss.first, loss.last, loss.at] for loss in losses[-MOST_LOSSES:]]
@@ -218,7 +219,7 @@ def _metadata_of(losses: Sequence[Loss], tried: Tried | None = None) -> str:
 
 
 def losses_of(metadata: str | None) -> list[Loss]:
-    """What a committed offset's metadata say; nothing where they are not ours."""
+    """The losses in a committed offset's metadata; empty for metadata of another program."""
     try:
         return [Loss(int(first), int(last), int(at)) for first, last, at in json.loads(metadata or "")["lost"]]
     except (ValueError, KeyError, TypeError):
@@ -226,7 +227,7 @@ def losses_of(metadata: str | None) -> list[Loss]:
 
 
 def tried_of(metadata: str | None) -> Tried | None:
-    """What a committed offset's metadata say is being tried; ``None`` where they say nothing of it."""
+    """The tried offsets in a committed offset's metadata; ``None`` if there are none."""
     try:
         first, last, tries, is_alone = json.loads(metadata or "")["tried"]
         return Tried(int(first), int(last), int(tries), bool(is_alone))
@@ -240,7 +241,7 @@ def name_of(tp: TopicPartition) -> str:
 
 
 def group_offsets(group: str, options: Mapping[str, Any]) -> GroupOffsets:
-    """Asks the brokers each time, on a connection of its own; aiokafka's consumers do not hand out the metadata."""
+    """Queries the brokers each time, on a separate connection; aiokafka's consumers do not expose the metadata."""
     return partial(_group_offsets, group, options)
 
 

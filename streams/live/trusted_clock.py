@@ -1,13 +1,13 @@
-"""The time by which silence is judged: what this machine's clock and the brokers' have both reached.
+"""The clock of the watermarks: the earlier of this machine's clock and the brokers'.
 
-A worker that reads its sources to their end says: it is now so late, and nothing more has come. Were its own clock an
-hour ahead, every clock of the province that has less than an hour left would be called breached. So it asks a second
-witness. What is appended to the log is stamped by the broker (``LogAppendTime``), every batch goes there, and the
-acknowledgement carries the stamp: at that moment it was at least so late for the broker. Time is the earlier of the
-two. A clock that is behind, this machine's or the brokers', makes alerts late by as much, and never false.
+A worker that has read its sources to their end writes the current time as watermark. If its clock were an hour ahead,
+every case with less than an hour left would be reported as breached. So a second clock is used: the broker stamps each
+record appended to the log (``LogAppendTime``), every batch goes there, and the acknowledgement has the stamp, a lower
+bound of the broker's time. The earlier of the two clocks counts. A clock that is behind, this machine's or the
+brokers', makes alerts late by as much, and never false.
 
-Until a first stamp has come there is no time. A log that keeps its senders' times (made elsewhere, or by a broker
-that cannot do otherwise) is no witness: then this machine's clock alone counts, and that is said once.
+Until the first stamp there is no time. A log with producers' timestamps (created elsewhere, or by a broker without
+``LogAppendTime``) gives no stamps: then only this machine's clock counts, which is logged once.
 """
 
 from __future__ import annotations
@@ -20,20 +20,21 @@ from streams.wall_clock import WallClock, monotonic
 from streams.wire.records import LOG_APPEND_TIME, YEAR_2000
 
 APART: Final = 2.0
-"""Seconds between the clocks from which on it is worth a line in the log."""
+"""Seconds between the clocks from which the difference is logged."""
 
 TELL_AGAIN: Final = 60.0
 """Seconds between two such lines."""
 
 FORGOTTEN: Final = 100
-"""What was heard counts for a hundredth of its age less: an acknowledgement that came late says less than one before
-that came at once, but clocks drift, and leaders change."""
+"""A stamp loses a hundredth of its age: a delayed acknowledgement gives a weaker bound than an earlier one without
+delay, but clocks drift, and leaders change.
+"""
 
 logger = logging.getLogger(__name__)
 
 
 class Stamp(Protocol):
-    """What an acknowledgement says."""
+    """The timestamp of an acknowledgement."""
 
     @property
     def timestamp(self) -> int:
@@ -41,28 +42,28 @@ class Stamp(Protocol):
 
     @property
     def timestamp_type(self) -> int:
-        """``LOG_APPEND_TIME``, or 0 where the sender set it."""
+        """``LOG_APPEND_TIME``, or 0 where the producer set it."""
 
 
 class TrustedClock:
-    """``observe`` of acknowledgements as they come; ``now`` in between."""
+    """Call ``observe`` with acknowledgements as they arrive; ``now`` at any time."""
 
     def __init__(self, clock: WallClock, elapsed: Callable[[], float] = monotonic) -> None:
         self.clock = clock
         self._elapsed = elapsed
-        self._broker: tuple[int, int] | None = None  # its time less the time elapsed; and when that was heard
+        self._broker: tuple[int, int] | None = None  # its time minus the monotonic time; and when it was received
         self._is_alone = False
         self._told_at: int | None = None
 
     def observe(self, stamps: Iterable[Stamp]) -> None:
-        """Take note of acknowledgements that came in just now.
+        """Take acknowledgements that have just arrived.
 
-        Of several brokers the one that is furthest counts: one whose clock is behind must not hold up the others.
+        Of several brokers the latest clock counts: one whose clock is behind must not delay the others.
         """
         found = [
             stamp.timestamp * 1000
             for stamp in stamps
-            # librdkafka's embedded broker answers a constant near zero, which is no time
+            # librdkafka's embedded broker returns a constant near zero, which is not a time
             if stamp.timestamp_type == LOG_APPEND_TIME and stamp.timestamp > YEAR_2000
         ]
         if found:
@@ -76,33 +77,33 @@ class TrustedClock:
         elif self._broker is None and not self._is_alone:
             self._is_alone = True
             logger.warning(
-                "the log keeps its senders' times (message.timestamp.type is not LogAppendTime): "
-                "nobody would notice if this machine's clock were wrong"
+                "the log keeps its producers' timestamps (message.timestamp.type is not LogAppendTime): "
+                "an error of this machine's clock cannot be detected"
             )
 
     def now(self) -> int:
-        """Microseconds of the clock given.
+        """Microseconds, by the given clock.
 
         Raises:
-            LookupError: where it is not known yet.
+            LookupError: where the brokers' time is not known yet.
         """
         if self._broker is not None:
             return min(self.clock.now(), self.clock.at(self._broker[0] + self._us()))
         if self._is_alone:
             return self.clock.now()
-        raise LookupError("no broker has told the time yet")
+        raise LookupError("no broker has sent a timestamp yet")
 
     def brokers_now(self) -> int:
-        """Microseconds of real time, whatever the clock given, by the brokers; by this machine where none has said it.
+        """Microseconds of real time by the brokers, whatever the given clock; by this machine if they gave none.
 
-        For what producers sent: this machine's clock has no part in that, right or wrong.
+        For producers' timestamps: this machine's clock has no influence on them.
         """
         return WallClock().now() if self._broker is None else self._broker[0] + self._us()
 
     def ahead(self) -> float:
         """Real seconds by which this machine's clock is ahead of the brokers', negative where it is behind.
 
-        0 where there is nothing to compare with.
+        0 without a stamp to compare with.
         """
         return 0.0 if self._broker is None else (WallClock().now() - self.brokers_now()) / 1e6
 

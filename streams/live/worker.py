@@ -49,20 +49,20 @@ from streams.wire.records import RecordDecoder
 from streams.wire.state_rows import CONTROL_KEY
 
 MAX_ALERT = 900_000
-"""Bytes of an alert at most: within what any broker takes."""
+"""Most bytes of an alert: within every broker's limit."""
 
 logger = logging.getLogger(__name__)
 
 FETCH_SIZE = 2 * 1024 * 1024
-"""Bytes of each partition in one answer."""
+"""Bytes per partition in one response."""
 
 MAX_BATCH = 512 * 1024
-"""Bytes sent to one partition at a time: the rows of a whole record, within what any broker takes."""
+"""Bytes sent to one partition at a time: the rows of a whole record, within every broker's limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """Reported when a worker is at work."""
+    """Reported when a worker is ready."""
 
     metrics_port: int
     log_partitions: int
@@ -76,9 +76,10 @@ async def run_worker(
     on_failed: Callable[[Exception], None] = lambda _error: None,
     stop: asyncio.Event | None = None,
 ) -> None:
-    """Work until SIGTERM, SIGINT or ``stop``; then finish what is under way and leave in order.
+    """Run until SIGTERM, SIGINT or ``stop``; then finish the current records and stop in order.
 
-    ``on_failed`` gets the reason why a running worker cannot go on, before it tries to end in order, which may hang.
+    ``on_failed`` gets the reason why a running worker cannot continue, before it tries to stop in order, which may
+    hang.
 
     Raises:
         BrokerError: where the broker cannot be reached or its topics do not fit.
@@ -101,7 +102,7 @@ async def run_worker(
         server = MetricsServer(settings.metrics_host, settings.metrics_port, gauges.metrics.registry, health)
         stack.callback(server.close)
         stack.callback(asyncio.ensure_future(health.keep_beating()).cancel)
-        client_id = f"{socket.gethostname()}:{server.port}"  # brokers and ``gridclock status`` name the worker by it
+        client_id = f"{socket.gethostname()}:{server.port}"  # the name shown by brokers and ``gridclock status``
         clients, producer = await _connected(stack, settings, client_id, gauges.waits)
         intake = Intake(
             settings, loaded.rulebook, decoder, clients,
@@ -126,7 +127,7 @@ async def run_worker(
 
         try:
             await worker.run(stop, ready)
-        except KafkaError as error:  # refused for good: no permission, a record too large, a topic that is gone
+        except KafkaError as error:  # refused for good: no permission, a record too large, a removed topic
             raise BrokerError(f"{settings.bootstrap}: {error}") from error
 
 
@@ -156,9 +157,9 @@ def _clocks(settings: Settings, loaded: LoadedRulebook, gauges: _Gauges, produce
 
 
 class _Gauges:
-    """What shows how the worker is: metrics, health, its clock, its waits and the progress of time.
+    """The worker's observability: metrics, health, clock, waits and progress.
 
-    ``limits`` are the bytes of a message that each topic takes.
+    ``limits`` are the most bytes of a message of each topic.
     """
 
     def __init__(
@@ -190,7 +191,7 @@ class _Gauges:
 class _Outlet:
     """Encodes and writes the alerts and dead letters of one log record.
 
-    ``limits`` are the bytes of a message that each topic takes.
+    ``limits`` are the most bytes of a message of each topic.
     """
 
     def __init__(self, settings: Settings, loaded: LoadedRulebook, producer: BlockingProducer, gauges: _Gauges) -> None:
@@ -202,10 +203,10 @@ class _Outlet:
         self._writer = cloud_events(loaded.rulebook.calendar, settings.pseudonyms)
 
     def encode(self, applied: Applied) -> Output:
-        """The messages that one record gives, in order.
+        """The messages of one record, in order.
 
         Raises:
-            TooLargeError: where an alert or a row is larger than its topic takes.
+            TooLargeError: where an alert or a row exceeds its topic's limit.
         """
         topic, limit = self._settings.changelog_topic, self._limits[self._settings.changelog_topic]
         for key, value in applied.rows:
@@ -226,7 +227,7 @@ class _Outlet:
         )
 
     async def emit(self, output: Output) -> None:
-        """Write what came of one record; returns when the brokers have acknowledged it."""
+        """Write the messages of one record; returns when the brokers have acknowledged them."""
         alerts, dead_letters = self._settings.alerts_topic, self._settings.dead_letters_topic
         if output.alerts or output.letters:
             with self._waits.on(f"topic {alerts} or {dead_letters}"):
@@ -251,7 +252,7 @@ class _Outlet:
         return self._within_limit(self._settings.cases_topic, "case", self._writer.case(change.case, change.as_of))
 
     def _within_limit(self, topic: str, what: str, cloud_event: dict[str, Any]) -> tuple[bytes, bytes]:
-        """The message of an alert or a case, without its detail where it would be too large."""
+        """The message of an alert or a case, without its detail if it would be too large."""
         limit = min(MAX_ALERT, self._limits[topic])
         value, subject = encode(cloud_event), cloud_event["data"]["subject"]
         if len(value) > limit:
@@ -286,7 +287,7 @@ class _Outlet:
 async def _connected(
     stack: AsyncExitStack, settings: Settings, client_id: str, waits: BackPressure
 ) -> tuple[IntakeClients, BlockingProducer]:
-    """The intake's clients, and a producer for what the clocks write."""
+    """The intake's clients, and a producer for the clocks' messages."""
     options = kafka_options(settings)
     try:
         producer = await _producer(stack, settings.session_s, options)
@@ -299,7 +300,7 @@ async def _connected(
             fetch_max_wait_ms=settings.fetch_wait_ms,
             session_timeout_ms=int(settings.session_s * 1000),
             heartbeat_interval_ms=int(settings.session_s * 200),
-            metadata_max_age_ms=5_000,  # how soon a new partition of a source is read; time waits for it
+            metadata_max_age_ms=5_000,  # how soon a new partition of a source is read; the watermark waits for it
             max_partition_fetch_bytes=FETCH_SIZE,
             isolation_level="read_committed",
             **options,
@@ -320,7 +321,7 @@ async def _write_control(producer: BlockingProducer, topic: str, partition: int,
 
 
 async def _ends_of(consumer: AIOKafkaConsumer, topic: str, numbers: list[int]) -> dict[int, int]:
-    """The end offsets of partitions of a topic; none where one of them has no leader."""
+    """The end offsets of partitions of a topic; empty where one of them has no leader."""
     try:
         ends = await consumer.end_offsets([TopicPartition(topic, number) for number in numbers])
     except KafkaError:
@@ -348,7 +349,7 @@ async def _producer(stack: AsyncExitStack, patience: float, options: dict[str, A
 
 
 def _ensure(settings: Settings) -> int:
-    """Make the topics that are missing; the number of partitions that the log and the state both have."""
+    """Create the missing topics; returns the common number of partitions of log and state."""
     security = settings.security()
     specs = topics_of(settings)
     report = ensure_topics(settings.bootstrap, specs, replication=settings.replication, security=security)
@@ -356,6 +357,6 @@ def _ensure(settings: Settings) -> int:
     if log != state:
         raise BrokerError(
             f"topic {settings.log_topic} has {log} partitions and {settings.changelog_topic} has {state}; "
-            "they must have the same number: use another --name, or make them anew"
+            "they must have the same number: use another --name, or recreate them"
         )
     return log

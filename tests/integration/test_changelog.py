@@ -227,4 +227,4 @@ def refused(worker: Worker, live: Live) -> None:
     assert worker.exit_code == 2
     last = worker.output.splitlines()[-1]
     assert last.startswith("gridclock: the state of partition ")
-    assert "the log was made anew" in last
+    assert "the log was recreated" in last

@@ -42,7 +42,7 @@ def test_a_changed_rulebook_is_taken_up_and_a_wrong_one_is_not(live: Live, tmp_p
 
     (book / "own.yaml").write_text(HEAD + RULE.replace("5 min", "5 mins"), "utf-8")
     worker.signal(signal.SIGHUP)
-    until(lambda: "SIGHUP: nothing is changed: " in worker.output, 30, lambda: worker.output)
+    until(lambda: "SIGHUP: not restarted: " in worker.output, 30, lambda: worker.output)
     assert f"{book}/own.yaml:13: rule my-rule: limit" in worker.output
     live.send(wire("e2 2025-03-03T10:00 counter.service_started WO2 business=fee"), "--timestamps", "recorded")
     until(lambda: breaches(live)["my-rule", "WO2"] == 1, 60, lambda: worker.output)
@@ -53,7 +53,7 @@ def test_a_changed_rulebook_is_taken_up_and_a_wrong_one_is_not(live: Live, tmp_p
         worker.signal(signal.SIGHUP)
     until(lambda: worker.output.count("at work on") == 2, 90, lambda: worker.output)
     assert worker.exit_code is None
-    assert worker.output.count("beginning again with what has changed") == 1
+    assert worker.output.count("restarting with the changed files") == 1
     live.send(wire("e3 2025-03-03T11:00 counter.service_started WO3 business=fee"), "--timestamps", "recorded")
     rules, orders = ("my-rule", "my-second"), ("WO1", "WO2", "WO3")
     # Every kept subject is judged by the new rule too; what had been told is not told again.
