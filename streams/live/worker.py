@@ -78,8 +78,7 @@ async def run_worker(
 ) -> None:
     """Run until SIGTERM, SIGINT or ``stop``; then finish the current records and stop in order.
 
-    ``on_failed`` gets the reason why a running worker cannot continue, before it tries to stop in order, which may
-    hang.
+    ``on_failed`` gets the reason why a worker cannot continue, before it tries to stop in order, which may hang.
 
     Raises:
         BrokerError: where the broker cannot be reached or its topics do not fit.

@@ -75,7 +75,7 @@ def test_a_log_without_the_brokers_stamps_leaves_this_machine_alone_and_says_so_
         hands.time.observe([Acknowledged(AT // 1000, 0), Acknowledged(-1, 0), Acknowledged(1234)])
     assert hands.time.now() == hands.true + 3600 * SECOND
     assert [record.getMessage().split(":")[0] for record in caplog.records] == [
-        "the log keeps its senders' times (message.timestamp.type is not LogAppendTime)"
+        "the log keeps its producers' timestamps (message.timestamp.type is not LogAppendTime)"
     ]
 
 
