@@ -41,7 +41,7 @@ def writing(*topics: str) -> list[Permission]:
 
 
 def releasing(settings: Settings) -> list[Permission]:
-    """The permissions to bring back subjects that are set aside."""
+    """The permissions to release subjects that are set aside."""
     return [*_topics("write", settings.log_topic), *_topics("read", settings.changelog_topic)]
 
 

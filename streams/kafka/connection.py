@@ -1,4 +1,4 @@
-"""How this program's processes reach the brokers: clock, client options, and the permissions that they ask for."""
+"""Connections of this program's processes to the brokers: clock, client options, permissions to check."""
 
 from __future__ import annotations
 

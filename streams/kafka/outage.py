@@ -1,9 +1,8 @@
-"""Brokers that are away: one line when it begins, one a minute, one when it ends, and none of the libraries.
+"""Outages of the brokers: one log line at the begin, one per minute, one at the end; the clients' lines are dropped.
 
-The Kafka clients try again by themselves, for as long as it takes, and write some hundred lines a second about it. So a
-line of theirs is taken for a suspicion only: then the addresses are tried, and while none of them takes a connection,
-the clients' lines are left out. Without a suspicion nothing is tried, because a connection without a login is a line in
-the brokers' own log.
+The Kafka clients retry by themselves without limit, and log about a hundred lines per second. So their line only
+triggers a check: the addresses are tried, and while none accepts a connection, the clients' lines are dropped. Without
+such a line nothing is tried, because a connection without a login is logged by the brokers.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from streams.wall_clock import monotonic
 CLIENTS: Final = frozenset({"aiokafka", "kafka", "faust", "mode"})
 TRY_SECONDS: Final = 1.0
 TRIES: Final = 3
-"""Tries in a row after which the brokers are away: a broker that is started again in between is none."""
+"""Consecutive failures that make an outage: the restart of one broker is none."""
 
 _CONNECT_SECONDS: Final = 2.0
 
@@ -29,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 def is_reachable(bootstrap: str) -> bool:
-    """Whether one of the addresses takes a connection."""
+    """Whether one of the addresses accepts a connection."""
     for server in bootstrap.split(","):
         host, _, port = server.strip().rpartition(":")
         try:
@@ -41,7 +40,7 @@ def is_reachable(bootstrap: str) -> bool:
 
 
 class Outage(logging.Filter):
-    """What is known of the brokers; a filter of the handlers. ``look`` is to be called again and again."""
+    """The state of the brokers; a filter of the log handlers. ``look`` must be called repeatedly."""
 
     def __init__(
         self,
@@ -60,11 +59,11 @@ class Outage(logging.Filter):
 
     @property
     def is_on(self) -> bool:
-        """Whether the brokers are away."""
+        """Whether there is an outage."""
         return self._absence.is_said
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the line comes out."""
+        """Whether the line is logged."""
         if record.levelno < logging.WARNING or record.name.partition(".")[0] not in CLIENTS:
             return True
         self.suspected.set()
@@ -74,7 +73,7 @@ class Outage(logging.Filter):
         return True
 
     def look(self) -> None:
-        """Try the brokers, and say what has changed."""
+        """Try the brokers, and log a change."""
         now = self._now()
         if self._is_reachable(self._bootstrap):
             if (lasted := self._absence.ends(now)) is not None:
@@ -96,7 +95,7 @@ class Outage(logging.Filter):
             )
 
     def keep_looking(self) -> None:
-        """For ever, in a thread: after a line of the clients, until the brokers can be reached."""
+        """Runs for ever in a thread: after a line of the clients, until the brokers can be reached."""
         while True:
             self.suspected.wait()
             self.look()
@@ -104,8 +103,8 @@ class Outage(logging.Filter):
 
 
 def watch_for_outage(bootstrap: str) -> None:
-    """From now on, for this process and its handlers of log lines."""
+    """Start it for this process and its log handlers."""
     outage = Outage(bootstrap)
     for handler in logging.getLogger().handlers:
-        handler.filters.insert(0, outage)  # before the limit, which would count what is left out here
+        handler.filters.insert(0, outage)  # before the limit, which would count the lines dropped here
     threading.Thread(target=outage.keep_looking, name="outage", daemon=True).start()

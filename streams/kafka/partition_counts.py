@@ -35,9 +35,9 @@ class PartitionCounts:
         """The counts by a request that is sent after this call.
 
         Raises:
-            KafkaError: where no broker answers, or a topic is not to be found.
+            KafkaError: where no broker answers, or a topic does not exist.
         """
-        await self._client.force_metadata_update()  # the first may be a request that was under way already
+        await self._client.force_metadata_update()  # the first may be the answer to an earlier request
         if not await self._client.force_metadata_update():
             raise KafkaError("no broker answers the request for the sources' partition counts")
         cluster = self._client.cluster

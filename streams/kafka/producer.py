@@ -33,7 +33,7 @@ class BlockingProducer(AIOKafkaProducer):  # type: ignore[misc]
         self._patience = patience
 
     async def send(self, *args: Any, **options: Any) -> Any:
-        """As the parent's, but waits on where a partition's buffer stays full: the record is not in it yet."""
+        """As the parent's, but keeps waiting while a partition's buffer is full: the record is not in it yet."""
         return await _until_buffered(super().send, *args, **options)
 
     async def send_batch(self, *args: Any, **options: Any) -> Any:
@@ -41,7 +41,7 @@ class BlockingProducer(AIOKafkaProducer):  # type: ignore[misc]
         return await _until_buffered(super().send_batch, *args, **options)
 
     async def stop(self) -> None:
-        """Close, flushing what can be flushed. The rest was never acknowledged, so it may be dropped."""
+        """Close, flushing what can be flushed. The rest was not acknowledged, so it may be dropped."""
         stopping = asyncio.ensure_future(super().stop())
         await asyncio.wait([stopping], timeout=self._patience)
         stopping.cancel()

@@ -1,7 +1,7 @@
 """Records at given offsets of a topic, read in batches and without a group.
 
-For what must be looked at again, and for filling a copy from the changelog: Faust's own recovery reads record by
-record and takes ten times as long.
+For rereading single records, and for filling a copy from the changelog: Faust's own recovery reads record by record and
+takes ten times as long.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 Batch = tuple[int, Sequence[ConsumerRecord]]
-"""A partition, and some of its records, one after the other."""
+"""A partition, and some of its records, in order."""
 
 Reader = Callable[[Mapping[int, range]], AsyncGenerator[Batch, None]]
-"""Gives the records of one topic at these offsets of each partition, as far as they are there now."""
+"""Gives the records of one topic at these offsets of each partition, as far as they exist now."""
 
 TOGETHER = 1_000
 """Records given at once, over all partitions."""
@@ -26,7 +26,7 @@ async def read_ranges(
 ) -> AsyncGenerator[Batch, None]:
     """See ``Reader``. ``fetch_size`` is in bytes for each partition; ``options`` are those of every client.
 
-    A partition without a leader is waited for. Close the iterator where you do not read it to its end.
+    It waits for a partition without a leader. Close the iterator if you do not read it to its end.
 
     Raises:
         KafkaError: where the brokers refuse.

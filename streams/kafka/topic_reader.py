@@ -1,4 +1,4 @@
-"""A whole topic from its beginning, read without a group by kafka-python; who reads decides where it ends."""
+"""A whole topic from its beginning, read without a group by kafka-python; the caller decides where it ends."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Reader = tuple[Any, list[TopicPartition]]
 
 @contextmanager
 def from_beginning(topic: str, place: str, *, missing: str, **options: Any) -> Iterator[Reader]:
-    """Opens the topic; ``options`` are the consumer's, ``place`` begins the messages of Kafka's own errors.
+    """Opens the topic; ``options`` are the consumer's, ``place`` is the prefix of messages of Kafka's errors.
 
     Raises:
         BrokerError: with ``missing`` where there is no such topic, or where the broker cannot be read.

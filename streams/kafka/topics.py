@@ -1,4 +1,4 @@
-"""The topics that this program makes where they are missing, and how they are kept."""
+"""The topics that this program creates if they are missing, and their settings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from streams.settings import Settings
 
 DAY_S: Final = 86_400
 MAX_REQUEST: Final = 16 * 1024 * 1024
-"""Bytes of one produced message at most: the state of a subject with a very long history."""
+"""Most bytes of one produced message: the state of a subject with a very long history."""
 
 DEFAULT_LIMIT: Final = 1024 * 1024
 OVERHEAD: Final = 1024
@@ -22,7 +22,7 @@ OVERHEAD: Final = 1024
 
 
 def topics_of(settings: Settings) -> list[TopicSpec]:
-    """The topics of this worker, as they are to be where they are not there yet."""
+    """The topics of this worker, with the settings for creating them."""
     kept = int(settings.retention_days * DAY_S * 1000)
     small, large = 2 * 1024 * 1024, MAX_REQUEST
     return [
@@ -48,9 +48,9 @@ def notify_topics_of(settings: Settings) -> list[TopicSpec]:
 
 
 def differences(settings: Settings, specs: Sequence[TopicSpec]) -> list[str]:
-    """A line for each topic that is missing or set otherwise than its spec says, with the command that mends it.
+    """A line for each topic that is missing or differs from its spec, with the command that corrects it.
 
-    A topic that keeps its records longer, or takes larger ones, than asked for is right, unless its spec forbids it.
+    A topic that keeps its records longer, or takes larger ones, than required is right, unless its spec forbids it.
 
     Raises: BrokerError where the brokers cannot be reached or refuse.
     """
@@ -86,7 +86,7 @@ def _configs(admin: Any, names: Sequence[str]) -> dict[str, dict[str, str]]:
 
 
 def message_limits(settings: Settings, specs: Sequence[TopicSpec]) -> dict[str, int]:
-    """The bytes of one record that each topic takes; as specified where the brokers do not say."""
+    """The most bytes of one record of each topic; by its spec if the brokers do not give it."""
     found = {spec.name: (spec.max_message_bytes or DEFAULT_LIMIT) - OVERHEAD for spec in specs}
     try:
         with connected(KafkaAdminClient, settings.bootstrap, settings.security()) as admin:
@@ -116,5 +116,5 @@ def _wrong_settings(spec: TopicSpec, actual: Mapping[str, str]) -> list[str]:
 
 
 def _is_enough(have: int, wanted: int) -> bool:
-    """-1 is without end."""
+    """-1 means no limit."""
     return have == -1 or (wanted != -1 and have >= wanted)

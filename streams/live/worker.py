@@ -110,7 +110,7 @@ async def run_worker(
         topics = _topics(settings, log_partitions, clients.consumer, producer)
         clocks = _clocks(settings, loaded, gauges, producer)
         worker = Worker(settings, topics, clocks, intake, waits=gauges.waits, client_id=client_id, on_failed=on_failed)
-        health.troubles.insert(0, lambda: "reading the state back" if worker.is_recovering else None)
+        health.troubles.insert(0, lambda: "restoring the state" if worker.is_recovering else None)
         watch = RulebookWatch(
             fingerprint_of(loaded.rulebook, tracks_cases=settings.cases),
             log_partitions,
