@@ -113,7 +113,7 @@ class CloudEvents:
         return _envelope("gridclock.case", case.case_id, data["as_of"], case.case_id, data)
 
     def reported(self, case: JudgedCase, as_of: int) -> ReportedCase:
-        """One case with the sentence of the last thing that was reported of it."""
+        """One case with the sentence of its last report."""
         said = None
         if case.verdict.reports:
             sentence = explain(case.verdict, case.verdict.reports[-1], case.subject, self._calendar)
@@ -124,7 +124,7 @@ class CloudEvents:
 def without_detail(event: dict[str, Any], size: int) -> dict[str, Any]:
     """An alert or case too large for its topic, with the first and the last of its evidence and no arithmetic.
 
-    ``arithmetic`` says how many bytes it had.
+    ``arithmetic`` gives the number of bytes it had.
     """
     evidence = event["data"]["evidence"]
     few = [evidence[0], evidence[-1]] if len(evidence) > 1 else evidence

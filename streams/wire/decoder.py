@@ -41,12 +41,12 @@ _encode: Final = msgspec.json.Encoder(decimal_format="number").encode
 
 
 def encode_json(value: Any) -> bytes:
-    """JSON bytes of what ``Decoder`` made or of plain JSON values; decimals as the numbers they were."""
+    """JSON bytes of ``Decoder``'s values or of plain JSON values; decimals as the original numbers."""
     return _encode(value)
 
 
 def decode_json(raw: bytes) -> Any:
-    """JSON values with exact decimals; for what this program wrote itself."""
+    """JSON values with exact decimals; for JSON written by this program."""
     return _parse(raw)
 
 
@@ -60,7 +60,7 @@ class Arrival(NamedTuple):
 class Decoder:
     """Decodes by one catalogue; ``max_bytes`` is the largest record accepted.
 
-    ``hide_staff`` gives what is kept of a staff number, where that is not the number itself.
+    ``hide_staff``, if given, replaces staff numbers.
     """
 
     def __init__(
@@ -75,14 +75,14 @@ class Decoder:
             name: model.__pydantic_validator__.validate_python for name, model in catalogue.models.items()
         }
         self._data = {name: frozenset(model.model_fields) - NOT_DATA for name, model in catalogue.models.items()}
-        """The fields of each type that an event keeps; what no type declares is dropped."""
+        """The fields of each type that an event keeps; undeclared fields are dropped."""
         self._max_bytes = max_bytes
         self._hide_staff = hide_staff
         self._plain = PlainEvents(catalogue).read
 
     @property
     def is_usual(self) -> bool:
-        """Whether events are kept as they come, up to the usual size."""
+        """Whether events are kept unchanged, up to the usual size."""
         return self._hide_staff is None and self._max_bytes == MAX_BYTES
 
     def decode(self, raw: bytes, *, received: int, max_ahead: int = DEFAULT_MAX_AHEAD) -> Event:
@@ -101,7 +101,7 @@ class Decoder:
                     if event is not None:
                         return self._hidden(event)
             except (msgspec.DecodeError, UnicodeDecodeError, ValueError, ArithmeticError, RecursionError):
-                pass  # the model reports below what is wrong
+                pass  # the model reports the error below
         return self.decode_by_model(raw, received=received, max_ahead=max_ahead)
 
     def decode_by_model(self, raw: bytes, *, received: int, max_ahead: int = DEFAULT_MAX_AHEAD) -> Event:
@@ -167,7 +167,7 @@ class Decoder:
                 raise InputError("not_utf8", None, "is not valid UTF-8") from None
             raise InputError("not_json", None, str(error)) from None
         if not isinstance(parsed, dict):
-            raise InputError("not_an_object", None, f"is JSON, but {_kind(parsed)} and no object")
+            raise InputError("not_an_object", None, f"is JSON, but {_kind(parsed)}, not an object")
         if "specversion" in parsed and isinstance(parsed.get("data"), dict):
             parsed = _from_cloud_event(parsed)
         _check_values(parsed)
@@ -245,7 +245,7 @@ def wire_fields(event: Event) -> dict[str, Any]:
 
 
 def event_of(fields: Any) -> Event:
-    """The event whose ``wire_fields`` they are, as it was, copies for one subject of many included.
+    """The event of these ``wire_fields``, unchanged, also where it is the copy for one subject of many.
 
     Raises:
         InputError: where a common field is missing or of the wrong kind.
@@ -296,7 +296,7 @@ def dead_letter_of(
 
 
 def too_old(at: int, keep_for: int) -> InputError:
-    """The error of an event older than what is kept of its subject; ``keep_for`` is the retention in microseconds."""
+    """The error of an event older than its subject's kept history; ``keep_for`` is the retention in microseconds."""
     kept = f"{keep_for / DAY:g} days"
     return InputError(
         "too_old",

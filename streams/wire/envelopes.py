@@ -1,13 +1,13 @@
-"""A record of a topic, or a line of JSON, to the rows that it holds, and through a mapping to events.
+"""A topic's record, or a line of JSON, to rows, and through a mapping to events.
 
-``rows_of`` is the seam for other encodings: bytes and headers of a record in, ``Change`` out; whatever comes after it
-(``changes_of``) is the same for files and topics.
+``rows_of`` is the extension point for encodings: bytes and headers of a record in, ``Change`` out; all later steps
+(``changes_of``) are the same for files and topics.
 
 Forms of JSON: an object is a row. A **Debezium** envelope (``format: debezium``; with ``payload`` around it or without)
-is a change: ``after`` is the row, ``before`` what it was; ``op`` ``d`` deletes, ``r`` is a row of a snapshot. A
+is a change: ``after`` is the row, ``before`` the previous one; ``op`` ``d`` deletes, ``r`` is a row of a snapshot. A
 **CloudEvent** in binary mode has its attributes in headers (``ce_id``, ``ce_type``, ``ce_time``, ``ce_source``,
-``ce_subject``), which are columns too. A record without a value (a tombstone) holds no row: the delete before it
-has said so.
+``ce_subject``), which are columns too. A record without a value (a tombstone) holds no row: the record before it is the
+delete.
 
 With a schema registry in the mapping the same forms come as Avro, JSON Schema or Protobuf (``registered``).
 
@@ -51,8 +51,8 @@ _VARIABLE_DECIMAL: Final = "io.debezium.data.VariableScaleDecimal"
 class Change:
     """One change of a row: ``after`` and ``before`` are flat, and absent where there is no such row.
 
-    ``version`` orders the changes of one row, where the record says it better than its offset does. ``at`` is when it
-    was made (RFC 3339). ``is_snapshot``: the row was there before anybody listened, and counts as entered when it
+    ``version`` orders the changes of one row, if the record has a better order than its offset. ``at`` is the instant
+    of the change (RFC 3339). ``is_snapshot``: the row existed before the capture began, and counts as entered when it
     happened.
     """
 
@@ -66,7 +66,7 @@ class Change:
 def changes_of(
     rows: RowMapping, raw: bytes | None, headers: Headers | None, place: Place
 ) -> Iterator[Made | InputError | Passed]:
-    """What one record gives through a mapping; at least one thing, so that nothing is passed over in silence."""
+    """The results of one record through a mapping; at least one, so that none is skipped silently."""
     try:
         found = rows_of(rows.mapping.format, raw, headers or (), rows.schemas)
     except InputError as error:
@@ -91,7 +91,7 @@ def _events(rows: RowMapping, change: Change, place: Place) -> Iterator[Made]:
             given.add(made.identity)
             yield made
     if change.before is not None and rows.is_versioned:
-        # what the row was about before: another order, another type
+        # the row's previous subject or type
         taken_back = [made for made in rows.voids(change.before, place) if made.identity not in given]
         yield from taken_back
         if change.after is None and not taken_back:
@@ -111,14 +111,14 @@ def rows_of(
     """The rows in one record; ``schemas`` are those of the registry that it is framed for.
 
     Raises:
-        InputError: where it cannot be decoded; says how it is framed.
-        RegistryAwayError: where its schema cannot be had now.
+        InputError: where it cannot be decoded; names its framing.
+        RegistryAwayError: where its schema is not available now.
     """
     if not raw:
         return Passed("tombstone")
     value, types = _value(form, raw, headers, schemas)
     if not isinstance(value, dict):
-        raise InputError("not_an_object", None, f"is {'JSON' if schemas is None else 'decoded'}, but no object")
+        raise InputError("not_an_object", None, f"is {'JSON' if schemas is None else 'decoded'}, but not an object")
     envelope = _debezium(value)
     if form == "debezium":
         if envelope is None:
@@ -141,7 +141,7 @@ def rows_of(
 def _value(
     form: str | None, raw: bytes, headers: Headers, schemas: Schemas | None
 ) -> tuple[Any, dict[str, Any] | None]:
-    """What is in a record, and Kafka Connect's names of its types where its schema gives them."""
+    """The value of a record, and Kafka Connect's names of its types if its schema has them."""
     if schemas is not None:
         frame = frame_of(raw, headers)
         if frame is None:
@@ -158,7 +158,7 @@ def _value(
 
 
 def framing_of(raw: bytes) -> str:
-    """How a record seems to be framed that is not framed as its mapping says."""
+    """The apparent framing of a record that is not framed as its mapping requires."""
     if raw[:1] == b"\0" and len(raw) >= 5:
         return (
             f"begins as with a schema registry (magic byte 0, schema id {int.from_bytes(raw[1:5], 'big')}), not JSON; "
@@ -191,7 +191,7 @@ def _cloud_event(headers: Headers) -> dict[str, Any]:
 
 
 def _debezium(value: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any] | None] | None:
-    """The envelope and its schema, where the object is one."""
+    """The envelope and its schema, if the object is one."""
     payload, schema = value, None
     if isinstance(value.get("payload"), dict) and "schema" in value:
         payload, schema = value["payload"], value["schema"]
@@ -231,7 +231,7 @@ Types = Mapping[str, Mapping[str, Any]]
 
 
 def _field_types(schema: dict[str, Any] | None) -> dict[str, Types]:
-    """Of ``before`` and ``after``, the schema of each column."""
+    """The schema of each column of ``before`` and ``after``."""
     found: dict[str, Types] = {}
     for side in (schema or {}).get("fields") or ():
         if isinstance(side, dict) and side.get("field") in ("before", "after"):
@@ -241,7 +241,7 @@ def _field_types(schema: dict[str, Any] | None) -> dict[str, Types]:
 
 def _typed(row: Any, types: Types) -> Row:
     if not isinstance(row, dict):
-        raise InputError("bad_field", None, "a Debezium envelope whose row is no object")
+        raise InputError("bad_field", None, "a Debezium envelope whose row is not an object")
     return flat({name: _logical(value, types.get(name, {})) for name, value in row.items()})
 
 
@@ -260,7 +260,7 @@ def _logical(value: Any, schema: Mapping[str, Any]) -> Any:
         if name == _VARIABLE_DECIMAL and isinstance(value, dict):
             return _decimal(value["value"], value["scale"])
     except (ArithmeticError, ValueError, KeyError, TypeError, binascii.Error):
-        pass  # left as it came: the mapping says what is wrong with it
+        pass  # unchanged: the mapping reports the error
     return value
 
 

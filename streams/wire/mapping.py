@@ -1,9 +1,9 @@
 """A mapping applied to rows: nested or flat rows in, records of the wire format out; see ``schemas.mappings``.
 
-The chain is the same for files and for topics: a row gives its events one after the other, each as the JSON that a
-sender would have written, with a note. ``None`` as the note: ask the decoder, and where it refuses ask ``Made.blame``
-for the column, the value and the key of the mapping. An ``InputError``: the row cannot be that event. ``Passed``: the
-row, or a part of it, gives nothing, and is counted under that name.
+The chain is the same for files and for topics: a row gives its events in order, each as the JSON of a sender, with a
+note. Note ``None``: pass it to the decoder; if it refuses, ``Made.blame`` gives the column, the value and the key of
+the mapping. ``InputError``: the row cannot be that event. ``Passed``: the row, or a part of it, gives no event, and is
+counted under that name.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ _SHOWN: Final = 80
 
 
 class Passed(NamedTuple):
-    """Something of the input that gives no event, as the mapping says; counted by reason and value."""
+    """A part of the input that gives no event by the mapping; counted by reason and value."""
 
     reason: str
     value: str = ""
 
 
 class Place(NamedTuple):
-    """Where a row stands: ``name`` goes into ids made from content, ``version`` orders rows of one key.
+    """The place of a row: ``name`` is part of ids derived from content, ``version`` orders rows of one key.
 
-    ``at`` (RFC 3339) dates what takes an event back. ``arrival`` is that of a topic's record.
+    ``at`` (RFC 3339) is the time of a withdrawal. ``arrival`` is that of a topic's record.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """One event that a row gives, or why it gives none. ``raw`` is the JSON of the event, as far as it could be made.
+    """One event of a row, or the reason why there is none. ``raw`` is the JSON of the event as far as it could be made.
 
     ``identity`` is its id and its subjects; ``arrival`` is that of a topic's record.
     """
@@ -68,12 +68,12 @@ class Made:
     arrival: Arrival | None = None
 
     def blame(self, error: InputError) -> InputError:
-        """What the decoder found wrong, with the column, its value and the key of the mapping."""
+        """The decoder's error, with the column, its value and the key of the mapping."""
         return self.entry.blame(error, self.row)
 
 
 def flat(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A nested row with its columns named by dots; a name that has a dot itself comes first."""
+    """A nested row with its columns named by dots; a name that contains a dot has precedence."""
     found: dict[str, Any] = {}
     stack: list[tuple[str, Mapping[str, Any]]] = [("", row)]
     while stack:
@@ -87,7 +87,7 @@ def flat(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class RowMapping:
-    """Makes the wire format of rows. ``kinds`` are what the rulebook declares of fields, where ``as`` is not given."""
+    """Converts rows to the wire format. ``kinds`` are the fields' kinds by the rulebook, for fields without ``as``."""
 
     def __init__(self, mapping: schema.Mapping, path: str, kinds: Mapping[str, schema.As] | None = None) -> None:
         self.mapping = mapping
@@ -99,16 +99,16 @@ class RowMapping:
 
     @property
     def is_versioned(self) -> bool:
-        """Whether rows have a key, so that a later row stands in place of an earlier one."""
+        """Whether rows have a key, so that a later row replaces an earlier one."""
         return any(entry.key for entry in self._entries)
 
     def columns(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
-        """Every column that is named, with the keys at which it stands in the file."""
+        """Every named column, with its keys in the file."""
         for entry in self._entries:
             yield from entry.columns()
 
     def events(self, row: Row, place: Place) -> Iterator[Made]:
-        """What one flat row gives; at least one ``Made``, so that nothing is passed over in silence."""
+        """The results of one flat row; at least one ``Made``, so that none is skipped silently."""
         gives = False
         for entry in self._entries:
             if entry.applies(row):
@@ -120,17 +120,17 @@ class RowMapping:
             yield self.passed(row, Passed("row gives no event"))
 
     def voids(self, row: Row, place: Place) -> Iterator[Made]:
-        """What takes back every event that the row gives: for a row that was deleted."""
+        """The withdrawals of every event of the row: for a deleted row."""
         for entry in self._entries:
             if entry.key and entry.applies(row):
                 yield from entry.voids(row, place)
 
     def passed(self, row: Row, note: Passed) -> Made:
-        """A row that gives nothing."""
+        """A row without an event."""
         return Made(b"", note, self._entries[0], row)
 
     def refused(self, row: Row, reason: str, detail: str) -> Made:
-        """A row that cannot be taken."""
+        """A row that is refused."""
         return Made(
             encode_json({name: str(value) for name, value in row.items()}),
             InputError(reason, None, detail),
@@ -199,7 +199,7 @@ class _Entry:
         return all(test(clean(row.get(when.column))) for when, test in self._when)
 
     def events(self, row: Row, place: Place) -> Iterator[Made]:
-        """What a row gives to which the conditions apply: its event, one for each of several subjects."""
+        """The events of a row that meets the conditions: one, or one per subject."""
         wire: dict[str, Any] = {}
         problem: InputError | None = None
         if self._kind_of is not None:
@@ -223,7 +223,7 @@ class _Entry:
         for outer, inner, value in self._constants:
             _put(wire, outer, inner, value)
         if place.is_snapshot:
-            wire.pop("recorded_at", None)  # it was entered before anybody listened: as it happened
+            wire.pop("recorded_at", None)  # entered before the capture began: as it happened
             wire["snapshot"] = True
         try:
             if not self._named:
@@ -231,13 +231,13 @@ class _Entry:
         except Unfit as error:
             problem = problem or InputError(error.reason, "event_id", error.detail)
         except (TypeError, ValueError, OverflowError):
-            pass  # said below
+            pass  # reported below
         yield self._made(wire, problem, row, place)
         for field, value in several:
             yield self._made(_for_one(wire, field, value), problem, row, place)
 
     def voids(self, row: Row, place: Place) -> Iterator[Made]:
-        """What takes back the event of a row: nothing where the row has no key or names no subject."""
+        """The withdrawal of a row's event; none where the row has no key or names no subject."""
         kind = self._type if self._kind_of is None else self._type_of(row)
         if not self.key or isinstance(kind, Passed):
             return
@@ -255,7 +255,7 @@ class _Entry:
                 return
             self._name(wire, row, place)
         except Unfit:
-            return  # the row's other events say what is wrong with it
+            return  # the row's other events report the error
         wire |= {"occurred_at": place.at, "void": True}
         yield self._made(wire, None, row, place)
         for field, value in several:
@@ -264,7 +264,7 @@ class _Entry:
     def _made(self, wire: dict[str, Any], problem: InputError | None, row: Row, place: Place) -> Made:
         try:
             raw = encode_json(wire)
-        except (TypeError, ValueError, OverflowError) as error:  # half a character, or a type that JSON has not
+        except (TypeError, ValueError, OverflowError) as error:  # half a surrogate pair, or a type unknown to JSON
             problem = problem or _unwritable(wire, error)
             raw = repr(wire).encode(errors="backslashreplace")
         identity = tuple(str(wire.get(name)) for name in ("event_id", *sorted(_SUBJECTS)))
@@ -373,7 +373,7 @@ def _put(wire: dict[str, Any], outer: str, inner: str | None, value: Any) -> Non
 
 
 def _for_one(wire: Mapping[str, Any], field: str, value: Any) -> dict[str, Any]:
-    """The same event for one more subject, and for no other: so nothing is counted twice on one that they share."""
+    """The same event for one more subject only, so that a shared subject is not counted twice."""
     own = {name: one for name, one in wire.items() if name not in _SUBJECTS}
     return {**own, "event_id": f"{own['event_id']}#{value}", field: value}
 
@@ -436,4 +436,4 @@ def _replaced(convert: Convert, value: Any) -> Any:
     try:
         return convert(value)
     except Unfit:
-        return value  # refused by the decoder, under the field's name
+        return value  # refused by the decoder, with the field's name

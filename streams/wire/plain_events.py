@@ -48,7 +48,7 @@ _MILLISECONDS: Final = {f"{n:03d}": n * 1000 for n in range(1000)}
 
 
 def known_org(org: Mapping[str, Any]) -> dict[str, Any]:
-    """The ``org`` block without its unknown members, which are not kept."""
+    """The ``org`` block without unknown members."""
     return {name: value for name, value in org.items() if name in Org.model_fields}
 
 

@@ -43,7 +43,7 @@ _PSEUDONYM: Final = re.compile(rf"{MARK}[0-9a-f]{{{_DIGITS}}}")
 
 
 def is_pseudonym(number: str) -> bool:
-    """Whether it looks like one of ours."""
+    """Whether it has the form of a pseudonym."""
     return _PSEUDONYM.fullmatch(number) is not None
 
 
@@ -61,7 +61,7 @@ class Pseudonyms:
         return f"~{self._hash(kind, number)[:_DIGITS]}" if kind in REPLACED else number
 
     def staff(self, number: str) -> str:
-        """What is kept of a staff number; itself where it is such a pseudonym already."""
+        """The replacement of a staff number; unchanged if it is a pseudonym already."""
         return number if is_pseudonym(number) else f"{MARK}{self._hash('staff', number)[:_DIGITS]}"
 
     def id(self, known: str) -> str:
@@ -115,7 +115,7 @@ class Pseudonyms:
 
 
 def _renamed(sentence: str, kind: str, number: str, shown: str) -> str:
-    """The sentence with its number replaced, which occurs once, at the beginning."""
+    """The sentence with its number replaced; the number occurs once, at the beginning."""
     head = f"{kind} {number}"
     if not sentence.startswith(head):
         raise InvariantError("a sentence does not begin with its subject")  # its text must not appear here

@@ -22,17 +22,17 @@ LOG_APPEND_TIME: Final = 1
 """Kafka's ``timestamp_type`` of a timestamp that the broker has set, and not the producer."""
 
 NO_TIMESTAMP: Final = -1
-"""What is handed out where the producer gave no timestamp; ``None`` of records of before Kafka 0.10."""
+"""The value for a missing timestamp; ``None`` for records of before Kafka 0.10."""
 
 YEAR_2000: Final = 946_684_800_000
-"""Milliseconds; a clock that shows an earlier time was never set."""
+"""Milliseconds; an earlier time means that the clock was never set."""
 
 CLOCKS_AGREE: Final = 2_000_000
-"""Microseconds by which two clocks that are right may differ."""
+"""Microseconds by which two correct clocks may differ."""
 
 
 class KafkaRecord(Protocol):
-    """What the clients' records have in common; ``timestamp`` is in milliseconds."""
+    """The common part of the clients' records; ``timestamp`` is in milliseconds."""
 
     @property
     def value(self) -> bytes | None: ...  # noqa: D102
@@ -51,10 +51,9 @@ class KafkaRecord(Protocol):
 
 
 def stamp_of(record: KafkaRecord, now: int, max_ahead: int) -> int | None:
-    """A record's timestamp; ``None`` where it has none that says anything. All in microseconds.
+    """A record's timestamp; ``None`` where it has no usable one. All in microseconds.
 
-    ``now`` is real time by the brokers' clock. A timestamp that a broker has set is never refused: the producer is not
-    to blame for it.
+    ``now`` is real time by the brokers' clock. A timestamp set by a broker is never refused: it is not the producer's.
 
     Raises:
         InputError: where the producer's timestamp is before the year 2000, or after ``now`` by more than ``max_ahead``.
@@ -83,14 +82,14 @@ def arrival_of(record: KafkaRecord, now: int, max_ahead: int) -> int:
 
 
 class RecordDecoder:
-    """Decodes the records of several topics; ``mappings`` by topic are for those that hold no events of ours."""
+    """Decodes the records of several topics; ``mappings`` by topic are for topics in other formats."""
 
     def __init__(self, decoder: Decoder, mappings: Mapping[str, RowMapping] | None = None) -> None:
         self._decoder = decoder
         self._mappings = mappings or {}
 
     def is_ready(self, topic: str, record: KafkaRecord) -> bool:
-        """Whether ``events`` needs nothing that has to be asked for first: see ``prepare``."""
+        """Whether ``events`` can be called without ``prepare``."""
         mapping = self._mappings.get(topic)
         if mapping is None or mapping.schemas is None or not record.value:
             return True
@@ -98,20 +97,20 @@ class RecordDecoder:
         return frame is None or mapping.schemas.has(frame.schema_id)
 
     def prepare(self, topic: str, record: KafkaRecord) -> None:
-        """Ask the schema registry for the record's schema; blocks.
+        """Get the record's schema from the schema registry; blocks.
 
         Raises:
             RegistryAwayError: where it does not answer.
         """
         schemas, frame = self._mappings[topic].schemas, frame_of(record.value or b"", record.headers)
         if schemas is not None and frame is not None:
-            with suppress(InputError):  # the record is refused for it when it is decoded
+            with suppress(InputError):  # the decoder refuses the record for it
                 schemas.get(frame.schema_id)
 
     def events(
         self, topic: str, partition: int, record: KafkaRecord, *, received: int, max_ahead: int
     ) -> Iterator[Event | InputError | Passed]:
-        """What one record gives: events, why it gives none, or what of it is passed over; at least one thing.
+        """The results of one record: events, errors or skipped parts; at least one.
 
         ``received`` (microseconds) is when it came in; ``max_ahead`` how far events may be ahead of that.
         """

@@ -1,8 +1,8 @@
-"""Records framed for a schema registry: which schema, and the value behind it. Avro, JSON Schema and Protobuf.
+"""Records framed for a schema registry: the schema id and the value. Avro, JSON Schema and Protobuf.
 
 Confluent's framing: a byte 0 and the schema's number in four bytes, or a byte 1 and its GUID in sixteen; then, for
-Protobuf, which message of the file it is; then the value. Producers of GUIDs put all that is before the value into
-the header ``__value_schema_id``.
+Protobuf, which message of the file it is; then the value. Producers of GUIDs put all bytes before the value into the
+header ``__value_schema_id``.
 
 The decoders are libraries (extra ``registry``): fastavro, protobuf, and grpcio-tools, which is ``protoc``: some
 registries give out the text of a ``.proto`` file only. JSON is checked by the mapping, not by its JSON Schema.
@@ -45,14 +45,14 @@ SchemaId = int | str
 
 
 class Frame(NamedTuple):
-    """A record's schema, and the record with its framing (from the header, where it stood there)."""
+    """A record's schema, and the record with its framing (taken from the header if it was there)."""
 
     schema_id: SchemaId
     whole: bytes
 
 
 class Text(NamedTuple):
-    """A schema as the registry gives it, with those that it refers to; each before those that refer to it.
+    """A schema from the registry, with the schemas it refers to; each before those that refer to it.
 
     ``references`` are pairs of the name by which it is referred to and its text.
     """
@@ -63,7 +63,7 @@ class Text(NamedTuple):
 
 
 class Reader(NamedTuple):
-    """What reads the records of one schema.
+    """The reader of the records of one schema.
 
     ``form`` is the ``format`` of mappings: avro, json_schema or protobuf. ``read`` takes a whole ``Frame``; it raises
     ``InputError``. ``connect`` are Kafka Connect's names of the types in a Debezium envelope, as its JSON has them.
@@ -78,15 +78,15 @@ class Schemas(Protocol):
     """The registry of a mapping."""
 
     def get(self, schema_id: SchemaId) -> Reader:
-        """What reads records of that schema.
+        """The reader of records of that schema.
 
         Raises:
-            InputError: where the registry does not know it, or it cannot be used.
+            InputError: where it is not in the registry, or cannot be used.
             RegistryAwayError: where the registry does not answer.
         """
 
     def has(self, schema_id: SchemaId) -> bool:
-        """Whether ``get`` answers without asking the registry."""
+        """Whether ``get`` answers without a request to the registry."""
 
 
 def frame_of(raw: bytes, headers: Sequence[tuple[str, bytes | None]]) -> Frame | None:
@@ -106,10 +106,10 @@ def frame_of(raw: bytes, headers: Sequence[tuple[str, bytes | None]]) -> Frame |
 
 
 def value_of(form: str | None, frame: Frame, schemas: Schemas) -> tuple[Any, dict[str, Any] | None]:
-    """The value in a record, and the names of its types where it is an envelope of Debezium.
+    """The value of a record, and the names of its types if it is a Debezium envelope.
 
     Raises:
-        InputError: where the schema is not known or is another format, or the bytes are no value of it.
+        InputError: where the schema is not known or is another format, or the bytes do not match it.
         RegistryAwayError: where the registry does not answer.
     """
     reader = schemas.get(frame.schema_id)
@@ -132,7 +132,7 @@ def _named(reader: Reader, frame: Frame) -> str:
 
 
 def reader_of(schema: Text) -> Reader:
-    """What reads records of a schema.
+    """The reader of a schema.
 
     Raises:
         InputError: where the schema cannot be used.
@@ -158,7 +158,7 @@ def _unusable(kind: str, error: object) -> InputError:
 
 
 def _behind_id(whole: bytes) -> int:
-    """Where the value begins; Protobuf's message indexes stand before it."""
+    """The offset of the value; Protobuf's message indexes are before it."""
     return 17 if whole[:1] == b"\1" else 5
 
 
@@ -205,7 +205,7 @@ def _members(value: Any) -> dict[str, Any]:
 
 
 def _connect(sides: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
-    """As ``envelopes`` reads it: of ``before`` and ``after``, the names of the columns' types."""
+    """The names of the columns' types of ``before`` and ``after``, as ``envelopes`` reads them."""
     fields = [
         {"field": side, "fields": [{"field": column, "name": name} for column, name in columns.items()]}
         for side, columns in sides.items()
@@ -249,7 +249,7 @@ def _avro(schema: Text) -> Reader:
 
 
 class _Sizes:
-    """How many bytes a value takes at least, by its type; ``known`` are the named types, parsed."""
+    """The fewest bytes of a value, by its type; ``known`` are the named types, parsed."""
 
     def __init__(self, known: Mapping[str, Any]) -> None:
         self._known = known
@@ -257,10 +257,10 @@ class _Sizes:
         self._found_recursive = False
 
     def is_recursive(self, schema: Any) -> bool:
-        """Whether a type holds itself.
+        """Whether a type contains itself.
 
         Raises:
-            InputError: where the items of an array may take no bytes.
+            InputError: where the items of an array may have no bytes.
         """
         self._of(schema)
         return self._found_recursive
@@ -269,7 +269,7 @@ class _Sizes:
         if isinstance(schema, list):
             for one in schema:
                 self._of(one)
-            return 1  # which of them it is
+            return 1  # the branch of the union
         if isinstance(schema, str):
             return self._named(schema) if schema in self._known else int(schema != "null")
         match schema["type"]:
@@ -295,7 +295,7 @@ class _Sizes:
             return self._of(found)
         if name in self._least:
             least = self._least[name]
-            if least is None:  # under way: it holds itself
+            if least is None:  # in progress: it contains itself
                 self._found_recursive = True
                 return 1
             return least
@@ -339,7 +339,7 @@ def _connect_name(part: Any, known: Mapping[str, Any]) -> str | None:
 
 
 def _protobuf(schema: Text) -> Callable[[bytes], Any]:
-    """Message classes made of the registry's descriptors, in a pool of their own."""
+    """Message classes made from the registry's descriptors, in a separate pool."""
     from confluent_kafka.schema_registry.serde import SchemaId as Prefix
     from confluent_kafka.serialization import SerializationError
     from google.protobuf import descriptor_pool, json_format, message_factory
@@ -397,7 +397,7 @@ def _message(file: Any, indexes: Sequence[int]) -> Any:
 
 
 def _builtin_files() -> list[Any]:
-    """What schemas may import without a reference: Google's well-known types, Confluent's metadata and decimals."""
+    """Files importable without a reference: Google's well-known types, Confluent's metadata and decimals."""
     from importlib import import_module
 
     names = [f"google.protobuf.{name}_pb2" for name in _BUILTIN]
@@ -414,7 +414,7 @@ def _builtin_files() -> list[Any]:
 
 
 def _descriptor(name: str, text: str, files: Sequence[Any]) -> Any:
-    """The descriptor of one file: given in base64, or compiled of its text, which may import ``files``."""
+    """The descriptor of one file: given in base64, or compiled from its text, which may import ``files``."""
     from google.protobuf import descriptor_pb2
     from google.protobuf.message import DecodeError
 

@@ -80,7 +80,7 @@ def _decoded(decode: Callable[[bytes], R], raw: bytes, what: str) -> R:
         reason = None
     except (msgspec.DecodeError, ValueError, ArithmeticError) as error:
         reason = error
-    with _reading(raw, what):  # one of a newer version, which may differ completely, is refused with its name
+    with _reading(raw, what):  # a row of a newer version, which may differ completely, is refused with its name
         raise DamagedError(f"{what} is damaged") from reason
 
 
@@ -91,7 +91,7 @@ def _read(raw: bytes, what: str) -> dict[str, Any]:
     if state["v"] > STATE_VERSION:
         raise StateError(
             f"{what} was written in format {state['v']}; this program knows formats up to {STATE_VERSION}: "
-            "go on with the newer program, or start a new one from the log"
+            "use the newer program, or start a new one from the log"
         )
     return state
 
@@ -110,22 +110,22 @@ class LogRecord:
     checksum: int | None = None
     """CRC-32 of its bytes; ``None`` where it was not read from bytes."""
     aside: Sequence[tuple[Subject, int, str]] = ()
-    """Subjects set aside: from which offset on, and why."""
+    """Subjects set aside, with the first offset and the reason."""
     released: Mapping[Subject, int] = field(default_factory=dict)
-    """Subjects brought back, where nothing is held of them beyond that offset."""
+    """Subjects released, if no entry of them is held beyond that offset."""
     skipped: Mapping[int, str] = field(default_factory=dict)
-    """Offsets of records that cannot be read, and why."""
+    """Offsets of records that cannot be read, with the reason."""
     lost_before: int | None = None
-    """Records that came in up to this instant (microseconds) were removed from a source before they were read."""
+    """Records appended up to this instant (microseconds) were removed from a source before they were read."""
 
     @property
     def is_control(self) -> bool:
-        """Whether it sets aside or brings back: then it says nothing of time and sources."""
+        """Whether it sets aside or releases: then it has no watermarks and sources."""
         return bool(self.aside or self.released or self.skipped)
 
 
 CONTROL_KEY: Final = b"control"
-"""The Kafka key of control records, by which they are found without reading all others; those have none."""
+"""The Kafka key of control records, by which they are found without reading all others; other records have no key."""
 
 
 def entry_to_bytes(subject: Subject, event: Event, origin: str) -> bytes:
@@ -150,7 +150,7 @@ def record_to_bytes(
 
 
 def control_to_bytes(control: LogRecord) -> bytes:
-    """A record that sets aside or brings back. ``sources`` must be those of its partition: 0.1 takes them as such."""
+    """A record that sets aside or releases. ``sources`` must be those of its partition: 0.1 uses them."""
     parts = {
         "aside": [(*subject, since, reason) for subject, since, reason in control.aside],
         "released": [(*subject, up_to) for subject, up_to in control.released.items()],
@@ -199,7 +199,7 @@ def snapshot_to_bytes(snapshot: Snapshot, standing: Standing | None = None, judg
         ahead["pruned"] = [pruned.until, pruned.looked_at, pruned.only]
     return encode_json(
         {
-            # A program that does not know what was left out would begin cases again that are over.
+            # A program that ignores the pruning would start finished cases again.
             "v": FIRST_VERSION if pruned.until is None else STATE_VERSION,
             **ahead,
             "events": snapshot.events,
@@ -228,7 +228,7 @@ def _standing_to_state(standing: Standing, judged_by: str) -> list[Any]:
 
 
 class _StandingRow(msgspec.Struct, gc=False):
-    """The part of a subject's row that a restart needs."""
+    """The part of a subject's row needed by a restart."""
 
     v: int
     decided_at: int
@@ -264,16 +264,16 @@ def standing_from_bytes(raw: bytes, judged_by: str) -> Standing | None:
     return Standing(ahead.decided_at, due, open_cases, running)
 
 
-_place = cache(Place)  # few different ones, each in the rows of many subjects
+_place = cache(Place)  # few distinct values, each in the rows of many subjects
 
 
 @dataclass(frozen=True, slots=True)
 class Aside:
-    """A subject that is set aside: its row stands still, and its events are held as dead letters.
+    """A subject that is set aside: its row does not change, and its events are held as dead letters.
 
-    ``since`` is the offset of the log from which on, inclusive; ``held`` the last one at which something of it was
-    held, or the one before ``since``; ``at`` the partition's time then (microseconds). ``is_logged`` once the log has
-    been seen to say so.
+    ``since`` is its first offset in the log, inclusive; ``held`` the last offset with a held entry, or the one before
+    ``since``; ``at`` the partition's watermark then (microseconds). ``is_logged`` once its control record was read in
+    the log.
     """
 
     subject: Subject
@@ -286,10 +286,10 @@ class Aside:
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """What is about to be tried: where it is still there, the process died of it, or was killed then.
+    """A trial about to begin: if it is still in the row at a start, the process died during it.
 
-    ``offset`` is that of the record of the log; ``tries`` how often in a row something of it was tried so; ``subjects``
-    those that are tried, ``None`` all of the record, none where the record is only read.
+    ``offset`` is that of the record of the log; ``tries`` the number of consecutive trials of it; ``subjects`` those
+    being tried, ``None`` for all of the record, empty where the record is only read.
     """
 
     offset: int
@@ -301,8 +301,8 @@ class Suspect:
 class Position:
     """A partition's row: the last log offset applied, and the watermarks after it.
 
-    ``rulebook`` is the fingerprint of the one by which its worker judges; ``None`` where version 0.1 wrote it.
-    ``lost_before`` is the latest of the log records' so far.
+    ``rulebook`` is the fingerprint of its worker's rulebook; ``None`` where version 0.1 wrote it. ``lost_before`` is
+    the latest of the log records so far.
     """
 
     offset: int

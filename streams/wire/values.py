@@ -1,7 +1,7 @@
-"""Cells of tables and members of JSON, made the values that the wire format wants.
+"""Converts cells of tables and members of JSON to values of the wire format.
 
-A value that cannot become what is wanted raises ``Unfit``; whoever knows the column and the field says so. Nothing is
-guessed: a number that may have lost digits is no id, and a time that no clock showed is no time.
+A value that cannot be converted raises ``Unfit``; the caller adds the column and the field. Nothing is guessed: a
+number that may have lost digits is not accepted as an id, nor a local time that does not exist as a time.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Convert = Callable[[Any], Any]
 TRUE: Final = frozenset({"true", "yes", "y", "1", "t", "是"})
 FALSE: Final = frozenset({"false", "no", "n", "0", "f", "否"})
 MOST_DIGITS: Final = 15
-"""Digits that a number in a spreadsheet keeps; of more the last ones are lost."""
+"""Digits that a number in a spreadsheet keeps; further digits are lost."""
 
 _EXPONENT: Final = re.compile(r"[+-]?\d(\.\d+)?[Ee]\+\d{2,}", re.ASCII)
 _GROUPS: Final = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?", re.ASCII)
@@ -36,13 +36,13 @@ _FINE: Final = re.compile(r"(\.\d{6})\d{1,3}(?!\d)")
 _EXCEL_ZERO: Final = datetime(1899, 12, 30)  # noqa: DTZ001 (the zone is the mapping's)
 _UNITS: Final[dict[str, Any]] = {"epoch_s": 10**6, "epoch_ms": 10**3, "epoch_us": 1, "epoch_ns": Decimal("0.001")}
 _FIRST_YEAR, _LAST_YEAR = 1990, 2100
-"""Of plausible epochs: what lies outside was written in another unit."""
+"""The years of plausible epochs: a number outside them is in another unit."""
 
 
 class Unfit(Exception):
-    """A value that is not what is wanted: a reason of ``schemas.dead_letters``, what is wrong, what to change.
+    """A value that cannot be converted: a reason of ``schemas.dead_letters``, the problem, the remedy.
 
-    ``key`` is what to change below the field's own key in the mapping, or a key of the whole mapping (``/time``).
+    ``key`` is the key to change below the field's own key in the mapping, or a key of the whole mapping (``/time``).
     """
 
     def __init__(self, reason: str, detail: str, key: str = "") -> None:
@@ -53,14 +53,14 @@ class Unfit(Exception):
 
 
 class Cells:
-    """What an empty cell is, and how a cell reads as text."""
+    """Empty cells, and cells as text."""
 
     def __init__(self, null_values: Collection[str], *, strip: bool) -> None:
         self._nulls = frozenset(null_values)
         self._strip = strip
 
     def clean(self, value: Any) -> Any:
-        """The value without blanks around it; ``None`` for an empty cell."""
+        """The value without surrounding blanks; ``None`` for an empty cell."""
         if isinstance(value, str):
             if self._strip:
                 value = value.strip()
@@ -71,10 +71,9 @@ class Cells:
 
 
 def text_of(value: Any) -> str:
-    """A value as text: whole numbers without a point, bytes as the UTF-8 that they are.
+    """A value as text: whole numbers without a decimal point, bytes as UTF-8.
 
-    Raises:
-        Unfit: for bytes that are none.
+    Raises: Unfit: for bytes that are not UTF-8.
     """
     match value:
         case str():
@@ -101,8 +100,7 @@ def text_of(value: Any) -> str:
 def id_of(value: Any, *, is_text: bool = False) -> str:
     """An id; ``is_text`` takes whole numbers of any length digit by digit.
 
-    Raises:
-        Unfit: for what a spreadsheet may have rounded.
+    Raises: Unfit: for a number that a spreadsheet may have rounded.
     """
     if isinstance(value, str):
         if _EXPONENT.fullmatch(value):
@@ -128,10 +126,9 @@ def id_of(value: Any, *, is_text: bool = False) -> str:
 
 
 def converter(kind: schema.As, form: schema.TimeForm, separator: str, *, is_wall: bool = False) -> Convert:
-    """How values of that kind are made; the function raises ``Unfit``.
+    """The conversion to that kind; the function raises ``Unfit``.
 
-    ``is_wall``: numbers are times of a clock on the wall, counted as if it showed UTC, as Debezium writes times that
-    have no zone.
+    ``is_wall``: numbers are local times counted as if they were UTC, as Debezium writes times without a zone.
     """
     match kind:
         case "text":
@@ -195,7 +192,7 @@ def _flag(value: Any) -> Any:
 
 
 def times(form: schema.TimeForm, *, is_wall: bool = False) -> Convert:
-    """Makes RFC 3339 texts of whatever the forms can read; ``is_wall``: see ``converter``."""
+    """Converts times in the given forms to RFC 3339 texts; ``is_wall``: see ``converter``."""
     zone = None if form.zone is None else ZoneInfo(form.zone)
     parsers = [(name, _parser(name)) for name in form.forms]
 
@@ -207,7 +204,7 @@ def times(form: schema.TimeForm, *, is_wall: bool = False) -> Convert:
             if zone is None:
                 raise Unfit("naive_time", "has no offset such as +08:00, and time.zone is not set", "/time.zone")
             local = moment.replace(tzinfo=zone)
-            # A time in the hour that the spring change leaves out comes back as another one: nobody's clock showed it.
+            # A local time in the hour skipped in spring comes back as another one: it does not exist.
             if local.astimezone(EPOCH.tzinfo).astimezone(zone).replace(tzinfo=None) != moment:
                 raise Unfit("naive_time", f"is a time that no clock in {form.zone} showed", "/time.zone")
             moment = local
@@ -241,7 +238,7 @@ def _moment(value: Any, parsers: Sequence[tuple[str, Callable[[Any], datetime]]]
 def _rfc(moment: datetime) -> str:
     offset = moment.utcoffset()
     if offset is not None and offset % timedelta(minutes=1):
-        moment = moment.astimezone(EPOCH.tzinfo)  # local mean times of long ago have seconds in their offset
+        moment = moment.astimezone(EPOCH.tzinfo)  # historic local mean times have seconds in their offset
     return moment.isoformat()
 
 
@@ -280,7 +277,7 @@ def _is_plausible(microseconds: Decimal) -> bool:
 
 
 def _excel(value: Any) -> datetime:
-    """Days since 1899-12-30. Texts have seven digits behind the point at best, so the nearest second is taken there."""
+    """Days since 1899-12-30. Texts have at most seven decimals, so they are rounded to the nearest second."""
     if isinstance(value, bool):
         raise ValueError("a flag")
     serial = Decimal(text_of(value).strip())
