@@ -270,9 +270,9 @@ def test_the_port_tells_metrics_and_health() -> None:
         assert ready() == (503, "starting\n")
         health.is_ready = True
         assert ready() == (200, "at work\n")
-        troubles: list[str] = ["reading the state back"]
+        troubles: list[str] = ["restoring the state"]
         health.troubles.append(lambda: troubles[0] if troubles else None)
-        assert ready() == (503, "reading the state back\n")
+        assert ready() == (503, "restoring the state\n")
         troubles.clear()
         assert ready() == (200, "at work\n")
         worker.seconds += SILENT_AT_MOST + 1
