@@ -55,7 +55,7 @@ def test_a_partition_that_went_is_forgotten() -> None:
     [
         (False, ["x"], (False, "starting")),
         (True, [None, None], (True, "at work")),
-        (True, [None, "restoring the state"], (False, "reading the state back")),
+        (True, [None, "restoring the state"], (False, "restoring the state")),
     ],
 )
 def test_health_asks_everybody(*, is_ready: bool, troubles: list[str | None], expected: tuple[bool, str]) -> None:
