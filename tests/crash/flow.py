@@ -11,7 +11,8 @@ import heapq
 import itertools
 import json
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from random import Random
 from typing import Any
 
@@ -23,11 +24,21 @@ from streams.wall_clock import WallClock
 from tests.integration.test_hostile import garbage
 
 HEAP_SECONDS = 0.05
-GARBAGE = b"garbage"
-"""The key of what nobody can take."""
+GARBAGE = b"garbage/"
+"""How the key of what nobody can take begins; the reason why follows."""
 
 RECENT = 500
 """Events that may come again: what is long past may have been forgotten, and would begin anew."""
+
+
+def key_of(event: Mapping[str, Any]) -> bytes:
+    """The record's key: what the event is about."""
+    return str(event.get("order_id") or event.get("account_id") or event.get("meter_id")).encode()
+
+
+def value_of(event: Mapping[str, Any]) -> bytes:
+    """The record's value."""
+    return json.dumps(event, ensure_ascii=False).encode()
 
 
 class Flow:
@@ -43,6 +54,7 @@ class Flow:
         self._recent: list[dict[str, Any]] = []
         self._held = 0
         self._lock = threading.Lock()
+        self._sending = threading.Lock()
         self._stopping = threading.Event()
         self._refused: list[BaseException] = []
         self.latest = 0
@@ -68,7 +80,7 @@ class Flow:
         real = WallClock(self._clock.origin, self._clock.anchor, 1 / self._clock.speed)  # the other way round
         while self._waiting and self._waiting[0][0] <= self._clock.origin:
             at, _, event = heapq.heappop(self._waiting)
-            self._send(event, at, real.at(at) // 1000)
+            self._send(key_of(event), value_of(event), at, real.at(at) // 1000)
             self._recent = [event]
         self._producer.flush(60)
         self._thread.start()
@@ -103,32 +115,59 @@ class Flow:
             heapq.heapify(self._waiting)
             return len(held)
 
+    def reverse(self, within: int) -> int:
+        """What is due within so long (microseconds) comes at the end of it, the last first; how many."""
+        with self._lock:
+            end = self._clock.now() + within
+            turned = {number for at, number, _ in self._waiting if at < end}
+            self._waiting = [
+                (end + (end - at) // 1000, number, event) if number in turned else (at, number, event)
+                for at, number, event in self._waiting
+            ]
+            heapq.heapify(self._waiting)
+            return len(turned)
+
+    def recent(self) -> list[dict[str, Any]]:
+        """The events that came last."""
+        with self._lock:
+            return self._recent[-RECENT:]
+
     def repeat(self, chance: Random, times: int) -> int:
         """Everything recent comes again so many times, in any order; how many records that makes."""
-        with self._lock:
-            again = self._recent[-RECENT:] * times
+        again = self.recent() * times
         chance.shuffle(again)
-        self._push(again)
+        for event in again:
+            self.plant(event)
         return len(again)
 
     def spoil(self, chance: Random, count: int) -> int:
         """So many records that nobody can take."""
-        with self._lock:
-            good = self._recent[-1]
-        self._push([garbage(chance, good, number)[0] for number in range(count)])
+        good = self.recent()[-1]
+        for number in range(count):
+            self.refused(*garbage(chance, good, number))
         return count
 
-    def _push(self, records: Sequence[dict[str, Any] | bytes]) -> None:
-        for record in records:
-            self._send(record, self._clock.now(), None)
+    def plant(self, event: Mapping[str, Any], partition: int | None = None) -> None:
+        """One event more, now."""
+        self._send(key_of(event), value_of(event), self._clock.now(), None, partition)
 
-    def _send(self, record: dict[str, Any] | bytes, due: int, timestamp: int | None) -> None:
-        if isinstance(record, bytes):
-            key, value = GARBAGE, record
-        else:
-            key = str(record.get("order_id") or record.get("account_id") or record.get("meter_id")).encode()
-            value = json.dumps(record, ensure_ascii=False).encode()
-        sent = self._producer.send(self._topic, value, key=key, timestamp_ms=timestamp)
+    def refused(self, value: bytes, reason: str, *, timestamp_ms: int | None = None, partition: int = 0) -> None:
+        """A record that must be refused for this reason."""
+        self._send(GARBAGE + reason.encode(), value, self._clock.now(), timestamp_ms, partition)
+
+    def flush(self) -> None:
+        """What was sent is with the brokers."""
+        self._producer.flush(120)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Nothing is sent while the block runs, and what was sent is with the brokers."""
+        with self._sending:
+            self.flush()
+            yield
+
+    def _send(self, key: bytes, value: bytes, due: int, timestamp: int | None, partition: int | None = None) -> None:
+        sent = self._producer.send(self._topic, value, key=key, timestamp_ms=timestamp, partition=partition)
         sent.add_errback(self._refused.append)
         if timestamp is None:
             sent.add_callback(lambda _: self._note(self._clock.now() - due))
@@ -138,13 +177,14 @@ class Flow:
 
     def _run(self) -> None:
         while not self._stopping.wait(HEAP_SECONDS) and not self._refused:
-            with self._lock:
-                now, due = self._clock.now(), []
-                while self._waiting and self._waiting[0][0] <= now:
-                    due.append(heapq.heappop(self._waiting))
-                ended = not self._waiting
-                self._recent = [*self._recent[-RECENT:], *(event for *_, event in due)]
-            for at, _, event in due:
-                self._send(event, at, None)
+            with self._sending:
+                with self._lock:
+                    now, due = self._clock.now(), []
+                    while self._waiting and self._waiting[0][0] <= now:
+                        due.append(heapq.heappop(self._waiting))
+                    ended = not self._waiting
+                    self._recent = [*self._recent[-RECENT:], *(event for *_, event in due)]
+                for at, _, event in due:
+                    self._send(key_of(event), value_of(event), at, None)
             if ended:
                 return

@@ -16,13 +16,11 @@ from random import Random
 
 import pytest
 from kafka import KafkaAdminClient, KafkaProducer
-from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
+from kafka.admin import NewTopic
 
 from streams.core.instants import instant_us
 from streams.kafka.admin import connected, end_offsets
 from streams.kafka.java_broker import JavaCluster
-from streams.kafka.topics import topics_of
-from streams.settings import load_settings
 from streams.simulation import Simulation
 from tests.crash.conftest import ROUNDS
 from tests.crash.test_workers import SETTLE, some_way_on
@@ -63,14 +61,6 @@ def make_source(live: Live) -> None:
     topic = NewTopic(f"{live.name}.events", -1, -1, replica_assignments=places, topic_configs={"retention.ms": "-1"})
     with admin_of(live) as admin:
         admin.create_topics([topic])
-
-
-def want_replicas(live: Live, topic: str, count: int) -> None:
-    specs = topics_of(load_settings(bootstrap=live.bootstrap, name=live.name))
-    (spec,) = [spec for spec in specs if spec.name == topic]
-    config = {**spec.config(), "min.insync.replicas": str(count)}
-    with admin_of(live) as admin:
-        admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs=config)])
 
 
 def committed(live: Live, group: str) -> dict[tuple[str, int], int]:
@@ -127,7 +117,7 @@ def test_a_topic_that_takes_no_writes(
         worker = live.worker(store="one", GRIDCLOCK_BATCH="50", GRIDCLOCK_SESSION_S=str(SESSION_SECONDS))
         some_way_on(live, simulation, rng)
         until(lambda: worker.readiness() == (200, "at work"), 60, lambda: worker.output)
-        want_replicas(live, topic, 3)
+        live.configure(topic, {"min.insync.replicas": "3"})
         cluster.kill(AWAY)
         try:
             before = memory(worker)
@@ -151,14 +141,14 @@ def test_a_topic_that_takes_no_writes(
             the_whole_flood_is_in_the_log(live)
             assert committed(live, live.name) == done, "nothing may be acknowledged that is not kept"
             assert worker.metric("gridclock_ready") == 0
-            want_replicas(live, topic, 2)
+            live.configure(topic, {"min.insync.replicas": "2"})
             until(lambda: worker.readiness() == (200, "at work"), 60, lambda: worker.output)
             until(lambda: "the brokers take writes again" in worker.output, 60, lambda: worker.output)
             assert worker.metric("gridclock_ready") == 1
-            want_replicas(live, topic, 3)
+            live.configure(topic, {"min.insync.replicas": "3"})
             live.send([service(LAST, simulation)], "--timestamps", "recorded")
             ends_without_waiting(worker, topic)
-            want_replicas(live, topic, 2)
+            live.configure(topic, {"min.insync.replicas": "2"})
         finally:
             cluster.start(AWAY)
         worker = live.worker(store="one", GRIDCLOCK_SESSION_S=str(SESSION_SECONDS))

@@ -19,13 +19,17 @@ from pathlib import Path
 from typing import Any, Self
 
 from kafka import KafkaConsumer, TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
 from streams.core.instants import instant_us
-from streams.kafka.admin import READING, TopicSpec, ensure_topics
+from streams.kafka.admin import READING, TopicSpec, connected, ensure_topics
 from streams.kafka.child_process import ChildProcess
+from streams.kafka.topics import topics_of
 from streams.live.clock_partition import ClockPartition
 from streams.replay.log_replay import LogReplay
+from streams.settings import load_settings
 from streams.wire.cloudevents import CloudEvents, encode
+from streams.wire.state_rows import CONTROL_KEY
 from tests.stories import moment, shipped
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -234,7 +238,7 @@ class Live:
         self._topics: dict[str, Topic] = {}
         self._sent: dict[str, dict[str, Any]] = {}
         self._seen = 0
-        self._replay = LogReplay(shipped().rulebook, keep_for=int(keep_days * DAY))
+        self._replay = self._new_replay()
         self._writer = CloudEvents(shipped().rulebook.calendar)
         self.replayed: dict[str, dict[str, Any]] = {}
         """What the log gives: alert id to the data of its CloudEvent."""
@@ -247,6 +251,18 @@ class Live:
             worker.kill()
         for topic in self._topics.values():
             topic.close()
+
+    def _new_replay(self) -> LogReplay:
+        return LogReplay(shipped().rulebook, keep_for=int(self._keep_days * DAY))
+
+    def configure(self, topic: str, config: Mapping[str, str]) -> None:
+        """Settings of a topic beside those that it was made with; the ones set here before are forgotten."""
+        settings = load_settings(bootstrap=self.bootstrap, name=self.name)
+        specs = [*topics_of(settings), TopicSpec(f"{self.name}.events", 1, -1)]
+        (own,) = [spec.config() for spec in specs if spec.name == topic][-1:]
+        # A client of its own each time: one that was there before would ask a broker that has gone.
+        with connected(KafkaAdminClient, self.bootstrap, {}) as admin:
+            admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs={**own, **config})])
 
     def make_source(self, partitions: int = 4) -> None:
         """The source topic, as one that keeps events of any age."""
@@ -291,7 +307,16 @@ class Live:
     def replay(self) -> int | None:
         """Replay the log as far as it goes; the time that all partitions have reached."""
         topic = self._topics.setdefault("log", Topic(self.bootstrap, f"{self.name}.log"))
-        for partition, offset, _, value in topic.update():
+        fresh = topic.update()
+        if any(
+            key == CONTROL_KEY for _, _, key, _ in fresh
+        ):  # it says what was set aside since an earlier record: all over again
+            fresh = topic.records
+            self._replay, self.replayed = self._new_replay(), {}
+            for partition, _, key, value in fresh:
+                if key == CONTROL_KEY:
+                    self._replay.expect(partition, value)
+        for partition, offset, _, value in fresh:
             for alert in self._replay.apply(partition, offset, value):
                 data = json.loads(encode(self._writer.alert(alert)))["data"]
                 assert data["alert_id"] not in self.replayed, "an id was given twice"

@@ -1,8 +1,8 @@
-"""``gridclock run`` with a program that fails at every subject whose number has POISON in it.
+"""``gridclock run`` with a program that fails at every subject whose number has POISON (or ``TEST_POISON``) in it.
 
 The environment variable TEST_FAULT names the step: ``handle``, ``fold``, ``judge``, ``render``, ``encode``, ``row``;
-``read``
-that a record of the log cannot be read; ``kill`` kills the process, ``kill_intake`` where a record of a source is read.
+``read`` that a record of the log cannot be read; ``kill`` kills the process, ``kill_intake`` where a record of a source
+is read.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from streams.wire.cloudevents import CloudEvents
 from streams.wire.records import RecordDecoder
 from streams.wire.state_rows import DamagedError
 
-POISON = "POISON"
+POISON = os.environ.get("TEST_POISON", "POISON")
 
 
 def failing(whole: Callable[..., Any], about: Callable[..., object]) -> Callable[..., Any]:

@@ -81,6 +81,8 @@ def garbage(chance: random.Random, good: dict[str, Any], number: int) -> tuple[b
         (json.dumps({**good, "remark": json.loads("[" * 60 + "]" * 60)}).encode(), "too_deep"),
         (b'{"x":"' + b"y" * 300_000 + b'"}', "too_large"),
         (b'["a", 1]', "not_an_object"),
+        (json.dumps({**good, "remark": float("nan")}).encode(), "not_json"),
+        (json.dumps({**good, "remark": float("-inf")}).encode(), "not_json"),
         (json.dumps({**good, "event_type": "no.such"}).encode(), "unknown_type"),
         (json.dumps({**good, "event_type": 7}).encode(), "unknown_type"),
         (json.dumps({**good, "event_id": "a\nb"}).encode(), "bad_field"),
