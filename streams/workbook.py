@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, Final, Literal
 
-Kind = Literal["text", "instant", "duration", "flag"]
+Kind = Literal["text", "instant", "duration", "flag", "link"]
 
 FORMULA: Final = tuple("=+-@\t\r\n＝＋－＠")
 """What a text begins with that a spreadsheet would take for a formula."""
@@ -22,12 +22,16 @@ FORMULA: Final = tuple("=+-@\t\r\n＝＋－＠")
 MOST_ROWS: Final = 1_000_000
 """Rows of a sheet, below Excel's bound of 1,048,576; further ones go to further sheets."""
 
+MOST_LINKS: Final = 60_000
+"""Links of a sheet, below Excel's bound of 65,530; further ones are text."""
+
 MOST_CHARACTERS: Final = 32_767
 _CUT: Final = "… (cut: more than Excel takes in a cell)"
 _MARKED: Final = "#FFC7CE"
-_WIDTHS: Final[dict[Kind, int]] = {"text": 22, "instant": 24, "duration": 12, "flag": 10}
+_WIDTHS: Final[dict[Kind, int]] = {"text": 22, "instant": 24, "duration": 12, "flag": 10, "link": 30}
 _FORMATS: Final[dict[Kind, str]] = {
-    "text": "@", "instant": "yyyy-mm-dd hh:mm:ss.000", "duration": "[h]:mm:ss", "flag": "General"
+    "text": "@", "instant": "yyyy-mm-dd hh:mm:ss.000", "duration": "[h]:mm:ss", "flag": "General",
+    "link": "@",
 }  # fmt: skip
 
 
@@ -68,7 +72,7 @@ def write_workbook(
     """Write rows of texts, as CSV has them, each cell as its column's kind; an empty text is an empty cell.
 
     ``instant`` is ISO 8601 with an offset: the cell is the local time there, to the millisecond. ``duration`` is
-    ISO 8601 in seconds. ``flag`` is ``true`` or ``false``. Marked rows are red.
+    ISO 8601 in seconds. ``flag`` is ``true`` or ``false``. ``link`` is an address of the web. Marked rows are red.
     """
     import xlsxwriter  # late: few commands write workbooks
 
@@ -124,6 +128,10 @@ def _write(sheet: Any, row: int, column: int, cell: tuple[Kind, str], look: Any)
         case "flag":
             sheet.write_boolean(row, column, text == "true", look)
             return
+        case "link":
+            if row <= MOST_LINKS:
+                sheet.write_url(row, column, text, look, text)
+                return
         case "text":
             pass
     if len(text) > MOST_CHARACTERS:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -32,8 +32,8 @@ from streams.commands.inputs import (
     refusal_options,
     sources_of,
 )
+from streams.commands.replay_report import ReportFiles, check_report, report_options
 from streams.commands.replay_tables import print_comparison, print_summary
-from streams.core.instants import format_us
 from streams.engine import ENGINES, VARIABLE
 from streams.errors import ConfigError
 from streams.files import STANDARD, write_whole
@@ -43,7 +43,7 @@ from streams.replay.checkpoints import Checkpoint
 from streams.replay.comparison import CHANGE_COLUMNS, Comparison
 from streams.replay.output_form import OutputForm
 from streams.replay.replay import MEMORY, Replay, ReplayOptions
-from streams.replay.results import ALERT_COLUMNS, CASE_COLUMNS, Results, form_of, open_results
+from streams.replay.results import ALERT_COLUMNS, CASE_COLUMNS, Form, Results, form_of, json_line, open_results
 from streams.replay.sources import Source
 from streams.replay.sources.opening import close_sources
 from streams.rulebooks.decoding import decoder_of
@@ -101,6 +101,8 @@ class _Options:
     compare_only: Path | None
     comparison: Path | None
     report: Path | None
+    report_language: Literal["zh", "en"]
+    report_board: str | None
     memory: int
     jobs: int
     checkpoint: Path | None
@@ -136,7 +138,7 @@ class _Options:
 @click.option("--compare", type=click.Path(path_type=Path), metavar="DIR", help="What if: these rules on top of all.")
 @click.option("--compare-only", type=click.Path(path_type=Path), metavar="DIR", help="What if: these rules alone.")
 @click.option("--comparison", type=click.Path(path_type=Path), metavar="FILE", help="Write what would change here.")
-@click.option("--report", type=click.Path(path_type=Path), metavar="FILE", help="Write a page for people (HTML) here.")
+@report_options
 @click.option("--memory", type=_Bytes(), default=MEMORY, metavar="BYTES", help="Hold at most this of events (512M).")
 @click.option("--checkpoint", type=click.Path(path_type=Path), metavar="FILE", help="Go on here after an interruption.")
 @click.option(
@@ -175,6 +177,7 @@ def replay(options: _Options) -> int:
       gridclock replay export.csv --map export.yaml --only rules/ --cases cases.csv
       gridclock replay orders.xlsx --map wide.yaml --sheet 工单 --at-most 10
       gridclock replay orders.jsonl --compare stricter/ --comparison changes.csv --report report.html
+      gridclock replay orders.jsonl --report march.pdf --report-language en
       gridclock replay history/*.jsonl.gz --engine spark --master local[8] --cases cases.parquet
       gridclock replay --log --name gridclock --bootstrap localhost:9092
       gridclock replay --topic gridclock.events --bootstrap localhost:9092 --from 2026-03-01T00:00:00+08:00
@@ -182,6 +185,7 @@ def replay(options: _Options) -> int:
     if str(options.alerts) == STANDARD:
         options = replace(options, alerts=None)
     _check_use(options)
+    check_report(options.report)
     check_refusals(strict=options.strict, at_most=options.at_most)
     loaded = rulebook_of(options.rules, options.only)
     if options.from_log:
@@ -254,8 +258,10 @@ class _Run:
             options.events, options.topics, mappings, (options.bootstrap, options.since)
         )
         self._checkpoint = None if options.checkpoint is None else Checkpoint(options.checkpoint)
+        self._report: ReportFiles | None = None
         form = OutputForm(
-            form_of(options.alerts, ALERT_COLUMNS),
+            # a report needs them as they are, whatever --alerts is written as
+            json_line if options.report is not None else form_of(options.alerts, ALERT_COLUMNS),
             None if options.cases is None else form_of(options.cases, CASE_COLUMNS),
             with_summary=options.with_summary,
             hidden=self._hidden,
@@ -303,10 +309,18 @@ class _Run:
             stdout = click.get_binary_stream("stdout")
             alerts = options.alerts
             target = files.enter_context(open_results(alerts, ALERT_COLUMNS)) if alerts else Results(stdout)
-            for alert in replay.alerts(judged):
+            for alert in self._reported(files, replay.alerts(judged), form_of(alerts, ALERT_COLUMNS)):
                 target.write_bytes(alert)
             stdout.flush()
         return interrupted
+
+    def _reported(self, files: ExitStack, alerts: Iterator[bytes], form: Form) -> Iterator[bytes]:
+        """The alerts in their form; the report takes them on the way."""
+        if self._options.report is None:
+            return alerts
+        self._report = ReportFiles(self._options.report, self._options.report_language, self._options.report_board)
+        files.callback(self._report.close)
+        return self._report.take(alerts, form)
 
     def write_cases(self, files: ExitStack) -> None:
         """Every case to ``--cases``; they are asked for also where only their summary is wanted."""
@@ -332,22 +346,17 @@ class _Run:
                 self._first_changes.append(change)
 
     def write_report(self, files: ExitStack) -> None:
-        """The page for people, to ``--report``."""
-        if self._options.report is None:
+        """The page for people, to ``--report``, and the list of all breaches beside it."""
+        if self._report is None:
             return
-        from streams.replay.report import render  # a template engine and charts, which other replays do without
-
-        end, zone = self.replay.ends_at, self._loaded.rulebook.calendar.zone
-        page = render(
-            self.replay.summary,
-            self.replay.tally,
+        self._report.write(
+            files,
+            self._loaded,
+            self.replay,
             sources=[source.name for source in self.sources],
-            ends_at="—" if end is None else format_us(end, zone)[:19].replace("T", " "),
             is_as_of=self._options.as_of is not None,
             comparison=self._compared,
-            organisations=self._loaded.organisations,
         )
-        files.enter_context(write_whole(self._options.report)).write(page.encode())
 
     def finish(self) -> int:
         """Remove the checkpoint, print the summary; the exit code."""

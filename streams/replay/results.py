@@ -173,6 +173,6 @@ def _typed(columns: Sequence[str]) -> list[Any]:
                 made.append(pl.col(column).str.strip_chars_start("PT").str.strip_chars_end("S").cast(pl.Float64))
             case "flag":
                 made.append((pl.col(column) == "true").fill_null(False))
-            case "text":
+            case "text" | "link":
                 pass
     return made

@@ -27,7 +27,12 @@ LAST_STEP: Final = 20
 """The last class holds everything from twice the limit on."""
 
 WORST: Final = 20
+"""The worst cases of all that are kept."""
+
+WORST_OF_A_RULE: Final = 3
 NO_ORG: Final = "—"
+_RED: Final = 1e6
+_RED_WITHOUT_LIMIT: Final = 2e6
 
 
 @dataclass(slots=True)
@@ -91,6 +96,9 @@ class Worst:
     used: float | None
 
 
+_Ranked = tuple[float, str, Worst]
+
+
 class Summary:
     """Adds up cases; memory grows with rules, organisations and days, and by eight bytes a case."""
 
@@ -99,7 +107,8 @@ class Summary:
         self.orgs: dict[str, dict[date, Share]] = {}
         self.week: dict[tuple[int, int], Share] = defaultdict(Share)
         self.provisional = 0
-        self._worst: list[tuple[float, str, Worst]] = []
+        self._worst: list[_Ranked] = []
+        self._worst_by_rule: dict[str, list[_Ranked]] = {}
 
     def add(self, reported: ReportedCase) -> None:
         """Add one case."""
@@ -148,7 +157,10 @@ class Summary:
         _add_shares(self.week, other.week)
         self.provisional += other.provisional
         for item in other._worst:
-            self._keep_worst(item)
+            _keep(self._worst, item, WORST)
+        for rule_items in other._worst_by_rule.values():
+            for item in rule_items:
+                self._keep_worst_of_rule(item)
 
     def to_state(self) -> dict[str, Any]:
         """The summary as JSON values."""
@@ -164,7 +176,8 @@ class Summary:
             },
             "week": _shares_state((24 * day + hour, share) for (day, hour), share in self.week.items()),
             "provisional": self.provisional,
-            "worst": [(rank, case_id, one.data, one.explanation, one.used) for rank, case_id, one in self._worst],
+            "worst": _ranked_state(self._worst),
+            "worst_by_rule": [item for items in self._worst_by_rule.values() for item in _ranked_state(items)],
         }  # fmt: skip
 
     @classmethod
@@ -180,25 +193,47 @@ class Summary:
             found.week[divmod(place, 24)] = Share(judged, broken)
         found.provisional = state["provisional"]
         for rank, case_id, data, explanation, used in state["worst"]:
-            found._keep_worst((rank, case_id, Worst(data, explanation, used)))
+            _keep(found._worst, (rank, case_id, Worst(data, explanation, used)), WORST)
+        for rank, case_id, data, explanation, used in state.get("worst_by_rule", ()):  # 0.1 has none
+            found._keep_worst_of_rule((rank, case_id, Worst(data, explanation, used)))
         return found
 
     def _note_worst(self, reported: ReportedCase, used: float | None) -> None:
         data = reported.event["data"]
-        red = data["severity"] == "red_line"
-        rank = (1000.0 if red and used is None else 0.0) + (used if used is not None else 1.0)
-        self._keep_worst((rank, data["case_id"], Worst(data, reported.explanation, used)))
+        rank = 1.0 if used is None else used
+        if data["severity"] == "red_line":
+            rank += _RED_WITHOUT_LIMIT if used is None else _RED
+        item = rank, data["case_id"], Worst(data, reported.explanation, used)
+        _keep(self._worst, item, WORST)
+        self._keep_worst_of_rule(item)
 
-    def _keep_worst(self, item: tuple[float, str, Worst]) -> None:
-        if len(self._worst) < WORST:
-            heappush(self._worst, item)
-        elif item[:2] > self._worst[0][:2]:
-            heappushpop(self._worst, item)
+    def _keep_worst_of_rule(self, item: _Ranked) -> None:
+        _keep(self._worst_by_rule.setdefault(item[2].data["rule"], []), item, WORST_OF_A_RULE)
 
     @property
     def worst(self) -> list[Worst]:
-        """The worst cases: red lines without a limit first, then by the share of the limit used."""
-        return [item[2] for item in sorted(self._worst, key=lambda item: item[:2], reverse=True)]
+        """The worst cases: red lines first, of them those without a limit, then by the share of the limit used."""
+        return _worst_first(self._worst)
+
+    @property
+    def worst_by_rule(self) -> dict[str, list[Worst]]:
+        """The worst cases of each rule that has any, in the order of ``worst``; rules by name."""
+        return {rule: _worst_first(items) for rule, items in sorted(self._worst_by_rule.items())}
+
+
+def _keep(heap: list[_Ranked], item: _Ranked, most: int) -> None:
+    if len(heap) < most:
+        heappush(heap, item)
+    elif item[:2] > heap[0][:2]:
+        heappushpop(heap, item)
+
+
+def _worst_first(heap: list[_Ranked]) -> list[Worst]:
+    return [item[2] for item in sorted(heap, key=lambda item: item[:2], reverse=True)]
+
+
+def _ranked_state(heap: list[_Ranked]) -> list[tuple[Any, ...]]:
+    return [(rank, case_id, one.data, one.explanation, one.used) for rank, case_id, one in heap]
 
 
 def _add_shares(mine: dict[Any, Share], theirs: Mapping[Any, Share]) -> None:
@@ -233,11 +268,15 @@ def seconds_of(duration: str) -> float:
     return float(duration[2:-1])
 
 
-def duration_text(seconds: float | None) -> str:
-    """A duration for a table: ``104 s``, ``7.3 min``, ``1.8 h``, ``2.6 d``."""
+UNITS: Final = {"en": (" s", " min", " h", " d"), "zh": (" 秒", " 分钟", " 小时", " 天")}
+
+
+def duration_text(seconds: float | None, language: str = "en") -> str:
+    """A duration for a table: ``104 s``, ``7.3 min``, ``1.8 h``, ``2.6 d``; in Chinese (``zh``) ``7.3 分钟``."""
     if seconds is None:
         return ""
-    for size, most, name in ((1, 120, "s"), (60, 120, "min"), (3_600, 48, "h")):
+    *short, days = UNITS[language]
+    for (size, most), unit in zip(((1, 120), (60, 120), (3_600, 48)), short, strict=True):
         if seconds < most * size:
-            return f"{seconds / size:.0f} s" if name == "s" and seconds >= 10 else f"{seconds / size:.3g} {name}"
-    return f"{seconds / 86_400:,.1f} d"
+            return (f"{seconds / size:.0f}" if size == 1 and seconds >= 10 else f"{seconds / size:.3g}") + unit
+    return f"{seconds / 86_400:,.1f}{days}"

@@ -64,4 +64,5 @@ def figures(summary: Summary) -> dict[str, Any]:
         ]
         for name, rule in summary.rules.items()
     }
-    return {**state, "rules": rules, "orgs": summary.orgs, "week": summary.week, "worst": summary.worst}
+    worst = {"worst": summary.worst, "worst_by_rule": summary.worst_by_rule}
+    return {**state, "rules": rules, "orgs": summary.orgs, "week": summary.week, **worst}

@@ -73,7 +73,7 @@ def marked_rows(styles: str, sheet: str) -> list[int]:
     assert cell_styles is not None
     filled = {n for n, one in enumerate(re.findall(r"<xf [^>]*>", cell_styles[0])) if 'applyFill="1"' in one}
     found = set()
-    for number, cells in re.findall(r'<row r="(\d+)"[^>]*>(.*?)</row>', sheet):
+    for number, cells in re.findall(r'<row r="(\d+)"[^>]*>(.*?)</row>', sheet, re.DOTALL):
         if {int(style) for style in re.findall(r'<c r="[A-Z]+\d+" s="(\d+)"', cells)} & filled:
             found.add(int(number))
     return sorted(found)

@@ -57,7 +57,9 @@ def inputs(path: Path) -> tuple[list[Path], list[str]]:
 
 def results(path: Path, engine: str, *, alerts: str = "jsonl", cases: str = "jsonl") -> dict[str, Path]:
     suffixes = dict(zip(RESULTS, (alerts, cases, "jsonl", "csv", "html"), strict=True))
-    return {name: path / f"{engine}.{name}.{suffix}" for name, suffix in suffixes.items()}
+    own = path / engine  # a report names the file beside it, so the files of all engines have the same names
+    own.mkdir(exist_ok=True)
+    return {name: own / f"{name}.{suffix}" for name, suffix in suffixes.items()}
 
 
 def options_of(files: dict[str, Path]) -> list[str]:

@@ -8,19 +8,25 @@ error in the escaping would have no effect. The language is switched by a radio 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from importlib import resources
-from typing import Any
+from typing import Any, Literal
 
 import jinja2
 from markupsafe import Markup
 
 from schemas.organisations import Organisation
+from schemas.rules import Rule
+from streams.core.open_cases import chapter_of
 from streams.replay.comparison import Comparison
 from streams.replay.input_counts import InputCounts
 from streams.replay.report import charts
+from streams.replay.report.breaches import page_of_case
 from streams.replay.summary import NO_ORG, RuleSummary, Share, Summary, Worst, duration_text, org_of
+from streams.rulebooks.loader import LoadedRulebook
 from streams.wire.time_line import OUTCOMES_ZH
 
 CHARTED = 24
@@ -38,72 +44,122 @@ def visible(value: Any) -> Any:
     return value
 
 
+@dataclass(frozen=True, slots=True)
+class ReportOptions:
+    """What a page says besides its figures.
+
+    ``ends_at`` is the end of time as text. ``breaches`` is the name of the file with all breaches and violations, where
+    there is one. ``board`` is the address of the live board, for links to its pages of cases. ``language`` is the one
+    that the page opens with.
+    """
+
+    loaded: LoadedRulebook
+    sources: Sequence[str]
+    ends_at: str
+    is_as_of: bool = False
+    breaches: str | None = None
+    board: str | None = None
+    language: Literal["zh", "en"] = "zh"
+
+
 def render(
-    summary: Summary,
-    tally: InputCounts,
-    *,
-    sources: Sequence[str],
-    ends_at: str,
-    is_as_of: bool = False,
-    comparison: Comparison | None = None,
-    organisations: Mapping[str, Organisation] | None = None,
+    summary: Summary, tally: InputCounts, options: ReportOptions, *, comparison: Comparison | None = None
 ) -> str:
-    """The page; ``ends_at`` is the end of time as text. The same figures and names by code give the same page."""
+    """The page. The same figures and names by code give the same page."""
     files = resources.files(__package__)
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, finalize=visible, trim_blocks=True, lstrip_blocks=True
     )
     template = environment.from_string(files.joinpath("page.html").read_text("utf-8"))
-    rules = [_rule(name, rule, tally) for name, rule in sorted(summary.rules.items())]
-    spans = _spans(summary)
+    written = {item.rule.id: item.rule for item in options.loaded.loaded}
+    rules = sorted(
+        (_rule(written[name], rule, tally) for name, rule in summary.rules.items()),
+        key=lambda rule: (not rule["red"], rule["id"]),
+    )
+    by_id = {rule["id"]: rule for rule in rules}
+    spans, period = _spans(summary)
     charted = sorted((rule for rule in rules if rule["total"].judged), key=lambda rule: -rule["total"].broken)
-    total = Share(sum(rule["total"].judged for rule in rules), sum(rule["total"].broken for rule in rules))
+    names = options.loaded.organisations
     return template.render(
         css=Markup(files.joinpath("page.css").read_text("utf-8")),
-        sources=sources,
-        ends_at=ends_at,
-        as_of=is_as_of,
+        options=options,
+        names=names,
+        period=period,
+        span=spans.length,
         tally=tally,
-        cases=sum(rule["cases"] for rule in rules),
-        on_time=total.on_time,
-        breached=sum(rule["breached"] for rule in rules),
-        violated=sum(rule["violated"] for rule in rules),
+        totals=_totals(rules),
+        red_lines=_totals(rule for rule in rules if rule["red"]),
+        chapters=list(_chapters(rules, options.loaded)),
         rules=rules,
-        charted=[_with_charts(rule, spans, number) for number, rule in enumerate(charted[:CHARTED])],
+        charted=[_with_charts(rule, spans.starts, number) for number, rule in enumerate(charted[:CHARTED])],
         rules_left_out=len(charted) > CHARTED,
-        orgs=list(_orgs(summary, spans)),
-        names=organisations or {},
+        orgs=list(_orgs(summary, spans.starts)),
         week=list(_week(summary)),
-        worst=[_worst(case) for case in summary.worst],
-        comparison=None if comparison is None else list(_comparison(comparison)),
-        quality=list(_quality(summary, tally, organisations or {})),
+        worst=[_worst(case, by_id, options.board) for case in summary.worst],
+        worst_by_rule=[
+            (by_id[name], [_worst(case, by_id, options.board) for case in cases])
+            for name, cases in sorted(summary.worst_by_rule.items(), key=lambda item: rules.index(by_id[item[0]]))
+        ],
+        comparison=None if comparison is None else list(_comparison(comparison, by_id)),
+        quality=list(_quality(summary, tally, names)),
+        lacking=list(_lacking(summary, tally, options.loaded)),
     )
 
 
-def _rule(name: str, rule: RuleSummary, tally: InputCounts) -> dict[str, Any]:
+def _rule(written: Rule, rule: RuleSummary, tally: InputCounts) -> dict[str, Any]:
+    times = rule.quantiles(0.5, 0.95, 1)
     return {
-        "id": name,
+        "id": written.id,
         "zh": rule.title["zh"],
         "en": rule.title["en"],
         "clause": rule.clause,
-        "cases": rule.cases,
-        "total": rule.total,
-        "on_time": rule.total.on_time,
-        "breached": rule.outcomes["breached"] + rule.outcomes["met_late"],
-        "violated": rule.outcomes["violated"],
-        "retracted": tally.alerts[name, "retraction"],
-        "times": [duration_text(value) for value in rule.quantiles(0.5, 0.95, 1)],
+        "red": written.severity == "red_line",
+        "summary": rule,
+        **_figures([rule]),
+        "retracted": tally.alerts[written.id, "retraction"],
+        "times": [(duration_text(value, "zh"), duration_text(value, "en")) for value in times],
         "by_day": rule.by_day,
         "used": rule.used,
     }
 
 
+def _figures(rules: Sequence[RuleSummary]) -> dict[str, Any]:
+    outcomes = sum((rule.outcomes for rule in rules), Counter[str]())
+    total = Share(sum(rule.total.judged for rule in rules), sum(rule.total.broken for rule in rules))
+    return {
+        "cases": outcomes.total(),
+        "total": total,
+        "undecided": outcomes["running"],
+        "cancelled": outcomes["cancelled"],
+        "breached": outcomes["breached"] + outcomes["met_late"],
+        "violated": outcomes["violated"],
+    }
+
+
+def _totals(rules: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    return _figures([rule["summary"] for rule in rules])
+
+
+def _chapters(rules: Sequence[Mapping[str, Any]], loaded: LoadedRulebook) -> Iterator[dict[str, Any]]:
+    titles = {book.chapter: book.title for book in loaded.files}
+    for chapter in sorted({chapter_of(rule["clause"]) for rule in rules}):
+        own = [rule for rule in rules if chapter_of(rule["clause"]) == chapter]
+        title = titles.get(chapter)
+        zh, en = (chapter, chapter) if title is None else (title.zh, title.en)
+        red = _totals(rule for rule in own if rule["red"])["total"].broken
+        yield {"id": chapter, "zh": zh, "en": en, "red": red, **_totals(own)}
+
+
 Spans = Sequence[tuple[date, str]]
 
 
-def _spans(summary: Summary) -> Spans:
+def _spans(summary: Summary) -> tuple[charts.Periods, tuple[date, date] | None]:
+    """The periods of the charts; and the first and the last day on which a decided case started."""
     days = [day for rule in summary.rules.values() for day in rule.by_day]
-    return charts.periods(min(days), max(days)) if days else []
+    if not days:
+        return charts.Periods("day", ()), None
+    first, last = min(days), max(days)
+    return charts.periods(first, last), (first, last)
 
 
 def _with_charts(rule: dict[str, Any], spans: Spans, number: int) -> dict[str, Any]:
@@ -139,23 +195,28 @@ def _week(summary: Summary) -> Iterator[dict[str, Any]]:
         yield {"zh": f"周{zh}", "en": en, "cells": cells}
 
 
-def _worst(case: Worst) -> dict[str, Any]:
+def _worst(case: Worst, rules: Mapping[str, Mapping[str, Any]], board: str | None) -> dict[str, Any]:
     data = case.data
     outcome = data["outcome"]
     sentence = case.explanation or {"zh": OUTCOMES_ZH[outcome], "en": outcome.replace("_", " ")}
     return {
         "subject": data["subject"]["id"],
         "org": org_of(data),
-        "rule": data["rule"],
+        "rule": rules[data["rule"]],
         "used": case.used,
         "zh": sentence["zh"],
         "en": sentence["en"],
+        "evidence": data["evidence"],
+        "page": None if board is None else page_of_case(board, data["case_id"]),
     }
 
 
-def _comparison(comparison: Comparison) -> Iterator[tuple[str, str, list[tuple[str, Any]]]]:
-    yield "按规则", "By rule", list(comparison.by_rule().items())
-    yield "按单位", "By organisation", list(comparison.by_org().items())
+def _comparison(
+    comparison: Comparison, rules: Mapping[str, Mapping[str, Any]]
+) -> Iterator[tuple[str, str, list[tuple[str, Mapping[str, Any] | None, Any]]]]:
+    """Tables: two titles, and of each row the code, the rule where it is one, and the sums."""
+    yield "按规则", "By rule", [(name, rules.get(name), sums) for name, sums in comparison.by_rule().items()]
+    yield "按单位", "By organisation", [(name, None, sums) for name, sums in comparison.by_org().items()]
 
 
 _LATE = {
@@ -165,27 +226,38 @@ _LATE = {
 }
 
 
+def _line(zh: str, en: str, count: int, what: str = "") -> dict[str, Any]:
+    return {"zh": zh, "en": en, "count": count, "what": what}
+
+
 def _quality(
     summary: Summary, tally: InputCounts, organisations: Mapping[str, Organisation]
 ) -> Iterator[dict[str, Any]]:
-    def row(zh: str, en: str, count: int, what: str = "") -> dict[str, Any]:
-        return {"zh": zh, "en": en, "count": count, "what": what}
-
-    yield row("读入记录", "Records read", tally.lines)
-    yield row("有效事件", "Events", tally.events)
+    yield _line("读入记录", "Records read", tally.lines)
+    yield _line("有效事件", "Events", tally.events)
     for reason, count in sorted(tally.dead_letters.items()):
-        yield row("拒收（死信）", "Refused (dead letters)", count, reason)
-    yield row("重复事件", "Duplicates", tally.duplicates)
-    yield row("乱序（排在更晚的事件之后）", "Out of order (behind a later event)", tally.out_of_order)
+        yield _line("拒收（死信）", "Refused (dead letters)", count, reason)
+    yield _line("重复事件", "Duplicates", tally.duplicates)
+    yield _line("乱序（排在更晚的事件之后）", "Out of order (behind a later event)", tally.out_of_order)
     for key, (zh, en) in _LATE.items():
-        yield row(zh, en, tally.recorded_late[key])
-    for rule, count in sorted(tally.orphans.items()):
-        yield row("有终点而无起点", "Ends without a start", count, rule)
-    yield row("无规则关注的事件", "Events that no rule watches", tally.unwatched)
-    yield row("晚于判定截止时间", "After the end of time", tally.after_until)
+        yield _line(zh, en, tally.recorded_late[key])
+    yield _line("无规则关注的事件", "Events that no rule watches", tally.unwatched)
+    yield _line("晚于判定截止时间", "After the end of time", tally.after_until)
     if tally.not_yet_recorded:
-        yield row("当时尚未录入", "Not recorded by then", tally.not_yet_recorded)
+        yield _line("当时尚未录入", "Not recorded by then", tally.not_yet_recorded)
     if organisations:
         unnamed = len({code for code in summary.orgs if code != NO_ORG} - organisations.keys())
-        yield row("organisations.yaml 中没有名称的单位编码", "Codes that organisations.yaml does not name", unnamed)
-    yield row("节假日安排尚未公布、按周末推算的时钟", "Cases on a provisional calendar", summary.provisional)
+        yield _line("organisations.yaml 中没有名称的单位编码", "Codes that organisations.yaml does not name", unnamed)
+    yield _line("节假日安排尚未公布、按周末推算的时钟", "Cases on a provisional calendar", summary.provisional)
+
+
+def _lacking(summary: Summary, tally: InputCounts, loaded: LoadedRulebook) -> Iterator[dict[str, Any]]:
+    """What could not be judged because the data did not have it; nothing where all was there."""
+    for rule, count in sorted(tally.orphans.items()):
+        yield _line("有终点而无起点，未判定", "Ends without a start, not judged", count, rule)
+    nowhere = sum(share.judged for share in summary.orgs.get(NO_ORG, {}).values())
+    if nowhere:
+        yield _line("已判定但没有单位的时钟", "Decided cases without an organisation", nowhere)
+    missing = {item.rule.id for item in loaded.loaded if item.rule.enabled} - summary.rules.keys()
+    for rule in sorted(missing):
+        yield _line("没有任何时钟的规则：数据中没有其起点", "Rules without a case: no event starts them", 0, rule)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import pygal
 from markupsafe import Markup
@@ -21,20 +22,28 @@ _DAYS_BY_DAY = 31
 _DAYS_BY_WEEK = 200
 
 
-def periods(first: date, last: date) -> list[tuple[date, str]]:
-    """The periods of a range, each by its first day and a label: days, weeks from Monday, or months."""
+@dataclass(frozen=True, slots=True)
+class Periods:
+    """Days, weeks or months: each by its first day and a label."""
+
+    length: Literal["day", "week", "month"]
+    starts: Sequence[tuple[date, str]]
+
+
+def periods(first: date, last: date) -> Periods:
+    """The periods of a range: days, weeks from Monday, or months."""
     length = (last - first).days + 1
-    found: list[tuple[date, str]] = []
     if length <= _DAYS_BY_DAY:
-        return [(day, day.strftime("%m-%d")) for day in _days(first, last, 1)]
+        return Periods("day", [(day, day.strftime("%m-%d")) for day in _days(first, last, 1)])
     if length <= _DAYS_BY_WEEK:
         monday = first - timedelta(days=first.weekday())
-        return [(day, day.strftime("%m-%d")) for day in _days(monday, last, 7)]
+        return Periods("week", [(day, day.strftime("%m-%d")) for day in _days(monday, last, 7)])
+    found: list[tuple[date, str]] = []
     day = first.replace(day=1)
     while day <= last:
         found.append((day, day.strftime("%Y-%m")))
         day = (day + timedelta(days=32)).replace(day=1)
-    return found
+    return Periods("month", found)
 
 
 def _days(first: date, last: date, step: int) -> Iterator[date]:
