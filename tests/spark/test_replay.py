@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from streams.cli import run
+from streams.replay.report.breaches import beside
 from tests.spark.conftest import Run
 from tests.spark.test_spark import ending, simulated, skewed
 
@@ -86,6 +87,7 @@ def test_all_results_of_a_replay_have_the_same_bytes(
     for name, path in mine.items():
         assert path.read_bytes(), name
         assert theirs[name].read_bytes() == path.read_bytes(), name
+    assert beside(theirs["report"]).read_bytes() == beside(mine["report"]).read_bytes()
     assert "conflicting_duplicate" in said
     assert "become broken" in said
     assert [line for line in said.splitlines() if line.strip() and line not in done.err] == []
