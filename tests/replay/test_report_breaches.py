@@ -47,7 +47,8 @@ def test_it_lists_every_broken_case_red_lines_first(gridclock: Runner) -> None:
 def test_the_alerts_keep_their_form_beside_a_report(gridclock: Runner) -> None:
     events = gridclock.file("events.jsonl", orders.text(200))
     written = []
-    for number, more in enumerate(([], ["--report", gridclock.path / "report.html"])):
+    beside_a_report: list[str | Path] = ["--report", gridclock.path / "report.html"]
+    for number, more in enumerate(([], beside_a_report)):
         for name in ("alerts.csv", "alerts.jsonl"):
             path = gridclock.path / f"{number}-{name}"
             gridclock("replay", events, "--alerts", path, "--quiet", *more)
@@ -66,7 +67,7 @@ def alert(alert_id: str, kind: str, case_id: str = "c1", **fields: Any) -> bytes
     return json.dumps({"data": data}).encode()
 
 
-LATE = {"stopped_at": "2026-03-02T11:00:00+08:00", "elapsed": "PT7200S", "evidence": ["e1", "e2"]}
+LATE: dict[str, Any] = {"stopped_at": "2026-03-02T11:00:00+08:00", "elapsed": "PT7200S", "evidence": ["e1", "e2"]}
 
 
 def listed(tmp_path: Path, *alerts: bytes, names: dict[str, Organisation] | None = None) -> list[dict[str, Any]]:
