@@ -1,10 +1,11 @@
-"""Reads state, alerts, acknowledgements and deliveries from Kafka for the board, without a consumer group.
+"""Reads state, alerts, acknowledgements, deliveries and losses from Kafka for the board, without a consumer group.
 
 All workers write their state into one changelog topic. It is read from its beginning (it is compacted); during the
 first reading only the last row of each key is kept, and all rows are judged at its end. Of the notifier's deliveries
 it is noted where each row lies, and of the state too: a page that needs one reads it again (``streams.board.rows``). Of
-alerts and acknowledgements the last records of each partition are read, as many as the board keeps. A topic that does
-not exist yet is looked up again until it does; looking it up never creates it. Nothing is written.
+alerts, acknowledgements and dead letters the last records of each partition are read, as many as the board keeps. What
+retention removed unread stands beside the offsets that the intake commits. A topic that does not exist yet is looked up
+again until it does; looking it up never creates it. Nothing is written.
 """
 
 from __future__ import annotations
@@ -27,9 +28,11 @@ from streams.core.records import BEGINNING
 from streams.core.rulebook import Rulebook
 from streams.errors import BrokerError, InputError
 from streams.kafka.admin import partitions_of
-from streams.kafka.connection import kafka_options
+from streams.kafka.connection import clock_of, kafka_options
 from streams.live.clock_partition import partition_of_key, subject_of_key
+from streams.live.incomplete import MOST_LETTERS, Incompleteness, RecentLetters, incompleteness
 from streams.live.quarantine import cause_of
+from streams.live.source_positions import ANSWER_SECONDS, Loss, group_offsets, losses_of, name_of
 from streams.settings import Settings
 from streams.wire.state_rows import Aside, DamagedError, StateError, position_from_bytes, snapshot_from_bytes
 
@@ -37,6 +40,7 @@ logger = logging.getLogger(__name__)
 
 _AGAIN_SECONDS: Final = 2.0
 _LOOK_SECONDS: Final = 60.0
+_LOSSES_SECONDS: Final = 10.0
 _CHUNK: Final = 200
 
 Row = tuple[bytes, bytes | None]
@@ -55,6 +59,9 @@ class StateReader:
         self.partitions = 0
         self.aside: dict[int, Sequence[Aside]] = {}
         """By partition: the subjects that are set aside, whose cases are not shown."""
+        self.lost: Mapping[str, Sequence[Loss]] = {}
+        """By source: what was removed before it was read."""
+        self.letters = RecentLetters()
 
     @property
     def is_loading(self) -> bool:
@@ -66,6 +73,11 @@ class StateReader:
         """The minimum of the partitions' watermarks; ``None`` until each partition has one."""
         known = self.cases.watermarks
         return min(known.values()) if known and len(known) >= self.partitions else None
+
+    def incompleteness(self, now: int) -> list[Incompleteness]:
+        """Since when, and of what, verdicts may be incomplete."""
+        aside = [one for partition in self.aside.values() for one in partition]
+        return incompleteness(self.lost, self.letters, aside, now)
 
     def restart(self, partitions: int) -> None:
         """Drop the rows; they are read from the beginning again. The board shows the old cases until then."""
@@ -148,6 +160,7 @@ class BoardFeed:
         self._rows = rows
         self._deliveries = deliveries
         self._settings = settings
+        self._clock = clock_of(settings)
         self.refused = 0
         """Records of alerts and acknowledgements that could not be read."""
 
@@ -169,10 +182,27 @@ class BoardFeed:
             ),
             _Followed(settings.alerts_topic, self._alert, back=KEPT),
             _Followed(settings.acks_topic, self._ack, back=KEPT),
+            _Followed(settings.dead_letters_topic, self._letter, back=MOST_LETTERS),
         )
         async with asyncio.TaskGroup() as tasks:
             for one in followed:
                 tasks.create_task(self._follow(one))
+            tasks.create_task(self._watch_losses())
+
+    async def _watch_losses(self) -> None:
+        group = f"{self._settings.name}-intake"
+        committed = group_offsets(group, kafka_options(self._settings))
+        while True:
+            try:
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    found = await committed(None)
+                self._state.lost = {name_of(tp): losses_of(offset.metadata) for tp, offset in found.items()}
+            except (KafkaError, OSError, TimeoutError) as error:
+                logger.warning("group %s: %r; trying again", group, error)
+            await asyncio.sleep(_LOSSES_SECONDS)
+
+    def _letter(self, record: ConsumerRecord) -> None:
+        self._state.letters.take(record.key or b"", record.value, self._clock.at(record.timestamp * 1000))
 
     def _row(self, record: ConsumerRecord) -> None:
         key, value = record.key, record.value

@@ -14,14 +14,15 @@ from typing import Any, Final
 from streams.board.feed import StateReader
 from streams.board.messages import BoardWire
 from streams.core.board import Board, Filter, View, difference
+from streams.live.incomplete import since_of
 from streams.wall_clock import WallClock, monotonic
 from streams.wire.cloudevents import encode
 
 QUEUE: Final = 16
 """Messages that may wait for one page: about eight seconds of a busy board."""
 
-QUARANTINED_NAMED: Final = 5
-"""Subjects set aside that the head of the page names."""
+NAMED: Final = 5
+"""Causes for which verdicts may be incomplete, and subjects set aside, that the head of the page names."""
 
 _TICK_SECONDS: Final = 0.5
 _STILL_SECONDS: Final = 1.0
@@ -86,7 +87,8 @@ class Hub:
 
         ``delay_seconds`` is in real seconds, also under a scaled clock; ``null`` while nothing is known.
         ``unknown_rules`` are those that the workers judge by and this board does not have. ``quarantined`` is how many
-        subjects are set aside, of which nothing is judged, with the names of some.
+        subjects are set aside, of which nothing is judged, with the names of some; ``incomplete`` since when verdicts
+        may be incomplete, and the first causes (``streams.live.incomplete``).
         """
         now, at = self.clock.now(), self.state.watermark
         aside = [one.subject for partition in self.state.aside.values() for one in partition]
@@ -100,8 +102,18 @@ class Hub:
             "unknown_rules": self.board.unknown_rules(now),
             "quarantined": {
                 "count": len(aside),
-                "subjects": [self.wire.subject(one) for one in sorted(aside)[:QUARANTINED_NAMED]],
+                "subjects": [self.wire.subject(one) for one in sorted(aside)[:NAMED]],
             },
+            "incomplete": self.incomplete(NAMED),
+        }
+
+    def incomplete(self, most: int | None = None) -> dict[str, Any]:
+        """Since when verdicts may be incomplete, how many causes there are, and the oldest of them."""
+        found = self.state.incompleteness(self.clock.now())
+        return {
+            "since": self.wire.time(since_of(found)),
+            "count": len(found),
+            "causes": [self.wire.incompleteness(one) for one in found[:most]],
         }
 
     def join(self, wanted: Filter, drop: Callable[[], None]) -> Client:

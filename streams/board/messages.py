@@ -23,6 +23,7 @@ from streams.core.instants import format_us, instant_us
 from streams.core.open_cases import LEVELS, OpenCase, Place, chapter_of, place_of
 from streams.core.working_days import WorkingCalendar
 from streams.errors import InputError
+from streams.live.incomplete import Incompleteness
 from streams.wire.pseudonyms import Pseudonyms
 
 _TEXT_LENGTH: Final = 100
@@ -142,6 +143,16 @@ class BoardWire:
         """A subject as JSON values."""
         kind, number = subject
         return {"type": kind, "id": number if self._pseudonyms is None else self._pseudonyms.number(kind, number)}
+
+    def incompleteness(self, one: Incompleteness) -> dict[str, Any]:
+        """A cause for which verdicts may be incomplete, as JSON values."""
+        return {
+            "cause": one.cause,
+            "since": self.time(one.since),
+            "source": one.source,
+            "subject": None if one.subject is None else self.subject(one.subject),
+            "count": one.count,
+        }
 
     def time(self, instant: int | None) -> str | None:
         """An instant in ISO 8601."""

@@ -8,7 +8,8 @@
     /case/ID          the page of the case or the alert with that id, /order/ID, /account/ID, /meter/ID, /batch/ID
                       that of a subject: its time line, its clocks, who was sent what
     /api/case/ID      the same as JSON, and so on; 404 where there is nothing under that id
-    /api/meta         the rules and chapters that a filter can name, the names of organisations
+    /api/meta         the rules and chapters that a filter can name, the names of organisations; since when and of
+                      which sources and subjects verdicts may be incomplete
     /api/me, /api/acks  who may act on alerts, and acts (``streams.board.acts``)
     /healthz          200 when the state is read, 503 before
 
@@ -130,7 +131,7 @@ class BoardServer:
         self.limits = ConnectionLimits(_ASKING) if limits is None else limits
         self._acts = Acts(hub) if acts is None else acts
         self._case_html = (_PAGE / "case.html").read_bytes()
-        self._meta = encode(meta_of(loaded))
+        self._meta = meta_of(loaded)
         self._files = {path: ((_PAGE / name).read_bytes(), kind) for path, (name, kind) in _FILES.items()}
 
     def application(self) -> web.Application:
@@ -220,7 +221,7 @@ class BoardServer:
         return _json({**time, **found})
 
     async def _send_meta(self, _request: web.Request) -> web.StreamResponse:
-        return web.Response(body=self._meta, content_type="application/json")
+        return _json({**self._meta, "incomplete": self._hub.incomplete()})
 
     async def _health(self, _request: web.Request) -> web.StreamResponse:
         time = self._hub.time()

@@ -14,16 +14,19 @@ from rich.console import Console
 from rich.table import Table
 
 from streams.commands.common import DONE, broker_options, need_broker
+from streams.core.instants import format_us
 from streams.kafka.acls import permissions_of
 from streams.kafka.connection import clock_of
+from streams.live.incomplete import Incompleteness, since_of
 from streams.log_lines import printable
-from streams.operations.diagnosis import Problem, lag, length, problems
+from streams.operations.diagnosis import Problem, incompleteness_text, lag, length, problems
 from streams.operations.installation import Look, look
 from streams.operations.worker_page import look_at_worker
 from streams.settings import load_settings
 
 UNHEALTHY: Final = 1
 _WIDTH: Final = 160
+_NAMED: Final = 20
 
 
 @click.command(short_help="Show partitions, watermarks, backlog and state, and what is wrong.")
@@ -48,6 +51,9 @@ def status(sources: tuple[str, ...], worker: str | None, late: float, wait: floa
     """Show how the whole installation stands, read from Kafka alone; or one worker, from its metrics port.
 
     运行状态：分区、时间水位、积压、在办案件、状态大小；有问题逐条列出。
+
+    It also says since when verdicts may be incomplete, and of which sources and subjects: records that were lost or
+    became dead letters within a day, subjects that are set aside. Dead letters alone are no problem here.
 
     Exits 0 where all is well; 1 where something is wrong, each cause is a line; 2 where it cannot be determined. A
     partition's time is behind by a second or two when all is well.
@@ -78,6 +84,7 @@ def status(sources: tuple[str, ...], worker: str | None, late: float, wait: floa
         click.echo(json.dumps(_object(seen, wrong, speed), ensure_ascii=False))
     else:
         _print(seen, speed)
+        _print_incomplete(seen.incomplete)
         for problem in wrong:
             click.echo(printable(f"! {problem.text}"))
         click.echo(_summary(seen, wrong, speed))
@@ -101,6 +108,19 @@ def _object(seen: Look, wrong: Sequence[Problem], speed: float) -> dict[str, Any
     return {
         "healthy": not wrong,
         "problems": [asdict(problem) for problem in wrong],
+        "incomplete": {
+            "since_us": since_of(seen.incomplete),
+            "causes": [
+                {
+                    "cause": one.cause,
+                    "since_us": one.since,
+                    "source": one.source,
+                    "subject": None if one.subject is None else " ".join(one.subject),
+                    "count": one.count,
+                }
+                for one in seen.incomplete
+            ],
+        },
         "open_cases": _open_cases(seen),
         "subjects": _sum([one.subjects for one in seen.partitions]),
         "changelog_bytes": seen.changelog,
@@ -173,6 +193,20 @@ def _print(seen: Look, speed: float) -> None:
         console.print()
         console.print(inputs)
     console.print()
+
+
+def _print_incomplete(found: Sequence[Incompleteness]) -> None:
+    if not found:
+        return
+    since = since_of(found)
+    words = "" if since is None else f" since {format_us(since)} 自此起"
+    click.echo(f"verdicts may be incomplete{words} 判定可能不全:")
+    for one in found[:_NAMED]:
+        when = "" if one.since is None else f", since {format_us(one.since)}"
+        click.echo(printable(f"  {incompleteness_text(one)}{when}"))
+    if len(found) > _NAMED:
+        click.echo(f"  and {len(found) - _NAMED:,} more: see --json")
+    click.echo()
 
 
 def _summary(seen: Look, wrong: Sequence[Problem], speed: float) -> str:

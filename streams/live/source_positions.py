@@ -35,8 +35,8 @@ ANSWER_SECONDS: Final = 5.0
 MOST_LOSSES: Final = 20
 """The newest losses of one partition that are kept; brokers take 4,096 bytes of metadata."""
 
-GroupOffsets = Callable[[Sequence[TopicPartition]], Awaitable[Mapping[TopicPartition, OffsetAndMetadata]]]
-"""The offsets committed by a group for partitions."""
+GroupOffsets = Callable[[Sequence[TopicPartition] | None], Awaitable[Mapping[TopicPartition, OffsetAndMetadata]]]
+"""What a group has committed for partitions, or for all."""
 
 logger = logging.getLogger(__name__)
 
@@ -246,13 +246,13 @@ def group_offsets(group: str, options: Mapping[str, Any]) -> GroupOffsets:
 
 
 async def _group_offsets(
-    group: str, options: Mapping[str, Any], partitions: Sequence[TopicPartition]
+    group: str, options: Mapping[str, Any], partitions: Sequence[TopicPartition] | None
 ) -> Mapping[TopicPartition, OffsetAndMetadata]:
     admin = AIOKafkaAdminClient(**options)
     try:
         await admin.start()
         found: Mapping[TopicPartition, OffsetAndMetadata] = await admin.list_consumer_group_offsets(
-            group, partitions=list(partitions)
+            group, partitions=None if partitions is None else list(partitions)
         )
     finally:
         await admin.close()

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, assert_never
 
 from streams.core.instants import format_us
+from streams.live.incomplete import Incompleteness
 from streams.operations.installation import Look, Partition, Source
 
 NAMED: Final = 20
@@ -58,6 +59,22 @@ def problems(before: Look, after: Look, *, late: float, speed: float = 1) -> lis
     found += _standing(before, after, late, speed)
     found += _quarantined(after)
     return found
+
+
+def incompleteness_text(one: Incompleteness) -> str:
+    """One cause for which verdicts may be incomplete, as a line."""
+    match one.cause:
+        case "lost":
+            return f"source {one.source}: up to {one.count:,} records removed before they were read 未读即被清除"
+        case "refused":
+            return f"source {one.source}: {one.count:,} dead letters 死信 (gridclock dead-letters list)"
+        case "too_old":
+            return f"source {one.source}: {one.count:,} events too old to be judged 过期事件 (dead letters too_old)"
+        case "quarantined":
+            assert one.subject is not None
+            return f"{one.subject[0]} {one.subject[1]}: set aside, nothing is judged of it 已隔离"
+        case _:
+            assert_never(one.cause)
 
 
 def _quarantined(look: Look) -> Iterator[Problem]:

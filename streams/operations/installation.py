@@ -23,9 +23,12 @@ from kafka.protocol.types import Array, Int32, Schema, String
 from schemas.limits import DAY
 from streams.errors import BrokerError
 from streams.kafka.admin import READING, connected, partitions_of
+from streams.kafka.connection import clock_of
 from streams.live.clock_partition import position_key
+from streams.live.incomplete import MOST_LETTERS, Incompleteness, RecentLetters, incompleteness
 from streams.live.source_positions import Loss, losses_of, name_of
 from streams.settings import Settings
+from streams.wall_clock import WallClock
 from streams.wire.state_rows import Aside, Position, position_from_bytes
 
 _FIRST_BACK: Final = 64
@@ -90,7 +93,7 @@ class Look:
     ``sharing`` are the groups that are just being rebalanced. ``changelog`` is the size of the state's topic on one
     broker, in bytes, where we may ask; ``local`` that of one worker's own copy. ``trouble`` was said by it of itself.
     ``open_cases`` are those of all partitions, the rows' own counts where none is given. ``absent`` are source topics
-    that do not exist.
+    that do not exist. ``incomplete`` is since when, and of what, verdicts may be incomplete.
     """
 
     at: int
@@ -102,6 +105,7 @@ class Look:
     trouble: Sequence[str] = ()
     open_cases: int | None = None
     absent: Sequence[str] = ()
+    incomplete: Sequence[Incompleteness] = ()
 
 
 def look(settings: Settings, now: int) -> Look:
@@ -114,12 +118,14 @@ def look(settings: Settings, now: int) -> Look:
     security = settings.security()
     place = settings.bootstrap
     own = settings.log_topic, settings.changelog_topic
-    counts = {topic: partitions_of(place, topic, security=security) for topic in (*own, *settings.source_topics)}
+    others = settings.dead_letters_topic, *settings.source_topics
+    counts = {topic: partitions_of(place, topic, security=security) for topic in (*own, *others)}
     missing = [topic for topic in own if not counts[topic]]
     if missing:
         why = "no worker has begun under this --name" if len(missing) == len(own) else "it was deleted"
         raise BrokerError(f"{place}: no topic {missing[0]}: {why}")
     logs, rows = (_parts(topic, counts) for topic in (settings.log_topic, settings.changelog_topic))
+    letters = _parts(settings.dead_letters_topic, counts)
     inputs = [part for topic in settings.source_topics for part in _parts(topic, counts)]
     with connected(KafkaAdminClient, place, security) as admin:
         sharing: list[str] = []
@@ -135,9 +141,10 @@ def look(settings: Settings, now: int) -> Look:
     options = {**security, **READING, "max_partition_fetch_bytes": 8 * 1024 * 1024, "enable_auto_commit": False}
     with connected(KafkaConsumer, place, options) as consumer:
         # All topics, before anything is assigned: kafka-python only knows those of its first request.
-        everything = [*logs, *inputs, *rows]
+        everything = [*logs, *inputs, *rows, *letters]
         begins, ends = consumer.beginning_offsets(everything), consumer.end_offsets(everything)
         positions = _positions(consumer, rows, begins, ends)
+        recent = _letters(consumer, letters, begins, ends, clock_of(settings))
     with connected(KafkaConsumer, place, {**options, "isolation_level": "read_committed"}) as consumer:
         stable = consumer.end_offsets(inputs) if inputs else {}  # after the ends of all records: what is less is held
     partitions = [_partition(part, owners.get(part), ends[part], positions.get(part.partition)) for part in logs]
@@ -153,7 +160,10 @@ def look(settings: Settings, now: int) -> Look:
         for part in inputs
     ]
     absent = [topic for topic in settings.source_topics if not counts[topic]]
-    return Look(now, partitions, sources, sharing, changelog, absent=absent)
+    aside = [one for partition in partitions for one in partition.aside]
+    lost = {source.name: source.lost for source in sources}
+    incomplete = incompleteness(lost, recent, aside, now)
+    return Look(now, partitions, sources, sharing, changelog, absent=absent, incomplete=incomplete)
 
 
 def position_of(settings: Settings, partition: int) -> Position | None:
@@ -229,6 +239,24 @@ def _positions(
                 found[part.partition] = position_from_bytes(record.value)
         wanted = [part for part in wanted if part.partition not in found and starts[part] > begins[part]]
         back *= _FURTHER
+    return found
+
+
+def _letters(
+    consumer: Any,
+    parts: Sequence[TopicPartition],
+    begins: Mapping[TopicPartition, int],
+    ends: Mapping[TopicPartition, int],
+    clock: WallClock,
+) -> RecentLetters:
+    """The dead letters of the last day, of each partition the newest ``MOST_LETTERS``."""
+    found = RecentLetters()
+    since = max(0, clock.real(clock.now() - DAY) // 1000)
+    wanted = [part for part in parts if ends[part] > begins[part]]
+    first = consumer.offsets_for_times(dict.fromkeys(wanted, since)) if wanted else {}
+    starts = {part: max(at.offset, ends[part] - MOST_LETTERS) for part, at in first.items() if at is not None}
+    for _, record in _between(consumer, starts, ends) if starts else ():
+        found.take(record.key or b"", record.value, clock.at(record.timestamp * 1000))
     return found
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from kafka import KafkaProducer
 
 from streams.board.deliveries import Deliveries
@@ -250,6 +251,40 @@ def test_the_feed_reads_the_state_of_all_partitions_and_goes_on(kafka: Broker, p
                 await asyncio.gather(running, return_exceptions=True)
 
     asyncio.run(test())
+
+
+def test_the_feed_reads_what_was_lost(kafka: Broker, prefix: str) -> None:
+    if kafka.kind == "embedded":
+        pytest.skip(f"{kafka.description}: keeps no metadata of offsets")
+
+    async def test() -> None:
+        await asyncio.to_thread(ensure_topics, kafka.bootstrap, [TopicSpec(f"{prefix}b.dead-letters", 1)])
+        tp, options = TopicPartition(f"{prefix}b.events", 0), {"bootstrap_servers": kafka.bootstrap}
+        await asyncio.to_thread(ensure_topics, kafka.bootstrap, [TopicSpec(tp.topic, 1)])
+        consumer = AIOKafkaConsumer(group_id=f"{prefix}b-intake", enable_auto_commit=False, **options)
+        await consumer.start()
+        consumer.assign([tp])
+        at = WallClock().now()
+        await consumer.commit({tp: (9, json.dumps({"lost": [[3, 5, at]]}))})
+        await consumer.stop()
+        with producing(kafka) as producer:
+            letter = {"reason": "not_json", "source": f"{tp.topic}/0"}
+            for number in range(3):
+                producer.send(f"{prefix}b.dead-letters", json.dumps(letter).encode(), key=b"%d" % number)
+            producer.send(f"{prefix}b.dead-letters", None, key=b"1")
+            producer.flush()
+        feed, state, _ = feed_of(kafka, prefix)
+        running = asyncio.create_task(feed.run())
+        try:
+            found: dict[str, tuple[str | None, int]] = {}
+            while found != {"lost": (f"{tp.topic}/0", 3), "refused": (f"{tp.topic}/0", 2)}:
+                await asyncio.sleep(0.05)
+                found = {one.cause: (one.source, one.count) for one in state.incompleteness(WallClock().now())}
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(asyncio.wait_for(test(), SECONDS))
 
 
 async def _until(claim: Any) -> None:

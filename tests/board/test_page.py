@@ -15,7 +15,9 @@ from schemas.base import Text
 from streams.board.acts import Acts
 from streams.board.hub import Hub
 from streams.core.board import Acknowledgement
+from streams.live.source_positions import Loss
 from streams.wall_clock import WallClock
+from streams.wire.state_rows import Aside
 from tests.boards import MINUTE, Served, Topics, alert, board, case_id, served, started
 from tests.browser import PHONE, WALL, Page, page_of
 from tests.stories import us
@@ -132,6 +134,24 @@ def test_an_alert_that_may_be_wrong_is_marked(chrome: str) -> None:
                 "[...document.querySelectorAll('#alerts .marks')].map((one) => one.textContent.includes('数据不全'))"
             )
             await page.until(f"JSON.stringify({marks}) == '[true,false]'")
+
+    run(test)
+
+
+def test_the_head_says_since_when_and_of_what_verdicts_may_be_incomplete(chrome: str) -> None:
+    async def test() -> None:
+        async with looking(chrome, a_case("WO1", 60)) as (page, site):
+            site.state.lost = {"in/0": [Loss(3, 1002, NOW - MINUTE)]}
+            site.state.aside = {0: [Aside(("order", "<b>"), 5, 5, "KeyError", NOW)]}
+            told = "document.querySelector('#notice').textContent"
+            words = "判定可能不全：来源 in/0 至多 1,000 条记录未读即被清除；order <b> 已隔离，不作判定。"
+            await page.until(f"{told}.includes('{words}')")
+            assert "自 03-02 09:59:00 起" in str(await page.js(told))
+            await page.js("document.querySelector('#lang').click()")
+            words = "09:59:00 verdicts may be incomplete: up to 1,000 records of source in/0 were removed before"
+            await page.until(f"{told}.includes('{words}') && {told}.includes('read; order <b> is set aside')")
+            site.state.lost, site.state.aside = {}, {}
+            await page.until("document.querySelector('#notice').hidden")
 
     run(test)
 

@@ -19,13 +19,15 @@ import pytest
 from python_calamine import CalamineWorkbook
 
 import streams.board
-from streams.board.hub import QUEUE, Hub
+from streams.board.hub import NAMED, QUEUE, Hub
 from streams.board.messages import BoardWire, ack_from_bytes, alert_from_bytes, filter_of
 from streams.board.web import HEADERS
 from streams.core.board import Acknowledgement, BoardAlert, Filter
 from streams.errors import InputError
+from streams.live.source_positions import Loss
 from streams.wall_clock import WallClock
 from streams.wire.cloudevents import CloudEvents, encode
+from streams.wire.state_rows import Aside
 from tests.boards import MINUTE, Served, alert, board, case_id, served, started
 from tests.stories import judge, shipped, us
 
@@ -166,6 +168,7 @@ async def _json_api() -> None:
             "loading": False,
             "unknown_rules": [],
             "quarantined": {"count": 0, "subjects": []},
+            "incomplete": {"since": None, "count": 0, "causes": []},
         }
         _, _, alerts = await get(site.url + "/api/alerts?chapter=W")
         assert alerts["alerts"] == [
@@ -198,6 +201,32 @@ async def _json_api() -> None:
 
 def test_json_api() -> None:
     asyncio.run(_json_api())
+
+
+async def _incomplete() -> None:
+    async with serving() as site:
+        site.state.lost = {"in/0": [Loss(3, 5, NOW - 2 * MINUTE)]}
+        site.state.aside = {0: [Aside(("order", f"WO{n}"), 5, 5, "KeyError", NOW) for n in range(NAMED)]}
+        _, _, meta = await get(site.url + "/api/meta")
+        first = {
+            "cause": "lost",
+            "since": "2026-03-02T09:58:00.000+08:00",
+            "source": "in/0",
+            "subject": None,
+            "count": 3,
+        }
+        found = meta["incomplete"]
+        assert (found["since"], found["count"], found["causes"][0]) == (first["since"], NAMED + 1, first)
+        assert found["causes"][NAMED] == {
+            "cause": "quarantined", "since": "2026-03-02T10:00:00.000+08:00", "source": None,
+            "subject": {"type": "order", "id": f"WO{NAMED - 1}"}, "count": 0,
+        }  # fmt: skip
+        _, _, cases = await get(site.url + "/api/cases")
+        assert cases["incomplete"] == {**found, "causes": found["causes"][:NAMED]}
+
+
+def test_it_says_since_when_verdicts_may_be_incomplete() -> None:
+    asyncio.run(_incomplete())
 
 
 async def _health() -> None:

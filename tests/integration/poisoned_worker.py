@@ -1,8 +1,8 @@
 """``gridclock run`` with a program that fails at every subject whose number has POISON (or ``TEST_POISON``) in it.
 
-The environment variable TEST_FAULT names the step: ``handle``, ``fold``, ``judge``, ``render``, ``encode``, ``row``;
-``read`` that a record of the log cannot be read; ``kill`` kills the process, ``kill_intake`` where a record of a source
-is read.
+The environment variable TEST_FAULT names the steps, with commas between them: ``handle``, ``fold``, ``judge``,
+``render``, ``encode``, ``row``; ``read`` that a record of the log cannot be read; ``kill`` kills the process,
+``kill_intake`` where a record of a source with KILLS in it is read.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from streams.wire.records import RecordDecoder
 from streams.wire.state_rows import DamagedError
 
 POISON = os.environ.get("TEST_POISON", "POISON")
+KILLS = "KILLS"
 
 
 def failing(whole: Callable[..., Any], about: Callable[..., object]) -> Callable[..., Any]:
@@ -78,7 +79,7 @@ def plant(fault: str) -> None:
             events = RecordDecoder.events
 
             def killing(self: Any, topic: str, partition: int, record: Any, **named: Any) -> Any:
-                if POISON.encode() in record.value:
+                if KILLS.encode() in record.value:
                     os.kill(os.getpid(), signal.SIGKILL)
                 return events(self, topic, partition, record, **named)
 
@@ -94,5 +95,6 @@ def plant(fault: str) -> None:
 
 
 if __name__ == "__main__":
-    plant(os.environ["TEST_FAULT"])
+    for each in os.environ["TEST_FAULT"].split(","):
+        plant(each)
     main()

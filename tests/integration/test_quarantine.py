@@ -127,7 +127,7 @@ def test_a_subject_that_kills_the_process_is_set_aside(live: Live, tmp_path: Pat
 def test_a_record_of_a_source_that_kills_the_process_is_a_dead_letter_and_is_sent_again(live: Live) -> None:
     live.send(wire(BEFORE))
     worker = live.worker(module=FAULTY, TEST_FAULT="kill_intake", store="one")
-    live.send(wire(POISONED))
+    live.send(wire(POISONED.replace("POISON", "KILLS")))
     for _ in range(3):  # mostly nothing was written down; then its batch was, then it alone
         until(lambda: worker.exit_code is not None or bool(letters(live)), 60, lambda: worker.output)  # noqa: B023
         if worker.exit_code is None:
@@ -146,7 +146,7 @@ def test_a_record_of_a_source_that_kills_the_process_is_a_dead_letter_and_is_sen
     done = command("dead-letters", "retry", "--all", "--reason", "quarantined", *where)
     assert done.returncode == 0, done.stderr
     until(
-        lambda: ("POISON", "breach") in by_subject(list(live.sent().values()), "2025-03-03T10:00"),
+        lambda: ("KILLS", "breach") in by_subject(list(live.sent().values()), "2025-03-03T10:00"),
         60,
         lambda: worker.output,
     )

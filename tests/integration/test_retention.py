@@ -65,6 +65,17 @@ def test_records_removed_before_they_were_read_are_reported(live: Live) -> None:
     code, answer = asked(live)
     assert code == 1
     assert [loss[:2] for loss in answer["sources"][0]["lost"]] == [[0, 1]]
+    (at,) = [loss[2] for loss in answer["sources"][0]["lost"]]
+    live.send([{"event_id": "junk"}])
+    until(lambda: len(asked(live)[1]["incomplete"]["causes"]) == 2, 60, lambda: f"{asked(live)}{worker.output}")
+    found = asked(live)[1]["incomplete"]
+    assert [(one["cause"], one["source"], one["count"]) for one in found["causes"]] == [
+        ("lost", f"{topic}/0", 2), ("refused", f"{topic}/0", 1),
+    ]  # fmt: skip
+    assert found["since_us"] == at
+    text = said("status", "--bootstrap", live.bootstrap, "--name", live.name)[1]
+    assert "verdicts may be incomplete since 20" in text
+    assert f"source {topic}/0: 1 dead letters" in text
     assert worker.stop() == 0
     worker = live.worker()  # the committed offset says it, whoever reads the partition
     until(lambda: kinds(asked(live)[1]) == {"lost"}, 60, lambda: f"{asked(live)}{worker.output}")

@@ -113,8 +113,10 @@ class Cluster:
             if (tried := tried_of(metadata)) is not None:
                 self.marks.append(tried)
 
-    async def group_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, OffsetAndMetadata]:
-        return {tp: self.offsets.get(tp, OffsetAndMetadata(-1, "")) for tp in partitions}
+    async def group_offsets(
+        self, partitions: Sequence[TopicPartition] | None
+    ) -> dict[TopicPartition, OffsetAndMetadata]:
+        return {tp: self.offsets.get(tp, OffsetAndMetadata(-1, "")) for tp in partitions or ()}
 
     async def ask(self) -> None:
         pass

@@ -1,6 +1,8 @@
 // The stream of server-sent events: a snapshot of the view asked for, then its changes, and the server's time.
-import { $, setText } from "./dom.js";
+import { $, setAttribute, setText } from "./dom.js";
+import { stamp } from "./format.js";
 import { ASKED, announce, page, params, setClock } from "./state.js";
+import { number } from "./texts.js";
 
 const SILENT_MS = 8000, RETRY_MS = 3000;
 let stream = null, heardAt = 0;
@@ -73,13 +75,16 @@ function takeTime(data) {
   setClock(data);
   page.loading = data.loading;
   page.delay = data.delay_seconds;
-  const notices = [], { count, subjects } = data.quarantined;
+  const notices = [], { count, causes, since } = data.incomplete;
   if (data.unknown_rules.length) notices.push(text.unknownRules(data.unknown_rules.join(text.list)));
   if (count) {
-    const names = subjects.map((one) => `${one.type} ${one.id}`).join(text.list);
-    notices.push(text.quarantined(count, names + (count > subjects.length ? " …" : "")));
+    const named = causes.map((one) => text.causes[one.cause](one.source || `${one.subject.type} ${one.subject.id}`, number(one.count)));
+    notices.push(text.mayBeIncomplete(since ? stamp(since) : "", named.join(text.semicolon) + (count > causes.length ? " …" : "")));
   }
-  setText($("notice"), notices.join(" "));
-  $("notice").hidden = !notices.length;
+  const notice = $("notice"), words = notices.join(" "), figures = /[\d,]+/g;
+  // A figure that changes must not be read out each time.
+  setAttribute(notice, "aria-live", words.replace(figures, "") === notice.textContent.replace(figures, "") ? "off" : "polite");
+  setText(notice, words);
+  notice.hidden = !notices.length;
   announce("status");
 }
