@@ -1,7 +1,8 @@
 """What people do about alerts from the board's page: acknowledge, note, assign, silence.
 
     GET  /api/me      who is logged in and may act, or why not
-    POST /api/acks    one act as JSON: ``alert_id``, ``action``, ``note``, ``to`` (assign), ``minutes`` (silence)
+    POST /api/acks    one act as JSON: ``alert_id``, ``action``, ``note``, ``to`` (assign), ``minutes`` (silence), and
+                      ``subject`` (as an alert has it), by which an alert is found that is not among the newest
 
 An act is written to the topic of acknowledgements as ``gridclock ack`` writes it, with the person whom the proxy logged
 in and the board's time, and is on every page at once. A silence of 0 minutes ends an earlier one. Without a log-in
@@ -27,9 +28,11 @@ from pydantic import Field, StringConstraints, ValidationError, field_validator,
 
 from schemas.acknowledgements import ALERT_ID_PATTERN, MAX_NOTE, MAX_SILENCE, Acknowledgement, Action, Who
 from schemas.base import Model
+from schemas.patterns import SubjectType
 from streams.board.hub import Hub
 from streams.board.login import Login, MayNotAct
 from streams.board.messages import ack_from_bytes
+from streams.core.alerts import Subject
 from streams.core.instants import moment_of
 from streams.errors import BrokerError
 from streams.kafka.admin import partitions_of
@@ -50,6 +53,15 @@ _WRITE_SECONDS: Final = 20.0
 _MOST_MINUTES: Final = int(MAX_SILENCE / timedelta(minutes=1))
 
 Write = Callable[[Acknowledgement], Awaitable[None]]
+Known = Callable[[str, Subject | None], Awaitable[bool]]
+"""Whether there is an alert with an id, of the subject that it may be looked up by."""
+
+
+class ActSubject(Model):
+    """The subject of the alert, as the page shows it."""
+
+    type: SubjectType
+    id: Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
 class Act(Model):
@@ -60,6 +72,7 @@ class Act(Model):
     note: Annotated[str, StringConstraints(strip_whitespace=True, max_length=MAX_NOTE)] | None = None
     to: Annotated[Who, StringConstraints(strip_whitespace=True)] | None = None
     minutes: Annotated[int, Field(strict=True, ge=0, le=_MOST_MINUTES)] | None = None
+    subject: ActSubject | None = None
 
     @field_validator("note")
     @classmethod
@@ -152,9 +165,11 @@ class Acts:
         self._login = login
         self._write = write
         self._staff = staff
+        self._known: Known | None = None
 
-    def add_to(self, app: web.Application) -> None:
+    def add_to(self, app: web.Application, known: Known) -> None:
         """Add the routes."""
+        self._known = known
         app.router.add_get("/api/me", self._me)
         app.router.add_post("/api/acks", self._act)
 
@@ -198,7 +213,7 @@ class Acts:
             field = str(first["loc"][0]) if first["loc"] else None
             detail = str(first["msg"]).removeprefix("Value error, ")
             return _problem(400, "bad_act", f"{field}: {detail}" if field else detail, field=field)
-        return await self._take(made)
+        return await self._take(made, None if act.subject is None else (act.subject.type, act.subject.id))
 
     def _made(self, act: Act, person: str) -> Acknowledgement:
         """The record of an act.
@@ -218,20 +233,20 @@ class Acts:
         )
         return made.pseudonymous(self._staff)
 
-    async def _take(self, made: Acknowledgement) -> web.Response:
-        board = self._hub.board
-        if not board.has_alert(made.alert_id):
-            detail = f"no alert {made.alert_id} among the newest of this board; gridclock ack takes older ones"
-            return _problem(404, "no_such_alert", detail)
+    async def _take(self, made: Acknowledgement, subject: Subject | None) -> web.Response:
         assert self._write is not None
+        assert self._known is not None
         try:
+            if not await self._known(made.alert_id, subject):
+                detail = f"this board knows no alert {made.alert_id}; gridclock ack takes those that it no longer keeps"
+                return _problem(404, "no_such_alert", detail)
             await self._write(made)
-        except BrokerError as error:
+        except (BrokerError, KafkaError) as error:
             logger.warning("an act on an alert was not written: %s", error)
             return _problem(503, "not_written", str(error))
         # As the feed will read it: the record read a second time changes nothing.
         alert_id, ack = ack_from_bytes(made.to_bytes())
-        board.take_ack(alert_id, ack)
+        self._hub.board.take_ack(alert_id, ack)
         body = encode({"alert_id": alert_id, "ack": self._hub.wire.ack(ack)})
         return web.Response(body=body, status=201, content_type="application/json")
 

@@ -101,6 +101,16 @@ class CasePages:
         page["clocks"] = asked + [clock for clock in page["clocks"] if clock["case_id"] != case_id]
         return page
 
+    async def has_alert(self, alert_id: str, shown: Subject | None) -> bool:
+        """Whether there is such an alert: among the newest, or of the subject, where its page shows it.
+
+        Raises:
+            BrokerError: where the topics cannot be read.
+        """
+        if self._board.has_alert(alert_id):
+            return True
+        return shown is not None and alert_id in (await self._sources(shown)).alerts
+
     # -- sources -----------------------------------------------------------------------------------------
 
     async def _sources(self, shown: Subject) -> _Sources:

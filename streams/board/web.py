@@ -150,7 +150,7 @@ class BoardServer:
             app.router.add_get(f"/api/{{kind:{kind}}}/{{id:.+}}", self._case_values)
         app.router.add_get("/api/meta", self._send_meta)
         app.router.add_get("/healthz", self._health)
-        self._acts.add_to(app)
+        self._acts.add_to(app, self._pages.has_alert)
         return app
 
     @asynccontextmanager

@@ -10,7 +10,11 @@ from typing import Any
 
 import aiohttp
 
+from schemas.acknowledgements import Acknowledgement
+from streams.board.acts import MARK, Acts
 from streams.board.feed import StateReader
+from streams.board.hub import Hub
+from streams.board.login import Login
 from streams.board.messages import BoardWire, alert_from_bytes
 from streams.core.alerts import Alert
 from streams.core.board import Board
@@ -35,6 +39,10 @@ f3 2026-03-10T09:11 counter.resumed           WO2
 f4 2026-03-10T09:14 counter.service_completed WO2
 d1 2026-03-09T10:00 disconnection.performed  account=A2 meter=M7 cause=arrears
 """
+
+
+async def written(_made: Acknowledgement) -> None:
+    """Nothing is kept of acts here but what the board does."""
 
 
 class Site:
@@ -81,7 +89,11 @@ async def judged(story: str = STORY, *, key: bytes | None = None, topics: Topics
     for alert in step.alerts:
         board.take_alert(alert_from_bytes(encode(writer.alert(alert))))
     clock = WallClock(anchor=WallClock().now(), origin=UNTIL, speed=Fraction(1, 10**12))
-    async with served(state, board, clock, topics=topics, loaded=loaded, wire=board_wire) as site:
+
+    def acts(hub: Hub) -> Acts:
+        return Acts(hub, Login("X-Forwarded-User"), written)
+
+    async with served(state, board, clock, topics=topics, loaded=loaded, wire=board_wire, acts=acts) as site:
         yield Site(site, step.alerts, loaded)
 
 
@@ -112,6 +124,30 @@ async def _a_breach_with_all_that_is_known_of_it() -> None:
         assert kinds == ["warning", "breach", "late_completion"]
         assert [one["event_id"] for one in found["time_line"] if one["kind"] == "event"] == ["a1", "a2"]
         assert {"type": "account", "id": "A1"} in found["related"]
+
+
+async def _acted_on() -> None:
+    async with judged() as site:
+        breach = site.alert("scheme-reply")
+        site.served.board._told.clear()  # newer ones took its place
+        headers = {MARK: "1", "Origin": site.served.url, "X-Forwarded-User": "lin"}
+        body = {"alert_id": breach.alert_id, "action": "annotate", "note": "rang them"}
+        places: list[tuple[dict[str, str] | None, int]] = [
+            (None, 404),
+            ({"type": "order", "id": "WO2"}, 404),
+            ({"type": "order", "id": "WO1"}, 201),
+        ]
+        async with aiohttp.ClientSession(headers=headers) as session:
+            for subject, status in places:
+                async with session.post(f"{site.served.url}/api/acks", json={**body, "subject": subject}) as answer:
+                    assert answer.status == status, await answer.text()
+        clock = (await site.page(f"/api/case/{breach.alert_id}?order=WO1"))["clocks"][0]
+        (found,) = [alert for alert in clock["alerts"] if alert["alert_id"] == breach.alert_id]
+        assert [(ack["by"], ack["note"]) for ack in found["acks"]] == [("lin", "rang them")]
+
+
+def test_an_alert_that_its_page_shows_can_be_acted_on_however_old_it_is() -> None:
+    asyncio.run(_acted_on())
 
 
 def test_a_breach_with_all_that_is_known_of_it() -> None:

@@ -36,6 +36,7 @@ from tests.browser import WALL, page_of
 from tests.stories import SHANGHAI
 
 SECONDS = 90.0
+PERSON = "X-Forwarded-User"
 RULES = """
 chapter: T
 title: {zh: 测试章, en: Test chapter}
@@ -113,7 +114,7 @@ async def board_beside_workers(kafka: Broker, prefix: str, tmp_path: Path, worke
     rules.mkdir()
     (rules / "test.yaml").write_text(RULES, encoding="utf-8")
     common = ("--bootstrap", kafka.bootstrap, "--name", f"{prefix}b", "--only", str(rules))
-    processes = [gridclock(tmp_path, "board", "board", *common, "--port", "0")]
+    processes = [gridclock(tmp_path, "board", "board", *common, "--port", "0", "--trust-header", PERSON)]
     try:
         line = await said(processes[0], "board http")
         for number in range(workers):
@@ -144,6 +145,8 @@ def test_the_page_follows_two_workers(kafka: Broker, prefix: str, tmp_path: Path
                     producer.flush()
 
                 await page.size(*WALL)
+                await page.do("Network.enable")
+                await page.do("Network.setExtraHTTPHeaders", headers={PERSON: "S7"})  # as a proxy would
                 await page.open(f"{url}/board")
                 numbers = [f"WO{number}" for number in range(12)]
                 send(*(event(number, "started", "power", f"32010{1 + at % 2}") for at, number in enumerate(numbers)))
@@ -161,10 +164,18 @@ def test_the_page_follows_two_workers(kafka: Broker, prefix: str, tmp_path: Path
                 assert await page.js("document.querySelector('#live').textContent") == f"新告警：{sentence}"
 
                 alert_id = (await _get(f"{url}/api/alerts"))["alerts"][0]["alert_id"]
-                ack = {"alert_id": alert_id, "action": "acknowledge", "by": "S7", "note": "已派人",
-                       "at": format_us(WallClock().now(), SHANGHAI)}  # fmt: skip
-                ensure_topics(kafka.bootstrap, [TopicSpec(f"{prefix}b.acks", 1)])
-                producer.send(f"{prefix}b.acks", json.dumps(ack).encode(), key=alert_id.encode())
+                assert await page.js("window.same") is True
+                await page.js("document.querySelector('#alerts .row').click()")
+                await page.until("document.querySelector('#case-acts .first')?.checkVisibility()", SECONDS)
+                await page.js("document.querySelector('#case-acts [name=note]').value = '已派人'")
+                await page.js("document.querySelector('#case-acts .first').click()")  # one click from the evidence
+                await page.until("document.querySelector('#case-acts .said').textContent == '已签收。'", SECONDS)
+                await page.until("document.querySelector('#clocks').textContent.includes('S7  已派人')", SECONDS)
+                (line,) = await acks_of(kafka, f"{prefix}b", tmp_path)
+                assert line.split("  ")[1:] == [alert_id, "acknowledged 确认", "S7", "已派人"]
+                await page.js("history.back()")
+                await page.until("document.querySelector('#alerts .row')", SECONDS)
+                await page.js("window.same = true")
                 send(event("WO90", "completed", "fee", "320201"), event("WO0", "completed", "power", "320101"))
                 await page.until("document.querySelector('#alerts .row').dataset.state == 'completed_late'", SECONDS)
                 await page.until("document.querySelector('#alerts .marks').textContent.includes('已签收 S7')", SECONDS)
@@ -185,6 +196,16 @@ def test_the_page_follows_two_workers(kafka: Broker, prefix: str, tmp_path: Path
             assert page.problems == []
 
     asyncio.run(test())
+
+
+async def acks_of(kafka: Broker, name: str, tmp_path: Path) -> list[str]:
+    """What ``gridclock acks`` prints."""
+    process = gridclock(tmp_path, "acks", "acks", "--bootstrap", kafka.bootstrap, "--name", name)
+    async with asyncio.timeout(SECONDS):
+        while process.exit_code is None:
+            await asyncio.sleep(0.1)
+    assert process.exit_code == 0, process.last_lines()
+    return process.output().splitlines()
 
 
 async def _get(url: str) -> Any:

@@ -56,7 +56,7 @@ function group(key, ...nodes) {
   return made;
 }
 
-// Builds the panel's nodes into an empty container. `show` takes an alert ({alert_id, acks}), or null for none.
+// Builds the panel's nodes into an empty container. `show` takes an alert ({alert_id, acks, subject}), or null for none.
 export function actPanel(container) {
   const title = element("h3"), reason = element("p", "reason"), said = element("p", "said");
   title.dataset.key = "acts";
@@ -107,9 +107,9 @@ export function actPanel(container) {
   async function act(body) {
     if (busy || !alert) return;
     busy = true;
-    const { alert_id } = alert;
+    const { alert_id, subject } = alert;
     setAttribute(controls, "aria-busy", "true");
-    const result = await post({ alert_id, ...body, ...(note.value.trim() ? { note: note.value } : {}) });
+    const result = await post({ alert_id, subject, ...body, ...(note.value.trim() ? { note: note.value } : {}) });
     busy = false;
     setAttribute(controls, "aria-busy", null);
     if (result.ack) announce("acted", result.ack);

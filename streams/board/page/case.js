@@ -112,7 +112,8 @@ function draw() {
   $("case-others").hidden = !others.length;
   fillLine();
   fillRest();
-  panel.show(alertToActOn());
+  const alert = alertToActOn();
+  panel.show(alert && { ...alert, subject: data.subject });
 }
 
 async function read() {
