@@ -19,7 +19,7 @@ from streams.board.lookup import Lookup
 from streams.board.messages import BoardWire
 from streams.board.rows import Row, Rows
 from streams.board.web import BoardServer
-from streams.core.alerts import case_id_of
+from streams.core.alerts import Subject, case_id_of
 from streams.core.board import Board, BoardAlert
 from streams.core.event import Event
 from streams.core.open_cases import Place, place_of
@@ -114,6 +114,12 @@ class Topics:
         offset = self.states.append(0, key, value)
         self.rows.note(key, 0, offset, is_deleted=False)
         board.running.put(0, snapshot, offset)
+
+    def forget(self, board: Board, subject: Subject) -> None:
+        """Delete a subject's row."""
+        key = subject_key(0, subject)
+        self.rows.note(key, 0, self.states.append(0, key, None), is_deleted=True)
+        board.running.drop(subject)
 
     def send(self, key: str, row: CaseRow | DeliveryRow) -> None:
         """Write a row of the notifier."""

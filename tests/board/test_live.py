@@ -193,6 +193,20 @@ def test_the_page_follows_two_workers(kafka: Broker, prefix: str, tmp_path: Path
                 found = await _get(f"{url}/api/cases?county=320102")
                 assert sorted(case["subject"]["id"] for case in found["cases"]) == sorted(numbers[1::2])
                 assert (await _get(f"{url}/healthz"))["status"] == "ok"
+
+                # From the alert to its evidence; of an order at rest, and of one with an open clock.
+                await page.js("document.querySelector('#alerts .row').click()")
+                # A warning, a breach, a late completion; the last two were withdrawn.
+                await page.until("document.querySelectorAll('.case-clock .alerts-of li').length == 5", SECONDS)
+                await page.until("document.querySelector('#clocks').textContent.includes('S7')", SECONDS)
+                line = "[...document.querySelectorAll('#line li')].map((one) => one.id).filter(Boolean).join()"
+                assert await page.js(line) == "event-WO90-started,event-WO90-again,event-WO90-completed"
+                for number, outcome in (("WO0", "met"), ("WO1", "running")):
+                    found = await _get(f"{url}/api/order/{number}")
+                    assert [clock["outcome"] for clock in found["clocks"]] == [outcome]
+                    link = f"{url}/api/case/{found['clocks'][0]['case_id']}?order={number}"
+                    assert (await _get(link))["asked"]["case_id"] == found["clocks"][0]["case_id"]
+                assert "error" in await _get(f"{url}/api/order/WO1000")
             assert page.problems == []
 
     asyncio.run(test())

@@ -87,7 +87,14 @@ function alertToActOn() {
   return alerts.find((one) => one.alert_id === data.asked.alert_id) || alerts.filter((one) => !one.is_retracted).pop() || null;
 }
 
+// Draws anew and leaves the cursor where it was.
 function draw() {
+  const focused = document.activeElement, place = focused.closest("main a[href]")?.getAttribute("href"), section = focused.closest("section")?.id;
+  drawAll();
+  if (place && !focused.isConnected) document.querySelector(`#${section} a[href="${CSS.escape(place)}"]`)?.focus({ preventScroll: true });
+}
+
+function drawAll() {
   readLanguage();
   const text = words();
   document.documentElement.lang = page.language === "en" ? "en" : "zh-CN";

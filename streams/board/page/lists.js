@@ -1,9 +1,9 @@
 // The two lists: clocks with their countdowns, and the newest alerts.
 import { lastOf, silencedUntil } from "./acts.js";
 import { $, element, badge, setAttribute, setText } from "./dom.js";
-import { caseAddress, duration, place, stamp, subject, translated, untimedReason } from "./format.js";
+import { caseAddress, duration, place, stamp, subject, subjectAddress, translated, untimedReason } from "./format.js";
 import { renderRows, rowLink } from "./rows.js";
-import { HOUR, MINUTE, now, page, selected } from "./state.js";
+import { HOUR, MINUTE, now, page, params, selected } from "./state.js";
 import { number } from "./texts.js";
 
 export function renderLists() {
@@ -29,6 +29,21 @@ export function renderLists() {
     $(name).hidden = items.length === 0;
     setText($(`${name}-empty`), page.loading || !page.heard ? page.text.loading : page.text[name === "cases" ? "noCases" : "noAlerts"]);
   }
+  offerSubjects(cases.length + alerts.length ? null : params.get("find"));
+}
+
+// What has no open case and no alert is not in the lists; the page of its order, account or meter may still be there.
+function offerSubjects(found) {
+  const box = $("find-pages");
+  box.hidden = !found || page.loading || !page.heard;
+  const wanted = JSON.stringify([found, page.language]);
+  if (box.hidden || box.wanted === wanted) return;
+  box.wanted = wanted;
+  box.replaceChildren(...["order", "account", "meter", "batch"].map((type) => {
+    const link = element("a", "", `${page.text.subjects[type]} ${found}`);
+    link.href = subjectAddress({ type, id: found });
+    return link;
+  }));
 }
 
 export function redrawCountdowns() {
