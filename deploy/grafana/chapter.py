@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from panels import NONE_STEPS, SOON_STEPS, TITLED, Dashboard, Text, bars, left, overdue, rate, series, stat, table
+from panels import (
+    NONE_STEPS,
+    SOON_STEPS,
+    TITLED,
+    Dashboard,
+    Text,
+    bars,
+    grown,
+    left,
+    overdue,
+    rate,
+    series,
+    stat,
+    table,
+)
 
 CHAPTERS: tuple[tuple[str, Text], ...] = (
     ("W", ("营业窗口", "Counter service")),
@@ -48,8 +62,8 @@ CHAPTER = Dashboard(
                 (on_time(f"{BY_RULE} "), "rate"),
                 (f"{BY_RULE} (gridclock_open_cases{{{OF_CHAPTER}}})", "open"),
                 (f"{BY_RULE} ({overdue(OF_CHAPTER)})", "overdue"),
-                (f"{BY_RULE} (increase(gridclock_breaches_total{{{OF_CHAPTER}}}[$__range]))", "breaches"),
-                (f"{BY_RULE} (increase(gridclock_violations_total{{{OF_CHAPTER}}}[$__range]))", "violations"),
+                (f"{BY_RULE} {grown(f'gridclock_breaches_total{{{OF_CHAPTER}}}', '$__range')}", "breaches"),
+                (f"{BY_RULE} {grown(f'gridclock_violations_total{{{OF_CHAPTER}}}', '$__range')}", "violations"),
             ],
             [
                 ("title_LANG", ("规则", "Rule"), "string"),

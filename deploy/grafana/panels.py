@@ -56,9 +56,9 @@ def stat(zh: str, en: str, query: str, *, size: tuple[int, int] = (4, 4), **more
     return Panel("stat", (zh, en), [(query, "")], size, **more)
 
 
-def rate(zh: str, en: str, query: str) -> Panel:
+def rate(zh: str, en: str, query: str, *, size: tuple[int, int] = (4, 4)) -> Panel:
     """One fraction of one, shown as a percentage."""
-    return stat(zh, en, query, unit="percentunit", steps=RATE_STEPS, maximum=1)
+    return stat(zh, en, query, size=size, unit="percentunit", steps=RATE_STEPS, maximum=1)
 
 
 def bars(zh: str, en: str, query: str, legend: str, *, size: tuple[int, int] = (8, 6), **more: Any) -> Panel:
@@ -83,6 +83,7 @@ def table(
 TITLED = "* on (rule) group_left (title_LANG) topk by (rule) (1, max by (rule, title_LANG) (gridclock_rule_info))"
 RED = 'severity="red_line"'
 CLOCK_BEHIND = "max(min by (partition) (gridclock_watermark_lag_seconds))"
+UNATTENDED = "max(gridclock_log_partitions) - count(count by (partition) (gridclock_watermark_lag_seconds))"
 OUTCOMES = 'outcome=~"breached|met_late|violated"'
 
 
@@ -108,11 +109,21 @@ def left(bound: str, selector: str = "") -> str:
     return f'gridclock_time_left_seconds_bucket{{le="{bound}"{more}}} - ignoring (le) {overdue(selector)}'
 
 
+def grown(counter: str, window: str) -> str:
+    """By how much each counter grew in a window that ends now, before grouping.
+
+    ``increase`` leaves out the value with which a counter first appears, which is the first breach of a rule in a
+    place; so the whole value counts of those that were not there when the window began.
+    """
+    began = f"{counter} offset {window}"
+    return f"(increase({counter}[{window}]) and {began} or last_over_time({counter}[{window}]) unless {began})"
+
+
 def red_lines(window: str, by: str) -> str:
     """Red lines crossed, by an act or by a limit that ran out; less those taken back."""
-    ended = f"sum {by} (increase(gridclock_cases_ended_total{{{RED}, {OUTCOMES}}}[{window}]))"
+    ended = f"sum {by} {grown(f'gridclock_cases_ended_total{{{RED}, {OUTCOMES}}}', window)}"
     reopened = (
-        f"(sum {by} (increase(gridclock_cases_reopened_total{{{RED}, {OUTCOMES}}}[{window}])) "
+        f"(sum {by} {grown(f'gridclock_cases_reopened_total{{{RED}, {OUTCOMES}}}', window)} "
         f"or 0 * sum {by} (gridclock_open_cases))"
     )
     return f"clamp_min({ended} - {reopened}, 0) or {ended}"

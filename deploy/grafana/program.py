@@ -7,6 +7,7 @@ from panels import (
     DELAY_STEPS,
     LAG_STEPS,
     NONE_STEPS,
+    UNATTENDED,
     UP_STEPS,
     Dashboard,
     quantile,
@@ -19,12 +20,7 @@ EACH = "{{instance}}"
 
 CLOCK = [
     stat("工作进程", "Workers up", 'sum(up{job="gridclock"})', steps=UP_STEPS),
-    stat(
-        "无人处理的分区",
-        "Partitions unattended",
-        "max(gridclock_log_partitions) - count(count by (partition) (gridclock_watermark_lag_seconds))",
-        steps=NONE_STEPS,
-    ),
+    stat("无人处理的分区", "Partitions unattended", UNATTENDED, steps=NONE_STEPS),
     stat("时钟滞后", "Clock behind", CLOCK_BEHIND, unit="s", steps=LAG_STEPS),
     stat(
         "超时告警延迟 95%",

@@ -9,6 +9,7 @@ from panels import (
     RATE_STEPS,
     SOON_STEPS,
     TITLED,
+    UNATTENDED,
     Dashboard,
     bars,
     left,
@@ -21,6 +22,7 @@ from panels import (
     with_names,
 )
 
+SMALL = (3, 4)
 BY_RULE_AND_CITY = "by (rule, title_LANG, city)"
 FRACTIONS = (("0.0", "0.2", "0–20 %"), ("0.2", "0.5", "20–50 %"), ("0.5", "1.0", "50–100 %"))
 
@@ -33,17 +35,26 @@ def fraction(bound: str) -> str:
 WALL = Dashboard(
     "wall",
     ("供电服务时限 · 大屏", "Service time limits · wall"),
-    ("即将超时、今日红线、各市情况", "What runs out next, red lines today, by city"),
+    ("即将超时、今日报出的红线、各市情况", "What runs out next, red lines reported today, by city"),
     [
-        stat("在办计时", "Clocks running", "sum(gridclock_open_cases)"),
-        stat("15 分钟内到期", "Running out within 15 min", f"sum({left('900.0')})", steps=SOON_STEPS),
-        stat("超时未办结", "Overdue and open", f"sum({overdue()})", steps=NONE_STEPS),
-        stat("今日红线", "Red lines today", f"round({red_lines('$__range', '')})", steps=NONE_STEPS),
-        rate("日及时率", "On-time rate, a day", "gridclock:on_time:ratio1d"),
+        stat("运行中", "Running", f"sum(gridclock_open_cases) - (sum({overdue()}) or vector(0))", size=SMALL),
+        stat("15 分钟内到期", "Due in 15 min", f"sum({left('900.0')})", size=SMALL, steps=SOON_STEPS),
+        stat("超时未办结", "Overdue, open", f"sum({overdue()})", size=SMALL, steps=NONE_STEPS),
+        stat(
+            "今日报出红线",
+            "Red lines reported today",
+            f"round({red_lines('$__range', '')})",
+            size=SMALL,
+            steps=NONE_STEPS,
+        ),
+        rate("日及时率", "On-time rate, a day", "gridclock:on_time:ratio1d", size=SMALL),
+        stat("无人处理的分区", "Partitions unattended", UNATTENDED, size=SMALL, steps=NONE_STEPS),
+        stat("抓取失败", "Scrapes failed", 'sum(1 - up{job=~"gridclock.*"})', size=SMALL, steps=NONE_STEPS),
         stat(
             "时钟滞后",
             "Clock behind",
             CLOCK_BEHIND,
+            size=SMALL,
             unit="s",
             text=("大于 60 秒时，超时尚未全部报出", "Over 60 s, not every breach has been reported yet"),
             steps=LAG_STEPS,
@@ -68,8 +79,8 @@ WALL = Dashboard(
             (16, 12),
         ),
         bars(
-            "今日红线（按地市）",
-            "Red lines today, by city",
+            "今日报出红线（按地市）",
+            "Red lines reported today, by city",
             with_names(f"round({red_lines('$__range', 'by (city)')})"),
             "{{city}}",
             steps=NONE_STEPS,

@@ -24,6 +24,9 @@ QUEUE: Final = 16
 NAMED: Final = 5
 """Causes for which verdicts may be incomplete, and subjects set aside, that the head of the page names."""
 
+CURRENT_SECONDS: Final = 60.0
+"""A partition further behind is not current: no worker has it, or its source stands still."""
+
 _TICK_SECONDS: Final = 0.5
 _STILL_SECONDS: Final = 1.0
 _SHARE: Final = 4
@@ -88,16 +91,21 @@ class Hub:
         ``delay_seconds`` is in real seconds, also under a scaled clock; ``null`` while nothing is known.
         ``unknown_rules`` are those that the workers judge by and this board does not have. ``quarantined`` is how many
         subjects are set aside, of which nothing is judged, with the names of some; ``incomplete`` since when verdicts
-        may be incomplete, and the first causes (``streams.live.incomplete``).
+        may be incomplete, and the first causes (``streams.live.incomplete``). ``partitions`` are those of the
+        workers' state, and how many of them are current: at most ``CURRENT_SECONDS`` behind (real seconds).
         """
         now, at = self.clock.now(), self.state.watermark
         aside = [one.subject for partition in self.state.aside.values() for one in partition]
-        delay = None if at is None else max(0, now - at) / 1e6 / float(self.clock.speed)
+        speed = float(self.clock.speed)
+        delay = None if at is None else max(0, now - at) / 1e6 / speed
+        behind = CURRENT_SECONDS * 1e6 * speed
+        current = sum(now - known <= behind for known in self.state.cases.watermarks.values())
         return {
             "now": self.wire.time(now),
             "as_of": self.wire.time(at),
             "delay_seconds": None if delay is None else round(delay, 1),
-            "speed": float(self.clock.speed),
+            "speed": speed,
+            "partitions": {"current": current, "count": max(self.state.partitions, len(self.state.cases.watermarks))},
             "loading": self.state.is_loading,
             "unknown_rules": self.board.unknown_rules(now),
             "quarantined": {

@@ -18,7 +18,18 @@ from pydantic import AwareDatetime, ConfigDict, Field, ValidationError
 from schemas.alerts import AlertEvent
 from schemas.base import Model, Text
 from streams.core.alerts import Subject
-from streams.core.board import MOST, Acknowledgement, BoardAlert, Change, Filter, Row, ShownAlert, View, ids_of
+from streams.core.board import (
+    MOST,
+    ROW_COUNTS,
+    Acknowledgement,
+    BoardAlert,
+    Change,
+    Filter,
+    Row,
+    ShownAlert,
+    View,
+    ids_of,
+)
 from streams.core.instants import format_us, instant_us
 from streams.core.open_cases import LEVELS, OpenCase, Place, chapter_of, place_of
 from streams.core.working_days import WorkingCalendar
@@ -251,5 +262,4 @@ class BoardWire:
 
 
 def _rows(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    names = ("running", "due_1_h", "overdue", "breaches_today", "red_lines_today")
-    return [{"code": code, **dict(zip(names, row, strict=True))} for code, row in rows]
+    return [{"code": code, **dict(zip(ROW_COUNTS, row, strict=True))} for code, row in rows]

@@ -33,11 +33,25 @@ ROWS: Final = 24
 CHOICES: Final = 500
 _ACKS_SHOWN: Final = 5
 _ACKS_KEPT: Final = 100
-_RUNNING, _SOON, _OVERDUE, _TOLD, _RED = range(5)
+_RUNNING, _SOON, _OVERDUE = range(3)
+ROW_COUNTS: Final = (
+    "running",
+    "due_1_h",
+    "overdue",
+    "breaches_reported_today",
+    "breaches_due_today",
+    "violations_reported_today",
+    "violations_due_today",
+    "red_lines_reported_today",
+    "red_lines_due_today",
+)
+"""The figures of a row; they mean what they mean in ``COUNTS``."""
+
+_PLACES: Final = {name: place for place, name in enumerate(ROW_COUNTS)}
 
 State = Literal["running", "overdue", "untimed"]
-Row = tuple[str, tuple[int, int, int, int, int]]
-"""A code and its counts: running, due within an hour, overdue, breaches today, red lines today."""
+Row = tuple[str, tuple[int, ...]]
+"""A code, and the ``ROW_COUNTS`` of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,11 +190,22 @@ COUNTS: Final = (
     "due_15_min",
     "due_1_h",
     "due_today",
-    "breaches_today",
-    "violations_today",
-    "red_lines_today",
+    "breaches_reported_today",
+    "breaches_due_today",
+    "violations_reported_today",
+    "violations_due_today",
+    "red_lines_reported_today",
+    "red_lines_due_today",
+    "unacknowledged_breaches_today",
+    "unacknowledged_violations_today",
     "unacknowledged_today",
 )
+"""The figures of a view, of alerts that were not retracted.
+
+*Reported today* is by the instant of detection, *due today* by the deadline that passed or the act that was against the
+rule; a deadline at the end of a day belongs to that day. So what became due at the end of yesterday, or was entered
+days late, is reported today and not due today. The ``unacknowledged_`` ones are of what was reported today.
+"""
 
 
 def ids_of(item: OpenCase | BoardAlert) -> tuple[str, ...]:
@@ -288,8 +313,8 @@ class Board:
         listed = [case for case in self.running.cases.values() if tally.case(case, now, ends)]
         told = [alert for alert in self._told.values() if tally.is_wanted(alert)]
         for alert in told:
-            if begins <= alert.due_at < ends and alert.alert_id not in self._retracted:
-                tally.alert(alert, acknowledged=self._is_acknowledged(alert.alert_id))
+            if alert.alert_id not in self._retracted:
+                tally.alert(alert, (begins, ends), acknowledged=self._is_acknowledged(alert.alert_id))
         nearest = nsmallest(min(wanted.cases, most), listed, key=_urgency)
         newest = nlargest(min(wanted.alerts, most), told, key=lambda alert: (alert.detected_at, alert.alert_id))
         return View(
@@ -341,8 +366,8 @@ class _Tally:
         self._level = 3 if wanted.unit or wanted.county else 2 if wanted.city else 1
         self._is_everywhere = self._place == (None, None, None, None)
         self._seen: set[Place] = set()
-        self.by_place: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0, 0])
-        self.by_rule: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0, 0])
+        self.by_place: dict[str, list[int]] = defaultdict(lambda: [0] * len(ROW_COUNTS))
+        self.by_rule: dict[str, list[int]] = defaultdict(lambda: [0] * len(ROW_COUNTS))
         self.counts: Counter[str] = Counter()
 
     def _is_here(self, place: Place) -> bool:
@@ -389,20 +414,25 @@ class _Tally:
             counts["due_today"] += 1
         return self._wanted.state == "running" or self._find is not None
 
-    def alert(self, alert: BoardAlert, *, acknowledged: bool) -> None:
-        """Count an alert of today that was not retracted."""
-        self.counts["breaches_today" if alert.kind == "breach" else "violations_today"] += 1
-        self._count(alert, _TOLD)
-        if alert.severity == "red_line":
-            self.counts["red_lines_today"] += 1
-            self._count(alert, _RED)
-        if not acknowledged:
+    def alert(self, alert: BoardAlert, today: tuple[int, int], *, acknowledged: bool) -> None:
+        """Count an alert that was not retracted, where it is of today: from an instant to another, exclusive."""
+        begins, ends = today
+        kind, due_at = ("breaches", alert.due_at - 1) if alert.kind == "breach" else ("violations", alert.due_at)
+        names = (kind, "red_lines") if alert.severity == "red_line" else (kind,)
+        is_reported = begins <= alert.detected_at < ends
+        for word, is_so in (("reported", is_reported), ("due", begins <= due_at < ends)):
+            for name in names if is_so else ():
+                self.counts[f"{name}_{word}_today"] += 1
+                self._count(alert, _PLACES[f"{name}_{word}_today"])
+        if is_reported and not acknowledged:
             self.counts["unacknowledged_today"] += 1
+            self.counts[f"unacknowledged_{kind}_today"] += 1
 
     def rows(self, rows: Mapping[str, Sequence[int]]) -> list[Row]:
         """Sorted by red lines, overdue, due within an hour, running; largest first."""
-        found = [(code, (row[0], row[1], row[2], row[3], row[4])) for code, row in rows.items()]
-        found.sort(key=lambda item: (-item[1][4], -item[1][2], -item[1][1], -item[1][0], item[0]))
+        red = _PLACES["red_lines_reported_today"]
+        found = [(code, tuple(row)) for code, row in rows.items()]
+        found.sort(key=lambda item: (*(-item[1][place] for place in (red, _OVERDUE, _SOON, _RUNNING)), item[0]))
         return found[:ROWS]
 
     def choices(self) -> dict[str, tuple[str, ...]]:

@@ -130,6 +130,7 @@ async def board_beside_workers(kafka: Broker, prefix: str, tmp_path: Path, worke
 
 
 ORDERS = "[...document.querySelectorAll('#cases .about')].map((node) => node.textContent.split(' ')[1]).sort().join()"
+RED_LINES = "document.querySelector('[data-key=red_lines_reported_today] .figure').textContent"
 TOLD = "[...document.querySelectorAll('#alerts .sentence')].map((node) => node.textContent)"
 
 
@@ -160,7 +161,7 @@ def test_the_page_follows_two_workers(kafka: Broker, prefix: str, tmp_path: Path
                 await page.until(f"({TOLD}).length == 1", SECONDS)
                 (sentence,) = await page.js(TOLD)
                 assert "工单 WO90「四秒办结」（T-R1）超时" in sentence
-                assert await page.js("document.querySelector('[data-key=red_lines_today] .figure').textContent") == "1"
+                assert await page.js(RED_LINES) == "1"
                 assert await page.js("document.querySelector('#live').textContent") == f"新告警：{sentence}"
 
                 alert_id = (await _get(f"{url}/api/alerts"))["alerts"][0]["alert_id"]
@@ -187,7 +188,7 @@ def test_the_page_follows_two_workers(kafka: Broker, prefix: str, tmp_path: Path
                 corrected |= {"event_id": "WO90-again", "corrects": "WO90-completed", "occurred_at": due_at}
                 send(json.dumps(corrected).encode())
                 await page.until("document.querySelector('#alerts .row').dataset.state == 'retracted'", SECONDS)
-                await page.until("document.querySelector('[data-key=red_lines_today] .figure').textContent == '0'")
+                await page.until(f"{RED_LINES} == '0'")
                 assert await page.js("window.same") is True
 
                 found = await _get(f"{url}/api/cases?county=320102")

@@ -464,3 +464,67 @@ def test_organisations_have_their_names_and_the_others_their_codes(chrome: str) 
             assert await page.js(options) == [["", "全部"], ["3201", "南京"]]
 
     run(test)
+
+
+@pytest.mark.parametrize("query", ["?severity=black", "?lang=en&city=" + 101 * "1", "?city=3201&state=late"])
+def test_a_wrong_bookmark_shows_the_servers_reason_and_no_figures(chrome: str, query: str) -> None:
+    async def test() -> None:
+        async with looking(chrome, a_case("WO1", 60), query=query) as (page, _):
+            await page.until("document.querySelector('#status').dataset.level == 'bad'")
+            await page.until("document.querySelector('#cases-empty').textContent.includes(' is ')")
+            shown = await page.js("document.querySelector('#status-text').textContent")
+            name = query.rpartition("=")[0].rpartition("&")[2].removeprefix("?")
+            assert f"{name} is " in shown  # the server's own words
+            figures = "[...document.querySelectorAll('#tiles .figure')].map((node) => node.textContent)"
+            assert set(await page.js(figures)) == {"—"}
+            assert await page.js("document.querySelector('#cases-count').textContent") == ""
+            page.problems.clear()  # the browser says that it was refused, as it should
+            await page.js("document.querySelector('#clear').click()")
+            await page.until("document.querySelectorAll('#cases li').length == 1")
+
+    run(test)
+
+
+def test_a_partition_that_is_missing_is_on_the_wall(chrome: str) -> None:
+    async def test() -> None:
+        async with looking(chrome, a_case("WO1", 60), behind=0) as (page, site):
+            status = "document.querySelector('#status')"
+
+            def current(*partitions: int) -> None:
+                for partition in partitions:
+                    site.state.cases.advance(partition, site.hub.clock.now())
+
+            await page.until("document.querySelectorAll('#cases li').length == 1")
+            site.state.partitions = 8
+            current(*range(7))  # one has never said anything: how far the data are is not known
+            await page.until(f"{status}.textContent.includes('8 个分区仅 7 个正常')")
+            assert await page.js(f"{status}.dataset.level") == "slow"
+            site.state.cases.advance(7, NOW - 120 * MINUTE)  # and one whose worker has gone
+            await page.until(f"{status}.dataset.level == 'bad'")
+            await page.js("document.querySelector('#lang').click()")
+            await page.until(f"{status}.textContent.includes('7 of 8 partitions current')")
+            current(*range(8))
+            await page.until(f"!{status}.textContent.includes('partitions')")
+            assert await page.js(f"{status}.dataset.level") != "bad"
+
+    run(test)
+
+
+def test_every_word_is_there_in_both_languages(chrome: str) -> None:
+    async def test() -> None:
+        async with looking(chrome) as (page, _):
+            script = """(async () => {
+              const { TEXTS } = await import("/board/texts.js");
+              const keys = (value, path) => typeof value !== "object" ? [`${path}: ${typeof value}`]
+                : Object.entries(value).flatMap(([key, one]) => keys(one, `${path}.${key}`));
+              const asked = [...document.querySelectorAll("[data-text]")].map((node) => node.dataset.text)
+                .concat([...document.querySelectorAll("[data-label]")].map((node) => node.dataset.label));
+              return [keys(TEXTS.zh, "").sort(), keys(TEXTS.en, "").sort(),
+                      asked.filter((key) => typeof TEXTS.zh[key] !== "string")];
+            })()"""
+            zh, en, missing = await page.js(script)
+            assert zh == en
+            assert len(zh) > 100
+            assert missing == []
+
+    run(test)

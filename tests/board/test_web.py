@@ -159,13 +159,14 @@ async def _json_api() -> None:
             "calendar_provisional": False,
         }
         counts = cases.pop("counts")
-        assert (counts["running"], counts["breaches_today"]) == (1, 1)
+        assert (counts["running"], counts["breaches_reported_today"]) == (1, 1)
         assert cases == {
             "now": "2026-03-02T10:00:00.000+08:00",
             "as_of": "2026-03-02T09:59:59.000+08:00",
             "delay_seconds": 1e12,  # in real seconds, and this clock hardly moves
             "speed": 1e-12,
             "loading": False,
+            "partitions": {"current": 0, "count": 1},  # by real seconds, likewise
             "unknown_rules": [],
             "quarantined": {"count": 0, "subjects": []},
             "incomplete": {"since": None, "count": 0, "causes": []},

@@ -111,9 +111,14 @@ def test_counts_are_of_everything_that_passes_the_filter() -> None:
         "due_15_min": 2,
         "due_1_h": 3,
         "due_today": 3,
-        "breaches_today": 2,
-        "violations_today": 1,
-        "red_lines_today": 1,
+        "breaches_reported_today": 2,
+        "breaches_due_today": 2,
+        "violations_reported_today": 1,
+        "violations_due_today": 1,
+        "red_lines_reported_today": 1,
+        "red_lines_due_today": 1,
+        "unacknowledged_breaches_today": 2,
+        "unacknowledged_violations_today": 1,
         "unacknowledged_today": 3,
     }
     assert some().view(Filter(city="nowhere"), NOW).counts == dict.fromkeys(COUNTS, 0)
@@ -164,14 +169,83 @@ def _paused() -> Any:
 
 def test_breakdowns_put_what_is_worst_first() -> None:
     view = some().view(Filter(), NOW)
-    assert list(view.places) == [("3202", (2, 2, 0, 1, 1)), ("", (0, 0, 1, 1, 0)), ("3201", (1, 1, 0, 1, 0))]
+    # running, due in an hour, overdue; then breaches, violations and red lines, each reported and due today
+    assert list(view.places) == [
+        ("3202", (2, 2, 0, 1, 1, 0, 0, 1, 1)),
+        ("", (0, 0, 1, 1, 1, 0, 0, 0, 0)),
+        ("3201", (1, 1, 0, 0, 0, 1, 1, 0, 0)),
+    ]
     assert list(view.rules) == [
-        ("repair-arrival", (0, 0, 0, 1, 1)),
-        ("fee-5-minutes", (2, 2, 1, 2, 0)),
-        ("power-20-minutes", (1, 1, 0, 0, 0)),
+        ("repair-arrival", (0, 0, 0, 1, 1, 0, 0, 1, 1)),
+        ("fee-5-minutes", (2, 2, 1, 1, 1, 1, 1, 0, 0)),
+        ("power-20-minutes", (1, 1, 0, 0, 0, 0, 0, 0, 0)),
     ]
     assert [code for code, _ in some().view(Filter(city="3202"), NOW).places] == ["320201"]
     assert [code for code, _ in some().view(Filter(county="320201"), NOW).places] == ["U2"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "due", "detected", "reported", "is_due"),
+    [
+        ("breach", "2026-03-02T09:00", "2026-03-02T09:00", 1, 1),
+        ("breach", "2026-03-02T00:00", "2026-03-02T00:00:00.001", 1, 0),  # the end of yesterday
+        ("breach", "2026-03-02T00:00:00.001", "2026-03-02T00:00:00.001", 1, 1),
+        ("breach", "2026-03-03T00:00", "2026-03-03T00:00", 0, 1),  # the end of today, seen just then
+        ("breach", "2026-02-27T09:00", "2026-03-02T09:00", 1, 0),  # the worker was down for days
+        ("breach", "2026-03-01T09:00", "2026-03-01T09:00", 0, 0),
+        ("violation", "2026-03-02T00:00", "2026-03-02T00:00", 1, 1),
+        ("violation", "2026-02-27T09:00", "2026-03-02T09:00", 1, 0),  # entered days late
+        ("violation", "2026-03-01T23:59:59.999", "2026-03-01T23:59:59.999", 0, 0),
+    ],
+)
+def test_reported_today_and_due_today_are_two_things(
+    kind: str, due: str, detected: str, reported: int, is_due: int
+) -> None:
+    board = board_of()
+    one = alert("a1", us(due), kind=kind, rule="repair-arrival", clause="F-R1", severity="red_line")
+    board.take_alert(replace(one, detected_at=us(detected)))
+    view = board.view(Filter(), us("2026-03-02T23:59"))
+    name = "breaches" if kind == "breach" else "violations"
+    other = "violations" if kind == "breach" else "breaches"
+    for what in (name, "red_lines"):
+        assert (view.counts[f"{what}_reported_today"], view.counts[f"{what}_due_today"]) == (reported, is_due)
+    assert (view.counts[f"{other}_reported_today"], view.counts[f"{other}_due_today"]) == (0, 0)
+    assert view.counts[f"unacknowledged_{name}_today"] == view.counts["unacknowledged_today"] == reported
+    rows = [row for _, row in (*view.places, *view.rules)]
+    assert len(rows) == (2 if reported or is_due else 0)
+    assert all(row[-2:] == (reported, is_due) for row in rows)
+
+
+TOLD = st.tuples(
+    st.sampled_from(["breach", "violation"]),
+    st.integers(-3000, 0),
+    st.integers(0, 3000),
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+)
+
+
+@given(st.lists(TOLD, max_size=12))
+def test_no_note_exceeds_its_tile(told: list[tuple[str, int, int, bool, bool, bool]]) -> None:
+    board = board_of()
+    for number, (kind, minutes, later, red, acknowledged, retracted) in enumerate(told):
+        detected = min(NOW, NOW + (minutes + later) * MINUTE)  # nothing is detected before it is due, or after now
+        one = alert(f"a{number}", NOW + minutes * MINUTE, kind=kind, severity="red_line" if red else "norm")
+        board.take_alert(replace(one, detected_at=detected))
+        if acknowledged:
+            board.take_ack(f"a{number}", ACK)
+        if retracted:
+            board.take_alert(alert(f"x{number}", NOW, kind="retraction", retracts=f"a{number}"))
+    counts = board.view(Filter(), NOW).counts
+    for name in ("breaches", "violations", "red_lines"):
+        assert counts[f"{name}_due_today"] <= counts[f"{name}_reported_today"]
+    for name in ("breaches", "violations"):
+        assert counts[f"unacknowledged_{name}_today"] <= counts[f"{name}_reported_today"]
+    both = counts["breaches_reported_today"] + counts["violations_reported_today"]
+    assert counts["red_lines_reported_today"] <= both
+    apart = counts["unacknowledged_breaches_today"] + counts["unacknowledged_violations_today"]
+    assert counts["unacknowledged_today"] == apart
 
 
 def test_choices_of_a_level_depend_on_the_levels_above() -> None:
@@ -221,7 +295,7 @@ def test_what_became_of_an_alert(
     view = board.view(Filter(), NOW)
     (shown,) = view.alerts.values()
     assert (shown.state, shown.ending and shown.ending.zh) == (state, ending)
-    assert (view.counts["breaches_today"], view.counts["unacknowledged_today"]) == (breaches, unacknowledged)
+    assert (view.counts["breaches_reported_today"], view.counts["unacknowledged_today"]) == (breaches, unacknowledged)
 
 
 def test_acknowledgements_are_shown_oldest_first_and_the_last_few_only() -> None:

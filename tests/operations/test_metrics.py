@@ -15,7 +15,7 @@ from prometheus_client.openmetrics import exposition, parser
 from schemas.base import Text
 from schemas.organisations import Organisation
 from streams.core.outcome_counts import Place, Running
-from streams.live.clock_partition import ClockPartition
+from streams.live.clock_partition import Applied, ClockPartition
 from streams.live.metric_table import METRICS, TABLE, Metric
 from streams.live.metrics import Metrics
 from streams.live.metrics_server import SILENT_AT_MOST, Health, MetricsServer
@@ -52,7 +52,7 @@ class Worker:
         self.metrics.name_organisations({"3201": Organisation(code="3201", name=Text(zh="南京", en="Nanjing"))})
         self.partition = self.partitions[0] = ClockPartition(0, shipped(*rules).rulebook, keep_for=None)
 
-    def take(self, events: list[dict[str, Any]], offset: int = 0) -> None:
+    def take(self, events: list[dict[str, Any]], offset: int = 0) -> Applied:
         entries = [
             (subject, copy, f"t/0/{number}")
             for number, event in enumerate(decoded(events))
@@ -63,6 +63,7 @@ class Worker:
         for alert in applied.step.alerts:
             self.metrics.alert_sent(alert)
         self.metrics.applied(applied, 0.01)
+        return applied
 
     def samples(self) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
         text = generate_latest(self.metrics.registry).decode()

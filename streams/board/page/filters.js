@@ -16,7 +16,7 @@ export function setFilter(name, value) {
 }
 
 export function clearFilters() {
-  for (const name of FILTERS) params.delete(name);
+  for (const name of page.refused ? ASKED : FILTERS) params.delete(name);
   $("filters").elements.find.value = "";
   setFilter("city", "");
 }
@@ -57,7 +57,7 @@ export function renderFilters() {
   }
   const count = FILTERS.filter((name) => params.get(name)).length;
   setText($("filter-count"), count ? `(${count})` : "");
-  $("clear").disabled = count === 0;
+  $("clear").disabled = count === 0 && !page.refused;
   for (const button of document.querySelectorAll(".states button")) setAttribute(button, "aria-pressed", String(!find && button.dataset.state === selected()));
   const where = LEVELS.map((level) => params.get(level)).filter(Boolean).map(organisation);
   const rest = [];

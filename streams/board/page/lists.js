@@ -21,13 +21,14 @@ export function renderLists() {
   if (at !== null) moveCountdowns(at);
   const c = page.view.counts, running = c.running || 0, find = page.view.find;
   const all = find ? running + (c.overdue || 0) : { running: running - (c.untimed || 0), overdue: c.overdue, untimed: c.untimed }[selected()] || 0;
-  setText($("cases-count"), page.text.shown(cases.length, all));
+  setText($("cases-count"), page.refused ? "" : page.text.shown(cases.length, all));
   setText($("cases-title"), page.text[find ? "found" : selected() === "running" ? "cases" : selected()]);
-  setText($("alerts-count"), page.text.newest(number(alerts.length)));
+  setText($("alerts-count"), page.refused ? "" : page.text.newest(number(alerts.length)));
   for (const [name, items] of [["cases", cases], ["alerts", alerts]]) {
     $(`${name}-empty`).hidden = items.length > 0;
     $(name).hidden = items.length === 0;
     setText($(`${name}-empty`), page.loading || !page.heard ? page.text.loading : page.text[name === "cases" ? "noCases" : "noAlerts"]);
+    if (page.refused) setText($(`${name}-empty`), page.text.refused(page.refused));
   }
   offerSubjects(cases.length + alerts.length ? null : params.get("find"));
 }

@@ -10,14 +10,23 @@ export function renderOverview() {
   renderBreakdown();
 }
 
+// Under what was reported today: how many of it fell due (or happened) today, and how many nobody has acknowledged.
+function notes(counts, kind, word, withAcks) {
+  const open = counts[`unacknowledged_${kind}_today`];
+  const found = counts[`${kind}_reported_today`] ? [page.text[word](number(counts[`${kind}_due_today`]))] : [];
+  if (withAcks && open) found.push(page.text.unacknowledged(number(open)));
+  return found.join(" · ");
+}
+
 // Count, name, colour, note, and the list that shows what was counted with the filter that it needs.
 const TILES = [
   ["running", "running", "blue", (c) => c.untimed ? page.text.untimedNote(number(c.untimed)) : "", "cases", { state: "" }],
   ["due_today", "dueToday", "blue", null, "cases", { state: "" }],
   ["due_1_h", "due60", "amber", null, "cases", { state: "" }], ["due_15_min", "due15", "orange", null, "cases", { state: "" }],
   ["overdue", "overdue", "red", null, "cases", { state: "overdue" }],
-  ["breaches_today", "breachesToday", "red", (c) => c.unacknowledged_today ? page.text.unacknowledged(number(c.unacknowledged_today)) : "", "alerts", {}],
-  ["violations_today", "violationsToday", "red", null, "alerts", {}], ["red_lines_today", "redLinesToday", "line", null, "alerts", { severity: "red_line" }],
+  ["breaches_reported_today", "breachesToday", "red", (c) => notes(c, "breaches", "dueOfThem", true), "alerts", {}],
+  ["violations_reported_today", "violationsToday", "red", (c) => notes(c, "violations", "happenedOfThem", true), "alerts", {}],
+  ["red_lines_reported_today", "redLinesToday", "line", (c) => notes(c, "red_lines", "dueOfThem", false), "alerts", { severity: "red_line" }],
 ];
 function showList(list, wanted) {
   for (const [name, value] of Object.entries(wanted)) setFilter(name, value);
@@ -37,10 +46,10 @@ function renderTiles() {
     list.append(tile);
   }
   TILES.forEach(([key, name, , note], index) => {
-    const tile = list.children[index], value = page.view.counts[key] || 0;
+    const tile = list.children[index], value = page.view.counts[key] || 0, shown = page.refused || !page.heard ? "—" : number(value);
     setText(tile.children[0], page.text[name]);
-    setText(tile.children[1].firstChild, number(value));
-    setAttribute(tile.children[1].firstChild, "aria-label", `${page.text[name]} ${number(value)}`);
+    setText(tile.children[1].firstChild, shown);
+    setAttribute(tile.children[1].firstChild, "aria-label", `${page.text[name]} ${shown}`);
     setText(tile.children[2], note ? note(page.view.counts) : "");
     setAttribute(tile, "data-some", value > 0 ? "" : null);
   });
@@ -74,8 +83,9 @@ function renderTable(body, items, name, words) {
     row.code = item.code;
     row.name = name;
     setText(row.children[0].firstChild, words(item.code));
-    [item.red_lines_today, item.overdue, item.due_1_h, item.running].forEach((value, at) => {
-      setText(row.children[at + 1], number(value));
+    const red = item.red_lines_reported_today, redDue = item.red_lines_due_today;
+    [red, item.overdue, item.due_1_h, item.running].forEach((value, at) => {
+      setText(row.children[at + 1], at === 0 && (red || redDue) ? `${number(red)} / ${number(redDue)}` : number(value));
       setAttribute(row.children[at + 1], "data-tone", value > 0 ? ["line", "red", "amber", null][at] : null);
     });
   });

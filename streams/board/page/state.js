@@ -14,7 +14,7 @@ export const page = {
   view: { cases: new Map(), alerts: new Map(), counts: {}, places: [], rules: [], choices: {} },
   clock: null, // {server: ms, local: performance ms, speed, offset: minutes east}
   me: { may_act: false, user: null, reason: null, error: null }, // who acts here, as /api/me says
-  loading: true, delay: null, broken: false, heard: false,
+  loading: true, delay: null, partitions: null, broken: false, refused: "", heard: false,
 };
 
 export const selected = () => params.get("state") || "running";

@@ -7,12 +7,15 @@ const SLOW_SECONDS = 5, BAD_SECONDS = 60;
 
 function levelAndWords() {
   const { text } = page;
+  if (page.refused) return ["bad", text.refused(page.refused)];
   if (page.broken) return ["bad", text.broken];
   if (!page.clock) return ["wait", text.connecting];
   if (page.loading) return ["wait", text.loading];
-  if (page.delay === null) return ["slow", text.noData];
-  if (page.delay < SLOW_SECONDS) return ["good", text.live(approximately(page.delay))];
-  return [page.delay < BAD_SECONDS ? "slow" : "bad", text.delayed(approximately(page.delay))];
+  const { current, count } = page.partitions;
+  const missing = current < count ? ` · ${text.partitions(current, count)}` : "";
+  if (page.delay === null) return ["slow", text.noData + missing];
+  if (page.delay < SLOW_SECONDS && !missing) return ["good", text.live(approximately(page.delay))];
+  return [page.delay < BAD_SECONDS && !missing ? "slow" : "bad", text.delayed(approximately(page.delay)) + missing];
 }
 
 export function renderStatus() {

@@ -11,6 +11,7 @@ const byId = (items, key) => new Map(items.map((item) => [item[key], item]));
 
 export function connect() {
   if (stream) stream.close();
+  page.refused = "";
   const query = new URLSearchParams();
   for (const name of ASKED) if (params.get(name)) query.set(name, params.get(name));
   const mine = stream = new EventSource(`/api/stream?${query}`);
@@ -28,14 +29,27 @@ export function connect() {
     if (mine !== stream) return;
     page.broken = true;
     announce("status");
-    // Refused (full, restarting behind a proxy): the browser does not try again by itself.
-    if (mine.readyState === EventSource.CLOSED) setTimeout(() => { if (mine === stream) connect(); }, RETRY_MS);
+    // Refused (a filter that is not valid, full, restarting behind a proxy): the browser does not try again by itself.
+    if (mine.readyState === EventSource.CLOSED) refused(mine, query);
   };
+}
+
+// A stream does not say why it was refused; the same question to the list does. A wrong filter is not asked again.
+async function refused(mine, query) {
+  const answer = await fetch(`/api/cases?${query}`).catch(() => null);
+  const why = answer && answer.status === 400 ? await answer.json().catch(() => null) : null;
+  if (mine !== stream) return;
+  if (!why) { setTimeout(() => { if (mine === stream) connect(); }, RETRY_MS); return; }
+  page.refused = why.error;
+  page.view = { cases: new Map(), alerts: new Map(), counts: {}, places: [], rules: [], choices: page.view.choices };
+  announce("choices");
+  announce("status");
+  announce("view");
 }
 
 // A connection can be dead without an error; the server sends its time every second.
 export function reconnectIfSilent() {
-  if (performance.now() - heardAt <= SILENT_MS) return;
+  if (page.refused || performance.now() - heardAt <= SILENT_MS) return;
   page.broken = true;
   announce("status");
   connect();
@@ -76,6 +90,7 @@ function takeTime(data) {
   page.loading = data.loading;
   page.delay = data.delay_seconds;
   const notices = [], { count, causes, since } = data.incomplete;
+  page.partitions = data.partitions;
   if (data.unknown_rules.length) notices.push(text.unknownRules(data.unknown_rules.join(text.list)));
   if (count) {
     const named = causes.map((one) => text.causes[one.cause](one.source || `${one.subject.type} ${one.subject.id}`, number(one.count)));
