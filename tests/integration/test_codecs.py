@@ -37,7 +37,7 @@ def test_every_topic_may_have_every_codec(kafka: Broker, prefix: str, tmp_path: 
         specs = topics_of(settings)
         ensure_topics(kafka.bootstrap, specs)
         admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap)
-        # A change replaces all settings of a topic: without its retention the cleaner takes records with stamps of 2025.
+        # A change replaces all settings of a topic: without its retention the cleaner takes records stamped 2025.
         own = {spec.name: spec.config() for spec in specs} | {f"{live.name}.events": {"retention.ms": "-1"}}
         configs = [
             ConfigResource(ConfigResourceType.TOPIC, name, {**config, "compression.type": codec})
