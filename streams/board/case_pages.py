@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
-from typing import Any, assert_never
+from typing import Any, Final, assert_never
 
 from schemas.base import Text
 from schemas.clauses import CLAUSES
@@ -38,6 +38,12 @@ from streams.wire.time_line import Reported, TimeLine, fields_of, outcome_of
 logger = logging.getLogger(__name__)
 
 _CLAUSES = {clause.code: clause.place for clause in CLAUSES}
+
+MOST_CLOCKS: Final = 200
+"""Clocks on one page: the one asked for, those that are open, and the newest of the others."""
+
+MOST_MOMENTS: Final = 2_000
+"""Moments on one time line, the newest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +97,12 @@ class CasePages:
         if shown is None:
             return None
         sources = await self._sources(shown)
-        page = self._page(sources)
         alert = sources.alerts.get(number)
         case_id = number if alert is None else alert["case_id"]
-        asked = [clock for clock in page["clocks"] if clock["case_id"] == case_id]
-        if not asked:
+        page = self._page(sources, case_id)
+        if not page["clocks"] or page["clocks"][0]["case_id"] != case_id:
             return await self.of_case(number, None) if hint is not None else None
         page["asked"] = {"case_id": case_id, "alert_id": None if alert is None else number}
-        page["clocks"] = asked + [clock for clock in page["clocks"] if clock["case_id"] != case_id]
         return page
 
     async def has_alert(self, alert_id: str, shown: Subject | None) -> bool:
@@ -180,23 +184,34 @@ class CasePages:
 
     # -- values ------------------------------------------------------------------------------------------
 
-    def _page(self, sources: _Sources) -> dict[str, Any]:
+    def _page(self, sources: _Sources, asked: str | None = None) -> dict[str, Any]:
+        """All values; the clock that is asked for comes first."""
         found, time_line = sources.found, sources.time_line
-        clocks = [self._clock(case, sources) for case in time_line.cases]
-        known = {clock["case_id"] for clock in clocks}
-        by_case: dict[str, dict[str, Any]] = {}
+        cases = {self._wire.case_id(case.case_id): case for case in time_line.cases}
+        by_alert: dict[str, dict[str, Any]] = {}
         for alert in sorted(sources.alerts.values(), key=lambda one: _instant(one["detected_at"])):
-            if alert["case_id"] not in known:
-                by_case[alert["case_id"]] = {**by_case.get(alert["case_id"], {}), **alert}
-        clocks += [self._clock_by_alert(alert, sources) for alert in by_case.values()]
+            if alert["case_id"] not in cases:
+                by_alert[alert["case_id"]] = {**by_alert.get(alert["case_id"], {}), **alert}
+        ordered = [*sorted(cases, key=lambda case_id: _rank(cases[case_id])), *by_alert]
+        ordered.sort(key=lambda case_id: case_id != asked)
+        moments = time_line.moments()
         return {
             "subject": {"type": found.shown[0], "id": found.shown[1]},
             "asked": None,
             "judged_until": self._time(time_line.end),
             "notices": self._notices(sources),
             "related": [self._wire.subject(other) for other in time_line.related()],
-            "time_line": [self._moment(at, moment) for at, moment in time_line.moments()],
-            "clocks": clocks,
+            "time_line": [self._moment(at, moment) for at, moment in moments[-MOST_MOMENTS:]],
+            "clocks": [
+                self._clock(cases[case_id], sources)
+                if case_id in cases
+                else self._clock_by_alert(by_alert[case_id], sources)
+                for case_id in ordered[:MOST_CLOCKS]
+            ],
+            "omitted": {
+                "moments": max(0, len(moments) - MOST_MOMENTS),
+                "clocks": max(0, len(ordered) - MOST_CLOCKS),
+            },
             "never_started": [self._rule(rule, self._rules[rule]) for rule in time_line.never_started()],
         }
 
@@ -213,6 +228,7 @@ class CasePages:
             "quarantined": None if aside is None else {"reason": aside.reason, "since": self._time(aside.at)},
             "problem": sources.problem,
             "has_history": snapshot is not None,
+            "has_deliveries": self._deliveries.rows.partitions > 0,
             "pruned_until": None if snapshot is None else self._time(snapshot.pruned.until),
             "incomplete": any(alert.get("incomplete") for alert in sources.alerts.values()),
             "unknown_rules": sorted({alert["rule"] for alert in sources.alerts.values()} - self._rules.keys()),
@@ -363,6 +379,15 @@ class CasePages:
             {"subscription": subscription, "due": self._time(due), "kind": kind}
             for subscription, due, kind in sorted(waiting, key=lambda one: one[1:])
         ]
+
+
+def _rank(case: JudgedCase) -> tuple[bool, int, str]:
+    """Open cases first, by when they run out; then the others, the one that started last first."""
+    verdict = case.verdict
+    is_open = verdict.outcome == "running" or (verdict.outcome == "breached" and verdict.stopped_at is None)
+    if is_open:
+        return False, verdict.started_at if verdict.deadline is None else verdict.deadline, case.case_id
+    return True, -verdict.started_at, case.case_id
 
 
 def _instant(text: str) -> int:

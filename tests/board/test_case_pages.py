@@ -15,12 +15,13 @@ import aiohttp
 from schemas import acknowledgements
 from schemas.deliveries import CaseRow, DeliveryRow, EscalationRow, WaitingRow
 from streams.board.acts import MARK, Acts
+from streams.board.case_pages import MOST_CLOCKS
 from streams.board.feed import StateReader
 from streams.board.hub import Hub
 from streams.board.login import Login
 from streams.board.messages import BoardWire, alert_from_bytes
 from streams.board.rows import Row, Rows
-from streams.core.alerts import Alert
+from streams.core.alerts import Alert, case_id_of
 from streams.core.board import Acknowledgement, Board
 from streams.core.driver import Driver, Step
 from streams.core.engine import Engine
@@ -494,3 +495,40 @@ async def _deleted_rows_are_not_there() -> None:
 
 def test_deleted_rows_are_not_there() -> None:
     asyncio.run(_deleted_rows_are_not_there())
+
+
+async def _long_histories_are_bounded() -> None:
+    with_fees = "\n".join(
+        f"s{number} 2026-03-10T{9 + number // 60:02}:{number % 60:02} counter.service_started WO9 business=fee\n"
+        f"e{number} 2026-03-10T{9 + number // 60:02}:{number % 60:02}:30 counter.service_completed WO9"
+        for number in range(240)
+    )
+    async with judged(with_fees) as site:
+        found = await site.page("/api/order/WO9")
+        total = len(found["clocks"]) + found["omitted"]["clocks"]
+        assert (len(found["clocks"]), found["omitted"]["moments"]) == (MOST_CLOCKS, 0)
+        assert total >= 240
+        starts = [clock["started_at"] for clock in found["clocks"] if clock["outcome"] == "met"]
+        assert starts
+        assert starts == sorted(starts, reverse=True)
+        oldest = case_id_of("fee-5-minutes", ("order", "WO9"), "s0")
+        asked = await site.page(f"/api/case/{oldest}?order=WO9")
+        assert (asked["clocks"][0]["case_id"], len(asked["clocks"])) == (oldest, MOST_CLOCKS)
+
+
+def test_long_histories_are_bounded() -> None:
+    asyncio.run(_long_histories_are_bounded())
+
+
+async def _open_clocks_come_first() -> None:
+    async with judged("a 2026-03-10T09:00 application.accepted WO5 category=residential") as site:
+        clocks = (await site.page("/api/order/WO5"))["clocks"]
+        outcomes = [clock["outcome"] for clock in clocks]
+        assert outcomes == sorted(outcomes, key=lambda one: one != "running")
+        due = [clock["deadline"] or clock["started_at"] for clock in clocks if clock["outcome"] == "running"]
+        assert due == sorted(due)
+        assert len(due) > 1
+
+
+def test_open_clocks_come_first() -> None:
+    asyncio.run(_open_clocks_come_first())

@@ -16,7 +16,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from kafka import KafkaProducer
 
 from streams.board.deliveries import Deliveries
@@ -319,6 +319,47 @@ def test_the_feed_reads_what_was_lost(kafka: Broker, prefix: str) -> None:
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(asyncio.wait_for(test(), SECONDS))
+
+
+def test_single_rows_are_read_from_a_topic(kafka: Broker, prefix: str) -> None:
+    if kafka.kind == "embedded":
+        pytest.skip(f"{kafka.description}: keeps no transactions")
+
+    async def test() -> None:
+        settings, topic = load_settings(bootstrap=kafka.bootstrap, name=f"{prefix}b"), f"{prefix}b.deliveries"
+        await asyncio.to_thread(ensure_topics, kafka.bootstrap, [TopicSpec(topic, 1, compact=True)])
+        producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, transactional_id=f"{prefix}t")
+        await producer.start()
+        places: dict[bytes, int] = {}
+        for key, value, is_kept in (
+            (b"a", b"1", True),
+            (b"a", b"2", True),
+            (b"b", b"3", True),
+            (b"a", b"4", False),
+            (b"c", b"5", True),
+            (b"c", None, True),
+        ):
+            await producer.begin_transaction()
+            sent = await producer.send_and_wait(topic, value, key=key, partition=0)
+            await (producer.commit_transaction() if is_kept else producer.abort_transaction())
+            if is_kept:
+                places[key] = sent.offset
+        await producer.stop()
+        reader = KafkaRows(settings, topic)
+        assert await reader.newest([0], lambda _key: True) == {b"a": b"2", b"b": b"3"}
+        assert await reader.newest([0], lambda key: key == b"b") == {b"b": b"3"}
+        at = [(0, places[key]) for key in (b"b", b"a", b"c")]
+        assert await reader.at(at) == [(b"b", b"3"), (b"a", b"2"), (b"c", None)]
+        # The marker of a transaction, what was aborted, and what is still to come are no rows.
+        assert await reader.at([(0, places[b"a"] + 1), (0, places[b"b"] + 2), (0, 1000)]) == []
+        rows = Rows(reader)
+        rows.restart(1)
+        for key, offset in places.items():
+            rows.note(key, 0, offset, is_deleted=key == b"c")
+        rows.is_loading = False
+        assert await rows.several({key: (0, None) for key in (b"a", b"b", b"c", b"d")}) == {b"a": b"2", b"b": b"3"}
 
     asyncio.run(asyncio.wait_for(test(), SECONDS))
 

@@ -21,6 +21,8 @@ function notices() {
   if (pruned_until) found.push(text.pruned(pruned_until.text));
   if (incomplete) found.push(text.incompleteNotice);
   if (unknown_rules.length) found.push(text.unknownRules(unknown_rules.join(page.text.list)));
+  if (data.omitted.clocks) found.push(text.moreClocks(data.omitted.clocks));
+  if (data.omitted.moments) found.push(text.moreMoments(data.omitted.moments));
   if (data.delay_seconds !== null && data.delay_seconds >= SLOW_SECONDS) found.push(text.delayed(approximately(data.delay_seconds)));
   return found;
 }

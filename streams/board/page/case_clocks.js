@@ -95,7 +95,7 @@ function table(rows) {
   return made;
 }
 
-function alertRow(alert, text) {
+function alertRow(alert, text, hasDeliveries) {
   const made = element("li"), head = element("p", "marks");
   made.id = `alert-${alert.alert_id}`;
   head.append(badge(toneOf(alert), text.kinds[alert.kind] || alert.kind), element("span", "when", alert.detected.text));
@@ -103,7 +103,7 @@ function alertRow(alert, text) {
   if (alert.incomplete) head.append(badge("amber", text.incomplete));
   made.append(head, both(alert.explanation, "sentence"));
   const rows = [[text.sent, alert.sent.length ? lines(alert.sent.map((one) =>
-    [one.at.text, one.channel, one.subscription ? text.by(one.subscription) : "", one.is_under_way ? text.underWay : ""].filter(Boolean).join(" · "))) : text.notSent]];
+    [one.at.text, one.channel, one.subscription ? text.by(one.subscription) : "", one.is_under_way ? text.underWay : ""].filter(Boolean).join(" · "))) : hasDeliveries ? text.notSent : text.noDeliveries]];
   rows.push(...alert.acks.map(entry));
   rows.push([text.alert, element("code", "", alert.alert_id)]);
   made.append(table(rows));
@@ -128,7 +128,7 @@ function clockCard(clock, text, data, events) {
     ...ruleRows(clock.rule_text, text), [page.text.place, place], [text.case, link],
   ]));
   const alerts = element("ul", "alerts-of");
-  alerts.append(...clock.alerts.map((alert) => alertRow(alert, text)));
+  alerts.append(...clock.alerts.map((alert) => alertRow(alert, text, data.notices.has_deliveries)));
   made.append(element("h4", "", clock.alerts.length ? text.alerts : text.noAlerts), alerts);
   for (const one of clock.to_send) made.append(element("p", "to-send", text[one.kind](one.subscription, one.due.text)));
   return made;
