@@ -1,4 +1,4 @@
-"""Rows of the deliveries topic: what was sent of each case, messages under way, how far the alerts were read.
+"""Rows of the deliveries topic: messages sent per case, messages in flight, offsets of the alerts.
 
 The contract is ``schemas.deliveries``. A row of a newer format is refused with its name: a wrong guess would send
 messages twice, or not at all.
@@ -68,7 +68,7 @@ def case_from_bytes(key: str, raw: bytes) -> CaseState:
 
 
 def delivery_to_bytes(delivery: Delivery) -> bytes:
-    """The row of one delivery under way."""
+    """The row of one delivery in flight."""
     return _write(
         {
             "channel": delivery.channel,

@@ -1,13 +1,13 @@
 """Reads alerts and acknowledgements, plans deliveries, writes the plan to Kafka, and then sends the messages.
 
-One process of a group delivers and the others stand by: a digest must be complete, and a process of one partition
-would see only a part. The leader is the process to which the group protocol assigns the only partition of the
-deliveries topic. That topic holds the whole state (compacted): what was sent, what is under way, and how far alerts and
-acknowledgements were read. A step is one Kafka transaction under one transactional id: its rows are written together
-or not at all, and a former leader that is believed dead is fenced off.
+One process of a group delivers and the others stand by: a digest must be complete, and a process of one partition would
+see only a part. The leader is the process to which the group protocol assigns the only partition of the deliveries
+topic. That topic holds the whole state (compacted): sent messages, messages in flight, and the offsets of alerts and
+acknowledgements. A step is one Kafka transaction under one transactional id: its rows are written together or not at
+all, and a former leader that is believed dead is fenced off.
 
 A message is sent after its row was written, and its row is deleted after the receiver confirmed it. So no message is
-lost, and only messages under way at a crash are sent again, with the same key.
+lost, and only messages in flight at a crash are sent again, with the same key.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ SESSION_MS = 6_000
 class Notifier:
     """One process.
 
-    ``open_channels`` makes the channels anew for each time that this process leads, ``partitions`` counts those of
-    the topics that it reads, and a notifier without state begins at ``first_from_us`` (microseconds since the epoch).
+    ``open_channels`` opens the channels at each begin of its leadership, ``partitions`` gives the partition counts of
+    its input topics, and a notifier without state begins at ``first_from_us`` (microseconds since the epoch).
     """
 
     def __init__(

@@ -57,7 +57,7 @@ def channels_of(
 ) -> dict[str, Channel]:
     """Every channel of a file, opened. Without a producer its Kafka topics are left out.
 
-    ``clock`` is the one that the alerts go by.
+    ``clock`` is that of the alerts.
 
     Raises:
         ConfigError: where a secret is missing or an address is invalid.

@@ -44,7 +44,7 @@ class Sender:
     """Sends the messages of one channel.
 
     ``on_done`` gets every outcome before the next message is taken, ``is_moot`` is asked before one is sent;
-    ``standing`` says what still stands, of what was reported at most so many microseconds ago, by kind of alert.
+    ``standing`` gives the alerts that are still active, of those reported at most so many microseconds ago by kind.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Sender:
         self._ready.set()
 
     def __len__(self) -> int:
-        """Messages that wait, the one under way included."""
+        """Waiting messages, including the one being sent."""
         return len(self._queue)
 
     def stop(self) -> None:
@@ -85,7 +85,7 @@ class Sender:
         self._ready.set()
 
     async def run(self) -> None:
-        """Until ``stop``."""
+        """Send until ``stop``."""
         self._remind_at = self._time()
         while not self._stopping.is_set():
             await self._remind_if_due()
@@ -102,7 +102,7 @@ class Sender:
 
     @property
     def reminds(self) -> bool:
-        """Whether the channel is reminded of what stands."""
+        """Whether the channel gets reminders of active alerts."""
         return hasattr(self._channel, "refresh_us")
 
     @staticmethod
@@ -110,12 +110,12 @@ class Sender:
         return asyncio.get_running_loop().time()
 
     async def _remind_if_due(self) -> bool:
-        """Remind the channel where it is time to; whether it took it."""
+        """Send the channel a reminder if one is due; whether it was accepted."""
         if not self.reminds or self._time() < self._remind_at:
             return False
         channel: Refreshing = self._channel  # type: ignore[assignment]
         try:
-            # Asked for here and not earlier: what ends while we wait must not be set alight again.
+            # Requested here and not earlier: an alert that ends during the wait must not fire again.
             await channel.remind(standing := self._standing(channel.holds_us))
         except NotDelivered as problem:
             self._metrics.attempt_failed(self.name, problem.reason)
@@ -148,7 +148,7 @@ class Sender:
                 return Outcome(delivery, attempts=attempt)
 
     async def _is_stopped_within(self, seconds: float) -> bool:
-        """The pause before the next attempt; it ends early where the channel takes a reminder meanwhile."""
+        """The pause before the next attempt; it ends early if the channel accepts a reminder meanwhile."""
         until = self._time() + seconds
         while (left := until - self._time()) > 0 and not self._stopping.is_set():
             wait = min(left, max(0.0, self._remind_at - self._time())) if self.reminds else left

@@ -1,4 +1,4 @@
-"""Subscription files: YAML in, checked subscriptions out, every mistake with its file, line and key.
+"""Subscription files: YAML in, checked subscriptions out, every error with its file, line and key.
 
 ``reveal`` reads the values of secrets when a channel is opened; they appear nowhere else, neither in messages nor in
 ``repr``.
@@ -61,7 +61,7 @@ def _key(location: Keys, data: Any = None) -> str:
 
 
 def reveal(secret: Secret, *, key: str, environment: Mapping[str, str] | None = None) -> SecretStr:
-    """The value of a secret. ``key`` says in messages what it is for.
+    """The value of a secret. ``key`` names its purpose in messages.
 
     Raises:
         ConfigError: where the variable is not set or the file cannot be read or is empty.

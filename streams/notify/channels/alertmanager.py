@@ -8,7 +8,8 @@ a warning ends at its deadline; refreshing a violation, which nothing completes,
 
 An alert whose message could not be delivered is sent with the next refresh for as long as it holds.
 
-Times are real ones, also under a scaled clock: an alert starts at the instant that it is about (a breach's deadline).
+Times are real ones, also under a scaled clock: an alert starts at the instant at which it fell due (a breach's
+deadline).
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Alertmanager:
         subscriptions: dict[str, Subscription],
         clock: WallClock,
     ) -> None:
-        """``clock`` is the one that the alerts go by."""
+        """``clock`` is that of the alerts."""
         self._http = http
         self._spec = spec
         self._subscriptions = subscriptions

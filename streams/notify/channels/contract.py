@@ -11,7 +11,7 @@ from streams.errors import GridclockError
 
 
 class NotDelivered(GridclockError):
-    """The receiver did not take a message. ``reason`` is a label's value; ``detail`` holds no address and no secret.
+    """The receiver did not accept a message. ``reason`` is a label's value; ``detail`` holds no address and no secret.
 
     ``again`` says whether another attempt may succeed, ``wait_us`` how long the receiver asked to wait.
     """
@@ -52,6 +52,5 @@ class Refreshing(Channel, Protocol):
     async def remind(self, standing: Sequence[tuple[Event, str]]) -> None:
         """Refresh alerts that were sent before by these subscriptions and still hold.
 
-        Raises:
-            NotDelivered: where the receiver did not take it.
+        Raises: NotDelivered: where the receiver did not accept it.
         """

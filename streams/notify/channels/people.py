@@ -1,4 +1,4 @@
-"""Group chats and mail, by way of ``apprise``: WeCom, DingTalk, Feishu, SMTP and a hundred others, each by its URL.
+"""Group chats and mail, through ``apprise``: WeCom, DingTalk, Feishu, SMTP and a hundred others, each by its URL.
 
 ``apprise`` returns only success or failure, so every failure is retried. It has no idempotency key: after a crash
 between sending and recording, people may get one message twice. A text that is too long for a service is split.
@@ -19,7 +19,7 @@ from streams.errors import ConfigError
 from streams.notify.channels.contract import NotDelivered
 
 for _name in ("apprise", "urllib3", "requests"):
-    logging.getLogger(_name).setLevel(logging.CRITICAL)  # they quote addresses, which hold robot keys, in warnings too
+    logging.getLogger(_name).setLevel(logging.CRITICAL)  # their warnings quote addresses, which contain keys
 
 _FORMAT = apprise.NotifyFormat.TEXT
 

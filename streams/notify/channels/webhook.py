@@ -1,11 +1,11 @@
 """A signed webhook: CloudEvents over HTTP, structured for one alert, batched for a digest.
 
-Signed as Standard Webhooks says (standardwebhooks.com): ``webhook-signature`` is ``v1,`` and the base64 HMAC-SHA256,
-under the shared secret, of ``webhook-id``, a dot, ``webhook-timestamp`` (seconds since 1970), a dot, and the body. A
-receiver refuses an old timestamp and ignores an id that it has seen: for one alert that is its ``alert_id``.
+Signed by Standard Webhooks (standardwebhooks.com): ``webhook-signature`` is ``v1,`` and the base64 HMAC-SHA256, under
+the shared secret, of ``webhook-id``, a dot, ``webhook-timestamp`` (seconds since 1970), a dot, and the body. A receiver
+refuses an old timestamp and ignores an id that it has seen: for one alert that is its ``alert_id``.
 
-The headers of 0.1 (``Gridclock-Signature``, ``Gridclock-Timestamp``, ``Idempotency-Key``) are sent beside them for one
-version more. That signature does not cover the key, so whoever captures a message can send it under another key.
+The headers of 0.1 (``Gridclock-Signature``, ``Gridclock-Timestamp``, ``Idempotency-Key``) are sent as well for one more
+version. That signature does not cover the key, so whoever captures a message can send it under another key.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ENCODED: Final = "whsec_"
 
 
 def key_of(secret: str, *, key: str) -> bytes:
-    """The bytes that a secret signs with; ``key`` is where it stands, for the error.
+    """The key bytes of a secret; ``key`` is its place in the file, for the error.
 
     Raises:
         ConfigError: where it begins with ``whsec_`` and no base64 follows.
