@@ -1,4 +1,4 @@
-"""One process's time as the leader of the notifiers: its state read back, its steps, its writes.
+"""One process's time as the leader of the notifiers: restoring its state, its steps, its writes.
 
 A step is one Kafka transaction; see ``notifier`` for how a leader is chosen.
 """
@@ -40,13 +40,13 @@ POLL_MS = 100
 """How long a step waits for alerts; digests and escalations are late by this at most."""
 
 SENDING_POLL_MS = 10
-"""The same while messages are under way: confirmed ones are recorded at once, so that a crash does not repeat them."""
+"""The same while messages are in flight: confirmed ones are recorded at once, so that a crash does not repeat them."""
 
 SIGN_OF_LIFE_SECONDS = 3600.0
 """How often an idle leader writes a row: brokers forget a transactional id that is unused for a week."""
 
 SETTLE_SECONDS = 5.0
-"""How long attempts under way may take when the process stops."""
+"""How long running attempts may take when the process stops."""
 
 KEEP_DAYS = 30
 """A case is dropped so long after its last change; longer than alerts are kept on their topic."""
@@ -60,7 +60,7 @@ class LeadershipLost(GridclockError):
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What stays the same from one term to the next; see ``Notifier``. ``inputs`` counts partitions by topic."""
+    """The parameters common to all terms; see ``Notifier``. ``inputs`` counts partitions by topic."""
 
     settings: Settings
     file: SubscriptionFile
@@ -92,7 +92,7 @@ class Term:
     # -- beginning ---------------------------------------------------------------------------------------
 
     async def restore(self) -> None:
-        """Read the rows, open the channels, continue with the messages under way."""
+        """Read the rows, open the channels, continue with the messages in flight."""
         kept = await self._read_rows()
         cases: dict[str, CaseState] = {}
         acknowledged: dict[str, int] = {}
@@ -126,7 +126,7 @@ class Term:
         return delivery.channel in self._senders and delivery.subscription in names
 
     async def _read_rows(self) -> dict[str, bytes]:
-        # Reading ends at a mark of our own: former leaders are fenced off, so no other rows follow it.
+        # Reading ends at a mark written by this process: former leaders are fenced off, so no other rows follow it.
         async with self._transaction():
             mark = await self._producer.send(
                 self._setup.state.topic,
@@ -267,9 +267,9 @@ class Term:
             self._show()
 
     def _queue(self, delivery: Delivery) -> None:
-        """Queue it, or give it up where the channel's queue is full.
+        """Queue it, or give it up if the channel's queue is full.
 
-        What follows an alert that is queued always is: a receiver must not be left with an alert that was withdrawn.
+        Follow-ups of a queued alert are always queued: a receiver must learn of its withdrawal.
         """
         sender, most = self._senders[delivery.channel], self._setup.file.channels[delivery.channel].queue
         if len(sender) < most or delivery.follows:
@@ -395,10 +395,10 @@ class Term:
                 sends.append(
                     await self._producer.send(self._setup.settings.undelivered_topic, value, key=letter.key.encode())
                 )
-            await asyncio.gather(*sends)  # which also takes note of the other failures after the first
+            await asyncio.gather(*sends)  # which also records the other failures after the first
 
     async def close(self) -> None:
-        """Wait for attempts under way, record their outcomes, and close the channels."""
+        """Wait for running attempts, record their outcomes, and close the channels."""
         for sender in self._senders.values():
             sender.stop()
         if self._tasks:

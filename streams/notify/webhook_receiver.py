@@ -1,11 +1,11 @@
-"""A webhook receiver for trying subscriptions out: checks messages as a receiver must, and shows them.
+"""A webhook receiver for trials of subscriptions: checks messages as a receiver must, and shows them.
 
     POST /     a message: its signature and its age are checked, a ``webhook-id`` seen before is not shown again
     GET /      the newest alerts as text, the newest first
     /healthz   200
 
-It keeps nothing when it ends. On loopback it answers only to names of loopback, as the board does: otherwise a page of
-another site could read what it shows.
+It keeps nothing when it ends. On loopback it answers only requests for loopback names, as the board does: otherwise a
+page of another site could read its content.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SHOWN: Final = 500
 REMEMBERED: Final = 100_000
 _CONNECTIONS: Final = 64
 _BODY_SECONDS: Final = 30.0
-_ID: Final = re.compile(r"[!-\-/-~]{1,256}")  # ASCII without blanks and dots: a dot would let it borrow of the time
+_ID: Final = re.compile(r"[!-\-/-~]{1,256}")  # no dot: it separates the signed parts
 _TIMESTAMP: Final = re.compile(r"[0-9]{1,12}")
 _SHANGHAI: Final = ZoneInfo("Asia/Shanghai")
 
@@ -52,7 +52,7 @@ class WebhookReceiver:
 
     @asynccontextmanager
     async def serve(self, port: int) -> AsyncIterator[int]:
-        """Serve while the block runs; gives the port, which the system chooses where ``port`` is 0.
+        """Serve while the block runs; yields the port, chosen by the system where ``port`` is 0.
 
         Raises:
             OSError: where the address is taken.
@@ -96,7 +96,7 @@ class WebhookReceiver:
         if not _ID.fullmatch(key) or not _TIMESTAMP.fullmatch(timestamp):
             return "webhook-id or webhook-timestamp is missing or malformed"
         expected = signature_of(self._key, key, timestamp, body).encode()
-        # Several signatures may stand there, separated by blanks. A header may hold any bytes.
+        # There may be several signatures, separated by blanks. A header may contain any bytes.
         if not any(hmac.compare_digest(one.encode("utf-8", "surrogateescape"), expected) for one in given.split(" ")):
             return "the signature is not that of this secret"
         if abs(self._now() / 1e6 - int(timestamp)) > OLDEST_SECONDS:
@@ -119,7 +119,7 @@ def _line(event: Any) -> str:
     """One line for an alert.
 
     Raises:
-        ValueError: where it is none.
+        ValueError: where the record is not an alert.
     """
     alert = AlertEvent.model_validate(event).data
     withdraws = f" of {alert.retracts}" if alert.retracts else ""

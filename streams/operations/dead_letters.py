@@ -42,7 +42,7 @@ class StoredLetter:
 
 @dataclass(frozen=True, slots=True)
 class EditedLetter:
-    """What is to be sent for a dead letter, as bytes, edited by a person or as it came."""
+    """The record to send for a dead letter, as bytes, edited by a person or unchanged."""
 
     id: str
     raw: bytes
@@ -77,19 +77,19 @@ def letters_in_files(names: Sequence[str]) -> Letters:
     """The letters that ``gridclock replay --dead-letters`` wrote.
 
     Raises:
-        ConfigError: where a file cannot be read, or a line is no dead letter.
+        ConfigError: where a file cannot be read, or a line is not a dead letter.
     """
     found = Letters()
     for name in names:
         for number, line in read_lines(name):
             found.add(line, None)
             if found.unreadable:
-                raise ConfigError("is no dead letter", path=name, line=number)
+                raise ConfigError("is not a dead letter", path=name, line=number)
     return found
 
 
 def letters_on_topic(options: dict[str, Any], topic: str) -> Letters:
-    """The letters on a topic up to the end that it has now.
+    """The letters on a topic up to its present end.
 
     Raises:
         BrokerError: where it cannot be read.
@@ -133,7 +133,7 @@ def edited_in(name: str) -> Iterator[EditedLetter]:
     """The lines of a file that a person has edited.
 
     Raises:
-        ConfigError: naming the line that is not one of such a file.
+        ConfigError: naming a line in another form.
     """
     for number, line in read_lines(name):
         try:
@@ -149,12 +149,12 @@ def edited_in(name: str) -> Iterator[EditedLetter]:
                 raise KeyError("event")
         except (ValueError, ArithmeticError, RecursionError, KeyError, TypeError, AttributeError) as error:
             raise ConfigError(
-                "is no line of a file made by --out, with id and event (or payload)", path=name, line=number
+                "is not a line of a file made by --out: it needs id and event (or payload)", path=name, line=number
             ) from error
 
 
 def one_line(raw: bytes) -> bytes:
-    """A JSON record on one line, unchanged where it is on one already."""
+    """A JSON record on one line, unchanged if it is on one already."""
     return raw if b"\n" not in raw and b"\r" not in raw else encode_json(decode_json(raw))
 
 
@@ -162,7 +162,7 @@ def check(edited: EditedLetter, stored: StoredLetter, decoder: Decoder, now: int
     """The event in an edited letter.
 
     Raises:
-        InputError: where it would be refused again, or where only its beginning was stored.
+        InputError: where it would be refused again, or only its beginning was stored.
     """
     if stored.letter.truncated:
         raise InputError("too_large", None, f"only the beginning of its {stored.letter.size} bytes was kept")
@@ -176,7 +176,7 @@ def topic_of(letter: DeadLetter) -> str | None:
 
 
 def retried_mark(letter_id: str, place: str) -> dict[str, Any]:
-    """The record on the dead-letter topic that says where a letter was sent, as a producer's ``send`` takes it."""
+    """The mark on the dead-letter topic of a sent letter, as arguments of a producer's ``send``."""
     return {"value": None, "key": letter_id.encode(), "headers": [(RETRIED_TO, place.encode())]}
 
 
@@ -224,5 +224,5 @@ def as_json(stored: StoredLetter, at: str | None) -> str:
 
 
 def as_unedited(letters: Iterable[StoredLetter]) -> list[EditedLetter]:
-    """Letters as they came, for a retry without editing: after the rulebook or a clock was corrected."""
+    """Letters unchanged, for a retry without editing after the rulebook or a clock was corrected."""
     return [EditedLetter(stored.letter.id, stored.letter.original()) for stored in letters]

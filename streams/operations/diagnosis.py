@@ -16,10 +16,12 @@ from streams.live.incomplete import Incompleteness
 from streams.operations.installation import Look, Partition, Source
 
 NAMED: Final = 20
-"""Subjects set aside that are named, at most."""
+"""Most subjects set aside that are named."""
 
 MOVES: Final = 0.1
-"""Time that moves by less than this part of the interval between two observations counts as standing still."""
+"""A watermark that advances by less than this part of the interval between two observations counts as standing
+still.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +33,19 @@ class Problem:
 
 
 def lag(partition: Partition, look: Look, speed: float = 1) -> float | None:
-    """How far a partition's time is behind, in real seconds; ``None`` before it has begun."""
+    """The lag of a partition's watermark, in real seconds; ``None`` before the first one."""
     return None if partition.watermark is None else max(0, look.at - partition.watermark) / 1e6 / speed
 
 
 def holder(partition: Partition) -> str | None:
-    """The source that holds a partition's time back: one without a watermark, else the one furthest behind."""
+    """The source that holds a partition's watermark back: one without a watermark, else the one furthest behind."""
     if partition.awaited:
         return partition.awaited[0]
     return min(partition.by_source, key=lambda source: partition.by_source[source], default=None)
 
 
 def problems(before: Look, after: Look, *, late: float, speed: float = 1) -> list[Problem]:
-    """The problems as of the second observation; ``late`` is how many real seconds time may be behind."""
+    """The problems as of the second observation; ``late`` is the allowed lag in real seconds."""
     found = [Problem("said", text) for text in after.trouble]
     found += [Problem("sharing", f"group {group} is sharing out its partitions (rebalance)") for group in after.sharing]
     found += [
@@ -102,16 +104,16 @@ def _ownerless(look: Look) -> Iterator[Problem]:
     readers = [source for source in look.sources if source.owner is not None]
     if readers:
         yield from (
-            Problem("no_reader", f"source {source.name}: nobody reads it")
+            Problem("no_reader", f"source {source.name}: no worker reads it")
             for source in look.sources
             if source.owner is None
         )
     elif look.sources and look.sources[0].end is not None and len(free) < len(known):
-        yield Problem("no_reader", "nobody reads the sources, although workers are there")
+        yield Problem("no_reader", "no worker reads the sources, although workers are running")
 
 
 def _rulebooks(look: Look) -> Iterator[Problem]:
-    """One line where the workers judge by different rulebooks; partitions without an owner are of the past."""
+    """One line where the workers judge by different rulebooks; partitions without an owner are ignored."""
     parts: dict[str, list[Partition]] = defaultdict(list)
     for one in look.partitions:
         if one.rulebook is not None and one.owner is not None:
@@ -142,7 +144,7 @@ def _lost(look: Look) -> Iterator[Problem]:
 
 
 def _unread(before: Look, after: Look, speed: float) -> Iterator[Problem]:
-    """Sources with a backlog. Records that came in between two observations are not counted."""
+    """Sources with a backlog. Records added between two observations are not counted."""
     then = {source.name: source for source in before.sources}
     seconds = (after.at - before.at) / 1e6 / speed
     for source in after.sources:
@@ -167,7 +169,7 @@ def _to_go(old: Source, new: Source, seconds: float) -> str:
 
 
 def _standing(before: Look, after: Look, late: float, speed: float) -> Iterator[Problem]:
-    """Partitions whose time stands still or is far behind, by what holds them."""
+    """Partitions whose watermark stands still or lags, by the source that holds them back."""
     then = {one.number: one for one in before.partitions}
     least = MOVES * (after.at - before.at)
     causes: dict[tuple[str, str | None], list[Partition]] = defaultdict(list)

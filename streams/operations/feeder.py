@@ -1,4 +1,4 @@
-"""Sends simulated work orders to a topic as their time comes, by the workers' clock.
+"""Sends simulated work orders to a topic at their times, by the workers' clock.
 
 Events recorded before now are sent at once, in order, so that there are open cases to begin with. The others are sent
 in small batches, several times a second: sent one by one, each would cause a log record of its own in every worker.
@@ -21,7 +21,7 @@ from streams.wall_clock import WallClock
 from streams.wire.decoder import encode_json
 
 _PATIENT: Final = {"delivery_timeout_ms": 86_400_000, "max_block_ms": 86_400_000}
-"""Brokers that are away are waited for, for a day."""
+"""It waits up to a day for brokers that do not answer."""
 
 HEAP_SECONDS: Final = 0.15
 """Seconds of real time between batches; well below the worker's grace, so that no event becomes late."""
@@ -34,7 +34,7 @@ def feed(
     stop: threading.Event,
     on_sent: Callable[[int], None] = lambda _count: None,
 ) -> int:
-    """Send events, sorted by ``recorded_at``, until the last or ``stop``; gives how many were sent.
+    """Send events, sorted by ``recorded_at``, until the last or ``stop``; returns the number sent.
 
     Raises:
         BrokerError: where the broker refuses one.

@@ -1,8 +1,8 @@
 """The state of an installation, read from Kafka alone and not from the workers, which may be down or hang.
 
-Consumer groups show who reads what, committed offsets and end offsets how far the sources are read. Each partition's
-own row of the changelog, always among its newest, holds its time and counts. Two observations a few seconds apart show
-what moves.
+Consumer groups show the owner of each partition, committed and end offsets the progress in the sources. Each
+partition's own row of the changelog, always among its newest, holds its watermark and counts. Two observations a few
+seconds apart show what advances.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ _COORDINATOR_OF_GROUP: Final = 0
 class Source:
     """A partition of a source topic. ``read`` is the next offset to read, ``end`` the one after the last to be read.
 
-    That is the last stable offset; ``held`` records behind it wait for an open transaction. ``lost`` is what retention
-    removed unread within the last day.
+    That is the last stable offset; ``held`` records behind it wait for an open transaction. ``lost`` are records
+    removed unread by retention within the last day.
     """
 
     name: str
@@ -63,8 +63,8 @@ class Partition:
     """A partition of the log. ``applied`` is the next offset to apply, ``end`` its end offset; instants in us.
 
     ``by_source`` holds the watermark of each source partition that has one, ``awaited`` the partitions without one;
-    ``aside`` the subjects that are set aside, ``quarantined`` their number where they are not named; ``rulebook``
-    is the fingerprint of the one by which it was last judged.
+    ``aside`` the subjects that are set aside, ``quarantined`` their number where they are not named; ``rulebook`` is
+    the fingerprint of its last rulebook.
     """
 
     number: int
@@ -88,12 +88,12 @@ class Partition:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What was seen at an instant (us) of the workers' clock.
+    """An observation at an instant (us) of the workers' clock.
 
-    ``sharing`` are the groups that are just being rebalanced. ``changelog`` is the size of the state's topic on one
-    broker, in bytes, where we may ask; ``local`` that of one worker's own copy. ``trouble`` was said by it of itself.
-    ``open_cases`` are those of all partitions, the rows' own counts where none is given. ``absent`` are source topics
-    that do not exist. ``incomplete`` is since when, and of what, verdicts may be incomplete.
+    ``sharing`` are the groups in a rebalance. ``changelog`` is the size of the state's topic on one broker, in bytes,
+    if permitted; ``local`` that of one worker's own copy. ``trouble`` is that worker's own report. ``open_cases`` are
+    those of all partitions; ``None``: the sum of the rows' counts. ``absent`` are source topics that do not exist.
+    ``incomplete`` is since when, and of what, verdicts may be incomplete.
     """
 
     at: int
@@ -109,10 +109,10 @@ class Look:
 
 
 def look(settings: Settings, now: int) -> Look:
-    """How the installation stands. ``now`` is this instant of the workers' clock.
+    """Observe the installation. ``now`` is the present instant of the workers' clock.
 
     Raises:
-        BrokerError: where the brokers do not answer, or there is no such installation.
+        BrokerError: where the brokers do not answer, or the installation does not exist.
         StateError: where a newer version wrote the state.
     """
     security = settings.security()
@@ -146,7 +146,7 @@ def look(settings: Settings, now: int) -> Look:
         positions = _positions(consumer, rows, begins, ends)
         recent = _letters(consumer, letters, begins, ends, clock_of(settings))
     with connected(KafkaConsumer, place, {**options, "isolation_level": "read_committed"}) as consumer:
-        stable = consumer.end_offsets(inputs) if inputs else {}  # after the ends of all records: what is less is held
+        stable = consumer.end_offsets(inputs) if inputs else {}  # after `ends`: the difference is held back
     partitions = [_partition(part, owners.get(part), ends[part], positions.get(part.partition)) for part in logs]
     sources = [
         Source(
@@ -167,7 +167,7 @@ def look(settings: Settings, now: int) -> Look:
 
 
 def position_of(settings: Settings, partition: int) -> Position | None:
-    """A partition's own row as it is now.
+    """A partition's own row at present.
 
     Raises:
         BrokerError: where the brokers do not answer.
@@ -204,7 +204,7 @@ def _partition(part: TopicPartition, owner: str | None, end: int, position: Posi
 
 
 def _members(admin: Any, group: str) -> tuple[bool, dict[TopicPartition, str]]:
-    """Whether a group is in a rebalance, and who has which partition."""
+    """Whether a group is in a rebalance, and the owner of each partition."""
     coordinator = admin.send_request(FindCoordinatorRequest[1](group, _COORDINATOR_OF_GROUP))
     if coordinator.error_code:
         raise for_code(coordinator.error_code)(f"group {group}")

@@ -39,7 +39,7 @@ def program_of(name: str) -> str | None:
 
 
 def why_not(name: str) -> str | None:
-    """The reason why it cannot be started here; ``None`` where it can."""
+    """The reason why it cannot be started here; ``None`` if it can."""
     if program_of(name) is None:
         return f"{name} is not installed (Debian: {PROGRAMS[name][0]})"
     return None if DEPLOY.is_dir() else f"there is no {DEPLOY}: run from a clone"

@@ -1,7 +1,8 @@
-"""Brings back subjects that were set aside: a control record in the log releases one, with what was held of it.
+"""Releases subjects that were set aside: a control record in the log releases one, with its held entries.
 
-The dead letters are what was held. A worker takes the record only where nothing was held since that is not among them;
-then the letters are read again. So what comes meanwhile is not lost, and the subject is judged once it is whole.
+The held entries are dead letters. A worker accepts the record only if it includes all entries held so far; otherwise
+the letters are read again. So entries that arrive meanwhile are not lost, and the subject is judged once it is
+complete.
 """
 
 from __future__ import annotations
@@ -27,30 +28,30 @@ from streams.wire.decoder import decode_json, event_of
 from streams.wire.state_rows import CONTROL_KEY, LogRecord, Position, control_to_bytes, record_from_bytes
 
 ROUNDS: Final = 5
-"""How often the letters are read, where something is held meanwhile each time."""
+"""Most readings of the letters, if more is held meanwhile each time."""
 
 WAIT_SECONDS: Final = 60.0
-"""For a worker to take the control record."""
+"""Seconds for a worker to apply the control record."""
 
 POLL_SECONDS: Final = 0.3
 
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """A subject brought back by the control record at a place in the log, with its letters."""
+    """A subject released by the control record at a place in the log, with its letters."""
 
     place: str
     letters: Sequence[StoredLetter]
 
 
 def held_of(letters: Letters, subject: Subject) -> list[StoredLetter]:
-    """The letters of a subject that were not brought back yet, in the order of the log."""
+    """The letters of a subject not released yet, in the order of the log."""
     found = [one for one in letters.by_id.values() if one.letter.subject == subject and not one.retried_to]
     return sorted(found, key=lambda one: (one.letter.position, one.letter.entry or 0))
 
 
 def entries_of(held: Sequence[StoredLetter], edited: Mapping[str, EditedLetter]) -> list[Entry]:
-    """What is to be put into the log; an edited event of ``null`` is left out.
+    """The entries for the control record; an edited event of ``null`` is left out.
 
     Raises:
         InputError: where one cannot be read, or was kept only in part.
@@ -59,7 +60,7 @@ def entries_of(held: Sequence[StoredLetter], edited: Mapping[str, EditedLetter])
     for one in held:
         letter = one.letter
         if letter.subject is None or not letter.size:
-            continue  # it says only that the subject was set aside
+            continue  # it only records that the subject was set aside
         if letter.truncated:
             raise InputError("too_large", None, f"{letter.id}: only the beginning of its {letter.size} bytes was kept")
         raw = edited[letter.id].raw if letter.id in edited else letter.original()
@@ -79,18 +80,18 @@ class Releasing:
             raise BrokerError(str(error)) from error
 
     def bring_back(self, subject: Subject, edited: Mapping[str, EditedLetter], read: Callable[[], Letters]) -> Released:
-        """Bring a subject back; ``read`` reads the letters anew.
+        """Release a subject; ``read`` reads the letters again.
 
         Raises:
-            BrokerError: where no worker takes the record, the program fails at the subject again, or more comes each
-                time.
+            BrokerError: where no worker applies the record, the program fails at the subject again, or more is held
+                each time.
             InputError: where a letter cannot be read.
         """
         name = f"{subject[0]} {subject[1]}"
         for _ in range(ROUNDS):
             held = held_of(read(), subject)
             if not held:
-                raise BrokerError(f"{name}: nothing is held of it any more")
+                raise BrokerError(f"{name}: nothing of it is held any more")
             number = int(held[0].letter.source.rpartition("/")[2])
             position = position_of(self._settings, number)
             control = LogRecord(
@@ -110,9 +111,9 @@ class Releasing:
         raise BrokerError(f"{name}: more was held each time, {ROUNDS} times: it is still set aside; try again")
 
     def send_record(self, letter: DeadLetter) -> str:
-        """Put a record of the log that could not be read into its partition again; gives its place.
+        """Put a record of the log that could not be read into its partition again; returns its place.
 
-        What it says of time is still true, and events that are there already count once.
+        Its watermarks are still valid, and events that are already there count once.
 
         Raises:
             BrokerError: where the broker refuses it.

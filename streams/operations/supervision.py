@@ -1,7 +1,7 @@
 """Restarts processes that end by themselves, after growing pauses where they keep ending.
 
-Each end is reported by one line with the exit code and the last output line; a process that cannot run causes one line
-a pause, which grows to a minute.
+Each end is reported in one line with the exit code and the last output line; a process that cannot run causes one line
+per pause; pauses grow to a minute.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The state of one worker, from its metrics port: an observation as of the whole, as far as one worker knows."""
+"""The state of one worker, from its metrics port: an observation of the installation, as far as one worker knows it."""
 
 from __future__ import annotations
 
@@ -28,12 +28,13 @@ def _get(url: str) -> tuple[int, str]:
 
 
 def look_at_worker(address: str, now: int, speed: float = 1) -> Look:
-    """The state of the worker at HOST:PORT. ``now`` is the present of the workers' clock.
+    """The state of the worker at HOST:PORT. ``now`` is the present instant of the workers' clock.
 
-    Lags are converted to instants, so that two observations show what moves; a worker does not know the sources' ends.
+    Lags are converted to instants, so that two observations show what advances; a worker does not know the sources'
+    ends.
 
     Raises:
-        BrokerError: where it does not answer, or is not a worker.
+        BrokerError: where it does not answer, or is not a worker's port.
     """
     url = f"http://{address}"
     _, alive = _get(f"{url}/healthz")
@@ -48,7 +49,7 @@ def look_at_worker(address: str, now: int, speed: float = 1) -> Look:
                 labels = sample.labels
                 values[sample.name][labels.get("partition") or labels.get("source") or ""] = sample.value
     if "gridclock_log_partitions" not in values:
-        raise BrokerError(f"{url} is no worker's metrics port")
+        raise BrokerError(f"{url} is not the metrics port of a worker")
     sources = {name: now - int(behind * 1e6 * speed) for name, behind in values["gridclock_source_lag_seconds"].items()}
     lags = values["gridclock_watermark_lag_seconds"]
     partitions = [
