@@ -72,7 +72,7 @@ def load_calendar(path: Path) -> WorkingCalendar:
     """The calendar that a YAML or JSON file describes.
 
     Raises:
-        ConfigError: naming file, line and key, for a file that cannot be read or says something impossible.
+        ConfigError: naming file, line and key, for a file that cannot be read or has impossible values.
     """
     spec = load_calendar_spec(path)
     try:

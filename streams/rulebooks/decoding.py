@@ -1,4 +1,4 @@
-"""The decoder of an installation: by the rulebook's catalogue and, where there is a key, with staff numbers hashed."""
+"""The decoder of an installation: by the rulebook's catalogue and, with a key, with hashed staff numbers."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from streams.wire.pseudonyms import Pseudonyms, is_pseudonym
 
 
 def decoder_of(loaded: LoadedRulebook, key: bytes | None, catalogue: EventCatalogue | None = None) -> Decoder:
-    """The decoder; ``catalogue`` is another one than the rulebook's.
+    """The decoder; ``catalogue`` replaces the rulebook's.
 
     Raises:
         ConfigError: naming a rule that compares ``staff_id`` with a number, where numbers are hashed: it would never
-            apply, and nobody would hear of it.
+            apply.
     """
     catalogue = catalogue or loaded.catalogue
     if key is None:
@@ -32,7 +32,7 @@ def decoder_of(loaded: LoadedRulebook, key: bytes | None, catalogue: EventCatalo
 
 
 def _staff_number(value: Any, *, is_staff: bool = False) -> str | None:
-    """A staff number that a rule names; ``None`` where there is none but hashed ones."""
+    """A plain staff number named by a rule; ``None`` where there are none, or only hashed ones."""
     match value:
         case dict():
             parts = (_staff_number(one, is_staff=is_staff or name == "staff_id") for name, one in value.items())

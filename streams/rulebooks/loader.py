@@ -1,8 +1,8 @@
-"""Rulebook directories: reads YAML, compiles a rulebook, reports every mistake with its file, line, rule and key.
+"""Rulebook directories: reads YAML, compiles a rulebook, reports every error with its file, line, rule and key.
 
 Layers: the shipped rulebook is the lowest, each ``--rules DIR`` lies on top. A rule in an upper layer with the id of a
-lower one changes that rule: the same version replaces the lower version; another version ends the lower one where the
-new one comes into force, or replaces it entirely where the new one is in force earlier.
+lower one changes that rule: the same version replaces the lower version; another version ends the lower one when the
+new one comes into force, or replaces it entirely if the new one is in force earlier.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ CALENDAR_FILE = "calendar.yaml"
 
 @dataclass(frozen=True, slots=True)
 class LoadedRule:
-    """A rule and where it was written."""
+    """A rule and its place."""
 
     rule: Rule
     path: str
@@ -52,7 +52,7 @@ class LoadedRulebook:
     loaded: tuple[LoadedRule, ...]
     files: tuple[RulebookFile, ...]
     organisations: Mapping[str, Organisation] = field(default_factory=dict)
-    """By code; an upper layer replaces one of a lower layer."""
+    """By code; an upper layer replaces entries of a lower layer."""
     titles: Mapping[str, Text] = field(default_factory=lambda: EVENT_TITLES)
     """What people call the event types."""
 
@@ -115,7 +115,7 @@ def read_rulebook_file(path: Path) -> tuple[RulebookFile, yaml.Node]:
     """One file, validated by itself, with its YAML nodes for naming lines.
 
     Raises:
-        ConfigError: not readable, not YAML, a key twice, or not of the rulebook's form.
+        ConfigError: not readable, not YAML, a duplicate key, or not of the rulebook's form.
     """
     file = read_yaml(path)
     data, node = file.data, file.root
@@ -167,7 +167,7 @@ def _declare(
 
 
 def _refuse(problems: Sequence[Problem], rules: Sequence[LoadedRule]) -> None:
-    """Name the places of what is wrong with rules that are kept in this order."""
+    """The errors with their places in the files, for rules in this order."""
     if problems:
         raise ConfigError.first_of(
             [
@@ -184,7 +184,7 @@ def _refuse(problems: Sequence[Problem], rules: Sequence[LoadedRule]) -> None:
 
 
 def _check_calendars(rules: Sequence[LoadedRule], known: Collection[str]) -> None:
-    """Every calendar that a rule names stands in the calendar file."""
+    """Check that every calendar named by a rule is in the calendar file."""
     problems = [
         ConfigError(
             f"no calendar {name!r} in {CALENDAR_FILE}; it has {', '.join(sorted(known)) or 'none'}",
@@ -211,7 +211,7 @@ def _merge(layers: Sequence[Sequence[LoadedRule]]) -> list[LoadedRule]:
 
 
 def _under(below: LoadedRule, above: LoadedRule, layer: Sequence[LoadedRule]) -> list[LoadedRule]:
-    """What remains of a rule under a newer one: the rule, the rule with an end, or nothing."""
+    """The remainder of a rule under a newer one: the rule, the rule with an end, or ``None``."""
     old, new = below.rule, above.rule
     if old.id != new.id or below in layer:
         return [below]

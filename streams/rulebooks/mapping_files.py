@@ -1,4 +1,4 @@
-"""Mapping files read, and checked against the event types and fields that the rulebook knows."""
+"""Reads mapping files, and checks them against the event types and fields of the rulebook."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from streams.settings import Settings
 from streams.wire.mapping import RowMapping
 
 _TEXTS: Final = frozenset({"null_values", "key", "column", "in", "not_in", "equals"})
-"""Keys whose words are texts, whatever YAML takes them for: an unquoted NULL is that word."""
+"""Keys whose values are always texts: an unquoted NULL is the text NULL."""
 
 _KINDS: Final[tuple[tuple[Any, schema.As], ...]] = (
     (Flag, "flag"),
@@ -41,7 +41,7 @@ class MappingFile:
         self.mapping = mapping
         self._file = file
         self.unused: tuple[ConfigError, ...] = ()
-        """Fields that the rulebook does not know."""
+        """Fields that are not in the rulebook."""
         kinds = {} if catalogue is None else _kinds_of(mapping, catalogue)
         self.rows = RowMapping(mapping, file.path, kinds)
         if mapping.registry is not None:
@@ -53,15 +53,15 @@ class MappingFile:
 
     @property
     def fingerprint(self) -> str:
-        """What a replay that goes on must have in common with the one before."""
+        """A continued replay must have the same value."""
         return hashlib.sha256(self.mapping.model_dump_json(by_alias=True).encode()).hexdigest()
 
     def error(self, keys: Keys, message: str, kind: type[ConfigError] = ConfigError) -> ConfigError:
-        """What is wrong at a key."""
+        """The error at a key."""
         return kind(message, path=self.path, line=self._file.line(keys), key=_dotted(keys))
 
     def check_columns(self, columns: Sequence[str], name: str, hint: str = "") -> None:
-        """Raise ``ConfigError`` for the first column that is missing, or that stands twice in the header."""
+        """Raise ``ConfigError`` for the first column that is missing or duplicate in the header."""
         known = set(columns)
         for keys, column in self.rows.columns():
             if column not in known:
@@ -119,13 +119,13 @@ def topic_mappings(settings: Settings, catalogue: EventCatalogue) -> dict[str, R
         if mapping.mapping.format not in (None, "json", "debezium", *schema.REGISTERED):
             raise mapping.error(("format",), f"topic {topic} cannot be read as {mapping.mapping.format}")
         if isinstance(mapping.rows.schemas, SchemaRegistry):
-            mapping.rows.schemas.patience = 0  # a worker waits without standing still
+            mapping.rows.schemas.patience = 0  # a worker waits without blocking
         found[topic] = mapping.rows
     return found
 
 
 class _Unused(ConfigError):
-    """A field that no event has and that resembles none: it does no harm, and mappings of old may have it."""
+    """A field that no event has and that resembles none: it has no effect, and old mappings may have it."""
 
 
 def _dotted(keys: Sequence[str | int]) -> str:
@@ -133,7 +133,7 @@ def _dotted(keys: Sequence[str | int]) -> str:
 
 
 def _as_texts(data: Any, node: yaml.Node | None) -> Any:
-    """The data with keys as they were written, and the words of ``null_values`` and columns too."""
+    """The data with keys as written, and also the words of ``null_values`` and columns."""
     if isinstance(node, yaml.MappingNode) and isinstance(data, dict) and len(data) == len(node.value):
         found: dict[Any, Any] = {}
         for (key, value), (key_node, value_node) in zip(data.items(), node.value, strict=True):
@@ -157,7 +157,7 @@ def _word(value: Any, node: yaml.Node) -> Any:
 
 
 def _types(mapping: schema.Mapping, catalogue: EventCatalogue) -> Iterator[tuple[Keys, str]]:
-    """Every event type that the mapping names itself, with its key."""
+    """Every event type named in the mapping, with its key."""
     if "event_type" in mapping.constants:
         yield ("constants", "event_type"), str(mapping.constants["event_type"])
     if mapping.event_type is not None:
@@ -168,7 +168,7 @@ def _types(mapping: schema.Mapping, catalogue: EventCatalogue) -> Iterator[tuple
 
 
 def _fields(mapping: schema.Mapping) -> Iterator[tuple[Keys, str, frozenset[str] | None]]:
-    """Every field with its key, and the types of the one entry that it belongs to."""
+    """Every field with its key, and the event types of its entry."""
     for name in mapping.fields:
         yield ("fields", name), name, None
     for name in mapping.constants:
@@ -205,7 +205,7 @@ def _unknown(found: MappingFile, catalogue: EventCatalogue) -> Iterator[ConfigEr
 
 
 def _kinds_of(mapping: schema.Mapping, catalogue: EventCatalogue) -> dict[str, schema.As]:
-    """What the rulebook says of fields, where all the types of the mapping agree."""
+    """The rulebook's declarations of fields, where all types of the mapping agree."""
     types = {name for _, name in _types(mapping, catalogue) if name in catalogue.types} or catalogue.types
     found: dict[str, set[schema.As | None]] = {}
     for event_type in types:

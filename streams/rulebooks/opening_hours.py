@@ -1,4 +1,4 @@
-"""From opening hours as data to the table that the core counts with."""
+"""Opening hours as data to the core's table."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _calendar_with(spec: OpeningHoursSpec, calendar: CalendarSpec) -> WorkingCal
 
 
 def build_opening_hours(spec: OpeningHoursSpec, calendar: CalendarSpec) -> OpeningHours:
-    """The opening hours of ``spec`` in the zone of ``calendar``, whose own holidays and working days hold as well."""
+    """The opening hours of ``spec`` in the zone of ``calendar``, whose holidays and working days apply as well."""
     days = build_calendar(calendar.model_copy(update={"source": spec.base, "calendars": {}}))
     return OpeningHours(days, spans_of(spec, {day.ordinal: day.is_working for day in days.special_days}))
 

@@ -19,7 +19,7 @@ _NEEDED: Final = frozenset(("code", "zh", "en"))
 
 
 def load_organisations(directory: Path) -> dict[str, Organisation]:
-    """The organisations of a directory by code; none where it has no such file.
+    """The organisations of a directory by code; empty where it has no such file.
 
     Raises:
         ConfigError: names file, line and code.
@@ -55,7 +55,7 @@ def _line(path: Path, keys: tuple[str | int, ...], lines: dict[int, int]) -> int
 
 
 def _csv(path: Path) -> tuple[dict[str, Any], dict[int, int]]:
-    """The file as YAML would have it, and the line of each organisation."""
+    """The file's content as from YAML, and the line of each organisation."""
     try:
         text = path.read_text("utf-8-sig")
     except UnicodeDecodeError:

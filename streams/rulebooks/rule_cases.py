@@ -9,11 +9,10 @@
         expect:
           - {rule: arrears-notice-7-days, kind: violation, at: 2026-03-07T23:59:59.999}
 
-``at`` and ``type`` are short for ``occurred_at`` and ``event_type``; ``id`` for ``event_id`` (given where missing).
-A time without an offset is local to the rulebook's calendar. Expected are the alerts that stand at ``until`` (reports
-less retractions, warnings left out unless expected ones name them), of the rules named in ``rules`` or, without that,
-of the rules that are named in ``expect``; ``cases`` may name outcomes as well. Events arrive in the order of
-``recorded_at``.
+``at`` and ``type`` are short for ``occurred_at`` and ``event_type``; ``id`` for ``event_id`` (given where missing). A
+time without an offset is local to the rulebook's calendar. Expected are the active alerts at ``until`` (reports less
+retractions; warnings only if expected ones name them), of the rules named in ``rules`` or, without that, of the rules
+named in ``expect``; ``cases`` may name outcomes as well. Events arrive in the order of ``recorded_at``.
 """
 
 from __future__ import annotations
@@ -67,7 +66,7 @@ class RuleCases:
         """Run every case, in the order of the file.
 
         Raises:
-            ConfigError: naming file, line and key, for a file that is not of this form.
+            ConfigError: naming file, line and key, for a file in another form.
         """
         file = read_yaml(self._path)
         cases = file.data.get("cases") if isinstance(file.data, dict) else None

@@ -1,7 +1,7 @@
-"""The schema registry of a mapping, by confluent-kafka's client: schemas asked once, and waited for while it is away.
+"""The schema registry of a mapping, by confluent-kafka's client: requests each schema once, and waits during outages.
 
-Away is a registry that does not answer, refuses access, or answers what no registry does (a wrong path): none of it is
-the record's fault, and all of it ends some day. Only "no such schema" is about the record.
+An outage is: no answer, access refused, or an answer that is not a registry's (a wrong path). These are not caused by
+the record, and are temporary. Only "no such schema" is an error of the record.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from streams.wire.registered import MAX_REFERENCES, Reader, SchemaId, Text, read
 TRY_SECONDS: Final = 1.0
 PATIENCE_SECONDS: Final = 60.0
 UNKNOWN_SECONDS: Final = 60.0
-"""After which a schema that the registry did not know is asked for again."""
+"""Time after which a schema not found in the registry is requested again."""
 
 ANSWER_SECONDS: Final = 5
 _MOST: Final = 1_000
-"""Schemas that are kept; of more the oldest is asked for again."""
+"""Most schemas in the cache; beyond, the oldest is dropped."""
 
 _UNKNOWN: Final = frozenset({40401, 40402, 40403})
 _NEEDED: Final = ("confluent_kafka.schema_registry", "httpx2", "fastavro", "google.protobuf", "grpc_tools")
@@ -38,16 +38,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Time:
-    """The clock of waits, in seconds, and how a wait is slept."""
+    """The clock of waits, in seconds, and its sleep."""
 
     now: Callable[[], float] = monotonic
     sleep: Callable[[float], None] = time.sleep
 
 
 class SchemaRegistry:
-    """The readers of a registry's schemas. ``patience`` is how many seconds ``get`` waits for a registry that is away.
+    """The readers of a registry's schemas. ``patience`` is how many seconds ``get`` waits during an outage.
 
-    ``client`` stands in place of confluent-kafka's.
+    ``client`` replaces confluent-kafka's.
     """
 
     def __init__(
@@ -70,14 +70,14 @@ class SchemaRegistry:
         self._next_try = 0.0
 
     def has(self, schema_id: SchemaId) -> bool:
-        """Whether ``get`` answers without asking the registry."""
+        """Whether ``get`` answers without a request to the registry."""
         return schema_id in self._found and self._time.now() < self._unknown_until.get(schema_id, float("inf"))
 
     def get(self, schema_id: SchemaId) -> Reader:
-        """What reads records of a schema.
+        """The reader of a schema's records.
 
         Raises:
-            InputError: where the registry does not know it, or it cannot be used.
+            InputError: where it is not in the registry, or cannot be used.
             RegistryAwayError: where the registry does not answer for longer than ``patience``.
         """
         began = self._time.now()
@@ -113,7 +113,7 @@ class SchemaRegistry:
             self._unknown_until[schema_id] = self._time.now() + UNKNOWN_SECONDS
 
     def _note(self, error: RegistryAwayError | None) -> None:
-        """A line when the registry goes away, one a minute while it is, one when it is back."""
+        """Log a line at the begin of an outage, one per minute, and one at its end."""
         now = self._time.now()
         if error is None:
             if (lasted := self._absence.ends(now)) is not None:
@@ -128,7 +128,7 @@ class SchemaRegistry:
         self._away = error
 
     def _text(self, schema_id: SchemaId) -> Text:
-        """A schema with all that it refers to, each before those that refer to it."""
+        """A schema with all schemas it refers to, each before those that refer to it."""
         if isinstance(schema_id, int):
             own = self._call(partial(self._client.get_schema, schema_id, None, "serialized"))
         else:
@@ -177,7 +177,7 @@ def _client(settings: schema.Registry, environment: Mapping[str, str]) -> Any:
         )
     from confluent_kafka.schema_registry import SchemaRegistryClient
 
-    logging.getLogger("httpx2").setLevel(logging.WARNING)  # it writes a line for each request
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # it logs a line per request
     given: dict[str, Any] = {"url": settings.url, "timeout": ANSWER_SECONDS, "max.retries": 0}
     if settings.user is not None and settings.password is not None:
         user = _word(settings.user, "registry.user", environment)

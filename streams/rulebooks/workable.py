@@ -1,7 +1,7 @@
-"""Rules that are well formed and can never work, for ``gridclock rules check``.
+"""Finds rules that are well formed but can never apply, for ``gridclock rules check``.
 
-Such a rule is still loaded, because it judges nothing wrong: it waits for what cannot come. Only what is impossible
-for every history is named; what is merely unusual is not.
+Such a rule is still loaded, because it gives no wrong verdict: it waits for an event that cannot occur. Only rules that
+are impossible for every history are reported; unusual ones are not.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from streams.rulebooks.loader import LoadedRulebook
 from streams.rulebooks.yaml_files import Keys, line_of
 
 Found = Iterator[tuple[Keys, str]]
-"""Keys inside a rule, and what cannot work there, with a way out."""
+"""Keys inside a rule, and the problem there with a remedy."""
 
 _TYPES: Final[Mapping[str, tuple[type, ...]]] = {
     "boolean": (bool,),
@@ -42,7 +42,7 @@ _TYPES: Final[Mapping[str, tuple[type, ...]]] = {
 
 
 def check_workable(loaded: LoadedRulebook) -> None:
-    """Refuse a rulebook that has rules which can never work.
+    """Refuse a rulebook with rules that can never apply.
 
     Raises:
         ConfigError: names file, line, rule and key; several problems are in its ``others``.
@@ -102,7 +102,7 @@ def _follows_none(rule: Rule, rulebook: Rulebook) -> Found:
 
 
 def _never(event_type: str, name: str, condition: Condition, catalogue: EventCatalogue) -> str | None:
-    """Why no event of the type meets the condition on its field, and what to do; ``None`` where one may."""
+    """The reason why no event of the type meets the condition on its field, with a remedy; ``None`` where one may."""
     described = catalogue.models[event_type].model_fields.get(name)
     if described is None:
         return None
@@ -137,7 +137,7 @@ def _unlisted(event_type: str, name: str, condition: Condition, catalogue: Event
 
 
 def _choices(choices: Choices, types: Sequence[str | None], catalogue: EventCatalogue) -> Found:
-    """Limits for what no event of the types is, and those that an earlier one always takes the place of."""
+    """Limits for values that no event of the types has, and those always preceded by an earlier one."""
     for index, choice in enumerate(choices):
         for name, condition in choice.when.items():
             having = [one for one in types if one is not None and name in catalogue.models[one].model_fields]
@@ -156,7 +156,7 @@ def _choices(choices: Choices, types: Sequence[str | None], catalogue: EventCata
 
 
 def _against_start(rule: DeadlineRule) -> Found:
-    """Conditions on the start's fields that no start of the rule meets."""
+    """Conditions on the start's fields that no start of the rule can meet."""
     if len(rule.start.all) != 1:
         return
     starts = rule.start.all[0]
@@ -172,7 +172,7 @@ _START: Final = "change it, or the start's where"
 
 
 def _excluded(conditions: Conditions, starts: Sequence[Pattern]) -> str | None:
-    """The field for which every start's conditions contradict these; ``None`` where some start may meet them."""
+    """The field on which every start's conditions contradict these; ``None`` where some start may meet them."""
     for name, condition in conditions.items():
         if all(name in start.where and _contradict(condition, start.where[name]) for start in starts):
             return name
@@ -249,7 +249,7 @@ def _resumes(rule: DeadlineRule) -> Found:
 
 
 def _needs_in_time(rule: PrerequisiteRule | MinimumNoticeRule | EvidenceRule) -> Found:
-    """Needs that come at the act or later, of a rule that wants them by the act."""
+    """Needs that can only occur at the act or later, of a rule that requires them by the act."""
     for index, need in enumerate(rule.needs):
         if need.after_start:
             yield (
@@ -260,7 +260,7 @@ def _needs_in_time(rule: PrerequisiteRule | MinimumNoticeRule | EvidenceRule) ->
 
 
 def _all_within(patterns: Iterable[Pattern], others: Sequence[Pattern]) -> bool:
-    """Whether every event of the patterns is one of the others, too."""
+    """Whether every event that matches the patterns also matches the others."""
     return all(
         any(
             pattern.type == other.type
@@ -276,7 +276,7 @@ def _all_within(patterns: Iterable[Pattern], others: Sequence[Pattern]) -> bool:
 
 
 def _implies(conditions: Conditions, others: Conditions) -> bool:
-    """Whether what meets the first conditions always meets the second."""
+    """Whether a value that meets the first conditions always meets the second."""
     return all(
         name in conditions and (conditions[name] == other or _is_part(conditions[name], other))
         for name, other in others.items()

@@ -153,8 +153,11 @@ def test_what_was_cut_is_not_sent(call: Callable[..., Called], letters: Path) ->
         (("show", "nothing/1", "--file", "letters.jsonl"), "no dead letter 'nothing/1'"),
         (("list", "--since", "2026-01-01T00:00:00Z", "--file", "letters.jsonl"), "--since is for the topic"),
         (("list", "--file", "missing.jsonl"), "missing.jsonl: cannot be read"),
-        (("list", "--file", "in.jsonl"), "in.jsonl:1: is no dead letter"),
-        (("retry", "--from", "in.jsonl", "--file", "letters.jsonl"), "in.jsonl:1: is no line of a file made by --out"),
+        (("list", "--file", "in.jsonl"), "in.jsonl:1: is not a dead letter"),
+        (
+            ("retry", "--from", "in.jsonl", "--file", "letters.jsonl"),
+            "in.jsonl:1: is not a line of a file made by --out",
+        ),
         (("list", "--reason", "bad"), "not_json"),
     ],
 )
