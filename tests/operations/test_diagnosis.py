@@ -83,7 +83,7 @@ def test_workers_that_share_out_are_not_gone() -> None:
 
 
 def test_a_source_that_nobody_reads_while_others_are_read() -> None:
-    assert told(FIRST, with_source(SECOND, 0, owner=None)) == ["source in/0: nobody reads it"]
+    assert told(FIRST, with_source(SECOND, 0, owner=None)) == ["source in/0: no worker reads it"]
 
 
 @pytest.mark.parametrize(
