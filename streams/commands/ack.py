@@ -27,7 +27,7 @@ _END = "end"
 
 
 class _Silence(click.ParamType):
-    """How long a silence lasts; ``end`` is no time at all."""
+    """The length of a silence; ``end`` means none."""
 
     name = "time"
 
@@ -47,23 +47,23 @@ class _Silence(click.ParamType):
 @click.option(
     "--by", metavar="WHO", help="Staff number or role (GRIDCLOCK_BY, else the login name).", envvar="GRIDCLOCK_BY"
 )
-@click.option("--annotate", is_flag=True, help="Only add the note; the breach goes on escalating.")
-@click.option("--assign", metavar="WHO", help="Only say who looks after it; the breach goes on escalating.")
+@click.option("--annotate", is_flag=True, help="Only add the note; the breach continues to escalate.")
+@click.option("--assign", metavar="WHO", help="Only assign it; the breach continues to escalate.")
 @click.option(
     "--silence", metavar="TIME", type=_Silence(),
-    help=f"Only hold its escalation back, for 30 min, 2 h, at most {MAX_SILENCE.days} days; {_END} takes it back.",
+    help=f"Only suspend its escalation, for 30 min, 2 h, at most {MAX_SILENCE.days} days; {_END} ends the silence.",
 )  # fmt: skip
 @click.option(
     "--unchecked", is_flag=True,
-    help="Without looking for the alert, and so without a right to read alerts: for one that is no longer kept there.",
+    help="Do not look up the alert: for one that is no longer on the topic, or without permission to read it.",
 )  # fmt: skip
 def ack(alert_id: str, note: str | None, by: str | None, unchecked: bool, **given: Any) -> int:
     """Acknowledge the alert ID (its alert_id): an acknowledged breach stops escalating.
 
     确认告警，停止升级；备注、指派、限时静默。An id that is not on the topic NAME.alerts is refused. While an alert is
-    silenced no escalation of it is sent; steps whose time came meanwhile are sent when the silence is over.
+    silenced no escalation of it is sent; steps that fall due meanwhile are sent when the silence ends.
 
-    Who, when and what is written to the topic NAME.acks, for everybody who may read it, and kept for
+    Who, when and what is written to the topic NAME.acks, readable by all who may read it, and kept for
     GRIDCLOCK_ACKS_DAYS (three years). With a pseudonym key staff numbers are written as pseudonyms. A note must hold no
     personal data 备注不得含个人信息: no names, telephone numbers or addresses of customers or staff.
 
@@ -137,10 +137,10 @@ def _done(made: Acknowledgement) -> str:
 
 
 def _find(settings: Settings, alert_id: str) -> None:
-    """Make sure that there is such an alert.
+    """Check that the alert exists.
 
     Raises:
-        ConfigError: where there is none.
+        ConfigError: where it does not exist.
         BrokerError: where the topic cannot be read.
     """
     wanted = alert_id.encode()

@@ -1,4 +1,4 @@
-"""``gridclock acks``: who acknowledged what, and when."""
+"""``gridclock acks``: print the acknowledgements."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _WORDS = {
 }
 
 
-@click.command(short_help="Print who acknowledged what, and when.")
+@click.command(short_help="Print the acknowledgements.")
 @click.argument("alert_id", metavar="[ID]", required=False)
 @broker_options
 @click.option("--follow", "-f", is_flag=True, help="Continue with new ones, until Ctrl-C.")
-@click.option("--json", "as_json", is_flag=True, help="The records as they are, one a line.")
+@click.option("--json", "as_json", is_flag=True, help="The records unchanged, one per line.")
 def acks(alert_id: str | None, follow: bool, as_json: bool, **given: Any) -> int:
-    """Print who acknowledged, noted, assigned or silenced what, oldest first: the audit trail, or that of the alert ID.
+    """Print who acknowledged, noted, assigned or silenced which alert, oldest first; with ID for that alert only.
 
     \b
     Example:

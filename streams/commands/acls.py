@@ -17,11 +17,9 @@ from streams.settings import load_settings
 @click.argument("process", type=click.Choice(sorted(NEEDS)))
 @click.option("--user", required=True, metavar="NAME", help="The user that the process logs in as.")
 @click.option("--name", help="Prefix of topics and consumer groups (gridclock).")
-@click.option(
-    "--source", "sources", multiple=True, metavar="TOPIC", help="A topic that events come in by (NAME.events)."
-)
+@click.option("--source", "sources", multiple=True, metavar="TOPIC", help="A source topic of events (NAME.events).")
 @click.option("--channel-topic", "channels", multiple=True, metavar="TOPIC", help="A topic of a notifier's channel.")
-@click.option("--json", "as_json", is_flag=True, help="One permission a line, as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="One permission per line, as JSON.")
 def acls(
     process: str, user: str, sources: tuple[str, ...], channels: tuple[str, ...], as_json: bool, **given: Any
 ) -> int:

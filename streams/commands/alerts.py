@@ -35,7 +35,7 @@ _COLOURS = {
 @click.command(short_help="Print the alerts that were sent.")
 @broker_options
 @click.option("--follow", "-f", is_flag=True, help="Continue with new ones, until Ctrl-C.")
-@click.option("--json", "as_json", is_flag=True, help="CloudEvents, one a line.")
+@click.option("--json", "as_json", is_flag=True, help="CloudEvents, one per line.")
 @click.option("--lang", type=click.Choice(["zh", "en"]), default="en", help="Language of the sentences.")
 def alerts(follow: bool, as_json: bool, lang: str, **given: Any) -> int:
     """Print the alerts on the topic, oldest first in each partition; with --follow also new ones.
@@ -56,7 +56,7 @@ def alerts(follow: bool, as_json: bool, lang: str, **given: Any) -> int:
 
 
 def follow_patiently(settings: Settings, *, follow: bool) -> None:
-    """Where a command follows a topic: say when the brokers are away, and when they are back."""
+    """While a command follows a topic: log the begin and the end of outages of the brokers."""
     if follow:
         start_logging(settings.log_level)
         watch_for_outage(settings.bootstrap)

@@ -1,4 +1,4 @@
-"""``gridclock board``: the live board, a process of its own."""
+"""``gridclock board``: the live board, a separate process."""
 
 from __future__ import annotations
 
@@ -19,38 +19,38 @@ from streams.settings import load_settings
 from streams.wire.state_rows import StateError
 
 
-@click.command(short_help="Show what runs out next, live, in a browser.")
+@click.command(short_help="Show the next deadlines, live, in a browser.")
 @broker_options
 @rulebook_options
 @click.option("--host", "board_host", help="Address to serve on (127.0.0.1).")
 @click.option("--port", "board_port", type=int, help="Port to serve on, 0 for any (9465).")
 @click.option(
     "--answer-to", "board_names", multiple=True, metavar="NAME",
-    help="A host name that a board on loopback answers to as well, for a proxy that passes its own name on.",
+    help="A further host name accepted on loopback, for a proxy that passes on its own name.",
 )  # fmt: skip
 @click.option("--clients", "board_clients", type=int, help="Pages open at the same time (64).")
 @click.option(
     "--trust-header",
     "board_trust_header",
     metavar="HEADER",
-    help="Let people act on alerts: this header names who the proxy logged in, for example X-Forwarded-User.",
+    help="Let people act on alerts: this header has the user whom the proxy logged in, for example X-Forwarded-User.",
 )
 @click.option(
     "--trust-groups-header",
     "board_trust_groups_header",
     metavar="HEADER",
-    help="This header names their groups, separated by commas, for example X-Forwarded-Groups.",
+    help="This header has their groups, separated by commas, for example X-Forwarded-Groups.",
 )
 @click.option(
     "--may-act",
     "board_may_act",
     multiple=True,
     metavar="GROUP",
-    help="Who is in such a group may act, and nobody else; without it everybody whom the proxy logs in.",
+    help="Only members of this group may act; without it every user whom the proxy logs in.",
 )
 @click.option(
     "--trust-proxy", "board_trust_proxies", multiple=True, metavar="ADDRESS",
-    help="Believe the headers from this address or network only (loopback); needed where --host is not loopback.",
+    help="Accept the headers from this address or network only (loopback); required where --host is not loopback.",
 )  # fmt: skip
 @click.option("--clock-origin", type=int, hidden=True)
 @click.option("--clock-anchor", type=int, hidden=True)
@@ -65,15 +65,16 @@ def board(rules: tuple[Path, ...], only: Path | None, **given: Any) -> int:
     proxy with a log-in in front of it.
 
     With --trust-header people acknowledge, note, assign and silence alerts from the page, which writes to the topic
-    NAME.acks; without it the board only reads. The board believes that header: it must be reachable through the proxy
-    ONLY 只可经代理访问, and the proxy must replace the header in what it is sent. Whoever gets past it acts as anybody.
+    NAME.acks; without it the board only reads. The board trusts that header: it must be reachable through the proxy
+    ONLY 只可经代理访问, and the proxy must replace the header in each request. A request that bypasses the proxy can
+    act as any user.
 
     \b
     Example:
       gridclock board --bootstrap 127.0.0.1:9092
       then open http://127.0.0.1:9465/board
     """
-    # A list that was not given must not hide the one in the environment.
+    # An option that was not given must not replace the environment's list.
     settings = load_settings(**{name: value for name, value in given.items() if value != ()})
     login_of(settings)
     start_logging(settings.log_level)

@@ -1,4 +1,4 @@
-"""``gridclock calendar``: what a rulebook's calendars say of a month."""
+"""``gridclock calendar``: a month of a rulebook's calendars."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _WEEKDAYS = ("一 Mon", "二 Tue", "三 Wed", "四 Thu", "五 Fri", "六 Sat", "
 DEFAULT = "default"
 
 
-@click.group(short_help="Look at the calendars: working days and opening hours.")
+@click.group(short_help="Show the calendars: working days and opening hours.")
 def calendar() -> None:
-    """Look at the calendars of a rulebook 工作日历: working days, holidays, opening hours.
+    """Show the calendars of a rulebook 工作日历: working days, holidays, opening hours.
 
     \b
     Example:
@@ -27,14 +27,14 @@ def calendar() -> None:
     """
 
 
-@calendar.command(short_help="Print a month, a line a day.")
+@calendar.command(short_help="Print a month, one line per day.")
 @click.argument("name")
 @click.argument("month", metavar="YYYY-MM")
 @rulebook_options
 def show(name: str, month: str, rules: tuple[Path, ...], only: Path | None) -> int:
-    """Print a month of the calendar NAME, a line a day: worked or not, its hours, the name of a holiday.
+    """Print a month of the calendar NAME, one line per day: worked or not, its hours, the name of a holiday.
 
-    NAME is one of ``calendars`` in the rulebook's calendar.yaml, or "default", which rules without a calendar count by.
+    NAME is one of ``calendars`` in the rulebook's calendar.yaml, or "default", the calendar of rules that name none.
 
     \b
     Example:
@@ -46,7 +46,7 @@ def show(name: str, month: str, rules: tuple[Path, ...], only: Path | None) -> i
         raise ConfigError(f"no calendar {name!r}; there is {', '.join(sorted(known))}", key="NAME")
     match = re.fullmatch(r"(\d{4})-(\d\d)", month)
     if match is None or not 1 <= int(match[2]) <= 12 or not 1970 <= int(match[1]) <= 2160:
-        raise ConfigError(f"{month!r} is no month; write YYYY-MM, such as 2026-10", key="YYYY-MM")
+        raise ConfigError(f"{month!r} is not a month; write YYYY-MM, such as 2026-10", key="YYYY-MM")
     year, number = int(match[1]), int(match[2])
     for day in range(1, gregorian.monthrange(year, number)[1] + 1):
         click.echo(_line(known[name], date(year, number, day)))

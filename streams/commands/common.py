@@ -80,7 +80,7 @@ def options_as(kind: type[Options]) -> Callable[[Callable[[Options], int]], Comm
 
 
 def rulebook_options(command: Command) -> Command:
-    """The options ``--rules`` and ``--only``, else GRIDCLOCK_RULES and GRIDCLOCK_ONLY.
+    """The options ``--rules`` and ``--only``; by default GRIDCLOCK_RULES and GRIDCLOCK_ONLY.
 
     One on the command line replaces both of the environment.
     """
@@ -100,7 +100,7 @@ def rulebook_options(command: Command) -> Command:
         type=click.Path(path_type=Path),
         metavar="DIR",
         envvar="GRIDCLOCK_ONLY",
-        help="Use this rulebook directory alone, without the shipped one (GRIDCLOCK_ONLY).",
+        help="Use only this rulebook directory, without the shipped one (GRIDCLOCK_ONLY).",
     )
     return click.option(
         "--rules",
@@ -109,7 +109,7 @@ def rulebook_options(command: Command) -> Command:
         type=click.Path(path_type=Path),
         metavar="DIR",
         envvar="GRIDCLOCK_RULES",
-        help="A rulebook directory to put on top of the shipped one; may be given several times "
+        help="A rulebook directory on top of the shipped one; may be given several times "
         "(GRIDCLOCK_RULES, separated by colons).",
     )(option(with_one_of_them))
 
@@ -118,7 +118,7 @@ engine_option = click.option(
     "--engine",
     type=click.Choice(ENGINES),
     envvar=VARIABLE,
-    help="Who judges: the native engine where it is built and can (auto), or only one of the two.",
+    help="The engine: the native one where it is built and supported (auto), or only one of the two.",
 )
 
 
@@ -134,7 +134,7 @@ def log_options(command: Command) -> Command:
     """The options ``--log-level`` and ``--log-format``; the format applies before other options are read."""
     command = click.option(
         "--log-format", type=click.Choice(FORMATS), envvar="GRIDCLOCK_LOG_FORMAT", is_eager=True, callback=_set_format,
-        help="Lines for people, or a JSON object a line (text).",
+        help="Lines for people, or one JSON object per line (text).",
     )(command)  # fmt: skip
     return click.option(
         "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="(warning)"
@@ -157,7 +157,7 @@ def need_broker(settings: Settings, permissions: Sequence[Permission] = ()) -> N
     if not settings.bootstrap:
         raise ConfigError("no broker given: use --bootstrap or KAFKA_BOOTSTRAP_SERVERS", key="bootstrap")
     if settings.security_protocol != "PLAINTEXT":
-        from streams.kafka.authentication import check_login  # late: commands without Kafka need not wait for it
+        from streams.kafka.authentication import check_login  # late: commands without Kafka do not need it
         from streams.kafka.connection import kafka_options, permissions_at
 
         check_login(kafka_options(settings))
@@ -174,21 +174,21 @@ def rulebook_of(rules: Sequence[Path], only: Path | None) -> LoadedRulebook:
     """
     if rules and only:
         raise click.UsageError(
-            "--rules adds to the shipped rulebook, --only leaves it out: give one of them "
+            "--rules adds to the shipped rulebook, --only replaces it: give one of them "
             "(GRIDCLOCK_RULES and GRIDCLOCK_ONLY stand for them)"
         )
     return load_rulebook(rules, only)
 
 
 def print_problems(error: ConfigError) -> None:
-    """Print every problem of a configuration, one a line, on standard error."""
+    """Print every problem of a configuration, one per line, on standard error."""
     for problem in (error, *error.others):
         announce(str(problem), level=logging.ERROR)
 
 
 @contextmanager
 def progress(total: int | None, what: str, *, quiet: bool) -> Iterator[Callable[[int], None]]:
-    """A bar over bytes on a terminal, nothing in a pipe; gives the function that moves it."""
+    """A progress bar over bytes on a terminal, nothing in a pipe; yields the function that advances it."""
     if quiet or not sys.stderr.isatty():
         yield lambda _amount: None
         return
@@ -205,7 +205,7 @@ def progress(total: int | None, what: str, *, quiet: bool) -> Iterator[Callable[
 
 
 class _Rate(ProgressColumn):
-    """Events a second."""
+    """Events per second."""
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
@@ -214,7 +214,7 @@ class _Rate(ProgressColumn):
 
 @contextmanager
 def progress_of_events(total: int, what: str, *, quiet: bool) -> Iterator[Callable[[int], None]]:
-    """A bar over events on a terminal, with rate and time left; nothing in a pipe."""
+    """A progress bar over events on a terminal, with rate and time left; nothing in a pipe."""
     if quiet or not sys.stderr.isatty():
         yield lambda _amount: None
         return

@@ -59,8 +59,8 @@ def dead_letters() -> None:
 
     死信：查看被拒收的记录、原因，修改后重新发送。
 
-    An ID is the source and the position: TOPIC/PARTITION/OFFSET, or FILE/LINE; of what is held for a subject that was
-    set aside the place in the log, TOPIC/PARTITION/OFFSET/NUMBER.
+    An ID is the source and the position: TOPIC/PARTITION/OFFSET, or FILE/LINE; of an entry held for a subject that was
+    set aside, its place in the log, TOPIC/PARTITION/OFFSET/NUMBER.
 
     \b
     Example:
@@ -97,7 +97,7 @@ def _read(settings: Settings, files: Sequence[str]) -> Letters:
 def _chosen(letters: Letters, reason: str | None, source: str | None, since: int | None) -> list[StoredLetter]:
     found = list(letters.by_id.values())
     if since is not None and any(stored.at is None for stored in found):
-        raise click.UsageError("--since is for the topic: files do not say when a letter was written")
+        raise click.UsageError("--since is for the topic: files have no time of writing")
     return [
         stored
         for stored in found
@@ -115,7 +115,7 @@ def _at(stored: StoredLetter) -> str | None:
 @_source_options
 @_filter_options
 @click.option("--retried", is_flag=True, help="Include those that were sent again.")
-@click.option("--json", "json_lines", is_flag=True, help="Whole letters, one a line.")
+@click.option("--json", "json_lines", is_flag=True, help="Whole letters, one per line.")
 def list_(
     files: tuple[str, ...],
     reason: str | None,
@@ -175,7 +175,7 @@ def show(letter_id: str, files: tuple[str, ...], json_lines: bool, **given: Any)
         "origin": letter.origin,
         "field": letter.field,
         "detail": letter.detail,
-        "size": f"{letter.size} bytes" + (", of which the beginning was kept" if letter.truncated else ""),
+        "size": f"{letter.size} bytes" + (", only the beginning was kept" if letter.truncated else ""),
         "personal data": "removed" if letter.personal_removed else None,
         "encoding": letter.encoding,
         "sent again to": ", ".join(stored.retried_to) or None,
@@ -221,19 +221,21 @@ class _RetryOptions:
 @rulebook_options
 @_filter_options
 @click.option("--all", "every", is_flag=True, help="All letters that --reason, --source and --since select.")
-@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write them here to be edited; send none.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="FILE", help="Write them to this file for editing; send none."
+)
 @click.option("--from", "edited", metavar="FILE", help="Send the lines of this file, made by --out and then edited.")
-@click.option("--topic", metavar="TOPIC", help="Send to this topic, not to the one that each came from.")
+@click.option("--topic", metavar="TOPIC", help="Send to this topic, not to each letter's own.")
 @click.option("--to", type=click.Path(path_type=Path), metavar="FILE", help="Letters of files: write events here.")
 @click.option("--again", is_flag=True, help="Include those that were sent again before.")
 @options_as(_RetryOptions)
 def retry(options: _RetryOptions) -> int:
-    """Send letters again: as they are (after the rulebook was corrected), or edited by hand in a file.
+    """Send letters again: unchanged (after the rulebook was corrected), or edited by hand in a file.
 
-    Each is decoded first, as the worker will; what would be refused again, and what was kept only in part, is
-    reported and not sent. A letter is sent once, unless --again. A letter of a subject that is set aside brings the
-    whole subject back, with all that was held of it; an event edited to null is left out. Letters of files are written
-    to --to or standard output as lines of events. Exits 0 when all went; 3 when some did not.
+    Each is decoded first, as by the worker; letters that would be refused again, or were kept only in part, are
+    reported and not sent. A letter is sent once, unless --again. A letter of a subject that is set aside releases the
+    subject, with all its held entries; an event edited to null is left out. Letters of files are written to --to or
+    standard output as lines of events. Exits 0 when all were sent; 3 when some were not.
 
     \b
     Example:
@@ -267,7 +269,7 @@ def retry(options: _RetryOptions) -> int:
         refused += len(ready) - sent
         back, failed = _bring_back(settings, held, letters)
         sent, refused = sent + back, refused + failed
-    click.echo(f"gridclock: {sent:,} sent again, {left:,} had been before, {refused:,} refused", err=True)
+    click.echo(f"gridclock: {sent:,} sent again, {left:,} sent before, {refused:,} refused", err=True)
     return DEAD_LETTERS if refused else DONE
 
 
@@ -288,7 +290,7 @@ Ready = list[tuple[EditedLetter, Event, StoredLetter]]
 
 
 def _checked(wanted: Iterable[EditedLetter], letters: Letters, decoder: Decoder, again: bool) -> tuple[Ready, int, int]:
-    """What can be sent; how many were sent before; how many would be refused again (each is reported)."""
+    """The letters to send; the number sent before; the number that would be refused again (each is reported)."""
     ready: Ready = []
     left = refused = 0
     now = WallClock().now()
@@ -315,7 +317,7 @@ def _write_editable(out: Path, chosen: Iterable[StoredLetter], again: bool) -> i
             target.write(editable(stored.letter) + b"\n")
             written += 1
     note = f", {left:,} left out (sent before, or kept only in part)" if left else ""
-    click.echo(f"gridclock: {written:,} written to {out} to be edited{note}", err=True)
+    click.echo(f"gridclock: {written:,} written to {out} for editing{note}", err=True)
     return DONE
 
 
@@ -328,7 +330,7 @@ def _write_events(to: Path | None, ready: Ready) -> None:
 
 
 def _bring_back(settings: Settings, held: Sequence[EditedLetter], letters: Letters) -> tuple[int, int]:
-    """Bring back the subjects of the letters, and records of the log; how many letters went, and how much failed."""
+    """Release the subjects of the letters, and records of the log; the numbers of letters sent and of failures."""
     subjects = sorted({subject for one in held if (subject := letters.by_id[one.id].letter.subject) is not None})
     waiting = [subject for subject in subjects if held_of(letters, subject)]
     records = [letters.by_id[one.id] for one in held if letters.by_id[one.id].letter.subject is None]
@@ -351,7 +353,7 @@ def _bring_back(settings: Settings, held: Sequence[EditedLetter], letters: Lette
                 done = sender.bring_back(subject, edited, lambda: _read(settings, ()))
             except (BrokerError, InputError) as error:
                 failed += 1
-                click.echo(printable(f"gridclock: not brought back: {error}"), err=True)
+                click.echo(printable(f"gridclock: not released: {error}"), err=True)
             else:
                 sent += len(done.letters)
                 click.echo(printable(f"{subject[0]} {subject[1]} -> {done.place}: {len(done.letters):,} letters"))
@@ -359,12 +361,12 @@ def _bring_back(settings: Settings, held: Sequence[EditedLetter], letters: Lette
 
 
 def _send(settings: Settings, ready: Ready, topic: str | None) -> int:
-    """Send those with a topic; gives how many."""
+    """Send those with a topic; returns their number."""
     sent: list[tuple[EditedLetter, Event, str]] = []
     for one, event, stored in ready:
         target = topic or topic_of(stored.letter)
         if target is None:
-            click.echo(printable(f"gridclock: {one.id}: not sent: its source is no topic; use --topic"), err=True)
+            click.echo(printable(f"gridclock: {one.id}: not sent: its source is not a topic; use --topic"), err=True)
         else:
             sent.append((one, event, target))
     if sent:

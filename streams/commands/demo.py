@@ -1,4 +1,4 @@
-"""``gridclock demo``: everything at work on one machine, for a first look."""
+"""``gridclock demo``: the whole system on one machine, for a first look."""
 
 from __future__ import annotations
 
@@ -40,14 +40,15 @@ PARTITIONS: Final = 4
 """Partitions of each topic: as many as the embedded broker creates."""
 
 _HEAD_START = 5.0
-"""Seconds before simulated time begins to run: about as long as the worker takes to start. A worker that takes longer
-finds a backlog and catches up."""
+"""Seconds before simulated time starts: about the start-up time of the worker. A slower worker has a backlog and
+catches up.
+"""
 
 _PATIENCE = 60.0
-"""Seconds that the worker may be behind at the end before the demo gives up."""
+"""Seconds of lag at the end after which the demo gives up."""
 
 
-@click.command(short_help="Show everything at work, on a broker of its own.")
+@click.command(short_help="Show the whole system, on its own broker.")
 @click.option("--orders", type=click.IntRange(1, 20_000), default=300, show_default=True, help="Simulated orders.")
 @click.option("--days", type=click.IntRange(1, 366), default=40, show_default=True, help="Days that they take.")
 @click.option(
@@ -60,11 +61,11 @@ _PATIENCE = 60.0
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of the simulation.")
 @click.option("--lang", type=click.Choice(["zh", "en"]), default="en", show_default=True, help="中文 or English.")
 def demo(orders: int, days: int, speed: float, seed: int, lang: str) -> int:
-    """Show everything at work: simulated work orders through Kafka to alerts, forty days in about a minute.
+    """Show the whole system: simulated work orders through Kafka to alerts, forty days in about a minute.
 
-    Finds or starts a broker (KAFKA_BOOTSTRAP_SERVERS, Docker, Java, or one built in; GRIDCLOCK_BROKER=embedded forces
-    that one), starts a worker, sends the orders' events in simulated time, and prints the alerts. At the end it
-    compares them with the verdicts that the simulator expects; exits 1 where they differ. Leaves nothing running.
+    Finds or starts a broker (KAFKA_BOOTSTRAP_SERVERS, Docker, Java, or the embedded one; GRIDCLOCK_BROKER=embedded
+    forces that), starts a worker, sends the orders' events in simulated time, and prints the alerts. At the end it
+    compares them with the verdicts that the simulator expects; exits 1 where they differ. It stops all that it started.
 
     \b
     Example:
@@ -92,13 +93,13 @@ def demo(orders: int, days: int, speed: float, seed: int, lang: str) -> int:
 
 
 def _name() -> str:
-    """A new name for every run, so that nothing on the user's broker is touched."""
+    """A new name for every run, so that existing topics on the user's broker are not used."""
     return f"gridclock-demo-{os.getpid()}-{WallClock().now() // 1000}"
 
 
 @contextmanager
 def _ended_by_sigterm() -> Iterator[None]:
-    """SIGTERM ends the demo as Ctrl-C does, so that everything is cleaned up."""
+    """SIGTERM ends the demo like Ctrl-C, with all cleaned up."""
 
     def leave(_number: int, _frame: FrameType | None) -> None:
         raise SystemExit(128 + signal.SIGTERM)
@@ -151,7 +152,7 @@ def _play(
             return bool(found)
 
         with screen:
-            # After the time limit the loop ends too; the comparison then shows what is missing.
+            # After the time limit the loop ends too; the comparison then shows the missing alerts.
             while not (feed.is_done and clock.now() > end and worker.has_passed(end)) and real.now() < give_up:
                 if ready is None and (ready := worker.at_work) is not None:
                     screen.at_work(ready)
@@ -169,14 +170,14 @@ def _play(
 
 @contextmanager
 def _alerts(settings: Settings) -> Iterator[Callable[[], list[Any]]]:
-    """Gives a function that waits a moment and returns the new alerts, in order."""
+    """Yields a function that waits briefly and returns the new alerts, in order."""
     try:
         consumer = KafkaConsumer(
             **settings.kafka_python(),
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             **READING,
-            fetch_max_wait_ms=50,  # the embedded broker delays an empty answer by all of it
+            fetch_max_wait_ms=50,  # the embedded broker delays an empty answer by the whole wait
         )
         try:
             numbers = consumer.partitions_for_topic(settings.alerts_topic) or ()

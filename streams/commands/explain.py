@@ -68,9 +68,9 @@ class _Options:
 def explain(options: _Options) -> int:
     """Print the events of ID on a time line, and every rule's verdict with its reason.
 
-    ID is that of an order, account, meter or notice batch, or of an event, alert or case; with a pseudonym key also
-    what alerts show in its place. The story itself shows real account and meter numbers. The files are read as
-    replay reads them, with the same rules, so that the verdicts are the same.
+    ID is that of an order, account, meter or notice batch, or of an event, alert or case; with a pseudonym key also a
+    pseudonym of alerts. The output shows real account and meter numbers. The files are read as replay reads them, with
+    the same rules, so the verdicts are the same.
 
     \b
     Example:
@@ -100,7 +100,7 @@ def explain(options: _Options) -> int:
 
 
 class _Search:
-    """Finds the subjects of an id, and their events; keeps no others in memory."""
+    """Finds the subjects of an id, and their events; holds no other events in memory."""
 
     def __init__(self, loaded: LoadedRulebook, sources: Sequence[Source], until: int | None) -> None:
         self._loaded = loaded
@@ -145,7 +145,7 @@ class _Search:
         return self.names is not None and is_pseudonym(number) and self.names.number(*subject) == number
 
     def _shown(self, *known: str) -> set[str]:
-        """The ids, and what alerts and cases show in their place under a key."""
+        """The ids, and their pseudonyms under a key."""
         return {*known, *(map(self.names.id, known) if self.names is not None else ())}
 
     def _by_verdict(self, number: str) -> list[Subject]:
@@ -172,7 +172,7 @@ class _Search:
         return [] if found is None else [(found["type"], found["id"])]
 
     def history(self, subjects: Sequence[Subject]) -> list[Arrived]:
-        """Every event about the subjects, in the order of arrival, with the copies for them alone."""
+        """Every event about the subjects, in the order of arrival, with their copies only."""
         found: list[Arrived] = []
         wanted = set(subjects)
         for event in self._events():
@@ -300,5 +300,5 @@ class _Story:
 
 
 def _safe(text: str) -> str:
-    """Without marks that would steer a terminal or turn the direction of writing."""
+    """Without control characters for terminals or the writing direction."""
     return "".join(sign if sign.isprintable() and sign not in _TURNING else "\ufffd" for sign in text)
