@@ -1,4 +1,4 @@
-"""``gridclock feed``: simulated work orders, sent as their time comes."""
+"""``gridclock feed``: simulated work orders, sent at their times."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from streams.wall_clock import WallClock
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 
 
-@click.command(short_help="Send simulated work orders as their time comes.")
+@click.command(short_help="Send simulated work orders at their times.")
 @broker_options
 @click.option(
-    "--orders-per-day", type=click.IntRange(1), default=1500, show_default=True, help="Simulated work orders a day."
+    "--orders-per-day", type=click.IntRange(1), default=1500, show_default=True, help="Simulated work orders per day."
 )
 @click.option("--days", type=click.IntRange(1), default=7, show_default=True, help="From today on.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the simulation.")
 def feed(orders_per_day: int, days: int, seed: int, **given: Any) -> int:
-    """Send simulated work orders of today and the next days, each event when its time has come.
+    """Send simulated work orders of today and the next days, each event at its time.
 
-    What is recorded before now goes at once. For trying out an installation; the workers cannot tell these events
-    from real ones, so give them a --name of their own. Ends with the last event, or on Ctrl-C.
+    Events recorded before now are sent at once. For trials of an installation; the workers cannot distinguish these
+    events from real ones, so use a separate --name. Ends with the last event, or on Ctrl-C.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""``gridclock health``: ask a worker on this machine whether it lives, for containers and service managers."""
+"""``gridclock health``: check that a worker on this machine is alive, for containers and service managers."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from streams.settings import load_settings
 UNHEALTHY = 1
 
 
-@click.command(short_help="Ask a worker whether it lives.")
+@click.command(short_help="Check that a worker is alive.")
 @click.option("--metrics-host", help="Address of its metrics port (127.0.0.1).")
 @click.option("--metrics-port", type=int, help="That port (9464).")
-@click.option("--ready", is_flag=True, help="Ask whether it is at work, not only whether it lives.")
+@click.option("--ready", is_flag=True, help="Check that it is ready, not only alive.")
 @click.option("--timeout", type=click.FloatRange(min=0.1), default=5.0, show_default=True, help="Seconds to wait.")
 def health(ready: bool, timeout: float, **given: Any) -> int:
-    """Ask a worker's /healthz, or /readyz, and exit with 0 where the answer is yes, with 1 where it is no or none.
+    """Request a worker's /healthz, or /readyz; exit 0 if it answers yes, 1 if it answers no or not at all.
 
-    The port is the one of the worker's own settings, so in its container no option is needed.
+    The port is that of the worker's settings, so in its container no option is needed.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""What commands that read files share: mappings, sheets, what is refused and how many refusals are borne."""
+"""Common to commands that read files: mappings, sheets, refused records and their allowed number."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from streams.wire.decoder import Decoder
 from streams.wire.mapping import Passed
 
 _SHOWN = 5
-"""Refusals that are printed one by one; the others are only counted."""
+"""Most refusals printed one by one; the others are only counted."""
 
 Taken = tuple[Record, Event | InputError | Passed]
-"""A record, and what becomes of it."""
+"""A record and its result."""
 
 Command = Callable[..., Any]
 
@@ -40,7 +40,7 @@ def mapping_options(command: Command) -> Command:
         "mappings",
         multiple=True,
         metavar="[NAME=]FILE",
-        help="How columns become events: a mapping for all inputs, or for the file or topic NAME (* and ? allowed); "
+        help="A mapping of columns to events, for all inputs, or for the file or topic NAME (* and ? allowed); "
         "may be given again. gridclock map suggest FILE writes one.",
     )(command)
 
@@ -48,19 +48,18 @@ def mapping_options(command: Command) -> Command:
 def refusal_options(command: Command) -> Command:
     """The options ``--strict`` and ``--at-most``."""
     command = click.option(
-        "--at-most", type=click.IntRange(0), metavar="N", help="Bear so many refused lines: exit 3 only above."
+        "--at-most", type=click.IntRange(0), metavar="N", help="Allow so many refused lines: exit 3 only above."
     )(command)
-    return click.option("--strict", is_flag=True, help="Bear none: exit 3 for any refused line (the default).")(command)
+    return click.option("--strict", is_flag=True, help="Allow none: exit 3 for any refused line (default).")(command)
 
 
 def check_refusals(*, strict: bool, at_most: int | None) -> None:
     """Refuse both options together.
 
-    Raises:
-        click.UsageError: saying what each does.
+    Raises: click.UsageError: which explains both.
     """
     if strict and at_most:
-        raise click.UsageError("--strict bears no refused line, --at-most N bears N of them: give one of them")
+        raise click.UsageError("--strict allows no refused line, --at-most N allows N of them: give one of them")
 
 
 def code_for(refused: int, at_most: int | None) -> int:
@@ -68,12 +67,12 @@ def code_for(refused: int, at_most: int | None) -> int:
     if at_most is None:
         return DEAD_LETTERS if refused else DONE
     if refused > at_most:
-        err.print(f"{refused:,} lines refused; --at-most {at_most:,} bears no more")
+        err.print(f"{refused:,} lines refused; --at-most {at_most:,} allows no more")
     return DEAD_LETTERS if refused > at_most else DONE
 
 
 def print_refused(name: str, position: int, error: InputError, so_far: int) -> None:
-    """Print a refused record on standard error, where it is one of the first; ``so_far`` counts it too."""
+    """Print a refused record on standard error if it is one of the first; ``so_far`` includes it."""
     if so_far <= _SHOWN:
         click.echo(printable(f"gridclock: {name}:{position}: {error}"), err=True)
 
@@ -84,7 +83,7 @@ def print_letter(letter: DeadLetter, so_far: int) -> None:
 
 
 def taken(source: Source, decoder: Decoder, tally: InputCounts) -> Iterator[Taken]:
-    """Every record of a source with what becomes of it, counted."""
+    """Every record of a source with its result, counted."""
     now, last = WallClock().now(), -1
     for record in source.records():
         position, raw, note = record
@@ -112,7 +111,7 @@ def sources_of(
     """Files, and topics from brokers and a timestamp on, through their mappings; every mapping is used.
 
     Raises:
-        ConfigError: naming the file or mapping, and what to do.
+        ConfigError: naming the file or mapping, and the remedy.
         BrokerError: where a topic cannot be read.
     """
     sources = open_sources(names, mappings, version)
@@ -129,7 +128,7 @@ def sources_of(
 
 @contextmanager
 def closing_sources(sources: Sequence[Source]) -> Iterator[None]:
-    """Let go of the sources at the end."""
+    """Close the sources at the end."""
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""``gridclock map``: a mapping begun from a file, checked, and looked at with its rows."""
+"""``gridclock map``: suggest a mapping from a file, check it, and preview its events."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _CELL = 60
 
 @click.group(name="map", short_help="Write, check and try a mapping of columns to events.")
 def map() -> None:
-    """Write a mapping of columns to events, check it, and look at the events that it makes.
+    """Write a mapping of columns to events, check it, and preview its events.
 
     \b
     Examples:
@@ -54,7 +54,7 @@ def _TOPIC(command: Command) -> Command:
     command = click.option("--bootstrap", metavar="HOST:PORT", help="Brokers of --topic (KAFKA_BOOTSTRAP_SERVERS).")(
         command
     )
-    return click.option("--topic", metavar="T", help="Look at the records of this topic instead of a file.")(command)
+    return click.option("--topic", metavar="T", help="Use the records of this topic instead of a file.")(command)
 
 
 def _one_of(file: str | None, topic: str | None) -> None:
@@ -62,7 +62,7 @@ def _one_of(file: str | None, topic: str | None) -> None:
         raise click.UsageError("name a FILE, or a --topic")
 
 
-@map.command(short_help="Begin a mapping from what is in a file or topic.")
+@map.command(short_help="Suggest a mapping from the content of a file or topic.")
 @click.argument("file", required=False, metavar="[FILE]")
 @_TOPIC
 @click.option("--registry", metavar="URL", help="The schema registry that the records of --topic are framed for.")
@@ -73,9 +73,9 @@ def suggest(
     file: str | None, topic: str | None, bootstrap: str | None, out: Path | None, sheet: str | None,
     rules: tuple[Path, ...], **given: Any,
 ) -> int:  # fmt: skip
-    """Look at the columns (times and their forms, words and how often, ids) and write a mapping.
+    """Profile the columns (times and their forms, words and their counts, ids) and write a mapping.
 
-    What cannot be known from the data stands in it as a comment with a question mark.
+    Open questions are comments with a question mark.
 
     \b
     Example:
@@ -119,9 +119,9 @@ def suggest(
 @_SHEET
 @rulebook_options
 def check(mapping: str, file: str | None, rules: tuple[Path, ...], only: Path | None, **given: Any) -> int:
-    """Check that the rulebook knows the types and fields of a mapping, and that a file has its columns.
+    """Check that the types and fields of a mapping are in the rulebook, and that a file has its columns.
 
-    With FILE or --topic all its rows are read. Exits 2 for a mistake in the mapping, 3 where rows are refused.
+    With FILE or --topic all its rows are read. Exits 2 for an error in the mapping, 3 where rows are refused.
 
     \b
     Example:
@@ -133,7 +133,7 @@ def check(mapping: str, file: str | None, rules: tuple[Path, ...], only: Path | 
     if found.unused:
         raise ConfigError.first_of([*found.unused])
     if file is None and given["topic"] is None:
-        click.echo(f"gridclock: {mapping}: no mistakes", err=True)
+        click.echo(f"gridclock: {mapping}: no errors", err=True)
         return DONE
     _one_of(file, given["topic"])
     tally = InputCounts()
@@ -144,7 +144,7 @@ def check(mapping: str, file: str | None, rules: tuple[Path, ...], only: Path | 
     return _summed_up(tally)
 
 
-@map.command(short_help="Show the first rows with the events that they give.")
+@map.command(short_help="Show the first rows with their events.")
 @click.argument("mapping", metavar="MAP")
 @click.argument("file", required=False, metavar="[FILE]")
 @_TOPIC
@@ -152,7 +152,7 @@ def check(mapping: str, file: str | None, rules: tuple[Path, ...], only: Path | 
 @_SHEET
 @rulebook_options
 def preview(mapping: str, file: str | None, rows: int, only: Path | None, **given: Any) -> int:
-    """Show rows beside the events that they give; then, over all rows, what is refused by reason and value.
+    """Show rows with their events; then, over all rows, the refusals by reason and value.
 
     \b
     Example:
@@ -206,7 +206,7 @@ def _sources(
     bootstrap: str | None,
     sheet: str | None,
 ) -> list[Source]:
-    """The rows of the file or topic, all of them read by the mapping."""
+    """All rows of the file or topic, read by the mapping."""
     given = mapping if topic is None else f"{topic}={mapping}"
     mappings = load_mappings((given,), loaded.catalogue, sheet)
     return sources_of(() if file is None else (file,), () if topic is None else (topic,), mappings, (bootstrap, None))
@@ -228,13 +228,13 @@ def _result(found: Event | InputError | Passed, zone: ZoneInfo) -> str:
     match found:
         case Event():
             if found.void:
-                return f"(no {found.type}: an earlier one of this row would be taken back)"
+                return f"(no {found.type}: an earlier one of this row would be withdrawn)"
             at = format_us(found.at, zone)
             data = " ".join(f"{name}={value}" for name, value in found.data.items())
             subjects = " ".join(f"{kind} {number}" for kind, number in found.subjects())
             return printable(f"{found.type} {at} {subjects} {data}".rstrip())
         case Passed():
-            return printable(f"passed over: {found.reason} {found.value}".rstrip())
+            return printable(f"skipped: {found.reason} {found.value}".rstrip())
         case _:
             return printable(f"REFUSED {found}")
 

@@ -35,11 +35,11 @@ class SpanType(click.ParamType):
 @broker_options
 @click.option(
     "--subscriptions", "path", required=True, type=click.Path(path_type=Path), metavar="FILE",
-    help="Who gets what; see gridclock subscriptions --help.",
+    help="The subscriptions file; see gridclock subscriptions --help.",
 )  # fmt: skip
 @click.option(
     "--first-from", type=SpanType(), default="1 h", metavar="SPAN", show_default=True,
-    help="A notifier without any state begins with the alerts of the last so long; later ones go on where it was.",
+    help="A notifier without state begins with the alerts of this last period; with state it continues.",
 )  # fmt: skip
 @click.option("--metrics-host", help="Address of /metrics (127.0.0.1).")
 @click.option(
@@ -51,12 +51,12 @@ class SpanType(click.ParamType):
 @click.option("--clock-speed", type=float, hidden=True)
 @log_options
 def notify(path: Path, first_from: int, **given: Any) -> int:
-    """Deliver alerts to subscribers until SIGTERM or Ctrl-C: each alert once, and what became of it.
+    """Deliver alerts to subscribers until SIGTERM or Ctrl-C: each alert once, and its follow-ups.
 
     按订阅投递告警：每条告警只通知一次，逾期完成与撤回随后通知。
 
-    Several may run under one --name: one delivers, the others stand by and take over when it dies. What was sent is
-    kept in the topic NAME.deliveries. A message under way at a crash is sent again with the same key.
+    Several may run under one --name: one delivers, the others stand by and take over when it fails. The state is kept
+    in the topic NAME.deliveries. A message in flight at a crash is sent again with the same key.
 
     \b
     Example:

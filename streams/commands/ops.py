@@ -67,7 +67,7 @@ class _Options:
     webhook: str | None
 
 
-@click.command(short_help="Bring up the whole operations centre on simulated orders.")
+@click.command(short_help="Start the whole operations centre on simulated orders.")
 @broker_options
 @rulebook_options
 @click.option("--workers", type=click.IntRange(1, 16), default=2, show_default=True, help="Worker processes.")
@@ -83,24 +83,26 @@ class _Options:
     type=click.IntRange(1),
     default=1500,
     show_default=True,
-    help="Simulated work orders a simulated day.",
+    help="Simulated work orders per simulated day.",
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the simulation.")
-@click.option("--no-simulator", is_flag=True, help="Send nothing: events come from elsewhere.")
-@click.option("--seconds", type=click.IntRange(1), default=2, show_default=True, help="How often Prometheus looks.")
+@click.option("--no-simulator", is_flag=True, help="Send no events: they come from elsewhere.")
+@click.option(
+    "--seconds", type=click.IntRange(1), default=2, show_default=True, help="The scrape interval of Prometheus."
+)
 @click.option(
     "--webhook", metavar="URL",
-    help="Where alerts are posted, signed with GRIDCLOCK_WEBHOOK_SECRET; without it to a receiver started here.",
+    help="The webhook for alerts, signed with GRIDCLOCK_WEBHOOK_SECRET; by default a receiver started here.",
 )  # fmt: skip
 @options_as(_Options)
 def ops(options: _Options) -> int:
-    """Bring up the operations centre 运营中心: workers, board, notifier, Prometheus, Alertmanager, simulated orders.
+    """Start the operations centre 运营中心: workers, board, notifier, Prometheus, Alertmanager, simulated orders.
 
-    A broker is started where none is named. Everything listens on 127.0.0.1 and is gone after Ctrl-C; nothing is
-    kept. A process that ends by itself is started again, with a line that says so. The notifier tells Alertmanager
-    and a webhook, by deploy/subscriptions.centre.yaml. Prometheus and Alertmanager are those installed here
-    (Debian: prometheus, prometheus-alertmanager); one that is missing is named and left out. The dashboards need
-    Grafana: see deploy/compose.yaml.
+    A broker is started where none is named. All processes listen on 127.0.0.1 and end with Ctrl-C; no data is kept. A
+    process that ends by itself is restarted, which is reported. The notifier sends to Alertmanager and a webhook, by
+    deploy/subscriptions.centre.yaml. Prometheus and Alertmanager are those installed here (Debian: prometheus,
+    prometheus-alertmanager); a missing one is reported and left out. The dashboards need Grafana: see
+    deploy/compose.yaml.
 
     \b
     Example:
@@ -135,10 +137,10 @@ def ops(options: _Options) -> int:
 def _start(
     centre: _Centre, options: _Options, rulebook: Sequence[str], broker_kind: str, stop: threading.Event
 ) -> bool:
-    """Start all processes, each group when the one before is ready; false where it is to stop before."""
+    """Start all processes, each group when the one before is ready; false if stopped before."""
     workers = options.workers
     if broker_kind == "embedded" and workers > 1:
-        _report("one worker: this broker cannot share partitions out among several")
+        _report("one worker: this broker cannot assign partitions to several")
         workers = 1
     for _ in range(workers):
         centre.worker(rulebook)
@@ -147,7 +149,7 @@ def _start(
     centre.board(rulebook)
     centre.alertmanager()
     if broker_kind == "embedded":
-        _report("no notifier: its transactions are more than this broker can do; see the alerts on the board")
+        _report("no notifier: this broker has no transactions; see the alerts on the board")
     else:
         centre.notifier(options.webhook or centre.receiver())
     centre.prometheus(options.seconds)
@@ -155,7 +157,7 @@ def _start(
 
 
 class _Centre:
-    """What has been started so far, and where to look at it. Everything ends with the ``stack``."""
+    """The processes started so far, and their addresses. All end with the ``stack``."""
 
     def __init__(self, stack: ExitStack, settings: Settings, time: _Clock, directory: Path, secret: str) -> None:
         self.time = time
@@ -173,7 +175,7 @@ class _Centre:
 
     @property
     def supervised(self) -> Mapping[str, Restartable]:
-        """All that was started here, by name."""
+        """All processes started here, by name."""
         servers = {"Alertmanager": self._alertmanager, "Prometheus": self._prometheus}
         return {**self.children, **{name: one for name, one in servers.items() if one is not None}}
 
@@ -187,7 +189,7 @@ class _Centre:
         self._waiting.append((child, name, says))
 
     def worker(self, rulebook: Sequence[str]) -> None:
-        """One more worker, with a state of its own."""
+        """One more worker, with its own state."""
         (port,) = free_ports(1)
         self._worker_ports.append(port)
         number = len(self._worker_ports)
@@ -228,16 +230,16 @@ class _Centre:
     def alertmanager(self) -> None:
         """Alertmanager, where it is installed."""
         if (reason := why_not("Alertmanager")) is not None:
-            _report(f"{reason}: alerts are seen on the board, at the webhook and in Prometheus only")
+            _report(f"{reason}: alerts are only on the board, at the webhook and in Prometheus")
             return
         self._alertmanager = Alertmanager(self._directory / "alertmanager")
         self._stack.callback(self._alertmanager.stop)
         self.urls.append(("Alertmanager", self._alertmanager.url))
 
     def prometheus(self, seconds: int) -> None:
-        """Prometheus, where it is installed; it looks at all that was started before."""
+        """Prometheus, if it is installed; it scrapes all processes started before."""
         if (reason := why_not("Prometheus")) is not None:
-            _report(f"{reason}: look at the workers' /metrics instead")
+            _report(f"{reason}: see the workers' /metrics instead")
             return
         self._prometheus = server = Prometheus(
             self._directory / "prometheus",
@@ -250,10 +252,10 @@ class _Centre:
         self.urls.append(("Prometheus", server.url))
 
     def await_ready(self, stop: threading.Event) -> bool:
-        """Wait for all that was started; false where it is to stop before.
+        """Wait for all started processes; false if stopped before.
 
         Raises:
-            GridclockError: where one ended instead.
+            GridclockError: where one of them ended.
         """
         while self._waiting and not stop.wait(0.1):
             for waiting in list(self._waiting):
@@ -266,7 +268,7 @@ class _Centre:
 
 
 def _rulebook_words(rules: Sequence[Path], only: Path | None) -> tuple[str, ...]:
-    """The rulebook options as words for a child; checked here, so that a mistake is reported at once."""
+    """The rulebook options as arguments for a child; checked here, so that an error is reported at once."""
     rulebook_of(rules, only)
     words = [word for path in rules for word in ("--rules", str(path))]
     return (*words, *(("--only", str(only)) if only else ()))
@@ -285,7 +287,7 @@ def _usual_port(setting: str) -> int:
 
 
 def _subscriptions(*, with_alertmanager: bool) -> str:
-    """The shipped file, without what is not there."""
+    """The shipped file, without missing parts."""
     text = CENTRE.read_text("utf-8")
     if with_alertmanager:
         return text
@@ -307,7 +309,7 @@ def _broker(stack: ExitStack) -> Broker:
 
 
 def _clock(speed: float) -> _Clock:
-    """Real time, or one that begins this morning at half past eight and runs faster."""
+    """Real time, or a faster clock that begins this morning at half past eight."""
     real = WallClock()
     if speed == 1:
         return _Clock(real, ())
@@ -331,7 +333,7 @@ def _feeder(stack: ExitStack, settings: Settings, time: _Clock, options: _Option
 
 
 def _watch(children: Mapping[str, Restartable], feeder: Feeder | None, stop: threading.Event) -> int:
-    """Until ``stop``; what ends by itself is started again."""
+    """Run until ``stop``; a process that ends by itself is restarted."""
     reported = feeder is None
     supervisor = Supervisor(children, _report)
     while not stop.wait(0.5):
@@ -340,5 +342,5 @@ def _watch(children: Mapping[str, Restartable], feeder: Feeder | None, stop: thr
             feeder.check()
             if feeder.is_done and not reported:
                 reported = True
-                _report("the simulator has no more orders; the clocks go on")
+                _report("the simulator has no more orders; the clocks continue")
     return DONE

@@ -1,4 +1,4 @@
-"""``gridclock receiver``: a webhook receiver, to try subscriptions out."""
+"""``gridclock receiver``: a webhook receiver for trials of subscriptions."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from streams.wall_clock import WallClock
 SECRET: Final = "GRIDCLOCK_WEBHOOK_SECRET"
 
 
-@click.command(short_help="Take webhooks and show them, to try subscriptions out.")
+@click.command(short_help="Receive webhooks and show them, for trials of subscriptions.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65_535), default=9467, show_default=True, help="Its port, 0 for any.")
 def receiver(host: str, port: int) -> int:
-    """Take webhooks until SIGTERM or Ctrl-C, check that they are signed, print each alert, and show them as a page.
+    """Receive webhooks until SIGTERM or Ctrl-C, check their signatures, print each alert, and show them as a page.
 
-    The secret is in the variable GRIDCLOCK_WEBHOOK_SECRET, here and for the notifier. For trying out only: nothing is
-    kept, and whoever reaches the address can read the page.
+    The secret is in the variable GRIDCLOCK_WEBHOOK_SECRET, here and for the notifier. For trials only: nothing is kept,
+    and everyone who reaches the address can read the page.
 
     \b
     Example:

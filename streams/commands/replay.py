@@ -115,7 +115,7 @@ class _Options:
 
     @property
     def with_summary(self) -> bool:
-        """Whether the cases are to be summed up."""
+        """Whether a summary of the cases is requested."""
         return self.report is not None or not self.quiet
 
 
@@ -131,16 +131,18 @@ class _Options:
 @click.option("--bootstrap", metavar="HOST:PORT", help="Brokers, separated by commas (KAFKA_BOOTSTRAP_SERVERS).")
 @click.option("--from", "since", type=INSTANT, metavar="INSTANT", help="Read topics from this broker timestamp on.")
 @click.option("--until", type=INSTANT, metavar="INSTANT", help="End of time; later events are left out.")
-@click.option("--as-of", type=INSTANT, metavar="INSTANT", help="Judge by what was recorded by then, and no more.")
+@click.option("--as-of", type=INSTANT, metavar="INSTANT", help="Judge only by events recorded by then.")
 @click.option("--alerts", type=click.Path(path_type=Path), metavar="FILE", help="Write alerts here, not to stdout.")
 @click.option("--cases", type=click.Path(path_type=Path), metavar="FILE", help="Write every case as of the end.")
 @click.option("--dead-letters", type=click.Path(path_type=Path), metavar="FILE", help="Write refused lines here.")
-@click.option("--compare", type=click.Path(path_type=Path), metavar="DIR", help="What if: these rules on top of all.")
-@click.option("--compare-only", type=click.Path(path_type=Path), metavar="DIR", help="What if: these rules alone.")
-@click.option("--comparison", type=click.Path(path_type=Path), metavar="FILE", help="Write what would change here.")
+@click.option("--compare", type=click.Path(path_type=Path), metavar="DIR", help="What if: these rules on top.")
+@click.option("--compare-only", type=click.Path(path_type=Path), metavar="DIR", help="What if: only these rules.")
+@click.option("--comparison", type=click.Path(path_type=Path), metavar="FILE", help="Write the changed cases here.")
 @report_options
-@click.option("--memory", type=_Bytes(), default=MEMORY, metavar="BYTES", help="Hold at most this of events (512M).")
-@click.option("--checkpoint", type=click.Path(path_type=Path), metavar="FILE", help="Go on here after an interruption.")
+@click.option("--memory", type=_Bytes(), default=MEMORY, metavar="BYTES", help="Memory for events (512M).")
+@click.option(
+    "--checkpoint", type=click.Path(path_type=Path), metavar="FILE", help="Continue from here after an interruption."
+)
 @click.option(
     "--jobs",
     type=click.IntRange(1, 64),
@@ -157,19 +159,19 @@ class _Options:
     "--engine",
     type=click.Choice([*ENGINES, SPARK]),
     envvar=VARIABLE,
-    help="Who judges: the native engine where it is built and can (auto), only one of the two, or Spark, with the same "
+    help="The engine: the native one if it is built and supported (auto), one of the two, or Spark, with the same "
     "results (pip install 'gridclock[spark]', Java 17).",
 )
-@click.option("--master", metavar="URL", help="With --engine spark: where Spark runs, as Spark has it (local[*]).")
+@click.option("--master", metavar="URL", help="With --engine spark: Spark's master URL (local[*]).")
 @click.option("--quiet", is_flag=True, help="No summary and no progress.")
 @options_as(_Options)
 def replay(options: _Options) -> int:
-    """Judge past events and write the alerts, one CloudEvent a line.
+    """Judge past events and write the alerts, one CloudEvent per line.
 
     EVENTS are files of JSON lines, plain, .gz or .zst ("-" is standard input), or, with --map, files of CSV, Excel
     (.xlsx, .xls), Parquet (also a directory), JSON of any shape, OCEL 2.0 or XES. Time ends at --until or at the last
-    event. Results are JSON lines, CSV, Parquet or .xlsx, by the file's name. Exits 0 when done, breaches or not; 2 for
-    a bad file or rulebook; 3 when done, but some lines were refused.
+    event. Results are JSON lines, CSV, Parquet or .xlsx, by the file's name. Exits 0 when done, with or without
+    breaches; 2 for an invalid file or rulebook; 3 when done, but lines were refused.
 
     \b
     Examples:
@@ -210,23 +212,23 @@ def _check_use(options: _Options) -> None:
         if str(getattr(options, name)) == STANDARD:
             raise click.UsageError(f"--{name.replace('_', '-')} needs a file; only --alerts can go to standard output")
     if options.engine != SPARK and options.master is not None:
-        raise click.UsageError("--master is Spark's: --engine spark")
+        raise click.UsageError("--master needs --engine spark")
     if options.engine == SPARK:
         _check_use_of_spark(options)
     if options.from_log:
         if any(getattr(options, name) for name in _NOT_WITH_LOG):
-            raise click.UsageError("--log gives the alerts that live gave, nothing else: --rules, --only, --alerts")
+            raise click.UsageError("--log only gives the alerts of the live run: it takes --rules, --only, --alerts")
         return
     if not options.events and not options.topics:
         raise click.UsageError("nothing to replay: name files, or a --topic")
     if options.since is not None and not options.topics:
-        raise click.UsageError("--from is a place in a --topic; files are read from their beginning")
+        raise click.UsageError("--from is for a --topic; files are read from their beginning")
     if options.checkpoint is not None and STANDARD in options.events:
         raise click.UsageError("standard input cannot be read again after an interruption: no --checkpoint with it")
     if options.comparison is not None and options.compare is None and options.compare_only is None:
         raise click.UsageError("--comparison needs a second rulebook: --compare or --compare-only")
     if options.compare is not None and options.compare_only is not None:
-        raise click.UsageError("--compare adds to the rulebook, --compare-only leaves it out: give one of them")
+        raise click.UsageError("--compare adds to the rulebook, --compare-only replaces it: give one of them")
     if options.compare is not None and options.only is not None:
         raise click.UsageError("with --only there is nothing for --compare to add to: use --compare-only")
 
@@ -237,12 +239,12 @@ def _check_use_of_spark(options: _Options) -> None:
     if options.checkpoint is not None or options.jobs != 1 or options.memory != MEMORY:
         raise click.UsageError(
             "--jobs, --memory and --checkpoint are for one machine; Spark has --master local[N], spark.driver.memory "
-            "and spark.executor.memory in $SPARK_CONF_DIR/spark-defaults.conf, and tries again what fails"
+            "and spark.executor.memory in $SPARK_CONF_DIR/spark-defaults.conf, and retries failed tasks"
         )
 
 
 class _Run:
-    """One replay with its files. ``files`` of its methods holds what is open until the end, whole or not at all."""
+    """One replay with its files. ``files`` of its methods are open until the end; each appears complete or not."""
 
     def __init__(self, options: _Options, loaded: LoadedRulebook, rival: LoadedRulebook | None) -> None:
         self._options = options
@@ -251,7 +253,7 @@ class _Run:
         key = load_settings(pseudonym_key_file=key_file).pseudonyms
         self._hidden = Hidden(key)
         catalogue = loaded.catalogue
-        if rival is not None:  # an event that only one of the two knows is no dead letter
+        if rival is not None:  # an event in only one of the two is not a dead letter
             catalogue = EventCatalogue({**rival.catalogue.models, **catalogue.models})
         mappings = load_mappings(options.mappings, catalogue, options.sheet)
         self.sources: list[Source] = sources_of(
@@ -299,7 +301,7 @@ class _Run:
             replay.read(self.sources, moved)
 
     def judge(self, files: ExitStack) -> bool:
-        """Judge and write the alerts; whether it was interrupted: what is finished is written, under .partial."""
+        """Judge and write the alerts; whether it was interrupted: results so far are then in .partial files."""
         options, replay, interrupted = self._options, self.replay, False
         with progress_of_events(replay.total, "judging", quiet=options.quiet) as judged:
             try:
@@ -323,7 +325,7 @@ class _Run:
         return self._report.take(alerts, form)
 
     def write_cases(self, files: ExitStack) -> None:
-        """Every case to ``--cases``; they are asked for also where only their summary is wanted."""
+        """Every case to ``--cases``; they are also computed if only their summary is requested."""
         options = self._options
         if options.cases is None and not options.with_summary:
             return
@@ -333,7 +335,7 @@ class _Run:
                 rows.write_bytes(judged_cases)
 
     def write_comparison(self, files: ExitStack) -> None:
-        """What another rulebook changes, to ``--comparison``."""
+        """The changes by another rulebook, to ``--comparison``."""
         if self._compared is None:
             return
         path = self._options.comparison
@@ -370,7 +372,7 @@ class _Run:
 
 
 def _spark_replay(options: _Options, form: OutputForm, key: bytes | None) -> SparkReplay:
-    try:  # 400 MB, which other replays do without
+    try:  # 400 MB, not needed otherwise
         from streams.spark import rulebook_of as files_of
         from streams.spark.inputs import Inputs
         from streams.spark.replay import SparkReplay, session_of

@@ -1,4 +1,4 @@
-"""What a replay says on the terminal when it is done: its summary, and what another rulebook would change."""
+"""The terminal output at the end of a replay: its summary, and the changes by another rulebook."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _WIDE = 160
 
 
 def _print(first: str, names: Sequence[str], rows: Mapping[str, Sequence[str]]) -> None:
-    """A table of names and figures; a column without any is left out, and only the names give way for width."""
+    """A table of names and figures; empty columns are left out, and only names are shortened to the width."""
     table = Table(title=None, box=None, pad_edge=False)
     table.add_column(first, overflow="fold")
     shown = [place for place, _ in enumerate(names) if any(row[place] for row in rows.values())]
@@ -27,7 +27,7 @@ def _print(first: str, names: Sequence[str], rows: Mapping[str, Sequence[str]]) 
         table.add_column(names[place], justify="right", no_wrap=True)
     for name, row in rows.items():
         table.add_row(Text(printable(name)), *(row[place] for place in shown))
-    # In a pipe there is no width to keep to.
+    # A pipe has no width.
     (err if err.is_terminal else Console(stderr=True, highlight=False, width=_WIDE)).print(table)
 
 
@@ -36,7 +36,7 @@ def _count(number: int) -> str:
 
 
 def print_summary(tally: InputCounts, summary: Summary) -> None:
-    """By rule, and in one line what was read."""
+    """The table by rule, and the input in one line."""
     rows: dict[str, list[str]] = {}
     for name, rule in sorted(summary.rules.items()):
         on_time = rule.total.on_time
@@ -63,9 +63,9 @@ def print_summary(tally: InputCounts, summary: Summary) -> None:
 
 
 def print_refusals(tally: InputCounts) -> None:
-    """What was passed over and what was refused, by reason and value."""
+    """Skipped and refused lines, by reason and value."""
     for name, count in tally.passed.most_common():
-        err.print(Text(f"{count:,} passed over: {printable(name)}"))
+        err.print(Text(f"{count:,} skipped: {printable(name)}"))
     if tally.total_dead_letters:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(tally.dead_letters.items()))
         err.print(f"{tally.total_dead_letters:,} lines refused: {reasons}")
@@ -74,7 +74,7 @@ def print_refusals(tally: InputCounts) -> None:
 
 
 def print_comparison(compared: Comparison, first: Sequence[Mapping[str, Any]]) -> None:
-    """The sums by rule and by organisation, and the first cases that would end otherwise."""
+    """The sums by rule and by organisation, and the first cases with another outcome."""
     columns = ("cases", "broken now", "broken then", "become broken", "become kept", "new", "gone", "other")
     for name, sums in (("rule", compared.by_rule()), ("org", compared.by_org())):
         err.print()
@@ -87,7 +87,7 @@ def print_comparison(compared: Comparison, first: Sequence[Mapping[str, Any]]) -
         err.print(Text(printable(line)))
     if compared.changed > len(first):
         err.print(f"... and {compared.changed - len(first):,} more; all of them with --comparison FILE")
-    err.print(f"{compared.changed:,} cases would end otherwise")
+    err.print(f"{compared.changed:,} cases with another outcome")
 
 
 def _sums(sums: Sums) -> list[str]:

@@ -1,4 +1,4 @@
-"""``gridclock rules``: look at a rulebook, check it, compare two, and test one."""
+"""``gridclock rules``: show a rulebook, check it, compare two, and test one."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ FAILED = 1
 FORMATS = click.Choice(["text", "json", "csv"])
 
 
-@click.group(short_help="Look at the rulebook, check it, test it.")
+@click.group(short_help="Show the rulebook, check it, test it.")
 def rules() -> None:
-    """Look at the rulebook, check it, compare two, test one's own rules.
+    """Show the rulebook, check it, compare two, test your own rules.
 
     \b
     Examples:
@@ -44,7 +44,7 @@ rules.add_command(suggest)
 
 
 def _described(rule: Rule) -> dict[str, Any]:
-    """A rule as it would be written, without what goes without saying."""
+    """A rule as in a file, without default values."""
     return rule.model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
 
@@ -103,11 +103,11 @@ def _flat(value: Any) -> str:
     return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-@rules.command("list", short_help="Every rule, a line each.")
+@rules.command("list", short_help="Every rule, one per line.")
 @rulebook_options
 @click.option("--format", "form", type=FORMATS, default="text", show_default=True)
 @click.option("--chapter", help="Only rules of this chapter (W, B, M, R, I, F).")
-@click.option("--engine", "with_engine", is_flag=True, help="Also say which engine judges each rule in a replay.")
+@click.option("--engine", "with_engine", is_flag=True, help="Also show the engine that judges each rule in a replay.")
 def list_rules(rules: tuple[Path, ...], only: Path | None, form: str, chapter: str | None, with_engine: bool) -> int:
     """Every rule with its clauses, kind and limit.
 
@@ -130,7 +130,7 @@ def list_rules(rules: tuple[Path, ...], only: Path | None, form: str, chapter: s
 @click.argument("rule_id", metavar="ID")
 @rulebook_options
 def show(rule_id: str, rules: tuple[Path, ...], only: Path | None) -> int:
-    """One rule as it stands in the rulebook, with its source and where it is written.
+    """One rule as in the rulebook, with its source and its place.
 
     \b
     Example:
@@ -152,14 +152,15 @@ def _near(rule_id: str, loaded: LoadedRulebook) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-@rules.command(short_help="Whether a directory is a rulebook.")
+@rules.command(short_help="Check a rulebook directory.")
 @click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
 @click.option("--only", "alone", is_flag=True, help="Check it without the shipped rulebook under it.")
 def check(directory: Path, alone: bool) -> int:
-    """Whether a directory is a rulebook, by itself or on top of the shipped one; every mistake with its place.
+    """Check a rulebook directory, alone or on top of the shipped one; reports every error with its place.
 
-    It also names what is well formed and can never work: an event, field value or limit that cannot come, a pause that
-    never ends, a notice that can never come before the act. Such a rulebook is still loaded by the other commands.
+    It also reports rules that are well formed but can never apply: an event, field value or limit that cannot occur, a
+    pause that never ends, a notice that can never precede the act. Such a rulebook is still loaded by the other
+    commands.
 
     \b
     Example:
@@ -168,7 +169,7 @@ def check(directory: Path, alone: bool) -> int:
     loaded = load_rulebook((), directory) if alone else load_rulebook((directory,))
     check_workable(loaded)
     own = [item for item in loaded.loaded if Path(item.path).parent == directory]
-    click.echo(f"{directory}: {len(own)} rules, no mistakes; {len(loaded.loaded)} with those under it")
+    click.echo(f"{directory}: {len(own)} rules, no errors; {len(loaded.loaded)} with those under it")
     return DONE
 
 
@@ -176,7 +177,7 @@ def check(directory: Path, alone: bool) -> int:
 @rulebook_options
 @click.option("--format", "form", type=FORMATS, default="text", show_default=True)
 def coverage(rules: tuple[Path, ...], only: Path | None, form: str) -> int:
-    """The 112 clauses of the standard with the rules that watch them, or why none can.
+    """The 112 clauses of the standard with their rules, or the reason why there can be none.
 
     \b
     Example:
@@ -194,7 +195,7 @@ def coverage(rules: tuple[Path, ...], only: Path | None, form: str) -> int:
 
 
 def coverage_rows(loaded: LoadedRulebook) -> list[dict[str, Any]]:
-    """One row a clause: ``clause``, ``title``, ``rules`` (ids) and ``reason`` (``None`` where there are rules)."""
+    """One row per clause: ``clause``, ``title``, ``rules`` (ids) and ``reason`` (``None`` where there are rules)."""
     by_clause: dict[str, dict[str, Rule]] = {}
     for item in loaded.loaded:
         for code in item.rule.clauses:
@@ -214,14 +215,14 @@ def coverage_rows(loaded: LoadedRulebook) -> list[dict[str, Any]]:
     return rows
 
 
-@rules.command("needs-limit", short_help="Rules that wait for a limit of yours.")
+@rules.command("needs-limit", short_help="Rules that need a limit from you.")
 @rulebook_options
 @click.option("--format", "form", type=FORMATS, default="text", show_default=True)
 def needs_limit(rules: tuple[Path, ...], only: Path | None, form: str) -> int:
-    """Clauses that say "promptly": their rules are shipped disabled, the limit being only a suggestion.
+    """Clauses with "promptly": their rules are shipped disabled, with a suggested limit.
 
-    To use one, copy it into a rulebook directory of your own, set its limit and source, and leave out "enabled";
-    gridclock rules suggest does so with the limits that your own history suggests.
+    To use one, copy it into your own rulebook directory, set its limit and source, and remove "enabled"; gridclock
+    rules suggest does this with limits from your own history.
 
     \b
     Example:
@@ -233,11 +234,11 @@ def needs_limit(rules: tuple[Path, ...], only: Path | None, form: str) -> int:
     return DONE
 
 
-@rules.command(short_help="What differs between two rulebooks.")
+@rules.command(short_help="The differences of two rulebooks.")
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
 def diff(first: str, second: str) -> int:
-    """What differs between two rulebooks: each a directory, or "shipped", or "shipped+DIR".
+    """The differences of two rulebooks: each a directory, or "shipped", or "shipped+DIR".
 
     \b
     Example:
@@ -271,7 +272,7 @@ def _by_version(loaded: LoadedRulebook) -> dict[tuple[str, str], dict[str, Any]]
 
 
 def _changes(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Each place where two values differ, as a path of keys and positions, with both; ``None`` where there is none."""
+    """Each difference of two values, as a path of keys and positions, with both values; ``None`` for a missing one."""
     if old == new:
         return
     if isinstance(old, dict) and isinstance(new, dict):
