@@ -1,4 +1,4 @@
-"""``gridclock rules suggest``: limits from one's own history for the clauses that state none."""
+"""``gridclock rules suggest``: limits from your own history for clauses without one."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class _Options:
 @click.command(short_help="Limits from your history for clauses without one.")
 @click.argument("more", nargs=-1, metavar="[FILE]...")
 @click.option("--events", multiple=True, metavar="FILE", help="Replay these events; further files may follow.")
-@click.option("--cases", multiple=True, metavar="FILE", help="Take cases that gridclock replay --cases wrote.")
+@click.option("--cases", multiple=True, metavar="FILE", help="Use cases written by gridclock replay --cases.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write the rulebook file here (.yaml).")
 @click.option(
     "--from",
@@ -88,7 +88,7 @@ class _Options:
     default=20,
     show_default=True,
     metavar="N",
-    help="Enable a rule only where each of its limits has so many completed cases.",
+    help="Enable a rule only if each of its limits has so many completed cases.",
 )
 @click.option("--until", type=INSTANT, metavar="INSTANT", help="End of time for --events; later events are left out.")
 @rulebook_options
@@ -97,11 +97,11 @@ class _Options:
 @click.option("--quiet", is_flag=True, help="No progress and no refused lines.")
 @options_as(_Options)
 def suggest(options: _Options) -> int:
-    """Suggest limits, from your own history, for the rules that wait for one (basis C, disabled, of kind deadline).
+    """Suggest limits, from your own history, for the rules that need one (basis C, disabled, of kind deadline).
 
     Prints the time used (median, P90, P95) and the share in time with the shipped suggestion; --out writes a rulebook
     file with the limits enabled: the P95, rounded up to the limit's own unit. A person checks and signs it. Cases that
-    have not stopped count as late where the limit has run out. Exits 3 where lines of --events were refused.
+    have not stopped count as late if the limit has run out. Exits 3 where lines of --events were refused.
 
     \b
     Examples:
@@ -113,13 +113,13 @@ def suggest(options: _Options) -> int:
     loaded = rulebook_of(options.rules, options.only)
     candidates = rules_without_limit(loaded)
     if not candidates:
-        raise ConfigError("no rule of this rulebook waits for a limit (basis: C, enabled: false, kind: deadline)")
+        raise ConfigError("no rule of this rulebook needs a limit (basis: C, enabled: false, kind: deadline)")
     history = History(candidates, loaded.rulebook)
     code = _replayed(options, loaded, history) if options.events else _read(options, history)
     names = (*options.events, *options.more, *options.cases)
     if not history.cases:
         raise ConfigError(
-            f"no case of the {len(candidates)} rules that wait for a limit (gridclock rules needs-limit); "
+            f"no case of the {len(candidates)} rules that need a limit (gridclock rules needs-limit); "
             + ("check that the starts of these rules are among the events" if options.events else _NO_CASES),
             path=", ".join(names),
         )
@@ -134,7 +134,7 @@ def suggest(options: _Options) -> int:
     return code
 
 
-_NO_CASES = "these rules are shipped disabled, so an ordinary replay has none: give the events, with --events"
+_NO_CASES = "these rules are shipped disabled, so an ordinary replay has no cases: give the events, with --events"
 
 
 def _check_use(options: _Options) -> None:
@@ -142,14 +142,14 @@ def _check_use(options: _Options) -> None:
     if bool(options.events) == bool(options.cases):
         raise click.UsageError("give --events FILE... or --cases FILE, one of them")
     if options.more and not options.events:
-        raise click.UsageError(f"{options.more[0]!r} is neither of --events nor of --cases; write --cases before it")
+        raise click.UsageError(f"{options.more[0]!r} belongs to no option; write --cases before it")
     if options.cases and (options.mappings or options.sheet or options.until is not None):
-        raise click.UsageError("--map, --sheet and --until go with --events; cases are taken as they are")
+        raise click.UsageError("--map, --sheet and --until go with --events; cases are used unchanged")
     if options.out is not None:
         if options.out.suffix not in (".yaml", ".yml"):
-            raise click.UsageError(f"--out {options.out}: a rulebook file ends in .yaml, or it is not read")
+            raise click.UsageError(f"--out {options.out}: the name of a rulebook file must end in .yaml")
         if options.out.exists():
-            raise click.UsageError(f"--out {options.out} is there already, perhaps signed: name another file")
+            raise click.UsageError(f"--out {options.out} exists already and may be signed: name another file")
 
 
 def _day(options: _Options, loaded: LoadedRulebook) -> date:

@@ -34,7 +34,7 @@ from streams.rulebooks.mapping_files import topic_mappings
 from streams.settings import Settings, load_settings
 
 
-@click.command(short_help="Work live: events from Kafka, alerts to Kafka.")
+@click.command(short_help="Run a worker: events from Kafka, alerts to Kafka.")
 @broker_options
 @rulebook_options
 @click.option(
@@ -42,14 +42,14 @@ from streams.settings import Settings, load_settings
     "sources",
     multiple=True,
     metavar="TOPIC[=MAP]",
-    help="A topic that events come in by (NAME.events), and the mapping of its records, where they are no events.",
+    help="A source topic (NAME.events), and the mapping of its records if they are not events.",
 )
-@click.option("--partitions", type=int, help="Partitions of topics that are to be made (8).")
+@click.option("--partitions", type=int, help="Partitions of new topics (8).")
 @click.option("--cases/--no-cases", default=None, help="Write each case's present state to the topic NAME.cases (no).")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Local copy of the state (gridclock-data).")
-@click.option("--store", type=click.Choice(["rocksdb", "memory"]), help="Where that copy is (rocksdb).")
-@click.option("--grace-ms", type=int, help="How long an event may be under way before it is late (1000).")
-@click.option("--tick-ms", type=int, help="How often time moves when nothing comes in (250).")
+@click.option("--store", type=click.Choice(["rocksdb", "memory"]), help="The store of that copy (rocksdb).")
+@click.option("--grace-ms", type=int, help="The most that an event may be delayed without being late (1000).")
+@click.option("--tick-ms", type=int, help="How often the watermark advances without input (250).")
 @click.option("--metrics-host", help="Address of /metrics (127.0.0.1).")
 @click.option("--metrics-port", type=int, help="Port of /metrics, 0 for any (9464).")
 @click.option("--clock-origin", type=int, hidden=True)
@@ -57,10 +57,10 @@ from streams.settings import Settings, load_settings
 @click.option("--clock-speed", type=float, hidden=True)
 @log_options
 def run(rules: tuple[Path, ...], only: Path | None, sources: tuple[str, ...], **given: Any) -> int:
-    """Work live until SIGTERM or Ctrl-C: events in, one alert for each change of verdict out.
+    """Run a worker until SIGTERM or Ctrl-C: events in, one alert for each change of verdict out.
 
-    Every setting can also stand in the environment as GRIDCLOCK_<NAME>. Topics that are missing are made where
-    the broker can. /metrics is for Prometheus. On SIGHUP a changed rulebook is taken up, if it is right.
+    Every setting can also be in the environment as GRIDCLOCK_<NAME>. Missing topics are created if the broker can.
+    /metrics is for Prometheus. SIGHUP reloads a changed rulebook, if it has no errors.
 
     \b
     Example:
@@ -86,7 +86,7 @@ def run(rules: tuple[Path, ...], only: Path | None, sources: tuple[str, ...], **
             f"{ready.log_partitions} partitions, metrics http://{settings.metrics_host}:{ready.metrics_port}/metrics"
         )
 
-    os.umask(0o077)  # all that a worker writes is state, with the customers' numbers in it
+    os.umask(0o077)  # all files of a worker are state, with customers' numbers in it
     with short_collections():
         run_reloading(lambda stop: _work(settings, loaded, on_ready, stop), check)
     announce("stopped in order")
@@ -96,10 +96,11 @@ def run(rules: tuple[Path, ...], only: Path | None, sources: tuple[str, ...], **
 async def _work(
     settings: Settings, loaded: LoadedRulebook, on_ready: Callable[[Ready], None], stop: asyncio.Event
 ) -> None:
-    """Work, and end the process where the worker fails.
+    """Run, and end the process if the worker fails.
 
-    A crashed Faust app leaves tasks that begin anew when they are cancelled, and threads that wait for ever: so
-    nothing is waited for once all is closed, nor for longer than two sessions before. A kill would do no harm either.
+    A crashed Faust app leaves tasks that restart when they are cancelled, and threads that wait for ever: so the
+    process does not wait for them once all is closed, nor longer than two sessions before. A kill would be harmless,
+    too.
     """
     failing = False
 

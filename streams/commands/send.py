@@ -43,32 +43,32 @@ from streams.wall_clock import WallClock
 from streams.wire.decoder import Decoder, decode_json
 
 MAX_SENT = 1_000_000
-"""Bytes of a line: a broker takes 1,048,588 with what is around it, if it is not set otherwise."""
+"""Most bytes of a line: by default a broker takes 1,048,588 with headers."""
 
 
 @click.command(short_help="Send files of events to Kafka.")
 @click.argument("events", nargs=-1, required=True, metavar="EVENTS...")
 @broker_options
-@click.option("--topic", metavar="TOPIC", help="Where to (NAME.events).")
+@click.option("--topic", metavar="TOPIC", help="The target topic (NAME.events).")
 @click.option(
     "--timestamps",
     type=click.Choice(["now", "recorded"]),
     default="now",
-    help="Stamp records with this moment, or with the event's recorded_at: so a backlog is replayed as it grew.",
+    help="Timestamp of the records: the present, or the event's recorded_at, which replays a backlog as it grew.",
 )
 @click.option("--quiet", is_flag=True, help="No summary and no progress.")
 @mapping_options
 @refusal_options
 @rulebook_options
 def send(events: tuple[str, ...], topic: str | None, timestamps: str, quiet: bool, **given: Any) -> int:
-    """Send files of events to a topic, line by line and as they are; "-" is standard input.
+    """Send files of events to a topic, line by line and unchanged; "-" is standard input.
 
-    With --map, files of other formats are sent as the events that the mapping makes of them; rows that give none are
-    not sent, and counted. Sent again after a change, a row with a key stands in place of what it was.
+    With --map, files of other formats are sent as the mapping's events; rows without events are not sent, and counted.
+    A row with a key that is sent again after a change replaces its earlier events.
 
-    Lines that gridclock would refuse are sent too: refusing them is the worker's business. Only a line of more than a
-    million bytes is refused here, because no broker takes it. Records are keyed by
-    their order, account, meter or batch, so that events of one order stay in order.
+    Lines that gridclock would refuse are sent too: the worker refuses them. Only a line of more than a million bytes is
+    refused here, because no broker takes it. Records are keyed by their order, account, meter or batch, so that events
+    of one order stay in order.
 
     \b
     Example:
@@ -101,7 +101,7 @@ def _finish(sent: int, target: str, tally: InputCounts, at_most: int | None, *, 
 
 
 def _made(sources: Sequence[Source], decoder: Decoder, tally: InputCounts, *, quiet: bool) -> Iterator[bytes]:
-    """The events that rows give; what is refused is reported, and counted."""
+    """The events of rows; refused ones are reported and counted."""
     for source in sources:
         for (position, raw, _), found in taken(source, decoder, tally):
             if isinstance(found, Event):
@@ -113,10 +113,10 @@ def _made(sources: Sequence[Source], decoder: Decoder, tally: InputCounts, *, qu
 def send_files(
     settings: Settings, events: tuple[str, ...], topic: str, tally: InputCounts, *, recorded: bool, quiet: bool
 ) -> int:
-    """Send and wait for the broker to have it all; returns the number of records, and counts those refused.
+    """Send, and wait for all acknowledgements; returns the number of records, and counts refused ones.
 
     Raises:
-        BrokerError: where the broker does not take a record.
+        BrokerError: where the broker refuses a record.
         ConfigError: where a file cannot be read.
     """
     with progress(size_of(events), "sending", quiet=quiet) as moved:
@@ -126,7 +126,7 @@ def send_files(
 def _lines(
     events: tuple[str, ...], moved: Callable[[int], None], tally: InputCounts, *, quiet: bool
 ) -> Iterator[bytes]:
-    """The lines of files; one that no broker takes is reported, and counted."""
+    """The lines of files; a line too long for a broker is reported and counted."""
     for name in events:
         for number, line, error in bounded_lines(name, MAX_SENT):
             moved(len(line) + 1)
@@ -163,7 +163,7 @@ def _send(settings: Settings, lines: Iterable[bytes], topic: str, *, recorded: b
 
 
 def _key_and_time(line: bytes) -> tuple[bytes | None, int | None]:
-    """The key of a record, and its ``recorded_at`` in milliseconds, as far as the line can be read at all."""
+    """The key of a record, and its ``recorded_at`` in milliseconds, as far as the line can be read."""
     try:
         fields = decode_json(line)
         key = next(
@@ -176,6 +176,6 @@ def _key_and_time(line: bytes) -> tuple[bytes | None, int | None]:
         )
         stamp = fields.get("recorded_at") or fields.get("occurred_at")
         timestamp = instant_us(parse_time(stamp)) // 1000
-    except Exception:  # whatever is wrong with it, the worker says so
+    except Exception:  # the worker reports any error in it
         return None, None
     return key.encode() if key else None, timestamp

@@ -1,4 +1,4 @@
-"""``gridclock simulate``: work orders that never were, and the verdicts they must get."""
+"""``gridclock simulate``: simulated work orders, and their expected verdicts."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from streams.files import STANDARD, write_named
 from streams.simulation import simulate as simulated
 
 EARLIEST: Final = date(2023, 8, 23)
-"""The standard's own date: before it nothing of it was in force, and no clock would run."""
+"""The standard's date: before it no rule is in force, and no clock runs."""
 
 LATEST: Final = date(2090, 1, 1)
 
 
 class DayType(click.ParamType):
-    """A local date from the standard's own to 2090."""
+    """A local date from the standard's date to 2090."""
 
     name = "date"
 
@@ -39,9 +39,9 @@ class DayType(click.ParamType):
         return day
 
 
-@click.command(short_help="Make a file of work orders, with the verdicts they must get.")
+@click.command(short_help="Make a file of simulated work orders, with their expected verdicts.")
 @click.option("--orders", type=click.IntRange(1, 1_000_000), default=1000, show_default=True, help="How many.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Another one makes other orders.")
+@click.option("--seed", type=int, default=1, show_default=True, help="The seed of the orders.")
 @click.option(
     "--start", type=DayType(), default="2026-03-02", show_default=True, help="The first day on which orders begin."
 )
@@ -51,19 +51,19 @@ class DayType(click.ParamType):
     type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
     default=STANDARD,
     metavar="EVENTS",
-    help='Where the events go; packed where the name ends in .gz or .zst; "-" is standard output, and the default.',
+    help='The file of events; compressed if the name ends in .gz or .zst; "-" is standard output (default).',
 )
 @click.option(
     "--expected",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Write one line for each clock: the verdict it must get, as of the end.",
+    help="Write the expected verdict of each clock as of the end, one per line.",
 )
 def simulate(orders: int, seed: int, start: date, days: int, out: Path, expected: Path | None) -> int:
-    """Make work orders of all six chapters, in the order in which they would come in.
+    """Make work orders of all six chapters, in the order of their arrival.
 
     Most are punctual; some are late by a millisecond or by days, never done, paused, corrected afterwards, entered
-    late, or sent twice. What --expected says follows from how an order was made, not from the engine. The same
+    late, or sent twice. The verdicts of --expected follow from how an order was made, not from the engine. The same
     arguments give the same bytes on every machine.
 
     \b
@@ -72,7 +72,7 @@ def simulate(orders: int, seed: int, start: date, days: int, out: Path, expected
       gridclock replay orders.jsonl.gz --cases cases.jsonl --until 2026-04-01T00:00:00+08:00 > alerts.jsonl
     """
     if expected is not None and (str(expected) == STANDARD or expected.absolute() == out.absolute()):
-        raise click.UsageError("--expected needs a file of its own: standard output and --out are for events")
+        raise click.UsageError("--expected needs a separate file: standard output and --out are for events")
     with err.status(f"making {orders:,} orders"):
         made = simulated(orders=orders, seed=seed, start=start, days=days)
     with ExitStack() as files:

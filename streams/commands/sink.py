@@ -24,8 +24,8 @@ TABLES: tuple[Table, ...] = tuple(KEYS)
 @click.option(
     "--database", metavar="ADDRESS", help="postgresql://USER@HOST:PORT/NAME, without a password (GRIDCLOCK_DATABASE)."
 )
-@click.option("--schema", "database_schema", help="The schema of its tables, made where it is missing (gridclock).")
-@click.option("--table", "tables", multiple=True, type=click.Choice(TABLES), help="Only this one of cases and alerts.")
+@click.option("--schema", "database_schema", help="The schema of its tables, created if missing (gridclock).")
+@click.option("--table", "tables", multiple=True, type=click.Choice(TABLES), help="Only cases, or only alerts.")
 @log_options
 def sink(tables: tuple[str, ...], **given: Any) -> int:
     """Write each case's present state, and every alert, to PostgreSQL until SIGTERM or Ctrl-C.
@@ -45,7 +45,7 @@ def sink(tables: tuple[str, ...], **given: Any) -> int:
     start_logging(settings.log_level)
     if not settings.database:
         raise ConfigError("no database given: use --database or GRIDCLOCK_DATABASE", key="database")
-    from streams.sink.process import Sink, Sources  # late: psycopg takes a moment to load
+    from streams.sink.process import Sink, Sources  # late: psycopg takes time to load
 
     stop = threading.Event()
     wanted = cast(tuple[Table, ...], tuple(dict.fromkeys(tables)) or TABLES)

@@ -1,4 +1,4 @@
-"""``gridclock status``: how an installation or one worker stands, and what is wrong."""
+"""``gridclock status``: the state of an installation or one worker, and its problems."""
 
 from __future__ import annotations
 
@@ -29,34 +29,32 @@ _WIDTH: Final = 160
 _NAMED: Final = 20
 
 
-@click.command(short_help="Show partitions, watermarks, backlog and state, and what is wrong.")
+@click.command(short_help="Show partitions, watermarks, backlog and state, and the problems.")
 @broker_options
-@click.option(
-    "--source", "sources", multiple=True, metavar="TOPIC", help="A topic that events come in by (NAME.events)."
-)
-@click.option("--worker", metavar="HOST:PORT", help="Ask this worker's metrics port, and no broker.")
+@click.option("--source", "sources", multiple=True, metavar="TOPIC", help="A source topic of events (NAME.events).")
+@click.option("--worker", metavar="HOST:PORT", help="Read this worker's metrics port only, and no broker.")
 @click.option(
     "--late", type=click.FloatRange(min=0), default=60, show_default=True, metavar="SECONDS",
-    help="How far behind time may be.",
+    help="The allowed lag of the watermark.",
 )  # fmt: skip
 @click.option(
     "--wait", type=click.FloatRange(min=0.1), default=3, show_default=True, metavar="SECONDS",
-    help="Time between two observations, which show what moves.",
+    help="Time between two observations, which show what advances.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="The same as one JSON object.")
 @click.option("--clock-origin", type=int, hidden=True)
 @click.option("--clock-anchor", type=int, hidden=True)
 @click.option("--clock-speed", type=float, hidden=True)
 def status(sources: tuple[str, ...], worker: str | None, late: float, wait: float, as_json: bool, **given: Any) -> int:
-    """Show how the whole installation stands, read from Kafka alone; or one worker, from its metrics port.
+    """Show the state of the whole installation, read from Kafka only; or of one worker, from its metrics port.
 
     运行状态：分区、时间水位、积压、在办案件、状态大小；有问题逐条列出。
 
     It also says since when verdicts may be incomplete, and of which sources and subjects: records that were lost or
     became dead letters within a day, subjects that are set aside. Dead letters alone are no problem here.
 
-    Exits 0 where all is well; 1 where something is wrong, each cause is a line; 2 where it cannot be determined. A
-    partition's time is behind by a second or two when all is well.
+    Exits 0 without problems; 1 with problems, one line per cause; 2 where it cannot be determined. A watermark lag of a
+    second or two is normal.
 
     \b
     Example:
@@ -76,7 +74,7 @@ def status(sources: tuple[str, ...], worker: str | None, late: float, wait: floa
     time.sleep(wait)
     seen = take()
     wrong = problems(first, seen, late=late, speed=speed)
-    if wrong:  # a pause of a second or two is none
+    if wrong:  # a pause of a second or two is normal
         time.sleep(wait)
         seen = take()
         wrong = problems(first, seen, late=late, speed=speed)

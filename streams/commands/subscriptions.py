@@ -62,9 +62,9 @@ def subscriptions() -> None:
 @subscriptions.command()
 @_FILE
 @rulebook_options
-@click.option("--secrets", is_flag=True, help="Fail where a secret that the file names is not to be found here.")
+@click.option("--secrets", is_flag=True, help="Fail if a secret named in the file is missing here.")
 def check(path: Path, rules: tuple[Path, ...], only: Path | None, secrets: bool) -> int:
-    """Check a file: its form, its channels, the rules that it names.
+    """Check a file: its form, its channels, the rules named in it.
 
     \b
     Example:
@@ -83,7 +83,7 @@ def check(path: Path, rules: tuple[Path, ...], only: Path | None, secrets: bool)
 
 
 def unknown_rules(path: Path, file: SubscriptionFile, known: set[str]) -> list[ConfigError]:
-    """Rules asked for that no rulebook has: such a subscription would be silent for ever."""
+    """Rules in subscriptions that are not in the rulebook: such a subscription would never match."""
     lines = read_yaml(path)
     found = []
     for index, item in enumerate(file.subscriptions):
@@ -94,7 +94,7 @@ def unknown_rules(path: Path, file: SubscriptionFile, known: set[str]) -> list[C
                 keys = ("subscriptions", index, "match", "rule")
                 found.append(
                     ConfigError(
-                        f"{rule!r} is no rule of this rulebook{hint}",
+                        f"{rule!r} is not a rule of this rulebook{hint}",
                         path=str(path),
                         line=lines.line(keys),
                         key=".".join(str(key) for key in keys),
@@ -106,7 +106,7 @@ def unknown_rules(path: Path, file: SubscriptionFile, known: set[str]) -> list[C
 @subscriptions.command(name="list")
 @_FILE
 def list_(path: Path) -> int:
-    """Show who gets what, a line each.
+    """Show the subscriptions, one per line.
 
     \b
     Example:
@@ -122,7 +122,7 @@ def list_(path: Path) -> int:
 
 
 def what_of(item: Subscription) -> str:
-    """What a subscription asks for, in words."""
+    """The filter of a subscription, in words."""
     match = item.match
     org = {level: getattr(match.org, level) for level in OrgMatch.model_fields}
     parts: list[tuple[str, Sequence[str] | None]] = [
@@ -138,7 +138,7 @@ def what_of(item: Subscription) -> str:
 
 
 def when_of(item: Subscription) -> str:
-    """When a subscription gets its alerts, in words."""
+    """The timing of a subscription, in words."""
     parts = []
     if item.digest:
         red = "" if item.digest.red_lines == "wait" else ", red lines at once"
@@ -150,7 +150,7 @@ def when_of(item: Subscription) -> str:
 
 
 def then_of(item: Subscription) -> str:
-    """How a breach goes up, in words."""
+    """The escalation of a breach, in words."""
     return "; ".join(f"{step.after // MINUTE} min: {step.to} ({', '.join(step.channels)})" for step in item.escalate)
 
 
@@ -162,7 +162,7 @@ def then_of(item: Subscription) -> str:
 def test(name: str, path: Path, escalations: bool, **given: Any) -> int:
     """Send a test alert, marked as such (测试), to every channel of the subscription NAME.
 
-    It is a breach that no order had. Each channel gets one attempt. A broker is needed for Kafka channels only.
+    It is a breach of no real order. Each channel gets one attempt. A broker is needed for Kafka channels only.
 
     \b
     Example:
@@ -221,7 +221,7 @@ async def _attempt(channel: Channel, name: str, subscription: str, event: dict[s
 
 
 def test_alert(item: Subscription, now: int) -> dict[str, Any]:
-    """An alert that the subscription asks for and that cannot be taken for a real one."""
+    """An alert that matches the subscription and is recognisable as a test."""
     match, when = item.match, format_us(now)
     number = blake2b(f"test\x1f{item.name}\x1f{now}".encode(), digest_size=16).hexdigest()
     org = {level: wanted[0] for level in OrgMatch.model_fields if (wanted := getattr(match.org, level))}

@@ -1,4 +1,4 @@
-"""``gridclock topics``: makes the topics of an installation, and compares them with what they should be."""
+"""``gridclock topics``: create the topics of an installation, and check their settings."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from streams.settings import Settings, load_settings
 DIFFERENT = 1
 
 
-@click.group(short_help="Make the topics of an installation, or check them.")
+@click.group(short_help="Create the topics of an installation, or check them.")
 def topics() -> None:
-    """Make the topics that gridclock reads and writes, or compare those that are there with what they should be.
+    """Create the topics that gridclock reads and writes, or check the settings of existing ones.
 
     \b
     Example, as an administrator, before the first worker:
@@ -25,20 +25,20 @@ def topics() -> None:
 
 
 def topic_options(command: Any) -> Any:
-    """The options that say which topics are meant."""
-    command = click.option("--partitions", type=int, help="Partitions of topics that are to be made (8).")(command)
+    """The options that define the topics."""
+    command = click.option("--partitions", type=int, help="Partitions of new topics (8).")(command)
     command = click.option("--replication", type=int, help="Copies (3, or the number of brokers if less).")(command)
     command = click.option(
-        "--source", "sources", multiple=True, metavar="TOPIC", help="A topic that events come in by (NAME.events)."
+        "--source", "sources", multiple=True, metavar="TOPIC", help="A source topic of events (NAME.events)."
     )(command)
     command = click.option("--cases/--no-cases", default=None, help="With the topic NAME.cases (without).")(command)
     return broker_options(command)
 
 
-@topics.command(short_help="Make those that are missing.")
+@topics.command(short_help="Create the missing topics.")
 @topic_options
 def create(sources: tuple[str, ...], **given: Any) -> int:
-    """Make the topics that are missing, as an administrator; those that are there stay as they are.
+    """Create the missing topics, as an administrator; existing ones are not changed.
 
     \b
     Example:
@@ -52,10 +52,10 @@ def create(sources: tuple[str, ...], **given: Any) -> int:
     return _report(settings)
 
 
-@topics.command(short_help="Compare those that are there with what they should be.")
+@topics.command(short_help="Check the settings of existing topics.")
 @topic_options
 def check(sources: tuple[str, ...], **given: Any) -> int:
-    """Print a line for each topic that is missing or set otherwise, and how to correct it; exit 1 where there is one.
+    """Print a line for each topic that is missing or differs, with the correction; exit 1 if there is any.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""``gridclock version``: the version, and which engine judges."""
+"""``gridclock version``: the version, and the engine of replays."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from streams.commands.common import DONE, engine_option
 from streams.engine import chosen, why_not
 
 
-@click.command(short_help="Print the version, and which engine judges.")
+@click.command(short_help="Print the version, and the engine of replays.")
 @engine_option
 def version(engine: str | None) -> int:
-    """The version, and which engine judges replays here.
+    """The version, and the engine of replays here.
 
     \b
     Example:
