@@ -15,7 +15,7 @@ from streams.replay.results import format_of
 from streams.replay.sources.tables import parquet_files
 
 NEEDED: Final = ("rule", "outcome", "as_of", "limit", "started_at", "stopped_at", "elapsed", "paused")
-"""The columns that are read, beside those of the organisation."""
+"""The columns that are read, besides those of the organisation."""
 
 _BATCH: Final = 10_000
 
@@ -24,7 +24,7 @@ Numbered = tuple[int, Mapping[str, Any]]
 
 
 def read_cases(name: str, on_bytes: Callable[[int], None] = lambda _n: None) -> Iterator[Numbered]:
-    """The cases of a file. Parquet has instants as ``datetime`` and durations as seconds, the others have texts.
+    """The cases of a file. Parquet gives instants as ``datetime`` and durations as seconds, the others give texts.
 
     Raises:
         ConfigError: naming the file, the line and what is missing.
@@ -72,7 +72,7 @@ def _csv(name: str, on_bytes: Callable[[int], None]) -> Iterator[Numbered]:
 
 
 def _parquet(name: str) -> Iterator[Numbered]:
-    import polars as pl  # half a second, which other files need not wait for
+    import polars as pl  # half a second, not needed for other files
 
     number = 0
     try:

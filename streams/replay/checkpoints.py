@@ -1,7 +1,7 @@
 """Checkpoints: an interrupted replay continues, with the same result.
 
 The file names the inputs, the rulebook and the options; it is refused for any other replay. The directory beside it
-holds the splits read so far (``reading``) and the tasks judged so far (``findings``): complete ones are not done again,
+holds the splits read so far (``reading``) and the tasks judged so far (``findings``): complete ones are not repeated,
 whatever the number of processes. Both are removed when the replay is done.
 """
 
@@ -25,7 +25,7 @@ VERSION: Final = 3
 
 
 def identity_of(source: Source) -> list[Any]:
-    """Identifies a source: whether it is still the one that was read before."""
+    """Identifies a source, to detect a changed one."""
     if isinstance(source, TopicSlice):
         return [source.name, source.first]
     try:
@@ -44,7 +44,7 @@ class Checkpoint:
         self.directory = path.with_name(path.name + ".d")
 
     def open(self, job: dict[str, Any], sources: Sequence[Source], *, received: int) -> int:
-        """Begin or continue; gives the time of reading (microseconds), which is that of the first run.
+        """Begin or continue; returns the time of reading (microseconds) of the first run.
 
         Raises:
             ConfigError: where the file belongs to another replay, or cannot be read.
@@ -63,7 +63,7 @@ class Checkpoint:
             partial.write_bytes(encode_json({"v": VERSION, "job": job, "ends": ends, "received": received}))
             partial.replace(self.path)
             return received
-        for path, mode in ((self.path, 0o600), (self.directory, 0o700)):  # 0.1 left them as the umask is
+        for path, mode in ((self.path, 0o600), (self.directory, 0o700)):  # 0.1 created them by the umask
             with suppress(OSError):
                 path.chmod(mode)
         try:

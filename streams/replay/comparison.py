@@ -1,8 +1,8 @@
 """What if: the same events under two rulebooks, and the cases with different verdicts.
 
 A case has the same id under both, because the id is derived from the rule, the subject and the event that started it.
-So a changed limit shows as a changed verdict; a rule or a start that only one rulebook has shows as a case that is new
-or gone.
+So a changed limit shows as a changed verdict; a rule or a start that only one rulebook has shows as a new or a gone
+case.
 """
 
 from __future__ import annotations

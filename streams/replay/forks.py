@@ -1,7 +1,7 @@
 """Tasks run in forked processes of this machine.
 
 Forked, because the events are in memory already and sending them takes longer than judging them. Results go to files;
-over the pipe come only progress and errors.
+the pipe has only progress and errors.
 """
 
 from __future__ import annotations

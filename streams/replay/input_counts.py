@@ -12,7 +12,7 @@ from streams.errors import InputError
 from streams.wire.mapping import Passed
 
 VALUES: Final = 50
-"""Different values that are counted by name; the others are counted together."""
+"""Most distinct values counted by name; the others are counted together."""
 
 _LONGEST: Final = 60
 
@@ -35,8 +35,8 @@ _COUNTED_IN_READING = (
 class InputCounts:
     """Counts of one replay.
 
-    ``recorded_late`` counts events entered more than a minute, an hour, a day after they occurred;
-    ``out_of_order`` those that came after a later event.
+    ``recorded_late`` counts events entered more than a minute, an hour, a day after they occurred; ``out_of_order``
+    those read after a later event.
     """
 
     lines: int = 0
@@ -49,20 +49,20 @@ class InputCounts:
     recorded_late: Counter[str] = field(default_factory=Counter)
     dead_letters: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
-    """What a mapping's rows were refused for, with the value: at most ``VALUES`` different ones by name."""
+    """Reasons for refused rows of mappings, with the value: at most ``VALUES`` distinct ones by name."""
     passed: Counter[str] = field(default_factory=Counter)
-    """What was passed over, as a mapping says, with the value: likewise."""
+    """Reasons for rows skipped by a mapping, with the value: likewise."""
     alerts: Counter[tuple[str, str]] = field(default_factory=Counter)
     orphans: Counter[str] = field(default_factory=Counter)
 
     def refuse(self, error: InputError) -> None:
-        """Count a record that cannot be taken."""
+        """Count a refused record."""
         self.dead_letters[error.reason] += 1
         if error.value is not None:
             _count(self.refused, f"{error.reason}: {error.field or 'row'}", error.value)
 
     def pass_over(self, found: Passed) -> None:
-        """Count what gives no event, as the mapping says."""
+        """Count a part without an event by the mapping."""
         _count(self.passed, found.reason, found.value)
 
     def note_late(self, late: int) -> None:

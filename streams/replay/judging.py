@@ -1,8 +1,8 @@
 """Judges all events of some subjects: a replay does this once, or once for each partition of the subjects.
 
 Subjects are independent, so the events can be partitioned by subject and each partition judged alone. The order of the
-alerts does not depend on the partitioning: by the watermark that showed them, alerts caused by time before alerts
-caused by an event, then as the engine orders them. That is ``AlertKey``.
+alerts does not depend on the partitioning: by the watermark at which they were detected, alerts caused by time before
+alerts caused by an event, then the engine's order. That is ``AlertKey``.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from streams.core.records import JudgedCase
 from streams.core.rulebook import Rulebook
 
 Copies = Sequence[tuple[Subject, Event]]
-"""The subjects that an event concerns, each with the event as that subject sees it."""
+"""The subjects that an event concerns, each with its copy of the event."""
 
 Arrived = tuple[tuple[int, int, str], int, Event, int, Copies]
-"""An event as read: its place in a history, its arrival number, itself, its origin, its copies."""
+"""An event as read: its sort key in a history, its arrival number, the event, its origin, its copies."""
 
 Sorted = tuple[tuple[int, int, str], int, Event, Copies]
 """An event with the copies that go into a history."""
@@ -58,7 +58,7 @@ class Deduplicated:
 def deduplicate(arrived: Iterable[Arrived]) -> Deduplicated:
     """Remove repeated events by the order of arrival, as a live history does, and sort the rest.
 
-    An id is unique within a subject. Sorting loses which of two events with one id came first; live, the first
+    An id is unique within a subject. Sorting would lose which of two events with one id was read first; live, the first
     one counts.
     """
     found = Deduplicated()
@@ -90,9 +90,9 @@ def deduplicate(arrived: Iterable[Arrived]) -> Deduplicated:
 def _add_versions(
     arrivals: Sequence[Arrived], earlier: Mapping[Subject, Event], found: Deduplicated, *, keeps_voids: bool
 ) -> None:
-    """Add what stands of events with one id and several versions, by subject, as a live history would keep it.
+    """Add the valid version of events with one id, by subject, as a live history would keep it.
 
-    ``earlier`` are those of the id without a version. What is void needs no judging, unless a correction names it.
+    ``earlier`` are those of the id without a version. A void event is not judged, unless a correction names it.
     """
     kept: dict[Subject, tuple[int, Event]] = {subject: (-1, copy) for subject, copy in earlier.items()}
     for _, number, event, origin, copies in arrivals:
@@ -122,7 +122,7 @@ def _add_versions(
 def _unseen(
     copies: Copies, earlier: Mapping[Subject, Event], found: Deduplicated, number: int, whence: tuple[int, Event]
 ) -> Copies:
-    """The copies for subjects that have not seen the event's id; repetitions and conflicts are noted."""
+    """The copies for subjects without the event's id so far; repetitions and conflicts are recorded."""
     unseen = []
     for subject, copy in copies:
         first = earlier.get(subject)
@@ -153,8 +153,8 @@ class Judging:
     ) -> Iterator[tuple[AlertKey, Alert]]:
         """Alerts in the order of their keys; after an interruption, those of the finished subjects.
 
-        Time goes to just before each event's instant, stopping at every due instant, as it would live. ``filtered``:
-        events may have copies for subjects that this rulebook does not watch.
+        The watermark advances to just before each event's instant, stopping at every due instant, as it would live.
+        ``filtered``: events may have copies for subjects that this rulebook does not watch.
         """
         reported: list[tuple[AlertKey, Alert]] = []
         evaluate, end = self._engine.evaluate, self._end
@@ -176,7 +176,7 @@ class Judging:
         yield from reported
 
     def _by_subject(self, events: Sequence[Sorted], *, filtered: bool) -> dict[Subject, tuple[int, list[Event]]]:
-        """Each subject's events in order, and how many of them have it as their first subject."""
+        """Each subject's events in order, and the number of those whose first subject it is."""
         found: dict[Subject, list[Event]] = {}
         firsts: Counter[Subject] = Counter()
         copies_of = self._rulebook.copies_of

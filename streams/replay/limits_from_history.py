@@ -1,4 +1,4 @@
-"""Limits from history: how long the work under rules that wait for a limit has taken, and the limit this suggests.
+"""Limits from history: the time used under rules without a fixed limit, and the limit this suggests.
 
 A clause that says "promptly" has a rule of basis C that is shipped disabled, with a limit that is only a suggestion.
 From the cases of such rules this module computes, for each limit, the time used and the smallest whole number of the
@@ -6,8 +6,8 @@ limit's own unit with which a case would have been on time. The suggested limit 
 rounded up to the unit and counted as the engine counts: working days by the calendar, days on local dates.
 
 A case that has not stopped is late for every limit that has run out by then, and undecided for the others. Cancelled
-cases are left out. Time for which a case was paused is taken from its end, also for a limit of days. A limit that is no
-length of time (an agreed instant, the same working day) has shares only.
+cases are left out. Time for which a case was paused is taken from its end, also for a limit of days. A limit that is
+not a length of time (an agreed instant, the same working day) has shares only.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ from streams.replay.summary import duration_text, seconds_of
 from streams.rulebooks.loader import LoadedRulebook
 
 SHARE: Final = 0.95
-"""The suggested limit is the one that this share of the completed cases keeps."""
+"""The suggested limit is kept by this share of the completed cases."""
 
 BEYOND: Final = 1 << 40
-"""More of any unit than a limit may have."""
+"""A number above the largest limit of every unit."""
 
 Case = Mapping[str, Any]
 """A case as ``gridclock replay --cases`` writes it: the ``data`` of a CloudEvent, or the row of a table."""
@@ -59,7 +59,7 @@ def rules_without_limit(loaded: LoadedRulebook) -> list[DeadlineRule]:
 
 
 def enabled_rulebook(rules: Iterable[DeadlineRule], loaded: LoadedRulebook) -> Rulebook:
-    """These rules alone, enabled for all of the past, and the enabled ones whose breaches they follow."""
+    """Only these rules, enabled for all of the past, and the enabled ones whose breaches they follow."""
     always = {"enabled": True, "effective_from": date(1900, 1, 1), "effective_to": None}
     book = loaded.rulebook
     judged: dict[str, list[Rule]] = {rule.id: [rule.model_copy(update=always)] for rule in rules}
@@ -88,11 +88,11 @@ class LimitHistory:
 
     @property
     def unit(self) -> str | None:
-        """The unit of the limit; ``None`` where it is no length of time."""
+        """The unit of the limit; ``None`` where it is not a length of time."""
         return None if isinstance(self.limit, UntilDate | SameWorkingDay) else self.limit.text.split(maxsplit=1)[1]
 
     def add(self, case: Case, calendar: WorkingCalendar) -> None:
-        """Count one case, not a cancelled one.
+        """Count one case; it must not be cancelled.
 
         Raises:
             ValueError: naming the field that is missing or cannot be read.
@@ -100,7 +100,7 @@ class LimitHistory:
         outcome, stopped = case["outcome"], case.get("stopped_at") or None
         completed = outcome in ("met", "met_late") and stopped is not None
         started = _instant(case, "started_at")
-        if isinstance(self.limit, BusinessTime):  # the engine has counted the open time
+        if isinstance(self.limit, BusinessTime):  # open time, as counted by the engine
             end = started + _duration(case, "elapsed")
         else:
             end = _instant(case, "stopped_at" if completed else "as_of") - _duration(case, "paused")
@@ -131,7 +131,7 @@ class LimitHistory:
         return BEYOND
 
     def in_time(self, number: int | None = None) -> float | None:
-        """The share kept with so many units, 0 to 1 (default: with the limit as it stands); ``None`` of nothing."""
+        """The share kept with so many units, 0 to 1 (default: with the present limit); ``None`` without cases."""
         if self.unit is None:
             kept, late = self.outcomes["met"], self.outcomes["met_late"] + self.outcomes["breached"]
         else:
@@ -151,10 +151,10 @@ class LimitHistory:
 
 
 def smallest(limit: Limit, unit: str, started: int, end: int, calendar: WorkingCalendar) -> int:
-    """The smallest whole number of units, from 1, with which what starts then may end at ``end`` and is on time.
+    """The smallest whole number of units, from 1, with which a case from ``start`` to ``end`` is on time.
 
     Instants are microseconds since the epoch; of a ``BusinessTime`` the time between them is open time. ``BEYOND``
-    where no limit may be that long.
+    where no limit can be that long.
     """
     if isinstance(limit, Elapsed | BusinessTime):
         one = _limit(1, unit)
@@ -194,7 +194,7 @@ def _instant(case: Case, name: str) -> int:
     try:
         return instant_us(value if isinstance(value, datetime) else parse_time(value))
     except ValueError as error:
-        raise ValueError(f"{name}: {value!r} is no instant with an offset") from error
+        raise ValueError(f"{name}: {value!r} is not an instant with an offset") from error
 
 
 def _duration(case: Case, name: str) -> int:
@@ -202,7 +202,7 @@ def _duration(case: Case, name: str) -> int:
     try:
         return round((value if isinstance(value, float) else seconds_of(value)) * 1_000_000)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{name}: {value!r} is no duration such as PT60S") from error
+        raise ValueError(f"{name}: {value!r} is not a duration such as PT60S") from error
 
 
 class History:
@@ -234,7 +234,7 @@ class History:
         return list(self._limits[rule.id].values())
 
     def add(self, case: Case) -> None:
-        """Count a case of one of the rules; others, and cancelled ones, are passed over.
+        """Count a case of one of the rules; others, and cancelled ones, are skipped.
 
         Raises:
             ValueError: naming the field that is missing or cannot be read, or a limit that the rule does not have.
@@ -244,7 +244,7 @@ class History:
         if limits is None or outcome == "cancelled":
             return
         if outcome not in ("met", "met_late", "breached", "running"):
-            raise ValueError(f"outcome: {outcome!r} is no outcome of a deadline")
+            raise ValueError(f"outcome: {outcome!r} is not an outcome of a deadline")
         text = next(iter(limits)) if len(limits) == 1 else str(case.get("limit"))
         if text not in limits:
             raise ValueError(f"limit: {text!r} is none of {', '.join(limits)}; replay with the limits of this rulebook")
@@ -275,7 +275,7 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class RulebookText:
-    """The rulebook file that enables the limits: what it was made of, and from which local date it applies."""
+    """The rulebook file that enables the limits: its sources, and the local date from which it applies."""
 
     history: History
     sources: Sequence[str]
@@ -290,7 +290,7 @@ class RulebookText:
 
     @property
     def enabled(self) -> list[DeadlineRule]:
-        """The rules that have history enough."""
+        """The rules with enough history."""
         return [rule for rule in self.history.rules if self.suggested(rule) is not None]
 
     def __iter__(self) -> Iterator[str]:
@@ -343,7 +343,7 @@ def share_text(share: float | None) -> str:
 
 
 def times_of(found: LimitHistory) -> list[str]:
-    """Median, P90 and P95 of the running time, for people; ``-`` of nothing."""
+    """Median, P90 and P95 of the running time, for people; ``-`` without cases."""
     return [duration_text(seconds) or "-" for seconds in found.seconds.quantiles(0.5, 0.9, SHARE)]
 
 

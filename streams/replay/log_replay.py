@@ -24,7 +24,7 @@ LogPosition = tuple[int, int, bytes]
 def read_topic(
     bootstrap: str, topic: str, *, security: Mapping[str, Any] | None = None, key: bytes | None = None
 ) -> Iterator[LogPosition]:
-    """Every record of a topic up to the end that it has now; in order within each partition.
+    """Every record of a topic up to its present end; in order within each partition.
 
     With a ``key`` only the records of that key.
 
@@ -46,10 +46,11 @@ def read_topic(
 
 
 class LogReplay:
-    """Feeds records of the log to engines of its own, one a partition.
+    """Feeds records of the log to its own engines, one per partition.
 
-    ``keep_for`` (microseconds) must be the workers' own, because it decides when a subject is forgotten. What was set
-    aside stands in the log behind the record at which it was: so control records must be given to ``expect`` first.
+    ``keep_for`` (microseconds) must be the workers' own, because it decides when a subject is dropped. The control
+    record of a subject set aside is later in the log than the record it applies to: so control records must be given to
+    ``expect`` first.
     """
 
     def __init__(self, rulebook: Rulebook, *, keep_for: int | None) -> None:
@@ -61,7 +62,7 @@ class LogReplay:
         self._skipped: dict[tuple[int, int], LogRecord] = {}
 
     def expect(self, partition: int, value: bytes) -> None:
-        """Take note of a control record: what it says is so from an earlier record on.
+        """Register a control record; it applies from an earlier record on.
 
         Raises:
             StateError: where a newer version wrote it.
@@ -73,7 +74,7 @@ class LogReplay:
             self._skipped[partition, offset] = LogRecord(skipped={offset: cause})
 
     def apply(self, partition: int, offset: int, value: bytes) -> list[Alert]:
-        """The alerts of one record; none where it was applied before.
+        """The alerts of one record; empty where it was applied before.
 
         Raises:
             StateError: where a newer version wrote it.
@@ -100,7 +101,7 @@ class LogReplay:
 def replay_log(
     bootstrap: str, topic: str, rulebook: Rulebook, *, keep_for: int | None, security: Mapping[str, Any] | None = None
 ) -> Iterator[Alert]:
-    """The alerts that follow from a log topic as far as it goes now; in order within each partition.
+    """The alerts that follow from a log topic up to its present end; in order within each partition.
 
     Raises:
         BrokerError: where the broker cannot be read, or there is no such topic.

@@ -1,7 +1,7 @@
-"""A replay by the native engine: it reads what it knows, judges what it can, and Python does the rest, in order.
+"""A replay by the native engine; Python reads the lines and judges the subjects that it does not support, in order.
 
-Lines that the native engine does not take go to the decoder, and the subjects of their events to the Python engine,
-with all their events. Where the events held exceed the memory, everything goes to the Python engine, which has files.
+Lines that the native engine refuses go to the decoder, and the subjects of their events to the Python engine, with all
+their events. If the events exceed the memory, all events go to the Python engine, which spills to disk.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from streams.replay.spill import HELD_BYTES, SpillBuffer
 from streams.wire.cloudevents import ReportedCase
 
 WrittenCases = bytes | Iterable[ReportedCase]
-"""The cases of one subject: as they are written, where nothing else is wanted of them, else one by one."""
+"""The cases of one subject: encoded, if they are only written, else one by one."""
 
 _plain = msgspec.json.Decoder().decode
 
 LOOKED_AT = 200
-"""Lines of a source by which is decided whether the native engine reads it in place of several processes."""
+"""Lines of a source that decide whether the native engine reads it instead of several processes."""
 
 BATCH = 2000
-"""Lines given to the native engine at once, at most."""
+"""Most lines given to the native engine at once."""
 
 BATCH_BYTES = 16 * 1024 * 1024
-"""With so many bytes fewer are given."""
+"""Most bytes of these lines."""
 
 _log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class NativeReading(Reading):
         self._native: NativeReplay | None = native
         self._memory = memory
         self._kept: list[Arrived] = []
-        self._sizes: dict[int, int] = {}  # of the lines of the events kept, by number
+        self._sizes: dict[int, int] = {}  # sizes of the lines of kept events, by number
         self._used = 0
 
     def read(
@@ -73,10 +73,10 @@ class NativeReading(Reading):
         return super().read(number, source, records, on_record, after)
 
     def _not_taken(self, number: int, records: Iterator[Record], on_record: Callable[[int], None]) -> Iterator[Record]:
-        """The records that Python must read, each when its turn has come."""
+        """The records that Python must read, in order."""
         base = number << POSITION_BITS
         for batch in _batches(records):
-            # what is only the beginning of a line is nothing to be taken
+            # an incomplete line is not read
             lines = [raw if note is None else b"" for _, raw, note in batch]
             origins = [base | position for position, _, _ in batch]
             first = 0
@@ -94,7 +94,7 @@ class NativeReading(Reading):
     def _take(self, event: Event, origin: int, size: int) -> None:
         native = self._native
         if native is not None and event.void and event.corrects is None:
-            self._leave_to_python(native)  # it may take back an event that was counted
+            self._leave_to_python(native)  # it may withdraw an event counted before
             native = None
         if native is None:
             super()._take(event, origin, size)
@@ -138,7 +138,7 @@ class NativeReading(Reading):
             self.unwatched_at = native.unwatched_at
 
     def judging(self) -> NativeJudging | None:
-        """What was read, to be judged; ``None`` where all of it was left to Python and is in the buffer."""
+        """The events read, for judging; ``None`` where all were left to Python and are in the buffer."""
         native = self._native
         if native is None:
             return None
@@ -160,7 +160,7 @@ def _batches(records: Iterator[Record]) -> Iterator[list[Record]]:
 
 
 class NativeJudging:
-    """Judges what was read: ``last_at`` where the end is not given, then ``judge``, then ``merged``."""
+    """Judges the events read: call ``last_at`` if the end is not given, then ``judge``, then ``merged``."""
 
     def __init__(
         self, native: NativeReplay, kept: list[Arrived], decoded: Callable[[Iterable[Line]], Iterator[Arrived]]
@@ -198,7 +198,7 @@ class NativeJudging:
         return deduplicated
 
     def _arrived(self, lines: Iterable[Line]) -> list[Arrived]:
-        """What Python has read before, and these lines, in the order of arrival."""
+        """The events Python has read before, and these lines, in the order of arrival."""
         return sorted((*self._kept, *self._decoded(lines)), key=_number)
 
     def cases(
@@ -207,7 +207,7 @@ class NativeJudging:
         by_python: Callable[[Deduplicated, int], Iterator[tuple[Subject, WrittenCases]]],
         form: OutputForm,
     ) -> Iterator[tuple[Subject, WrittenCases]]:
-        """Every case as of an instant, by subject, but those of the subjects that were left to Python.
+        """Every case as of an instant, by subject, except those of subjects left to Python.
 
         ``by_python`` gives those of a subject whose cases Python must write after all.
         """
@@ -227,7 +227,7 @@ class NativeJudging:
                 yield found.subject, [ReportedCase(_plain(line), _sentence(alert)) for line, alert in found.cases]
 
     def merged(self, own: Iterable[tuple[AlertKey, bytes]], counted: Counter[tuple[str, str]]) -> Iterator[bytes]:
-        """All alerts in order, those of the Python engine among them; after an interruption those that there are."""
+        """All alerts in order, including those of the Python engine; after an interruption those found so far."""
         interrupted: KeyboardInterrupt | None = None
         try:
             for key, line in own:
@@ -249,9 +249,10 @@ def _sentence(alert: bytes | None) -> dict[str, str] | None:
 
 
 def are_plain(native: NativeReplay, sources: Sequence[Source]) -> bool:
-    """Whether the native engine takes the lines that the sources begin with: nine of ten at least.
+    """Whether the native engine supports the first lines of the sources: at least nine of ten.
 
-    ``native`` is used up by this. Standard input, which can be read only once, is not looked at, and is not plain.
+    ``native`` cannot be used afterwards. Standard input is not tested, because it can be read only once; it counts as
+    not supported.
     """
     taken = total = 0
     for source in sources:

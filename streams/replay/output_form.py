@@ -15,7 +15,7 @@ from streams.wire.pseudonyms import Hidden
 
 @dataclass(frozen=True, slots=True)
 class OutputForm:
-    """The form of alerts, and of cases where they are wanted; whether a summary of the cases is."""
+    """The form of alerts, and of cases if requested; whether a summary of cases is requested."""
 
     alerts: Form = json_line
     cases: Form | None = json_line
@@ -29,12 +29,12 @@ class OutputForm:
 
     @property
     def is_plain(self) -> bool:
-        """Whether alerts are wanted as they are, one a line."""
+        """Whether alerts are written unchanged, one per line."""
         return self.alerts is json_line and self.hidden.fingerprint is None
 
     @property
     def has_plain_cases(self) -> bool:
-        """Whether cases are wanted as they are, one a line, and not summed up."""
+        """Whether cases are written unchanged, one per line, and not summed up."""
         return self.cases is json_line and not self.with_summary and self.hidden.fingerprint is None
 
     def alert(self, event: dict[str, Any]) -> bytes:
@@ -42,7 +42,7 @@ class OutputForm:
         return self.alerts(self.hidden.reported(event))
 
     def case(self, reported: ReportedCase) -> bytes:
-        """One case, with pseudonyms put in place; empty where cases are not wanted."""
+        """One case, with pseudonyms; empty if cases are not requested."""
         self.hidden.reported(reported.event, reported.explanation)
         return b"" if self.cases is None else self.cases(reported.event)
 
