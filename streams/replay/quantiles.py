@@ -52,7 +52,7 @@ class Quantiles:
         return [value for run in (*self._runs, self._latest) for value in run]
 
     def quantiles(self, *shares: float) -> list[float | None]:
-        """The smallest value that the given share (0 to 1) of the values does not exceed; ``None`` of nothing."""
+        """The smallest value that the given share (0 to 1) of the values does not exceed; ``None`` without values."""
         self._sort()
         count = len(self)
         if not count:

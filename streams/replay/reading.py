@@ -37,14 +37,14 @@ from streams.wire.decoder import Decoder, dead_letter_of, decode_json, encode_js
 from streams.wire.mapping import Passed
 
 POSITION_BITS: Final = 48
-"""An origin is the number of a source, shifted by so many bits, plus the position in it."""
+"""Bits of the position in an origin; the number of the source is above them."""
 
 EVERY: Final = 100_000
 """Records of a split of a source that is not a plain file."""
 
 RANGES: Final = 16
 LEAST, MOST = 1 << 16, 1 << 24
-"""Plain files are split into about so many ranges, of so many bytes at least and at most."""
+"""The approximate number of ranges of a plain file, and their fewest and most bytes."""
 
 REPORT_EVERY: Final = 1 << 18
 """Bytes between two reports of a process's progress."""
@@ -54,7 +54,7 @@ BEGINNING: Final = -(2**62)
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """How to read: the decoder, the time of reading, and what is left out (see ``ReplayOptions``; microseconds)."""
+    """How to read: the decoder, the time of reading, and the bounds of events (see ``ReplayOptions``; microseconds)."""
 
     decoder: Decoder
     copies_of: Callable[[Event], Copies]
@@ -125,7 +125,7 @@ class Reading:
     def _take(self, event: Event, origin: int, size: int) -> None:
         tally, scope = self.tally, self._scope
         at, recorded = event.at, event.recorded
-        takes_back = event.void and event.corrects is None  # an earlier version, where there is one
+        takes_back = event.void and event.corrects is None  # an earlier version, if there is one
         tally.events += not takes_back
         if scope.as_of is not None and recorded > scope.as_of:
             tally.not_yet_recorded += not takes_back
@@ -135,7 +135,7 @@ class Reading:
                 self.buffer.add(event, copies, origin, size)
             return
         if scope.ends_at is not None and at > scope.ends_at:
-            # It may correct what is judged, or be corrected to before the end.
+            # It may correct a judged event, or be corrected to before the end.
             if event.corrects is None:
                 tally.after_until += 1
             if copies := scope.copies_of(event):
@@ -161,7 +161,7 @@ class Reading:
 class InputSplits:
     """Sources read split by split into files of ``directory``, and merged in order.
 
-    ``memory`` (bytes) is what each process may hold. What is merged so far is in ``tally``, ``partitions`` and
+    ``memory`` (bytes) is the limit of each process. The merged results so far are in ``tally``, ``partitions`` and
     ``unwatched_at``; dead letters are reported in the order of the input.
     """
 

@@ -1,16 +1,16 @@
 """Replay: the live engine over events of the past.
 
-Events are put in the order in which they occurred, and time passes between them as it would have live: the
-watermark goes to just before each event's instant, stopping at every instant at which something was due. The
-end of input is not the end of time: the replay ends at ``until``, or at the last event's instant.
+Events are sorted by the time at which they occurred, and the watermark advances as it would have live: to just before
+each event's instant, stopping at every due instant. The end of input is not the end of time: the replay ends at
+``until``, or at the last event's instant.
 
-Three steps. ``read`` decodes every record and keeps the events that some rule watches (``reading``). ``judge``
-takes them, at once where they fit into memory, else task by task (``judging``, ``runs``). ``alerts`` and ``cases``
-then give what was found, in an order that does not depend on which of the two it was.
+Three steps. ``read`` decodes every record and keeps the events that some rule watches (``reading``). ``judge`` takes
+them, at once where they fit into memory, else task by task (``judging``, ``runs``). ``alerts`` and ``cases`` then give
+the results, in an order that does not depend on which of the two it was.
 
 Several processes share the reading and then the judging, over files: sources in splits, subjects in partitions. With
-them, or with a checkpoint, everything goes over files; one process alone holds in memory what fits. Where the native
-engine takes the lines, several jobs are threads of one process.
+them, or with a checkpoint, everything goes over files; a single process keeps in memory what fits. Where the native
+engine supports the lines, jobs are threads of one process.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ from streams.wire.decoder import Decoder, conflict_of, dead_letter_of, encode_js
 from streams.wire.mapping import Made
 
 MEMORY = 512 * 1024 * 1024
-"""Bytes of events held before they are put on disk."""
+"""Bytes of events held before they are spilled to disk."""
 
 REPORT_EVERY = 2_000
 """Events between two reports of a process's progress."""
@@ -61,7 +61,7 @@ REPORT_EVERY = 2_000
 _plain = msgspec.json.Decoder().decode
 
 Conflict = tuple[int, Event]
-"""The origin of an event whose id was seen before with other content, and itself."""
+"""The origin of an event whose id was seen before with other content, and the event."""
 
 _conflict = msgspec.json.Decoder(tuple[int, Event], float_hook=Decimal).decode
 
@@ -70,11 +70,11 @@ _conflict = msgspec.json.Decoder(tuple[int, Event], float_hook=Decimal).decode
 class ReplayOptions:
     """How to replay. Instants are microseconds since the epoch.
 
-    ``received`` is the present, which no event may lie after. ``until`` (inclusive) leaves later events unread and is
-    where time ends. ``as_of`` leaves out what was recorded later than that, and time ends there at the latest.
-    ``memory`` bounds the events held, in bytes, by all processes together. ``jobs`` processes read and judge; the
-    results are the same. ``output_form`` is the form of the results. ``engine`` is one of ``streams.engine.ENGINES``
-    (``None``: what the environment says); the results are the same by each.
+    ``received`` is the present; no event may be later. ``until`` (inclusive) leaves out later events and is the end of
+    time. ``as_of`` leaves out events recorded later, and time ends there at the latest. ``memory`` bounds the events
+    held, in bytes, by all processes together. ``jobs`` processes read and judge; the results are the same.
+    ``output_form`` is the form of the results. ``engine`` is one of ``streams.engine.ENGINES`` (``None``: from the
+    environment); the results are the same by each.
     """
 
     received: int
@@ -105,7 +105,7 @@ class Replay:
         until, as_of = options.until, options.as_of
         self.tally = InputCounts()
         self.summary = Summary()
-        """Of the cases, once ``cases`` has given them all, where ``output_form`` asks for one."""
+        """The summary of the cases, once ``cases`` is exhausted, if ``output_form`` has one."""
         self.ends_at: int | None = as_of if until is None else until if as_of is None else min(until, as_of)
         self.on_dead_letter = on_dead_letter
         self._rulebook = rulebook
@@ -144,14 +144,14 @@ class Replay:
         return Path(self._temporary.name)
 
     def close(self) -> None:
-        """Remove what was put on disk, except for a checkpoint. Further calls do no harm."""
+        """Remove all files except a checkpoint. Idempotent."""
         if self._temporary is not None:
             self._temporary.cleanup()
 
     # -- read --------------------------------------------------------------------------------------------
 
     def read(self, sources: Sequence[Source], on_record: Callable[[int], None] = lambda _n: None) -> None:
-        """Read and decode every record of every source; what cannot be taken becomes a dead letter.
+        """Read and decode every record of every source; refused records become dead letters.
 
         Raises:
             ConfigError: where a source cannot be read, or the checkpoint is another replay's.
@@ -196,12 +196,12 @@ class Replay:
             self._buffer = buffer
 
     def _are_threads(self) -> bool:
-        """Whether several jobs are threads of the native engine: where it takes what there is to read."""
+        """Whether several jobs are threads of the native engine: if it supports the sources."""
         native = self._native_replay()
         return native is not None and are_plain(native, self._sources)
 
     def _native_replay(self) -> NativeReplay | None:
-        """The native engine, where it is there and can give what is wanted of this replay."""
+        """The native engine, if it is installed and supports this replay's options."""
         module = chosen(self._engine)
         if module is None or self._rival is not None or not (self._output_form.is_plain and self._decoder.is_usual):
             return None
@@ -209,10 +209,10 @@ class Replay:
         return NativeReplay(module, self._rulebook, self._decoder.catalogue, bounds)
 
     def _report_letter(self, letter: DeadLetter) -> None:
-        self.on_dead_letter(letter)  # which may have been set since
+        self.on_dead_letter(letter)  # it may have been set since
 
     def _job(self) -> dict[str, Any]:
-        """What a replay that goes on must have in common with the one before."""
+        """A continued replay must have the same value."""
         return {
             "rulebook": self._rulebook.fingerprint,
             "rival": None if self._rival is None else self._rival.fingerprint,
@@ -224,9 +224,9 @@ class Replay:
     # -- judge -------------------------------------------------------------------------------------------
 
     def judge(self, on_events: Callable[[int], None] = lambda _n: None) -> None:
-        """Judge what was read, where it lies on disk; what fits into memory is judged as its alerts are asked for.
+        """Judge spilled events; events in memory are judged when their alerts are read.
 
-        Interrupted, what has been judged can be asked for all the same.
+        After an interruption the results so far can still be read.
         """
         if self._partitions is not None:
             self._end(self._last_on_disk(self._partitions))
@@ -263,7 +263,7 @@ class Replay:
 
     @property
     def total(self) -> int:
-        """Events that were kept for judging."""
+        """Events kept for judging."""
         kept = self._buffer or self._partitions
         return 0 if kept is None else kept.count
 
@@ -273,7 +273,7 @@ class Replay:
             self.ends_at = max(known) if known else None
 
     def _last_on_disk(self, partitions: Partitions) -> int | None:
-        """The last instant of any event that counts: a refused repetition may well be the last on disk."""
+        """The last instant of any valid event: a refused repetition may be the last on disk."""
         if self.ends_at is not None:
             return None
         found: int | None = None
@@ -343,7 +343,7 @@ class Replay:
     # -- results --------------------------------------------------------------------------------------------
 
     def alerts(self, on_events: Callable[[int], None] = lambda _n: None) -> Iterator[bytes]:
-        """The alerts as ``output_form`` has them, in the order in which they would have come out."""
+        """The alerts in ``output_form``, in the order in which they would have been reported."""
         if self._judged is not None:
             for _, alert in merged(ALERTS, self._judged):
                 yield alert
@@ -384,7 +384,7 @@ class Replay:
                 self.tally.orphans += self._native.orphans
             self._refuse(conflict for _, conflict in sorted(conflicts.items()))
             return
-        twice = bytearray(self.total // 8 + 1)  # a repetition may lie in the parts of several subjects
+        twice = bytearray(self.total // 8 + 1)  # a repetition may be in the partitions of several subjects
         for task in self._judged:
             counted = task.counted
             for number in counted["duplicates"]:
@@ -397,7 +397,7 @@ class Replay:
 
     @staticmethod
     def _conflicts(tasks: Iterable[JudgingTask], twice: bytearray) -> Iterator[Conflict]:
-        """The conflicts of all tasks; what is one in any task is no mere repetition."""
+        """The conflicts of all tasks; an event that is a conflict in any task is not a plain repetition."""
         last = -1
         for (number,), piece in merged(CONFLICTS, tasks):
             twice[number >> 3] &= ~(1 << (number & 7))
@@ -408,7 +408,7 @@ class Replay:
     def _refuse(self, conflicts: Iterable[Conflict]) -> None:
         """Report conflicts, given in the order of the input, with the original bytes.
 
-        Those are read once more, because keeping all of them would cost all memory.
+        These are read once more, because keeping all of them would take too much memory.
         """
         for number, own in groupby(conflicts, key=lambda conflict: conflict[0] >> POSITION_BITS):
             source, base = self._sources[number], number << POSITION_BITS
@@ -419,7 +419,7 @@ class Replay:
                 position = origin - base
                 while at < position and (record := next(records, None)) is not None:
                     at, raw, note = record
-                # a pipe is empty by now; of the events of one row the first is no witness of the others
+                # a pipe is empty by now; the first event of a row does not stand for the others
                 is_original = at == position and not isinstance(note, Made)
                 found = raw if is_original else encode_json(wire_fields(event))
                 self.tally.dead_letters["conflicting_duplicate"] += 1
@@ -428,7 +428,7 @@ class Replay:
                 )
 
     def cases(self) -> Iterator[bytes]:
-        """Every case as of the end, by subject, as ``output_form`` has it; after ``alerts``. Sums them up, too."""
+        """Every case as of the end, by subject, in ``output_form``; after ``alerts``. Also makes the summary."""
         if self._judged is not None:
             if self._output_form.with_summary:
                 for task in self._judged:

@@ -36,12 +36,12 @@ Form = Callable[[Mapping[str, Any]], bytes]
 
 
 def json_line(record: Mapping[str, Any]) -> bytes:
-    """One record a line, as it is."""
+    """One record per line, unchanged."""
     return encode(record) + b"\n"
 
 
 class CsvRow:
-    """One record's data a row; UTF-8. ``exact`` leaves cells as they are, for what no spreadsheet opens."""
+    """One record's data per row; UTF-8. ``exact`` leaves cells unchanged, for files not opened by a spreadsheet."""
 
     def __init__(self, columns: Sequence[str], *, exact: bool = False) -> None:
         self._paths = [column.split(".") for column in columns]

@@ -46,7 +46,7 @@ CONFLICTS = RunKind("conflicts", tuple[int])
 
 
 class JudgingTask:
-    """A task's partitions and its files, while they are judged or after."""
+    """A task's partitions and its files, during judging and afterwards."""
 
     def __init__(self, directory: Path, parts: range) -> None:
         self.parts = parts
@@ -64,7 +64,7 @@ class JudgingTask:
         return self._done.exists()
 
     def write(self, kind: RunKind, pieces: Iterable[tuple[Key, bytes]]) -> None:
-        """Write pieces, which come in the order of their keys."""
+        """Write pieces, given in the order of their keys."""
         with open(self._own(kind.name), "wb") as target:
             for key, piece in pieces:
                 target.write(_encode((key, len(piece))) + b"\n")

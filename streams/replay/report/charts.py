@@ -84,7 +84,7 @@ def on_time(values: Sequence[float | None], labels: Sequence[str], number: str) 
 
 
 def used(classes: dict[int, int], number: str) -> Markup:
-    """How many cases used which share of their limit; those beyond it in the other colour."""
+    """The number of cases by the share of their limit used; those beyond it in the other colour."""
     full = round(1 / STEP)
     chart = pygal.StackedBar(**_style(number, colors=(GOOD, BAD)), value_formatter=lambda value: f"{value:g}")
     labels = [f"{n * STEP:.0%}" for n in range(LAST_STEP)] + [f"{LAST_STEP * STEP:.0%}+"]

@@ -1,8 +1,8 @@
-"""Where a replay's events come from: one reader a format, all of them giving records for the one decoder.
+"""The sources of a replay's events: one reader per format, all giving records for the one decoder.
 
-A source is read from its beginning as often as asked, in one order, so that a position in it (a line, row, event
-or offset) means the same each time: an interrupted replay finds its place again by it. Positions never go back; the
-events of one row have the same.
+A source can be read from its beginning repeatedly, always in the same order, so that a position in it (a line, row,
+event or offset) is stable: an interrupted replay continues by it. Positions never decrease; the events of one row have
+the same.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ from streams.wire.decoder import Arrival, Decoder
 from streams.wire.mapping import Made, Passed
 
 MAX_AHEAD = 366 * DAY
-"""How far (microseconds) past the moment of reading an event in a file may lie before it is taken for a
-broken clock: simulated files may run into next year."""
+"""How far (microseconds) past the moment of reading an event in a file may lie before it counts as stamped by a wrong
+clock: simulated files may run into next year.
+"""
 
 Note = Arrival | InputError | Passed | Made | None
-"""When a record came in, where the source knows; why it cannot be a record at all; what was passed over and is only
-counted; or what a mapping made of a row."""
+"""The arrival time of a record, if known; the error of a refused one; a part that is skipped and only counted; or a
+mapping's result of a row.
+"""
 
 Record = tuple[int, bytes, Note]
 """Position, the event in the wire format (or the original bytes, where it is refused), and the note."""
@@ -37,7 +39,7 @@ class Source(Protocol):
 
     @property
     def size(self) -> int | None:
-        """Bytes, as the records' lengths add up to; ``None`` where that cannot be told."""
+        """Bytes, the sum of the records' lengths; ``None`` where it is not known."""
 
     def records(self) -> Iterator[Record]:
         """Every record, in order.
@@ -48,7 +50,7 @@ class Source(Protocol):
 
 
 def event_of(decoder: Decoder, raw: bytes, note: Note, received: int) -> Event | Passed:
-    """The event of a record, or what was passed over; ``received`` (microseconds) is when files are read.
+    """The event of a record, or the skipped part; ``received`` (microseconds) is the time of reading of files.
 
     Raises:
         InputError: naming column, value and key of the mapping where there is one.

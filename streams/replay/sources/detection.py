@@ -1,4 +1,4 @@
-"""What a file is, by its name and its first bytes; and in which encoding a text seems to be."""
+"""Detects the format of a file by its name and first bytes, and the likely encoding of a text."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _OTHERS: Final = (
 
 
 def suffix_form(name: str) -> str | None:
-    """The format that a file's name says, compressed or not."""
+    """The format by a file's name, compressed or not."""
     path = Path(name)
     if path.name.endswith((".ocel.json", ".ocel.xml", ".ocel.sqlite")):
         return "ocel"
@@ -50,21 +50,21 @@ def suffix_form(name: str) -> str | None:
 
 
 def first_bytes(name: str) -> bytes:
-    """The beginning of a file, decompressed; nothing of standard input or of a directory."""
+    """The beginning of a file, decompressed; empty for standard input or a directory."""
     if name == STANDARD or Path(name).is_dir():
         return b""
     with open_bytes(name) as source:
         try:
             return source.read(HEAD)
-        except Exception:  # damaged: said where it is read
+        except Exception:  # damaged: reported when it is read
             return b""
 
 
 def content_form(name: str) -> str | None:
-    """The format that the content says: a form of mappings, ``array`` for a JSON array; ``None`` for lines of text.
+    """The format by the content: a form of mappings, ``array`` for a JSON array; ``None`` for lines of text.
 
     Raises:
-        ConfigError: for what is of no use here, by name.
+        ConfigError: for an unsupported format, by name.
     """
     if Path(name).is_dir():
         return "parquet"
@@ -123,7 +123,7 @@ def _xml_form(name: str, text: bytes) -> str:
 
 
 def encoding_of(head: bytes) -> str | None:
-    """The encoding that a text seems to be in; ``None`` where nothing fits."""
+    """The likely encoding of a text; ``None`` where none fits."""
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "utf-16"
     for name in ("utf-8", "gb18030"):

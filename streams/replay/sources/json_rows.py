@@ -95,18 +95,18 @@ class _Text:
 
     @property
     def left(self) -> int:
-        """Characters that are held and not used yet."""
+        """Characters in the buffer that are not parsed yet."""
         return len(self.text) - self.at
 
     def more(self, size: int = CHUNK) -> None:
-        """Read on."""
+        """Read the next characters."""
         chunk = self._source.read(size)
         self.is_last = not chunk
         self.text = self.text[self.at :] + self._decode(chunk, self.is_last)
         self.at = 0
 
     def mark(self) -> str:
-        """The next character that is not blank; nothing at the end."""
+        """The next character that is not blank; empty at the end."""
         while True:
             found = _BLANK.match(self.text, self.at)
             self.at = self.at if found is None else found.end()
@@ -118,7 +118,7 @@ class _Text:
         """The element that begins here, or ``TooLong``.
 
         Raises:
-            ValueError: where it is no JSON.
+            ValueError: where it is not JSON.
             RecursionError: where it is nested too deep.
         """
         while True:
@@ -134,7 +134,7 @@ class _Text:
             else:
                 if end - self.at > MAX_LINE:
                     return self._skipped()
-                if end < len(self.text) or self.is_last:  # a number may go on
+                if end < len(self.text) or self.is_last:  # a number may continue
                     self.at = end
                     return value
             self.more(max(CHUNK, min(self.left, MAX_LINE - self.left)))
@@ -152,7 +152,7 @@ class _Text:
                 self.at = match.end()
                 is_string ^= mark == '"'
                 depth += (mark in "[{") - (mark in "]}")
-            else:  # a backslash at the end belongs to what follows
+            else:  # a backslash at the end belongs to the next character
                 self.at = len(self.text) - (is_string and self.text.endswith("\\", self.at))
             size += len(self.text[start : self.at].encode())
             if is_over:
@@ -161,7 +161,7 @@ class _Text:
 
 
 def array_of(name: str) -> Iterator[Any]:
-    """The elements of a JSON array, one by one, with exact decimals; ``TooLong`` for those that are.
+    """The elements of a JSON array, one by one, with exact decimals; ``TooLong`` for those that exceed ``MAX_LINE``.
 
     Raises:
         ConfigError: where it is not JSON, or ends too early.

@@ -87,7 +87,7 @@ class Lines:
 class LineRange:
     """The lines of a plain file that begin at bytes ``start`` (inclusive) to ``end`` (exclusive; ``None``: the rest).
 
-    Positions are line numbers from 1 within the range; ``lines`` is how many lines it has, once all were given.
+    Positions are line numbers from 1 within the range; ``lines`` is their number, once all were read.
     """
 
     def __init__(self, name: str, start: int, end: int | None) -> None:
