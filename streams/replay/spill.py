@@ -2,7 +2,7 @@
 
 A partition holds the subjects whose name hashes to it, so it can be judged alone; its events are in order of arrival.
 Memory use is estimated, because counting the bytes of nested values takes longer than decoding them. Each spill file is
-sorted by partition, with an index of where each begins.
+sorted by partition, with an index of the partitions' offsets.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from streams.replay.judging import Arrived, Copies
 from streams.wire.decoder import encode_json
 
 PARTS: Final = 256
-"""With half a gigabyte of memory, twenty million events fit before one partition alone exceeds it."""
+"""With half a gigabyte of memory, a single partition exceeds it only beyond twenty million events."""
 
 AT_ONCE: Final = 1 << 23
 """Bytes on disk that one task judges: in smaller tasks the files would cost more than the events."""
@@ -95,7 +95,7 @@ class SpillBuffer:
             self._spill()
 
     def held(self) -> list[Arrived]:
-        """All events, where none were spilled."""
+        """All events, if none were spilled."""
         return self._held
 
     def store(self) -> SpillFile:

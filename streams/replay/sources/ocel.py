@@ -1,7 +1,7 @@
 """Object-centric event logs, OCEL 2.0, in JSON, SQLite and XML, through a mapping.
 
 A row is an event: ``ocel:eid``, ``ocel:activity``, ``ocel:timestamp``, its attributes by name, and for every type of
-object that it is related to ``ocel:type:<object type>`` with the objects' ids. An event of two meters concerns both.
+related objects ``ocel:type:<object type>`` with the objects' ids. An event of two meters concerns both.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from streams.wire.decoder import decode_json
 Event = dict[str, Any]
 _SQLITE: Final = b"SQLite format 3\0"
 _MAX_JSON: Final = 512 * 1024 * 1024
-"""Bytes of a log in JSON, which is held whole."""
+"""Most bytes of a log in JSON, which is read whole."""
 
 
 class OcelLog(Rows):
@@ -41,7 +41,7 @@ def ocel_rows(name: str) -> Iterator[Event]:
     """The events of a log as rows.
 
     Raises:
-        ConfigError: where it is no OCEL 2.0 log, or damaged.
+        ConfigError: where it is not an OCEL 2.0 log, or damaged.
     """
     head = first_bytes(name)
     try:
@@ -52,7 +52,7 @@ def ocel_rows(name: str) -> Iterator[Event]:
         else:
             yield from _from_json(name)
     except (KeyError, TypeError, AttributeError, ValueError, sqlite3.Error) as error:
-        raise ConfigError(f"is no OCEL 2.0 log, or damaged: {error!r}", path=name) from error
+        raise ConfigError(f"is not an OCEL 2.0 log, or is damaged: {error!r}", path=name) from error
 
 
 def _row(

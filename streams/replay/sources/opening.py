@@ -1,4 +1,4 @@
-"""Which reader a file needs: by its mapping, by its name, and by its first bytes where these say nothing."""
+"""Chooses the reader of a file: by its mapping, its name, and else its first bytes."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ _OF_TOPICS = (*_JSON, *REGISTERED)
 
 @dataclass
 class Mappings:
-    """The mappings of a command: ``FILE`` for all inputs, ``NAME=FILE`` for those whose name fits the pattern.
+    """The mappings of a command: ``FILE`` for all inputs, ``NAME=FILE`` for those whose name matches the pattern.
 
-    ``used`` are those that some input has asked for.
+    ``used`` are those used by an input.
     """
 
     given: Sequence[tuple[str | None, MappingFile]] = ()
@@ -53,7 +53,7 @@ class Mappings:
         """Read them all.
 
         Raises:
-            ConfigError: for one that is wrong.
+            ConfigError: for an invalid one.
         """
         found: list[tuple[str | None, MappingFile]] = []
         for one in map(str, given):
@@ -71,7 +71,7 @@ class Mappings:
         return next((mapping for pattern, mapping in self.given if pattern is None), None)
 
     def of_topic(self, topic: str) -> MappingFile | None:
-        """The mapping of a topic: one for its name, or one for all that says a format of topics."""
+        """The mapping of a topic: one for its name, or one for all with a format of topics."""
         mapping = self.of(topic)
         if mapping is None or (mapping.mapping.format not in _OF_TOPICS and not self._names(topic)):
             return None
@@ -81,15 +81,15 @@ class Mappings:
         return any(pattern is not None and fnmatchcase(name, pattern) for pattern, _ in self.given)
 
     def use(self, mapping: MappingFile) -> MappingFile:
-        """Note that an input is read by it."""
+        """Record that an input uses it."""
         self.used.add(mapping.path)
         return mapping
 
     def check_used(self, names: Iterable[str]) -> None:
-        """Refuse a mapping that no input is read by.
+        """Refuse a mapping that no input uses.
 
         Raises:
-            ConfigError: naming it, and what to do.
+            ConfigError: naming it, with the remedy.
         """
         for pattern, mapping in self.given:
             if mapping.path not in self.used:
@@ -102,33 +102,33 @@ class Mappings:
 
 
 def open_sources(names: Sequence[str], mappings: Mappings | None = None, version: tuple[int, ...] = ()) -> list[Source]:
-    """A source for every file; ``version`` goes before the numbers of file and row in the versions of rows.
+    """A source for every file; ``version`` precedes the numbers of file and row in the versions of rows.
 
     Raises:
-        ConfigError: for a file that cannot be read here, or a mapping that is missing where one is needed.
+        ConfigError: for a file that cannot be read here, or a missing mapping where one is needed.
     """
     known = Mappings() if mappings is None else mappings
     return [_source(name, known, (*version, number)) for number, name in enumerate(names)]
 
 
 def close_sources(sources: Iterable[Source]) -> None:
-    """Let go of what sources keep to be read again."""
+    """Release the data that sources keep for repeated reading."""
     for source in sources:
         if isinstance(source, Lines):
             source.close()
 
 
 def form_of(name: str, mapping: MappingFile | None) -> str | None:
-    """The format that a file is read in; ``None`` for lines of events as they are.
+    """The format in which a file is read; ``None`` for lines of events.
 
     Raises:
-        ConfigError: where the file is something else than the mapping says, or of no use here.
+        ConfigError: where the file's format differs from the mapping's, or is not supported.
     """
     named = None if mapping is None else mapping.mapping.format
     if name == STANDARD:
         return named
     by_suffix, found = suffix_form(name), content_form(name)
-    # What is no text is what its bytes say, whatever it is called.
+    # For a binary file its bytes decide, whatever its name.
     form = found if found not in (None, "array") else by_suffix
     if form == "xes" and found == "xes" and by_suffix not in (None, "xes"):
         form = by_suffix
@@ -137,7 +137,7 @@ def form_of(name: str, mapping: MappingFile | None) -> str | None:
             ConfigError(
                 f"is called {Path(name).suffix} and is a text; name it .csv, or set format: csv in a mapping"
                 if named is None
-                else f"is no {form} file: it is a text",
+                else f"is not a {form} file: it is a text",
                 path=name,
             )
             if named in (None, form)
@@ -169,7 +169,7 @@ def _is_json(name: str) -> bool:
 def _source(name: str, mappings: Mappings, version: tuple[int, ...]) -> Source:
     mapping = mappings.of(name)
     if mapping is None and (needed := suffix_form(name)) is not None and name != STANDARD and Path(name).is_file():
-        content_form(name)  # what is of no use at all is better known by its own name
+        content_form(name)  # an unsupported format is reported by its own name
         raise ConfigError(f"a {needed} file needs a mapping: --map FILE", path=name, key="map")
     if mapping is not None and mapping.mapping.registry is not None:
         raise mapping.error(("registry",), f"{name} is a file; records framed for a registry are read by --topic")

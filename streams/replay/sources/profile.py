@@ -1,4 +1,4 @@
-"""What is in the columns of a file or topic, and a mapping that may fit: the beginning of one, with questions."""
+"""Profiles the columns of a file or topic, and suggests a mapping with open questions."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from streams.wire.mapping import flat
 from streams.wire.values import Cells, Unfit, text_of, times
 
 ROWS: Final = 5_000
-"""Rows that are looked at."""
+"""Most rows that are read."""
 
 _DIFFERENT: Final = 1_000
 _FEW: Final = 40
-"""Different values of a column that may be a list of words."""
+"""Most distinct values of a column that may be a list of words."""
 
 _SHOWN: Final = 6
 _NULLS: Final = ("NULL", "null", "None", "NaN", r"\N", "无", "-", "--", "N/A", "/", "空")
@@ -67,7 +67,7 @@ _WORDS: Final = {
 
 @dataclass
 class Column:
-    """What was seen of one column."""
+    """The profile of one column."""
 
     name: str
     filled: int = 0
@@ -77,7 +77,7 @@ class Column:
     is_typed_time: bool = False
 
     def add(self, value: Any) -> None:
-        """One cell that is filled."""
+        """Add one filled cell."""
         self.filled += 1
         try:
             text = text_of(value)
@@ -97,7 +97,7 @@ class Column:
         return bool(self.filled) and len(self.time_forms()) > 0
 
     def time_forms(self) -> list[str]:
-        """The fewest forms that read all cells, as far as is known; none where they are no times."""
+        """The fewest known forms that read all cells; empty where they are not times."""
         if self.filled and (self.fitting.get("iso", 0) == self.filled):
             return ["iso"]
         ordered = [
@@ -137,7 +137,7 @@ def _fits(form: str, value: Any) -> bool:
 
 @dataclass
 class Profile:
-    """A file's rows as they were read without a mapping. ``settings`` are the keys of a mapping that reading needs."""
+    """The profile of a file's rows. ``settings`` are the keys of a mapping needed for reading."""
 
     name: str
     settings: dict[str, Any]
@@ -146,7 +146,7 @@ class Profile:
     nulls: Counter[str] = field(default_factory=Counter)
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """One row."""
+        """Add one row."""
         self.rows += 1
         clean = Cells((), strip=True).clean
         for name, value in row.items():
@@ -161,7 +161,7 @@ class Profile:
 
 
 def profile_of(name: str, sheet: str | None = None) -> Profile:
-    """Look at the first rows of a file.
+    """Profile the first rows of a file.
 
     Raises:
         ConfigError: where it cannot be read.
@@ -204,7 +204,7 @@ def profiled(name: str, settings: dict[str, Any], rows: Iterable[Mapping[str, An
 
 
 def json_settings(lines: Iterable[bytes]) -> tuple[dict[str, Any], Iterator[Mapping[str, Any]]]:
-    """How lines of JSON are read, and their rows."""
+    """The settings for lines of JSON, and their rows."""
     from streams.wire.envelopes import rows_of as changes
 
     some = [line for line, _ in zip(lines, range(ROWS), strict=False)]
@@ -249,7 +249,7 @@ def _csv(name: str) -> tuple[dict[str, Any], Iterator[Mapping[str, Any]]]:
 
 
 def _table(rows: Iterable[tuple[int, Sequence[Any]]]) -> tuple[dict[str, Any], Iterator[Mapping[str, Any]]]:
-    """The header, which is the first row that is nearly as wide as any and holds words only; and the rows below it."""
+    """The header (the first row that is nearly as wide as any and has words only), and the rows below it."""
     held = [(number, row) for (number, row), _ in zip(rows, range(ROWS + 50), strict=False)]
     widths = [sum(cell not in (None, "") for cell in row) for _, row in held[:30]]
     widest = max(widths, default=0)
@@ -276,7 +276,7 @@ def _is_heading(row: Sequence[Any]) -> bool:
 
 
 def suggestion(found: Profile, titles: Mapping[str, Text], zone: str) -> str:
-    """The text of a mapping file with what was seen and what is to be answered as comments."""
+    """The text of a mapping file, with the findings and the questions as comments."""
     timed = [column for column in found.columns.values() if column.is_time and not _RECORDED.search(column.name)]
     words = [
         column
@@ -378,7 +378,7 @@ def _field(name: str, column: Column) -> str:
 
 
 def _guesses(words: Sequence[str], titles: Mapping[str, Text]) -> list[str]:
-    """For each word the event type whose title is most like it, of the family that fits all of them best."""
+    """For each word the event type with the most similar title, of the family that fits all of them best."""
     families: dict[str, list[tuple[float, str]]] = {}
     for family in {name.partition(".")[0] for name in titles}:
         own = {name: title for name, title in titles.items() if name.startswith(f"{family}.")}
@@ -414,7 +414,7 @@ def _asked(guess: str, titles: Mapping[str, Text]) -> str:
 
 
 def _quoted(value: Any) -> str:
-    """A scalar of YAML that is this text and nothing else."""
+    """The text as a YAML scalar that is read as text."""
     if not isinstance(value, str):
         return str(value)
     if (

@@ -1,4 +1,4 @@
-"""The rows of a topic whose records are framed for a schema registry, to begin a mapping from."""
+"""The rows of a topic whose records are framed for a schema registry, for a suggested mapping."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from streams.wire.registered import frame_of
 
 
 def registered_settings(records: Iterable[bytes], url: str) -> tuple[dict[str, Any], Iterator[Mapping[str, Any]]]:
-    """How records are read that are framed for the schema registry at ``url``, and their rows.
+    """The settings for records framed for the schema registry at ``url``, and their rows.
 
     Raises:
-        ConfigError: where the first record is not framed so, or its schema cannot be had.
+        ConfigError: where the first record is not framed so, or its schema is not available.
     """
     schemas = SchemaRegistry(Registry(url=url))
     some = [raw for raw, _ in zip(records, range(ROWS), strict=False)]

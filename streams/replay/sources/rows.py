@@ -1,4 +1,4 @@
-"""What every source of rows has in common: a mapping, and a name for each row that says nothing of the file's path."""
+"""The common part of all sources of rows: a mapping, and a name for each row independent of the file's path."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from streams.wire.values import Unfit, text_of
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One file and how it is read.
+    """One file and its reading options.
 
-    ``version`` goes before a row's number where rows have versions: of two files the later one counts. ``sheet``, where
-    given, stands in place of the mapping's.
+    ``version`` precedes a row's number where rows have versions: of two files the later one counts. ``sheet``, if
+    given, replaces the mapping's.
     """
 
     name: str
@@ -27,7 +27,7 @@ class Input:
 
 
 class Rows:
-    """A source of rows; positions are row numbers. What is read of the file is not what the records add up to."""
+    """A source of rows; positions are row numbers. The bytes read are not the sum of the records' lengths."""
 
     size: int | None = None
 
@@ -46,18 +46,18 @@ class Rows:
         for made in self.input.mapping.rows.events(row, place):
             note = made.note
             if isinstance(note, InputError) and note.reason == "not_utf8" and original:
-                # what is not of the file's encoding cannot be written as JSON
+                # a value not in the file's encoding cannot be written as JSON
                 yield number, original, self.not_of_encoding(note)
             else:
                 yield number, made.raw, made
 
     def not_of_encoding(self, note: InputError) -> InputError:
-        """What to say of a row that is not text."""
+        """The message for a row that is not text."""
         return note
 
 
 class Header:
-    """Finds the header of a table and passes over what stands above and, where asked, below it."""
+    """Finds the header of a table and skips the rows above it and, if configured, below it."""
 
     def __init__(self, given: Input) -> None:
         mapping = given.mapping.mapping
@@ -66,7 +66,7 @@ class Header:
         self._below = mapping.skip_rows if mapping.header_row else 0
 
     def place(self, line: int) -> str:
-        """What a row of the table is: ``above``, ``header``, ``below`` or ``data``; lines from 1."""
+        """The kind of a row of the table: ``above``, ``header``, ``below`` or ``data``; lines from 1."""
         if line < self._at:
             return "above"
         if line == self._at:
@@ -74,7 +74,7 @@ class Header:
         return "below" if line <= self._at + self._below else "data"
 
     def check(self, header: Sequence[str], hint: str = "") -> None:
-        """See ``MappingFile.check_columns``; says where the header would be, if not there."""
+        """See ``MappingFile.check_columns``; suggests another row as the header if columns are missing."""
         if not any(header):
             hint += f"; row {self._at} is empty: set header_row to the row of the headings"
         elif sum(map(bool, header)) == 1 and len(header) > 1:

@@ -106,7 +106,7 @@ class CsvTable(Rows):
         return "\t" if is_tabs else self.mapping.delimiter
 
     def _hint(self, header: list[str]) -> str:
-        """What else may be wrong where a column is missing: another encoding, another delimiter."""
+        """Another cause of a missing column: a different encoding or delimiter."""
         wanted = {column for _, column in self.input.mapping.rows.columns()}
         if wanted <= set(header):
             return ""
@@ -125,7 +125,7 @@ class CsvTable(Rows):
         return ""
 
     def not_of_encoding(self, note: InputError) -> InputError:
-        """A row that is of another encoding than the mapping says."""
+        """A row in an encoding other than the mapping's."""
         better = encoding_of(first_bytes(self.name))
         hint = f"; the file looks like {better}: set encoding" if better not in (None, self.mapping.encoding) else ""
         return InputError("not_utf8", None, f"is not valid {self.mapping.encoding}{hint}")
@@ -153,13 +153,13 @@ def _rows(rows: Iterator[list[str]]) -> Iterator[list[str] | _TooLong]:
         try:
             yield next(rows)
         except _TooLong as error:
-            yield error  # the reader goes on with the next line
+            yield error  # the reader continues with the next line
         except StopIteration:
             return
 
 
 class _Lines:
-    """The lines of a text, and those of the row under way."""
+    """The lines of a text, and those of the current row."""
 
     def __init__(self, text: io.TextIOWrapper, encoding: str) -> None:
         self._text = text
@@ -185,7 +185,7 @@ class _Lines:
         return line
 
     def _size_of(self, line: str) -> int:
-        """Bytes of a line of which this is the beginning; the rest of it is read."""
+        """The bytes of a line that begins so; the rest of it is read."""
         size, piece = len(self._bytes(line)), line
         while not piece.endswith(("\n", "\r")) and (piece := self._text.readline(KEPT_CHARACTERS)):
             size += len(self._bytes(piece))
@@ -195,14 +195,14 @@ class _Lines:
         return text.encode(self._encoding, "surrogateescape")
 
     def forget(self) -> None:
-        """The row is done."""
+        """Called at the end of a row."""
         self.held, self._characters = [], 0
 
     def is_swallowing(self, delimiter: str, quote: str, columns: int) -> bool:
         """Whether a quote that was not closed made one row of several: at the end of the file, or until another quote.
 
-        A cell may have several lines. That one of them is a whole row in itself, or the beginning of one as far as the
-        column of the cell, is no accident.
+        A cell may have several lines. But a line that is a whole row in itself, or the beginning of one up to the
+        cell's column, shows an unclosed quote.
         """
         held = self.held
         if quote == "none" or (len(held) == 1 and not self._is_at_end):
@@ -309,7 +309,7 @@ class ParquetTable(Rows):
 
     def records(self) -> Iterator[Record]:
         """See ``Source``."""
-        import polars as pl  # half a second, which other sources need not wait for
+        import polars as pl  # half a second, not needed for other sources
 
         number = self._after
         names = parquet_files(self.name) if self._file is None else [self._file]

@@ -1,7 +1,7 @@
 """Topics of Kafka, a partition at a time, from an instant on; kafka-python, without Faust and without a group.
 
-The beginning is an offset, which the broker finds by timestamp. What was written to the topic after the replay
-began is left alone, so that reading a busy topic comes to an end.
+The beginning is an offset, which the broker finds by timestamp. Records written after the replay began are not read, so
+that reading a busy topic ends.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from streams.wire.records import arrival_of
 BATCH = 5_000
 _POLL_MS = 1_000
 _PATIENCE = 60
-"""Empty polls in a row after which a broker that should have more is given up."""
+"""Consecutive empty polls after which a broker that should have more is given up."""
 
 
 @contextmanager
@@ -68,10 +68,10 @@ class TopicSlice:
         self.last = last
 
     def records(self) -> Iterator[Record]:
-        """See ``Source``; when a record came in says its timestamp, as for a worker (``arrival_of``).
+        """See ``Source``; a record's arrival time is from its timestamp, as for a worker (``arrival_of``).
 
         Raises:
-            BrokerError: where the broker cannot be reached, or has thrown away what was to be read.
+            BrokerError: where the broker cannot be reached, or has removed records that were to be read.
         """
         if self.first >= self.last:
             return
@@ -104,13 +104,13 @@ class TopicSlice:
 
 
 def topic_slices(settings: Settings, topics: Sequence[str], since: int | None = None) -> list[TopicSlice]:
-    """What topics hold from an instant on (microseconds, inclusive; broker timestamps), by partition.
+    """The records of topics from an instant on (microseconds, inclusive; broker timestamps), by partition.
 
-    Where to end is no matter of timestamps: an event of long ago may have been sent today, and one wrong stamp would
-    hide all that comes after it. So a topic is read to its end, and time ends by the events, as with files.
+    Timestamps do not decide the end: an old event may have been sent today, and one wrong stamp would hide all later
+    records. So a topic is read to its end, and time ends by the events, as with files.
 
     Raises:
-        BrokerError: where the broker cannot be reached or a topic is not there.
+        BrokerError: where the broker cannot be reached or a topic does not exist.
     """
     found: list[TopicSlice] = []
     with _consumer(settings) as consumer:

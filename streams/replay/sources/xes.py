@@ -29,7 +29,7 @@ def xes_rows(name: str) -> Iterator[dict[str, str]]:
     """The events of a log as rows.
 
     Raises:
-        ConfigError: where it is no log, or damaged; names the line.
+        ConfigError: where it is not a log, or damaged; names the line.
     """
     log = _Log()
     for _ in parse(name, "XES log", Parser(log.start, log.end, None)):
@@ -68,7 +68,7 @@ class _Log:
             self._late.append(self._event)
             self._event = {}
         if path[1:] in (["trace"], ["event"]):
-            # a trace's own attributes may stand behind its events
+            # a trace's own attributes may follow its events
             self._events.extend({**self._trace, **event} for event in self._late)
             self._late, self._trace = [], {}
         path.pop()

@@ -1,7 +1,7 @@
-"""XML read as it comes, in any encoding, without entities.
+"""Reads XML as a stream, in any encoding, without entities.
 
-A log has no need of entities, and a parser that resolves them opens files and can be made to fill the memory: a file
-that declares one is refused.
+A log needs no entities, and a parser that resolves them opens files and can be made to fill the memory: a file that
+declares one is refused.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _NATIVE: Final = frozenset({"utf-8", "utf8", "utf-16", "us-ascii", "ascii", "iso
 
 
 class Refused(Exception):
-    """What the file has that no log has."""
+    """A construct in the file that no log has."""
 
 
 class Parser:
@@ -43,11 +43,11 @@ class Parser:
 
     @property
     def line(self) -> int:
-        """Where it is."""
+        """The parser's current line."""
         return 1 if self._parser is None else int(self._parser.CurrentLineNumber)
 
     def feed(self, chunk: bytes, *, last: bool = False) -> None:
-        """Read on."""
+        """Feed the next bytes."""
         if self._parser is None:
             self._begin(chunk)
         if self._decode is not None:
@@ -60,7 +60,7 @@ class Parser:
     def _begin(self, chunk: bytes) -> None:
         declared = _DECLARED.match(chunk.removeprefix(b"\xef\xbb\xbf"))
         encoding = declared[1].decode().lower() if declared else "utf-8"
-        if encoding not in _NATIVE:  # expat knows but a few; gbk and its kin are Python's to read
+        if encoding not in _NATIVE:  # expat supports few encodings; gbk and similar ones are decoded by Python
             try:
                 self._decode = codecs.getincrementaldecoder(
                     "gb18030" if encoding in ("gbk", "gb2312") else encoding
@@ -79,7 +79,7 @@ def _refuse(name: str, *_rest: object) -> None:
 
 
 def parse(name: str, what: str, parser: Parser) -> Iterator[None]:
-    """Feed a file to a parser; stops after every chunk, for what has been read to be taken.
+    """Feed a file to a parser; yields after every chunk, so that the results can be consumed.
 
     Raises:
         ConfigError: where it is not ``what``, or damaged; names the line.
@@ -98,7 +98,7 @@ def parse(name: str, what: str, parser: Parser) -> Iterator[None]:
 
 
 class Element(dict[str, str]):
-    """The attributes of an element, and what it holds: tag, attributes, text, in the order of their ends."""
+    """The attributes of an element, and its children: tag, attributes, text, in the order of their ends."""
 
     def __init__(self, attributes: Mapping[str, str]) -> None:
         super().__init__(attributes)
