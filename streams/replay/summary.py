@@ -49,7 +49,7 @@ class Share:
 
     @property
     def on_time(self) -> float | None:
-        """The share kept, 0 to 1; ``None`` of nothing."""
+        """The share kept, 0 to 1; ``None`` without cases."""
         return None if not self.judged else 1 - self.broken / self.judged
 
 
@@ -264,7 +264,7 @@ def org_of(data: Mapping[str, Any]) -> str:
 
 
 def seconds_of(duration: str) -> float:
-    """The seconds of an ISO 8601 duration as alerts and cases have it."""
+    """The seconds of an ISO 8601 duration in the form of alerts and cases."""
     return float(duration[2:-1])
 
 

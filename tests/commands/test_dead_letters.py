@@ -105,7 +105,7 @@ def test_mended_by_hand(call: Callable[..., Called], letters: Path, tmp_path: Pa
     lines[2]["payload"] = json.dumps({**GOOD, "event_id": "e4"})
     Path("mend.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
     code, out, error = call("retry", "--from", "mend.jsonl", "--file", letters, "--to", "events.jsonl")
-    assert (code, out, error) == (0, "", "gridclock: 3 sent again, 0 had been before, 0 refused\n")
+    assert (code, out, error) == (0, "", "gridclock: 3 sent again, 0 sent before, 0 refused\n")
     events = [json.loads(line) for line in Path("events.jsonl").read_text("utf-8").splitlines()]
     assert events == [
         {key: value for key, value in TYPO.items() if key != "personal"} | {"event_type": "counter.service_started"},
@@ -119,7 +119,7 @@ def test_what_would_be_refused_again_is_not_written(call: Callable[..., Called],
     code, out, error = call("retry", "in.jsonl/2", "in.jsonl/3", "--file", letters)
     assert (code, out) == (3, "")
     assert "in.jsonl/2: not sent: unknown_type" in error
-    assert "0 sent again, 0 had been before, 2 refused" in error
+    assert "0 sent again, 0 sent before, 2 refused" in error
 
 
 def test_a_rulebook_that_knows_the_type_now(call: Callable[..., Called], letters: Path, tmp_path: Path) -> None:

@@ -98,9 +98,9 @@ def test_the_first_rows_stand_beside_their_events(gridclock: Runner) -> None:  #
     assert ran.code == 3
     assert "工单编号=BX1" in ran.out
     assert "repair.reported 2026-03-02T09:00:00.000+08:00 order BX1 area=urban" in ran.out
-    assert "passed over: 环节 is not mapped 到达" in ran.out
+    assert "skipped: 环节 is not mapped 到达" in ran.out
     assert "BX2" not in ran.out
-    assert "7 rows, 3 events\n2 passed over: 环节 is not mapped: 到达\n" in ran.err
+    assert "7 rows, 3 events\n2 skipped: 环节 is not mapped: 到达\n" in ran.err
     assert "  1 impossible_time: occurred_at: heute\n  1 bad_field: area: 山区\n" in ran.err
 
 
@@ -109,7 +109,7 @@ def test_check_names_what_the_rulebook_does_not_know(gridclock: Runner) -> None:
         "time: {zone: Asia/Shanghai}\nconstants: {event_type: repair.reported}\nfields: {order_id: a, occurred_at: b}\n"
     )
     good = gridclock("map", "check", gridclock.file("good.yaml", text))
-    assert (good.code, good.err) == (0, f"gridclock: {gridclock.path / 'good.yaml'}: no mistakes\n")
+    assert (good.code, good.err) == (0, f"gridclock: {gridclock.path / 'good.yaml'}: no errors\n")
     for old, new, said in (
         ("repair.reported", "repair.reportet", ":2: constants.event_type: the rulebook knows no event type"),
         ("b}", "b, households: c}", ":3: fields.households: the rulebook knows no field 'households'"),

@@ -13,12 +13,12 @@ from streams.cli import run
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["e.jsonl", "--master", "local[2]"], "--master is Spark's: --engine spark"),
+        (["e.jsonl", "--master", "local[2]"], "--master needs --engine spark"),
         (["-", "--engine", "spark"], "no --topic, --log or standard input"),
         (["--topic", "t", "--engine", "spark"], "no --topic, --log or standard input"),
         (["e.jsonl", "--engine", "spark", "--jobs", "2"], "--master local[N]"),
         (["e.jsonl", "--engine", "spark", "--memory", "1G"], "spark.executor.memory"),
-        (["e.jsonl", "--engine", "spark", "--checkpoint", "c"], "tries again what fails"),
+        (["e.jsonl", "--engine", "spark", "--checkpoint", "c"], "retries failed tasks"),
     ],
 )
 def test_what_spark_does_not_do_is_refused(arguments: list[str], said: str, capfd: pytest.CaptureFixture[str]) -> None:

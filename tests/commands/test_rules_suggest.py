@@ -251,8 +251,8 @@ CASE = {
         ("7", "c.jsonl:1: not a case; give a file that gridclock replay --cases wrote"),
         (json.dumps({"rule": CALL}), "c.jsonl:1: outcome: has no such field"),
         (json.dumps({**CASE, "started_at": "2026-03-02 9 h"}), f"c.jsonl:1: rule {CALL}: started_at: '2026-03-02 9 h'"),
-        (json.dumps({**CASE, "paused": "an hour"}), f"c.jsonl:1: rule {CALL}: paused: 'an hour' is no duration"),
-        (json.dumps({**CASE, "outcome": "violated"}), f"c.jsonl:1: rule {CALL}: outcome: 'violated' is no outcome"),
+        (json.dumps({**CASE, "paused": "an hour"}), f"c.jsonl:1: rule {CALL}: paused: 'an hour' is not a duration"),
+        (json.dumps({**CASE, "outcome": "violated"}), f"c.jsonl:1: rule {CALL}: outcome: 'violated' is not an outcome"),
         (json.dumps({**CASE, "rule": "repair-arrival"}), "give the events, with --events"),
     ],
 )  # fmt: skip
@@ -269,9 +269,9 @@ def test_a_bad_case_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str],
     [
         ((), "give --events FILE... or --cases FILE"),
         (("--events", "a", "--cases", "b"), "give --events FILE... or --cases FILE"),
-        (("b", "--cases", "a"), "neither of --events nor of --cases"),
+        (("b", "--cases", "a"), "belongs to no option"),
         (("--cases", "a", "--sheet", "x"), "go with --events"),
-        (("--cases", "a", "--out", "x.json"), "ends in .yaml"),
+        (("--cases", "a", "--out", "x.json"), "must end in .yaml"),
         (("--cases", "missing.jsonl"), "missing.jsonl: cannot be read"),
     ],
 )
@@ -284,7 +284,7 @@ def test_a_signed_file_is_not_written_over(tmp_path: Path, capsys: pytest.Captur
     out = tmp_path / "history.yaml"
     out.write_text("signed", encoding="utf-8")
     assert suggest("--events", write(tmp_path / "e.jsonl", calls()), "--out", out) == 2
-    assert "perhaps signed" in capsys.readouterr().err
+    assert "may be signed" in capsys.readouterr().err
     assert out.read_text("utf-8") == "signed"
 
 

@@ -69,7 +69,7 @@ def test_a_refused_record_is_mended_and_sent_once(live: Live, tmp_path: Path) ->
 
     again = command("dead-letters", "retry", "--from", mend, *where)
     assert (again.returncode, again.stdout) == (0, ""), again.stderr
-    assert "0 sent again, 1 had been before" in again.stderr
+    assert "0 sent again, 1 sent before" in again.stderr
     assert command("dead-letters", "list", *where).stdout == ""
     assert "[sent again]" in command("dead-letters", "list", "--retried", *where).stdout
     forced = command("dead-letters", "retry", "--from", mend, "--again", *where)

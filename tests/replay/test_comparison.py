@@ -87,7 +87,7 @@ def test_sums_by_rule_and_organisation(gridclock: Runner, compared: list[str | P
     assert ["repair-arrival", "4", "2", "2", "1", "1", "1"] in rows  # cases, broken now and then, changes
     assert ["3201", "2", "1", "1"] in rows
     assert ["3202", "2", "2", "1", "1", "1"] in rows
-    assert said[-1] == "3 cases would end otherwise"
+    assert said[-1] == "3 cases with another outcome"
 
 
 def test_as_a_table(gridclock: Runner, compared: list[str | Path]) -> None:
