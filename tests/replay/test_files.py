@@ -170,7 +170,7 @@ def test_rows_passed_over_are_counted_by_value(gridclock: Runner) -> None:
     skip = MAP.replace("repair.arrived}", "repair.arrived}, other: skip")
     rows = [*ROWS, *(f"BX{n},{word},2026-03-02 09:00:00,城区" for n, word in enumerate(["回访", "回访", "派工"]))]
     ran = right(gridclock, gridclock.file("f5.csv", table(HEAD, rows)), skip)
-    assert "2 passed over: 环节 is not mapped: 回访\n1 passed over: 环节 is not mapped: 派工\n" in ran.err
+    assert "2 skipped: 环节 is not mapped: 回访\n1 skipped: 环节 is not mapped: 派工\n" in ran.err
     assert "8 lines, 5 events" in ran.err
 
 
@@ -187,7 +187,7 @@ def test_a_title_above_and_an_empty_row_below(gridclock: Runner, above: str, bel
     text = above + HEAD + "\r\n" + below + table(HEAD, ROWS).split("\r\n", 1)[1] + ",,,\r\n\r\n"
     path = gridclock.file("f6.csv", text)
     ran = right(gridclock, path, f"{keys}\n{MAP}")
-    assert "2 passed over: empty row" in ran.err
+    assert "2 skipped: empty row" in ran.err
     refused(gridclock, path, MAP, "row 1 looks like a title: set header_row")
 
 
@@ -259,7 +259,7 @@ def test_spreadsheets_with_a_title_and_chinese_headings(gridclock: Runner, name:
     ran, found = judged(gridclock, MADE_UP / name, WIDE, "--sheet", "工单")
     assert (ran.code, found) == (0, {**RIGHT, "400123456789": "met"})
     assert "5 lines, 7 events" in ran.err
-    assert "1 passed over: empty row" in ran.err
+    assert "1 skipped: empty row" in ran.err
 
 
 def test_a_spreadsheet_without_that_sheet(gridclock: Runner) -> None:
