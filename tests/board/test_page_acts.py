@@ -106,6 +106,52 @@ def test_an_open_alert_is_acknowledged_with_one_click(chrome: str) -> None:
     run(test())
 
 
+QUICK = "document.querySelector('#alerts .quick')"
+
+
+def test_an_alert_is_acknowledged_in_the_list_with_one_click(chrome: str) -> None:
+    async def test() -> None:
+        async with acting(chrome) as one:
+            page = one.page
+            said = "document.querySelector('#alerts-said').textContent"
+            await page.until(QUICK)
+            assert await page.js(f"[{QUICK}.textContent, {QUICK}.ariaLabel]") == [
+                "Acknowledge",
+                "Acknowledge Order WO1",
+            ]
+            assert await page.js(CONTRAST) == []
+            one.failing.append(BrokerError("topic gridclock.acks did not confirm it (KafkaTimeoutError)"))
+            await page.js(f"{QUICK}.click()")
+            await page.until(f"{said}.startsWith('Order WO1: Not confirmed')")
+            page.problems.clear()  # the browser's own line about the 503
+            one.failing.clear()
+            # By the keyboard: the row is the list's one stop, its button the next, and afterwards the row is there.
+            await page.js("document.querySelector('#alerts .row').focus()")
+            await page.press("Tab")
+            assert await page.js(f"document.activeElement === {QUICK}") is True
+            await page.press("Enter")
+            await page.until(f"{said} == 'Order WO1: Acknowledged.'")
+            await page.until(f"!{QUICK} && {MARKS}.includes('Acknowledged lin')")
+            assert await page.js("document.activeElement === document.querySelector('#alerts .row')") is True
+            assert [(made.alert_id, made.action, made.by) for made in one.written] == [(ALERT, "acknowledge", "lin")]
+
+    run(test())
+
+
+def test_the_list_has_no_buttons_for_whom_may_not_act_and_for_what_was_withdrawn(chrome: str) -> None:
+    async def test() -> None:
+        async with acting(chrome, None) as one:
+            await one.page.until("document.querySelectorAll('#alerts li').length == 1")
+            await one.page.js("fetch('/api/me').then((answer) => answer.json())")  # the page has asked before
+            assert await one.page.js(f"{QUICK}") is None
+        async with acting(chrome) as one:
+            await one.page.until(QUICK)
+            one.site.board.take_alert(alert("c" * 32, NOW, kind="retraction", retracts=ALERT))
+            await one.page.until(f"!{QUICK} && document.querySelector('#alerts .row').dataset.state == 'retracted'")
+
+    run(test())
+
+
 def test_notes_assignments_and_silences(chrome: str) -> None:
     async def test() -> None:
         async with acting(chrome) as one:

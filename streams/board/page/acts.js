@@ -107,19 +107,17 @@ export function actPanel(container) {
   async function act(body) {
     if (busy || !alert) return;
     busy = true;
-    const { alert_id, subject } = alert;
+    const { alert_id } = alert;
     setAttribute(controls, "aria-busy", "true");
-    const result = await post({ alert_id, subject, ...body, ...(note.value.trim() ? { note: note.value } : {}) });
+    const { ack, problem } = await send(alert, { ...body, ...(note.value.trim() ? { note: note.value } : {}) });
     busy = false;
     setAttribute(controls, "aria-busy", null);
-    if (result.ack) announce("acted", result.ack);
-    if (result.reason === "session") readMe();
     if (!alert || alert.alert_id !== alert_id) return;
-    if (result.ack) {
+    if (ack) {
       note.value = to.value = "";
-      if (!alert.acks.includes(result.ack)) alert = { ...alert, acks: [...alert.acks, result.ack] };
+      if (!alert.acks.includes(ack)) alert = { ...alert, acks: [...alert.acks, ack] };
     }
-    outcome = () => result.ack ? page.text.done(entry(result.ack)[0]) : page.text.failed[result.reason] || page.text.mayNot[result.reason] || `${page.text.failed.unknown} ${result.error}`;
+    outcome = () => ack ? page.text.done(entry(ack)[0]) : problem();
     words();
   }
 
@@ -142,6 +140,14 @@ export function actPanel(container) {
   onSubmit(".silencing", () => ({ action: "silence", minutes: Number(length.value) }));
   show(null);
   return { show, words };
+}
+
+// Sends one act on an alert. Gives {ack}, or {problem}: a function to the words of what went wrong.
+export async function send({ alert_id, subject }, body) {
+  const { ack, reason, error } = await post({ alert_id, subject, ...body });
+  if (ack) announce("acted", ack);
+  if (reason === "session") readMe();
+  return { ack, problem: () => page.text.failed[reason] || page.text.mayNot[reason] || `${page.text.failed.unknown} ${error}` };
 }
 
 async function post(body) {

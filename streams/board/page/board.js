@@ -1,8 +1,9 @@
 // The live board: a view from the server, then its changes; a countdown moved here against the server's clock.
 // The page holds as many rows as the server sends, no more. This module joins the others and starts them.
+import { readMe } from "./acts.js";
 import { $, setAttribute, setText } from "./dom.js";
 import { clearFilters, remember, renderFilters, setFilter } from "./filters.js";
-import { moveCountdowns, redrawCountdowns, renderLists } from "./lists.js";
+import { moveCountdowns, redrawAlerts, redrawCountdowns, renderLists } from "./lists.js";
 import { allowSound, highlight, showNews } from "./news.js";
 import { renderOverview } from "./overview.js";
 import { moveByKeys } from "./rows.js";
@@ -46,7 +47,6 @@ function translate() {
   announce("choices");
   announce("status");
   announce("view");
-  announce("me");
 }
 
 function switchLanguage() {
@@ -98,11 +98,13 @@ function start() {
   on("status", renderStatus);
   on("alerts", showNews);
   on("query", connect);
+  on("me", redrawAlerts);
   listenToFilters();
   listenToSwitches();
   moveByKeys($("cases"));
   moveByKeys($("alerts"));
   translate();
+  readMe();
   fetch("/api/meta").then((answer) => answer.json()).then((found) => {
     page.meta = found;
     announce("choices");

@@ -2,6 +2,7 @@
 import { lastOf, silencedUntil } from "./acts.js";
 import { $, element, badge, setAttribute, setText } from "./dom.js";
 import { caseAddress, duration, place, stamp, subject, subjectAddress, translated, untimedReason } from "./format.js";
+import { quickAcknowledge } from "./quick.js";
 import { renderRows, rowLink } from "./rows.js";
 import { HOUR, MINUTE, now, page, params, selected } from "./state.js";
 import { number } from "./texts.js";
@@ -113,4 +114,11 @@ function fillAlert(row, item) {
   setText(sentence, translated(item.explanation));
   setText(ending, translated(item.ending));
   ending.hidden = !item.ending;
+  quickAcknowledge(row, item, Boolean(ack));
+}
+
+// Who may act has become known, or another.
+export function redrawAlerts() {
+  for (const node of $("alerts").children) node.item = null;
+  renderLists();
 }

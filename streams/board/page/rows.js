@@ -22,7 +22,7 @@ export function renderRows(list, items, key, make, fill) {
   }
   // One stop for the Tab key in each list; the arrow keys move inside it.
   const stop = list.querySelector(".row[tabindex='0']");
-  if (!stop && list.firstChild) list.firstChild.firstChild.tabIndex = 0;
+  if (!stop && list.firstChild) setStop(list.firstChild.firstChild, 0);
   if (focused) {
     const target = focused.isConnected ? focused : list.children[Math.min(place, list.children.length - 1)];
     if (!target) list.focus();
@@ -38,9 +38,15 @@ export function rowLink(className) {
   return made;
 }
 
+// The row that the Tab key stops at, and a button beside it.
+function setStop(row, tabIndex) {
+  row.tabIndex = tabIndex;
+  if (row.nextElementSibling) row.nextElementSibling.tabIndex = tabIndex;
+}
+
 function move(list, row) {
-  for (const other of list.querySelectorAll(".row[tabindex='0']")) other.tabIndex = -1;
-  row.tabIndex = 0;
+  for (const other of list.querySelectorAll(".row[tabindex='0']")) setStop(other, -1);
+  setStop(row, 0);
   row.focus();
 }
 
