@@ -39,7 +39,7 @@ def test_from_a_red_tile_to_the_evidence_in_two_clicks_and_back(chrome: str) -> 
         alerts = (RED, alert("b2", NOW, number="WO2", org=PLACES[0]))
         async with looking(chrome, a_case("WO1", -1), alerts=alerts, query="?lang=en") as (page, _):
             await page.until(f"({SENTENCES}).length == 2")
-            await page.js("document.querySelector('[data-key=red_lines_today] button').click()")
+            await page.js("document.querySelector('[data-key=red_lines_reported_today] button').click()")
             await page.until(f"({SENTENCES}).length == 1")
             assert await page.js("document.activeElement.closest('.panel').className") == "panel alerts"
             await page.js("document.querySelector('#alerts .row').click()")
