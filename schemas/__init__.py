@@ -1,1 +1,1 @@
-"""The contract of everything that is written or read: events, alerts, cases, dead letters, rules, state."""
+"""The contracts of all input and output: events, alerts, cases, dead letters, rules, state."""

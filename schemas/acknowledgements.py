@@ -1,8 +1,8 @@
-"""Acknowledgements: what a person did about an alert, or noted. Flat JSON, key ``alert_id``.
+"""Acknowledgements: a person's action or note on an alert. Flat JSON, key ``alert_id``.
 
-The topic is the audit trail: this program never changes a record and never removes one itself; the topic's retention
-does, after ``GRIDCLOCK_ACKS_DAYS``. Who did it is staff data: with a pseudonym key ``by`` and ``to`` are pseudonyms. A
-note holds no personal data (names, telephone numbers, addresses): it is shown to whoever may read the topic.
+The topic is the audit trail: this program never changes or removes a record; the topic's retention removes it after
+``GRIDCLOCK_ACKS_DAYS``. The actor is staff data: with a pseudonym key ``by`` and ``to`` are pseudonyms. A note must
+have no personal data (names, telephone numbers, addresses): everyone who may read the topic sees it.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ MAX_WHO: Final = 100
 """Characters of a staff number or role."""
 
 MAX_SILENCE: Final = timedelta(days=7)
-"""How long a silence lasts at most: what is to be quiet for longer has to be acknowledged, or silenced again."""
+"""The longest silence; for a longer one acknowledge the alert, or silence it again."""
 
 Action = Literal["acknowledge", "annotate", "assign", "silence"]
-# One line, and nothing that a terminal would obey.
+# One line, without control characters.
 _PLAIN = r"^[^\x00-\x1f\x7f\u0080-\u009f\u2028\u2029]*$"
 Who = Annotated[str, StringConstraints(min_length=1, max_length=MAX_WHO, pattern=_PLAIN)]
 """A staff number or role, or its pseudonym."""
 
 
 class Acknowledgement(Model):
-    """What ``by`` did at ``at``.
+    """The action of ``by`` at ``at``.
 
-    ``acknowledge`` ends the escalation of a breach or violation. ``silence`` holds it back before ``until``; of several
-    the last counts, and one that ends when it begins takes an earlier one back. ``assign`` says who looks after the
-    alert (``to``), ``annotate`` only adds a note; neither changes who is told.
+    ``acknowledge`` ends the escalation of a breach or violation. ``silence`` suspends it before ``until``; of several
+    the last counts, and one of zero length ends an earlier one. ``assign`` names the person in charge (``to``),
+    ``annotate`` only adds a note; neither changes the recipients.
     """
 
     alert_id: str = Field(pattern=ALERT_ID_PATTERN)
@@ -63,5 +63,5 @@ class Acknowledgement(Model):
         return self.model_copy(update=people)
 
     def to_bytes(self) -> bytes:
-        """The record as it is written. What is not given is left out, so that 0.1 reads the actions that it knows."""
+        """The record as written. Fields not given are left out, so that 0.1 reads the actions that it supports."""
         return self.model_dump_json(exclude_none=True).encode()

@@ -1,7 +1,7 @@
-"""Alerts and cases as they are written: CloudEvents 1.0, structured JSON.
+"""Alerts and cases in their output form: CloudEvents 1.0, structured JSON.
 
-``AlertEvent`` and ``CaseEvent`` are what a subscriber may rely on. Instants carry the offset of the rulebook's
-zone; ``elapsed`` and ``paused`` are ISO 8601 durations; ``limit`` is the text of the rulebook.
+``AlertEvent`` and ``CaseEvent`` are the contract with subscribers. Instants have the offset of the rulebook's zone;
+``elapsed`` and ``paused`` are ISO 8601 durations; ``limit`` is the text of the rulebook.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ Duration = Field(pattern=r"^PT\d+(\.\d{1,6})?S$", description="ISO 8601 duration
 
 
 class SubjectRef(Model):
-    """What a clock is about."""
+    """The subject of a clock."""
 
     type: SubjectType
     id: str
 
 
 class CaseFields(Model):
-    """What alerts and cases both say."""
+    """The common fields of alerts and cases."""
 
     case_id: str
     rule: str

@@ -1,10 +1,10 @@
-"""A calendar as data: the zone, the weekend, and the days that are not as their weekday says.
+"""A calendar as data: the zone, the weekend, and the days that differ from their weekday.
 
-One YAML or JSON file holds one ``CalendarSpec``. Everything has a default, and the defaults are China's: so a file
-that only lists days is an override of the shipped calendar, and one for another utility says ``source: none`` and
-its own zone. Dates in the file win over the source, day by day.
+One YAML or JSON file holds one ``CalendarSpec``. All keys have defaults, which are China's: so a file that only lists
+days overrides the shipped calendar, and one for another utility has ``source: none`` and its own zone. Dates in the
+file take precedence over the source, day by day.
 
-Example, the days of a year that the package does not know yet::
+Example, the days of a year that is not in the package yet::
 
     holidays:
       - {date: 2027-01-01, name: 元旦}
@@ -44,7 +44,7 @@ LONGEST_RANGE = 366
 class Days(Model):
     """One date (``date``) or a range of dates (``from``, ``to``, both inclusive), with a name for explanations.
 
-    ``name_en`` is the name in English sentences; ``name`` stands in for it.
+    ``name_en`` is the name in English sentences; by default ``name``.
     """
 
     on: PlainDate | None = Field(default=None, alias="date")
@@ -98,17 +98,17 @@ DaysField = Annotated[
 
 
 class CalendarSpec(Model):
-    """Which days are worked, and in which zone a day begins and ends.
+    """The days that are worked, and the zone of days.
 
     ``source`` is where holidays come from before the file's own: ``china`` is the shipped list of statutory
     holidays and make-up working days, ``none`` has no holidays. ``holidays`` are days off and ``working_days``
     are days worked whatever their weekday.
 
-    ``known_years``: days of any other year are provisional, beside those that ``china`` announces. Left out, the
-    years with a date under ``holidays`` count as known, and with ``source: none`` every year does. Write
-    ``known_years: []`` where the file only adds local days to a year still to be announced.
+    ``known_years``: days of other years are provisional, except years announced by ``china``. By default the years with
+    a date under ``holidays`` are known, and with ``source: none`` every year. Write ``known_years: []`` if the file
+    only adds local days to a year not announced yet.
 
-    ``calendars`` are calendars with opening hours, by name, in the same zone; the days above hold for them, too. A rule
+    ``calendars`` are calendars with opening hours, by name, in the same zone; the days above apply to them, too. A rule
     names one, or chooses it by a field.
     """
 

@@ -1,4 +1,4 @@
-"""The clauses of the standard, each with its rules or the reason why it has none: 112, of which 61 can be proved.
+"""The clauses of the standard, each with its rules or the reason why it has none: 112, of which 61 can be checked.
 
 国家电网有限公司《一线员工供电服务行为规范》（国家电网营销〔2023〕482号）. A code is the chapter's letter, ``S``
 (严格遵守, strictly observe) or ``R`` (严禁触碰红线, red line), and the number in that list.
@@ -14,7 +14,7 @@ from schemas.base import Text
 
 @dataclass(frozen=True, slots=True)
 class Chapter:
-    """One chapter and how many clauses its two lists have."""
+    """One chapter and the numbers of clauses of its two lists."""
 
     letter: str
     title: Text
@@ -45,7 +45,7 @@ OWN_DUTY: Final = "customer data must not be published: this program's own duty,
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """One clause: its code, where it stands, and why no rule can prove it (``None``: one can)."""
+    """One clause: its code, its place, and the reason why no rule can check it (``None``: one can)."""
 
     code: str
     place: Text

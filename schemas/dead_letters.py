@@ -1,4 +1,4 @@
-"""Dead letters: what could not be taken, why, and where it was; with its original bytes."""
+"""Dead letters: refused records with the reason, their place and their original bytes."""
 
 from __future__ import annotations
 
@@ -33,16 +33,15 @@ REASONS: tuple[str, ...] = get_args(Reason)
 
 
 class DeadLetter(Model):
-    """One record that could not be taken.
+    """One refused record.
 
     ``source`` is a file, or ``topic/partition``; ``position`` the line in it (from 1) or the offset (from 0).
-    ``payload`` is the record itself: as text, or in base64 where it is not UTF-8. Of a record larger than may
-    be sent on, the beginning is kept and ``truncated`` says so; ``size`` is always its full length in bytes.
-    Where it could be read as JSON at all, ``personal`` blocks were taken out of it, and ``personal_removed`` says
-    so; what cannot be read is kept whole.
-    ``quarantined`` letters of a ``subject`` (type and id) that is set aside are one an entry of the log: ``source`` and
-    ``position`` are a partition of the log and the offset, ``entry`` the number in that record, ``origin`` where the
-    event came from (``topic/partition/offset``). One without a payload says only that the subject is set aside.
+    ``payload`` is the record itself: as text, or in base64 where it is not UTF-8. Of a record that is too large only
+    the beginning is kept, and ``truncated`` is true; ``size`` is always its full length in bytes. Where it is JSON,
+    ``personal`` blocks were removed, and ``personal_removed`` is true; other records are kept unchanged.
+    ``quarantined`` letters of a ``subject`` (type and id) that is set aside are one per entry of the log: ``source``
+    and ``position`` are a partition of the log and the offset, ``entry`` the index in that record, ``origin`` the
+    event's source (``topic/partition/offset``). One without a payload only records that the subject is set aside.
     """
 
     reason: Reason
@@ -61,7 +60,7 @@ class DeadLetter(Model):
 
     @property
     def id(self) -> str:
-        """What people call it by, and its key on the topic."""
+        """Its id for people, and its key on the topic."""
         place = f"{self.source}/{self.position}"
         return place if self.entry is None else f"{place}/{self.entry}"
 

@@ -1,4 +1,4 @@
-"""State of the notifier as it is kept in the deliveries topic, and what could not be delivered.
+"""State of the notifier in the deliveries topic, and undelivered messages.
 
 Rows by the beginning of their key: ``case/<case id>``, ``delivery/<channel>/<key>``, ``acknowledged/<alert id>``,
 ``silenced/<alert id>`` and ``position/<topic>/<partition>`` (all three ``NumberRow``), ``leader``. Instants are
@@ -30,7 +30,7 @@ UNDELIVERED_REASONS: Final[tuple[str, ...]] = get_args(UndeliveredReason)
 
 
 class WaitingRow(Model):
-    """An alert that a subscription has still to send."""
+    """An alert that a subscription has yet to send."""
 
     subscription: str
     alert_id: str
@@ -40,7 +40,7 @@ class WaitingRow(Model):
 
 
 class EscalationRow(Model):
-    """A breach on its way up."""
+    """The escalation of a breach."""
 
     subscription: str
     alert_id: str
@@ -50,7 +50,7 @@ class EscalationRow(Model):
 
 
 class CaseRow(Model):
-    """What was sent of one case; ``told`` is alert id -> channel -> when, ``told_by`` the subscription."""
+    """The messages sent about one case; ``told`` is alert id -> channel -> when, ``told_by`` the subscription."""
 
     v: int
     events: dict[str, dict[str, Any]]
@@ -63,7 +63,7 @@ class CaseRow(Model):
 
 
 class DeliveryRow(Model):
-    """One message on its way to a channel; ``key`` is its idempotency key."""
+    """One message in flight to a channel; ``key`` is its idempotency key."""
 
     v: int
     channel: str
@@ -78,16 +78,16 @@ class DeliveryRow(Model):
 
 
 class NumberRow(Model):
-    """An offset to go on from, or the instant of an acknowledgement or of a silence's end."""
+    """An offset to continue from, or the instant of an acknowledgement or of a silence's end."""
 
     v: int
     at: int
 
 
 class Undelivered(Model):
-    """What a channel did not take, whatever was tried; ``events`` are the alerts as they were.
+    """A message that a channel did not accept in any attempt; ``events`` are the alerts unchanged.
 
-    Of a record that is no alert there is no channel, and ``key`` is its place (``topic/partition/offset``).
+    For a record that is not an alert there is no channel, and ``key`` is its place (``topic/partition/offset``).
     """
 
     channel: str | None

@@ -1,6 +1,6 @@
-"""JSON Schemas of everything that is written or read, for editors and for other programs.
+"""JSON Schemas of all input and output, for editors and for other programs.
 
-``python -m schemas.exporting`` writes them to ``schemas/export``; a test holds them fresh.
+``python -m schemas.exporting`` writes them to ``schemas/export``; a test checks that they are fresh.
 """
 
 from __future__ import annotations

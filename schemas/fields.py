@@ -1,7 +1,7 @@
 """The kinds of value that an event's fields have.
 
-They check and do not convert: what a rule's conditions see is the JSON value as it was sent, so ``"true"`` must
-not pass for ``true``. Dates and amounts are parsed only to see that they can be.
+They check and do not convert: a rule's conditions see the JSON value as sent, so ``"true"`` must not pass for ``true``.
+Dates and amounts are parsed only to validate them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def read_iso(text: str) -> datetime:
     """``datetime.fromisoformat``, and the same on every Python: some take 24:00, or an offset of 60 to 99 minutes.
 
     Raises:
-        ValueError: for a moment or an offset that no clock shows.
+        ValueError: for an impossible time or offset.
     """
     if _HOUR_24.search(text):
         raise ValueError("hours run from 00 to 23")
@@ -42,8 +42,8 @@ def parse_time(value: object) -> datetime:
     """An RFC 3339 instant with its offset; digits past the microsecond are cut off.
 
     Raises:
-        PydanticCustomError: of type ``naive_time`` without an offset, ``impossible_time`` for a moment that no
-            clock shows or that lies before 1970, ``bad_field`` for what is no time at all.
+        PydanticCustomError: of type ``naive_time`` without an offset, ``impossible_time`` for a time that does not
+            exist or is before 1970, ``bad_field`` for other values.
     """
     if not isinstance(value, str):
         raise PydanticCustomError("bad_field", "a time is a text such as 2026-03-02T09:00:00+08:00")
@@ -62,7 +62,7 @@ def parse_time(value: object) -> datetime:
 
 
 def time_in(value: object) -> datetime | None:
-    """The instant that ``parse_time`` reads; ``None`` for what it refuses."""
+    """The instant that ``parse_time`` reads; ``None`` for a value that it refuses."""
     try:
         return parse_time(value)
     except PydanticCustomError:
@@ -98,7 +98,7 @@ def _check_number(value: object) -> object:
 
 
 def _check_version(value: object) -> object:
-    # beyond 64 bits other programs cannot read it
+    # other programs cannot read more than 64 bits
     if isinstance(value, list) and all(type(one) is int and 0 <= one < 2**63 for one in value):
         return tuple(value)
     raise PydanticCustomError("bad_field", "a version is a list of one to four whole numbers")
@@ -134,13 +134,13 @@ Count = Annotated[StrictInt, Field(ge=0)]
 ReadingDay = Annotated[StrictInt, Field(ge=1, le=31)]
 CODE_PATTERN: Final = r"^[^\x00-\x1f\x7f\u0080-\u009f\u2028\u2029]+$"
 Code = Annotated[StrictStr, Field(min_length=1, max_length=100, pattern=CODE_PATTERN)]
-"""A short code or reference in one line, never prose: prose about people belongs into ``personal``."""
+"""A short code or reference in one line, never prose: prose about people belongs in ``personal``."""
 
 Day = Annotated[Any, AfterValidator(_check_date), WithJsonSchema({"type": "string", "format": "date"})]
 """A local date, ``YYYY-MM-DD``."""
 
 Instant = Annotated[Any, AfterValidator(_check_instant), WithJsonSchema({"type": "string", "format": "date-time"})]
-"""An instant in a field of a type's own, kept as the text it was sent as."""
+"""An instant in a type's own field, kept as the text sent."""
 
 Amount = Annotated[
     Decimal,
@@ -165,4 +165,4 @@ FIELD_KINDS: Final[dict[str, Any]] = {
     "time": Instant,
     "list": Codes,
 }
-"""What a rulebook may call the kind of a field that it declares."""
+"""The names of kinds of fields that a rulebook declares."""

@@ -64,7 +64,7 @@ class NaturalMonths(Model):
 
 
 class UntilDate(Model):
-    """What a field of the starting event agrees: 24:00 local of a date, or the instant of a time."""
+    """An agreed end in a field of the starting event: 24:00 local of a date, or the instant of a time."""
 
     field: str
     text: str
@@ -110,7 +110,7 @@ _MOST: Final[dict[type[Any], int]] = {
     BillingCycles: _YEARS * 12,
     NaturalMonths: _YEARS * 12,
 }
-"""Longer than this a limit is a typing error; dates and instants so far off need not be computed."""
+"""The longest limit; a longer one is a typing error, and dates so far off need not be computed."""
 
 LIMIT_PATTERN = r"^(?:[1-9][0-9]* (" + "|".join(sorted(_UNITS, key=len, reverse=True)) + ")|0 days)$"
 _WRITTEN_LIMIT = rf"{LIMIT_PATTERN}|^{SAME_WORKING_DAY}$"
@@ -183,7 +183,7 @@ def _is_length_or_agreed(limit: Limit) -> Limit:
 
 
 LengthField = Annotated[LimitField, AfterValidator(_is_length)]
-"""A limit that is a length of time, for what must have passed or comes again."""
+"""A limit that is a length of time, for waiting periods and cadences."""
 
 WaitField = Annotated[LimitField, AfterValidator(_is_length_or_agreed)]
-"""A length of time that must have passed, or ``{until: field}``: the date or instant that an earlier event names."""
+"""A length of time that must have passed, or ``{until: field}``: the date or instant in a field of an earlier event."""

@@ -1,14 +1,13 @@
 """Mappings as data: how the rows of a table, a process log or a topic become work-order events.
 
-One YAML file holds one ``Mapping``. It names columns and says which field each becomes; whatever a column cannot
-give is a constant. What comes out is the wire format, and is checked as if it had been sent. The same file serves
-``replay``, ``explain``, ``send`` and ``run``.
+One YAML file holds one ``Mapping``. It maps columns to fields; fields without a column are constants. The result is the
+wire format, and is checked like a sent event. The same file serves ``replay``, ``explain``, ``send`` and ``run``.
 
-Examples stand in ``schemas/README.md``, "Mappings of other formats"; a test loads each of them.
+Examples are in ``schemas/README.md``, "Mappings of other formats"; a test loads each of them.
 
-In an XES log the attributes of an event are its columns, and those of its trace have ``case:`` before their name.
-The columns of an OCEL log are ``ocel:eid``, ``ocel:activity``, ``ocel:timestamp``, ``ocel:type:<object type>`` and the
-attributes of the event.
+In an XES log the attributes of an event are its columns, and those of its trace have the prefix ``case:``. The columns
+of an OCEL log are ``ocel:eid``, ``ocel:activity``, ``ocel:timestamp``, ``ocel:type:<object type>`` and the attributes
+of the event.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ Format = Literal["json", "avro", "protobuf", "json_schema", "debezium", "csv", "
 As = Literal["text", "integer", "number", "amount", "flag", "time", "date", "list"]
 TIME_FORMS: Final = ("iso", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns", "excel")
 _SUBJECTS: Final = frozenset({"order_id", "account_id", "meter_id", "batch_id"})
-_SAMPLE: Final = datetime(2026, 3, 2, 9, 4, 5, tzinfo=UTC)  # to try patterns with
+_SAMPLE: Final = datetime(2026, 3, 2, 9, 4, 5, tzinfo=UTC)  # for testing patterns
 
 
 def _as_many(value: object) -> object:
@@ -40,10 +39,10 @@ def _as_many(value: object) -> object:
 
 _Many = BeforeValidator(_as_many, json_schema_input_type=str | tuple[str, ...])
 _Words = BeforeValidator(_as_many, json_schema_input_type=str | tuple[Any, ...])
-"""Words of which an editor sees what YAML makes of them."""
+"""Words that an editor sees as YAML parses them."""
 
 Columns = Annotated[tuple[str, ...], _Many, Field(min_length=1)]
-"""One column, or several that are joined by ``/``."""
+"""One column, or several joined by ``/``."""
 
 
 def _check_form(form: str) -> None:
@@ -66,8 +65,8 @@ class TimeForm(Model):
 
     A form is ``iso``, ``excel`` (days since 1899-12-30), ``epoch_s``, ``epoch_ms``, ``epoch_us``, ``epoch_ns``, or a
     pattern of strptime such as ``%d.%m.%Y``; ``%p`` reads 上午 and 下午, ``%b`` also ``3月``. Of several ``formats``
-    the first that fits counts. ``zone`` (IANA name) is that of times written without an offset; without it such times
-    are refused, event by event, and so is a time that the zone's clocks never showed.
+    the first that matches counts. ``zone`` (IANA name) is that of times without an offset; without it such times are
+    refused, event by event, and so is a time that does not exist in the zone.
     """
 
     format: str | None = None
@@ -108,8 +107,8 @@ class TimeForm(Model):
 class FieldFrom(Model):
     """A field made of a column, or of several joined by ``/``; an empty cell leaves the field out.
 
-    ``as`` says what kind of value it is; times and ``occurred_at``, ``recorded_at`` follow ``time``. ``values``
-    replaces values before that; one that it does not list stays as it is. ``separator`` parts a ``list``.
+    ``as`` is the kind of the value; times and ``occurred_at``, ``recorded_at`` follow ``time``. ``values`` replaces
+    values before that; values not in it are unchanged. ``separator`` splits a ``list``.
     """
 
     column: Columns
@@ -127,10 +126,9 @@ FieldSpec = Annotated[FieldFrom, BeforeValidator(_as_field, json_schema_input_ty
 
 
 class TypeFrom(Model):
-    """Which event type a row is: the value of a column, translated by ``values``.
+    """The event type of a row: the value of a column, translated by ``values``.
 
-    ``other`` is for what ``values`` does not list: ``refuse`` makes it a dead letter, ``skip`` passes over it and
-    counts it.
+    ``other`` is for values not in ``values``: ``refuse`` makes a dead letter, ``skip`` skips and counts the row.
     """
 
     column: Columns
@@ -159,7 +157,7 @@ def _as_conditions(value: object) -> object:
 
 
 class EventFrom(Model):
-    """One event that a row gives, where all of ``when`` hold.
+    """One event of a row, if all of ``when`` hold.
 
     ``fields`` and ``constants`` are added to those of the mapping, or replace them; ``key`` replaces the mapping's.
     """
@@ -176,7 +174,7 @@ class EventFrom(Model):
 
     @property
     def own_fields(self) -> dict[str, FieldFrom]:
-        """Its fields with ``occurred_at`` and ``recorded_at`` among them."""
+        """Its fields, including ``occurred_at`` and ``recorded_at``."""
         times = {"occurred_at": self.occurred_at, "recorded_at": self.recorded_at}
         return {**self.fields, **{name: spec for name, spec in times.items() if spec is not None}}
 
@@ -190,8 +188,8 @@ class FromEnvironment(Model):
 class Registry(Model):
     """A schema registry with Confluent's API at ``url``.
 
-    It is asked with ``user`` and ``password``, or with ``token`` (a bearer token); ``ca`` is a file with the
-    certificate that it is trusted by, where the usual ones do not.
+    Requests authenticate with ``user`` and ``password``, or with ``token`` (a bearer token); ``ca`` is a file with its
+    certificate authority, if it is not a usual one.
     """
 
     url: str
@@ -222,18 +220,18 @@ class Registry(Model):
 class Mapping(Model):
     """A whole mapping file.
 
-    ``event_type`` may be left out where it stands under ``constants`` or ``events`` is given. A field name with a dot,
-    ``org.city``, goes into an object.
+    ``event_type`` may be left out if it is under ``constants`` or ``events`` is given. A field name with a dot,
+    ``org.city``, is a member of an object.
 
-    ``key`` names the columns that name a row. An event's id is made of it and the event's type: the same row again is a
-    repetition, and a row with the same key stands in place of an earlier one, as if that had always been so; a column
-    that is empty again voids its event. Without ``key`` and ``event_id`` an event is named by its content and its row.
+    ``key`` names the columns that identify a row. An event's id is made of it and the event's type: the same row again
+    is a repetition, and a row with the same key replaces an earlier one from the beginning; a column that is empty
+    again voids its event. Without ``key`` and ``event_id`` the id is made of the event's content and its row.
 
-    ``header_row`` is the line of the header, from 1; rows above it are passed over. ``skip_rows`` passes over so many
-    rows: at the top where ``header_row`` is not given, else directly below the header. ``strip`` takes blanks off both
-    ends of cells. ``null_values`` are words that mean an empty cell. ``encoding``, ``delimiter`` and ``quote`` are for
-    CSV. ``registry`` is where the schemas of ``avro``, ``protobuf`` and ``json_schema`` are, and those of ``debezium``
-    where its records are framed for a registry.
+    ``header_row`` is the line of the header, from 1; rows above it are skipped. ``skip_rows`` skips so many rows: at
+    the top if ``header_row`` is not given, else directly below the header. ``strip`` removes blanks at both ends of
+    cells. ``null_values`` are words that mean an empty cell. ``encoding``, ``delimiter`` and ``quote`` are for CSV.
+    ``registry`` has the schemas of ``avro``, ``protobuf`` and ``json_schema``, and those of ``debezium`` if its records
+    are framed for a registry.
     """
 
     format: Format | None = None

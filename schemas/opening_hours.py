@@ -1,4 +1,4 @@
-"""Opening hours as data: a week of spans, days that differ, holidays that come every year.
+"""Opening hours as data: a week of spans, days that differ, holidays of every year.
 
 Example, an office that is open in two parts and on Saturday mornings::
 
@@ -104,11 +104,11 @@ RecurringDay = Annotated[str, BeforeValidator(_recurring_day), Field(pattern=r"^
 
 
 class OpeningHoursSpec(Model):
-    """When one calendar is open. Keys of ``week`` are a day (``sat``) or a range of days (``mon-fri``).
+    """The opening hours of one calendar. Keys of ``week`` are a day (``sat``) or a range of days (``mon-fri``).
 
-    ``base`` is where holidays and make-up working days come from. ``days`` beat everything, ``recurring`` days are
-    closed, holidays of the base are closed, its make-up working days have ``makeup`` (left out: Monday's hours),
-    all others what the week says; a weekday that is not in the week is closed.
+    ``base`` is the source of holidays and make-up working days. ``days`` have the highest precedence, ``recurring``
+    days are closed, holidays of the base are closed, its make-up working days have ``makeup`` (default: Monday's
+    hours), all others the hours of the week; a weekday that is not in the week is closed.
     """
 
     model_config = with_examples(
@@ -157,7 +157,7 @@ def weekdays_in(key: object) -> list[int]:
     """The weekdays (Monday is 0) that a key of ``week`` names; a range may pass the end of the week (``sat-mon``).
 
     Raises:
-        ValueError: for a key that names none.
+        ValueError: for another key.
     """
     match = re.fullmatch(_WEEK_KEY, key) if isinstance(key, str) else None
     if match is None:

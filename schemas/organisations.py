@@ -7,7 +7,7 @@ As YAML::
       - {code: "330106", name: {zh: 西湖供电所, en: Xihu}, parent: "3301", position: [120.13, 30.26]}
 
 As CSV, in UTF-8, with the columns ``code``, ``zh``, ``en``, ``parent``, ``longitude``, ``latitude``; the last three may
-be empty or missing. Names change nothing that is judged, nor any id.
+be empty or missing. Names affect neither verdicts nor ids.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Position = tuple[Annotated[float, Field(ge=-180, le=180)], Annotated[float, Fiel
 
 
 class Organisation(Model):
-    """One organisation: the code that events carry, its name, and the code of the one above it."""
+    """One organisation: the code in events, its name, and the code of the one above it."""
 
     code: Code
     name: Text
@@ -41,7 +41,7 @@ class Organisation(Model):
 
 
 class OrganisationFile(Model):
-    """A whole file; each code stands once, and parents stand in it."""
+    """A whole file; codes are unique, and parents are in it."""
 
     organisations: tuple[Organisation, ...] = Field(min_length=1)
 

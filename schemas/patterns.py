@@ -1,4 +1,4 @@
-"""What a rule looks for: conditions on an event's fields, and patterns of event types."""
+"""Conditions on an event's fields, and patterns of event types."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ Scalar = bool | int | float | str
 
 
 StartReference = Annotated[str, Field(pattern=r"^start\.[A-Za-z_][A-Za-z0-9_]*$")]
-"""A field of the event that began the case: ``start.amount``."""
+"""A field of the event that started the case: ``start.amount``."""
 
 
 class Condition(Model):
-    """What a field must be. Exactly one of the members is given.
+    """A condition on a field. Exactly one of the members is given.
 
-    In YAML a scalar means ``one_of`` that scalar and a list ``one_of`` its members. ``not`` also holds where
-    the field is absent; the others, except ``present: false``, do not. ``is``, ``less_than`` and ``more_than`` compare
-    with a field of the event that began the case, written ``start.amount``: numbers and amounts by their value, dates
-    and times as such; ``is`` compares any other value as it stands. What cannot be compared does not hold.
+    In YAML a scalar means ``one_of`` that scalar and a list ``one_of`` its members. ``not`` also holds where the field
+    is absent; the others, except ``present: false``, do not. ``is``, ``less_than`` and ``more_than`` compare with a
+    field of the event that started the case, written ``start.amount``: numbers and amounts by their value, dates and
+    times as such; ``is`` compares any other value literally. Values that cannot be compared do not meet it.
     """
 
     one_of: tuple[Scalar, ...] | None = None
@@ -53,7 +53,7 @@ class Condition(Model):
 
     @property
     def sign(self) -> str | None:
-        """``=``, ``<`` or ``>``, as it compares; ``None`` where it compares with none."""
+        """``=``, ``<`` or ``>``; ``None`` where it compares with none."""
         return "=" if self.same_as else "<" if self.less_than else ">" if self.more_than else None
 
 
@@ -157,8 +157,8 @@ SomePatterns = Annotated[Patterns, Field(min_length=1)]
 class Start(Model):
     """When a case starts: at the last of the groups of ``all`` to have happened, or with the breach of another rule.
 
-    Within a group any pattern will do. ``alert`` names a rule of kind ``deadline`` or ``cadence``: each breach of it
-    starts a case at the deadline that passed; a breach that is retracted takes its case away.
+    Within a group any pattern matches. ``alert`` names a rule of kind ``deadline`` or ``cadence``: each breach of it
+    starts a case at the deadline that passed; a retracted breach removes its case.
     """
 
     model_config = ConfigDict(
@@ -195,7 +195,7 @@ def _as_subjects(value: object) -> object:
 class While(Model):
     """A condition that holds from one event until another.
 
-    At one and the same instant what was recorded first came first.
+    Events at one instant are ordered by the time of recording.
     """
 
     since: SomePatterns
@@ -203,11 +203,11 @@ class While(Model):
 
 
 class OnlyWhile(While):
-    """A condition under which a start counts; with ``each`` it holds for several things of one subject by themselves.
+    """A condition under which a start counts; with ``each`` it holds separately for several things of one subject.
 
     ``each`` names subject types: an event of ``since`` that has another order (or meter) than those for which the
-    condition holds already begins another one. Each has a case of its own, from its ``since`` on. An event of
-    ``until`` or ``stop`` that names one of them ends that one; one that names none ends all.
+    condition holds already begins another one. Each has its own case, from its ``since`` on. An event of ``until`` or
+    ``stop`` that names one of them ends that one; one that names none ends all.
     """
 
     each: Annotated[
@@ -217,20 +217,20 @@ class OnlyWhile(While):
 
 
 class During(While):
-    """A condition that an act must not meet; an event of ``not_after`` keeps it from beginning later.
+    """A condition that an act must not meet; after an event of ``not_after`` it cannot begin.
 
-    Both ends are open: an act at the very instant at which the condition begins or ends does not meet it. One that
-    is ended, or kept out, at the very instant at which it begins never began.
+    Both ends are open: an act at the instant at which the condition begins or ends does not meet it. A condition ended
+    or prevented at the instant at which it begins does not hold at all.
     """
 
     not_after: Patterns = ()
 
 
 class Need(Model):
-    """Something that must have happened by the act, or by the close: an event of any of the patterns.
+    """A requirement by the act, or by the close: an event of any of the patterns.
 
-    ``if_act`` limits the need to acts with such fields. ``same_day`` asks for the act's own local date,
-    ``after_start`` for an event not before the act, or the first of the acts that wait for the same close.
+    ``if_act`` limits the need to acts with such fields. ``same_day`` requires the act's own local date, ``after_start``
+    for an event not before the act, or the first of the acts that wait for the same close.
     """
 
     any: SomePatterns

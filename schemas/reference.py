@@ -1,7 +1,7 @@
 """The integrators' reference ``schemas/README.md``, made from the models: every event type and every output.
 
-``python -m schemas.reference`` writes it; a test holds it fresh. Examples of events are made from the kinds of their
-fields, examples of outputs lie in ``schemas/examples``; each is validated by its model before it is written.
+``python -m schemas.reference`` writes it; a test checks that it is fresh. Examples of events are made from the kinds of
+their fields, examples of outputs are in ``schemas/examples``; each is validated by its model before it is written.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _CHAPTERS: Final[tuple[tuple[str, Any], ...]] = (
     ("Inspection 检查, capacity 减容暂停, outage 停电信息, repair 抢修", InspectionEvent),
 )
 
-# What stands in an example where the kind of value alone would say little.
+# Example values that are clearer than those of the field's kind.
 _SUBJECTS: Final = {
     "meter": {"meter_id": "M20017"},
     "calibration": {"order_id": "WO1", "meter_id": "M20017"},
@@ -165,7 +165,7 @@ def kind_of(schema: dict[str, Any], definitions: dict[str, Any]) -> str:
 
 
 def table_of(model: type[BaseModel], *, without: frozenset[str] = frozenset()) -> Iterator[str]:
-    """The model's fields as a Markdown table; nothing where none is left."""
+    """The model's fields as a Markdown table; empty without fields."""
     schema = model.model_json_schema(by_alias=True)
     definitions = schema.get("$defs", {})
     rows = [(name, one) for name, one in schema.get("properties", {}).items() if name not in without]

@@ -1,4 +1,4 @@
-"""What people wrote of the integrators' reference; ``schemas.reference`` sets the tables between."""
+"""The written texts of the integrators' reference; ``schemas.reference`` inserts the tables."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Rules as data: what a rulebook file may say, and nothing of how it is judged.
+"""Rules as data: the form of a rulebook file.
 
-A rulebook is YAML, one file a chapter (``RulebookFile``). Each rule is one time limit or one obligation of
-the standard with its clause and its source; the kinds are a tagged union on ``kind``. A rule may stand in
-several versions, distinguished by ``version`` and by their effective dates; a case is judged to its end by the
-version in force on the local date on which it started.
+A rulebook is YAML, one file per chapter (``RulebookFile``). Each rule is one time limit or one obligation of the
+standard with its clause and its source; the kinds are a tagged union on ``kind``. A rule may have several versions,
+distinguished by ``version`` and by their effective dates; a case is judged to its end by the version in force on the
+local date on which it started.
 
 Limits are in ``schemas.limits``, patterns and conditions in ``schemas.patterns``.
 """
@@ -38,10 +38,10 @@ CLAUSE_PATTERN = r"^[A-Z][A-Za-z0-9.\-]*$"
 
 
 class RuleBase(Model):
-    """What every rule says of itself, whatever its kind.
+    """The common keys of all kinds of rules.
 
-    ``effective_from`` is a local date, inclusive; ``effective_to`` exclusive. ``clauses[0]`` is the main
-    clause, the one alerts carry. ``subject`` lists subject types: the first for which an event has an id.
+    ``effective_from`` is a local date, inclusive; ``effective_to`` exclusive. ``clauses[0]`` is the main clause, the
+    one in alerts. ``subject`` lists subject types: the first for which an event has an id.
     """
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9\-]*$", max_length=80)
@@ -83,7 +83,7 @@ class RuleBase(Model):
 class CalendarByField(Model):
     """The calendar by a field of the starting event (the act, in rules about one): ``org.unit`` is a member of ``org``.
 
-    ``else`` serves the values that are not listed, and events without the field.
+    ``else`` is for values not listed, and events without the field.
     """
 
     model_config = with_examples({"by": "org.unit", "of": {"U001": "office"}, "else": "hotline"})
@@ -103,16 +103,16 @@ def _counted_by(calendar: CalendarChoice | None, *limits: Limit | None) -> None:
 
 
 class DeadlineRule(RuleBase):
-    """Stop must occur within the limit of start. Exactly at the deadline is on time.
+    """The stop must occur within the limit of the start. Exactly at the deadline is on time.
 
     ``only_while`` makes a start count only while a condition holds. ``pause`` and ``resume`` stop the clock,
     ``cancel`` ends the case without a verdict. ``warn_at`` are fractions of the limit. ``facts_from`` names an
     event type whose latest event lends its fields to the conditions of ``limit``; at the start's own instant only one
     that was recorded before it. ``calendar`` names the calendar whose opening hours and working days count.
 
-    A follow-up rule starts with the breach of another one, at its deadline: what must happen then. Each breach has a
-    case of its own; a stop, pause, resume or cancel concerns all that are open, and one at the very instant of the
-    breach counts. Conditions on the start read the event with which the breached case began.
+    A follow-up rule starts with the breach of another one, at its deadline. Each breach has its own case; a stop,
+    pause, resume or cancel concerns all open ones, and one at the instant of the breach counts. Conditions on the start
+    read the event that started the breached case.
     """
 
     kind: Literal["deadline"]
@@ -160,12 +160,12 @@ class DeadlineRule(RuleBase):
 
 
 class ActRule(RuleBase):
-    """What the rules about an act share: each act is a case, met or violated, certain once time has passed it.
+    """The base of rules about an act: each act is a case, met or violated, certain once the watermark has passed it.
 
-    ``facts_from`` names an event type whose latest event at or before the act lends its fields to ``when``, which
-    says which acts the rule is about. After an event of ``reset`` nothing earlier counts any more (for acts later
-    than it); what speaks against the act is reset at the very instant of either, too. ``closed_by`` events end the
-    business: what was seen need not be kept for a later act.
+    ``facts_from`` names an event type whose latest event at or before the act adds its fields to ``when``, which
+    selects the acts of the rule. After an event of ``reset`` nothing earlier counts any more (for acts later than it);
+    events against the act are also reset at the instant of either. ``closed_by`` events end the business: earlier
+    events are not kept for a later act.
     """
 
     act: SomePatterns
@@ -176,7 +176,7 @@ class ActRule(RuleBase):
 
 
 class PrerequisiteRule(ActRule):
-    """The act only after what it needs; the same instant is early enough."""
+    """The act only after the events it needs; the same instant is early enough."""
 
     kind: Literal["prerequisite"]
     needs: Annotated[Needs, Field(min_length=1)]
@@ -190,16 +190,16 @@ class ForbiddenWhileRule(ActRule):
 
 
 class MinimumNoticeRule(ActRule):
-    """The act not before ``limit`` has passed since a notice, not without one, and not after ``at_most`` of it.
+    """The act only after a notice, not before ``limit`` has passed since it, and not after ``at_most`` of it.
 
-    Days: the act may come on local date D + N or later, D the date of the notice; with ``at_most`` M also not
-    later than D + M. Minutes and hours count instants. With ``at_most`` the last notice before the act counts (one at
-    its very instant where there is no other), without it any that was not reset. ``covers`` maps a field of the act to
-    the field of the notice that has to hold it (a list) or equal it; a notice without the field covers every act.
+    Days: the act may come on local date D + N or later, D the date of the notice; with ``at_most`` M also not later
+    than D + M. Minutes and hours count instants. With ``at_most`` the last notice before the act counts (one at its
+    instant only if there is no other), without it any that was not reset. ``covers`` maps a field of the act to the
+    field of the notice that must contain it (a list) or equal it; a notice without the field covers every act.
     ``needs`` as for a prerequisite.
 
-    ``{until: FIELD}`` is what the notice itself names: the date, or the instant, from which on the act may come
-    (``limit``), or until which (``at_most``, the whole date). What the notice does not name does not bind the act.
+    ``{until: FIELD}`` is a field of the notice: the date, or the instant, from which the act is lawful (``limit``), or
+    until which (``at_most``, the whole date). A missing field does not bind the act.
     """
 
     kind: Literal["minimum_notice"]
@@ -217,11 +217,11 @@ class MinimumNoticeRule(ActRule):
 
 
 class NotBeforeRule(ActRule):
-    """The act not before ``limit`` has passed since a state began; where that is not known, nothing is judged.
+    """The act not before ``limit`` has passed since a state began; if that is not known, nothing is judged.
 
     The state began at the earliest of ``since`` at or before the act; with ``date_field``, on the local date in that
     field. Days: D + N is the first lawful date. With ``limit: {until: FIELD}`` the act may come from the date, or the
-    instant, on that an event of ``since`` names: the earliest of them; events that name none do not count.
+    instant, in the field of an event of ``since`` on: the earliest of them; events without the field do not count.
     """
 
     kind: Literal["not_before"]
@@ -245,8 +245,8 @@ class NotBeforeRule(ActRule):
 class RetentionRule(ActRule):
     """An object is kept at least ``limit`` from ``since`` until the act that ends it (its disposal).
 
-    The last of ``since`` before the act counts, one at its very instant where there is no other. A billing cycle runs
-    to the next-but-one reading day where the ``reading_day`` (1 to 31) of the month is known from the latest event of
+    The last of ``since`` before the act counts, one at its instant only if there is no other. A billing cycle runs to
+    the next-but-one reading day where the ``reading_day`` (1 to 31) of the month is known from the latest event of
     ``since`` or ``reading_days`` at or before the act, else for one natural month.
     """
 
@@ -275,11 +275,11 @@ class AtMostRule(ActRule):
 
 
 class EvidenceRule(ActRule):
-    """The act carries, or is accompanied by, something.
+    """The act has required fields, or is accompanied by required events.
 
     ``carry`` are alternatives: the act's fields meet all conditions of at least one. ``needs`` have happened by the
-    first of ``by`` at or after the act (without ``by``: by the act); any event will do, not only the latest.
-    ``cancel`` at or after the act, and not later than ``by``, ends the case.
+    first of ``by`` at or after the act (without ``by``: by the act); any event counts, not only the latest. ``cancel``
+    at or after the act, and not later than ``by``, ends the case.
     """
 
     kind: Literal["evidence"]
@@ -302,9 +302,9 @@ class EvidenceRule(ActRule):
 
 
 class RecordingDelayRule(ActRule):
-    """The act was recorded within the limit of its occurring; ``event_type`` may be used in the limit's ``when``.
+    """The act was recorded within the limit of its occurrence; ``event_type`` may be used in the limit's ``when``.
 
-    A correction is held to when the event that it corrects was first recorded.
+    A correction counts as recorded when the event that it corrects was first recorded.
     """
 
     kind: Literal["recording_delay"]
@@ -334,11 +334,11 @@ class SequenceRule(RuleBase):
 class CadenceRule(RuleBase):
     """The act comes once in every period.
 
-    ``every: 1 natural month`` with ``calendar: true`` means calendar months: from the month after the first act
-    (or ``since``) on, each month has an act by its end; ``period`` names the act's field that says which month
-    (``2026-03``) it is for. Otherwise the next act is due within ``every`` of the last one, counted by the rulebook's
-    calendar or by the one that ``calendar`` names. ``until`` ends it, and
-    what begins at its very instant; a later act for a month up to that end does not begin it again.
+    ``every: 1 natural month`` with ``calendar: true`` means calendar months: from the month after the first act (or
+    ``since``) on, each month has an act by its end; ``period`` names the act's field with its month (``2026-03``).
+    Otherwise the next act is due within ``every`` of the last one, counted by the rulebook's calendar or by the one
+    that ``calendar`` names. ``until`` ends it, also if it begins at the same instant; a later act for a month up to
+    that end does not begin it again.
     """
 
     kind: Literal["cadence"]
@@ -370,7 +370,7 @@ class CadenceRule(RuleBase):
 
     @property
     def counted_by(self) -> CalendarChoice | None:
-        """The calendar that is named."""
+        """The named calendar."""
         return None if isinstance(self.calendar, bool) else self.calendar
 
 

@@ -1,7 +1,7 @@
-"""State as it is kept in the changelog: one row a subject, one row a partition of the log.
+"""State in the changelog: one row per subject, one row per partition of the log.
 
-Rows carry their format's version. A newer program reads every older version; an older program refuses a newer
-one. Instants are microseconds since the epoch.
+Rows have their format's version. A newer program reads every older version; an older program refuses a newer one.
+Instants are microseconds since the epoch.
 """
 
 from __future__ import annotations
@@ -14,21 +14,20 @@ STATE_VERSION: Final = 2
 """The newest format that this program reads; rows of pruned histories have it."""
 
 FIRST_VERSION: Final = 1
-"""The format of all else, which version 0.1 reads too."""
+"""The format of all other rows, which version 0.1 reads too."""
 
 
 class SubjectState(Model):
-    """What is kept of one subject.
+    """The state of one subject.
 
-    ``events`` are lists of ``[event_id, type, at, recorded, data, order_id, account_id, meter_id, batch_id,
-    corrects, void]``. ``told`` are the reports made and not withdrawn, each with its key ``[rule, root event id,
-    kind, cause]``; ``withdrawn`` counts how often each report was withdrawn. ``standing`` is where the subject stood
-    at ``decided_at``: ``[fingerprint of the rulebook, next due instant, open cases, running clocks]``, a case
-    ``[rule, city]``, a clock ``[rule, city, county, start, deadline]``; rows of older programs do not have it.
-    ``cases`` are there where the worker writes cases (``--cases``): ``[rule, root event id, digest of what was
-    written]`` of each.
-    ``pruned`` is ``[until, looked at, only]``: no event at or before ``until`` is taken any more (null: any is), how
-    many events there were at the last look, and the events that some rules alone may still see, ``[event_id, rules]``.
+    ``events`` are lists of ``[event_id, type, at, recorded, data, order_id, account_id, meter_id, batch_id, corrects,
+    void]``. ``told`` are the reports made and not withdrawn, each with its key ``[rule, root event id, kind, cause]``;
+    ``withdrawn`` counts how often each report was withdrawn. ``standing`` is the subject's state at ``decided_at``:
+    ``[fingerprint of the rulebook, next due instant, open cases, running clocks]``, a case ``[rule, city]``, a clock
+    ``[rule, city, county, start, deadline]``; rows of older programs do not have it. ``cases`` is present if the worker
+    writes cases (``--cases``): ``[rule, root event id, digest of the content]`` of each. ``pruned`` is ``[until, looked
+    at, only]``: events at or before ``until`` are refused (null: none), the number of events at the last examination,
+    and the events that only some rules may still see, ``[event_id, rules]``.
     """
 
     v: int
@@ -50,17 +49,16 @@ class SubjectState(Model):
 
 
 class PartitionState(Model):
-    """How far a partition of the log has been applied: everything up to ``offset``, inclusive.
+    """The position of a partition of the log: all records up to ``offset`` (inclusive) were applied.
 
     ``judged_by`` is the fingerprint of the rulebook and calendar that judged it: under another one every subject is
-    judged anew. ``rulebook`` is that of the worker that wrote this; the two differ until all subjects are judged.
-    ``subjects`` and ``open_cases`` are how much was kept then, for people; the cases are counted now and then only.
-    ``checksum`` is the CRC-32 of the record at ``offset``, to know the log again by. Rows of older programs do not have
-    them. ``aside`` are the subjects set aside, where there are any: ``[subject type, subject id, offset of the log from
-    which on, offset of the last record with something held, reason, time of the partition then, whether the log has
-    been seen to say so]``. ``lost_before`` is the latest of the log's records so far.
-    ``suspect`` is what is about to be tried first by a process that has taken the partition over: ``[offset of the
-    record of the log, tries so far, [[subject type, subject id]] or null for all]``; it is gone with the next row.
+    judged again. ``rulebook`` is that of the worker that wrote this; the two differ until all subjects are judged.
+    ``subjects`` and ``open_cases`` are counts for people; the cases are counted from time to time only. ``checksum`` is
+    the CRC-32 of the record at ``offset``, to recognise the log. Rows of older programs do not have them. ``aside`` are
+    the subjects set aside, if any: ``[subject type, subject id, first offset in the log, offset of the last record with
+    a held entry, reason, the partition's watermark then, whether its control record was read]``. ``lost_before`` is the
+    latest of the log's records so far. ``suspect`` is the first trial of a process that has taken over the partition:
+    ``[offset of the log record, tries so far, [[subject type, subject id]] or null for all]``; the next row removes it.
     """
 
     v: int
@@ -81,17 +79,17 @@ class PartitionState(Model):
 class LogRecord(Model):
     """One record of the ordered log: events for the subjects of a partition, watermarks last.
 
-    ``entries`` are ``[subject type, subject id, origin, event]``, the event a list as in ``SubjectState``, the
-    origin ``topic/partition/offset``. ``watermarks`` are per source partition (``topic/partition``), in
-    microseconds; ``sources`` says how many partitions each source topic has, all of which must have spoken before
-    time moves.
+    ``entries`` are ``[subject type, subject id, origin, event]``, the event a list as in ``SubjectState``, the origin
+    ``topic/partition/offset``. ``watermarks`` are per source partition (``topic/partition``), in microseconds;
+    ``sources`` is the number of partitions of each source topic, all of which need a watermark before the combined one
+    advances.
 
-    A control record (key ``control``) sets subjects aside (``aside``: ``[subject type, subject id, offset from which
-    on, reason]``), brings them back with the events that were held (``released``: ``[subject type, subject id, offset
-    up to which]``), or says which records cannot be read (``skipped``: ``[offset, reason]``). It says nothing of time.
-    0.1 takes it for a record with those entries and without watermarks.
+    A control record (key ``control``) sets subjects aside (``aside``: ``[subject type, subject id, first offset,
+    reason]``), releases them with the held events (``released``: ``[subject type, subject id, last offset]``), or names
+    records that cannot be read (``skipped``: ``[offset, reason]``). It has no watermarks. 0.1 reads it as a record with
+    those entries and without watermarks.
 
-    ``lost_before`` is there where records of a source were removed before they were read: they had come in by that
+    ``lost_before`` is present if records of a source were removed before they were read: they had been appended by that
     instant (microseconds).
     """
 

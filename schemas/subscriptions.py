@@ -1,10 +1,10 @@
 """Subscriptions: who gets which alerts, how, and when. One YAML file holds one ``SubscriptionFile``.
 
-A *channel* is one place that messages go to: a topic, a webhook, an Alertmanager, a group chat. A *subscription*
-says which alerts go to which channels. A channel gets an alert once, however many subscriptions name it.
-Late completions and retractions need no subscription: they follow the alert they are about.
+A *channel* is one receiver of messages: a topic, a webhook, an Alertmanager, a group chat. A *subscription* sends some
+alerts to some channels. A channel gets an alert once, however many subscriptions name it. Late completions and
+retractions need no subscription: they follow their alert.
 
-Secrets never stand in the file. Where one is needed the file names an environment variable or another file.
+The file never contains secrets. It names an environment variable or another file instead.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ PLACEHOLDERS: Final = frozenset(
         "unit", "started_at", "deadline", "detected_at", "stopped_at", "limit", "explanation", "evidence", "level",
     }
 )  # fmt: skip
-"""What a template may name."""
+"""The placeholders of a template."""
 
 
 def parse_span(value: object) -> int:
@@ -97,7 +97,7 @@ ClockTime = Annotated[
 
 
 class _OneOrMore:
-    """One value stands for a list of it, to the reader of the file and in the JSON Schema."""
+    """A single value is read as a list of it, also in the JSON Schema."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         return core_schema.no_info_before_validator_function(_as_list, handler(source))
@@ -121,7 +121,7 @@ Some = Annotated[tuple[Item, ...], Field(min_length=1), _OneOrMore()]
 
 
 class Secret(Model):
-    """Where a secret is to be found: an environment variable, or a file whose whole text it is."""
+    """The place of a secret: an environment variable, or a file with only the secret in it."""
 
     env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     file: str | None = Field(default=None, min_length=1)
@@ -150,7 +150,7 @@ Address = Annotated[str | Secret, BeforeValidator(_plain_address, json_schema_in
 
 
 class Retries(Model):
-    """How long to try: ``attempts`` in all, the pause doubling from ``first`` up to ``longest``."""
+    """Retries: ``attempts`` in all, with pauses that double from ``first`` up to ``longest``."""
 
     attempts: int = Field(default=8, ge=1, le=100)
     first: Span = SECOND
@@ -165,22 +165,22 @@ class Retries(Model):
 
 
 class ChannelBase(Model):
-    """What every channel says of itself."""
+    """The common keys of all channels."""
 
     retries: Retries = Retries()
     queue: int = Field(default=10_000, ge=1, le=1_000_000)
-    """Messages that wait for the channel; of more, first reports go to the undelivered ones."""
+    """Most messages that wait for the channel; beyond, new alerts become undelivered messages."""
 
 
 class KafkaChannel(ChannelBase):
-    """A topic of the same brokers: one record an alert, key and value as on the alerts topic."""
+    """A topic of the same brokers: one record per alert, key and value as on the alerts topic."""
 
     kind: Literal["kafka"]
     topic: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,200}$")
 
 
 class WebhookChannel(ChannelBase):
-    """An HTTP endpoint; ``secret`` signs what is sent to it. ``ca`` is a file of certificates to trust."""
+    """An HTTP endpoint; ``secret`` signs its messages. ``ca`` is a file of certificates to trust."""
 
     kind: Literal["webhook"]
     url: Address
@@ -205,7 +205,7 @@ class AlertmanagerChannel(ChannelBase):
 
 
 class PeopleChannel(ChannelBase):
-    """Group chats and mail by way of ``apprise``; its URL holds a token and is always a secret."""
+    """Group chats and mail through ``apprise``; its URL contains a token and is always a secret."""
 
     kind: Literal["people"]
     url: Secret
@@ -221,7 +221,7 @@ Channel = Annotated[
 
 
 class OrgMatch(Model):
-    """A subtree of the organisation; with several levels all must fit."""
+    """A subtree of the organisation; with several levels all must match."""
 
     province: Some[str] | None = None
     city: Some[str] | None = None
@@ -237,7 +237,7 @@ class SubjectMatch(Model):
 
 
 class Match(Model):
-    """Which alerts; what is left out is not asked about. ``chapter`` is the letter that a clause begins with."""
+    """The filter of alerts; keys left out match all. ``chapter`` is the first letter of a clause."""
 
     rule: Some[str] | None = None
     chapter: Some[Chapter] | None = None
@@ -262,7 +262,7 @@ class Digest(Model):
 
 
 class QuietHours(Model):
-    """From, inclusive, to, exclusive, of local time, over midnight where ``to`` is the earlier one."""
+    """From (inclusive) and to (exclusive) in local time, over midnight if ``to`` is earlier."""
 
     start: ClockTime = Field(alias="from")
     end: ClockTime = Field(alias="to")
@@ -276,7 +276,7 @@ class QuietHours(Model):
 
 
 class EscalationStep(Model):
-    """Who gets a breach that is still open and not acknowledged so long after it was first sent."""
+    """The recipients of a breach that is still open and not acknowledged so long after it was first sent."""
 
     after: Span
     to: OrgLevel
@@ -288,7 +288,7 @@ def _as_digest(value: object) -> object:
 
 
 def check_template(template: str) -> str:
-    """The template itself, where it names only what may be named.
+    """The template, if it has only allowed placeholders.
 
     Raises:
         ValueError: for an unknown name, an attribute, an index, a conversion or a format.
@@ -308,7 +308,7 @@ def check_template(template: str) -> str:
 
 
 class Subscription(Model):
-    """Who gets what. ``escalate`` steps come later and later, and name channels that did not get it before."""
+    """One recipient's filter, channels and timing. ``escalate`` steps are in order of time, each with new channels."""
 
     name: Name
     match: Match = Match()
@@ -326,7 +326,7 @@ class Subscription(Model):
 
 
 class SubscriptionFile(Model):
-    """One file of subscriptions; ``zone`` is where its quiet hours and digests are local."""
+    """One file of subscriptions; ``zone`` is that of its quiet hours and digests."""
 
     zone: str = "Asia/Shanghai"
     channels: dict[Name, Channel] = Field(min_length=1)
@@ -342,7 +342,7 @@ class SubscriptionFile(Model):
         return value
 
     def problems(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
-        """What no single part can know: names twice, channels that are not there, steps out of order."""
+        """Checks across parts: duplicate names, unknown channels, steps out of order."""
         names: set[str] = set()
         for index, item in enumerate(self.subscriptions):
             place: tuple[str | int, ...] = ("subscriptions", index)
@@ -370,6 +370,6 @@ class SubscriptionFile(Model):
 
 
 def secrets_of(channel: Channel) -> Mapping[str, Secret]:
-    """The secrets that a channel names, by the key they stand under."""
+    """The secrets of a channel, by key."""
     found = {key: getattr(channel, key, None) for key in ("url", "secret")}
     return {key: value for key, value in found.items() if isinstance(value, Secret)}

@@ -1,4 +1,4 @@
-"""What people call the event types of the vocabulary, in Chinese and in English."""
+"""Titles of the event types of the vocabulary, in Chinese and in English."""
 
 from __future__ import annotations
 

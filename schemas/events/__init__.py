@@ -1,11 +1,11 @@
 """Work-order events: the common envelope and every type of the vocabulary, as one union discriminated by type.
 
-An event is one flat JSON object. Required are ``event_id``, ``event_type``, ``occurred_at`` and one subject id;
-the fields of a type are checked where they are present. Unknown fields are kept. ``EVENT`` validates any event
-of the shipped vocabulary; an ``EventCatalogue`` adds the types that a rulebook declares.
+An event is one flat JSON object. Required are ``event_id``, ``event_type``, ``occurred_at`` and one subject id; the
+fields of a type are checked if they are present. Unknown fields are kept. ``EVENT`` validates any event of the shipped
+vocabulary; an ``EventCatalogue`` adds the types that a rulebook declares.
 
-The models lie in one module a chapter of the standard: ``counter``, ``connection``, ``metering``, ``reading``,
-``inspection``; ``envelope`` holds what they share, ``vocabulary`` their union.
+The models are in one module per chapter of the standard: ``counter``, ``connection``, ``metering``, ``reading``,
+``inspection``; ``envelope`` has the common fields, ``vocabulary`` the union.
 """
 
 from __future__ import annotations

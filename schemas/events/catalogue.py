@@ -1,4 +1,4 @@
-"""The event types that a rulebook knows: the shipped vocabulary, and the types that it declares itself."""
+"""The event types of a rulebook: the shipped vocabulary, and the types that it declares."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _listed(annotation: Any) -> tuple[object, ...]:
 
 @dataclass(frozen=True)
 class EventCatalogue:
-    """The event types that a rulebook knows, each with the model that checks it."""
+    """The event types of a rulebook, each with its model."""
 
     models: Mapping[str, type[Envelope]]
 
@@ -50,11 +50,11 @@ class EventCatalogue:
         return frozenset(self.models)
 
     def fields(self, event_type: str) -> frozenset[str]:
-        """The fields of a type that conditions may look at."""
+        """The fields of a type that conditions may use."""
         return (frozenset(self.models[event_type].model_fields) - COMMON_FIELDS) | CONDITION_FIELDS
 
     def kind_of(self, event_type: str, field: str) -> str:
-        """``date`` or ``time`` where the field of the type is of that kind, else what JSON calls its values."""
+        """``date`` or ``time`` where the field of the type is of that kind, else its JSON type."""
         annotation: Any = self.models[event_type].model_fields[field].annotation
         schema = TypeAdapter(annotation).json_schema()
         found = next((one for one in schema.get("anyOf", [schema]) if one.get("type") != "null"), schema)
@@ -62,7 +62,7 @@ class EventCatalogue:
         return formats.get(found.get("format", ""), str(found.get("type", "text")))
 
     def values_of(self, event_type: str, field: str) -> tuple[object, ...]:
-        """The values that the field of the type may have, where the model lists them; else none."""
+        """The values that the field of the type may have, if the model lists them; else empty."""
         described = self.models[event_type].model_fields.get(field)
         return () if described is None else _listed(described.annotation)
 
@@ -79,12 +79,12 @@ class EventCatalogue:
         *,
         afresh: bool = False,
     ) -> EventCatalogue:
-        """This catalogue and one more type; of a known type the fields named are added or redefined.
+        """This catalogue and one more type; for an existing type the named fields are added or redefined.
 
-        ``afresh`` forgets what was known of the type.
+        ``afresh`` drops the existing fields of the type.
 
         Raises:
-            ValueError: for a name or field that cannot be, or an unknown kind of value.
+            ValueError: for an invalid name or field, or an unknown kind of value.
         """
         if not re.match(_TYPE_PATTERN, name):
             raise ValueError(f"{name!r} is not an event type; write family.what_happened in lower case")

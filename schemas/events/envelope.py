@@ -27,11 +27,10 @@ class Org(BaseModel):
 class Envelope(BaseModel):
     """The fields common to all events.
 
-    ``occurred_at`` is event time, ``recorded_at`` when it was entered (default: the same). ``corrects`` names the
-    event that this one replaces; with ``void`` that event never happened. Of events with one ``event_id`` the one with
-    the highest ``version`` counts, as a correction would. A ``snapshot`` comes with all that is known of its subject,
-    so no age makes it too old. ``personal`` is the one place for data about a person and is removed before anything is
-    stored.
+    ``occurred_at`` is event time, ``recorded_at`` when it was entered (default: the same). ``corrects`` names the event
+    that this one replaces; with ``void`` that event never happened. Of events with one ``event_id`` the one with the
+    highest ``version`` counts, as a correction would. A ``snapshot`` comes with everything known of its subject, so it
+    is never too old. ``personal`` is the only place for personal data and is removed before anything is stored.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -66,4 +65,4 @@ class Envelope(BaseModel):
 
 COMMON_FIELDS = frozenset(Envelope.model_fields)
 CONDITION_FIELDS = frozenset({"source", "staff_id"})
-"""The common fields that a rule's conditions may look at."""
+"""The common fields that a rule's conditions may use."""

@@ -36,6 +36,6 @@ CLOSED_WORDS = DOCUMENTS | frozenset(
     if name != "event_type"
     for word in _words(field.annotation)
 )
-"""Every value of the fields that have a closed list of them: words that may stand in a sentence."""
+"""Every value of the fields with closed lists: values that may appear in a sentence."""
 
 EVENT: TypeAdapter[Envelope] = TypeAdapter(Event)
