@@ -59,6 +59,8 @@ class PartitionState(Model):
     a held entry, reason, the partition's watermark then, whether its control record was read]``. ``lost_before`` is the
     latest of the log's records so far. ``suspect`` is the first trial of a process that has taken over the partition:
     ``[offset of the log record, tries so far, [[subject type, subject id]] or null for all]``; the next row removes it.
+    ``reads`` is the newest format of rows that the worker reads, 1 if absent. ``prunes`` is true once histories of the
+    partition may be pruned, ``hashed`` where account and meter numbers are replaced by pseudonyms at intake.
     """
 
     v: int
@@ -74,6 +76,9 @@ class PartitionState(Model):
     rulebook: str | None = None
     lost_before: int | None = None
     suspect: tuple[int, int, list[tuple[str, str]] | None] | None = None
+    reads: int = FIRST_VERSION
+    prunes: bool = False
+    hashed: bool = False
 
 
 class LogRecord(Model):
@@ -91,6 +96,7 @@ class LogRecord(Model):
 
     ``lost_before`` is present if records of a source were removed before they were read: they had been appended by that
     instant (microseconds).
+    ``prunes`` is true where every worker reads rows of pruned histories: from then on the partition prunes.
     """
 
     v: int
@@ -101,3 +107,4 @@ class LogRecord(Model):
     released: list[tuple[str, str, int]] = []
     skipped: list[tuple[int, str]] = []
     lost_before: int | None = None
+    prunes: bool = False

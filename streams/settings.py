@@ -51,6 +51,10 @@ class Settings(BaseSettings):
         default=1095, gt=0, description="how long is kept who acknowledged, silenced or was assigned what: staff data"
     )
     cases: bool = Field(default=False, description="each case's present state is written to the topic `<name>.cases`")
+    state_format: int = Field(
+        default=2, ge=1, le=2,
+        description="newest form of state rows: 1 keeps the way back to 0.1, and state grows; the same for all workers",
+    )  # fmt: skip
     data_dir: Path = Field(default=Path("gridclock-data"), description="local copy of the state")
     store: Literal["rocksdb", "memory"] = Field(default="rocksdb", description="local copy: on disk or in memory")
     grace_ms: int = Field(default=1000, ge=0, description="how long an event may be under way before it is late")
@@ -108,6 +112,11 @@ class Settings(BaseSettings):
         default=None, min_length=16, description="account and meter numbers are replaced by pseudonyms under this key"
     )
     pseudonym_key_file: Path | None = Field(default=None, description="a file that holds it")
+    pseudonyms_inside: bool = Field(
+        default=False,
+        description="account and meter numbers are replaced as they come in, so that log and state never hold them: "
+        "only under a new --name",
+    )
 
     database: str = Field(default="", description="where `gridclock sink` writes: postgresql://USER@HOST:PORT/NAME")
     database_schema: str = Field(

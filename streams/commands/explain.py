@@ -108,12 +108,13 @@ class _Search:
         self._sources = sources
         self._until = until
         self._received = WallClock().now()
-        self._key = load_settings().pseudonyms
+        settings = load_settings()
+        self._key, self._inside = settings.pseudonyms, settings.pseudonyms_inside
         self.names = None if self._key is None else Pseudonyms(self._key)
         self.end = until or 0
 
     def _events(self) -> Iterator[Event]:
-        decoder = decoder_of(self._loaded, self._key)
+        decoder = decoder_of(self._loaded, self._key, inside=self._inside)
         for source in self._sources:
             for _, raw, note in source.records():
                 try:
@@ -152,7 +153,7 @@ class _Search:
         """The subject of an alert or a case, from a whole replay, which computes their ids."""
         replay = Replay(
             self._loaded.rulebook,
-            decoder_of(self._loaded, self._key),
+            decoder_of(self._loaded, self._key, inside=self._inside),
             ReplayOptions(self._received, self._until),
         )
         try:

@@ -250,7 +250,8 @@ class _Run:
         self._options = options
         self._loaded = loaded
         key_file = options.pseudonym_key_file
-        key = load_settings(pseudonym_key_file=key_file).pseudonyms
+        settings = load_settings(pseudonym_key_file=key_file)
+        key, inside = settings.pseudonyms, settings.pseudonyms_inside
         self._hidden = Hidden(key)
         catalogue = loaded.catalogue
         if rival is not None:  # an event in only one of the two is not a dead letter
@@ -268,10 +269,10 @@ class _Run:
             with_summary=options.with_summary,
             hidden=self._hidden,
         )
-        decoder = decoder_of(loaded, key, catalogue)
+        decoder = decoder_of(loaded, key, catalogue, inside=inside)
         self.replay: Replay | SparkReplay
         if options.engine == SPARK:
-            self.replay = _spark_replay(options, form, key)
+            self.replay = _spark_replay(options, form, settings)
         else:
             self.replay = Replay(
                 loaded.rulebook,
@@ -371,7 +372,7 @@ class _Run:
         return code_for(self.replay.tally.total_dead_letters, self._options.at_most)
 
 
-def _spark_replay(options: _Options, form: OutputForm, key: bytes | None) -> SparkReplay:
+def _spark_replay(options: _Options, form: OutputForm, settings: Settings) -> SparkReplay:
     try:  # 400 MB, not needed otherwise
         from streams.spark import rulebook_of as files_of
         from streams.spark.inputs import Inputs
@@ -387,7 +388,7 @@ def _spark_replay(options: _Options, form: OutputForm, key: bytes | None) -> Spa
     ends = [at for at in (options.until, options.as_of) if at is not None]
     job = Job(
         files_of(options.rules, options.only), WallClock().now(), min(ends, default=None), options.as_of,
-        rival=rival, form=form, key=key,
+        rival=rival, form=form, key=settings.pseudonyms, inside=settings.pseudonyms_inside,
     )  # fmt: skip
     inputs = Inputs(options.events, options.mappings, options.sheet)
     return SparkReplay(job, inputs, lambda: session_of(options.master, quiet=options.quiet))

@@ -64,7 +64,7 @@ class Engine:
         self._rulebook = rulebook
         self._tracker = tracker
         self._calendar = rulebook.calendar
-        self._keep_for = keep_for
+        self._keep_for = self.prunes_after = keep_for  # the latter ``None`` where histories are not pruned
         self._tally = tally
         self._records: dict[Subject, SubjectRecord] = {}
         self._touched: dict[Subject, SubjectRecord] = {}
@@ -179,8 +179,8 @@ class Engine:
         self._count(record, asked, watermark)
         if self._tracker is not None:
             self._tracker.look(record, asked, since, watermark)
-        if self._keep_for is not None and is_worth_a_look(len(record.history.events), record.pruned.looked_at):
-            self._prune(record, self._keep_for)
+        if self.prunes_after is not None and is_worth_a_look(len(record.history.events), record.pruned.looked_at):
+            self._prune(record, self.prunes_after)
 
     def _count(self, record: SubjectRecord, folds: set[int] | None, watermark: int, *, known: bool = False) -> None:
         """Update the counts of those folds; the others have not changed. ``None``: all."""

@@ -32,6 +32,7 @@ from streams.wire.state_rows import (
     LogRecord,
     Position,
     StateError,
+    check_numbers,
     position_from_bytes,
     position_to_bytes,
     snapshot_from_bytes,
@@ -160,9 +161,22 @@ def fingerprint_of(rulebook: Rulebook, *, tracks_cases: bool) -> str:
 
 
 class ClockPartition:
-    """The engine of one partition and its position in the log."""
+    """The engine of one partition and its position in the log.
 
-    def __init__(self, partition: int, rulebook: Rulebook, *, keep_for: int | None, tracks_cases: bool = False) -> None:
+    ``prunes``: from the beginning, and not only from the record of the log on that says so. ``is_hashed``: account and
+    meter numbers inside are pseudonyms.
+    """
+
+    def __init__(
+        self,
+        partition: int,
+        rulebook: Rulebook,
+        *,
+        keep_for: int | None,
+        tracks_cases: bool = False,
+        prunes: bool = True,
+        is_hashed: bool = False,
+    ) -> None:
         self.partition = partition
         self.tally = OutcomeCounts()
         self._tracker = CaseTracker(rulebook) if tracks_cases else None
@@ -174,6 +188,8 @@ class ClockPartition:
         self.lost_before: int | None = None
         """Records of a source from before this instant (microseconds) were removed before they were read."""
         self._keep_for = keep_for
+        self._prune_from_now_on(prunes)
+        self._is_hashed = is_hashed
         self.aside: dict[Subject, Aside] = {}
         """The subjects that are set aside; they are not in the engine."""
         self._aside_rows: dict[Subject, bytes] = {}
@@ -185,6 +201,10 @@ class ClockPartition:
         self._to_judge: Iterator[Subject] | None = None
         self._subjects: int | None = None  # as in the restored position
         self._open_cases: int | None = None  # in the position too, so that a restart writes the same rows
+
+    def _prune_from_now_on(self, prunes: bool) -> None:
+        self.prunes = prunes
+        self.engine.prunes_after = self._keep_for if prunes else None
 
     @property
     def watermark(self) -> int | None:
@@ -203,6 +223,7 @@ class ClockPartition:
         """
         if position is not None:
             found = position_from_bytes(position)
+            check_numbers(self.partition, found, is_hashed=self._is_hashed)
             self.offset, self.checksum = found.offset, found.checksum
             self.sources, self.lost_before = dict(found.sources), found.lost_before
             self._watermarks = SourceWatermarks(found.watermarks, found.at)
@@ -210,6 +231,7 @@ class ClockPartition:
             if found.at is not None:
                 self.engine.watermark = found.at
             self._judged_by = found.judged_by
+            self._prune_from_now_on(found.prunes or self.prunes)
             self.aside = {one.subject: one for one in found.aside}
             self._subjects = found.subjects
             self._open_cases = found.open_cases
@@ -318,6 +340,8 @@ class ClockPartition:
         """
         if self._is_known(record, offset):
             return None
+        if record.prunes:
+            self._prune_from_now_on(True)
         step = Step()
         entries, held = (record.entries, []) if not (self.aside or record.is_control) else self._held(record, offset)
         self._driver.feed(entries, step)
@@ -449,6 +473,8 @@ class ClockPartition:
             tuple(self.aside.values()),
             self.fingerprint,
             self.lost_before,
+            prunes=self.prunes,
+            is_hashed=self._is_hashed,
         )
         return position_key(self.partition), position_to_bytes(position)
 

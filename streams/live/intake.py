@@ -27,7 +27,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from statistics import median_low
@@ -171,6 +171,8 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
             clients.consumer, self._positions, batch=settings.batch, commit=self._commit, trial=self._try
         )
         self._waiting: dict[TopicPartition, float] = {}
+        self.may_prune: Callable[[], bool] = lambda: False
+        """Whether histories may be pruned: every worker must read their rows."""
         self._busy = asyncio.Lock()
         self._stopping = False
 
@@ -289,16 +291,16 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         letters: Sequence[tuple[bytes, bytes]],
         lost_before: int | None = None,
     ) -> None:
-        counts = self._counts.known
+        counts, prunes = self._counts.known, self.may_prune()
         with self._waits.on(f"topic {self._log_topic} or {self._dead_letters_topic}"):
             refused = [await self._producer.send(self._dead_letters_topic, value, key=key) for key, value in letters]
             logged = []
             for partition, own in enumerate(entries):
                 *full, last = _split(own)
                 for chunk in full:
-                    value = record_to_bytes(chunk, {}, counts, lost_before)
+                    value = record_to_bytes(chunk, {}, counts, lost_before, prunes=prunes)
                     logged.append(await self._producer.send(self._log_topic, value, partition=partition))
-                value = record_to_bytes(last, watermarks, counts, lost_before)
+                value = record_to_bytes(last, watermarks, counts, lost_before, prunes=prunes)
                 logged.append(await self._producer.send(self._log_topic, value, partition=partition))
             for sent in refused:
                 await sent

@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.dead_letters import DeadLetter
+from schemas.snapshots import FIRST_VERSION
 from streams.core.alerts import Alert
 from streams.core.case_changes import CaseChange
 from streams.core.driver import Entry
@@ -91,7 +92,8 @@ async def run_worker(
     stop = stop or asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    decoder = RecordDecoder(decoder_of(loaded, settings.pseudonyms), topic_mappings(settings, loaded.catalogue))
+    events = decoder_of(loaded, settings.pseudonyms, inside=settings.pseudonyms_inside)
+    decoder = RecordDecoder(events, topic_mappings(settings, loaded.catalogue))
     log_partitions = await asyncio.to_thread(_ensure, settings)
     limits = await asyncio.to_thread(message_limits, settings, topics_of(settings))
     gauges = _Gauges(settings, loaded, log_partitions, limits)
@@ -111,13 +113,9 @@ async def run_worker(
         clocks = _clocks(settings, loaded, gauges, producer)
         worker = Worker(settings, topics, clocks, intake, waits=gauges.waits, client_id=client_id, on_failed=on_failed)
         health.troubles.insert(0, lambda: "restoring the state" if worker.is_recovering else None)
-        watch = RulebookWatch(
-            fingerprint_of(loaded.rulebook, tracks_cases=settings.cases),
-            log_partitions,
-            partial(_ends_of, clients.consumer, settings.changelog_topic),
-            topics.read_changelog,
-            gauges.metrics.rulebooks.set,
-        )
+        watch = _watch_of(settings, loaded, gauges, topics, clients.consumer)
+        await watch.check_numbers(is_hashed=settings.pseudonyms_inside)
+        intake.may_prune = lambda: settings.state_format > FIRST_VERSION and watch.all_read_pruned_rows
         stack.callback(asyncio.ensure_future(watch.run()).cancel)
 
         def ready() -> None:
@@ -128,6 +126,18 @@ async def run_worker(
             await worker.run(stop, ready)
         except KafkaError as error:  # refused for good: no permission, a record too large, a removed topic
             raise BrokerError(f"{settings.bootstrap}: {error}") from error
+
+
+def _watch_of(
+    settings: Settings, loaded: LoadedRulebook, gauges: _Gauges, topics: Topics, consumer: AIOKafkaConsumer
+) -> RulebookWatch:
+    return RulebookWatch(
+        fingerprint_of(loaded.rulebook, tracks_cases=settings.cases),
+        topics.log_partitions,
+        partial(_ends_of, consumer, settings.changelog_topic),
+        topics.read_changelog,
+        gauges.metrics.rulebooks.set,
+    )
 
 
 def _topics(settings: Settings, log_partitions: int, consumer: AIOKafkaConsumer, producer: BlockingProducer) -> Topics:
@@ -146,7 +156,12 @@ def _clocks(settings: Settings, loaded: LoadedRulebook, gauges: _Gauges, produce
     return Clocks(
         gauges.partitions,
         make=lambda partition: ClockPartition(
-            partition, loaded.rulebook, keep_for=settings.keep_for, tracks_cases=settings.cases
+            partition,
+            loaded.rulebook,
+            keep_for=settings.keep_for,
+            tracks_cases=settings.cases,
+            prunes=False,
+            is_hashed=settings.pseudonyms_inside,
         ),
         encode=outlet.encode,
         emit=outlet.emit,

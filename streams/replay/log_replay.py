@@ -56,7 +56,7 @@ class LogReplay:
     def __init__(self, rulebook: Rulebook, *, keep_for: int | None) -> None:
         self.partitions: dict[int, ClockPartition] = {}
         self._engine_of: Callable[[int], ClockPartition] = lambda number: ClockPartition(
-            number, rulebook, keep_for=keep_for
+            number, rulebook, keep_for=keep_for, prunes=False
         )
         self._aside: dict[tuple[int, int], dict[Subject, str]] = {}
         self._skipped: dict[tuple[int, int], LogRecord] = {}

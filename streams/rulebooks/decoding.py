@@ -11,15 +11,21 @@ from streams.wire.decoder import Decoder
 from streams.wire.pseudonyms import Pseudonyms, is_pseudonym
 
 
-def decoder_of(loaded: LoadedRulebook, key: bytes | None, catalogue: EventCatalogue | None = None) -> Decoder:
+def decoder_of(
+    loaded: LoadedRulebook, key: bytes | None, catalogue: EventCatalogue | None = None, *, inside: bool = False
+) -> Decoder:
     """The decoder; ``catalogue`` replaces the rulebook's.
+
+    ``inside``: account and meter numbers are replaced, too (the setting ``pseudonyms_inside``).
 
     Raises:
         ConfigError: naming a rule that compares ``staff_id`` with a number, where numbers are hashed: it would never
-            apply.
+            apply; or that ``inside`` lacks a key.
     """
     catalogue = catalogue or loaded.catalogue
     if key is None:
+        if inside:
+            raise ConfigError("needs a pseudonym key (GRIDCLOCK_PSEUDONYM_KEY_FILE)", key="pseudonyms_inside")
         return Decoder(catalogue)
     for rule in loaded.rulebook.rules:
         if rule.enabled and (number := _staff_number(rule.model_dump(mode="json"))) is not None:
@@ -28,7 +34,8 @@ def decoder_of(loaded: LoadedRulebook, key: bytes | None, catalogue: EventCatalo
                 "they come in: write the hash, as gridclock explain shows it",
                 key="staff_id",
             )
-    return Decoder(catalogue, hide_staff=Pseudonyms(key).staff)
+    names = Pseudonyms(key)
+    return Decoder(catalogue, hide_staff=names.staff, hide_number=names.number if inside else None)
 
 
 def _staff_number(value: Any, *, is_staff: bool = False) -> str | None:

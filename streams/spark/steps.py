@@ -93,7 +93,7 @@ class Job:
     """What every executor must know. Instants are microseconds; see ``ReplayOptions``.
 
     ``rival`` is a second rulebook to judge by. ``form`` is the form of alerts and cases (``None``: CloudEvents as
-    JSON). ``key`` is that of pseudonyms.
+    JSON). ``key`` is that of pseudonyms; ``inside`` whether numbers are replaced as they come in.
     """
 
     rulebook: RulebookFiles
@@ -103,6 +103,7 @@ class Job:
     rival: RulebookFiles | None = None
     form: OutputForm | None = None
     key: bytes | None = None
+    inside: bool = False
 
     def until(self, end: int) -> Job:
         """The same with a known end of time."""
@@ -111,7 +112,7 @@ class Job:
     @property
     def decoder(self) -> Decoder:
         """Of the vocabulary."""
-        return _decoder(self.rulebook, self.rival, self.key)
+        return _decoder(self.rulebook, self.rival, self.key, self.inside)
 
     @property
     def scope(self) -> Scope:
@@ -134,8 +135,8 @@ def catalogue_of(rulebook: RulebookFiles, rival: RulebookFiles | None) -> EventC
 
 
 @lru_cache(maxsize=2)
-def _decoder(rulebook: RulebookFiles, rival: RulebookFiles | None, key: bytes | None) -> Decoder:
-    return decoder_of(rulebook.load(), key, catalogue_of(rulebook, rival))
+def _decoder(rulebook: RulebookFiles, rival: RulebookFiles | None, key: bytes | None, inside: bool) -> Decoder:
+    return decoder_of(rulebook.load(), key, catalogue_of(rulebook, rival), inside=inside)
 
 
 class _Batch:

@@ -60,7 +60,7 @@ class Arrival(NamedTuple):
 class Decoder:
     """Decodes by one catalogue; ``max_bytes`` is the largest record accepted.
 
-    ``hide_staff``, if given, replaces staff numbers.
+    ``hide_staff``, if given, replaces staff numbers; ``hide_number`` account and meter numbers, by their type.
     """
 
     def __init__(
@@ -69,6 +69,7 @@ class Decoder:
         *,
         max_bytes: int = MAX_BYTES,
         hide_staff: Callable[[str], str] | None = None,
+        hide_number: Callable[[str, str], str] | None = None,
     ) -> None:
         self.catalogue = catalogue
         self._validators = {
@@ -78,12 +79,13 @@ class Decoder:
         """The fields of each type that an event keeps; undeclared fields are dropped."""
         self._max_bytes = max_bytes
         self._hide_staff = hide_staff
+        self._hide_number = hide_number
         self._plain = PlainEvents(catalogue).read
 
     @property
     def is_usual(self) -> bool:
         """Whether events are kept unchanged, up to the usual size."""
-        return self._hide_staff is None and self._max_bytes == MAX_BYTES
+        return self._hide_staff is None and self._hide_number is None and self._max_bytes == MAX_BYTES
 
     def decode(self, raw: bytes, *, received: int, max_ahead: int = DEFAULT_MAX_AHEAD) -> Event:
         """The event in one record; ``received`` (microseconds) is when it came in.
@@ -152,6 +154,13 @@ class Decoder:
     def _hidden(self, event: Event) -> Event:
         if self._hide_staff is not None and isinstance(number := event.data.get("staff_id"), str):
             event.data["staff_id"] = self._hide_staff(number)
+        if self._hide_number is not None:
+            if event.account_id is not None:
+                event.account_id = self._hide_number("account", event.account_id)
+            if event.meter_id is not None:
+                event.meter_id = self._hide_number("meter", event.meter_id)
+            if isinstance(listed := event.data.get("meters"), list):
+                event.data["meters"] = [self._hide_number("meter", str(meter)) for meter in listed]
         return event
 
     def _fields(self, raw: bytes) -> dict[str, Any]:

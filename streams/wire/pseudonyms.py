@@ -12,9 +12,11 @@ ids in ``evidence`` are the sender's own and stay.
 
 Staff numbers (``staff_id``) are hashed as they come in, so that the log and the state never hold them; a rule may
 compare them with one another, not with a number. Who acknowledges an alert, or is to look after it, is hashed as it is
-written. Account and meter numbers stay real in internal topics (log, state),
-because rules and corrections need them, and everything does in sources and dead letters. Restrict access to those
-topics.
+written. Account and meter numbers stay real in internal topics (log, state), and everything does in sources and dead
+letters. Restrict access to those topics. With ``pseudonyms_inside`` an installation that begins under a new name
+replaces account and meter numbers as they come in, too: ``account_id``, ``meter_id``, ``meters``. Then no log or state
+holds them, and alerts show the same pseudonyms. Ids of cases and alerts are others, because they are hashes of the
+number as it is inside.
 """
 
 from __future__ import annotations
@@ -57,8 +59,10 @@ class Pseudonyms:
         return hmac.digest(self._key, "\x1f".join(parts).encode(), "sha256").hex()
 
     def number(self, kind: str, number: str) -> str:
-        """The pseudonym of a subject's number; the number itself where its type is not replaced."""
-        return f"~{self._hash(kind, number)[:_DIGITS]}" if kind in REPLACED else number
+        """The pseudonym of a subject's number; unchanged where it is one, or where its type is not replaced."""
+        if kind not in REPLACED or is_pseudonym(number):
+            return number
+        return f"{MARK}{self._hash(kind, number)[:_DIGITS]}"
 
     def staff(self, number: str) -> str:
         """The replacement of a staff number; unchanged if it is a pseudonym already."""

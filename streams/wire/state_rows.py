@@ -66,6 +66,7 @@ class _LogRow(msgspec.Struct, gc=False):
     released: tuple[tuple[str, str, int], ...] = ()
     skipped: tuple[tuple[int, str], ...] = ()
     lost_before: int | None = None
+    prunes: bool = False
 
 
 R = TypeVar("R", _SubjectRow, _LogRow)
@@ -117,6 +118,8 @@ class LogRecord:
     """Offsets of records that cannot be read, with the reason."""
     lost_before: int | None = None
     """Records appended up to this instant (microseconds) were removed from a source before they were read."""
+    prunes: bool = False
+    """From this record on, histories of its partition are pruned: every worker reads such rows."""
 
     @property
     def is_control(self) -> bool:
@@ -138,14 +141,17 @@ def record_to_bytes(
     watermarks: Mapping[str, int],
     sources: Mapping[str, int],
     lost_before: int | None = None,
+    *,
+    prunes: bool = False,
 ) -> bytes:
     """A record from entries already encoded."""
-    return b'{"v":%d,"entries":[%s],"watermarks":%s,"sources":%s%s}' % (
+    return b'{"v":%d,"entries":[%s],"watermarks":%s,"sources":%s%s%s}' % (
         FIRST_VERSION,
         b",".join(entries),
         encode_json(dict(watermarks)),
         encode_json(dict(sources)),
         b"" if lost_before is None else b',"lost_before":%d' % lost_before,
+        b',"prunes":true' if prunes else b"",
     )
 
 
@@ -177,6 +183,7 @@ def record_from_bytes(raw: bytes) -> LogRecord:
         {(kind, number): up_to for kind, number, up_to in row.released},
         dict(row.skipped),
         row.lost_before,
+        row.prunes,
     )
 
 
@@ -302,7 +309,9 @@ class Position:
     """A partition's row: the last log offset applied, and the watermarks after it.
 
     ``rulebook`` is the fingerprint of its worker's rulebook; ``None`` where version 0.1 wrote it. ``lost_before`` is
-    the latest of the log records so far.
+    the latest of the log records so far. ``reads`` is the newest format of rows that its worker reads; ``prunes``
+    whether histories of the partition may be pruned; ``is_hashed`` whether account and meter numbers inside are
+    pseudonyms.
     """
 
     offset: int
@@ -317,6 +326,9 @@ class Position:
     rulebook: str | None = None
     lost_before: int | None = None
     suspect: Suspect | None = None
+    reads: int = STATE_VERSION
+    prunes: bool = False
+    is_hashed: bool = False
 
 
 def position_to_bytes(position: Position) -> bytes:
@@ -338,6 +350,9 @@ def position_to_bytes(position: Position) -> bytes:
             "open_cases": position.open_cases,
             "checksum": position.checksum,
             "rulebook": position.rulebook,
+            "reads": position.reads,
+            **({"prunes": True} if position.prunes else {}),
+            **({"hashed": True} if position.is_hashed else {}),
             **({"aside": aside} if aside else {}),
             **({} if position.lost_before is None else {"lost_before": position.lost_before}),
             **({} if suspect is None else {"suspect": (suspect.offset, suspect.tries, suspect.subjects)}),
@@ -365,6 +380,23 @@ def position_from_bytes(raw: bytes) -> Position:
             state.get("rulebook"),
             state.get("lost_before"),
             _suspect_of(state.get("suspect")),
+            state.get("reads", FIRST_VERSION),
+            state.get("prunes", False),
+            state.get("hashed", False),
+        )
+
+
+def check_numbers(partition: int, position: Position, *, is_hashed: bool) -> None:
+    """Refuse a state whose account and meter numbers are in another form than the setting says.
+
+    Raises:
+        StateError: both would be in one state, and one customer would be two subjects.
+    """
+    if position.is_hashed != is_hashed:
+        there, wanted = ("pseudonyms", "false") if position.is_hashed else ("real numbers", "true")
+        raise StateError(
+            f"the state of partition {partition} has {there} of accounts and meters inside, and "
+            f"GRIDCLOCK_PSEUDONYMS_INSIDE is {wanted}: use another --name, or set it as before"
         )
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from streams.live.clock_partition import position_key
 from streams.live.rulebook_watch import RulebookWatch
-from streams.wire.state_rows import Position, position_to_bytes
+from streams.wire.state_rows import Position, StateError, position_to_bytes
 
 OLD = json.dumps({"v": 1, "offset": 4, "at": None, "watermarks": {}, "sources": {}}).encode()
 NEWER = json.dumps({"v": 999}).encode()
@@ -67,3 +67,48 @@ def test_the_positions_of_all_partitions_are_compared(changelog: Changelog, capl
         watch.compare(asyncio.run(watch._rulebooks()))
     assert counts[-1] == 1
     assert caplog.messages[1:] == ["all partitions are judged by rulebook aa"]
+
+
+def test_histories_are_pruned_once_the_worker_of_every_partition_reads_such_rows(changelog: Changelog) -> None:
+    watch = RulebookWatch("aa", 3, changelog.ends, changelog.read, lambda _: None)
+
+    def look(*values: bytes) -> bool:
+        changelog.last = {number: Record(position_key(number), value) for number, value in enumerate(values)}
+        asyncio.run(watch._rulebooks())
+        return watch.all_read_pruned_rows
+
+    assert not watch.all_read_pruned_rows  # before the first check
+    ours = position("aa")
+    assert look()  # an installation that begins
+    assert look(ours, ours, position("bb"))
+    assert look(ours)
+    assert not look(ours, OLD, ours)  # a worker of 0.1 has a partition
+    assert not look(OLD)
+    assert not look(ours, NEWER, ours)
+    changelog.last[1] = Record(b"1/order/WO1", b"a row that is no position")
+    asyncio.run(watch._rulebooks())
+    assert not watch.all_read_pruned_rows
+
+
+def test_histories_are_not_pruned_while_a_partition_has_no_leader() -> None:
+    async def ends(_numbers: list[int]) -> Mapping[int, int]:
+        return {}
+
+    watch = RulebookWatch("aa", 3, ends, Changelog().read, lambda _: None)
+    asyncio.run(watch._rulebooks())
+    assert not watch.all_read_pruned_rows
+
+
+@pytest.mark.parametrize("is_hashed", [False, True])
+def test_a_state_with_numbers_in_another_form_is_refused(changelog: Changelog, is_hashed: bool) -> None:
+    watch = RulebookWatch("aa", 3, changelog.ends, changelog.read, lambda _: None)
+    asyncio.run(watch.check_numbers(is_hashed=is_hashed))  # a new name
+    row = position_to_bytes(Position(4, None, {}, {}, is_hashed=is_hashed))
+    changelog.last = {2: Record(position_key(2), row)}
+    asyncio.run(watch.check_numbers(is_hashed=is_hashed))
+    with pytest.raises(StateError, match=r"the state of partition 2 has .*: use another --name"):
+        asyncio.run(watch.check_numbers(is_hashed=not is_hashed))
+    changelog.last = {2: Record(position_key(2), OLD)}  # of 0.1: real numbers
+    asyncio.run(watch.check_numbers(is_hashed=False))
+    with pytest.raises(StateError):
+        asyncio.run(watch.check_numbers(is_hashed=True))

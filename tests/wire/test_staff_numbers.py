@@ -41,6 +41,26 @@ def test_with_a_key_only_the_hash_comes_in(by_model: bool) -> None:
     assert decoded(b"another key of tests", by_model=by_model).data["staff_id"] != event.data["staff_id"]
 
 
+@pytest.mark.parametrize("by_model", [False, True])
+def test_inside_account_and_meter_numbers_are_replaced_as_alerts_show_them(by_model: bool) -> None:
+    names = Pseudonyms(KEY)
+    notice = {
+        "event_id": "n1", "event_type": "meter.batch_notice_posted", "occurred_at": "2026-03-02T09:00:00+08:00",
+        "batch_id": "B1", "account_id": "A1", "meter_id": "M1", "meters": ["M1", "M2"],
+    }  # fmt: skip
+    decoder = decoder_of(shipped(), KEY, inside=True)
+    decode = decoder.decode_by_model if by_model else decoder.decode
+    event = decode(json.dumps(notice).encode(), received=us("2026-03-02T12:00"))
+    first, second = names.number("meter", "M1"), names.number("meter", "M2")
+    assert (event.account_id, event.meter_id) == (names.number("account", "A1"), first)
+    assert (event.data["meters"], event.batch_id) == ([first, second], "B1")
+    assert {one for one, _ in shipped().rulebook.copies_of(event)} >= {("meter", first), ("meter", second)}
+    assert names.number("meter", first) == first  # an alert shows it as it is
+    assert decoded(KEY, account_id="A1").account_id == "A1"  # otherwise they stay real inside
+    with pytest.raises(ConfigError, match="needs a pseudonym key"):
+        decoder_of(shipped(), None, inside=True)
+
+
 @given(st.text(min_size=1, max_size=30))
 def test_a_hash_stays_what_it_is(number: str) -> None:
     names = Pseudonyms(KEY)
