@@ -17,14 +17,17 @@ from typing import Any
 import aiohttp
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from kafka import KafkaProducer
+from kafka import KafkaConsumer, KafkaProducer
 
+from schemas.acknowledgements import Acknowledgement
+from streams.board.acts import AckWriter
 from streams.board.deliveries import Deliveries
 from streams.board.feed import BoardFeed, StateReader
 from streams.board.rows import KafkaRows, Rows
 from streams.cli import run
 from streams.core.board import Board
 from streams.core.instants import format_us
+from streams.errors import BrokerError
 from streams.kafka.admin import TopicSpec, ensure_topics, partitions_of
 from streams.kafka.brokers import Broker
 from streams.kafka.child_process import ChildProcess
@@ -395,6 +398,28 @@ def test_the_feed_never_makes_a_topic_and_leaves_out_what_is_no_alert(kafka: Bro
 
 
 # -- the command -------------------------------------------------------------------------------------------
+
+
+async def _acts_are_written_to_a_topic_that_is_there(kafka: Broker, name: str) -> None:
+    settings = load_settings(bootstrap=kafka.bootstrap, name=name)
+    given = {"alert_id": "a" * 32, "action": "acknowledge", "by": "S7", "at": "2026-03-02T10:00:00+08:00"}
+    made = Acknowledgement.model_validate(given)
+    async with AckWriter(settings) as write:
+        with pytest.raises(BrokerError, match=f"there is no topic {name}.acks: gridclock topics create makes it"):
+            await write(made)
+        assert await asyncio.to_thread(partitions_of, kafka.bootstrap, f"{name}.acks", security={}) == 0
+        await asyncio.to_thread(ensure_topics, kafka.bootstrap, [TopicSpec(f"{name}.acks", 1)])
+        await write(made)
+    consumer = KafkaConsumer(f"{name}.acks", bootstrap_servers=kafka.bootstrap, auto_offset_reset="earliest")
+    try:
+        found = await asyncio.to_thread(next, consumer)
+        assert (found.key, json.loads(found.value)) == (made.alert_id.encode(), given)
+    finally:
+        consumer.close()
+
+
+def test_acts_are_written_to_a_topic_that_is_there_and_make_none(kafka: Broker, prefix: str) -> None:
+    asyncio.run(_acts_are_written_to_a_topic_that_is_there(kafka, f"{prefix}b"))
 
 
 def test_sigterm_ends_the_board_in_order_with_pages_open(kafka: Broker, prefix: str, tmp_path: Path) -> None:
