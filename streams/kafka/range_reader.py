@@ -31,6 +31,8 @@ async def read_ranges(
     Raises:
         KafkaError: where the brokers refuse.
     """
+    if not spans:  # a client that is stopped before its tasks began raises CancelledError
+        return
     reader = AIOKafkaConsumer(
         enable_auto_commit=False, auto_offset_reset="earliest", max_partition_fetch_bytes=fetch_size, **options
     )
