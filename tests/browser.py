@@ -38,6 +38,7 @@ _FLAGS: Final = (
     "--remote-debugging-port=0",
 )
 WALL: Final = (1920, 1080)
+LAPTOP: Final = (1366, 768)
 PHONE: Final = (390, 844)
 _SECONDS: Final = 30.0
 _KEYS: Final = {"Tab": 9, "Enter": 13, "Escape": 27, "ArrowDown": 40, "ArrowUp": 38, "End": 35, "Home": 36}

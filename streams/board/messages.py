@@ -116,8 +116,8 @@ def filter_of(query: Mapping[str, str]) -> Filter:
             given[name] = int(value)
     if given.get("severity", "norm") not in ("norm", "red_line"):
         raise InputError("bad_query", "severity", "is norm or red_line")
-    if given.get("state", "running") not in ("running", "overdue", "untimed"):
-        raise InputError("bad_query", "state", "is running, overdue or untimed")
+    if given.get("state", "running") not in ("running", "overdue", "untimed", "beside"):
+        raise InputError("bad_query", "state", "is running, overdue, untimed or beside")
     return Filter(**given)
 
 

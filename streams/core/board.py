@@ -49,7 +49,8 @@ ROW_COUNTS: Final = (
 
 _PLACES: Final = {name: place for place, name in enumerate(ROW_COUNTS)}
 
-State = Literal["running", "overdue", "untimed"]
+State = Literal["running", "overdue", "untimed", "beside"]
+"""What is listed of the open cases; ``beside``: the running ones and the overdue ones, as many of each."""
 Row = tuple[str, tuple[int, ...]]
 """A code, and the ``ROW_COUNTS`` of it."""
 
@@ -315,7 +316,7 @@ class Board:
         for alert in told:
             if alert.alert_id not in self._retracted:
                 tally.alert(alert, (begins, ends), acknowledged=self._is_acknowledged(alert.alert_id))
-        nearest = nsmallest(min(wanted.cases, most), listed, key=_urgency)
+        nearest = _nearest(listed, min(wanted.cases, most), is_beside=wanted.state == "beside" and not wanted.find)
         newest = nlargest(min(wanted.alerts, most), told, key=lambda alert: (alert.detected_at, alert.alert_id))
         return View(
             {case.case_id: case for case in nearest},
@@ -342,6 +343,13 @@ class Board:
 
     def _is_acknowledged(self, alert_id: str) -> bool:
         return any(ack.action == "acknowledge" for ack in self._acks.get(alert_id, ()))
+
+
+def _nearest(cases: Sequence[OpenCase], most: int, *, is_beside: bool) -> list[OpenCase]:
+    if not is_beside:
+        return nsmallest(most, cases, key=_urgency)
+    parts = ([case for case in cases if (case.outcome == "breached") is so] for so in (False, True))
+    return [case for part in parts for case in nsmallest(most, part, key=_urgency)]
 
 
 def _trim(kept: dict[str, Any], most: int) -> None:
@@ -398,7 +406,7 @@ class _Tally:
         if case.outcome == "breached":
             counts["overdue"] += 1
             self._count(case, _OVERDUE)
-            return self._wanted.state == "overdue" or self._find is not None
+            return self._wanted.state in ("overdue", "beside") or self._find is not None
         counts["running"] += 1
         self._count(case, _RUNNING)
         if deadline is None:
@@ -412,7 +420,7 @@ class _Tally:
                 counts["due_15_min"] += 1
         if deadline <= ends:
             counts["due_today"] += 1
-        return self._wanted.state == "running" or self._find is not None
+        return self._wanted.state in ("running", "beside") or self._find is not None
 
     def alert(self, alert: BoardAlert, today: tuple[int, int], *, acknowledged: bool) -> None:
         """Count an alert that was not retracted, where it is of today: from an instant to another, exclusive."""

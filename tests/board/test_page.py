@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from fractions import Fraction
+from importlib import resources
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from streams.live.source_positions import Loss
 from streams.wall_clock import WallClock
 from streams.wire.state_rows import Aside
 from tests.boards import MINUTE, Served, Topics, alert, board, case_id, served, started
-from tests.browser import PHONE, WALL, Page, page_of
+from tests.browser import LAPTOP, PHONE, WALL, Page, page_of
 from tests.stories import us
 
 NOW = us("2026-03-02T10:00")
@@ -526,5 +527,86 @@ def test_every_word_is_there_in_both_languages(chrome: str) -> None:
             assert zh == en
             assert len(zh) > 100
             assert missing == []
+
+    run(test)
+
+
+def test_overdue_and_next_due_stand_side_by_side(chrome: str) -> None:
+    async def test() -> None:
+        cases = [a_case(f"WO{index}", 60 * (index - 2) + 30) for index in range(5)]  # two are over
+        async with looking(chrome, *cases, query="?state=beside", size=LAPTOP) as (page, _):
+            await page.until("document.querySelectorAll('#cases li').length == 3")
+            orders = "[...document.querySelectorAll('#%s .about')].map((node) => node.textContent.split(' ')[1])"
+            assert await page.js(orders % "cases") == ["WO2", "WO3", "WO4"]
+            assert await page.js(orders % "late") == ["WO0", "WO1"]
+            boxes = "['cases', 'late'].map((id) => document.getElementById(id).getBoundingClientRect().toJSON())"
+            left, right = await page.js(boxes)
+            assert left["right"] <= right["left"]
+            assert left["top"] < right["bottom"]
+            assert right["top"] < left["bottom"]
+            await page.js("document.querySelector('[data-state=running]').click()")
+            await page.until("document.querySelector('#late-panel').hidden")
+
+    run(test)
+
+
+AXE = (resources.files("axe_core_python") / "axe.min.js").read_text("utf-8")
+FOUND = """axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]})
+    .then((found) => found.violations.map((one) => [one.id, one.nodes.map((node) => node.html).slice(0, 3)]))"""
+
+
+@pytest.mark.parametrize("size", [LAPTOP, WALL, PHONE], ids=["laptop", "wall", "phone"])
+@pytest.mark.parametrize("query", ["?lang=en", "?state=beside"])
+def test_axe_finds_nothing_and_the_tables_are_whole(chrome: str, size: tuple[int, int], query: str) -> None:
+    async def test() -> None:
+        cases = [a_case(f"WO{index}", 40 * (index - 3), PLACES[index % 12]) for index in range(12)]
+        alerts = [alert(f"b{index}", NOW - index * MINUTE, number=f"WO{index}", severity="red_line",
+                        org=PLACES[index % 12]) for index in range(5)]  # fmt: skip
+        async with looking(chrome, *cases, alerts=tuple(alerts), query=query, size=size) as (page, _):
+            await page.until("document.querySelectorAll('#cases li').length > 5")
+            await page.js(AXE)
+            assert await page.js(FOUND) == []
+            # No text is cut: neither names of rules and units nor a cell or head of the tables.
+            texts = "'.title, .about, .due, .left, #places td, #places th, #rules td, thead th'"
+            cut = (
+                f"[...document.querySelectorAll({texts})].filter((node) => node.checkVisibility()"
+                " && node.scrollWidth > node.clientWidth + 1).map((node) => node.textContent)"
+            )
+            assert await page.js(cut) == []
+            places = "document.querySelector('#places').closest('.scroll')"
+            assert await page.js(f"{places}.scrollHeight - {places}.clientHeight") <= 0
+
+    run(test)
+
+
+def test_a_row_says_how_much_time_is_left_or_overdue(chrome: str) -> None:
+    async def test() -> None:
+        async with looking(chrome, a_case("WO1", 95), a_case("WO2", -1000), query="?state=beside&lang=en") as (page, _):
+            await page.until("document.querySelectorAll('#cases li, #late li').length == 2")
+            labels = (
+                "[...document.querySelectorAll('#cases .row, #late .row')].map((row) => row.getAttribute('aria-label'))"
+            )
+            left, late = await page.js(labels)
+            assert "1.0 min left" in left
+            assert "overdue by 16 min" in late
+            await page.js("document.querySelector('#lang').click()")
+            left, late = await page.js(labels)
+            assert "还剩 1.0 分钟" in left
+            assert "已超时 16 分钟" in late
+
+    run(test)
+
+
+def test_printed_the_page_is_dark_on_white_and_whole(chrome: str) -> None:
+    async def test() -> None:
+        cases = [a_case(f"WO{index}", 10 + 7 * index) for index in range(40)]
+        async with looking(chrome, *cases) as (page, _):
+            await page.until("document.querySelectorAll('#cases li').length == 40")
+            await page.do("Emulation.setEmulatedMedia", media="print")
+            assert await page.js("getComputedStyle(document.documentElement).backgroundColor") == "rgb(255, 255, 255)"
+            assert await page.js("document.querySelector('.switches').checkVisibility()") is False
+            rows = "document.querySelector('#cases')"
+            assert await page.js(f"{rows}.scrollHeight - {rows}.clientHeight") <= 0
+            assert await page.js(CONTRAST) == []
 
     run(test)

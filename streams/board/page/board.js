@@ -102,6 +102,7 @@ function start() {
   listenToFilters();
   listenToSwitches();
   moveByKeys($("cases"));
+  moveByKeys($("late"));
   moveByKeys($("alerts"));
   translate();
   readMe();

@@ -1,7 +1,7 @@
 // The two lists: clocks with their countdowns, and the newest alerts.
 import { lastOf, silencedUntil } from "./acts.js";
 import { $, element, badge, setAttribute, setText } from "./dom.js";
-import { caseAddress, duration, place, stamp, subject, subjectAddress, translated, untimedReason } from "./format.js";
+import { approximately, caseAddress, duration, place, stamp, subject, subjectAddress, translated, untimedReason } from "./format.js";
 import { quickAcknowledge } from "./quick.js";
 import { renderRows, rowLink } from "./rows.js";
 import { HOUR, MINUTE, now, page, params, selected } from "./state.js";
@@ -13,47 +13,43 @@ export function renderLists() {
   const cases = [...page.view.cases.values()].sort((a, b) => ends(a) - ends(b) || (a.case_id < b.case_id ? -1 : 1));
   const alerts = [...page.view.alerts.values()].sort(
     (a, b) => Date.parse(b.detected_at) - Date.parse(a.detected_at) || (a.alert_id < b.alert_id ? 1 : -1));
-  renderRows($("cases"), cases, "case_id", () => {
+  const beside = selected() === "beside" && !page.view.find;
+  const shown = beside ? cases.filter((item) => item.outcome !== "breached") : cases;
+  const late = beside ? cases.filter((item) => item.outcome === "breached") : [];
+  const makeCase = () => {
     const made = rowLink(["left", "what", "due"]);
     made.append(element("span", "bar"));
     return made;
-  }, fillCase);
+  };
+  $("late-panel").hidden = !beside;
+  setAttribute(document.querySelector("main"), "data-beside", beside ? "" : null);
+  renderRows($("cases"), shown, "case_id", makeCase, fillCase);
+  renderRows($("late"), late, "case_id", makeCase, fillCase);
   renderRows($("alerts"), alerts, "alert_id", () => rowLink(["marks", "sentence", "ending"]), fillAlert);
   if (at !== null) moveCountdowns(at);
-  const c = page.view.counts, running = c.running || 0, find = page.view.find;
-  const all = find ? running + (c.overdue || 0) : { running: running - (c.untimed || 0), overdue: c.overdue, untimed: c.untimed }[selected()] || 0;
-  setText($("cases-count"), page.refused ? "" : page.text.shown(cases.length, all));
-  setText($("cases-title"), page.text[find ? "found" : selected() === "running" ? "cases" : selected()]);
+  const c = page.view.counts, running = c.running || 0, find = page.view.find, timed = running - (c.untimed || 0);
+  const all = find ? running + (c.overdue || 0) : { running: timed, beside: timed, overdue: c.overdue, untimed: c.untimed }[selected()] || 0;
+  setText($("cases-count"), page.refused ? "" : page.text.shown(shown.length, all));
+  setText($("late-count"), page.text.shown(late.length, c.overdue || 0));
+  setText($("cases-title"), page.text[find ? "found" : ["running", "beside"].includes(selected()) ? "cases" : selected()]);
   setText($("alerts-count"), page.refused ? "" : page.text.newest(number(alerts.length)));
-  for (const [name, items] of [["cases", cases], ["alerts", alerts]]) {
+  for (const [name, items] of [["cases", shown], ["late", late], ["alerts", alerts]]) {
+    const words = page.refused ? page.text.refused(page.refused)
+      : page.text[page.loading || !page.heard ? "loading" : name === "alerts" ? "noAlerts" : "noCases"];
     $(`${name}-empty`).hidden = items.length > 0;
     $(name).hidden = items.length === 0;
-    setText($(`${name}-empty`), page.loading || !page.heard ? page.text.loading : page.text[name === "cases" ? "noCases" : "noAlerts"]);
-    if (page.refused) setText($(`${name}-empty`), page.text.refused(page.refused));
+    setText($(`${name}-empty`), words);
   }
-  offerSubjects(cases.length + alerts.length ? null : params.get("find"));
 }
 
-// What has no open case and no alert is not in the lists; the page of its order, account or meter may still be there.
-function offerSubjects(found) {
-  const box = $("find-pages");
-  box.hidden = !found || page.loading || !page.heard;
-  const wanted = JSON.stringify([found, page.language]);
-  if (box.hidden || box.wanted === wanted) return;
-  box.wanted = wanted;
-  box.replaceChildren(...["order", "account", "meter", "batch"].map((type) => {
-    const link = element("a", "", `${page.text.subjects[type]} ${found}`);
-    link.href = subjectAddress({ type, id: found });
-    return link;
-  }));
-}
+const countdowns = () => document.querySelectorAll("#cases .row, #late .row");
 
 export function redrawCountdowns() {
-  for (const row of $("cases").children) row.firstChild.shown = null;
+  for (const row of countdowns()) row.shown = null;
 }
 
 export function moveCountdowns(at) {
-  for (const row of $("cases").children) tick(row.firstChild, at);
+  for (const row of countdowns()) tick(row, at);
 }
 
 function fillCase(row, item) {
@@ -65,8 +61,8 @@ function fillCase(row, item) {
   what.replaceChildren(title, element("span", "about", `${subject(item)} · ${item.clause} · ${place(item.org)}`));
   due.replaceChildren(document.createTextNode(item.deadline ? stamp(item.deadline) : "—"), element("span", "", translated(item.limit)));
   const when = item.deadline ? `${page.text.deadlineWord} ${stamp(item.deadline)}` : untimedReason(item);
-  const parts = [item.severity === "red_line" ? page.text.red_line : "", subject(item), translated(item.title), when, place(item.org)];
-  row.setAttribute("aria-label", parts.filter(Boolean).join(page.text.list));
+  row.words = [item.severity === "red_line" ? page.text.red_line : "", subject(item), translated(item.title), when, place(item.org)].filter(Boolean);
+  row.said = null;
   row.ends = item.deadline ? Date.parse(item.deadline) : null;
   row.untimedReason = untimedReason(item);
   row.starts = Date.parse(item.started_at);
@@ -87,12 +83,24 @@ function tick(row, at) {
     else if (rest <= 2 * MINUTE || rest <= HOUR && used >= 0.8) heat = "hot";
     else if (rest <= HOUR || used >= 0.8) heat = "warm";
   }
+  say(row, row.ends === null ? null : row.ends - at);
   const shown = `${sign}|${value}|${heat}`;
   if (row.shown === shown) return;
   row.shown = shown;
   left.replaceChildren(...(sign ? [element("span", "sign", sign)] : []), document.createTextNode(value));
   setAttribute(row, "data-heat", heat);
   row.style.setProperty("--used", used.toFixed(3));
+}
+
+// What a screen reader says of a row: also the time left or overdue, to the minute, so that it seldom changes.
+function say(row, rest) {
+  const { text } = page;
+  const word = rest === null ? null : row.breached ? "lateWords" : rest > 0 ? "leftWords" : "waitingWords";
+  const left = word && text[word](approximately(Math.abs(rest) / 1000 < 60 ? Math.ceil(Math.abs(rest) / 10e3) * 10 : Math.floor(Math.abs(rest) / MINUTE) * 60));
+  const said = [...row.words.slice(0, -1), left, ...row.words.slice(-1)].filter(Boolean).join(text.list);
+  if (row.said === said) return;
+  row.said = said;
+  row.setAttribute("aria-label", said);
 }
 
 function fillAlert(row, item) {
