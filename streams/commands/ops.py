@@ -28,7 +28,8 @@ from streams.kafka.brokers import Broker, broker
 from streams.kafka.child_process import ChildProcess
 from streams.kafka.java_broker import free_ports
 from streams.operations.feeder import Feeder
-from streams.operations.monitoring import DEPLOY, Alertmanager, Prometheus, why_not
+from streams.operations.grafana import Grafana, how_to_start
+from streams.operations.monitoring import DEPLOY, Alertmanager, MonitoringError, Prometheus, why_not
 from streams.operations.supervision import Restartable, Supervisor
 from streams.settings import Settings, load_settings
 from streams.simulation import simulate
@@ -101,8 +102,8 @@ def ops(options: _Options) -> int:
     A broker is started where none is named. All processes listen on 127.0.0.1 and end with Ctrl-C; no data is kept. A
     process that ends by itself is restarted, which is reported. The notifier sends to Alertmanager and a webhook, by
     deploy/subscriptions.centre.yaml. Prometheus and Alertmanager are those installed here (Debian: prometheus,
-    prometheus-alertmanager); a missing one is reported and left out. The dashboards need Grafana: see
-    deploy/compose.yaml.
+    prometheus-alertmanager); a missing one is reported and left out. The dashboards are shown by a grafana program that
+    is installed here, or by Docker with the image of deploy/compose.yaml.
 
     \b
     Example:
@@ -153,6 +154,7 @@ def _start(
     else:
         centre.notifier(options.webhook or centre.receiver())
     centre.prometheus(options.seconds)
+    centre.grafana()
     return centre.await_ready(stop)
 
 
@@ -172,11 +174,12 @@ class _Centre:
         self._notify_port: int | None = None
         self._alertmanager: Alertmanager | None = None
         self._prometheus: Prometheus | None = None
+        self._grafana: Grafana | None = None
 
     @property
     def supervised(self) -> Mapping[str, Restartable]:
         """All processes started here, by name."""
-        servers = {"Alertmanager": self._alertmanager, "Prometheus": self._prometheus}
+        servers = {"Alertmanager": self._alertmanager, "Prometheus": self._prometheus, "Grafana": self._grafana}
         return {**self.children, **{name: one for name, one in servers.items() if one is not None}}
 
     def _start(self, name: str, words: Sequence[str], says: str) -> None:
@@ -250,6 +253,23 @@ class _Centre:
         )
         self._stack.callback(server.stop)
         self.urls.append(("Prometheus", server.url))
+
+    def grafana(self) -> None:
+        """Grafana with the dashboards, where Prometheus runs and a grafana program or Docker is there."""
+        if self._prometheus is None:
+            return
+        how = how_to_start()
+        if isinstance(how, str):
+            _report(f"{how}: the dashboards are not shown; see Prometheus and the board")
+            return
+        _report(f"Grafana: {how.description}")
+        try:
+            self._grafana = Grafana(self._directory / "grafana", self._prometheus.url, how)
+        except MonitoringError as error:  # an image that cannot be fetched, an old version: the rest is of use without
+            _report(f"the dashboards are not shown: {error}")
+            return
+        self._stack.callback(self._grafana.stop)
+        self.urls.insert(1, ("Grafana 大屏", self._grafana.url))
 
     def await_ready(self, stop: threading.Event) -> bool:
         """Wait for all started processes; false if stopped before.

@@ -25,7 +25,6 @@ from streams.kafka.java_broker import free_ports
 
 DEPLOY: Final = Path(__file__).resolve().parents[2] / "deploy"
 PROGRAMS: Final = {"Prometheus": ("prometheus",), "Alertmanager": ("prometheus-alertmanager", "alertmanager")}
-_SECONDS = 30.0
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -38,6 +37,13 @@ def program_of(name: str) -> str | None:
     return next((found for found in map(shutil.which, PROGRAMS[name]) if found), None)
 
 
+def _program(name: str) -> str:
+    found = program_of(name)
+    if found is None:
+        raise MonitoringError(why_not(name) or "")
+    return found
+
+
 def why_not(name: str) -> str | None:
     """The reason why it cannot be started here; ``None`` if it can."""
     if program_of(name) is None:
@@ -45,18 +51,25 @@ def why_not(name: str) -> str | None:
     return None if DEPLOY.is_dir() else f"there is no {DEPLOY}: run from a clone"
 
 
-class _Server:
+class Server:
     """A server that is ready when its constructor returns, and ended by ``stop``."""
 
-    def __init__(self, name: str, port: int, directory: Path, arguments: Sequence[str]) -> None:
-        program = program_of(name)
-        if program is None:
-            raise MonitoringError(why_not(name) or "")
+    ready_path = "/-/ready"
+    seconds_to_start = 30.0
+
+    def __init__(
+        self,
+        name: str,
+        port: int,
+        directory: Path,
+        command: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
         # By default the Go runtime uses every core.
-        environment = {"GOMAXPROCS": os.environ.get("GOMAXPROCS", "2")}
-        self._process = ChildProcess([program, *arguments], directory / "output.log", environment=environment)
+        given = {"GOMAXPROCS": os.environ.get("GOMAXPROCS", "2"), **(environment or {})}
+        self._process = ChildProcess(command, directory / "output.log", environment=given)
         try:
             self._wait(name)
         except BaseException:
@@ -64,10 +77,10 @@ class _Server:
             raise
 
     def _wait(self, name: str) -> None:
-        deadline = time.monotonic() + _SECONDS
+        deadline = time.monotonic() + self.seconds_to_start
         while True:
             try:
-                with _OPENER.open(f"{self.url}/-/ready", timeout=5):
+                with _OPENER.open(f"{self.url}{self.ready_path}", timeout=5):
                     return
             except OSError as error:
                 if self._process.exit_code is not None or time.monotonic() > deadline:
@@ -106,7 +119,7 @@ class _Server:
         self._process.kill()
 
 
-class Alertmanager(_Server):
+class Alertmanager(Server):
     """Alertmanager on ``deploy/alertmanager.yml``, or on another file."""
 
     def __init__(self, directory: Path, *, config: Path = DEPLOY / "alertmanager.yml", port: int | None = None) -> None:
@@ -118,10 +131,10 @@ class Alertmanager(_Server):
             f"--web.listen-address=127.0.0.1:{port}",
             "--cluster.listen-address=",  # without a cluster, which would listen on all addresses
         )
-        super().__init__("Alertmanager", port, directory, arguments)
+        super().__init__("Alertmanager", port, directory, [_program("Alertmanager"), *arguments])
 
 
-class Prometheus(_Server):
+class Prometheus(Server):
     """Prometheus on ``deploy/prometheus``, for workers and notifiers by ``host:port``.
 
     It scrapes them every ``seconds``. ``rules_changed`` may change the text of a rule file; tests shorten its windows.
@@ -151,7 +164,7 @@ class Prometheus(_Server):
             f"--storage.tsdb.path={directory / 'data'}",
             f"--web.listen-address=127.0.0.1:{port}",
         )
-        super().__init__("Prometheus", port, directory, arguments)
+        super().__init__("Prometheus", port, directory, [_program("Prometheus"), *arguments])
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """The current samples of an expression.
