@@ -7,7 +7,7 @@ import io
 import os
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final, TextIO, cast
@@ -32,21 +32,21 @@ _KEPT: Final = 200_000
 
 
 @contextmanager
-def open_bytes(name: str) -> Iterator[BinaryIO]:
+def open_bytes(name: str) -> Iterator[io.BufferedReader]:
     """Open for reading; compression is detected by the content, not by the name.
 
     Raises:
         ConfigError: where the file is missing or cannot be read.
     """
     if name == STANDARD:
-        yield cast(BinaryIO, _decompressed(io.BufferedReader(cast(io.RawIOBase, sys.stdin.buffer))))
+        yield _decompressed(io.BufferedReader(cast(io.RawIOBase, sys.stdin.buffer)))
         return
     try:
-        raw = open(name, "rb")  # noqa: SIM115 (closed below, through every layer)
+        raw = cast(io.BufferedReader, open(name, "rb", _CHUNK))  # noqa: SIM115 (closed below, through every layer)
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror or error}", path=name) from error
     with raw:
-        yield cast(BinaryIO, _decompressed(raw))
+        yield _decompressed(raw)
 
 
 _GZIP, _ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
@@ -65,7 +65,7 @@ def is_compressed(name: str) -> bool:
 def _decompressed(raw: io.BufferedReader) -> io.BufferedReader:
     head = raw.peek(4)[:4]
     if head[:2] == _GZIP:
-        return io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(fileobj=raw)))
+        return io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(fileobj=raw)), _CHUNK)
     if head == _ZSTANDARD:
         return io.BufferedReader(_ZstandardFrames(raw), _CHUNK)
     return raw
@@ -154,16 +154,33 @@ def line_of(number: int, line: bytes, size: int, *, most: int = MAX_LINE, is_fir
     return (number, stripped, None) if stripped.strip() else None
 
 
-def bounded_lines(name: str, most: int = MAX_LINE) -> Iterator[Line]:
+Skim = Callable[[bytes, int], tuple[int, int]]
+"""Takes whole lines from the beginning of a text: with the number of the line before, the bytes and lines taken."""
+
+
+def bounded_lines(name: str, most: int = MAX_LINE, skim: Skim | None = None) -> Iterator[Line]:
     """The lines of a file; empty lines are skipped, those of more than ``most`` bytes have an error.
+
+    Lines that ``skim`` takes are not given.
 
     Raises:
         ConfigError: where the file is missing, or damaged in the middle (the line is named).
     """
     number = 0
     with open_bytes(name) as source:
+        lines = raw_lines(source, most)
         try:
-            for number, (line, size) in enumerate(raw_lines(source, most), start=1):
+            while True:
+                while skim is not None and (text := source.peek()):
+                    taken, count = skim(text, number)
+                    if not taken:
+                        break
+                    source.read(taken)
+                    number += count
+                if (one := next(lines, None)) is None:
+                    return
+                line, size = one
+                number += 1
                 if found := line_of(number, line, size, most=most, is_first=number == 1):
                     yield found
         except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Final
@@ -64,9 +64,17 @@ class NativeReplay:
     ) -> None:
         self._inner: Any = module.Replay(Document(rulebook, catalogue).encoded, *bounds)
 
-    def take(self, lines: Sequence[bytes], origins: Sequence[int], first: int) -> int:
-        """Take lines from ``first`` on; the place of the first one that Python must read, or the number of all."""
-        return int(self._inner.take(lines, origins, first))
+    def take(self, line: bytes, origin: int) -> bool:
+        """Take one line; false where Python must read it."""
+        return bool(self._inner.take(line, origin))
+
+    def skim(self, text: bytes, origin: int) -> tuple[int, int]:
+        """Take the whole lines that a text begins with, up to one that Python must read: the bytes and lines taken.
+
+        ``origin`` is that of the line before.
+        """
+        found: tuple[int, int] = self._inner.skim(text, origin)
+        return found
 
     def note(self, event: Event, subjects: Iterable[Subject]) -> int | None:
         """Count an event that Python has read; its number of arrival, where it is kept."""

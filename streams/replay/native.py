@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 
 import msgspec
@@ -34,12 +35,6 @@ _plain = msgspec.json.Decoder().decode
 
 LOOKED_AT = 200
 """Lines of a source that decide whether the native engine reads it instead of several processes."""
-
-BATCH = 2000
-"""Most lines given to the native engine at once."""
-
-BATCH_BYTES = 16 * 1024 * 1024
-"""Most bytes of these lines."""
 
 _log = logging.getLogger(__name__)
 
@@ -69,27 +64,35 @@ class NativeReading(Reading):
     ) -> int:
         """See ``Reading``; the position is that of the last record that Python has read."""
         if isinstance(source, Lines):
-            records = self._not_taken(number, iter(records), on_record)
+            skimmed = records if source.name == STANDARD else source.records(partial(self._skim, number, on_record))
+            records = self._not_taken(number, skimmed, on_record)
         return super().read(number, source, records, on_record, after)
 
-    def _not_taken(self, number: int, records: Iterator[Record], on_record: Callable[[int], None]) -> Iterator[Record]:
+    def _skim(self, number: int, on_record: Callable[[int], None], text: bytes, before: int) -> tuple[int, int]:
+        native = self._native
+        if native is None:
+            return 0, 0
+        taken, lines = native.skim(text, number << POSITION_BITS | before)
+        if taken:
+            self._taken(native, taken, lines, on_record)
+        return taken, lines
+
+    def _not_taken(self, number: int, records: Iterable[Record], on_record: Callable[[int], None]) -> Iterator[Record]:
         """The records that Python must read, in order."""
         base = number << POSITION_BITS
-        for batch in _batches(records):
-            # an incomplete line is not read
-            lines = [raw if note is None else b"" for _, raw, note in batch]
-            origins = [base | position for position, _, _ in batch]
-            first = 0
-            while self._native is not None and first < len(batch):
-                place = self._native.take(lines, origins, first)
-                self.tally.lines += place - first
-                on_record(sum(map(len, lines[first:place])))
-                if place < len(batch):
-                    yield batch[place]
-                first = place + 1
-            yield from batch[first:]
-            if self._native is not None and self._native.memory + self._used > self._memory:
-                self._leave_to_python(self._native)
+        for record in records:
+            position, raw, note = record
+            native = self._native
+            if native is not None and note is None and native.take(raw, base | position):
+                self._taken(native, len(raw), 1, on_record)
+            else:
+                yield record
+
+    def _taken(self, native: NativeReplay, size: int, lines: int, on_record: Callable[[int], None]) -> None:
+        self.tally.lines += lines
+        on_record(size)
+        if native.memory + self._used > self._memory:
+            self._leave_to_python(native)
 
     def _take(self, event: Event, origin: int, size: int) -> None:
         native = self._native
@@ -144,19 +147,6 @@ class NativeReading(Reading):
             return None
         self._count(native)
         return NativeJudging(native, self._kept, self._decoded)
-
-
-def _batches(records: Iterator[Record]) -> Iterator[list[Record]]:
-    batch: list[Record] = []
-    size = 0
-    for record in records:
-        batch.append(record)
-        size += len(record[1])
-        if len(batch) == BATCH or size >= BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
 
 
 class NativeJudging:
@@ -260,7 +250,7 @@ def are_plain(native: NativeReplay, sources: Sequence[Source]) -> bool:
             return False
         for _, raw, _ in islice(source.records(), LOOKED_AT):
             total += 1
-            taken += native.take([raw], [0], 0)
+            taken += native.take(raw, 0)
     return taken * 10 >= total * 9
 
 

@@ -3,12 +3,12 @@
 use crate::calendar::{DayCount, Pause, day_text, running};
 use crate::document::{CaseLines, Fault, Limit, Lines, Words};
 use crate::events::Span;
+use crate::hashing::HashMap;
 use crate::lines::Place;
 use crate::subject::{MANY, MOST_DAYS, MOST_LISTED, SUBJECTS, Subject, TABLES, TEXTS, hexadecimal};
 use blake2::digest::consts::U16;
 use blake2::{Blake2b, Digest};
 use std::borrow::Cow;
-use std::collections::HashMap;
 
 /// The place of one alert in the order of all, and its line.
 pub struct Alert {

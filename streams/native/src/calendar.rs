@@ -4,7 +4,7 @@
 
 use crate::document::{Calendar, Limit};
 use crate::events::{DAY, EPOCH, civil, ordinal_within};
-use std::collections::HashMap;
+use crate::hashing::HashMap;
 
 /// From (inclusive) and to (exclusive); `None` while it is open.
 pub type Pause = (i64, Option<i64>);

@@ -1,8 +1,8 @@
 //! The history with corrections applied; see `streams/core/history.py`.
 
 use crate::alerts::Roots;
+use crate::hashing::HashMap;
 use crate::subject::Subject;
-use std::collections::HashMap;
 
 /// Nobody corrects a correction sixty times; a hostile sender might.
 const LONGEST_CHAIN: usize = 60;
@@ -39,8 +39,8 @@ impl Claims<'_, '_> {
 /// `events` are those known so far, in the order of histories.
 pub fn effective<'a>(subject: &Subject<'a>, events: &[usize]) -> Effective<'a> {
     let by_id: HashMap<&str, usize> = events.iter().map(|event| (subject.id_of(*event), *event)).collect();
-    let mut roots = Roots::new();
-    let mut claims = Claims { subject, by_event: HashMap::new(), known: HashMap::new() };
+    let mut roots = Roots::default();
+    let mut claims = Claims { subject, by_event: HashMap::default(), known: HashMap::default() };
     for &event in events {
         if let Some(corrects) = subject.corrects(event) {
             if let Some(root) = root_of(subject, event, &by_id) {
@@ -49,7 +49,7 @@ pub fn effective<'a>(subject: &Subject<'a>, events: &[usize]) -> Effective<'a> {
             }
         }
     }
-    let mut contest: HashMap<&str, Vec<usize>> = HashMap::new();
+    let mut contest: HashMap<&str, Vec<usize>> = HashMap::default();
     for &event in events {
         let id = subject.id_of(event);
         let root = roots.get(id).copied().unwrap_or(id);
@@ -60,7 +60,7 @@ pub fn effective<'a>(subject: &Subject<'a>, events: &[usize]) -> Effective<'a> {
         }
     }
     let mut kept = Vec::new();
-    let mut entered = HashMap::new();
+    let mut entered = HashMap::default();
     for (root, claimants) in contest {
         let last = |event: &usize| (subject.events[*event].recorded, subject.id_of(*event));
         let Some(winner) = claimants.into_iter().max_by_key(|event| last(event)) else { continue };

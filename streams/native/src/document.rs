@@ -2,10 +2,10 @@
 //!
 //! A fold whose part does not have exactly the shape declared here is not known: its subjects are judged by Python.
 
+use crate::hashing::{HashMap, HashSet};
 use crate::lines::Line;
 use serde::Deserialize;
 use serde_json::Value;
-use std::collections::{HashMap, HashSet};
 
 pub const VERSION: u32 = 3;
 
@@ -83,10 +83,44 @@ pub struct Calendar {
 pub struct FoldEntry {
     pub id: String,
     pub subjects: Vec<u8>,
-    pub listens: Vec<usize>,
-    pub begins: Vec<usize>,
-    pub stops: Vec<usize>,
+    pub listens: Types,
+    pub begins: Types,
+    pub stops: Types,
     pub body: Option<Value>,
+}
+
+/// Event types, each a bit.
+#[derive(Deserialize, Default)]
+#[serde(from = "Vec<usize>")]
+pub struct Types(Vec<u64>);
+
+impl Types {
+    pub fn contains(&self, event_type: usize) -> bool {
+        self.0.get(event_type / 64).is_some_and(|bits| bits >> (event_type % 64) & 1 == 1)
+    }
+
+    pub fn meets(&self, other: &Types) -> bool {
+        self.0.iter().zip(&other.0).any(|(one, other)| one & other != 0)
+    }
+}
+
+impl From<Vec<usize>> for Types {
+    fn from(types: Vec<usize>) -> Types {
+        types.into_iter().collect()
+    }
+}
+
+impl FromIterator<usize> for Types {
+    fn from_iter<I: IntoIterator<Item = usize>>(types: I) -> Types {
+        let mut found = Vec::new();
+        for event_type in types {
+            if found.len() <= event_type / 64 {
+                found.resize(event_type / 64 + 1, 0);
+            }
+            found[event_type / 64] |= 1 << (event_type % 64);
+        }
+        Types(found)
+    }
 }
 
 #[derive(Deserialize)]

@@ -1,8 +1,8 @@
 //! Lines to events: what passes every check here is an event; everything else is left to Python, which says why.
 
 use crate::document::{Check, EventType};
+use crate::hashing::HashMap;
 use crate::subject::{METER, SUBJECTS};
-use std::collections::HashMap;
 
 /// A part of the store: from (inclusive) and length, in bytes.
 #[derive(Clone, Copy, Default, PartialEq)]

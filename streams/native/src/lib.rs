@@ -8,16 +8,17 @@ mod calendar;
 mod corrections;
 mod document;
 mod events;
+mod hashing;
 mod kinds;
 mod life;
 mod lines;
 mod replay;
 mod subject;
 
+use crate::hashing::HashMap;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::subject::SUBJECTS;
@@ -31,8 +32,8 @@ struct Replay {
     inner: replay::Replay,
     found: Vec<alerts::Alert>,
     back: HashMap<replay::Key, subject::Reason>,
-    /// The subjects whose cases are still to be written, in order, with the places of their events.
-    subjects: Vec<(replay::Key, Vec<usize>)>,
+    /// The subjects whose cases are still to be written, in order.
+    subjects: Vec<usize>,
 }
 
 fn broken(_: Box<dyn std::any::Any + Send>) -> PyErr {
@@ -48,15 +49,32 @@ impl Replay {
         Ok(Replay {
             inner: replay::Replay::new(rulebook, latest, ends_at, as_of),
             found: Vec::new(),
-            back: HashMap::new(),
+            back: HashMap::default(),
             subjects: Vec::new(),
         })
     }
 
-    /// Take lines from `first` on; the place of the first one that Python must read, or the number of all.
-    fn take(&mut self, lines: Vec<Bound<'_, PyBytes>>, origins: Vec<u64>, first: usize) -> usize {
-        let mut rest = lines.iter().zip(&origins).enumerate().skip(first);
-        rest.find(|(_, (line, origin))| !self.inner.take(line.as_bytes(), **origin)).map_or(lines.len(), |(n, _)| n)
+    /// Take one line; false where Python must read it.
+    fn take(&mut self, line: &[u8], origin: u64) -> bool {
+        self.inner.take(line, origin)
+    }
+
+    /// Take the whole lines that a text begins with, up to one that Python must read: the bytes and lines taken.
+    /// `origin` is that of the line before.
+    fn skim(&mut self, text: &[u8], origin: u64) -> (usize, u64) {
+        let (mut from, mut count) = (0, 0);
+        for line in text.split_inclusive(|byte| *byte == b'\n') {
+            let Some(mut rest) = line.strip_suffix(b"\n") else { break };
+            while let Some(without) = rest.strip_suffix(b"\r") {
+                rest = without;
+            }
+            if !self.inner.take(rest, origin + count + 1) {
+                break;
+            }
+            from += line.len();
+            count += 1;
+        }
+        (from, count)
     }
 
     /// See `replay::Replay::note`; subjects are `(type, id)`.
@@ -127,13 +145,13 @@ impl Replay {
         if from == 0 {
             self.subjects = inner.subjects(&self.back);
         }
-        let chosen: Vec<_> = self.subjects.iter().skip(from).take(most).collect();
-        let written = || chosen.iter().map(|subject| inner.cases(subject, until)).collect::<Vec<_>>();
+        let chosen: Vec<usize> = self.subjects.iter().skip(from).take(most).copied().collect();
+        let written = || chosen.iter().map(|subject| inner.cases(*subject, until)).collect::<Vec<_>>();
         let written = py.detach(|| catch_unwind(AssertUnwindSafe(written))).map_err(broken)?;
         let found = chosen.iter().zip(written).map(|(subject, cases)| {
-            let ((kind, id), _) = subject;
+            let (kind, id) = self.inner.key(*subject);
             let left = match cases {
-                None => self.inner.lines_of(subject),
+                None => self.inner.lines_of(*subject),
                 Some(_) => Vec::new(),
             };
             let left = left.into_iter().map(|(number, origin, line)| (number, origin, PyBytes::new(py, line)));
@@ -141,7 +159,7 @@ impl Replay {
                 .into_iter()
                 .flatten()
                 .map(|(line, alert)| (PyBytes::new(py, line.as_bytes()), alert.map(|alert| PyBytes::new(py, &alert))));
-            (SUBJECTS[*kind as usize], String::from_utf8_lossy(id).into_owned(), cases.collect(), left.collect())
+            (SUBJECTS[kind as usize], String::from_utf8_lossy(&id).into_owned(), cases.collect(), left.collect())
         });
         Ok(found.collect())
     }

@@ -5,10 +5,10 @@
 
 use crate::alerts::{Alert, Report, Roots, Told, Verdict, case_line};
 use crate::corrections::{Effective, effective};
-use crate::document::{Fold, FoldEntry};
+use crate::document::{Fold, FoldEntry, Types};
+use crate::hashing::{HashMap, HashSet};
 use crate::kinds::{self, State, earlier};
 use crate::subject::{KIND, STRAY, Subject};
-use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 pub type Folds = [(FoldEntry, Option<Fold>)];
@@ -33,11 +33,11 @@ struct Route<'a> {
 
 impl Route<'_> {
     fn sees(&self, subject: &Subject, event: usize) -> bool {
-        self.entry.listens.contains(&subject.event_type(event)) && !is_of_one(subject, event, self.before)
+        self.entry.listens.contains(subject.event_type(event)) && !is_of_one(subject, event, self.before)
     }
 
     fn begins(&self, subject: &Subject, event: usize) -> bool {
-        self.entry.begins.contains(&subject.event_type(event)) && !is_of_one(subject, event, self.before)
+        self.entry.begins.contains(subject.event_type(event)) && !is_of_one(subject, event, self.before)
     }
 }
 
@@ -51,11 +51,11 @@ fn is_corrected(subject: &Subject) -> bool {
 
 /// The folds that may have a case; `None` where one of them is not known here.
 fn routes_of<'a>(folds: &'a Folds, subject: &Subject) -> Option<Vec<Route<'a>>> {
-    let types: HashSet<usize> = subject.events.iter().map(|event| event.event_type).collect();
+    let types: Types = subject.events.iter().map(|event| event.event_type).collect();
     let mut routes = Vec::new();
     for (index, (entry, fold)) in folds.iter().enumerate() {
         let Some(place) = entry.subjects.iter().position(|kind| *kind == subject.kind) else { continue };
-        if entry.begins.iter().any(|event_type| types.contains(event_type)) {
+        if entry.begins.meets(&types) {
             let Some(fold) = fold else {
                 subject.hand_back(KIND);
                 return None;
@@ -71,7 +71,7 @@ fn routes_of<'a>(folds: &'a Folds, subject: &Subject) -> Option<Vec<Route<'a>>> 
 pub fn cases(folds: &Folds, subject: &Subject) -> Option<Vec<(String, Option<Vec<u8>>)>> {
     let routes = routes_of(folds, subject)?;
     let mut events: Vec<usize> = (0..subject.events.len()).collect();
-    let mut roots = Roots::new();
+    let mut roots = Roots::default();
     if is_corrected(subject) {
         let found = effective(subject, &events);
         (events, roots) = (found.events, found.roots);
@@ -113,10 +113,11 @@ pub fn judge(folds: &Folds, subject: &Subject) -> Life {
 
 /// Stops on a subject that never had a case, by fold.
 fn orphans(folds: &Folds, subject: &Subject, events: &[usize], life: &mut Life) {
-    for (index, (entry, fold)) in folds.iter().enumerate() {
+    let types: Types = events.iter().map(|event| subject.event_type(*event)).collect();
+    for (index, (entry, fold)) in folds.iter().enumerate().filter(|(_, (entry, _))| entry.stops.meets(&types)) {
         let Some(place) = entry.subjects.iter().position(|kind| *kind == subject.kind) else { continue };
         let is_seen = |event: &&usize| {
-            entry.stops.contains(&subject.event_type(**event)) && !is_of_one(subject, **event, &entry.subjects[..place])
+            entry.stops.contains(subject.event_type(**event)) && !is_of_one(subject, **event, &entry.subjects[..place])
         };
         for event in events.iter().filter(is_seen) {
             let versions = match fold {
@@ -137,8 +138,8 @@ fn orphans(folds: &Folds, subject: &Subject, events: &[usize], life: &mut Life) 
 /// Fold all events once; whether there was any case. `None` where something is taken back.
 fn at_once(routes: &[Route], subject: &Subject, within: usize, life: &mut Life) -> Option<bool> {
     let mut has_case = false;
-    let mut told: HashSet<ReportKey> = HashSet::new();
-    let nothing = Roots::new();
+    let mut told: HashSet<ReportKey> = HashSet::default();
+    let nothing = Roots::default();
     for route in routes {
         let seen: Vec<usize> = (0..within).filter(|event| route.sees(subject, *event)).collect();
         let mut state = kinds::start(route.fold);
@@ -172,12 +173,12 @@ fn at_once(routes: &[Route], subject: &Subject, within: usize, life: &mut Life) 
 fn asked_all_along(
     route: &Route, subject: &Subject, events: &[usize], mut tell: impl FnMut(&Verdict, &Report, i64, bool),
 ) -> Option<()> {
-    let nothing = Roots::new();
+    let nothing = Roots::default();
     let mut state = kinds::start(route.fold);
-    let mut known: HashSet<(String, &'static str, String)> = HashSet::new();
+    let mut known: HashSet<(String, &'static str, String)> = HashSet::default();
     let mut ask = |state: &dyn State, watermark: i64, by_event: bool| -> Option<Option<i64>> {
         let (verdicts, due) = state.judge(subject, watermark, false);
-        let mut owed = HashSet::new();
+        let mut owed = HashSet::default();
         for verdict in &verdicts {
             let root = verdict.root(subject, &nothing);
             for report in &verdict.reports {
@@ -298,11 +299,11 @@ fn step_by_step<'a>(routes: &[Route<'a>], subject: &Subject<'a>, within: usize, 
         subject,
         // Corrections are all known from the beginning, whatever their own instant.
         history: (within..subject.events.len()).collect(),
-        effective: Effective { events: Vec::new(), roots: Roots::new(), entered: HashMap::new() },
+        effective: Effective { events: Vec::new(), roots: Roots::default(), entered: HashMap::default() },
         states: Vec::new(),
         due: None,
-        told: HashMap::new(),
-        withdrawn: HashMap::new(),
+        told: HashMap::default(),
+        withdrawn: HashMap::default(),
     };
     let mut position = 0;
     while position < within && subject.unsure.get().is_none() {

@@ -4,11 +4,14 @@ use crate::alerts::Alert;
 use crate::calendar::Days;
 use crate::document::{Document, Fold, Phrases, VERSION, Words};
 use crate::events::{Event, Reader, Span};
+use crate::hashing::{HashMap, HashSet};
 use crate::life::{self, Folds};
 use crate::subject::{METER, PLAIN, REPEATED, Reason, SUBJECTS, Subject, TABLES};
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
+use std::collections::hash_map::Entry;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
 
 /// The folds and tables of one rulebook.
 pub struct Rulebook {
@@ -69,6 +72,9 @@ pub struct Counts {
 const MINUTE: i64 = 60_000_000;
 const BEGINNING: i64 = -(1 << 62);
 
+/// So many events are compared one by one.
+const FEW: usize = 16;
+
 pub type Key = (u8, Vec<u8>);
 
 /// The events of one replay, from several sources.
@@ -84,6 +90,8 @@ pub struct Replay {
     as_of: Option<i64>,
     next: u64,
     back: HashMap<Key, Reason>,
+    /// By subject; made when no more events come.
+    groups: OnceLock<Groups>,
 }
 
 impl Replay {
@@ -99,7 +107,8 @@ impl Replay {
             ends_at,
             as_of,
             next: 0,
-            back: HashMap::new(),
+            back: HashMap::default(),
+            groups: OnceLock::new(),
         }
     }
 
@@ -134,6 +143,7 @@ impl Replay {
         let copies = self.copies(&event, line, base);
         let is_watched = event.concerns.contains(&true) || !copies.is_empty();
         if let Some(number) = self.count(event.at, event.recorded, is_watched, is_correction) {
+            self.groups.take();
             self.store.extend_from_slice(line);
             let kept = [event].into_iter().chain(copies);
             self.events.extend(kept.map(|event| Event { number, origin, ..event }));
@@ -145,7 +155,7 @@ impl Replay {
     fn copies(&self, event: &Event, line: &[u8], base: usize) -> Vec<Event> {
         let Some(list) = event.meters else { return Vec::new() };
         let text = |span: Span| &line[span.at - base..span.at - base + span.len as usize];
-        let mut seen = HashSet::from([text(event.subjects[METER])]);
+        let mut seen: HashSet<&[u8]> = [text(event.subjects[METER])].into_iter().collect();
         let mut found = Vec::new();
         // Nothing in it is escaped, so its texts are every other piece between quotation marks.
         for meter in text(list).split(|c| *c == b'"').skip(1).step_by(2) {
@@ -212,11 +222,11 @@ impl Replay {
     pub fn divide(&mut self) -> Option<i64> {
         let mut last = None;
         let mut repeated: Vec<Key> = Vec::new();
-        for ((kind, id), mut events) in self.groups() {
-            let key = (kind, id.to_vec());
+        for subject in 0..self.groups().keys.len() {
+            let mut events = self.events_of(subject);
             match self.distinct(&mut events) {
-                None => repeated.push(key),
-                Some(_) if self.back.contains_key(&key) => {}
+                None => repeated.push(self.key(subject)),
+                Some(_) if self.is_back(&self.back, subject) => {}
                 Some(_) => last = last.max(events.iter().map(|event| event.at).max()),
             }
         }
@@ -226,16 +236,39 @@ impl Replay {
 
     /// Remove events that are repeated as they are; their numbers, or `None` where the content is another one.
     fn distinct(&self, events: &mut Vec<&Event>) -> Option<Vec<u64>> {
-        let mut seen: HashMap<&[u8], &[u8]> = HashMap::with_capacity(events.len());
         let (mut numbers, mut is_other) = (Vec::new(), false);
-        events.retain(|event| match seen.insert(self.text(event.id), self.line(event)) {
-            None => true,
-            Some(line) => {
-                is_other |= line != self.line(event);
-                numbers.push(event.number);
-                false
+        let mut repeats = |event: &Event, first: &[u8]| {
+            is_other |= first != self.line(event);
+            numbers.push(event.number);
+        };
+        if events.len() <= FEW {
+            let mut kept: usize = 0;
+            for place in 0..events.len() {
+                let event = events[place];
+                let is_same =
+                    |known: &&&Event| known.id.len == event.id.len && self.text(known.id) == self.text(event.id);
+                match events[..kept].iter().find(is_same) {
+                    Some(known) => repeats(event, self.line(known)),
+                    None => {
+                        events[kept] = event;
+                        kept += 1;
+                    }
+                }
             }
-        });
+            events.truncate(kept);
+        } else {
+            let mut seen: HashMap<&[u8], &[u8]> = HashMap::default();
+            events.retain(|event| match seen.entry(self.text(event.id)) {
+                Entry::Vacant(place) => {
+                    place.insert(self.line(event));
+                    true
+                }
+                Entry::Occupied(known) => {
+                    repeats(event, known.get());
+                    false
+                }
+            });
+        }
         (!is_other).then_some(numbers)
     }
 
@@ -244,28 +277,63 @@ impl Replay {
         &self.back
     }
 
-    fn groups(&self) -> HashMap<(u8, &[u8]), Vec<&Event>> {
-        let mut groups: HashMap<(u8, &[u8]), Vec<&Event>> = HashMap::new();
-        for event in &self.events {
-            for kind in (0..4).filter(|kind| event.concerns[*kind]) {
-                groups.entry((kind as u8, self.text(event.subjects[kind]))).or_default().push(event);
+    fn groups(&self) -> &Groups {
+        self.groups.get_or_init(|| {
+            let mut numbers: HashMap<(u8, &[u8]), usize> = HashMap::default();
+            let (mut keys, mut ends, mut pairs) = (Vec::new(), Vec::new(), Vec::new());
+            for (place, event) in self.events.iter().enumerate() {
+                for kind in (0..4).filter(|kind| event.concerns[*kind]) {
+                    let id = event.subjects[kind];
+                    let subject = *numbers.entry((kind as u8, self.text(id))).or_insert_with(|| {
+                        keys.push((kind as u8, id));
+                        ends.push(0);
+                        keys.len() - 1
+                    });
+                    ends[subject] += 1;
+                    pairs.push((subject, place));
+                }
             }
-        }
-        groups
+            let mut sum = 0;
+            for end in &mut ends {
+                (*end, sum) = (sum, sum + *end); // for now where its places begin
+            }
+            let mut places = vec![0; pairs.len()];
+            for (subject, place) in pairs {
+                places[ends[subject]] = place;
+                ends[subject] += 1;
+            }
+            Groups { keys, ends, places }
+        })
+    }
+
+    fn events_of(&self, subject: usize) -> Vec<&Event> {
+        self.groups().places_of(subject).iter().map(|place| &self.events[*place]).collect()
+    }
+
+    /// The subject type and id of a subject.
+    pub fn key(&self, subject: usize) -> Key {
+        let (kind, id) = self.groups().keys[subject];
+        (kind, self.text(id).to_vec())
+    }
+
+    fn is_back(&self, back: &HashMap<Key, Reason>, subject: usize) -> bool {
+        !back.is_empty() && back.contains_key(&self.key(subject))
     }
 
     /// Judge all that is not Python's, up to an instant (inclusive), in so many threads.
     pub fn judge(&self, until: i64, threads: usize) -> Judged {
-        let groups: Vec<Group> = self.groups().into_iter().collect();
-        let share = groups.len().div_ceil(threads.max(1)).max(1);
+        let subjects = self.groups().keys.len();
+        let share = subjects.div_ceil(threads.max(1)).max(1);
         let mut found = Judged { back: self.back.clone(), ..Judged::default() };
-        if groups.len() <= share {
-            found.add(self.judge_some(&groups, until));
+        if subjects <= share {
+            found.add(self.judge_some(0..subjects, until));
             return found;
         }
         std::thread::scope(|scope| {
-            let parts: Vec<_> =
-                groups.chunks(share).map(|part| scope.spawn(move || self.judge_some(part, until))).collect();
+            let parts: Vec<_> = (0..subjects)
+                .step_by(share)
+                .map(|from| scope.spawn(move || self.judge_some(from..subjects.min(from + share), until)))
+                .collect();
             for part in parts {
                 found.add(part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
             }
@@ -273,20 +341,19 @@ impl Replay {
         found
     }
 
-    fn judge_some(&self, groups: &[Group], until: i64) -> Judged {
+    fn judge_some(&self, subjects: Range<usize>, until: i64) -> Judged {
         let mut found = Judged::default();
-        for ((kind, id), events) in groups {
-            let (kind, id, mut events) = (*kind, *id, events.clone());
-            let key = (kind, id.to_vec());
-            if self.back.contains_key(&key) {
+        for number in subjects {
+            if self.is_back(&self.back, number) {
                 continue;
             }
+            let mut events = self.events_of(number);
             let Some(repetitions) = self.distinct(&mut events) else {
-                found.back.insert(key, REPEATED);
+                found.back.insert(self.key(number), REPEATED);
                 continue;
             };
             self.sort(&mut events);
-            let subject = self.subject(kind, id, events, until);
+            let subject = self.subject(number, events, until);
             let days = &self.rulebook.days;
             let mut life = life::Life::default();
             if subject.events.iter().all(|event| days.is_settled(event.at) && days.is_settled(event.recorded)) {
@@ -295,7 +362,7 @@ impl Replay {
                 subject.hand_back(TABLES);
             }
             if let Some(reason) = subject.unsure.get() {
-                found.back.insert(key, reason);
+                found.back.insert(self.key(number), reason);
                 continue;
             }
             found.judged += subject.events.len() as u64;
@@ -314,41 +381,34 @@ impl Replay {
         });
     }
 
-    /// The subjects that are not Python's, in the order of cases, with the places of their events.
-    pub fn subjects(&self, back: &HashMap<Key, Reason>) -> Vec<(Key, Vec<usize>)> {
-        let mut found: HashMap<Key, Vec<usize>> = HashMap::new();
-        for (place, event) in self.events.iter().enumerate() {
-            for kind in (0..4).filter(|kind| event.concerns[*kind]) {
-                found.entry((kind as u8, self.text(event.subjects[kind]).to_vec())).or_default().push(place);
-            }
-        }
-        found.retain(|key, _| !back.contains_key(key));
-        let mut found: Vec<_> = found.into_iter().collect();
-        found.sort_by(|((kind, id), _), ((other, other_id), _)| {
-            (SUBJECTS[*kind as usize], id).cmp(&(SUBJECTS[*other as usize], other_id))
-        });
+    /// The subjects that are not Python's, in the order of cases.
+    pub fn subjects(&self, back: &HashMap<Key, Reason>) -> Vec<usize> {
+        let keys = &self.groups().keys;
+        let mut found: Vec<usize> = (0..keys.len()).filter(|subject| !self.is_back(back, *subject)).collect();
+        found.sort_by_key(|subject| (SUBJECTS[keys[*subject].0 as usize], self.text(keys[*subject].1)));
         found
     }
 
     /// Every case of one of them as of the end; `None` where Python must write them.
     #[allow(clippy::type_complexity)]
-    pub fn cases(&self, (key, places): &(Key, Vec<usize>), until: i64) -> Option<Vec<(String, Option<Vec<u8>>)>> {
-        let mut events: Vec<&Event> = places.iter().map(|place| &self.events[*place]).collect();
+    pub fn cases(&self, subject: usize, until: i64) -> Option<Vec<(String, Option<Vec<u8>>)>> {
+        let mut events = self.events_of(subject);
         self.distinct(&mut events)?;
         self.sort(&mut events);
-        life::cases(&self.rulebook.folds, &self.subject(key.0, &key.1, events, until))
+        life::cases(&self.rulebook.folds, &self.subject(subject, events, until))
     }
 
     /// The lines of one subject, with number and origin.
-    pub fn lines_of(&self, (_, places): &(Key, Vec<usize>)) -> Vec<(u64, u64, &[u8])> {
-        let events = places.iter().map(|place| &self.events[*place]);
+    pub fn lines_of(&self, subject: usize) -> Vec<(u64, u64, &[u8])> {
+        let events = self.events_of(subject).into_iter();
         events.map(|event| (event.number, event.origin, self.line(event))).collect()
     }
 
-    fn subject<'a>(&'a self, kind: u8, id: &'a [u8], events: Vec<&'a Event>, until: i64) -> Subject<'a> {
+    fn subject<'a>(&'a self, number: usize, events: Vec<&'a Event>, until: i64) -> Subject<'a> {
+        let (kind, id) = self.groups().keys[number];
         Subject {
             kind,
-            id,
+            id: self.text(id),
             events,
             store: &self.store,
             days: &self.rulebook.days,
@@ -358,25 +418,36 @@ impl Replay {
             words: &self.rulebook.words,
             until,
             type_field: self.rulebook.type_field,
-            entered: RefCell::new(HashMap::new()),
+            entered: RefCell::new(HashMap::default()),
             unsure: Cell::new(None),
         }
     }
 
     /// The lines that Python must judge, with number and origin.
     pub fn handed_back(&self, back: &HashMap<Key, Reason>) -> Vec<(u64, u64, &[u8])> {
-        let is_back = |event: &&Event| {
-            (0..4).any(|kind| {
-                event.concerns[kind] && back.contains_key(&(kind as u8, self.text(event.subjects[kind]).to_vec()))
-            })
-        };
-        let numbers: HashSet<u64> = self.events.iter().filter(is_back).map(|event| event.number).collect();
+        if back.is_empty() {
+            return Vec::new();
+        }
+        let subjects = (0..self.groups().keys.len()).filter(|subject| self.is_back(back, *subject));
+        let places = subjects.flat_map(|subject| self.groups().places_of(subject));
+        let numbers: HashSet<u64> = places.map(|place| self.events[*place].number).collect();
         self.lines().filter(|(number, _, _)| numbers.contains(number)).collect()
     }
 }
 
-/// A subject and its events, in the order of arrival.
-type Group<'a> = ((u8, &'a [u8]), Vec<&'a Event>);
+/// The subjects, with the places of their events in the order of arrival: those of all lie behind one another.
+struct Groups {
+    keys: Vec<(u8, Span)>,
+    ends: Vec<usize>,
+    places: Vec<usize>,
+}
+
+impl Groups {
+    fn places_of(&self, subject: usize) -> &[usize] {
+        let from = subject.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.places[from..self.ends[subject]]
+    }
+}
 
 impl Judged {
     fn add(&mut self, other: Judged) {

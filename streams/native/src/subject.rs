@@ -3,11 +3,11 @@
 use crate::calendar::Days;
 use crate::document::{Condition, Conditions, Pattern, Patterns, Phrases, Test, Words};
 use crate::events::{Event, Span, Val};
+use crate::hashing::{HashMap, HashSet};
 use blake2::digest::consts::U4;
 use blake2::{Blake2b, Digest};
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
 
 /// Why a subject is left to Python, in a few words.
 pub type Reason = &'static str;

@@ -9,7 +9,7 @@ from tempfile import SpooledTemporaryFile
 from typing import BinaryIO
 
 from streams.errors import ConfigError
-from streams.files import STANDARD, bounded_lines, is_compressed, line_of, raw_lines
+from streams.files import STANDARD, Skim, bounded_lines, is_compressed, line_of, raw_lines
 from streams.replay.sources import Record
 
 _IN_MEMORY = 64 * 1024 * 1024
@@ -36,12 +36,12 @@ class Lines:
         except OSError:
             return None
 
-    def records(self) -> Iterator[Record]:
-        """See ``Source``."""
+    def records(self, skim: Skim | None = None) -> Iterator[Record]:
+        """See ``Source``; lines that ``skim`` takes are not given. Of standard input it takes none."""
         if self.name == STANDARD:
             yield from self._standard()
             return
-        yield from bounded_lines(self.name)
+        yield from bounded_lines(self.name, skim=skim)
 
     def ranges(self, step: int) -> list[LineRange] | None:
         """The file in ranges of ``step`` bytes, in order; ``None`` where it can only be read from its beginning.

@@ -4,10 +4,10 @@
 use crate::alerts::{Outcome, Report, Said, Verdict};
 use crate::document::{ActBody, ActVersion, CaseLines, Conditions, Fault, Limit, Lines, Named, Period, Slot};
 use crate::events::{Val, date};
+use crate::hashing::HashMap;
 use crate::kinds::{Judged, State, earlier};
 use crate::lines::Place;
 use crate::subject::{Fields, Subject, TABLES, TEXTS, sayable};
-use std::collections::HashMap;
 
 /// What became of one act. `due` is the instant from which its faults are certain.
 #[derive(Clone)]

@@ -3,10 +3,10 @@
 use crate::alerts::Verdict;
 use crate::document::CadenceVersion;
 use crate::events::Val;
+use crate::hashing::HashMap;
 use crate::kinds::clock::Clock;
 use crate::kinds::{Judged, State, earlier};
 use crate::subject::Subject;
-use std::collections::HashMap;
 
 pub struct Periods<'a> {
     versions: &'a [CadenceVersion],
@@ -27,7 +27,7 @@ impl<'a> Periods<'a> {
             closed: Vec::new(),
             ended: vec![None; versions.len()],
             turns: vec![Vec::new(); versions.len()],
-            acts: vec![HashMap::new(); versions.len()],
+            acts: vec![HashMap::default(); versions.len()],
         }
     }
 
