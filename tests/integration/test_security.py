@@ -211,6 +211,7 @@ def test_each_process_works_with_its_rights_and_no_others(
         alert_id = next(key for key, alert in told.items() if alert["kind"] == "breach")
         assert alert_id in done("ack", alert_id, "--by", "D1", "--note", "seen")
         acknowledge_on_the_board(page, alert_id, "D2")
+        until(lambda: acts_and_channels(page, alert_id) == (["D1", "D2"], ["copy"]), 60, board.output)
         assert [line.split("  ")[1:] for line in done("acks").splitlines()] == [
             [alert_id, "acknowledged 确认", "D1", "seen"],
             [alert_id, "acknowledged 确认", "D2"],
@@ -241,6 +242,14 @@ def test_each_process_works_with_its_rights_and_no_others(
         used = door.cluster.allowed()
         here = [user for user in NEEDS if user != "sink" or programs() is not None]
         assert [(user, right) for user in here for right in rights(user) if (user, *right) not in used] == []
+
+
+def acts_and_channels(site: str, alert_id: str) -> tuple[list[str], list[str]]:
+    """Who acted on an alert, and where it was sent, by the page of its order on the board."""
+    with urllib.request.urlopen(f"{site}/api/order/WO1", timeout=30) as answer:
+        clocks = json.load(answer)["clocks"]
+    (found,) = [alert for clock in clocks for alert in clock["alerts"] if alert["alert_id"] == alert_id]
+    return [ack["by"] for ack in found["acks"]], [one["channel"] for one in found["sent"]]
 
 
 def acknowledge_on_the_board(site: str, alert_id: str, person: str) -> None:

@@ -40,6 +40,21 @@ export function renderLists() {
     $(name).hidden = items.length === 0;
     setText($(`${name}-empty`), words);
   }
+  offerSubjects(shown.length + late.length + alerts.length ? null : params.get("find"));
+}
+
+// What has no open case and no alert is not in the lists; the page of its order, account or meter may still be there.
+function offerSubjects(found) {
+  const box = $("find-pages");
+  box.hidden = !found || page.loading || !page.heard;
+  const wanted = JSON.stringify([found, page.language]);
+  if (box.hidden || box.wanted === wanted) return;
+  box.wanted = wanted;
+  box.replaceChildren(element("span", "", page.text.otherPages), ...["order", "account", "meter", "batch"].map((type) => {
+    const link = element("a", "", `${page.text.subjects[type]} ${found}`);
+    link.href = subjectAddress({ type, id: found });
+    return link;
+  }));
 }
 
 const countdowns = () => document.querySelectorAll("#cases .row, #late .row");

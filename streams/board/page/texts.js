@@ -6,7 +6,7 @@ export const TEXTS = {
   zh: {
     title: "供电服务时限看板", skip: "跳到即将到期的时限", connecting: "正在连接", switches: "显示设置", sound: "声音",
     flash: "闪烁", filters: "筛选", province: "省", city: "市", county: "县", unit: "单位", chapter: "章节", rule: "规则",
-    severity: "级别", find: "查找编号", found: "查到的时限", download: (list, form) => `${form} 下载 ${list}`, clear: "清除筛选", all: "全部", norm: "严格遵守", red_line: "红线", figures: "总览",
+    severity: "级别", find: "查找编号", found: "查到的时限", otherPages: "已了结的不在列表中，可看：", download: (list, form) => `${form} 下载 ${list}`, clear: "清除筛选", all: "全部", norm: "严格遵守", red_line: "红线", figures: "总览",
     cases: "即将到期", which: "列出哪些", running: "运行中", overdue: "超时未办结", untimed: "无倒计时", beside: "并列",
     leftWords: (t) => `还剩 ${t}`, lateWords: (t) => `已超时 ${t}`, waitingWords: (t) => `到期 ${t}，待确认`,
     alerts: "最新超时与违规", redLinesShort: "今日红线 报出/到期", overdueShort: "超时", hourShort: "1小时内",
@@ -51,7 +51,7 @@ export const TEXTS = {
   en: {
     title: "Service time limits", skip: "Skip to what runs out next", connecting: "Connecting", switches: "Display",
     sound: "Sound", flash: "Flash", filters: "Filter", province: "Province", city: "City", county: "County", unit: "Unit",
-    chapter: "Chapter", rule: "Rule", severity: "Severity", find: "Find an id", found: "Clocks found",
+    chapter: "Chapter", rule: "Rule", severity: "Severity", find: "Find an id", found: "Clocks found", otherPages: "What is over is not in the lists. Look at",
     download: (list, form) => `${form}: download ${list}`, clear: "Clear filter", all: "All", norm: "Norm",
     red_line: "Red line", figures: "Overview", cases: "Runs out next", which: "Which to list", running: "Running",
     overdue: "Overdue, open", untimed: "No countdown", beside: "Side by side",
