@@ -7,7 +7,7 @@ import { moveCountdowns, redrawAlerts, redrawCountdowns, renderLists } from "./l
 import { allowSound, highlight, showNews } from "./news.js";
 import { renderOverview } from "./overview.js";
 import { moveByKeys } from "./rows.js";
-import { announce, now, on, page, params, readLanguage } from "./state.js";
+import { announce, now, on, page, params, readLanguage, rememberBoard } from "./state.js";
 import { renderStatus, renderTime } from "./status.js";
 import { connect, reconnectIfSilent } from "./stream.js";
 
@@ -93,6 +93,7 @@ function listenToSwitches() {
 }
 
 function start() {
+  rememberBoard();
   on("view", planRender);
   on("choices", renderFilters);
   on("status", renderStatus);

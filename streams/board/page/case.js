@@ -4,10 +4,10 @@ import { clockCards, toneOf } from "./case_clocks.js";
 import { CASE_TEXTS } from "./case_texts.js";
 import { $, badge, element, setText } from "./dom.js";
 import { approximately, inLanguage, subjectAddress, translated } from "./format.js";
-import { on, page, params, readLanguage, setClock } from "./state.js";
+import { boardQuery, on, page, params, readLanguage, setClock } from "./state.js";
 
 const RETRY_MS = 3000, REFRESH_MS = 30000, SLOW_SECONDS = 5;
-let data = null, problem = null, panel = null;
+let data = null, problem = null, panel = null, retry = 0;
 
 const words = () => CASE_TEXTS[page.language];
 const idAsked = () => location.pathname.split("/").slice(2).map(decodeURIComponent).join("/");
@@ -104,7 +104,7 @@ function drawAll() {
   for (const node of document.querySelectorAll("[data-label]")) node.setAttribute("aria-label", page.text[node.dataset.label]);
   setText($("lang"), page.text.languageName);
   $("lang").lang = page.text.other === "en" ? "en" : "zh-CN";
-  $("back").href = inLanguage("/board");
+  $("back").href = inLanguage("/board", boardQuery());
   setText($("case-title"), data ? name(data.subject) : text.title);
   document.title = data ? `${name(data.subject)} · ${text.title}` : text.title;
   $("case-main").hidden = !data;
@@ -126,6 +126,7 @@ function drawAll() {
 }
 
 async function read() {
+  clearTimeout(retry);
   const kind = location.pathname.split("/")[1];
   try {
     const answer = await fetch(`/api${location.pathname}${location.search}`);
@@ -148,7 +149,7 @@ async function read() {
     problem = (text) => text.broken;
   }
   draw();
-  setTimeout(read, RETRY_MS);
+  retry = setTimeout(read, RETRY_MS);
 }
 
 function switchLanguage() {

@@ -1,7 +1,7 @@
 // The filters: kept in the address, offered as the server knows them.
 import { $, element, setAttribute, setText } from "./dom.js";
 import { organisation, translated } from "./format.js";
-import { ASKED, FILTERS, LEVELS, announce, page, params, selected } from "./state.js";
+import { ASKED, FILTERS, LEVELS, announce, page, params, rememberBoard, selected } from "./state.js";
 
 export function setFilter(name, value) {
   if (value) params.set(name, value);
@@ -22,6 +22,7 @@ export function clearFilters() {
 }
 
 export function remember() {
+  rememberBoard();
   const query = params.toString();
   history.replaceState(null, "", query ? `?${query}` : location.pathname);
 }

@@ -17,6 +17,16 @@ export const page = {
   loading: true, delay: null, partitions: null, broken: false, refused: "", heard: false,
 };
 
+// The board's filters as last set in this tab, for the way back from a case page; the language is the page's own.
+export function rememberBoard() {
+  try { sessionStorage.setItem("board", params.toString()); } catch { /* storage is switched off */ }
+}
+export function boardQuery() {
+  let found = "";
+  try { found = sessionStorage.getItem("board") || ""; } catch { /* storage is switched off */ }
+  return Object.fromEntries([...new URLSearchParams(found)].filter(([name]) => name !== "lang"));
+}
+
 export const selected = () => params.get("state") || "running";
 
 export function readLanguage() {
