@@ -38,6 +38,7 @@ from streams.live.incomplete import Incompleteness
 from streams.wire.pseudonyms import Pseudonyms
 
 _TEXT_LENGTH: Final = 100
+_LARGEST: Final = {"cases": MOST, "alerts": MOST, "shift": 24}
 
 
 class Ack(Model):
@@ -104,20 +105,21 @@ def filter_of(query: Mapping[str, str]) -> Filter:
     """
     given: dict[str, Any] = {
         name: query[name]
-        for name in (*LEVELS, "rule", "chapter", "severity", "find", "state", "cases", "alerts")
+        for name in (*LEVELS, "rule", "chapter", "severity", "find", "state", "shift", "cases", "alerts")
         if query.get(name)
     }
     for name, value in given.items():
         if len(value) > _TEXT_LENGTH:
             raise InputError("bad_query", name, f"is longer than {_TEXT_LENGTH}")
-        if name in ("cases", "alerts"):
-            if not (value.isascii() and value.isdigit() and 1 <= int(value) <= MOST):
-                raise InputError("bad_query", name, f"is a whole number from 1 to {MOST}")
+        most = _LARGEST.get(name)
+        if most is not None:
+            if not (value.isascii() and value.isdigit() and 1 <= int(value) <= most):
+                raise InputError("bad_query", name, f"is a whole number from 1 to {most}")
             given[name] = int(value)
     if given.get("severity", "norm") not in ("norm", "red_line"):
         raise InputError("bad_query", "severity", "is norm or red_line")
-    if given.get("state", "running") not in ("running", "overdue", "untimed", "beside"):
-        raise InputError("bad_query", "state", "is running, overdue, untimed or beside")
+    if given.get("state", "running") not in ("running", "overdue", "untimed", "beside", "handover"):
+        raise InputError("bad_query", "state", "is running, overdue, untimed, beside or handover")
     return Filter(**given)
 
 

@@ -47,10 +47,16 @@ ROW_COUNTS: Final = (
 )
 """The figures of a row; they mean what they mean in ``COUNTS``."""
 
+_BESIDE: Final = ("beside", "handover")
 _PLACES: Final = {name: place for place, name in enumerate(ROW_COUNTS)}
 
-State = Literal["running", "overdue", "untimed", "beside"]
-"""What is listed of the open cases; ``beside``: the running ones and the overdue ones, as many of each."""
+State = Literal["running", "overdue", "untimed", "beside", "handover"]
+"""What is listed of the open cases.
+
+``beside``: the running ones and the overdue ones, as many of each. ``handover``: the overdue ones, and beside them
+those that fall due in the next shift.
+"""
+
 Row = tuple[str, tuple[int, ...]]
 """A code, and the ``ROW_COUNTS`` of it."""
 
@@ -106,10 +112,13 @@ class ShownAlert:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """The part of the board to show; ``None`` is everything. ``state`` and the two numbers apply to the lists only.
+    """The part of the board to show; ``None`` is everything.
+
+    ``state``, ``cases`` and ``alerts`` apply to the lists only.
 
     ``find`` is the beginning of an id, upper or lower case: of the order, account or meter, of the case or the alert.
-    With it cases of every state are listed.
+    With it cases of every state are listed. ``shift`` is the length of the next shift in hours, for ``due_in_shift``
+    and the state ``handover``.
     """
 
     province: str | None = None
@@ -121,6 +130,7 @@ class Filter:
     severity: str | None = None
     find: str | None = None
     state: State = "running"
+    shift: int = 8
     cases: int = 60
     alerts: int = 40
 
@@ -191,6 +201,7 @@ COUNTS: Final = (
     "due_15_min",
     "due_1_h",
     "due_today",
+    "due_in_shift",
     "breaches_reported_today",
     "breaches_due_today",
     "violations_reported_today",
@@ -316,7 +327,7 @@ class Board:
         for alert in told:
             if alert.alert_id not in self._retracted:
                 tally.alert(alert, (begins, ends), acknowledged=self._is_acknowledged(alert.alert_id))
-        nearest = _nearest(listed, min(wanted.cases, most), is_beside=wanted.state == "beside" and not wanted.find)
+        nearest = _nearest(listed, min(wanted.cases, most), is_beside=wanted.state in _BESIDE and not wanted.find)
         newest = nlargest(min(wanted.alerts, most), told, key=lambda alert: (alert.detected_at, alert.alert_id))
         return View(
             {case.case_id: case for case in nearest},
@@ -406,7 +417,7 @@ class _Tally:
         if case.outcome == "breached":
             counts["overdue"] += 1
             self._count(case, _OVERDUE)
-            return self._wanted.state in ("overdue", "beside") or self._find is not None
+            return self._wanted.state in ("overdue", *_BESIDE) or self._find is not None
         counts["running"] += 1
         self._count(case, _RUNNING)
         if deadline is None:
@@ -420,6 +431,10 @@ class _Tally:
                 counts["due_15_min"] += 1
         if deadline <= ends:
             counts["due_today"] += 1
+        is_in_shift = left <= self._wanted.shift * 60 * MINUTE
+        counts["due_in_shift"] += is_in_shift
+        if self._wanted.state == "handover" and self._find is None:
+            return is_in_shift
         return self._wanted.state in ("running", "beside") or self._find is not None
 
     def alert(self, alert: BoardAlert, today: tuple[int, int], *, acknowledged: bool) -> None:

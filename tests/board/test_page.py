@@ -610,3 +610,18 @@ def test_printed_the_page_is_dark_on_white_and_whole(chrome: str) -> None:
             assert await page.js(CONTRAST) == []
 
     run(test)
+
+
+def test_a_hand_over_shows_the_next_shift_beside_what_is_overdue(chrome: str) -> None:
+    async def test() -> None:
+        cases = [a_case("WO1", -30), a_case("WO2", 60), a_case("WO3", 200)]
+        async with looking(chrome, *cases, query="?shift=4", size=LAPTOP) as (page, _):
+            await page.until("document.querySelectorAll('#cases li').length == 2")
+            await page.js("document.querySelector('[data-state=handover]').click()")
+            await page.until("document.querySelectorAll('#late li').length == 1")
+            assert await page.js("document.querySelector('#cases-title').textContent") == "下一班（4 小时）到期"
+            assert await page.js("document.querySelector('#cases-count').textContent") == "共 2 条"
+            assert "state=handover" in await page.js("location.search")  # a bookmark keeps it
+            assert await page.js("document.documentElement.scrollWidth") == LAPTOP[0]
+
+    run(test)

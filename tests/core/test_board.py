@@ -111,6 +111,7 @@ def test_counts_are_of_everything_that_passes_the_filter() -> None:
         "due_15_min": 2,
         "due_1_h": 3,
         "due_today": 3,
+        "due_in_shift": 3,
         "breaches_reported_today": 2,
         "breaches_due_today": 2,
         "violations_reported_today": 1,
@@ -139,6 +140,22 @@ def test_what_is_due_soon(left: int, expected: tuple[int, int, int]) -> None:
     counts = board.view(Filter(), NOW + 5 * MINUTE - left).counts
     assert (counts["due_15_min"], counts["due_1_h"], counts["due_today"]) == expected
     assert counts["running"] == 1
+
+
+def test_a_hand_over_has_what_is_overdue_and_what_falls_due_in_the_next_shift() -> None:
+    at = NOW - 9 * MINUTE
+    board = board_of(
+        started("WO1", at), started("WO2", NOW + 54 * MINUTE), started("WO3", NOW + 55 * MINUTE),
+        started("WO4", NOW + 55 * MINUTE + 1), replace(started("WO5", NOW - MINUTE), events=_paused()),
+    )  # fmt: skip
+    board.running.advance(0, NOW + 56 * MINUTE)
+    now = NOW  # WO1 is over; the limits of the others end 59, 60 and more than 60 minutes from now
+    wanted = Filter(state="handover", shift=1)
+    view = board.view(wanted, now)
+    assert orders(view) == ["WO2", "WO3", "WO1"]
+    assert (view.counts["due_in_shift"], view.counts["overdue"]) == (2, 1)
+    assert orders(board.view(replace(wanted, cases=1), now)) == ["WO2", "WO1"]
+    assert orders(board.view(replace(wanted, shift=2), now)) == ["WO2", "WO3", "WO4", "WO1"]
 
 
 def test_due_today_ends_at_midnight_of_the_rulebooks_zone() -> None:

@@ -4,7 +4,7 @@ import { $, element, badge, setAttribute, setText } from "./dom.js";
 import { approximately, caseAddress, duration, place, stamp, subject, subjectAddress, translated, untimedReason } from "./format.js";
 import { quickAcknowledge } from "./quick.js";
 import { renderRows, rowLink } from "./rows.js";
-import { HOUR, MINUTE, now, page, params, selected } from "./state.js";
+import { HOUR, MINUTE, now, page, params, selected, shift } from "./state.js";
 import { number } from "./texts.js";
 
 export function renderLists() {
@@ -13,7 +13,7 @@ export function renderLists() {
   const cases = [...page.view.cases.values()].sort((a, b) => ends(a) - ends(b) || (a.case_id < b.case_id ? -1 : 1));
   const alerts = [...page.view.alerts.values()].sort(
     (a, b) => Date.parse(b.detected_at) - Date.parse(a.detected_at) || (a.alert_id < b.alert_id ? 1 : -1));
-  const beside = selected() === "beside" && !page.view.find;
+  const beside = ["beside", "handover"].includes(selected()) && !page.view.find;
   const shown = beside ? cases.filter((item) => item.outcome !== "breached") : cases;
   const late = beside ? cases.filter((item) => item.outcome === "breached") : [];
   const makeCase = () => {
@@ -28,10 +28,11 @@ export function renderLists() {
   renderRows($("alerts"), alerts, "alert_id", () => rowLink(["marks", "sentence", "ending"]), fillAlert);
   if (at !== null) moveCountdowns(at);
   const c = page.view.counts, running = c.running || 0, find = page.view.find, timed = running - (c.untimed || 0);
-  const all = find ? running + (c.overdue || 0) : { running: timed, beside: timed, overdue: c.overdue, untimed: c.untimed }[selected()] || 0;
+  const all = find ? running + (c.overdue || 0) : { running: timed, beside: timed, handover: c.due_in_shift, overdue: c.overdue, untimed: c.untimed }[selected()] || 0;
   setText($("cases-count"), page.refused ? "" : page.text.shown(shown.length, all));
   setText($("late-count"), page.text.shown(late.length, c.overdue || 0));
   setText($("cases-title"), page.text[find ? "found" : ["running", "beside"].includes(selected()) ? "cases" : selected()]);
+  if (selected() === "handover" && !find) setText($("cases-title"), page.text.dueInShift(shift()));
   setText($("alerts-count"), page.refused ? "" : page.text.newest(number(alerts.length)));
   for (const [name, items] of [["cases", shown], ["late", late], ["alerts", alerts]]) {
     const words = page.refused ? page.text.refused(page.refused)

@@ -4,7 +4,7 @@ import { TEXTS } from "./texts.js";
 
 export const LEVELS = ["province", "city", "county", "unit"];
 export const FILTERS = [...LEVELS, "chapter", "rule", "severity", "find"];
-export const ASKED = [...FILTERS, "state", "cases", "alerts"]; // what the server is asked for
+export const ASKED = [...FILTERS, "state", "shift", "cases", "alerts"]; // what the server is asked for
 export const MINUTE = 60e3, HOUR = 60 * MINUTE, DAY = 24 * HOUR;
 
 export const params = new URLSearchParams(location.search);
@@ -27,6 +27,7 @@ export function boardQuery() {
   return Object.fromEntries([...new URLSearchParams(found)].filter(([name]) => name !== "lang"));
 }
 
+export const shift = () => Number(params.get("shift")) || 8; // hours
 export const selected = () => params.get("state") || "running";
 
 export function readLanguage() {
