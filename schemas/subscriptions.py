@@ -47,10 +47,11 @@ _SPANS: Final = {"s": SECOND, "min": MINUTE, "h": HOUR, "day": DAY, "days": DAY}
 PLACEHOLDERS: Final = frozenset(
     {
         "alert_id", "case_id", "kind", "rule", "clause", "severity", "title", "subject", "order_id", "city", "county",
-        "unit", "started_at", "deadline", "detected_at", "stopped_at", "limit", "explanation", "evidence", "level",
+        "unit", "place", "started_at", "deadline", "detected_at", "stopped_at", "limit", "explanation", "evidence",
+        "level",
     }
 )  # fmt: skip
-"""The placeholders of a template."""
+"""What a template may name. ``city``, ``county``, ``unit`` are names where known, else codes; ``place`` is all."""
 
 
 def parse_span(value: object) -> int:
@@ -221,7 +222,7 @@ Channel = Annotated[
 
 
 class OrgMatch(Model):
-    """A subtree of the organisation; with several levels all must match."""
+    """A subtree of the organisation, by codes or names of ``organisations.yaml``; with several levels all must fit."""
 
     province: Some[str] | None = None
     city: Some[str] | None = None

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import click
 
-from streams.commands.common import DONE, broker_options, need_broker
-from streams.core.notices import doubt_of
+from streams.commands.common import DONE, broker_options, need_broker, rulebook_options
+from streams.core.notices import NO_NAMES, Names, doubt_of, place_of
 from streams.kafka.acls import permissions_of
 from streams.kafka.outage import watch_for_outage
 from streams.kafka.topic_reader import from_beginning
 from streams.log_lines import printable, start_logging
+from streams.rulebooks.organisations import names_of
 from streams.settings import Settings, load_settings
 from streams.wire.decoder import decode_json
 
@@ -34,24 +36,27 @@ _COLOURS = {
 
 @click.command(short_help="Print the alerts that were sent.")
 @broker_options
+@rulebook_options
 @click.option("--follow", "-f", is_flag=True, help="Continue with new ones, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="CloudEvents, one per line.")
 @click.option("--lang", type=click.Choice(["zh", "en"]), default="en", help="Language of the sentences.")
-def alerts(follow: bool, as_json: bool, lang: str, **given: Any) -> int:
+def alerts(follow: bool, as_json: bool, lang: str, rules: tuple[Path, ...], only: Path | None, **given: Any) -> int:
     """Print the alerts on the topic, oldest first in each partition; with --follow also new ones.
+
+    With --rules, each line names the organisation as organisations.yaml (or .csv) in that directory does.
 
     \b
     Example:
       gridclock alerts --follow --bootstrap 127.0.0.1:9092
     """
-    settings = load_settings(**given)
+    settings, names = load_settings(**given), names_of(rules, only)
     need_broker(settings, permissions_of("alerts", settings))
     follow_patiently(settings, follow=follow)
     for value in read_records(settings, settings.alerts_topic, follow=follow):
         if as_json:
             click.echo(value)
         else:
-            click.echo(line_of(decode_json(value)["data"], lang))
+            click.echo(line_of(decode_json(value)["data"], lang, names))
     return DONE
 
 
@@ -78,10 +83,11 @@ def read_records(settings: Settings, topic: str, *, follow: bool) -> Iterator[by
                     yield record.value
 
 
-def line_of(data: dict[str, Any], lang: str) -> str:
-    """One alert as one line for people: when, what, the sentence."""
+def line_of(data: dict[str, Any], lang: str, names: Names = NO_NAMES) -> str:
+    """One alert as one line for people: when, what, where (if organisations have names), the sentence."""
     kind = data["kind"]
     word = KINDS_ZH[kind] if lang == "zh" else kind.replace("_", " ")
     when = str(data["detected_at"])[:19].replace("T", " ")
-    sentence = doubt_of(data, lang) + data["explanation"][lang]
+    place = place_of(data, lang, names) if names else ""
+    sentence = (f"{place}: " if place else "") + doubt_of(data, lang) + data["explanation"][lang]
     return f"{when}  {click.style(f'{word:<15}', fg=_COLOURS[kind])}  {printable(sentence)}"

@@ -7,14 +7,16 @@ from typing import Any
 
 import click
 
-from schemas.subscriptions import KafkaChannel, parse_span
-from streams.commands.common import DONE, broker_options, log_options, need_broker
+from schemas.subscriptions import KafkaChannel, SubscriptionFile, parse_span
+from streams.commands.common import DONE, broker_options, log_options, need_broker, rulebook_options
+from streams.core.notices import Names
 from streams.kafka.acls import permissions_of
 from streams.kafka.outage import watch_for_outage
 from streams.live.reloading import run_reloading
 from streams.log_lines import announce, start_logging
 from streams.notify.process import NotifyReady, run_notifier
 from streams.notify.subscription_files import load_subscriptions
+from streams.rulebooks.organisations import names_of
 from streams.settings import load_settings
 
 
@@ -33,6 +35,7 @@ class SpanType(click.ParamType):
 
 @click.command(short_help="Send alerts to people and systems, by subscription.")
 @broker_options
+@rulebook_options
 @click.option(
     "--subscriptions", "path", required=True, type=click.Path(path_type=Path), metavar="FILE",
     help="The subscriptions file; see gridclock subscriptions --help.",
@@ -50,13 +53,15 @@ class SpanType(click.ParamType):
 @click.option("--clock-anchor", type=int, hidden=True)
 @click.option("--clock-speed", type=float, hidden=True)
 @log_options
-def notify(path: Path, first_from: int, **given: Any) -> int:
+def notify(path: Path, first_from: int, rules: tuple[Path, ...], only: Path | None, **given: Any) -> int:
     """Deliver alerts to subscribers until SIGTERM or Ctrl-C: each alert once, and its follow-ups.
 
     按订阅投递告警：每条告警只通知一次，逾期完成与撤回随后通知。
 
     Several may run under one --name: one delivers, the others stand by and take over when it fails. The state is kept
     in the topic NAME.deliveries. A message in flight at a crash is sent again with the same key.
+
+    With --rules, messages and subscriptions name organisations as organisations.yaml (or .csv) in that directory does.
 
     \b
     Example:
@@ -65,7 +70,12 @@ def notify(path: Path, first_from: int, **given: Any) -> int:
     settings = load_settings(**given)
     start_logging(settings.log_level)
     watch_for_outage(settings.bootstrap)
-    file = load_subscriptions(path)
+
+    def read() -> tuple[SubscriptionFile, Names]:
+        names = names_of(rules, only)
+        return load_subscriptions(path, names), names
+
+    file, names = read()
     topics = [channel.topic for channel in file.channels.values() if isinstance(channel, KafkaChannel)]
     need_broker(settings, permissions_of("notify", settings, topics))
 
@@ -77,8 +87,8 @@ def notify(path: Path, first_from: int, **given: Any) -> int:
         )
 
     run_reloading(
-        lambda stop: run_notifier(settings, file, first_from_us=first_from, on_ready=on_ready, stop=stop),
-        lambda: load_subscriptions(path),
+        lambda stop: run_notifier(settings, file, first_from_us=first_from, names=names, on_ready=on_ready, stop=stop),
+        read,
     )
     announce("stopped in order")
     return DONE

@@ -43,7 +43,16 @@ from streams.replay.checkpoints import Checkpoint
 from streams.replay.comparison import CHANGE_COLUMNS, Comparison
 from streams.replay.output_form import OutputForm
 from streams.replay.replay import MEMORY, Replay, ReplayOptions
-from streams.replay.results import ALERT_COLUMNS, CASE_COLUMNS, Form, Results, form_of, json_line, open_results
+from streams.replay.results import (
+    ALERT_COLUMNS,
+    CASE_COLUMNS,
+    NAME_COLUMNS,
+    Form,
+    Results,
+    form_of,
+    json_line,
+    open_results,
+)
 from streams.replay.sources import Source
 from streams.replay.sources.opening import close_sources
 from streams.rulebooks.decoding import decoder_of
@@ -264,8 +273,8 @@ class _Run:
         self._report: ReportFiles | None = None
         form = OutputForm(
             # a report needs them as they are, whatever --alerts is written as
-            json_line if options.report is not None else form_of(options.alerts, ALERT_COLUMNS),
-            None if options.cases is None else form_of(options.cases, CASE_COLUMNS),
+            json_line if options.report is not None else self._form_of(options.alerts, ALERT_COLUMNS),
+            None if options.cases is None else self._form_of(options.cases, CASE_COLUMNS),
             with_summary=options.with_summary,
             hidden=self._hidden,
         )
@@ -285,6 +294,12 @@ class _Run:
             )
         self._compared = None if rival is None else Comparison()
         self._first_changes: list[dict[str, Any]] = []
+
+    def _columns(self, columns: tuple[str, ...]) -> tuple[str, ...]:
+        return (*columns, *NAME_COLUMNS) if self._loaded.organisations else columns
+
+    def _form_of(self, path: Path | None, columns: tuple[str, ...]) -> Form:
+        return form_of(path, self._columns(columns), self._loaded.organisations)
 
     def read(self, files: ExitStack) -> None:
         """Read all sources; refused records go to ``--dead-letters``, the first of them to the terminal."""
@@ -311,8 +326,10 @@ class _Run:
                 interrupted = True
             stdout = click.get_binary_stream("stdout")
             alerts = options.alerts
-            target = files.enter_context(open_results(alerts, ALERT_COLUMNS)) if alerts else Results(stdout)
-            for alert in self._reported(files, replay.alerts(judged), form_of(alerts, ALERT_COLUMNS)):
+            target = (
+                files.enter_context(open_results(alerts, self._columns(ALERT_COLUMNS))) if alerts else Results(stdout)
+            )
+            for alert in self._reported(files, replay.alerts(judged), self._form_of(alerts, ALERT_COLUMNS)):
                 target.write_bytes(alert)
             stdout.flush()
         return interrupted
@@ -330,7 +347,8 @@ class _Run:
         options = self._options
         if options.cases is None and not options.with_summary:
             return
-        rows = files.enter_context(open_results(options.cases, CASE_COLUMNS)) if options.cases else None
+        columns = self._columns(CASE_COLUMNS)
+        rows = files.enter_context(open_results(options.cases, columns)) if options.cases else None
         for judged_cases in self.replay.cases():
             if rows is not None:
                 rows.write_bytes(judged_cases)

@@ -70,8 +70,9 @@ def check(path: Path, rules: tuple[Path, ...], only: Path | None, secrets: bool)
     Example:
       gridclock subscriptions check subscriptions.yaml
     """
-    file = load_subscriptions(path)
-    known = {rule.id for rule in rulebook_of(rules, only).rulebook.rules}
+    loaded = rulebook_of(rules, only)
+    file = load_subscriptions(path, loaded.organisations)
+    known = {rule.id for rule in loaded.rulebook.rules}
     problems = unknown_rules(path, file, known)
     if problems:
         raise ConfigError.first_of(problems)

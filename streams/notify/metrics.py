@@ -7,17 +7,22 @@ clock, except for ``detected``, which is measured on the alerts' own clock.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from schemas.acknowledgements import Action
 from schemas.deliveries import UNDELIVERED_REASONS, UndeliveredReason
+from schemas.organisations import Organisation
 from schemas.subscriptions import OrgLevel
 from streams.live.metric_table import DELAYS, Metric
 from streams.live.metrics_server import Health, MetricsServer
 
 KINDS: Final = ("warning", "breach", "late_completion", "violation", "retraction", "duplicate", "not_an_alert")
+MAX_UNNAMED: Final = 10_000
+"""Codes without a name that are counted; more are invented by a sender."""
+
 OUTCOMES: Final = ("delivered", "undelivered", "moot")
 
 NOTIFY_TABLE: Final = (
@@ -55,6 +60,12 @@ NOTIFY_TABLE: Final = (
     Metric("gridclock_notify_outbox", "gauge", ("channel",), "Messages planned and not yet sent"),
     Metric("gridclock_notify_waiting", "gauge", (), "Alerts waiting for a digest or for the end of quiet hours"),
     Metric("gridclock_notify_cases", "gauge", (), "Cases remembered"),
+    Metric(
+        "gridclock_notify_organisations_unnamed",
+        "gauge",
+        (),
+        "Codes in the alerts read that organisations.yaml does not name; 0 without that file",
+    ),
     Metric("gridclock_notify_active", "gauge", (), "1 where this process delivers, 0 where it stands by"),
 )
 NOTIFY_METRICS: Final = {metric.name: metric for metric in NOTIFY_TABLE}
@@ -63,7 +74,9 @@ NOTIFY_METRICS: Final = {metric.name: metric for metric in NOTIFY_TABLE}
 class NotifyMetrics:
     """The metrics of one notifier; ``serve`` exposes them on ``/metrics``, with ``/healthz`` and ``/readyz``."""
 
-    def __init__(self, channels: tuple[str, ...]) -> None:
+    def __init__(self, channels: tuple[str, ...], names: Mapping[str, Organisation] | None = None) -> None:
+        self._names = names or {}
+        self._unnamed: set[str] = set()
         self.registry = CollectorRegistry()
         self.health = Health()
         self._server: MetricsServer | None = None
@@ -78,6 +91,7 @@ class NotifyMetrics:
         self._waiting = self._gauge("waiting")
         self._cases = self._gauge("cases")
         self._active = self._gauge("active")
+        self._gauge("organisations_unnamed").set_function(lambda: len(self._unnamed))
         # Create every series at the start: Prometheus sees no increase in a series that begins at 1.
         for metric, values in (
             (self._alerts, KINDS),
@@ -110,6 +124,11 @@ class NotifyMetrics:
     def alerts_read(self, kind: str, count: int = 1) -> None:
         """Alerts read; ``kind`` is one of ``KINDS``."""
         self._alerts.labels(kind).inc(count)
+
+    def places_read(self, org: Mapping[str, object] | None) -> None:
+        """The organisation of an alert read; codes without a name are counted, each once."""
+        if self._names and len(self._unnamed) < MAX_UNNAMED:
+            self._unnamed |= {code for code in (org or {}).values() if isinstance(code, str)} - self._names.keys()
 
     def done(self, channel: str, outcome: str) -> None:
         """A message has left the outbox; ``outcome`` is one of ``OUTCOMES``."""

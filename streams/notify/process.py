@@ -24,6 +24,7 @@ from schemas.subscriptions import (
 from schemas.subscriptions import (
     Channel as ChannelSpec,
 )
+from streams.core.notices import NO_NAMES, Names
 from streams.errors import BrokerError
 from streams.kafka.acls import permissions_of
 from streams.kafka.admin import TopicSpec, ensure_topics
@@ -53,7 +54,7 @@ class NotifyReady:
 
 
 def channels_of(
-    file: SubscriptionFile, producer: AIOKafkaProducer | None, clock: WallClock = REAL
+    file: SubscriptionFile, producer: AIOKafkaProducer | None, clock: WallClock = REAL, names: Names = NO_NAMES
 ) -> dict[str, Channel]:
     """Every channel of a file, opened. Without a producer its Kafka topics are left out.
 
@@ -65,12 +66,17 @@ def channels_of(
     found: dict[str, Channel] = {}
     for name, spec in file.channels.items():
         if not isinstance(spec, KafkaChannel) or producer is not None:
-            found[name] = _open(f"channels.{name}", spec, file, producer, clock)
+            found[name] = _open(f"channels.{name}", spec, file, producer, clock, names)
     return found
 
 
 def _open(
-    key: str, spec: ChannelSpec, file: SubscriptionFile, producer: AIOKafkaProducer | None, clock: WallClock
+    key: str,
+    spec: ChannelSpec,
+    file: SubscriptionFile,
+    producer: AIOKafkaProducer | None,
+    clock: WallClock,
+    names: Names,
 ) -> Channel:
     subscriptions = {item.name: item for item in file.subscriptions}
     timeout = spec.retries.timeout
@@ -84,9 +90,9 @@ def _open(
             return Webhook(http, reveal(spec.secret, key=place), REAL.now, key=place)
         case AlertmanagerChannel():
             http = Http(_address(spec.url, key), ca=spec.ca, timeout_us=timeout, key=f"{key}.ca")
-            return Alertmanager(http, spec, subscriptions, clock)
+            return Alertmanager(http, spec, subscriptions, clock, names)
         case PeopleChannel():
-            return People(reveal(spec.url, key=f"{key}.url"), subscriptions, timeout, key=f"{key}.url")
+            return People(reveal(spec.url, key=f"{key}.url"), subscriptions, timeout, names=names, key=f"{key}.url")
         case _:
             assert_never(spec)
 
@@ -112,12 +118,13 @@ async def run_notifier(
     file: SubscriptionFile,
     *,
     first_from_us: int,
+    names: Names = NO_NAMES,
     on_ready: Callable[[NotifyReady], None] = lambda _ready: None,
     stop: asyncio.Event | None = None,
 ) -> None:
     """Deliver, or stand by, until SIGTERM, SIGINT or ``stop``.
 
-    A notifier without state begins ``first_from_us`` (microseconds) ago.
+    A notifier without state begins ``first_from_us`` (microseconds) ago. ``names`` are the organisations' in messages.
 
     Raises:
         BrokerError: where the brokers cannot be reached or refuse.
@@ -135,7 +142,7 @@ async def run_notifier(
     )
     # Without the channels' topics: where one of them refuses messages, the other channels continue.
     permissions = permissions_at(settings, permissions_of("notify", settings))
-    metrics = NotifyMetrics(tuple(file.channels))
+    metrics = NotifyMetrics(tuple(file.channels), names)
     async with AsyncExitStack() as stack:
         port = metrics.serve(settings.metrics_host, settings.metrics_port)
         stack.callback(metrics.close)
@@ -153,7 +160,7 @@ async def run_notifier(
             notifier = Notifier(
                 settings,
                 file,
-                open_channels=lambda: channels_of(file, producer, clock_of(settings)),
+                open_channels=lambda: channels_of(file, producer, clock_of(settings), names),
                 metrics=metrics,
                 partitions=report.partitions,
                 first_from_us=WallClock().now() - first_from_us,

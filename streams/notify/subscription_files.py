@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,13 +14,14 @@ from typing import Any
 
 from pydantic import SecretStr, ValidationError
 
-from schemas.subscriptions import Secret, SubscriptionFile, secrets_of
+from schemas.subscriptions import OrgMatch, Secret, SubscriptionFile, secrets_of
+from streams.core.notices import NO_NAMES, Names
 from streams.errors import ConfigError
-from streams.rulebooks.yaml_files import Keys, read_yaml
+from streams.rulebooks.yaml_files import Keys, YamlFile, read_yaml
 
 
-def load_subscriptions(path: Path) -> SubscriptionFile:
-    """Read and check one file.
+def load_subscriptions(path: Path, names: Names = NO_NAMES) -> SubscriptionFile:
+    """Read and check one file; an organisation that it names by one of ``names`` becomes its code.
 
     Raises:
         ConfigError: names file, line and key; several problems are in its ``others``.
@@ -43,7 +45,50 @@ def load_subscriptions(path: Path) -> SubscriptionFile:
     ]
     if problems:
         raise ConfigError.first_of(problems)
-    return found
+    return _with_codes(found, names, path, file) if names else found
+
+
+def _with_codes(found: SubscriptionFile, names: Names, path: Path, file: YamlFile) -> SubscriptionFile:
+    codes: dict[str, set[str]] = {}
+    for code, one in names.items():
+        for name in {one.name.zh, one.name.en}:
+            codes.setdefault(name, set()).add(code)
+    problems: list[ConfigError] = []
+    made = []
+    for index, item in enumerate(found.subscriptions):
+        changed: dict[str, tuple[str, ...]] = {}
+        for level in OrgMatch.model_fields:
+            if (wanted := getattr(item.match.org, level)) is None:
+                continue
+            keys = ("subscriptions", index, "match", "org", level)
+            changed[level] = tuple(_code_of(value, names, codes, problems, (path, file, keys)) for value in wanted)
+        org = item.match.org.model_copy(update=changed)
+        made.append(item.model_copy(update={"match": item.match.model_copy(update={"org": org})}))
+    if problems:
+        raise ConfigError.first_of(problems)
+    return found.model_copy(update={"subscriptions": tuple(made)})
+
+
+def _code_of(
+    value: str,
+    names: Names,
+    codes: Mapping[str, set[str]],
+    problems: list[ConfigError],
+    place: tuple[Path, YamlFile, Keys],
+) -> str:
+    """The code that a subscription means; a code without a name stays, a text that looks like a name is a problem."""
+    meant = sorted(codes.get(value, ()))
+    if value in names or (not meant and value.isascii() and " " not in value):
+        return value
+    if len(meant) == 1:
+        return meant[0]
+    near = difflib.get_close_matches(value, codes, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    path, file, keys = place
+    what = f"names {', '.join(meant)}: write the code" if meant else f"is neither a name nor a known code{hint}"
+    key = ".".join(map(str, keys))
+    problems.append(ConfigError(f"organisation {value!r} {what}", path=str(path), line=file.line(keys), key=key))
+    return value
 
 
 def _message(text: str) -> str:

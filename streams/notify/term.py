@@ -290,6 +290,7 @@ class Term:
             letters.append(self._letter(None, None, place, "not_an_alert", type(error).__name__, 0, ()))
             return
         self._setup.metrics.alerts_read(event["data"]["kind"])
+        self._setup.metrics.places_read(event["data"]["org"])
         alerts.append(event)
 
     def _take_acknowledgement(

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from streams.core.notices import NO_NAMES, Names, place_of
 from streams.files import compressed, write_whole
 from streams.wire.cloudevents import encode
 from streams.workbook import Kind, csv_header, csv_row, neutral, value_at, write_workbook
@@ -29,6 +30,8 @@ ALERT_COLUMNS = (
     "alert_id", "kind", "due_at", "detected_at", "retracts", "explanation.zh", "explanation.en", *_CASE, "incomplete"
 )  # fmt: skip
 CASE_COLUMNS = ("outcome", "as_of", *_CASE)
+NAME_COLUMNS = ("organisation.zh", "organisation.en")
+"""Further columns of tables where the rulebook names organisations: city, county and unit by name, else by code."""
 
 
 Form = Callable[[Mapping[str, Any]], bytes]
@@ -41,15 +44,21 @@ def json_line(record: Mapping[str, Any]) -> bytes:
 
 
 class CsvRow:
-    """One record's data per row; UTF-8. ``exact`` leaves cells unchanged, for files not opened by a spreadsheet."""
+    """One record's data per row; UTF-8. ``exact`` leaves cells unchanged, for files not opened by a spreadsheet.
 
-    def __init__(self, columns: Sequence[str], *, exact: bool = False) -> None:
+    ``names`` fill the columns ``NAME_COLUMNS``.
+    """
+
+    def __init__(self, columns: Sequence[str], names: Names = NO_NAMES, *, exact: bool = False) -> None:
+        self._names = names
         self._paths = [column.split(".") for column in columns]
         self._shown: Callable[[Any], Any] = (lambda value: value) if exact else neutral
 
     def __call__(self, record: Mapping[str, Any]) -> bytes:
         """See ``Form``."""
         data = record.get("data", record)
+        if self._names:
+            data = {**data, "organisation": {language: place_of(data, language, self._names) for language in _TEXT}}
         return csv_row([self._shown(_cell(data, path)) for path in self._paths])
 
 
@@ -78,11 +87,11 @@ def format_of(path: Path) -> str:
     return "csv" if name.endswith(".csv") else "parquet" if name.endswith((".parquet", ".pq")) else "jsonl"
 
 
-def form_of(path: Path | None, columns: Sequence[str]) -> Form:
-    """The form of records in that file; JSON lines on standard output."""
+def form_of(path: Path | None, columns: Sequence[str], names: Names = NO_NAMES) -> Form:
+    """The form of records in that file; JSON lines, which have codes only, on standard output."""
     if path is None or format_of(path) == "jsonl":
         return json_line
-    return CsvRow(columns, exact=format_of(path) in ("parquet", "xlsx"))
+    return CsvRow(columns, names, exact=format_of(path) in ("parquet", "xlsx"))
 
 
 @contextmanager

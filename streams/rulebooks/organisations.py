@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -46,6 +47,20 @@ def load_organisations(directory: Path) -> dict[str, Organisation]:
             ]
         ) from error
     return {one.code: one for one in file.organisations}
+
+
+def names_of(rules: Sequence[Path], only: Path | None) -> dict[str, Organisation]:
+    """The organisations of the rulebook directories that ``--rules`` or ``--only`` name; the rules are not read.
+
+    Raises:
+        ConfigError: for a directory that is not there, and as ``load_organisations``.
+    """
+    found: dict[str, Organisation] = {}
+    for directory in [only] if only else rules:
+        if not directory.is_dir():
+            raise ConfigError("no such rulebook directory", path=str(directory))
+        found |= load_organisations(directory)
+    return found
 
 
 def _line(path: Path, keys: tuple[str | int, ...], lines: dict[int, int]) -> int | None:

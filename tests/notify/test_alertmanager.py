@@ -15,6 +15,8 @@ from urllib.request import urlopen
 
 import pytest
 
+from schemas.base import Text
+from schemas.organisations import Organisation
 from schemas.subscriptions import AlertmanagerChannel, SubscriptionFile
 from streams.core.delivery import Event, Plan, Planner
 from streams.core.instants import format_us
@@ -124,6 +126,7 @@ class Story:
         )
         self.planner = Planner(self.file, keep=30 * 24 * 60 * MINUTE)
         self.clock = clock or WallClock()
+        self.names: Mapping[str, Organisation] = {}
         self.now = START
 
     def happens(self, *events: Event) -> None:
@@ -132,7 +135,7 @@ class Story:
         plan = self.planner.step(self.now, events)
 
         async def told() -> None:
-            channel = channels_of(self.file, None, self.clock)["am"]
+            channel = channels_of(self.file, None, self.clock, self.names)["am"]
             for delivery in plan.deliveries:
                 await channel.deliver(delivery)
             await channel.close()
@@ -217,6 +220,17 @@ def test_a_retraction_resolves_and_a_withdrawn_completion_fires_again(tmp_path: 
         story.happens(alert("not-l1", "retraction", case="c1", retracts="l1"))
         assert eventually(lambda: state_of(running, "b1") == "active")
         assert eventually(lambda: running.told().count((id_of("b1"), "firing")) >= 2)
+
+
+def test_annotations_name_the_organisation_and_labels_have_its_codes(tmp_path: Path) -> None:
+    with alertmanager(tmp_path) as running:
+        story = Story(running.url)
+        story.names = {"3201": Organisation(code="3201", name=Text(zh="南京公司", en="Nanjing"))}
+        story.happens(alert("b1", case="c1"))
+        assert eventually(lambda: state_of(running, "b1") == "active")
+        found = running.alerts()[id_of("b1")]
+        assert found["labels"]["city"] == "3201"
+        assert found["annotations"]["place"] == "南京公司 / 320102 / U001 / Nanjing / 320102 / U001"
 
 
 def test_alerts_are_grouped_by_rule_and_city(tmp_path: Path) -> None:

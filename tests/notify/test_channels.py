@@ -14,8 +14,11 @@ from typing import Any
 
 import pytest
 
+from schemas.base import Text
+from schemas.organisations import Organisation
 from schemas.subscriptions import Retries, SubscriptionFile
 from streams.core.delivery import Delivery
+from streams.core.notices import NO_NAMES, Names
 from streams.errors import ConfigError
 from streams.kafka.java_broker import free_ports
 from streams.notify.channels.contract import NotDelivered
@@ -48,11 +51,13 @@ def webhook_file(url: str, **more: Any) -> SubscriptionFile:
     return hurried(SubscriptionFile.model_validate({"channels": {"hook": channel}, "subscriptions": [one]}))
 
 
-def deliver(file: SubscriptionFile, delivery: Delivery, *, test: bool = False) -> NotDelivered | None:
+def deliver(
+    file: SubscriptionFile, delivery: Delivery, names: Names = NO_NAMES, *, test: bool = False
+) -> NotDelivered | None:
     """One attempt."""
 
     async def attempt() -> NotDelivered | None:
-        channel = channels_of(file, None)[delivery.channel]
+        channel = channels_of(file, None, names=names)[delivery.channel]
         try:
             await channel.deliver(delivery, test=test)
         except NotDelivered as problem:
@@ -309,6 +314,31 @@ def test_people_read_that_an_alert_may_be_wrong_whatever_their_template(monkeypa
         "【数据不全，请先核实】WO0 超时。\n[records of its time were lost: check it first] WO0 ran out.\n"
         "WO1 超时。\nWO1 ran out."
     )
+
+
+def test_people_read_names_of_organisations_and_codes_where_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {"3201": named("3201", "南京\n公司", "Nanjing"), "U001": named("U001", "鼓楼供电所", "Gulou")}
+    with receiver() as hook:
+        monkeypatch.setenv("TEAM_URL", apprise_url(hook))
+        delivery = Delivery("team", "all", "k", (*ONE.events, alert("b9", org={}, subject=("order", "WO9"))), START)
+        assert deliver(people_file(language="both"), delivery, names) is None
+        assert deliver(people_file(template="{unit}|{county}|{place}|{explanation}"), delivery, names) is None
+        assert deliver(people_file(template="{unit}|{county}|{place}"), delivery) is None
+    assert [json.loads(got.body)["message"].splitlines() for got in hook.received] == [
+        [
+            "【超时】南京 公司 / 320102 / 鼓楼供电所：收费业务5分钟办结（W-S5，严格遵守）：WO1 超时。",
+            "[Breach] Nanjing / 320102 / Gulou: Fee collected within 5 minutes (W-S5, norm): WO1 ran out.",
+            "【超时】收费业务5分钟办结（W-S5，严格遵守）：WO9 超时。",
+            "[Breach] Fee collected within 5 minutes (W-S5, norm): WO9 ran out.",
+        ],
+        ["鼓楼供电所|320102|南京 公司 / 320102 / 鼓楼供电所|WO1 超时。", "|||WO9 超时。"],
+        ["U001|320102|3201 / 320102 / U001", "||"],
+    ]
+
+
+def named(code: str, zh: str, en: str) -> Organisation:
+    """Not checked: what is loaded from a file has no line break."""
+    return Organisation.model_construct(code=code, name=Text(zh=zh, en=en))
 
 
 def test_a_text_too_long_for_the_service_goes_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:

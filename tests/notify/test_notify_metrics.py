@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import cast
 
+from schemas.base import Text
 from schemas.deliveries import UNDELIVERED_REASONS, UndeliveredReason
+from schemas.organisations import Organisation
 from streams.notify.metrics import NOTIFY_TABLE, NotifyMetrics
 
 
@@ -32,3 +34,15 @@ def test_every_series_is_there_from_the_start() -> None:
     metrics.state(outbox={"wall": 3}, waiting=1, cases=2)
     after = {(s.name, *sorted(s.labels.items())) for family in metrics.registry.collect() for s in family.samples}
     assert after == series
+
+
+def test_codes_without_a_name_are_counted_once_and_only_where_there_are_names() -> None:
+    def unnamed(names: dict[str, Organisation]) -> float | None:
+        metrics = NotifyMetrics((), names)
+        for _ in range(2):
+            for org in ({"city": "3201", "unit": "U1"}, {"city": "3202", "unit": None}, None):
+                metrics.places_read(org)
+        return metrics.registry.get_sample_value("gridclock_notify_organisations_unnamed")
+
+    assert unnamed({}) == 0
+    assert unnamed({"3201": Organisation(code="3201", name=Text(zh="南京", en="Nanjing"))}) == 2

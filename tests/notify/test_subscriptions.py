@@ -14,12 +14,13 @@ from click.testing import CliRunner
 
 from schemas.alerts import AlertEvent
 from schemas.exporting import DIRECTORY
-from schemas.subscriptions import Match, Secret, SubscriptionFile
+from schemas.subscriptions import Match, OrgMatch, Secret, SubscriptionFile
 from streams.cli import gridclock, run
 from streams.commands.subscriptions import test_alert as made_alert
 from streams.core.matching import concerns
 from streams.errors import ConfigError
 from streams.notify.subscription_files import load_subscriptions, reveal
+from streams.rulebooks.organisations import load_organisations
 from tests.notify.alerts import START, alert
 from tests.notify.receiver import receiver
 
@@ -49,6 +50,41 @@ def written(folder: Path, text: str) -> Path:
     path = folder / "subscriptions.yaml"
     path.write_text(text, "utf-8")
     return path
+
+
+ORGANISATIONS = """\
+organisations:
+  - {code: "3201", name: {zh: 南京公司, en: Nanjing}}
+  - {code: U001, name: {zh: 鼓楼供电所, en: Gulou Station}}
+  - {code: U002, name: {zh: 玄武供电所, en: Xuanwu}}
+  - {code: U003, name: {zh: 玄武供电所, en: Xuanwu 2}}
+"""
+
+
+def test_a_subscription_names_an_organisation_by_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    (rules / "organisations.yaml").write_text(ORGANISATIONS, "utf-8")
+    names = load_organisations(rules)
+
+    def matched(org: str) -> OrgMatch:
+        text = GOOD.replace(DESK, f"{DESK}    match: {{org: {org}}}\n")
+        return load_subscriptions(written(tmp_path, text), names).subscriptions[0].match.org
+
+    assert matched("{city: Nanjing, unit: [鼓楼供电所, U002, U-999]}") == OrgMatch(
+        city=("3201",), unit=("U001", "U002", "U-999")
+    )
+    for value, problem in (
+        ("鼓楼供所", "organisation '鼓楼供所' is neither a name nor a known code; did you mean '鼓楼供电所'?"),
+        ("玄武供电所", "organisation '玄武供电所' names U002, U003: write the code"),
+        ("Gulou Sta", "organisation 'Gulou Sta' is neither a name nor a known code; did you mean 'Gulou Station'?"),
+    ):
+        with pytest.raises(ConfigError, match=re.escape(problem)) as caught:
+            matched(f"{{unit: {value}}}")
+        assert caught.value.key == f"{ITEM}.match.org.unit"
+        assert caught.value.line == 10
+        assert run(["subscriptions", "check", str(tmp_path / "subscriptions.yaml"), "--rules", str(rules)]) == 2
+        assert problem in capsys.readouterr().err
 
 
 def test_the_example_is_in_order_and_fits_the_exported_schema(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import re
@@ -10,6 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from python_calamine import CalamineWorkbook
 
@@ -65,6 +67,35 @@ def test_cases_and_alerts_are_typed_filtered_and_marked(events: Path, tmp_path: 
     assert 0 < len(red) < len(data)
     marked = marked_rows(styles, sheet)
     assert marked == red
+
+
+def test_tables_name_organisations_and_json_lines_keep_their_codes(tmp_path: Path) -> None:
+    rules, alerts, until = tmp_path / "rules", tmp_path / "a.csv", ["--until", "2026-03-09T00:00:00+08:00", "--quiet"]
+    rules.mkdir()
+    org = {"province": "33", "city": "3301", "unit": "U1"}
+    placed = [{**one, "org": org} if one["event_id"] == "e1" else one for one in wire(STORY)]
+    events = tmp_path / "events.jsonl"
+    events.write_text("".join(json.dumps(event) + "\n" for event in placed), "utf-8")
+
+    def written(name: str, *more: str) -> Path:
+        path = tmp_path / name
+        assert run(["replay", str(events), "--alerts", str(alerts), "--cases", str(path), *until, *more]) == 0
+        return path
+
+    plain = written("plain.jsonl")
+    orgs = [json.loads(line)["data"]["org"] or {} for line in plain.read_text("utf-8").splitlines()]
+    known = [[org[level] for level in ("city", "county", "unit") if level in org] for org in orgs]
+    assert ["3301", "U1"] in known
+    (rules / "organisations.csv").write_text("code,zh,en\n3301,杭州供电公司,Hangzhou\n", "utf-8")
+    named = ["--rules", str(rules)]
+    assert written("named.jsonl", *named).read_bytes() == plain.read_bytes()
+    for language, name in (("zh", "杭州供电公司"), ("en", "Hangzhou")):
+        wanted = [" / ".join(name if code == "3301" else code for code in codes) for codes in known]
+        column = f"organisation.{language}"
+        assert pl.read_parquet(written("c.parquet", *named))[column].fill_null("").to_list() == wanted
+        assert [row[column] for row in rows_of(written("c.xlsx", *named))] == wanted
+    with open(alerts, encoding="utf-8-sig", newline="") as text:
+        assert "杭州供电公司" in {row["organisation.zh"].split(" / ")[0] for row in csv.DictReader(text)}
 
 
 def marked_rows(styles: str, sheet: str) -> list[int]:

@@ -22,7 +22,7 @@ from schemas.subscriptions import AlertmanagerChannel, Subscription
 from streams.core.delivery import Delivery, Event
 from streams.core.instants import format_us, instant_us
 from streams.core.matching import AlertData
-from streams.core.notices import doubt_of, languages
+from streams.core.notices import NO_NAMES, Names, doubt_of, languages, place_of
 from streams.notify.channels.http import Http
 from streams.wall_clock import WallClock
 from streams.wire.decoder import encode_json
@@ -44,8 +44,10 @@ class Alertmanager:
         spec: AlertmanagerChannel,
         subscriptions: dict[str, Subscription],
         clock: WallClock,
+        names: Names = NO_NAMES,
     ) -> None:
         """``clock`` is that of the alerts."""
+        self._names = names
         self._http = http
         self._spec = spec
         self._subscriptions = subscriptions
@@ -67,12 +69,12 @@ class Alertmanager:
         over = {event["data"]["alert_id"] for event in delivery.closes}
         firing = [event for event in (*delivery.events, *delivery.opens) if event["data"]["kind"] in NAMES]
         body = [
-            {**_alert(event["data"], wanted, level=delivery.level, test=test), **self._times(event["data"])}
+            {**self._alert(event["data"], wanted, level=delivery.level, test=test), **self._times(event["data"])}
             for event in firing
             if event["data"]["alert_id"] not in over
         ]
         body += [
-            {**_alert(event["data"], wanted), **self._times(event["data"], is_over=True)}
+            {**self._alert(event["data"], wanted), **self._times(event["data"], is_over=True)}
             for event in delivery.closes
             if event["data"]["kind"] in NAMES
         ]
@@ -81,7 +83,8 @@ class Alertmanager:
     async def remind(self, standing: Sequence[tuple[Event, str]]) -> None:
         """Refresh alerts that still hold."""
         body = [
-            {**_alert(event["data"], self._languages(name)), **self._times(event["data"])} for event, name in standing
+            {**self._alert(event["data"], self._languages(name)), **self._times(event["data"])}
+            for event, name in standing
         ]
         for first in range(0, len(body), 500):
             await self._post(body[first : first + 500])
@@ -102,6 +105,36 @@ class Alertmanager:
         found = self._subscriptions.get(subscription)
         return languages(found.language) if found else ("zh",)
 
+    def _alert(
+        self, alert: AlertData, wanted: Sequence[str], *, level: str | None = None, test: bool = False
+    ) -> dict[str, Any]:
+        org = alert["org"] or {}
+        labels = {
+            "alertname": NAMES[alert["kind"]],
+            "alert_id": alert["alert_id"],
+            "rule": alert["rule"],
+            "clause": alert["clause"],
+            "chapter": str(alert["clause"]).partition("-")[0],
+            "severity": alert["severity"],
+            "kind": alert["kind"],
+            **{level: org.get(level) for level in ("province", "city", "county", "unit")},
+            "test": "true" if test else None,
+        }
+        annotations = {
+            "summary": " / ".join(alert["title"][language] for language in wanted),
+            "description": "\n".join(doubt_of(alert, language) + alert["explanation"][language] for language in wanted),
+            "place": " / ".join(place_of(alert, language, self._names) for language in wanted) if self._names else None,
+            "case_id": alert["case_id"],
+            "subject": f"{alert['subject']['type']} {alert['subject']['id']}",
+            "deadline": alert["deadline"],
+            "evidence": ", ".join(alert["evidence"]),
+            "escalated_to": level,
+        }
+        return {
+            "labels": {name: str(value) for name, value in labels.items() if value},
+            "annotations": {name: str(value) for name, value in annotations.items() if value},
+        }
+
     async def _post(self, body: Sequence[dict[str, Any]]) -> None:
         if body:
             await self._http.post("/api/v2/alerts", encode_json(body), {"Content-Type": "application/json"})
@@ -109,31 +142,3 @@ class Alertmanager:
     async def close(self) -> None:
         """Close its connections."""
         await self._http.close()
-
-
-def _alert(alert: AlertData, wanted: Sequence[str], *, level: str | None = None, test: bool = False) -> dict[str, Any]:
-    org = alert["org"] or {}
-    labels = {
-        "alertname": NAMES[alert["kind"]],
-        "alert_id": alert["alert_id"],
-        "rule": alert["rule"],
-        "clause": alert["clause"],
-        "chapter": str(alert["clause"]).partition("-")[0],
-        "severity": alert["severity"],
-        "kind": alert["kind"],
-        **{level: org.get(level) for level in ("province", "city", "county", "unit")},
-        "test": "true" if test else None,
-    }
-    annotations = {
-        "summary": " / ".join(alert["title"][language] for language in wanted),
-        "description": "\n".join(doubt_of(alert, language) + alert["explanation"][language] for language in wanted),
-        "case_id": alert["case_id"],
-        "subject": f"{alert['subject']['type']} {alert['subject']['id']}",
-        "deadline": alert["deadline"],
-        "evidence": ", ".join(alert["evidence"]),
-        "escalated_to": level,
-    }
-    return {
-        "labels": {name: str(value) for name, value in labels.items() if value},
-        "annotations": {name: str(value) for name, value in annotations.items() if value},
-    }

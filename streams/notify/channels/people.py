@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from schemas.subscriptions import Subscription
 from streams.core.delivery import Delivery
-from streams.core.notices import message_of
+from streams.core.notices import NO_NAMES, Names, message_of
 from streams.errors import ConfigError
 from streams.notify.channels.contract import NotDelivered
 
@@ -27,7 +27,16 @@ _FORMAT = apprise.NotifyFormat.TEXT
 class People:
     """One address of ``apprise``."""
 
-    def __init__(self, url: SecretStr, subscriptions: dict[str, Subscription], timeout_us: int, *, key: str) -> None:
+    def __init__(
+        self,
+        url: SecretStr,
+        subscriptions: dict[str, Subscription],
+        timeout_us: int,
+        *,
+        names: Names = NO_NAMES,
+        key: str,
+    ) -> None:
+        self._names = names
         self._subscriptions = subscriptions
         self._timeout = timeout_us / 1e6
         self._apprise = apprise.Apprise()
@@ -41,7 +50,7 @@ class People:
         """Send it as one text; see ``Channel``."""
         subscription = self._subscriptions[delivery.subscription]
         alerts = [event["data"] for event in delivery.events]
-        title, body = message_of(alerts, subscription, delivery.level, test=test)
+        title, body = message_of(alerts, subscription, delivery.level, names=self._names, test=test)
         urgent = any(alert["kind"] in ("breach", "violation") for alert in alerts)
         kind = apprise.NotifyType.WARNING if urgent else apprise.NotifyType.INFO
         try:
