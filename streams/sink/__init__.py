@@ -1,1 +1,1 @@
-"""Results into databases: what ``gridclock sink`` does."""
+"""Results into databases and files: what ``gridclock sink`` does."""

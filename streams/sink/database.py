@@ -3,43 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import psycopg
 from psycopg import sql
 from psycopg.rows import tuple_row
 
-from streams.errors import ConfigError, GridclockError
+from streams.errors import ConfigError
 from streams.settings import Settings, revealed
 from streams.sink.rows import COLUMNS, KEYS, Table
 from streams.sink.schema import MIGRATIONS
+from streams.sink.target import Batch, Moved, Partition, SinkError
 
 CONNECT_SECONDS: Final = 10
-
-Partition = tuple[str, int]
-"""Topic and number of a partition."""
-
-
-class SinkError(GridclockError):
-    """Database and topics do not fit; nothing is written."""
-
-
-class Moved(Exception):
-    """Another process has written in the meantime: its offsets are the right ones."""
-
-
-@dataclass(slots=True)
-class Batch:
-    """What some records come to: by table the last row of each key (``None``: to be deleted), offsets, refusals.
-
-    ``offsets`` are by partition: the offset from which the batch was read, and the one to read on from. A refusal is
-    topic, partition, offset, reason and value.
-    """
-
-    rows: dict[Table, dict[str, dict[str, Any] | None]] = field(default_factory=lambda: {"cases": {}, "alerts": {}})
-    offsets: dict[Partition, tuple[int, int]] = field(default_factory=dict)
-    refused: list[tuple[str, int, int, str, bytes | None]] = field(default_factory=list)
 
 
 def connection_options(settings: Settings) -> dict[str, Any]:
@@ -62,6 +38,32 @@ def connection_options(settings: Settings) -> dict[str, Any]:
     if (password := revealed(settings.database_password)) is not None:
         options["password"] = password
     return {"connect_timeout": CONNECT_SECONDS, "application_name": f"gridclock sink {settings.name}", **options}
+
+
+class DatabaseTarget:
+    """The database and the schema in it that the settings name.
+
+    Raises:
+        ConfigError: as ``connection_options``.
+    """
+
+    away: tuple[type[Exception], ...] = (psycopg.OperationalError, psycopg.InterfaceError)
+    failed: tuple[type[Exception], ...] = (psycopg.Error,)
+    afresh = "use another --schema, or drop this one"
+
+    def __init__(self, settings: Settings) -> None:
+        self._options = connection_options(settings)
+        self._schema = settings.database_schema
+
+    @property
+    def place(self) -> str:
+        """Database and schema, as messages name them."""
+        where = f"database {self._options.get('host', 'local')}/{self._options.get('dbname', '')}"
+        return f"{where}, schema {self._schema}"
+
+    def open(self) -> Database:
+        """A connection."""
+        return Database(self._options, self._schema)
 
 
 class Database:
@@ -121,6 +123,9 @@ class Database:
                 self._upsert(table, [row for row in rows.values() if row is not None])
                 self._delete(table, [key for key, row in rows.items() if row is None])
             self._refuse(batch.refused)
+
+    def settle(self, *, is_end: bool = False) -> None:
+        """Nothing: what was written is there for readers."""
 
     def _do(self, text: str, values: Sequence[Any] | None = None) -> psycopg.Cursor[Any]:
         # The texts are this module's and the migrations'; only the schema's name is put in.

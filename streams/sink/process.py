@@ -1,7 +1,7 @@
-"""The sink: records of two topics into PostgreSQL, each exactly once, whatever is killed.
+"""The sink: records of two topics into PostgreSQL or a directory of Parquet, each exactly once, whatever is killed.
 
-Where reading begins is in the database, in the transaction that wrote the rows; no consumer group is used. One sink at
-a time owns a schema, others stand by. While the database is away nothing is read; it is asked again and again.
+Where reading begins is in the target, in the transaction that wrote the rows; no consumer group is used. One sink at a
+time owns a target, others stand by. While the target is away nothing is read; it is asked again and again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import psycopg
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
@@ -20,8 +19,8 @@ from streams.errors import BrokerError
 from streams.kafka.admin import READING
 from streams.log_limits import Absence
 from streams.settings import Settings
-from streams.sink.database import Batch, Database, Moved, Partition, SinkError, connection_options
 from streams.sink.rows import KEYS, NoRow, Table, row_of
+from streams.sink.target import Batch, Moved, Partition, SinkError, Store, Target
 from streams.wall_clock import monotonic
 
 logger = logging.getLogger(__name__)
@@ -48,92 +47,93 @@ class Sources:
 
 
 class Sink:
-    """Writes until ``stop`` is set. ``on_ready`` is called whenever it owns the schema and begins to read."""
+    """Writes to ``target`` until ``stop`` is set. ``on_ready`` is called whenever it owns it and begins to read."""
 
     def __init__(
-        self, settings: Settings, sources: Sources, on_ready: Callable[[int], None], stop: threading.Event
+        self,
+        settings: Settings,
+        sources: Sources,
+        target: Target,
+        on_ready: Callable[[int], None],
+        stop: threading.Event,
     ) -> None:
         self._settings = settings
         self._sources = sources
+        self._target = target
         self._on_ready = on_ready
         self._stop = stop
-        self._options = connection_options(settings)
         self._absence = Absence()
         self._stands_by = False
-
-    @property
-    def _place(self) -> str:
-        return f"database {self._options.get('host', 'local')}/{self._options.get('dbname', '')}"
 
     def run(self) -> None:
         """Read and write until it is to stop.
 
         Raises:
             BrokerError: where the brokers cannot be read or a topic is missing.
-            SinkError: where database and topics do not fit.
+            SinkError: where target and topics do not fit.
         """
+        target = self._target
         while not self._stop.is_set():
             try:
-                database = Database(self._options, self._settings.database_schema)
-            except psycopg.OperationalError as error:
+                store = target.open()
+            except target.away as error:
                 self._is_away(error)
                 continue
             try:
-                self._work(database)
+                self._work(store)
             except Moved:
-                logger.warning("another sink has written to schema %s: reading on from there", self._schema)
-            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                logger.warning("another sink has written to %s: reading on from there", target.place)
+            except target.away as error:
                 self._is_away(error)
-            except psycopg.Error as error:
-                raise SinkError(f"{self._place}, schema {self._schema}: {_first_line(error)}") from error
+            except target.failed as error:
+                raise SinkError(f"{target.place}: {_first_line(error)}") from error
             finally:
-                database.close()
-
-    @property
-    def _schema(self) -> str:
-        return self._settings.database_schema
+                store.close()
 
     def _is_away(self, error: Exception) -> None:
         """Say so when it begins and once a minute, and wait a little."""
         if (seconds := self._absence.lasts(monotonic())) is not None:
             logger.warning(
                 "%s: away for %.0f s (%s); this process waits until it is back, nothing is lost",
-                self._place, seconds, _first_line(error),
+                self._target.place, seconds, _first_line(error),
             )  # fmt: skip
         self._stop.wait(_AGAIN_SECONDS)
 
     def _is_back(self) -> None:
         if (lasted := self._absence.ends(monotonic())) is not None:
-            logger.warning("%s: there again after %.0f s", self._place, lasted)
+            logger.warning("%s: there again after %.0f s", self._target.place, lasted)
 
-    def _work(self, database: Database) -> None:
-        if not database.own():
+    def _work(self, store: Store) -> None:
+        if not store.own():
             self._is_back()
             if not self._stands_by:
-                logger.warning("schema %s is written by another sink: this one stands by", self._schema)
+                logger.warning("%s is written by another sink: this one stands by", self._target.place)
             self._stands_by = True
             self._stop.wait(_AGAIN_SECONDS)
             return
-        steps = database.migrate()
+        steps = store.migrate()
         self._is_back()
         self._stands_by = False
         if steps:
-            logger.warning("schema %s: %d migrations made", self._schema, steps)
+            logger.warning("%s: %d migrations made", self._target.place, steps)
         try:
-            with _Reader(self._settings, self._sources, database.offsets()) as reader:
+            with _Reader(self._settings, self._sources, store.offsets(), self._target.afresh) as reader:
                 self._on_ready(len(reader.position))
                 while not self._stop.is_set():
                     batch = reader.read()
                     if batch.offsets:
-                        database.write(batch)
+                        store.write(batch)
+                    store.settle()
         except KafkaError as error:
             raise BrokerError(f"{self._settings.bootstrap}: {error}") from error
+        store.settle(is_end=True)
 
 
 class _Reader:
-    """All partitions of the topics from where the database stands, as batches. Use as a context manager."""
+    """All partitions of the topics from where the target stands, as batches. Use as a context manager."""
 
-    def __init__(self, settings: Settings, sources: Sources, offsets: Mapping[Partition, int]) -> None:
+    def __init__(self, settings: Settings, sources: Sources, offsets: Mapping[Partition, int], afresh: str) -> None:
+        self._afresh = afresh
         self._sources = sources
         self._offsets = offsets
         self.position: dict[Partition, int] = {}
@@ -179,8 +179,8 @@ class _Reader:
             known = self._offsets.get(place)
             if known is not None and known > ends[part]:
                 raise SinkError(
-                    f"topic {part.topic}, partition {part.partition} ends at {ends[part]}, and the database has read "
-                    f"up to {known}: the topic was made anew; use another --schema, or drop this one"
+                    f"topic {part.topic}, partition {part.partition} ends at {ends[part]}, and the sink has read "
+                    f"up to {known}: the topic was made anew; {self._afresh}"
                 )
             if known is not None and known < begins[part]:
                 logger.warning(

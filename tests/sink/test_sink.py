@@ -22,9 +22,10 @@ from streams.kafka.brokers import Broker
 from streams.kafka.child_process import ChildProcess
 from streams.live.clock_partition import ClockPartition
 from streams.settings import load_settings
-from streams.sink.database import Database, SinkError, connection_options
+from streams.sink.database import Database, connection_options
 from streams.sink.rows import DECIDED, row_of
 from streams.sink.schema import MIGRATIONS
+from streams.sink.target import SinkError
 from streams.wire.cloudevents import CloudEvents, encode
 from tests.integration.live import Children, until
 from tests.property.test_crashes import HOUR, Arrival
