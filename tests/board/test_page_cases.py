@@ -14,7 +14,7 @@ import pytest
 from schemas.base import Text
 from streams.core.board import Acknowledgement
 from streams.wire.state_rows import Aside
-from tests.board.test_page import CONTRAST, HOSTILE, NOW, ORDERS, PLACES, SENTENCES, SMALL, a_case, looking
+from tests.board.test_page import AXE, CONTRAST, FOUND, HOSTILE, NOW, ORDERS, PLACES, SENTENCES, SMALL, a_case, looking
 from tests.boards import alert, case_id
 from tests.browser import PHONE, WALL, Page
 
@@ -185,6 +185,8 @@ def test_it_can_be_read_on_every_screen_and_on_paper(chrome: str, size: tuple[in
             assert await page.js(nameless) == 0
             twice = "(() => { const ids = [...document.querySelectorAll('[id]')].map((one) => one.id);"
             assert await page.js(f"{twice} return ids.length - new Set(ids).size; }})()") == 0
+            await page.js(AXE)
+            assert await page.js(FOUND) == []
             await page.do("Emulation.setEmulatedMedia", media="print")
             await page.size(794, 1123)  # A4
             assert await page.js(WIDE) == 0
