@@ -46,7 +46,7 @@ def stepped(record: SubjectRecord, rulebook: Rulebook) -> set[int] | None:
 def open_places(
     record: SubjectRecord, rulebook: Rulebook, folds: set[int] | None, as_of: int
 ) -> tuple[tuple[str, str | None], ...]:
-    """The open cases, each as rule id and city: computed again for some folds (``None``: all)."""
+    """The open cases, each as rule id and city: computed again for some folds with a state (``None``: all)."""
     found: list[tuple[str, str | None]] = []
     states = record.history.states
     if folds is not None and record.open:
@@ -54,9 +54,8 @@ def open_places(
         found += [case for case in record.open if case[0] not in again]
     for index in states if folds is None else folds:
         fold = rulebook.folds[index]
-        state = states.get(index)
-        if state is not None and fold.opens:
-            for start in fold.open_cases(state, as_of):
+        if fold.opens:
+            for start in fold.open_cases(states[index], as_of):
                 org = start.data.get("org")
                 found.append((fold.id, org.get("city") if org else None))
     return tuple(found)

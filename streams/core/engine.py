@@ -21,7 +21,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from heapq import heapify, heappop, heappush
 from typing import Final
 
@@ -33,7 +32,7 @@ from streams.core.history import History, Notice
 from streams.core.orphans import orphans_of
 from streams.core.outcome_counts import OutcomeCounts
 from streams.core.pruning import cut_of, is_worth_a_look, prune, refuses
-from streams.core.records import BEGINNING, JudgedCase, ReportKey, Snapshot, SubjectRecord
+from streams.core.records import BEGINNING, JudgedCase, Pruned, ReportKey, Snapshot, SubjectRecord
 from streams.core.rulebook import Rulebook
 from streams.core.standing import Standing
 from streams.core.verdicts import Report, Verdict, root_of
@@ -173,7 +172,7 @@ class Engine:
             heappush(self._timers, (record.due, record.subject))
         self._expire_later(record)
         record.counted = len(record.history.events)
-        asked = None if fresh is None else fresh.union(passed)
+        asked = None if fresh is None else record.history.states.keys() & fresh.union(passed)
         if asked is None or asked:
             self._count_open(record, asked, watermark)
         self._count(record, asked, watermark)
@@ -183,13 +182,13 @@ class Engine:
             self._prune(record, self.prunes_after)
 
     def _count(self, record: SubjectRecord, folds: set[int] | None, watermark: int, *, known: bool = False) -> None:
-        """Update the counts of those folds; the others have not changed. ``None``: all."""
+        """Update the counts of those folds, which have a state; the others have not changed. ``None``: all."""
         tally, states = self._tally, record.history.states
         if tally is None:
             return
         # As of all known events, not only up to the watermark: a met case is not evaluated again.
-        as_of = max([watermark, *(event.at for event in record.history.events[-1:])])
-        asked = states if folds is None else [index for index in folds if index in states]
+        as_of = max(watermark, events[-1].at) if (events := record.history.events) else watermark
+        asked = states if folds is None else folds
         every = self._rulebook.folds
         found = {every[index].id: every[index].statuses(states[index], as_of, watermark) for index in asked}
         if found or folds is None:
@@ -294,9 +293,9 @@ class Engine:
         )
 
     def _count_open(self, record: SubjectRecord, folds: set[int] | None, watermark: int) -> None:
-        """Update the open cases of those folds; ``None``: all."""
+        """Update the open cases of those folds, which have a state; ``None``: all."""
         now = open_places(record, self._rulebook, folds, watermark)
-        if now or record.open:
+        if now != record.open:
             self.open_cases.subtract(record.open)
             self.open_cases.update(now)
             record.open = now
@@ -316,7 +315,7 @@ class Engine:
         rulebook, watermark = self._rulebook, self.watermark
         less = prune(self._snapshot(record), record.history, rulebook, cut_of(record, watermark, keep_for))
         if less is None:
-            record.pruned = replace(record.pruned, looked_at=len(record.history.events))
+            record.pruned = Pruned(record.pruned.until, len(record.history.events), record.pruned.only)
             return
         due, record.due, record.dues, record.owed = record.due, None, {}, {}
         self._take_back(record, less, watermark)

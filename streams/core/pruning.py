@@ -18,8 +18,9 @@ August for the turn of September, and those of September to December. An August 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from streams.core.event import Event
 from streams.core.history import History, Route, effective, names_one_of

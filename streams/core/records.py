@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
+
+import msgspec
 
 from streams.core.alerts import Alert, Subject
 from streams.core.event import Event
@@ -17,8 +20,7 @@ ReportKey = tuple[str, str, str, str]
 """The key of a report on a subject: rule id, root event id, kind, cause."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pruned:
+class Pruned(msgspec.Struct, frozen=True):
     """How far a subject's history was pruned (``streams.core.pruning``).
 
     Events at or before ``until`` (microseconds) are refused; ``None`` where nothing was pruned yet. ``looked_at`` is
@@ -31,9 +33,12 @@ class Pruned:
     only: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """The whole stored state of one subject, as a value.
+UNPRUNED: Final = Pruned()
+"""Of a history that was never examined."""
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """The whole stored state of one subject, as a value; a struct, because one is made for every row.
 
     ``reported`` are the reports made and not withdrawn; ``withdrawn`` counts the withdrawals of each report;
     ``decided_at`` is the watermark of the last decision. ``cases`` are the cases last written, where cases are written:
@@ -46,7 +51,7 @@ class Snapshot:
     withdrawn: tuple[tuple[ReportKey, int], ...]
     decided_at: int
     cases: tuple[tuple[str, str, str], ...] = ()
-    pruned: Pruned = Pruned()
+    pruned: Pruned = UNPRUNED
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +86,7 @@ class SubjectRecord:
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
         self.history = History()
-        self.pruned = Pruned()
+        self.pruned = UNPRUNED
         self.reported: dict[ReportKey, Alert] = {}
         self.withdrawn: dict[ReportKey, int] = {}
         self.cases: dict[str, dict[str, str]] = {}  # by rule id and root event id: a digest of the content last written

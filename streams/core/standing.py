@@ -6,13 +6,12 @@ rulebook. Most subjects get no event for hours after a restart; judging all of t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from streams.core.outcome_counts import Running
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(msgspec.Struct, frozen=True):
     """The state of a subject at its last decision, at ``decided_at``.
 
     ``due`` is the next instant at which time changes a verdict; ``open_cases`` are rule id and city of each open case.

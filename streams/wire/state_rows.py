@@ -21,7 +21,7 @@ from streams.core.alerts import Alert, Subject
 from streams.core.driver import Entry
 from streams.core.event import Event
 from streams.core.outcome_counts import Place, Running
-from streams.core.records import Pruned, Snapshot
+from streams.core.records import UNPRUNED, Pruned, Snapshot
 from streams.core.standing import Standing
 from streams.errors import GridclockError
 from streams.wire.decoder import decode_json, encode_json
@@ -202,7 +202,7 @@ def snapshot_to_bytes(snapshot: Snapshot, standing: Standing | None = None, judg
     ahead = {} if standing is None else {"standing": _standing_to_state(standing, judged_by)}
     cases = {"cases": snapshot.cases} if snapshot.cases else {}
     pruned = snapshot.pruned
-    if pruned != Pruned():
+    if pruned != UNPRUNED:
         ahead["pruned"] = [pruned.until, pruned.looked_at, pruned.only]
     return encode_json(
         {
@@ -225,7 +225,7 @@ def snapshot_from_bytes(subject: Subject, raw: bytes) -> Snapshot:
         StateError: where a newer version wrote it, or it is damaged.
     """
     row = _decoded(_decode_subject_row, raw, f"the state of {subject[0]} {subject[1]}")
-    pruned = Pruned() if row.pruned is None else Pruned(*row.pruned)
+    pruned = UNPRUNED if row.pruned is None else Pruned(*row.pruned)
     return Snapshot(subject, row.events, row.told, row.withdrawn, row.decided_at, row.cases, pruned)
 
 

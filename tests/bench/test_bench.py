@@ -6,15 +6,19 @@ import json
 import re
 import sys
 from datetime import date
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from streams.core.engine import DECIDED_AT_ONCE
+from tests.bench import live_judging
 from tests.bench.contenders import CONTENDERS
 from tests.bench.events import write_events
 from tests.bench.large import main
 from tests.bench.midnight import measure as measure_midnight
+from tests.bench.native import write_events as write_mix
 from tests.bench.replay import measure, table
 from tests.bench.tiled import write_tiled
 
@@ -67,3 +71,23 @@ def test_many_clocks_of_one_instant_are_applied_in_pieces() -> None:
     breaches, took = measure_midnight(3_000)
     assert breaches == 3_000
     assert len(took) >= 3_000 // DECIDED_AT_ONCE
+
+
+def test_the_live_path_finds_what_replays_find(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    found: dict[str, list[str]] = {}
+
+    def measure_here(name: str, path: Path, together: int) -> dict[str, Any]:
+        run = live_judging.measure(name, path, together)
+        found[name] = run["standing"]
+        return run
+
+    monkeypatch.setattr(live_judging, "_in_process", measure_here)
+    path = tmp_path / "events.jsonl"
+    write_mix(path, orders=150, broken=None)
+    table_of_stages = live_judging.compare(path, together=7, rounds=1)
+    assert len(found[live_judging.LIVE]) > 20
+    assert {f"{live_judging.LIVE}: {stage}" in table_of_stages for stage in live_judging.STAGES} == {True}
+    numbers = count()
+    monkeypatch.setattr(live_judging, "standing", lambda _alerts: [str(next(numbers))])
+    with pytest.raises(SystemExit, match="do not find the same"):
+        live_judging.compare(path, together=7, rounds=1)
