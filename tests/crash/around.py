@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from streams.kafka.child_process import ChildProcess
+from tests.crash.flow import PATIENCE
 from tests.integration.live import ROOT, until
 from tests.notify.receiver import Receiver
 
@@ -92,7 +93,7 @@ class Around:
                 self._address = found[-1]
                 return bool(answer.status == 200)
 
-        until(is_ready, 120, child.last_lines)
+        until(is_ready, PATIENCE, child.last_lines)
         with urllib.request.urlopen(f"{self._address}/api/alerts", timeout=30) as answer:
             alerts: list[dict[str, Any]] = json.load(answer)["alerts"]
         return alerts

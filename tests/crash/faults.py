@@ -23,7 +23,7 @@ from streams.kafka.admin import connected, end_offsets
 from streams.kafka.topics import topics_of
 from streams.settings import load_settings
 from tests.crash.day import SESSION_SECONDS, Day
-from tests.crash.flow import key_of, value_of
+from tests.crash.flow import PATIENCE, key_of, value_of
 from tests.integration.live import command, until
 from tests.integration.test_status import asked
 from tests.notify.receiver import CUT, HANG
@@ -34,7 +34,7 @@ MOST_SOURCES = 6
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
 CODECS = ("gzip", "snappy", "lz4", "zstd", "uncompressed")
-STEPS = ("handle", "fold", "judge", "render", "encode", "row", "kill", "read")
+STEPS = ("handle", "fold", "judge", "render", "encode", "row", "kill", "kill_intake", "read")
 """Where ``tests.integration.poisoned_worker`` fails."""
 
 GONE_SECONDS = 3
@@ -79,7 +79,9 @@ def one_is_reloaded(day: Day, chance: Random) -> None:
     day.wait_ready(store)
     worker = day.workers[store]
     worker.signal(signal.SIGHUP)
-    until(lambda: worker.output.count("at work on") > 1 or worker.exit_code is not None, 60, lambda: worker.output)
+    until(
+        lambda: worker.output.count("at work on") > 1 or worker.exit_code is not None, PATIENCE, lambda: worker.output
+    )
     day.say(f"    {store}: told to begin again")
 
 
@@ -98,7 +100,7 @@ def one_stands_still(day: Day, chance: Random) -> None:
     time.sleep(SESSION_SECONDS + chance.random() * 3)
     day.stood_still.add(worker.pid)
     worker.signal(signal.SIGCONT)
-    until(lambda: worker.exit_code is not None, 60, lambda: worker.output)
+    until(lambda: worker.exit_code is not None, PATIENCE, lambda: worker.output)
     day.tend()
 
 
@@ -170,7 +172,7 @@ def all_nodes_are_away(day: Day, chance: Random) -> None:
 
 
 def _nodes_away(day: Day, chance: Random, nodes: list[int], seconds: float) -> None:
-    day.nodes_were_away = True
+    day.nodes_away_at = time.monotonic()
     for node in nodes:
         day.cluster.kill(node)
     day.say(f"    nodes {nodes}: killed")
@@ -181,7 +183,8 @@ def _nodes_away(day: Day, chance: Random, nodes: list[int], seconds: float) -> N
     finally:
         for node in nodes:
             day.cluster.start(node, wait=False)
-        day.cluster.wait_ready()
+        day.cluster.wait_ready(PATIENCE)
+        day.nodes_away_at = time.monotonic()
         day.say(f"    nodes {nodes}: started")
 
 
@@ -192,14 +195,16 @@ def a_topic_takes_no_writes(day: Day, chance: Random) -> None:
         [settings.log_topic, settings.alerts_topic, settings.changelog_topic, settings.dead_letters_topic]
     )
     node = chance.randint(1, 3)
-    day.nodes_were_away = True
+    day.nodes_away_at = time.monotonic()
     day.patiently(lambda: day.live.configure(topic, {"min.insync.replicas": "3"}))
     day.cluster.kill(node)
     day.say(f"    {topic} wants 3 copies, node {node}: killed")
     try:
         time.sleep(5 + chance.random() * 5)
     finally:
-        day.cluster.start(node)
+        day.cluster.start(node, wait=False)
+        day.cluster.wait_ready(PATIENCE)
+        day.nodes_away_at = time.monotonic()
         day.patiently(lambda: day.live.configure(topic, {"min.insync.replicas": "2"}))
         day.say("    all as before")
 
@@ -235,7 +240,7 @@ def events_come_by_a_codec(day: Day, chance: Random) -> None:
         })  # fmt: skip
         for event in [*day.flow.recent(), day.order(codec, breaches=True)]:
             producer.produce(f"{day.live.name}.events", value_of(event), key=key_of(event))
-        assert producer.flush(120) == 0
+        assert producer.flush(PATIENCE) == 0
     day.say("    events by every codec")
 
 
@@ -289,13 +294,13 @@ class _Transaction:
             "bootstrap.servers": day.live.bootstrap, "transactional.id": f"{day.live.name}-{word}",
             "transaction.timeout.ms": seconds * 1000,
         })  # fmt: skip
-        self.producer.init_transactions(120)
+        self.producer.init_transactions(PATIENCE)
         self.producer.begin_transaction()
 
     def write(self, *events: dict[str, object]) -> None:
         for event in events:
             self.producer.produce(self._topic, value_of(event), key=key_of(event), partition=self._partition)
-        self.producer.flush(120)
+        self.producer.flush(PATIENCE)
 
 
 def a_transaction_is_aborted(day: Day, chance: Random) -> None:
@@ -304,7 +309,7 @@ def a_transaction_is_aborted(day: Day, chance: Random) -> None:
     lately = day.flow.recent()
     wrong = [{**event, "event_id": f"{event['event_id']}-aborted"} for event in lately]
     transaction.write(order, *wrong)
-    transaction.producer.abort_transaction(120)
+    transaction.producer.abort_transaction(PATIENCE)
     day.say(f"    {len(wrong) + 1} events in a transaction that is aborted")
 
 
@@ -320,7 +325,7 @@ def a_transaction_hangs(day: Day, chance: Random) -> None:
     else:
         time.sleep(chance.random() * day.fault_seconds / 2)
         done = transaction.producer.commit_transaction if end == "commit" else transaction.producer.abort_transaction
-        done(120)
+        done(PATIENCE)
     day.say(f"    a transaction hung: {end}")
 
 
@@ -360,7 +365,7 @@ def retention_eats_records(day: Day, chance: Random) -> None:
         said = "".join(worker.output for worker in day.live.workers[-len(stores) - 5 :])
         return {line for line in lines if line not in said}
 
-    until(lambda: not missing(), 120, lambda: f"nobody said {missing()}")
+    until(lambda: not missing(), PATIENCE, lambda: f"nobody said {missing()}")
     day.say(f"    {count} records lost in each of {len(ends)} partitions")
 
 
@@ -377,6 +382,7 @@ def a_subject_makes_workers_fail(day: Day, chance: Random) -> None:
     """Every worker's program fails at one order, at a step drawn; it is repaired, and the order is brought back."""
     step = chance.choice(STEPS)
     order = day.order(f"POISON-{step}-", breaches=True)
+    day.poisoned.add(order["order_id"])
     for store in sorted(day.workers):
         day.kill(store)
         day.run_by(store, "tests.integration.poisoned_worker", TEST_FAULT=step, TEST_POISON=order["order_id"])
@@ -386,22 +392,33 @@ def a_subject_makes_workers_fail(day: Day, chance: Random) -> None:
     order["occurred_at"] = format_us(day.clock.now(), SHANGHAI)
     day.flow.plant(order)
     before = len(day.held())
-    subject = None if step == "read" else ["order", order["order_id"]]  # a record that is not read names nobody
+    names_nobody = step in ("read", "kill_intake")  # what is set aside is a record that was not read
+    subject = None if names_nobody else ["order", order["order_id"]]
 
     def is_set_aside() -> bool:
         day.tend()
         return subject in [letter["subject"] for letter in day.held()[before:]]
 
-    until(is_set_aside, 180, lambda: "\n".join(worker.output[-2000:] for worker in day.workers.values()))
+    until(is_set_aside, 2 * PATIENCE, lambda: "\n".join(worker.output[-2000:] for worker in day.workers.values()))
     day.say(f"    {order['order_id']} is set aside")
     for store in sorted(day.workers):
         day.kill(store)
         day.run_by(store, None)
         day.start(chance, store, wait=0)
+    for store in sorted(day.workers):
+        day.wait_ready(store)
     where = ("--bootstrap", day.live.bootstrap, "--name", day.live.name)
-    done = command("dead-letters", "retry", "--all", "--reason", "quarantined", *where)
-    assert done.returncode == 0, done.stdout + done.stderr
-    day.say(f"    {len(done.stdout.splitlines())} lines of letters sent again")
+
+    def is_back() -> bool:
+        """It waits a minute for a worker to take it, and says so where none has."""
+        day.tend()
+        done = command("dead-letters", "retry", "--all", "--reason", "quarantined", *where)
+        said.append(done.stdout + done.stderr)
+        return done.returncode == 0
+
+    said: list[str] = []
+    until(is_back, PATIENCE, lambda: said[-1])
+    day.say(f"    brought back, asked {len(said)} times")
 
 
 def refused_letters_are_tried_again(day: Day, chance: Random) -> None:

@@ -27,6 +27,9 @@ HEAP_SECONDS = 0.05
 GARBAGE = b"garbage/"
 """How the key of what nobody can take begins; the reason why follows."""
 
+PATIENCE = 300
+"""Seconds for what takes a few where the machine has nothing else to do."""
+
 RECENT = 500
 """Events that may come again: what is long past may have been forgotten, and would begin anew."""
 
@@ -62,7 +65,7 @@ class Flow:
         # A node may be away for as long as it takes to start; what was sent meanwhile must not be lost by us.
         self._producer = KafkaProducer(
             bootstrap_servers=bootstrap.split(","), acks="all", linger_ms=5, max_request_size=4_000_000,
-            metadata_max_age_ms=2_000, request_timeout_ms=10_000, delivery_timeout_ms=120_000, max_block_ms=120_000,
+            metadata_max_age_ms=2_000, request_timeout_ms=20_000, delivery_timeout_ms=600_000, max_block_ms=600_000,
         )  # fmt: skip
         self._thread = threading.Thread(target=self._run, name="flow", daemon=True)
 
@@ -98,8 +101,8 @@ class Flow:
 
     def finish(self) -> None:
         """Wait until all that was sent is with the brokers."""
-        self._thread.join(timeout=60)
-        self._producer.flush(120)
+        self._thread.join(timeout=PATIENCE)
+        self._producer.flush(PATIENCE)
         self.check()
         assert not self._thread.is_alive()
 
@@ -157,7 +160,7 @@ class Flow:
 
     def flush(self) -> None:
         """What was sent is with the brokers."""
-        self._producer.flush(120)
+        self._producer.flush(PATIENCE)
 
     @contextmanager
     def held(self) -> Iterator[None]:
