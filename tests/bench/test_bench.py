@@ -8,10 +8,11 @@ import sys
 from datetime import date
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import pytest
 
+from schemas.rules import Rule
 from streams.core.engine import DECIDED_AT_ONCE
 from tests.bench import live_judging
 from tests.bench.contenders import CONTENDERS
@@ -20,6 +21,8 @@ from tests.bench.large import main
 from tests.bench.midnight import measure as measure_midnight
 from tests.bench.native import write_events as write_mix
 from tests.bench.replay import measure, table
+from tests.bench.subject import CASES
+from tests.bench.subject import measure as measure_subject
 from tests.bench.tiled import write_tiled
 
 DATE = re.compile(r"\d{4}-\d\d-\d\d")
@@ -91,3 +94,12 @@ def test_the_live_path_finds_what_replays_find(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(live_judging, "standing", lambda _alerts: [str(next(numbers))])
     with pytest.raises(SystemExit, match="do not find the same"):
         live_judging.compare(path, together=7, rounds=1)
+
+
+def test_every_kind_has_its_events_of_one_subject_and_of_many() -> None:
+    kinds = {kind.model_fields["kind"].annotation for kind in get_args(get_args(Rule)[0])}
+    assert {Literal[case.rule["kind"]] for case in CASES.values()} == kinds
+    for name, case in CASES.items():
+        few, many = (measure_subject(case, 60, together, one=True)[1] for together in (20, 60))
+        assert few == many, name
+        assert measure_subject(case, 60, 20, one=False)[0] > 0, name

@@ -417,7 +417,7 @@ def a_subject_makes_workers_fail(day: Day, chance: Random) -> None:
         return done.returncode == 0
 
     said: list[str] = []
-    until(is_back, PATIENCE, lambda: said[-1])
+    until(is_back, 2 * PATIENCE, lambda: said[-1])
     day.say(f"    brought back, asked {len(said)} times")
 
 

@@ -74,8 +74,8 @@ FULL = Form(40, 12, 15, 10_000, 2400)
 
 
 def long_form(minutes: int) -> Form:
-    """60 faults in so long."""
-    return Form(60, minutes, minutes // 2, 21_000, 60 * minutes + 3600)
+    """A fault a minute, and in each minute half a simulated day with 350 orders."""
+    return Form(minutes, 60, max(1, minutes // 2), 350 * minutes, 60 * minutes + 3600)
 
 
 WANTED = os.environ.get("GRIDCLOCK_BAD_DAY", "")
