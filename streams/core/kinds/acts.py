@@ -35,9 +35,13 @@ from streams.core.working_days import WorkingCalendar
 def latest_before(events: Sequence[Event], act: Event) -> Sequence[Event]:
     """The last of the events, as a list of one or none; one at the act's own instant only where there is no other.
 
-    For kinds in which a later event replaces an earlier one: at one instant that would be against the person.
+    For kinds in which a later event replaces an earlier one: at one instant that would be against the person. The
+    events are in order of time, the last of them not later than the act.
     """
-    return [event for event in events if event.at < act.at][-1:] or events[-1:]
+    for event in reversed(events):
+        if event.at < act.at:
+            return [event]
+    return events[-1:]
 
 
 class Slot:

@@ -28,9 +28,10 @@ Key = tuple[str | None, ...]
 class _Item:
     """One thing for which the condition has held; ``holds`` until it ends."""
 
-    __slots__ = ("holds", "key", "since", "state")
+    __slots__ = ("holds", "key", "number", "since", "state")
 
-    def __init__(self, since: Event, key: Key, state: OneState) -> None:
+    def __init__(self, number: int, since: Event, key: Key, state: OneState) -> None:
+        self.number = number
         self.since = since
         self.key = key
         self.state = state
@@ -41,18 +42,50 @@ class _Item:
         """Whether an event can still change something: the condition holds, or a case is open."""
         return self.holds or self.state.open is not None
 
-    def is_named_by(self, key: Key) -> bool:
-        return any(mine is not None and mine == other for mine, other in zip(self.key, key, strict=True))
-
 
 class State:
-    """The things in the order in which they began; ``live`` are those that an event can still change."""
+    """The things in the order in which they began; ``live`` are those that an event can still change, by number.
 
-    __slots__ = ("items", "live")
+    ``holding`` are those for which the condition holds, by key; ``named`` the live ones by each id of their keys.
+    """
+
+    __slots__ = ("holding", "items", "live", "named")
 
     def __init__(self) -> None:
         self.items: list[_Item] = []
-        self.live: list[_Item] = []
+        self.live: dict[int, _Item] = {}
+        self.holding: dict[Key, _Item] = {}
+        self.named: dict[tuple[int, str], dict[int, _Item]] = {}
+
+    def begin(self, since: Event, key: Key, state: OneState) -> _Item:
+        """Add a thing."""
+        item = _Item(len(self.items), since, key, state)
+        self.items.append(item)
+        self.live[item.number] = self.holding[key] = item
+        for name in _names(key):
+            self.named.setdefault(name, {})[item.number] = item
+        return item
+
+    def named_by(self, key: Key) -> list[_Item]:
+        """The live things that have one of the ids, in the order in which they began."""
+        found: dict[int, _Item] = {}
+        for name in _names(key):
+            found |= self.named.get(name, {})
+        return [found[number] for number in sorted(found)]
+
+    def stop_holding(self, item: _Item) -> None:
+        """The condition does not hold any more."""
+        item.holds = False
+        if self.holding.get(item.key) is item:
+            del self.holding[item.key]
+
+    def drop(self, item: _Item) -> None:
+        """No event can change it any more."""
+        if self.live.pop(item.number, None) is not None:
+            for name in _names(item.key):
+                del self.named[name][item.number]
+                if not self.named[name]:
+                    del self.named[name]
 
 
 class EachFold:
@@ -80,23 +113,22 @@ class EachFold:
         """Pass the event to the things that it concerns, and add a new one where it names one."""
         key = tuple(event.id_of(kind) for kind in self._each)
         is_since, is_until = matches(self._since, event), matches(self._until, event)
-        concerned = state.live
+        concerned: list[_Item] = []
         if is_until or event.type in self._stop:
-            concerned = [item for item in state.live if item.is_named_by(key)] or state.live
-        elif is_since:
-            concerned = []
+            concerned = state.named_by(key) or list(state.live.values())
+        elif not is_since:
+            concerned = list(state.live.values())
         if is_since:
-            own = next((item for item in state.live if item.holds and item.key == key), None)
-            if own is None:
-                own = _Item(event, key, self._fold.start())
-                state.items.append(own)
+            own = state.holding.get(key) or state.begin(event, key, self._fold.start())
             if own not in concerned:
-                concerned = [*concerned, own]
+                concerned.append(own)
         ask = self._hand_on(concerned, event)
         if is_until:
             for item in concerned:
-                item.holds = False
-        state.live = [item for item in state.items if item.is_live]
+                state.stop_holding(item)
+        for item in concerned:
+            if not item.is_live:
+                state.drop(item)
         return ask
 
     def _hand_on(self, items: Sequence[_Item], event: Event) -> bool:
@@ -139,7 +171,7 @@ class EachFold:
 
     def open_cases(self, state: State, as_of: int) -> Sequence[Event]:
         """The start of each open case."""
-        return tuple(chain.from_iterable(self._fold.open_cases(item.state, as_of) for item in state.live))
+        return tuple(chain.from_iterable(self._fold.open_cases(item.state, as_of) for item in state.live.values()))
 
     def is_stop(self, event: Event) -> bool:
         """See ``Fold``: by its own fields."""
@@ -151,15 +183,19 @@ class EachFold:
 
     def needed(self, state: State, until: int) -> Needed | None:
         """See ``Fold``. An event concerns several things: while one has more than its condition, all are kept."""
-        if any(not item.holds or not self._fold.is_neutral(item.state) for item in state.live):
+        if any(not item.holds or not self._fold.is_neutral(item.state) for item in state.live.values()):
             return None
-        ids = {item.since.event_id for item in state.live}
-        for item in state.live:
+        ids = {item.since.event_id for item in state.live.values()}
+        for item in state.live.values():
             needed = self._fold.needed(item.state, until)
             if needed is None:
                 return None
             ids |= needed.ids
         return Needed(frozenset(ids))
+
+
+def _names(key: Key) -> list[tuple[int, str]]:
+    return [(place, one) for place, one in enumerate(key) if one is not None]
 
 
 def _joined(several: Iterator[Tests]) -> Tests:

@@ -15,10 +15,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from schemas.base import Text
 from schemas.patterns import Condition, Conditions
 from schemas.rules import EvidenceRule
-from streams.core.conditions import predicate_of_start
+from streams.core.conditions import Fields, predicate_of_start
 from streams.core.event import Event
 from streams.core.faults import Fault, Lacks
-from streams.core.kinds.acts import ActFold, ActVersion, Watch, fields_of
+from streams.core.kinds.acts import ActFold, ActVersion, Slot, Watch, fields_of
 from streams.core.kinds.findings import Finding
 from streams.core.kinds.patterns import Tests, compile_patterns, matches, may_fit
 from streams.core.working_days import WorkingCalendar
@@ -148,14 +148,29 @@ class _Version(ActVersion[EvidenceRule]):
         beside: list[Event | None] = [pending.facts, close]
         fields = fields_of(pending.facts, act)
         for slot, seen in zip(self.slots, own.seen, strict=True):
-            there = [event for event in seen if event.at >= pending.since and matches(slot.tests, event, fields)]
-            # Not only the latest: a repetition does not undo an earlier event on the act's day.
-            good = [event for event in there if slot.missing(event, act, start, self.calendar) is None]
-            latest = next(reversed(good or there), None)
+            latest = self._best(slot, seen, pending, start, fields)
             fault = slot.missing(latest, act, start, self.calendar, by=close.at)
             faults += [fault] if fault is not None else []
             beside.append(latest)
         return self.finding(act, faults, (act, *beside), due=close.at)
+
+    def _best(self, slot: Slot, seen: Sequence[Event], pending: _Pending, start: int, fields: Fields) -> Event | None:
+        """The latest event that meets a need of the act; the latest of all where none does.
+
+        Not only the latest: a repetition does not undo an earlier event on the act's day.
+        """
+        act, latest = pending.act, None
+        earliest = start if slot.need.after_start else pending.since
+        if slot.need.same_day:
+            earliest = max(earliest, self.calendar.start_of_day(self.calendar.local_date(act.at)))
+        for event in reversed(seen):  # they are in order of time
+            if event.at < pending.since or (latest is not None and event.at < earliest):
+                break
+            if matches(slot.tests, event, fields):
+                if slot.missing(event, act, start, self.calendar) is None:
+                    return event
+                latest = latest or event
+        return latest
 
     def found(self, watch: Watch, trigger: Event) -> None:
         own: _Open = watch.own

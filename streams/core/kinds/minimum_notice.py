@@ -10,6 +10,7 @@ Worked example, 7 days: notice on the 1st at 17:00; the act on the 7th at 23:59:
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 
 from schemas.base import Text
@@ -21,7 +22,7 @@ from streams.core.event import Event
 from streams.core.faults import Fault, TooEarly, TooLate, Without
 from streams.core.kinds.acts import ActFold, ActVersion, Watch, fields_of, latest_before
 from streams.core.kinds.findings import Counted, Finding
-from streams.core.kinds.patterns import Tests, compares, compile_patterns, label_of, matches, may_fit
+from streams.core.kinds.patterns import Tests, compares, compile_patterns, is_alone, label_of, matches, may_fit
 from streams.core.working_days import WorkingCalendar
 
 
@@ -39,6 +40,7 @@ class _Version(ActVersion[MinimumNoticeRule]):
     ) -> None:
         self._counted_by = ChosenCalendar(rule.calendar, calendar, calendars)
         self._notice = compile_patterns(rule.notice)
+        self._is_alone = is_alone(rule.notice) and not rule.covers
         self._label = label_of(rule.notice, titles)
         super().__init__(rule, calendar, titles, rule.needs)
 
@@ -71,9 +73,9 @@ class _Version(ActVersion[MinimumNoticeRule]):
         if not self.applies(watch, trigger):
             return
         fields = fields_of(watch.facts, trigger)
-        notices: Sequence[Event] = [
-            notice for notice in watch.own if matches(self._notice, notice, fields) and self._covers(notice, trigger)
-        ]
+        notices: Sequence[Event] = watch.own
+        if not self._is_alone:
+            notices = [one for one in notices if matches(self._notice, one, fields) and self._covers(one, trigger)]
         if self.rule.at_most is not None:
             notices = latest_before(notices, trigger)
         calendar = self._counted_by.of(fields)
@@ -92,6 +94,9 @@ class _Version(ActVersion[MinimumNoticeRule]):
 
     def _best(self, notices: Sequence[Event], act: Event, calendar: WorkingCalendar) -> tuple[Event | None, _Lawful]:
         """The latest notice that makes the act lawful; where none does, the earliest."""
+        if self.rule.at_most is None and not isinstance(self.rule.limit, UntilDate):  # later notices, later acts
+            number = bisect_right(notices, act.at, key=lambda notice: self._lawful(notice, calendar).at_least)
+            notices = notices[max(number - 1, 0) : number] or notices[:1]
         for notice in reversed(notices):
             lawful = self._lawful(notice, calendar)
             if act.at >= lawful.at_least and (lawful.at_most is None or act.at <= lawful.at_most):

@@ -20,7 +20,7 @@ from streams.core.event import Event
 from streams.core.faults import TooEarly
 from streams.core.kinds.acts import ActFold, ActVersion, Watch, fields_of, latest_before
 from streams.core.kinds.findings import Counted, Finding
-from streams.core.kinds.patterns import Tests, compile_patterns, label_of, matches, may_fit
+from streams.core.kinds.patterns import Tests, compile_patterns, is_alone, label_of, matches, may_fit
 from streams.core.working_days import WorkingCalendar
 
 
@@ -30,6 +30,7 @@ class _NotBefore(ActVersion[NotBeforeRule]):
     ) -> None:
         self._counted_by = ChosenCalendar(rule.calendar, calendar, calendars)
         self._since = compile_patterns(rule.since)
+        self._is_alone = is_alone(rule.since)
         self._label = label_of(rule.since, titles)
         super().__init__(rule, calendar, titles)
 
@@ -42,8 +43,21 @@ class _NotBefore(ActVersion[NotBeforeRule]):
     def note(self, watch: Watch, event: Event) -> None:
         super().note(watch, event)
         if event.type in self._since and may_fit(self._since[event.type], event):
-            watch.own.append(event)
+            watch.own = [*self._that_count(watch.own, event), event]
             watch.closed = False
+
+    def _that_count(self, seen: Sequence[Event], event: Event) -> Sequence[Event]:
+        """Of the events before this one those that a later act may be counted from.
+
+        Where the act has no part in it, the one that begins first is enough, and of this event's own instant the one
+        that begins first: a reset, which is never earlier, may leave these alone.
+        """
+        if not self._is_alone:
+            return seen
+        known = [(found[0], one) for one in seen if (found := self._began(one)) is not None]
+        groups = (known, [(began, one) for began, one in known if one.at == event.at])
+        first = {min(group, key=lambda item: item[0])[1].event_id for group in groups if group}
+        return [one for one in seen if one.event_id in first]
 
     def spoil(self, watch: Watch, at: int) -> None:
         super().spoil(watch, at)

@@ -54,6 +54,11 @@ def compares(patterns: Iterable[Pattern]) -> bool:
     return any(condition.start_field is not None for pattern in patterns for condition in pattern.where.values())
 
 
+def is_alone(patterns: Iterable[Pattern]) -> bool:
+    """Whether the patterns ask about the event's own fields only, so that ``may_fit`` is the whole match."""
+    return all(not pattern.if_start for pattern in patterns) and not compares(patterns)
+
+
 def matches(tests: Tests, event: Event, start_fields: Fields | None = None) -> bool:
     """Whether one of the patterns matches; one that compares with the start matches only if the start is known."""
     pairs = tests.get(event.type)
