@@ -189,7 +189,7 @@ def feed_all(live: Live, simulation: Simulation) -> Producer:
 def killed_until_it_is_found(live: Live) -> Worker:
     """Workers one after the other, until the record that kills them is a dead letter."""
     environment = {"module": FAULTY, "TEST_FAULT": "judge,kill_intake", "store": "one"}
-    for _ in range(4):
+    for _ in range(8):
         worker = live.worker(ready=False, **environment)
         until(lambda: worker.exit_code is not None or "KILLS" in letters(live), 300, lambda: worker.output)  # noqa: B023
         if worker.exit_code is None:
