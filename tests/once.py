@@ -7,18 +7,18 @@ from functools import wraps
 from typing import TypeVar
 
 Given = TypeVar("Given")
-Made = TypeVar("Made")
+MappedEvent = TypeVar("MappedEvent")
 
 
-def once_each(make: Callable[[Given], Made]) -> Callable[[Given], Made]:
+def once_each(make: Callable[[Given], MappedEvent]) -> Callable[[Given], MappedEvent]:
     """Like ``functools.cache``, by identity: for values that are never changed and have no hash.
 
     Each value is kept for ever, so that no other can get its ``id``: not for what is drawn anew in every example.
     """
-    known: dict[int, tuple[Given, Made]] = {}
+    known: dict[int, tuple[Given, MappedEvent]] = {}
 
     @wraps(make)
-    def found(given: Given) -> Made:
+    def found(given: Given) -> MappedEvent:
         entry = known.get(id(given))
         if entry is None:
             entry = known[id(given)] = (given, make(given))

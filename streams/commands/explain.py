@@ -28,7 +28,7 @@ from streams.settings import load_settings
 from streams.wall_clock import WallClock
 from streams.wire.cloudevents import CloudEvents
 from streams.wire.decoder import decode_json, encode_json
-from streams.wire.mapping import Passed
+from streams.wire.mapping import Skipped
 from streams.wire.pseudonyms import Pseudonyms, is_pseudonym
 from streams.wire.time_line import KINDS_ZH, Moment, Reported, TimeLine, fields_of, outcome_of
 
@@ -121,7 +121,7 @@ class _Search:
                     event = event_of(decoder, raw, note, self._received)
                 except InputError:
                     continue
-                if not isinstance(event, Passed):
+                if not isinstance(event, Skipped):
                     yield event
 
     def subjects_of(self, number: str) -> list[Subject]:

@@ -19,12 +19,12 @@ from streams.replay.sources import Record, Source, event_of
 from streams.replay.sources.opening import Mappings, close_sources, open_sources
 from streams.wall_clock import WallClock
 from streams.wire.decoder import Decoder
-from streams.wire.mapping import Passed
+from streams.wire.mapping import Skipped
 
 _SHOWN = 5
 """Most refusals printed one by one; the others are only counted."""
 
-Taken = tuple[Record, Event | InputError | Passed]
+Taken = tuple[Record, Event | InputError | Skipped]
 """A record and its result."""
 
 Command = Callable[..., Any]
@@ -89,14 +89,14 @@ def taken(source: Source, decoder: Decoder, tally: InputCounts) -> Iterator[Take
         position, raw, note = record
         tally.lines += position != last  # a row may give several events
         last = position
-        found: Event | InputError | Passed
+        found: Event | InputError | Skipped
         try:
             found = event_of(decoder, raw, note, now)
         except InputError as error:
             found = error
             tally.refuse(error)
-        if isinstance(found, Passed):
-            tally.pass_over(found)
+        if isinstance(found, Skipped):
+            tally.skip(found)
         tally.events += isinstance(found, Event) and not found.void
         yield record, found
 

@@ -29,7 +29,7 @@ from streams.replay.sources.registered import registered_settings
 from streams.rulebooks.loader import LoadedRulebook
 from streams.rulebooks.mapping_files import load_mapping
 from streams.wire.decoder import Decoder
-from streams.wire.mapping import Made, Passed
+from streams.wire.mapping import MappedEvent, Skipped
 
 _WIDE = 160
 _CELL = 60
@@ -214,7 +214,7 @@ def _sources(
 
 def _cells(record: Record) -> str:
     note = record[2]
-    if not isinstance(note, Made):
+    if not isinstance(note, MappedEvent):
         return printable(record[1].decode(errors="replace"))[:_CELL]
     filled = ((name, value) for name, value in note.row.items() if value not in (None, ""))
     return "\n".join(printable(f"{name}={_short(str(value))}") for name, value in filled)
@@ -224,7 +224,7 @@ def _short(text: str) -> str:
     return text if len(text) <= _CELL else text[: _CELL - 1] + "…"
 
 
-def _result(found: Event | InputError | Passed, zone: ZoneInfo) -> str:
+def _result(found: Event | InputError | Skipped, zone: ZoneInfo) -> str:
     match found:
         case Event():
             if found.void:
@@ -233,7 +233,7 @@ def _result(found: Event | InputError | Passed, zone: ZoneInfo) -> str:
             data = " ".join(f"{name}={value}" for name, value in found.data.items())
             subjects = " ".join(f"{kind} {number}" for kind, number in found.subjects())
             return printable(f"{found.type} {at} {subjects} {data}".rstrip())
-        case Passed():
+        case Skipped():
             return printable(f"skipped: {found.reason} {found.value}".rstrip())
         case _:
             return printable(f"REFUSED {found}")

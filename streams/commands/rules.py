@@ -20,9 +20,9 @@ from streams.commands.common import DONE, rulebook_of, rulebook_options
 from streams.commands.rules_suggest import suggest
 from streams.engine import known_rules
 from streams.errors import ConfigError
+from streams.rulebooks.impossible_rules import check_possible
 from streams.rulebooks.loader import LoadedRule, LoadedRulebook, load_rulebook
 from streams.rulebooks.rule_cases import RuleCases
-from streams.rulebooks.workable import check_workable
 from streams.workbook import neutral
 
 FAILED = 1
@@ -167,7 +167,7 @@ def check(directory: Path, alone: bool) -> int:
       gridclock rules check my-rules/
     """
     loaded = load_rulebook((), directory) if alone else load_rulebook((directory,))
-    check_workable(loaded)
+    check_possible(loaded)
     own = [item for item in loaded.loaded if Path(item.path).parent == directory]
     click.echo(f"{directory}: {len(own)} rules, no errors; {len(loaded.loaded)} with those under it")
     return DONE

@@ -20,8 +20,8 @@ from streams.kafka.connection import clock_of
 from streams.live.incomplete import Incompleteness, since_of
 from streams.log_lines import printable
 from streams.operations.diagnosis import Problem, incompleteness_text, lag, length, problems
-from streams.operations.installation import Look, look
-from streams.operations.worker_page import look_at_worker
+from streams.operations.installation import Observation, observe
+from streams.operations.worker_page import observe_worker
 from streams.settings import load_settings
 
 UNHEALTHY: Final = 1
@@ -66,7 +66,7 @@ def status(sources: tuple[str, ...], worker: str | None, late: float, wait: floa
     speed = float(clock.speed)
     if worker is None:
         need_broker(settings, permissions_of("status", settings))
-        take: Callable[[], Look] = lambda: look(settings, clock.now())  # noqa: E731
+        take: Callable[[], Observation] = lambda: observe(settings, clock.now())  # noqa: E731
         wait = max(wait, 4 * settings.tick_ms / 1000)
     else:
         take = partial(_of_worker, worker, clock.now, speed)
@@ -89,8 +89,8 @@ def status(sources: tuple[str, ...], worker: str | None, late: float, wait: floa
     return UNHEALTHY if wrong else DONE
 
 
-def _of_worker(address: str, now: Callable[[], int], speed: float) -> Look:
-    return look_at_worker(address, now(), speed)
+def _of_worker(address: str, now: Callable[[], int], speed: float) -> Observation:
+    return observe_worker(address, now(), speed)
 
 
 def _sum(counts: Sequence[int | None]) -> int | None:
@@ -98,11 +98,11 @@ def _sum(counts: Sequence[int | None]) -> int | None:
     return sum(known) if known else None
 
 
-def _open_cases(seen: Look) -> int | None:
+def _open_cases(seen: Observation) -> int | None:
     return seen.open_cases if seen.open_cases is not None else _sum([one.open_cases for one in seen.partitions])
 
 
-def _object(seen: Look, wrong: Sequence[Problem], speed: float) -> dict[str, Any]:
+def _object(seen: Observation, wrong: Sequence[Problem], speed: float) -> dict[str, Any]:
     return {
         "healthy": not wrong,
         "problems": [asdict(problem) for problem in wrong],
@@ -159,7 +159,7 @@ def _number(value: int | None) -> str:
     return "-" if value is None else f"{value:,}"
 
 
-def _print(seen: Look, speed: float) -> None:
+def _print(seen: Observation, speed: float) -> None:
     console = Console(highlight=False, soft_wrap=True, width=_WIDTH)
     rows = Table(box=None, pad_edge=False)
     for name in ("partition 分区", "owner 归属", "time behind 时间落后", "log unread 待处理", "open 在办", "kept 在册"):
@@ -207,7 +207,7 @@ def _print_incomplete(found: Sequence[Incompleteness]) -> None:
     click.echo()
 
 
-def _summary(seen: Look, wrong: Sequence[Problem], speed: float) -> str:
+def _summary(seen: Observation, wrong: Sequence[Problem], speed: float) -> str:
     lags = [behind for one in seen.partitions if (behind := lag(one, seen, speed)) is not None]
     subjects = _sum([one.subjects for one in seen.partitions])
     parts = [

@@ -90,19 +90,19 @@ class Escalation:
 
     subscription: str
     alert_id: str
-    told_at: int
+    sent_at: int
     step: int
     due: int | None
 
 
 @dataclass(slots=True)
 class CaseState:
-    """The messages sent about one case. ``told`` is alert id -> channel -> when."""
+    """The messages sent about one case. ``sent`` is alert id -> channel -> when."""
 
     events: dict[str, Event] = field(default_factory=dict)
     retracted: set[str] = field(default_factory=set)
-    told: dict[str, dict[str, int]] = field(default_factory=dict)
-    told_by: dict[str, dict[str, str]] = field(default_factory=dict)
+    sent: dict[str, dict[str, int]] = field(default_factory=dict)
+    sent_by: dict[str, dict[str, str]] = field(default_factory=dict)
     waiting: list[Waiting] = field(default_factory=list)
     escalations: list[Escalation] = field(default_factory=list)
     touched: int = 0
@@ -123,7 +123,7 @@ class CaseState:
             and not (_kind(event) == "breach" and self.is_completed())
         )
 
-    def alarms(self, alert_id: str, now: int) -> bool:
+    def is_firing(self, alert_id: str, now: int) -> bool:
         """Whether it is firing for an Alertmanager."""
         event = self.events[alert_id]
         if _kind(event) == "warning":
@@ -197,19 +197,19 @@ class Planner:
         """The number of alerts that wait for a digest or for the end of quiet hours."""
         return sum(len(case.waiting) for case in self.cases.values())
 
-    def alarms_on(self, channel: str, *, since: Mapping[str, int], now: int) -> list[tuple[Event, str]]:
+    def firing_on(self, channel: str, *, since: Mapping[str, int], now: int) -> list[tuple[Event, str]]:
         """Alerts that are still active, each with the subscription that reported it to the channel.
 
         Only those reported there at or after the instant in ``since`` for their kind; other kinds are left out. A
         warning is active until its deadline, a violation until it is acknowledged.
         """
         return [
-            (case.events[alert_id], case.told_by[alert_id][channel])
+            (case.events[alert_id], case.sent_by[alert_id][channel])
             for case in self.cases.values()
-            for alert_id, channels in case.told.items()
+            for alert_id, channels in case.sent.items()
             if channel in channels
             and channels[channel] >= since.get(_kind(case.events[alert_id]), now + 1)
-            and case.alarms(alert_id, now)
+            and case.is_firing(alert_id, now)
             and not (_kind(case.events[alert_id]) == "violation" and alert_id in self.acknowledged)
         ]
 
@@ -256,7 +256,7 @@ class Planner:
         for event in delivery.events:
             data = _data(event)
             case = self.cases.get(data["case_id"])
-            if case is not None and case.told.get(data["alert_id"], {}).pop(delivery.channel, None) is not None:
+            if case is not None and case.sent.get(data["alert_id"], {}).pop(delivery.channel, None) is not None:
                 changed.add(data["case_id"])
         return changed
 
@@ -267,7 +267,7 @@ class Planner:
         case_ids = {_data(event)["case_id"] for event in delivery.events}
         cases = [self.cases[case_id] for case_id in case_ids if case_id in self.cases]
         return bool(cases) and not any(
-            delivery.channel in case.told.get(alert_id, {}) for case in cases for alert_id in delivery.follows
+            delivery.channel in case.sent.get(alert_id, {}) for case in cases for alert_id in delivery.follows
         )
 
     def _take(self, event: Event, now: int, plan: Plan) -> None:
@@ -297,7 +297,7 @@ class Planner:
                 for key, other in case.events.items():  # that came before what it completes
                     if _kind(other) == "late_completion" and key not in case.retracted:
                         self._follow(case, other, [alert_id], now)
-        self._park(case, now)
+        self._pause_escalations(case, now)
         self._schedule(case_id, case)
 
     def _wait(self, case: CaseState, item: Subscription, event: Event, now: int, follows: Sequence[str] = ()) -> None:
@@ -307,7 +307,7 @@ class Planner:
 
     def _follow(self, case: CaseState, event: Event, targets: Sequence[str], now: int) -> None:
         """Queue a follow-up for every subscription that sent ``targets`` or has them waiting."""
-        names = {name for key in targets for name in case.told_by.get(key, {}).values()}
+        names = {name for key in targets for name in case.sent_by.get(key, {}).values()}
         names |= {item.subscription for item in case.waiting if item.alert_id in targets}
         for name in sorted(names & set(self._subscriptions)):
             self._wait(case, self._subscriptions[name], event, now, targets)
@@ -319,13 +319,13 @@ class Planner:
         case.escalations = [item for item in case.escalations if item.alert_id != target]
         self._follow(case, event, [target], now)
 
-    def _park(self, case: CaseState, now: int) -> None:
+    def _pause_escalations(self, case: CaseState, now: int) -> None:
         """Stop the escalation of completed breaches; resume it where the completion was retracted."""
         for item in case.escalations:
             if not case.is_open(item.alert_id):
                 item.due = None
             elif item.due is None:
-                item.due = max(now, item.told_at + self._steps(item)[item.step].after)
+                item.due = max(now, item.sent_at + self._steps(item)[item.step].after)
 
     def _steps(self, item: Escalation) -> tuple[EscalationStep, ...]:
         found = self._subscriptions.get(item.subscription)
@@ -347,7 +347,7 @@ class Planner:
         heapq.heappush(self._timers, (min(dues, default=case.touched + self._kept(case)), case_id))
 
     def _kept(self, case: CaseState) -> int:
-        is_orphan = all(_kind(event) in _FOLLOWING for event in case.events.values()) and not case.told
+        is_orphan = all(_kind(event) in _FOLLOWING for event in case.events.values()) and not case.sent
         return min(self._keep, ORPHAN_KEEP) if is_orphan else self._keep
 
     def next_due(self) -> int | None:
@@ -391,11 +391,11 @@ class Planner:
             # The channels of each alert are decided here, one by one: a follow-up in the same digest sees the earlier
             # ones.
             for channel in self._channels(subscription, case, item):
-                told = case.told.setdefault(item.alert_id, {})
-                if channel in told:
+                sent = case.sent.setdefault(item.alert_id, {})
+                if channel in sent:
                     continue
-                told[channel] = now
-                case.told_by.setdefault(item.alert_id, {})[channel] = subscription.name
+                sent[channel] = now
+                case.sent_by.setdefault(item.alert_id, {})[channel] = subscription.name
                 messages.setdefault(channel, []).append((case, item))
             if not item.follows and subscription.escalate and _kind(case.events[item.alert_id]) in _OPENING:
                 due = now + subscription.escalate[0].after if case.is_open(item.alert_id) else None
@@ -417,8 +417,8 @@ class Planner:
             {
                 channel
                 for key in item.follows
-                for channel in case.told.get(key, {})
-                if case.told_by.get(key, {}).get(channel) == subscription.name
+                for channel in case.sent.get(key, {})
+                if case.sent_by.get(key, {}).get(channel) == subscription.name
             }
         )
 
@@ -434,15 +434,15 @@ class Planner:
                 gone = case.events.get(target)
                 if gone is not None and _kind(gone) == "late_completion":
                     opens |= {
-                        key: case.events[key] for key in case.told if channel in case.told[key] and case.is_open(key)
+                        key: case.events[key] for key in case.sent if channel in case.sent[key] and case.is_open(key)
                     }
                 elif gone is not None:
                     closes[target] = gone
             elif kind == "late_completion":
                 closes |= {
                     key: case.events[key]
-                    for key in case.told
-                    if channel in case.told[key] and _kind(case.events[key]) == "breach"
+                    for key in case.sent
+                    if channel in case.sent[key] and _kind(case.events[key]) == "breach"
                 }
         ids = [str(_data(event)["alert_id"]) for event in events]
         key = ids[0] if len(ids) == 1 else "digest-" + blake2b("\x1f".join(ids).encode(), digest_size=16).hexdigest()
@@ -461,26 +461,26 @@ class Planner:
                 is_silent = self.silenced.get(item.alert_id, now) > now
                 if item.due is not None and item.due <= now and not is_silent:
                     plan.cases.add(case_id)
-                    self._go_up(case, item, now, plan)
+                    self._escalate_step(case, item, now, plan)
                 if self._next_step(item) is not None:
                     kept.append(item)
         if kept != case.escalations:
             plan.cases.add(case_id)
         case.escalations = kept
 
-    def _go_up(self, case: CaseState, item: Escalation, now: int, plan: Plan) -> None:
+    def _escalate_step(self, case: CaseState, item: Escalation, now: int, plan: Plan) -> None:
         subscription = self._subscriptions[item.subscription]
         event = case.events[item.alert_id]
         is_red = _data(event)["severity"] == "red_line"
-        told = case.told.setdefault(item.alert_id, {})
+        sent = case.sent.setdefault(item.alert_id, {})
         while (step := self._next_step(item)) is not None:
-            item.due = after_quiet(subscription.quiet, self._zone, red=is_red, at=max(now, item.told_at + step.after))
+            item.due = after_quiet(subscription.quiet, self._zone, red=is_red, at=max(now, item.sent_at + step.after))
             if item.due > now:
                 return
             for channel in step.channels:
-                if channel not in told:
-                    told[channel] = now
-                    case.told_by.setdefault(item.alert_id, {})[channel] = item.subscription
+                if channel not in sent:
+                    sent[channel] = now
+                    case.sent_by.setdefault(item.alert_id, {})[channel] = item.subscription
                     plan.deliveries.append(
                         Delivery(channel, item.subscription, item.alert_id, (event,), now, level=step.to)
                     )

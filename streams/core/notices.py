@@ -54,7 +54,7 @@ Names = Mapping[str, Organisation]
 NO_NAMES: Final[Names] = {}
 _UNWANTED: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+")
 """Line breaks (could fake a second alert) and control characters for terminals or the writing direction."""
-_UP: Final[Mapping[str, str]] = {"zh": "【升级至{level}】", "en": "[escalated to {level}] "}
+_ESCALATED: Final[Mapping[str, str]] = {"zh": "【升级至{level}】", "en": "[escalated to {level}] "}
 _INCOMPLETE: Final[Mapping[str, str]] = {
     "zh": "【数据不全，请先核实】",
     "en": "[records of its time were lost: check it first] ",
@@ -116,7 +116,7 @@ def line_of(alert: AlertData, subscription: Subscription, level: str | None = No
     lines = []
     for language in languages(subscription.language):
         words = {name: _UNWANTED.sub(" ", word) for name, word in words_of(alert, language, level, names).items()}
-        up = _UP[language].format(level=words["level"]) if level else ""
+        up = _ESCALATED[language].format(level=words["level"]) if level else ""
         usual = (NAMED_TEMPLATES if names and words["place"] else DEFAULT_TEMPLATES)[language]
         lines.append(up + doubt_of(alert, language) + (subscription.template or usual).format_map(words))
     return "\n".join(lines)

@@ -24,7 +24,7 @@ from streams.core.case_changes import CaseChange, CaseTracker
 from streams.core.driver import Driver, Entry, Step
 from streams.core.outcome_counts import Ending, OutcomeCounts
 from streams.core.rulebook import Rulebook
-from streams.core.setting_aside import SeparableEngine
+from streams.core.separable_engine import SeparableEngine
 from streams.core.watermark import SourceWatermarks, is_due
 from streams.wire.state_rows import (
     Aside,

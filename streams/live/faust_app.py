@@ -46,9 +46,9 @@ from streams.live.clock_partition import (
 from streams.live.faust_extensions import ROCKSDB, app_of, changelog_events
 from streams.live.intake import Intake
 from streams.live.local_store import LocalStoreError, damaged, kept_row, kept_rows, listen_to, remove_damaged
-from streams.live.parts import Clocks, Topics, in_pieces, restore
 from streams.live.quarantine import MOST_TRIES, cause_of, is_fault
 from streams.live.setting_aside import SettingAside
+from streams.live.worker_parts import Clocks, Topics, in_pieces, restore
 from streams.settings import Settings
 from streams.wall_clock import monotonic
 from streams.wire.state_rows import checksum_of, position_from_bytes, record_from_bytes

@@ -49,7 +49,7 @@ from streams.live.source_positions import ANSWER_SECONDS, GroupOffsets, Position
 from streams.live.trusted_clock import TrustedClock
 from streams.settings import Settings
 from streams.wall_clock import monotonic
-from streams.wire.mapping import Passed
+from streams.wire.mapping import Skipped
 from streams.wire.records import LOG_APPEND_TIME, RecordDecoder, arrival_of, stamp_of
 from streams.wire.state_rows import entry_to_bytes, record_to_bytes
 
@@ -367,7 +367,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
             self._refuse(tp, record, error, letters)
             return
         for found in self._decoder.events(tp.topic, tp.partition, record, received=received, max_ahead=self._max_ahead):
-            if isinstance(found, Passed):
+            if isinstance(found, Skipped):
                 self._metrics.passed_over(tp.topic)
                 continue
             try:

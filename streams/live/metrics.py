@@ -29,7 +29,7 @@ from streams.core.rulebook import Rulebook
 from streams.live.clock_partition import Applied, ClockPartition
 from streams.live.metric_table import METRICS
 from streams.live.place_labels import OTHER, UNKNOWN, PlaceLabels, chapter_of
-from streams.live.running_clocks import look
+from streams.live.running_clocks import count_running
 from streams.wall_clock import WallClock, monotonic
 
 LOOK_AGAIN: Final = 5.0
@@ -304,7 +304,7 @@ class _Running(Collector):
 
     def _look(self, began: float) -> Iterator[Any]:
         open_cases, fractions, lefts, nexts, scan = self.describe()
-        found = look(
+        found = count_running(
             (p.tally.running for p in dict(self._partitions).values()),
             self._clock.now(),
             partial(self._metrics.place, is_use=False),

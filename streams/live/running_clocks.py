@@ -33,16 +33,16 @@ class TimeLeft:
 
 
 @dataclass(slots=True)
-class Look:
+class RunningClocks:
     """The result of one count, by label values."""
 
     open_cases: Counter[tuple[str, ...]] = field(default_factory=Counter)
     by_city: dict[tuple[str, ...], TimeLeft] = field(default_factory=dict)
 
 
-def look(
+def count_running(
     partitions: Iterable[Mapping[Subject, tuple[Running, ...]]], now: int, labels_of: Callable[[Place], tuple[str, ...]]
-) -> Look:
+) -> RunningClocks:
     """Count every clock as of ``now`` (microseconds). ``labels_of`` gives a place's labels, the county last."""
     by_place: dict[Place, list[Running]] = {}
     for partition in partitions:
@@ -53,7 +53,7 @@ def look(
                     by_place[place].append(clock)
                 else:
                     by_place[place] = [clock]
-    found = Look()
+    found = RunningClocks()
     by_city: dict[tuple[str, ...], list[tuple[int, int]]] = {}
     for place, running in by_place.items():
         labels = labels_of(place)

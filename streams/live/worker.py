@@ -33,12 +33,12 @@ from streams.live.clock_partition import Applied, ClockPartition, Output, finger
 from streams.live.intake import Intake, IntakeClients
 from streams.live.metrics import Metrics
 from streams.live.metrics_server import Health, MetricsServer
-from streams.live.parts import Clocks, Topics
 from streams.live.progress import Progress
 from streams.live.quarantine import MAX_HELD, MAX_PAYLOAD, TooLargeError, letter_of_held, quarantined
 from streams.live.rulebook_watch import RulebookWatch
 from streams.live.source_positions import group_offsets
 from streams.live.trusted_clock import TrustedClock
+from streams.live.worker_parts import Clocks, Topics
 from streams.rulebooks.decoding import decoder_of
 from streams.rulebooks.loader import LoadedRulebook
 from streams.rulebooks.mapping_files import topic_mappings

@@ -34,16 +34,21 @@ def _read(key: str, raw: bytes) -> dict[str, Any]:
     return row
 
 
+def _renamed(row: dict[str, Any], old: str, new: str) -> dict[str, Any]:
+    """The row with one key replaced, in its place: rows have the names of version 0.1."""
+    return {new if key == old else key: value for key, value in row.items()}
+
+
 def case_to_bytes(case: CaseState) -> bytes:
     """The row of one case."""
     return _write(
         {
             "events": case.events,
             "retracted": sorted(case.retracted),
-            "told": case.told,
-            "told_by": case.told_by,
+            "told": case.sent,
+            "told_by": case.sent_by,
             "waiting": [asdict(item) for item in case.waiting],
-            "escalations": [asdict(item) for item in case.escalations],
+            "escalations": [_renamed(asdict(item), "sent_at", "told_at") for item in case.escalations],
             "touched": case.touched,
         }
     )
@@ -62,7 +67,7 @@ def case_from_bytes(key: str, raw: bytes) -> CaseState:
         row["told"],
         row["told_by"],
         [Waiting(**{**item, "follows": tuple(item["follows"])}) for item in row["waiting"]],
-        [Escalation(**item) for item in row["escalations"]],
+        [Escalation(**_renamed(item, "told_at", "sent_at")) for item in row["escalations"]],
         row["touched"],
     )
 

@@ -193,7 +193,7 @@ class Term:
     def _standing(self, channel: str, holds_us: Mapping[str, int]) -> Sequence[tuple[Event, str]]:
         now, speed = self._setup.clock.now(), self._setup.clock.speed
         since = {kind: now - int(hold * speed) for kind, hold in holds_us.items()}
-        return self._planner.alarms_on(channel, since=since, now=now)
+        return self._planner.firing_on(channel, since=since, now=now)
 
     def _done(self, outcome: Outcome) -> None:
         # A refreshed alert reaches its channel with the next refresh, whatever the outcome of this message.

@@ -13,7 +13,7 @@ from typing import Final, assert_never
 
 from streams.core.instants import format_us
 from streams.live.incomplete import Incompleteness
-from streams.operations.installation import Look, Partition, Source
+from streams.operations.installation import Observation, Partition, Source
 
 NAMED: Final = 20
 """Most subjects set aside that are named."""
@@ -32,9 +32,9 @@ class Problem:
     text: str
 
 
-def lag(partition: Partition, look: Look, speed: float = 1) -> float | None:
+def lag(partition: Partition, seen: Observation, speed: float = 1) -> float | None:
     """The lag of a partition's watermark, in real seconds; ``None`` before the first one."""
-    return None if partition.watermark is None else max(0, look.at - partition.watermark) / 1e6 / speed
+    return None if partition.watermark is None else max(0, seen.at - partition.watermark) / 1e6 / speed
 
 
 def holder(partition: Partition) -> str | None:
@@ -44,7 +44,7 @@ def holder(partition: Partition) -> str | None:
     return min(partition.by_source, key=lambda source: partition.by_source[source], default=None)
 
 
-def problems(before: Look, after: Look, *, late: float, speed: float = 1) -> list[Problem]:
+def problems(before: Observation, after: Observation, *, late: float, speed: float = 1) -> list[Problem]:
     """The problems as of the second observation; ``late`` is the allowed lag in real seconds."""
     found = [Problem("said", text) for text in after.trouble]
     found += [Problem("sharing", f"group {group} is sharing out its partitions (rebalance)") for group in after.sharing]
@@ -79,9 +79,9 @@ def incompleteness_text(one: Incompleteness) -> str:
             assert_never(one.cause)
 
 
-def _quarantined(look: Look) -> Iterator[Problem]:
+def _quarantined(seen: Observation) -> Iterator[Problem]:
     """One line for each subject set aside, up to a number; then how many more."""
-    aside = sorted((one for part in look.partitions for one in part.aside), key=lambda one: one.subject)
+    aside = sorted((one for part in seen.partitions for one in part.aside), key=lambda one: one.subject)
     for one in aside[:NAMED]:
         since = "" if one.at is None else f" since {format_us(one.at)}"
         yield Problem(
@@ -89,33 +89,33 @@ def _quarantined(look: Look) -> Iterator[Problem]:
             f"{one.subject[0]} {one.subject[1]}: set aside{since}, nothing is judged of it: {one.reason}; after a "
             "repair gridclock dead-letters retry --all --reason quarantined brings it back",
         )
-    counted = sum(part.quarantined for part in look.partitions) - len(aside)
+    counted = sum(part.quarantined for part in seen.partitions) - len(aside)
     if (more := max(0, len(aside) - NAMED) + max(0, counted)) > 0:
         yield Problem("quarantined", f"{more:,} {'more ' if aside else ''}subjects are set aside: see gridclock status")
 
 
-def _ownerless(look: Look) -> Iterator[Problem]:
-    known = [one for one in look.partitions if one.end is not None]
+def _ownerless(seen: Observation) -> Iterator[Problem]:
+    known = [one for one in seen.partitions if one.end is not None]
     free = [one.number for one in known if one.owner is None]
-    if known and len(free) == len(known) and not look.sharing:
+    if known and len(free) == len(known) and not seen.sharing:
         yield Problem("no_worker", "no worker is at work: no partition of the log has an owner")
     else:
         yield from (Problem("no_owner", f"partition {number}: no owner") for number in free)
-    readers = [source for source in look.sources if source.owner is not None]
+    readers = [source for source in seen.sources if source.owner is not None]
     if readers:
         yield from (
             Problem("no_reader", f"source {source.name}: no worker reads it")
-            for source in look.sources
+            for source in seen.sources
             if source.owner is None
         )
-    elif look.sources and look.sources[0].end is not None and len(free) < len(known):
+    elif seen.sources and seen.sources[0].end is not None and len(free) < len(known):
         yield Problem("no_reader", "no worker reads the sources, although workers are running")
 
 
-def _rulebooks(look: Look) -> Iterator[Problem]:
+def _rulebooks(seen: Observation) -> Iterator[Problem]:
     """One line where the workers judge by different rulebooks; partitions without an owner are ignored."""
     parts: dict[str, list[Partition]] = defaultdict(list)
-    for one in look.partitions:
+    for one in seen.partitions:
         if one.rulebook is not None and one.owner is not None:
             parts[one.rulebook].append(one)
     if len(parts) > 1:
@@ -131,8 +131,8 @@ def _rulebooks(look: Look) -> Iterator[Problem]:
         )
 
 
-def _lost(look: Look) -> Iterator[Problem]:
-    for source in look.sources:
+def _lost(seen: Observation) -> Iterator[Problem]:
+    for source in seen.sources:
         if source.lost:
             first, last = source.lost[0].first, source.lost[-1].last
             count, at = sum(loss.count for loss in source.lost), source.lost[-1].at
@@ -143,7 +143,7 @@ def _lost(look: Look) -> Iterator[Problem]:
             )
 
 
-def _unread(before: Look, after: Look, speed: float) -> Iterator[Problem]:
+def _unread(before: Observation, after: Observation, speed: float) -> Iterator[Problem]:
     """Sources with a backlog. Records added between two observations are not counted."""
     then = {source.name: source for source in before.sources}
     seconds = (after.at - before.at) / 1e6 / speed
@@ -168,7 +168,7 @@ def _to_go(old: Source, new: Source, seconds: float) -> str:
     return f", about {length((new.behind or 0) / gained * seconds)} to go"
 
 
-def _standing(before: Look, after: Look, late: float, speed: float) -> Iterator[Problem]:
+def _standing(before: Observation, after: Observation, late: float, speed: float) -> Iterator[Problem]:
     """Partitions whose watermark stands still or lags, by the source that holds them back."""
     then = {one.number: one for one in before.partitions}
     least = MOVES * (after.at - before.at)
@@ -192,20 +192,20 @@ def _standing(before: Look, after: Look, late: float, speed: float) -> Iterator[
         yield Problem(what, _text_of(what, source, ones, after, speed))
 
 
-def _text_of(what: str, source: str | None, ones: list[Partition], look: Look, speed: float) -> str:
+def _text_of(what: str, source: str | None, ones: list[Partition], seen: Observation, speed: float) -> str:
     numbers = ", ".join(str(one.number) for one in ones)
     where = f"partition{'s' if len(ones) > 1 else ''} {numbers}"
     held = f": held by source {source}" if source else ""
-    most = max((lag(one, look, speed) or 0 for one in ones), default=0)
+    most = max((lag(one, seen, speed) or 0 for one in ones), default=0)
     match what:
         case "not_begun":
             return f"{where}: time has not begun{held}"
         case "stuck":
             return f"{where}: {max(one.behind or 0 for one in ones):,} records of the log lie there and none is applied"
         case "standing":
-            return f"{where}: time stands still, {length(most)} behind{held}{_why(source, look.sources)}"
+            return f"{where}: time stands still, {length(most)} behind{held}{_why(source, seen.sources)}"
         case _:
-            return f"{where}: time is {length(most)} behind{held}{_why(source, look.sources)}"
+            return f"{where}: time is {length(most)} behind{held}{_why(source, seen.sources)}"
 
 
 def _why(name: str | None, sources: Iterable[Source]) -> str:

@@ -87,7 +87,7 @@ class Partition:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Observation:
     """An observation at an instant (us) of the workers' clock.
 
     ``sharing`` are the groups in a rebalance. ``changelog`` is the size of the state's topic on one broker, in bytes,
@@ -108,7 +108,7 @@ class Look:
     incomplete: Sequence[Incompleteness] = ()
 
 
-def look(settings: Settings, now: int) -> Look:
+def observe(settings: Settings, now: int) -> Observation:
     """Observe the installation. ``now`` is the present instant of the workers' clock.
 
     Raises:
@@ -163,7 +163,7 @@ def look(settings: Settings, now: int) -> Look:
     aside = [one for partition in partitions for one in partition.aside]
     lost = {source.name: source.lost for source in sources}
     incomplete = incompleteness(lost, recent, aside, now)
-    return Look(now, partitions, sources, sharing, changelog, absent=absent, incomplete=incomplete)
+    return Observation(now, partitions, sources, sharing, changelog, absent=absent, incomplete=incomplete)
 
 
 def position_of(settings: Settings, partition: int) -> Position | None:

@@ -10,7 +10,7 @@ from typing import Final
 from prometheus_client.parser import text_string_to_metric_families
 
 from streams.errors import BrokerError
-from streams.operations.installation import Look, Partition, Source
+from streams.operations.installation import Observation, Partition, Source
 
 _SECONDS: Final = 10.0
 _OPENER: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # without a proxy
@@ -27,7 +27,7 @@ def _get(url: str) -> tuple[int, str]:
         raise BrokerError(f"no answer from {url}: {getattr(error, 'reason', error)}") from error
 
 
-def look_at_worker(address: str, now: int, speed: float = 1) -> Look:
+def observe_worker(address: str, now: int, speed: float = 1) -> Observation:
     """The state of the worker at HOST:PORT. ``now`` is the present instant of the workers' clock.
 
     Lags are converted to instants, so that two observations show what advances; a worker does not know the sources'
@@ -68,7 +68,7 @@ def look_at_worker(address: str, now: int, speed: float = 1) -> Look:
     rulebooks = values["gridclock_rulebooks"].get("", 1)
     if rulebooks > 1:
         trouble.append(f"worker {address}: the partitions are judged by {rulebooks:.0f} different rulebooks")
-    return Look(
+    return Observation(
         now,
         partitions,
         [Source(name) for name in sorted(sources)],

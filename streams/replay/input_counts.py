@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from schemas.limits import DAY, HOUR
 from streams.errors import InputError
-from streams.wire.mapping import Passed
+from streams.wire.mapping import Skipped
 
 VALUES: Final = 50
 """Most distinct values counted by name; the others are counted together."""
@@ -61,7 +61,7 @@ class InputCounts:
         if error.value is not None:
             _count(self.refused, f"{error.reason}: {error.field or 'row'}", error.value)
 
-    def pass_over(self, found: Passed) -> None:
+    def skip(self, found: Skipped) -> None:
         """Count a part without an event by the mapping."""
         _count(self.passed, found.reason, found.value)
 

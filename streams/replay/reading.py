@@ -34,7 +34,7 @@ from streams.replay.sources.rows import Rows
 from streams.replay.sources.tables import ParquetTable
 from streams.replay.spill import Partitions, SpillBuffer, SpillFile
 from streams.wire.decoder import Decoder, dead_letter_of, decode_json, encode_json
-from streams.wire.mapping import Passed
+from streams.wire.mapping import Skipped
 
 POSITION_BITS: Final = 48
 """Bits of the position in an origin; the number of the source is above them."""
@@ -107,8 +107,8 @@ class Reading:
                         event = decode(raw, received=received, max_ahead=MAX_AHEAD)
                     else:
                         found = event_of(decoder, raw, note, received)
-                        if isinstance(found, Passed):
-                            tally.pass_over(found)
+                        if isinstance(found, Skipped):
+                            tally.skip(found)
                             continue
                         event = found
                 except InputError as error:

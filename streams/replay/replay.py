@@ -50,7 +50,7 @@ from streams.replay.spill import Partitions, SpillBuffer
 from streams.replay.summary import Summary
 from streams.wire.cloudevents import CloudEvents, ReportedCase, encode
 from streams.wire.decoder import Decoder, conflict_of, dead_letter_of, encode_json, wire_fields
-from streams.wire.mapping import Made
+from streams.wire.mapping import MappedEvent
 
 MEMORY = 512 * 1024 * 1024
 """Bytes of events held before they are spilled to disk."""
@@ -420,7 +420,7 @@ class Replay:
                 while at < position and (record := next(records, None)) is not None:
                     at, raw, note = record
                 # a pipe is empty by now; the first event of a row does not stand for the others
-                is_original = at == position and not isinstance(note, Made)
+                is_original = at == position and not isinstance(note, MappedEvent)
                 found = raw if is_original else encode_json(wire_fields(event))
                 self.tally.dead_letters["conflicting_duplicate"] += 1
                 self.on_dead_letter(

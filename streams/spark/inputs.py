@@ -22,7 +22,7 @@ from streams.replay.sources.tables import ParquetTable
 from streams.spark.rulebook import RulebookFiles
 from streams.spark.steps import COPY, COUNTS, ERROR, HIGHS, LETTER, ROUTED, Job, Taken, catalogue_of, record_batch
 from streams.wire.decoder import encode_json, wire_fields
-from streams.wire.mapping import Made
+from streams.wire.mapping import MappedEvent
 
 RECORDS: Final = 20_000
 BYTES: Final = 64 * 1024 * 1024
@@ -153,7 +153,7 @@ def originals(
 def _original(job: Job, record: Record, wanted: Sequence[tuple[int, str]]) -> Iterator[tuple[int, bytes]]:
     _, raw, note = record
     for minor, event_id in wanted:
-        if not isinstance(note, Made):
+        if not isinstance(note, MappedEvent):
             yield minor, raw
             continue
         if note.note is not None:

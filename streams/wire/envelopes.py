@@ -30,7 +30,7 @@ import msgspec
 from streams.core.instants import EPOCH, format_us
 from streams.errors import InputError
 from streams.wire.decoder import decode_json
-from streams.wire.mapping import Made, Passed, Place, Row, RowMapping, flat
+from streams.wire.mapping import MappedEvent, Place, Row, RowMapping, Skipped, flat
 from streams.wire.registered import Schemas, frame_of, value_of
 
 Headers = Sequence[tuple[str, bytes | None]]
@@ -65,21 +65,21 @@ class Change:
 
 def changes_of(
     rows: RowMapping, raw: bytes | None, headers: Headers | None, place: Place
-) -> Iterator[Made | InputError | Passed]:
+) -> Iterator[MappedEvent | InputError | Skipped]:
     """The results of one record through a mapping; at least one, so that none is skipped silently."""
     try:
         found = rows_of(rows.mapping.format, raw, headers or (), rows.schemas)
     except InputError as error:
         yield error
         return
-    if isinstance(found, Passed):
+    if isinstance(found, Skipped):
         yield found
         return
     for change in found:
         yield from _events(rows, change, place)
 
 
-def _events(rows: RowMapping, change: Change, place: Place) -> Iterator[Made]:
+def _events(rows: RowMapping, change: Change, place: Place) -> Iterator[MappedEvent]:
     if change.version is not None:
         place = place._replace(version=change.version)
     if change.at is not None:
@@ -102,12 +102,12 @@ def _events(rows: RowMapping, change: Change, place: Place) -> Iterator[Made]:
                 "set REPLICA IDENTITY FULL on the table",
             )
     elif change.after is None:
-        yield rows.passed(change.before or {}, Passed("deleted row without a key in the mapping"))
+        yield rows.skipped(change.before or {}, Skipped("deleted row without a key in the mapping"))
 
 
 def rows_of(
     form: str | None, raw: bytes | None, headers: Headers, schemas: Schemas | None = None
-) -> list[Change] | Passed:
+) -> list[Change] | Skipped:
     """The rows in one record; ``schemas`` are those of the registry that it is framed for.
 
     Raises:
@@ -115,7 +115,7 @@ def rows_of(
         RegistryAwayError: where its schema is not available now.
     """
     if not raw:
-        return Passed("tombstone")
+        return Skipped("tombstone")
     value, types = _value(form, raw, headers, schemas)
     if not isinstance(value, dict):
         raise InputError("not_an_object", None, f"is {'JSON' if schemas is None else 'decoded'}, but not an object")
@@ -200,12 +200,12 @@ def _debezium(value: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any] | N
     return None
 
 
-def _debezium_changes(payload: dict[str, Any], schema: dict[str, Any] | None) -> list[Change] | Passed:
+def _debezium_changes(payload: dict[str, Any], schema: dict[str, Any] | None) -> list[Change] | Skipped:
     operation = payload["op"]
     if operation == "t":
-        return Passed("truncated table")
+        return Skipped("truncated table")
     if operation == "m":
-        return Passed("message of the database")
+        return Skipped("message of the database")
     types = _field_types(schema)
     after, before = (
         None if payload.get(side) is None else _typed(payload[side], types.get(side, {}))

@@ -1,9 +1,9 @@
 """A mapping applied to rows: nested or flat rows in, records of the wire format out; see ``schemas.mappings``.
 
 The chain is the same for files and for topics: a row gives its events in order, each as the JSON of a sender, with a
-note. Note ``None``: pass it to the decoder; if it refuses, ``Made.blame`` gives the column, the value and the key of
-the mapping. ``InputError``: the row cannot be that event. ``Passed``: the row, or a part of it, gives no event, and is
-counted under that name.
+note. Note ``None``: pass it to the decoder; if it refuses, ``MappedEvent.error_at`` gives the column, the value and the
+key of the mapping. ``InputError``: the row cannot be that event. ``Skipped``: the row, or a part of it, gives no event,
+and is counted under that name.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from streams.core.instants import format_us, instant_us
 from streams.errors import InputError
 from streams.wire.decoder import Arrival, encode_json
 from streams.wire.registered import Schemas
-from streams.wire.values import Cells, Convert, Unfit, converter, id_of, text_of
+from streams.wire.values import Cells, ConversionError, Convert, converter, id_of, text_of
 
 Row = Mapping[str, Any]
 IDS: Final = frozenset({"event_id", "order_id", "account_id", "meter_id", "batch_id", "corrects"})
@@ -28,7 +28,7 @@ _LONGEST_ID: Final = 200
 _SHOWN: Final = 80
 
 
-class Passed(NamedTuple):
+class Skipped(NamedTuple):
     """A part of the input that gives no event by the mapping; counted by reason and value."""
 
     reason: str
@@ -54,22 +54,22 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class MappedEvent:
     """One event of a row, or the reason why there is none. ``raw`` is the JSON of the event as far as it could be made.
 
     ``identity`` is its id and its subjects; ``arrival`` is that of a topic's record.
     """
 
     raw: bytes
-    note: InputError | Passed | None
+    note: InputError | Skipped | None
     entry: _Entry
     row: Row
     identity: tuple[str, ...] = ()
     arrival: Arrival | None = None
 
-    def blame(self, error: InputError) -> InputError:
+    def error_at(self, error: InputError) -> InputError:
         """The decoder's error, with the column, its value and the key of the mapping."""
-        return self.entry.blame(error, self.row)
+        return self.entry.error_at(error, self.row)
 
 
 def flat(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,8 +107,8 @@ class RowMapping:
         for entry in self._entries:
             yield from entry.columns()
 
-    def events(self, row: Row, place: Place) -> Iterator[Made]:
-        """The results of one flat row; at least one ``Made``, so that none is skipped silently."""
+    def events(self, row: Row, place: Place) -> Iterator[MappedEvent]:
+        """The results of one flat row; at least one ``MappedEvent``, so that none is skipped silently."""
         gives = False
         for entry in self._entries:
             if entry.applies(row):
@@ -117,21 +117,21 @@ class RowMapping:
             else:
                 yield from entry.voids(row, place)
         if not gives and self.mapping.events:
-            yield self.passed(row, Passed("row gives no event"))
+            yield self.skipped(row, Skipped("row gives no event"))
 
-    def voids(self, row: Row, place: Place) -> Iterator[Made]:
+    def voids(self, row: Row, place: Place) -> Iterator[MappedEvent]:
         """The withdrawals of every event of the row: for a deleted row."""
         for entry in self._entries:
             if entry.key and entry.applies(row):
                 yield from entry.voids(row, place)
 
-    def passed(self, row: Row, note: Passed) -> Made:
+    def skipped(self, row: Row, note: Skipped) -> MappedEvent:
         """A row without an event."""
-        return Made(b"", note, self._entries[0], row)
+        return MappedEvent(b"", note, self._entries[0], row)
 
-    def refused(self, row: Row, reason: str, detail: str) -> Made:
+    def refused(self, row: Row, reason: str, detail: str) -> MappedEvent:
         """A row that is refused."""
-        return Made(
+        return MappedEvent(
             encode_json({name: str(value) for name, value in row.items()}),
             InputError(reason, None, detail),
             self._entries[0],
@@ -198,14 +198,14 @@ class _Entry:
         clean = self._cells.clean
         return all(test(clean(row.get(when.column))) for when, test in self._when)
 
-    def events(self, row: Row, place: Place) -> Iterator[Made]:
+    def events(self, row: Row, place: Place) -> Iterator[MappedEvent]:
         """The events of a row that meets the conditions: one, or one per subject."""
         wire: dict[str, Any] = {}
         problem: InputError | None = None
         if self._kind_of is not None:
             found = self._type_of(row)
-            if isinstance(found, Passed):
-                yield Made(b"", found, self, row)
+            if isinstance(found, Skipped):
+                yield MappedEvent(b"", found, self, row)
                 return
             wire["event_type"] = found
         several: list[tuple[str, Any]] = []
@@ -217,7 +217,7 @@ class _Entry:
                     several += [(step.field, step.convert(one)) for one in more]
                 if given is not None:
                     _put(wire, step.outer, step.inner, step.convert(given))
-            except Unfit as error:
+            except ConversionError as error:
                 problem = problem or self._refusal(step, error, row)
                 _put(wire, step.outer, step.inner, self._shown(row, step.columns))
         for outer, inner, value in self._constants:
@@ -228,7 +228,7 @@ class _Entry:
         try:
             if not self._named:
                 self._name(wire, row, place)
-        except Unfit as error:
+        except ConversionError as error:
             problem = problem or InputError(error.reason, "event_id", error.detail)
         except (TypeError, ValueError, OverflowError):
             pass  # reported below
@@ -236,10 +236,10 @@ class _Entry:
         for field, value in several:
             yield self._made(_for_one(wire, field, value), problem, row, place)
 
-    def voids(self, row: Row, place: Place) -> Iterator[Made]:
+    def voids(self, row: Row, place: Place) -> Iterator[MappedEvent]:
         """The withdrawal of a row's event; none where the row has no key or names no subject."""
         kind = self._type if self._kind_of is None else self._type_of(row)
-        if not self.key or isinstance(kind, Passed):
+        if not self.key or isinstance(kind, Skipped):
             return
         wire: dict[str, Any] = {"event_type": kind}
         several: list[tuple[str, Any]] = []
@@ -254,31 +254,31 @@ class _Entry:
             if not wire.keys() & _SUBJECTS:
                 return
             self._name(wire, row, place)
-        except Unfit:
+        except ConversionError:
             return  # the row's other events report the error
         wire |= {"occurred_at": place.at, "void": True}
         yield self._made(wire, None, row, place)
         for field, value in several:
             yield self._made(_for_one(wire, field, value), None, row, place)
 
-    def _made(self, wire: dict[str, Any], problem: InputError | None, row: Row, place: Place) -> Made:
+    def _made(self, wire: dict[str, Any], problem: InputError | None, row: Row, place: Place) -> MappedEvent:
         try:
             raw = encode_json(wire)
         except (TypeError, ValueError, OverflowError) as error:  # half a surrogate pair, or a type unknown to JSON
             problem = problem or _unwritable(wire, error)
             raw = repr(wire).encode(errors="backslashreplace")
         identity = tuple(str(wire.get(name)) for name in ("event_id", *sorted(_SUBJECTS)))
-        return Made(raw, problem, self, row, identity, place.arrival)
+        return MappedEvent(raw, problem, self, row, identity, place.arrival)
 
     # -- parts -------------------------------------------------------------------------------------------
 
-    def _type_of(self, row: Row) -> str | Passed:
+    def _type_of(self, row: Row) -> str | Skipped:
         kinds = self._kind_of
         assert kinds is not None
         found = self._shown(row, kinds.column)
         value = kinds.values.get(found, None if kinds.values else found)
         if value is None:
-            return Passed(f"{'/'.join(kinds.column)} is not mapped", found) if kinds.other == "skip" else found
+            return Skipped(f"{'/'.join(kinds.column)} is not mapped", found) if kinds.other == "skip" else found
         return value
 
     def _value(self, row: Row, step: _Step) -> Any:
@@ -295,7 +295,7 @@ class _Entry:
         for column in columns:
             try:
                 parts.append(text_of(clean(row.get(column))))
-            except Unfit:
+            except ConversionError:
                 parts.append(repr(row.get(column)))
         return "/".join(parts)
 
@@ -309,12 +309,14 @@ class _Entry:
         for column in self.key:
             value = self._cells.clean(row.get(column))
             if value is None:
-                raise Unfit("missing_field", f"column {column!r} is empty, and names the row (mapping key: key)")
+                raise ConversionError(
+                    "missing_field", f"column {column!r} is empty, and names the row (mapping key: key)"
+                )
             try:
                 parts.append(id_of(value).replace("%", "%25").replace("/", "%2F"))
-            except Unfit as error:
+            except ConversionError as error:
                 detail = f"column {column!r} has {_cut(text_of(value))}: {error.detail} (mapping key: key)"
-                raise Unfit(error.reason, detail) from None
+                raise ConversionError(error.reason, detail) from None
         name = "/".join((*parts, str(wire.get("event_type"))))
         wire["event_id"] = name if len(name) <= _LONGEST_ID else hashlib.sha256(name.encode()).hexdigest()
         version = place.version
@@ -324,14 +326,14 @@ class _Entry:
 
     # -- what is wrong -----------------------------------------------------------------------------------
 
-    def _refusal(self, step: _Step, error: Unfit, row: Row) -> InputError:
+    def _refusal(self, step: _Step, error: ConversionError, row: Row) -> InputError:
         value = self._shown(row, step.columns)
         key = error.key.removeprefix("/") if error.key.startswith("/") else _dotted((*step.keys, error.key))
         detail = f"{_columns(step.columns)} has {_cut(value)}: {error.detail} (mapping key: {key})"
         return InputError(error.reason, step.field, detail, value=value)
 
-    def blame(self, error: InputError, row: Row) -> InputError:
-        """See ``Made.blame``."""
+    def error_at(self, error: InputError, row: Row) -> InputError:
+        """See ``MappedEvent.error_at``."""
         field = error.field
         if field == "event_type" and self._kind_of is not None:
             value, where = self._shown(row, self._kind_of.column), _columns(self._kind_of.column)
@@ -435,5 +437,5 @@ def _convert(name: str, spec: schema.FieldFrom, mapping: schema.Mapping, kinds: 
 def _replaced(convert: Convert, value: Any) -> Any:
     try:
         return convert(value)
-    except Unfit:
+    except ConversionError:
         return value  # refused by the decoder, with the field's name

@@ -15,7 +15,7 @@ from streams.core.instants import format_us
 from streams.errors import InputError
 from streams.wire.decoder import Arrival, Decoder
 from streams.wire.envelopes import changes_of
-from streams.wire.mapping import Made, Passed, Place, RowMapping
+from streams.wire.mapping import MappedEvent, Place, RowMapping, Skipped
 from streams.wire.registered import frame_of
 
 LOG_APPEND_TIME: Final = 1
@@ -109,7 +109,7 @@ class RecordDecoder:
 
     def events(
         self, topic: str, partition: int, record: KafkaRecord, *, received: int, max_ahead: int
-    ) -> Iterator[Event | InputError | Passed]:
+    ) -> Iterator[Event | InputError | Skipped]:
         """The results of one record: events, errors or skipped parts; at least one.
 
         ``received`` (microseconds) is when it came in; ``max_ahead`` how far events may be ahead of that.
@@ -123,7 +123,7 @@ class RecordDecoder:
             return
         place = Place.of_record(partition, record.offset, Arrival(received, max_ahead))
         for made in changes_of(mapping, record.value, record.headers, place):
-            if not isinstance(made, Made):
+            if not isinstance(made, MappedEvent):
                 yield made
             elif made.note is not None:
                 yield made.note
@@ -131,4 +131,4 @@ class RecordDecoder:
                 try:
                     yield decode(made.raw, received=received, max_ahead=max_ahead)
                 except InputError as error:
-                    yield made.blame(error)
+                    yield made.error_at(error)

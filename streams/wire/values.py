@@ -1,7 +1,7 @@
 """Converts cells of tables and members of JSON to values of the wire format.
 
-A value that cannot be converted raises ``Unfit``; the caller adds the column and the field. Nothing is guessed: a
-number that may have lost digits is not accepted as an id, nor a local time that does not exist as a time.
+A value that cannot be converted raises ``ConversionError``; the caller adds the column and the field. Nothing is
+guessed: a number that may have lost digits is not accepted as an id, nor a local time that does not exist as a time.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _FIRST_YEAR, _LAST_YEAR = 1990, 2100
 """The years of plausible epochs: a number outside them is in another unit."""
 
 
-class Unfit(Exception):
+class ConversionError(Exception):
     """A value that cannot be converted: a reason of ``schemas.dead_letters``, the problem, the remedy.
 
     ``key`` is the key to change below the field's own key in the mapping, or a key of the whole mapping (``/time``).
@@ -73,7 +73,7 @@ class Cells:
 def text_of(value: Any) -> str:
     """A value as text: whole numbers without a decimal point, bytes as UTF-8.
 
-    Raises: Unfit: for bytes that are not UTF-8.
+    Raises: ConversionError: for bytes that are not UTF-8.
     """
     match value:
         case str():
@@ -86,7 +86,7 @@ def text_of(value: Any) -> str:
             try:
                 return value.decode("utf-8")
             except UnicodeDecodeError:
-                raise Unfit("not_utf8", "bytes that are not UTF-8") from None
+                raise ConversionError("not_utf8", "bytes that are not UTF-8") from None
         case float() if value.is_integer():
             return f"{value:.0f}"
         case Decimal() if value.is_finite():
@@ -100,11 +100,11 @@ def text_of(value: Any) -> str:
 def id_of(value: Any, *, is_text: bool = False) -> str:
     """An id; ``is_text`` takes whole numbers of any length digit by digit.
 
-    Raises: Unfit: for a number that a spreadsheet may have rounded.
+    Raises: ConversionError: for a number that a spreadsheet may have rounded.
     """
     if isinstance(value, str):
         if _EXPONENT.fullmatch(value):
-            raise Unfit(
+            raise ConversionError(
                 "bad_field",
                 "was written by a spreadsheet as a rounded number; several ids look like this one: "
                 "export that column as text",
@@ -113,11 +113,11 @@ def id_of(value: Any, *, is_text: bool = False) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return text_of(value)
     if value != value // 1:
-        raise Unfit("bad_field", "an id that is a number must be a whole one")
+        raise ConversionError("bad_field", "an id that is a number must be a whole one")
     text = text_of(value)
     if len(text.lstrip("-")) > MOST_DIGITS and (isinstance(value, float) or not is_text):
         more = "" if isinstance(value, float) else ", or write as: text where its digits are exact"
-        raise Unfit(
+        raise ConversionError(
             "bad_field",
             f"an id of more than {MOST_DIGITS} digits that is stored as a number may be rounded: "
             f"export that column as text{more}",
@@ -126,7 +126,7 @@ def id_of(value: Any, *, is_text: bool = False) -> str:
 
 
 def converter(kind: schema.As, form: schema.TimeForm, separator: str, *, is_wall: bool = False) -> Convert:
-    """The conversion to that kind; the function raises ``Unfit``.
+    """The conversion to that kind; the function raises ``ConversionError``.
 
     ``is_wall``: numbers are local times counted as if they were UTC, as Debezium writes times without a zone.
     """
@@ -156,20 +156,20 @@ def _decimal(value: Any) -> Decimal:
     try:
         found = Decimal(text)
     except ArithmeticError:
-        raise Unfit("bad_field", "is not a number") from None
+        raise ConversionError("bad_field", "is not a number") from None
     if not found.is_finite():
-        raise Unfit("bad_field", "is not a number")
+        raise ConversionError("bad_field", "is not a number")
     return found
 
 
 def _integer(value: Any) -> Any:
     if isinstance(value, bool):
-        raise Unfit("bad_field", "is not a whole number")
+        raise ConversionError("bad_field", "is not a whole number")
     if isinstance(value, int):
         return value
     found = _decimal(value)
     if found != found.to_integral_value():
-        raise Unfit("bad_field", "is not a whole number")
+        raise ConversionError("bad_field", "is not a whole number")
     return int(found)
 
 
@@ -185,7 +185,7 @@ def _flag(value: Any) -> Any:
         return True
     if text in FALSE:
         return False
-    raise Unfit("bad_field", "is neither true nor false (true, false, yes, no, 1, 0, 是, 否)", "values")
+    raise ConversionError("bad_field", "is neither true nor false (true, false, yes, no, 1, 0, 是, 否)", "values")
 
 
 # --- times ----------------------------------------------------------------------------------------------
@@ -202,11 +202,13 @@ def times(form: schema.TimeForm, *, is_wall: bool = False) -> Convert:
             moment = moment.replace(tzinfo=None)
         if moment.tzinfo is None:
             if zone is None:
-                raise Unfit("naive_time", "has no offset such as +08:00, and time.zone is not set", "/time.zone")
+                raise ConversionError(
+                    "naive_time", "has no offset such as +08:00, and time.zone is not set", "/time.zone"
+                )
             local = moment.replace(tzinfo=zone)
             # A local time in the hour skipped in spring comes back as another one: it does not exist.
             if local.astimezone(EPOCH.tzinfo).astimezone(zone).replace(tzinfo=None) != moment:
-                raise Unfit("naive_time", f"is a time that no clock in {form.zone} showed", "/time.zone")
+                raise ConversionError("naive_time", f"is a time that no clock in {form.zone} showed", "/time.zone")
             moment = local
         return _rfc(moment)
 
@@ -218,11 +220,11 @@ def _moment(value: Any, parsers: Sequence[tuple[str, Callable[[Any], datetime]]]
         return value
     if isinstance(value, date):
         return datetime(value.year, value.month, value.day)  # noqa: DTZ001 (the zone is the mapping's)
-    implausible: Unfit | None = None
+    implausible: ConversionError | None = None
     for _, parse in parsers:
         try:
             return parse(value)
-        except Unfit as error:
+        except ConversionError as error:
             implausible = error
         except (ValueError, OverflowError, ArithmeticError):
             continue
@@ -232,7 +234,9 @@ def _moment(value: Any, parsers: Sequence[tuple[str, Callable[[Any], datetime]]]
     hint = ""
     if isinstance(value, int | float) and "excel" not in form.forms:
         hint = "; a number in a spreadsheet may be a time: add excel"
-    raise Unfit("impossible_time", f"fits none of the forms tried ({', '.join(form.forms)}; {zone}){hint}", "/time")
+    raise ConversionError(
+        "impossible_time", f"fits none of the forms tried ({', '.join(form.forms)}; {zone}){hint}", "/time"
+    )
 
 
 def _rfc(moment: datetime) -> str:
@@ -266,7 +270,7 @@ def _epoch(form: str) -> Callable[[Any], datetime]:
             year = "no year at all" if moment is None else f"the year {moment.year}"
             better = [name for name, other in _UNITS.items() if _is_plausible(number * other)]
             hint = f": {better[0]} would fit" if better else ""
-            raise Unfit("impossible_time", f"as {form} gives {year}{hint}", "/time")
+            raise ConversionError("impossible_time", f"as {form} gives {year}{hint}", "/time")
         return moment
 
     return parse

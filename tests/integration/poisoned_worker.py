@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from streams.cli import main
-from streams.core import engine, setting_aside
+from streams.core import engine, separable_engine
 from streams.core.history import History
 from streams.core.kinds.deadline import DeadlineFold
 from streams.live import clock_partition, faust_app
@@ -55,7 +55,7 @@ def replace_reader(module: Any) -> None:
 def plant(fault: str) -> None:
     match fault:
         case "handle":
-            kind: Any = setting_aside.SeparableEngine
+            kind: Any = separable_engine.SeparableEngine
             kind.handle = failing(engine.Engine.handle, lambda _self, subject, _event: subject)
         case "fold":
             History.fold = failing(History.fold, lambda self, _routes: self.events)  # type: ignore[method-assign]

@@ -22,7 +22,7 @@ from streams.live.trusted_clock import TrustedClock
 from streams.settings import load_settings
 from streams.wall_clock import WallClock
 from streams.wire.decoder import Decoder
-from streams.wire.mapping import Passed
+from streams.wire.mapping import Skipped
 from streams.wire.records import KafkaRecord, RecordDecoder
 from streams.wire.state_rows import record_from_bytes
 from tests.live.test_intake import SENDER, Counts, Record
@@ -53,7 +53,7 @@ class KillingDecoder(RecordDecoder):
 
     def events(
         self, topic: str, partition: int, record: KafkaRecord, *, received: int, max_ahead: int
-    ) -> Iterator[Event | InputError | Passed]:
+    ) -> Iterator[Event | InputError | Skipped]:
         if partition == 0 and record.offset in self._kills:
             raise KilledError
         yield from super().events(topic, partition, record, received=received, max_ahead=max_ahead)

@@ -17,7 +17,7 @@ from streams.live.trusted_clock import TrustedClock
 from streams.settings import load_settings
 from streams.wall_clock import WallClock
 from streams.wire.decoder import Decoder
-from streams.wire.mapping import Passed
+from streams.wire.mapping import Skipped
 from streams.wire.records import KafkaRecord, RecordDecoder
 from streams.wire.state_rows import entry_to_bytes as whole_entry
 from streams.wire.state_rows import record_from_bytes, record_to_bytes
@@ -42,7 +42,7 @@ class FaultyDecoder(RecordDecoder):
 
     def events(
         self, topic: str, partition: int, record: KafkaRecord, *, received: int, max_ahead: int
-    ) -> Iterator[Event | InputError | Passed]:
+    ) -> Iterator[Event | InputError | Skipped]:
         if POISON.encode() in (record.value or b"") and self.times:
             self.times -= 1
             raise self._error

@@ -152,7 +152,7 @@ class Story:
         def standing(holds: Mapping[str, int]) -> list[tuple[Event, str]]:
             now = self.now + int((asyncio.get_running_loop().time() - began) * 1e6)
             since = {kind: now - hold for kind, hold in holds.items()}
-            return self.planner.alarms_on("am", since=since, now=now)
+            return self.planner.firing_on("am", since=since, now=now)
 
         sender = Sender(
             "am",

@@ -255,13 +255,13 @@ def test_an_alarm_stands_until_it_is_over() -> None:
 
     def standing(minutes: int) -> set[str]:
         now = START + minutes * MINUTE
-        found = told.planner.alarms_on("team", since=since_all(START), now=now)
+        found = told.planner.firing_on("team", since=since_all(START), now=now)
         assert {name for _, name in found} <= {"all"}
         return {event["id"] for event, _ in found}
 
     assert standing(1) == {id_of("w"), id_of("b1"), id_of("v")}
     assert standing(10) == {id_of("b1"), id_of("v")}
-    assert told.planner.alarms_on("team", since=since_all(START + 1), now=START + 2) == []
+    assert told.planner.firing_on("team", since=since_all(START + 1), now=START + 2) == []
     told.at("14:20", acknowledged=("v", "b1"))
     assert standing(20) == {id_of("b1")}
     told.at("14:30", alert("l1", "late_completion"))
@@ -273,7 +273,7 @@ def test_an_alarm_stands_for_as_long_as_its_kind_is_held() -> None:
     told.at("14:00", alert("b1"), alert("v", "violation", case="c2"))
 
     def standing(**since: int) -> set[str]:
-        return {event["id"] for event, _ in told.planner.alarms_on("team", since=since, now=START + 2)}
+        return {event["id"] for event, _ in told.planner.firing_on("team", since=since, now=START + 2)}
 
     assert standing(breach=START, violation=START + 1) == {id_of("b1")}
     assert standing(breach=START + 1, violation=START) == {id_of("v")}

@@ -20,7 +20,7 @@ from streams.core.outcome_counts import Place, Running
 from streams.kafka.brokers import broker
 from streams.kafka.child_process import ChildProcess
 from streams.kafka.java_broker import free_ports
-from streams.live.running_clocks import look
+from streams.live.running_clocks import count_running
 from streams.replay.input_counts import InputCounts
 from streams.settings import load_settings
 from streams.simulation import simulate
@@ -51,7 +51,7 @@ def scan() -> None:
         for number in range(200_000)
     }
     began = time.process_time()
-    look([clocks], 2_000_000, lambda place: (place.rule, place.city or "", ""))
+    count_running([clocks], 2_000_000, lambda place: (place.rule, place.city or "", ""))
     say(f"a look at 200,000 clocks: {time.process_time() - began:.2f} s of processor")
 
 

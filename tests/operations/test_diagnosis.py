@@ -8,7 +8,7 @@ import pytest
 
 from streams.live.source_positions import Loss
 from streams.operations.diagnosis import holder, length, problems
-from streams.operations.installation import Look, Partition, Source
+from streams.operations.installation import Observation, Partition, Source
 from streams.wire.state_rows import Aside
 
 S = 1_000_000
@@ -20,7 +20,7 @@ WELL = (
 SOURCES = (Source("in/0", "a:1/h", 100, 100), Source("in/1", "a:1/h", 50, 60))
 
 
-def later(look: Look, seconds: float = 3, *, read: int = 10) -> Look:
+def later(seen: Observation, seconds: float = 3, *, read: int = 10) -> Observation:
     """The same some time on: time has moved, everything was read on, and as much came in."""
     by = int(seconds * S)
     partitions = [
@@ -31,30 +31,30 @@ def later(look: Look, seconds: float = 3, *, read: int = 10) -> Look:
             watermark=None if one.watermark is None else one.watermark + by,
             by_source={source: at + by for source, at in one.by_source.items()},
         )
-        for one in look.partitions
+        for one in seen.partitions
     ]
     sources = [
-        replace(one, read=(one.read or 0) + read, end=(one.end or 0) + read) for one in look.sources
+        replace(one, read=(one.read or 0) + read, end=(one.end or 0) + read) for one in seen.sources
     ]  # fmt: skip
-    return replace(look, at=look.at + by, partitions=partitions, sources=sources)
+    return replace(seen, at=seen.at + by, partitions=partitions, sources=sources)
 
 
-FIRST = Look(T, WELL, SOURCES)
+FIRST = Observation(T, WELL, SOURCES)
 SECOND = later(FIRST)
 
 
-def told(before: Look, after: Look, late: float = 60) -> list[str]:
+def told(before: Observation, after: Observation, late: float = 60) -> list[str]:
     return [problem.text for problem in problems(before, after, late=late)]
 
 
-def with_partitions(look: Look, **changes: object) -> Look:
-    return replace(look, partitions=[replace(one, **changes) for one in look.partitions])  # type: ignore[arg-type]
+def with_partitions(seen: Observation, **changes: object) -> Observation:
+    return replace(seen, partitions=[replace(one, **changes) for one in seen.partitions])  # type: ignore[arg-type]
 
 
-def with_source(look: Look, number: int, **changes: object) -> Look:
-    sources = list(look.sources)
+def with_source(seen: Observation, number: int, **changes: object) -> Observation:
+    sources = list(seen.sources)
     sources[number] = replace(sources[number], **changes)  # type: ignore[arg-type]
-    return replace(look, sources=sources)
+    return replace(seen, sources=sources)
 
 
 def test_all_is_well() -> None:
@@ -198,5 +198,5 @@ def test_subjects_that_are_set_aside_are_named_with_the_cause() -> None:
 
 
 def test_a_worker_says_how_many_are_set_aside() -> None:
-    look = with_partitions(SECOND, quarantined=2)
-    assert told(FIRST, look) == ["4 subjects are set aside: see gridclock status"]
+    seen = with_partitions(SECOND, quarantined=2)
+    assert told(FIRST, seen) == ["4 subjects are set aside: see gridclock status"]

@@ -20,7 +20,7 @@ from streams.live.metric_table import METRICS, TABLE, Metric
 from streams.live.metrics import Metrics
 from streams.live.metrics_server import SILENT_AT_MOST, Health, MetricsServer
 from streams.live.place_labels import PlaceLabels
-from streams.live.running_clocks import look
+from streams.live.running_clocks import count_running
 from streams.simulation import simulate
 from streams.wall_clock import WallClock
 from streams.wire.state_rows import LogRecord
@@ -229,7 +229,9 @@ def test_a_city_or_county_past_the_cap_is_other_and_none_is_unknown() -> None:
 def test_a_look_at_many_clocks_counts_every_one() -> None:
     place = Place("fee-5-minutes", "3201", None)
     clocks = {("order", f"WO{n}"): (Running(place, 0, n * 1_000_000),) for n in range(1, 1001)}
-    found = look([clocks, {("order", "WO0"): (Running(place, 0, None),)}], 500_000_000, lambda at: (at.rule, "c", "x"))
+    found = count_running(
+        [clocks, {("order", "WO0"): (Running(place, 0, None),)}], 500_000_000, lambda at: (at.rule, "c", "x")
+    )
     assert found.open_cases == {("fee-5-minutes", "c", "x"): 1001}
     (left,) = found.by_city.values()
     assert left.by_seconds[0] == ("0.0", 500.0)

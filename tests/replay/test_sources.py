@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from streams.replay.sources.opening import Mappings, open_sources
-from streams.wire.mapping import Made
+from streams.wire.mapping import MappedEvent
 from tests.replay.runs import Runner, data_of, of_rule, records_of
 
 MADE_UP = Path(__file__).parent / "logs" / "made_up"
@@ -24,7 +24,7 @@ def events_of(path: Path, mapping: Path) -> list[tuple[int, dict[str, Any] | str
     found: list[tuple[int, dict[str, Any] | str]] = []
     for source in open_sources([str(path)], Mappings.load([mapping])):
         for position, raw, note in source.records():
-            problem = note.note if isinstance(note, Made) else note
+            problem = note.note if isinstance(note, MappedEvent) else note
             found.append((position, json.loads(raw) if problem is None else str(problem)))
     return found
 
@@ -58,7 +58,7 @@ def test_csv_rows_become_wire_events() -> None:
     assert events_of(CSV, CSV_MAP) == [
         *FROM_TABLE,
         (6, "bad_field: has 6 columns; the header has 8"),
-        (7, "Passed(reason='环节 is not mapped', value='回访')"),
+        (7, "Skipped(reason='环节 is not mapped', value='回访')"),
         (8, reported("BX6", "2026-03-02T09:40:00+08:00", area="remote", org={"city": "3203", **ORG}, source="95598")),
     ]
 
@@ -119,7 +119,7 @@ def test_xes_events_carry_their_trace_and_nothing_of_nested_attributes() -> None
              "occurred_at": "2026-03-02T09:46:00+08:00"}),
         (3, "naive_time: occurred_at: column 'time:timestamp' has '2026-03-02T09:00:00': has no offset such as +08:00, "
             "and time.zone is not set (mapping key: time.zone)"),
-        (4, "Passed(reason='concept:name is not mapped', value='noted')"),
+        (4, "Skipped(reason='concept:name is not mapped', value='noted')"),
     ]  # fmt: skip
 
 

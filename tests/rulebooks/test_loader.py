@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from streams.errors import ConfigError
+from streams.rulebooks.impossible_rules import check_possible
 from streams.rulebooks.loader import LoadedRulebook, load_rulebook
-from streams.rulebooks.workable import check_workable
 
 HEAD = "chapter: T\ntitle: {zh: 测试, en: Test}\n"
 RULE = """\
@@ -291,7 +291,7 @@ PASSED = "{type: completion_inspection.completed, where: {passed: %s}}"
 )  # fmt: skip
 def test_what_cannot_work_is_named(tmp_path: Path, text: str, line: int, key: str, says: str) -> None:
     with pytest.raises(ConfigError, match=says) as caught:
-        check_workable(load(tmp_path, text))
+        check_possible(load(tmp_path, text))
     error = caught.value
     assert (error.path, error.line, error.rule, error.key) == (str(tmp_path / "book.yaml"), line, "my-rule", key)
 
@@ -314,11 +314,11 @@ def test_what_cannot_work_is_named(tmp_path: Path, text: str, line: int, key: st
     ],
 )  # fmt: skip
 def test_what_may_work_is_not_named(tmp_path: Path, text: str) -> None:
-    check_workable(load(tmp_path, text))
+    check_possible(load(tmp_path, text))
 
 
 def test_the_shipped_rulebook_can_work() -> None:
-    check_workable(load_rulebook())
+    check_possible(load_rulebook())
 
 
 # -- layers ----------------------------------------------------------------------------------------------

@@ -13,9 +13,9 @@ import yaml
 from schemas.events import EventCatalogue
 from schemas.exporting import DIRECTORY
 from schemas.reference import EXAMPLES, OUTPUTS, PAGE, example_of, page
+from streams.rulebooks.impossible_rules import check_possible
 from streams.rulebooks.loader import load_rulebook
 from streams.rulebooks.mapping_files import load_mapping
-from streams.rulebooks.workable import check_workable
 from streams.wire.cloudevents import CloudEvents
 from streams.wire.decoder import Decoder
 from tests.stories import judge, shipped, us
@@ -62,7 +62,7 @@ def test_the_rules_of_the_page_are_loaded_and_can_work(tmp_path: Path) -> None:
     for name, text in rule_files().items():
         (tmp_path / name).write_text(text, "utf-8")
     loaded = load_rulebook(only=tmp_path)
-    check_workable(loaded)
+    check_possible(loaded)
     schema = json.loads((DIRECTORY / "rulebook.json").read_text("utf-8"))
     written = yaml.safe_load(rule_files()["desk.yaml"])
     # Dates are dates in YAML, and texts in JSON.

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from streams.errors import InputError
 from streams.wire.envelopes import Change, rows_of
-from streams.wire.mapping import Passed
+from streams.wire.mapping import Skipped
 from streams.wire.registered import MAX_SCHEMA, SCHEMA_HEADER, Reader, SchemaId, Text, frame_of, reader_of
 
 GUID = UUID("12345678-1234-5678-1234-567812345678")
@@ -83,7 +83,7 @@ def avro(schema: Any, value: Any, number: int = 7) -> bytes:
 
 def read(
     schema: Text, raw: bytes, form: str, headers: Sequence[tuple[str, bytes | None]] = (), key: SchemaId = 7
-) -> list[Change] | Passed:
+) -> list[Change] | Skipped:
     return rows_of(form, raw, headers, Registry({key: reader_of(schema)}))
 
 
@@ -224,7 +224,7 @@ def test_framed_records_under_a_mapping_of_json_say_what_to_set() -> None:
 
 def test_a_tombstone_is_passed_over() -> None:
     for raw in (None, b""):
-        assert rows_of("avro", raw, (), Registry({})) == Passed("tombstone")
+        assert rows_of("avro", raw, (), Registry({})) == Skipped("tombstone")
 
 
 def test_a_schema_of_another_format_is_named() -> None:

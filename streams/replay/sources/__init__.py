@@ -14,14 +14,14 @@ from schemas.limits import DAY
 from streams.core.event import Event
 from streams.errors import InputError
 from streams.wire.decoder import Arrival, Decoder
-from streams.wire.mapping import Made, Passed
+from streams.wire.mapping import MappedEvent, Skipped
 
 MAX_AHEAD = 366 * DAY
 """How far (microseconds) past the moment of reading an event in a file may lie before it counts as stamped by a wrong
 clock: simulated files may run into next year.
 """
 
-Note = Arrival | InputError | Passed | Made | None
+Note = Arrival | InputError | Skipped | MappedEvent | None
 """The arrival time of a record, if known; the error of a refused one; a part that is skipped and only counted; or a
 mapping's result of a row.
 """
@@ -49,7 +49,7 @@ class Source(Protocol):
         """
 
 
-def event_of(decoder: Decoder, raw: bytes, note: Note, received: int) -> Event | Passed:
+def event_of(decoder: Decoder, raw: bytes, note: Note, received: int) -> Event | Skipped:
     """The event of a record, or the skipped part; ``received`` (microseconds) is the time of reading of files.
 
     Raises:
@@ -61,14 +61,14 @@ def event_of(decoder: Decoder, raw: bytes, note: Note, received: int) -> Event |
         return decoder.decode(raw, received=note.received, max_ahead=note.max_ahead)
     if isinstance(note, InputError):
         raise note
-    if isinstance(note, Passed):
+    if isinstance(note, Skipped):
         return note
     if isinstance(note.note, InputError):
         raise note.note
-    if isinstance(note.note, Passed):
+    if isinstance(note.note, Skipped):
         return note.note
     came, ahead = note.arrival or (received, MAX_AHEAD)
     try:
         return decoder.decode(raw, received=came, max_ahead=ahead)
     except InputError as error:
-        raise note.blame(error) from None
+        raise note.error_at(error) from None

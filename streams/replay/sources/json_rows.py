@@ -20,7 +20,7 @@ from streams.replay.sources.detection import content_form
 from streams.replay.sources.rows import Input, Rows
 from streams.wire.decoder import encode_json
 from streams.wire.envelopes import changes_of
-from streams.wire.mapping import Made, Place
+from streams.wire.mapping import MappedEvent, Place
 
 CHUNK: Final = 1 << 18
 _PARSE: Final = JSONDecoder(parse_float=Decimal).raw_decode
@@ -66,7 +66,7 @@ class JsonRows(Rows):
                 continue
             place = Place(str(number), (*self.input.version, number))
             for made in changes_of(rows, raw, None, place):
-                yield number, made.raw if isinstance(made, Made) else raw, made
+                yield number, made.raw if isinstance(made, MappedEvent) else raw, made
 
 
 def elements_of(name: str) -> Iterator[Line]:

@@ -23,7 +23,7 @@ from streams.replay.sources.tables import parquet_files, rows_of
 from streams.replay.sources.xes import xes_rows
 from streams.wire.decoder import decode_json
 from streams.wire.mapping import flat
-from streams.wire.values import Cells, Unfit, text_of, times
+from streams.wire.values import Cells, ConversionError, text_of, times
 
 ROWS: Final = 5_000
 """Most rows that are read."""
@@ -81,7 +81,7 @@ class Column:
         self.filled += 1
         try:
             text = text_of(value)
-        except Unfit:
+        except ConversionError:
             text = repr(value)
         if text in self.values or len(self.values) < _DIFFERENT:
             self.values[text] += 1
@@ -130,7 +130,7 @@ def _fits(form: str, value: Any) -> bool:
         return False
     try:
         _READERS[form](value)
-    except Unfit:
+    except ConversionError:
         return False
     return True
 

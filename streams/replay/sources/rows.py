@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from streams.errors import InputError
 from streams.replay.sources import Record
 from streams.rulebooks.mapping_files import MappingFile
-from streams.wire.mapping import Passed, Place, Row
-from streams.wire.values import Unfit, text_of
+from streams.wire.mapping import Place, Row, Skipped
+from streams.wire.values import ConversionError, text_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +86,8 @@ def heading(value: object) -> str:
     """A cell of the header as the name of a column."""
     try:
         return text_of(value).strip()
-    except Unfit:
+    except ConversionError:
         return repr(value)
 
 
-EMPTY = Passed("empty row")
+EMPTY = Skipped("empty row")

@@ -21,7 +21,7 @@ from streams.settings import Settings
 from streams.wall_clock import WallClock
 from streams.wire.decoder import Arrival
 from streams.wire.envelopes import changes_of
-from streams.wire.mapping import Made, Place
+from streams.wire.mapping import MappedEvent, Place
 from streams.wire.records import arrival_of
 
 BATCH = 5_000
@@ -100,7 +100,7 @@ class TopicSlice:
             return
         place = Place.of_record(self._tp.partition, record.offset, arrival)
         for made in changes_of(self.mapping.rows, record.value, record.headers, place):
-            yield record.offset, made.raw if isinstance(made, Made) else record.value or b"", made
+            yield record.offset, made.raw if isinstance(made, MappedEvent) else record.value or b"", made
 
 
 def topic_slices(settings: Settings, topics: Sequence[str], since: int | None = None) -> list[TopicSlice]:

@@ -41,7 +41,7 @@ _TYPES: Final[Mapping[str, tuple[type, ...]]] = {
 }
 
 
-def check_workable(loaded: LoadedRulebook) -> None:
+def check_possible(loaded: LoadedRulebook) -> None:
     """Refuse a rulebook with rules that can never apply.
 
     Raises:
