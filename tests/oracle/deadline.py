@@ -102,19 +102,25 @@ def _by_thing(
 
 
 def _is_running(versions: Sequence[DeadlineRule], own: Sequence[tuple[Fact, str]]) -> bool:
-    """Whether its last case has not ended, by whatever comes of it."""
+    """Whether its last case has not ended: a case that was cancelled after its deadline has, though it is breached."""
     if not own:
         return False
-    history = [fact for fact, _ in own]
     calendar = CalendarSpec.model_validate({"source": "none"})
-    return any(case.outcome in ("running", "breached") for case in _cases(versions, own, calendar, history[-1].at))
+    return any(not has_ended for _, has_ended in _cases_and_ends(versions, own, calendar, own[-1][0].at))
 
 
 def _cases(
     versions: Sequence[DeadlineRule], facts: Sequence[tuple[Fact, str]], calendar: CalendarSpec, as_of: datetime
 ) -> list[Found]:
+    return [case for case, _ in _cases_and_ends(versions, facts, calendar, as_of)]
+
+
+def _cases_and_ends(
+    versions: Sequence[DeadlineRule], facts: Sequence[tuple[Fact, str]], calendar: CalendarSpec, as_of: datetime
+) -> list[tuple[Found, bool]]:
+    """Each case, and whether an event ended it."""
     history = [fact for fact, _ in facts]
-    found: list[Found] = []
+    found: list[tuple[Found, bool]] = []
     used: set[int] = set()
     free, here = 0, 0  # the first event after the last case; the event looked at
     while here < len(history):
@@ -130,9 +136,8 @@ def _cases(
         ended = None if end is None else max(history[end].at, history[here].at)
         outcome, reports = verdict(deadline, stopped, ended, as_of)
         root, start = facts[here][1], history[here]
-        found.append(
-            Found(rule.id, rule.version, root, start.at, deadline, stopped, outcome, reports, began=start)
-        )  # fmt: skip
+        case = Found(rule.id, rule.version, root, start.at, deadline, stopped, outcome, reports, began=start)
+        found.append((case, end is not None))
         if end is None:
             break
         used |= {here, end}
