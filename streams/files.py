@@ -65,7 +65,8 @@ def is_compressed(name: str) -> bool:
 def _decompressed(raw: io.BufferedReader) -> io.BufferedReader:
     head = raw.peek(4)[:4]
     if head[:2] == _GZIP:
-        return io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(fileobj=raw)), _CHUNK)
+        # with a larger buffer the lines before the damage would be lost with it
+        return io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(fileobj=raw)))
     if head == _ZSTANDARD:
         return io.BufferedReader(_ZstandardFrames(raw), _CHUNK)
     return raw

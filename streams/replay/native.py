@@ -91,6 +91,9 @@ class NativeReading(Reading):
     def _taken(self, native: NativeReplay, size: int, lines: int, on_record: Callable[[int], None]) -> None:
         self.tally.lines += lines
         on_record(size)
+        self._bound(native)
+
+    def _bound(self, native: NativeReplay) -> None:
         if native.memory + self._used > self._memory:
             self._leave_to_python(native)
 
@@ -108,6 +111,7 @@ class NativeReading(Reading):
             self._kept.append((event.order, number, event, origin, copies))
             self._sizes[number] = size
             self._used += HELD_BYTES + 3 * size
+            self._bound(native)
 
     def _leave_to_python(self, native: NativeReplay) -> None:
         lines = native.lines()

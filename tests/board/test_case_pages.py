@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import Any
 
 import aiohttp
+from msgspec import structs
 
 from schemas import acknowledgements
 from schemas.deliveries import CaseRow, DeliveryRow, EscalationRow, WaitingRow
@@ -359,7 +360,7 @@ async def _a_pruned_history_says_so() -> None:
     async with judged() as site:
         (snapshot,) = [one for one in site.snapshots if one.subject == ("order", "WO1")]
         until = us("2026-03-09T12:00")
-        site.served.topics.keep(site.served.board, replace(snapshot, events=(), pruned=Pruned(until, 2)))
+        site.served.topics.keep(site.served.board, structs.replace(snapshot, events=(), pruned=Pruned(until, 2)))
         found = await site.page(f"/api/case/{site.alert('scheme-reply').case_id}")
         assert found["notices"]["pruned_until"]["text"] == "2026-03-09 12:00:00"
         # Its alerts stand, with what they carry.

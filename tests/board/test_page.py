@@ -112,7 +112,7 @@ def test_time_alone_makes_no_breach_and_a_delay_is_said(chrome: str) -> None:
             first, second = await page.js(LEFT)
             assert first.startswith("待确认00:00:2")
             assert second.startswith("00:01:")
-            assert await page.js("document.querySelector('[data-key=overdue] .figure').textContent") == "0"
+            await page.until("document.querySelector('[data-key=overdue] .figure').textContent == '0'")
             # Thirty seconds of this clock are eight hours of the real one.
             assert (await page.js("document.querySelector('#status').textContent")).startswith("数据延迟 8.3 小时")
             assert await page.js("document.querySelector('#status').dataset.level") == "bad"

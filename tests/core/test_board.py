@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from streams.core.board import (
     COUNTS,
@@ -146,7 +147,7 @@ def test_a_hand_over_has_what_is_overdue_and_what_falls_due_in_the_next_shift() 
     at = NOW - 9 * MINUTE
     board = board_of(
         started("WO1", at), started("WO2", NOW + 54 * MINUTE), started("WO3", NOW + 55 * MINUTE),
-        started("WO4", NOW + 55 * MINUTE + 1), replace(started("WO5", NOW - MINUTE), events=_paused()),
+        started("WO4", NOW + 55 * MINUTE + 1), structs.replace(started("WO5", NOW - MINUTE), events=_paused()),
     )  # fmt: skip
     board.running.advance(0, NOW + 56 * MINUTE)
     now = NOW  # WO1 is over; the limits of the others end 59, 60 and more than 60 minutes from now
@@ -165,14 +166,14 @@ def test_due_today_ends_at_midnight_of_the_rulebooks_zone() -> None:
 
 
 def test_a_stopped_clock_is_counted_and_listed_apart() -> None:
-    board = board_of(replace(started("WO1", NOW - MINUTE), events=_paused()))
+    board = board_of(structs.replace(started("WO1", NOW - MINUTE), events=_paused()))
     assert board.view(Filter(), NOW).counts["untimed"] == 1
     assert orders(board.view(Filter(), NOW)) == []
     assert orders(board.view(Filter(state="untimed"), NOW)) == ["WO1"]
 
 
 def test_a_stopped_clock_is_told_from_an_act_that_waits() -> None:
-    board = board_of(replace(started("WO1", NOW - MINUTE), events=_paused()), started("WO2", NOW - MINUTE))
+    board = board_of(structs.replace(started("WO1", NOW - MINUTE), events=_paused()), started("WO2", NOW - MINUTE))
     assert {case.subject[1]: case.paused for case in board.running.cases.values()} == {"WO1": True, "WO2": False}
 
 

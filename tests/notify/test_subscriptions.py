@@ -165,7 +165,7 @@ def test_a_rule_that_does_not_exist_is_named(tmp_path: Path, capsys: pytest.Capt
     path = written(tmp_path, GOOD.replace("channels: [desk]", "channels: [desk]\n    match: {rule: fee-5-minuts}"))
     assert run(["subscriptions", "check", str(path)]) == 2
     err = capsys.readouterr().err
-    assert f"{path}:10: subscriptions.0.match.rule: 'fee-5-minuts' is no rule" in err
+    assert f"{path}:10: subscriptions.0.match.rule: 'fee-5-minuts' is not a rule" in err
     assert "did you mean 'fee-5-minutes'" in err
 
 
