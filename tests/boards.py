@@ -143,7 +143,7 @@ async def served(
     clock: WallClock,
     *,
     host: str = "127.0.0.1",
-    most: int = 8,
+    most: int = 64,
     acts: Callable[[Hub], Acts] = Acts,
     topics: Topics | None = None,
     loaded: LoadedRulebook = COUNTER,

@@ -41,6 +41,7 @@ WALL: Final = (1920, 1080)
 LAPTOP: Final = (1366, 768)
 PHONE: Final = (390, 844)
 _SECONDS: Final = 30.0
+_NAVIGATED = "Inspected target navigated or closed"
 _KEYS: Final = {"Tab": 9, "Enter": 13, "Escape": 27, "ArrowDown": 40, "ArrowUp": 38, "End": 35, "Home": 36}
 
 
@@ -50,6 +51,10 @@ def chromium() -> str:
     if found is None:
         pytest.skip("no chromium here: the page was not looked at in a browser")
     return found
+
+
+class NavigatedError(Exception):
+    """The page left for another before it answered."""
 
 
 class Page:
@@ -83,6 +88,8 @@ class Page:
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
         await self._socket.send_json({"id": number, "method": method, "params": params})
         found = await asyncio.wait_for(answer, _SECONDS)
+        if found.get("error", {}).get("message") == _NAVIGATED:
+            raise NavigatedError(method)
         assert "error" not in found, found
         result: dict[str, Any] = found["result"]
         return result
@@ -104,9 +111,20 @@ class Page:
     async def until(self, expression: str, seconds: float = _SECONDS) -> None:
         """Wait for an expression to become true."""
         deadline = time.monotonic() + seconds
-        while not await self.js(f"!!({expression})"):
+        while not await self._holds(expression):
             assert time.monotonic() < deadline, f"never: {expression}\n{await self.js('document.body.innerText')}"
             await asyncio.sleep(0.05)
+
+    async def _holds(self, expression: str) -> bool:
+        try:
+            return bool(await self.js(f"!!({expression})"))
+        except NavigatedError:  # the page asked has gone, and the next one is still to come
+            return False
+
+    async def back(self, steps: int = 1) -> None:
+        """Go back in the history; ``until`` is for what must be there then."""
+        # At once, the page might be gone before the command is answered.
+        await self.js(f"void setTimeout(() => history.go({-steps}))")
 
     async def press(self, key: str, modifiers: int = 0) -> None:
         code = _KEYS[key]

@@ -177,7 +177,7 @@ def test_the_page_follows_two_workers(kafka: Broker, prefix: str, tmp_path: Path
                 await page.until("document.querySelector('#clocks').textContent.includes('S7  已派人')", SECONDS)
                 (line,) = await acks_of(kafka, f"{prefix}b", tmp_path)
                 assert line.split("  ")[1:] == [alert_id, "acknowledged 确认", "S7", "已派人"]
-                await page.js("history.back()")
+                await page.back()
                 await page.until("document.querySelector('#alerts .row')", SECONDS)
                 await page.js("window.same = true")
                 send(event("WO90", "completed", "fee", "320201"), event("WO0", "completed", "power", "320101"))

@@ -268,7 +268,7 @@ def test_the_keyboard_reaches_everything(chrome: str) -> None:
             assert str(await page.js(focus)).startswith("工单 WO4")
             await page.press("Enter")
             await page.until(f"location.pathname == '/case/{case_id('WO4')}'")
-            await page.js("history.back()")
+            await page.back()
             await page.until("document.querySelectorAll('#cases li').length == 4")
             for _ in range(40):
                 await page.press("Tab")
@@ -590,6 +590,7 @@ def test_a_row_says_how_much_time_is_left_or_overdue(chrome: str) -> None:
             assert "1.0 min left" in left
             assert "overdue by 16 min" in late
             await page.js("document.querySelector('#lang').click()")
+            await page.until(f"({labels})[0].startsWith('工单')")
             left, late = await page.js(labels)
             assert "还剩 1.0 分钟" in left
             assert "已超时 16 分钟" in late

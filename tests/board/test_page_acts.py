@@ -49,7 +49,7 @@ class Acting:
         )
 
     async def go_back(self) -> None:
-        await self.page.js("history.back()")
+        await self.page.back()
         await self.page.until("document.querySelectorAll('#alerts li').length == 1")
 
 

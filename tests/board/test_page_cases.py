@@ -60,7 +60,7 @@ def test_from_a_red_tile_to_the_evidence_in_two_clicks_and_back(chrome: str) -> 
             assert "counter.service_started" in await page.js("document.querySelector('#line > :target').textContent")
             back = "document.querySelector('#back').getAttribute('href')"
             assert await page.js(back) == "/board?severity=red_line&lang=en"
-            await page.js("history.go(-2)")
+            await page.back(2)
             await page.until(f"({SENTENCES}).length == 1")
             assert await page.js("location.search") == "?lang=en&severity=red_line"
 
