@@ -8,7 +8,7 @@ board keeps. Who was sent what comes from the deliveries topic, acknowledgements
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
@@ -48,12 +48,19 @@ MOST_MOMENTS: Final = 2_000
 
 @dataclass(frozen=True, slots=True)
 class _Sources:
-    """What one page is made of. ``alerts`` are by alert id, ``sent`` by case id, all ids as shown."""
+    """What one page is made of; all ids are as shown.
+
+    ``alerts`` are by alert id, ``of_case`` the same by case id, oldest first; ``sent`` is by case id. ``under_way`` are
+    messages that are not confirmed: channel and alert id.
+    """
 
     found: Found
     time_line: TimeLine
     alerts: Mapping[str, dict[str, Any]]
+    of_case: Mapping[str, Sequence[dict[str, Any]]]
+    retracted: Set[str]
     sent: Mapping[str, CaseRow]
+    under_way: Set[tuple[str, str]]
     problem: str | None
 
 
@@ -140,7 +147,12 @@ class CasePages:
             if found.as_of is None
             else found.as_of,
         )
-        return _Sources(found, time_line, alerts, sent, problem)
+        of_case: dict[str, list[dict[str, Any]]] = {}
+        for alert in sorted(alerts.values(), key=lambda one: (_instant(one["detected_at"]), one["alert_id"])):
+            of_case.setdefault(alert["case_id"], []).append(alert)
+        retracted = {alert["retracts"] for alert in alerts.values() if alert["retracts"]}
+        under_way = self._deliveries.under_way()
+        return _Sources(found, time_line, alerts, of_case, retracted, sent, under_way, problem)
 
     def _cases(self, found: Found) -> tuple[Sequence[JudgedCase], str | None]:
         """The cases of a subject, or why it cannot be judged."""
@@ -166,21 +178,8 @@ class CasePages:
 
     def _kept(self, alert: BoardAlert) -> dict[str, Any]:
         """An alert as the board keeps it; the deliveries topic has more of it, where somebody was sent it."""
-        return {
-            "alert_id": alert.alert_id,
-            "case_id": alert.case_id,
-            "kind": alert.kind,
-            "rule": alert.rule,
-            "clause": alert.clause,
-            "severity": alert.severity,
-            "title": text_values(alert.title),
-            "subject": {"type": alert.subject[0], "id": alert.subject[1]},
-            "due_at": self._wire.time(alert.due_at),
-            "detected_at": self._wire.time(alert.detected_at),
-            "explanation": text_values(alert.sentence),
-            "retracts": alert.retracts,
-            **({"incomplete": True} if alert.incomplete else {}),
-        }
+        incomplete = {"incomplete": True} if alert.incomplete else {}
+        return {**self._wire.kept(alert), "retracts": alert.retracts, **incomplete}
 
     # -- values ------------------------------------------------------------------------------------------
 
@@ -188,10 +187,11 @@ class CasePages:
         """All values; the clock that is asked for comes first."""
         found, time_line = sources.found, sources.time_line
         cases = {self._wire.case_id(case.case_id): case for case in time_line.cases}
-        by_alert: dict[str, dict[str, Any]] = {}
-        for alert in sorted(sources.alerts.values(), key=lambda one: _instant(one["detected_at"])):
-            if alert["case_id"] not in cases:
-                by_alert[alert["case_id"]] = {**by_alert.get(alert["case_id"], {}), **alert}
+        by_alert = {
+            case_id: {name: value for alert in alerts for name, value in alert.items()}
+            for case_id, alerts in sources.of_case.items()
+            if case_id not in cases
+        }
         ordered = [*sorted(cases, key=lambda case_id: _rank(cases[case_id])), *by_alert]
         ordered.sort(key=lambda case_id: case_id != asked)
         moments = time_line.moments()
@@ -341,9 +341,7 @@ class CasePages:
 
     def _alerts(self, case_id: str, sources: _Sources) -> dict[str, Any]:
         """The alerts of a case, oldest first, with what became of each; and what the notifier has yet to send."""
-        row, under_way = sources.sent.get(case_id), self._deliveries.under_way()
-        retracted = {alert["retracts"] for alert in sources.alerts.values() if alert["retracts"]}
-        own = [alert for alert in sources.alerts.values() if alert["case_id"] == case_id]
+        row = sources.sent.get(case_id)
         return {
             "alerts": [
                 {
@@ -352,17 +350,17 @@ class CasePages:
                     "detected": self._time(_instant(alert["detected_at"])),
                     "explanation": alert["explanation"],
                     "retracts": alert["retracts"],
-                    "is_retracted": alert["alert_id"] in retracted,
+                    "is_retracted": alert["alert_id"] in sources.retracted,
                     "incomplete": bool(alert.get("incomplete")),
-                    "sent": [] if row is None else list(self._sent(alert["alert_id"], row, under_way)),
+                    "sent": [] if row is None else list(self._sent(alert["alert_id"], row, sources.under_way)),
                     "acks": [self._wire.ack(ack) for ack in self._board.acks_of(alert["alert_id"])],
                 }
-                for alert in sorted(own, key=lambda one: (_instant(one["detected_at"]), one["alert_id"]))
+                for alert in sources.of_case.get(case_id, ())
             ],
             "to_send": [] if row is None else self._to_send(row),
         }
 
-    def _sent(self, alert_id: str, row: CaseRow, under_way: set[tuple[str, str]]) -> Iterable[dict[str, Any]]:
+    def _sent(self, alert_id: str, row: CaseRow, under_way: Set[tuple[str, str]]) -> Iterable[dict[str, Any]]:
         channels = row.told.get(alert_id, {})
         for channel, at in sorted(channels.items(), key=lambda item: (item[1], item[0])):
             yield {

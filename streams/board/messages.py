@@ -196,23 +196,29 @@ class BoardWire:
             "calendar_provisional": case.provisional,
         }
 
-    def alert(self, shown: ShownAlert) -> dict[str, Any]:
-        """An alert as JSON values."""
-        alert = shown.alert
+    def kept(self, alert: BoardAlert) -> dict[str, Any]:
+        """What the board keeps of an alert, as JSON values by the names that they have in the alert itself."""
         return {
             "alert_id": alert.alert_id,
             "case_id": alert.case_id,
             "kind": alert.kind,
             "rule": alert.rule,
             "clause": alert.clause,
-            "chapter": chapter_of(alert.clause),
             "severity": alert.severity,
             "title": text_values(alert.title),
             "subject": {"type": alert.subject[0], "id": alert.subject[1]},
-            "org": _org(alert.place),
             "due_at": self.time(alert.due_at),
             "detected_at": self.time(alert.detected_at),
             "explanation": text_values(alert.sentence),
+        }
+
+    def alert(self, shown: ShownAlert) -> dict[str, Any]:
+        """An alert as JSON values."""
+        alert = shown.alert
+        return {
+            **self.kept(alert),
+            "chapter": chapter_of(alert.clause),
+            "org": _org(alert.place),
             "state": shown.state,
             "ending": text_values(shown.ending),
             "incomplete": alert.incomplete,

@@ -169,7 +169,11 @@ class _Consumer:
         )
 
     async def __aenter__(self) -> AIOKafkaConsumer:
-        await self._consumer.start()
+        try:
+            await self._consumer.start()
+        except BaseException:
+            await self._consumer.stop()
+            raise
         return self._consumer
 
     async def __aexit__(self, *_: object) -> None:

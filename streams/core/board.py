@@ -34,10 +34,7 @@ CHOICES: Final = 500
 _ACKS_SHOWN: Final = 5
 _ACKS_KEPT: Final = 100
 _RUNNING, _SOON, _OVERDUE = range(3)
-ROW_COUNTS: Final = (
-    "running",
-    "due_1_h",
-    "overdue",
+_TODAY: Final = (
     "breaches_reported_today",
     "breaches_due_today",
     "violations_reported_today",
@@ -45,6 +42,7 @@ ROW_COUNTS: Final = (
     "red_lines_reported_today",
     "red_lines_due_today",
 )
+ROW_COUNTS: Final = ("running", "due_1_h", "overdue", *_TODAY)
 """The figures of a row; they mean what they mean in ``COUNTS``."""
 
 _BESIDE: Final = ("beside", "handover")
@@ -202,12 +200,7 @@ COUNTS: Final = (
     "due_1_h",
     "due_today",
     "due_in_shift",
-    "breaches_reported_today",
-    "breaches_due_today",
-    "violations_reported_today",
-    "violations_due_today",
-    "red_lines_reported_today",
-    "red_lines_due_today",
+    *_TODAY,
     "unacknowledged_breaches_today",
     "unacknowledged_violations_today",
     "unacknowledged_today",
