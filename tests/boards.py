@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from schemas.acknowledgements import Acknowledgement
 from schemas.base import Text
 from schemas.deliveries import CaseRow, DeliveryRow
 from streams.board.acts import Acts
@@ -24,6 +25,7 @@ from streams.core.board import Board, BoardAlert
 from streams.core.event import Event
 from streams.core.open_cases import Place, place_of
 from streams.core.records import BEGINNING, Snapshot
+from streams.errors import BrokerError
 from streams.live.clock_partition import subject_key
 from streams.rulebooks.loader import LoadedRulebook
 from streams.wall_clock import WallClock
@@ -134,6 +136,19 @@ class Served:
     hub: Hub
     topics: Topics
     url: str
+
+
+@dataclass
+class Writes:
+    """A topic of acknowledgements: what is written to it, or the error of its brokers."""
+
+    written: list[Acknowledgement] = field(default_factory=list)
+    failing: list[BrokerError] = field(default_factory=list)
+
+    async def __call__(self, made: Acknowledgement) -> None:
+        if self.failing:
+            raise self.failing[0]
+        self.written.append(made)
 
 
 @asynccontextmanager

@@ -27,7 +27,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from statistics import median_low
@@ -324,10 +324,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         if not await self._ready({tp: [record]}):
             return False
         with suppress(Exception):  # the error is raised again when the record is taken
-            received = self._clock.at(arrival_of(record, self._time.brokers_now(), self._max_ahead))
-            for found in self._decoder.events(
-                tp.topic, tp.partition, record, received=received, max_ahead=self._max_ahead
-            ):
+            for found in self._events_of(tp, record):
                 if isinstance(found, Event):
                     self._entries_of(self._rulebook.copies_of(found), f"{name_of(tp)}/{record.offset}")
         return True
@@ -362,11 +359,11 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
     ) -> None:
         origin = f"{name_of(tp)}/{record.offset}"
         try:
-            received = self._clock.at(arrival_of(record, self._time.brokers_now(), self._max_ahead))
+            events = self._events_of(tp, record)
         except InputError as error:
             self._refuse(tp, record, error, letters)
             return
-        for found in self._decoder.events(tp.topic, tp.partition, record, received=received, max_ahead=self._max_ahead):
+        for found in events:
             if isinstance(found, Skipped):
                 self._metrics.passed_over(tp.topic)
                 continue
@@ -376,6 +373,15 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
                 self._route(found, origin, entries)
             except InputError as error:
                 self._refuse(tp, record, error, letters)
+
+    def _events_of(self, tp: TopicPartition, record: Any) -> Iterator[Event | InputError | Skipped]:
+        """What a record decodes to, one by one.
+
+        Raises:
+            InputError: at once, where its timestamp is impossible.
+        """
+        received = self._clock.at(arrival_of(record, self._time.brokers_now(), self._max_ahead))
+        return self._decoder.events(tp.topic, tp.partition, record, received=received, max_ahead=self._max_ahead)
 
     def _refuse(self, tp: TopicPartition, record: Any, error: InputError, letters: list[tuple[bytes, bytes]]) -> None:
         letter = letter_of(record.value or b"", error, source=name_of(tp), position=record.offset)

@@ -25,7 +25,7 @@ from streams.errors import BrokerError, ConfigError
 from streams.settings import load_settings
 from streams.wall_clock import WallClock
 from streams.wire.pseudonyms import Pseudonyms
-from tests.boards import MINUTE, Served, alert, board, served
+from tests.boards import MINUTE, Served, Writes, alert, board, served
 from tests.stories import us
 
 NOW = us("2026-03-02T10:00")
@@ -71,17 +71,11 @@ async def desk(login: Login | None = DESK, *, host: str = "127.0.0.1", key: byte
     state, shown = await asyncio.to_thread(board)
     state.partitions = 1
     shown.take_alert(alert(ALERT, NOW - MINUTE))
-    written: list[Acknowledgement] = []
-    failing: list[BrokerError] = []
-
-    async def write(made: Acknowledgement) -> None:
-        if failing:
-            raise failing[0]
-        written.append(made)
+    writes = Writes()
 
     staff = Pseudonyms(key).staff if key else str
-    async with served(state, shown, STANDING, host=host, acts=lambda hub: Acts(hub, login, write, staff)) as site:
-        yield Desk(site, written, failing)
+    async with served(state, shown, STANDING, host=host, acts=lambda hub: Acts(hub, login, writes, staff)) as site:
+        yield Desk(site, writes.written, writes.failing)
 
 
 def at_the_desk(test: Coroutine[None, None, None]) -> None:

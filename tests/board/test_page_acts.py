@@ -15,7 +15,7 @@ from streams.board.login import Login
 from streams.board.messages import ack_from_bytes
 from streams.errors import BrokerError
 from tests.board.test_page import CONTRAST, NOW, SMALL, looking
-from tests.boards import MINUTE, Served, alert
+from tests.boards import MINUTE, Served, Writes, alert
 from tests.browser import PHONE, WALL, Page
 
 ALERT = "a" * 32
@@ -62,23 +62,17 @@ async def acting(
     size: tuple[int, int] = WALL,
 ) -> AsyncIterator[Acting]:
     """A page on a board with one breach, opened by somebody whom a proxy has logged in."""
-    written: list[Acknowledgement] = []
-    failing: list[BrokerError] = []
-
-    async def write(made: Acknowledgement) -> None:
-        if failing:
-            raise failing[0]
-        written.append(made)
+    writes = Writes()
 
     async with looking(
         chrome,
         alerts=(alert(ALERT, NOW - MINUTE),),
         query=query,
         size=size,
-        acts=lambda hub: Acts(hub, login, write),
+        acts=lambda hub: Acts(hub, login, writes),
         headers=LIN,
     ) as (page, site):
-        yield Acting(page, site, written, failing)
+        yield Acting(page, site, writes.written, writes.failing)
 
 
 def run(test: Coroutine[Any, Any, None]) -> None:

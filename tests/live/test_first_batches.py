@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -25,7 +24,7 @@ from streams.wire.decoder import Decoder
 from streams.wire.mapping import Skipped
 from streams.wire.records import KafkaRecord, RecordDecoder
 from streams.wire.state_rows import record_from_bytes
-from tests.live.test_intake import SENDER, Counts, Record
+from tests.live.test_intake import Clients, Counts, Record
 from tests.stories import shipped, wire
 
 BATCH = 20
@@ -59,7 +58,7 @@ class KillingDecoder(RecordDecoder):
         yield from super().events(topic, partition, record, received=received, max_ahead=max_ahead)
 
 
-class Cluster:
+class Cluster(Clients):
     """Two partitions of a source, what is committed for them and written to the log; and the processes that read.
 
     ``kills`` are offsets of partition 0. ``most`` is how many entries a process can write together and live.
@@ -118,13 +117,6 @@ class Cluster:
     ) -> dict[TopicPartition, OffsetAndMetadata]:
         return {tp: self.offsets.get(tp, OffsetAndMetadata(-1, "")) for tp in partitions or ()}
 
-    async def ask(self) -> None:
-        pass
-
-    @contextmanager
-    def on(self, _what: str) -> Iterator[None]:
-        yield
-
     async def send(self, topic: str, value: bytes, **_options: Any) -> asyncio.Future[Record]:
         if topic == "t.log":
             found = record_from_bytes(value)
@@ -134,9 +126,7 @@ class Cluster:
             self.watermarks.update(found.watermarks)
         else:
             self.letters.append(json.loads(value))
-        done: asyncio.Future[Record] = asyncio.get_running_loop().create_future()
-        done.set_result(Record(0, SENDER))
-        return done
+        return self.confirmed()
 
     # processes
 

@@ -110,7 +110,23 @@ def taken(
     return entries, [json.loads(value) for _, value in letters], counts
 
 
-class Broker:
+class Clients:
+    """What every stand-in for the intake's clients does alike."""
+
+    async def ask(self) -> None:
+        pass
+
+    @contextmanager
+    def on(self, _what: str) -> Iterator[None]:
+        yield
+
+    def confirmed(self) -> asyncio.Future[Record]:
+        done: asyncio.Future[Record] = asyncio.get_running_loop().create_future()
+        done.set_result(Record(0, SENDER))
+        return done
+
+
+class Broker(Clients):
     """One partition of a source as the intake's clients show it; what is written to the log and committed is kept."""
 
     def __init__(self, *, begin: int, position: int, end: int, committed: int) -> None:
@@ -146,19 +162,10 @@ class Broker:
     async def group_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, OffsetAndMetadata]:
         return dict.fromkeys(partitions, OffsetAndMetadata(self._committed, ""))
 
-    async def ask(self) -> None:
-        pass
-
-    @contextmanager
-    def on(self, _what: str) -> Iterator[None]:
-        yield
-
     async def send(self, topic: str, value: bytes, **_options: Any) -> asyncio.Future[Record]:
         if topic == "t.log":
             self.logged.append(record_from_bytes(value))
-        done: asyncio.Future[Record] = asyncio.get_running_loop().create_future()
-        done.set_result(Record(0, SENDER))
-        return done
+        return self.confirmed()
 
 
 def steps(broker: Any, *batches: list[int]) -> list[int | None]:
