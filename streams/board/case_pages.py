@@ -23,6 +23,7 @@ from streams.board.lookup import Found, Lookup
 from streams.board.messages import BoardWire, text_values
 from streams.core.alerts import Subject
 from streams.core.board import Board, BoardAlert
+from streams.core.case_changes import is_open
 from streams.core.cases import cases_of
 from streams.core.event import Event
 from streams.core.explanations import limit_zh
@@ -192,7 +193,7 @@ class CasePages:
             for case_id, alerts in sources.of_case.items()
             if case_id not in cases
         }
-        ordered = [*sorted(cases, key=lambda case_id: _rank(cases[case_id])), *by_alert]
+        ordered = [*sorted(cases, key=lambda case_id: _rank(cases[case_id], time_line.end)), *by_alert]
         ordered.sort(key=lambda case_id: case_id != asked)
         moments = time_line.moments()
         return {
@@ -379,11 +380,10 @@ class CasePages:
         ]
 
 
-def _rank(case: JudgedCase) -> tuple[bool, int, str]:
+def _rank(case: JudgedCase, as_of: int) -> tuple[bool, int, str]:
     """Open cases first, by when they run out; then the others, the one that started last first."""
     verdict = case.verdict
-    is_open = verdict.outcome == "running" or (verdict.outcome == "breached" and verdict.stopped_at is None)
-    if is_open:
+    if is_open(verdict, as_of):
         return False, verdict.started_at if verdict.deadline is None else verdict.deadline, case.case_id
     return True, -verdict.started_at, case.case_id
 

@@ -533,3 +533,21 @@ async def _open_clocks_come_first() -> None:
 
 def test_open_clocks_come_first() -> None:
     asyncio.run(_open_clocks_come_first())
+
+
+async def _a_case_cancelled_after_its_deadline_is_over() -> None:
+    story = """
+    a1 2026-03-02T10:00 application.accepted  WO1 account=A1 category=residential
+    w1 2026-03-09T09:00 application.withdrawn WO1 account=A1
+    a2 2026-03-10T09:00 application.accepted  WO1 account=A1 category=residential
+    """
+    async with judged(story) as site:
+        clocks = (await site.page("/api/order/WO1"))["clocks"]
+        replies = [clock["outcome"] for clock in clocks if clock["rule"] == "scheme-reply"]
+        assert replies == ["running", "breached"]  # open ones first
+        outcomes = [clock["outcome"] for clock in clocks]
+        assert "running" not in outcomes[outcomes.index("breached") :]
+
+
+def test_a_case_cancelled_after_its_deadline_is_over() -> None:
+    asyncio.run(_a_case_cancelled_after_its_deadline_is_over())
