@@ -7,7 +7,8 @@ bug of ours.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 
 class GridclockError(Exception):
@@ -72,3 +73,8 @@ class RegistryAwayError(BrokerError):
 
 class InvariantError(GridclockError):
     """Something that cannot be so is so: a bug of this program."""
+
+
+def plain_message(item: Mapping[str, Any]) -> str:
+    """The message of one of pydantic's errors, without what it puts before that of a ``ValueError``."""
+    return str(item["msg"]).removeprefix("Value error, ")

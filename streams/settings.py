@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from streams.errors import ConfigError
+from streams.errors import ConfigError, plain_message
 
 SECRETS = ("sasl_password", "ssl_key_password", "pseudonym_key", "database_password")
 """Settings that come from the environment or from a file (``<name>_file``), never from a flag, and are never shown."""
@@ -310,7 +310,7 @@ def _checked(values: Mapping[str, Any]) -> Settings:
             name = str(item["loc"][0]) if item["loc"] else "settings"
             variable = f"GRIDCLOCK_{name.upper()}"
             where = f"environment variable {variable}" if variable in os.environ else "settings"
-            message = str(item["msg"]).removeprefix("Value error, ")
+            message = plain_message(item)
             value = "a secret" if name in SECRETS else repr(item.get("input"))
             problems.append(ConfigError(f"{value}: {message}", path=where, key=name))
         raise ConfigError.first_of(problems) from error

@@ -10,7 +10,6 @@ import base64
 import contextlib
 import itertools
 import json
-import shutil
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -20,7 +19,9 @@ from typing import Any, Final
 import aiohttp
 import pytest
 
+from streams.errors import ConfigError
 from streams.kafka.child_process import ChildProcess
+from streams.replay.report.pdf import browser_path
 
 _FLAGS: Final = (
     "--headless=new",
@@ -47,10 +48,10 @@ _KEYS: Final = {"Tab": 9, "Enter": 13, "Escape": 27, "ArrowDown": 40, "ArrowUp":
 
 def chromium() -> str:
     """The browser's path; skips the test where there is none."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None:
+    try:
+        return browser_path()
+    except ConfigError:
         pytest.skip("no chromium here: the page was not looked at in a browser")
-    return found
 
 
 class NavigatedError(Exception):

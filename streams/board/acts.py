@@ -34,7 +34,7 @@ from streams.board.login import Login, MayNotAct
 from streams.board.messages import ack_from_bytes
 from streams.core.alerts import Subject
 from streams.core.instants import moment_of
-from streams.errors import BrokerError
+from streams.errors import BrokerError, plain_message
 from streams.kafka.admin import partitions_of
 from streams.kafka.connection import kafka_options
 from streams.settings import Settings
@@ -211,7 +211,7 @@ class Acts:
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False, include_context=False)[0]
             field = str(first["loc"][0]) if first["loc"] else None
-            detail = str(first["msg"]).removeprefix("Value error, ")
+            detail = plain_message(first)
             return _problem(400, "bad_act", f"{field}: {detail}" if field else detail, field=field)
         return await self._take(made, None if act.subject is None else (act.subject.type, act.subject.id))
 

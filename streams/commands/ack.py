@@ -16,7 +16,7 @@ from schemas.subscriptions import parse_span
 from streams.commands.alerts import read_records
 from streams.commands.common import DONE, broker_options, need_broker
 from streams.core.instants import moment_of
-from streams.errors import BrokerError, ConfigError
+from streams.errors import BrokerError, ConfigError, plain_message
 from streams.kafka.acls import permissions_of, writing
 from streams.kafka.connection import clock_of
 from streams.settings import Settings, load_settings
@@ -118,7 +118,7 @@ def _made(
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         key = str(first["loc"][0]) if first["loc"] else "silence"
-        raise ConfigError(str(first["msg"]).removeprefix("Value error, ").lower(), key=key) from None
+        raise ConfigError(plain_message(first).lower(), key=key) from None
     return made.pseudonymous(Hidden(settings.pseudonyms).staff)
 
 

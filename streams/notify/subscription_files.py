@@ -16,7 +16,7 @@ from pydantic import SecretStr, ValidationError
 
 from schemas.subscriptions import OrgMatch, Secret, SubscriptionFile, secrets_of
 from streams.core.notices import NO_NAMES, Names
-from streams.errors import ConfigError
+from streams.errors import ConfigError, plain_message
 from streams.rulebooks.yaml_files import Keys, YamlFile, read_yaml
 
 
@@ -34,9 +34,7 @@ def load_subscriptions(path: Path, names: Names = NO_NAMES) -> SubscriptionFile:
     except ValidationError as error:
         # A value may be a secret written into the file by mistake: messages give only its place.
         problems = [
-            ConfigError(
-                _message(item["msg"]), path=str(path), line=file.line(item["loc"]), key=_key(item["loc"], file.data)
-            )
+            ConfigError(_message(item), path=str(path), line=file.line(item["loc"]), key=_key(item["loc"], file.data))
             for item in error.errors(include_url=False, include_input=False, include_context=False)
         ]
         raise ConfigError.first_of(problems) from None
@@ -91,8 +89,8 @@ def _code_of(
     return value
 
 
-def _message(text: str) -> str:
-    text = text.removeprefix("Value error, ")
+def _message(item: Mapping[str, Any]) -> str:
+    text = plain_message(item)
     return text[0].lower() + text[1:]
 
 

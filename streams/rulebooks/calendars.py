@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from schemas.calendars import WEEKDAYS, CalendarSpec, Days
 from streams.core.working_days import SpecialDay, WorkingCalendar
-from streams.errors import ConfigError
+from streams.errors import ConfigError, plain_message
 from streams.rulebooks.yaml_files import read_yaml
 
 
@@ -95,7 +95,7 @@ def load_calendar_spec(path: Path) -> CalendarSpec:
         return CalendarSpec.model_validate(data)
     except ValidationError as error:
         first, *others = error.errors()
-        message = first["msg"].removeprefix("Value error, ")
+        message = plain_message(first)
         if first["type"] == "extra_forbidden":
             message = _unknown_key(str(first["loc"][-1]), first["loc"])
         if others:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 import schemas.mappings as schema
 from schemas.events import COMMON_FIELDS, EventCatalogue, Org
 from schemas.fields import Count, Day, Flag, Instant, Number, ReadingDay
-from streams.errors import ConfigError
+from streams.errors import ConfigError, plain_message
 from streams.rulebooks.schema_registry import SchemaRegistry
 from streams.rulebooks.yaml_files import Keys, YamlFile, read_yaml
 from streams.settings import Settings
@@ -89,7 +89,7 @@ def load_mapping(path: Path, catalogue: EventCatalogue | None = None) -> Mapping
     except ValidationError as error:
         problems = [
             ConfigError(
-                str(item["msg"]).removeprefix("Value error, "),
+                plain_message(item),
                 path=str(path),
                 line=file.line(item["loc"]),
                 key=_dotted(item["loc"]) or None,

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from streams.errors import ConfigError
+from streams.errors import ConfigError, plain_message
 
 Keys = tuple[str | int, ...]
 _DEEPEST = 100
@@ -140,7 +140,7 @@ def line_of(node: yaml.Node, location: Keys) -> int:
 
 def message_of(item: Any) -> str:
     """The message for one pydantic error: the value where it is short, then the problem."""
-    message = str(item["msg"]).removeprefix("Value error, ")
+    message = plain_message(item)
     message = message[0].lower() + message[1:]
     value = item.get("input")
     if item["type"] in {"missing", "value_error"} or isinstance(value, dict | list | tuple):
