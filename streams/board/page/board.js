@@ -1,13 +1,14 @@
 // The live board: a view from the server, then its changes; a countdown moved here against the server's clock.
 // The page holds as many rows as the server sends, no more. This module joins the others and starts them.
 import { readMe } from "./acts.js";
-import { $, setAttribute, setText } from "./dom.js";
+import { $, setAttribute } from "./dom.js";
 import { clearFilters, remember, renderFilters, setFilter } from "./filters.js";
+import { switchLanguage, translateHtml } from "./language.js";
 import { moveCountdowns, redrawAlerts, redrawCountdowns, renderLists } from "./lists.js";
 import { allowSound, highlight, showNews } from "./news.js";
 import { renderOverview } from "./overview.js";
 import { moveByKeys } from "./rows.js";
-import { announce, now, on, page, params, readLanguage, rememberBoard } from "./state.js";
+import { announce, now, on, page, params, rememberBoard } from "./state.js";
 import { renderStatus, renderTime } from "./status.js";
 import { connect, reconnectIfSilent } from "./stream.js";
 
@@ -35,23 +36,16 @@ function tick() {
 }
 
 function translate() {
-  readLanguage();
-  const { language, text } = page;
-  document.documentElement.lang = language === "en" ? "en" : "zh-CN";
-  document.title = text.title;
-  for (const node of document.querySelectorAll("[data-text]")) setText(node, text[node.dataset.text]);
-  for (const node of document.querySelectorAll("[data-label]")) node.setAttribute("aria-label", text[node.dataset.label]);
-  setText($("lang"), text.languageName);
-  $("lang").lang = text.other === "en" ? "en" : "zh-CN";
+  translateHtml(() => page.text);
+  document.title = page.text.title;
   redrawCountdowns();
   announce("choices");
   announce("status");
   announce("view");
 }
 
-function switchLanguage() {
-  if (page.text.other === "zh") params.delete("lang");
-  else params.set("lang", page.text.other);
+function translateToOther() {
+  switchLanguage();
   remember();
   translate();
 }
@@ -78,7 +72,7 @@ function listenToFilters() {
 }
 
 function listenToSwitches() {
-  $("lang").addEventListener("click", switchLanguage);
+  $("lang").addEventListener("click", translateToOther);
   for (const name of ["sound", "flash"]) {
     const show = () => setAttribute($(name), "aria-pressed", String(params.get(name) === "1"));
     $(name).addEventListener("click", () => {

@@ -4,7 +4,8 @@ import { clockCards, toneOf } from "./case_clocks.js";
 import { CASE_TEXTS } from "./case_texts.js";
 import { $, badge, element, setText } from "./dom.js";
 import { approximately, inLanguage, subjectAddress, translated } from "./format.js";
-import { boardQuery, on, page, params, readLanguage, setClock } from "./state.js";
+import { switchLanguage, translateHtml } from "./language.js";
+import { boardQuery, on, page, params, setClock } from "./state.js";
 
 const RETRY_MS = 3000, REFRESH_MS = 30000, SLOW_SECONDS = 5;
 let data = null, problem = null, panel = null, retry = 0;
@@ -97,13 +98,8 @@ function draw() {
 }
 
 function drawAll() {
-  readLanguage();
+  translateHtml(words);
   const text = words();
-  document.documentElement.lang = page.language === "en" ? "en" : "zh-CN";
-  for (const node of document.querySelectorAll("[data-text]")) setText(node, text[node.dataset.text]);
-  for (const node of document.querySelectorAll("[data-label]")) node.setAttribute("aria-label", page.text[node.dataset.label]);
-  setText($("lang"), page.text.languageName);
-  $("lang").lang = page.text.other === "en" ? "en" : "zh-CN";
   $("back").href = inLanguage("/board", boardQuery());
   setText($("case-title"), data ? name(data.subject) : text.title);
   document.title = data ? `${name(data.subject)} · ${text.title}` : text.title;
@@ -152,16 +148,15 @@ async function read() {
   retry = setTimeout(read, RETRY_MS);
 }
 
-function switchLanguage() {
-  if (page.text.other === "zh") params.delete("lang");
-  else params.set("lang", page.text.other);
+function drawInOtherLanguage() {
+  switchLanguage();
   const found = params.toString();
   history.replaceState(null, "", `${location.pathname}${found ? `?${found}` : ""}${location.hash}`);
   draw();
 }
 
 function start() {
-  $("lang").addEventListener("click", switchLanguage);
+  $("lang").addEventListener("click", drawInOtherLanguage);
   $("print").addEventListener("click", () => print());
   panel = actPanel($("case-acts"));
   on("me", () => panel.words());
