@@ -1,4 +1,4 @@
-"""The program itself: clock, delay, throughput, refusals, state, resources, notifications."""
+"""The program itself: clock, delay, throughput, refusals, state, resources, notifications, sink."""
 
 from __future__ import annotations
 
@@ -200,11 +200,59 @@ ALERTS = [
     ),
 ]
 
+SINK = [
+    stat("写入中的入库进程", "Sinks writing", "sum(gridclock_sink_active)", size=(4, 8), steps=UP_STEPS),
+    stat("数据库断开时长", "Database away", "max(gridclock_sink_away_seconds)", unit="s", size=(4, 8), steps=LAG_STEPS),
+    stat(
+        "距上次入库",
+        "Since the last transaction",
+        "time() - max(gridclock_sink_last_write_timestamp_seconds > 0)",
+        unit="s",
+        size=(4, 8),
+    ),
+    series(
+        "未入库的记录（按主题）",
+        "Records not written, by topic",
+        ("sum by (topic) (gridclock_sink_lag_records)", "{{topic}}"),
+    ),
+    series(
+        "入库记录和行",
+        "Records and rows written",
+        (
+            "sum by (table) (rate(gridclock_sink_records_total[$__rate_interval]))",
+            ("记录 {{table}}", "records {{table}}"),
+        ),
+        (
+            "sum by (table, change) (rate(gridclock_sink_rows_total[$__rate_interval]))",
+            ("行 {{table}} {{change}}", "rows {{table}} {{change}}"),
+        ),
+        unit="wps",
+    ),
+    series(
+        "入库失败的尝试与不能入库的记录",
+        "Attempts that failed, and records refused",
+        ("sum(increase(gridclock_sink_retries_total[5m]))", ("失败的尝试", "attempts that failed")),
+        ("sum by (table) (increase(gridclock_sink_refused_total[5m]))", ("拒收 {{table}}", "refused {{table}}")),
+    ),
+    series(
+        "一次事务的时间",
+        "One transaction",
+        *(
+            (quantile(value, "le", "rate(gridclock_sink_write_seconds_bucket[$__rate_interval])"), f"{value}")
+            for value in (0.5, 0.99)
+        ),
+        unit="s",
+    ),
+]
+
 PROGRAM = Dashboard(
     "program",
     ("供电服务时限 · 程序性能", "Service time limits · the program"),
-    ("时钟、延迟、吞吐、拒收、状态、资源、通知", "Clock, delay, throughput, refusals, state, resources, notifications"),
-    [*CLOCK, *WORK, *RESOURCES, *ALERTS],
+    (
+        "时钟、延迟、吞吐、拒收、状态、资源、通知、入库",
+        "Clock, delay, throughput, refusals, state, resources, notifications, database",
+    ),
+    [*CLOCK, *WORK, *RESOURCES, *ALERTS, *SINK],
     since="now-6h",
     refresh="30s",
 )

@@ -247,7 +247,7 @@ class _Centre:
         self._prometheus = server = Prometheus(
             self._directory / "prometheus",
             [f"127.0.0.1:{port}" for port in self._worker_ports],
-            notifiers=[f"127.0.0.1:{self._notify_port}"] if self._notify_port else [],
+            others={"gridclock-notify": [f"127.0.0.1:{self._notify_port}"]} if self._notify_port else {},
             alertmanager=f"127.0.0.1:{self._alertmanager.port}" if self._alertmanager else None,
             seconds=seconds,
         )

@@ -18,6 +18,7 @@ from streams.settings import Settings, load_settings
 from streams.sink.rows import KEYS, Table
 
 if TYPE_CHECKING:
+    from streams.sink.metrics import SinkMetrics
     from streams.sink.target import Target
 
 TABLES: tuple[Table, ...] = tuple(KEYS)
@@ -38,6 +39,11 @@ TABLES: tuple[Table, ...] = tuple(KEYS)
     help="How often the files of days with changes are written anew.",
 )  # fmt: skip
 @click.option("--table", "tables", multiple=True, type=click.Choice(TABLES), help="Only cases, or only alerts.")
+@click.option("--metrics-host", help="Address of /metrics (127.0.0.1).")
+@click.option(
+    "--metrics-port", type=int, default=9468, envvar="GRIDCLOCK_SINK_METRICS_PORT", show_default=True,
+    help="Port of /metrics, 0 for any.",
+)  # fmt: skip
 @log_options
 def sink(tables: tuple[str, ...], to: tuple[str, Path] | None, every: float, **given: Any) -> int:
     """Write each case's present state, and every alert, to PostgreSQL or Parquet until SIGTERM or Ctrl-C.
@@ -47,7 +53,7 @@ def sink(tables: tuple[str, ...], to: tuple[str, Path] | None, every: float, **g
     Tables cases and alerts, views on_time_by_day, on_time_by_month, on_time_by_organisation, on_time_by_rule (及时率)
     and standing_alerts. Workers must run with --cases. Each record is written once, with its offset in the same
     transaction. The password comes from GRIDCLOCK_DATABASE_PASSWORD or from the file that
-    GRIDCLOCK_DATABASE_PASSWORD_FILE names. Several may run: one writes, the others stand by.
+    GRIDCLOCK_DATABASE_PASSWORD_FILE names. Several may run: one writes, the others stand by. Metrics are on port 9468.
 
     With --to parquet DIR: DIR/cases/day=2026-03-02/cases.parquet and the like, each file replaced as a whole, so
     that a reader of DIR/cases/*/*.parquet sees each case once, as it stands.
@@ -59,25 +65,40 @@ def sink(tables: tuple[str, ...], to: tuple[str, Path] | None, every: float, **g
     """
     settings = load_settings(**given)
     start_logging(settings.log_level)
-    from streams.sink.process import Sink, Sources  # late: psycopg takes time to load
+    from streams.sink.metrics import SinkMetrics  # late: psycopg takes time to load
+    from streams.sink.process import Sink, Sources
 
     target, name = _target(settings, to, every)
-    stop = threading.Event()
     wanted = cast(tuple[Table, ...], tuple(dict.fromkeys(tables)) or TABLES)
-    found = Sink(
-        settings,
-        Sources.of(settings, wanted),
-        target,
-        lambda partitions: announce(f"writing {' and '.join(wanted)} of {partitions} partitions to {name}"),
-        stop,
-    )
     watch_for_outage(settings.bootstrap)
     need_broker(settings, permissions_of("sink", settings))
+    stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    found.run()
+    metrics = SinkMetrics(wanted, target.place)
+    url = _served(metrics, settings)
+
+    def on_ready(partitions: int) -> None:
+        announce(f"writing {' and '.join(wanted)} of {partitions} partitions to {name}, metrics {url}")
+
+    try:
+        Sink(settings, Sources.of(settings, wanted), target, metrics, on_ready, stop).run()
+    finally:
+        metrics.close()
     announce("stopped in order")
     return DONE
+
+
+def _served(metrics: SinkMetrics, settings: Settings) -> str:
+    """The address of the metrics, served from now on."""
+    host, port = settings.metrics_host, settings.metrics_port
+    try:
+        return f"http://{host}:{metrics.serve(host, port)}/metrics"
+    except OSError as error:
+        raise ConfigError(
+            f"{host}:{port} cannot be listened on: {error.strerror}; give another port, or 0 for any",
+            key="metrics_port",
+        ) from error
 
 
 def _target(settings: Settings, to: tuple[str, Path] | None, every: float) -> tuple[Target, str]:

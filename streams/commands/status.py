@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from rich.console import Console
@@ -24,6 +24,9 @@ from streams.operations.installation import Observation, observe
 from streams.operations.worker_page import observe_worker
 from streams.settings import load_settings
 
+if TYPE_CHECKING:
+    from streams.sink.observing import SinkState
+
 UNHEALTHY: Final = 1
 _WIDTH: Final = 160
 _NAMED: Final = 20
@@ -32,6 +35,8 @@ _NAMED: Final = 20
 @click.command(short_help="Show partitions, watermarks, backlog and state, and the problems.")
 @broker_options
 @click.option("--source", "sources", multiple=True, metavar="TOPIC", help="A source topic of events (NAME.events).")
+@click.option("--database", metavar="ADDRESS", help="That of the sink, which is looked at too (GRIDCLOCK_DATABASE).")
+@click.option("--schema", "database_schema", help="The schema of its tables (gridclock).")
 @click.option("--worker", metavar="HOST:PORT", help="Read this worker's metrics port only, and no broker.")
 @click.option(
     "--late", type=click.FloatRange(min=0), default=60, show_default=True, metavar="SECONDS",
@@ -46,12 +51,13 @@ _NAMED: Final = 20
 @click.option("--clock-anchor", type=int, hidden=True)
 @click.option("--clock-speed", type=float, hidden=True)
 def status(sources: tuple[str, ...], worker: str | None, late: float, wait: float, as_json: bool, **given: Any) -> int:
-    """Show the state of the whole installation, read from Kafka only; or of one worker, from its metrics port.
+    """Show the state of the whole installation, read from Kafka; or of one worker, from its metrics port.
 
     运行状态：分区、时间水位、积压、在办案件、状态大小；有问题逐条列出。
 
     It also says since when verdicts may be incomplete, and of which sources and subjects: records that were lost or
-    became dead letters within a day, subjects that are set aside. Dead letters alone are no problem here.
+    became dead letters within a day, subjects that are set aside. Dead letters alone are no problem here. With a
+    database it shows, too, which sink writes there and how many records it has still to write.
 
     Exits 0 without problems; 1 with problems, one line per cause; 2 where it cannot be determined. A watermark lag of a
     second or two is normal.
@@ -152,6 +158,21 @@ def _object(seen: Observation, wrong: Sequence[Problem], speed: float) -> dict[s
             }
             for one in seen.sources
         ],
+        "sink": _sink_object(seen.sink),
+    }
+
+
+def _sink_object(sink: SinkState | None) -> dict[str, Any] | None:
+    if sink is None:
+        return None
+    return {
+        "place": sink.place,
+        "away": sink.away,
+        "writer": sink.writer,
+        "partitions": [
+            {"topic": topic, "partition": number, "written": offset, "behind": sink.behind[topic, number]}
+            for (topic, number), offset in sorted(sink.written.items())
+        ],
     }
 
 
@@ -190,6 +211,13 @@ def _print(seen: Observation, speed: float) -> None:
     if seen.sources:
         console.print()
         console.print(inputs)
+    if (sink := seen.sink) is not None and sink.away is None:
+        console.print()
+        console.print(
+            printable(
+                f"sink 入库 {sink.writer or 'NOBODY 无'} · {sink.place} · behind 积压 {sum(sink.behind.values()):,}"
+            )
+        )
     console.print()
 
 

@@ -62,6 +62,7 @@ def _worker(settings: Settings) -> list[Permission]:
 def _status(settings: Settings) -> list[Permission]:
     return [
         *_topics("describe", *settings.source_topics, settings.log_topic),
+        *(_topics("describe", settings.cases_topic, settings.alerts_topic) if settings.database else []),
         *_topics("read", settings.changelog_topic, settings.dead_letters_topic),
         Permission("group", f"{settings.name}-intake", ("describe",)),
         Permission("group", settings.name, ("describe",)),

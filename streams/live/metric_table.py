@@ -14,7 +14,9 @@ real seconds also where that clock is a scaled one.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 MetricType = Literal["counter", "gauge", "histogram", "gaugehistogram"]
 
@@ -35,6 +37,12 @@ class Metric:
     labels: tuple[str, ...]
     meaning: str
     buckets: tuple[float, ...] = ()
+
+    def registered(self, registry: CollectorRegistry) -> Any:
+        """A counter, gauge or histogram of this row, in a registry."""
+        kind = {"counter": Counter, "gauge": Gauge, "histogram": Histogram}[self.type]
+        more = {"buckets": self.buckets} if self.buckets else {}
+        return kind(self.name, self.meaning, self.labels, registry=registry, **more)
 
 
 DELAYS: Final = (0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3, 5, 10, 30, 60, 300, 1800, 7200, 86400)

@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeHistogramMetricFamily, GaugeMetricFamily
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
@@ -70,46 +70,48 @@ class Metrics:
         self._acts = {rule.id for rule in rules if isinstance(rule, ActRule | SequenceRule)}
         self.labels = PlaceLabels(rules, max_counties, self._forget)
         self._placing = threading.RLock()
-        counter, histogram, gauge = (
-            partial(_registered, kind, registry) for kind in (Counter, Histogram, Gauge)
-        )  # each by its name in the table
-        self._ended = counter("gridclock_cases_ended_total")
-        self._reopened = counter("gridclock_cases_reopened_total")
-        self._alerts = {kind: counter(name) for kind, name in _KINDS.items()}
-        self._delay = histogram("gridclock_detection_delay_seconds")
-        self._events = counter("gridclock_events_total")
-        self._unwatched = counter("gridclock_events_unwatched_total")
-        self._passed_over = counter("gridclock_records_passed_over_total")
-        self._dead = counter("gridclock_dead_letters_total")
-        self._lost = counter("gridclock_source_records_lost_total")
-        self._transaction_open = gauge("gridclock_source_transaction_open_seconds")
-        self._notices = counter("gridclock_entries_total")
-        self._work = histogram("gridclock_processing_seconds")
-        self._recovery = histogram("gridclock_recovery_seconds")
-        self.clock_ahead = gauge("gridclock_clock_ahead_seconds")
-        self.rulebooks = gauge("gridclock_rulebooks")
-        gauge("gridclock_ready").set_function(is_ready)
-        gauge("gridclock_log_partitions").set(log_partitions)
-        gauge("gridclock_build_info").labels(version("gridclock"), platform.python_version()).set(1)
+        made = self._registered
+        self._ended = made("gridclock_cases_ended_total")
+        self._reopened = made("gridclock_cases_reopened_total")
+        self._alerts = {kind: made(name) for kind, name in _KINDS.items()}
+        self._delay = made("gridclock_detection_delay_seconds")
+        self._events = made("gridclock_events_total")
+        self._unwatched = made("gridclock_events_unwatched_total")
+        self._passed_over = made("gridclock_records_passed_over_total")
+        self._dead = made("gridclock_dead_letters_total")
+        self._lost = made("gridclock_source_records_lost_total")
+        self._transaction_open = made("gridclock_source_transaction_open_seconds")
+        self._notices = made("gridclock_entries_total")
+        self._work = made("gridclock_processing_seconds")
+        self._recovery = made("gridclock_recovery_seconds")
+        self.clock_ahead = made("gridclock_clock_ahead_seconds")
+        self.rulebooks = made("gridclock_rulebooks")
+        made("gridclock_ready").set_function(is_ready)
+        made("gridclock_log_partitions").set(log_partitions)
+        made("gridclock_build_info").labels(version("gridclock"), platform.python_version()).set(1)
         self._organisations: Mapping[str, Organisation] = {}
-        info = gauge("gridclock_rule_info")
+        info = made("gridclock_rule_info")
         for rule in {rule.id: rule for rule in rules}.values():
             titles = rule.title.zh, rule.title.en
             info.labels(rule.id, chapter_of(rule), rule.severity, rule.clause, *titles).set(1)
         for reason in REASONS:
             self._dead.labels(reason)
         if data_dir is not None:
-            gauge("gridclock_state_bytes").set_function(partial(_size_of, data_dir))
+            made("gridclock_state_bytes").set_function(partial(_size_of, data_dir))
         ProcessCollector(registry=registry)
         registry.register(_Lags(clock, partitions))
         registry.register(_Running(clock, partitions, self))
+
+    def _registered(self, name: str) -> Any:
+        """A metric of the table."""
+        return METRICS[name].registered(self.registry)
 
     def name_organisations(self, organisations: Mapping[str, Organisation]) -> None:
         """Show the names of places that become labels, by their codes; at the start, before any count."""
         self._organisations = organisations
         if organisations:
-            self._named = _registered(Gauge, self.registry, "gridclock_organisation_info")
-            unnamed = _registered(Gauge, self.registry, "gridclock_organisations_unnamed")
+            self._named = self._registered("gridclock_organisation_info")
+            unnamed = self._registered("gridclock_organisations_unnamed")
             unnamed.set_function(self._unnamed)
 
     def _of(self, family: Any, *labels: str) -> Any:
@@ -226,12 +228,6 @@ class Metrics:
     def recovered(self, seconds: float) -> None:
         """A partition's state was restored."""
         self._recovery.observe(seconds)
-
-
-def _registered(kind: Any, registry: CollectorRegistry, name: str) -> Any:
-    metric = METRICS[name]
-    more = {"buckets": metric.buckets} if metric.buckets else {}
-    return kind(name, metric.meaning, metric.labels, registry=registry, **more)
 
 
 def _family(name: str) -> Any:

@@ -8,9 +8,9 @@ clock, except for ``detected``, which is measured on the alerts' own clock.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, get_args
+from typing import Any, Final, get_args
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry
 
 from schemas.acknowledgements import Action
 from schemas.deliveries import UNDELIVERED_REASONS, UndeliveredReason
@@ -80,18 +80,18 @@ class NotifyMetrics:
         self.registry = CollectorRegistry()
         self.health = Health()
         self._server: MetricsServer | None = None
-        self._alerts = self._counter("alerts_total")
-        self._deliveries = self._counter("deliveries_total")
-        self._failed = self._counter("attempts_failed_total")
-        self._delay = self._histogram("delay_seconds")
-        self._detected = self._histogram("detected_delay_seconds")
-        self._escalations = self._counter("escalations_total")
-        self._acknowledgements = self._counter("acknowledgements_total")
-        self._outbox = self._gauge("outbox")
-        self._waiting = self._gauge("waiting")
-        self._cases = self._gauge("cases")
-        self._active = self._gauge("active")
-        self._gauge("organisations_unnamed").set_function(lambda: len(self._unnamed))
+        self._alerts = self._registered("alerts_total")
+        self._deliveries = self._registered("deliveries_total")
+        self._failed = self._registered("attempts_failed_total")
+        self._delay = self._registered("delay_seconds")
+        self._detected = self._registered("detected_delay_seconds")
+        self._escalations = self._registered("escalations_total")
+        self._acknowledgements = self._registered("acknowledgements_total")
+        self._outbox = self._registered("outbox")
+        self._waiting = self._registered("waiting")
+        self._cases = self._registered("cases")
+        self._active = self._registered("active")
+        self._registered("organisations_unnamed").set_function(lambda: len(self._unnamed))
         # Create every series at the start: Prometheus sees no increase in a series that begins at 1.
         for metric, values in (
             (self._alerts, KINDS),
@@ -109,17 +109,8 @@ class NotifyMetrics:
             for reason in UNDELIVERED_REASONS:
                 self._failed.labels(channel, reason)
 
-    def _counter(self, name: str) -> Counter:
-        row = NOTIFY_METRICS[f"gridclock_notify_{name}"]
-        return Counter(row.name, row.meaning, row.labels, registry=self.registry)
-
-    def _gauge(self, name: str) -> Gauge:
-        row = NOTIFY_METRICS[f"gridclock_notify_{name}"]
-        return Gauge(row.name, row.meaning, row.labels, registry=self.registry)
-
-    def _histogram(self, name: str) -> Histogram:
-        row = NOTIFY_METRICS[f"gridclock_notify_{name}"]
-        return Histogram(row.name, row.meaning, row.labels, buckets=row.buckets, registry=self.registry)
+    def _registered(self, name: str) -> Any:
+        return NOTIFY_METRICS[f"gridclock_notify_{name}"].registered(self.registry)
 
     def alerts_read(self, kind: str, count: int = 1) -> None:
         """Alerts read; ``kind`` is one of ``KINDS``."""

@@ -60,6 +60,7 @@ def problems(before: Observation, after: Observation, *, late: float, speed: flo
     found += _unread(before, after, speed)
     found += _standing(before, after, late, speed)
     found += _quarantined(after)
+    found += _sink(before, after, speed)
     return found
 
 
@@ -159,6 +160,27 @@ def _unread(before: Observation, after: Observation, speed: float) -> Iterator[P
             yield Problem("unread", f"{text}, and its reader finished nothing of it within {length(seconds)}")
         elif (source.read or 0) < (old.end or 0):  # records of the first observation are not read yet
             yield Problem("behind", f"{text}, read at {read / seconds:,.0f}/s{_to_go(old, source, seconds)}")
+
+
+def _sink(before: Observation, after: Observation, speed: float) -> Iterator[Problem]:
+    """The sink of the database that the settings name: whether one writes, and keeps up."""
+    sink, old = after.sink, before.sink
+    if sink is None or old is None:
+        return
+    if sink.away is not None:
+        yield Problem("sink_away", f"{sink.place}: cannot be asked how far the sink is: {sink.away}")
+        return
+    had, behind = sum(old.behind.values()), sum(sink.behind.values())
+    text = f"{sink.place}: {behind:,} records of cases and alerts are not written"
+    if sink.writer is None:
+        yield Problem("no_sink", f"{text}, and no sink writes: start gridclock sink")
+    elif had and behind:
+        seconds = (after.at - before.at) / 1e6 / speed
+        done = sum(offset - old.written.get(part, offset) for part, offset in sink.written.items())
+        if done <= 0:
+            yield Problem("sink_stuck", f"{text}, and its sink ({sink.writer}) wrote none within {length(seconds)}")
+        elif done < had:  # records of the first observation are not written yet
+            yield Problem("sink_behind", f"{text}; its sink ({sink.writer}) writes {done / seconds:,.0f}/s")
 
 
 def _to_go(old: Source, new: Source, seconds: float) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
@@ -30,6 +30,9 @@ from streams.live.source_positions import Loss, losses_of, name_of
 from streams.settings import Settings
 from streams.wall_clock import WallClock
 from streams.wire.state_rows import Aside, Position, position_from_bytes
+
+if TYPE_CHECKING:
+    from streams.sink.observing import SinkState
 
 _FIRST_BACK: Final = 64
 _FURTHER: Final = 16
@@ -93,7 +96,8 @@ class Observation:
     ``sharing`` are the groups in a rebalance. ``changelog`` is the size of the state's topic on one broker, in bytes,
     if permitted; ``local`` that of one worker's own copy. ``trouble`` is that worker's own report. ``open_cases`` are
     those of all partitions; ``None``: the sum of the rows' counts. ``absent`` are source topics that do not exist.
-    ``incomplete`` is since when, and of what, verdicts may be incomplete.
+    ``incomplete`` is since when, and of what, verdicts may be incomplete. ``sink`` is that of the database, where the
+    settings name one.
     """
 
     at: int
@@ -106,6 +110,7 @@ class Observation:
     open_cases: int | None = None
     absent: Sequence[str] = ()
     incomplete: Sequence[Incompleteness] = ()
+    sink: SinkState | None = None
 
 
 def observe(settings: Settings, now: int) -> Observation:
@@ -118,7 +123,8 @@ def observe(settings: Settings, now: int) -> Observation:
     security = settings.security()
     place = settings.bootstrap
     own = settings.log_topic, settings.changelog_topic
-    others = settings.dead_letters_topic, *settings.source_topics
+    results = (settings.cases_topic, settings.alerts_topic) if settings.database else ()
+    others = settings.dead_letters_topic, *settings.source_topics, *results
     counts = {topic: partitions_of(place, topic, security=security) for topic in (*own, *others)}
     missing = [topic for topic in own if not counts[topic]]
     if missing:
@@ -127,6 +133,7 @@ def observe(settings: Settings, now: int) -> Observation:
     logs, rows = (_parts(topic, counts) for topic in (settings.log_topic, settings.changelog_topic))
     letters = _parts(settings.dead_letters_topic, counts)
     inputs = [part for topic in settings.source_topics for part in _parts(topic, counts)]
+    written = [part for topic in results for part in _parts(topic, counts)]
     with connected(KafkaAdminClient, place, security) as admin:
         sharing: list[str] = []
         owners: dict[TopicPartition, str] = {}
@@ -141,7 +148,7 @@ def observe(settings: Settings, now: int) -> Observation:
     options = {**security, **READING, "max_partition_fetch_bytes": 8 * 1024 * 1024, "enable_auto_commit": False}
     with connected(KafkaConsumer, place, options) as consumer:
         # All topics, before anything is assigned: kafka-python only knows those of its first request.
-        everything = [*logs, *inputs, *rows, *letters]
+        everything = [*logs, *inputs, *rows, *letters, *written]
         begins, ends = consumer.beginning_offsets(everything), consumer.end_offsets(everything)
         positions = _positions(consumer, rows, begins, ends)
         recent = _letters(consumer, letters, begins, ends, clock_of(settings))
@@ -163,7 +170,22 @@ def observe(settings: Settings, now: int) -> Observation:
     aside = [one for partition in partitions for one in partition.aside]
     lost = {source.name: source.lost for source in sources}
     incomplete = incompleteness(lost, recent, aside, now)
-    return Observation(now, partitions, sources, sharing, changelog, absent=absent, incomplete=incomplete)
+    sink = _sink(settings, written, begins, ends)
+    return Observation(now, partitions, sources, sharing, changelog, absent=absent, incomplete=incomplete, sink=sink)
+
+
+def _sink(
+    settings: Settings,
+    parts: Sequence[TopicPartition],
+    begins: Mapping[TopicPartition, int],
+    ends: Mapping[TopicPartition, int],
+) -> SinkState | None:
+    if not settings.database:
+        return None
+    from streams.sink.observing import observe_sink  # late: psycopg takes time to load
+
+    first, end = ({(part.topic, part.partition): known[part] for part in parts} for known in (begins, ends))
+    return observe_sink(settings, first, end)
 
 
 def position_of(settings: Settings, partition: int) -> Position | None:

@@ -135,7 +135,7 @@ class Alertmanager(Server):
 
 
 class Prometheus(Server):
-    """Prometheus on ``deploy/prometheus``, for workers and notifiers by ``host:port``.
+    """Prometheus on ``deploy/prometheus``, for workers by ``host:port``, and other processes by their job.
 
     It scrapes them every ``seconds``. ``rules_changed`` may change the text of a rule file; tests shorten its windows.
     """
@@ -145,7 +145,7 @@ class Prometheus(Server):
         directory: Path,
         workers: Sequence[str],
         *,
-        notifiers: Sequence[str] = (),
+        others: Mapping[str, Sequence[str]] | None = None,
         alertmanager: str | None = None,
         seconds: int = 5,
         port: int | None = None,
@@ -155,7 +155,11 @@ class Prometheus(Server):
         port = port or free_ports(1)[0]
         for path in sorted((DEPLOY / "prometheus" / "rules").glob("*.yml")):
             directory.joinpath(path.name).write_text(rules_changed(path.read_text("utf-8")), "utf-8")
-        where = {"gridclock": workers, "gridclock-notify": notifiers, "prometheus": [f"127.0.0.1:{port}"]}
+        where = {
+            "gridclock": workers,
+            "prometheus": [f"127.0.0.1:{port}"],
+            **(others or {}),
+        }
         config = _config(directory, where, alertmanager, seconds)
         file = directory / "prometheus.config"
         file.write_text(yaml.safe_dump(config, allow_unicode=True), "utf-8")
@@ -185,7 +189,7 @@ def _config(
     config["scrape_configs"] = [
         {"job_name": job["job_name"], "static_configs": [{"targets": list(where[job["job_name"]])}]}
         for job in config["scrape_configs"]
-        if where[job["job_name"]]
+        if where.get(job["job_name"])
     ]
     if alertmanager:
         config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] = [alertmanager]

@@ -15,7 +15,11 @@ from streams.sink.rows import COLUMNS, KEYS, Table
 from streams.sink.schema import MIGRATIONS
 from streams.sink.target import Batch, Moved, Partition, SinkError
 
-CONNECT_SECONDS: Final = 10
+# A server whose machine vanished sends nothing: without these an answer is waited for by the hour.
+NETWORK: Final = {
+    "connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}  # fmt: skip
 
 
 def connection_options(settings: Settings) -> dict[str, Any]:
@@ -37,7 +41,12 @@ def connection_options(settings: Settings) -> dict[str, Any]:
         )
     if (password := revealed(settings.database_password)) is not None:
         options["password"] = password
-    return {"connect_timeout": CONNECT_SECONDS, "application_name": f"gridclock sink {settings.name}", **options}
+    return {**NETWORK, "application_name": f"gridclock sink {settings.name}", **options}
+
+
+def lock_name(schema: str) -> str:
+    """The name of the advisory lock that the session holds which writes to the schema."""
+    return f"gridclock sink {schema}"
 
 
 class DatabaseTarget:
@@ -81,7 +90,7 @@ class Database:
     def own(self) -> bool:
         """Take the schema for this session; false while another sink has it."""
         locked = self._connection.execute(
-            "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [f"gridclock sink {self._schema_name}"]
+            "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [lock_name(self._schema_name)]
         ).fetchone()
         return locked is not None and bool(locked[0])
 

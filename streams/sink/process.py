@@ -19,6 +19,7 @@ from streams.errors import BrokerError
 from streams.kafka.admin import READING
 from streams.log_limits import Absence
 from streams.settings import Settings
+from streams.sink.metrics import SinkMetrics
 from streams.sink.rows import KEYS, NoRow, Table, row_of
 from streams.sink.target import Batch, Moved, Partition, SinkError, Store, Target
 from streams.wall_clock import monotonic
@@ -54,12 +55,14 @@ class Sink:
         settings: Settings,
         sources: Sources,
         target: Target,
+        metrics: SinkMetrics,
         on_ready: Callable[[int], None],
         stop: threading.Event,
     ) -> None:
         self._settings = settings
         self._sources = sources
         self._target = target
+        self._metrics = metrics
         self._on_ready = on_ready
         self._stop = stop
         self._absence = Absence()
@@ -92,6 +95,7 @@ class Sink:
 
     def _is_away(self, error: Exception) -> None:
         """Say so when it begins and once a minute, and wait a little."""
+        self._metrics.away()
         if (seconds := self._absence.lasts(monotonic())) is not None:
             logger.warning(
                 "%s: away for %.0f s (%s); this process waits until it is back, nothing is lost",
@@ -106,6 +110,7 @@ class Sink:
     def _work(self, store: Store) -> None:
         if not store.own():
             self._is_back()
+            self._metrics.stands_by()
             if not self._stands_by:
                 logger.warning("%s is written by another sink: this one stands by", self._target.place)
             self._stands_by = True
@@ -113,6 +118,7 @@ class Sink:
             return
         steps = store.migrate()
         self._is_back()
+        self._metrics.owns()
         self._stands_by = False
         if steps:
             logger.warning("%s: %d migrations made", self._target.place, steps)
@@ -121,8 +127,12 @@ class Sink:
                 self._on_ready(len(reader.position))
                 while not self._stop.is_set():
                     batch = reader.read()
+                    self._metrics.lag(reader.lag(batch))
                     if batch.offsets:
-                        store.write(batch)
+                        with self._metrics.write_seconds.time():
+                            store.write(batch)
+                        self._metrics.wrote(batch)
+                        self._metrics.lag(reader.lag(Batch()))
                     store.settle()
         except KafkaError as error:
             raise BrokerError(f"{self._settings.bootstrap}: {error}") from error
@@ -136,6 +146,7 @@ class _Reader:
         self._afresh = afresh
         self._sources = sources
         self._offsets = offsets
+        self._ends: dict[Partition, int] = {}
         self.position: dict[Partition, int] = {}
         self._looked_at = monotonic()
         self._consumer = KafkaConsumer(
@@ -188,6 +199,7 @@ class _Reader:
                     part.topic, part.partition, known, begins[part] - 1,
                 )  # fmt: skip
             self.position[place] = known if known is not None else begins[part]
+            self._ends[place] = ends[part]
         self._consumer.assign(found)
         for part in found:
             place = (part.topic, part.partition)
@@ -208,9 +220,21 @@ class _Reader:
         self.position |= {place: until for place, (_, until) in batch.offsets.items()}
         return batch
 
+    def lag(self, unwritten: Batch) -> dict[Partition, int]:
+        """Records of each partition that are not written, by the newest ends that are known."""
+        found = {}
+        for part in self._consumer.assignment():
+            place = (part.topic, part.partition)
+            # Not ``position``: behind the last record there may be markers, or what compaction took away.
+            read = unwritten.offsets[place][0] if place in unwritten.offsets else self._consumer.position(part)
+            end = self._consumer.highwater(part)
+            found[place] = max(0, (self._ends[place] if end is None else end) - read)
+        return found
+
 
 def _take(batch: Batch, table: Table, record: Any) -> None:
     rows = batch.rows[table]
+    batch.records[table] += 1
     try:
         if record.value is None:
             if table == "cases" and record.key is not None:
@@ -223,6 +247,7 @@ def _take(batch: Batch, table: Table, record: Any) -> None:
             "topic %s, partition %d, offset %d: %s: kept in the table refused",
             record.topic, record.partition, record.offset, error,
         )  # fmt: skip
+        batch.refused_of[table] += 1
         batch.refused.append((record.topic, record.partition, record.offset, str(error), record.value))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -25,12 +26,14 @@ class Batch:
     """What some records come to: by table the last row of each key (``None``: to be deleted), offsets, refusals.
 
     ``offsets`` are by partition: the offset from which the batch was read, and the one to read on from. A refusal is
-    topic, partition, offset, reason and value.
+    topic, partition, offset, reason and value; ``records`` and ``refused_of`` count by table.
     """
 
     rows: dict[Table, dict[str, dict[str, Any] | None]] = field(default_factory=lambda: {"cases": {}, "alerts": {}})
     offsets: dict[Partition, tuple[int, int]] = field(default_factory=dict)
     refused: list[tuple[str, int, int, str, bytes | None]] = field(default_factory=list)
+    records: Counter[Table] = field(default_factory=Counter)
+    refused_of: Counter[Table] = field(default_factory=Counter)
 
 
 class Store(Protocol):

@@ -232,7 +232,7 @@ def test_each_process_works_with_its_rights_and_no_others(
         until(lambda: live.topic("undelivered").records != [], 60, notifier.output)
         if programs() is not None:
             with Postgres() as database:
-                sink = start("sink", "writing", "--database", database.address())
+                sink = start("sink", "writing", "--database", database.address(), "--metrics-port", "0")
                 until(lambda: database.count("alerts") >= len(told) and database.count("cases") > 1, 60, sink.output)
                 sink.kill()
         assert worker.stop() == 0, worker.output
@@ -265,7 +265,7 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("run", "--metrics-port", "0"),
     ("board", "--port", "0"),
     ("notify", "--metrics-port", "0", "--subscriptions", "subscriptions.json"),
-    ("sink", "--database", "postgresql://nobody@127.0.0.1:1/none"),
+    ("sink", "--database", "postgresql://nobody@127.0.0.1:1/none", "--metrics-port", "0"),
     ("send", "events.jsonl"),
     ("status",),
     ("alerts",),

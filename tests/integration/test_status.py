@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,8 @@ import pytest
 from streams.cli import run
 from streams.kafka.admin import end_offsets
 from streams.kafka.brokers import Broker
-from tests.integration.live import Live, command, until
+from tests.integration.live import Children, Live, command, until
+from tests.sink.postgres import PASSWORD, Postgres, programs
 from tests.stories import wire
 
 STORY = """
@@ -103,6 +105,48 @@ def test_an_installation_by_day_and_by_night(live: Live) -> None:
     gone = command("status", "--worker", address)
     assert gone.returncode == 2
     assert f"no answer from http://{address}/healthz" in gone.stderr
+
+
+def test_it_says_which_sink_writes_and_how_far_it_is(
+    live: Live, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if programs() is None:
+        pytest.skip("no PostgreSQL here: apt-get install postgresql")
+    monkeypatch.setenv("GRIDCLOCK_DATABASE_PASSWORD", PASSWORD)
+    live.make_source(partitions=1)
+    live.send(wire(STORY), "--timestamps", "recorded")
+    worker = live.worker(GRIDCLOCK_CASES="true")
+    live.settle("2025-03-03T09:30")
+    assert asked(live)[1]["sink"] is None
+    with Postgres() as database, Children() as running:
+
+        def sink() -> dict[str, Any]:
+            return asked(live, "--database", database.address())[1]
+
+        until(lambda: kinds(sink()) == {"no_sink"}, 60, lambda: f"{sink()}{worker.output}")
+        words = ("sink", "--bootstrap", live.bootstrap, "--name", live.name, "--database", database.address())
+        secret = {"GRIDCLOCK_DATABASE_PASSWORD": PASSWORD}
+        child = running.start((*words, "--metrics-port", "0"), tmp_path / "sink.log", secret, "writing")
+        until(lambda: not sink()["problems"], 60, lambda: f"{sink()}{child.output()}")
+        found = sink()["sink"]
+        assert found["writer"] == "127.0.0.1"
+        ends = {
+            (topic, part): end
+            for topic in (f"{live.name}.cases", f"{live.name}.alerts")
+            for part, end in end_offsets(live.bootstrap, topic).items()
+        }
+        assert sum(ends.values()) > 4
+        assert {(one["topic"], one["partition"]): one["written"] for one in found["partitions"]} == ends
+        shown = said("status", "--bootstrap", live.bootstrap, "--name", live.name, "--database", database.address())[1]
+        assert "sink 入库 127.0.0.1 · database 127.0.0.1/results, schema gridclock · behind 积压 0" in shown
+        os.kill(child.pid, signal.SIGSTOP)
+        live.send(wire("e3 2025-03-03T09:40 counter.service_completed WO1"), "--timestamps", "recorded")
+        live.settle("2025-03-03T09:50")
+        until(lambda: kinds(sink()) == {"sink_stuck"}, 60, lambda: str(sink()))
+        os.kill(child.pid, signal.SIGCONT)
+        until(lambda: not sink()["problems"], 60, lambda: f"{sink()}{child.output()}")
+        database.stop()
+        until(lambda: kinds(sink()) == {"sink_away"}, 60, lambda: str(sink()))
 
 
 def test_a_worker_whose_time_another_holds_up_is_alive_and_not_ready(live: Live) -> None:

@@ -13,6 +13,7 @@ from streams.cli import gridclock
 from streams.live.metric_table import TABLE, Metric
 from streams.notify.metrics import NOTIFY_TABLE
 from streams.settings import Settings
+from streams.sink.metrics import SINK_TABLE
 from tests.operations.grafana import DEPLOY
 
 README = DEPLOY / "README.md"
@@ -67,6 +68,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "options": options_table,
     "metrics": metrics_table,
     "notifier": partial(metrics_table, NOTIFY_TABLE),
+    "sink": partial(metrics_table, SINK_TABLE),
 }
 
 

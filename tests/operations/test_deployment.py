@@ -16,11 +16,12 @@ import yaml
 
 from streams.live import metric_table
 from streams.notify.metrics import NOTIFY_METRICS
+from streams.sink.metrics import SINK_METRICS
 from tests.operations.grafana import DEPLOY, dashboards, metric_names, queries
 
 RULES = sorted((DEPLOY / "prometheus" / "rules").glob("*.yml"))
 TESTS = sorted((Path(__file__).parent / "rules").glob("*.test.yml"))
-METRICS = {**metric_table.METRICS, **NOTIFY_METRICS}
+METRICS = {**metric_table.METRICS, **NOTIFY_METRICS, **SINK_METRICS}
 SAMPLES = ("_bucket", "_sum", "_count", "_gsum", "_gcount")
 
 

@@ -27,7 +27,7 @@ from tests.operations.runbook import option_variables
 ROOT = DEPLOY.parent
 KUBERNETES = DEPLOY / "kubernetes"
 DEFAULT = re.compile(r"\$\{\w+:-([^}]*)\}")
-JOBS = (("gridclock", "worker", 9464), ("gridclock-notify", "notify", 9466))
+JOBS = (("gridclock", "worker", 9464), ("gridclock-notify", "notify", 9466), ("gridclock-sink", "sink", 9468))
 IMAGE = re.compile(r"[a-z0-9./\-]+:v?\d+\.\d+\.\d+[a-z0-9.\-]*|postgres:\d+\.\d+")
 
 
@@ -201,12 +201,15 @@ def test_board_and_notifier_fit_together(name: str, policy: str) -> None:
 def test_the_sink_is_a_component_of_its_own() -> None:
     component = read(KUBERNETES / "sink/kustomization.yaml")
     assert component["resources"] == ["deployment.yaml"]
-    deployment = read(KUBERNETES / "sink/deployment.yaml")
-    kubernetes_validate.validate(deployment, "1.34", strict=True)
-    spec = deployment["spec"]
-    assert spec["selector"]["matchLabels"] == spec["template"]["metadata"]["labels"]
+    several = list(yaml.safe_load_all((KUBERNETES / "sink/deployment.yaml").read_text("utf-8")))
+    for one in several:
+        kubernetes_validate.validate(one, "1.34", strict=True)
+    spec, service, policy = (one["spec"] for one in several)
+    labels = spec["template"]["metadata"]["labels"]
+    assert spec["selector"]["matchLabels"] == service["selector"] == policy["podSelector"]["matchLabels"] == labels
     (container,) = spec["template"]["spec"]["containers"]
     assert container["args"] == ["sink"]
+    assert [port["containerPort"] for port in container["ports"]] == [service["ports"][0]["port"]] == [9468]
 
 
 def test_subscriptions_shipped_are_sound_and_the_kustomization_makes_its_map_of_them() -> None:

@@ -85,12 +85,12 @@ def _setup(kafka: Broker, tmp_path_factory: pytest.TempPathFactory, stack: ExitS
         if (reason := why_not(name)) is not None:
             pytest.skip(reason)
     directory = tmp_path_factory.mktemp("ops")
-    port, notify_port = free_ports(2)
+    port, notify_port, sink_port = free_ports(3)
     name = f"ops-{port}"
     command = [sys.executable, "-m", "streams.cli", "run", "--name", name, "--bootstrap", kafka.bootstrap]
-    command += ["--partitions", "2", "--data-dir", str(directory / "state"), "--metrics-port", str(port)]
+    command += ["--partitions", "2", "--data-dir", str(directory / "state"), "--metrics-port", str(port), "--cases"]
     worker = ChildProcess(command, directory / "worker.log")
-    alertmanager = prometheus = notifier = None
+    alertmanager = prometheus = notifier = sink = None
     hook = stack.enter_context(receiver())
     try:
         eventually(lambda: "at work" in worker.output() or worker.exit_code is not None, "a worker at work")
@@ -104,10 +104,13 @@ def _setup(kafka: Broker, tmp_path_factory: pytest.TempPathFactory, stack: ExitS
         command = [sys.executable, "-m", "streams.cli", "notify", "--name", name, "--bootstrap", kafka.bootstrap]
         command += ["--subscriptions", str(DEPLOY / "subscriptions.centre.yaml"), "--metrics-port", str(notify_port)]
         notifier = ChildProcess(command, directory / "notify.log", environment=told)
+        command = [sys.executable, "-m", "streams.cli", "sink", "--name", name, "--bootstrap", kafka.bootstrap]
+        command += ["--to", "parquet", str(directory / "results"), "--metrics-port", str(sink_port)]
+        sink = ChildProcess(command, directory / "sink.log")
         prometheus = Prometheus(
             directory / "prometheus",
             [f"127.0.0.1:{port}"],
-            notifiers=[f"127.0.0.1:{notify_port}"],
+            others={"gridclock-notify": [f"127.0.0.1:{notify_port}"], "gridclock-sink": [f"127.0.0.1:{sink_port}"]},
             alertmanager=f"127.0.0.1:{alertmanager.port}",
             seconds=2,
             rules_changed=shorter,
@@ -127,8 +130,9 @@ def _setup(kafka: Broker, tmp_path_factory: pytest.TempPathFactory, stack: ExitS
         for server in (prometheus, alertmanager):
             if server is not None:
                 server.stop()
-        if notifier is not None:
-            notifier.kill()
+        for child in (notifier, sink):
+            if child is not None:
+                child.kill()
         worker.kill()
 
 

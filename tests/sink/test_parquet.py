@@ -149,7 +149,9 @@ def test_killed_at_random_the_files_are_what_the_topics_say(kafka: Broker, name:
 
         def start() -> ChildProcess:
             words = ("sink", "--bootstrap", kafka.bootstrap, "--name", name, "--to", "parquet", str(directory))
-            return running.start((*words, "--every", "1"), tmp_path / f"sink-{len(running)}.log", {}, "writing")
+            return running.start(
+                (*words, "--every", "1", "--metrics-port", "0"), tmp_path / f"sink-{len(running)}.log", {}, "writing"
+            )
 
         sink, step = start(), len(sent) // 6 + 1
         for position in range(0, len(sent), step):

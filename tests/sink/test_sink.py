@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -15,6 +16,7 @@ from typing import Any
 import psycopg
 import pytest
 from kafka import KafkaProducer
+from prometheus_client.parser import text_string_to_metric_families
 from psycopg import sql
 
 from streams.kafka.admin import TopicSpec, ensure_topics
@@ -85,7 +87,7 @@ def start(kafka: Broker, name: str, postgres: Postgres, tmp_path: Path) -> Itera
         def started(word: str | None = "writing", **environment: str) -> ChildProcess:
             words = (
                 "sink", "--bootstrap", kafka.bootstrap, "--name", name, "--database", postgres.address(),
-                "--log-level", "debug",
+                "--log-level", "debug", "--metrics-port", "0",
             )  # fmt: skip
             secrets = {"GRIDCLOCK_DATABASE_PASSWORD": PASSWORD, **environment}
             return running.start(words, tmp_path / f"sink-{len(running)}.log", secrets, word)
@@ -101,6 +103,14 @@ def send(bootstrap: str, name: str, batch: list[Message]) -> None:
         producer.send(f"{name}.{topic}", value, key=key)
     producer.flush()
     producer.close()
+
+
+def samples(sink: ChildProcess, name: str) -> list[float]:
+    """All samples of a metric, by the page that the sink names."""
+    address = sink.output().rpartition("metrics http")[2].split()[0]
+    with urllib.request.urlopen(f"http{address}", timeout=10) as answer:
+        families = text_string_to_metric_families(answer.read().decode())
+    return [sample.value for family in families for sample in family.samples if sample.name == name]
 
 
 def table(postgres: Postgres, columns: str, source: str) -> dict[str, tuple[Any, ...]]:
@@ -200,6 +210,11 @@ def test_a_second_sink_stands_by_and_takes_over(kafka: Broker, name: str, postgr
     more = messages()[50:100]
     send(kafka.bootstrap, name, more)
     until(lambda: is_there(postgres, [*sent, *more]), 60, second.output)
+    # The second has written these alone, and says so.
+    until(lambda: sum(samples(second, "gridclock_sink_lag_records")) == 0, 60, second.output)
+    assert sum(samples(second, "gridclock_sink_records_total")) == len(more)
+    assert samples(second, "gridclock_sink_active") == [1]
+    assert len(samples(second, "gridclock_sink_lag_records")) == 6
 
 
 def test_it_waits_for_a_database_that_is_away_and_says_so_once(
@@ -214,6 +229,8 @@ def test_it_waits_for_a_database_that_is_away_and_says_so_once(
     until(lambda: is_there(postgres, sent), 60, sink.output)
     assert sink.output().count("away for") == 1
     assert sink.output().count("there again after") == 1
+    assert samples(sink, "gridclock_sink_retries_total")[0] > 0
+    assert samples(sink, "gridclock_sink_away_seconds") == [0]
 
 
 def test_an_older_schema_becomes_a_newer_one_and_keeps_its_rows(postgres: Postgres) -> None:
