@@ -42,8 +42,9 @@ RULES: Final = """\
 ## Rules in
 
 A rulebook directory holds files of rules and one `calendar.yaml`: `--rules DIR` lies on top of the shipped rules,
-`--only DIR` stands alone. `gridclock rules check` names every mistake with file, line and key. The shipped files in
-`streams/rulebook` have a rule of every kind. Forms of limits, calendars, conditions and starts, with an example each:
+`--only DIR` stands alone. `gridclock rules check` names every mistake with file, line and key. A file with
+`disabled: [RULE]` switches off rules of its directory or below it. The shipped files in `streams/rulebook` have a rule
+of every kind. Forms of limits, calendars, conditions and starts, with an example each:
 
 - Lengths of time: `5 min`, `24 h`, `7 days`, `5 working days`, `1 natural month`, `1 billing cycle`,
   `same working day`; of open time, in a rule with a `calendar`: `2 business hours`, `90 business minutes`.
@@ -194,8 +195,10 @@ A mapping names columns and the fields that they become. One file serves `replay
 or `--map NAME=FILE` for the file or topic NAME) and `run` (`--source TOPIC=FILE`, `GRIDCLOCK_SOURCES`). It is for
 CSV, Excel (`.xlsx`, `.xls`), Parquet (also a directory), JSON of any shape (lines or an array), XES, OCEL 2.0
 (JSON, SQLite, XML), and topics of JSON, Debezium, Avro, Protobuf or JSON Schema.
-`gridclock map suggest FILE` begins one, `gridclock map
-check` and `gridclock map preview` try it, `gridclock map schema` is for editors. One row a step:
+`gridclock map suggest FILE` begins one, with its questions as comments: the event type of each word or column, the
+fields that rules look at, and the rules that wait for events which the data does not have. `gridclock map types WORD`
+finds event types, `gridclock map check` and `gridclock map preview` try the mapping, `gridclock map schema` is for
+editors. One row a step:
 
 ```yaml
 time: {format: "%Y/%m/%d %H:%M:%S", zone: Asia/Shanghai}

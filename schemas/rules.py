@@ -398,9 +398,13 @@ class DeclaredEvent(Model):
 
 
 class RulebookFile(Model):
-    """One YAML file of a rulebook."""
+    """One YAML file of a rulebook.
+
+    ``disabled`` names rules of this directory, or of those below it, that are not judged.
+    """
 
     chapter: str
     title: Text
     events: dict[str, DeclaredEvent] = {}
     rules: tuple[Rule, ...] = ()
+    disabled: tuple[str, ...] = ()

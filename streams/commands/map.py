@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from schemas.events import COMMON_FIELDS
 from schemas.exporting import schemas
-from schemas.titles import EVENT_TITLES
 from streams.commands.common import DEAD_LETTERS, DONE, rulebook_of, rulebook_options, topic_sources
 from streams.commands.inputs import Command, closing_sources, load_mappings, sources_of, taken
 from streams.commands.replay_tables import print_refusals
@@ -24,12 +25,15 @@ from streams.files import write_whole
 from streams.log_lines import printable
 from streams.replay.input_counts import InputCounts
 from streams.replay.sources import Record, Source
-from streams.replay.sources.profile import json_settings, profile_of, profiled, suggestion
+from streams.replay.sources.guesses import nearest_types
+from streams.replay.sources.profile import json_settings, profile_of, profiled
 from streams.replay.sources.registered import registered_settings
+from streams.replay.sources.suggestion import Vocabulary, suggestion
 from streams.rulebooks.loader import LoadedRulebook
 from streams.rulebooks.mapping_files import load_mapping
 from streams.wire.decoder import Decoder
-from streams.wire.mapping import MappedEvent, Skipped
+from streams.wire.mapping import MappedEvent, Skipped, flat
+from streams.wire.values import ConversionError, text_of
 
 _WIDE = 160
 _CELL = 60
@@ -41,7 +45,8 @@ def map() -> None:
 
     \b
     Examples:
-      gridclock map suggest orders.xlsx > orders.yaml
+      gridclock map suggest orders.xlsx --out orders.yaml
+      gridclock map types 停电
       gridclock map check orders.yaml orders.xlsx
       gridclock map preview orders.yaml orders.xlsx
     """
@@ -95,20 +100,15 @@ def suggest(
             raw for source in topic_sources((topic,), bootstrap, None, None) for _, raw, _ in source.records() if raw
         )
         found = profiled(topic, *(json_settings(values) if url is None else registered_settings(values, url)))
-    declared = (found.events.items() for found in loaded.files)
-    own = {name: event.title for events in declared for name, event in events if event.title is not None}
-    titles = {name: title for name, title in {**EVENT_TITLES, **own}.items() if name in loaded.catalogue.types}
-    text = suggestion(found, titles, loaded.rulebook.calendar.zone.key)
+    text = suggestion(found, _vocabulary(loaded))
     if out is None:
         click.echo(text, nl=False)
     else:
         with write_whole(out) as target:
             target.write(text.encode())
-    where = "MAPPING" if out is None else str(out)
-    click.echo(
-        f"gridclock: answer the lines with ?, then: gridclock map preview {where} {file or f'--topic {topic}'}",
-        err=True,
-    )
+    where = "MAPPING" if out is None else shlex.quote(str(out))
+    data = f"--topic {topic}" if file is None else shlex.quote(file)
+    click.echo(f"gridclock: answer the lines with ?, then: gridclock map preview {where} {data}", err=True)
     return DONE
 
 
@@ -180,9 +180,35 @@ def preview(mapping: str, file: str | None, rows: int, only: Path | None, **give
                 else:
                     for _ in own:
                         pass
-    console = Console(highlight=False, soft_wrap=False)
-    (console if console.is_terminal else Console(highlight=False, width=_WIDE)).print(table)
+    _print(table)
     return _summed_up(tally)
+
+
+@map.command(short_help="List the event types that a mapping may name.")
+@click.argument("words", nargs=-1, metavar="[WORD]...")
+@rulebook_options
+def types(words: tuple[str, ...], rules: tuple[Path, ...], only: Path | None) -> int:
+    """List event types with their titles and fields, nearest first where WORDs are given.
+
+    \b
+    Example:
+      gridclock map types 停电 notice
+    """
+    known = _vocabulary(rulebook_of(rules, only))
+    names = nearest_types(words, known.titles) if words else sorted(known.catalogue.types)
+    if not names:
+        raise click.UsageError(f"no event type has a name or title like {' '.join(words)}: leave out WORD to list all")
+    table = Table(box=None, pad_edge=False)
+    for heading in ("event type", "title 名称", "fields"):
+        table.add_column(heading, overflow="fold")
+    for name in names:
+        own = sorted(set(known.catalogue.models[name].model_fields) - COMMON_FIELDS)
+        listed = {one: "|".join(str(value) for value in known.catalogue.values_of(name, one)) for one in own}
+        fields = ", ".join(f"{one} ({values})" if values else one for one, values in listed.items())
+        title = known.titles.get(name)
+        table.add_row(name, "" if title is None else f"{title.zh}, {title.en}", fields)
+    _print(table)
+    return DONE
 
 
 @map.command(short_help="The JSON Schema of a mapping, for editors.")
@@ -212,12 +238,29 @@ def _sources(
     return sources_of(() if file is None else (file,), () if topic is None else (topic,), mappings, (bootstrap, None))
 
 
+def _vocabulary(loaded: LoadedRulebook) -> Vocabulary:
+    titles = {name: title for name, title in loaded.titles.items() if name in loaded.catalogue.types}
+    return Vocabulary(titles, loaded.catalogue, loaded.rulebook.rules, loaded.rulebook.calendar.zone.key)
+
+
+def _print(table: Table) -> None:
+    console = Console(highlight=False, soft_wrap=False)
+    (console if console.is_terminal else Console(highlight=False, width=_WIDE)).print(table)
+
+
 def _cells(record: Record) -> str:
     note = record[2]
     if not isinstance(note, MappedEvent):
         return printable(record[1].decode(errors="replace"))[:_CELL]
     filled = ((name, value) for name, value in note.row.items() if value not in (None, ""))
-    return "\n".join(printable(f"{name}={_short(str(value))}") for name, value in filled)
+    return "\n".join(printable(f"{name}={_short(_value(value))}") for name, value in filled)
+
+
+def _value(value: object) -> str:
+    try:
+        return text_of(value).strip()
+    except ConversionError:
+        return repr(value)
 
 
 def _short(text: str) -> str:
@@ -230,7 +273,7 @@ def _result(found: Event | InputError | Skipped, zone: ZoneInfo) -> str:
             if found.void:
                 return f"(no {found.type}: an earlier one of this row would be withdrawn)"
             at = format_us(found.at, zone)
-            data = " ".join(f"{name}={value}" for name, value in found.data.items())
+            data = " ".join(f"{name}={_value(value)}" for name, value in flat(found.data).items())
             subjects = " ".join(f"{kind} {number}" for kind, number in found.subjects())
             return printable(f"{found.type} {at} {subjects} {data}".rstrip())
         case Skipped():

@@ -144,7 +144,7 @@ def _comparisons(
         begin = [pattern.type for pattern in rule.act] if isinstance(rule, ActRule | CadenceRule) else []
     lent = rule.facts_from if isinstance(rule, DeadlineRule | ActRule) else None
     begin = [name for name in dict.fromkeys([*begin, *([lent] if lent else [])]) if name in catalogue.types]
-    for keys, name, condition, types in _conditions(rule, (), begin):
+    for keys, name, condition, types in conditions_of(rule, (), begin):
         other = condition.start_field
         if other is None:
             continue
@@ -162,7 +162,7 @@ def _comparisons(
                     yield keys, wrong
 
 
-def _conditions(
+def conditions_of(
     value: object, keys: tuple[str | int, ...], types: Sequence[str]
 ) -> Iterator[tuple[tuple[str | int, ...], str, Condition, Sequence[str]]]:
     """Each condition with its keys, its field, and the event types whose field it is."""
@@ -173,10 +173,10 @@ def _conditions(
     elif isinstance(value, BaseModel) and not isinstance(value, Condition):
         own = [value.type] if isinstance(value, Pattern) else types
         for name in type(value).model_fields:
-            yield from _conditions(getattr(value, name), (*keys, name), types if name == "if_start" else own)
+            yield from conditions_of(getattr(value, name), (*keys, name), types if name == "if_start" else own)
     elif isinstance(value, tuple):
         for index, item in enumerate(value):
-            yield from _conditions(item, (*keys, index), types)
+            yield from conditions_of(item, (*keys, index), types)
 
 
 Named = Iterable[tuple[tuple[str | int, ...], str]]

@@ -7,8 +7,9 @@ new one comes into force, or replaces it entirely if the new one is in force ear
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -72,10 +73,11 @@ def load_rulebook(rules: Sequence[Path] = (), only: Path | None = None) -> Loade
     catalogue = EventCatalogue.shipped()
     calendar = CalendarSpec()
     organisations: dict[str, Organisation] = {}
-    layers: list[list[LoadedRule]] = []
+    merged: list[LoadedRule] = []
     files: list[RulebookFile] = []
     for directory in directories:
         layer: list[LoadedRule] = []
+        disabled: list[_Disabled] = []
         organisations |= load_organisations(directory)
         for path in _yaml_files(directory):
             if path.name in ORGANISATION_FILES:
@@ -88,9 +90,9 @@ def load_rulebook(rules: Sequence[Path] = (), only: Path | None = None) -> Loade
             files.append(book)
             for index, rule in enumerate(book.rules):
                 layer.append(LoadedRule(rule, str(path), child_of(node, ("rules", index)), book.chapter))
+            disabled += [(rule_id, path, node, index) for index, rule_id in enumerate(book.disabled)]
         _refuse(check([item.rule for item in layer], catalogue), layer)
-        layers.append(layer)
-    merged = _merge(layers)
+        merged = _without(disabled, _merge(merged, layer))
     all_rules = [item.rule for item in merged]
     _refuse([*check(all_rules, catalogue), *check_follow_ups(all_rules)], merged)
     declared = {name: event.title for book in files for name, event in book.events.items() if event.title}
@@ -201,13 +203,34 @@ def _check_calendars(rules: Sequence[LoadedRule], known: Collection[str]) -> Non
         raise ConfigError.first_of(problems)
 
 
-def _merge(layers: Sequence[Sequence[LoadedRule]]) -> list[LoadedRule]:
-    merged: list[LoadedRule] = []
-    for layer in layers:
-        for item in layer:
-            merged = [kept for below in merged for kept in _under(below, item, layer)]
-        merged.extend(layer)
-    return merged
+def _merge(merged: list[LoadedRule], layer: Sequence[LoadedRule]) -> list[LoadedRule]:
+    for item in layer:
+        merged = [kept for below in merged for kept in _under(below, item, layer)]
+    return [*merged, *layer]
+
+
+_Disabled = tuple[str, Path, yaml.Node, int]
+"""The id of a rule that is not judged, and where that is written."""
+
+
+def _without(disabled: Sequence[_Disabled], rules: list[LoadedRule]) -> list[LoadedRule]:
+    known = {item.rule.id for item in rules}
+    problems = []
+    for rule_id, path, node, index in disabled:
+        if rule_id not in known:
+            near = difflib.get_close_matches(rule_id, sorted(known), n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            line = line_of(node, ("disabled", index))
+            problems.append(
+                ConfigError(f"no rule {rule_id!r}{hint}", path=str(path), line=line, key=f"disabled.{index}")
+            )
+    if problems:
+        raise ConfigError.first_of(problems)
+    off = {rule_id for rule_id, *_ in disabled}
+    return [
+        replace(item, rule=item.rule.model_copy(update={"enabled": False})) if item.rule.id in off else item
+        for item in rules
+    ]
 
 
 def _under(below: LoadedRule, above: LoadedRule, layer: Sequence[LoadedRule]) -> list[LoadedRule]:

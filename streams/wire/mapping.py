@@ -337,7 +337,8 @@ class _Entry:
         field = error.field
         if field == "event_type" and self._kind_of is not None:
             value, where = self._shown(row, self._kind_of.column), _columns(self._kind_of.column)
-            detail = f"{where} has {_cut(value)}: {error.detail} (mapping key: event_type.values)"
+            said = f"{where} has {_cut(value)}: {error.detail}" if value else f"{where} is empty"
+            detail = f"{said}; other: skip passes such rows over, and counts them (mapping key: event_type.values)"
             return InputError(error.reason, field, detail, value=value)
         if error.reason == "no_subject":
             steps = [step for step in self._steps if step.field in _SUBJECTS]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import jsonschema
 import pytest
 import yaml
 
+from tests.commands.exports_of_others import EXPORTS, LEDGER, OCEL, WORKBOOK, Export
 from tests.replay.conftest import gridclock  # noqa: F401 (a fixture)
 from tests.replay.runs import Runner, data_of, of_rule
 
@@ -36,6 +38,7 @@ WIDE = "\r\n".join(
         "",
     ]
 )
+EMPTY_RULES = "chapter: own\ntitle: {zh: 本单位, en: Own}\n"
 RIGHT = {"BX1": "met", "BX2": "met_late", "BX3": "breached"}
 
 
@@ -70,6 +73,72 @@ def test_a_suggestion_gives_the_right_breaches_as_it_stands(gridclock: Runner, n
     assert ran.code == 0
     found = {case["subject"]["id"]: case["outcome"] for case in of_rule(data_of(cases), "repair-arrival")}
     assert {order: found.get(order) for order in RIGHT} == RIGHT
+
+
+@pytest.mark.parametrize("export", EXPORTS, ids=lambda export: export.name)
+def test_exports_of_others_get_the_verdicts_worked_out_by_hand(gridclock: Runner, export: Export) -> None:  # noqa: F811
+    path, mapping = gridclock.file(export.name, export.content), gridclock.path / "map.yaml"
+    assert gridclock("map", "suggest", path, "--out", mapping).code == 0
+    text = mapping.read_text("utf-8")
+    for old, new in export.answers:
+        assert old in text
+        text = text.replace(old, new)
+    mapping.write_text(text, "utf-8")
+    overlay = re.search(r"#   (chapter: own)\n#   (title: .*)\n#   (disabled: \[(.*)\])\n", text)
+    assert (overlay[4] if overlay else "") == export.unmet
+    own = gridclock.path / "own"
+    own.mkdir()
+    (own / "rules.yaml").write_text("\n".join(overlay.groups()[:3]) if overlay else EMPTY_RULES, "utf-8")
+    cases = gridclock.path / "cases.jsonl"
+    ran = gridclock("replay", path, "--map", mapping, "--until", export.until, "--cases", cases, "--rules", own)
+    assert ran.code == (3 if export.refused else 0), ran.err
+    assert f"{export.refused} lines refused" in ran.err or not export.refused
+    found = {(case["rule"], case["subject"]["id"], case["outcome"]) for case in data_of(cases)}
+    assert {(*key, outcome) for key, outcome in export.outcomes.items()} <= found
+    wrong = {(rule, subject) for rule, subject, outcome in found if outcome in ("breached", "violated", "met_late")}
+    assert wrong <= export.outcomes.keys(), "nothing else is reported"
+
+
+def test_digits_of_ids_are_no_times_and_a_doubtful_type_is_only_a_question(gridclock: Runner) -> None:  # noqa: F811
+    ran = gridclock("map", "suggest", gridclock.file("ledger.csv", LEDGER.content))
+    assert "#   户号: text; 13 of 13 filled" in ran.out
+    assert "\n  account_id: 户号\n" in ran.out
+    assert "\n    停电前复核: arrears.status_rechecked   # ?" in ran.out
+    assert "\n  # ? cause: COLUMN   or, if it is the same in all rows, constants: {cause: arrears}   (" in ran.out
+    assert "\n  owing: {column: 是否结清, values: {否: true, 是: false}}   # ?" in ran.out
+    ocel = gridclock("map", "suggest", gridclock.file(OCEL.name, OCEL.content))
+    assert "\n    # ? Meter dismounted: family.what_happened   # ? no event type has such a title; " in ocel.out
+    book = gridclock("map", "suggest", gridclock.file(WORKBOOK.name, WORKBOOK.content))
+    assert "\nsheet: 环节明细   # ? the one with most cells; others with rows: 填报说明\n" in book.out
+    assert (
+        "  other: refuse   # ? or skip: rows of other words are passed over and counted; 1 rows have no 环节名称"
+        in book.out
+    )
+    assert f"map preview MAPPING '{gridclock.path / WORKBOOK.name}'" in book.err
+
+
+def test_days_without_a_time_of_day_are_only_a_question(gridclock: Runner) -> None:  # noqa: F811
+    sheet = "工单编号,报修日期,到达时间\nBX1,2026-03-02,2026-03-02 09:44\nBX2,2026-03-02,2026-03-02 09:46\n"
+    ran = gridclock("map", "suggest", gridclock.file("days.csv", sheet))
+    assert "  # ? - {event_type: repair.reported, occurred_at: 报修日期}   # ? 报修; days only: 00:00" in ran.out
+    assert "  - {event_type: repair.arrived, occurred_at: 到达时间}" in ran.out
+
+
+def test_the_last_change_of_a_wide_row_is_not_when_each_of_its_steps_was_entered(gridclock: Runner) -> None:  # noqa: F811
+    sheet = "order_no,reported_at,arrived_at,updated_at\n" + "BX1" + ",2026-03-02 09:44" * 3 + "\n"
+    ran = gridclock("map", "suggest", gridclock.file("rows.csv", sheet))
+    assert "\n  # ? recorded_at: updated_at   # ? when the event was entered\n" in ran.out
+
+
+def test_event_types_are_found_by_a_word(gridclock: Runner) -> None:  # noqa: F811
+    found = gridclock("map", "types", "停电通知")
+    assert found.code == 0
+    assert found.out.splitlines()[1].startswith("outage.notified")
+    assert "disconnection.notice_delivered" in found.out
+    assert "cause (arrears|violation|theft|administrative|works)" in found.out
+    assert len(gridclock("map", "types").out.splitlines()) > 100
+    none = gridclock("map", "types", "xyzzy")
+    assert (none.code, "no event type has a name or title like xyzzy" in none.err) == (2, True)
 
 
 def test_a_suggestion_shows_values_with_their_counts_and_asks(gridclock: Runner) -> None:  # noqa: F811

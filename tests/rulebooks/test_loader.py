@@ -392,6 +392,23 @@ def test_only_a_directory_with_its_own_event_types_and_calendar(tmp_path: Path) 
     assert loaded.rulebook.calendar.zone_name == "Europe/Berlin"
 
 
+def test_a_directory_switches_off_rules_below_it(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    book = own / "own.yaml"
+    book.write_text(f"{HEAD}disabled: [repair-arrival]\n", "utf-8")
+    found = load_rulebook([own]).rulebook
+    assert "repair-arrival" not in found.watched
+    assert load_rulebook().rulebook.watched - found.watched == {"repair-arrival"}
+    above = tmp_path / "above"
+    above.mkdir()
+    (above / "above.yaml").write_text(HEAD + RULE.replace("my-rule", "repair-arrival"), "utf-8")
+    assert "repair-arrival" in load_rulebook([own, above]).rulebook.watched
+    book.write_text(f"{HEAD}disabled:\n- repair-arival\n", "utf-8")
+    with pytest.raises(ConfigError, match=r"own.yaml:4: disabled.0: no rule 'repair-arival'; did you mean 'repair-arr"):
+        load_rulebook([own])
+
+
 def test_a_misspelt_own_event_type_gets_a_suggestion(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"did you mean 'gas\.arrived'"):
         load(tmp_path, HEAD + OWN.replace("stop: gas.arrived", "stop: gas.arived"))

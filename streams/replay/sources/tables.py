@@ -10,9 +10,10 @@ import csv
 import io
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import zstandard
 
@@ -22,6 +23,9 @@ from streams.replay.sources import Record
 from streams.replay.sources.detection import encoding_of, first_bytes
 from streams.replay.sources.rows import EMPTY, Header, Rows, heading
 from streams.wire.mapping import flat
+
+if TYPE_CHECKING:
+    from python_calamine import CalamineWorkbook
 
 BATCH = 20_000
 """Rows of a Parquet file held at a time."""
@@ -250,19 +254,12 @@ def rows_of(name: str, sheet: str | None, mapping: str | None = None) -> Iterato
     Raises:
         ConfigError: where the file or the sheet cannot be read.
     """
-    from python_calamine import CalamineError, CalamineWorkbook, PasswordError
-
-    try:
-        if name == STANDARD:
-            with open_bytes(name) as raw:
-                book = CalamineWorkbook.from_filelike(io.BytesIO(raw.read()))
-        else:
-            book = CalamineWorkbook.from_path(name)
+    with _workbook(name) as book:
         names = book.sheet_names
         if sheet is not None and sheet not in names:
             raise ConfigError(f"has no sheet {sheet!r}; it has {', '.join(names)}", path=name, key="sheet")
         if sheet is None:
-            filled = [one for one in names if book.get_sheet_by_name(one).height]
+            filled = list(_sizes(book))
             if len(filled) > 1:
                 raise ConfigError(
                     f"has several sheets with rows ({', '.join(filled)}): name one with --sheet or in the mapping",
@@ -272,6 +269,33 @@ def rows_of(name: str, sheet: str | None, mapping: str | None = None) -> Iterato
             sheet = filled[0] if filled else names[0]
         found = book.get_sheet_by_name(sheet)
         yield from enumerate(found.to_python(skip_empty_area=False), start=1)
+
+
+def sheets_of(name: str) -> dict[str, int]:
+    """The sheets that have rows, each with its number of cells.
+
+    Raises:
+        ConfigError: where the file cannot be read.
+    """
+    with _workbook(name) as book:
+        return _sizes(book)
+
+
+def _sizes(book: CalamineWorkbook) -> dict[str, int]:
+    sheets = ((name, book.get_sheet_by_name(name)) for name in book.sheet_names)
+    return {name: sheet.height * sheet.width for name, sheet in sheets if sheet.height}
+
+
+@contextmanager
+def _workbook(name: str) -> Iterator[CalamineWorkbook]:
+    from python_calamine import CalamineError, CalamineWorkbook, PasswordError
+
+    try:
+        if name == STANDARD:
+            with open_bytes(name) as raw:
+                yield CalamineWorkbook.from_filelike(io.BytesIO(raw.read()))
+        else:
+            yield CalamineWorkbook.from_path(name)
     except PasswordError as error:
         raise ConfigError("is protected by a password: save it without one", path=name) from error
     except (CalamineError, OSError, IndexError) as error:
