@@ -3,8 +3,8 @@
     python deploy/grafana/generate.py            writes deploy/grafana/dashboards/{zh,en}/*.json
     python deploy/grafana/generate.py --check    only says whether they are fresh
 
-``wall.py``, ``chapter.py`` and ``program.py`` describe one dashboard each, with what ``panels.py`` offers. It needs
-nothing but Python. Grafana reads the files by provisioning; a change made in the browser is not kept.
+``wall.py``, ``chapter.py``, ``program.py`` and ``results.py`` describe one dashboard each, with what ``panels.py``
+offers. It needs nothing but Python. Grafana reads the files by provisioning; a change made in the browser is not kept.
 """
 
 from __future__ import annotations
@@ -17,11 +17,15 @@ from typing import Any
 from chapter import CHAPTER
 from panels import LANGUAGES, Dashboard, Panel, Text
 from program import PROGRAM
+from results import RESULTS
 from wall import WALL
 
 HERE = Path(__file__).resolve().parent
-DATASOURCE = {"type": "prometheus", "uid": "prometheus"}
-DASHBOARDS = (WALL, CHAPTER, PROGRAM)
+SOURCES = {
+    "prometheus": {"type": "prometheus", "uid": "prometheus"},
+    "postgresql": {"type": "grafana-postgresql-datasource", "uid": "postgresql"},
+}
+DASHBOARDS = (WALL, CHAPTER, PROGRAM, RESULTS)
 
 
 def translated(text: str | Text, language: int) -> str:
@@ -30,13 +34,17 @@ def translated(text: str | Text, language: int) -> str:
     return found.replace("LANG", LANGUAGES[language])
 
 
-def target(number: int, query: tuple[str, str | Text], panel: Panel, language: int) -> dict[str, Any]:
+def target(number: int, query: tuple[str, str | Text], panel: Panel, source: str, language: int) -> dict[str, Any]:
     """One query of a panel."""
     expression, legend = query
+    found = {"refId": chr(ord("A") + number), "datasource": SOURCES[source]}
+    if source == "postgresql":
+        form = "time_series" if panel.kind == "timeseries" else "table"
+        return found | {
+            "rawSql": translated(expression, language), "rawQuery": True, "editorMode": "code", "format": form
+        }  # fmt: skip
     instant = panel.kind in ("table", "stat", "bargauge")
-    return {
-        "refId": chr(ord("A") + number),
-        "datasource": DATASOURCE,
+    return found | {
         "expr": translated(expression, language),
         "legendFormat": translated(legend, language),
         "instant": instant,
@@ -45,7 +53,7 @@ def target(number: int, query: tuple[str, str | Text], panel: Panel, language: i
     }
 
 
-def rendered_panel(panel: Panel, number: int, place: tuple[int, int], language: int) -> dict[str, Any]:
+def rendered_panel(panel: Panel, number: int, place: tuple[int, int], source: str, language: int) -> dict[str, Any]:
     """One panel at a place of the grid."""
     width, height = panel.size
     defaults: dict[str, Any] = {
@@ -64,9 +72,9 @@ def rendered_panel(panel: Panel, number: int, place: tuple[int, int], language: 
         "type": panel.kind,
         "title": panel.title[language],
         "description": panel.text[language] if panel.text else "",
-        "datasource": DATASOURCE,
+        "datasource": SOURCES[source],
         "gridPos": {"x": place[0], "y": place[1], "w": width, "h": height},
-        "targets": [target(index, query, panel, language) for index, query in enumerate(panel.queries)],
+        "targets": [target(index, query, panel, source, language) for index, query in enumerate(panel.queries)],
         "fieldConfig": {"defaults": defaults, "overrides": []},
         "options": {},
     }
@@ -82,7 +90,7 @@ def rendered_panel(panel: Panel, number: int, place: tuple[int, int], language: 
             }
             found["options"] = {"legend": {"displayMode": "table", "placement": "right", "calcs": ["lastNotNull"]}}
         case "table":
-            found |= as_table(panel, language)
+            found |= as_table(panel, source, language)
             found["fieldConfig"]["overrides"] = [
                 {
                     "matcher": {"id": "byName", "options": heading[language]},
@@ -93,8 +101,11 @@ def rendered_panel(panel: Panel, number: int, place: tuple[int, int], language: 
     return found
 
 
-def as_table(panel: Panel, language: int) -> dict[str, Any]:
-    """The queries' rows merged by their labels; columns in order, with headings, and no others."""
+def as_table(panel: Panel, source: str, language: int) -> dict[str, Any]:
+    """The queries' rows merged by their labels; columns in order, with headings, and no others.
+
+    Rows are sorted by the first column, those of SQL as the query sorts them.
+    """
     names = [translated(name, language) for name, _, _ in panel.columns]
     organize = {
         "renameByName": {name: heading[language] for name, (_, heading, _) in zip(names, panel.columns, strict=True)},
@@ -102,12 +113,12 @@ def as_table(panel: Panel, language: int) -> dict[str, Any]:
         "includeByName": dict.fromkeys(names, True),
     }
     return {
-        "options": {"sortBy": [{"displayName": panel.columns[0][1][language]}]},
+        "options": {} if source == "postgresql" else {"sortBy": [{"displayName": panel.columns[0][1][language]}]},
         "transformations": [{"id": "merge", "options": {}}, {"id": "organize", "options": organize}],
     }
 
 
-def variable(given: dict[str, Any], language: int) -> dict[str, Any]:
+def variable(given: dict[str, Any], source: str, language: int) -> dict[str, Any]:
     """One of the choices above the page."""
     found: dict[str, Any] = {"name": given["name"], "type": given["type"], "label": given["label"][language]}
     if given["type"] == "custom":
@@ -121,15 +132,16 @@ def variable(given: dict[str, Any], language: int) -> dict[str, Any]:
         }
     else:
         found |= {
-            "datasource": DATASOURCE,
-            "query": {"query": given["query"], "refId": given["name"]},
+            "datasource": SOURCES[source],
+            "query": {"query": given["query"], "refId": given["name"]} if source == "prometheus" else given["query"],
             "definition": given["query"],
             "refresh": 2,
             "includeAll": True,
-            "allValue": ".*",
             "multi": True,
             "current": {"text": ["All"], "value": ["$__all"]},
         }
+        if source == "prometheus":
+            found["allValue"] = ".*"
     return found
 
 
@@ -140,7 +152,7 @@ def rendered(dashboard: Dashboard, language: int) -> dict[str, Any]:
         width, height = panel.size
         if x + width > 24:
             x, y, row = 0, y + row, 0
-        panels.append(rendered_panel(panel, number, (x, y), language))
+        panels.append(rendered_panel(panel, number, (x, y), dashboard.source, language))
         x, row = x + width, max(row, height)
     here = LANGUAGES[language]
     other = LANGUAGES[1 - language]
@@ -174,7 +186,7 @@ def rendered(dashboard: Dashboard, language: int) -> dict[str, Any]:
         "timezone": "Asia/Shanghai",
         "refresh": dashboard.refresh,
         "time": {"from": dashboard.since, "to": "now"},
-        "templating": {"list": [variable(one, language) for one in dashboard.variables]},
+        "templating": {"list": [variable(one, dashboard.source, language) for one in dashboard.variables]},
         "annotations": {"list": []},
         "links": links,
         "panels": panels,

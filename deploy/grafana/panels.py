@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Text = tuple[str, str]  # Chinese, English
-Query = tuple[str, str | Text]  # PromQL expression, legend
+Query = tuple[str, str | Text]  # PromQL expression or SQL, legend
 Column = tuple[str, Text, str]  # of a table: field, heading, unit
 Steps = Sequence[tuple[float | None, str]]
 ZH, EN = 0, 1
@@ -40,7 +40,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Dashboard:
-    """One dashboard; ``variables`` are Grafana's own objects but for their labels."""
+    """One dashboard on one data source; ``variables`` are Grafana's own objects but for their labels."""
 
     name: str
     title: Text
@@ -49,6 +49,7 @@ class Dashboard:
     since: str
     refresh: str
     variables: Sequence[dict[str, Any]] = field(default_factory=tuple)
+    source: str = "prometheus"
 
 
 def stat(zh: str, en: str, query: str, *, size: tuple[int, int] = (4, 4), **more: Any) -> Panel:

@@ -103,7 +103,7 @@ def ops(options: _Options) -> int:
     process that ends by itself is restarted, which is reported. The notifier sends to Alertmanager and a webhook, by
     deploy/subscriptions.centre.yaml. Prometheus and Alertmanager are those installed here (Debian: prometheus,
     prometheus-alertmanager); a missing one is reported and left out. The dashboards are shown by a grafana program that
-    is installed here, or by Docker with the image of deploy/compose.yaml.
+    is installed here, or by Docker with the image of deploy/compose.yaml. With GRIDCLOCK_DATABASE a sink writes there.
 
     \b
     Example:
@@ -153,6 +153,7 @@ def _start(
         _report("no notifier: this broker has no transactions; see the alerts on the board")
     else:
         centre.notifier(options.webhook or centre.receiver())
+    centre.sink()
     centre.prometheus(options.seconds)
     centre.grafana()
     return centre.await_ready(stop)
@@ -168,10 +169,13 @@ class _Centre:
         self._stack = stack
         self._directory = directory
         self._environment = {SECRET: secret, "GRIDCLOCK_LOG_FORMAT": "text"}
+        if settings.database:
+            self._environment |= {"GRIDCLOCK_CASES": "true"}
+        self._settings = settings
         self._where = ("--bootstrap", settings.bootstrap, "--name", settings.name)
         self._waiting: list[tuple[ChildProcess, str, str]] = []
         self._worker_ports: list[int] = []
-        self._notify_port: int | None = None
+        self._others: dict[str, list[str]] = {}  # for Prometheus: addresses by job
         self._alertmanager: Alertmanager | None = None
         self._prometheus: Prometheus | None = None
         self._grafana: Grafana | None = None
@@ -182,14 +186,15 @@ class _Centre:
         servers = {"Alertmanager": self._alertmanager, "Prometheus": self._prometheus, "Grafana": self._grafana}
         return {**self.children, **{name: one for name, one in servers.items() if one is not None}}
 
-    def _start(self, name: str, words: Sequence[str], says: str) -> None:
-        """Start one more ``gridclock``; ``await_ready`` waits until it reports that it is ready."""
+    def _start(self, name: str, words: Sequence[str], says: str | None) -> None:
+        """Start one more ``gridclock``; ``await_ready`` waits until it says a word, if one is given."""
         command = [sys.executable, "-m", "streams.cli", *words]
         log = self._directory / f"{name.replace(' ', '-')}.log"
         child = ChildProcess(command, log, environment=self._environment)
         self._stack.callback(child.kill)
         self.children[name] = child
-        self._waiting.append((child, name, says))
+        if says is not None:
+            self._waiting.append((child, name, says))
 
     def worker(self, rulebook: Sequence[str]) -> None:
         """One more worker, with its own state."""
@@ -220,15 +225,29 @@ class _Centre:
         if not CENTRE.is_file():
             _report(f"there is no {CENTRE}: run from a clone to have alerts sent")
             return
-        (self._notify_port,) = free_ports(1)
+        port = self._monitored("gridclock-notify")
         self._environment |= {"GRIDCLOCK_WEBHOOK_URL": webhook}
         if self._alertmanager is not None:
             self._environment |= {"GRIDCLOCK_ALERTMANAGER_URL": self._alertmanager.url}
         file = self._directory / "subscriptions.yaml"
         file.write_text(_subscriptions(with_alertmanager=self._alertmanager is not None), "utf-8")
-        own = ("--subscriptions", str(file), *LOOPBACK, "--metrics-port", str(self._notify_port))
+        own = ("--subscriptions", str(file), *LOOPBACK, "--metrics-port", str(port))
         self._start("notifier", ("notify", *self._where, *own, *self.time.words), "metrics http")
-        self.urls.append(("notifier", f"http://127.0.0.1:{self._notify_port}/metrics"))
+        self.urls.append(("notifier", f"http://127.0.0.1:{port}/metrics"))
+
+    def sink(self) -> None:
+        """The sink, where the settings name a database; it waits for one that is away."""
+        if not self._settings.database:
+            return
+        port = self._monitored("gridclock-sink")
+        self._start("sink", ("sink", *self._where, *LOOPBACK, "--metrics-port", str(port)), None)
+        self.urls.append(("sink", f"http://127.0.0.1:{port}/metrics"))
+
+    def _monitored(self, job: str) -> int:
+        """A port that Prometheus will scrape."""
+        (port,) = free_ports(1)
+        self._others[job] = [f"127.0.0.1:{port}"]
+        return port
 
     def alertmanager(self) -> None:
         """Alertmanager, where it is installed."""
@@ -247,7 +266,7 @@ class _Centre:
         self._prometheus = server = Prometheus(
             self._directory / "prometheus",
             [f"127.0.0.1:{port}" for port in self._worker_ports],
-            others={"gridclock-notify": [f"127.0.0.1:{self._notify_port}"]} if self._notify_port else {},
+            others=self._others,
             alertmanager=f"127.0.0.1:{self._alertmanager.port}" if self._alertmanager else None,
             seconds=seconds,
         )

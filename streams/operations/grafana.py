@@ -1,11 +1,13 @@
 """Grafana with the dashboards of ``deploy/grafana``, as a child process on loopback: for ``gridclock ops``.
 
 By a ``grafana`` program that is installed, else by Docker with the image that ``deploy/compose.yaml`` names. The
-settings are those of that file (anonymous, read-only); the data source is the Prometheus that runs here.
+settings are those of that file (anonymous, read-only); the data source is the Prometheus that runs here, and for the
+dashboard of results the PostgreSQL that this program's environment names (``RESULTS_ADDRESS`` and so on).
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -20,6 +22,9 @@ from streams.operations.monitoring import DEPLOY, Server
 
 _IN_IMAGE: Final = "/etc/grafana"
 _SOURCE: Final = "http://prometheus:9090"
+_RESULTS: Final = "RESULTS_"
+"""How the variables begin that name the database and its log-in; passed on as they are, never on a command line."""
+
 _ASKING_SECONDS: Final = 10
 # The container ends when its standard input does: then also where this process was killed.
 _UNTIL_INPUT_ENDS: Final = "/run.sh & cat > /dev/null; kill $!; wait $!"
@@ -97,7 +102,8 @@ class Grafana(Server):
 
 
 def _settings(port: int, dashboards: Path) -> dict[str, str]:
-    given = {name: str(value) for name, value in _service()["environment"].items()}
+    known = _service()["environment"].items()
+    given = {name: str(value) for name, value in known if not name.startswith(_RESULTS)}
     given["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"] = str(dashboards / "zh" / "wall.json")
     return {**given, "GF_SERVER_HTTP_ADDR": "127.0.0.1", "GF_SERVER_HTTP_PORT": str(port)}
 
@@ -119,5 +125,6 @@ def _in_docker(how: HowToStart, provisioning: Path, settings: Mapping[str, str])
         how.program, "run", "--rm", "--interactive", "--network", "host",
         *(word for path, name in mounts.items() for word in ("--volume", f"{path}:{_IN_IMAGE}/{name}:ro")),
         *(word for name, value in settings.items() for word in ("--env", f"{name}={value}")),
+        *(word for name in sorted(os.environ) if name.startswith(_RESULTS) for word in ("--env", name)),
         "--entrypoint", "sh", how.image, "-c", _UNTIL_INPUT_ENDS,
     ]  # fmt: skip

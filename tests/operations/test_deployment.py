@@ -176,7 +176,9 @@ def test_each_dashboard_stands_in_both_languages_under_an_id_of_its_own() -> Non
         assert [panel["gridPos"] for panel in chinese["panels"]] == [panel["gridPos"] for panel in english["panels"]]
 
 
-PAGES = ("wall", "chapter", "program")
+PAGES = ("wall", "chapter", "program", "results")
+PROMETHEUS = {"type": "prometheus", "uid": "prometheus"}
+POSTGRESQL = {"type": "grafana-postgresql-datasource", "uid": "postgresql"}
 
 
 @pytest.mark.parametrize(("name", "dashboard"), dashboards(), ids=[name for name, _ in dashboards()])
@@ -192,7 +194,7 @@ def test_panels_are_whole_and_do_not_overlap(name: str, dashboard: dict[str, Any
         refs = [target["refId"] for target in panel["targets"]]
         assert len(set(refs)) == len(refs)
         for part in (panel, *panel["targets"]):
-            assert part["datasource"] == {"type": "prometheus", "uid": "prometheus"}
+            assert part["datasource"] == (POSTGRESQL if name.endswith("results.json") else PROMETHEUS)
         place = panel["gridPos"]
         assert 0 <= place["x"] <= place["x"] + place["w"] <= 24, name
         cells = {
@@ -209,8 +211,9 @@ def test_panels_are_whole_and_do_not_overlap(name: str, dashboard: dict[str, Any
 
 
 def test_the_data_source_has_the_id_that_the_panels_name() -> None:
-    (source,) = read(DEPLOY / "grafana/provisioning/datasources/prometheus.yaml")["datasources"]
-    assert (source["uid"], source["type"]) == ("prometheus", "prometheus")
+    for name, known in (("prometheus", PROMETHEUS), ("postgresql", POSTGRESQL)):
+        (source,) = read(DEPLOY / f"grafana/provisioning/datasources/{name}.yaml")["datasources"]
+        assert {"uid": source["uid"], "type": source["type"]} == known
     providers = read(DEPLOY / "grafana/provisioning/dashboards/gridclock.yaml")["providers"]
     assert [Path(provider["options"]["path"]).name for provider in providers] == ["zh", "en"]
 

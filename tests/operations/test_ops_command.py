@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import urllib.request
+from contextlib import ExitStack
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -29,6 +30,7 @@ from streams.settings import load_settings
 from streams.simulation import simulate
 from streams.wall_clock import WallClock
 from tests.operations.test_live import eventually
+from tests.sink.postgres import PASSWORD, Postgres, programs
 from tests.stories import moment
 
 
@@ -83,21 +85,33 @@ def test_one_command_brings_all_up_and_ctrl_c_takes_all_down(kafka: Broker, pref
             pytest.skip(reason)
     if kafka.kind == "embedded":
         pytest.skip(f"{kafka.description}: two workers and a notifier need Apache Kafka")
-    command = [sys.executable, "-m", "streams.cli", "ops", "--bootstrap", kafka.bootstrap, "--name", prefix + "ops"]
+    with ExitStack() as stack:
+        database = None if programs() is None else stack.enter_context(Postgres())
+        _up_and_down(kafka, prefix + "ops", tmp_path, database)
+
+
+def _up_and_down(kafka: Broker, name: str, tmp_path: Path, database: Postgres | None) -> None:
+    command = [sys.executable, "-m", "streams.cli", "ops", "--bootstrap", kafka.bootstrap, "--name", name]
     command += ["--workers", "2", "--seconds", "1", "--orders-per-day", "150", "--speed", "600"]
-    running = ChildProcess(command, tmp_path / "ops.log")
+    given = (
+        {} if database is None else {"GRIDCLOCK_DATABASE": database.address(), "GRIDCLOCK_DATABASE_PASSWORD": PASSWORD}
+    )
+    running = ChildProcess(command, tmp_path / "ops.log", environment=given)
     try:
         eventually(lambda: "Ctrl-C stops" in running.output() or running.exit_code is not None, "everything up")
         assert running.exit_code is None, running.output()
         urls = dict(re.findall(r"^(worker \d|\w+).*? +(http://\S+)$", running.output(), re.MULTILINE))
         expected = ["Alertmanager", "Prometheus", "board", "notifier", "webhook", "worker 1", "worker 2"]
-        assert sorted(urls) == expected
+        assert sorted(urls) == sorted([*expected, *([] if database is None else ["sink"])])
         prometheus = urls["Prometheus"]
         eventually(lambda: values(prometheus, 'sum(up{job="gridclock"})') == 2, "both workers in Prometheus")
         eventually(lambda: values(prometheus, "sum(gridclock_events_total)") > 100, "simulated events")
         eventually(lambda: values(prometheus, "sum(gridclock_breaches_total)") > 0, "breaches")
         partitions = "count(count by (partition) (gridclock_watermark_lag_seconds)) - max(gridclock_log_partitions)"
         eventually(lambda: values(prometheus, partitions + " == bool 0") == 1, "all partitions worked on")
+        if database is not None:
+            eventually(lambda: values(prometheus, "sum(gridclock_sink_active)") == 1, "a sink that writes")
+            eventually(lambda: database.count("cases") > 0 and database.count("alerts") > 0, "cases in the database")
         with urllib.request.urlopen(f"{urls['Alertmanager']}/api/v2/status", timeout=10) as answer:
             assert answer.status == 200
         eventually(lambda: " breach " in text_of(urls["webhook"]), "breaches at the webhook")
