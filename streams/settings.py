@@ -118,7 +118,10 @@ class Settings(BaseSettings):
         "only under a new --name",
     )
 
-    database: str = Field(default="", description="where `gridclock sink` writes: postgresql://USER@HOST:PORT/NAME")
+    database: str = Field(
+        default="",
+        description="where `gridclock sink` writes, and the board reads trends: postgresql://USER@HOST:PORT/NAME",
+    )
     database_schema: str = Field(
         default="gridclock", pattern=r"^[a-z_][a-z0-9_]{0,62}$", description="the schema of its tables"
     )

@@ -19,7 +19,8 @@ from streams.board.hub import Hub
 from streams.board.lookup import Lookup
 from streams.board.messages import BoardWire
 from streams.board.rows import Row, Rows
-from streams.board.web import BoardServer
+from streams.board.trends import BoardDays, TrendPages, TrendSource
+from streams.board.web import BoardServer, Pages
 from streams.core.alerts import Subject, case_id_of
 from streams.core.board import Board, BoardAlert
 from streams.core.event import Event
@@ -36,11 +37,12 @@ COUNTER = shipped("fee-5-minutes", "power-20-minutes")
 """A rulebook of two plain clocks, so that a board made up shows what it was given."""
 
 MINUTE = 60_000_000
+KEEP_FOR = 90 * 24 * 60 * MINUTE
 
 
 def board() -> tuple[StateReader, Board]:
     """A board with nothing on it, its state read."""
-    state = StateReader(COUNTER.rulebook)
+    state = StateReader(COUNTER.rulebook, keep_for=KEEP_FOR)
     asyncio.run(state.loaded())
     return state, Board(state.cases, COUNTER.rulebook.calendar)
 
@@ -163,12 +165,14 @@ async def served(
     topics: Topics | None = None,
     loaded: LoadedRulebook = COUNTER,
     wire: BoardWire | None = None,
+    source: TrendSource | None = None,
 ) -> AsyncIterator[Served]:
     """Serve a board on a free port."""
     wire, topics = wire or BoardWire(loaded.rulebook.calendar), topics or Topics()
     hub = Hub(board, state, wire, clock, most=most)
     lookup = Lookup(board, state, wire, rows=topics.rows, deliveries=topics.deliveries)
-    pages = CasePages(board, wire, loaded, lookup=lookup, deliveries=topics.deliveries)
+    cases = CasePages(board, wire, loaded, lookup=lookup, deliveries=topics.deliveries)
+    pages = Pages(cases, TrendPages(source or BoardDays(state), loaded.rulebook.calendar))
     sending = asyncio.create_task(hub.run())
     try:
         async with BoardServer(hub, loaded, pages, host=host, acts=acts(hub)).serve(0) as port:

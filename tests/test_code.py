@@ -24,7 +24,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "rulebooks": ("core", "wire", *LEAVES),
     "live": ("core", "wire", "kafka", "rulebooks", *LEAVES),
     "replay": ("core", "wire", "engine", "kafka", "rulebooks", "live", *LEAVES),
-    "board": ("core", "wire", "kafka", "rulebooks", "live", *LEAVES),
+    "board": ("core", "wire", "kafka", "rulebooks", "live", "sink", *LEAVES),
     "notify": ("core", "wire", "kafka", "rulebooks", "live", *LEAVES),
     "sink": ("kafka", "live", *LEAVES),
     "operations": ("core", "wire", "kafka", "rulebooks", "live", "sink", *LEAVES),

@@ -26,6 +26,7 @@ from streams.core.board import KEPT, Board
 from streams.core.open_cases import OpenCases
 from streams.core.records import BEGINNING
 from streams.core.rulebook import Rulebook
+from streams.core.trends import DecidedCases
 from streams.errors import BrokerError, InputError
 from streams.kafka.admin import partitions_of
 from streams.kafka.connection import clock_of, kafka_options
@@ -49,12 +50,15 @@ Row = tuple[bytes, bytes | None]
 class StateReader:
     """Turns rows of the changelog into open cases. ``cases`` is a new object after each reading from the beginning.
 
-    Rows come with the offset at which they lie, where that is known.
+    Rows come with the offset at which they lie, where that is known. With ``keep_for`` (microseconds; for how long the
+    workers keep what is over) decided cases are counted by day in ``decided``.
     """
 
-    def __init__(self, rulebook: Rulebook) -> None:
+    def __init__(self, rulebook: Rulebook, *, keep_for: int | None = None) -> None:
         self._rulebook = rulebook
+        self._keep_for = keep_for
         self._waiting: dict[bytes, tuple[bytes | None, int | None]] | None = {}
+        self.decided: DecidedCases | None = None
         self.cases = OpenCases(rulebook)
         self.partitions = 0
         self.aside: dict[int, Sequence[Aside]] = {}
@@ -97,14 +101,17 @@ class StateReader:
 
     async def loaded(self) -> None:
         """The first reading is done: judge the rows, yielding to the event loop in between."""
-        rows, fresh = self._waiting or {}, OpenCases(self._rulebook)
+        rows, decided = self._waiting or {}, None
+        if self._keep_for is not None:
+            decided = DecidedCases(self._rulebook.calendar, keep_for=self._keep_for)
+        fresh = OpenCases(self._rulebook, None if decided is None else decided.take)
         # Positions first, so that each subject is judged once and as of its partition's watermark.
         ordered = sorted(rows.items(), key=lambda row: subject_of_key(row[0]) is not None)
         for number, (key, (value, offset)) in enumerate(ordered):
             self._apply(fresh, (key, value), offset)
             if number % _CHUNK == 0:
                 await asyncio.sleep(0)
-        self.cases, self._waiting = fresh, None
+        self.cases, self.decided, self._waiting = fresh, decided, None
 
     def _apply(self, cases: OpenCases, row: Row, offset: int | None) -> None:
         key, value = row

@@ -16,7 +16,8 @@ from streams.board.login import login_of
 from streams.board.lookup import Lookup
 from streams.board.messages import BoardWire
 from streams.board.rows import KafkaRows, Rows
-from streams.board.web import BoardServer
+from streams.board.trends import BoardDays, TrendPages, TrendSource
+from streams.board.web import BoardServer, Pages
 from streams.core.board import Board
 from streams.errors import ConfigError, InvariantError
 from streams.kafka.admin import partitions_of
@@ -37,7 +38,7 @@ async def run_board(
 
     Raises:
         BrokerError: where the broker does not answer, or refuses a topic, at the start; later failures are retried.
-        ConfigError: where the address is taken, or the log-in would let anybody in.
+        ConfigError: where the address is taken, the log-in would let anybody in, or no such database can be asked.
         StateError: where the state was written by a newer version.
     """
     stop = stop or asyncio.Event()
@@ -50,7 +51,8 @@ async def run_board(
         # A topic that does not exist yet is waited for; a missing permission is reported now.
         await asyncio.to_thread(partitions_of, settings.bootstrap, topic, security=settings.security())
     rulebook, clock = loaded.rulebook, clock_of(settings)
-    state = StateReader(rulebook)
+    # The days of the board's own are counted only where they are shown.
+    state = StateReader(rulebook, keep_for=None if settings.database else settings.keep_for)
     pseudonyms = None if settings.pseudonyms is None else Pseudonyms(settings.pseudonyms)
     wire = BoardWire(rulebook.calendar, pseudonyms)
     board = Board(state.cases, rulebook.calendar, ids_of=wire.ids_of)
@@ -59,7 +61,8 @@ async def run_board(
     feed = BoardFeed(settings, board, state, rows=rows, deliveries=deliveries)
     hub = Hub(board, state, wire, clock, most=settings.board_clients)
     lookup = Lookup(board, state, wire, rows=rows, deliveries=deliveries)
-    pages = CasePages(board, wire, loaded, lookup=lookup, deliveries=deliveries)
+    cases = CasePages(board, wire, loaded, lookup=lookup, deliveries=deliveries)
+    pages = Pages(cases, TrendPages(_trend_source(settings, state), rulebook.calendar))
     async with AsyncExitStack() as stack:
         acts = Acts(hub)
         if login is not None:
@@ -67,6 +70,14 @@ async def run_board(
             acts = Acts(hub, login, writer, Hidden(settings.pseudonyms).staff)
         server = BoardServer(hub, loaded, pages, host=settings.board_host, names=settings.board_names, acts=acts)
         await _serve(settings, server, hub, feed, on_ready, stop)
+
+
+def _trend_source(settings: Settings, state: StateReader) -> TrendSource:
+    if not settings.database:
+        return BoardDays(state)
+    from streams.board.trend_database import DatabaseDays  # late: psycopg takes time to load
+
+    return DatabaseDays(settings)
 
 
 async def _serve(

@@ -8,6 +8,7 @@
     /case/ID          the page of the case or the alert with that id, /order/ID, /account/ID, /meter/ID, /batch/ID
                       that of a subject: its time line, its clocks, who was sent what
     /api/case/ID      the same as JSON, and so on; 404 where there is nothing under that id
+    /trends           on-time rate, breaches, violations and red lines by day, rule and place; JSON at /api/trends
     /api/meta         the rules and chapters that a filter can name, the names of organisations; since when and of
                       which sources and subjects verdicts may be incomplete
     /api/me, /api/acks  who may act on alerts, and acts (``streams.board.acts``)
@@ -24,7 +25,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Any, Final
 
@@ -36,6 +37,7 @@ from streams.board.case_pages import CasePages
 from streams.board.export import MOST_EXPORTED, SUFFIXES, exported
 from streams.board.hub import Hub
 from streams.board.messages import filter_of
+from streams.board.trends import SourceError, TrendPages
 from streams.core.open_cases import chapter_of
 from streams.errors import BrokerError, InputError
 from streams.http_server import ConnectionLimits
@@ -51,6 +53,8 @@ _FILES: Final = {
     "/board": ("index.html", "text/html"),
     "/board/board.css": ("board.css", "text/css"),
     "/board/case.css": ("case.css", "text/css"),
+    "/trends": ("trends.html", "text/html"),
+    "/board/trends.css": ("trends.css", "text/css"),
     **{
         f"/board/{script.name}": (script.name, "text/javascript")
         for script in _PAGE.iterdir()
@@ -110,6 +114,14 @@ def _json(value: Any, status: int = 200, headers: dict[str, str] | None = None) 
     return web.Response(body=encode(value), status=status, content_type="application/json", headers=headers)
 
 
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """What makes the pages beside the board's own."""
+
+    cases: CasePages
+    trends: TrendPages
+
+
 class BoardServer:
     """Serves one hub on one address; ``names`` are answered on loopback besides its own."""
 
@@ -117,7 +129,7 @@ class BoardServer:
         self,
         hub: Hub,
         loaded: LoadedRulebook,
-        pages: CasePages,
+        pages: Pages,
         *,
         host: str,
         names: Sequence[str] = (),
@@ -148,9 +160,10 @@ class BoardServer:
         for kind in ("case", SUBJECTS):
             app.router.add_get(f"/{{kind:{kind}}}/{{id:.+}}", self._case_page)
             app.router.add_get(f"/api/{{kind:{kind}}}/{{id:.+}}", self._case_values)
+        app.router.add_get("/api/trends", self._trends)
         app.router.add_get("/api/meta", self._send_meta)
         app.router.add_get("/healthz", self._health)
-        self._acts.add_to(app, self._pages.has_alert)
+        self._acts.add_to(app, self._pages.cases.has_alert)
         return app
 
     @asynccontextmanager
@@ -210,14 +223,24 @@ class BoardServer:
                 hint = next(
                     ((name, request.query[name]) for name in SUBJECTS.split("|") if name in request.query), None
                 )
-                found = await self._pages.of_case(number, hint)
+                found = await self._pages.cases.of_case(number, hint)
             else:
-                found = await self._pages.of_subject((kind, number))
+                found = await self._pages.cases.of_subject((kind, number))
         except (BrokerError, KafkaError) as error:
             logger.warning("the page of a %s cannot be made: %s", kind, error)
             return _json({"error": _UNREADABLE}, 503, {"Retry-After": str(_RETRY_SECONDS)})
         if found is None:
             return _json({"error": _NOT_FOUND.format(kind=kind, id=number)}, 404)
+        return _json({**time, **found})
+
+    async def _trends(self, request: web.Request) -> web.StreamResponse:
+        time = self._hub.time()
+        if time["loading"]:
+            return _json({"error": _LOADING}, 503, {"Retry-After": str(_RETRY_SECONDS)})
+        try:
+            found = await self._pages.trends.values(filter_of(request.query), request.query, self._hub.clock.now())
+        except SourceError as error:
+            return _json({"error": str(error)}, 503, {"Retry-After": str(_RETRY_SECONDS)})
         return _json({**time, **found})
 
     async def _send_meta(self, _request: web.Request) -> web.StreamResponse:

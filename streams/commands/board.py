@@ -52,6 +52,10 @@ from streams.wire.state_rows import StateError
     "--trust-proxy", "board_trust_proxies", multiple=True, metavar="ADDRESS",
     help="Accept the headers from this address or network only (loopback); required where --host is not loopback.",
 )  # fmt: skip
+@click.option(
+    "--database", metavar="ADDRESS", help="Take trends from this database of gridclock sink (GRIDCLOCK_DATABASE)."
+)
+@click.option("--schema", "database_schema", help="The schema of its tables (gridclock).")
 @click.option("--clock-origin", type=int, hidden=True)
 @click.option("--clock-anchor", type=int, hidden=True)
 @click.option("--clock-speed", type=float, hidden=True)
@@ -63,6 +67,9 @@ def board(rules: tuple[Path, ...], only: Path | None, **given: Any) -> int:
     The page takes its filters from the address, so that a wall screen can be bookmarked:
     /board?city=3201&severity=red_line&lang=zh&flash=1. It has no log-in: on an address that others can reach, put a
     proxy with a log-in in front of it.
+
+    /trends shows on-time rates, breaches, violations and red lines by day (趋势): from the database of gridclock sink
+    where --database names it (its password as gridclock sink takes it), else of the days that the state still holds.
 
     With --trust-header people acknowledge, note, assign and silence alerts from the page, which writes to the topic
     NAME.acks; without it the board only reads. The board trusts that header: it must be reachable through the proxy

@@ -15,11 +15,11 @@ list.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush, nlargest, nsmallest
 from itertools import chain
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 from schemas.base import Text
 from schemas.limits import MINUTE
@@ -108,6 +108,22 @@ class ShownAlert:
     acks: tuple[Acknowledgement, ...]
 
 
+class Filtered(Protocol):
+    """What a filter looks at, places apart."""
+
+    @property
+    def rule(self) -> str:
+        """The rule's id."""
+
+    @property
+    def clause(self) -> str:
+        """Its main clause."""
+
+    @property
+    def severity(self) -> str:
+        """``norm`` or ``red_line``."""
+
+
 @dataclass(frozen=True, slots=True)
 class Filter:
     """The part of the board to show; ``None`` is everything.
@@ -137,7 +153,12 @@ class Filter:
         """The codes of the filter."""
         return self.province, self.city, self.county, self.unit
 
-    def takes(self, item: OpenCase | BoardAlert) -> bool:
+    @property
+    def level(self) -> int:
+        """The level (index into ``LEVELS``) whose places are counted: the one under the filter's, at least cities."""
+        return 3 if self.unit or self.county else 2 if self.city else 1
+
+    def takes(self, item: Filtered) -> bool:
         """Whether an item passes the filter, its place apart."""
         return (
             (self.rule is None or item.rule == self.rule)
@@ -356,6 +377,18 @@ def _nearest(cases: Sequence[OpenCase], most: int, *, is_beside: bool) -> list[O
     return [case for part in parts for case in nsmallest(most, part, key=_urgency)]
 
 
+def choices_of(asked_for: Place, seen: Iterable[Place]) -> dict[str, tuple[str, ...]]:
+    """The codes of some places by level, each level under the codes that are asked for above it."""
+    found: tuple[set[str], ...] = (set(), set(), set(), set())
+    for place in seen:
+        for asked, code, codes in zip(asked_for, place, found, strict=True):
+            if code is not None:
+                codes.add(code)
+            if asked is not None and code != asked:
+                break
+    return {level: tuple(sorted(codes)[:CHOICES]) for level, codes in zip(LEVELS, found, strict=True)}
+
+
 def _trim(kept: dict[str, Any], most: int) -> None:
     """Drop the oldest entries."""
     while len(kept) > most:
@@ -374,8 +407,7 @@ class _Tally:
         self._find = wanted.find.casefold() if wanted.find else None
         self._ids_of = ids_of
         self._place = wanted.place
-        # The level whose places are counted: for the whole and for a province it is the cities.
-        self._level = 3 if wanted.unit or wanted.county else 2 if wanted.city else 1
+        self._level = wanted.level
         self._is_everywhere = self._place == (None, None, None, None)
         self._seen: set[Place] = set()
         self.by_place: dict[str, list[int]] = defaultdict(lambda: [0] * len(ROW_COUNTS))
@@ -453,11 +485,4 @@ class _Tally:
 
     def choices(self) -> dict[str, tuple[str, ...]]:
         """The codes available for each level, given the levels above."""
-        found: tuple[set[str], ...] = (set(), set(), set(), set())
-        for place in self._seen:
-            for asked, code, codes in zip(self._place, place, found, strict=True):
-                if code is not None:
-                    codes.add(code)
-                if asked is not None and code != asked:
-                    break
-        return {level: tuple(sorted(codes)[:CHOICES]) for level, codes in zip(LEVELS, found, strict=True)}
+        return choices_of(self._place, self._seen)

@@ -12,6 +12,7 @@ without timers are dropped until their next row.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Literal
@@ -20,6 +21,7 @@ from schemas.base import Text
 from streams.core.alerts import Subject, case_id_of
 from streams.core.explanations import limit_zh
 from streams.core.history import History
+from streams.core.pruning import is_over
 from streams.core.records import BEGINNING, Snapshot
 from streams.core.rulebook import Rulebook
 from streams.core.verdicts import Verdict, root_of
@@ -77,22 +79,31 @@ class OpenCase:
 class _Kept:
     """A subject that has open cases, or will have at a later watermark."""
 
-    __slots__ = ("case_ids", "decided_at", "history", "offset", "partition", "wake")
+    __slots__ = ("case_ids", "decided_at", "history", "offset", "partition", "pruned", "wake")
 
-    def __init__(self, partition: int, history: History, decided_at: int, offset: int | None) -> None:
+    def __init__(self, partition: int, history: History, snapshot: Snapshot, offset: int | None) -> None:
         self.partition = partition
         self.offset = offset
         self.history = history
-        self.decided_at = decided_at
+        self.decided_at = snapshot.decided_at
+        self.pruned = snapshot.pruned
         self.case_ids: tuple[str, ...] = ()
         self.wake: int | None = None
 
 
-class OpenCases:
-    """The open cases under one rulebook, by case id. ``version`` grows with every change."""
+Follow = Callable[[Subject, Iterable[Verdict]], None]
 
-    def __init__(self, rulebook: Rulebook) -> None:
+
+class OpenCases:
+    """The open cases under one rulebook, by case id. ``version`` grows with every change.
+
+    ``follow`` is called with all cases of a subject each time that it is judged, those left out that were over when its
+    history was pruned; with none when its row was deleted.
+    """
+
+    def __init__(self, rulebook: Rulebook, follow: Follow | None = None) -> None:
         self._rulebook = rulebook
+        self._follow = follow
         self.rules = frozenset(fold.id for fold in rulebook.folds)
         self._subjects: dict[Subject, _Kept] = {}
         self._timers: dict[int, list[tuple[int, Subject]]] = {}
@@ -103,7 +114,7 @@ class OpenCases:
     def put(self, partition: int, snapshot: Snapshot, offset: int | None = None) -> None:
         """Take a subject's row, which lies at ``offset``; it replaces the one before."""
         history = History(snapshot.events, only=self._rulebook.seen_by(snapshot.pruned.only))
-        kept = _Kept(partition, history, snapshot.decided_at, offset)
+        kept = _Kept(partition, history, snapshot, offset)
         before = self._subjects.get(snapshot.subject)
         if before is not None:
             kept.case_ids = before.case_ids
@@ -124,6 +135,8 @@ class OpenCases:
         kept = self._subjects.pop(subject, None)
         if kept is not None:
             self._replace(kept, {})
+        if self._follow is not None:
+            self._follow(subject, ())
 
     def advance(self, partition: int, watermark: int) -> None:
         """Advance a partition's watermark; an older one has no effect."""
@@ -143,6 +156,7 @@ class OpenCases:
         states = kept.history.fold(self._rulebook.routes(subject[0]))
         roots = kept.history.roots
         found: dict[str, OpenCase] = {}
+        every: list[Verdict] = []
         # A case opens when the watermark reaches its start; folds do not return that as a change by time.
         ahead = [event.at for event in kept.history.events if event.at > as_of]
         wakes = list(ahead)
@@ -151,6 +165,7 @@ class OpenCases:
             verdicts, following = fold.judge(state, as_of, every=True)
             if following is not None and following > as_of:
                 wakes.append(following)
+            every += verdicts
             still_open = {start.event_id for start in fold.open_cases(state, as_of)}
             for verdict in verdicts:
                 # A breached case with a stop or cancel ahead of the watermark is open until that instant.
@@ -158,6 +173,8 @@ class OpenCases:
                     case_id = case_id_of(fold.id, subject, root_of(verdict, roots))
                     found[case_id] = _open_case(case_id, subject, verdict)
         self._replace(kept, found)
+        if self._follow is not None:
+            self._follow(subject, [verdict for verdict in every if not is_over(verdict, kept.pruned)])
         kept.wake = min(wakes, default=None)
         if kept.wake is not None:
             heappush(self._timers.setdefault(kept.partition, []), (kept.wake, subject))

@@ -253,8 +253,8 @@ def test_the_keyboard_reaches_everything(chrome: str) -> None:
                 seen.append(await page.js(f"document.activeElement === document.body ? 'end' : ({focus})"))
                 if str(seen[-1]).startswith("工单 WO0"):
                     break
-            assert seen[:12] == [None, "lang", "sound", "flash", "province", "city", "county", "unit", "chapter",
-                                 "rule", "severity", "find"]  # fmt: skip
+            assert seen[:13] == [None, "trends", "lang", "sound", "flash", "province", "city", "county", "unit",
+                                 "chapter", "rule", "severity", "find"]  # fmt: skip
             await page.press("ArrowDown")
             await page.press("ArrowDown")
             assert str(await page.js(focus)).startswith("工单 WO2，") or str(await page.js(focus)).startswith(

@@ -293,11 +293,13 @@ def test_the_panel_can_be_read_on_a_wall_and_on_a_phone(chrome: str) -> None:
 
 
 KEYS = """
-Promise.all([import('/board/texts.js'), import('/board/case_texts.js')]).then(([board, cases]) => {
+const files = ['texts', 'case_texts', 'trend_texts'];
+Promise.all(files.map((name) => import(`/board/${name}.js`))).then(([board, cases, trends]) => {
   const keys = (one, path) => Object.entries(one).flatMap(([key, value]) =>
     value !== null && typeof value === 'object' ? keys(value, `${path}${key}.`) : [`${path}${key}: ${typeof value}`]);
   return ["zh", "en"].map((language) =>
-    [...keys(board.TEXTS[language], ''), ...keys(cases.CASE_TEXTS[language], 'case.')].sort());
+    [...keys(board.TEXTS[language], ''), ...keys(cases.CASE_TEXTS[language], 'case.'),
+    ...keys(trends.TREND_TEXTS[language], 'trend.')].sort());
 })
 """
 

@@ -81,9 +81,10 @@ PATHS = {
     "/": 302,
     **dict.fromkeys(["/board", "/board/board.css", "/board/icon.svg", *SCRIPTS], 200),
     **dict.fromkeys(["/api/cases.csv", "/api/alerts.xlsx"], 200),
-    **dict.fromkeys(["/api/cases", "/api/alerts", "/api/meta", "/healthz"], 200),
+    **dict.fromkeys(["/api/cases", "/api/alerts", "/api/meta", "/healthz", "/trends", "/api/trends"], 200),
     "/nowhere": 404,
     "/api/cases?severity=loud": 400,
+    "/api/trends?days=0": 400,
 }
 
 

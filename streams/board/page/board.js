@@ -2,7 +2,7 @@
 // The page holds as many rows as the server sends, no more. This module joins the others and starts them.
 import { readMe } from "./acts.js";
 import { $, setAttribute } from "./dom.js";
-import { clearFilters, remember, renderFilters, setFilter } from "./filters.js";
+import { clearFilters, openWhereWide, remember, renderFilters, setFilter } from "./filters.js";
 import { switchLanguage, translateHtml } from "./language.js";
 import { moveCountdowns, redrawAlerts, redrawCountdowns, renderLists } from "./lists.js";
 import { allowSound, highlight, showNews } from "./news.js";
@@ -65,10 +65,7 @@ function listenToFilters() {
   for (const button of document.querySelectorAll(".states button")) {
     button.addEventListener("click", () => setFilter("state", button.dataset.state === "running" ? "" : button.dataset.state));
   }
-  const wide = matchMedia("(min-width: 1200px)");
-  const fit = () => { $("filter-box").open = wide.matches || $("filter-box").open; };
-  wide.addEventListener("change", fit);
-  fit();
+  openWhereWide();
 }
 
 function listenToSwitches() {

@@ -1,7 +1,7 @@
 // The filters: kept in the address, offered as the server knows them.
 import { $, element, setAttribute, setText } from "./dom.js";
-import { organisation, translated } from "./format.js";
-import { ASKED, FILTERS, LEVELS, announce, page, params, rememberBoard, selected } from "./state.js";
+import { inLanguage, organisation, translated } from "./format.js";
+import { ASKED, FILTERS, PERIOD, LEVELS, announce, page, params, rememberBoard, selected } from "./state.js";
 
 export function setFilter(name, value) {
   if (value) params.set(name, value);
@@ -10,15 +10,24 @@ export function setFilter(name, value) {
   if (LEVELS.includes(name)) for (const below of LEVELS.slice(LEVELS.indexOf(name) + 1)) params.delete(below);
   if (name === "chapter") params.delete("rule");
   remember();
-  if (ASKED.includes(name)) announce("query");
+  if (ASKED.includes(name) || PERIOD.includes(name)) announce("query");
   announce("choices");
   announce("view");
 }
 
 export function clearFilters() {
   for (const name of page.refused ? ASKED : FILTERS) params.delete(name);
-  $("filters").elements.find.value = "";
+  const { find } = $("filters").elements;
+  if (find) find.value = "";
   setFilter("city", "");
+}
+
+// On wide screens the filters are always open; the summary that opens them is not shown there.
+export function openWhereWide() {
+  const wide = matchMedia("(min-width: 1200px)");
+  const fit = () => { $("filter-box").open = wide.matches || $("filter-box").open; };
+  wide.addEventListener("change", fit);
+  fit();
 }
 
 export function remember() {
@@ -27,13 +36,14 @@ export function remember() {
   history.replaceState(null, "", query ? `?${query}` : location.pathname);
 }
 
-function options(select, choices) {
+// `all` is the choice of no value.
+export function options(select, choices, all = page.text.all) {
   const value = params.get(select.name) || "";
   if (value && !choices.some(([key]) => key === value)) choices = [...choices, [value, value]];
-  const wanted = JSON.stringify([page.language, choices]);
+  const wanted = JSON.stringify([page.language, all, choices]);
   if (select.wanted !== wanted) {
     select.wanted = wanted;
-    select.replaceChildren(...[["", page.text.all], ...choices].map(([key, words]) => {
+    select.replaceChildren(...[["", all], ...choices].map(([key, words]) => {
       const option = element("option", "", words);
       option.value = key;
       return option;
@@ -50,13 +60,14 @@ export function renderFilters() {
   options(form.rule, page.meta.rules.filter((one) => !chapter || one.chapter === chapter).map((one) => [one.id, `${one.clause} ${translated(one.title)}`]));
   options(form.severity, [["red_line", page.text.red_line], ["norm", page.text.norm]]);
   const find = params.get("find") || "";
-  if (document.activeElement !== form.find && form.find.value !== find) form.find.value = find;
+  if (form.find && document.activeElement !== form.find && form.find.value !== find) form.find.value = find;
   const asked = new URLSearchParams(ASKED.filter((name) => params.get(name)).map((name) => [name, params.get(name)]));
   for (const link of document.querySelectorAll(".files a")) {
     setAttribute(link, "href", `/api/${link.dataset.list}.${link.dataset.form}?${asked}`);
     setAttribute(link, "aria-label", page.text.download(page.text[link.dataset.list], link.textContent));
   }
-  const count = FILTERS.filter((name) => params.get(name)).length;
+  const narrowed = FILTERS.filter((name) => params.get(name)), count = narrowed.length;
+  if ($("trends")) setAttribute($("trends"), "href", inLanguage("/trends", Object.fromEntries(narrowed.filter((name) => name !== "find").map((name) => [name, params.get(name)]))));
   setText($("filter-count"), count ? `(${count})` : "");
   $("clear").disabled = count === 0 && !page.refused;
   for (const button of document.querySelectorAll(".states button")) setAttribute(button, "aria-pressed", String(!find && button.dataset.state === selected()));

@@ -5,6 +5,7 @@ import { TEXTS } from "./texts.js";
 export const LEVELS = ["province", "city", "county", "unit"];
 export const FILTERS = [...LEVELS, "chapter", "rule", "severity", "find"];
 export const ASKED = [...FILTERS, "state", "shift", "cases", "alerts"]; // what the server is asked for
+export const PERIOD = ["days", "until"]; // and for trends, beside the filters
 export const MINUTE = 60e3, HOUR = 60 * MINUTE, DAY = 24 * HOUR;
 
 export const params = new URLSearchParams(location.search);
@@ -19,6 +20,7 @@ export const page = {
 
 // The board's filters as last set in this tab, for the way back from a case page; the language is the page's own.
 export function rememberBoard() {
+  if (location.pathname !== "/board") return;
   try { sessionStorage.setItem("board", params.toString()); } catch { /* storage is switched off */ }
 }
 export function boardQuery() {

@@ -1,7 +1,8 @@
 // Whether the board is connected and how far the data are behind; the server's time.
 import { $, setAttribute, setText } from "./dom.js";
-import { approximately } from "./format.js";
+import { approximately, stamp } from "./format.js";
 import { MINUTE, page } from "./state.js";
+import { number } from "./texts.js";
 
 const SLOW_SECONDS = 5, BAD_SECONDS = 60;
 
@@ -30,4 +31,15 @@ export function renderTime(at) {
   const local = new Date(at + page.clock.offset * MINUTE).toISOString();
   setText($("time"), local.slice(11, 19));
   setText($("date"), local.slice(0, 10));
+}
+
+// What an answer of the server says that may be wrong or missing in its figures.
+export function noticesOf({ incomplete: { count, causes, since }, unknown_rules }) {
+  const { text } = page, found = [];
+  if (unknown_rules.length) found.push(text.unknownRules(unknown_rules.join(text.list)));
+  if (count) {
+    const named = causes.map((one) => text.causes[one.cause](one.source || `${one.subject.type} ${one.subject.id}`, number(one.count)));
+    found.push(text.mayBeIncomplete(since ? stamp(since) : "", named.join(text.semicolon) + (count > causes.length ? " …" : "")));
+  }
+  return found;
 }

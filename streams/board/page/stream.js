@@ -1,8 +1,7 @@
 // The stream of server-sent events: a snapshot of the view asked for, then its changes, and the server's time.
 import { $, setAttribute, setText } from "./dom.js";
-import { stamp } from "./format.js";
 import { ASKED, announce, page, params, setClock } from "./state.js";
-import { number } from "./texts.js";
+import { noticesOf } from "./status.js";
 
 const SILENT_MS = 8000, RETRY_MS = 3000;
 let stream = null, heardAt = 0;
@@ -85,17 +84,11 @@ function takeChange(data) {
 }
 
 function takeTime(data) {
-  const { text } = page;
   setClock(data);
   page.loading = data.loading;
   page.delay = data.delay_seconds;
-  const notices = [], { count, causes, since } = data.incomplete;
+  const notices = noticesOf(data);
   page.partitions = data.partitions;
-  if (data.unknown_rules.length) notices.push(text.unknownRules(data.unknown_rules.join(text.list)));
-  if (count) {
-    const named = causes.map((one) => text.causes[one.cause](one.source || `${one.subject.type} ${one.subject.id}`, number(one.count)));
-    notices.push(text.mayBeIncomplete(since ? stamp(since) : "", named.join(text.semicolon) + (count > causes.length ? " …" : "")));
-  }
   const notice = $("notice"), words = notices.join(" "), figures = /[\d,]+/g;
   // A figure that changes must not be read out each time.
   setAttribute(notice, "aria-live", words.replace(figures, "") === notice.textContent.replace(figures, "") ? "off" : "polite");

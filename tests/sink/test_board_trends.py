@@ -1,0 +1,78 @@
+"""Trends from a real PostgreSQL: the same figures as the cases that stand in its table, counted one after the other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import psycopg
+import pytest
+
+from streams.board.trend_database import DatabaseDays
+from streams.board.trends import SourceError
+from streams.core.board import Filter
+from streams.core.trends import Days, Trends
+from streams.settings import Settings, load_settings
+from streams.sink.database import Database, connection_options
+from streams.sink.target import Batch
+from tests.decided import expected_of, simulated
+from tests.sink.postgres import PASSWORD, Postgres
+
+ALL_DAYS = Days(date(2026, 1, 1).toordinal(), date(2026, 12, 31).toordinal())
+FILTERS: list[tuple[Filter, Days, Callable[[dict[str, Any]], bool]]] = [
+    (Filter(), ALL_DAYS, lambda _row: True),
+    (Filter(city="3201"), ALL_DAYS, lambda row: row["city"] == "3201"),
+    (Filter(city="3201", county="320101"), ALL_DAYS, lambda row: row["county"] == "320101"),
+    (Filter(severity="red_line"), ALL_DAYS, lambda row: row["severity"] == "red_line"),
+    (Filter(chapter="W"), ALL_DAYS, lambda row: row["clause"].startswith("W-")),
+    (Filter(rule="fee-5-minutes"), ALL_DAYS, lambda row: row["rule"] == "fee-5-minutes"),
+    (Filter(), Days(*[date(2026, 3, 4).toordinal()] * 2), lambda row: row["decided_on"] == "2026-03-04"),
+    (Filter(rule="' OR 1=1 --"), ALL_DAYS, lambda _row: False),
+]
+
+
+def settings_of(postgres: Postgres, **more: Any) -> Settings:
+    return load_settings(database=postgres.address(), database_password=PASSWORD, **more)
+
+
+def trends(settings: Settings, wanted: Filter = Filter(), days: Days = ALL_DAYS) -> Trends:  # noqa: B008
+    return asyncio.run(DatabaseDays(settings).trends(wanted, days))
+
+
+def test_the_figures_are_those_of_the_cases_in_the_table(postgres: Postgres) -> None:
+    settings = settings_of(postgres)
+    with pytest.raises(SourceError, match="start gridclock sink"):
+        trends(settings)
+    database = Database(connection_options(settings), settings.database_schema)
+    database.migrate()
+    assert trends(settings) == Trends(None, None)
+    rows = [row for row, _ in simulated()]
+    batch = Batch()
+    batch.rows["cases"] = {row["case_id"]: row for row in rows}
+    database.write(batch)
+    known = [row for row in rows if row["decided_on"] is not None]
+    for wanted, days, is_wanted in FILTERS:
+        found = trends(settings, wanted, days)
+        those = [row for row in known if is_wanted(row)]
+        level = ("province", "city", "county", "unit")[wanted.level]
+        assert found.days == expected_of(those, lambda row: date.fromisoformat(row["decided_on"]).toordinal())
+        assert found.rules == expected_of(those, lambda row: str(row["rule"]))
+        assert found.places == expected_of(those, lambda row, level=level: row[level] or "")  # type: ignore[misc]
+        ordinals = [date.fromisoformat(row["decided_on"]).toordinal() for row in known]
+        assert (found.first, found.last) == (min(ordinals), max(ordinals))
+    assert set(trends(settings, Filter(city="3201")).choices["city"]) == {row["city"] for row in known if row["city"]}
+    view = database._do("SELECT sum(on_time), sum(decided) FROM {schema}.on_time_by_day").fetchone()
+    whole = trends(settings).days.values()
+    assert view == (sum(day.on_time for day in whole), sum(day.decided for day in whole))
+    database.close()
+    with psycopg.connect(f"{postgres.address()} password={PASSWORD}") as other:
+        assert other.execute("SELECT count(*) FROM gridclock.cases").fetchone() == (len(rows),)
+
+
+def test_a_database_that_is_away_is_said_and_no_secret_is() -> None:
+    settings = load_settings(database="host=127.0.0.1 port=1 user=sink dbname=results", database_password=PASSWORD)
+    with pytest.raises(SourceError, match="cannot be read now") as caught:
+        trends(settings)
+    assert PASSWORD not in str(caught.value)
