@@ -156,6 +156,10 @@ def _as_conditions(value: object) -> object:
     return (value,) if isinstance(value, dict | When) else value
 
 
+UNANSWERED: Final = "family.what_happened"
+"""In a suggested mapping the event type that is still to be named."""
+
+
 class EventFrom(Model):
     """One event of a row, if all of ``when`` hold.
 
@@ -313,6 +317,8 @@ def _check_complete(given: set[str], where: str) -> None:
 def _check_distinct(events: Sequence[EventFrom], key: tuple[str, ...]) -> None:
     seen: dict[tuple[str, tuple[str, ...]], int] = {}
     for place, entry in enumerate(events):
+        if entry.event_type == UNANSWERED:
+            continue  # refused with the rulebook's event types at hand
         first = seen.setdefault((entry.event_type, entry.key or key), place)
         if first != place:
             raise ValueError(

@@ -184,7 +184,11 @@ def _unknown(found: MappingFile, catalogue: EventCatalogue) -> Iterator[ConfigEr
     mapping = found.mapping
     named = list(_types(mapping, catalogue))
     for keys, event_type in named:
-        if event_type not in catalogue.types:
+        if event_type == schema.UNANSWERED:
+            yield found.error(
+                keys, "name the event type, or leave this out: gridclock map types WORD lists event types"
+            )
+        elif event_type not in catalogue.types:
             near = catalogue.suggest(event_type)
             hint = f"; did you mean {near!r}?" if near else ""
             yield found.error(keys, f"the rulebook knows no event type {event_type!r}{hint}")

@@ -11,6 +11,8 @@ import jsonschema
 import pytest
 import yaml
 
+from streams.errors import ConfigError
+from streams.replay.sources.profile import json_settings, profiled
 from tests.commands.exports_of_others import EXPORTS, LEDGER, OCEL, WORKBOOK, Export
 from tests.replay.conftest import gridclock  # noqa: F401 (a fixture)
 from tests.replay.runs import Runner, data_of, of_rule
@@ -128,6 +130,56 @@ def test_the_last_change_of_a_wide_row_is_not_when_each_of_its_steps_was_entered
     sheet = "order_no,reported_at,arrived_at,updated_at\n" + "BX1" + ",2026-03-02 09:44" * 3 + "\n"
     ran = gridclock("map", "suggest", gridclock.file("rows.csv", sheet))
     assert "\n  # ? recorded_at: updated_at   # ? when the event was entered\n" in ran.out
+
+
+def test_columns_named_by_initials_and_words_of_another_language_are_known(gridclock: Runner) -> None:  # noqa: F811
+    table = "id,gdbh,slsj,pgsj,ddsj,gdsj,gzqy,lrsj\n1,QX1" + ",2026-03-02 09:00" * 4 + ",城镇,2026-03-02 09:00\n"
+    ran = gridclock("map", "suggest", gridclock.file("yx_qxgd.csv", table))
+    for column, event_type in (("slsj", "reported"), ("pgsj", "dispatched"), ("ddsj", "arrived"), ("gdsj", "closed")):
+        assert f"\n  - {{event_type: repair.{event_type}, occurred_at: {column}}}   # ?" in ran.out
+    assert "\n  order_id: gdbh\n" in ran.out
+    assert "\n  area: {column: gzqy, values: {城镇: urban}}   # ?" in ran.out, "by its words"
+    nodes = (("ACCEPT", "CITY"), ("ARRIVE", "COUNTRY"), ("FINISH", "CITY"), ("CLOSE", "CITY"))
+    common = {"workOrderId": "W-1", "operateTime": "2026-03-02T01:00:00Z"}
+    lines = [
+        json.dumps({"evtId": f"E{n}", "nodeCode": node, "areaType": area, **common})
+        for n, (node, area) in enumerate(nodes)
+    ]
+    english = gridclock("map", "suggest", gridclock.file("nodes.jsonl", "\n".join(lines)))
+    for node, event_type in (("ACCEPT", "reported"), ("ARRIVE", "arrived"), ("FINISH", "completed")):
+        assert f"\n    {node}: repair.{event_type}   # ?" in english.out
+    assert "\n  event_id: evtId\n" in english.out
+    assert "{column: areaType, values: {CITY: urban, COUNTRY: rural}}" in english.out
+
+
+def test_an_event_without_an_id_is_a_question(gridclock: Runner) -> None:  # noqa: F811
+    ran = gridclock("map", "suggest", gridclock.file("orders.csv", LONG))
+    assert (
+        "\n  # ? event_id: COLUMN   (what names an event; without it one that is sent twice counts twice)\n" in ran.out
+    )
+
+
+def test_a_type_that_is_not_named_yet_is_said_so_at_its_line(gridclock: Runner) -> None:  # noqa: F811
+    path, mapping = (
+        gridclock.file("x.csv", "gdbh,qqsj,zzsj\n1" + ",2026-03-02 09:00" * 2 + "\n"),
+        gridclock.path / "m.yaml",
+    )
+    assert gridclock("map", "suggest", path, "--out", mapping).code == 0
+    ran = gridclock("map", "check", mapping)
+    assert ran.code == 2
+    said = "name the event type, or leave this out: gridclock map types WORD lists event types"
+    assert [line.partition(": events.")[2] for line in ran.err.splitlines()] == [
+        f"{n}.event_type: {said}" for n in (0, 1)
+    ]
+
+
+def test_records_that_are_not_json_are_named_with_the_remedy(gridclock: Runner) -> None:  # noqa: F811
+    with pytest.raises(
+        ConfigError, match=r"the first begins as with a schema registry .*; give its address: --registry"
+    ):
+        profiled("topic", *json_settings([b"\0\0\0\0\7x", b"\0\0\0\0\7y"]))
+    found = profiled("topic", *json_settings([b"\0", b'{"a": 1}', b"[1]", b'{"a": {"b": 2}}']))
+    assert list(found.columns) == ["a", "a.b"], "what cannot be read is left out"
 
 
 def test_event_types_are_found_by_a_word(gridclock: Runner) -> None:  # noqa: F811

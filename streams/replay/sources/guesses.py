@@ -19,7 +19,7 @@ from schemas.limits import UntilDate
 from schemas.rules import DeadlineRule, EvidenceRule, MinimumNoticeRule, PrerequisiteRule, Rule
 from schemas.titles import VALUE_TITLES
 from streams.core.rule_checks import conditions_of, patterns_of
-from streams.replay.sources.profile import Column, Profile
+from streams.replay.sources.profile import MOST_DIFFERENT, Column, Profile
 from streams.wire.values import FALSE, TRUE
 
 NEAR: Final = 0.6
@@ -38,6 +38,9 @@ _COMMON: Final = (
     ("org.county", r"县(公司)?(编码|代码)|county"),
     ("org.unit", r"(单位|供电所|部门|班组|机构)(编码|代码)|org_?no$"),
     ("staff_id", r"工号|人员|经办|staff|operator"),
+)
+_EVENT_ID: Final = re.compile(
+    r"^ocel:eid$|(event|evt)_?(id|no)$|^uuid$|^guid$|流水号|事件(编号|标识|id)", re.IGNORECASE
 )
 _OWN: Final = {
     "amount": r"金额|费用|amount",
@@ -73,7 +76,7 @@ _OPPOSITE: Final = {"owing": re.compile(r"结清|settled", re.IGNORECASE)}
 """Columns that say the contrary of the field."""
 
 _SYNONYMS: Final[Mapping[str, tuple[str, ...]]] = {
-    "repair.reported": ("受理", "报修", "reported"),
+    "repair.reported": ("受理", "报修", "reported", "accepted", "received"),
     "repair.dispatched": ("派单", "dispatched"),
     "repair.arrived": ("到达", "到场", "到达现场", "arrived"),
     "repair.completed": ("修复", "完成", "finished"),
@@ -89,7 +92,12 @@ _SYNONYMS: Final[Mapping[str, tuple[str, ...]]] = {
     "disconnection.restored": ("复电", "恢复送电"),
     "arrears.notice_delivered": ("催费", "送达催费单"),
 }
-_AREAS: Final = {"urban": ("城",), "rural": ("农", "乡", "村", "country"), "remote": ("边远",)}
+_AREAS: Final = {"urban": ("城", "city"), "rural": ("农", "乡", "村", "country"), "remote": ("边远",)}
+_INITIALS: Final = {
+    "bx": "报修", "sl": "受理", "pg": "派工", "pd": "派单", "dd": "到达", "wc": "完成", "xf": "修复", "gd": "归档",
+    "hf": "回访", "kc": "勘查", "td": "停电", "fd": "复电", "sd": "送电", "jf": "缴费", "df": "答复", "ts": "投诉",
+}  # fmt: skip
+"""Columns that are named by the initials of their words in pinyin: slsj is 受理时间."""
 
 
 class Guess(NamedTuple):
@@ -146,10 +154,11 @@ def _shares(likenesses: Sequence[Mapping[str, float]], group_of: Any) -> dict[st
 
 
 def _likeness(word: str, name: str, title: Text) -> float:
+    word = _INITIALS.get(word.lower().removesuffix("sj"), word)
     plain = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", word).replace("_", " ").replace("-", " ").lower().strip()
     best = 0.0
     for synonym in _SYNONYMS.get(name, ()):
-        if plain == synonym:
+        if plain == synonym or (synonym.isascii() and _stems(plain) == _stems(synonym)):
             return 0.9
         if len(synonym) > 1 and not synonym.isascii() and synonym in plain:
             best = max(best, _contained(synonym, plain))
@@ -198,6 +207,14 @@ def common_columns(found: Profile) -> dict[str, Column]:
         if fitting:
             chosen[name] = max(fitting, key=lambda column: (column.is_id, len(column.values)))
     return chosen
+
+
+def event_id_of(found: Profile) -> Column | None:
+    """The column that names an event, where it does so in nearly every row."""
+    for column in found.columns.values():
+        if _EVENT_ID.search(column.name) and len(column.values) >= 0.9 * min(found.rows, MOST_DIFFERENT):
+            return column
+    return None
 
 
 class Asked(NamedTuple):
@@ -280,14 +297,20 @@ def column_of(asked: Asked, found: Profile, catalogue: EventCatalogue, taken: It
     pattern, event_type = _OWN.get(asked.name, f"^{asked.name}$"), asked.types[0]
     kind = catalogue.kind_of(event_type, asked.name)
     listed = catalogue.values_of(event_type, asked.name)
-    for column in found.columns.values():
-        if column.name in taken or not column.filled or column.is_time != (kind in ("date", "time")):
-            continue
-        if not re.search(pattern, column.name, re.IGNORECASE):
-            continue
-        if (kind == "boolean" or listed) and not any(values_of(asked.name, column, kind, listed).values()):
-            continue
-        return column
+    free = [
+        column
+        for column in found.columns.values()
+        if column.name not in taken and column.filled and column.is_time == (kind in ("date", "time"))
+    ]
+    for column in free:
+        values = values_of(asked.name, column, kind, listed)
+        if re.search(pattern, column.name, re.IGNORECASE) and (
+            not (kind == "boolean" or listed) or any(values.values())
+        ):
+            return column
+    for column in free if listed else ():
+        if all(len(text) > 1 for text in column.values) and all(values_of(asked.name, column, kind, listed).values()):
+            return column  # by its words
     return None
 
 

@@ -12,14 +12,13 @@ from datetime import date, datetime
 from typing import Any, Final
 
 import schemas.mappings as schema
-from streams.errors import ConfigError
+from streams.errors import ConfigError, InputError
 from streams.files import STANDARD, open_bytes, read_lines, text_lines
 from streams.replay.sources.detection import content_form, encoding_of, first_bytes, suffix_form
 from streams.replay.sources.json_rows import array_of
 from streams.replay.sources.ocel import ocel_rows
 from streams.replay.sources.tables import parquet_files, rows_of, sheets_of
 from streams.replay.sources.xes import xes_rows
-from streams.wire.decoder import decode_json
 from streams.wire.mapping import flat
 from streams.wire.values import Cells, ConversionError, text_of, times
 
@@ -218,22 +217,31 @@ def profiled(name: str, settings: dict[str, Any], rows: Iterable[Mapping[str, An
 
 
 def json_settings(lines: Iterable[bytes]) -> tuple[dict[str, Any], Iterator[Mapping[str, Any]]]:
-    """The settings for lines of JSON, and their rows."""
+    """The settings for lines of JSON, and their rows; those that cannot be read are left out.
+
+    The rows raise ``ConfigError`` at their end where none can be read.
+    """
     from streams.wire.envelopes import rows_of as changes
 
-    some = [line for line, _ in zip(lines, range(ROWS), strict=False)]
+    some = [line for line, _ in zip((line for line in lines if line.strip()), range(ROWS), strict=False)]
     is_debezium = any(b'"op"' in line and (b'"after"' in line or b'"before"' in line) for line in some[:20])
     form = "debezium" if is_debezium else "json"
 
     def rows() -> Iterator[Mapping[str, Any]]:
+        unread: InputError | None = None
+        read = False
         for line in some:
-            if not is_debezium:
-                value = decode_json(line)
-                yield flat(value) if isinstance(value, dict) else {}
+            try:
+                found = changes(form, line, ())
+            except InputError as error:
+                unread = unread or error
                 continue
-            found = changes(form, line, ())
+            read = True
             if isinstance(found, list):
                 yield from (change.after for change in found if change.after is not None)
+        if unread is not None and not read:
+            hint = "; give its address: --registry URL" if "schema registry" in unread.detail else ""
+            raise ConfigError(f"no record is JSON: the first {unread.detail}{hint}")
 
     return {"format": form}, rows()
 

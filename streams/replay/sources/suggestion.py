@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from schemas.base import Text
 from schemas.events import EventCatalogue
+from schemas.mappings import UNANSWERED
 from schemas.rules import Rule
 from streams.replay.sources.guesses import (
     Asked,
@@ -16,6 +17,7 @@ from streams.replay.sources.guesses import (
     asked_fields,
     column_of,
     common_columns,
+    event_id_of,
     is_plain_flag,
     types_for,
     unmet_rules,
@@ -35,7 +37,9 @@ _TYPE: Final = re.compile(
 _TIME: Final = re.compile(r"(时间|日期|_?(at|on|time|date|ts))$", re.IGNORECASE)
 """The end of the names of columns of times, which says nothing of the step."""
 
-_RECORDED: Final = re.compile(r"录入|登记时间|recorded|created|updated|modified|gmt_", re.IGNORECASE)
+_RECORDED: Final = re.compile(
+    r"录入|登记时间|更新时间|recorded|created|updated|modified|gmt_|^(lr|dj|cj|gx|xg)sj$", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,7 @@ class _Suggestion:
                 else f", when: {{column: {_quoted(column.name)}, present: true}}"
             )
             mark = "  - " if (place in taken and not column.is_days) or none else "  # ? - "
-            event_type = guess.event_type if guess.is_near else "family.what_happened"
+            event_type = guess.event_type if guess.is_near else UNANSWERED
             days = "; days only: 00:00 would be the time" if column.is_days else ""
             yield (
                 f"{mark}{{event_type: {event_type}, occurred_at: {_quoted(column.name)}{when}}}"
@@ -163,7 +167,7 @@ class _Suggestion:
         none = not any(guess.is_near for guess in self._guesses)
         for text, guess in zip(self._texts, self._guesses, strict=True):
             mark = "    " if guess.is_near or none else "    # ? "
-            event_type = guess.event_type if guess.is_near else "family.what_happened"
+            event_type = guess.event_type if guess.is_near else UNANSWERED
             yield f"{mark}{_quoted(text)}: {event_type}{self._asked(guess)} ({self._words.values[text]:,} rows)"
         empty = self._found.rows - self._words.filled
         some = f"; {empty:,} rows have no {self._words.name}" if empty else ""
@@ -182,6 +186,13 @@ class _Suggestion:
 
     def _fields(self) -> Iterator[str]:
         yield "fields:"
+        if not self._is_wide:
+            named = event_id_of(self._found)
+            yield (
+                f"  event_id: {_quoted(named.name)}"
+                if named is not None
+                else "  # ? event_id: COLUMN   (what names an event; without it one that is sent twice counts twice)"
+            )
         if not any(name in self._common for name in _SUBJECTS):
             yield "  # ? order_id: COLUMN   (or account_id, meter_id, batch_id: what the events are about)"
         if not self._is_wide:
