@@ -20,7 +20,7 @@ from streams.board.lookup import Lookup
 from streams.board.messages import BoardWire
 from streams.board.rows import Row, Rows
 from streams.board.trends import BoardDays, TrendPages, TrendSource
-from streams.board.web import BoardServer, Pages
+from streams.board.web import BoardServer, Pages, positions_of
 from streams.core.alerts import Subject, case_id_of
 from streams.core.board import Board, BoardAlert
 from streams.core.event import Event
@@ -40,11 +40,11 @@ MINUTE = 60_000_000
 KEEP_FOR = 90 * 24 * 60 * MINUTE
 
 
-def board() -> tuple[StateReader, Board]:
+def board(loaded: LoadedRulebook = COUNTER) -> tuple[StateReader, Board]:
     """A board with nothing on it, its state read."""
-    state = StateReader(COUNTER.rulebook, keep_for=KEEP_FOR)
+    state = StateReader(loaded.rulebook, keep_for=KEEP_FOR)
     asyncio.run(state.loaded())
-    return state, Board(state.cases, COUNTER.rulebook.calendar)
+    return state, Board(state.cases, loaded.rulebook.calendar, placed=positions_of(loaded).keys())
 
 
 def started(number: str, at: int, org: dict[str, Any] | None = None, **fields: Any) -> Snapshot:

@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from streams.board.feed import StateReader
 from streams.board.messages import BoardWire
-from streams.core.board import Board, Filter, View, difference
+from streams.core.board import Board, View, difference
+from streams.core.filters import Filter
 from streams.live.incomplete import since_of
 from streams.wall_clock import WallClock, monotonic
 from streams.wire.cloudevents import encode

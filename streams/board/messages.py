@@ -18,18 +18,8 @@ from pydantic import AwareDatetime, ConfigDict, Field, ValidationError
 from schemas.alerts import AlertEvent
 from schemas.base import Model, Text
 from streams.core.alerts import Subject
-from streams.core.board import (
-    MOST,
-    ROW_COUNTS,
-    Acknowledgement,
-    BoardAlert,
-    Change,
-    Filter,
-    Row,
-    ShownAlert,
-    View,
-    ids_of,
-)
+from streams.core.board import MOST, ROW_COUNTS, Acknowledgement, BoardAlert, Change, Row, ShownAlert, View, ids_of
+from streams.core.filters import Filter
 from streams.core.instants import format_us, instant_us
 from streams.core.open_cases import LEVELS, OpenCase, Place, chapter_of, place_of
 from streams.core.working_days import WorkingCalendar
@@ -237,7 +227,7 @@ class BoardWire:
         }
 
     def view(self, view: View) -> dict[str, Any]:
-        """A whole view: ``cases``, ``alerts``, ``counts``, ``places``, ``rules``, ``choices``."""
+        """A whole view: ``cases``, ``alerts``, ``counts``, ``places``, ``rules``, ``choices``, ``cities``."""
         return {
             "cases": [self.case(case) for case in view.cases.values()],
             "alerts": [self.alert(alert) for alert in view.alerts.values()],
@@ -245,6 +235,7 @@ class BoardWire:
             "places": _rows(view.places),
             "rules": _rows(view.rules),
             "choices": {level: list(codes) for level, codes in view.choices.items()},
+            "cities": _rows(view.cities),
         }
 
     def change(self, change: Change) -> dict[str, Any]:
@@ -266,6 +257,8 @@ class BoardWire:
             found["rules"] = _rows(change.rules)
         if change.choices is not None:
             found["choices"] = {level: list(codes) for level, codes in change.choices.items()}
+        if change.cities is not None:
+            found["cities"] = _rows(change.cities)
         return found
 
 

@@ -17,7 +17,7 @@ from streams.board.lookup import Lookup
 from streams.board.messages import BoardWire
 from streams.board.rows import KafkaRows, Rows
 from streams.board.trends import BoardDays, TrendPages, TrendSource
-from streams.board.web import BoardServer, Pages
+from streams.board.web import BoardServer, Pages, positions_of
 from streams.core.board import Board
 from streams.errors import ConfigError, InvariantError
 from streams.kafka.admin import partitions_of
@@ -55,7 +55,7 @@ async def run_board(
     state = StateReader(rulebook, keep_for=None if settings.database else settings.keep_for)
     pseudonyms = None if settings.pseudonyms is None else Pseudonyms(settings.pseudonyms)
     wire = BoardWire(rulebook.calendar, pseudonyms)
-    board = Board(state.cases, rulebook.calendar, ids_of=wire.ids_of)
+    board = Board(state.cases, rulebook.calendar, ids_of=wire.ids_of, placed=positions_of(loaded).keys())
     rows = Rows(KafkaRows(settings, settings.changelog_topic))
     deliveries = Deliveries(KafkaRows(settings, settings.deliveries_topic))
     feed = BoardFeed(settings, board, state, rows=rows, deliveries=deliveries)

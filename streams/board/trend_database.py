@@ -12,7 +12,7 @@ import psycopg
 from psycopg import sql
 
 from streams.board.trends import SourceError
-from streams.core.board import Filter, choices_of
+from streams.core.filters import Filter, choices_of
 from streams.core.open_cases import LEVELS
 from streams.core.trends import Days, Figures, Trends
 from streams.settings import Settings

@@ -12,7 +12,7 @@ from datetime import date
 from typing import Any, Final, Protocol
 
 from streams.board.feed import StateReader
-from streams.core.board import Filter
+from streams.core.filters import Filter
 from streams.core.open_cases import LEVELS
 from streams.core.trends import Days, Figures, Trends
 from streams.core.working_days import WorkingCalendar

@@ -9,8 +9,8 @@
                       that of a subject: its time line, its clocks, who was sent what
     /api/case/ID      the same as JSON, and so on; 404 where there is nothing under that id
     /trends           on-time rate, breaches, violations and red lines by day, rule and place; JSON at /api/trends
-    /api/meta         the rules and chapters that a filter can name, the names of organisations; since when and of
-                      which sources and subjects verdicts may be incomplete
+    /api/meta         the rules and chapters that a filter can name, names and positions of organisations; since when
+                      and of which sources and subjects verdicts may be incomplete
     /api/me, /api/acks  who may act on alerts, and acts (``streams.board.acts``)
     /healthz          200 when the state is read, 503 before
 
@@ -32,6 +32,7 @@ from typing import Any, Final
 from aiohttp import web
 from aiokafka.errors import KafkaError
 
+from schemas.organisations import Position
 from streams.board.acts import MOST_BYTES, Acts
 from streams.board.case_pages import CasePages
 from streams.board.export import MOST_EXPORTED, SUFFIXES, exported
@@ -89,8 +90,13 @@ _TOO_MANY: Final = "too many pages are open; see GRIDCLOCK_BOARD_CLIENTS"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
+def positions_of(loaded: LoadedRulebook) -> dict[str, Position]:
+    """Longitude and latitude of the organisations whose position is known, by code."""
+    return {code: one.position for code, one in sorted(loaded.organisations.items()) if one.position is not None}
+
+
 def meta_of(loaded: LoadedRulebook) -> dict[str, Any]:
-    """The enabled rules and the chapters of a rulebook, as the page's filters list them; names of organisations."""
+    """The enabled rules and the chapters of a rulebook, as the page's filters list them; organisations by code."""
     rules = {
         item.rule.id: {
             "id": item.rule.id,
@@ -106,6 +112,7 @@ def meta_of(loaded: LoadedRulebook) -> dict[str, Any]:
         "rules": [rules[key] for key in sorted(rules)],
         "chapters": [chapters[key] for key in sorted(chapters)],
         "organisations": {code: one.name.model_dump() for code, one in sorted(loaded.organisations.items())},
+        "positions": positions_of(loaded),
         "zone": loaded.rulebook.calendar.zone_name,
     }
 

@@ -15,22 +15,22 @@ list.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush, nlargest, nsmallest
 from itertools import chain
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
 
 from schemas.base import Text
 from schemas.limits import MINUTE
 from streams.core.alerts import Subject
-from streams.core.open_cases import LEVELS, OpenCase, OpenCases, Place, chapter_of
+from streams.core.filters import Filter, choices_of
+from streams.core.open_cases import OpenCase, OpenCases, Place
 from streams.core.working_days import WorkingCalendar
 
 KEPT: Final = 20_000
 MOST: Final = 500
 ROWS: Final = 24
-CHOICES: Final = 500
 _ACKS_SHOWN: Final = 5
 _ACKS_KEPT: Final = 100
 _RUNNING, _SOON, _OVERDUE = range(3)
@@ -47,13 +47,6 @@ ROW_COUNTS: Final = ("running", "due_1_h", "overdue", *_TODAY)
 
 _BESIDE: Final = ("beside", "handover")
 _PLACES: Final = {name: place for place, name in enumerate(ROW_COUNTS)}
-
-State = Literal["running", "overdue", "untimed", "beside", "handover"]
-"""What is listed of the open cases.
-
-``beside``: the running ones and the overdue ones, as many of each. ``handover``: the overdue ones, and beside them
-those that fall due in the next shift.
-"""
 
 Row = tuple[str, tuple[int, ...]]
 """A code, and the ``ROW_COUNTS`` of it."""
@@ -108,71 +101,13 @@ class ShownAlert:
     acks: tuple[Acknowledgement, ...]
 
 
-class Filtered(Protocol):
-    """What a filter looks at, places apart."""
-
-    @property
-    def rule(self) -> str:
-        """The rule's id."""
-
-    @property
-    def clause(self) -> str:
-        """Its main clause."""
-
-    @property
-    def severity(self) -> str:
-        """``norm`` or ``red_line``."""
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """The part of the board to show; ``None`` is everything.
-
-    ``state``, ``cases`` and ``alerts`` apply to the lists only.
-
-    ``find`` is the beginning of an id, upper or lower case: of the order, account or meter, of the case or the alert.
-    With it cases of every state are listed. ``shift`` is the length of the next shift in hours, for ``due_in_shift``
-    and the state ``handover``.
-    """
-
-    province: str | None = None
-    city: str | None = None
-    county: str | None = None
-    unit: str | None = None
-    rule: str | None = None
-    chapter: str | None = None
-    severity: str | None = None
-    find: str | None = None
-    state: State = "running"
-    shift: int = 8
-    cases: int = 60
-    alerts: int = 40
-
-    @property
-    def place(self) -> Place:
-        """The codes of the filter."""
-        return self.province, self.city, self.county, self.unit
-
-    @property
-    def level(self) -> int:
-        """The level (index into ``LEVELS``) whose places are counted: the one under the filter's, at least cities."""
-        return 3 if self.unit or self.county else 2 if self.city else 1
-
-    def takes(self, item: Filtered) -> bool:
-        """Whether an item passes the filter, its place apart."""
-        return (
-            (self.rule is None or item.rule == self.rule)
-            and (self.chapter is None or chapter_of(item.clause) == self.chapter)
-            and (self.severity is None or item.severity == self.severity)
-        )
-
-
 @dataclass(frozen=True, slots=True)
 class View:
     """The view of one filter at one instant.
 
     ``cases`` and ``alerts`` stand in the order shown. ``places`` counts by the level under the filter's, ``rules`` by
-    rule. ``choices`` are the codes available for each level of the filter.
+    rule. ``choices`` are the codes available for each level of the filter. ``cities`` counts those whose position is
+    known, all of the filter's province, also where the filter names one of them.
     """
 
     cases: Mapping[str, OpenCase] = field(default_factory=dict)
@@ -181,6 +116,7 @@ class View:
     places: Sequence[Row] = ()
     rules: Sequence[Row] = ()
     choices: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    cities: Sequence[Row] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +131,7 @@ class Change:
     places: Sequence[Row] | None
     rules: Sequence[Row] | None
     choices: Mapping[str, Sequence[str]] | None
+    cities: Sequence[Row] | None
 
 
 def difference(old: View, new: View) -> Change | None:
@@ -208,11 +145,12 @@ def difference(old: View, new: View) -> Change | None:
         None if old.places == new.places else new.places,
         None if old.rules == new.rules else new.rules,
         None if old.choices == new.choices else new.choices,
+        None if old.cities == new.cities else new.cities,
     )
     return change if change != _NOTHING else None
 
 
-_NOTHING: Final = Change((), (), (), (), None, None, None, None)
+_NOTHING: Final = Change((), (), (), (), None, None, None, None, None)
 COUNTS: Final = (
     "running",
     "untimed",
@@ -243,7 +181,8 @@ def ids_of(item: OpenCase | BoardAlert) -> tuple[str, ...]:
 class Board:
     """The input so far, bounded. ``version`` grows with every change; ``kept`` alerts are kept, newest first.
 
-    ``ids_of`` gives the ids as a page shows them; only these can be searched for.
+    ``ids_of`` gives the ids as a page shows them; only these can be searched for. ``placed`` are the codes of
+    organisations whose position is known.
     """
 
     def __init__(
@@ -253,8 +192,10 @@ class Board:
         *,
         kept: int = KEPT,
         ids_of: Callable[[OpenCase | BoardAlert], tuple[str, ...]] = ids_of,
+        placed: Set[str] = frozenset(),
     ) -> None:
         self.running = running
+        self._placed = placed
         self._ids_of = ids_of
         self._calendar = calendar
         self._kept = kept
@@ -333,14 +274,7 @@ class Board:
 
         ``most`` bounds each list, also where the filter allows more.
         """
-        tally = _Tally(wanted, self._ids_of)
-        today = self._calendar.local_date(now)
-        begins, ends = self._calendar.start_of_day(today), self._calendar.start_of_day(today + 1)
-        listed = [case for case in self.running.cases.values() if tally.case(case, now, ends)]
-        told = [alert for alert in self._told.values() if tally.is_wanted(alert)]
-        for alert in told:
-            if alert.alert_id not in self._retracted:
-                tally.alert(alert, (begins, ends), acknowledged=self._is_acknowledged(alert.alert_id))
+        tally, listed, told = self._counted(wanted, now)
         nearest = _nearest(listed, min(wanted.cases, most), is_beside=wanted.state in _BESIDE and not wanted.find)
         newest = nlargest(min(wanted.alerts, most), told, key=lambda alert: (alert.detected_at, alert.alert_id))
         return View(
@@ -350,7 +284,29 @@ class Board:
             tally.rows(tally.by_place),
             tally.rows(tally.by_rule),
             tally.choices(),
+            self._cities(wanted, now, tally),
         )
+
+    def _counted(self, wanted: Filter, now: int) -> tuple[_Tally, list[OpenCase], list[BoardAlert]]:
+        """All counts of a filter, the cases that it lists and its alerts."""
+        tally = _Tally(wanted, self._ids_of)
+        today = self._calendar.local_date(now)
+        begins, ends = self._calendar.start_of_day(today), self._calendar.start_of_day(today + 1)
+        listed = [case for case in self.running.cases.values() if tally.case(case, now, ends)]
+        told = [alert for alert in self._told.values() if tally.is_wanted(alert)]
+        for alert in told:
+            if alert.alert_id not in self._retracted:
+                tally.alert(alert, (begins, ends), acknowledged=self._is_acknowledged(alert.alert_id))
+        return tally, listed, told
+
+    def _cities(self, wanted: Filter, now: int, tally: _Tally) -> list[Row]:
+        if not self._placed:
+            return []
+        if wanted.level != 1:
+            tally, _, _ = self._counted(replace(wanted, city=None, county=None, unit=None), now)
+        none = [0] * len(ROW_COUNTS)
+        known = (code for code in tally.choices()["city"] if code in self._placed)
+        return [(code, tuple(tally.by_place.get(code, none))) for code in known]
 
     def _shown(self, alert: BoardAlert) -> ShownAlert:
         said = sorted(self._acks.get(alert.alert_id, ()))
@@ -375,18 +331,6 @@ def _nearest(cases: Sequence[OpenCase], most: int, *, is_beside: bool) -> list[O
         return nsmallest(most, cases, key=_urgency)
     parts = ([case for case in cases if (case.outcome == "breached") is so] for so in (False, True))
     return [case for part in parts for case in nsmallest(most, part, key=_urgency)]
-
-
-def choices_of(asked_for: Place, seen: Iterable[Place]) -> dict[str, tuple[str, ...]]:
-    """The codes of some places by level, each level under the codes that are asked for above it."""
-    found: tuple[set[str], ...] = (set(), set(), set(), set())
-    for place in seen:
-        for asked, code, codes in zip(asked_for, place, found, strict=True):
-            if code is not None:
-                codes.add(code)
-            if asked is not None and code != asked:
-                break
-    return {level: tuple(sorted(codes)[:CHOICES]) for level, codes in zip(LEVELS, found, strict=True)}
 
 
 def _trim(kept: dict[str, Any], most: int) -> None:

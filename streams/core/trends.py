@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeVar
 
 from streams.core.alerts import Subject
-from streams.core.board import Filter, choices_of
+from streams.core.filters import Filter, choices_of
 from streams.core.open_cases import Place, place_of
 from streams.core.verdicts import Outcome, Verdict
 from streams.core.working_days import WorkingCalendar

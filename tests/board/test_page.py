@@ -17,9 +17,10 @@ from streams.board.acts import Acts
 from streams.board.hub import Hub
 from streams.core.board import Acknowledgement
 from streams.live.source_positions import Loss
+from streams.rulebooks.loader import LoadedRulebook
 from streams.wall_clock import WallClock
 from streams.wire.state_rows import Aside
-from tests.boards import MINUTE, Served, Topics, alert, board, case_id, served, started
+from tests.boards import COUNTER, MINUTE, Served, Topics, alert, board, case_id, served, started
 from tests.browser import LAPTOP, PHONE, WALL, Page, page_of
 from tests.stories import us
 
@@ -51,13 +52,14 @@ async def looking(
     behind: int = 1_000_000,
     acts: Callable[[Hub], Acts] = Acts,
     headers: Mapping[str, str] | None = None,
+    loaded: LoadedRulebook = COUNTER,
 ) -> AsyncIterator[tuple[Page, Served]]:
     """A page on a board whose clock stands at ten o'clock, its data ``behind`` (microseconds).
 
     ``headers`` go with all that the page asks for, as if a proxy had added them.
     """
     clock = WallClock(anchor=WallClock().now(), origin=NOW, speed=Fraction(1, 1000))
-    state, shown = await asyncio.to_thread(board)
+    state, shown = await asyncio.to_thread(board, loaded)
     state.partitions = 1
     topics = Topics()
     for case in cases:
@@ -65,7 +67,7 @@ async def looking(
     shown.running.advance(0, NOW - behind)
     for one in alerts:
         shown.take_alert(one)
-    async with served(state, shown, clock, topics=topics, acts=acts) as site, page_of(chrome) as page:
+    async with served(state, shown, clock, topics=topics, acts=acts, loaded=loaded) as site, page_of(chrome) as page:
         await page.size(*size)
         if headers is not None:
             await page.do("Network.enable")
@@ -442,7 +444,8 @@ def test_a_local_time_that_occurs_twice_has_its_offset(chrome: str) -> None:
 
 def test_organisations_have_their_names_and_the_others_their_codes(chrome: str) -> None:
     async def test() -> None:
-        async with looking(chrome, a_case("WO1", 60)) as (page, _):
+        org = {"province": "32", "city": "3201", "county": "320101", "unit": "U001"}
+        async with looking(chrome, a_case("WO1", 60, org)) as (page, _):
             await page.until("document.querySelectorAll('#cases li').length == 1")
             await page.js(
                 """(async () => {
@@ -451,8 +454,12 @@ def test_organisations_have_their_names_and_the_others_their_codes(chrome: str) 
                 "3201": { zh: "南京", en: "Nanjing" },
                 "U001": { zh: "<i>一</i>", en: "One" },
               };
-              announce("choices");
+              announce("meta");
             })()"""
+            )
+            # They may come after the rows: those are written anew.
+            await page.until(
+                "document.querySelector('#cases .about').textContent.includes('南京 / 320101 / <i>一</i>')"
             )
             script = """(async () => {
               const { place } = await import("/board/format.js");

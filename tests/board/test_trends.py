@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from streams.board.trends import MOST_ROWS, SourceError, TrendPages, TrendSource, days_of
-from streams.core.board import Filter
 from streams.core.event import Event
+from streams.core.filters import Filter
 from streams.core.open_cases import OpenCases
 from streams.core.records import BEGINNING, Pruned, Snapshot
 from streams.core.trends import Days, DecidedCases, Figures, Trends

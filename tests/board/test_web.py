@@ -22,7 +22,8 @@ import streams.board
 from streams.board.hub import NAMED, QUEUE, Hub
 from streams.board.messages import BoardWire, ack_from_bytes, alert_from_bytes, filter_of
 from streams.board.web import HEADERS
-from streams.core.board import Acknowledgement, BoardAlert, Filter
+from streams.core.board import Acknowledgement, BoardAlert
+from streams.core.filters import Filter
 from streams.errors import InputError
 from streams.live.source_positions import Loss
 from streams.wall_clock import WallClock

@@ -14,15 +14,16 @@ from msgspec import structs
 from streams.core.board import (
     COUNTS,
     MOST,
+    ROW_COUNTS,
     ROWS,
     Acknowledgement,
     Board,
     BoardAlert,
-    Filter,
     ShownAlert,
     View,
     difference,
 )
+from streams.core.filters import Filter
 from streams.core.open_cases import OpenCases
 from tests.boards import COUNTER, MINUTE, alert, case_id, started
 from tests.stories import us
@@ -488,3 +489,26 @@ def test_views_follow_by_differences_and_equal_those_from_scratch(
 def _endings_apart(view: View) -> View:
     """Two retractions of one alert cannot be; the test makes them, and which one counts is then a matter of order."""
     return replace(view, alerts={key: replace(shown, ending=None) for key, shown in view.alerts.items()})
+
+
+def test_the_map_counts_the_cities_whose_position_is_known_whatever_city_is_asked_for() -> None:
+    board = some()
+    placed = Board(board.running, COUNTER.rulebook.calendar, placed={"3201", "3202", "3205"})
+    placed.take_alert(alert("a1", NOW - MINUTE, org=WUXI))
+    placed.running.put(0, started("WO5", NOW - 9 * MINUTE, {"province": "44", "city": "3205"}))
+    overdue, breaches = ROW_COUNTS.index("overdue"), ROW_COUNTS.index("breaches_reported_today")
+
+    def shown(wanted: Filter) -> list[tuple[str, int, int]]:
+        return [(code, counts[overdue], counts[breaches]) for code, counts in placed.view(wanted, NOW).cities]
+
+    everywhere = [("3201", 0, 0), ("3202", 0, 1), ("3205", 1, 0)]
+    assert shown(Filter()) == shown(Filter(city="3201", county="320101")) == everywhere
+    assert shown(Filter(province="32")) == shown(Filter(province="32", city="3202")) == everywhere[:2]
+    assert shown(Filter(rule="power-20-minutes")) == [("3201", 0, 0), ("3202", 0, 0), ("3205", 0, 0)]
+    assert board.view(Filter(), NOW).cities == []
+    before = placed.view(Filter(city="3201"), NOW)
+    placed.take_alert(alert("a2", NOW - MINUTE, org=WUXI))
+    change = difference(before, placed.view(Filter(city="3201"), NOW))
+    assert change is not None
+    assert change.cities is not None
+    assert change.places is None

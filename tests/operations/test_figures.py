@@ -17,7 +17,8 @@ import pytest
 
 from streams.board.feed import StateReader
 from streams.board.messages import alert_from_bytes
-from streams.core.board import ROW_COUNTS, Board, Filter, View
+from streams.core.board import ROW_COUNTS, Board, View
+from streams.core.filters import Filter
 from streams.live.metrics_server import Health, MetricsServer
 from streams.operations.monitoring import Prometheus, why_not
 from streams.simulation import simulate

@@ -12,7 +12,7 @@ import pytest
 
 from streams.board.trend_database import DatabaseDays
 from streams.board.trends import SourceError
-from streams.core.board import Filter
+from streams.core.filters import Filter
 from streams.core.trends import Days, Trends
 from streams.settings import Settings, load_settings
 from streams.sink.database import Database, connection_options

@@ -4,7 +4,7 @@ import { readMe } from "./acts.js";
 import { $, setAttribute } from "./dom.js";
 import { clearFilters, openWhereWide, remember, renderFilters, setFilter } from "./filters.js";
 import { switchLanguage, translateHtml } from "./language.js";
-import { moveCountdowns, redrawAlerts, redrawCountdowns, renderLists } from "./lists.js";
+import { moveCountdowns, redrawAlerts, redrawCountdowns, redrawRows, renderLists } from "./lists.js";
 import { allowSound, highlight, showNews } from "./news.js";
 import { renderOverview } from "./overview.js";
 import { moveByKeys } from "./rows.js";
@@ -91,6 +91,11 @@ function start() {
   on("alerts", showNews);
   on("query", connect);
   on("me", redrawAlerts);
+  on("meta", () => {
+    redrawRows();
+    announce("choices");
+    announce("view");
+  });
   listenToFilters();
   listenToSwitches();
   moveByKeys($("cases"));
@@ -100,8 +105,7 @@ function start() {
   readMe();
   fetch("/api/meta").then((answer) => answer.json()).then((found) => {
     page.meta = found;
-    announce("choices");
-    announce("view");
+    announce("meta");
   }).catch(() => {});
   connect();
   setInterval(tick, matchMedia("(prefers-reduced-motion: reduce)").matches ? REDUCED_TICK_MS : TICK_MS);

@@ -141,6 +141,11 @@ function fillAlert(row, item) {
   quickAcknowledge(row, item, Boolean(ack));
 }
 
+// The names of organisations have become known: what stands there has their codes.
+export function redrawRows() {
+  for (const name of ["cases", "late", "alerts"]) for (const node of $(name).children) node.item = null;
+}
+
 // Who may act has become known, or another.
 export function redrawAlerts() {
   for (const node of $("alerts").children) node.item = null;

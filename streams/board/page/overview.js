@@ -2,12 +2,14 @@
 import { $, element, setAttribute, setText } from "./dom.js";
 import { setFilter } from "./filters.js";
 import { organisation, translated } from "./format.js";
+import { renderMap } from "./map.js";
 import { page, params } from "./state.js";
 import { number } from "./texts.js";
 
 export function renderOverview() {
   renderTiles();
   renderBreakdown();
+  renderMap();
 }
 
 // Under what was reported today: how many of it fell due (or happened) today, and how many nobody has acknowledged.

@@ -12,7 +12,7 @@ export const params = new URLSearchParams(location.search);
 export const page = {
   language: "zh", text: TEXTS.zh,
   meta: { rules: [], chapters: [] },
-  view: { cases: new Map(), alerts: new Map(), counts: {}, places: [], rules: [], choices: {} },
+  view: { cases: new Map(), alerts: new Map(), counts: {}, places: [], rules: [], cities: [], choices: {} },
   clock: null, // {server: ms, local: performance ms, speed, offset: minutes east}
   me: { may_act: false, user: null, reason: null, error: null }, // who acts here, as /api/me says
   loading: true, delay: null, partitions: null, broken: false, refused: "", heard: false,

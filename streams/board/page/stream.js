@@ -40,7 +40,7 @@ async function refused(mine, query) {
   if (mine !== stream) return;
   if (!why) { setTimeout(() => { if (mine === stream) connect(); }, RETRY_MS); return; }
   page.refused = why.error;
-  page.view = { cases: new Map(), alerts: new Map(), counts: {}, places: [], rules: [], choices: page.view.choices };
+  page.view = { cases: new Map(), alerts: new Map(), counts: {}, places: [], rules: [], cities: [], choices: page.view.choices };
   announce("choices");
   announce("status");
   announce("view");
@@ -60,7 +60,7 @@ function takeSnapshot(data, query) {
   const sameFilter = page.view.query === query;
   page.view = {
     query, find: new URLSearchParams(query).has("find"), cases: byId(data.cases, "case_id"), alerts: byId(data.alerts, "alert_id"),
-    counts: data.counts, places: data.places, rules: data.rules, choices: data.choices,
+    counts: data.counts, places: data.places, rules: data.rules, choices: data.choices, cities: data.cities,
   };
   if (sameFilter) announce("alerts", data.alerts.filter((alert) => !known.has(alert.alert_id)));
   page.heard = true;
@@ -78,6 +78,7 @@ function takeChange(data) {
   if (data.counts) view.counts = data.counts;
   if (data.places) view.places = data.places;
   if (data.rules) view.rules = data.rules;
+  if (data.cities) view.cities = data.cities;
   if (data.choices) { view.choices = data.choices; announce("choices"); }
   announce("alerts", unknown);
   announce("view");

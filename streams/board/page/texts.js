@@ -4,7 +4,7 @@ export const number = (n) => (n ?? 0).toLocaleString("en-US");
 
 export const TEXTS = {
   zh: {
-    title: "供电服务时限看板", skip: "跳到即将到期的时限", connecting: "正在连接", trends: "趋势", switches: "显示设置", sound: "声音",
+    title: "供电服务时限看板", skip: "跳到即将到期的时限", connecting: "正在连接", trends: "趋势", map: "地图", mapWords: "各市地图：圆越大超时未办结越多，今日报出超时的为红色；数字见下表。", switches: "显示设置", sound: "声音",
     flash: "闪烁", filters: "筛选", province: "省", city: "市", county: "县", unit: "单位", chapter: "章节", rule: "规则",
     severity: "级别", find: "查找编号", found: "查到的时限", otherPages: "已了结的不在列表中，可看：", download: (list, form) => `${form} 下载 ${list}`, clear: "清除筛选", all: "全部", norm: "严格遵守", red_line: "红线", figures: "总览",
     cases: "即将到期", which: "列出哪些", running: "运行中", overdue: "超时未办结", untimed: "无倒计时", beside: "并列", handover: "交接班", dueInShift: (hours) => `下一班（${hours} 小时）到期`,
@@ -49,7 +49,7 @@ export const TEXTS = {
     },
   },
   en: {
-    title: "Service time limits", skip: "Skip to what runs out next", connecting: "Connecting", trends: "Trends", switches: "Display",
+    title: "Service time limits", skip: "Skip to what runs out next", connecting: "Connecting", trends: "Trends", map: "Map", mapWords: "Map of cities: a circle grows with what is overdue, and is red where a breach was reported today; the table below has the figures.", switches: "Display",
     sound: "Sound", flash: "Flash", filters: "Filter", province: "Province", city: "City", county: "County", unit: "Unit",
     chapter: "Chapter", rule: "Rule", severity: "Severity", find: "Find an id", found: "Clocks found", otherPages: "What is over is not in the lists. Look at",
     download: (list, form) => `${form}: download ${list}`, clear: "Clear filter", all: "All", norm: "Norm",

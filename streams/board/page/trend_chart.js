@@ -1,14 +1,8 @@
 // Two charts of days, drawn as SVG: a line of rates, and bars of what was missed. Each has its words as its name.
 
-const SVG = "http://www.w3.org/2000/svg";
-const HEIGHT = 210, LEFT = 46, RIGHT = 12, TOP = 10, BOTTOM = 26, LABEL = 64;
+import { shape } from "./svg.js";
 
-function shape(tag, attributes, content) {
-  const made = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  if (content !== undefined) made.textContent = content;
-  return made;
-}
+const HEIGHT = 210, LEFT = 46, RIGHT = 12, TOP = 10, BOTTOM = 26, LABEL = 64;
 
 // The frame: lines and labels of the value axis, labels of days; the days are bands of one width.
 function frame(box, days, words, ticks, label) {
