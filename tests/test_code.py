@@ -22,7 +22,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "engine": ("core", "wire", "errors"),
     "kafka": LEAVES,
     "rulebooks": ("core", "wire", *LEAVES),
-    "live": ("core", "wire", "kafka", "rulebooks", *LEAVES),
+    "live": ("core", "wire", "engine", "kafka", "rulebooks", *LEAVES),
     "replay": ("core", "wire", "engine", "kafka", "rulebooks", "live", *LEAVES),
     "board": ("core", "wire", "kafka", "rulebooks", "live", "sink", *LEAVES),
     "notify": ("core", "wire", "kafka", "rulebooks", "live", *LEAVES),

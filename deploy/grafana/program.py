@@ -105,6 +105,15 @@ WORK = [
 
 RESOURCES = [
     series("规则版本", "Different rulebooks at work", ("max(gridclock_rulebooks)", ("规则版本数", "rulebooks"))),
+    series(
+        "原生引擎",
+        "Native engine",
+        ("sum(gridclock_native_engine)", ("使用它的工作进程", "workers that use it")),
+        (
+            "sum by (reason) (rate(gridclock_native_fallbacks_total[$__rate_interval])) > 0",
+            ("每秒交给 Python：{{reason}}", "left to Python a second: {{reason}}"),
+        ),
+    ),
     series("状态", "State", ("sum by (instance) (gridclock_state_bytes)", EACH), unit="bytes"),
     series(
         "保留对象（按分区）",

@@ -118,7 +118,7 @@ engine_option = click.option(
     "--engine",
     type=click.Choice(ENGINES),
     envvar=VARIABLE,
-    help="The engine: the native one where it is built and supported (auto), or only one of the two.",
+    help="The engine: the native one if it is built and supported (auto), or only one of the two.",
 )
 
 

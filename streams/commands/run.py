@@ -17,11 +17,13 @@ from streams.commands.common import (
     DONE,
     WRONG_USE,
     broker_options,
+    engine_option,
     log_options,
     need_broker,
     rulebook_of,
     rulebook_options,
 )
+from streams.engine.clocks import NativeClocks, native_clocks
 from streams.errors import GridclockError
 from streams.kafka.acls import permissions_of
 from streams.kafka.outage import watch_for_outage
@@ -48,6 +50,7 @@ from streams.settings import Settings, load_settings
 @click.option("--cases/--no-cases", default=None, help="Write each case's present state to the topic NAME.cases (no).")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Local copy of the state (gridclock-data).")
 @click.option("--store", type=click.Choice(["rocksdb", "memory"]), help="The store of that copy (rocksdb).")
+@engine_option
 @click.option("--grace-ms", type=int, help="The most that an event may be delayed without being late (1000).")
 @click.option("--tick-ms", type=int, help="How often the watermark advances without input (250).")
 @click.option("--metrics-host", help="Address of /metrics (127.0.0.1).")
@@ -56,7 +59,7 @@ from streams.settings import Settings, load_settings
 @click.option("--clock-anchor", type=int, hidden=True)
 @click.option("--clock-speed", type=float, hidden=True)
 @log_options
-def run(rules: tuple[Path, ...], only: Path | None, sources: tuple[str, ...], **given: Any) -> int:
+def run(rules: tuple[Path, ...], only: Path | None, sources: tuple[str, ...], engine: str | None, **given: Any) -> int:
     """Run a worker until SIGTERM or Ctrl-C: events in, one alert for each change of verdict out.
 
     Every setting can also be in the environment as GRIDCLOCK_<NAME>. Missing topics are created if the broker can.
@@ -73,6 +76,7 @@ def run(rules: tuple[Path, ...], only: Path | None, sources: tuple[str, ...], **
     need_broker(settings, permissions_of("run", settings))
     loaded = rulebook_of(rules, only)
     topic_mappings(settings, loaded.catalogue)
+    native = None if settings.cases else native_clocks(loaded.rulebook, loaded.catalogue, engine)
     shown = {name: value for name, value in settings.shown().items() if value not in (None, [], ())}
     announce("settings", settings=shown)
 
@@ -83,18 +87,22 @@ def run(rules: tuple[Path, ...], only: Path | None, sources: tuple[str, ...], **
     def on_ready(ready: Ready) -> None:
         announce(
             f"at work on {settings.bootstrap}, {len(loaded.rulebook.rules)} rules, "
-            f"{ready.log_partitions} partitions, metrics http://{settings.metrics_host}:{ready.metrics_port}/metrics"
+            f"{ready.log_partitions} partitions, engine {'python' if native is None else 'native'}, metrics http://{settings.metrics_host}:{ready.metrics_port}/metrics"
         )
 
     os.umask(0o077)  # all files of a worker are state, with customers' numbers in it
     with short_collections():
-        run_reloading(lambda stop: _work(settings, loaded, on_ready, stop), check)
+        run_reloading(lambda stop: _work(settings, loaded, native, on_ready, stop), check)
     announce("stopped in order")
     return DONE
 
 
 async def _work(
-    settings: Settings, loaded: LoadedRulebook, on_ready: Callable[[Ready], None], stop: asyncio.Event
+    settings: Settings,
+    loaded: LoadedRulebook,
+    native: NativeClocks | None,
+    on_ready: Callable[[Ready], None],
+    stop: asyncio.Event,
 ) -> None:
     """Run, and end the process if the worker fails.
 
@@ -112,7 +120,7 @@ async def _work(
         last.start()
 
     try:
-        await run_worker(settings, loaded, on_ready=on_ready, on_failed=on_failed, stop=stop)
+        await run_worker(settings, loaded, native=native, on_ready=on_ready, on_failed=on_failed, stop=stop)
     except Exception as error:
         if failing:
             _end_process(error)

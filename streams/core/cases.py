@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from streams.core.alerts import case_id_of
+from streams.core.event import Event
 from streams.core.pruning import is_over
 from streams.core.records import JudgedCase, SubjectRecord
 from streams.core.rulebook import Rulebook
@@ -56,6 +58,21 @@ def open_places(
         fold = rulebook.folds[index]
         if fold.opens:
             for start in fold.open_cases(states[index], as_of):
-                org = start.data.get("org")
-                found.append((fold.id, org.get("city") if org else None))
+                found.append(place_of(fold.id, start))
     return tuple(found)
+
+
+def place_of(rule_id: str, start: Event) -> tuple[str, str | None]:
+    """An open case as rule id and city, by its starting event."""
+    org = start.data.get("org")
+    return rule_id, org.get("city") if org else None
+
+
+def replace_open(
+    record: SubjectRecord, now: tuple[tuple[str, str | None], ...], counts: Counter[tuple[str, str | None]]
+) -> None:
+    """Replace a subject's open cases, and count the difference."""
+    if now != record.open:
+        counts.subtract(record.open)
+        counts.update(now)
+        record.open = now

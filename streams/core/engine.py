@@ -26,7 +26,7 @@ from typing import Final
 
 from streams.core.alerts import Alert, Subject, case_id_of, report_alert, retraction_of
 from streams.core.case_changes import CaseTracker
-from streams.core.cases import cases_of, forget_written, open_places, stepped
+from streams.core.cases import cases_of, forget_written, open_places, replace_open, stepped
 from streams.core.event import Event
 from streams.core.history import History, Notice
 from streams.core.orphans import orphans_of
@@ -294,11 +294,7 @@ class Engine:
 
     def _count_open(self, record: SubjectRecord, folds: set[int] | None, watermark: int) -> None:
         """Update the open cases of those folds, which have a state; ``None``: all."""
-        now = open_places(record, self._rulebook, folds, watermark)
-        if now != record.open:
-            self.open_cases.subtract(record.open)
-            self.open_cases.update(now)
-            record.open = now
+        replace_open(record, open_places(record, self._rulebook, folds, watermark), self.open_cases)
 
     def _case(self, record: SubjectRecord, rule_id: str, root: str, watermark: int) -> Verdict | None:
         roots = record.history.roots

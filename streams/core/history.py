@@ -133,6 +133,7 @@ class History:
         "_only",
         "_until",
         "events",
+        "is_folded_elsewhere",
         "is_fresh",
         "is_renewed",
         "roots",
@@ -156,6 +157,8 @@ class History:
         """Whether all folds began again since this was last cleared."""
         self.is_renewed = False
         """Whether a version was recorded without any other change, since this was last cleared."""
+        self.is_folded_elsewhere = False
+        """Whether the states of the events folded so far are missing: ``drop_states`` was called."""
         self._folded = 0
         self._ids: set[str] | None = None
         self._until = until
@@ -272,6 +275,14 @@ class History:
                     touched.add(index)
         self._folded = len(events)
         return states
+
+    def drop_states(self) -> None:
+        """Count all events as folded, elsewhere: the history must be made again before ``fold`` gives states."""
+        self.states = {}
+        self.touched.clear()
+        self.is_fresh = False
+        self.is_folded_elsewhere = True
+        self._folded = len(self.events)
 
     def effective(self) -> Sequence[Event]:
         """The events with corrections applied."""

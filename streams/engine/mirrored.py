@@ -16,8 +16,8 @@ from typing import Final
 _ROOT: Final = Path(__file__).resolve().parent.parent.parent
 _RECORD: Final = Path(__file__).with_name("mirrored.json")
 _CORE: Final = (
-    "conditions", "deadlines", "event", "explanations", "faults", "history", "offline", "offline_engine", "rulebook",
-    "verdicts", "working_days", "alerts",
+    "cases", "conditions", "deadlines", "engine", "event", "explanations", "faults", "history", "offline",
+    "offline_engine", "rulebook", "verdicts", "working_days", "alerts",
 )  # fmt: skip
 _KINDS: Final = (
     "acts", "at_most", "cadence", "clock", "deadline", "each", "evidence", "findings", "forbidden_while",

@@ -26,6 +26,7 @@ from streams.core.outcome_counts import Ending, OutcomeCounts
 from streams.core.rulebook import Rulebook
 from streams.core.separable_engine import SeparableEngine
 from streams.core.watermark import SourceWatermarks, is_due
+from streams.engine.clocks import NativeClocks, NativeEngine
 from streams.wire.state_rows import (
     Aside,
     DamagedError,
@@ -164,7 +165,7 @@ class ClockPartition:
     """The engine of one partition and its position in the log.
 
     ``prunes``: from the beginning, and not only from the record of the log on that says so. ``is_hashed``: account and
-    meter numbers inside are pseudonyms.
+    meter numbers inside are pseudonyms. ``native`` decides where it can; not where cases are tracked.
     """
 
     def __init__(
@@ -176,11 +177,15 @@ class ClockPartition:
         tracks_cases: bool = False,
         prunes: bool = True,
         is_hashed: bool = False,
+        native: NativeClocks | None = None,
     ) -> None:
         self.partition = partition
         self.tally = OutcomeCounts()
         self._tracker = CaseTracker(rulebook) if tracks_cases else None
-        self.engine = SeparableEngine(rulebook, keep_for=keep_for, tally=self.tally, tracker=self._tracker)
+        if native is None or tracks_cases:
+            self.engine = SeparableEngine(rulebook, keep_for=keep_for, tally=self.tally, tracker=self._tracker)
+        else:
+            self.engine = NativeEngine(native, rulebook, keep_for=keep_for, tally=self.tally)
         self.offset = -1
         self.checksum: int | None = None
         """Of the record at that offset; ``None`` where an older version wrote the position."""

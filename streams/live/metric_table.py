@@ -193,6 +193,19 @@ TABLE: Final = (
         (),
         "1 while the worker is at work, 0 while something keeps it from that: what `/readyz` says at the same moment",
     ),
+    Metric(
+        "gridclock_native_engine",
+        "gauge",
+        (),
+        "1 where the native engine decides what it can, 0 where Python decides all; the results are the same",
+    ),
+    Metric(
+        "gridclock_native_fallbacks_total",
+        "counter",
+        ("reason",),
+        "Decisions on a subject that the native engine left to Python; acts to report and reports to withdraw are not "
+        "counted",
+    ),
     Metric("gridclock_build_info", "gauge", ("version", "python"), "1, with the versions of the program and of Python"),
 )
 """All but ``process_*`` and ``python_gc_*``, which prometheus-client adds with its usual names."""

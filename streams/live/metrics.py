@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import GaugeHistogramMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeHistogramMetricFamily, GaugeMetricFamily
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
@@ -26,6 +26,7 @@ from schemas.rules import ActRule, SequenceRule
 from streams.core.alerts import Alert
 from streams.core.outcome_counts import Place
 from streams.core.rulebook import Rulebook
+from streams.engine.clocks import FAILED
 from streams.live.clock_partition import Applied, ClockPartition
 from streams.live.metric_table import METRICS
 from streams.live.place_labels import OTHER, UNKNOWN, PlaceLabels, chapter_of
@@ -88,6 +89,7 @@ class Metrics:
         self.rulebooks = made("gridclock_rulebooks")
         made("gridclock_ready").set_function(is_ready)
         made("gridclock_log_partitions").set(log_partitions)
+        self._native = made("gridclock_native_engine")
         made("gridclock_build_info").labels(version("gridclock"), platform.python_version()).set(1)
         self._organisations: Mapping[str, Organisation] = {}
         info = made("gridclock_rule_info")
@@ -101,6 +103,13 @@ class Metrics:
         ProcessCollector(registry=registry)
         registry.register(_Lags(clock, partitions))
         registry.register(_Running(clock, partitions, self))
+        self._fallbacks = _Fallbacks()
+        registry.register(self._fallbacks)
+
+    def show_native(self, fallbacks: Mapping[str, int]) -> None:
+        """Show that the native engine is at work, and the decisions that it leaves to Python, by reason."""
+        self._native.set(1)
+        self._fallbacks.counts = fallbacks
 
     def _registered(self, name: str) -> Any:
         """A metric of the table."""
@@ -244,6 +253,21 @@ def _size_of(directory: Path) -> float:
         except OSError:  # compacted away meanwhile
             continue
     return float(total)
+
+
+class _Fallbacks(Collector):
+    """Decisions that the native engine left to Python, by reason."""
+
+    def __init__(self) -> None:
+        self.counts: Mapping[str, int] = {}
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """The counts so far."""
+        metric = METRICS["gridclock_native_fallbacks_total"]
+        family = CounterMetricFamily(metric.name, metric.meaning, labels=metric.labels)
+        for reason, count in {FAILED: 0, **self.counts}.items():  # the first count of that is an increase
+            family.add_metric([reason], count)
+        yield family
 
 
 class _Lags(Collector):

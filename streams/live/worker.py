@@ -21,6 +21,7 @@ from streams.core.alerts import Alert
 from streams.core.case_changes import CaseChange
 from streams.core.driver import Entry
 from streams.core.history import Notice
+from streams.engine.clocks import NativeClocks
 from streams.errors import BrokerError
 from streams.kafka.admin import ensure_topics
 from streams.kafka.connection import clock_of, kafka_options
@@ -73,11 +74,14 @@ async def run_worker(
     settings: Settings,
     loaded: LoadedRulebook,
     *,
+    native: NativeClocks | None = None,
     on_ready: Callable[[Ready], None] = lambda _ready: None,
     on_failed: Callable[[Exception], None] = lambda _error: None,
     stop: asyncio.Event | None = None,
 ) -> None:
     """Run until SIGTERM, SIGINT or ``stop``; then finish the current records and stop in order.
+
+    ``native`` decides what it can; without it, and where cases are written, the Python engine decides all.
 
     ``on_failed`` gets the reason why a worker cannot continue, before it tries to stop in order, which may hang.
 
@@ -96,7 +100,7 @@ async def run_worker(
     decoder = RecordDecoder(events, topic_mappings(settings, loaded.catalogue))
     log_partitions = await asyncio.to_thread(_ensure, settings)
     limits = await asyncio.to_thread(message_limits, settings, topics_of(settings))
-    gauges = _Gauges(settings, loaded, log_partitions, limits)
+    gauges = _Gauges(settings, loaded, log_partitions, limits, native)
     health = gauges.health
 
     async with AsyncExitStack() as stack:
@@ -162,6 +166,7 @@ def _clocks(settings: Settings, loaded: LoadedRulebook, gauges: _Gauges, produce
             tracks_cases=settings.cases,
             prunes=False,
             is_hashed=settings.pseudonyms_inside,
+            native=gauges.native,
         ),
         encode=outlet.encode,
         emit=outlet.emit,
@@ -177,8 +182,14 @@ class _Gauges:
     """
 
     def __init__(
-        self, settings: Settings, loaded: LoadedRulebook, log_partitions: int, limits: Mapping[str, int]
+        self,
+        settings: Settings,
+        loaded: LoadedRulebook,
+        log_partitions: int,
+        limits: Mapping[str, int],
+        native: NativeClocks | None,
     ) -> None:
+        self.native = None if settings.cases else native
         clock = clock_of(settings)
         self.log_partitions = log_partitions
         self.limits = limits
@@ -194,6 +205,8 @@ class _Gauges:
             data_dir=settings.data_dir if settings.store == "rocksdb" else None,
         )
         self.metrics.name_organisations(loaded.organisations)
+        if self.native is not None:
+            self.metrics.show_native(self.native.fallbacks)
         self.time = TrustedClock(clock)
         self.metrics.clock_ahead.set_function(self.time.ahead)
         self.waits = BackPressure(settings.session_s)

@@ -1,10 +1,10 @@
 """What a log record costs the clocks, an event, without Kafka: ``python -m tests.bench.live_judging`` prints a table.
 
 The simulated mix goes through the steps of a worker's clocks: log records are decoded, their entries fed and judged,
-the changed rows and the alerts encoded. In the same round both engines replay the same events; reading them is part of
-that cost. The native engine judges replays only, so its ratio is what the live path could gain. Each contender runs in
-a process of its own; figures are processor time, medians over the rounds, and a ratio is that of one round. Exits 1
-where the breaches and violations that stand in the end are not the same.
+the changed rows and the alerts encoded; by the Python engine and by the native one. In the same round both engines
+replay the same events; reading them is part of that cost. Each contender runs in a process of its own; figures are
+processor time, medians over the rounds, and a ratio is that of one round. Exits 1 where the breaches and violations
+that stand in the end are not the same.
 
 A record has few events (``--together``), because a busy worker's records have events of many subjects: each decision
 then has one or two new events, as there. The position is written once a record, so it weighs more here than there.
@@ -28,6 +28,7 @@ from typing import Any, Final
 from streams.core.alerts import Subject
 from streams.core.instants import instant_us
 from streams.engine import why_not
+from streams.engine.clocks import native_clocks
 from streams.live.clock_partition import ClockPartition, subject_of_key
 from streams.live.gc_tuning import short_collections
 from streams.replay.output_form import OutputForm
@@ -40,7 +41,8 @@ from streams.wire.decoder import Decoder
 from streams.wire.state_rows import entry_to_bytes, record_from_bytes, record_to_bytes, snapshot_to_bytes
 from tests.bench.native import RECEIVED, write_events
 
-LIVE: Final = "live, python"
+LIVE: Final = "live, "
+BASE: Final = f"{LIVE}python"
 REPLAY: Final = "replay, "
 STAGES: Final = ("decode", "judge", "rows", "alerts")
 
@@ -82,11 +84,12 @@ def standing(alerts: Iterable[dict[str, Any]]) -> list[str]:
     return sorted(found.values())
 
 
-def measure_live(path: Path, together: int) -> dict[str, Any]:
-    """One run of a partition in this process: seconds of each stage."""
+def measure_live(path: Path, together: int, engine: str) -> dict[str, Any]:
+    """One run of a partition in this process, by one engine: seconds of each stage."""
     count, records = log_of(path, together)
     loaded = load_rulebook()
-    partition = ClockPartition(0, loaded.rulebook, keep_for=load_settings().keep_for)
+    native = native_clocks(loaded.rulebook, loaded.catalogue, engine)
+    partition = ClockPartition(0, loaded.rulebook, keep_for=load_settings().keep_for, native=native)
     writer = CloudEvents(loaded.rulebook.calendar)
     seconds: dict[str, float] = defaultdict(float)
     alerts: list[bytes] = []
@@ -137,7 +140,9 @@ def measure_replay(path: Path, engine: str) -> dict[str, Any]:
 
 def measure(name: str, path: Path, together: int) -> dict[str, Any]:
     """Run one contender in this process: events, seconds of processor time, what stands in the end."""
-    return measure_live(path, together) if name == LIVE else measure_replay(path, name.removeprefix(REPLAY))
+    if name.startswith(LIVE):
+        return measure_live(path, together, name.removeprefix(LIVE))
+    return measure_replay(path, name.removeprefix(REPLAY))
 
 
 def _in_process(name: str, path: Path, together: int) -> dict[str, Any]:
@@ -156,17 +161,21 @@ def compare(path: Path, *, together: int, rounds: int) -> str:
         SystemExit: where the contenders do not find the same.
     """
     reason = why_not()
-    names = [LIVE, f"{REPLAY}python", *([f"{REPLAY}native"] if reason is None else [])]
+    engines = ["python", *(["native"] if reason is None else [])]
+    names = [*(f"{LIVE}{engine}" for engine in engines), *(f"{REPLAY}{engine}" for engine in engines)]
     runs = [{name: _in_process(name, path, together) for name in names} for _ in range(rounds)]
     for name in names[1:]:
-        if runs[0][name]["standing"] != runs[0][LIVE]["standing"]:
-            raise SystemExit(f"{LIVE} and {name} do not find the same breaches and violations")
-    lines = ["| contender | µs an event | of the live run |", "| --- | ---: | ---: |"]
-    parts = [(f"{LIVE}: {stage}", [(run[LIVE], run[LIVE]["stages"][stage]) for run in runs]) for stage in STAGES]
-    wholes = [(name, [(run[name], run[name]["seconds"]) for run in runs]) for name in names]
-    for title, taken in [*wholes[:1], *parts, *wholes[1:]]:
+        if runs[0][name]["standing"] != runs[0][BASE]["standing"]:
+            raise SystemExit(f"{BASE} and {name} do not find the same breaches and violations")
+    lines = [f"| contender | µs an event | of {BASE} |", "| --- | ---: | ---: |"]
+    rows: list[tuple[str, list[tuple[dict[str, Any], float]]]] = []
+    for name in names:
+        rows.append((name, [(run[name], run[name]["seconds"]) for run in runs]))
+        for stage in STAGES if name.startswith(LIVE) else ():
+            rows.append((f"{name}: {stage}", [(run[name], run[name]["stages"][stage]) for run in runs]))
+    for title, taken in rows:
         cost = median(seconds / run["events"] for run, seconds in taken)
-        ratio = median(seconds / whole[LIVE]["seconds"] for (_, seconds), whole in zip(taken, runs, strict=True))
+        ratio = median(seconds / whole[BASE]["seconds"] for (_, seconds), whole in zip(taken, runs, strict=True))
         lines.append(f"| {title} | {cost * 1e6:.1f} | {ratio:.2f} |")
     return "\n".join([*lines, *([f"\nWithout the native engine: {reason}."] if reason is not None else [])])
 

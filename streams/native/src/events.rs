@@ -25,7 +25,7 @@ pub enum Val {
 
 /// One event, or the copy of one for a meter of its list. Instants are microseconds since the epoch; an id of no length
 /// is not there.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Event {
     pub line: Span,
     pub number: u64,
@@ -53,12 +53,12 @@ const IDS: [&[u8]; 4] = [b"order_id", b"account_id", b"meter_id", b"batch_id"];
 const LEVELS: [&[u8]; 4] = [b"province", b"city", b"county", b"unit"];
 
 pub struct Reader {
-    types: HashMap<Vec<u8>, usize>,
+    pub types: HashMap<Vec<u8>, usize>,
     fields: Vec<HashMap<Vec<u8>, Check>>,
     fans_out: Vec<bool>,
-    watched: HashMap<Vec<u8>, usize>,
+    pub watched: HashMap<Vec<u8>, usize>,
     /// The places of ids that conditions ask for, with their kinds.
-    watched_ids: Vec<(usize, usize)>,
+    pub watched_ids: Vec<(usize, usize)>,
 }
 
 impl Reader {
@@ -374,20 +374,20 @@ pub fn instant(text: &[u8]) -> Option<i64> {
 }
 
 #[derive(Clone, Copy, Default)]
-struct Piece {
-    from: usize,
-    to: usize,
+pub struct Piece {
+    pub from: usize,
+    pub to: usize,
 }
 
 impl Piece {
-    fn of(self, text: &[u8]) -> &[u8] {
+    pub fn of(self, text: &[u8]) -> &[u8] {
         &text[self.from..self.to]
     }
 }
 
-struct Scan<'a> {
-    text: &'a [u8],
-    at: usize,
+pub struct Scan<'a> {
+    pub text: &'a [u8],
+    pub at: usize,
 }
 
 impl Scan<'_> {
@@ -397,7 +397,7 @@ impl Scan<'_> {
         }
     }
 
-    fn expect(&mut self, wanted: u8) -> Option<()> {
+    pub fn expect(&mut self, wanted: u8) -> Option<()> {
         self.blank();
         (self.text.get(self.at) == Some(&wanted)).then(|| self.at += 1)?;
         self.blank();
@@ -408,12 +408,12 @@ impl Scan<'_> {
         self.expect(end).is_some()
     }
 
-    fn word(&mut self, word: &[u8]) -> Option<()> {
+    pub fn word(&mut self, word: &[u8]) -> Option<()> {
         self.text[self.at..].starts_with(word).then(|| self.at += word.len())
     }
 
     /// What lies between quotation marks; `None` where anything in it is escaped or not allowed.
-    fn text_piece(&mut self) -> Option<Piece> {
+    pub fn text_piece(&mut self) -> Option<Piece> {
         (self.text.get(self.at) == Some(&b'"')).then_some(())?;
         let from = self.at + 1;
         let length = self.text[from..].iter().position(|c| *c == b'"' || *c == b'\\' || *c < 0x20)?;
@@ -423,7 +423,7 @@ impl Scan<'_> {
     }
 
     /// A scalar with its quotation marks, or a list of texts.
-    fn value(&mut self) -> Option<Piece> {
+    pub fn value(&mut self) -> Option<Piece> {
         let from = self.at;
         match self.text.get(from)? {
             b'"' => {
@@ -452,6 +452,36 @@ impl Scan<'_> {
             _ => self.number()?,
         }
         Some(Piece { from, to: self.at })
+    }
+
+    /// Pass over any value, written without blanks.
+    pub fn any(&mut self) -> Option<()> {
+        let mut depth = 0;
+        loop {
+            match *self.text.get(self.at)? {
+                b'"' => self.any_text()?,
+                b'[' | b'{' => depth += 1,
+                b']' | b'}' if depth > 0 => depth -= 1,
+                b']' | b'}' | b',' if depth == 0 => return None, // there is none
+                _ => {}
+            }
+            self.at += 1;
+            if depth == 0 && matches!(self.text.get(self.at), None | Some(b',' | b']' | b'}')) {
+                return Some(());
+            }
+        }
+    }
+
+    /// Move on to the end of a text, escaped or not.
+    fn any_text(&mut self) -> Option<()> {
+        self.at += 1;
+        loop {
+            match *self.text.get(self.at)? {
+                b'"' => return Some(()),
+                b'\\' => self.at += 2,
+                _ => self.at += 1,
+            }
+        }
     }
 
     /// An integer of at most 18 digits, or a decimal without an exponent.
@@ -491,7 +521,7 @@ impl Scan<'_> {
         }
     }
 
-    fn closes(&mut self, end: u8) -> bool {
+    pub fn closes(&mut self, end: u8) -> bool {
         (self.text.get(self.at) == Some(&end)).then(|| self.at += 1).is_some()
     }
 

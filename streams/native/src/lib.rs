@@ -12,13 +12,15 @@ mod hashing;
 mod kinds;
 mod life;
 mod lines;
+mod live;
 mod replay;
 mod subject;
 
 use crate::hashing::HashMap;
+use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::subject::SUBJECTS;
@@ -199,6 +201,71 @@ impl Replay {
     }
 }
 
+/// The clocks of a live worker under one compiled rulebook. Instants are microseconds since the epoch.
+#[pyclass]
+struct Clocks {
+    rulebook: replay::Rulebook,
+    /// The ids of the folds, as Python has them.
+    ids: Vec<Py<PyString>>,
+}
+
+#[pymethods]
+impl Clocks {
+    #[new]
+    fn new(py: Python, document: &[u8]) -> PyResult<Clocks> {
+        let rulebook = replay::Rulebook::parse(document).map_err(PyValueError::new_err)?;
+        let ids = rulebook.folds.iter().map(|(entry, _)| PyString::new(py, &entry.id).unbind()).collect();
+        Ok(Clocks { rulebook, ids })
+    }
+
+    /// See `live::decide`. `events` are those of the text, of which the results name some; `when` are its `counted`,
+    /// `watermark` and `pruned_until`, `known` its `dues` and `reported`. The reason where Python must decide; else the
+    /// parts of a decision, with rules by their id.
+    fn decide<'py>(
+        &self, py: Python<'py>, subject: (&str, &str), events: &Bound<'py, PyList>, text: &[u8],
+        when: (Option<usize>, i64, Option<i64>), known: (HashMap<usize, i64>, Vec<live::ReportKey>),
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let ((counted, watermark, pruned_until), (dues, reported)) = (when, known);
+        let kind = SUBJECTS.iter().position(|known| *known == subject.0).unwrap_or(usize::MAX) as u8;
+        let asked = live::Asked {
+            subject: (kind, subject.1.as_bytes()),
+            counted,
+            dues,
+            watermark,
+            pruned_until,
+            reported: &reported,
+        };
+        let decide = || live::decide(&self.rulebook, asked, text);
+        let found = match catch_unwind(AssertUnwindSafe(decide)).map_err(broken)? {
+            Ok(found) => found,
+            Err(reason) => return reason.into_bound_py_any(py),
+        };
+        let statuses = PyDict::new(py);
+        for (fold, cases) in found.statuses {
+            let short = |case: kinds::Status| -> PyResult<_> {
+                let outcome = PyString::intern(py, case.outcome.name());
+                let anchor = events.get_item(case.anchor)?;
+                Ok((anchor, outcome, case.started_at, case.deadline, case.is_certain, case.is_running))
+            };
+            let cases: Vec<_> = cases.into_iter().map(short).collect::<PyResult<_>>()?;
+            statuses.set_item(self.ids[fold].bind(py), cases)?;
+        }
+        let named = |(fold, start): (usize, usize)| -> PyResult<_> { Ok((&self.ids[fold], events.get_item(start)?)) };
+        let open: Vec<_> = found.open.into_iter().map(named).collect::<PyResult<_>>()?;
+        let report = |made: live::Made| -> PyResult<_> {
+            let (root, kind, cause) = made.key;
+            let key = (&self.ids[made.order.1], root, kind, cause);
+            let anchor = events.get_item(made.anchor)?;
+            let evidence: Vec<_> =
+                made.evidence.into_iter().map(|event| events.get_item(event)).collect::<PyResult<_>>()?;
+            let of_clock = (anchor, made.outcome.name(), made.times, made.pauses, made.is_provisional, evidence);
+            Ok((key, made.rule, made.due, of_clock))
+        };
+        let reports: Vec<_> = found.reports.into_iter().map(report).collect::<PyResult<_>>()?;
+        (found.dues, statuses, open, reports).into_bound_py_any(py)
+    }
+}
+
 /// The ids of the rules that a compiled rulebook's native folds know.
 #[pyfunction]
 fn known_rules(document: &[u8]) -> PyResult<Vec<String>> {
@@ -209,5 +276,6 @@ fn known_rules(document: &[u8]) -> PyResult<Vec<String>> {
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("DOCUMENT_VERSION", document::VERSION)?;
     module.add_class::<Replay>()?;
+    module.add_class::<Clocks>()?;
     module.add_function(wrap_pyfunction!(known_rules, module)?)
 }

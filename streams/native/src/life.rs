@@ -24,19 +24,19 @@ pub struct Life {
 type ReportKey = (usize, String, &'static str, String);
 
 /// A fold that matters to the subject: its place, its body, the subject types that take precedence.
-struct Route<'a> {
-    index: usize,
-    entry: &'a FoldEntry,
-    fold: &'a Fold,
+pub struct Route<'a> {
+    pub index: usize,
+    pub entry: &'a FoldEntry,
+    pub fold: &'a Fold,
     before: &'a [u8],
 }
 
 impl Route<'_> {
-    fn sees(&self, subject: &Subject, event: usize) -> bool {
+    pub fn sees(&self, subject: &Subject, event: usize) -> bool {
         self.entry.listens.contains(subject.event_type(event)) && !is_of_one(subject, event, self.before)
     }
 
-    fn begins(&self, subject: &Subject, event: usize) -> bool {
+    pub fn begins(&self, subject: &Subject, event: usize) -> bool {
         self.entry.begins.contains(subject.event_type(event)) && !is_of_one(subject, event, self.before)
     }
 }
@@ -50,7 +50,7 @@ fn is_corrected(subject: &Subject) -> bool {
 }
 
 /// The folds that may have a case; `None` where one of them is not known here.
-fn routes_of<'a>(folds: &'a Folds, subject: &Subject) -> Option<Vec<Route<'a>>> {
+pub fn routes_of<'a>(folds: &'a Folds, subject: &Subject) -> Option<Vec<Route<'a>>> {
     let types: Types = subject.events.iter().map(|event| event.event_type).collect();
     let mut routes = Vec::new();
     for (index, (entry, fold)) in folds.iter().enumerate() {

@@ -15,11 +15,11 @@ use std::sync::OnceLock;
 
 /// The folds and tables of one rulebook.
 pub struct Rulebook {
-    reader: Reader,
-    days: Days,
+    pub reader: Reader,
+    pub days: Days,
     types: Vec<String>,
     concerns: Vec<Vec<u8>>,
-    folds: Box<Folds>,
+    pub folds: Box<Folds>,
     durations: Vec<Words>,
     phrases: Phrases,
     words: HashSet<String>,
@@ -50,6 +50,27 @@ impl Rulebook {
             words: document.words,
             type_field: document.watched.iter().position(|name| name == "event_type"),
         })
+    }
+
+    /// A subject, by its type and id, with its events in the order of histories; their spans are parts of the store.
+    pub fn subject<'a>(
+        &'a self, (kind, id): (u8, &'a [u8]), events: Vec<&'a Event>, store: &'a [u8], until: i64,
+    ) -> Subject<'a> {
+        Subject {
+            kind,
+            id,
+            events,
+            store,
+            days: &self.days,
+            types: &self.types,
+            durations: &self.durations,
+            phrases: &self.phrases,
+            words: &self.words,
+            until,
+            type_field: self.type_field,
+            entered: RefCell::new(HashMap::default()),
+            unsure: Cell::new(None),
+        }
     }
 
     /// The ids of the folds that are known here.
@@ -406,21 +427,7 @@ impl Replay {
 
     fn subject<'a>(&'a self, number: usize, events: Vec<&'a Event>, until: i64) -> Subject<'a> {
         let (kind, id) = self.groups().keys[number];
-        Subject {
-            kind,
-            id: self.text(id),
-            events,
-            store: &self.store,
-            days: &self.rulebook.days,
-            types: &self.rulebook.types,
-            durations: &self.rulebook.durations,
-            phrases: &self.rulebook.phrases,
-            words: &self.rulebook.words,
-            until,
-            type_field: self.rulebook.type_field,
-            entered: RefCell::new(HashMap::default()),
-            unsure: Cell::new(None),
-        }
+        self.rulebook.subject((kind, self.text(id)), events, &self.store, until)
     }
 
     /// The lines that Python must judge, with number and origin.

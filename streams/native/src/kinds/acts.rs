@@ -5,7 +5,7 @@ use crate::alerts::{Outcome, Report, Said, Verdict};
 use crate::document::{ActBody, ActVersion, CaseLines, Conditions, Fault, Limit, Lines, Named, Period, Slot};
 use crate::events::{Val, date};
 use crate::hashing::HashMap;
-use crate::kinds::{Judged, State, earlier};
+use crate::kinds::{Judged, State, Status, earlier};
 use crate::lines::Place;
 use crate::subject::{Fields, Subject, TABLES, TEXTS, sayable};
 
@@ -70,6 +70,7 @@ impl<'a> Finding<'a> {
             evidence,
             faults: if is_certain { self.faults.clone() } else { Vec::new() },
             case: self.case,
+            clock: None,
         }
     }
 }
@@ -738,6 +739,39 @@ impl<'a> State<'a> for Acts<'a> {
         let told = self.settled.iter().chain(&waiting);
         let told = told.filter(|finding| finding.is_violation() && finding.due <= until);
         Some(told.map(|finding| finding.verdict(subject, finding.due)).collect())
+    }
+
+    fn statuses(&self, subject: &Subject, as_of: i64, watermark: i64) -> Vec<Status> {
+        let waiting = self.shown(subject);
+        let running = |act: usize| Status {
+            anchor: act,
+            outcome: Outcome::Running,
+            started_at: subject.at(act),
+            deadline: None,
+            is_certain: true,
+            is_running: true,
+        };
+        let mut found = Vec::new();
+        for finding in self.settled.iter().chain(&waiting) {
+            if finding.due <= as_of {
+                let outcome = match (finding.is_cancelled, finding.faults.is_empty()) {
+                    (true, _) => Outcome::Cancelled,
+                    (false, false) => Outcome::Violated,
+                    (false, true) => Outcome::Met,
+                };
+                let is_certain = outcome != Outcome::Violated || finding.due <= watermark;
+                found.push(Status { outcome, is_certain, is_running: false, ..running(finding.act) });
+            } else if subject.at(finding.act) <= as_of {
+                found.push(running(finding.act));
+            }
+        }
+        let open = self.still_open(subject, &waiting).into_iter().map(|(act, _)| act);
+        found.extend(open.filter(|act| subject.at(*act) <= as_of).map(running));
+        found
+    }
+
+    fn open_cases(&self, subject: &Subject) -> Vec<usize> {
+        self.still_open(subject, &self.shown(subject)).into_iter().map(|(act, _)| act).collect()
     }
 
     fn has_case(&self, subject: &Subject, as_of: i64) -> bool {

@@ -5,7 +5,7 @@ use crate::document::CadenceVersion;
 use crate::events::Val;
 use crate::hashing::HashMap;
 use crate::kinds::clock::Clock;
-use crate::kinds::{Judged, State, earlier};
+use crate::kinds::{Judged, State, Status, earlier};
 use crate::subject::Subject;
 
 pub struct Periods<'a> {
@@ -184,6 +184,25 @@ impl<'a> State<'a> for Periods<'a> {
     /// Which months are under the obligation hangs on what was known of it by then.
     fn reported(&self, _subject: &Subject, _until: i64) -> Option<Vec<Verdict<'a>>> {
         None
+    }
+
+    fn statuses(&self, subject: &Subject, as_of: i64, watermark: i64) -> Vec<Status> {
+        let mut found = Vec::new();
+        self.visit(subject, as_of, true, |clock| {
+            if clock.started_at <= as_of {
+                found.push(clock.status(subject, as_of, watermark));
+            }
+        });
+        found
+    }
+
+    /// The last act, while another one must follow.
+    fn open_cases(&self, _subject: &Subject) -> Vec<usize> {
+        if let Some(clock) = &self.open {
+            return vec![clock.start];
+        }
+        let last = self.turns.iter().filter_map(|turns| turns.last());
+        last.filter(|(_, up, _)| *up).map(|(_, _, event)| *event).collect()
     }
 
     fn has_case(&self, subject: &Subject, as_of: i64) -> bool {

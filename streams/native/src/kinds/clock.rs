@@ -3,6 +3,7 @@
 use crate::alerts::{Outcome, Report, Verdict};
 use crate::calendar::Pause;
 use crate::document::{Choice, Span};
+use crate::kinds::Status;
 use crate::subject::{Subject, TABLES};
 
 pub struct Clock<'a> {
@@ -148,6 +149,30 @@ impl<'a> Clock<'a> {
         found
     }
 
+    /// Where it stands, in short.
+    pub fn status(&self, subject: &Subject, as_of: i64, watermark: i64) -> Status {
+        let by_now = |event: &usize| subject.at(*event) <= as_of;
+        let (stop, cancel) = (self.stop.filter(by_now), self.cancel.filter(by_now));
+        let passed = self.deadline.filter(|deadline| *deadline <= as_of);
+        let late = passed.filter(|deadline| self.ended(subject).is_none_or(|at| at > *deadline));
+        let outcome = match (stop, late, cancel) {
+            (Some(_), Some(_), _) => Outcome::MetLate,
+            (Some(_), None, _) => Outcome::Met,
+            (None, Some(_), _) => Outcome::Breached,
+            (None, None, Some(_)) => Outcome::Cancelled,
+            (None, None, None) => Outcome::Running,
+        };
+        let is_certain = |deadline| deadline <= watermark && stop.is_none_or(|stop| subject.at(stop) <= watermark);
+        Status {
+            anchor: self.start,
+            outcome,
+            started_at: self.started_at,
+            deadline: self.deadline,
+            is_certain: late.is_none_or(is_certain),
+            is_running: stop.is_none() && cancel.is_none(),
+        }
+    }
+
     /// Where it stands; `reports` are those of the same instant.
     pub fn verdict(&self, subject: &Subject, as_of: i64, reports: Vec<Report<'a>>) -> Verdict<'a> {
         let by_now = |event: &usize| subject.at(*event) <= as_of;
@@ -182,6 +207,7 @@ impl<'a> Clock<'a> {
             evidence,
             faults: Vec::new(),
             case: self.choice.map_or(&self.span.case, |choice| &choice.case),
+            clock: self.choice.map(|choice| (self.span, choice)),
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::alerts::Verdict;
 use crate::document::{DeadlineVersion, Limit};
 use crate::events::{Val, date, instant};
 use crate::kinds::clock::Clock;
-use crate::kinds::{Judged, State, earlier};
+use crate::kinds::{Judged, State, Status, earlier};
 use crate::subject::{Fields, Subject, TABLES, names};
 
 /// What one version has seen apart from any case.
@@ -238,6 +238,15 @@ impl<'a> State<'a> for Deadlines<'a> {
             case.clock.reported(subject, until, &mut found);
         }
         Some(found)
+    }
+
+    fn statuses(&self, subject: &Subject, as_of: i64, watermark: i64) -> Vec<Status> {
+        let begun = self.cases().filter(|case| subject.at(case.clock.start) <= as_of);
+        begun.map(|case| case.clock.status(subject, as_of, watermark)).collect()
+    }
+
+    fn open_cases(&self, _subject: &Subject) -> Vec<usize> {
+        self.open.iter().map(|case| case.clock.start).collect()
     }
 
     fn has_case(&self, _subject: &Subject, as_of: i64) -> bool {

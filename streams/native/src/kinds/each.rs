@@ -3,7 +3,7 @@
 use crate::alerts::Verdict;
 use crate::document::Each;
 use crate::kinds::deadline::Deadlines;
-use crate::kinds::{Judged, State, earlier};
+use crate::kinds::{Judged, State, Status, earlier};
 use crate::subject::Subject;
 
 struct Thing<'a> {
@@ -105,6 +105,14 @@ impl<'a> State<'a> for Things<'a> {
             found.extend(thing.state.reported(subject, until)?);
         }
         Some(found)
+    }
+
+    fn statuses(&self, subject: &Subject, as_of: i64, watermark: i64) -> Vec<Status> {
+        self.things.iter().flat_map(|thing| thing.state.statuses(subject, as_of, watermark)).collect()
+    }
+
+    fn open_cases(&self, subject: &Subject) -> Vec<usize> {
+        self.things.iter().flat_map(|thing| thing.state.open_cases(subject)).collect()
     }
 
     fn has_case(&self, subject: &Subject, as_of: i64) -> bool {

@@ -7,12 +7,25 @@ pub mod deadline;
 pub mod each;
 pub mod sequence;
 
-use crate::alerts::Verdict;
+use crate::alerts::{Outcome, Verdict};
 use crate::document::Fold;
 use crate::subject::Subject;
 
 /// The verdicts as of an instant, and the next instant at which silence changes them.
 pub type Judged<'a> = (Vec<Verdict<'a>>, Option<i64>);
+
+/// Where one case stands, in short; see `Status` in `streams/core/verdicts.py`.
+#[derive(Debug, PartialEq)]
+pub struct Status {
+    pub anchor: usize,
+    pub outcome: Outcome,
+    pub started_at: i64,
+    pub deadline: Option<i64>,
+    /// Whether all its reports were due by the watermark.
+    pub is_certain: bool,
+    /// Whether its clock still runs, also past its deadline.
+    pub is_running: bool,
+}
 
 /// What one fold has made of a subject's events so far; see `Fold` in `streams/core/verdicts.py`.
 pub trait State<'a> {
@@ -24,6 +37,12 @@ pub trait State<'a> {
 
     /// Everything that asking all along would have told up to an instant; `None` where only asking can tell.
     fn reported(&self, subject: &Subject, until: i64) -> Option<Vec<Verdict<'a>>>;
+
+    /// Every case as `judge` gives it, in short, as of an instant that is no earlier than any event.
+    fn statuses(&self, subject: &Subject, as_of: i64, watermark: i64) -> Vec<Status>;
+
+    /// The starts of the cases that are open.
+    fn open_cases(&self, subject: &Subject) -> Vec<usize>;
 
     /// Whether there is any case as of an instant.
     fn has_case(&self, subject: &Subject, as_of: i64) -> bool;

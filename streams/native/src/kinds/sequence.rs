@@ -2,7 +2,7 @@
 
 use crate::alerts::{Outcome, Report, Said, Verdict};
 use crate::document::SequenceVersion;
-use crate::kinds::{Judged, State, earlier};
+use crate::kinds::{Judged, State, Status, earlier};
 use crate::lines::Place;
 use crate::subject::Subject;
 
@@ -71,6 +71,7 @@ impl<'a> Stages<'a> {
             evidence: overtaken.into_iter().map(|(other, _)| other).chain([event]).collect(),
             faults: said.into_iter().collect(),
             case: &version.span.case,
+            clock: None,
         }
     }
 }
@@ -117,6 +118,27 @@ impl<'a> State<'a> for Stages<'a> {
             Some(Self::verdict(subject, version, stage, event, Some(overtaken)))
         });
         Some(found.collect())
+    }
+
+    fn statuses(&self, subject: &Subject, as_of: i64, watermark: i64) -> Vec<Status> {
+        let begun = self.cases(subject).filter(|(_, _, _, event)| subject.at(*event) <= as_of);
+        let found = begun.map(|(_, firsts, stage, event)| {
+            let is_violated = self.is_backwards && Self::overtaken(subject, firsts, stage, event).is_some();
+            let at = subject.at(event);
+            Status {
+                anchor: event,
+                outcome: if is_violated { Outcome::Violated } else { Outcome::Met },
+                started_at: at,
+                deadline: None,
+                is_certain: !is_violated || at <= watermark,
+                is_running: false,
+            }
+        });
+        found.collect()
+    }
+
+    fn open_cases(&self, _subject: &Subject) -> Vec<usize> {
+        Vec::new()
     }
 
     fn has_case(&self, subject: &Subject, as_of: i64) -> bool {

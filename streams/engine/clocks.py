@@ -1,0 +1,192 @@
+"""The native engine under the clocks of a live worker.
+
+Nothing is kept natively between two decisions. A decision gives the subject's events to the native engine, which folds
+and judges them, and says what changes. Where an act is to be reported or a report withdrawn, or where it does not know
+something, it hands the subject back, and Python decides as if it had decided all along. So rows, reports and counts are
+those of the Python engine, and a worker may use the one today and the other tomorrow.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from heapq import heappush
+from types import ModuleType
+from typing import Any, Final, NamedTuple, cast
+
+from schemas.events import EventCatalogue
+from schemas.rules import CadenceRule, DeadlineRule, Rule
+from streams.core.alerts import Alert
+from streams.core.cases import place_of, replace_open
+from streams.core.event import Event
+from streams.core.history import History
+from streams.core.pruning import is_worth_a_look
+from streams.core.records import JudgedCase, ReportKey, SubjectRecord
+from streams.core.rulebook import Rulebook
+from streams.core.separable_engine import SeparableEngine
+from streams.core.verdicts import AlertKind, Report, Status, Verdict
+from streams.engine import chosen
+from streams.engine.document import Document
+from streams.wire.decoder import encode_json
+
+logger = logging.getLogger(__name__)
+
+MOST_EVENTS: Final = 24
+"""A subject with more events is decided by Python, which folds only the new ones."""
+
+REPORT: Final = "a report to make or to withdraw"
+"""The reason of the crate for the usual case in which Python decides."""
+
+FAILED: Final = "a failure of the native engine"
+
+
+Made = tuple[ReportKey, tuple[int, int], int, tuple[Any, ...]]
+"""A report of a clock: its key, the places of the version and of the limit, when it was due, and the case."""
+
+
+class Decision(NamedTuple):
+    """The result of one decision.
+
+    ``dues`` is, by fold, the next instant at which time alone changes its result. ``statuses`` (by rule id) and
+    ``starts`` (of the open cases) are of the folds that may have changed. ``reports`` are to be made, in this order.
+    """
+
+    dues: dict[int, int]
+    statuses: dict[str, list[Status]]
+    starts: list[tuple[str, Event]]
+    reports: list[Made]
+
+
+class NativeClocks:
+    """The compiled rulebook, for all partitions of a worker; ``fallbacks`` counts what it did not decide, by reason.
+
+    Decisions that report an act or withdraw a report are Python's by design; they are not counted.
+    """
+
+    def __init__(self, module: ModuleType, rulebook: Rulebook, catalogue: EventCatalogue) -> None:
+        self._inner: Any = module.Clocks(Document(rulebook, catalogue).encoded)
+        self.fallbacks: Counter[str] = Counter()
+        self._versions: dict[str, list[Rule]] = {}
+        for rule in sorted(rulebook.rules, key=lambda rule: rule.effective_from):
+            if rule.enabled:
+                self._versions.setdefault(rule.id, []).append(rule)
+
+    def decide(self, record: SubjectRecord, watermark: int) -> Decision | None:
+        """A decision on one subject at a watermark; ``None`` where Python must make it."""
+        history, pruned = record.history, record.pruned
+        if history.has_corrections or len(history.events) > MOST_EVENTS or pruned.only:
+            self._fall_back("a correction" if history.has_corrections else "many events")
+            return None
+        when = None if history.begins_again else record.counted, watermark, pruned.until
+        events = history.events
+        try:
+            found = self._inner.decide(
+                record.subject, events, encode_json(events), when, (record.dues, list(record.reported))
+            )
+        except Exception:
+            if FAILED not in self.fallbacks:
+                logger.exception("the native engine failed at a subject; Python decides it, and others like it")
+            self._fall_back(FAILED)
+            return None
+        if isinstance(found, str):
+            if found != REPORT:
+                self._fall_back(found)
+            return None
+        return Decision(*found)
+
+    def verdict(self, rule_id: str, places: tuple[int, int], case: tuple[Any, ...]) -> Verdict:
+        """The verdict behind a report."""
+        rule = self._versions[rule_id][places[0]]
+        limit = rule.every if isinstance(rule, CadenceRule) else cast(DeadlineRule, rule).limit[places[1]].limit
+        anchor, outcome, (started_at, deadline, stopped_at, ended_at, until), pauses, provisional, evidence = case
+        return Verdict(
+            rule, anchor.event_id, anchor, outcome, started_at, deadline, stopped_at, ended_at, (), limit,
+            tuple(pauses), until, provisional, tuple(dict.fromkeys([event.event_id for event in evidence])),
+        )  # fmt: skip
+
+    def _fall_back(self, reason: str) -> None:
+        self.fallbacks[reason] += 1
+
+
+def native_clocks(rulebook: Rulebook, catalogue: EventCatalogue, engine: str | None) -> NativeClocks | None:
+    """The native engine for the clocks of a worker, where it is to be used; see ``chosen``.
+
+    Raises:
+        ConfigError: see ``chosen``.
+    """
+    module = chosen(engine)
+    return None if module is None else NativeClocks(module, rulebook, catalogue)
+
+
+class NativeEngine(SeparableEngine):
+    """The engine of a partition that decides natively what it can. Cases must not be tracked."""
+
+    def __init__(self, native: NativeClocks, rulebook: Rulebook, **options: Any) -> None:
+        super().__init__(rulebook, **options)
+        self._native = native
+
+    def _decide_timed(self, record: SubjectRecord, alerts: list[Alert]) -> None:
+        watermark = self.watermark
+        found = self._native.decide(record, watermark)
+        if found is None:
+            self._fold_again(record)
+            super()._decide_timed(record, alerts)
+            return
+        history, before = record.history, record.due
+        statuses, is_anew = found.statuses, history.begins_again
+        history.drop_states()
+        record.decided_at, record.dues = watermark, found.dues
+        record.due = due = min(found.dues.values(), default=None)
+        for key, places, due_at, case in found.reports:
+            verdict = self._native.verdict(key[0], places, case)
+            report = Report(cast(AlertKind, key[2]), key[3], due_at)
+            alert = record.reported[key] = self._alert(record, key, verdict, report, watermark)
+            alerts.append(alert)
+        if due is not None and due != before:
+            heappush(self._timers, (due, record.subject))
+        self._expire_later(record)
+        record.counted = len(history.events)
+        if is_anew or statuses:
+            stay = () if is_anew else [case for case in record.open if case[0] not in statuses]
+            now = (*stay, *[place_of(rule_id, start) for rule_id, start in found.starts])
+            replace_open(record, now, self.open_cases)
+            if self._tally is not None:
+                self._tally.take(record.subject, statuses, anew=is_anew)
+        if self.prunes_after is not None and is_worth_a_look(record.counted, record.pruned.looked_at):
+            self._prune(record, self.prunes_after)
+
+    def _fold_again(self, record: SubjectRecord) -> None:
+        """Make the states of the last decision, where it was native; the events since then come after them."""
+        history = record.history
+        if not history.is_folded_elsewhere:
+            return
+        counted = 0 if history.begins_again else record.counted
+        record.history = again = History(history.events[:counted] or history.events)
+        again.is_renewed = history.is_renewed
+        if not counted:
+            return  # all folds begin again
+        states = again.fold(self._rulebook.routes(record.subject[0]))
+        again.is_fresh = False
+        again.touched.clear()
+        record.owed = {}
+        for index, state in states.items():
+            owed = self._owed(record, index, self._rulebook.folds[index].judge(state, record.decided_at)[0])
+            if owed:
+                record.owed[index] = owed
+        for event in history.events[counted:]:
+            again.add(event)
+
+    def cases(self, as_of: int | None = None) -> Iterator[JudgedCase]:
+        """See ``Engine.cases``."""
+        self._fold_all_again()
+        return super().cases(as_of)
+
+    def orphans(self) -> Counter[str]:
+        """See ``Engine.orphans``."""
+        self._fold_all_again()
+        return super().orphans()
+
+    def _fold_all_again(self) -> None:
+        for record in self._records.values():
+            self._fold_again(record)

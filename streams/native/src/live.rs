@@ -1,0 +1,244 @@
+//! The decision on one subject of a live worker, from all its events; nothing is kept here between two calls.
+//!
+//! Mirrors `_decide_timed` of `streams/core/engine.py` where no more is to be reported than on clocks.
+
+use crate::alerts::{Outcome, Roots, Verdict};
+use crate::calendar::Pause;
+use crate::document::{DeadlineVersion, Fold, Types};
+use crate::events::{Event, Scan, Span, Val};
+use crate::hashing::HashMap;
+use crate::kinds::{self, State, Status};
+use crate::life::{Route, routes_of};
+use crate::replay::Rulebook;
+use crate::subject::{PLAIN, REPORT, Reason, Subject, TABLES};
+
+/// The key of a report in a row: rule, root, kind, cause.
+pub type ReportKey = (String, String, String, String);
+
+/// One subject at a decision.
+pub struct Asked<'a> {
+    pub subject: (u8, &'a [u8]),
+    /// Events at the decision before; `None` where all folds begin again.
+    pub counted: Option<usize>,
+    /// By fold, when time alone would change its result, as of the decision before.
+    pub dues: HashMap<usize, i64>,
+    pub watermark: i64,
+    /// Reports due by this instant are over.
+    pub pruned_until: Option<i64>,
+    /// The reports made and not withdrawn.
+    pub reported: &'a [ReportKey],
+}
+
+/// A report of a clock to be made. Events are named by their place.
+pub struct Made {
+    /// The place of the first event that began a case of its fold, and the fold: the order of reports.
+    pub order: (usize, usize),
+    /// The places of the version and of the limit chosen.
+    pub rule: (usize, usize),
+    pub key: (String, &'static str, String),
+    pub due: i64,
+    pub anchor: usize,
+    pub outcome: Outcome,
+    /// When it was started, due, stopped, ended; and until when the limit lasts where that was agreed.
+    pub times: (i64, Option<i64>, Option<i64>, i64, Option<i64>),
+    pub pauses: Vec<Pause>,
+    pub is_provisional: bool,
+    pub evidence: Vec<usize>,
+}
+
+/// Events are named by their place, folds by their index. `statuses` and `open` are of the folds that may have changed.
+#[derive(Default)]
+pub struct Decision {
+    pub dues: HashMap<usize, i64>,
+    pub statuses: Vec<(usize, Vec<Status>)>,
+    pub open: Vec<(usize, usize)>,
+    pub reports: Vec<Made>,
+}
+
+/// `text` is the JSON list of all its events, as in state rows, in the order of histories.
+pub fn decide(rulebook: &Rulebook, mut asked: Asked, text: &[u8]) -> Result<Decision, Reason> {
+    let events = read(rulebook, text)?;
+    let days = &rulebook.days;
+    if !events.iter().all(|event| days.is_settled(event.at) && days.is_settled(event.recorded)) {
+        return Err(TABLES);
+    }
+    let subject = rulebook.subject(asked.subject, events.iter().collect(), text, i64::MAX);
+    let Some(routes) = routes_of(&rulebook.folds, &subject) else { return Err(subject.unsure.get().unwrap_or(PLAIN)) };
+    let new: Types = events[asked.counted.unwrap_or(0)..].iter().map(|event| event.event_type).collect();
+    let as_of = events.last().map_or(asked.watermark, |last| last.at.max(asked.watermark));
+    let mut found = Decision::default();
+    let mut standing = 0;
+    for route in &routes {
+        let has_passed = asked.dues.get(&route.index).is_some_and(|due| *due <= asked.watermark);
+        if !(asked.counted.is_none() || has_passed || route.entry.listens.meets(&new)) {
+            continue;
+        }
+        let Some(first) = (0..events.len()).find(|event| route.begins(&subject, *event)) else { continue };
+        let mut state: Box<dyn State> = kinds::start(route.fold);
+        let seen = (0..events.len()).filter(|event| route.sees(&subject, *event));
+        seen.for_each(|event| state.step(&subject, event));
+        let (verdicts, following) = state.judge(&subject, asked.watermark, false);
+        standing += compare(&asked, &subject, route, first, &verdicts, &mut found.reports)?;
+        match following {
+            Some(due) => asked.dues.insert(route.index, due),
+            None => asked.dues.remove(&route.index),
+        };
+        found.statuses.push((route.index, state.statuses(&subject, as_of, asked.watermark)));
+        found.open.extend(state.open_cases(&subject).into_iter().map(|start| (route.index, start)));
+    }
+    if asked.counted.is_none() {
+        asked.dues.retain(|fold, _| found.statuses.iter().any(|(asked, _)| asked == fold));
+        let known = asked.reported.iter().filter(|known| known.2 != "warning");
+        if standing < known.count() {
+            return Err(REPORT); // of a rule that has no case any more
+        }
+    }
+    found.reports.sort_by_key(|made| made.order);
+    found.dues = asked.dues;
+    subject.unsure.get().map_or(Ok(found), Err)
+}
+
+/// Collect the reports of one fold that are to be made; how many of those made stand, besides warnings.
+fn compare(
+    asked: &Asked, subject: &Subject, route: &Route, first: usize, verdicts: &[Verdict], made: &mut Vec<Made>,
+) -> Result<usize, Reason> {
+    let mut standing = 0;
+    for verdict in verdicts {
+        let root = verdict.root(subject, &Roots::default());
+        for report in &verdict.reports {
+            if asked.pruned_until.is_some_and(|until| report.due <= until) {
+                continue;
+            }
+            let is_known = |known: &&ReportKey| {
+                known.0 == route.entry.id && known.1 == *root && known.2 == report.kind && known.3 == report.cause
+            };
+            match asked.reported.iter().find(is_known) {
+                Some(_) => standing += usize::from(report.kind != "warning"),
+                None => made.push(Made {
+                    order: (first, route.index),
+                    rule: place_of(route.fold, verdict).ok_or(REPORT)?,
+                    key: (root.to_string(), report.kind, report.cause.clone()),
+                    due: report.due,
+                    anchor: verdict.anchor,
+                    outcome: verdict.outcome,
+                    times: (verdict.started_at, verdict.deadline, verdict.stopped_at, verdict.ended_at, verdict.until),
+                    pauses: verdict.pauses.clone(),
+                    is_provisional: verdict.is_provisional,
+                    evidence: verdict.evidence.clone(),
+                }),
+            }
+        }
+    }
+    let known = asked.reported.iter().filter(|known| known.0 == route.entry.id && known.2 != "warning").count();
+    // Fewer: one of them is to be withdrawn.
+    if standing < known { Err(REPORT) } else { Ok(standing) }
+}
+
+/// The places of the version and of the limit of a clock; `None` for an act, and for an agreed time.
+fn place_of(fold: &Fold, verdict: &Verdict) -> Option<(usize, usize)> {
+    let (span, choice) = verdict.clock?;
+    let of = |versions: &[DeadlineVersion]| {
+        let version = versions.iter().position(|version| std::ptr::eq(&version.span, span))?;
+        let choice = versions[version].choices.iter().position(|known| std::ptr::eq(known, choice))?;
+        Some((version, choice))
+    };
+    match fold {
+        Fold::Deadline(versions) => of(versions),
+        Fold::Each(each) => of(&each.versions),
+        Fold::Cadence(versions) => {
+            versions.iter().position(|version| std::ptr::eq(&version.span, span)).map(|version| (version, 0))
+        }
+        Fold::Act(_) | Fold::Sequence(_) => None,
+    }
+}
+
+fn read(rulebook: &Rulebook, text: &[u8]) -> Result<Vec<Event>, Reason> {
+    let mut scan = Scan { text, at: 0 };
+    let mut found = Vec::new();
+    if scan.closes(b'[') && !scan.closes(b']') {
+        loop {
+            found.push(one(rulebook, &mut scan).ok_or(PLAIN)?);
+            if !scan.closes(b',') {
+                break;
+            }
+        }
+        scan.closes(b']').then_some(()).ok_or(PLAIN)?;
+    }
+    (scan.at == text.len()).then_some(found).ok_or(PLAIN)
+}
+
+/// One event, the list of its fields as `streams/core/event.py` has them; `None` where it is not plain: a correction,
+/// or in another form than it is written in here.
+fn one(rulebook: &Rulebook, scan: &mut Scan) -> Option<Event> {
+    let mut event = Event::default();
+    let reader = &rulebook.reader;
+    scan.closes(b'[').then_some(())?;
+    event.id = text(scan)?;
+    scan.closes(b',').then_some(())?;
+    let name = text(scan)?;
+    event.event_type = *reader.types.get(&scan.text[name.at..name.at + name.len as usize])?;
+    for at in [&mut event.at, &mut event.recorded] {
+        scan.closes(b',').then_some(())?;
+        *at = integer(scan)?;
+    }
+    scan.closes(b',').then_some(())?;
+    fields(rulebook, scan, &mut event)?;
+    for id in &mut event.subjects {
+        scan.closes(b',').then_some(())?;
+        if scan.word(b"null").is_none() {
+            *id = text(scan)?;
+        }
+    }
+    scan.word(b",null,false,")?; // neither a correction nor void
+    scan.any()?; // its version
+    scan.word(b",null,")?; // it does not stand in place of another
+    scan.any()?; // whether it comes with everything known
+    scan.closes(b']').then_some(())?;
+    let named = reader.watched_ids.iter().map(|(field, kind)| (*field, event.subjects[*kind]));
+    event.fields.extend(named.filter(|(_, id)| id.len > 0).map(|(field, id)| (field, Val::Text(id))));
+    Some(event)
+}
+
+fn fields(rulebook: &Rulebook, scan: &mut Scan, event: &mut Event) -> Option<()> {
+    scan.closes(b'{').then_some(())?;
+    if scan.closes(b'}') {
+        return Some(());
+    }
+    loop {
+        let name = scan.text_piece()?;
+        scan.closes(b':').then_some(())?;
+        match rulebook.reader.watched.get(name.of(scan.text)) {
+            Some(&field) => event.fields.push((field, value(scan)?)),
+            None => scan.any()?,
+        }
+        if scan.closes(b'}') {
+            return Some(());
+        }
+        scan.closes(b',').then_some(())?;
+    }
+}
+
+/// A text that is not empty.
+fn text(scan: &mut Scan) -> Option<Span> {
+    let piece = scan.text_piece()?;
+    (piece.to > piece.from).then_some(Span { at: piece.from, len: (piece.to - piece.from) as u32 })
+}
+
+fn integer(scan: &mut Scan) -> Option<i64> {
+    let piece = scan.value()?;
+    std::str::from_utf8(piece.of(scan.text)).ok()?.parse().ok()
+}
+
+fn value(scan: &mut Scan) -> Option<Val> {
+    let piece = scan.value()?;
+    let written = piece.of(scan.text);
+    Some(match written {
+        b"null" => Val::Null,
+        b"true" => Val::Bool(true),
+        b"false" => Val::Bool(false),
+        [b'"', ..] => Val::Text(Span { at: piece.from + 1, len: (written.len() - 2) as u32 }),
+        [b'[', ..] => Val::List(Span { at: piece.from, len: written.len() as u32 }),
+        _ if written.contains(&b'.') => Val::Decimal,
+        _ => Val::Int(std::str::from_utf8(written).ok()?.parse().ok()?),
+    })
+}

@@ -1,0 +1,224 @@
+"""The clocks of a worker by the native engine: each record gives what it gives by the Python engine, byte for byte."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.events import EventCatalogue
+from streams.core.alerts import Alert
+from streams.core.event import Event
+from streams.core.records import SubjectRecord
+from streams.core.rulebook import Rulebook
+from streams.core.separable_engine import SeparableEngine
+from streams.engine import native_module
+from streams.engine.clocks import FAILED, NativeClocks, NativeEngine
+from streams.errors import InputError
+from streams.live.clock_partition import Applied, ClockPartition, position_key
+from streams.rulebooks.loader import LoadedRulebook, load_rulebook
+from streams.simulation import simulate
+from streams.wire.cloudevents import CloudEvents, encode
+from streams.wire.decoder import Decoder, encode_json
+from streams.wire.state_rows import entry_to_bytes, record_from_bytes, record_to_bytes
+from tests.engine.test_equality import GOLDEN
+from tests.oracle.common import Fact
+from tests.property.runs import event_of, us
+from tests.property.shipped import END, kinds, rules_of, shipped_histories
+from tests.property.test_crashes import DAY, HOUR, MINUTE, every_rule
+from tests.property.worlds import per_kind
+from tests.stories import shipped
+
+pytestmark = pytest.mark.skipif(native_module() is None, reason="the native engine is not built: cargo is not here")
+
+AHEAD = (0, 0, 0, -1, 1, 5 * MINUTE, 24 * HOUR, -24 * HOUR, 40 * DAY)
+"""What a record's watermark is ahead of the latest event so far."""
+
+
+def clocks_of(rulebook: Rulebook, catalogue: EventCatalogue) -> NativeClocks:
+    module = native_module()
+    assert module is not None
+    return NativeClocks(module, rulebook, catalogue)
+
+
+@cache
+def native(rulebook: Rulebook) -> NativeClocks:
+    return clocks_of(rulebook, shipped().catalogue)
+
+
+class Both:
+    """One partition by each engine; whatever can be seen of one is compared with the other."""
+
+    def __init__(self, rulebook: Rulebook, keep_for: int | None, clocks: NativeClocks | None = None) -> None:
+        self._rulebook, self._keep_for, self._clocks = rulebook, keep_for, clocks or native(rulebook)
+        self._writer = CloudEvents(rulebook.calendar)
+        self._table: dict[bytes, bytes] = {}
+        self._offset = 0
+        self._start()
+
+    def _start(self) -> None:
+        rulebook, keep_for = self._rulebook, self._keep_for
+        self.python = ClockPartition(0, rulebook, keep_for=keep_for)
+        self.native = ClockPartition(0, rulebook, keep_for=keep_for, native=self._clocks)
+
+    def restart(self) -> None:
+        """Both start again from the rows, which are those of either."""
+        self._start()
+        for partition in (self.python, self.native):
+            partition.restore(self._table.get(position_key(0)), self._table.items())
+
+    def apply(self, entries: Sequence[bytes], watermark: int) -> Applied:
+        """One record of the log by both; that of the native engine."""
+        raw = record_to_bytes(entries, {"in/0": watermark}, {"in": 1})
+        expected, found = (
+            partition.apply(record_from_bytes(raw), self._offset) for partition in (self.python, self.native)
+        )
+        assert expected is not None
+        assert found is not None
+        assert self._seen(found) == self._seen(expected)
+        assert self._state(self.native) == self._state(self.python)
+        for key, value in found.rows:
+            if value is None:
+                del self._table[key]
+            else:
+                self._table[key] = value
+        self._offset += 1
+        return found
+
+    def _seen(self, applied: Applied) -> dict[str, Any]:
+        return {
+            "alerts": [encode(self._writer.alert(alert)) for alert in applied.step.alerts],
+            "notices": applied.step.notices,
+            "refused": applied.step.refused,
+            "rows": applied.rows,
+            "ended": applied.ended,
+            "reopened": applied.reopened,
+        }
+
+    @staticmethod
+    def _state(partition: ClockPartition) -> dict[str, Any]:
+        engine = partition.engine
+        running = {subject: sorted(clocks, key=str) for subject, clocks in partition.tally.running.items()}
+        return {"open": +engine.open_cases, "running": running, "due": engine.next_due, "kept": len(engine)}
+
+    def ask(self) -> None:
+        """Questions that look at every case; both go on after them."""
+        assert list(self.native.engine.cases()) == list(self.python.engine.cases())
+        assert self.native.engine.orphans() == self.python.engine.orphans()
+        assert self.native.all_rows() == self.python.all_rows()
+
+
+def entries_of(rulebook: Rulebook, events: Sequence[Event]) -> list[bytes]:
+    return [entry_to_bytes(subject, copy, "in/0/0") for event in events for subject, copy in rulebook.copies_of(event)]
+
+
+@cache
+def rulebook_of_kind(kind: str) -> Rulebook:
+    return Rulebook(rules_of(kind), shipped().rulebook.calendar)
+
+
+def _again(facts: Sequence[Fact]) -> list[Fact]:
+    """The same with other ids."""
+    named = {fact: None if fact.corrects is None else f"{fact.corrects}2" for fact in facts}
+    return [replace(fact, event_id=f"{fact.event_id}2", corrects=corrects) for fact, corrects in named.items()]
+
+
+@st.composite
+def _logs(draw: st.DrawFn, kind: str) -> tuple[list[Event], list[tuple[int, int, bool]]]:
+    """Events as they come in; and for each record how many it has, how far its watermark is ahead, and whether the
+    worker starts again after it.
+    """
+    facts = draw(shipped_histories(kind))[1]
+    if draw(st.booleans()):
+        facts += _again(draw(shipped_histories(kind))[1])
+    if draw(st.sampled_from((True, True, True, False))):  # a subject with a correction is decided by Python
+        facts = [replace(fact, corrects=None, void=False) for fact in facts]
+    events = sorted(map(event_of, facts), key=lambda event: event.order)
+    if draw(st.sampled_from((False, False, True))):
+        events = draw(st.permutations(events))
+    events += draw(st.lists(st.sampled_from(events), max_size=3))
+    restarts = st.sampled_from((False,) * 5 + (True,))
+    records = st.tuples(st.sampled_from((0, 1, 1, 1, 2, 3)), st.sampled_from(AHEAD), restarts)
+    return events, draw(st.lists(records, min_size=3, max_size=20))
+
+
+@pytest.mark.parametrize("kind", kinds())
+@per_kind
+@given(data=st.data())
+def test_of_every_kind_of_rule(kind: str, data: st.DataObject) -> None:
+    rulebook = data.draw(st.sampled_from((rulebook_of_kind(kind), every_rule())))
+    both = Both(rulebook, data.draw(st.sampled_from((None, None, DAY, 40 * DAY))))
+    events, records = data.draw(_logs(kind))
+    latest, position = events[0].at, 0
+    for count, ahead, restarts in (*records, (len(events), 0, False)):
+        some = events[position : position + count]
+        position += count
+        latest = max(latest, *(event.at for event in some)) if some else latest
+        both.apply(entries_of(rulebook, some), latest + ahead)
+        if restarts:
+            both.restart()
+    if data.draw(st.booleans()):
+        both.ask()
+    both.apply([], us(END))
+    both.ask()
+
+
+def in_tens(loaded: LoadedRulebook, lines: Sequence[bytes], clocks: NativeClocks | None = None) -> Both:
+    """Events as they were entered, ten in a record; those that are refused are left out."""
+    decoder, rulebook, events = Decoder(loaded.catalogue), loaded.rulebook, []
+    for line in lines:
+        with suppress(InputError):
+            events.append(decoder.decode(line, received=us(END)))
+    events.sort(key=lambda event: event.recorded)
+    both = Both(rulebook, 90 * DAY, clocks or clocks_of(rulebook, loaded.catalogue))
+    for first in range(0, len(events), 10):
+        some = events[first : first + 10]
+        both.apply(entries_of(rulebook, some), some[-1].recorded)
+    both.apply([], us(END))
+    return both
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=[path.parent.name for path in GOLDEN])
+def test_golden_stories(path: Path) -> None:
+    own = (path.parent / "rules.yaml").exists()
+    in_tens(load_rulebook(only=path.parent) if own else shipped(), path.read_bytes().splitlines()).ask()
+
+
+def test_nearly_all_decisions_on_simulated_orders_are_native(monkeypatch: pytest.MonkeyPatch) -> None:
+    by_python: list[SubjectRecord] = []
+    decided = SeparableEngine._decide_timed
+
+    def counting(self: SeparableEngine, record: SubjectRecord, alerts: list[Alert]) -> None:
+        if isinstance(self, NativeEngine):
+            by_python.append(record)
+        decided(self, record, alerts)
+
+    monkeypatch.setattr(SeparableEngine, "_decide_timed", counting)
+    made = simulate(orders=300, seed=5, start=date(2026, 3, 2), days=20)
+    lines = [encode_json(event) for event in made.events]
+    in_tens(shipped(), lines).ask()
+    assert len(by_python) < 0.1 * len(lines)
+
+
+def test_a_failure_is_counted_and_logged_once_and_python_decides(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Failing:
+        def decide(self, *_given: object) -> None:
+            raise RuntimeError("panic")
+
+    clocks = clocks_of(shipped().rulebook, shipped().catalogue)
+    monkeypatch.setattr(clocks, "_inner", Failing())
+    in_tens(shipped(), GOLDEN[0].read_bytes().splitlines(), clocks).ask()
+    assert clocks.fallbacks[FAILED] > 1
+    assert [record.message for record in caplog.records if "native engine failed" in record.message] == [
+        "the native engine failed at a subject; Python decides it, and others like it"
+    ]
