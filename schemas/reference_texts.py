@@ -230,7 +230,9 @@ fields: {order_id: 工单编号, area: {column: 地区, values: {城区: urban}}
 
 A table of a database by Debezium: the row's columns by their own names, its times without a zone follow
 `time.zone`; an update is a correction, a delete takes the events back (`REPLICA IDENTITY FULL`, where the key alone
-does not name the subject), tombstones are passed over:
+does not name the subject), tombstones are passed over. Without schemas in the records list `epoch_us` and `epoch_ms`
+under `formats`; the connector's `time.precision.mode: isostring` needs the schemas. `gridclock map suggest --topic
+TOPIC` begins such a mapping, with `--registry URL` also for the topics below:
 
 ```yaml
 format: debezium

@@ -97,39 +97,48 @@ def why_not() -> str | None:
         return "no Java here"
     if version < _OLDEST_JAVA:
         return f"Java {version} found, {_OLDEST_JAVA} or newer wanted"
-    if _cached_class_path() is None and shutil.which("mvn") is None:
+    if _cached(_cache_file(*_kafka())) is None and shutil.which("mvn") is None:
         return "no Maven (mvn) on the PATH"
     return None
 
 
-def _cache_file() -> Path:
+def _kafka() -> tuple[str, str]:
+    """The pom, and the directory of the cache."""
+    return _pom(), f"kafka-{kafka_version()}"
+
+
+def _cache_file(pom: str, directory: str) -> Path:
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    digest = hashlib.sha256(_pom().encode()).hexdigest()[:12]
-    return root / "gridclock" / f"kafka-{kafka_version()}" / f"classpath-{digest}.txt"
+    digest = hashlib.sha256(pom.encode()).hexdigest()[:12]
+    return root / "gridclock" / directory / f"classpath-{digest}.txt"
 
 
-def _cached_class_path() -> str | None:
+def _cached(file: Path) -> str | None:
     try:
-        text = _cache_file().read_text("utf-8").strip()
+        text = file.read_text("utf-8").strip()
     except OSError:
         return None
     return text if text and all(Path(jar).is_file() for jar in text.split(os.pathsep)) else None
 
 
 def class_path(on_progress: Callable[[str], None] = lambda _: None) -> str:
-    """Kafka's class path, from the cache as long as all its jars are there, otherwise by Maven.
+    """Kafka's class path: see ``cached_class_path``."""
+    return cached_class_path(*_kafka(), f"Apache Kafka {kafka_version()}", on_progress)
+
+
+def cached_class_path(pom: str, directory: str, what: str, on_progress: Callable[[str], None] = lambda _: None) -> str:
+    """The class path of a pom, from the cache as long as all its jars are there, otherwise by Maven.
 
     Raises: BrokerError where Maven cannot resolve it (for example offline), with the end of its output.
     """
-    cached = _cached_class_path()
-    if cached is not None:
+    target = _cache_file(pom, directory)
+    if (cached := _cached(target)) is not None:
         return cached
-    on_progress(f"fetching Apache Kafka {kafka_version()} through Maven (once)")
-    target = _cache_file()
+    on_progress(f"fetching {what} through Maven (once)")
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix="resolve-") as directory:
-        pom, found = Path(directory, "pom.xml"), Path(directory, "classpath.txt")
-        pom.write_text(_pom(), "utf-8")
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix="resolve-") as temporary:
+        written, found = Path(temporary, "pom.xml"), Path(temporary, "classpath.txt")
+        written.write_text(pom, "utf-8")
         command = [
             "mvn",
             "-B",
@@ -137,21 +146,21 @@ def class_path(on_progress: Callable[[str], None] = lambda _: None) -> str:
             "-q",
             "-Dstyle.color=never",
             "-f",
-            str(pom),
+            str(written),
             _GOAL,
             f"-Dmdep.outputFile={found}",
         ]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise BrokerError(f"Maven did not resolve Apache Kafka {kafka_version()}: {error}") from error
+            raise BrokerError(f"Maven did not resolve {what}: {error}") from error
         if done.returncode or not found.exists():
             said = "\n".join((done.stdout + done.stderr).splitlines()[-20:])
-            raise BrokerError(f"Maven did not resolve Apache Kafka {kafka_version()}:\n{said}")
+            raise BrokerError(f"Maven did not resolve {what}:\n{said}")
         found.replace(target)
-    resolved = _cached_class_path()
+    resolved = _cached(target)
     if resolved is None:
-        raise BrokerError(f"Maven named jars of Apache Kafka {kafka_version()} that are not there")
+        raise BrokerError(f"Maven named jars of {what} that are not there")
     return resolved
 
 

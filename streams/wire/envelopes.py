@@ -12,7 +12,8 @@ delete.
 With a schema registry in the mapping the same forms come as Avro, JSON Schema or Protobuf (``registered``).
 
 Debezium's logical types are read by their schema, where the record has one: dates, times, decimals. Without one they
-are numbers, which the mapping's time forms read (``epoch_ms``, ``epoch_us``).
+are numbers, which the mapping's time forms read (``epoch_ms``, ``epoch_us``), and days since 1970. Its ISO texts
+(``time.precision.mode: isostring``) end in ``Z`` also where the column has no zone, so they need their schema.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ import base64
 import binascii
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
 
+from schemas.fields import read_iso
 from streams.core.instants import EPOCH, format_us
 from streams.errors import InputError
 from streams.wire.decoder import decode_json
@@ -42,6 +44,8 @@ _SCALES: Final[dict[str, Any]] = {
     "io.debezium.time.MicroTimestamp": 1,
     "io.debezium.time.NanoTimestamp": Decimal("0.001"),
 }
+_ISO_TIMESTAMP: Final = "io.debezium.time.IsoTimestamp"
+_ISO_DATE: Final = "io.debezium.time.IsoDate"
 _DATES: Final = frozenset({"io.debezium.time.Date", "org.apache.kafka.connect.data.Date"})
 _DECIMAL: Final = "org.apache.kafka.connect.data.Decimal"
 _VARIABLE_DECIMAL: Final = "io.debezium.data.VariableScaleDecimal"
@@ -253,6 +257,10 @@ def _logical(value: Any, schema: Mapping[str, Any]) -> Any:
             return value.replace(tzinfo=None)
         if name in _SCALES and isinstance(value, int):
             return (EPOCH + timedelta(microseconds=int(value * _SCALES[name]))).replace(tzinfo=None)
+        if name == _ISO_TIMESTAMP and isinstance(value, str):
+            return read_iso(value).replace(tzinfo=None)  # its Z is no zone: the column has none
+        if name == _ISO_DATE and isinstance(value, str):
+            return date.fromisoformat(value[:10])
         if name in _DATES and isinstance(value, int):
             return (EPOCH + timedelta(days=value)).date()
         if name == _DECIMAL and isinstance(value, str):

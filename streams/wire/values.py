@@ -38,6 +38,9 @@ _UNITS: Final[dict[str, Any]] = {"epoch_s": 10**6, "epoch_ms": 10**3, "epoch_us"
 _FIRST_YEAR, _LAST_YEAR = 1990, 2100
 """The years of plausible epochs: a number outside them is in another unit."""
 
+_MOST_DAYS = 60_000
+"""Days since 1970, to the year 2134."""
+
 
 class ConversionError(Exception):
     """A value that cannot be converted: a reason of ``schemas.dead_letters``, the problem, the remedy.
@@ -128,7 +131,8 @@ def id_of(value: Any, *, is_text: bool = False) -> str:
 def converter(kind: schema.As, form: schema.TimeForm, separator: str, *, is_wall: bool = False) -> Convert:
     """The conversion to that kind; the function raises ``ConversionError``.
 
-    ``is_wall``: numbers are local times counted as if they were UTC, as Debezium writes times without a zone.
+    ``is_wall``: numbers are local times counted as if they were UTC, as Debezium writes times without a zone; small
+    ones of a date are days since 1970.
     """
     match kind:
         case "text":
@@ -142,7 +146,7 @@ def converter(kind: schema.As, form: schema.TimeForm, separator: str, *, is_wall
         case "time":
             return times(form, is_wall=is_wall)
         case "date":
-            return _dates(form)
+            return _dates(form, is_wall=is_wall)
         case "list":
             return lambda value: (
                 [part.strip() for part in value.split(separator) if part.strip()] if isinstance(value, str) else value
@@ -308,12 +312,14 @@ def _pattern(form: str) -> Callable[[Any], datetime]:
     return parse
 
 
-def _dates(form: schema.TimeForm) -> Convert:
+def _dates(form: schema.TimeForm, *, is_wall: bool) -> Convert:
     parsers = [(name, _parser(name)) for name in form.forms]
 
     def convert(value: Any) -> str:
+        if is_wall and type(value) is int and abs(value) <= _MOST_DAYS:
+            return (EPOCH + timedelta(days=value)).date().isoformat()
         text = text_of(value).strip()
-        if "iso" in form.forms and text[10:11] in ("", "T", " "):
+        if "iso" in form.forms and text[10:11] in ("", "T", " ", "Z"):
             try:
                 return date.fromisoformat(text[:10]).isoformat()
             except ValueError:

@@ -399,6 +399,9 @@ LOGICAL = [
     ("org.apache.kafka.connect.data.Timestamp", {}, 1_772_442_000_000, at_wall(0)),
     ("io.debezium.time.ZonedTimestamp", {}, "2026-03-02T01:00:00Z", "2026-03-02T01:00:00Z"),
     ("io.debezium.time.Date", {}, 20_514, date(2026, 3, 2)),
+    ("io.debezium.time.IsoTimestamp", {}, "2026-03-02T09:00:00.000123Z", at_wall(123)),
+    ("io.debezium.time.IsoTimestamp", {}, "tomorrow", "tomorrow"),
+    ("io.debezium.time.IsoDate", {}, "2026-03-02Z", date(2026, 3, 2)),
     ("org.apache.kafka.connect.data.Decimal", {"scale": "2"}, "AMk=", Decimal("2.01")),
     ("io.debezium.data.VariableScaleDecimal", {}, {"scale": 1, "value": "/w=="}, Decimal("-0.1")),
 ]
