@@ -157,6 +157,8 @@ class Worker:
     async def _apply_all(self, messages: list[Any]) -> None:
         """Apply records of one partition in order: rows may be ahead of their position by one record only."""
         for message in messages:
+            if self._handlers.on_headers is not None:
+                self._handlers.on_headers(message.headers)
             await self._apply(message.partition, message.offset, message.value or b"", message.generation_id)
 
     async def _apply(self, number: int, offset: int, raw: bytes, generation: int) -> None:

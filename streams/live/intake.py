@@ -31,7 +31,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from statistics import median_low
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
@@ -52,6 +52,9 @@ from streams.wall_clock import monotonic
 from streams.wire.mapping import Skipped
 from streams.wire.records import LOG_APPEND_TIME, RecordDecoder, arrival_of, stamp_of
 from streams.wire.state_rows import entry_to_bytes, record_to_bytes
+
+if TYPE_CHECKING:
+    from streams.live.spans import Spans
 
 MAX_RECORD = 400_000
 """Bytes of entries after which a log record is closed; one entry more still fits a default broker."""
@@ -112,7 +115,7 @@ class IntakeClients:
     """The intake's connections: reader of the sources, writer of the log, partition counts; its waits.
 
     ``consumer`` reads committed records only; ``uncommitted`` has no group and gives the end offsets of all records.
-    ``group_offsets`` are the offsets committed by the reader's group.
+    ``group_offsets`` are the offsets committed by the reader's group. ``spans`` are there where traces are wanted.
     """
 
     consumer: AIOKafkaConsumer
@@ -121,6 +124,7 @@ class IntakeClients:
     counts: PartitionCounts
     waits: BackPressure
     group_offsets: GroupOffsets
+    spans: Spans | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +164,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         self._time = time
         self._metrics = metrics
         self._waits = clients.waits
+        self._spans = clients.spans
         self._grace = settings.grace_ms * 1000
         self._tick = settings.tick_ms * 1000
         self._batch = settings.batch
@@ -256,13 +261,14 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         entries: list[list[bytes]] = [[] for _ in range(self._log_partitions)]
         letters: list[tuple[bytes, bytes]] = []
         now = self._time.brokers_now()
+        take = self._take if self._spans is None else self._spans.around(self._take)
         for tp, records in batches.items():
             self._positions.reached(tp, records[0].offset, records[-1].offset + 1)
             read = time_of(records, now, self._max_ahead)
             if read is not None:
                 self._last_read[tp] = self._clock.at(read)
             for record in records:
-                self._take(tp, record, entries, letters)
+                take(tp, record, entries, letters)
         read_on = await self._positions.find_losses() | (self._behind_loss & batches.keys())
         seen = await self._watermarks()
         # Also past transaction markers at the end: they are not a backlog.
@@ -292,16 +298,20 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         lost_before: int | None = None,
     ) -> None:
         counts, prunes = self._counts.known, self.may_prune()
+        carried = {} if self._spans is None else self._spans.carried()
         with self._waits.on(f"topic {self._log_topic} or {self._dead_letters_topic}"):
             refused = [await self._producer.send(self._dead_letters_topic, value, key=key) for key, value in letters]
             logged = []
             for partition, own in enumerate(entries):
                 *full, last = _split(own)
+                headers = carried.get(partition)
                 for chunk in full:
                     value = record_to_bytes(chunk, {}, counts, lost_before, prunes=prunes)
-                    logged.append(await self._producer.send(self._log_topic, value, partition=partition))
+                    logged.append(
+                        await self._producer.send(self._log_topic, value, partition=partition, headers=headers)
+                    )
                 value = record_to_bytes(last, watermarks, counts, lost_before, prunes=prunes)
-                logged.append(await self._producer.send(self._log_topic, value, partition=partition))
+                logged.append(await self._producer.send(self._log_topic, value, partition=partition, headers=headers))
             for sent in refused:
                 await sent
             self._time.observe([await sent for sent in logged])
@@ -395,8 +405,11 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
             InputError: where the entries together are more than ``MAX_FAN_OUT`` bytes; then none is appended.
         """
         copies = self._rulebook.copies_of(event)
-        for partition, entry in self._entries_of(copies, origin):
+        own = self._entries_of(copies, origin)
+        for partition, entry in own:
             entries[partition].append(entry)
+        if self._spans is not None:
+            self._spans.routed(event.event_id, [partition for partition, _ in own])
         self._metrics.event_in(event.type, 1)
         if not copies:
             self._metrics.unwatched(1)

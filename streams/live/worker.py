@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import socket
-from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from itertools import repeat
+from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -38,6 +40,7 @@ from streams.live.progress import Progress
 from streams.live.quarantine import MAX_HELD, MAX_PAYLOAD, TooLargeError, letter_of_held, quarantined
 from streams.live.rulebook_watch import RulebookWatch
 from streams.live.source_positions import group_offsets
+from streams.live.tracing import spans_of
 from streams.live.trusted_clock import TrustedClock
 from streams.live.worker_parts import Clocks, Topics
 from streams.rulebooks.decoding import decoder_of
@@ -49,6 +52,9 @@ from streams.wire.decoder import conflict_of, dead_letter_of, encode_json, too_o
 from streams.wire.pseudonyms import cloud_events
 from streams.wire.records import RecordDecoder
 from streams.wire.state_rows import CONTROL_KEY
+
+if TYPE_CHECKING:
+    from streams.live.spans import Headers, Spans
 
 MAX_ALERT = 900_000
 """Most bytes of an alert: within every broker's limit."""
@@ -114,7 +120,7 @@ async def run_worker(
             log_partitions=log_partitions, time=gauges.time, metrics=gauges.metrics,
         )  # fmt: skip
         topics = _topics(settings, log_partitions, clients.consumer, producer)
-        clocks = _clocks(settings, loaded, gauges, producer)
+        clocks = _clocks(settings, loaded, gauges, producer, clients.spans)
         worker = Worker(settings, topics, clocks, intake, waits=gauges.waits, client_id=client_id, on_failed=on_failed)
         health.troubles.insert(0, lambda: "restoring the state" if worker.is_recovering else None)
         watch = _watch_of(settings, loaded, gauges, topics, clients.consumer)
@@ -155,8 +161,10 @@ def _topics(settings: Settings, log_partitions: int, consumer: AIOKafkaConsumer,
     )
 
 
-def _clocks(settings: Settings, loaded: LoadedRulebook, gauges: _Gauges, producer: BlockingProducer) -> Clocks:
-    outlet = _Outlet(settings, loaded, producer, gauges)
+def _clocks(
+    settings: Settings, loaded: LoadedRulebook, gauges: _Gauges, producer: BlockingProducer, spans: Spans | None
+) -> Clocks:
+    outlet = _Outlet(settings, loaded, producer, gauges, spans)
     return Clocks(
         gauges.partitions,
         make=lambda partition: ClockPartition(
@@ -172,6 +180,7 @@ def _clocks(settings: Settings, loaded: LoadedRulebook, gauges: _Gauges, produce
         emit=outlet.emit,
         on_applied=gauges.metrics.applied,
         on_recovered=gauges.metrics.recovered,
+        on_headers=None if spans is None else spans.read,
     )
 
 
@@ -221,8 +230,16 @@ class _Outlet:
     ``limits`` are the most bytes of a message of each topic.
     """
 
-    def __init__(self, settings: Settings, loaded: LoadedRulebook, producer: BlockingProducer, gauges: _Gauges) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        loaded: LoadedRulebook,
+        producer: BlockingProducer,
+        gauges: _Gauges,
+        spans: Spans | None,
+    ) -> None:
         self._settings = settings
+        self._spans = spans
         self._producer = producer
         self._metrics = gauges.metrics
         self._waits = gauges.waits
@@ -257,8 +274,11 @@ class _Outlet:
         """Write the messages of one record; returns when the brokers have acknowledged them."""
         alerts, dead_letters = self._settings.alerts_topic, self._settings.dead_letters_topic
         if output.alerts or output.letters:
-            with self._waits.on(f"topic {alerts} or {dead_letters}"):
-                sends = [await self._producer.send(alerts, value, key=key) for key, value in output.alerts]
+            with self._waits.on(f"topic {alerts} or {dead_letters}"), self._sending(output) as headers:
+                sends = [
+                    await self._producer.send(alerts, value, key=key, headers=of_trace)
+                    for (key, value), of_trace in zip(output.alerts, headers, strict=False)
+                ]
                 for reason in output.reasons:
                     self._metrics.dead_letter(reason)
                 sends += [await self._producer.send(dead_letters, value, key=key) for key, value in output.letters]
@@ -269,6 +289,12 @@ class _Outlet:
                 await asyncio.gather(*[await self._producer.send(topic, value, key=key) for key, value in output.cases])
         for alert in output.applied.step.alerts:
             self._metrics.alert_sent(alert)
+
+    def _sending(self, output: Output) -> AbstractContextManager[Iterable[Headers | None]]:
+        """Around the sending of alerts: the headers of each, with its trace where there is one."""
+        if self._spans is None:
+            return nullcontext(repeat(None))
+        return self._spans.sending(output.applied.step.alerts, self._writer.id)
 
     def _alert(self, alert: Alert) -> tuple[bytes, bytes]:
         return self._within_limit(self._settings.alerts_topic, "alert", self._writer.alert(alert))
@@ -315,6 +341,7 @@ async def _connected(
     stack: AsyncExitStack, settings: Settings, client_id: str, waits: BackPressure
 ) -> tuple[IntakeClients, BlockingProducer]:
     """The intake's clients, and a producer for the clocks' messages."""
+    spans = await stack.enter_async_context(spans_of(settings, os.environ))
     options = kafka_options(settings)
     try:
         producer = await _producer(stack, settings.session_s, options)
@@ -340,7 +367,7 @@ async def _connected(
     except (KafkaError, OSError) as error:
         raise BrokerError(f"{settings.bootstrap}: {error}") from error
     offsets = group_offsets(f"{settings.name}-intake", options)
-    return IntakeClients(consumer, uncommitted, log_producer, counts, waits, offsets), producer
+    return IntakeClients(consumer, uncommitted, log_producer, counts, waits, offsets, spans), producer
 
 
 async def _write_control(producer: BlockingProducer, topic: str, partition: int, value: bytes) -> None:

@@ -7,6 +7,7 @@ import gc
 from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 from streams.core.alerts import Subject
 from streams.kafka.range_reader import Reader
@@ -36,6 +37,7 @@ class Clocks:
 
     ``make`` makes the empty engine of a partition. ``encode`` makes the alerts, dead letters and cases of one log
     record; ``emit`` writes them and returns when the brokers have acknowledged them. Durations are in seconds.
+    ``on_headers`` gets the headers of each log record, where somebody wants them.
     """
 
     partitions: dict[int, ClockPartition]
@@ -44,6 +46,7 @@ class Clocks:
     emit: Callable[[Output], Awaitable[None]]
     on_applied: Callable[[Applied, float], None]
     on_recovered: Callable[[float], None]
+    on_headers: Callable[[Any], None] | None = None
 
 
 async def in_pieces(pieces: Generator[None, None, Applied | None]) -> Applied | None:
