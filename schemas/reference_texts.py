@@ -167,8 +167,8 @@ on them drop another alert. Change to the headers above.
 ## Names of organisations
 
 `organisations.yaml` or `organisations.csv` in a rulebook directory (`--rules DIR`) names the codes that events carry
-in `org`. The board, the report, messages of `gridclock notify`, lines of `gridclock alerts` and `/metrics` show the
-names; a code without one is shown as it is, and counted (`gridclock_organisations_unnamed`,
+in `org`. The board, the report, messages of `gridclock notify`, lines of `gridclock alerts`, `gridclock explain` and
+`/metrics` show the names; a code without one is shown as it is, and counted (`gridclock_organisations_unnamed`,
 `gridclock_notify_organisations_unnamed`, data quality in the report). Written as CSV, Parquet or Excel, alerts and
 cases have the further columns `organisation.zh` and `organisation.en`; as JSON lines, and on the topics, they have the
 codes alone. A subscription may say a name where it asks for a code (`org: {unit: 西湖供电所}`). Names change nothing

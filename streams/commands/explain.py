@@ -17,6 +17,7 @@ from streams.core.alerts import Subject
 from streams.core.event import Event
 from streams.core.explanations import SUBJECTS_ZH
 from streams.core.faults import local_time
+from streams.core.notices import place_of
 from streams.core.records import JudgedCase
 from streams.errors import ConfigError, InputError
 from streams.replay.judging import Arrived, Judging, deduplicate
@@ -69,8 +70,9 @@ def explain(options: _Options) -> int:
     """Print the events of ID on a time line, and every rule's verdict with its reason.
 
     ID is that of an order, account, meter or notice batch, or of an event, alert or case; with a pseudonym key also a
-    pseudonym of alerts. The output shows real account and meter numbers. The files are read as replay reads them, with
-    the same rules, so the verdicts are the same.
+    pseudonym of alerts. The output shows real account and meter numbers, and the organisation of each case by its name
+    in organisations.yaml (or .csv) of the rules, else by its code. The files are read as replay reads them, with the
+    same rules, so the verdicts are the same.
 
     \b
     Example:
@@ -105,6 +107,7 @@ class _Search:
     def __init__(self, loaded: LoadedRulebook, sources: Sequence[Source], until: int | None) -> None:
         self._loaded = loaded
         self.rulebook = loaded.rulebook
+        self.organisations = loaded.organisations
         self._sources = sources
         self._until = until
         self._received = WallClock().now()
@@ -194,7 +197,7 @@ class _Story:
     def __init__(self, search: _Search, arrived: Iterable[Arrived], subject: Subject, lang: str) -> None:
         rulebook, end = search.rulebook, search.end
         self._calendar = rulebook.calendar
-        self._names = search.names
+        self._names, self._organisations = search.names, search.organisations
         self._end = end
         self._zh = lang == "zh"
         own = [
@@ -283,6 +286,9 @@ class _Story:
         yield f"{outcome}  {_safe(self._text(rule.title))}  ({rule.clause}, {rule.id})"
         yield f"    {_safe(self._text(self._time_line.sentence(case)))}"
         data = CloudEvents(self._calendar).case(case, self._end)["data"]
+        place = place_of(data, "zh" if self._zh else "en", self._organisations)
+        if place:
+            yield f"    {self._in_language('单位', 'organisation')}: {_safe(place)}"
         yield from self._arithmetic(data["arithmetic"])
         evidence = ", ".join(_safe(number) for number in data["evidence"])
         yield f"    {self._in_language('依据事件', 'evidence')}: {evidence}"

@@ -90,6 +90,19 @@ def test_an_order_is_explained_on_a_time_line(gridclock: Runner, files: list[str
     assert ran.out.replace(case_of(ran.out), "CASE") == ENGLISH
 
 
+def test_a_case_says_where_by_names_and_else_by_codes(gridclock: Runner, files: list[str]) -> None:
+    events = gridclock.lines(
+        "placed.jsonl",
+        [{**event, "org": {"province": "33", "city": "3301", "unit": "330106"}} for event in wire(STORY)],
+    )
+    given = ["--events", str(events), *files[2:]]
+    assert "    organisation: 3301 / 330106\n" in gridclock("explain", "WO1", *given).out
+    gridclock.file("rules/organisations.csv", "code,zh,en\n3301,杭州供电公司,Hangzhou\n")
+    assert "    organisation: Hangzhou / 330106\n" in gridclock("explain", "WO1", *given).out
+    assert "    单位: 杭州供电公司 / 330106\n" in gridclock("explain", "WO1", *given, "--lang", "zh").out
+    assert "organisation" not in gridclock("explain", "WO1", *files).out
+
+
 def test_in_chinese(gridclock: Runner, files: list[str]) -> None:
     lines = gridclock("explain", "WO1", *files, "--lang", "zh").out.splitlines()
     assert lines[:3] == ["工单 WO1", "判定截至 2026-03-02 09:30:00", "相关：户号 A1"]
