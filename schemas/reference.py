@@ -6,6 +6,8 @@ their fields, examples of outputs are in ``schemas/examples``; each is validated
 
 from __future__ import annotations
 
+import base64
+import hmac
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +15,8 @@ from typing import Any, Final, get_args
 
 from pydantic import BaseModel, TypeAdapter
 
-from schemas.acknowledgements import Acknowledgement
-from schemas.alerts import Alert, AlertEvent, Case, CaseEvent, CaseFields
+from schemas.acknowledgements import Acknowledgement, Action
+from schemas.alerts import Alert, AlertEvent, AlertKind, Case, CaseEvent, CaseFields
 from schemas.dead_letters import REASONS, DeadLetter
 from schemas.deliveries import UNDELIVERED_REASONS, Undelivered
 from schemas.events import COMMON_FIELDS, EVENT, Envelope
@@ -23,8 +25,27 @@ from schemas.events.counter import CounterEvent
 from schemas.events.inspection import InspectionEvent
 from schemas.events.metering import MeteringEvent
 from schemas.events.reading import ReadingEvent
-from schemas.mappings import EventFrom, FieldFrom, Mapping, TimeForm, TypeFrom, When
-from schemas.reference_texts import ACKNOWLEDGEMENTS, ALERTS, CASES, INTRODUCTION, RULES, WEBHOOKS_AND_MAPPINGS
+from schemas.mappings import EventFrom, FieldFrom, Mapping, Registry, TimeForm, TypeFrom, When
+from schemas.reference_examples import (
+    DISABLED,
+    EVENTS,
+    KINDS,
+    MAPPED,
+    REGISTRY,
+    REGISTRY_TOKEN,
+    WEBHOOK_HEADERS,
+    WEBHOOK_SECRET,
+    Mapped,
+)
+from schemas.reference_texts import (
+    ACKNOWLEDGEMENTS,
+    ALERTS,
+    CASES,
+    INTRODUCTION,
+    ORGANISATIONS_AND_MAPPINGS,
+    RULES,
+    WEBHOOKS,
+)
 from schemas.titles import EVENT_TITLES
 
 _HERE: Final = Path(__file__).parent
@@ -36,6 +57,9 @@ OUTPUTS: Final[dict[str, TypeAdapter[Any]]] = {
     "dead-letter": TypeAdapter(DeadLetter),
     "acknowledgement": TypeAdapter(Acknowledgement),
     "undelivered": TypeAdapter(Undelivered),
+    # the other kinds of alert, and the other acts
+    **{f"alert-{kind}": TypeAdapter(AlertEvent) for kind in get_args(AlertKind) if kind != "breach"},
+    **{f"acknowledgement-{act}": TypeAdapter(Acknowledgement) for act in get_args(Action) if act != "acknowledge"},
 }
 
 _CHAPTERS: Final[tuple[tuple[str, Any], ...]] = (
@@ -238,10 +262,74 @@ def _output(name: str) -> Iterator[str]:
     text = (EXAMPLES / f"{name}.json").read_text("utf-8")
     OUTPUTS[name].validate_json(text)
     yield from ("```json", text.rstrip(), "```", "")
+    for other in OUTPUTS:
+        if other.startswith(f"{name}-"):
+            value = json.loads((EXAMPLES / f"{other}.json").read_text("utf-8"))
+            OUTPUTS[other].validate_python(value)
+            yield from (f"`{other.removeprefix(f'{name}-')}`:", "")
+            yield from ("```json", json.dumps(value, ensure_ascii=False), "```", "")
+
+
+def _common() -> Iterator[str]:
+    for text, event in EVENTS:
+        EVENT.validate_python(event)
+        yield from (text, "", "```json", json.dumps(event, ensure_ascii=False), "```", "")
+
+
+def _webhook() -> Iterator[str]:
+    """The text up to the next heading, and a whole request."""
+    body = json.dumps(json.loads((EXAMPLES / "alert.json").read_text("utf-8")), ensure_ascii=False)
+    signed = ".".join((WEBHOOK_HEADERS["webhook-id"], WEBHOOK_HEADERS["webhook-timestamp"], body)).encode()
+    key = base64.b64decode(WEBHOOK_SECRET.removeprefix("whsec_"))
+    signature = base64.b64encode(hmac.digest(key, signed, "sha256")).decode()
+    yield from (f"A request, signed under the secret `{WEBHOOK_SECRET}`:", "", "```http", "POST / HTTP/1.1")
+    yield from (f"{name}: {value.replace('@SIGNATURE@', signature)}" for name, value in WEBHOOK_HEADERS.items())
+    yield from ("", body, "```", "")
+
+
+def _mapped(one: Mapped) -> Iterator[str]:
+    yield from (one.text, "", "```yaml", one.mapping.rstrip(), "```", "")
+    yield from ("```csv" if one.form == "csv" else "```json", one.given.rstrip(), "```", "")
+    yield from ("gives", "", "```json", *one.events, "```", "")
 
 
 def _listed(words: tuple[str, ...]) -> str:
     return ", ".join(f"`{word}`" for word in words)
+
+
+def _rules() -> Iterator[str]:
+    """What goes into a rulebook directory."""
+    yield from [
+        *RULES.splitlines(),
+        "",
+        "The other kinds of rules, each at its simplest (`cadence` begins with the first act):",
+        "",
+        *("```yaml", *KINDS.splitlines(), "```", ""),
+        *("A shipped rule switched off:", "", "```yaml", *DISABLED.splitlines(), "```", ""),
+    ]
+
+
+def _webhooks_and_mappings() -> Iterator[str]:
+    """Webhooks, names of organisations, mappings."""
+    yield from [
+        *WEBHOOKS.splitlines(),
+        "",
+        *_webhook(),
+        *ORGANISATIONS_AND_MAPPINGS.splitlines(),
+        "",
+        *(line for one in MAPPED for line in _mapped(one)),
+        *("A registry that asks for a log-in:", "", "```yaml", *REGISTRY.splitlines(), "```", ""),
+        *("```yaml", *REGISTRY_TOKEN.splitlines(), "```", ""),
+        "All keys of a mapping:",
+        "",
+        *table_of(Mapping),
+        *("`registry`:", "", *table_of(Registry)),
+        *("`time`:", "", *table_of(TimeForm)),
+        *("A field made of a column:", "", *table_of(FieldFrom)),
+        *("`event_type` made of a column:", "", *table_of(TypeFrom)),
+        *("An entry of `events`:", "", *table_of(EventFrom)),
+        *("A condition of `when`; of several all hold:", "", *table_of(When)),
+    ]
 
 
 def page() -> str:
@@ -250,7 +338,8 @@ def page() -> str:
         *INTRODUCTION.splitlines(),
         "",
         *table_of(Envelope),
-        "Fields of a type are checked where they are present; unknown fields are kept. An event whose time has no",
+        *_common(),
+        "Fields of a type are checked where they are present; others are not kept. An event whose time has no",
         "offset, of an unknown type or without a subject becomes a dead letter; the stream goes on.",
         "",
         "## Event types",
@@ -286,16 +375,8 @@ def page() -> str:
         "",
         *table_of(Undelivered),
         *_output("undelivered"),
-        *RULES.splitlines(),
-        "",
-        *WEBHOOKS_AND_MAPPINGS.splitlines(),
-        "",
-        *table_of(Mapping),
-        *("`time`:", "", *table_of(TimeForm)),
-        *("A field made of a column:", "", *table_of(FieldFrom)),
-        *("`event_type` made of a column:", "", *table_of(TypeFrom)),
-        *("An entry of `events`:", "", *table_of(EventFrom)),
-        *("A condition of `when`; of several all hold:", "", *table_of(When)),
+        *_rules(),
+        *_webhooks_and_mappings(),
     ]
     return "\n".join(lines).rstrip() + "\n"
 

@@ -148,7 +148,7 @@ rules:
 ```
 """
 
-WEBHOOKS_AND_MAPPINGS: Final = """\
+WEBHOOKS: Final = """\
 ## Webhooks
 
 A webhook gets one alert as a structured CloudEvent, a digest as a batch of them, signed as
@@ -163,7 +163,9 @@ trying out.
 The headers of version 0.1 (`Gridclock-Signature`, `Gridclock-Timestamp`, `Idempotency-Key`) are still sent and end with
 the version after 0.2. That signature does not cover the key: whoever captures a message can make a receiver that relies
 on them drop another alert. Change to the headers above.
+"""
 
+ORGANISATIONS_AND_MAPPINGS: Final = """\
 ## Names of organisations
 
 `organisations.yaml` or `organisations.csv` in a rulebook directory (`--rules DIR`) names the codes that events carry
