@@ -77,4 +77,4 @@ class InvariantError(GridclockError):
 
 def plain_message(item: Mapping[str, Any]) -> str:
     """The message of one of pydantic's errors, without what it puts before that of a ``ValueError``."""
-    return str(item["msg"]).removeprefix("Value error, ")
+    return str(item["msg"]).removeprefix("Value error, ").replace("a valid tuple", "a list")

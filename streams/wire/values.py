@@ -32,6 +32,9 @@ _HALVES: Final = {"上午": "AM", "凌晨": "AM", "早上": "AM", "下午": "PM"
 _HALF: Final = re.compile("|".join(_HALVES))
 _MONTH: Final = re.compile(r"(1[0-2]|0?[1-9])月\s?")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_MARKED: Final = re.compile(r'="([^"]+)"|\'(\d+)', re.ASCII)
+"""Digits that an export marks as a text for spreadsheets: ``="0012"`` and ``'0012``."""
+
 _FINE: Final = re.compile(r"(\.\d{6})\d{1,3}(?!\d)")
 _EXCEL_ZERO: Final = datetime(1899, 12, 30)  # noqa: DTZ001 (the zone is the mapping's)
 _UNITS: Final[dict[str, Any]] = {"epoch_s": 10**6, "epoch_ms": 10**3, "epoch_us": 1, "epoch_ns": Decimal("0.001")}
@@ -67,6 +70,8 @@ class Cells:
         if isinstance(value, str):
             if self._strip:
                 value = value.strip()
+                if value[:1] in ("=", "'") and (marked := _MARKED.fullmatch(value)) is not None:
+                    value = marked[1] or marked[2]
             return None if not value or value in self._nulls else value
         if isinstance(value, float) and math.isnan(value):
             return None

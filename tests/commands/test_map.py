@@ -182,6 +182,59 @@ def test_records_that_are_not_json_are_named_with_the_remedy(gridclock: Runner) 
     assert list(found.columns) == ["a", "a.b"], "what cannot be read is left out"
 
 
+ROWS = "{0},2026-03-02 09:00:00.0,2026-03-02 09:44:00.0,城区\n{1},2026-03-02 09:00:00.0,2026-03-02 09:46:00.0,城区\n"
+HEADER = "工单编号,受理时间,到达时间,地区\n"
+TITLE = "抢修工单统计表,,,\n制表单位：城东所,,制表时间：2026-03-05,\n"
+FORMS = {
+    "formula.csv": (HEADER + ROWS.format('="001"', '="002"')).encode("utf-8-sig"),
+    "apostrophe.csv": (HEADER + ROWS.format("'001", "'002")).encode("utf-8-sig"),
+    "text.xls": (HEADER + ROWS.format("001", "002")).replace(",", "\t").encode("utf-16"),
+    "sum.csv": (TITLE + HEADER + ROWS.format("001", "002") + "合计,2,,\n").encode("gbk"),
+    "month_first.csv": (
+        HEADER + "001,03/02/2026 09:00,03/02/2026 09:44,城区\n002,03/02/2026 09:00,03/02/2026 09:46,城区\n"
+    ).encode(),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_what_spreadsheets_and_systems_make_of_a_sheet_is_read(gridclock: Runner, name: str) -> None:  # noqa: F811
+    path, mapping, cases = (
+        gridclock.file(name, FORMS[name]),
+        gridclock.path / "map.yaml",
+        gridclock.path / "cases.jsonl",
+    )
+    assert gridclock("map", "suggest", path, "--out", mapping).code == 0
+    ran = gridclock("replay", path, "--map", mapping, "--until", UNTIL, "--cases", cases)
+    assert ran.code == (3 if name == "sum.csv" else 0), ran.err
+    found = {case["subject"]["id"]: case["outcome"] for case in of_rule(data_of(cases), "repair-arrival")}
+    assert found == {"001": "met", "002": "met_late"}
+    asked = "; month first, or day first: " in mapping.read_text("utf-8")
+    assert asked == (name == "month_first.csv"), "02/03 may be the third of February"
+
+
+def test_a_day_above_twelve_in_one_column_answers_which_comes_first(gridclock: Runner) -> None:  # noqa: F811
+    ran = gridclock("map", "suggest", gridclock.file("days.csv", HEADER + "1,02/03/2026 09:00,13/03/2026 09:44,城区\n"))
+    assert '\ntime: {formats: ["%d/%m/%Y %H:%M"], zone: Asia/Shanghai}   # ? of times without a zone\n' in ran.out
+
+
+def test_one_json_object_over_several_lines_says_where_its_records_are(gridclock: Runner) -> None:  # noqa: F811
+    whole = {"code": 0, "data": {"rows": [{"a": 1}, {"a": 2}], "pages": [{"n": 1}]}}
+    ran = gridclock("map", "suggest", gridclock.file("api.json", json.dumps(whole, indent=1)))
+    assert ran.code == 2
+    assert (
+        "is one JSON object over several lines; its records seem to be in data.rows (2): write one record a" in ran.err
+    )
+    assert "jq -c '.data.rows[]'" in ran.err
+
+
+def test_without_a_column_that_is_known_all_is_a_question(gridclock: Runner) -> None:  # noqa: F811
+    path, mapping = gridclock.file("x.csv", "a,when\n1,soon\n"), gridclock.path / "map.yaml"
+    assert gridclock("map", "suggest", path, "--out", mapping).code == 0
+    assert "\n# ? events: no column of times is known" in mapping.read_text("utf-8")
+    assert "\n# ? fields:\n" in mapping.read_text("utf-8")
+    assert "give event_type once: a column" in gridclock("map", "check", mapping).err
+
+
 def test_event_types_are_found_by_a_word(gridclock: Runner) -> None:  # noqa: F811
     found = gridclock("map", "types", "停电通知")
     assert found.code == 0

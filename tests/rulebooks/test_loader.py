@@ -62,8 +62,8 @@ def changed(old: str, new: str) -> str:
         (HEAD + "chapter: U\n", 3, None, "chapter", "twice"),
         ("title: {zh: a, en: b}\n", 1, None, "chapter", "required"),
         (HEAD + "rules: [foo]\n", 3, "number 1", None, "valid dictionary"),
-        (HEAD + "rules: {a: 1}\n", 3, None, "rules", "valid tuple"),
-        (HEAD + "rules: 7\n", 3, None, "rules", "valid tuple"),
+        (HEAD + "rules: {a: 1}\n", 3, None, "rules", "should be a list"),
+        (HEAD + "rules: 7\n", 3, None, "rules", "should be a list"),
         ("foo\n", None, None, None, "valid dictionary"),
         (HEAD + "rule: []\n", 3, None, "rule", "not permitted"),
         # a rule by itself

@@ -133,6 +133,8 @@ def form_of(name: str, mapping: MappingFile | None) -> str | None:
     if form == "xes" and found == "xes" and by_suffix not in (None, "xes"):
         form = by_suffix
     if form in ("parquet", "xlsx") and found is None and Path(name).is_file():
+        if named == "csv":
+            return named
         raise (
             ConfigError(
                 f"is called {Path(name).suffix} and is a text; name it .csv, or set format: csv in a mapping"

@@ -19,9 +19,11 @@ from streams.replay.sources.json_rows import array_of
 from streams.replay.sources.ocel import ocel_rows
 from streams.replay.sources.tables import parquet_files, rows_of, sheets_of
 from streams.replay.sources.xes import xes_rows
+from streams.wire.decoder import decode_json
 from streams.wire.mapping import flat
 from streams.wire.values import Cells, ConversionError, text_of, times
 
+_LONGEST_OBJECT: Final = 64 << 20
 ROWS: Final = 5_000
 """Most rows that are read."""
 
@@ -29,14 +31,17 @@ MOST_DIFFERENT: Final = 1_000
 """Most distinct values of a column that are held."""
 
 _NULLS: Final = ("NULL", "null", "None", "NaN", r"\N", "无", "-", "--", "N/A", "/", "空")
+MONTH_FIRST: Final = {"%m/%d/%Y %H:%M": "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M:%S": "%d/%m/%Y %H:%M:%S"}
+"""Forms that begin with the month, with the same ones that begin with the day: either may read all days up to 12."""
+
 _DAYS: Final = ("%Y/%m/%d", "%Y年%m月%d日", "%Y.%m.%d")
 _PATTERNS: Final = (
     "iso", "%Y-%m-%d %H:%M:%S", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%Y-%m-%d %H:%M", "%Y年%m月%d日 %H:%M",
     "%Y年%m月%d日 %H时%M分", "%Y年%m月%d日 %H:%M:%S", "%Y年%m月%d日 %H时%M分%S秒", "%Y/%m/%d %p %I:%M",
     "%Y/%m/%d %p%I:%M:%S", "%Y/%m/%d %p %I:%M:%S", "%d-%b-%y %I.%M.%S.%f %p", "%Y%m%d%H%M%S", "%Y%m%d %H:%M:%S",
     "%d.%m.%Y %H:%M:%S",
-    "%d.%m.%Y %H:%M", "%m/%d/%Y %H:%M", "%Y.%m.%d %H:%M", *_DAYS,
-    "excel", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns",
+    "%d.%m.%Y %H:%M", *MONTH_FIRST, "%Y.%m.%d %H:%M", *_DAYS,
+    *MONTH_FIRST.values(), "excel", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns",
 )  # fmt: skip
 
 
@@ -103,7 +108,8 @@ class Column:
         unread = sum(self.values[text] for text in left)
         if self.is_id and all(form in _DIGITS for form in found):
             return []
-        return found if total and unread <= total * 0.1 else []
+        most = max(total * 0.1, 1 if total > 2 else 0)  # a sum at the foot of a small sheet
+        return found if total and unread <= most else []
 
 
 _ID: Final = re.compile(
@@ -171,7 +177,10 @@ def profile_of(name: str, sheet: str | None = None) -> Profile:
     Raises:
         ConfigError: where it cannot be read.
     """
-    form = content_form(name) or suffix_form(name)
+    found_form = content_form(name)
+    form = found_form or suffix_form(name)
+    if found_form is None and form in ("xlsx", "parquet") and name != STANDARD:
+        form = None  # a text, as some systems name .xls
     rows: Iterable[Mapping[str, Any]]
     settings: dict[str, Any] = {}
     questions: dict[str, str] = {}
@@ -194,6 +203,7 @@ def profile_of(name: str, sheet: str | None = None) -> Profile:
         case "array":
             settings, rows = {"format": "json"}, (flat(row) for row in array_of(name) if isinstance(row, dict))
         case None if first_bytes(name).lstrip(b"\xef\xbb\xbf \r\n\t")[:1] == b"{":
+            _check_lines(name)
             settings, rows = json_settings(line for _, line in read_lines(name))
         case _:
             settings, rows = _csv(name)
@@ -244,6 +254,36 @@ def json_settings(lines: Iterable[bytes]) -> tuple[dict[str, Any], Iterator[Mapp
             raise ConfigError(f"no record is JSON: the first {unread.detail}{hint}")
 
     return {"format": form}, rows()
+
+
+def _check_lines(name: str) -> None:
+    """Refuse a file that is one JSON object over several lines, with the place of the records in it."""
+    with open_bytes(name) as source:
+        if source.readline(_LONGEST_OBJECT).strip() in (b"{", b"\xef\xbb\xbf{"):
+            rest = source.read(_LONGEST_OBJECT)
+        else:
+            return
+    try:
+        whole = decode_json(b"{" + rest)
+    except ValueError:
+        return
+    lists = sorted(_lists(whole), key=lambda item: -item[1]) if isinstance(whole, dict) else []
+    place = f"; its records seem to be in {lists[0][0]} ({lists[0][1]:,})" if lists else ""
+    path = f".{lists[0][0]}[]" if lists else ".RECORDS[]"
+    raise ConfigError(
+        f"is one JSON object over several lines{place}: write one record a line, for example with "
+        f"jq -c '{path}', or all in one array",
+        path=name,
+    )
+
+
+def _lists(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, int]]:
+    """The lists of objects inside, by their path, with their lengths."""
+    for name, inner in value.items():
+        if isinstance(inner, Mapping):
+            yield from _lists(inner, f"{prefix}{name}.")
+        elif isinstance(inner, list) and inner and isinstance(inner[0], dict):
+            yield f"{prefix}{name}", len(inner)
 
 
 def _parquet(name: str) -> Iterator[Mapping[str, Any]]:

@@ -23,7 +23,7 @@ from streams.replay.sources.guesses import (
     unmet_rules,
     values_of,
 )
-from streams.replay.sources.profile import MOST_DIFFERENT, Column, Profile
+from streams.replay.sources.profile import MONTH_FIRST, MOST_DIFFERENT, Column, Profile
 
 _FEW: Final = 40
 """Most distinct values of a column that may be a list of words."""
@@ -108,10 +108,17 @@ class _Suggestion:
         if found.nulls:
             yield f"null_values: [{', '.join(map(_quoted, found.nulls))}]"
         forms = ", ".join(map(_quoted, _forms(found)))
-        yield f"time: {{formats: [{forms}], zone: {self._known.zone}}}   # ? of times without a zone"
+        yield f"time: {{formats: [{forms}], zone: {self._known.zone}}}   # ? of times without a zone{self._day_first()}"
         yield from self._wide() if self._is_wide else self._long()
-        yield from self._fields()
+        fields = list(self._fields())
+        yield "fields:" if any(not line.startswith("  # ?") for line in fields) else "# ? fields:"
+        yield from fields
         yield from self._unmet()
+
+    def _day_first(self) -> str:
+        forms = _forms(self._found)
+        either = [day for month, day in MONTH_FIRST.items() if month in forms and _reads(self._found, month, day)]
+        return f"; month first, or day first: {', '.join(map(_quoted, either))}" if either else ""
 
     def _unmet(self) -> Iterator[str]:
         """The rules that would report every case, because the data never has what they wait for."""
@@ -132,6 +139,10 @@ class _Suggestion:
             if key
             else "# ? key: [COLUMN]   what names a row: a later row of the key replaces it"
         )
+        if not self._times:
+            yield "# ? events: no column of times is known: write their form under time.formats, and an entry for each:"
+            yield f"# ?   - {{event_type: {UNANSWERED}, occurred_at: COLUMN}}"
+            return
         yield "events:   # ? one for each column of times; leave out what no rule needs"
         taken = self._nearest()
         none = not taken
@@ -185,7 +196,6 @@ class _Suggestion:
     # -- fields ------------------------------------------------------------------------------------------
 
     def _fields(self) -> Iterator[str]:
-        yield "fields:"
         if not self._is_wide:
             named = event_id_of(self._found)
             yield (
@@ -255,10 +265,20 @@ def _one_line(text: str) -> str:
 
 
 def _forms(found: Profile) -> list[str]:
-    forms: list[str] = []
-    for column in found.columns.values():
-        forms += [form for form in column.time_forms() if form not in forms]
+    forms = list(dict.fromkeys(form for column in found.columns.values() for form in column.time_forms()))
+    for month, day in MONTH_FIRST.items():
+        if month in forms and day in forms and _reads(found, month, day):
+            forms.remove(month)  # a day above 12 in one column says how the others are written
     return forms or ["iso"]
+
+
+def _reads(found: Profile, form: str, other: str) -> bool:
+    """Whether the other form reads all cells that the form reads."""
+    return all(
+        column.fitting[other] >= column.fitting[form]
+        for column in found.columns.values()
+        if form in column.time_forms()
+    )
 
 
 def _quoted(value: Any) -> str:
