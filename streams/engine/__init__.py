@@ -18,17 +18,20 @@ from streams.errors import ConfigError
 Engine = Literal["auto", "native", "python"]
 ENGINES: Final = get_args(Engine)
 VARIABLE: Final = "GRIDCLOCK_ENGINE"
+CALLS: Final = ("Replay", "Clocks", "known_rules")
+"""What the native module must have; an older build may lack some of it."""
 
 
 def native_module() -> ModuleType | None:
-    """The compiled module, where it was built for this version of the document."""
+    """The compiled module, where it was built for this version of the document and of the calls."""
     from streams.engine import document
 
     try:
         module = importlib.import_module("streams.engine._native")  # built from streams/native
     except ImportError:
         return None
-    return module if module.DOCUMENT_VERSION == document.VERSION else None
+    fits = module.DOCUMENT_VERSION == document.VERSION and all(hasattr(module, name) for name in CALLS)
+    return module if fits else None
 
 
 def why_not() -> str | None:

@@ -8,16 +8,14 @@ clock, except for ``detected``, which is measured on the alerts' own clock.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, get_args
-
-from prometheus_client import CollectorRegistry
+from typing import Final, get_args
 
 from schemas.acknowledgements import Action
 from schemas.deliveries import UNDELIVERED_REASONS, UndeliveredReason
 from schemas.organisations import Organisation
 from schemas.subscriptions import OrgLevel
 from streams.live.metric_table import DELAYS, Metric
-from streams.live.metrics_server import Health, MetricsServer
+from streams.live.served_metrics import ServedMetrics
 
 KINDS: Final = ("warning", "breach", "late_completion", "violation", "retraction", "duplicate", "not_an_alert")
 MAX_UNNAMED: Final = 10_000
@@ -71,27 +69,25 @@ NOTIFY_TABLE: Final = (
 NOTIFY_METRICS: Final = {metric.name: metric for metric in NOTIFY_TABLE}
 
 
-class NotifyMetrics:
-    """The metrics of one notifier; ``serve`` exposes them on ``/metrics``, with ``/healthz`` and ``/readyz``."""
+class NotifyMetrics(ServedMetrics):
+    """The metrics of one notifier."""
 
     def __init__(self, channels: tuple[str, ...], names: Mapping[str, Organisation] | None = None) -> None:
+        super().__init__(NOTIFY_METRICS, "gridclock_notify_")
         self._names = names or {}
         self._unnamed: set[str] = set()
-        self.registry = CollectorRegistry()
-        self.health = Health()
-        self._server: MetricsServer | None = None
-        self._alerts = self._registered("alerts_total")
-        self._deliveries = self._registered("deliveries_total")
-        self._failed = self._registered("attempts_failed_total")
-        self._delay = self._registered("delay_seconds")
-        self._detected = self._registered("detected_delay_seconds")
-        self._escalations = self._registered("escalations_total")
-        self._acknowledgements = self._registered("acknowledgements_total")
-        self._outbox = self._registered("outbox")
-        self._waiting = self._registered("waiting")
-        self._cases = self._registered("cases")
-        self._active = self._registered("active")
-        self._registered("organisations_unnamed").set_function(lambda: len(self._unnamed))
+        self._alerts = self.registered("alerts_total")
+        self._deliveries = self.registered("deliveries_total")
+        self._failed = self.registered("attempts_failed_total")
+        self._delay = self.registered("delay_seconds")
+        self._detected = self.registered("detected_delay_seconds")
+        self._escalations = self.registered("escalations_total")
+        self._acknowledgements = self.registered("acknowledgements_total")
+        self._outbox = self.registered("outbox")
+        self._waiting = self.registered("waiting")
+        self._cases = self.registered("cases")
+        self._active = self.registered("active")
+        self.registered("organisations_unnamed").set_function(lambda: len(self._unnamed))
         # Create every series at the start: Prometheus sees no increase in a series that begins at 1.
         for metric, values in (
             (self._alerts, KINDS),
@@ -108,9 +104,6 @@ class NotifyMetrics:
                 self._deliveries.labels(channel, outcome)
             for reason in UNDELIVERED_REASONS:
                 self._failed.labels(channel, reason)
-
-    def _registered(self, name: str) -> Any:
-        return NOTIFY_METRICS[f"gridclock_notify_{name}"].registered(self.registry)
 
     def alerts_read(self, kind: str, count: int = 1) -> None:
         """Alerts read; ``kind`` is one of ``KINDS``."""
@@ -153,18 +146,3 @@ class NotifyMetrics:
     def active(self, is_active: bool) -> None:
         """Whether this process delivers."""
         self._active.set(1 if is_active else 0)
-
-    def serve(self, host: str, port: int) -> int:
-        """Serve the metrics; returns the port.
-
-        Raises:
-            OSError: where the address is taken.
-        """
-        self._server = MetricsServer(host, port, self.registry, self.health)
-        return self._server.port
-
-    def close(self) -> None:
-        """Stop serving."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None

@@ -6,12 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
-
-from prometheus_client import CollectorRegistry
+from typing import Final
 
 from streams.live.metric_table import WORK, Metric
-from streams.live.metrics_server import Health, MetricsServer
+from streams.live.metrics_server import Health
+from streams.live.served_metrics import ServedMetrics
 from streams.sink.rows import Table
 from streams.sink.target import Batch, Partition
 from streams.wall_clock import WallClock, monotonic
@@ -74,28 +73,26 @@ SINK_TABLE: Final = (
 SINK_METRICS: Final = {metric.name: metric for metric in SINK_TABLE}
 
 
-class SinkMetrics:
-    """The metrics of one sink; ``serve`` exposes them on ``/metrics``, with ``/healthz`` and ``/readyz``.
+class SinkMetrics(ServedMetrics):
+    """The metrics of one sink.
 
     It is alive for as long as it runs: a migration of a large table takes minutes, and a restart would begin it anew.
     """
 
     def __init__(self, tables: tuple[Table, ...], place: str) -> None:
-        self.registry = CollectorRegistry()
-        self.health = Health(now=lambda: 0.0)
+        super().__init__(SINK_METRICS, "gridclock_sink_", Health(now=lambda: 0.0))
         self.health.troubles.append(self._trouble)
         self._place = place
         self._away_since: float | None = None
-        self._server: MetricsServer | None = None
-        self._records = self._registered("records_total")
-        self._rows = self._registered("rows_total")
-        self._refused = self._registered("refused_total")
-        self._lag = self._registered("lag_records")
-        self.write_seconds = self._registered("write_seconds")
-        self._last_write = self._registered("last_write_timestamp_seconds")
-        self._retries = self._registered("retries_total")
-        self._registered("away_seconds").set_function(self._away_seconds)
-        self._active = self._registered("active")
+        self._records = self.registered("records_total")
+        self._rows = self.registered("rows_total")
+        self._refused = self.registered("refused_total")
+        self._lag = self.registered("lag_records")
+        self.write_seconds = self.registered("write_seconds")
+        self._last_write = self.registered("last_write_timestamp_seconds")
+        self._retries = self.registered("retries_total")
+        self.registered("away_seconds").set_function(self._away_seconds)
+        self._active = self.registered("active")
         # Create every series at the start: Prometheus sees no increase in a series that begins at 1.
         for table in tables:
             self._records.labels(table)
@@ -103,16 +100,12 @@ class SinkMetrics:
             for change in CHANGES:
                 self._rows.labels(table, change)
 
-    def _registered(self, name: str) -> Any:
-        return SINK_METRICS[f"gridclock_sink_{name}"].registered(self.registry)
-
     def _away_seconds(self) -> float:
         since = self._away_since
         return 0.0 if since is None else monotonic() - since
 
     def _trouble(self) -> str | None:
-        seconds = self._away_seconds()
-        return f"{self._place}: away for {seconds:.0f} s" if seconds else None
+        return None if self._away_since is None else f"{self._place}: away for {self._away_seconds():.0f} s"
 
     def away(self) -> None:
         """An attempt failed because the target is away."""
@@ -152,18 +145,3 @@ class SinkMetrics:
             for change, count in zip(CHANGES, (len(rows) - deleted, deleted), strict=True):
                 if count:
                     self._rows.labels(table, change).inc(count)
-
-    def serve(self, host: str, port: int) -> int:
-        """Serve the metrics; returns the port.
-
-        Raises:
-            OSError: where the address is taken.
-        """
-        self._server = MetricsServer(host, port, self.registry, self.health)
-        return self._server.port
-
-    def close(self) -> None:
-        """Stop serving."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None

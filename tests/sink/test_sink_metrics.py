@@ -14,6 +14,7 @@ from streams.sink.database import connection_options
 from streams.sink.metrics import SINK_TABLE, SinkMetrics
 from streams.sink.observing import SinkState
 from streams.sink.target import Batch
+from tests.notify.test_notify_metrics import shown_by
 
 PART = ("x.cases", 0)
 
@@ -38,12 +39,7 @@ def batch() -> Batch:
 def test_the_table_is_what_is_shown() -> None:
     metrics = SinkMetrics(("cases", "alerts"), "database x")
     metrics.lag({PART: 3})
-    shown = {}
-    for family in metrics.registry.collect():
-        name = f"{family.name}_total" if family.type == "counter" else family.name
-        labels = {label for sample in family.samples for label in sample.labels if label != "le"}
-        shown[name] = (family.type, labels, family.documentation)
-    assert shown == {row.name: (row.type, set(row.labels), row.meaning) for row in SINK_TABLE}
+    assert shown_by(metrics.registry) == {row.name: (row.type, set(row.labels), row.meaning) for row in SINK_TABLE}
 
 
 def test_every_series_of_what_is_counted_is_there_from_the_start() -> None:
