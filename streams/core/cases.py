@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator
 
 from streams.core.alerts import case_id_of
-from streams.core.event import Event
 from streams.core.pruning import is_over
 from streams.core.records import JudgedCase, SubjectRecord
 from streams.core.rulebook import Rulebook
@@ -58,14 +57,9 @@ def open_places(
         fold = rulebook.folds[index]
         if fold.opens:
             for start in fold.open_cases(states[index], as_of):
-                found.append(place_of(fold.id, start))
+                org = start.data.get("org")
+                found.append((fold.id, org.get("city") if org else None))
     return tuple(found)
-
-
-def place_of(rule_id: str, start: Event) -> tuple[str, str | None]:
-    """An open case as rule id and city, by its starting event."""
-    org = start.data.get("org")
-    return rule_id, org.get("city") if org else None
 
 
 def replace_open(

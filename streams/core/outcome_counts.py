@@ -14,7 +14,7 @@ Worked example. fee-5-minutes at 09:05:00 without a stop: ``ended[breached]`` is
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from streams.core.alerts import Subject
@@ -77,9 +77,22 @@ class OutcomeCounts:
                     endings.append(self._known.setdefault(ending, ending))
                 if is_running:
                     running.append(Running(place, started_at, deadline))
+        self.replace(subject, found, endings, running, anew=anew, known=known)
+
+    def replace(
+        self,
+        subject: Subject,
+        rules: Collection[str],
+        endings: Sequence[Ending],
+        running: list[Running],
+        *,
+        anew: bool,
+        known: bool = False,
+    ) -> None:
+        """``take`` with the endings and the running clocks of those rules already found."""
         run_before = self.running.get(subject, ())
         if run_before and not anew:
-            running += [clock for clock in run_before if clock.place.rule not in found]
+            running += [clock for clock in run_before if clock.place.rule not in rules]
         if running:
             self.running[subject] = tuple(running)
         elif run_before:
@@ -87,8 +100,8 @@ class OutcomeCounts:
         before = self._endings.get(subject, ())
         stand: list[Ending] = []
         if before and not anew:
-            stand = [ending for ending in before if ending[0].rule not in found]
-            before = tuple([ending for ending in before if ending[0].rule in found])
+            stand = [ending for ending in before if ending[0].rule not in rules]
+            before = tuple([ending for ending in before if ending[0].rule in rules])
         now = tuple(endings)
         if now == before:
             return

@@ -34,6 +34,10 @@ class SeparableEngine(Engine):
         self._touched[snapshot.subject] = record
         self._changed.add(snapshot.subject)
 
+    def encoded_events(self, subject: Subject) -> bytes | None:
+        """The events of a subject in JSON, where they were encoded for its last decision."""
+        return None
+
     def concerned(self, at: int) -> set[Subject]:
         """The subjects that a step to that watermark decides, besides those with new events."""
         due = {subject for due, subject in self._timers if is_due(due, at)}

@@ -17,15 +17,15 @@ from typing import Any, Final, NamedTuple, cast
 
 from schemas.events import EventCatalogue
 from schemas.rules import CadenceRule, DeadlineRule, Rule
-from streams.core.alerts import Alert
-from streams.core.cases import place_of, replace_open
-from streams.core.event import Event
+from streams.core.alerts import Alert, Subject
+from streams.core.cases import replace_open
 from streams.core.history import History
+from streams.core.outcome_counts import Ending, Place, Running
 from streams.core.pruning import is_worth_a_look
 from streams.core.records import JudgedCase, ReportKey, SubjectRecord
 from streams.core.rulebook import Rulebook
 from streams.core.separable_engine import SeparableEngine
-from streams.core.verdicts import AlertKind, Report, Status, Verdict
+from streams.core.verdicts import AlertKind, Report, Verdict
 from streams.engine import chosen
 from streams.engine.document import Document
 from streams.wire.decoder import encode_json
@@ -48,13 +48,17 @@ Made = tuple[ReportKey, tuple[int, int], int, tuple[Any, ...]]
 class Decision(NamedTuple):
     """The result of one decision.
 
-    ``dues`` is, by fold, the next instant at which time alone changes its result. ``statuses`` (by rule id) and
-    ``starts`` (of the open cases) are of the folds that may have changed. ``reports`` are to be made, in this order.
+    ``events`` is the JSON of all events of the subject. ``dues`` is, by fold, the next instant at which time alone
+    changes its result. ``asked`` are the ids of the rules whose result may have changed; ``ended``, ``running`` and
+    ``open`` (rule id and city) are their cases. ``reports`` are to be made, in this order.
     """
 
+    events: bytes
     dues: dict[int, int]
-    statuses: dict[str, list[Status]]
-    starts: list[tuple[str, Event]]
+    asked: list[str]
+    ended: list[Ending]
+    running: list[Running]
+    open: list[tuple[str, str | None]]
     reports: list[Made]
 
 
@@ -65,7 +69,7 @@ class NativeClocks:
     """
 
     def __init__(self, module: ModuleType, rulebook: Rulebook, catalogue: EventCatalogue) -> None:
-        self._inner: Any = module.Clocks(Document(rulebook, catalogue).encoded)
+        self._inner: Any = module.Clocks(Document(rulebook, catalogue).encoded, Place, Running)
         self.fallbacks: Counter[str] = Counter()
         self._versions: dict[str, list[Rule]] = {}
         for rule in sorted(rulebook.rules, key=lambda rule: rule.effective_from):
@@ -79,11 +83,9 @@ class NativeClocks:
             self._fall_back("a correction" if history.has_corrections else "many events")
             return None
         when = None if history.begins_again else record.counted, watermark, pruned.until
-        events = history.events
+        text = encode_json(history.events)
         try:
-            found = self._inner.decide(
-                record.subject, events, encode_json(events), when, (record.dues, list(record.reported))
-            )
+            found = self._inner.decide(record.subject, history.events, text, when, (record.dues, list(record.reported)))
         except Exception:
             if FAILED not in self.fallbacks:
                 logger.exception("the native engine failed at a subject; Python decides it, and others like it")
@@ -93,7 +95,7 @@ class NativeClocks:
             if found != REPORT:
                 self._fall_back(found)
             return None
-        return Decision(*found)
+        return Decision(text, *found)
 
     def verdict(self, rule_id: str, places: tuple[int, int], case: tuple[Any, ...]) -> Verdict:
         """The verdict behind a report."""
@@ -125,6 +127,16 @@ class NativeEngine(SeparableEngine):
     def __init__(self, native: NativeClocks, rulebook: Rulebook, **options: Any) -> None:
         super().__init__(rulebook, **options)
         self._native = native
+        self._encoded: dict[Subject, bytes] = {}  # until the row is written
+
+    def advancing(self, watermark: int, alerts: list[Alert]) -> Iterator[None]:
+        """See ``Engine.advancing``."""
+        self._encoded.clear()
+        return super().advancing(watermark, alerts)
+
+    def encoded_events(self, subject: Subject) -> bytes | None:
+        """See ``SeparableEngine.encoded_events``."""
+        return self._encoded.pop(subject, None)
 
     def _decide_timed(self, record: SubjectRecord, alerts: list[Alert]) -> None:
         watermark = self.watermark
@@ -134,7 +146,7 @@ class NativeEngine(SeparableEngine):
             super()._decide_timed(record, alerts)
             return
         history, before = record.history, record.due
-        statuses, is_anew = found.statuses, history.begins_again
+        asked, is_anew = found.asked, history.begins_again
         history.drop_states()
         record.decided_at, record.dues = watermark, found.dues
         record.due = due = min(found.dues.values(), default=None)
@@ -147,14 +159,15 @@ class NativeEngine(SeparableEngine):
             heappush(self._timers, (due, record.subject))
         self._expire_later(record)
         record.counted = len(history.events)
-        if is_anew or statuses:
-            stay = () if is_anew else [case for case in record.open if case[0] not in statuses]
-            now = (*stay, *[place_of(rule_id, start) for rule_id, start in found.starts])
-            replace_open(record, now, self.open_cases)
+        if is_anew or asked:
+            stay = () if is_anew else [case for case in record.open if case[0] not in asked]
+            replace_open(record, (*stay, *found.open), self.open_cases)
             if self._tally is not None:
-                self._tally.take(record.subject, statuses, anew=is_anew)
+                self._tally.replace(record.subject, asked, found.ended, found.running, anew=is_anew)
         if self.prunes_after is not None and is_worth_a_look(record.counted, record.pruned.looked_at):
             self._prune(record, self.prunes_after)
+        if record.history is history:
+            self._encoded[record.subject] = found.events
 
     def _fold_again(self, record: SubjectRecord) -> None:
         """Make the states of the last decision, where it was native; the events since then come after them."""

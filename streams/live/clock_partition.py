@@ -460,7 +460,8 @@ class ClockPartition:
         key, snapshot = subject_key(self.partition, subject), self.engine.snapshot(subject)
         if snapshot is None:
             return key, None
-        return key, snapshot_to_bytes(snapshot, self.engine.standing(subject), self.fingerprint)
+        events = self.engine.encoded_events(subject)
+        return key, snapshot_to_bytes(snapshot, self.engine.standing(subject), self.fingerprint, events)
 
     def _position(self) -> Row:
         running = self.tally.running

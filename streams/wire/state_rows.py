@@ -197,8 +197,10 @@ def sources_of(counts: Mapping[str, int]) -> Iterable[str]:
     return (f"{topic}/{partition}" for topic, count in counts.items() for partition in range(count))
 
 
-def snapshot_to_bytes(snapshot: Snapshot, standing: Standing | None = None, judged_by: str = "") -> bytes:
-    """A subject's row, with its standing under a rulebook."""
+def snapshot_to_bytes(
+    snapshot: Snapshot, standing: Standing | None = None, judged_by: str = "", events: bytes | None = None
+) -> bytes:
+    """A subject's row, with its standing under a rulebook; ``events`` are its events where they are encoded already."""
     ahead = {} if standing is None else {"standing": _standing_to_state(standing, judged_by)}
     cases = {"cases": snapshot.cases} if snapshot.cases else {}
     pruned = snapshot.pruned
@@ -209,7 +211,7 @@ def snapshot_to_bytes(snapshot: Snapshot, standing: Standing | None = None, judg
             # A program that ignores the pruning would start finished cases again.
             "v": FIRST_VERSION if pruned.until is None else STATE_VERSION,
             **ahead,
-            "events": snapshot.events,
+            "events": snapshot.events if events is None else msgspec.Raw(events),
             "told": snapshot.reported,
             "withdrawn": snapshot.withdrawn,
             "decided_at": snapshot.decided_at,

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import date
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -35,7 +36,8 @@ from tests.property.runs import event_of, us
 from tests.property.shipped import END, kinds, rules_of, shipped_histories
 from tests.property.test_crashes import DAY, HOUR, MINUTE, every_rule
 from tests.property.worlds import per_kind
-from tests.stories import shipped
+from tests.rulebook import test_connection, test_counter, test_inspection, test_metering, test_reading, test_repair
+from tests.stories import decoded, shipped, wire
 
 pytestmark = pytest.mark.skipif(native_module() is None, reason="the native engine is not built: cargo is not here")
 
@@ -190,6 +192,20 @@ def in_tens(loaded: LoadedRulebook, lines: Sequence[bytes], clocks: NativeClocks
 def test_golden_stories(path: Path) -> None:
     own = (path.parent / "rules.yaml").exists()
     in_tens(load_rulebook(only=path.parent) if own else shipped(), path.read_bytes().splitlines()).ask()
+
+
+CHAPTERS = (test_connection, test_counter, test_inspection, test_metering, test_reading, test_repair)
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=[chapter.__name__.rpartition("_")[2] for chapter in CHAPTERS])
+def test_the_rows_of_the_rules(chapter: ModuleType) -> None:
+    """Each under all rules, its events entered one by one."""
+    for row in chapter.ROWS:
+        both = Both(every_rule(), None)
+        for event in decoded(wire(str(row.values[1]))):
+            both.apply(entries_of(every_rule(), [event]), event.recorded)
+        both.apply([], us(END))
+        both.ask()
 
 
 def test_nearly_all_decisions_on_simulated_orders_are_native(monkeypatch: pytest.MonkeyPatch) -> None:

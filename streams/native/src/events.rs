@@ -501,7 +501,7 @@ impl Scan<'_> {
         count
     }
 
-    fn flat_texts(&mut self) -> Option<()> {
+    pub fn flat_texts(&mut self) -> Option<()> {
         if self.word(b"null").is_some() {
             return Some(());
         }

@@ -20,8 +20,10 @@ use crate::hashing::HashMap;
 use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList, PyString};
+use pyo3::types::{PyBytes, PyList, PyString};
+use std::collections::hash_map::Entry;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
 
 use crate::subject::SUBJECTS;
 
@@ -207,15 +209,25 @@ struct Clocks {
     rulebook: replay::Rulebook,
     /// The ids of the folds, as Python has them.
     ids: Vec<Py<PyString>>,
+    /// Python's classes of a place and of a running clock.
+    place: Py<PyAny>,
+    running: Py<PyAny>,
+    places: Mutex<HashMap<live::Place, KnownPlace>>,
+}
+
+/// A place as Python has it, and its endings by their outcome.
+struct KnownPlace {
+    place: Py<PyAny>,
+    endings: HashMap<&'static str, Py<PyAny>>,
 }
 
 #[pymethods]
 impl Clocks {
     #[new]
-    fn new(py: Python, document: &[u8]) -> PyResult<Clocks> {
+    fn new(py: Python, document: &[u8], place: Py<PyAny>, running: Py<PyAny>) -> PyResult<Clocks> {
         let rulebook = replay::Rulebook::parse(document).map_err(PyValueError::new_err)?;
         let ids = rulebook.folds.iter().map(|(entry, _)| PyString::new(py, &entry.id).unbind()).collect();
-        Ok(Clocks { rulebook, ids })
+        Ok(Clocks { rulebook, ids, place, running, places: Mutex::default() })
     }
 
     /// See `live::decide`. `events` are those of the text, of which the results name some; `when` are its `counted`,
@@ -240,18 +252,18 @@ impl Clocks {
             Ok(found) => found,
             Err(reason) => return reason.into_bound_py_any(py),
         };
-        let statuses = PyDict::new(py);
-        for (fold, cases) in found.statuses {
-            let short = |case: kinds::Status| -> PyResult<_> {
-                let outcome = PyString::intern(py, case.outcome.name());
-                let anchor = events.get_item(case.anchor)?;
-                Ok((anchor, outcome, case.started_at, case.deadline, case.is_certain, case.is_running))
-            };
-            let cases: Vec<_> = cases.into_iter().map(short).collect::<PyResult<_>>()?;
-            statuses.set_item(self.ids[fold].bind(py), cases)?;
+        let mut places = self.places.lock().map_err(|_| PyRuntimeError::new_err("panic"))?;
+        let mut ended = Vec::with_capacity(found.ended.len());
+        for (place, outcome) in found.ended {
+            ended.push(self.known(py, &mut places, place)?.ending(py, outcome.name())?);
         }
-        let named = |(fold, start): (usize, usize)| -> PyResult<_> { Ok((&self.ids[fold], events.get_item(start)?)) };
-        let open: Vec<_> = found.open.into_iter().map(named).collect::<PyResult<_>>()?;
+        let mut running = Vec::with_capacity(found.running.len());
+        for (place, started_at, deadline) in found.running {
+            let place = &self.known(py, &mut places, place)?.place;
+            running.push(self.running.call1(py, (place, started_at, deadline))?);
+        }
+        let asked: Vec<_> = found.asked.iter().map(|fold| &self.ids[*fold]).collect();
+        let open: Vec<_> = found.open.into_iter().map(|place| (&self.ids[place.fold], place.city)).collect();
         let report = |made: live::Made| -> PyResult<_> {
             let (root, kind, cause) = made.key;
             let key = (&self.ids[made.order.1], root, kind, cause);
@@ -262,7 +274,31 @@ impl Clocks {
             Ok((key, made.rule, made.due, of_clock))
         };
         let reports: Vec<_> = found.reports.into_iter().map(report).collect::<PyResult<_>>()?;
-        (found.dues, statuses, open, reports).into_bound_py_any(py)
+        (found.dues, asked, ended, running, open, reports).into_bound_py_any(py)
+    }
+}
+
+impl Clocks {
+    fn known<'a>(
+        &self, py: Python, places: &'a mut HashMap<live::Place, KnownPlace>, place: live::Place,
+    ) -> PyResult<&'a mut KnownPlace> {
+        Ok(match places.entry(place) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                let key = new.key();
+                let place = self.place.call1(py, (&self.ids[key.fold], &key.city, &key.county))?;
+                new.insert(KnownPlace { place, endings: HashMap::default() })
+            }
+        })
+    }
+}
+
+impl KnownPlace {
+    fn ending(&mut self, py: Python, outcome: &'static str) -> PyResult<Py<PyAny>> {
+        if !self.endings.contains_key(outcome) {
+            self.endings.insert(outcome, (&self.place, PyString::intern(py, outcome)).into_py_any(py)?);
+        }
+        Ok(self.endings[outcome].clone_ref(py))
     }
 }
 

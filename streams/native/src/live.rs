@@ -46,13 +46,54 @@ pub struct Made {
     pub evidence: Vec<usize>,
 }
 
-/// Events are named by their place, folds by their index. `statuses` and `open` are of the folds that may have changed.
+/// A fold, by its index, in a city and a county.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Place {
+    pub fold: usize,
+    pub city: Option<String>,
+    pub county: Option<String>,
+}
+
+/// `asked` are the folds that may have changed; `ended`, `running` (each with its start and its deadline) and `open` are
+/// their cases.
 #[derive(Default)]
 pub struct Decision {
     pub dues: HashMap<usize, i64>,
-    pub statuses: Vec<(usize, Vec<Status>)>,
-    pub open: Vec<(usize, usize)>,
+    pub asked: Vec<usize>,
+    pub ended: Vec<(Place, Outcome)>,
+    pub running: Vec<(Place, i64, Option<i64>)>,
+    pub open: Vec<Place>,
     pub reports: Vec<Made>,
+}
+
+impl Decision {
+    /// As `OutcomeCounts.take` does.
+    fn count(&mut self, subject: &Subject, fold: usize, cases: &[Status]) {
+        for case in cases {
+            let place = || place_of(subject, fold, case.anchor);
+            if case.is_certain && case.outcome != Outcome::Running {
+                self.ended.push((place(), case.outcome));
+            }
+            if case.is_running {
+                self.running.push((place(), case.started_at, case.deadline));
+            }
+        }
+    }
+}
+
+fn place_of(subject: &Subject, fold: usize, event: usize) -> Place {
+    let mut place = Place { fold, city: None, county: None };
+    let Some(span) = subject.events[event].org else { return place };
+    // Nothing in it is escaped, so its names and codes are every other piece between quotation marks.
+    let mut texts = subject.text(span).split('"').skip(1).step_by(2);
+    while let (Some(name), Some(code)) = (texts.next(), texts.next()) {
+        match name {
+            "city" => place.city = Some(code.to_owned()),
+            "county" => place.county = Some(code.to_owned()),
+            _ => {}
+        }
+    }
+    place
 }
 
 /// `text` is the JSON list of all its events, as in state rows, in the order of histories.
@@ -83,11 +124,12 @@ pub fn decide(rulebook: &Rulebook, mut asked: Asked, text: &[u8]) -> Result<Deci
             Some(due) => asked.dues.insert(route.index, due),
             None => asked.dues.remove(&route.index),
         };
-        found.statuses.push((route.index, state.statuses(&subject, as_of, asked.watermark)));
-        found.open.extend(state.open_cases(&subject).into_iter().map(|start| (route.index, start)));
+        found.asked.push(route.index);
+        found.count(&subject, route.index, &state.statuses(&subject, as_of, asked.watermark));
+        found.open.extend(state.open_cases(&subject).into_iter().map(|start| place_of(&subject, route.index, start)));
     }
     if asked.counted.is_none() {
-        asked.dues.retain(|fold, _| found.statuses.iter().any(|(asked, _)| asked == fold));
+        asked.dues.retain(|fold, _| found.asked.contains(fold));
         let known = asked.reported.iter().filter(|known| known.2 != "warning");
         if standing < known.count() {
             return Err(REPORT); // of a rule that has no case any more
@@ -116,7 +158,7 @@ fn compare(
                 Some(_) => standing += usize::from(report.kind != "warning"),
                 None => made.push(Made {
                     order: (first, route.index),
-                    rule: place_of(route.fold, verdict).ok_or(REPORT)?,
+                    rule: version_of(route.fold, verdict).ok_or(REPORT)?,
                     key: (root.to_string(), report.kind, report.cause.clone()),
                     due: report.due,
                     anchor: verdict.anchor,
@@ -135,7 +177,7 @@ fn compare(
 }
 
 /// The places of the version and of the limit of a clock; `None` for an act, and for an agreed time.
-fn place_of(fold: &Fold, verdict: &Verdict) -> Option<(usize, usize)> {
+fn version_of(fold: &Fold, verdict: &Verdict) -> Option<(usize, usize)> {
     let (span, choice) = verdict.clock?;
     let of = |versions: &[DeadlineVersion]| {
         let version = versions.iter().position(|version| std::ptr::eq(&version.span, span))?;
@@ -209,6 +251,7 @@ fn fields(rulebook: &Rulebook, scan: &mut Scan, event: &mut Event) -> Option<()>
         scan.closes(b':').then_some(())?;
         match rulebook.reader.watched.get(name.of(scan.text)) {
             Some(&field) => event.fields.push((field, value(scan)?)),
+            None if name.of(scan.text) == b"org" => event.org = organisation(scan)?,
             None => scan.any()?,
         }
         if scan.closes(b'}') {
@@ -216,6 +259,16 @@ fn fields(rulebook: &Rulebook, scan: &mut Scan, event: &mut Event) -> Option<()>
         }
         scan.closes(b',').then_some(())?;
     }
+}
+
+/// An object of texts, or null.
+fn organisation(scan: &mut Scan) -> Option<Option<Span>> {
+    let from = scan.at;
+    if scan.word(b"null").is_some() {
+        return Some(None);
+    }
+    scan.flat_texts()?;
+    Some(Some(Span { at: from, len: (scan.at - from) as u32 }))
 }
 
 /// A text that is not empty.
