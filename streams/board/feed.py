@@ -1,11 +1,12 @@
 """Reads state, alerts, acknowledgements, deliveries and losses from Kafka for the board, without a consumer group.
 
-All workers write their state into one changelog topic. It is read from its beginning (it is compacted); during the
-first reading only the last row of each key is kept, and all rows are judged at its end. Of the notifier's deliveries
-it is noted where each row lies, and of the state too: a page that needs one reads it again (``streams.board.rows``). Of
-alerts, acknowledgements and dead letters the last records of each partition are read, as many as the board keeps. What
-retention removed unread stands beside the offsets that the intake commits. A topic that does not exist yet is looked up
-again until it does; looking it up never creates it. Nothing is written.
+All workers write their state into one changelog topic. It is read from its beginning (it is compacted). During the
+first reading a row waits until ``WINDOW`` others have come, so that most rows that are written again soon are judged
+once; a subject without an open case is then forgotten, so memory grows with what is open and not with the state. Of the
+notifier's deliveries it is noted where each row lies, and of the state too: a page that needs one reads it again
+(``streams.board.rows``). Of alerts, acknowledgements and dead letters the last records of each partition are read, as
+many as the board keeps. What retention removed unread stands beside the offsets that the intake commits. A topic that
+does not exist yet is looked up again until it does; looking it up never creates it. Nothing is written.
 """
 
 from __future__ import annotations
@@ -26,16 +27,23 @@ from streams.core.board import KEPT, Board
 from streams.core.open_cases import OpenCases
 from streams.core.records import BEGINNING
 from streams.core.rulebook import Rulebook
-from streams.core.trends import DecidedCases
+from streams.core.trends import MOST_SUBJECTS, DecidedCases
 from streams.errors import BrokerError, InputError
 from streams.kafka.admin import partitions_of
 from streams.kafka.connection import clock_of, kafka_options
-from streams.live.clock_partition import partition_of_key, subject_of_key
+from streams.live.clock_partition import fingerprint_of, partition_of_key, subject_of_key
 from streams.live.incomplete import MOST_LETTERS, Incompleteness, RecentLetters, incompleteness
 from streams.live.quarantine import cause_of
 from streams.live.source_positions import ANSWER_SECONDS, Loss, group_offsets, losses_of, name_of
 from streams.settings import Settings
-from streams.wire.state_rows import Aside, DamagedError, StateError, position_from_bytes, snapshot_from_bytes
+from streams.wire.state_rows import (
+    Aside,
+    DamagedError,
+    StateError,
+    position_from_bytes,
+    snapshot_from_bytes,
+    standing_from_bytes,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +52,14 @@ _LOOK_SECONDS: Final = 60.0
 _LOSSES_SECONDS: Final = 10.0
 _CHUNK: Final = 200
 
+WINDOW: Final = 20_000
+"""Rows that wait during the first reading; some 20 MB."""
+
+MOST_COUNTED: Final = 2 * MOST_SUBJECTS
+"""Rows judged during the first reading, beyond which the days before it are given up."""
+
+_NEVER: Final = 10**9
+
 Row = tuple[bytes, bytes | None]
 
 
@@ -51,15 +67,20 @@ class StateReader:
     """Turns rows of the changelog into open cases. ``cases`` is a new object after each reading from the beginning.
 
     Rows come with the offset at which they lie, where that is known. With ``keep_for`` (microseconds; for how long the
-    workers keep what is over) decided cases are counted by day in ``decided``.
+    workers keep what is over) decided cases are counted by day in ``decided``. For that all rows have to be judged, of
+    which else a look at the head is enough where nothing is open: of a large state, with more than ``MOST_COUNTED``
+    rows to judge, only the days after the first reading are counted.
     """
 
     def __init__(self, rulebook: Rulebook, *, keep_for: int | None = None) -> None:
         self._rulebook = rulebook
+        self._judged_by = [fingerprint_of(rulebook, tracks_cases=tracks) for tracks in (False, True)]
         self._keep_for = keep_for
         self._waiting: dict[bytes, tuple[bytes | None, int | None]] | None = {}
         self.decided: DecidedCases | None = None
         self.cases = OpenCases(rulebook)
+        self._loading = self._fresh()
+        self._judged = 0
         self.partitions = 0
         self.aside: dict[int, Sequence[Aside]] = {}
         """By partition: the subjects that are set aside, whose cases are not shown."""
@@ -85,8 +106,14 @@ class StateReader:
 
     def restart(self, partitions: int) -> None:
         """Drop the rows; they are read from the beginning again. The board shows the old cases until then."""
-        self._waiting = {}
+        self._waiting, self._loading, self._judged = {}, self._fresh(), 0
         self.partitions = partitions
+
+    def _fresh(self) -> tuple[OpenCases, DecidedCases | None]:
+        if self._keep_for is None:
+            return OpenCases(self._rulebook), None
+        decided = DecidedCases(self._rulebook.calendar, keep_for=self._keep_for)
+        return OpenCases(self._rulebook, decided.take), decided
 
     def take(self, row: Row, offset: int | None = None) -> None:
         """Take a row; rows of a partition come in its order.
@@ -94,26 +121,35 @@ class StateReader:
         Raises:
             StateError: where a newer version wrote it.
         """
-        if self._waiting is None:
-            self._apply(self.cases, row, offset)
+        waiting = self._waiting
+        if waiting is None:
+            self._apply(self.cases, self.decided, row, offset)
+        elif subject_of_key(row[0]) is None:
+            # At once, so that each subject is judged as of its partition's watermark.
+            self._apply(*self._loading, row, offset)
         else:
-            self._waiting[row[0]] = row[1], offset
+            waiting.pop(row[0], None)
+            waiting[row[0]] = row[1], offset
+            if len(waiting) > WINDOW:
+                self._apply_oldest(waiting)
+
+    def _apply_oldest(self, waiting: dict[bytes, tuple[bytes | None, int | None]]) -> None:
+        key = next(iter(waiting))
+        value, offset = waiting.pop(key)
+        self._apply(*self._loading, (key, value), offset)
 
     async def loaded(self) -> None:
-        """The first reading is done: judge the rows, yielding to the event loop in between."""
-        rows, decided = self._waiting or {}, None
-        if self._keep_for is not None:
-            decided = DecidedCases(self._rulebook.calendar, keep_for=self._keep_for)
-        fresh = OpenCases(self._rulebook, None if decided is None else decided.take)
-        # Positions first, so that each subject is judged once and as of its partition's watermark.
-        ordered = sorted(rows.items(), key=lambda row: subject_of_key(row[0]) is not None)
-        for number, (key, (value, offset)) in enumerate(ordered):
-            self._apply(fresh, (key, value), offset)
-            if number % _CHUNK == 0:
-                await asyncio.sleep(0)
-        self.cases, self.decided, self._waiting = fresh, decided, None
+        """The first reading is done: judge the rows that still wait, yielding to the event loop in between."""
+        while self._waiting:
+            for _ in range(min(_CHUNK, len(self._waiting))):
+                self._apply_oldest(self._waiting)
+            await asyncio.sleep(0)
+        (self.cases, self.decided), self._waiting = self._loading, None
+        if self.decided is not None and self._judged > MOST_COUNTED:
+            latest = max(self.cases.watermarks.values(), default=BEGINNING)
+            self.decided.begin(self._rulebook.calendar.local_date(latest) + 1)
 
-    def _apply(self, cases: OpenCases, row: Row, offset: int | None) -> None:
+    def _apply(self, cases: OpenCases, decided: DecidedCases | None, row: Row, offset: int | None) -> None:
         key, value = row
         subject, partition = subject_of_key(key), partition_of_key(key)
         if subject is None:
@@ -123,9 +159,16 @@ class StateReader:
                 for one in position.aside:
                     cases.drop(one.subject)
                 cases.advance(partition, _or_beginning(position.at))
-        elif value is None or any(subject == one.subject for one in self.aside.get(partition, ())):
+        elif (
+            value is None
+            or any(subject == one.subject for one in self.aside.get(partition, ()))
+            or self._shows_nothing(value, decided)
+        ):
             cases.drop(subject)
         else:
+            self._judged += 1
+            if decided is not None and self._waiting is not None and self._judged > MOST_COUNTED:
+                decided.begin(_NEVER)
             try:
                 cases.put(partition, snapshot_from_bytes(subject, value), offset)
             except Exception as error:
@@ -134,6 +177,13 @@ class StateReader:
                 # The workers set such a subject aside, too; one of theirs must not take the whole board along.
                 logger.warning("%s %s is not shown: %s", *subject, cause_of(error))
                 cases.drop(subject)
+
+    def _shows_nothing(self, value: bytes, decided: DecidedCases | None) -> bool:
+        """Whether a row says at its head that nothing of its subject is shown: then its events need not be judged."""
+        standing = standing_from_bytes(value, *self._judged_by)
+        if standing is None or not standing.is_at_rest:
+            return False
+        return decided is None or decided.is_forgotten(standing.decided_at)
 
 
 def _or_beginning(at: int | None) -> int:

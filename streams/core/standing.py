@@ -21,3 +21,8 @@ class Standing(msgspec.Struct, frozen=True):
     due: int | None
     open_cases: tuple[tuple[str, str | None], ...]
     running: tuple[Running, ...]
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing is open and time alone changes nothing."""
+        return self.due is None and not self.open_cases

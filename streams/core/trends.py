@@ -128,7 +128,11 @@ class DecidedCases:
         if found:
             self._subjects[subject] = found
         while len(self._subjects) > self._most:
-            self._forget_the_oldest_day()
+            self.begin(min(kind.day for kind in self._counters) + 1)
+
+    def is_forgotten(self, instant: int) -> bool:
+        """Whether no case that was decided by an instant (microseconds) is counted any more."""
+        return self._calendar.local_date(instant) < self._since
 
     def trends(self, wanted: Filter, days: Days, watermark: int | None) -> Trends:
         """The figures of some days, as of a watermark (microseconds); the days that are not whole are left out.
@@ -165,8 +169,9 @@ class DecidedCases:
             if not counter.count:
                 self._counters.pop(counter.kind, None)
 
-    def _forget_the_oldest_day(self) -> None:
-        self._since = min(kind.day for kind in self._counters) + 1
+    def begin(self, day: int) -> None:
+        """Count from a day on (an ordinal, inclusive), and forget all before it."""
+        self._since = day
         self._counters = {kind: counter for kind, counter in self._counters.items() if kind.day >= self._since}
         kept = (
             (subject, tuple(one for one in counters if one.kind.day >= self._since))

@@ -255,8 +255,8 @@ class _StandingRow(msgspec.Struct, gc=False):
 _read_ahead = msgspec.json.Decoder(_StandingRow).decode
 
 
-def standing_from_bytes(raw: bytes, judged_by: str) -> Standing | None:
-    """The standing in a subject's row; ``None`` where there is none, or one under another rulebook.
+def standing_from_bytes(raw: bytes, *judged_by: str) -> Standing | None:
+    """The standing in a subject's row; ``None`` where there is none, or one under none of these rulebooks.
 
     Errors in the row are reported by ``snapshot_from_bytes``.
     """
@@ -264,7 +264,7 @@ def standing_from_bytes(raw: bytes, judged_by: str) -> Standing | None:
         ahead = _read_ahead(raw)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-    if ahead.v > STATE_VERSION or ahead.standing is None or ahead.standing[0] != judged_by:
+    if ahead.v > STATE_VERSION or ahead.standing is None or ahead.standing[0] not in judged_by:
         return None
     _, due, open_cases, clocks = ahead.standing
     running = tuple(
