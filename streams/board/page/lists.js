@@ -4,7 +4,7 @@ import { $, element, badge, setAttribute, setText } from "./dom.js";
 import { approximately, caseAddress, duration, place, stamp, subject, subjectAddress, translated, untimedReason } from "./format.js";
 import { quickAcknowledge } from "./quick.js";
 import { renderRows, rowLink } from "./rows.js";
-import { HOUR, MINUTE, now, page, params, selected, shift } from "./state.js";
+import { announce, HOUR, MINUTE, now, page, params, selected, shift } from "./state.js";
 import { number } from "./texts.js";
 
 export function renderLists() {
@@ -149,5 +149,5 @@ export function redrawRows() {
 // Who may act has become known, or another.
 export function redrawAlerts() {
   for (const node of $("alerts").children) node.item = null;
-  renderLists();
+  announce("view"); // with all other parts, so that no list is ahead of its counts
 }
