@@ -5,7 +5,7 @@ it, and a correction of such an event, are refused as too old. Of the events up 
 still needs (``Fold.needed``). Events that no fold needs are dropped. Events that some need are kept for those folds
 only: another rule, for which they were over, must not start a case with them again. Reports due by the cut are final:
 they are neither made nor withdrawn any more, because the remaining events of a case that is over may give another
-verdict.
+verdict. Only a warning can be missed by that: one of a case that was done in time and that a correction opens again.
 
 The cut is ``keep_for`` behind the watermark. Past ``MOST_EVENTS`` it is where the newest half begins, so that the row
 of a subject and the work on it are bounded. A history is examined when it has doubled since the last time, so the cost
