@@ -8,11 +8,8 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Final
 
-from schemas.events import EventCatalogue
 from streams.core.alerts import Subject
 from streams.core.event import Event
-from streams.core.rulebook import Rulebook
-from streams.engine.document import Document
 
 Line = tuple[int, int, bytes]
 """Number of arrival, origin, and the line itself."""
@@ -52,17 +49,12 @@ class Judged:
 class NativeReplay:
     """Wraps the compiled replay (``streams/native/src/replay.rs``). Instants are microseconds since the epoch.
 
-    ``bounds`` are the latest instant that is taken, the end of time, and ``as_of``.
+    ``document`` is the encoded one of the rulebook. ``bounds`` are the latest instant that is taken, the end of time,
+    and ``as_of``.
     """
 
-    def __init__(
-        self,
-        module: ModuleType,
-        rulebook: Rulebook,
-        catalogue: EventCatalogue,
-        bounds: tuple[int, int | None, int | None],
-    ) -> None:
-        self._inner: Any = module.Replay(Document(rulebook, catalogue).encoded, *bounds)
+    def __init__(self, module: ModuleType, document: bytes, bounds: tuple[int, int | None, int | None]) -> None:
+        self._inner: Any = module.Replay(document, *bounds)
 
     def take(self, line: bytes, origin: int) -> bool:
         """Take one line; false where Python must read it."""
@@ -75,6 +67,14 @@ class NativeReplay:
         """
         found: tuple[int, int] = self._inner.skim(text, origin)
         return found
+
+    def take_for(self, line: bytes, subject: Subject) -> bool:
+        """Take what one line says of one subject, and count nothing; false where Python must read it."""
+        return bool(self._inner.take_for(line, *subject))
+
+    def clear(self) -> None:
+        """Forget all lines and what came of them; counts stay."""
+        self._inner.clear()
 
     def note(self, event: Event, subjects: Iterable[Subject]) -> int | None:
         """Count an event that Python has read; its number of arrival, where it is kept."""
@@ -100,6 +100,19 @@ class NativeReplay:
     def counts(self) -> list[int]:
         """Events, after the end, not yet recorded, unwatched, out of order, late by a minute, an hour, a day."""
         return list(self._inner.counts())
+
+    def keep_highs(self) -> list[int]:
+        """From now on, keep the rising maxima of the events' instants; gives those kept so far."""
+        return list(self._inner.keep_highs())
+
+    def routed(self) -> Iterator[tuple[Line, Subject]]:
+        """All lines held, once for each subject that they concern."""
+        for number, origin, kind, subject, line in self._inner.routed():
+            yield (number, origin, line), (kind, subject)
+
+    def left(self) -> set[Subject]:
+        """The subjects that are known to be Python's; after ``divide``."""
+        return set(self._inner.left())
 
     def lines(self) -> list[Line]:
         """All lines held."""
@@ -131,3 +144,7 @@ class NativeReplay:
     def alerts(self) -> list[tuple[str, str, bytes]]:
         """All alerts in their order: rule, kind, line without its end."""
         return list(self._inner.alerts())
+
+    def keyed_alerts(self) -> list[tuple[tuple[Any, ...], bytes]]:
+        """All alerts in their order, each with what ``add`` takes; once."""
+        return list(self._inner.keyed_alerts())

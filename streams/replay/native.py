@@ -7,6 +7,7 @@ their events. If the events exceed the memory, all events go to the Python engin
 from __future__ import annotations
 
 import logging
+from array import array
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from functools import partial
@@ -31,7 +32,7 @@ from streams.wire.cloudevents import ReportedCase
 WrittenCases = bytes | Iterable[ReportedCase]
 """The cases of one subject: encoded, if they are only written, else one by one."""
 
-_plain = msgspec.json.Decoder().decode
+read_plain = msgspec.json.Decoder().decode
 
 LOOKED_AT = 200
 """Lines of a source that decide whether the native engine reads it instead of several processes."""
@@ -51,9 +52,12 @@ class NativeReading(Reading):
         *,
         memory: int,
         tally: InputCounts,
+        highs: array[int] | None = None,
     ) -> None:
-        super().__init__(scope, buffer, on_dead_letter, tally=tally)
+        super().__init__(scope, buffer, on_dead_letter, tally=tally, highs=highs)
         self._native: NativeReplay | None = native
+        if highs is not None:
+            native.keep_highs()
         self._memory = memory
         self._kept: list[Arrived] = []
         self._sizes: dict[int, int] = {}  # sizes of the lines of kept events, by number
@@ -63,10 +67,16 @@ class NativeReading(Reading):
         self, number: int, source: Source, records: Iterable[Record], on_record: Callable[[int], None], after: int = 0
     ) -> int:
         """See ``Reading``; the position is that of the last record that Python has read."""
-        if isinstance(source, Lines):
-            skimmed = records if source.name == STANDARD else source.records(partial(self._skim, number, on_record))
-            records = self._not_taken(number, skimmed, on_record)
-        return super().read(number, source, records, on_record, after)
+        return super().read(number, source, self._remaining(number, source, records, on_record), on_record, after)
+
+    def _remaining(
+        self, number: int, source: Source, records: Iterable[Record], on_record: Callable[[int], None]
+    ) -> Iterable[Record]:
+        """The records of a source that Python must read, in order."""
+        if not isinstance(source, Lines):
+            return records
+        skimmed = records if source.name == STANDARD else source.records(partial(self._skim, number, on_record))
+        return self._not_taken(number, skimmed, on_record)
 
     def _skim(self, number: int, on_record: Callable[[int], None], text: bytes, before: int) -> tuple[int, int]:
         native = self._native
@@ -132,6 +142,8 @@ class NativeReading(Reading):
 
     def _count(self, native: NativeReplay) -> None:
         tally = self.tally
+        if self.highs is not None:
+            self.highs.extend(native.keep_highs())
         events, after_until, not_yet, unwatched, out_of_order, *late = native.counts()
         tally.events += events
         tally.after_until += after_until
@@ -151,6 +163,29 @@ class NativeReading(Reading):
             return None
         self._count(native)
         return NativeJudging(native, self._kept, self._decoded)
+
+
+class RecordsReading(NativeReading):
+    """Takes records that were read already; ``routed`` ends it, ``judging`` does not follow."""
+
+    def _remaining(
+        self, number: int, source: Source, records: Iterable[Record], on_record: Callable[[int], None]
+    ) -> Iterable[Record]:
+        return self._not_taken(number, records, on_record)
+
+    def routed(self) -> Iterator[tuple[int, int, Subject, Event | bytes]]:
+        """See ``Reading``."""
+        native, self._native = self._native, None
+        if native is None:
+            yield from super().routed()
+            return
+        self._count(native)
+        self.highest = native.highest
+        for (number, origin, line), subject in native.routed():
+            yield number, origin, subject, line
+        for _, number, _, origin, copies in self._kept:
+            for subject, copy in copies:
+                yield number, origin, subject, copy
 
 
 class NativeJudging:
@@ -218,7 +253,7 @@ class NativeJudging:
             elif form.has_plain_cases:
                 yield found.subject, b"".join(line + b"\n" for line, _ in found.cases)
             else:
-                yield found.subject, [ReportedCase(_plain(line), _sentence(alert)) for line, alert in found.cases]
+                yield found.subject, [ReportedCase(read_plain(line), sentence_of(alert)) for line, alert in found.cases]
 
     def merged(self, own: Iterable[tuple[AlertKey, bytes]], counted: Counter[tuple[str, str]]) -> Iterator[bytes]:
         """All alerts in order, including those of the Python engine; after an interruption those found so far."""
@@ -235,10 +270,11 @@ class NativeJudging:
             raise interrupted
 
 
-def _sentence(alert: bytes | None) -> dict[str, str] | None:
+def sentence_of(alert: bytes | None) -> dict[str, str] | None:
+    """The sentence of an encoded alert."""
     if alert is None:
         return None
-    found: dict[str, str] = _plain(alert)["data"]["explanation"]
+    found: dict[str, str] = read_plain(alert)["data"]["explanation"]
     return found
 
 

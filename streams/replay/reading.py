@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, Final
 
 from schemas.dead_letters import DeadLetter
 from schemas.limits import MINUTE
+from streams.core.alerts import Subject
 from streams.core.event import Event
 from streams.errors import InputError
 from streams.files import STANDARD
@@ -121,6 +122,15 @@ class Reading:
             error.add_note(f"gridclock: while reading {source.name}:{before + position}, or what follows it")
             raise
         return position
+
+    def routed(self) -> Iterator[tuple[int, int, Subject, Event | bytes]]:
+        """Of events in memory: number of arrival and origin, and each subject that they concern, with its copy.
+
+        Where the native engine read the event, its line instead of the copy; ``NativeReplay.take_for`` takes it.
+        """
+        for _, number, _, origin, copies in self.buffer.held():
+            for subject, copy in copies:
+                yield number, origin, subject, copy
 
     def _take(self, event: Event, origin: int, size: int) -> None:
         tally, scope = self.tally, self._scope

@@ -36,6 +36,7 @@ from streams.core.event import Event
 from streams.core.records import JudgedCase
 from streams.core.rulebook import Rulebook
 from streams.engine import chosen
+from streams.engine.document import Document
 from streams.engine.judged import NativeReplay
 from streams.replay.checkpoints import Checkpoint
 from streams.replay.forks import run_forked
@@ -206,7 +207,7 @@ class Replay:
         if module is None or self._rival is not None or not (self._output_form.is_plain and self._decoder.is_usual):
             return None
         bounds = self._received + MAX_AHEAD, self.ends_at, self._as_of
-        return NativeReplay(module, self._rulebook, self._decoder.catalogue, bounds)
+        return NativeReplay(module, Document(self._rulebook, self._decoder.catalogue).encoded, bounds)
 
     def _report_letter(self, letter: DeadLetter) -> None:
         self.on_dead_letter(letter)  # it may have been set since

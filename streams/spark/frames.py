@@ -114,12 +114,12 @@ def judge(
 
 def judged_copies(job: steps.Job, routed: DataFrame, unwatched_at: int | None) -> tuple[int | None, DataFrame]:
     """Where time ends, and ``steps.JUDGED`` rows of ``steps.ROUTED`` ones; ``unwatched_at``: the last other event."""
-    copies = routed.where(F.col("kind") == steps.COPY)
+    copies = routed.where(F.col("kind").isin(steps.COPY, steps.LINE))
     by_subject = copies.repartition("subject_type", "subject")
     in_order = by_subject.sortWithinPartitions("subject_type", "subject", "major", "minor", "payload")
     end = job.ends_at
     if end is None:
-        found = [row["at"] for row in in_order.mapInArrow(_last, _LAST).collect()]
+        found = [row["at"] for row in in_order.mapInArrow(partial(_last, job), _LAST).collect()]
         end = max(found if unwatched_at is None else [*found, unwatched_at], default=None)
     return end, in_order.mapInArrow(partial(_judge, job.until(end or 0)), _JUDGED)
 
@@ -128,8 +128,8 @@ def _route(job: steps.Job, batches: Any) -> Any:
     return steps.route(job, batches)
 
 
-def _last(batches: Any) -> Any:
-    return steps.last(batches)
+def _last(job: steps.Job, batches: Any) -> Any:
+    return steps.last(job, batches)
 
 
 def _judge(job: steps.Job, batches: Any) -> Any:

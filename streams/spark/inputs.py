@@ -20,7 +20,7 @@ from streams.replay.sources.lines import LineRange, Lines
 from streams.replay.sources.opening import Mappings, open_sources
 from streams.replay.sources.tables import ParquetTable
 from streams.spark.rulebook import RulebookFiles
-from streams.spark.steps import COPY, COUNTS, ERROR, HIGHS, LETTER, ROUTED, Job, Taken, catalogue_of, record_batch
+from streams.spark.steps import COUNTS, ERROR, HIGHS, LETTER, ROUTED, Job, Taken, catalogue_of, record_batch
 from streams.wire.decoder import encode_json, wire_fields
 from streams.wire.mapping import MappedEvent
 
@@ -102,22 +102,21 @@ def read(job: Job, splits: Sequence[Split], batches: Iterable[pa.RecordBatch]) -
 
 
 def _read(job: Job, split_number: int, split: Split) -> Iterator[pa.RecordBatch]:
-    scope, source, first = job.scope, split.source(job), 0
+    source, first = split.source(job), 0
     for records in _some(source.records()):
-        taken = Taken(scope, source, records)
+        taken = Taken(job, source, records)
         rows: list[tuple[Any, ...]] = [
             (LETTER, None, None, split_number, first + place, letter.position, letter.model_dump_json().encode())
             for place, letter in enumerate(taken.letters)
         ]
-        for _, place, _, position, copies in taken.arrived:
-            for (kind, number), copy in copies:
-                rows.append((COPY, kind, number, split_number, first + place, position, encode_json(copy)))
+        for place, position, (*what, payload) in taken.events():
+            rows.append((*what, split_number, first + place, position, payload))
         rows.append((COUNTS, None, None, split_number, first, 0, taken.counts()))
         rows.append((HIGHS, None, None, split_number, first, 0, taken.highs.tobytes()))
         yield record_batch(rows, ROUTED)
         first += len(records)
     if isinstance(source, LineRange):
-        none = Taken(scope, source, ())
+        none = Taken(job, source, ())
         yield record_batch([(COUNTS, None, None, split_number, first, 0, none.counts(source.lines))], ROUTED)
 
 

@@ -1,7 +1,7 @@
 """How fast a replay is by each engine, Spark among them: ``python -m tests.bench.spark`` prints a Markdown table.
 
 Makes a file of events (``tests.bench.tiled``), replays it with alerts and cases by each engine in turn, and compares
-the bytes of the results. Spark is found as the tests find it, in ``.spark`` (see ``tests/spark/conftest.py``).
+the bytes of the results. The native engine must be built. Spark is found as the tests find it, in ``.spark`` (see ``tests/spark/conftest.py``).
 Processor time is that of all processes of a replay, Spark's among them, as they were last seen; start-up is counted.
 Exits 1 where results differ.
 """
@@ -15,14 +15,19 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from streams.engine import VARIABLE
 from tests.bench.processes import Watched, watch
 from tests.bench.tiled import write_tiled
 from tests.integration.live import ROOT
 
-ENGINES = {
-    "Python, one process": ["--engine", "python"],
-    "Python, two processes": ["--engine", "python", "--jobs", "2"],
-    "Spark, local[2]": ["--engine", "spark", "--master", "local[2]"],
+SPARK = ("--engine", "spark", "--master", "local[2]")
+ENGINES: dict[str, tuple[str, ...]] = {
+    "Python, one process": (),
+    "Python, two processes": ("--jobs", "2"),
+    "native, one thread": (),
+    "native, two threads": ("--jobs", "2"),
+    "Spark, local[2], Python": SPARK,
+    "Spark, local[2], native": SPARK,
 }
 RESULTS = ("alerts", "cases")
 
@@ -59,6 +64,7 @@ def measure(directory: Path, name: str, path: Path, events: int) -> Row:
     """Replay by one engine; its results are ``<directory>/<name>.alerts`` and ``.cases``."""
     results = [part for kind in RESULTS for part in (f"--{kind}", str(directory / f"{name}.{kind}"))]
     command = [sys.executable, "-m", "streams.cli", "replay", str(path), *results, "--quiet", *ENGINES[name]]
+    os.environ[VARIABLE] = "native" if "native" in name else "python"
     ran = watch(command, directory / f"{name}.said", directory / "aside", every=0.5)
     if ran.code not in (0, 3):
         raise SystemExit(f"{name}: exit code {ran.code}: {(directory / f'{name}.said').read_text('utf-8')[-2000:]}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,9 @@ from tests.property.shipped import END, kinds, rulebook_of, shipped_histories
 from tests.property.worlds import per_kind
 from tests.stories import shipped
 
-pytestmark = pytest.mark.skipif(native_module() is None, reason="the native engine is not built: cargo is not here")
+pytestmark = pytest.mark.skipif(
+    native_module() is None, reason="the native engine is not built: deploy/native says why"
+)
 
 GOLDEN = sorted((Path(__file__).parent.parent / "golden").rglob("events.jsonl"))
 RECEIVED = instant_us(END) + 400 * 86_400_000_000
@@ -155,9 +157,28 @@ def test_several_jobs_are_threads(lines: Path) -> None:
 
 
 def test_several_jobs_are_processes_where_lines_are_not_plain(lines: Path, tmp_path: Path) -> None:
-    path = tmp_path / "spaced.jsonl"
-    path.write_bytes(lines.read_bytes().replace(b'"org":{', b'"org": {'))
+    path = tmp_path / "escaped.jsonl"
+    path.write_bytes(lines.read_bytes().replace(b'"org":{', b'"\\u006frg":{'))
     assert_same(path, shipped().rulebook, jobs=2, output_form=OutputForm())
+
+
+FORMS_OF_LINES: dict[str, Callable[[str], str]] = {
+    "as json.dumps writes it": lambda line: json.dumps(json.loads(line), ensure_ascii=False),
+    "blanks everywhere": lambda line: re.sub(r"([{}:,])(?=[\"{}])", r" \1\t ", line),
+    "whole seconds": lambda line: re.sub(r"(T[\d:]{8})\.\d+", r"\1", line),
+    "microseconds": lambda line: re.sub(r"(T[\d:]{8}\.\d{3})", r"\g<1>017", line),
+}
+
+
+@pytest.mark.parametrize("form", FORMS_OF_LINES)
+def test_common_forms_of_lines_are_read_natively(form: str, lines: Path, tmp_path: Path) -> None:
+    path = tmp_path / "other.jsonl"
+    before = lines.read_text("utf-8").splitlines()[:1500]
+    changed = list(map(FORMS_OF_LINES[form], before))
+    assert all(one != other for one, other in zip(before, changed, strict=True))
+    path.write_text("\n".join(changed), "utf-8")
+    assert assert_same(path, shipped().rulebook) > 50
+    assert replayed(path, "native", shipped().rulebook)["left"] == {}
 
 
 def test_memory_that_is_used_up_amid_the_events(lines: Path) -> None:

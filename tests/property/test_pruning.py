@@ -68,8 +68,8 @@ class Twins:
         cuts = {subject: record.pruned for subject, record in self.pruning._records.items()}
         # A report due by the cut is final. Of those a warning alone depends on what came after it was due: a correction
         # of that may open a case again which was done in time.
-        whole = [one for one in self.whole.advance_to(to) if not is_late_warning(one, cuts.get(one.subject))]
-        assert self.pruning.advance_to(to) == whole
+        wanted = [one for one in self.whole.advance_to(to) if not is_late_warning(one, cuts.get(one.subject))]
+        assert self.pruning.advance_to(to) == wanted
         assert +self.pruning.open_cases == +self.whole.open_cases
         if any(isinstance(fold, CadenceFold) for fold in self.rulebook.folds):
             return  # a month that begins in silence is counted and written when its subject is next looked at

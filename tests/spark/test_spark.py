@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from streams.cli import run
+from streams.engine import native_module
 from streams.simulation import simulate
 from tests.spark.conftest import Run
 
@@ -107,6 +110,15 @@ def test_the_same_bytes_as_a_replay(spark: Run, tmp_path: Path) -> None:
         expected = replayed(path)
         assert expected[1]
         assert found(path) == expected
+
+
+@pytest.mark.spark_small
+@pytest.mark.skipif(native_module() is None, reason="the native engine is not built: see deploy/native")
+@pytest.mark.parametrize("make", [simulated, partial(skewed, events=3_000)])
+def test_executors_judge_natively_and_as_python_does(spark: Run, tmp_path: Path, make: Callable[[Path], Path]) -> None:
+    done = json.loads(spark("tests.spark.engines", make(tmp_path / "events.jsonl")).out)
+    assert done["same"]
+    assert done["lines"] > 9 * done["copies"]
 
 
 def test_an_executor_killed_in_the_middle_changes_nothing(spark: Run, tmp_path: Path) -> None:

@@ -244,7 +244,7 @@ impl<'a> Told<'a> {
             Place::Case => text.push_str(&self.case_id),
             Place::Order => nullable(text, subject, anchor.subjects[0]),
             Place::Account => nullable(text, subject, anchor.subjects[1]),
-            Place::Org => text.push_str(anchor.org.map_or("null", |org| subject.text(org))),
+            Place::Org => organisation(text, anchor.org.map_or("null", |org| subject.text(org))),
             Place::Started => days.shown(text, self.started_at),
             Place::StartedFull => days.full(text, self.started_at),
             Place::Due => self.deadline.iter().for_each(|at| days.shown(text, *at)),
@@ -315,7 +315,7 @@ pub fn case_line(subject: &Subject, verdict: &Verdict, roots: &Roots, as_of: i64
         Place::AsOf => subject.days.full(text, as_of),
         Place::Order => nullable(text, subject, anchor.subjects[0]),
         Place::Account => nullable(text, subject, anchor.subjects[1]),
-        Place::Org => text.push_str(anchor.org.map_or("null", |org| subject.text(org))),
+        Place::Org => organisation(text, anchor.org.map_or("null", |org| subject.text(org))),
         Place::StartedFull => subject.days.full(text, verdict.started_at),
         Place::Deadline => full_or_null(text, subject, verdict.deadline),
         Place::StoppedFull => full_or_null(text, subject, verdict.stopped_at),
@@ -364,6 +364,21 @@ fn stands(subject: &Subject, now: Option<&Verdict>) -> Option<Words> {
         _ => subject.hand_back(TEXTS),
     };
     Some((zh.fill(&mut fill), en.fill(&mut fill)))
+}
+
+/// The organisation as alerts show it: without the blanks between its members. Nothing in it is escaped.
+fn organisation(text: &mut String, org: &str) {
+    if !org.bytes().any(|c| c.is_ascii_whitespace()) {
+        text.push_str(org);
+        return;
+    }
+    for (place, piece) in org.split('"').enumerate() {
+        if place % 2 == 0 {
+            text.extend(piece.chars().filter(|c| !c.is_ascii_whitespace()));
+        } else {
+            text.extend(["\"", piece, "\""]);
+        }
+    }
 }
 
 fn nullable(text: &mut String, subject: &Subject, span: Span) {

@@ -354,14 +354,21 @@ pub fn civil(ordinal: i64) -> (i64, i64, i64) {
 pub const EPOCH: i64 = 719_163;
 pub const DAY: i64 = 86_400_000_000;
 
-/// `2026-03-02T09:00:00.000+08:00` with milliseconds; every other form is Python's.
+/// `2026-03-02T09:00:00.000+08:00`, also without a fraction or with microseconds; every other form is Python's.
 pub fn instant(text: &[u8]) -> Option<i64> {
-    (text.len() >= 24 && text[10] == b'T' && text[13] == b':' && text[16] == b':' && text[19] == b'.').then_some(())?;
+    (text.len() >= 20 && text[10] == b'T' && text[13] == b':' && text[16] == b':').then_some(())?;
     let day = date(&text[..10])?;
     let (hour, minute) = (digits(&text[11..13])?, digits(&text[14..16])?);
-    let (second, milli) = (digits(&text[17..19])?, digits(&text[20..23])?);
+    let second = digits(&text[17..19])?;
+    let length = text[19..].iter().position(|c| matches!(c, b'Z' | b'+' | b'-'))?;
+    let fraction = match length {
+        0 => 0,
+        4 if text[19] == b'.' => digits(&text[20..23])? * 1000,
+        7 if text[19] == b'.' => digits(&text[20..26])?,
+        _ => return None,
+    };
     (hour < 24 && minute < 60 && second < 60 && day >= EPOCH + 366).then_some(())?;
-    let offset = match &text[23..] {
+    let offset = match &text[19 + length..] {
         b"Z" => 0,
         [sign @ (b'+' | b'-'), rest @ ..] if rest.len() == 5 && rest[2] == b':' => {
             let (hours, minutes) = (digits(&rest[..2])?, digits(&rest[3..])?);
@@ -370,7 +377,7 @@ pub fn instant(text: &[u8]) -> Option<i64> {
         }
         _ => return None,
     };
-    Some((day - EPOCH) * DAY + ((hour * 60 + minute - offset) * 60 + second) * 1_000_000 + milli * 1000)
+    Some((day - EPOCH) * DAY + ((hour * 60 + minute - offset) * 60 + second) * 1_000_000 + fraction)
 }
 
 #[derive(Clone, Copy, Default)]
@@ -525,28 +532,28 @@ impl Scan<'_> {
         (self.text.get(self.at) == Some(&end)).then(|| self.at += 1).is_some()
     }
 
-    /// The organisation, written without blanks and with known members alone, as alerts show it.
+    /// The organisation, with known members alone.
     fn org(&mut self) -> Option<Option<Piece>> {
         if self.word(b"null").is_some() {
             return Some(None);
         }
         let from = self.at;
         let mut seen = [false; 4];
-        self.closes(b'{').then_some(())?;
-        if self.closes(b'}') {
+        self.expect(b'{')?;
+        if self.ends(b'}') {
             return Some(Some(Piece { from, to: self.at }));
         }
         loop {
             let name = self.text_piece()?;
             let level = LEVELS.iter().position(|level| *level == name.of(self.text))?;
             (!std::mem::replace(&mut seen[level], true)).then_some(())?;
-            self.closes(b':').then_some(())?;
+            self.expect(b':')?;
             let code = self.text_piece()?;
             is_printable(code.of(self.text), 100).then_some(())?;
-            if self.closes(b'}') {
+            if self.ends(b'}') {
                 return Some(Some(Piece { from, to: self.at }));
             }
-            self.closes(b',').then_some(())?;
+            self.expect(b',')?;
         }
     }
 }
@@ -559,8 +566,12 @@ mod tests {
     fn instants_are_microseconds_since_the_epoch() {
         assert_eq!(instant(b"2026-03-02T09:00:00.001+08:00"), Some(1_772_413_200_001_000));
         assert_eq!(instant(b"2026-03-02T01:00:00.000Z"), Some(1_772_413_200_000_000));
-        for other in [&b"2026-02-29T09:00:00.000Z"[..], b"2026-03-02T24:00:00.000Z", b"2026-03-02T09:00:00Z"] {
-            assert_eq!(instant(other), None);
+        assert_eq!(instant(b"2026-03-02T09:00:00+08:00"), Some(1_772_413_200_000_000));
+        assert_eq!(instant(b"2026-03-02T01:00:00.000001Z"), Some(1_772_413_200_000_001));
+        for other in
+            ["2026-02-29T09:00:00.000Z", "2026-03-02T24:00:00.000Z", "2026-03-02T09:00:00.1Z", "2026-03-02T09:00Z"]
+        {
+            assert_eq!(instant(other.as_bytes()), None);
         }
     }
 

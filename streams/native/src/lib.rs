@@ -30,6 +30,9 @@ use crate::subject::SUBJECTS;
 /// `(number, origin, line)` of a line that Python must judge.
 type Line<'py> = (u64, u64, Bound<'py, PyBytes>);
 
+/// What an alert is sorted by: `AlertKey` of `streams.replay.judging`.
+type AlertKey = (i64, bool, i64, String, String, String, String, String);
+
 /// One replay under one compiled rulebook. Instants are microseconds since the epoch.
 #[pyclass]
 struct Replay {
@@ -38,6 +41,10 @@ struct Replay {
     back: HashMap<replay::Key, subject::Reason>,
     /// The subjects whose cases are still to be written, in order.
     subjects: Vec<usize>,
+}
+
+fn named((kind, id): replay::Key) -> (&'static str, String) {
+    (SUBJECTS[kind as usize], String::from_utf8_lossy(&id).into_owned())
 }
 
 fn broken(_: Box<dyn std::any::Any + Send>) -> PyErr {
@@ -79,6 +86,43 @@ impl Replay {
             count += 1;
         }
         (from, count)
+    }
+
+    /// Take what one line says of one subject; false where Python must read it.
+    fn take_for(&mut self, line: &[u8], kind: &str, id: &str) -> bool {
+        SUBJECTS
+            .iter()
+            .position(|known| *known == kind)
+            .is_some_and(|kind| self.inner.take_for(line, kind as u8, id.as_bytes()))
+    }
+
+    /// The subjects of the events held: number and origin of the event, type and id, and the event's line.
+    fn routed<'py>(&self, py: Python<'py>) -> Vec<(u64, u64, &'static str, String, Bound<'py, PyBytes>)> {
+        let routed = self.inner.routed();
+        routed
+            .map(|(number, origin, key, line)| {
+                let (kind, id) = named(key);
+                (number, origin, kind, id, PyBytes::new(py, line))
+            })
+            .collect()
+    }
+
+    /// The subjects that are Python's, after `divide`.
+    fn left(&self) -> Vec<(&'static str, String)> {
+        self.inner.back().keys().cloned().map(named).collect()
+    }
+
+    /// See `replay::Replay::keep_highs`.
+    fn keep_highs(&mut self) -> Vec<i64> {
+        self.inner.keep_highs()
+    }
+
+    /// Forget the events held; counts stay.
+    fn clear(&mut self) {
+        self.inner.clear();
+        self.found.clear();
+        self.back.clear();
+        self.subjects.clear();
     }
 
     /// See `replay::Replay::note`; subjects are `(type, id)`.
@@ -130,10 +174,10 @@ impl Replay {
         let judged = py.detach(|| catch_unwind(AssertUnwindSafe(|| inner.judge(until, threads)))).map_err(broken)?;
         let lines = self.handed_back(py, &judged.back);
         self.back = judged.back.clone();
-        let subjects = judged
-            .back
-            .into_iter()
-            .map(|((kind, id), reason)| (SUBJECTS[kind as usize], String::from_utf8_lossy(&id).into_owned(), reason));
+        let subjects = judged.back.into_iter().map(|(key, reason)| {
+            let (kind, id) = named(key);
+            (kind, id, reason)
+        });
         self.found = judged.alerts;
         Ok((lines, subjects.collect(), judged.judged, judged.repetitions.into_iter().collect(), judged.orphans))
     }
@@ -174,7 +218,7 @@ impl Replay {
     }
 
     /// Add an alert of the Python engine.
-    fn add(&mut self, key: (i64, bool, i64, String, String, String, String, String), line: Vec<u8>) {
+    fn add(&mut self, key: AlertKey, line: Vec<u8>) {
         let (detected_at, by_event, due_at, kind_of_subject, subject, rule, kind, id) = key;
         let known = |wanted: &str, names: &[&'static str]| names.iter().find(|name| **name == wanted).copied();
         let subject_type = known(&kind_of_subject, &SUBJECTS).unwrap_or("");
@@ -185,6 +229,26 @@ impl Replay {
 
     /// All alerts in order: rule, kind and line of each.
     fn alerts<'py>(&mut self, py: Python<'py>) -> Vec<(String, &'static str, Bound<'py, PyBytes>)> {
+        let found = self.in_order().into_iter();
+        found.map(|alert| (alert.rule, alert.kind, PyBytes::new(py, &alert.line))).collect()
+    }
+
+    /// All alerts in order: what `add` takes of each.
+    fn keyed_alerts<'py>(&mut self, py: Python<'py>) -> Vec<(AlertKey, Bound<'py, PyBytes>)> {
+        let found = self.in_order().into_iter();
+        found
+            .map(|alert| {
+                let line = PyBytes::new(py, &alert.line);
+                let (kind, subject_type) = (alert.kind.to_owned(), alert.subject_type.to_owned());
+                let first = (alert.detected_at, alert.by_event, alert.due_at);
+                ((first.0, first.1, first.2, subject_type, alert.subject, alert.rule, kind, alert.id), line)
+            })
+            .collect()
+    }
+}
+
+impl Replay {
+    fn in_order(&mut self) -> Vec<alerts::Alert> {
         let mut found = std::mem::take(&mut self.found);
         found.sort_by(|a, b| {
             let place = |alert: &alerts::Alert| (alert.detected_at, alert.by_event, alert.due_at, alert.subject_type);
@@ -192,11 +256,9 @@ impl Replay {
                 .cmp(&place(b))
                 .then_with(|| (&a.subject, &a.rule, a.kind, &a.id).cmp(&(&b.subject, &b.rule, b.kind, &b.id)))
         });
-        found.into_iter().map(|alert| (alert.rule, alert.kind, PyBytes::new(py, &alert.line))).collect()
+        found
     }
-}
 
-impl Replay {
     fn handed_back<'py>(&self, py: Python<'py>, back: &HashMap<replay::Key, subject::Reason>) -> Vec<Line<'py>> {
         let lines = self.inner.handed_back(back).into_iter();
         lines.map(|(number, origin, line)| (number, origin, PyBytes::new(py, line))).collect()

@@ -105,6 +105,8 @@ pub struct Replay {
     events: Vec<Event>,
     counts: Counts,
     highest: i64,
+    /// The rising maxima of the events' instants.
+    highs: Option<Vec<i64>>,
     unwatched_at: Option<i64>,
     latest: i64,
     ends_at: Option<i64>,
@@ -123,6 +125,7 @@ impl Replay {
             events: Vec::new(),
             counts: Counts::default(),
             highest: BEGINNING,
+            highs: None,
             unwatched_at: None,
             latest,
             ends_at,
@@ -146,22 +149,37 @@ impl Replay {
         self.highest
     }
 
+    /// From now on, keep the rising maxima of the events' instants; they are given once.
+    pub fn keep_highs(&mut self) -> Vec<i64> {
+        self.highs.replace(Vec::new()).unwrap_or_default()
+    }
+
     /// Bytes held.
     pub fn memory(&self) -> usize {
         self.store.len() + self.events.len() * (size_of::<Event>() + 64)
     }
 
+    /// The event of a line and its copies for the meters of its list; `None` where Python must read it.
+    fn read(&self, line: &[u8]) -> Option<(Event, Vec<Event>)> {
+        let read = || {
+            let base = self.store.len();
+            let mut event = self.rulebook.reader.read(line, base, self.latest)?;
+            let is_correction = event.corrects.len > 0; // which concerns every subject that it names
+            let concerned = &self.rulebook.concerns[event.event_type];
+            for kind in 0..4 {
+                let is_concerned = is_correction || concerned.contains(&(kind as u8));
+                event.concerns[kind] = event.subjects[kind].len > 0 && is_concerned;
+            }
+            let copies = self.copies(&event, line, base);
+            Some((event, copies))
+        };
+        catch_unwind(AssertUnwindSafe(read)).ok().flatten()
+    }
+
     /// Take one line; false, and nothing is changed, where Python must read it.
     pub fn take(&mut self, line: &[u8], origin: u64) -> bool {
-        let base = self.store.len();
-        let read = || self.rulebook.reader.read(line, base, self.latest);
-        let Ok(Some(mut event)) = catch_unwind(AssertUnwindSafe(read)) else { return false };
-        let is_correction = event.corrects.len > 0; // which concerns every subject that it names
-        let concerned = &self.rulebook.concerns[event.event_type];
-        for kind in 0..4 {
-            event.concerns[kind] = event.subjects[kind].len > 0 && (is_correction || concerned.contains(&(kind as u8)));
-        }
-        let copies = self.copies(&event, line, base);
+        let Some((event, copies)) = self.read(line) else { return false };
+        let is_correction = event.corrects.len > 0;
         let is_watched = event.concerns.contains(&true) || !copies.is_empty();
         if let Some(number) = self.count(event.at, event.recorded, is_watched, is_correction) {
             self.groups.take();
@@ -172,14 +190,53 @@ impl Replay {
         true
     }
 
+    /// Take what one line says of one subject, and count nothing; false, and nothing is changed, where Python must read
+    /// it.
+    pub fn take_for(&mut self, line: &[u8], kind: u8, id: &[u8]) -> bool {
+        let base = self.store.len();
+        let Some((mut event, copies)) = self.read(line) else { return false };
+        let names =
+            |event: &Event| event.concerns[kind as usize] && part(line, base, event.subjects[kind as usize]) == id;
+        if names(&event) {
+            event.concerns = std::array::from_fn(|other| other == kind as usize);
+        } else {
+            let Some(copy) = copies.into_iter().find(names) else { return false };
+            event = copy;
+        }
+        self.groups.take();
+        self.store.extend_from_slice(line);
+        self.events.push(Event { number: self.next, ..event });
+        self.next += 1;
+        true
+    }
+
+    /// The subjects of the events held: number and origin of the event, the subject, and the event's line.
+    pub fn routed(&self) -> impl Iterator<Item = (u64, u64, Key, &[u8])> {
+        self.events.iter().flat_map(move |event| {
+            let concerned = (0..4).filter(|kind| event.concerns[*kind]);
+            concerned.map(move |kind| {
+                let key = (kind as u8, self.text(event.subjects[kind]).to_vec());
+                (event.number, event.origin, key, self.line(event))
+            })
+        })
+    }
+
+    /// Forget the events held, and what is left to Python; counts stay.
+    pub fn clear(&mut self) {
+        self.store.clear();
+        self.events.clear();
+        self.back.clear();
+        self.groups.take();
+        self.next = 0;
+    }
+
     /// A copy for each meter of the event's list.
     fn copies(&self, event: &Event, line: &[u8], base: usize) -> Vec<Event> {
         let Some(list) = event.meters else { return Vec::new() };
-        let text = |span: Span| &line[span.at - base..span.at - base + span.len as usize];
-        let mut seen: HashSet<&[u8]> = [text(event.subjects[METER])].into_iter().collect();
+        let mut seen: HashSet<&[u8]> = [part(line, base, event.subjects[METER])].into_iter().collect();
         let mut found = Vec::new();
         // Nothing in it is escaped, so its texts are every other piece between quotation marks.
-        for meter in text(list).split(|c| *c == b'"').skip(1).step_by(2) {
+        for meter in part(line, base, list).split(|c| *c == b'"').skip(1).step_by(2) {
             if seen.insert(meter) {
                 let at = base + (meter.as_ptr() as usize - line.as_ptr() as usize);
                 found.push(self.rulebook.reader.copy_for(event, Span { at, len: meter.len() as u32 }));
@@ -209,6 +266,7 @@ impl Replay {
                 self.counts.out_of_order += 1;
             } else {
                 self.highest = at;
+                self.highs.iter_mut().for_each(|highs| highs.push(at));
             }
             let late = recorded - at;
             if late > MINUTE {
@@ -440,6 +498,11 @@ impl Replay {
         let numbers: HashSet<u64> = places.map(|place| self.events[*place].number).collect();
         self.lines().filter(|(number, _, _)| numbers.contains(number)).collect()
     }
+}
+
+/// The part of a line that lies at `base` of the store; empty where there is none.
+fn part(line: &[u8], base: usize, span: Span) -> &[u8] {
+    if span.len == 0 { b"" } else { &line[span.at - base..span.at - base + span.len as usize] }
 }
 
 /// The subjects, with the places of their events in the order of arrival: those of all lie behind one another.

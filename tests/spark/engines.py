@@ -1,0 +1,58 @@
+"""The steps of executors on one file by both engines, without Spark: ``python -m tests.spark.engines INPUT.jsonl``.
+
+Prints as JSON how many copies the native engine reads, how many others there are, and whether the rows are the same.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from streams.engine import Engine
+from streams.spark import steps
+from streams.spark.rulebook import RulebookFiles
+
+RECEIVED = 1_800_000_000_000_000
+
+
+def rows_of(batches: Iterable[pa.RecordBatch]) -> Iterator[dict[str, Any]]:
+    for batch in batches:
+        yield from batch.to_pylist()
+
+
+def judged(path: Path, engine: Engine) -> tuple[Counter[str], list[str]]:
+    """How many rows of each kind reading gives, and what judging gives, sorted."""
+    job = steps.Job(RulebookFiles(), RECEIVED, None, None, engine=engine)
+    lines = path.read_text("utf-8").split("\n")
+    numbers = list(range(len(lines)))
+    columns = [pa.array(lines), pa.array(["in"] * len(lines)), pa.array(numbers), pa.array(numbers)]
+    records = pa.RecordBatch.from_arrays(columns, ["value", "source", "major", "minor"])
+    routed = list(rows_of(steps.route(job, [records])))
+    copies = [row for row in routed if row["kind"] in (steps.COPY, steps.LINE)]
+    copies.sort(key=lambda row: (row["subject_type"], row["subject"], row["major"]))
+    by_subject = pa.RecordBatch.from_pylist(copies, schema=steps.ROUTED)
+    (end,) = (row["at"] for row in rows_of(steps.last(job, [by_subject])))
+    found = [row for row in routed if row["kind"] not in (steps.COPY, steps.LINE)]
+    for row in found:
+        if row["kind"] in (steps.COUNTS, steps.TOTALS):
+            row["payload"] = json.dumps(json.loads(row["payload"]), sort_keys=True)
+    found += rows_of(steps.judge(replace(job, ends_at=end), [by_subject]))
+    return Counter(row["kind"] for row in routed), sorted(map(repr, found))
+
+
+def main(path: Path) -> None:
+    kinds, native = judged(path, "native")
+    others, python = judged(path, "python")
+    assert steps.LINE not in others
+    print(json.dumps({"lines": kinds[steps.LINE], "copies": kinds[steps.COPY], "same": native == python}))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
