@@ -1,7 +1,8 @@
 """How fast a replay is by each engine, Spark among them: ``python -m tests.bench.spark`` prints a Markdown table.
 
 Makes a file of events (``tests.bench.tiled``), replays it with alerts and cases by each engine in turn, and compares
-the bytes of the results. The native engine must be built. Spark is found as the tests find it, in ``.spark`` (see ``tests/spark/conftest.py``).
+the bytes of the results. The native engine must be built. Spark is found as the tests find it, in ``.spark`` (see
+``tests/spark/conftest.py``).
 Processor time is that of all processes of a replay, Spark's among them, as they were last seen; start-up is counted.
 Exits 1 where results differ.
 """
