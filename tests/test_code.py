@@ -28,7 +28,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "notify": ("core", "wire", "kafka", "rulebooks", "live", *LEAVES),
     "sink": ("kafka", "live", *LEAVES),
     "operations": ("core", "wire", "kafka", "rulebooks", "live", "sink", *LEAVES),
-    "spark": ("core", "wire", "rulebooks", "replay", *LEAVES),
+    "spark": ("core", "wire", "engine", "rulebooks", "replay", *LEAVES),
     "simulation": (),
     "demonstration": ("kafka", *LEAVES),
 }
