@@ -44,19 +44,29 @@ def why_not() -> str | None:
     return f"it has not been compared with {', '.join(files)} as it is now" if files else None
 
 
+def wanted(engine: str | None) -> str:
+    """The engine asked for: by ``engine``, else by the variable.
+
+    Raises:
+        ConfigError: for a name that is no engine.
+    """
+    name = engine or os.environ.get(VARIABLE) or "auto"
+    if name not in ENGINES:
+        raise ConfigError(f"{VARIABLE}={name}: an engine is one of {', '.join(ENGINES)}")
+    return name
+
+
 def chosen(engine: str | None = None) -> ModuleType | None:
-    """The native module, where it is to be used: by ``engine``, else by the variable; ``None``: Python alone.
+    """The native module, where it is to be used (``wanted``); ``None``: Python alone.
 
     Raises:
         ConfigError: for a name that is no engine, and where ``native`` is asked for and cannot be used.
     """
-    wanted = engine or os.environ.get(VARIABLE) or "auto"
-    if wanted not in ENGINES:
-        raise ConfigError(f"{VARIABLE}={wanted}: an engine is one of {', '.join(ENGINES)}")
-    if wanted == "python":
+    name = wanted(engine)
+    if name == "python":
         return None
     reason = why_not()
-    if reason is not None and wanted == "native":
+    if reason is not None and name == "native":
         raise ConfigError(f"the native engine cannot be used: {reason}; or use --engine auto")
     return native_module() if reason is None else None
 

@@ -26,8 +26,9 @@ from streams.core.records import JudgedCase, ReportKey, SubjectRecord
 from streams.core.rulebook import Rulebook
 from streams.core.separable_engine import SeparableEngine
 from streams.core.verdicts import AlertKind, Report, Verdict
-from streams.engine import chosen
+from streams.engine import chosen, wanted
 from streams.engine.document import Document
+from streams.errors import ConfigError
 from streams.wire.decoder import encode_json
 
 logger = logging.getLogger(__name__)
@@ -111,13 +112,19 @@ class NativeClocks:
         self.fallbacks[reason] += 1
 
 
-def native_clocks(rulebook: Rulebook, catalogue: EventCatalogue, engine: str | None) -> NativeClocks | None:
-    """The native engine for the clocks of a worker, where it is to be used; see ``chosen``.
+def native_clocks(
+    rulebook: Rulebook, catalogue: EventCatalogue, engine: str | None, *, writes_cases: bool = False
+) -> NativeClocks | None:
+    """The native engine for the clocks of a worker, where it is to be used (``chosen``) and writes no cases.
 
     Raises:
-        ConfigError: see ``chosen``.
+        ConfigError: see ``chosen``; and where ``native`` is asked for and cases are to be written.
     """
     module = chosen(engine)
+    if module is not None and writes_cases:
+        if wanted(engine) == "native":
+            raise ConfigError("the native engine does not write cases: use --engine auto, or --no-cases")
+        return None
     return None if module is None else NativeClocks(module, rulebook, catalogue)
 
 

@@ -47,7 +47,7 @@ from streams.engine.parts import NotExpressible, Parts, only
 from streams.engine.texts import AT, Lines, case_lines, fault_texts, inside, lines_of, phrases
 from streams.wire.plain_events import NOT_DATA, PlainEvents
 
-VERSION: Final = 4
+VERSION: Final = 5
 
 _KINDS: Final[tuple[tuple[Any, str], ...]] = (
     (Code, "code"), (Id, "id"), (Flag, "flag"), (Count, "count"), (ReadingDay, "day_of_month"), (Number, "number"),

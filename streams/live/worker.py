@@ -87,7 +87,7 @@ async def run_worker(
 ) -> None:
     """Run until SIGTERM, SIGINT or ``stop``; then finish the current records and stop in order.
 
-    ``native`` decides what it can; without it, and where cases are written, the Python engine decides all.
+    ``native`` decides what it can; without it the Python engine decides all. It cannot be used where cases are written.
 
     ``on_failed`` gets the reason why a worker cannot continue, before it tries to stop in order, which may hang.
 
@@ -198,7 +198,7 @@ class _Gauges:
         limits: Mapping[str, int],
         native: NativeClocks | None,
     ) -> None:
-        self.native = None if settings.cases else native
+        self.native = native
         clock = clock_of(settings)
         self.log_partitions = log_partitions
         self.limits = limits

@@ -21,9 +21,9 @@ from streams.core.event import Event
 from streams.core.records import SubjectRecord
 from streams.core.rulebook import Rulebook
 from streams.core.separable_engine import SeparableEngine
-from streams.engine import native_module
-from streams.engine.clocks import FAILED, NativeClocks, NativeEngine
-from streams.errors import InputError
+from streams.engine import mirrored, native_module
+from streams.engine.clocks import FAILED, NativeClocks, NativeEngine, native_clocks
+from streams.errors import ConfigError, InputError
 from streams.live.clock_partition import Applied, ClockPartition, position_key
 from streams.rulebooks.loader import LoadedRulebook, load_rulebook
 from streams.simulation import simulate
@@ -71,8 +71,9 @@ class Both:
         self.python = ClockPartition(0, rulebook, keep_for=keep_for)
         self.native = ClockPartition(0, rulebook, keep_for=keep_for, native=self._clocks)
 
-    def restart(self) -> None:
-        """Both start again from the rows, which are those of either."""
+    def restart(self, rulebook: Rulebook) -> None:
+        """Both start again from the rows, which are those of either, under these rules."""
+        self._rulebook, self._clocks = rulebook, native(rulebook)
         self._start()
         for partition in (self.python, self.native):
             partition.restore(self._table.get(position_key(0)), self._table.items())
@@ -158,6 +159,7 @@ def _logs(draw: st.DrawFn, kind: str) -> tuple[list[Event], list[tuple[int, int,
 def test_of_every_kind_of_rule(kind: str, data: st.DataObject) -> None:
     rulebook = data.draw(st.sampled_from((rulebook_of_kind(kind), every_rule())))
     both = Both(rulebook, data.draw(st.sampled_from((None, None, DAY, 40 * DAY))))
+    changed = data.draw(st.sampled_from((rulebook, rulebook, rulebook_of_kind(kind), every_rule(1))))
     events, records = data.draw(_logs(kind))
     latest, position = events[0].at, 0
     for count, ahead, restarts in (*records, (len(events), 0, False)):
@@ -166,7 +168,8 @@ def test_of_every_kind_of_rule(kind: str, data: st.DataObject) -> None:
         latest = max(latest, *(event.at for event in some)) if some else latest
         both.apply(entries_of(rulebook, some), latest + ahead)
         if restarts:
-            both.restart()
+            rulebook = changed
+            both.restart(rulebook)
     if data.draw(st.booleans()):
         both.ask()
     both.apply([], us(END))
@@ -222,6 +225,14 @@ def test_nearly_all_decisions_on_simulated_orders_are_native(monkeypatch: pytest
     lines = [encode_json(event) for event in made.events]
     in_tens(shipped(), lines).ask()
     assert len(by_python) < 0.1 * len(lines)
+
+
+def test_cases_are_written_by_the_python_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mirrored, "changed", list)
+    rulebook, catalogue = shipped().rulebook, shipped().catalogue
+    assert native_clocks(rulebook, catalogue, "auto", writes_cases=True) is None
+    with pytest.raises(ConfigError, match="does not write cases"):
+        native_clocks(rulebook, catalogue, "native", writes_cases=True)
 
 
 def test_a_failure_is_counted_and_logged_once_and_python_decides(

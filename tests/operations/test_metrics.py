@@ -15,6 +15,7 @@ from prometheus_client.openmetrics import exposition, parser
 from schemas.base import Text
 from schemas.organisations import Organisation
 from streams.core.outcome_counts import Place, Running
+from streams.engine.clocks import FAILED
 from streams.live.clock_partition import Applied, ClockPartition
 from streams.live.metric_table import METRICS, TABLE, Metric
 from streams.live.metrics import Metrics
@@ -122,6 +123,17 @@ def busy(tmp_path: Path) -> Worker:
     worker.metrics.transaction_open("in/0", 1.5)
     worker.metrics.recovered(1.5)
     return worker
+
+
+def test_the_native_engine_is_shown_with_what_it_leaves_to_python(tmp_path: Path) -> None:
+    worker = busy(tmp_path)
+    assert worker.samples()["gridclock_native_engine"] == {(): 0}
+    fallbacks: Counter[str] = Counter()
+    worker.metrics.show_native(fallbacks)
+    fallbacks["a correction"] += 3
+    found = worker.samples()
+    assert found["gridclock_native_engine"] == {(): 1}
+    assert found["gridclock_native_fallbacks_total"] == {(("reason", FAILED),): 0, (("reason", "a correction"),): 3}
 
 
 def test_what_is_exposed_is_what_the_table_says(tmp_path: Path) -> None:
