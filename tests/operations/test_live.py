@@ -88,7 +88,7 @@ def _setup(kafka: Broker, tmp_path_factory: pytest.TempPathFactory, stack: ExitS
     port, notify_port, sink_port = free_ports(3)
     name = f"ops-{port}"
     command = [sys.executable, "-m", "streams.cli", "run", "--name", name, "--bootstrap", kafka.bootstrap]
-    command += ["--partitions", "2", "--data-dir", str(directory / "state"), "--metrics-port", str(port), "--cases"]
+    command += ["--partitions", "2", "--data-dir", str(directory / "state"), "--metrics-port", str(port)]
     worker = ChildProcess(command, directory / "worker.log")
     alertmanager = prometheus = notifier = sink = None
     hook = stack.enter_context(receiver())
@@ -106,6 +106,10 @@ def _setup(kafka: Broker, tmp_path_factory: pytest.TempPathFactory, stack: ExitS
         notifier = ChildProcess(command, directory / "notify.log", environment=told)
         command = [sys.executable, "-m", "streams.cli", "sink", "--name", name, "--bootstrap", kafka.bootstrap]
         command += ["--to", "parquet", str(directory / "results"), "--metrics-port", str(sink_port)]
+        command += [
+            "--table",
+            "alerts",
+        ]  # with cases a worker would judge by Python, and show nothing of the native engine
         sink = ChildProcess(command, directory / "sink.log")
         prometheus = Prometheus(
             directory / "prometheus",
