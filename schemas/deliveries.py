@@ -1,8 +1,8 @@
 """State of the notifier in the deliveries topic, and undelivered messages.
 
-Rows by the beginning of their key: ``case/<case id>``, ``delivery/<channel>/<key>``, ``acknowledged/<alert id>``,
-``silenced/<alert id>`` and ``position/<topic>/<partition>`` (all three ``NumberRow``), ``leader``. Instants are
-microseconds since the epoch.
+Rows by the beginning of their key: ``case/<case id>``, ``delivery/<channel>/<key>``, ``channel/<channel>``,
+``acknowledged/<alert id>``, ``silenced/<alert id>`` and ``position/<topic>/<partition>`` (all three ``NumberRow``),
+``leader``. Instants are microseconds since the epoch.
 """
 
 from __future__ import annotations
@@ -75,6 +75,21 @@ class DeliveryRow(Model):
     opens: tuple[dict[str, Any], ...]
     level: str | None
     follows: tuple[str, ...]
+
+
+class ChannelRow(Model):
+    """A channel whose last attempt failed; there is no row once a message was taken, or given up.
+
+    ``delivery`` is the message that is tried, ``<channel>/<key>``; the others of the channel wait behind it.
+    ``attempts`` of it have failed so far, the last for this ``reason``; the next comes at ``next_at``.
+    """
+
+    v: int
+    delivery: str
+    reason: UndeliveredReason
+    detail: str
+    attempts: int
+    next_at: int
 
 
 class NumberRow(Model):

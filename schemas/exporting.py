@@ -15,7 +15,7 @@ from schemas.acknowledgements import Acknowledgement
 from schemas.alerts import AlertEvent, CaseEvent
 from schemas.calendars import CalendarSpec
 from schemas.dead_letters import DeadLetter
-from schemas.deliveries import CaseRow, DeliveryRow, Undelivered
+from schemas.deliveries import CaseRow, ChannelRow, DeliveryRow, Undelivered
 from schemas.events import EVENT
 from schemas.mappings import Mapping
 from schemas.organisations import OrganisationFile
@@ -39,6 +39,7 @@ _CONTRACTS: Final[dict[str, tuple[str, TypeAdapter[Any]]]] = {
     "undelivered": ("A message that a channel did not take", TypeAdapter(Undelivered)),
     "delivery-case": ("What was sent of a case", TypeAdapter(CaseRow)),
     "delivery": ("A message on its way to a channel", TypeAdapter(DeliveryRow)),
+    "delivery-channel": ("A channel whose last attempt failed", TypeAdapter(ChannelRow)),
     "log-record": ("One record of the ordered log", TypeAdapter(LogRecord)),
     "subject-state": ("The state of a subject in the changelog", TypeAdapter(SubjectState)),
     "partition-state": ("The state of a partition in the changelog", TypeAdapter(PartitionState)),

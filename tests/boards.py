@@ -10,7 +10,7 @@ from typing import Any
 
 from schemas.acknowledgements import Acknowledgement
 from schemas.base import Text
-from schemas.deliveries import CaseRow, DeliveryRow
+from schemas.deliveries import CaseRow, ChannelRow, DeliveryRow
 from streams.board.acts import Acts
 from streams.board.case_pages import CasePages
 from streams.board.deliveries import Deliveries
@@ -125,7 +125,7 @@ class Topics:
         self.rows.note(key, 0, self.states.append(0, key, None), is_deleted=True)
         board.running.drop(subject)
 
-    def send(self, key: str, row: CaseRow | DeliveryRow) -> None:
+    def send(self, key: str, row: CaseRow | ChannelRow | DeliveryRow) -> None:
         """Write a row of the notifier."""
         value = row.model_dump_json().encode()
         self.deliveries.take(key.encode(), value, 0, self.sent.append(0, key.encode(), value))

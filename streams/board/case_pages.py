@@ -18,7 +18,7 @@ from schemas.base import Text
 from schemas.clauses import CLAUSES
 from schemas.deliveries import CaseRow
 from schemas.rules import RuleBase
-from streams.board.deliveries import Deliveries
+from streams.board.deliveries import Deliveries, GivenUp, UnderWay
 from streams.board.lookup import Found, Lookup
 from streams.board.messages import BoardWire, text_values
 from streams.core.alerts import Subject
@@ -52,7 +52,7 @@ class _Sources:
     """What one page is made of; all ids are as shown.
 
     ``alerts`` are by alert id, ``of_case`` the same by case id, oldest first; ``sent`` is by case id. ``under_way`` are
-    messages that are not confirmed: channel and alert id.
+    messages that are not confirmed, by channel and alert id.
     """
 
     found: Found
@@ -61,7 +61,7 @@ class _Sources:
     of_case: Mapping[str, Sequence[dict[str, Any]]]
     retracted: Set[str]
     sent: Mapping[str, CaseRow]
-    under_way: Set[tuple[str, str]]
+    under_way: Mapping[tuple[str, str], UnderWay]
     problem: str | None
 
 
@@ -354,6 +354,7 @@ class CasePages:
                     "is_retracted": alert["alert_id"] in sources.retracted,
                     "incomplete": bool(alert.get("incomplete")),
                     "sent": [] if row is None else list(self._sent(alert["alert_id"], row, sources.under_way)),
+                    "undelivered": [self._given_up(one) for one in self._deliveries.given_up(alert["alert_id"])],
                     "acks": [self._wire.ack(ack) for ack in self._board.acks_of(alert["alert_id"])],
                 }
                 for alert in sources.of_case.get(case_id, ())
@@ -361,15 +362,42 @@ class CasePages:
             "to_send": [] if row is None else self._to_send(row),
         }
 
-    def _sent(self, alert_id: str, row: CaseRow, under_way: Set[tuple[str, str]]) -> Iterable[dict[str, Any]]:
+    def _sent(
+        self, alert_id: str, row: CaseRow, under_way: Mapping[tuple[str, str], UnderWay]
+    ) -> Iterable[dict[str, Any]]:
         channels = row.told.get(alert_id, {})
         for channel, at in sorted(channels.items(), key=lambda item: (item[1], item[0])):
+            waiting = under_way.get((channel, alert_id))
             yield {
                 "channel": channel,
                 "subscription": row.told_by.get(alert_id, {}).get(channel),
                 "at": self._time(at),
-                "is_under_way": (channel, alert_id) in under_way,
+                "is_under_way": waiting is not None,
+                "trouble": None if waiting is None else self._trouble(waiting),
             }
+
+    def _trouble(self, waiting: UnderWay) -> dict[str, Any] | None:
+        """Why a message has not gone through yet: its own last attempt, or that of one before it."""
+        row = waiting.trouble
+        if row is None:
+            return None
+        return {
+            "is_own": waiting.is_tried,
+            "reason": row.reason,
+            "detail": row.detail,
+            "attempts": row.attempts,
+            "next": self._time(row.next_at),
+        }
+
+    def _given_up(self, one: GivenUp) -> dict[str, Any]:
+        return {
+            "channel": one.channel,
+            "subscription": one.subscription,
+            "at": self._time(one.at),
+            "reason": one.reason,
+            "detail": one.detail,
+            "attempts": one.attempts,
+        }
 
     def _to_send(self, row: CaseRow) -> list[dict[str, Any]]:
         waiting = [(one.subscription, one.due, "waits") for one in row.waiting]

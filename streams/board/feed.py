@@ -1,12 +1,13 @@
-"""Reads state, alerts, acknowledgements, deliveries and losses from Kafka for the board, without a consumer group.
+"""Reads from Kafka what the board follows, without a consumer group: state, alerts, acts, deliveries and losses.
 
 All workers write their state into one changelog topic. It is read from its beginning (it is compacted). During the
 first reading a row waits until ``WINDOW`` others have come, so that most rows that are written again soon are judged
 once; a subject without an open case is then forgotten, so memory grows with what is open and not with the state. Of the
 notifier's deliveries it is noted where each row lies, and of the state too: a page that needs one reads it again
-(``streams.board.rows``). Of alerts, acknowledgements and dead letters the last records of each partition are read, as
-many as the board keeps. What retention removed unread stands beside the offsets that the intake commits. A topic that
-does not exist yet is looked up again until it does; looking it up never creates it. Nothing is written.
+(``streams.board.rows``). Of alerts, acknowledgements, undelivered messages and dead letters the last records of each
+partition are read, as many as the board keeps. What retention removed unread stands beside the offsets that the intake
+commits. A topic that does not exist yet is looked up again until it does; looking it up never creates it. Nothing is
+written.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
-from streams.board.deliveries import Deliveries
+from streams.board.deliveries import MOST_GIVEN_UP, Deliveries
 from streams.board.messages import ack_from_bytes, alert_from_bytes
 from streams.board.rows import Rows
 from streams.core.board import KEPT, Board
@@ -219,7 +220,7 @@ class BoardFeed:
         self._settings = settings
         self._clock = clock_of(settings)
         self.refused = 0
-        """Records of alerts and acknowledgements that could not be read."""
+        """Records of alerts, acknowledgements and undelivered messages that could not be read."""
 
     async def run(self) -> None:
         """Follow until cancelled.
@@ -239,6 +240,7 @@ class BoardFeed:
             ),
             _Followed(settings.alerts_topic, self._alert, back=KEPT),
             _Followed(settings.acks_topic, self._ack, back=KEPT),
+            _Followed(settings.undelivered_topic, self._undelivered, back=MOST_GIVEN_UP, isolation="read_committed"),
             _Followed(settings.dead_letters_topic, self._letter, back=MOST_LETTERS),
         )
         async with asyncio.TaskGroup() as tasks:
@@ -297,10 +299,16 @@ class BoardFeed:
         except InputError as error:
             self._refuse(error)
 
+    def _undelivered(self, record: ConsumerRecord) -> None:
+        try:
+            self._deliveries.take_undelivered(record.value or b"")
+        except InputError as error:
+            self._refuse(error)
+
     def _refuse(self, error: InputError) -> None:
         self.refused += 1
         if self.refused <= 10:
-            logger.warning("a record of alerts or acknowledgements cannot be read and is skipped: %s", error)
+            logger.warning("a record of alerts, acks or undelivered cannot be read and is skipped: %s", error)
 
     async def _partitions_of(self, topic: str) -> int | None:
         settings = self._settings

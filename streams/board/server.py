@@ -46,7 +46,10 @@ async def run_board(
     login = login_of(settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    topics = (settings.changelog_topic, settings.alerts_topic, settings.acks_topic, settings.deliveries_topic)
+    topics = (
+        settings.changelog_topic, settings.alerts_topic, settings.acks_topic, settings.deliveries_topic,
+        settings.undelivered_topic,
+    )  # fmt: skip
     for topic in topics:
         # A topic that does not exist yet is waited for; a missing permission is reported now.
         await asyncio.to_thread(partitions_of, settings.bootstrap, topic, security=settings.security())

@@ -83,7 +83,7 @@ def _board(settings: Settings) -> list[Permission]:
     acts: tuple[Operation, ...] = ("read", "write") if settings.board_trust_header else ("read",)
     return [
         *_topics("read", settings.changelog_topic, settings.alerts_topic, settings.deliveries_topic),
-        *_topics("read", settings.dead_letters_topic),
+        *_topics("read", settings.undelivered_topic, settings.dead_letters_topic),
         Permission("topic", settings.acks_topic, acts),
         *_topics("describe", *settings.source_topics),
         Permission("group", f"{settings.name}-intake", ("describe",)),

@@ -11,10 +11,12 @@ from typing import Any
 
 from schemas.deliveries import ROW_VERSION
 from streams.core.delivery import CaseState, Delivery, Escalation, Waiting
+from streams.notify.sending import Trouble
 from streams.wire.decoder import decode_json, encode_json
 from streams.wire.state_rows import StateError
 
-CASE, ACKNOWLEDGED, SILENCED, DELIVERY = "case/", "acknowledged/", "silenced/", "delivery/"
+CASE, ACKNOWLEDGED, SILENCED = "case/", "acknowledged/", "silenced/"
+DELIVERY, CHANNEL = "delivery/", "channel/"
 POSITION, LEADER = "position/", "leader"
 
 
@@ -106,6 +108,20 @@ def delivery_from_bytes(key: str, raw: bytes) -> Delivery:
         tuple(row["opens"]),
         row["level"],
         tuple(row["follows"]),
+    )
+
+
+def trouble_to_bytes(trouble: Trouble, next_at: int) -> bytes:
+    """The row of a channel whose last attempt failed; the next comes at an instant (microseconds)."""
+    problem = trouble.problem
+    return _write(
+        {
+            "delivery": trouble.delivery.id,
+            "reason": problem.reason,
+            "detail": problem.detail,
+            "attempts": trouble.attempts,
+            "next_at": next_at,
+        }
     )
 
 

@@ -40,8 +40,20 @@ class Outcome:
     moot: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A message whose last attempt failed and that is tried again, ``pause_us`` real microseconds after it failed."""
+
+    delivery: Delivery
+    problem: NotDelivered
+    attempts: int
+    pause_us: int
+
+
 class Sender:
     """Sends the messages of one channel.
+
+    ``trouble`` is there between a failed attempt and the next one's end, else ``None``.
 
     ``on_done`` gets every outcome before the next message is taken, ``is_moot`` is asked before one is sent;
     ``standing`` gives the alerts that are still active, of those reported at most so many microseconds ago by kind.
@@ -59,6 +71,7 @@ class Sender:
         standing: Callable[[Mapping[str, int]], Sequence[tuple[Event, str]]],
     ) -> None:
         self.name = name
+        self.trouble: Trouble | None = None
         self._channel = channel
         self._retries = retries
         self._metrics = metrics
@@ -91,6 +104,7 @@ class Sender:
             await self._remind_if_due()
             if self._queue:
                 outcome = await self._send(self._queue[0])
+                self.trouble = None
                 if outcome is not None:
                     self._queue.popleft()
                     self._on_done(outcome)
@@ -142,6 +156,7 @@ class Sender:
                 pause = pause_us(self._retries, delivery.id, attempt)
                 pause = max(pause, min(problem.wait_us, self._retries.longest))
                 logger.info("channel %s: attempt %d: %s; again in %.1f s", self.name, attempt, problem, pause / 1e6)
+                self.trouble = Trouble(delivery, problem, attempt, pause)
                 if await self._is_stopped_within(pause / 1e6):
                     return None
             else:

@@ -29,7 +29,7 @@ from streams.kafka.topics import DAY_S
 from streams.notify import delivery_rows as rows
 from streams.notify.channels.contract import Channel, NotDelivered
 from streams.notify.metrics import NotifyMetrics
-from streams.notify.sending import Outcome, Sender
+from streams.notify.sending import Outcome, Sender, Trouble
 from streams.settings import Settings
 from streams.wall_clock import WallClock
 from streams.wire.decoder import decode_json
@@ -87,6 +87,7 @@ class Term:
         self._outcomes: list[Outcome] = []
         self._failed: set[str] = set()
         self._senders: dict[str, Sender] = {}
+        self._troubles: dict[str, Trouble] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     # -- beginning ---------------------------------------------------------------------------------------
@@ -97,6 +98,7 @@ class Term:
         cases: dict[str, CaseState] = {}
         acknowledged: dict[str, int] = {}
         silenced: dict[str, int] = {}
+        over: list[Row] = []
         for key, raw in kept.items():
             kind, _, rest = key.partition("/")
             match f"{kind}/":
@@ -108,6 +110,8 @@ class Term:
                     silenced[rest] = rows.number_from_bytes(key, raw)
                 case rows.DELIVERY:
                     self._outbox[rest] = rows.delivery_from_bytes(key, raw)
+                case rows.CHANNEL:
+                    over.append((key, None))  # of the leader before; this one tries all anew
                 case rows.POSITION:
                     topic, _, number = rest.rpartition("/")
                     self._positions[TopicPartition(topic, int(number))] = rows.number_from_bytes(key, raw)
@@ -117,7 +121,7 @@ class Term:
         gone = [item for item in self._outbox.values() if not self._has_receiver(item)]
         for delivery in gone:
             logger.warning("channel %s or its subscription no longer exists: a message is dropped", delivery.channel)
-        await self._write([self._off(delivery) for delivery in gone])
+        await self._write(over + [self._off(delivery) for delivery in gone])
         for delivery in self._outbox.values():
             self._senders[delivery.channel].put(delivery)
 
@@ -244,6 +248,7 @@ class Term:
             self._positions[tp] = records[-1].offset + 1
             written.append(self._position_row(tp))
         written += self._settle(letters)
+        written += self._channel_rows()
         plan = self._planner.step(self._setup.clock.now(), alerts, acknowledged, silenced)
         self._setup.metrics.alerts_read("duplicate", plan.duplicates)
         cases = self._planner.cases
@@ -328,6 +333,22 @@ class Term:
                 )  # fmt: skip
         cases = self._planner.cases
         return written + [(rows.CASE + key, rows.case_to_bytes(cases[key])) for key in sorted(changed & set(cases))]
+
+    def _channel_rows(self) -> list[Row]:
+        """The rows of channels that have begun to fail, failed again or recovered."""
+        written: list[Row] = []
+        for name, sender in self._senders.items():
+            trouble = sender.trouble
+            if trouble is self._troubles.get(name):
+                continue
+            if trouble is None:
+                del self._troubles[name]
+                written.append((rows.CHANNEL + name, None))
+            else:
+                self._troubles[name] = trouble
+                next_at = self._setup.clock.now() + int(trouble.pause_us * self._setup.clock.speed)
+                written.append((rows.CHANNEL + name, rows.trouble_to_bytes(trouble, next_at)))
+        return written
 
     def _off(self, delivery: Delivery) -> Row:
         self._outbox.pop(delivery.id, None)

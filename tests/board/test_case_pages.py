@@ -7,14 +7,17 @@ import json
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import datetime
 from fractions import Fraction
 from typing import Any
+from unittest.mock import ANY
 
 import aiohttp
+import pytest
 from msgspec import structs
 
 from schemas import acknowledgements
-from schemas.deliveries import CaseRow, DeliveryRow, EscalationRow, WaitingRow
+from schemas.deliveries import CaseRow, ChannelRow, DeliveryRow, EscalationRow, Undelivered, WaitingRow
 from streams.board.acts import MARK, Acts
 from streams.board.case_pages import MOST_CLOCKS
 from streams.board.feed import StateReader
@@ -27,7 +30,7 @@ from streams.core.board import Acknowledgement, Board
 from streams.core.driver import Driver, Step
 from streams.core.engine import Engine
 from streams.core.records import Pruned, Snapshot
-from streams.errors import BrokerError
+from streams.errors import BrokerError, InputError
 from streams.wall_clock import WallClock
 from streams.wire.cloudevents import CloudEvents, encode
 from streams.wire.pseudonyms import Pseudonyms, cloud_events
@@ -258,6 +261,72 @@ async def _deliveries_and_acknowledgements() -> None:
 
 def test_deliveries_and_acknowledgements() -> None:
     asyncio.run(_deliveries_and_acknowledgements())
+
+
+async def _what_did_not_go_through() -> None:
+    async with judged() as site:
+        breach, at = site.alert("scheme-reply"), us("2026-03-07T00:00:05")
+        topics, event = site.served.topics, site.written(breach)
+        told = {breach.alert_id: {"desk": at, "phone": at, "mail": at}}
+        row = CaseRow(
+            v=1, events={breach.alert_id: event}, retracted=(), told=told, told_by={}, waiting=(), escalations=(),
+            touched=at,
+        )  # fmt: skip
+        topics.send(f"case/{breach.case_id}", row)
+
+        def under_way(channel: str, key: str, *events: dict[str, Any]) -> None:
+            made = DeliveryRow(
+                v=1, channel=channel, subscription="all", key=key, events=events, planned_at=at, closes=(), opens=(),
+                level=None, follows=(),
+            )  # fmt: skip
+            topics.send(f"delivery/{channel}/{key}", made)
+
+        under_way("phone", breach.alert_id, event)
+        under_way("mail", "another", {**event, "data": {**event["data"], "alert_id": "another"}})
+        under_way("mail", breach.alert_id, event)
+        failing = ChannelRow(
+            v=1, delivery=f"phone/{breach.alert_id}", reason="server_error", detail="HTTP 503", attempts=3,
+            next_at=at + 60_000_000,
+        )  # fmt: skip
+        topics.send("channel/phone", failing)
+        topics.send("channel/mail", failing.model_copy(update={"delivery": "mail/another", "reason": "timeout"}))
+        letter = Undelivered(
+            channel="pager", subscription="all", key="k", reason="refused", detail="HTTP 410", attempts=1,
+            at=datetime.fromisoformat("2026-03-07T00:01:00+08:00"), events=(event,),
+        )  # fmt: skip
+        for _ in range(2):  # the same once more, as after a reconnection
+            topics.deliveries.take_undelivered(letter.model_dump_json().encode())
+        nobodys = letter.model_copy(update={"channel": None, "reason": "not_an_alert", "events": ()})
+        topics.deliveries.take_undelivered(nobodys.model_dump_json().encode())
+        with pytest.raises(InputError, match="not_undelivered"):
+            topics.deliveries.take_undelivered(b"{}")
+
+        async def shown() -> dict[str, Any]:
+            clock = (await site.page(f"/api/case/{breach.case_id}"))["clocks"][0]
+            found: dict[str, Any] = next(one for one in clock["alerts"] if one["kind"] == "breach")
+            return found
+
+        found = await shown()
+        sent = {one["channel"]: (one["is_under_way"], one["trouble"]) for one in found["sent"]}
+        trouble = {"detail": "HTTP 503", "attempts": 3, "next": {"iso": ANY, "text": "2026-03-07 00:01:05"}}
+        assert sent == {
+            "desk": (False, None),
+            "phone": (True, {**trouble, "reason": "server_error", "is_own": True}),
+            "mail": (True, {**trouble, "reason": "timeout", "is_own": False}),
+        }
+        (given_up,) = found["undelivered"]
+        assert {**given_up, "at": given_up["at"]["text"]} == {
+            "channel": "pager", "subscription": "all", "at": "2026-03-07 00:01:00", "reason": "refused",
+            "detail": "HTTP 410", "attempts": 1,
+        }  # fmt: skip
+        topics.deliveries.take(b"channel/phone", None, 0, 99)
+        topics.deliveries.take(b"delivery/mail/" + breach.alert_id.encode(), None, 0, 100)
+        sent = {one["channel"]: (one["is_under_way"], one["trouble"]) for one in (await shown())["sent"]}
+        assert sent == {"desk": (False, None), "phone": (True, None), "mail": (False, None)}
+
+
+def test_what_did_not_go_through_is_named_with_its_reason() -> None:
+    asyncio.run(_what_did_not_go_through())
 
 
 async def _what_is_not_there_is_not_found() -> None:

@@ -6,12 +6,14 @@ import asyncio
 import itertools
 from collections.abc import Coroutine
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
 from schemas.base import Text
+from schemas.deliveries import CaseRow, ChannelRow, DeliveryRow, Undelivered
 from streams.core.board import Acknowledgement
 from streams.wire.state_rows import Aside
 from tests.board.test_page import AXE, CONTRAST, FOUND, HOSTILE, NOW, ORDERS, PLACES, SENTENCES, SMALL, a_case, looking
@@ -80,6 +82,46 @@ def test_every_tile_shows_the_list_that_it_counts(chrome: str) -> None:
                 await page.until(f"({ORDERS}).join() == 'WO2'")
             names = await page.js("[...document.querySelectorAll('#tiles button')].map((one) => one.ariaLabel)")
             assert names[0] == "运行中 1"
+
+    run(test())
+
+
+def test_what_did_not_reach_anybody_is_said(chrome: str) -> None:
+    async def test() -> None:
+        async with looking(chrome, a_case("WO1", -1), alerts=(RED,)) as (page, site):
+            sent = {"b1": {"phone": NOW, "mail": NOW}}
+            event = {"data": {"alert_id": "b1", "subject": {"type": "order", "id": "WO1"}}}
+            row = CaseRow(
+                v=1, events={}, retracted=(), told=sent, told_by={}, waiting=(), escalations=(), touched=NOW
+            )  # fmt: skip
+            site.topics.send(f"case/{case_id('WO1')}", row)
+            for channel in ("phone", "mail"):
+                way = DeliveryRow(
+                    v=1, channel=channel, subscription="all", key="b1", events=(event,), planned_at=NOW, closes=(),
+                    opens=(), level=None, follows=(),
+                )  # fmt: skip
+                site.topics.send(f"delivery/{channel}/b1", way)
+            failing = ChannelRow(
+                v=1, delivery="phone/b1", reason="server_error", detail="HTTP 503", attempts=3, next_at=NOW + 60_000_000
+            )
+            site.topics.send("channel/phone", failing)
+            letter = Undelivered(
+                channel="pager", subscription="all", key="k", reason="refused", detail="HTTP 410", attempts=1,
+                at=datetime.fromisoformat("2026-03-02T09:59:30+08:00"), events=(event,),
+            )  # fmt: skip
+            site.topics.deliveries.take_undelivered(letter.model_dump_json().encode())
+            await opened(page, f"{site.url}/case/b1?order=WO1&lang=en")
+            said = f"[...{CLOCK}.querySelectorAll('.alerts-of .lines > span')].map((one) => one.innerText)"
+            assert await page.js(said) == [
+                "2026-03-02 10:00:00 · mail · under way, not confirmed yet",
+                "2026-03-02 10:00:00 · phone · not delivered yet, 3 attempts: the receiver's server failed (HTTP 503); "
+                "next try 2026-03-02 10:01:00",
+                "2026-03-02 09:59:30 · pager · subscription all · given up after 1 attempt: refused (HTTP 410); "
+                "inform them another way",
+            ]
+            assert await page.js(CONTRAST) == []
+            await page.js(AXE)
+            assert await page.js(FOUND) == []
 
     run(test())
 

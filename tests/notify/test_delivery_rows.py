@@ -6,9 +6,10 @@ import json
 
 import pytest
 
-from schemas.deliveries import CaseRow, DeliveryRow
+from schemas.deliveries import CaseRow, ChannelRow, DeliveryRow
 from schemas.subscriptions import SubscriptionFile
 from streams.core.delivery import CaseState, Delivery, Escalation, Planner, Waiting
+from streams.notify.channels.contract import NotDelivered
 from streams.notify.delivery_rows import (
     case_from_bytes,
     case_to_bytes,
@@ -16,7 +17,9 @@ from streams.notify.delivery_rows import (
     delivery_to_bytes,
     number_from_bytes,
     number_to_bytes,
+    trouble_to_bytes,
 )
+from streams.notify.sending import Trouble
 from streams.wire.state_rows import StateError
 from tests.notify.alerts import MINUTE, START, alert, id_of
 
@@ -77,3 +80,11 @@ def test_a_row_of_a_newer_program_is_refused_by_name(raw: bytes, says: str) -> N
     with pytest.raises(StateError, match=says):
         number_from_bytes("position/t/0", raw)
     assert json.loads(number_to_bytes(7)) == {"v": 1, "at": 7}
+
+
+def test_a_failing_channel_fits_its_contract() -> None:
+    delivery = Delivery("hook", "all", "k1", (), 1)
+    trouble = Trouble(delivery, NotDelivered("timeout", "no answer", again=True), 2, 1_000_000)
+    assert ChannelRow.model_validate_json(trouble_to_bytes(trouble, 7)) == ChannelRow(
+        v=1, delivery="hook/k1", reason="timeout", detail="no answer", attempts=2, next_at=7
+    )

@@ -93,7 +93,7 @@ def read(kafka: Broker, topic: str) -> list[Any]:
         found = []
         while any(consumer.position(part) < ends[part] for part in parts):
             for records in consumer.poll(timeout_ms=200).values():
-                found += [json.loads(record.value) for record in records]
+                found += [None if record.value is None else json.loads(record.value) for record in records]
         return found
     finally:
         consumer.close()
@@ -441,6 +441,13 @@ def test_what_a_channel_refuses_is_kept_and_holds_up_nobody(lasting: Broker, pre
             )
             assert eventually(lambda: set(ids(hook)) == {id_of("b2")}), child.last_lines()
             assert eventually(lambda: 'outcome="undelivered"} 1.0' in metrics_of(child))
+            # What kept the second message is there while it waits, for the board to show, and goes when it is taken.
+            assert eventually(lambda: not rows_of(kafka, f"{name}.deliveries", "channel/"))
+        tried = [one for one in read(kafka, f"{name}.deliveries") if one is not None and "next_at" in one]
+        assert [(one["delivery"], one["reason"], one["attempts"]) for one in tried] == [
+            (f"hook/{id_of('b2')}", "timeout", 1),
+            (f"hook/{id_of('b2')}", "server_error", 2),
+        ]
         (letter,) = read(kafka, f"{name}.undelivered")
         assert (letter["channel"], letter["reason"], letter["detail"]) == ("hook", "refused", "HTTP 410")
         assert [one["id"] for one in letter["events"]] == [id_of("b1")]

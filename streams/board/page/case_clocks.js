@@ -33,7 +33,7 @@ function length(iso) {
 
 function lines(items) {
   const made = element("span", "lines");
-  made.append(...items.map((one) => element("span", "", one)));
+  made.append(...items.map((one) => one instanceof Node ? one : element("span", "", one)));
   return made;
 }
 
@@ -95,6 +95,23 @@ function table(rows) {
   return made;
 }
 
+// Why a message did not go through, in words and as the receiver's answer had it.
+const why = (one, text) => `${text.reasons[one.reason] || one.reason}${one.detail ? ` (${one.detail})` : ""}`;
+
+function failed(node) {
+  node.classList.add("failed");
+  return node;
+}
+
+// Who was sent an alert; of a message that is still on its way, what keeps it.
+function sentWords(one, text) {
+  const { trouble } = one, parts = [one.at.text, one.channel, one.subscription ? text.by(one.subscription) : ""];
+  if (trouble) parts.push(text[trouble.is_own ? "tried" : "behind"](trouble.attempts, why(trouble, text), trouble.next.text));
+  else if (one.is_under_way) parts.push(text.underWay);
+  const words = parts.filter(Boolean).join(" · ");
+  return trouble ? failed(element("span", "", words)) : words;
+}
+
 function alertRow(alert, text, hasDeliveries) {
   const made = element("li"), head = element("p", "marks");
   made.id = `alert-${alert.alert_id}`;
@@ -102,8 +119,9 @@ function alertRow(alert, text, hasDeliveries) {
   if (alert.is_retracted) head.append(badge("soft", text.retracted));
   if (alert.incomplete) head.append(badge("amber", text.incomplete));
   made.append(head, both(alert.explanation, "sentence"));
-  const rows = [[text.sent, alert.sent.length ? lines(alert.sent.map((one) =>
-    [one.at.text, one.channel, one.subscription ? text.by(one.subscription) : "", one.is_under_way ? text.underWay : ""].filter(Boolean).join(" · "))) : hasDeliveries ? text.notSent : text.noDeliveries]];
+  const rows = [[text.sent, alert.sent.length ? lines(alert.sent.map((one) => sentWords(one, text))) : hasDeliveries ? text.notSent : text.noDeliveries]];
+  if (alert.undelivered.length) rows.push([text.undelivered, failed(lines(alert.undelivered.map((one) =>
+    [one.at.text, one.channel, one.subscription ? text.by(one.subscription) : "", text.givenUp(one.attempts, why(one, text))].filter(Boolean).join(" · "))))]);
   rows.push(...alert.acks.map(entry));
   rows.push([text.alert, element("code", "", alert.alert_id)]);
   made.append(table(rows));

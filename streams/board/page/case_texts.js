@@ -1,5 +1,7 @@
 // Every word of the case page, in Chinese and in English; the board's own words are in texts.js.
 
+const attempts = (n) => `${n} ${n === 1 ? "attempt" : "attempts"}`;
+
 export const CASE_TEXTS = {
   zh: {
     title: "时限明细", skip: "跳到时钟", back: "返回看板", print: "打印", reading: "正在读取", clocks: "时钟", others: "其他时钟",
@@ -22,6 +24,12 @@ export const CASE_TEXTS = {
     basis: "性质", bases: { N: "规范明定", P: "其他规定", C: "企业自定" }, case: "时钟编号", alert: "告警编号",
     alerts: "告警", noAlerts: "没有告警", retracted: "已撤回", incomplete: "依据的时段有记录丢失",
     sent: "通知", notSent: "未向任何渠道发送", noDeliveries: "没有通知进程的记录（deliveries 主题）", underWay: "发送中，尚未确认", by: (name) => `订阅 ${name}`,
+    undelivered: "未送达", givenUp: (n, why) => `${n ? `试 ${n} 次后放弃` : "未发出即放弃"}：${why}，请另行告知`,
+    tried: (n, why, t) => `尚未送达，已试 ${n} 次：${why}，下次 ${t}`, behind: (n, why, t) => `排队中，该渠道前面的消息已试 ${n} 次未果：${why}，下次 ${t}`,
+    reasons: {
+      refused: "对方拒收", unreachable: "连接不上", timeout: "没有应答", tls: "TLS 证书或握手失败", server_error: "对方服务器出错", rate_limited: "对方限流",
+      bad_answer: "应答无法理解", queue_full: "等待发送的消息过多",
+    },
     waits: (name, t) => `待发：订阅 ${name}，${t}`, escalates: (name, t) => `将上报：订阅 ${name}，${t}`,
     recorded: (t) => `录入于 ${t}`, corrects: (id) => `更正 ${id}`, voids: (id) => `作废 ${id}`, dueOf: (title) => `到期：${title}`,
     kinds: { warning: "预警", breach: "超时", late_completion: "逾期完成", violation: "违规", retraction: "撤回" },
@@ -48,6 +56,12 @@ export const CASE_TEXTS = {
     basis: "Basis", bases: { N: "stated by the standard", P: "stated by another regulation", C: "set by the company" }, case: "Case", alert: "Alert",
     alerts: "Alerts", noAlerts: "No alert", retracted: "Withdrawn", incomplete: "Records of its time were lost",
     sent: "Sent to", notSent: "Sent to no channel", noDeliveries: "no notifier has written here (the deliveries topic)", underWay: "under way, not confirmed yet", by: (name) => `subscription ${name}`,
+    undelivered: "Not delivered", givenUp: (n, why) => `${n ? `given up after ${attempts(n)}` : "given up without an attempt"}: ${why}; inform them another way`,
+    tried: (n, why, t) => `not delivered yet, ${attempts(n)}: ${why}; next try ${t}`, behind: (n, why, t) => `waits behind a message of this channel that failed in ${attempts(n)}: ${why}; next try ${t}`,
+    reasons: {
+      refused: "refused", unreachable: "cannot be reached", timeout: "no answer", tls: "TLS certificate or handshake failed", server_error: "the receiver's server failed", rate_limited: "the receiver limits the rate",
+      bad_answer: "the answer cannot be understood", queue_full: "too many messages wait",
+    },
     waits: (name, t) => `To be sent: subscription ${name}, ${t}`, escalates: (name, t) => `Goes up next: subscription ${name}, ${t}`,
     recorded: (t) => `recorded ${t}`, corrects: (id) => `corrects ${id}`, voids: (id) => `voids ${id}`, dueOf: (title) => `Due: ${title}`,
     kinds: { warning: "Warning", breach: "Breach", late_completion: "Done late", violation: "Violation", retraction: "Withdrawal" },
