@@ -43,7 +43,7 @@ from streams.core.rulebook import Rulebook
 from streams.errors import InputError, RegistryAwayError
 from streams.kafka.partition_counts import PartitionCounts
 from streams.kafka.producer import BackPressure
-from streams.live.first_batches import FirstBatches
+from streams.live.poison_records import FirstBatches
 from streams.live.quarantine import cause_of, letter_of, quarantined
 from streams.live.source_positions import ANSWER_SECONDS, GroupOffsets, PositionMetrics, SourcePositions, name_of
 from streams.live.trusted_clock import TrustedClock
@@ -221,7 +221,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
                 await asyncio.sleep(max(0.0, LINGER_SECONDS - (monotonic() - began)))
 
     async def _take_up(self, batches: Mapping[TopicPartition, Sequence[Any]]) -> None:
-        """Take batches; the offsets of a partition's first batches are written before (``first_batches``)."""
+        """Take batches; the offsets of a partition's first batches are written before (``poison_records``)."""
         await self._positions.take_up(self._consumer.assignment())
         ready = await self._ready(await self._first.before(batches))
         await self._step(ready)

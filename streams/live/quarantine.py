@@ -9,7 +9,7 @@ without any subject, or where brokers or disks fail, the data are not the cause.
 A killed process leaves no exception (out of memory, a library's crash). So a process that has taken over a partition
 marks the partition's position before it tries its first record. If the mark is already there, the record is tried in
 pieces, each written to the position first (``SettingAside.before_first``). Only one partition at a time does so: the
-piece written when the process dies is the one that was tried. For records of sources: ``first_batches``.
+piece written when the process dies is the one that was tried. For records of sources: ``poison_records``.
 
 What is written. The position of the partition names the subject, the first offset and the reason; then a control record
 in the log has the same, for ``gridclock replay --log``; then the record is applied to all other subjects. From then on

@@ -59,7 +59,7 @@ class Loss:
 class Tried:
     """Offsets ``first`` to ``last`` (inclusive) are being tried, after they killed ``tries - 1`` processes.
 
-    ``is_alone``: a trial of one record, decoded and routed without effect (``first_batches``).
+    ``is_alone``: a trial of one record, decoded and routed without effect (``poison_records``).
     """
 
     first: int

@@ -14,7 +14,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from streams.core.event import Event
 from streams.errors import InputError, RegistryAwayError
-from streams.live.first_batches import MOST_DEATHS
+from streams.live.poison_records import MOST_DEATHS
 from streams.live.intake import Intake, IntakeClients
 from streams.live.source_positions import Loss, Tried, losses_of, tried_of
 from streams.live.trusted_clock import TrustedClock
