@@ -77,18 +77,18 @@ class EventCatalogue:
         fields: Mapping[str, str | list[str]],
         title: Text | None = None,
         *,
-        afresh: bool = False,
+        replaces: bool = False,
     ) -> EventCatalogue:
         """This catalogue and one more type; for an existing type the named fields are added or redefined.
 
-        ``afresh`` drops the existing fields of the type.
+        ``replaces`` drops the existing fields of the type.
 
         Raises:
             ValueError: for an invalid name or field, or an unknown kind of value.
         """
         if not re.match(_TYPE_PATTERN, name):
             raise ValueError(f"{name!r} is not an event type; write family.what_happened in lower case")
-        base = Envelope if afresh else self.models.get(name, Envelope)
+        base = Envelope if replaces else self.models.get(name, Envelope)
         own: dict[str, Any] = {}
         for field, kind in fields.items():
             if not field.isidentifier() or field.startswith("_") or field in COMMON_FIELDS:

@@ -192,7 +192,7 @@ class Engine:
         every = self._rulebook.folds
         found = {every[index].id: every[index].statuses(states[index], as_of, watermark) for index in asked}
         if found or folds is None:
-            tally.take(record.subject, found, anew=folds is None, known=known)
+            tally.take(record.subject, found, is_all=folds is None, known=known)
 
     def _decide(self, record: SubjectRecord, watermark: int, alerts: list[Alert]) -> None:
         """Judge the folds that may have changed since they were last judged; report the difference.
@@ -362,7 +362,7 @@ class Engine:
         for entry in later:
             heappush(expiries, entry)
 
-    def judge_anew(self, subjects: Iterable[Subject]) -> None:
+    def rejudge(self, subjects: Iterable[Subject]) -> None:
         """Decide these subjects again at the next ``advance_to``, because the rulebook or the calendar has changed.
 
         Reports that are still due are not repeated, whatever their version; the others are withdrawn. Subjects no

@@ -57,12 +57,12 @@ class OutcomeCounts:
         subject: Subject,
         found: Mapping[str, Iterable[Status]],
         *,
-        anew: bool = False,
+        is_all: bool = False,
         known: bool = False,
     ) -> None:
         """Count every case of some rules on a subject; replaces their earlier counts.
 
-        ``found`` is by rule id; with ``anew`` the other rules' counts are removed too. The cases may be as of an
+        ``found`` is by rule id; with ``is_all`` the other rules' counts are removed too. The cases may be as of an
         instant after the watermark, so that a completion counts when it is read. A case with a report due after the
         watermark is not certain yet: it counts once the watermark has passed that instant, which decides the subject
         again.
@@ -77,7 +77,7 @@ class OutcomeCounts:
                     endings.append(self._known.setdefault(ending, ending))
                 if is_running:
                     running.append(Running(place, started_at, deadline))
-        self.replace(subject, found, endings, running, anew=anew, known=known)
+        self.replace(subject, found, endings, running, is_all=is_all, known=known)
 
     def replace(
         self,
@@ -86,12 +86,12 @@ class OutcomeCounts:
         endings: Sequence[Ending],
         running: list[Running],
         *,
-        anew: bool,
+        is_all: bool,
         known: bool = False,
     ) -> None:
         """``take`` with the endings and the running clocks of those rules already found."""
         run_before = self.running.get(subject, ())
-        if run_before and not anew:
+        if run_before and not is_all:
             running += [clock for clock in run_before if clock.place.rule not in rules]
         if running:
             self.running[subject] = tuple(running)
@@ -99,7 +99,7 @@ class OutcomeCounts:
             del self.running[subject]
         before = self._endings.get(subject, ())
         stand: list[Ending] = []
-        if before and not anew:
+        if before and not is_all:
             stand = [ending for ending in before if ending[0].rule not in rules]
             before = tuple([ending for ending in before if ending[0].rule in rules])
         now = tuple(endings)

@@ -153,7 +153,7 @@ class NativeEngine(SeparableEngine):
             super()._decide_timed(record, alerts)
             return
         history, before = record.history, record.due
-        asked, is_anew = found.asked, history.begins_again
+        asked, begins_again = found.asked, history.begins_again
         history.drop_states()
         record.decided_at, record.dues = watermark, found.dues
         record.due = due = min(found.dues.values(), default=None)
@@ -166,11 +166,11 @@ class NativeEngine(SeparableEngine):
             heappush(self._timers, (due, record.subject))
         self._expire_later(record)
         record.counted = len(history.events)
-        if is_anew or asked:
-            stay = () if is_anew else [case for case in record.open if case[0] not in asked]
+        if begins_again or asked:
+            stay = () if begins_again else [case for case in record.open if case[0] not in asked]
             replace_open(record, (*stay, *found.open), self.open_cases)
             if self._tally is not None:
-                self._tally.replace(record.subject, asked, found.ended, found.running, anew=is_anew)
+                self._tally.replace(record.subject, asked, found.ended, found.running, is_all=begins_again)
         if self.prunes_after is not None and is_worth_a_look(record.counted, record.pruned.looked_at):
             self._prune(record, self.prunes_after)
         if record.history is history:

@@ -44,11 +44,11 @@ from streams.wire.state_rows import (
 
 logger = logging.getLogger(__name__)
 
-COUNTED_EVERY: Final = 40
-"""Records between two counts of the open cases, about ten seconds at low load; few cases are counted each time."""
+MOST_COUNTED_EACH_TIME: Final = 500
+"""Most subjects whose open cases are counted at each record; those of more are counted every ``COUNTED_EVERY``."""
 
-COUNTED_AT_ONCE: Final = 500
-"""Below this number of subjects with open cases, these are counted at each record."""
+COUNTED_EVERY: Final = 40
+"""Records between two counts of many open cases, about ten seconds at low load."""
 
 JUDGED_AT_ONCE: Final = 1_000
 """Subjects judged again per record after a change of rules. All at once would take longer than a worker's session, and
@@ -148,7 +148,7 @@ def subject_of_key(key: bytes) -> Subject | None:
     return kind, number
 
 
-def made_anew(partition: int, offset: int, seen: str) -> StateError:
+def recreated(partition: int, offset: int, seen: str) -> StateError:
     """The message for a log that is not the one from which the state was made."""
     return StateError(
         f"the state of partition {partition} is of offset {offset}, but {seen}: the log was recreated; use another "
@@ -253,7 +253,7 @@ class ClockPartition:
                 restored.
         """
         prefix, position = _prefix(self.partition), position_key(self.partition)
-        anew = self._judged_by != self.fingerprint
+        rules_changed = self._judged_by != self.fingerprint
         errors: dict[Subject, Exception] = {}
         for key, value in rows:
             if key.startswith(prefix) and key != position:
@@ -262,7 +262,7 @@ class ClockPartition:
                 if subject in self.aside:
                     self._aside_rows[subject] = value
                     continue
-                standing = None if anew else standing_from_bytes(value, self.fingerprint)
+                standing = None if rules_changed else standing_from_bytes(value, self.fingerprint)
                 if standing is None or standing.decided_at > self.engine.watermark:
                     try:
                         self.engine.restore(snapshot_from_bytes(subject, value))
@@ -296,13 +296,13 @@ class ClockPartition:
 
         The position must have been restored.
         """
-        anew, at = self._judged_by != self.fingerprint, self._time_after(record)
+        rules_changed, at = self._judged_by != self.fingerprint, self._time_after(record)
         found: list[Subject] = []
         for key, value in rows:
             subject = subject_of_key(key)
             if subject is None or subject in self.aside:
                 continue
-            standing = None if anew else standing_from_bytes(value, self.fingerprint)
+            standing = None if rules_changed else standing_from_bytes(value, self.fingerprint)
             if standing is None or (at is not None and standing.due is not None and is_due(standing.due, at)):
                 found.append(subject)
         return found
@@ -358,7 +358,7 @@ class ClockPartition:
             self.lost_before = max(record.lost_before, self.lost_before or record.lost_before)
         at = self._watermarks.update(record.watermarks)
         if at is not None:
-            self._judge_some_anew()
+            self._rejudge_some()
             yield from self.engine.advancing(at, step.alerts)
         if self.lost_before is not None:
             step.alerts[:] = [replace(one, incomplete=self._may_lack(one)) for one in step.alerts]
@@ -429,10 +429,10 @@ class ClockPartition:
             return False
         known = self._watermarks.by_source
         if any(at > known.get(source, at) for source, at in record.watermarks.items()):
-            raise made_anew(self.partition, self.offset, f"record {offset} of the log is newer than that")
+            raise recreated(self.partition, self.offset, f"record {offset} of the log is newer than that")
         return True
 
-    def _judge_some_anew(self) -> None:
+    def _rejudge_some(self) -> None:
         """Under changed rules, some subjects with each record. A restart begins again and repeats no report."""
         if self._judged_by == self.fingerprint:
             return
@@ -440,7 +440,7 @@ class ClockPartition:
             self._to_judge = iter(self.engine.subjects())
             logger.info("partition %d: the rules are others: %d subjects to judge", self.partition, len(self.engine))
         some = list(islice(self._to_judge, JUDGED_AT_ONCE))
-        self.engine.judge_anew(some)
+        self.engine.rejudge(some)
         if len(some) < JUDGED_AT_ONCE:
             self._judged_by, self._to_judge = self.fingerprint, None
             logger.info("partition %d: all subjects are judged by the rules in force now", self.partition)
@@ -465,7 +465,7 @@ class ClockPartition:
 
     def _position(self) -> Row:
         running = self.tally.running
-        if self._open_cases is None or len(running) < COUNTED_AT_ONCE or self.offset % COUNTED_EVERY == 0:
+        if self._open_cases is None or len(running) < MOST_COUNTED_EACH_TIME or self.offset % COUNTED_EVERY == 0:
             self._open_cases = sum(map(len, running.values()))
         position = Position(
             self.offset,

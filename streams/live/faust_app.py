@@ -40,8 +40,8 @@ from streams.live.clock_partition import (
     Applied,
     ClockPartition,
     Row,
-    made_anew,
     position_key,
+    recreated,
 )
 from streams.live.faust_extensions import ROCKSDB, app_of, changelog_events
 from streams.live.intake import Intake
@@ -340,11 +340,11 @@ class Worker:
                 last = self._topics.read_log({number: range(partition.offset, partition.offset + 1)})
                 found = [record.value async for _, records in last for record in records]
                 if found and checksum_of(found[0]) != partition.checksum:
-                    raise made_anew(number, partition.offset, f"{self._log_topic} has another record there")
+                    raise recreated(number, partition.offset, f"{self._log_topic} has another record there")
             self._handlers.on_recovered(monotonic() - self._assigned_at)
         log_end = self.app.consumer.highwater(TP(self._log_topic, number))
         if log_end is not None and partition.offset >= log_end:
-            raise made_anew(number, partition.offset, f"{self._log_topic} ends at {log_end}")
+            raise recreated(number, partition.offset, f"{self._log_topic} ends at {log_end}")
         await self._aside.log(partition)
         self._verified[number] = generation
         if self._on_disk:
@@ -468,7 +468,7 @@ class Worker:
                     standing.pop(tp.partition)
                 elif monotonic() - since > self._session:
                     if wanted > end:
-                        raise made_anew(tp.partition, wanted - 1, f"{self._log_topic} ends at {end}")
+                        raise recreated(tp.partition, wanted - 1, f"{self._log_topic} ends at {end}")
                     if tries == AGAIN:
                         raise BrokerError(f"{tp.topic}/{tp.partition} stands still at {wanted}: this worker ends")
                     logger.warning("%s/%d stands still at %d: reading it again", tp.topic, tp.partition, wanted)

@@ -43,7 +43,7 @@ from streams.core.rulebook import Rulebook
 from streams.errors import InputError, RegistryAwayError
 from streams.kafka.partition_counts import PartitionCounts
 from streams.kafka.producer import BackPressure
-from streams.live.poison_records import FirstBatches
+from streams.live.poison_records import PoisonRecords
 from streams.live.quarantine import cause_of, letter_of, quarantined
 from streams.live.source_positions import ANSWER_SECONDS, GroupOffsets, PositionMetrics, SourcePositions, name_of
 from streams.live.trusted_clock import TrustedClock
@@ -172,7 +172,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         self._last_read: dict[TopicPartition, int] = {}
         self._behind_loss: set[TopicPartition] = set()  # the next record there is the first after a loss
         self._positions = SourcePositions(clients.consumer, clients.group_offsets, clock=time.clock, metrics=metrics)
-        self._first = FirstBatches(
+        self._first = PoisonRecords(
             clients.consumer, self._positions, batch=settings.batch, commit=self._commit, trial=self._try
         )
         self._waiting: dict[TopicPartition, float] = {}

@@ -44,7 +44,7 @@ class _MovedError(Exception):
     """The partitions were revoked."""
 
 
-class FirstBatches:
+class PoisonRecords:
     """``before`` a batch is taken, and ``after`` it.
 
     ``commit`` writes offsets and returns false where the partitions were revoked. ``trial`` decodes and routes a record

@@ -86,7 +86,7 @@ def load_rulebook(rules: Sequence[Path] = (), only: Path | None = None) -> Loade
                 calendar = load_calendar_spec(path)
                 continue
             book, node = read_rulebook_file(path)
-            catalogue = _declare(catalogue, book, path, node, afresh=only is not None)
+            catalogue = _declare(catalogue, book, path, node, replaces=only is not None)
             files.append(book)
             for index, rule in enumerate(book.rules):
                 layer.append(LoadedRule(rule, str(path), child_of(node, ("rules", index)), book.chapter))
@@ -156,11 +156,11 @@ def _key(data: Any, location: Keys) -> str:
 
 
 def _declare(
-    catalogue: EventCatalogue, book: RulebookFile, path: Path, node: yaml.Node, *, afresh: bool
+    catalogue: EventCatalogue, book: RulebookFile, path: Path, node: yaml.Node, *, replaces: bool
 ) -> EventCatalogue:
     for name, declared in book.events.items():
         try:
-            catalogue = catalogue.with_declared(name, declared.fields, declared.title, afresh=afresh)
+            catalogue = catalogue.with_declared(name, declared.fields, declared.title, replaces=replaces)
         except ValueError as error:
             raise ConfigError(
                 str(error), path=str(path), line=line_of(node, ("events", name)), key=f"events.{name}"

@@ -313,7 +313,7 @@ def test_what_a_rule_told_that_has_gone_stands_and_what_still_holds_is_not_told_
         again = Engine(rulebook)
         again.watermark = engine.watermark
         again.restore(snapshot)
-        again.judge_anew(again.subjects())
+        again.rejudge(again.subjects())
         assert again.advance_to(us("2026-03-02T10:00")) == []
 
 
@@ -336,7 +336,7 @@ def test_when_a_year_is_announced_its_cases_are_judged_anew() -> None:
     assert Rulebook(loaded.rulebook.rules, known).fingerprint != loaded.rulebook.fingerprint
     again.watermark = engine.watermark
     again.restore(snapshot)
-    again.judge_anew(again.subjects())
+    again.rejudge(again.subjects())
     told = [alert for alert in again.advance_to(us("2027-03-09T00:00")) if alert.kind != "warning"]
     assert [(alert.kind, alert.retracts) for alert in told] == [("retraction", breach.alert_id)]
     (later,) = [alert for alert in again.advance_to(us("2027-03-10T00:00")) if alert.kind == "breach"]

@@ -143,7 +143,7 @@ def test_another_rulebook_does_not_see_what_was_kept_for_other_rules() -> None:
     later = Engine(new, keep_for=DAY)
     later.watermark = engine.watermark
     later.restore(snapshot)
-    later.judge_anew([account])
+    later.rejudge([account])
     assert [alert.rule for alert in later.advance_to(engine.watermark)] == []
 
 

@@ -25,7 +25,7 @@ from streams.settings import load_settings
 from tests.crash.day import SESSION_SECONDS, Day
 from tests.crash.flow import PATIENCE, key_of, value_of
 from tests.integration.live import command, until
-from tests.integration.test_status import asked
+from tests.integration.status import asked
 from tests.notify.receiver import CUT, HANG
 from tests.stories import SHANGHAI
 

@@ -24,16 +24,19 @@ from kafka import TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, NewTopic
 
 from streams.kafka.admin import ensure_topics
-from streams.kafka.brokers import Broker
 from streams.kafka.topics import topics_of
 from streams.settings import load_settings
 from streams.simulation import Simulation, simulate
 from tests.integration.live import LONG, Live, Worker, command, read_alerts, standing, until, write_events
+from tests.integration.status import asked
 from tests.integration.test_hostile import came_at
-from tests.integration.test_status import asked
 from tests.stories import moment, us, wire
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(1800)]
+pytestmark = [
+    pytest.mark.broker,
+    pytest.mark.timeout(1800),
+    pytest.mark.live(embedded_lacks="it has neither transactions nor codecs of topics"),
+]
 
 ORDERS = int(os.environ.get("GRIDCLOCK_AT_ONCE", "1000"))
 PART = 1 if ORDERS >= 20_000 else 10
@@ -129,12 +132,9 @@ def in_transaction(live: Live, word: str, *events: Mapping[str, Any]) -> Produce
 
 
 @pytest.fixture
-def live(kafka: Broker, prefix: str, tmp_path: Path) -> Iterator[Live]:
-    if kafka.kind == "embedded":
-        pytest.skip(f"{kafka.description}: it has neither transactions nor codecs of topics")
-    with Live(kafka.bootstrap, prefix, tmp_path) as found:
-        make_topics(found)
-        yield found
+def live(live: Live) -> Live:
+    make_topics(live)
+    return live
 
 
 def make_topics(live: Live) -> None:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from kafka import KafkaProducer
 
 from schemas.dead_letters import REASONS
-from streams.kafka.brokers import Broker
 from tests.integration.live import AS_SHIPPED, Live, until
 from tests.stories import us, wire
+
+pytestmark = pytest.mark.live(keep_days=AS_SHIPPED)
 
 GOOD = """
 e1 2025-03-03T09:00 counter.service_started WO1 business=fee
@@ -44,12 +43,6 @@ BAD: dict[str, bytes] = {
         wire("e1 2025-03-03T09:01 counter.service_started WO1 business=power")[0]
     ).encode(),
 }
-
-
-@pytest.fixture
-def live(kafka: Broker, prefix: str, tmp_path: Path) -> Iterator[Live]:
-    with Live(kafka.bootstrap, prefix, tmp_path, keep_days=AS_SHIPPED) as found:
-        yield found
 
 
 def test_every_reason_has_its_case() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -12,19 +11,12 @@ import pytest
 
 from schemas.alerts import CaseEvent
 from streams.core.case_changes import is_open
-from streams.kafka.brokers import Broker
 from streams.simulation import simulate
 from streams.wire.cloudevents import CloudEvents, encode
 from tests.integration.live import Live, until, write_events
 from tests.stories import shipped
 
 pytestmark = pytest.mark.broker
-
-
-@pytest.fixture
-def live(kafka: Broker, prefix: str, tmp_path: Path) -> Iterator[Live]:
-    with Live(kafka.bootstrap, prefix, tmp_path) as found:
-        yield found
 
 
 def on_the_topic(live: Live) -> dict[str, dict[str, Any]]:

@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
-from streams.kafka.brokers import Broker
 from tests.integration.live import Live, command
 from tests.stories import us, wire
-
-
-@pytest.fixture
-def live(kafka: Broker, prefix: str, tmp_path: Path) -> Iterator[Live]:
-    with Live(kafka.bootstrap, prefix, tmp_path) as found:
-        yield found
-
 
 STORY = """
 e1 2025-03-03T09:00 counter.service_startd WO1 business=fee

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +15,6 @@ from kafka import KafkaProducer
 from schemas.events import EventCatalogue
 from schemas.fields import parse_time
 from streams.kafka.admin import TopicSpec, ensure_topics
-from streams.kafka.brokers import Broker
 from streams.rulebooks.mapping_files import load_mapping
 from streams.wire.envelopes import changes_of
 from streams.wire.mapping import MappedEvent, Place, Skipped
@@ -98,12 +97,6 @@ events:
 fields: {{order_id: order_no}}
 constants: {{source: {0}}}
 """
-
-
-@pytest.fixture
-def live(kafka: Broker, prefix: str, tmp_path: Path) -> Iterator[Live]:
-    with Live(kafka.bootstrap, prefix, tmp_path) as found:
-        yield found
 
 
 def captured(database: Postgres, directory: Path) -> list[Change]:

@@ -19,12 +19,15 @@ import pytest
 
 from schemas.snapshots import FIRST_VERSION, STATE_VERSION
 from streams.core.pruning import MOST_EVENTS
-from streams.kafka.brokers import Broker
 from tests.integration.live import ROOT, Live, Topic, Worker, standing, until
-from tests.integration.test_status import asked
+from tests.integration.status import asked
 from tests.stories import moment, wire
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.broker,
+    pytest.mark.timeout(900),
+    pytest.mark.live(partitions=2, embedded_lacks="version 0.1 and this one are tried on Apache Kafka"),
+]
 
 VERSION_0_1 = "cf58d6d84f56c4ccd6fd76227a25fe7eef4e42a9"
 """The last commit of version 0.1.0."""
@@ -46,12 +49,9 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def live(kafka: Broker, prefix: str, tmp_path: Path) -> Iterator[Live]:
-    if kafka.kind == "embedded":
-        pytest.skip(f"{kafka.description}: version 0.1 and this one are tried on Apache Kafka")
-    with Live(kafka.bootstrap, prefix, tmp_path, partitions=2) as found:
-        found.make_source(2)
-        yield found
+def live(live: Live) -> Live:
+    live.make_source(2)
+    return live
 
 
 def of_0_1(live: Live, old: Path, store: str) -> Worker:

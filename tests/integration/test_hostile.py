@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
-from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,24 +19,17 @@ from kafka import KafkaProducer
 
 from schemas.fields import parse_time
 from streams.core.instants import instant_us
-from streams.kafka.brokers import Broker
 from streams.simulation import simulate
 from tests.integration.live import Live, command, read_alerts, standing, write_events
 from tests.stories import moment
+
+pytestmark = pytest.mark.live(embedded_lacks="it keeps 5 MB a partition, and this test sends more")
 
 HOT = 1000
 STORM = 400
 BEHIND = 60
 Record = tuple[int, str, bytes, str | None]
 """When it came in (ms), key, value, and the reason why it must be refused."""
-
-
-@pytest.fixture
-def live(kafka: Broker, prefix: str, tmp_path: Path) -> Iterator[Live]:
-    if kafka.kind == "embedded":
-        pytest.skip(f"{kafka.description}: it keeps 5 MB a partition, and this test sends more")
-    with Live(kafka.bootstrap, prefix, tmp_path) as found:
-        yield found
 
 
 def came_at(event: dict[str, Any]) -> int:

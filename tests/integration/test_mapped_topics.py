@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from kafka import KafkaProducer
 
 from streams.kafka.admin import TopicSpec, ensure_topics
-from streams.kafka.brokers import Broker
 from tests.integration.live import Live, command
 from tests.replay.runs import data_of, of_rule
 
@@ -34,12 +31,6 @@ constants: {area: urban}
 """
 NINE = 1_772_442_000_000_000  # 2026-03-02 09:00 on the wall, as Debezium writes a timestamp without a zone
 UNTIL = "2026-03-02T12:00:00+08:00"
-
-
-@pytest.fixture
-def live(kafka: Broker, prefix: str, tmp_path: Path) -> Iterator[Live]:
-    with Live(kafka.bootstrap, prefix, tmp_path) as found:
-        yield found
 
 
 def change(op: str, order: str, arrived: int | None, before: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -17,11 +17,12 @@ from typing import Any
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
-from streams.kafka.brokers import Broker
 from streams.kafka.child_process import ChildProcess
 from streams.wire.pseudonyms import Pseudonyms, cloud_events
 from tests.integration.live import Children, Live, command, until
 from tests.stories import shipped, us, wire
+
+pytestmark = pytest.mark.live(embedded_lacks="the notifier of this test needs transactions")
 
 PERSONAL, UNKNOWN, UNREADABLE = "MARKPERSONAL7d1f", "MARKUNKNOWN9c2e", "MARKUNREADABLE4b8a"
 ACCOUNT, METER = "3200077123456", "MET0077123456"
@@ -73,12 +74,9 @@ def records() -> list[bytes]:
 
 
 @pytest.fixture
-def live(kafka: Broker, prefix: str, tmp_path: Path) -> Iterator[Live]:
-    if kafka.kind == "embedded":
-        pytest.skip(f"{kafka.description}: the notifier of this test needs transactions")
-    with Live(kafka.bootstrap, prefix, tmp_path) as found:
-        found._writer = cloud_events(shipped().rulebook.calendar, KEY)
-        yield found
+def live(live: Live) -> Live:
+    live._writer = cloud_events(shipped().rulebook.calendar, KEY)
+    return live
 
 
 @pytest.fixture

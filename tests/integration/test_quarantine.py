@@ -4,15 +4,15 @@ repair it is brought back with all that was held of it."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from streams.kafka.brokers import Broker
 from tests.integration.live import LONG, Live, command, standing, until
 from tests.stories import wire
+
+pytestmark = pytest.mark.live(partitions=1, embedded_lacks="rows and letters are read on Apache Kafka")
 
 FAULTY = "tests.integration.poisoned_worker"
 
@@ -34,12 +34,9 @@ c2 2025-03-03T09:50 counter.service_completed WO3
 
 
 @pytest.fixture
-def live(kafka: Broker, prefix: str, tmp_path: Path) -> Iterator[Live]:
-    if kafka.kind == "embedded":
-        pytest.skip(f"{kafka.description}: rows and letters are read on Apache Kafka")
-    with Live(kafka.bootstrap, prefix, tmp_path, partitions=1) as found:
-        found.make_source(partitions=1)
-        yield found
+def live(live: Live) -> Live:
+    live.make_source(partitions=1)
+    return live
 
 
 def by_subject(alerts: list[dict[str, Any]], at: str) -> list[tuple[str, str]]:

@@ -5,23 +5,13 @@ from __future__ import annotations
 import json
 import signal
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from streams.kafka.brokers import Broker
 from tests.integration.live import Live, until
 from tests.rulebooks.test_loader import HEAD, RULE
 from tests.stories import wire
 
 SECOND = RULE.removeprefix("rules:\n").replace("my-rule", "my-second").replace("T-S1", "T-S2")
-
-
-@pytest.fixture
-def live(kafka: Broker, prefix: str, tmp_path: Path) -> Iterator[Live]:
-    with Live(kafka.bootstrap, prefix, tmp_path) as found:
-        yield found
 
 
 def breaches(live: Live) -> Counter[tuple[str, str]]:

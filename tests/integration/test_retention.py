@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient
 
-from streams.kafka.brokers import Broker
 from tests.integration.live import Live, until
-from tests.integration.test_status import asked, kinds, said
+from tests.integration.status import asked, kinds, said
 from tests.stories import wire
+
+pytestmark = pytest.mark.live(partitions=2, embedded_lacks="it removes no records and deletes no topics")
 
 HIDDEN = """
 e2 2025-03-03T09:03 counter.service_completed WO1
@@ -22,14 +20,6 @@ LEFT = """
 e1 2025-03-03T09:00 counter.service_started WO1 business=fee
 e4 2025-03-03T09:30 counter.service_started WO3 business=fee
 """
-
-
-@pytest.fixture
-def live(kafka: Broker, prefix: str, tmp_path: Path) -> Iterator[Live]:
-    if kafka.kind == "embedded":
-        pytest.skip(f"{kafka.description}: it removes no records and deletes no topics")
-    with Live(kafka.bootstrap, prefix, tmp_path, partitions=2) as found:
-        yield found
 
 
 def incomplete(live: Live) -> dict[str, bool]:

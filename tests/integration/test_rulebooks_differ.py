@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
-from streams.kafka.brokers import Broker
 from tests.integration.live import Live, Worker, until
-from tests.integration.test_status import asked, kinds
+from tests.integration.status import asked, kinds
 from tests.rulebooks.test_loader import HEAD, RULE
 
-
-@pytest.fixture
-def live(kafka: Broker, prefix: str, tmp_path: Path) -> Iterator[Live]:
-    if kafka.kind == "embedded":
-        pytest.skip(f"{kafka.description}: it does not share partitions among workers")
-    with Live(kafka.bootstrap, prefix, tmp_path, partitions=2) as found:
-        yield found
+pytestmark = pytest.mark.live(partitions=2, embedded_lacks="it does not share partitions among workers")
 
 
 def wait_for(worker: Worker, rulebooks: int) -> None:

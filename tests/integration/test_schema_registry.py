@@ -18,7 +18,6 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 from kafka import KafkaProducer
 
 from streams.kafka.admin import TopicSpec, ensure_topics
-from streams.kafka.brokers import Broker
 from tests.apicurio import Registry, apicurio
 from tests.integration.live import Live, command, until
 from tests.replay.runs import data_of, of_rule
@@ -62,12 +61,6 @@ def mapping(form: str, url: str) -> str:
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     with apicurio(tmp_path_factory.mktemp("registry")) as found:
-        yield found
-
-
-@pytest.fixture
-def live(kafka: Broker, prefix: str, tmp_path: Path) -> Iterator[Live]:
-    with Live(kafka.bootstrap, prefix, tmp_path) as found:
         yield found
 
 

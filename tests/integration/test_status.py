@@ -2,55 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from streams.cli import run
 from streams.kafka.admin import end_offsets
-from streams.kafka.brokers import Broker
 from tests.integration.live import Children, Live, command, until
+from tests.integration.status import asked, kinds, said
 from tests.sink.postgres import PASSWORD, Postgres, programs
 from tests.stories import wire
+
+pytestmark = pytest.mark.live(partitions=2, embedded_lacks="it does not tell who has which partition")
 
 STORY = """
 e1 2025-03-03T09:00 counter.service_started WO1 business=fee
 e2 2025-03-03T09:01 counter.service_started WO2 business=fee
 """
-
-
-@pytest.fixture
-def live(kafka: Broker, prefix: str, tmp_path: Path) -> Iterator[Live]:
-    if kafka.kind == "embedded":
-        pytest.skip(f"{kafka.description}: it does not tell who has which partition")
-    with Live(kafka.bootstrap, prefix, tmp_path, partitions=2) as found:
-        yield found
-
-
-def said(*words: object) -> tuple[int, str]:
-    """Exit code and output of a command run in this process, which spares its start."""
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
-        code = run([str(word) for word in words])
-    return code, out.getvalue()
-
-
-def asked(live: Live, *words: object) -> tuple[int, dict[str, Any]]:
-    """Exit code and answer, as JSON."""
-    code, text = said("status", "--bootstrap", live.bootstrap, "--name", live.name, "--json", "--wait", 1, *words)
-    assert code in (0, 1), text
-    return code, json.loads(text)
-
-
-def kinds(answer: dict[str, Any]) -> set[str]:
-    return {problem["what"] for problem in answer["problems"]}
 
 
 def test_before_any_worker_it_says_so(live: Live) -> None:

@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
 
-from streams.kafka.brokers import Broker
 from tests.integration.live import Live, until
-from tests.integration.test_status import asked
+from tests.integration.status import asked
 from tests.stories import us, wire
 
-
-@pytest.fixture
-def live(kafka: Broker, prefix: str, tmp_path: Path) -> Iterator[Live]:
-    if kafka.kind == "embedded":
-        pytest.skip(f"{kafka.description}: it has no transactions")
-    with Live(kafka.bootstrap, prefix, tmp_path, partitions=2) as found:
-        yield found
+pytestmark = pytest.mark.live(partitions=2, embedded_lacks="it has no transactions")
 
 
 def fee(order: str, start: str, end: str | None = None) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
@@ -23,6 +22,8 @@ from tests.integration.live import (
     write_events,
 )
 
+pytestmark = pytest.mark.live(keep_days=AS_SHIPPED)
+
 # 20,000 takes two minutes where two cores hold broker, worker and test: fewer by default, and the same code.
 ORDERS = int(os.environ.get("GRIDCLOCK_TEST_ORDERS", "1200"))
 SMALL = "200"
@@ -33,12 +34,6 @@ SMALL = "200"
 def simulation() -> Simulation:
     # In the past, so that everything is a backlog on a real clock: time goes as fast as it can be read.
     return simulate(orders=ORDERS, seed=7, start=date(2025, 3, 3), days=30)
-
-
-@pytest.fixture
-def live(kafka: Broker, prefix: str, tmp_path: Path) -> Iterator[Live]:
-    with Live(kafka.bootstrap, prefix, tmp_path, keep_days=AS_SHIPPED) as found:
-        yield found
 
 
 def test_a_live_worker_tells_what_the_simulator_expects(live: Live, simulation: Simulation, tmp_path: Path) -> None:

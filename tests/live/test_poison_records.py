@@ -14,8 +14,8 @@ from aiokafka.structs import OffsetAndMetadata
 
 from streams.core.event import Event
 from streams.errors import InputError, RegistryAwayError
-from streams.live.poison_records import MOST_DEATHS
 from streams.live.intake import Intake, IntakeClients
+from streams.live.poison_records import MOST_DEATHS
 from streams.live.source_positions import Loss, Tried, losses_of, tried_of
 from streams.live.trusted_clock import TrustedClock
 from streams.settings import load_settings

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from streams.core.alerts import Alert, Subject, case_id_of
 from streams.core.engine import Engine
@@ -13,7 +14,7 @@ from streams.core.faults import Backwards, Fault, Forbidden, Lacks, RecordedLate
 from streams.core.history import Notice
 from streams.core.records import BEGINNING, JudgedCase
 from streams.core.verdicts import root_of
-from streams.wire.state_rows import snapshot_from_bytes, snapshot_to_bytes
+from streams.wire.state_rows import snapshot_from_bytes, snapshot_to_bytes, standing_from_bytes
 from tests.oracle import Standing, cases, standing
 from tests.oracle.common import Fact, Flaw, Found
 from tests.property.stories import World
@@ -85,6 +86,20 @@ def found_of(case: JudgedCase, roots: dict[str, str] | None = None) -> Found:
         frozenset(map(flaw_of, verdict.faults)),
         frozenset(verdict.evidence if rests else ()),
     )
+
+
+def restore_from(other: Engine, engine: Engine, judged_by: str = "") -> None:
+    """Fill an empty engine from the rows of another; with its rulebook's fingerprint the subjects sleep if they can."""
+    other.watermark = engine.watermark
+    for subject in engine.subjects():
+        snapshot, standing = engine.snapshot(subject), engine.standing(subject) if judged_by else None
+        assert snapshot is not None
+        raw = snapshot_to_bytes(snapshot, standing, judged_by)
+        assert standing_from_bytes(raw, judged_by) == standing
+        if standing is None:
+            other.restore(snapshot_from_bytes(subject, raw))
+        else:
+            other.restore_asleep(subject, standing, partial(snapshot_from_bytes, subject, raw))
 
 
 class Run:

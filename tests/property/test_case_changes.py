@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import pytest
@@ -13,9 +12,8 @@ from streams.core.case_changes import CaseTracker
 from streams.core.engine import Engine
 from streams.core.outcome_counts import OutcomeCounts
 from streams.core.rulebook import Rulebook
-from streams.wire.state_rows import snapshot_from_bytes, snapshot_to_bytes
 from tests.property.crashing import case_data
-from tests.property.runs import event_of, us
+from tests.property.runs import event_of, restore_from, us
 from tests.property.shipped import END, INSTANTS, kinds, rulebook_of, shipped_histories
 from tests.property.test_outcome_counts_agree import _MORE
 from tests.property.worlds import per_kind
@@ -24,15 +22,7 @@ from tests.property.worlds import per_kind
 def restarted(engine: Engine, rulebook: Rulebook) -> tuple[Engine, CaseTracker]:
     tracker = CaseTracker(rulebook)
     other = Engine(rulebook, tally=OutcomeCounts(), tracker=tracker)
-    other.watermark = engine.watermark
-    for subject in engine.subjects():
-        snapshot, standing = engine.snapshot(subject), engine.standing(subject)
-        assert snapshot is not None
-        raw = snapshot_to_bytes(snapshot, standing, rulebook.fingerprint)
-        if standing is None:
-            other.restore(snapshot_from_bytes(subject, raw))
-        else:
-            other.restore_asleep(subject, standing, partial(snapshot_from_bytes, subject, raw))
+    restore_from(other, engine, rulebook.fingerprint)
     return other, tracker
 
 

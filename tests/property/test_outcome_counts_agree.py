@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import timedelta
-from functools import partial
 
 import pytest
 from hypothesis import given
@@ -13,8 +12,7 @@ from hypothesis import strategies as st
 from streams.core.engine import Engine
 from streams.core.outcome_counts import Ending, OutcomeCounts, Running
 from streams.core.rulebook import Rulebook
-from streams.wire.state_rows import snapshot_from_bytes, snapshot_to_bytes, standing_from_bytes
-from tests.property.runs import event_of, us
+from tests.property.runs import event_of, restore_from, us
 from tests.property.shipped import END, INSTANTS, kinds, rulebook_of, shipped_histories
 from tests.property.worlds import per_kind
 
@@ -24,16 +22,7 @@ _MORE = (timedelta(days=-1), timedelta(0), timedelta(hours=1), timedelta(days=40
 def restarted(engine: Engine, rulebook: Rulebook, tally: OutcomeCounts) -> Engine:
     """Another engine from the rows of this one, its subjects asleep where that can be."""
     other = Engine(rulebook, tally=tally)
-    other.watermark = engine.watermark
-    for subject in engine.subjects():
-        snapshot, standing = engine.snapshot(subject), engine.standing(subject)
-        assert snapshot is not None
-        raw = snapshot_to_bytes(snapshot, standing, rulebook.fingerprint)
-        assert standing_from_bytes(raw, rulebook.fingerprint) == standing
-        if standing is None:
-            other.restore(snapshot)
-        else:
-            other.restore_asleep(subject, standing, partial(snapshot_from_bytes, subject, raw))
+    restore_from(other, engine, rulebook.fingerprint)
     assert (other.next_due, other.open_cases) == (engine.next_due, +engine.open_cases)
     return other
 

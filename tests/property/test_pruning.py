@@ -18,9 +18,8 @@ from streams.core.outcome_counts import OutcomeCounts
 from streams.core.pruning import is_over
 from streams.core.records import Pruned, SubjectRecord
 from streams.core.rulebook import Rulebook
-from streams.wire.state_rows import snapshot_from_bytes, snapshot_to_bytes
 from tests.oracle.common import Fact
-from tests.property.runs import event_of, us
+from tests.property.runs import event_of, restore_from, us
 from tests.property.stories import END, World, facts_of, lists_of_places, rule
 from tests.property.worlds import WORLDS, per_kind
 from tests.stories import moment, shipped
@@ -86,11 +85,7 @@ class Twins:
     def restart(self) -> None:
         self.tallies = OutcomeCounts(), self.tallies[1]
         fresh = Pruning(self.rulebook, keep_for=self.keep_for, tally=self.tallies[0], tracker=self.trackers[0])
-        fresh.watermark = self.pruning.watermark
-        for subject in self.pruning.subjects():
-            snapshot = self.pruning.snapshot(subject)
-            assert snapshot is not None
-            fresh.restore(snapshot_from_bytes(subject, snapshot_to_bytes(snapshot)))
+        restore_from(fresh, self.pruning)
         self.pruning = fresh
 
     def check(self) -> None:

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from streams.core.alerts import Alert
 from streams.core.engine import Engine
 from streams.core.rulebook import Rulebook
-from streams.wire.state_rows import snapshot_from_bytes, snapshot_to_bytes
 from tests.oracle.common import Fact, as_it_was
-from tests.property.runs import event_of, us
+from tests.property.runs import event_of, restore_from, us
 from tests.property.shipped import END, INSTANTS, kinds, rulebook_of, shipped_histories
 
 _EXAMPLES = settings(max_examples=max(20, settings().max_examples // 20))
@@ -77,10 +76,7 @@ def test_arrival_changes_nothing(kind: str, data: st.DataObject) -> None:
         if step == -1:
             alerts += engine.advance_to(engine.watermark)
             old, engine = engine, Engine(rulebook)
-            engine.watermark = old.watermark
-            for subject in {subject for fact in facts for subject in fact.ids.items()}:
-                if (snapshot := old.snapshot(subject)) is not None:
-                    engine.restore(snapshot_from_bytes(subject, snapshot_to_bytes(snapshot)))
+            restore_from(engine, old)
     alerts += engine.advance_to(engine.watermark)
     while (due := engine.next_due) is not None and due <= us(END):
         assert due > engine.watermark
