@@ -2,7 +2,8 @@
 
 The environment variable TEST_FAULT names the steps, with commas between them: ``handle``, ``fold``, ``judge``,
 ``render``, ``encode``, ``row``; ``read`` that a record of the log cannot be read; ``kill`` kills the process,
-``kill_intake`` where a record of a source with KILLS in it is read.
+``kill_intake`` where a record of a source with KILLS in it is read. ``judge:WO7`` fails at numbers with WO7 in them.
+The faults are planted in Python, so the Python engine judges.
 """
 
 from __future__ import annotations
@@ -16,61 +17,61 @@ from streams.cli import main
 from streams.core import engine, separable_engine
 from streams.core.history import History
 from streams.core.kinds.deadline import DeadlineFold
+from streams.engine import VARIABLE
 from streams.live import clock_partition, faust_app
 from streams.live import setting_aside as setting_aside_module
 from streams.wire.cloudevents import CloudEvents
 from streams.wire.records import RecordDecoder
 from streams.wire.state_rows import DamagedError
 
-POISON = os.environ.get("TEST_POISON", "POISON")
 KILLS = "KILLS"
 
 
-def failing(whole: Callable[..., Any], about: Callable[..., object]) -> Callable[..., Any]:
+def failing(word: str, whole: Callable[..., Any], about: Callable[..., object]) -> Callable[..., Any]:
     """The function, which fails where what it is about has the word in it."""
 
     def function(*given: Any, **named: Any) -> Any:
-        if POISON in str(about(*given, **named)):
+        if word in str(about(*given, **named)):
             raise ZeroDivisionError("王小明 13800000000")
         return whole(*given, **named)
 
     return function
 
 
-def replace(module: Any, name: str, about: Callable[..., object]) -> None:
-    setattr(module, name, failing(getattr(module, name), about))
+def replace(word: str, module: Any, name: str, about: Callable[..., object]) -> None:
+    setattr(module, name, failing(word, getattr(module, name), about))
 
 
-def replace_reader(module: Any) -> None:
+def replace_reader(word: str, module: Any) -> None:
     whole = module.record_from_bytes
 
     def record_from_bytes(raw: bytes) -> Any:
-        if POISON.encode() in raw:
+        if word.encode() in raw:
             raise DamagedError("a record of the log is damaged")
         return whole(raw)
 
     module.record_from_bytes = record_from_bytes
 
 
-def plant(fault: str) -> None:
+def plant(fault: str, word: str) -> None:
     match fault:
         case "handle":
             kind: Any = separable_engine.SeparableEngine
-            kind.handle = failing(engine.Engine.handle, lambda _self, subject, _event: subject)
+            kind.handle = failing(word, engine.Engine.handle, lambda _self, subject, _event: subject)
         case "fold":
-            History.fold = failing(History.fold, lambda self, _routes: self.events)  # type: ignore[method-assign]
+            History.fold = failing(word, History.fold, lambda self, _routes: self.events)  # type: ignore[method-assign]
         case "judge":
             DeadlineFold.judge = failing(  # type: ignore[method-assign]
-                DeadlineFold.judge, lambda _self, state, *_rest, **_named: state.latest
+                word, DeadlineFold.judge, lambda _self, state, *_rest, **_named: state.latest
             )
         case "read":
-            replace_reader(faust_app)
-            replace_reader(setting_aside_module)
+            replace_reader(word, faust_app)
+            replace_reader(word, setting_aside_module)
         case "kill":
             whole = DeadlineFold.judge
 
             def judge(self: Any, state: Any, *given: Any, **named: Any) -> Any:
-                if POISON in str(state.latest):
+                if word in str(state.latest):
                     os.kill(os.getpid(), signal.SIGKILL)
                 return whole(self, state, *given, **named)
 
@@ -85,16 +86,18 @@ def plant(fault: str) -> None:
 
             RecordDecoder.events = killing  # type: ignore[method-assign]
         case "render":
-            replace(engine, "report_alert", lambda *_given, subject, **_named: subject)
+            replace(word, engine, "report_alert", lambda *_given, subject, **_named: subject)
         case "encode":
-            CloudEvents.alert = failing(CloudEvents.alert, lambda _self, alert: alert.subject)  # type: ignore[method-assign]
+            CloudEvents.alert = failing(word, CloudEvents.alert, lambda _self, alert: alert.subject)  # type: ignore[method-assign]
         case "row":
-            replace(clock_partition, "snapshot_to_bytes", lambda snapshot, *_rest: snapshot.subject)
+            replace(word, clock_partition, "snapshot_to_bytes", lambda snapshot, *_rest: snapshot.subject)
         case _:
             raise ValueError(fault)
 
 
 if __name__ == "__main__":
+    os.environ[VARIABLE] = "python"
     for each in os.environ["TEST_FAULT"].split(","):
-        plant(each)
+        step, _, number = each.partition(":")
+        plant(step, number or os.environ.get("TEST_POISON", "POISON"))
     main()

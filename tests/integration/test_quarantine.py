@@ -64,21 +64,37 @@ def from_log(live: Live, path: Path) -> dict[str, dict[str, Any]]:
     return {alert["alert_id"]: alert for alert in found}
 
 
-@pytest.mark.parametrize("fault", ["handle", "fold", "judge", "render", "encode", "row"])
-def test_a_subject_is_set_aside_and_brought_back(live: Live, tmp_path: Path, fault: str) -> None:
-    live.send(wire(BEFORE))
-    worker = live.worker(module=FAULTY, TEST_FAULT=fault, store="one")
-    live.send(wire(POISONED))
-    live.send(wire(LATER))
+STEPS = ("handle", "fold", "judge", "render", "encode", "row")
+FAULTY_ORDERS = [f"POISON-{step}" for step in STEPS]
 
-    until(lambda: len(others(live)) == 2, 30, lambda: f"{others(live)} {live.sent()} {worker.output}")
+
+def each_faulty(story: str) -> str:
+    """The story of POISON once for each step: the program fails at that step of it."""
+    return "".join(
+        f"{line.replace('POISON', number).replace(' ', f'-{number} ', 1)}\n"
+        for line in story.splitlines()
+        for number in (FAULTY_ORDERS if "POISON" in line else [""])
+        if line
+    )
+
+
+def test_subjects_are_set_aside_and_brought_back_whatever_step_fails(live: Live, tmp_path: Path) -> None:
+    live.send(wire(BEFORE))
+    faults = ",".join(f"{step}:{number}" for step, number in zip(STEPS, FAULTY_ORDERS, strict=True))
+    worker = live.worker(module=FAULTY, TEST_FAULT=faults, store="one")
+    live.send(wire(each_faulty(POISONED)))
+    live.send(wire(each_faulty(LATER)))
+
+    until(lambda: len(others(live)) == 2, 60, lambda: f"{others(live)} {live.sent()} {worker.output}")
     assert others(live) == [("WO2", "breach"), ("WO3", "breach")]
     assert worker.exit_code is None
-    assert "POISON is set aside: ZeroDivisionError" in worker.output
+    for number in FAULTY_ORDERS:
+        assert f"{number} is set aside: ZeroDivisionError" in worker.output
     assert "13800000000" not in worker.output
+    until(lambda: len(letters(live)) == 2 * len(STEPS), 60, lambda: f"{letters(live)} {worker.output}")
     held = letters(live)
     assert {letter["reason"] for letter in held} == {"quarantined"}
-    assert {tuple(letter["subject"]) for letter in held} == {("order", "POISON")}
+    assert {tuple(letter["subject"]) for letter in held} == {("order", number) for number in FAULTY_ORDERS}
     assert from_log(live, tmp_path / "aside.jsonl") == live.sent()
 
     worker.stop()
@@ -87,16 +103,18 @@ def test_a_subject_is_set_aside_and_brought_back(live: Live, tmp_path: Path, fau
     where = ("--bootstrap", live.bootstrap, "--name", live.name)
     done = command("dead-letters", "retry", "--all", "--reason", "quarantined", *where)
     assert done.returncode == 0, done.stderr + worker.output
-    assert "order POISON -> " in done.stdout
+    for number in FAULTY_ORDERS:
+        assert f"order {number} -> " in done.stdout
+    late = {(number, "late_completion") for number in FAULTY_ORDERS}
     until(
-        lambda: ("POISON", "late_completion") in by_subject(list(live.sent().values()), "2025-03-03T09:30"),
-        30,
+        lambda: late <= set(by_subject(list(live.sent().values()), "2025-03-03T09:30")),
+        60,
         lambda: f"{live.sent()} {worker.output}",
     )
     assert from_log(live, tmp_path / "back.jsonl") == live.sent()
     assert by_subject(list(live.sent().values()), "2025-03-03T10:00") == [
-        ("POISON", "breach"), ("POISON", "late_completion"), ("WO2", "breach"),
-        ("WO3", "breach"), ("WO3", "late_completion"),
+        *sorted((number, kind) for number in FAULTY_ORDERS for kind in ("breach", "late_completion")),
+        ("WO2", "breach"), ("WO3", "breach"), ("WO3", "late_completion"),
     ]  # fmt: skip
     assert command("dead-letters", "list", *where).stdout == ""
 
