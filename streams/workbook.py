@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, Final, Literal
 
-Kind = Literal["text", "instant", "duration", "flag", "link"]
+Kind = Literal["text", "instant", "duration", "flag", "link", "number"]
 
 FORMULA: Final = tuple("=+-@\t\r\n＝＋－＠")
 """What a text begins with that a spreadsheet would take for a formula."""
@@ -28,10 +28,10 @@ MOST_LINKS: Final = 60_000
 MOST_CHARACTERS: Final = 32_767
 _CUT: Final = "… (cut: more than Excel takes in a cell)"
 _MARKED: Final = "#FFC7CE"
-_WIDTHS: Final[dict[Kind, int]] = {"text": 22, "instant": 24, "duration": 12, "flag": 10, "link": 30}
+_WIDTHS: Final[dict[Kind, int]] = {"text": 22, "instant": 24, "duration": 12, "flag": 10, "link": 30, "number": 12}
 _FORMATS: Final[dict[Kind, str]] = {
     "text": "@", "instant": "yyyy-mm-dd hh:mm:ss.000", "duration": "[h]:mm:ss", "flag": "General",
-    "link": "@",
+    "link": "@", "number": "General",
 }  # fmt: skip
 
 
@@ -72,7 +72,8 @@ def write_workbook(
     """Write rows of texts, as CSV has them, each cell as its column's kind; an empty text is an empty cell.
 
     ``instant`` is ISO 8601 with an offset: the cell is the local time there, to the millisecond. ``duration`` is
-    ISO 8601 in seconds. ``flag`` is ``true`` or ``false``. ``link`` is an address of the web. Marked rows are red.
+    ISO 8601 in seconds. ``flag`` is ``true`` or ``false``. ``link`` is an address of the web, ``number`` a decimal
+    number. Marked rows are red.
     """
     import xlsxwriter  # late: few commands write workbooks
 
@@ -127,6 +128,9 @@ def _write(sheet: Any, row: int, column: int, cell: tuple[Kind, str], look: Any)
             return
         case "flag":
             sheet.write_boolean(row, column, text == "true", look)
+            return
+        case "number":
+            sheet.write_number(row, column, float(text), look)
             return
         case "link":
             if row <= MOST_LINKS:

@@ -57,18 +57,35 @@ COLUMNS: Final[Mapping[str, tuple[tuple[str, Kind], ...]]] = {
         ("acknowledged.at", "instant"),
         ("incomplete", "flag"),
     ),
+    "trends": (
+        ("by", "text"),
+        ("code", "text"),
+        ("name.zh", "text"),
+        ("name.en", "text"),
+        ("decided", "number"),
+        ("on_time", "number"),
+        ("breaches", "number"),
+        ("violations", "number"),
+        ("red_lines", "number"),
+        ("rate", "number"),
+    ),
 }
 """The columns of each list, as paths into its items (``streams.board.messages``); ``acknowledged`` is the last one."""
 
 
 def exported(name: str, suffix: str, items: Iterable[Mapping[str, Any]]) -> bytes:
-    """The items of a list (``cases``, ``alerts``) as a file; CSV is UTF-8 with a byte order mark."""
+    """The items of a list (``cases``, ``alerts``, ``trends``) as a file; CSV is UTF-8 with a byte order mark."""
     columns = COLUMNS[name]
     rows = ([_cell(_with_last_acknowledgement(item), path) for path, _ in columns] for item in items)
     target = io.BytesIO()
     if suffix == "xlsx":
-        severity = [path for path, _ in columns].index("severity")
-        write_workbook(target, columns, rows, is_marked=lambda row: row[severity] == "red_line")
+        paths = [path for path, _ in columns]
+        if name == "trends":
+            red = paths.index("red_lines")
+            write_workbook(target, columns, rows, is_marked=lambda row: row[red] != "0")
+        else:
+            severity = paths.index("severity")
+            write_workbook(target, columns, rows, is_marked=lambda row: row[severity] == "red_line")
     else:
         target.write(csv_header(path for path, _ in columns))
         target.writelines(csv_row(map(neutral, row)) for row in rows)

@@ -4,7 +4,7 @@
     /api/stream       server-sent events: snapshot, then change and time
     /api/cases        open cases with the counts
     /api/alerts       breaches and violations, newest first
-    /api/*.csv, .xlsx the same two lists as files, through the same filter
+    /api/*.csv, .xlsx the same two lists, and trends, as files, through the same filter
     /case/ID          the page of the case or the alert with that id, /order/ID, /account/ID, /meter/ID, /batch/ID
                       that of a subject: its time line, its clocks, who was sent what
     /api/case/ID      the same as JSON, and so on; 404 where there is nothing under that id
@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from importlib import resources
@@ -121,6 +121,11 @@ def _json(value: Any, status: int = 200, headers: dict[str, str] | None = None) 
     return web.Response(body=encode(value), status=status, content_type="application/json", headers=headers)
 
 
+def _file(name: str, suffix: str, body: bytes) -> web.Response:
+    headers = {"Content-Disposition": f'attachment; filename="{name}.{suffix}"'}
+    return web.Response(body=body, content_type=SUFFIXES[suffix], headers=headers)
+
+
 @dataclass(frozen=True, slots=True)
 class Pages:
     """What makes the pages beside the board's own."""
@@ -168,6 +173,8 @@ class BoardServer:
             app.router.add_get(f"/{{kind:{kind}}}/{{id:.+}}", self._case_page)
             app.router.add_get(f"/api/{{kind:{kind}}}/{{id:.+}}", self._case_values)
         app.router.add_get("/api/trends", self._trends)
+        for suffix in SUFFIXES:
+            app.router.add_get(f"/api/trends.{suffix}", self._trends)
         app.router.add_get("/api/meta", self._send_meta)
         app.router.add_get("/healthz", self._health)
         self._acts.add_to(app, self._pages.cases.has_alert)
@@ -248,7 +255,19 @@ class BoardServer:
             found = await self._pages.trends.values(filter_of(request.query), request.query, self._hub.clock.now())
         except SourceError as error:
             return _json({"error": str(error)}, 503, {"Retry-After": str(_RETRY_SECONDS)})
-        return _json({**time, **found})
+        suffix = request.path.rpartition(".")[2]
+        if suffix not in SUFFIXES:
+            return _json({**time, **found})
+        return _file("trends", suffix, await asyncio.to_thread(exported, "trends", suffix, self._trend_rows(found)))
+
+    def _trend_rows(self, found: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The figures of days, rules and places one under the other, with names where they are known."""
+        titles = {rule["id"]: rule["title"] for rule in self._meta["rules"]}
+        days = [{"by": "day", "code": one["day"], **one} for one in found["days"] if one["decided"] is not None]
+        rules = [{"by": "rule", "name": titles.get(one["code"]), **one} for one in found["rules"]]
+        names = self._meta["organisations"]
+        places = [{"by": found["level"], "name": names.get(one["code"]), **one} for one in found["places"]]
+        return [*days, *rules, *places]
 
     async def _send_meta(self, _request: web.Request) -> web.StreamResponse:
         return _json({**self._meta, "incomplete": self._hub.incomplete()})
@@ -280,8 +299,7 @@ class BoardServer:
         wanted = replace(filter_of(request.query), cases=rows["cases"], alerts=rows["alerts"])
         found = self._hub.wire.view(self._hub.board.view(wanted, self._hub.clock.now(), most=MOST_EXPORTED))
         body = await asyncio.to_thread(exported, name, suffix, found[name])
-        headers = {"Content-Disposition": f'attachment; filename="{name}.{suffix}"'}
-        return web.Response(body=body, content_type=SUFFIXES[suffix], headers=headers)
+        return _file(name, suffix, body)
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         wanted = filter_of(request.query)

@@ -26,7 +26,7 @@ from streams.core.verdicts import Outcome, Verdict
 from streams.core.working_days import WorkingCalendar
 
 MOST_SUBJECTS: Final = 200_000
-"""Subjects with decided cases of which it is kept what they count for: some 80 MB."""
+"""Subjects with decided cases of which it is kept what they count for: some 40 MB."""
 
 Key = TypeVar("Key", int, str)
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import itertools
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import date
 from fractions import Fraction
 from typing import Any
 
+import aiohttp
 import pytest
+from python_calamine import CalamineWorkbook
 
+from schemas.base import Text
+from schemas.organisations import Organisation
 from streams.board.trends import MOST_ROWS, SourceError, TrendPages, TrendSource, days_of
 from streams.core.event import Event
 from streams.core.filters import Filter
@@ -224,6 +230,37 @@ def test_days_end_today_or_where_one_says() -> None:
     assert days_of({"days": "1", "until": "2025-12-31"}, 0) == Days(day("2025-12-31"), day("2025-12-31"))
 
 
+async def _files() -> None:
+    state, shown = await asyncio.to_thread(board)
+    figures = Figures(8, 6, 1, 1, 2)
+    names = {"3201": Organisation(code="3201", name=Text(zh="南京", en="Nanjing"))}
+    found = Trends(day("2026-03-01"), day("2026-03-01"), {day("2026-03-01"): figures}, {"fee-5-minutes": figures})
+    source = Listed(replace(found, places={"3201": figures, "=1+1": Figures(2, 2, 0, 0, 0)}))
+    clock, loaded = WallClock(anchor=WallClock().now(), origin=NOW), replace(COUNTER, organisations=names)
+    async with served(state, shown, clock, source=source, loaded=loaded) as site, aiohttp.ClientSession() as session:
+        async with session.get(f"{site.url}/api/trends.csv?days=7") as answer:
+            assert answer.headers["Content-Disposition"] == 'attachment; filename="trends.csv"'
+            lines = (await answer.read()).decode("utf-8-sig").splitlines()
+        async with session.get(f"{site.url}/api/trends.xlsx?days=7") as answer:
+            book = CalamineWorkbook.from_filelike(io.BytesIO(await answer.read()))
+        async with session.get(f"{site.url}/api/trends.csv?days=0") as answer:
+            assert answer.status == 400
+    assert lines == [
+        "by,code,name.zh,name.en,decided,on_time,breaches,violations,red_lines,rate",
+        "day,2026-03-01,,,8,6,1,1,2,0.75",
+        "rule,fee-5-minutes,收费业务5分钟办结,Fee collected within 5 minutes,8,6,1,1,2,0.75",
+        "city,3201,南京,Nanjing,8,6,1,1,2,0.75",
+        "city,'=1+1,,,2,2,0,0,0,1.0",
+    ]
+    sheet = book.get_sheet_by_index(0).to_python()
+    assert sheet[1] == ["day", "2026-03-01", "", "", 8, 6, 1, 1, 2, 0.75]  # numbers to calculate with
+    assert sheet[4][1] == "=1+1"
+
+
+def test_the_figures_come_as_files() -> None:
+    asyncio.run(_files())
+
+
 # -- the page ----------------------------------------------------------------------------------------------
 
 
@@ -308,6 +345,8 @@ def test_from_the_board_in_one_click_with_its_place_and_narrower_by_a_row(chrome
             await page.until(f"location.pathname == '/trends' && {SHOWN} == 30")
             assert await page.js("document.querySelector('#scope').textContent") == "32"
             assert len(await page.js(ROWS % "place")) == 2
+            file = "document.querySelector('.files a').getAttribute('href')"
+            assert await page.js(file) == "/api/trends.csv?province=32"
             await page.js("document.querySelector('#place-rows button').click()")
             await page.until("document.querySelector('#places-title').textContent == '各区县'")
             assert await page.js(ROWS % "place") == [["320101", "50.0% 共判定 4", "2", "0", "0"]]

@@ -61,7 +61,7 @@ export function renderFilters() {
   options(form.severity, [["red_line", page.text.red_line], ["norm", page.text.norm]]);
   const find = params.get("find") || "";
   if (form.find && document.activeElement !== form.find && form.find.value !== find) form.find.value = find;
-  const asked = new URLSearchParams(ASKED.filter((name) => params.get(name)).map((name) => [name, params.get(name)]));
+  const asked = new URLSearchParams([...ASKED, ...PERIOD].filter((name) => params.get(name)).map((name) => [name, params.get(name)]));
   for (const link of document.querySelectorAll(".files a")) {
     setAttribute(link, "href", `/api/${link.dataset.list}.${link.dataset.form}?${asked}`);
     setAttribute(link, "aria-label", page.text.download(page.text[link.dataset.list], link.textContent));
