@@ -163,7 +163,8 @@ def preview(mapping: str, file: str | None, rows: int, only: Path | None, **give
     loaded = rulebook_of(given.pop("rules"), only)
     tally = InputCounts()
     table = Table(box=None, pad_edge=False, show_lines=False)
-    for name in ("row", "columns", "events"):
+    topic = given["topic"]
+    for name in ("row" if topic is None else "partition/offset", "columns", "events"):
         table.add_column(name, overflow="fold")
     shown, zone, decoder = 0, loaded.rulebook.calendar.zone, Decoder(loaded.catalogue)
     with closing_sources(sources := _sources(mapping, file, loaded, **given)):
@@ -172,7 +173,7 @@ def preview(mapping: str, file: str | None, rows: int, only: Path | None, **give
                 if shown < rows:
                     pairs = list(own)
                     table.add_row(
-                        str(position),
+                        str(position) if topic is None else f"{source.name.rpartition('/')[2]}/{position}",
                         Text(_cells(pairs[0][0])),
                         Text("\n".join(_result(one, zone) for _, one in pairs)),
                     )
@@ -181,7 +182,13 @@ def preview(mapping: str, file: str | None, rows: int, only: Path | None, **give
                     for _ in own:
                         pass
     _print(table)
-    return _summed_up(tally)
+    code = _summed_up(tally)
+    if tally.events:
+        quoted = shlex.quote(mapping)
+        data = shlex.quote(file or "") if topic is None else f"--topic {topic}"
+        live = "" if topic is None else f"; live: gridclock run --source {topic}={quoted}"
+        click.echo(f"gridclock: to judge it: gridclock replay {data} --map {quoted}{live}", err=True)
+    return code
 
 
 @map.command(short_help="List the event types that a mapping may name.")

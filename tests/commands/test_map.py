@@ -274,6 +274,7 @@ def test_the_first_rows_stand_beside_their_events(gridclock: Runner) -> None:  #
     assert "repair.reported 2026-03-02T09:00:00.000+08:00 order BX1 area=urban" in ran.out
     assert "skipped: 环节 is not mapped 到达" in ran.out
     assert "BX2" not in ran.out
+    assert f"gridclock: to judge it: gridclock replay {path} --map {mapping}\n" in ran.err
     assert "7 rows, 3 events\n2 skipped: 环节 is not mapped: 到达\n" in ran.err
     assert "  1 impossible_time: occurred_at: heute\n  1 bad_field: area: 山区\n" in ran.err
 

@@ -180,6 +180,9 @@ def _check_commands(live: Live, feed: Feed, maps: dict[str, Path], tmp_path: Pat
     shown = command("map", "preview", maps["protobuf"], "--topic", proto, *brokers)
     assert shown.returncode == 0, shown.stderr
     assert "repair.arrived 2026-03-02T09:44:00" in shown.stdout
+    assert shown.stdout.split()[:2] == ["partition/offset", "columns"]
+    assert "\n0/0 " in shown.stdout
+    assert f"live: gridclock run --source {proto}={maps['protobuf']}\n" in shown.stderr
     url = maps["avro"].read_text("utf-8").split('url: "')[1].split('"')[0]
     suggested = command("map", "suggest", "--topic", feed.topics["avro"], "--registry", url, *brokers)
     assert suggested.returncode == 0, suggested.stderr
