@@ -6,7 +6,7 @@ use crate::alerts::{Outcome, Roots, Verdict};
 use crate::calendar::Pause;
 use crate::document::{DeadlineVersion, Fold, Types};
 use crate::events::{Event, Scan, Span, Val};
-use crate::hashing::HashMap;
+use crate::hashing::{HashMap, HashSet};
 use crate::kinds::{self, State, Status};
 use crate::life::{Route, routes_of};
 use crate::replay::Rulebook;
@@ -145,11 +145,15 @@ fn compare(
     asked: &Asked, subject: &Subject, route: &Route, first: usize, verdicts: &[Verdict], made: &mut Vec<Made>,
 ) -> Result<usize, Reason> {
     let mut standing = 0;
+    let mut owed: HashSet<(String, &str, &str)> = HashSet::default();
     for verdict in verdicts {
         let root = verdict.root(subject, &Roots::default());
         for report in &verdict.reports {
             if asked.pruned_until.is_some_and(|until| report.due <= until) {
                 continue;
+            }
+            if !owed.insert((root.to_string(), report.kind, &report.cause)) {
+                return Err(REPORT); // which of two verdicts counts, Python decides
             }
             let is_known = |known: &&ReportKey| {
                 known.0 == route.entry.id && known.1 == *root && known.2 == report.kind && known.3 == report.cause
