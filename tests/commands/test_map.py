@@ -152,6 +152,20 @@ def test_columns_named_by_initials_and_words_of_another_language_are_known(gridc
     assert "{column: areaType, values: {CITY: urban, COUNTRY: rural}}" in english.out
 
 
+def test_a_step_that_is_not_done_is_no_event(gridclock: Runner) -> None:  # noqa: F811
+    words = ("受理", "待派单", "派单", "未到达现场", "派单失败", "到达现场", "取消归档", "抢修完成中", "不予受理")
+    rows = "".join(f"BX{n},{word},2026-03-02 09:00\n" for n, word in enumerate(words))
+    ran = gridclock("map", "suggest", gridclock.file("states.csv", f"工单编号,工单状态,时间\n{rows}"))
+    found = dict(re.findall(r"\n    (\w+): ([a-z_.]+)   # ", ran.out))
+    assert found == {
+        "受理": "repair.reported",
+        "派单": "repair.dispatched",
+        "到达现场": "repair.arrived",
+        "不予受理": "application.rejected",
+    }
+    assert "\n    # ? 未到达现场: family.what_happened   # ? no event type has such a title" in ran.out
+
+
 def test_an_event_without_an_id_is_a_question(gridclock: Runner) -> None:  # noqa: F811
     ran = gridclock("map", "suggest", gridclock.file("orders.csv", LONG))
     assert (

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
 
 from pydantic import BaseModel
 
@@ -100,6 +100,13 @@ _INITIALS: Final = {
 """Columns that are named by the initials of their words in pinyin: slsj is 受理时间."""
 
 
+_UNDONE: Final = (
+    "未", "不", "无", "待", "取消", "撤", "作废", "退", "拒", "失败", "转", "催办",
+    "cancel", "fail", "reject", "not ", "not_", "pending", "wait", "revoke", "undo",
+)  # fmt: skip
+"""Parts of words for a step that is still to come, or that was taken back: 待派单, 未到达现场."""
+
+
 class Guess(NamedTuple):
     """The type that a word may name, and how near its title is to the word, 0 to 1."""
 
@@ -140,20 +147,29 @@ def nearest_types(words: Sequence[str], titles: Mapping[str, Text], most: int = 
     return sorted(near, key=lambda name: -likeness[name])[:most]
 
 
-def _shares(likenesses: Sequence[Mapping[str, float]], group_of: Any) -> dict[str, float]:
+def _shares(likenesses: Sequence[Mapping[str, float]], group_of: Callable[[str], str]) -> dict[str, float]:
     """For each type how well its group fits all words: 1 for the group that fits best."""
-    totals: Counter[str] = Counter()
+    totals: dict[str, float] = {}
     for own in likenesses:
         best: dict[str, float] = {}
         for name, likeness in own.items():
             group = group_of(name)
             best[group] = max(best.get(group, 0), likeness)
-        totals.update(best)
+        for group, likeness in best.items():
+            totals[group] = totals.get(group, 0) + likeness
     most = max(totals.values(), default=0) or 1
     return {name: totals[group_of(name)] / most for own in likenesses[:1] for name in own}
 
 
 def _likeness(word: str, name: str, title: Text) -> float:
+    """How near a word is to a type's title, 0 to 1; less than ``NEAR`` where it says that the step is not done."""
+    likeness = _plain_likeness(word, name, title)
+    said = f"{title.zh} {title.en} {name}".lower()
+    undone = any(part in word.lower() and part not in said for part in _UNDONE) or word.endswith("中")
+    return likeness / 2 if undone else likeness
+
+
+def _plain_likeness(word: str, name: str, title: Text) -> float:
     word = _INITIALS.get(word.lower().removesuffix("sj"), word)
     plain = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", word).replace("_", " ").replace("-", " ").lower().strip()
     best = 0.0

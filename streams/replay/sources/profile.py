@@ -52,7 +52,6 @@ class Column:
     name: str
     filled: int = 0
     values: Counter[str] = field(default_factory=Counter)
-    forms: set[str] = field(default_factory=lambda: set(_PATTERNS))
     fitting: Counter[str] = field(default_factory=Counter)
     is_typed_time: bool = False
 
