@@ -168,9 +168,7 @@ def test_a_step_that_is_not_done_is_no_event(gridclock: Runner) -> None:  # noqa
 
 def test_an_event_without_an_id_is_a_question(gridclock: Runner) -> None:  # noqa: F811
     ran = gridclock("map", "suggest", gridclock.file("orders.csv", LONG))
-    assert (
-        "\n  # ? event_id: COLUMN   (what names an event; without it one that is sent twice counts twice)\n" in ran.out
-    )
+    assert "\n  # ? event_id: COLUMN, or [COLUMN, COLUMN]   (names an event; else one sent twice counts" in ran.out
 
 
 def test_a_type_that_is_not_named_yet_is_said_so_at_its_line(gridclock: Runner) -> None:  # noqa: F811

@@ -201,7 +201,7 @@ class _Suggestion:
             yield (
                 f"  event_id: {_quoted(named.name)}"
                 if named is not None
-                else "  # ? event_id: COLUMN   (what names an event; without it one that is sent twice counts twice)"
+                else "  # ? event_id: COLUMN, or [COLUMN, COLUMN]   (names an event; else one sent twice counts twice)"
             )
         if not any(name in self._common for name in _SUBJECTS):
             yield "  # ? order_id: COLUMN   (or account_id, meter_id, batch_id: what the events are about)"
