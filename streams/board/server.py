@@ -65,7 +65,7 @@ async def run_board(
     hub = Hub(board, state, wire, clock, most=settings.board_clients)
     lookup = Lookup(board, state, wire, rows=rows, deliveries=deliveries)
     cases = CasePages(board, wire, loaded, lookup=lookup, deliveries=deliveries)
-    pages = Pages(cases, TrendPages(_trend_source(settings, state), rulebook.calendar))
+    pages = Pages(cases, TrendPages(trend_source(settings, state), rulebook.calendar))
     async with AsyncExitStack() as stack:
         acts = Acts(hub)
         if login is not None:
@@ -75,7 +75,12 @@ async def run_board(
         await _serve(settings, server, hub, feed, on_ready, stop)
 
 
-def _trend_source(settings: Settings, state: StateReader) -> TrendSource:
+def trend_source(settings: Settings, state: StateReader) -> TrendSource:
+    """The sink's database where the settings name one, else the board's own days.
+
+    Raises:
+        ConfigError: where the settings name no database that can be asked.
+    """
     if not settings.database:
         return BoardDays(state)
     from streams.board.trend_database import DatabaseDays  # late: psycopg takes time to load

@@ -211,6 +211,11 @@ def test_the_page_follows_two_workers(kafka: Broker, prefix: str, tmp_path: Path
                     link = f"{url}/api/case/{found['clocks'][0]['case_id']}?order={number}"
                     assert (await _get(link))["asked"]["case_id"] == found["clocks"][0]["case_id"]
                 assert "error" in await _get(f"{url}/api/order/WO1000")
+                trends = await _get(f"{url}/api/trends?days=2")  # WO90, as it was corrected, and WO0
+                assert trends["source"] == "board"
+                assert trends["total"] == {
+                    "decided": 2, "on_time": 2, "breaches": 0, "violations": 0, "red_lines": 0, "rate": 1.0,
+                }  # fmt: skip
             assert page.problems == []
 
     asyncio.run(test())

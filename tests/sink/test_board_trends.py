@@ -10,15 +10,19 @@ from typing import Any
 import psycopg
 import pytest
 
+from streams.board.feed import StateReader
+from streams.board.server import trend_source
 from streams.board.trend_database import DatabaseDays
 from streams.board.trends import SourceError
 from streams.core.filters import Filter
 from streams.core.trends import Days, Trends
+from streams.errors import ConfigError
 from streams.settings import Settings, load_settings
 from streams.sink.database import Database, connection_options
 from streams.sink.target import Batch
 from tests.decided import expected_of, simulated
 from tests.sink.postgres import PASSWORD, Postgres
+from tests.stories import shipped
 
 ALL_DAYS = Days(date(2026, 1, 1).toordinal(), date(2026, 12, 31).toordinal())
 FILTERS: list[tuple[Filter, Days, Callable[[dict[str, Any]], bool]]] = [
@@ -76,3 +80,11 @@ def test_a_database_that_is_away_is_said_and_no_secret_is() -> None:
     with pytest.raises(SourceError, match="cannot be read now") as caught:
         trends(settings)
     assert PASSWORD not in str(caught.value)
+
+
+def test_the_settings_decide_where_trends_come_from() -> None:
+    state = StateReader(shipped().rulebook)
+    assert trend_source(load_settings(), state).name == "board"
+    assert trend_source(load_settings(database="host=127.0.0.1 dbname=results"), state).name == "database"
+    with pytest.raises(ConfigError, match="holds a password"):
+        trend_source(load_settings(database=f"host=127.0.0.1 password={PASSWORD}"), state)
