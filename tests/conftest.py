@@ -15,7 +15,7 @@ from xdist.workermanage import WorkerController
 from streams.errors import BrokerError
 from streams.kafka.brokers import Broker, broker, forced_kind
 from tests.browser import browser
-from tests.halves import FromBothEnds, in_a_row
+from tests.schedule import FromBothEnds, in_a_row
 
 # What costs most and finds most, engine against oracle, takes twice as many: see ``per_kind`` in tests/property.
 settings.register_profile(

@@ -1,9 +1,8 @@
-"""Two processes for all tests, as ``.ci/run`` starts them (pytest-xdist).
+"""Three processes for all tests, as ``.ci/run`` starts them (pytest-xdist).
 
-The files stand in a row: what computes at its beginning, what waits for workers on a broker at its end. The first
-process takes from the end, the other from the beginning, each the next file when it has done one, until they meet. So
-the processor is busy, tests that start brokers and workers by the dozen do not run side by side for most of the time,
-and both processes end together whatever tests are added.
+The files stand in a row: what computes at its beginning, what waits for workers on a broker at its end. One process
+takes from the beginning, the others from the end, each the next file when it has done one, until they meet. So two
+cores are busy while tests wait, and all processes end together whatever tests are added.
 """
 
 from __future__ import annotations
@@ -32,9 +31,9 @@ def in_a_row(items: Sequence[pytest.Item]) -> list[pytest.Item]:
 
 
 class FromBothEnds(LoadFileScheduling):  # type: ignore[misc]
-    """Gives the first process the last file that is left, any other process the first one."""
+    """Gives the second process the first file that is left, any other process the last one."""
 
     def _assign_work_unit(self, node: WorkerController) -> None:
-        if node is self.nodes[0]:
+        if node is not self.nodes[1]:
             self.workqueue.move_to_end(next(reversed(self.workqueue)), last=False)
         super()._assign_work_unit(node)
