@@ -33,7 +33,7 @@ from streams.wire.state_rows import entry_to_bytes, record_from_bytes, record_to
 from tests.engine.test_equality import GOLDEN
 from tests.oracle.common import Fact
 from tests.property.runs import event_of, us
-from tests.property.shipped import END, kinds, rules_of, shipped_histories
+from tests.property.shipped import END, START, kinds, rules_of, shipped_histories
 from tests.property.test_crashes import DAY, HOUR, MINUTE, every_rule
 from tests.property.worlds import per_kind
 from tests.rulebook import test_connection, test_counter, test_inspection, test_metering, test_reading, test_repair
@@ -225,6 +225,19 @@ def test_nearly_all_decisions_on_simulated_orders_are_native(monkeypatch: pytest
     lines = [encode_json(event) for event in made.events]
     in_tens(shipped(), lines).ask()
     assert len(by_python) < 0.1 * len(lines)
+
+
+def test_a_field_with_the_name_of_an_id_is_left_to_python() -> None:
+    """The decoder lets none through; conditions take such a field for the id."""
+    rulebook, at = rulebook_of_kind("minimum_notice"), us(START)
+    clocks = clocks_of(rulebook, shipped().catalogue)
+    both = Both(rulebook, None, clocks)
+    posted = Event("a", "meter.batch_notice_posted", at, at, {}, meter_id="M")
+    later = at + 7 * DAY
+    replaced = Event("b", "meter.replaced", later, later, {"planned": "batch", "batch_id": "B"}, meter_id="M")
+    applied = both.apply(entries_of(rulebook, [posted, replaced]), later)
+    assert [alert.kind for alert in applied.step.alerts] == ["violation"]
+    assert clocks.fallbacks.total() == 1
 
 
 def test_cases_are_written_by_the_python_engine(monkeypatch: pytest.MonkeyPatch) -> None:

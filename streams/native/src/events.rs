@@ -49,7 +49,7 @@ pub struct Event {
 /// Longer lines are left to Python, which takes some more and refuses what is too large.
 const MOST_BYTES: usize = 200_000;
 
-const IDS: [&[u8]; 4] = [b"order_id", b"account_id", b"meter_id", b"batch_id"];
+pub const IDS: [&[u8]; 4] = [b"order_id", b"account_id", b"meter_id", b"batch_id"];
 const LEVELS: [&[u8]; 4] = [b"province", b"city", b"county", b"unit"];
 
 pub struct Reader {

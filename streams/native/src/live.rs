@@ -5,7 +5,7 @@
 use crate::alerts::{Outcome, Roots, Verdict};
 use crate::calendar::Pause;
 use crate::document::{DeadlineVersion, Fold, Types};
-use crate::events::{Event, Scan, Span, Val};
+use crate::events::{Event, IDS, Scan, Span, Val};
 use crate::hashing::{HashMap, HashSet};
 use crate::kinds::{self, State, Status};
 use crate::life::{Route, routes_of};
@@ -256,6 +256,7 @@ fn fields(rulebook: &Rulebook, scan: &mut Scan, event: &mut Event) -> Option<()>
         match rulebook.reader.watched.get(name.of(scan.text)) {
             Some(&field) => event.fields.push((field, value(scan)?)),
             None if name.of(scan.text) == b"org" => event.org = organisation(scan)?,
+            None if IDS.contains(&name.of(scan.text)) => return None, // conditions would take it for the id itself
             None => scan.any()?,
         }
         if scan.closes(b'}') {
