@@ -15,6 +15,8 @@ from time import perf_counter
 
 from streams.core.driver import Entry
 from streams.core.event import Event
+from streams.engine import ENGINES
+from streams.engine.clocks import native_clocks
 from streams.live.clock_partition import Applied, ClockPartition
 from streams.wire.state_rows import LogRecord
 from tests.stories import shipped, us
@@ -53,9 +55,11 @@ def entry(number: int) -> Entry:
     return ("order", order), event, f"in/0/{number}"
 
 
-def measure(clocks: int) -> tuple[int, list[float]]:
+def measure(clocks: int, engine: str = "python") -> tuple[int, list[float]]:
     """Breaches of that many clocks due at one instant, and the seconds of each piece."""
-    partition = ClockPartition(0, shipped("fee-5-minutes").rulebook, keep_for=30 * 86_400_000_000)
+    loaded = shipped("fee-5-minutes")
+    native = native_clocks(loaded.rulebook, loaded.catalogue, engine)
+    partition = ClockPartition(0, loaded.rulebook, keep_for=30 * 86_400_000_000, native=native)
     offset = 0
     for first in range(0, clocks, TOGETHER):
         entries = [entry(number) for number in range(first, min(first + TOGETHER, clocks))]
@@ -70,8 +74,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Measure and say it."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.midnight", description=__doc__.partition("\n")[0])
     parser.add_argument("--clocks", type=int, default=100_000, help="clocks due at one instant (default 100000)")
-    clocks = parser.parse_args(arguments).clocks
-    breaches, took = measure(clocks)
+    parser.add_argument("--engine", choices=ENGINES, default="auto", help="as of a worker (default auto)")
+    given = parser.parse_args(arguments)
+    clocks = given.clocks
+    breaches, took = measure(clocks, given.engine)
     sys.stdout.write(
         f"{clocks:,} clocks: {breaches:,} breaches, {len(took):,} pieces in {sum(took):.1f} s, "
         f"the longest {max(took) * 1000:.0f} ms\n"
