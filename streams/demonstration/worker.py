@@ -21,7 +21,7 @@ GRACE_SECONDS: Final = 0.3
 """Grace for events under way, in real milliseconds; its simulated length grows with the clock's speed."""
 
 TICK_MS: Final = 250
-_AT_WORK = re.compile(r"at work on .*?, (\d+) rules, (\d+) partitions, metrics (\S+)")
+_AT_WORK = re.compile(r"at work on .*?, (\d+) rules, (\d+) partitions, .*metrics (\S+)")
 _LAG = re.compile(r'^gridclock_watermark_lag_seconds\{partition="\d+"\} (\S+)$', re.MULTILINE)
 _STOP_SECONDS = 20.0
 

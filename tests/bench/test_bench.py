@@ -88,8 +88,8 @@ def test_the_live_path_finds_what_replays_find(monkeypatch: pytest.MonkeyPatch, 
     path = tmp_path / "events.jsonl"
     write_mix(path, orders=150, broken=None)
     table_of_stages = live_judging.compare(path, together=7, rounds=1)
-    assert len(found[live_judging.LIVE]) > 20
-    assert {f"{live_judging.LIVE}: {stage}" in table_of_stages for stage in live_judging.STAGES} == {True}
+    assert len(found[live_judging.BASE]) > 20
+    assert {f"{live_judging.BASE}: {stage}" in table_of_stages for stage in live_judging.STAGES} == {True}
     numbers = count()
     monkeypatch.setattr(live_judging, "standing", lambda _alerts: [str(next(numbers))])
     with pytest.raises(SystemExit, match="do not find the same"):

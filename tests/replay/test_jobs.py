@@ -145,7 +145,7 @@ def test_a_crash_in_a_process_names_the_line_of_the_file(tmp_path: Path) -> None
     path.write_text("\n".join(lines), "utf-8")
     number = next(n for n, line in enumerate(lines, start=1) if '"WO140-1"' in line)
     told: list[DeadLetter] = []
-    replay = Replay(shipped().rulebook, BreaksAt(shipped().catalogue), ReplayOptions(FAR, jobs=2))
+    replay = Replay(shipped().rulebook, BreaksAt(shipped().catalogue), ReplayOptions(FAR, jobs=2, engine="python"))
     replay.on_dead_letter = told.append
     with pytest.raises(RuntimeError, match="a bug") as caught:
         replay.read([Lines(str(path))])

@@ -40,10 +40,10 @@ def judged(path: Path, engine: Engine) -> tuple[Counter[str], list[str]]:
     by_subject = pa.RecordBatch.from_pylist(copies, schema=steps.ROUTED)
     (end,) = (row["at"] for row in rows_of(steps.last(job, [by_subject])))
     found = [row for row in routed if row["kind"] not in (steps.COPY, steps.LINE)]
+    found += rows_of(steps.judge(replace(job, ends_at=end), [by_subject]))
     for row in found:
         if row["kind"] in (steps.COUNTS, steps.TOTALS):
             row["payload"] = json.dumps(json.loads(row["payload"]), sort_keys=True)
-    found += rows_of(steps.judge(replace(job, ends_at=end), [by_subject]))
     return Counter(row["kind"] for row in routed), sorted(map(repr, found))
 
 
