@@ -200,7 +200,7 @@ def test_the_page_follows_two_workers(kafka: Broker, prefix: str, tmp_path: Path
 
                 # From the alert to its evidence; of an order at rest, and of one with an open clock.
                 await page.js("document.querySelector('#alerts .row').click()")
-                # A breach, a late completion, both withdrawn; before them a warning, unless time came past both at once.
+                # A breach, a late completion, both withdrawn; and a warning, unless time came past both at once.
                 of_case = "document.querySelectorAll('.case-clock .alerts-of li').length"
                 await page.until(f"[4, 5].includes({of_case})", SECONDS)
                 await page.until("document.querySelector('#clocks').textContent.includes('S7')", SECONDS)
