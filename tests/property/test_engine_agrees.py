@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.oracle import cases, standing
 from tests.oracle.common import Fact, as_it_was
-from tests.property.runs import Run, in_order, moment, us, whole
+from tests.property.runs import Run, event_of, in_order, moment, us, whole
 from tests.property.stories import (
     END,
     MICROSECOND,
@@ -96,6 +97,7 @@ def test_a_corrected_stream_equals_one_that_was_right_from_the_start(kind: str, 
     facts = data.draw(facts_of(world))
     # One subject: a correction that names other subjects than the original is known to those only.
     facts = [replace(fact, ids={"order": "O"}) for fact in facts]
+    assume(not any(is_unknown_and_later(world, fact, facts) for fact in facts))
     corrected = whole(world, facts, END)
     effective = as_it_was(facts)
     roots = {fact.event_id: root for fact, root in effective}
@@ -107,6 +109,20 @@ def test_a_corrected_stream_equals_one_that_was_right_from_the_start(kind: str, 
         }
     )
     assert corrected.net() == {(*head, roots.get(root, root), kind, due) for *head, root, kind, due in right.net()}
+
+
+def is_unknown_and_later(world: World, fact: Fact, facts: Sequence[Fact]) -> bool:
+    """Whether a correction was recorded before what it corrects, and that is of a type that no rule watches.
+
+    The engine does not keep such an event, so where its corrections are withdrawn again it cannot know that it is the
+    one recorded last.
+    """
+    by_id = {one.event_id: one for one in facts}
+    original, seen = fact, {fact.event_id}
+    while (before := by_id.get(original.corrects or "")) is not None and before.event_id not in seen:
+        original = before
+        seen.add(before.event_id)
+    return original.recorded > fact.recorded and not world.rulebook.copies_of(event_of(original))
 
 
 def as_if_right(fact: Fact, kind: str) -> Fact:
