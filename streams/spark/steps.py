@@ -11,7 +11,7 @@ import os
 import sys
 from array import array
 from collections import Counter, deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Container, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import lru_cache
@@ -325,6 +325,13 @@ def _deduplicated(own: Iterable[tuple[_Copy, Event]]) -> Deduplicated:
     )
 
 
+def _events_of(job: Job, copies: Iterable[_Copy], subjects: Container[Subject]) -> list[Sorted]:
+    """The events of some subjects, without repetitions."""
+    own = (copy for copy in copies if copy.subject in subjects)
+    by_subject = groupby(own, key=attrgetter("subject"))
+    return [event for _, some in by_subject for event in _deduplicated(_decoded(job, some)).events]
+
+
 class _Judges:
     """Judges the subjects of a partition, some at a time, by one rulebook or by two."""
 
@@ -371,12 +378,10 @@ class _Judges:
         return [copy for copy in taken if copy.subject in found.left_to_python]
 
     def _native_cases(self, native: NativeReplay, taken: Sequence[_Copy], ending: bytes) -> Iterator[tuple[Any, ...]]:
+        left: set[Subject] = set()
         for found in native.cases(self._end):
             if found.left_to_python:
-                own = _decoded(self._job, (copy for copy in taken if copy.subject == found.subject))
-                judging = Judging(self._rulebook, self._end)
-                deque(judging.alerts(_deduplicated(own).events), maxlen=0)
-                yield from self._cases(judging)
+                left.add(found.subject)
             elif self._form is not None and self._form.with_summary:
                 reported = (ReportedCase(read_plain(line), sentence_of(alert)) for line, alert in found.cases)
                 yield from self._case_rows(found.subject, reported)
@@ -389,6 +394,10 @@ class _Judges:
                         CASE, found.subject, rule=case.rule, id=case.case_id, place=place, payload=payload,
                         explanation=said,
                     )  # fmt: skip
+        if left:
+            judging = Judging(self._rulebook, self._end)
+            deque(judging.alerts(_events_of(self._job, taken, left)), maxlen=0)
+            yield from self._cases(judging)
 
     def _by_python(self, waiting: Sequence[_Copy]) -> Iterator[tuple[Any, ...]]:
         events: list[Sorted] = []

@@ -46,6 +46,18 @@ def skewed(path: Path, events: int) -> Path:
     return path
 
 
+def paused(path: Path) -> Path:
+    """Two orders with more pauses than a case lists: Python writes their cases."""
+    with path.open("w", encoding="utf-8") as target:
+        for order in ("P1", "P2"):
+            for number in range(62):
+                step = ("service_started", "interrupted", "resumed")[number and 1 + number % 2]
+                at = f"2026-03-02T09:00:{number // 2:02d}.{number % 2}00+08:00"
+                event = {**STARTED, "event_id": f"{order}-{number}", "order_id": order, "occurred_at": at}
+                target.write(json.dumps({**event, "event_type": f"counter.{step}", "reason": "system_failure"}) + "\n")
+    return path
+
+
 STARTED = {
     "event_id": "a", "event_type": "counter.service_started", "occurred_at": "2026-03-02T09:00:00+08:00",
     "order_id": "W1", "business": "fee",
@@ -114,7 +126,7 @@ def test_the_same_bytes_as_a_replay(spark: Run, tmp_path: Path) -> None:
 
 @pytest.mark.spark_small
 @pytest.mark.skipif(native_module() is None, reason="the native engine is not built: see deploy/native")
-@pytest.mark.parametrize("make", [simulated, partial(skewed, events=3_000)])
+@pytest.mark.parametrize("make", [simulated, partial(skewed, events=3_000), paused])
 def test_executors_judge_natively_and_as_python_does(spark: Run, tmp_path: Path, make: Callable[[Path], Path]) -> None:
     done = json.loads(spark("tests.spark.engines", make(tmp_path / "events.jsonl")).out)
     assert done["same"]
