@@ -23,7 +23,7 @@ from streams.files import STANDARD
 from streams.replay.input_counts import InputCounts
 from streams.replay.judging import AlertKey, Arrived, Copies, Deduplicated, deduplicate
 from streams.replay.output_form import OutputForm
-from streams.replay.reading import POSITION_BITS, Reading, Scope
+from streams.replay.reading import POSITION_BITS, Reading, Scope, copies_by_subject
 from streams.replay.sources import MAX_AHEAD, Record, Source
 from streams.replay.sources.lines import Lines
 from streams.replay.spill import HELD_BYTES, SpillBuffer
@@ -183,9 +183,7 @@ class RecordsReading(NativeReading):
         self.highest = native.highest
         for (number, origin, line), subject in native.routed():
             yield number, origin, subject, line
-        for _, number, _, origin, copies in self._kept:
-            for subject, copy in copies:
-                yield number, origin, subject, copy
+        yield from copies_by_subject(self._kept)
 
 
 class NativeJudging:

@@ -27,7 +27,7 @@ from streams.errors import InputError
 from streams.files import STANDARD
 from streams.replay.forks import run_forked
 from streams.replay.input_counts import InputCounts
-from streams.replay.judging import Copies
+from streams.replay.judging import Arrived, Copies
 from streams.replay.sources import MAX_AHEAD, Record, Source, event_of
 from streams.replay.sources.json_rows import JsonArray
 from streams.replay.sources.lines import LineRange, Lines
@@ -128,9 +128,7 @@ class Reading:
 
         Where the native engine read the event, its line instead of the copy; ``NativeReplay.take_for`` takes it.
         """
-        for _, number, _, origin, copies in self.buffer.held():
-            for subject, copy in copies:
-                yield number, origin, subject, copy
+        return copies_by_subject(self.buffer.held())
 
     def _take(self, event: Event, origin: int, size: int) -> None:
         tally, scope = self.tally, self._scope
@@ -166,6 +164,13 @@ class Reading:
             tally.unwatched += 1
             if self.unwatched_at is None or at > self.unwatched_at:
                 self.unwatched_at = at
+
+
+def copies_by_subject(arrived: Iterable[Arrived]) -> Iterator[tuple[int, int, Subject, Event]]:
+    """Number of arrival and origin of events, and each subject that they concern, with its copy."""
+    for _, number, _, origin, copies in arrived:
+        for subject, copy in copies:
+            yield number, origin, subject, copy
 
 
 class InputSplits:
