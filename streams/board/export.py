@@ -79,13 +79,9 @@ def exported(name: str, suffix: str, items: Iterable[Mapping[str, Any]]) -> byte
     rows = ([_cell(_with_last_acknowledgement(item), path) for path, _ in columns] for item in items)
     target = io.BytesIO()
     if suffix == "xlsx":
-        paths = [path for path, _ in columns]
-        if name == "trends":
-            red = paths.index("red_lines")
-            write_workbook(target, columns, rows, is_marked=lambda row: row[red] != "0")
-        else:
-            severity = paths.index("severity")
-            write_workbook(target, columns, rows, is_marked=lambda row: row[severity] == "red_line")
+        path, is_red = ("red_lines", "0".__ne__) if name == "trends" else ("severity", "red_line".__eq__)
+        place = [column for column, _ in columns].index(path)
+        write_workbook(target, columns, rows, is_marked=lambda row: is_red(row[place]))
     else:
         target.write(csv_header(path for path, _ in columns))
         target.writelines(csv_row(map(neutral, row)) for row in rows)

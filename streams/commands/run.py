@@ -87,7 +87,8 @@ def run(rules: tuple[Path, ...], only: Path | None, sources: tuple[str, ...], en
     def on_ready(ready: Ready) -> None:
         announce(
             f"at work on {settings.bootstrap}, {len(loaded.rulebook.rules)} rules, "
-            f"{ready.log_partitions} partitions, engine {'python' if native is None else 'native'}, metrics http://{settings.metrics_host}:{ready.metrics_port}/metrics"
+            f"{ready.log_partitions} partitions, engine {'python' if native is None else 'native'}, "
+            f"metrics http://{settings.metrics_host}:{ready.metrics_port}/metrics"
         )
 
     os.umask(0o077)  # all files of a worker are state, with customers' numbers in it
