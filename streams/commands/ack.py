@@ -157,7 +157,7 @@ def _find(settings: Settings, alert_id: str) -> None:
 def _id_of(value: bytes) -> object:
     try:
         return decode_json(value)["data"]["alert_id"]
-    except (ValueError, KeyError, TypeError):  # no alert
+    except (ValueError, KeyError, TypeError, RecursionError):  # no alert
         return None
 
 

@@ -287,7 +287,7 @@ class Term:
         try:
             event = decode_json(record.value)
             AlertEvent.model_validate(event)
-        except (ValidationError, ValueError, TypeError) as error:
+        except (ValidationError, ValueError, TypeError, RecursionError) as error:
             # ValueError is msgspec's for invalid JSON; its text may quote the record, so only its type is logged.
             place = f"{tp.topic}/{tp.partition}/{record.offset}"
             logger.warning("%s is not an alert and is recorded as undelivered: %s", place, type(error).__name__)

@@ -35,12 +35,18 @@ class DamagedError(StateError):
     """A row or a record cannot be read."""
 
 
+_UNREADABLE: Final = (
+    msgspec.DecodeError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError,
+)  # fmt: skip
+"""What damaged bytes give; the last one where they are nested too deep."""
+
+
 @contextmanager
 def _reading(raw: bytes, what: str) -> Iterator[dict[str, Any]]:
     """The row as JSON; any error while it or its parts are read becomes a ``StateError``."""
     try:
         yield _read(raw, what)
-    except (msgspec.DecodeError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+    except _UNREADABLE as error:
         raise DamagedError(f"{what} is damaged") from error
 
 
@@ -79,7 +85,7 @@ def _decoded(decode: Callable[[bytes], R], raw: bytes, what: str) -> R:
         if found.v <= STATE_VERSION:
             return found
         reason = None
-    except (msgspec.DecodeError, ValueError, ArithmeticError) as error:
+    except _UNREADABLE as error:
         reason = error
     with _reading(raw, what):  # a row of a newer version, which may differ completely, is refused with its name
         raise DamagedError(f"{what} is damaged") from reason

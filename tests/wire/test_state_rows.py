@@ -131,6 +131,7 @@ def test_a_newer_version_is_refused_by_name(name: str, read: Callable[[bytes], A
         b"\xff",
         b'{"v":1,"events":7}',
         b'{"v":5E55555555555555555555}',
+        b"[" * 2000 + b"]" * 2000,
     ],
 )
 @pytest.mark.parametrize(("name", "read"), READERS)

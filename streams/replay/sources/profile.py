@@ -264,7 +264,7 @@ def _check_lines(name: str) -> None:
             return
     try:
         whole = decode_json(b"{" + rest)
-    except ValueError:
+    except (ValueError, RecursionError):
         return
     lists = sorted(_lists(whole), key=lambda item: -item[1]) if isinstance(whole, dict) else []
     place = f"; its records seem to be in {lists[0][0]} ({lists[0][1]:,})" if lists else ""
