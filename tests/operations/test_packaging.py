@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -16,18 +18,19 @@ ROOT = DEPLOY.parent
 BUILD = "import setuptools.build_meta as b, sys; print(getattr(b, sys.argv[1])(sys.argv[2]))"
 
 
-def built(what: str, source: Path, target: Path) -> Path:
+def built(what: str, source: Path, target: Path, **environment: str) -> Path:
     """The distribution of a source tree; built without asking a package index."""
     done = subprocess.run(
-        [sys.executable, "-c", BUILD, what, str(target)], cwd=source, capture_output=True, text=True, check=False
-    )
+        [sys.executable, "-c", BUILD, what, str(target)],
+        cwd=source, env={**os.environ, **environment}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return target / done.stdout.splitlines()[-1]
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from what the source distribution holds, as somebody would who has nothing else."""
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the source distribution holds."""
     directory = tmp_path_factory.mktemp("dist")
     tree = directory / "tree"
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
@@ -37,14 +40,36 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (tree / name).write_bytes((ROOT / name).read_bytes())
     archive = built("build_sdist", tree, directory)
     subprocess.run(["tar", "--extract", "--file", str(archive), "--directory", str(directory)], check=True)
-    return built("build_wheel", directory / archive.name.removesuffix(".tar.gz"), directory)
+    return directory / archive.name.removesuffix(".tar.gz")
+
+
+@pytest.fixture(scope="module")
+def wheel(unpacked: Path) -> Path:
+    """Built from that, as somebody would who has nothing else: neither the clone nor Rust."""
+    return built("build_wheel", unpacked, unpacked.parent, CARGO="no-cargo-here")
+
+
+def test_without_rust_the_wheel_is_for_every_machine(wheel: Path) -> None:
+    assert wheel.name.endswith("-py3-none-any.whl")
+    with zipfile.ZipFile(wheel) as found:
+        assert [name for name in found.namelist() if "/native/" in name or name.endswith(".so")] == []
+
+
+@pytest.mark.skipif(shutil.which("cargo") is None, reason="cargo is not here: no wheel with the native engine")
+def test_with_rust_the_wheel_has_the_native_engine_and_not_its_sources(unpacked: Path, wheel: Path) -> None:
+    target = str(ROOT / "streams" / "native" / "target")  # where the crates that it is built with are compiled already
+    native = built("build_wheel", unpacked, unpacked.parent, CARGO_TARGET_DIR=target)
+    assert re.fullmatch(r"gridclock-[\d.]+-cp311-abi3-\w+\.whl", native.name)
+    with zipfile.ZipFile(native) as found, zipfile.ZipFile(wheel) as other:
+        more = {name for name in found.namelist() if ".dist-info/" not in name} - set(other.namelist())
+    assert more == {"streams/engine/_native.abi3.so"}
 
 
 def test_the_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:
     listed = subprocess.run(
         ["git", "ls-files", "streams", "schemas"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.split()
-    wanted = {name for name in listed if not name.endswith((".md", ".rs", ".toml", ".lock"))}
+    wanted = {name for name in listed if not name.endswith(".md") and not name.startswith("streams/native/")}
     with zipfile.ZipFile(wheel) as found:
         assert wanted - set(found.namelist()) == set()
 
