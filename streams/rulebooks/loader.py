@@ -79,7 +79,7 @@ def load_rulebook(rules: Sequence[Path] = (), only: Path | None = None) -> Loade
         layer: list[LoadedRule] = []
         disabled: list[_Disabled] = []
         organisations |= load_organisations(directory)
-        for path in _yaml_files(directory):
+        for path in files_of(directory):
             if path.name in ORGANISATION_FILES:
                 continue
             if path.name == CALENDAR_FILE:
@@ -104,11 +104,20 @@ def load_rulebook(rules: Sequence[Path] = (), only: Path | None = None) -> Loade
     return LoadedRulebook(rulebook, catalogue, tuple(merged), tuple(files), organisations, titles)
 
 
-def _yaml_files(directory: Path) -> list[Path]:
+def files_of(directory: Path) -> list[Path]:
+    """All files of a rulebook directory that are read, by name.
+
+    Raises:
+        ConfigError: where there is no such directory, or none of them in it.
+    """
     if not directory.is_dir():
         raise ConfigError("no such rulebook directory", path=str(directory))
-    found = sorted(path for path in directory.iterdir() if path.suffix in {".yaml", ".yml"})
-    if not found and not any((directory / name).is_file() for name in ORGANISATION_FILES):
+    found = sorted(
+        path
+        for path in directory.iterdir()
+        if path.suffix in {".yaml", ".yml"} or (path.name in ORGANISATION_FILES and path.is_file())
+    )
+    if not found:
         raise ConfigError("no rulebook files (*.yaml) in this directory", path=str(directory))
     return found
 

@@ -1,20 +1,24 @@
-"""A replay as Spark DataFrames: read, shuffled by subject, judged within partitions, results as DataFrames.
+"""A replay as Spark DataFrames: read, partitioned by subject, judged within partitions, results as DataFrames.
 
 Theory of operation. ``route`` decodes records in Arrow batches and gives a row for each subject that an event
-concerns. Spark shuffles the rows by subject and sorts them within partitions by their order of arrival; ``judge`` then
-sees each subject's whole history, and does what every replay does. Both results are persisted on disk, because counts,
-alerts and cases are asked for one after the other. A lost executor's partitions are done again by Spark: both steps
-give the same rows for the same input.
+concerns. Spark partitions the rows by ranges of subjects and sorts them within partitions by their order of arrival;
+``judge`` then sees each subject's whole history, and does what every replay does, in the order of subjects. What a
+partition counts comes as a row of its own, so that no count needs a pass over the results. Where no end is given, the
+last event read is taken for it; if judging finds that another is the last that counts (the last was repeated with
+other content, or corrected), all is judged once more. Both results are persisted on disk, because alerts and cases are
+asked for one after the other. A lost executor's partitions are done again by Spark: both steps give the same rows for
+the same input.
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, Final
 
+import msgspec
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -22,7 +26,8 @@ from pyspark.sql import functions as F
 from schemas.fields import parse_time
 from streams.core.instants import instant_us
 from streams.errors import ConfigError
-from streams.spark import steps
+from streams.replay.reading import BEGINNING
+from streams.spark import judging, steps
 from streams.spark.rulebook import RulebookFiles
 from streams.wall_clock import WallClock
 
@@ -34,8 +39,12 @@ _JUDGED: Final = (
     "report string, id string, place long, payload binary, explanation binary, "
     "major long, minor long, position long"
 )
+_read_counted = msgspec.json.Decoder(steps.Counted).decode
+_read_totals = msgspec.json.Decoder(steps.Totals).decode
 ALERT_ORDER: Final = ("detected_at", "by_event", "due_at", "subject_type", "subject", "rule", "report", "id")
-_LAST: Final = "at long"
+COPIES: Final = 250_000
+"""Rows of copies in a partition, about: some 100 MB."""
+
 _COUNTED: Final = ("lines", "events", "after_until", "not_yet_recorded", "unwatched")
 """The counts of reading that do not depend on which records come in one batch; see ``InputCounts``."""
 _TIMES: Final = {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"}
@@ -61,7 +70,7 @@ class Judged:
     @cached_property
     def cases(self) -> DataFrame:
         """Every case as of the end, by subject."""
-        return self._judged.where(F.col("kind") == steps.CASE).orderBy("subject_type", "subject", "place")
+        return self._judged.where(F.col("kind") == steps.CASE)
 
     @cached_property
     def dead_letters(self) -> DataFrame:
@@ -96,7 +105,7 @@ def judge(
 
     ``df`` has a column ``value`` with one JSON object each (``spark.read.text``), or the fields of events as columns.
     ``until`` and ``as_of`` are instants: RFC 3339 with an offset, or microseconds; time ends at the last event by
-    default, and to find that takes one more pass over the events. ``order`` names a column of whole numbers, the order
+    default. ``order`` names a column of whole numbers, the order
     of arrival, which tells which of two records with one id came first; without it the order of their content does.
 
     Raises:
@@ -107,33 +116,65 @@ def judge(
     job = steps.Job(rulebook or RulebookFiles(), WallClock().now(), min(ends) if ends else None, known)
     routed = _records(df, order, source).mapInArrow(partial(_route, job), ROUTED)
     routed = routed.persist(StorageLevel.DISK_ONLY)
-    counts, unwatched_at = _counted(routed)
-    end, judged = judged_copies(job, routed, unwatched_at)
-    return Judged(end or 0, counts, routed, judged.persist(StorageLevel.DISK_ONLY))
+    read = what_was_read(routed)
+    counts: Counter[str] = Counter()
+    for _, counted in read:
+        counts.update({name: counted.tally[name] for name in _COUNTED})
+    end, judged, _ = judged_copies(job, routed, [counted for _, counted in read])
+    return Judged(end or 0, counts, routed, judged)
 
 
-def judged_copies(job: steps.Job, routed: DataFrame, unwatched_at: int | None) -> tuple[int | None, DataFrame]:
-    """Where time ends, and ``steps.JUDGED`` rows of ``steps.ROUTED`` ones; ``unwatched_at``: the last other event."""
+Place = tuple[int, int]
+"""``major`` and ``minor`` of ``steps.ROUTED``."""
+
+
+def what_was_read(routed: DataFrame) -> list[tuple[Place, steps.Counted]]:
+    """The counts of all records, in the order of arrival.
+
+    Raises:
+        ConfigError: where a source could not be read.
+    """
+    counts = routed.where(F.col("kind").isin(steps.COUNTS, steps.ERROR)).select("kind", "major", "minor", "payload")
+    rows = sorted(counts.collect(), key=lambda row: (row["major"], row["minor"]))
+    for row in rows:
+        if row["kind"] == steps.ERROR:
+            raise ConfigError(bytes(row["payload"]).decode())
+    return [((row["major"], row["minor"]), _read_counted(bytes(row["payload"]))) for row in rows]
+
+
+def judged_copies(
+    job: steps.Job, routed: DataFrame, read: Sequence[steps.Counted]
+) -> tuple[int | None, DataFrame, list[steps.Totals]]:
+    """Where time ends, ``steps.JUDGED`` rows of ``steps.ROUTED`` ones, persisted, and what the partitions counted."""
     copies = routed.where(F.col("kind").isin(steps.COPY, steps.LINE))
-    by_subject = copies.repartition("subject_type", "subject")
+    count = sum(counted.copies for counted in read)
+    partitions = max(-(-count // COPIES), min(routed.sparkSession.sparkContext.defaultParallelism, count), 1)
+    by_subject = copies.repartitionByRange(partitions, "subject_type", "subject")
     in_order = by_subject.sortWithinPartitions("subject_type", "subject", "major", "minor", "payload")
-    end = job.ends_at
-    if end is None:
-        found = [row["at"] for row in in_order.mapInArrow(partial(_last, job), _LAST).collect()]
-        end = max(found if unwatched_at is None else [*found, unwatched_at], default=None)
-    return end, in_order.mapInArrow(partial(_judge, job.until(end or 0)), _JUDGED)
+
+    def judged(own: steps.Job) -> tuple[DataFrame, list[steps.Totals]]:
+        found = in_order.mapInArrow(partial(_judge, own), _JUDGED).persist(StorageLevel.DISK_ONLY)
+        totals = found.where(F.col("kind") == steps.TOTALS).select("payload").collect()
+        return found, [_read_totals(bytes(row[0])) for row in totals]
+
+    if job.ends_at is not None:
+        return job.ends_at, *judged(job)
+    highest = max((counted.highest for counted in read), default=BEGINNING)
+    frame, totals = judged(job.until(highest, is_certain=False))
+    last = [counted.unwatched_at for counted in read] + [own.last_at for own in totals]
+    end = max((at for at in last if at is not None), default=None)
+    if end is None or end == highest:
+        return end, frame, totals
+    frame.unpersist()
+    return end, *judged(job.until(end))
 
 
 def _route(job: steps.Job, batches: Any) -> Any:
     return steps.route(job, batches)
 
 
-def _last(job: steps.Job, batches: Any) -> Any:
-    return steps.last(job, batches)
-
-
 def _judge(job: steps.Job, batches: Any) -> Any:
-    return steps.judge(job, batches)
+    return judging.judge(job, batches)
 
 
 def _instant(value: str | int | None) -> int | None:
@@ -160,16 +201,3 @@ def _records(df: DataFrame, order: str | None, source: str) -> DataFrame:
         (F.xxhash64(value) if order is None else F.col(order).cast("long")).alias("minor"),
     )
     return named
-
-
-def _counted(routed: DataFrame) -> tuple[Counter[str], int | None]:
-    """The counts of reading, and the instant of the last event that no rule watches."""
-    counts: Counter[str] = Counter()
-    unwatched_at: int | None = None
-    rows = routed.where(F.col("kind") == steps.COUNTS).select("payload").toLocalIterator()
-    for row in rows:
-        found = json.loads(bytes(row["payload"]))
-        at = found["unwatched_at"]
-        counts.update({name: found["tally"][name] for name in _COUNTED})
-        unwatched_at = at if unwatched_at is None or (at is not None and at > unwatched_at) else unwatched_at
-    return counts, unwatched_at

@@ -112,7 +112,8 @@ def _read(job: Job, split_number: int, split: Split) -> Iterator[pa.RecordBatch]
         for place, position, (*what, payload) in taken.events():
             rows.append((*what, split_number, first + place, position, payload))
         rows.append((COUNTS, None, None, split_number, first, 0, taken.counts()))
-        rows.append((HIGHS, None, None, split_number, first, 0, taken.highs.tobytes()))
+        if taken.highs:
+            rows.append((HIGHS, None, None, split_number, first, 0, taken.highs.tobytes()))
         yield record_batch(rows, ROUTED)
         first += len(records)
     if isinstance(source, LineRange):

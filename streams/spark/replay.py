@@ -28,7 +28,7 @@ from streams.replay.reading import BEGINNING
 from streams.replay.sources import Source
 from streams.replay.summary import Summary
 from streams.spark import steps
-from streams.spark.frames import ALERT_ORDER, ROUTED, judged_copies
+from streams.spark.frames import ALERT_ORDER, ROUTED, Place, judged_copies, what_was_read
 from streams.spark.inputs import Inputs, Split, originals, read, splits_of
 from streams.spark.steps import Job
 from streams.wire.cloudevents import ReportedCase
@@ -41,9 +41,6 @@ MOST: Final = 1 << 26
 _ORIGINALS: Final = "major long, minor long, payload binary"
 _COUNT: Final = "count long"
 
-Place = tuple[int, int]
-"""``major`` and ``minor`` of ``steps.ROUTED``."""
-
 
 def session_of(master: str | None, *, quiet: bool) -> SparkSession:
     """A session of Spark: ``master`` as Spark has it, else what Spark's configuration says, else ``local[*]``.
@@ -55,6 +52,7 @@ def session_of(master: str | None, *, quiet: bool) -> SparkSession:
     builder = SparkSession.builder.appName("gridclock replay")
     builder = builder.config("spark.ui.showConsoleProgress", str(not quiet).lower())
     builder = builder.config("spark.log.level", "ERROR")
+    builder = builder.config("spark.rdd.compress", "true")  # what is persisted lies on disk: a quarter of it
     if master is not None:
         builder = builder.master(master)
     if (master or "local").startswith("local"):
@@ -83,7 +81,8 @@ class SparkReplay:
         self._names: list[str] = []
         self._splits: list[Split] = []
         self._lines_before: list[int] = []
-        self._unwatched_at: int | None = None
+        self._read: list[steps.Counted] = []
+        self._totals: list[steps.Totals] = []
         self._frames: list[DataFrame] = []
 
     def close(self) -> None:
@@ -108,40 +107,37 @@ class SparkReplay:
         count = len(self._splits)
         numbers = self._spark.range(0, count, 1, max(count, 1))
         routed = self._kept(numbers.mapInArrow(partial(read, self._job, self._splits), ROUTED))
-        self._count(routed)
-        letters = routed.where(F.col("kind") == steps.LETTER).orderBy("major", "minor")
-        for row in letters.select("major", "payload").toLocalIterator():
-            letter = DeadLetter.model_validate_json(bytes(row["payload"]))
-            self._refuse(letter.model_copy(update={"position": letter.position + self._lines_before[row["major"]]}))
+        found = what_was_read(routed.persist(StorageLevel.DISK_ONLY))
+        self._read = [counted for _, counted in found]
+        self._count(routed, found)
+        if any(counted.letters for counted in self._read):
+            letters = routed.where(F.col("kind") == steps.LETTER).orderBy("major", "minor")
+            for row in letters.select("major", "payload").toLocalIterator():
+                letter = DeadLetter.model_validate_json(bytes(row["payload"]))
+                self._refuse(letter.model_copy(update={"position": letter.position + self._lines_before[row["major"]]}))
         on_record(total)
 
     def _kept(self, frame: DataFrame) -> DataFrame:
-        kept = frame.persist(StorageLevel.DISK_ONLY)
-        self._frames.append(kept)
-        return kept
+        self._frames.append(frame)
+        return frame
 
     def _refuse(self, letter: DeadLetter) -> None:
         self.tally.dead_letters[letter.reason] += 1
         self.on_dead_letter(letter)
 
-    def _count(self, routed: DataFrame) -> None:
+    def _count(self, routed: DataFrame, found: Sequence[tuple[Place, steps.Counted]]) -> None:
         lines = [0] * len(self._splits)
         before: dict[Place, int] = {}
         highest = BEGINNING
-        counts = routed.where(F.col("kind").isin(steps.COUNTS, steps.ERROR)).orderBy("major", "minor")
-        for row in counts.select("kind", "major", "minor", "payload").toLocalIterator():
-            if row["kind"] == steps.ERROR:
-                raise ConfigError(bytes(row["payload"]).decode())
-            found = json.loads(bytes(row["payload"]))
-            self.tally.add(InputCounts.from_state(found["tally"]))
-            before.setdefault((row["major"], row["minor"]), highest)
-            highest = max(highest, found["highest"])
-            lines[row["major"]] += found["lines"]
-            at = found["unwatched_at"]
-            if at is not None and (self._unwatched_at is None or at > self._unwatched_at):
-                self._unwatched_at = at
-        highs = routed.where(F.col("kind") == steps.HIGHS).mapInArrow(partial(_out_of_order, before), _COUNT)
-        self.tally.out_of_order += highs.agg(F.sum("count")).collect()[0][0] or 0
+        for place, counted in found:
+            self.tally.add(InputCounts.from_state(counted.tally))
+            if counted.first_at is not None and counted.first_at < highest:
+                before[place] = highest
+            highest = max(highest, counted.highest)
+            lines[place[0]] += counted.lines
+        if before:
+            highs = routed.where(F.col("kind") == steps.HIGHS).mapInArrow(partial(_out_of_order, before), _COUNT)
+            self.tally.out_of_order += sum(row[0] for row in highs.collect())
         number, so_far = -1, 0
         for split, own in zip(self._splits, lines, strict=True):
             if split.number != number:
@@ -153,7 +149,7 @@ class SparkReplay:
 
     def judge(self, on_events: Callable[[int], None] = lambda _n: None) -> None:
         """Judge what was read."""
-        self.ends_at, judged = judged_copies(self._job, self._frames[0], self._unwatched_at)
+        self.ends_at, judged, self._totals = judged_copies(self._job, self._frames[0], self._read)
         self._kept(judged)
 
     def _judged(self, kind: str) -> DataFrame:
@@ -164,26 +160,29 @@ class SparkReplay:
         alerts = self._judged(steps.ALERT)
         for row in alerts.orderBy(*ALERT_ORDER).select("payload").toLocalIterator():
             yield bytes(row[0])
-        for row in alerts.groupBy("rule", "report").count().collect():
-            self.tally.alerts[row["rule"], row["report"]] += row["count"]
-        for row in self._judged(steps.TOTALS).select("payload").toLocalIterator():
-            found = json.loads(bytes(row[0]))
-            self.tally.orphans.update(found["orphans"])
-            if found["summary"] is not None:
-                self.summary.merge(Summary.from_state(found["summary"]))
+        for totals in self._totals:
+            self.tally.alerts.update({(rule, kind): count for rule, kind, count in totals.alerts})
+            self.tally.orphans.update(totals.orphans)
+            if totals.summary is not None:
+                self.summary.merge(Summary.from_state(totals.summary))
         self._refuse_conflicts()
 
     def _refuse_conflicts(self) -> None:
         """Count repetitions, and report those with other content, with the original bytes."""
+        if self._spark is None or not any(totals.repeated or totals.refused for totals in self._totals):
+            return
+        is_refused = F.col("kind") == steps.LETTER
+        again = self._frames[1].where(F.col("kind").isin(steps.DUPLICATE, steps.LETTER))
         place = ("major", "minor")
-        again = self._judged(steps.DUPLICATE).select(*place).distinct()
-        refused = self._judged(steps.LETTER).select(*place, "position", "id").distinct()
-        self.tally.duplicates = again.join(refused, list(place), "left_anti").count()
+        # an event is a repetition for each of its subjects, and a conflict for one of them is one for all
+        once = again.groupBy(*place, "position").agg(F.max(F.when(is_refused, F.col("id"))).alias("id"))
+        self.tally.duplicates = once.where(F.col("id").isNull()).count()
         wanted: dict[int, tuple[Split, dict[int, list[tuple[int, str]]]]] = {}
-        for major, minor, position, event_id in refused.toLocalIterator():
-            _, positions = wanted.setdefault(major, (self._splits[major], {}))
-            positions.setdefault(position, []).append((minor, event_id))
-        if not wanted or self._spark is None:
+        if any(totals.refused for totals in self._totals):
+            for major, minor, position, event_id in once.where(F.col("id").isNotNull()).toLocalIterator():
+                _, positions = wanted.setdefault(major, (self._splits[major], {}))
+                positions.setdefault(position, []).append((minor, event_id))
+        if not wanted:
             return
         ids = {
             (major, minor): (position, event_id)
@@ -200,9 +199,8 @@ class SparkReplay:
             self._refuse(dead_letter_of(bytes(raw), conflict_of(event_id), source=name, position=at))
 
     def cases(self) -> Iterator[bytes]:
-        """Every case as of the end, by subject, as the output form has it; after ``alerts``."""
-        cases = self._judged(steps.CASE).orderBy("subject_type", "subject", "place")
-        for row in cases.select("payload").toLocalIterator():
+        """Every case as of the end, by subject, as the output form has it, many at a time; after ``alerts``."""
+        for row in self._judged(steps.CASE).select("payload").toLocalIterator():
             yield bytes(row[0])
 
     def sides(self) -> tuple[Iterator[ReportedCase], Iterator[ReportedCase]]:
@@ -210,8 +208,7 @@ class SparkReplay:
         return self._side(steps.BEFORE), self._side(steps.AFTER)
 
     def _side(self, kind: str) -> Iterator[ReportedCase]:
-        sides = self._judged(kind).orderBy("subject_type", "subject")
-        for row in sides.select("payload").toLocalIterator():
+        for row in self._judged(kind).select("payload").toLocalIterator():
             for event, explanation in json.loads(bytes(row[0])):
                 yield ReportedCase(event, explanation)
 
@@ -224,5 +221,5 @@ def _out_of_order(before: dict[Place, int], batches: Iterable[pa.RecordBatch]) -
         for major, minor, payload in zip(*columns, strict=True):
             highs = array("q")
             highs.frombytes(payload)
-            rows.append(bisect_left(highs, before[major, minor]))
+            rows.append(bisect_left(highs, before.get((major, minor), BEGINNING)))
         yield pa.RecordBatch.from_arrays([pa.array(rows, pa.int64())], ["count"])

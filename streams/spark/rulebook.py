@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from streams.errors import ConfigError
-from streams.rulebooks.loader import LoadedRulebook, load_rulebook
+from streams.rulebooks.loader import LoadedRulebook, files_of, load_rulebook
 
 Directory = tuple[tuple[str, bytes], ...]
 """The files of a rulebook directory: name and content, by name."""
@@ -43,7 +43,7 @@ def rulebook_of(rules: Sequence[str | Path] = (), only: str | Path | None = None
 
 def _read(directory: Path) -> Directory:
     try:
-        return tuple((path.name, path.read_bytes()) for path in sorted(directory.glob("*.y*ml")))
+        return tuple((path.name, path.read_bytes()) for path in files_of(directory))
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror or error}", path=str(directory)) from error
 
@@ -51,7 +51,7 @@ def _read(directory: Path) -> Directory:
 @lru_cache(maxsize=4)
 def _loaded(files: RulebookFiles) -> LoadedRulebook:
     with tempfile.TemporaryDirectory(prefix="gridclock-rules-") as root:
-        rules = [_write(Path(root) / str(number), files_of) for number, files_of in enumerate(files.rules)]
+        rules = [_write(Path(root) / str(number), one) for number, one in enumerate(files.rules)]
         return load_rulebook(rules, None if files.only is None else _write(Path(root) / "only", files.only))
 
 

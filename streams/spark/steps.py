@@ -6,19 +6,14 @@ decoder, the deduplication and the engine of every other replay.
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from array import array
-from collections import Counter, deque
-from collections.abc import Container, Generator, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 from functools import lru_cache
-from itertools import groupby
-from operator import attrgetter
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 import pyarrow as pa
@@ -27,22 +22,19 @@ from schemas.dead_letters import DeadLetter
 from schemas.events import EventCatalogue
 from streams.core.alerts import Subject
 from streams.core.event import Event
-from streams.core.rulebook import Rulebook
 from streams.engine import VARIABLE, chosen
 from streams.engine.document import Document
 from streams.engine.judged import NativeReplay
 from streams.replay.input_counts import InputCounts
-from streams.replay.judging import Copies, Deduplicated, Judging, Sorted, deduplicate
-from streams.replay.native import RecordsReading, read_plain, sentence_of
+from streams.replay.judging import Copies
+from streams.replay.native import RecordsReading
 from streams.replay.output_form import OutputForm
 from streams.replay.reading import Reading, Scope
 from streams.replay.sources import MAX_AHEAD, Record, Source
 from streams.replay.spill import SpillBuffer
-from streams.replay.summary import Summary
 from streams.rulebooks.decoding import decoder_of
 from streams.spark.rulebook import RulebookFiles
-from streams.wire.cloudevents import CloudEvents, ReportedCase, encode
-from streams.wire.decoder import Decoder, conflict_of, dead_letter_of, encode_json, wire_fields
+from streams.wire.decoder import Decoder, encode_json
 
 COPY, LINE, LETTER, COUNTS, HIGHS, ERROR = "copy", "line", "letter", "counts", "highs", "error"
 ALERT, CASE, DUPLICATE, TOTALS, BEFORE, AFTER = "alert", "case", "duplicate", "totals", "before", "after"
@@ -82,20 +74,14 @@ JUDGED: Final = pa.schema(
         ("position", pa.int64()),
     ]
 )
-"""An alert or a case (CloudEvent as JSON) or a dead letter, with what it is sorted by; cases by their place too.
+"""An alert (CloudEvent as JSON, or in the form of the job) or a dead letter, with what it is sorted by; a case as JSON,
+or, where the job has a form, many cases in it. Cases are in the order of their subjects.
 
 Beside them: the arrival of a repetition, the counts and the summary of a partition, and the cases of a subject by each
 of two rulebooks.
 """
 
-LAST: Final = pa.schema([("at", pa.int64())])
-
-ROWS: Final = 20_000
-"""Copies of events judged together; one subject's are never parted."""
-
-_log = logging.getLogger(__name__)
-
-_read_event = msgspec.json.Decoder(Event, float_hook=Decimal).decode
+Row = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -103,7 +89,8 @@ class Job:
     """What every executor must know. Instants are microseconds; see ``ReplayOptions``.
 
     ``rival`` is a second rulebook to judge by. ``form`` is the form of alerts and cases (``None``: CloudEvents as
-    JSON). ``key`` is that of pseudonyms; ``inside`` whether numbers are replaced as they come in. ``engine`` is one of
+    JSON). ``key`` is that of pseudonyms; ``inside`` whether numbers are replaced as they come in. ``is_end_certain`` is
+    false where ``ends_at`` is a guess, and judging seeks the last event that counts. ``engine`` is one of
     ``streams.engine.ENGINES``.
     """
 
@@ -115,11 +102,12 @@ class Job:
     form: OutputForm | None = None
     key: bytes | None = None
     inside: bool = False
+    is_end_certain: bool = True
     engine: str | None = field(default_factory=lambda: os.environ.get(VARIABLE))
 
-    def until(self, end: int) -> Job:
-        """The same with a known end of time."""
-        return replace(self, ends_at=end)
+    def until(self, end: int, *, is_certain: bool = True) -> Job:
+        """The same with an end of time."""
+        return replace(self, ends_at=end, is_end_certain=is_certain)
 
     @property
     def decoder(self) -> Decoder:
@@ -170,6 +158,37 @@ def _document(rulebook: RulebookFiles) -> bytes:
     return Document(loaded.rulebook, loaded.catalogue).encoded
 
 
+class Counted(msgspec.Struct):
+    """What some records gave: counts, lines of a range that ends here, rows of copies, and dead letters.
+
+    Instants: ``first_at`` is that of the first event, ``highest`` the latest, ``unwatched_at`` the latest of the events
+    that no rule watches.
+    """
+
+    tally: dict[str, Any]
+    lines: int
+    copies: int
+    letters: int
+    first_at: int | None
+    highest: int
+    unwatched_at: int | None
+
+
+class Totals(msgspec.Struct):
+    """What came of judging a partition, beside its rows.
+
+    Stops without a start by rule, alerts by rule and kind, how many rows of repetitions and of dead letters there are,
+    the summary of cases, and the instant of the last event that counts.
+    """
+
+    orphans: dict[str, int] = {}
+    alerts: list[tuple[str, str, int]] = []
+    repeated: int = 0
+    refused: int = 0
+    summary: dict[str, Any] | None = None
+    last_at: int | None = None
+
+
 class _Batch:
     """The records of one batch as a source; positions are places in it. Blank ones are passed over."""
 
@@ -217,11 +236,14 @@ class Taken:
                 yield number, position, (COPY, kind, subject, encode_json(event))
 
     def counts(self, lines: int = 0) -> bytes:
-        """The counts as JSON; ``lines`` are those of a range of a file that ends here."""
+        """A ``Counted`` as JSON; ``lines`` are those of a range of a file that ends here."""
         reading = self.reading
         reading.tally.dead_letters.clear()  # counted when they are reported
-        state = {"tally": reading.tally.to_state(), "highest": reading.highest, "lines": lines}
-        return encode_json({**state, "unwatched_at": reading.unwatched_at})
+        first_at = self.highs[0] if self.highs else None
+        copies, letters = len(self.routed), len(self.letters)
+        return encode_json(
+            Counted(reading.tally.to_state(), lines, copies, letters, first_at, reading.highest, reading.unwatched_at)
+        )
 
 
 def route(job: Job, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -232,7 +254,7 @@ def route(job: Job, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatc
         )
         source = _Batch(values)
         taken = Taken(job, source, source.records())
-        rows: list[tuple[Any, ...]] = []
+        rows: list[Row] = []
         for letter in taken.letters:
             major, minor = majors[letter.position], minors[letter.position]
             own = letter.model_copy(update={"source": sources[letter.position], "position": minor})
@@ -243,256 +265,7 @@ def route(job: Job, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatc
         yield record_batch(rows, ROUTED)
 
 
-def last(job: Job, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The instant of the last event that counts among ``ROUTED`` copies in the order of ``judge``; no row of none."""
-    native = job.native()
-    found: list[int | None] = []
-    for waiting in _waiting(batches):
-        taken, left = _given(native, waiting)
-        if native is not None:
-            at, _ = native.divide()
-            found.append(at)
-            refused = native.left()
-            left += [copy for copy in taken if copy.subject in refused]
-        found += [_deduplicated(_decoded(job, own)).last_at for _, own in groupby(left, key=attrgetter("subject"))]
-    known = [at for at in found if at is not None]
-    yield record_batch([(max(known),)] if known else [], LAST)
-
-
-def judge(job: Job, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """``ROUTED`` copies, each subject's together and in order of arrival, to ``JUDGED`` rows."""
-    judges = _Judges(job)
-    for waiting in _waiting(batches):
-        yield record_batch(list(judges.rows(waiting)), JUDGED)
-    yield record_batch([_row(TOTALS, payload=judges.totals())], JUDGED)
-
-
-class _Copy(NamedTuple):
-    """An event as one subject sees it, or its line, and its place in the order of arrival."""
-
-    subject: Subject
-    arrival: tuple[int, int, int]
-    event: Event | bytes
-
-
-def _waiting(batches: Iterable[pa.RecordBatch]) -> Iterator[list[_Copy]]:
-    """The copies of whole subjects, at least ``ROWS`` at a time."""
-    names = ("kind", "subject_type", "subject", "major", "minor", "position", "payload")
-    waiting: list[_Copy] = []
-    for batch in batches:
-        columns = [batch.column(name).to_pylist() for name in names]
-        for kind, subject_type, number, *arrival, payload in zip(*columns, strict=True):
-            subject = subject_type, number
-            if len(waiting) >= ROWS and subject != waiting[-1].subject:
-                yield waiting
-                waiting = []
-            waiting.append(_Copy(subject, tuple(arrival), payload if kind == LINE else _read_event(payload)))
-    if waiting:
-        yield waiting
-
-
-def _given(native: NativeReplay | None, waiting: list[_Copy]) -> tuple[list[_Copy], list[_Copy]]:
-    """Give subjects to the native engine: the copies that it has now, by their numbers, and those that are left."""
-    if native is None:
-        return [], waiting
-    native.clear()
-    taken: list[_Copy] = []
-    left: list[_Copy] = []
-    for subject, own in groupby(waiting, key=attrgetter("subject")):
-        copies = list(own)
-        lines = [copy.event for copy in copies if isinstance(copy.event, bytes)]
-        if len(lines) < len(copies):
-            left += copies
-            continue
-        if not all(native.take_for(line, subject) for line in lines):
-            native.clear()
-            return [], waiting
-        taken += copies
-    return taken, left
-
-
-def _decoded(job: Job, copies: Iterable[_Copy]) -> list[tuple[_Copy, Event]]:
-    return [
-        (copy, job.copy_for(copy.subject, copy.event) if isinstance(copy.event, bytes) else copy.event)
-        for copy in copies
-    ]
-
-
-def _deduplicated(own: Iterable[tuple[_Copy, Event]]) -> Deduplicated:
-    """The events of one subject, given in order of arrival."""
-    return deduplicate(
-        (event.order, number, event, number, [(copy.subject, event)]) for number, (copy, event) in enumerate(own)
-    )
-
-
-def _events_of(job: Job, copies: Iterable[_Copy], subjects: Container[Subject]) -> list[Sorted]:
-    """The events of some subjects, without repetitions."""
-    own = (copy for copy in copies if copy.subject in subjects)
-    by_subject = groupby(own, key=attrgetter("subject"))
-    return [event for _, some in by_subject for event in _deduplicated(_decoded(job, some)).events]
-
-
-class _Judges:
-    """Judges the subjects of a partition, some at a time, by one rulebook or by two."""
-
-    def __init__(self, job: Job) -> None:
-        assert job.ends_at is not None
-        self._job = job
-        self._end = job.ends_at
-        self._rulebook = job.rulebook.load().rulebook
-        self._rival = None if job.rival is None else job.rival.load().rulebook
-        self._form = job.form
-        self._with_cases = job.form is None or job.form.needs_cases
-        self._native = job.native()
-        self._summary = Summary()
-        self._orphans: Counter[str] = Counter()
-
-    def totals(self) -> bytes:
-        """The counts and the summary as JSON."""
-        with_summary = self._form is not None and self._form.with_summary
-        return encode_json({"orphans": self._orphans, "summary": self._summary.to_state() if with_summary else None})
-
-    def rows(self, waiting: list[_Copy]) -> Iterator[tuple[Any, ...]]:
-        """The ``JUDGED`` rows of whole subjects."""
-        taken, left = _given(self._native, waiting)
-        if self._native is not None and taken:
-            left += yield from self._natively(self._native, taken)
-        if left:
-            yield from self._by_python(left)
-
-    def _natively(self, native: NativeReplay, taken: Sequence[_Copy]) -> Generator[tuple[Any, ...], None, list[_Copy]]:
-        """The rows of what the native engine was given; the copies that it leaves to Python."""
-        try:
-            found = native.judge(self._end, 1)
-        except RuntimeError:
-            _log.warning("the native engine failed on these events; the Python engine judges them")
-            return list(taken)
-        self._orphans.update(found.orphans)
-        for number in found.repeated:
-            yield _row(DUPLICATE, arrival=taken[number].arrival)
-        ending = b"" if self._form is None else b"\n"
-        for key, line in native.keyed_alerts():
-            yield ALERT, *key, None, line + ending, None, None, None, None
-        if self._with_cases:
-            yield from self._native_cases(native, taken, ending)
-        return [copy for copy in taken if copy.subject in found.left_to_python]
-
-    def _native_cases(self, native: NativeReplay, taken: Sequence[_Copy], ending: bytes) -> Iterator[tuple[Any, ...]]:
-        left: set[Subject] = set()
-        for found in native.cases(self._end):
-            if found.left_to_python:
-                left.add(found.subject)
-            elif self._form is not None and self._form.with_summary:
-                reported = (ReportedCase(read_plain(line), sentence_of(alert)) for line, alert in found.cases)
-                yield from self._case_rows(found.subject, reported)
-            else:
-                for place, (line, alert) in enumerate(found.cases):
-                    case = _read_case(line).data
-                    said = None if alert is None else bytes(_read_explained(alert).data.explanation)
-                    payload = line + ending
-                    yield _row(
-                        CASE, found.subject, rule=case.rule, id=case.case_id, place=place, payload=payload,
-                        explanation=said,
-                    )  # fmt: skip
-        if left:
-            judging = Judging(self._rulebook, self._end)
-            deque(judging.alerts(_events_of(self._job, taken, left)), maxlen=0)
-            yield from self._cases(judging)
-
-    def _by_python(self, waiting: Sequence[_Copy]) -> Iterator[tuple[Any, ...]]:
-        events: list[Sorted] = []
-        for _, own in groupby(waiting, key=attrgetter("subject")):
-            copies = _decoded(self._job, own)
-            found = _deduplicated(copies)
-            events += found.events
-            for number in found.duplicates:
-                yield _row(DUPLICATE, arrival=copies[number][0].arrival)
-            for number, event in found.conflicts.values():
-                arrival = copies[number][0].arrival
-                raw = encode_json(wire_fields(event))
-                letter = dead_letter_of(raw, conflict_of(event.event_id), source="", position=arrival[2])
-                payload = letter.model_dump_json().encode()
-                yield _row(LETTER, id=event.event_id, payload=payload, arrival=arrival)
-        writer, form = CloudEvents(self._rulebook.calendar), self._form
-        judging = Judging(self._rulebook, self._end)
-        for key, alert in judging.alerts(events, filtered=self._rival is not None):
-            cloud_event = writer.alert(alert)
-            payload = encode(cloud_event) if form is None else form.alert(cloud_event)
-            yield ALERT, *key, None, payload, None, None, None, None
-        self._orphans.update(judging.orphans())
-        if self._with_cases:
-            yield from self._cases(judging)
-        if self._rival is not None:
-            yield from self._side(BEFORE, self._rulebook, judging)
-            second = Judging(self._rival, self._end)
-            deque(second.alerts(events, filtered=True), maxlen=0)
-            yield from self._side(AFTER, self._rival, second)
-
-    def _cases(self, judging: Judging) -> Iterator[tuple[Any, ...]]:
-        for subject, cases in self._by_subject(self._rulebook, judging):
-            yield from self._case_rows(subject, cases)
-
-    def _case_rows(self, subject: Subject, cases: Iterable[ReportedCase]) -> Iterator[tuple[Any, ...]]:
-        form = self._form
-        for place, reported in enumerate(cases):
-            data = reported.event["data"]
-            rule, case_id = data["rule"], data["case_id"]
-            payload = encode(reported.event) if form is None else form.case(reported)
-            said = None if reported.explanation is None else encode(reported.explanation)
-            if form is not None and form.with_summary:
-                self._summary.add(reported)
-            if form is None or form.cases is not None:
-                yield _row(CASE, subject, rule=rule, id=case_id, place=place, payload=payload, explanation=said)
-
-    def _side(self, kind: str, rulebook: Rulebook, judging: Judging) -> Iterator[tuple[Any, ...]]:
-        for subject, cases in self._by_subject(rulebook, judging):
-            yield _row(kind, subject, payload=encode([(one.event, one.explanation) for one in cases]))
-
-    def _by_subject(self, rulebook: Rulebook, judging: Judging) -> Iterator[tuple[Subject, list[ReportedCase]]]:
-        writer = CloudEvents(rulebook.calendar)
-        for subject, cases in groupby(judging.cases(), attrgetter("subject")):
-            yield subject, [writer.reported(case, self._end) for case in cases]
-
-
-class _CaseData(msgspec.Struct):
-    rule: str
-    case_id: str
-
-
-class _Case(msgspec.Struct):
-    """What a case is sorted by."""
-
-    data: _CaseData
-
-
-class _AlertData(msgspec.Struct):
-    explanation: msgspec.Raw
-
-
-class _Alert(msgspec.Struct):
-    """The sentence of an alert, as it is written."""
-
-    data: _AlertData
-
-
-_read_case = msgspec.json.Decoder(_Case).decode
-_read_explained = msgspec.json.Decoder(_Alert).decode
-
-
-def _row(
-    kind: str,
-    subject: Subject | None = None,
-    arrival: tuple[int, int, int] | None = None,
-    **columns: str | bytes | int | None,
-) -> tuple[Any, ...]:
-    """A ``JUDGED`` row that is no alert."""
-    found: dict[str, Any] = {"kind": kind, **columns}
-    found["subject_type"], found["subject"] = subject or (None, None)
-    found["major"], found["minor"], found["position"] = arrival or (None, None, None)
-    return tuple(found.get(name) for name in JUDGED.names)
-
-
-def record_batch(rows: list[tuple[Any, ...]], schema: pa.Schema) -> pa.RecordBatch:
+def record_batch(rows: list[Row], schema: pa.Schema) -> pa.RecordBatch:
     """Rows as an Arrow batch."""
     columns = list(zip(*rows, strict=True)) or [()] * len(schema)
     return pa.RecordBatch.from_arrays(

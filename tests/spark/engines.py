@@ -9,14 +9,13 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from streams.engine import Engine
-from streams.spark import steps
+from streams.spark import judging, steps
 from streams.spark.rulebook import RulebookFiles
 
 RECEIVED = 1_800_000_000_000_000
@@ -38,9 +37,9 @@ def judged(path: Path, engine: Engine) -> tuple[Counter[str], list[str]]:
     copies = [row for row in routed if row["kind"] in (steps.COPY, steps.LINE)]
     copies.sort(key=lambda row: (row["subject_type"], row["subject"], row["major"]))
     by_subject = pa.RecordBatch.from_pylist(copies, schema=steps.ROUTED)
-    (end,) = (row["at"] for row in rows_of(steps.last(job, [by_subject])))
+    end = max(json.loads(row["payload"])["highest"] for row in routed if row["kind"] == steps.COUNTS)
     found = [row for row in routed if row["kind"] not in (steps.COPY, steps.LINE)]
-    found += rows_of(steps.judge(replace(job, ends_at=end), [by_subject]))
+    found += rows_of(judging.judge(job.until(end, is_certain=False), [by_subject]))
     for row in found:
         if row["kind"] in (steps.COUNTS, steps.TOTALS):
             row["payload"] = json.dumps(json.loads(row["payload"]), sort_keys=True)

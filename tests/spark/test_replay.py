@@ -77,7 +77,11 @@ def test_all_results_of_a_replay_have_the_same_bytes(
     shutil.copy(Path("streams/rulebook/repair.yaml"), rules)
     changed = (rules / "repair.yaml").read_text("utf-8").replace("45 min", "20 min")
     (rules / "repair.yaml").write_text(changed, "utf-8")
+    names = tmp_path / "names"  # a directory without rules
+    names.mkdir()
+    (names / "organisations.csv").write_text("code,zh,en\n3301,杭州供电公司,Hangzhou\n", "utf-8")
     given = [*map(str, files), *(part for one in mappings for part in ("--map", one)), "--compare", str(rules)]
+    given += ["--rules", str(names)]
     mine, theirs = results(tmp_path, "python"), results(tmp_path, "spark")
     assert run(["replay", *given, *options_of(mine)]) == 3
     said = capfd.readouterr().err
