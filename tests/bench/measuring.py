@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka.protocol.admin import DescribeLogDirsRequest
@@ -27,7 +27,7 @@ from kafka.protocol.admin import DescribeLogDirsRequest
 from streams.core.instants import format_us
 from streams.kafka.brokers import Broker, broker
 from streams.wall_clock import WallClock
-from tests.integration.live import Worker, processor_seconds
+from tests.integration.live import Worker, processor_seconds, total_of
 from tests.stories import SHANGHAI
 
 SECOND = 1_000_000
@@ -155,6 +155,31 @@ def percentile(values: Sequence[float], share: float) -> float:
     """The smallest value that at least this share of them does not exceed."""
     ordered = sorted(values)
     return ordered[max(0, -(-int(share * 1000) * len(ordered) // 1000) - 1)]
+
+
+class Look(NamedTuple):
+    """Events taken by now, the clock, and the processor time used; seconds."""
+
+    taken: int
+    at: float
+    work: float
+
+
+def looks_at(worker: Worker, count: int, partitions: int, seconds: float) -> list[Look]:
+    """Look once a second, from a worker's first event until it has taken ``count`` and its clocks have passed them."""
+    looks: list[Look] = []
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        now, work, shown = time.monotonic(), worker.processor_seconds(), worker.metrics()
+        taken = int(total_of(shown, "gridclock_events_total"))
+        if taken:
+            looks.append(Look(taken, now, work))
+        behind = total_of(shown, "gridclock_watermark_lag_seconds") / partitions
+        everywhere = shown.count("\ngridclock_watermark_lag_seconds{") == partitions
+        if taken >= count and everywhere and behind < 10:
+            return looks
+        time.sleep(1)  # showing the metrics is work, too
+    raise AssertionError(f"not done after {seconds:g} s: {worker.output}")
 
 
 # -- events ----------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import pytest
 from streams.kafka.brokers import Broker
 from tests.bench import delay, recovery, soak, workers
 from tests.bench.measuring import Used, percentile
+from tests.bench.peers import measure as peers
 
 
 @pytest.fixture
@@ -59,6 +60,17 @@ def test_ways_back_are_timed(apache: Broker, prefix: str, tmp_path: Path) -> Non
     assert all(0 < back.first <= back.last for back in done.backs)
     assert [back.anew is None for back in done.backs] == [False, True]
     assert done.alerts == 8
+
+
+@pytest.mark.slow
+def test_kafka_streams_and_flink_find_the_same_breaches(apache: Broker, prefix: str, tmp_path: Path) -> None:
+    try:
+        runs = peers.measure(apache.bootstrap, prefix, tmp_path, orders=400)
+    except peers.PeersUnavailable as error:
+        pytest.skip(str(error))
+    assert [run.name for run in runs] == [*peers.PEERS, "gridclock"]
+    assert len(runs[0].breaches) > 20
+    assert len({run.looks[-1].taken for run in runs}) == 1
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0.5, 2), (0.75, 3), (0.751, 4), (1, 4)])

@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -21,15 +20,12 @@ from streams.kafka.admin import TopicSpec, ensure_topics
 from streams.kafka.brokers import broker
 from streams.kafka.child_process import ChildProcess
 from streams.simulation import simulate
-from tests.integration.live import AS_SHIPPED, ROOT, Live, total_of, until, write_events
+from tests.bench.measuring import looks_at, say
+from tests.integration.live import AS_SHIPPED, ROOT, Live, until, write_events
 
 PARTITIONS = 4
 PLAIN_EVENTS = 15_000
 SECONDS = 600.0
-
-
-def say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201 - a bench's output
 
 
 def main(wanted: int) -> None:
@@ -79,21 +75,10 @@ def plain_rate(live: Live, count: int) -> Rate:
 
 
 def our_rate(live: Live, count: int) -> Rate:
-    worker = live.worker()
-    began = work = 0.0
-    deadline = time.monotonic() + SECONDS
-    while time.monotonic() < deadline:
-        now, used, shown = time.monotonic(), worker.processor_seconds(), worker.metrics()
-        taken = total_of(shown, "gridclock_events_total")
-        if taken and not began:
-            began, work = now, used
-        # All are taken in, and the clocks have passed the last of them.
-        behind = total_of(shown, "gridclock_watermark_lag_seconds") / PARTITIONS
-        everywhere = shown.count("\ngridclock_watermark_lag_seconds{") == PARTITIONS
-        if taken >= count and everywhere and behind < 10:
-            return Rate(count / (now - began), count / (used - work))
-        time.sleep(1)  # showing the metrics is work, too
-    raise AssertionError(f"not done after {SECONDS:g} s: {worker.output}")
+    looks = looks_at(live.worker(), count, PARTITIONS, SECONDS)
+    first, last = looks[0], looks[-1]
+    taken = last.taken - first.taken  # what was taken before the first look was paid for before it, too
+    return Rate(taken / (last.at - first.at), taken / (last.work - first.work))
 
 
 if __name__ == "__main__":
