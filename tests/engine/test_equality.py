@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 from collections.abc import Callable, Iterator
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -79,20 +81,33 @@ def assert_same(path: Path, rulebook: Rulebook, **options: Any) -> int:
     return len(expected["alerts"])
 
 
+@cache
+def simulated() -> bytes:
+    found = simulate(orders=400, seed=7, start=date(2026, 3, 2), days=20).events
+    return b"".join(encode_json(event) + b"\n" for event in found)
+
+
 @pytest.fixture
 def lines(tmp_path: Path) -> Path:
     """Simulated orders, with all that goes wrong."""
     path = tmp_path / "events.jsonl"
-    path.write_bytes(
-        b"".join(
-            encode_json(event) + b"\n" for event in simulate(orders=400, seed=7, start=date(2026, 3, 2), days=20).events
-        )
-    )
+    path.write_bytes(simulated())
     return path
 
 
 def test_simulated_orders(lines: Path) -> None:
     assert assert_same(lines, shipped().rulebook) > 300
+
+
+def test_many_simulated_orders(tmp_path: Path) -> None:
+    """In CI a few; ``GRIDCLOCK_ORDERS`` says how many."""
+    orders = int(os.environ.get("GRIDCLOCK_ORDERS", "60"))
+    path = tmp_path / "events.jsonl"
+    with open(path, "wb") as target:
+        for event in simulate(orders=orders, seed=15, start=date(2026, 3, 2), days=max(orders // 1500, 20)).events:
+            target.write(encode_json(event) + b"\n")
+    assert assert_same(path, shipped().rulebook) > orders // 2
+    assert replayed(path, "native", shipped().rulebook)["left"] == {}
 
 
 @pytest.mark.parametrize("form", [OutputForm(cases=None), OutputForm(), OutputForm(cases=CsvRow(CASE_COLUMNS))])
@@ -191,7 +206,7 @@ def test_golden_stories(path: Path) -> None:
     assert_same(path, load_rulebook(only=path.parent).rulebook if own else shipped().rulebook)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(int(os.environ.get("GRIDCLOCK_MUTATED", "6"))))
 def test_mutated_bytes(seed: int, lines: Path, tmp_path: Path) -> None:
     chance = random.Random(seed)
     found = []
