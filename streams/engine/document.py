@@ -60,7 +60,7 @@ _ENVELOPE: Final = frozenset(
 
 
 class Document:
-    """Writes the document of one rulebook and catalogue: ``encoded``."""
+    """Writes the document of one rulebook and catalogue: ``encoded``; ``watched`` are the fields that it asks for."""
 
     def __init__(self, rulebook: Rulebook, catalogue: EventCatalogue) -> None:
         self._rulebook = rulebook
@@ -71,6 +71,7 @@ class Document:
         concerned = {name: self._concerned(name) for name in catalogue.types}
         self._parts = Parts(sorted(known), rulebook.calendar)
         folds = [self._fold(index) for index in range(len(rulebook.folds))]
+        self.watched = frozenset(self._parts.watched)
         self.encoded = msgspec.json.encode(
             {
                 "version": VERSION,

@@ -253,8 +253,13 @@ class NativeJudging:
             else:
                 yield found.subject, [ReportedCase(read_plain(line), sentence_of(alert)) for line, alert in found.cases]
 
-    def merged(self, own: Iterable[tuple[AlertKey, bytes]], counted: Counter[tuple[str, str]]) -> Iterator[bytes]:
-        """All alerts in order, including those of the Python engine; after an interruption those found so far."""
+    def merged(
+        self, own: Iterable[tuple[AlertKey, bytes]], counted: Counter[tuple[str, str]], form: OutputForm
+    ) -> Iterator[bytes]:
+        """All alerts in order and in a form; after an interruption those found so far.
+
+        ``own`` are those of the Python engine, as JSON lines.
+        """
         interrupted: KeyboardInterrupt | None = None
         try:
             for key, line in own:
@@ -263,7 +268,7 @@ class NativeJudging:
             interrupted = error
         for rule, kind, line in self._native.alerts():
             counted[rule, kind] += 1
-            yield line + b"\n"
+            yield line + b"\n" if form.is_plain else form.alert(read_plain(line))
         if interrupted is not None:
             raise interrupted
 

@@ -45,6 +45,7 @@ from streams.replay.judging import Copies, Deduplicated, Judging, deduplicate
 from streams.replay.native import NativeJudging, NativeReading, WrittenCases, are_plain
 from streams.replay.output_form import OutputForm
 from streams.replay.reading import POSITION_BITS, InputSplits, Reading, Scope
+from streams.replay.results import json_line
 from streams.replay.runs import AFTER, ALERTS, BEFORE, CASES, CONFLICTS, JudgingTask, RunKind, merged, tasks_of
 from streams.replay.sources import MAX_AHEAD, Note, Source
 from streams.replay.spill import Partitions, SpillBuffer
@@ -204,10 +205,12 @@ class Replay:
     def _native_replay(self) -> NativeReplay | None:
         """The native engine, if it is installed and supports this replay's options."""
         module = chosen(self._engine)
-        if module is None or self._rival is not None or not (self._output_form.is_plain and self._decoder.is_usual):
+        if module is None or self._rival is not None:
             return None
-        bounds = self._received + MAX_AHEAD, self.ends_at, self._as_of
-        return NativeReplay(module, Document(self._rulebook, self._decoder.catalogue).encoded, bounds)
+        document = Document(self._rulebook, self._decoder.catalogue)
+        if not self._decoder.keeps(document.watched):
+            return None
+        return NativeReplay(module, document.encoded, (self._received + MAX_AHEAD, self.ends_at, self._as_of))
 
     def _report_letter(self, letter: DeadLetter) -> None:
         self.on_dead_letter(letter)  # it may have been set since
@@ -351,8 +354,8 @@ class Replay:
         elif self._native is not None and self._judging is not None:
             counted: Counter[tuple[str, str]] = Counter()
             with self._naming(self._judging):
-                own = self._alerts(self._judging, self._deduplicated, on_events, counted)
-                yield from self._native.merged(own, self.tally.alerts)
+                own = self._alerts(self._judging, self._deduplicated, on_events, counted, json_line)
+                yield from self._native.merged(own, self.tally.alerts, self._output_form)
         elif self._judging is not None:
             with self._naming(self._judging):
                 for _, alert in self._alerts(self._judging, self._deduplicated, on_events, self.tally.alerts):
@@ -365,11 +368,12 @@ class Replay:
         deduplicated: Deduplicated,
         on_events: Callable[[int], None],
         counted: Counter[tuple[str, str]],
+        form: Callable[[dict[str, Any]], bytes] | None = None,
     ) -> Iterator[tuple[tuple[Any, ...], bytes]]:
-        writer, output_form = CloudEvents(self._rulebook.calendar), self._output_form
+        writer, written = CloudEvents(self._rulebook.calendar), form or self._output_form.alert
         for key, alert in judging.alerts(deduplicated.events, on_events, filtered=self._rival is not None):
             counted[alert.rule, alert.kind] += 1
-            yield key, output_form.alert(writer.alert(alert))
+            yield key, written(writer.alert(alert))
 
     def _settle(self) -> None:
         """Count repetitions, and report those with other content."""

@@ -192,11 +192,17 @@ class _Judges:
             return list(taken)
         self._orphans.update(found.orphans)
         rows += (_row(DUPLICATE, arrival=taken[number].arrival) for number in found.repeated)
-        ending = b"" if self._form is None else b"\n"
-        rows += ((ALERT, *key, None, line + ending, *_NO_ARRIVAL) for key, line in native.keyed_alerts())
+        for key, line in native.keyed_alerts():
+            rows.append((ALERT, *key, None, self._alert(line), *_NO_ARRIVAL))
         if self._with_cases:
             self._native_cases(native, taken)
         return [copy for copy in taken if copy.subject in found.left_to_python]
+
+    def _alert(self, line: bytes) -> bytes:
+        form = self._form
+        if form is None:
+            return line
+        return line + b"\n" if form.is_plain else form.alert(read_plain(line))
 
     def _native_cases(self, native: NativeReplay, taken: Sequence[_Copy]) -> None:
         form, left = self._form, set[Subject]()

@@ -122,10 +122,12 @@ class Job:
     def native(self) -> NativeReplay | None:
         """The native engine, where it is built in this executor and supports the job."""
         module = chosen(self.engine)
-        is_plain = self.form is None or self.form.is_plain
-        if module is None or self.rival is not None or not (is_plain and self.decoder.is_usual):
+        if module is None or self.rival is not None:
             return None
-        return NativeReplay(module, _document(self.rulebook), (self.received + MAX_AHEAD, self.ends_at, self.as_of))
+        document = _document(self.rulebook)
+        if not self.decoder.keeps(document.watched):
+            return None
+        return NativeReplay(module, document.encoded, (self.received + MAX_AHEAD, self.ends_at, self.as_of))
 
     def copy_for(self, subject: Subject, line: bytes) -> Event:
         """The event of a line as one of its subjects sees it."""
@@ -153,9 +155,9 @@ def _decoder(rulebook: RulebookFiles, rival: RulebookFiles | None, key: bytes | 
 
 
 @lru_cache(maxsize=2)
-def _document(rulebook: RulebookFiles) -> bytes:
+def _document(rulebook: RulebookFiles) -> Document:
     loaded = rulebook.load()
-    return Document(loaded.rulebook, loaded.catalogue).encoded
+    return Document(loaded.rulebook, loaded.catalogue)
 
 
 class Counted(msgspec.Struct):

@@ -9,7 +9,7 @@ that is the contract; events that pass a fast check (``plain_events``) skip the 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from decimal import Decimal
 from typing import Any, Final, NamedTuple, cast
 
@@ -82,10 +82,10 @@ class Decoder:
         self._hide_number = hide_number
         self._plain = PlainEvents(catalogue).read
 
-    @property
-    def is_usual(self) -> bool:
-        """Whether events are kept unchanged, up to the usual size."""
-        return self._hide_staff is None and self._hide_number is None and self._max_bytes == MAX_BYTES
+    def keeps(self, fields: Container[str]) -> bool:
+        """Whether the ids and these fields of events are kept unchanged, up to the usual size."""
+        is_kept = self._hide_number is None and (self._hide_staff is None or "staff_id" not in fields)
+        return is_kept and self._max_bytes == MAX_BYTES
 
     def decode(self, raw: bytes, *, received: int, max_ahead: int = DEFAULT_MAX_AHEAD) -> Event:
         """The event in one record; ``received`` (microseconds) is when it came in.

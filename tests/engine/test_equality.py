@@ -16,16 +16,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.rules import AtMostRule
 from streams.core.instants import instant_us
 from streams.core.rulebook import Rulebook
 from streams.engine import mirrored, native_module
 from streams.replay.output_form import OutputForm
 from streams.replay.replay import Replay, ReplayOptions
-from streams.replay.results import CASE_COLUMNS, CsvRow
+from streams.replay.results import ALERT_COLUMNS, CASE_COLUMNS, CsvRow
 from streams.replay.sources.lines import Lines
 from streams.rulebooks.loader import load_rulebook
 from streams.simulation import simulate
 from streams.wire.decoder import Decoder, encode_json, wire_fields
+from streams.wire.pseudonyms import Hidden, Pseudonyms
 from tests.property.runs import event_of, us
 from tests.property.shipped import END, kinds, rulebook_of, shipped_histories
 from tests.property.worlds import per_kind
@@ -47,17 +49,22 @@ def compared_as_it_is() -> Iterator[None]:
         yield
 
 
+KEY = b"a key of at least sixteen bytes"
+
+
 def replayed(path: Path, engine: str, rulebook: Rulebook, **options: Any) -> dict[str, Any]:
-    """Everything that comes of a replay."""
-    options.setdefault("output_form", OutputForm(with_summary=True))
+    """Everything that comes of a replay; with pseudonyms staff numbers are replaced as they are read."""
+    form = options.setdefault("output_form", OutputForm(with_summary=True))
+    staff = None if form.hidden.fingerprint is None else Pseudonyms(KEY).staff
     letters: list[str] = []
     replay = Replay(
         rulebook,
-        Decoder(shipped().catalogue),
+        Decoder(shipped().catalogue, hide_staff=staff),
         ReplayOptions(RECEIVED, engine=engine, **options),
         on_dead_letter=lambda letter: letters.append(letter.model_dump_json()),
     )
     replay.read([Lines(str(path))])
+    is_native = replay._native is not None
     replay.judge()
     alerts = list(replay.alerts())
     cases = b"".join(replay.cases()).splitlines()
@@ -70,14 +77,15 @@ def replayed(path: Path, engine: str, rulebook: Rulebook, **options: Any) -> dic
         "tally": replay.tally,
         "end": replay.ends_at,
     }
-    return found | {"left": replay.left_to_python}
+    return found | {"left": replay.left_to_python, "is_native": is_native}
 
 
-def assert_same(path: Path, rulebook: Rulebook, **options: Any) -> int:
-    """Both engines agree; the number of alerts."""
+def assert_same(path: Path, rulebook: Rulebook, *, is_native: bool = True, **options: Any) -> int:
+    """Both engines agree; the number of alerts. ``is_native``: the native engine took the events."""
     expected = replayed(path, "python", rulebook, **options)
     found = replayed(path, "native", rulebook, **options)
-    assert {**found, "left": {}} == expected
+    assert found.pop("is_native") == is_native
+    assert {**found, "left": {}} == {name: value for name, value in expected.items() if name != "is_native"}
     return len(expected["alerts"])
 
 
@@ -110,9 +118,30 @@ def test_many_simulated_orders(tmp_path: Path) -> None:
     assert replayed(path, "native", shipped().rulebook)["left"] == {}
 
 
-@pytest.mark.parametrize("form", [OutputForm(cases=None), OutputForm(), OutputForm(cases=CsvRow(CASE_COLUMNS))])
-def test_every_form_of_cases(form: OutputForm, lines: Path) -> None:
+@pytest.mark.parametrize(
+    "form",
+    [
+        OutputForm(cases=None),
+        OutputForm(),
+        OutputForm(cases=CsvRow(CASE_COLUMNS)),
+        OutputForm(alerts=CsvRow(ALERT_COLUMNS)),
+        OutputForm(hidden=Hidden(KEY)),
+        OutputForm(CsvRow(ALERT_COLUMNS), CsvRow(CASE_COLUMNS), with_summary=True, hidden=Hidden(KEY)),
+    ],
+)
+def test_every_form_of_results(form: OutputForm, lines: Path) -> None:
     assert_same(lines, shipped().rulebook, output_form=form)
+
+
+def test_a_rule_that_compares_staff_leaves_pseudonyms_to_python(lines: Path) -> None:
+    """They are made of staff numbers as these are read."""
+    rules = [
+        rule.model_copy(update={"per": "staff_id"}) if isinstance(rule, AtMostRule) else rule
+        for rule in shipped().rulebook.rules
+    ]
+    rulebook = Rulebook(rules, shipped().rulebook.calendar)
+    assert_same(lines, rulebook)
+    assert_same(lines, rulebook, is_native=False, output_form=OutputForm(hidden=Hidden(KEY)))
 
 
 def test_cases_that_list_more_than_is_shown_are_left_to_python(lines: Path, tmp_path: Path) -> None:
@@ -174,7 +203,7 @@ def test_several_jobs_are_threads(lines: Path) -> None:
 def test_several_jobs_are_processes_where_lines_are_not_plain(lines: Path, tmp_path: Path) -> None:
     path = tmp_path / "escaped.jsonl"
     path.write_bytes(lines.read_bytes().replace(b'"org":{', b'"\\u006frg":{'))
-    assert_same(path, shipped().rulebook, jobs=2, output_form=OutputForm())
+    assert_same(path, shipped().rulebook, is_native=False, jobs=2, output_form=OutputForm())
 
 
 FORMS_OF_LINES: dict[str, Callable[[str], str]] = {
@@ -197,7 +226,7 @@ def test_common_forms_of_lines_are_read_natively(form: str, lines: Path, tmp_pat
 
 
 def test_memory_that_is_used_up_amid_the_events(lines: Path) -> None:
-    assert_same(lines, shipped().rulebook, memory=200_000)
+    assert_same(lines, shipped().rulebook, is_native=False, memory=200_000)
 
 
 @pytest.mark.parametrize("path", GOLDEN, ids=[path.parent.name for path in GOLDEN])

@@ -15,8 +15,11 @@ from typing import Any
 import pyarrow as pa
 
 from streams.engine import Engine
+from streams.replay.output_form import OutputForm
+from streams.replay.results import ALERT_COLUMNS, CASE_COLUMNS, CsvRow
 from streams.spark import judging, steps
 from streams.spark.rulebook import RulebookFiles
+from streams.wire.pseudonyms import Hidden
 
 RECEIVED = 1_800_000_000_000_000
 
@@ -26,9 +29,17 @@ def rows_of(batches: Iterable[pa.RecordBatch]) -> Iterator[dict[str, Any]]:
         yield from batch.to_pylist()
 
 
-def judged(path: Path, engine: Engine) -> tuple[Counter[str], list[str]]:
+KEY = b"a key of at least sixteen bytes"
+FORMS: tuple[dict[str, Any], ...] = (
+    {},
+    {"form": OutputForm(CsvRow(ALERT_COLUMNS), CsvRow(CASE_COLUMNS), hidden=Hidden(KEY)), "key": KEY},
+)
+"""As they are; and with pseudonyms in tables."""
+
+
+def judged(path: Path, engine: Engine, form: dict[str, Any]) -> tuple[Counter[str], list[str]]:
     """How many rows of each kind reading gives, and what judging gives, sorted."""
-    job = steps.Job(RulebookFiles(), RECEIVED, None, None, engine=engine)
+    job = steps.Job(RulebookFiles(), RECEIVED, None, None, engine=engine, **form)
     lines = path.read_text("utf-8").split("\n")
     numbers = list(range(len(lines)))
     columns = [pa.array(lines), pa.array(["in"] * len(lines)), pa.array(numbers), pa.array(numbers)]
@@ -47,10 +58,13 @@ def judged(path: Path, engine: Engine) -> tuple[Counter[str], list[str]]:
 
 
 def main(path: Path) -> None:
-    kinds, native = judged(path, "native")
-    others, python = judged(path, "python")
-    assert steps.LINE not in others
-    print(json.dumps({"lines": kinds[steps.LINE], "copies": kinds[steps.COPY], "same": native == python}))  # noqa: T201
+    same = []
+    for form in FORMS:
+        kinds, native = judged(path, "native", form)
+        others, python = judged(path, "python", form)
+        assert steps.LINE not in others
+        same.append(native == python)
+    print(json.dumps({"lines": kinds[steps.LINE], "copies": kinds[steps.COPY], "same": all(same)}))  # noqa: T201
 
 
 if __name__ == "__main__":
