@@ -47,7 +47,7 @@ from streams.engine.parts import NotExpressible, Parts, only
 from streams.engine.texts import AT, Lines, case_lines, fault_texts, inside, lines_of, phrases
 from streams.wire.plain_events import NOT_DATA, PlainEvents
 
-VERSION: Final = 5
+VERSION: Final = 6
 
 _KINDS: Final[tuple[tuple[Any, str], ...]] = (
     (Code, "code"), (Id, "id"), (Flag, "flag"), (Count, "count"), (ReadingDay, "day_of_month"), (Number, "number"),
@@ -60,18 +60,22 @@ _ENVELOPE: Final = frozenset(
 
 
 class Document:
-    """Writes the document of one rulebook and catalogue: ``encoded``; ``watched`` are the fields that it asks for."""
+    """Writes the document of one rulebook and catalogue: ``encoded``; ``watched`` are the fields that it asks for.
 
-    def __init__(self, rulebook: Rulebook, catalogue: EventCatalogue) -> None:
+    ``rival`` is the document of another rulebook by the same catalogue, with whose events this one is to be read: its
+    fields come first here.
+    """
+
+    def __init__(self, rulebook: Rulebook, catalogue: EventCatalogue, rival: Document | None = None) -> None:
         self._rulebook = rulebook
         self._calendar = rulebook.calendar
         self._catalogue = catalogue
         # Members of the envelope that are new to the native engine leave all events to Python.
         known = PlainEvents(catalogue).types if NOT_DATA <= _ENVELOPE else frozenset()
         concerned = {name: self._concerned(name) for name in catalogue.types}
-        self._parts = Parts(sorted(known), rulebook.calendar)
+        self.watched: dict[str, int] = {} if rival is None else dict(rival.watched)
+        self._parts = Parts(sorted(known), rulebook.calendar, self.watched)
         folds = [self._fold(index) for index in range(len(rulebook.folds))]
-        self.watched = frozenset(self._parts.watched)
         self.encoded = msgspec.json.encode(
             {
                 "version": VERSION,

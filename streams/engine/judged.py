@@ -49,12 +49,18 @@ class Judged:
 class NativeReplay:
     """Wraps the compiled replay (``streams/native/src/replay.rs``). Instants are microseconds since the epoch.
 
-    ``document`` is the encoded one of the rulebook. ``bounds`` are the latest instant that is taken, the end of time,
-    and ``as_of``.
+    ``document`` is the encoded one of the rulebook, ``rival`` that of another one, whose cases are asked for too.
+    ``bounds`` are the latest instant that is taken, the end of time, and ``as_of``.
     """
 
-    def __init__(self, module: ModuleType, document: bytes, bounds: tuple[int, int | None, int | None]) -> None:
-        self._inner: Any = module.Replay(document, *bounds)
+    def __init__(
+        self,
+        module: ModuleType,
+        document: bytes,
+        bounds: tuple[int, int | None, int | None],
+        rival: bytes | None = None,
+    ) -> None:
+        self._inner: Any = module.Replay(document, rival, *bounds)
 
     def take(self, line: bytes, origin: int) -> bool:
         """Take one line; false where Python must read it."""
@@ -129,10 +135,10 @@ class NativeReplay:
         left = {(kind, number): reason for kind, number, reason in subjects}
         return Judged(lines, left, judged, repeated, Counter(orphans))
 
-    def cases(self, until: int) -> Iterator[JudgedCases]:
+    def cases(self, until: int, *, of_rival: bool = False) -> Iterator[JudgedCases]:
         """Every case as of an instant, by subject, of those that are not left to Python; after ``judge``."""
         first = 0
-        while some := self._inner.cases(until, first, CASES_AT_ONCE):
+        while some := self._inner.cases(until, first, CASES_AT_ONCE, of_rival):
             for kind, number, cases, lines in some:
                 yield JudgedCases((kind, number), cases, lines)
             first += CASES_AT_ONCE

@@ -29,9 +29,9 @@ class NotExpressible(Exception):
 class Parts:
     """Writes parts of rules; ``types`` are the places of event types, ``watched`` those of fields asked for."""
 
-    def __init__(self, types: Sequence[str], calendar: WorkingCalendar) -> None:
+    def __init__(self, types: Sequence[str], calendar: WorkingCalendar, watched: dict[str, int]) -> None:
         self.types = {name: index for index, name in enumerate(types)}
-        self.watched: dict[str, int] = {}
+        self.watched = watched
         self._calendar = calendar
 
     def span(self, rule: RuleBase) -> dict[str, Any]:

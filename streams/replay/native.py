@@ -195,6 +195,7 @@ class NativeJudging:
         self._native = native
         self._kept = kept
         self._decoded = decoded
+        self._has_failed = False
         self.left_to_python: dict[Subject, str] = {}
         """The subjects that Python judges, each with the reason; after ``judge``."""
         self.orphans: Counter[str] = Counter()
@@ -211,6 +212,7 @@ class NativeJudging:
         try:
             found = self._native.judge(end, threads)
         except RuntimeError:
+            self._has_failed = True
             _log.warning("the native engine failed on these events; the Python engine judges them")
             return deduplicate(self._arrived(self._native.lines()))
         on_events(found.judged)
@@ -233,12 +235,17 @@ class NativeJudging:
         end: int,
         by_python: Callable[[Deduplicated, int], Iterator[tuple[Subject, WrittenCases]]],
         form: OutputForm,
+        *,
+        of_rival: bool = False,
     ) -> Iterator[tuple[Subject, WrittenCases]]:
         """Every case as of an instant, by subject, except those of subjects left to Python.
 
-        ``by_python`` gives those of a subject whose cases Python must write after all.
+        ``by_python`` gives those of a subject whose cases Python must write after all. ``of_rival``: by the other
+        rulebook.
         """
-        for found in self._native.cases(end):
+        if self._has_failed:
+            return
+        for found in self._native.cases(end, of_rival=of_rival):
             if found.left_to_python:
                 arrived = sorted(self._decoded(found.left_to_python), key=_number)
                 yield from by_python(

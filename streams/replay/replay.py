@@ -20,7 +20,6 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from decimal import Decimal
 from functools import partial
 from heapq import merge
 from itertools import groupby
@@ -46,7 +45,19 @@ from streams.replay.native import NativeJudging, NativeReading, WrittenCases, ar
 from streams.replay.output_form import OutputForm
 from streams.replay.reading import POSITION_BITS, InputSplits, Reading, Scope
 from streams.replay.results import json_line
-from streams.replay.runs import AFTER, ALERTS, BEFORE, CASES, CONFLICTS, JudgingTask, RunKind, merged, tasks_of
+from streams.replay.runs import (
+    AFTER,
+    ALERTS,
+    BEFORE,
+    CASES,
+    CONFLICTS,
+    Conflict,
+    JudgingTask,
+    RunKind,
+    conflicts_of,
+    merged,
+    tasks_of,
+)
 from streams.replay.sources import MAX_AHEAD, Note, Source
 from streams.replay.spill import Partitions, SpillBuffer
 from streams.replay.summary import Summary
@@ -61,11 +72,6 @@ REPORT_EVERY = 2_000
 """Events between two reports of a process's progress."""
 
 _plain = msgspec.json.Decoder().decode
-
-Conflict = tuple[int, Event]
-"""The origin of an event whose id was seen before with other content, and the event."""
-
-_conflict = msgspec.json.Decoder(tuple[int, Event], float_hook=Decimal).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,12 +211,15 @@ class Replay:
     def _native_replay(self) -> NativeReplay | None:
         """The native engine, if it is installed and supports this replay's options."""
         module = chosen(self._engine)
-        if module is None or self._rival is not None:
+        if module is None:
             return None
-        document = Document(self._rulebook, self._decoder.catalogue)
+        catalogue = self._decoder.catalogue
+        rival = None if self._rival is None else Document(self._rival, catalogue)
+        document = Document(self._rulebook, catalogue, rival)
         if not self._decoder.keeps(document.watched):
             return None
-        return NativeReplay(module, document.encoded, (self._received + MAX_AHEAD, self.ends_at, self._as_of))
+        bounds = self._received + MAX_AHEAD, self.ends_at, self._as_of
+        return NativeReplay(module, document.encoded, bounds, None if rival is None else rival.encoded)
 
     def _report_letter(self, letter: DeadLetter) -> None:
         self.on_dead_letter(letter)  # it may have been set since
@@ -397,18 +406,8 @@ class Replay:
             self.tally.orphans.update(counted["orphans"])
             for rule, kind, count in counted["alerts"]:
                 self.tally.alerts[rule, kind] += count
-        self._refuse(self._conflicts(self._judged, twice))
+        self._refuse(conflicts_of(self._judged, twice))
         self.tally.duplicates = sum(byte.bit_count() for byte in twice)
-
-    @staticmethod
-    def _conflicts(tasks: Iterable[JudgingTask], twice: bytearray) -> Iterator[Conflict]:
-        """The conflicts of all tasks; an event that is a conflict in any task is not a plain repetition."""
-        last = -1
-        for (number,), piece in merged(CONFLICTS, tasks):
-            twice[number >> 3] &= ~(1 << (number & 7))
-            if number != last:
-                yield _conflict(piece)
-            last = number
 
     def _refuse(self, conflicts: Iterable[Conflict]) -> None:
         """Report conflicts, given in the order of the input, with the original bytes.
@@ -442,16 +441,22 @@ class Replay:
                 for _, cases in merged(CASES, self._judged):
                     yield cases
         elif self._judging is not None:
-            parts: list[Iterable[tuple[Subject, WrittenCases]]] = [self._by_subject(self._rulebook, self._judging)]
-            if self._native is not None and self.ends_at is not None:
-                parts.append(self._native.cases(self.ends_at, self._cases_left, self._output_form))
-            for _, own in merge(*parts, key=itemgetter(0)):
+            for own in self._written(self._rulebook, self._judging, self._output_form):
                 yield own if isinstance(own, bytes) else self._case_bytes(own, self.summary)
 
-    def _cases_left(self, left: Deduplicated, end: int) -> Iterator[tuple[Subject, Iterable[ReportedCase]]]:
-        judging = Judging(self._rulebook, end)
-        deque(judging.alerts(left.events), maxlen=0)
-        return self._by_subject(self._rulebook, judging)
+    def _written(self, rulebook: Rulebook, judging: Judging, form: OutputForm) -> Iterator[WrittenCases]:
+        """The cases of each subject by one rulebook or the other, in order."""
+        parts: list[Iterable[tuple[Subject, WrittenCases]]] = [self._by_subject(rulebook, judging)]
+        if self._native is not None and self.ends_at is not None:
+            left = partial(self._cases_left, rulebook)
+            parts.append(self._native.cases(self.ends_at, left, form, of_rival=rulebook is self._rival))
+        for _, own in merge(*parts, key=itemgetter(0)):
+            yield own
+
+    def _cases_left(self, rulebook: Rulebook, left: Deduplicated, end: int) -> Iterator[tuple[Subject, WrittenCases]]:
+        judging = Judging(rulebook, end)
+        deque(judging.alerts(left.events, filtered=self._rival is not None), maxlen=0)
+        return self._by_subject(rulebook, judging)
 
     def _case_bytes(self, own: Iterable[ReportedCase], summary: Summary) -> bytes:
         output_form, found = self._output_form, []
@@ -471,7 +476,12 @@ class Replay:
         with self._naming(second):
             for _ in second.alerts(self._deduplicated.events, filtered=True):
                 pass
-        return self._reported(self._rulebook, self._judging.cases()), self._reported(self._rival, second.cases())
+        return self._all_of(self._rulebook, self._judging), self._all_of(self._rival, second)
+
+    def _all_of(self, rulebook: Rulebook, judging: Judging) -> Iterator[ReportedCase]:
+        for own in self._written(rulebook, judging, OutputForm(with_summary=True)):
+            assert not isinstance(own, bytes)  # not in this form
+            yield from own
 
     @staticmethod
     def _side(kind: RunKind, tasks: Iterable[JudgingTask]) -> Iterator[ReportedCase]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from decimal import Decimal
 from heapq import merge
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,12 +17,17 @@ from typing import Any, BinaryIO
 import msgspec
 
 from streams.core.alerts import Subject
+from streams.core.event import Event
 from streams.replay.judging import AlertKey
 from streams.wire.decoder import encode_json
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode  # keeps floats as floats
 
+Conflict = tuple[int, Event]
+"""The origin of an event whose id was seen before with other content, and the event."""
+
+_conflict = msgspec.json.Decoder(Conflict, float_hook=Decimal).decode
 
 Key = tuple[Any, ...]
 
@@ -130,3 +136,16 @@ def _pieces(kind: RunKind, source: BinaryIO) -> Iterator[tuple[Key, bytes]]:
     for line in iter(source.readline, b""):
         key, length = head(line)
         yield key, read(length)
+
+
+def conflicts_of(tasks: Iterable[JudgingTask], twice: bytearray) -> Iterator[Conflict]:
+    """The conflicts of all tasks in the order of arrival; none of them stays marked in ``twice`` as a repetition.
+
+    An event that is a conflict in any task is not a plain repetition.
+    """
+    last = -1
+    for (number,), piece in merged(CONFLICTS, tasks):
+        twice[number >> 3] &= ~(1 << (number & 7))
+        if number != last:
+            yield _conflict(piece)
+        last = number

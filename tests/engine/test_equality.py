@@ -16,10 +16,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.rules import AtMostRule
+from schemas.limits import Elapsed
+from schemas.rules import AtMostRule, DeadlineRule, Rule
 from streams.core.instants import instant_us
 from streams.core.rulebook import Rulebook
 from streams.engine import mirrored, native_module
+from streams.engine.judged import NativeReplay
+from streams.replay.comparison import Comparison
 from streams.replay.output_form import OutputForm
 from streams.replay.replay import Replay, ReplayOptions
 from streams.replay.results import ALERT_COLUMNS, CASE_COLUMNS, CsvRow
@@ -37,7 +40,8 @@ pytestmark = pytest.mark.skipif(
     native_module() is None, reason="the native engine is not built: deploy/native says why"
 )
 
-GOLDEN = sorted((Path(__file__).parent.parent / "golden").rglob("events.jsonl"))
+ROOT = Path(__file__).parent.parent.parent
+GOLDEN = sorted((ROOT / "tests" / "golden").rglob("events.jsonl"))
 RECEIVED = instant_us(END) + 400 * 86_400_000_000
 
 
@@ -52,7 +56,9 @@ def compared_as_it_is() -> Iterator[None]:
 KEY = b"a key of at least sixteen bytes"
 
 
-def replayed(path: Path, engine: str, rulebook: Rulebook, **options: Any) -> dict[str, Any]:
+def replayed(
+    path: Path, engine: str, rulebook: Rulebook, rival: Rulebook | None = None, **options: Any
+) -> dict[str, Any]:
     """Everything that comes of a replay; with pseudonyms staff numbers are replaced as they are read."""
     form = options.setdefault("output_form", OutputForm(with_summary=True))
     staff = None if form.hidden.fingerprint is None else Pseudonyms(KEY).staff
@@ -61,6 +67,7 @@ def replayed(path: Path, engine: str, rulebook: Rulebook, **options: Any) -> dic
         rulebook,
         Decoder(shipped().catalogue, hide_staff=staff),
         ReplayOptions(RECEIVED, engine=engine, **options),
+        rival=rival,
         on_dead_letter=lambda letter: letters.append(letter.model_dump_json()),
     )
     replay.read([Lines(str(path))])
@@ -68,6 +75,8 @@ def replayed(path: Path, engine: str, rulebook: Rulebook, **options: Any) -> dic
     replay.judge()
     alerts = list(replay.alerts())
     cases = b"".join(replay.cases()).splitlines()
+    compared = Comparison()
+    changes = list(compared.changes(*replay.sides())) if rival is not None else []
     replay.close()
     found = {
         "alerts": alerts,
@@ -76,6 +85,7 @@ def replayed(path: Path, engine: str, rulebook: Rulebook, **options: Any) -> dic
         "letters": letters,
         "tally": replay.tally,
         "end": replay.ends_at,
+        "changes": (changes, compared.sums),
     }
     return found | {"left": replay.left_to_python, "is_native": is_native}
 
@@ -131,6 +141,49 @@ def test_many_simulated_orders(tmp_path: Path) -> None:
 )
 def test_every_form_of_results(form: OutputForm, lines: Path) -> None:
     assert_same(lines, shipped().rulebook, output_form=form)
+
+
+def test_changed_rules(lines: Path) -> None:
+    """Limits that are shorter, and rules that are there in one rulebook only."""
+    rules = [_stricter(rule) for rule in shipped().rulebook.rules]
+    calendar = shipped().rulebook.calendar
+    for own, rival in (
+        (rules, shipped().rulebook.rules),
+        (rules[::2], rules[1:]),
+        ([rule for rule in rules if rule.kind == "deadline"], [rule for rule in rules if rule.kind != "deadline"]),
+    ):
+        found = replayed(lines, "native", Rulebook(own, calendar), Rulebook(rival, calendar))
+        assert len(found["changes"][0]) > 100
+        assert_same(lines, Rulebook(own, calendar), rival=Rulebook(rival, calendar))
+
+
+def _stricter(rule: Rule) -> Rule:
+    if not isinstance(rule, DeadlineRule):
+        return rule
+    choices = [
+        choice.model_copy(update={"limit": Elapsed(microseconds=60_000_000, text="1 min")})
+        if isinstance(choice.limit, Elapsed)
+        else choice
+        for choice in rule.limit
+    ]
+    return rule.model_copy(update={"limit": choices})
+
+
+def test_changed_rules_that_are_not_known_here(tmp_path: Path) -> None:
+    """Either side may have rules that the native engine leaves to Python, or a zone with summer time."""
+    rulebook, path = forms_that_the_native_engine_has_not(tmp_path)
+    berlin = load_rulebook(only=ROOT / "deploy" / "examples" / "water-berlin").rulebook
+    for rival in (rulebook, berlin):
+        assert_same(path, rival, rival=shipped().rulebook)
+        assert_same(path, shipped().rulebook, rival=rival)
+
+
+def test_after_a_failure_python_judges_all(lines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_given: Any) -> None:
+        raise RuntimeError("panic")
+
+    monkeypatch.setattr(NativeReplay, "judge", fail)
+    assert_same(lines, shipped().rulebook)
 
 
 def test_a_rule_that_compares_staff_leaves_pseudonyms_to_python(lines: Path) -> None:
@@ -267,13 +320,13 @@ def test_of_every_kind_of_rule(kind: str, tmp_path_factory: pytest.TempPathFacto
     lines += data.draw(st.lists(st.sampled_from(lines), max_size=2), label="repeated")
     path = tmp_path_factory.getbasetemp() / f"{kind}.jsonl"
     path.write_bytes(b"".join(line + b"\n" for line in lines))
-    assert_same(path, rulebook_of(rule_id))
+    rival = data.draw(st.sampled_from((None, None, shipped().rulebook)), label="rival")
+    assert_same(path, rulebook_of(rule_id), rival=rival)
     assert_same(path, rulebook_of(rule_id), until=data.draw(st.sampled_from(sorted(us(fact.at) for fact in facts))))
 
 
-def test_forms_that_the_native_engine_has_not(tmp_path: Path) -> None:
-    """Follow-ups, named calendars and what is agreed in fields are Python's; what comes of them is the same."""
-    page = (Path(__file__).parent.parent.parent / "schemas" / "README.md").read_text("utf-8")
+def forms_that_the_native_engine_has_not(tmp_path: Path) -> tuple[Rulebook, Path]:
+    page = (ROOT / "schemas" / "README.md").read_text("utf-8")
     files = dict(re.findall(r"```yaml\n# (\S+\.yaml)\n(.*?)```", page.split("## Rules in")[1], re.DOTALL))
     files["rounds.yaml"] = ROUNDS
     for name, text in files.items():
@@ -281,6 +334,12 @@ def test_forms_that_the_native_engine_has_not(tmp_path: Path) -> None:
     rulebook = load_rulebook(only=tmp_path).rulebook
     path = tmp_path / "events.jsonl"
     path.write_text(FORMS, "utf-8")
+    return rulebook, path
+
+
+def test_forms_that_the_native_engine_has_not(tmp_path: Path) -> None:
+    """Follow-ups, named calendars and what is agreed in fields are Python's; what comes of them is the same."""
+    rulebook, path = forms_that_the_native_engine_has_not(tmp_path)
     # O1: warning and breach, and those of the apology; O2: warning, breach, late; the round, and its entry.
     assert assert_same(path, rulebook) == 9
 

@@ -7,7 +7,7 @@ use crate::lines::Line;
 use serde::Deserialize;
 use serde_json::Value;
 
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -79,6 +79,11 @@ impl Reader {
         }
     }
 
+    /// Lists of meters count where they count for another reader of the same types, too.
+    pub fn fan_out_too(&mut self, other: &Reader) {
+        self.fans_out.iter_mut().zip(&other.fans_out).for_each(|(own, more)| *own |= more);
+    }
+
     /// The event in a line that lies at `base` of the store; `None` where Python must decide.
     pub fn read(&self, line: &[u8], base: usize, latest: i64) -> Option<Event> {
         (line.len() <= MOST_BYTES).then_some(())?;

@@ -53,12 +53,14 @@ fn broken(_: Box<dyn std::any::Any + Send>) -> PyErr {
 
 #[pymethods]
 impl Replay {
+    /// `rival` is the document of another rulebook, whose cases are asked for too.
     #[new]
-    #[pyo3(signature = (document, latest, ends_at, as_of))]
-    fn new(document: &[u8], latest: i64, ends_at: Option<i64>, as_of: Option<i64>) -> PyResult<Replay> {
-        let rulebook = replay::Rulebook::parse(document).map_err(PyValueError::new_err)?;
+    fn new(
+        document: &[u8], rival: Option<&[u8]>, latest: i64, ends_at: Option<i64>, as_of: Option<i64>,
+    ) -> PyResult<Replay> {
+        let parse = |document| replay::Rulebook::parse(document).map_err(PyValueError::new_err);
         Ok(Replay {
-            inner: replay::Replay::new(rulebook, latest, ends_at, as_of),
+            inner: replay::Replay::new(parse(document)?, rival.map(parse).transpose()?, latest, ends_at, as_of),
             found: Vec::new(),
             back: HashMap::default(),
             subjects: Vec::new(),
@@ -183,10 +185,11 @@ impl Replay {
     }
 
     /// Cases as of an instant, of so many subjects from a place on, in order: type and id of each, its lines, each with
-    /// an alert on the case, and, where Python must write them instead, the lines of its events.
+    /// an alert on the case, and, where Python must write them instead, the lines of its events. `of_rival`: by the
+    /// other rulebook.
     #[allow(clippy::type_complexity)]
     fn cases<'py>(
-        &mut self, py: Python<'py>, until: i64, from: usize, most: usize,
+        &mut self, py: Python<'py>, until: i64, from: usize, most: usize, of_rival: bool,
     ) -> PyResult<Vec<(&'static str, String, Vec<(Bound<'py, PyBytes>, Option<Bound<'py, PyBytes>>)>, Vec<Line<'py>>)>>
     {
         let inner = &self.inner;
@@ -194,7 +197,7 @@ impl Replay {
             self.subjects = inner.subjects(&self.back);
         }
         let chosen: Vec<usize> = self.subjects.iter().skip(from).take(most).copied().collect();
-        let written = || chosen.iter().map(|subject| inner.cases(*subject, until)).collect::<Vec<_>>();
+        let written = || chosen.iter().map(|subject| inner.cases(*subject, until, of_rival)).collect::<Vec<_>>();
         let written = py.detach(|| catch_unwind(AssertUnwindSafe(written))).map_err(broken)?;
         let found = chosen.iter().zip(written).map(|(subject, cases)| {
             let (kind, id) = self.inner.key(*subject);

@@ -101,6 +101,10 @@ pub type Key = (u8, Vec<u8>);
 /// The events of one replay, from several sources.
 pub struct Replay {
     rulebook: Rulebook,
+    /// Another one, whose cases are asked for too.
+    rival: Option<Rulebook>,
+    /// By event type the subject types that it concerns under either.
+    concerns: Vec<Vec<u8>>,
     store: Vec<u8>,
     events: Vec<Event>,
     counts: Counts,
@@ -118,9 +122,19 @@ pub struct Replay {
 }
 
 impl Replay {
-    pub fn new(rulebook: Rulebook, latest: i64, ends_at: Option<i64>, as_of: Option<i64>) -> Replay {
+    /// The documents of both rulebooks have the same event types, and the fields of `rulebook` are those of both.
+    pub fn new(
+        mut rulebook: Rulebook, rival: Option<Rulebook>, latest: i64, ends_at: Option<i64>, as_of: Option<i64>,
+    ) -> Replay {
+        let mut concerns = rulebook.concerns.clone();
+        if let Some(rival) = &rival {
+            rulebook.reader.fan_out_too(&rival.reader);
+            concerns.iter_mut().zip(&rival.concerns).for_each(|(own, more)| own.extend(more));
+        }
         Replay {
             rulebook,
+            rival,
+            concerns,
             store: Vec::new(),
             events: Vec::new(),
             counts: Counts::default(),
@@ -165,7 +179,7 @@ impl Replay {
             let base = self.store.len();
             let mut event = self.rulebook.reader.read(line, base, self.latest)?;
             let is_correction = event.corrects.len > 0; // which concerns every subject that it names
-            let concerned = &self.rulebook.concerns[event.event_type];
+            let concerned = &self.concerns[event.event_type];
             for kind in 0..4 {
                 let is_concerned = is_correction || concerned.contains(&(kind as u8));
                 event.concerns[kind] = event.subjects[kind].len > 0 && is_concerned;
@@ -432,10 +446,9 @@ impl Replay {
                 continue;
             };
             self.sort(&mut events);
-            let subject = self.subject(number, events, until);
-            let days = &self.rulebook.days;
+            let subject = self.subject(&self.rulebook, number, events, until);
             let mut life = life::Life::default();
-            if subject.events.iter().all(|event| days.is_settled(event.at) && days.is_settled(event.recorded)) {
+            if is_settled(&subject) {
                 life = life::judge(&self.rulebook.folds, &subject);
             } else {
                 subject.hand_back(TABLES);
@@ -468,13 +481,15 @@ impl Replay {
         found
     }
 
-    /// Every case of one of them as of the end; `None` where Python must write them.
+    /// Every case of one of them as of the end, by one rulebook or the other; `None` where Python must write them.
     #[allow(clippy::type_complexity)]
-    pub fn cases(&self, subject: usize, until: i64) -> Option<Vec<(String, Option<Vec<u8>>)>> {
+    pub fn cases(&self, subject: usize, until: i64, of_rival: bool) -> Option<Vec<(String, Option<Vec<u8>>)>> {
+        let rulebook = self.rival.as_ref().filter(|_| of_rival).unwrap_or(&self.rulebook);
         let mut events = self.events_of(subject);
         self.distinct(&mut events)?;
         self.sort(&mut events);
-        life::cases(&self.rulebook.folds, &self.subject(subject, events, until))
+        let subject = self.subject(rulebook, subject, events, until);
+        is_settled(&subject).then(|| life::cases(&rulebook.folds, &subject)).flatten()
     }
 
     /// The lines of one subject, with number and origin.
@@ -483,9 +498,16 @@ impl Replay {
         events.map(|event| (event.number, event.origin, self.line(event))).collect()
     }
 
-    fn subject<'a>(&'a self, number: usize, events: Vec<&'a Event>, until: i64) -> Subject<'a> {
+    /// A subject with those of its events that concern it under a rulebook.
+    fn subject<'a>(
+        &'a self, rulebook: &'a Rulebook, number: usize, mut events: Vec<&'a Event>, until: i64,
+    ) -> Subject<'a> {
         let (kind, id) = self.groups().keys[number];
-        self.rulebook.subject((kind, self.text(id)), events, &self.store, until)
+        if self.rival.is_some() {
+            let is_correction = |event: &Event| event.corrects.len > 0 && !event.is_copy;
+            events.retain(|event| is_correction(event) || rulebook.concerns[event.event_type].contains(&kind));
+        }
+        rulebook.subject((kind, self.text(id)), events, &self.store, until)
     }
 
     /// The lines that Python must judge, with number and origin.
@@ -498,6 +520,12 @@ impl Replay {
         let numbers: HashSet<u64> = places.map(|place| self.events[*place].number).collect();
         self.lines().filter(|(number, _, _)| numbers.contains(number)).collect()
     }
+}
+
+/// Whether the tables hold for all instants of its events.
+fn is_settled(subject: &Subject) -> bool {
+    let days = subject.days;
+    subject.events.iter().all(|event| days.is_settled(event.at) && days.is_settled(event.recorded))
 }
 
 /// The part of a line that lies at `base` of the store; empty where there is none.
