@@ -76,7 +76,7 @@ def alert(
     said = Text(zh=sentence or f"工单 {number} 超时。", en=sentence or f"Order {number} breached.")
     return BoardAlert(
         alert_id, case_id(number, rule), kind, rule, clause, severity, Text(zh="收费业务5分钟办结", en="Fee in 5 min"),
-        ("order", number), place, at, at, said, retracts, incomplete,
+        ("order", number), place, at, at, at, said, retracts, incomplete,
     )  # fmt: skip
 
 

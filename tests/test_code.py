@@ -26,7 +26,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "replay": ("core", "wire", "engine", "kafka", "rulebooks", "live", *LEAVES),
     "board": ("core", "wire", "kafka", "rulebooks", "live", "sink", *LEAVES),
     "notify": ("core", "wire", "kafka", "rulebooks", "live", *LEAVES),
-    "sink": ("kafka", "live", *LEAVES),
+    "sink": ("core", "kafka", "live", *LEAVES),
     "operations": ("core", "wire", "kafka", "rulebooks", "live", "sink", *LEAVES),
     "spark": ("core", "wire", "engine", "rulebooks", "replay", *LEAVES),
     "simulation": (),

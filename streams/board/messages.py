@@ -65,6 +65,7 @@ def alert_from_bytes(raw: bytes) -> BoardAlert:
         title=data.title,
         subject=(data.subject.type, data.subject.id),
         place=place_of(data.org),
+        started_at=instant_us(data.started_at),
         due_at=instant_us(data.due_at),
         detected_at=instant_us(data.detected_at),
         sentence=data.explanation,

@@ -24,6 +24,7 @@ from typing import Any, Final, Literal
 from schemas.base import Text
 from schemas.limits import MINUTE
 from streams.core.alerts import Subject
+from streams.core.counted_day import within_limit_day
 from streams.core.filters import Filter, choices_of
 from streams.core.open_cases import OpenCase, OpenCases, Place
 from streams.core.working_days import WorkingCalendar
@@ -65,6 +66,7 @@ class BoardAlert:
     title: Text
     subject: Subject
     place: Place
+    started_at: int
     due_at: int
     detected_at: int
     sentence: Text
@@ -167,8 +169,9 @@ COUNTS: Final = (
 """The figures of a view, of alerts that were not retracted.
 
 *Reported today* is by the instant of detection, *due today* by the deadline that passed or the act that was against the
-rule; a deadline at the end of a day belongs to that day. So what became due at the end of yesterday, or was entered
-days late, is reported today and not due today. The ``unacknowledged_`` ones are of what was reported today.
+rule, on its day by ``counted_day``: a deadline at 24:00 is of the day that ends. So what became due at the end of
+yesterday, or was entered days late, is reported today and not due today. The ``unacknowledged_`` ones are of what was
+reported today.
 """
 
 
@@ -398,7 +401,7 @@ class _Tally:
             self._count(case, _SOON)
             if left <= 15 * MINUTE:
                 counts["due_15_min"] += 1
-        if deadline <= ends:
+        if within_limit_day(deadline) < ends:
             counts["due_today"] += 1
         is_in_shift = left <= self._wanted.shift * 60 * MINUTE
         counts["due_in_shift"] += is_in_shift
@@ -409,7 +412,10 @@ class _Tally:
     def alert(self, alert: BoardAlert, today: tuple[int, int], *, acknowledged: bool) -> None:
         """Count an alert that was not retracted, where it is of today: from an instant to another, exclusive."""
         begins, ends = today
-        kind, due_at = ("breaches", alert.due_at - 1) if alert.kind == "breach" else ("violations", alert.due_at)
+        if alert.kind == "breach":
+            kind, due_at = "breaches", within_limit_day(alert.due_at)
+        else:
+            kind, due_at = "violations", alert.started_at
         names = (kind, "red_lines") if alert.severity == "red_line" else (kind,)
         is_reported = begins <= alert.detected_at < ends
         for word, is_so in (("reported", is_reported), ("due", begins <= due_at < ends)):

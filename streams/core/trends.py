@@ -1,8 +1,8 @@
 """How many cases were decided on each day, and how they ended: by day, by rule, by place.
 
 A case is *decided* when it is met, or when its deadline passes, whichever is first; an act that is judged as such is
-decided when it is made. The day is that of this instant in the calendar's zone, as in the column ``decided_on`` of the
-sink: a deadline at 24:00 passes on the next day. Cancelled and running cases are not decided.
+decided when it is made. The day, in the calendar's zone, is that of ``counted_day``, as in the column ``decided_on`` of
+the sink: a deadline at 24:00 is of the day that ends. Cancelled and running cases are not decided.
 
 ``DecidedCases`` counts those that the state still holds. Of each subject it keeps which counters it adds to, so that a
 row written again replaces what was counted of it. It is bounded: of more than ``most`` subjects the oldest days are
@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeVar
 
 from streams.core.alerts import Subject
+from streams.core.counted_day import counted_at
 from streams.core.filters import Filter, choices_of
 from streams.core.open_cases import Place, place_of
 from streams.core.verdicts import Outcome, Verdict
@@ -29,8 +30,6 @@ MOST_SUBJECTS: Final = 200_000
 """Subjects with decided cases of which it is kept what they count for: some 40 MB."""
 
 Key = TypeVar("Key", int, str)
-
-_DECIDED: Final = frozenset({"met", "met_late", "breached", "violated"})
 
 
 class Figures(NamedTuple):
@@ -97,14 +96,6 @@ class _Counter:
         self.count = 0
 
 
-def decided_at(verdict: Verdict) -> int | None:
-    """The instant (microseconds) at which a case was decided; ``None`` where it is not."""
-    if verdict.outcome not in _DECIDED:
-        return None
-    known = [instant for instant in (verdict.deadline, verdict.stopped_at) if instant is not None]
-    return min(known, default=verdict.started_at)
-
-
 class DecidedCases:
     """Counts the decided cases of subjects as they are judged, again and again."""
 
@@ -153,7 +144,7 @@ class DecidedCases:
         return tally.trends(first, last)
 
     def _counter(self, verdict: Verdict) -> _Counter | None:
-        at = decided_at(verdict)
+        at = counted_at(verdict.outcome, verdict.started_at, verdict.deadline, verdict.stopped_at)
         if at is None or (day := self._calendar.local_date(at)) < self._since:
             return None
         rule, place = verdict.rule, place_of(verdict.anchor.data.get("org"))

@@ -33,8 +33,8 @@ from streams.sink.rows import COLUMNS, Table
 from streams.sink.target import Batch, Moved, Partition, SinkError
 from streams.wall_clock import monotonic
 
-VERSION: Final = 1
-"""Of the tables in ``state.sqlite``."""
+VERSION: Final = 2
+"""Of the tables in ``state.sqlite``. In 1 a limit that ended at 24:00 counted on the next day."""
 
 _DAY_OF: Final[Mapping[Table, str]] = {"cases": "started_at", "alerts": "detected_at"}
 _TABLES: Final = """
@@ -112,6 +112,8 @@ class ParquetStore:
             )
         if version < VERSION:
             self._state.executescript(_TABLES)
+            # As in the database's migration: the cases are read again.
+            self._state.execute("DELETE FROM offsets WHERE topic LIKE '%.cases'")
             self._state.execute(f"PRAGMA user_version = {VERSION}")
         return VERSION - int(version)
 

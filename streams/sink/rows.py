@@ -11,10 +11,10 @@ from psycopg.types.json import Jsonb
 from pydantic import ValidationError
 
 from schemas.alerts import AlertEvent, CaseEvent
+from streams.core.counted_day import counted_at
+from streams.core.instants import UTC, instant_us, moment_of
 
 Table = Literal["cases", "alerts"]
-
-DECIDED: Final = frozenset({"met", "met_late", "breached", "violated"})
 
 _COMMON: Final = (
     "case_id", "rule", "rule_version", "clause", "severity", "title_zh", "title_en", "subject_type", "subject_id",
@@ -82,9 +82,16 @@ def _seconds(duration: str) -> float:
 
 
 def _decided_on(data: Mapping[str, Any]) -> str | None:
-    """The day on which it was decided, in the zone in which the instants are written."""
-    if data["outcome"] not in DECIDED:
+    """The day on which it counts (``streams.core.counted_day``), in the zone in which the instants are written."""
+    known = {
+        name: datetime.fromisoformat(data[name])
+        for name in ("started_at", "deadline", "stopped_at")
+        if data[name] is not None
+    }
+    instants = {name: instant_us(moment) for name, moment in known.items()}
+    at = counted_at(data["outcome"], instants["started_at"], instants.get("deadline"), instants.get("stopped_at"))
+    if at is None:
         return None
-    known = [text for text in (data["deadline"], data["stopped_at"]) if text is not None]
-    first: str = min(known, key=datetime.fromisoformat, default=data["started_at"])
-    return first[:10]
+    # The offset of the instant that decided: the zone's own may change in the course of a case.
+    decisive = min((name for name in known if instants[name] >= at), key=instants.__getitem__)
+    return moment_of(at, known[decisive].tzinfo or UTC).date().isoformat()

@@ -127,5 +127,12 @@ WHERE kind <> 'retraction'
   AND NOT EXISTS (SELECT 1 FROM {schema}.alerts AS later WHERE later.retracts = told.alert_id);
 """
 
-MIGRATIONS: Final = (_TABLES + _VIEWS, _INCOMPLETE)
+# Which stored days are concerned depends on the rulebook's zone, which no row has: the sink reads the cases again.
+_COUNTED_DAY: Final = """
+DELETE FROM {schema}.offsets WHERE topic LIKE '%.cases';
+COMMENT ON COLUMN {schema}.cases.decided_on IS
+    'Day in the rulebook''s zone on which the case counts: of its deadline (24:00 is of the day that ends) or its stop';
+"""
+
+MIGRATIONS: Final = (_TABLES + _VIEWS, _INCOMPLETE, _COUNTED_DAY)
 """What makes version 1 of nothing, version 2 of version 1, and so on."""

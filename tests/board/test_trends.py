@@ -63,9 +63,9 @@ ORDERS = [
     order("WO5", "2026-03-01T09:00", 5, NANJING),  # met at the deadline itself
     order("WO6", "2026-03-01T09:00", 19, WUXI, "power"),  # met on the 1st
     order("WO7", "2026-03-02T09:58", None, NANJING),  # runs
-    order("WO8", "2026-02-28T23:55", 5, {}),  # met at 0:00 of the 1st, of no place
+    order("WO8", "2026-02-28T23:55", 5, {}),  # met at the deadline, 24:00 of the 28th; of no place
 ]
-BY_DAY = {day("2026-02-28"): Figures(2, 1, 1, 0, 0), day("2026-03-01"): Figures(5, 3, 2, 0, 0)}
+BY_DAY = {day("2026-02-28"): Figures(3, 2, 1, 0, 0), day("2026-03-01"): Figures(4, 2, 2, 0, 0)}
 BY_PLACE = {"3201": Figures(4, 2, 2, 0, 0), "3202": Figures(2, 1, 1, 0, 0), "": Figures(1, 1, 0, 0, 0)}
 BY_RULE = {"fee-5-minutes": Figures(6, 3, 3, 0, 0), "power-20-minutes": Figures(1, 1, 0, 0, 0)}
 
@@ -95,7 +95,11 @@ def test_decided_cases_by_day_rule_and_place() -> None:
         (Filter(chapter="W"), LAST_WEEK, BY_PLACE),
         (Filter(chapter="R"), LAST_WEEK, {}),
         (Filter(severity="red_line"), LAST_WEEK, {}),
-        (EVERYTHING, Days(day("2026-02-28"), day("2026-02-28")), {"3201": Figures(2, 1, 1, 0, 0)}),
+        (
+            EVERYTHING,
+            Days(day("2026-02-28"), day("2026-02-28")),
+            {"3201": Figures(2, 1, 1, 0, 0), "": Figures(1, 1, 0, 0, 0)},
+        ),
     ],
 )
 def test_a_filter_leaves_out_the_rest(wanted: Filter, days: Days, expected: dict[str, Figures]) -> None:
@@ -120,9 +124,9 @@ def test_time_alone_decides_a_case() -> None:
 
 
 def test_of_too_many_subjects_whole_days_are_forgotten() -> None:
-    decided, cases = counted(*ORDERS, most=4)
+    decided, cases = counted(*ORDERS, most=3)
     found = decided.trends(EVERYTHING, LAST_WEEK, NOW)
-    assert found.first == day("2026-03-02")  # five are of the 1st: that is more than four
+    assert found.first == day("2026-03-02")  # four are of the 1st: that is more than three
     assert found.days == {}
     cases.put(0, order("WO9", "2026-03-01T09:00", 4, NANJING))  # of a day that is forgotten
     cases.put(0, order("WO10", "2026-03-02T09:00", 4, NANJING))
@@ -300,8 +304,8 @@ def test_the_page_shows_figures_charts_and_their_words(chrome: str) -> None:
             await page.until(f"{SHOWN} == 7")
             assert (await page.js(ROWS % "day"))[:3] == [
                 ["2026-03-02 (so far)", "none decided", "0", "0", "0"],
-                ["2026-03-01", "60.0% of 5 decided", "2", "0", "0"],
-                ["2026-02-28", "50.0% of 2 decided", "1", "0", "0"],
+                ["2026-03-01", "50.0% of 4 decided", "2", "0", "0"],
+                ["2026-02-28", "66.7% of 3 decided", "1", "0", "0"],
             ]
             assert await page.js(ROWS % "place") == [
                 ["3201", "50.0% of 4 decided", "2", "0", "0"],
@@ -311,16 +315,16 @@ def test_the_page_shows_figures_charts_and_their_words(chrome: str) -> None:
             tiles = "[...document.querySelectorAll('#totals dd')].map((one) => one.innerText)"
             assert await page.js(tiles) == ["57.1%", "of 7 decided", "3", "0", "0"]
             assert await page.js(f"{CHART % 'rate'}.getAttribute('aria-label')") == (
-                "Line chart of the on-time rate: 57.1%, of 7 decided in total; highest 60.0% (2026-03-01); lowest "
-                "50.0% (2026-02-28). The table has the figure of each day."
+                "Line chart of the on-time rate: 57.1%, of 7 decided in total; highest 66.7% (2026-02-28); lowest "
+                "50.0% (2026-03-01). The table has the figure of each day."
             )
             assert await page.js(f"{CHART % 'missed'}.getAttribute('aria-label')") == (
                 "Bar chart of what was missed: 3 in total, 0 of them red lines; most 2 (2026-03-01). The table has the "
                 "figure of each day."
             )
-            # The axis of rates begins at 50 %: of 174 pixels 60 % are a fifth from below, 50 % none.
+            # The axis of rates begins at 50 %: of 174 pixels two thirds are a third from below, 50 % none.
             points = f"[...{CHART % 'rate'}.querySelectorAll('circle')].map((one) => Number(one.getAttribute('cy')))"
-            assert await page.js(points) == [184.0, 149.2]
+            assert await page.js(points) == [126.0, 184.0]
             bars = (
                 f"[...{CHART % 'missed'}.querySelectorAll('.missed')].map((one) => Number(one.getAttribute('height')))"
             )
@@ -329,7 +333,7 @@ def test_the_page_shows_figures_charts_and_their_words(chrome: str) -> None:
             assert "whole from 2025-12-03 to 2026-03-02" in notices
             await page.js("document.querySelector('#lang').click()")
             await page.until("document.querySelector('h1').textContent == '时限趋势'")
-            assert (await page.js(ROWS % "day"))[1] == ["2026-03-01", "60.0% 共判定 5", "2", "0", "0"]
+            assert (await page.js(ROWS % "day"))[1] == ["2026-03-01", "50.0% 共判定 4", "2", "0", "0"]
             assert await page.js("location.search") == "?days=7"
 
     run(test())

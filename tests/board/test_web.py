@@ -400,7 +400,7 @@ def test_alerts_are_read_as_they_are_written() -> None:
     found = alert_from_bytes(encode(CloudEvents(shipped().rulebook.calendar).alert(breach)))
     assert found == BoardAlert(
         breach.alert_id, breach.case_id, "breach", "fee-5-minutes", "W-S5", "norm", shipped_title(), ("order", "WO1"),
-        (None, None, None, None), breach.due_at, breach.detected_at, found.sentence,
+        (None, None, None, None), breach.started_at, breach.due_at, breach.detected_at, found.sentence,
     )  # fmt: skip
     assert found.sentence.zh == breach.explanation.zh
     doubtful = alert_from_bytes(

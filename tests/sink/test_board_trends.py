@@ -20,6 +20,7 @@ from streams.errors import ConfigError
 from streams.settings import Settings, load_settings
 from streams.sink.database import Database, connection_options
 from streams.sink.target import Batch
+from tests.core import test_counted_day as midnight
 from tests.decided import expected_of, simulated
 from tests.sink.postgres import PASSWORD, Postgres
 from tests.stories import shipped
@@ -70,9 +71,17 @@ def test_the_figures_are_those_of_the_cases_in_the_table(postgres: Postgres) -> 
     view = database._do("SELECT sum(on_time), sum(decided) FROM {schema}.on_time_by_day").fetchone()
     whole = trends(settings).days.values()
     assert view == (sum(day.on_time for day in whole), sum(day.decided for day in whole))
-    database.close()
     with psycopg.connect(f"{postgres.address()} password={PASSWORD}") as other:
         assert other.execute("SELECT count(*) FROM gridclock.cases").fetchone() == (len(rows),)
+    database._do("DELETE FROM {schema}.cases")
+    batch.rows["cases"] = {row["case_id"]: row for row in midnight.rows()}
+    database.write(batch)
+    assert trends(settings).days == {midnight.march(day): figures for day, figures in midnight.FIGURES.items()}
+    by_day = database._do(
+        "SELECT extract(day FROM day)::integer, sum(decided)::integer FROM {schema}.on_time_by_day GROUP BY day"
+    ).fetchall()
+    assert dict(by_day) == {day: figures.decided for day, figures in midnight.FIGURES.items()}
+    database.close()
 
 
 def test_a_database_that_is_away_is_said_and_no_secret_is() -> None:

@@ -12,16 +12,17 @@ import shutil
 import subprocess
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from typing import Any
 
 import psycopg
 import pytest
 import yaml
 
+from streams.core.counted_day import DECIDED
 from streams.settings import load_settings
 from streams.sink.database import Database, connection_options
-from streams.sink.rows import DECIDED, KEYS, row_of
+from streams.sink.rows import KEYS, row_of
 from streams.sink.target import Batch
 from tests.operations.grafana import DEPLOY
 from tests.sink.postgres import PASSWORD, Postgres, programs
@@ -105,7 +106,10 @@ def city_of(data: dict[str, Any]) -> str:
 
 def decided_on(case: dict[str, Any]) -> date:
     known = [datetime.fromisoformat(case[name]) for name in ("deadline", "stopped_at") if case[name] is not None]
-    return min(known, default=datetime.fromisoformat(case["started_at"])).astimezone(SHANGHAI).date()
+    first = min(known, default=datetime.fromisoformat(case["started_at"])).astimezone(SHANGHAI)
+    is_end_of_day = case["deadline"] is not None and first == datetime.fromisoformat(case["deadline"])
+    # What ends at 24:00 is of the day that ends.
+    return (first - timedelta(days=1) if is_end_of_day and first.time() == time() else first).date()
 
 
 def figures(cases: list[dict[str, Any]]) -> tuple[int, int, float]:

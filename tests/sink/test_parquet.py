@@ -114,6 +114,27 @@ def test_what_a_crash_left_unwritten_is_written_by_the_next_start(
     again.close()
 
 
+def test_an_older_directory_reads_the_cases_again_for_their_days(store: ParquetStore, tmp_path: Path) -> None:
+    at_24 = case(outcome="breached", deadline="2026-03-03T00:00:00+08:00")
+    at_24[2]["decided_on"] = "2026-03-03"  # as it was counted
+    other = Batch(offsets={("g.cases", 0): (0, 1), ("g.alerts", 0): (0, 1)})
+    other.rows["cases"][at_24[1]] = at_24[2]
+    store.write(other)
+    store.close()
+    with sqlite3.connect(tmp_path / "results" / "state.sqlite") as state:
+        state.execute("PRAGMA user_version = 1")
+    state.close()
+    newer = opened(tmp_path / "results")
+    assert newer.offsets() == {("g.alerts", 0): 1}
+    again = Batch(offsets={("g.cases", 0): (0, 1)})
+    table, key, row = case(outcome="breached", deadline="2026-03-03T00:00:00+08:00")
+    again.rows[table][key] = row
+    newer.write(again)
+    newer.settle()
+    assert [row["decided_on"] for row in read(tmp_path / "results")] == [date(2026, 3, 2)]
+    newer.close()
+
+
 def test_one_process_owns_a_directory(store: ParquetStore, tmp_path: Path) -> None:
     other = ParquetTarget(tmp_path / "results", 0).open()
     assert not other.own()

@@ -19,13 +19,14 @@ from kafka import KafkaProducer
 from prometheus_client.parser import text_string_to_metric_families
 from psycopg import sql
 
+from streams.core.counted_day import DECIDED
 from streams.kafka.admin import TopicSpec, ensure_topics
 from streams.kafka.brokers import Broker
 from streams.kafka.child_process import ChildProcess
 from streams.live.clock_partition import ClockPartition
 from streams.settings import load_settings
 from streams.sink.database import Database, connection_options
-from streams.sink.rows import DECIDED, row_of
+from streams.sink.rows import row_of
 from streams.sink.schema import MIGRATIONS
 from streams.sink.target import SinkError
 from streams.wire.cloudevents import CloudEvents, encode
@@ -246,9 +247,11 @@ def test_an_older_schema_becomes_a_newer_one_and_keeps_its_rows(postgres: Postgr
             connection.execute(sql.SQL(MIGRATIONS[0]).format(schema=sql.Identifier("gridclock")))
             names, places = ", ".join(old), ", ".join("%s" for _ in old)
             connection.execute(f"INSERT INTO gridclock.alerts ({names}) VALUES ({places})", list(old.values()))
+            connection.execute("INSERT INTO gridclock.offsets VALUES ('g.cases', 0, 7), ('g.alerts', 0, 8)")
             assert database.migrate() == len(MIGRATIONS) - 1
             found = connection.execute("SELECT alert_id, incomplete FROM gridclock.standing_alerts").fetchall()
         assert found == [(data["alert_id"], False)]
+        assert database.offsets() == {("g.alerts", 0): 8}  # the cases are read again, since their days may be others
     finally:
         database.close()
 

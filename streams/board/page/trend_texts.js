@@ -16,7 +16,7 @@ export const TREND_TEXTS = {
     boardKnowsNone: "看板自身的记录还没有任何完整的日期。历史由 gridclock sink 的数据库提供（--database）。",
     fromDatabase: (first, last) => `数据来自 gridclock sink 的数据库，其中有 ${first} 至 ${last} 的判定。`,
     databaseKnowsNone: "gridclock sink 的数据库中还没有已判定的时限。",
-    meaning: "及时率 = 按时办结数 ÷ 已判定数；已撤销和尚未到期的不计。日期为判定之日：办结、违规或期限届满之日，以先到者为准；24:00 届满的超时计入次日。今日尚未结束。",
+    meaning: "及时率 = 按时办结数 ÷ 已判定数；已撤销和尚未到期的不计。日期为判定之日：办结、违规或期限届满之日，以先到者为准；24:00 届满的计入当日。今日尚未结束。",
     unreadable: (why) => `暂时读不到数据，正在重试：${why}`, noAnswer: "看板没有应答，正在重试。", delayedBy: (t) => `数据延迟 ${t}，此后的判定尚未计入。`,
   },
   en: {
@@ -33,7 +33,7 @@ export const TREND_TEXTS = {
     boardKnowsNone: "The board's own figures have no whole day yet. The database of gridclock sink has the history (--database).",
     fromDatabase: (first, last) => `From the database of gridclock sink, which has cases decided from ${first} to ${last}.`,
     databaseKnowsNone: "The database of gridclock sink has no decided case yet.",
-    meaning: "On-time rate: cases met of all decided; cancelled cases and those not due yet are left out. The day is that on which a case was decided: it was met, it was violated, or its deadline passed, whichever was first; a deadline at 24:00 passes on the next day. Today is not over yet.",
+    meaning: "On-time rate: cases met of all decided; cancelled cases and those not due yet are left out. The day is that on which a case was decided: it was met, it was violated, or its deadline passed, whichever was first; a deadline at 24:00 is of the day that ends. Today is not over yet.",
     unreadable: (why) => `The figures cannot be read now; trying again: ${why}`, noAnswer: "The board does not answer; trying again.", delayedBy: (t) => `The data are delayed by ${t}; later decisions are not counted yet.`,
   },
 };
