@@ -15,6 +15,9 @@ Line = tuple[int, int, bytes]
 """Number of arrival, origin, and the line itself."""
 
 
+ALERTS_AT_ONCE: Final = 1000
+"""Alerts that are held twice at once."""
+
 CASES_AT_ONCE: Final = 500
 """Subjects whose cases are held as bytes at once."""
 
@@ -147,9 +150,12 @@ class NativeReplay:
         """Add an alert of the Python engine."""
         self._inner.add(key, line)
 
-    def alerts(self) -> list[tuple[str, str, bytes]]:
-        """All alerts in their order: rule, kind, line without its end."""
-        return list(self._inner.alerts())
+    def alerts(self) -> Iterator[tuple[list[bytes], dict[tuple[str, str], int]]]:
+        """All alerts in their order, some at a time: each as a line, and how many there are by rule and kind; once."""
+        lines, counts = self._inner.alerts(ALERTS_AT_ONCE)
+        while lines:
+            yield lines, {(rule, kind): count for rule, kind, count in counts}
+            lines, counts = self._inner.alerts(ALERTS_AT_ONCE)
 
     def keyed_alerts(self) -> list[tuple[tuple[Any, ...], bytes]]:
         """All alerts in their order, each with what ``add`` takes; once."""

@@ -273,9 +273,9 @@ class NativeJudging:
                 self._native.add(key, line.removesuffix(b"\n"))
         except KeyboardInterrupt as error:
             interrupted = error
-        for rule, kind, line in self._native.alerts():
-            counted[rule, kind] += 1
-            yield line + b"\n" if form.is_plain else form.alert(read_plain(line))
+        for lines, counts in self._native.alerts():
+            counted.update(counts)
+            yield from lines if form.is_plain else (form.alert(read_plain(line)) for line in lines)
         if interrupted is not None:
             raise interrupted
 

@@ -9,6 +9,7 @@ use crate::subject::{MANY, MOST_DAYS, MOST_LISTED, SUBJECTS, Subject, TABLES, TE
 use blake2::digest::consts::U16;
 use blake2::{Blake2b, Digest};
 use std::borrow::Cow;
+use std::fmt::Write;
 
 /// The place of one alert in the order of all, and its line.
 pub struct Alert {
@@ -415,10 +416,13 @@ fn listed<T>(text: &mut String, items: impl Iterator<Item = T>, mut write: impl 
 /// `PT362.5S`.
 pub fn length(text: &mut String, microseconds: i64) {
     let (seconds, rest) = (microseconds.div_euclid(1_000_000), microseconds.rem_euclid(1_000_000));
-    match rest {
-        0 => text.push_str(&format!("PT{seconds}S")),
-        _ => text.push_str(&format!("PT{}S", format!("{seconds}.{rest:06}").trim_end_matches('0'))),
+    // A text takes what is written to it.
+    let _ = write!(text, "PT{seconds}");
+    if rest != 0 {
+        let _ = write!(text, ".{rest:06}");
+        text.truncate(text.trim_end_matches('0').len());
     }
+    text.push('S');
 }
 
 /// A length of time in words; `units` are days, hours, minutes, seconds, milliseconds, microseconds.

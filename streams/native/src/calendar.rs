@@ -286,12 +286,11 @@ impl Days {
         let seconds = rest / 1_000_000;
         day_text(text, self.date(at));
         text.push(between);
-        for (place, part) in [seconds / 3600, seconds / 60 % 60, seconds % 60].into_iter().enumerate() {
-            if place > 0 {
-                text.push(':');
-            }
-            digits(text, part, 2);
-        }
+        two(text, seconds / 3600);
+        text.push(':');
+        two(text, seconds / 60 % 60);
+        text.push(':');
+        two(text, seconds % 60);
         rest % 1_000_000
     }
 
@@ -313,24 +312,36 @@ impl Days {
 
 fn fraction(text: &mut String, rest: i64) {
     text.push('.');
-    if rest % 1000 == 0 { digits(text, rest / 1000, 3) } else { digits(text, rest, 6) }
+    three(text, rest / 1000);
+    if rest % 1000 != 0 {
+        three(text, rest % 1000);
+    }
 }
 
-/// A number with leading zeros.
-fn digits(text: &mut String, number: i64, width: u32) {
-    for place in (0..width).rev() {
-        text.push((b'0' + (number / 10_i64.pow(place) % 10) as u8) as char);
-    }
+/// The last digits of a number, with leading zeros.
+fn three(text: &mut String, number: i64) {
+    digit(text, number / 100);
+    two(text, number);
+}
+
+fn two(text: &mut String, number: i64) {
+    digit(text, number / 10);
+    digit(text, number);
+}
+
+fn digit(text: &mut String, number: i64) {
+    text.push((b'0' + (number % 10) as u8) as char);
 }
 
 /// `2026-03-02`.
 pub fn day_text(text: &mut String, day: i64) {
     let (year, month, day) = civil(day);
-    digits(text, year, 4);
+    two(text, year / 100);
+    two(text, year);
     text.push('-');
-    digits(text, month, 2);
+    two(text, month);
     text.push('-');
-    digits(text, day, 2);
+    two(text, day);
 }
 
 fn part_of(length: i64, (part, whole): (i64, i64)) -> i64 {

@@ -3,6 +3,8 @@
 use crate::document::{Check, EventType};
 use crate::hashing::HashMap;
 use crate::subject::{METER, SUBJECTS};
+use foldhash::fast::RandomState;
+use std::hash::BuildHasher;
 
 /// A part of the store: from (inclusive) and length, in bytes.
 #[derive(Clone, Copy, Default, PartialEq)]
@@ -34,6 +36,8 @@ pub struct Event {
     pub recorded: i64,
     pub event_type: usize,
     pub id: Span,
+    /// Equal for equal ids, within one reader; 0 where it was not asked for.
+    pub id_hash: u64,
     pub subjects: [Span; 4],
     /// Whether it concerns each of these subjects.
     pub concerns: [bool; 4],
@@ -52,9 +56,13 @@ const MOST_BYTES: usize = 200_000;
 pub const IDS: [&[u8]; 4] = [b"order_id", b"account_id", b"meter_id", b"batch_id"];
 const LEVELS: [&[u8]; 4] = [b"province", b"city", b"county", b"unit"];
 
+/// A declared field of an event type: its check, and its place among those that are watched.
+type Declared = (Check, Option<usize>);
+
 pub struct Reader {
     pub types: HashMap<Vec<u8>, usize>,
-    fields: Vec<HashMap<Vec<u8>, Check>>,
+    fields: Vec<HashMap<Vec<u8>, Declared>>,
+    ids: RandomState,
     fans_out: Vec<bool>,
     pub watched: HashMap<Vec<u8>, usize>,
     /// The places of ids that conditions ask for, with their kinds.
@@ -63,19 +71,22 @@ pub struct Reader {
 
 impl Reader {
     pub fn new(types: &[EventType], watched: &[String]) -> Reader {
+        let places: HashMap<Vec<u8>, usize> =
+            watched.iter().enumerate().map(|(n, name)| (name.clone().into_bytes(), n)).collect();
+        let declared = |(name, check): (&String, &Check)| {
+            (name.clone().into_bytes(), (check.clone(), places.get(name.as_bytes()).copied()))
+        };
         Reader {
             types: types.iter().enumerate().map(|(n, t)| (t.name.clone().into_bytes(), n)).collect(),
-            fields: types
-                .iter()
-                .map(|t| t.fields.iter().map(|(name, check)| (name.clone().into_bytes(), check.clone())).collect())
-                .collect(),
+            fields: types.iter().map(|t| t.fields.iter().map(declared).collect()).collect(),
+            ids: RandomState::default(),
             fans_out: types.iter().map(|t| t.fans_out).collect(),
             watched_ids: SUBJECTS
                 .iter()
                 .enumerate()
                 .filter_map(|(kind, name)| Some((watched.iter().position(|w| *w == format!("id of {name}"))?, kind)))
                 .collect(),
-            watched: watched.iter().enumerate().map(|(n, name)| (name.clone().into_bytes(), n)).collect(),
+            watched: places,
         }
     }
 
@@ -97,6 +108,7 @@ impl Reader {
             recorded: i64::MIN,
             event_type: usize::MAX,
             id: Span::default(),
+            id_hash: 0,
             subjects: [Span::default(); 4],
             concerns: [false; 4],
             corrects: Span::default(),
@@ -126,6 +138,7 @@ impl Reader {
                         let piece = scan.text_piece()?;
                         is_printable(piece.of(line), 200).then_some(())?;
                         found.id = spanned(piece);
+                        found.id_hash = self.ids.hash_one(piece.of(line));
                     }
                     b"occurred_at" if found.at == i64::MIN => found.at = instant(scan.text_piece()?.of(line))?,
                     b"recorded_at" if found.recorded == i64::MIN => {
@@ -190,13 +203,11 @@ impl Reader {
         }
         for (key, value) in &unchecked[..count] {
             let (name, value) = (key.of(line), value.of(line));
-            let kept = match self.fields[found.event_type].get(name) {
-                Some(check) => checked(check, value, base + unquoted_from(line, value))?,
-                None => {
-                    (value[0] != b'[').then_some(())?;
-                    continue;
-                }
+            let Some((check, place)) = self.fields[found.event_type].get(name) else {
+                (value[0] != b'[').then_some(())?;
+                continue;
             };
+            let kept = checked(check, value, base + unquoted_from(line, value))?;
             if name == b"meters" && self.fans_out[found.event_type] {
                 found.meters.is_none().then_some(())?;
                 match kept {
@@ -205,7 +216,7 @@ impl Reader {
                     _ => return None,
                 }
             }
-            if let Some(&field) = self.watched.get(name) {
+            if let Some(field) = *place {
                 found.fields.iter().all(|(known, _)| *known != field).then_some(())?;
                 found.fields.push((field, kept));
             }

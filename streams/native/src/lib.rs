@@ -17,6 +17,7 @@ mod replay;
 mod subject;
 
 use crate::hashing::HashMap;
+use memchr::memchr_iter;
 use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -38,6 +39,8 @@ type AlertKey = (i64, bool, i64, String, String, String, String, String);
 struct Replay {
     inner: replay::Replay,
     found: Vec<alerts::Alert>,
+    /// Those still to be given out, in order.
+    ordered: std::vec::IntoIter<alerts::Alert>,
     back: HashMap<replay::Key, subject::Reason>,
     /// The subjects whose cases are still to be written, in order.
     subjects: Vec<usize>,
@@ -62,6 +65,7 @@ impl Replay {
         Ok(Replay {
             inner: replay::Replay::new(parse(document)?, rival.map(parse).transpose()?, latest, ends_at, as_of),
             found: Vec::new(),
+            ordered: Vec::new().into_iter(),
             back: HashMap::default(),
             subjects: Vec::new(),
         })
@@ -76,15 +80,15 @@ impl Replay {
     /// `origin` is that of the line before.
     fn skim(&mut self, text: &[u8], origin: u64) -> (usize, u64) {
         let (mut from, mut count) = (0, 0);
-        for line in text.split_inclusive(|byte| *byte == b'\n') {
-            let Some(mut rest) = line.strip_suffix(b"\n") else { break };
-            while let Some(without) = rest.strip_suffix(b"\r") {
-                rest = without;
+        for end in memchr_iter(b'\n', text) {
+            let mut line = &text[from..end];
+            while let Some(without) = line.strip_suffix(b"\r") {
+                line = without;
             }
-            if !self.inner.take(rest, origin + count + 1) {
+            if !self.inner.take(line, origin + count + 1) {
                 break;
             }
-            from += line.len();
+            from = end + 1;
             count += 1;
         }
         (from, count)
@@ -230,10 +234,22 @@ impl Replay {
         self.found.push(alerts::Alert { detected_at, due_at, subject_type, subject, rule, kind, id, by_event, line });
     }
 
-    /// All alerts in order: rule, kind and line of each.
-    fn alerts<'py>(&mut self, py: Python<'py>) -> Vec<(String, &'static str, Bound<'py, PyBytes>)> {
-        let found = self.in_order().into_iter();
-        found.map(|alert| (alert.rule, alert.kind, PyBytes::new(py, &alert.line))).collect()
+    /// The next alerts in order, at most so many, each as a line, and how many there are by rule and kind.
+    #[allow(clippy::type_complexity)]
+    fn alerts<'py>(
+        &mut self, py: Python<'py>, most: usize,
+    ) -> (Vec<Bound<'py, PyBytes>>, Vec<(String, &'static str, usize)>) {
+        if !self.found.is_empty() {
+            self.ordered = self.in_order().into_iter();
+        }
+        let mut counts: HashMap<(String, &'static str), usize> = HashMap::default();
+        let mut lines = Vec::new();
+        for mut alert in self.ordered.by_ref().take(most) {
+            alert.line.push(b'\n');
+            lines.push(PyBytes::new(py, &alert.line));
+            *counts.entry((alert.rule, alert.kind)).or_default() += 1;
+        }
+        (lines, counts.into_iter().map(|((rule, kind), count)| (rule, kind, count)).collect())
     }
 
     /// All alerts in order: what `add` takes of each.

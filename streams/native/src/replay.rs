@@ -198,8 +198,10 @@ impl Replay {
         if let Some(number) = self.count(event.at, event.recorded, is_watched, is_correction) {
             self.groups.take();
             self.store.extend_from_slice(line);
-            let kept = [event].into_iter().chain(copies);
-            self.events.extend(kept.map(|event| Event { number, origin, ..event }));
+            let first = self.events.len();
+            self.events.push(event);
+            self.events.extend(copies);
+            self.events[first..].iter_mut().for_each(|event| (event.number, event.origin) = (number, origin));
         }
         true
     }
@@ -339,7 +341,7 @@ impl Replay {
             for place in 0..events.len() {
                 let event = events[place];
                 let is_same =
-                    |known: &&&Event| known.id.len == event.id.len && self.text(known.id) == self.text(event.id);
+                    |known: &&&Event| known.id_hash == event.id_hash && self.text(known.id) == self.text(event.id);
                 match events[..kept].iter().find(is_same) {
                     Some(known) => repeats(event, self.line(known)),
                     None => {

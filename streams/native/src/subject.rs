@@ -219,6 +219,11 @@ pub fn sayable(subject: &Subject, value: &[u8]) -> String {
 }
 
 pub fn hexadecimal(bytes: &[u8]) -> String {
-    let halves = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    halves.filter_map(|half| char::from_digit(half.into(), 16)).collect()
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut found = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        found.push(DIGITS[usize::from(byte >> 4)] as char);
+        found.push(DIGITS[usize::from(byte & 15)] as char);
+    }
+    found
 }
