@@ -81,7 +81,8 @@ class NativeClocks:
         """A decision on one subject at a watermark; ``None`` where Python must make it."""
         history, pruned = record.history, record.pruned
         if history.has_corrections or len(history.events) > MOST_EVENTS or pruned.only:
-            self._fall_back("a correction" if history.has_corrections else "many events")
+            many = "many events" if len(history.events) > MOST_EVENTS else "events that only some rules still see"
+            self._fall_back("a correction" if history.has_corrections else many)
             return None
         when = None if history.begins_again else record.counted, watermark, pruned.until
         text = encode_json(history.events)

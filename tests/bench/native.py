@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -92,9 +93,9 @@ def _in_process(name: str, path: Path) -> dict[str, Any]:
     return found
 
 
-def compare(path: Path, rounds: int) -> str:
+def compare(path: Path, rounds: int, engines: Sequence[str]) -> str:
     """The table of one stream, and what was left to Python."""
-    names = ["bare loop", *(f"{engine}, {wanted}" for wanted in FORMS for engine in ("python", "native"))]
+    names = ["bare loop", *(f"{engine}, {wanted}" for wanted in FORMS for engine in engines)]
     runs = [{name: _in_process(name, path) for name in names} for _ in range(rounds)]
     lines = ["| contender | events/s of processor time | of the bare loop's |", "| --- | ---: | ---: |"]
     for name in names:
@@ -102,7 +103,7 @@ def compare(path: Path, rounds: int) -> str:
         ratio = median(run["bare loop"]["seconds"] / run[name]["seconds"] for run in runs)
         lines.append(f"| {name} | {rate:,.0f} | {ratio:.2f} |")
     for wanted in FORMS:
-        if len({run[f"{engine}, {wanted}"]["written"] for run in runs for engine in ("python", "native")}) != 1:
+        if len({run[f"{engine}, {wanted}"]["written"] for run in runs for engine in engines}) != 1:
             raise SystemExit(f"the engines do not agree on {wanted}")
     left: Counter[str] = Counter(runs[0]["native, alerts"]["left"])
     said = ", ".join(f"{count} for {reason}" for reason, count in left.most_common())
@@ -114,16 +115,18 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.native", description=__doc__.splitlines()[0])
     parser.add_argument("--orders", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--native-only", action="store_true", help="leave out the Python engine, which takes longest")
     parser.add_argument("--measure", nargs=2, metavar=("NAME", "FILE"), help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     if given.measure:
         print(json.dumps(measure(given.measure[0], Path(given.measure[1]))))  # noqa: T201
         return
+    engines = ("native",) if given.native_only else ("python", "native")
     with tempfile.TemporaryDirectory(prefix="gridclock-bench-") as directory:
         path = Path(directory) / "events.jsonl"
         for title, broken in (("Simulated mix", None), ("2 % of orders with a broken case", FEW)):
             count = write_events(path, orders=given.orders, broken=broken)
-            print(f"{title}, {count:,} events\n\n{compare(path, given.rounds)}\n", flush=True)  # noqa: T201
+            print(f"{title}, {count:,} events\n\n{compare(path, given.rounds, engines)}\n", flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

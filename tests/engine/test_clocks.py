@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from schemas.events import EventCatalogue
 from streams.core.alerts import Alert
 from streams.core.event import Event
-from streams.core.records import SubjectRecord
+from streams.core.records import UNPRUNED, Pruned, SubjectRecord
 from streams.core.rulebook import Rulebook
 from streams.core.separable_engine import SeparableEngine
 from streams.engine import mirrored, native_module
@@ -238,6 +238,17 @@ def test_a_field_with_the_name_of_an_id_is_left_to_python() -> None:
     applied = both.apply(entries_of(rulebook, [posted, replaced]), later)
     assert [alert.kind for alert in applied.step.alerts] == ["violation"]
     assert clocks.fallbacks.total() == 1
+
+
+def test_events_that_only_some_rules_still_see_are_left_to_python_for_that_reason() -> None:
+    clocks = clocks_of(shipped().rulebook, shipped().catalogue)
+    record = SubjectRecord(("order", "O"))
+    record.history.add(Event("a", "counter.service_started", us(START), us(START), {"business": "fee"}, order_id="O"))
+    record.pruned = Pruned(None, 0, (("a", ("fee-5-minutes",)),))
+    assert clocks.decide(record, us(END)) is None
+    assert clocks.fallbacks == {"events that only some rules still see": 1}
+    record.pruned = UNPRUNED
+    assert clocks.decide(record, us(END)) is not None
 
 
 def test_cases_are_written_by_the_python_engine(monkeypatch: pytest.MonkeyPatch) -> None:

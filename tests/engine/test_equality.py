@@ -288,7 +288,11 @@ def test_golden_stories(path: Path) -> None:
     assert_same(path, load_rulebook(only=path.parent).rulebook if own else shipped().rulebook)
 
 
-@pytest.mark.parametrize("seed", range(int(os.environ.get("GRIDCLOCK_MUTATED", "6"))))
+SEEDS = range(*map(int, os.environ.get("GRIDCLOCK_MUTATED", "0-6").split("-")))
+"""``1000-2000``: seeds of ``test_mutated_bytes`` from the first (inclusive) to the last (exclusive)."""
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_mutated_bytes(seed: int, lines: Path, tmp_path: Path) -> None:
     chance = random.Random(seed)
     found = []
