@@ -10,8 +10,11 @@ from typing import Any, Final
 
 from schemas.base import Model
 
-STATE_VERSION: Final = 2
-"""The newest format that this program reads; rows of pruned histories have it."""
+STATE_VERSION: Final = 3
+"""The newest format that this program reads; rows with saved states have it."""
+
+PRUNED_VERSION: Final = 2
+"""The format of other rows of pruned histories."""
 
 FIRST_VERSION: Final = 1
 """The format of all other rows, which version 0.1 reads too."""
@@ -27,7 +30,9 @@ class SubjectState(Model):
     ``[rule, city, county, start, deadline]``; rows of older programs do not have it. ``cases`` is present if the worker
     writes cases (``--cases``): ``[rule, root event id, digest of the content]`` of each. ``pruned`` is ``[until, looked
     at, only]``: events at or before ``until`` are refused (null: none), the number of events at the last examination,
-    and the events that only some rules may still see, ``[event_id, rules]``.
+    and the events that only some rules may still see, ``[event_id, rules]``. In format 3 a fourth member has the rules
+    that go on from a saved state (``streams/core/saved.py``), ``[rule, states]``: they do not see the events up to
+    ``until`` again.
     """
 
     v: int
@@ -45,7 +50,11 @@ class SubjectState(Model):
         | None
     ) = None
     cases: list[tuple[str, str, str]] = []
-    pruned: tuple[int | None, int, list[tuple[str, list[str]]]] | None = None
+    pruned: (
+        tuple[int | None, int, list[tuple[str, list[str]]]]
+        | tuple[int | None, int, list[tuple[str, list[str]]], list[tuple[str, list[Any]]]]
+        | None
+    ) = None
 
 
 class PartitionState(Model):

@@ -28,7 +28,6 @@ from streams.core.cases import cases_of
 from streams.core.event import Event
 from streams.core.explanations import limit_zh
 from streams.core.faults import local_time
-from streams.core.history import History
 from streams.core.instants import instant_us
 from streams.core.records import JudgedCase, SubjectRecord
 from streams.live.quarantine import cause_of
@@ -162,7 +161,7 @@ class CasePages:
             return (), found.problem
         record = SubjectRecord(found.subject)
         record.pruned = snapshot.pruned
-        record.history = History(snapshot.events, only=self._rulebook.seen_by(snapshot.pruned.only))
+        record.history = self._rulebook.history_of(snapshot.events, snapshot.pruned)
         try:
             return list(cases_of(record, self._rulebook, found.as_of)), found.problem
         except Exception as error:  # the workers set such a subject aside, too

@@ -98,7 +98,7 @@ def _digest(verdict: Verdict, as_of: int, calendar: WorkingCalendar) -> str:
         (verdict.started_at, verdict.deadline, verdict.stopped_at),
         None if is_open(verdict, as_of) else verdict.ended_at,
         verdict.limit.text if verdict.limit else None,
-        tuple(verdict.pauses),
+        tuple(first_and_last(verdict.pauses)),
         tuple(first_and_last(verdict.evidence)),
         arithmetic(verdict, calendar),
         verdict.provisional,

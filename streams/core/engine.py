@@ -24,15 +24,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 from typing import Final
 
+from msgspec.structs import replace
+
 from streams.core.alerts import Alert, Subject, case_id_of, report_alert, retraction_of
 from streams.core.case_changes import CaseTracker
 from streams.core.cases import cases_of, forget_written, open_places, replace_open, stepped
 from streams.core.event import Event
-from streams.core.history import History, Notice
+from streams.core.history import Notice
 from streams.core.orphans import orphans_of
 from streams.core.outcome_counts import OutcomeCounts
 from streams.core.pruning import cut_of, is_worth_a_look, prune, refuses
-from streams.core.records import BEGINNING, JudgedCase, Pruned, ReportKey, Snapshot, SubjectRecord
+from streams.core.records import BEGINNING, JudgedCase, ReportKey, Snapshot, SubjectRecord
 from streams.core.rulebook import Rulebook
 from streams.core.standing import Standing
 from streams.core.verdicts import Report, Verdict, root_of
@@ -311,7 +313,7 @@ class Engine:
         rulebook, watermark = self._rulebook, self.watermark
         less = prune(self._snapshot(record), record.history, rulebook, cut_of(record, watermark, keep_for))
         if less is None:
-            record.pruned = Pruned(record.pruned.until, len(record.history.events), record.pruned.only)
+            record.pruned = replace(record.pruned, looked_at=len(record.history.events))
             return
         due, record.due, record.dues, record.owed = record.due, None, {}, {}
         self._take_back(record, less, watermark)
@@ -475,8 +477,7 @@ class Engine:
             heappush(self._timers, (record.due, record.subject))
 
     def _take_back(self, record: SubjectRecord, snapshot: Snapshot, watermark: int) -> None:
-        only = self._rulebook.seen_by(snapshot.pruned.only)
-        record.history = History(self._rulebook.declared_only(snapshot.events), only=only)
+        record.history = self._rulebook.history_of(self._rulebook.declared_only(snapshot.events), snapshot.pruned)
         record.pruned = snapshot.pruned
         record.reported = dict(snapshot.reported)
         record.withdrawn = dict(snapshot.withdrawn)

@@ -280,7 +280,8 @@ def arithmetic(verdict: Verdict, calendar: WorkingCalendar) -> dict[str, Any]:
     Long lists hold the first and the last items; ``omitted`` has the number left out, of the evidence too.
     """
     found = _arithmetic(verdict, calendar)
-    omitted = {"evidence": max(0, len(verdict.evidence) - MOST_LISTED)}
+    pauses, paused_by = verdict.facts.get("omitted", (0, 0))
+    omitted = {"evidence": max(0, len(verdict.evidence) - MOST_LISTED) + paused_by}
     for name, most in (
         ("counted_days", MOST_DAYS),
         ("days_off", MOST_DAYS),
@@ -289,7 +290,7 @@ def arithmetic(verdict: Verdict, calendar: WorkingCalendar) -> dict[str, Any]:
         ("pauses", MOST_LISTED),
     ):
         if name in found:
-            omitted[name] = max(0, len(found[name]) - most)
+            omitted[name] = max(0, len(found[name]) - most) + (pauses if name == "pauses" else 0)
             found[name] = first_and_last(found[name], most)
     if any(omitted.values()):
         found["omitted"] = {name: count for name, count in omitted.items() if count}

@@ -16,7 +16,8 @@ from typing import Any, Literal
 from msgspec.structs import replace
 
 from streams.core.event import Event
-from streams.core.verdicts import Fold
+from streams.core.saved import ById, Saved
+from streams.core.verdicts import Fold, Resumable
 
 Notice = Literal["applied", "late", "duplicate", "conflict", "too_old"]
 """The result of an event: applied in order, applied behind the watermark, seen before, or refused because its id was
@@ -123,10 +124,11 @@ class History:
 
     Events that happened later than ``until`` (inclusive), as corrected, are left out; a correction counts whatever its
     instant. ``only`` has, by event id, the folds that may still see an event (``streams.core.pruning``); all folds see
-    any other.
+    any other. ``begun`` are the states from which some folds go on.
     """
 
     __slots__ = (
+        "_begun",
         "_folded",
         "_has_corrections",
         "_ids",
@@ -147,6 +149,7 @@ class History:
         *,
         until: int | None = None,
         only: Mapping[str, frozenset[int]] = MappingProxyType({}),
+        begun: Begun | None = None,
     ) -> None:
         self.events: list[Event] = list(events)
         self.states: dict[int, Any] = {}
@@ -163,6 +166,7 @@ class History:
         self._ids: set[str] | None = None
         self._until = until
         self._only = only
+        self._begun = begun
         # Where some events are later than the end, a new event is not the last one: every fold begins again.
         self._has_corrections = until is not None or any(event.corrects is not None or event.void for event in events)
 
@@ -248,20 +252,22 @@ class History:
         if self._folded == len(events):
             return self.states
         if self._folded == 0:
-            self.states = {}
             self.is_fresh = True
             if self._has_corrections:
                 fresh, self.roots = self._corrected()
             else:
                 fresh = events
+            self.states = {} if self._begun is None else self._begun.states(fresh)
         else:
             fresh = events[self._folded :]
-        states, touched, only = self.states, self.touched, self._only
+        states, touched, only, begun = self.states, self.touched, self._only, self._begun
         for position, event in enumerate(fresh):
             event_type = event.type
             seen_by = only.get(event.event_id) if only else None
             for index, fold, before in routes(event_type):
                 if seen_by is not None and index not in seen_by:
+                    continue
+                if begun is not None and begun.includes(index, event):
                     continue
                 state = states.get(index)
                 if state is None:
@@ -318,8 +324,43 @@ class History:
 
     def caught_up(self, index: int, fold: Fold, before: Sequence[str], events: Iterable[Event]) -> Any:
         """The state of a fold after all events that it sees."""
-        state = fold.start()
+        begun = self._begun
+        if begun is not None and begun.has(index):
+            events = list(events)
+            state = begun.state(index, {event.event_id: event for event in events})
+        else:
+            state = fold.start()
         for event in events:
+            if begun is not None and begun.includes(index, event):
+                continue
             if event.type in fold.listens and not names_one_of(event, before) and self.is_seen_by(index, event):
                 fold.step(state, event)
         return state
+
+
+class Begun:
+    """The saved states from which some folds go on, by position in the rulebook; they include all up to ``until``."""
+
+    __slots__ = ("_folds", "_until")
+
+    def __init__(self, until: int, folds: Mapping[int, tuple[Resumable, Sequence[Saved]]]) -> None:
+        self._until = until
+        self._folds = folds
+
+    def has(self, index: int) -> bool:
+        """Whether a fold goes on from a saved state."""
+        return index in self._folds
+
+    def includes(self, index: int, event: Event) -> bool:
+        """Whether the saved state of a fold includes an event already."""
+        return event.at <= self._until and index in self._folds
+
+    def states(self, events: Iterable[Event]) -> dict[int, Any]:
+        """The states as they were saved, made from the events that they name."""
+        by_id = {event.event_id: event for event in events}
+        return {index: self.state(index, by_id) for index in self._folds}
+
+    def state(self, index: int, events: ById) -> Any:
+        """That of one fold."""
+        fold, saved = self._folds[index]
+        return fold.load(saved, events)

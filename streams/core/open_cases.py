@@ -113,7 +113,7 @@ class OpenCases:
 
     def put(self, partition: int, snapshot: Snapshot, offset: int | None = None) -> None:
         """Take a subject's row, which lies at ``offset``; it replaces the one before."""
-        history = History(snapshot.events, only=self._rulebook.seen_by(snapshot.pruned.only))
+        history = self._rulebook.history_of(snapshot.events, snapshot.pruned)
         kept = _Kept(partition, history, snapshot, offset)
         before = self._subjects.get(snapshot.subject)
         if before is not None:

@@ -89,7 +89,8 @@ def prune(snapshot: Snapshot, history: History, rulebook: Rulebook, cut: int) ->
     if any(event.corrects is not None and event.event_id not in history.roots for event in events):
         return None  # corrections in a circle are ignored only while all of them are present
     over = [event for event in history.effective() if event.at <= cut]
-    needed = _needed(history, over, rulebook.folds, rulebook.routes(snapshot.subject[0]), cut)
+    answers: dict[int, Needed | None] = {}
+    needed = _needed(history, over, rulebook.folds, rulebook.routes(snapshot.subject[0]), cut, answers)
     groups = _groups(events, history.roots, cut)
     kept_ids: set[str] = set()
     only: dict[str, tuple[str, ...]] = {}
@@ -108,11 +109,15 @@ def prune(snapshot: Snapshot, history: History, rulebook: Rulebook, cut: int) ->
     kept = tuple(event for event in events if event.event_id in kept_ids)
     if not is_less and len(kept) == len(events):
         return None
+    dropped = {event.event_id for event in events} - kept_ids
+    saved = [(rulebook.folds[index].id, tuple(answer.saved)) for index, answer in answers.items() if answer is not None]
     return replace(
         snapshot,
         events=kept,
         reported=tuple((key, alert) for key, alert in snapshot.reported if alert.due_at > cut),
-        pruned=Pruned(cut, len(kept), tuple(only.items())),
+        # What a dropped event began is over, so it is not reported again.
+        withdrawn=tuple((key, count) for key, count in snapshot.withdrawn if key[1].split("/")[0] not in dropped),
+        pruned=Pruned(cut, len(kept), tuple(only.items()), tuple(sorted([one for one in saved if one[1]]))),
     )
 
 
@@ -141,10 +146,17 @@ def _groups(events: Sequence[Event], roots: Mapping[str, str], cut: int) -> dict
 
 
 def _needed(
-    history: History, over: Sequence[Event], folds: Sequence[Fold], routes: Callable[[str], Sequence[Route]], cut: int
+    history: History,
+    over: Sequence[Event],
+    folds: Sequence[Fold],
+    routes: Callable[[str], Sequence[Route]],
+    cut: int,
+    answers: dict[int, Needed | None],
 ) -> dict[str, tuple[tuple[str, ...], bool]]:
-    """By id of an event at or before the cut: the rules that need it, and whether these are all rules that see it."""
-    answers: dict[int, Needed | None] = {}
+    """By id of an event at or before the cut: the rules that need it, and whether these are all rules that see it.
+
+    ``answers`` receives what each fold needs, by its position in the rulebook.
+    """
     found: dict[str, tuple[tuple[str, ...], bool]] = {}
     for event in over:
         needing: list[str] = []

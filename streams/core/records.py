@@ -11,6 +11,7 @@ import msgspec
 from streams.core.alerts import Alert, Subject
 from streams.core.event import Event
 from streams.core.history import History
+from streams.core.saved import Saved
 from streams.core.verdicts import Verdict
 
 BEGINNING = -(2**62)
@@ -20,17 +21,18 @@ ReportKey = tuple[str, str, str, str]
 """The key of a report on a subject: rule id, root event id, kind, cause."""
 
 
-class Pruned(msgspec.Struct, frozen=True):
+class Pruned(msgspec.Struct, frozen=True, array_like=True):
     """How far a subject's history was pruned (``streams.core.pruning``).
 
     Events at or before ``until`` (microseconds) are refused; ``None`` where nothing was pruned yet. ``looked_at`` is
     the number of events at the last examination. ``only`` are events that only some rules may still see: event id, rule
-    ids.
+    ids. ``saved`` are the states from which some rules go on: they do not see the events up to ``until`` again.
     """
 
     until: int | None = None
     looked_at: int = 0
     only: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    saved: tuple[tuple[str, tuple[Saved, ...]], ...] = ()
 
 
 UNPRUNED: Final = Pruned()

@@ -17,7 +17,7 @@ from streams.core.alerts import Subject
 from streams.core.chosen_calendar import Calendars
 from streams.core.event import SUBJECT_TYPES, Event
 from streams.core.follow_ups import followed_by, followed_first
-from streams.core.history import Route
+from streams.core.history import Begun, History, Route
 from streams.core.kinds.at_most import at_most_fold
 from streams.core.kinds.cadence import CadenceFold
 from streams.core.kinds.deadline import DeadlineFold
@@ -30,7 +30,8 @@ from streams.core.kinds.not_before import not_before_fold, retention_fold
 from streams.core.kinds.prerequisite import prerequisite_fold
 from streams.core.kinds.recording_delay import recording_delay_fold
 from streams.core.kinds.sequence import SequenceFold
-from streams.core.verdicts import Fold
+from streams.core.records import Pruned
+from streams.core.verdicts import Fold, Resumable
 from streams.core.working_days import WorkingCalendar
 
 
@@ -102,10 +103,16 @@ class Rulebook:
         known = self._declared[event.type]
         return replace(event, data={name: value for name, value in event.data.items() if name in known})
 
-    def seen_by(self, only: Iterable[tuple[str, Iterable[str]]]) -> dict[str, frozenset[int]]:
-        """The folds that may see an event, by position: ``only`` pairs event ids with rule ids."""
+    def history_of(self, events: Sequence[Event], pruned: Pruned) -> History:
+        """The history of a subject as it was pruned: each fold sees of it what it may."""
         places = self._places
-        return {event_id: frozenset([places[rule] for rule in rules if rule in places]) for event_id, rules in only}
+        only = {event_id: frozenset([places[one] for one in rules if one in places]) for event_id, rules in pruned.only}
+        begun = {
+            place: (fold, saved)
+            for rule, saved in pruned.saved
+            if (place := places.get(rule)) is not None and isinstance(fold := self.folds[place], Resumable)
+        }
+        return History(events, only=only, begun=Begun(pruned.until or 0, begun) if begun else None)
 
     def routes(self, subject_type: str) -> Callable[[str], Sequence[Route]]:
         """For a subject type: event type -> the folds that see it."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from schemas.limits import Limit
 from schemas.rules import RuleBase
 from streams.core.deadlines import Pause
 from streams.core.event import Event
 from streams.core.faults import Fault
+from streams.core.saved import ById, Saved
 from streams.core.working_days import WorkingCalendar
 
 Outcome = Literal["met", "met_late", "breached", "violated", "cancelled", "running"]
@@ -89,10 +90,12 @@ class Needed(NamedTuple):
     """The part of a subject's history that a fold still needs, once nothing at or before some instant can change.
 
     ``ids`` are event ids, some possibly not in the history; ``types`` are event types whose events must all stay.
+    ``saved`` is the state, where the fold must go on from it: for some kinds only, see ``Resumable``.
     """
 
     ids: frozenset[str] = frozenset()
     types: frozenset[str] = frozenset()
+    saved: Sequence[Saved] = ()
 
 
 class Fold(Protocol):
@@ -160,4 +163,13 @@ class Fold(Protocol):
 
         Folding only these and all later events must give the same reports due after ``until``, and the same cases that
         were not over by then. No event at or before ``until`` is accepted any more. ``None``: all events that it sees.
+        The state must not be used any more.
         """
+
+
+@runtime_checkable
+class Resumable(Fold, Protocol):
+    """A fold that may go on from a saved state."""
+
+    def load(self, saved: Sequence[Saved], events: ById) -> Any:
+        """The state that ``needed`` saved; ``events`` are those of the history, by id."""

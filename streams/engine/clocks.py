@@ -80,7 +80,7 @@ class NativeClocks:
     def decide(self, record: SubjectRecord, watermark: int) -> Decision | None:
         """A decision on one subject at a watermark; ``None`` where Python must make it."""
         history, pruned = record.history, record.pruned
-        if history.has_corrections or len(history.events) > MOST_EVENTS or pruned.only:
+        if history.has_corrections or len(history.events) > MOST_EVENTS or pruned.only or pruned.saved:
             many = "many events" if len(history.events) > MOST_EVENTS else "events that only some rules still see"
             self._fall_back("a correction" if history.has_corrections else many)
             return None

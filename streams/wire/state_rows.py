@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from schemas.snapshots import FIRST_VERSION, STATE_VERSION
+from schemas.snapshots import FIRST_VERSION, PRUNED_VERSION, STATE_VERSION
 from streams.core.alerts import Alert, Subject
 from streams.core.driver import Entry
 from streams.core.event import Event
@@ -60,7 +60,7 @@ class _SubjectRow(msgspec.Struct, gc=False):
     withdrawn: tuple[tuple[ReportKey, int], ...]
     decided_at: int
     cases: tuple[tuple[str, str, str], ...] = ()
-    pruned: tuple[int | None, int, tuple[tuple[str, tuple[str, ...]], ...]] | None = None
+    pruned: Pruned = UNPRUNED
 
 
 class _LogRow(msgspec.Struct, gc=False):
@@ -211,11 +211,12 @@ def snapshot_to_bytes(
     cases = {"cases": snapshot.cases} if snapshot.cases else {}
     pruned = snapshot.pruned
     if pruned != UNPRUNED:
-        ahead["pruned"] = [pruned.until, pruned.looked_at, pruned.only]
+        saved = [pruned.saved] if pruned.saved else []
+        ahead["pruned"] = [pruned.until, pruned.looked_at, pruned.only, *saved]
     return encode_json(
         {
-            # A program that ignores the pruning would start finished cases again.
-            "v": FIRST_VERSION if pruned.until is None else STATE_VERSION,
+            # A program that ignores the pruning would start finished cases again, or forget their pauses.
+            "v": STATE_VERSION if pruned.saved else FIRST_VERSION if pruned.until is None else PRUNED_VERSION,
             **ahead,
             "events": snapshot.events if events is None else msgspec.Raw(events),
             "told": snapshot.reported,
@@ -233,8 +234,7 @@ def snapshot_from_bytes(subject: Subject, raw: bytes) -> Snapshot:
         StateError: where a newer version wrote it, or it is damaged.
     """
     row = _decoded(_decode_subject_row, raw, f"the state of {subject[0]} {subject[1]}")
-    pruned = UNPRUNED if row.pruned is None else Pruned(*row.pruned)
-    return Snapshot(subject, row.events, row.told, row.withdrawn, row.decided_at, row.cases, pruned)
+    return Snapshot(subject, row.events, row.told, row.withdrawn, row.decided_at, row.cases, row.pruned)
 
 
 def _standing_to_state(standing: Standing, judged_by: str) -> list[Any]:

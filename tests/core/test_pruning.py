@@ -5,12 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from schemas.snapshots import FIRST_VERSION, STATE_VERSION
+import pytest
+from msgspec.structs import replace
+
+from schemas.snapshots import FIRST_VERSION, PRUNED_VERSION, STATE_VERSION
+from streams.core import pruning
 from streams.core.alerts import Alert
 from streams.core.engine import Engine
 from streams.core.event import Event
+from streams.core.kinds import at_most, each, evidence
 from streams.core.pruning import FEWEST_EVENTS, MOST_EVENTS
+from streams.core.rulebook import Rulebook
 from streams.wire.state_rows import snapshot_from_bytes, snapshot_to_bytes
+from tests.bench.subject import CASES, event_of
+from tests.property.stories import rule
 from tests.stories import decoded, shipped, us, wire
 
 DAY = 86_400_000_000
@@ -66,6 +74,27 @@ def test_no_subject_keeps_more_events_than_the_bound() -> None:
     assert engine.handle(METER, late) == "late"
     older = Event("older", sample.type, first, at, sample.data, meter_id="M1")
     assert engine.handle(METER, older) == "too_old"
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_no_kind_keeps_more_with_every_event(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One subject with ever more events, all younger than the days that are kept."""
+    monkeypatch.setattr(pruning, "MOST_EVENTS", 60)
+    monkeypatch.setattr(each, "MOST_THINGS", 20)
+    monkeypatch.setattr(evidence, "MOST_WAITING", 20)
+    monkeypatch.setattr(at_most, "MOST_VIOLATIONS", 20)
+    case = CASES[name]
+    subject = str(case.rule.get("subject", "order")), "S"
+    engine = Engine(Rulebook([rule(dict(case.rule))], shipped().rulebook.calendar), keep_for=90 * DAY)
+    sizes: list[int] = []
+    for number in range(900):
+        event = event_of(case, number, subject)
+        assert engine.handle(subject, event) == "applied"
+        engine.advance_to(event.at)
+        snapshot = engine.snapshot(subject)
+        assert snapshot is not None
+        sizes.append(len(snapshot_to_bytes(replace(snapshot, reported=(), withdrawn=()))))
+    assert max(sizes[450:]) <= 1.1 * max(sizes[:450])
 
 
 ORDER = ("order", "WO1")
@@ -157,4 +186,49 @@ def test_only_a_row_of_a_pruned_history_has_the_new_format() -> None:
     calls(calls_later, 48)
     snapshot = calls_later.snapshot(ORDER)
     assert snapshot is not None
-    assert json.loads(snapshot_to_bytes(snapshot))["v"] == STATE_VERSION
+    assert json.loads(snapshot_to_bytes(snapshot))["v"] == PRUNED_VERSION
+
+
+def paused(engine: Engine, times: int, sent: int = 0) -> list[Alert]:
+    """An order paused for two seconds and resumed for one, so often; ``sent`` times it was before."""
+    alerts: list[Alert] = []
+    start = us("2026-03-02T09:00")
+    if not sent:
+        engine.handle(ORDER, Event("s", "counter.service_started", start, start, {"business": "fee"}, order_id="WO1"))
+    for number in range(sent, sent + times):
+        for more, kind in ((1, "counter.interrupted"), (3, "counter.resumed")):
+            at = start + (3 * number + more) * 1_000_000
+            data = {"reason": "system_failure"} if more == 1 else {}
+            event = Event(f"p{number}-{more}", kind, at, at, data, order_id="WO1")
+            assert engine.handle(ORDER, event) == "applied"
+            alerts += engine.advance_to(at)
+    return alerts
+
+
+def test_a_case_paused_without_end_gives_the_same_alerts_from_a_small_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its limit of five minutes of running time is used up after 300 pauses."""
+    monkeypatch.setattr(pruning, "MOST_EVENTS", 100)
+    rulebook = shipped("fee-5-minutes").rulebook
+    engine, whole = Engine(rulebook, keep_for=90 * DAY), Engine(rulebook)
+    expected = paused(whole, 400)
+    found = paused(engine, 150)
+    row = engine.snapshot(ORDER)
+    assert row is not None
+    assert len(row.events) < 120
+    stored = snapshot_to_bytes(row)
+    assert json.loads(stored)["v"] == STATE_VERSION
+    again = Engine(rulebook, keep_for=90 * DAY)
+    again.watermark = engine.watermark
+    again.restore(snapshot_from_bytes(ORDER, stored))
+    found += paused(again, 250, 150)
+    assert [alert.kind for alert in found] == ["warning", "breach"]
+    assert found == expected
+    assert found[-1].arithmetic["omitted"]["pauses"] == 300 - 40
+    row = again.snapshot(ORDER)
+    assert row is not None
+    assert len(snapshot_to_bytes(row)) < 1.2 * len(stored)
+    # What comes later than the cut may still be late; what is older is not read any more.
+    until = row.pruned.until
+    assert until is not None
+    done = Event("done", "counter.service_completed", until, until, {}, order_id="WO1")
+    assert again.handle(ORDER, done) == "too_old"

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import date
 from functools import cache
@@ -34,7 +35,7 @@ from streams.wire.pseudonyms import Hidden, Pseudonyms
 from tests.property.runs import event_of, us
 from tests.property.shipped import END, kinds, rulebook_of, shipped_histories
 from tests.property.worlds import per_kind
-from tests.stories import shipped
+from tests.stories import shipped, wire
 
 pytestmark = pytest.mark.skipif(
     native_module() is None, reason="the native engine is not built: deploy/native says why"
@@ -217,6 +218,28 @@ def test_cases_that_list_more_than_is_shown_are_left_to_python(lines: Path, tmp_
     assert_same(path, shipped().rulebook)
     case = next(json.loads(case) for case in replayed(path, "native", shipped().rulebook)["cases"] if b'"many"' in case)
     assert "omitted" in case["data"]["arithmetic"]
+
+
+def test_subjects_past_the_bounds_of_a_kind(tmp_path: Path) -> None:
+    """510 orders cut off under one account, reports of one fault, and requests for one document."""
+    many = [(number, f"2026-03-02T09:{number % 60:02d}:{number // 60:02d}") for number in range(510)]
+    story = [f"c{n} {at} disconnection.performed W{n} account=A1 cause=arrears" for n, at in many]
+    story += [f"f{n} {at} repair.reported F1 area=urban" for n, at in many]
+    story += [f"d{n} {at} application.document_requested D1 document=id" for n, at in many]
+    story += ["fc 2026-03-02T12:00 repair.closed F1"]
+    story += ["p 2026-03-03T09:00 bill.paid - account=A1 amount=300 owing=false"]
+    for number in (0, 9, 10, 100, 509):
+        at = f"2026-03-03T{10 + number // 60:02d}:{number % 60:02d}"
+        story += [f"r{number} {at} disconnection.restored W{number} account=A1"]
+    path = tmp_path / "many.jsonl"
+    path.write_bytes(b"".join(encode_json(event) + b"\n" for event in wire("\n".join(story))))
+    rulebook = shipped("restore-after-payment", "two-calls-one-answer", "documents-asked-once").rulebook
+    assert_same(path, rulebook)
+    found = replayed(path, "native", rulebook)
+    assert found["left"] == {}
+    counts = Counter((one["data"]["rule"], one["data"]["kind"]) for one in map(json.loads, found["alerts"]))
+    assert counts["two-calls-one-answer", "violation"] == counts["documents-asked-once", "violation"] == 500
+    assert 490 < counts["restore-after-payment", "breach"] < 500
 
 
 def test_simulated_subjects_are_judged_natively(lines: Path) -> None:

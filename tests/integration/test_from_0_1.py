@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from schemas.snapshots import FIRST_VERSION, STATE_VERSION
+from schemas.snapshots import FIRST_VERSION, PRUNED_VERSION
 from streams.core.pruning import MOST_EVENTS
 from tests.integration.live import ROOT, Live, Topic, Worker, standing, until
 from tests.integration.status import asked
@@ -142,7 +142,7 @@ def test_a_rolling_upgrade_with_open_cases(live: Live, old: Path) -> None:
     def pruned() -> bool:  # looked at with the subject's next event
         at = f"2025-03-03T09:{10 + next(number) % 50}"
         live.send(wire(f"y{next(number)} {at} counter.ticket_taken LONG"))
-        return STATE_VERSION in formats(live)
+        return PRUNED_VERSION in formats(live)
 
     until(pruned, 180, lambda: first.output + second.output)
     live.settle(f"{AT}:00+08:00")

@@ -44,6 +44,7 @@ from tests.oracle.common import (
 
 Standstill = tuple[datetime, datetime | None]
 MANY_DAYS = 20_000
+MANY_THINGS = 500
 
 
 def cases_of(
@@ -89,11 +90,15 @@ def _by_thing(
             hears = []
         if begins:
             same = [n for n in holding if all(things[n][0].ids.get(kind) == fact.ids.get(kind) for kind in each)]
-            if not same:
+            idle = [n for n in at_hand if not _is_running(versions, things[n][1])]
+            if not same and len(at_hand) >= MANY_THINGS and idle:
+                hears = [n for n in hears if n != idle[0]]
+                holding.remove(idle[0])
+            if not same and (len(at_hand) < MANY_THINGS or idle):
                 things.append((fact, []))
                 same = [len(things) - 1]
                 holding.append(same[0])
-            hears = sorted({*hears, same[0]})
+            hears = sorted({*hears, *same[:1]})
         for n in hears:
             things[n][1].append(pair)
         if ends:

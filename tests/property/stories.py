@@ -92,8 +92,8 @@ class World:
         self.instants: tuple[datetime, ...] = (*instants_of(calendar.zone), *(self.scenes[-1] if dates else ()))
         self.rulebook = Rulebook(
             rules,
-            _calendar(calendar.zone),
-            calendars=_named(calendar.zone),
+            calendar_of(calendar.zone),
+            calendars=named_calendars(calendar.zone),
         )
         self.limits = tuple(limit for rule in rules for limit in _limits_of(rule))
         self.changes = tuple(midnight(rule.effective_to, calendar) for rule in rules if rule.effective_to)
@@ -135,12 +135,12 @@ def _rule(text: str) -> Rule:
 
 
 @cache
-def _calendar(zone: str) -> Any:
+def calendar_of(zone: str) -> Any:
     return build_calendar(SHANGHAI if zone == SHANGHAI.zone else BERLIN)
 
 
 @cache
-def _named(zone: str) -> Any:
+def named_calendars(zone: str) -> Any:
     """*office* is open on worked days as ``tests.oracle.deadline.OPEN`` says, *daily* on all but holidays."""
     spec = SHANGHAI if zone == SHANGHAI.zone else BERLIN
     week = "mon-sat" if zone == BERLIN.zone else "mon-fri"

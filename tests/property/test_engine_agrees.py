@@ -11,7 +11,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tests.oracle import cases, standing
+from streams.core.kinds import at_most, each, evidence
+from tests.oracle import at_most as naive_at_most
+from tests.oracle import cases, deadline, standing
+from tests.oracle import evidence as naive_evidence
 from tests.oracle.common import Fact, as_it_was
 from tests.property.runs import Run, event_of, in_order, moment, us, whole
 from tests.property.stories import (
@@ -36,6 +39,24 @@ _STEPS: tuple[Any, ...] = (None, None, "decide", "repeat", "contradict", "crash"
 @per_kind
 @given(data=st.data())
 def test_any_arrival_gives_the_verdicts_of_the_oracle(kind: str, data: st.DataObject) -> None:
+    judged_alike(kind, data)
+
+
+@pytest.mark.parametrize("kind", ["at_most", "deadline", "evidence"])
+@per_kind
+@given(data=st.data())
+def test_the_same_where_the_bounds_of_a_subject_are_reached(kind: str, data: st.DataObject) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        for one, name, bound in (
+            (at_most, "MOST_VIOLATIONS", 1), (naive_at_most, "MANY_VIOLATIONS", 1), (each, "MOST_THINGS", 2),
+            (deadline, "MANY_THINGS", 2), (evidence, "MOST_WAITING", 2), (naive_evidence, "MANY_ACTS", 2),
+        ):  # fmt: skip
+            patched.setattr(one, name, bound)
+        judged_alike(kind, data)
+
+
+def judged_alike(kind: str, data: st.DataObject) -> None:
+    """The engine against the oracle."""
     world = data.draw(WORLDS[kind]())
     facts = data.draw(facts_of(world))
     steps = [_STEPS[place] for place in data.draw(lists_of_places(len(facts), len(_STEPS)))]

@@ -14,6 +14,7 @@ from streams.core.alerts import Alert
 from streams.core.case_changes import CaseTracker
 from streams.core.engine import Engine
 from streams.core.kinds.cadence import CadenceFold
+from streams.core.kinds.deadline import DeadlineFold
 from streams.core.outcome_counts import OutcomeCounts
 from streams.core.pruning import is_over
 from streams.core.records import Pruned, SubjectRecord
@@ -119,6 +120,11 @@ def test_a_warning_due_by_the_cut_is_not_made_though_a_correction_opens_its_case
 @given(data=st.data())
 def test_pruning_changes_no_alert(kind: str, data: st.DataObject) -> None:
     """Two lives of one subject, in the order in which they were entered, and time goes along with them."""
+    live(kind, data)
+
+
+def live(kind: str, data: st.DataObject) -> None:
+    """Both engines get the same."""
     world: World = data.draw(WORLDS[kind]())
     first, second = data.draw(facts_of(world)), data.draw(facts_of(world))
     facts = [*first, *later(second, timedelta(days=data.draw(st.sampled_from(APART))))]
@@ -136,6 +142,15 @@ def test_pruning_changes_no_alert(kind: str, data: st.DataObject) -> None:
         twins.advance(instant)
     twins.advance(us(END))
     twins.check()
+
+
+@per_kind
+@given(data=st.data())
+def test_going_on_from_saved_states_changes_no_alert(data: st.DataObject) -> None:
+    """As above, where every state that can be saved is."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(DeadlineFold, "needed_events", lambda *_: None)
+        live("deadline", data)
 
 
 def later(facts: Sequence[Fact], by: timedelta) -> list[Fact]:

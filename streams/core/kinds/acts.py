@@ -15,7 +15,7 @@ earlier instant is recorded later.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any, Generic, TypeVar
 
@@ -26,7 +26,19 @@ from streams.core.conditions import Fields, predicate_of_start
 from streams.core.event import Event
 from streams.core.faults import Fault, Without
 from streams.core.kinds.findings import NOT_COUNTED, Counted, Finding, Grounds
-from streams.core.kinds.patterns import Tests, compares, compile_patterns, fits, label_of, matches, may_fit, title_of
+from streams.core.kinds.patterns import (
+    Tests,
+    alike_as,
+    compared_fields,
+    compares,
+    compile_patterns,
+    fits,
+    is_alone,
+    label_of,
+    matches,
+    may_fit,
+    title_of,
+)
 from streams.core.kinds.versions import InForce, all_since, live_versions
 from streams.core.verdicts import Needed, Outcome, Status, Verdict
 from streams.core.working_days import WorkingCalendar
@@ -45,9 +57,9 @@ def latest_before(events: Sequence[Event], act: Event) -> Sequence[Event]:
 
 
 class Slot:
-    """The latest event that meets a need, and the instant at which it lapses."""
+    """One need of an act. ``is_last_enough``: of the events that meet it the last one stands for all before it."""
 
-    __slots__ = ("compares", "if_act", "label", "need", "tests")
+    __slots__ = ("_compared", "compares", "if_act", "is_last_enough", "label", "need", "tests")
 
     def __init__(self, need: Need, titles: Mapping[str, Text]) -> None:
         self.need = need
@@ -55,6 +67,17 @@ class Slot:
         self.if_act = predicate_of_start(need.if_act)
         self.label = label_of(need.any, titles)
         self.compares = compares(need.any)
+        self._compared = compared_fields(need.any)
+        self.is_last_enough = is_alone(need.any) and not need.same_day
+
+    def newest(self, events: Iterable[Event]) -> Collection[Event]:
+        """Of events in order, which meet the need by their own fields, those that a later act may need.
+
+        Two events that compare alike with every act meet the need of the same acts: the later one is enough.
+        """
+        return {
+            (event.type, alike_as(self.tests[event.type], self._compared, event)): event for event in events
+        }.values()
 
     def missing(
         self, found: Event | None, act: Event, start: int, calendar: WorkingCalendar, by: int | None = None
@@ -256,16 +279,17 @@ class ActVersion(InForce, ABC, Generic[R]):
         seen = any(watch.found) or any(watch.near.values())
         return watch.closed or (watch.facts is None and not seen and not watch.held)
 
-    def needed(self, watch: Watch, until: int) -> Sequence[Event | None] | None:
-        """The events seen that matter to acts later than ``until``; ``None`` where all do."""
-        own = self.own_needed(watch, until)
-        return (
-            None
-            if own is None
-            else (watch.facts, *watch.found, *chain(*watch.near.values()), *watch.held, watch.reset, *own)
-        )
+    @property
+    def keeps_facts(self) -> bool:
+        """Whether ``needed`` gives the facts at each act that it gives."""
+        return False
 
-    def own_needed(self, watch: Watch, until: int) -> Sequence[Event] | None:
+    def needed(self, watch: Watch, until: int) -> Sequence[Event | None]:
+        """The events seen that matter to acts later than ``until``, or to acts that wait for an event."""
+        near = chain.from_iterable(self.slots[index].newest(events) for index, events in watch.near.items())
+        return (watch.facts, *watch.found, *near, *watch.held, watch.reset, *self.own_needed(watch, until))
+
+    def own_needed(self, watch: Watch, until: int) -> Sequence[Event]:
         """The kind's own part of ``needed``."""
         return ()
 
@@ -448,20 +472,35 @@ class ActFold:
         )
 
     def needed(self, state: State, until: int) -> Needed | None:
-        """See ``Fold``: events that later acts may need, and the grounds of findings that are due later."""
+        """See ``Fold``: events that later acts may need, acts that wait with theirs, and the grounds of later findings.
+
+        No event of the latest instant can come any more, so the triggers that wait for one are settled first.
+        """
+        if state.waiting:
+            self._settle(state)
         alive = live_versions(self.versions, until)
-        seen = [version.needed(watch, until) for version, watch in zip(self.versions, state.watches, strict=True)]
-        if len(alive) != 1 or None in seen:
+        if len(alive) != 1:
             return None
         live = alive[0]
-        events = list(seen[self.versions.index(live)] or ())
-        for finding in (*state.settled, *(self._shown(state) if state.waiting else ())):
+        events: list[Event] = []
+        waiting: set[str] = set()
+        for version, watch in zip(self.versions, state.watches, strict=True):
+            needed = version.needed(watch, until)
+            acts = version.open_acts(watch)
+            if version is live:
+                events += [event for event in needed if event is not None]
+                waiting = {act.event_id for act in acts}
+            elif acts:
+                return None
+        for finding in state.settled:
             if finding.due > until:
-                events += finding.grounds
-        if any(version.opens and version.is_act(event) for version in self.versions for event in events if event):
+                events += [event for event in finding.grounds if event is not None]
+        acts = [event for event in events if any(version.is_act(event) for version in self.versions)]
+        if self.opens and any(act.event_id not in waiting for act in acts):
             return None  # an act that is kept for another reason needs its close, too
         if not all_since(live, self.versions, events):
             return None
         # The rules and the calendar of a kept act depend on the facts at it.
-        types = frozenset([live.rule.facts_from] if live.rule.facts_from else [])
-        return Needed(frozenset([event.event_id for event in events if event is not None]), types)
+        facts = live.rule.facts_from
+        types = frozenset([facts] if facts and acts and not live.keeps_facts else [])
+        return Needed(frozenset([event.event_id for event in events]), types)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from datetime import date
+from typing import Final
 
 from schemas.base import Text
 from schemas.rules import AtMostRule
@@ -20,6 +21,9 @@ from streams.core.kinds.patterns import matches
 from streams.core.working_days import WorkingCalendar
 
 _NEVER = -(2**62)
+
+MOST_VIOLATIONS: Final = 500
+"""Violations by acts that count together; later acts that count with them are not judged."""
 
 Key = tuple[Hashable, ...]
 
@@ -36,6 +40,10 @@ class _Counted:
 
 
 class _Version(ActVersion[AtMostRule]):
+    @property
+    def _most(self) -> int:
+        return self.rule.n + MOST_VIOLATIONS
+
     def start(self) -> _Counted:
         return _Counted()
 
@@ -57,7 +65,9 @@ class _Version(ActVersion[AtMostRule]):
             for act in own.latest:
                 key = self._key(act)
                 if key is not None and act.at != own.reset_at and self.applies(watch, act):
-                    own.acts.setdefault(key, []).append(act)
+                    acts = own.acts.setdefault(key, [])
+                    if len(acts) < self._most:
+                        acts.append(act)
             own.latest.clear()
         super().note(watch, event)
         if event.type in self.reset and matches(self.reset, event):
@@ -80,6 +90,8 @@ class _Version(ActVersion[AtMostRule]):
                 for act in own.latest
                 if act.order < trigger.order and self._key(act) == key and self.applies(watch, act)
             ]
+        if len(before) >= self._most:
+            return
         count = 1 + len(before)
         value = None if self.rule.per is None else str(key[1])
         faults = (TooMany(count, self.rule.n, value),) if count > self.rule.n else ()
@@ -88,7 +100,7 @@ class _Version(ActVersion[AtMostRule]):
     def is_idle(self, watch: Watch) -> bool:
         return watch.closed or (super().is_idle(watch) and not watch.own.acts and not watch.own.latest)
 
-    def own_needed(self, watch: Watch, until: int) -> Sequence[Event] | None:
+    def own_needed(self, watch: Watch, until: int) -> Sequence[Event]:
         own: _Counted = watch.own
         today = self.calendar.local_date(until)
         month = date.fromordinal(today).replace(day=1)

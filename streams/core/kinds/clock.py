@@ -25,7 +25,8 @@ class Clock:
     ``started_at`` is when the limit begins to count. ``root`` distinguishes this clock from others of its rule and
     subject: by default the id of the starting event. ``until`` is the instant of an ``UntilDate``. ``calendar`` is the
     one by which the deadline was counted; ``None`` where the deadline was given. ``after`` is the rule whose breach
-    started it.
+    started it. ``omitted`` are how many pauses, and events that pause or resume, are merged or left out of theirs
+    (``streams.core.kinds.pauses``).
     """
 
     rule: RuleBase
@@ -46,6 +47,7 @@ class Clock:
     warnings: list[tuple[int, float]] | None = None
     calendar: WorkingCalendar | None = None
     after: RuleBase | None = None
+    omitted: tuple[int, int] = (0, 0)
 
     def time(self) -> None:
         """Compute the deadline again from the known pauses, by ``calendar``."""
@@ -170,6 +172,8 @@ class Clock:
             facts["no_limit" if open_pause is None else "paused_since"] = open_pause
         if self.after is not None:
             facts["after"] = self.after
+        if any(self.omitted):
+            facts["omitted"] = self.omitted
         return Verdict(
             rule=self.rule,
             root=self.root or self.start.event_id,

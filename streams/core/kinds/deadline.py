@@ -24,7 +24,9 @@ from streams.core.deadlines import agreed_until
 from streams.core.event import Event
 from streams.core.kinds.clock import Clock
 from streams.core.kinds.patterns import compile_patterns, fits
+from streams.core.kinds.pauses import ends, merged
 from streams.core.kinds.versions import InForce, all_since, live_versions
+from streams.core.saved import MOST_PAUSES, ById, Saved, SavedCase, SavedWatch, find
 from streams.core.verdicts import Needed, Status, Verdict
 from streams.core.working_days import WorkingCalendar
 
@@ -100,14 +102,16 @@ class _Watch:
 
 @dataclass(slots=True, eq=False)
 class Case(Clock):
-    """A clock of one version; ``fields`` are those that it started with.
+    """A clock of one version; ``fields`` are those that it started with, some of them of ``facts``.
 
-    ``holds_since`` is the event since which its condition holds.
+    ``holds_since`` is the event since which its condition holds. ``is_saved`` where it was made from a saved state.
     """
 
     version: Version = field(kw_only=True)
     fields: Fields = field(kw_only=True)
+    facts: Event | None = None
     holds_since: Event | None = None
+    is_saved: bool = False
 
 
 class State:
@@ -268,7 +272,7 @@ class DeadlineFold:
         if watch.facts is not None and watch.facts.event_id not in started_by:
             started_by.append(watch.facts.event_id)
         case = self.case_of(version, event, event.at, fields, started_by)
-        case.holds_since = watch.holds_since
+        case.facts, case.holds_since = watch.facts, watch.holds_since
         still = self.still_after(version.roles[event.type], event, fields, watch.paused_since, has_started=True)
         if still is not None:
             case.pauses.append((event.at, None))
@@ -344,8 +348,74 @@ class DeadlineFold:
             watch.paused_since or watch.facts or any(watch.marks) for watch in state.watches
         )
 
-    def needed(self, state: State, until: int) -> Needed | None:
-        """See ``Fold``: the events behind the open case, and those waiting outside any case."""
+    def needed(self, state: State, until: int) -> Needed:
+        """See ``Fold``: the events behind the open case and those waiting outside any case, or the state itself."""
+        case = state.open
+        if case is None or (not case.is_saved and len(case.paused_by) <= MOST_PAUSES):
+            needed = self.needed_events(state, until)
+            if needed is not None:
+                return needed
+        saved = self.save(state)
+        ids = frozenset(saved.events())
+        return Needed(ids, saved=(saved,)) if ids else Needed()
+
+    def save(self, state: State) -> Saved:
+        """The state as a value, once no event of its latest instant can come any more; without the closed cases."""
+        return Saved(
+            tuple(
+                SavedWatch(
+                    version.rule.version,
+                    tuple(map(_id_of, watch.marks)),
+                    watch.holds,
+                    _id_of(watch.holds_since) if watch.holds else None,
+                    _id_of(watch.paused_since),
+                    _id_of(watch.facts),
+                )
+                for version, watch in zip(self.versions, state.watches, strict=True)
+            ),
+            None if state.open is None else _saved_case(state.open),
+        )
+
+    def load(self, saved: Sequence[Saved], events: ById) -> State:
+        """See ``Resumable``."""
+        return self.loaded(saved[0], events)
+
+    def loaded(self, saved: Saved, events: ById) -> State:
+        """The state that was saved; under other versions of the rule as much of it as they have a place for."""
+        state = self.start()
+        by_version = {watch.version: watch for watch in saved.watches}
+        for version, watch in zip(self.versions, state.watches, strict=True):
+            before = by_version.get(version.rule.version)
+            if before is None:
+                continue
+            if len(before.marks) == len(watch.marks):
+                watch.marks = [find(events, mark) for mark in before.marks]
+            watch.holds = before.holds or version.since is None
+            watch.holds_since = find(events, before.holds_since)
+            watch.paused_since, watch.facts = find(events, before.paused_since), find(events, before.facts)
+        state.open = self._loaded_case(saved.case, events)
+        state.latest = None if state.open is None else state.open.start
+        return state
+
+    def _loaded_case(self, saved: SavedCase | None, events: ById) -> Case | None:
+        start = None if saved is None else find(events, saved.start)
+        if saved is None or start is None:
+            return None
+        same = [version for version in self.versions if version.rule.version == saved.version]
+        version = next((one for one in (*same, *self.versions) if one.is_in_force(start.at)), None)
+        if version is None:
+            return None
+        facts = find(events, saved.facts)
+        fields = start.data if facts is None else {**facts.data, **start.data}
+        case = self.case_of(version, start, start.at, fields, saved.started_by)
+        case.facts, case.holds_since, case.item = facts, find(events, saved.holds_since), saved.item
+        case.pauses, case.paused_by, case.omitted = list(saved.pauses), list(saved.paused_by), saved.omitted
+        case.is_saved = True
+        case.time()
+        return case
+
+    def needed_events(self, state: State, until: int) -> Needed | None:
+        """The events from which the same state would come again; ``None`` where they would not give it."""
         alive = live_versions(self.versions, until)
         if state.open is None and not alive:
             return Needed()
@@ -379,3 +449,26 @@ class DeadlineFold:
         if case is not None:
             ids.update(case.paused_by)
         return Needed(frozenset(ids), frozenset(types))
+
+
+def _id_of(event: Event | None) -> str | None:
+    return None if event is None else event.event_id
+
+
+def _saved_case(case: Case) -> SavedCase:
+    assert case.calendar is not None
+    pauses, paused_by = merged(case.pauses, case.limit, case.deadline, case.calendar), ends(case.paused_by)
+    return SavedCase(
+        case.version.rule.version,
+        case.start.event_id,
+        case.started_by,
+        _id_of(case.facts),
+        _id_of(case.holds_since),
+        case.item,
+        tuple(pauses),
+        tuple(paused_by),
+        (
+            case.omitted[0] + len(case.pauses) - len(pauses),
+            case.omitted[1] + len(case.paused_by) - len(paused_by),
+        ),
+    )

@@ -11,6 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
+from typing import Final
+
+from msgspec.structs import replace
 
 from schemas.rules import DeadlineRule
 from streams.core.chosen_calendar import Calendars
@@ -18,8 +21,14 @@ from streams.core.event import Event
 from streams.core.kinds.deadline import DeadlineFold
 from streams.core.kinds.deadline import State as OneState
 from streams.core.kinds.patterns import Tests, compile_patterns, matches
+from streams.core.saved import ById, Saved, find
 from streams.core.verdicts import Needed, Status, Verdict
 from streams.core.working_days import WorkingCalendar
+
+MOST_THINGS: Final = 500
+"""Things of one subject for which the condition holds or a case is open. Another one takes the place of the oldest
+without an open case; where each has one, it is not begun.
+"""
 
 Key = tuple[str | None, ...]
 """The ids that distinguish one thing from another."""
@@ -66,6 +75,17 @@ class State:
             self.named.setdefault(name, {})[item.number] = item
         return item
 
+    def makes_room(self) -> bool:
+        """Whether one more may begin. Where ``MOST_THINGS`` are live the oldest without an open case gives way."""
+        if len(self.live) < MOST_THINGS:
+            return True
+        oldest = next((item for item in self.live.values() if item.state.open is None), None)
+        if oldest is None:
+            return False
+        self.stop_holding(oldest)
+        self.drop(oldest)
+        return True
+
     def named_by(self, key: Key) -> list[_Item]:
         """The live things that have one of the ids, in the order in which they began."""
         found: dict[int, _Item] = {}
@@ -111,7 +131,7 @@ class EachFold:
 
     def step(self, state: State, event: Event) -> bool:
         """Pass the event to the things that it concerns, and add a new one where it names one."""
-        key = tuple(event.id_of(kind) for kind in self._each)
+        key = self._key(event)
         is_since, is_until = matches(self._since, event), matches(self._until, event)
         concerned: list[_Item] = []
         if is_until or event.type in self._stop:
@@ -119,8 +139,11 @@ class EachFold:
         elif not is_since:
             concerned = list(state.live.values())
         if is_since:
-            own = state.holding.get(key) or state.begin(event, key, self._fold.start())
-            if own not in concerned:
+            own = state.holding.get(key)
+            if own is None and state.makes_room():
+                own = state.begin(event, key, self._fold.start())
+                concerned = [item for item in concerned if item.number in state.live]
+            if own is not None and own not in concerned:
                 concerned.append(own)
         ask = self._hand_on(concerned, event)
         if is_until:
@@ -181,17 +204,40 @@ class EachFold:
         """No condition holds, and no case is open."""
         return not state.live
 
-    def needed(self, state: State, until: int) -> Needed | None:
-        """See ``Fold``. An event concerns several things: while one has more than its condition, all are kept."""
-        if any(not item.holds or not self._fold.is_neutral(item.state) for item in state.live.values()):
-            return None
-        ids = {item.since.event_id for item in state.live.values()}
-        for item in state.live.values():
-            needed = self._fold.needed(item.state, until)
+    def needed(self, state: State, until: int) -> Needed:
+        """See ``Fold``: the events by which the conditions hold; where a thing has more than that, the state itself.
+
+        An event concerns several things, and would begin again a case of one that is over for it.
+        """
+        items = list(state.live.values())
+        ids = {item.since.event_id for item in items}
+        for item in items:
+            is_plain = item.holds and self._fold.is_neutral(item.state)
+            needed = self._fold.needed_events(item.state, until) if is_plain else None
             if needed is None:
-                return None
+                break
             ids |= needed.ids
-        return Needed(frozenset(ids))
+        else:
+            return Needed(frozenset(ids))
+        saved = [self._saved(item) for item in items]
+        return Needed(frozenset(one for thing in saved for one in thing.events()), saved=saved)
+
+    def _saved(self, item: _Item) -> Saved:
+        return replace(self._fold.save(item.state), since=item.since.event_id, holds=item.holds)
+
+    def load(self, saved: Sequence[Saved], events: ById) -> State:
+        """See ``Resumable``."""
+        state = State()
+        for thing in saved:
+            since = find(events, thing.since)
+            if since is not None:
+                item = state.begin(since, self._key(since), self._fold.loaded(thing, events))
+                if not thing.holds:
+                    state.stop_holding(item)
+        return state
+
+    def _key(self, event: Event) -> Key:
+        return tuple(event.id_of(kind) for kind in self._each)
 
 
 def _names(key: Key) -> list[tuple[int, str]]:

@@ -11,6 +11,7 @@ missing, a violation at 12:00. Called at 12:00:00.000 as well, it is met.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from schemas.base import Text
 from schemas.patterns import Condition, Conditions
@@ -25,32 +26,35 @@ from streams.core.working_days import WorkingCalendar
 
 _NEVER = -(2**62)
 
+MOST_WAITING: Final = 500
+"""Acts that may wait for one close; later ones are not judged."""
+
 
 class _Pending:
-    """An act waiting for its close: the facts known at it, and the reset before which nothing counts."""
+    """An act waiting for its close: the facts known at it, and the reset (if any) before which nothing counts."""
 
-    __slots__ = ("act", "facts", "since")
+    __slots__ = ("act", "facts", "reset", "since")
 
-    def __init__(self, act: Event, facts: Event | None, since: int) -> None:
+    def __init__(self, act: Event, facts: Event | None, reset: Event | None) -> None:
         self.act = act
         self.facts = facts
-        self.since = since
+        self.reset = reset
+        self.since = _NEVER if reset is None else reset.at
 
 
 class _Open:
-    """Acts waiting for their close, those cancelled at the latest instant, and all accompanying events.
+    """Acts waiting for their close, those cancelled at the latest instant, and the accompanying events by need.
 
-    Acts of the latest instant are separate until all its facts are known.
+    Acts of the latest instant, each with the reset before it, are separate until all its facts are known.
     """
 
-    __slots__ = ("cancel", "cancelled", "latest", "pending", "reset_at", "seen")
+    __slots__ = ("cancel", "cancelled", "latest", "pending", "seen")
 
     def __init__(self, needs: int) -> None:
         self.pending: list[_Pending] = []
-        self.latest: list[tuple[Event, int]] = []
+        self.latest: list[tuple[Event, Event | None]] = []
         self.cancelled: list[_Pending] = []
         self.cancel: Event | None = None
-        self.reset_at = _NEVER
         self.seen: list[list[Event]] = [[] for _ in range(needs)]
 
 
@@ -100,6 +104,8 @@ class _Version(ActVersion[EvidenceRule]):
             return
         for slot, seen in zip(self.slots, own.seen, strict=True):
             if event.type in slot.tests and may_fit(slot.tests[event.type], event):
+                if slot.is_last_enough:
+                    seen.clear()
                 seen.append(event)
         if event.type in self._cancel and matches(self._cancel, event):
             if own.cancel is None or own.cancel.at != event.at:
@@ -107,16 +113,14 @@ class _Version(ActVersion[EvidenceRule]):
             own.cancelled += own.pending
             own.pending = []
         if self.is_act(event) and self.is_in_force(event.at):
-            own.latest.append((event, own.reset_at))
+            own.latest.append((event, watch.reset))
             watch.closed = False
 
-    def spoil(self, watch: Watch, at: int) -> None:
-        super().spoil(watch, at)
-        watch.own.reset_at = at
-
     def _admitted(self, watch: Watch) -> list[_Pending]:
-        """The acts of the latest instant to which the rule applies."""
-        return [_Pending(act, watch.facts, since) for act, since in watch.own.latest if self.applies(watch, act)]
+        """The acts of the latest instant to which the rule applies, as many as there is room for."""
+        own: _Open = watch.own
+        room = MOST_WAITING - len(own.pending) - len(own.cancelled)
+        return [_Pending(act, watch.facts, reset) for act, reset in own.latest if self.applies(watch, act)][:room]
 
     def is_trigger(self, watch: Watch, event: Event) -> bool:
         if not self._by:
@@ -190,11 +194,25 @@ class _Version(ActVersion[EvidenceRule]):
         # An accompanying event belongs to its act: once closed, it does not count for another one.
         return bool(self._by) or super().is_idle(watch)
 
-    def own_needed(self, watch: Watch, until: int) -> Sequence[Event] | None:
+    @property
+    def keeps_facts(self) -> bool:
+        return bool(self._by)
+
+    def needed(self, watch: Watch, until: int) -> Sequence[Event | None]:
+        if not self._by:
+            return super().needed(watch, until)
         own: _Open = watch.own
-        if own.pending or own.latest or own.cancelled:
-            return None
-        return [event for seen in own.seen for event in seen]
+        own.pending += self._admitted(watch)
+        own.latest.clear()
+        found: list[Event | None] = [watch.facts, watch.reset, *watch.held]
+        for slot, seen in zip(self.slots, own.seen, strict=True):
+            found += slot.newest(seen)
+        for pending in own.pending:
+            start, fields = own.pending[0].act.at, fields_of(pending.facts, pending.act)
+            found += [pending.act, pending.facts, pending.reset]
+            for slot, seen in zip(self.slots, own.seen, strict=True):
+                found.append(self._best(slot, seen, pending, start, fields))
+        return found
 
     def open_acts(self, watch: Watch) -> Sequence[Event]:
         return [pending.act for pending in (*watch.own.pending, *self._admitted(watch))]

@@ -172,4 +172,5 @@ class FollowUpFold:
 
     def needed(self, state: State, until: int) -> Needed | None:
         """See ``Fold``: everything, while a case of either rule is open."""
-        return self._base.needed(state.base, until) if self.is_idle(state) else None
+        needed = self._base.needed(state.base, until) if self.is_idle(state) else None
+        return None if needed is None or needed.saved else needed

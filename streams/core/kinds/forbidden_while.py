@@ -72,7 +72,7 @@ class _Version(ActVersion[ForbiddenWhileRule]):
     def is_idle(self, watch: Watch) -> bool:
         return watch.closed or (super().is_idle(watch) and not watch.own.since)
 
-    def own_needed(self, watch: Watch, until: int) -> Sequence[Event] | None:
+    def own_needed(self, watch: Watch, until: int) -> Sequence[Event]:
         own: _Condition = watch.own
         return [*own.since[-1:], *([own.kept_out] if own.kept_out is not None else [])]
 

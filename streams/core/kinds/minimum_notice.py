@@ -115,7 +115,7 @@ class _Version(ActVersion[MinimumNoticeRule]):
     def is_idle(self, watch: Watch) -> bool:
         return watch.closed or (super().is_idle(watch) and not watch.own)
 
-    def own_needed(self, watch: Watch, until: int) -> Sequence[Event] | None:
+    def own_needed(self, watch: Watch, until: int) -> Sequence[Event]:
         notices: Sequence[Event] = watch.own
         by_act = compares(self.rule.notice) or isinstance(self.rule.calendar, CalendarByField)
         if self.rule.covers or by_act:

@@ -101,7 +101,7 @@ class _NotBefore(ActVersion[NotBeforeRule]):
     def is_idle(self, watch: Watch) -> bool:
         return watch.closed or (super().is_idle(watch) and not watch.own)
 
-    def own_needed(self, watch: Watch, until: int) -> Sequence[Event] | None:
+    def own_needed(self, watch: Watch, until: int) -> Sequence[Event]:
         began: Sequence[Event] = watch.own
         return began
 
@@ -166,7 +166,7 @@ class _Retention(ActVersion[RetentionRule]):
     def is_idle(self, watch: Watch) -> bool:
         return watch.closed or (super().is_idle(watch) and not watch.own.since)
 
-    def own_needed(self, watch: Watch, until: int) -> Sequence[Event] | None:
+    def own_needed(self, watch: Watch, until: int) -> Sequence[Event]:
         own: _Kept = watch.own
         return [*own.since[-1:], *([own.day_from] if own.day_from is not None else [])]
 

@@ -54,6 +54,18 @@ def compares(patterns: Iterable[Pattern]) -> bool:
     return any(condition.start_field is not None for pattern in patterns for condition in pattern.where.values())
 
 
+def compared_fields(patterns: Iterable[Pattern]) -> tuple[str, ...]:
+    """The fields of an event that some pattern compares with the start of the case."""
+    compared = [name for pattern in patterns for name, one in pattern.where.items() if one.start_field is not None]
+    return tuple(sorted(set(compared)))
+
+
+def alike_as(pairs: Pairs, compared: Iterable[str], event: Event) -> tuple[object, ...]:
+    """Equal for events of one type that match the same starts; ``compared`` are the ``compared_fields``."""
+    data = event.data
+    return (*[where(data) for where, _, _ in pairs], *[repr(data.get(name)) for name in compared])
+
+
 def is_alone(patterns: Iterable[Pattern]) -> bool:
     """Whether the patterns ask about the event's own fields only, so that ``may_fit`` is the whole match."""
     return all(not pattern.if_start for pattern in patterns) and not compares(patterns)

@@ -9,6 +9,12 @@ use crate::kinds::{Judged, State, Status, earlier};
 use crate::lines::Place;
 use crate::subject::{Fields, Subject, TABLES, TEXTS, sayable};
 
+/// As `MOST_WAITING` of `streams/core/kinds/evidence.py`.
+const MOST_WAITING: usize = 500;
+
+/// As `MOST_VIOLATIONS` of `streams/core/kinds/at_most.py`.
+const MOST_VIOLATIONS: usize = 500;
+
 /// What became of one act. `due` is the instant from which its faults are certain.
 #[derive(Clone)]
 struct Finding<'a> {
@@ -260,9 +266,10 @@ impl ActVersion {
         }
     }
 
-    /// The acts of the latest instant that the rule is about.
+    /// The acts of the latest instant that the rule is about, as many as there is room for.
     fn admitted(&self, watch: &Watch, subject: &Subject) -> Vec<Pending> {
-        let open = watch.latest.iter().filter(|(act, _)| self.applies(watch.facts, subject, *act));
+        let room = MOST_WAITING - watch.pending.len() - watch.cancelled.len();
+        let open = watch.latest.iter().filter(|(act, _)| self.applies(watch.facts, subject, *act)).take(room);
         open.map(|(act, since)| Pending { act: *act, facts: watch.facts, since: *since }).collect()
     }
 
@@ -294,10 +301,14 @@ impl ActVersion {
     }
 
     fn count(&self, watch: &mut Watch, subject: &Subject) {
+        let ActBody::AtMost { n, .. } = &self.body else { return };
         for (act, _) in std::mem::take(&mut watch.latest) {
             if let Some(key) = self.count_key(subject, act) {
                 if subject.at(act) != watch.reset_at && self.applies(watch.facts, subject, act) {
-                    watch.counted.entry(key).or_default().push(act);
+                    let acts = watch.counted.entry(key).or_default();
+                    if acts.len() < *n + MOST_VIOLATIONS {
+                        acts.push(act);
+                    }
                 }
             }
         }
@@ -410,6 +421,9 @@ impl ActVersion {
                     && self.applies(watch.facts, subject, *other)
             });
             before.extend(own);
+        }
+        if before.len() >= *n + MOST_VIOLATIONS {
+            return None;
         }
         let count = before.len() + 1;
         let mut faults = Vec::new();

@@ -6,6 +6,9 @@ use crate::kinds::deadline::Deadlines;
 use crate::kinds::{Judged, State, Status, earlier};
 use crate::subject::Subject;
 
+/// As `MOST_THINGS` of `streams/core/kinds/each.py`.
+const MOST_THINGS: usize = 500;
+
 struct Thing<'a> {
     since: usize,
     state: Deadlines<'a>,
@@ -61,12 +64,17 @@ impl<'a> State<'a> for Things<'a> {
                 let thing = &self.things[*place];
                 thing.holds && self.has_key_of(subject, thing.since, event)
             };
-            let own = live.iter().copied().find(is_own).unwrap_or(self.things.len());
-            if own == self.things.len() {
+            let own = live.iter().copied().find(is_own).or_else(|| {
+                if live.len() >= MOST_THINGS {
+                    let oldest = live.iter().copied().find(|place| self.things[*place].state.open.is_none())?;
+                    self.things[oldest].holds = false;
+                    concerned.retain(|place| *place != oldest);
+                }
                 let state = Deadlines::new(&self.each.versions);
                 self.things.push(Thing { since: event, state, holds: true });
-            }
-            if !concerned.contains(&own) {
+                Some(self.things.len() - 1)
+            });
+            if let Some(own) = own.filter(|own| !concerned.contains(own)) {
                 concerned.push(own);
             }
         }
