@@ -32,7 +32,7 @@ class SubjectState(Model):
     at, only]``: events at or before ``until`` are refused (null: none), the number of events at the last examination,
     and the events that only some rules may still see, ``[event_id, rules]``. In format 3 a fourth member has the rules
     that go on from a saved state (``streams/core/saved.py``), ``[rule, states]``: they do not see the events up to
-    ``until`` again.
+    ``until`` again. ``lacks`` is when the latest event happened that is known to have been refused.
     """
 
     v: int
@@ -55,6 +55,7 @@ class SubjectState(Model):
         | tuple[int | None, int, list[tuple[str, list[str]]], list[tuple[str, list[Any]]]]
         | None
     ) = None
+    lacks: int | None = None
 
 
 class PartitionState(Model):
@@ -106,6 +107,8 @@ class LogRecord(Model):
     ``lost_before`` is present if records of a source were removed before they were read: they had been appended by that
     instant (microseconds).
     ``prunes`` is true where every worker reads rows of pruned histories: from then on the partition prunes.
+    ``refused`` are subjects that records name which became dead letters: ``[subject type, subject id, when it happened,
+    or came in]``.
     """
 
     v: int
@@ -117,3 +120,4 @@ class LogRecord(Model):
     skipped: list[tuple[int, str]] = []
     lost_before: int | None = None
     prunes: bool = False
+    refused: list[tuple[str, str, int]] = []

@@ -19,7 +19,8 @@ class InputError(GridclockError):
     """One record cannot be taken. ``reason`` is one of a closed set of codes, fit for a metric's label.
 
     ``value`` is what stood in the place that is wrong, where a mapping names it. ``size`` is the record's length in
-    bytes where only its beginning is held.
+    bytes where only its beginning is held. ``subjects`` are those that the record names, type and id, as they are
+    inside, and ``at`` (microseconds) when it happened, as far as both can be read.
     """
 
     def __init__(
@@ -31,6 +32,8 @@ class InputError(GridclockError):
         self.detail = detail
         self.value = value
         self.size = size
+        self.subjects: Sequence[tuple[str, str]] = ()
+        self.at: int | None = None
 
 
 class ConfigError(GridclockError):

@@ -4,7 +4,7 @@ Instants are ISO 8601 in the rulebook's zone. A case: ``case_id``, ``rule``, ``c
 ``title``, ``subject``, ``org``, ``started_at``, ``deadline``, ``outcome`` (running or breached), ``limit``,
 ``paused``, ``calendar_provisional``. An alert: those that apply, ``alert_id``, ``kind`` (breach or violation),
 ``due_at``, ``detected_at``, ``explanation``, ``state`` (open, completed_late or retracted), ``ending``, ``acks``,
-``incomplete`` (it rests on silence, and records of its time were lost).
+``incomplete`` (it rests on silence in which records were lost, or an event of its subject refused).
 Texts are objects with ``zh`` and ``en``.
 """
 

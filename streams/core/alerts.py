@@ -79,7 +79,7 @@ class Alert:
     calendar_provisional: bool = False
     retracts: str | None = None
     incomplete: bool = False
-    """Whether it depends on the absence of an event during a time of which records were lost."""
+    """Whether it depends on the absence of an event, and records of that time were lost or refused."""
 
 
 def report_alert(

@@ -95,6 +95,8 @@ class Engine:
         elif record.asleep is not None:
             self._wake(record)
         if record.pruned.until is not None and refuses(record.history, record.pruned, event):
+            record.lack(event.at)
+            self._changed.add(subject)
             return "too_old"
         notice = record.history.add(event)
         if notice == "applied":
@@ -413,6 +415,7 @@ class Engine:
             record.decided_at,
             tuple((rule, root, digest) for rule in sorted(record.cases) for root, digest in record.cases[rule].items()),
             record.pruned,
+            record.lacks,
         )
 
     def standing(self, subject: Subject) -> Standing | None:
@@ -478,7 +481,7 @@ class Engine:
 
     def _take_back(self, record: SubjectRecord, snapshot: Snapshot, watermark: int) -> None:
         record.history = self._rulebook.history_of(self._rulebook.declared_only(snapshot.events), snapshot.pruned)
-        record.pruned = snapshot.pruned
+        record.pruned, record.lacks = snapshot.pruned, snapshot.lacks
         record.reported = dict(snapshot.reported)
         record.withdrawn = dict(snapshot.withdrawn)
         record.decided_at = snapshot.decided_at

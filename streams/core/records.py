@@ -44,7 +44,8 @@ class Snapshot(msgspec.Struct, frozen=True):
 
     ``reported`` are the reports made and not withdrawn; ``withdrawn`` counts the withdrawals of each report;
     ``decided_at`` is the watermark of the last decision. ``cases`` are the cases last written, where cases are written:
-    rule id, root event id and a digest of the content.
+    rule id, root event id and a digest of the content. ``lacks`` is when the latest event happened (microseconds) that
+    is known to have been refused: what rests on its absence may be wrong.
     """
 
     subject: Subject
@@ -54,6 +55,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     decided_at: int
     cases: tuple[tuple[str, str, str], ...] = ()
     pruned: Pruned = UNPRUNED
+    lacks: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ class SubjectRecord:
         "dues",
         "expires",
         "history",
+        "lacks",
         "open",
         "owed",
         "pruned",
@@ -100,3 +103,8 @@ class SubjectRecord:
         self.decided_at = BEGINNING
         self.asleep: Callable[[], Snapshot] | None = None  # loads a snapshot not restored yet
         self.expires = False  # whether it has an entry in the expiry heap
+        self.lacks: int | None = None  # see ``Snapshot``
+
+    def lack(self, at: int) -> None:
+        """An event of that instant was refused."""
+        self.lacks = at if self.lacks is None else max(at, self.lacks)

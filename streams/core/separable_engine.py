@@ -34,6 +34,22 @@ class SeparableEngine(Engine):
         self._touched[snapshot.subject] = record
         self._changed.add(snapshot.subject)
 
+    def note_refused(self, subject: Subject, at: int) -> None:
+        """An event of a subject was refused before it got here; ``at`` is when it happened."""
+        if subject in self._records:
+            record = self._awake(subject)
+        elif self.prunes_after is not None and not is_due(at + self.prunes_after, self.watermark):
+            record = self._records[subject] = self._touched[subject] = SubjectRecord(subject)
+        else:
+            return  # version 0.1 may have to read the row, and knows none without an event
+        record.lack(at)
+        self._changed.add(subject)
+
+    def lacks(self, subject: Subject) -> int | None:
+        """When the latest event of a subject happened that is known to have been refused."""
+        record = self._records.get(subject)
+        return None if record is None else record.lacks
+
     def encoded_events(self, subject: Subject) -> bytes | None:
         """The events of a subject in JSON, where they were encoded for its last decision."""
         return None

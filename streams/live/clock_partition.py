@@ -17,7 +17,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
-from typing import Final, assert_never
+from typing import Final
 
 from streams.core.alerts import Alert, Subject
 from streams.core.case_changes import CaseChange, CaseTracker
@@ -27,6 +27,7 @@ from streams.core.rulebook import Rulebook
 from streams.core.separable_engine import SeparableEngine
 from streams.core.watermark import SourceWatermarks, is_due
 from streams.engine.clocks import NativeClocks, NativeEngine
+from streams.live.incomplete import rests_on_silence
 from streams.wire.state_rows import (
     Aside,
     DamagedError,
@@ -349,6 +350,9 @@ class ClockPartition:
             self._prune_from_now_on(True)
         step = Step()
         entries, held = (record.entries, []) if not (self.aside or record.is_control) else self._held(record, offset)
+        for subject, refused_at in record.refused:
+            if subject not in self.aside:
+                self.engine.note_refused(subject, refused_at)
         self._driver.feed(entries, step)
         if not record.is_control:
             # A worker with stale metadata must not cause a partition to be dropped; a topic no longer read is dropped.
@@ -360,8 +364,7 @@ class ClockPartition:
         if at is not None:
             self._rejudge_some()
             yield from self.engine.advancing(at, step.alerts)
-        if self.lost_before is not None:
-            step.alerts[:] = [replace(one, incomplete=self._may_lack(one)) for one in step.alerts]
+        step.alerts[:] = map(self._marked, step.alerts)
         self.offset, self.checksum = offset, record.checksum
         rows: list[Row] = []
         for subject in self.engine.take_changed():
@@ -374,22 +377,11 @@ class ClockPartition:
     def _changed_cases(self) -> list[CaseChange]:
         return [] if self._tracker is None else self._tracker.take()
 
-    def _may_lack(self, alert: Alert) -> bool:
-        """Whether an alert may depend on a lost record.
-
-        A case that had started by then may have ended by a lost event. For an act, the lost event may be any one before
-        it that would still be kept.
-        """
-        assert self.lost_before is not None
-        match alert.kind:
-            case "warning" | "breach":
-                return alert.started_at <= self.lost_before
-            case "violation":
-                return self._keep_for is None or alert.started_at <= self.lost_before + self._keep_for
-            case "late_completion" | "retraction":
-                return False
-            case _:
-                assert_never(alert.kind)
+    def _marked(self, alert: Alert) -> Alert:
+        """An alert that says whether it rests on silence in which an event was lost."""
+        known = [at for at in (self.lost_before, self.engine.lacks(alert.subject)) if at is not None]
+        may_lack = bool(known) and rests_on_silence(alert, max(known), self._keep_for)
+        return replace(alert, incomplete=True) if may_lack else alert
 
     def _held(self, record: LogRecord, offset: int) -> tuple[list[Entry], list[Held]]:
         """The entries to judge, and those held for subjects set aside; the record's releases come first."""

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, assert_never
 
 import msgspec
 
 from schemas.limits import DAY
-from streams.core.alerts import Subject
+from streams.core.alerts import Alert, Subject
 from streams.live.source_positions import Loss
 from streams.wire.state_rows import Aside
 
@@ -92,3 +92,20 @@ def incompleteness(
 def since_of(found: Iterable[Incompleteness]) -> int | None:
     """Since when verdicts may be incomplete; ``None`` where they are whole, or where that is not known."""
     return min((one.since for one in found if one.since is not None), default=None)
+
+
+def rests_on_silence(alert: Alert, lost_before: int, keep_for: int | None) -> bool:
+    """Whether an alert may be wrong because an event from that instant or before is missing.
+
+    A case that had started by then may have ended by a lost event. For an act, the lost event may be any one before it
+    that would still be kept.
+    """
+    match alert.kind:
+        case "warning" | "breach":
+            return alert.started_at <= lost_before
+        case "violation":
+            return keep_for is None or alert.started_at <= lost_before + keep_for
+        case "late_completion" | "retraction":
+            return False
+        case _:
+            assert_never(alert.kind)

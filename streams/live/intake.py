@@ -158,6 +158,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         self._log_topic = settings.log_topic
         self._log_partitions = log_partitions
         self._dead_letters_topic = settings.dead_letters_topic
+        self._refused: dict[int, list[tuple[str, str, int]]] = {}  # by log partition: subjects that letters name
         self._decoder = decoder
         self._rulebook = rulebook
         self._clock = time.clock
@@ -297,7 +298,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         letters: Sequence[tuple[bytes, bytes]],
         lost_before: int | None = None,
     ) -> None:
-        counts, prunes = self._counts.known, self.may_prune()
+        counts, prunes, named, self._refused = self._counts.known, self.may_prune(), self._refused, {}
         carried = {} if self._spans is None else self._spans.carried()
         with self._waits.on(f"topic {self._log_topic} or {self._dead_letters_topic}"):
             refused = [await self._producer.send(self._dead_letters_topic, value, key=key) for key, value in letters]
@@ -310,7 +311,8 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
                     logged.append(
                         await self._producer.send(self._log_topic, value, partition=partition, headers=headers)
                     )
-                value = record_to_bytes(last, watermarks, counts, lost_before, prunes=prunes)
+                of_letters = named.get(partition, ())
+                value = record_to_bytes(last, watermarks, counts, lost_before, prunes=prunes, refused=of_letters)
                 logged.append(await self._producer.send(self._log_topic, value, partition=partition, headers=headers))
             for sent in refused:
                 await sent
@@ -390,11 +392,18 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         Raises:
             InputError: at once, where its timestamp is impossible.
         """
-        received = self._clock.at(arrival_of(record, self._time.brokers_now(), self._max_ahead))
+        received = self._came_in(record)
         return self._decoder.events(tp.topic, tp.partition, record, received=received, max_ahead=self._max_ahead)
+
+    def _came_in(self, record: Any) -> int:
+        return self._clock.at(arrival_of(record, self._time.brokers_now(), self._max_ahead))
 
     def _refuse(self, tp: TopicPartition, record: Any, error: InputError, letters: list[tuple[bytes, bytes]]) -> None:
         letter = letter_of(record.value or b"", error, source=name_of(tp), position=record.offset)
+        came = self._came_in(record) if error.subjects else 0
+        for subject in error.subjects:
+            own = self._refused.setdefault(partition_of(subject, self._log_partitions), [])
+            own.append((*subject, came if error.at is None else min(error.at, came)))
         self._metrics.dead_letter(error.reason)
         letters.append((letter.id.encode(), letter.model_dump_json().encode()))
 

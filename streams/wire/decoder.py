@@ -9,6 +9,7 @@ that is the contract; events that pass a fast check (``plain_events``) skip the 
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable, Container, Mapping
 from decimal import Decimal
 from typing import Any, Final, NamedTuple, cast
@@ -18,7 +19,7 @@ from pydantic import ValidationError
 
 from schemas.dead_letters import DeadLetter, Reason
 from schemas.events import EventCatalogue
-from schemas.fields import parse_time
+from schemas.fields import ID_PATTERN, parse_time, time_in
 from schemas.limits import DAY, HOUR
 from streams.core.event import SUBJECT_TYPES, Event
 from streams.core.instants import format_us, instant_us
@@ -35,6 +36,7 @@ DEFAULT_MAX_AHEAD: Final = HOUR
 
 _CODES: Final = frozenset({"naive_time", "impossible_time", "no_subject", "bad_field"})
 _BIGGEST: Final = 2**63
+_is_id: Final = re.compile(ID_PATTERN).search
 
 _parse: Final = msgspec.json.Decoder(float_hook=Decimal).decode
 _encode: Final = msgspec.json.Encoder(decimal_format="number").encode
@@ -113,6 +115,24 @@ class Decoder:
             InputError: with a reason code of ``schemas.dead_letters``.
         """
         fields = self._fields(raw)
+        try:
+            return self._by_model(fields, received, max_ahead)
+        except InputError as error:
+            error.subjects = self._subjects_in(fields)
+            at = time_in(fields.get("occurred_at"))
+            error.at = None if at is None else instant_us(at)
+            raise
+
+    def _subjects_in(self, fields: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """The subjects that a record names which is no event."""
+        found = [(kind, fields.get(f"{kind}_id")) for kind in SUBJECT_TYPES]
+        named = [(kind, number) for kind, number in found if isinstance(number, str) and _is_id(number)]
+        if self._hide_number is None:
+            return named
+        hidden = ("account", "meter")
+        return [(kind, self._hide_number(kind, one) if kind in hidden else one) for kind, one in named]
+
+    def _by_model(self, fields: dict[str, Any], received: int, max_ahead: int) -> Event:
         event_type = fields.get("event_type")
         if event_type is None:
             raise InputError("missing_field", "event_type", "is missing")

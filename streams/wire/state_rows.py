@@ -61,6 +61,7 @@ class _SubjectRow(msgspec.Struct, gc=False):
     decided_at: int
     cases: tuple[tuple[str, str, str], ...] = ()
     pruned: Pruned = UNPRUNED
+    lacks: int | None = None
 
 
 class _LogRow(msgspec.Struct, gc=False):
@@ -73,6 +74,7 @@ class _LogRow(msgspec.Struct, gc=False):
     skipped: tuple[tuple[int, str], ...] = ()
     lost_before: int | None = None
     prunes: bool = False
+    refused: tuple[tuple[str, str, int], ...] = ()
 
 
 R = TypeVar("R", _SubjectRow, _LogRow)
@@ -126,6 +128,8 @@ class LogRecord:
     """Records appended up to this instant (microseconds) were removed from a source before they were read."""
     prunes: bool = False
     """From this record on, histories of its partition are pruned: every worker reads such rows."""
+    refused: Sequence[tuple[Subject, int]] = ()
+    """Subjects named by records that became dead letters, and when what they say happened (microseconds)."""
 
     @property
     def is_control(self) -> bool:
@@ -149,15 +153,17 @@ def record_to_bytes(
     lost_before: int | None = None,
     *,
     prunes: bool = False,
+    refused: Sequence[tuple[str, str, int]] = (),
 ) -> bytes:
     """A record from entries already encoded."""
-    return b'{"v":%d,"entries":[%s],"watermarks":%s,"sources":%s%s%s}' % (
+    return b'{"v":%d,"entries":[%s],"watermarks":%s,"sources":%s%s%s%s}' % (
         FIRST_VERSION,
         b",".join(entries),
         encode_json(dict(watermarks)),
         encode_json(dict(sources)),
         b"" if lost_before is None else b',"lost_before":%d' % lost_before,
         b',"prunes":true' if prunes else b"",
+        b',"refused":%s' % encode_json(refused) if refused else b"",
     )
 
 
@@ -190,6 +196,7 @@ def record_from_bytes(raw: bytes) -> LogRecord:
         dict(row.skipped),
         row.lost_before,
         row.prunes,
+        [((kind, number), at) for kind, number, at in row.refused],
     )
 
 
@@ -207,16 +214,23 @@ def snapshot_to_bytes(
     snapshot: Snapshot, standing: Standing | None = None, judged_by: str = "", events: bytes | None = None
 ) -> bytes:
     """A subject's row, with its standing under a rulebook; ``events`` are its events where they are encoded already."""
-    ahead = {} if standing is None else {"standing": _standing_to_state(standing, judged_by)}
+    ahead: dict[str, Any] = {} if standing is None else {"standing": _standing_to_state(standing, judged_by)}
     cases = {"cases": snapshot.cases} if snapshot.cases else {}
     pruned = snapshot.pruned
     if pruned != UNPRUNED:
         saved = [pruned.saved] if pruned.saved else []
         ahead["pruned"] = [pruned.until, pruned.looked_at, pruned.only, *saved]
+    if snapshot.lacks is not None:
+        ahead["lacks"] = snapshot.lacks
     return encode_json(
         {
-            # A program that ignores the pruning would start finished cases again, or forget their pauses.
-            "v": STATE_VERSION if pruned.saved else FIRST_VERSION if pruned.until is None else PRUNED_VERSION,
+            # A program that ignores the pruning would start finished cases again, or forget their pauses; version 0.1
+            # knows no row without an event.
+            "v": STATE_VERSION
+            if pruned.saved
+            else PRUNED_VERSION
+            if pruned.until is not None or not snapshot.events
+            else FIRST_VERSION,
             **ahead,
             "events": snapshot.events if events is None else msgspec.Raw(events),
             "told": snapshot.reported,
@@ -234,7 +248,7 @@ def snapshot_from_bytes(subject: Subject, raw: bytes) -> Snapshot:
         StateError: where a newer version wrote it, or it is damaged.
     """
     row = _decoded(_decode_subject_row, raw, f"the state of {subject[0]} {subject[1]}")
-    return Snapshot(subject, row.events, row.told, row.withdrawn, row.decided_at, row.cases, row.pruned)
+    return Snapshot(subject, row.events, row.told, row.withdrawn, row.decided_at, row.cases, row.pruned, row.lacks)
 
 
 def _standing_to_state(standing: Standing, judged_by: str) -> list[Any]:

@@ -228,18 +228,19 @@ def test_subjects_past_the_bounds_of_a_kind(tmp_path: Path) -> None:
     story += [f"d{n} {at} application.document_requested D1 document=id" for n, at in many]
     story += ["fc 2026-03-02T12:00 repair.closed F1"]
     story += ["p 2026-03-03T09:00 bill.paid - account=A1 amount=300 owing=false"]
-    for number in (0, 9, 10, 100, 509):
-        at = f"2026-03-03T{10 + number // 60:02d}:{number % 60:02d}"
-        story += [f"r{number} {at} disconnection.restored W{number} account=A1"]
+    story += [
+        f"r{n} 2026-03-0{day}T10:00 disconnection.restored W{n} account=A1" for n, day in ((10, 3), (99, 5), (509, 5))
+    ]
     path = tmp_path / "many.jsonl"
     path.write_bytes(b"".join(encode_json(event) + b"\n" for event in wire("\n".join(story))))
     rulebook = shipped("restore-after-payment", "two-calls-one-answer", "documents-asked-once").rulebook
     assert_same(path, rulebook)
     found = replayed(path, "native", rulebook)
-    assert found["left"] == {}
+    assert found["left"] == {"more evidence or days than are listed": 1}  # the requests
     counts = Counter((one["data"]["rule"], one["data"]["kind"]) for one in map(json.loads, found["alerts"]))
     assert counts["two-calls-one-answer", "violation"] == counts["documents-asked-once", "violation"] == 500
-    assert 490 < counts["restore-after-payment", "breach"] < 500
+    assert counts["restore-after-payment", "breach"] == 499
+    assert counts["restore-after-payment", "late_completion"] == 2
 
 
 def test_simulated_subjects_are_judged_natively(lines: Path) -> None:

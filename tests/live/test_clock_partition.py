@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.rules import DeadlineRule
+from streams.core import pruning
+from streams.core.alerts import Alert
 from streams.core.driver import Entry
 from streams.core.rulebook import Rulebook
-from streams.live.clock_partition import JUDGED_AT_ONCE, ClockPartition, position_key
+from streams.live.clock_partition import JUDGED_AT_ONCE, ClockPartition, Row, position_key
 from streams.wire.state_rows import LogRecord, StateError, entry_to_bytes, record_from_bytes, record_to_bytes
 from tests.property.crashing import World, assert_same, killed, undisturbed, written_over
 from tests.stories import decoded, shipped, us, wire
@@ -128,6 +130,91 @@ def test_an_act_may_lack_anything_before_it_that_is_still_kept(lost: int, is_inc
     assert applied is not None
     found = {alert.incomplete for alert in applied.step.alerts if alert.kind == "violation"}
     assert found == {is_incomplete}
+
+
+def taken_back(found: Sequence[Row], keep_for: int = 30 * MINUTE) -> ClockPartition:
+    """Another one, from the rows of the first."""
+    again = ClockPartition(3, shipped().rulebook, keep_for=keep_for)
+    rows = {key: value for key, value in found if value is not None}
+    again.restore(rows.pop(position_key(3)), rows.items())
+    return again
+
+
+def test_what_may_rest_on_a_dead_letter_of_its_subject_says_so() -> None:
+    """The letter of WO1 may be its stop, that of WO3 the appointment before its survey; WO2 has none."""
+    partition = fresh()
+    starts = "\n".join(f"e{n} 2026-03-02T09:00 counter.service_started WO{n} business=fee" for n in (1, 2))
+    letters = [(("order", "WO1"), START + MINUTE), (("order", "WO3"), START + MINUTE)]
+    first = partition.apply(replace(record(starts, 2), refused=letters), 0)
+    assert first is not None
+    story = "\n".join(f"s{n} 2026-03-02T09:10 survey.performed WO{n}" for n in (3, 4))
+    story += "\nx 2026-03-02T09:03 counter.service_started WO5 business=fee"
+    for one in (partition, taken_back(first.rows)):
+        applied = one.apply(replace(record(story, 20), refused=[(("order", "WO5"), START)]), 1)
+        assert applied is not None
+        found = {
+            (alert.subject[1], alert.kind): alert.incomplete
+            for alert in applied.step.alerts
+            if alert.kind in ("breach", "violation")
+        }
+        assert found["WO1", "breach"] is found["WO3", "violation"] is True
+        # of the last one the letter is older than its case
+        assert found["WO2", "breach"] is found["WO4", "violation"] is found["WO5", "breach"] is False
+    assert [alert.alert_id for alert in applied.step.alerts if alert.subject[1] == "WO1"] == [
+        alert.alert_id
+        for alert in undisturbed_alerts(starts, story)
+        if alert.subject[1] == "WO1"
+    ]  # fmt: skip
+
+
+def undisturbed_alerts(*stories: str) -> list[Alert]:
+    """What is reported where no record is refused."""
+    partition = fresh()
+    found: list[Alert] = []
+    for offset, (story, at) in enumerate(zip(stories, (2, 20), strict=True)):
+        applied = partition.apply(record(story, at), offset)
+        assert applied is not None
+        found += applied.step.alerts if offset else []
+    return found
+
+
+def test_a_subject_of_which_only_a_letter_is_known_is_dropped_like_any_other() -> None:
+    partition = fresh()
+    letters = [(("order", "WO1"), START), (("order", "WO2"), START - 60 * MINUTE)]
+    assert partition.apply(record("", 1), 0) is not None
+    applied = partition.apply(replace(record("", 1), refused=letters), 1)
+    assert applied is not None
+    assert partition.engine.subjects() == [("order", "WO1")]  # what is older than what is kept would be dropped at once
+    again = taken_back(applied.rows)
+    for one in (partition, again):
+        assert one.apply(record("", 40), 2) is not None
+        assert one.apply(record("", 41), 3) is not None
+        assert one.engine.subjects() == []
+    whole = ClockPartition(3, shipped().rulebook, keep_for=30 * MINUTE, prunes=False)  # 0.1 may have to read its rows
+    whole.apply(replace(record("", 1), refused=letters), 0)
+    assert whole.engine.subjects() == []
+
+
+def test_what_may_rest_on_an_event_that_came_too_late_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a case that is open the stop comes when its history has been cut behind it."""
+    monkeypatch.setattr(pruning, "MOST_EVENTS", 20)
+    partition = ClockPartition(3, shipped("fee-5-minutes").rulebook, keep_for=30 * 1440 * MINUTE)
+    story = "s 2026-03-02T09:00 counter.service_started WO1 business=fee"
+    partition.apply(record(story, 0), 0)
+    for number in range(40):
+        story = f"c{number} 2026-03-02T09:00:{number + 10} counter.resumed WO1"
+        partition.apply(record(story, 1), number + 1)
+    late = record("z 2026-03-02T09:00:05 counter.service_completed WO1", 2)
+    applied = partition.apply(late, 50)
+    assert applied is not None
+    assert [notice for _, notice in applied.step.refused] == ["too_old"]
+    again = ClockPartition(3, shipped("fee-5-minutes").rulebook, keep_for=30 * 1440 * MINUTE)
+    rows = {key: value for key, value in partition.all_rows() if value is not None}
+    again.restore(rows.pop(position_key(3)), rows.items())
+    for one in (partition, again):
+        applied = one.apply(record("", 20), 51)
+        assert applied is not None
+        assert [(alert.kind, alert.incomplete) for alert in applied.step.alerts] == [("breach", True)]
 
 
 # --- crashes ------------------------------------------------------------------------------------------------

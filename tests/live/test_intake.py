@@ -29,7 +29,7 @@ from streams.wire.decoder import Decoder
 from streams.wire.envelopes import rows_of
 from streams.wire.records import RecordDecoder
 from streams.wire.state_rows import LogRecord, record_from_bytes, record_to_bytes
-from tests.stories import shipped
+from tests.stories import shipped, us
 
 BROKER, SENDER = 1, 0
 NOW = 1_772_413_200_000  # ms, 2026
@@ -480,3 +480,40 @@ def test_a_partition_waits_at_the_first_record_whose_schema_cannot_be_had_and_ot
     assert reading.calls == [("resume", first, None)], "the other one has gone to another worker"
     decoder.is_away = False
     assert asyncio.run(intake._ready({first: records(b"?", b"c")})) == {first: records(b"?", b"c")}
+
+
+def test_the_log_names_the_subjects_of_records_that_became_dead_letters() -> None:
+    """With the instant of what they say, or that of their arrival where it cannot be read."""
+    broker = Broker(begin=0, position=0, end=99, committed=0)
+    loaded = shipped()
+    intake = Intake(
+        load_settings(name="t", sources=("in",)), loaded.rulebook,
+        RecordDecoder(Decoder(loaded.catalogue, hide_number=lambda kind, number: f"{kind}~{number}")),
+        IntakeClients(broker, broker, broker, broker, broker, broker.group_offsets),
+        log_partitions=1, time=TrustedClock(WallClock()), metrics=Counts(),
+    )  # fmt: skip
+    good = {"event_id": "e", "event_type": "counter.service_started", "order_id": "WO1", "business": "fee"}
+    values = [
+        {**good, "occurred_at": "2026-03-02T09:00:00+08:00", "business": 7},
+        {**good, "account_id": "A1", "order_id": 7, "occurred_at": "yesterday"},
+        {**good, "event_type": "no.such_thing", "occurred_at": "2999-03-02T09:00:00+08:00"},
+        {**good, "order_id": "WO2", "occurred_at": "2026-03-02T09:00:00+08:00"},
+        "no object",
+    ]
+    records = [
+        ConsumerRecord("in", 0, at, NOW, 0, None, json.dumps(value).encode(), None, 0, 0, ())
+        for at, value in enumerate(values)
+    ]
+    broker.at = len(values)
+
+    async def run() -> None:
+        await intake._write([()], {}, ())
+        await intake._take_up({TopicPartition("in", 0): records})
+        await intake._take_up({})
+
+    asyncio.run(run())
+    came = NOW * 1000
+    found = [list(one.refused) for one in broker.logged if one.refused]
+    assert found == [
+        [(("order", "WO1"), us("2026-03-02T09:00")), (("account", "account~A1"), came), (("order", "WO1"), came)]
+    ]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from schemas.snapshots import STATE_VERSION, LogRecord, PartitionState, SubjectState
+from schemas.snapshots import PRUNED_VERSION, STATE_VERSION, LogRecord, PartitionState, SubjectState
 from streams.core.engine import Engine
 from streams.core.outcome_counts import Place, Running
 from streams.core.records import Snapshot
@@ -72,6 +72,35 @@ def test_where_a_subject_stands_is_read_ahead_of_its_events_under_the_same_ruleb
     assert standing_from_bytes(raw[:-1], "abc") is None
 
 
+SAVED = (
+    (("1", ("e1", None), True, None, "e2", None),),
+    ("1", "e1", ("e1", "e0"), None, None, "", ((5, 9), (11, None)), ("e2", "e3"), (4, 7)),
+    "e1",
+    False,
+)
+"""A state with everything, as it is in the row."""
+
+
+@pytest.mark.parametrize(
+    ("pruned", "version"),
+    [((7, 9, (("e1", ("a", "b")),)), PRUNED_VERSION), ((7, 9, (), (("a", (SAVED,)),)), STATE_VERSION)],
+    ids=["since pruning", "with saved states"],
+)
+def test_a_pruned_history_comes_back_as_it_was(pruned: tuple[Any, ...], version: int) -> None:
+    """The row is written down: it is read for ever."""
+    raw = json.dumps({**json.loads(snapshot_to_bytes(snapshot())), "v": version, "pruned": pruned, "lacks": 3}).encode()
+    found = snapshot_from_bytes(WO1, raw)
+    assert (found.pruned.until, found.pruned.looked_at, found.lacks) == (7, 9, 3)
+    assert json.loads(snapshot_to_bytes(found)) == json.loads(raw)
+    SubjectState.model_validate_json(raw)
+    if found.pruned.saved:
+        ((rule, (saved,)),) = found.pruned.saved
+        assert (rule, saved.since, saved.holds) == ("a", "e1", False)
+        assert saved.case is not None
+        assert (saved.case.pauses, saved.case.omitted) == (((5, 9), (11, None)), (4, 7))
+        assert set(saved.events()) == {"e0", "e1", "e2"}
+
+
 def test_amounts_come_back_with_every_digit() -> None:
     (event,) = decoded(wire("f 2026-03-02T09:00 fee.charged WO1"))
     event.data["amount"] = json.loads("1234567890.10", parse_float=__import__("decimal").Decimal)
@@ -83,8 +112,10 @@ def test_amounts_come_back_with_every_digit() -> None:
 def test_a_record_comes_back_as_it_was() -> None:
     events = decoded(wire(STORY))
     entries = [(("order", "WO1"), event, f"gridclock.events/0/{n}") for n, event in enumerate(events)]
-    raw = record_to_bytes([entry_to_bytes(*entry) for entry in entries], {"t/0": 5, "t/1": -5}, {"t": 2})
+    written, refused = [entry_to_bytes(*entry) for entry in entries], [("order", "WO2", 7)]
+    raw = record_to_bytes(written, {"t/0": 5, "t/1": -5}, {"t": 2}, refused=refused)
     record = record_from_bytes(raw)
+    assert record.refused == [(("order", "WO2"), 7)]
     assert (record.entries, record.watermarks, record.sources) == (entries, {"t/0": 5, "t/1": -5}, {"t": 2})
     LogRecord.model_validate_json(raw)
     empty = record_from_bytes(record_to_bytes([], {}, {}))
