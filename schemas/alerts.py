@@ -62,8 +62,8 @@ class Alert(CaseFields):
     explanation: Text
     incomplete: bool = Field(
         default=False,
-        description="there, and true, where it rests on silence in which records were lost, or an event of its subject refused: "
-        "it may be wrong",
+        description="there, and true, where it rests on silence in which records were lost, or an event of its subject "
+        "refused: it may be wrong",
     )
 
 

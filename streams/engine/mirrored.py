@@ -21,7 +21,7 @@ _CORE: Final = (
 )  # fmt: skip
 _KINDS: Final = (
     "acts", "at_most", "cadence", "clock", "deadline", "each", "evidence", "findings", "forbidden_while",
-    "minimum_notice", "not_before", "patterns", "prerequisite", "recording_delay", "sequence", "versions",
+    "minimum_notice", "not_before", "patterns", "prerequisite", "recording_delay", "sequence", "slots", "versions",
 )  # fmt: skip
 _FILES: Final = (
     *(f"streams/core/{name}.py" for name in _CORE),

@@ -15,7 +15,7 @@ earlier instant is recorded later.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any, Generic, TypeVar
 
@@ -24,21 +24,10 @@ from schemas.patterns import Need
 from schemas.rules import ActRule, RuleBase
 from streams.core.conditions import Fields, predicate_of_start
 from streams.core.event import Event
-from streams.core.faults import Fault, Without
+from streams.core.faults import Fault
 from streams.core.kinds.findings import NOT_COUNTED, Counted, Finding, Grounds
-from streams.core.kinds.patterns import (
-    Tests,
-    alike_as,
-    compared_fields,
-    compares,
-    compile_patterns,
-    fits,
-    is_alone,
-    label_of,
-    matches,
-    may_fit,
-    title_of,
-)
+from streams.core.kinds.patterns import Tests, compile_patterns, fits, matches, may_fit, title_of
+from streams.core.kinds.slots import Slot
 from streams.core.kinds.versions import InForce, all_since, live_versions
 from streams.core.verdicts import Needed, Outcome, Status, Verdict
 from streams.core.working_days import WorkingCalendar
@@ -54,42 +43,6 @@ def latest_before(events: Sequence[Event], act: Event) -> Sequence[Event]:
         if event.at < act.at:
             return [event]
     return events[-1:]
-
-
-class Slot:
-    """One need of an act. ``is_last_enough``: of the events that meet it the last one stands for all before it."""
-
-    __slots__ = ("_compared", "compares", "if_act", "is_last_enough", "label", "need", "tests")
-
-    def __init__(self, need: Need, titles: Mapping[str, Text]) -> None:
-        self.need = need
-        self.tests = compile_patterns(need.any)
-        self.if_act = predicate_of_start(need.if_act)
-        self.label = label_of(need.any, titles)
-        self.compares = compares(need.any)
-        self._compared = compared_fields(need.any)
-        self.is_last_enough = is_alone(need.any) and not need.same_day
-
-    def newest(self, events: Iterable[Event]) -> Collection[Event]:
-        """Of events in order, which meet the need by their own fields, those that a later act may need.
-
-        Two events that compare alike with every act meet the need of the same acts: the later one is enough.
-        """
-        return {
-            (event.type, alike_as(self.tests[event.type], self._compared, event)): event for event in events
-        }.values()
-
-    def missing(
-        self, found: Event | None, act: Event, start: int, calendar: WorkingCalendar, by: int | None = None
-    ) -> Without | None:
-        """The fault where the latest candidate event (``None``: there is none) does not meet the need."""
-        if self.need.if_act and not self.if_act(act.fields_with_ids()):
-            return None
-        if found is not None and not (self.need.after_start and found.at < start):
-            if not self.need.same_day or calendar.local_date(found.at) == calendar.local_date(act.at):
-                return None
-            return Without(self.label, on_day=True)
-        return Without(self.label, on_day=self.need.same_day, by=by)
 
 
 class Watch:

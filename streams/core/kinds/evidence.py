@@ -19,9 +19,10 @@ from schemas.rules import EvidenceRule
 from streams.core.conditions import Fields, predicate_of_start
 from streams.core.event import Event
 from streams.core.faults import Fault, Lacks
-from streams.core.kinds.acts import ActFold, ActVersion, Slot, Watch, fields_of
+from streams.core.kinds.acts import ActFold, ActVersion, Watch, fields_of
 from streams.core.kinds.findings import Finding
 from streams.core.kinds.patterns import Tests, compile_patterns, matches, may_fit
+from streams.core.kinds.slots import Slot
 from streams.core.working_days import WorkingCalendar
 
 _NEVER = -(2**62)
