@@ -484,7 +484,7 @@ def test_a_partition_waits_at_the_first_record_whose_schema_cannot_be_had_and_ot
 
 def test_the_log_names_the_subjects_of_records_that_became_dead_letters() -> None:
     """With the instant of what they say, or that of their arrival where it cannot be read."""
-    broker = Broker(begin=0, position=0, end=99, committed=0)
+    broker: Any = Broker(begin=0, position=0, end=99, committed=0)
     loaded = shipped()
     intake = Intake(
         load_settings(name="t", sources=("in",)), loaded.rulebook,
