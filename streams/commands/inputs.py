@@ -16,6 +16,7 @@ from streams.errors import ConfigError, InputError
 from streams.log_lines import printable
 from streams.replay.input_counts import InputCounts
 from streams.replay.sources import Record, Source, event_of
+from streams.replay.sources.catalog import CatalogTable
 from streams.replay.sources.opening import Mappings, close_sources, open_sources
 from streams.wall_clock import WallClock
 from streams.wire.decoder import Decoder
@@ -107,8 +108,9 @@ def sources_of(
     mappings: Mappings,
     topics_from: tuple[str | None, int | None] = (None, None),
     version: tuple[int, ...] = (),
+    tables: Sequence[str] = (),
 ) -> list[Source]:
-    """Files, and topics from brokers and a timestamp on, through their mappings; every mapping is used.
+    """Files, topics from brokers and a timestamp on, and tables of Spark's catalog; every mapping is used.
 
     Raises:
         ConfigError: naming the file or mapping, and the remedy.
@@ -118,8 +120,11 @@ def sources_of(
     if topics:
         bootstrap, since = topics_from
         sources += topic_sources(topics, bootstrap, since, mappings)
+    for name in tables:
+        mapping = mappings.of(name)
+        sources.append(CatalogTable(name, None if mapping is None else mappings.use(mapping)))
     try:
-        mappings.check_used((*names, *topics))
+        mappings.check_used((*names, *topics, *tables))
     except ConfigError:
         close_sources(sources)
         raise

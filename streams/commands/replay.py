@@ -67,8 +67,8 @@ if TYPE_CHECKING:
 SPARK = "spark"
 _CHANGES_SHOWN = 10
 _NOT_WITH_LOG = (
-    "events", "mappings", "topics", "since", "until", "as_of", "cases", "dead_letters", "compare", "compare_only",
-    "comparison", "report", "checkpoint",
+    "events", "mappings", "topics", "tables", "since", "until", "as_of", "cases", "dead_letters", "compare",
+    "compare_only", "comparison", "report", "checkpoint",
 )  # fmt: skip
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
@@ -97,6 +97,7 @@ class _Options:
     mappings: tuple[str, ...]
     sheet: str | None
     topics: tuple[str, ...]
+    tables: tuple[str, ...]
     from_log: bool
     name: str | None
     bootstrap: str | None
@@ -133,6 +134,10 @@ class _Options:
 @rulebook_options
 @mapping_options
 @click.option("--topic", "topics", multiple=True, metavar="T", help="Read this topic; may be given several times.")
+@click.option(
+    "--table", "tables", multiple=True, metavar="NAME",
+    help="With --engine spark: read this table of Spark's catalog (Hive, Iceberg, Delta, a view); may be given again.",
+)  # fmt: skip
 @click.option(
     "--log", "from_log", is_flag=True, help="Read the internal log of a live worker: the alerts that it sent."
 )
@@ -189,6 +194,7 @@ def replay(options: _Options) -> int:
       gridclock replay orders.xlsx --map wide.yaml --sheet 工单 --at-most 10
       gridclock replay orders.jsonl --compare stricter/ --comparison changes.csv --report report.html
       gridclock replay orders.jsonl --report march.pdf --report-language en
+      gridclock replay --engine spark --table lake.grid.orders --map orders.yaml --cases cases.parquet
       gridclock replay history/*.jsonl.gz --engine spark --master local[8] --cases cases.parquet
       gridclock replay --log --name gridclock --bootstrap localhost:9092
       gridclock replay --topic gridclock.events --bootstrap localhost:9092 --from 2026-03-01T00:00:00+08:00
@@ -220,15 +226,16 @@ def _check_use(options: _Options) -> None:
     for name in ("cases", "dead_letters", "comparison", "report"):
         if str(getattr(options, name)) == STANDARD:
             raise click.UsageError(f"--{name.replace('_', '-')} needs a file; only --alerts can go to standard output")
-    if options.engine != SPARK and options.master is not None:
-        raise click.UsageError("--master needs --engine spark")
+    for name in ("master", "tables"):
+        if options.engine != SPARK and getattr(options, name):
+            raise click.UsageError(f"--{name.removesuffix('s')} needs --engine spark")
     if options.engine == SPARK:
         _check_use_of_spark(options)
     if options.from_log:
         if any(getattr(options, name) for name in _NOT_WITH_LOG):
             raise click.UsageError("--log only gives the alerts of the live run: it takes --rules, --only, --alerts")
         return
-    if not options.events and not options.topics:
+    if not options.events and not options.topics and not options.tables:
         raise click.UsageError("nothing to replay: name files, or a --topic")
     if options.since is not None and not options.topics:
         raise click.UsageError("--from is for a --topic; files are read from their beginning")
@@ -267,7 +274,7 @@ class _Run:
             catalogue = EventCatalogue({**rival.catalogue.models, **catalogue.models})
         mappings = load_mappings(options.mappings, catalogue, options.sheet)
         self.sources: list[Source] = sources_of(
-            options.events, options.topics, mappings, (options.bootstrap, options.since)
+            options.events, options.topics, mappings, (options.bootstrap, options.since), tables=options.tables
         )
         self._checkpoint = None if options.checkpoint is None else Checkpoint(options.checkpoint)
         self._report: ReportFiles | None = None

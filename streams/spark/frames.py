@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import msgspec
 from pyspark import StorageLevel
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from schemas.fields import parse_time
@@ -184,20 +184,25 @@ def _instant(value: str | int | None) -> int | None:
 def _records(df: DataFrame, order: str | None, source: str) -> DataFrame:
     if order is not None and order not in df.columns:
         raise ConfigError(f"has no column {order!r}; it has {', '.join(df.columns)}", path="DataFrame", key="order")
-    given = [name for name in df.columns if name != order]
-    if "value" in given:
-        value = F.col("value").cast("binary")
-    elif {"event_id", "event_type", "occurred_at"} <= set(given):
-        value = F.to_json(F.struct(*given), _TIMES).cast("binary")
-    else:
-        raise ConfigError(
-            f"has neither a column 'value' nor event_id, event_type and occurred_at; it has {', '.join(given)}",
-            path="DataFrame",
-        )
-    named = df.select(
+    value = values_of([name for name in df.columns if name != order], "DataFrame")
+    return df.select(
         value.alias("value"),
         F.lit(source).alias("source"),
         F.lit(0).cast("long").alias("major"),
         (F.xxhash64(value) if order is None else F.col(order).cast("long")).alias("minor"),
     )
-    return named
+
+
+def values_of(given: Sequence[str], name: str) -> Column:
+    """Events as JSON, from the column ``value`` or from the fields of events; ``given`` are the columns to look at.
+
+    Raises:
+        ConfigError: where there are neither.
+    """
+    if "value" in given:
+        return F.col("value").cast("binary")
+    if {"event_id", "event_type", "occurred_at"} <= set(given):
+        return F.to_json(F.struct(*given), _TIMES).cast("binary")
+    raise ConfigError(
+        f"has neither a column 'value' nor event_id, event_type and occurred_at; it has {', '.join(given)}", path=name
+    )

@@ -6,10 +6,11 @@ them. A plain file is read in ranges, a Parquet directory file by file, any othe
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 
@@ -20,7 +21,7 @@ from streams.replay.sources.lines import LineRange, Lines
 from streams.replay.sources.opening import Mappings, open_sources
 from streams.replay.sources.tables import ParquetTable
 from streams.spark.rulebook import RulebookFiles
-from streams.spark.steps import COUNTS, ERROR, HIGHS, LETTER, ROUTED, Job, Taken, catalogue_of, record_batch
+from streams.spark.steps import COUNTS, ERROR, HIGHS, LETTER, ROUTED, Job, Row, Taken, catalogue_of, record_batch
 from streams.wire.decoder import encode_json, wire_fields
 from streams.wire.mapping import MappedEvent
 
@@ -101,24 +102,29 @@ def read(job: Job, splits: Sequence[Split], batches: Iterable[pa.RecordBatch]) -
                 yield record_batch([(ERROR, None, None, number, 0, 0, str(error).encode())], ROUTED)
 
 
-def _read(job: Job, split_number: int, split: Split) -> Iterator[pa.RecordBatch]:
-    source, first = split.source(job), 0
+def _read(job: Job, number: int, split: Split) -> Iterator[pa.RecordBatch]:
+    source = split.source(job)
+    yield from routed_rows(job, number, source)
+    if isinstance(source, LineRange):
+        none = Taken(job, source, ())
+        yield record_batch([(COUNTS, None, None, number, sys.maxsize, 0, none.counts(source.lines))], ROUTED)
+
+
+def routed_rows(job: Job, number: int, source: Source, first: int = 0) -> Iterator[pa.RecordBatch]:
+    """``ROUTED`` rows of a source, the ``number``-th of all; ``first`` is the place of its first record there."""
     for records in _some(source.records()):
         taken = Taken(job, source, records)
-        rows: list[tuple[Any, ...]] = [
-            (LETTER, None, None, split_number, first + place, letter.position, letter.model_dump_json().encode())
+        rows: list[Row] = [
+            (LETTER, None, None, number, first + place, letter.position, letter.model_dump_json().encode())
             for place, letter in enumerate(taken.letters)
         ]
         for place, position, (*what, payload) in taken.events():
-            rows.append((*what, split_number, first + place, position, payload))
-        rows.append((COUNTS, None, None, split_number, first, 0, taken.counts()))
+            rows.append((*what, number, first + place, position, payload))
+        rows.append((COUNTS, None, None, number, first, 0, taken.counts()))
         if taken.highs:
-            rows.append((HIGHS, None, None, split_number, first, 0, taken.highs.tobytes()))
+            rows.append((HIGHS, None, None, number, first, 0, taken.highs.tobytes()))
         yield record_batch(rows, ROUTED)
         first += len(records)
-    if isinstance(source, LineRange):
-        none = Taken(job, source, ())
-        yield record_batch([(COUNTS, None, None, split_number, first, 0, none.counts(source.lines))], ROUTED)
 
 
 def _some(records: Iterable[Record]) -> Iterator[list[Record]]:

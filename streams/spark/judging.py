@@ -34,6 +34,7 @@ from streams.spark.steps import (
     Job,
     Row,
     Totals,
+    packed,
     record_batch,
 )
 from streams.wire.cloudevents import CloudEvents, ReportedCase, encode
@@ -41,9 +42,6 @@ from streams.wire.decoder import conflict_of, dead_letter_of, encode_json, wire_
 
 ROWS: Final = 20_000
 """Copies of events judged together; one subject's are never parted."""
-
-WRITTEN: Final = 1 << 20
-"""Bytes of cases in one row, about."""
 
 _RULE, _REPORT = JUDGED.get_field_index("rule"), JUDGED.get_field_index("report")
 _NO_ARRIVAL: Final = None, None, None, None
@@ -315,21 +313,11 @@ def _case_rows(subject: Subject, cases: Iterable[tuple[bytes, bytes | None]]) ->
     return rows
 
 
-def _in_rows(cases: Iterable[_Cases]) -> Iterator[Row]:
-    """The ``JUDGED`` rows of cases; of those that are in the form of the job, about a megabyte each."""
-    held: list[bytes] = []
-    size = 0
-    for _, own in cases:
-        if isinstance(own, list):
-            yield from own
-            continue
-        held.append(own)
-        size += len(own)
-        if size >= WRITTEN:
-            yield _row(CASE, payload=b"".join(held))
-            held, size = [], 0
-    if size:
-        yield _row(CASE, payload=b"".join(held))
+def _in_rows(cases: Sequence[_Cases]) -> Iterator[Row]:
+    """The ``JUDGED`` rows of cases; those in the form of the job are packed."""
+    yield from (row for _, own in cases if isinstance(own, list) for row in own)
+    for pack in packed(own for _, own in cases if own and isinstance(own, bytes)):
+        yield _row(CASE, payload=pack)
 
 
 def _explanation(alert: bytes) -> bytes:

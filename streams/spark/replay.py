@@ -13,7 +13,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 from pyspark import StorageLevel
@@ -26,11 +26,13 @@ from streams.errors import ConfigError
 from streams.replay.input_counts import InputCounts
 from streams.replay.reading import BEGINNING
 from streams.replay.sources import Source
+from streams.replay.sources.catalog import CatalogTable
 from streams.replay.summary import Summary
 from streams.spark import steps
 from streams.spark.frames import ALERT_ORDER, ROUTED, Place, judged_copies, what_was_read
 from streams.spark.inputs import Inputs, Split, originals, read, splits_of
 from streams.spark.steps import Job
+from streams.spark.tables import routed_table
 from streams.wire.cloudevents import ReportedCase
 from streams.wire.decoder import conflict_of, dead_letter_of
 
@@ -40,6 +42,7 @@ MOST: Final = 1 << 26
 
 _ORIGINALS: Final = "major long, minor long, payload binary"
 _COUNT: Final = "count long"
+_PAYLOAD: Final = "payload binary"
 
 
 def session_of(master: str | None, *, quiet: bool) -> SparkSession:
@@ -80,6 +83,8 @@ class SparkReplay:
         self._spark: SparkSession | None = None
         self._names: list[str] = []
         self._splits: list[Split] = []
+        self._of_files = 0
+        """How many of them are of files; the others are tables, which come after all files."""
         self._lines_before: list[int] = []
         self._read: list[steps.Counted] = []
         self._totals: list[steps.Totals] = []
@@ -103,10 +108,17 @@ class SparkReplay:
         self._spark = self._start()
         tasks = 3 * self._spark.sparkContext.defaultParallelism
         self._names = [source.name for source in sources]
-        self._splits = splits_of(self._inputs, sources, min(max(total // tasks, LEAST), MOST))
-        count = len(self._splits)
-        numbers = self._spark.range(0, count, 1, max(count, 1))
-        routed = self._kept(numbers.mapInArrow(partial(read, self._job, self._splits), ROUTED))
+        files = [source for source in sources if not isinstance(source, CatalogTable)]
+        splits = splits_of(self._inputs, files, min(max(total // tasks, LEAST), MOST))
+        numbers = self._spark.range(0, len(splits), 1, max(len(splits), 1))
+        routed = numbers.mapInArrow(partial(read, self._job, splits), ROUTED)
+        self._splits, self._of_files = list(splits), len(splits)
+        for number, table in enumerate(sources):
+            if isinstance(table, CatalogTable):
+                rows = routed_table(self._spark, self._job, self._inputs, table, len(self._splits))
+                self._splits.append(Split(self._inputs, number))
+                routed = routed.unionAll(rows)
+        self._kept(routed)
         found = what_was_read(routed.persist(StorageLevel.DISK_ONLY))
         self._read = [counted for _, counted in found]
         self._count(routed, found)
@@ -158,8 +170,7 @@ class SparkReplay:
     def alerts(self, on_events: Callable[[int], None] = lambda _n: None) -> Iterator[bytes]:
         """The alerts as the output form has them, in the order in which they would have come out."""
         alerts = self._judged(steps.ALERT)
-        for row in alerts.orderBy(*ALERT_ORDER).select("payload").toLocalIterator():
-            yield bytes(row[0])
+        yield from _unpacked(alerts.orderBy(*ALERT_ORDER).select("payload").mapInArrow(_packed, _PAYLOAD))
         for totals in self._totals:
             self.tally.alerts.update({(rule, kind): count for rule, kind, count in totals.alerts})
             self.tally.orphans.update(totals.orphans)
@@ -173,15 +184,19 @@ class SparkReplay:
             return
         is_refused = F.col("kind") == steps.LETTER
         again = self._frames[1].where(F.col("kind").isin(steps.DUPLICATE, steps.LETTER))
-        place = ("major", "minor")
         # an event is a repetition for each of its subjects, and a conflict for one of them is one for all
-        once = again.groupBy(*place, "position").agg(F.max(F.when(is_refused, F.col("id"))).alias("id"))
+        once = again.groupBy("major", "minor", "position").agg(F.max(F.when(is_refused, F.col("id"))).alias("id"))
         self.tally.duplicates = once.where(F.col("id").isNull()).count()
-        wanted: dict[int, tuple[Split, dict[int, list[tuple[int, str]]]]] = {}
         if any(totals.refused for totals in self._totals):
-            for major, minor, position, event_id in once.where(F.col("id").isNotNull()).toLocalIterator():
-                _, positions = wanted.setdefault(major, (self._splits[major], {}))
-                positions.setdefault(position, []).append((minor, event_id))
+            self._refuse_records(self._spark, once.where(F.col("id").isNotNull() & (F.col("major") < self._of_files)))
+            self._refuse_rows(again.where(is_refused & (F.col("major") >= self._of_files)))
+
+    def _refuse_records(self, spark: SparkSession, refused: DataFrame) -> None:
+        """Report repetitions in files, which are read once more for the original bytes."""
+        wanted: dict[int, tuple[Split, dict[int, list[tuple[int, str]]]]] = {}
+        for major, minor, position, event_id in refused.toLocalIterator():
+            _, positions = wanted.setdefault(major, (self._splits[major], {}))
+            positions.setdefault(position, []).append((minor, event_id))
         if not wanted:
             return
         ids = {
@@ -190,27 +205,42 @@ class SparkReplay:
             for position, own in positions.items()
             for minor, event_id in own
         }
-        numbers = self._spark.createDataFrame([(number,) for number in wanted], "id long").repartition(len(wanted))
-        found = numbers.mapInArrow(partial(originals, self._job, wanted), _ORIGINALS).orderBy(*place)
+        numbers = spark.createDataFrame([(number,) for number in wanted], "id long").repartition(len(wanted))
+        found = numbers.mapInArrow(partial(originals, self._job, wanted), _ORIGINALS).orderBy("major", "minor")
         for major, minor, raw in found.toLocalIterator():
             position, event_id = ids[major, minor]
             name = self._names[self._splits[major].number]
             at = position + self._lines_before[major]
             self._refuse(dead_letter_of(bytes(raw), conflict_of(event_id), source=name, position=at))
 
+    def _refuse_rows(self, refused: DataFrame) -> None:
+        """Report repetitions in tables, as the events that they were read as."""
+        once = refused.groupBy("major", "minor").agg(F.min("payload").alias("payload")).orderBy("major", "minor")
+        for major, _, payload in once.toLocalIterator():
+            letter = DeadLetter.model_validate_json(bytes(payload))
+            self._refuse(letter.model_copy(update={"source": self._names[self._splits[major].number]}))
+
     def cases(self) -> Iterator[bytes]:
-        """Every case as of the end, by subject, as the output form has it, many at a time; after ``alerts``."""
-        for row in self._judged(steps.CASE).select("payload").toLocalIterator():
-            yield bytes(row[0])
+        """Every case as of the end, by subject, as the output form has it; after ``alerts``."""
+        yield from _unpacked(self._judged(steps.CASE).select("payload"))
 
     def sides(self) -> tuple[Iterator[ReportedCase], Iterator[ReportedCase]]:
         """Every case by the rulebook and every one by its rival, by subject."""
         return self._side(steps.BEFORE), self._side(steps.AFTER)
 
     def _side(self, kind: str) -> Iterator[ReportedCase]:
-        for row in self._judged(kind).select("payload").toLocalIterator():
-            for event, explanation in json.loads(bytes(row[0])):
+        for payload in _unpacked(self._judged(kind).select("payload").mapInArrow(_packed, _PAYLOAD)):
+            for event, explanation in json.loads(payload):
                 yield ReportedCase(event, explanation)
+
+
+def _packed(batches: Any) -> Any:
+    return steps.pack_rows(batches)
+
+
+def _unpacked(packs: DataFrame) -> Iterator[bytes]:
+    for row in packs.toLocalIterator():
+        yield from steps.unpacked(bytes(row[0]))
 
 
 def _out_of_order(before: dict[Place, int], batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import msgspec
 import pyarrow as pa
+import zstandard
 
 from schemas.dead_letters import DeadLetter
 from schemas.events import EventCatalogue
@@ -75,7 +76,7 @@ JUDGED: Final = pa.schema(
     ]
 )
 """An alert (CloudEvent as JSON, or in the form of the job) or a dead letter, with what it is sorted by; a case as JSON,
-or, where the job has a form, many cases in it. Cases are in the order of their subjects.
+or, where the job has a form, a pack of many in it. Cases are in the order of their subjects.
 
 Beside them: the arrival of a repetition, the counts and the summary of a partition, and the cases of a subject by each
 of two rulebooks.
@@ -265,6 +266,40 @@ def route(job: Job, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatc
             rows.append((*what, majors[place], minors[place], minors[place], payload))
         rows.append((COUNTS, None, None, 0, 0, 0, taken.counts()))
         yield record_batch(rows, ROUTED)
+
+
+PACKED: Final = pa.schema([("payload", pa.binary())])
+"""Many payloads in one row; see ``unpacked``."""
+
+PACK: Final = 1 << 20
+"""Bytes of payloads in one row, about."""
+
+_payloads = msgspec.msgpack.Decoder(list[bytes]).decode
+
+
+def packed(payloads: Iterable[bytes]) -> Iterator[bytes]:
+    """Payloads, about a megabyte at a time, compressed: the driver holds those of a whole partition at once."""
+    held: list[bytes] = []
+    size = 0
+    for payload in payloads:
+        held.append(payload)
+        size += len(payload)
+        if size >= PACK:
+            yield zstandard.compress(msgspec.msgpack.encode(held))
+            held, size = [], 0
+    if held:
+        yield zstandard.compress(msgspec.msgpack.encode(held))
+
+
+def unpacked(pack: bytes) -> list[bytes]:
+    """The payloads of a pack."""
+    return _payloads(zstandard.decompress(pack))
+
+
+def pack_rows(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Rows of one payload each to ``PACKED`` rows, in their order."""
+    for pack in packed(payload for batch in batches for payload in batch.column(0).to_pylist()):
+        yield record_batch([(pack,)], PACKED)
 
 
 def record_batch(rows: list[Row], schema: pa.Schema) -> pa.RecordBatch:

@@ -24,16 +24,30 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from streams.core.instants import format_us
 from streams.kafka.brokers import Broker
 from streams.kafka.java_broker import free_ports
 from streams.live.intake import partition_of
-from tests.bench.measuring import CLOCK, MINUTE, Feed, Usage, Used, event, on_a_broker, parser_of, say, sent_at
+from tests.bench.measuring import (
+    CLOCK,
+    MINUTE,
+    Feed,
+    Usage,
+    Used,
+    event,
+    memory_of,
+    on_a_broker,
+    parser_of,
+    say,
+    sent_at,
+    topic_bytes,
+)
 from tests.bench.workers import partitions_of
 from tests.integration.live import Live, Worker, until
 from tests.stories import SHANGHAI
@@ -85,12 +99,19 @@ class Back:
 
 @dataclass(frozen=True)
 class Recovery:
-    """All ways back; how long it took to take the subjects in, and the bytes of the local store."""
+    """All ways back; how long it took to take the subjects in, and the bytes of the local store.
+
+    ``memory`` is that of the worker in bytes with all subjects, ``memory_before`` without any; ``topic`` the bytes of
+    the state topic then.
+    """
 
     backs: Sequence[Back]
     filling: float
     store: int
     alerts: int
+    memory_before: int
+    memory: int
+    topic: int
 
     def lines(self) -> Iterator[str]:
         yield f"taken in within {self.filling:.0f} s; local store {self.store / 1e6:,.0f} MB"
@@ -100,30 +121,43 @@ class Recovery:
         yield f"{self.alerts:,} alerts in all, those that the log gives"
 
 
+def requested(number: int) -> dict[str, Any]:
+    """A meter test that was asked for."""
+    return event(f"OPEN{number:07d}", 1, "calibration.requested", CLOCK.now())
+
+
 def measure(
-    found: Broker, prefix: str, directory: Path, *, subjects: int, session: float, ways: Iterable[str] = WAYS
+    found: Broker,
+    prefix: str,
+    directory: Path,
+    *,
+    subjects: int,
+    session: float,
+    ways: Iterable[str] = WAYS,
+    opened: Callable[[int], Mapping[str, Any]] = requested,
+    is_checked: bool = True,
 ) -> Recovery:
-    """Fill the state once, and go each way back.
+    """Fill the state once, with a subject for each number from 0 on, and go each way back.
+
+    ``is_checked``: the alerts are compared with those of the log, whose replay holds all subjects in this process.
 
     Raises:
         AssertionError: where the alerts are not those that the log gives, or a worker does not come back.
     """
-    told = _Overdue()
+    told = Overdue(PARTITIONS)
     backs: list[Back] = []
     with Live(found.bootstrap, prefix, directory, partitions=PARTITIONS) as live:
         live.make_source(PARTITIONS)
         silent, store = f"{session:g}", "first"
         worker = live.worker(store=store, GRIDCLOCK_SESSION_S=silent)
-        began = time.monotonic()
-        requests = (
-            sent_at(at := CLOCK.now(), event(f"OPEN{number:07d}", 1, "calibration.requested", at))
-            for number in range(subjects)
-        )
+        began, before = time.monotonic(), memory_of(worker.pid)
+        requests = (sent_at(CLOCK.now(), opened(number)) for number in range(subjects))
         with Feed(found.bootstrap, f"{live.name}.events", requests) as feed:
             until(lambda: feed.is_done, SECONDS, lambda: f"{feed.count} sent")
         until(lambda: worker.metric("gridclock_subjects") >= subjects, SECONDS, lambda: worker.output)
-        filling = time.monotonic() - began
+        filling, memory = time.monotonic() - began, memory_of(worker.pid)
         size = int(worker.metric("gridclock_state_bytes"))
+        topic = topic_bytes(live.bootstrap, f"{live.name}-state-changelog")
         for way in ways:
             other: Worker | None = None
             if way == "second worker":
@@ -148,7 +182,7 @@ def measure(
                 for order in orders
             )
             with Feed(found.bootstrap, f"{live.name}.events", overdue):
-                ready, first, last = _times(live, orders, None if other else port, killed)
+                ready, first, last = times_of(live, orders, None if other else port, killed)
             worker = other or worker
             anew: float | None = None
             if way == "changed rules":
@@ -158,8 +192,8 @@ def measure(
             # Not one is forgotten: those that were open, and the overdue ones told by now.
             kept, wanted = int(worker.metric("gridclock_subjects")), subjects + PARTITIONS * len(backs)
             assert kept == wanted, f"{way}: {kept} subjects are kept, not {wanted}"
-        alerts = live.settle(format_us(CLOCK.now(), SHANGHAI), SECONDS)
-    return Recovery(backs, filling, size, len(alerts))
+        alerts = live.settle(format_us(CLOCK.now(), SHANGHAI), SECONDS) if is_checked else live.sent()
+    return Recovery(backs, filling, size, len(alerts), before, memory, topic)
 
 
 def _has_judged_all(worker: Worker) -> bool:
@@ -174,28 +208,31 @@ def _second(live: Live, session: str) -> Worker:
     return worker
 
 
-class _Overdue:
+class Overdue:
     """Names of orders, one for each partition of the log at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, partitions: int) -> None:
+        self._partitions = partitions
         self._numbers = itertools.count()
 
     def next_orders(self) -> list[str]:
         found: dict[int, str] = {}
-        while len(found) < PARTITIONS:
+        while len(found) < self._partitions:
             name = f"DUE{next(self._numbers):05d}"
-            found.setdefault(partition_of(("order", name), PARTITIONS), name)
+            found.setdefault(partition_of(("order", name), self._partitions), name)
         return list(found.values())
 
 
-def _times(live: Live, orders: Sequence[str], port: int | None, killed: float) -> tuple[float | None, float, float]:
+def times_of(
+    live: Live, orders: Sequence[str], port: int | None, killed: float, seconds: float = SECONDS
+) -> tuple[float | None, float, float]:
     """Seconds from the kill until ready, and until the first and the last of these orders was told as breached."""
     ready: float | None = None
     seen: dict[str, float] = {}
     alerts, position = live.topic("alerts"), 0
     while len(seen) < len(orders) or (port is not None and ready is None):
         now = time.monotonic() - killed
-        assert now < SECONDS, f"not back after {SECONDS:g} s: {live.workers[-1].output[-3000:]}"
+        assert now < seconds, f"not back after {seconds:g} s: {live.workers[-1].output[-3000:]}"
         if port is not None and ready is None and _is_ready(port):
             ready = now
         alerts.update()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from streams.kafka.brokers import Broker
-from tests.bench import delay, recovery, soak, workers
+from tests.bench import delay, province, recovery, soak, workers
 from tests.bench.measuring import Used, percentile
 from tests.bench.peers import measure as peers
 
@@ -71,6 +71,29 @@ def test_kafka_streams_and_flink_find_the_same_breaches(apache: Broker, prefix: 
     assert [run.name for run in runs] == [*peers.PEERS, "gridclock"]
     assert len(runs[0].breaches) > 20
     assert len({run.looks[-1].taken for run in runs}) == 1
+
+
+@pytest.mark.slow
+def test_partitions_go_over_to_the_workers_that_are_left(apache: Broker, prefix: str, tmp_path: Path) -> None:
+    done = province.group_of(apache, prefix, tmp_path, partitions=6, workers=2, subjects=30, session=6, idle=0.1)
+    assert [step.what for step in done.steps] == ["2 workers start", "one is killed", "it comes back"]
+    assert all(0 < step.shared <= step.last and step.first <= step.last for step in done.steps)
+    assert done.steps[-1].given >= 1
+    assert len(done.memory) == 2
+    assert len(list(done.lines())) == 6
+
+
+def test_the_model_follows_from_the_figures_of_meters() -> None:
+    used = Used(1.0, (1.0,), None, 1.0, 2.0)
+    backs = [recovery.Back(way, 1.0, 5.0, 6.0, None, used) for way in province.WAYS]
+    done = recovery.Recovery(backs, 10.0, 50_000, 8, 1_000_000, 3_000_000, 300_000)
+    assert list(province.of_meters([(1_000, done)]))[-1] == (
+        "| 1,000 | 10 s | 3 MB | 2,000 B | 0 MB | 300 B | 0 MB | 5 s, 6 s | 5 s, 6 s |"
+    )
+    assert province.figures(1_000, done, 5) == (2_000, 300, 1_000)
+    rows = list(province.model(2_000, 50, 600))
+    assert "| memory of workers, GB | 200 | 5,400 | 2,000 B a meter, above |" in rows
+    assert rows[-1].startswith("| a worker of 64 to recover, s past the session | 938 | 938 |")
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0.5, 2), (0.75, 3), (0.751, 4), (1, 4)])

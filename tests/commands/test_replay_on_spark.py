@@ -14,6 +14,8 @@ from streams.cli import run
     ("arguments", "said"),
     [
         (["e.jsonl", "--master", "local[2]"], "--master needs --engine spark"),
+        (["--table", "lake.orders"], "--table needs --engine spark"),
+        (["--log", "--table", "lake.orders", "--engine", "spark"], "no --topic, --log or standard input"),
         (["-", "--engine", "spark"], "no --topic, --log or standard input"),
         (["--topic", "t", "--engine", "spark"], "no --topic, --log or standard input"),
         (["e.jsonl", "--engine", "spark", "--jobs", "2"], "--master local[N]"),

@@ -38,7 +38,7 @@ def skewed(path: Path, events: int) -> Path:
     """One account with most of the events."""
     with path.open("w", encoding="utf-8") as target:
         for number in range(events):
-            hour, rest = divmod(number * 20, 3600)
+            hour, rest = divmod(number * 10, 3600)
             at = f"2026-03-{2 + hour // 24:02d}T{hour % 24:02d}:{rest // 60:02d}:{rest % 60:02d}.000+08:00"
             own = "A0" if number % 10 else f"A{number}"
             event = {"event_id": f"r{number}", "event_type": "reading.collected", "occurred_at": at, "account_id": own}
@@ -122,6 +122,17 @@ def test_the_same_bytes_as_a_replay(spark: Run, tmp_path: Path) -> None:
         expected = replayed(path)
         assert expected[1]
         assert found(path) == expected
+
+
+def test_two_hundred_thousand_events_of_one_subject(spark: Run, tmp_path: Path) -> None:
+    path = skewed(tmp_path / "skewed.jsonl", 222_223)
+    names = [path.with_suffix(f".{kind}.jsonl") for kind in ("alerts", "cases")]
+    options = ["--alerts", str(names[0]), "--cases", str(names[1]), "--quiet"]
+    spark("streams.cli", "replay", path, *options, "--engine", "spark", "--master", "local[2]")
+    found = [name.read_bytes() for name in names]
+    assert run(["replay", str(path), *options]) == 0
+    assert found == [name.read_bytes() for name in names]
+    assert found[1].count(b'"id":"A0"') > 200_000
 
 
 @pytest.mark.spark_small
