@@ -76,7 +76,7 @@ def run(rules: tuple[Path, ...], only: Path | None, sources: tuple[str, ...], en
     need_broker(settings, permissions_of("run", settings))
     loaded = rulebook_of(rules, only)
     topic_mappings(settings, loaded.catalogue)
-    native = native_clocks(loaded.rulebook, loaded.catalogue, engine, writes_cases=settings.cases)
+    native = native_clocks(loaded.rulebook, loaded.catalogue, engine)
     shown = {name: value for name, value in settings.shown().items() if value not in (None, [], ())}
     announce("settings", settings=shown)
 

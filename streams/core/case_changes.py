@@ -7,7 +7,7 @@ old one had.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -67,18 +67,26 @@ class CaseTracker:
             come = (event for event in history.events if since < event.at <= watermark)
             asked &= {*folds, *(index for event in come for index, _, _ in routes(event.type))}
         rules = set(record.cases) if folds is None else {every[index].id for index in asked}
+        cases = (
+            (every[index].id, root_of(verdict, history.roots), verdict)
+            for index in sorted(asked)
+            for verdict in every[index].judge(states[index], watermark, every=True)[0]
+        )
+        self.compare(record, rules, cases, watermark)
+
+    def compare(
+        self, record: SubjectRecord, rules: Iterable[str], cases: Iterable[tuple[str, str, Verdict]], watermark: int
+    ) -> None:
+        """Compare the cases of some rules, each with its rule id and root, with those of these rules last written."""
         before = {(rule, root): digest for rule in rules for root, digest in record.cases.pop(rule, {}).items()}
-        for index in sorted(asked):
-            fold = every[index]
-            for verdict in fold.judge(states[index], watermark, every=True)[0]:
-                if is_over(verdict, record.pruned):
-                    continue
-                root = root_of(verdict, history.roots)
-                digest = _digest(verdict, watermark, self._rulebook.calendar)
-                record.cases.setdefault(fold.id, {})[root] = digest
-                if before.pop((fold.id, root), None) != digest:
-                    case_id = case_id_of(fold.id, record.subject, root)
-                    self._changes.append(CaseChange(case_id, JudgedCase(case_id, record.subject, verdict), watermark))
+        for rule, root, verdict in cases:
+            if is_over(verdict, record.pruned):
+                continue
+            digest = _digest(verdict, watermark, self._rulebook.calendar)
+            record.cases.setdefault(rule, {})[root] = digest
+            if before.pop((rule, root), None) != digest:
+                case_id = case_id_of(rule, record.subject, root)
+                self._changes.append(CaseChange(case_id, JudgedCase(case_id, record.subject, verdict), watermark))
         for rule, root in sorted(before):
             self._changes.append(CaseChange(case_id_of(rule, record.subject, root), None, watermark))
 

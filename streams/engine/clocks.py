@@ -16,7 +16,8 @@ from types import ModuleType
 from typing import Any, Final, NamedTuple, cast
 
 from schemas.events import EventCatalogue
-from schemas.rules import CadenceRule, DeadlineRule, Rule
+from schemas.limits import Limit
+from schemas.rules import CadenceRule, DeadlineRule, RecordingDelayRule, Rule
 from streams.core.alerts import Alert, Subject
 from streams.core.cases import replace_open
 from streams.core.history import History
@@ -26,9 +27,8 @@ from streams.core.records import JudgedCase, ReportKey, SubjectRecord
 from streams.core.rulebook import Rulebook
 from streams.core.separable_engine import SeparableEngine
 from streams.core.verdicts import AlertKind, Report, Verdict
-from streams.engine import chosen, wanted
+from streams.engine import chosen
 from streams.engine.document import Document
-from streams.errors import ConfigError
 from streams.wire.decoder import encode_json
 
 logger = logging.getLogger(__name__)
@@ -42,8 +42,11 @@ REPORT: Final = "a report to make or to withdraw"
 FAILED: Final = "a failure of the native engine"
 
 
-Made = tuple[ReportKey, tuple[int, int], int, tuple[Any, ...]]
-"""A report of a clock: its key, the places of the version and of the limit, when it was due, and the case."""
+Made = tuple[ReportKey, int, tuple[Any, ...]]
+"""A report of a clock: its key, when it was due, and the case."""
+
+Case = tuple[tuple[str, str], tuple[Any, ...]]
+"""A case: its rule id and root, and what ``NativeClocks.verdict`` takes."""
 
 
 class Decision(NamedTuple):
@@ -51,7 +54,8 @@ class Decision(NamedTuple):
 
     ``events`` is the JSON of all events of the subject. ``dues`` is, by fold, the next instant at which time alone
     changes its result. ``asked`` are the ids of the rules whose result may have changed; ``ended``, ``running`` and
-    ``open`` (rule id and city) are their cases. ``reports`` are to be made, in this order.
+    ``open`` (rule id and city) are their cases. ``reports`` are to be made, in this order. ``cases`` are all of the
+    rules ``looked``, those of which a written case may have changed; none where cases are not written.
     """
 
     events: bytes
@@ -61,12 +65,15 @@ class Decision(NamedTuple):
     running: list[Running]
     open: list[tuple[str, str | None]]
     reports: list[Made]
+    looked: list[str]
+    cases: list[Case]
 
 
 class NativeClocks:
     """The compiled rulebook, for all partitions of a worker; ``fallbacks`` counts what it did not decide, by reason.
 
-    Decisions that report an act or withdraw a report are Python's by design; they are not counted.
+    Decisions that report an act or withdraw a report are Python's by design, and so are those that write a case of a
+    violation; they are not counted.
     """
 
     def __init__(self, module: ModuleType, rulebook: Rulebook, catalogue: EventCatalogue) -> None:
@@ -77,14 +84,15 @@ class NativeClocks:
             if rule.enabled:
                 self._versions.setdefault(rule.id, []).append(rule)
 
-    def decide(self, record: SubjectRecord, watermark: int) -> Decision | None:
+    def decide(self, record: SubjectRecord, watermark: int, *, with_cases: bool = False) -> Decision | None:
         """A decision on one subject at a watermark; ``None`` where Python must make it."""
         history, pruned = record.history, record.pruned
         if history.has_corrections or len(history.events) > MOST_EVENTS or pruned.only or pruned.saved:
             many = "many events" if len(history.events) > MOST_EVENTS else "events that only some rules still see"
             self._fall_back("a correction" if history.has_corrections else many)
             return None
-        when = None if history.begins_again else record.counted, watermark, pruned.until
+        since = record.decided_at if with_cases else None
+        when = None if history.begins_again else record.counted, watermark, pruned.until, since
         text = encode_json(history.events)
         try:
             found = self._inner.decide(record.subject, history.events, text, when, (record.dues, list(record.reported)))
@@ -99,11 +107,12 @@ class NativeClocks:
             return None
         return Decision(text, *found)
 
-    def verdict(self, rule_id: str, places: tuple[int, int], case: tuple[Any, ...]) -> Verdict:
-        """The verdict behind a report."""
+    def verdict(self, rule_id: str, case: tuple[Any, ...]) -> Verdict:
+        """The verdict behind a report or a written case."""
+        places, anchor, outcome, times, pauses, provisional, evidence = case
+        started_at, deadline, stopped_at, ended_at, until = times
         rule = self._versions[rule_id][places[0]]
-        limit = rule.every if isinstance(rule, CadenceRule) else cast(DeadlineRule, rule).limit[places[1]].limit
-        anchor, outcome, (started_at, deadline, stopped_at, ended_at, until), pauses, provisional, evidence = case
+        limit = _limit_of(rule, places[1])
         return Verdict(
             rule, anchor.event_id, anchor, outcome, started_at, deadline, stopped_at, ended_at, (), limit,
             tuple(pauses), until, provisional, tuple(dict.fromkeys([event.event_id for event in evidence])),
@@ -113,24 +122,27 @@ class NativeClocks:
         self.fallbacks[reason] += 1
 
 
-def native_clocks(
-    rulebook: Rulebook, catalogue: EventCatalogue, engine: str | None, *, writes_cases: bool = False
-) -> NativeClocks | None:
-    """The native engine for the clocks of a worker, where it is to be used (``chosen``) and writes no cases.
+def _limit_of(rule: Rule, place: int | None) -> Limit | None:
+    """The limit of a case: at that place of those to choose from; without a place the only one, if any."""
+    if isinstance(rule, CadenceRule):
+        return None if place is None else rule.every
+    if isinstance(rule, DeadlineRule | RecordingDelayRule):
+        return None if place is None else rule.limit[place].limit
+    return getattr(rule, "limit", None)
+
+
+def native_clocks(rulebook: Rulebook, catalogue: EventCatalogue, engine: str | None) -> NativeClocks | None:
+    """The native engine for the clocks of a worker, where it is to be used.
 
     Raises:
-        ConfigError: see ``chosen``; and where ``native`` is asked for and cases are to be written.
+        ConfigError: see ``chosen``.
     """
     module = chosen(engine)
-    if module is not None and writes_cases:
-        if wanted(engine) == "native":
-            raise ConfigError("the native engine does not write cases: use --engine auto, or --no-cases")
-        return None
     return None if module is None else NativeClocks(module, rulebook, catalogue)
 
 
 class NativeEngine(SeparableEngine):
-    """The engine of a partition that decides natively what it can. Cases must not be tracked."""
+    """The engine of a partition that decides natively what it can."""
 
     def __init__(self, native: NativeClocks, rulebook: Rulebook, **options: Any) -> None:
         super().__init__(rulebook, **options)
@@ -147,8 +159,8 @@ class NativeEngine(SeparableEngine):
         return self._encoded.pop(subject, None)
 
     def _decide_timed(self, record: SubjectRecord, alerts: list[Alert]) -> None:
-        watermark = self.watermark
-        found = self._native.decide(record, watermark)
+        watermark, tracker = self.watermark, self._tracker
+        found = self._native.decide(record, watermark, with_cases=tracker is not None)
         if found is None:
             self._fold_again(record)
             super()._decide_timed(record, alerts)
@@ -157,14 +169,16 @@ class NativeEngine(SeparableEngine):
         asked, begins_again = found.asked, history.begins_again
         history.drop_states()
         record.decided_at, record.dues = watermark, found.dues
-        record.due = due = min(found.dues.values(), default=None)
-        for key, places, due_at, case in found.reports:
-            verdict = self._native.verdict(key[0], places, case)
+        record.due = min(found.dues.values(), default=None)
+        if tracker is not None:
+            tracker.look_again(record, watermark)
+        for key, due_at, case in found.reports:
+            verdict = self._native.verdict(key[0], case)
             report = Report(cast(AlertKind, key[2]), key[3], due_at)
             alert = record.reported[key] = self._alert(record, key, verdict, report, watermark)
             alerts.append(alert)
-        if due is not None and due != before:
-            heappush(self._timers, (due, record.subject))
+        if record.due is not None and record.due != before:
+            heappush(self._timers, (record.due, record.subject))
         self._expire_later(record)
         record.counted = len(history.events)
         if begins_again or asked:
@@ -172,6 +186,11 @@ class NativeEngine(SeparableEngine):
             replace_open(record, (*stay, *found.open), self.open_cases)
             if self._tally is not None:
                 self._tally.replace(record.subject, asked, found.ended, found.running, is_all=begins_again)
+        if tracker is not None:
+            rules = list(record.cases) if begins_again else found.looked
+            verdict_of = self._native.verdict
+            cases = [(rule, root, verdict_of(rule, case)) for (rule, root), case in found.cases]
+            tracker.compare(record, rules, cases, watermark)
         if self.prunes_after is not None and is_worth_a_look(record.counted, record.pruned.looked_at):
             self._prune(record, self.prunes_after)
         if record.history is history:

@@ -17,7 +17,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 from streams.core.alerts import Alert, Subject
 from streams.core.case_changes import CaseChange, CaseTracker
@@ -166,7 +166,7 @@ class ClockPartition:
     """The engine of one partition and its position in the log.
 
     ``prunes``: from the beginning, and not only from the record of the log on that says so. ``is_hashed``: account and
-    meter numbers inside are pseudonyms. ``native`` decides where it can; not where cases are tracked.
+    meter numbers inside are pseudonyms. ``native`` decides where it can.
     """
 
     def __init__(
@@ -183,10 +183,11 @@ class ClockPartition:
         self.partition = partition
         self.tally = OutcomeCounts()
         self._tracker = CaseTracker(rulebook) if tracks_cases else None
-        if native is None or tracks_cases:
-            self.engine = SeparableEngine(rulebook, keep_for=keep_for, tally=self.tally, tracker=self._tracker)
+        options: dict[str, Any] = {"keep_for": keep_for, "tally": self.tally, "tracker": self._tracker}
+        if native is None:
+            self.engine = SeparableEngine(rulebook, **options)
         else:
-            self.engine = NativeEngine(native, rulebook, keep_for=keep_for, tally=self.tally)
+            self.engine = NativeEngine(native, rulebook, **options)
         self.offset = -1
         self.checksum: int | None = None
         """Of the record at that offset; ``None`` where an older version wrote the position."""

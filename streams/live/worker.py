@@ -87,7 +87,7 @@ async def run_worker(
 ) -> None:
     """Run until SIGTERM, SIGINT or ``stop``; then finish the current records and stop in order.
 
-    ``native`` decides what it can; without it the Python engine decides all. It cannot be used where cases are written.
+    ``native`` decides what it can; without it the Python engine decides all.
 
     ``on_failed`` gets the reason why a worker cannot continue, before it tries to stop in order, which may hang.
 

@@ -84,12 +84,14 @@ def standing(alerts: Iterable[dict[str, Any]]) -> list[str]:
     return sorted(found.values())
 
 
-def measure_live(path: Path, together: int, engine: str) -> dict[str, Any]:
+def measure_live(path: Path, together: int, engine: str, *, with_cases: bool = False) -> dict[str, Any]:
     """One run of a partition in this process, by one engine: seconds of each stage."""
     count, records = log_of(path, together)
     loaded = load_rulebook()
     native = native_clocks(loaded.rulebook, loaded.catalogue, engine)
-    partition = ClockPartition(0, loaded.rulebook, keep_for=load_settings().keep_for, native=native)
+    partition = ClockPartition(
+        0, loaded.rulebook, keep_for=load_settings().keep_for, tracks_cases=with_cases, native=native
+    )
     writer = CloudEvents(loaded.rulebook.calendar)
     seconds: dict[str, float] = defaultdict(float)
     alerts: list[bytes] = []
@@ -102,6 +104,9 @@ def measure_live(path: Path, together: int, engine: str) -> dict[str, Any]:
             judged = time.process_time()
             assert applied is not None, "each record is new"
             alerts += [encode(writer.alert(alert)) for alert in applied.step.alerts]
+            for change in applied.cases:
+                if change.case is not None:
+                    encode(writer.case(change.case, change.as_of))
             encoded = time.process_time()
             changed = [subject_of_key(key) for key, value in applied.rows if value is not None]
             repeated = time.process_time()
@@ -138,15 +143,16 @@ def measure_replay(path: Path, engine: str) -> dict[str, Any]:
     return {"events": replay.tally.events, "seconds": seconds, "standing": standing(map(json.loads, alerts))}
 
 
-def measure(name: str, path: Path, together: int) -> dict[str, Any]:
+def measure(name: str, path: Path, together: int, *, with_cases: bool = False) -> dict[str, Any]:
     """Run one contender in this process: events, seconds of processor time, what stands in the end."""
     if name.startswith(LIVE):
-        return measure_live(path, together, name.removeprefix(LIVE))
+        return measure_live(path, together, name.removeprefix(LIVE), with_cases=with_cases)
     return measure_replay(path, name.removeprefix(REPLAY))
 
 
-def _in_process(name: str, path: Path, together: int) -> dict[str, Any]:
+def _in_process(name: str, path: Path, together: int, *, with_cases: bool) -> dict[str, Any]:
     command = [sys.executable, "-m", "tests.bench.live_judging", "--together", str(together)]
+    command += ["--cases"] if with_cases else []
     done = subprocess.run([*command, "--measure", name, str(path)], capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{name} failed:\n{done.stderr}")
@@ -154,7 +160,7 @@ def _in_process(name: str, path: Path, together: int) -> dict[str, Any]:
     return found
 
 
-def compare(path: Path, *, together: int, rounds: int) -> str:
+def compare(path: Path, *, together: int, rounds: int, with_cases: bool = False) -> str:
     """The table, and why the native engine is not in it where it cannot be used.
 
     Raises:
@@ -163,7 +169,7 @@ def compare(path: Path, *, together: int, rounds: int) -> str:
     reason = why_not()
     engines = ["python", *(["native"] if reason is None else [])]
     names = [*(f"{LIVE}{engine}" for engine in engines), *(f"{REPLAY}{engine}" for engine in engines)]
-    runs = [{name: _in_process(name, path, together) for name in names} for _ in range(rounds)]
+    runs = [{name: _in_process(name, path, together, with_cases=with_cases) for name in names} for _ in range(rounds)]
     for name in names[1:]:
         if runs[0][name]["standing"] != runs[0][BASE]["standing"]:
             raise SystemExit(f"{BASE} and {name} do not find the same breaches and violations")
@@ -186,15 +192,16 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--orders", type=int, default=6_000)
     parser.add_argument("--together", type=int, default=10, help="events in a log record (default 10)")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--cases", action="store_true", help="the clocks write cases too")
     parser.add_argument("--measure", nargs=2, metavar=("NAME", "FILE"), help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     if given.measure:
-        print(json.dumps(measure(given.measure[0], Path(given.measure[1]), given.together)))  # noqa: T201
+        print(json.dumps(measure(given.measure[0], Path(given.measure[1]), given.together, with_cases=given.cases)))  # noqa: T201
         return
     with tempfile.TemporaryDirectory(prefix="gridclock-bench-") as directory:
         path = Path(directory) / "events.jsonl"
         count = write_events(path, orders=given.orders, broken=None)
-        table = compare(path, together=given.together, rounds=given.rounds)
+        table = compare(path, together=given.together, rounds=given.rounds, with_cases=given.cases)
         print(f"{count:,} events, {given.together} in a log record\n\n{table}", flush=True)  # noqa: T201
 
 

@@ -79,15 +79,15 @@ def test_many_clocks_of_one_instant_are_applied_in_pieces() -> None:
 def test_the_live_path_finds_what_replays_find(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     found: dict[str, list[str]] = {}
 
-    def measure_here(name: str, path: Path, together: int) -> dict[str, Any]:
-        run = live_judging.measure(name, path, together)
+    def measure_here(name: str, path: Path, together: int, *, with_cases: bool) -> dict[str, Any]:
+        run = live_judging.measure(name, path, together, with_cases=with_cases)
         found[name] = run["standing"]
         return run
 
     monkeypatch.setattr(live_judging, "_in_process", measure_here)
     path = tmp_path / "events.jsonl"
     write_mix(path, orders=150, broken=None)
-    table_of_stages = live_judging.compare(path, together=7, rounds=1)
+    table_of_stages = live_judging.compare(path, together=7, rounds=1, with_cases=True)
     assert len(found[live_judging.BASE]) > 20
     assert {f"{live_judging.BASE}: {stage}" in table_of_stages for stage in live_judging.STAGES} == {True}
     numbers = count()

@@ -21,9 +21,9 @@ from streams.core.event import Event
 from streams.core.records import UNPRUNED, Pruned, SubjectRecord
 from streams.core.rulebook import Rulebook
 from streams.core.separable_engine import SeparableEngine
-from streams.engine import mirrored, native_module
-from streams.engine.clocks import FAILED, NativeClocks, NativeEngine, native_clocks
-from streams.errors import ConfigError, InputError
+from streams.engine import native_module
+from streams.engine.clocks import FAILED, NativeClocks, NativeEngine
+from streams.errors import InputError
 from streams.live.clock_partition import Applied, ClockPartition, position_key
 from streams.rulebooks.loader import LoadedRulebook, load_rulebook
 from streams.simulation import simulate
@@ -59,21 +59,29 @@ def native(rulebook: Rulebook) -> NativeClocks:
 class Both:
     """One partition by each engine; whatever can be seen of one is compared with the other."""
 
-    def __init__(self, rulebook: Rulebook, keep_for: int | None, clocks: NativeClocks | None = None) -> None:
+    def __init__(
+        self,
+        rulebook: Rulebook,
+        keep_for: int | None,
+        clocks: NativeClocks | None = None,
+        *,
+        tracks_cases: bool = False,
+    ) -> None:
         self._rulebook, self._keep_for, self._clocks = rulebook, keep_for, clocks or native(rulebook)
+        self._tracks_cases = tracks_cases
         self._writer = CloudEvents(rulebook.calendar)
         self._table: dict[bytes, bytes] = {}
         self._offset = 0
         self._start()
 
     def _start(self) -> None:
-        rulebook, keep_for = self._rulebook, self._keep_for
-        self.python = ClockPartition(0, rulebook, keep_for=keep_for)
-        self.native = ClockPartition(0, rulebook, keep_for=keep_for, native=self._clocks)
+        options: dict[str, Any] = {"keep_for": self._keep_for, "tracks_cases": self._tracks_cases}
+        self.python = ClockPartition(0, self._rulebook, **options)
+        self.native = ClockPartition(0, self._rulebook, **options, native=self._clocks)
 
-    def restart(self, rulebook: Rulebook) -> None:
+    def restart(self, rulebook: Rulebook, *, tracks_cases: bool = False) -> None:
         """Both start again from the rows, which are those of either, under these rules."""
-        self._rulebook, self._clocks = rulebook, native(rulebook)
+        self._rulebook, self._clocks, self._tracks_cases = rulebook, native(rulebook), tracks_cases
         self._start()
         for partition in (self.python, self.native):
             partition.restore(self._table.get(position_key(0)), self._table.items())
@@ -104,6 +112,10 @@ class Both:
             "rows": applied.rows,
             "ended": applied.ended,
             "reopened": applied.reopened,
+            "cases": [
+                (change.case_id, change.case and encode(self._writer.case(change.case, change.as_of)))
+                for change in applied.cases
+            ],
         }
 
     @staticmethod
@@ -158,7 +170,10 @@ def _logs(draw: st.DrawFn, kind: str) -> tuple[list[Event], list[tuple[int, int,
 @given(data=st.data())
 def test_of_every_kind_of_rule(kind: str, data: st.DataObject) -> None:
     rulebook = data.draw(st.sampled_from((rulebook_of_kind(kind), every_rule())))
-    both = Both(rulebook, data.draw(st.sampled_from((None, None, DAY, 40 * DAY))))
+    tracks_cases = data.draw(st.booleans())
+    keep_for = data.draw(st.sampled_from((None, None, DAY, 40 * DAY)))
+    both = Both(rulebook, keep_for, tracks_cases=tracks_cases)
+    begins_to = data.draw(st.sampled_from((tracks_cases, tracks_cases, not tracks_cases)))
     changed = data.draw(st.sampled_from((rulebook, rulebook, rulebook_of_kind(kind), every_rule(1))))
     events, records = data.draw(_logs(kind))
     latest, position = events[0].at, 0
@@ -169,21 +184,23 @@ def test_of_every_kind_of_rule(kind: str, data: st.DataObject) -> None:
         both.apply(entries_of(rulebook, some), latest + ahead)
         if restarts:
             rulebook = changed
-            both.restart(rulebook)
+            both.restart(rulebook, tracks_cases=begins_to)
     if data.draw(st.booleans()):
         both.ask()
     both.apply([], us(END))
     both.ask()
 
 
-def in_tens(loaded: LoadedRulebook, lines: Sequence[bytes], clocks: NativeClocks | None = None) -> Both:
+def in_tens(
+    loaded: LoadedRulebook, lines: Sequence[bytes], clocks: NativeClocks | None = None, *, tracks_cases: bool = False
+) -> Both:
     """Events as they were entered, ten in a record; those that are refused are left out."""
     decoder, rulebook, events = Decoder(loaded.catalogue), loaded.rulebook, []
     for line in lines:
         with suppress(InputError):
             events.append(decoder.decode(line, received=us(END)))
     events.sort(key=lambda event: event.recorded)
-    both = Both(rulebook, 90 * DAY, clocks or clocks_of(rulebook, loaded.catalogue))
+    both = Both(rulebook, 90 * DAY, clocks or clocks_of(rulebook, loaded.catalogue), tracks_cases=tracks_cases)
     for first in range(0, len(events), 10):
         some = events[first : first + 10]
         both.apply(entries_of(rulebook, some), some[-1].recorded)
@@ -194,7 +211,9 @@ def in_tens(loaded: LoadedRulebook, lines: Sequence[bytes], clocks: NativeClocks
 @pytest.mark.parametrize("path", GOLDEN, ids=[path.parent.name for path in GOLDEN])
 def test_golden_stories(path: Path) -> None:
     own = (path.parent / "rules.yaml").exists()
-    in_tens(load_rulebook(only=path.parent) if own else shipped(), path.read_bytes().splitlines()).ask()
+    loaded = load_rulebook(only=path.parent) if own else shipped()
+    for tracks_cases in (False, True):
+        in_tens(loaded, path.read_bytes().splitlines(), tracks_cases=tracks_cases).ask()
 
 
 CHAPTERS = (test_connection, test_counter, test_inspection, test_metering, test_reading, test_repair)
@@ -211,7 +230,10 @@ def test_the_rows_of_the_rules(chapter: ModuleType) -> None:
         both.ask()
 
 
-def test_nearly_all_decisions_on_simulated_orders_are_native(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("tracks_cases", "most"), [(False, 0.1), (True, 0.15)])
+def test_nearly_all_decisions_on_simulated_orders_are_native(
+    tracks_cases: bool, most: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     by_python: list[SubjectRecord] = []
     decided = SeparableEngine._decide_timed
 
@@ -223,8 +245,8 @@ def test_nearly_all_decisions_on_simulated_orders_are_native(monkeypatch: pytest
     monkeypatch.setattr(SeparableEngine, "_decide_timed", counting)
     made = simulate(orders=300, seed=5, start=date(2026, 3, 2), days=20)
     lines = [encode_json(event) for event in made.events]
-    in_tens(shipped(), lines).ask()
-    assert len(by_python) < 0.1 * len(lines)
+    in_tens(shipped(), lines, tracks_cases=tracks_cases).ask()
+    assert len(by_python) < most * len(lines)
 
 
 def test_a_field_with_the_name_of_an_id_is_left_to_python() -> None:
@@ -249,14 +271,6 @@ def test_events_that_only_some_rules_still_see_are_left_to_python_for_that_reaso
     assert clocks.fallbacks == {"events that only some rules still see": 1}
     record.pruned = UNPRUNED
     assert clocks.decide(record, us(END)) is not None
-
-
-def test_cases_are_written_by_the_python_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mirrored, "changed", list)
-    rulebook, catalogue = shipped().rulebook, shipped().catalogue
-    assert native_clocks(rulebook, catalogue, "auto", writes_cases=True) is None
-    with pytest.raises(ConfigError, match="does not write cases"):
-        native_clocks(rulebook, catalogue, "native", writes_cases=True)
 
 
 def test_a_failure_is_counted_and_logged_once_and_python_decides(

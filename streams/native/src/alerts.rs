@@ -1,7 +1,7 @@
 //! Verdicts, and the lines of what is reported of them; see `streams/core/verdicts.py`, `alerts.py`, `explanations.py`.
 
 use crate::calendar::{DayCount, Pause, day_text, running};
-use crate::document::{CaseLines, Choice, Fault, Limit, Lines, Span as InForce, Words};
+use crate::document::{CaseLines, Fault, Limit, Lines, Words};
 use crate::events::Span;
 use crate::hashing::HashMap;
 use crate::lines::Place;
@@ -96,8 +96,6 @@ pub struct Verdict<'a> {
     pub evidence: Vec<usize>,
     pub faults: Vec<Said>,
     pub case: &'a CaseLines,
-    /// Of a clock: its version, and the limit chosen.
-    pub clock: Option<(&'a InForce, &'a Choice)>,
 }
 
 /// The root of each event that stands for another one.

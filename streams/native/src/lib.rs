@@ -312,13 +312,13 @@ impl Clocks {
     }
 
     /// See `live::decide`. `events` are those of the text, of which the results name some; `when` are its `counted`,
-    /// `watermark` and `pruned_until`, `known` its `dues` and `reported`. The reason where Python must decide; else the
+    /// `watermark`, `pruned_until` and `since`, `known` its `dues` and `reported`. The reason where Python must decide; else the
     /// parts of a decision, with rules by their id.
     fn decide<'py>(
         &self, py: Python<'py>, subject: (&str, &str), events: &Bound<'py, PyList>, text: &[u8],
-        when: (Option<usize>, i64, Option<i64>), known: (HashMap<usize, i64>, Vec<live::ReportKey>),
+        when: (Option<usize>, i64, Option<i64>, Option<i64>), known: (HashMap<usize, i64>, Vec<live::ReportKey>),
     ) -> PyResult<Bound<'py, PyAny>> {
-        let ((counted, watermark, pruned_until), (dues, reported)) = (when, known);
+        let ((counted, watermark, pruned_until, since), (dues, reported)) = (when, known);
         let kind = SUBJECTS.iter().position(|known| *known == subject.0).unwrap_or(usize::MAX) as u8;
         let asked = live::Asked {
             subject: (kind, subject.1.as_bytes()),
@@ -327,6 +327,7 @@ impl Clocks {
             watermark,
             pruned_until,
             reported: &reported,
+            since,
         };
         let decide = || live::decide(&self.rulebook, asked, text);
         let found = match catch_unwind(AssertUnwindSafe(decide)).map_err(broken)? {
@@ -345,17 +346,23 @@ impl Clocks {
         }
         let asked: Vec<_> = found.asked.iter().map(|fold| &self.ids[*fold]).collect();
         let open: Vec<_> = found.open.into_iter().map(|place| (&self.ids[place.fold], place.city)).collect();
+        let case = |case: live::Case| -> PyResult<_> {
+            let anchor = events.get_item(case.anchor)?;
+            let evidence: Vec<_> =
+                case.evidence.into_iter().map(|event| events.get_item(event)).collect::<PyResult<_>>()?;
+            Ok((case.rule, anchor, case.outcome.name(), case.times, case.pauses, case.is_provisional, evidence))
+        };
         let report = |made: live::Made| -> PyResult<_> {
             let (root, kind, cause) = made.key;
-            let key = (&self.ids[made.order.1], root, kind, cause);
-            let anchor = events.get_item(made.anchor)?;
-            let evidence: Vec<_> =
-                made.evidence.into_iter().map(|event| events.get_item(event)).collect::<PyResult<_>>()?;
-            let of_clock = (anchor, made.outcome.name(), made.times, made.pauses, made.is_provisional, evidence);
-            Ok((key, made.rule, made.due, of_clock))
+            Ok(((&self.ids[made.order.1], root, kind, cause), made.due, case(made.case)?))
         };
         let reports: Vec<_> = found.reports.into_iter().map(report).collect::<PyResult<_>>()?;
-        (found.dues, asked, ended, running, open, reports).into_bound_py_any(py)
+        let looked: Vec<_> = found.looked.iter().map(|fold| &self.ids[*fold]).collect();
+        let written = |(fold, root, written): (usize, String, live::Case)| -> PyResult<_> {
+            Ok(((&self.ids[fold], root), case(written)?))
+        };
+        let cases: Vec<_> = found.cases.into_iter().map(written).collect::<PyResult<_>>()?;
+        (found.dues, asked, ended, running, open, reports, looked, cases).into_bound_py_any(py)
     }
 }
 

@@ -4,7 +4,7 @@
 
 use crate::alerts::{Outcome, Roots, Verdict};
 use crate::calendar::Pause;
-use crate::document::{DeadlineVersion, Fold, Types};
+use crate::document::{ActBody, ActVersion, CaseLines, DeadlineVersion, Fold, Types};
 use crate::events::{Event, IDS, Scan, Span, Val};
 use crate::hashing::{HashMap, HashSet};
 use crate::kinds::{self, State, Status};
@@ -27,16 +27,14 @@ pub struct Asked<'a> {
     pub pruned_until: Option<i64>,
     /// The reports made and not withdrawn.
     pub reported: &'a [ReportKey],
+    /// The watermark of the decision before, where cases are written.
+    pub since: Option<i64>,
 }
 
-/// A report of a clock to be made. Events are named by their place.
-pub struct Made {
-    /// The place of the first event that began a case of its fold, and the fold: the order of reports.
-    pub order: (usize, usize),
-    /// The places of the version and of the limit chosen.
-    pub rule: (usize, usize),
-    pub key: (String, &'static str, String),
-    pub due: i64,
+/// A case without faults, as the verdict on it has it. Events are named by their place.
+pub struct Case {
+    /// The places of the version and of the limit chosen; without the latter, the only limit of the version, if any.
+    pub rule: (usize, Option<usize>),
     pub anchor: usize,
     pub outcome: Outcome,
     /// When it was started, due, stopped, ended; and until when the limit lasts where that was agreed.
@@ -44,6 +42,32 @@ pub struct Made {
     pub pauses: Vec<Pause>,
     pub is_provisional: bool,
     pub evidence: Vec<usize>,
+}
+
+impl Case {
+    fn of(fold: &Fold, verdict: &Verdict) -> Result<Case, Reason> {
+        if !verdict.faults.is_empty() {
+            return Err(REPORT);
+        }
+        Ok(Case {
+            rule: rule_of(fold, verdict).ok_or(REPORT)?,
+            anchor: verdict.anchor,
+            outcome: verdict.outcome,
+            times: (verdict.started_at, verdict.deadline, verdict.stopped_at, verdict.ended_at, verdict.until),
+            pauses: verdict.pauses.clone(),
+            is_provisional: verdict.is_provisional,
+            evidence: verdict.evidence.clone(),
+        })
+    }
+}
+
+/// A report of a clock to be made.
+pub struct Made {
+    /// The place of the first event that began a case of its fold, and the fold: the order of reports.
+    pub order: (usize, usize),
+    pub key: (String, &'static str, String),
+    pub due: i64,
+    pub case: Case,
 }
 
 /// A fold, by its index, in a city and a county.
@@ -55,7 +79,8 @@ pub struct Place {
 }
 
 /// `asked` are the folds that may have changed; `ended`, `running` (each with its start and its deadline) and `open` are
-/// their cases.
+/// their cases. `looked` are the folds of which a written case may have changed, `cases` all of theirs, each with its
+/// fold and root.
 #[derive(Default)]
 pub struct Decision {
     pub dues: HashMap<usize, i64>,
@@ -64,6 +89,8 @@ pub struct Decision {
     pub running: Vec<(Place, i64, Option<i64>)>,
     pub open: Vec<Place>,
     pub reports: Vec<Made>,
+    pub looked: Vec<usize>,
+    pub cases: Vec<(usize, String, Case)>,
 }
 
 impl Decision {
@@ -106,18 +133,31 @@ pub fn decide(rulebook: &Rulebook, mut asked: Asked, text: &[u8]) -> Result<Deci
     let subject = rulebook.subject(asked.subject, events.iter().collect(), text, i64::MAX);
     let Some(routes) = routes_of(&rulebook.folds, &subject) else { return Err(subject.unsure.get().unwrap_or(PLAIN)) };
     let new: Types = events[asked.counted.unwrap_or(0)..].iter().map(|event| event.event_type).collect();
+    let come = |event: &&Event| asked.since.is_some_and(|since| since < event.at) && event.at <= asked.watermark;
+    let come: Types = events.iter().filter(come).map(|event| event.event_type).collect();
     let as_of = events.last().map_or(asked.watermark, |last| last.at.max(asked.watermark));
     let mut found = Decision::default();
     let mut standing = 0;
     for route in &routes {
         let has_passed = asked.dues.get(&route.index).is_some_and(|due| *due <= asked.watermark);
-        if !(asked.counted.is_none() || has_passed || route.entry.listens.meets(&new)) {
+        let is_asked = asked.counted.is_none() || has_passed || route.entry.listens.meets(&new);
+        if !(is_asked || route.entry.listens.meets(&come)) {
             continue;
         }
         let Some(first) = (0..events.len()).find(|event| route.begins(&subject, *event)) else { continue };
         let mut state: Box<dyn State> = kinds::start(route.fold);
         let seen = (0..events.len()).filter(|event| route.sees(&subject, *event));
         seen.for_each(|event| state.step(&subject, event));
+        if asked.since.is_some() {
+            found.looked.push(route.index);
+            for verdict in state.judge(&subject, asked.watermark, true).0 {
+                let root = verdict.root(&subject, &Roots::default()).into_owned();
+                found.cases.push((route.index, root, Case::of(route.fold, &verdict)?));
+            }
+        }
+        if !is_asked {
+            continue;
+        }
         let (verdicts, following) = state.judge(&subject, asked.watermark, false);
         standing += compare(&asked, &subject, route, first, &verdicts, &mut found.reports)?;
         match following {
@@ -162,15 +202,9 @@ fn compare(
                 Some(_) => standing += usize::from(report.kind != "warning"),
                 None => made.push(Made {
                     order: (first, route.index),
-                    rule: version_of(route.fold, verdict).ok_or(REPORT)?,
                     key: (root.to_string(), report.kind, report.cause.clone()),
                     due: report.due,
-                    anchor: verdict.anchor,
-                    outcome: verdict.outcome,
-                    times: (verdict.started_at, verdict.deadline, verdict.stopped_at, verdict.ended_at, verdict.until),
-                    pauses: verdict.pauses.clone(),
-                    is_provisional: verdict.is_provisional,
-                    evidence: verdict.evidence.clone(),
+                    case: Case::of(route.fold, verdict)?,
                 }),
             }
         }
@@ -180,21 +214,34 @@ fn compare(
     if standing < known { Err(REPORT) } else { Ok(standing) }
 }
 
-/// The places of the version and of the limit of a clock; `None` for an act, and for an agreed time.
-fn version_of(fold: &Fold, verdict: &Verdict) -> Option<(usize, usize)> {
-    let (span, choice) = verdict.clock?;
-    let of = |versions: &[DeadlineVersion]| {
-        let version = versions.iter().position(|version| std::ptr::eq(&version.span, span))?;
-        let choice = versions[version].choices.iter().position(|known| std::ptr::eq(known, choice))?;
-        Some((version, choice))
-    };
+/// The places of the version and of the limit of a verdict, told by the line of its case; `None` for an agreed time.
+fn rule_of(fold: &Fold, verdict: &Verdict) -> Option<(usize, Option<usize>)> {
+    fn find<'a, V: 'a, C: Iterator<Item = &'a CaseLines>>(
+        versions: &'a [V], lines: &CaseLines, own: impl Fn(&'a V) -> &'a CaseLines, chosen: impl Fn(&'a V) -> C,
+    ) -> Option<(usize, Option<usize>)> {
+        versions.iter().enumerate().find_map(|(version, body)| {
+            if std::ptr::eq(own(body), lines) {
+                return Some((version, None));
+            }
+            chosen(body).position(|known| std::ptr::eq(known, lines)).map(|choice| (version, Some(choice)))
+        })
+    }
+    fn of_limits(version: &DeadlineVersion) -> impl Iterator<Item = &CaseLines> {
+        version.choices.iter().map(|choice| &choice.case)
+    }
+    fn of_act(version: &ActVersion) -> impl Iterator<Item = &CaseLines> {
+        let choices = if let ActBody::RecordingDelay { choices, .. } = &version.body { &choices[..] } else { &[] };
+        choices.iter().map(|choice| &choice.case)
+    }
+    let lines = verdict.case;
     match fold {
-        Fold::Deadline(versions) => of(versions),
-        Fold::Each(each) => of(&each.versions),
+        Fold::Deadline(versions) => find(versions, lines, |version| &version.span.case, of_limits),
+        Fold::Each(each) => find(&each.versions, lines, |version| &version.span.case, of_limits),
         Fold::Cadence(versions) => {
-            versions.iter().position(|version| std::ptr::eq(&version.span, span)).map(|version| (version, 0))
+            find(versions, lines, |version| &version.span.case, |version| std::iter::once(&version.choice.case))
         }
-        Fold::Act(_) | Fold::Sequence(_) => None,
+        Fold::Act(versions) => find(versions, lines, |version| &version.case, of_act),
+        Fold::Sequence(versions) => find(versions, lines, |version| &version.span.case, |_| std::iter::empty()),
     }
 }
 

@@ -76,7 +76,6 @@ impl<'a> Finding<'a> {
             evidence,
             faults: if is_certain { self.faults.clone() } else { Vec::new() },
             case: self.case,
-            clock: None,
         }
     }
 }

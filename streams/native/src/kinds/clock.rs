@@ -207,7 +207,6 @@ impl<'a> Clock<'a> {
             evidence,
             faults: Vec::new(),
             case: self.choice.map_or(&self.span.case, |choice| &choice.case),
-            clock: self.choice.map(|choice| (self.span, choice)),
         }
     }
 }

@@ -71,7 +71,6 @@ impl<'a> Stages<'a> {
             evidence: overtaken.into_iter().map(|(other, _)| other).chain([event]).collect(),
             faults: said.into_iter().collect(),
             case: &version.span.case,
-            clock: None,
         }
     }
 }
