@@ -126,19 +126,13 @@ class NativeReading(Reading):
     def _leave_to_python(self, native: NativeReplay) -> None:
         lines = native.lines()
         sizes = self._sizes | {number: len(line) for number, _, line in lines}
-        arrived = [*self._kept, *self._decoded(lines)]
+        arrived = [*self._kept, *decoded(self._scope, lines)]
         arrived.sort(key=_number)
         for _, number, event, origin, copies in arrived:
             self.buffer.add(event, copies, origin, sizes[number])
         self._count(native)
         self.highest = native.highest
         self._kept, self._native = [], None
-
-    def _decoded(self, lines: Iterable[Line]) -> Iterator[Arrived]:
-        decode, received, copies_of = self._scope.decoder.decode, self._scope.received, self._scope.copies_of
-        for number, origin, line in lines:
-            event = decode(line, received=received, max_ahead=MAX_AHEAD)
-            yield event.order, number, event, origin, copies_of(event)
 
     def _count(self, native: NativeReplay) -> None:
         tally = self.tally
@@ -162,7 +156,7 @@ class NativeReading(Reading):
         if native is None:
             return None
         self._count(native)
-        return NativeJudging(native, self._kept, self._decoded)
+        return NativeJudging(native, self._kept, partial(decoded, self._scope))
 
 
 class RecordsReading(NativeReading):
@@ -212,19 +206,23 @@ class NativeJudging:
         try:
             found = self._native.judge(end, threads)
         except RuntimeError:
-            self._has_failed = True
-            _log.warning("the native engine failed on these events; the Python engine judges them")
+            self.has_failed()
             return deduplicate(self._arrived(self._native.lines()))
         on_events(found.judged)
         self.left_to_python, self.orphans = found.left_to_python, found.orphans
         deduplicated = deduplicate(
             (order, number, event, origin, own)
             for order, number, event, origin, copies in self._arrived(found.lines)
-            if (own := _of(copies, found.left_to_python))
+            if (own := copies_for(copies, found.left_to_python))
         )
         known = {*deduplicated.duplicates, *deduplicated.conflicts}
         deduplicated.duplicates.extend(number for number in found.repeated if number not in known)
         return deduplicated
+
+    def has_failed(self) -> None:
+        """Python judges all."""
+        self._has_failed = True
+        _log.warning("the native engine failed on these events; the Python engine judges them")
 
     def _arrived(self, lines: Iterable[Line]) -> list[Arrived]:
         """The events Python has read before, and these lines, in the order of arrival."""
@@ -250,7 +248,7 @@ class NativeJudging:
                 arrived = sorted(self._decoded(found.left_to_python), key=_number)
                 yield from by_python(
                     deduplicate(
-                        (order, number, event, origin, _of(copies, {found.subject}))
+                        (order, number, event, origin, copies_for(copies, {found.subject}))
                         for order, number, event, origin, copies in arrived
                     ),
                     end,
@@ -304,9 +302,18 @@ def are_plain(native: NativeReplay, sources: Sequence[Source]) -> bool:
     return taken * 10 >= total * 9
 
 
+def decoded(scope: Scope, lines: Iterable[Line]) -> Iterator[Arrived]:
+    """The events of lines that the native engine has read."""
+    decode, received, copies_of = scope.decoder.decode, scope.received, scope.copies_of
+    for number, origin, line in lines:
+        event = decode(line, received=received, max_ahead=MAX_AHEAD)
+        yield event.order, number, event, origin, copies_of(event)
+
+
 def _number(arrived: Arrived) -> int:
     return arrived[1]
 
 
-def _of(copies: Copies, subjects: Container[Subject]) -> Copies:
+def copies_for(copies: Copies, subjects: Container[Subject]) -> Copies:
+    """Those for some subjects."""
     return [copy for copy in copies if copy[0] in subjects]

@@ -10,7 +10,7 @@ the results, in an order that does not depend on which of the two it was.
 
 Several processes share the reading and then the judging, over files: sources in splits, subjects in partitions. With
 them, or with a checkpoint, everything goes over files; a single process keeps in memory what fits. Where the native
-engine supports the lines, jobs are threads of one process.
+engine supports the lines, jobs are threads of one process. What goes over files is read by Python, and judged natively.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from heapq import merge
 from itertools import groupby
 from operator import attrgetter, itemgetter
@@ -38,12 +38,14 @@ from streams.engine import chosen
 from streams.engine.document import Document
 from streams.engine.judged import NativeReplay
 from streams.replay.checkpoints import Checkpoint
+from streams.replay.conflicts import refuse
 from streams.replay.forks import run_forked
 from streams.replay.input_counts import InputCounts
 from streams.replay.judging import Copies, Deduplicated, Judging, deduplicate
-from streams.replay.native import NativeJudging, NativeReading, WrittenCases, are_plain
+from streams.replay.native import NativeJudging, NativeReading, WrittenCases, are_plain, decoded
+from streams.replay.native_tasks import NativeTask
 from streams.replay.output_form import OutputForm
-from streams.replay.reading import POSITION_BITS, InputSplits, Reading, Scope
+from streams.replay.reading import InputSplits, Reading, Scope
 from streams.replay.results import json_line
 from streams.replay.runs import (
     AFTER,
@@ -51,19 +53,17 @@ from streams.replay.runs import (
     BEFORE,
     CASES,
     CONFLICTS,
-    Conflict,
     JudgingTask,
     RunKind,
     conflicts_of,
     merged,
     tasks_of,
 )
-from streams.replay.sources import MAX_AHEAD, Note, Source
+from streams.replay.sources import MAX_AHEAD, Source
 from streams.replay.spill import Partitions, SpillBuffer
 from streams.replay.summary import Summary
 from streams.wire.cloudevents import CloudEvents, ReportedCase, encode
-from streams.wire.decoder import Decoder, conflict_of, dead_letter_of, encode_json, wire_fields
-from streams.wire.mapping import MappedEvent
+from streams.wire.decoder import Decoder, encode_json
 
 MEMORY = 512 * 1024 * 1024
 """Bytes of events held before they are spilled to disk."""
@@ -167,20 +167,23 @@ class Replay:
         self._sources = list(sources)
         if self._checkpoint is not None:
             self._received = self._checkpoint.open(self._job(), self._sources, received=self._received)
-        scope = Scope(self._decoder, self._copies_of, self._received, self.ends_at, self._as_of)
         if self._checkpoint is None and (self._jobs == 1 or self._are_threads()):
-            self._read_at_once(scope, on_record)
+            self._read_at_once(self._scope, on_record)
             return
         splits = InputSplits(
             self._sources,
             self._directory(),
-            scope,
+            self._scope,
             memory=self._memory // self._jobs,
             tally=self.tally,
             on_dead_letter=self._report_letter,
         )
         splits.read(self._jobs, on_record)
         self._partitions, self._unwatched_at = splits.partitions, splits.unwatched_at
+
+    @property
+    def _scope(self) -> Scope:
+        return Scope(self._decoder, self._copies_of, self._received, self.ends_at, self._as_of)
 
     def _read_at_once(self, scope: Scope, on_record: Callable[[int], None]) -> None:
         buffer = SpillBuffer(self._memory, lambda: self._directory() / "events")
@@ -208,14 +211,18 @@ class Replay:
         native = self._native_replay()
         return native is not None and are_plain(native, self._sources)
 
+    @cached_property
+    def _documents(self) -> tuple[Document, Document | None]:
+        catalogue = self._decoder.catalogue
+        rival = None if self._rival is None else Document(self._rival, catalogue)
+        return Document(self._rulebook, catalogue, rival), rival
+
     def _native_replay(self) -> NativeReplay | None:
         """The native engine, if it is installed and supports this replay's options."""
         module = chosen(self._engine)
         if module is None:
             return None
-        catalogue = self._decoder.catalogue
-        rival = None if self._rival is None else Document(self._rival, catalogue)
-        document = Document(self._rulebook, catalogue, rival)
+        document, rival = self._documents
         if not self._decoder.keeps(document.watched):
             return None
         bounds = self._received + MAX_AHEAD, self.ends_at, self._as_of
@@ -302,14 +309,23 @@ class Replay:
         deduplicated = Deduplicated()
         for part in task.parts:
             deduplicated.add(deduplicate(partitions.load(part)))
+        native = self._native_task()
+        if native is not None:
+            count = len(deduplicated.events)
+            deduplicated.events = native.judged(deduplicated.events, self.ends_at)
+            on_events(count - len(deduplicated.events))
         judging = Judging(self._rulebook, self.ends_at)
         counted: Counter[tuple[str, str]] = Counter()
         summary = Summary()
         kinds: list[RunKind] = [ALERTS]
         with self._naming(judging):
-            task.write(ALERTS, self._alerts(judging, deduplicated, on_events, counted))
+            if native is None:
+                task.write(ALERTS, self._alerts(judging, deduplicated, on_events, counted))
+            else:
+                own = self._alerts(judging, deduplicated, on_events, Counter(), json_line)
+                task.write(ALERTS, native.keyed(own, counted, self._output_form))
             if self._output_form.needs_cases:
-                cases = self._by_subject(self._rulebook, judging)
+                cases = self._written(self._rulebook, judging, native, self._output_form)
                 pieces = ((subject, self._case_bytes(own, summary)) for subject, own in cases)
                 if self._output_form.cases is not None:
                     task.write(CASES, pieces)
@@ -321,8 +337,7 @@ class Replay:
         if self._rival is not None:
             rival = Judging(self._rival, self.ends_at)
             with self._naming(rival):
-                for _ in rival.alerts(deduplicated.events, filtered=True):
-                    pass
+                deque(rival.alerts(deduplicated.events, filtered=True), maxlen=0)
                 self._write_sides(task, AFTER, self._rival, rival)
             kinds += [BEFORE, AFTER]
         if deduplicated.conflicts:
@@ -331,10 +346,14 @@ class Replay:
             kinds.append(CONFLICTS)
         found = {
             "duplicates": list(deduplicated.duplicates),
-            "orphans": judging.orphans(),
+            "orphans": judging.orphans() if native is None else judging.orphans() + native.orphans,
             "alerts": [(*key, count) for key, count in counted.items()],
         }
         task.finish(found, summary.to_state() if self._output_form.with_summary else None, kinds)
+
+    def _native_task(self) -> NativeTask | None:
+        native = None if self._rival is not None else self._native_replay()
+        return None if native is None else NativeTask(native, [], partial(decoded, self._scope))
 
     def _write_sides(self, task: JudgingTask, kind: RunKind, rulebook: Rulebook, judging: Judging) -> None:
         cases = self._by_subject(rulebook, judging)
@@ -396,7 +415,8 @@ class Replay:
                 self.tally.orphans = self._judging.orphans()
             if self._native is not None:
                 self.tally.orphans += self._native.orphans
-            self._refuse(conflict for _, conflict in sorted(conflicts.items()))
+            in_order = (conflict for _, conflict in sorted(conflicts.items()))
+            refuse(in_order, self._sources, self.tally, self.on_dead_letter)
             return
         twice = bytearray(self.total // 8 + 1)  # a repetition may be in the partitions of several subjects
         for task in self._judged:
@@ -406,30 +426,8 @@ class Replay:
             self.tally.orphans.update(counted["orphans"])
             for rule, kind, count in counted["alerts"]:
                 self.tally.alerts[rule, kind] += count
-        self._refuse(conflicts_of(self._judged, twice))
+        refuse(conflicts_of(self._judged, twice), self._sources, self.tally, self.on_dead_letter)
         self.tally.duplicates = sum(byte.bit_count() for byte in twice)
-
-    def _refuse(self, conflicts: Iterable[Conflict]) -> None:
-        """Report conflicts, given in the order of the input, with the original bytes.
-
-        These are read once more, because keeping all of them would take too much memory.
-        """
-        for number, own in groupby(conflicts, key=lambda conflict: conflict[0] >> POSITION_BITS):
-            source, base = self._sources[number], number << POSITION_BITS
-            records = iter(source.records())
-            at, raw = -1, b""
-            note: Note = None
-            for origin, event in own:
-                position = origin - base
-                while at < position and (record := next(records, None)) is not None:
-                    at, raw, note = record
-                # a pipe is empty by now; the first event of a row does not stand for the others
-                is_original = at == position and not isinstance(note, MappedEvent)
-                found = raw if is_original else encode_json(wire_fields(event))
-                self.tally.dead_letters["conflicting_duplicate"] += 1
-                self.on_dead_letter(
-                    dead_letter_of(found, conflict_of(event.event_id), source=source.name, position=position)
-                )
 
     def cases(self) -> Iterator[bytes]:
         """Every case as of the end, by subject, in ``output_form``; after ``alerts``. Also makes the summary."""
@@ -441,24 +439,27 @@ class Replay:
                 for _, cases in merged(CASES, self._judged):
                     yield cases
         elif self._judging is not None:
-            for own in self._written(self._rulebook, self._judging, self._output_form):
-                yield own if isinstance(own, bytes) else self._case_bytes(own, self.summary)
+            for _, own in self._written(self._rulebook, self._judging, self._native, self._output_form):
+                yield self._case_bytes(own, self.summary)
 
-    def _written(self, rulebook: Rulebook, judging: Judging, form: OutputForm) -> Iterator[WrittenCases]:
+    def _written(
+        self, rulebook: Rulebook, judging: Judging, native: NativeJudging | None, form: OutputForm
+    ) -> Iterator[tuple[Subject, WrittenCases]]:
         """The cases of each subject by one rulebook or the other, in order."""
         parts: list[Iterable[tuple[Subject, WrittenCases]]] = [self._by_subject(rulebook, judging)]
-        if self._native is not None and self.ends_at is not None:
+        if native is not None and self.ends_at is not None:
             left = partial(self._cases_left, rulebook)
-            parts.append(self._native.cases(self.ends_at, left, form, of_rival=rulebook is self._rival))
-        for _, own in merge(*parts, key=itemgetter(0)):
-            yield own
+            parts.append(native.cases(self.ends_at, left, form, of_rival=rulebook is self._rival))
+        return merge(*parts, key=itemgetter(0))
 
     def _cases_left(self, rulebook: Rulebook, left: Deduplicated, end: int) -> Iterator[tuple[Subject, WrittenCases]]:
         judging = Judging(rulebook, end)
         deque(judging.alerts(left.events, filtered=self._rival is not None), maxlen=0)
         return self._by_subject(rulebook, judging)
 
-    def _case_bytes(self, own: Iterable[ReportedCase], summary: Summary) -> bytes:
+    def _case_bytes(self, own: WrittenCases, summary: Summary) -> bytes:
+        if isinstance(own, bytes):
+            return own
         output_form, found = self._output_form, []
         for reported in own:
             found.append(output_form.case(reported))
@@ -474,12 +475,11 @@ class Replay:
             return iter(()), iter(())
         second = Judging(self._rival, self.ends_at)
         with self._naming(second):
-            for _ in second.alerts(self._deduplicated.events, filtered=True):
-                pass
+            deque(second.alerts(self._deduplicated.events, filtered=True), maxlen=0)
         return self._all_of(self._rulebook, self._judging), self._all_of(self._rival, second)
 
     def _all_of(self, rulebook: Rulebook, judging: Judging) -> Iterator[ReportedCase]:
-        for own in self._written(rulebook, judging, OutputForm(with_summary=True)):
+        for _, own in self._written(rulebook, judging, self._native, OutputForm(with_summary=True)):
             assert not isinstance(own, bytes)  # not in this form
             yield from own
 

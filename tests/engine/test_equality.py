@@ -7,7 +7,7 @@ import os
 import random
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -23,7 +23,10 @@ from streams.core.instants import instant_us
 from streams.core.rulebook import Rulebook
 from streams.engine import mirrored, native_module
 from streams.engine.judged import NativeReplay
+from streams.replay.checkpoints import Checkpoint
 from streams.replay.comparison import Comparison
+from streams.replay.judging import Sorted
+from streams.replay.native_tasks import NativeTask
 from streams.replay.output_form import OutputForm
 from streams.replay.replay import Replay, ReplayOptions
 from streams.replay.results import ALERT_COLUMNS, CASE_COLUMNS, CsvRow
@@ -58,7 +61,13 @@ KEY = b"a key of at least sixteen bytes"
 
 
 def replayed(
-    path: Path, engine: str, rulebook: Rulebook, rival: Rulebook | None = None, **options: Any
+    path: Path,
+    engine: str,
+    rulebook: Rulebook,
+    *,
+    rival: Rulebook | None = None,
+    checkpoint: Checkpoint | None = None,
+    **options: Any,
 ) -> dict[str, Any]:
     """Everything that comes of a replay; with pseudonyms staff numbers are replaced as they are read."""
     form = options.setdefault("output_form", OutputForm(with_summary=True))
@@ -69,6 +78,7 @@ def replayed(
         Decoder(shipped().catalogue, hide_staff=staff),
         ReplayOptions(RECEIVED, engine=engine, **options),
         rival=rival,
+        checkpoint=checkpoint,
         on_dead_letter=lambda letter: letters.append(letter.model_dump_json()),
     )
     replay.read([Lines(str(path))])
@@ -82,7 +92,7 @@ def replayed(
     found = {
         "alerts": alerts,
         "cases": cases,
-        "summary": replay.summary.to_state(),
+        "summary": {**replay.summary.to_state(), "week": sorted(replay.summary.to_state()["week"])},  # else by task
         "letters": letters,
         "tally": replay.tally,
         "end": replay.ends_at,
@@ -153,7 +163,7 @@ def test_changed_rules(lines: Path) -> None:
         (rules[::2], rules[1:]),
         ([rule for rule in rules if rule.kind == "deadline"], [rule for rule in rules if rule.kind != "deadline"]),
     ):
-        found = replayed(lines, "native", Rulebook(own, calendar), Rulebook(rival, calendar))
+        found = replayed(lines, "native", Rulebook(own, calendar), rival=Rulebook(rival, calendar))
         assert len(found["changes"][0]) > 100
         assert_same(lines, Rulebook(own, calendar), rival=Rulebook(rival, calendar))
 
@@ -302,8 +312,57 @@ def test_common_forms_of_lines_are_read_natively(form: str, lines: Path, tmp_pat
     assert replayed(path, "native", shipped().rulebook)["left"] == {}
 
 
-def test_memory_that_is_used_up_amid_the_events(lines: Path) -> None:
+@pytest.fixture
+def tasks(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """Of each task that was judged natively the events, and how many were left to Python."""
+    found: list[tuple[int, int]] = []
+    judged = NativeTask.judged
+
+    def counting(self: NativeTask, events: Sequence[Sorted], end: int) -> list[Sorted]:
+        left = judged(self, events, end)
+        found.append((len(events), len(left)))
+        return left
+
+    monkeypatch.setattr(NativeTask, "judged", counting)
+    return found
+
+
+@pytest.mark.parametrize(
+    "form",
+    [OutputForm(with_summary=True), OutputForm(CsvRow(ALERT_COLUMNS), hidden=Hidden(KEY)), OutputForm(cases=None)],
+)
+def test_memory_that_is_used_up_amid_the_events(form: OutputForm, lines: Path, tasks: list[tuple[int, int]]) -> None:
+    """The events go over files, and are judged natively from there."""
+    assert_same(lines, shipped().rulebook, is_native=False, memory=200_000, output_form=form)
+    counted, left = map(sum, zip(*tasks, strict=True))
+    assert counted > 1000
+    assert left == 0
+
+
+def test_spilled_events_that_are_left_to_python(lines: Path, tmp_path: Path, tasks: list[tuple[int, int]]) -> None:
+    """Each task has subjects of both."""
+    path = tmp_path / "some.jsonl"
+    path.write_bytes(re.sub(rb'"order_id":"(\w+)7"', rb'"order_id":"\1\\\\7"', lines.read_bytes()))
+    middle = sorted(_decoded(line).at for line in lines.read_bytes().splitlines())[1000]
+    for bounds in ({}, {"until": middle}, {"as_of": middle}):
+        assert_same(path, shipped().rulebook, is_native=False, memory=200_000, **bounds)
+    counted, left = map(sum, zip(*tasks, strict=True))
+    assert 0 < left < counted / 2
+
+
+def test_after_a_failure_python_judges_a_task(lines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_given: Any) -> None:
+        raise RuntimeError("panic")
+
+    monkeypatch.setattr(NativeReplay, "judge", fail)
     assert_same(lines, shipped().rulebook, is_native=False, memory=200_000)
+
+
+def test_with_a_checkpoint(lines: Path, tmp_path: Path, tasks: list[tuple[int, int]]) -> None:
+    found = replayed(lines, "native", shipped().rulebook, checkpoint=Checkpoint(tmp_path / "native"))
+    expected = replayed(lines, "python", shipped().rulebook, checkpoint=Checkpoint(tmp_path / "python"))
+    assert found == expected
+    assert sum(left for _, left in tasks) == 0 < sum(counted for counted, _ in tasks)
 
 
 @pytest.mark.parametrize("path", GOLDEN, ids=[path.parent.name for path in GOLDEN])
