@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.calendars import CalendarSpec
@@ -32,6 +32,7 @@ def counted_by(limit: Limit, zone: str) -> WorkingCalendar:
     return found
 
 
+@settings(max_examples=max(20, settings().max_examples // 10))
 @pytest.mark.parametrize("spec", [SHANGHAI, BERLIN], ids=["Shanghai", "Berlin"])
 @pytest.mark.parametrize("text", [*LIMITS, "9 business hours"])
 @given(data=st.data())
@@ -71,11 +72,11 @@ def test_merged_pauses_count_as_before(text: str, spec: CalendarSpec, data: st.D
         assert instants[0] == instants[1] or all(at is not None and at <= cut for at in instants), fraction
 
 
-def test_a_year_of_short_pauses_is_two_a_day() -> None:
+def test_a_month_of_short_pauses_is_two_a_day() -> None:
     start = calendar_of(SHANGHAI.zone).start_of_day(FIRST_DAY[SHANGHAI.zone].toordinal())
-    pauses = pauses_of(start, [60_000_000] * 2 * 365 * 720)
-    assert len(pauses) == 365 * 720
+    pauses = pauses_of(start, [60_000_000] * 2 * 30 * 720)
+    assert len(pauses) == 30 * 720
     for text in ("5 min", "30 days", "9 business hours"):
         limit = parse_limit(text)
         fewer = merging.merged(pauses, limit, None, counted_by(limit, SHANGHAI.zone))
-        assert len(fewer) <= 2 * 365 + 2 * merging.EACH_END
+        assert len(fewer) <= 2 * 30 + 2 * merging.EACH_END
