@@ -153,8 +153,12 @@ def measure(
         began, before = time.monotonic(), memory_of(worker.pid)
         requests = (sent_at(CLOCK.now(), opened(number)) for number in range(subjects))
         with Feed(found.bootstrap, f"{live.name}.events", requests) as feed:
-            until(lambda: feed.is_done, SECONDS, lambda: f"{feed.count} sent")
-        until(lambda: worker.metric("gridclock_subjects") >= subjects, SECONDS, lambda: worker.output)
+            until(lambda: feed.is_done, SECONDS, lambda: f"{feed.count} sent", progress=lambda: feed.count)
+
+        def taken() -> float:
+            return worker.metric("gridclock_subjects")
+
+        until(lambda: taken() >= subjects, SECONDS, lambda: worker.output, progress=taken)
         filling, memory = time.monotonic() - began, memory_of(worker.pid)
         size = int(worker.metric("gridclock_state_bytes"))
         topic = topic_bytes(live.bootstrap, f"{live.name}-state-changelog")
