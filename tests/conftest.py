@@ -22,6 +22,7 @@ settings.register_profile(
     "ci", max_examples=1000, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.register_profile("dev", max_examples=200, deadline=None, print_blob=True)
+settings.register_profile("fast", settings.get_profile("dev"), max_examples=50)
 settings.register_profile("long", settings.get_profile("ci"), max_examples=10_000)  # 20,000 of engine against oracle
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))
 
@@ -37,6 +38,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[BROKER_LINES] = ["none was asked for"]
+    if config.option.markexpr == "not broker" and not (os.environ.get("HYPOTHESIS_PROFILE") or os.environ.get("CI")):
+        settings.load_profile("fast")  # before the test modules, which make settings of their own of it
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -70,6 +70,7 @@ def breached(topic: Topic) -> set[str]:
     return {json.loads(value)["data"]["order_id"] for *_, value in topic.records}
 
 
+@pytest.mark.broker  # of its own, since it goes away
 @pytest.mark.slow
 def test_all_processes_wait_and_go_on(tmp_path: Path) -> None:
     if (reason := why_not()) is not None:

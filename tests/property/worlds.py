@@ -485,4 +485,5 @@ WORLDS: dict[str, Callable[[], st.SearchStrategy[World]]] = {
 }
 
 # The kinds share twice the profile's examples: 2,000 in CI for each property, of which each kind has its part.
-per_kind = settings(max_examples=max(2 * settings().max_examples // len(WORLDS) + 1, 50))
+_PROFILE = settings().max_examples
+per_kind = settings(max_examples=max(2 * _PROFILE // len(WORLDS) + 1, min(50, _PROFILE // 4)))
