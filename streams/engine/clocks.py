@@ -73,7 +73,7 @@ class NativeClocks:
     """The compiled rulebook, for all partitions of a worker; ``fallbacks`` counts what it did not decide, by reason.
 
     Decisions that report an act or withdraw a report are Python's by design, and so are those that write a case of a
-    violation; they are not counted.
+    violation or of an act that still waits for its close; they are not counted.
     """
 
     def __init__(self, module: ModuleType, rulebook: Rulebook, catalogue: EventCatalogue) -> None:

@@ -214,7 +214,8 @@ fn compare(
     if standing < known { Err(REPORT) } else { Ok(standing) }
 }
 
-/// The places of the version and of the limit of a verdict, told by the line of its case; `None` for an agreed time.
+/// The places of the version and of the limit of a verdict, told by the line of its case; `None` for an agreed time,
+/// and for an act that still waits for its close.
 fn rule_of(fold: &Fold, verdict: &Verdict) -> Option<(usize, Option<usize>)> {
     fn find<'a, V: 'a, C: Iterator<Item = &'a CaseLines>>(
         versions: &'a [V], lines: &CaseLines, own: impl Fn(&'a V) -> &'a CaseLines, chosen: impl Fn(&'a V) -> C,
