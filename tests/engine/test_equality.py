@@ -241,15 +241,15 @@ def test_cases_that_list_more_than_is_shown_are_left_to_python(lines: Path, tmp_
 
 
 def test_subjects_past_the_bounds_of_a_kind(tmp_path: Path) -> None:
-    """510 orders cut off under one account, reports of one fault, and requests for one document."""
-    many = [(number, f"2026-03-02T09:{number % 60:02d}:{number // 60:02d}") for number in range(510)]
+    """2,010 orders cut off under one account and reports of one fault, and 510 requests for one document."""
+    many = [(number, f"2026-03-02T09:{number % 60:02d}:{number // 60:02d}") for number in range(2_010)]
     story = [f"c{n} {at} disconnection.performed W{n} account=A1 cause=arrears" for n, at in many]
     story += [f"f{n} {at} repair.reported F1 area=urban" for n, at in many]
-    story += [f"d{n} {at} application.document_requested D1 document=id" for n, at in many]
+    story += [f"d{n} {at} application.document_requested D1 document=id" for n, at in many[:510]]
     story += ["fc 2026-03-02T12:00 repair.closed F1"]
     story += ["p 2026-03-03T09:00 bill.paid - account=A1 amount=300 owing=false"]
     story += [
-        f"r{n} 2026-03-0{day}T10:00 disconnection.restored W{n} account=A1" for n, day in ((10, 3), (99, 5), (509, 5))
+        f"r{n} 2026-03-0{day}T10:00 disconnection.restored W{n} account=A1" for n, day in ((10, 3), (99, 5), (2_009, 5))
     ]
     path = tmp_path / "many.jsonl"
     path.write_bytes(b"".join(encode_json(event) + b"\n" for event in wire("\n".join(story))))
@@ -258,8 +258,9 @@ def test_subjects_past_the_bounds_of_a_kind(tmp_path: Path) -> None:
     found = replayed(path, "native", rulebook)
     assert found["left"] == {"more evidence or days than are listed": 1}  # the requests
     counts = Counter((one["data"]["rule"], one["data"]["kind"]) for one in map(json.loads, found["alerts"]))
-    assert counts["two-calls-one-answer", "violation"] == counts["documents-asked-once", "violation"] == 500
-    assert counts["restore-after-payment", "breach"] == 499
+    assert counts["two-calls-one-answer", "violation"] == 2_000
+    assert counts["documents-asked-once", "violation"] == 500
+    assert counts["restore-after-payment", "breach"] == 1_999
     assert counts["restore-after-payment", "late_completion"] == 2
 
 

@@ -44,7 +44,7 @@ from tests.oracle.common import (
 
 Standstill = tuple[datetime, datetime | None]
 MANY_DAYS = 20_000
-MANY_THINGS = 500
+MANY_THINGS = 2_000
 
 
 def cases_of(

@@ -14,7 +14,7 @@ from schemas.rules import EvidenceRule
 from tests.oracle.acts import Act, acts
 from tests.oracle.common import Fact, Flaw, Found, all_hold, is_one_of
 
-MANY_ACTS = 500
+MANY_ACTS = 2_000
 
 
 def cases_of(

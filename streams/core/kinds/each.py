@@ -25,7 +25,7 @@ from streams.core.saved import ById, Saved, find
 from streams.core.verdicts import Needed, Status, Verdict
 from streams.core.working_days import WorkingCalendar
 
-MOST_THINGS: Final = 500
+MOST_THINGS: Final = 2_000
 """Things of one subject for which the condition holds or a case is open. Another one takes the place of the oldest
 without an open case; where each has one, it is not begun.
 """

@@ -27,8 +27,9 @@ from streams.core.working_days import WorkingCalendar
 
 _NEVER = -(2**62)
 
-MOST_WAITING: Final = 500
-"""Acts that may wait for one close; later ones are not judged."""
+MOST_WAITING: Final = 2_000
+"""Acts that may wait for one close; later ones are not judged. An order that changes the meters of a housing estate
+has less."""
 
 
 class _Pending:

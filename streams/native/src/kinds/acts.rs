@@ -10,7 +10,7 @@ use crate::lines::Place;
 use crate::subject::{Fields, Subject, TABLES, TEXTS, sayable};
 
 /// As `MOST_WAITING` of `streams/core/kinds/evidence.py`.
-const MOST_WAITING: usize = 500;
+const MOST_WAITING: usize = 2_000;
 
 /// As `MOST_VIOLATIONS` of `streams/core/kinds/at_most.py`.
 const MOST_VIOLATIONS: usize = 500;

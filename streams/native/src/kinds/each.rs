@@ -7,7 +7,7 @@ use crate::kinds::{Judged, State, Status, earlier};
 use crate::subject::Subject;
 
 /// As `MOST_THINGS` of `streams/core/kinds/each.py`.
-const MOST_THINGS: usize = 500;
+const MOST_THINGS: usize = 2_000;
 
 struct Thing<'a> {
     since: usize,
