@@ -34,6 +34,6 @@ class FromBothEnds(LoadFileScheduling):  # type: ignore[misc]
     """Gives the second process the first file that is left, any other process the last one."""
 
     def _assign_work_unit(self, node: WorkerController) -> None:
-        if node is not self.nodes[1]:
+        if node not in self.nodes[1:2]:  # one node is left where there is one file
             self.workqueue.move_to_end(next(reversed(self.workqueue)), last=False)
         super()._assign_work_unit(node)
