@@ -59,6 +59,7 @@ so would every later attempt.
 MOST_ASIDE: Final = 1_000
 """Subjects of a partition set aside; beyond it the worker ends, because the cause is not in the data."""
 
+ALERTS_AT_ONCE: Final = 50_000
 ROWS_AT_ONCE: Final = 500
 """Rows per piece of ``applying``."""
 
@@ -365,7 +366,11 @@ class ClockPartition:
         if at is not None:
             self._rejudge_some()
             yield from self.engine.advancing(at, step.alerts)
-        step.alerts[:] = map(self._marked, step.alerts)
+            yield
+        for number, alert in enumerate(step.alerts, 1):
+            step.alerts[number - 1] = self._marked(alert)
+            if number % ALERTS_AT_ONCE == 0:
+                yield
         self.offset, self.checksum = offset, record.checksum
         rows: list[Row] = []
         for subject in self.engine.take_changed():
