@@ -73,7 +73,7 @@ class NativeClocks:
     """The compiled rulebook, for all partitions of a worker; ``fallbacks`` counts what it did not decide, by reason.
 
     Decisions that report an act or withdraw a report are Python's by design, and so are those that write a case of a
-    violation or of an act that still waits for its close; they are not counted.
+    violation; they are not counted.
     """
 
     def __init__(self, module: ModuleType, rulebook: Rulebook, catalogue: EventCatalogue) -> None:
@@ -123,11 +123,13 @@ class NativeClocks:
 
 
 def _limit_of(rule: Rule, place: int | None) -> Limit | None:
-    """The limit of a case: at that place of those to choose from; without a place the only one, if any."""
+    """The limit of a case, at that place of those of its rule."""
+    if place is None:
+        return None
     if isinstance(rule, CadenceRule):
-        return None if place is None else rule.every
+        return rule.every
     if isinstance(rule, DeadlineRule | RecordingDelayRule):
-        return None if place is None else rule.limit[place].limit
+        return rule.limit[place].limit
     return getattr(rule, "limit", None)
 
 

@@ -33,7 +33,7 @@ pub struct Asked<'a> {
 
 /// A case without faults, as the verdict on it has it. Events are named by their place.
 pub struct Case {
-    /// The places of the version and of the limit chosen; without the latter, the only limit of the version, if any.
+    /// The places of the version and of the limit chosen, the only one of an act's version being the first.
     pub rule: (usize, Option<usize>),
     pub anchor: usize,
     pub outcome: Outcome,
@@ -214,8 +214,7 @@ fn compare(
     if standing < known { Err(REPORT) } else { Ok(standing) }
 }
 
-/// The places of the version and of the limit of a verdict, told by the line of its case; `None` for an agreed time,
-/// and for an act that still waits for its close.
+/// The places of the version and of the limit of a verdict, told by the line of its case; `None` for an agreed time.
 fn rule_of(fold: &Fold, verdict: &Verdict) -> Option<(usize, Option<usize>)> {
     fn find<'a, V: 'a, C: Iterator<Item = &'a CaseLines>>(
         versions: &'a [V], lines: &CaseLines, own: impl Fn(&'a V) -> &'a CaseLines, chosen: impl Fn(&'a V) -> C,
@@ -230,9 +229,11 @@ fn rule_of(fold: &Fold, verdict: &Verdict) -> Option<(usize, Option<usize>)> {
     fn of_limits(version: &DeadlineVersion) -> impl Iterator<Item = &CaseLines> {
         version.choices.iter().map(|choice| &choice.case)
     }
-    fn of_act(version: &ActVersion) -> impl Iterator<Item = &CaseLines> {
-        let choices = if let ActBody::RecordingDelay { choices, .. } = &version.body { &choices[..] } else { &[] };
-        choices.iter().map(|choice| &choice.case)
+    fn of_act(version: &ActVersion) -> Vec<&CaseLines> {
+        match &version.body {
+            ActBody::RecordingDelay { choices, .. } => choices.iter().map(|choice| &choice.case).collect(),
+            _ => vec![&version.case],
+        }
     }
     let lines = verdict.case;
     match fold {
@@ -241,7 +242,9 @@ fn rule_of(fold: &Fold, verdict: &Verdict) -> Option<(usize, Option<usize>)> {
         Fold::Cadence(versions) => {
             find(versions, lines, |version| &version.span.case, |version| std::iter::once(&version.choice.case))
         }
-        Fold::Act(versions) => find(versions, lines, |version| &version.case, of_act),
+        Fold::Act(versions) => {
+            find(versions, lines, |version| &version.span.case, |version| of_act(version).into_iter())
+        }
         Fold::Sequence(versions) => find(versions, lines, |version| &version.span.case, |_| std::iter::empty()),
     }
 }
