@@ -17,7 +17,10 @@ from packaging.version import Version
 
 from tests.audit import LOCK, findings, main, pinned_version, pins
 
-PROJECT = tomllib.loads((LOCK.parent / "pyproject.toml").read_text("utf-8"))["project"]
+_FILE = tomllib.loads((LOCK.parent / "pyproject.toml").read_text("utf-8"))
+PROJECT = _FILE["project"]
+BUILT_WITH = _FILE["build-system"]["requires"]
+"""deploy/venv and the image install the project with what the lock has, without going to the network for it again."""
 
 
 def wanted_by(requirements: list[str], extras: frozenset[str]) -> list[Requirement]:
@@ -28,9 +31,9 @@ def wanted_by(requirements: list[str], extras: frozenset[str]) -> list[Requireme
 
 
 def closure() -> dict[str, list[Requirement]]:
-    """Every distribution that the project needs here, tests included, with all that is asked of it."""
+    """Every distribution that the project needs here, tests and its build included, with all that is asked of it."""
     found: dict[str, list[Requirement]] = {}
-    texts = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"]]
+    texts = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"], *BUILT_WITH]
     waiting = [Requirement(text) for text in texts]
     seen = set()
     while waiting:
@@ -61,8 +64,7 @@ def test_the_lock_holds_every_dependency_and_of_each_a_version_that_all_take() -
 
 def test_the_lock_holds_nothing_that_nobody_needs() -> None:
     elsewhere = {name for name, pin in pins().items() if pin.marker is not None and not pin.marker.evaluate()}
-    # Faust is built with it; deploy/venv installs the project with it, without going to the network for it again.
-    assert pins().keys() - closure().keys() - elsewhere == {"setuptools"} - closure().keys()
+    assert pins().keys() - closure().keys() - elsewhere == set()
 
 
 def test_what_is_installed_here_is_what_the_lock_says() -> None:

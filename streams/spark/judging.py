@@ -320,10 +320,6 @@ def _in_rows(cases: Sequence[_Cases]) -> Iterator[Row]:
         yield _row(CASE, payload=pack)
 
 
-def _explanation(alert: bytes) -> bytes:
-    return bytes(_read_explained(alert).data.explanation)
-
-
 def _row(
     kind: str,
     subject: Subject | None = None,
