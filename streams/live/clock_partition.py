@@ -60,6 +60,8 @@ MOST_ASIDE: Final = 1_000
 """Subjects of a partition set aside; beyond it the worker ends, because the cause is not in the data."""
 
 ALERTS_AT_ONCE: Final = 50_000
+"""Alerts that one piece of ``applying`` marks."""
+
 ROWS_AT_ONCE: Final = 500
 """Rows per piece of ``applying``."""
 

@@ -36,6 +36,7 @@ from tests.bench.measuring import (
     Sent,
     Usage,
     Used,
+    behind,
     event,
     on_a_broker,
     parser_of,
@@ -44,7 +45,7 @@ from tests.bench.measuring import (
     sent_at,
 )
 from tests.bench.throughput import our_rate
-from tests.integration.live import Live, total_of, until, write_events
+from tests.integration.live import Live, until, write_events
 from tests.stories import SHANGHAI, moment
 
 PARTITIONS = 4
@@ -157,7 +158,7 @@ def measure(found: Broker, prefix: str, directory: Path, *, rate: float, seconds
         )
         try:
             with Feed(found.bootstrap, topic, following) as feed:
-                until(lambda: _behind(worker.metrics()) < 3, READY, lambda: worker.output)
+                until(lambda: behind(worker.metrics(), PARTITIONS) < 3, READY, lambda: worker.output)
                 usage, first = Usage(live.workers, found), CLOCK.now() + SECOND // 4
                 feed.late = 0.0
                 last = first + int(seconds * SECOND)
@@ -199,13 +200,6 @@ def _orders(began: int, a_second: float, last: int) -> Iterator[tuple[int, str]]
 
 def _deadline(data: dict[str, Any]) -> int:
     return instant_us(moment(data["deadline"])) if data.get("deadline") else 0
-
-
-def _behind(shown: str) -> float:
-    """Seconds by which the time of the log's partitions is behind; for ever where one has none yet."""
-    if shown.count("\ngridclock_watermark_lag_seconds{") < PARTITIONS:
-        return float("inf")
-    return total_of(shown, "gridclock_watermark_lag_seconds") / PARTITIONS
 
 
 def half_rate(found: Broker, directory: Path, events: int) -> float:

@@ -85,7 +85,10 @@ class Twins:
         again = pruned.keys() - whole.keys()
         if again:
             known = {case.case_id: case for case in self.whole.cases()}
-            assert all(pruned.pop(case_id).case == known[case_id] for case_id in again)
+            assert {case_id: pruned[case_id].case for case_id in again} == {
+                case_id: known[case_id] for case_id in again
+            }
+            pruned = {case_id: change for case_id, change in pruned.items() if case_id not in again}
         assert pruned == {case_id: change for case_id, change in whole.items() if case_id not in done}
 
     def restart(self) -> None:

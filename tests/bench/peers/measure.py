@@ -35,7 +35,7 @@ from streams.kafka.java_broker import cached_class_path, java_version
 from streams.rulebooks.loader import CALENDAR_FILE, shipped_directory
 from tests.bench.contenders import RULES, STOPS, Breach, FiveDays
 from tests.bench.events import STARTS, write_events
-from tests.bench.measuring import MINUTE, Feed, Look, looks_at, sent_at
+from tests.bench.measuring import MINUTE, Feed, Look, Sent, looks_at, sent_at
 from tests.integration.live import AS_SHIPPED, Live, Topic, until
 
 HERE: Final = Path(__file__).parent
@@ -46,6 +46,9 @@ PEERS: Final = {
     "Flink": ("FlinkPeer", "heap"),
 }
 """By name: program, and where it keeps its state."""
+_OPENED: Final = ("--add-opens=java.base/java.util=ALL-UNNAMED", "--add-opens=java.base/java.lang=ALL-UNNAMED")
+"""What Flink's serialisation looks into."""
+
 WATCHED: Final = {*STARTS, *STOPS}
 SECONDS: Final = 900.0
 BEFORE_THE_END: Final = 120 * MINUTE
@@ -82,24 +85,13 @@ class Backlog:
         write_events(path, orders=orders, seed=1, start=date(2025, 3, 3), days=days)
         self.topic = f"{live.name}.events"
         live.make_source(PARTITIONS)
-        self._send(path)
-        self.fifth_days = directory / "fifth-days.csv"
-        self._write_fifth_days(days)
-
-    def _send(self, path: Path) -> None:
-        sent = []
-        for line in path.read_bytes().splitlines():
-            event = json.loads(line)
-            if event["event_type"] not in WATCHED:
-                continue
-            # The peers take every event as known when it occurred: so nothing is entered later here.
-            event["recorded_at"] = event["occurred_at"]
-            at = instant_us(datetime.fromisoformat(event["occurred_at"]))
-            sent.append(sent_at(at, event))
+        sent = _sent(path)
         self.count = len(sent)
         self.until = sent[-1][0] - BEFORE_THE_END
-        with Feed(self.live.bootstrap, self.topic, sent, stamped=True) as feed:
+        with Feed(live.bootstrap, self.topic, sent, stamped=True) as feed:
             until(lambda: feed.is_done, SECONDS, lambda: f"{feed.count} sent", progress=lambda: feed.count)
+        self.fifth_days = directory / "fifth-days.csv"
+        self._write_fifth_days(days)
 
     def _write_fifth_days(self, days: int) -> None:
         table, first = FiveDays(), date(2025, 3, 3).toordinal()
@@ -109,6 +101,20 @@ class Backlog:
     def compared(self, breaches: list[Breach]) -> frozenset[Breach]:
         """Those of them that every contender must have found."""
         return frozenset(breach for breach in breaches if breach[2] <= self.until)
+
+
+def _sent(path: Path) -> list[Sent]:
+    """The events of a file that matter to the five clocks, as records."""
+    sent = []
+    for line in path.read_bytes().splitlines():
+        event = json.loads(line)
+        if event["event_type"] not in WATCHED:
+            continue
+        # The peers take every event as known when it occurred: so nothing is entered later here.
+        event["recorded_at"] = event["occurred_at"]
+        at = instant_us(datetime.fromisoformat(event["occurred_at"]))
+        sent.append(sent_at(at, event))
+    return sent
 
 
 # -- the peers -----------------------------------------------------------------------------------------
@@ -164,10 +170,6 @@ def run_peer(name: str, class_path: str, backlog: Backlog, *, threads: int) -> R
         found.append((rule, order, int(deadline) * 1000))
     topic.close()
     return Run(name, (looks[0], looks[1], looks[2]), backlog.compared(found))
-
-
-_OPENED: Final = ("--add-opens=java.base/java.util=ALL-UNNAMED", "--add-opens=java.base/java.lang=ALL-UNNAMED")
-"""What Flink's serialisation looks into."""
 
 
 # -- this project --------------------------------------------------------------------------------------
