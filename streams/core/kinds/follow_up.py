@@ -116,20 +116,20 @@ class FollowUpFold:
         then = self._base.judge(state.base, at)[0]
         return next(one.evidence for one in then if (one.root, one.item) == (breached.root, breached.item))
 
-    def _still(self, version: Version, events: Sequence[Event], fields: Fields | None) -> Event | None:
-        """The event since which a case that starts after these is paused; a stop ends a pause as well.
-
-        ``fields`` are those of the start; ``None``: each event's own, if there is no start yet.
-        """
+    def _still(self, version: Version, events: Sequence[Event], fields: Fields) -> Event | None:
+        """The event since which a case that starts with these fields is paused; a stop ends a pause as well."""
         still: Event | None = None
         for event in events:
             role = version.roles.get(event.type)
             if role is not None:
-                start = event.data if fields is None else fields
-                if role.stop is not None and fits(role.stop, event, start, has_started=False):
+                if role.stop is not None and fits(role.stop, event, fields, has_started=False):
                     still = None
-                still = self._fold.still_after(role, event, start, still, has_started=False)
+                still = self._fold.still_after(role, event, fields, still, has_started=False)
         return still
+
+    def _may_be_still(self, events: Sequence[Event]) -> bool:
+        """Whether a case that starts later, with whatever fields, may be paused since one of these."""
+        return any(_is_paused_by_some_start(version, events) for version in self._fold.versions)
 
     # -- judge -------------------------------------------------------------------------------------------
 
@@ -167,10 +167,28 @@ class FollowUpFold:
         return (
             self._base.is_idle(state.base)
             and not self.open_cases(state, state.last)
-            and all(self._still(version, state.seen, None) is None for version in self._fold.versions)
+            and not self._may_be_still(state.seen)
         )
 
     def needed(self, state: State, until: int) -> Needed | None:
-        """See ``Fold``: everything, while a case of either rule is open."""
+        """See ``Fold``: everything, while a case of either rule is open, or one could start paused."""
         needed = self._base.needed(state.base, until) if self.is_idle(state) else None
-        return None if needed is None or needed.saved else needed
+        if needed is None or needed.saved:
+            return None
+        # What the other rule needs may pause this one, and what ended that pause would be dropped.
+        kept = [event for event in state.seen if event.event_id in needed.ids or event.type in needed.types]
+        return None if self._may_be_still(kept) else needed
+
+
+def _is_paused_by_some_start(version: Version, events: Sequence[Event]) -> bool:
+    """As ``FollowUpFold._still`` for any fields: a pause that fits some start, not ended for every start."""
+    is_still = False
+    for event in events:
+        role = version.roles.get(event.type)
+        if role is None:
+            continue
+        if any(compare is None and where(event.data) for where, _, compare in role.pause or ()):
+            is_still = True
+        elif any(fits(pairs, event) for pairs in (role.stop, role.cancel, role.resume) if pairs is not None):
+            is_still = False  # without fields of a start only what asks for none of them fits
+    return is_still
