@@ -22,12 +22,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from heapq import merge
-from itertools import groupby
+from itertools import chain, groupby
 from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from schemas.dead_letters import DeadLetter
 from streams.core.alerts import Subject
@@ -53,16 +51,18 @@ from streams.replay.runs import (
     BEFORE,
     CASES,
     CONFLICTS,
+    CasesOfSubject,
     JudgingTask,
     RunKind,
     conflicts_of,
     merged,
+    side_of,
     tasks_of,
 )
 from streams.replay.sources import MAX_AHEAD, Source
 from streams.replay.spill import Partitions, SpillBuffer
 from streams.replay.summary import Summary
-from streams.wire.cloudevents import CloudEvents, ReportedCase, encode
+from streams.wire.cloudevents import CloudEvents, ReportedCase
 from streams.wire.decoder import Decoder, encode_json
 
 MEMORY = 512 * 1024 * 1024
@@ -70,8 +70,6 @@ MEMORY = 512 * 1024 * 1024
 
 REPORT_EVERY = 2_000
 """Events between two reports of a process's progress."""
-
-_plain = msgspec.json.Decoder().decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,12 +331,12 @@ class Replay:
                 else:
                     deque(pieces, maxlen=0)
             if self._rival is not None:
-                self._write_sides(task, BEFORE, self._rulebook, judging)
+                task.write_side(BEFORE, self._sided(self._rulebook, judging, native))
         if self._rival is not None:
             rival = Judging(self._rival, self.ends_at)
             with self._naming(rival):
                 deque(rival.alerts(deduplicated.events, filtered=True), maxlen=0)
-                self._write_sides(task, AFTER, self._rival, rival)
+                task.write_side(AFTER, self._sided(self._rival, rival, native))
             kinds += [BEFORE, AFTER]
         if deduplicated.conflicts:
             conflicts = sorted(deduplicated.conflicts.items())
@@ -352,15 +350,8 @@ class Replay:
         task.finish(found, summary.to_state() if self._output_form.with_summary else None, kinds)
 
     def _native_task(self) -> NativeTask | None:
-        native = None if self._rival is not None else self._native_replay()
+        native = self._native_replay()
         return None if native is None else NativeTask(native, [], partial(decoded, self._scope))
-
-    def _write_sides(self, task: JudgingTask, kind: RunKind, rulebook: Rulebook, judging: Judging) -> None:
-        cases = self._by_subject(rulebook, judging)
-        task.write(
-            kind,
-            ((subject, encode([(reported.event, reported.explanation) for reported in own])) for subject, own in cases),
-        )
 
     @contextmanager
     def _naming(self, judging: Judging) -> Iterator[None]:
@@ -470,24 +461,20 @@ class Replay:
     def sides(self) -> tuple[Iterator[ReportedCase], Iterator[ReportedCase]]:
         """Every case by the rulebook and every one by its rival, by subject, with real numbers; after ``alerts``."""
         if self._judged is not None:
-            return self._side(BEFORE, self._judged), self._side(AFTER, self._judged)
+            return side_of(BEFORE, self._judged), side_of(AFTER, self._judged)
         if self._judging is None or self._rival is None or self.ends_at is None:
             return iter(()), iter(())
         second = Judging(self._rival, self.ends_at)
         with self._naming(second):
             deque(second.alerts(self._deduplicated.events, filtered=True), maxlen=0)
-        return self._all_of(self._rulebook, self._judging), self._all_of(self._rival, second)
+        before = self._sided(self._rulebook, self._judging, self._native)
+        after = self._sided(self._rival, second, self._native)
+        return chain.from_iterable(own for _, own in before), chain.from_iterable(own for _, own in after)
 
-    def _all_of(self, rulebook: Rulebook, judging: Judging) -> Iterator[ReportedCase]:
-        for _, own in self._written(rulebook, judging, self._native, OutputForm(with_summary=True)):
+    def _sided(self, rulebook: Rulebook, judging: Judging, native: NativeJudging | None) -> Iterator[CasesOfSubject]:
+        for subject, own in self._written(rulebook, judging, native, OutputForm(with_summary=True)):
             assert not isinstance(own, bytes)  # not in this form
-            yield from own
-
-    @staticmethod
-    def _side(kind: RunKind, tasks: Iterable[JudgingTask]) -> Iterator[ReportedCase]:
-        for _, cases in merged(kind, tasks):
-            for event, explanation in _plain(cases):
-                yield ReportedCase(event, explanation)
+            yield subject, own
 
     def _by_subject(self, rulebook: Rulebook, judging: Judging) -> Iterator[tuple[Subject, Iterator[ReportedCase]]]:
         for subject, own in groupby(judging.cases(), attrgetter("subject")):

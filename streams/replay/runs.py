@@ -19,6 +19,7 @@ import msgspec
 from streams.core.alerts import Subject
 from streams.core.event import Event
 from streams.replay.judging import AlertKey
+from streams.wire.cloudevents import ReportedCase, encode
 from streams.wire.decoder import encode_json
 
 _encode = msgspec.json.Encoder().encode
@@ -51,6 +52,10 @@ CONFLICTS = RunKind("conflicts", tuple[int])
 """Conflicting repetitions by arrival number: origin and event."""
 
 
+CasesOfSubject = tuple[Subject, Iterable[ReportedCase]]
+"""All cases of a subject."""
+
+
 class JudgingTask:
     """A task's partitions and its files, during judging and afterwards."""
 
@@ -75,6 +80,10 @@ class JudgingTask:
             for key, piece in pieces:
                 target.write(_encode((key, len(piece))) + b"\n")
                 target.write(piece)
+
+    def write_side(self, kind: RunKind, cases: Iterable[CasesOfSubject]) -> None:
+        """Write one side of a comparison, in the order of subjects."""
+        self.write(kind, ((subject, encode([(one.event, one.explanation) for one in own])) for subject, own in cases))
 
     def _own(self, name: str) -> Path:
         # A process whose parent was killed may still write the same task for a moment.
@@ -129,6 +138,13 @@ def merged(kind: RunKind, tasks: Iterable[JudgingTask]) -> Iterator[tuple[Key, b
             if path is not None:
                 runs.append(_pieces(kind, files.enter_context(open(path, "rb"))))
         yield from merge(*runs)
+
+
+def side_of(kind: RunKind, tasks: Iterable[JudgingTask]) -> Iterator[ReportedCase]:
+    """The cases of one side of a comparison, by subject."""
+    for _, cases in merged(kind, tasks):
+        for event, explanation in _decode(cases):
+            yield ReportedCase(event, explanation)
 
 
 def _pieces(kind: RunKind, source: BinaryIO) -> Iterator[tuple[Key, bytes]]:

@@ -147,6 +147,7 @@ class _Judges:
         self._kinds: Counter[str] = Counter()
         self._last_at: int | None = None
         self._cases: list[_Cases] = []
+        self._sides: list[tuple[str, Subject, bytes]] = []
 
     def totals(self) -> Totals:
         """Of all subjects so far."""
@@ -161,7 +162,7 @@ class _Judges:
 
     def rows(self, waiting: list[_Copy]) -> list[Row]:
         """The ``JUDGED`` rows of whole subjects."""
-        self._cases = []
+        self._cases, self._sides = [], []
         taken, left = _given(self._native, waiting)
         rows: list[Row] = []
         if self._native is not None and taken:
@@ -173,6 +174,8 @@ class _Judges:
             if row[0] == ALERT:
                 self._alerts[row[_RULE], row[_REPORT]] += 1
         self._cases.sort(key=itemgetter(0))
+        self._sides.sort()
+        rows += (_row(kind, subject, payload=payload) for kind, subject, payload in self._sides)
         return [*rows, *_in_rows(self._cases)]
 
     def _note(self, last_at: int | None) -> None:
@@ -194,6 +197,9 @@ class _Judges:
             rows.append((ALERT, *key, None, self._alert(line), *_NO_ARRIVAL))
         if self._with_cases:
             self._native_cases(native, taken)
+        if self._rival is not None:
+            self._native_side(BEFORE, self._rulebook, native, taken)
+            self._native_side(AFTER, self._rival, native, taken)
         return [copy for copy in taken if copy.subject in found.left_to_python]
 
     def _alert(self, line: bytes) -> bytes:
@@ -218,9 +224,24 @@ class _Judges:
                 reported = (ReportedCase(read_plain(line), sentence_of(alert)) for line, alert in found.cases)
                 self._cases.append((found.subject, self._written(form, reported)))
         if left:
-            judging = Judging(self._rulebook, self._end)
-            deque(judging.alerts(_events_of(self._job, taken, left)), maxlen=0)
-            self._take_cases(judging)
+            self._take_cases(self._judging_of(self._rulebook, taken, left))
+
+    def _native_side(self, kind: str, rulebook: Rulebook, native: NativeReplay, taken: Sequence[_Copy]) -> None:
+        left = set[Subject]()
+        for found in native.cases(self._end, of_rival=rulebook is self._rival):
+            if found.left_to_python:
+                left.add(found.subject)
+            elif found.cases:
+                reported = (ReportedCase(read_plain(line), sentence_of(alert)) for line, alert in found.cases)
+                self._add_side(kind, found.subject, reported)
+        if left:
+            self._take_side(kind, rulebook, self._judging_of(rulebook, taken, left))
+
+    def _judging_of(self, rulebook: Rulebook, copies: Iterable[_Copy], subjects: Container[Subject]) -> Judging:
+        """The judging of some subjects after all their events, for their cases."""
+        judging = Judging(rulebook, self._end)
+        deque(judging.alerts(_events_of(self._job, copies, subjects), filtered=self._rival is not None), maxlen=0)
+        return judging
 
     def _by_python(self, waiting: Sequence[_Copy]) -> Iterator[Row]:
         events: list[Sorted] = []
@@ -247,10 +268,10 @@ class _Judges:
         if self._with_cases:
             self._take_cases(judging)
         if self._rival is not None:
-            yield from self._side(BEFORE, self._rulebook, judging)
+            self._take_side(BEFORE, self._rulebook, judging)
             second = Judging(self._rival, self._end)
             deque(second.alerts(events, filtered=True), maxlen=0)
-            yield from self._side(AFTER, self._rival, second)
+            self._take_side(AFTER, self._rival, second)
 
     def _take_cases(self, judging: Judging) -> None:
         form = self._form
@@ -269,9 +290,12 @@ class _Judges:
                 self._summary.add(reported)
         return b"".join(written)
 
-    def _side(self, kind: str, rulebook: Rulebook, judging: Judging) -> Iterator[Row]:
+    def _take_side(self, kind: str, rulebook: Rulebook, judging: Judging) -> None:
         for subject, cases in self._by_subject(rulebook, judging):
-            yield _row(kind, subject, payload=encode([(one.event, one.explanation) for one in cases]))
+            self._add_side(kind, subject, cases)
+
+    def _add_side(self, kind: str, subject: Subject, cases: Iterable[ReportedCase]) -> None:
+        self._sides.append((kind, subject, encode([(one.event, one.explanation) for one in cases])))
 
     def _by_subject(self, rulebook: Rulebook, judging: Judging) -> Iterator[tuple[Subject, list[ReportedCase]]]:
         writer = CloudEvents(rulebook.calendar)

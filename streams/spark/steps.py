@@ -123,12 +123,13 @@ class Job:
     def native(self) -> NativeReplay | None:
         """The native engine, where it is built in this executor and supports the job."""
         module = chosen(self.engine)
-        if module is None or self.rival is not None:
+        if module is None:
             return None
-        document = _document(self.rulebook)
+        document, rival = _documents(self.rulebook, self.rival)
         if not self.decoder.keeps(document.watched):
             return None
-        return NativeReplay(module, document.encoded, (self.received + MAX_AHEAD, self.ends_at, self.as_of))
+        bounds = self.received + MAX_AHEAD, self.ends_at, self.as_of
+        return NativeReplay(module, document.encoded, bounds, None if rival is None else rival.encoded)
 
     def copy_for(self, subject: Subject, line: bytes) -> Event:
         """The event of a line as one of its subjects sees it."""
@@ -156,9 +157,10 @@ def _decoder(rulebook: RulebookFiles, rival: RulebookFiles | None, key: bytes | 
 
 
 @lru_cache(maxsize=2)
-def _document(rulebook: RulebookFiles) -> Document:
-    loaded = rulebook.load()
-    return Document(loaded.rulebook, loaded.catalogue)
+def _documents(rulebook: RulebookFiles, rival: RulebookFiles | None) -> tuple[Document, Document | None]:
+    catalogue = catalogue_of(rulebook, rival)
+    other = None if rival is None else Document(rival.load().rulebook, catalogue)
+    return Document(rulebook.load().rulebook, catalogue, other), other
 
 
 class Counted(msgspec.Struct):

@@ -134,6 +134,21 @@ def lines(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def tasks(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """Of each task that was judged natively the events, and how many were left to Python."""
+    found: list[tuple[int, int]] = []
+    judged = NativeTask.judged
+
+    def counting(self: NativeTask, events: Sequence[Sorted], end: int) -> list[Sorted]:
+        left = judged(self, events, end)
+        found.append((len(events), len(left)))
+        return left
+
+    monkeypatch.setattr(NativeTask, "judged", counting)
+    return found
+
+
 def test_simulated_orders(lines: Path) -> None:
     assert assert_same(lines, shipped().rulebook) > 300
 
@@ -178,15 +193,29 @@ def test_changed_rules(lines: Path) -> None:
         assert_same(lines, Rulebook(own, calendar), rival=Rulebook(rival, calendar))
 
 
+def test_changed_rules_over_files(lines: Path, tmp_path: Path, tasks: list[tuple[int, int]]) -> None:
+    """Beyond the memory, and with a checkpoint."""
+    own, rival = shipped().rulebook, Rulebook(map(_stricter, shipped().rulebook.rules), shipped().rulebook.calendar)
+    lines.write_bytes(b"\n".join(lines.read_bytes().splitlines()[:1500]))
+    assert_same(lines, own, rival=rival, is_native=False, memory=200_000)
+    found, expected = (
+        replayed(lines, engine, own, rival=rival, checkpoint=Checkpoint(tmp_path / engine))
+        for engine in ("native", "python")
+    )
+    assert found == expected
+    assert len(found["changes"][0]) > 100
+    assert sum(left for _, left in tasks) == 0 < sum(counted for counted, _ in tasks)
+
+
 def _stricter(rule: Rule) -> Rule:
     if not isinstance(rule, DeadlineRule):
         return rule
-    choices = [
+    choices = tuple(
         choice.model_copy(update={"limit": Elapsed(microseconds=60_000_000, text="1 min")})
         if isinstance(choice.limit, Elapsed)
         else choice
         for choice in rule.limit
-    ]
+    )
     return rule.model_copy(update={"limit": choices})
 
 
@@ -197,6 +226,7 @@ def test_changed_rules_that_are_not_known_here(tmp_path: Path) -> None:
     for rival in (rulebook, berlin):
         assert_same(path, rival, rival=shipped().rulebook)
         assert_same(path, shipped().rulebook, rival=rival)
+    assert_same(path, shipped().rulebook, rival=rulebook, is_native=False, memory=1_000)
 
 
 def test_after_a_failure_python_judges_all(lines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -321,21 +351,6 @@ def test_common_forms_of_lines_are_read_natively(form: str, lines: Path, tmp_pat
     path.write_text("\n".join(changed), "utf-8")
     assert assert_same(path, shipped().rulebook) > 50
     assert replayed(path, "native", shipped().rulebook)["left"] == {}
-
-
-@pytest.fixture
-def tasks(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
-    """Of each task that was judged natively the events, and how many were left to Python."""
-    found: list[tuple[int, int]] = []
-    judged = NativeTask.judged
-
-    def counting(self: NativeTask, events: Sequence[Sorted], end: int) -> list[Sorted]:
-        left = judged(self, events, end)
-        found.append((len(events), len(left)))
-        return left
-
-    monkeypatch.setattr(NativeTask, "judged", counting)
-    return found
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from streams.engine import Engine
 from streams.replay.output_form import OutputForm
 from streams.replay.results import ALERT_COLUMNS, CASE_COLUMNS, CsvRow
 from streams.spark import judging, steps
-from streams.spark.rulebook import RulebookFiles
+from streams.spark.rulebook import RulebookFiles, rulebook_of
 from streams.wire.pseudonyms import Hidden
 
 RECEIVED = 1_800_000_000_000_000
@@ -30,11 +30,14 @@ def rows_of(batches: Iterable[pa.RecordBatch]) -> Iterator[dict[str, Any]]:
 
 
 KEY = b"a key of at least sixteen bytes"
+STRICTER = "repair.yaml", Path("streams/rulebook/repair.yaml").read_bytes().replace(b"45 min", b"20 min")
 FORMS: tuple[dict[str, Any], ...] = (
     {},
     {"form": OutputForm(CsvRow(ALERT_COLUMNS), CsvRow(CASE_COLUMNS), hidden=Hidden(KEY)), "key": KEY},
+    {"form": OutputForm(with_summary=True), "rival": RulebookFiles(((STRICTER,),))},
+    {"rival": rulebook_of(only="deploy/examples/water-berlin")},
 )
-"""As they are; and with pseudonyms in tables."""
+"""As they are; with pseudonyms in tables; beside a changed rulebook, and one with rules of its own."""
 
 
 def judged(path: Path, engine: Engine, form: dict[str, Any]) -> tuple[Counter[str], list[str]]:
