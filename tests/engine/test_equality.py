@@ -391,6 +391,15 @@ def test_with_a_checkpoint(lines: Path, tmp_path: Path, tasks: list[tuple[int, i
     assert sum(left for _, left in tasks) == 0 < sum(counted for counted, _ in tasks)
 
 
+def test_a_meter_removed_twice_and_read_as_it_is_removed(tmp_path: Path) -> None:
+    """The reading, for a later month, comes at the instant of the second removal: no further one is due."""
+    read, removed = "reading.collected - meter=M1 method=remote period=", "meter.removed - meter=M1"
+    told = f"a 2026-03-05T09:00 {read}2026-03\nb +1h {removed}\nc +3d {removed}\nd +3d {read}2026-04\ne +99d {removed}"
+    path = tmp_path / "removed.jsonl"
+    path.write_bytes(b"".join(encode_json(event) + b"\n" for event in wire(told)))
+    assert assert_same(path, shipped("monthly-reading").rulebook) == 0
+
+
 @pytest.mark.parametrize("path", GOLDEN, ids=[path.parent.name for path in GOLDEN])
 def test_golden_stories(path: Path) -> None:
     own = (path.parent / "rules.yaml").exists()

@@ -171,3 +171,16 @@ def test_the_oracle_itself_is_not_blind() -> None:
         found = cases(plain.rules, facts, plain.calendar, END)
         assert [case.outcome for case in found["order", "O"]] == [outcome]
         assert {kind for *_, kind, _ in standing(found)} == kinds
+
+
+def test_an_end_told_twice_ends_what_begins_at_the_instant_of_the_second() -> None:
+    monthly = {"kind": "cadence", "act": "act", "since": "since", "until": "until", "every": "1 natural month"}
+    world = World(SHANGHAI, [rule({**monthly, "calendar": True})], ("act",))
+    nine = datetime(2026, 2, 12, 1, tzinfo=UTC)
+    told = (("a", "act", 0), ("b", "until", 0), ("c", "until", 5), ("d", "since", 5))
+    facts = [
+        Fact(name, event_type, nine + timedelta(minutes=late), nine + timedelta(minutes=late), {}, {"order": "O"})
+        for name, event_type, late in told
+    ]
+    for number in range(1, len(facts) + 1):
+        whole(world, facts[:number], END).check(END)

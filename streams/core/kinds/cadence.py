@@ -112,9 +112,10 @@ class CadenceFold:
             # Of several in one month the next month starts with the last.
             if place and turns[place - 1][1] and self._are_of_one_month(turns[place - 1][0], event.at):
                 del turns[place - 1]
-        if matches(version.until, event) and not (
-            turns and not turns[-1][1] and self._are_of_one_month(turns[-1][0], event.at)
-        ):
+        if matches(version.until, event):
+            # Of several in one month only the first ends its cases, and only the last what begins at its instant.
+            if len(turns) > 1 and not any(up or not self._are_of_one_month(at, event.at) for at, up, _ in turns[-2:]):
+                turns.pop()
             turns.append((event.at, False, event))
 
     def _are_of_one_month(self, earlier: int, later: int) -> bool:

@@ -50,8 +50,12 @@ impl<'a> Periods<'a> {
                 turns.remove(place - 1);
             }
         }
-        let has_ended = turns.last().is_some_and(|(end, up, _)| !up && month_of(*end) == month_of(at));
-        if subject.fits(&version.until, event, None) && !has_ended {
+        if subject.fits(&version.until, event, None) {
+            // Of several in one month only the first ends its cases, and only the last what begins at its instant.
+            let is_of_this_month = |(end, up, _): &(i64, bool, usize)| !up && month_of(*end) == month_of(at);
+            if turns.len() > 1 && turns[turns.len() - 2..].iter().all(is_of_this_month) {
+                turns.pop();
+            }
             turns.push((at, false, event));
         }
     }
