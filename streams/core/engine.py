@@ -72,7 +72,7 @@ class Engine:
         self._timers: list[tuple[int, Subject]] = []
         self._expiries: list[tuple[int, Subject]] = []
         self._changed: set[Subject] = set()
-        self._repeated: set[Subject] = set()  # subjects with new events since the last decision
+        self._came: dict[Subject, int] = {}  # since the last step: the earliest event got
         self.open_cases: Counter[tuple[str, str | None]] = Counter()
         """Open cases by rule id and city."""
         self.watermark = BEGINNING
@@ -99,16 +99,17 @@ class Engine:
             self._changed.add(subject)
             return "too_old"
         notice = record.history.add(event)
+        if self._keep_for is not None:
+            seen = event if notice == "applied" else record.history.find(event.event_id) or event
+            self._came[subject] = min(event.at, seen.at, self._came.get(subject, event.at))
         if notice == "applied":
             self._touched[subject] = record
             self._changed.add(subject)
             if event.at <= self.watermark:
                 notice = "late"
-        else:
-            self._repeated.add(subject)
-            if record.history.is_renewed:
-                record.history.is_renewed = False
-                self._changed.add(subject)
+        elif record.history.is_renewed:
+            record.history.is_renewed = False
+            self._changed.add(subject)
         return notice
 
     # -- decide ------------------------------------------------------------------------------------------
@@ -313,7 +314,8 @@ class Engine:
     def _prune(self, record: SubjectRecord, keep_for: int) -> None:
         """Prune the history of a decided subject."""
         rulebook, watermark = self._rulebook, self.watermark
-        less = prune(self._snapshot(record), record.history, rulebook, cut_of(record, watermark, keep_for))
+        cut = cut_of(record, watermark, keep_for, self._came.get(record.subject))
+        less = None if cut is None else prune(self._snapshot(record), record.history, rulebook, cut)
         if less is None:
             record.pruned = replace(record.pruned, looked_at=len(record.history.events))
             return
@@ -336,14 +338,13 @@ class Engine:
         A subject with an open case needs no entry: the end of the case decides it again, which makes one.
         """
         expiries = self._expiries
-        # A subject that has just got an event is dropped one step later: if this step were repeated after a crash that
-        # kept the drop, the event would look new.
-        repeated, self._repeated = self._repeated, set()
+        # One that has just got an event is dropped one step later: repeated after a crash, the event would look new.
+        came, self._came = self._came, {}
         later: list[tuple[int, Subject]] = []
         while expiries and is_due(expiries[0][0], self.watermark):
             entry = heappop(expiries)
             subject = entry[1]
-            if subject in repeated:
+            if subject in came:
                 later.append(entry)
                 continue
             if subject not in self._records:
@@ -393,7 +394,7 @@ class Engine:
 
     def take_changed(self) -> list[Subject]:
         """The subjects whose snapshot changed since the last call, in a fixed order."""
-        changed, self._changed = sorted(self._changed), set()
+        changed, self._changed, self._came = sorted(self._changed), set(), {}
         return changed
 
     def subjects(self) -> list[Subject]:

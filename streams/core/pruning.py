@@ -40,13 +40,20 @@ def is_worth_a_look(events: int, looked_at: int) -> bool:
     return events >= FEWEST_EVENTS and (events >= 2 * looked_at or events > MOST_EVENTS >= looked_at)
 
 
-def cut_of(record: SubjectRecord, watermark: int, keep_for: int) -> int:
-    """The cut (microseconds) for a subject that was decided at a watermark; always before it."""
+def cut_of(record: SubjectRecord, watermark: int, keep_for: int, came: int | None = None) -> int | None:
+    """The cut (microseconds) for a subject that was decided at a watermark; always before it.
+
+    ``came`` is when the earliest event happened that the subject got with this step. It is not cut off yet: if the step
+    were repeated after a crash that kept the row, the event would be refused. ``None`` where nothing new is over.
+    """
     events, cut = record.history.events, watermark - keep_for
     if len(events) > MOST_EVENTS:
         # Not at the instant itself: more events may have the same instant.
         cut = max(cut, events[-MOST_EVENTS // 2].at - 1)
-    return min(cut, watermark - 1)
+    if came is not None and len(events) <= 2 * MOST_EVENTS:
+        cut = min(cut, came - 1)
+    cut, until = min(cut, watermark - 1), record.pruned.until
+    return cut if until is None or cut > until else None
 
 
 def refuses(history: History, pruned: Pruned, event: Event) -> bool:

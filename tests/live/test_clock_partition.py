@@ -205,6 +205,34 @@ def test_what_may_rest_on_an_event_that_came_too_late_says_so(monkeypatch: pytes
         assert [(alert.kind, alert.incomplete) for alert in applied.step.alerts] == [("breach", True)]
 
 
+def test_a_record_of_events_that_are_over_is_repeated_after_a_crash_and_nothing_of_it_is_refused() -> None:
+    """The row was kept and the position was not; what is over for good would be refused then."""
+    begun = "s 2026-03-02T09:00 counter.service_started WO1 business=fee"
+    done = "\n".join(
+        [
+            *(f"i{number} 2026-03-02T09:00:{number + 10} counter.resumed WO1" for number in range(9)),
+            "e 2026-03-02T09:03 counter.service_completed WO1",
+            "x 2026-03-02T10:40 counter.resumed WO1",
+        ]
+    )
+    log = [record(begun, 0), record(done, 100), record("y 2026-03-02T10:41 counter.resumed WO1", 101)]
+    world, partition = World(fresh), fresh()
+    first = partition.apply(log[0], 0)
+    assert first is not None
+    world.keep(first.rows)
+    applied = partition.apply(log[1], 1)
+    assert applied is not None
+    assert applied.step.refused == []
+    world.keep(applied.rows[:-1])
+    again = world.restored()
+    for offset in (1, 2):
+        repeated = again.apply(log[offset], offset)
+        assert repeated is not None
+        assert repeated.step.refused == []
+    partition.apply(log[2], 2)
+    assert again.all_rows() == partition.all_rows()
+
+
 # --- crashes ------------------------------------------------------------------------------------------------
 
 ACTS = (

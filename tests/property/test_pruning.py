@@ -35,10 +35,11 @@ class Pruning(Engine):
     def _decide_timed(self, record: SubjectRecord, alerts: list[Alert]) -> None:
         super()._decide_timed(record, alerts)
         assert self._keep_for is not None
+        self._came.clear()  # here no step is repeated
         self._prune(record, self._keep_for)
 
     def _forget(self) -> None:
-        self._repeated.clear()
+        self._came.clear()
 
 
 class Twins:
@@ -121,6 +122,19 @@ def test_a_warning_due_by_the_cut_is_not_made_though_a_correction_opens_its_case
     assert twins.pruning.advance_to(us(april)) == []
     for engine in (twins.pruning, twins.whole):
         assert [alert.kind for alert in engine.advance_to(us(moment("2026-05-01T00:00")))] == ["breach"]
+
+
+def test_a_month_is_met_though_an_act_before_it_is_kept_for_a_later_month() -> None:
+    """The act of February for April begins March again, so that of March is kept too."""
+    monthly = rule({"kind": "cadence", "act": "act", "every": "1 natural month", "calendar": True, "period": "period"})
+    twins = Twins(Rulebook([monthly], shipped().rulebook.calendar), timedelta(0))
+    acts = [("a", "02-12", "2026-04"), ("b", "03-14", "2026-03"), ("c", "03-15", "2026-02"), ("d", "04-02", "2026-04")]
+    for name, day, period in acts:
+        at = moment(f"2026-{day}T09:00")
+        twins.send(Fact(name, "act", at, at, {"period": period}, {"order": "O"}))
+        twins.advance(us(at))
+    assert [case.verdict.outcome for case in twins.whole.cases()] == ["met", "met"]
+    twins.check()
 
 
 @pytest.mark.parametrize("kind", sorted(WORLDS))

@@ -278,8 +278,16 @@ class CadenceFold:
         # not begin it again.
         before = [event for at, _, event in turns if at < begins]
         last_up = [event for at, up, event in turns if up and at < begins]
-        # The acts for all months that follow from the kept events: a month without its act would be open again.
-        known_from = min([first, *(self._local_month(event.at) + 1 for event in last_up[-1:])])
+        # The acts for all months that follow from the kept events: a month without its act would be open again. An act
+        # that came months ahead of its month is such an event itself.
+        known_from = first
+        starts = [*last_up[-1:], *(event for month, event in acts.items() if month >= first)]
+        while starts:
+            earlier = min(known_from, *(self._local_month(event.at) + 1 for event in starts))
+            starts = [event for month, event in acts.items() if earlier <= month < known_from]
+            known_from = earlier
+        if known_from < first:  # each of these months with the event that it followed
+            begins = min(begins, self._start_of(known_from - 1))
         return [
             *before[-1:],
             *last_up[-1:],
