@@ -34,7 +34,8 @@ from streams.core.faults import (
 from streams.core.kinds.acts import ActVersion
 from streams.core.kinds.evidence import alternative_text
 from streams.core.kinds.patterns import label_of, title_of
-from streams.engine.parts import NotExpressible, Parts, only
+from streams.engine.days import NotExpressible
+from streams.engine.parts import Parts, only
 from streams.engine.texts import BY, LAWFUL, RECORDED, SINCE, Lines, case_lines, fault_texts, lines_of
 
 _ID_FIELDS: Final = {f"{kind}_id": f"id of {kind}" for kind in SUBJECT_TYPES}
@@ -42,7 +43,7 @@ _ID_FIELDS: Final = {f"{kind}_id": f"id of {kind}" for kind in SUBJECT_TYPES}
 
 _FIELDS: Final = frozenset(
     {"kind", "act", "reset", "closed_by", "when", "facts_from", "needs", "by", "cancel", "carry", "limit", "n", "per"}
-) | {"period", "during", "since", "date_field", "reading_days", "notice", "at_most", "covers"}
+) | {"period", "during", "since", "date_field", "reading_days", "notice", "at_most", "covers", "calendar"}
 
 
 def act(parts: Parts, rule: ActRule, version: ActVersion[Any]) -> dict[str, Any]:

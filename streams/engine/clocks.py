@@ -77,7 +77,9 @@ class NativeClocks:
     """
 
     def __init__(self, module: ModuleType, rulebook: Rulebook, catalogue: EventCatalogue) -> None:
-        self._inner: Any = module.Clocks(Document(rulebook, catalogue).encoded, Place, Running)
+        document = Document(rulebook, catalogue)
+        self._inner: Any = module.Clocks(document.encoded, Place, Running)
+        self._calendars = document.calendars
         self.fallbacks: Counter[str] = Counter()
         self._versions: dict[str, list[Rule]] = {}
         for rule in sorted(rulebook.rules, key=lambda rule: rule.effective_from):
@@ -113,9 +115,11 @@ class NativeClocks:
         started_at, deadline, stopped_at, ended_at, until = times
         rule = self._versions[rule_id][places[0]]
         limit = _limit_of(rule, places[1])
+        calendar = self._calendars[places[2]] if places[2] else None
         return Verdict(
             rule, anchor.event_id, anchor, outcome, started_at, deadline, stopped_at, ended_at, (), limit,
             tuple(pauses), until, provisional, tuple(dict.fromkeys([event.event_id for event in evidence])),
+            calendar=calendar,
         )  # fmt: skip
 
     def _fall_back(self, reason: str) -> None:

@@ -41,13 +41,13 @@ from streams.core.faults import (
 from streams.core.follow_ups import followed_by
 from streams.core.rulebook import Rulebook
 from streams.core.verdicts import AlertKind
-from streams.core.working_days import TABLE_DAYS
 from streams.engine.acts import act
-from streams.engine.parts import NotExpressible, Parts, only
-from streams.engine.texts import AT, Lines, case_lines, fault_texts, inside, lines_of, phrases
+from streams.engine.days import NotExpressible, days_of
+from streams.engine.parts import Parts, only
+from streams.engine.texts import AT, Lines, case_lines, fault_texts, lines_of, phrases
 from streams.wire.plain_events import NOT_DATA, PlainEvents
 
-VERSION: Final = 6
+VERSION: Final = 7
 
 _KINDS: Final[tuple[tuple[Any, str], ...]] = (
     (Code, "code"), (Id, "id"), (Flag, "flag"), (Count, "count"), (ReadingDay, "day_of_month"), (Number, "number"),
@@ -68,14 +68,15 @@ class Document:
 
     def __init__(self, rulebook: Rulebook, catalogue: EventCatalogue, rival: Document | None = None) -> None:
         self._rulebook = rulebook
-        self._calendar = rulebook.calendar
         self._catalogue = catalogue
         # Members of the envelope that are new to the native engine leave all events to Python.
         known = PlainEvents(catalogue).types if NOT_DATA <= _ENVELOPE else frozenset()
         concerned = {name: self._concerned(name) for name in catalogue.types}
         self.watched: dict[str, int] = {} if rival is None else dict(rival.watched)
-        self._parts = Parts(sorted(known), rulebook.calendar, self.watched)
+        self._parts = Parts(sorted(known), rulebook, self.watched)
         folds = [self._fold(index) for index in range(len(rulebook.folds))]
+        self.calendars = [rulebook.calendar, *(rulebook.calendars[name] for name in self._parts.calendars)]
+        """The rulebook's own calendar, and those that its rules count by, by their places in the document."""
         self.encoded = msgspec.json.encode(
             {
                 "version": VERSION,
@@ -89,7 +90,7 @@ class Document:
                     for name in self._parts.types
                 ],
                 "watched": list(self._parts.watched),
-                "calendar": self._days(),
+                "calendars": [days_of(calendar) for calendar in self.calendars],
                 "folds": folds,
                 "durations": self._durations(),
                 "phrases": phrases(),
@@ -113,22 +114,6 @@ class Document:
             else:
                 found[name] = next(text for known, text in _KINDS if known == kind)
         return found
-
-    def _days(self) -> dict[str, Any]:
-        calendar = self._calendar
-        days = TABLE_DAYS
-        names = {day: calendar.day_name(day) for day in days}
-        settled_at, settled_day, offset = calendar.settled
-        return {
-            "first": TABLE_DAYS[0],
-            "works": "".join("01"[calendar.is_working_day(day)] for day in days),
-            "provisional": "".join("01"[calendar.is_provisional(day)] for day in days),
-            "names": {str(day): inside(name) for day, name in names.items() if name is not None},
-            "settled_at": settled_at,
-            "settled_day": settled_day,
-            "offset": offset,
-            "suffix": calendar.local_text(max(settled_at, 0))[23:],
-        }
 
     @staticmethod
     def _durations() -> list[tuple[str, str]]:
@@ -207,8 +192,6 @@ class Document:
 
     def _cadence(self, rule: CadenceRule) -> dict[str, Any]:
         only(rule, _CADENCE_FIELDS)
-        if rule.counted_by is not None:
-            raise NotExpressible
         return {
             "span": self._parts.span(rule),
             "act": self._parts.patterns(rule.act),
@@ -269,7 +252,7 @@ class Document:
 
 
 _DEADLINE_FIELDS: Final = frozenset(
-    {"kind", "start", "only_while", "stop", "pause", "resume", "cancel", "limit", "warn_at", "facts_from"}
+    {"kind", "start", "only_while", "stop", "pause", "resume", "cancel", "limit", "warn_at", "facts_from", "calendar"}
 )
 _CADENCE_FIELDS: Final = frozenset({"kind", "act", "since", "until", "every", "calendar", "period", "warn_at"})
 _SEQUENCE_FIELDS: Final = frozenset({"kind", "stages", "closed_by"})

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from schemas.limits import (
     BillingCycles,
+    BusinessTime,
     CalendarDays,
     Elapsed,
     Limit,
@@ -17,22 +18,24 @@ from schemas.limits import (
     WorkingDays,
 )
 from schemas.patterns import Condition, Conditions, Pattern
-from schemas.rules import RuleBase
-from streams.core.working_days import WorkingCalendar
+from schemas.rules import CadenceRule, RuleBase
+from streams.core.rulebook import Rulebook
+from streams.engine.days import NotExpressible, days_of
 from streams.engine.texts import case_lines
 
 
-class NotExpressible(Exception):
-    """The document has no form for this part of a rule."""
-
-
 class Parts:
-    """Writes parts of rules; ``types`` are the places of event types, ``watched`` those of fields asked for."""
+    """Writes parts of rules; ``types`` are the places of event types, ``watched`` those of fields asked for.
 
-    def __init__(self, types: Sequence[str], calendar: WorkingCalendar, watched: dict[str, int]) -> None:
+    ``calendars`` are the named calendars that rules count by; the place of the first is 1.
+    """
+
+    def __init__(self, types: Sequence[str], rulebook: Rulebook, watched: dict[str, int]) -> None:
         self.types = {name: index for index, name in enumerate(types)}
         self.watched = watched
-        self._calendar = calendar
+        self.calendars: list[str] = []
+        self._calendar = rulebook.calendar
+        self._named = rulebook.calendars
 
     def span(self, rule: RuleBase) -> dict[str, Any]:
         """From when (inclusive) to when (exclusive) a version is in force."""
@@ -41,8 +44,30 @@ class Parts:
             "rule": rule.id,
             "first": self._calendar.start_of_day(rule.effective_from.toordinal()),
             "last": None if to is None else self._calendar.start_of_day(to.toordinal()),
+            "counted_by": self._counted_by(rule),
             "case": case_lines(rule, None),
         }
+
+    def _counted_by(self, rule: RuleBase) -> dict[str, Any]:
+        choice = rule.counted_by if isinstance(rule, CadenceRule) else getattr(rule, "calendar", None)
+        if choice is None:
+            return {"calendar": 0}
+        if isinstance(choice, str):
+            return {"calendar": self._place_of(choice)}
+        name, _, member = choice.by.partition(".")
+        if member and name != "org":
+            raise NotExpressible
+        of = {value: self._place_of(named) for value, named in choice.of.items()}
+        otherwise = self._place_of(choice.otherwise)
+        return {"org": [member, of, otherwise]} if member else {"field": [self.field(name), of, otherwise]}
+
+    def _place_of(self, name: str) -> int:
+        if self._named[name].hours is None:
+            raise NotExpressible
+        days_of(self._named[name])
+        if name not in self.calendars:
+            self.calendars.append(name)
+        return self.calendars.index(name) + 1
 
     def known(self, types: Iterable[str]) -> list[int]:
         """The places of those event types that the native engine reads."""
@@ -91,6 +116,8 @@ class Parts:
                 return "until_instant"
             case UntilDate():
                 return {"until_field": self.field(limit.field)}
+            case BusinessTime():
+                return {"business_time": limit.microseconds}
             case Elapsed():
                 return {"elapsed": limit.microseconds}
             case WorkingDays() if type(limit) is WorkingDays:

@@ -5,6 +5,7 @@ They are made by the code that makes every alert, from values that stand for the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final, cast, get_args
 
@@ -12,6 +13,7 @@ from schemas.base import Text
 from schemas.limits import DAY, Elapsed, Limit
 from schemas.rules import RuleBase
 from streams.core.alerts import Alert, report_alert, retraction_of
+from streams.core.deadlines import Pause, running_time
 from streams.core.event import Event
 from streams.core.explanations import (
     AND_OTHERS,
@@ -26,6 +28,7 @@ from streams.core.explanations import (
     left_out,
 )
 from streams.core.faults import Fault, arithmetic_of
+from streams.core.opening_hours import OpeningHours
 from streams.core.records import JudgedCase
 from streams.core.verdicts import AlertKind, Outcome, Report, Verdict
 from streams.core.working_days import WorkingCalendar
@@ -55,7 +58,17 @@ class _Places(WorkingCalendar):
         return False
 
 
-_PLACES_CALENDAR: Final = _Places()
+class _AlwaysOpen(OpeningHours):
+    """Counts open time as any other; it has no table, which nothing here asks for."""
+
+    def __init__(self) -> None:
+        pass
+
+    def open_time(self, start: int, end: int, pauses: Sequence[Pause] = ()) -> int:
+        return running_time(start, end, pauses)[0]
+
+
+_PLACES_CALENDAR: Final = _Places(hours=_AlwaysOpen())
 
 
 def fault_texts(fault: Fault, key: str | None = None, **replaced: str) -> dict[str, str]:

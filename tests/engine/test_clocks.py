@@ -33,7 +33,7 @@ from streams.wire.state_rows import entry_to_bytes, record_from_bytes, record_to
 from tests.engine.test_equality import GOLDEN
 from tests.oracle.common import Fact
 from tests.property.runs import event_of, us
-from tests.property.shipped import END, START, kinds, rules_of, shipped_histories
+from tests.property.shipped import END, START, counted_by_calendars, kinds, rules_of, shipped_histories
 from tests.property.test_crashes import DAY, HOUR, MINUTE, every_rule
 from tests.property.worlds import per_kind
 from tests.rulebook import test_connection, test_counter, test_inspection, test_metering, test_reading, test_repair
@@ -169,7 +169,8 @@ def _logs(draw: st.DrawFn, kind: str) -> tuple[list[Event], list[tuple[int, int,
 @per_kind
 @given(data=st.data())
 def test_of_every_kind_of_rule(kind: str, data: st.DataObject) -> None:
-    rulebook = data.draw(st.sampled_from((rulebook_of_kind(kind), every_rule())))
+    plain = st.sampled_from((rulebook_of_kind(kind), every_rule()))
+    rulebook = data.draw(st.one_of(plain, plain, counted_by_calendars(tuple(rule.id for rule in rules_of(kind)))))
     tracks_cases = data.draw(st.booleans())
     keep_for = data.draw(st.sampled_from((None, None, DAY, 40 * DAY)))
     both = Both(rulebook, keep_for, tracks_cases=tracks_cases)

@@ -35,8 +35,9 @@ from streams.rulebooks.loader import load_rulebook
 from streams.simulation import simulate
 from streams.wire.decoder import Decoder, encode_json, wire_fields
 from streams.wire.pseudonyms import Hidden, Pseudonyms
+from tests.oracle.common import Fact
 from tests.property.runs import event_of, us
-from tests.property.shipped import END, kinds, rulebook_of, shipped_histories
+from tests.property.shipped import END, ORGS, counted_by_calendars, kinds, rulebook_of, shipped_histories
 from tests.property.worlds import per_kind
 from tests.stories import shipped, wire
 
@@ -433,18 +434,25 @@ def test_mutated_bytes(seed: int, lines: Path, tmp_path: Path) -> None:
     assert_same(path, shipped().rulebook)
 
 
+def _with_org(fact: Fact, org: dict[str, str] | None) -> bytes:
+    fields = wire_fields(event_of(fact))
+    return encode_json(fields if org is None else {**fields, "org": org})
+
+
 @pytest.mark.parametrize("kind", kinds())
 @per_kind
 @given(data=st.data())
 def test_of_every_kind_of_rule(kind: str, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     rule_id, facts = data.draw(shipped_histories(kind))
-    lines = [encode_json(wire_fields(event_of(fact))) for fact in facts]
+    rulebook = data.draw(st.one_of(*[st.just(rulebook_of(rule_id))] * 2, counted_by_calendars((rule_id,))))
+    orgs = data.draw(st.sampled_from((ORGS[:1], ORGS)))
+    lines = [_with_org(fact, data.draw(st.sampled_from(orgs))) for fact in facts]
     lines += data.draw(st.lists(st.sampled_from(lines), max_size=2), label="repeated")
     path = tmp_path_factory.getbasetemp() / f"{kind}.jsonl"
     path.write_bytes(b"".join(line + b"\n" for line in lines))
     rival = data.draw(st.sampled_from((None, None, shipped().rulebook)), label="rival")
-    assert_same(path, rulebook_of(rule_id), rival=rival)
-    assert_same(path, rulebook_of(rule_id), until=data.draw(st.sampled_from(sorted(us(fact.at) for fact in facts))))
+    assert_same(path, rulebook, rival=rival)
+    assert_same(path, rulebook, until=data.draw(st.sampled_from(sorted(us(fact.at) for fact in facts))))
 
 
 def forms_that_the_native_engine_has_not(tmp_path: Path) -> tuple[Rulebook, Path]:
@@ -460,7 +468,7 @@ def forms_that_the_native_engine_has_not(tmp_path: Path) -> tuple[Rulebook, Path
 
 
 def test_forms_that_the_native_engine_has_not(tmp_path: Path) -> None:
-    """Follow-ups, named calendars and what is agreed in fields are Python's; what comes of them is the same."""
+    """Follow-ups and what is agreed in fields are Python's; what comes of them is the same."""
     rulebook, path = forms_that_the_native_engine_has_not(tmp_path)
     # O1: warning and breach, and those of the apology; O2: warning, breach, late; the round, and its entry.
     assert assert_same(path, rulebook) == 9

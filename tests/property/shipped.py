@@ -14,11 +14,22 @@ from typing import Any
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from schemas.limits import Limit, parse_limit
 from schemas.patterns import Condition
-from schemas.rules import Rule
+from schemas.rules import (
+    CadenceRule,
+    CalendarByField,
+    CalendarChoice,
+    DeadlineRule,
+    MinimumNoticeRule,
+    NotBeforeRule,
+    RecordingDelayRule,
+    RetentionRule,
+    Rule,
+)
 from streams.core.rulebook import Rulebook
 from tests.oracle.common import Fact
-from tests.property.stories import fact_of
+from tests.property.stories import fact_of, named_calendars
 from tests.stories import shipped
 
 MINUTE = timedelta(minutes=1)
@@ -105,6 +116,51 @@ def _parts_of(rule_id: str) -> st.SearchStrategy[list[Any]]:
 @cache
 def _ids_of(kind: str) -> st.SearchStrategy[str]:
     return st.sampled_from(sorted({rule.id for rule in rules_of(kind)}))
+
+
+# --- rules that count by a named calendar ---------------------------------------------------------------
+
+_TEXTS = (
+    "5 min", "2 business hours", "90 business minutes", "9 business hours", "1 day", "2 working days",
+    "1 natural month",
+)  # fmt: skip
+_LENGTHS = tuple(map(parse_limit, _TEXTS))
+_CALENDARS: tuple[CalendarChoice, ...] = (
+    "office",
+    "daily",
+    CalendarByField.model_validate({"by": "org.unit", "of": {"U1": "office"}, "else": "daily"}),
+    CalendarByField.model_validate({"by": "business", "of": {"fee": "office"}, "else": "daily"}),
+)
+ORGS = (None, {"unit": "U1"}, {"province": "33", "unit": "U2"}, {"unit": "U1", "city": "3301"})
+
+
+def _counted(rule: Rule, calendar: CalendarChoice, limit: Limit | None) -> Rule:
+    """The rule as it counts by that calendar, and has that limit, where its kind has either."""
+    changed: dict[str, Any] = {}
+    match rule:
+        case DeadlineRule() | RecordingDelayRule():
+            changed["calendar"] = calendar
+            if limit is not None:
+                changed["limit"] = tuple(choice.model_copy(update={"limit": limit}) for choice in rule.limit)
+        case CadenceRule():
+            changed = {"calendar": calendar, "period": None, "every": limit or rule.every}
+        case MinimumNoticeRule() | NotBeforeRule() | RetentionRule():
+            changed = {"calendar": calendar, "limit": limit or rule.limit}
+    return rule.model_copy(update=changed)
+
+
+@cache
+def _counting(ids: tuple[str, ...], calendar: int, limit: int | None) -> Rulebook:
+    own = None if limit is None else _LENGTHS[limit]
+    rules = [_counted(rule, _CALENDARS[calendar], own) for kind in kinds() for rule in rules_of(kind) if rule.id in ids]
+    return Rulebook(rules, shipped().rulebook.calendar, calendars=named_calendars("Asia/Shanghai"))
+
+
+@st.composite
+def counted_by_calendars(draw: st.DrawFn, ids: tuple[str, ...]) -> Rulebook:
+    """Shipped rules, counted by calendars with opening hours, and by other limits."""
+    calendar = draw(st.sampled_from(range(len(_CALENDARS))))
+    return _counting(ids, calendar, draw(st.sampled_from((None, *range(len(_LENGTHS))))))
 
 
 @st.composite

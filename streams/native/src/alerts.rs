@@ -93,6 +93,10 @@ pub struct Verdict<'a> {
     pub pauses: Vec<Pause>,
     pub until: Option<i64>,
     pub is_provisional: bool,
+    /// The place of the calendar by which it was counted.
+    pub calendar: usize,
+    /// Whether open time counted.
+    pub is_open_time: bool,
     pub evidence: Vec<usize>,
     pub faults: Vec<Said>,
     pub case: &'a CaseLines,
@@ -109,6 +113,19 @@ impl Verdict<'_> {
             None => Cow::Borrowed(root),
             Some(item) => Cow::Owned(format!("{root}/{}", subject.id_of(item))),
         }
+    }
+
+    /// Running and paused up to an instant; `None` where Python must say it.
+    fn counted(&self, subject: &Subject, end: i64) -> Option<(i64, i64)> {
+        if !self.is_open_time {
+            return Some(running(self.started_at, end, &self.pauses));
+        }
+        let open = |pauses: &[Pause]| subject.calendars[self.calendar].open_time(self.started_at, end, pauses);
+        let (Some(all), Some(running)) = (open(&[]), open(&self.pauses)) else {
+            subject.hand_back(TABLES);
+            return None;
+        };
+        Some((running, all - running))
     }
 }
 
@@ -141,6 +158,8 @@ pub struct Told<'a> {
     left_out: Words,
     faults: Words,
     is_provisional: bool,
+    /// The place of the calendar whose open time counted.
+    open_time_of: Option<usize>,
     lines: &'a Lines,
 }
 
@@ -157,7 +176,7 @@ impl<'a> Told<'a> {
             report.cause.as_bytes(),
             generation.to_string().as_bytes(),
         ]);
-        let (elapsed, paused) = running(verdict.started_at, verdict.ended_at, &verdict.pauses);
+        let (elapsed, paused) = verdict.counted(subject, verdict.ended_at)?;
         let mut faults = Words::default();
         for (place, said) in verdict.faults.iter().enumerate() {
             if place > 0 {
@@ -189,6 +208,7 @@ impl<'a> Told<'a> {
             left_out: left_out(subject, verdict)?,
             faults,
             is_provisional: verdict.is_provisional,
+            open_time_of: verdict.is_open_time.then_some(verdict.calendar),
             lines: report.lines,
         })
     }
@@ -233,7 +253,11 @@ impl<'a> Told<'a> {
         let anchor = subject.events[self.anchor];
         let late = match (self.stopped_at, self.deadline) {
             (Some(stopped), Some(deadline)) if self.kind == "late_completion" => {
-                duration(stopped - deadline, subject.durations)
+                let late = match self.open_time_of {
+                    None => stopped - deadline,
+                    Some(calendar) => subject.calendars[calendar].open_time(deadline, stopped, &[])?,
+                };
+                duration(late, subject.durations)
             }
             _ => Words::default(),
         };
@@ -305,7 +329,7 @@ pub fn case_line(subject: &Subject, verdict: &Verdict, roots: &Roots, as_of: i64
     };
     let case_id = digest(&[verdict.rule.as_bytes(), kind.as_bytes(), subject.id, root.as_bytes()]);
     let arithmetic = arithmetic(subject, verdict)?;
-    let (elapsed, paused) = running(verdict.started_at, verdict.ended_at, &verdict.pauses);
+    let (elapsed, paused) = verdict.counted(subject, verdict.ended_at)?;
     let anchor = subject.events[verdict.anchor];
     let line = line.fill(|text, place| match place {
         Place::Id => text.push_str(subject.text_of_id()),
@@ -446,7 +470,8 @@ fn duration(microseconds: i64, units: &[Words]) -> Words {
 fn day_count(subject: &Subject, verdict: &Verdict) -> Option<DayCount> {
     let mut count = DayCount::default();
     let found = verdict.limit.and_then(|limit| {
-        subject.days.deadline(limit, verdict.started_at, &verdict.pauses, verdict.until, Some(&mut count))
+        let days = &subject.calendars[verdict.calendar];
+        days.deadline(limit, verdict.started_at, &verdict.pauses, verdict.until, Some(&mut count))
     });
     if found.is_none() {
         subject.hand_back(TABLES);
@@ -477,7 +502,7 @@ pub fn arithmetic(subject: &Subject, verdict: &Verdict) -> Option<String> {
                 text.push_str("{\"date\":");
                 quoted_day(text, *day);
                 text.push_str(",\"name\":");
-                match subject.days.name(*day) {
+                match subject.calendars[verdict.calendar].name(*day) {
                     None => text.push_str("null"),
                     Some(name) => quoted(text, name),
                 }
@@ -488,6 +513,18 @@ pub fn arithmetic(subject: &Subject, verdict: &Verdict) -> Option<String> {
             text.push_str("],");
         }
         None | Some(Limit::Elapsed(_)) => {}
+        Some(Limit::BusinessTime(_)) => {
+            if let Some(deadline) = verdict.deadline {
+                let spans = subject.calendars[verdict.calendar].open_spans(verdict.started_at, deadline);
+                if spans.len() > MOST_LISTED {
+                    subject.hand_back(MANY);
+                    return None;
+                }
+                text.push_str("\"open_hours\":[");
+                listed(&mut text, spans.iter(), |text, (from, to)| from_to(text, subject, *from, Some(*to)));
+                text.push_str("],");
+            }
+        }
         Some(_) if verdict.deadline.is_some() && !verdict.pauses.is_empty() => {
             text.push_str("\"paused_days\":[");
             let count = day_count(subject, verdict)?;
@@ -507,20 +544,7 @@ pub fn arithmetic(subject: &Subject, verdict: &Verdict) -> Option<String> {
             return None;
         }
         text.push_str("\"pauses\":[");
-        listed(&mut text, verdict.pauses.iter(), |text, (since, until)| {
-            text.push_str("{\"from\":\"");
-            subject.days.shown(text, *since);
-            text.push_str("\",\"to\":");
-            match until {
-                None => text.push_str("null"),
-                Some(until) => {
-                    text.push('"');
-                    subject.days.shown(text, *until);
-                    text.push('"');
-                }
-            }
-            text.push('}');
-        });
+        listed(&mut text, verdict.pauses.iter(), |text, (since, until)| from_to(text, subject, *since, *until));
         text.push_str("],");
     }
     if text.len() > 1 {
@@ -528,6 +552,21 @@ pub fn arithmetic(subject: &Subject, verdict: &Verdict) -> Option<String> {
     }
     text.push('}');
     Some(text)
+}
+
+fn from_to(text: &mut String, subject: &Subject, from: i64, to: Option<i64>) {
+    text.push_str("{\"from\":\"");
+    subject.days.shown(text, from);
+    text.push_str("\",\"to\":");
+    match to {
+        None => text.push_str("null"),
+        Some(to) => {
+            text.push('"');
+            subject.days.shown(text, to);
+            text.push('"');
+        }
+    }
+    text.push('}');
 }
 
 /// Runs of paused days that a sentence names by their dates.
@@ -539,8 +578,8 @@ fn left_out(subject: &Subject, verdict: &Verdict) -> Option<Words> {
         return Some(Words::default());
     };
     let phrases = subject.phrases;
-    if matches!(verdict.limit, Some(Limit::Elapsed(_))) {
-        let (_, paused) = running(verdict.started_at, deadline, &verdict.pauses);
+    if matches!(verdict.limit, Some(Limit::Elapsed(_) | Limit::BusinessTime(_))) {
+        let (_, paused) = verdict.counted(subject, deadline)?;
         if paused == 0 {
             return Some(Words::default());
         }

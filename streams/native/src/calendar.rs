@@ -2,7 +2,7 @@
 //!
 //! Mirrors `streams/core/deadlines.py`. `None` stands for what the tables do not hold, which is Python's.
 
-use crate::document::{Calendar, Limit};
+use crate::document::{self, Calendar, Limit};
 use crate::events::{DAY, EPOCH, civil, ordinal_within};
 use crate::hashing::HashMap;
 
@@ -21,7 +21,73 @@ pub struct Days {
     settled_day: i64,
     offset: i64,
     suffix: String,
+    hours: Option<Hours>,
 }
+
+/// Opening hours, as `streams/core/opening_hours.py` has them; `before` is the open time before each span.
+struct Hours {
+    opens: Vec<i64>,
+    closes: Vec<i64>,
+    before: Vec<i64>,
+}
+
+impl Hours {
+    fn new(given: &document::Hours) -> Hours {
+        let mut found = Hours { opens: Vec::new(), closes: Vec::new(), before: vec![0] };
+        let (mut at, mut sum) = (given.from, 0);
+        for (closed, open) in &given.minutes {
+            let opens = at + closed * MINUTE;
+            at = opens + open * MINUTE;
+            sum += open * MINUTE;
+            found.opens.push(opens);
+            found.closes.push(at);
+            found.before.push(sum);
+        }
+        found
+    }
+
+    /// The open time up to an instant.
+    fn until(&self, at: i64) -> i64 {
+        match self.opens.partition_point(|opens| *opens <= at) {
+            0 => 0,
+            index => self.before[index - 1] + at.min(self.closes[index - 1]) - self.opens[index - 1],
+        }
+    }
+
+    fn open_time(&self, start: i64, end: i64, pauses: &[Pause]) -> i64 {
+        let paused = pauses.iter().map(|(since, until)| {
+            let (low, high) = ((*since).max(start), until.map_or(end, |until| until.min(end)));
+            if low < high { self.until(high) - self.until(low) } else { 0 }
+        });
+        self.until(end) - self.until(start) - paused.sum::<i64>()
+    }
+
+    /// When so much open time has run; `Some(None)` while the clock stands still for good.
+    fn used_up(&self, length: i64, start: i64, pauses: &[Pause]) -> Option<Option<i64>> {
+        if length <= 0 {
+            return Some(Some(start));
+        }
+        let mut total = self.until(start) + length;
+        for (since, until) in pauses.iter().filter(|(_, until)| until.is_none_or(|until| until > start)) {
+            let reached = self.until((*since).max(start));
+            if reached >= total {
+                break;
+            }
+            let Some(until) = until else { return Some(None) };
+            total += self.until(*until) - reached;
+        }
+        let index = self.before.partition_point(|before| *before < total) - 1;
+        Some(Some(self.opens.get(index)? + total - self.before[index]))
+    }
+
+    fn spans(&self, start: i64, end: i64) -> Vec<(i64, i64)> {
+        let first = self.closes.partition_point(|closes| *closes <= start);
+        let last = self.opens.partition_point(|opens| *opens < end);
+        (first..last).map(|index| (self.opens[index].max(start), self.closes[index].min(end))).collect()
+    }
+}
+
+const MINUTE: i64 = 60_000_000;
 
 /// When a limit runs out (`None` while the clock stands still).
 #[derive(Clone, Copy)]
@@ -60,6 +126,7 @@ impl Days {
             settled_day: calendar.settled_day,
             offset: calendar.offset,
             suffix: calendar.suffix.clone(),
+            hours: calendar.hours.as_ref().map(Hours::new),
         }
     }
 
@@ -120,6 +187,11 @@ impl Days {
         let plain = |at| Deadline { at, is_provisional: false };
         let found = match limit {
             Limit::Elapsed(length) => plain(elapsed(*length, start, pauses)),
+            Limit::BusinessTime(length) => {
+                let at = self.hours.as_ref()?.used_up(*length, start, pauses)?;
+                let is_provisional = at.map_or(Some(false), |at| self.is_provisional(self.date(at - 1)))?;
+                Deadline { at, is_provisional }
+            }
             Limit::UntilField(_) | Limit::UntilInstant => plain(until),
             Limit::SameWorkingDay => self.same_working_day(first, pauses)?,
             Limit::WorkingDays(days) if pauses.is_empty() => {
@@ -207,6 +279,10 @@ impl Days {
         let day = self.date(start);
         let found = match limit {
             Limit::Elapsed(length) => (start + length, false),
+            Limit::BusinessTime(_) => {
+                let found = self.deadline(limit, start, &[], None, None)?;
+                (found.at?, found.is_provisional)
+            }
             Limit::CalendarDays(days) => (self.start(day + days), false),
             Limit::WorkingDays(days) => {
                 let last = self.worked(day, *days)?;
@@ -225,7 +301,7 @@ impl Days {
     /// `latest_of`: the last instant within a limit.
     pub fn latest(&self, limit: &Limit, start: i64) -> Option<i64> {
         let at = self.deadline(limit, start, &[], None, None)?.at?;
-        Some(if matches!(limit, Limit::Elapsed(_)) { at } else { at - 1 })
+        Some(if matches!(limit, Limit::Elapsed(_) | Limit::BusinessTime(_)) { at } else { at - 1 })
     }
 
     /// `warning_instant`: when a fraction of a limit is used up; `Some(None)` while the clock stands still for good.
@@ -234,6 +310,7 @@ impl Days {
     ) -> Option<Option<i64>> {
         let at = match limit {
             Limit::Elapsed(length) => elapsed(part_of(*length, fraction), start, pauses),
+            Limit::BusinessTime(length) => self.hours.as_ref()?.used_up(part_of(*length, fraction), start, pauses)?,
             Limit::UntilField(_) | Limit::UntilInstant => Some(start + part_of(deadline - start, fraction)),
             Limit::SameWorkingDay => {
                 let begins = start.max(self.start(self.date(deadline - 1)));
@@ -274,6 +351,17 @@ impl Days {
             }
         }
         Some(Some(day))
+    }
+
+    /// The open time between two instants without that of pauses; `None` where the tables do not hold it.
+    pub fn open_time(&self, start: i64, end: i64, pauses: &[Pause]) -> Option<i64> {
+        let is_within = self.is_settled(start) && self.is_settled(end);
+        self.hours.as_ref().filter(|_| is_within).map(|hours| hours.open_time(start, end, pauses))
+    }
+
+    /// The open spans between two instants.
+    pub fn open_spans(&self, start: i64, end: i64) -> Vec<(i64, i64)> {
+        self.hours.as_ref().map_or(Vec::new(), |hours| hours.spans(start, end))
     }
 
     /// The name of a special day, as it stands in JSON.
@@ -386,7 +474,11 @@ fn days_in(limit: &Limit, first: i64) -> i64 {
     match limit {
         Limit::WorkingDays(days) | Limit::CalendarDays(days) => *days,
         Limit::Months(months) | Limit::BillingCycles(months) => later_month(first, *months) - first,
-        Limit::Elapsed(_) | Limit::SameWorkingDay | Limit::UntilField(_) | Limit::UntilInstant => 0,
+        Limit::Elapsed(_)
+        | Limit::BusinessTime(_)
+        | Limit::SameWorkingDay
+        | Limit::UntilField(_)
+        | Limit::UntilInstant => 0,
     }
 }
 

@@ -7,7 +7,7 @@ use crate::lines::Line;
 use serde::Deserialize;
 use serde_json::Value;
 
-pub const VERSION: u32 = 6;
+pub const VERSION: u32 = 7;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -15,7 +15,8 @@ pub struct Document {
     pub version: u32,
     pub types: Vec<EventType>,
     pub watched: Vec<String>,
-    pub calendar: Calendar,
+    /// The rulebook's own, and those that its rules name.
+    pub calendars: Vec<Calendar>,
     pub folds: Vec<FoldEntry>,
     pub durations: Vec<Words>,
     pub phrases: Phrases,
@@ -76,6 +77,25 @@ pub struct Calendar {
     pub settled_day: i64,
     pub offset: i64,
     pub suffix: String,
+    pub hours: Option<Hours>,
+}
+
+/// Opening hours: from an instant on, minutes closed and minutes open in turn.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hours {
+    pub from: i64,
+    pub minutes: Vec<(i64, i64)>,
+}
+
+/// The calendar of a case, by its place: always the same one, or chosen by a field of its start or by a member of the
+/// organisation, the last being that of all other values.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CountedBy {
+    Calendar(usize),
+    Field(usize, HashMap<String, usize>, usize),
+    Org(String, HashMap<String, usize>, usize),
 }
 
 #[derive(Deserialize)]
@@ -165,6 +185,7 @@ pub type Patterns = Vec<Pattern>;
 #[serde(rename_all = "snake_case")]
 pub enum Limit {
     Elapsed(i64),
+    BusinessTime(i64),
     WorkingDays(i64),
     CalendarDays(i64),
     Months(i64),
@@ -195,6 +216,7 @@ pub struct Span {
     pub rule: String,
     pub first: i64,
     pub last: Option<i64>,
+    pub counted_by: CountedBy,
     /// Of cases without a limit.
     pub case: CaseLines,
 }

@@ -33,8 +33,9 @@ pub struct Asked<'a> {
 
 /// A case without faults, as the verdict on it has it. Events are named by their place.
 pub struct Case {
-    /// The places of the version and of the limit chosen, the only one of an act's version being the first.
-    pub rule: (usize, Option<usize>),
+    /// The places of the version, of the limit chosen (the only one of an act's version being the first), and of the
+    /// calendar.
+    pub rule: (usize, Option<usize>, usize),
     pub anchor: usize,
     pub outcome: Outcome,
     /// When it was started, due, stopped, ended; and until when the limit lasts where that was agreed.
@@ -50,7 +51,7 @@ impl Case {
             return Err(REPORT);
         }
         Ok(Case {
-            rule: rule_of(fold, verdict).ok_or(REPORT)?,
+            rule: rule_of(fold, verdict).map(|(version, limit)| (version, limit, verdict.calendar)).ok_or(REPORT)?,
             anchor: verdict.anchor,
             outcome: verdict.outcome,
             times: (verdict.started_at, verdict.deadline, verdict.stopped_at, verdict.ended_at, verdict.until),
@@ -126,7 +127,7 @@ fn place_of(subject: &Subject, fold: usize, event: usize) -> Place {
 /// `text` is the JSON list of all its events, as in state rows, in the order of histories.
 pub fn decide(rulebook: &Rulebook, mut asked: Asked, text: &[u8]) -> Result<Decision, Reason> {
     let events = read(rulebook, text)?;
-    let days = &rulebook.days;
+    let days = &rulebook.days[0];
     if !events.iter().all(|event| days.is_settled(event.at) && days.is_settled(event.recorded)) {
         return Err(TABLES);
     }

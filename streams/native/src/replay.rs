@@ -16,7 +16,8 @@ use std::sync::OnceLock;
 /// The folds and tables of one rulebook.
 pub struct Rulebook {
     pub reader: Reader,
-    pub days: Days,
+    /// Of each calendar, the rulebook's own first.
+    pub days: Vec<Days>,
     types: Vec<String>,
     concerns: Vec<Vec<u8>>,
     pub folds: Box<Folds>,
@@ -32,9 +33,12 @@ impl Rulebook {
         if document.version != VERSION {
             return Err(format!("version {} of the compiled rulebook, {VERSION} is known", document.version));
         }
+        if document.calendars.is_empty() {
+            return Err("a compiled rulebook without a calendar".to_owned());
+        }
         Ok(Rulebook {
             reader: Reader::new(&document.types, &document.watched),
-            days: Days::new(&document.calendar),
+            days: document.calendars.iter().map(Days::new).collect(),
             concerns: document.types.iter().map(|found| found.subjects.clone()).collect(),
             types: document.types.into_iter().map(|found| found.name).collect(),
             folds: document
@@ -61,7 +65,8 @@ impl Rulebook {
             id,
             events,
             store,
-            days: &self.days,
+            days: &self.days[0],
+            calendars: &self.days,
             types: &self.types,
             durations: &self.durations,
             phrases: &self.phrases,

@@ -1,7 +1,7 @@
 //! What the folds of one subject share: its events, conditions over their fields, and days.
 
 use crate::calendar::Days;
-use crate::document::{Condition, Conditions, Pattern, Patterns, Phrases, Test, Words};
+use crate::document::{Condition, Conditions, CountedBy, Pattern, Patterns, Phrases, Test, Words};
 use crate::events::{Event, Span, Val};
 use crate::hashing::{HashMap, HashSet};
 use blake2::digest::consts::U4;
@@ -49,7 +49,9 @@ pub struct Subject<'a> {
     pub id: &'a [u8],
     pub events: Vec<&'a Event>,
     pub store: &'a [u8],
+    /// Of the rulebook's own calendar.
     pub days: &'a Days,
+    pub calendars: &'a [Days],
     pub types: &'a [String],
     pub durations: &'a [Words],
     pub phrases: &'a Phrases,
@@ -189,6 +191,38 @@ impl<'a> Subject<'a> {
             }
             _ => number(one).is_some() && number(one) == number(other),
         }
+    }
+
+    /// The place of the calendar of a case that starts with these fields.
+    pub fn calendar(&self, counted_by: &CountedBy, fields: Fields) -> usize {
+        let place = match counted_by {
+            CountedBy::Calendar(place) => *place,
+            CountedBy::Field(field, of, otherwise) => match self.value(fields, *field) {
+                Val::Text(span) => of.get(self.text(span)).copied().unwrap_or(*otherwise),
+                _ => *otherwise,
+            },
+            CountedBy::Org(level, of, otherwise) => {
+                let org = |event: usize| self.events[event].org;
+                let org = org(fields.event).or_else(|| fields.facts.and_then(org));
+                org.and_then(|org| self.member(org, level)).and_then(|code| of.get(code)).copied().unwrap_or(*otherwise)
+            }
+        };
+        if place >= self.calendars.len() {
+            self.hand_back(TABLES);
+            return 0;
+        }
+        place
+    }
+
+    /// A member of an organisation, in which nothing is escaped: names and codes stand between quotation marks in turn.
+    fn member(&self, org: Span, level: &str) -> Option<&'a str> {
+        let mut texts = self.text(org).split('"').skip(1).step_by(2);
+        while let (Some(name), Some(code)) = (texts.next(), texts.next()) {
+            if name == level {
+                return Some(code);
+            }
+        }
+        None
     }
 
     pub fn plain(&self, event: usize) -> Fields {

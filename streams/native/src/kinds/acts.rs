@@ -2,6 +2,7 @@
 //! act waits until an event at a later instant comes.
 
 use crate::alerts::{Outcome, Report, Said, Verdict};
+use crate::calendar::Days;
 use crate::document::{ActBody, ActVersion, CaseLines, Conditions, Fault, Limit, Lines, Named, Period, Slot};
 use crate::events::{Val, date};
 use crate::hashing::HashMap;
@@ -24,6 +25,9 @@ struct Finding<'a> {
     due: i64,
     grounds: Vec<usize>,
     is_provisional: bool,
+    /// The place of the calendar by which it was counted; open time counted where the limit is one.
+    calendar: usize,
+    is_open_time: bool,
     is_cancelled: bool,
     lines: Option<&'a Lines>,
     case: &'a CaseLines,
@@ -73,6 +77,8 @@ impl<'a> Finding<'a> {
             pauses: Vec::new(),
             until: None,
             is_provisional: self.is_provisional,
+            calendar: self.calendar,
+            is_open_time: self.is_open_time,
             evidence,
             faults: if is_certain { self.faults.clone() } else { Vec::new() },
             case: self.case,
@@ -113,6 +119,20 @@ struct Watch {
     is_kept_out: bool,
     // retention
     reading_day: Option<i64>,
+}
+
+impl ActBody {
+    /// Whether its limit is one of open time; of a recording delay each choice says so.
+    fn is_open_time(&self) -> bool {
+        match self {
+            ActBody::NotBefore { limit, .. }
+            | ActBody::Retention { limit, .. }
+            | ActBody::MinimumNotice { limit, .. } => {
+                matches!(limit, Limit::BusinessTime(_))
+            }
+            _ => false,
+        }
+    }
 }
 
 const NEVER: i64 = -(1 << 62);
@@ -325,11 +345,26 @@ impl ActVersion {
         }
         let lines = self.lines.get(&subject.event_type(act));
         let at = subject.at(act);
+        let own = subject.calendar(&self.span.counted_by, Fields { event: act, facts: watch.facts, type_field: None });
+        let days = &subject.calendars[own];
         let finding = |faults: Vec<Said>, more: &[usize], is_provisional| {
             let grounds = watch.facts.iter().chain(watch.found.iter().flatten()).chain(more).copied().chain([act]);
             let grounds = grounds.collect();
             let case = &self.case;
-            Finding { version: self, act, faults, due: at, grounds, is_provisional, is_cancelled: false, lines, case }
+            let (calendar, is_open_time) = (own, self.body.is_open_time());
+            Finding {
+                version: self,
+                act,
+                faults,
+                due: at,
+                grounds,
+                is_provisional,
+                calendar,
+                is_open_time,
+                is_cancelled: false,
+                lines,
+                case,
+            }
         };
         if let ActBody::RecordingDelay { choices, late } = &self.body {
             let fields = Fields { event: act, facts: None, type_field: subject.type_field };
@@ -370,17 +405,19 @@ impl ActVersion {
                     return Vec::new();
                 };
                 let (began, day) = began(since);
-                let (faults, is_provisional) = self.early(subject, early, limit, (began, day), None, at);
+                let (faults, is_provisional) =
+                    self.early(subject, early, days.earliest(limit, began, None), (began, day), at);
                 vec![finding(faults, &[since], is_provisional)]
             }
             ActBody::Retention { limit, early, .. } => {
                 let Some(since) = latest_before(subject, &watch.since, at) else { return Vec::new() };
-                let began = (subject.at(since), None);
-                let (faults, is_provisional) = self.early(subject, early, limit, began, watch.reading_day, at);
+                let began = subject.at(since);
+                let lawful = days.earliest(limit, began, watch.reading_day);
+                let (faults, is_provisional) = self.early(subject, early, lawful, (began, None), at);
                 vec![finding(faults, &[since], is_provisional)]
             }
             ActBody::MinimumNotice { .. } => {
-                let (notice, mut faults, is_provisional) = self.noticed(watch, subject, act);
+                let (notice, mut faults, is_provisional) = self.noticed(watch, subject, act, days);
                 faults.extend(self.missing(watch, subject, act));
                 vec![finding(faults, notice.as_slice(), is_provisional)]
             }
@@ -389,7 +426,8 @@ impl ActVersion {
     }
 
     fn recorded(&self, found: &mut Finding, subject: &Subject, limit: &Limit, late: &Fault) {
-        let by = subject.days.deadline(limit, subject.at(found.act), &[], None, None);
+        found.is_open_time = matches!(limit, Limit::BusinessTime(_));
+        let by = subject.calendars[found.calendar].deadline(limit, subject.at(found.act), &[], None, None);
         let Some((by, is_provisional)) = by.and_then(|by| Some((by.at?, by.is_provisional))) else {
             return subject.hand_back(TABLES);
         };
@@ -438,10 +476,9 @@ impl ActVersion {
 
     /// The fault of an act before a limit has passed since something began, and whether that is provisional.
     fn early(
-        &self, subject: &Subject, early: &Fault, limit: &Limit, (began, day): (i64, Option<i64>),
-        reading_day: Option<i64>, at: i64,
+        &self, subject: &Subject, early: &Fault, lawful: Option<(i64, bool)>, (began, day): (i64, Option<i64>), at: i64,
     ) -> (Vec<Said>, bool) {
-        let Some((lawful, is_provisional)) = subject.days.earliest(limit, began, reading_day) else {
+        let Some((lawful, is_provisional)) = lawful else {
             subject.hand_back(TABLES);
             return (Vec::new(), false);
         };
@@ -450,7 +487,7 @@ impl ActVersion {
     }
 
     /// The notice that an act rests on, what is wrong with it, and whether that is provisional.
-    fn noticed(&self, watch: &Watch, subject: &Subject, act: usize) -> (Option<usize>, Vec<Said>, bool) {
+    fn noticed(&self, watch: &Watch, subject: &Subject, act: usize, days: &Days) -> (Option<usize>, Vec<Said>, bool) {
         let ActBody::MinimumNotice { covers, limit, at_most, without, early, late, .. } = &self.body else {
             return (None, Vec::new(), false);
         };
@@ -467,9 +504,8 @@ impl ActVersion {
         let mut best = None;
         for notice in notices.iter().rev().chain(notices.first()) {
             let since = subject.at(*notice);
-            let latest = at_most.as_ref().map(|limit| subject.days.latest(limit, since));
-            let (Some((least, is_provisional)), false) =
-                (subject.days.earliest(limit, since, None), latest == Some(None))
+            let latest = at_most.as_ref().map(|limit| days.latest(limit, since));
+            let (Some((least, is_provisional)), false) = (days.earliest(limit, since, None), latest == Some(None))
             else {
                 subject.hand_back(TABLES);
                 return (None, Vec::new(), false);
@@ -505,6 +541,8 @@ impl ActVersion {
                 due: at,
                 grounds: vec![pending.act, cancel],
                 is_provisional: false,
+                calendar: 0,
+                is_open_time: false,
                 is_cancelled: true,
                 lines: None,
                 case: &self.case,
@@ -543,6 +581,8 @@ impl ActVersion {
             due: by,
             grounds,
             is_provisional: false,
+            calendar: 0,
+            is_open_time: false,
             is_cancelled: false,
             lines: self.lines.get(&subject.event_type(act)),
             case: &self.case,
@@ -691,6 +731,8 @@ impl<'a> Acts<'a> {
                     due: as_of + 1,
                     grounds: vec![act],
                     is_provisional: false,
+                    calendar: 0,
+                    is_open_time: false,
                     is_cancelled: false,
                     lines: None,
                     case: &version.span.case,

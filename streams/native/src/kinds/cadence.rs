@@ -83,7 +83,7 @@ impl<'a> Periods<'a> {
         }
         let begins = has_acted || subject.fits(&version.since, event, None);
         if begins && self.open.is_none() && version.span.holds(at) {
-            let mut clock = Clock::new(&version.span, Some(&version.choice), event, subject);
+            let mut clock = Clock::new(&version.span, Some(&version.choice), subject.plain(event), subject);
             clock.time(subject);
             if ended_now.is_some() {
                 clock.cancel = ended_now;
@@ -122,7 +122,7 @@ impl<'a> Periods<'a> {
             if !is_up || !version.span.holds(begins) {
                 continue;
             }
-            let mut clock = Clock::new(&version.span, Some(&version.choice), last_up, subject);
+            let mut clock = Clock::new(&version.span, Some(&version.choice), subject.plain(last_up), subject);
             clock.started_at = begins;
             clock.root = Some(format!("month/{:04}-{:02}", month.div_euclid(12), month.rem_euclid(12) + 1));
             clock.stop = acts.get(&month).copied();

@@ -2,9 +2,9 @@
 
 use crate::alerts::{Outcome, Report, Verdict};
 use crate::calendar::Pause;
-use crate::document::{Choice, Span};
+use crate::document::{Choice, Limit, Span};
 use crate::kinds::Status;
-use crate::subject::{Subject, TABLES};
+use crate::subject::{Fields, Subject, TABLES};
 
 pub struct Clock<'a> {
     pub span: &'a Span,
@@ -23,10 +23,13 @@ pub struct Clock<'a> {
     pub is_provisional: bool,
     /// Whether the deadline is the end of a given period, all of which counts.
     pub is_given: bool,
+    /// The place of the calendar by which it is counted.
+    pub calendar: usize,
 }
 
 impl<'a> Clock<'a> {
-    pub fn new(span: &'a Span, choice: Option<&'a Choice>, start: usize, subject: &Subject) -> Clock<'a> {
+    pub fn new(span: &'a Span, choice: Option<&'a Choice>, fields: Fields, subject: &Subject) -> Clock<'a> {
+        let start = fields.event;
         Clock {
             span,
             choice,
@@ -43,13 +46,15 @@ impl<'a> Clock<'a> {
             deadline: None,
             is_provisional: false,
             is_given: false,
+            calendar: subject.calendar(&span.counted_by, fields),
         }
     }
 
     /// Work out the deadline again from the pauses known.
     pub fn time(&mut self, subject: &Subject) {
         let Some(choice) = self.choice else { return };
-        match subject.days.deadline(&choice.limit, self.started_at, &self.pauses, self.until, None) {
+        match subject.calendars[self.calendar].deadline(&choice.limit, self.started_at, &self.pauses, self.until, None)
+        {
             None => subject.hand_back(TABLES),
             Some(found) => (self.deadline, self.is_provisional) = (found.at, found.is_provisional),
         }
@@ -135,7 +140,8 @@ impl<'a> Clock<'a> {
                 let length = i128::from(deadline - self.started_at) * i128::from(part) / i128::from(whole);
                 Some(Some(self.started_at + length as i64))
             } else {
-                subject.days.warning(&choice.limit, self.started_at, &self.pauses, deadline, warning.fraction)
+                let days = &subject.calendars[self.calendar];
+                days.warning(&choice.limit, self.started_at, &self.pauses, deadline, warning.fraction)
             };
             match at {
                 None => subject.hand_back(TABLES),
@@ -204,6 +210,8 @@ impl<'a> Clock<'a> {
             pauses: self.pauses.clone(),
             until: self.until,
             is_provisional: self.is_provisional,
+            calendar: self.calendar,
+            is_open_time: self.choice.is_some_and(|choice| matches!(choice.limit, Limit::BusinessTime(_))),
             evidence,
             faults: Vec::new(),
             case: self.choice.map_or(&self.span.case, |choice| &choice.case),

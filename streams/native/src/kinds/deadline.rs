@@ -143,7 +143,7 @@ impl<'a> Deadlines<'a> {
         let (version, watch) = (&self.versions[index], &self.watches[index]);
         let fields = Fields { event, facts: watch.facts, type_field: None };
         let choice = version.choices.iter().find(|choice| subject.holds(&choice.when, fields));
-        let mut clock = Clock::new(&version.span, choice, event, subject);
+        let mut clock = Clock::new(&version.span, choice, fields, subject);
         if watch.marks.iter().any(Option::is_some) {
             clock.started_by = watch.marks.iter().flatten().copied().collect();
         }

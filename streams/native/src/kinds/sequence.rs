@@ -68,6 +68,8 @@ impl<'a> Stages<'a> {
             pauses: Vec::new(),
             until: None,
             is_provisional: false,
+            calendar: 0,
+            is_open_time: false,
             evidence: overtaken.into_iter().map(|(other, _)| other).chain([event]).collect(),
             faults: said.into_iter().collect(),
             case: &version.span.case,
