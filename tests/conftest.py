@@ -16,6 +16,7 @@ from streams.errors import BrokerError
 from streams.kafka.brokers import Broker, broker, forced_kind
 from tests.browser import browser
 from tests.schedule import FromBothEnds, in_a_row
+from tests.shared_rules import shared_rules
 
 # What costs most and finds most, engine against oracle, takes twice as many: see ``per_kind`` in tests/property.
 settings.register_profile(
@@ -36,9 +37,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def is_fast_part(config: pytest.Config) -> bool:
+    """Whether ``-m "not broker"`` was asked for and nothing more: fewer examples, and no test marked ``whole``."""
+    return config.option.markexpr == "not broker" and not (os.environ.get("HYPOTHESIS_PROFILE") or os.environ.get("CI"))
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[BROKER_LINES] = ["none was asked for"]
-    if config.option.markexpr == "not broker" and not (os.environ.get("HYPOTHESIS_PROFILE") or os.environ.get("CI")):
+    if is_fast_part(config):
         settings.load_profile("fast")  # before the test modules, which make settings of their own of it
 
 
@@ -46,6 +52,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if {"kafka", "cluster"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.broker)
+    if is_fast_part(config):
+        left_out = [item for item in items if item.get_closest_marker("whole")]
+        items[:] = [item for item in items if not item.get_closest_marker("whole")]
+        config.hook.pytest_deselected(items=left_out)
     if hasattr(config, "workerinput"):
         items[:] = in_a_row(items)
 
@@ -68,10 +78,19 @@ def pytest_testnodedown(node: WorkerController) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if is_fast_part(config):
+        terminalreporter.write_line("the fast part: what is marked whole is left out; without -m it is run")
     first, *rest = config.stash[BROKER_LINES]
     terminalreporter.write_line(f"broker: {first}")
     for line in rest:
         terminalreporter.write_line(f"        not {line}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def rules_made_once() -> Iterator[None]:
+    """See ``shared_rules``."""
+    with shared_rules():
+        yield
 
 
 @pytest.fixture(scope="session")

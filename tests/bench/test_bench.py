@@ -38,6 +38,7 @@ def test_all_contenders_find_the_same_breaches(tmp_path: Path) -> None:
     assert len(table(rows).splitlines()) == len(CONTENDERS) + 2
 
 
+@pytest.mark.whole
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is looked up in /proc, which this system does not have")
 def test_the_large_replay_in_small(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     small = ["--events", "3000", "--open", "1000", "--orders", "150", "--kills", "2", "--bound", "0", "--directory"]

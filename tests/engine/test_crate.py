@@ -17,6 +17,7 @@ STEPS = (
 
 
 @pytest.mark.slow
+@pytest.mark.whole
 @pytest.mark.skipif(shutil.which("cargo") is None, reason="cargo is not here, so the native engine is not built")
 @pytest.mark.parametrize("step", STEPS, ids=[step[0] for step in STEPS])
 def test_cargo(step: tuple[str, ...]) -> None:

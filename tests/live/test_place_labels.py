@@ -43,6 +43,7 @@ def totals(where: Metrics) -> Counter[tuple[str, str, str]]:
     return found
 
 
+@pytest.mark.whole
 def test_real_places_are_named_again_however_many_codes_were_made_up() -> None:
     where = metrics()
     for number in range(600):
@@ -60,6 +61,7 @@ def test_real_places_are_named_again_however_many_codes_were_made_up() -> None:
     assert found["fee-5-minutes", OTHER, OTHER] > 0
 
 
+@pytest.mark.whole
 def test_the_page_is_bounded_whatever_codes_come() -> None:
     where = metrics()
     for number in range(3_000):

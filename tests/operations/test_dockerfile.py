@@ -14,6 +14,8 @@ from tests.integration.live import until
 from tests.operations.dockerfile import Builder, Built, Stage, StepError, steps_of, why_not
 from tests.operations.grafana import DEPLOY
 
+pytestmark = pytest.mark.whole
+
 ROOT = DEPLOY.parent
 TEXT = (DEPLOY / "Dockerfile").read_text("utf-8")
 

@@ -27,6 +27,8 @@ from tests.operations.grafana import dashboards
 from tests.operations.test_metrics import Worker
 from tests.stories import moment, shipped
 
+pytestmark = pytest.mark.whole
+
 DAY, NOW = date(2026, 3, 4), "2026-03-04T17:00"
 SECONDS = 60.0
 

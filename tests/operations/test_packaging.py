@@ -55,6 +55,7 @@ def test_without_rust_the_wheel_is_for_every_machine(wheel: Path) -> None:
         assert [name for name in found.namelist() if "/native/" in name or name.endswith(".so")] == []
 
 
+@pytest.mark.whole
 @pytest.mark.skipif(shutil.which("cargo") is None, reason="cargo is not here: no wheel with the native engine")
 def test_with_rust_the_wheel_has_the_native_engine_and_not_its_sources(unpacked: Path, wheel: Path) -> None:
     # What is compiled is looked at and not run: so it is not optimised, and the crates that it is built with are kept.

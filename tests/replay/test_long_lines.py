@@ -66,11 +66,11 @@ def bounded() -> None:
     ("make", "more"),
     [
         (gigabyte, []),
-        (gigabyte, ["--engine", "python"]),
-        (gigabyte, ["-"]),
-        (sparse, []),
-        (sparse, ["--jobs", "2"]),
-        (frames, []),
+        pytest.param(gigabyte, ["--engine", "python"], marks=pytest.mark.whole),
+        pytest.param(gigabyte, ["-"], marks=pytest.mark.whole),
+        pytest.param(sparse, [], marks=pytest.mark.whole),
+        pytest.param(sparse, ["--jobs", "2"], marks=pytest.mark.whole),
+        pytest.param(frames, [], marks=pytest.mark.whole),
     ],
 )
 def test_a_line_of_a_gigabyte_is_refused_in_a_small_memory(
