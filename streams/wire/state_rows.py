@@ -224,13 +224,7 @@ def snapshot_to_bytes(
         ahead["lacks"] = snapshot.lacks
     return encode_json(
         {
-            # A program that ignores the pruning would start finished cases again, or forget their pauses; version 0.1
-            # knows no row without an event.
-            "v": STATE_VERSION
-            if pruned.saved
-            else PRUNED_VERSION
-            if pruned.until is not None or not snapshot.events
-            else FIRST_VERSION,
+            "v": _version_of(snapshot),
             **ahead,
             "events": snapshot.events if events is None else msgspec.Raw(events),
             "told": snapshot.reported,
@@ -239,6 +233,18 @@ def snapshot_to_bytes(
             **cases,
         }
     )
+
+
+def _version_of(snapshot: Snapshot) -> int:
+    """The oldest format that has what is to be written.
+
+    A program that ignores the pruning would start finished cases again, or forget their pauses; version 0.1 knows no
+    row without an event.
+    """
+    pruned = snapshot.pruned
+    if pruned.saved:
+        return STATE_VERSION
+    return PRUNED_VERSION if pruned.until is not None or not snapshot.events else FIRST_VERSION
 
 
 def snapshot_from_bytes(subject: Subject, raw: bytes) -> Snapshot:
