@@ -32,7 +32,7 @@ from tests.stories import decoded, shipped, us
 
 PICTURES = Path(__file__).parents[1] / "deploy" / "screenshots"
 NOW = us("2026-03-06T10:30")
-BOARD_SIZE, REPORT_SIZE = (1360, 700), (1100, 480)
+BOARD_SIZE, REPORT_SIZE = (1366, 520), (1100, 480)
 
 
 def orders() -> list[dict[str, Any]]:
