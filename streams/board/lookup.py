@@ -18,8 +18,8 @@ from streams.core.alerts import Subject
 from streams.core.board import Board
 from streams.core.records import BEGINNING, Snapshot
 from streams.live.clock_partition import subject_key, subject_of_key
-from streams.live.intake import partition_of
 from streams.live.quarantine import cause_of
+from streams.live.routing import partition_of
 from streams.wire.pseudonyms import REPLACED
 from streams.wire.state_rows import Aside, StateError, snapshot_from_bytes
 

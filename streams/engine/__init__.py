@@ -18,7 +18,7 @@ from streams.errors import ConfigError
 Engine = Literal["auto", "native", "python"]
 ENGINES: Final = get_args(Engine)
 VARIABLE: Final = "GRIDCLOCK_ENGINE"
-CALLS: Final = ("Replay", "Clocks", "known_rules")
+CALLS: Final = ("Replay", "Worker", "known_rules")
 """What the native module must have; an older build may lack some of it."""
 
 

@@ -70,7 +70,9 @@ class Decision(NamedTuple):
 
 
 class NativeClocks:
-    """The compiled rulebook, for all partitions of a worker; ``fallbacks`` counts what it did not decide, by reason.
+    """The compiled rulebook, for all partitions of a worker and its intake.
+
+    ``fallbacks`` counts what it did not decide, by reason, and its failures.
 
     Decisions that report an act or withdraw a report are Python's by design, and so are those that write a case of a
     violation; they are not counted.
@@ -78,7 +80,7 @@ class NativeClocks:
 
     def __init__(self, module: ModuleType, rulebook: Rulebook, catalogue: EventCatalogue) -> None:
         document = Document(rulebook, catalogue)
-        self._inner: Any = module.Clocks(document.encoded, Place, Running)
+        self._inner: Any = module.Worker(document.encoded, Place, Running)
         self._calendars = document.calendars
         self.fallbacks: Counter[str] = Counter()
         self._versions: dict[str, list[Rule]] = {}
@@ -108,6 +110,23 @@ class NativeClocks:
                 self._fall_back(found)
             return None
         return Decision(text, *found)
+
+    def entries(
+        self, raw: bytes, *, latest: int, origin: str, partitions: int
+    ) -> tuple[str, list[tuple[int, bytes]]] | None:
+        """The type of the event in a record, and its entries for the log with the partition of each.
+
+        They are those of ``streams.live.routing``. ``None`` where Python must decode or route it. ``latest``
+        (microseconds) is the last instant that it may have.
+        """
+        try:
+            found: tuple[str, list[tuple[int, bytes]]] | None = self._inner.entries(raw, latest, origin, partitions)
+        except Exception:
+            if FAILED not in self.fallbacks:
+                logger.exception("the native engine failed at %s; Python routes it, and others like it", origin)
+            self._fall_back(FAILED)
+            return None
+        return found
 
     def verdict(self, rule_id: str, case: tuple[Any, ...]) -> Verdict:
         """The verdict behind a report or a written case."""

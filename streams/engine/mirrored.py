@@ -28,6 +28,7 @@ _FILES: Final = (
     *(f"streams/core/kinds/{name}.py" for name in _KINDS),
     "streams/wire/plain_events.py",
     "streams/wire/cloudevents.py",
+    "streams/live/routing.py",
     "streams/replay/judging.py",
     "streams/replay/reading.py",
 )

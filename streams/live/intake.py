@@ -26,7 +26,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -37,30 +36,23 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListen
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
-from streams.core.alerts import Subject
 from streams.core.event import Event
-from streams.core.rulebook import Rulebook
 from streams.errors import InputError, RegistryAwayError
 from streams.kafka.partition_counts import PartitionCounts
 from streams.kafka.producer import BackPressure
 from streams.live.poison_records import PoisonRecords
 from streams.live.quarantine import cause_of, letter_of, quarantined
+from streams.live.routing import Placed, Router, partition_of, split
 from streams.live.source_positions import ANSWER_SECONDS, GroupOffsets, PositionMetrics, SourcePositions, name_of
 from streams.live.trusted_clock import TrustedClock
 from streams.settings import Settings
 from streams.wall_clock import monotonic
 from streams.wire.mapping import Skipped
 from streams.wire.records import LOG_APPEND_TIME, RecordDecoder, arrival_of, stamp_of
-from streams.wire.state_rows import entry_to_bytes, record_to_bytes
+from streams.wire.state_rows import record_to_bytes
 
 if TYPE_CHECKING:
     from streams.live.spans import Spans
-
-MAX_RECORD = 400_000
-"""Bytes of entries after which a log record is closed; one entry more still fits a default broker."""
-
-MAX_FAN_OUT = 16 * 1024 * 1024
-"""Bytes of all entries of one event: a notice of 20,000 meters has some 4 MB."""
 
 LINGER_SECONDS = 0.1
 """Seconds between two batches at low load: every batch costs a record in every partition of the log."""
@@ -87,11 +79,6 @@ class IntakeMetrics(PositionMetrics, Protocol):
 
     def passed_over(self, topic: str) -> None:
         """A record, or a part of one, that gives no event by the topic's mapping."""
-
-
-def partition_of(subject: Subject, partitions: int) -> int:
-    """The log partition of a subject; the same in every process and version."""
-    return zlib.crc32(f"{subject[0]}/{subject[1]}".encode()) % partitions
 
 
 def time_of(records: Sequence[Any], now: int, max_ahead: int) -> int | None:
@@ -142,11 +129,10 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
     def __init__(
         self,
         settings: Settings,
-        rulebook: Rulebook,
+        router: Router,
         decoder: RecordDecoder,
         clients: IntakeClients,
         *,
-        log_partitions: int,
         time: TrustedClock,
         metrics: IntakeMetrics,
     ) -> None:
@@ -156,11 +142,11 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         self._counts = clients.counts
         self._sources = settings.source_topics
         self._log_topic = settings.log_topic
-        self._log_partitions = log_partitions
+        self._log_partitions = router.partitions
         self._dead_letters_topic = settings.dead_letters_topic
         self._refused: dict[int, list[tuple[str, str, int]]] = {}  # by log partition: subjects that letters name
         self._decoder = decoder
-        self._rulebook = rulebook
+        self._router = router
         self._clock = time.clock
         self._time = time
         self._metrics = metrics
@@ -304,7 +290,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
             refused = [await self._producer.send(self._dead_letters_topic, value, key=key) for key, value in letters]
             logged = []
             for partition, own in enumerate(entries):
-                *full, last = _split(own)
+                *full, last = split(own)
                 headers = carried.get(partition)
                 for chunk in full:
                     value = record_to_bytes(chunk, {}, counts, lost_before, prunes=prunes)
@@ -336,9 +322,11 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         if not await self._ready({tp: [record]}):
             return False
         with suppress(Exception):  # the error is raised again when the record is taken
+            if self._routed(tp, record) is not None:
+                return True
             for found in self._events_of(tp, record):
                 if isinstance(found, Event):
-                    self._entries_of(self._rulebook.copies_of(found), f"{name_of(tp)}/{record.offset}")
+                    self._router.entries_of(found, f"{name_of(tp)}/{record.offset}")
         return True
 
     def _take(
@@ -369,8 +357,10 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
     def _take_events(
         self, tp: TopicPartition, record: Any, entries: list[list[bytes]], letters: list[tuple[bytes, bytes]]
     ) -> None:
-        origin = f"{name_of(tp)}/{record.offset}"
         try:
+            if (routed := self._routed(tp, record)) is not None:
+                self._append(*routed, entries)
+                return
             events = self._events_of(tp, record)
         except InputError as error:
             self._refuse(tp, record, error, letters)
@@ -382,9 +372,32 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
             try:
                 if isinstance(found, InputError):
                     raise found
-                self._route(found, origin, entries)
+                own = self._router.entries_of(found, f"{name_of(tp)}/{record.offset}")
             except InputError as error:
                 self._refuse(tp, record, error, letters)
+            else:
+                self._append(found.type, own, entries)
+                if self._spans is not None:
+                    self._spans.routed(found.event_id, [partition for partition, _ in own])
+
+    def _routed(self, tp: TopicPartition, record: Any) -> tuple[str, Placed] | None:
+        """The entries of a record where they are made natively, with the type of its event.
+
+        Raises:
+            InputError: where its timestamp is impossible.
+        """
+        if not self._router.is_native or self._spans is not None or not self._decoder.keeps_all(tp.topic):
+            return None
+        latest, origin = self._came_in(record) + self._max_ahead, f"{name_of(tp)}/{record.offset}"
+        return self._router.routed(record.value or b"", latest=latest, origin=origin)
+
+    def _append(self, event_type: str, own: Placed, entries: list[list[bytes]]) -> None:
+        """Append the entries of one event, and count it."""
+        for partition, entry in own:
+            entries[partition].append(entry)
+        self._metrics.event_in(event_type, 1)
+        if not own:
+            self._metrics.unwatched(1)
 
     def _events_of(self, tp: TopicPartition, record: Any) -> Iterator[Event | InputError | Skipped]:
         """What a record decodes to, one by one.
@@ -406,40 +419,6 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
             own.append((*subject, came if error.at is None else min(error.at, came)))
         self._metrics.dead_letter(error.reason)
         letters.append((letter.id.encode(), letter.model_dump_json().encode()))
-
-    def _route(self, event: Event, origin: str, entries: list[list[bytes]]) -> None:
-        """Append one entry for each subject that the event concerns.
-
-        Raises:
-            InputError: where the entries together are more than ``MAX_FAN_OUT`` bytes; then none is appended.
-        """
-        copies = self._rulebook.copies_of(event)
-        own = self._entries_of(copies, origin)
-        for partition, entry in own:
-            entries[partition].append(entry)
-        if self._spans is not None:
-            self._spans.routed(event.event_id, [partition for partition, _ in own])
-        self._metrics.event_in(event.type, 1)
-        if not copies:
-            self._metrics.unwatched(1)
-
-    def _entries_of(self, copies: Sequence[tuple[Subject, Event]], origin: str) -> list[tuple[int, bytes]]:
-        """Entries, each with its log partition.
-
-        Raises:
-            InputError: where they are together more than ``MAX_FAN_OUT`` bytes.
-        """
-        own: list[tuple[int, bytes]] = []
-        size = 0
-        for subject, copy in copies:
-            entry = entry_to_bytes(subject, copy, origin)
-            own.append((partition_of(subject, self._log_partitions), entry))
-            size += len(entry)
-            if size > MAX_FAN_OUT:
-                raise InputError(
-                    "too_large", None, f"{len(copies)} subjects: their copies would be more than {MAX_FAN_OUT} bytes"
-                )
-        return own
 
     async def _watermarks(self) -> _Seen:
         """The watermark and the position of each assigned partition; unknown ones are left out.
@@ -484,16 +463,3 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         except (IllegalStateError, KafkaError, TimeoutError) as error:  # no leader at the moment, or revoked
             logger.info("the ends of the sources are not known: %r", error)
         return ends, positions
-
-
-def _split(entries: Sequence[bytes]) -> list[list[bytes]]:
-    """Entries in chunks of bounded size; at least one chunk, possibly empty."""
-    chunks: list[list[bytes]] = [[]]
-    size = 0
-    for entry in entries:
-        if size + len(entry) > MAX_RECORD and chunks[-1]:
-            chunks.append([])
-            size = 0
-        chunks[-1].append(entry)
-        size += len(entry)
-    return chunks

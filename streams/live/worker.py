@@ -38,6 +38,7 @@ from streams.live.metrics import Metrics
 from streams.live.metrics_server import Health, MetricsServer
 from streams.live.progress import Progress
 from streams.live.quarantine import MAX_HELD, MAX_PAYLOAD, TooLargeError, letter_of_held, quarantined
+from streams.live.routing import Router
 from streams.live.rulebook_watch import RulebookWatch
 from streams.live.source_positions import group_offsets
 from streams.live.tracing import spans_of
@@ -115,10 +116,8 @@ async def run_worker(
         stack.callback(asyncio.ensure_future(health.keep_beating()).cancel)
         client_id = f"{socket.gethostname()}:{server.port}"  # the name shown by brokers and ``gridclock status``
         clients, producer = await _connected(stack, settings, client_id, gauges.waits)
-        intake = Intake(
-            settings, loaded.rulebook, decoder, clients,
-            log_partitions=log_partitions, time=gauges.time, metrics=gauges.metrics,
-        )  # fmt: skip
+        router = Router(loaded.rulebook, log_partitions, native)
+        intake = Intake(settings, router, decoder, clients, time=gauges.time, metrics=gauges.metrics)
         topics = _topics(settings, log_partitions, clients.consumer, producer)
         clocks = _clocks(settings, loaded, gauges, producer, clients.spans)
         worker = Worker(settings, topics, clocks, intake, waits=gauges.waits, client_id=client_id, on_failed=on_failed)

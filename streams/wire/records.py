@@ -27,6 +27,8 @@ NO_TIMESTAMP: Final = -1
 YEAR_2000: Final = 946_684_800_000
 """Milliseconds; an earlier time means that the clock was never set."""
 
+_STAFF: Final = frozenset({"staff_id"})
+
 CLOCKS_AGREE: Final = 2_000_000
 """Microseconds by which two correct clocks may differ."""
 
@@ -87,6 +89,10 @@ class RecordDecoder:
     def __init__(self, decoder: Decoder, mappings: Mapping[str, RowMapping] | None = None) -> None:
         self._decoder = decoder
         self._mappings = mappings or {}
+
+    def keeps_all(self, topic: str) -> bool:
+        """Whether a topic has events as they are, and the decoder changes nothing in them."""
+        return topic not in self._mappings and self._decoder.keeps(_STAFF)
 
     def is_ready(self, topic: str, record: KafkaRecord) -> bool:
         """Whether ``events`` can be called without ``prepare``."""

@@ -33,7 +33,7 @@ from typing import Any
 from streams.core.instants import format_us
 from streams.kafka.brokers import Broker
 from streams.kafka.java_broker import free_ports
-from streams.live.intake import partition_of
+from streams.live.routing import partition_of
 from tests.bench.measuring import (
     CLOCK,
     MINUTE,

@@ -14,7 +14,7 @@ import rocksdict
 from streams.core.instants import format_us, instant_us
 from streams.kafka.brokers import Broker
 from streams.live.clock_partition import ClockPartition
-from streams.live.intake import partition_of
+from streams.live.routing import partition_of
 from streams.wall_clock import WallClock
 from streams.wire.state_rows import LogRecord
 from tests.integration.live import AS_SHIPPED, Live, until

@@ -35,6 +35,7 @@ from streams.rulebooks.loader import load_rulebook
 from streams.simulation import simulate
 from streams.wire.decoder import Decoder, encode_json, wire_fields
 from streams.wire.pseudonyms import Hidden, Pseudonyms
+from tests.engine.mutation import SEEDS, mutated
 from tests.oracle.common import Fact
 from tests.property.runs import event_of, us
 from tests.property.shipped import END, ORGS, counted_by_calendars, kinds, rulebook_of, shipped_histories
@@ -354,6 +355,15 @@ def test_common_forms_of_lines_are_read_natively(form: str, lines: Path, tmp_pat
     assert replayed(path, "native", shipped().rulebook)["left"] == {}
 
 
+@pytest.mark.parametrize("more", [',"order_id":null}', ',"snapshot":null}'])
+def test_members_that_only_the_model_refuses(more: str, lines: Path, tmp_path: Path) -> None:
+    path = tmp_path / "other.jsonl"
+    before = lines.read_text("utf-8").splitlines()[:300]
+    path.write_text("\n".join([*before, *(line[:-1] + more for line in before)]), "utf-8")
+    assert_same(path, shipped().rulebook)
+    assert len(replayed(path, "native", shipped().rulebook)["letters"]) > 100
+
+
 @pytest.mark.parametrize(
     "form",
     [OutputForm(with_summary=True), OutputForm(CsvRow(ALERT_COLUMNS), hidden=Hidden(KEY)), OutputForm(cases=None)],
@@ -407,28 +417,12 @@ def test_golden_stories(path: Path) -> None:
     assert_same(path, load_rulebook(only=path.parent).rulebook if own else shipped().rulebook)
 
 
-SEEDS = range(*map(int, os.environ.get("GRIDCLOCK_MUTATED", "0-6").split("-")))
-"""``1000-2000``: seeds of ``test_mutated_bytes`` from the first (inclusive) to the last (exclusive)."""
-
-
 @pytest.mark.parametrize("seed", SEEDS)
 def test_mutated_bytes(seed: int, lines: Path, tmp_path: Path) -> None:
     chance = random.Random(seed)
     found = []
     for line in lines.read_bytes().splitlines()[:600]:
-        changed = bytearray(line)
-        for _ in range(chance.choice((0, 0, 1, 3))):
-            place = chance.randrange(len(changed))
-            match chance.randrange(4):
-                case 0:
-                    changed[place] = chance.randrange(256)
-                case 1:
-                    del changed[place : place + chance.randrange(1, 12)]
-                case 2:
-                    changed[place:place] = chance.choice((b'"', b"{", b",", b"null", b"\\u0041", b" ", b"0", b"[]"))
-                case _:
-                    changed[place:place] = changed[max(0, place - 30) : place]
-        found.append(bytes(changed).replace(b"\n", b" "))
+        found.append(mutated(line, chance))
     path = tmp_path / "mutated.jsonl"
     path.write_bytes(b"\n".join(found))
     assert_same(path, shipped().rulebook)

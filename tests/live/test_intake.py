@@ -19,8 +19,10 @@ from aiokafka.structs import OffsetAndMetadata
 from msgspec.structs import replace
 
 from streams.core.engine import Engine
+from streams.engine.clocks import NativeClocks
 from streams.errors import InputError, RegistryAwayError
 from streams.live.intake import Intake, IntakeClients, time_of
+from streams.live.routing import Router
 from streams.live.trusted_clock import TrustedClock
 from streams.rulebooks.mapping_files import load_mapping
 from streams.settings import load_settings
@@ -91,7 +93,7 @@ class Counts:
 
 
 def taken(
-    event: dict[str, Any] | None, mapping: Path | None = None
+    event: dict[str, Any] | None, mapping: Path | None = None, native: NativeClocks | None = None
 ) -> tuple[list[list[bytes]], list[dict[str, Any]], Counts]:
     """The entries of one record for four partitions, its dead letters, and what was counted."""
     loaded, counts = shipped(), Counts()
@@ -99,8 +101,8 @@ def taken(
     mappings = {} if mapping is None else {"in": load_mapping(mapping, loaded.catalogue).rows}
     decoder = RecordDecoder(Decoder(loaded.catalogue), mappings)
     intake = Intake(
-        load_settings(name="t", max_ahead_s=10**9), loaded.rulebook, decoder,
-        IntakeClients(*[unused] * 6), log_partitions=4, time=TrustedClock(WallClock()), metrics=counts,
+        load_settings(name="t", max_ahead_s=10**9), Router(loaded.rulebook, 4, native), decoder,
+        IntakeClients(*[unused] * 6), time=TrustedClock(WallClock()), metrics=counts,
     )  # fmt: skip
     entries: list[list[bytes]] = [[] for _ in range(4)]
     letters: list[tuple[bytes, bytes]] = []
@@ -173,8 +175,8 @@ def steps(broker: Any, *batches: list[int]) -> list[int | None]:
     clients = IntakeClients(broker, broker, broker, broker, broker, broker.group_offsets)
     loaded = shipped()
     intake = Intake(
-        load_settings(name="t", sources=("in",)), loaded.rulebook, RecordDecoder(Decoder(loaded.catalogue)),
-        clients, log_partitions=1, time=TrustedClock(WallClock()), metrics=Counts(),
+        load_settings(name="t", sources=("in",)), Router(loaded.rulebook, 1), RecordDecoder(Decoder(loaded.catalogue)),
+        clients, time=TrustedClock(WallClock()), metrics=Counts(),
     )  # fmt: skip
     found: list[int | None] = []
 
@@ -235,7 +237,7 @@ def test_a_notice_of_20_000_meters_is_routed_without_what_no_type_declares() -> 
 
 
 def test_more_bytes_than_a_record_may_fan_out_to_are_a_dead_letter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.live.intake.MAX_FAN_OUT", 100_000)
+    monkeypatch.setattr("streams.live.routing.MAX_FAN_OUT", 100_000)
     few, _, _ = taken({**NOTICE, "meters": ["a", "b"]})
     assert sum(map(len, few)) == 3
     entries, letters, counts = taken({**NOTICE, "meters": [str(number) for number in range(2_000)]})
@@ -460,9 +462,9 @@ def test_a_partition_waits_at_the_first_record_whose_schema_cannot_be_had_and_ot
     unused: Any = None
     decoder = Away(Decoder(shipped().catalogue))
     intake = Intake(
-        load_settings(name="t"), shipped().rulebook, decoder,
+        load_settings(name="t"), Router(shipped().rulebook, 4), decoder,
         IntakeClients(reading := Reading(first, other, only), *[unused] * (len(fields(IntakeClients)) - 1)),
-        log_partitions=4, time=TrustedClock(WallClock()), metrics=unused,
+        time=TrustedClock(WallClock()), metrics=unused,
     )  # fmt: skip
 
     def records(*values: bytes) -> list[ConsumerRecord]:
@@ -487,10 +489,10 @@ def test_the_log_names_the_subjects_of_records_that_became_dead_letters() -> Non
     broker: Any = Broker(begin=0, position=0, end=99, committed=0)
     loaded = shipped()
     intake = Intake(
-        load_settings(name="t", sources=("in",)), loaded.rulebook,
+        load_settings(name="t", sources=("in",)), Router(loaded.rulebook, 1),
         RecordDecoder(Decoder(loaded.catalogue, hide_number=lambda kind, number: f"{kind}~{number}")),
         IntakeClients(broker, broker, broker, broker, broker, broker.group_offsets),
-        log_partitions=1, time=TrustedClock(WallClock()), metrics=Counts(),
+        time=TrustedClock(WallClock()), metrics=Counts(),
     )  # fmt: skip
     good = {"event_id": "e", "event_type": "counter.service_started", "order_id": "WO1", "business": "fee"}
     values = [

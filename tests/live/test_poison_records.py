@@ -16,6 +16,7 @@ from streams.core.event import Event
 from streams.errors import InputError, RegistryAwayError
 from streams.live.intake import Intake, IntakeClients
 from streams.live.poison_records import MOST_DEATHS
+from streams.live.routing import Router
 from streams.live.source_positions import Loss, Tried, losses_of, tried_of
 from streams.live.trusted_clock import TrustedClock
 from streams.settings import load_settings
@@ -134,10 +135,10 @@ class Cluster(Clients):
         clients: Any = self
         self.at = {tp: max(0, self.offsets[tp].offset) if tp in self.offsets else 0 for tp in self.lengths}
         intake = Intake(
-            load_settings(name="t", sources=("in",), batch=BATCH, max_ahead_s=10**9), shipped().rulebook,
+            load_settings(name="t", sources=("in",), batch=BATCH, max_ahead_s=10**9), Router(shipped().rulebook, 1),
             KillingDecoder(self.kills, self.lacks),
             IntakeClients(clients, clients, clients, clients, clients, self.group_offsets),
-            log_partitions=1, time=TrustedClock(WallClock()), metrics=Counts(),
+            time=TrustedClock(WallClock()), metrics=Counts(),
         )  # fmt: skip
         asyncio.run(intake._write([()], {}, ()))  # to hear what time it is
         return intake

@@ -13,6 +13,7 @@ from streams.core.event import Event
 from streams.errors import InputError
 from streams.live.intake import Intake, IntakeClients
 from streams.live.quarantine import cause_of
+from streams.live.routing import Router
 from streams.live.trusted_clock import TrustedClock
 from streams.settings import load_settings
 from streams.wall_clock import WallClock
@@ -57,8 +58,8 @@ def taken(decoder: RecordDecoder) -> Taken:
     counts, unused = Counts(), None
     clients: Any = [unused] * 6
     intake = Intake(
-        load_settings(name="t", max_ahead_s=10**9), shipped().rulebook, decoder,
-        IntakeClients(*clients), log_partitions=4, time=TrustedClock(WallClock()), metrics=counts,
+        load_settings(name="t", max_ahead_s=10**9), Router(shipped().rulebook, 4), decoder,
+        IntakeClients(*clients), time=TrustedClock(WallClock()), metrics=counts,
     )  # fmt: skip
     entries: list[list[bytes]] = [[] for _ in range(4)]
     letters: list[tuple[bytes, bytes]] = []
@@ -108,7 +109,7 @@ def test_a_record_that_cannot_be_encoded_is_set_aside(monkeypatch: pytest.Monkey
             raise TypeError("Encoding objects of type complex is unsupported")
         return whole_entry(subject, event, origin)
 
-    monkeypatch.setattr("streams.live.intake.entry_to_bytes", entry_to_bytes)
+    monkeypatch.setattr("streams.live.routing.entry_to_bytes", entry_to_bytes)
     logged, (letter,), _ = taken(RecordDecoder(Decoder(shipped().catalogue)))
     assert (logged, letter["reason"]) == (["e1", "e3"], "quarantined")
 

@@ -97,6 +97,15 @@ impl Reader {
 
     /// The event in a line that lies at `base` of the store; `None` where Python must decide.
     pub fn read(&self, line: &[u8], base: usize, latest: i64) -> Option<Event> {
+        self.read_kept(line, base, latest, |_, _, _| Some(()))
+    }
+
+    /// `read`; `keep` takes each field that events keep, in the order of the line: its name, what is written, and its
+    /// value. It refuses the line by `None`. The organisation has no value.
+    pub fn read_kept<'a>(
+        &self, line: &'a [u8], base: usize, latest: i64,
+        mut keep: impl FnMut(&'a [u8], &'a [u8], Option<Val>) -> Option<()>,
+    ) -> Option<Event> {
         (line.len() <= MOST_BYTES).then_some(())?;
         std::str::from_utf8(line).ok()?;
         let mut scan = Scan { text: line, at: 0 };
@@ -147,7 +156,10 @@ impl Reader {
                     b"personal" => scan.flat_texts()?,
                     b"org" if !has_org => {
                         has_org = true;
+                        let from = scan.at;
                         found.org = scan.org()?.map(spanned);
+                        *unchecked.get_mut(count)? = (key, Piece { from, to: scan.at });
+                        count += 1;
                     }
                     b"corrects" if found.corrects.len == 0 => {
                         if scan.word(b"null").is_none() {
@@ -156,20 +168,21 @@ impl Reader {
                             found.corrects = spanned(piece);
                         }
                     }
-                    b"version" | b"snapshot" => scan.word(b"null")?,
+                    b"version" => scan.word(b"null")?,
                     b"void" if !found.is_void => {
                         found.is_void = scan.word(b"true").is_some();
                         (found.is_void || scan.word(b"false").is_some()).then_some(())?;
                     }
                     b"event_type" | b"event_id" | b"occurred_at" | b"recorded_at" | b"org" | b"specversion"
-                    | b"corrects" | b"void" => {
+                    | b"corrects" | b"void" | b"snapshot" => {
                         return None;
                     }
                     _ => {
                         if let Some(kind) = IDS.iter().position(|id| *id == name) {
+                            (found.subjects[kind].len == 0).then_some(())?;
                             if scan.word(b"null").is_none() {
                                 let piece = scan.text_piece()?;
-                                (found.subjects[kind].len == 0 && is_printable(piece.of(line), 200)).then_some(())?;
+                                is_printable(piece.of(line), 200).then_some(())?;
                                 found.subjects[kind] = spanned(piece);
                             }
                         } else {
@@ -204,10 +217,15 @@ impl Reader {
         for (key, value) in &unchecked[..count] {
             let (name, value) = (key.of(line), value.of(line));
             let Some((check, place)) = self.fields[found.event_type].get(name) else {
-                (value[0] != b'[').then_some(())?;
+                if name == b"org" {
+                    keep(name, value, None)?;
+                } else {
+                    (value[0] != b'[').then_some(())?;
+                }
                 continue;
             };
             let kept = checked(check, value, base + unquoted_from(line, value))?;
+            keep(name, value, Some(kept))?;
             if name == b"meters" && self.fans_out[found.event_type] {
                 found.meters.is_none().then_some(())?;
                 match kept {

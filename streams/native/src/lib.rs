@@ -9,6 +9,7 @@ mod corrections;
 mod document;
 mod events;
 mod hashing;
+mod intake;
 mod kinds;
 mod life;
 mod lines;
@@ -284,12 +285,13 @@ impl Replay {
     }
 }
 
-/// The clocks of a live worker under one compiled rulebook. Instants are microseconds since the epoch.
+/// Intake and clocks of a live worker under one compiled rulebook. Instants are microseconds since the epoch.
 #[pyclass]
-struct Clocks {
+struct Worker {
     rulebook: replay::Rulebook,
-    /// The ids of the folds, as Python has them.
+    /// The ids of the folds and the names of the event types, as Python has them.
     ids: Vec<Py<PyString>>,
+    types: Vec<Py<PyString>>,
     /// Python's classes of a place and of a running clock.
     place: Py<PyAny>,
     running: Py<PyAny>,
@@ -303,12 +305,24 @@ struct KnownPlace {
 }
 
 #[pymethods]
-impl Clocks {
+impl Worker {
     #[new]
-    fn new(py: Python, document: &[u8], place: Py<PyAny>, running: Py<PyAny>) -> PyResult<Clocks> {
+    fn new(py: Python, document: &[u8], place: Py<PyAny>, running: Py<PyAny>) -> PyResult<Worker> {
         let rulebook = replay::Rulebook::parse(document).map_err(PyValueError::new_err)?;
         let ids = rulebook.folds.iter().map(|(entry, _)| PyString::new(py, &entry.id).unbind()).collect();
-        Ok(Clocks { rulebook, ids, place, running, places: Mutex::default() })
+        let types = rulebook.types.iter().map(|name| PyString::new(py, name).unbind()).collect();
+        Ok(Worker { rulebook, ids, types, place, running, places: Mutex::default() })
+    }
+
+    /// See `intake::entries`: the name of the event type, and the entries.
+    #[allow(clippy::type_complexity)]
+    fn entries<'py>(
+        &self, py: Python<'py>, line: &[u8], latest: i64, origin: &str, partitions: u32,
+    ) -> PyResult<Option<(&Py<PyString>, Vec<(u32, Bound<'py, PyBytes>)>)>> {
+        let route = || intake::entries(&self.rulebook, line, latest, origin.as_bytes(), partitions);
+        let Some((event_type, found)) = catch_unwind(AssertUnwindSafe(route)).map_err(broken)? else { return Ok(None) };
+        let entries = found.into_iter().map(|(partition, entry)| (partition, PyBytes::new(py, &entry)));
+        Ok(Some((&self.types[event_type], entries.collect())))
     }
 
     /// See `live::decide`. `events` are those of the text, of which the results name some; `when` are its `counted`,
@@ -366,7 +380,7 @@ impl Clocks {
     }
 }
 
-impl Clocks {
+impl Worker {
     fn known<'a>(
         &self, py: Python, places: &'a mut HashMap<live::Place, KnownPlace>, place: live::Place,
     ) -> PyResult<&'a mut KnownPlace> {
@@ -400,6 +414,6 @@ fn known_rules(document: &[u8]) -> PyResult<Vec<String>> {
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("DOCUMENT_VERSION", document::VERSION)?;
     module.add_class::<Replay>()?;
-    module.add_class::<Clocks>()?;
+    module.add_class::<Worker>()?;
     module.add_function(wrap_pyfunction!(known_rules, module)?)
 }

@@ -18,8 +18,8 @@ pub struct Rulebook {
     pub reader: Reader,
     /// Of each calendar, the rulebook's own first.
     pub days: Vec<Days>,
-    types: Vec<String>,
-    concerns: Vec<Vec<u8>>,
+    pub types: Vec<String>,
+    pub concerns: Vec<Vec<u8>>,
     pub folds: Box<Folds>,
     durations: Vec<Words>,
     phrases: Phrases,
