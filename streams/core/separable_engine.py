@@ -6,15 +6,54 @@ Subjects are independent, so the others are not affected.
 from __future__ import annotations
 
 from heapq import heappush
+from typing import Any, Final, NamedTuple
 
-from streams.core.alerts import Subject
+from streams.core.alerts import Alert, Subject
 from streams.core.engine import Engine
 from streams.core.records import Snapshot, SubjectRecord
+from streams.core.rulebook import Rulebook
+from streams.core.verdicts import Bounded
 from streams.core.watermark import is_due
+
+FEWEST_PAST_A_BOUND: Final = 25
+"""A subject with fewer events is past no bound of a kind."""
+
+
+class LeftOut(NamedTuple):
+    """A subject has more than a bound of one rule allows, and an event of it was not judged by that rule."""
+
+    subject: Subject
+    rule: str
+    bound: str
 
 
 class SeparableEngine(Engine):
-    """The engine of a partition; its subjects can be set aside."""
+    """The engine of a partition; its subjects can be set aside, and what is past a bound is known."""
+
+    def __init__(self, rulebook: Rulebook, **options: Any) -> None:
+        super().__init__(rulebook, **options)
+        folds = enumerate(rulebook.folds)
+        self._bounded = [(index, fold) for index, fold in folds if isinstance(fold, Bounded) and fold.bound]
+        self._left_out: list[LeftOut] = []
+
+    def take_left_out(self) -> list[LeftOut]:
+        """What was found past a bound since the last call."""
+        found, self._left_out = self._left_out, []
+        return found
+
+    def _decide(self, record: SubjectRecord, watermark: int, alerts: list[Alert]) -> None:
+        super()._decide(record, watermark, alerts)
+        if len(record.history.events) >= FEWEST_PAST_A_BOUND:
+            self._note_left_out(record)
+
+    def _note_left_out(self, record: SubjectRecord) -> None:
+        """What rests on the absence of what was not judged may be wrong: as if it had been refused."""
+        states, known = record.history.states, record.lacks
+        for index, fold in self._bounded:
+            at = fold.left_out(states[index]) if index in states else None
+            if at is not None and (known is None or at > known):
+                record.lack(at)
+                self._left_out.append(LeftOut(record.subject, fold.id, fold.bound))
 
     def take_out(self, subject: Subject) -> None:
         """Drop a subject with its timers; its counted outcomes stay."""

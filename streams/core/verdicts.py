@@ -168,6 +168,18 @@ class Fold(Protocol):
 
 
 @runtime_checkable
+class Bounded(Fold, Protocol):
+    """A fold that does not judge all of a subject that has more than a bound allows."""
+
+    @property
+    def bound(self) -> str:
+        """What is bounded, in a word; empty where nothing of this rule is."""
+
+    def left_out(self, state: Any) -> int | None:
+        """When the latest event happened (microseconds) that is past the bound, as far as this state knows."""
+
+
+@runtime_checkable
 class Resumable(Fold, Protocol):
     """A fold that may go on from a saved state."""
 

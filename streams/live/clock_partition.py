@@ -24,7 +24,7 @@ from streams.core.case_changes import CaseChange, CaseTracker
 from streams.core.driver import Driver, Entry, Step
 from streams.core.outcome_counts import Ending, OutcomeCounts
 from streams.core.rulebook import Rulebook
-from streams.core.separable_engine import SeparableEngine
+from streams.core.separable_engine import LeftOut, SeparableEngine
 from streams.core.watermark import SourceWatermarks, is_due
 from streams.engine.clocks import NativeClocks, NativeEngine
 from streams.live.incomplete import rests_on_silence
@@ -86,6 +86,7 @@ class Applied:
     skipped: tuple[int, str, bytes] | None = None
     """Offset, cause and bytes of a record that cannot be read."""
     cases: list[CaseChange] = field(default_factory=list)
+    left_out: Sequence[LeftOut] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,7 +381,8 @@ class ClockPartition:
             if len(rows) % ROWS_AT_ONCE == 0:
                 yield
         rows.append(self._position())
-        return Applied(step, rows, *self.tally.take_counts(), held, self.partition, cases=self._changed_cases())
+        counts, left_out = self.tally.take_counts(), self.engine.take_left_out()
+        return Applied(step, rows, *counts, held, self.partition, cases=self._changed_cases(), left_out=left_out)
 
     def _changed_cases(self) -> list[CaseChange]:
         return [] if self._tracker is None else self._tracker.take()

@@ -8,6 +8,7 @@ subject for as long as it is set aside. ``gridclock status`` and the board show 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, assert_never
@@ -16,11 +17,22 @@ import msgspec
 
 from schemas.limits import DAY
 from streams.core.alerts import Alert, Subject
+from streams.core.separable_engine import LeftOut
 from streams.live.source_positions import Loss
+from streams.wire.pseudonyms import Hidden
 from streams.wire.state_rows import Aside
+
+logger = logging.getLogger(__name__)
 
 MOST_LETTERS: Final = 20_000
 """The newest dead letters that are looked at."""
+
+_BOUNDS: Final = {
+    "waiting": "acts that wait for one close",
+    "violations": "violations that count together",
+    "things": "orders or meters for which a condition holds",
+}
+"""What a log line calls each bound of a kind (``Bounded``)."""
 
 Cause = Literal["lost", "refused", "too_old", "quarantined"]
 
@@ -92,6 +104,16 @@ def incompleteness(
 def since_of(found: Iterable[Incompleteness]) -> int | None:
     """Since when verdicts may be incomplete; ``None`` where they are whole, or where that is not known."""
     return min((one.since for one in found if one.since is not None), default=None)
+
+
+def report_left_out(found: LeftOut, hidden: Hidden) -> None:
+    """A log line on a subject that is past a bound; ``hidden`` replaces its number where there is a key."""
+    kind, number = found.subject
+    logger.warning(
+        "%s %s: rule %s does not judge all of it: it has more than the bound on %s allows (deploy/README.md, Bounds); "
+        "its alerts that may be wrong by that are marked incomplete; find out who sends so much under one number",
+        kind, hidden.number(kind, number), found.rule, _BOUNDS.get(found.bound, found.bound),
+    )  # fmt: skip
 
 
 def rests_on_silence(alert: Alert, lost_before: int, keep_for: int | None) -> bool:

@@ -133,6 +133,13 @@ TABLE: Final = (
     ),
     Metric("gridclock_dead_letters_total", "counter", ("reason",), "Records refused"),
     Metric(
+        "gridclock_bounds_reached_total",
+        "counter",
+        ("bound",),
+        "Decisions in which a subject had more than a bound allows, so that an event of it was not judged by a rule: "
+        "acts waiting for one close, violations that count together, things for which a condition holds",
+    ),
+    Metric(
         "gridclock_source_records_lost_total",
         "counter",
         ("source",),

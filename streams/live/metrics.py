@@ -26,6 +26,7 @@ from schemas.rules import ActRule, SequenceRule
 from streams.core.alerts import Alert
 from streams.core.outcome_counts import Place
 from streams.core.rulebook import Rulebook
+from streams.core.verdicts import Bounded
 from streams.engine.clocks import FAILED
 from streams.live.clock_partition import Applied, ClockPartition
 from streams.live.metric_table import METRICS
@@ -80,6 +81,9 @@ class Metrics:
         self._unwatched = made("gridclock_events_unwatched_total")
         self._passed_over = made("gridclock_records_passed_over_total")
         self._dead = made("gridclock_dead_letters_total")
+        self._bounds = made("gridclock_bounds_reached_total")
+        for bound in {fold.bound for fold in rulebook.folds if isinstance(fold, Bounded) and fold.bound}:
+            self._bounds.labels(bound)  # from zero on, so that the first increase is one
         self._lost = made("gridclock_source_records_lost_total")
         self._transaction_open = made("gridclock_source_transaction_open_seconds")
         self._notices = made("gridclock_entries_total")
@@ -232,6 +236,8 @@ class Metrics:
             self._of(self._reopened, *labels, outcome)
         for (place, outcome), count in applied.reopened.items():
             self._of(self._reopened, *self.place(place), outcome).inc(count)
+        for one in applied.left_out:
+            self._of(self._bounds, one.bound).inc()
         self._work.observe(seconds)
 
     def recovered(self, seconds: float) -> None:

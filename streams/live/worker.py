@@ -33,6 +33,7 @@ from streams.kafka.range_reader import read_ranges
 from streams.kafka.topics import MAX_REQUEST, message_limits, topics_of
 from streams.live.changelog import Changelog
 from streams.live.clock_partition import Applied, ClockPartition, Output, fingerprint_of, subject_of_key
+from streams.live.incomplete import report_left_out
 from streams.live.intake import Intake, IntakeClients
 from streams.live.metrics import Metrics
 from streams.live.metrics_server import Health, MetricsServer
@@ -50,7 +51,7 @@ from streams.rulebooks.mapping_files import topic_mappings
 from streams.settings import Settings
 from streams.wire.cloudevents import encode, without_detail
 from streams.wire.decoder import conflict_of, dead_letter_of, encode_json, too_old, wire_fields
-from streams.wire.pseudonyms import cloud_events
+from streams.wire.pseudonyms import Hidden, cloud_events
 from streams.wire.records import RecordDecoder
 from streams.wire.state_rows import CONTROL_KEY
 
@@ -288,6 +289,8 @@ class _Outlet:
                 await asyncio.gather(*[await self._producer.send(topic, value, key=key) for key, value in output.cases])
         for alert in output.applied.step.alerts:
             self._metrics.alert_sent(alert)
+        for one in output.applied.left_out:
+            report_left_out(one, Hidden(self._settings.pseudonyms))
 
     def _sending(self, output: Output) -> AbstractContextManager[Iterable[Headers | None]]:
         """Around the sending of alerts: the headers of each, with its trace where there is one."""

@@ -141,6 +141,10 @@ class Hidden:
         """See ``Pseudonyms.reported``."""
         return event if self._pseudonyms is None else self._pseudonyms.reported(event, explanation)
 
+    def number(self, kind: str, number: str) -> str:
+        """See ``Pseudonyms.number``."""
+        return number if self._pseudonyms is None else self._pseudonyms.number(kind, number)
+
     def staff(self, number: str) -> str:
         """See ``Pseudonyms.staff``."""
         return number if self._pseudonyms is None else self._pseudonyms.staff(number)

@@ -213,10 +213,19 @@ class ActVersion(InForce, ABC, Generic[R]):
 
     @abstractmethod
     def find(self, watch: Watch, trigger: Event) -> Iterable[Finding]:
-        """The findings at a trigger, with all events up to its instant applied. Changes nothing."""
+        """The findings at a trigger, with all events up to its instant applied. Changes nothing that is judged."""
 
     def found(self, watch: Watch, trigger: Event) -> None:
         """Called once the trigger's findings are final."""
+
+    @property
+    def bound(self) -> str:
+        """See ``Bounded``."""
+        return ""
+
+    def left_out(self, watch: Watch) -> int | None:
+        """See ``Bounded``."""
+        return None
 
     @property
     def opens(self) -> bool:
@@ -276,6 +285,7 @@ class ActFold:
         self.id = versions[0].rule.id
         self.subject_types = versions[0].rule.subject
         self.opens = any(version.opens for version in versions)
+        self.bound = max(version.bound for version in versions)
         self.versions = versions
         self._only = versions[0] if len(versions) == 1 else None
         self.listens: frozenset[str] = frozenset().union(*(version.listens for version in versions))
@@ -286,6 +296,11 @@ class ActFold:
         if self._only is not None:
             return State((Watch(len(self._only.slots), self._only.start()),))
         return State(tuple(Watch(len(version.slots), version.start()) for version in self.versions))
+
+    def left_out(self, state: State) -> int | None:
+        """See ``Bounded``."""
+        found = [version.left_out(watch) for version, watch in zip(self.versions, state.watches, strict=True)]
+        return max((at for at in found if at is not None), default=None)
 
     def step(self, state: State, event: Event) -> bool:
         """Take the next event; events waiting at an earlier instant are settled first."""

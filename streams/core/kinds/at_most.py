@@ -31,11 +31,12 @@ Key = tuple[Hashable, ...]
 class _Counted:
     """Acts by the value they are counted by; those of the latest instant are separate until all its facts are known."""
 
-    __slots__ = ("acts", "latest", "reset_at")
+    __slots__ = ("acts", "latest", "left_out", "reset_at")
 
     def __init__(self) -> None:
         self.acts: dict[Key, list[Event]] = {}
         self.latest: list[Event] = []
+        self.left_out: int | None = None
         self.reset_at = _NEVER
 
 
@@ -91,11 +92,20 @@ class _Version(ActVersion[AtMostRule]):
                 if act.order < trigger.order and self._key(act) == key and self.applies(watch, act)
             ]
         if len(before) >= self._most:
+            own.left_out = trigger.at
             return
         count = 1 + len(before)
         value = None if self.rule.per is None else str(key[1])
         faults = (TooMany(count, self.rule.n, value),) if count > self.rule.n else ()
         yield self.finding(trigger, faults, self.grounds(watch, trigger, *before))
+
+    @property
+    def bound(self) -> str:
+        return "violations"
+
+    def left_out(self, watch: Watch) -> int | None:
+        own: _Counted = watch.own
+        return own.left_out
 
     def is_idle(self, watch: Watch) -> bool:
         return watch.closed or (super().is_idle(watch) and not watch.own.acts and not watch.own.latest)

@@ -58,13 +58,14 @@ class State:
     ``holding`` are those for which the condition holds, by key; ``named`` the live ones by each id of their keys.
     """
 
-    __slots__ = ("holding", "items", "live", "named")
+    __slots__ = ("holding", "items", "left_out", "live", "named")
 
     def __init__(self) -> None:
         self.items: list[_Item] = []
         self.live: dict[int, _Item] = {}
         self.holding: dict[Key, _Item] = {}
         self.named: dict[tuple[int, str], dict[int, _Item]] = {}
+        self.left_out: int | None = None
 
     def begin(self, since: Event, key: Key, state: OneState) -> _Item:
         """Add a thing."""
@@ -75,10 +76,11 @@ class State:
             self.named.setdefault(name, {})[item.number] = item
         return item
 
-    def makes_room(self) -> bool:
+    def makes_room(self, at: int) -> bool:
         """Whether one more may begin. Where ``MOST_THINGS`` are live the oldest without an open case gives way."""
         if len(self.live) < MOST_THINGS:
             return True
+        self.left_out = at
         oldest = next((item for item in self.live.values() if item.state.open is None), None)
         if oldest is None:
             return False
@@ -112,6 +114,7 @@ class EachFold:
     """All versions of one deadline rule with ``only_while.each``; see ``streams.core.verdicts.Fold``."""
 
     opens = True
+    bound = "things"
 
     def __init__(self, rules: Sequence[DeadlineRule], calendar: WorkingCalendar, calendars: Calendars) -> None:
         self._fold = DeadlineFold(rules, calendar, calendars)
@@ -140,7 +143,7 @@ class EachFold:
             concerned = list(state.live.values())
         if is_since:
             own = state.holding.get(key)
-            if own is None and state.makes_room():
+            if own is None and state.makes_room(event.at):
                 own = state.begin(event, key, self._fold.start())
                 concerned = [item for item in concerned if item.number in state.live]
             if own is not None and own not in concerned:
@@ -166,6 +169,10 @@ class EachFold:
                 case.started_by = (item.since.event_id, *case.started_by)
                 has_started = True
         return ask
+
+    def left_out(self, state: State) -> int | None:
+        """See ``Bounded``. A thing that gave way is one, too."""
+        return state.left_out
 
     def judge(self, state: State, as_of: int, *, every: bool = False) -> tuple[list[Verdict], int | None]:
         """See ``Fold``."""

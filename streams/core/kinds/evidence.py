@@ -50,13 +50,14 @@ class _Open:
     Acts of the latest instant, each with the reset before it, are separate until all its facts are known.
     """
 
-    __slots__ = ("cancel", "cancelled", "latest", "pending", "seen")
+    __slots__ = ("cancel", "cancelled", "latest", "left_out", "pending", "seen")
 
     def __init__(self, needs: int) -> None:
         self.pending: list[_Pending] = []
         self.latest: list[tuple[Event, Event | None]] = []
         self.cancelled: list[_Pending] = []
         self.cancel: Event | None = None
+        self.left_out: int | None = None
         self.seen: list[list[Event]] = [[] for _ in range(needs)]
 
 
@@ -122,7 +123,10 @@ class _Version(ActVersion[EvidenceRule]):
         """The acts of the latest instant to which the rule applies, as many as there is room for."""
         own: _Open = watch.own
         room = MOST_WAITING - len(own.pending) - len(own.cancelled)
-        return [_Pending(act, watch.facts, reset) for act, reset in own.latest if self.applies(watch, act)][:room]
+        found = [_Pending(act, watch.facts, reset) for act, reset in own.latest if self.applies(watch, act)]
+        if len(found) > room:
+            own.left_out = own.latest[-1][0].at
+        return found[:room]
 
     def is_trigger(self, watch: Watch, event: Event) -> bool:
         if not self._by:
@@ -191,6 +195,15 @@ class _Version(ActVersion[EvidenceRule]):
     @property
     def opens(self) -> bool:
         return bool(self._by)
+
+    @property
+    def bound(self) -> str:
+        return "waiting" if self._by else ""
+
+    def left_out(self, watch: Watch) -> int | None:
+        own: _Open = watch.own
+        self._admitted(watch)  # of the latest instant, too
+        return own.left_out
 
     def is_idle(self, watch: Watch) -> bool:
         # An accompanying event belongs to its act: once closed, it does not count for another one.
