@@ -1,9 +1,9 @@
 """The native engine under the clocks of a live worker.
 
 Nothing is kept natively between two decisions. A decision gives the subject's events to the native engine, which folds
-and judges them, and says what changes. Where an act is to be reported or a report withdrawn, or where it does not know
-something, it hands the subject back, and Python decides as if it had decided all along. So rows, reports and counts are
-those of the Python engine, and a worker may use the one today and the other tomorrow.
+and judges them, and says what changes. Where a report is to be withdrawn, or where it does not know something, it hands
+the subject back, and Python decides as if it had decided all along. So rows, reports and counts are those of the Python
+engine, and a worker may use the one today and the other tomorrow.
 """
 
 from __future__ import annotations
@@ -11,22 +11,26 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterator
+from decimal import Decimal
 from heapq import heappush
 from types import ModuleType
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from schemas.events import EventCatalogue
 from schemas.limits import Limit
 from schemas.rules import CadenceRule, DeadlineRule, RecordingDelayRule, Rule
 from streams.core.alerts import Alert, Subject
 from streams.core.cases import replace_open
+from streams.core.explanations import Explanation
 from streams.core.history import History
 from streams.core.outcome_counts import Ending, Place, Running
 from streams.core.pruning import is_worth_a_look
 from streams.core.records import JudgedCase, ReportKey, SubjectRecord
 from streams.core.rulebook import Rulebook
 from streams.core.separable_engine import SeparableEngine
-from streams.core.verdicts import AlertKind, Report, Verdict
+from streams.core.verdicts import AlertKind, Verdict
 from streams.engine import chosen
 from streams.engine.document import Document
 from streams.wire.decoder import encode_json
@@ -36,14 +40,15 @@ logger = logging.getLogger(__name__)
 MOST_EVENTS: Final = 24
 """A subject with more events is decided by Python, which folds only the new ones."""
 
-REPORT: Final = "a report to make or to withdraw"
+REPORT: Final = "a report to withdraw, or a violation to write"
 """The reason of the crate for the usual case in which Python decides."""
 
 FAILED: Final = "a failure of the native engine"
 
 
-Made = tuple[ReportKey, int, tuple[Any, ...]]
-"""A report of a clock: its key, when it was due, and the case."""
+Made = tuple[ReportKey, bytes, tuple[int, int | None, int, int | None], tuple[int, int]]
+"""A report: its key, the alert as it is written, when it was started, its deadline, when it was due and stopped, and
+how long it was running and paused."""
 
 Case = tuple[tuple[str, str], tuple[Any, ...]]
 """A case: its rule id and root, and what ``NativeClocks.verdict`` takes."""
@@ -74,8 +79,8 @@ class NativeClocks:
 
     ``fallbacks`` counts what it did not decide, by reason, and its failures.
 
-    Decisions that report an act or withdraw a report are Python's by design, and so are those that write a case of a
-    violation; they are not counted.
+    Decisions that withdraw a report are Python's by design, and so are those that write a case of a violation; they
+    are not counted.
     """
 
     def __init__(self, module: ModuleType, rulebook: Rulebook, catalogue: EventCatalogue) -> None:
@@ -99,7 +104,8 @@ class NativeClocks:
         when = None if history.begins_again else record.counted, watermark, pruned.until, since
         text = encode_json(history.events)
         try:
-            found = self._inner.decide(record.subject, history.events, text, when, (record.dues, list(record.reported)))
+            known = record.dues, list(record.reported), list(record.withdrawn.items())
+            found = self._inner.decide(record.subject, history.events, text, when, known)
         except Exception:
             if FAILED not in self.fallbacks:
                 logger.exception("the native engine failed at a subject; Python decides it, and others like it")
@@ -129,7 +135,7 @@ class NativeClocks:
         return found
 
     def verdict(self, rule_id: str, case: tuple[Any, ...]) -> Verdict:
-        """The verdict behind a report or a written case."""
+        """The verdict behind a written case."""
         places, anchor, outcome, times, pauses, provisional, evidence = case
         started_at, deadline, stopped_at, ended_at, until = times
         rule = self._versions[rule_id][places[0]]
@@ -143,6 +149,51 @@ class NativeClocks:
 
     def _fall_back(self, reason: str) -> None:
         self.fallbacks[reason] += 1
+
+
+class _Text(msgspec.Struct, gc=False):
+    zh: str
+    en: str
+
+
+class _Data(msgspec.Struct, gc=False):
+    """What an alert says beside its instants and lengths of time, as it is written."""
+
+    alert_id: str
+    case_id: str
+    kind: AlertKind
+    rule: str
+    rule_version: str
+    clause: str
+    severity: str
+    title: _Text
+    order_id: str | None
+    account_id: str | None
+    org: dict[str, Any] | None
+    limit: str | None
+    evidence: tuple[str, ...]
+    explanation: _Text
+    arithmetic: dict[str, Any]
+    calendar_provisional: bool
+
+
+class _Line(msgspec.Struct, gc=False):
+    data: _Data
+
+
+_read_line = msgspec.json.Decoder(_Line, float_hook=Decimal).decode
+
+
+def alert_of(made: Made, subject: Subject, watermark: int) -> Alert:
+    """The alert of a report that was made natively."""
+    key, line, (started_at, deadline, due_at, stopped_at), (elapsed, paused) = made
+    data = _read_line(line).data
+    return Alert(
+        data.alert_id, data.case_id, data.kind, key[3], data.rule, data.rule_version, data.clause, data.severity,
+        data.title.zh, data.title.en, subject, data.order_id, data.account_id, data.org, started_at, deadline, due_at,
+        watermark, stopped_at, data.limit, elapsed, paused, data.evidence,
+        Explanation(data.explanation.zh, data.explanation.en), data.arithmetic, data.calendar_provisional,
+    )  # fmt: skip
 
 
 def _limit_of(rule: Rule, place: int | None) -> Limit | None:
@@ -197,10 +248,8 @@ class NativeEngine(SeparableEngine):
         record.due = min(found.dues.values(), default=None)
         if tracker is not None:
             tracker.look_again(record, watermark)
-        for key, due_at, case in found.reports:
-            verdict = self._native.verdict(key[0], case)
-            report = Report(cast(AlertKind, key[2]), key[3], due_at)
-            alert = record.reported[key] = self._alert(record, key, verdict, report, watermark)
+        for made in found.reports:
+            alert = record.reported[made[0]] = alert_of(made, record.subject, watermark)
             alerts.append(alert)
         if record.due is not None and record.due != before:
             heappush(self._timers, (record.due, record.subject))

@@ -33,7 +33,7 @@ from streams.wire.state_rows import entry_to_bytes, record_from_bytes, record_to
 from tests.engine.test_equality import GOLDEN
 from tests.oracle.common import Fact
 from tests.property.runs import event_of, us
-from tests.property.shipped import END, START, counted_by_calendars, kinds, rules_of, shipped_histories
+from tests.property.shipped import END, START, counted_by_calendars, kinds, rulebook_of, rules_of, shipped_histories
 from tests.property.test_crashes import DAY, HOUR, MINUTE, every_rule
 from tests.property.worlds import per_kind
 from tests.rulebook import test_connection, test_counter, test_inspection, test_metering, test_reading, test_repair
@@ -231,7 +231,7 @@ def test_the_rows_of_the_rules(chapter: ModuleType) -> None:
         both.ask()
 
 
-@pytest.mark.parametrize(("tracks_cases", "most"), [(False, 0.1), (True, 0.15)])
+@pytest.mark.parametrize(("tracks_cases", "most"), [(False, 0.02), (True, 0.06)])
 def test_nearly_all_decisions_on_simulated_orders_are_native(
     tracks_cases: bool, most: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -260,6 +260,44 @@ def test_a_field_with_the_name_of_an_id_is_left_to_python() -> None:
     replaced = Event("b", "meter.replaced", later, later, {"planned": "batch", "batch_id": "B"}, meter_id="M")
     applied = both.apply(entries_of(rulebook, [posted, replaced]), later)
     assert [alert.kind for alert in applied.step.alerts] == ["violation"]
+    assert clocks.fallbacks.total() == 1
+
+
+def test_a_report_made_again_after_its_withdrawal_has_an_id_of_its_own() -> None:
+    rulebook, at = rulebook_of("fee-5-minutes"), us(START)
+    clocks = clocks_of(rulebook, shipped().catalogue)
+    both = Both(rulebook, None, clocks)
+    started = Event("a", "counter.service_started", at, at, {"business": "fee"}, order_id="O")
+    in_time, late = (
+        Event("b", "counter.service_completed", at + minutes * MINUTE, at + 9 * MINUTE, {}, order_id="O", version=(n,))
+        for n, minutes in enumerate((4, 8))
+    )
+    steps = [
+        both.apply(entries_of(rulebook, events), at + minutes * MINUTE).step.alerts
+        for events, minutes in (([started], 1), ([], 6), ([in_time], 10), ([late], 11))
+    ]
+    assert [[alert.kind for alert in alerts] for alerts in steps] == [
+        [],
+        ["breach"],
+        ["retraction"],
+        ["breach", "late_completion"],
+    ]
+    assert steps[3][0].alert_id != steps[1][0].alert_id
+    assert not clocks.fallbacks
+
+
+@pytest.mark.parametrize("org", [{"city": "HZ", "town": "X"}, {"city": "Zürich"}, {"city": ""}])
+def test_an_organisation_that_alerts_may_not_show_as_it_is(org: dict[str, str]) -> None:
+    """Rows of version 0.1 have unknown members."""
+    clocks = clocks_of(shipped().rulebook, shipped().catalogue)
+    both, at = Both(shipped().rulebook, None, clocks), us(START)
+    both.apply(
+        entries_of(
+            shipped().rulebook,
+            [Event("a", "counter.service_started", at, at, {"business": "fee", "org": org}, order_id="O")],
+        ),
+        at + 6 * MINUTE,
+    )
     assert clocks.fallbacks.total() == 1
 
 

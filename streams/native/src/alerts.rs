@@ -213,6 +213,11 @@ impl<'a> Told<'a> {
         })
     }
 
+    /// Running and paused.
+    pub fn counted(&self) -> (i64, i64) {
+        (self.elapsed, self.paused)
+    }
+
     /// The alert itself, under the watermark that showed it.
     pub fn alert(&self, subject: &Subject, detected_at: i64, by_event: bool) -> Option<Alert> {
         self.written(subject, self.kind, self.id.clone(), detected_at, by_event, &Words::default())

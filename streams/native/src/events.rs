@@ -567,7 +567,7 @@ impl Scan<'_> {
     }
 
     /// The organisation, with known members alone.
-    fn org(&mut self) -> Option<Option<Piece>> {
+    pub fn org(&mut self) -> Option<Option<Piece>> {
         if self.word(b"null").is_some() {
             return Some(None);
         }

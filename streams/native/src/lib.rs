@@ -326,13 +326,15 @@ impl Worker {
     }
 
     /// See `live::decide`. `events` are those of the text, of which the results name some; `when` are its `counted`,
-    /// `watermark`, `pruned_until` and `since`, `known` its `dues` and `reported`. The reason where Python must decide; else the
-    /// parts of a decision, with rules by their id.
+    /// `watermark`, `pruned_until` and `since`, `known` its `dues`, `reported` and `withdrawn`. The reason where Python
+    /// must decide; else the parts of a decision, with rules by their id.
+    #[allow(clippy::type_complexity)]
     fn decide<'py>(
         &self, py: Python<'py>, subject: (&str, &str), events: &Bound<'py, PyList>, text: &[u8],
-        when: (Option<usize>, i64, Option<i64>, Option<i64>), known: (HashMap<usize, i64>, Vec<live::ReportKey>),
+        when: (Option<usize>, i64, Option<i64>, Option<i64>),
+        known: (HashMap<usize, i64>, Vec<live::ReportKey>, Vec<(live::ReportKey, u32)>),
     ) -> PyResult<Bound<'py, PyAny>> {
-        let ((counted, watermark, pruned_until, since), (dues, reported)) = (when, known);
+        let ((counted, watermark, pruned_until, since), (dues, reported, withdrawn)) = (when, known);
         let kind = SUBJECTS.iter().position(|known| *known == subject.0).unwrap_or(usize::MAX) as u8;
         let asked = live::Asked {
             subject: (kind, subject.1.as_bytes()),
@@ -341,6 +343,7 @@ impl Worker {
             watermark,
             pruned_until,
             reported: &reported,
+            withdrawn: &withdrawn,
             since,
         };
         let decide = || live::decide(&self.rulebook, asked, text);
@@ -368,7 +371,8 @@ impl Worker {
         };
         let report = |made: live::Made| -> PyResult<_> {
             let (root, kind, cause) = made.key;
-            Ok(((&self.ids[made.order.1], root, kind, cause), made.due, case(made.case)?))
+            let key = (&self.ids[made.order.1], root, kind, cause);
+            Ok((key, PyBytes::new(py, &made.line), made.instants, made.counted))
         };
         let reports: Vec<_> = found.reports.into_iter().map(report).collect::<PyResult<_>>()?;
         let looked: Vec<_> = found.looked.iter().map(|fold| &self.ids[*fold]).collect();

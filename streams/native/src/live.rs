@@ -1,8 +1,8 @@
 //! The decision on one subject of a live worker, from all its events; nothing is kept here between two calls.
 //!
-//! Mirrors `_decide_timed` of `streams/core/engine.py` where no more is to be reported than on clocks.
+//! Mirrors `_decide_timed` of `streams/core/engine.py` where no report is to be withdrawn.
 
-use crate::alerts::{Outcome, Roots, Verdict};
+use crate::alerts::{Outcome, Roots, Told, Verdict};
 use crate::calendar::Pause;
 use crate::document::{ActBody, ActVersion, CaseLines, DeadlineVersion, Fold, Types};
 use crate::events::{Event, IDS, Scan, Span, Val};
@@ -27,11 +27,13 @@ pub struct Asked<'a> {
     pub pruned_until: Option<i64>,
     /// The reports made and not withdrawn.
     pub reported: &'a [ReportKey],
+    /// How often each was withdrawn, where one was.
+    pub withdrawn: &'a [(ReportKey, u32)],
     /// The watermark of the decision before, where cases are written.
     pub since: Option<i64>,
 }
 
-/// A case without faults, as the verdict on it has it. Events are named by their place.
+/// A case to be written, without faults, as the verdict on it has it. Events are named by their place.
 pub struct Case {
     /// The places of the version, of the limit chosen (the only one of an act's version being the first), and of the
     /// calendar.
@@ -62,13 +64,17 @@ impl Case {
     }
 }
 
-/// A report of a clock to be made.
+/// A report to be made.
 pub struct Made {
     /// The place of the first event that began a case of its fold, and the fold: the order of reports.
     pub order: (usize, usize),
     pub key: (String, &'static str, String),
-    pub due: i64,
-    pub case: Case,
+    /// Started, deadline, due, stopped.
+    pub instants: (i64, Option<i64>, i64, Option<i64>),
+    /// Running and paused, in microseconds.
+    pub counted: (i64, i64),
+    /// The alert as it is written.
+    pub line: Vec<u8>,
 }
 
 /// A fold, by its index, in a city and a county.
@@ -196,18 +202,23 @@ fn compare(
             if !owed.insert((root.to_string(), report.kind, &report.cause)) {
                 return Err(REPORT); // which of two verdicts counts, Python decides
             }
-            let is_known = |known: &&ReportKey| {
+            let is_it = |known: &ReportKey| {
                 known.0 == route.entry.id && known.1 == *root && known.2 == report.kind && known.3 == report.cause
             };
-            match asked.reported.iter().find(is_known) {
-                Some(_) => standing += usize::from(report.kind != "warning"),
-                None => made.push(Made {
-                    order: (first, route.index),
-                    key: (root.to_string(), report.kind, report.cause.clone()),
-                    due: report.due,
-                    case: Case::of(route.fold, verdict)?,
-                }),
+            if asked.reported.iter().any(is_it) {
+                standing += usize::from(report.kind != "warning");
+                continue;
             }
+            let generation = asked.withdrawn.iter().find(|(known, _)| is_it(known)).map_or(0, |(_, times)| *times);
+            let unsure = || subject.unsure.get().unwrap_or(PLAIN);
+            let told = Told::new(subject, verdict, report, &root, generation).ok_or_else(unsure)?;
+            made.push(Made {
+                order: (first, route.index),
+                key: (root.to_string(), report.kind, report.cause.clone()),
+                instants: (verdict.started_at, verdict.deadline, report.due, verdict.stopped_at),
+                counted: told.counted(),
+                line: told.alert(subject, asked.watermark, false).ok_or_else(unsure)?.line,
+            });
         }
     }
     let known = asked.reported.iter().filter(|known| known.0 == route.entry.id && known.2 != "warning").count();
@@ -307,7 +318,9 @@ fn fields(rulebook: &Rulebook, scan: &mut Scan, event: &mut Event) -> Option<()>
         scan.closes(b':').then_some(())?;
         match rulebook.reader.watched.get(name.of(scan.text)) {
             Some(&field) => event.fields.push((field, value(scan)?)),
-            None if name.of(scan.text) == b"org" => event.org = organisation(scan)?,
+            None if name.of(scan.text) == b"org" => {
+                event.org = scan.org()?.map(|piece| Span { at: piece.from, len: (piece.to - piece.from) as u32 });
+            }
             None if IDS.contains(&name.of(scan.text)) => return None, // conditions would take it for the id itself
             None => scan.any()?,
         }
@@ -316,16 +329,6 @@ fn fields(rulebook: &Rulebook, scan: &mut Scan, event: &mut Event) -> Option<()>
         }
         scan.closes(b',').then_some(())?;
     }
-}
-
-/// An object of texts, or null.
-fn organisation(scan: &mut Scan) -> Option<Option<Span>> {
-    let from = scan.at;
-    if scan.word(b"null").is_some() {
-        return Some(None);
-    }
-    scan.flat_texts()?;
-    Some(Some(Span { at: from, len: (scan.at - from) as u32 }))
 }
 
 /// A text that is not empty.

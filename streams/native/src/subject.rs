@@ -14,7 +14,7 @@ pub type Reason = &'static str;
 
 pub const PLAIN: Reason = "an event that is not plain";
 /// Of a decision of a live worker.
-pub const REPORT: Reason = "a report to make or to withdraw";
+pub const REPORT: Reason = "a report to withdraw, or a violation to write";
 pub const REPEATED: Reason = "an id that is repeated with other content";
 pub const KIND: Reason = "a rule that is not known here";
 pub const STRAY: Reason = "a stop without a start, of a rule that is not known here";
