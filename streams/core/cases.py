@@ -67,6 +67,8 @@ def replace_open(
 ) -> None:
     """Replace a subject's open cases, and count the difference."""
     if now != record.open:
-        counts.subtract(record.open)
-        counts.update(now)
+        for case in record.open:  # loops: the methods of a counter cost more than a few cases
+            counts[case] -= 1
+        for case in now:
+            counts[case] += 1
         record.open = now

@@ -36,7 +36,7 @@ from streams.core.outcome_counts import OutcomeCounts
 from streams.core.pruning import cut_of, is_worth_a_look, prune, refuses
 from streams.core.records import BEGINNING, JudgedCase, ReportKey, Snapshot, SubjectRecord
 from streams.core.rulebook import Rulebook
-from streams.core.standing import Standing
+from streams.core.standing import Standing, in_order
 from streams.core.verdicts import Report, Verdict, root_of
 from streams.core.watermark import is_due
 
@@ -425,10 +425,7 @@ class Engine:
         if record is None or subject in self._touched or record.decided_at == BEGINNING:
             return None
         running = self._tally.running.get(subject, ()) if self._tally is not None else ()
-        # Sorted, so that equal states give equal snapshots.
-        open_cases = tuple(sorted(record.open, key=str)) if len(record.open) > 1 else record.open
-        running = tuple(sorted(running, key=str)) if len(running) > 1 else running
-        return Standing(record.decided_at, record.due, open_cases, running)
+        return Standing(record.decided_at, record.due, *in_order(record.open, running))
 
     def restore(self, snapshot: Snapshot) -> None:
         """Restore a subject from its snapshot; its timers are computed from its history.

@@ -109,7 +109,8 @@ class OutcomeCounts:
         if known:
             return
         if now[: len(before)] == before:  # the usual case: one more has ended
-            self.ended.update(now[len(before) :])
+            for ending in now[len(before) :]:
+                self.ended[ending] += 1
         else:
             self.ended.update(Counter(now) - Counter(before))
             self.reopened.update(Counter(before) - Counter(now))

@@ -6,9 +6,29 @@ rulebook. Most subjects get no event for hours after a restart; judging all of t
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import Final
+
 import msgspec
 
 from streams.core.outcome_counts import Running
+
+OpenCases = tuple[tuple[str, str | None], ...]
+"""Rule id and city of each open case."""
+
+_text: Final = lru_cache(4096)(repr)  # of few distinct values, each in the rows of many subjects
+
+
+def _text_of(clock: Running) -> tuple[str, str, str]:
+    return _text(clock.place), str(clock.started_at), str(clock.deadline)
+
+
+def in_order(open_cases: OpenCases, running: tuple[Running, ...]) -> tuple[OpenCases, tuple[Running, ...]]:
+    """Both in the order of their text, so that equal states give equal snapshots."""
+    return (
+        tuple(sorted(open_cases, key=_text)) if len(open_cases) > 1 else open_cases,
+        tuple(sorted(running, key=_text_of)) if len(running) > 1 else running,
+    )
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -19,7 +39,7 @@ class Standing(msgspec.Struct, frozen=True):
 
     decided_at: int
     due: int | None
-    open_cases: tuple[tuple[str, str | None], ...]
+    open_cases: OpenCases
     running: tuple[Running, ...]
 
     @property

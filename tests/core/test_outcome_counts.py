@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from datetime import date
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from streams.core.alerts import Alert
 from streams.core.engine import Engine
 from streams.core.outcome_counts import OutcomeCounts, Place, Running
+from streams.core.standing import OpenCases, in_order
 from streams.simulation import simulate
 from tests.stories import decoded, shipped, us, wire
 
@@ -173,3 +176,18 @@ def test_counting_changes_nothing_that_is_told(trail: int) -> None:
     assert len(told[0]) > 50
     assert told[0] == told[1]
     assert nexts[0] == nexts[1]
+
+
+_NAMES = st.sampled_from(("a", "ab", "b'", 'b"', "甲", ""))
+_PLACES = st.builds(Place, _NAMES, st.none() | _NAMES, st.none() | _NAMES)
+_INSTANTS = st.sampled_from((-1, 0, 1, 9, 10, 12, 123, 1_772_413_200_000_000))
+
+
+@given(
+    st.lists(st.tuples(_NAMES, st.none() | _NAMES), max_size=6).map(tuple),
+    st.lists(st.builds(Running, _PLACES, _INSTANTS, st.none() | _INSTANTS), max_size=6),
+)
+def test_what_stands_is_in_the_order_of_its_text(open_cases: OpenCases, clocks: list[Running]) -> None:
+    """Rows of before have that order."""
+    ordered = in_order(open_cases, tuple(clocks))
+    assert ordered == (tuple(sorted(open_cases, key=str)), tuple(sorted(clocks, key=str)))
