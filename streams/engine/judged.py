@@ -15,6 +15,9 @@ Line = tuple[int, int, bytes]
 """Number of arrival, origin, and the line itself."""
 
 
+EVENTS_AT_ONCE: Final = 20_000
+"""Events whose lines are held twice at once."""
+
 ALERTS_AT_ONCE: Final = 1000
 """Alerts that are held twice at once."""
 
@@ -114,10 +117,15 @@ class NativeReplay:
         """From now on, keep the rising maxima of the events' instants; gives those kept so far."""
         return list(self._inner.keep_highs())
 
-    def routed(self) -> Iterator[tuple[Line, Subject]]:
-        """All lines held, once for each subject that they concern."""
-        for number, origin, kind, subject, line in self._inner.routed():
-            yield (number, origin, line), (kind, subject)
+    def keep(self, subjects: Iterable[Subject]) -> int:
+        """Leave the subjects of an event to Python, and count nothing; the event's number of arrival."""
+        return int(self._inner.keep(list(subjects)))
+
+    def routed(self) -> Iterator[tuple[Line, int, Subject]]:
+        """All lines held, once for each subject that they concern, with the event's instant."""
+        for first in range(0, self._inner.held, EVENTS_AT_ONCE):
+            for number, origin, at, kind, subject, line in self._inner.routed(first, EVENTS_AT_ONCE):
+                yield (number, origin, line), at, (kind, subject)
 
     def left(self) -> set[Subject]:
         """The subjects that are known to be Python's; after ``divide``."""

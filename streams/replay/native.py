@@ -1,7 +1,7 @@
 """A replay by the native engine; Python reads the lines and judges the subjects that it does not support, in order.
 
 Lines that the native engine refuses go to the decoder, and the subjects of their events to the Python engine, with all
-their events. If the events exceed the memory, all events go to the Python engine, which spills to disk.
+their events. Lines that exceed the memory go to disk by subject, and are judged natively from there (``native_tasks``).
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from streams.replay.reading import POSITION_BITS, Reading, Scope, copies_by_subj
 from streams.replay.sources import MAX_AHEAD, Record, Source
 from streams.replay.sources.lines import Lines
 from streams.replay.spill import HELD_BYTES, SpillBuffer
+from streams.replay.spilled_lines import LinePartitions, LineSpill, event_rows, line_rows
 from streams.wire.cloudevents import ReportedCase
 
 WrittenCases = bytes | Iterable[ReportedCase]
@@ -41,7 +42,7 @@ _log = logging.getLogger(__name__)
 
 
 class NativeReading(Reading):
-    """Takes records as ``Reading`` does; ``judging`` ends it."""
+    """Takes records as ``Reading`` does; ``judging`` ends it, then ``partitions`` where that gives nothing."""
 
     def __init__(
         self,
@@ -55,12 +56,12 @@ class NativeReading(Reading):
         highs: array[int] | None = None,
     ) -> None:
         super().__init__(scope, buffer, on_dead_letter, tally=tally, highs=highs)
-        self._native: NativeReplay | None = native
+        self._native = native
+        self._spill = LineSpill(buffer.path)
         if highs is not None:
             native.keep_highs()
         self._memory = memory
         self._kept: list[Arrived] = []
-        self._sizes: dict[int, int] = {}  # sizes of the lines of kept events, by number
         self._used = 0
 
     def read(
@@ -79,12 +80,9 @@ class NativeReading(Reading):
         return self._not_taken(number, skimmed, on_record)
 
     def _skim(self, number: int, on_record: Callable[[int], None], text: bytes, before: int) -> tuple[int, int]:
-        native = self._native
-        if native is None:
-            return 0, 0
-        taken, lines = native.skim(text, number << POSITION_BITS | before)
+        taken, lines = self._native.skim(text, number << POSITION_BITS | before)
         if taken:
-            self._taken(native, taken, lines, on_record)
+            self._taken(taken, lines, on_record)
         return taken, lines
 
     def _not_taken(self, number: int, records: Iterable[Record], on_record: Callable[[int], None]) -> Iterator[Record]:
@@ -92,50 +90,42 @@ class NativeReading(Reading):
         base = number << POSITION_BITS
         for record in records:
             position, raw, note = record
-            native = self._native
-            if native is not None and note is None and native.take(raw, base | position):
-                self._taken(native, len(raw), 1, on_record)
+            if note is None and self._native.take(raw, base | position):
+                self._taken(len(raw), 1, on_record)
             else:
                 yield record
 
-    def _taken(self, native: NativeReplay, size: int, lines: int, on_record: Callable[[int], None]) -> None:
+    def _taken(self, size: int, lines: int, on_record: Callable[[int], None]) -> None:
         self.tally.lines += lines
         on_record(size)
-        self._bound(native)
+        self._bound()
 
-    def _bound(self, native: NativeReplay) -> None:
-        if native.memory + self._used > self._memory:
-            self._leave_to_python(native)
+    def _bound(self) -> None:
+        if self._native.memory + self._used > self._memory:
+            self._put_aside()
 
     def _take(self, event: Event, origin: int, size: int) -> None:
-        native = self._native
-        if native is not None and event.void and event.corrects is None:
-            self._leave_to_python(native)  # it may withdraw an event counted before
-            native = None
-        if native is None:
-            super()._take(event, origin, size)
-            return
+        as_of, native = self._scope.as_of, self._native
         copies = self._scope.copies_of(event)
-        number = native.note(event, [subject for subject, _ in copies])
+        subjects = [subject for subject, _ in copies]
+        if not (event.void and event.corrects is None):
+            number = native.note(event, subjects)
+        elif copies and (as_of is None or event.recorded <= as_of):
+            number = native.keep(subjects)  # it takes an earlier version back, and is no event itself
+        else:
+            number = None
         if number is not None:
             self._kept.append((event.order, number, event, origin, copies))
-            self._sizes[number] = size
             self._used += HELD_BYTES + 3 * size
-            self._bound(native)
+            self._bound()
 
-    def _leave_to_python(self, native: NativeReplay) -> None:
-        lines = native.lines()
-        sizes = self._sizes | {number: len(line) for number, _, line in lines}
-        arrived = [*self._kept, *decoded(self._scope, lines)]
-        arrived.sort(key=_number)
-        for _, number, event, origin, copies in arrived:
-            self.buffer.add(event, copies, origin, sizes[number])
-        self._count(native)
-        self.highest = native.highest
-        self._kept, self._native = [], None
+    def _put_aside(self) -> None:
+        self._spill.add(line_rows(self._native.routed()), event_rows(self._kept))
+        self._native.clear()
+        self._kept, self._used = [], 0
 
-    def _count(self, native: NativeReplay) -> None:
-        tally = self.tally
+    def _count(self) -> None:
+        native, tally = self._native, self.tally
         if self.highs is not None:
             self.highs.extend(native.keep_highs())
         events, after_until, not_yet, unwatched, out_of_order, *late = native.counts()
@@ -151,12 +141,16 @@ class NativeReading(Reading):
             self.unwatched_at = native.unwatched_at
 
     def judging(self) -> NativeJudging | None:
-        """The events read, for judging; ``None`` where all were left to Python and are in the buffer."""
-        native = self._native
-        if native is None:
+        """The events read, for judging; ``None`` where they are on disk."""
+        self._count()
+        if self._spill.count:
+            self._put_aside()
             return None
-        self._count(native)
-        return NativeJudging(native, self._kept, partial(decoded, self._scope))
+        return NativeJudging(self._native, self._kept, partial(decoded, self._scope))
+
+    def partitions(self) -> LinePartitions:
+        """The events read, on disk."""
+        return LinePartitions(self._scope, self._spill.store())
 
 
 class RecordsReading(NativeReading):
@@ -169,13 +163,9 @@ class RecordsReading(NativeReading):
 
     def routed(self) -> Iterator[tuple[int, int, Subject, Event | bytes]]:
         """See ``Reading``."""
-        native, self._native = self._native, None
-        if native is None:
-            yield from super().routed()
-            return
-        self._count(native)
-        self.highest = native.highest
-        for (number, origin, line), subject in native.routed():
+        self._count()
+        self.highest = self._native.highest
+        for (number, origin, line), _, subject in self._native.routed():
             yield number, origin, subject, line
         yield from copies_by_subject(self._kept)
 
@@ -216,8 +206,13 @@ class NativeJudging:
             if (own := copies_for(copies, found.left_to_python))
         )
         known = {*deduplicated.duplicates, *deduplicated.conflicts}
-        deduplicated.duplicates.extend(number for number in found.repeated if number not in known)
+        repeated = map(self._arrival_of, found.repeated)
+        deduplicated.duplicates.extend(number for number in repeated if number not in known)
         return deduplicated
+
+    def _arrival_of(self, number: int) -> int:
+        """The number of arrival of an event by the number that the native engine has given it."""
+        return number
 
     def has_failed(self) -> None:
         """Python judges all."""

@@ -40,8 +40,8 @@ from streams.replay.conflicts import refuse
 from streams.replay.forks import run_forked
 from streams.replay.input_counts import InputCounts
 from streams.replay.judging import Copies, Deduplicated, Judging, deduplicate
-from streams.replay.native import NativeJudging, NativeReading, WrittenCases, are_plain, decoded
-from streams.replay.native_tasks import NativeTask
+from streams.replay.native import NativeJudging, NativeReading, WrittenCases, are_plain
+from streams.replay.native_tasks import judge_task
 from streams.replay.output_form import OutputForm
 from streams.replay.reading import InputSplits, Reading, Scope
 from streams.replay.results import json_line
@@ -195,8 +195,10 @@ class Replay:
             reading.read(number, source, source.records(), on_record)
         if isinstance(reading, NativeReading):
             self._native = reading.judging()
+            if self._native is None:
+                self._partitions = reading.partitions()
         self._unwatched_at = reading.unwatched_at
-        if self._native is not None:
+        if native is not None:
             return
         if buffer.is_spilled:
             self._partitions = Partitions(self._copies_of)
@@ -304,14 +306,11 @@ class Replay:
 
     def _judge_task(self, task: JudgingTask, partitions: Partitions, on_events: Callable[[int], None]) -> None:
         assert self.ends_at is not None
-        deduplicated = Deduplicated()
-        for part in task.parts:
-            deduplicated.add(deduplicate(partitions.load(part)))
-        native = self._native_task()
-        if native is not None:
-            count = len(deduplicated.events)
-            deduplicated.events = native.judged(deduplicated.events, self.ends_at)
-            on_events(count - len(deduplicated.events))
+        replay = self._native_replay()
+        if replay is None:
+            native, deduplicated = None, partitions.deduplicated(task.parts)
+        else:
+            native, deduplicated = judge_task(replay, self._scope, partitions, task.parts, self.ends_at, on_events)
         judging = Judging(self._rulebook, self.ends_at)
         counted: Counter[tuple[str, str]] = Counter()
         summary = Summary()
@@ -348,10 +347,6 @@ class Replay:
             "alerts": [(*key, count) for key, count in counted.items()],
         }
         task.finish(found, summary.to_state() if self._output_form.with_summary else None, kinds)
-
-    def _native_task(self) -> NativeTask | None:
-        native = self._native_replay()
-        return None if native is None else NativeTask(native, [], partial(decoded, self._scope))
 
     @contextmanager
     def _naming(self, judging: Judging) -> Iterator[None]:

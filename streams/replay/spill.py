@@ -8,7 +8,7 @@ sorted by partition, with an index of the partitions' offsets.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -18,7 +18,7 @@ import msgspec
 
 from streams.core.alerts import Subject
 from streams.core.event import Event
-from streams.replay.judging import Arrived, Copies
+from streams.replay.judging import Arrived, Copies, Deduplicated, deduplicate
 from streams.wire.decoder import encode_json
 
 PARTS: Final = 256
@@ -74,8 +74,8 @@ class SpillBuffer:
 
     def __init__(self, memory: int, path: Callable[[], Path]) -> None:
         self.count = 0
+        self.path = path
         self._memory = memory
-        self._path = path
         self._held: list[Arrived] = []
         self._used = 0
         self._last_at: dict[int, int] = {}
@@ -101,7 +101,7 @@ class SpillBuffer:
     def store(self) -> SpillFile:
         """Spill the rest; no more events are added."""
         self._spill()
-        return SpillFile(self._path(), self.count, self._index, self._last_at)
+        return SpillFile(self.path(), self.count, self._index, self._last_at)
 
     def _spill(self) -> None:
         if not self._held:
@@ -116,16 +116,21 @@ class SpillBuffer:
                 parts.setdefault(part, []).append(line)
                 if event.at > last_at.get(part, event.at - 1):
                     last_at[part] = event.at
-        with open(self._path(), "ab" if self._index else "wb") as target:
-            offsets = [target.tell()]
-            for part in range(PARTS):
-                lines = parts.get(part)
-                if lines:
-                    target.write(b"\n".join(lines) + b"\n")
-                offsets.append(target.tell())
-        self._index.append(offsets)
+        self._index.append(append(self.path(), parts, is_first=not self._index))
         self._held = []
         self._used = 0
+
+
+def append(path: Path, parts: Mapping[int, Sequence[bytes]], *, is_first: bool) -> list[int]:
+    """Add the lines of each partition to a file; where each begins and the last one ends."""
+    with open(path, "wb" if is_first else "ab") as target:
+        offsets = [target.tell()]
+        for part in range(PARTS):
+            lines = parts.get(part)
+            if lines:
+                target.write(b"\n".join(lines) + b"\n")
+            offsets.append(target.tell())
+    return offsets
 
 
 class Partitions:
@@ -160,14 +165,26 @@ class Partitions:
     def load(self, part: int) -> Iterator[Arrived]:
         """The events of one partition in order of arrival, with their copies in that partition."""
         copies_of = self._copies_of
+        for piece, first, shift in self._pieces(part):
+            for number, origin, event in _decode_lines(piece):
+                copies = copies_of(event)
+                if len(copies) > 1:
+                    copies = [copy for copy in copies if part_of(copy[0]) == part]
+                yield event.order, first + number, event, shift + origin, copies
+
+    def deduplicated(self, parts: Iterable[int]) -> Deduplicated:
+        """The events of some partitions, without repetitions."""
+        found = Deduplicated()
+        for part in parts:
+            found.add(deduplicate(self.load(part)))
+        return found
+
+    def _pieces(self, part: int) -> Iterator[tuple[bytes, int, int]]:
+        """The lines of one partition, spill by spill: the number of the split's first event and its shift."""
         for spilled, first, shift in self._stored:
             if part not in spilled.last_at:
                 continue
             with open(spilled.path, "rb") as source:
                 for offsets in spilled.index:
                     source.seek(offsets[part])
-                    for number, origin, event in _decode_lines(source.read(offsets[part + 1] - offsets[part])):
-                        copies = copies_of(event)
-                        if len(copies) > 1:
-                            copies = [copy for copy in copies if part_of(copy[0]) == part]
-                        yield event.order, first + number, event, shift + origin, copies
+                    yield source.read(offsets[part + 1] - offsets[part]), first, shift

@@ -97,11 +97,11 @@ def _cpu(pid: int) -> float:
 
 def _look_aside(directory: Path, found: Watched) -> None:
     size, counts = 0, {"read": 0, "done": 0}
-    with suppress(OSError):
-        for entry in os.scandir(directory):
+    for place, _, names in os.walk(directory):
+        for name in names:
             with suppress(OSError):
-                size += entry.stat().st_size
-            kind, dash, rest = entry.name.partition("-")
+                size += os.stat(os.path.join(place, name)).st_size
+            kind, dash, rest = name.partition("-")
             if kind in counts and dash and "." not in rest:
                 counts[kind] += 1
     found.aside = max(found.aside, size)

@@ -3,9 +3,10 @@
 Makes a file of events (``tests.bench.tiled``), replays it with alerts and cases, packed, by each engine in turn, and
 compares the results. ``--events`` may be given several times, to see how figures grow. The native engine must be built.
 Spark is found as the tests find it, in ``.spark`` (see ``tests/spark/conftest.py``). Ten million events take 4 GB of
-disk, and Spark 6 GB beside them in its own directory; what was written is removed.
+disk, and what an engine puts aside comes on top; what was written is removed.
 Processor time is that of all processes of a replay, Spark's among them, as they were last seen; start-up is counted.
-Exits 1 where results differ.
+The last column has the first digits of the SHA-256 of the results: the events are the same in every run, so the
+tables of several runs can be compared. Exits 1 where results differ.
 
     python -m tests.bench.spark --engine 'native, one thread' --engine 'native, two threads' \\
         --engine 'Spark, local[2], native' --events 1000000 --events 10000000
@@ -17,6 +18,7 @@ import hashlib
 import os
 import sys
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,43 +48,53 @@ class Row:
     name: str
     events: int
     ran: Watched
+    results: str
 
     def cells(self) -> list[str]:
         """As the table has them."""
         ran = self.ran
         rates = f"{self.events / ran.seconds:,.0f}", f"{self.events / ran.cpu:,.0f}"
-        sizes = f"{ran.largest / 2**20:,.0f}", f"{ran.together / 2**20:,.0f}"
-        return [self.name, f"{self.events:,}", f"{ran.seconds:,.0f}", f"{ran.cpu:,.0f}", *rates, *sizes]
+        sizes = (f"{size / 2**20:,.0f}" for size in (ran.largest, ran.together, ran.aside))
+        times = f"{ran.seconds:,.0f}", f"{ran.cpu:,.0f}"
+        return [self.name, f"{self.events:,}", *times, *rates, *sizes, self.results[:12]]
 
 
 HEAD = (
     "engine", "events", "s by the clock", "s of processor", "events/s", "events/s of processor", "largest process, MB",
-    "all together, MB",
+    "all together, MB", "put aside on disk, MB", "results",
 )  # fmt: skip
 
 
 def table(rows: list[Row]) -> str:
     """The rows as Markdown."""
-    lines = [HEAD, tuple("---" for _ in HEAD), *(tuple(row.cells()) for row in rows)]
+    aligned = ("---", *("---:" for _ in HEAD[1:-1]), "---")
+    lines = [HEAD, aligned, *(tuple(row.cells()) for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def measure(directory: Path, name: str, path: Path, events: int) -> Row:
-    """Replay by one engine; its results are ``<directory>/<name>.alerts.jsonl.zst`` and those of cases."""
-    results = [part for kind in RESULTS for part in (f"--{kind}", str(directory / f"{name}.{kind}.jsonl.zst"))]
-    command = [sys.executable, "-m", "streams.cli", "replay", str(path), *results, "--quiet", *ENGINES[name]]
-    os.environ[VARIABLE] = "native" if "native" in name else "python"
-    ran = watch(command, directory / f"{name}.said", directory / "aside", every=0.5)
-    if ran.code not in (0, 3):
-        raise SystemExit(f"{name}: exit code {ran.code}: {(directory / f'{name}.said').read_text('utf-8')[-2000:]}")
-    return Row(name, events, ran)
+    """Replay by one engine; what it writes is removed."""
+    with tempfile.TemporaryDirectory(dir=directory) as own:
+        written = [Path(own, f"{kind}.jsonl.zst") for kind in RESULTS]
+        results = [part for kind, file in zip(RESULTS, written, strict=True) for part in (f"--{kind}", str(file))]
+        command = [sys.executable, "-m", "streams.cli", "replay", str(path), *results, "--quiet", *ENGINES[name]]
+        aside, said = Path(own, "aside"), Path(own, "said")
+        aside.mkdir()
+        os.environ |= {
+            VARIABLE: "native" if "native" in name else "python", "TMPDIR": str(aside), "SPARK_LOCAL_DIRS": str(aside)
+        }  # fmt: skip
+        ran = watch(command, said, aside, every=0.5)
+        if ran.code not in (0, 3):
+            raise SystemExit(f"{name}: exit code {ran.code}: {said.read_text('utf-8')[-2000:]}")
+        return Row(name, events, ran, _digest(written))
 
 
-def _digest(path: Path) -> str:
+def _digest(paths: Iterable[Path]) -> str:
     found = hashlib.sha256()
-    with open_bytes(str(path)) as source:
-        while piece := source.read(1 << 20):
-            found.update(piece)
+    for path in paths:
+        with open_bytes(str(path)) as source:
+            while piece := source.read(1 << 20):
+                found.update(piece)
     return found.hexdigest()
 
 
@@ -92,15 +104,12 @@ def bench(directory: Path, counts: list[int], names: list[str]) -> int:
     for events in counts:
         path = directory / "events.jsonl"
         made = write_tiled(path, events=events, subjects_open=max(events // 50, 1_000), seed=1)
-        digests = set()
+        own = []
         for name in names:
-            rows.append(measure(directory, name, path, made.events))
-            print(table(rows[-1:]), file=sys.stderr)  # noqa: T201 - so far
-            written = [directory / f"{name}.{kind}.jsonl.zst" for kind in RESULTS]
-            digests.add(tuple(map(_digest, written)))
-            for one in written:
-                one.unlink()
-        same = same and len(digests) == 1
+            own.append(measure(directory, name, path, made.events))
+            print(table(own[-1:]), file=sys.stderr, flush=True)  # noqa: T201 - so far
+        rows += own
+        same = same and len({row.results for row in own}) == 1
     print(table(rows))  # noqa: T201 - a bench's output
     print("the same results by every engine" if same else "the results differ")  # noqa: T201
     return 0 if same else 1

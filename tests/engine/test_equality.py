@@ -7,9 +7,10 @@ import os
 import random
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import date
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,17 @@ from streams.core.instants import instant_us
 from streams.core.rulebook import Rulebook
 from streams.engine import mirrored, native_module
 from streams.engine.judged import NativeReplay
+from streams.replay import replay as replay_module
 from streams.replay.checkpoints import Checkpoint
 from streams.replay.comparison import Comparison
-from streams.replay.judging import Sorted
-from streams.replay.native_tasks import NativeTask
+from streams.replay.judging import Deduplicated
+from streams.replay.native import NativeReading
+from streams.replay.native_tasks import NativeTask, judge_task
 from streams.replay.output_form import OutputForm
-from streams.replay.replay import Replay, ReplayOptions
+from streams.replay.replay import MEMORY, Replay, ReplayOptions
 from streams.replay.results import ALERT_COLUMNS, CASE_COLUMNS, CsvRow
 from streams.replay.sources.lines import Lines
+from streams.replay.spill import Partitions
 from streams.rulebooks.loader import load_rulebook
 from streams.simulation import simulate
 from streams.wire.decoder import Decoder, encode_json, wire_fields
@@ -39,6 +43,7 @@ from tests.engine.mutation import SEEDS, mutated
 from tests.oracle.common import Fact
 from tests.property.runs import event_of, us
 from tests.property.shipped import END, ORGS, counted_by_calendars, kinds, rulebook_of, shipped_histories
+from tests.property.test_versions import revised
 from tests.property.worlds import per_kind
 from tests.stories import shipped, wire
 
@@ -103,11 +108,11 @@ def replayed(
     return found | {"left": replay.left_to_python, "is_native": is_native}
 
 
-def assert_same(path: Path, rulebook: Rulebook, *, is_native: bool = True, **options: Any) -> int:
-    """Both engines agree; the number of alerts. ``is_native``: the native engine took the events."""
+def assert_same(path: Path, rulebook: Rulebook, *, is_native: bool | None = True, **options: Any) -> int:
+    """Both engines agree; the number of alerts. ``is_native``: whether the native engine holds the events in memory."""
     expected = replayed(path, "python", rulebook, **options)
     found = replayed(path, "native", rulebook, **options)
-    assert found.pop("is_native") == is_native
+    assert found.pop("is_native") == is_native or is_native is None
     assert {**found, "left": {}} == {name: value for name, value in expected.items() if name != "is_native"}
     return len(expected["alerts"])
 
@@ -140,14 +145,15 @@ def lines(tmp_path: Path) -> Path:
 def tasks(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     """Of each task that was judged natively the events, and how many were left to Python."""
     found: list[tuple[int, int]] = []
-    judged = NativeTask.judged
 
-    def counting(self: NativeTask, events: Sequence[Sorted], end: int) -> list[Sorted]:
-        left = judged(self, events, end)
-        found.append((len(events), len(left)))
-        return left
+    def counting(
+        native: NativeReplay, scope: Any, partitions: Partitions, parts: range, *more: Any
+    ) -> tuple[NativeTask, Deduplicated]:
+        judged, left = judge_task(native, scope, partitions, parts, *more)
+        found.append((sum(1 for part in parts for _ in partitions.load(part)), len(left.events)))
+        return judged, left
 
-    monkeypatch.setattr(NativeTask, "judged", counting)
+    monkeypatch.setattr(replay_module, "judge_task", counting)
     return found
 
 
@@ -376,6 +382,54 @@ def test_memory_that_is_used_up_amid_the_events(form: OutputForm, lines: Path, t
     assert left == 0
 
 
+def test_lines_are_held_up_to_the_memory(lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Held are the lines of one block of the file more, at most; what was put aside is all that there is."""
+    path, most, held = tmp_path / "long.jsonl", 1 << 20, [0]
+    path.write_bytes(lines.read_bytes() * 4)
+    expected, bounded = replayed(path, "native", shipped().rulebook), NativeReading._bound
+
+    def watched(self: NativeReading) -> None:
+        held.append(self._native.memory)
+        bounded(self)
+        assert self._native.memory <= most
+
+    monkeypatch.setattr(NativeReading, "_bound", watched)
+    found = replayed(path, "native", shipped().rulebook, memory=most)
+    assert max(held) < path.stat().st_size
+    assert sum(before > after for before, after in pairwise(held)) >= 2
+    assert found["tally"].duplicates > 3 * found["tally"].lines // 5
+    assert {**found, "is_native": True} == expected
+
+
+REPEATED = """
+a 2026-03-03T09:00 counter.service_started W1 business=fee
+b 2026-03-03T09:10 counter.service_completed W1 business=fee
+c 2026-03-03T09:00 disconnection.performed W2 account=A1 cause=arrears
+"""
+
+
+@pytest.mark.parametrize("memory", [MEMORY, 1])
+def test_an_event_taken_back_after_it_was_read(memory: int, lines: Path, tmp_path: Path) -> None:
+    """Versions are Python's, and so is a void one, which is no event; the other subjects stay native."""
+    events = [dict(event) for event in wire(REPEATED)]
+    events[1]["version"] = [1]
+    void = {**events[1], "version": [2], "void": True}
+    other = {**events[2], "occurred_at": events[1]["occurred_at"]}
+    path = tmp_path / "back.jsonl"
+    path.write_bytes(
+        b"\n".join(
+            (*map(encode_json, events), *lines.read_bytes().splitlines()[:500], *map(encode_json, (void, other)))
+        )
+    )
+    assert_same(path, shipped().rulebook, is_native=memory > 1, memory=memory)
+    found = replayed(path, "native", shipped().rulebook, memory=memory)
+    letters = [json.loads(letter) for letter in found["letters"]]
+    assert [(letter["reason"], letter["position"]) for letter in letters] == [("conflicting_duplicate", 505)]
+    breached = [data for data in (json.loads(alert)["data"] for alert in found["alerts"]) if data["order_id"] == "W1"]
+    assert "breach" in {data["kind"] for data in breached}
+    assert sum(found["left"].values()) == (2 if memory > 1 else 0)  # an order, and an account
+
+
 def test_spilled_events_that_are_left_to_python(lines: Path, tmp_path: Path, tasks: list[tuple[int, int]]) -> None:
     """Each task has subjects of both."""
     path = tmp_path / "some.jsonl"
@@ -438,6 +492,8 @@ def _with_org(fact: Fact, org: dict[str, str] | None) -> bytes:
 @given(data=st.data())
 def test_of_every_kind_of_rule(kind: str, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     rule_id, facts = data.draw(shipped_histories(kind))
+    if data.draw(st.sampled_from((False, False, True)), label="versions"):
+        facts = data.draw(revised(facts[:8])) + facts[8:]
     rulebook = data.draw(st.one_of(*[st.just(rulebook_of(rule_id))] * 2, counted_by_calendars((rule_id,))))
     orgs = data.draw(st.sampled_from((ORGS[:1], ORGS)))
     lines = [_with_org(fact, data.draw(st.sampled_from(orgs))) for fact in facts]
@@ -445,7 +501,8 @@ def test_of_every_kind_of_rule(kind: str, tmp_path_factory: pytest.TempPathFacto
     path = tmp_path_factory.getbasetemp() / f"{kind}.jsonl"
     path.write_bytes(b"".join(line + b"\n" for line in lines))
     rival = data.draw(st.sampled_from((None, None, shipped().rulebook)), label="rival")
-    assert_same(path, rulebook, rival=rival)
+    memory = data.draw(st.sampled_from((MEMORY, MEMORY, MEMORY, 2_000)), label="memory")
+    assert_same(path, rulebook, rival=rival, memory=memory, is_native=None)
     assert_same(path, rulebook, until=data.draw(st.sampled_from(sorted(us(fact.at) for fact in facts))))
 
 

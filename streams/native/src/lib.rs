@@ -51,6 +51,10 @@ fn named((kind, id): replay::Key) -> (&'static str, String) {
     (SUBJECTS[kind as usize], String::from_utf8_lossy(&id).into_owned())
 }
 
+fn key_of((kind, id): (String, String)) -> replay::Key {
+    (SUBJECTS.iter().position(|known| *known == kind).unwrap_or(0) as u8, id.into_bytes())
+}
+
 fn broken(_: Box<dyn std::any::Any + Send>) -> PyErr {
     PyRuntimeError::new_err("panic")
 }
@@ -103,15 +107,23 @@ impl Replay {
             .is_some_and(|kind| self.inner.take_for(line, kind as u8, id.as_bytes()))
     }
 
-    /// The subjects of the events held: number and origin of the event, type and id, and the event's line.
-    fn routed<'py>(&self, py: Python<'py>) -> Vec<(u64, u64, &'static str, String, Bound<'py, PyBytes>)> {
-        let routed = self.inner.routed();
+    /// See `replay::Replay::routed`; a subject is its type and id.
+    #[allow(clippy::type_complexity)]
+    fn routed<'py>(
+        &self, py: Python<'py>, from: usize, most: usize,
+    ) -> Vec<(u64, u64, i64, &'static str, String, Bound<'py, PyBytes>)> {
+        let routed = self.inner.routed(from, most);
         routed
-            .map(|(number, origin, key, line)| {
+            .map(|(number, origin, at, key, line)| {
                 let (kind, id) = named(key);
-                (number, origin, kind, id, PyBytes::new(py, line))
+                (number, origin, at, kind, id, PyBytes::new(py, line))
             })
             .collect()
+    }
+
+    #[getter]
+    fn held(&self) -> usize {
+        self.inner.held()
     }
 
     /// The subjects that are Python's, after `divide`.
@@ -134,10 +146,12 @@ impl Replay {
 
     /// See `replay::Replay::note`; subjects are `(type, id)`.
     fn note(&mut self, at: i64, recorded: i64, corrects: bool, subjects: Vec<(String, String)>) -> Option<u64> {
-        let key = |(kind, id): (String, String)| {
-            (SUBJECTS.iter().position(|known| *known == kind).unwrap_or(0) as u8, id.into_bytes())
-        };
-        self.inner.note(at, recorded, corrects, subjects.into_iter().map(key).collect())
+        self.inner.note(at, recorded, corrects, subjects.into_iter().map(key_of).collect())
+    }
+
+    /// See `replay::Replay::keep`.
+    fn keep(&mut self, subjects: Vec<(String, String)>) -> u64 {
+        self.inner.keep(subjects.into_iter().map(key_of).collect())
     }
 
     /// Events, after the end, not yet recorded, unwatched, out of order, late by a minute, an hour, a day.

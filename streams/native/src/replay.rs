@@ -121,6 +121,8 @@ pub struct Replay {
     ends_at: Option<i64>,
     as_of: Option<i64>,
     next: u64,
+    /// Whether each event was taken for one subject, so that a copy stands for its line.
+    is_parted: bool,
     back: HashMap<Key, Reason>,
     /// By subject; made when no more events come.
     groups: OnceLock<Groups>,
@@ -150,6 +152,7 @@ impl Replay {
             ends_at,
             as_of,
             next: 0,
+            is_parted: false,
             back: HashMap::default(),
             groups: OnceLock::new(),
         }
@@ -225,21 +228,28 @@ impl Replay {
             event = copy;
         }
         self.groups.take();
+        self.is_parted = true;
         self.store.extend_from_slice(line);
         self.events.push(Event { number: self.next, ..event });
         self.next += 1;
         true
     }
 
-    /// The subjects of the events held: number and origin of the event, the subject, and the event's line.
-    pub fn routed(&self) -> impl Iterator<Item = (u64, u64, Key, &[u8])> {
-        self.events.iter().flat_map(move |event| {
+    /// The subjects of the events held, from a place on, of so many: number, origin and instant of the event, the
+    /// subject, and the event's line.
+    pub fn routed(&self, from: usize, most: usize) -> impl Iterator<Item = (u64, u64, i64, Key, &[u8])> {
+        self.events.iter().skip(from).take(most).flat_map(move |event| {
             let concerned = (0..4).filter(|kind| event.concerns[*kind]);
             concerned.map(move |kind| {
                 let key = (kind as u8, self.text(event.subjects[kind]).to_vec());
-                (event.number, event.origin, key, self.line(event))
+                (event.number, event.origin, event.at, key, self.line(event))
             })
         })
+    }
+
+    /// Events held; one that concerns a list of meters counts for each.
+    pub fn held(&self) -> usize {
+        self.events.len()
     }
 
     /// Forget the events held, and what is left to Python; counts stay.
@@ -271,6 +281,13 @@ impl Replay {
         let number = self.count(at, recorded, !subjects.is_empty(), corrects)?;
         self.back.extend(subjects.into_iter().map(|key| (key, PLAIN)));
         Some(number)
+    }
+
+    /// The same for an event that is not counted; its number of arrival.
+    pub fn keep(&mut self, subjects: Vec<Key>) -> u64 {
+        self.back.extend(subjects.into_iter().map(|key| (key, PLAIN)));
+        self.next += 1;
+        self.next - 1
     }
 
     fn count(&mut self, at: i64, recorded: i64, is_watched: bool, corrects: bool) -> Option<u64> {
@@ -306,7 +323,8 @@ impl Replay {
 
     /// Every line held, with number and origin: for Python, should it take over.
     pub fn lines(&self) -> impl Iterator<Item = (u64, u64, &[u8])> {
-        self.events.iter().filter(|event| !event.is_copy).map(|event| (event.number, event.origin, self.line(event)))
+        let stands = |event: &&Event| self.is_parted || !event.is_copy;
+        self.events.iter().filter(stands).map(|event| (event.number, event.origin, self.line(event)))
     }
 
     fn line(&self, event: &Event) -> &[u8] {
