@@ -43,7 +43,7 @@ from streams.replay.judging import Copies, Deduplicated, Judging, deduplicate
 from streams.replay.native import NativeJudging, NativeReading, WrittenCases, are_plain
 from streams.replay.native_tasks import judge_task
 from streams.replay.output_form import OutputForm
-from streams.replay.reading import InputSplits, Reading, Scope
+from streams.replay.reading import BEGINNING, InputSplits, Reading, Scope
 from streams.replay.results import json_line
 from streams.replay.runs import (
     AFTER,
@@ -254,8 +254,8 @@ class Replay:
         elif self._native is not None:
             if self.ends_at is None:
                 self._end(self._native.last_at())
+            self._deduplicated = self._native.judge(self._ends_at, self._jobs, on_events)
             if self.ends_at is not None:
-                self._deduplicated = self._native.judge(self.ends_at, self._jobs, on_events)
                 self._judging = Judging(self._rulebook, self.ends_at)
         elif self._buffer is not None:
             self._deduplicated = deduplicate(self._buffer.held())
@@ -292,6 +292,11 @@ class Replay:
             known = [at for at in (last_at, self._unwatched_at) if at is not None]
             self.ends_at = max(known) if known else None
 
+    @property
+    def _ends_at(self) -> int:
+        """The end of time; where no event stands, an instant before all: repetitions are still found."""
+        return BEGINNING if self.ends_at is None else self.ends_at
+
     def _last_on_disk(self, partitions: Partitions) -> int | None:
         """The last instant of any valid event: a refused repetition may be the last on disk."""
         if self.ends_at is not None:
@@ -305,13 +310,12 @@ class Replay:
         return found
 
     def _judge_task(self, task: JudgingTask, partitions: Partitions, on_events: Callable[[int], None]) -> None:
-        assert self.ends_at is not None
         replay = self._native_replay()
         if replay is None:
             native, deduplicated = None, partitions.deduplicated(task.parts)
         else:
-            native, deduplicated = judge_task(replay, self._scope, partitions, task.parts, self.ends_at, on_events)
-        judging = Judging(self._rulebook, self.ends_at)
+            native, deduplicated = judge_task(replay, self._scope, partitions, task.parts, self._ends_at, on_events)
+        judging = Judging(self._rulebook, self._ends_at)
         counted: Counter[tuple[str, str]] = Counter()
         summary = Summary()
         kinds: list[RunKind] = [ALERTS]
@@ -332,7 +336,7 @@ class Replay:
             if self._rival is not None:
                 task.write_side(BEFORE, self._sided(self._rulebook, judging, native))
         if self._rival is not None:
-            rival = Judging(self._rival, self.ends_at)
+            rival = Judging(self._rival, self._ends_at)
             with self._naming(rival):
                 deque(rival.alerts(deduplicated.events, filtered=True), maxlen=0)
                 task.write_side(AFTER, self._sided(self._rival, rival, native))

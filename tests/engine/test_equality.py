@@ -430,6 +430,18 @@ def test_an_event_taken_back_after_it_was_read(memory: int, lines: Path, tmp_pat
     assert sum(found["left"].values()) == (2 if memory > 1 else 0)  # an order, and an account
 
 
+@pytest.mark.parametrize("memory", [MEMORY, 1])
+def test_all_events_taken_back(memory: int, tmp_path: Path) -> None:
+    """No event stands, so there is no end of time; the repetition is counted all the same."""
+    (event,) = wire("m 2026-03-03T09:00 counter.service_started W1 business=fee")
+    first, void = {**event, "version": [1]}, {**event, "version": [2], "void": True}
+    path = tmp_path / "none.jsonl"
+    path.write_bytes(b"".join(encode_json(one) + b"\n" for one in (first, void, void)))
+    assert_same(path, shipped().rulebook, is_native=memory > 1, memory=memory)
+    found = replayed(path, "native", shipped().rulebook, memory=memory)
+    assert (found["end"], found["cases"], found["tally"].duplicates) == (None, [], 1)
+
+
 def test_spilled_events_that_are_left_to_python(lines: Path, tmp_path: Path, tasks: list[tuple[int, int]]) -> None:
     """Each task has subjects of both."""
     path = tmp_path / "some.jsonl"
