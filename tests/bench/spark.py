@@ -85,7 +85,10 @@ def measure(directory: Path, name: str, path: Path, events: int) -> Row:
         }  # fmt: skip
         ran = watch(command, said, aside, every=0.5)
         if ran.code not in (0, 3):
-            raise SystemExit(f"{name}: exit code {ran.code}: {said.read_text('utf-8')[-2000:]}")
+            lines = said.read_text("utf-8").splitlines()
+            # of frames of Java there are hundreds
+            why = "\n".join(line for line in lines if not line.startswith("\tat "))
+            raise SystemExit(f"{name}: exit code {ran.code}: {why[-4000:]}")
         return Row(name, events, ran, _digest(written))
 
 
