@@ -58,6 +58,7 @@ def test_promtool_accepts_configuration_and_rules() -> None:
     ran(tool("promtool"), "check", "config", "--lint=all", "--lint-fatal", "prometheus.yml", cwd=DEPLOY / "prometheus")
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: path.name)
 def test_rules_do_what_their_tests_say(path: Path) -> None:
     ran(tool("promtool"), "test", "rules", path.name, cwd=path.parent)

@@ -91,3 +91,59 @@ def test_what_the_other_rule_still_needs_does_not_pause_its_follow_up() -> None:
         ),
     )
     assert [case.verdict.outcome for case in twins.pruning.cases()] == ["breached", "breached"]
+
+
+TWO_STARTS: dict[str, Any] = {
+    **LATE,
+    "start": {"all": ["start", "open"]},
+    "pause": ["pause", "start"],
+    "resume": "resume",
+}
+
+
+@pytest.mark.parametrize(
+    ("rule", "story"),
+    [
+        pytest.param(
+            TWO_STARTS,
+            (("start", {}), ("resume", {}), ("other", {}), ("open", {})),
+            id="one of two starts paused the clock, and was resumed",
+        ),
+        pytest.param(
+            {**TWO_STARTS, "limit": "30 days"},
+            (("start", {}), ("resume", {}), ("open", {}), ("other", {})),
+            id="the same, and the case is open",
+        ),
+        pytest.param(
+            {**LATE, "facts_from": "facts", "pause": ["pause", "facts"], "resume": "resume"},
+            (("facts", {"k": 1}), ("resume", {}), ("other", {}), ("start", {})),
+            id="the facts paused the clock, and it was resumed",
+        ),
+        pytest.param(
+            {**LATE, "only_while": {"since": "since"}, "pause": "since", "resume": "resume"},
+            (("since", {}), ("resume", {}), ("other", {}), ("start", {})),
+            id="what makes the condition hold paused the clock, and it was resumed",
+        ),
+        pytest.param(
+            {
+                **LATE,
+                "start": {"all": ["start", "open"]},
+                "only_while": {"since": ["since", "start"], "until": "until"},
+            },
+            (("start", {}), ("until", {}), ("other", {}), ("open", {})),
+            id="one of two starts made the condition hold, and it ended",
+        ),
+        pytest.param(
+            {
+                **LATE,
+                "only_while": {"since": ["since", "pause"], "until": "until"},
+                "pause": "pause",
+                "resume": "resume",
+            },
+            (("pause", {}), ("until", {}), ("other", {}), ("start", {})),
+            id="the pause made the condition hold, and it ended",
+        ),
+    ],
+)
+def test_an_event_kept_for_one_role_has_no_other_again(rule: dict[str, Any], story: Sequence[tuple[str, Any]]) -> None:
+    lived([rule], [(f"2026-03-{day:02d}T08:00", *event) for day, event in enumerate(story, 1)])

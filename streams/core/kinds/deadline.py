@@ -438,7 +438,7 @@ class DeadlineFold:
             own.update(case.started_by)
         if any(event is not None and event.type in self._starts and event.event_id not in own for event in events):
             return None  # an event kept for another reason must not start a finished case again
-        if not all_since(live, self.versions, events):
+        if not all_since(live, self.versions, events) or self._acts_anew(live, state):
             return None
         # A stop kept without the case that it ended would end a case that starts at its instant.
         has_stop = any(event is not None and event.type in self._stops for event in events)
@@ -449,6 +449,23 @@ class DeadlineFold:
         if case is not None:
             ids.update(case.paused_by)
         return Needed(frozenset(ids), frozenset(types))
+
+    def _acts_anew(self, live: Version, state: State) -> bool:
+        """Whether an event kept for one role may have another that was ended by events that are not kept.
+
+        So it would pause the clock again, or make the condition hold again.
+        """
+        watch, case = state.watches[self.versions.index(live)], state.open
+        starts: set[str] = set()
+        if case is not None or any(watch.marks):
+            starts.update(*live.groups)
+        others: set[str] = set()
+        if watch.facts is not None and live.rule.facts_from:
+            others.add(live.rule.facts_from)
+        paused = {*live.pause, *live.resume} if watch.paused_since or (case and case.paused_by) else set()
+        holding = {watch.holds_since.type} if watch.holds and watch.holds_since else set()
+        pausing = {*others, *holding, *(starts if len(live.groups) > 1 else ())}
+        return bool(pausing & live.pause.keys() or {*starts, *others, *paused} & (live.since or {}).keys())
 
 
 def _id_of(event: Event | None) -> str | None:
