@@ -3,11 +3,12 @@
   meters       so many meters, each read once this month, so that ``monthly-reading`` waits for its next reading, on one
                worker: its memory, its store, and how long after a SIGKILL its first alert and the last partition's are
                out, on the same directory and on an empty one
-  partitions   64 partitions of the log over four workers, the source in four: until each has its share; one is killed,
+  partitions   64 partitions of the log, and of the source, over four workers: until each has its share; one is killed,
                and then comes back: until all partitions have alerts again, how often workers were given partitions, and
                what they use when nothing happens
 
-Then the model on paper for a province and for all 27, from these figures and those of ``tests.bench.throughput``.
+After the meters comes the model on paper for a province and for all 27, from these figures and those of
+``tests.bench.throughput``. A million meters take a quarter of an hour, and 4 GB of memory.
 
     python -m tests.bench.province --meters 100000 --meters 1000000
 """
@@ -156,7 +157,7 @@ def group_of(
     """
     overdue = Overdue(partitions)
     with Live(found.bootstrap, prefix, directory, partitions=partitions) as live:
-        live.make_source(workers)
+        live.make_source(partitions)
         began = time.monotonic()
 
         def start(number: int) -> Worker:
@@ -239,20 +240,22 @@ def model(memory: float, row: float, seconds: float) -> Iterator[str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """See the module."""
     parser = parser_of("province", __doc__)
-    parser.add_argument("--meters", type=int, action="append", help="on one worker; may be given again (100000)")
-    parser.add_argument("--partitions", type=int, default=64, help="over all workers (64); 0: leave them out")
+    parser.add_argument(
+        "--meters", type=int, action="append", help="on one worker; may be given again (100000); 0: leave them out"
+    )
+    parser.add_argument("--partitions", type=int, default=64, help="of log and source (64); 0: leave them out")
     parser.add_argument("--workers", type=int, default=4, help="that share them (4)")
     parser.add_argument("--session", type=float, default=15, help="GRIDCLOCK_SESSION_S of the workers (15)")
     given = parser.parse_args(arguments)
     rows: list[tuple[int, Recovery]] = []
     with on_a_broker() as (found, directory):
-        for meters in given.meters or [100_000]:
+        for meters in filter(None, given.meters or [100_000]):
             own = directory / f"meters-{meters}"
             own.mkdir()
             rows.append((meters, meters_of(found, f"meters-{meters}-", own, meters, given.session)))
             for line in of_meters(rows[-1:]):
                 say(line)
-        lines = [*of_meters(rows), *model(*figures(*rows[-1], given.session))]
+        lines = [*of_meters(rows), *model(*figures(*rows[-1], given.session))] if rows else []
         if given.partitions:
             own = directory / "group"
             own.mkdir()

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +16,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SPARK = ROOT / ".spark"
-WANTED = ("pyspark==4.3.0", "pyarrow==26.0.1", "pandas==2.3.3")
+PACKAGES = ("pyarrow==26.0.1", "pandas==2.3.3")
+NEWEST, OF_ICEBERG = "4.3.0", "4.1.1"
+"""Versions of Spark: the newest, and the newest that Apache Iceberg has a runtime for."""
+
+ICEBERG = "org.apache.iceberg:iceberg-spark-runtime-4.1_2.13:1.12.0"
 
 
 class Done(NamedTuple):
@@ -27,6 +32,7 @@ class Done(NamedTuple):
 
 
 SMALL = "small"
+ASKED_FOR_SMALL = "the small form was asked for: GRIDCLOCK_SPARK=1 runs all tests on Spark"
 
 Run = Callable[..., Done]
 
@@ -36,39 +42,63 @@ def only_small(request: pytest.FixtureRequest) -> None:
     """With ``GRIDCLOCK_SPARK=small``, as in CI, only the tests marked ``spark_small`` are run."""
     small = os.environ.get("GRIDCLOCK_SPARK") == SMALL
     if small and "spark" in request.fixturenames and request.node.get_closest_marker("spark_small") is None:
-        pytest.skip("the small form was asked for: GRIDCLOCK_SPARK=1 runs all tests on Spark")
+        pytest.skip(ASKED_FOR_SMALL)
 
 
-def install() -> str | None:
+def install(directory: Path, version: str) -> str | None:
     """Install Spark where it is not yet; the problem, if there is one."""
-    stamp = SPARK / "installed"
-    if stamp.exists() and stamp.read_text("utf-8") == " ".join(WANTED):
+    stamp, wanted = directory / "installed", (f"pyspark=={version}", *PACKAGES)
+    if stamp.exists() and stamp.read_text("utf-8") == " ".join(wanted):
         return None
     done = subprocess.run(
         [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade",
-         "--target", str(SPARK), *WANTED],
+         "--target", str(directory), *wanted],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
         return done.stderr.strip().splitlines()[-1]
-    for script in (SPARK / "pyspark" / "bin").iterdir():  # executors are started by them; pip forgets their modes
+    for script in (directory / "pyspark" / "bin").iterdir():  # executors are started by them; pip forgets their modes
         script.chmod(0o755)
-    stamp.write_text(" ".join(WANTED), "utf-8")
+    stamp.write_text(" ".join(wanted), "utf-8")
     return None
 
 
 @pytest.fixture(scope="session")
 def spark() -> Run:
     """Runs a module with Spark on its path; skipped, with the reason, where Spark cannot be had."""
+    return _with(SPARK, NEWEST)
+
+
+@pytest.fixture(scope="session")
+def spark_with_iceberg() -> Run:
+    """The same with the runtime of Apache Iceberg, which Maven fetches."""
+    if os.environ.get("GRIDCLOCK_SPARK") == SMALL:
+        pytest.skip(ASKED_FOR_SMALL)  # before 450 MB are fetched
+    run = _with(SPARK / OF_ICEBERG, OF_ICEBERG)
+    if shutil.which("mvn") is None:
+        pytest.skip("no Maven (mvn) on the PATH, which fetches Iceberg's runtime")
+    _, name, version = ICEBERG.split(":")
+    jars = SPARK / "jars"
+    jar = jars / f"{name}-{version}.jar"
+    if not jar.exists():
+        goal = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
+        command = ["mvn", "-B", "-ntp", "-q", goal, f"-Dartifact={ICEBERG}", f"-DoutputDirectory={jars}"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+        if done.returncode:
+            pytest.skip(f"Maven did not fetch {ICEBERG}: {(done.stdout + done.stderr)[-500:]}")
+    return partial(run, PYSPARK_SUBMIT_ARGS=f"--jars {jar} pyspark-shell")
+
+
+def _with(directory: Path, version: str) -> Run:
     if os.environ.get("GRIDCLOCK_SPARK") is None:
         pytest.skip("Spark is tried on request, for its 400 MB: GRIDCLOCK_SPARK=1 python -m pytest tests/spark")
     java = shutil.which("java")
     if java is None:
         pytest.skip("Spark needs Java 17, which is not here")
-    SPARK.mkdir(exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)
     with (SPARK / "lock").open("w") as lock:  # tests may run in several processes
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if (problem := install()) is not None:
+        if (problem := install(directory, version)) is not None:
             pytest.skip(f"Spark could not be installed: {problem}")
 
     def run(module: str, *arguments: str | Path, codes: tuple[int, ...] = (0,), **environment: str) -> Done:
@@ -76,8 +106,8 @@ def spark() -> Run:
             [sys.executable, "-m", module, *map(str, arguments)],
             cwd=ROOT,
             env={
-                **os.environ, **environment, "PYTHONPATH": f"{ROOT}:{SPARK}", "PYSPARK_PYTHON": sys.executable,
-                "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_HOME": str(SPARK / "pyspark"),
+                **os.environ, **environment, "PYTHONPATH": f"{ROOT}:{directory}", "PYSPARK_PYTHON": sys.executable,
+                "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_HOME": str(directory / "pyspark"),
                 "JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",  # a third less for so short a run
             },
             capture_output=True, text=True, check=False, timeout=580,

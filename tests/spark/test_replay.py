@@ -117,6 +117,14 @@ def test_pseudonyms_tables_and_an_end_are_the_same(spark: Run, tmp_path: Path) -
 
 @pytest.mark.spark_small
 def test_tables_of_the_catalog_give_what_their_files_give(spark: Run, tmp_path: Path) -> None:
+    assert_tables_give_what_their_files_give(spark, tmp_path, "lake.orders")
+
+
+def test_tables_of_iceberg_give_what_their_files_give(spark_with_iceberg: Run, tmp_path: Path) -> None:
+    assert_tables_give_what_their_files_give(spark_with_iceberg, tmp_path, "iceberg.lake.orders", "iceberg")
+
+
+def assert_tables_give_what_their_files_give(spark: Run, tmp_path: Path, table_name: str, *form: str) -> None:
     path, table, mapping = tmp_path / "events.jsonl", tmp_path / "rows.parquet", tmp_path / "map.yaml"
     lines = [line for line in simulated(tmp_path / "orders.jsonl").read_bytes().splitlines() if line.strip()]
     path.write_bytes(b"\n".join(lines) + b"\n")
@@ -128,7 +136,7 @@ def test_tables_of_the_catalog_give_what_their_files_give(spark: Run, tmp_path: 
     names = ("alerts", "cases", "dead-letters")
     options = [part for name in names for part in (f"--{name}", str(mine / f"{name}.jsonl"))]
     assert run(["replay", str(path), str(table), "--map", f"{table}={mapping}", *options, "--quiet"]) == 3
-    spark("tests.spark.tables", path, table, mapping, theirs, codes=(3,))
+    spark("tests.spark.tables", path, table, mapping, theirs, *form, codes=(3,))
     for name in names[:2]:
         assert (theirs / f"{name}.jsonl").read_bytes() == (mine / f"{name}.jsonl").read_bytes(), name
     own, other = ((one / "dead-letters.jsonl").read_text("utf-8").splitlines() for one in (mine, theirs))
@@ -136,7 +144,7 @@ def test_tables_of_the_catalog_give_what_their_files_give(spark: Run, tmp_path: 
     assert (str(path), "not_json") in refused
     assert (str(table), "conflicting_duplicate") in refused
     assert Counter(place_of(line) for line in other) == Counter(
-        (str(source).replace(str(path), "events").replace(str(table), "lake.orders"), *rest)
+        (str(source).replace(str(path), "events").replace(str(table), table_name), *rest)
         for source, *rest in map(place_of, own)
     )
 
