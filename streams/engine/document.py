@@ -47,7 +47,7 @@ from streams.engine.parts import Parts, only
 from streams.engine.texts import AT, Lines, case_lines, fault_texts, lines_of, phrases
 from streams.wire.plain_events import NOT_DATA, PlainEvents
 
-VERSION: Final = 7
+VERSION: Final = 8
 
 _KINDS: Final[tuple[tuple[Any, str], ...]] = (
     (Code, "code"), (Id, "id"), (Flag, "flag"), (Count, "count"), (ReadingDay, "day_of_month"), (Number, "number"),
@@ -124,10 +124,7 @@ class Document:
 
     def _fold(self, index: int) -> dict[str, Any]:
         fold = self._rulebook.folds[index]
-        rules = sorted(
-            (rule for rule in self._rulebook.rules if rule.enabled and rule.id == fold.id),
-            key=lambda rule: rule.effective_from,
-        )
+        rules = self._versions_of(fold.id)
         # What begins or stops with a type that is not plain is never asked for here: such events are Python's.
         stops = {p.type for rule in rules if followed_by(rule) is None for p in getattr(rule, "stop", ())}
         try:
@@ -143,11 +140,17 @@ class Document:
             "body": body,
         }
 
+    def _versions_of(self, rule_id: str) -> list[Rule]:
+        own = (rule for rule in self._rulebook.rules if rule.enabled and rule.id == rule_id)
+        return sorted(own, key=lambda rule: rule.effective_from)
+
     def _body(self, rules: Sequence[Rule]) -> dict[str, Any]:
         first = rules[0]
         if any("⟦" in text or "⟧" in text for rule in rules for text in (rule.title.zh, rule.title.en, rule.clause)):
             raise NotExpressible
         match first:
+            case DeadlineRule() if followed_by(first) is not None:
+                return {"follow_up": self._follow_up(cast(Any, rules))}
             case DeadlineRule():
                 return self._deadlines(cast(Any, rules))
             case SequenceRule():
@@ -173,10 +176,19 @@ class Document:
             }
         }
 
+    def _follow_up(self, rules: Sequence[DeadlineRule]) -> dict[str, Any]:
+        followed = followed_by(rules[0])
+        base = next(fold for fold in self._rulebook.folds if fold.id == followed)
+        own = [(*rule.stop, *rule.cancel, *rule.pause, *rule.resume) for rule in rules]
+        return {
+            "base": self._body(self._versions_of(base.id)),
+            "base_listens": self._parts.known(base.listens),
+            "own_listens": self._parts.known({pattern.type for patterns in own for pattern in patterns}),
+            "versions": [self._deadline(rule) for rule in rules],
+        }
+
     def _deadline(self, rule: DeadlineRule) -> dict[str, Any]:
         only(rule, _DEADLINE_FIELDS)
-        if followed_by(rule) is not None:
-            raise NotExpressible
         return {
             "span": self._parts.span(rule),
             "groups": [self._parts.patterns(group) for group in rule.start.all],

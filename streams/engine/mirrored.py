@@ -16,11 +16,11 @@ from typing import Final
 _ROOT: Final = Path(__file__).resolve().parent.parent.parent
 _RECORD: Final = Path(__file__).with_name("mirrored.json")
 _CORE: Final = (
-    "cases", "conditions", "deadlines", "engine", "event", "explanations", "faults", "history", "offline",
-    "offline_engine", "rulebook", "verdicts", "working_days", "alerts",
+    "cases", "chosen_calendar", "conditions", "deadlines", "engine", "event", "explanations", "faults", "history",
+    "offline", "offline_engine", "opening_hours", "rulebook", "verdicts", "working_days", "alerts",
 )  # fmt: skip
 _KINDS: Final = (
-    "acts", "at_most", "cadence", "clock", "deadline", "each", "evidence", "findings", "forbidden_while",
+    "acts", "at_most", "cadence", "clock", "deadline", "each", "evidence", "findings", "follow_up", "forbidden_while",
     "minimum_notice", "not_before", "patterns", "prerequisite", "recording_delay", "sequence", "slots", "versions",
 )  # fmt: skip
 _FILES: Final = (

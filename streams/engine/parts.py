@@ -21,7 +21,7 @@ from schemas.patterns import Condition, Conditions, Pattern
 from schemas.rules import CadenceRule, RuleBase
 from streams.core.rulebook import Rulebook
 from streams.engine.days import NotExpressible, days_of
-from streams.engine.texts import case_lines
+from streams.engine.texts import case_lines, inside
 
 
 class Parts:
@@ -42,6 +42,7 @@ class Parts:
         to = rule.effective_to
         return {
             "rule": rule.id,
+            "title": (inside(rule.title.zh), inside(rule.title.en)),
             "first": self._calendar.start_of_day(rule.effective_from.toordinal()),
             "last": None if to is None else self._calendar.start_of_day(to.toordinal()),
             "counted_by": self._counted_by(rule),

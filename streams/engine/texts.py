@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any, Final, cast, get_args
 
 from schemas.base import Text
 from schemas.limits import DAY, Elapsed, Limit
-from schemas.rules import RuleBase
+from schemas.rules import DeadlineRule, RuleBase
 from streams.core.alerts import Alert, report_alert, retraction_of
 from streams.core.deadlines import Pause, running_time
 from streams.core.event import Event
@@ -145,6 +146,10 @@ def _case_line(rule: RuleBase, limit: Limit | None, subject: str) -> str:
     return text
 
 
+_FOLLOWED: Final = SimpleNamespace(id="after", title=Text(zh="⟦after zh⟧", en="⟦after en⟧"))
+"""Stands for the rule whose breach started a case."""
+
+
 def _alert(
     rule: RuleBase,
     limit: Limit | None,
@@ -154,6 +159,9 @@ def _alert(
     subject: str,
     is_provisional: int,
 ) -> Alert:
+    facts: dict[str, Any] = {"act": act}
+    if isinstance(rule, DeadlineRule) and rule.start.alert is not None:
+        facts["after"] = _FOLLOWED
     verdict = Verdict(
         rule=rule,
         root="root",
@@ -169,7 +177,7 @@ def _alert(
         provisional=bool(is_provisional),
         evidence=("⟦evidence⟧",),
         faults=() if act is None else (cast(Fault, _AnyFaults()),),
-        facts={"act": act},
+        facts=facts,
     )
     report = Report(kind, cause, _REPORTED)
     about = (subject, "⟦id⟧")

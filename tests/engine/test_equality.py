@@ -42,7 +42,15 @@ from streams.wire.pseudonyms import Hidden, Pseudonyms
 from tests.engine.mutation import SEEDS, mutated
 from tests.oracle.common import Fact
 from tests.property.runs import event_of, us
-from tests.property.shipped import END, ORGS, counted_by_calendars, kinds, rulebook_of, shipped_histories
+from tests.property.shipped import (
+    END,
+    ORGS,
+    counted_by_calendars,
+    followed_rules,
+    kinds,
+    rulebook_of,
+    shipped_histories,
+)
 from tests.property.test_versions import revised
 from tests.property.worlds import per_kind
 from tests.stories import shipped, wire
@@ -506,7 +514,10 @@ def test_of_every_kind_of_rule(kind: str, tmp_path_factory: pytest.TempPathFacto
     rule_id, facts = data.draw(shipped_histories(kind))
     if data.draw(st.sampled_from((False, False, True)), label="versions"):
         facts = data.draw(revised(facts[:8])) + facts[8:]
-    rulebook = data.draw(st.one_of(*[st.just(rulebook_of(rule_id))] * 2, counted_by_calendars((rule_id,))))
+    ways = [st.just(rulebook_of(rule_id))] * 2 + [counted_by_calendars((rule_id,))]
+    if kind in ("cadence", "deadline"):
+        ways.append(followed_rules(rule_id))
+    rulebook = data.draw(st.one_of(*ways))
     orgs = data.draw(st.sampled_from((ORGS[:1], ORGS)))
     lines = [_with_org(fact, data.draw(st.sampled_from(orgs))) for fact in facts]
     lines += data.draw(st.lists(st.sampled_from(lines), max_size=2), label="repeated")
@@ -531,7 +542,7 @@ def forms_that_the_native_engine_has_not(tmp_path: Path) -> tuple[Rulebook, Path
 
 
 def test_forms_that_the_native_engine_has_not(tmp_path: Path) -> None:
-    """Follow-ups and what is agreed in fields are Python's; what comes of them is the same."""
+    """What is agreed in fields is Python's; what comes of them is the same."""
     rulebook, path = forms_that_the_native_engine_has_not(tmp_path)
     # O1: warning and breach, and those of the apology; O2: warning, breach, late; the round, and its entry.
     assert assert_same(path, rulebook) == 9

@@ -30,6 +30,7 @@ from schemas.rules import (
 from streams.core.rulebook import Rulebook
 from tests.oracle.common import Fact
 from tests.property.stories import fact_of, named_calendars
+from tests.property.stories import rule as rule_from
 from tests.stories import shipped
 
 MINUTE = timedelta(minutes=1)
@@ -161,6 +162,33 @@ def counted_by_calendars(draw: st.DrawFn, ids: tuple[str, ...]) -> Rulebook:
     """Shipped rules, counted by calendars with opening hours, and by other limits."""
     calendar = draw(st.sampled_from(range(len(_CALENDARS))))
     return _counting(ids, calendar, draw(st.sampled_from((None, *range(len(_LENGTHS))))))
+
+
+@st.composite
+def followed_rules(draw: st.DrawFn, rule_id: str) -> Rulebook:
+    """A shipped rule that can be breached, one that follows it, and now and then one that follows that one."""
+    followed = rulebook_of(rule_id)
+    types = sorted(followed.folds[0].listens)
+    rules = list(followed.rules)
+    for number in range(draw(st.sampled_from((1, 1, 2)))):
+        stop, cancel, pause, resume = (draw(st.sampled_from(types)) for _ in range(4))
+        rules.append(
+            rule_from(
+                {
+                    "kind": "deadline",
+                    "id": f"after-{number}",
+                    "title": {"zh": f"后续{number}", "en": f'Follow-up "{number}"'},
+                    "subject": list(rules[-1].subject),
+                    "start": {"alert": rules[-1].id, "kind": "breach"},
+                    "stop": stop,
+                    "limit": draw(st.sampled_from((*_TEXTS, "same working day"))),
+                    "calendar": draw(st.sampled_from(("office", "daily"))),
+                    "warn_at": draw(st.sampled_from(((), (0.5, 0.9)))),
+                    **draw(st.sampled_from(({}, {"cancel": cancel}, {"pause": pause, "resume": resume}))),
+                }
+            )
+        )
+    return Rulebook(rules, shipped().rulebook.calendar, calendars=named_calendars("Asia/Shanghai"))
 
 
 @st.composite

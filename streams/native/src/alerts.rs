@@ -1,7 +1,7 @@
 //! Verdicts, and the lines of what is reported of them; see `streams/core/verdicts.py`, `alerts.py`, `explanations.py`.
 
 use crate::calendar::{DayCount, Pause, day_text, running};
-use crate::document::{CaseLines, Fault, Limit, Lines, Words};
+use crate::document::{CaseLines, Fault, InForce, Limit, Lines, Words};
 use crate::events::Span;
 use crate::hashing::HashMap;
 use crate::lines::Place;
@@ -78,7 +78,7 @@ impl Said {
 
 /// One case as of an instant.
 pub struct Verdict<'a> {
-    pub rule: &'a str,
+    pub span: &'a InForce,
     /// What tells the case from others of its rule, where it is not its first event.
     pub root: Option<String>,
     pub item: Option<usize>,
@@ -97,6 +97,8 @@ pub struct Verdict<'a> {
     pub calendar: usize,
     /// Whether open time counted.
     pub is_open_time: bool,
+    /// The rule whose breach started it.
+    pub after: Option<&'a InForce>,
     pub evidence: Vec<usize>,
     pub faults: Vec<Said>,
     pub case: &'a CaseLines,
@@ -145,6 +147,7 @@ pub struct Told<'a> {
     id: String,
     case_id: String,
     rule: &'a str,
+    after: Option<&'a InForce>,
     kind: &'static str,
     anchor: usize,
     started_at: i64,
@@ -169,7 +172,7 @@ impl<'a> Told<'a> {
         subject: &Subject, verdict: &Verdict<'a>, report: &Report<'a>, root: &str, generation: u32,
     ) -> Option<Told<'a>> {
         let kind = SUBJECTS[subject.kind as usize];
-        let case_id = digest(&[verdict.rule.as_bytes(), kind.as_bytes(), subject.id, root.as_bytes()]);
+        let case_id = digest(&[verdict.span.rule.as_bytes(), kind.as_bytes(), subject.id, root.as_bytes()]);
         let id = digest(&[
             case_id.as_bytes(),
             report.kind.as_bytes(),
@@ -194,7 +197,8 @@ impl<'a> Told<'a> {
         Some(Told {
             id,
             case_id,
-            rule: verdict.rule,
+            rule: &verdict.span.rule,
+            after: verdict.after,
             kind: report.kind,
             anchor: verdict.anchor,
             started_at: verdict.started_at,
@@ -285,6 +289,8 @@ impl<'a> Told<'a> {
             Place::Paused => length(text, self.paused),
             Place::Evidence => listed(text, self.evidence.iter(), |text, event| quoted(text, subject.id_of(*event))),
             Place::Arithmetic => text.push_str(&self.arithmetic),
+            Place::AfterZh => self.after.iter().for_each(|rule| text.push_str(&rule.title.0)),
+            Place::AfterEn => self.after.iter().for_each(|rule| text.push_str(&rule.title.1)),
             Place::LateZh => text.push_str(&late.0),
             Place::LateEn => text.push_str(&late.1),
             Place::LeftOutZh => text.push_str(&self.left_out.0),
@@ -332,7 +338,7 @@ pub fn case_line(subject: &Subject, verdict: &Verdict, roots: &Roots, as_of: i64
         None => None,
         Some(report) => Some(Told::new(subject, verdict, report, &root, 0)?.alert(subject, as_of, false)?.line),
     };
-    let case_id = digest(&[verdict.rule.as_bytes(), kind.as_bytes(), subject.id, root.as_bytes()]);
+    let case_id = digest(&[verdict.span.rule.as_bytes(), kind.as_bytes(), subject.id, root.as_bytes()]);
     let arithmetic = arithmetic(subject, verdict)?;
     let (elapsed, paused) = verdict.counted(subject, verdict.ended_at)?;
     let anchor = subject.events[verdict.anchor];
@@ -537,6 +543,11 @@ pub fn arithmetic(subject: &Subject, verdict: &Verdict) -> Option<String> {
             text.push_str("],");
         }
         Some(_) => {}
+    }
+    if let Some(rule) = verdict.after {
+        text.push_str("\"after_breach_of\":");
+        quoted(&mut text, &rule.rule);
+        text.push(',');
     }
     if !verdict.faults.is_empty() {
         text.push_str("\"faults\":[");

@@ -7,7 +7,7 @@ use crate::lines::Line;
 use serde::Deserialize;
 use serde_json::Value;
 
-pub const VERSION: u32 = 7;
+pub const VERSION: u32 = 8;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -151,6 +151,7 @@ pub enum Fold {
     Act(Vec<ActVersion>),
     Sequence(Vec<SequenceVersion>),
     Cadence(Vec<CadenceVersion>),
+    FollowUp(Box<FollowUp>),
 }
 
 #[derive(Deserialize)]
@@ -212,8 +213,9 @@ pub type CaseLines = HashMap<String, Line>;
 /// One version of a rule is in force from an instant (inclusive) to another one (exclusive).
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Span {
+pub struct InForce {
     pub rule: String,
+    pub title: Words,
     pub first: i64,
     pub last: Option<i64>,
     pub counted_by: CountedBy,
@@ -221,7 +223,7 @@ pub struct Span {
     pub case: CaseLines,
 }
 
-impl Span {
+impl InForce {
     pub fn holds(&self, at: i64) -> bool {
         self.first <= at && self.last.is_none_or(|last| at < last)
     }
@@ -252,7 +254,7 @@ pub struct Warning {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeadlineVersion {
-    pub span: Span,
+    pub span: InForce,
     pub groups: Vec<Patterns>,
     pub since: Option<Patterns>,
     pub until: Patterns,
@@ -276,10 +278,21 @@ pub struct Each {
     pub versions: Vec<DeadlineVersion>,
 }
 
+/// A deadline that starts with the breach of another rule, whose fold is `base`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FollowUp {
+    pub base: Fold,
+    /// What the other rule listens to, and what its own cases do.
+    pub base_listens: Types,
+    pub own_listens: Types,
+    pub versions: Vec<DeadlineVersion>,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CadenceVersion {
-    pub span: Span,
+    pub span: InForce,
     pub act: Patterns,
     pub since: Patterns,
     pub until: Patterns,
@@ -387,7 +400,7 @@ pub enum ActBody {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ActVersion {
-    pub span: Span,
+    pub span: InForce,
     pub act: Patterns,
     pub reset: Patterns,
     pub facts: Option<usize>,
@@ -403,7 +416,7 @@ pub struct ActVersion {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SequenceVersion {
-    pub span: Span,
+    pub span: InForce,
     pub stages: Vec<Patterns>,
     /// By stage: the fault of every later stage that came before it, and the lines of a violation.
     pub faults: Vec<Vec<Fault>>,

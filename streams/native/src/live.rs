@@ -10,7 +10,7 @@ use crate::hashing::{HashMap, HashSet};
 use crate::kinds::{self, State, Status};
 use crate::life::{Route, routes_of};
 use crate::replay::Rulebook;
-use crate::subject::{PLAIN, REPORT, Reason, Subject, TABLES};
+use crate::subject::{KIND, PLAIN, REPORT, Reason, Subject, TABLES};
 
 /// The key of a report in a row: rule, root, kind, cause.
 pub type ReportKey = (String, String, String, String);
@@ -139,6 +139,9 @@ pub fn decide(rulebook: &Rulebook, mut asked: Asked, text: &[u8]) -> Result<Deci
     }
     let subject = rulebook.subject(asked.subject, events.iter().collect(), text, i64::MAX);
     let Some(routes) = routes_of(&rulebook.folds, &subject) else { return Err(subject.unsure.get().unwrap_or(PLAIN)) };
+    if routes.iter().any(|route| matches!(route.fold, Fold::FollowUp(_))) {
+        return Err(KIND);
+    }
     let new: Types = events[asked.counted.unwrap_or(0)..].iter().map(|event| event.event_type).collect();
     let come = |event: &&Event| asked.since.is_some_and(|since| since < event.at) && event.at <= asked.watermark;
     let come: Types = events.iter().filter(come).map(|event| event.event_type).collect();
@@ -173,7 +176,9 @@ pub fn decide(rulebook: &Rulebook, mut asked: Asked, text: &[u8]) -> Result<Deci
         };
         found.asked.push(route.index);
         found.count(&subject, route.index, &state.statuses(&subject, as_of, asked.watermark));
-        found.open.extend(state.open_cases(&subject).into_iter().map(|start| place_of(&subject, route.index, start)));
+        found
+            .open
+            .extend(state.open_cases(&subject, as_of).into_iter().map(|start| place_of(&subject, route.index, start)));
     }
     if asked.counted.is_none() {
         asked.dues.retain(|fold, _| found.asked.contains(fold));
@@ -251,6 +256,7 @@ fn rule_of(fold: &Fold, verdict: &Verdict) -> Option<(usize, Option<usize>)> {
     match fold {
         Fold::Deadline(versions) => find(versions, lines, |version| &version.span.case, of_limits),
         Fold::Each(each) => find(&each.versions, lines, |version| &version.span.case, of_limits),
+        Fold::FollowUp(rule) => find(&rule.versions, lines, |version| &version.span.case, of_limits),
         Fold::Cadence(versions) => {
             find(versions, lines, |version| &version.span.case, |version| std::iter::once(&version.choice.case))
         }

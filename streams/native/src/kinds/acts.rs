@@ -63,7 +63,7 @@ impl<'a> Finding<'a> {
             evidence.dedup();
         }
         Verdict {
-            rule: &self.version.span.rule,
+            span: &self.version.span,
             root: None,
             item: None,
             anchor: self.act,
@@ -79,6 +79,7 @@ impl<'a> Finding<'a> {
             is_provisional: self.is_provisional,
             calendar: self.calendar,
             is_open_time: self.is_open_time,
+            after: None,
             evidence,
             faults: if is_certain { self.faults.clone() } else { Vec::new() },
             case: self.case,
@@ -825,7 +826,7 @@ impl<'a> State<'a> for Acts<'a> {
         found
     }
 
-    fn open_cases(&self, subject: &Subject) -> Vec<usize> {
+    fn open_cases(&self, subject: &Subject, _as_of: i64) -> Vec<usize> {
         self.still_open(subject, &self.shown(subject)).into_iter().map(|(act, _)| act).collect()
     }
 

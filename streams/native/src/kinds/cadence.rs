@@ -201,7 +201,7 @@ impl<'a> State<'a> for Periods<'a> {
     }
 
     /// The last act, while another one must follow.
-    fn open_cases(&self, _subject: &Subject) -> Vec<usize> {
+    fn open_cases(&self, _subject: &Subject, _as_of: i64) -> Vec<usize> {
         if let Some(clock) = &self.open {
             return vec![clock.start];
         }

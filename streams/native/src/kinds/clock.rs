@@ -2,12 +2,12 @@
 
 use crate::alerts::{Outcome, Report, Verdict};
 use crate::calendar::Pause;
-use crate::document::{Choice, Limit, Span};
+use crate::document::{Choice, InForce, Limit};
 use crate::kinds::Status;
 use crate::subject::{Fields, Subject, TABLES};
 
 pub struct Clock<'a> {
-    pub span: &'a Span,
+    pub span: &'a InForce,
     pub choice: Option<&'a Choice>,
     pub start: usize,
     pub started_at: i64,
@@ -15,6 +15,8 @@ pub struct Clock<'a> {
     pub until: Option<i64>,
     pub root: Option<String>,
     pub item: Option<usize>,
+    /// The rule whose breach started it.
+    pub after: Option<&'a InForce>,
     pub pauses: Vec<Pause>,
     pub paused_by: Vec<usize>,
     pub stop: Option<usize>,
@@ -28,7 +30,7 @@ pub struct Clock<'a> {
 }
 
 impl<'a> Clock<'a> {
-    pub fn new(span: &'a Span, choice: Option<&'a Choice>, fields: Fields, subject: &Subject) -> Clock<'a> {
+    pub fn new(span: &'a InForce, choice: Option<&'a Choice>, fields: Fields, subject: &Subject) -> Clock<'a> {
         let start = fields.event;
         Clock {
             span,
@@ -39,6 +41,7 @@ impl<'a> Clock<'a> {
             until: None,
             root: None,
             item: None,
+            after: None,
             pauses: Vec::new(),
             paused_by: Vec::new(),
             stop: None,
@@ -196,7 +199,7 @@ impl<'a> Clock<'a> {
         evidence.extend(&self.paused_by);
         evidence.extend(ended);
         Verdict {
-            rule: &self.span.rule,
+            span: self.span,
             root: self.root.clone(),
             item: self.item,
             anchor: self.start,
@@ -212,6 +215,7 @@ impl<'a> Clock<'a> {
             is_provisional: self.is_provisional,
             calendar: self.calendar,
             is_open_time: self.choice.is_some_and(|choice| matches!(choice.limit, Limit::BusinessTime(_))),
+            after: self.after,
             evidence,
             faults: Vec::new(),
             case: self.choice.map_or(&self.span.case, |choice| &choice.case),

@@ -171,8 +171,20 @@ impl<'a> Deadlines<'a> {
     }
 }
 
+/// What events make of a case that another rule's breach has started.
+pub fn goes_on<'a>(
+    clock: Clock<'a>, version: &'a DeadlineVersion, fields: Fields, subject: &Subject, events: &[usize],
+) -> Option<Clock<'a>> {
+    let mut own = Deadlines::new(std::slice::from_ref(version));
+    own.open = Some(Case { clock, version, fields, is_owing: false });
+    for event in events {
+        own.step_open(subject, *event);
+    }
+    own.open.or(own.closed.pop()).map(|case| case.clock)
+}
+
 /// Until when, where that is what a field says.
-fn agree(clock: &mut Clock, subject: &Subject, fields: Fields) {
+pub fn agree(clock: &mut Clock, subject: &Subject, fields: Fields) {
     let Some(choice) = clock.choice else { return };
     let Limit::UntilField(field) = choice.limit else { return };
     let start = clock.started_at;
@@ -189,7 +201,7 @@ fn agree(clock: &mut Clock, subject: &Subject, fields: Fields) {
 }
 
 /// The event since which the clock stands still after this one, if it does; of two roles a pause holds.
-fn still_after(
+pub fn still_after(
     version: &DeadlineVersion, subject: &Subject, event: usize, fields: Fields, before: Option<usize>,
 ) -> Option<usize> {
     let start = Some(fields);
@@ -245,7 +257,7 @@ impl<'a> State<'a> for Deadlines<'a> {
         begun.map(|case| case.clock.status(subject, as_of, watermark)).collect()
     }
 
-    fn open_cases(&self, _subject: &Subject) -> Vec<usize> {
+    fn open_cases(&self, _subject: &Subject, _as_of: i64) -> Vec<usize> {
         self.open.iter().map(|case| case.clock.start).collect()
     }
 

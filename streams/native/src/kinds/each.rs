@@ -119,8 +119,8 @@ impl<'a> State<'a> for Things<'a> {
         self.things.iter().flat_map(|thing| thing.state.statuses(subject, as_of, watermark)).collect()
     }
 
-    fn open_cases(&self, subject: &Subject) -> Vec<usize> {
-        self.things.iter().flat_map(|thing| thing.state.open_cases(subject)).collect()
+    fn open_cases(&self, subject: &Subject, as_of: i64) -> Vec<usize> {
+        self.things.iter().flat_map(|thing| thing.state.open_cases(subject, as_of)).collect()
     }
 
     fn has_case(&self, subject: &Subject, as_of: i64) -> bool {

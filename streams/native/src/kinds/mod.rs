@@ -5,6 +5,7 @@ pub mod cadence;
 pub mod clock;
 pub mod deadline;
 pub mod each;
+pub mod follow_up;
 pub mod sequence;
 
 use crate::alerts::{Outcome, Verdict};
@@ -42,7 +43,7 @@ pub trait State<'a> {
     fn statuses(&self, subject: &Subject, as_of: i64, watermark: i64) -> Vec<Status>;
 
     /// The starts of the cases that are open.
-    fn open_cases(&self, subject: &Subject) -> Vec<usize>;
+    fn open_cases(&self, subject: &Subject, as_of: i64) -> Vec<usize>;
 
     /// Whether there is any case as of an instant.
     fn has_case(&self, subject: &Subject, as_of: i64) -> bool;
@@ -56,6 +57,7 @@ pub fn start(fold: &Fold) -> Box<dyn State<'_> + '_> {
         Fold::Act(versions) => Box::new(acts::Acts::new(versions)),
         Fold::Sequence(versions) => Box::new(sequence::Stages::new(versions)),
         Fold::Cadence(versions) => Box::new(cadence::Periods::new(versions)),
+        Fold::FollowUp(rule) => Box::new(follow_up::FollowUps::new(rule)),
     }
 }
 

@@ -54,7 +54,7 @@ impl<'a> Stages<'a> {
             lines: &version.lines[stage],
         });
         Verdict {
-            rule: &version.span.rule,
+            span: &version.span,
             root: None,
             item: None,
             anchor: event,
@@ -70,6 +70,7 @@ impl<'a> Stages<'a> {
             is_provisional: false,
             calendar: 0,
             is_open_time: false,
+            after: None,
             evidence: overtaken.into_iter().map(|(other, _)| other).chain([event]).collect(),
             faults: said.into_iter().collect(),
             case: &version.span.case,
@@ -138,7 +139,7 @@ impl<'a> State<'a> for Stages<'a> {
         found.collect()
     }
 
-    fn open_cases(&self, _subject: &Subject) -> Vec<usize> {
+    fn open_cases(&self, _subject: &Subject, _as_of: i64) -> Vec<usize> {
         Vec::new()
     }
 
