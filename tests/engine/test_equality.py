@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import date
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from schemas.rules import AtMostRule, DeadlineRule, Rule
 from streams.core.instants import instant_us
 from streams.core.rulebook import Rulebook
 from streams.engine import mirrored, native_module
+from streams.engine.document import Document
 from streams.engine.judged import NativeReplay
 from streams.replay import replay as replay_module
 from streams.replay.checkpoints import Checkpoint
@@ -64,11 +65,20 @@ GOLDEN = sorted((ROOT / "tests" / "golden").rglob("events.jsonl"))
 RECEIVED = instant_us(END) + 400 * 86_400_000_000
 
 
+@lru_cache(maxsize=64)
+def _document(rulebook: Rulebook, rival: Document | None) -> Document:
+    return Document(rulebook, shipped().catalogue, rival)
+
+
 @pytest.fixture(autouse=True, scope="module")
 def compared_as_it_is() -> Iterator[None]:
-    """These tests are the comparison, so they do not ask whether there has been one."""
+    """These tests are the comparison, so they do not ask whether there has been one.
+
+    The document of a rulebook is made once: to make it takes longer than all else of a replay of some events.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mirrored, "changed", list)
+        patch.setattr(replay_module, "Document", lambda rulebook, _catalogue, rival=None: _document(rulebook, rival))
         yield
 
 
