@@ -40,6 +40,7 @@ from streams.core.event import Event
 from streams.errors import InputError, RegistryAwayError
 from streams.kafka.partition_counts import PartitionCounts
 from streams.kafka.producer import BackPressure
+from streams.live.linger import Linger
 from streams.live.poison_records import PoisonRecords
 from streams.live.quarantine import cause_of, letter_of, quarantined
 from streams.live.routing import Placed, Router, partition_of, split
@@ -53,9 +54,6 @@ from streams.wire.state_rows import record_to_bytes
 
 if TYPE_CHECKING:
     from streams.live.spans import Spans
-
-LINGER_SECONDS = 0.1
-"""Seconds between two batches at low load: every batch costs a record in every partition of the log."""
 
 REGISTRY_SECONDS = 1.0
 """Seconds after which a partition that waits for a schema registry is read again."""
@@ -165,6 +163,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         self._waiting: dict[TopicPartition, float] = {}
         self.may_prune: Callable[[], bool] = lambda: False
         """Whether histories may be pruned: every worker must read their rows."""
+        self.linger = Linger({})
         self._busy = asyncio.Lock()
         self._stopping = False
 
@@ -205,7 +204,12 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
                 ours = self._consumer.assignment()
                 await self._take_up({tp: records for tp, records in batches.items() if tp in ours})
             if sum(map(len, batches.values())) < self._batch // 4:
-                await asyncio.sleep(max(0.0, LINGER_SECONDS - (monotonic() - began)))
+                await self._wait_until(began + self.linger.seconds())
+
+    async def _wait_until(self, instant: float) -> None:
+        """Wait until that ``monotonic`` instant, or until ``stop``."""
+        while not self._stopping and (seconds := instant - monotonic()) > 0:
+            await asyncio.sleep(min(seconds, self._tick / 1_000_000))
 
     async def _take_up(self, batches: Mapping[TopicPartition, Sequence[Any]]) -> None:
         """Take batches; the offsets of a partition's first batches are written before (``poison_records``)."""
@@ -302,7 +306,9 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
                 logged.append(await self._producer.send(self._log_topic, value, partition=partition, headers=headers))
             for sent in refused:
                 await sent
-            self._time.observe([await sent for sent in logged])
+            written = [await sent for sent in logged]
+            self._time.observe(written)
+            self.linger.wrote(written)
 
     async def _commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> bool:
         """Commit offsets; false where the partitions were revoked."""

@@ -35,6 +35,7 @@ from streams.live.changelog import Changelog
 from streams.live.clock_partition import Applied, ClockPartition, Output, fingerprint_of, subject_of_key
 from streams.live.incomplete import report_left_out
 from streams.live.intake import Intake, IntakeClients
+from streams.live.linger import Linger
 from streams.live.metrics import Metrics
 from streams.live.metrics_server import Health, MetricsServer
 from streams.live.progress import Progress
@@ -119,6 +120,7 @@ async def run_worker(
         clients, producer = await _connected(stack, settings, client_id, gauges.waits)
         router = Router(loaded.rulebook, log_partitions, native)
         intake = Intake(settings, router, decoder, clients, time=gauges.time, metrics=gauges.metrics)
+        intake.linger = Linger(gauges.partitions)
         topics = _topics(settings, log_partitions, clients.consumer, producer)
         clocks = _clocks(settings, loaded, gauges, producer, clients.spans)
         worker = Worker(settings, topics, clocks, intake, waits=gauges.waits, client_id=client_id, on_failed=on_failed)

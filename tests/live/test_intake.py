@@ -42,6 +42,8 @@ HOURS = 3_600_000_000
 class Record:
     timestamp: int
     timestamp_type: int
+    partition: int = 0
+    offset: int = 0
 
 
 @pytest.mark.parametrize(
