@@ -8,7 +8,7 @@ sorted by partition, with an index of the partitions' offsets.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -69,6 +69,43 @@ class SpillFile:
         return cls(directory / name, count, index, dict(last_at))
 
 
+class SpillWriter:
+    """Writes lines to a file, each to its partition, spill by spill; ``path`` gives the file."""
+
+    def __init__(self, path: Callable[[], Path]) -> None:
+        self._path = path
+        self._parts: dict[int, list[bytes]] = {}
+        self._last_at: dict[int, int] = {}
+        self._index: list[list[int]] = []
+
+    @property
+    def has_written(self) -> bool:
+        """Whether there is a spill in the file."""
+        return bool(self._index)
+
+    def put(self, part: int, line: bytes, at: int) -> None:
+        """Hold the line of an event of that instant (microseconds) for the next spill."""
+        self._parts.setdefault(part, []).append(line)
+        if at > self._last_at.get(part, at - 1):
+            self._last_at[part] = at
+
+    def spill(self) -> None:
+        """Append what is held to the file."""
+        with open(self._path(), "ab" if self._index else "wb") as target:
+            offsets = [target.tell()]
+            for part in range(PARTS):
+                lines = self._parts.get(part)
+                if lines:
+                    target.write(b"\n".join(lines) + b"\n")
+                offsets.append(target.tell())
+        self._index.append(offsets)
+        self._parts = {}
+
+    def store(self, count: int) -> SpillFile:
+        """What was written, as that of so many events; no more lines are put."""
+        return SpillFile(self._path(), count, self._index, self._last_at)
+
+
 class SpillBuffer:
     """Events in order of arrival; beyond ``memory`` bytes they are spilled to the file ``path``."""
 
@@ -78,13 +115,12 @@ class SpillBuffer:
         self._memory = memory
         self._held: list[Arrived] = []
         self._used = 0
-        self._last_at: dict[int, int] = {}
-        self._index: list[list[int]] = []
+        self._writer = SpillWriter(path)
 
     @property
     def is_spilled(self) -> bool:
         """Whether events were spilled."""
-        return bool(self._index)
+        return self._writer.has_written
 
     def add(self, event: Event, copies: Copies, origin: int, size: int) -> None:
         """Add the next event, of ``size`` bytes on the wire."""
@@ -101,36 +137,20 @@ class SpillBuffer:
     def store(self) -> SpillFile:
         """Spill the rest; no more events are added."""
         self._spill()
-        return SpillFile(self.path(), self.count, self._index, self._last_at)
+        return self._writer.store(self.count)
 
     def _spill(self) -> None:
         if not self._held:
             return
-        parts: dict[int, list[bytes]] = {}
-        last_at = self._last_at
         for _, number, event, origin, copies in self._held:
             line = encode_json((number, origin, event))
             # a set only where there may be duplicates: most events have one subject
             own = (part_of(copies[0][0]),) if len(copies) == 1 else {part_of(subject) for subject, _ in copies}
             for part in own:
-                parts.setdefault(part, []).append(line)
-                if event.at > last_at.get(part, event.at - 1):
-                    last_at[part] = event.at
-        self._index.append(append(self.path(), parts, is_first=not self._index))
+                self._writer.put(part, line, event.at)
+        self._writer.spill()
         self._held = []
         self._used = 0
-
-
-def append(path: Path, parts: Mapping[int, Sequence[bytes]], *, is_first: bool) -> list[int]:
-    """Add the lines of each partition to a file; where each begins and the last one ends."""
-    with open(path, "wb" if is_first else "ab") as target:
-        offsets = [target.tell()]
-        for part in range(PARTS):
-            lines = parts.get(part)
-            if lines:
-                target.write(b"\n".join(lines) + b"\n")
-            offsets.append(target.tell())
-    return offsets
 
 
 class Partitions:

@@ -21,7 +21,7 @@ from streams.engine.judged import Line
 from streams.replay.judging import Arrived
 from streams.replay.reading import Scope
 from streams.replay.sources import MAX_AHEAD
-from streams.replay.spill import Partitions, SpillFile, append, part_of
+from streams.replay.spill import Partitions, SpillFile, SpillWriter, part_of
 from streams.wire.decoder import encode_json
 
 AT_ONCE: Final = 50_000
@@ -57,28 +57,22 @@ class LineSpill:
     def __init__(self, path: Callable[[], Path]) -> None:
         self.count = 0
         """Events, those too that concern nobody."""
-        self._path = path
-        self._index: list[list[int]] = []
-        self._last_at: dict[int, int] = {}
+        self._writer = SpillWriter(path)
 
     def add(self, *kinds: Iterable[tuple[Row, int]]) -> None:
         """Add rows of each kind, whose numbers rise from 0; they are numbered on from those of earlier calls."""
         first = self.count
         rows = merge(*kinds, key=lambda pair: pair[0][0])
         while some := list(islice(rows, AT_ONCE)):
-            parts: dict[int, list[bytes]] = {}
             for (number, origin, kind, name, is_line, raw), at in some:
-                part = part_of((kind, name))
                 row = first + number, origin, kind, name, is_line, raw
-                parts.setdefault(part, []).append(encode_json(row))
-                if at > self._last_at.get(part, at - 1):
-                    self._last_at[part] = at
-            self._index.append(append(self._path(), parts, is_first=not self._index))
+                self._writer.put(part_of((kind, name)), encode_json(row), at)
+            self._writer.spill()
             self.count = first + some[-1][0][0] + 1
 
     def store(self) -> SpillFile:
         """What was written; no more rows are added."""
-        return SpillFile(self._path(), self.count, self._index, self._last_at)
+        return self._writer.store(self.count)
 
 
 class LinePartitions(Partitions):
