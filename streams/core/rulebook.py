@@ -55,14 +55,14 @@ class Rulebook:
         self._declared = declared or {}
         self.rules: tuple[Rule, ...] = tuple(rules)
         self.calendar = calendar
-        by_id: dict[str, list[Rule]] = {}
-        for rule in self.rules:
+        self.versions: dict[str, list[Rule]] = {}
+        """By id, the enabled versions of each rule, the earliest first."""
+        for rule in sorted(self.rules, key=lambda rule: rule.effective_from):
             if rule.enabled:
-                by_id.setdefault(rule.id, []).append(rule)
+                self.versions.setdefault(rule.id, []).append(rule)
         compiled: dict[str, Fold] = {}
-        for rule_id in followed_first(by_id):
-            versions = sorted(by_id[rule_id], key=lambda rule: rule.effective_from)
-            compiled[rule_id] = _fold(versions, calendar, titles, calendars, compiled)
+        for rule_id in followed_first(self.versions):
+            compiled[rule_id] = _fold(self.versions[rule_id], calendar, titles, calendars, compiled)
         self.folds: tuple[Fold, ...] = tuple(fold for _, fold in sorted(compiled.items()))
         self._places = {fold.id: index for index, fold in enumerate(self.folds)}
         self.watched = frozenset(compiled)

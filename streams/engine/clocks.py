@@ -88,10 +88,7 @@ class NativeClocks:
         self._inner: Any = module.Worker(document.encoded, Place, Running)
         self._calendars = document.calendars
         self.fallbacks: Counter[str] = Counter()
-        self._versions: dict[str, list[Rule]] = {}
-        for rule in sorted(rulebook.rules, key=lambda rule: rule.effective_from):
-            if rule.enabled:
-                self._versions.setdefault(rule.id, []).append(rule)
+        self._versions = rulebook.versions
 
     def decide(self, record: SubjectRecord, watermark: int, *, with_cases: bool = False) -> Decision | None:
         """A decision on one subject at a watermark; ``None`` where Python must make it."""

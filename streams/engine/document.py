@@ -124,7 +124,7 @@ class Document:
 
     def _fold(self, index: int) -> dict[str, Any]:
         fold = self._rulebook.folds[index]
-        rules = self._versions_of(fold.id)
+        rules = self._rulebook.versions[fold.id]
         # What begins or stops with a type that is not plain is never asked for here: such events are Python's.
         stops = {p.type for rule in rules if followed_by(rule) is None for p in getattr(rule, "stop", ())}
         try:
@@ -139,10 +139,6 @@ class Document:
             "stops": self._parts.known(stops),
             "body": body,
         }
-
-    def _versions_of(self, rule_id: str) -> list[Rule]:
-        own = (rule for rule in self._rulebook.rules if rule.enabled and rule.id == rule_id)
-        return sorted(own, key=lambda rule: rule.effective_from)
 
     def _body(self, rules: Sequence[Rule]) -> dict[str, Any]:
         first = rules[0]
@@ -181,7 +177,7 @@ class Document:
         base = next(fold for fold in self._rulebook.folds if fold.id == followed)
         own = [(*rule.stop, *rule.cancel, *rule.pause, *rule.resume) for rule in rules]
         return {
-            "base": self._body(self._versions_of(base.id)),
+            "base": self._body(self._rulebook.versions[base.id]),
             "base_listens": self._parts.known(base.listens),
             "own_listens": self._parts.known({pattern.type for patterns in own for pattern in patterns}),
             "versions": [self._deadline(rule) for rule in rules],

@@ -67,7 +67,7 @@ def enabled_rulebook(rules: Iterable[DeadlineRule], loaded: LoadedRulebook) -> R
     while waiting:
         name = followed_by(waiting.pop())
         if name is not None and name not in judged:
-            judged[name] = [rule for rule in book.rules if rule.id == name and rule.enabled]
+            judged[name] = book.versions.get(name, [])
             waiting += judged[name]
     return Rulebook(chain.from_iterable(judged.values()), book.calendar, calendars=book.calendars)
 
