@@ -104,9 +104,7 @@ class NativeClocks:
             known = record.dues, list(record.reported), list(record.withdrawn.items())
             found = self._inner.decide(record.subject, history.events, text, when, known)
         except Exception:
-            if FAILED not in self.fallbacks:
-                logger.exception("the native engine failed at a subject; Python decides it, and others like it")
-            self._fall_back(FAILED)
+            self._failed("a subject", "decides")
             return None
         if isinstance(found, str):
             if found != REPORT:
@@ -125,9 +123,7 @@ class NativeClocks:
         try:
             found: tuple[str, list[tuple[int, bytes]]] | None = self._inner.entries(raw, latest, origin, partitions)
         except Exception:
-            if FAILED not in self.fallbacks:
-                logger.exception("the native engine failed at %s; Python routes it, and others like it", origin)
-            self._fall_back(FAILED)
+            self._failed(origin, "routes")
             return None
         return found
 
@@ -143,6 +139,12 @@ class NativeClocks:
             tuple(pauses), until, provisional, tuple(dict.fromkeys([event.event_id for event in evidence])),
             calendar=calendar,
         )  # fmt: skip
+
+    def _failed(self, at: str, does: str) -> None:
+        """Within an ``except``: log the first failure, and count each."""
+        if FAILED not in self.fallbacks:
+            logger.exception("the native engine failed at %s; Python %s it, and others like it", at, does)
+        self._fall_back(FAILED)
 
     def _fall_back(self, reason: str) -> None:
         self.fallbacks[reason] += 1
