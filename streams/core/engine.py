@@ -359,13 +359,16 @@ class Engine:
                 heappush(expiries, (kept_until, subject))
                 continue
             record.expires = False
-            if record.due is None and record.history.is_idle(self._rulebook.routes(subject[0])):
+            if record.due is None and self._is_idle(record):
                 del self._records[subject]
                 self._changed.add(subject)
                 if self._tally is not None:
                     self._tally.forget(subject)
         for entry in later:
             heappush(expiries, entry)
+
+    def _is_idle(self, record: SubjectRecord) -> bool:
+        return record.history.is_idle(self._rulebook.routes(record.subject[0]))
 
     def rejudge(self, subjects: Iterable[Subject]) -> None:
         """Decide these subjects again at the next ``advance_to``, because the rulebook or the calendar has changed.

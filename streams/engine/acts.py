@@ -61,6 +61,7 @@ def act(parts: Parts, rule: ActRule, version: ActVersion[Any]) -> dict[str, Any]
         "span": parts.span(rule),
         "act": parts.patterns(rule.act),
         "reset": parts.patterns(rule.reset),
+        "closed_by": parts.patterns(rule.closed_by),
         "facts": parts.type(rule.facts_from),
         "when": parts.conditions(rule.when),
         "slots": [_slot(parts, slot.need, slot.label) for slot in version.slots],

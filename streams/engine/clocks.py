@@ -112,6 +112,18 @@ class NativeClocks:
             return None
         return Decision(text, *found)
 
+    def is_idle(self, record: SubjectRecord) -> bool | None:
+        """Whether no case of a subject is open and none of its events matters any more; ``None``: Python must tell."""
+        history, pruned = record.history, record.pruned
+        if history.has_corrections or pruned.only or pruned.saved:
+            return None
+        try:
+            found = self._inner.is_idle(record.subject, encode_json(history.events))
+        except Exception:
+            self._failed("a subject", "looks at")
+            return None
+        return found if isinstance(found, bool) else None
+
     def entries(
         self, raw: bytes, *, latest: int, origin: str, partitions: int
     ) -> tuple[str, list[tuple[int, bytes]]] | None:
@@ -268,6 +280,10 @@ class NativeEngine(SeparableEngine):
             self._prune(record, self.prunes_after)
         if record.history is history:
             self._encoded[record.subject] = found.events
+
+    def _is_idle(self, record: SubjectRecord) -> bool:
+        found = self._native.is_idle(record)
+        return super()._is_idle(record) if found is None else found
 
     def _fold_again(self, record: SubjectRecord) -> None:
         """Make the states of the last decision, where it was native; the events since then come after them."""

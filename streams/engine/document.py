@@ -47,7 +47,7 @@ from streams.engine.parts import Parts, only
 from streams.engine.texts import AT, Lines, case_lines, fault_texts, lines_of, phrases
 from streams.wire.plain_events import NOT_DATA, PlainEvents
 
-VERSION: Final = 8
+VERSION: Final = 9
 
 _KINDS: Final[tuple[tuple[Any, str], ...]] = (
     (Code, "code"), (Id, "id"), (Flag, "flag"), (Count, "count"), (ReadingDay, "day_of_month"), (Number, "number"),
@@ -251,6 +251,7 @@ class Document:
         return {
             "span": self._parts.span(rule),
             "stages": [self._parts.patterns(stage) for stage in rule.stages],
+            "closed_by": self._parts.patterns(rule.closed_by),
             "faults": [
                 [fault_texts(Backwards(label, later, AT)) for later in labels[index + 1 :]]
                 for index, label in enumerate(labels)

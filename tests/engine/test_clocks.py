@@ -172,7 +172,7 @@ def test_of_every_kind_of_rule(kind: str, data: st.DataObject) -> None:
     plain = st.sampled_from((rulebook_of_kind(kind), every_rule()))
     rulebook = data.draw(st.one_of(plain, plain, counted_by_calendars(tuple(rule.id for rule in rules_of(kind)))))
     tracks_cases = data.draw(st.booleans())
-    keep_for = data.draw(st.sampled_from((None, None, DAY, 40 * DAY)))
+    keep_for = data.draw(st.sampled_from((None, HOUR, DAY, 40 * DAY)))
     both = Both(rulebook, keep_for, tracks_cases=tracks_cases)
     begins_to = data.draw(st.sampled_from((tracks_cases, tracks_cases, not tracks_cases)))
     changed = data.draw(st.sampled_from((rulebook, rulebook, rulebook_of_kind(kind), every_rule(1))))

@@ -7,7 +7,7 @@ use crate::lines::Line;
 use serde::Deserialize;
 use serde_json::Value;
 
-pub const VERSION: u32 = 8;
+pub const VERSION: u32 = 9;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -403,6 +403,7 @@ pub struct ActVersion {
     pub span: InForce,
     pub act: Patterns,
     pub reset: Patterns,
+    pub closed_by: Patterns,
     pub facts: Option<usize>,
     pub when: Conditions,
     pub slots: Vec<Slot>,
@@ -418,6 +419,7 @@ pub struct ActVersion {
 pub struct SequenceVersion {
     pub span: InForce,
     pub stages: Vec<Patterns>,
+    pub closed_by: Patterns,
     /// By stage: the fault of every later stage that came before it, and the lines of a violation.
     pub faults: Vec<Vec<Fault>>,
     pub lines: Vec<Lines>,

@@ -339,6 +339,15 @@ impl Worker {
         Ok(Some((&self.types[event_type], entries.collect())))
     }
 
+    /// See `live::is_idle`; the reason where Python must tell.
+    fn is_idle<'py>(&self, py: Python<'py>, subject: (&str, &str), text: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+        let ask = || live::is_idle(&self.rulebook, placed(subject), text);
+        match catch_unwind(AssertUnwindSafe(ask)).map_err(broken)? {
+            Ok(is_idle) => is_idle.into_bound_py_any(py),
+            Err(reason) => reason.into_bound_py_any(py),
+        }
+    }
+
     /// See `live::decide`. `events` are those of the text, of which the results name some; `when` are its `counted`,
     /// `watermark`, `pruned_until` and `since`, `known` its `dues`, `reported` and `withdrawn`. The reason where Python
     /// must decide; else the parts of a decision, with rules by their id.
@@ -349,9 +358,8 @@ impl Worker {
         known: (HashMap<usize, i64>, Vec<live::ReportKey>, Vec<(live::ReportKey, u32)>),
     ) -> PyResult<Bound<'py, PyAny>> {
         let ((counted, watermark, pruned_until, since), (dues, reported, withdrawn)) = (when, known);
-        let kind = SUBJECTS.iter().position(|known| *known == subject.0).unwrap_or(usize::MAX) as u8;
         let asked = live::Asked {
-            subject: (kind, subject.1.as_bytes()),
+            subject: placed(subject),
             counted,
             dues,
             watermark,
@@ -396,6 +404,11 @@ impl Worker {
         let cases: Vec<_> = found.cases.into_iter().map(written).collect::<PyResult<_>>()?;
         (found.dues, asked, ended, running, open, reports, looked, cases).into_bound_py_any(py)
     }
+}
+
+/// A subject by the place of its type.
+fn placed<'a>((kind, id): (&str, &'a str)) -> (u8, &'a [u8]) {
+    (SUBJECTS.iter().position(|known| *known == kind).unwrap_or(usize::MAX) as u8, id.as_bytes())
 }
 
 impl Worker {

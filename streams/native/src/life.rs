@@ -51,11 +51,16 @@ fn is_corrected(subject: &Subject) -> bool {
 
 /// The folds that may have a case; `None` where one of them is not known here.
 pub fn routes_of<'a>(folds: &'a Folds, subject: &Subject) -> Option<Vec<Route<'a>>> {
+    routes_by(folds, subject, |entry| &entry.begins)
+}
+
+/// The folds to which one of these types matters, where an event of the subject has it.
+pub fn routes_by<'a>(folds: &'a Folds, subject: &Subject, by: fn(&FoldEntry) -> &Types) -> Option<Vec<Route<'a>>> {
     let types: Types = subject.events.iter().map(|event| event.event_type).collect();
     let mut routes = Vec::new();
     for (index, (entry, fold)) in folds.iter().enumerate() {
         let Some(place) = entry.subjects.iter().position(|kind| *kind == subject.kind) else { continue };
-        if entry.begins.meets(&types) {
+        if by(entry).meets(&types) {
             let Some(fold) = fold else {
                 subject.hand_back(KIND);
                 return None;

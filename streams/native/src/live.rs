@@ -8,7 +8,7 @@ use crate::document::{ActBody, ActVersion, CaseLines, DeadlineVersion, Fold, Typ
 use crate::events::{Event, IDS, Scan, Span, Val};
 use crate::hashing::{HashMap, HashSet};
 use crate::kinds::{self, State, Status};
-use crate::life::{Route, routes_of};
+use crate::life::{Route, routes_by, routes_of};
 use crate::replay::Rulebook;
 use crate::subject::{KIND, PLAIN, REPORT, Reason, Subject, TABLES};
 
@@ -133,11 +133,7 @@ fn place_of(subject: &Subject, fold: usize, event: usize) -> Place {
 /// `text` is the JSON list of all its events, as in state rows, in the order of histories.
 pub fn decide(rulebook: &Rulebook, mut asked: Asked, text: &[u8]) -> Result<Decision, Reason> {
     let events = read(rulebook, text)?;
-    let days = &rulebook.days[0];
-    if !events.iter().all(|event| days.is_settled(event.at) && days.is_settled(event.recorded)) {
-        return Err(TABLES);
-    }
-    let subject = rulebook.subject(asked.subject, events.iter().collect(), text, i64::MAX);
+    let subject = settled(rulebook, asked.subject, &events, text)?;
     let Some(routes) = routes_of(&rulebook.folds, &subject) else { return Err(subject.unsure.get().unwrap_or(PLAIN)) };
     if routes.iter().any(|route| matches!(route.fold, Fold::FollowUp(_))) {
         return Err(KIND);
@@ -155,9 +151,7 @@ pub fn decide(rulebook: &Rulebook, mut asked: Asked, text: &[u8]) -> Result<Deci
             continue;
         }
         let Some(first) = (0..events.len()).find(|event| route.begins(&subject, *event)) else { continue };
-        let mut state: Box<dyn State> = kinds::start(route.fold);
-        let seen = (0..events.len()).filter(|event| route.sees(&subject, *event));
-        seen.for_each(|event| state.step(&subject, event));
+        let state = folded(route, &subject);
         if asked.since.is_some() {
             found.looked.push(route.index);
             for verdict in state.judge(&subject, asked.watermark, true).0 {
@@ -190,6 +184,36 @@ pub fn decide(rulebook: &Rulebook, mut asked: Asked, text: &[u8]) -> Result<Deci
     found.reports.sort_by_key(|made| made.order);
     found.dues = asked.dues;
     subject.unsure.get().map_or(Ok(found), Err)
+}
+
+/// Whether no case of a subject is open, and none of its events matters to a later one; also of rules without a case.
+pub fn is_idle(rulebook: &Rulebook, subject: (u8, &[u8]), text: &[u8]) -> Result<bool, Reason> {
+    let events = read(rulebook, text)?;
+    let subject = settled(rulebook, subject, &events, text)?;
+    let Some(routes) = routes_by(&rulebook.folds, &subject, |entry| &entry.listens) else {
+        return Err(subject.unsure.get().unwrap_or(PLAIN));
+    };
+    let is_idle = routes.iter().all(|route| folded(route, &subject).is_idle(&subject));
+    subject.unsure.get().map_or(Ok(is_idle), Err)
+}
+
+/// The subject of these events, all of which lie within the tables.
+fn settled<'a>(
+    rulebook: &'a Rulebook, subject: (u8, &'a [u8]), events: &'a [Event], text: &'a [u8],
+) -> Result<Subject<'a>, Reason> {
+    let days = &rulebook.days[0];
+    if !events.iter().all(|event| days.is_settled(event.at) && days.is_settled(event.recorded)) {
+        return Err(TABLES);
+    }
+    Ok(rulebook.subject(subject, events.iter().collect(), text, i64::MAX))
+}
+
+/// The state of one fold after all events that it sees.
+fn folded<'a>(route: &Route<'a>, subject: &Subject) -> Box<dyn State<'a> + 'a> {
+    let mut state = kinds::start(route.fold);
+    let seen = (0..subject.events.len()).filter(|event| route.sees(subject, *event));
+    seen.for_each(|event| state.step(subject, event));
+    state
 }
 
 /// Collect the reports of one fold that are to be made; how many of those made stand, besides warnings.

@@ -103,6 +103,8 @@ struct Watch {
     found: Vec<Option<usize>>,
     facts: Option<usize>,
     held: Vec<usize>,
+    /// Whether what it is about has ended, so that nothing seen counts for a later act.
+    is_closed: bool,
     reset_at: i64,
     /// Acts of the latest instant, each with the reset before it: they stand apart until its facts are all known.
     latest: Vec<(usize, i64)>,
@@ -185,14 +187,19 @@ impl ActVersion {
         for (slot, found) in self.slots.iter().zip(&mut watch.found) {
             if subject.fits(&slot.tests, event, None) {
                 *found = Some(event);
+                watch.is_closed = false;
             }
         }
         if self.facts == Some(subject.event_type(event)) {
             watch.facts = Some(event);
+            watch.is_closed = false;
         }
         let is_reset = subject.fits(&self.reset, event, None);
         if is_reset {
             watch.held.push(event);
+        }
+        if subject.fits(&self.closed_by, event, None) {
+            watch.is_closed = true;
         }
         self.note_own(watch, subject, event, is_reset);
     }
@@ -215,6 +222,7 @@ impl ActVersion {
                 }
                 if self.is_act(subject, event) && self.span.holds(at) {
                     watch.latest.push((event, watch.reset_at));
+                    watch.is_closed = false;
                 }
             }
             ActBody::Evidence { .. } => {}
@@ -226,6 +234,7 @@ impl ActVersion {
                 }
                 if self.is_act(subject, event) {
                     watch.latest.push((event, NEVER));
+                    watch.is_closed = false;
                 }
             }
             ActBody::ForbiddenWhile { since, until, not_after, .. } => {
@@ -237,13 +246,17 @@ impl ActVersion {
                     watch.lifted_at = at;
                     watch.since.clear();
                 }
-                if subject.fits(since, event, None) && !watch.is_kept_out && watch.lifted_at != at {
-                    watch.since.push(event);
+                if subject.fits(since, event, None) {
+                    watch.is_closed = false;
+                    if !watch.is_kept_out && watch.lifted_at != at {
+                        watch.since.push(event);
+                    }
                 }
             }
             ActBody::NotBefore { since, .. } | ActBody::MinimumNotice { notice: since, .. } => {
                 if subject.fits(since, event, None) {
                     watch.since.push(event);
+                    watch.is_closed = false;
                 }
             }
             ActBody::Retention { since, days, reading_day, .. } => {
@@ -253,8 +266,12 @@ impl ActVersion {
                         _ => {}
                     }
                 }
+                if self.is_act(subject, event) {
+                    watch.is_closed = true; // done away with; a new beginning opens it again
+                }
                 if subject.fits(since, event, None) {
                     watch.since.push(event);
+                    watch.is_closed = false;
                 }
             }
         }
@@ -291,6 +308,17 @@ impl ActVersion {
         let room = MOST_WAITING - watch.pending.len() - watch.cancelled.len();
         let open = watch.latest.iter().filter(|(act, _)| self.applies(watch.facts, subject, *act)).take(room);
         open.map(|(act, since)| Pending { act: *act, facts: watch.facts, since: *since }).collect()
+    }
+
+    /// Whether no event seen matters to a later act.
+    fn is_idle(&self, watch: &Watch) -> bool {
+        let is_bare = watch.facts.is_none() && watch.held.is_empty() && watch.found.iter().all(Option::is_none);
+        let is_own_bare = match &self.body {
+            ActBody::AtMost { .. } => watch.counted.is_empty() && watch.latest.is_empty(),
+            _ => watch.since.is_empty(),
+        };
+        // An event that accompanies an act counts for no other one.
+        watch.is_closed || self.is_closing() || (is_bare && is_own_bare)
     }
 
     fn open_acts(&self, watch: &Watch, subject: &Subject) -> Vec<usize> {
@@ -828,6 +856,11 @@ impl<'a> State<'a> for Acts<'a> {
 
     fn open_cases(&self, subject: &Subject, _as_of: i64) -> Vec<usize> {
         self.still_open(subject, &self.shown(subject)).into_iter().map(|(act, _)| act).collect()
+    }
+
+    fn is_idle(&self, subject: &Subject) -> bool {
+        self.versions.iter().zip(&self.watches).all(|(version, watch)| version.is_idle(watch))
+            && self.open_cases(subject, self.instant).is_empty()
     }
 
     fn has_case(&self, subject: &Subject, as_of: i64) -> bool {

@@ -209,6 +209,10 @@ impl<'a> State<'a> for Periods<'a> {
         last.filter(|(_, up, _)| *up).map(|(_, _, event)| *event).collect()
     }
 
+    fn is_idle(&self, subject: &Subject) -> bool {
+        self.open_cases(subject, i64::MAX).is_empty()
+    }
+
     fn has_case(&self, subject: &Subject, as_of: i64) -> bool {
         let mut is_any = false;
         self.visit(subject, as_of, true, |clock| is_any |= clock.started_at <= as_of);

@@ -261,6 +261,14 @@ impl<'a> State<'a> for Deadlines<'a> {
         self.open.iter().map(|case| case.clock.start).collect()
     }
 
+    fn is_idle(&self, _subject: &Subject) -> bool {
+        let is_bare = |(version, watch): (&DeadlineVersion, &Watch)| {
+            let holds = version.since.is_some() && watch.holds;
+            !holds && watch.paused_since.is_none() && watch.marks.iter().all(Option::is_none)
+        };
+        self.open.is_none() && self.versions.iter().zip(&self.watches).all(is_bare)
+    }
+
     fn has_case(&self, _subject: &Subject, as_of: i64) -> bool {
         self.cases().any(|case| case.clock.started_at <= as_of)
     }

@@ -123,6 +123,10 @@ impl<'a> State<'a> for Things<'a> {
         self.things.iter().flat_map(|thing| thing.state.open_cases(subject, as_of)).collect()
     }
 
+    fn is_idle(&self, _subject: &Subject) -> bool {
+        !self.things.iter().any(Thing::is_live)
+    }
+
     fn has_case(&self, subject: &Subject, as_of: i64) -> bool {
         self.things.iter().any(|thing| thing.state.has_case(subject, as_of))
     }

@@ -111,6 +111,12 @@ impl<'a> State<'a> for FollowUps<'a> {
         cases.filter(|clock| clock.stop.is_none() && clock.cancel.is_none()).map(|clock| clock.start).collect()
     }
 
+    /// Whether one could start paused is Python's question.
+    fn is_idle(&self, subject: &Subject) -> bool {
+        subject.hand_back(KIND);
+        false
+    }
+
     fn has_case(&self, subject: &Subject, as_of: i64) -> bool {
         !self.cases(subject, as_of).0.is_empty()
     }

@@ -45,6 +45,9 @@ pub trait State<'a> {
     /// The starts of the cases that are open.
     fn open_cases(&self, subject: &Subject, as_of: i64) -> Vec<usize>;
 
+    /// Whether no case is open and nothing seen matters to a later event.
+    fn is_idle(&self, subject: &Subject) -> bool;
+
     /// Whether there is any case as of an instant.
     fn has_case(&self, subject: &Subject, as_of: i64) -> bool;
 }

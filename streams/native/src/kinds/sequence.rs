@@ -12,12 +12,13 @@ pub struct Stages<'a> {
     firsts: Vec<Vec<Option<usize>>>,
     /// Whether any first comes after one of a later stage.
     is_backwards: bool,
+    is_closed: bool,
 }
 
 impl<'a> Stages<'a> {
     pub fn new(versions: &'a [SequenceVersion]) -> Stages<'a> {
         let firsts = versions.iter().map(|version| vec![None; version.stages.len()]).collect();
-        Stages { versions, firsts, is_backwards: false }
+        Stages { versions, firsts, is_backwards: false, is_closed: false }
     }
 
     /// Each first event of a version in force: its version, stage and place.
@@ -88,6 +89,7 @@ impl<'a> State<'a> for Stages<'a> {
                     self.is_backwards |= firsts[index + 1..].iter().flatten().any(|later| subject.at(*later) < at);
                 }
             }
+            self.is_closed |= subject.fits(&version.closed_by, event, None);
         }
     }
 
@@ -141,6 +143,10 @@ impl<'a> State<'a> for Stages<'a> {
 
     fn open_cases(&self, _subject: &Subject, _as_of: i64) -> Vec<usize> {
         Vec::new()
+    }
+
+    fn is_idle(&self, _subject: &Subject) -> bool {
+        self.is_closed || !self.firsts.iter().flatten().any(Option::is_some)
     }
 
     fn has_case(&self, subject: &Subject, as_of: i64) -> bool {
