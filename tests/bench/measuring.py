@@ -33,6 +33,8 @@ from tests.stories import SHANGHAI
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
 CLOCK = WallClock()
+LOOK_EVERY = 5.0
+"""Seconds between two looks at a worker's metrics: showing them takes it a tenth of a second, and Prometheus asks every 15."""
 FEED_EVERY = 0.02
 """Seconds between the heaps of a feed; well below the worker's grace."""
 
@@ -173,7 +175,7 @@ def behind(shown: str, partitions: int) -> float:
 
 
 def looks_at(worker: Worker, count: int, partitions: int, seconds: float) -> list[Look]:
-    """Look once a second, from a worker's first event until it has taken ``count`` and its clocks have passed them."""
+    """Look every ``LOOK_EVERY``, from a worker's first event until it has taken ``count`` and its clocks passed them."""
     looks: list[Look] = []
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -183,7 +185,7 @@ def looks_at(worker: Worker, count: int, partitions: int, seconds: float) -> lis
             looks.append(Look(taken, now, work))
         if taken >= count and behind(shown, partitions) < 10:
             return looks
-        time.sleep(1)  # showing the metrics is work, too
+        time.sleep(LOOK_EVERY)
     raise AssertionError(f"not done after {seconds:g} s: {worker.output}")
 
 
