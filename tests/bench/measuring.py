@@ -34,7 +34,7 @@ SECOND = 1_000_000
 MINUTE = 60 * SECOND
 CLOCK = WallClock()
 LOOK_EVERY = 5.0
-"""Seconds between two looks at a worker's metrics: showing them takes it a tenth of a second, and Prometheus asks every 15."""
+"""Seconds between two looks at a worker's metrics: showing them takes a tenth of a second; Prometheus asks every 15."""
 FEED_EVERY = 0.02
 """Seconds between the heaps of a feed; well below the worker's grace."""
 
@@ -175,7 +175,7 @@ def behind(shown: str, partitions: int) -> float:
 
 
 def looks_at(worker: Worker, count: int, partitions: int, seconds: float) -> list[Look]:
-    """Look every ``LOOK_EVERY``, from a worker's first event until it has taken ``count`` and its clocks passed them."""
+    """Look now and then, from a worker's first event until it has taken ``count`` and its clocks have passed them."""
     looks: list[Look] = []
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
