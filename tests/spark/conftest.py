@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -17,10 +17,15 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 SPARK = ROOT / ".spark"
 PACKAGES = ("pyarrow==26.0.1", "pandas==2.3.3")
-NEWEST, OF_ICEBERG = "4.3.0", "4.1.1"
-"""Versions of Spark: the newest, and the newest that Apache Iceberg has a runtime for."""
+NEWEST, OF_LAKES = "4.3.0", "4.1.1"
+"""Versions of Spark: the newest, and the newest that Apache Iceberg and Delta Lake have runtimes for."""
 
-ICEBERG = "org.apache.iceberg:iceberg-spark-runtime-4.1_2.13:1.12.0"
+ICEBERG = ("org.apache.iceberg:iceberg-spark-runtime-4.1_2.13:1.12.0",)
+DELTA = ("io.delta:delta-spark_4.1_2.13:4.1.0", "io.delta:delta-storage:4.1.0")
+OF_DELTA = (
+    "--conf spark.sql.extensions=io.delta.sql.DeltaSparkSessionExtension "
+    "--conf spark.sql.catalog.spark_catalog=org.apache.spark.sql.delta.catalog.DeltaCatalog"
+)
 
 
 class Done(NamedTuple):
@@ -72,21 +77,32 @@ def spark() -> Run:
 @pytest.fixture(scope="session")
 def spark_with_iceberg() -> Run:
     """The same with the runtime of Apache Iceberg, which Maven fetches."""
+    return _with_runtime(ICEBERG)
+
+
+@pytest.fixture(scope="session")
+def spark_with_delta() -> Run:
+    """The same with the runtime of Delta Lake."""
+    return _with_runtime(DELTA, OF_DELTA)
+
+
+def _with_runtime(artifacts: Sequence[str], options: str = "") -> Run:
     if os.environ.get("GRIDCLOCK_SPARK") == SMALL:
         pytest.skip(ASKED_FOR_SMALL)  # before 450 MB are fetched
-    run = _with(SPARK / OF_ICEBERG, OF_ICEBERG)
+    run = _with(SPARK / OF_LAKES, OF_LAKES)
     if shutil.which("mvn") is None:
-        pytest.skip("no Maven (mvn) on the PATH, which fetches Iceberg's runtime")
-    _, name, version = ICEBERG.split(":")
-    jars = SPARK / "jars"
-    jar = jars / f"{name}-{version}.jar"
-    if not jar.exists():
-        goal = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
-        command = ["mvn", "-B", "-ntp", "-q", goal, f"-Dartifact={ICEBERG}", f"-DoutputDirectory={jars}"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
-        if done.returncode:
-            pytest.skip(f"Maven did not fetch {ICEBERG}: {(done.stdout + done.stderr)[-500:]}")
-    return partial(run, PYSPARK_SUBMIT_ARGS=f"--jars {jar} pyspark-shell")
+        pytest.skip("no Maven (mvn) on the PATH, which fetches the runtimes of Iceberg and Delta")
+    jars = []
+    for artifact in artifacts:
+        _, name, version = artifact.split(":")
+        jars.append(SPARK / "jars" / f"{name}-{version}.jar")
+        if not jars[-1].exists():
+            goal = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
+            command = ["mvn", "-B", "-ntp", "-q", goal, f"-Dartifact={artifact}", f"-DoutputDirectory={SPARK / 'jars'}"]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+            if done.returncode:
+                pytest.skip(f"Maven did not fetch {artifact}: {(done.stdout + done.stderr)[-500:]}")
+    return partial(run, PYSPARK_SUBMIT_ARGS=f"--jars {','.join(map(str, jars))} {options} pyspark-shell")
 
 
 def _with(directory: Path, version: str) -> Run:

@@ -1,7 +1,8 @@
 """A replay of tables of Spark's catalog: ``python -m tests.spark.tables EVENTS.jsonl ROWS.parquet MAPPING RESULTS``.
 
 Makes a table of mapped rows and a view of events in the session that the command then uses, and replays both. With
-``iceberg`` behind them the table is one of Apache Iceberg, in a catalog of its own, written in two snapshots.
+``iceberg`` behind them the table is one of Apache Iceberg, in a catalog of its own, written in two snapshots; with
+``delta`` one of Delta Lake, in the session's catalog, written in two versions.
 """
 
 from __future__ import annotations
@@ -26,7 +27,11 @@ def main(events: str, rows: str, mapping: str, results: str, form: str = "") -> 
         given.writeTo(name).append()
     else:
         spark.sql(f"CREATE DATABASE lake LOCATION '{results}/lake'")
-        given.write.saveAsTable(name)
+        if form == "delta":
+            given.limit(0).write.format("delta").saveAsTable(name)
+            given.write.format("delta").mode("append").saveAsTable(name)
+        else:
+            given.write.saveAsTable(name)
     spark.read.text(events).where("length(trim(value)) > 0").createTempView("events")
     options = [
         part for name in ("alerts", "cases", "dead-letters") for part in (f"--{name}", f"{results}/{name}.jsonl")

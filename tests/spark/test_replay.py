@@ -124,6 +124,10 @@ def test_tables_of_iceberg_give_what_their_files_give(spark_with_iceberg: Run, t
     assert_tables_give_what_their_files_give(spark_with_iceberg, tmp_path, "iceberg.lake.orders", "iceberg")
 
 
+def test_tables_of_delta_give_what_their_files_give(spark_with_delta: Run, tmp_path: Path) -> None:
+    assert_tables_give_what_their_files_give(spark_with_delta, tmp_path, "lake.orders", "delta")
+
+
 def assert_tables_give_what_their_files_give(spark: Run, tmp_path: Path, table_name: str, *form: str) -> None:
     path, table, mapping = tmp_path / "events.jsonl", tmp_path / "rows.parquet", tmp_path / "map.yaml"
     lines = [line for line in simulated(tmp_path / "orders.jsonl").read_bytes().splitlines() if line.strip()]
