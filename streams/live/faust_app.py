@@ -13,22 +13,19 @@ rebalance, or stops. Therefore also ``_watch``.
 
 Therefore no standby replicas either. The same error affects the changelog partitions that a worker only copies, and
 there it is not visible: the copy lacks rows although its offset includes them, and a worker that takes over from it has
-lost subjects. Instead a store is filled from the changelog in batches (``_fill``), before Faust checks whether there is
-anything to recover: a few seconds, less than a dead worker's session.
+lost subjects. Instead a store is filled from the changelog in batches (``FillingRecovery``), before Faust checks
+whether there is anything to recover: some 50,000 rows a second.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 from collections.abc import Callable, Sequence
-from contextlib import aclosing
 from functools import partial
 from typing import Any, Final
 
 import faust
-from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from streams.errors import BrokerError
@@ -60,9 +57,6 @@ STOOD_STILL: Final = 0.8
 
 AGAIN: Final = 3
 """How often a partition that makes no progress is read again, or rows overwritten by another process are rewritten."""
-
-FILLED_WITHIN: Final = 0.4
-"""The part of a session available for filling a local copy at a rebalance."""
 
 RECORDS_TOGETHER, GATHERED_WITHIN = 32, 0.04
 """Records of the log taken together, so that no partition waits for another one's acknowledgements; a few seconds."""
@@ -106,9 +100,8 @@ class Worker:
         self._old_copies: set[int] = set()  # partitions whose local store may lack deletions compacted away since
         self._alive_at = monotonic()
         self._restored_at = 0.0
-        self._is_filling = False
         self._queue: asyncio.Queue[Any] | None = None  # records read and waiting to be applied
-        self.app = app = app_of(settings, client_id, self._fill)
+        self.app = app = app_of(settings, client_id, topics.read_changelog)
         self._on_disk = settings.store == "rocksdb"
         self.table = app.Table(
             "state",
@@ -135,7 +128,7 @@ class Worker:
     @property
     def is_recovering(self) -> bool:
         """Whether the state of some partition is being restored."""
-        return self._is_filling or bool(self.app.in_recovery)
+        return bool(self.app.in_recovery)
 
     # -- clocks ------------------------------------------------------------------------------------------
 
@@ -270,40 +263,11 @@ class Worker:
     async def _drop_partitions(self, _app: Any, assigned: set[TP], **_kwargs: Any) -> None:
         self._verified.clear()
         self._begun.clear()
+        self._assigned_at = monotonic()
         ours = {tp.partition for tp in assigned if tp.topic == self._log_topic}
         self._proven &= ours
         for number in self.partitions.keys() - ours:
             self.partitions.pop(number, None)
-
-    async def _fill(self, newly_assigned: set[TP]) -> None:
-        """Fill local stores from the changelog, much faster than Faust does; the remainder is left to Faust.
-
-        It runs in a rebalance, without heartbeats, so it must end well within the session.
-        """
-        self._assigned_at = monotonic()
-        topic = self._changelog.topic
-        starts = {tp.partition: self.table.persisted_offset(tp) for tp in newly_assigned if tp.topic == topic}
-        if not self._on_disk or not starts:
-            return  # a store in memory has no offset to continue from
-        count, self._is_filling = 0, True
-        try:
-            async with (
-                asyncio.timeout(FILLED_WITHIN * self._session),
-                aclosing(
-                    self._topics.read_changelog(
-                        {number: range(0 if at is None else at + 1, sys.maxsize) for number, at in starts.items()}
-                    )
-                ) as found,
-            ):
-                async for number, records in found:
-                    rows = [(record.offset, record.key, record.value) for record in records]
-                    self.table.apply_changelog_batch(changelog_events(topic, number, rows))
-                    count += len(rows)
-        except (KafkaError, TimeoutError) as error:
-            logger.info("the local copy is not filled yet, the rest comes one by one: %r", error)
-        finally:
-            self._is_filling = False
-        logger.info("%d rows of %s put into the local copy in %.1f s", count, topic, monotonic() - self._assigned_at)
 
     def _is_restoring(self) -> None:
         self._restored_at = monotonic()
