@@ -124,7 +124,7 @@ class SparkReplay:
         self._count(routed, found)
         if any(counted.letters for counted in self._read):
             letters = routed.where(F.col("kind") == steps.LETTER).orderBy("major", "minor")
-            for row in letters.select("major", "payload").toLocalIterator():
+            for row in rows_of(letters.select("major", "payload")):
                 letter = DeadLetter.model_validate_json(bytes(row["payload"]))
                 self._refuse(letter.model_copy(update={"position": letter.position + self._lines_before[row["major"]]}))
         on_record(total)
@@ -194,7 +194,7 @@ class SparkReplay:
     def _refuse_records(self, spark: SparkSession, refused: DataFrame) -> None:
         """Report repetitions in files, which are read once more for the original bytes."""
         wanted: dict[int, tuple[Split, dict[int, list[tuple[int, str]]]]] = {}
-        for major, minor, position, event_id in refused.toLocalIterator():
+        for major, minor, position, event_id in rows_of(refused):
             _, positions = wanted.setdefault(major, (self._splits[major], {}))
             positions.setdefault(position, []).append((minor, event_id))
         if not wanted:
@@ -207,7 +207,7 @@ class SparkReplay:
         }
         numbers = spark.createDataFrame([(number,) for number in wanted], "id long").repartition(len(wanted))
         found = numbers.mapInArrow(partial(originals, self._job, wanted), _ORIGINALS).orderBy("major", "minor")
-        for major, minor, raw in found.toLocalIterator():
+        for major, minor, raw in rows_of(found):
             position, event_id = ids[major, minor]
             name = self._names[self._splits[major].number]
             at = position + self._lines_before[major]
@@ -216,7 +216,7 @@ class SparkReplay:
     def _refuse_rows(self, refused: DataFrame) -> None:
         """Report repetitions in tables, as the events that they were read as."""
         once = refused.groupBy("major", "minor").agg(F.min("payload").alias("payload")).orderBy("major", "minor")
-        for major, _, payload in once.toLocalIterator():
+        for major, _, payload in rows_of(once):
             letter = DeadLetter.model_validate_json(bytes(payload))
             self._refuse(letter.model_copy(update={"source": self._names[self._splits[major].number]}))
 
@@ -234,12 +234,23 @@ class SparkReplay:
                 yield ReportedCase(event, explanation)
 
 
+def rows_of(frame: DataFrame) -> Iterator[Any]:
+    """The rows in their order; in the driver is one partition at a time.
+
+    ``DataFrame.toLocalIterator`` keeps all of them until the last one has been read (Spark 4.3.0): ten million events
+    did not fit into the driver's gigabyte.
+    """
+    rdd = frame.rdd
+    for number in range(rdd.getNumPartitions()):
+        yield from rdd.context.runJob(rdd, list, [number])
+
+
 def _packed(batches: Any) -> Any:
     return steps.pack_rows(batches)
 
 
 def _unpacked(packs: DataFrame) -> Iterator[bytes]:
-    for row in packs.toLocalIterator():
+    for row in rows_of(packs):
         yield from steps.unpacked(bytes(row[0]))
 
 

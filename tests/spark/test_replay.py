@@ -158,6 +158,13 @@ def place_of(line: str) -> tuple[Any, ...]:
     return letter["source"], letter["position"], letter["reason"], letter["field"]
 
 
+def test_the_driver_holds_one_partition_of_the_results_at_a_time(spark: Run) -> None:
+    memory = {
+        "PYSPARK_SUBMIT_ARGS": "--driver-memory 512m pyspark-shell"
+    }  # little more than the least that Spark takes
+    assert spark("tests.spark.results", **memory).out == "300000000\n"
+
+
 def test_a_damaged_file_is_named_and_nothing_is_written(spark: Run, tmp_path: Path) -> None:
     good, bad = ending(tmp_path)[-1], tmp_path / "bad.jsonl.gz"
     bad.write_bytes(gzip.compress(b"{}\n" * 100_000)[:-20])
