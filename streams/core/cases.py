@@ -9,7 +9,7 @@ from streams.core.alerts import case_id_of
 from streams.core.pruning import is_over
 from streams.core.records import JudgedCase, SubjectRecord
 from streams.core.rulebook import Rulebook
-from streams.core.verdicts import root_of
+from streams.core.verdicts import Verdict, root_of
 
 
 def cases_of(record: SubjectRecord, rulebook: Rulebook, as_of: int) -> Iterator[JudgedCase]:
@@ -22,6 +22,17 @@ def cases_of(record: SubjectRecord, rulebook: Rulebook, as_of: int) -> Iterator[
             if not is_over(verdict, record.pruned):
                 root = root_of(verdict, record.history.roots)
                 yield JudgedCase(case_id_of(fold.id, subject, root), subject, verdict)
+
+
+def case_of(record: SubjectRecord, rulebook: Rulebook, rule_id: str, root: str, as_of: int) -> Verdict | None:
+    """One case of a subject as of an instant (microseconds), where it is still one."""
+    roots = record.history.roots
+    for index, state in record.history.states.items():
+        if rulebook.folds[index].id == rule_id:
+            for verdict in rulebook.folds[index].judge(state, as_of, every=True)[0]:
+                if root_of(verdict, roots) == root:
+                    return verdict
+    return None
 
 
 def forget_written(record: SubjectRecord, rulebook: Rulebook, as_of: int) -> None:

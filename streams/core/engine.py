@@ -28,7 +28,7 @@ from msgspec.structs import replace
 
 from streams.core.alerts import Alert, Subject, case_id_of, report_alert, retraction_of
 from streams.core.case_changes import CaseTracker
-from streams.core.cases import cases_of, forget_written, open_places, replace_open, stepped
+from streams.core.cases import case_of, cases_of, forget_written, open_places, replace_open, stepped
 from streams.core.event import Event
 from streams.core.history import Notice
 from streams.core.orphans import orphans_of
@@ -146,7 +146,7 @@ class Engine:
         while timers and is_due(timers[0][0], watermark):
             due, subject = heappop(timers)
             if not self._is_stale(due, subject):
-                record = decided[subject] = self._awake(subject)
+                record = decided[subject] = self._records[subject]
                 self._decide_timed(record, alerts)
                 number += 1
                 if number % DECIDED_AT_ONCE == 0:
@@ -167,6 +167,8 @@ class Engine:
         heapify(self._timers)
 
     def _decide_timed(self, record: SubjectRecord, alerts: list[Alert]) -> None:
+        if record.asleep is not None:
+            self._wake(record)
         before, dues, watermark, since = record.due, record.dues, self.watermark, record.decided_at
         fresh = stepped(record, self._rulebook)
         passed = [index for index, due in dues.items() if due <= watermark] if dues else ()
@@ -276,7 +278,7 @@ class Engine:
         for key in before:
             # Reports of a rule that is no longer in the rulebook are kept unchanged.
             if key in reported and key[2] != "warning" and key[0] in watched and not any(key in owed for owed in owing):
-                now = self._case(record, key[0], key[1], watermark)
+                now = case_of(record, self._rulebook, key[0], key[1], watermark)
                 alerts.append(retraction_of(reported.pop(key), now, watermark, self._calendar))
                 record.withdrawn[key] = record.withdrawn.get(key, 0) + 1
         for owed in owing:
@@ -300,16 +302,6 @@ class Engine:
     def _count_open(self, record: SubjectRecord, folds: set[int] | None, watermark: int) -> None:
         """Update the open cases of those folds, which have a state; ``None``: all."""
         replace_open(record, open_places(record, self._rulebook, folds, watermark), self.open_cases)
-
-    def _case(self, record: SubjectRecord, rule_id: str, root: str, watermark: int) -> Verdict | None:
-        roots = record.history.roots
-        for index, state in record.history.states.items():
-            fold = self._rulebook.folds[index]
-            if fold.id == rule_id:
-                for verdict in fold.judge(state, watermark, every=True)[0]:
-                    if root_of(verdict, roots) == root:
-                        return verdict
-        return None
 
     def _prune(self, record: SubjectRecord, keep_for: int) -> None:
         """Prune the history of a decided subject."""
@@ -349,23 +341,29 @@ class Engine:
                 continue
             if subject not in self._records:
                 continue  # removed meanwhile
-            record = self._awake(subject)
+            record = self._records[subject]
             assert self._keep_for is not None
             # A lagging source may hold the watermark back until it moves on in one step: an event read ahead of the
             # watermark is kept as long after its instant as any other.
-            events = record.history.events
-            kept_until = max(record.decided_at, events[-1].at if events else BEGINNING) + self._keep_for
+            kept_until = max(record.decided_at, self._last_at(record)) + self._keep_for
             if not is_due(kept_until, self.watermark):
                 heappush(expiries, (kept_until, subject))
                 continue
             record.expires = False
             if record.due is None and self._is_idle(record):
-                del self._records[subject]
+                self._drop(subject)
                 self._changed.add(subject)
-                if self._tally is not None:
-                    self._tally.forget(subject)
         for entry in later:
             heappush(expiries, entry)
+
+    def _last_at(self, record: SubjectRecord) -> int:
+        events = self._awake(record.subject).history.events
+        return events[-1].at if events else BEGINNING
+
+    def _drop(self, subject: Subject) -> SubjectRecord | None:
+        if self._tally is not None:
+            self._tally.forget(subject)
+        return self._records.pop(subject, None)
 
     def _is_idle(self, record: SubjectRecord) -> bool:
         return record.history.is_idle(self._rulebook.routes(record.subject[0]))
@@ -460,7 +458,7 @@ class Engine:
             record.open = standing.open_cases
             self.open_cases.update(record.open)
         if standing.running and self._tally is not None:
-            self._tally.running[subject] = standing.running
+            self._tally.run(subject, standing.running)
         if record.due is not None:
             heappush(self._timers, (record.due, subject))
         self._expire_later(record)

@@ -48,6 +48,8 @@ class OutcomeCounts:
         self.ended: Counter[Ending] = Counter()
         self.reopened: Counter[Ending] = Counter()
         self.running: dict[Subject, tuple[Running, ...]] = {}
+        self.clocks = 0
+        """How many run."""
         self._endings: dict[Subject, tuple[Ending, ...]] = {}
         self._places: dict[tuple[str, str | None, str | None], Place] = {}
         self._known: dict[Ending, Ending] = {}
@@ -93,10 +95,8 @@ class OutcomeCounts:
         run_before = self.running.get(subject, ())
         if run_before and not is_all:
             running += [clock for clock in run_before if clock.place.rule not in rules]
-        if running:
-            self.running[subject] = tuple(running)
-        elif run_before:
-            del self.running[subject]
+        if running or run_before:
+            self.run(subject, tuple(running))
         before = self._endings.get(subject, ())
         stand: list[Ending] = []
         if before and not is_all:
@@ -115,6 +115,23 @@ class OutcomeCounts:
             self.ended.update(Counter(now) - Counter(before))
             self.reopened.update(Counter(before) - Counter(now))
 
+    def change(
+        self, subject: Subject, ended: Iterable[Ending], reopened: Iterable[Ending], running: Sequence[Running] | None
+    ) -> None:
+        """Count the difference that a decision made elsewhere; ``running`` are all clocks, ``None`` where unchanged."""
+        for ending in ended:
+            self.ended[ending] += 1
+        for ending in reopened:
+            self.reopened[ending] += 1
+        if running is not None:
+            self.run(subject, tuple(running))
+
+    def run(self, subject: Subject, clocks: tuple[Running, ...]) -> None:
+        """Replace the running clocks of a subject."""
+        self.clocks += len(clocks) - len(self.running.pop(subject, ()))
+        if clocks:
+            self.running[subject] = clocks
+
     def take_counts(self) -> tuple[Counter[Ending], Counter[Ending]]:
         """``ended`` and ``reopened`` since this was last called."""
         found = self.ended, self.reopened
@@ -124,7 +141,7 @@ class OutcomeCounts:
     def forget(self, subject: Subject) -> None:
         """Drop the subject; its counts stay."""
         self._endings.pop(subject, None)
-        self.running.pop(subject, None)
+        self.run(subject, ())
 
     def _place(self, rule_id: str, anchor: Event) -> Place:
         org = anchor.data.get("org") or {}

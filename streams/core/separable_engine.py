@@ -57,12 +57,10 @@ class SeparableEngine(Engine):
 
     def take_out(self, subject: Subject) -> None:
         """Drop a subject with its timers; its counted outcomes stay."""
-        record = self._records.pop(subject, None)
+        record = self._drop(subject)
         if record is not None:
             self._touched.pop(subject, None)
             self.open_cases.subtract(record.open)
-            if self._tally is not None:
-                self._tally.forget(subject)
 
     def bring_back(self, snapshot: Snapshot) -> None:
         """Restore a subject set aside before later watermarks; the next ``advance_to`` decides it again."""
@@ -88,6 +86,10 @@ class SeparableEngine(Engine):
         """When the latest event of a subject happened that is known to have been refused."""
         record = self._records.get(subject)
         return None if record is None else record.lacks
+
+    def row(self, subject: Subject, judged_by: str) -> bytes | None:
+        """The row of a subject under a rulebook's fingerprint, where it is not made from its snapshot."""
+        return None
 
     def encoded_events(self, subject: Subject) -> bytes | None:
         """The events of a subject in JSON, where they were encoded for its last decision."""

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
 from decimal import Decimal
-from heapq import heappush
 from types import ModuleType
 from typing import Any, Final, NamedTuple
 
@@ -22,33 +20,23 @@ from schemas.events import EventCatalogue
 from schemas.limits import Limit
 from schemas.rules import CadenceRule, DeadlineRule, RecordingDelayRule, Rule
 from streams.core.alerts import Alert, Subject
-from streams.core.cases import replace_open
 from streams.core.explanations import Explanation
-from streams.core.history import History
 from streams.core.outcome_counts import Ending, Place, Running
-from streams.core.pruning import is_worth_a_look
-from streams.core.records import JudgedCase, ReportKey, SubjectRecord
+from streams.core.records import SubjectRecord
 from streams.core.rulebook import Rulebook
-from streams.core.separable_engine import SeparableEngine
 from streams.core.verdicts import AlertKind, Verdict
 from streams.engine import chosen
 from streams.engine.document import Document
+from streams.engine.subjects import MOST_EVENTS, Made, Subjects
 from streams.wire.decoder import encode_json
 
 logger = logging.getLogger(__name__)
-
-MOST_EVENTS: Final = 24
-"""A subject with more events is decided by Python, which folds only the new ones."""
 
 REPORT: Final = "a report to withdraw, or a violation to write"
 """The reason of the crate for the usual case in which Python decides."""
 
 FAILED: Final = "a failure of the native engine"
 
-
-Made = tuple[ReportKey, bytes, tuple[int, int | None, int, int | None], tuple[int, int]]
-"""A report: its key, the alert as it is written, when it was started, its deadline, when it was due and stopped, and
-how long it was running and paused."""
 
 Case = tuple[tuple[str, str], tuple[Any, ...]]
 """A case: its rule id and root, and what ``NativeClocks.verdict`` takes."""
@@ -86,6 +74,7 @@ class NativeClocks:
     def __init__(self, module: ModuleType, rulebook: Rulebook, catalogue: EventCatalogue) -> None:
         document = Document(rulebook, catalogue)
         self._inner: Any = module.Worker(document.encoded, Place, Running)
+        self._subjects = module.Subjects
         self._calendars = document.calendars
         self.fallbacks: Counter[str] = Counter()
         self._versions = rulebook.versions
@@ -138,6 +127,10 @@ class NativeClocks:
             self._failed(origin, "routes")
             return None
         return found
+
+    def subjects(self) -> Subjects:
+        """A partition's subjects, none yet."""
+        return Subjects(self._subjects(self._inner), self._failed)
 
     def verdict(self, rule_id: str, case: tuple[Any, ...]) -> Verdict:
         """The verdict behind a written case."""
@@ -226,96 +219,3 @@ def native_clocks(rulebook: Rulebook, catalogue: EventCatalogue, engine: str | N
     """
     module = chosen(engine)
     return None if module is None else NativeClocks(module, rulebook, catalogue)
-
-
-class NativeEngine(SeparableEngine):
-    """The engine of a partition that decides natively what it can."""
-
-    def __init__(self, native: NativeClocks, rulebook: Rulebook, **options: Any) -> None:
-        super().__init__(rulebook, **options)
-        self._native = native
-        self._encoded: dict[Subject, bytes] = {}  # until the row is written
-
-    def advancing(self, watermark: int, alerts: list[Alert]) -> Iterator[None]:
-        """See ``Engine.advancing``."""
-        self._encoded.clear()
-        return super().advancing(watermark, alerts)
-
-    def encoded_events(self, subject: Subject) -> bytes | None:
-        """See ``SeparableEngine.encoded_events``."""
-        return self._encoded.pop(subject, None)
-
-    def _decide_timed(self, record: SubjectRecord, alerts: list[Alert]) -> None:
-        watermark, tracker = self.watermark, self._tracker
-        found = self._native.decide(record, watermark, with_cases=tracker is not None)
-        if found is None:
-            self._fold_again(record)
-            super()._decide_timed(record, alerts)
-            return
-        history, before = record.history, record.due
-        asked, begins_again = found.asked, history.begins_again
-        history.drop_states()
-        record.decided_at, record.dues = watermark, found.dues
-        record.due = min(found.dues.values(), default=None)
-        if tracker is not None:
-            tracker.look_again(record, watermark)
-        for made in found.reports:
-            alert = record.reported[made[0]] = alert_of(made, record.subject, watermark)
-            alerts.append(alert)
-        if record.due is not None and record.due != before:
-            heappush(self._timers, (record.due, record.subject))
-        self._expire_later(record)
-        record.counted = len(history.events)
-        if begins_again or asked:
-            stay = () if begins_again else [case for case in record.open if case[0] not in asked]
-            replace_open(record, (*stay, *found.open), self.open_cases)
-            if self._tally is not None:
-                self._tally.replace(record.subject, asked, found.ended, found.running, is_all=begins_again)
-        if tracker is not None:
-            rules = list(record.cases) if begins_again else found.looked
-            verdict_of = self._native.verdict
-            cases = [(rule, root, verdict_of(rule, case)) for (rule, root), case in found.cases]
-            tracker.compare(record, rules, cases, watermark)
-        if self.prunes_after is not None and is_worth_a_look(record.counted, record.pruned.looked_at):
-            self._prune(record, self.prunes_after)
-        if record.history is history:
-            self._encoded[record.subject] = found.events
-
-    def _is_idle(self, record: SubjectRecord) -> bool:
-        found = self._native.is_idle(record)
-        return super()._is_idle(record) if found is None else found
-
-    def _fold_again(self, record: SubjectRecord) -> None:
-        """Make the states of the last decision, where it was native; the events since then come after them."""
-        history = record.history
-        if not history.is_folded_elsewhere:
-            return
-        counted = 0 if history.begins_again else record.counted
-        record.history = again = History(history.events[:counted] or history.events)
-        again.is_renewed = history.is_renewed
-        if not counted:
-            return  # all folds begin again
-        states = again.fold(self._rulebook.routes(record.subject[0]))
-        again.is_fresh = False
-        again.touched.clear()
-        record.owed = {}
-        for index, state in states.items():
-            owed = self._owed(record, index, self._rulebook.folds[index].judge(state, record.decided_at)[0])
-            if owed:
-                record.owed[index] = owed
-        for event in history.events[counted:]:
-            again.add(event)
-
-    def cases(self, as_of: int | None = None) -> Iterator[JudgedCase]:
-        """See ``Engine.cases``."""
-        self._fold_all_again()
-        return super().cases(as_of)
-
-    def orphans(self) -> Counter[str]:
-        """See ``Engine.orphans``."""
-        self._fold_all_again()
-        return super().orphans()
-
-    def _fold_all_again(self) -> None:
-        for record in self._records.values():
-            self._fold_again(record)

@@ -17,7 +17,8 @@ _ROOT: Final = Path(__file__).resolve().parent.parent.parent
 _RECORD: Final = Path(__file__).with_name("mirrored.json")
 _CORE: Final = (
     "cases", "chosen_calendar", "conditions", "deadlines", "engine", "event", "explanations", "faults", "history",
-    "offline", "offline_engine", "opening_hours", "rulebook", "verdicts", "working_days", "alerts",
+    "offline", "offline_engine", "opening_hours", "outcome_counts", "pruning", "records", "rulebook", "standing",
+    "verdicts", "working_days", "alerts",
 )  # fmt: skip
 _KINDS: Final = (
     "acts", "at_most", "cadence", "clock", "deadline", "each", "evidence", "findings", "follow_up", "forbidden_while",
@@ -27,6 +28,7 @@ _FILES: Final = (
     *(f"streams/core/{name}.py" for name in _CORE),
     *(f"streams/core/kinds/{name}.py" for name in _KINDS),
     "streams/wire/plain_events.py",
+    "streams/wire/state_rows.py",
     "streams/wire/cloudevents.py",
     "streams/live/routing.py",
     "streams/replay/judging.py",

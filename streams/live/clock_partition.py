@@ -26,7 +26,8 @@ from streams.core.outcome_counts import Ending, OutcomeCounts
 from streams.core.rulebook import Rulebook
 from streams.core.separable_engine import LeftOut, SeparableEngine
 from streams.core.watermark import SourceWatermarks, is_due
-from streams.engine.clocks import NativeClocks, NativeEngine
+from streams.engine.clocks import NativeClocks
+from streams.engine.native_engine import NativeEngine
 from streams.live.incomplete import rests_on_silence
 from streams.wire.state_rows import (
     Aside,
@@ -44,12 +45,6 @@ from streams.wire.state_rows import (
 )
 
 logger = logging.getLogger(__name__)
-
-MOST_COUNTED_EACH_TIME: Final = 500
-"""Most subjects whose open cases are counted at each record; those of more are counted every ``COUNTED_EVERY``."""
-
-COUNTED_EVERY: Final = 40
-"""Records between two counts of many open cases, about ten seconds at low load."""
 
 JUDGED_AT_ONCE: Final = 1_000
 """Subjects judged again per record after a change of rules. All at once would take longer than a worker's session, and
@@ -211,7 +206,6 @@ class ClockPartition:
         """The rulebook under which all subjects have been judged."""
         self._to_judge: Iterator[Subject] | None = None
         self._subjects: int | None = None  # as in the restored position
-        self._open_cases: int | None = None  # in the position too, so that a restart writes the same rows
 
     def _prune_from_now_on(self, prunes: bool) -> None:
         self.prunes = prunes
@@ -245,7 +239,6 @@ class ClockPartition:
             self._prune_from_now_on(found.prunes or self.prunes)
             self.aside = {one.subject: one for one in found.aside}
             self._subjects = found.subjects
-            self._open_cases = found.open_cases
         self.restore_subjects(rows)
 
     def restore_subjects(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
@@ -283,7 +276,7 @@ class ClockPartition:
 
     def set_aside(self, subject: Subject, since: int, reason: str) -> None:
         """From that offset on, the next to be applied, hold all entries of a subject and leave its row unchanged."""
-        row = self._row(subject)[1] if subject not in self.aside else self._aside_rows.get(subject)
+        row = self.row(subject)[1] if subject not in self.aside else self._aside_rows.get(subject)
         self.engine.take_out(subject)
         self.aside[subject] = Aside(subject, since, since - 1, reason, self.watermark)
         if row is not None:
@@ -377,7 +370,7 @@ class ClockPartition:
         self.offset, self.checksum = offset, record.checksum
         rows: list[Row] = []
         for subject in self.engine.take_changed():
-            rows.append(self._row(subject))
+            rows.append(self.row(subject))
             if len(rows) % ROWS_AT_ONCE == 0:
                 yield
         rows.append(self._position())
@@ -450,7 +443,7 @@ class ClockPartition:
     def all_rows(self) -> list[Row]:
         """All rows, changed or not, the position last."""
         aside = [(subject_key(self.partition, subject), row) for subject, row in sorted(self._aside_rows.items())]
-        return [*map(self._row, self.engine.subjects()), *aside, self._position()]
+        return [*map(self.row, self.engine.subjects()), *aside, self._position()]
 
     def all_cases(self) -> Applied:
         """Every case of the subjects kept, as of the watermark; none where they are not tracked."""
@@ -458,17 +451,18 @@ class ClockPartition:
         changes = [CaseChange(case.case_id, case, at) for case in found]
         return Applied(Step(), [], Counter(), Counter(), partition=self.partition, cases=changes)
 
-    def _row(self, subject: Subject) -> Row:
-        key, snapshot = subject_key(self.partition, subject), self.engine.snapshot(subject)
+    def row(self, subject: Subject) -> Row:
+        """The row of a subject; without a value where it is no longer kept."""
+        key, row = subject_key(self.partition, subject), self.engine.row(subject, self.fingerprint)
+        if row is not None:
+            return key, row
+        snapshot = self.engine.snapshot(subject)
         if snapshot is None:
             return key, None
         events = self.engine.encoded_events(subject)
         return key, snapshot_to_bytes(snapshot, self.engine.standing(subject), self.fingerprint, events)
 
     def _position(self) -> Row:
-        running = self.tally.running
-        if self._open_cases is None or len(running) < MOST_COUNTED_EACH_TIME or self.offset % COUNTED_EVERY == 0:
-            self._open_cases = sum(map(len, running.values()))
         position = Position(
             self.offset,
             self._watermarks.at,
@@ -476,7 +470,7 @@ class ClockPartition:
             self.sources,
             self._judged_by,
             len(self.engine) + len(self._aside_rows),
-            self._open_cases,
+            self.tally.clocks,
             self.checksum,
             tuple(self.aside.values()),
             self.fingerprint,

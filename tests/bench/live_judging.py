@@ -25,7 +25,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-from streams.core.alerts import Subject
 from streams.core.instants import instant_us
 from streams.engine import why_not
 from streams.engine.clocks import native_clocks
@@ -38,7 +37,7 @@ from streams.rulebooks.loader import load_rulebook
 from streams.settings import load_settings
 from streams.wire.cloudevents import CloudEvents, encode
 from streams.wire.decoder import Decoder
-from streams.wire.state_rows import entry_to_bytes, record_from_bytes, record_to_bytes, snapshot_to_bytes
+from streams.wire.state_rows import entry_to_bytes, record_from_bytes, record_to_bytes
 from tests.bench.native import RECEIVED, write_events
 
 LIVE: Final = "live, "
@@ -64,12 +63,6 @@ def log_of(path: Path, together: int) -> tuple[int, list[bytes]]:
         ]
         records.append(record_to_bytes(entries, {"in/0": at}, {"in": 1}))
     return len(events), records
-
-
-def _row(partition: ClockPartition, subject: Subject) -> None:
-    snapshot = partition.engine.snapshot(subject)
-    assert snapshot is not None, "its row is not deleted"
-    snapshot_to_bytes(snapshot, partition.engine.standing(subject), partition.fingerprint)
 
 
 def standing(alerts: Iterable[dict[str, Any]]) -> list[str]:
@@ -112,7 +105,7 @@ def measure_live(path: Path, together: int, engine: str, *, with_cases: bool = F
             repeated = time.process_time()
             for subject in changed:
                 if subject is not None:
-                    _row(partition, subject)
+                    partition.row(subject)
             seconds["rows"] += time.process_time() - repeated
             seconds["decode"] += decoded - began
             seconds["judge"] += judged - decoded

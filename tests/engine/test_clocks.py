@@ -22,7 +22,8 @@ from streams.core.records import UNPRUNED, Pruned, SubjectRecord
 from streams.core.rulebook import Rulebook
 from streams.core.separable_engine import SeparableEngine
 from streams.engine import native_module
-from streams.engine.clocks import FAILED, NativeClocks, NativeEngine
+from streams.engine.clocks import FAILED, NativeClocks
+from streams.engine.native_engine import NativeEngine
 from streams.errors import InputError
 from streams.live.clock_partition import Applied, ClockPartition, position_key
 from streams.rulebooks.loader import LoadedRulebook, load_rulebook
@@ -312,17 +313,25 @@ def test_events_that_only_some_rules_still_see_are_left_to_python_for_that_reaso
     assert clocks.decide(record, us(END)) is not None
 
 
-def test_a_failure_is_counted_and_logged_once_and_python_decides(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(("what", "does"), [("add", "takes"), ("decide", "decides")])
+def test_a_failure_is_counted_and_logged_once_and_python_goes_on(
+    what: str, does: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Failing:
-        def decide(self, *_given: object) -> None:
-            raise RuntimeError("panic")
+        def __init__(self, inner: Any) -> None:
+            self._inner = inner
+
+        def __getattr__(self, name: str) -> Any:
+            if name == what:
+                raise RuntimeError("panic")
+            return getattr(self._inner, name)
 
     clocks = clocks_of(shipped().rulebook, shipped().catalogue)
-    monkeypatch.setattr(clocks, "_inner", Failing())
+    worker, subjects = clocks._inner, clocks._subjects
+    monkeypatch.setattr(clocks, "_inner", Failing(worker))
+    monkeypatch.setattr(clocks, "_subjects", lambda _worker: Failing(subjects(worker)))
     in_tens(shipped(), GOLDEN[0].read_bytes().splitlines(), clocks).ask()
     assert clocks.fallbacks[FAILED] > 1
     assert [record.message for record in caplog.records if "native engine failed" in record.message] == [
-        "the native engine failed at a subject; Python decides it, and others like it"
+        f"the native engine failed at a subject; Python {does} it, and others like it"
     ]

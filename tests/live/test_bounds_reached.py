@@ -12,7 +12,7 @@ from schemas.limits import DAY
 from streams.core import separable_engine
 from streams.core.kinds import at_most, each, evidence
 from streams.core.separable_engine import LeftOut
-from streams.engine import clocks
+from streams.engine import subjects
 from streams.live.clock_partition import Applied, ClockPartition, position_key
 from streams.live.incomplete import report_left_out
 from streams.wire.pseudonyms import Hidden, is_pseudonym
@@ -117,6 +117,6 @@ def test_the_line_names_subject_rule_and_bound(caplog: pytest.LogCaptureFixture)
 def test_what_the_native_engine_decides_is_past_no_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     """It decides subjects with so few events only; all others are Python's, which knows what is past a bound."""
     monkeypatch.undo()
-    assert clocks.MOST_EVENTS < separable_engine.FEWEST_PAST_A_BOUND
+    assert subjects.MOST_EVENTS < separable_engine.FEWEST_PAST_A_BOUND
     bounds = evidence.MOST_WAITING, at_most.MOST_VIOLATIONS, each.MOST_THINGS
     assert min(bounds) >= separable_engine.FEWEST_PAST_A_BOUND

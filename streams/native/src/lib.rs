@@ -10,22 +10,21 @@ mod document;
 mod events;
 mod hashing;
 mod intake;
+mod kept;
 mod kinds;
 mod life;
 mod lines;
 mod live;
 mod replay;
 mod subject;
+mod worker;
 
 use crate::hashing::HashMap;
 use memchr::memchr_iter;
-use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyString};
-use std::collections::hash_map::Entry;
+use pyo3::types::PyBytes;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
 
 use crate::subject::SUBJECTS;
 
@@ -299,142 +298,6 @@ impl Replay {
     }
 }
 
-/// Intake and clocks of a live worker under one compiled rulebook. Instants are microseconds since the epoch.
-#[pyclass]
-struct Worker {
-    rulebook: replay::Rulebook,
-    /// The ids of the folds and the names of the event types, as Python has them.
-    ids: Vec<Py<PyString>>,
-    types: Vec<Py<PyString>>,
-    /// Python's classes of a place and of a running clock.
-    place: Py<PyAny>,
-    running: Py<PyAny>,
-    places: Mutex<HashMap<live::Place, KnownPlace>>,
-}
-
-/// A place as Python has it, and its endings by their outcome.
-struct KnownPlace {
-    place: Py<PyAny>,
-    endings: HashMap<&'static str, Py<PyAny>>,
-}
-
-#[pymethods]
-impl Worker {
-    #[new]
-    fn new(py: Python, document: &[u8], place: Py<PyAny>, running: Py<PyAny>) -> PyResult<Worker> {
-        let rulebook = replay::Rulebook::parse(document).map_err(PyValueError::new_err)?;
-        let ids = rulebook.folds.iter().map(|(entry, _)| PyString::new(py, &entry.id).unbind()).collect();
-        let types = rulebook.types.iter().map(|name| PyString::new(py, name).unbind()).collect();
-        Ok(Worker { rulebook, ids, types, place, running, places: Mutex::default() })
-    }
-
-    /// See `intake::entries`: the name of the event type, and the entries.
-    #[allow(clippy::type_complexity)]
-    fn entries<'py>(
-        &self, py: Python<'py>, line: &[u8], latest: i64, origin: &str, partitions: u32,
-    ) -> PyResult<Option<(&Py<PyString>, Vec<(u32, Bound<'py, PyBytes>)>)>> {
-        let route = || intake::entries(&self.rulebook, line, latest, origin.as_bytes(), partitions);
-        let Some((event_type, found)) = catch_unwind(AssertUnwindSafe(route)).map_err(broken)? else { return Ok(None) };
-        let entries = found.into_iter().map(|(partition, entry)| (partition, PyBytes::new(py, &entry)));
-        Ok(Some((&self.types[event_type], entries.collect())))
-    }
-
-    /// See `live::is_idle`; the reason where Python must tell.
-    fn is_idle<'py>(&self, py: Python<'py>, subject: (&str, &str), text: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-        let ask = || live::is_idle(&self.rulebook, placed(subject), text);
-        match catch_unwind(AssertUnwindSafe(ask)).map_err(broken)? {
-            Ok(is_idle) => is_idle.into_bound_py_any(py),
-            Err(reason) => reason.into_bound_py_any(py),
-        }
-    }
-
-    /// See `live::decide`. `events` are those of the text, of which the results name some; `when` are its `counted`,
-    /// `watermark`, `pruned_until` and `since`, `known` its `dues`, `reported` and `withdrawn`. The reason where Python
-    /// must decide; else the parts of a decision, with rules by their id.
-    #[allow(clippy::type_complexity)]
-    fn decide<'py>(
-        &self, py: Python<'py>, subject: (&str, &str), events: &Bound<'py, PyList>, text: &[u8],
-        when: (Option<usize>, i64, Option<i64>, Option<i64>),
-        known: (HashMap<usize, i64>, Vec<live::ReportKey>, Vec<(live::ReportKey, u32)>),
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let ((counted, watermark, pruned_until, since), (dues, reported, withdrawn)) = (when, known);
-        let asked = live::Asked {
-            subject: placed(subject),
-            counted,
-            dues,
-            watermark,
-            pruned_until,
-            reported: &reported,
-            withdrawn: &withdrawn,
-            since,
-        };
-        let decide = || live::decide(&self.rulebook, asked, text);
-        let found = match catch_unwind(AssertUnwindSafe(decide)).map_err(broken)? {
-            Ok(found) => found,
-            Err(reason) => return reason.into_bound_py_any(py),
-        };
-        let mut places = self.places.lock().map_err(|_| PyRuntimeError::new_err("panic"))?;
-        let mut ended = Vec::with_capacity(found.ended.len());
-        for (place, outcome) in found.ended {
-            ended.push(self.known(py, &mut places, place)?.ending(py, outcome.name())?);
-        }
-        let mut running = Vec::with_capacity(found.running.len());
-        for (place, started_at, deadline) in found.running {
-            let place = &self.known(py, &mut places, place)?.place;
-            running.push(self.running.call1(py, (place, started_at, deadline))?);
-        }
-        let asked: Vec<_> = found.asked.iter().map(|fold| &self.ids[*fold]).collect();
-        let open: Vec<_> = found.open.into_iter().map(|place| (&self.ids[place.fold], place.city)).collect();
-        let case = |case: live::Case| -> PyResult<_> {
-            let anchor = events.get_item(case.anchor)?;
-            let evidence: Vec<_> =
-                case.evidence.into_iter().map(|event| events.get_item(event)).collect::<PyResult<_>>()?;
-            Ok((case.rule, anchor, case.outcome.name(), case.times, case.pauses, case.is_provisional, evidence))
-        };
-        let report = |made: live::Made| -> PyResult<_> {
-            let (root, kind, cause) = made.key;
-            let key = (&self.ids[made.order.1], root, kind, cause);
-            Ok((key, PyBytes::new(py, &made.line), made.instants, made.counted))
-        };
-        let reports: Vec<_> = found.reports.into_iter().map(report).collect::<PyResult<_>>()?;
-        let looked: Vec<_> = found.looked.iter().map(|fold| &self.ids[*fold]).collect();
-        let written = |(fold, root, written): (usize, String, live::Case)| -> PyResult<_> {
-            Ok(((&self.ids[fold], root), case(written)?))
-        };
-        let cases: Vec<_> = found.cases.into_iter().map(written).collect::<PyResult<_>>()?;
-        (found.dues, asked, ended, running, open, reports, looked, cases).into_bound_py_any(py)
-    }
-}
-
-/// A subject by the place of its type.
-fn placed<'a>((kind, id): (&str, &'a str)) -> (u8, &'a [u8]) {
-    (SUBJECTS.iter().position(|known| *known == kind).unwrap_or(usize::MAX) as u8, id.as_bytes())
-}
-
-impl Worker {
-    fn known<'a>(
-        &self, py: Python, places: &'a mut HashMap<live::Place, KnownPlace>, place: live::Place,
-    ) -> PyResult<&'a mut KnownPlace> {
-        Ok(match places.entry(place) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => {
-                let key = new.key();
-                let place = self.place.call1(py, (&self.ids[key.fold], &key.city, &key.county))?;
-                new.insert(KnownPlace { place, endings: HashMap::default() })
-            }
-        })
-    }
-}
-
-impl KnownPlace {
-    fn ending(&mut self, py: Python, outcome: &'static str) -> PyResult<Py<PyAny>> {
-        if !self.endings.contains_key(outcome) {
-            self.endings.insert(outcome, (&self.place, PyString::intern(py, outcome)).into_py_any(py)?);
-        }
-        Ok(self.endings[outcome].clone_ref(py))
-    }
-}
-
 /// The ids of the rules that a compiled rulebook's native folds know.
 #[pyfunction]
 fn known_rules(document: &[u8]) -> PyResult<Vec<String>> {
@@ -445,6 +308,7 @@ fn known_rules(document: &[u8]) -> PyResult<Vec<String>> {
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("DOCUMENT_VERSION", document::VERSION)?;
     module.add_class::<Replay>()?;
-    module.add_class::<Worker>()?;
+    module.add_class::<worker::Worker>()?;
+    module.add_class::<worker::Subjects>()?;
     module.add_function(wrap_pyfunction!(known_rules, module)?)
 }

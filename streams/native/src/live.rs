@@ -306,6 +306,12 @@ fn read(rulebook: &Rulebook, text: &[u8]) -> Result<Vec<Event>, Reason> {
     (scan.at == text.len()).then_some(found).ok_or(PLAIN)
 }
 
+/// One event in the form of a row; `None` where it is not plain.
+pub fn read_one(rulebook: &Rulebook, raw: &[u8]) -> Option<Event> {
+    let mut scan = Scan { text: raw, at: 0 };
+    one(rulebook, &mut scan).filter(|_| scan.at == raw.len())
+}
+
 /// One event, the list of its fields as `streams/core/event.py` has them; `None` where it is not plain: a correction,
 /// or in another form than it is written in here.
 fn one(rulebook: &Rulebook, scan: &mut Scan) -> Option<Event> {
