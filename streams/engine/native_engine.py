@@ -17,6 +17,7 @@ from streams.core.rulebook import Rulebook
 from streams.core.separable_engine import SeparableEngine
 from streams.core.watermark import is_due
 from streams.engine.clocks import NativeClocks, alert_of
+from streams.engine.subjects import Made
 
 
 def _kept() -> Snapshot:
@@ -36,6 +37,7 @@ class NativeEngine(SeparableEngine):
         self._native = native
         self._subjects = native.subjects() if self._tracker is None else None
         self._encoded: dict[Subject, bytes] = {}  # until the row is written
+        self._lines: dict[str, bytes] = {}
 
     def advancing(self, watermark: int, alerts: list[Alert]) -> Iterator[None]:
         """See ``Engine.advancing``."""
@@ -98,6 +100,16 @@ class NativeEngine(SeparableEngine):
             self._subjects.remove(subject, record.decided_at)
         return record
 
+    def take_lines(self) -> dict[str, bytes]:
+        """See ``SeparableEngine.take_lines``."""
+        found, self._lines = self._lines, {}
+        return found
+
+    def _alert_of(self, made: Made, subject: Subject) -> Alert:
+        alert = alert_of(made, subject, self.watermark)
+        self._lines[alert.alert_id] = made[1]
+        return alert
+
     def row(self, subject: Subject, judged_by: str) -> bytes | None:
         """See ``SeparableEngine.row``."""
         record = self._records.get(subject)
@@ -116,7 +128,7 @@ class NativeEngine(SeparableEngine):
             return False
         record.decided_at, record.due = watermark, found.due
         if found.reports:
-            made = [(report[0], alert_of(report, subject, watermark)) for report in found.reports]
+            made = [(report[0], self._alert_of(report, subject)) for report in found.reports]
             alerts += [alert for _, alert in made]
             subjects.tell(subject, made)
         if found.due is not None and found.due != before:
@@ -154,7 +166,7 @@ class NativeEngine(SeparableEngine):
         if tracker is not None:
             tracker.look_again(record, watermark)
         for made in found.reports:
-            alert = record.reported[made[0]] = alert_of(made, record.subject, watermark)
+            alert = record.reported[made[0]] = self._alert_of(made, record.subject)
             alerts.append(alert)
         if record.due is not None and record.due != before:
             heappush(self._timers, (record.due, record.subject))

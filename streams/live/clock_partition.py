@@ -82,6 +82,8 @@ class Applied:
     """Offset, cause and bytes of a record that cannot be read."""
     cases: list[CaseChange] = field(default_factory=list)
     left_out: Sequence[LeftOut] = ()
+    lines: Mapping[str, bytes] = field(default_factory=dict)
+    """Alerts as they are written, by their ids, where that is known: without pseudonyms, and complete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,8 +376,9 @@ class ClockPartition:
             if len(rows) % ROWS_AT_ONCE == 0:
                 yield
         rows.append(self._position())
-        counts, left_out = self.tally.take_counts(), self.engine.take_left_out()
-        return Applied(step, rows, *counts, held, self.partition, cases=self._changed_cases(), left_out=left_out)
+        counts, left_out, lines = self.tally.take_counts(), self.engine.take_left_out(), self.engine.take_lines()
+        cases = self._changed_cases()
+        return Applied(step, rows, *counts, held, self.partition, cases=cases, left_out=left_out, lines=lines)
 
     def _changed_cases(self) -> list[CaseChange]:
         return [] if self._tracker is None else self._tracker.take()

@@ -266,7 +266,7 @@ class _Outlet:
             letters.append(self._letter_of_skipped(applied))
         return Output(
             applied,
-            [self._alert(alert) for alert in step.alerts],
+            [self._alert(alert, applied.lines.get(alert.alert_id)) for alert in step.alerts],
             [(letter.id.encode(), letter.model_dump_json().encode()) for letter in letters],
             [letter.reason for letter in letters],
             [self._case(change) for change in applied.cases],
@@ -300,7 +300,10 @@ class _Outlet:
             return nullcontext(repeat(None))
         return self._spans.sending(output.applied.step.alerts, self._writer.id)
 
-    def _alert(self, alert: Alert) -> tuple[bytes, bytes]:
+    def _alert(self, alert: Alert, line: bytes | None) -> tuple[bytes, bytes]:
+        is_whole = self._settings.pseudonyms is None and not alert.incomplete
+        if line is not None and is_whole and len(line) <= self._limit_of(self._settings.alerts_topic):
+            return alert.case_id.encode(), line
         return self._within_limit(self._settings.alerts_topic, "alert", self._writer.alert(alert))
 
     def _case(self, change: CaseChange) -> tuple[bytes, bytes | None]:
@@ -308,9 +311,12 @@ class _Outlet:
             return self._writer.id(change.case_id).encode(), None
         return self._within_limit(self._settings.cases_topic, "case", self._writer.case(change.case, change.as_of))
 
+    def _limit_of(self, topic: str) -> int:
+        return min(MAX_ALERT, self._limits[topic])
+
     def _within_limit(self, topic: str, what: str, cloud_event: dict[str, Any]) -> tuple[bytes, bytes]:
         """The message of an alert or a case, without its detail if it would be too large."""
-        limit = min(MAX_ALERT, self._limits[topic])
+        limit = self._limit_of(topic)
         value, subject = encode(cloud_event), cloud_event["data"]["subject"]
         if len(value) > limit:
             logger.warning(

@@ -96,6 +96,8 @@ class Both:
         assert expected is not None
         assert found is not None
         assert self._seen(found) == self._seen(expected)
+        written = {alert.alert_id: encode(self._writer.alert(alert)) for alert in found.step.alerts}
+        assert all(written[alert_id] == line for alert_id, line in found.lines.items())
         assert self._state(self.native) == self._state(self.python)
         for key, value in found.rows:
             if value is None:
