@@ -130,7 +130,7 @@ class NativeEngine(SeparableEngine):
         if found.reports:
             made = [(report[0], self._alert_of(report, subject)) for report in found.reports]
             alerts += [alert for _, alert in made]
-            subjects.tell(subject, made)
+            subjects.add_reports(subject, made)
         if found.due is not None and found.due != before:
             heappush(self._timers, (found.due, subject))
         self._expire_later(record)

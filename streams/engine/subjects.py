@@ -67,9 +67,9 @@ class Subjects:
             return None
         return None if isinstance(found, str) else Change(*found)
 
-    def tell(self, subject: Subject, reports: Iterable[tuple[ReportKey, Alert]]) -> None:
+    def add_reports(self, subject: Subject, reports: Iterable[tuple[ReportKey, Alert]]) -> None:
         """Add to the reports that were made."""
-        self._inner.tell(subject, b",".join([encode_json(report) for report in reports]))
+        self._inner.add_reports(subject, b",".join([encode_json(report) for report in reports]))
 
     def load(self, snapshot: Snapshot) -> bool:
         """Keep a subject of this state, where that can be."""

@@ -214,7 +214,7 @@ impl Kept {
     }
 
     /// Reports that were made: as a row has them, without the brackets around all.
-    pub fn tell(&mut self, told: &[u8]) {
+    pub fn add_reports(&mut self, told: &[u8]) {
         if !self.told.is_empty() && !told.is_empty() {
             self.told.push(b',');
         }

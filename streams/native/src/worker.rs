@@ -192,9 +192,9 @@ impl Subjects {
     }
 
     /// Add to the reports that were made, as a row has them.
-    fn tell(&mut self, subject: (&str, &str), told: &[u8]) {
+    fn add_reports(&mut self, subject: (&str, &str), told: &[u8]) {
         if let Some(kept) = self.inner.get(&key_of(subject)) {
-            kept.tell(told);
+            kept.add_reports(told);
         }
     }
 
