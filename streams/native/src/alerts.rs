@@ -276,7 +276,7 @@ impl<'a> Told<'a> {
             Place::Case => text.push_str(&self.case_id),
             Place::Order => nullable(text, subject, anchor.subjects[0]),
             Place::Account => nullable(text, subject, anchor.subjects[1]),
-            Place::Org => organisation(text, anchor.org.map_or("null", |org| subject.text(org))),
+            Place::Org => organisation(text, subject.org(self.anchor).map_or("null", |org| subject.text(org))),
             Place::Started => days.shown(text, self.started_at),
             Place::StartedFull => days.full(text, self.started_at),
             Place::Due => self.deadline.iter().for_each(|at| days.shown(text, *at)),
@@ -349,7 +349,7 @@ pub fn case_line(subject: &Subject, verdict: &Verdict, roots: &Roots, as_of: i64
         Place::AsOf => subject.days.full(text, as_of),
         Place::Order => nullable(text, subject, anchor.subjects[0]),
         Place::Account => nullable(text, subject, anchor.subjects[1]),
-        Place::Org => organisation(text, anchor.org.map_or("null", |org| subject.text(org))),
+        Place::Org => organisation(text, subject.org(verdict.anchor).map_or("null", |org| subject.text(org))),
         Place::StartedFull => subject.days.full(text, verdict.started_at),
         Place::Deadline => full_or_null(text, subject, verdict.deadline),
         Place::StoppedFull => full_or_null(text, subject, verdict.stopped_at),
@@ -416,7 +416,7 @@ fn organisation(text: &mut String, org: &str) {
 }
 
 fn nullable(text: &mut String, subject: &Subject, span: Span) {
-    if span.len == 0 { text.push_str("null") } else { quoted(text, subject.text(span)) }
+    if span.is_empty() { text.push_str("null") } else { quoted(text, subject.text(span)) }
 }
 
 fn full_or_null(text: &mut String, subject: &Subject, at: Option<i64>) {

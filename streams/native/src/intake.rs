@@ -16,7 +16,7 @@ const MOST_DECIMALS: usize = 6;
 pub fn entries(rulebook: &Rulebook, line: &[u8], latest: i64, origin: &[u8], partitions: u32) -> Option<Routed> {
     let mut data = Vec::with_capacity(line.len());
     let mut names: Vec<&[u8]> = Vec::with_capacity(16);
-    let event = rulebook.reader.read_kept(line, 0, latest, |name, written, value| {
+    let event = rulebook.reader.read_kept(line, 0, latest, &mut Vec::new(), |name, written, value| {
         (!names.contains(&name)).then_some(())?; // the last of two counts, in the place of the first
         data.extend_from_slice(if names.is_empty() { b"\"" } else { b",\"" });
         names.push(name);
@@ -24,19 +24,19 @@ pub fn entries(rulebook: &Rulebook, line: &[u8], latest: i64, origin: &[u8], par
         data.extend_from_slice(b"\":");
         keep(&mut data, written, value)
     })?;
-    event.meters.is_none().then_some(())?; // it concerns each of these too
-    let text = |span: Span| &line[span.at..span.at + span.len as usize];
-    let is_correction = event.corrects.len > 0;
+    event.meters.is_empty().then_some(())?; // it concerns each of these too
+    let text = |span: Span| span.of(line);
+    let is_correction = !event.corrects.is_empty();
     let body = {
         let mut body = Vec::with_capacity(data.len() + 200);
         body.extend_from_slice(b"[\"");
         body.extend_from_slice(text(event.id));
-        write!(body, "\",\"{}\",{},{},{{", rulebook.types[event.event_type], event.at, event.recorded).ok()?;
+        write!(body, "\",\"{}\",{},{},{{", rulebook.types[event.event_type()], event.at, event.recorded).ok()?;
         body.extend_from_slice(&data);
         body.push(b'}');
         for id in event.subjects.into_iter().chain([event.corrects]) {
             body.push(b',');
-            if id.len == 0 {
+            if id.is_empty() {
                 body.extend_from_slice(b"null");
             } else {
                 quoted(&mut body, text(id));
@@ -48,11 +48,11 @@ pub fn entries(rulebook: &Rulebook, line: &[u8], latest: i64, origin: &[u8], par
     };
     let mut found = Vec::new();
     for (kind, id) in event.subjects.into_iter().enumerate() {
-        let is_concerned = is_correction || rulebook.concerns[event.event_type].contains(&(kind as u8));
-        if id.len == 0 || !is_concerned {
+        let is_concerned = is_correction || rulebook.concerns[event.event_type()].contains(&(kind as u8));
+        if id.is_empty() || !is_concerned {
             continue;
         }
-        let mut entry = Vec::with_capacity(body.len() + origin.len() + id.len as usize + 32);
+        let mut entry = Vec::with_capacity(body.len() + origin.len() + id.len() + 32);
         entry.push(b'[');
         for part in [SUBJECTS[kind].as_bytes(), text(id), origin] {
             quoted(&mut entry, part);
@@ -63,7 +63,7 @@ pub fn entries(rulebook: &Rulebook, line: &[u8], latest: i64, origin: &[u8], par
         let checksum = [SUBJECTS[kind].as_bytes(), b"/", text(id)].into_iter().fold(!0, crc32);
         found.push((!checksum % partitions, entry));
     }
-    Some((event.event_type, found))
+    Some((event.event_type(), found))
 }
 
 /// A value as it is written to the log.

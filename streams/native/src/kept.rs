@@ -66,7 +66,7 @@ impl History {
     }
 
     fn insert(&mut self, event: &Event, raw: &[u8]) {
-        let id_of = |id: Span| &self.text[id.at..id.at + id.len as usize];
+        let id_of = |id: Span| id.of(&self.text);
         let own = (event.at, event.recorded, id_in(raw, event));
         let place = self.known.partition_point(|known| (known.0, known.1, id_of(known.2)) < own);
         let mut from = if place == 0 { 1 } else { self.known[place - 1].3 };
@@ -82,25 +82,24 @@ impl History {
         }
         self.text.splice(from..from, piece.iter().copied());
         for known in &mut self.known[place..] {
-            known.2.at += piece.len();
+            known.2 = Span::new(known.2.at() + piece.len(), known.2.len());
             known.3 += piece.len();
         }
         let start = if piece[0] == b',' { from + 1 } else { from };
-        let id = Span { at: start + event.id.at, len: event.id.len };
+        let id = Span::new(start + event.id.at(), event.id.len());
         self.known.insert(place, (event.at, event.recorded, id, start + raw.len()));
     }
 
     /// The event of that id, as it is written.
     fn find(&self, id: &[u8]) -> Option<&[u8]> {
-        let place =
-            self.known.iter().position(|known| &self.text[known.2.at..known.2.at + known.2.len as usize] == id)?;
+        let place = self.known.iter().position(|known| known.2.of(&self.text) == id)?;
         let from = if place == 0 { 1 } else { self.known[place - 1].3 + 1 };
         Some(&self.text[from..self.known[place].3])
     }
 }
 
 fn id_in<'a>(raw: &'a [u8], event: &Event) -> &'a [u8] {
-    &raw[event.id.at..event.id.at + event.id.len as usize]
+    event.id.of(raw)
 }
 
 /// One subject: the events that it was decided with, and those that came since.

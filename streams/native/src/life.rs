@@ -42,7 +42,7 @@ impl Route<'_> {
 }
 
 fn is_of_one(subject: &Subject, event: usize, kinds: &[u8]) -> bool {
-    kinds.iter().any(|kind| subject.events[event].subjects[*kind as usize].len > 0)
+    kinds.iter().any(|kind| !subject.events[event].subjects[*kind as usize].is_empty())
 }
 
 fn is_corrected(subject: &Subject) -> bool {
@@ -56,7 +56,7 @@ pub fn routes_of<'a>(folds: &'a Folds, subject: &Subject) -> Option<Vec<Route<'a
 
 /// The folds to which one of these types matters, where an event of the subject has it.
 pub fn routes_by<'a>(folds: &'a Folds, subject: &Subject, by: fn(&FoldEntry) -> &Types) -> Option<Vec<Route<'a>>> {
-    let types: Types = subject.events.iter().map(|event| event.event_type).collect();
+    let types: Types = subject.events.iter().map(|event| event.event_type()).collect();
     let mut routes = Vec::new();
     for (index, (entry, fold)) in folds.iter().enumerate() {
         let Some(place) = entry.subjects.iter().position(|kind| *kind == subject.kind) else { continue };

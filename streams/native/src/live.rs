@@ -5,7 +5,7 @@
 use crate::alerts::{Outcome, Roots, Told, Verdict};
 use crate::calendar::Pause;
 use crate::document::{ActBody, ActVersion, CaseLines, DeadlineVersion, Fold, Types};
-use crate::events::{Event, IDS, Scan, Span, Val};
+use crate::events::{Event, Field, IDS, MOST_TEXT, Piece, Scan, Span, Val};
 use crate::hashing::{HashMap, HashSet};
 use crate::kinds::{self, State, Status};
 use crate::life::{Route, routes_by, routes_of};
@@ -117,7 +117,7 @@ impl Decision {
 
 fn place_of(subject: &Subject, fold: usize, event: usize) -> Place {
     let mut place = Place { fold, city: None, county: None };
-    let Some(span) = subject.events[event].org else { return place };
+    let Some(span) = subject.org(event) else { return place };
     // Nothing in it is escaped, so its names and codes are every other piece between quotation marks.
     let mut texts = subject.text(span).split('"').skip(1).step_by(2);
     while let (Some(name), Some(code)) = (texts.next(), texts.next()) {
@@ -132,15 +132,15 @@ fn place_of(subject: &Subject, fold: usize, event: usize) -> Place {
 
 /// `text` is the JSON list of all its events, as in state rows, in the order of histories.
 pub fn decide(rulebook: &Rulebook, mut asked: Asked, text: &[u8]) -> Result<Decision, Reason> {
-    let events = read(rulebook, text)?;
-    let subject = settled(rulebook, asked.subject, &events, text)?;
+    let (events, fields) = read(rulebook, text)?;
+    let subject = settled(rulebook, asked.subject, (&events, &fields), text)?;
     let Some(routes) = routes_of(&rulebook.folds, &subject) else { return Err(subject.unsure.get().unwrap_or(PLAIN)) };
     if routes.iter().any(|route| matches!(route.fold, Fold::FollowUp(_))) {
         return Err(KIND);
     }
-    let new: Types = events[asked.counted.unwrap_or(0)..].iter().map(|event| event.event_type).collect();
+    let new: Types = events[asked.counted.unwrap_or(0)..].iter().map(|event| event.event_type()).collect();
     let come = |event: &&Event| asked.since.is_some_and(|since| since < event.at) && event.at <= asked.watermark;
-    let come: Types = events.iter().filter(come).map(|event| event.event_type).collect();
+    let come: Types = events.iter().filter(come).map(|event| event.event_type()).collect();
     let as_of = events.last().map_or(asked.watermark, |last| last.at.max(asked.watermark));
     let mut found = Decision::default();
     let mut standing = 0;
@@ -188,8 +188,8 @@ pub fn decide(rulebook: &Rulebook, mut asked: Asked, text: &[u8]) -> Result<Deci
 
 /// Whether no case of a subject is open, and none of its events matters to a later one; also of rules without a case.
 pub fn is_idle(rulebook: &Rulebook, subject: (u8, &[u8]), text: &[u8]) -> Result<bool, Reason> {
-    let events = read(rulebook, text)?;
-    let subject = settled(rulebook, subject, &events, text)?;
+    let (events, fields) = read(rulebook, text)?;
+    let subject = settled(rulebook, subject, (&events, &fields), text)?;
     let Some(routes) = routes_by(&rulebook.folds, &subject, |entry| &entry.listens) else {
         return Err(subject.unsure.get().unwrap_or(PLAIN));
     };
@@ -199,13 +199,13 @@ pub fn is_idle(rulebook: &Rulebook, subject: (u8, &[u8]), text: &[u8]) -> Result
 
 /// The subject of these events, all of which lie within the tables.
 fn settled<'a>(
-    rulebook: &'a Rulebook, subject: (u8, &'a [u8]), events: &'a [Event], text: &'a [u8],
+    rulebook: &'a Rulebook, subject: (u8, &'a [u8]), (events, fields): (&'a [Event], &'a [Field]), text: &'a [u8],
 ) -> Result<Subject<'a>, Reason> {
     let days = &rulebook.days[0];
     if !events.iter().all(|event| days.is_settled(event.at) && days.is_settled(event.recorded)) {
         return Err(TABLES);
     }
-    Ok(rulebook.subject(subject, events.iter().collect(), text, i64::MAX))
+    Ok(rulebook.subject(subject, events.iter().collect(), (text, fields), i64::MAX))
 }
 
 /// The state of one fold after all events that it sees.
@@ -291,43 +291,46 @@ fn rule_of(fold: &Fold, verdict: &Verdict) -> Option<(usize, Option<usize>)> {
     }
 }
 
-fn read(rulebook: &Rulebook, text: &[u8]) -> Result<Vec<Event>, Reason> {
-    let mut scan = Scan { text, at: 0 };
-    let mut found = Vec::new();
+fn read(rulebook: &Rulebook, text: &[u8]) -> Result<(Vec<Event>, Vec<Field>), Reason> {
+    (text.len() < MOST_TEXT).then_some(()).ok_or(PLAIN)?;
+    let mut scan = Scan::new(text);
+    let (mut found, mut fields) = (Vec::new(), Vec::new());
     if scan.closes(b'[') && !scan.closes(b']') {
         loop {
-            found.push(one(rulebook, &mut scan).ok_or(PLAIN)?);
+            found.push(one(rulebook, &mut scan, &mut fields).ok_or(PLAIN)?);
             if !scan.closes(b',') {
                 break;
             }
         }
         scan.closes(b']').then_some(()).ok_or(PLAIN)?;
     }
-    (scan.at == text.len()).then_some(found).ok_or(PLAIN)
+    (scan.at == text.len()).then_some((found, fields)).ok_or(PLAIN)
 }
 
-/// One event in the form of a row; `None` where it is not plain.
+/// One event in the form of a row, without its fields; `None` where it is not plain.
 pub fn read_one(rulebook: &Rulebook, raw: &[u8]) -> Option<Event> {
-    let mut scan = Scan { text: raw, at: 0 };
-    one(rulebook, &mut scan).filter(|_| scan.at == raw.len())
+    (raw.len() < MOST_TEXT).then_some(())?;
+    let mut scan = Scan::new(raw);
+    one(rulebook, &mut scan, &mut Vec::new()).filter(|_| scan.at == raw.len())
 }
 
 /// One event, the list of its fields as `streams/core/event.py` has them; `None` where it is not plain: a correction,
 /// or in another form than it is written in here.
-fn one(rulebook: &Rulebook, scan: &mut Scan) -> Option<Event> {
+fn one(rulebook: &Rulebook, scan: &mut Scan, found: &mut Vec<Field>) -> Option<Event> {
     let mut event = Event::default();
+    let first = found.len() as u32;
     let reader = &rulebook.reader;
     scan.closes(b'[').then_some(())?;
     event.id = text(scan)?;
     scan.closes(b',').then_some(())?;
     let name = text(scan)?;
-    event.event_type = *reader.types.get(&scan.text[name.at..name.at + name.len as usize])?;
+    event.event_type = *reader.types.get(name.of(scan.text))? as u16;
     for at in [&mut event.at, &mut event.recorded] {
         scan.closes(b',').then_some(())?;
         *at = integer(scan)?;
     }
     scan.closes(b',').then_some(())?;
-    fields(rulebook, scan, &mut event)?;
+    fields(rulebook, scan, &mut event, found)?;
     for id in &mut event.subjects {
         scan.closes(b',').then_some(())?;
         if scan.word(b"null").is_none() {
@@ -340,11 +343,12 @@ fn one(rulebook: &Rulebook, scan: &mut Scan) -> Option<Event> {
     scan.any()?; // whether it comes with everything known
     scan.closes(b']').then_some(())?;
     let named = reader.watched_ids.iter().map(|(field, kind)| (*field, event.subjects[*kind]));
-    event.fields.extend(named.filter(|(_, id)| id.len > 0).map(|(field, id)| (field, Val::Text(id))));
+    found.extend(named.filter(|(_, id)| !id.is_empty()).map(|(field, id)| (field, Val::Text(id))));
+    event.fields = (first, found.len() as u32);
     Some(event)
 }
 
-fn fields(rulebook: &Rulebook, scan: &mut Scan, event: &mut Event) -> Option<()> {
+fn fields(rulebook: &Rulebook, scan: &mut Scan, event: &mut Event, found: &mut Vec<Field>) -> Option<()> {
     scan.closes(b'{').then_some(())?;
     if scan.closes(b'}') {
         return Some(());
@@ -353,9 +357,9 @@ fn fields(rulebook: &Rulebook, scan: &mut Scan, event: &mut Event) -> Option<()>
         let name = scan.text_piece()?;
         scan.closes(b':').then_some(())?;
         match rulebook.reader.watched.get(name.of(scan.text)) {
-            Some(&field) => event.fields.push((field, value(scan)?)),
+            Some(&field) => found.push((field, value(scan)?)),
             None if name.of(scan.text) == b"org" => {
-                event.org = scan.org()?.map(|piece| Span { at: piece.from, len: (piece.to - piece.from) as u32 });
+                event.org = scan.org()?.map_or(Span::default(), Piece::span);
             }
             None if IDS.contains(&name.of(scan.text)) => return None, // conditions would take it for the id itself
             None => scan.any()?,
@@ -370,7 +374,7 @@ fn fields(rulebook: &Rulebook, scan: &mut Scan, event: &mut Event) -> Option<()>
 /// A text that is not empty.
 fn text(scan: &mut Scan) -> Option<Span> {
     let piece = scan.text_piece()?;
-    (piece.to > piece.from).then_some(Span { at: piece.from, len: (piece.to - piece.from) as u32 })
+    (piece.to > piece.from).then_some(piece.span())
 }
 
 fn integer(scan: &mut Scan) -> Option<i64> {
@@ -385,8 +389,8 @@ fn value(scan: &mut Scan) -> Option<Val> {
         b"null" => Val::Null,
         b"true" => Val::Bool(true),
         b"false" => Val::Bool(false),
-        [b'"', ..] => Val::Text(Span { at: piece.from + 1, len: (written.len() - 2) as u32 }),
-        [b'[', ..] => Val::List(Span { at: piece.from, len: written.len() as u32 }),
+        [b'"', ..] => Val::Text(Span::new(piece.from + 1, written.len() - 2)),
+        [b'[', ..] => Val::List(Span::new(piece.from, written.len())),
         _ if written.contains(&b'.') => Val::Decimal,
         _ => Val::Int(std::str::from_utf8(written).ok()?.parse().ok()?),
     })

@@ -3,7 +3,7 @@
 use crate::alerts::Alert;
 use crate::calendar::Days;
 use crate::document::{Document, Fold, Phrases, VERSION, Words};
-use crate::events::{Event, Reader, Span};
+use crate::events::{Event, Field, Reader, Span};
 use crate::hashing::{HashMap, HashSet};
 use crate::life::{self, Folds};
 use crate::subject::{METER, PLAIN, REPEATED, Reason, SUBJECTS, Subject, TABLES};
@@ -33,6 +33,9 @@ impl Rulebook {
         if document.version != VERSION {
             return Err(format!("version {} of the compiled rulebook, {VERSION} is known", document.version));
         }
+        if document.types.len() > usize::from(u16::MAX) {
+            return Err("a compiled rulebook with too many event types".to_owned());
+        }
         if document.calendars.is_empty() {
             return Err("a compiled rulebook without a calendar".to_owned());
         }
@@ -56,15 +59,18 @@ impl Rulebook {
         })
     }
 
-    /// A subject, by its type and id, with its events in the order of histories; their spans are parts of the store.
+    /// A subject, by its type and id, with its events in the order of histories; their spans and fields are parts of
+    /// the store.
     pub fn subject<'a>(
-        &'a self, (kind, id): (u8, &'a [u8]), events: Vec<&'a Event>, store: &'a [u8], until: i64,
+        &'a self, (kind, id): (u8, &'a [u8]), events: Vec<&'a Event>, (store, fields): (&'a [u8], &'a [Field]),
+        until: i64,
     ) -> Subject<'a> {
         Subject {
             kind,
             id,
             events,
             store,
+            fields,
             days: &self.days[0],
             calendars: &self.days,
             types: &self.types,
@@ -112,6 +118,8 @@ pub struct Replay {
     concerns: Vec<Vec<u8>>,
     store: Vec<u8>,
     events: Vec<Event>,
+    /// The watched ones of all events.
+    fields: Vec<Field>,
     counts: Counts,
     highest: i64,
     /// The rising maxima of the events' instants.
@@ -144,6 +152,7 @@ impl Replay {
             concerns,
             store: Vec::new(),
             events: Vec::new(),
+            fields: Vec::new(),
             counts: Counts::default(),
             highest: BEGINNING,
             highs: None,
@@ -178,30 +187,37 @@ impl Replay {
 
     /// Bytes held.
     pub fn memory(&self) -> usize {
-        self.store.len() + self.events.len() * (size_of::<Event>() + 64)
+        let events = self.events.len() * (size_of::<Event>() + 64);
+        self.store.len() + events + self.fields.len() * size_of::<Field>()
     }
 
-    /// The event of a line and its copies for the meters of its list; `None` where Python must read it.
-    fn read(&self, line: &[u8]) -> Option<(Event, Vec<Event>)> {
+    /// The event of a line and its copies for the meters of its list; `None`, and nothing is changed, where Python must
+    /// read it.
+    fn read(&mut self, line: &[u8]) -> Option<(Event, Vec<Event>)> {
+        let (reader, base, before) = (&self.rulebook.reader, self.store.len(), self.fields.len());
         let read = || {
-            let base = self.store.len();
-            let mut event = self.rulebook.reader.read(line, base, self.latest)?;
-            let is_correction = event.corrects.len > 0; // which concerns every subject that it names
-            let concerned = &self.concerns[event.event_type];
+            let mut event = reader.read(line, base, self.latest, &mut self.fields)?;
+            let is_correction = !event.corrects.is_empty(); // which concerns every subject that it names
+            let concerned = &self.concerns[event.event_type()];
             for kind in 0..4 {
                 let is_concerned = is_correction || concerned.contains(&(kind as u8));
-                event.concerns[kind] = event.subjects[kind].len > 0 && is_concerned;
+                event.concerns[kind] = !event.subjects[kind].is_empty() && is_concerned;
             }
-            let copies = self.copies(&event, line, base);
+            let copies = copies(reader, &event, line, base, &mut self.fields);
             Some((event, copies))
         };
-        catch_unwind(AssertUnwindSafe(read)).ok().flatten()
+        let found = catch_unwind(AssertUnwindSafe(read)).ok().flatten();
+        if found.is_none() {
+            self.fields.truncate(before);
+        }
+        found
     }
 
     /// Take one line; false, and nothing is changed, where Python must read it.
     pub fn take(&mut self, line: &[u8], origin: u64) -> bool {
+        let before = self.fields.len();
         let Some((event, copies)) = self.read(line) else { return false };
-        let is_correction = event.corrects.len > 0;
+        let is_correction = !event.corrects.is_empty();
         let is_watched = event.concerns.contains(&true) || !copies.is_empty();
         if let Some(number) = self.count(event.at, event.recorded, is_watched, is_correction) {
             self.groups.take();
@@ -210,6 +226,8 @@ impl Replay {
             self.events.push(event);
             self.events.extend(copies);
             self.events[first..].iter_mut().for_each(|event| (event.number, event.origin) = (number, origin));
+        } else {
+            self.fields.truncate(before);
         }
         true
     }
@@ -217,14 +235,17 @@ impl Replay {
     /// Take what one line says of one subject, and count nothing; false, and nothing is changed, where Python must read
     /// it.
     pub fn take_for(&mut self, line: &[u8], kind: u8, id: &[u8]) -> bool {
-        let base = self.store.len();
+        let (base, before) = (self.store.len(), self.fields.len());
         let Some((mut event, copies)) = self.read(line) else { return false };
         let names =
             |event: &Event| event.concerns[kind as usize] && part(line, base, event.subjects[kind as usize]) == id;
         if names(&event) {
             event.concerns = std::array::from_fn(|other| other == kind as usize);
         } else {
-            let Some(copy) = copies.into_iter().find(names) else { return false };
+            let Some(copy) = copies.into_iter().find(names) else {
+                self.fields.truncate(before);
+                return false;
+            };
             event = copy;
         }
         self.groups.take();
@@ -256,24 +277,10 @@ impl Replay {
     pub fn clear(&mut self) {
         self.store.clear();
         self.events.clear();
+        self.fields.clear();
         self.back.clear();
         self.groups.take();
         self.next = 0;
-    }
-
-    /// A copy for each meter of the event's list.
-    fn copies(&self, event: &Event, line: &[u8], base: usize) -> Vec<Event> {
-        let Some(list) = event.meters else { return Vec::new() };
-        let mut seen: HashSet<&[u8]> = [part(line, base, event.subjects[METER])].into_iter().collect();
-        let mut found = Vec::new();
-        // Nothing in it is escaped, so its texts are every other piece between quotation marks.
-        for meter in part(line, base, list).split(|c| *c == b'"').skip(1).step_by(2) {
-            if seen.insert(meter) {
-                let at = base + (meter.as_ptr() as usize - line.as_ptr() as usize);
-                found.push(self.rulebook.reader.copy_for(event, Span { at, len: meter.len() as u32 }));
-            }
-        }
-        found
     }
 
     /// Count an event that Python has read, and leave its subjects to Python; its number of arrival, where it is kept.
@@ -328,11 +335,11 @@ impl Replay {
     }
 
     fn line(&self, event: &Event) -> &[u8] {
-        &self.store[event.line.at..event.line.at + event.line.len as usize]
+        event.line.of(&self.store)
     }
 
     fn text(&self, span: Span) -> &[u8] {
-        &self.store[span.at..span.at + span.len as usize]
+        span.of(&self.store)
     }
 
     /// Leave subjects to Python in which an id is repeated with other content; the instant of the last event of all
@@ -529,10 +536,10 @@ impl Replay {
     ) -> Subject<'a> {
         let (kind, id) = self.groups().keys[number];
         if self.rival.is_some() {
-            let is_correction = |event: &Event| event.corrects.len > 0 && !event.is_copy;
-            events.retain(|event| is_correction(event) || rulebook.concerns[event.event_type].contains(&kind));
+            let is_correction = |event: &Event| !event.corrects.is_empty() && !event.is_copy;
+            events.retain(|event| is_correction(event) || rulebook.concerns[event.event_type()].contains(&kind));
         }
-        rulebook.subject((kind, self.text(id)), events, &self.store, until)
+        rulebook.subject((kind, self.text(id)), events, (&self.store, &self.fields), until)
     }
 
     /// The lines that Python must judge, with number and origin.
@@ -553,9 +560,26 @@ fn is_settled(subject: &Subject) -> bool {
     subject.events.iter().all(|event| days.is_settled(event.at) && days.is_settled(event.recorded))
 }
 
+/// A copy for each meter of the event's list.
+fn copies(reader: &Reader, event: &Event, line: &[u8], base: usize, fields: &mut Vec<Field>) -> Vec<Event> {
+    if event.meters.is_empty() {
+        return Vec::new();
+    }
+    let mut seen: HashSet<&[u8]> = [part(line, base, event.subjects[METER])].into_iter().collect();
+    let mut found = Vec::new();
+    // Nothing in it is escaped, so its texts are every other piece between quotation marks.
+    for meter in part(line, base, event.meters).split(|c| *c == b'"').skip(1).step_by(2) {
+        if seen.insert(meter) {
+            let at = base + (meter.as_ptr() as usize - line.as_ptr() as usize);
+            found.push(reader.copy_for(event, Span::new(at, meter.len()), fields));
+        }
+    }
+    found
+}
+
 /// The part of a line that lies at `base` of the store; empty where there is none.
 fn part(line: &[u8], base: usize, span: Span) -> &[u8] {
-    if span.len == 0 { b"" } else { &line[span.at - base..span.at - base + span.len as usize] }
+    if span.is_empty() { b"" } else { &line[span.at() - base..span.at() - base + span.len()] }
 }
 
 /// The subjects, with the places of their events in the order of arrival: those of all lie behind one another.

@@ -2,7 +2,7 @@
 
 use crate::calendar::Days;
 use crate::document::{Condition, Conditions, CountedBy, Pattern, Patterns, Phrases, Test, Words};
-use crate::events::{Event, Span, Val};
+use crate::events::{Event, Field, Span, Val};
 use crate::hashing::{HashMap, HashSet};
 use blake2::digest::consts::U4;
 use blake2::{Blake2b, Digest};
@@ -49,6 +49,8 @@ pub struct Subject<'a> {
     pub id: &'a [u8],
     pub events: Vec<&'a Event>,
     pub store: &'a [u8],
+    /// Of all events in the store.
+    pub fields: &'a [Field],
     /// Of the rulebook's own calendar.
     pub days: &'a Days,
     pub calendars: &'a [Days],
@@ -67,7 +69,7 @@ pub struct Subject<'a> {
 
 impl<'a> Subject<'a> {
     pub fn bytes(&self, span: Span) -> &'a [u8] {
-        &self.store[span.at..span.at + span.len as usize]
+        span.of(self.store)
     }
 
     pub fn text(&self, span: Span) -> &'a str {
@@ -87,13 +89,13 @@ impl<'a> Subject<'a> {
     }
 
     pub fn event_type(&self, event: usize) -> usize {
-        self.events[event].event_type
+        self.events[event].event_type()
     }
 
     /// The id of the event that it corrects.
     pub fn corrects(&self, event: usize) -> Option<&'a str> {
         let span = self.events[event].corrects;
-        (span.len > 0).then(|| self.text(span))
+        (!span.is_empty()).then(|| self.text(span))
     }
 
     /// When the fact was first entered.
@@ -106,13 +108,20 @@ impl<'a> Subject<'a> {
         self.bytes(self.events[event].subjects[kind])
     }
 
+    pub fn org(&self, event: usize) -> Option<Span> {
+        Some(self.events[event].org).filter(|org| !org.is_empty())
+    }
+
     /// Leave the subject to Python.
     pub fn hand_back(&self, reason: Reason) {
         self.unsure.set(self.unsure.get().or(Some(reason)));
     }
 
     pub fn value(&self, fields: Fields, field: usize) -> Val {
-        let of = |event: usize| self.events[event].fields.iter().find(|(known, _)| *known == field).map(|(_, v)| *v);
+        let of = |event: usize| {
+            let (from, to) = self.events[event].fields;
+            self.fields[from as usize..to as usize].iter().find(|(known, _)| *known == field).map(|(_, value)| *value)
+        };
         of(fields.event).or_else(|| fields.facts.and_then(of)).unwrap_or(Val::Null)
     }
 
@@ -202,8 +211,7 @@ impl<'a> Subject<'a> {
                 _ => *otherwise,
             },
             CountedBy::Org(level, of, otherwise) => {
-                let org = |event: usize| self.events[event].org;
-                let org = org(fields.event).or_else(|| fields.facts.and_then(org));
+                let org = self.org(fields.event).or_else(|| fields.facts.and_then(|facts| self.org(facts)));
                 org.and_then(|org| self.member(org, level)).and_then(|code| of.get(code)).copied().unwrap_or(*otherwise)
             }
         };

@@ -682,7 +682,7 @@ fn subject_value(subject: &Subject, event: usize, named: &Named) -> Val {
     match named {
         Named::Field(field) => subject.value(subject.plain(event), *field),
         Named::Id(kind) => match subject.events[event].subjects[*kind] {
-            span if span.len == 0 => Val::Null,
+            span if span.is_empty() => Val::Null,
             span => Val::Text(span),
         },
     }
