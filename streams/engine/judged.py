@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import starmap
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from streams.core.alerts import Subject
 from streams.core.event import Event
@@ -25,14 +26,15 @@ CASES_AT_ONCE: Final = 500
 """Subjects whose cases are held as bytes at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class JudgedCases:
-    """The cases of one subject: each its line, without its end, and an alert with its sentence, where it has one.
+class JudgedCases(NamedTuple):
+    """The cases of one subject: their lines, or, where alerts are asked for, each line without its end, with an alert.
 
-    ``left_to_python`` are the lines of its events where Python must write the cases instead.
+    Such an alert has the sentence on the case; there is none where nothing is reported of it. ``left_to_python`` are
+    the lines of its events where Python must write the cases instead.
     """
 
     subject: Subject
+    text: bytes
     cases: list[tuple[bytes, bytes | None]]
     left_to_python: list[Line]
 
@@ -146,12 +148,11 @@ class NativeReplay:
         left = {(kind, number): reason for kind, number, reason in subjects}
         return Judged(lines, left, judged, repeated, Counter(orphans))
 
-    def cases(self, until: int, *, of_rival: bool = False) -> Iterator[JudgedCases]:
+    def cases(self, until: int, *, of_rival: bool = False, with_alerts: bool = True) -> Iterator[JudgedCases]:
         """Every case as of an instant, by subject, of those that are not left to Python; after ``judge``."""
         first = 0
-        while some := self._inner.cases(until, first, CASES_AT_ONCE, of_rival):
-            for kind, number, cases, lines in some:
-                yield JudgedCases((kind, number), cases, lines)
+        while some := self._inner.cases(until, (first, CASES_AT_ONCE), of_rival, with_alerts):
+            yield from starmap(JudgedCases, some)
             first += CASES_AT_ONCE
 
     def add(self, key: tuple[Any, ...], line: bytes) -> None:

@@ -238,7 +238,7 @@ class NativeJudging:
         """
         if self._has_failed:
             return
-        for found in self._native.cases(end, of_rival=of_rival):
+        for found in self._native.cases(end, of_rival=of_rival, with_alerts=not form.has_plain_cases):
             if found.left_to_python:
                 arrived = sorted(self._decoded(found.left_to_python), key=_number)
                 yield from by_python(
@@ -249,7 +249,7 @@ class NativeJudging:
                     end,
                 )
             elif form.has_plain_cases:
-                yield found.subject, b"".join(line + b"\n" for line, _ in found.cases)
+                yield found.subject, found.text
             else:
                 yield found.subject, [ReportedCase(read_plain(line), sentence_of(alert)) for line, alert in found.cases]
 

@@ -210,7 +210,7 @@ class _Judges:
 
     def _native_cases(self, native: NativeReplay, taken: Sequence[_Copy]) -> None:
         form, left = self._form, set[Subject]()
-        for found in native.cases(self._end):
+        for found in native.cases(self._end, with_alerts=form is None or not form.has_plain_cases):
             if found.left_to_python:
                 left.add(found.subject)
             elif form is None:
@@ -219,7 +219,7 @@ class _Judges:
                 )
                 self._cases.append((found.subject, _case_rows(found.subject, explained)))
             elif form.has_plain_cases:
-                self._cases.append((found.subject, b"".join(line + b"\n" for line, _ in found.cases)))
+                self._cases.append((found.subject, found.text))
             else:
                 reported = (ReportedCase(read_plain(line), sentence_of(alert)) for line, alert in found.cases)
                 self._cases.append((found.subject, self._written(form, reported)))

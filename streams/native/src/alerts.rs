@@ -1,6 +1,6 @@
 //! Verdicts, and the lines of what is reported of them; see `streams/core/verdicts.py`, `alerts.py`, `explanations.py`.
 
-use crate::calendar::{DayCount, Pause, day_text, running};
+use crate::calendar::{DayCount, Pause, running};
 use crate::document::{CaseLines, Fault, InForce, Limit, Lines, Words};
 use crate::events::Span;
 use crate::hashing::HashMap;
@@ -11,17 +11,88 @@ use blake2::{Blake2b, Digest};
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// The place of one alert in the order of all, and its line.
+/// The place of one alert in the order of all, and where its texts are.
+#[derive(Clone)]
 pub struct Alert {
     pub detected_at: i64,
     pub due_at: i64,
-    pub subject_type: &'static str,
-    pub subject: String,
-    pub rule: String,
-    pub kind: &'static str,
-    pub id: String,
     pub by_event: bool,
-    pub line: Vec<u8>,
+    pub subject_type: &'static str,
+    pub kind: &'static str,
+    from: usize,
+    /// Of the subject, the rule, the id, and the line with its end.
+    lengths: [usize; 4],
+}
+
+/// Alerts in the order in which they were found; their texts lie behind one another.
+#[derive(Default)]
+pub struct Alerts {
+    pub all: Vec<Alert>,
+    texts: String,
+}
+
+impl Alerts {
+    /// `alert` says when it was detected and due, whether by an event, its subject's type, and its kind; `texts` are
+    /// subject, rule and id. `write` writes the line, and gives `None` where Python must judge.
+    pub fn add(
+        &mut self, (detected_at, due_at, by_event): (i64, i64, bool),
+        (subject_type, kind): (&'static str, &'static str), texts: [&str; 3],
+        write: impl FnOnce(&mut String) -> Option<()>,
+    ) -> Option<()> {
+        let from = self.texts.len();
+        texts.iter().for_each(|text| self.texts.push_str(text));
+        let first = self.texts.len();
+        if write(&mut self.texts).is_none() {
+            self.texts.truncate(from);
+            return None;
+        }
+        self.texts.push('\n');
+        let [subject, rule, id] = texts.map(str::len);
+        let lengths = [subject, rule, id, self.texts.len() - first];
+        self.all.push(Alert { detected_at, due_at, by_event, subject_type, kind, from, lengths });
+        Some(())
+    }
+
+    /// Subject, rule, id, and the line with its end.
+    pub fn texts(&self, alert: &Alert) -> [&str; 4] {
+        let mut from = alert.from;
+        alert.lengths.map(|length| {
+            from += length;
+            &self.texts[from - length..from]
+        })
+    }
+
+    /// Keep the first ones.
+    pub fn truncate(&mut self, count: usize) {
+        if let Some(first) = self.all.get(count) {
+            self.texts.truncate(first.from);
+            self.all.truncate(count);
+        }
+    }
+
+    pub fn append(&mut self, mut other: Alerts) {
+        if self.all.is_empty() {
+            return *self = other;
+        }
+        other.all.iter_mut().for_each(|alert| alert.from += self.texts.len());
+        self.all.append(&mut other.all);
+        self.texts.push_str(&other.texts);
+    }
+
+    /// The places of all in their order.
+    pub fn in_order(&self) -> Vec<usize> {
+        let first = |(place, alert): (usize, &Alert)| (alert.detected_at, alert.by_event, alert.due_at, place);
+        let mut order: Vec<_> = self.all.iter().enumerate().map(first).collect();
+        order.sort_unstable_by(|a, b| {
+            let rest = |place: usize| {
+                let alert = &self.all[place];
+                let [subject, rule, id, _] = self.texts(alert);
+                (alert.subject_type, subject, rule, alert.kind, id, place)
+            };
+            (a.0, a.1, a.2).cmp(&(b.0, b.1, b.2)).then_with(|| rest(a.3).cmp(&rest(b.3)))
+        });
+        order.into_iter().map(|(_, _, _, place)| place).collect()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -222,15 +293,22 @@ impl<'a> Told<'a> {
         (self.elapsed, self.paused)
     }
 
-    /// The alert itself, under the watermark that showed it.
-    pub fn alert(&self, subject: &Subject, detected_at: i64, by_event: bool) -> Option<Alert> {
-        self.written(subject, self.kind, self.id.clone(), detected_at, by_event, &Words::default())
+    /// Add the alert itself, under the watermark that showed it; `None` where Python must say it.
+    pub fn alert(&self, subject: &Subject, detected_at: i64, by_event: bool, alerts: &mut Alerts) -> Option<()> {
+        self.add(subject, self.kind, &self.id, (detected_at, by_event), &Words::default(), alerts)
     }
 
-    /// `retraction_of`: the alert that withdraws this one; `now` is how the case stands today, if it still stands.
+    /// The same line alone.
+    pub fn line(&self, subject: &Subject, detected_at: i64) -> Option<String> {
+        let mut line = String::with_capacity(2048);
+        self.write(subject, self.kind, &self.id, detected_at, &Words::default(), &mut line)?;
+        Some(line)
+    }
+
+    /// `retraction_of`: add the alert that withdraws this one; `now` is how the case stands today, if it still stands.
     pub fn retraction(
-        mut self, subject: &Subject, now: Option<&Verdict>, detected_at: i64, by_event: bool,
-    ) -> Option<Alert> {
+        mut self, subject: &Subject, now: Option<&Verdict>, detected_at: i64, by_event: bool, alerts: &mut Alerts,
+    ) -> Option<()> {
         let id = digest(&[self.id.as_bytes(), b"retraction"]);
         self.stopped_at = now.and_then(|now| now.stopped_at);
         if let Some(now) = now {
@@ -241,12 +319,22 @@ impl<'a> Told<'a> {
             }
         }
         let stands = stands(subject, now)?;
-        self.written(subject, "retraction", id, detected_at, by_event, &stands)
+        self.add(subject, "retraction", &id, (detected_at, by_event), &stands, alerts)
     }
 
-    fn written(
-        &self, subject: &Subject, kind: &'static str, id: String, detected_at: i64, by_event: bool, now: &Words,
-    ) -> Option<Alert> {
+    fn add(
+        &self, subject: &Subject, kind: &'static str, id: &str, (detected_at, by_event): (i64, bool), now: &Words,
+        alerts: &mut Alerts,
+    ) -> Option<()> {
+        let (instants, texts) = ((detected_at, self.due_at, by_event), [subject.text_of_id(), self.rule, id]);
+        alerts.add(instants, (SUBJECTS[subject.kind as usize], kind), texts, |text| {
+            self.write(subject, kind, id, detected_at, now, text)
+        })
+    }
+
+    fn write(
+        &self, subject: &Subject, kind: &str, id: &str, detected_at: i64, now: &Words, line: &mut String,
+    ) -> Option<()> {
         let subject_type = SUBJECTS[subject.kind as usize];
         let Some(lines) = self.lines.get(subject_type) else {
             subject.hand_back(TEXTS);
@@ -270,9 +358,9 @@ impl<'a> Told<'a> {
             }
             _ => Words::default(),
         };
-        let line = if self.is_provisional { provisional } else { plain }.fill(|text, place| match place {
+        if self.is_provisional { provisional } else { plain }.fill_into(line, |text, place| match place {
             Place::Id => text.push_str(subject.text_of_id()),
-            Place::Alert => text.push_str(&id),
+            Place::Alert => text.push_str(id),
             Place::Case => text.push_str(&self.case_id),
             Place::Order => nullable(text, subject, anchor.subjects[0]),
             Place::Account => nullable(text, subject, anchor.subjects[1]),
@@ -302,22 +390,22 @@ impl<'a> Told<'a> {
             Place::NowEn => text.push_str(&now.1),
             _ => subject.hand_back(TEXTS),
         });
-        Some(Alert {
-            detected_at,
-            due_at: self.due_at,
-            subject_type,
-            subject: subject.text_of_id().to_owned(),
-            rule: self.rule.to_owned(),
-            kind,
-            id,
-            by_event,
-            line: line.into_bytes(),
-        })
+        Some(())
     }
 }
 
-/// A case as it is written, and the alert on it, for its sentence; `None` where Python must write it.
-pub fn case_line(subject: &Subject, verdict: &Verdict, roots: &Roots, as_of: i64) -> Option<(String, Option<Vec<u8>>)> {
+/// The cases of one subject: their lines, each with its end; and, where they are asked for, of each where its line ends
+/// and the line of an alert on it.
+#[derive(Default)]
+pub struct WrittenCases {
+    pub text: String,
+    pub alerts: Vec<(usize, Option<String>)>,
+}
+
+/// Add a case as it is written, and `with_alerts` the alert on it, for its sentence; `None` where Python must write it.
+pub fn write_case(
+    subject: &Subject, verdict: &Verdict, roots: &Roots, as_of: i64, with_alerts: bool, cases: &mut WrittenCases,
+) -> Option<()> {
     let root = verdict.root(subject, roots);
     let kind = SUBJECTS[subject.kind as usize];
     let instants = [Some(verdict.started_at), verdict.deadline, verdict.stopped_at, Some(as_of)];
@@ -334,15 +422,15 @@ pub fn case_line(subject: &Subject, verdict: &Verdict, roots: &Roots, as_of: i64
         subject.hand_back(MANY);
         return None;
     }
-    let said = match verdict.reports.last() {
+    let said = match verdict.reports.last().filter(|_| with_alerts) {
         None => None,
-        Some(report) => Some(Told::new(subject, verdict, report, &root, 0)?.alert(subject, as_of, false)?.line),
+        Some(report) => Some(Told::new(subject, verdict, report, &root, 0)?.line(subject, as_of)?),
     };
     let case_id = digest(&[verdict.span.rule.as_bytes(), kind.as_bytes(), subject.id, root.as_bytes()]);
     let arithmetic = arithmetic(subject, verdict)?;
     let (elapsed, paused) = verdict.counted(subject, verdict.ended_at)?;
     let anchor = subject.events[verdict.anchor];
-    let line = line.fill(|text, place| match place {
+    line.fill_into(&mut cases.text, |text, place| match place {
         Place::Id => text.push_str(subject.text_of_id()),
         Place::Case => text.push_str(&case_id),
         Place::Outcome => text.push_str(verdict.outcome.name()),
@@ -360,7 +448,11 @@ pub fn case_line(subject: &Subject, verdict: &Verdict, roots: &Roots, as_of: i64
         Place::Provisional => text.push_str(if verdict.is_provisional { "true" } else { "false" }),
         _ => subject.hand_back(TEXTS),
     });
-    Some((line, said))
+    cases.text.push('\n');
+    if with_alerts {
+        cases.alerts.push((cases.text.len(), said));
+    }
+    Some(())
 }
 
 fn distinct(events: impl Iterator<Item = usize>) -> Vec<usize> {
@@ -449,33 +541,53 @@ fn listed<T>(text: &mut String, items: impl Iterator<Item = T>, mut write: impl 
 /// `PT362.5S`.
 pub fn length(text: &mut String, microseconds: i64) {
     let (seconds, rest) = (microseconds.div_euclid(1_000_000), microseconds.rem_euclid(1_000_000));
-    // A text takes what is written to it.
-    let _ = write!(text, "PT{seconds}");
+    text.push_str("PT");
+    put_number(text, seconds);
     if rest != 0 {
+        // A text takes what is written to it.
         let _ = write!(text, ".{rest:06}");
         text.truncate(text.trim_end_matches('0').len());
     }
     text.push('S');
 }
 
+fn put_number(text: &mut String, number: i64) {
+    let (mut shown, mut from, mut rest) = ([0; 20], 20, number.unsigned_abs());
+    while from == 20 || rest > 0 {
+        from -= 1;
+        shown[from] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    if number < 0 {
+        text.push('-');
+    }
+    text.push_str(std::str::from_utf8(&shown[from..]).unwrap_or_default());
+}
+
 /// A length of time in words; `units` are days, hours, minutes, seconds, milliseconds, microseconds.
 fn duration(microseconds: i64, units: &[Words]) -> Words {
-    let one = |n: i64, unit: usize| (format!("{n}{}", units[unit].0), format!("{n} {}", units[unit].1));
-    match microseconds {
-        1..1000 => return one(microseconds, 5),
-        1000..1_000_000 => return one(microseconds / 1000, 4),
-        _ => {}
-    }
+    let mut said = Words::default();
+    let mut say = |number: i64, unit: usize| {
+        if !said.1.is_empty() {
+            said.1.push(' ');
+        }
+        put_number(&mut said.0, number);
+        said.0.push_str(&units[unit].0);
+        put_number(&mut said.1, number);
+        said.1.push(' ');
+        said.1.push_str(&units[unit].1);
+    };
     let seconds = microseconds / 1_000_000;
-    let parts = [seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60];
-    let said: Vec<_> = parts.iter().enumerate().filter(|(_, n)| **n != 0).map(|(unit, n)| one(*n, unit)).collect();
-    match said.is_empty() {
-        true => one(0, 3),
-        false => (
-            said.iter().map(|(zh, _)| zh.as_str()).collect(),
-            said.iter().map(|(_, en)| en.as_str()).collect::<Vec<_>>().join(" "),
-        ),
+    match microseconds {
+        1..1000 => say(microseconds, 5),
+        1000..1_000_000 => say(microseconds / 1000, 4),
+        _ if seconds == 0 => say(0, 3),
+        _ => {
+            let parts = [seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60];
+            parts.iter().enumerate().filter(|(_, n)| **n != 0).for_each(|(unit, n)| say(*n, unit));
+        }
     }
+    said
 }
 
 fn day_count(subject: &Subject, verdict: &Verdict) -> Option<DayCount> {
@@ -497,10 +609,11 @@ fn day_count(subject: &Subject, verdict: &Verdict) -> Option<DayCount> {
 
 /// How a limit was counted, as JSON; `None` where Python must write it.
 pub fn arithmetic(subject: &Subject, verdict: &Verdict) -> Option<String> {
-    let mut text = "{".to_owned();
+    let mut text = String::with_capacity(256);
+    text.push('{');
     let quoted_day = |text: &mut String, day: i64| {
         text.push('"');
-        day_text(text, day);
+        subject.days.day(text, day);
         text.push('"');
     };
     match verdict.limit {
@@ -613,8 +726,8 @@ fn left_out(subject: &Subject, verdict: &Verdict) -> Option<Words> {
             .take(MOST_SPANS)
             .map(|(first, last)| {
                 let (mut one, mut other) = (String::new(), String::new());
-                day_text(&mut one, *first);
-                day_text(&mut other, *last);
+                subject.days.day(&mut one, *first);
+                subject.days.day(&mut other, *last);
                 if first == last { one } else { put_in(span, &[&one, &other]) }
             })
             .collect();

@@ -17,6 +17,8 @@ pub struct Days {
     rank: Vec<usize>,
     worked: Vec<i64>,
     names: HashMap<i64, String>,
+    /// The dates of all days, one behind the other.
+    texts: String,
     settled_at: i64,
     settled_day: i64,
     offset: i64,
@@ -115,7 +117,10 @@ impl Days {
             }
             rank.push(worked.len());
         }
+        let mut texts = String::with_capacity(works.len() * DAY_TEXT);
+        (calendar.first..).take(works.len()).for_each(|day| day_text(&mut texts, day));
         Days {
+            texts,
             first: calendar.first,
             works,
             provisional: flags(&calendar.provisional),
@@ -369,67 +374,61 @@ impl Days {
         self.names.get(&day).map(String::as_str)
     }
 
-    fn clock(&self, text: &mut String, at: i64, between: char) -> i64 {
-        let rest = (at + self.offset).rem_euclid(DAY);
-        let seconds = rest / 1_000_000;
-        day_text(text, self.date(at));
-        text.push(between);
-        two(text, seconds / 3600);
-        text.push(':');
-        two(text, seconds / 60 % 60);
-        text.push(':');
-        two(text, seconds % 60);
-        rest % 1_000_000
+    /// `2026-03-02`.
+    pub fn day(&self, text: &mut String, day: i64) {
+        let from = usize::try_from(day - self.first).ok().map(|place| place * DAY_TEXT);
+        match from.and_then(|from| self.texts.get(from..from + DAY_TEXT)) {
+            Some(known) => text.push_str(known),
+            None => day_text(text, day),
+        }
+    }
+
+    /// Date and time; with digits below the second where there are some, or `always`.
+    fn clock(&self, text: &mut String, at: i64, between: u8, always: bool) {
+        let local = at + self.offset;
+        self.day(text, local.div_euclid(DAY) + EPOCH);
+        let rest = local.rem_euclid(DAY) as u64;
+        let (seconds, rest) = ((rest / 1_000_000) as u32, (rest % 1_000_000) as u32);
+        let [h, o] = two(seconds / 3600);
+        let [m, i] = two(seconds / 60 % 60);
+        let [s, e] = two(seconds % 60);
+        let [[a, b], [c, d], [e_, f]] = [two(rest / 10_000), two(rest / 100 % 100), two(rest % 100)];
+        let shown = [between, h, o, b':', m, i, b':', s, e, b'.', a, b, c, d, e_, f];
+        let length = match rest {
+            0 if !always => 9,
+            _ if rest % 1000 == 0 => 13,
+            _ => 16,
+        };
+        text.push_str(std::str::from_utf8(&shown[..length]).unwrap_or_default());
     }
 
     /// `2026-03-02T09:00:00.000+08:00`.
     pub fn full(&self, text: &mut String, at: i64) {
-        let rest = self.clock(text, at, 'T');
-        fraction(text, rest);
+        self.clock(text, at, b'T', true);
         text.push_str(&self.suffix);
     }
 
     /// `2026-03-02 09:00:00`, with what there is below the second.
     pub fn shown(&self, text: &mut String, at: i64) {
-        let rest = self.clock(text, at, ' ');
-        if rest > 0 {
-            fraction(text, rest);
-        }
+        self.clock(text, at, b' ', false);
     }
 }
 
-fn fraction(text: &mut String, rest: i64) {
-    text.push('.');
-    three(text, rest / 1000);
-    if rest % 1000 != 0 {
-        three(text, rest % 1000);
-    }
+fn two(number: u32) -> [u8; 2] {
+    [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8]
 }
 
-/// The last digits of a number, with leading zeros.
-fn three(text: &mut String, number: i64) {
-    digit(text, number / 100);
-    two(text, number);
-}
+/// How long the text of a day is.
+const DAY_TEXT: usize = "2026-03-02".len();
 
-fn two(text: &mut String, number: i64) {
-    digit(text, number / 10);
-    digit(text, number);
-}
-
-fn digit(text: &mut String, number: i64) {
-    text.push((b'0' + (number % 10) as u8) as char);
-}
-
-/// `2026-03-02`.
-pub fn day_text(text: &mut String, day: i64) {
+fn day_text(text: &mut String, day: i64) {
     let (year, month, day) = civil(day);
-    two(text, year / 100);
-    two(text, year);
-    text.push('-');
-    two(text, month);
-    text.push('-');
-    two(text, day);
+    for (place, number) in [year / 100, year % 100, month, day].into_iter().enumerate() {
+        if place > 1 {
+            text.push('-');
+        }
+        two(number as u32).into_iter().for_each(|digit| text.push(digit.into()));
+    }
 }
 
 fn part_of(length: i64, (part, whole): (i64, i64)) -> i64 {

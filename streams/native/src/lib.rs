@@ -38,9 +38,9 @@ type AlertKey = (i64, bool, i64, String, String, String, String, String);
 #[pyclass]
 struct Replay {
     inner: replay::Replay,
-    found: Vec<alerts::Alert>,
-    /// Those still to be given out, in order.
-    ordered: std::vec::IntoIter<alerts::Alert>,
+    found: alerts::Alerts,
+    /// The places of those still to be given out, in order; once it is asked for.
+    ordered: Option<std::vec::IntoIter<usize>>,
     back: HashMap<replay::Key, subject::Reason>,
     /// The subjects whose cases are still to be written, in order.
     subjects: Vec<usize>,
@@ -68,8 +68,8 @@ impl Replay {
         let parse = |document| replay::Rulebook::parse(document).map_err(PyValueError::new_err);
         Ok(Replay {
             inner: replay::Replay::new(parse(document)?, rival.map(parse).transpose()?, latest, ends_at, as_of),
-            found: Vec::new(),
-            ordered: Vec::new().into_iter(),
+            found: alerts::Alerts::default(),
+            ordered: None,
             back: HashMap::default(),
             subjects: Vec::new(),
         })
@@ -138,7 +138,8 @@ impl Replay {
     /// Forget the events held; counts stay.
     fn clear(&mut self) {
         self.inner.clear();
-        self.found.clear();
+        self.found = alerts::Alerts::default();
+        self.ordered = None;
         self.back.clear();
         self.subjects.clear();
     }
@@ -198,37 +199,44 @@ impl Replay {
             let (kind, id) = named(key);
             (kind, id, reason)
         });
-        self.found = judged.alerts;
+        (self.found, self.ordered) = (judged.alerts, None);
         Ok((lines, subjects.collect(), judged.judged, judged.repetitions.into_iter().collect(), judged.orphans))
     }
 
     /// Cases as of an instant, of so many subjects from a place on, in order: type and id of each, its lines, each with
-    /// an alert on the case, and, where Python must write them instead, the lines of its events. `of_rival`: by the
-    /// other rulebook.
+    /// its end, or `with_alerts` each line without its end and an alert on the case, where there is one; and, where
+    /// Python must write them instead, the lines of its events. `of_rival`: by the other rulebook.
     #[allow(clippy::type_complexity)]
     fn cases<'py>(
-        &mut self, py: Python<'py>, until: i64, from: usize, most: usize, of_rival: bool,
-    ) -> PyResult<Vec<(&'static str, String, Vec<(Bound<'py, PyBytes>, Option<Bound<'py, PyBytes>>)>, Vec<Line<'py>>)>>
-    {
-        let inner = &self.inner;
+        &mut self, py: Python<'py>, until: i64, some: (usize, usize), of_rival: bool, with_alerts: bool,
+    ) -> PyResult<
+        Vec<(
+            (&'static str, String),
+            Bound<'py, PyBytes>,
+            Vec<(Bound<'py, PyBytes>, Option<Bound<'py, PyBytes>>)>,
+            Vec<Line<'py>>,
+        )>,
+    > {
+        let (inner, (from, most)) = (&self.inner, some);
         if from == 0 {
             self.subjects = inner.subjects(&self.back);
         }
         let chosen: Vec<usize> = self.subjects.iter().skip(from).take(most).copied().collect();
-        let written = || chosen.iter().map(|subject| inner.cases(*subject, until, of_rival)).collect::<Vec<_>>();
+        let cases = |subject: &usize| inner.cases(*subject, until, of_rival, with_alerts);
+        let written = || chosen.iter().map(cases).collect::<Vec<_>>();
         let written = py.detach(|| catch_unwind(AssertUnwindSafe(written))).map_err(broken)?;
         let found = chosen.iter().zip(written).map(|(subject, cases)| {
-            let (kind, id) = self.inner.key(*subject);
-            let left = match cases {
-                None => self.inner.lines_of(*subject),
-                Some(_) => Vec::new(),
-            };
+            let left = if cases.is_none() { self.inner.lines_of(*subject) } else { Vec::new() };
             let left = left.into_iter().map(|(number, origin, line)| (number, origin, PyBytes::new(py, line)));
-            let cases = cases
-                .into_iter()
-                .flatten()
-                .map(|(line, alert)| (PyBytes::new(py, line.as_bytes()), alert.map(|alert| PyBytes::new(py, &alert))));
-            (SUBJECTS[kind as usize], String::from_utf8_lossy(&id).into_owned(), cases.collect(), left.collect())
+            let cases = cases.unwrap_or_default();
+            let mut from = 0;
+            let alone = cases.alerts.iter().map(|(end, alert)| {
+                let line = &cases.text[std::mem::replace(&mut from, *end)..end - 1];
+                (bytes(py, line), alert.as_ref().map(|alert| bytes(py, alert)))
+            });
+            let alone = alone.collect();
+            let text = if with_alerts { "" } else { &cases.text };
+            (named(self.inner.key(*subject)), bytes(py, text), alone, left.collect())
         });
         Ok(found.collect())
     }
@@ -245,7 +253,11 @@ impl Replay {
         let subject_type = known(&kind_of_subject, &SUBJECTS).unwrap_or("");
         let kinds = ["warning", "breach", "late_completion", "violation", "retraction"];
         let kind = known(&kind, &kinds).unwrap_or("");
-        self.found.push(alerts::Alert { detected_at, due_at, subject_type, subject, rule, kind, id, by_event, line });
+        let line = String::from_utf8_lossy(&line);
+        self.found.add((detected_at, due_at, by_event), (subject_type, kind), [&subject, &rule, &id], |text| {
+            text.push_str(&line);
+            Some(())
+        });
     }
 
     /// The next alerts in order, at most so many, each as a line, and how many there are by rule and kind.
@@ -253,45 +265,44 @@ impl Replay {
     fn alerts<'py>(
         &mut self, py: Python<'py>, most: usize,
     ) -> (Vec<Bound<'py, PyBytes>>, Vec<(String, &'static str, usize)>) {
-        if !self.found.is_empty() {
-            self.ordered = self.in_order().into_iter();
+        let found = &self.found;
+        let ordered = self.ordered.get_or_insert_with(|| found.in_order().into_iter());
+        let mut counts: HashMap<(&str, &'static str), usize> = HashMap::default();
+        let mut lines = Vec::with_capacity(most.min(ordered.len()));
+        for place in ordered.take(most) {
+            let alert = &found.all[place];
+            let [_, rule, _, line] = found.texts(alert);
+            lines.push(bytes(py, line));
+            *counts.entry((rule, alert.kind)).or_default() += 1;
         }
-        let mut counts: HashMap<(String, &'static str), usize> = HashMap::default();
-        let mut lines = Vec::new();
-        for mut alert in self.ordered.by_ref().take(most) {
-            alert.line.push(b'\n');
-            lines.push(PyBytes::new(py, &alert.line));
-            *counts.entry((alert.rule, alert.kind)).or_default() += 1;
+        let counts = counts.into_iter().map(|((rule, kind), count)| (rule.to_owned(), kind, count)).collect();
+        if ordered.len() == 0 {
+            self.found = alerts::Alerts::default(); // cases may take the memory
         }
-        (lines, counts.into_iter().map(|((rule, kind), count)| (rule, kind, count)).collect())
+        (lines, counts)
     }
 
     /// All alerts in order: what `add` takes of each.
     fn keyed_alerts<'py>(&mut self, py: Python<'py>) -> Vec<(AlertKey, Bound<'py, PyBytes>)> {
-        let found = self.in_order().into_iter();
-        found
-            .map(|alert| {
-                let line = PyBytes::new(py, &alert.line);
-                let (kind, subject_type) = (alert.kind.to_owned(), alert.subject_type.to_owned());
-                let first = (alert.detected_at, alert.by_event, alert.due_at);
-                ((first.0, first.1, first.2, subject_type, alert.subject, alert.rule, kind, alert.id), line)
-            })
-            .collect()
+        let found = std::mem::take(&mut self.found);
+        let keyed = found.in_order().into_iter().map(|place| {
+            let alert = &found.all[place];
+            let [subject, rule, id, line] = found.texts(alert);
+            let [kind, subject_type] = [alert.kind, alert.subject_type].map(str::to_owned);
+            let [subject, rule, id] = [subject, rule, id].map(str::to_owned);
+            let first = (alert.detected_at, alert.by_event, alert.due_at);
+            let key = (first.0, first.1, first.2, subject_type, subject, rule, kind, id);
+            (key, bytes(py, line.trim_end_matches('\n')))
+        });
+        keyed.collect()
     }
 }
 
-impl Replay {
-    fn in_order(&mut self) -> Vec<alerts::Alert> {
-        let mut found = std::mem::take(&mut self.found);
-        found.sort_by(|a, b| {
-            let place = |alert: &alerts::Alert| (alert.detected_at, alert.by_event, alert.due_at, alert.subject_type);
-            place(a)
-                .cmp(&place(b))
-                .then_with(|| (&a.subject, &a.rule, a.kind, &a.id).cmp(&(&b.subject, &b.rule, b.kind, &b.id)))
-        });
-        found
-    }
+fn bytes<'py>(py: Python<'py>, text: &str) -> Bound<'py, PyBytes> {
+    PyBytes::new(py, text.as_bytes())
+}
 
+impl Replay {
     fn handed_back<'py>(&self, py: Python<'py>, back: &HashMap<replay::Key, subject::Reason>) -> Vec<Line<'py>> {
         let lines = self.inner.handed_back(back).into_iter();
         lines.map(|(number, origin, line)| (number, origin, PyBytes::new(py, line))).collect()

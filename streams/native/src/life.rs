@@ -3,7 +3,7 @@
 //! Mirrors `streams/core/offline.py` and `offline_engine.py`: folded once where nothing is ever taken back, else lived
 //! through step by step.
 
-use crate::alerts::{Alert, Report, Roots, Told, Verdict, case_line};
+use crate::alerts::{Alerts, Report, Roots, Told, Verdict, WrittenCases, write_case};
 use crate::corrections::{Effective, effective};
 use crate::document::{Fold, FoldEntry, Types};
 use crate::hashing::{HashMap, HashSet};
@@ -13,12 +13,8 @@ use std::rc::Rc;
 
 pub type Folds = [(FoldEntry, Option<Fold>)];
 
-/// What is found of one subject; `orphans` are stops without a start, by fold.
-#[derive(Default)]
-pub struct Life {
-    pub alerts: Vec<Alert>,
-    pub orphans: HashMap<usize, u64>,
-}
+/// Stops without a start, by fold.
+pub type Orphans = HashMap<usize, u64>;
 
 /// What tells one report from another on a subject: fold, root, kind, cause.
 type ReportKey = (usize, String, &'static str, String);
@@ -58,8 +54,8 @@ pub fn routes_of<'a>(folds: &'a Folds, subject: &Subject) -> Option<Vec<Route<'a
 pub fn routes_by<'a>(folds: &'a Folds, subject: &Subject, by: fn(&FoldEntry) -> &Types) -> Option<Vec<Route<'a>>> {
     let types: Types = subject.events.iter().map(|event| event.event_type()).collect();
     let mut routes = Vec::new();
-    for (index, (entry, fold)) in folds.iter().enumerate() {
-        let Some(place) = entry.subjects.iter().position(|kind| *kind == subject.kind) else { continue };
+    for &(index, place) in subject.folds {
+        let (entry, fold) = &folds[index];
         if by(entry).meets(&types) {
             let Some(fold) = fold else {
                 subject.hand_back(KIND);
@@ -71,9 +67,8 @@ pub fn routes_by<'a>(folds: &'a Folds, subject: &Subject, by: fn(&FoldEntry) -> 
     Some(routes)
 }
 
-/// Every case of one subject as of the end: its line, and an alert on it; `None` where Python must write them.
-#[allow(clippy::type_complexity)]
-pub fn cases(folds: &Folds, subject: &Subject) -> Option<Vec<(String, Option<Vec<u8>>)>> {
+/// Every case of one subject as of the end, `with_alerts` on them; `None` where Python must write them.
+pub fn cases(folds: &Folds, subject: &Subject, with_alerts: bool) -> Option<WrittenCases> {
     let routes = routes_of(folds, subject)?;
     let mut events: Vec<usize> = (0..subject.events.len()).collect();
     let mut roots = Roots::default();
@@ -83,44 +78,47 @@ pub fn cases(folds: &Folds, subject: &Subject) -> Option<Vec<(String, Option<Vec
         *subject.entered.borrow_mut() = found.entered;
     }
     events.retain(|event| subject.at(*event) <= subject.until);
-    let mut found = Vec::new();
+    let mut found = WrittenCases::default();
     for route in &routes {
         let mut state = kinds::start(route.fold);
         events.iter().filter(|event| route.sees(subject, **event)).for_each(|event| state.step(subject, *event));
         for verdict in state.judge(subject, subject.until, true).0 {
-            found.push(case_line(subject, &verdict, &roots, subject.until)?);
+            write_case(subject, &verdict, &roots, subject.until, with_alerts, &mut found)?;
         }
     }
     subject.unsure.get().is_none().then_some(found)
 }
 
-/// Judge one subject; where it is to be left to Python the subject says so, and what is given counts for nothing.
-pub fn judge(folds: &Folds, subject: &Subject) -> Life {
+/// Judge one subject: its alerts are added; where it is to be left to Python the subject says so, and what is given
+/// counts for nothing.
+pub fn judge(folds: &Folds, subject: &Subject, alerts: &mut Alerts) -> Orphans {
     let within = subject.events.partition_point(|event| event.at <= subject.until);
-    let Some(routes) = routes_of(folds, subject) else { return Life::default() };
-    let mut life = Life::default();
+    let mut found = Orphans::default();
+    let Some(routes) = routes_of(folds, subject) else { return found };
+    let before = alerts.all.len();
     let (has_case, events) = if is_corrected(subject) {
-        step_by_step(&routes, subject, within, &mut life)
+        step_by_step(&routes, subject, within, alerts)
     } else {
-        match at_once(&routes, subject, within, &mut life) {
-            Some(has_case) => (has_case, (0..within).collect()),
+        match at_once(&routes, subject, within, alerts) {
+            Some(true) => return found,
+            Some(false) => (false, (0..within).collect()),
             None => {
-                life.alerts.clear();
-                step_by_step(&routes, subject, within, &mut life)
+                alerts.truncate(before);
+                step_by_step(&routes, subject, within, alerts)
             }
         }
     };
     if !has_case {
-        orphans(folds, subject, &events, &mut life);
+        orphans(folds, subject, &events, &mut found);
     }
-    life
+    found
 }
 
 /// Stops on a subject that never had a case, by fold.
-fn orphans(folds: &Folds, subject: &Subject, events: &[usize], life: &mut Life) {
+fn orphans(folds: &Folds, subject: &Subject, events: &[usize], found: &mut Orphans) {
     let types: Types = events.iter().map(|event| subject.event_type(*event)).collect();
-    for (index, (entry, fold)) in folds.iter().enumerate().filter(|(_, (entry, _))| entry.stops.meets(&types)) {
-        let Some(place) = entry.subjects.iter().position(|kind| *kind == subject.kind) else { continue };
+    for &(index, place) in subject.folds.iter().filter(|(index, _)| folds[*index].0.stops.meets(&types)) {
+        let (entry, fold) = &folds[index];
         let is_seen = |event: &&usize| {
             entry.stops.contains(subject.event_type(**event)) && !is_of_one(subject, **event, &entry.subjects[..place])
         };
@@ -134,27 +132,29 @@ fn orphans(folds: &Folds, subject: &Subject, events: &[usize], life: &mut Life) 
             let stops = versions.iter().flat_map(|version| &version.stop);
             let mut stops = stops.filter(|pattern| pattern.r#type == event_type);
             if stops.any(|pattern| subject.holds(&pattern.r#where, subject.plain(*event))) {
-                *life.orphans.entry(index).or_default() += 1;
+                *found.entry(index).or_default() += 1;
             }
         }
     }
 }
 
 /// Fold all events once; whether there was any case. `None` where something is taken back.
-fn at_once(routes: &[Route], subject: &Subject, within: usize, life: &mut Life) -> Option<bool> {
+fn at_once(routes: &[Route], subject: &Subject, within: usize, alerts: &mut Alerts) -> Option<bool> {
     let mut has_case = false;
     let mut told: HashSet<ReportKey> = HashSet::default();
     let nothing = Roots::default();
+    let mut seen: Vec<usize> = Vec::with_capacity(within);
     for route in routes {
-        let seen: Vec<usize> = (0..within).filter(|event| route.sees(subject, *event)).collect();
+        seen.clear();
+        seen.extend((0..within).filter(|event| route.sees(subject, *event)));
         let mut state = kinds::start(route.fold);
         seen.iter().for_each(|event| state.step(subject, *event));
-        has_case |= state.has_case(subject, subject.until);
+        has_case = has_case || state.has_case(subject, subject.until);
         let mut tell = |verdict: &Verdict, report: &Report, watermark: i64, by_event: bool| {
             let root = verdict.root(subject, &nothing);
             if told.insert((route.index, root.to_string(), report.kind, report.cause.clone())) {
-                let alert = Told::new(subject, verdict, report, &root, 0);
-                life.alerts.extend(alert.and_then(|told| told.alert(subject, watermark, by_event)));
+                let told = Told::new(subject, verdict, report, &root, 0);
+                told.and_then(|told| told.alert(subject, watermark, by_event, alerts));
             }
         };
         match state.reported(subject, subject.until) {
@@ -250,7 +250,7 @@ impl<'a> Record<'a, '_> {
     }
 
     /// Ask all folds; tell the difference to what was told before.
-    fn decide(&mut self, watermark: i64, by_event: bool, life: &mut Life) {
+    fn decide(&mut self, watermark: i64, by_event: bool, alerts: &mut Alerts) {
         let subject = self.subject;
         let mut owed: Vec<(ReportKey, Rc<Verdict>, usize)> = Vec::new();
         self.due = None;
@@ -272,7 +272,7 @@ impl<'a> Record<'a, '_> {
         for key in gone {
             let now = self.case(&key, watermark);
             if let Some(told) = self.told.remove(&key) {
-                life.alerts.extend(told.retraction(subject, now.as_ref(), watermark, by_event));
+                told.retraction(subject, now.as_ref(), watermark, by_event, alerts);
             }
             *self.withdrawn.entry(key).or_default() += 1;
         }
@@ -282,7 +282,7 @@ impl<'a> Record<'a, '_> {
             }
             let generation = self.withdrawn.get(&key).copied().unwrap_or(0);
             let Some(told) = Told::new(subject, &verdict, &verdict.reports[place], &key.1, generation) else { return };
-            life.alerts.extend(told.alert(subject, watermark, by_event));
+            told.alert(subject, watermark, by_event, alerts);
             self.told.insert(key, told);
         }
     }
@@ -298,7 +298,9 @@ impl<'a> Record<'a, '_> {
 }
 
 /// Live through all events; whether there is any case at the end, and the events as corrected.
-fn step_by_step<'a>(routes: &[Route<'a>], subject: &Subject<'a>, within: usize, life: &mut Life) -> (bool, Vec<usize>) {
+fn step_by_step<'a>(
+    routes: &[Route<'a>], subject: &Subject<'a>, within: usize, alerts: &mut Alerts,
+) -> (bool, Vec<usize>) {
     let mut record = Record {
         routes,
         subject,
@@ -314,17 +316,17 @@ fn step_by_step<'a>(routes: &[Route<'a>], subject: &Subject<'a>, within: usize, 
     while position < within && subject.unsure.get().is_none() {
         let at = subject.at(position);
         while let Some(due) = record.due.filter(|due| *due < at) {
-            record.decide(due, false, life);
+            record.decide(due, false, alerts);
         }
         let together = (position..within).take_while(|event| subject.at(*event) == at).count();
         let place = record.history.partition_point(|event| *event < position);
         record.history.splice(place..place, position..position + together);
         position += together;
         record.fold();
-        record.decide(at - 1, true, life);
+        record.decide(at - 1, true, alerts);
     }
     while let Some(due) = record.due.filter(|due| *due <= subject.until && subject.unsure.get().is_none()) {
-        record.decide(due, false, life);
+        record.decide(due, false, alerts);
     }
     if within == 0 {
         record.fold();

@@ -122,15 +122,19 @@ impl TryFrom<String> for Line {
 }
 
 impl Line {
-    pub fn fill(&self, mut value: impl FnMut(&mut String, Place)) -> String {
+    pub fn fill(&self, value: impl FnMut(&mut String, Place)) -> String {
         let mut found = String::with_capacity(self.parts.iter().map(|(text, _)| text.len() + 32).sum());
+        self.fill_into(&mut found, value);
+        found
+    }
+
+    pub fn fill_into(&self, found: &mut String, mut value: impl FnMut(&mut String, Place)) {
         for (text, place) in &self.parts {
             found.push_str(text);
             if let Some(place) = place {
-                value(&mut found, *place);
+                value(found, *place);
             }
         }
-        found
     }
 }
 

@@ -246,7 +246,7 @@ fn compare(
                 key: (root.to_string(), report.kind, report.cause.clone()),
                 instants: (verdict.started_at, verdict.deadline, report.due, verdict.stopped_at),
                 counted: told.counted(),
-                line: told.alert(subject, asked.watermark, false).ok_or_else(unsure)?.line,
+                line: told.line(subject, asked.watermark).ok_or_else(unsure)?.into_bytes(),
             });
         }
     }

@@ -1,8 +1,8 @@
 //! A replay: lines in, alerts out; what is not known here is named, for Python to judge.
 
-use crate::alerts::Alert;
+use crate::alerts::{Alerts, WrittenCases};
 use crate::calendar::Days;
-use crate::document::{Document, Fold, Phrases, VERSION, Words};
+use crate::document::{Document, Fold, FoldEntry, Phrases, VERSION, Words};
 use crate::events::{Event, Field, Reader, Span};
 use crate::hashing::{HashMap, HashSet};
 use crate::life::{self, Folds};
@@ -21,6 +21,8 @@ pub struct Rulebook {
     pub types: Vec<String>,
     pub concerns: Vec<Vec<u8>>,
     pub folds: Box<Folds>,
+    /// By subject type the folds about it, each with the place of the type among its own.
+    of_kind: [Vec<(usize, usize)>; 4],
     durations: Vec<Words>,
     phrases: Phrases,
     words: HashSet<String>,
@@ -39,7 +41,12 @@ impl Rulebook {
         if document.calendars.is_empty() {
             return Err("a compiled rulebook without a calendar".to_owned());
         }
+        let of_kind = std::array::from_fn(|kind| {
+            let place = |entry: &FoldEntry| entry.subjects.iter().position(|known| usize::from(*known) == kind);
+            document.folds.iter().enumerate().filter_map(|(fold, entry)| Some((fold, place(entry)?))).collect()
+        });
         Ok(Rulebook {
+            of_kind,
             reader: Reader::new(&document.types, &document.watched),
             days: document.calendars.iter().map(Days::new).collect(),
             concerns: document.types.iter().map(|found| found.subjects.clone()).collect(),
@@ -71,6 +78,7 @@ impl Rulebook {
             events,
             store,
             fields,
+            folds: self.of_kind.get(usize::from(kind)).map_or(&[], Vec::as_slice),
             days: &self.days[0],
             calendars: &self.days,
             types: &self.types,
@@ -348,53 +356,38 @@ impl Replay {
         let mut last = None;
         let mut repeated: Vec<Key> = Vec::new();
         for subject in 0..self.groups().keys.len() {
-            let mut events = self.events_of(subject);
-            match self.distinct(&mut events) {
-                None => repeated.push(self.key(subject)),
-                Some(_) if self.is_back(&self.back, subject) => {}
-                Some(_) => last = last.max(events.iter().map(|event| event.at).max()),
+            let places = self.groups().places_of(subject);
+            if self.groups().may_repeat[subject] && self.distinct_of(subject).is_none() {
+                repeated.push(self.key(subject));
+            } else if !self.is_back(&self.back, subject) {
+                last = last.max(places.iter().map(|place| self.events[*place as usize].at).max());
             }
         }
         self.back.extend(repeated.into_iter().map(|key| (key, REPEATED)));
         last
     }
 
-    /// Remove events that are repeated as they are; their numbers, or `None` where the content is another one.
-    fn distinct(&self, events: &mut Vec<&Event>) -> Option<Vec<u64>> {
-        let (mut numbers, mut is_other) = (Vec::new(), false);
-        let mut repeats = |event: &Event, first: &[u8]| {
-            is_other |= first != self.line(event);
-            numbers.push(event.number);
-        };
-        if events.len() <= FEW {
-            let mut kept: usize = 0;
-            for place in 0..events.len() {
-                let event = events[place];
-                let is_same =
-                    |known: &&&Event| known.id_hash == event.id_hash && self.text(known.id) == self.text(event.id);
-                match events[..kept].iter().find(is_same) {
-                    Some(known) => repeats(event, self.line(known)),
-                    None => {
-                        events[kept] = event;
-                        kept += 1;
-                    }
-                }
-            }
-            events.truncate(kept);
-        } else {
-            let mut seen: HashMap<&[u8], &[u8]> = HashMap::default();
-            events.retain(|event| match seen.entry(self.text(event.id)) {
-                Entry::Vacant(place) => {
-                    place.insert(self.line(event));
-                    true
-                }
-                Entry::Occupied(known) => {
-                    repeats(event, known.get());
-                    false
-                }
-            });
+    /// The events of a subject without those that are repeated as they are, and the numbers of these; `None` where the
+    /// content is another one.
+    fn distinct_of(&self, subject: usize) -> Option<(Vec<&Event>, Vec<u64>)> {
+        let mut events = self.events_of(subject);
+        if !self.groups().may_repeat[subject] {
+            return Some((events, Vec::new()));
         }
-        (!is_other).then_some(numbers)
+        let (mut numbers, mut is_other) = (Vec::new(), false);
+        let mut seen: HashMap<&[u8], &[u8]> = HashMap::default();
+        events.retain(|event| match seen.entry(self.text(event.id)) {
+            Entry::Vacant(place) => {
+                place.insert(self.line(event));
+                true
+            }
+            Entry::Occupied(known) => {
+                is_other |= *known.get() != self.line(event);
+                numbers.push(event.number);
+                false
+            }
+        });
+        (!is_other).then_some((events, numbers))
     }
 
     /// The subjects that are Python's so far.
@@ -404,35 +397,40 @@ impl Replay {
 
     fn groups(&self) -> &Groups {
         self.groups.get_or_init(|| {
-            let mut numbers: HashMap<(u8, &[u8]), usize> = HashMap::default();
-            let (mut keys, mut ends, mut pairs) = (Vec::new(), Vec::new(), Vec::new());
+            let most = self.events.len() / 4; // a guess
+            let mut numbers: HashMap<(u8, &[u8]), u32> = HashMap::with_capacity_and_hasher(most, Default::default());
+            let (mut keys, mut ends): (Vec<_>, Vec<usize>) = (Vec::with_capacity(most), Vec::with_capacity(most));
+            let mut pairs: Vec<(u32, u32)> = Vec::with_capacity(self.events.len());
             for (place, event) in self.events.iter().enumerate() {
                 for kind in (0..4).filter(|kind| event.concerns[*kind]) {
                     let id = event.subjects[kind];
                     let subject = *numbers.entry((kind as u8, self.text(id))).or_insert_with(|| {
                         keys.push((kind as u8, id));
                         ends.push(0);
-                        keys.len() - 1
+                        keys.len() as u32 - 1
                     });
-                    ends[subject] += 1;
-                    pairs.push((subject, place));
+                    ends[subject as usize] += 1;
+                    pairs.push((subject, place as u32));
                 }
             }
             let mut sum = 0;
             for end in &mut ends {
                 (*end, sum) = (sum, sum + *end); // for now where its places begin
             }
-            let mut places = vec![0; pairs.len()];
+            let (mut places, mut hashes) = (vec![0; pairs.len()], vec![0; pairs.len()]);
             for (subject, place) in pairs {
-                places[ends[subject]] = place;
-                ends[subject] += 1;
+                let end = &mut ends[subject as usize];
+                (places[*end], hashes[*end]) = (place, self.events[place as usize].id_hash);
+                *end += 1;
             }
-            Groups { keys, ends, places }
+            let mut from = 0;
+            let may_repeat = |end: &usize| may_repeat(&mut hashes[std::mem::replace(&mut from, *end)..*end]);
+            Groups { may_repeat: ends.iter().map(may_repeat).collect(), keys, ends, places }
         })
     }
 
     fn events_of(&self, subject: usize) -> Vec<&Event> {
-        self.groups().places_of(subject).iter().map(|place| &self.events[*place]).collect()
+        self.groups().places_of(subject).iter().map(|place| &self.events[*place as usize]).collect()
     }
 
     /// The subject type and id of a subject.
@@ -472,27 +470,26 @@ impl Replay {
             if self.is_back(&self.back, number) {
                 continue;
             }
-            let mut events = self.events_of(number);
-            let Some(repetitions) = self.distinct(&mut events) else {
+            let Some((mut events, repetitions)) = self.distinct_of(number) else {
                 found.back.insert(self.key(number), REPEATED);
                 continue;
             };
             self.sort(&mut events);
             let subject = self.subject(&self.rulebook, number, events, until);
-            let mut life = life::Life::default();
+            let (before, mut orphans) = (found.alerts.all.len(), life::Orphans::default());
             if is_settled(&subject) {
-                life = life::judge(&self.rulebook.folds, &subject);
+                orphans = life::judge(&self.rulebook.folds, &subject, &mut found.alerts);
             } else {
                 subject.hand_back(TABLES);
             }
             if let Some(reason) = subject.unsure.get() {
+                found.alerts.truncate(before);
                 found.back.insert(self.key(number), reason);
                 continue;
             }
             found.judged += subject.events.len() as u64;
-            found.alerts.append(&mut life.alerts);
             found.repetitions.extend(repetitions);
-            for (fold, count) in life.orphans {
+            for (fold, count) in orphans {
                 *found.orphans.entry(self.rulebook.folds[fold].0.id.clone()).or_default() += count;
             }
         }
@@ -513,15 +510,14 @@ impl Replay {
         found
     }
 
-    /// Every case of one of them as of the end, by one rulebook or the other; `None` where Python must write them.
-    #[allow(clippy::type_complexity)]
-    pub fn cases(&self, subject: usize, until: i64, of_rival: bool) -> Option<Vec<(String, Option<Vec<u8>>)>> {
+    /// Every case of one of them as of the end, by one rulebook or the other, `with_alerts` on them; `None` where Python
+    /// must write them.
+    pub fn cases(&self, subject: usize, until: i64, of_rival: bool, with_alerts: bool) -> Option<WrittenCases> {
         let rulebook = self.rival.as_ref().filter(|_| of_rival).unwrap_or(&self.rulebook);
-        let mut events = self.events_of(subject);
-        self.distinct(&mut events)?;
+        let (mut events, _) = self.distinct_of(subject)?;
         self.sort(&mut events);
         let subject = self.subject(rulebook, subject, events, until);
-        is_settled(&subject).then(|| life::cases(&rulebook.folds, &subject)).flatten()
+        is_settled(&subject).then(|| life::cases(&rulebook.folds, &subject, with_alerts)).flatten()
     }
 
     /// The lines of one subject, with number and origin.
@@ -549,7 +545,7 @@ impl Replay {
         }
         let subjects = (0..self.groups().keys.len()).filter(|subject| self.is_back(back, *subject));
         let places = subjects.flat_map(|subject| self.groups().places_of(subject));
-        let numbers: HashSet<u64> = places.map(|place| self.events[*place].number).collect();
+        let numbers: HashSet<u64> = places.map(|place| self.events[*place as usize].number).collect();
         self.lines().filter(|(number, _, _)| numbers.contains(number)).collect()
     }
 }
@@ -586,11 +582,22 @@ fn part(line: &[u8], base: usize, span: Span) -> &[u8] {
 struct Groups {
     keys: Vec<(u8, Span)>,
     ends: Vec<usize>,
-    places: Vec<usize>,
+    places: Vec<u32>,
+    /// Whether two events of a subject may have the same id.
+    may_repeat: Vec<bool>,
+}
+
+/// Whether any two of the hashes are equal; they are sorted where they are many.
+fn may_repeat(hashes: &mut [u32]) -> bool {
+    if hashes.len() <= FEW {
+        return (1..hashes.len()).any(|place| hashes[..place].contains(&hashes[place]));
+    }
+    hashes.sort_unstable();
+    hashes.windows(2).any(|two| two[0] == two[1])
 }
 
 impl Groups {
-    fn places_of(&self, subject: usize) -> &[usize] {
+    fn places_of(&self, subject: usize) -> &[u32] {
         let from = subject.checked_sub(1).map_or(0, |before| self.ends[before]);
         &self.places[from..self.ends[subject]]
     }
@@ -598,7 +605,7 @@ impl Groups {
 
 impl Judged {
     fn add(&mut self, other: Judged) {
-        self.alerts.extend(other.alerts);
+        self.alerts.append(other.alerts);
         self.back.extend(other.back);
         self.judged += other.judged;
         self.repetitions.extend(other.repetitions);
@@ -611,7 +618,7 @@ impl Judged {
 /// What came of judging: alerts in no order, and what is left to Python with the reason.
 #[derive(Default)]
 pub struct Judged {
-    pub alerts: Vec<Alert>,
+    pub alerts: Alerts,
     pub back: HashMap<Key, Reason>,
     /// Events judged, each counted for each of its subjects.
     pub judged: u64,

@@ -51,6 +51,8 @@ pub struct Subject<'a> {
     pub store: &'a [u8],
     /// Of all events in the store.
     pub fields: &'a [Field],
+    /// The folds about its type, each with the place of that among its types.
+    pub folds: &'a [(usize, usize)],
     /// Of the rulebook's own calendar.
     pub days: &'a Days,
     pub calendars: &'a [Days],
@@ -133,8 +135,8 @@ impl<'a> Subject<'a> {
         let event_type = &self.types[self.event_type(fields.event)];
         let value = self.value(fields, condition.field);
         let text = match value {
-            _ if fields.type_field == Some(condition.field) => Some(event_type.as_str()),
-            Val::Text(span) => Some(self.text(span)),
+            _ if fields.type_field == Some(condition.field) => Some(event_type.as_bytes()),
+            Val::Text(span) => Some(self.bytes(span)),
             _ => None,
         };
         match &condition.test {
@@ -162,9 +164,9 @@ impl<'a> Subject<'a> {
         }
     }
 
-    fn equals(&self, value: Val, text: Option<&str>, wanted: &Value) -> bool {
+    fn equals(&self, value: Val, text: Option<&[u8]>, wanted: &Value) -> bool {
         match (wanted, text, value) {
-            (Value::String(word), Some(text), _) => word == text,
+            (Value::String(word), Some(text), _) => word.as_bytes() == text,
             (Value::Bool(wanted), None, Val::Bool(value)) => *wanted == value,
             (Value::Number(wanted), None, Val::Int(value)) if value.abs() < 1 << 52 => {
                 wanted.as_f64() == Some(value as f64)
@@ -262,10 +264,6 @@ pub fn sayable(subject: &Subject, value: &[u8]) -> String {
 
 pub fn hexadecimal(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut found = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        found.push(DIGITS[usize::from(byte >> 4)] as char);
-        found.push(DIGITS[usize::from(byte & 15)] as char);
-    }
-    found
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|half| DIGITS[usize::from(half)]);
+    String::from_utf8(digits.collect()).unwrap_or_default()
 }

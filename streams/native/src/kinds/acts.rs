@@ -144,7 +144,7 @@ impl ActVersion {
     fn watch(&self) -> Watch {
         Watch {
             found: vec![None; self.slots.len()],
-            seen: vec![Vec::new(); self.slots.len()],
+            seen: if self.is_closing() { vec![Vec::new(); self.slots.len()] } else { Vec::new() },
             reset_at: NEVER,
             lifted_at: NEVER,
             ..Watch::default()
@@ -367,11 +367,17 @@ impl ActVersion {
         slots.filter_map(|(slot, found)| slot.missing(subject, *found, act, subject.at(act), None)).collect()
     }
 
-    /// What is found out at a trigger, with everything up to its instant noted.
-    fn find<'a>(&'a self, watch: &Watch, subject: &Subject, act: usize) -> Vec<Finding<'a>> {
+    /// Add what is found out at a trigger, with everything up to its instant noted.
+    fn find<'a>(&'a self, watch: &Watch, subject: &Subject, act: usize, found: &mut Vec<Finding<'a>>) {
         if self.is_closing() {
-            return self.closing(watch, subject, act);
+            found.extend(self.closing(watch, subject, act));
+        } else {
+            found.extend(self.found_at(watch, subject, act));
         }
+    }
+
+    /// What is found out at an act that waits for nothing.
+    fn found_at<'a>(&'a self, watch: &Watch, subject: &Subject, act: usize) -> Option<Finding<'a>> {
         let lines = self.lines.get(&subject.event_type(act));
         let at = subject.at(act);
         let own = subject.calendar(&self.span.counted_by, Fields { event: act, facts: watch.facts, type_field: None });
@@ -398,24 +404,22 @@ impl ActVersion {
         if let ActBody::RecordingDelay { choices, late } = &self.body {
             let fields = Fields { event: act, facts: None, type_field: subject.type_field };
             let chosen = choices.iter().find(|choice| subject.holds(&choice.when, fields));
-            let Some(choice) = chosen.filter(|_| self.applies(watch.facts, subject, act)) else { return Vec::new() };
+            let choice = chosen.filter(|_| self.applies(watch.facts, subject, act))?;
             let mut found = finding(Vec::new(), &[], false);
             self.recorded(&mut found, subject, &choice.limit, late);
             found.lines = choice.lines.get(&subject.event_type(act));
             found.case = &choice.case;
-            return vec![found];
+            return Some(found);
         }
         if let ActBody::AtMost { .. } = &self.body {
-            return self.too_many(watch, subject, act, finding).into_iter().collect();
+            return self.too_many(watch, subject, act, finding);
         }
-        if !self.applies(watch.facts, subject, act) {
-            return Vec::new();
-        }
-        match &self.body {
+        self.applies(watch.facts, subject, act).then_some(())?;
+        Some(match &self.body {
             ActBody::Evidence { carry, lacks, .. } => {
                 let mut faults = carried(carry, lacks, subject, act);
                 faults.extend(self.missing(watch, subject, act));
-                vec![finding(faults, &[], false)]
+                finding(faults, &[], false)
             }
             ActBody::ForbiddenWhile { forbidden, .. } => {
                 let since = watch.since.iter().rev().copied().find(|since| subject.at(*since) < at);
@@ -425,33 +429,31 @@ impl ActVersion {
                         _ => subject.hand_back(TEXTS),
                     })
                 });
-                vec![finding(said.into_iter().collect(), since.as_slice(), false)]
+                finding(said.into_iter().collect(), since.as_slice(), false)
             }
             ActBody::NotBefore { date_field, limit, early, .. } => {
                 let began = |event: usize| began(subject, event, *date_field);
                 // Of several that began at once the first counts.
-                let Some(since) = watch.since.iter().copied().min_by_key(|event| began(*event).0) else {
-                    return Vec::new();
-                };
+                let since = watch.since.iter().copied().min_by_key(|event| began(*event).0)?;
                 let (began, day) = began(since);
                 let (faults, is_provisional) =
                     self.early(subject, early, days.earliest(limit, began, None), (began, day), at);
-                vec![finding(faults, &[since], is_provisional)]
+                finding(faults, &[since], is_provisional)
             }
             ActBody::Retention { limit, early, .. } => {
-                let Some(since) = latest_before(subject, &watch.since, at) else { return Vec::new() };
+                let since = latest_before(subject, &watch.since, at)?;
                 let began = subject.at(since);
                 let lawful = days.earliest(limit, began, watch.reading_day);
                 let (faults, is_provisional) = self.early(subject, early, lawful, (began, None), at);
-                vec![finding(faults, &[since], is_provisional)]
+                finding(faults, &[since], is_provisional)
             }
             ActBody::MinimumNotice { .. } => {
                 let (notice, mut faults, is_provisional) = self.noticed(watch, subject, act, days);
                 faults.extend(self.missing(watch, subject, act));
-                vec![finding(faults, notice.as_slice(), is_provisional)]
+                finding(faults, notice.as_slice(), is_provisional)
             }
-            _ => vec![finding(self.missing(watch, subject, act), &[], false)],
-        }
+            _ => finding(self.missing(watch, subject, act), &[], false),
+        })
     }
 
     fn recorded(&self, found: &mut Finding, subject: &Subject, limit: &Limit, late: &Fault) {
@@ -671,7 +673,7 @@ fn latest_before(subject: &Subject, events: &[usize], at: i64) -> Option<usize> 
 fn too_early(subject: &Subject, fault: &Fault, since: i64, since_on: Option<i64>, bound: i64) -> Said {
     Said::new(fault, |text, place| match (place, since_on) {
         (Place::Since, None) => subject.days.shown(text, since),
-        (Place::Since, Some(day)) => crate::calendar::day_text(text, day),
+        (Place::Since, Some(day)) => subject.days.day(text, day),
         (Place::Lawful, _) => subject.days.shown(text, bound),
         (Place::Number, _) => text.push_str(&bound.to_string()),
         _ => subject.hand_back(TEXTS),
@@ -712,21 +714,29 @@ impl<'a> Acts<'a> {
         Acts { versions, watches, instant: NEVER, waiting: Vec::new(), settled: Vec::new() }
     }
 
-    /// What the waiting triggers show; of two for one act at the same instant the first counts.
+    /// What the waiting triggers show.
     fn shown(&self, subject: &Subject) -> Vec<Finding<'a>> {
-        let mut all: Vec<Finding> = Vec::new();
+        let mut found = Vec::new();
+        self.show(subject, &mut found);
+        found
+    }
+
+    /// Add it; of two for one act at the same instant the first counts.
+    fn show(&self, subject: &Subject, found: &mut Vec<Finding<'a>>) {
+        let first = found.len();
         for (index, trigger) in &self.waiting {
-            let findings = self.versions[*index].find(&self.watches[*index], subject, *trigger);
-            if self.waiting.len() == 1 {
-                return findings;
-            }
-            for finding in findings {
-                if all.iter().all(|known| known.act != finding.act) {
-                    all.push(finding);
+            self.versions[*index].find(&self.watches[*index], subject, *trigger, found);
+        }
+        if self.waiting.len() > 1 {
+            let mut kept = first;
+            for place in first..found.len() {
+                if found[first..kept].iter().all(|known| known.act != found[place].act) {
+                    found.swap(kept, place);
+                    kept += 1;
                 }
             }
+            found.truncate(kept);
         }
-        all
     }
 
     /// Acts that still wait for something; what is waiting to be settled waits for nothing more.
@@ -778,8 +788,9 @@ impl<'a> State<'a> for Acts<'a> {
         let at = subject.at(event);
         if at != self.instant {
             if !self.waiting.is_empty() {
-                let findings = self.shown(subject);
-                self.settled.extend(findings);
+                let mut settled = std::mem::take(&mut self.settled);
+                self.show(subject, &mut settled);
+                self.settled = settled;
                 for (index, _) in std::mem::take(&mut self.waiting) {
                     self.versions[index].found(&mut self.watches[index]);
                 }

@@ -9,6 +9,7 @@ use crate::subject::{Fields, Subject, TABLES, names};
 
 /// What one version has seen apart from any case.
 struct Watch {
+    /// Of the groups that make the start together; none where there is but one.
     marks: Vec<Option<usize>>,
     holds: bool,
     paused_since: Option<usize>,
@@ -37,7 +38,7 @@ pub struct Deadlines<'a> {
 impl<'a> Deadlines<'a> {
     pub fn new(versions: &'a [DeadlineVersion]) -> Deadlines<'a> {
         let watch = |version: &DeadlineVersion| Watch {
-            marks: vec![None; version.groups.len()],
+            marks: if version.groups.len() > 1 { vec![None; version.groups.len()] } else { Vec::new() },
             holds: version.since.is_none(),
             paused_since: None,
             facts: None,
@@ -128,7 +129,7 @@ impl<'a> Deadlines<'a> {
             return;
         }
         let watch = &mut self.watches[index];
-        if watch.marks.len() > 1 {
+        if !watch.marks.is_empty() {
             watch.marks[group] = Some(event);
             if watch.marks.contains(&None) {
                 return;
