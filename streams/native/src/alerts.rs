@@ -765,3 +765,56 @@ fn put_in(phrase: &str, parts: &[&str]) -> String {
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn alerts(found: &[(i64, &str)]) -> Alerts {
+        let mut alerts = Alerts::default();
+        for (at, id) in found {
+            let write = |text: &mut String| {
+                text.push_str(&format!("{{{id}}}"));
+                Some(())
+            };
+            alerts.add((*at, *at, false), ("order", "breach"), ["W1", "rule", id], write);
+        }
+        alerts
+    }
+
+    fn lines(alerts: &Alerts) -> String {
+        alerts.in_order().into_iter().map(|place| alerts.texts(&alerts.all[place])[3]).collect()
+    }
+
+    #[test]
+    fn alerts_are_ordered_by_instant_then_by_their_texts() {
+        let mut one = alerts(&[(3, "c"), (1, "b")]);
+        one.append(alerts(&[(2, "e"), (1, "a")]));
+        assert_eq!(lines(&one), "{a}\n{b}\n{e}\n{c}\n");
+        assert_eq!(one.texts(&one.all[2]), ["W1", "rule", "e", "{e}\n"]);
+    }
+
+    #[test]
+    fn what_is_taken_back_or_not_written_leaves_nothing() {
+        let mut one = alerts(&[(1, "a"), (2, "b"), (3, "c")]);
+        one.truncate(1);
+        let write = |text: &mut String| {
+            text.push('?');
+            None
+        };
+        assert_eq!(one.add((2, 2, false), ("order", "breach"), ["W1", "rule", "d"], write), None);
+        one.append(alerts(&[(1, "e")]));
+        assert_eq!(lines(&one), "{a}\n{e}\n");
+    }
+
+    #[test]
+    fn lengths_of_time_are_written_without_zeros_at_their_end() {
+        for (microseconds, wanted) in
+            [(0, "PT0S"), (362_500_000, "PT362.5S"), (1, "PT0.000001S"), (90_000_000_000, "PT90000S")]
+        {
+            let mut text = String::new();
+            length(&mut text, microseconds);
+            assert_eq!(text, wanted);
+        }
+    }
+}

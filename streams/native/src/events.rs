@@ -768,6 +768,52 @@ mod tests {
         }
     }
 
+    fn read(line: &str) -> Option<(Event, Vec<Field>)> {
+        let types =
+            r#"[{"name": "a", "fields": {"code": "code", "many": "codes"}, "subjects": [0], "fans_out": false}]"#;
+        let reader = Reader::new(&serde_json::from_str::<Vec<EventType>>(types).unwrap(), &["code".to_owned()]);
+        let mut fields = Vec::new();
+        let event = reader.read(line.as_bytes(), 0, i64::MAX, &mut fields)?;
+        Some((event, fields))
+    }
+
+    fn with(more: &str) -> String {
+        format!(
+            r#"{{"order_id":"W1","event_id":"e1",{more},"event_type":"a","occurred_at":"2026-03-02T09:00:00+08:00"}}"#
+        )
+    }
+
+    #[test]
+    fn fields_may_come_before_the_type() {
+        let line = with(r#""code":"c 1","source":"s""#);
+        let (event, fields) = read(&line).unwrap();
+        let [(0, Val::Text(code))] = fields[..] else { panic!() };
+        assert_eq!(code.of(line.as_bytes()), b"c 1");
+        assert_eq!(event.id.of(line.as_bytes()), b"e1");
+        assert_eq!(event.fields, (0, 1));
+        assert!(read(&with(r#""code":"c","code":"c""#)).is_none());
+    }
+
+    #[test]
+    fn what_is_not_plain_is_refused_wherever_it_stands() {
+        for good in ["一 b", "b", "1234567", "12345678", "123456789"] {
+            assert!(read(&with(&format!(r#""code":"{good}""#))).is_some(), "{good}");
+            assert!(read(&with(&format!(r#""many": [ "{good}","{good}" ]"#))).is_some(), "{good}");
+        }
+        for bad in ["", "\u{7f}", "\u{80}", "a\tb", "\\n", "12345678\u{1}", "ü"] {
+            assert!(read(&with(&format!(r#""code":"{bad}""#))).is_none(), "{bad:?}");
+            assert!(read(&with(&format!(r#""many":["{bad}"]"#))).is_none(), "{bad:?}");
+        }
+        assert!(read(&with("\t\"code\" :\t\"b\"")).is_some());
+    }
+
+    #[test]
+    fn so_many_fields_and_no_more() {
+        let fields = |count: usize| (0..count).map(|n| format!(r#""f{n}":1"#)).collect::<Vec<_>>().join(",");
+        assert!(read(&with(&fields(MOST_FIELDS))).is_some());
+        assert!(read(&with(&fields(MOST_FIELDS + 1))).is_none());
+    }
+
     #[test]
     fn dates_go_there_and_back() {
         for ordinal in [693_596, 719_163, 730_120, 739_677, 1_000_000] {
