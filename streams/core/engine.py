@@ -451,8 +451,7 @@ class Engine:
 
         Equivalent to ``restore`` where the standing is of this rulebook and no later than the watermark.
         """
-        record = self._records[subject] = SubjectRecord(subject)
-        record.asleep = snapshot
+        record = self._records[subject] = SubjectRecord(subject, snapshot)
         record.decided_at, record.due = standing.decided_at, standing.due
         if standing.open_cases:
             record.open = standing.open_cases
@@ -471,7 +470,8 @@ class Engine:
 
     def _wake(self, record: SubjectRecord) -> None:
         assert record.asleep is not None
-        snapshot, record.asleep = record.asleep(), None
+        snapshot = record.asleep()
+        record.awake()
         due, record.due = record.due, None
         # As of the last decision: changes by time since then must count as new.
         self._take_back(record, snapshot, record.decided_at)

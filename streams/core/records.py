@@ -88,22 +88,28 @@ class SubjectRecord:
         "withdrawn",
     )
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(self, subject: Subject, asleep: Callable[[], Snapshot] | None = None) -> None:
         self.subject = subject
+        self.asleep = asleep  # loads a snapshot not restored yet
+        self.due: int | None = None
+        self.open: tuple[tuple[str, str | None], ...] = ()
+        self.decided_at = BEGINNING
+        self.expires = False  # whether it has an entry in the expiry heap
+        self.lacks: int | None = None  # see ``Snapshot``
+        if asleep is None:
+            self.awake()
+
+    def awake(self) -> None:
+        """Have what only a record that is not asleep has, and nothing of it known."""
+        self.asleep = None
         self.history = History()
         self.pruned = UNPRUNED
         self.reported: dict[ReportKey, Alert] = {}
         self.withdrawn: dict[ReportKey, int] = {}
         self.cases: dict[str, dict[str, str]] = {}  # by rule id and root event id: a digest of the content last written
-        self.due: int | None = None
         self.dues: dict[int, int] = {}  # by fold: the next instant at which time changes its result
         self.owed: dict[int, dict[ReportKey, tuple[Verdict, int]]] = {}  # by fold: its reports at the last decision
-        self.open: tuple[tuple[str, str | None], ...] = ()
         self.counted = 0  # events at the last count of open cases and endings
-        self.decided_at = BEGINNING
-        self.asleep: Callable[[], Snapshot] | None = None  # loads a snapshot not restored yet
-        self.expires = False  # whether it has an entry in the expiry heap
-        self.lacks: int | None = None  # see ``Snapshot``
 
     def lack(self, at: int) -> None:
         """An event of that instant was refused."""

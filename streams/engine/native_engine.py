@@ -58,8 +58,7 @@ class NativeEngine(SeparableEngine):
         if is_known is None:
             return super().handle(subject, event)
         if record is None:
-            record = self._records[subject] = SubjectRecord(subject)
-            record.asleep = _kept
+            record = self._records[subject] = SubjectRecord(subject, _kept)
         if self._keep_for is not None:
             self._came[subject] = min(event.at, self._came.get(subject, event.at))
         if is_known:
@@ -87,7 +86,7 @@ class NativeEngine(SeparableEngine):
         found = self._subjects.remove(record.subject, record.decided_at)
         assert found is not None
         snapshot, pending = found
-        record.asleep = None
+        record.awake()
         if record.decided_at != BEGINNING:
             record.asleep = lambda: snapshot
             super()._wake(record)
@@ -204,9 +203,9 @@ class NativeEngine(SeparableEngine):
 
     def _fold_again(self, record: SubjectRecord) -> None:
         """Make the states of the last decision, where it was native; the events since then come after them."""
-        history = record.history
-        if not history.is_folded_elsewhere:
+        if record.asleep is not None or not record.history.is_folded_elsewhere:
             return
+        history = record.history
         counted = 0 if history.begins_again else record.counted
         record.history = again = History(history.events[:counted] or history.events)
         again.is_renewed = history.is_renewed
