@@ -96,7 +96,8 @@ def measure_live(path: Path, together: int, engine: str, *, with_cases: bool = F
             applied = partition.apply(record, offset)
             judged = time.process_time()
             assert applied is not None, "each record is new"
-            alerts += [encode(writer.alert(alert)) for alert in applied.step.alerts]
+            lines = applied.lines
+            alerts += [lines.get(alert.alert_id) or encode(writer.alert(alert)) for alert in applied.step.alerts]
             for change in applied.cases:
                 if change.case is not None:
                     encode(writer.case(change.case, change.as_of))

@@ -33,8 +33,8 @@ from tests.stories import SHANGHAI
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
 CLOCK = WallClock()
-LOOK_EVERY = 5.0
-"""Seconds between two looks at a worker's metrics: showing them takes a tenth of a second; Prometheus asks every 15."""
+LOOK_EVERY = 2.0
+"""Seconds between two looks at a worker's metrics, once it has begun: showing them takes it a tenth of a second."""
 FEED_EVERY = 0.02
 """Seconds between the heaps of a feed; well below the worker's grace."""
 
@@ -185,7 +185,7 @@ def looks_at(worker: Worker, count: int, partitions: int, seconds: float) -> lis
             looks.append(Look(taken, now, work))
         if taken >= count and behind(shown, partitions) < 10:
             return looks
-        time.sleep(LOOK_EVERY)
+        time.sleep(LOOK_EVERY if looks else LOOK_EVERY / 4)
     raise AssertionError(f"not done after {seconds:g} s: {worker.output}")
 
 
