@@ -4,12 +4,11 @@ use crate::calendar::{DayCount, Pause, running};
 use crate::document::{CaseLines, Fault, InForce, Limit, Lines, Words};
 use crate::events::Span;
 use crate::hashing::HashMap;
-use crate::lines::Place;
+use crate::lines::{Place, Text};
 use crate::subject::{MANY, MOST_DAYS, MOST_LISTED, SUBJECTS, Subject, TABLES, TEXTS, hexadecimal};
 use blake2::digest::consts::U16;
 use blake2::{Blake2b, Digest};
 use std::borrow::Cow;
-use std::fmt::Write;
 
 /// The place of one alert in the order of all, and where its texts are.
 #[derive(Clone)]
@@ -28,7 +27,7 @@ pub struct Alert {
 #[derive(Default)]
 pub struct Alerts {
     pub all: Vec<Alert>,
-    texts: String,
+    texts: Text,
 }
 
 impl Alerts {
@@ -37,7 +36,7 @@ impl Alerts {
     pub fn add(
         &mut self, (detected_at, due_at, by_event): (i64, i64, bool),
         (subject_type, kind): (&'static str, &'static str), texts: [&str; 3],
-        write: impl FnOnce(&mut String) -> Option<()>,
+        write: impl FnOnce(&mut Text) -> Option<()>,
     ) -> Option<()> {
         let from = self.texts.len();
         texts.iter().for_each(|text| self.texts.push_str(text));
@@ -46,7 +45,7 @@ impl Alerts {
             self.texts.truncate(from);
             return None;
         }
-        self.texts.push('\n');
+        self.texts.push_str("\n");
         let [subject, rule, id] = texts.map(str::len);
         let lengths = [subject, rule, id, self.texts.len() - first];
         self.all.push(Alert { detected_at, due_at, by_event, subject_type, kind, from, lengths });
@@ -54,7 +53,7 @@ impl Alerts {
     }
 
     /// Subject, rule, id, and the line with its end.
-    pub fn texts(&self, alert: &Alert) -> [&str; 4] {
+    pub fn texts(&self, alert: &Alert) -> [&[u8]; 4] {
         let mut from = alert.from;
         alert.lengths.map(|length| {
             from += length;
@@ -76,7 +75,7 @@ impl Alerts {
         }
         other.all.iter_mut().for_each(|alert| alert.from += self.texts.len());
         self.all.append(&mut other.all);
-        self.texts.push_str(&other.texts);
+        self.texts.put(&other.texts);
     }
 
     /// The places of all in their order.
@@ -130,14 +129,14 @@ pub struct Report<'a> {
 /// Half a sentence on what is wrong with an act.
 #[derive(Clone)]
 pub struct Said {
-    pub key: String,
-    pub zh: String,
-    pub en: String,
-    pub json: String,
+    pub key: Text,
+    pub zh: Text,
+    pub en: Text,
+    pub json: Text,
 }
 
 impl Said {
-    pub fn new(fault: &Fault, mut value: impl FnMut(&mut String, Place)) -> Said {
+    pub fn new(fault: &Fault, mut value: impl FnMut(&mut Text, Place)) -> Said {
         Said {
             key: fault.key.fill(&mut value),
             zh: fault.zh.fill(&mut value),
@@ -228,9 +227,10 @@ pub struct Told<'a> {
     elapsed: i64,
     paused: i64,
     evidence: Vec<usize>,
-    arithmetic: String,
+    arithmetic: Text,
     left_out: Words,
-    faults: Words,
+    /// What is wrong, in Chinese and in English.
+    faults: (Text, Text),
     is_provisional: bool,
     /// The place of the calendar whose open time counted.
     open_time_of: Option<usize>,
@@ -251,14 +251,14 @@ impl<'a> Told<'a> {
             generation.to_string().as_bytes(),
         ]);
         let (elapsed, paused) = verdict.counted(subject, verdict.ended_at)?;
-        let mut faults = Words::default();
+        let mut faults = (Text::default(), Text::default());
         for (place, said) in verdict.faults.iter().enumerate() {
             if place > 0 {
-                faults.0.push('；');
+                faults.0.push_str("；");
                 faults.1.push_str("; ");
             }
-            faults.0.push_str(&said.zh);
-            faults.1.push_str(&said.en);
+            faults.0.put(&said.zh);
+            faults.1.put(&said.en);
         }
         let evidence = distinct(verdict.evidence.iter().copied());
         if evidence.len() > MOST_LISTED {
@@ -295,13 +295,13 @@ impl<'a> Told<'a> {
 
     /// Add the alert itself, under the watermark that showed it; `None` where Python must say it.
     pub fn alert(&self, subject: &Subject, detected_at: i64, by_event: bool, alerts: &mut Alerts) -> Option<()> {
-        self.add(subject, self.kind, &self.id, (detected_at, by_event), &Words::default(), alerts)
+        self.add(subject, self.kind, &self.id, (detected_at, by_event), &Stands::default(), alerts)
     }
 
     /// The same line alone.
-    pub fn line(&self, subject: &Subject, detected_at: i64) -> Option<String> {
-        let mut line = String::with_capacity(2048);
-        self.write(subject, self.kind, &self.id, detected_at, &Words::default(), &mut line)?;
+    pub fn line(&self, subject: &Subject, detected_at: i64) -> Option<Text> {
+        let mut line = Text::with_capacity(2048);
+        self.write(subject, self.kind, &self.id, detected_at, &Stands::default(), &mut line)?;
         Some(line)
     }
 
@@ -323,7 +323,7 @@ impl<'a> Told<'a> {
     }
 
     fn add(
-        &self, subject: &Subject, kind: &'static str, id: &str, (detected_at, by_event): (i64, bool), now: &Words,
+        &self, subject: &Subject, kind: &'static str, id: &str, (detected_at, by_event): (i64, bool), now: &Stands,
         alerts: &mut Alerts,
     ) -> Option<()> {
         let (instants, texts) = ((detected_at, self.due_at, by_event), [subject.text_of_id(), self.rule, id]);
@@ -333,7 +333,7 @@ impl<'a> Told<'a> {
     }
 
     fn write(
-        &self, subject: &Subject, kind: &str, id: &str, detected_at: i64, now: &Words, line: &mut String,
+        &self, subject: &Subject, kind: &str, id: &str, detected_at: i64, now: &Stands, line: &mut Text,
     ) -> Option<()> {
         let subject_type = SUBJECTS[subject.kind as usize];
         let Some(lines) = self.lines.get(subject_type) else {
@@ -356,15 +356,15 @@ impl<'a> Told<'a> {
                 };
                 duration(late, subject.durations)
             }
-            _ => Words::default(),
+            _ => Default::default(),
         };
         if self.is_provisional { provisional } else { plain }.fill_into(line, |text, place| match place {
-            Place::Id => text.push_str(subject.text_of_id()),
+            Place::Id => text.put(subject.id),
             Place::Alert => text.push_str(id),
             Place::Case => text.push_str(&self.case_id),
             Place::Order => nullable(text, subject, anchor.subjects[0]),
             Place::Account => nullable(text, subject, anchor.subjects[1]),
-            Place::Org => organisation(text, subject.org(self.anchor).map_or("null", |org| subject.text(org))),
+            Place::Org => organisation(text, subject.org(self.anchor).map_or(b"null", |org| subject.bytes(org))),
             Place::Started => days.shown(text, self.started_at),
             Place::StartedFull => days.full(text, self.started_at),
             Place::Due => self.deadline.iter().for_each(|at| days.shown(text, *at)),
@@ -375,19 +375,21 @@ impl<'a> Told<'a> {
             Place::DetectedFull => days.full(text, detected_at),
             Place::Elapsed => length(text, self.elapsed),
             Place::Paused => length(text, self.paused),
-            Place::Evidence => listed(text, self.evidence.iter(), |text, event| quoted(text, subject.id_of(*event))),
-            Place::Arithmetic => text.push_str(&self.arithmetic),
+            Place::Evidence => {
+                listed(text, self.evidence.iter(), |text, event| quoted(text, subject.bytes(subject.events[*event].id)))
+            }
+            Place::Arithmetic => text.put(&self.arithmetic),
             Place::AfterZh => self.after.iter().for_each(|rule| text.push_str(&rule.title.0)),
             Place::AfterEn => self.after.iter().for_each(|rule| text.push_str(&rule.title.1)),
-            Place::LateZh => text.push_str(&late.0),
-            Place::LateEn => text.push_str(&late.1),
+            Place::LateZh => text.put(&late.0),
+            Place::LateEn => text.put(&late.1),
             Place::LeftOutZh => text.push_str(&self.left_out.0),
             Place::LeftOutEn => text.push_str(&self.left_out.1),
-            Place::FaultsZh => text.push_str(&self.faults.0),
-            Place::FaultsEn => text.push_str(&self.faults.1),
-            Place::Retracts => quoted(text, &self.id),
-            Place::NowZh => text.push_str(&now.0),
-            Place::NowEn => text.push_str(&now.1),
+            Place::FaultsZh => text.put(&self.faults.0),
+            Place::FaultsEn => text.put(&self.faults.1),
+            Place::Retracts => quoted(text, self.id.as_bytes()),
+            Place::NowZh => text.put(&now.0),
+            Place::NowEn => text.put(&now.1),
             _ => subject.hand_back(TEXTS),
         });
         Some(())
@@ -398,8 +400,8 @@ impl<'a> Told<'a> {
 /// and the line of an alert on it.
 #[derive(Default)]
 pub struct WrittenCases {
-    pub text: String,
-    pub alerts: Vec<(usize, Option<String>)>,
+    pub text: Text,
+    pub alerts: Vec<(usize, Option<Text>)>,
 }
 
 /// Add a case as it is written, and `with_alerts` the alert on it, for its sentence; `None` where Python must write it.
@@ -431,24 +433,26 @@ pub fn write_case(
     let (elapsed, paused) = verdict.counted(subject, verdict.ended_at)?;
     let anchor = subject.events[verdict.anchor];
     line.fill_into(&mut cases.text, |text, place| match place {
-        Place::Id => text.push_str(subject.text_of_id()),
+        Place::Id => text.put(subject.id),
         Place::Case => text.push_str(&case_id),
         Place::Outcome => text.push_str(verdict.outcome.name()),
         Place::AsOf => subject.days.full(text, as_of),
         Place::Order => nullable(text, subject, anchor.subjects[0]),
         Place::Account => nullable(text, subject, anchor.subjects[1]),
-        Place::Org => organisation(text, subject.org(verdict.anchor).map_or("null", |org| subject.text(org))),
+        Place::Org => organisation(text, subject.org(verdict.anchor).map_or(b"null", |org| subject.bytes(org))),
         Place::StartedFull => subject.days.full(text, verdict.started_at),
         Place::Deadline => full_or_null(text, subject, verdict.deadline),
         Place::StoppedFull => full_or_null(text, subject, verdict.stopped_at),
         Place::Elapsed => length(text, elapsed),
         Place::Paused => length(text, paused),
-        Place::Evidence => listed(text, evidence.iter(), |text, event| quoted(text, subject.id_of(*event))),
-        Place::Arithmetic => text.push_str(&arithmetic),
+        Place::Evidence => {
+            listed(text, evidence.iter(), |text, event| quoted(text, subject.bytes(subject.events[*event].id)))
+        }
+        Place::Arithmetic => text.put(&arithmetic),
         Place::Provisional => text.push_str(if verdict.is_provisional { "true" } else { "false" }),
         _ => subject.hand_back(TEXTS),
     });
-    cases.text.push('\n');
+    cases.text.push_str("\n");
     if with_alerts {
         cases.alerts.push((cases.text.len(), said));
     }
@@ -465,9 +469,16 @@ fn distinct(events: impl Iterator<Item = usize>) -> Vec<usize> {
     found
 }
 
-/// How a case stands today, in the words of a retraction.
-fn stands(subject: &Subject, now: Option<&Verdict>) -> Option<Words> {
-    let Some(now) = now else { return Some(subject.phrases.never_started.clone()) };
+/// How a case stands today, in the words of a retraction: in Chinese and in English.
+type Stands = (Text, Text);
+
+fn stands(subject: &Subject, now: Option<&Verdict>) -> Option<Stands> {
+    let Some(now) = now else {
+        let mut found = Stands::default();
+        found.0.push_str(&subject.phrases.never_started.0);
+        found.1.push_str(&subject.phrases.never_started.1);
+        return Some(found);
+    };
     let due = if now.deadline.is_some() {
         "due"
     } else if now.pauses.is_empty() {
@@ -484,7 +495,7 @@ fn stands(subject: &Subject, now: Option<&Verdict>) -> Option<Words> {
         subject.hand_back(TABLES);
         return None;
     }
-    let mut fill = |text: &mut String, place: Place| match place {
+    let mut fill = |text: &mut Text, place: Place| match place {
         Place::Due => now.deadline.iter().for_each(|at| subject.days.shown(text, *at)),
         Place::Stopped => now.stopped_at.iter().for_each(|at| subject.days.shown(text, *at)),
         _ => subject.hand_back(TEXTS),
@@ -493,65 +504,68 @@ fn stands(subject: &Subject, now: Option<&Verdict>) -> Option<Words> {
 }
 
 /// The organisation as alerts show it: without the blanks between its members. Nothing in it is escaped.
-fn organisation(text: &mut String, org: &str) {
-    if !org.bytes().any(|c| c.is_ascii_whitespace()) {
-        text.push_str(org);
-        return;
+fn organisation(text: &mut Text, org: &[u8]) {
+    if !org.iter().fold(false, |found, c| found | c.is_ascii_whitespace()) {
+        return text.put(org);
     }
-    for (place, piece) in org.split('"').enumerate() {
+    for (place, piece) in org.split(|c| *c == b'"').enumerate() {
         if place % 2 == 0 {
-            text.extend(piece.chars().filter(|c| !c.is_ascii_whitespace()));
+            piece.split(u8::is_ascii_whitespace).for_each(|part| text.put(part));
         } else {
-            text.extend(["\"", piece, "\""]);
+            quoted(text, piece);
         }
     }
 }
 
-fn nullable(text: &mut String, subject: &Subject, span: Span) {
-    if span.is_empty() { text.push_str("null") } else { quoted(text, subject.text(span)) }
+fn nullable(text: &mut Text, subject: &Subject, span: Span) {
+    if span.is_empty() { text.push_str("null") } else { quoted(text, subject.bytes(span)) }
 }
 
-fn full_or_null(text: &mut String, subject: &Subject, at: Option<i64>) {
+fn full_or_null(text: &mut Text, subject: &Subject, at: Option<i64>) {
     match at {
         None => text.push_str("null"),
         Some(at) => {
-            text.push('"');
+            text.push_str("\"");
             subject.days.full(text, at);
-            text.push('"');
+            text.push_str("\"");
         }
     }
 }
 
-fn quoted(text: &mut String, what: &str) {
-    text.push('"');
-    text.push_str(what);
-    text.push('"');
+fn quoted(text: &mut Text, what: &[u8]) {
+    text.push_str("\"");
+    text.put(what);
+    text.push_str("\"");
 }
 
 /// Items with commas between.
-fn listed<T>(text: &mut String, items: impl Iterator<Item = T>, mut write: impl FnMut(&mut String, T)) {
+fn listed<T>(text: &mut Text, items: impl Iterator<Item = T>, mut write: impl FnMut(&mut Text, T)) {
     for (place, item) in items.enumerate() {
         if place > 0 {
-            text.push(',');
+            text.push_str(",");
         }
         write(text, item);
     }
 }
 
 /// `PT362.5S`.
-pub fn length(text: &mut String, microseconds: i64) {
-    let (seconds, rest) = (microseconds.div_euclid(1_000_000), microseconds.rem_euclid(1_000_000));
+pub fn length(text: &mut Text, microseconds: i64) {
+    let (seconds, mut rest) = (microseconds.div_euclid(1_000_000), microseconds.rem_euclid(1_000_000));
     text.push_str("PT");
     put_number(text, seconds);
     if rest != 0 {
-        // A text takes what is written to it.
-        let _ = write!(text, ".{rest:06}");
-        text.truncate(text.trim_end_matches('0').len());
+        let mut shown = *b".000000";
+        for digit in shown[1..].iter_mut().rev() {
+            *digit += (rest % 10) as u8;
+            rest /= 10;
+        }
+        let last = shown.iter().rposition(|digit| *digit != b'0').unwrap_or_default();
+        text.put(&shown[..=last]);
     }
-    text.push('S');
+    text.push_str("S");
 }
 
-fn put_number(text: &mut String, number: i64) {
+pub fn put_number(text: &mut Text, number: i64) {
     let (mut shown, mut from, mut rest) = ([0; 20], 20, number.unsigned_abs());
     while from == 20 || rest > 0 {
         from -= 1;
@@ -559,22 +573,23 @@ fn put_number(text: &mut String, number: i64) {
         rest /= 10;
     }
     if number < 0 {
-        text.push('-');
+        text.push_str("-");
     }
-    text.push_str(std::str::from_utf8(&shown[from..]).unwrap_or_default());
+    text.put(&shown[from..]);
 }
 
-/// A length of time in words; `units` are days, hours, minutes, seconds, milliseconds, microseconds.
-fn duration(microseconds: i64, units: &[Words]) -> Words {
-    let mut said = Words::default();
+/// A length of time in words, Chinese and English; `units` are days, hours, minutes, seconds, milliseconds,
+/// microseconds.
+fn duration(microseconds: i64, units: &[Words]) -> (Text, Text) {
+    let mut said = (Text::default(), Text::default());
     let mut say = |number: i64, unit: usize| {
         if !said.1.is_empty() {
-            said.1.push(' ');
+            said.1.push_str(" ");
         }
         put_number(&mut said.0, number);
         said.0.push_str(&units[unit].0);
         put_number(&mut said.1, number);
-        said.1.push(' ');
+        said.1.push_str(" ");
         said.1.push_str(&units[unit].1);
     };
     let seconds = microseconds / 1_000_000;
@@ -608,13 +623,13 @@ fn day_count(subject: &Subject, verdict: &Verdict) -> Option<DayCount> {
 }
 
 /// How a limit was counted, as JSON; `None` where Python must write it.
-pub fn arithmetic(subject: &Subject, verdict: &Verdict) -> Option<String> {
-    let mut text = String::with_capacity(256);
-    text.push('{');
-    let quoted_day = |text: &mut String, day: i64| {
-        text.push('"');
+pub fn arithmetic(subject: &Subject, verdict: &Verdict) -> Option<Text> {
+    let mut text = Text::with_capacity(256);
+    text.push_str("{");
+    let quoted_day = |text: &mut Text, day: i64| {
+        text.push_str("\"");
         subject.days.day(text, day);
-        text.push('"');
+        text.push_str("\"");
     };
     match verdict.limit {
         Some(Limit::WorkingDays(_) | Limit::CalendarDays(_)) if verdict.deadline.is_some() => {
@@ -628,9 +643,9 @@ pub fn arithmetic(subject: &Subject, verdict: &Verdict) -> Option<String> {
                 text.push_str(",\"name\":");
                 match subject.calendars[verdict.calendar].name(*day) {
                     None => text.push_str("null"),
-                    Some(name) => quoted(text, name),
+                    Some(name) => quoted(text, name.as_bytes()),
                 }
-                text.push('}');
+                text.push_str("}");
             });
             text.push_str("],\"paused_days\":[");
             listed(&mut text, count.paused.iter(), |text, day| quoted_day(text, *day));
@@ -659,12 +674,12 @@ pub fn arithmetic(subject: &Subject, verdict: &Verdict) -> Option<String> {
     }
     if let Some(rule) = verdict.after {
         text.push_str("\"after_breach_of\":");
-        quoted(&mut text, &rule.rule);
-        text.push(',');
+        quoted(&mut text, rule.rule.as_bytes());
+        text.push_str(",");
     }
     if !verdict.faults.is_empty() {
         text.push_str("\"faults\":[");
-        listed(&mut text, verdict.faults.iter(), |text, said| text.push_str(&said.json));
+        listed(&mut text, verdict.faults.iter(), |text, said| text.put(&said.json));
         text.push_str("],");
     }
     if !verdict.pauses.is_empty() {
@@ -677,25 +692,25 @@ pub fn arithmetic(subject: &Subject, verdict: &Verdict) -> Option<String> {
         text.push_str("],");
     }
     if text.len() > 1 {
-        text.pop();
+        text.truncate(text.len() - 1);
     }
-    text.push('}');
+    text.push_str("}");
     Some(text)
 }
 
-fn from_to(text: &mut String, subject: &Subject, from: i64, to: Option<i64>) {
+fn from_to(text: &mut Text, subject: &Subject, from: i64, to: Option<i64>) {
     text.push_str("{\"from\":\"");
     subject.days.shown(text, from);
     text.push_str("\",\"to\":");
     match to {
         None => text.push_str("null"),
         Some(to) => {
-            text.push('"');
+            text.push_str("\"");
             subject.days.shown(text, to);
-            text.push('"');
+            text.push_str("\"");
         }
     }
-    text.push('}');
+    text.push_str("}");
 }
 
 /// Runs of paused days that a sentence names by their dates.
@@ -713,6 +728,7 @@ fn left_out(subject: &Subject, verdict: &Verdict) -> Option<Words> {
             return Some(Words::default());
         }
         let (zh, en) = duration(paused, subject.durations);
+        let (zh, en) = (zh.into_string(), en.into_string());
         return Some((put_in(&phrases.less.0, &[&zh]), put_in(&phrases.less.1, &[&en])));
     }
     let count = day_count(subject, verdict)?;
@@ -725,9 +741,10 @@ fn left_out(subject: &Subject, verdict: &Verdict) -> Option<Words> {
             .iter()
             .take(MOST_SPANS)
             .map(|(first, last)| {
-                let (mut one, mut other) = (String::new(), String::new());
+                let (mut one, mut other) = (Text::default(), Text::default());
                 subject.days.day(&mut one, *first);
                 subject.days.day(&mut other, *last);
+                let (one, other) = (one.into_string(), other.into_string());
                 if first == last { one } else { put_in(span, &[&one, &other]) }
             })
             .collect();
@@ -773,7 +790,7 @@ mod tests {
     fn alerts(found: &[(i64, &str)]) -> Alerts {
         let mut alerts = Alerts::default();
         for (at, id) in found {
-            let write = |text: &mut String| {
+            let write = |text: &mut Text| {
                 text.push_str(&format!("{{{id}}}"));
                 Some(())
             };
@@ -783,7 +800,11 @@ mod tests {
     }
 
     fn lines(alerts: &Alerts) -> String {
-        alerts.in_order().into_iter().map(|place| alerts.texts(&alerts.all[place])[3]).collect()
+        alerts
+            .in_order()
+            .into_iter()
+            .map(|place| str::from_utf8(alerts.texts(&alerts.all[place])[3]).unwrap())
+            .collect()
     }
 
     #[test]
@@ -791,15 +812,15 @@ mod tests {
         let mut one = alerts(&[(3, "c"), (1, "b")]);
         one.append(alerts(&[(2, "e"), (1, "a")]));
         assert_eq!(lines(&one), "{a}\n{b}\n{e}\n{c}\n");
-        assert_eq!(one.texts(&one.all[2]), ["W1", "rule", "e", "{e}\n"]);
+        assert_eq!(one.texts(&one.all[2]).map(|text| str::from_utf8(text).unwrap()), ["W1", "rule", "e", "{e}\n"]);
     }
 
     #[test]
     fn what_is_taken_back_or_not_written_leaves_nothing() {
         let mut one = alerts(&[(1, "a"), (2, "b"), (3, "c")]);
         one.truncate(1);
-        let write = |text: &mut String| {
-            text.push('?');
+        let write = |text: &mut Text| {
+            text.push_str("?");
             None
         };
         assert_eq!(one.add((2, 2, false), ("order", "breach"), ["W1", "rule", "d"], write), None);
@@ -812,9 +833,9 @@ mod tests {
         for (microseconds, wanted) in
             [(0, "PT0S"), (362_500_000, "PT362.5S"), (1, "PT0.000001S"), (90_000_000_000, "PT90000S")]
         {
-            let mut text = String::new();
+            let mut text = Text::default();
             length(&mut text, microseconds);
-            assert_eq!(text, wanted);
+            assert_eq!(&*text, wanted.as_bytes());
         }
     }
 }

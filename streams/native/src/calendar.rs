@@ -5,6 +5,7 @@
 use crate::document::{self, Calendar, Limit};
 use crate::events::{DAY, EPOCH, civil, ordinal_within};
 use crate::hashing::HashMap;
+use crate::lines::Text;
 
 /// From (inclusive) and to (exclusive); `None` while it is open.
 pub type Pause = (i64, Option<i64>);
@@ -18,7 +19,7 @@ pub struct Days {
     worked: Vec<i64>,
     names: HashMap<i64, String>,
     /// The dates of all days, one behind the other.
-    texts: String,
+    texts: Vec<[u8; DAY_TEXT]>,
     settled_at: i64,
     settled_day: i64,
     offset: i64,
@@ -117,10 +118,8 @@ impl Days {
             }
             rank.push(worked.len());
         }
-        let mut texts = String::with_capacity(works.len() * DAY_TEXT);
-        (calendar.first..).take(works.len()).for_each(|day| day_text(&mut texts, day));
         Days {
-            texts,
+            texts: (calendar.first..).take(works.len()).map(day_text).collect(),
             first: calendar.first,
             works,
             provisional: flags(&calendar.provisional),
@@ -375,41 +374,45 @@ impl Days {
     }
 
     /// `2026-03-02`.
-    pub fn day(&self, text: &mut String, day: i64) {
-        let from = usize::try_from(day - self.first).ok().map(|place| place * DAY_TEXT);
-        match from.and_then(|from| self.texts.get(from..from + DAY_TEXT)) {
-            Some(known) => text.push_str(known),
-            None => day_text(text, day),
-        }
+    pub fn day(&self, text: &mut Text, day: i64) {
+        text.put(&self.day_text(day));
+    }
+
+    fn day_text(&self, day: i64) -> [u8; DAY_TEXT] {
+        let known = usize::try_from(day - self.first).ok().and_then(|place| self.texts.get(place));
+        known.copied().unwrap_or_else(|| day_text(day))
     }
 
     /// Date and time; with digits below the second where there are some, or `always`.
-    fn clock(&self, text: &mut String, at: i64, between: u8, always: bool) {
+    fn clock(&self, text: &mut Text, at: i64, between: u8, always: bool) {
         let local = at + self.offset;
-        self.day(text, local.div_euclid(DAY) + EPOCH);
-        let rest = local.rem_euclid(DAY) as u64;
+        let day = local.div_euclid(DAY);
+        let rest = (local - day * DAY) as u64;
         let (seconds, rest) = ((rest / 1_000_000) as u32, (rest % 1_000_000) as u32);
-        let [h, o] = two(seconds / 3600);
-        let [m, i] = two(seconds / 60 % 60);
+        let minutes = seconds / 60;
+        let [h, o] = two(minutes / 60);
+        let [m, i] = two(minutes % 60);
         let [s, e] = two(seconds % 60);
-        let [[a, b], [c, d], [e_, f]] = [two(rest / 10_000), two(rest / 100 % 100), two(rest % 100)];
-        let shown = [between, h, o, b':', m, i, b':', s, e, b'.', a, b, c, d, e_, f];
-        let length = match rest {
-            0 if !always => 9,
-            _ if rest % 1000 == 0 => 13,
-            _ => 16,
-        };
-        text.push_str(std::str::from_utf8(&shown[..length]).unwrap_or_default());
+        let mut shown = [0; DAY_TEXT + 16];
+        shown[..DAY_TEXT].copy_from_slice(&self.day_text(day + EPOCH));
+        shown[DAY_TEXT..DAY_TEXT + 10].copy_from_slice(&[between, h, o, b':', m, i, b':', s, e, b'.']);
+        if rest == 0 && !always {
+            return text.put(&shown[..DAY_TEXT + 9]);
+        }
+        let (thousands, below) = (rest / 1000, rest % 1000);
+        let ([a, b], [c, d], [e, f]) = (two(thousands / 10), two(thousands % 10 * 10 + below / 100), two(below % 100));
+        shown[DAY_TEXT + 10..].copy_from_slice(&[a, b, c, d, e, f]);
+        text.put(&shown[..if below == 0 { DAY_TEXT + 13 } else { DAY_TEXT + 16 }]);
     }
 
     /// `2026-03-02T09:00:00.000+08:00`.
-    pub fn full(&self, text: &mut String, at: i64) {
+    pub fn full(&self, text: &mut Text, at: i64) {
         self.clock(text, at, b'T', true);
         text.push_str(&self.suffix);
     }
 
     /// `2026-03-02 09:00:00`, with what there is below the second.
-    pub fn shown(&self, text: &mut String, at: i64) {
+    pub fn shown(&self, text: &mut Text, at: i64) {
         self.clock(text, at, b' ', false);
     }
 }
@@ -421,14 +424,10 @@ fn two(number: u32) -> [u8; 2] {
 /// How long the text of a day is.
 const DAY_TEXT: usize = "2026-03-02".len();
 
-fn day_text(text: &mut String, day: i64) {
+fn day_text(day: i64) -> [u8; DAY_TEXT] {
     let (year, month, day) = civil(day);
-    for (place, number) in [year / 100, year % 100, month, day].into_iter().enumerate() {
-        if place > 1 {
-            text.push('-');
-        }
-        two(number as u32).into_iter().for_each(|digit| text.push(digit.into()));
-    }
+    let [[y, e], [a, r], [m, o], [d, n]] = [year / 100, year % 100, month, day].map(|number| two(number as u32));
+    [y, e, a, r, b'-', m, o, b'-', d, n]
 }
 
 fn part_of(length: i64, (part, whole): (i64, i64)) -> i64 {

@@ -222,8 +222,11 @@ impl Replay {
             self.subjects = inner.subjects(&self.back);
         }
         let chosen: Vec<usize> = self.subjects.iter().skip(from).take(most).copied().collect();
-        let cases = |subject: &usize| inner.cases(*subject, until, of_rival, with_alerts);
-        let written = || chosen.iter().map(cases).collect::<Vec<_>>();
+        let written = || {
+            let mut spare = kinds::Spare::default();
+            let cases = |subject: &usize| inner.cases(*subject, until, of_rival, with_alerts, &mut spare);
+            chosen.iter().map(cases).collect::<Vec<_>>()
+        };
         let written = py.detach(|| catch_unwind(AssertUnwindSafe(written))).map_err(broken)?;
         let found = chosen.iter().zip(written).map(|(subject, cases)| {
             let left = if cases.is_none() { self.inner.lines_of(*subject) } else { Vec::new() };
@@ -235,7 +238,7 @@ impl Replay {
                 (bytes(py, line), alert.as_ref().map(|alert| bytes(py, alert)))
             });
             let alone = alone.collect();
-            let text = if with_alerts { "" } else { &cases.text };
+            let text: &[u8] = if with_alerts { b"" } else { &cases.text };
             (named(self.inner.key(*subject)), bytes(py, text), alone, left.collect())
         });
         Ok(found.collect())
@@ -253,9 +256,8 @@ impl Replay {
         let subject_type = known(&kind_of_subject, &SUBJECTS).unwrap_or("");
         let kinds = ["warning", "breach", "late_completion", "violation", "retraction"];
         let kind = known(&kind, &kinds).unwrap_or("");
-        let line = String::from_utf8_lossy(&line);
         self.found.add((detected_at, due_at, by_event), (subject_type, kind), [&subject, &rule, &id], |text| {
-            text.push_str(&line);
+            text.put(&line);
             Some(())
         });
     }
@@ -267,7 +269,7 @@ impl Replay {
     ) -> (Vec<Bound<'py, PyBytes>>, Vec<(String, &'static str, usize)>) {
         let found = &self.found;
         let ordered = self.ordered.get_or_insert_with(|| found.in_order().into_iter());
-        let mut counts: HashMap<(&str, &'static str), usize> = HashMap::default();
+        let mut counts: HashMap<(&[u8], &'static str), usize> = HashMap::default();
         let mut lines = Vec::with_capacity(most.min(ordered.len()));
         for place in ordered.take(most) {
             let alert = &found.all[place];
@@ -275,7 +277,7 @@ impl Replay {
             lines.push(bytes(py, line));
             *counts.entry((rule, alert.kind)).or_default() += 1;
         }
-        let counts = counts.into_iter().map(|((rule, kind), count)| (rule.to_owned(), kind, count)).collect();
+        let counts = counts.into_iter().map(|((rule, kind), count)| (string(rule), kind, count)).collect();
         if ordered.len() == 0 {
             self.found = alerts::Alerts::default(); // cases may take the memory
         }
@@ -289,17 +291,21 @@ impl Replay {
             let alert = &found.all[place];
             let [subject, rule, id, line] = found.texts(alert);
             let [kind, subject_type] = [alert.kind, alert.subject_type].map(str::to_owned);
-            let [subject, rule, id] = [subject, rule, id].map(str::to_owned);
+            let [subject, rule, id] = [subject, rule, id].map(string);
             let first = (alert.detected_at, alert.by_event, alert.due_at);
             let key = (first.0, first.1, first.2, subject_type, subject, rule, kind, id);
-            (key, bytes(py, line.trim_end_matches('\n')))
+            (key, bytes(py, line.strip_suffix(b"\n").unwrap_or(line)))
         });
         keyed.collect()
     }
 }
 
-fn bytes<'py>(py: Python<'py>, text: &str) -> Bound<'py, PyBytes> {
-    PyBytes::new(py, text.as_bytes())
+fn bytes<'py>(py: Python<'py>, text: &[u8]) -> Bound<'py, PyBytes> {
+    PyBytes::new(py, text)
+}
+
+fn string(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).into_owned()
 }
 
 impl Replay {

@@ -6,8 +6,9 @@
 use crate::alerts::{Alerts, Report, Roots, Told, Verdict, WrittenCases, write_case};
 use crate::corrections::{Effective, effective};
 use crate::document::{Fold, FoldEntry, Types};
+use crate::events::Event;
 use crate::hashing::{HashMap, HashSet};
-use crate::kinds::{self, State, earlier};
+use crate::kinds::{Spare, State, earlier};
 use crate::subject::{KIND, STRAY, Subject};
 use std::rc::Rc;
 
@@ -47,28 +48,41 @@ fn is_corrected(subject: &Subject) -> bool {
 
 /// The folds that may have a case; `None` where one of them is not known here.
 pub fn routes_of<'a>(folds: &'a Folds, subject: &Subject) -> Option<Vec<Route<'a>>> {
-    routes_by(folds, subject, |entry| &entry.begins)
-}
-
-/// The folds to which one of these types matters, where an event of the subject has it.
-pub fn routes_by<'a>(folds: &'a Folds, subject: &Subject, by: fn(&FoldEntry) -> &Types) -> Option<Vec<Route<'a>>> {
-    let types: Types = subject.events.iter().map(|event| event.event_type()).collect();
+    let words = subject.folds.len().div_ceil(64);
     let mut routes = Vec::new();
-    for &(index, place) in subject.folds {
-        let (entry, fold) = &folds[index];
-        if by(entry).meets(&types) {
-            let Some(fold) = fold else {
-                subject.hand_back(KIND);
-                return None;
-            };
-            routes.push(Route { index, entry, fold, before: &entry.subjects[..place] });
+    for word in 0..words {
+        let of_type = |event: &&Event| subject.begun[event.event_type() * words + word];
+        let mut bits = subject.events.iter().map(of_type).fold(0, |found, more| found | more);
+        routes.reserve(bits.count_ones() as usize);
+        while bits != 0 {
+            routes.push(route(folds, subject, 64 * word + bits.trailing_zeros() as usize)?);
+            bits &= bits - 1;
         }
     }
     Some(routes)
 }
 
+fn route<'a>(folds: &'a Folds, subject: &Subject, place: usize) -> Option<Route<'a>> {
+    let (index, place) = subject.folds[place];
+    let (entry, fold) = &folds[index];
+    let Some(fold) = fold else {
+        subject.hand_back(KIND);
+        return None;
+    };
+    Some(Route { index, entry, fold, before: &entry.subjects[..place] })
+}
+
+/// The folds to which one of these types matters, where an event of the subject has it.
+pub fn routes_by<'a>(folds: &'a Folds, subject: &Subject, by: fn(&FoldEntry) -> &Types) -> Option<Vec<Route<'a>>> {
+    let types: Types = subject.events.iter().map(|event| event.event_type()).collect();
+    let is_met = |place: &usize| by(&folds[subject.folds[*place].0].0).meets(&types);
+    (0..subject.folds.len()).filter(is_met).map(|place| route(folds, subject, place)).collect()
+}
+
 /// Every case of one subject as of the end, `with_alerts` on them; `None` where Python must write them.
-pub fn cases(folds: &Folds, subject: &Subject, with_alerts: bool) -> Option<WrittenCases> {
+pub fn cases<'a>(
+    folds: &'a Folds, subject: &Subject, with_alerts: bool, spare: &mut Spare<'a>,
+) -> Option<WrittenCases> {
     let routes = routes_of(folds, subject)?;
     let mut events: Vec<usize> = (0..subject.events.len()).collect();
     let mut roots = Roots::default();
@@ -80,31 +94,32 @@ pub fn cases(folds: &Folds, subject: &Subject, with_alerts: bool) -> Option<Writ
     events.retain(|event| subject.at(*event) <= subject.until);
     let mut found = WrittenCases::default();
     for route in &routes {
-        let mut state = kinds::start(route.fold);
+        let mut state = spare.take(route);
         events.iter().filter(|event| route.sees(subject, **event)).for_each(|event| state.step(subject, *event));
         for verdict in state.judge(subject, subject.until, true).0 {
             write_case(subject, &verdict, &roots, subject.until, with_alerts, &mut found)?;
         }
+        spare.give(route.index, state);
     }
     subject.unsure.get().is_none().then_some(found)
 }
 
 /// Judge one subject: its alerts are added; where it is to be left to Python the subject says so, and what is given
 /// counts for nothing.
-pub fn judge(folds: &Folds, subject: &Subject, alerts: &mut Alerts) -> Orphans {
+pub fn judge<'a>(folds: &'a Folds, subject: &Subject<'a>, alerts: &mut Alerts, spare: &mut Spare<'a>) -> Orphans {
     let within = subject.events.partition_point(|event| event.at <= subject.until);
     let mut found = Orphans::default();
     let Some(routes) = routes_of(folds, subject) else { return found };
     let before = alerts.all.len();
     let (has_case, events) = if is_corrected(subject) {
-        step_by_step(&routes, subject, within, alerts)
+        step_by_step(&routes, subject, within, alerts, spare)
     } else {
-        match at_once(&routes, subject, within, alerts) {
+        match at_once(&routes, subject, within, alerts, spare) {
             Some(true) => return found,
             Some(false) => (false, (0..within).collect()),
             None => {
                 alerts.truncate(before);
-                step_by_step(&routes, subject, within, alerts)
+                step_by_step(&routes, subject, within, alerts, spare)
             }
         }
     };
@@ -139,7 +154,9 @@ fn orphans(folds: &Folds, subject: &Subject, events: &[usize], found: &mut Orpha
 }
 
 /// Fold all events once; whether there was any case. `None` where something is taken back.
-fn at_once(routes: &[Route], subject: &Subject, within: usize, alerts: &mut Alerts) -> Option<bool> {
+fn at_once<'a>(
+    routes: &[Route<'a>], subject: &Subject, within: usize, alerts: &mut Alerts, spare: &mut Spare<'a>,
+) -> Option<bool> {
     let mut has_case = false;
     let mut told: HashSet<ReportKey> = HashSet::default();
     let nothing = Roots::default();
@@ -147,7 +164,7 @@ fn at_once(routes: &[Route], subject: &Subject, within: usize, alerts: &mut Aler
     for route in routes {
         seen.clear();
         seen.extend((0..within).filter(|event| route.sees(subject, *event)));
-        let mut state = kinds::start(route.fold);
+        let mut state = spare.take(route);
         seen.iter().for_each(|event| state.step(subject, *event));
         has_case = has_case || state.has_case(subject, subject.until);
         let mut tell = |verdict: &Verdict, report: &Report, watermark: i64, by_event: bool| {
@@ -165,8 +182,12 @@ fn at_once(routes: &[Route], subject: &Subject, within: usize, alerts: &mut Aler
                     }
                 }
             }
-            None => asked_all_along(route, subject, &seen, tell)?,
+            None => {
+                state.clear();
+                asked_all_along(&mut *state, subject, &seen, tell)?;
+            }
         }
+        spare.give(route.index, state);
         if subject.unsure.get().is_some() {
             break;
         }
@@ -176,10 +197,9 @@ fn at_once(routes: &[Route], subject: &Subject, within: usize, alerts: &mut Aler
 
 /// What one fold tells as its events come and time passes; `None` where it takes something back.
 fn asked_all_along(
-    route: &Route, subject: &Subject, events: &[usize], mut tell: impl FnMut(&Verdict, &Report, i64, bool),
+    state: &mut dyn State, subject: &Subject, events: &[usize], mut tell: impl FnMut(&Verdict, &Report, i64, bool),
 ) -> Option<()> {
     let nothing = Roots::default();
-    let mut state = kinds::start(route.fold);
     let mut known: HashSet<(String, &'static str, String)> = HashSet::default();
     let mut ask = |state: &dyn State, watermark: i64, by_event: bool| -> Option<Option<i64>> {
         let (verdicts, due) = state.judge(subject, watermark, false);
@@ -204,22 +224,23 @@ fn asked_all_along(
     for together in events.chunk_by(|one, other| subject.at(*one) == subject.at(*other)) {
         let at = subject.at(together[0]);
         while let Some(passed) = due.filter(|due| *due < at) {
-            due = ask(&*state, passed, false)?;
+            due = ask(state, passed, false)?;
         }
         together.iter().for_each(|event| state.step(subject, *event));
-        due = ask(&*state, at - 1, true)?;
+        due = ask(state, at - 1, true)?;
         if subject.unsure.get().is_some() {
             return Some(());
         }
     }
     while let Some(passed) = due.filter(|due| *due <= subject.until) {
-        due = ask(&*state, passed, false)?;
+        due = ask(state, passed, false)?;
     }
     Some(())
 }
 
 /// A subject as it is known so far, and what was told of it.
 struct Record<'a, 'b> {
+    spare: &'b mut Spare<'a>,
     routes: &'b [Route<'a>],
     subject: &'b Subject<'a>,
     /// All events known so far, in order, and what they come to.
@@ -237,10 +258,12 @@ impl<'a> Record<'a, '_> {
         let mut found = effective(subject, &self.history);
         found.events.retain(|event| subject.at(*event) <= subject.until);
         *subject.entered.borrow_mut() = std::mem::take(&mut found.entered);
-        self.states.clear();
+        for (index, state) in self.states.drain(..) {
+            self.spare.give(index, state);
+        }
         for route in self.routes {
             if found.events.iter().any(|event| route.begins(subject, *event)) {
-                let mut state = kinds::start(route.fold);
+                let mut state = self.spare.take(route);
                 let seen = found.events.iter().filter(|event| route.sees(subject, **event));
                 seen.for_each(|event| state.step(subject, *event));
                 self.states.push((route.index, state));
@@ -299,9 +322,10 @@ impl<'a> Record<'a, '_> {
 
 /// Live through all events; whether there is any case at the end, and the events as corrected.
 fn step_by_step<'a>(
-    routes: &[Route<'a>], subject: &Subject<'a>, within: usize, alerts: &mut Alerts,
+    routes: &[Route<'a>], subject: &Subject<'a>, within: usize, alerts: &mut Alerts, spare: &mut Spare<'a>,
 ) -> (bool, Vec<usize>) {
     let mut record = Record {
+        spare,
         routes,
         subject,
         // Corrections are all known from the beginning, whatever their own instant.

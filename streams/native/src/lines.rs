@@ -2,6 +2,44 @@
 
 use serde::Deserialize;
 
+/// A text being written, in UTF-8 as all that goes into it is; its bytes are not looked at again.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Text(Vec<u8>);
+
+impl Text {
+    pub fn with_capacity(capacity: usize) -> Text {
+        Text(Vec::with_capacity(capacity))
+    }
+
+    pub fn push_str(&mut self, text: &str) {
+        self.0.extend_from_slice(text.as_bytes());
+    }
+
+    pub fn put(&mut self, text: &[u8]) {
+        self.0.extend_from_slice(text);
+    }
+
+    pub fn truncate(&mut self, length: usize) {
+        self.0.truncate(length);
+    }
+
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+
+    pub fn into_string(self) -> String {
+        String::from_utf8(self.0).unwrap_or_default()
+    }
+}
+
+impl std::ops::Deref for Text {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 /// What an alert or a fault fills in. The names are those of `streams/engine/texts.py`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -122,13 +160,13 @@ impl TryFrom<String> for Line {
 }
 
 impl Line {
-    pub fn fill(&self, value: impl FnMut(&mut String, Place)) -> String {
-        let mut found = String::with_capacity(self.parts.iter().map(|(text, _)| text.len() + 32).sum());
+    pub fn fill(&self, value: impl FnMut(&mut Text, Place)) -> Text {
+        let mut found = Text::with_capacity(self.parts.iter().map(|(text, _)| text.len() + 32).sum());
         self.fill_into(&mut found, value);
         found
     }
 
-    pub fn fill_into(&self, found: &mut String, mut value: impl FnMut(&mut String, Place)) {
+    pub fn fill_into(&self, found: &mut Text, mut value: impl FnMut(&mut Text, Place)) {
         for (text, place) in &self.parts {
             found.push_str(text);
             if let Some(place) = place {
@@ -145,7 +183,7 @@ mod tests {
     #[test]
     fn places_are_filled() {
         let line = Line::try_from("a⟦id⟧b⟦due full⟧".to_owned()).unwrap();
-        assert_eq!(line.fill(|text, place| text.push_str(&format!("<{place:?}>"))), "a<Id>b<DueFull>");
+        assert_eq!(&*line.fill(|text, place| text.push_str(&format!("<{place:?}>"))), b"a<Id>b<DueFull>");
         assert!(Line::try_from("⟦nothing⟧".to_owned()).is_err());
     }
 }

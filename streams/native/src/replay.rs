@@ -5,6 +5,7 @@ use crate::calendar::Days;
 use crate::document::{Document, Fold, FoldEntry, Phrases, VERSION, Words};
 use crate::events::{Event, Field, Reader, Span};
 use crate::hashing::{HashMap, HashSet};
+use crate::kinds::Spare;
 use crate::life::{self, Folds};
 use crate::subject::{METER, PLAIN, REPEATED, Reason, SUBJECTS, Subject, TABLES};
 use std::cell::{Cell, RefCell};
@@ -23,6 +24,8 @@ pub struct Rulebook {
     pub folds: Box<Folds>,
     /// By subject type the folds about it, each with the place of the type among its own.
     of_kind: [Vec<(usize, usize)>; 4],
+    /// As `begun` of a subject.
+    begun: [Vec<u64>; 4],
     durations: Vec<Words>,
     phrases: Phrases,
     words: HashSet<String>,
@@ -41,12 +44,24 @@ impl Rulebook {
         if document.calendars.is_empty() {
             return Err("a compiled rulebook without a calendar".to_owned());
         }
-        let of_kind = std::array::from_fn(|kind| {
+        let of_kind: [Vec<(usize, usize)>; 4] = std::array::from_fn(|kind| {
             let place = |entry: &FoldEntry| entry.subjects.iter().position(|known| usize::from(*known) == kind);
             document.folds.iter().enumerate().filter_map(|(fold, entry)| Some((fold, place(entry)?))).collect()
         });
+        let begun = of_kind.each_ref().map(|known| {
+            let words = known.len().div_ceil(64);
+            let mut bits = vec![0; words * document.types.len()];
+            for (place, (fold, _)) in known.iter().enumerate() {
+                let begins = &document.folds[*fold].begins;
+                for event_type in (0..document.types.len()).filter(|event_type| begins.contains(*event_type)) {
+                    bits[event_type * words + place / 64] |= 1 << (place % 64);
+                }
+            }
+            bits
+        });
         Ok(Rulebook {
             of_kind,
+            begun,
             reader: Reader::new(&document.types, &document.watched),
             days: document.calendars.iter().map(Days::new).collect(),
             concerns: document.types.iter().map(|found| found.subjects.clone()).collect(),
@@ -79,6 +94,7 @@ impl Rulebook {
             store,
             fields,
             folds: self.of_kind.get(usize::from(kind)).map_or(&[], Vec::as_slice),
+            begun: self.begun.get(usize::from(kind)).map_or(&[], Vec::as_slice),
             days: &self.days[0],
             calendars: &self.days,
             types: &self.types,
@@ -465,7 +481,7 @@ impl Replay {
     }
 
     fn judge_some(&self, subjects: Range<usize>, until: i64) -> Judged {
-        let mut found = Judged::default();
+        let (mut found, mut spare) = (Judged::default(), Spare::default());
         for number in subjects {
             if self.is_back(&self.back, number) {
                 continue;
@@ -478,7 +494,7 @@ impl Replay {
             let subject = self.subject(&self.rulebook, number, events, until);
             let (before, mut orphans) = (found.alerts.all.len(), life::Orphans::default());
             if is_settled(&subject) {
-                orphans = life::judge(&self.rulebook.folds, &subject, &mut found.alerts);
+                orphans = life::judge(&self.rulebook.folds, &subject, &mut found.alerts, &mut spare);
             } else {
                 subject.hand_back(TABLES);
             }
@@ -511,13 +527,15 @@ impl Replay {
     }
 
     /// Every case of one of them as of the end, by one rulebook or the other, `with_alerts` on them; `None` where Python
-    /// must write them.
-    pub fn cases(&self, subject: usize, until: i64, of_rival: bool, with_alerts: bool) -> Option<WrittenCases> {
+    /// must write them. `spare` is of the same rulebook.
+    pub fn cases<'a>(
+        &'a self, subject: usize, until: i64, of_rival: bool, with_alerts: bool, spare: &mut Spare<'a>,
+    ) -> Option<WrittenCases> {
         let rulebook = self.rival.as_ref().filter(|_| of_rival).unwrap_or(&self.rulebook);
         let (mut events, _) = self.distinct_of(subject)?;
         self.sort(&mut events);
         let subject = self.subject(rulebook, subject, events, until);
-        is_settled(&subject).then(|| life::cases(&rulebook.folds, &subject, with_alerts)).flatten()
+        is_settled(&subject).then(|| life::cases(&rulebook.folds, &subject, with_alerts, spare)).flatten()
     }
 
     /// The lines of one subject, with number and origin.

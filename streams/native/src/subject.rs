@@ -53,6 +53,8 @@ pub struct Subject<'a> {
     pub fields: &'a [Field],
     /// The folds about its type, each with the place of that among its types.
     pub folds: &'a [(usize, usize)],
+    /// By event type, which of these it begins: so many words of bits a type as they need.
+    pub begun: &'a [u64],
     /// Of the rulebook's own calendar.
     pub days: &'a Days,
     pub calendars: &'a [Days],
@@ -239,11 +241,14 @@ impl<'a> Subject<'a> {
         Fields { event, facts: None, type_field: None }
     }
 
+    #[inline(always)]
     pub fn fits(&self, patterns: &Patterns, event: usize, start: Option<Fields>) -> bool {
         let event_type = self.event_type(event);
+        // Most patterns are of another type, which is seen at once.
         patterns.iter().any(|pattern| pattern.r#type == event_type && self.fits_one(pattern, event, start))
     }
 
+    #[inline(never)]
     fn fits_one(&self, pattern: &Pattern, event: usize, start: Option<Fields>) -> bool {
         self.holds(&pattern.r#where, self.plain(event))
             && (pattern.if_start.is_empty() || start.is_some_and(|start| self.holds(&pattern.if_start, start)))
@@ -264,6 +269,9 @@ pub fn sayable(subject: &Subject, value: &[u8]) -> String {
 
 pub fn hexadecimal(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|half| DIGITS[usize::from(half)]);
-    String::from_utf8(digits.collect()).unwrap_or_default()
+    let mut found = Vec::with_capacity(2 * bytes.len());
+    bytes
+        .iter()
+        .for_each(|byte| found.extend_from_slice(&[byte >> 4, byte & 15].map(|half| DIGITS[usize::from(half)])));
+    String::from_utf8(found).unwrap_or_default()
 }

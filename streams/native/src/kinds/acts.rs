@@ -1,13 +1,13 @@
 //! Kinds about an act: at one instant what speaks for the person counts as earlier, what speaks against as later, so an
 //! act waits until an event at a later instant comes.
 
-use crate::alerts::{Outcome, Report, Said, Verdict};
+use crate::alerts::{Outcome, Report, Said, Verdict, put_number};
 use crate::calendar::Days;
 use crate::document::{ActBody, ActVersion, CaseLines, Conditions, Fault, Limit, Lines, Named, Period, Slot};
 use crate::events::{Val, date};
 use crate::hashing::HashMap;
 use crate::kinds::{Judged, State, Status, earlier};
-use crate::lines::Place;
+use crate::lines::{Place, Text};
 use crate::subject::{Fields, Subject, TABLES, TEXTS, sayable};
 
 /// As `MOST_WAITING` of `streams/core/kinds/evidence.py`.
@@ -50,8 +50,13 @@ impl<'a> Finding<'a> {
         };
         let mut reports = Vec::new();
         if outcome == Outcome::Violated {
-            let keys: Vec<&str> = self.faults.iter().map(|said| said.key.as_str()).collect();
-            let cause = format!("{}: {}", self.due, keys.join("; "));
+            let mut cause = Text::default();
+            put_number(&mut cause, self.due);
+            for (place, said) in self.faults.iter().enumerate() {
+                cause.push_str(if place == 0 { ": " } else { "; " });
+                cause.put(&said.key);
+            }
+            let cause = cause.into_string();
             match self.lines {
                 None => subject.hand_back(TEXTS),
                 Some(lines) => reports.push(Report { kind: "violation", cause, due: self.due, lines }),
@@ -122,6 +127,39 @@ struct Watch {
     is_kept_out: bool,
     // retention
     reading_day: Option<i64>,
+}
+
+impl Watch {
+    fn clear(&mut self) {
+        let Watch {
+            found,
+            facts,
+            held,
+            is_closed,
+            reset_at,
+            latest,
+            since,
+            pending,
+            cancelled,
+            cancel,
+            seen,
+            counted,
+            lifted_at,
+            is_kept_out,
+            reading_day,
+        } = self;
+        found.fill(None);
+        held.clear();
+        latest.clear();
+        since.clear();
+        pending.clear();
+        cancelled.clear();
+        seen.iter_mut().for_each(Vec::clear);
+        counted.clear();
+        (*facts, *cancel, *reading_day) = (None, None, None);
+        (*is_closed, *is_kept_out) = (false, false);
+        (*reset_at, *lifted_at) = (NEVER, NEVER);
+    }
 }
 
 impl ActBody {
@@ -469,7 +507,7 @@ impl ActVersion {
             found.faults.push(Said::new(late, |text, place| match place {
                 Place::Recorded => subject.days.shown(text, entered),
                 Place::RecordedBy => subject.days.shown(text, by),
-                Place::Number => text.push_str(&entered.to_string()),
+                Place::Number => put_number(text, entered),
                 _ => subject.hand_back(TEXTS),
             }));
         }
@@ -497,7 +535,7 @@ impl ActVersion {
         let mut faults = Vec::new();
         if count > *n {
             faults.push(Said::new(many, |text, place| match place {
-                Place::Number => text.push_str(&count.to_string()),
+                Place::Number => put_number(text, count as i64),
                 Place::Value if per.is_some() => text.push_str(&sayable(subject, &key.1)),
                 _ => subject.hand_back(TEXTS),
             }));
@@ -547,7 +585,7 @@ impl ActVersion {
                 break;
             }
         }
-        let nothing = |_: &mut String, _| subject.hand_back(TEXTS);
+        let nothing = |_: &mut Text, _| subject.hand_back(TEXTS);
         let Some((notice, least, latest, is_provisional)) = best else {
             return (None, vec![Said::new(without, nothing)], false);
         };
@@ -675,7 +713,7 @@ fn too_early(subject: &Subject, fault: &Fault, since: i64, since_on: Option<i64>
         (Place::Since, None) => subject.days.shown(text, since),
         (Place::Since, Some(day)) => subject.days.day(text, day),
         (Place::Lawful, _) => subject.days.shown(text, bound),
-        (Place::Number, _) => text.push_str(&bound.to_string()),
+        (Place::Number, _) => put_number(text, bound),
         _ => subject.hand_back(TEXTS),
     })
 }
@@ -784,6 +822,14 @@ impl<'a> Acts<'a> {
 }
 
 impl<'a> State<'a> for Acts<'a> {
+    fn clear(&mut self) {
+        let Acts { versions: _, watches, instant, waiting, settled } = self;
+        watches.iter_mut().for_each(Watch::clear);
+        *instant = NEVER;
+        waiting.clear();
+        settled.clear();
+    }
+
     fn step(&mut self, subject: &Subject, event: usize) {
         let at = subject.at(event);
         if at != self.instant {
@@ -791,14 +837,15 @@ impl<'a> State<'a> for Acts<'a> {
                 let mut settled = std::mem::take(&mut self.settled);
                 self.show(subject, &mut settled);
                 self.settled = settled;
-                for (index, _) in std::mem::take(&mut self.waiting) {
+                for (index, _) in self.waiting.drain(..) {
                     self.versions[index].found(&mut self.watches[index]);
                 }
             }
             for (version, watch) in self.versions.iter().zip(&mut self.watches) {
-                for held in std::mem::take(&mut watch.held) {
-                    version.spoil(watch, subject, subject.at(held));
+                for place in 0..watch.held.len() {
+                    version.spoil(watch, subject, subject.at(watch.held[place]));
                 }
+                watch.held.clear();
             }
             self.instant = at;
         }

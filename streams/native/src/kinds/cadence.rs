@@ -162,6 +162,15 @@ fn named_month(version: &CadenceVersion, subject: &Subject, event: usize) -> Opt
 }
 
 impl<'a> State<'a> for Periods<'a> {
+    fn clear(&mut self) {
+        let Periods { versions: _, open, closed, ended, turns, acts } = self;
+        *open = None;
+        closed.clear();
+        ended.fill(None);
+        turns.iter_mut().for_each(Vec::clear);
+        acts.iter_mut().for_each(HashMap::clear);
+    }
+
     fn step(&mut self, subject: &Subject, event: usize) {
         for (index, version) in self.versions.iter().enumerate() {
             let has_acted = subject.fits(&version.act, event, None);

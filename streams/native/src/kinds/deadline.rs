@@ -214,6 +214,19 @@ pub fn still_after(
 }
 
 impl<'a> State<'a> for Deadlines<'a> {
+    fn clear(&mut self) {
+        let Deadlines { versions, watches, open, closed, latest, strays } = self;
+        for (watch, version) in watches.iter_mut().zip(*versions) {
+            let Watch { marks, holds, paused_since, facts } = watch;
+            marks.fill(None);
+            *holds = version.since.is_none();
+            (*paused_since, *facts) = (None, None);
+        }
+        closed.clear();
+        strays.clear();
+        (*open, *latest) = (None, None);
+    }
+
     fn step(&mut self, subject: &Subject, event: usize) {
         let was_stopped_by = self.step_open(subject, event);
         for index in 0..self.versions.len() {

@@ -45,6 +45,11 @@ impl<'a> Things<'a> {
 }
 
 impl<'a> State<'a> for Things<'a> {
+    fn clear(&mut self) {
+        let Things { each: _, things } = self;
+        things.clear();
+    }
+
     fn step(&mut self, subject: &Subject, event: usize) {
         let is_since = subject.fits(&self.each.since, event, None);
         let is_until = subject.fits(&self.each.until, event, None);

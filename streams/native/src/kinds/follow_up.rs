@@ -71,6 +71,12 @@ impl<'a> FollowUps<'a> {
 }
 
 impl<'a> State<'a> for FollowUps<'a> {
+    fn clear(&mut self) {
+        let FollowUps { rule: _, base, seen } = self;
+        base.clear();
+        seen.clear();
+    }
+
     fn step(&mut self, subject: &Subject, event: usize) {
         let event_type = subject.event_type(event);
         if self.rule.own_listens.contains(event_type) {

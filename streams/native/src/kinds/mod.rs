@@ -10,6 +10,7 @@ pub mod sequence;
 
 use crate::alerts::{Outcome, Verdict};
 use crate::document::Fold;
+use crate::life::Route;
 use crate::subject::Subject;
 
 /// The verdicts as of an instant, and the next instant at which silence changes them.
@@ -30,6 +31,9 @@ pub struct Status {
 
 /// What one fold has made of a subject's events so far; see `Fold` in `streams/core/verdicts.py`.
 pub trait State<'a> {
+    /// Forget all events; it is as `start` gives it, and keeps the memory that it has.
+    fn clear(&mut self);
+
     /// Take the next event, in the order of the history.
     fn step(&mut self, subject: &Subject, event: usize);
 
@@ -61,6 +65,26 @@ pub fn start(fold: &Fold) -> Box<dyn State<'_> + '_> {
         Fold::Sequence(versions) => Box::new(sequence::Stages::new(versions)),
         Fold::Cadence(versions) => Box::new(cadence::Periods::new(versions)),
         Fold::FollowUp(rule) => Box::new(follow_up::FollowUps::new(rule)),
+    }
+}
+
+/// States that are clear, by fold: a subject's are those of the one before it.
+#[derive(Default)]
+pub struct Spare<'a>(Vec<Option<Box<dyn State<'a> + 'a>>>);
+
+impl<'a> Spare<'a> {
+    /// The state of an empty history.
+    pub fn take(&mut self, route: &Route<'a>) -> Box<dyn State<'a> + 'a> {
+        let known = self.0.get_mut(route.index).and_then(Option::take);
+        known.unwrap_or_else(|| start(route.fold))
+    }
+
+    pub fn give(&mut self, fold: usize, mut state: Box<dyn State<'a> + 'a>) {
+        state.clear();
+        if self.0.len() <= fold {
+            self.0.resize_with(fold + 1, || None);
+        }
+        self.0[fold] = Some(state);
     }
 }
 

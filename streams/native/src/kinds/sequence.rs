@@ -50,7 +50,7 @@ impl<'a> Stages<'a> {
         });
         let reports = said.iter().map(|said| Report {
             kind: "violation",
-            cause: format!("{at}: {}", said.key),
+            cause: format!("{at}: {}", said.key.clone().into_string()),
             due: at,
             lines: &version.lines[stage],
         });
@@ -80,6 +80,12 @@ impl<'a> Stages<'a> {
 }
 
 impl<'a> State<'a> for Stages<'a> {
+    fn clear(&mut self) {
+        let Stages { versions: _, firsts, is_backwards, is_closed } = self;
+        firsts.iter_mut().for_each(|firsts| firsts.fill(None));
+        (*is_backwards, *is_closed) = (false, false);
+    }
+
     fn step(&mut self, subject: &Subject, event: usize) {
         for (version, firsts) in self.versions.iter().zip(&mut self.firsts) {
             for (index, stage) in version.stages.iter().enumerate() {
