@@ -2,8 +2,10 @@
 
 use crate::document::{Check, EventType};
 use crate::hashing::HashMap;
+use crate::shapes::Shapes;
 use crate::subject::{METER, SUBJECTS};
 use foldhash::fast::RandomState;
+use memchr::memchr;
 use std::hash::BuildHasher;
 
 /// A part of the store, in one word: where it begins, and its length in bytes, which is less than `MOST_TEXT`.
@@ -97,6 +99,26 @@ struct Declared {
     name: Vec<u8>,
     check: Check,
     place: Option<usize>,
+    is_meters: bool,
+}
+
+/// What a member of a line is, by its key; `Early` before the type is known, and after it the place of a declared field.
+#[derive(Clone, Copy)]
+pub enum Role {
+    EventType,
+    EventId,
+    OccurredAt,
+    RecordedAt,
+    Id(usize),
+    Personal,
+    Org,
+    Corrects,
+    Version,
+    Void,
+    Refused,
+    Early,
+    Declared(usize),
+    Undeclared,
 }
 
 pub struct Reader {
@@ -136,6 +158,11 @@ impl Found<'_, '_> {
         Some(self.span(piece))
     }
 
+    fn count_field(&mut self) -> Option<()> {
+        self.count += 1;
+        (self.count <= MOST_FIELDS).then_some(())
+    }
+
     fn id_or_null(&mut self, known: Span) -> Option<Span> {
         known.is_empty().then_some(())?;
         if self.scan.word(b"null").is_some() { Some(known) } else { self.id(known) }
@@ -150,6 +177,7 @@ impl Reader {
             name: name.clone().into_bytes(),
             check: check.clone(),
             place: places.get(name.as_bytes()).copied(),
+            is_meters: name == "meters",
         };
         Reader {
             types: types.iter().enumerate().map(|(n, t)| (t.name.clone().into_bytes(), n)).collect(),
@@ -172,14 +200,23 @@ impl Reader {
 
     /// The event in a line that lies at `base` of the store, its watched fields at the end of `fields`; `None` where
     /// Python must decide, and the end of `fields` counts for nothing.
-    pub fn read(&self, line: &[u8], base: usize, latest: i64, fields: &mut Vec<Field>) -> Option<Event> {
-        self.read_kept(line, base, latest, fields, |_, _, _| Some(()))
+    pub fn read(
+        &self, line: &[u8], base: usize, latest: i64, fields: &mut Vec<Field>, shapes: &mut Shapes,
+    ) -> Option<Event> {
+        self.read_by(line, (base, latest), fields, Some(shapes), |_, _, _| Some(()))
     }
 
-    /// `read`; `keep` takes each field that events keep, in the order of the line: its name, what is written, and its
+    /// `read`, of a single line; `keep` takes each field that events keep, in the order of the line: its name, what is written, and its
     /// value. It refuses the line by `None`. The organisation has no value.
     pub fn read_kept<'a>(
         &self, line: &'a [u8], base: usize, latest: i64, fields: &mut Vec<Field>,
+        keep: impl FnMut(&'a [u8], &'a [u8], Option<Val>) -> Option<()>,
+    ) -> Option<Event> {
+        self.read_by(line, (base, latest), fields, None, keep)
+    }
+
+    fn read_by<'a>(
+        &self, line: &'a [u8], (base, latest): (usize, i64), fields: &mut Vec<Field>, mut shapes: Option<&mut Shapes>,
         mut keep: impl FnMut(&'a [u8], &'a [u8], Option<Val>) -> Option<()>,
     ) -> Option<Event> {
         (line.len() <= MOST_BYTES).then_some(())?;
@@ -197,10 +234,14 @@ impl Reader {
             Found { event, fields, base, early: Vec::new(), count: 0, has_type: false, has_org: false, scan };
         found.scan.expect(b'{')?;
         if !found.scan.ends(b'}') {
+            let mut next = 0;
             loop {
-                let key = found.scan.text_piece()?;
-                found.scan.expect(b':')?;
-                self.member(&mut found, key, &mut keep)?;
+                let had_type = found.has_type;
+                let (key, role) = self.key(&mut found, &mut shapes, &mut next)?;
+                self.member(&mut found, key, role, &mut shapes, &mut keep)?;
+                if found.has_type != had_type {
+                    next = 0;
+                }
                 if found.scan.ends(b'}') {
                     break;
                 }
@@ -212,13 +253,60 @@ impl Reader {
         self.whole(found, latest)
     }
 
+    /// The key of the next member, whose value follows, and what the member is.
+    #[inline(always)]
+    fn key(&self, found: &mut Found, shapes: &mut Option<&mut Shapes>, next: &mut usize) -> Option<(Piece, Role)> {
+        let scan = &mut found.scan;
+        let event_type = found.has_type.then(|| found.event.event_type());
+        let mut shape = shapes.as_deref_mut().map(|shapes| match event_type {
+            None => &mut shapes.before,
+            Some(event_type) => &mut shapes.after[event_type],
+        });
+        if let Some((key, end, role)) = shape.as_ref().and_then(|shape| shape.find(scan.text, scan.at, next)) {
+            scan.at = end;
+            scan.blank();
+            return Some((key, role));
+        }
+        let key = scan.text_piece()?;
+        scan.expect(b':')?;
+        let role = self.role(event_type, key.of(scan.text));
+        if let Some(shape) = &mut shape {
+            shape.learn(key.of(scan.text), role, next);
+        }
+        Some((key, role))
+    }
+
+    fn role(&self, event_type: Option<usize>, key: &[u8]) -> Role {
+        match key {
+            b"event_type" => Role::EventType,
+            b"event_id" => Role::EventId,
+            b"occurred_at" => Role::OccurredAt,
+            b"recorded_at" => Role::RecordedAt,
+            b"personal" => Role::Personal,
+            b"org" => Role::Org,
+            b"corrects" => Role::Corrects,
+            b"version" => Role::Version,
+            b"void" => Role::Void,
+            b"specversion" | b"snapshot" => Role::Refused,
+            _ => {
+                if let Some(kind) = IDS.iter().position(|id| *id == key) {
+                    return Role::Id(kind);
+                }
+                let Some(event_type) = event_type else { return Role::Early };
+                let place = self.fields[event_type].iter().position(|declared| declared.name == key);
+                place.map_or(Role::Undeclared, Role::Declared)
+            }
+        }
+    }
+
+    #[inline(always)]
     fn member<'a>(
-        &self, found: &mut Found<'a, '_>, key: Piece,
+        &self, found: &mut Found<'a, '_>, key: Piece, role: Role, shapes: &mut Option<&mut Shapes>,
         keep: &mut impl FnMut(&'a [u8], &'a [u8], Option<Val>) -> Option<()>,
     ) -> Option<()> {
         let line = found.scan.text;
-        match key.of(line) {
-            b"event_type" => {
+        match role {
+            Role::EventType => {
                 (!found.has_type).then_some(())?;
                 found.event.event_type = *self.types.get(found.scan.text_piece()?.of(line))? as u16;
                 found.has_type = true;
@@ -226,42 +314,52 @@ impl Reader {
                     self.field(found, key, value, keep)?;
                 }
             }
-            b"event_id" => {
+            Role::EventId => {
                 found.event.id = found.id(found.event.id)?;
                 let id = &line[found.event.id.at() - found.base..][..found.event.id.len()];
                 found.event.id_hash = self.ids.hash_one(id) as u32;
             }
-            b"occurred_at" if found.event.at == i64::MIN => {
-                found.event.at = instant(found.scan.text_piece()?.of(line))?;
+            Role::OccurredAt => {
+                (found.event.at == i64::MIN).then_some(())?;
+                found.event.at = found.scan.instant()?;
             }
-            b"recorded_at" if found.event.recorded == i64::MIN => {
-                found.event.recorded = instant(found.scan.text_piece()?.of(line))?;
+            Role::RecordedAt => {
+                (found.event.recorded == i64::MIN).then_some(())?;
+                found.event.recorded = found.scan.instant()?;
             }
-            b"order_id" => found.event.subjects[0] = found.id_or_null(found.event.subjects[0])?,
-            b"account_id" => found.event.subjects[1] = found.id_or_null(found.event.subjects[1])?,
-            b"meter_id" => found.event.subjects[2] = found.id_or_null(found.event.subjects[2])?,
-            b"batch_id" => found.event.subjects[3] = found.id_or_null(found.event.subjects[3])?,
-            b"personal" => found.scan.flat_texts()?,
-            b"org" => {
+            Role::Id(kind) => found.event.subjects[kind] = found.id_or_null(found.event.subjects[kind])?,
+            Role::Personal => found.scan.flat_texts()?,
+            Role::Org => {
                 (!found.has_org).then_some(())?;
                 found.has_org = true;
                 let from = found.scan.at;
-                if let Some(org) = found.scan.org()? {
+                if let Some(org) = found.scan.known_org(shapes)? {
                     found.event.org = found.span(org);
                 }
                 let value = Piece { from, to: found.scan.at };
                 self.field_or_early(found, key, value, keep)?;
             }
-            b"corrects" => found.event.corrects = found.id_or_null(found.event.corrects)?,
-            b"version" => found.scan.word(b"null")?,
-            b"void" if !found.event.is_void => {
+            Role::Corrects => found.event.corrects = found.id_or_null(found.event.corrects)?,
+            Role::Version => found.scan.word(b"null")?,
+            Role::Void => {
+                (!found.event.is_void).then_some(())?;
                 found.event.is_void = found.scan.word(b"true").is_some();
                 (found.event.is_void || found.scan.word(b"false").is_some()).then_some(())?;
             }
-            b"occurred_at" | b"recorded_at" | b"specversion" | b"void" | b"snapshot" => return None,
-            _ => {
+            Role::Refused => return None,
+            Role::Early => {
                 let value = found.scan.value()?;
                 self.field_or_early(found, key, value, keep)?;
+            }
+            Role::Declared(place) => {
+                let value = found.scan.value()?;
+                found.count_field()?;
+                self.declared(found, place, (key, value), keep)?;
+            }
+            Role::Undeclared => {
+                let value = found.scan.value()?;
+                found.count_field()?;
+                (line[value.from] != b'[').then_some(())?;
             }
         }
         Some(())
@@ -271,8 +369,7 @@ impl Reader {
         &self, found: &mut Found<'a, '_>, key: Piece, value: Piece,
         keep: &mut impl FnMut(&'a [u8], &'a [u8], Option<Val>) -> Option<()>,
     ) -> Option<()> {
-        found.count += 1;
-        (found.count <= MOST_FIELDS).then_some(())?;
+        found.count_field()?;
         if found.has_type {
             return self.field(found, key, value, keep);
         }
@@ -285,17 +382,24 @@ impl Reader {
         &self, found: &mut Found<'a, '_>, key: Piece, value: Piece,
         keep: &mut impl FnMut(&'a [u8], &'a [u8], Option<Val>) -> Option<()>,
     ) -> Option<()> {
-        let event_type = found.event.event_type();
         let (name, written) = (key.of(found.scan.text), value.of(found.scan.text));
-        let Some(declared) = self.fields[event_type].iter().find(|declared| declared.name == name) else {
-            if name == b"org" {
-                return keep(name, written, None);
-            }
-            return (written[0] != b'[').then_some(());
-        };
+        match self.fields[found.event.event_type()].iter().position(|declared| declared.name == name) {
+            Some(place) => self.declared(found, place, (key, value), keep),
+            None if name == b"org" => keep(name, written, None),
+            None => (written[0] != b'[').then_some(()),
+        }
+    }
+
+    /// The same of one that is declared, by its place among those of the type.
+    fn declared<'a>(
+        &self, found: &mut Found<'a, '_>, place: usize, (key, value): (Piece, Piece),
+        keep: &mut impl FnMut(&'a [u8], &'a [u8], Option<Val>) -> Option<()>,
+    ) -> Option<()> {
+        let event_type = found.event.event_type();
+        let declared = &self.fields[event_type][place];
         let kept = checked(&declared.check, &found.scan, value, found.base)?;
-        keep(name, written, Some(kept))?;
-        if name == b"meters" && self.fans_out[event_type] {
+        keep(key.of(found.scan.text), value.of(found.scan.text), Some(kept))?;
+        if declared.is_meters && self.fans_out[event_type] {
             found.event.meters.is_empty().then_some(())?;
             match kept {
                 Val::Null => {}
@@ -481,6 +585,11 @@ pub fn date(text: &[u8]) -> Option<i64> {
 fn day(text: &[u8; 10]) -> Option<i64> {
     let [y, e, a, r, b'-', m, o, b'-', d, n] = *text else { return None };
     let (year, month, day) = (digits(&[y, e, a, r])?, digits(&[m, o])?, digits(&[d, n])?);
+    day_of(year, month, day)
+}
+
+#[inline(always)]
+fn day_of(year: u32, month: u32, day: u32) -> Option<i64> {
     ((1900..=2998).contains(&year) && (1..=12).contains(&month)).then_some(())?;
     (1..=last_of_month(year, month)).contains(&day).then(|| ordinal(year, month, day))
 }
@@ -503,6 +612,44 @@ pub const DAY: i64 = 86_400_000_000;
 
 /// `2026-03-02T09:00:00.000+08:00`, also without a fraction or with microseconds; every other form is Python's.
 pub fn instant(text: &[u8]) -> Option<i64> {
+    text.try_into().ok().and_then(usual_instant).or_else(|| any_instant(text))
+}
+
+/// The same of the first form alone, eight bytes at a time.
+#[inline(always)]
+fn usual_instant(text: &[u8; 29]) -> Option<i64> {
+    const FORM: &[u8; 29] = b"0000-00-00T00:00:00.000+00:00";
+    let (mut pairs, mut wrong) = ([[0; 8]; 4], 0);
+    for (part, from) in pairs.iter_mut().zip([0, 8, 16, 21]) {
+        let (form, mut most) = (eight(FORM, from), [0x7f; 8]);
+        for (place, most) in most.iter_mut().enumerate() {
+            *most -= if FORM[from + place] == b'0' { 9 } else { 0 };
+        }
+        // Digits become their value, all else zero, unless the byte is a wrong one.
+        let digits = eight(text, from) ^ form;
+        wrong |= (digits | ((digits & (ONES * 0x7f)) + u64::from_le_bytes(most))) & (ONES << 7);
+        *part = (digits.wrapping_mul(10).wrapping_add(digits >> 8)).to_le_bytes();
+    }
+    (wrong == 0).then_some(())?;
+    let [date, time, seconds, zone] = pairs.map(|part| part.map(u32::from));
+    let day = day_of(date[0] * 100 + date[2], date[5], time[0])?;
+    let (hour, minute, second) = (time[3], time[6], seconds[1]);
+    let (hours, minutes) = (zone[3], zone[6]);
+    let is_good = hour < 24 && minute < 60 && second < 60 && hours < 24 && minutes < 60;
+    (is_good && day >= EPOCH + 366).then_some(())?;
+    let milliseconds = seconds[4] * 10 + u32::from(text[22] - b'0');
+    let seconds = i64::from((hour * 60 + minute) * 60 + second) - i64::from((hours * 60 + minutes) * 60);
+    Some((day - EPOCH) * DAY + seconds * 1_000_000 + i64::from(milliseconds) * 1000)
+}
+
+const ONES: u64 = u64::MAX / 255;
+
+#[inline(always)]
+fn eight(text: &[u8; 29], from: usize) -> u64 {
+    text[from..].first_chunk().map_or(0, |part| u64::from_le_bytes(*part))
+}
+
+fn any_instant(text: &[u8]) -> Option<i64> {
     let (date, rest) = text.split_first_chunk::<10>()?;
     let ([b'T', h, o, b':', m, i, b':', s, e], rest) = rest.split_first_chunk::<9>()? else { return None };
     let day = day(date)?;
@@ -605,7 +752,6 @@ impl<'a> Scan<'a> {
     /// The next one from a place on; eight bytes at a time.
     #[inline(always)]
     fn quotation_mark(&self, mut at: usize) -> Option<usize> {
-        const ONES: u64 = u64::MAX / 255;
         while let Some(eight) = self.text.get(at..).and_then(<[u8]>::first_chunk) {
             let word = u64::from_le_bytes(*eight) ^ (ONES * b'"' as u64);
             let zeros = word.wrapping_sub(ONES) & !word & (ONES << 7);
@@ -725,6 +871,35 @@ impl<'a> Scan<'a> {
         (self.text.get(self.at) == Some(&end)).then(|| self.at += 1).is_some()
     }
 
+    /// What is written in quotation marks as an instant.
+    #[inline(always)]
+    fn instant(&mut self) -> Option<i64> {
+        if let Some([b'"', text @ .., b'"']) = self.text.get(self.at..)?.first_chunk::<31>() {
+            if let Some(at) = usual_instant(text) {
+                self.at += 31;
+                return Some(at);
+            }
+        }
+        any_instant(self.text_piece()?.of(self.text))
+    }
+
+    /// `org`; one that was good is not looked at again.
+    fn known_org(&mut self, shapes: &mut Option<&mut Shapes>) -> Option<Option<Piece>> {
+        let from = self.at;
+        let (Some(shapes), Some(b'{')) = (shapes, self.text.get(from)) else { return self.org() };
+        let length = memchr(b'}', &self.text[from..])? + 1;
+        if shapes.knows_org(&self.text[from..from + length]) {
+            self.at = from + length;
+            self.blank();
+            return Some(Some(Piece { from, to: self.at }));
+        }
+        let found = self.org()?;
+        if found.is_some() && self.at == from + length {
+            shapes.learn_org(&self.text[from..self.at]);
+        }
+        Some(found)
+    }
+
     /// The organisation, with known members alone.
     pub fn org(&mut self) -> Option<Option<Piece>> {
         if self.word(b"null").is_some() {
@@ -768,13 +943,40 @@ mod tests {
         }
     }
 
+    #[test]
+    fn instants_of_the_usual_form_are_those_of_any_form() {
+        let mut count = 0;
+        for text in
+            [b"2024-02-29T23:59:59.999+08:00", b"1999-12-31T00:00:00.000+23:59", b"2026-06-30T12:34:56.789-08:00"]
+        {
+            for place in 0..text.len() {
+                for byte in 0..=255 {
+                    let mut other = *text;
+                    other[place] = byte;
+                    let found = usual_instant(&other);
+                    count += usize::from(found.is_some());
+                    assert!(found.is_none() || found == any_instant(&other), "{other:?}");
+                    let is_usual = other[23] == b'+' && any_instant(&other).is_some();
+                    assert_eq!(found.is_some(), is_usual, "{other:?}");
+                }
+            }
+        }
+        assert!(count > 100);
+    }
+
     fn read(line: &str) -> Option<(Event, Vec<Field>)> {
         let types =
             r#"[{"name": "a", "fields": {"code": "code", "many": "codes"}, "subjects": [0], "fans_out": false}]"#;
         let reader = Reader::new(&serde_json::from_str::<Vec<EventType>>(types).unwrap(), &["code".to_owned()]);
-        let mut fields = Vec::new();
-        let event = reader.read(line.as_bytes(), 0, i64::MAX, &mut fields)?;
-        Some((event, fields))
+        let (mut fields, mut shapes) = (Vec::new(), Shapes::new(1));
+        let mut read = || {
+            fields.clear();
+            reader.read(line.as_bytes(), 0, i64::MAX, &mut fields, &mut shapes)
+        };
+        let first = read();
+        let event = read(); // with what is known of the line by now
+        assert_eq!(event.is_some(), first.is_some(), "{line}");
+        Some((event?, fields))
     }
 
     fn with(more: &str) -> String {

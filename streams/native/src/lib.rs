@@ -16,6 +16,7 @@ mod life;
 mod lines;
 mod live;
 mod replay;
+mod shapes;
 mod subject;
 mod worker;
 

@@ -7,6 +7,7 @@ use crate::events::{Event, Field, Reader, Span};
 use crate::hashing::{HashMap, HashSet};
 use crate::kinds::Spare;
 use crate::life::{self, Folds};
+use crate::shapes::Shapes;
 use crate::subject::{METER, PLAIN, REPEATED, Reason, SUBJECTS, Subject, TABLES};
 use std::cell::{Cell, RefCell};
 use std::collections::hash_map::Entry;
@@ -144,6 +145,8 @@ pub struct Replay {
     events: Vec<Event>,
     /// The watched ones of all events.
     fields: Vec<Field>,
+    /// What the lines read were like.
+    shapes: Shapes,
     counts: Counts,
     highest: i64,
     /// The rising maxima of the events' instants.
@@ -170,6 +173,7 @@ impl Replay {
             rulebook.reader.fan_out_too(&rival.reader);
             concerns.iter_mut().zip(&rival.concerns).for_each(|(own, more)| own.extend(more));
         }
+        let shapes = Shapes::new(rulebook.types.len());
         Replay {
             rulebook,
             rival,
@@ -177,6 +181,7 @@ impl Replay {
             store: Vec::new(),
             events: Vec::new(),
             fields: Vec::new(),
+            shapes,
             counts: Counts::default(),
             highest: BEGINNING,
             highs: None,
@@ -220,7 +225,7 @@ impl Replay {
     fn read(&mut self, line: &[u8]) -> Option<(Event, Vec<Event>)> {
         let (reader, base, before) = (&self.rulebook.reader, self.store.len(), self.fields.len());
         let read = || {
-            let mut event = reader.read(line, base, self.latest, &mut self.fields)?;
+            let mut event = reader.read(line, base, self.latest, &mut self.fields, &mut self.shapes)?;
             let is_correction = !event.corrects.is_empty(); // which concerns every subject that it names
             let concerned = &self.concerns[event.event_type()];
             for kind in 0..4 {
