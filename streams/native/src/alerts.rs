@@ -4,7 +4,7 @@ use crate::calendar::{DayCount, Pause, running};
 use crate::document::{CaseLines, Fault, InForce, Limit, Lines, Words};
 use crate::events::Span;
 use crate::hashing::HashMap;
-use crate::lines::{Place, Text};
+use crate::lines::{Line, Place, Text};
 use crate::subject::{MANY, MOST_DAYS, MOST_LISTED, SUBJECTS, Subject, TABLES, TEXTS, hexadecimal};
 use blake2::digest::consts::U16;
 use blake2::{Blake2b, Digest};
@@ -19,8 +19,10 @@ pub struct Alert {
     pub subject_type: &'static str,
     pub kind: &'static str,
     from: usize,
-    /// Of the subject, the rule, the id, and the line with its end.
+    /// Of the subject, the rule, the id, and the line.
     lengths: [usize; 4],
+    /// What the values are filled into; none where the line lies there as it is.
+    line: Option<Line>,
 }
 
 /// Alerts in the order in which they were found; their texts lie behind one another.
@@ -32,28 +34,42 @@ pub struct Alerts {
 
 impl Alerts {
     /// `alert` says when it was detected and due, whether by an event, its subject's type, and its kind; `texts` are
-    /// subject, rule and id. `write` writes the line, and gives `None` where Python must judge.
+    /// subject, rule and id. `write` writes the line, or the values of the one that it gives; `None` where Python must
+    /// judge.
     pub fn add(
         &mut self, (detected_at, due_at, by_event): (i64, i64, bool),
         (subject_type, kind): (&'static str, &'static str), texts: [&str; 3],
-        write: impl FnOnce(&mut Text) -> Option<()>,
+        write: impl FnOnce(&mut Text) -> Option<Option<Line>>,
     ) -> Option<()> {
         let from = self.texts.len();
         texts.iter().for_each(|text| self.texts.push_str(text));
         let first = self.texts.len();
-        if write(&mut self.texts).is_none() {
+        let Some(line) = write(&mut self.texts) else {
             self.texts.truncate(from);
             return None;
-        }
-        self.texts.push_str("\n");
+        };
         let [subject, rule, id] = texts.map(str::len);
         let lengths = [subject, rule, id, self.texts.len() - first];
-        self.all.push(Alert { detected_at, due_at, by_event, subject_type, kind, from, lengths });
+        self.all.push(Alert { detected_at, due_at, by_event, subject_type, kind, from, lengths, line });
         Some(())
     }
 
-    /// Subject, rule, id, and the line with its end.
-    pub fn texts(&self, alert: &Alert) -> [&[u8]; 4] {
+    /// Subject, rule and id.
+    pub fn texts(&self, alert: &Alert) -> [&[u8]; 3] {
+        let [subject, rule, id, _] = self.parts(alert);
+        [subject, rule, id]
+    }
+
+    /// Write the line, without its end.
+    pub fn write(&self, alert: &Alert, text: &mut Text) {
+        let [_, _, _, written] = self.parts(alert);
+        match &alert.line {
+            None => text.put(written),
+            Some(line) => line.write(written, text),
+        }
+    }
+
+    fn parts(&self, alert: &Alert) -> [&[u8]; 4] {
         let mut from = alert.from;
         alert.lengths.map(|length| {
             from += length;
@@ -85,7 +101,7 @@ impl Alerts {
         order.sort_unstable_by(|a, b| {
             let rest = |place: usize| {
                 let alert = &self.all[place];
-                let [subject, rule, id, _] = self.texts(alert);
+                let [subject, rule, id] = self.texts(alert);
                 (alert.subject_type, subject, rule, alert.kind, id, place)
             };
             (a.0, a.1, a.2).cmp(&(b.0, b.1, b.2)).then_with(|| rest(a.3).cmp(&rest(b.3)))
@@ -301,7 +317,7 @@ impl<'a> Told<'a> {
     /// The same line alone.
     pub fn line(&self, subject: &Subject, detected_at: i64) -> Option<Text> {
         let mut line = Text::with_capacity(2048);
-        self.write(subject, self.kind, &self.id, detected_at, &Stands::default(), &mut line)?;
+        self.write(subject, self.kind, &self.id, detected_at, &Stands::default(), (&mut line, true))?;
         Some(line)
     }
 
@@ -328,13 +344,15 @@ impl<'a> Told<'a> {
     ) -> Option<()> {
         let (instants, texts) = ((detected_at, self.due_at, by_event), [subject.text_of_id(), self.rule, id]);
         alerts.add(instants, (SUBJECTS[subject.kind as usize], kind), texts, |text| {
-            self.write(subject, kind, id, detected_at, now, text)
+            self.write(subject, kind, id, detected_at, now, (text, false)).cloned().map(Some)
         })
     }
 
+    /// Write the line, or only its values; the line.
     fn write(
-        &self, subject: &Subject, kind: &str, id: &str, detected_at: i64, now: &Stands, line: &mut Text,
-    ) -> Option<()> {
+        &self, subject: &Subject, kind: &str, id: &str, detected_at: i64, now: &Stands,
+        (text, is_whole): (&mut Text, bool),
+    ) -> Option<&'a Line> {
         let subject_type = SUBJECTS[subject.kind as usize];
         let Some(lines) = self.lines.get(subject_type) else {
             subject.hand_back(TEXTS);
@@ -358,7 +376,8 @@ impl<'a> Told<'a> {
             }
             _ => Default::default(),
         };
-        if self.is_provisional { provisional } else { plain }.fill_into(line, |text, place| match place {
+        let line = if self.is_provisional { provisional } else { plain };
+        let value = |text: &mut Text, place| match place {
             Place::Id => text.put(subject.id),
             Place::Alert => text.push_str(id),
             Place::Case => text.push_str(&self.case_id),
@@ -391,8 +410,13 @@ impl<'a> Told<'a> {
             Place::NowZh => text.put(&now.0),
             Place::NowEn => text.put(&now.1),
             _ => subject.hand_back(TEXTS),
-        });
-        Some(())
+        };
+        if is_whole {
+            line.fill_into(text, value)
+        } else {
+            line.values_into(text, value)
+        }
+        Some(line)
     }
 }
 
@@ -792,7 +816,7 @@ mod tests {
         for (at, id) in found {
             let write = |text: &mut Text| {
                 text.push_str(&format!("{{{id}}}"));
-                Some(())
+                Some(None)
             };
             alerts.add((*at, *at, false), ("order", "breach"), ["W1", "rule", id], write);
         }
@@ -800,19 +824,17 @@ mod tests {
     }
 
     fn lines(alerts: &Alerts) -> String {
-        alerts
-            .in_order()
-            .into_iter()
-            .map(|place| str::from_utf8(alerts.texts(&alerts.all[place])[3]).unwrap())
-            .collect()
+        let mut text = Text::default();
+        alerts.in_order().into_iter().for_each(|place| alerts.write(&alerts.all[place], &mut text));
+        text.into_string()
     }
 
     #[test]
     fn alerts_are_ordered_by_instant_then_by_their_texts() {
         let mut one = alerts(&[(3, "c"), (1, "b")]);
         one.append(alerts(&[(2, "e"), (1, "a")]));
-        assert_eq!(lines(&one), "{a}\n{b}\n{e}\n{c}\n");
-        assert_eq!(one.texts(&one.all[2]).map(|text| str::from_utf8(text).unwrap()), ["W1", "rule", "e", "{e}\n"]);
+        assert_eq!(lines(&one), "{a}{b}{e}{c}");
+        assert_eq!(one.texts(&one.all[2]).map(|text| str::from_utf8(text).unwrap()), ["W1", "rule", "e"]);
     }
 
     #[test]
@@ -825,7 +847,7 @@ mod tests {
         };
         assert_eq!(one.add((2, 2, false), ("order", "breach"), ["W1", "rule", "d"], write), None);
         one.append(alerts(&[(1, "e")]));
-        assert_eq!(lines(&one), "{a}\n{e}\n");
+        assert_eq!(lines(&one), "{a}{e}");
     }
 
     #[test]

@@ -259,7 +259,7 @@ impl Replay {
         let kind = known(&kind, &kinds).unwrap_or("");
         self.found.add((detected_at, due_at, by_event), (subject_type, kind), [&subject, &rule, &id], |text| {
             text.put(&line);
-            Some(())
+            Some(None)
         });
     }
 
@@ -271,18 +271,22 @@ impl Replay {
         let found = &self.found;
         let ordered = self.ordered.get_or_insert_with(|| found.in_order().into_iter());
         let mut counts: HashMap<(&[u8], &'static str), usize> = HashMap::default();
-        let mut lines = Vec::with_capacity(most.min(ordered.len()));
+        let mut given = Vec::with_capacity(most.min(ordered.len()));
+        let mut line = lines::Text::default();
         for place in ordered.take(most) {
             let alert = &found.all[place];
-            let [_, rule, _, line] = found.texts(alert);
-            lines.push(bytes(py, line));
+            let [_, rule, _] = found.texts(alert);
+            line.truncate(0);
+            found.write(alert, &mut line);
+            line.push_str("\n");
+            given.push(bytes(py, &line));
             *counts.entry((rule, alert.kind)).or_default() += 1;
         }
         let counts = counts.into_iter().map(|((rule, kind), count)| (string(rule), kind, count)).collect();
         if ordered.len() == 0 {
             self.found = alerts::Alerts::default(); // cases may take the memory
         }
-        (lines, counts)
+        (given, counts)
     }
 
     /// All alerts in order: what `add` takes of each.
@@ -290,12 +294,14 @@ impl Replay {
         let found = std::mem::take(&mut self.found);
         let keyed = found.in_order().into_iter().map(|place| {
             let alert = &found.all[place];
-            let [subject, rule, id, line] = found.texts(alert);
+            let [subject, rule, id] = found.texts(alert);
+            let mut line = lines::Text::default();
+            found.write(alert, &mut line);
             let [kind, subject_type] = [alert.kind, alert.subject_type].map(str::to_owned);
             let [subject, rule, id] = [subject, rule, id].map(string);
             let first = (alert.detected_at, alert.by_event, alert.due_at);
             let key = (first.0, first.1, first.2, subject_type, subject, rule, kind, id);
-            (key, bytes(py, line.strip_suffix(b"\n").unwrap_or(line)))
+            (key, bytes(py, &line))
         });
         keyed.collect()
     }
