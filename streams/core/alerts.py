@@ -31,6 +31,11 @@ def _digest(*parts: str) -> str:
     return blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest()
 
 
+def order_of(alert: Alert) -> tuple[int, Subject, str, str, str]:
+    """Its place in the total order of the alerts of one step."""
+    return alert.due_at, alert.subject, alert.rule, alert.kind, alert.alert_id
+
+
 def case_id_of(rule_id: str, subject: Subject, root: str) -> str:
     """The id of one clock: one rule on one subject from one starting event."""
     return _digest(rule_id, *subject, root)

@@ -26,7 +26,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from streams.core.alerts import Alert, Subject, case_id_of, report_alert, retraction_of
+from streams.core.alerts import Alert, Subject, case_id_of, order_of, report_alert, retraction_of
 from streams.core.case_changes import CaseTracker
 from streams.core.cases import case_of, cases_of, forget_written, open_places, replace_open, stepped
 from streams.core.event import Event
@@ -112,6 +112,10 @@ class Engine:
             self._changed.add(subject)
         return notice
 
+    def handle_all(self, entries: Sequence[tuple[Subject, Event, str]]) -> list[Notice]:
+        """``handle`` each; the last part of an entry is its origin."""
+        return [self.handle(subject, event) for subject, event, _ in entries]
+
     # -- decide ------------------------------------------------------------------------------------------
 
     @property
@@ -155,7 +159,7 @@ class Engine:
         self._forget()
         if len(timers) > 2 * len(self._records) + 1000:
             self._drop_stale_timers()
-        alerts.sort(key=lambda alert: (alert.due_at, alert.subject, alert.rule, alert.kind, alert.alert_id))
+        alerts.sort(key=order_of)
 
     def _is_stale(self, due: int, subject: Subject) -> bool:
         record = self._records.get(subject)
@@ -345,7 +349,8 @@ class Engine:
             assert self._keep_for is not None
             # A lagging source may hold the watermark back until it moves on in one step: an event read ahead of the
             # watermark is kept as long after its instant as any other.
-            kept_until = max(record.decided_at, self._last_at(record)) + self._keep_for
+            events = self._awake(subject).history.events
+            kept_until = max(record.decided_at, events[-1].at if events else BEGINNING) + self._keep_for
             if not is_due(kept_until, self.watermark):
                 heappush(expiries, (kept_until, subject))
                 continue
@@ -355,10 +360,6 @@ class Engine:
                 self._changed.add(subject)
         for entry in later:
             heappush(expiries, entry)
-
-    def _last_at(self, record: SubjectRecord) -> int:
-        events = self._awake(record.subject).history.events
-        return events[-1].at if events else BEGINNING
 
     def _drop(self, subject: Subject) -> SubjectRecord | None:
         if self._tally is not None:

@@ -41,6 +41,15 @@ class Running(NamedTuple):
 Ending = tuple[Place, Outcome]
 
 
+class ClocksAt(NamedTuple):
+    """Running clocks at one place: of those with a deadline when they started and end, and the number of the others."""
+
+    place: Place
+    started: Sequence[int]
+    deadlines: Sequence[int]
+    others: int
+
+
 class OutcomeCounts:
     """The counts of one engine; ``running`` holds only the subjects that have a clock running."""
 
@@ -131,6 +140,21 @@ class OutcomeCounts:
         self.clocks += len(clocks) - len(self.running.pop(subject, ()))
         if clocks:
             self.running[subject] = clocks
+
+    def clocks_at(self) -> list[ClocksAt]:
+        """All running clocks, each place once; also from another thread."""
+        found: dict[Place, tuple[list[int], list[int], list[None]]] = {}
+        for clocks in list(self.running.values()):  # copied in one step of the interpreter
+            for place, started_at, deadline in clocks:
+                started, deadlines, others = found.get(place) or found.setdefault(place, ([], [], []))
+                if deadline is None:
+                    others.append(None)
+                else:
+                    started.append(started_at)
+                    deadlines.append(deadline)
+        return [
+            ClocksAt(place, started, deadlines, len(others)) for place, (started, deadlines, others) in found.items()
+        ]
 
     def take_counts(self) -> tuple[Counter[Ending], Counter[Ending]]:
         """``ended`` and ``reopened`` since this was last called."""

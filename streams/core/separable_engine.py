@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from streams.core.alerts import Alert, Subject
 from streams.core.engine import Engine
+from streams.core.outcome_counts import ClocksAt
 from streams.core.records import Snapshot, SubjectRecord
 from streams.core.rulebook import Rulebook
 from streams.core.verdicts import Bounded
@@ -94,6 +95,14 @@ class SeparableEngine(Engine):
     def row(self, subject: Subject, judged_by: str) -> bytes | None:
         """The row of a subject under a rulebook's fingerprint, where it is not made from its snapshot."""
         return None
+
+    def take_rows(self, judged_by: str) -> list[tuple[Subject, bytes | None]]:
+        """Rows of changed subjects that are not made from their snapshots, each once; ``None`` deletes one."""
+        return []
+
+    def clocks_at(self) -> list[ClocksAt]:
+        """The running clocks that the tally does not have; also from another thread."""
+        return []
 
     def encoded_events(self, subject: Subject) -> bytes | None:
         """The events of a subject in JSON, where they were encoded for its last decision."""

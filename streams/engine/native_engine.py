@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from heapq import heappush
+from collections.abc import Iterable, Iterator, Sequence
+from heapq import heappop, heappush
 from typing import Any
 
-from streams.core.alerts import Alert, Subject
+from streams.core.alerts import Alert, Subject, order_of
 from streams.core.cases import replace_open
+from streams.core.driver import Entry
+from streams.core.engine import DECIDED_AT_ONCE
 from streams.core.event import Event
 from streams.core.history import History, Notice
+from streams.core.outcome_counts import ClocksAt
 from streams.core.pruning import is_worth_a_look
 from streams.core.records import BEGINNING, JudgedCase, Snapshot, SubjectRecord
 from streams.core.rulebook import Rulebook
 from streams.core.separable_engine import SeparableEngine
+from streams.core.standing import Standing
 from streams.core.watermark import is_due
 from streams.engine.clocks import NativeClocks, alert_of
 from streams.engine.subjects import Made
-
-
-def _kept() -> Snapshot:
-    """In place of what loads a snapshot: the subject is kept natively."""
-    raise AssertionError("its snapshot is given back, not loaded")
+from streams.wire.decoder import encode_json
 
 
 class NativeEngine(SeparableEngine):
-    """Keeps a subject natively from its first event on, or from the first after a restart; its record here is asleep.
+    """Keeps a subject natively from its first event on, or from the first after a restart; it has no record here then.
 
     It is given back, for good, where Python must take an event or make a decision; from then on each decision gives the
     events to the native engine, if that can decide. So it is with all subjects where cases are written.
@@ -36,120 +36,169 @@ class NativeEngine(SeparableEngine):
         super().__init__(rulebook, **options)
         self._native = native
         self._subjects = native.subjects() if self._tracker is None else None
+        self._moved: list[Subject] = []  # within this step, from records that were asleep
         self._encoded: dict[Subject, bytes] = {}  # until the row is written
         self._lines: dict[str, bytes] = {}
+
+    def __len__(self) -> int:
+        return super().__len__() + (0 if self._subjects is None else len(self._subjects))
+
+    # -- feed --------------------------------------------------------------------------------------------
+
+    def handle(self, subject: Subject, event: Event) -> Notice:
+        """See ``Engine.handle``."""
+        if self._subjects is None:
+            return super().handle(subject, event)
+        return self.handle_all([(subject, event, "")])[0]
+
+    def handle_all(self, entries: Sequence[Entry]) -> list[Notice]:
+        """See ``Engine.handle_all``."""
+        if self._subjects is None:
+            return super().handle_all(entries)
+        given: list[tuple[str, str, bytes]] = []
+        places: list[int] = []
+        for place, (subject, event, _) in enumerate(entries):
+            record = self._records.get(subject)
+            if record is None or self._moves(record):
+                given.append((*subject, encode_json(event)))
+                places.append(place)
+        taken = dict(zip(places, self._subjects.take(given, self.watermark, self._keep_for), strict=True))
+        return [taken.get(place) or self._take(subject, event) for place, (subject, event, _) in enumerate(entries)]
+
+    def _take(self, subject: Subject, event: Event) -> Notice:
+        self._give_back(subject)
+        return super().handle(subject, event)
+
+    def _moves(self, record: SubjectRecord) -> bool:
+        """Whether a subject is kept natively from now on: where its row was not looked at since the start."""
+        if record.asleep is None or self._subjects is None:
+            return False
+        snapshot = record.asleep()
+        expires = record.decided_at + self._keep_for if record.expires and self._keep_for is not None else None
+        is_declared = self._rulebook.declared_only(snapshot.events) is snapshot.events
+        if not is_declared or not self._subjects.load(snapshot, record.due, expires):
+            return False
+        super()._drop(record.subject)
+        self.open_cases.subtract(record.open)
+        return True
+
+    def _give_back(self, subject: Subject) -> None:
+        given = None if self._subjects is None else self._subjects.remove(subject)
+        if given is None or self._subjects is None:
+            return
+        self._subjects.count(self._tally, self.open_cases)
+        record = self._records[subject] = SubjectRecord(subject)
+        if given.snapshot.decided_at != BEGINNING:
+            self._take_back(record, given.snapshot, given.snapshot.decided_at)
+            if record.due is not None:
+                heappush(self._timers, (record.due, subject))
+        for event in given.pending:
+            record.history.add(event)
+        if given.came is not None:
+            self._came[subject] = given.came
+        if given.is_touched:
+            self._touched[subject] = record
+        if given.is_changed:
+            self._changed.add(subject)
+        if given.expires:
+            self._expire_later(record)
+
+    # -- decide ------------------------------------------------------------------------------------------
+
+    @property
+    def next_due(self) -> int | None:
+        """See ``Engine.next_due``."""
+        dues = super().next_due, None if self._subjects is None else self._subjects.next_due
+        return min([due for due in dues if due is not None], default=None)
 
     def advancing(self, watermark: int, alerts: list[Alert]) -> Iterator[None]:
         """See ``Engine.advancing``."""
         self._encoded.clear()
-        return super().advancing(watermark, alerts)
+        yield from super().advancing(watermark, alerts)
+        if self._subjects is not None:
+            self._changed.difference_update(self._moved)  # their rows are no longer made here
+            self._moved.clear()
+            yield from self._advance_kept(alerts)
+            alerts.sort(key=order_of)
 
-    def handle(self, subject: Subject, event: Event) -> Notice:
-        """See ``Engine.handle``."""
-        subjects, record = self._subjects, self._records.get(subject)
-        if subjects is None or event.corrects is not None or event.void:
-            return super().handle(subject, event)
-        if record is None:
-            if self._keep_for is not None and is_due(event.at + self._keep_for, self.watermark):
-                return super().handle(subject, event)
-        elif not self._keeps(record):
-            return super().handle(subject, event)
-        is_known = subjects.add(subject, event)
-        if is_known is None:
-            return super().handle(subject, event)
-        if record is None:
-            record = self._records[subject] = SubjectRecord(subject, _kept)
-        if self._keep_for is not None:
-            self._came[subject] = min(event.at, self._came.get(subject, event.at))
-        if is_known:
-            return "duplicate"
-        self._touched[subject] = record
-        self._changed.add(subject)
-        return "late" if event.at <= self.watermark else "applied"
+    def _advance_kept(self, alerts: list[Alert]) -> Iterator[None]:
+        """Decide, prune and drop the subjects that are kept natively, and here those that are given back."""
+        subjects, is_done = self._subjects, False
+        assert subjects is not None
+        while not is_done:
+            step = subjects.decide(self.watermark, self._keep_for, self.prunes_after, DECIDED_AT_ONCE)
+            is_done = step.is_done
+            reports = [(subject, made[0], self._alert_of(made, subject)) for subject, made in step.reports]
+            alerts += [alert for _, _, alert in reports]
+            subjects.add_reports(reports)
+            for subject in step.left:
+                self._give_back(subject)
+                self._touched.pop(subject, None)
+                self._decide_timed(self._records[subject], alerts)
+                self._changed.add(subject)
+            for subject in step.to_prune:
+                self._give_back(subject)
+                assert self.prunes_after is not None
+                self._prune(self._records[subject], self.prunes_after)
+            if not is_done:
+                yield
+        for subject in subjects.forget(self.watermark, self._keep_for):
+            self._give_back(subject)
+            if self._is_idle(self._records[subject]):
+                self._drop(subject)
+                self._changed.add(subject)
+        self._came.clear()
 
-    def _keeps(self, record: SubjectRecord) -> bool:
-        """Whether a subject is kept natively; from now on, where its row was not looked at since the start."""
-        if record.asleep is None or record.asleep is _kept or self._subjects is None:
-            return record.asleep is _kept
-        snapshot = record.asleep()
-        is_declared = self._rulebook.declared_only(snapshot.events) is snapshot.events
-        if not is_declared or not self._subjects.load(snapshot):
-            return False
-        record.asleep = _kept
-        return True
-
-    def _wake(self, record: SubjectRecord) -> None:
-        if record.asleep is not _kept:
-            super()._wake(record)
-            return
-        assert self._subjects is not None
-        found = self._subjects.remove(record.subject, record.decided_at)
-        assert found is not None
-        snapshot, pending = found
-        record.awake()
-        if record.decided_at != BEGINNING:
-            record.asleep = lambda: snapshot
-            super()._wake(record)
-        for event in pending:
-            record.history.add(event)
-
-    def _drop(self, subject: Subject) -> SubjectRecord | None:
-        record = super()._drop(subject)
-        if record is not None and record.asleep is _kept and self._subjects is not None:
-            self._subjects.remove(subject, record.decided_at)
-        return record
-
-    def take_lines(self) -> dict[str, bytes]:
-        """See ``SeparableEngine.take_lines``."""
-        found, self._lines = self._lines, {}
-        return found
+    def _forget(self) -> None:
+        expiries, here = self._expiries, []
+        while self._subjects is not None and expiries and is_due(expiries[0][0], self.watermark):
+            entry = heappop(expiries)
+            record = self._records.get(entry[1])
+            if record is not None and not self._moves(record):
+                here.append(entry)
+        for entry in here:
+            heappush(expiries, entry)
+        super()._forget()
 
     def _alert_of(self, made: Made, subject: Subject) -> Alert:
         alert = alert_of(made, subject, self.watermark)
         self._lines[alert.alert_id] = made[1]
         return alert
 
+    def take_lines(self) -> dict[str, bytes]:
+        """See ``SeparableEngine.take_lines``."""
+        found, self._lines = self._lines, {}
+        return found
+
+    def take_rows(self, judged_by: str) -> list[tuple[Subject, bytes | None]]:
+        """See ``SeparableEngine.take_rows``."""
+        if self._subjects is None:
+            return []
+        rows, left = self._subjects.rows(judged_by)
+        for subject in left:
+            self._give_back(subject)
+            self._changed.add(subject)
+        self._subjects.count(self._tally, self.open_cases)
+        return rows
+
     def row(self, subject: Subject, judged_by: str) -> bytes | None:
         """See ``SeparableEngine.row``."""
-        record = self._records.get(subject)
-        if record is None or record.asleep is not _kept or self._subjects is None:
-            return None
-        return self._subjects.row(subject, judged_by, record.due)
+        return None if self._subjects is None else self._subjects.row(subject, judged_by)
 
-    def _decide_kept(self, record: SubjectRecord, alerts: list[Alert]) -> bool:
-        """Decide a subject that is kept natively; ``False`` where Python must."""
-        subjects = self._subjects
-        assert subjects is not None
-        subject, watermark, before = record.subject, self.watermark, record.due
-        prunes = None if self.prunes_after is None else (self.prunes_after, self._came.get(subject))
-        found = subjects.decide(subject, watermark, prunes)
-        if found is None:
-            return False
-        record.decided_at, record.due = watermark, found.due
-        if found.reports:
-            made = [(report[0], self._alert_of(report, subject)) for report in found.reports]
-            alerts += [alert for _, alert in made]
-            subjects.add_reports(subject, made)
-        if found.due is not None and found.due != before:
-            heappush(self._timers, (found.due, subject))
-        self._expire_later(record)
-        if found.open is not None:
-            replace_open(record, tuple(found.open), self.open_cases)
-        if self._tally is not None:
-            self._tally.change(subject, found.ended, found.reopened, found.running)
-        if found.is_to_prune and self.prunes_after is not None:
-            self._wake(record)
-            self._prune(record, self.prunes_after)
-        return True
+    def clocks_at(self) -> list[ClocksAt]:
+        """See ``SeparableEngine.clocks_at``."""
+        return [] if self._subjects is None else self._subjects.running()
 
     def encoded_events(self, subject: Subject) -> bytes | None:
         """See ``SeparableEngine.encoded_events``."""
         return self._encoded.pop(subject, None)
 
     def _decide_timed(self, record: SubjectRecord, alerts: list[Alert]) -> None:
-        if self._keeps(record) and self._decide_kept(record, alerts):
-            return
         if record.asleep is not None:
+            if self._subjects is not None and self._moves(record):
+                self._subjects.touch(record.subject)
+                self._moved.append(record.subject)
+                return
             self._wake(record)
         watermark, tracker = self.watermark, self._tracker
         found = self._native.decide(record, watermark, with_cases=tracker is not None)
@@ -186,16 +235,7 @@ class NativeEngine(SeparableEngine):
         if record.history is history:
             self._encoded[record.subject] = found.events
 
-    def _last_at(self, record: SubjectRecord) -> int:
-        if self._subjects is not None and self._keeps(record):
-            return self._subjects.last_at(record.subject)
-        return super()._last_at(record)
-
     def _is_idle(self, record: SubjectRecord) -> bool:
-        if self._subjects is not None and record.asleep is _kept:
-            is_idle = self._subjects.is_idle(record.subject)
-            if is_idle is not None:
-                return is_idle
         if record.asleep is not None:
             self._wake(record)
         found = self._native.is_idle(record)
@@ -222,16 +262,56 @@ class NativeEngine(SeparableEngine):
         for event in history.events[counted:]:
             again.add(event)
 
+    # -- ask and keep ------------------------------------------------------------------------------------
+
     def cases(self, as_of: int | None = None) -> Iterator[JudgedCase]:
         """See ``Engine.cases``."""
-        self._fold_all_again()
+        self._have_all()
         return super().cases(as_of)
 
     def orphans(self) -> Counter[str]:
         """See ``Engine.orphans``."""
-        self._fold_all_again()
+        self._have_all()
         return super().orphans()
 
-    def _fold_all_again(self) -> None:
+    def _have_all(self) -> None:
+        for subject in [] if self._subjects is None else self._subjects.subjects():
+            self._give_back(subject)
         for record in self._records.values():
             self._fold_again(record)
+
+    def subjects(self) -> list[Subject]:
+        """See ``Engine.subjects``."""
+        return super().subjects() if self._subjects is None else sorted([*self._records, *self._subjects.subjects()])
+
+    def snapshot(self, subject: Subject) -> Snapshot | None:
+        """See ``Engine.snapshot``."""
+        self._give_back(subject)
+        return super().snapshot(subject)
+
+    def standing(self, subject: Subject) -> Standing | None:
+        """See ``Engine.standing``."""
+        self._give_back(subject)
+        return super().standing(subject)
+
+    def rejudge(self, subjects: Iterable[Subject]) -> None:
+        """See ``Engine.rejudge``."""
+        subjects = list(subjects)
+        for subject in subjects:
+            self._give_back(subject)
+        super().rejudge(subjects)
+
+    def take_out(self, subject: Subject) -> None:
+        """See ``SeparableEngine.take_out``."""
+        self._give_back(subject)
+        super().take_out(subject)
+
+    def note_refused(self, subject: Subject, at: int) -> None:
+        """See ``SeparableEngine.note_refused``."""
+        self._give_back(subject)
+        super().note_refused(subject, at)
+
+    def concerned(self, at: int) -> set[Subject]:
+        """See ``SeparableEngine.concerned``."""
+        found = super().concerned(at)
+        return found if self._subjects is None else found.union(self._subjects.concerned(at))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
@@ -10,7 +12,8 @@ import msgspec
 
 from streams.core.alerts import Alert, Subject
 from streams.core.event import Event
-from streams.core.outcome_counts import Ending, Running
+from streams.core.history import Notice
+from streams.core.outcome_counts import ClocksAt, OutcomeCounts, Place
 from streams.core.records import Pruned, ReportKey, Snapshot
 from streams.wire.decoder import encode_json
 
@@ -22,21 +25,37 @@ Made = tuple[ReportKey, bytes, tuple[int, int | None, int, int | None], tuple[in
 how long it was running and paused."""
 
 
-class Change(NamedTuple):
-    """What a decision on a subject that is kept natively changes.
+NOTICES: Final[Sequence[Notice | None]] = ("applied", "late", "duplicate", None, None)
+"""What has become of an event, by the numbers of ``Taken`` in ``partition.rs``: Python must take the last two."""
 
-    ``due`` is the next instant at which time alone changes a verdict. ``open`` (rule id and city) and ``running`` are
-    all open cases and running clocks, where these have changed. ``reports`` are to be made, in this order.
-    ``is_to_prune``: Python must prune it.
+FAILED: Final = 4
+
+
+class Step(NamedTuple):
+    """What some decisions leave to Python.
+
+    ``reports`` are to be made. ``left`` and ``to_prune`` are subjects that Python must decide, and prune.
     """
 
-    due: int | None
-    ended: list[Ending]
-    reopened: list[Ending]
-    open: list[tuple[str, str | None]] | None
-    running: list[Running] | None
-    reports: list[Made]
-    is_to_prune: bool
+    reports: list[tuple[Subject, Made]]
+    left: list[Subject]
+    to_prune: list[Subject]
+    failures: int
+    is_done: bool
+
+
+class Given(NamedTuple):
+    """A subject that is given back: as it was decided, if it was, and the events that have come since.
+
+    ``came`` is the earliest event that came with this step.
+    """
+
+    snapshot: Snapshot
+    pending: list[Event]
+    came: int | None
+    is_touched: bool
+    is_changed: bool
+    expires: bool
 
 
 class Subjects:
@@ -48,30 +67,68 @@ class Subjects:
     def __init__(self, inner: Any, failed: Callable[[str, str], None]) -> None:
         self._inner = inner
         self._failed = failed
+        self._places: list[Place] = []
 
-    def add(self, subject: Subject, event: Event) -> bool | None:
-        """Take an event; whether it was known. ``None`` where Python must take it."""
-        try:
-            found: bool | None = self._inner.add(subject, encode_json(event))
-        except Exception:
-            self._failed("a subject", "takes")
-            return None
+    def __len__(self) -> int:
+        found: int = self._inner.count()
         return found
 
-    def decide(self, subject: Subject, watermark: int, prunes: tuple[int, int | None] | None) -> Change | None:
-        """A decision; ``None`` where Python must make it. ``prunes``: see ``kept.rs``."""
+    def take(self, entries: list[tuple[str, str, bytes]], watermark: int, keep_for: int | None) -> list[Notice | None]:
+        """Take events, each as type and id of its subject and in JSON; ``None`` where Python must take it."""
         try:
-            found = self._inner.decide(subject, watermark, prunes)
+            found = self._inner.take(entries, watermark, keep_for)
+        except Exception:
+            self._failed("a subject", "takes")
+            return [None] * len(entries)
+        for _ in range(found.count(FAILED)):
+            self._failed("a subject", "takes")
+        return [NOTICES[number] for number in found]
+
+    def decide(self, watermark: int, keep_for: int | None, prunes: int | None, at_most: int) -> Step:
+        """Decide some of the subjects with new events or whose time has come; ``prunes``: see ``partition.rs``."""
+        try:
+            step = Step(*self._inner.decide(watermark, keep_for, prunes, at_most))
         except Exception:
             self._failed("a subject", "decides")
-            return None
-        return None if isinstance(found, str) else Change(*found)
+            return Step([], self._inner.concerned(watermark, False), [], 0, True)
+        for _ in range(step.failures):
+            self._failed("a subject", "decides")
+        return step
 
-    def add_reports(self, subject: Subject, reports: Iterable[tuple[ReportKey, Alert]]) -> None:
+    def add_reports(self, reports: Iterable[tuple[Subject, ReportKey, Alert]]) -> None:
         """Add to the reports that were made."""
-        self._inner.add_reports(subject, b",".join([encode_json(report) for report in reports]))
+        self._inner.add_reports([(subject, encode_json((key, alert))) for subject, key, alert in reports])
 
-    def load(self, snapshot: Snapshot) -> bool:
+    def forget(self, watermark: int, keep_for: int | None) -> list[Subject]:
+        """Drop the subjects whose time is over; those of which Python must tell."""
+        found: list[Subject] = self._inner.forget(watermark, keep_for)
+        return found
+
+    def count(self, tally: OutcomeCounts | None, open_cases: Counter[tuple[str, str | None]]) -> None:
+        """Count what has changed since this was last called."""
+        ended, reopened, opened, clocks = self._inner.take_counts()
+        self._places += [Place(*place) for place in self._inner.new_places(len(self._places))]
+        places = self._places
+        for number, change in opened:
+            place = places[number]
+            open_cases[place.rule, place.city] += change
+        if tally is not None:
+            for counts, found in (tally.ended, ended), (tally.reopened, reopened):
+                for number, outcome, count in found:
+                    counts[places[number], outcome] += count
+            tally.clocks += clocks
+
+    def rows(self, judged_by: str) -> tuple[list[tuple[Subject, bytes | None]], list[Subject]]:
+        """The changed rows, ``None`` where a subject was dropped, and the subjects whose row Python must make."""
+        found: tuple[list[tuple[Subject, bytes | None]], list[Subject]] = self._inner.rows(encode_json(judged_by))
+        return found
+
+    def row(self, subject: Subject, judged_by: str) -> bytes | None:
+        """Its row; ``None`` where it has none without Python."""
+        found: bytes | None = self._inner.row(subject, encode_json(judged_by))
+        return found
+
+    def load(self, snapshot: Snapshot, due: int | None, expires: int | None) -> bool:
         """Keep a subject of this state, where that can be."""
         pruned = snapshot.pruned
         if snapshot.withdrawn or snapshot.cases or snapshot.lacks is not None or not snapshot.events:
@@ -80,41 +137,51 @@ class Subjects:
             return False
         told = encode_json(snapshot.reported)[1:-1], [key for key, _ in snapshot.reported]
         events = [encode_json(event) for event in snapshot.events]
+        decided = snapshot.decided_at, pruned.looked_at, due
         try:
-            found: bool = self._inner.load(snapshot.subject, events, told, (snapshot.decided_at, pruned.looked_at))
+            found: bool = self._inner.load(snapshot.subject, events, told, decided, expires)
         except Exception:
             self._failed("a subject", "loads")
             return False
         return found
 
-    def row(self, subject: Subject, judged_by: str, due: int | None) -> bytes | None:
-        """Its row; ``None`` where it has none without Python."""
-        found: bytes | None = self._inner.row(subject, encode_json(judged_by), due)
-        return found
+    def touch(self, subject: Subject) -> None:
+        """Have it decided at the next step."""
+        self._inner.touch(subject)
 
-    def last_at(self, subject: Subject) -> int:
-        """The instant of its last event."""
-        found: int = self._inner.last_at(subject)
-        return found
-
-    def is_idle(self, subject: Subject) -> bool | None:
-        """Whether it may be dropped; ``None`` where Python must tell."""
-        try:
-            found = self._inner.is_idle(subject)
-        except Exception:
-            self._failed("a subject", "looks at")
-            return None
-        return found if isinstance(found, bool) else None
-
-    def remove(self, subject: Subject, decided_at: int) -> tuple[Snapshot, list[Event]] | None:
-        """Give a subject back: as it was decided at that watermark, and the events that have come since."""
+    def remove(self, subject: Subject) -> Given | None:
+        """Give a subject back, where it is kept."""
         found = self._inner.remove(subject)
         if found is None:
             return None
-        events, told, looked_at, pending = found
+        events, told, (decided_at, looked_at), pending, came, marks = found
         reported = _read_reports(b"[%b]" % told)
         snapshot = Snapshot(subject, _read_events(events), reported, (), decided_at, (), Pruned(None, looked_at))
-        return snapshot, [_read_event(event) for event in pending]
+        return Given(snapshot, [_read_event(event) for event in pending], came, *marks)
+
+    def subjects(self) -> list[Subject]:
+        """All of them, in any order."""
+        found: list[Subject] = self._inner.subjects()
+        return found
+
+    def concerned(self, at: int) -> list[Subject]:
+        """The subjects that a step to that watermark decides or may drop."""
+        found: list[Subject] = self._inner.concerned(at, True)
+        return found
+
+    @property
+    def next_due(self) -> int | None:
+        """The next instant at which time alone changes a verdict."""
+        found: int | None = self._inner.next_due()
+        return found
+
+    def running(self) -> list[ClocksAt]:
+        """All running clocks; also from another thread."""
+        places = self._inner.new_places(0)
+        return [
+            ClocksAt(Place(*places[number]), array("q", started), array("q", deadlines), others)
+            for number, started, deadlines, others in self._inner.running()
+        ]
 
 
 _read_events = msgspec.json.Decoder(tuple[Event, ...], float_hook=Decimal).decode

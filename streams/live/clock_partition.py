@@ -22,7 +22,7 @@ from typing import Any, Final
 from streams.core.alerts import Alert, Subject
 from streams.core.case_changes import CaseChange, CaseTracker
 from streams.core.driver import Driver, Entry, Step
-from streams.core.outcome_counts import Ending, OutcomeCounts
+from streams.core.outcome_counts import ClocksAt, Ending, OutcomeCounts
 from streams.core.rulebook import Rulebook
 from streams.core.separable_engine import LeftOut, SeparableEngine
 from streams.core.watermark import SourceWatermarks, is_due
@@ -370,15 +370,21 @@ class ClockPartition:
             if number % ALERTS_AT_ONCE == 0:
                 yield
         self.offset, self.checksum = offset, record.checksum
-        rows: list[Row] = []
-        for subject in self.engine.take_changed():
+        ready = self.engine.take_rows(self.fingerprint)
+        rows: list[Row] = [(subject_key(self.partition, subject), row) for subject, row in ready]
+        for number, subject in enumerate(self.engine.take_changed(), 1):
             rows.append(self.row(subject))
-            if len(rows) % ROWS_AT_ONCE == 0:
+            if number % ROWS_AT_ONCE == 0:
                 yield
+        rows.sort(key=lambda row: row[0])
         rows.append(self._position())
         counts, left_out, lines = self.tally.take_counts(), self.engine.take_left_out(), self.engine.take_lines()
         cases = self._changed_cases()
         return Applied(step, rows, *counts, held, self.partition, cases=cases, left_out=left_out, lines=lines)
+
+    def clocks_at(self) -> list[ClocksAt]:
+        """All running clocks, a place perhaps twice; also from another thread."""
+        return self.tally.clocks_at() + self.engine.clocks_at()
 
     def _changed_cases(self) -> list[CaseChange]:
         return [] if self._tracker is None else self._tracker.take()

@@ -331,7 +331,7 @@ class _Running(Collector):
     def _look(self, began: float) -> Iterator[Any]:
         open_cases, fractions, lefts, nexts, scan = self.describe()
         found = count_running(
-            (p.tally.running for p in dict(self._partitions).values()),
+            (partition.clocks_at() for partition in dict(self._partitions).values()),
             self._clock.now(),
             partial(self._metrics.place, is_use=False),
         )

@@ -1,7 +1,7 @@
 """A count of all running clocks, and the time left of each.
 
 Nothing is kept between counts, because every clock changes all the time. The count runs in a thread other than the
-engine's: it copies each mapping in one step of the interpreter and reads immutable values only. It sorts and bisects
+engine's: each engine gives a copy that it makes in one step. It sorts and bisects
 instead of counting into buckets: a quarter faster with 200,000 clocks.
 """
 
@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from streams.core.alerts import Subject
-from streams.core.outcome_counts import Place, Running
+from streams.core.outcome_counts import ClocksAt, Place
 from streams.live.metric_table import FRACTIONS, LEFT
 
 
@@ -41,28 +40,18 @@ class RunningClocks:
 
 
 def count_running(
-    partitions: Iterable[Mapping[Subject, tuple[Running, ...]]], now: int, labels_of: Callable[[Place], tuple[str, ...]]
+    partitions: Iterable[Iterable[ClocksAt]], now: int, labels_of: Callable[[Place], tuple[str, ...]]
 ) -> RunningClocks:
     """Count every clock as of ``now`` (microseconds). ``labels_of`` gives a place's labels, the county last."""
-    by_place: dict[Place, list[Running]] = {}
-    for partition in partitions:
-        for clocks in list(partition.values()):
-            for clock in clocks:
-                place = clock[0]
-                if place in by_place:
-                    by_place[place].append(clock)
-                else:
-                    by_place[place] = [clock]
     found = RunningClocks()
     by_city: dict[tuple[str, ...], list[tuple[int, int]]] = {}
-    for place, running in by_place.items():
-        labels = labels_of(place)
-        found.open_cases[labels] += len(running)
-        by_city.setdefault(labels[:-1], []).extend(
-            (deadline - now, max(1, deadline - started_at))
-            for _, started_at, deadline in running
-            if deadline is not None
-        )
+    for partition in partitions:
+        for place, started, deadlines, others in partition:
+            labels = labels_of(place)
+            found.open_cases[labels] += len(started) + others
+            by_city.setdefault(labels[:-1], []).extend(
+                [(deadline - now, max(1, deadline - start)) for start, deadline in zip(started, deadlines, strict=True)]
+            )
     for labels, lefts in by_city.items():
         if not lefts:
             continue  # an act that waits for its close has no deadline

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from schemas.events import EventCatalogue
 from streams.core.alerts import Alert
 from streams.core.event import Event
+from streams.core.outcome_counts import Place
 from streams.core.records import UNPRUNED, Pruned, SubjectRecord
 from streams.core.rulebook import Rulebook
 from streams.core.separable_engine import SeparableEngine
@@ -124,7 +126,9 @@ class Both:
     @staticmethod
     def _state(partition: ClockPartition) -> dict[str, Any]:
         engine = partition.engine
-        running = {subject: sorted(clocks, key=str) for subject, clocks in partition.tally.running.items()}
+        running: dict[Place, list[tuple[int, int | None]]] = defaultdict(list)
+        for place, started, deadlines, others in partition.clocks_at():
+            running[place] = sorted([*running[place], *zip(started, deadlines, strict=True), *[(0, None)] * others])
         return {"open": +engine.open_cases, "running": running, "due": engine.next_due, "kept": len(engine)}
 
     def ask(self) -> None:
@@ -315,7 +319,7 @@ def test_events_that_only_some_rules_still_see_are_left_to_python_for_that_reaso
     assert clocks.decide(record, us(END)) is not None
 
 
-@pytest.mark.parametrize(("what", "does"), [("add", "takes"), ("decide", "decides")])
+@pytest.mark.parametrize(("what", "does"), [("take", "takes"), ("decide", "decides")])
 def test_a_failure_is_counted_and_logged_once_and_python_goes_on(
     what: str, does: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -14,7 +14,7 @@ from prometheus_client.openmetrics import exposition, parser
 
 from schemas.base import Text
 from schemas.organisations import Organisation
-from streams.core.outcome_counts import Place, Running
+from streams.core.outcome_counts import OutcomeCounts, Place, Running
 from streams.engine.clocks import FAILED
 from streams.live.clock_partition import Applied, ClockPartition
 from streams.live.metric_table import METRICS, TABLE, Metric
@@ -240,10 +240,11 @@ def test_a_city_or_county_past_the_cap_is_other_and_none_is_unknown() -> None:
 
 def test_a_look_at_many_clocks_counts_every_one() -> None:
     place = Place("fee-5-minutes", "3201", None)
-    clocks = {("order", f"WO{n}"): (Running(place, 0, n * 1_000_000),) for n in range(1, 1001)}
-    found = count_running(
-        [clocks, {("order", "WO0"): (Running(place, 0, None),)}], 500_000_000, lambda at: (at.rule, "c", "x")
-    )
+    counts, others = OutcomeCounts(), OutcomeCounts()
+    for n in range(1, 1001):
+        counts.run(("order", f"WO{n}"), (Running(place, 0, n * 1_000_000),))
+    others.run(("order", "WO0"), (Running(place, 0, None),))
+    found = count_running([counts.clocks_at(), others.clocks_at()], 500_000_000, lambda at: (at.rule, "c", "x"))
     assert found.open_cases == {("fee-5-minutes", "c", "x"): 1001}
     (left,) = found.by_city.values()
     assert left.by_seconds[0] == ("0.0", 500.0)

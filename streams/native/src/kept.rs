@@ -6,7 +6,7 @@
 use crate::alerts::Outcome;
 use crate::events::{Event, Span};
 use crate::hashing::HashMap;
-use crate::live::{self, Asked, Decision, Made, Place, ReportKey};
+use crate::live::{self, Asked, Decision, Dues, Made, Place, ReportKey};
 use crate::replay::Rulebook;
 use crate::subject::{MANY, PLAIN, Reason};
 use std::io::Write;
@@ -18,7 +18,7 @@ const MOST_EVENTS: usize = 24;
 const FEWEST_EVENTS: usize = 8;
 
 /// As `BEGINNING` of `streams/core/records.py`.
-const BEGINNING: i64 = -(1 << 62);
+pub const BEGINNING: i64 = -(1 << 62);
 
 /// Type and id.
 pub type Key = (u8, Box<[u8]>);
@@ -67,7 +67,7 @@ impl History {
 
     fn insert(&mut self, event: &Event, raw: &[u8]) {
         let id_of = |id: Span| id.of(&self.text);
-        let own = (event.at, event.recorded, id_in(raw, event));
+        let own = (event.at, event.recorded, event.id.of(raw));
         let place = self.known.partition_point(|known| (known.0, known.1, id_of(known.2)) < own);
         let mut from = if place == 0 { 1 } else { self.known[place - 1].3 };
         let mut piece = Vec::with_capacity(raw.len() + 1);
@@ -98,60 +98,141 @@ impl History {
     }
 }
 
-fn id_in<'a>(raw: &'a [u8], event: &Event) -> &'a [u8] {
-    event.id.of(raw)
-}
-
-/// One subject: the events that it was decided with, and those that came since.
+/// One subject: the events that it was decided with, those that came since, and what follows from them.
 pub struct Kept {
+    pub key: Key,
     history: History,
-    pending: Vec<Vec<u8>>,
-    decided_at: i64,
+    /// The events that came since, as they are written.
+    pending: Vec<(Event, Box<[u8]>)>,
+    pub decided_at: i64,
     looked_at: usize,
-    dues: HashMap<usize, i64>,
+    dues: Dues,
+    /// The next instant at which time alone changes a verdict.
+    pub due: Option<i64>,
     reported: Vec<ReportKey>,
     /// The reports as a row has them, without the brackets around all.
     told: Vec<u8>,
     ended: Vec<Ending>,
-    running: Vec<Clock>,
-    open: Vec<u32>,
+    pub running: Vec<Clock>,
+    pub open: Vec<u32>,
+    /// The earliest event that came with this step.
+    pub came: Option<i64>,
+    /// Whether events came since the last decision; whether its row is to be written; whether it has an expiry.
+    pub is_touched: bool,
+    pub is_changed: bool,
+    pub expires: bool,
 }
 
-/// What a subject is given back with: its events, its reports as a row has them (a list without its brackets), the number
-/// of events at which pruning was looked at, and the events that came since it was decided.
-pub type Given = (Vec<u8>, Vec<u8>, usize, Vec<Vec<u8>>);
+/// What a subject is given back with: its events, its reports as a row has them (a list without its brackets), when it
+/// was decided and the number of events at which pruning was looked at, the events that came since, the earliest that
+/// came with this step; whether it is touched, changed, and has an expiry.
+pub type Given = (Vec<u8>, Vec<u8>, (i64, usize), Vec<Vec<u8>>, Option<i64>, (bool, bool, bool));
 
-/// What a decision changes; `open` and `running` are all there are, where these have changed.
+/// What decisions have changed: how often what has ended, and has not after all; by how many cases are open by place,
+/// and clocks are running.
+#[derive(Default)]
+pub struct Counts {
+    pub ended: HashMap<Ending, i64>,
+    pub reopened: HashMap<Ending, i64>,
+    pub open: HashMap<u32, i64>,
+    pub clocks: i64,
+}
+
+impl Counts {
+    /// The open cases and the clocks of a subject are `by` times more.
+    pub fn add(&mut self, kept: &Kept, by: i64) {
+        for place in &kept.open {
+            *self.open.entry(*place).or_default() += by;
+        }
+        self.clocks += by * kept.running.len() as i64;
+    }
+}
+
+/// What a decision leaves to Python.
 pub struct Change {
-    pub due: Option<i64>,
-    pub ended: Vec<Ending>,
-    pub reopened: Vec<Ending>,
-    pub open: Option<Vec<u32>>,
-    pub running: Option<Vec<Clock>>,
     pub reports: Vec<Made>,
-    /// Whether Python must prune it.
     pub is_to_prune: bool,
 }
 
 impl Kept {
-    fn new() -> Kept {
+    pub fn new(key: Key) -> Kept {
         Kept {
+            key,
             history: History::new(),
             pending: Vec::new(),
             decided_at: BEGINNING,
             looked_at: 0,
-            dues: HashMap::default(),
+            dues: Dues::default(),
+            due: None,
             reported: Vec::new(),
             told: Vec::new(),
             ended: Vec::new(),
             running: Vec::new(),
             open: Vec::new(),
+            came: None,
+            is_touched: false,
+            is_changed: false,
+            expires: false,
         }
     }
 
-    fn asked<'a>(&'a self, key: &'a Key, counted: Option<usize>, watermark: i64) -> Asked<'a> {
+    /// A subject that was decided with these events, and has made these reports; `None` where it stays Python's.
+    pub fn loaded(
+        rulebook: &Rulebook, places: &mut Places, key: Key, events: &[Vec<u8>],
+        (told, reported): (Vec<u8>, Vec<ReportKey>), (decided_at, looked_at, due): (i64, usize, Option<i64>),
+    ) -> Option<Kept> {
+        let mut kept = Kept { decided_at, looked_at, due, reported, told, ..Kept::new(key) };
+        for raw in events {
+            kept.history.insert(&live::read_one(rulebook, raw)?, raw);
+        }
+        // Its folds begin again at the next decision, as Python's would.
+        kept.history.begins_again = true;
+        let found = live::decide(rulebook, kept.asked(None, decided_at), &kept.history.text).ok()?;
+        found.reports.is_empty().then_some(())?;
+        (kept.ended, kept.running, kept.open) = numbered(places, &found)?;
+        Some(kept)
+    }
+
+    /// Take an event, which is neither a correction nor void: whether it was known; `None` where Python must take it.
+    pub fn add(&mut self, event: Event, raw: &[u8]) -> Option<bool> {
+        let own = event.id.of(raw);
+        let of_pending = |(known, raw): &'_ (Event, Box<[u8]>)| known.id.of(raw) == own;
+        let known = self.history.find(own);
+        if let Some(known) = known.or_else(|| self.pending.iter().find(|one| of_pending(one)).map(|one| &*one.1)) {
+            return (known == raw).then_some(true);
+        }
+        self.pending.push((event, raw.into()));
+        Some(false)
+    }
+
+    /// Decide it at a watermark; the reason where Python must, which must then get it as it is. `prunes` is for how long
+    /// its events are kept, where they are pruned.
+    pub fn decide(
+        &mut self, rulebook: &Rulebook, places: &mut Places, counts: &mut Counts, watermark: i64, prunes: Option<i64>,
+    ) -> Result<Change, Reason> {
+        let counted = self.history.known.len();
+        if counted + self.pending.len() > MOST_EVENTS {
+            return Err(MANY);
+        }
+        let mut history = None;
+        for (event, raw) in &self.pending {
+            history.get_or_insert_with(|| self.history.clone()).insert(event, raw);
+        }
+        let after = history.as_ref().unwrap_or(&self.history);
+        let counted = (!after.begins_again).then_some(counted);
+        let found = live::decide(rulebook, self.asked(counted, watermark), &after.text)?;
+        let new = numbered(places, &found).ok_or(PLAIN)?;
+        if let Some(history) = history {
+            self.history = history;
+            self.pending = Vec::new();
+        }
+        let reports = self.take(rulebook, places, counts, found, new, watermark);
+        Ok(Change { reports, is_to_prune: prunes.is_some_and(|keep_for| self.is_to_prune(watermark, keep_for)) })
+    }
+
+    fn asked(&self, counted: Option<usize>, watermark: i64) -> Asked<'_> {
         Asked {
-            subject: (key.0, &key.1),
+            subject: (self.key.0, &self.key.1),
             counted,
             dues: self.dues.clone(),
             watermark,
@@ -162,40 +243,43 @@ impl Kept {
         }
     }
 
-    fn take(&mut self, rulebook: &Rulebook, places: &Places, found: Decision, new: Numbered, watermark: i64) -> Change {
+    fn take(
+        &mut self, rulebook: &Rulebook, places: &Places, counts: &mut Counts, found: Decision, new: Numbered,
+        watermark: i64,
+    ) -> Vec<Made> {
         let is_asked =
             |number: u32| self.history.begins_again || found.asked.contains(&places.all[number as usize].fold);
         let (asked, stay): (Vec<Ending>, Vec<Ending>) = self.ended.iter().partition(|(place, _)| is_asked(*place));
         let (mut ended, mut running, mut open) = new;
         running.extend(self.running.iter().filter(|(place, ..)| !is_asked(*place)));
         open.extend(self.open.iter().filter(|place| !is_asked(**place)));
-        let change = Change {
-            due: found.dues.values().copied().min(),
-            reopened: less(&asked, &ended),
-            ended: less(&ended, &asked),
-            open: (open != self.open).then(|| open.clone()),
-            running: (running != self.running).then(|| running.clone()),
-            reports: Vec::new(),
-            is_to_prune: false,
-        };
+        for ending in less(&ended, &asked) {
+            *counts.ended.entry(ending).or_default() += 1;
+        }
+        for ending in less(&asked, &ended) {
+            *counts.reopened.entry(ending).or_default() += 1;
+        }
         ended.extend(stay);
+        counts.add(self, -1);
         (self.ended, self.running, self.open) = (ended, running, open);
+        counts.add(self, 1);
+        self.due = found.dues.first();
         (self.decided_at, self.dues, self.history.begins_again) = (watermark, found.dues, false);
         let key = |made: &Made| {
             let (root, kind, cause) = &made.key;
             (rulebook.folds[made.order.1].0.id.clone(), root.clone(), (*kind).to_owned(), cause.clone())
         };
         self.reported.extend(found.reports.iter().map(key));
-        Change { reports: found.reports, ..change }
+        found.reports
     }
 
-    /// Whether Python must prune it; `keep_for` back from the watermark, but not what `came` with this step, is over.
-    fn is_to_prune(&mut self, watermark: i64, keep_for: i64, came: Option<i64>) -> bool {
+    /// Whether Python must prune it; `keep_for` back from the watermark, but not what came with this step, is over.
+    fn is_to_prune(&mut self, watermark: i64, keep_for: i64) -> bool {
         let count = self.history.known.len();
         if count < FEWEST_EVENTS || count < 2 * self.looked_at {
             return false;
         }
-        let cut = (watermark - keep_for).min(watermark - 1).min(came.map_or(i64::MAX, |came| came - 1));
+        let cut = (watermark - keep_for).min(watermark - 1).min(self.came.map_or(i64::MAX, |came| came - 1));
         if self.history.known[0].0 <= cut {
             return true;
         }
@@ -203,13 +287,21 @@ impl Kept {
         false
     }
 
-    /// The instant of the last event.
+    /// The instant of the last event that it was decided with or that has come since.
     pub fn last_at(&self) -> i64 {
-        self.history.known.last().map_or(BEGINNING, |known| known.0)
+        let decided = self.history.known.last().map_or(BEGINNING, |known| known.0);
+        self.pending.iter().map(|(event, _)| event.at).fold(decided, i64::max)
     }
 
     pub fn given(self) -> Given {
-        (self.history.text, self.told, self.looked_at, self.pending)
+        (
+            self.history.text,
+            self.told,
+            (self.decided_at, self.looked_at),
+            self.pending.into_iter().map(|(_, raw)| raw.into_vec()).collect(),
+            self.came,
+            (self.is_touched, self.is_changed, self.expires),
+        )
     }
 
     /// Reports that were made: as a row has them, without the brackets around all.
@@ -219,119 +311,26 @@ impl Kept {
         }
         self.told.extend_from_slice(told);
     }
-}
 
-/// Those of the one that the other has not; each as often as it has more of it.
-fn less(one: &[Ending], other: &[Ending]) -> Vec<Ending> {
-    let mut other = other.to_vec();
-    let is_more = |ending: &&Ending| match other.iter().position(|known| known == *ending) {
-        Some(place) => {
-            other.swap_remove(place);
-            false
-        }
-        None => true,
-    };
-    one.iter().filter(is_more).copied().collect()
-}
-
-/// All subjects that are kept.
-#[derive(Default)]
-pub struct Subjects {
-    of: HashMap<Key, Kept>,
-    pub places: Places,
-}
-
-impl Subjects {
-    pub fn get(&mut self, key: &Key) -> Option<&mut Kept> {
-        self.of.get_mut(key)
+    /// See `live::is_idle`; the reason where Python must tell.
+    pub fn is_idle(&self, rulebook: &Rulebook) -> Result<bool, Reason> {
+        live::is_idle(rulebook, (self.key.0, &self.key.1), &self.history.text)
     }
 
-    pub fn remove(&mut self, key: &Key) -> Option<Kept> {
-        self.of.remove(key)
-    }
-
-    /// Take an event, which is neither a correction nor void: whether it was known; `None` where Python must take it.
-    pub fn add(&mut self, rulebook: &Rulebook, key: Key, raw: &[u8]) -> Option<bool> {
-        let event = live::read_one(rulebook, raw)?;
-        let own = id_in(raw, &event);
-        let kept = self.of.entry(key).or_insert_with(Kept::new);
-        if let Some(known) = kept.history.find(own) {
-            return (known == raw).then_some(true);
-        }
-        for known in &kept.pending {
-            if id_in(known, &live::read_one(rulebook, known)?) == own {
-                return (known == raw).then_some(true);
-            }
-        }
-        kept.pending.push(raw.to_vec());
-        Some(false)
-    }
-
-    /// Decide a subject at a watermark; the reason where Python must, which must then get it as it is. `prunes` is for how
-    /// long its events are kept, where they are pruned, and the earliest that came with this step.
-    pub fn decide(
-        &mut self, rulebook: &Rulebook, key: &Key, watermark: i64, prunes: Option<(i64, Option<i64>)>,
-    ) -> Result<Change, Reason> {
-        let kept = self.of.get_mut(key).ok_or(PLAIN)?;
-        let counted = kept.history.known.len();
-        if counted + kept.pending.len() > MOST_EVENTS {
-            return Err(MANY);
-        }
-        let mut history = None;
-        for raw in &kept.pending {
-            let event = live::read_one(rulebook, raw).ok_or(PLAIN)?;
-            history.get_or_insert_with(|| kept.history.clone()).insert(&event, raw);
-        }
-        let after = history.as_ref().unwrap_or(&kept.history);
-        let counted = (!after.begins_again).then_some(counted);
-        let found = live::decide(rulebook, kept.asked(key, counted, watermark), &after.text)?;
-        let new = numbered(&mut self.places, &found).ok_or(PLAIN)?;
-        if let Some(history) = history {
-            kept.history = history;
-            kept.pending.clear();
-        }
-        let mut change = kept.take(rulebook, &self.places, found, new, watermark);
-        change.is_to_prune = prunes.is_some_and(|(keep_for, came)| kept.is_to_prune(watermark, keep_for, came));
-        Ok(change)
-    }
-
-    /// Keep a subject that was decided with these events, and has made these reports. `false` where it stays Python's.
-    pub fn load(
-        &mut self, rulebook: &Rulebook, key: Key, events: &[Vec<u8>], (told, reported): (&[u8], Vec<ReportKey>),
-        (decided_at, looked_at): (i64, usize),
-    ) -> bool {
-        let mut kept = Kept { decided_at, looked_at, reported, told: told.to_vec(), ..Kept::new() };
-        for raw in events {
-            let Some(event) = live::read_one(rulebook, raw) else { return false };
-            kept.history.insert(&event, raw);
-        }
-        // Its folds begin again at the next decision, as Python's would.
-        kept.history.begins_again = true;
-        let Ok(found) = live::decide(rulebook, kept.asked(&key, None, decided_at), &kept.history.text) else {
-            return false;
-        };
-        match numbered(&mut self.places, &found) {
-            Some(numbered) if found.reports.is_empty() => (kept.ended, kept.running, kept.open) = numbered,
-            _ => return false,
-        }
-        self.of.insert(key, kept);
-        true
-    }
-
-    /// The row of a subject without pending events; `judged_by` is a JSON text.
-    pub fn row(&self, rulebook: &Rulebook, key: &Key, judged_by: &[u8], due: Option<i64>) -> Option<Vec<u8>> {
-        let kept = self.of.get(key).filter(|kept| kept.pending.is_empty() && kept.decided_at != BEGINNING)?;
+    /// Its row, where it has no pending events; `judged_by` is a JSON text.
+    pub fn row(&self, rulebook: &Rulebook, places: &Places, judged_by: &[u8]) -> Option<Vec<u8>> {
+        (self.pending.is_empty() && self.decided_at != BEGINNING).then_some(())?;
         let place = |number: u32| {
-            let place = &self.places.all[number as usize];
+            let place = &places.all[number as usize];
             (rulebook.folds[place.fold].0.id.as_str(), place.city.as_deref(), place.county.as_deref())
         };
-        let mut row = Vec::with_capacity(kept.history.text.len() + kept.told.len() + 300);
+        let mut row = Vec::with_capacity(self.history.text.len() + self.told.len() + 300);
         row.extend_from_slice(b"{\"v\":1,\"standing\":[");
         row.extend_from_slice(judged_by);
         row.push(b',');
-        number(&mut row, due);
+        number(&mut row, self.due);
         row.extend_from_slice(b",[");
-        let mut open: Vec<_> = kept.open.iter().map(|number| place(*number)).collect();
+        let mut open: Vec<_> = self.open.iter().map(|number| place(*number)).collect();
         if open.len() > 1 {
             open.sort_by_cached_key(|(rule, city, _)| format!("('{rule}', {})", shown(*city)));
         }
@@ -342,7 +341,7 @@ impl Subjects {
         }
         row.extend_from_slice(b"],[");
         let mut running: Vec<_> =
-            kept.running.iter().map(|(number, start, by)| (place(*number), *start, *by)).collect();
+            self.running.iter().map(|(number, start, by)| (place(*number), *start, *by)).collect();
         if running.len() > 1 {
             running.sort_by_cached_key(|((rule, city, county), start, by)| {
                 let place = format!("Place(rule='{rule}', city={}, county={})", shown(*city), shown(*county));
@@ -359,22 +358,29 @@ impl Subjects {
             row.push(b']');
         }
         row.extend_from_slice(b"]]");
-        if kept.looked_at > 0 {
-            write!(row, ",\"pruned\":[null,{},[]]", kept.looked_at).ok()?;
+        if self.looked_at > 0 {
+            write!(row, ",\"pruned\":[null,{},[]]", self.looked_at).ok()?;
         }
         row.extend_from_slice(b",\"events\":");
-        row.extend_from_slice(&kept.history.text);
+        row.extend_from_slice(&self.history.text);
         row.extend_from_slice(b",\"told\":[");
-        row.extend_from_slice(&kept.told);
-        write!(row, "],\"withdrawn\":[],\"decided_at\":{}}}", kept.decided_at).ok()?;
+        row.extend_from_slice(&self.told);
+        write!(row, "],\"withdrawn\":[],\"decided_at\":{}}}", self.decided_at).ok()?;
         Some(row)
     }
+}
 
-    /// See `live::is_idle`; the reason where Python must tell.
-    pub fn is_idle(&self, rulebook: &Rulebook, key: &Key) -> Result<bool, Reason> {
-        let kept = self.of.get(key).ok_or(MANY)?;
-        live::is_idle(rulebook, (key.0, &key.1), &kept.history.text)
-    }
+/// Those of the one that the other has not; each as often as it has more of it.
+fn less(one: &[Ending], other: &[Ending]) -> Vec<Ending> {
+    let mut other = other.to_vec();
+    let is_more = |ending: &&Ending| match other.iter().position(|known| known == *ending) {
+        Some(place) => {
+            other.swap_remove(place);
+            false
+        }
+        None => true,
+    };
+    one.iter().filter(is_more).copied().collect()
 }
 
 type Numbered = (Vec<Ending>, Vec<Clock>, Vec<u32>);

@@ -15,9 +15,11 @@ mod kinds;
 mod life;
 mod lines;
 mod live;
+mod partition;
 mod replay;
 mod shapes;
 mod subject;
+mod subjects;
 mod worker;
 
 use crate::hashing::HashMap;
@@ -333,6 +335,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("DOCUMENT_VERSION", document::VERSION)?;
     module.add_class::<Replay>()?;
     module.add_class::<worker::Worker>()?;
-    module.add_class::<worker::Subjects>()?;
+    module.add_class::<subjects::Subjects>()?;
     module.add_function(wrap_pyfunction!(known_rules, module)?)
 }

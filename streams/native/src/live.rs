@@ -15,13 +15,43 @@ use crate::subject::{KIND, PLAIN, REPORT, Reason, Subject, TABLES};
 /// The key of a report in a row: rule, root, kind, cause.
 pub type ReportKey = (String, String, String, String);
 
+/// By fold, the next instant at which time alone changes its result; few, so a list.
+#[derive(Clone, Default)]
+pub struct Dues(Vec<(usize, i64)>);
+
+impl Dues {
+    fn get(&self, fold: usize) -> Option<i64> {
+        self.0.iter().find(|due| due.0 == fold).map(|due| due.1)
+    }
+
+    fn set(&mut self, fold: usize, due: Option<i64>) {
+        self.0.retain(|known| known.0 != fold);
+        self.0.extend(due.map(|due| (fold, due)));
+    }
+
+    /// The first of these instants.
+    pub fn first(&self) -> Option<i64> {
+        self.0.iter().map(|due| due.1).min()
+    }
+
+    pub fn into_map(self) -> HashMap<usize, i64> {
+        self.0.into_iter().collect()
+    }
+}
+
+impl From<HashMap<usize, i64>> for Dues {
+    fn from(dues: HashMap<usize, i64>) -> Dues {
+        Dues(dues.into_iter().collect())
+    }
+}
+
 /// One subject at a decision.
 pub struct Asked<'a> {
     pub subject: (u8, &'a [u8]),
     /// Events at the decision before; `None` where all folds begin again.
     pub counted: Option<usize>,
-    /// By fold, when time alone would change its result, as of the decision before.
-    pub dues: HashMap<usize, i64>,
+    /// As of the decision before.
+    pub dues: Dues,
     pub watermark: i64,
     /// Reports due by this instant are over.
     pub pruned_until: Option<i64>,
@@ -90,7 +120,7 @@ pub struct Place {
 /// fold and root.
 #[derive(Default)]
 pub struct Decision {
-    pub dues: HashMap<usize, i64>,
+    pub dues: Dues,
     pub asked: Vec<usize>,
     pub ended: Vec<(Place, Outcome)>,
     pub running: Vec<(Place, i64, Option<i64>)>,
@@ -145,7 +175,7 @@ pub fn decide(rulebook: &Rulebook, mut asked: Asked, text: &[u8]) -> Result<Deci
     let mut found = Decision::default();
     let mut standing = 0;
     for route in &routes {
-        let has_passed = asked.dues.get(&route.index).is_some_and(|due| *due <= asked.watermark);
+        let has_passed = asked.dues.get(route.index).is_some_and(|due| due <= asked.watermark);
         let is_asked = asked.counted.is_none() || has_passed || route.entry.listens.meets(&new);
         if !(is_asked || route.entry.listens.meets(&come)) {
             continue;
@@ -164,10 +194,7 @@ pub fn decide(rulebook: &Rulebook, mut asked: Asked, text: &[u8]) -> Result<Deci
         }
         let (verdicts, following) = state.judge(&subject, asked.watermark, false);
         standing += compare(&asked, &subject, route, first, &verdicts, &mut found.reports)?;
-        match following {
-            Some(due) => asked.dues.insert(route.index, due),
-            None => asked.dues.remove(&route.index),
-        };
+        asked.dues.set(route.index, following);
         found.asked.push(route.index);
         found.count(&subject, route.index, &state.statuses(&subject, as_of, asked.watermark));
         found
@@ -175,7 +202,7 @@ pub fn decide(rulebook: &Rulebook, mut asked: Asked, text: &[u8]) -> Result<Deci
             .extend(state.open_cases(&subject, as_of).into_iter().map(|start| place_of(&subject, route.index, start)));
     }
     if asked.counted.is_none() {
-        asked.dues.retain(|fold, _| found.asked.contains(fold));
+        asked.dues.0.retain(|(fold, _)| found.asked.contains(fold));
         let known = asked.reported.iter().filter(|known| known.2 != "warning");
         if standing < known.count() {
             return Err(REPORT); // of a rule that has no case any more

@@ -2,7 +2,6 @@
 
 use crate::broken;
 use crate::hashing::HashMap;
-use crate::kept::{self, Change, Given};
 use crate::subject::SUBJECTS;
 use crate::{intake, live, replay};
 use pyo3::IntoPyObjectExt;
@@ -16,9 +15,9 @@ use std::sync::Mutex;
 /// Intake and clocks of a live worker under one compiled rulebook. Instants are microseconds since the epoch.
 #[pyclass(frozen)]
 pub struct Worker {
-    rulebook: replay::Rulebook,
+    pub rulebook: replay::Rulebook,
     /// The ids of the folds and the names of the event types, as Python has them.
-    ids: Vec<Py<PyString>>,
+    pub ids: Vec<Py<PyString>>,
     types: Vec<Py<PyString>>,
     /// Python's classes of a place and of a running clock.
     place: Py<PyAny>,
@@ -75,7 +74,7 @@ impl Worker {
         let asked = live::Asked {
             subject: placed(subject),
             counted,
-            dues,
+            dues: dues.into(),
             watermark,
             pruned_until,
             reported: &reported,
@@ -112,12 +111,12 @@ impl Worker {
             Ok(((&self.ids[fold], root), case(written)?))
         };
         let cases: Vec<_> = found.cases.into_iter().map(written).collect::<PyResult<_>>()?;
-        (found.dues, asked, ended, running, open, reports, looked, cases).into_bound_py_any(py)
+        (found.dues.into_map(), asked, ended, running, open, reports, looked, cases).into_bound_py_any(py)
     }
 }
 
 /// A subject by the place of its type.
-fn placed<'a>((kind, id): (&str, &'a str)) -> (u8, &'a [u8]) {
+pub fn placed<'a>((kind, id): (&str, &'a str)) -> (u8, &'a [u8]) {
     (SUBJECTS.iter().position(|known| *known == kind).unwrap_or(usize::MAX) as u8, id.as_bytes())
 }
 
@@ -128,7 +127,7 @@ impl Worker {
     }
 
     /// A report with its key, the alert, its instants and lengths of time.
-    fn report<'py>(&self, py: Python<'py>, made: live::Made) -> PyResult<Bound<'py, PyAny>> {
+    pub fn report<'py>(&self, py: Python<'py>, made: live::Made) -> PyResult<Bound<'py, PyAny>> {
         let (root, kind, cause) = made.key;
         let key = (&self.ids[made.order.1], root, kind, cause);
         (key, PyBytes::new(py, &made.line), made.instants, made.counted).into_bound_py_any(py)
@@ -154,115 +153,4 @@ impl KnownPlace {
         }
         Ok(self.endings[outcome].clone_ref(py))
     }
-}
-
-/// The subjects of one partition that are kept here; see `kept.rs`. A subject is given by its type and id.
-#[pyclass]
-pub struct Subjects {
-    worker: Py<Worker>,
-    inner: kept::Subjects,
-    /// The places of `inner`, by their numbers.
-    places: Vec<KnownPlace>,
-}
-
-#[pymethods]
-impl Subjects {
-    #[new]
-    fn new(worker: Py<Worker>) -> Subjects {
-        Subjects { worker, inner: kept::Subjects::default(), places: Vec::new() }
-    }
-
-    /// See `kept::Subjects::add`.
-    fn add(&mut self, subject: (&str, &str), event: &[u8]) -> PyResult<Option<bool>> {
-        let (inner, rulebook) = (&mut self.inner, &self.worker.get().rulebook);
-        catch_unwind(AssertUnwindSafe(|| inner.add(rulebook, key_of(subject), event))).map_err(broken)
-    }
-
-    /// The due instant, what has ended and what has not after all, the open cases and running clocks where they have
-    /// changed, the reports to be made, and whether Python must prune it; the reason where Python must decide.
-    fn decide<'py>(
-        &mut self, py: Python<'py>, subject: (&str, &str), watermark: i64, prunes: Option<(i64, Option<i64>)>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let (inner, rulebook, key) = (&mut self.inner, &self.worker.get().rulebook, key_of(subject));
-        let decide = || inner.decide(rulebook, &key, watermark, prunes);
-        match catch_unwind(AssertUnwindSafe(decide)).map_err(broken)? {
-            Ok(change) => self.given(py, change),
-            Err(reason) => reason.into_bound_py_any(py),
-        }
-    }
-
-    /// Add to the reports that were made, as a row has them.
-    fn add_reports(&mut self, subject: (&str, &str), told: &[u8]) {
-        if let Some(kept) = self.inner.get(&key_of(subject)) {
-            kept.add_reports(told);
-        }
-    }
-
-    /// See `kept::Subjects::load`.
-    fn load(
-        &mut self, subject: (&str, &str), events: Vec<Vec<u8>>, reports: (Vec<u8>, Vec<live::ReportKey>),
-        decided: (i64, usize),
-    ) -> PyResult<bool> {
-        let (inner, rulebook) = (&mut self.inner, &self.worker.get().rulebook);
-        let (told, reported) = reports;
-        let load = || inner.load(rulebook, key_of(subject), &events, (&told, reported), decided);
-        catch_unwind(AssertUnwindSafe(load)).map_err(broken)
-    }
-
-    /// Its row; `None` where it has one by Python only. `judged_by` is a JSON text.
-    fn row<'py>(
-        &self, py: Python<'py>, subject: (&str, &str), judged_by: &[u8], due: Option<i64>,
-    ) -> Option<Bound<'py, PyBytes>> {
-        let row = self.inner.row(&self.worker.get().rulebook, &key_of(subject), judged_by, due);
-        row.map(|row| PyBytes::new(py, &row))
-    }
-
-    /// The instant of its last event.
-    fn last_at(&mut self, subject: (&str, &str)) -> Option<i64> {
-        self.inner.get(&key_of(subject)).map(|kept| kept.last_at())
-    }
-
-    /// Whether no case is open and none of its events matters any more; the reason where Python must tell.
-    fn is_idle<'py>(&self, py: Python<'py>, subject: (&str, &str)) -> PyResult<Bound<'py, PyAny>> {
-        let ask = || self.inner.is_idle(&self.worker.get().rulebook, &key_of(subject));
-        match catch_unwind(AssertUnwindSafe(ask)).map_err(broken)? {
-            Ok(is_idle) => is_idle.into_bound_py_any(py),
-            Err(reason) => reason.into_bound_py_any(py),
-        }
-    }
-
-    /// Give a subject back; see `Given`.
-    fn remove(&mut self, subject: (&str, &str)) -> Option<Given> {
-        self.inner.remove(&key_of(subject)).map(kept::Kept::given)
-    }
-}
-
-impl Subjects {
-    fn given<'py>(&mut self, py: Python<'py>, change: Change) -> PyResult<Bound<'py, PyAny>> {
-        let worker = self.worker.get();
-        for place in &self.inner.places.all[self.places.len()..] {
-            self.places.push(worker.place_of(py, place)?);
-        }
-        let mut endings = |endings: Vec<kept::Ending>| -> PyResult<Vec<_>> {
-            endings.into_iter().map(|(place, how)| self.places[place as usize].ending(py, how.name())).collect()
-        };
-        let (ended, reopened) = (endings(change.ended)?, endings(change.reopened)?);
-        let case = |place: u32| {
-            let place = &self.inner.places.all[place as usize];
-            (&worker.ids[place.fold], &place.city).into_bound_py_any(py)
-        };
-        let open = change.open.map(|open| open.into_iter().map(case).collect::<PyResult<Vec<_>>>()).transpose()?;
-        let clock = |(place, start, deadline): kept::Clock| {
-            worker.running.call1(py, (&self.places[place as usize].place, start, deadline))
-        };
-        let running = change.running.map(|all| all.into_iter().map(clock).collect::<PyResult<Vec<_>>>()).transpose()?;
-        let reports = change.reports.into_iter().map(|made| worker.report(py, made));
-        let reports = reports.collect::<PyResult<Vec<_>>>()?;
-        (change.due, ended, reopened, open, running, reports, change.is_to_prune).into_bound_py_any(py)
-    }
-}
-
-fn key_of((kind, id): (&str, &str)) -> kept::Key {
-    let (kind, id) = placed((kind, id));
-    (kind, id.into())
 }

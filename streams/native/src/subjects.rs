@@ -1,0 +1,216 @@
+//! What Python calls for the subjects of a partition that are kept here; `streams/engine/subjects.py` is its only user.
+//!
+//! The lock is for calls from another thread, which counts clocks: while it is held, no code of Python runs.
+
+use crate::broken;
+use crate::hashing::HashSet;
+use crate::kept::{Given, Key};
+use crate::live::ReportKey;
+use crate::partition::{Partition, Taken, Times};
+use crate::subject::SUBJECTS;
+use crate::worker::{Worker, placed};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList, PyString};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// See `partition.rs`. A subject is given by its type and id, a place by its number, where `new_places` has it.
+#[pyclass(frozen)]
+pub struct Subjects {
+    worker: Py<Worker>,
+    inner: Mutex<Partition>,
+}
+
+type Named<'py> = (Bound<'py, PyString>, Bound<'py, PyString>);
+
+fn named<'py>(py: Python<'py>, (kind, id): &Key) -> Named<'py> {
+    // The ids come from Python.
+    let id = std::str::from_utf8(id).unwrap_or_default();
+    (PyString::intern(py, SUBJECTS[usize::from(*kind)]), PyString::new(py, id))
+}
+
+fn all_named<'py>(py: Python<'py>, keys: Vec<Key>) -> Vec<Named<'py>> {
+    keys.iter().map(|key| named(py, key)).collect()
+}
+
+fn key_of(subject: (&str, &str)) -> Key {
+    let (kind, id) = placed(subject);
+    (kind, id.into())
+}
+
+impl Subjects {
+    fn inner(&self) -> MutexGuard<'_, Partition> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn times(watermark: i64, keep_for: Option<i64>, prunes: Option<i64>) -> Times {
+        Times { watermark, keep_for, prunes }
+    }
+}
+
+#[pymethods]
+impl Subjects {
+    #[new]
+    fn new(worker: Py<Worker>) -> Subjects {
+        Subjects { worker, inner: Mutex::default() }
+    }
+
+    /// How many there are.
+    fn count(&self) -> usize {
+        self.inner().len()
+    }
+
+    /// Take events, each as type and id of its subject and as it is written; of each, what has become of it, as a byte:
+    /// see `Taken`.
+    fn take<'py>(
+        &self, py: Python<'py>, entries: &Bound<'py, PyList>, watermark: i64, keep_for: Option<i64>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let rulebook = &self.worker.get().rulebook;
+        let times = Self::times(watermark, keep_for, None);
+        let (mut found, mut left) = (Vec::with_capacity(entries.len()), HashSet::default());
+        for entry in entries {
+            let (kind, id, raw): (&str, &str, &[u8]) = entry.extract()?;
+            found.push(match placed((kind, id)) {
+                (kind, _) if usize::from(kind) >= SUBJECTS.len() => Taken::Left,
+                (kind, id) => self.inner().take(rulebook, (kind, id.into()), raw, times, &mut left),
+            } as u8);
+        }
+        Ok(PyBytes::new(py, &found))
+    }
+
+    /// Decide some of the subjects whose turn it is: the reports to be made, each with its subject; the subjects that
+    /// Python must decide, and must prune; how often it failed, and whether no more are to be decided.
+    #[allow(clippy::type_complexity)]
+    fn decide<'py>(
+        &self, py: Python<'py>, watermark: i64, keep_for: Option<i64>, prunes: Option<i64>, at_most: usize,
+    ) -> PyResult<(Vec<(Named<'py>, Bound<'py, PyAny>)>, Vec<Named<'py>>, Vec<Named<'py>>, usize, bool)> {
+        let worker = self.worker.get();
+        let step = self.inner().decide(&worker.rulebook, Self::times(watermark, keep_for, prunes), at_most);
+        let mut reports = Vec::new();
+        for (key, made) in step.reports {
+            for made in made {
+                reports.push((named(py, &key), worker.report(py, made)?));
+            }
+        }
+        Ok((reports, all_named(py, step.left), all_named(py, step.to_prune), step.failures, step.is_done))
+    }
+
+    /// Add to the reports that were made, each subject's as its row has them.
+    fn add_reports(&self, reports: Vec<((String, String), Vec<u8>)>) {
+        for ((kind, id), told) in reports {
+            if let Some(kept) = self.inner().get(&key_of((&kind, &id))) {
+                kept.add_reports(&told);
+            }
+        }
+    }
+
+    /// Drop the subjects whose time is over; those of which Python must tell.
+    fn forget<'py>(&self, py: Python<'py>, watermark: i64, keep_for: Option<i64>) -> Vec<Named<'py>> {
+        let to_ask = self.inner().forget(&self.worker.get().rulebook, Self::times(watermark, keep_for, None));
+        all_named(py, to_ask)
+    }
+
+    /// What has ended and what has not after all (by place and outcome), the change of open cases by place and of running
+    /// clocks, since it was last asked.
+    #[allow(clippy::type_complexity)]
+    fn take_counts(&self) -> (Vec<(u32, &'static str, i64)>, Vec<(u32, &'static str, i64)>, Vec<(u32, i64)>, i64) {
+        let counts = std::mem::take(&mut self.inner().counts);
+        let list = |of: crate::hashing::HashMap<crate::kept::Ending, i64>| {
+            of.into_iter().map(|((place, outcome), count)| (place, outcome.name(), count)).collect()
+        };
+        (list(counts.ended), list(counts.reopened), counts.open.into_iter().collect(), counts.clocks)
+    }
+
+    /// The places from a number on: rule, city and county.
+    fn new_places<'py>(&self, from: usize) -> Vec<(&Py<PyString>, Option<String>, Option<String>)> {
+        let ids = &self.worker.get().ids;
+        let inner = self.inner();
+        let of = inner.places.all[from.min(inner.places.all.len())..].iter();
+        of.map(|place| (&ids[place.fold], place.city.clone(), place.county.clone())).collect()
+    }
+
+    /// All changed rows, `None` where a subject was dropped; and the subjects whose row Python must make. `judged_by` is
+    /// a JSON text.
+    #[allow(clippy::type_complexity)]
+    fn rows<'py>(
+        &self, py: Python<'py>, judged_by: &[u8],
+    ) -> (Vec<(Named<'py>, Option<Bound<'py, PyBytes>>)>, Vec<Named<'py>>) {
+        let (rows, left) = self.inner().rows(&self.worker.get().rulebook, judged_by);
+        let given = rows.into_iter().map(|(key, row)| (named(py, &key), row.map(|row| PyBytes::new(py, &row))));
+        (given.collect(), all_named(py, left))
+    }
+
+    /// Its row; `None` where it has one by Python only.
+    fn row<'py>(&self, py: Python<'py>, subject: (&str, &str), judged_by: &[u8]) -> Option<Bound<'py, PyBytes>> {
+        let row = {
+            let mut inner = self.inner();
+            let inner = &mut *inner;
+            let places = std::mem::take(&mut inner.places);
+            let kept = inner.get(&key_of(subject));
+            let row = kept.and_then(|kept| kept.row(&self.worker.get().rulebook, &places, judged_by));
+            inner.places = places;
+            row
+        };
+        row.map(|row| PyBytes::new(py, &row))
+    }
+
+    /// See `Partition::load`. `decided` is when it was decided, the number of events at which pruning was looked at, and
+    /// when it is due.
+    fn load(
+        &self, subject: (&str, &str), events: Vec<Vec<u8>>, reports: (Vec<u8>, Vec<ReportKey>),
+        decided: (i64, usize, Option<i64>), expires: Option<i64>,
+    ) -> PyResult<bool> {
+        let rulebook = &self.worker.get().rulebook;
+        let load = || self.inner().load(rulebook, key_of(subject), &events, reports, decided, expires);
+        catch_unwind(AssertUnwindSafe(load)).map_err(broken)
+    }
+
+    /// Have a subject decided at the next step.
+    fn touch(&self, subject: (&str, &str)) {
+        self.inner().touch(&key_of(subject));
+    }
+
+    /// Give a subject back; see `Given`.
+    fn remove(&self, subject: (&str, &str)) -> Option<Given> {
+        self.inner().remove(&key_of(subject)).map(crate::kept::Kept::given)
+    }
+
+    /// All of them.
+    fn subjects<'py>(&self, py: Python<'py>) -> Vec<Named<'py>> {
+        let keys = self.inner().keys().cloned().collect();
+        all_named(py, keys)
+    }
+
+    /// See `Partition::concerned`.
+    fn concerned<'py>(&self, py: Python<'py>, at: i64, with_expiries: bool) -> Vec<Named<'py>> {
+        let keys = self.inner().concerned(at, with_expiries);
+        all_named(py, keys)
+    }
+
+    /// The next instant at which time alone changes a verdict.
+    fn next_due(&self) -> Option<i64> {
+        self.inner().next_due()
+    }
+
+    /// All running clocks, by place: when those with a deadline were started and when they end, as native integers of
+    /// eight bytes, and the number of the others.
+    fn running<'py>(&self, py: Python<'py>) -> Vec<(u32, Bound<'py, PyBytes>, Bound<'py, PyBytes>, usize)> {
+        let mut by_place: Vec<(Vec<u8>, Vec<u8>, usize)> = Vec::new();
+        {
+            let inner = self.inner();
+            by_place.resize_with(inner.places.all.len(), Default::default);
+            for (place, start, deadline) in inner.running() {
+                let of = &mut by_place[*place as usize];
+                match deadline {
+                    Some(deadline) => {
+                        of.0.extend_from_slice(&start.to_ne_bytes());
+                        of.1.extend_from_slice(&deadline.to_ne_bytes());
+                    }
+                    None => of.2 += 1,
+                }
+            }
+        }
+        let places = by_place.into_iter().enumerate().filter(|(_, of)| !of.0.is_empty() || of.2 > 0);
+        places.map(|(n, of)| (n as u32, PyBytes::new(py, &of.0), PyBytes::new(py, &of.1), of.2)).collect()
+    }
+}
