@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -115,6 +116,11 @@ def wire(lines: str) -> list[dict[str, Any]]:
 @once_each
 def _decoder(catalogue: EventCatalogue) -> Decoder:
     return Decoder(catalogue)
+
+
+def open_cases(engine: Engine) -> Counter[tuple[str, str | None]]:
+    """The open cases of the subjects kept, by rule id and city."""
+    return Counter(case for record in engine._records.values() for case in record.open)
 
 
 def decoded(events: Iterable[dict[str, Any]], loaded: LoadedRulebook | None = None) -> list[Event]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 
 from streams.core.alerts import case_id_of
@@ -71,15 +70,3 @@ def open_places(
                 org = start.data.get("org")
                 found.append((fold.id, org.get("city") if org else None))
     return tuple(found)
-
-
-def replace_open(
-    record: SubjectRecord, now: tuple[tuple[str, str | None], ...], counts: Counter[tuple[str, str | None]]
-) -> None:
-    """Replace a subject's open cases, and count the difference."""
-    if now != record.open:
-        for case in record.open:  # loops: the methods of a counter cost more than a few cases
-            counts[case] -= 1
-        for case in now:
-            counts[case] += 1
-        record.open = now

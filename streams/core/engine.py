@@ -28,7 +28,7 @@ from msgspec.structs import replace
 
 from streams.core.alerts import Alert, Subject, case_id_of, order_of, report_alert, retraction_of
 from streams.core.case_changes import CaseTracker
-from streams.core.cases import case_of, cases_of, forget_written, open_places, replace_open, stepped
+from streams.core.cases import case_of, cases_of, forget_written, open_places, stepped
 from streams.core.event import Event
 from streams.core.history import Notice
 from streams.core.orphans import orphans_of
@@ -73,8 +73,6 @@ class Engine:
         self._expiries: list[tuple[int, Subject]] = []
         self._changed: set[Subject] = set()
         self._came: dict[Subject, int] = {}  # since the last step: the earliest event got
-        self.open_cases: Counter[tuple[str, str | None]] = Counter()
-        """Open cases by rule id and city."""
         self.watermark = BEGINNING
 
     def __len__(self) -> int:
@@ -185,7 +183,7 @@ class Engine:
         record.counted = len(record.history.events)
         asked = None if fresh is None else record.history.states.keys() & fresh.union(passed)
         if asked is None or asked:
-            self._count_open(record, asked, watermark)
+            record.open = open_places(record, self._rulebook, asked, watermark)
         self._count(record, asked, watermark)
         if self._tracker is not None:
             self._tracker.look(record, asked, since, watermark)
@@ -302,10 +300,6 @@ class Engine:
             watermark=watermark,
             calendar=self._calendar,
         )
-
-    def _count_open(self, record: SubjectRecord, folds: set[int] | None, watermark: int) -> None:
-        """Update the open cases of those folds, which have a state; ``None``: all."""
-        replace_open(record, open_places(record, self._rulebook, folds, watermark), self.open_cases)
 
     def _prune(self, record: SubjectRecord, keep_for: int) -> None:
         """Prune the history of a decided subject."""
@@ -454,9 +448,7 @@ class Engine:
         """
         record = self._records[subject] = SubjectRecord(subject, snapshot)
         record.decided_at, record.due = standing.decided_at, standing.due
-        if standing.open_cases:
-            record.open = standing.open_cases
-            self.open_cases.update(record.open)
+        record.open = standing.open_cases
         if standing.running and self._tally is not None:
             self._tally.run(subject, standing.running)
         if record.due is not None:
@@ -495,5 +487,5 @@ class Engine:
         if self._tracker is not None:
             self._tracker.look_again(record, watermark)
         record.counted = len(record.history.events)
-        self._count_open(record, None, watermark)
+        record.open = open_places(record, self._rulebook, None, watermark)
         self._count(record, None, watermark, known=True)

@@ -61,7 +61,6 @@ class SeparableEngine(Engine):
         record = self._drop(subject)
         if record is not None:
             self._touched.pop(subject, None)
-            self.open_cases.subtract(record.open)
 
     def bring_back(self, snapshot: Snapshot) -> None:
         """Restore a subject set aside before later watermarks; the next ``advance_to`` decides it again."""
@@ -96,8 +95,11 @@ class SeparableEngine(Engine):
         """The row of a subject under a rulebook's fingerprint, where it is not made from its snapshot."""
         return None
 
-    def take_rows(self, judged_by: str) -> list[tuple[Subject, bytes | None]]:
-        """Rows of changed subjects that are not made from their snapshots, each once; ``None`` deletes one."""
+    def take_rows(self, judged_by: str, prefix: bytes) -> list[tuple[bytes, bytes | None]]:
+        """Rows of changed subjects that are not made from their snapshots, with their keys; ``None`` deletes one.
+
+        A key is the prefix, the subject's type, a slash and its id.
+        """
         return []
 
     def clocks_at(self) -> list[ClocksAt]:

@@ -8,7 +8,6 @@ from heapq import heappop, heappush
 from typing import Any
 
 from streams.core.alerts import Alert, Subject, order_of
-from streams.core.cases import replace_open
 from streams.core.driver import Entry
 from streams.core.engine import DECIDED_AT_ONCE
 from streams.core.event import Event
@@ -79,14 +78,13 @@ class NativeEngine(SeparableEngine):
         if not is_declared or not self._subjects.load(snapshot, record.due, expires):
             return False
         super()._drop(record.subject)
-        self.open_cases.subtract(record.open)
         return True
 
     def _give_back(self, subject: Subject) -> None:
         given = None if self._subjects is None else self._subjects.remove(subject)
         if given is None or self._subjects is None:
             return
-        self._subjects.count(self._tally, self.open_cases)
+        self._subjects.count(self._tally)
         record = self._records[subject] = SubjectRecord(subject)
         if given.snapshot.decided_at != BEGINNING:
             self._take_back(record, given.snapshot, given.snapshot.decided_at)
@@ -170,15 +168,15 @@ class NativeEngine(SeparableEngine):
         found, self._lines = self._lines, {}
         return found
 
-    def take_rows(self, judged_by: str) -> list[tuple[Subject, bytes | None]]:
+    def take_rows(self, judged_by: str, prefix: bytes) -> list[tuple[bytes, bytes | None]]:
         """See ``SeparableEngine.take_rows``."""
         if self._subjects is None:
             return []
-        rows, left = self._subjects.rows(judged_by)
+        rows, left = self._subjects.rows(judged_by, prefix)
         for subject in left:
             self._give_back(subject)
             self._changed.add(subject)
-        self._subjects.count(self._tally, self.open_cases)
+        self._subjects.count(self._tally)
         return rows
 
     def row(self, subject: Subject, judged_by: str) -> bytes | None:
@@ -222,7 +220,7 @@ class NativeEngine(SeparableEngine):
         record.counted = len(history.events)
         if begins_again or asked:
             stay = () if begins_again else [case for case in record.open if case[0] not in asked]
-            replace_open(record, (*stay, *found.open), self.open_cases)
+            record.open = (*stay, *found.open)
             if self._tally is not None:
                 self._tally.replace(record.subject, asked, found.ended, found.running, is_all=begins_again)
         if tracker is not None:

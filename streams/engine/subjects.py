@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
@@ -104,23 +103,21 @@ class Subjects:
         found: list[Subject] = self._inner.forget(watermark, keep_for)
         return found
 
-    def count(self, tally: OutcomeCounts | None, open_cases: Counter[tuple[str, str | None]]) -> None:
+    def count(self, tally: OutcomeCounts | None) -> None:
         """Count what has changed since this was last called."""
-        ended, reopened, opened, clocks = self._inner.take_counts()
-        self._places += [Place(*place) for place in self._inner.new_places(len(self._places))]
-        places = self._places
-        for number, change in opened:
-            place = places[number]
-            open_cases[place.rule, place.city] += change
-        if tally is not None:
-            for counts, found in (tally.ended, ended), (tally.reopened, reopened):
-                for number, outcome, count in found:
-                    counts[places[number], outcome] += count
-            tally.clocks += clocks
+        ended, reopened, clocks = self._inner.take_counts()
+        if tally is None:
+            return
+        places, tally.clocks = self._places, tally.clocks + clocks
+        places += [Place(*place) for place in self._inner.new_places(len(places))]
+        for counts, found in (tally.ended, ended), (tally.reopened, reopened):
+            for number, outcome, count in found:
+                counts[places[number], outcome] += count
 
-    def rows(self, judged_by: str) -> tuple[list[tuple[Subject, bytes | None]], list[Subject]]:
+    def rows(self, judged_by: str, prefix: bytes) -> tuple[list[tuple[bytes, bytes | None]], list[Subject]]:
         """The changed rows, ``None`` where a subject was dropped, and the subjects whose row Python must make."""
-        found: tuple[list[tuple[Subject, bytes | None]], list[Subject]] = self._inner.rows(encode_json(judged_by))
+        found: tuple[list[tuple[bytes, bytes | None]], list[Subject]]
+        found = self._inner.rows(encode_json(judged_by), prefix)
         return found
 
     def row(self, subject: Subject, judged_by: str) -> bytes | None:

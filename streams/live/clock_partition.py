@@ -370,8 +370,7 @@ class ClockPartition:
             if number % ALERTS_AT_ONCE == 0:
                 yield
         self.offset, self.checksum = offset, record.checksum
-        ready = self.engine.take_rows(self.fingerprint)
-        rows: list[Row] = [(subject_key(self.partition, subject), row) for subject, row in ready]
+        rows = self.engine.take_rows(self.fingerprint, _prefix(self.partition))
         for number, subject in enumerate(self.engine.take_changed(), 1):
             rows.append(self.row(subject))
             if number % ROWS_AT_ONCE == 0:

@@ -15,7 +15,7 @@ from streams.core.records import Snapshot
 from streams.core.rule_checks import Problem, check_follow_ups
 from streams.core.rulebook import Rulebook
 from tests.property.stories import rule
-from tests.stories import decoded, judge, local, shipped, us, wire
+from tests.stories import decoded, judge, local, open_cases, shipped, us, wire
 
 HOUR = 3_600_000_000
 
@@ -169,10 +169,10 @@ def test_the_engine_wakes_counts_and_keeps_it() -> None:
     tally = OutcomeCounts()
     engine = engine_with(BEGUN, keep_for=HOUR, tally=tally)
     engine.advance_to(us("2026-03-02T09:04"))
-    assert +engine.open_cases == {("fee", None): 1}
+    assert open_cases(engine) == {("fee", None): 1}
     assert engine.next_due == us("2026-03-02T09:05")
     engine.advance_to(us("2026-03-02T09:05"))
-    assert +engine.open_cases == {("fee", None): 1, ("sorry", None): 1}
+    assert open_cases(engine) == {("fee", None): 1, ("sorry", None): 1}
     clocks = {clock.place.rule: clock for clock in tally.running["order", "O"]}
     assert clocks["sorry"].started_at == us("2026-03-02T09:05")
     assert clocks["sorry"].deadline == us("2026-03-02T10:05")
@@ -182,14 +182,14 @@ def test_the_engine_wakes_counts_and_keeps_it() -> None:
         for subject, copy in book.copies_of(event):
             engine.handle(subject, copy)
     engine.advance_to(us("2026-03-02T09:06"))
-    assert +engine.open_cases == {("sorry", None): 1}
+    assert open_cases(engine) == {("sorry", None): 1}
     engine.advance_to(us("2026-03-04T09:00"))
     assert len(engine) == 1, "the apology is open: it is not forgotten"
     for event in decoded(wire("c 2026-03-04T09:00 counter.receipt_issued O")):
         for subject, copy in book.copies_of(event):
             engine.handle(subject, copy)
     engine.advance_to(us("2026-03-04T09:00"))
-    assert +engine.open_cases == {}
+    assert open_cases(engine) == {}
     engine.advance_to(us("2026-03-04T11:00"))
     assert len(engine) == 0
 
@@ -205,7 +205,7 @@ def test_a_restart_that_reads_only_where_it_stood_goes_on_alike() -> None:
         asleep = Engine(rulebook(FEE, SORRY), tally=OutcomeCounts())
         asleep.watermark = engine.watermark
         asleep.restore_asleep(subject, standing, partial(_given, snapshot))
-        assert (+asleep.open_cases, asleep.next_due) == (+engine.open_cases, engine.next_due)
+        assert (open_cases(asleep), asleep.next_due) == (open_cases(engine), engine.next_due)
         alerts = [
             (alert.rule, alert.kind) for at in (us("2026-03-02T09:50"), us(END)) for alert in asleep.advance_to(at)
         ]

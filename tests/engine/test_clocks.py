@@ -129,7 +129,7 @@ class Both:
         running: dict[Place, list[tuple[int, int | None]]] = defaultdict(list)
         for place, started, deadlines, others in partition.clocks_at():
             running[place] = sorted([*running[place], *zip(started, deadlines, strict=True), *[(0, None)] * others])
-        return {"open": +engine.open_cases, "running": running, "due": engine.next_due, "kept": len(engine)}
+        return {"running": running, "due": engine.next_due, "kept": len(engine)}
 
     def ask(self) -> None:
         """Questions that look at every case; both go on after them."""

@@ -18,6 +18,7 @@ from streams.wire.state_rows import snapshot_from_bytes, snapshot_to_bytes, stan
 from tests.oracle import Standing, cases, standing
 from tests.oracle.common import Fact, Flaw, Found
 from tests.property.stories import World
+from tests.stories import open_cases
 
 MONTHS = {f"month/{year}-{month:02d}" for year in (2026, 2027) for month in range(1, 13)}
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -151,7 +152,7 @@ class Run:
         fresh.watermark = self.engine.watermark
         for subject, row in sorted(self.rows.items()):
             fresh.restore(snapshot_from_bytes(subject, row))
-        assert +fresh.open_cases == +self.engine.open_cases
+        assert open_cases(fresh) == open_cases(self.engine)
         self.engine = fresh
 
     # -- what is so --------------------------------------------------------------------------------------

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
-    invariant,
     precondition,
     rule,
     run_state_machine_as_test,
@@ -93,11 +92,6 @@ class EngineMachine(RuleBasedStateMachine):
     def ask(self, at: int) -> None:
         self.run.advance()
         self.run.check(self._at(at))
-
-    @invariant()
-    def no_more_open_than_there_are_subjects(self) -> None:
-        if hasattr(self, "world"):
-            assert all(count >= 0 for count in self.run.engine.open_cases.values())
 
     def teardown(self) -> None:
         if hasattr(self, "world"):

@@ -15,6 +15,7 @@ from streams.core.rulebook import Rulebook
 from tests.property.runs import event_of, restore_from, us
 from tests.property.shipped import END, INSTANTS, kinds, rulebook_of, shipped_histories
 from tests.property.worlds import per_kind
+from tests.stories import open_cases
 
 _MORE = (timedelta(days=-1), timedelta(0), timedelta(hours=1), timedelta(days=40))
 
@@ -23,7 +24,7 @@ def restarted(engine: Engine, rulebook: Rulebook, tally: OutcomeCounts) -> Engin
     """Another engine from the rows of this one, its subjects asleep where that can be."""
     other = Engine(rulebook, tally=tally)
     restore_from(other, engine, rulebook.fingerprint)
-    assert (other.next_due, other.open_cases) == (engine.next_due, +engine.open_cases)
+    assert (other.next_due, open_cases(other)) == (engine.next_due, open_cases(engine))
     return other
 
 

@@ -114,7 +114,7 @@ pub struct Kept {
     told: Vec<u8>,
     ended: Vec<Ending>,
     pub running: Vec<Clock>,
-    pub open: Vec<u32>,
+    open: Vec<u32>,
     /// The earliest event that came with this step.
     pub came: Option<i64>,
     /// Whether events came since the last decision; whether its row is to be written; whether it has an expiry.
@@ -128,24 +128,12 @@ pub struct Kept {
 /// came with this step; whether it is touched, changed, and has an expiry.
 pub type Given = (Vec<u8>, Vec<u8>, (i64, usize), Vec<Vec<u8>>, Option<i64>, (bool, bool, bool));
 
-/// What decisions have changed: how often what has ended, and has not after all; by how many cases are open by place,
-/// and clocks are running.
+/// What decisions have changed: how often what has ended, and has not after all; and how many more clocks are running.
 #[derive(Default)]
 pub struct Counts {
     pub ended: HashMap<Ending, i64>,
     pub reopened: HashMap<Ending, i64>,
-    pub open: HashMap<u32, i64>,
     pub clocks: i64,
-}
-
-impl Counts {
-    /// The open cases and the clocks of a subject are `by` times more.
-    pub fn add(&mut self, kept: &Kept, by: i64) {
-        for place in &kept.open {
-            *self.open.entry(*place).or_default() += by;
-        }
-        self.clocks += by * kept.running.len() as i64;
-    }
 }
 
 /// What a decision leaves to Python.
@@ -260,9 +248,8 @@ impl Kept {
             *counts.reopened.entry(ending).or_default() += 1;
         }
         ended.extend(stay);
-        counts.add(self, -1);
+        counts.clocks += running.len() as i64 - self.running.len() as i64;
         (self.ended, self.running, self.open) = (ended, running, open);
-        counts.add(self, 1);
         self.due = found.dues.first();
         (self.decided_at, self.dues, self.history.begins_again) = (watermark, found.dues, false);
         let key = |made: &Made| {

@@ -85,12 +85,12 @@ impl Partition {
         number
     }
 
-    /// Take a subject out, with its open cases and clocks.
+    /// Take a subject out, with its clocks.
     pub fn remove(&mut self, key: &Key) -> Option<Kept> {
         let number = self.numbers.remove(key)?;
         let kept = self.slots[number as usize].take()?;
         self.free.push(number);
-        self.counts.add(&kept, -1);
+        self.counts.clocks -= kept.running.len() as i64;
         Some(kept)
     }
 
@@ -102,7 +102,7 @@ impl Partition {
         let Some(mut kept) = Kept::loaded(rulebook, &mut self.places, key, events, reports, decided) else {
             return false;
         };
-        self.counts.add(&kept, 1);
+        self.counts.clocks += kept.running.len() as i64;
         kept.expires = expires.is_some();
         let due = kept.due;
         let number = self.insert(kept);
@@ -298,7 +298,8 @@ impl Partition {
         let expiries = self.expiries.iter().filter(|_| with_expiries);
         let timers = self.timers.iter().filter(|Reverse((due, number))| !self.is_stale(*due, *number));
         let due = timers.chain(expiries).filter(|Reverse((due, _))| *due <= at);
-        let numbers: HashSet<u32> = due.map(|Reverse((_, number))| *number).chain(self.touched.iter().copied()).collect();
+        let numbers: HashSet<u32> =
+            due.map(|Reverse((_, number))| *number).chain(self.touched.iter().copied()).collect();
         numbers.into_iter().filter_map(|number| Some(self.slots[number as usize].as_ref()?.key.clone())).collect()
     }
 

@@ -110,33 +110,35 @@ impl Subjects {
         all_named(py, to_ask)
     }
 
-    /// What has ended and what has not after all (by place and outcome), the change of open cases by place and of running
-    /// clocks, since it was last asked.
+    /// What has ended and what has not after all, by place and outcome, and how many more clocks are running, since it was
+    /// last asked.
     #[allow(clippy::type_complexity)]
-    fn take_counts(&self) -> (Vec<(u32, &'static str, i64)>, Vec<(u32, &'static str, i64)>, Vec<(u32, i64)>, i64) {
+    fn take_counts(&self) -> (Vec<(u32, &'static str, i64)>, Vec<(u32, &'static str, i64)>, i64) {
         let counts = std::mem::take(&mut self.inner().counts);
         let list = |of: crate::hashing::HashMap<crate::kept::Ending, i64>| {
             of.into_iter().map(|((place, outcome), count)| (place, outcome.name(), count)).collect()
         };
-        (list(counts.ended), list(counts.reopened), counts.open.into_iter().collect(), counts.clocks)
+        (list(counts.ended), list(counts.reopened), counts.clocks)
     }
 
     /// The places from a number on: rule, city and county.
-    fn new_places<'py>(&self, from: usize) -> Vec<(&Py<PyString>, Option<String>, Option<String>)> {
+    fn new_places(&self, from: usize) -> Vec<(&Py<PyString>, Option<String>, Option<String>)> {
         let ids = &self.worker.get().ids;
         let inner = self.inner();
         let of = inner.places.all[from.min(inner.places.all.len())..].iter();
         of.map(|place| (&ids[place.fold], place.city.clone(), place.county.clone())).collect()
     }
 
-    /// All changed rows, `None` where a subject was dropped; and the subjects whose row Python must make. `judged_by` is
-    /// a JSON text.
+    /// All changed rows with their keys, `None` where a subject was dropped; and the subjects whose row Python must make.
+    /// `judged_by` is a JSON text; a key is the prefix, the subject's type, a slash and its id.
     #[allow(clippy::type_complexity)]
     fn rows<'py>(
-        &self, py: Python<'py>, judged_by: &[u8],
-    ) -> (Vec<(Named<'py>, Option<Bound<'py, PyBytes>>)>, Vec<Named<'py>>) {
+        &self, py: Python<'py>, judged_by: &[u8], prefix: &[u8],
+    ) -> (Vec<(Bound<'py, PyBytes>, Option<Bound<'py, PyBytes>>)>, Vec<Named<'py>>) {
         let (rows, left) = self.inner().rows(&self.worker.get().rulebook, judged_by);
-        let given = rows.into_iter().map(|(key, row)| (named(py, &key), row.map(|row| PyBytes::new(py, &row))));
+        let key = |(kind, id): &Key| [prefix, SUBJECTS[usize::from(*kind)].as_bytes(), b"/", id].concat();
+        let given =
+            rows.iter().map(|(of, row)| (PyBytes::new(py, &key(of)), row.as_ref().map(|row| PyBytes::new(py, row))));
         (given.collect(), all_named(py, left))
     }
 
