@@ -7,7 +7,7 @@ passes through here, so a difference between the two would be a bug in this file
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from streams.core.alerts import Alert, Subject
@@ -48,21 +48,24 @@ class Driver:
         self.engine = engine
         self._stepwise = stepwise
 
-    def feed(self, entries: Sequence[Entry], step: Step) -> None:
+    def feed(self, entries: Iterable[Entry], step: Step) -> None:
         """Store the entries of one record; the result of each is recorded in the step.
 
         Their order must not matter: after a crash the rows of the whole record may exist already. So an old entry is
         refused only where no other entry of the record has made its subject known.
         """
+        handle = self.engine.handle
         doubtful: list[Entry] = []
-        for entry, notice in zip(entries, self.engine.handle_all(entries), strict=True):
+        for entry in entries:
+            subject, event, _ = entry
+            notice = handle(subject, event)
             if notice == "too_old":
                 doubtful.append(entry)
             else:
                 step.note(entry, notice)
         for entry in doubtful:
             subject, event, _ = entry
-            step.note(entry, self.engine.handle(subject, event))
+            step.note(entry, handle(subject, event))
 
     def advance(self, watermark: int, step: Step) -> None:
         """Advance to a watermark and collect the alerts."""

@@ -110,10 +110,6 @@ class Engine:
             self._changed.add(subject)
         return notice
 
-    def handle_all(self, entries: Sequence[tuple[Subject, Event, str]]) -> list[Notice]:
-        """``handle`` each; the last part of an entry is its origin."""
-        return [self.handle(subject, event) for subject, event, _ in entries]
-
     # -- decide ------------------------------------------------------------------------------------------
 
     @property

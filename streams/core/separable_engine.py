@@ -9,6 +9,7 @@ from heapq import heappush
 from typing import Any, Final, NamedTuple
 
 from streams.core.alerts import Alert, Subject
+from streams.core.driver import Entry, Step
 from streams.core.engine import Engine
 from streams.core.outcome_counts import ClocksAt
 from streams.core.records import Snapshot, SubjectRecord
@@ -86,6 +87,18 @@ class SeparableEngine(Engine):
         """When the latest event of a subject happened that is known to have been refused."""
         record = self._records.get(subject)
         return None if record is None else record.lacks
+
+    @property
+    def takes_written(self) -> bool:
+        """Whether ``take_written`` is of use."""
+        return False
+
+    def take_written(self, record: bytes, step: Step) -> list[Entry] | None:
+        """Take the entries of a record of the log as it is written, and record the result of each in the step.
+
+        Those that are still to be fed; ``None`` where these are all.
+        """
+        return None
 
     def take_lines(self) -> dict[str, bytes]:
         """The alerts of the last step as they are written, by their ids, where that is known."""

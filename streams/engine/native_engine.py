@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
 from typing import Any
 
 from streams.core.alerts import Alert, Subject, order_of
-from streams.core.driver import Entry
+from streams.core.driver import Entry, Step
 from streams.core.engine import DECIDED_AT_ONCE
 from streams.core.event import Event
 from streams.core.history import History, Notice
@@ -21,7 +21,6 @@ from streams.core.standing import Standing
 from streams.core.watermark import is_due
 from streams.engine.clocks import NativeClocks, alert_of
 from streams.engine.subjects import Made
-from streams.wire.decoder import encode_json
 
 
 class NativeEngine(SeparableEngine):
@@ -46,27 +45,29 @@ class NativeEngine(SeparableEngine):
 
     def handle(self, subject: Subject, event: Event) -> Notice:
         """See ``Engine.handle``."""
-        if self._subjects is None:
-            return super().handle(subject, event)
-        return self.handle_all([(subject, event, "")])[0]
-
-    def handle_all(self, entries: Sequence[Entry]) -> list[Notice]:
-        """See ``Engine.handle_all``."""
-        if self._subjects is None:
-            return super().handle_all(entries)
-        given: list[tuple[str, str, bytes]] = []
-        places: list[int] = []
-        for place, (subject, event, _) in enumerate(entries):
-            record = self._records.get(subject)
-            if record is None or self._moves(record):
-                given.append((*subject, encode_json(event)))
-                places.append(place)
-        taken = dict(zip(places, self._subjects.take(given, self.watermark, self._keep_for), strict=True))
-        return [taken.get(place) or self._take(subject, event) for place, (subject, event, _) in enumerate(entries)]
-
-    def _take(self, subject: Subject, event: Event) -> Notice:
-        self._give_back(subject)
+        record = self._records.get(subject)
+        if self._subjects is not None and (record is None or self._moves(record)):
+            notice = self._subjects.take(subject, event, self.watermark, self._keep_for)
+            if notice is not None:
+                return notice
+            self._give_back(subject)
         return super().handle(subject, event)
+
+    @property
+    def takes_written(self) -> bool:
+        """See ``SeparableEngine.takes_written``."""
+        return self._subjects is not None
+
+    def take_written(self, record: bytes, step: Step) -> list[Entry] | None:
+        """See ``SeparableEngine.take_written``."""
+        if self._subjects is None:
+            return None
+        taken = self._subjects.take_written(record, self._records, self.watermark, self._keep_for)
+        if taken is None:
+            return None
+        for notice, event_type, count in taken.notices:
+            step.notices[notice, event_type] += count
+        return taken.left
 
     def _moves(self, record: SubjectRecord) -> bool:
         """Whether a subject is kept natively from now on: where its row was not looked at since the start."""

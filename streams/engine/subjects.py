@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from streams.core.alerts import Alert, Subject
+from streams.core.driver import Entry
 from streams.core.event import Event
 from streams.core.history import Notice
 from streams.core.outcome_counts import ClocksAt, OutcomeCounts, Place
 from streams.core.records import Pruned, ReportKey, Snapshot
 from streams.wire.decoder import encode_json
+from streams.wire.state_rows import event_from_bytes
 
 MOST_EVENTS: Final = 24
 """A subject with more events is decided by Python, which folds only the new ones."""
@@ -24,10 +26,17 @@ Made = tuple[ReportKey, bytes, tuple[int, int | None, int, int | None], tuple[in
 how long it was running and paused."""
 
 
-NOTICES: Final[Sequence[Notice | None]] = ("applied", "late", "duplicate", None, None)
-"""What has become of an event, by the numbers of ``Taken`` in ``partition.rs``: Python must take the last two."""
+NOTICES: Final[Mapping[int, Notice]] = {0: "applied", 1: "late", 2: "duplicate"}
+"""What has become of an event, by the numbers of ``Taken`` in ``partition.rs``; Python must take others."""
 
 FAILED: Final = 4
+
+
+class Taken(NamedTuple):
+    """What has become of the entries of a record: how many events of each type had which result, and what is left."""
+
+    notices: list[tuple[Notice, str, int]]
+    left: list[Entry]
 
 
 class Step(NamedTuple):
@@ -72,16 +81,39 @@ class Subjects:
         found: int = self._inner.count()
         return found
 
-    def take(self, entries: list[tuple[str, str, bytes]], watermark: int, keep_for: int | None) -> list[Notice | None]:
-        """Take events, each as type and id of its subject and in JSON; ``None`` where Python must take it."""
+    def take(self, subject: Subject, event: Event, watermark: int, keep_for: int | None) -> Notice | None:
+        """Take an event; ``None`` where Python must take it."""
         try:
-            found = self._inner.take(entries, watermark, keep_for)
+            found: int = self._inner.take(subject, encode_json(event), watermark, keep_for)
         except Exception:
             self._failed("a subject", "takes")
-            return [None] * len(entries)
-        for _ in range(found.count(FAILED)):
+            return None
+        if found == FAILED:
             self._failed("a subject", "takes")
-        return [NOTICES[number] for number in found]
+        return NOTICES.get(found)
+
+    def take_written(
+        self, record: bytes, theirs: Container[Subject], watermark: int, keep_for: int | None
+    ) -> Taken | None:
+        """Take the entries of a record of the log, but not those for ``theirs``; ``None`` where all are Python's.
+
+        Raises:
+            StateError: where an event that is left cannot be read.
+        """
+        try:
+            found = self._inner.take_written(record, theirs, watermark, keep_for)
+        except Exception:
+            self._failed("a subject", "takes")
+            return None
+        if found is None:
+            return None
+        counts, left, failures = found
+        for _ in range(failures):
+            self._failed("a subject", "takes")
+        return Taken(
+            [(NOTICES[number], event_type, count) for number, event_type, count in counts],
+            [((kind, name), event_from_bytes(event), origin) for kind, name, origin, event in left],
+        )
 
     def decide(self, watermark: int, keep_for: int | None, prunes: int | None, at_most: int) -> Step:
         """Decide some of the subjects with new events or whose time has come; ``prunes``: see ``partition.rs``."""
@@ -154,7 +186,7 @@ class Subjects:
         events, told, (decided_at, looked_at), pending, came, marks = found
         reported = _read_reports(b"[%b]" % told)
         snapshot = Snapshot(subject, _read_events(events), reported, (), decided_at, (), Pruned(None, looked_at))
-        return Given(snapshot, [_read_event(event) for event in pending], came, *marks)
+        return Given(snapshot, [event_from_bytes(event) for event in pending], came, *marks)
 
     def subjects(self) -> list[Subject]:
         """All of them, in any order."""
@@ -182,5 +214,4 @@ class Subjects:
 
 
 _read_events = msgspec.json.Decoder(tuple[Event, ...], float_hook=Decimal).decode
-_read_event = msgspec.json.Decoder(Event, float_hook=Decimal).decode
 _read_reports = msgspec.json.Decoder(tuple[tuple[ReportKey, Alert], ...], float_hook=Decimal).decode

@@ -38,6 +38,7 @@ from streams.wire.state_rows import (
     check_numbers,
     position_from_bytes,
     position_to_bytes,
+    record_from_bytes,
     snapshot_from_bytes,
     snapshot_to_bytes,
     sources_of,
@@ -50,9 +51,6 @@ JUDGED_AT_ONCE: Final = 1_000
 """Subjects judged again per record after a change of rules. All at once would take longer than a worker's session, and
 so would every later attempt.
 """
-
-MOST_ASIDE: Final = 1_000
-"""Subjects of a partition set aside; beyond it the worker ends, because the cause is not in the data."""
 
 ALERTS_AT_ONCE: Final = 50_000
 """Alerts that one piece of ``applying`` marks."""
@@ -84,20 +82,6 @@ class Applied:
     left_out: Sequence[LeftOut] = ()
     lines: Mapping[str, bytes] = field(default_factory=dict)
     """Alerts as they are written, by their ids, where that is known: without pseudonyms, and complete."""
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """The messages of one record as key and value, and the reasons of its dead letters.
-
-    A case without a value is a tombstone.
-    """
-
-    applied: Applied
-    alerts: Sequence[tuple[bytes, bytes]]
-    letters: Sequence[tuple[bytes, bytes]]
-    reasons: Sequence[str]
-    cases: Sequence[tuple[bytes, bytes | None]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +270,7 @@ class ClockPartition:
 
     def concerned(self, record: LogRecord) -> list[Subject]:
         """The subjects that a record may change, in a fixed order; under changed rules all."""
+        record.read()
         named = {subject for subject, _, _ in record.entries} | record.released.keys()
         if self._judged_by != self.fingerprint:
             return sorted(named.union(self.engine.subjects()))
@@ -349,7 +334,7 @@ class ClockPartition:
         if record.prunes:
             self._prune_from_now_on(True)
         step = Step()
-        entries, held = (record.entries, []) if not (self.aside or record.is_control) else self._held(record, offset)
+        entries, held = self._entries(record, offset, step)
         for subject, refused_at in record.refused:
             if subject not in self.aside:
                 self.engine.note_refused(subject, refused_at)
@@ -393,6 +378,24 @@ class ClockPartition:
         known = [at for at in (self.lost_before, self.engine.lacks(alert.subject)) if at is not None]
         may_lack = bool(known) and rests_on_silence(alert, max(known), self._keep_for)
         return replace(alert, incomplete=True) if may_lack else alert
+
+    def read(self, raw: bytes) -> LogRecord:
+        """A record of the log, for ``applying``.
+
+        Raises:
+            StateError: where a newer version wrote it, or it is damaged.
+        """
+        return record_from_bytes(raw, unread=self.engine.takes_written)
+
+    def _entries(self, record: LogRecord, offset: int, step: Step) -> tuple[list[Entry], list[Held]]:
+        """The entries to feed, and those held for subjects set aside."""
+        is_plain = not (self.aside or record.is_control)
+        if is_plain and record.unread is not None:
+            left = self.engine.take_written(record.unread, step)
+            if left is not None:
+                return left, []
+        record.read()
+        return (record.entries, []) if is_plain else self._held(record, offset)
 
     def _held(self, record: LogRecord, offset: int) -> tuple[list[Entry], list[Held]]:
         """The entries to judge, and those held for subjects set aside; the record's releases come first."""
@@ -487,13 +490,3 @@ class ClockPartition:
             is_hashed=self._is_hashed,
         )
         return position_key(self.partition), position_to_bytes(position)
-
-
-def with_aside(position: Position, found: Iterable[Aside]) -> Position:
-    """A position with more subjects set aside."""
-    aside = {one.subject: one for one in (*position.aside, *found)}
-    if len(aside) > MOST_ASIDE:
-        raise StateError(
-            f"more than {MOST_ASIDE} subjects of one partition would be set aside: this is no matter of data"
-        )
-    return replace(position, aside=tuple(aside.values()), suspect=None)

@@ -48,7 +48,7 @@ from streams.live.setting_aside import SettingAside
 from streams.live.worker_parts import Clocks, Topics, in_pieces, restore
 from streams.settings import Settings
 from streams.wall_clock import monotonic
-from streams.wire.state_rows import checksum_of, position_from_bytes, record_from_bytes
+from streams.wire.state_rows import checksum_of, position_from_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -194,7 +194,7 @@ class Worker:
             return
         try:
             skipped = self._aside.skipped.pop((number, offset), None)
-            record = record_from_bytes(raw) if skipped is None else skipped
+            record = partition.read(raw) if skipped is None else skipped
             applied = await in_pieces(partition.applying(record, offset))
             if applied is None or self.partitions.get(number) is not partition:
                 return  # applied already, or the partition was revoked; its new worker begins from the rows

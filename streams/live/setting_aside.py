@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Final
@@ -15,18 +15,18 @@ from streams.live.clock_partition import (
     ROWS_AT_ONCE,
     Applied,
     ClockPartition,
-    Output,
     RestoreError,
     position_key,
     subject_key,
-    with_aside,
 )
 from streams.live.quarantine import cause_of, fault_of, faulty, narrowed
+from streams.live.worker_parts import Output
 from streams.wire.state_rows import (
     Aside,
     DamagedError,
     LogRecord,
     Position,
+    StateError,
     Suspect,
     checksum_of,
     control_to_bytes,
@@ -37,6 +37,9 @@ from streams.wire.state_rows import (
 
 PIECES: Final = 100
 """Pieces into which the subjects of a record are split; each is written before it is tried, about 3 ms."""
+
+MOST_ASIDE: Final = 1_000
+"""Subjects of a partition set aside; beyond it the worker ends, because the cause is not in the data."""
 
 logger = logging.getLogger(__name__)
 
@@ -151,7 +154,7 @@ class SettingAside:
 
     async def _note(self, number: int, position: Position, since: int, found: Mapping[Subject, str]) -> None:
         aside = [Aside(subject, since, since - 1, cause, position.at) for subject, cause in sorted(found.items())]
-        await self.keep_position(number, position_to_bytes(with_aside(position, aside)))
+        await self.keep_position(number, position_to_bytes(_with_aside(position, aside)))
         for one in aside:
             logger.error(
                 "%s/%d/%d: %s %s is set aside: %s; once that is repaired, gridclock dead-letters retry brings it back",
@@ -192,3 +195,13 @@ class SettingAside:
         if aside:
             control = LogRecord(sources=partition.sources, aside=aside)
             await self.write_control(partition.partition, control_to_bytes(control))
+
+
+def _with_aside(position: Position, found: Iterable[Aside]) -> Position:
+    """A position with more subjects set aside."""
+    aside = {one.subject: one for one in (*position.aside, *found)}
+    if len(aside) > MOST_ASIDE:
+        raise StateError(
+            f"more than {MOST_ASIDE} subjects of one partition would be set aside: this is no matter of data"
+        )
+    return replace(position, aside=tuple(aside.values()), suspect=None)

@@ -32,7 +32,7 @@ from streams.kafka.producer import BackPressure, BlockingProducer
 from streams.kafka.range_reader import read_ranges
 from streams.kafka.topics import MAX_REQUEST, message_limits, topics_of
 from streams.live.changelog import Changelog
-from streams.live.clock_partition import Applied, ClockPartition, Output, fingerprint_of, subject_of_key
+from streams.live.clock_partition import Applied, ClockPartition, fingerprint_of, subject_of_key
 from streams.live.incomplete import report_left_out
 from streams.live.intake import Intake, IntakeClients
 from streams.live.linger import Linger
@@ -45,7 +45,7 @@ from streams.live.rulebook_watch import RulebookWatch
 from streams.live.source_positions import group_offsets
 from streams.live.tracing import spans_of
 from streams.live.trusted_clock import TrustedClock
-from streams.live.worker_parts import Clocks, Topics
+from streams.live.worker_parts import Clocks, Output, Topics
 from streams.rulebooks.decoding import decoder_of
 from streams.rulebooks.loader import LoadedRulebook
 from streams.rulebooks.mapping_files import topic_mappings

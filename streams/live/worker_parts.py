@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -12,7 +12,21 @@ from typing import Any
 from streams.core.alerts import Subject
 from streams.kafka.range_reader import Reader
 from streams.live.changelog import Changelog
-from streams.live.clock_partition import ROWS_AT_ONCE, Applied, ClockPartition, Output, RestoreError
+from streams.live.clock_partition import ROWS_AT_ONCE, Applied, ClockPartition, RestoreError
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """The messages of one record as key and value, and the reasons of its dead letters.
+
+    A case without a value is a tombstone.
+    """
+
+    applied: Applied
+    alerts: Sequence[tuple[bytes, bytes]]
+    letters: Sequence[tuple[bytes, bytes]]
+    reasons: Sequence[str]
+    cases: Sequence[tuple[bytes, bytes | None]] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,9 +64,8 @@ class _SubjectRow(msgspec.Struct, gc=False):
     lacks: int | None = None
 
 
-class _LogRow(msgspec.Struct, gc=False):
+class _LogHead(msgspec.Struct, gc=False):
     v: int
-    entries: list[tuple[str, str, str, Event]]
     watermarks: dict[str, int]
     sources: dict[str, int]
     aside: tuple[tuple[str, str, int, str], ...] = ()
@@ -77,7 +76,11 @@ class _LogRow(msgspec.Struct, gc=False):
     refused: tuple[tuple[str, str, int], ...] = ()
 
 
-R = TypeVar("R", _SubjectRow, _LogRow)
+class _LogRow(_LogHead, kw_only=True, gc=False):
+    entries: list[tuple[str, str, str, Event]]
+
+
+R = TypeVar("R", _SubjectRow, _LogHead, _LogRow)
 
 
 def _decoded(decode: Callable[[bytes], R], raw: bytes, what: str) -> R:
@@ -107,6 +110,8 @@ def _read(raw: bytes, what: str) -> dict[str, Any]:
 
 _decode_subject_row = msgspec.json.Decoder(_SubjectRow, float_hook=Decimal).decode
 _decode_log_row = msgspec.json.Decoder(_LogRow, float_hook=Decimal).decode
+_decode_event = msgspec.json.Decoder(Event, float_hook=Decimal).decode
+_decode_log_head = msgspec.json.Decoder(_LogHead).decode
 
 
 @dataclass(slots=True)
@@ -130,6 +135,17 @@ class LogRecord:
     """From this record on, histories of its partition are pruned: every worker reads such rows."""
     refused: Sequence[tuple[Subject, int]] = ()
     """Subjects named by records that became dead letters, and when what they say happened (microseconds)."""
+    unread: bytes | None = None
+    """Itself, where its entries are not read yet."""
+
+    def read(self) -> None:
+        """Have its entries read.
+
+        Raises:
+            StateError: where they are damaged.
+        """
+        if self.unread is not None:
+            self.entries, self.unread = _entries_of(_decoded(_decode_log_row, self.unread, _A_RECORD)), None
 
     @property
     def is_control(self) -> bool:
@@ -178,14 +194,14 @@ def control_to_bytes(control: LogRecord) -> bytes:
     return plain[:-1] + b"," + encode_json({name: value for name, value in parts.items() if value})[1:]
 
 
-def record_from_bytes(raw: bytes) -> LogRecord:
-    """The record that ``record_to_bytes`` wrote.
+def record_from_bytes(raw: bytes, *, unread: bool = False) -> LogRecord:
+    """The record that ``record_to_bytes`` wrote; ``unread``: without its entries, until these are asked for.
 
     Raises:
         StateError: where a newer version wrote it, or it is damaged.
     """
-    row = _decoded(_decode_log_row, raw, "a record of the log")
-    entries: list[Entry] = [((kind, number), event, origin) for kind, number, origin, event in row.entries]
+    row: _LogHead = _decoded(_decode_log_head if unread else _decode_log_row, raw, _A_RECORD)
+    entries = _entries_of(row) if isinstance(row, _LogRow) else []
     return LogRecord(
         entries,
         row.watermarks,
@@ -197,7 +213,27 @@ def record_from_bytes(raw: bytes) -> LogRecord:
         row.lost_before,
         row.prunes,
         [((kind, number), at) for kind, number, at in row.refused],
+        raw if unread else None,
     )
+
+
+_A_RECORD: Final = "a record of the log"
+
+
+def event_from_bytes(raw: bytes) -> Event:
+    """The event of an entry.
+
+    Raises:
+        DamagedError: where it is none.
+    """
+    try:
+        return _decode_event(raw)
+    except _UNREADABLE as error:
+        raise DamagedError(f"{_A_RECORD} is damaged") from error
+
+
+def _entries_of(row: _LogRow) -> list[Entry]:
+    return [((kind, number), event, origin) for kind, number, origin, event in row.entries]
 
 
 def checksum_of(raw: bytes) -> int:

@@ -37,7 +37,7 @@ from streams.rulebooks.loader import load_rulebook
 from streams.settings import load_settings
 from streams.wire.cloudevents import CloudEvents, encode
 from streams.wire.decoder import Decoder
-from streams.wire.state_rows import entry_to_bytes, record_from_bytes, record_to_bytes
+from streams.wire.state_rows import entry_to_bytes, record_to_bytes
 from tests.bench.native import RECEIVED, write_events
 
 LIVE: Final = "live, "
@@ -91,7 +91,7 @@ def measure_live(path: Path, together: int, engine: str, *, with_cases: bool = F
     with short_collections():
         for offset, raw in enumerate(records):
             began = time.process_time()
-            record = record_from_bytes(raw)
+            record = partition.read(raw)
             decoded = time.process_time()
             applied = partition.apply(record, offset)
             judged = time.process_time()

@@ -32,7 +32,7 @@ from streams.rulebooks.loader import LoadedRulebook, load_rulebook
 from streams.simulation import simulate
 from streams.wire.cloudevents import CloudEvents, encode
 from streams.wire.decoder import Decoder, encode_json
-from streams.wire.state_rows import entry_to_bytes, record_from_bytes, record_to_bytes
+from streams.wire.state_rows import entry_to_bytes, record_to_bytes
 from tests.engine.test_equality import GOLDEN
 from tests.oracle.common import Fact
 from tests.property.runs import event_of, us
@@ -93,7 +93,7 @@ class Both:
         """One record of the log by both; that of the native engine."""
         raw = record_to_bytes(entries, {"in/0": watermark}, {"in": 1})
         expected, found = (
-            partition.apply(record_from_bytes(raw), self._offset) for partition in (self.python, self.native)
+            partition.apply(partition.read(raw), self._offset) for partition in (self.python, self.native)
         )
         assert expected is not None
         assert found is not None
@@ -319,7 +319,7 @@ def test_events_that_only_some_rules_still_see_are_left_to_python_for_that_reaso
     assert clocks.decide(record, us(END)) is not None
 
 
-@pytest.mark.parametrize(("what", "does"), [("take", "takes"), ("decide", "decides")])
+@pytest.mark.parametrize(("what", "does"), [("take_written", "takes"), ("decide", "decides")])
 def test_a_failure_is_counted_and_logged_once_and_python_goes_on(
     what: str, does: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -15,13 +15,13 @@ from streams.errors import InputError
 from streams.live.clock_partition import (
     Applied,
     ClockPartition,
-    Output,
     RestoreError,
     position_key,
     subject_key,
 )
 from streams.live.quarantine import TooLargeError, is_fault, letter_of_held
 from streams.live.setting_aside import SettingAside
+from streams.live.worker_parts import Output
 from streams.operations.dead_letters import EditedLetter, Letters
 from streams.operations.releasing import entries_of, held_of
 from streams.replay.log_replay import LogReplay

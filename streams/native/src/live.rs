@@ -334,6 +334,44 @@ fn read(rulebook: &Rulebook, text: &[u8]) -> Result<(Vec<Event>, Vec<Field>), Re
     (scan.at == text.len()).then_some((found, fields)).ok_or(PLAIN)
 }
 
+/// An entry of a record of the log: type and id of the subject, origin, and the event as it is written.
+pub struct Entry<'a> {
+    pub kind: &'a str,
+    pub id: &'a str,
+    pub origin: &'a str,
+    pub event: &'a [u8],
+}
+
+/// The entries of a record of the log; `None` where Python must read it.
+pub fn entries_of(record: &[u8]) -> Option<Vec<Entry<'_>>> {
+    let record = (record.len() < MOST_TEXT).then(|| std::str::from_utf8(record).ok()).flatten()?;
+    let mut scan = Scan::new(record.as_bytes());
+    let mut found = Vec::new();
+    scan.word(b"{\"v\":1,\"entries\":[")?;
+    if !scan.closes(b']') {
+        loop {
+            scan.closes(b'[').then_some(())?;
+            let mut texts = [""; 3];
+            for text in &mut texts {
+                let piece = scan.text_piece()?;
+                *text = &record[piece.from..piece.to];
+                scan.closes(b',').then_some(())?;
+            }
+            let from = scan.at;
+            scan.any()?;
+            let [kind, id, origin] = texts;
+            found.push(Entry { kind, id, origin, event: &record.as_bytes()[from..scan.at] });
+            scan.closes(b']').then_some(())?;
+            if !scan.closes(b',') {
+                break;
+            }
+        }
+        scan.closes(b']').then_some(())?;
+    }
+    scan.word(b",\"watermarks\":")?;
+    Some(found)
+}
+
 /// One event in the form of a row, without its fields; `None` where it is not plain.
 pub fn read_one(rulebook: &Rulebook, raw: &[u8]) -> Option<Event> {
     (raw.len() < MOST_TEXT).then_some(())?;
@@ -365,14 +403,26 @@ fn one(rulebook: &Rulebook, scan: &mut Scan, found: &mut Vec<Field>) -> Option<E
         }
     }
     scan.word(b",null,false,")?; // neither a correction nor void
-    scan.any()?; // its version
+    version(scan)?;
     scan.word(b",null,")?; // it does not stand in place of another
-    scan.any()?; // whether it comes with everything known
+    scan.word(b"true").or_else(|| scan.word(b"false"))?; // whether it comes with everything known
     scan.closes(b']').then_some(())?;
     let named = reader.watched_ids.iter().map(|(field, kind)| (*field, event.subjects[*kind]));
     found.extend(named.filter(|(_, id)| !id.is_empty()).map(|(field, id)| (field, Val::Text(id))));
     event.fields = (first, found.len() as u32);
     Some(event)
+}
+
+/// Nothing, or a list of integers.
+fn version(scan: &mut Scan) -> Option<()> {
+    if scan.word(b"null").is_none() {
+        let from = scan.at;
+        scan.any()?;
+        let numbers = scan.text[from..scan.at].strip_prefix(b"[")?.strip_suffix(b"]")?;
+        let is_number = |number: &[u8]| matches!(number.len(), 1..=18) && number.iter().all(u8::is_ascii_digit);
+        (numbers.is_empty() || numbers.split(|c| *c == b',').all(is_number)).then_some(())?;
+    }
+    Some(())
 }
 
 fn fields(rulebook: &Rulebook, scan: &mut Scan, event: &mut Event, found: &mut Vec<Field>) -> Option<()> {

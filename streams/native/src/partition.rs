@@ -6,6 +6,7 @@ use crate::hashing::{HashMap, HashSet};
 use crate::kept::{Clock, Counts, Kept, Key, Places};
 use crate::live::{self, Made, ReportKey};
 use crate::replay::Rulebook;
+use crate::subject::SUBJECTS;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,7 +17,7 @@ pub enum Taken {
     Applied = 0,
     Late = 1,
     Duplicate = 2,
-    /// Python must take it, and all that come for this subject with it.
+    /// Python must take it, and all that come after it for this subject in its record.
     Left = 3,
     Failed = 4,
 }
@@ -118,22 +119,18 @@ impl Partition {
         mark(&mut kept.is_touched, &mut self.touched, *number);
     }
 
-    /// Take an event of a subject. `left` are the subjects of which Python takes what comes with it.
-    pub fn take(&mut self, rulebook: &Rulebook, key: Key, raw: &[u8], times: Times, left: &mut HashSet<Key>) -> Taken {
-        if !left.is_empty() && left.contains(&key) {
-            return Taken::Left;
-        }
+    /// Take an event of a subject: what has become of it, and its type where it was taken.
+    pub fn take(&mut self, rulebook: &Rulebook, key: Key, raw: &[u8], times: Times) -> (Taken, usize) {
         let added = catch_unwind(AssertUnwindSafe(|| self.add(rulebook, &key, raw, times)));
-        let taken = added.map_or(Taken::Failed, |added| added.unwrap_or(Taken::Left));
-        if matches!(taken, Taken::Left | Taken::Failed) {
-            left.insert(key);
-        }
-        taken
+        added.map_or((Taken::Failed, 0), |added| added.unwrap_or((Taken::Left, 0)))
     }
 
-    fn add(&mut self, rulebook: &Rulebook, key: &Key, raw: &[u8], times: Times) -> Option<Taken> {
+    fn add(&mut self, rulebook: &Rulebook, key: &Key, raw: &[u8], times: Times) -> Option<(Taken, usize)> {
         let event = live::read_one(rulebook, raw)?;
-        let at = event.at;
+        let (at, event_type) = (event.at, event.event_type());
+        if usize::from(key.0) >= SUBJECTS.len() {
+            return None;
+        }
         let number = match self.numbers.get(key) {
             Some(number) => *number,
             // The subject may have been dropped: see `Engine.handle`.
@@ -147,11 +144,11 @@ impl Partition {
         }
         kept.came = Some(kept.came.map_or(at, |came| came.min(at)));
         if is_known {
-            return Some(Taken::Duplicate);
+            return Some((Taken::Duplicate, event_type));
         }
         mark(&mut kept.is_touched, &mut self.touched, number);
         mark(&mut kept.is_changed, &mut self.changed, number);
-        Some(if at <= times.watermark { Taken::Late } else { Taken::Applied })
+        Some((if at <= times.watermark { Taken::Late } else { Taken::Applied }, event_type))
     }
 
     /// Decide some of the subjects with new events or whose time has come.

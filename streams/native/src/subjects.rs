@@ -5,12 +5,12 @@
 use crate::broken;
 use crate::hashing::HashSet;
 use crate::kept::{Given, Key};
-use crate::live::ReportKey;
+use crate::live::{ReportKey, entries_of};
 use crate::partition::{Partition, Taken, Times};
 use crate::subject::SUBJECTS;
 use crate::worker::{Worker, placed};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyString};
+use pyo3::types::{PyBytes, PyString};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -20,6 +20,9 @@ pub struct Subjects {
     worker: Py<Worker>,
     inner: Mutex<Partition>,
 }
+
+/// Type and id of the subject, origin and event of an entry.
+type Entry<'py> = (Bound<'py, PyString>, Bound<'py, PyString>, Bound<'py, PyString>, Bound<'py, PyBytes>);
 
 type Named<'py> = (Bound<'py, PyString>, Bound<'py, PyString>);
 
@@ -60,22 +63,53 @@ impl Subjects {
         self.inner().len()
     }
 
-    /// Take events, each as type and id of its subject and as it is written; of each, what has become of it, as a byte:
-    /// see `Taken`.
-    fn take<'py>(
-        &self, py: Python<'py>, entries: &Bound<'py, PyList>, watermark: i64, keep_for: Option<i64>,
-    ) -> PyResult<Bound<'py, PyBytes>> {
-        let rulebook = &self.worker.get().rulebook;
+    /// Take an event as it is written: what has become of it; see `Taken`.
+    fn take(&self, subject: (&str, &str), raw: &[u8], watermark: i64, keep_for: Option<i64>) -> u8 {
         let times = Self::times(watermark, keep_for, None);
-        let (mut found, mut left) = (Vec::with_capacity(entries.len()), HashSet::default());
+        self.inner().take(&self.worker.get().rulebook, key_of(subject), raw, times).0 as u8
+    }
+
+    /// Take the entries of a record of the log as it is written, but not those for `theirs`: how many events of each type
+    /// had which result, the entries that are left, and how often it failed. `None` where Python must read it.
+    #[allow(clippy::type_complexity)]
+    fn take_written<'py>(
+        &self, py: Python<'py>, record: &[u8], theirs: &Bound<'py, PyAny>, watermark: i64, keep_for: Option<i64>,
+    ) -> PyResult<Option<(Vec<(u8, &Py<PyString>, usize)>, Vec<Entry<'py>>, usize)>> {
+        let worker = self.worker.get();
+        let times = Self::times(watermark, keep_for, None);
+        let Some(entries) = catch_unwind(|| entries_of(record)).map_err(broken)? else { return Ok(None) };
+        let mut counts: Vec<(u8, usize, usize)> = Vec::new();
+        let mut lefts: HashSet<Key> = HashSet::default();
+        let (mut entries_left, mut failures) = (Vec::new(), 0);
         for entry in entries {
-            let (kind, id, raw): (&str, &str, &[u8]) = entry.extract()?;
-            found.push(match placed((kind, id)) {
-                (kind, _) if usize::from(kind) >= SUBJECTS.len() => Taken::Left,
-                (kind, id) => self.inner().take(rulebook, (kind, id.into()), raw, times, &mut left),
-            } as u8);
+            let key = key_of((entry.kind, entry.id));
+            let is_left = lefts.contains(&key) || theirs.contains((entry.kind, entry.id))?;
+            let taken = if is_left {
+                (Taken::Left, 0)
+            } else {
+                self.inner().take(&worker.rulebook, key.clone(), entry.event, times)
+            };
+            match taken {
+                (Taken::Left | Taken::Failed, _) => {
+                    failures += usize::from(matches!(taken.0, Taken::Failed));
+                    lefts.insert(key);
+                    entries_left.push((
+                        PyString::new(py, entry.kind),
+                        PyString::new(py, entry.id),
+                        PyString::new(py, entry.origin),
+                        PyBytes::new(py, entry.event),
+                    ));
+                }
+                (taken, event_type) => {
+                    match counts.iter_mut().find(|known| (known.0, known.1) == (taken as u8, event_type)) {
+                        Some(known) => known.2 += 1,
+                        None => counts.push((taken as u8, event_type, 1)),
+                    }
+                }
+            }
         }
-        Ok(PyBytes::new(py, &found))
+        let counts = counts.into_iter().map(|(taken, event_type, n)| (taken, &worker.types[event_type], n)).collect();
+        Ok(Some((counts, entries_left, failures)))
     }
 
     /// Decide some of the subjects whose turn it is: the reports to be made, each with its subject; the subjects that

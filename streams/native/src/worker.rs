@@ -18,7 +18,7 @@ pub struct Worker {
     pub rulebook: replay::Rulebook,
     /// The ids of the folds and the names of the event types, as Python has them.
     pub ids: Vec<Py<PyString>>,
-    types: Vec<Py<PyString>>,
+    pub types: Vec<Py<PyString>>,
     /// Python's classes of a place and of a running clock.
     place: Py<PyAny>,
     running: Py<PyAny>,
