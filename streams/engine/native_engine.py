@@ -26,7 +26,7 @@ from streams.engine.subjects import Made
 class NativeEngine(SeparableEngine):
     """Keeps a subject natively from its first event on, or from the first after a restart; it has no record here then.
 
-    It is given back, for good, where Python must take an event or make a decision; from then on each decision gives the
+    It is given back, for good, where Python must take an event or make a decision (to be pruned, for that time only); from then on each decision gives the
     events to the native engine, if that can decide. So it is with all subjects where cases are written.
     """
 
@@ -73,7 +73,10 @@ class NativeEngine(SeparableEngine):
         """Whether a subject is kept natively from now on: where its row was not looked at since the start."""
         if record.asleep is None or self._subjects is None:
             return False
-        snapshot = record.asleep()
+        return self._keeps(record, record.asleep())
+
+    def _keeps(self, record: SubjectRecord, snapshot: Snapshot) -> bool:
+        assert self._subjects is not None
         expires = record.decided_at + self._keep_for if record.expires and self._keep_for is not None else None
         is_declared = self._rulebook.declared_only(snapshot.events) is snapshot.events
         if not is_declared or not self._subjects.load(snapshot, record.due, expires):
@@ -138,7 +141,8 @@ class NativeEngine(SeparableEngine):
             for subject in step.to_prune:
                 self._give_back(subject)
                 assert self.prunes_after is not None
-                self._prune(self._records[subject], self.prunes_after)
+                self._prune(record := self._records[subject], self.prunes_after)
+                self._keeps(record, self._snapshot(record))
             if not is_done:
                 yield
         for subject in subjects.forget(self.watermark, self._keep_for):

@@ -162,13 +162,14 @@ class Subjects:
         pruned = snapshot.pruned
         if snapshot.withdrawn or snapshot.cases or snapshot.lacks is not None or not snapshot.events:
             return False
-        if pruned != Pruned(None, pruned.looked_at) or len(snapshot.events) > MOST_EVENTS:
+        if pruned.saved or len(snapshot.events) > MOST_EVENTS:
             return False
         told = encode_json(snapshot.reported)[1:-1], [key for key, _ in snapshot.reported]
         events = [encode_json(event) for event in snapshot.events]
         decided = snapshot.decided_at, pruned.looked_at, due
         try:
-            found: bool = self._inner.load(snapshot.subject, events, told, decided, expires)
+            only = pruned.until, pruned.only, encode_json(pruned.only)[1:-1]
+            found: bool = self._inner.load(snapshot.subject, events, told, decided, only, expires)
         except Exception:
             self._failed("a subject", "loads")
             return False
@@ -183,9 +184,9 @@ class Subjects:
         found = self._inner.remove(subject)
         if found is None:
             return None
-        events, told, (decided_at, looked_at), pending, came, marks = found
-        reported = _read_reports(b"[%b]" % told)
-        snapshot = Snapshot(subject, _read_events(events), reported, (), decided_at, (), Pruned(None, looked_at))
+        events, told, (decided_at, looked_at, until, only), pending, came, marks = found
+        reported, pruned = _read_reports(b"[%b]" % told), Pruned(until, looked_at, _read_only(b"[%b]" % only))
+        snapshot = Snapshot(subject, _read_events(events), reported, (), decided_at, (), pruned)
         return Given(snapshot, [event_from_bytes(event) for event in pending], came, *marks)
 
     def subjects(self) -> list[Subject]:
@@ -214,4 +215,5 @@ class Subjects:
 
 
 _read_events = msgspec.json.Decoder(tuple[Event, ...], float_hook=Decimal).decode
+_read_only = msgspec.json.Decoder(tuple[tuple[str, tuple[str, ...]], ...]).decode
 _read_reports = msgspec.json.Decoder(tuple[tuple[ReportKey, Alert], ...], float_hook=Decimal).decode

@@ -319,6 +319,35 @@ def test_events_that_only_some_rules_still_see_are_left_to_python_for_that_reaso
     assert clocks.decide(record, us(END)) is not None
 
 
+def test_histories_that_are_pruned_again_and_again_stay_native(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A meter read every month, and an account whose bills are paid late, for two years; the worker starts again twice."""
+    decided: list[SubjectRecord] = []
+    by_python = SeparableEngine._decide_timed
+
+    def counting(self: SeparableEngine, record: SubjectRecord, alerts: list[Alert]) -> None:
+        if isinstance(self, NativeEngine):
+            decided.append(record)
+        by_python(self, record, alerts)
+
+    monkeypatch.setattr(SeparableEngine, "_decide_timed", counting)
+    both, at = Both(shipped().rulebook, 60 * DAY), us(START)
+    for month in range(24):
+        read, billed = at + 30 * month * DAY, at + (30 * month + 1) * DAY
+        events = [
+            Event(f"r{month}", "reading.collected", read, read, {"method": "remote"}, meter_id="M", account_id="A"),
+            Event(f"b{month}", "bill.issued", billed, billed, {}, account_id="A"),
+            Event(f"p{month}", "bill.paid", billed + 40 * DAY, billed + 40 * DAY, {}, account_id="A"),
+        ]
+        for event in events:
+            both.apply(entries_of(shipped().rulebook, [event]), event.recorded)
+        if month in (10, 17):
+            both.restart(shipped().rulebook)
+    pruned = [row for row in both._table.values() if b'"v":2' in row]
+    assert pruned
+    assert not decided
+    both.ask()
+
+
 @pytest.mark.parametrize(("what", "does"), [("take_written", "takes"), ("decide", "decides")])
 def test_a_failure_is_counted_and_logged_once_and_python_goes_on(
     what: str, does: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

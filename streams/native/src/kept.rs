@@ -6,7 +6,7 @@
 use crate::alerts::Outcome;
 use crate::events::{Event, Span};
 use crate::hashing::HashMap;
-use crate::live::{self, Asked, Decision, Dues, Made, Place, ReportKey};
+use crate::live::{self, Asked, Decision, Dues, Made, Only, Place, ReportKey};
 use crate::replay::Rulebook;
 use crate::subject::{MANY, PLAIN, Reason};
 use std::io::Write;
@@ -98,6 +98,14 @@ impl History {
     }
 }
 
+/// How a history was pruned: until when, and the events that only some folds may still see; also as a row has these.
+#[derive(Default)]
+pub struct Pruned {
+    pub until: Option<i64>,
+    pub only: Only,
+    pub written: Vec<u8>,
+}
+
 /// One subject: the events that it was decided with, those that came since, and what follows from them.
 pub struct Kept {
     pub key: Key,
@@ -106,6 +114,7 @@ pub struct Kept {
     pending: Vec<(Event, Box<[u8]>)>,
     pub decided_at: i64,
     looked_at: usize,
+    pruned: Box<Pruned>,
     dues: Dues,
     /// The next instant at which time alone changes a verdict.
     pub due: Option<i64>,
@@ -123,10 +132,10 @@ pub struct Kept {
     pub expires: bool,
 }
 
-/// What a subject is given back with: its events, its reports as a row has them (a list without its brackets), when it
-/// was decided and the number of events at which pruning was looked at, the events that came since, the earliest that
-/// came with this step; whether it is touched, changed, and has an expiry.
-pub type Given = (Vec<u8>, Vec<u8>, (i64, usize), Vec<Vec<u8>>, Option<i64>, (bool, bool, bool));
+/// What a subject is given back with: its events, its reports as a row has them (a list without its brackets); when it was
+/// decided, the number of events at which pruning was looked at, until when it was pruned and its `Pruned::written`; the
+/// events that came since, the earliest that came with this step; whether it is touched, changed, and has an expiry.
+pub type Given = (Vec<u8>, Vec<u8>, (i64, usize, Option<i64>, Vec<u8>), Vec<Vec<u8>>, Option<i64>, (bool, bool, bool));
 
 /// What decisions have changed: how often what has ended, and has not after all; and how many more clocks are running.
 #[derive(Default)]
@@ -150,6 +159,7 @@ impl Kept {
             pending: Vec::new(),
             decided_at: BEGINNING,
             looked_at: 0,
+            pruned: Box::default(),
             dues: Dues::default(),
             due: None,
             reported: Vec::new(),
@@ -168,8 +178,10 @@ impl Kept {
     pub fn loaded(
         rulebook: &Rulebook, places: &mut Places, key: Key, events: &[Vec<u8>],
         (told, reported): (Vec<u8>, Vec<ReportKey>), (decided_at, looked_at, due): (i64, usize, Option<i64>),
+        pruned: Pruned,
     ) -> Option<Kept> {
-        let mut kept = Kept { decided_at, looked_at, due, reported, told, ..Kept::new(key) };
+        let pruned = Box::new(pruned);
+        let mut kept = Kept { decided_at, looked_at, due, reported, told, pruned, ..Kept::new(key) };
         for raw in events {
             kept.history.insert(&live::read_one(rulebook, raw)?, raw);
         }
@@ -189,6 +201,7 @@ impl Kept {
         if let Some(known) = known.or_else(|| self.pending.iter().find(|one| of_pending(one)).map(|one| &*one.1)) {
             return (known == raw).then_some(true);
         }
+        self.pruned.until.is_none_or(|until| event.at > until).then_some(())?;
         self.pending.push((event, raw.into()));
         Some(false)
     }
@@ -224,7 +237,8 @@ impl Kept {
             counted,
             dues: self.dues.clone(),
             watermark,
-            pruned_until: None,
+            pruned_until: self.pruned.until,
+            only: &self.pruned.only,
             reported: &self.reported,
             withdrawn: &[],
             since: None,
@@ -267,7 +281,7 @@ impl Kept {
             return false;
         }
         let cut = (watermark - keep_for).min(watermark - 1).min(self.came.map_or(i64::MAX, |came| came - 1));
-        if self.history.known[0].0 <= cut {
+        if self.history.known[0].0 <= cut && self.pruned.until.is_none_or(|until| cut > until) {
             return true;
         }
         self.looked_at = count;
@@ -284,7 +298,7 @@ impl Kept {
         (
             self.history.text,
             self.told,
-            (self.decided_at, self.looked_at),
+            (self.decided_at, self.looked_at, self.pruned.until, self.pruned.written),
             self.pending.into_iter().map(|(_, raw)| raw.into_vec()).collect(),
             self.came,
             (self.is_touched, self.is_changed, self.expires),
@@ -301,7 +315,7 @@ impl Kept {
 
     /// See `live::is_idle`; the reason where Python must tell.
     pub fn is_idle(&self, rulebook: &Rulebook) -> Result<bool, Reason> {
-        live::is_idle(rulebook, (self.key.0, &self.key.1), &self.history.text)
+        live::is_idle(rulebook, (self.key.0, &self.key.1), &self.history.text, &self.pruned.only)
     }
 
     /// Its row, where it has no pending events; `judged_by` is a JSON text.
@@ -312,7 +326,8 @@ impl Kept {
             (rulebook.folds[place.fold].0.id.as_str(), place.city.as_deref(), place.county.as_deref())
         };
         let mut row = Vec::with_capacity(self.history.text.len() + self.told.len() + 300);
-        row.extend_from_slice(b"{\"v\":1,\"standing\":[");
+        row.extend_from_slice(if self.pruned.until.is_none() { b"{\"v\":1" } else { b"{\"v\":2" });
+        row.extend_from_slice(b",\"standing\":[");
         row.extend_from_slice(judged_by);
         row.push(b',');
         number(&mut row, self.due);
@@ -345,8 +360,12 @@ impl Kept {
             row.push(b']');
         }
         row.extend_from_slice(b"]]");
-        if self.looked_at > 0 {
-            write!(row, ",\"pruned\":[null,{},[]]", self.looked_at).ok()?;
+        if self.looked_at > 0 || self.pruned.until.is_some() {
+            row.extend_from_slice(b",\"pruned\":[");
+            number(&mut row, self.pruned.until);
+            write!(row, ",{},[", self.looked_at).ok()?;
+            row.extend_from_slice(&self.pruned.written);
+            row.extend_from_slice(b"]]");
         }
         row.extend_from_slice(b",\"events\":");
         row.extend_from_slice(&self.history.text);

@@ -45,6 +45,15 @@ impl From<HashMap<usize, i64>> for Dues {
     }
 }
 
+/// By the id of an event, the only folds that may still see it.
+pub type Only = Vec<(Box<[u8]>, Vec<usize>)>;
+
+/// Whether a fold may see an event.
+fn may_see(only: &Only, subject: &Subject, fold: usize, event: usize) -> bool {
+    let id = subject.id_of(event).as_bytes();
+    only.iter().find(|(known, _)| **known == *id).is_none_or(|(_, folds)| folds.contains(&fold))
+}
+
 /// One subject at a decision.
 pub struct Asked<'a> {
     pub subject: (u8, &'a [u8]),
@@ -55,6 +64,7 @@ pub struct Asked<'a> {
     pub watermark: i64,
     /// Reports due by this instant are over.
     pub pruned_until: Option<i64>,
+    pub only: &'a Only,
     /// The reports made and not withdrawn.
     pub reported: &'a [ReportKey],
     /// How often each was withdrawn, where one was.
@@ -180,8 +190,10 @@ pub fn decide(rulebook: &Rulebook, mut asked: Asked, text: &[u8]) -> Result<Deci
         if !(is_asked || route.entry.listens.meets(&come)) {
             continue;
         }
-        let Some(first) = (0..events.len()).find(|event| route.begins(&subject, *event)) else { continue };
-        let state = folded(route, &subject);
+        let sees = |event: &usize| may_see(asked.only, &subject, route.index, *event);
+        let first = (0..events.len()).filter(sees).find(|event| route.begins(&subject, *event));
+        let Some(first) = first else { continue };
+        let state = folded(route, &subject, asked.only);
         if asked.since.is_some() {
             found.looked.push(route.index);
             for verdict in state.judge(&subject, asked.watermark, true).0 {
@@ -214,13 +226,13 @@ pub fn decide(rulebook: &Rulebook, mut asked: Asked, text: &[u8]) -> Result<Deci
 }
 
 /// Whether no case of a subject is open, and none of its events matters to a later one; also of rules without a case.
-pub fn is_idle(rulebook: &Rulebook, subject: (u8, &[u8]), text: &[u8]) -> Result<bool, Reason> {
+pub fn is_idle(rulebook: &Rulebook, subject: (u8, &[u8]), text: &[u8], only: &Only) -> Result<bool, Reason> {
     let (events, fields) = read(rulebook, text)?;
     let subject = settled(rulebook, subject, (&events, &fields), text)?;
     let Some(routes) = routes_by(&rulebook.folds, &subject, |entry| &entry.listens) else {
         return Err(subject.unsure.get().unwrap_or(PLAIN));
     };
-    let is_idle = routes.iter().all(|route| folded(route, &subject).is_idle(&subject));
+    let is_idle = routes.iter().all(|route| folded(route, &subject, only).is_idle(&subject));
     subject.unsure.get().map_or(Ok(is_idle), Err)
 }
 
@@ -236,9 +248,10 @@ fn settled<'a>(
 }
 
 /// The state of one fold after all events that it sees.
-fn folded<'a>(route: &Route<'a>, subject: &Subject) -> Box<dyn State<'a> + 'a> {
+fn folded<'a>(route: &Route<'a>, subject: &Subject, only: &Only) -> Box<dyn State<'a> + 'a> {
     let mut state = kinds::start(route.fold);
-    let seen = (0..subject.events.len()).filter(|event| route.sees(subject, *event));
+    let may_see = |event: &usize| only.is_empty() || may_see(only, subject, route.index, *event);
+    let seen = (0..subject.events.len()).filter(may_see).filter(|event| route.sees(subject, *event));
     seen.for_each(|event| state.step(subject, event));
     state
 }

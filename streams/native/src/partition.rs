@@ -3,7 +3,7 @@
 //! Mirrors `handle`, `advancing` and `_forget` of `streams/core/engine.py`, for what `kept.rs` keeps.
 
 use crate::hashing::{HashMap, HashSet};
-use crate::kept::{Clock, Counts, Kept, Key, Places};
+use crate::kept::{Clock, Counts, Kept, Key, Places, Pruned};
 use crate::live::{self, Made, ReportKey};
 use crate::replay::Rulebook;
 use crate::subject::SUBJECTS;
@@ -98,9 +98,9 @@ impl Partition {
     /// Keep a subject that was decided with these events, and has made these reports. `false` where it stays Python's.
     pub fn load(
         &mut self, rulebook: &Rulebook, key: Key, events: &[Vec<u8>], reports: (Vec<u8>, Vec<ReportKey>),
-        decided: (i64, usize, Option<i64>), expires: Option<i64>,
+        decided: (i64, usize, Option<i64>), pruned: Pruned, expires: Option<i64>,
     ) -> bool {
-        let Some(mut kept) = Kept::loaded(rulebook, &mut self.places, key, events, reports, decided) else {
+        let Some(mut kept) = Kept::loaded(rulebook, &mut self.places, key, events, reports, decided, pruned) else {
             return false;
         };
         self.counts.clocks += kept.running.len() as i64;

@@ -4,7 +4,7 @@
 
 use crate::broken;
 use crate::hashing::HashSet;
-use crate::kept::{Given, Key};
+use crate::kept::{Given, Key, Pruned};
 use crate::live::{ReportKey, entries_of};
 use crate::partition::{Partition, Taken, Times};
 use crate::subject::SUBJECTS;
@@ -191,13 +191,21 @@ impl Subjects {
     }
 
     /// See `Partition::load`. `decided` is when it was decided, the number of events at which pruning was looked at, and
-    /// when it is due.
+    /// when it is due; `pruned` see `Pruned`, with rules by their ids.
     fn load(
         &self, subject: (&str, &str), events: Vec<Vec<u8>>, reports: (Vec<u8>, Vec<ReportKey>),
-        decided: (i64, usize, Option<i64>), expires: Option<i64>,
+        decided: (i64, usize, Option<i64>), pruned: (Option<i64>, Vec<(String, Vec<String>)>, Vec<u8>),
+        expires: Option<i64>,
     ) -> PyResult<bool> {
         let rulebook = &self.worker.get().rulebook;
-        let load = || self.inner().load(rulebook, key_of(subject), &events, reports, decided, expires);
+        let (until, only, written) = pruned;
+        let places = |rules: Vec<String>| -> Vec<usize> {
+            let folds = rulebook.folds.iter().enumerate();
+            folds.filter(|(_, (entry, _))| rules.contains(&entry.id)).map(|(place, _)| place).collect()
+        };
+        let only = only.into_iter().map(|(event, rules)| (event.into_bytes().into(), places(rules))).collect();
+        let pruned = Pruned { until, only, written };
+        let load = || self.inner().load(rulebook, key_of(subject), &events, reports, decided, pruned, expires);
         catch_unwind(AssertUnwindSafe(load)).map_err(broken)
     }
 

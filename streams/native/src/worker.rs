@@ -54,7 +54,7 @@ impl Worker {
 
     /// See `live::is_idle`; the reason where Python must tell.
     fn is_idle<'py>(&self, py: Python<'py>, subject: (&str, &str), text: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-        let ask = || live::is_idle(&self.rulebook, placed(subject), text);
+        let ask = || live::is_idle(&self.rulebook, placed(subject), text, &live::Only::new());
         match catch_unwind(AssertUnwindSafe(ask)).map_err(broken)? {
             Ok(is_idle) => is_idle.into_bound_py_any(py),
             Err(reason) => reason.into_bound_py_any(py),
@@ -77,6 +77,7 @@ impl Worker {
             dues: dues.into(),
             watermark,
             pruned_until,
+            only: &live::Only::new(),
             reported: &reported,
             withdrawn: &withdrawn,
             since,
