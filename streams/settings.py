@@ -8,9 +8,9 @@ import ssl
 from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from streams.errors import ConfigError, plain_message
@@ -26,6 +26,21 @@ HEADER_PATTERN = r"^([A-Za-z][A-Za-z0-9\-]{0,99})?$"
 
 TOPIC_PATTERN = r"^[A-Za-z0-9._\-]{1,249}$"
 """What Kafka takes for a topic's name."""
+
+
+_UNITS: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+
+
+def bytes_of(given: int | str) -> int:
+    """An amount of memory in bytes, such as ``512M`` or ``2G``.
+
+    Raises:
+        ValueError: where it is none.
+    """
+    match = re.fullmatch(r"([1-9][0-9]*)([KMG]?)", str(given).upper())
+    if match is None:
+        raise ValueError(f"{given!r} is not an amount of memory; for example 512M or 2G")
+    return int(match[1]) * _UNITS[match[2]]
 
 
 class Settings(BaseSettings):
@@ -57,6 +72,10 @@ class Settings(BaseSettings):
     )  # fmt: skip
     data_dir: Path = Field(default=Path("gridclock-data"), description="local copy of the state")
     store: Literal["rocksdb", "memory"] = Field(default="rocksdb", description="local copy: on disk or in memory")
+    memory: Annotated[int, BeforeValidator(bytes_of)] = Field(
+        default=512 << 20,
+        description="about what subjects may need in memory, such as 2G; others rest in the local copy of the state",
+    )
     grace_ms: int = Field(default=1000, ge=0, description="how long an event may be under way before it is late")
     tick_ms: int = Field(default=250, ge=10, description="how often time moves when nothing comes in")
     batch: int = Field(default=2000, ge=1, description="events read at a time")

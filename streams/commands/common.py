@@ -36,11 +36,25 @@ from streams.log_lines import FORMATS, announce, use_json
 from streams.replay.sources import Source
 from streams.replay.sources.opening import Mappings
 from streams.rulebooks.loader import LoadedRulebook, load_rulebook
-from streams.settings import Settings, load_settings
+from streams.settings import Settings, bytes_of, load_settings
 
 DONE: Final = 0
 WRONG_USE: Final = 2
 DEAD_LETTERS: Final = 3
+
+
+class Bytes(click.ParamType):
+    """A number of bytes: ``512M``, ``2G``."""
+
+    name = "bytes"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number; fails where it is none."""
+        try:
+            return bytes_of(value)
+        except ValueError as error:
+            self.fail(str(error))
+
 
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 

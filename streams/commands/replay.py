@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from schemas.events import EventCatalogue
 from streams.commands.common import (
     DONE,
     INSTANT,
+    Bytes,
     need_broker,
     options_as,
     progress,
@@ -70,21 +70,6 @@ _NOT_WITH_LOG = (
     "events", "mappings", "topics", "tables", "since", "until", "as_of", "cases", "dead_letters", "compare",
     "compare_only", "comparison", "report", "checkpoint",
 )  # fmt: skip
-_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
-
-
-class _Bytes(click.ParamType):
-    """A number of bytes: ``512M``, ``2G``."""
-
-    name = "bytes"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        match = re.fullmatch(r"([1-9][0-9]*)([KMG]?)", str(value).upper())
-        if match is None:
-            self.fail(f"{value!r} is not an amount of memory; for example 512M or 2G")
-        return int(match[1]) * _UNITS[match[2]]
 
 
 @dataclass(frozen=True)
@@ -153,7 +138,7 @@ class _Options:
 @click.option("--compare-only", type=click.Path(path_type=Path), metavar="DIR", help="What if: only these rules.")
 @click.option("--comparison", type=click.Path(path_type=Path), metavar="FILE", help="Write the changed cases here.")
 @report_options
-@click.option("--memory", type=_Bytes(), default=MEMORY, metavar="BYTES", help="Memory for events (512M).")
+@click.option("--memory", type=Bytes(), default=MEMORY, metavar="BYTES", help="Memory for events (512M).")
 @click.option(
     "--checkpoint", type=click.Path(path_type=Path), metavar="FILE", help="Continue from here after an interruption."
 )

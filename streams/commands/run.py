@@ -16,6 +16,7 @@ import click
 from streams.commands.common import (
     DONE,
     WRONG_USE,
+    Bytes,
     broker_options,
     engine_option,
     log_options,
@@ -50,6 +51,7 @@ from streams.settings import Settings, load_settings
 @click.option("--cases/--no-cases", default=None, help="Write each case's present state to the topic NAME.cases (no).")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Local copy of the state (gridclock-data).")
 @click.option("--store", type=click.Choice(["rocksdb", "memory"]), help="The store of that copy (rocksdb).")
+@click.option("--memory", type=Bytes(), metavar="BYTES", help="What subjects may need in memory; others rest (512M).")
 @engine_option
 @click.option("--grace-ms", type=int, help="The most that an event may be delayed without being late (1000).")
 @click.option("--tick-ms", type=int, help="How often the watermark advances without input (250).")

@@ -5,6 +5,7 @@ Subjects are independent, so the others are not affected.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from heapq import heappush
 from typing import Any, Final, NamedTuple
 
@@ -99,6 +100,12 @@ class SeparableEngine(Engine):
         Those that are still to be fed; ``None`` where these are all.
         """
         return None
+
+    def read_rows_by(self, row_of: Callable[[Subject], bytes | None]) -> None:
+        """Read the row of a subject by that, where it is not kept in memory."""
+
+    def rest(self, at_most: int) -> None:
+        """Keep at most so many bytes of subjects in memory, where that can be. All rows must have been written."""
 
     def take_lines(self) -> dict[str, bytes]:
         """The alerts of the last step as they are written, by their ids, where that is known."""

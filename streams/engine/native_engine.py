@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from heapq import heappop, heappush
 from typing import Any
 
@@ -20,20 +20,23 @@ from streams.core.separable_engine import SeparableEngine
 from streams.core.standing import Standing
 from streams.core.watermark import is_due
 from streams.engine.clocks import NativeClocks, alert_of
-from streams.engine.subjects import Made
+from streams.engine.subjects import Made, Subjects
+from streams.wire.state_rows import DamagedError, snapshot_from_bytes
 
 
 class NativeEngine(SeparableEngine):
     """Keeps a subject natively from its first event on, or from the first after a restart; it has no record here then.
 
-    It is given back, for good, where Python must take an event or make a decision (to be pruned, for that time only); from then on each decision gives the
-    events to the native engine, if that can decide. So it is with all subjects where cases are written.
+    It is given back, for good, where Python must take an event or make a decision; from then on each decision gives the
+    events to the native engine, if that can decide. So it is with all subjects where cases are written. To be pruned it
+    is given back for that time only.
     """
 
     def __init__(self, native: NativeClocks, rulebook: Rulebook, **options: Any) -> None:
         super().__init__(rulebook, **options)
         self._native = native
         self._subjects = native.subjects() if self._tracker is None else None
+        self._row_of: Callable[[Subject], bytes | None] | None = None
         self._moved: list[Subject] = []  # within this step, from records that were asleep
         self._encoded: dict[Subject, bytes] = {}  # until the row is written
         self._lines: dict[str, bytes] = {}
@@ -45,6 +48,7 @@ class NativeEngine(SeparableEngine):
 
     def handle(self, subject: Subject, event: Event) -> Notice:
         """See ``Engine.handle``."""
+        self._wake_resting(subject)
         record = self._records.get(subject)
         if self._subjects is not None and (record is None or self._moves(record)):
             notice = self._subjects.take(subject, event, self.watermark, self._keep_for)
@@ -85,15 +89,11 @@ class NativeEngine(SeparableEngine):
         return True
 
     def _give_back(self, subject: Subject) -> None:
+        self._wake_resting(subject)
         given = None if self._subjects is None else self._subjects.remove(subject)
-        if given is None or self._subjects is None:
+        if given is None:
             return
-        self._subjects.count(self._tally)
-        record = self._records[subject] = SubjectRecord(subject)
-        if given.snapshot.decided_at != BEGINNING:
-            self._take_back(record, given.snapshot, given.snapshot.decided_at)
-            if record.due is not None:
-                heappush(self._timers, (record.due, subject))
+        record = self._hold(given.snapshot, expires=given.expires)
         for event in given.pending:
             record.history.add(event)
         if given.came is not None:
@@ -102,8 +102,50 @@ class NativeEngine(SeparableEngine):
             self._touched[subject] = record
         if given.is_changed:
             self._changed.add(subject)
-        if given.expires:
+
+    def _hold(self, snapshot: Snapshot, *, expires: bool) -> SubjectRecord:
+        """Have a record of a subject that is no longer kept natively."""
+        assert self._subjects is not None
+        self._subjects.count(self._tally)
+        record = self._records[snapshot.subject] = SubjectRecord(snapshot.subject)
+        if snapshot.decided_at != BEGINNING:
+            self._take_back(record, snapshot, snapshot.decided_at)
+            if record.due is not None:
+                heappush(self._timers, (record.due, snapshot.subject))
+        if expires:
             self._expire_later(record)
+        return record
+
+    # -- rest --------------------------------------------------------------------------------------------
+
+    def read_rows_by(self, row_of: Callable[[Subject], bytes | None]) -> None:
+        """See ``SeparableEngine.read_rows_by``."""
+        self._row_of = row_of
+
+    def rest(self, at_most: int) -> None:
+        """See ``SeparableEngine.rest``."""
+        if self._subjects is not None and self._row_of is not None:
+            self._subjects.rest(at_most)
+
+    def restore_asleep(self, subject: Subject, standing: Standing, snapshot: Callable[[], Snapshot]) -> None:
+        """See ``Engine.restore_asleep``."""
+        if self._subjects is not None and self._row_of is not None:
+            expires = None if self._keep_for is None else standing.decided_at + self._keep_for
+            if self._subjects.add_resting(subject, standing, expires):
+                return
+        super().restore_asleep(subject, standing, snapshot)
+
+    def _wake_resting(self, subject: Subject) -> None:
+        """Have the state of a subject, if it is at rest; here, where it cannot be kept natively."""
+        if self._subjects is None or not self._subjects.is_at_rest(subject):
+            return
+        row = None if self._row_of is None else self._row_of(subject)
+        if row is None:
+            raise DamagedError(f"the state of {subject[0]} {subject[1]} is gone")
+        snapshot = snapshot_from_bytes(subject, row)
+        is_declared = self._rulebook.declared_only(snapshot.events) is snapshot.events
+        if not is_declared or not self._subjects.load(snapshot):
+            self._hold(snapshot, expires=self._subjects.remove_resting(subject))
 
     # -- decide ------------------------------------------------------------------------------------------
 
@@ -129,11 +171,14 @@ class NativeEngine(SeparableEngine):
         assert subjects is not None
         while not is_done:
             step = subjects.decide(self.watermark, self._keep_for, self.prunes_after, DECIDED_AT_ONCE)
-            is_done = step.is_done
+            is_done = step.is_done and not step.at_rest
             reports = [(subject, made[0], self._alert_of(made, subject)) for subject, made in step.reports]
             alerts += [alert for _, _, alert in reports]
             subjects.add_reports(reports)
-            for subject in step.left:
+            for subject in step.at_rest:
+                self._wake_resting(subject)
+                subjects.touch(subject)
+            for subject in (*step.left, *[subject for subject in step.at_rest if subject in self._records]):
                 self._give_back(subject)
                 self._touched.pop(subject, None)
                 self._decide_timed(self._records[subject], alerts)
@@ -145,22 +190,29 @@ class NativeEngine(SeparableEngine):
                 self._keeps(record, self._snapshot(record))
             if not is_done:
                 yield
-        for subject in subjects.forget(self.watermark, self._keep_for):
-            self._give_back(subject)
-            if self._is_idle(self._records[subject]):
-                self._drop(subject)
-                self._changed.add(subject)
-        self._came.clear()
+        self._forget_kept(subjects)
 
     def _forget(self) -> None:
+        if self._subjects is None:  # else see ``_forget_kept``
+            super()._forget()
+
+    def _forget_kept(self, subjects: Subjects) -> None:
+        """Drop subjects, at last those that are given back meanwhile."""
         expiries, here = self._expiries, []
-        while self._subjects is not None and expiries and is_due(expiries[0][0], self.watermark):
+        while expiries and is_due(expiries[0][0], self.watermark):
             entry = heappop(expiries)
             record = self._records.get(entry[1])
             if record is not None and not self._moves(record):
                 here.append(entry)
         for entry in here:
             heappush(expiries, entry)
+        at_rest: list[Subject] | None = None
+        while at_rest is None or at_rest:
+            to_ask, at_rest = subjects.forget(self.watermark, self._keep_for)
+            for subject in to_ask:
+                self._give_back(subject)
+            for subject in at_rest:
+                self._wake_resting(subject)
         super()._forget()
 
     def _alert_of(self, made: Made, subject: Subject) -> Alert:
@@ -186,7 +238,11 @@ class NativeEngine(SeparableEngine):
 
     def row(self, subject: Subject, judged_by: str) -> bytes | None:
         """See ``SeparableEngine.row``."""
-        return None if self._subjects is None else self._subjects.row(subject, judged_by)
+        if self._subjects is None:
+            return None
+        if self._row_of is not None and self._subjects.is_at_rest(subject):
+            return self._row_of(subject)
+        return self._subjects.row(subject, judged_by)
 
     def clocks_at(self) -> list[ClocksAt]:
         """See ``SeparableEngine.clocks_at``."""

@@ -15,6 +15,7 @@ from streams.core.event import Event
 from streams.core.history import Notice
 from streams.core.outcome_counts import ClocksAt, OutcomeCounts, Place
 from streams.core.records import Pruned, ReportKey, Snapshot
+from streams.core.standing import Standing
 from streams.wire.decoder import encode_json
 from streams.wire.state_rows import event_from_bytes
 
@@ -42,11 +43,13 @@ class Taken(NamedTuple):
 class Step(NamedTuple):
     """What some decisions leave to Python.
 
-    ``reports`` are to be made. ``left`` and ``to_prune`` are subjects that Python must decide, and prune.
+    ``reports`` are to be made. ``left`` are subjects that Python must decide, ``at_rest`` those to be loaded first,
+    ``to_prune`` those that Python must prune.
     """
 
     reports: list[tuple[Subject, Made]]
     left: list[Subject]
+    at_rest: list[Subject]
     to_prune: list[Subject]
     failures: int
     is_done: bool
@@ -118,10 +121,11 @@ class Subjects:
     def decide(self, watermark: int, keep_for: int | None, prunes: int | None, at_most: int) -> Step:
         """Decide some of the subjects with new events or whose time has come; ``prunes``: see ``partition.rs``."""
         try:
-            step = Step(*self._inner.decide(watermark, keep_for, prunes, at_most))
+            reports, subjects, *rest = self._inner.decide(watermark, keep_for, prunes, at_most)
+            step = Step(reports, *subjects, *rest)
         except Exception:
             self._failed("a subject", "decides")
-            return Step([], self._inner.concerned(watermark, False), [], 0, True)
+            return Step([], self._inner.concerned(watermark, False), [], [], 0, True)
         for _ in range(step.failures):
             self._failed("a subject", "decides")
         return step
@@ -130,9 +134,12 @@ class Subjects:
         """Add to the reports that were made."""
         self._inner.add_reports([(subject, encode_json((key, alert))) for subject, key, alert in reports])
 
-    def forget(self, watermark: int, keep_for: int | None) -> list[Subject]:
-        """Drop the subjects whose time is over; those of which Python must tell."""
-        found: list[Subject] = self._inner.forget(watermark, keep_for)
+    def forget(self, watermark: int, keep_for: int | None) -> tuple[list[Subject], list[Subject]]:
+        """Drop the subjects whose time is over; those of which Python must tell, and those to be loaded first.
+
+        Where there are some to be loaded, it is to be called again.
+        """
+        found: tuple[list[Subject], list[Subject]] = self._inner.forget(watermark, keep_for)
         return found
 
     def count(self, tally: OutcomeCounts | None) -> None:
@@ -157,8 +164,8 @@ class Subjects:
         found: bytes | None = self._inner.row(subject, encode_json(judged_by))
         return found
 
-    def load(self, snapshot: Snapshot, due: int | None, expires: int | None) -> bool:
-        """Keep a subject of this state, where that can be."""
+    def load(self, snapshot: Snapshot, due: int | None = None, expires: int | None = None) -> bool:
+        """Keep a subject of this state, where that can be; or one at rest, of which it is known when it is due."""
         pruned = snapshot.pruned
         if snapshot.withdrawn or snapshot.cases or snapshot.lacks is not None or not snapshot.events:
             return False
@@ -174,6 +181,26 @@ class Subjects:
             self._failed("a subject", "loads")
             return False
         return found
+
+    def add_resting(self, subject: Subject, standing: Standing, expires: int | None) -> bool:
+        """Have a subject whose row lies elsewhere, where that can be."""
+        decided, running = (standing.decided_at, standing.due), [tuple(clock) for clock in standing.running]
+        found: bool = self._inner.add_resting(subject, decided, running, expires)
+        return found
+
+    def is_at_rest(self, subject: Subject) -> bool:
+        """Whether it must be loaded before anything happens to it."""
+        found: bool = self._inner.is_at_rest(subject)
+        return found
+
+    def remove_resting(self, subject: Subject) -> bool:
+        """Take out a subject that is at rest; whether it has an expiry."""
+        _, _, expires = self._inner.remove_resting(subject)
+        return bool(expires)
+
+    def rest(self, at_most: int) -> None:
+        """Have those at rest to which nothing happened for long, until the others need at most so many bytes."""
+        self._inner.rest(at_most)
 
     def touch(self, subject: Subject) -> None:
         """Have it decided at the next step."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
@@ -205,6 +205,10 @@ class ClockPartition:
     def source_watermarks(self) -> Mapping[str, int]:
         """The watermark of every source partition that has one; a copy, safe for another thread."""
         return dict(self._watermarks.by_source)
+
+    def read_rows_by(self, row_of: Callable[[bytes], bytes | None]) -> None:
+        """Read rows by their keys from there, instead of keeping all in memory; for ``restore`` and after it."""
+        self.engine.read_rows_by(lambda subject: row_of(subject_key(self.partition, subject)))
 
     def restore(self, position: bytes | None, rows: Iterable[tuple[bytes, bytes]] = ()) -> None:
         """Restore the state: first the position, then all other rows, here or by ``restore_subjects``.

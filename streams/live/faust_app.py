@@ -91,6 +91,7 @@ class Worker:
         self._assigned_at = monotonic()
         self._log_topic = settings.log_topic
         self._session = settings.session_s
+        self._memory = settings.memory
         self._verified: dict[int, int] = {}  # partition: generation of the group in which its engine was last checked
         self._begun: dict[int, int] = {}  # partition: generation of the group since which this worker writes its rows
         self._proven: set[int] = set()  # partitions with a record applied by this process
@@ -204,6 +205,8 @@ class Worker:
             self._check_alive()  # of a case the last record counts
             await self._handlers.emit(output)
             await self._keep(number, partition, applied)
+            if number in self._follows:
+                partition.engine.rest(self._memory // len(self.partitions))
         except BaseException:
             self._begin_again(number)
             raise
@@ -295,6 +298,7 @@ class Worker:
         kept = -1 if position is None else position_from_bytes(position).offset
         if partition is None or partition.offset != kept:
             partition = self._handlers.make(number)
+            partition.read_rows_by(partial(kept_row, self.table.data, number))
             await restore(partition, position, rows, self._is_restoring)
             self.partitions[number] = partition
             if number in self._old_copies and (miscounted := partition.miscounted()) is not None:

@@ -60,7 +60,10 @@ def native(rulebook: Rulebook) -> NativeClocks:
 
 
 class Both:
-    """One partition by each engine; whatever can be seen of one is compared with the other."""
+    """One partition by each engine; whatever can be seen of one is compared with the other.
+
+    With ``memory`` (bytes) the subjects of the native one rest after each record, as far as they need more.
+    """
 
     def __init__(
         self,
@@ -69,7 +72,9 @@ class Both:
         clocks: NativeClocks | None = None,
         *,
         tracks_cases: bool = False,
+        memory: int | None = None,
     ) -> None:
+        self.memory = memory
         self._rulebook, self._keep_for, self._clocks = rulebook, keep_for, clocks or native(rulebook)
         self._tracks_cases = tracks_cases
         self._writer = CloudEvents(rulebook.calendar)
@@ -81,6 +86,8 @@ class Both:
         options: dict[str, Any] = {"keep_for": self._keep_for, "tracks_cases": self._tracks_cases}
         self.python = ClockPartition(0, self._rulebook, **options)
         self.native = ClockPartition(0, self._rulebook, **options, native=self._clocks)
+        if self.memory is not None:
+            self.native.read_rows_by(self._table.get)
 
     def restart(self, rulebook: Rulebook, *, tracks_cases: bool = False) -> None:
         """Both start again from the rows, which are those of either, under these rules."""
@@ -107,6 +114,8 @@ class Both:
             else:
                 self._table[key] = value
         self._offset += 1
+        if self.memory is not None:
+            self.native.engine.rest(self.memory)
         return found
 
     def _seen(self, applied: Applied) -> dict[str, Any]:
@@ -180,7 +189,8 @@ def test_of_every_kind_of_rule(kind: str, data: st.DataObject) -> None:
     rulebook = data.draw(st.one_of(plain, plain, counted_by_calendars(tuple(rule.id for rule in rules_of(kind)))))
     tracks_cases = data.draw(st.booleans())
     keep_for = data.draw(st.sampled_from((None, HOUR, DAY, 40 * DAY)))
-    both = Both(rulebook, keep_for, tracks_cases=tracks_cases)
+    memory = data.draw(st.sampled_from((None, 1, 1500)))
+    both = Both(rulebook, keep_for, tracks_cases=tracks_cases, memory=memory)
     begins_to = data.draw(st.sampled_from((tracks_cases, tracks_cases, not tracks_cases)))
     changed = data.draw(st.sampled_from((rulebook, rulebook, rulebook_of_kind(kind), every_rule(1))))
     events, records = data.draw(_logs(kind))
@@ -319,8 +329,11 @@ def test_events_that_only_some_rules_still_see_are_left_to_python_for_that_reaso
     assert clocks.decide(record, us(END)) is not None
 
 
-def test_histories_that_are_pruned_again_and_again_stay_native(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A meter read every month, and an account whose bills are paid late, for two years; the worker starts again twice."""
+@pytest.mark.parametrize("memory", [None, 1])
+def test_histories_that_are_pruned_again_and_again_stay_native(
+    memory: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A meter read every month, and an account whose bills are paid late, for two years; restarts in between."""
     decided: list[SubjectRecord] = []
     by_python = SeparableEngine._decide_timed
 
@@ -330,7 +343,7 @@ def test_histories_that_are_pruned_again_and_again_stay_native(monkeypatch: pyte
         by_python(self, record, alerts)
 
     monkeypatch.setattr(SeparableEngine, "_decide_timed", counting)
-    both, at = Both(shipped().rulebook, 60 * DAY), us(START)
+    both, at = Both(shipped().rulebook, 60 * DAY, memory=memory), us(START)
     for month in range(24):
         read, billed = at + 30 * month * DAY, at + (30 * month + 1) * DAY
         events = [

@@ -17,6 +17,9 @@ const MOST_EVENTS: usize = 24;
 /// As `FEWEST_EVENTS` of `streams/core/pruning.py`.
 const FEWEST_EVENTS: usize = 8;
 
+/// Bytes of a subject besides its texts and events, about.
+const FIXED: usize = 500;
+
 /// As `BEGINNING` of `streams/core/records.py`.
 pub const BEGINNING: i64 = -(1 << 62);
 
@@ -35,8 +38,8 @@ pub struct Places {
 }
 
 impl Places {
-    /// `None` where Python must order or write it.
-    fn number(&mut self, place: Place) -> Option<u32> {
+    /// The number of a place; `None` where Python must order or write it.
+    pub fn number(&mut self, place: Place) -> Option<u32> {
         if let Some(known) = self.numbers.get(&place) {
             return Some(*known);
         }
@@ -130,6 +133,29 @@ pub struct Kept {
     pub is_touched: bool,
     pub is_changed: bool,
     pub expires: bool,
+    /// Whether anything happened to it since it was last looked at for rest.
+    pub is_used: bool,
+}
+
+/// The state of a subject that was decided: its events, its reports as a row has them (a list without its brackets) and
+/// their keys, when it was decided, the number of events at which pruning was looked at, when it is due.
+pub struct Stored {
+    pub events: Vec<Vec<u8>>,
+    pub told: Vec<u8>,
+    pub reported: Vec<ReportKey>,
+    pub decided_at: i64,
+    pub looked_at: usize,
+    pub due: Option<i64>,
+    pub pruned: Pruned,
+}
+
+/// A subject whose row lies elsewhere: what is asked of it while nothing happens to it.
+pub struct Resting {
+    pub key: Key,
+    pub decided_at: i64,
+    pub due: Option<i64>,
+    pub running: Box<[Clock]>,
+    pub expires: bool,
 }
 
 /// What a subject is given back with: its events, its reports as a row has them (a list without its brackets); when it was
@@ -171,18 +197,16 @@ impl Kept {
             is_touched: false,
             is_changed: false,
             expires: false,
+            is_used: true,
         }
     }
 
-    /// A subject that was decided with these events, and has made these reports; `None` where it stays Python's.
-    pub fn loaded(
-        rulebook: &Rulebook, places: &mut Places, key: Key, events: &[Vec<u8>],
-        (told, reported): (Vec<u8>, Vec<ReportKey>), (decided_at, looked_at, due): (i64, usize, Option<i64>),
-        pruned: Pruned,
-    ) -> Option<Kept> {
+    /// A subject of this state; `None` where it stays Python's.
+    pub fn loaded(rulebook: &Rulebook, places: &mut Places, key: Key, stored: Stored) -> Option<Kept> {
+        let Stored { events, told, reported, decided_at, looked_at, due, pruned } = stored;
         let pruned = Box::new(pruned);
         let mut kept = Kept { decided_at, looked_at, due, reported, told, pruned, ..Kept::new(key) };
-        for raw in events {
+        for raw in &events {
             kept.history.insert(&live::read_one(rulebook, raw)?, raw);
         }
         // Its folds begin again at the next decision, as Python's would.
@@ -286,6 +310,21 @@ impl Kept {
         }
         self.looked_at = count;
         false
+    }
+
+    /// Whether its row is all there is of it, once that is written.
+    pub fn may_rest(&self) -> bool {
+        !self.is_touched && !self.is_changed && self.pending.is_empty() && self.decided_at != BEGINNING
+    }
+
+    pub fn at_rest(&self) -> Resting {
+        let (key, running) = (self.key.clone(), self.running.clone().into());
+        Resting { key, decided_at: self.decided_at, due: self.due, running, expires: self.expires }
+    }
+
+    /// Bytes of memory, about.
+    pub fn size(&self) -> usize {
+        FIXED + self.history.text.capacity() + self.told.capacity() + 32 * self.history.known.capacity()
     }
 
     /// The instant of the last event that it was decided with or that has come since.

@@ -3,8 +3,8 @@
 //! Mirrors `handle`, `advancing` and `_forget` of `streams/core/engine.py`, for what `kept.rs` keeps.
 
 use crate::hashing::{HashMap, HashSet};
-use crate::kept::{Clock, Counts, Kept, Key, Places, Pruned};
-use crate::live::{self, Made, ReportKey};
+use crate::kept::{Clock, Counts, Kept, Key, Places, Resting, Stored};
+use crate::live::{self, Made};
 use crate::replay::Rulebook;
 use crate::subject::SUBJECTS;
 use std::cmp::Reverse;
@@ -20,6 +20,8 @@ pub enum Taken {
     /// Python must take it, and all that come after it for this subject in its record.
     Left = 3,
     Failed = 4,
+    /// It is at rest: it must be loaded first.
+    AtRest = 5,
 }
 
 /// How long subjects are kept, and their events where these are pruned; microseconds.
@@ -34,8 +36,9 @@ pub struct Times {
 #[derive(Default)]
 pub struct Step {
     pub reports: Vec<(Key, Vec<Made>)>,
-    /// Subjects that Python must decide, and those that it must prune.
+    /// Subjects that Python must decide, those that must be loaded first, and those that Python must prune.
     pub left: Vec<Key>,
+    pub at_rest: Vec<Key>,
     pub to_prune: Vec<Key>,
     pub failures: usize,
     /// Whether no more are to be decided.
@@ -45,11 +48,46 @@ pub struct Step {
 /// An instant, and the slot of a subject.
 type Timers = BinaryHeap<Reverse<(i64, u32)>>;
 
+enum Slot {
+    Kept(Box<Kept>),
+    AtRest(Box<Resting>),
+}
+
+impl Slot {
+    fn kept(&mut self) -> Option<&mut Kept> {
+        match self {
+            Slot::Kept(kept) => Some(kept),
+            Slot::AtRest(_) => None,
+        }
+    }
+
+    fn key(&self) -> &Key {
+        match self {
+            Slot::Kept(kept) => &kept.key,
+            Slot::AtRest(resting) => &resting.key,
+        }
+    }
+
+    fn due(&self) -> Option<i64> {
+        match self {
+            Slot::Kept(kept) => kept.due,
+            Slot::AtRest(resting) => resting.due,
+        }
+    }
+
+    fn running(&self) -> &[Clock] {
+        match self {
+            Slot::Kept(kept) => &kept.running,
+            Slot::AtRest(resting) => &resting.running,
+        }
+    }
+}
+
 /// A subject has a slot, whose number is used again after its end; so an entry of a list may be of another subject, and
 /// each is looked at again.
 #[derive(Default)]
 pub struct Partition {
-    slots: Vec<Option<Kept>>,
+    slots: Vec<Option<Slot>>,
     free: Vec<u32>,
     numbers: HashMap<Key, u32>,
     pub places: Places,
@@ -60,6 +98,9 @@ pub struct Partition {
     came: Vec<u32>,
     dropped: Vec<Key>,
     pub counts: Counts,
+    /// The memory of those that are not at rest, about; the slot at which is looked next for one that may rest.
+    size: usize,
+    next_to_rest: usize,
 }
 
 impl Partition {
@@ -72,51 +113,117 @@ impl Partition {
     }
 
     pub fn get(&mut self, key: &Key) -> Option<&mut Kept> {
-        let number = *self.numbers.get(key)?;
-        self.slots[number as usize].as_mut()
+        self.kept(*self.numbers.get(key)?)
     }
 
-    fn insert(&mut self, kept: Kept) -> u32 {
+    fn kept(&mut self, number: u32) -> Option<&mut Kept> {
+        self.slots[number as usize].as_mut()?.kept()
+    }
+
+    pub fn is_at_rest(&self, key: &Key) -> bool {
+        let slot = self.numbers.get(key).map(|number| &self.slots[*number as usize]);
+        matches!(slot, Some(Some(Slot::AtRest(_))))
+    }
+
+    fn insert(&mut self, slot: Slot) -> u32 {
         let number = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
             self.slots.len() as u32 - 1
         });
-        self.numbers.insert(kept.key.clone(), number);
-        self.slots[number as usize] = Some(kept);
+        self.numbers.insert(slot.key().clone(), number);
+        self.counts.clocks += slot.running().len() as i64;
+        self.slots[number as usize] = Some(slot);
         number
     }
 
-    /// Take a subject out, with its clocks.
-    pub fn remove(&mut self, key: &Key) -> Option<Kept> {
+    fn remove_slot(&mut self, key: &Key) -> Option<Slot> {
         let number = self.numbers.remove(key)?;
-        let kept = self.slots[number as usize].take()?;
+        let slot = self.slots[number as usize].take()?;
         self.free.push(number);
-        self.counts.clocks -= kept.running.len() as i64;
-        Some(kept)
+        self.counts.clocks -= slot.running().len() as i64;
+        Some(slot)
     }
 
-    /// Keep a subject that was decided with these events, and has made these reports. `false` where it stays Python's.
-    pub fn load(
-        &mut self, rulebook: &Rulebook, key: Key, events: &[Vec<u8>], reports: (Vec<u8>, Vec<ReportKey>),
-        decided: (i64, usize, Option<i64>), pruned: Pruned, expires: Option<i64>,
-    ) -> bool {
-        let Some(mut kept) = Kept::loaded(rulebook, &mut self.places, key, events, reports, decided, pruned) else {
-            return false;
-        };
-        self.counts.clocks += kept.running.len() as i64;
+    /// Take a subject out, with its clocks. It must not be at rest.
+    pub fn remove(&mut self, key: &Key) -> Option<Kept> {
+        match self.remove_slot(key)? {
+            Slot::Kept(kept) => {
+                self.size -= kept.size().min(self.size);
+                Some(*kept)
+            }
+            Slot::AtRest(_) => None,
+        }
+    }
+
+    /// Take out a subject that is at rest.
+    pub fn remove_resting(&mut self, key: &Key) -> Option<Resting> {
+        match self.remove_slot(key)? {
+            Slot::Kept(_) => None,
+            Slot::AtRest(resting) => Some(*resting),
+        }
+    }
+
+    /// Keep a subject of this state, with its expiry where it has one; or one that is at rest, which has these already.
+    /// `false` where it stays Python's.
+    pub fn load(&mut self, rulebook: &Rulebook, key: Key, mut stored: Stored, expires: Option<i64>) -> bool {
+        let number = self.numbers.get(&key).copied();
+        if let Some(number) = number
+            && let Some(Slot::AtRest(resting)) = &mut self.slots[number as usize]
+        {
+            stored.due = resting.due;
+            let Some(mut kept) = Kept::loaded(rulebook, &mut self.places, key, stored) else { return false };
+            kept.expires = resting.expires;
+            self.size += kept.size();
+            self.counts.clocks += kept.running.len() as i64 - resting.running.len() as i64;
+            self.slots[number as usize] = Some(Slot::Kept(Box::new(kept)));
+            return true;
+        }
+        let Some(mut kept) = Kept::loaded(rulebook, &mut self.places, key, stored) else { return false };
         kept.expires = expires.is_some();
+        self.size += kept.size();
         let due = kept.due;
-        let number = self.insert(kept);
+        let number = self.insert(Slot::Kept(Box::new(kept)));
+        self.expect(number, due, expires);
+        true
+    }
+
+    fn expect(&mut self, number: u32, due: Option<i64>, expires: Option<i64>) {
         self.timers.extend(due.map(|due| Reverse((due, number))));
         self.expiries.extend(expires.map(|at| Reverse((at, number))));
-        true
+    }
+
+    /// Have a subject that is at rest, and its expiry where it has one.
+    pub fn add_resting(&mut self, resting: Resting, expires: Option<i64>) {
+        let due = resting.due;
+        let number = self.insert(Slot::AtRest(Box::new(resting)));
+        self.expect(number, due, expires);
+    }
+
+    /// Put subjects to rest, those first to which nothing happened for long, until the others need at most so much memory.
+    /// What is written must be where their rows are read.
+    pub fn rest(&mut self, at_most: usize) {
+        // Once around, each that was used since it was last looked at stays.
+        for _ in 0..2 * self.slots.len() {
+            if self.size <= at_most {
+                return;
+            }
+            self.next_to_rest = (self.next_to_rest + 1) % self.slots.len();
+            let slot = &mut self.slots[self.next_to_rest];
+            if let Some(Slot::Kept(kept)) = slot
+                && !std::mem::take(&mut kept.is_used)
+                && kept.may_rest()
+            {
+                self.size -= kept.size().min(self.size);
+                *slot = Some(Slot::AtRest(Box::new(kept.at_rest())));
+            }
+        }
     }
 
     /// Have a subject decided at the next step.
     pub fn touch(&mut self, key: &Key) {
-        let Some(number) = self.numbers.get(key) else { return };
-        let Some(kept) = &mut self.slots[*number as usize] else { return };
-        mark(&mut kept.is_touched, &mut self.touched, *number);
+        let Some(&number) = self.numbers.get(key) else { return };
+        let Some(kept) = self.slots[number as usize].as_mut().and_then(Slot::kept) else { return };
+        mark(&mut kept.is_touched, &mut self.touched, number);
     }
 
     /// Take an event of a subject: what has become of it, and its type where it was taken.
@@ -135,9 +242,14 @@ impl Partition {
             Some(number) => *number,
             // The subject may have been dropped: see `Engine.handle`.
             None if times.keep_for.is_some_and(|keep_for| at + keep_for <= times.watermark) => return None,
-            None => self.insert(Kept::new(key.clone())),
+            None => {
+                let kept = Kept::new(key.clone());
+                self.size += kept.size();
+                self.insert(Slot::Kept(Box::new(kept)))
+            }
         };
-        let kept = self.slots[number as usize].as_mut()?;
+        let Some(kept) = self.slots[number as usize].as_mut()?.kept() else { return Some((Taken::AtRest, event_type)) };
+        kept.is_used = true;
         let is_known = kept.add(event, raw)?;
         if kept.came.is_none() {
             self.came.push(number);
@@ -166,9 +278,7 @@ impl Partition {
 
     fn next(&mut self, watermark: i64) -> Option<u32> {
         while let Some(number) = self.touched.pop() {
-            if let Some(kept) = &mut self.slots[number as usize]
-                && kept.is_touched
-            {
+            if self.kept(number).is_some_and(|kept| kept.is_touched) {
                 return Some(number);
             }
         }
@@ -184,12 +294,17 @@ impl Partition {
     }
 
     fn is_stale(&self, due: i64, number: u32) -> bool {
-        self.slots[number as usize].as_ref().is_none_or(|kept| kept.due != Some(due))
+        self.slots[number as usize].as_ref().is_none_or(|slot| slot.due() != Some(due))
     }
 
     fn decide_one(&mut self, rulebook: &Rulebook, times: Times, number: u32, step: &mut Step) {
-        let Some(kept) = &mut self.slots[number as usize] else { return };
-        let before = kept.due;
+        let kept = match &mut self.slots[number as usize] {
+            Some(Slot::Kept(kept)) => kept,
+            Some(Slot::AtRest(resting)) => return step.at_rest.push(resting.key.clone()),
+            None => return,
+        };
+        let (before, size) = (kept.due, kept.size());
+        kept.is_used = true;
         let (places, counts) = (&mut self.places, &mut self.counts);
         let decide = || kept.decide(rulebook, places, counts, times.watermark, times.prunes);
         let change = match catch_unwind(AssertUnwindSafe(decide)) {
@@ -200,6 +315,7 @@ impl Partition {
                 return;
             }
         };
+        self.size = (self.size + kept.size()).saturating_sub(size);
         kept.is_touched = false;
         mark(&mut kept.is_changed, &mut self.changed, number);
         if kept.due != before {
@@ -220,14 +336,26 @@ impl Partition {
     }
 
     /// Drop the subjects without an open case that got nothing for as long as subjects are kept; those of which Python
-    /// must tell whether they are idle.
-    pub fn forget(&mut self, rulebook: &Rulebook, times: Times) -> Vec<Key> {
-        let (mut later, mut to_ask) = (Vec::new(), Vec::new());
+    /// must tell whether they are idle, and those that must be loaded first: then it is to be done again.
+    pub fn forget(&mut self, rulebook: &Rulebook, times: Times) -> (Vec<Key>, Vec<Key>) {
+        let (mut later, mut to_ask, mut at_rest) = (Vec::new(), Vec::new(), Vec::new());
         while let Some(&Reverse((until, number))) = self.expiries.peek()
             && until <= times.watermark
         {
             self.expiries.pop();
-            let Some(kept) = &mut self.slots[number as usize] else { continue };
+            let kept = match &mut self.slots[number as usize] {
+                None => continue,
+                Some(Slot::AtRest(resting)) => {
+                    if resting.due.is_some() {
+                        resting.expires = false; // it has another from when that is decided
+                    } else if resting.expires {
+                        later.push(Reverse((until, number)));
+                        at_rest.push(resting.key.clone());
+                    }
+                    continue;
+                }
+                Some(Slot::Kept(kept)) => kept,
+            };
             if !kept.expires {
                 continue;
             }
@@ -240,12 +368,12 @@ impl Partition {
                 self.expiries.push(Reverse((kept_until, number)));
                 continue;
             }
-            kept.expires = false;
             if kept.due.is_some() {
+                kept.expires = false;
                 continue;
             }
             match catch_unwind(AssertUnwindSafe(|| kept.is_idle(rulebook))) {
-                Ok(Ok(false)) => {}
+                Ok(Ok(false)) => kept.expires = false,
                 Ok(Ok(true)) => {
                     let key = kept.key.clone();
                     self.remove(&key);
@@ -255,17 +383,21 @@ impl Partition {
             }
         }
         self.expiries.extend(later);
+        if !at_rest.is_empty() {
+            return (to_ask, at_rest);
+        }
         self.end_step();
         if self.timers.len() > 2 * self.len() + 1000 {
-            let kept = self.slots.iter().enumerate().filter_map(|(number, kept)| Some((number, kept.as_ref()?.due?)));
-            self.timers = kept.map(|(number, due)| Reverse((due, number as u32))).collect();
+            let slots =
+                self.slots.iter().enumerate().filter_map(|(number, slot)| Some((number, slot.as_ref()?.due()?)));
+            self.timers = slots.map(|(number, due)| Reverse((due, number as u32))).collect();
         }
-        to_ask
+        (to_ask, at_rest)
     }
 
     fn end_step(&mut self) {
-        for number in self.came.drain(..) {
-            if let Some(kept) = &mut self.slots[number as usize] {
+        for number in std::mem::take(&mut self.came) {
+            if let Some(kept) = self.kept(number) {
                 kept.came = None;
             }
         }
@@ -277,7 +409,7 @@ impl Partition {
         let mut rows: Vec<_> = self.dropped.drain(..).map(|key| (key, None)).collect();
         let mut left = Vec::new();
         for number in std::mem::take(&mut self.changed) {
-            let Some(kept) = &mut self.slots[number as usize] else { continue };
+            let Some(kept) = self.slots[number as usize].as_mut().and_then(Slot::kept) else { continue };
             if !std::mem::take(&mut kept.is_changed) {
                 continue;
             }
@@ -297,7 +429,7 @@ impl Partition {
         let due = timers.chain(expiries).filter(|Reverse((due, _))| *due <= at);
         let numbers: HashSet<u32> =
             due.map(|Reverse((_, number))| *number).chain(self.touched.iter().copied()).collect();
-        numbers.into_iter().filter_map(|number| Some(self.slots[number as usize].as_ref()?.key.clone())).collect()
+        numbers.into_iter().filter_map(|number| Some(self.slots[number as usize].as_ref()?.key().clone())).collect()
     }
 
     pub fn next_due(&mut self) -> Option<i64> {
@@ -312,7 +444,7 @@ impl Partition {
 
     /// All running clocks.
     pub fn running(&self) -> impl Iterator<Item = &Clock> {
-        self.slots.iter().flatten().flat_map(|kept| &kept.running)
+        self.slots.iter().flatten().flat_map(Slot::running)
     }
 }
 

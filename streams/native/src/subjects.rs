@@ -4,8 +4,8 @@
 
 use crate::broken;
 use crate::hashing::HashSet;
-use crate::kept::{Given, Key, Pruned};
-use crate::live::{ReportKey, entries_of};
+use crate::kept::{Given, Key, Pruned, Resting, Stored};
+use crate::live::{Place, ReportKey, entries_of};
 use crate::partition::{Partition, Taken, Times};
 use crate::subject::SUBJECTS;
 use crate::worker::{Worker, placed};
@@ -20,6 +20,12 @@ pub struct Subjects {
     worker: Py<Worker>,
     inner: Mutex<Partition>,
 }
+
+/// Until when, of each event the rules, and these as a row has them.
+type WrittenPruned = (Option<i64>, Vec<(String, Vec<String>)>, Vec<u8>);
+
+/// Rule, city and county; start and deadline.
+type WrittenClock = ((String, Option<String>, Option<String>), i64, Option<i64>);
 
 /// Type and id of the subject, origin and event of an entry.
 type Entry<'py> = (Bound<'py, PyString>, Bound<'py, PyString>, Bound<'py, PyString>, Bound<'py, PyBytes>);
@@ -90,7 +96,7 @@ impl Subjects {
                 self.inner().take(&worker.rulebook, key.clone(), entry.event, times)
             };
             match taken {
-                (Taken::Left | Taken::Failed, _) => {
+                (Taken::Left | Taken::Failed | Taken::AtRest, _) => {
                     failures += usize::from(matches!(taken.0, Taken::Failed));
                     lefts.insert(key);
                     entries_left.push((
@@ -113,11 +119,11 @@ impl Subjects {
     }
 
     /// Decide some of the subjects whose turn it is: the reports to be made, each with its subject; the subjects that
-    /// Python must decide, and must prune; how often it failed, and whether no more are to be decided.
+    /// Python must decide, must load first, and must prune; how often it failed, and whether no more are to be decided.
     #[allow(clippy::type_complexity)]
     fn decide<'py>(
         &self, py: Python<'py>, watermark: i64, keep_for: Option<i64>, prunes: Option<i64>, at_most: usize,
-    ) -> PyResult<(Vec<(Named<'py>, Bound<'py, PyAny>)>, Vec<Named<'py>>, Vec<Named<'py>>, usize, bool)> {
+    ) -> PyResult<(Vec<(Named<'py>, Bound<'py, PyAny>)>, [Vec<Named<'py>>; 3], usize, bool)> {
         let worker = self.worker.get();
         let step = self.inner().decide(&worker.rulebook, Self::times(watermark, keep_for, prunes), at_most);
         let mut reports = Vec::new();
@@ -126,7 +132,8 @@ impl Subjects {
                 reports.push((named(py, &key), worker.report(py, made)?));
             }
         }
-        Ok((reports, all_named(py, step.left), all_named(py, step.to_prune), step.failures, step.is_done))
+        let named = [step.left, step.at_rest, step.to_prune].map(|keys| all_named(py, keys));
+        Ok((reports, named, step.failures, step.is_done))
     }
 
     /// Add to the reports that were made, each subject's as its row has them.
@@ -138,10 +145,13 @@ impl Subjects {
         }
     }
 
-    /// Drop the subjects whose time is over; those of which Python must tell.
-    fn forget<'py>(&self, py: Python<'py>, watermark: i64, keep_for: Option<i64>) -> Vec<Named<'py>> {
-        let to_ask = self.inner().forget(&self.worker.get().rulebook, Self::times(watermark, keep_for, None));
-        all_named(py, to_ask)
+    /// See `Partition::forget`.
+    fn forget<'py>(
+        &self, py: Python<'py>, watermark: i64, keep_for: Option<i64>,
+    ) -> (Vec<Named<'py>>, Vec<Named<'py>>) {
+        let times = Self::times(watermark, keep_for, None);
+        let (to_ask, at_rest) = self.inner().forget(&self.worker.get().rulebook, times);
+        (all_named(py, to_ask), all_named(py, at_rest))
     }
 
     /// What has ended and what has not after all, by place and outcome, and how many more clocks are running, since it was
@@ -190,23 +200,58 @@ impl Subjects {
         row.map(|row| PyBytes::new(py, &row))
     }
 
-    /// See `Partition::load`. `decided` is when it was decided, the number of events at which pruning was looked at, and
-    /// when it is due; `pruned` see `Pruned`, with rules by their ids.
+    /// See `Partition::load`, `Stored` and `Pruned`. `decided` is when it was decided, the number of events at which pruning
+    /// was looked at, and when it is due. The subject must not be known here, or be at rest.
     fn load(
         &self, subject: (&str, &str), events: Vec<Vec<u8>>, reports: (Vec<u8>, Vec<ReportKey>),
-        decided: (i64, usize, Option<i64>), pruned: (Option<i64>, Vec<(String, Vec<String>)>, Vec<u8>),
-        expires: Option<i64>,
+        decided: (i64, usize, Option<i64>), pruned: WrittenPruned, expires: Option<i64>,
     ) -> PyResult<bool> {
         let rulebook = &self.worker.get().rulebook;
-        let (until, only, written) = pruned;
+        let ((told, reported), (decided_at, looked_at, due), (until, only, written)) = (reports, decided, pruned);
         let places = |rules: Vec<String>| -> Vec<usize> {
             let folds = rulebook.folds.iter().enumerate();
             folds.filter(|(_, (entry, _))| rules.contains(&entry.id)).map(|(place, _)| place).collect()
         };
         let only = only.into_iter().map(|(event, rules)| (event.into_bytes().into(), places(rules))).collect();
         let pruned = Pruned { until, only, written };
-        let load = || self.inner().load(rulebook, key_of(subject), &events, reports, decided, pruned, expires);
+        let stored = Stored { events, told, reported, decided_at, looked_at, due, pruned };
+        let load = || self.inner().load(rulebook, key_of(subject), stored, expires);
         catch_unwind(AssertUnwindSafe(load)).map_err(broken)
+    }
+
+    /// Have a subject that is at rest: when it was decided and is due, its running clocks, and its expiry where it has one.
+    /// `false` where that cannot be.
+    fn add_resting(
+        &self, subject: (&str, &str), decided: (i64, Option<i64>), running: Vec<WrittenClock>, expires: Option<i64>,
+    ) -> bool {
+        let rulebook = &self.worker.get().rulebook;
+        let mut inner = self.inner();
+        let mut clocks = Vec::with_capacity(running.len());
+        for ((rule, city, county), start, deadline) in running {
+            let fold = rulebook.folds.iter().position(|(entry, _)| entry.id == rule);
+            let place = fold.and_then(|fold| inner.places.number(Place { fold, city, county }));
+            let Some(place) = place else { return false };
+            clocks.push((place, start, deadline));
+        }
+        let (key, (decided_at, due)) = (key_of(subject), decided);
+        let resting = Resting { key, decided_at, due, running: clocks.into(), expires: expires.is_some() };
+        inner.add_resting(resting, expires);
+        true
+    }
+
+    /// See `Partition::rest`.
+    fn rest(&self, at_most: usize) {
+        self.inner().rest(at_most);
+    }
+
+    fn is_at_rest(&self, subject: (&str, &str)) -> bool {
+        self.inner().is_at_rest(&key_of(subject))
+    }
+
+    /// Take out a subject that is at rest: when it was decided and is due, and whether it has an expiry.
+    fn remove_resting(&self, subject: (&str, &str)) -> Option<(i64, Option<i64>, bool)> {
+        let resting = self.inner().remove_resting(&key_of(subject))?;
+        Some((resting.decided_at, resting.due, resting.expires))
     }
 
     /// Have a subject decided at the next step.
