@@ -2,3 +2,5 @@
 
 pub type HashMap<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;
 pub type HashSet<T> = std::collections::HashSet<T, foldhash::fast::RandomState>;
+pub type HashTable<T> = hashbrown::HashTable<T>;
+pub type Hasher = foldhash::fast::RandomState;

@@ -2,13 +2,14 @@
 //!
 //! Mirrors `handle`, `advancing` and `_forget` of `streams/core/engine.py`, for what `kept.rs` keeps.
 
-use crate::hashing::{HashMap, HashSet};
+use crate::hashing::{HashSet, HashTable, Hasher};
 use crate::kept::{Clock, Counts, Kept, Key, Places, Resting, Stored};
 use crate::live::{self, Made};
 use crate::replay::Rulebook;
 use crate::subject::SUBJECTS;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::hash::BuildHasher;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What has become of an event; the numbers are those of `streams/engine/subjects.py`.
@@ -89,7 +90,9 @@ impl Slot {
 pub struct Partition {
     slots: Vec<Option<Slot>>,
     free: Vec<u32>,
-    numbers: HashMap<Key, u32>,
+    /// The slots by their keys, which these hold.
+    numbers: HashTable<u32>,
+    hasher: Hasher,
     pub places: Places,
     timers: Timers,
     expiries: Timers,
@@ -109,11 +112,16 @@ impl Partition {
     }
 
     pub fn keys(&self) -> impl Iterator<Item = &Key> {
-        self.numbers.keys()
+        self.slots.iter().flatten().map(Slot::key)
+    }
+
+    fn number(&self, key: &Key) -> Option<u32> {
+        let is_it = |number: &u32| self.slots[*number as usize].as_ref().is_some_and(|slot| slot.key() == key);
+        self.numbers.find(self.hasher.hash_one(key), is_it).copied()
     }
 
     pub fn get(&mut self, key: &Key) -> Option<&mut Kept> {
-        self.kept(*self.numbers.get(key)?)
+        self.kept(self.number(key)?)
     }
 
     fn kept(&mut self, number: u32) -> Option<&mut Kept> {
@@ -121,7 +129,7 @@ impl Partition {
     }
 
     pub fn is_at_rest(&self, key: &Key) -> bool {
-        let slot = self.numbers.get(key).map(|number| &self.slots[*number as usize]);
+        let slot = self.number(key).map(|number| &self.slots[number as usize]);
         matches!(slot, Some(Some(Slot::AtRest(_))))
     }
 
@@ -130,14 +138,19 @@ impl Partition {
             self.slots.push(None);
             self.slots.len() as u32 - 1
         });
-        self.numbers.insert(slot.key().clone(), number);
         self.counts.clocks += slot.running().len() as i64;
+        let hash = self.hasher.hash_one(slot.key());
         self.slots[number as usize] = Some(slot);
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        let hash_of = |number: &u32| slots[*number as usize].as_ref().map_or(0, |slot| hasher.hash_one(slot.key()));
+        self.numbers.insert_unique(hash, number, hash_of);
         number
     }
 
     fn remove_slot(&mut self, key: &Key) -> Option<Slot> {
-        let number = self.numbers.remove(key)?;
+        let slots = &self.slots;
+        let is_it = |number: &u32| slots[*number as usize].as_ref().is_some_and(|slot| slot.key() == key);
+        let (number, _) = self.numbers.find_entry(self.hasher.hash_one(key), is_it).ok()?.remove();
         let slot = self.slots[number as usize].take()?;
         self.free.push(number);
         self.counts.clocks -= slot.running().len() as i64;
@@ -166,7 +179,7 @@ impl Partition {
     /// Keep a subject of this state, with its expiry where it has one; or one that is at rest, which has these already.
     /// `false` where it stays Python's.
     pub fn load(&mut self, rulebook: &Rulebook, key: Key, mut stored: Stored, expires: Option<i64>) -> bool {
-        let number = self.numbers.get(&key).copied();
+        let number = self.number(&key);
         if let Some(number) = number
             && let Some(Slot::AtRest(resting)) = &mut self.slots[number as usize]
         {
@@ -221,7 +234,7 @@ impl Partition {
 
     /// Have a subject decided at the next step.
     pub fn touch(&mut self, key: &Key) {
-        let Some(&number) = self.numbers.get(key) else { return };
+        let Some(number) = self.number(key) else { return };
         let Some(kept) = self.slots[number as usize].as_mut().and_then(Slot::kept) else { return };
         mark(&mut kept.is_touched, &mut self.touched, number);
     }
@@ -238,8 +251,8 @@ impl Partition {
         if usize::from(key.0) >= SUBJECTS.len() {
             return None;
         }
-        let number = match self.numbers.get(key) {
-            Some(number) => *number,
+        let number = match self.number(key) {
+            Some(number) => number,
             // The subject may have been dropped: see `Engine.handle`.
             None if times.keep_for.is_some_and(|keep_for| at + keep_for <= times.watermark) => return None,
             None => {
@@ -321,8 +334,10 @@ impl Partition {
         if kept.due != before {
             self.timers.extend(kept.due.map(|due| Reverse((due, number))));
         }
+        // Where it is due it has an expiry from when it is decided then.
         if let Some(keep_for) = times.keep_for
             && !kept.expires
+            && kept.due.is_none()
         {
             kept.expires = true;
             self.expiries.push(Reverse((times.watermark + keep_for, number)));

@@ -234,6 +234,8 @@ impl Subjects {
             clocks.push((place, start, deadline));
         }
         let (key, (decided_at, due)) = (key_of(subject), decided);
+        // Where it is due it has an expiry from when it is decided then.
+        let expires = expires.filter(|_| due.is_none());
         let resting = Resting { key, decided_at, due, running: clocks.into(), expires: expires.is_some() };
         inner.add_resting(resting, expires);
         true
