@@ -53,8 +53,11 @@ class World:
             else:
                 self.table[key] = value
 
-    def restored(self) -> ClockPartition:
+    def restored(self, *, rests: bool = False) -> ClockPartition:
+        """A partition as after a start; ``rests``: its subjects rest in the table, where that can be."""
         partition = self.fresh()
+        if rests:
+            partition.read_rows_by(self.table.get)
         partition.restore(self.table.get(position_key(partition.partition)), self.table.items())
         return partition
 
@@ -104,7 +107,7 @@ def undisturbed(log: Sequence[LogRecord], fresh: Callable[[], ClockPartition]) -
 
 def killed(log: Sequence[LogRecord], world: World, data: st.DataObject) -> World:
     """A log read on with crashes: alerts acknowledged, then rows, the position last, then the offset."""
-    partition = world.restored()
+    partition = world.restored(rests=True)
     offset = world.committed
     crashes = 0
     while offset < len(log):
@@ -119,11 +122,12 @@ def killed(log: Sequence[LogRecord], world: World, data: st.DataObject) -> World
                 world.keep(applied.rows)
         if alive:
             offset += 1
+            partition.engine.rest(data.draw(st.sampled_from((1, 5000, 1_000_000))))
             if data.draw(st.booleans()):
                 world.committed = offset
         else:
             crashes += 1
-            partition = world.restored()
+            partition = world.restored(rests=True)
             # The group begins at the committed offset; the worker reads on from the position if that is elsewhere.
             offset = min(world.committed, partition.offset + 1)
     return world

@@ -18,6 +18,7 @@ from schemas.limits import Elapsed, WorkingDays
 from schemas.rules import DeadlineRule, Rule
 from streams.core.driver import Entry
 from streams.core.rulebook import Rulebook
+from streams.engine.clocks import NativeClocks, native_clocks
 from streams.live.clock_partition import ClockPartition
 from streams.simulation import simulate
 from streams.wire.state_rows import LogRecord, entry_to_bytes, record_from_bytes, record_to_bytes
@@ -110,26 +111,34 @@ ARRIVALS = st.builds(
 
 def _record(raw: Sequence[bytes], vouching: Sequence[str], at: int) -> LogRecord:
     """As it comes off the topic."""
-    return record_from_bytes(record_to_bytes(raw, dict.fromkeys(vouching, at), {"in": len(SOURCES)}))
+    written = record_to_bytes(raw, dict.fromkeys(vouching, at), {"in": len(SOURCES)})
+    return record_from_bytes(written, unread=True)
 
 
-@given(ARRIVALS, st.sampled_from([HOUR, DAY, 8 * DAY, None]), st.data())
+@cache
+def _native() -> NativeClocks | None:
+    return native_clocks(shipped().rulebook, shipped().catalogue, None)
+
+
+@given(ARRIVALS, st.sampled_from([HOUR, DAY, 8 * DAY, None]), st.booleans(), st.booleans(), st.data())
 @_FEW
-def test_a_crash_at_any_point_changes_no_alert(arrival: Arrival, keep_for: int | None, data: st.DataObject) -> None:
-    def fresh() -> ClockPartition:
-        return ClockPartition(0, shipped().rulebook, keep_for=keep_for, tracks_cases=True)
+def test_a_crash_at_any_point_changes_no_alert(
+    arrival: Arrival, keep_for: int | None, tracks_cases: bool, is_native: bool, data: st.DataObject
+) -> None:
+    def fresh(native: NativeClocks | None = None) -> ClockPartition:
+        return ClockPartition(0, shipped().rulebook, keep_for=keep_for, tracks_cases=tracks_cases, native=native)
 
-    log = arrival.log()
-    assert_same(killed(log, World(fresh), data), undisturbed(log, fresh))
+    crashing = World(lambda: fresh(_native() if is_native else None))
+    assert_same(killed(arrival.log(), crashing, data), undisturbed(arrival.log(), fresh))
 
 
-@given(ARRIVALS, st.sampled_from([8 * DAY, 10 * DAY]))  # nothing comes for the first time so late
+@given(ARRIVALS, st.sampled_from([8 * DAY, 10 * DAY]), st.booleans())  # nothing comes for the first time so late
 @_FEW
-def test_what_comes_again_tells_nothing_however_old_it_is(arrival: Arrival, keep_for: int) -> None:
+def test_what_comes_again_tells_nothing_however_old_it_is(arrival: Arrival, keep_for: int, is_native: bool) -> None:
     """Also where its subject has been forgotten since: a source that is read from its beginning again."""
 
     def fresh() -> ClockPartition:
-        return ClockPartition(0, shipped().rulebook, keep_for=keep_for)
+        return ClockPartition(0, shipped().rulebook, keep_for=keep_for, native=_native() if is_native else None)
 
     once, again = undisturbed(arrival.log(again=0), fresh), undisturbed(arrival.log(again=0.5), fresh)
     assert [alert.alert_id for alert in again.alerts] == [alert.alert_id for alert in once.alerts]
