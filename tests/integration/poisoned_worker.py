@@ -18,7 +18,7 @@ from streams.core import engine, separable_engine
 from streams.core.history import History
 from streams.core.kinds.deadline import DeadlineFold
 from streams.engine import VARIABLE
-from streams.live import clock_partition, faust_app
+from streams.live import clock_partition
 from streams.live import setting_aside as setting_aside_module
 from streams.wire.cloudevents import CloudEvents
 from streams.wire.records import RecordDecoder
@@ -45,10 +45,10 @@ def replace(word: str, module: Any, name: str, about: Callable[..., object]) -> 
 def replace_reader(word: str, module: Any) -> None:
     whole = module.record_from_bytes
 
-    def record_from_bytes(raw: bytes) -> Any:
+    def record_from_bytes(raw: bytes, **named: Any) -> Any:
         if word.encode() in raw:
             raise DamagedError("a record of the log is damaged")
-        return whole(raw)
+        return whole(raw, **named)
 
     module.record_from_bytes = record_from_bytes
 
@@ -65,7 +65,7 @@ def plant(fault: str, word: str) -> None:
                 word, DeadlineFold.judge, lambda _self, state, *_rest, **_named: state.latest
             )
         case "read":
-            replace_reader(word, faust_app)
+            replace_reader(word, clock_partition)
             replace_reader(word, setting_aside_module)
         case "kill":
             whole = DeadlineFold.judge
