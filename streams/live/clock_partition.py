@@ -338,11 +338,12 @@ class ClockPartition:
         if record.prunes:
             self._prune_from_now_on(True)
         step = Step()
-        entries, held = self._entries(record, offset, step)
+        is_plain = not (self.aside or record.is_control)
+        entries, held = ([], []) if is_plain else self._held(record, offset)
         for subject, refused_at in record.refused:
             if subject not in self.aside:
                 self.engine.note_refused(subject, refused_at)
-        self._driver.feed(entries, step)
+        self._driver.feed(self._taken(record, step) if is_plain else entries, step)
         if not record.is_control:
             # A worker with stale metadata must not cause a partition to be dropped; a topic no longer read is dropped.
             self.sources = {topic: max(count, self.sources.get(topic, 0)) for topic, count in record.sources.items()}
@@ -391,18 +392,16 @@ class ClockPartition:
         """
         return record_from_bytes(raw, unread=self.engine.takes_written)
 
-    def _entries(self, record: LogRecord, offset: int, step: Step) -> tuple[list[Entry], list[Held]]:
-        """The entries to feed, and those held for subjects set aside."""
-        is_plain = not (self.aside or record.is_control)
-        if is_plain and record.unread is not None:
-            left = self.engine.take_written(record.unread, step)
-            if left is not None:
-                return left, []
-        record.read()
-        return (record.entries, []) if is_plain else self._held(record, offset)
+    def _taken(self, record: LogRecord, step: Step) -> list[Entry]:
+        """The entries that are still to be fed, after the engine has taken what it can as it is written."""
+        left = None if record.unread is None else self.engine.take_written(record.unread, step)
+        if left is None:
+            record.read()
+        return record.entries if left is None else left
 
     def _held(self, record: LogRecord, offset: int) -> tuple[list[Entry], list[Held]]:
         """The entries to judge, and those held for subjects set aside; the record's releases come first."""
+        record.read()
         for subject, since, _ in record.aside:
             if (known := self.aside.get(subject)) is not None and known.since == since:
                 self.aside[subject] = replace(known, is_logged=True)

@@ -35,7 +35,8 @@ def live(kafka: Broker, prefix: str, tmp_path: Path, events: Path) -> Iterator[L
 
 def start(live: Live, store: str, *, ready: bool = True) -> Worker:
     # Small batches make many records of the log, and so many points to be killed at.
-    return live.worker(store=store, ready=ready, GRIDCLOCK_BATCH="300")
+    # So little memory that most subjects rest in the local copy of the state.
+    return live.worker(store=store, ready=ready, GRIDCLOCK_BATCH="300", GRIDCLOCK_MEMORY="100K")
 
 
 def some_way_on(live: Live, simulation: Simulation, rng: Random) -> None:

@@ -69,7 +69,7 @@ def backlog(live: Live, simulation: Simulation, tmp_path: Path) -> Live:
 
 def test_a_worker_killed_in_the_middle_loses_nothing(backlog: Live, simulation: Simulation) -> None:
     for count in (1, 120, 240):
-        worker = backlog.worker(store="one", GRIDCLOCK_BATCH=SMALL)
+        worker = backlog.worker(store="one", GRIDCLOCK_BATCH=SMALL, GRIDCLOCK_MEMORY="100K")
         wait_for_alerts(backlog, count)
         worker.kill()
     backlog.worker(store="one")
