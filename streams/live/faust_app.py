@@ -42,7 +42,15 @@ from streams.live.clock_partition import (
 )
 from streams.live.faust_extensions import ROCKSDB, app_of, changelog_events
 from streams.live.intake import Intake
-from streams.live.local_store import LocalStoreError, damaged, kept_row, kept_rows, listen_to, remove_damaged
+from streams.live.local_store import (
+    LocalStoreError,
+    damaged,
+    kept_row,
+    kept_rows,
+    listen_to,
+    remove_damaged,
+    row_at_rest,
+)
 from streams.live.quarantine import MOST_TRIES, cause_of, is_fault
 from streams.live.setting_aside import SettingAside
 from streams.live.worker_parts import Clocks, Topics, in_pieces, restore
@@ -206,7 +214,7 @@ class Worker:
             await self._handlers.emit(output)
             await self._keep(number, partition, applied)
             if number in self._follows:
-                partition.engine.rest(self._memory // len(self.partitions))
+                partition.engine.rest(self._memory // max(1, len(self.partitions)))
         except BaseException:
             self._begin_again(number)
             raise
@@ -298,7 +306,7 @@ class Worker:
         kept = -1 if position is None else position_from_bytes(position).offset
         if partition is None or partition.offset != kept:
             partition = self._handlers.make(number)
-            partition.read_rows_by(partial(kept_row, self.table.data, number))
+            partition.read_rows_by(partial(row_at_rest, self.table.data, number))
             await restore(partition, position, rows, self._is_restoring)
             self.partitions[number] = partition
             if number in self._old_copies and (miscounted := partition.miscounted()) is not None:

@@ -128,6 +128,27 @@ def kept_row(store: Any, number: int, key: bytes) -> bytes | None:
     return found
 
 
+def row_at_rest(store: Any, number: int, key: bytes) -> bytes:
+    """The row of a subject of which memory holds no more than when it is due.
+
+    Raises:
+        LocalStoreError: where it cannot be read, or is gone.
+    """
+    if not hasattr(store, "partition_path"):
+        found = kept_row(store, number, key)
+        if found is None:
+            raise LocalStoreError("the copy of the state in memory lacks a row; nothing is lost: start again")
+        return found
+    path = store.partition_path(number)
+    try:
+        found = kept_row(store, number, key)
+    except Exception as error:  # rocksdict has no narrower exception
+        raise trouble(path, error) from error
+    if found is None:
+        raise damaged(path, "it lacks a row")
+    return found
+
+
 def remove_damaged(directory: Path) -> list[Path]:
     """Remove the copies that are marked or cannot be opened; returns them. No process may use them."""
     found = [path for path in sorted(directory.glob("*.db")) if (path / _MARK).exists() or not _opens(path)]

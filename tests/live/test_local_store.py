@@ -11,7 +11,16 @@ from typing import Any
 import pytest
 import rocksdict
 
-from streams.live.local_store import LocalStoreError, directory_of, listen_to, remove_damaged, rows_of, trouble
+from streams.live.local_store import (
+    LocalStoreError,
+    directory_of,
+    listen_to,
+    remove_damaged,
+    row_at_rest,
+    rows_of,
+    trouble,
+)
+from streams.live.quarantine import is_fault
 from streams.settings import load_settings
 
 ROWS = {b"1/order/WO%05d" % number: Random(number).randbytes(100) for number in range(5000)}
@@ -98,6 +107,35 @@ class FaustsStore:
 
     def apply_changelog_batch(self, _batch: object) -> None:
         self.set_persisted_offset(None, 7)
+
+
+class StoreOfRows:
+    """As much of Faust's store as rows are read by."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._database = path, opened(path)
+        self._db_for_partition = lambda _number: self._database
+
+    def partition_path(self, _number: int) -> Path:
+        return self._path
+
+
+def test_a_row_of_a_subject_at_rest_is_there_or_the_copy_is_damaged(path: Path) -> None:
+    """An error of the disk, and no fault of a subject, which would be set aside."""
+    store = StoreOfRows(path)
+    key, row = next(iter(ROWS.items()))
+    assert row_at_rest(store, 1, key) == row
+    with pytest.raises(LocalStoreError, match="is damaged: it lacks a row; the next start rebuilds it") as missing:
+        row_at_rest(store, 1, b"1/order/nobody")
+    store._database.close()
+    with pytest.raises(LocalStoreError, match="the next start rebuilds it") as closed:
+        row_at_rest(store, 1, key)
+    assert not any(is_fault(found.value) for found in (missing, closed))
+    assert remove_damaged(path.parent) == [path]
+    in_memory = {key: row}
+    assert row_at_rest(in_memory, 1, key) == row
+    with pytest.raises(LocalStoreError, match="in memory lacks a row"):
+        row_at_rest(in_memory, 1, b"1/order/nobody")
 
 
 def test_trouble_of_the_store_is_heard_once_and_names_the_copy(path: Path) -> None:
