@@ -80,13 +80,16 @@ class NativeEngine(SeparableEngine):
         return self._keeps(record, record.asleep())
 
     def _keeps(self, record: SubjectRecord, snapshot: Snapshot) -> bool:
-        assert self._subjects is not None
         expires = record.decided_at + self._keep_for if record.expires and self._keep_for is not None else None
-        is_declared = self._rulebook.declared_only(snapshot.events) is snapshot.events
-        if not is_declared or not self._subjects.load(snapshot, record.due, expires):
+        if not self._loads(snapshot, record.due, expires):
             return False
         super()._drop(record.subject)
         return True
+
+    def _loads(self, snapshot: Snapshot, due: int | None = None, expires: int | None = None) -> bool:
+        assert self._subjects is not None
+        is_declared = self._rulebook.declared_only(snapshot.events) is snapshot.events
+        return is_declared and self._subjects.load(snapshot, due, expires)
 
     def _give_back(self, subject: Subject) -> None:
         self._wake_resting(subject)
@@ -143,8 +146,7 @@ class NativeEngine(SeparableEngine):
         if row is None:
             raise DamagedError(f"the state of {subject[0]} {subject[1]} is gone")
         snapshot = snapshot_from_bytes(subject, row)
-        is_declared = self._rulebook.declared_only(snapshot.events) is snapshot.events
-        if not is_declared or not self._subjects.load(snapshot):
+        if not self._loads(snapshot):
             self._hold(snapshot, expires=self._subjects.remove_resting(subject))
 
     # -- decide ------------------------------------------------------------------------------------------

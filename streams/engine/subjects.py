@@ -184,8 +184,8 @@ class Subjects:
 
     def add_resting(self, subject: Subject, standing: Standing, expires: int | None) -> bool:
         """Have a subject whose row lies elsewhere, where that can be."""
-        decided, running = (standing.decided_at, standing.due), [tuple(clock) for clock in standing.running]
-        found: bool = self._inner.add_resting(subject, decided, running, expires)
+        running = [tuple(clock) for clock in standing.running]
+        found: bool = self._inner.add_resting(subject, standing.due, running, expires)
         return found
 
     def is_at_rest(self, subject: Subject) -> bool:
@@ -195,8 +195,8 @@ class Subjects:
 
     def remove_resting(self, subject: Subject) -> bool:
         """Take out a subject that is at rest; whether it has an expiry."""
-        _, _, expires = self._inner.remove_resting(subject)
-        return bool(expires)
+        expires: bool = self._inner.remove_resting(subject)
+        return expires
 
     def rest(self, at_most: int) -> None:
         """Have those at rest to which nothing happened for long, until the others need at most so many bytes."""

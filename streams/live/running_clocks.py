@@ -1,8 +1,8 @@
 """A count of all running clocks, and the time left of each.
 
 Nothing is kept between counts, because every clock changes all the time. The count runs in a thread other than the
-engine's: each engine gives a copy that it makes in one step. It sorts and bisects
-instead of counting into buckets: a quarter faster with 200,000 clocks.
+engine's: each engine gives a copy that it makes in one step. It sorts and bisects instead of counting into buckets: a
+quarter faster with 200,000 clocks.
 """
 
 from __future__ import annotations

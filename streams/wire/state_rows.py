@@ -108,6 +108,8 @@ def _read(raw: bytes, what: str) -> dict[str, Any]:
     return state
 
 
+_A_RECORD: Final = "a record of the log"
+
 _decode_subject_row = msgspec.json.Decoder(_SubjectRow, float_hook=Decimal).decode
 _decode_log_row = msgspec.json.Decoder(_LogRow, float_hook=Decimal).decode
 _decode_event = msgspec.json.Decoder(Event, float_hook=Decimal).decode
@@ -215,9 +217,6 @@ def record_from_bytes(raw: bytes, *, unread: bool = False) -> LogRecord:
         [((kind, number), at) for kind, number, at in row.refused],
         raw if unread else None,
     )
-
-
-_A_RECORD: Final = "a record of the log"
 
 
 def event_from_bytes(raw: bytes) -> Event:

@@ -256,19 +256,25 @@ def test_the_rows_of_the_rules(chapter: ModuleType) -> None:
         both.ask()
 
 
+def decided_by_python(monkeypatch: pytest.MonkeyPatch) -> list[SubjectRecord]:
+    """The records on which native engines leave decisions to Python from now on."""
+    found: list[SubjectRecord] = []
+    whole = SeparableEngine._decide_timed
+
+    def counting(self: SeparableEngine, record: SubjectRecord, alerts: list[Alert]) -> None:
+        if isinstance(self, NativeEngine):
+            found.append(record)
+        whole(self, record, alerts)
+
+    monkeypatch.setattr(SeparableEngine, "_decide_timed", counting)
+    return found
+
+
 @pytest.mark.parametrize(("tracks_cases", "most"), [(False, 0.02), (True, 0.06)])
 def test_nearly_all_decisions_on_simulated_orders_are_native(
     tracks_cases: bool, most: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    by_python: list[SubjectRecord] = []
-    decided = SeparableEngine._decide_timed
-
-    def counting(self: SeparableEngine, record: SubjectRecord, alerts: list[Alert]) -> None:
-        if isinstance(self, NativeEngine):
-            by_python.append(record)
-        decided(self, record, alerts)
-
-    monkeypatch.setattr(SeparableEngine, "_decide_timed", counting)
+    by_python = decided_by_python(monkeypatch)
     made = simulate(orders=300, seed=5, start=date(2026, 3, 2), days=20)
     lines = [encode_json(event) for event in made.events]
     in_tens(shipped(), lines, tracks_cases=tracks_cases).ask()
@@ -342,15 +348,7 @@ def test_histories_that_are_pruned_again_and_again_stay_native(
     memory: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A meter read every month, and an account whose bills are paid late, for two years; restarts in between."""
-    decided: list[SubjectRecord] = []
-    by_python = SeparableEngine._decide_timed
-
-    def counting(self: SeparableEngine, record: SubjectRecord, alerts: list[Alert]) -> None:
-        if isinstance(self, NativeEngine):
-            decided.append(record)
-        by_python(self, record, alerts)
-
-    monkeypatch.setattr(SeparableEngine, "_decide_timed", counting)
+    by_python = decided_by_python(monkeypatch)
     both, at = Both(shipped().rulebook, 60 * DAY, memory=memory), us(START)
     for month in range(24):
         read, billed = at + 30 * month * DAY, at + (30 * month + 1) * DAY
@@ -365,7 +363,7 @@ def test_histories_that_are_pruned_again_and_again_stay_native(
             both.restart(shipped().rulebook)
     pruned = [row for row in both._table.values() if b'"v":2' in row]
     assert pruned
-    assert not decided
+    assert not by_python
     both.ask()
 
 

@@ -1,7 +1,7 @@
-//! The subjects of one partition of a worker's clocks that are kept here between its records.
+//! One subject of a worker's clocks that is kept here between its records.
 //!
 //! Mirrors what `streams/core/engine.py` remembers of a subject without corrections, withdrawn reports, written cases and
-//! pruned events; any other is Python's.
+//! saved states; any other is Python's.
 
 use crate::alerts::Outcome;
 use crate::events::{Event, Span};
@@ -21,7 +21,7 @@ const FEWEST_EVENTS: usize = 8;
 const FIXED: usize = 500;
 
 /// As `BEGINNING` of `streams/core/records.py`.
-pub const BEGINNING: i64 = -(1 << 62);
+const BEGINNING: i64 = -(1 << 62);
 
 /// Type and id.
 pub type Key = (u8, Box<[u8]>);
@@ -152,7 +152,6 @@ pub struct Stored {
 /// A subject whose row lies elsewhere: what is asked of it while nothing happens to it.
 pub struct Resting {
     pub key: Key,
-    pub decided_at: i64,
     pub due: Option<i64>,
     pub running: Box<[Clock]>,
     pub expires: bool,
@@ -319,7 +318,7 @@ impl Kept {
 
     pub fn at_rest(&self) -> Resting {
         let (key, running) = (self.key.clone(), self.running.clone().into());
-        Resting { key, decided_at: self.decided_at, due: self.due, running, expires: self.expires }
+        Resting { key, due: self.due, running, expires: self.expires }
     }
 
     /// Bytes of memory, about.

@@ -240,8 +240,8 @@ impl Partition {
     }
 
     /// Take an event of a subject: what has become of it, and its type where it was taken.
-    pub fn take(&mut self, rulebook: &Rulebook, key: Key, raw: &[u8], times: Times) -> (Taken, usize) {
-        let added = catch_unwind(AssertUnwindSafe(|| self.add(rulebook, &key, raw, times)));
+    pub fn take(&mut self, rulebook: &Rulebook, key: &Key, raw: &[u8], times: Times) -> (Taken, usize) {
+        let added = catch_unwind(AssertUnwindSafe(|| self.add(rulebook, key, raw, times)));
         added.map_or((Taken::Failed, 0), |added| added.unwrap_or((Taken::Left, 0)))
     }
 
@@ -408,6 +408,14 @@ impl Partition {
             self.timers = slots.map(|(number, due)| Reverse((due, number as u32))).collect();
         }
         (to_ask, at_rest)
+    }
+
+    /// The row of a subject, where it has one without Python.
+    pub fn row(&self, rulebook: &Rulebook, key: &Key, judged_by: &[u8]) -> Option<Vec<u8>> {
+        match self.slots[self.number(key)? as usize].as_ref()? {
+            Slot::Kept(kept) => kept.row(rulebook, &self.places, judged_by),
+            Slot::AtRest(_) => None,
+        }
     }
 
     fn end_step(&mut self) {

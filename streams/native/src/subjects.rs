@@ -3,8 +3,8 @@
 //! The lock is for calls from another thread, which counts clocks: while it is held, no code of Python runs.
 
 use crate::broken;
-use crate::hashing::HashSet;
-use crate::kept::{Given, Key, Pruned, Resting, Stored};
+use crate::hashing::{HashMap, HashSet};
+use crate::kept::{Ending, Given, Kept, Key, Pruned, Resting, Stored};
 use crate::live::{Place, ReportKey, entries_of};
 use crate::partition::{Partition, Taken, Times};
 use crate::subject::SUBJECTS;
@@ -51,10 +51,6 @@ impl Subjects {
     fn inner(&self) -> MutexGuard<'_, Partition> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn times(watermark: i64, keep_for: Option<i64>, prunes: Option<i64>) -> Times {
-        Times { watermark, keep_for, prunes }
-    }
 }
 
 #[pymethods]
@@ -71,8 +67,8 @@ impl Subjects {
 
     /// Take an event as it is written: what has become of it; see `Taken`.
     fn take(&self, subject: (&str, &str), raw: &[u8], watermark: i64, keep_for: Option<i64>) -> u8 {
-        let times = Self::times(watermark, keep_for, None);
-        self.inner().take(&self.worker.get().rulebook, key_of(subject), raw, times).0 as u8
+        let times = Times { watermark, keep_for, prunes: None };
+        self.inner().take(&self.worker.get().rulebook, &key_of(subject), raw, times).0 as u8
     }
 
     /// Take the entries of a record of the log as it is written, but not those for `theirs`: how many events of each type
@@ -82,7 +78,7 @@ impl Subjects {
         &self, py: Python<'py>, record: &[u8], theirs: &Bound<'py, PyAny>, watermark: i64, keep_for: Option<i64>,
     ) -> PyResult<Option<(Vec<(u8, &Py<PyString>, usize)>, Vec<Entry<'py>>, usize)>> {
         let worker = self.worker.get();
-        let times = Self::times(watermark, keep_for, None);
+        let times = Times { watermark, keep_for, prunes: None };
         let Some(entries) = catch_unwind(|| entries_of(record)).map_err(broken)? else { return Ok(None) };
         let mut counts: Vec<(u8, usize, usize)> = Vec::new();
         let mut lefts: HashSet<Key> = HashSet::default();
@@ -90,11 +86,8 @@ impl Subjects {
         for entry in entries {
             let key = key_of((entry.kind, entry.id));
             let is_left = lefts.contains(&key) || theirs.contains((entry.kind, entry.id))?;
-            let taken = if is_left {
-                (Taken::Left, 0)
-            } else {
-                self.inner().take(&worker.rulebook, key.clone(), entry.event, times)
-            };
+            let taken =
+                if is_left { (Taken::Left, 0) } else { self.inner().take(&worker.rulebook, &key, entry.event, times) };
             match taken {
                 (Taken::Left | Taken::Failed | Taken::AtRest, _) => {
                     failures += usize::from(matches!(taken.0, Taken::Failed));
@@ -125,7 +118,7 @@ impl Subjects {
         &self, py: Python<'py>, watermark: i64, keep_for: Option<i64>, prunes: Option<i64>, at_most: usize,
     ) -> PyResult<(Vec<(Named<'py>, Bound<'py, PyAny>)>, [Vec<Named<'py>>; 3], usize, bool)> {
         let worker = self.worker.get();
-        let step = self.inner().decide(&worker.rulebook, Self::times(watermark, keep_for, prunes), at_most);
+        let step = self.inner().decide(&worker.rulebook, Times { watermark, keep_for, prunes }, at_most);
         let mut reports = Vec::new();
         for (key, made) in step.reports {
             for made in made {
@@ -149,7 +142,7 @@ impl Subjects {
     fn forget<'py>(
         &self, py: Python<'py>, watermark: i64, keep_for: Option<i64>,
     ) -> (Vec<Named<'py>>, Vec<Named<'py>>) {
-        let times = Self::times(watermark, keep_for, None);
+        let times = Times { watermark, keep_for, prunes: None };
         let (to_ask, at_rest) = self.inner().forget(&self.worker.get().rulebook, times);
         (all_named(py, to_ask), all_named(py, at_rest))
     }
@@ -159,7 +152,7 @@ impl Subjects {
     #[allow(clippy::type_complexity)]
     fn take_counts(&self) -> (Vec<(u32, &'static str, i64)>, Vec<(u32, &'static str, i64)>, i64) {
         let counts = std::mem::take(&mut self.inner().counts);
-        let list = |of: crate::hashing::HashMap<crate::kept::Ending, i64>| {
+        let list = |of: HashMap<Ending, i64>| {
             of.into_iter().map(|((place, outcome), count)| (place, outcome.name(), count)).collect()
         };
         (list(counts.ended), list(counts.reopened), counts.clocks)
@@ -188,15 +181,7 @@ impl Subjects {
 
     /// Its row; `None` where it has one by Python only.
     fn row<'py>(&self, py: Python<'py>, subject: (&str, &str), judged_by: &[u8]) -> Option<Bound<'py, PyBytes>> {
-        let row = {
-            let mut inner = self.inner();
-            let inner = &mut *inner;
-            let places = std::mem::take(&mut inner.places);
-            let kept = inner.get(&key_of(subject));
-            let row = kept.and_then(|kept| kept.row(&self.worker.get().rulebook, &places, judged_by));
-            inner.places = places;
-            row
-        };
+        let row = self.inner().row(&self.worker.get().rulebook, &key_of(subject), judged_by);
         row.map(|row| PyBytes::new(py, &row))
     }
 
@@ -219,10 +204,10 @@ impl Subjects {
         catch_unwind(AssertUnwindSafe(load)).map_err(broken)
     }
 
-    /// Have a subject that is at rest: when it was decided and is due, its running clocks, and its expiry where it has one.
-    /// `false` where that cannot be.
+    /// Have a subject that is at rest: when it is due, its running clocks, and its expiry where it has one. `false` where
+    /// that cannot be.
     fn add_resting(
-        &self, subject: (&str, &str), decided: (i64, Option<i64>), running: Vec<WrittenClock>, expires: Option<i64>,
+        &self, subject: (&str, &str), due: Option<i64>, running: Vec<WrittenClock>, expires: Option<i64>,
     ) -> bool {
         let rulebook = &self.worker.get().rulebook;
         let mut inner = self.inner();
@@ -233,10 +218,10 @@ impl Subjects {
             let Some(place) = place else { return false };
             clocks.push((place, start, deadline));
         }
-        let (key, (decided_at, due)) = (key_of(subject), decided);
+        let key = key_of(subject);
         // Where it is due it has an expiry from when it is decided then.
         let expires = expires.filter(|_| due.is_none());
-        let resting = Resting { key, decided_at, due, running: clocks.into(), expires: expires.is_some() };
+        let resting = Resting { key, due, running: clocks.into(), expires: expires.is_some() };
         inner.add_resting(resting, expires);
         true
     }
@@ -250,10 +235,9 @@ impl Subjects {
         self.inner().is_at_rest(&key_of(subject))
     }
 
-    /// Take out a subject that is at rest: when it was decided and is due, and whether it has an expiry.
-    fn remove_resting(&self, subject: (&str, &str)) -> Option<(i64, Option<i64>, bool)> {
-        let resting = self.inner().remove_resting(&key_of(subject))?;
-        Some((resting.decided_at, resting.due, resting.expires))
+    /// Take out a subject that is at rest: whether it has an expiry.
+    fn remove_resting(&self, subject: (&str, &str)) -> bool {
+        self.inner().remove_resting(&key_of(subject)).is_some_and(|resting| resting.expires)
     }
 
     /// Have a subject decided at the next step.
@@ -263,7 +247,7 @@ impl Subjects {
 
     /// Give a subject back; see `Given`.
     fn remove(&self, subject: (&str, &str)) -> Option<Given> {
-        self.inner().remove(&key_of(subject)).map(crate::kept::Kept::given)
+        self.inner().remove(&key_of(subject)).map(Kept::given)
     }
 
     /// All of them.
