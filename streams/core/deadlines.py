@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
+from functools import lru_cache
 from typing import assert_never
 
 from schemas.fields import time_in
@@ -316,44 +317,58 @@ def warning_instant(
     working day, the time from the start to the deadline counts, on the deadline's own day where that is later. An
     instant at which the clock stands still is moved to the resume.
     """
-    exact = Fraction(str(fraction))
     at: int | None
     match limit:
         case Elapsed():
-            at = _elapsed(int(limit.microseconds * exact), start, pauses)
+            at = _elapsed(part_of(limit.microseconds, fraction), start, pauses)
+        case WorkingDays() | CalendarDays() | NaturalMonths() | BillingCycles():
+            at = _used_up(fraction, limit, start, pauses, calendar)
         case BusinessTime():
-            at = hours_of(calendar).used_up(int(limit.microseconds * exact), start, pauses)
+            at = hours_of(calendar).used_up(part_of(limit.microseconds, fraction), start, pauses)
         case UntilDate():
-            at = start + int((deadline - start) * exact)
+            at = start + part_of(deadline - start, fraction)
         case SameWorkingDay():
             begins = max(start, calendar.start_of_day(calendar.local_date(deadline - 1)))
-            at = begins + int((deadline - begins) * exact)
-        case WorkingDays() | CalendarDays() | NaturalMonths() | BillingCycles():
-            at = _used_up(exact, limit, start, pauses, calendar)
+            at = begins + part_of(deadline - begins, fraction)
         case _:
             assert_never(limit)
     return None if at is None else _after_standstill(at, pauses)
 
 
+@lru_cache(maxsize=1024)
+def _exact(fraction: float) -> tuple[int, int]:
+    """Numerator and denominator of a fraction as it is written: 0.8 is 4/5, which no binary number is."""
+    return Fraction(str(fraction)).as_integer_ratio()
+
+
+def part_of(length: int, fraction: float) -> int:
+    """A fraction of a length of time, in whole microseconds."""
+    part, whole = _exact(fraction)
+    return length * part // whole
+
+
 def _used_up(
-    fraction: Fraction, limit: DayLimit, start: int, pauses: Sequence[Pause], calendar: WorkingCalendar
+    fraction: float, limit: DayLimit, start: int, pauses: Sequence[Pause], calendar: WorkingCalendar
 ) -> int | None:
     first = calendar.local_date(start)
-    whole, part = divmod(fraction * days_in(limit, first), 1)
-    number = int(whole) + (1 if part else 0)
+    part, whole = _exact(fraction)
+    number, rest = divmod(days_in(limit, first) * part, whole)
+    number += 1 if rest else 0
     if number == 0:
         return start
     day = _counted_day(number, first, pauses, calendar, working=isinstance(limit, WorkingDays))
     if day is None:
         return None
     begins, ends = calendar.start_of_day(day), calendar.start_of_day(day + 1)
-    return min(begins + int(part * DAY), ends) if part else ends
+    return min(begins + rest * DAY // whole, ends) if rest else ends
 
 
 def _counted_day(
     number: int, first: int, pauses: Sequence[Pause], calendar: WorkingCalendar, *, working: bool
 ) -> int | None:
     """The ``number``-th day counted after a local date; ``None`` where an open pause comes before it."""
+    if not pauses:
+        return calendar.add_working_days(first, number) if working else first + number
     day = first
     while number:
         day = calendar.next_working_day(day) if working else day + 1

@@ -7,12 +7,11 @@ pauses and cancels the clock; this module computes the results.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any
 
 from schemas.limits import Limit
 from schemas.rules import RuleBase
-from streams.core.deadlines import Pause, deadline_of, warning_instant
+from streams.core.deadlines import Pause, deadline_of, part_of, warning_instant
 from streams.core.event import Event
 from streams.core.verdicts import Outcome, Report, Status, Verdict
 from streams.core.working_days import WorkingCalendar
@@ -127,7 +126,7 @@ class Clock:
         for fraction in self.warn_at:
             at: int | None
             if self.calendar is None:  # a period with a fixed end: all of it counts
-                at = self.started_at + int((deadline - self.started_at) * Fraction(str(fraction)))
+                at = self.started_at + part_of(deadline - self.started_at, fraction)
             else:
                 at = warning_instant(self.limit, self.started_at, self.pauses, deadline, fraction, self.calendar)
             if at is not None and at >= self.started_at:
