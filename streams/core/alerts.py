@@ -13,7 +13,8 @@ from typing import Any
 
 from streams.core.deadlines import time_counted
 from streams.core.event import ORG_LEVELS
-from streams.core.explanations import Explanation, arithmetic, explain, explain_retraction, first_and_last
+from streams.core.explanations import arithmetic, explain, explain_retraction, first_and_last
+from streams.core.faults import Explanation
 from streams.core.verdicts import AlertKind, Report, Verdict
 from streams.core.working_days import WorkingCalendar
 

@@ -291,8 +291,8 @@ def time_counted(
     limit: Limit | None, start: int, end: int, pauses: Sequence[Pause], calendar: WorkingCalendar
 ) -> tuple[int, int]:
     """``(running, paused)`` between two instants, in microseconds: for a ``BusinessTime`` only open time counts."""
-    if not isinstance(limit, BusinessTime):
-        return running_time(start, end, pauses)
+    if type(limit) is not BusinessTime:
+        return running_time(start, end, pauses) if pauses else (end - start, 0)
     hours = hours_of(calendar)
     running = hours.open_time(start, end, pauses)
     return running, hours.open_time(start, end) - running

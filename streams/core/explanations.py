@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -26,7 +25,7 @@ from schemas.limits import (
     WorkingDays,
 )
 from streams.core.deadlines import DayCount, deadline_of, hours_of, time_counted
-from streams.core.faults import arithmetic_of, local_time
+from streams.core.faults import Explanation, arithmetic_of, local_time
 from streams.core.verdicts import Report, Verdict
 from streams.core.working_days import WorkingCalendar
 
@@ -37,14 +36,6 @@ SUBJECTS_ZH = {"order": "工单", "account": "户号", "meter": "电能表", "ba
 _UNITS_ZH = {"ms": "毫秒", "s": "秒", "min": "分钟", "h": "小时", "day": "日"}
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """The same sentence in both languages."""
-
-    zh: str
-    en: str
-
-
 LESS = Explanation("（扣除暂停{}）", " (less {} paused)")
 NOT_COUNTED = Explanation("（暂停不计：{}）", " (not counted while paused: {})")
 SPAN = Explanation("{}至{}", "{} to {}")
@@ -53,6 +44,7 @@ AND_OTHERS = Explanation("{}等，共{}日", "{} and others, {} days in all")
 """The texts about pauses: the time subtracted, the days not counted, a run of days, the separator, the rest."""
 
 
+@lru_cache(maxsize=1024)
 def limit_zh(limit: Limit) -> str:
     """A limit in Chinese: 5分钟, 5个工作日."""
     amount, _, unit = limit.text.partition(" ")
@@ -77,6 +69,7 @@ def limit_zh(limit: Limit) -> str:
             return "当个工作日内"
 
 
+@lru_cache(maxsize=1024)
 def _limit_en(limit: Limit) -> str:
     if isinstance(limit, UntilInstant):
         return "by the agreed time"
@@ -274,6 +267,16 @@ def first_and_last(items: Sequence[T], most: int = MOST_LISTED) -> Sequence[T]:
     return items if len(items) <= most else [*items[: most // 2], *items[-(most // 2) :]]
 
 
+_MOST = {
+    "counted_days": MOST_DAYS,
+    "days_off": MOST_DAYS,
+    "paused_days": MOST_DAYS,
+    "open_hours": MOST_LISTED,
+    "pauses": MOST_LISTED,
+}
+"""Most items of each list of the arithmetic."""
+
+
 def arithmetic(verdict: Verdict, calendar: WorkingCalendar) -> dict[str, Any]:
     """How the limit was counted, as JSON values: days counted, days off with their names, pauses.
 
@@ -282,16 +285,9 @@ def arithmetic(verdict: Verdict, calendar: WorkingCalendar) -> dict[str, Any]:
     found = _arithmetic(verdict, calendar)
     pauses, paused_by = verdict.facts.get("omitted", (0, 0))
     omitted = {"evidence": max(0, len(verdict.evidence) - MOST_LISTED) + paused_by}
-    for name, most in (
-        ("counted_days", MOST_DAYS),
-        ("days_off", MOST_DAYS),
-        ("paused_days", MOST_DAYS),
-        ("open_hours", MOST_LISTED),
-        ("pauses", MOST_LISTED),
-    ):
-        if name in found:
-            omitted[name] = max(0, len(found[name]) - most) + (pauses if name == "pauses" else 0)
-            found[name] = first_and_last(found[name], most)
+    for name in [name for name in found if name in _MOST]:
+        omitted[name] = max(0, len(found[name]) - _MOST[name]) + (pauses if name == "pauses" else 0)
+        found[name] = first_and_last(found[name], _MOST[name])
     if any(omitted.values()):
         found["omitted"] = {name: count for name, count in omitted.items() if count}
     return found

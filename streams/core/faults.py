@@ -11,9 +11,16 @@ from datetime import date
 from hashlib import blake2b
 from typing import assert_never
 
-from schemas.base import Text
 from schemas.events import CLOSED_WORDS
 from streams.core.working_days import WorkingCalendar
+
+
+@dataclass(slots=True)
+class Explanation:
+    """The same sentence, or part of one, in both languages. Immutable in use; not frozen, which would take longer."""
+
+    zh: str
+    en: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +45,14 @@ class Without:
         """Identity on the act."""
         return f"without {self.what.key}"
 
-    def text(self, calendar: WorkingCalendar) -> Text:
+    def text(self, calendar: WorkingCalendar) -> Explanation:
         """The half-sentence."""
         if self.by is not None:
             when = local_time(self.by, calendar)
-            return Text(zh=f"至 {when} 办结时仍无「{self.what.zh}」", en=f"no {self.what.en} by the close at {when}")
+            return Explanation(f"至 {when} 办结时仍无「{self.what.zh}」", f"no {self.what.en} by the close at {when}")
         if self.on_day:
-            return Text(zh=f"当日此前无「{self.what.zh}」", en=f"no {self.what.en} earlier on the same day")
-        return Text(zh=f"此前无「{self.what.zh}」", en=f"no {self.what.en} before it")
+            return Explanation(f"当日此前无「{self.what.zh}」", f"no {self.what.en} earlier on the same day")
+        return Explanation(f"此前无「{self.what.zh}」", f"no {self.what.en} before it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +76,18 @@ class TooEarly:
             return local_time(self.since, calendar)
         return date.fromordinal(self.since_on).isoformat()
 
-    def text(self, calendar: WorkingCalendar) -> Text:
+    def text(self, calendar: WorkingCalendar) -> Explanation:
         """The half-sentence."""
         since = self.since_text(calendar)
         lawful = local_time(self.lawful_from, calendar)
         if self.agreed:
-            return Text(
-                zh=f"按「{self.what.zh}」（{since}）所定，{lawful} 之后方可进行",
-                en=f"by {self.what.en} ({since}) it is lawful from {lawful} on",
+            return Explanation(
+                f"按「{self.what.zh}」（{since}）所定，{lawful} 之后方可进行",
+                f"by {self.what.en} ({since}) it is lawful from {lawful} on",
             )
-        return Text(
-            zh=f"自「{self.what.zh}」（{since}）起，{lawful} 之后方可进行",
-            en=f"counted from {self.what.en} ({since}) it is lawful from {lawful} on",
+        return Explanation(
+            f"自「{self.what.zh}」（{since}）起，{lawful} 之后方可进行",
+            f"counted from {self.what.en} ({since}) it is lawful from {lawful} on",
         )
 
 
@@ -97,12 +104,12 @@ class TooLate:
         """Identity on the act."""
         return f"late {self.lawful_until}"
 
-    def text(self, calendar: WorkingCalendar) -> Text:
+    def text(self, calendar: WorkingCalendar) -> Explanation:
         """The half-sentence."""
         since, until = local_time(self.since, calendar), local_time(self.lawful_until, calendar)
-        return Text(
-            zh=f"「{self.what.zh}」（{since}）已于 {until} 失效",
-            en=f"{self.what.en} ({since}) lapsed at {until}",
+        return Explanation(
+            f"「{self.what.zh}」（{since}）已于 {until} 失效",
+            f"{self.what.en} ({since}) lapsed at {until}",
         )
 
 
@@ -118,10 +125,10 @@ class Forbidden:
         """Identity on the act."""
         return f"while {self.what.key}"
 
-    def text(self, calendar: WorkingCalendar) -> Text:
+    def text(self, calendar: WorkingCalendar) -> Explanation:
         """The half-sentence."""
         since = local_time(self.since, calendar)
-        return Text(zh=f"「{self.what.zh}」（{since}）之后不得进行", en=f"not lawful after {self.what.en} ({since})")
+        return Explanation(f"「{self.what.zh}」（{since}）之后不得进行", f"not lawful after {self.what.en} ({since})")
 
 
 def sayable(value: str) -> str:
@@ -146,13 +153,13 @@ class TooMany:
         """Identity on the act."""
         return f"number {self.count}"
 
-    def text(self, calendar: WorkingCalendar) -> Text:
+    def text(self, calendar: WorkingCalendar) -> Explanation:
         """The half-sentence."""
         shown = None if self.value is None else sayable(self.value)
         of_zh, of_en = ("", "") if shown is None else (f"（{shown}）", f" for {shown}")
-        return Text(
-            zh=f"第{self.count}次{of_zh}，至多{self.allowed}次",
-            en=f"number {self.count}{of_en}, at most {self.allowed} allowed",
+        return Explanation(
+            f"第{self.count}次{of_zh}，至多{self.allowed}次",
+            f"number {self.count}{of_en}, at most {self.allowed} allowed",
         )
 
 
@@ -167,11 +174,11 @@ class Lacks:
         """Identity on the act."""
         return "lacks " + " ".join(self.fields)
 
-    def text(self, calendar: WorkingCalendar) -> Text:
+    def text(self, calendar: WorkingCalendar) -> Explanation:
         """The half-sentence."""
-        return Text(
-            zh=f"所附内容不符合要求（应为 {' 或 '.join(self.fields)}）",
-            en=f"what it carries is not as required ({' or '.join(self.fields)})",
+        return Explanation(
+            f"所附内容不符合要求（应为 {' 或 '.join(self.fields)}）",
+            f"what it carries is not as required ({' or '.join(self.fields)})",
         )
 
 
@@ -187,10 +194,10 @@ class RecordedLate:
         """Identity on the act."""
         return f"recorded {self.recorded}"
 
-    def text(self, calendar: WorkingCalendar) -> Text:
+    def text(self, calendar: WorkingCalendar) -> Explanation:
         """The half-sentence."""
         recorded, by = local_time(self.recorded, calendar), local_time(self.recorded_by, calendar)
-        return Text(zh=f"于 {recorded} 录入，应于 {by} 前录入", en=f"recorded {recorded}, to be recorded by {by}")
+        return Explanation(f"于 {recorded} 录入，应于 {by} 前录入", f"recorded {recorded}, to be recorded by {by}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,12 +213,12 @@ class Backwards:
         """Identity on the act."""
         return f"after {self.before.key}"
 
-    def text(self, calendar: WorkingCalendar) -> Text:
+    def text(self, calendar: WorkingCalendar) -> Explanation:
         """The half-sentence."""
         at = local_time(self.at, calendar)
-        return Text(
-            zh=f"晚于「{self.before.zh}」（{at}），环节时间倒置",
-            en=f"later than {self.before.en} ({at}): the stages run backwards",
+        return Explanation(
+            f"晚于「{self.before.zh}」（{at}），环节时间倒置",
+            f"later than {self.before.en} ({at}): the stages run backwards",
         )
 
 

@@ -22,9 +22,9 @@ Outcome = Literal["met", "met_late", "breached", "violated", "cancelled", "runni
 AlertKind = Literal["warning", "breach", "late_completion", "violation", "retraction"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Report:
-    """One report: ``due`` is the instant at which it becomes certain.
+    """One report: ``due`` is the instant at which it becomes certain. Treated as immutable.
 
     ``cause`` distinguishes reports of one kind on one case: the deadline that passed, the late stop, the fraction of
     the limit used up.

@@ -32,7 +32,7 @@ from itertools import accumulate, compress
 from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
-from schemas.limits import DAY, SECOND
+from schemas.limits import DAY, MINUTE, SECOND
 from streams.core.instants import format_us, moment_of
 
 if TYPE_CHECKING:
@@ -51,6 +51,9 @@ _FIRST_YEAR, _LAST_YEAR = 1900, 2100
 _TABLE_FIRST = date(2000, 1, 1).toordinal()
 _TABLE_LAST = date(2060, 12, 31).toordinal()
 TABLE_DAYS = range(_TABLE_FIRST, _TABLE_LAST + 1)
+
+_CLOCK = [f"{minute // 60:02d}:{minute % 60:02d}" for minute in range(24 * 60)]
+_MANY_TEXTS = 4096  # texts of instants before they are forgotten
 
 _MARGIN = 26 * 3600 * SECOND  # no offset is that large
 _BEGINNING = -(1 << 62)  # before every instant
@@ -132,10 +135,11 @@ def offsets_of(name: str) -> ZoneOffsets:
 class LocalTexts:
     """Instants as text in a zone; equal to ``format_us``, but composed of parts after the last change of the zone.
 
-    A replay writes a hundred of them per thousand events, nearly all within a few days.
+    An alert has each of its instants several times, and nearly all of a replay are within a few days: so both the texts
+    and the days are kept for a while.
     """
 
-    __slots__ = ("_days", "_offset", "_since", "_suffix", "_until", "_zone")
+    __slots__ = ("_days", "_known", "_offset", "_since", "_suffix", "_until", "_zone")
 
     def __init__(self, zone: ZoneInfo, since: int, offset: int) -> None:
         self._zone = zone
@@ -144,21 +148,28 @@ class LocalTexts:
         self._offset = offset
         self._suffix = moment_of(self._since, zone).isoformat(timespec="seconds")[19:]
         self._days: dict[int, str] = {}
+        self._known: dict[int, str] = {}
 
     def text(self, instant: int) -> str:
         """The instant with date, time to the millisecond (microsecond where there are any), and offset."""
+        found = self._known.get(instant)
+        if found is None:
+            if len(self._known) >= _MANY_TEXTS:
+                self._known.clear()
+            found = self._known[instant] = self._composed(instant)
+        return found
+
+    def _composed(self, instant: int) -> str:
         if not self._since <= instant < self._until:
             return format_us(instant, self._zone)
         day, rest = divmod(instant + self._offset, DAY)
         prefix = self._days.get(day)
         if prefix is None:
             prefix = self._days[day] = date.fromordinal(day + EPOCH_ORDINAL).isoformat() + "T"
-        seconds, microseconds = divmod(rest, SECOND)
-        minutes, seconds = divmod(seconds, 60)
-        clock = f"{minutes // 60:02d}:{minutes % 60:02d}:{seconds:02d}"
-        if microseconds % 1000:
-            return f"{prefix}{clock}.{microseconds:06d}{self._suffix}"
-        return f"{prefix}{clock}.{microseconds // 1000:03d}{self._suffix}"
+        minute, rest = divmod(rest, MINUTE)
+        second, microsecond = divmod(rest, SECOND)
+        part = f"{microsecond:06d}" if microsecond % 1000 else f"{microsecond // 1000:03d}"
+        return f"{prefix}{_CLOCK[minute]}:{second:02d}.{part}{self._suffix}"
 
 
 # --- working days ---------------------------------------------------------------------------------------

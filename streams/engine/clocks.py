@@ -20,7 +20,7 @@ from schemas.events import EventCatalogue
 from schemas.limits import Limit
 from schemas.rules import CadenceRule, DeadlineRule, RecordingDelayRule, Rule
 from streams.core.alerts import Alert, Subject
-from streams.core.explanations import Explanation
+from streams.core.faults import Explanation
 from streams.core.outcome_counts import Ending, Place, Running
 from streams.core.records import SubjectRecord
 from streams.core.rulebook import Rulebook

@@ -22,13 +22,12 @@ from streams.core.explanations import (
     LESS,
     NOT_COUNTED,
     SPAN,
-    Explanation,
     duration,
     explain,
     how_it_stands,
     left_out,
 )
-from streams.core.faults import Fault, arithmetic_of
+from streams.core.faults import Explanation, Fault, arithmetic_of
 from streams.core.opening_hours import OpeningHours
 from streams.core.records import JudgedCase
 from streams.core.verdicts import AlertKind, Outcome, Report, Verdict
