@@ -8,7 +8,7 @@
                what they use when nothing happens
 
 After the meters comes the model on paper for a province and for all 27, from these figures and those of
-``tests.bench.throughput``. A million meters take a quarter of an hour, and 4 GB of memory.
+``tests.bench.throughput``. Ten million meters take a quarter of an hour, and 3 GB of memory.
 
     python -m tests.bench.province --meters 100000 --meters 1000000
 """
