@@ -43,34 +43,23 @@ ROCKSDB: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Message:
-    """The part of a changelog message that the table's store reads."""
+@dataclass(slots=True)
+class _Written:
+    """A changelog event that has been acknowledged, with the parts of its message that the table's store reads."""
 
-    topic: str
-    partition: int
+    tp: TP
     offset: int
     key: bytes
     value: bytes | None
 
     @property
-    def tp(self) -> TP:
-        return TP(self.topic, self.partition)
-
-
-@dataclass(frozen=True, slots=True)
-class _Written:
-    """A changelog event that has been acknowledged."""
-
-    message: _Message
+    def message(self) -> _Written:
+        return self
 
     @property
-    def key(self) -> bytes:
-        return self.message.key
-
-    @property
-    def value(self) -> bytes | None:
-        return self.message.value
+    def partition(self) -> int:
+        partition: int = self.tp.partition
+        return partition
 
 
 def _consumer_that_waits(milliseconds: int) -> Any:
@@ -227,4 +216,5 @@ def app_of(settings: Settings, client_id: str, read_changelog: Reader) -> Any:
 
 def changelog_events(topic: str, partition: int, rows: Iterable[tuple[int, bytes, bytes | None]]) -> list[_Written]:
     """Rows that were acknowledged, as the table's store takes them."""
-    return [_Written(_Message(topic, partition, offset, key, value)) for offset, key, value in rows]
+    tp = TP(topic, partition)
+    return [_Written(tp, offset, key, value) for offset, key, value in rows]

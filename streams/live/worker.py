@@ -256,8 +256,7 @@ class _Outlet:
         """
         topic, limit = self._settings.changelog_topic, self._limits[self._settings.changelog_topic]
         for key, value in applied.rows:
-            subject = subject_of_key(key)
-            if subject is not None and value is not None and len(key) + len(value) > limit:
+            if value is not None and len(key) + len(value) > limit and subject_of_key(key) is not None:
                 raise TooLargeError("its state", len(key) + len(value), topic, limit)
         step = applied.step
         letters = [self._letter(entry, notice) for entry, notice in step.refused]
