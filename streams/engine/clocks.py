@@ -62,6 +62,28 @@ class Decision(NamedTuple):
     cases: list[Case]
 
 
+class PlainRecord(NamedTuple):
+    """A record of a source as it is routed natively.
+
+    ``latest`` (microseconds) is the last instant that an event in it may have; ``None``: it must be decoded by Python.
+    """
+
+    offset: int
+    value: bytes
+    latest: int | None
+
+
+class Routed(NamedTuple):
+    """What has become of records: the place of the first that is not routed, the events of each type, the unwatched.
+
+    ``unwatched`` are those of the events that no rule watches.
+    """
+
+    end: int
+    counts: list[tuple[str, int]]
+    unwatched: int
+
+
 class NativeClocks:
     """The compiled rulebook, for all partitions of a worker and its intake.
 
@@ -113,20 +135,14 @@ class NativeClocks:
             return None
         return found if isinstance(found, bool) else None
 
-    def entries(
-        self, raw: bytes, *, latest: int, origin: str, partitions: int
-    ) -> tuple[str, list[tuple[int, bytes]]] | None:
-        """The type of the event in a record, and its entries for the log with the partition of each.
-
-        They are those of ``streams.live.routing``. ``None`` where Python must decode or route it. ``latest``
-        (microseconds) is the last instant that it may have.
-        """
+    def route(self, records: list[PlainRecord], first: int, source: str, entries: list[list[bytes]]) -> Routed | None:
+        """See ``streams.live.routing``, whose entries these are."""
         try:
-            found: tuple[str, list[tuple[int, bytes]]] | None = self._inner.entries(raw, latest, origin, partitions)
+            found = self._inner.route(records, first, source, entries)
         except Exception:
-            self._failed(origin, "routes")
+            self._failed(f"{source}/{records[first].offset}", "routes")
             return None
-        return found
+        return None if found is None else Routed(*found)
 
     def subjects(self) -> Subjects:
         """A partition's subjects, none yet."""

@@ -37,19 +37,20 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
 from streams.core.event import Event
+from streams.engine.clocks import PlainRecord, Routed
 from streams.errors import InputError, RegistryAwayError
 from streams.kafka.partition_counts import PartitionCounts
 from streams.kafka.producer import BackPressure
 from streams.live.linger import Linger
 from streams.live.poison_records import PoisonRecords
 from streams.live.quarantine import cause_of, letter_of, quarantined
-from streams.live.routing import Placed, Router, partition_of, split
+from streams.live.routing import Router, partition_of, split
 from streams.live.source_positions import ANSWER_SECONDS, GroupOffsets, PositionMetrics, SourcePositions, name_of
 from streams.live.trusted_clock import TrustedClock
 from streams.settings import Settings
 from streams.wall_clock import monotonic
 from streams.wire.mapping import Skipped
-from streams.wire.records import LOG_APPEND_TIME, RecordDecoder, arrival_of, stamp_of
+from streams.wire.records import CLOCKS_AGREE, LOG_APPEND_TIME, RecordDecoder, arrival_of, stamps_of
 from streams.wire.state_rows import record_to_bytes
 
 if TYPE_CHECKING:
@@ -87,11 +88,7 @@ def time_of(records: Sequence[Any], now: int, max_ahead: int) -> int | None:
     """
     if records[-1].timestamp_type == LOG_APPEND_TIME:
         records = records[-1:]
-    found = []
-    for record in records:
-        with suppress(InputError):
-            if (stamp := stamp_of(record, now, max_ahead)) is not None:
-                found.append(stamp)
+    found = [stamp for stamp in stamps_of(records, now, max_ahead) if stamp is not None]
     return median_low(found) if found else None
 
 
@@ -252,14 +249,12 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         entries: list[list[bytes]] = [[] for _ in range(self._log_partitions)]
         letters: list[tuple[bytes, bytes]] = []
         now = self._time.brokers_now()
-        take = self._take if self._spans is None else self._spans.around(self._take)
         for tp, records in batches.items():
             self._positions.reached(tp, records[0].offset, records[-1].offset + 1)
             read = time_of(records, now, self._max_ahead)
             if read is not None:
                 self._last_read[tp] = self._clock.at(read)
-            for record in records:
-                take(tp, record, entries, letters)
+            self._take_all(tp, records, entries, letters)
         read_on = await self._positions.find_losses() | (self._behind_loss & batches.keys())
         seen = await self._watermarks()
         # Also past transaction markers at the end: they are not a backlog.
@@ -328,12 +323,53 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         if not await self._ready({tp: [record]}):
             return False
         with suppress(Exception):  # the error is raised again when the record is taken
-            if self._routed(tp, record) is not None:
+            if self._route(tp, self._plain(tp, [record]), 0, [[] for _ in range(self._log_partitions)]) is not None:
                 return True
             for found in self._events_of(tp, record):
                 if isinstance(found, Event):
                     self._router.entries_of(found, f"{name_of(tp)}/{record.offset}")
         return True
+
+    def _take_all(
+        self, tp: TopicPartition, records: Sequence[Any], entries: list[list[bytes]], letters: list[tuple[bytes, bytes]]
+    ) -> None:
+        """Decode and route records in their order: natively as many together as can be, the others one by one."""
+        plain = self._plain(tp, records)
+        take = self._take if self._spans is None else self._spans.around(self._take)
+        place = 0
+        while place < len(records):
+            routed = self._route(tp, plain, place, entries)
+            if routed is None:
+                take(tp, records[place], entries, letters)
+                place += 1
+                continue
+            place = routed.end
+            for event_type, count in routed.counts:
+                self._metrics.event_in(event_type, count)
+            if routed.unwatched:
+                self._metrics.unwatched(routed.unwatched)
+
+    def _plain(self, tp: TopicPartition, records: Sequence[Any]) -> list[PlainRecord]:
+        """Records as they are routed natively; none where their topic's cannot be."""
+        if not self._router.is_native or self._spans is not None or not self._decoder.keeps_all(tp.topic):
+            return []
+        now = self._time.brokers_now()
+        fatal = {offset for at, offset in self._first.fatal if at == tp}
+        stamps, latest, at = stamps_of(records, now, self._max_ahead), now + CLOCKS_AGREE, self._clock.at
+        return [
+            PlainRecord(
+                record.offset,
+                record.value or b"",
+                None if stamp is None or record.offset in fatal else at(min(stamp, latest)) + self._max_ahead,
+            )
+            for record, stamp in zip(records, stamps, strict=True)
+        ]
+
+    def _route(
+        self, tp: TopicPartition, records: list[PlainRecord], first: int, entries: list[list[bytes]]
+    ) -> Routed | None:
+        """Route records natively from the first on; ``None`` where it must be decoded by Python."""
+        return self._router.route(records, first, name_of(tp), entries) if records else None
 
     def _take(
         self, tp: TopicPartition, record: Any, entries: list[list[bytes]], letters: list[tuple[bytes, bytes]]
@@ -364,9 +400,6 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         self, tp: TopicPartition, record: Any, entries: list[list[bytes]], letters: list[tuple[bytes, bytes]]
     ) -> None:
         try:
-            if (routed := self._routed(tp, record)) is not None:
-                self._append(*routed, entries)
-                return
             events = self._events_of(tp, record)
         except InputError as error:
             self._refuse(tp, record, error, letters)
@@ -382,28 +415,13 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
             except InputError as error:
                 self._refuse(tp, record, error, letters)
             else:
-                self._append(found.type, own, entries)
+                for partition, entry in own:
+                    entries[partition].append(entry)
+                self._metrics.event_in(found.type, 1)
+                if not own:
+                    self._metrics.unwatched(1)
                 if self._spans is not None:
                     self._spans.routed(found.event_id, [partition for partition, _ in own])
-
-    def _routed(self, tp: TopicPartition, record: Any) -> tuple[str, Placed] | None:
-        """The entries of a record where they are made natively, with the type of its event.
-
-        Raises:
-            InputError: where its timestamp is impossible.
-        """
-        if not self._router.is_native or self._spans is not None or not self._decoder.keeps_all(tp.topic):
-            return None
-        latest, origin = self._came_in(record) + self._max_ahead, f"{name_of(tp)}/{record.offset}"
-        return self._router.routed(record.value or b"", latest=latest, origin=origin)
-
-    def _append(self, event_type: str, own: Placed, entries: list[list[bytes]]) -> None:
-        """Append the entries of one event, and count it."""
-        for partition, entry in own:
-            entries[partition].append(entry)
-        self._metrics.event_in(event_type, 1)
-        if not own:
-            self._metrics.unwatched(1)
 
     def _events_of(self, tp: TopicPartition, record: Any) -> Iterator[Event | InputError | Skipped]:
         """What a record decodes to, one by one.

@@ -13,7 +13,7 @@ from typing import Final
 from streams.core.alerts import Subject
 from streams.core.event import Event
 from streams.core.rulebook import Rulebook
-from streams.engine.clocks import NativeClocks
+from streams.engine.clocks import NativeClocks, PlainRecord, Routed
 from streams.errors import InputError
 from streams.wire.state_rows import entry_to_bytes
 
@@ -42,7 +42,7 @@ class Router:
 
     @property
     def is_native(self) -> bool:
-        """Whether ``routed`` knows any record."""
+        """Whether ``route`` knows any record."""
         return self._native is not None
 
     def entries_of(self, event: Event, origin: str) -> Placed:
@@ -64,15 +64,13 @@ class Router:
                 )
         return own
 
-    def routed(self, raw: bytes, *, latest: int, origin: str) -> tuple[str, Placed] | None:
-        """The type of the event in a record, and its entries; ``None`` where it must be decoded first.
+    def route(self, records: list[PlainRecord], first: int, source: str, entries: list[list[bytes]]) -> Routed | None:
+        """Append the entries of records, from the first on, to those of their partitions of the log.
 
-        For records whose decoder keeps all as it is. ``latest`` (microseconds) is the last instant that an event may
-        have.
+        For records whose decoder keeps all as it is. ``source`` is the partition from which they are, as it is named in
+        their origin. ``None`` where the first must be decoded by Python; other such records end it.
         """
-        if self._native is None:
-            return None
-        return self._native.entries(raw, latest=latest, origin=origin, partitions=self.partitions)
+        return None if self._native is None else self._native.route(records, first, source, entries)
 
 
 def split(entries: Sequence[bytes]) -> list[list[bytes]]:

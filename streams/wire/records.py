@@ -6,7 +6,7 @@ of the producer, whose clock may be wrong, so it counts only up to the brokers' 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, Protocol
 
@@ -71,6 +71,22 @@ def stamp_of(record: KafkaRecord, now: int, max_ahead: int) -> int | None:
             "set the clock of its producer",
         )
     return stamp * 1000
+
+
+def stamps_of(records: Iterable[KafkaRecord], now: int, max_ahead: int) -> list[int | None]:
+    """The timestamp of each record by ``stamp_of``; ``None`` also where that refuses it."""
+    latest = (now + max(max_ahead, CLOCKS_AGREE)) // 1000
+    found: list[int | None] = []
+    for record in records:
+        stamp = record.timestamp
+        if stamp is not None and YEAR_2000 <= stamp <= latest:  # as nearly all are
+            found.append(stamp * 1000)
+            continue
+        try:
+            found.append(stamp_of(record, now, max_ahead))
+        except InputError:
+            found.append(None)
+    return found
 
 
 def arrival_of(record: KafkaRecord, now: int, max_ahead: int) -> int:

@@ -6,6 +6,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from copy import copy
 from datetime import date
 from functools import cache
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from streams.core.instants import instant_us
 from streams.core.rulebook import Rulebook
 from streams.engine import native_module
-from streams.engine.clocks import FAILED, NativeClocks
+from streams.engine.clocks import FAILED, NativeClocks, PlainRecord
 from streams.errors import InputError
 from streams.live.routing import Placed, Router
 from streams.simulation import simulate
@@ -57,7 +58,7 @@ def by_python(raw: bytes, rulebook: Rulebook, latest: int = LATEST) -> tuple[str
     """The type of the event and its entries; ``None`` where it is refused."""
     try:
         event = decoder().decode(raw, received=latest, max_ahead=0)
-        return event.type, router(rulebook).entries_of(event, ORIGIN)
+        return event.type, sorted(router(rulebook).entries_of(event, ORIGIN), key=lambda placed: placed[0])
     except InputError:
         return None
 
@@ -65,11 +66,25 @@ def by_python(raw: bytes, rulebook: Rulebook, latest: int = LATEST) -> tuple[str
 def assert_same(raw: bytes, rulebook: Rulebook | None = None, latest: int = LATEST) -> bool:
     """Whether they were made natively."""
     rulebook = rulebook or shipped().rulebook
-    found = router(rulebook).routed(raw, latest=latest, origin=ORIGIN)
+    found = natively(raw, rulebook, latest)
     if found is None:
         return False
     assert found == by_python(raw, rulebook, latest), raw
     return True
+
+
+def natively(raw: bytes, rulebook: Rulebook, latest: int = LATEST) -> tuple[str, Placed] | None:
+    """The type of the event and its entries; ``None`` where Python must make them."""
+    entries: list[list[bytes]] = [[] for _ in range(PARTITIONS)]
+    source, _, offset = ORIGIN.rpartition("/")
+    found = router(rulebook).route([PlainRecord(int(offset), raw, latest)], 0, source, entries)
+    if found is None:
+        assert not any(entries)
+        return None
+    ((event_type, count),) = found.counts
+    placed = [(partition, entry) for partition, own in enumerate(entries) for entry in own]
+    assert (found.end, count, found.unwatched) == (1, 1, int(not placed))
+    return event_type, placed
 
 
 @cache
@@ -188,20 +203,54 @@ def test_a_correction_concerns_every_subject_that_it_names() -> None:
         b'"order_id":"WO1","account_id":"A","meter_id":"M","batch_id":"B","corrects":"e"}'
     )
     assert assert_same(raw)
-    found = router(shipped().rulebook).routed(raw, latest=LATEST, origin=ORIGIN)
+    found = natively(raw, shipped().rulebook)
     assert found is not None
     assert len(found[1]) == 4
 
 
+def test_records_are_routed_together_up_to_one_that_python_must_decode() -> None:
+    """Whichever is the first, with the entries in the order of the records."""
+    raws = [*simulated()[:60], b"not JSON", *simulated()[60:90]]
+    records = [PlainRecord(number, raw, None if number == 20 else LATEST) for number, raw in enumerate(raws)]
+
+    def taken_by_python(number: int, entries: list[list[bytes]]) -> str | None:
+        with suppress(InputError):
+            event = decoder().decode(raws[number], received=LATEST, max_ahead=0)
+            for partition, entry in router(shipped().rulebook).entries_of(event, f"in/3/{number}"):
+                entries[partition].append(entry)
+            return event.type
+        return None
+
+    expected: list[list[bytes]] = [[] for _ in range(PARTITIONS)]
+    types = [taken_by_python(number, expected) for number in range(len(raws))]
+    entries: list[list[bytes]] = [[] for _ in range(PARTITIONS)]
+    left, place, counts = [], 0, Counter[str]()
+    while place < len(records):
+        found = router(shipped().rulebook).route(records, place, "in/3", entries)
+        if found is None:
+            left.append(place)
+            taken_by_python(place, entries)
+            place += 1
+        else:
+            assert found.end > place
+            place = found.end
+            counts.update(dict(found.counts))
+    assert {20, 60} <= set(left)
+    assert left == [place for place, raw in enumerate(raws) if place == 20 or natively(raw, shipped().rulebook) is None]
+    assert entries == expected
+    assert counts == Counter(found for place, found in enumerate(types) if found and place not in left)
+
+
 def test_a_failure_is_counted_and_python_routes(caplog: pytest.LogCaptureFixture) -> None:
     class Failing:
-        def entries(self, *_given: Any) -> None:
+        def route(self, *_given: Any) -> None:
             raise RuntimeError("panic")
 
     failing = copy(native(shipped().rulebook))
     failing._inner, failing.fallbacks = Failing(), Counter()
     for _ in range(2):
-        assert Router(shipped().rulebook, 4, failing).routed(simulated()[0], latest=LATEST, origin=ORIGIN) is None
+        record = PlainRecord(17, simulated()[0], LATEST)
+        assert Router(shipped().rulebook, 4, failing).route([record], 0, "in/3", [[], [], [], []]) is None
     assert failing.fallbacks == {FAILED: 2}
     assert len(caplog.records) == 1
 

@@ -161,8 +161,9 @@ class Worker:
         until(lambda: "at work on" in self.output or self.exit_code is not None, seconds, lambda: self.output)
         assert self.exit_code is None, self.output
 
-    def metrics(self) -> str:
-        return self._get("/metrics")[1]
+    def metrics(self, *names: str) -> str:
+        """What ``/metrics`` shows: all, or the metrics of these names."""
+        return self._get("/metrics" + "".join(f"{'&' if at else '?'}name[]={name}" for at, name in enumerate(names)))[1]
 
     def readiness(self) -> tuple[int, str]:
         """What ``/readyz`` answers."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from streams.errors import InputError
-from streams.wire.records import CLOCKS_AGREE, arrival_of
+from streams.wire.records import CLOCKS_AGREE, arrival_of, stamp_of, stamps_of
 
 PRODUCER, BROKER, NEITHER = 0, 1, None
 NOW = 1_772_413_200_000_000
@@ -22,6 +24,11 @@ class Record:
     value: bytes | None = None
     headers: list[tuple[str, bytes | None]] = field(default_factory=list)
     offset: int = 0
+
+
+BOUNDS = NOW, NOW + CLOCKS_AGREE, NOW + HOUR, 946_684_800_000_000
+STAMPS = st.builds(lambda bound, more: bound // MS + more, st.sampled_from(BOUNDS), st.integers(-5, 5))
+KINDS = st.sampled_from((PRODUCER, BROKER))
 
 
 @pytest.mark.parametrize(
@@ -61,3 +68,19 @@ def test_without_any_tolerance_clocks_that_agree_are_right() -> None:
     assert arrival_of(Record((NOW + CLOCKS_AGREE) // MS, PRODUCER), NOW, 0) == NOW + CLOCKS_AGREE
     with pytest.raises(InputError, match="impossible_timestamp"):
         arrival_of(Record((NOW + CLOCKS_AGREE) // MS + 1, PRODUCER), NOW, 0)
+
+
+@given(
+    st.lists(st.tuples(st.none() | st.integers(-1, 2**62) | STAMPS, st.sampled_from((PRODUCER, BROKER)))),
+    st.integers(0, HOUR),
+)
+def test_many_stamps_are_those_of_each_record(stamps: list[tuple[int | None, int]], max_ahead: int) -> None:
+    records = [Record(*stamp) for stamp in stamps]
+
+    def stamp(record: Record) -> int | None:
+        try:
+            return stamp_of(record, NOW, max_ahead)
+        except InputError:
+            return None
+
+    assert stamps_of(records, NOW, max_ahead) == list(map(stamp, records))

@@ -41,15 +41,36 @@ impl Worker {
         Ok(Worker { rulebook, ids, types, place, running, places: Mutex::default() })
     }
 
-    /// See `intake::entries`: the name of the event type, and the entries.
+    /// Append the entries of records from the first on, as `intake::entries` makes them, to the lists of their
+    /// partitions, up to a record that Python must decode or route. A record is its offset, its value and the last
+    /// instant that its event may have, if it has one. The place where it ends, how many events of which type there
+    /// were, and how many of them nothing watches; `None` where the first is Python's.
     #[allow(clippy::type_complexity)]
-    fn entries<'py>(
-        &self, py: Python<'py>, line: &[u8], latest: i64, origin: &str, partitions: u32,
-    ) -> PyResult<Option<(&Py<PyString>, Vec<(u32, Bound<'py, PyBytes>)>)>> {
-        let route = || intake::entries(&self.rulebook, line, latest, origin.as_bytes(), partitions);
-        let Some((event_type, found)) = catch_unwind(AssertUnwindSafe(route)).map_err(broken)? else { return Ok(None) };
-        let entries = found.into_iter().map(|(partition, entry)| (partition, PyBytes::new(py, &entry)));
-        Ok(Some((&self.types[event_type], entries.collect())))
+    fn route<'py>(
+        &self, py: Python<'py>, records: &Bound<'py, PyList>, first: usize, source: &str, entries: &Bound<'py, PyList>,
+    ) -> PyResult<Option<(usize, Vec<(&Py<PyString>, u32)>, u32)>> {
+        let lists = entries.iter().map(|list| Ok(list.cast_into::<PyList>()?)).collect::<PyResult<Vec<_>>>()?;
+        let (mut counts, mut unwatched, mut end) = (vec![0; self.types.len()], 0, first);
+        for record in records.iter().skip(first) {
+            let (offset, value, latest): (i64, Bound<'py, PyBytes>, Option<i64>) = record.extract()?;
+            let Some(latest) = latest else { break };
+            let origin = format!("{source}/{offset}");
+            let route =
+                || intake::entries(&self.rulebook, value.as_bytes(), latest, origin.as_bytes(), lists.len() as u32);
+            let (event_type, found) = match catch_unwind(AssertUnwindSafe(route)) {
+                Ok(Some(routed)) => routed,
+                Err(panic) if end == first => return Err(broken(panic)),
+                _ => break,
+            };
+            counts[event_type] += 1;
+            unwatched += u32::from(found.is_empty());
+            for (partition, entry) in found {
+                lists[partition as usize].append(PyBytes::new(py, &entry))?;
+            }
+            end += 1;
+        }
+        let counted = self.types.iter().zip(counts).filter(|(_, count)| *count > 0).collect();
+        Ok((end > first).then_some((end, counted, unwatched)))
     }
 
     /// See `live::is_idle`; the reason where Python must tell.
