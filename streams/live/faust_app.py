@@ -66,8 +66,9 @@ STOOD_STILL: Final = 0.8
 AGAIN: Final = 3
 """How often a partition that makes no progress is read again, or rows overwritten by another process are rewritten."""
 
-RECORDS_TOGETHER, GATHERED_WITHIN = 32, 0.04
-"""Records of the log taken together, so that no partition waits for another one's acknowledgements; a few seconds."""
+RECORDS_TOGETHER, GATHERED_WITHIN = 32, 0.015
+"""Records of the log taken together, so that no partition waits for another one's acknowledgements; and the seconds
+for which the first waits for others: those of one batch come together."""
 
 
 class Worker:

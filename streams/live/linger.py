@@ -13,8 +13,14 @@ from typing import Final, Protocol
 from streams.live.clock_partition import ClockPartition
 from streams.wall_clock import monotonic
 
-SHORTEST: Final = 0.1
-"""Seconds between two batches at low load."""
+SHORTEST: Final = 0.05
+"""Seconds between two batches at low load, where the log has few partitions."""
+
+SHORTEST_OF_MANY: Final = 0.1
+"""The same, however many it has."""
+
+RECORDS_A_SECOND: Final = 80
+"""What an intake writes to the log at low load, as long as that wait is not the longer."""
 
 LONGEST: Final = 5.0
 """Seconds between two batches, however far the clocks are behind; less than what counts as time standing still."""
@@ -38,11 +44,15 @@ class Written(Protocol):
 class Linger:
     """Measures by samples how long a record waits in the log until the clocks of this worker have applied it.
 
-    One batch at a time is the sample: its last record in each partition. ``partitions`` are those of this worker.
+    One batch at a time is the sample: its last record in each partition. ``partitions`` are those of this worker, of
+    ``log_partitions`` of the log.
     """
 
-    def __init__(self, partitions: Mapping[int, ClockPartition], now: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self, partitions: Mapping[int, ClockPartition], log_partitions: int = 1, now: Callable[[], float] = monotonic
+    ) -> None:
         self._partitions = partitions
+        self.shortest = min(SHORTEST_OF_MANY, max(SHORTEST, log_partitions / RECORDS_A_SECOND))
         self._now = now
         self._since = 0.0
         self._sample: dict[int, int] = {}
@@ -62,4 +72,4 @@ class Linger:
                 self._sample, self._delay = {}, delay
             else:
                 self._delay = max(delay, self._delay)
-        return min(LONGEST, max(SHORTEST, self._delay / SHARE))
+        return min(LONGEST, max(self.shortest, self._delay / SHARE))

@@ -120,7 +120,7 @@ async def run_worker(
         clients, producer = await _connected(stack, settings, client_id, gauges.waits)
         router = Router(loaded.rulebook, log_partitions, native)
         intake = Intake(settings, router, decoder, clients, time=gauges.time, metrics=gauges.metrics)
-        intake.linger = Linger(gauges.partitions)
+        intake.linger = Linger(gauges.partitions, log_partitions)
         topics = _topics(settings, log_partitions, clients.consumer, producer)
         clocks = _clocks(settings, loaded, gauges, producer, clients.spans)
         worker = Worker(settings, topics, clocks, intake, waits=gauges.waits, client_id=client_id, on_failed=on_failed)

@@ -37,7 +37,12 @@ def made(**offsets: int) -> tuple[Linger, dict[int, Any], Now]:
     """With own partitions ``p0`` and the like at these offsets."""
     partitions: dict[int, Any] = {int(name[1:]): Applied(offset) for name, offset in offsets.items()}
     now = Now()
-    return Linger(partitions, now), partitions, now
+    return Linger(partitions, now=now), partitions, now
+
+
+@pytest.mark.parametrize(("partitions", "seconds"), [(1, SHORTEST), (4, 0.05), (6, 0.075), (8, 0.1), (64, 0.1)])
+def test_a_log_of_few_partitions_is_written_more_often(partitions: int, seconds: float) -> None:
+    assert Linger({}, partitions).seconds() == seconds
 
 
 def test_clocks_that_follow_cost_no_wait() -> None:
@@ -45,7 +50,7 @@ def test_clocks_that_follow_cost_no_wait() -> None:
     assert linger.seconds() == SHORTEST
     for offset in range(5):
         linger.wrote([Place(0, offset), Place(1, 70)])  # partition 1 is another worker's
-        now.at += 0.9
+        now.at += 0.4
         partitions[0].offset = offset
         assert linger.seconds() == SHORTEST
 
@@ -91,7 +96,7 @@ def test_a_partition_that_went_to_another_worker_is_waited_for_no_more() -> None
 def test_workers_that_get_little_of_a_processor_come_to_apply_what_they_write(workers: int) -> None:
     """Each applies 20 records of its one partition a second; each batch of any worker is a record there."""
     now, written, applied = Now(), 0, Applied(-1)
-    linger = Linger({0: applied}, now)  # type: ignore[dict-item]
+    linger = Linger({0: applied}, now=now)  # type: ignore[dict-item]
     batch_at, owed, behind = 0.0, 0.0, []
     for _ in range(60_000):  # ten minutes
         now.at += 0.01
