@@ -10,17 +10,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaTimeoutError
+from aiokafka.partitioner import DefaultPartitioner
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from streams.wall_clock import monotonic
 
 LOG_AGAIN_SECONDS = 60.0
 """Seconds between two log lines about the same wait."""
+
+Message = tuple[bytes, bytes | None, Sequence[tuple[str, bytes]] | None]
+"""A key, a value (``None`` deletes the key where the topic is compacted), and headers."""
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +44,33 @@ class BlockingProducer(AIOKafkaProducer):  # type: ignore[misc]
     async def send_batch(self, *args: Any, **options: Any) -> Any:
         """As ``send``, of a batch."""
         return await _until_buffered(super().send_batch, *args, **options)
+
+    async def send_together(self, topic: str, messages: Sequence[Message]) -> None:
+        """Write messages to the partitions of their keys, those of one partition in this order; wait until all are.
+
+        As ``send`` of each, with less work for each: they are put into batches here.
+
+        Raises:
+            KafkaError: where the broker refuses one of them.
+        """
+        if not messages:
+            return
+        partition_of, partitions = DefaultPartitioner(), sorted(await self.partitions_for(topic))
+        batches: dict[int, BatchBuilder] = {}
+        sent = []
+        for key, value, headers in messages:
+            message = {"timestamp": None, "key": key, "value": value, "headers": headers}
+            number = partition_of(key, partitions, partitions)
+            batch = batches.get(number)
+            if batch is None or batch.append(**message) is None:
+                if batch is not None:  # full
+                    sent.append(await self.send_batch(batch, topic, partition=number))
+                batches[number] = batch = self.create_batch()
+                batch.append(**message)  # an empty batch takes a message of any size
+        for number, batch in batches.items():
+            batch.close()
+            sent.append(await self.send_batch(batch, topic, partition=number))
+        await asyncio.gather(*sent)
 
     async def stop(self) -> None:
         """Close, flushing what can be flushed. The rest was not acknowledged, so it may be dropped."""

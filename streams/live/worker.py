@@ -276,18 +276,17 @@ class _Outlet:
         alerts, dead_letters = self._settings.alerts_topic, self._settings.dead_letters_topic
         if output.alerts or output.letters:
             with self._waits.on(f"topic {alerts} or {dead_letters}"), self._sending(output) as headers:
-                sends = [
-                    await self._producer.send(alerts, value, key=key, headers=of_trace)
-                    for (key, value), of_trace in zip(output.alerts, headers, strict=False)
-                ]
+                messages = [(*alert, of_trace) for alert, of_trace in zip(output.alerts, headers, strict=False)]
                 for reason in output.reasons:
                     self._metrics.dead_letter(reason)
-                sends += [await self._producer.send(dead_letters, value, key=key) for key, value in output.letters]
-                await asyncio.gather(*sends)
+                await asyncio.gather(
+                    self._producer.send_together(alerts, messages),
+                    self._producer.send_together(dead_letters, [(*letter, None) for letter in output.letters]),
+                )
         if output.cases:
             topic = self._settings.cases_topic
             with self._waits.on(f"topic {topic}"):
-                await asyncio.gather(*[await self._producer.send(topic, value, key=key) for key, value in output.cases])
+                await self._producer.send_together(topic, [(*case, None) for case in output.cases])
         for alert in output.applied.step.alerts:
             self._metrics.alert_sent(alert)
         for one in output.applied.left_out:

@@ -1,10 +1,16 @@
-"""What is said of brokers that take no writes."""
+"""What is said of brokers that take no writes, and messages that are written together."""
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import closing
+
 import pytest
 
-from streams.kafka.producer import LOG_AGAIN_SECONDS, BackPressure
+from streams.kafka.admin import TopicSpec, ensure_topics
+from streams.kafka.brokers import Broker
+from streams.kafka.producer import LOG_AGAIN_SECONDS, BackPressure, BlockingProducer, Message
+from tests.integration.live import Topic
 
 
 class Elapsed:
@@ -46,3 +52,34 @@ def test_what_is_waited_for_is_said_once_a_minute_and_whenever_it_is_something_e
         assert said(elapsed.now) == ["topic alerts has taken no writes for 7 s"]
     assert said(elapsed.now) == ["the brokers take writes again"]
     assert said(elapsed.now) == []
+
+
+def test_messages_written_together_are_where_each_of_them_would_be(kafka: Broker, prefix: str) -> None:
+    """More than one batch of each partition, one that is larger than a batch, one that deletes its key."""
+    alone, together = f"{prefix}alone", f"{prefix}together"
+    ensure_topics(kafka.bootstrap, [TopicSpec(topic, 3, compact=True) for topic in (alone, together)])
+    messages: list[Message] = [
+        (f"case-{number % 40}".encode(), str(number).encode() * (30_000 if number == 170 else 20), [("n", b"1")])
+        for number in range(400)
+    ]
+    messages.append((b"case-7", None, None))
+
+    async def write() -> None:
+        producer = BlockingProducer(bootstrap_servers=kafka.bootstrap, patience=10, max_batch_size=2_000)
+        await producer.start()
+        try:
+            await producer.send_together(together, messages)
+            await producer.send_together(f"{prefix}never-made", [])
+            for key, value, headers in messages:
+                await producer.send_and_wait(alone, value, key=key, headers=headers)
+        finally:
+            await producer.stop()
+
+    asyncio.run(write())
+    found = []
+    for name in (alone, together):
+        with closing(Topic(kafka.bootstrap, name)) as topic:
+            found.append(sorted(topic.update(), key=lambda record: record[:2]))
+    assert len(found[0]) == len(messages)
+    assert found[0] == found[1]
+    assert len({partition for partition, *_ in found[0]}) == 3
