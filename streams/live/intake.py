@@ -222,7 +222,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         """
         found: dict[TopicPartition, Sequence[Any]] = {}
         for tp, records in batches.items():
-            for place, record in enumerate(records):
+            for place, record in enumerate(records if self._decoder.has_schemas(tp.topic) else ()):
                 if (tp, record.offset) in self._first.fatal or self._decoder.is_ready(tp.topic, record):
                     continue
                 try:

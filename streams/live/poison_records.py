@@ -140,5 +140,5 @@ class PoisonRecords:
             self._left[tp].records -= len(records)
             if records[-1].offset + 1 >= self._left[tp].end:
                 self._left[tp].records = 0
-            for record in records:
+            for record in records if self.fatal else ():
                 self.fatal.pop((tp, record.offset), None)

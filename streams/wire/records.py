@@ -110,6 +110,11 @@ class RecordDecoder:
         """Whether a topic has events as they are, and the decoder changes nothing in them."""
         return topic not in self._mappings and self._decoder.keeps(_STAFF)
 
+    def has_schemas(self, topic: str) -> bool:
+        """Whether records of a topic may need a schema of the registry."""
+        mapping = self._mappings.get(topic)
+        return mapping is not None and mapping.schemas is not None
+
     def is_ready(self, topic: str, record: KafkaRecord) -> bool:
         """Whether ``events`` can be called without ``prepare``."""
         mapping = self._mappings.get(topic)

@@ -447,6 +447,9 @@ class Away(RecordDecoder):
 
     is_away = True
 
+    def has_schemas(self, topic: str) -> bool:
+        return True
+
     def is_ready(self, topic: str, record: Any) -> bool:
         return bool(record.value != b"?")
 
