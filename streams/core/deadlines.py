@@ -183,9 +183,10 @@ def _days(
     provisional = False
     if not pauses and not working and trace is None:
         return Deadline(calendar.start_of_day(first + days + 1))
+    ends = calendar.start_of_day(day + 1)
     for _ in range(MAX_DAYS):
         day += 1
-        begins, ends = calendar.start_of_day(day), calendar.start_of_day(day + 1)
+        begins, ends = ends, calendar.start_of_day(day + 1)
         if working:
             provisional = provisional or calendar.is_provisional(day)
         if working and not calendar.is_working_day(day):
@@ -207,7 +208,10 @@ def _days(
 
 
 def _is_paused_all_day(begins: int, ends: int, pauses: Sequence[Pause]) -> bool:
-    return any(since <= begins and (until is None or until >= ends) for since, until in pauses)
+    for since, until in pauses:  # noqa: SIM110 (a generator would cost more than it looks at)
+        if since <= begins and (until is None or until >= ends):
+            return True
+    return False
 
 
 def earliest_of(

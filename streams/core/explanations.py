@@ -44,7 +44,6 @@ AND_OTHERS = Explanation("{}等，共{}日", "{} and others, {} days in all")
 """The texts about pauses: the time subtracted, the days not counted, a run of days, the separator, the rest."""
 
 
-@lru_cache(maxsize=1024)
 def limit_zh(limit: Limit) -> str:
     """A limit in Chinese: 5分钟, 5个工作日."""
     amount, _, unit = limit.text.partition(" ")
@@ -69,11 +68,15 @@ def limit_zh(limit: Limit) -> str:
             return "当个工作日内"
 
 
-@lru_cache(maxsize=1024)
 def _limit_en(limit: Limit) -> str:
     if isinstance(limit, UntilInstant):
         return "by the agreed time"
     return "by the agreed date" if isinstance(limit, UntilDate) else limit.text
+
+
+@lru_cache(maxsize=1024)
+def _limit_said(limit: Limit) -> Explanation:
+    return Explanation(f"，时限{limit_zh(limit)}", f", limit {_limit_en(limit)}")
 
 
 def duration(microseconds: int) -> tuple[str, str]:
@@ -122,8 +125,8 @@ def _deadline_sentence(verdict: Verdict, report: Report, calendar: WorkingCalend
     after = verdict.facts.get("after")
     if after is not None:
         span_zh, span_en = f"{started}「{after.title.zh}」超时起算", f'{span_en} with the breach of "{after.title.en}"'
-    span_zh = f"{span_zh}，时限{limit_zh(verdict.limit)}"
-    span_en = f"{span_en}, limit {_limit_en(verdict.limit)}"
+    limit = _limit_said(verdict.limit)
+    span_zh, span_en = span_zh + limit.zh, span_en + limit.en
     without = left_out(verdict, calendar)
     if without is not None:
         span_zh, span_en = span_zh + without.zh, span_en + without.en

@@ -173,7 +173,8 @@ class History:
     @classmethod
     def folded(cls, events: Sequence[Event], states: dict[int, Any]) -> History:
         """A history without corrections, with the states already folded from all its events."""
-        history = cls(events)
+        history = cls()
+        history.events = list(events)
         history.states = states
         history._folded = len(history.events)
         return history

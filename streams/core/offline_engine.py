@@ -45,8 +45,8 @@ class OfflineEngine(Engine):
         instant. Events that happened later than ``end``, as corrected, are left out.
         """
         record = self._records[subject] = SubjectRecord(subject)
-        within = bisect_right(events, end, key=lambda event: event.at)
-        if within < len(events):
+        if events and events[-1].at > end:
+            within = bisect_right(events, end, key=lambda event: event.at)
             beyond, events = events[within:], events[:within]
             if any(event.corrects is not None or event.void for event in chain(events, beyond)):
                 record.history = History(beyond, until=end)

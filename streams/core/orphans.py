@@ -26,6 +26,6 @@ def orphans_of(records: Iterable[SubjectRecord], rulebook: Rulebook, watermark: 
             fold.id
             for event in record.history.effective()
             for index, fold, before in routes(event.type)
-            if not names_one_of(event, before) and record.history.is_seen_by(index, event) and fold.is_stop(event)
+            if fold.is_stop(event) and not names_one_of(event, before) and record.history.is_seen_by(index, event)
         )
     return found

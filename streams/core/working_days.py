@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -53,7 +53,6 @@ _TABLE_LAST = date(2060, 12, 31).toordinal()
 TABLE_DAYS = range(_TABLE_FIRST, _TABLE_LAST + 1)
 
 _CLOCK = [f"{minute // 60:02d}:{minute % 60:02d}" for minute in range(24 * 60)]
-_MANY_TEXTS = 4096  # texts of instants before they are forgotten
 
 _MARGIN = 26 * 3600 * SECOND  # no offset is that large
 _BEGINNING = -(1 << 62)  # before every instant
@@ -135,11 +134,11 @@ def offsets_of(name: str) -> ZoneOffsets:
 class LocalTexts:
     """Instants as text in a zone; equal to ``format_us``, but composed of parts after the last change of the zone.
 
-    An alert has each of its instants several times, and nearly all of a replay are within a few days: so both the texts
-    and the days are kept for a while.
+    ``text`` gives an instant with date, time to the millisecond (microsecond where there are any), and offset. An alert
+    has each of its instants several times, and nearly all of a replay are within a few days: so both are kept a while.
     """
 
-    __slots__ = ("_days", "_known", "_offset", "_since", "_suffix", "_until", "_zone")
+    __slots__ = ("_days", "_offset", "_since", "_suffix", "_until", "_zone", "text")
 
     def __init__(self, zone: ZoneInfo, since: int, offset: int) -> None:
         self._zone = zone
@@ -148,16 +147,7 @@ class LocalTexts:
         self._offset = offset
         self._suffix = moment_of(self._since, zone).isoformat(timespec="seconds")[19:]
         self._days: dict[int, str] = {}
-        self._known: dict[int, str] = {}
-
-    def text(self, instant: int) -> str:
-        """The instant with date, time to the millisecond (microsecond where there are any), and offset."""
-        found = self._known.get(instant)
-        if found is None:
-            if len(self._known) >= _MANY_TEXTS:
-                self._known.clear()
-            found = self._known[instant] = self._composed(instant)
-        return found
+        self.text: Callable[[int], str] = lru_cache(maxsize=4096)(self._composed)
 
     def _composed(self, instant: int) -> str:
         if not self._since <= instant < self._until:

@@ -8,7 +8,7 @@ alerts caused by an event, then the engine's order. That is ``AlertKey``.
 from __future__ import annotations
 
 from array import array
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
@@ -177,19 +177,15 @@ class Judging:
 
     def _by_subject(self, events: Sequence[Sorted], *, filtered: bool) -> dict[Subject, tuple[int, list[Event]]]:
         """Each subject's events in order, and the number of those whose first subject it is."""
-        found: dict[Subject, list[Event]] = {}
-        firsts: Counter[Subject] = Counter()
+        found: defaultdict[Subject, list[Event]] = defaultdict(list)
+        firsts: defaultdict[Subject, int] = defaultdict(int)
         copies_of = self._rulebook.copies_of
         for _, _, event, copies in events:
             if filtered:
                 own = {subject for subject, _ in copies_of(event)}
                 copies = [copy for copy in copies if copy[0] in own]
             for subject, copy in copies:
-                known = found.get(subject)
-                if known is None:
-                    found[subject] = [copy]
-                else:
-                    known.append(copy)
+                found[subject].append(copy)
             if copies:
                 firsts[copies[0][0]] += 1
         return {subject: (firsts[subject], own) for subject, own in found.items()}

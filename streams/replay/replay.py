@@ -92,6 +92,12 @@ class ReplayOptions:
     engine: str | None = None
 
 
+def _copies_of_both(rulebook: Rulebook, rival: Rulebook, event: Event) -> Copies:
+    copies = rulebook.copies_of(event)
+    known = {subject for subject, _ in copies}
+    return [*copies, *(copy for copy in rival.copies_of(event) if copy[0] not in known)]
+
+
 class Replay:
     """One replay: ``read``, ``judge``, then ``alerts`` and ``cases``.
 
@@ -134,13 +140,7 @@ class Replay:
         self._settled = False
         self._engine = options.engine
         self._native: NativeJudging | None = None
-
-    def _copies_of(self, event: Event) -> Copies:
-        copies = self._rulebook.copies_of(event)
-        if self._rival is not None:
-            known = {subject for subject, _ in copies}
-            copies += [copy for copy in self._rival.copies_of(event) if copy[0] not in known]
-        return copies
+        self._copies_of = rulebook.copies_of if rival is None else partial(_copies_of_both, rulebook, rival)
 
     def _directory(self) -> Path:
         if self._checkpoint is not None:

@@ -40,9 +40,10 @@ class CloudEvents:
 
     def __init__(self, calendar: WorkingCalendar) -> None:
         self._calendar = calendar
+        self._text = calendar.local_text
 
     def _time(self, instant: int | None) -> str | None:
-        return None if instant is None else self._calendar.local_text(instant)
+        return None if instant is None else self._text(instant)
 
     def id(self, known: str) -> str:
         """The id of a case or an alert as it is written."""
@@ -63,10 +64,10 @@ class CloudEvents:
             "order_id": alert.order_id,
             "account_id": alert.account_id,
             "org": alert.org,
-            "started_at": self._time(alert.started_at),
+            "started_at": self._text(alert.started_at),
             "deadline": self._time(alert.deadline),
-            "due_at": self._time(alert.due_at),
-            "detected_at": self._time(alert.detected_at),
+            "due_at": self._text(alert.due_at),
+            "detected_at": self._text(alert.detected_at),
             "stopped_at": self._time(alert.stopped_at),
             "limit": alert.limit,
             "elapsed": duration_text(alert.elapsed),

@@ -82,6 +82,7 @@ class Decoder:
         self._max_bytes = max_bytes
         self._hide_staff = hide_staff
         self._hide_number = hide_number
+        self._hides = hide_staff is not None or hide_number is not None
         self._plain = PlainEvents(catalogue).read
 
     def keeps(self, fields: Container[str]) -> bool:
@@ -103,7 +104,7 @@ class Decoder:
                         parsed = _from_cloud_event(parsed)
                     event = self._plain(parsed, received + max_ahead)
                     if event is not None:
-                        return self._hidden(event)
+                        return self._hidden(event) if self._hides else event
             except (msgspec.DecodeError, UnicodeDecodeError, ValueError, ArithmeticError, RecursionError):
                 pass  # the model reports the error below
         return self.decode_by_model(raw, received=received, max_ahead=max_ahead)

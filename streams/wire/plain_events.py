@@ -37,13 +37,16 @@ NOT_DATA: Final = frozenset(
 )
 """Fields that the core's event has as attributes, or drops."""
 
+_RARE: Final = frozenset({"corrects", "void", "version", "snapshot", "personal"})
+"""Those that few events have."""
+
 Check = Callable[[Any], bool]
 
 _BIGGEST: Final = 2**63
 _MANY: Final = 4096  # entries of a cache before it is cleared: a hostile sender must not fill memory
 
-_MINUTES: Final = {f"{n // 60:02d}:{n % 60:02d}:": n * 60_000_000 for n in range(1440)}
-_SECONDS: Final = {f"{n:02d}.": n * 1_000_000 for n in range(60)}
+_HOURS: Final = frozenset(f"{n:02d}" for n in range(24))
+_SECONDS: Final = {f":{n // 60:02d}:{n % 60:02d}.": n * 1_000_000 for n in range(3600)}
 _MILLISECONDS: Final = {f"{n:03d}": n * 1000 for n in range(1000)}
 
 
@@ -53,12 +56,12 @@ def known_org(org: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Times:
-    """Parses instants by looking up their parts: most events of a day share date and offset."""
+    """Parses instants by looking up their parts: most events of an hour share date, hour and offset."""
 
-    __slots__ = ("_days",)
+    __slots__ = ("_hours",)
 
     def __init__(self) -> None:
-        self._days: dict[str, dict[str, int]] = {}  # offset -> date with its "T" -> microseconds
+        self._hours: dict[str, int] = {}  # date, hour and offset ("2026-03-02T09+08:00") -> microseconds
 
     def instant(self, text: str) -> int:
         """Microseconds since the epoch.
@@ -68,25 +71,20 @@ class Times:
             TypeError: where it is not a text.
         """
         try:
-            return (
-                self._days[text[23:]][text[:11]]
-                + _MINUTES[text[11:17]]
-                + _SECONDS[text[17:20]]
-                + _MILLISECONDS[text[20:23]]
-            )
+            return self._hours[text[:13] + text[23:]] + _SECONDS[text[13:20]] + _MILLISECONDS[text[20:23]]
         except KeyError:
             return self._learn(text)
 
     def _learn(self, text: str) -> int:
         moment = parse_time(text)
         instant = instant_us(moment)
-        clock = _MINUTES.get(text[11:17]), _SECONDS.get(text[17:20]), _MILLISECONDS.get(text[20:23])
-        # In these years every time of day is valid where this one is; and offsets are not longer.
-        if 1971 <= moment.year <= 2998 and len(text) <= 29 and None not in clock:
-            days = self._days.setdefault(text[23:], {})
-            if len(days) * len(self._days) > _MANY:
-                self._days = {text[23:]: (days := {})}
-            days[text[:11]] = instant - sum(part or 0 for part in clock)
+        second, millisecond = _SECONDS.get(text[13:20]), _MILLISECONDS.get(text[20:23])
+        # In these years every time of an hour is valid where this one is; and offsets are not longer.
+        is_usual = 1971 <= moment.year <= 2998 and len(text) <= 29 and text[11:13] in _HOURS
+        if is_usual and second is not None and millisecond is not None:
+            if len(self._hours) >= _MANY:
+                self._hours.clear()
+            self._hours[text[:13] + text[23:]] = instant - second - millisecond
         return instant
 
 
@@ -136,6 +134,24 @@ def _is_scalar(value: Any) -> bool:
     return kind is str or kind is bool or _is_number(value)
 
 
+class _Known(dict[Any, bool]):
+    """Texts for which a check held, so that each is checked once; what is no text is never one of them."""
+
+    __slots__ = ("_check",)
+
+    def __init__(self, check: Check) -> None:
+        super().__init__()
+        self._check = check
+
+    def __missing__(self, value: Any) -> bool:
+        if not self._check(value):
+            return False
+        if len(self) >= _MANY:
+            self.clear()
+        self[value] = True
+        return True
+
+
 class _Orgs:
     """Shares the ``org`` blocks: few different ones occur, in every event.
 
@@ -146,7 +162,7 @@ class _Orgs:
 
     def __init__(self) -> None:
         self._fields = frozenset(Org.model_fields)
-        self._known: dict[tuple[tuple[str, Any], ...], dict[str, Any]] = {}
+        self._known: dict[tuple[Any, ...], dict[str, Any]] = {}
 
     def shared(self, org: Any) -> dict[str, Any] | None:
         """The shared block equal to this one; ``None`` where it fails the fast check."""
@@ -154,7 +170,7 @@ class _Orgs:
             return None
         if len(org) > len(self._fields):
             org = known_org(org)
-        key = tuple(org.items())
+        key = (*org, *org.values())
         found = self._known.get(key)
         if found is None and self._is_plain(org):
             if len(self._known) >= _MANY:
@@ -199,7 +215,7 @@ class PlainEvents:
         self._times = Times()
         self._orgs = _Orgs()
         kinds: list[tuple[Any, Check]] = [
-            (Code, _is_code),
+            (Code, _Known(_is_code).__getitem__),
             (Id, _is_id),
             (Flag, _is_flag),
             (Count, _is_count),
@@ -240,41 +256,20 @@ class PlainEvents:
                 recorded = self._times.instant(entered)
             if at > latest or recorded > latest or not (event_id.isprintable() and 0 < len(event_id) <= 200):
                 return None
-            named = False
-            if (order_id := take("order_id", None)) is not None:
-                named = order_id.isprintable() and 0 < len(order_id) <= 200
-                if not named:
-                    return None
-            if (account_id := take("account_id", None)) is not None:
-                named = account_id.isprintable() and 0 < len(account_id) <= 200
-                if not named:
-                    return None
-            if (meter_id := take("meter_id", None)) is not None:
-                named = meter_id.isprintable() and 0 < len(meter_id) <= 200
-                if not named:
-                    return None
-            if (batch_id := take("batch_id", None)) is not None:
-                named = batch_id.isprintable() and 0 < len(batch_id) <= 200
-                if not named:
-                    return None
-            corrects, void = take("corrects", None), take("void", False)
-            version = _version(take("version", None))
-            snapshot = take("snapshot", False)
-            if not (named and _is_flag(snapshot)) or (
-                (corrects is not None or void is not False) and not _is_correction(event_id, corrects, void)
-            ):
+            is_named = False
+            order_id, account_id = take("order_id", None), take("account_id", None)
+            meter_id, batch_id = take("meter_id", None), take("batch_id", None)
+            for number in (order_id, account_id, meter_id, batch_id):
+                if number is not None:
+                    is_named = number.isprintable() and 0 < len(number) <= 200
+                    if not is_named:
+                        return None
+            found = Event(event_id, event_type, at, recorded, fields, order_id, account_id, meter_id, batch_id)
+            if not is_named or not (_RARE.isdisjoint(fields) or _take_rare(found)):
                 return None
-            personal = take("personal", None)
-            if personal is not None and not _is_flat(personal):
-                return None
-            if not self._keep_declared(fields, checks):
-                return None
+            return found if self._keep_declared(fields, checks) else None
         except (KeyError, TypeError, ValueError, AttributeError):
             return None  # something is missing or of an unexpected type
-        return Event(
-            event_id, event_type, at, recorded, fields, order_id, account_id, meter_id, batch_id, corrects,
-            void, version, None, snapshot,
-        )  # fmt: skip
 
     def _keep_declared(self, fields: dict[str, Any], checks: Mapping[str, Check]) -> bool:
         """Drop what the type does not declare; false where a value fails the fast check."""
@@ -299,8 +294,19 @@ class PlainEvents:
         return True
 
 
-def _is_correction(event_id: str, corrects: Any, void: Any) -> bool:
-    return _is_flag(void) and _is_id(corrects) and corrects != event_id
+def _take_rare(event: Event) -> bool:
+    """Move what few events have from the fields to the event; false where a value fails the fast check."""
+    take = event.data.pop
+    event.corrects, event.void = take("corrects", None), take("void", False)
+    event.version, event.snapshot = _version(take("version", None)), take("snapshot", False)
+    personal = take("personal", None)
+    if not _is_flag(event.snapshot) or not (personal is None or _is_flat(personal)):
+        return False
+    return (event.corrects is None and event.void is False) or _is_correction(event)
+
+
+def _is_correction(event: Event) -> bool:
+    return _is_flag(event.void) and _is_id(event.corrects) and event.corrects != event.event_id
 
 
 def _version(version: Any) -> tuple[int, ...] | None:

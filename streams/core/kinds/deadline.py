@@ -23,7 +23,7 @@ from streams.core.conditions import Fields, Predicate, predicate_of_start
 from streams.core.deadlines import agreed_until
 from streams.core.event import Event
 from streams.core.kinds.clock import Clock
-from streams.core.kinds.patterns import compile_patterns, fits
+from streams.core.kinds.patterns import compile_patterns, fits, may_fit
 from streams.core.kinds.pauses import ends, merged
 from streams.core.kinds.versions import InForce, all_since, live_versions
 from streams.core.saved import MOST_PAUSES, ById, Saved, SavedCase, SavedWatch, find
@@ -34,7 +34,7 @@ from streams.core.working_days import WorkingCalendar
 class _Role:
     """The roles of an event type in one version; ``None`` or empty for a role that it cannot have."""
 
-    __slots__ = ("cancel", "groups", "is_facts", "pause", "resume", "since", "stop", "until")
+    __slots__ = ("cancel", "groups", "is_facts", "may_pause", "pause", "resume", "since", "stop", "until")
 
     def __init__(self, version: Version, event_type: str) -> None:
         self.groups = [
@@ -47,6 +47,7 @@ class _Role:
         self.pause = version.pause.get(event_type)
         self.resume = version.resume.get(event_type)
         self.cancel = version.cancel.get(event_type)
+        self.may_pause = self.pause is not None or self.resume is not None or self.cancel is not None
 
 
 class Version(InForce):
@@ -217,7 +218,7 @@ class DeadlineFold:
         for index, pairs in role.groups:
             if fits(pairs, event):
                 self._mark(state, version, watch, index, event)
-        if state.open is None and (role.pause is not None or role.resume is not None or role.cancel is not None):
+        if state.open is None and role.may_pause:
             # Outside any case a pause counts only if the next case would begin under it.
             fields = self._fields(watch, event)
             watch.paused_since = self.still_after(role, event, fields, watch.paused_since, has_started=False)
@@ -273,7 +274,9 @@ class DeadlineFold:
             started_by.append(watch.facts.event_id)
         case = self.case_of(version, event, event.at, fields, started_by)
         case.facts, case.holds_since = watch.facts, watch.holds_since
-        still = self.still_after(version.roles[event.type], event, fields, watch.paused_since, has_started=True)
+        role, still = version.roles[event.type], watch.paused_since
+        if role.may_pause:
+            still = self.still_after(role, event, fields, still, has_started=True)
         if still is not None:
             case.pauses.append((event.at, None))
             case.paused_by.append(still.event_id)
@@ -332,8 +335,9 @@ class DeadlineFold:
 
     def is_stop(self, event: Event) -> bool:
         """See ``Fold``: by its own fields."""
-        data = event.data
-        return any(where(data) for version in self.versions for where, *_ in version.stop.get(event.type, ()))
+        return event.type in self._stops and any(
+            may_fit(version.stop.get(event.type, ()), event) for version in self.versions
+        )
 
     def is_idle(self, state: State) -> bool:
         """No case open, no part of a start or pause waiting, and no condition that holds until another event."""

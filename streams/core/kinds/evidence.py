@@ -105,9 +105,10 @@ class _Version(ActVersion[EvidenceRule]):
         super().note(watch, event)
         if not self._by:
             return
-        for slot, seen in zip(self.slots, own.seen, strict=True):
-            if event.type in slot.tests and may_fit(slot.tests[event.type], event):
-                if slot.is_last_enough:
+        for index, pairs in self.roles[event.type].slots:
+            if may_fit(pairs, event):
+                seen = own.seen[index]
+                if self.slots[index].is_last_enough:
                     seen.clear()
                 seen.append(event)
         if event.type in self._cancel and matches(self._cancel, event):
@@ -122,6 +123,8 @@ class _Version(ActVersion[EvidenceRule]):
     def _admitted(self, watch: Watch) -> list[_Pending]:
         """The acts of the latest instant to which the rule applies, as many as there is room for."""
         own: _Open = watch.own
+        if not own.latest:
+            return []
         room = MOST_WAITING - len(own.pending) - len(own.cancelled)
         found = [_Pending(act, watch.facts, reset) for act, reset in own.latest if self.applies(watch, act)]
         if len(found) > room:
@@ -137,19 +140,19 @@ class _Version(ActVersion[EvidenceRule]):
 
     def find(self, watch: Watch, trigger: Event) -> Iterable[Finding]:
         if not self._by:
-            if self.applies(watch, trigger):
-                faults = (*self._carried(trigger), *self.missing(watch, trigger))
-                yield self.finding(trigger, faults, self.grounds(watch, trigger))
-            return
+            if not self.applies(watch, trigger):
+                return ()
+            faults = (*self._carried(trigger), *self.missing(watch, trigger))
+            return (self.finding(trigger, faults, self.grounds(watch, trigger)),)
         own: _Open = watch.own
         now = self._admitted(watch)
         if own.cancel is not None and own.cancel.at == trigger.at:
-            for pending in (*own.cancelled, *now):
-                yield self.finding(pending.act, (), (pending.act, own.cancel), due=trigger.at, cancelled=True)
-            return
+            return [
+                self.finding(pending.act, (), (pending.act, own.cancel), due=trigger.at, cancelled=True)
+                for pending in (*own.cancelled, *now)
+            ]
         acts = (*own.pending, *now)
-        for pending in acts:
-            yield self._closed(own, pending, acts[0].act.at, trigger)
+        return [self._closed(own, pending, acts[0].act.at, trigger) for pending in acts]
 
     def _closed(self, own: _Open, pending: _Pending, start: int, close: Event) -> Finding:
         # Of two starts the first counts: events after it need not be repeated.

@@ -46,7 +46,10 @@ def fits(pairs: Pairs, event: Event, start_fields: Fields | None = None, *, has_
 def may_fit(pairs: Pairs, event: Event) -> bool:
     """Whether the event matches by its own fields; comparisons with a start are left for later."""
     data = event.data
-    return any(where(data) for where, _, _ in pairs)
+    for where, _, _ in pairs:  # noqa: SIM110 (a generator would cost more than it looks at)
+        if where is always or where(data):
+            return True
+    return False
 
 
 def compares(patterns: Iterable[Pattern]) -> bool:

@@ -18,8 +18,9 @@ from streams.core.working_days import WorkingCalendar
 
 class _Version(ActVersion[PrerequisiteRule]):
     def find(self, watch: Watch, trigger: Event) -> Iterable[Finding]:
-        if self.applies(watch, trigger):
-            yield self.finding(trigger, self.missing(watch, trigger), self.grounds(watch, trigger))
+        if not self.applies(watch, trigger):
+            return ()
+        return (self.finding(trigger, self.missing(watch, trigger), self.grounds(watch, trigger)),)
 
 
 def prerequisite_fold(

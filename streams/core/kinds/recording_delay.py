@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from schemas.base import Text
+from schemas.limits import Limit
 from schemas.rules import RecordingDelayRule
 from streams.core.chosen_calendar import Calendars, ChosenCalendar
-from streams.core.conditions import predicate_of_start
+from streams.core.conditions import Fields, predicate_of_start
 from streams.core.deadlines import deadline_of
 from streams.core.event import Event
 from streams.core.faults import RecordedLate
@@ -30,18 +31,23 @@ class _Version(ActVersion[RecordingDelayRule]):
         super().__init__(rule, calendar, titles)
 
     def find(self, watch: Watch, trigger: Event) -> Iterable[Finding]:
-        fields = {**trigger.data, "event_type": trigger.type}
-        limit = next((limit for when, limit in self._choices if when(fields)), None)
+        limit = self._limit({**trigger.data, "event_type": trigger.type})
         if limit is None or not self.applies(watch, trigger):
-            return
+            return ()
         calendar = self._counted_by.of(fields_of(watch.facts, trigger))
         found = deadline_of(limit, trigger.at, (), calendar)
         if found.at is None:
-            return
+            return ()
         faults = (RecordedLate(trigger.entered, found.at),) if trigger.entered > found.at else ()
         due = found.at if faults else trigger.at
         grounds = self.grounds(watch, trigger)
-        yield self.finding(trigger, faults, grounds, due=due, counted=Counted(limit, found.provisional, calendar))
+        return (self.finding(trigger, faults, grounds, due=due, counted=Counted(limit, found.provisional, calendar)),)
+
+    def _limit(self, fields: Fields) -> Limit | None:
+        for when, limit in self._choices:
+            if when(fields):
+                return limit
+        return None
 
 
 def recording_delay_fold(
