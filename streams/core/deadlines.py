@@ -346,9 +346,9 @@ def _exact(fraction: float) -> tuple[int, int]:
 
 
 def part_of(length: int, fraction: float) -> int:
-    """A fraction of a length of time, in whole microseconds."""
+    """A fraction of a length of time, in whole microseconds, rounded towards zero."""
     part, whole = _exact(fraction)
-    return length * part // whole
+    return length * part // whole if length >= 0 else -(-length * part // whole)
 
 
 def _used_up(

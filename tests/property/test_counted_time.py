@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from schemas.calendars import CalendarSpec
 from schemas.limits import Limit, parse_limit
-from streams.core.deadlines import deadline_of, warning_instant
+from streams.core.deadlines import deadline_of, part_of, warning_instant
 from streams.rulebooks.calendars import build_calendar
 from tests.oracle.deadline import Standstill, runs_out, warned_at
 from tests.property.runs import moment, us
@@ -64,3 +64,8 @@ def test_deadlines_and_warnings_are_the_oracles(text: str, calendar: CalendarSpe
         found = warning_instant(limit, us(start), pauses, deadline, fraction, working)
         expected = warned_at(limit, start, still, moment(deadline), Fraction(str(fraction)), calendar)
         assert (None if found is None else moment(found)) == expected, fraction
+
+
+@given(st.integers(-(2**62), 2**62), st.sampled_from(FRACTIONS) | st.floats(0, 1))
+def test_a_part_of_a_length_is_that_of_the_fraction_as_it_is_written(length: int, fraction: float) -> None:
+    assert part_of(length, fraction) == int(length * Fraction(str(fraction)))
