@@ -163,8 +163,7 @@ class ActVersion(InForce, ABC, Generic[R]):
 
     def is_trigger(self, watch: Watch, event: Event) -> bool:
         """Whether this event triggers a finding; by default the act itself does."""
-        pairs = self.act.get(event.type)
-        return pairs is not None and fits(pairs, event) and self.is_in_force(event.at)
+        return self.is_act(event) and self.is_in_force(event.at)
 
     def applies(self, watch: Watch, act: Event) -> bool:
         """Whether the facts known at the act make the rule apply to it."""
