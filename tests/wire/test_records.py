@@ -70,10 +70,7 @@ def test_without_any_tolerance_clocks_that_agree_are_right() -> None:
         arrival_of(Record((NOW + CLOCKS_AGREE) // MS + 1, PRODUCER), NOW, 0)
 
 
-@given(
-    st.lists(st.tuples(st.none() | st.integers(-1, 2**62) | STAMPS, st.sampled_from((PRODUCER, BROKER)))),
-    st.integers(0, HOUR),
-)
+@given(st.lists(st.tuples(st.none() | st.integers(-1, 2**62) | STAMPS, KINDS)), st.integers(0, HOUR))
 def test_many_stamps_are_those_of_each_record(stamps: list[tuple[int | None, int]], max_ahead: int) -> None:
     records = [Record(*stamp) for stamp in stamps]
 
