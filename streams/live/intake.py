@@ -37,7 +37,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
 from streams.core.event import Event
-from streams.engine.clocks import PlainRecord, Routed
+from streams.engine.clocks import PlainRecord
 from streams.errors import InputError, RegistryAwayError
 from streams.kafka.partition_counts import PartitionCounts
 from streams.kafka.producer import BackPressure
@@ -80,15 +80,17 @@ class IntakeMetrics(PositionMetrics, Protocol):
         """A record, or a part of one, that gives no event by the topic's mapping."""
 
 
-def time_of(records: Sequence[Any], now: int, max_ahead: int) -> int | None:
+def time_of(records: Sequence[Any], stamps: Sequence[int | None]) -> int | None:
     """The progress of a partition not yet read to its end: real time in microseconds.
 
     The timestamp of the last record if the broker set it. Producers' clocks differ, and no single one may advance the
-    watermark: of theirs the median. ``None`` where no record has a plausible timestamp (``stamp_of``).
+    watermark: of theirs the median. ``None`` where no record has a plausible timestamp.
+
+    ``stamps`` are those of the records, as ``stamps_of`` gives them.
     """
     if records[-1].timestamp_type == LOG_APPEND_TIME:
-        records = records[-1:]
-    found = [stamp for stamp in stamps_of(records, now, max_ahead) if stamp is not None]
+        stamps = stamps[-1:]
+    found = [stamp for stamp in stamps if stamp is not None]
     return median_low(found) if found else None
 
 
@@ -251,10 +253,11 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         now = self._time.brokers_now()
         for tp, records in batches.items():
             self._positions.reached(tp, records[0].offset, records[-1].offset + 1)
-            read = time_of(records, now, self._max_ahead)
+            stamps = stamps_of(records, now, self._max_ahead)
+            read = time_of(records, stamps)
             if read is not None:
                 self._last_read[tp] = self._clock.at(read)
-            self._take_all(tp, records, entries, letters)
+            self._take_all(tp, self._plain(tp, records, stamps, now), records, entries, letters)
         read_on = await self._positions.find_losses() | (self._behind_loss & batches.keys())
         seen = await self._watermarks()
         # Also past transaction markers at the end: they are not a backlog.
@@ -323,7 +326,10 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         if not await self._ready({tp: [record]}):
             return False
         with suppress(Exception):  # the error is raised again when the record is taken
-            if self._route(tp, self._plain(tp, [record]), 0, [[] for _ in range(self._log_partitions)]) is not None:
+            now = self._time.brokers_now()
+            plain = self._plain(tp, [record], stamps_of([record], now, self._max_ahead), now)
+            unused: list[list[bytes]] = [[] for _ in range(self._log_partitions)]
+            if plain and self._router.route(plain, 0, name_of(tp), unused) is not None:
                 return True
             for found in self._events_of(tp, record):
                 if isinstance(found, Event):
@@ -331,14 +337,18 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         return True
 
     def _take_all(
-        self, tp: TopicPartition, records: Sequence[Any], entries: list[list[bytes]], letters: list[tuple[bytes, bytes]]
+        self,
+        tp: TopicPartition,
+        plain: list[PlainRecord],
+        records: Sequence[Any],
+        entries: list[list[bytes]],
+        letters: list[tuple[bytes, bytes]],
     ) -> None:
         """Decode and route records in their order: natively as many together as can be, the others one by one."""
-        plain = self._plain(tp, records)
         take = self._take if self._spans is None else self._spans.around(self._take)
-        place = 0
+        source, place = name_of(tp), 0
         while place < len(records):
-            routed = self._route(tp, plain, place, entries)
+            routed = self._router.route(plain, place, source, entries) if plain else None
             if routed is None:
                 take(tp, records[place], entries, letters)
                 place += 1
@@ -349,13 +359,14 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
             if routed.unwatched:
                 self._metrics.unwatched(routed.unwatched)
 
-    def _plain(self, tp: TopicPartition, records: Sequence[Any]) -> list[PlainRecord]:
-        """Records as they are routed natively; none where their topic's cannot be."""
+    def _plain(
+        self, tp: TopicPartition, records: Sequence[Any], stamps: Sequence[int | None], now: int
+    ) -> list[PlainRecord]:
+        """Records as they are routed natively; none where their topic's cannot be. ``now`` is the brokers'."""
         if not self._router.is_native or self._spans is not None or not self._decoder.keeps_all(tp.topic):
             return []
-        now = self._time.brokers_now()
         fatal = {offset for at, offset in self._first.fatal if at == tp}
-        stamps, latest, at = stamps_of(records, now, self._max_ahead), now + CLOCKS_AGREE, self._clock.at
+        latest, at = now + CLOCKS_AGREE, self._clock.at
         return [
             PlainRecord(
                 record.offset,
@@ -364,12 +375,6 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
             )
             for record, stamp in zip(records, stamps, strict=True)
         ]
-
-    def _route(
-        self, tp: TopicPartition, records: list[PlainRecord], first: int, entries: list[list[bytes]]
-    ) -> Routed | None:
-        """Route records natively from the first on; ``None`` where it must be decoded by Python."""
-        return self._router.route(records, first, name_of(tp), entries) if records else None
 
     def _take(
         self, tp: TopicPartition, record: Any, entries: list[list[bytes]], letters: list[tuple[bytes, bytes]]

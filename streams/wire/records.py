@@ -16,7 +16,7 @@ from streams.errors import InputError
 from streams.wire.decoder import Arrival, Decoder
 from streams.wire.envelopes import changes_of
 from streams.wire.mapping import MappedEvent, Place, RowMapping, Skipped
-from streams.wire.registered import frame_of
+from streams.wire.registered import Schemas, frame_of
 
 LOG_APPEND_TIME: Final = 1
 """Kafka's ``timestamp_type`` of a timestamp that the broker has set, and not the producer."""
@@ -110,18 +110,21 @@ class RecordDecoder:
         """Whether a topic has events as they are, and the decoder changes nothing in them."""
         return topic not in self._mappings and self._decoder.keeps(_STAFF)
 
+    def _schemas_of(self, topic: str) -> Schemas | None:
+        mapping = self._mappings.get(topic)
+        return None if mapping is None else mapping.schemas
+
     def has_schemas(self, topic: str) -> bool:
         """Whether records of a topic may need a schema of the registry."""
-        mapping = self._mappings.get(topic)
-        return mapping is not None and mapping.schemas is not None
+        return self._schemas_of(topic) is not None
 
     def is_ready(self, topic: str, record: KafkaRecord) -> bool:
         """Whether ``events`` can be called without ``prepare``."""
-        mapping = self._mappings.get(topic)
-        if mapping is None or mapping.schemas is None or not record.value:
+        schemas = self._schemas_of(topic)
+        if schemas is None or not record.value:
             return True
         frame = frame_of(record.value, record.headers)
-        return frame is None or mapping.schemas.has(frame.schema_id)
+        return frame is None or schemas.has(frame.schema_id)
 
     def prepare(self, topic: str, record: KafkaRecord) -> None:
         """Get the record's schema from the schema registry; blocks.
@@ -129,7 +132,7 @@ class RecordDecoder:
         Raises:
             RegistryAwayError: where it does not answer.
         """
-        schemas, frame = self._mappings[topic].schemas, frame_of(record.value or b"", record.headers)
+        schemas, frame = self._schemas_of(topic), frame_of(record.value or b"", record.headers)
         if schemas is not None and frame is not None:
             with suppress(InputError):  # the decoder refuses the record for it
                 schemas.get(frame.schema_id)

@@ -29,7 +29,7 @@ from streams.settings import load_settings
 from streams.wall_clock import WallClock
 from streams.wire.decoder import Decoder
 from streams.wire.envelopes import rows_of
-from streams.wire.records import RecordDecoder
+from streams.wire.records import RecordDecoder, stamps_of
 from streams.wire.state_rows import LogRecord, record_from_bytes, record_to_bytes
 from tests.stories import shipped, us
 
@@ -63,8 +63,8 @@ class Record:
     ],
 )
 def test_no_single_senders_clock_moves_time(stamps: list[int], kind: int, found: int | None) -> None:
-    records = [Record(stamp, kind) for stamp in stamps]
-    assert time_of(records, NOW * 1000, HOURS) == (None if found is None else found * 1000)
+    records: list[Any] = [Record(stamp, kind) for stamp in stamps]
+    assert time_of(records, stamps_of(records, NOW * 1000, HOURS)) == (None if found is None else found * 1000)
 
 
 class Counts:
