@@ -27,9 +27,9 @@ from streams.wire.state_rows import DamagedError, snapshot_from_bytes
 class NativeEngine(SeparableEngine):
     """Keeps a subject natively from its first event on, or from the first after a restart; it has no record here then.
 
-    It is given back, for good, where Python must take an event or make a decision; from then on each decision gives the
-    events to the native engine, if that can decide. So it is with all subjects where cases are written. To be pruned it
-    is given back for that time only.
+    Where Python must take an event, decide or prune, it is given back for that step, and stays Python's only where it
+    cannot be kept natively as it is then. From then on each decision gives the events to the native engine, if that can
+    decide. So it is with all subjects where cases are written.
     """
 
     def __init__(self, native: NativeClocks, rulebook: Rulebook, **options: Any) -> None:
@@ -38,6 +38,7 @@ class NativeEngine(SeparableEngine):
         self._subjects = native.subjects() if self._tracker is None else None
         self._row_of: Callable[[Subject], bytes | None] | None = None
         self._moved: list[Subject] = []  # within this step, from records that were asleep
+        self._lent: list[Subject] = []  # given back for this step
         self._encoded: dict[Subject, bytes] = {}  # until the row is written
         self._lines: dict[str, bytes] = {}
 
@@ -55,6 +56,7 @@ class NativeEngine(SeparableEngine):
             if notice is not None:
                 return notice
             self._give_back(subject)
+            self._lent.append(subject)
         return super().handle(subject, event)
 
     @property
@@ -185,6 +187,7 @@ class NativeEngine(SeparableEngine):
                 self._touched.pop(subject, None)
                 self._decide_timed(self._records[subject], alerts)
                 self._changed.add(subject)
+                self._lent.append(subject)
             for subject in step.to_prune:
                 self._give_back(subject)
                 assert self.prunes_after is not None
@@ -192,6 +195,11 @@ class NativeEngine(SeparableEngine):
                 self._keeps(record, self._snapshot(record))
             if not is_done:
                 yield
+        for subject in self._lent:
+            lent = self._records.get(subject)
+            if lent is not None and lent.decided_at != BEGINNING:
+                self._keeps(lent, self._snapshot(lent))
+        self._lent.clear()
         self._forget_kept(subjects)
 
     def _forget(self) -> None:

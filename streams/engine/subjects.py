@@ -167,11 +167,12 @@ class Subjects:
     def load(self, snapshot: Snapshot, due: int | None = None, expires: int | None = None) -> bool:
         """Keep a subject of this state, where that can be; or one at rest, of which it is known when it is due."""
         pruned = snapshot.pruned
-        if snapshot.withdrawn or snapshot.cases or snapshot.lacks is not None or not snapshot.events:
+        if snapshot.cases or snapshot.lacks is not None or not snapshot.events:
             return False
         if pruned.saved or len(snapshot.events) > MOST_EVENTS:
             return False
-        told = encode_json(snapshot.reported)[1:-1], [key for key, _ in snapshot.reported]
+        reported, withdrawn = snapshot.reported, snapshot.withdrawn
+        told = encode_json(reported)[1:-1], [key for key, _ in reported], encode_json(withdrawn)[1:-1], withdrawn
         events = [encode_json(event) for event in snapshot.events]
         decided = snapshot.decided_at, pruned.looked_at, due
         try:
@@ -211,9 +212,10 @@ class Subjects:
         found = self._inner.remove(subject)
         if found is None:
             return None
-        events, told, (decided_at, looked_at, until, only), pending, came, marks = found
-        reported, pruned = _read_reports(b"[%b]" % told), Pruned(until, looked_at, _read_only(b"[%b]" % only))
-        snapshot = Snapshot(subject, _read_events(events), reported, (), decided_at, (), pruned)
+        events, (told, withdrawn), (decided_at, looked_at, until, only), pending, came, marks = found
+        reports = _read_reports(b"[%b]" % told), _read_withdrawn(b"[%b]" % withdrawn)
+        pruned = Pruned(until, looked_at, _read_only(b"[%b]" % only))
+        snapshot = Snapshot(subject, _read_events(events), *reports, decided_at, (), pruned)
         return Given(snapshot, [event_from_bytes(event) for event in pending], came, *marks)
 
     def subjects(self) -> list[Subject]:
@@ -244,3 +246,4 @@ class Subjects:
 _read_events = msgspec.json.Decoder(tuple[Event, ...], float_hook=Decimal).decode
 _read_only = msgspec.json.Decoder(tuple[tuple[str, tuple[str, ...]], ...]).decode
 _read_reports = msgspec.json.Decoder(tuple[tuple[ReportKey, Alert], ...], float_hook=Decimal).decode
+_read_withdrawn = msgspec.json.Decoder(tuple[tuple[ReportKey, int], ...]).decode

@@ -83,6 +83,11 @@ impl Event {
     pub fn event_type(&self) -> usize {
         usize::from(self.event_type)
     }
+
+    /// Whether it corrects another one, or is void.
+    pub fn is_correction(&self) -> bool {
+        self.is_void || !self.corrects.is_empty()
+    }
 }
 
 /// Longer lines are left to Python, which takes some more and refuses what is too large.

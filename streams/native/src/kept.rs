@@ -1,7 +1,7 @@
 //! One subject of a worker's clocks that is kept here between its records.
 //!
-//! Mirrors what `streams/core/engine.py` remembers of a subject without corrections, withdrawn reports, written cases and
-//! saved states; any other is Python's.
+//! Mirrors what `streams/core/engine.py` remembers of a subject without written cases and saved states; any other is
+//! Python's.
 
 use crate::alerts::Outcome;
 use crate::events::{Event, Span};
@@ -61,11 +61,13 @@ struct History {
     known: Vec<(i64, i64, Span, usize)>,
     /// Whether all folds begin again at the next decision.
     begins_again: bool,
+    /// Whether one of them corrects another or is void.
+    is_corrected: bool,
 }
 
 impl History {
     fn new() -> History {
-        History { text: b"[]".to_vec(), known: Vec::new(), begins_again: true }
+        History { text: b"[]".to_vec(), known: Vec::new(), begins_again: true, is_corrected: false }
     }
 
     fn insert(&mut self, event: &Event, raw: &[u8]) {
@@ -83,6 +85,8 @@ impl History {
             piece.push(b',');
             self.begins_again = true;
         }
+        self.is_corrected |= event.is_correction();
+        self.begins_again |= self.is_corrected;
         self.text.splice(from..from, piece.iter().copied());
         for known in &mut self.known[place..] {
             known.2 = Span::new(known.2.at() + piece.len(), known.2.len());
@@ -109,6 +113,13 @@ pub struct Pruned {
     pub written: Vec<u8>,
 }
 
+/// How often each report was withdrawn, where one was; also as a row has these.
+#[derive(Default)]
+pub struct Withdrawn {
+    pub times: Vec<(ReportKey, u32)>,
+    pub written: Vec<u8>,
+}
+
 /// One subject: the events that it was decided with, those that came since, and what follows from them.
 pub struct Kept {
     pub key: Key,
@@ -124,6 +135,7 @@ pub struct Kept {
     reported: Vec<ReportKey>,
     /// The reports as a row has them, without the brackets around all.
     told: Vec<u8>,
+    withdrawn: Option<Box<Withdrawn>>,
     ended: Vec<Ending>,
     pub running: Vec<Clock>,
     open: Vec<u32>,
@@ -138,11 +150,12 @@ pub struct Kept {
 }
 
 /// The state of a subject that was decided: its events, its reports as a row has them (a list without its brackets) and
-/// their keys, when it was decided, the number of events at which pruning was looked at, when it is due.
+/// their keys, those withdrawn, when it was decided, the number of events at which pruning was looked at, when it is due.
 pub struct Stored {
     pub events: Vec<Vec<u8>>,
     pub told: Vec<u8>,
     pub reported: Vec<ReportKey>,
+    pub withdrawn: Withdrawn,
     pub decided_at: i64,
     pub looked_at: usize,
     pub due: Option<i64>,
@@ -157,10 +170,12 @@ pub struct Resting {
     pub expires: bool,
 }
 
-/// What a subject is given back with: its events, its reports as a row has them (a list without its brackets); when it was
-/// decided, the number of events at which pruning was looked at, until when it was pruned and its `Pruned::written`; the
-/// events that came since, the earliest that came with this step; whether it is touched, changed, and has an expiry.
-pub type Given = (Vec<u8>, Vec<u8>, (i64, usize, Option<i64>, Vec<u8>), Vec<Vec<u8>>, Option<i64>, (bool, bool, bool));
+/// What a subject is given back with: its events, its reports as a row has them (a list without its brackets) and those
+/// withdrawn likewise; when it was decided, the number of events at which pruning was looked at, until when it was pruned
+/// and its `Pruned::written`; the events that came since, the earliest that came with this step; whether it is touched,
+/// changed, and has an expiry.
+pub type Given =
+    (Vec<u8>, [Vec<u8>; 2], (i64, usize, Option<i64>, Vec<u8>), Vec<Vec<u8>>, Option<i64>, (bool, bool, bool));
 
 /// What decisions have changed: how often what has ended, and has not after all; and how many more clocks are running.
 #[derive(Default)]
@@ -189,6 +204,7 @@ impl Kept {
             due: None,
             reported: Vec::new(),
             told: Vec::new(),
+            withdrawn: None,
             ended: Vec::new(),
             running: Vec::new(),
             open: Vec::new(),
@@ -202,9 +218,10 @@ impl Kept {
 
     /// A subject of this state; `None` where it stays Python's.
     pub fn loaded(rulebook: &Rulebook, places: &mut Places, key: Key, stored: Stored) -> Option<Kept> {
-        let Stored { events, told, reported, decided_at, looked_at, due, pruned } = stored;
+        let Stored { events, told, reported, withdrawn, decided_at, looked_at, due, pruned } = stored;
         let pruned = Box::new(pruned);
-        let mut kept = Kept { decided_at, looked_at, due, reported, told, pruned, ..Kept::new(key) };
+        let withdrawn = (!withdrawn.times.is_empty()).then(|| Box::new(withdrawn));
+        let mut kept = Kept { decided_at, looked_at, due, reported, told, withdrawn, pruned, ..Kept::new(key) };
         for raw in &events {
             kept.history.insert(&live::read_one(rulebook, raw)?, raw);
         }
@@ -216,7 +233,7 @@ impl Kept {
         Some(kept)
     }
 
-    /// Take an event, which is neither a correction nor void: whether it was known; `None` where Python must take it.
+    /// Take an event: whether it was known; `None` where Python must take it.
     pub fn add(&mut self, event: Event, raw: &[u8]) -> Option<bool> {
         let own = event.id.of(raw);
         let of_pending = |(known, raw): &'_ (Event, Box<[u8]>)| known.id.of(raw) == own;
@@ -224,7 +241,12 @@ impl Kept {
         if let Some(known) = known.or_else(|| self.pending.iter().find(|one| of_pending(one)).map(|one| &*one.1)) {
             return (known == raw).then_some(true);
         }
-        self.pruned.until.is_none_or(|until| event.at > until).then_some(())?;
+        // Of a pruned history Python must tell whether an event touches, by corrections, what is over.
+        let is_corrected = || {
+            let mut events = self.pending.iter().map(|(known, _)| known).chain([&event]);
+            self.history.is_corrected || events.any(Event::is_correction)
+        };
+        self.pruned.until.is_none_or(|until| event.at > until && !is_corrected()).then_some(())?;
         self.pending.push((event, raw.into()));
         Some(false)
     }
@@ -263,7 +285,7 @@ impl Kept {
             pruned_until: self.pruned.until,
             only: &self.pruned.only,
             reported: &self.reported,
-            withdrawn: &[],
+            withdrawn: self.withdrawn.as_ref().map_or(&[], |withdrawn| &withdrawn.times),
             since: None,
         }
     }
@@ -335,7 +357,7 @@ impl Kept {
     pub fn given(self) -> Given {
         (
             self.history.text,
-            self.told,
+            [self.told, self.withdrawn.map_or_else(Vec::new, |withdrawn| withdrawn.written)],
             (self.decided_at, self.looked_at, self.pruned.until, self.pruned.written),
             self.pending.into_iter().map(|(_, raw)| raw.into_vec()).collect(),
             self.came,
@@ -409,7 +431,9 @@ impl Kept {
         row.extend_from_slice(&self.history.text);
         row.extend_from_slice(b",\"told\":[");
         row.extend_from_slice(&self.told);
-        write!(row, "],\"withdrawn\":[],\"decided_at\":{}}}", self.decided_at).ok()?;
+        row.extend_from_slice(b"],\"withdrawn\":[");
+        row.extend_from_slice(self.withdrawn.as_ref().map_or(b"", |withdrawn| &withdrawn.written));
+        write!(row, "],\"decided_at\":{}}}", self.decided_at).ok()?;
         Some(row)
     }
 }

@@ -43,7 +43,18 @@ fn is_of_one(subject: &Subject, event: usize, kinds: &[u8]) -> bool {
 }
 
 fn is_corrected(subject: &Subject) -> bool {
-    (0..subject.events.len()).any(|event| subject.corrects(event).is_some())
+    subject.events.iter().any(|event| event.is_correction())
+}
+
+/// All its events as corrected, in order, and what those that correct stand for.
+pub fn as_corrected<'a>(subject: &Subject<'a>) -> (Vec<usize>, Roots<'a>) {
+    let events: Vec<usize> = (0..subject.events.len()).collect();
+    if !is_corrected(subject) {
+        return (events, Roots::default());
+    }
+    let found = effective(subject, &events);
+    *subject.entered.borrow_mut() = found.entered;
+    (found.events, found.roots)
 }
 
 /// The folds that may have a case; `None` where one of them is not known here.
@@ -72,9 +83,11 @@ fn route<'a>(folds: &'a Folds, subject: &Subject, place: usize) -> Option<Route<
     Some(Route { index, entry, fold, before: &entry.subjects[..place] })
 }
 
-/// The folds to which one of these types matters, where an event of the subject has it.
-pub fn routes_by<'a>(folds: &'a Folds, subject: &Subject, by: fn(&FoldEntry) -> &Types) -> Option<Vec<Route<'a>>> {
-    let types: Types = subject.events.iter().map(|event| event.event_type()).collect();
+/// The folds to which one of these types matters, where one of these events has it.
+pub fn routes_by<'a>(
+    folds: &'a Folds, subject: &Subject, events: &[usize], by: fn(&FoldEntry) -> &Types,
+) -> Option<Vec<Route<'a>>> {
+    let types: Types = events.iter().map(|event| subject.event_type(*event)).collect();
     let is_met = |place: &usize| by(&folds[subject.folds[*place].0].0).meets(&types);
     (0..subject.folds.len()).filter(is_met).map(|place| route(folds, subject, place)).collect()
 }
@@ -84,13 +97,7 @@ pub fn cases<'a>(
     folds: &'a Folds, subject: &Subject, with_alerts: bool, spare: &mut Spare<'a>,
 ) -> Option<WrittenCases> {
     let routes = routes_of(folds, subject)?;
-    let mut events: Vec<usize> = (0..subject.events.len()).collect();
-    let mut roots = Roots::default();
-    if is_corrected(subject) {
-        let found = effective(subject, &events);
-        (events, roots) = (found.events, found.roots);
-        *subject.entered.borrow_mut() = found.entered;
-    }
+    let (mut events, roots) = as_corrected(subject);
     events.retain(|event| subject.at(*event) <= subject.until);
     let mut found = WrittenCases::default();
     for route in &routes {

@@ -8,7 +8,7 @@ use crate::document::{ActBody, ActVersion, CaseLines, DeadlineVersion, Fold, Typ
 use crate::events::{Event, Field, IDS, MOST_TEXT, Piece, Scan, Span, Val};
 use crate::hashing::{HashMap, HashSet};
 use crate::kinds::{self, State, Status};
-use crate::life::{Route, routes_by, routes_of};
+use crate::life::{Route, as_corrected, routes_by, routes_of};
 use crate::replay::Rulebook;
 use crate::subject::{KIND, PLAIN, REPORT, Reason, Subject, TABLES};
 
@@ -181,6 +181,7 @@ pub fn decide(rulebook: &Rulebook, mut asked: Asked, text: &[u8]) -> Result<Deci
     if routes.iter().any(|route| matches!(route.fold, Fold::FollowUp(_))) {
         return Err(KIND);
     }
+    let (known, roots) = as_corrected(&subject);
     let new: Types = events[asked.counted.unwrap_or(0)..].iter().map(|event| event.event_type()).collect();
     let come = |event: &&Event| asked.since.is_some_and(|since| since < event.at) && event.at <= asked.watermark;
     let come: Types = events.iter().filter(come).map(|event| event.event_type()).collect();
@@ -194,13 +195,13 @@ pub fn decide(rulebook: &Rulebook, mut asked: Asked, text: &[u8]) -> Result<Deci
             continue;
         }
         let sees = |event: &usize| may_see(asked.only, &subject, route.index, *event);
-        let first = (0..events.len()).filter(sees).find(|event| route.begins(&subject, *event));
+        let first = known.iter().copied().filter(sees).find(|event| route.begins(&subject, *event));
         let Some(first) = first else { continue };
-        let state = folded(route, &subject, asked.only);
+        let state = folded(route, &subject, &known, asked.only);
         if asked.since.is_some() {
             found.looked.push(route.index);
             for verdict in state.judge(&subject, asked.watermark, true).0 {
-                let root = verdict.root(&subject, &Roots::default()).into_owned();
+                let root = verdict.root(&subject, &roots).into_owned();
                 found.cases.push((route.index, root, Case::of(route.fold, &verdict)?));
             }
         }
@@ -208,7 +209,7 @@ pub fn decide(rulebook: &Rulebook, mut asked: Asked, text: &[u8]) -> Result<Deci
             continue;
         }
         let (verdicts, following) = state.judge(&subject, asked.watermark, false);
-        standing += compare(&asked, &subject, route, first, &verdicts, &mut found.reports)?;
+        standing += compare(&asked, (&subject, &roots), route, first, &verdicts, &mut found.reports)?;
         asked.dues.set(route.index, following);
         found.asked.push(route.index);
         found.count(&subject, route.index, &state.statuses(&subject, as_of, asked.watermark));
@@ -232,10 +233,11 @@ pub fn decide(rulebook: &Rulebook, mut asked: Asked, text: &[u8]) -> Result<Deci
 pub fn is_idle(rulebook: &Rulebook, subject: (u8, &[u8]), text: &[u8], only: &Only) -> Result<bool, Reason> {
     let (events, fields) = read(rulebook, text)?;
     let subject = settled(rulebook, subject, (&events, &fields), text)?;
-    let Some(routes) = routes_by(&rulebook.folds, &subject, |entry| &entry.listens) else {
+    let known = as_corrected(&subject).0;
+    let Some(routes) = routes_by(&rulebook.folds, &subject, &known, |entry| &entry.listens) else {
         return Err(subject.unsure.get().unwrap_or(PLAIN));
     };
-    let is_idle = routes.iter().all(|route| folded(route, &subject, only).is_idle(&subject));
+    let is_idle = routes.iter().all(|route| folded(route, &subject, &known, only).is_idle(&subject));
     subject.unsure.get().map_or(Ok(is_idle), Err)
 }
 
@@ -250,23 +252,24 @@ fn settled<'a>(
     Ok(rulebook.subject(subject, events.iter().collect(), (text, fields), i64::MAX))
 }
 
-/// The state of one fold after all events that it sees.
-fn folded<'a>(route: &Route<'a>, subject: &Subject, only: &Only) -> Box<dyn State<'a> + 'a> {
+/// The state of one fold after all of these events that it sees.
+fn folded<'a>(route: &Route<'a>, subject: &Subject, events: &[usize], only: &Only) -> Box<dyn State<'a> + 'a> {
     let mut state = kinds::start(route.fold);
     let may_see = |event: &usize| may_see(only, subject, route.index, *event);
-    let seen = (0..subject.events.len()).filter(may_see).filter(|event| route.sees(subject, *event));
+    let seen = events.iter().copied().filter(may_see).filter(|event| route.sees(subject, *event));
     seen.for_each(|event| state.step(subject, event));
     state
 }
 
 /// Collect the reports of one fold that are to be made; how many of those made stand, besides warnings.
 fn compare(
-    asked: &Asked, subject: &Subject, route: &Route, first: usize, verdicts: &[Verdict], made: &mut Vec<Made>,
+    asked: &Asked, (subject, roots): (&Subject, &Roots), route: &Route, first: usize, verdicts: &[Verdict],
+    made: &mut Vec<Made>,
 ) -> Result<usize, Reason> {
     let mut standing = 0;
     let mut owed: HashSet<(String, &str, &str)> = HashSet::default();
     for verdict in verdicts {
-        let root = verdict.root(subject, &Roots::default());
+        let root = verdict.root(subject, roots);
         for report in &verdict.reports {
             if asked.pruned_until.is_some_and(|until| report.due <= until) {
                 continue;
@@ -395,8 +398,8 @@ pub fn read_one(rulebook: &Rulebook, raw: &[u8]) -> Option<Event> {
     one(rulebook, &mut scan, &mut Vec::new()).filter(|_| scan.at == raw.len())
 }
 
-/// One event, the list of its fields as `streams/core/event.py` has them; `None` where it is not plain: a correction,
-/// or in another form than it is written in here.
+/// One event, the list of its fields as `streams/core/event.py` has them; `None` where it is not plain: in another form
+/// than it is written in here.
 fn one(rulebook: &Rulebook, scan: &mut Scan, found: &mut Vec<Field>) -> Option<Event> {
     let mut event = Event::default();
     let first = found.len() as u32;
@@ -418,7 +421,12 @@ fn one(rulebook: &Rulebook, scan: &mut Scan, found: &mut Vec<Field>) -> Option<E
             *id = text(scan)?;
         }
     }
-    scan.word(b",null,false,")?; // neither a correction nor void
+    scan.closes(b',').then_some(())?;
+    if scan.word(b"null").is_none() {
+        event.corrects = text(scan)?;
+    }
+    event.is_void = scan.word(b",true,").is_some();
+    (event.is_void || scan.word(b",false,").is_some()).then_some(())?;
     version(scan)?;
     scan.word(b",null,")?; // it does not stand in place of another
     scan.word(b"true").or_else(|| scan.word(b"false"))?; // whether it comes with everything known

@@ -450,8 +450,9 @@ impl Partition {
         let expiries = self.expiries.iter().filter(|_| with_expiries);
         let timers = self.timers.iter().filter(|Reverse((due, number))| !self.is_stale(*due, *number));
         let due = timers.chain(expiries).filter(|Reverse((due, _))| *due <= at);
-        let numbers: HashSet<u32> =
-            due.map(|Reverse((_, number))| *number).chain(self.touched.iter().copied()).collect();
+        let is_touched = |slot: &Option<Slot>| matches!(slot, Some(Slot::Kept(kept)) if kept.is_touched);
+        let touched = self.touched.iter().filter(|number| is_touched(&self.slots[**number as usize])).copied();
+        let numbers: HashSet<u32> = due.map(|Reverse((_, number))| *number).chain(touched).collect();
         numbers.into_iter().filter_map(|number| Some(self.slots[number as usize].as_ref()?.key().clone())).collect()
     }
 

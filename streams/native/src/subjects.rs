@@ -4,7 +4,7 @@
 
 use crate::broken;
 use crate::hashing::{HashMap, HashSet};
-use crate::kept::{Ending, Given, Kept, Key, Pruned, Resting, Stored};
+use crate::kept::{Ending, Given, Kept, Key, Pruned, Resting, Stored, Withdrawn};
 use crate::live::{Place, ReportKey, entries_of};
 use crate::partition::{Partition, Taken, Times};
 use crate::subject::SUBJECTS;
@@ -20,6 +20,9 @@ pub struct Subjects {
     worker: Py<Worker>,
     inner: Mutex<Partition>,
 }
+
+/// Reports as a row has them, and their keys; those withdrawn likewise, each with how often.
+type WrittenReports = (Vec<u8>, Vec<ReportKey>, Vec<u8>, Vec<(ReportKey, u32)>);
 
 /// Until when, of each event the rules, and these as a row has them.
 type WrittenPruned = (Option<i64>, Vec<(String, Vec<String>)>, Vec<u8>);
@@ -188,18 +191,20 @@ impl Subjects {
     /// See `Partition::load`, `Stored` and `Pruned`. `decided` is when it was decided, the number of events at which pruning
     /// was looked at, and when it is due. The subject must not be known here, or be at rest.
     fn load(
-        &self, subject: (&str, &str), events: Vec<Vec<u8>>, reports: (Vec<u8>, Vec<ReportKey>),
+        &self, subject: (&str, &str), events: Vec<Vec<u8>>, reports: WrittenReports,
         decided: (i64, usize, Option<i64>), pruned: WrittenPruned, expires: Option<i64>,
     ) -> PyResult<bool> {
         let rulebook = &self.worker.get().rulebook;
-        let ((told, reported), (decided_at, looked_at, due), (until, only, written)) = (reports, decided, pruned);
+        let (told, reported, withdrawn, times) = reports;
+        let withdrawn = Withdrawn { times, written: withdrawn };
+        let ((decided_at, looked_at, due), (until, only, written)) = (decided, pruned);
         let places = |rules: Vec<String>| -> Vec<usize> {
             let folds = rulebook.folds.iter().enumerate();
             folds.filter(|(_, (entry, _))| rules.contains(&entry.id)).map(|(place, _)| place).collect()
         };
         let only = only.into_iter().map(|(event, rules)| (event.into_bytes().into(), places(rules))).collect();
         let pruned = Pruned { until, only, written };
-        let stored = Stored { events, told, reported, decided_at, looked_at, due, pruned };
+        let stored = Stored { events, told, reported, withdrawn, decided_at, looked_at, due, pruned };
         let load = || self.inner().load(rulebook, key_of(subject), stored, expires);
         catch_unwind(AssertUnwindSafe(load)).map_err(broken)
     }
