@@ -16,7 +16,7 @@ CustomerClass = Literal["ordinary", "important", "sensitive"]
 class Org(BaseModel):
     """Where it happened: codes of the organisation, province down to unit."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
     province: Code | None = None
     city: Code | None = None
@@ -31,9 +31,11 @@ class Envelope(BaseModel):
     that this one replaces; with ``void`` that event never happened. Of events with one ``event_id`` the one with the
     highest ``version`` counts, as a correction would. A ``snapshot`` comes with everything known of its subject, so it
     is never too old. ``personal`` is the only place for personal data and is removed before anything is stored.
+
+    The check of a type is built with its first event that needs it (see ``schemas.base.Model``).
     """
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
     event_id: Id
     event_type: str

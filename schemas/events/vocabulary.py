@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import Field, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter
 
 from schemas.events.connection import DOCUMENTS, ConnectionEvent
 from schemas.events.counter import CounterEvent
@@ -38,4 +38,4 @@ CLOSED_WORDS = DOCUMENTS | frozenset(
 )
 """Every value of the fields with closed lists: values that may appear in a sentence."""
 
-EVENT: TypeAdapter[Envelope] = TypeAdapter(Event)
+EVENT: TypeAdapter[Envelope] = TypeAdapter(Event, config=ConfigDict(defer_build=True))

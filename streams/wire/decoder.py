@@ -74,9 +74,6 @@ class Decoder:
         hide_number: Callable[[str, str], str] | None = None,
     ) -> None:
         self.catalogue = catalogue
-        self._validators = {
-            name: model.__pydantic_validator__.validate_python for name, model in catalogue.models.items()
-        }
         self._data = {name: frozenset(model.model_fields) - NOT_DATA for name, model in catalogue.models.items()}
         """The fields of each type that an event keeps; undeclared fields are dropped."""
         self._max_bytes = max_bytes
@@ -137,13 +134,13 @@ class Decoder:
         event_type = fields.get("event_type")
         if event_type is None:
             raise InputError("missing_field", "event_type", "is missing")
-        validate = self._validators.get(event_type) if isinstance(event_type, str) else None
-        if validate is None:
+        checked_by = self.catalogue.models.get(event_type) if isinstance(event_type, str) else None
+        if checked_by is None:
             near = self.catalogue.suggest(event_type) if isinstance(event_type, str) else None
             hint = f"; did you mean {near!r}?" if near else ""
             raise InputError("unknown_type", "event_type", f"{_short(event_type)} is not known{hint}")
         try:
-            model: Any = validate(fields)
+            model = checked_by.model_validate(fields)
         except ValidationError as error:
             raise _input_error(error) from None
         at = instant_us(model.occurred_at)

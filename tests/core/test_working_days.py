@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.limits import DAY
-from streams.core.working_days import SpecialDay, WorkingCalendar, zone_named
+from streams.core.working_days import SpecialDay, WorkingCalendar, offsets_of, zone_named
 from streams.rulebooks.calendars import build_calendar
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -265,6 +265,22 @@ def test_local_dates_never_go_back_even_where_the_clock_does(first: int, second:
     calendar = plain("America/St_Johns")
     low, high = sorted((first, second))
     assert calendar.local_date(low) <= calendar.local_date(high)
+
+
+@pytest.mark.parametrize(
+    "zone", ["Asia/Shanghai", "Europe/Berlin", "America/St_Johns", "Pacific/Apia", "Africa/Casablanca", "UTC"]
+)
+def test_no_change_of_a_zone_is_missed(zone: str) -> None:
+    """Whatever its data list, or give as a rule: every day is looked at."""
+    found, one_day = offsets_of(zone), timedelta(days=1)
+    changes = iter(zip((*found.changes[1:], micros("2101-01-01T00:00+00:00")), found.offsets, strict=True))
+    until, offset = next(changes)
+    moment = datetime(1900, 1, 1, tzinfo=UTC)
+    while moment.year <= 2100:
+        while (moment - EPOCH) // timedelta(microseconds=1) >= until:
+            until, offset = next(changes)
+        assert moment.astimezone(zone_named(zone)).utcoffset() == timedelta(microseconds=offset), moment
+        moment += one_day
 
 
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/Sao_Paulo", "America/Havana", "America/St_Johns"])
