@@ -168,10 +168,17 @@ class FillingRecovery(Recovery):  # type: ignore[misc]
 
 
 def _tables_filled_from(read: Reader) -> type[TableManager]:
-    """Faust's tables with that recovery."""
+    """Faust's tables with that recovery, and started at once: ours are made with the app.
+
+    Faust waits a second for tables that may still be declared.
+    """
 
     class Tables(TableManager):  # type: ignore[misc]
         _recovery: Recovery | None
+
+        async def on_start(self) -> None:
+            await self._update_channels()
+            await self.recovery.start()
 
         @property
         def recovery(self) -> Recovery:
