@@ -5,6 +5,8 @@ What came out is judged by reading topics, never by asking the worker. The measu
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -21,6 +23,7 @@ from typing import Any, Self
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
+from streams.cli import run
 from streams.core.instants import instant_us
 from streams.kafka.admin import READING, TopicSpec, connected, ensure_topics
 from streams.kafka.child_process import ChildProcess
@@ -58,8 +61,16 @@ def until(
         time.sleep(0.1)
 
 
+def said(*words: object) -> tuple[int, str]:
+    """Exit code and output of a command run in this process, which spares its start."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+        code = run([str(word) for word in words])
+    return code, out.getvalue()
+
+
 def command(*arguments: object, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """Run ``gridclock`` to its end."""
+    """Run ``gridclock`` as a process to its end."""
     return subprocess.run(
         [sys.executable, "-m", "streams.cli", *map(str, arguments)],
         cwd=ROOT,
@@ -295,8 +306,8 @@ class Live:
 
     def send(self, events: Iterable[Mapping[str, Any]] | Path, *options: object) -> None:
         path = events if isinstance(events, Path) else write_events(self.directory / "sent.jsonl", events)
-        done = command("send", path, "--bootstrap", self.bootstrap, "--name", self.name, "--quiet", *options)
-        assert done.returncode == 0, done.stderr
+        code, text = said("send", path, "--bootstrap", self.bootstrap, "--name", self.name, "--quiet", *options)
+        assert code == 0, text
 
     def topic(self, word: str) -> Topic:
         """A topic by the end of its name, read up to now."""

@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 from typing import Any
 
-from streams.cli import run
-from tests.integration.live import Live
-
-
-def said(*words: object) -> tuple[int, str]:
-    """Exit code and output of a command run in this process, which spares its start."""
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
-        code = run([str(word) for word in words])
-    return code, out.getvalue()
+from tests.integration.live import Live, said
 
 
 def asked(live: Live, *words: object) -> tuple[int, dict[str, Any]]:

@@ -6,8 +6,8 @@ import pytest
 from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient
 
-from tests.integration.live import Live, until
-from tests.integration.status import asked, kinds, said
+from tests.integration.live import Live, said, until
+from tests.integration.status import asked, kinds
 from tests.stories import wire
 
 pytestmark = pytest.mark.live(partitions=2, embedded_lacks="it removes no records and deletes no topics")

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from streams.kafka.admin import end_offsets
-from tests.integration.live import Children, Live, command, until
-from tests.integration.status import asked, kinds, said
+from tests.integration.live import Children, Live, command, said, until
+from tests.integration.status import asked, kinds
 from tests.sink.postgres import PASSWORD, Postgres, programs
 from tests.stories import wire
 
