@@ -19,6 +19,7 @@ import pytest
 
 from schemas.snapshots import FIRST_VERSION, PRUNED_VERSION
 from streams.core.pruning import MOST_EVENTS
+from tests.integration import watchful_worker
 from tests.integration.live import ROOT, Live, Topic, Worker, standing, until
 from tests.integration.status import asked
 from tests.stories import moment, wire
@@ -124,7 +125,7 @@ def test_a_rolling_upgrade_with_open_cases(live: Live, old: Path) -> None:
     is_read(live, first)
 
     assert first.stop() == 0, first.output
-    first = live.worker(store="one")
+    first = live.worker(store="one", module=watchful_worker.MODULE)
     live.send([*ended("A"), *begun("B")])
     more = wire("x 2025-03-03T09:00 counter.service_started LONG business=fee")
     live.send(more)  # read by old and new: its history is long enough to be pruned
@@ -133,7 +134,7 @@ def test_a_rolling_upgrade_with_open_cases(live: Live, old: Path) -> None:
     assert formats(live) == {FIRST_VERSION}
 
     assert second.stop() == 0, second.output
-    second = live.worker(store="two")
+    second = live.worker(store="two", module=watchful_worker.MODULE)
     live.send(ended("B"))
     live.settle(f"{AT}:00+08:00")
     assert breaches(live) == sorted([*expected("A", "B"), ("LONG", "breach")])

@@ -56,8 +56,8 @@ def install(directory: Path, version: str) -> str | None:
     if stamp.exists() and stamp.read_text("utf-8") == " ".join(wanted):
         return None
     done = subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade",
-         "--target", str(directory), *wanted],
+        [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade", "--no-compile",
+         "--target", str(directory), *wanted],  # to compile all of it takes longer than what the tests use of it
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
