@@ -24,9 +24,9 @@ from schemas.dead_letters import REASONS
 from schemas.organisations import Organisation
 from schemas.rules import ActRule, SequenceRule
 from streams.core.alerts import Alert
-from streams.core.outcome_counts import Place
+from streams.core.outcome_counts import Ending, Place
 from streams.core.rulebook import Rulebook
-from streams.core.verdicts import Bounded
+from streams.core.verdicts import Bounded, Outcome
 from streams.engine.clocks import FAILED
 from streams.live.clock_partition import Applied, ClockPartition
 from streams.live.metric_table import METRICS
@@ -68,6 +68,7 @@ class Metrics:
         self._clock = clock
         self._seen: set[tuple[str, ...]] = set()
         self._children: dict[tuple[Any, ...], Any] = {}
+        self._endings: dict[tuple[tuple[str, ...], Outcome], tuple[Any, Any]] = {}  # by labels of places
         rules = [rule for rule in rulebook.rules if rule.enabled]
         self._acts = {rule.id for rule in rules if isinstance(rule, ActRule | SequenceRule)}
         self.labels = PlaceLabels(rules, max_counties, self._forget)
@@ -184,6 +185,15 @@ class Metrics:
                     self._of(self._alerts[kind], *labels[:-1])
             return labels
 
+    def _of_ending(self, ending: Ending) -> tuple[Any, Any]:
+        """The counters of what ended so, and of what did not after all: both begin at 0 together."""
+        key = self.place(ending[0]), ending[1]
+        counters = self._endings.get(key)
+        if counters is None:
+            labels = *key[0], key[1]
+            counters = self._endings[key] = self._of(self._ended, *labels), self._of(self._reopened, *labels)
+        return counters
+
     def _name_places(self, codes: Sequence[str]) -> None:
         """Show the names of a city and a county that have become labels."""
         for code in codes:
@@ -204,6 +214,7 @@ class Metrics:
     def _forget(self, city: str, county: str | None) -> None:
         """Move the counts of a city, or of one county of it, to ``other``."""
         self._unname(city if county is None else county)
+        self._endings.clear()
         by_county = self._ended, self._reopened
         by_city = () if county is not None else tuple(self._alerts.values())
         for key in list(self._children):
@@ -230,12 +241,10 @@ class Metrics:
         """A record of the log was applied."""
         for (notice, _), count in applied.step.notices.items():
             self._of(self._notices, notice).inc(count)
-        for (place, outcome), count in applied.ended.items():
-            labels = self.place(place)
-            self._of(self._ended, *labels, outcome).inc(count)
-            self._of(self._reopened, *labels, outcome)
-        for (place, outcome), count in applied.reopened.items():
-            self._of(self._reopened, *self.place(place), outcome).inc(count)
+        for ending, count in applied.ended.items():
+            self._of_ending(ending)[0].inc(count)
+        for ending, count in applied.reopened.items():
+            self._of_ending(ending)[1].inc(count)
         for one in applied.left_out:
             self._of(self._bounds, one.bound).inc()
         self._work.observe(seconds)

@@ -8,7 +8,7 @@ so that members no longer used are replaced. The counts of a removed code go to 
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Iterable
 from typing import Final, Generic, TypeVar
 
@@ -43,13 +43,13 @@ class PopularSet(Generic[Key]):
     def __len__(self) -> int:
         return len(self._uses)
 
-    def use(self, key: Key) -> bool:
-        """Count one use; whether the key is then a member."""
-        self._total += 1
+    def use(self, key: Key, times: int = 1) -> bool:
+        """Count so many uses, more than one only of a member; whether the key is then a member."""
+        self._total += times
         if self._total >= HALVED_AFTER:
             self._halve()
         if key in self._uses:
-            self._uses[key] += 1
+            self._uses[key] += times
             return True
         if len(self._uses) < self._most:
             self._uses[key] = 1 + self._candidates.pop(key, 0)
@@ -105,9 +105,31 @@ class PlaceLabels:
         self._counties: PopularSet[tuple[str, str]] = PopularSet(max_counties, self._forget_county)
         self._of_city: dict[str, set[str]] = {}
         self._places: set[tuple[str, str, str]] = set()
+        self._known: dict[Place, tuple[str, str, str, str, str]] = {}  # values of places, both of which are members
+        self._uses: Counter[Place] = Counter()  # uses of these, to be counted before the sets are asked again
 
     def of(self, place: Place, *, is_use: bool = True) -> tuple[str, str, str, str, str]:
         """Values for rule, chapter, severity, city, county. Without ``is_use`` no member is replaced."""
+        known = self._known.get(place)
+        if known is None:
+            self._count_uses()
+            known = self._look_up(place, is_use=is_use)
+            if OTHER not in known[3:]:
+                self._known[place] = known
+        elif is_use:
+            self._uses[place] += 1
+        return known
+
+    def _count_uses(self) -> None:
+        for place, times in self._uses.items():
+            city, county = self._known[place][3:]
+            if city != UNKNOWN:
+                self._cities.use(city, times)
+            if county != UNKNOWN:
+                self._counties.use((city, county), times)
+        self._uses.clear()
+
+    def _look_up(self, place: Place, *, is_use: bool) -> tuple[str, str, str, str, str]:
         city = county = UNKNOWN
         if isinstance(place.city, str) and place.city:
             city = place.city if _is_in(self._cities, place.city, is_use=is_use) else OTHER
@@ -126,12 +148,14 @@ class PlaceLabels:
         return *self._rules.get(place.rule, (place.rule, OTHER, OTHER)), city, county
 
     def _forget_city(self, city: str) -> None:
+        self._known.clear()
         for county in sorted(self._of_city.pop(city, ())):
             self._counties.forget((city, county))
         self._places = {place for place in self._places if place[1] != city}
         self._on_forgotten(city, None)
 
     def _forget_county(self, key: tuple[str, str]) -> None:
+        self._known.clear()
         city, county = key
         self._of_city.get(city, set()).discard(county)
         self._places = {place for place in self._places if place[1:] != key}

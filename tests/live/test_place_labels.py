@@ -113,6 +113,17 @@ def test_a_look_forgets_nobody() -> None:
     assert labels.of(Place("fee-5-minutes", "1", "a"))[3:] == ("1", "a")
 
 
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.booleans()), max_size=200))
+def test_a_place_that_is_known_has_the_labels_of_a_place_that_is_looked_up(uses: list[tuple[int, int, bool]]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("streams.live.place_labels.MAX_CITIES", 2)
+        found, expected = (PlaceLabels(shipped().rulebook.rules, max_counties=2) for _ in range(2))
+    for city, county, is_use in uses:
+        place = Place("fee-5-minutes", f"c{city}" if city else None, f"d{county}" if county else None)
+        expected._known.clear()
+        assert found.of(place, is_use=is_use) == expected.of(place, is_use=is_use)
+
+
 def test_members_that_are_used_no_longer_lose_their_places() -> None:
     found: PopularSet[str] = PopularSet(1)
     for _ in range(HALVED_AFTER - 1):
