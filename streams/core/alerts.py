@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 from streams.core.deadlines import time_counted
 from streams.core.event import ORG_LEVELS
@@ -86,6 +86,44 @@ class Alert:
     retracts: str | None = None
     incomplete: bool = False
     """Whether it depends on the absence of an event, and records of that time were lost or refused."""
+
+
+class DueAlert(NamedTuple):
+    """An alert whose texts are not made yet: what identifies it, and what they are made of."""
+
+    alert_id: str
+    case_id: str
+    subject: Subject
+    verdict: Verdict
+    report: Report
+    detected_at: int
+
+    @property
+    def rule(self) -> str:
+        """The rule's id."""
+        return self.verdict.rule.id
+
+    @property
+    def kind(self) -> AlertKind:
+        """That of its report."""
+        return self.report.kind
+
+    @property
+    def due_at(self) -> int:
+        """See ``Alert``."""
+        return self.report.due
+
+    def made(self, calendar: WorkingCalendar) -> Alert:
+        """The alert, of a report that was never withdrawn."""
+        return report_alert(
+            self.verdict,
+            self.report,
+            subject=self.subject,
+            case_id=self.case_id,
+            generation=0,
+            watermark=self.detected_at,
+            calendar=calendar,
+        )
 
 
 def report_alert(

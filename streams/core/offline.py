@@ -12,7 +12,7 @@ evaluates the subject step by step. A property test compares the two ways.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -35,7 +35,29 @@ class ReportedVerdict(NamedTuple):
 Life = tuple[dict[int, Any], list[ReportedVerdict]]
 """The states of all folds that may have a case, by their position in the rulebook; and the reports."""
 
-_Routes = Mapping[str, Sequence[Route]]
+_Step = Callable[[Any, Event], bool]
+
+
+class _Plan:
+    """The folds that may have a case on a subject with events of certain types, and the steps that each type makes.
+
+    A step is its fold's place among them, its function, and the subject types that take precedence.
+    """
+
+    __slots__ = ("folds", "indices", "steps")
+
+    def __init__(self, routes: Callable[[str], Sequence[Route]], types: Iterable[str]) -> None:
+        begun = {
+            event_type: [route for route in routes(event_type) if not route[1].begins.isdisjoint(types)]
+            for event_type in types
+        }
+        known = {index: fold for own in begun.values() for index, fold, _ in own}
+        self.indices = sorted(known)
+        self.folds = [known[index] for index in self.indices]
+        self.steps: dict[str, list[tuple[int, _Step, tuple[str, ...]]]] = {
+            event_type: [(self.indices.index(index), fold.step, before) for index, fold, before in own]
+            for event_type, own in begun.items()
+        }
 
 
 class OfflineEvaluator:
@@ -43,65 +65,53 @@ class OfflineEvaluator:
 
     def __init__(self, rulebook: Rulebook) -> None:
         self._rulebook = rulebook
-        self._routes: dict[tuple[str, frozenset[str]], _Routes] = {}
+        self._plans: dict[tuple[str, frozenset[str]], _Plan] = {}
         self.at_event: Event | None = None
-        """The current event, for error messages."""
+        """The current event, or the one at which ``of`` failed, for error messages."""
 
     def of(self, subject_type: str, events: Sequence[Event], end: int) -> Life | None:
         """Evaluate one subject up to an instant (inclusive); ``events`` in order, without repetitions."""
-        types = []
         for event in events:
             if event.corrects is not None or event.void:
                 return None
-            types.append(event.type)
-        key = subject_type, frozenset(types)
-        routes = self._routes.get(key)
-        if routes is None:
-            routes = self._routes[key] = self._routes_of(*key)
-        states: dict[int, Any] = {}
-        for event in events:
-            self.at_event = event
-            for index, fold, before in routes[event.type]:
-                if before and names_one_of(event, before):
-                    continue
-                state = states.get(index)
-                if state is None:
-                    state = states[index] = fold.start()
-                fold.step(state, event)
+        key = subject_type, frozenset([event.type for event in events])
+        plan = self._plans.get(key)
+        if plan is None:
+            plan = self._plans[key] = _Plan(self._rulebook.routes(subject_type), key[1])
+        steps, states = plan.steps, [fold.start() for fold in plan.folds]
         reported: list[ReportedVerdict] = []
-        folds = self._rulebook.folds
-        for index, state in states.items():
-            verdicts = folds[index].reported(state, end)
-            if verdicts is None:
-                tellings = _asked_all_along(folds[index], _seen_by(index, events, routes), end)
-                if tellings is None:
-                    return None
-                reported += tellings
-            elif verdicts:
-                for verdict in verdicts:
-                    report = verdict.reports[-1]
-                    reported.append(ReportedVerdict(verdict, report, report.due, False))
-        self.at_event = None
-        return states, reported
+        try:
+            for event in events:
+                for place, step, before in steps[event.type]:
+                    if not before or not names_one_of(event, before):
+                        step(states[place], event)
+            for place, fold in enumerate(plan.folds):
+                verdicts = fold.reported(states[place], end)
+                if verdicts is None:
+                    by_steps = _judged_all_along(fold, _seen_by(place, events, plan), end)
+                    if by_steps is None:
+                        return None
+                    reported += by_steps
+                elif verdicts:
+                    for verdict in verdicts:
+                        report = verdict.reports[-1]
+                        reported.append(ReportedVerdict(verdict, report, report.due, False))
+        except Exception:
+            self.at_event = event if events else None
+            raise
+        return dict(zip(plan.indices, states, strict=True)), reported
 
-    def _routes_of(self, subject_type: str, types: frozenset[str]) -> _Routes:
-        routes = self._rulebook.routes(subject_type)
-        return {
-            event_type: tuple(route for route in routes(event_type) if not route[1].begins.isdisjoint(types))
-            for event_type in types
-        }
 
-
-def _seen_by(fold: int, events: Sequence[Event], routes: _Routes) -> list[Event]:
+def _seen_by(fold: int, events: Sequence[Event], plan: _Plan) -> list[Event]:
     return [
         event
         for event in events
-        for index, _, before in routes[event.type]
-        if index == fold and not names_one_of(event, before)
+        for place, _, before in plan.steps[event.type]
+        if place == fold and not names_one_of(event, before)
     ]
 
 
-def _asked_all_along(fold: Fold, events: Sequence[Event], end: int) -> list[ReportedVerdict] | None:
+def _judged_all_along(fold: Fold, events: Sequence[Event], end: int) -> list[ReportedVerdict] | None:
     """The reports of one fold, judged step by step; ``None`` where it withdraws one."""
     state = fold.start()
     reported: dict[tuple[str, str, str], ReportedVerdict] = {}

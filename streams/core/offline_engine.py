@@ -7,15 +7,19 @@ allow it (``offline``) a history is folded once; otherwise time advances step by
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from itertools import chain
+from typing import Any
 
-from streams.core.alerts import Alert, Subject
+from streams.core.alerts import Alert, DueAlert, Subject, alert_id_of, case_id_of
+from streams.core.cases import cases_of
 from streams.core.engine import Engine
 from streams.core.event import Event
 from streams.core.history import History
 from streams.core.offline import OfflineEvaluator
-from streams.core.records import ReportKey, SubjectRecord
+from streams.core.orphans import orphans_of
+from streams.core.records import JudgedCase, ReportKey, SubjectRecord
 from streams.core.rulebook import Rulebook
 from streams.core.verdicts import root_of
 from streams.core.watermark import is_due
@@ -27,13 +31,15 @@ class OfflineEngine(Engine):
     def __init__(self, rulebook: Rulebook) -> None:
         super().__init__(rulebook)
         self._evaluator = OfflineEvaluator(rulebook)
+        self._folded: dict[Subject, tuple[Sequence[Event], dict[int, Any]]] = {}
+        """The events of the subjects that were folded once, and the states."""
 
     @property
     def at_event(self) -> Event | None:
         """The current event of ``evaluate``, for error messages."""
         return self._evaluator.at_event
 
-    def evaluate(self, subject: Subject, events: Sequence[Event], end: int) -> list[tuple[bool, Alert]]:
+    def evaluate(self, subject: Subject, events: Sequence[Event], end: int) -> Sequence[tuple[bool, Alert | DueAlert]]:
         """All reports on one subject, from all its events, up to an instant.
 
         ``events`` are in the order of histories, without repetitions. Time advances as in ``advance_to`` up to just
@@ -44,24 +50,52 @@ class OfflineEngine(Engine):
         Events later than ``end`` count only as corrections: corrections apply from the beginning, whatever their own
         instant. Events that happened later than ``end``, as corrected, are left out.
         """
-        record = self._records[subject] = SubjectRecord(subject)
         if events and events[-1].at > end:
             within = bisect_right(events, end, key=lambda event: event.at)
             beyond, events = events[within:], events[:within]
             if any(event.corrects is not None or event.void for event in chain(events, beyond)):
+                record = self._records[subject] = SubjectRecord(subject)
                 record.history = History(beyond, until=end)
                 return self._evaluate_stepwise(record, events, end)
         life = self._evaluator.of(subject[0], events, end)
         if life is None:
+            record = self._records[subject] = SubjectRecord(subject)
             return self._evaluate_stepwise(record, events, end)
         states, reports = life
-        record.history = History.folded(events, states)
-        reported: dict[ReportKey, tuple[bool, Alert]] = {}
+        self._folded[subject] = events, states
+        if not reports:
+            return ()
+        reported: dict[ReportKey, tuple[bool, DueAlert]] = {}
         for verdict, report, watermark, by_event in reports:
-            key = verdict.rule.id, root_of(verdict, {}), report.kind, report.cause
+            root = root_of(verdict, {})
+            key = verdict.rule.id, root, report.kind, report.cause
             if key not in reported:
-                reported[key] = by_event, self._alert(record, key, verdict, report, watermark)
+                case_id = case_id_of(key[0], subject, root)
+                alert_id = alert_id_of(case_id, report.kind, report.cause, 0)
+                reported[key] = by_event, DueAlert(alert_id, case_id, subject, verdict, report, watermark)
         return list(reported.values())
+
+    def cases(self, as_of: int | None = None) -> Iterator[JudgedCase]:
+        """See ``Engine``."""
+        as_of = self.watermark if as_of is None else as_of
+        for subject in sorted([*self._records, *self._folded]):
+            yield from cases_of(self._record(subject), self._rulebook, as_of)
+
+    def orphans(self) -> Counter[str]:
+        """See ``orphans_of``."""
+        without = [subject for subject, (_, states) in self._folded.items() if not self._has_case(states)]
+        return orphans_of(map(self._record, chain(self._records, without)), self._rulebook, self.watermark)
+
+    def _has_case(self, states: dict[int, Any]) -> bool:
+        folds, watermark = self._rulebook.folds, self.watermark
+        return any(folds[index].statuses(state, watermark, watermark) for index, state in states.items())
+
+    def _record(self, subject: Subject) -> SubjectRecord:
+        found = self._records.get(subject)
+        if found is None:
+            found = SubjectRecord(subject)
+            found.history = History.folded(*self._folded[subject])
+        return found
 
     def _evaluate_stepwise(self, record: SubjectRecord, events: Sequence[Event], end: int) -> list[tuple[bool, Alert]]:
         history = record.history

@@ -27,7 +27,7 @@ from streams.core.explanations import (
     how_it_stands,
     left_out,
 )
-from streams.core.faults import Explanation, Fault, arithmetic_of
+from streams.core.faults import Explanation, Fault, Label, arithmetic_of
 from streams.core.opening_hours import OpeningHours
 from streams.core.records import JudgedCase
 from streams.core.verdicts import AlertKind, Outcome, Report, Verdict
@@ -108,6 +108,19 @@ def lines_of(rule: RuleBase, limit: Limit | None, kind: AlertKind, cause: str, a
     }
 
 
+def line_of(
+    rule: RuleBase,
+    limit: Limit | None,
+    kind: AlertKind,
+    cause: str,
+    act: Text | Label | None,
+    variant: tuple[str, bool],
+) -> str:
+    """The line of an alert on a subject of that type, with a provisional calendar or not (``variant``)."""
+    subject, is_provisional = variant
+    return _written(_alert(rule, limit, kind, cause, act, subject, is_provisional))
+
+
 def case_lines(rule: RuleBase, limit: Limit | None) -> dict[str, str]:
     """By subject type, the line of a case."""
     return {subject: _case_line(rule, limit, subject) for subject in rule.subject}
@@ -154,7 +167,7 @@ def _alert(
     limit: Limit | None,
     kind: AlertKind,
     cause: str,
-    act: Text | None,
+    act: Text | Label | None,
     subject: str,
     is_provisional: int,
 ) -> Alert:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 
-from streams.core.alerts import Alert, Subject
+from streams.core.alerts import Alert, DueAlert, Subject
 from streams.core.event import Event
 from streams.core.history import again as one_of_two
 from streams.core.offline_engine import OfflineEngine
@@ -156,10 +156,18 @@ class Judging:
         The watermark advances to just before each event's instant, stopping at every due instant, as it would live.
         ``filtered``: events may have copies for subjects that this rulebook does not watch.
         """
-        reported: list[tuple[AlertKey, Alert]] = []
+        calendar = self._rulebook.calendar
+        for key, found in self.due(events, on_events, filtered=filtered):
+            yield key, found.made(calendar) if isinstance(found, DueAlert) else found
+
+    def due(
+        self, events: Sequence[Sorted], on_events: Callable[[int], None] = lambda _n: None, *, filtered: bool = False
+    ) -> Iterator[tuple[AlertKey, Alert | DueAlert]]:
+        """``alerts``, most of them without their texts."""
+        reported: list[tuple[AlertKey, Alert | DueAlert]] = []
         evaluate, end = self._engine.evaluate, self._end
         try:
-            for subject, (count, own) in self._by_subject(events, filtered=filtered).items():
+            for subject, own, count in self._by_subject(events, filtered=filtered):
                 for by_event, alert in evaluate(subject, own, end):
                     key = (
                         alert.detected_at, by_event, alert.due_at, *subject, alert.rule, alert.kind, alert.alert_id,
@@ -175,10 +183,10 @@ class Judging:
         reported.sort(key=itemgetter(0))
         yield from reported
 
-    def _by_subject(self, events: Sequence[Sorted], *, filtered: bool) -> dict[Subject, tuple[int, list[Event]]]:
-        """Each subject's events in order, and the number of those whose first subject it is."""
+    def _by_subject(self, events: Sequence[Sorted], *, filtered: bool) -> Iterator[tuple[Subject, list[Event], int]]:
+        """Each subject, its events in order, and the number of those whose first subject it is."""
         found: defaultdict[Subject, list[Event]] = defaultdict(list)
-        firsts: defaultdict[Subject, int] = defaultdict(int)
+        others: defaultdict[Subject, int] = defaultdict(int)  # events whose first subject is another
         copies_of = self._rulebook.copies_of
         for _, _, event, copies in events:
             if filtered:
@@ -186,9 +194,11 @@ class Judging:
                 copies = [copy for copy in copies if copy[0] in own]
             for subject, copy in copies:
                 found[subject].append(copy)
-            if copies:
-                firsts[copies[0][0]] += 1
-        return {subject: (firsts[subject], own) for subject, own in found.items()}
+            if len(copies) > 1:
+                for subject, _ in copies[1:]:
+                    others[subject] += 1
+        for subject, events_of_subject in found.items():
+            yield subject, events_of_subject, len(events_of_subject) - others.get(subject, 0)
 
     def cases(self) -> Iterator[JudgedCase]:
         """Every case as of the end, by subject."""

@@ -28,11 +28,12 @@ from pathlib import Path
 from typing import Any
 
 from schemas.dead_letters import DeadLetter
-from streams.core.alerts import Subject
+from streams.core.alerts import DueAlert, Subject
 from streams.core.event import Event
 from streams.core.records import JudgedCase
 from streams.core.rulebook import Rulebook
 from streams.engine import chosen
+from streams.engine.alert_lines import AlertLines
 from streams.engine.document import Document
 from streams.engine.judged import NativeReplay
 from streams.replay.checkpoints import Checkpoint
@@ -338,7 +339,7 @@ class Replay:
         if self._rival is not None:
             rival = Judging(self._rival, self._ends_at)
             with self._naming(rival):
-                deque(rival.alerts(deduplicated.events, filtered=True), maxlen=0)
+                deque(rival.due(deduplicated.events, filtered=True), maxlen=0)
                 task.write_side(AFTER, self._sided(self._rival, rival, native))
             kinds += [BEFORE, AFTER]
         if deduplicated.conflicts:
@@ -388,10 +389,15 @@ class Replay:
         counted: Counter[tuple[str, str]],
         form: Callable[[dict[str, Any]], bytes] | None = None,
     ) -> Iterator[tuple[tuple[Any, ...], bytes]]:
-        writer, written = CloudEvents(self._rulebook.calendar), form or self._output_form.alert
-        for key, alert in judging.alerts(deduplicated.events, on_events, filtered=self._rival is not None):
-            counted[alert.rule, alert.kind] += 1
-            yield key, written(writer.alert(alert))
+        calendar, written = self._rulebook.calendar, form or self._output_form.alert
+        writer, lines = CloudEvents(calendar), AlertLines(calendar)
+        are_plain = form is json_line or self._output_form.is_plain
+        for key, found in judging.due(deduplicated.events, on_events, filtered=self._rival is not None):
+            counted[found.rule, found.kind] += 1
+            if are_plain and isinstance(found, DueAlert):
+                yield key, lines.line(found) + b"\n"
+            else:
+                yield key, written(writer.alert(found.made(calendar) if isinstance(found, DueAlert) else found))
 
     def _settle(self) -> None:
         """Count repetitions, and report those with other content."""
@@ -444,7 +450,7 @@ class Replay:
 
     def _cases_left(self, rulebook: Rulebook, left: Deduplicated, end: int) -> Iterator[tuple[Subject, WrittenCases]]:
         judging = Judging(rulebook, end)
-        deque(judging.alerts(left.events, filtered=self._rival is not None), maxlen=0)
+        deque(judging.due(left.events, filtered=self._rival is not None), maxlen=0)
         return self._by_subject(rulebook, judging)
 
     def _case_bytes(self, own: WrittenCases, summary: Summary) -> bytes:
@@ -465,7 +471,7 @@ class Replay:
             return iter(()), iter(())
         second = Judging(self._rival, self.ends_at)
         with self._naming(second):
-            deque(second.alerts(self._deduplicated.events, filtered=True), maxlen=0)
+            deque(second.due(self._deduplicated.events, filtered=True), maxlen=0)
         before = self._sided(self._rulebook, self._judging, self._native)
         after = self._sided(self._rival, second, self._native)
         return chain.from_iterable(own for _, own in before), chain.from_iterable(own for _, own in after)

@@ -240,7 +240,7 @@ class _Judges:
     def _judging_of(self, rulebook: Rulebook, copies: Iterable[_Copy], subjects: Container[Subject]) -> Judging:
         """The judging of some subjects after all their events, for their cases."""
         judging = Judging(rulebook, self._end)
-        deque(judging.alerts(_events_of(self._job, copies, subjects), filtered=self._rival is not None), maxlen=0)
+        deque(judging.due(_events_of(self._job, copies, subjects), filtered=self._rival is not None), maxlen=0)
         return judging
 
     def _by_python(self, waiting: Sequence[_Copy]) -> Iterator[Row]:
@@ -270,7 +270,7 @@ class _Judges:
         if self._rival is not None:
             self._take_side(BEFORE, self._rulebook, judging)
             second = Judging(self._rival, self._end)
-            deque(second.alerts(events, filtered=True), maxlen=0)
+            deque(second.due(events, filtered=True), maxlen=0)
             self._take_side(AFTER, self._rival, second)
 
     def _take_cases(self, judging: Judging) -> None:

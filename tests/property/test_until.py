@@ -31,7 +31,7 @@ def test_a_replay_that_ends_early_is_the_oracle_as_of_its_end(kind: str, data: s
     found: dict[Subject, list[Found]] = {}
     roots: dict[str, str] = {}
     for case in judging.cases():
-        own = found_of(case, judging._engine._records[case.subject].history.roots)
+        own = found_of(case, judging._engine._record(case.subject).history.roots)
         roots[case.case_id] = own.root
         found.setdefault(case.subject, []).append(own)
     expected = cases(world.rules, facts, world.calendar, until)
