@@ -27,7 +27,9 @@ use memchr::memchr_iter;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, PoisonError};
 
 use crate::subject::SUBJECTS;
 
@@ -57,6 +59,25 @@ fn key_of((kind, id): (String, String)) -> replay::Key {
     (SUBJECTS.iter().position(|known| *known == kind).unwrap_or(0) as u8, id.into_bytes())
 }
 
+/// So many documents, each of a quarter of a megabyte, are kept with their rulebooks.
+const KEPT: usize = 16;
+
+/// The rulebooks of the latest replays, by their documents. To read one takes as long as to judge many subjects, and a
+/// replay over files has a native one for each of its tasks.
+#[allow(clippy::type_complexity)]
+static PARSED: Mutex<VecDeque<(Vec<u8>, Option<Vec<u8>>, replay::Rulebooks)>> = Mutex::new(VecDeque::new());
+
+fn rulebooks_of(document: &[u8], rival: Option<&[u8]>) -> Result<replay::Rulebooks, String> {
+    let mut parsed = PARSED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((.., found)) = parsed.iter().find(|(own, other, _)| own == document && other.as_deref() == rival) {
+        return Ok(found.clone());
+    }
+    let found = replay::Rulebooks::parse(document, rival)?;
+    parsed.truncate(KEPT - 1);
+    parsed.push_front((document.to_vec(), rival.map(<[u8]>::to_vec), found.clone()));
+    Ok(found)
+}
+
 fn broken(_: Box<dyn std::any::Any + Send>) -> PyErr {
     PyRuntimeError::new_err("panic")
 }
@@ -68,9 +89,9 @@ impl Replay {
     fn new(
         document: &[u8], rival: Option<&[u8]>, latest: i64, ends_at: Option<i64>, as_of: Option<i64>,
     ) -> PyResult<Replay> {
-        let parse = |document| replay::Rulebook::parse(document).map_err(PyValueError::new_err);
+        let rulebooks = rulebooks_of(document, rival).map_err(PyValueError::new_err)?;
         Ok(Replay {
-            inner: replay::Replay::new(parse(document)?, rival.map(parse).transpose()?, latest, ends_at, as_of),
+            inner: replay::Replay::new(rulebooks, latest, ends_at, as_of),
             found: alerts::Alerts::default(),
             ordered: None,
             back: HashMap::default(),

@@ -13,7 +13,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::hash_map::Entry;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// The folds and tables of one rulebook.
 pub struct Rulebook {
@@ -134,11 +134,29 @@ const FEW: usize = 16;
 
 pub type Key = (u8, Vec<u8>);
 
+/// That of a replay, and another one whose cases are asked for too.
+#[derive(Clone)]
+pub struct Rulebooks {
+    own: Arc<Rulebook>,
+    rival: Option<Arc<Rulebook>>,
+}
+
+impl Rulebooks {
+    /// The documents have the same event types, and the fields of the first are those of both.
+    pub fn parse(document: &[u8], rival: Option<&[u8]>) -> Result<Rulebooks, String> {
+        let (mut own, rival) = (Rulebook::parse(document)?, rival.map(Rulebook::parse).transpose()?);
+        if let Some(rival) = &rival {
+            own.reader.fan_out_too(&rival.reader);
+        }
+        Ok(Rulebooks { own: Arc::new(own), rival: rival.map(Arc::new) })
+    }
+}
+
 /// The events of one replay, from several sources.
 pub struct Replay {
-    rulebook: Rulebook,
+    rulebook: Arc<Rulebook>,
     /// Another one, whose cases are asked for too.
-    rival: Option<Rulebook>,
+    rival: Option<Arc<Rulebook>>,
     /// By event type the subject types that it concerns under either.
     concerns: Vec<Vec<u8>>,
     store: Vec<u8>,
@@ -164,13 +182,10 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// The documents of both rulebooks have the same event types, and the fields of `rulebook` are those of both.
-    pub fn new(
-        mut rulebook: Rulebook, rival: Option<Rulebook>, latest: i64, ends_at: Option<i64>, as_of: Option<i64>,
-    ) -> Replay {
+    pub fn new(rulebooks: Rulebooks, latest: i64, ends_at: Option<i64>, as_of: Option<i64>) -> Replay {
+        let Rulebooks { own: rulebook, rival } = rulebooks;
         let mut concerns = rulebook.concerns.clone();
         if let Some(rival) = &rival {
-            rulebook.reader.fan_out_too(&rival.reader);
             concerns.iter_mut().zip(&rival.concerns).for_each(|(own, more)| own.extend(more));
         }
         let shapes = Shapes::new(rulebook.types.len());
