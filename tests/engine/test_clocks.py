@@ -33,7 +33,7 @@ from streams.simulation import simulate
 from streams.wire.cloudevents import CloudEvents, encode
 from streams.wire.decoder import Decoder, encode_json
 from streams.wire.state_rows import entry_to_bytes, record_to_bytes
-from tests.engine.test_equality import GOLDEN
+from tests.engine.equality import GOLDEN
 from tests.oracle.common import Fact
 from tests.property.runs import event_of, us
 from tests.property.shipped import END, START, counted_by_calendars, kinds, rulebook_of, rules_of, shipped_histories

@@ -24,8 +24,8 @@ from streams.errors import InputError
 from streams.live.routing import Placed, Router
 from streams.simulation import simulate
 from streams.wire.decoder import MAX_BYTES, Decoder, encode_json
+from tests.engine.equality import GOLDEN
 from tests.engine.mutation import SEEDS, mutated
-from tests.engine.test_equality import GOLDEN
 from tests.live.test_intake import taken
 from tests.property.shipped import END, rulebook_of
 from tests.stories import shipped
