@@ -9,6 +9,7 @@ killed and started again goes on in the same simulated time.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -39,6 +40,13 @@ class WallClock:
         if self.speed == 1:
             return self.origin + real - self.anchor
         return self.origin + int((real - self.anchor) * self.speed)
+
+    def all_at(self, reals: Iterable[int | None], later: int) -> list[int | None]:
+        """``at`` of each, so many microseconds later; ``None`` stays."""
+        if self.speed == 1:
+            later += self.origin - self.anchor
+            return [None if real is None else real + later for real in reals]
+        return [None if real is None else self.at(real) + later for real in reals]
 
     def real(self, at: int) -> int:
         """The real instant at which this clock showed ``at``: the inverse of ``at``, to the microsecond before."""

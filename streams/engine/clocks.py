@@ -38,6 +38,10 @@ REPORT: Final = "a report to withdraw, or a violation to write"
 FAILED: Final = "a failure of the native engine"
 
 
+PlainRecord = tuple[int, bytes, int | None]
+"""A record of a source as it is routed natively: its offset, its value, and the last instant (microseconds) that an
+event in it may have; ``None`` where it must be decoded by Python."""
+
 Case = tuple[tuple[str, str], tuple[Any, ...]]
 """A case: its rule id and root, and what ``NativeClocks.verdict`` takes."""
 
@@ -60,17 +64,6 @@ class Decision(NamedTuple):
     reports: list[Made]
     looked: list[str]
     cases: list[Case]
-
-
-class PlainRecord(NamedTuple):
-    """A record of a source as it is routed natively.
-
-    ``latest`` (microseconds) is the last instant that an event in it may have; ``None``: it must be decoded by Python.
-    """
-
-    offset: int
-    value: bytes
-    latest: int | None
 
 
 class Routed(NamedTuple):
@@ -140,7 +133,7 @@ class NativeClocks:
         try:
             found = self._inner.route(records, first, source, entries)
         except Exception:
-            self._failed(f"{source}/{records[first].offset}", "routes")
+            self._failed(f"{source}/{records[first][0]}", "routes")
             return None
         return None if found is None else Routed(*found)
 

@@ -366,15 +366,13 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         if not self._router.is_native or self._spans is not None or not self._decoder.keeps_all(tp.topic):
             return []
         fatal = {offset for at, offset in self._first.fatal if at == tp}
-        latest, at = now + CLOCKS_AGREE, self._clock.at
-        return [
-            PlainRecord(
-                record.offset,
-                record.value or b"",
-                None if stamp is None or record.offset in fatal else at(min(stamp, latest)) + self._max_ahead,
-            )
-            for record, stamp in zip(records, stamps, strict=True)
+        latest, offsets = now + CLOCKS_AGREE, [record.offset for record in records]
+        bounds = [
+            None if stamp is None or offset in fatal else min(stamp, latest)
+            for offset, stamp in zip(offsets, stamps, strict=True)
         ]
+        values = [record.value or b"" for record in records]
+        return list(zip(offsets, values, self._clock.all_at(bounds, self._max_ahead), strict=True))
 
     def _take(
         self, tp: TopicPartition, record: Any, entries: list[list[bytes]], letters: list[tuple[bytes, bytes]]

@@ -77,7 +77,7 @@ def natively(raw: bytes, rulebook: Rulebook, latest: int = LATEST) -> tuple[str,
     """The type of the event and its entries; ``None`` where Python must make them."""
     entries: list[list[bytes]] = [[] for _ in range(PARTITIONS)]
     source, _, offset = ORIGIN.rpartition("/")
-    found = router(rulebook).route([PlainRecord(int(offset), raw, latest)], 0, source, entries)
+    found = router(rulebook).route([(int(offset), raw, latest)], 0, source, entries)
     if found is None:
         assert not any(entries)
         return None
@@ -211,7 +211,7 @@ def test_a_correction_concerns_every_subject_that_it_names() -> None:
 def test_records_are_routed_together_up_to_one_that_python_must_decode() -> None:
     """Whichever is the first, with the entries in the order of the records."""
     raws = [*simulated()[:60], b"not JSON", *simulated()[60:90]]
-    records = [PlainRecord(number, raw, None if number == 20 else LATEST) for number, raw in enumerate(raws)]
+    records = [(number, raw, None if number == 20 else LATEST) for number, raw in enumerate(raws)]
 
     def taken_by_python(number: int, entries: list[list[bytes]]) -> str | None:
         with suppress(InputError):
@@ -249,7 +249,7 @@ def test_a_failure_is_counted_and_python_routes(caplog: pytest.LogCaptureFixture
     failing = copy(native(shipped().rulebook))
     failing._inner, failing.fallbacks = Failing(), Counter()
     for _ in range(2):
-        record = PlainRecord(17, simulated()[0], LATEST)
+        record: PlainRecord = 17, simulated()[0], LATEST
         assert Router(shipped().rulebook, 4, failing).route([record], 0, "in/3", [[], [], [], []]) is None
     assert failing.fallbacks == {FAILED: 2}
     assert len(caplog.records) == 1
