@@ -26,6 +26,7 @@ from typing import Final, Self
 from streams.errors import BrokerError
 from streams.kafka.admin import cluster
 from streams.kafka.child_process import ChildProcess
+from streams.kafka.shared_classes import archive_of, keep, making, using
 
 READY_SECONDS = 60.0
 _OLDEST_JAVA = 17
@@ -210,6 +211,7 @@ class JavaCluster:
         self._ports: dict[int, tuple[int, int]] = {}
         self._processes: dict[int, ChildProcess] = {}
         self._class_path = ""
+        self._archive = Path()
         # Identifies our cluster: another broker may answer at a port that seemed free.
         self._cluster_id = base64.urlsafe_b64encode(b"gridclock" + os.urandom(7)).decode().rstrip("=")
 
@@ -218,6 +220,7 @@ class JavaCluster:
         if reason is not None:
             raise BrokerError(f"Apache Kafka cannot be started: {reason}")
         self._class_path = class_path(self._on_progress)
+        self._archive = archive_of(_java(), self._class_path, _cache_file(*_kafka()).parent)
         for attempt in range(1, _PORT_ATTEMPTS + 1):
             try:
                 self._start_all()
@@ -286,7 +289,8 @@ class JavaCluster:
         """Start a stopped node; by default waits until all running nodes serve."""
         if self.is_running(node):
             raise BrokerError(f"node {node} runs already")
-        self._processes[node] = self._java(node, "kafka.Kafka", str(self._home(node) / "server.properties"))
+        properties = str(self._home(node) / "server.properties")
+        self._processes[node] = self._java(node, *using(self._archive), "kafka.Kafka", properties)
         if wait:
             self.wait_ready()
 
@@ -345,7 +349,8 @@ class JavaCluster:
         self.wait_ready()
 
     def _format(self) -> None:
-        formatting = []
+        formatting: list[ChildProcess] = []
+        made = self._home(1) / "classes.jsa"
         try:
             for node in self._ports:
                 config = str(self._home(node) / "server.properties")
@@ -355,12 +360,13 @@ class JavaCluster:
                     for name, password in users.items()
                     for word in ("--add-scram", f"SCRAM-SHA-512=[name={name},password={password}]")
                 ]
-                formatting.append(
-                    self._java(node, "kafka.tools.StorageTool", "format", "-t", self._cluster_id, "-c", config, *scram)
-                )
+                options = using(self._archive) or (making(self._archive, made) if node == 1 else [])
+                words = ("format", "-t", self._cluster_id, "-c", config, *scram)
+                formatting.append(self._java(node, *options, "kafka.tools.StorageTool", *words))
             for process in formatting:
                 if process.wait(READY_SECONDS) != 0:
                     raise BrokerError(f"Kafka's storage was not formatted:\n{process.last_lines()}")
+            keep(made, self._archive)
         finally:
             for process in formatting:
                 process.kill()

@@ -14,7 +14,7 @@ from kafka import KafkaProducer
 
 from streams.commands.alerts import read_records
 from streams.errors import BrokerError
-from streams.kafka import brokers, java_broker
+from streams.kafka import brokers, java_broker, shared_classes
 from streams.kafka.admin import TopicSpec, cluster, end_offsets, ensure_topics, partitions_of
 from streams.kafka.brokers import KINDS, Broker, available_kinds, broker
 from streams.kafka.child_process import ChildProcess
@@ -107,6 +107,9 @@ def test_a_killed_node_comes_back_with_its_data(kafka: Broker, prefix: str) -> N
     with broker("java", nodes=3) as three:
         assert three.java is not None
         assert cluster(three.bootstrap).brokers == 3
+        if sys.platform == "linux":  # the node of this session has made the archive, if no run before it has
+            started = [Path(f"/proc/{pid}/cmdline").read_text() for pid in three.java.pids]
+            assert all("-XX:SharedArchiveFile=" in words for words in started)
         ensure_topics(three.bootstrap, [TopicSpec(topic, 1)])
         three.java.kill(1)
         assert not three.java.is_running(1)
@@ -180,6 +183,22 @@ def test_a_kind_asked_for_is_not_replaced(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.delenv("KAFKA_BOOTSTRAP_SERVERS", raising=False)
     with pytest.raises(BrokerError, match="KAFKA_BOOTSTRAP_SERVERS is not set"), broker("external"):
         pass
+
+
+def test_loaded_classes_are_kept_whole_or_not_at_all(tmp_path: Path) -> None:
+    java, made = sys.executable, tmp_path / "made"  # any program will do
+    archive = shared_classes.archive_of(java, "a.jar", tmp_path)
+    assert shared_classes.archive_of(java, "b.jar", tmp_path) != archive
+    shared_classes.keep(made, archive)  # Java made none
+    assert shared_classes.using(archive) == []
+    assert f"-XX:ArchiveClassesAtExit={made}" in shared_classes.making(archive, made)
+    made.write_bytes(b"classes")
+    shared_classes.keep(made, tmp_path / "no such directory" / archive.name)
+    shared_classes.keep(made, archive)
+    assert archive.read_bytes() == b"classes"
+    assert shared_classes.using(archive) == [f"-XX:SharedArchiveFile={archive}"]
+    assert shared_classes.making(archive, made) == []
+    assert sorted(tmp_path.iterdir()) == sorted((made, archive))
 
 
 @pytest.mark.broker
