@@ -14,6 +14,7 @@ import pytest
 
 from schemas.rules import Rule
 from streams.core.engine import DECIDED_AT_ONCE
+from streams.engine import native_module
 from tests.bench import live_judging
 from tests.bench.contenders import CONTENDERS
 from tests.bench.events import write_events
@@ -21,6 +22,8 @@ from tests.bench.large import main
 from tests.bench.midnight import measure as measure_midnight
 from tests.bench.native import write_events as write_mix
 from tests.bench.replay import measure, table
+from tests.bench.resting import FIRST, MONTHS
+from tests.bench.resting import measure as measure_resting
 from tests.bench.subject import CASES
 from tests.bench.subject import measure as measure_subject
 from tests.bench.tiled import write_tiled
@@ -75,6 +78,13 @@ def test_many_clocks_of_one_instant_are_applied_in_pieces() -> None:
     breaches, took = measure_midnight(3_000)
     assert breaches == 3_000
     assert len(took) >= 3_000 // DECIDED_AT_ONCE
+
+
+@pytest.mark.skipif(native_module() is None, reason="the native engine is not built: cargo is not here")
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is looked up in /proc, which this system does not have")
+def test_meters_at_rest_are_all_kept(tmp_path: Path) -> None:
+    found = list(measure_resting(1_500, tmp_path))
+    assert [(month, meters) for month, meters, _, _ in found] == [(month, FIRST + 1_500) for month in MONTHS]
 
 
 def test_the_live_path_finds_what_replays_find(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
