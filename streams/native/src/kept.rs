@@ -25,6 +25,7 @@ const BEGINNING: i64 = -(1 << 62);
 
 /// Type and id.
 pub type Key = (u8, Box<[u8]>);
+pub type KeyRef<'a> = (u8, &'a [u8]);
 
 /// A place and an outcome; a running clock's place, start and deadline. Places are named by their number.
 pub type Ending = (u32, Outcome);
@@ -162,14 +163,6 @@ pub struct Stored {
     pub pruned: Pruned,
 }
 
-/// A subject whose row lies elsewhere: what is asked of it while nothing happens to it.
-pub struct Resting {
-    pub key: Key,
-    pub due: Option<i64>,
-    pub running: Box<[Clock]>,
-    pub expires: bool,
-}
-
 /// What a subject is given back with: its events, its reports as a row has them (a list without its brackets) and those
 /// withdrawn likewise; when it was decided, the number of events at which pruning was looked at, until when it was pruned
 /// and its `Pruned::written`; the events that came since, the earliest that came with this step; whether it is touched,
@@ -192,9 +185,9 @@ pub struct Change {
 }
 
 impl Kept {
-    pub fn new(key: Key) -> Kept {
+    pub fn new(key: KeyRef) -> Kept {
         Kept {
-            key,
+            key: (key.0, key.1.into()),
             history: History::new(),
             pending: Vec::new(),
             decided_at: BEGINNING,
@@ -216,8 +209,12 @@ impl Kept {
         }
     }
 
+    pub fn key(&self) -> KeyRef<'_> {
+        (self.key.0, &self.key.1)
+    }
+
     /// A subject of this state; `None` where it stays Python's.
-    pub fn loaded(rulebook: &Rulebook, places: &mut Places, key: Key, stored: Stored) -> Option<Kept> {
+    pub fn loaded(rulebook: &Rulebook, places: &mut Places, key: KeyRef, stored: Stored) -> Option<Kept> {
         let Stored { events, told, reported, withdrawn, decided_at, looked_at, due, pruned } = stored;
         let pruned = Box::new(pruned);
         let withdrawn = (!withdrawn.times.is_empty()).then(|| Box::new(withdrawn));
@@ -278,7 +275,7 @@ impl Kept {
 
     fn asked(&self, counted: Option<usize>, watermark: i64) -> Asked<'_> {
         Asked {
-            subject: (self.key.0, &self.key.1),
+            subject: self.key(),
             counted,
             dues: self.dues.clone(),
             watermark,
@@ -338,11 +335,6 @@ impl Kept {
         !self.is_touched && !self.is_changed && self.pending.is_empty() && self.decided_at != BEGINNING
     }
 
-    pub fn at_rest(&self) -> Resting {
-        let (key, running) = (self.key.clone(), self.running.clone().into());
-        Resting { key, due: self.due, running, expires: self.expires }
-    }
-
     /// Bytes of memory, about.
     pub fn size(&self) -> usize {
         FIXED + self.history.text.capacity() + self.told.capacity() + 32 * self.history.known.capacity()
@@ -375,7 +367,7 @@ impl Kept {
 
     /// See `live::is_idle`; the reason where Python must tell.
     pub fn is_idle(&self, rulebook: &Rulebook) -> Result<bool, Reason> {
-        live::is_idle(rulebook, (self.key.0, &self.key.1), &self.history.text, &self.pruned.only)
+        live::is_idle(rulebook, self.key(), &self.history.text, &self.pruned.only)
     }
 
     /// Its row, where it has no pending events; `judged_by` is a JSON text.

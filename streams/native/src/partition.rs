@@ -3,9 +3,10 @@
 //! Mirrors `handle`, `advancing` and `_forget` of `streams/core/engine.py`, for what `kept.rs` keeps.
 
 use crate::hashing::{HashSet, HashTable, Hasher};
-use crate::kept::{Clock, Counts, Kept, Key, Places, Resting, Stored};
+use crate::kept::{Clock, Counts, Kept, Key, KeyRef, Places, Stored};
 use crate::live::{self, Made};
 use crate::replay::Rulebook;
+use crate::slots::{Slots, Subject};
 use crate::subject::SUBJECTS;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -47,49 +48,21 @@ pub struct Step {
 }
 
 /// An instant, and the slot of a subject.
-type Timers = BinaryHeap<Reverse<(i64, u32)>>;
-
-enum Slot {
-    Kept(Box<Kept>),
-    AtRest(Box<Resting>),
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(Rust, packed(4))] // twelve bytes, as there are millions of them
+struct Timer {
+    at: i64,
+    number: u32,
 }
 
-impl Slot {
-    fn kept(&mut self) -> Option<&mut Kept> {
-        match self {
-            Slot::Kept(kept) => Some(kept),
-            Slot::AtRest(_) => None,
-        }
-    }
+/// The first one comes first.
+type Timers = BinaryHeap<Reverse<Timer>>;
 
-    fn key(&self) -> &Key {
-        match self {
-            Slot::Kept(kept) => &kept.key,
-            Slot::AtRest(resting) => &resting.key,
-        }
-    }
-
-    fn due(&self) -> Option<i64> {
-        match self {
-            Slot::Kept(kept) => kept.due,
-            Slot::AtRest(resting) => resting.due,
-        }
-    }
-
-    fn running(&self) -> &[Clock] {
-        match self {
-            Slot::Kept(kept) => &kept.running,
-            Slot::AtRest(resting) => &resting.running,
-        }
-    }
-}
-
-/// A subject has a slot, whose number is used again after its end; so an entry of a list may be of another subject, and
-/// each is looked at again.
+/// The number of a slot is used again after its subject's end; so an entry of a list may be of another subject, and each
+/// is looked at again.
 #[derive(Default)]
 pub struct Partition {
-    slots: Vec<Option<Slot>>,
-    free: Vec<u32>,
+    slots: Slots,
     /// The slots by their keys, which these hold.
     numbers: HashTable<u32>,
     hasher: Hasher,
@@ -101,9 +74,8 @@ pub struct Partition {
     came: Vec<u32>,
     dropped: Vec<Key>,
     pub counts: Counts,
-    /// The memory of those that are not at rest, about; the slot at which is looked next for one that may rest.
+    /// The memory of those that are not at rest, about.
     size: usize,
-    next_to_rest: usize,
 }
 
 impl Partition {
@@ -111,104 +83,89 @@ impl Partition {
         self.numbers.len()
     }
 
-    pub fn keys(&self) -> impl Iterator<Item = &Key> {
-        self.slots.iter().flatten().map(Slot::key)
+    pub fn keys(&self) -> impl Iterator<Item = KeyRef<'_>> {
+        self.slots.numbers().filter_map(|number| self.slots.key(number))
     }
 
-    fn number(&self, key: &Key) -> Option<u32> {
-        let is_it = |number: &u32| self.slots[*number as usize].as_ref().is_some_and(|slot| slot.key() == key);
+    fn number(&self, key: KeyRef) -> Option<u32> {
+        let is_it = |number: &u32| self.slots.key(*number) == Some(key);
         self.numbers.find(self.hasher.hash_one(key), is_it).copied()
     }
 
-    pub fn get(&mut self, key: &Key) -> Option<&mut Kept> {
-        self.kept(self.number(key)?)
+    pub fn get(&mut self, key: KeyRef) -> Option<&mut Kept> {
+        self.slots.kept_mut(self.number(key)?)
     }
 
-    fn kept(&mut self, number: u32) -> Option<&mut Kept> {
-        self.slots[number as usize].as_mut()?.kept()
+    pub fn is_at_rest(&self, key: KeyRef) -> bool {
+        self.number(key).is_some_and(|number| self.slots.at_rest(number).is_some())
     }
 
-    pub fn is_at_rest(&self, key: &Key) -> bool {
-        let slot = self.number(key).map(|number| &self.slots[number as usize]);
-        matches!(slot, Some(Some(Slot::AtRest(_))))
-    }
-
-    fn insert(&mut self, slot: Slot) -> u32 {
-        let number = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(None);
-            self.slots.len() as u32 - 1
-        });
-        self.counts.clocks += slot.running().len() as i64;
-        let hash = self.hasher.hash_one(slot.key());
-        self.slots[number as usize] = Some(slot);
+    /// Have a subject that was put into a slot.
+    fn enter(&mut self, number: u32) {
+        self.counts.clocks += self.slots.clocks(number) as i64;
         let (slots, hasher) = (&self.slots, &self.hasher);
-        let hash_of = |number: &u32| slots[*number as usize].as_ref().map_or(0, |slot| hasher.hash_one(slot.key()));
-        self.numbers.insert_unique(hash, number, hash_of);
+        let hash_of = |number: &u32| slots.key(*number).map_or(0, |key| hasher.hash_one(key));
+        self.numbers.insert_unique(hash_of(&number), number, hash_of);
+    }
+
+    fn enter_kept(&mut self, kept: Kept) -> u32 {
+        self.size += kept.size();
+        let number = self.slots.add_kept(kept);
+        self.enter(number);
         number
     }
 
-    fn remove_slot(&mut self, key: &Key) -> Option<Slot> {
-        let slots = &self.slots;
-        let is_it = |number: &u32| slots[*number as usize].as_ref().is_some_and(|slot| slot.key() == key);
+    /// Take a subject out, with its clocks; it, if it was not at rest.
+    pub fn remove(&mut self, key: KeyRef) -> Option<Kept> {
+        let is_it = |number: &u32| self.slots.key(*number) == Some(key);
         let (number, _) = self.numbers.find_entry(self.hasher.hash_one(key), is_it).ok()?.remove();
-        let slot = self.slots[number as usize].take()?;
-        self.free.push(number);
-        self.counts.clocks -= slot.running().len() as i64;
-        Some(slot)
+        self.counts.clocks -= self.slots.clocks(number) as i64;
+        let kept = self.slots.remove(number)?;
+        self.size -= kept.size().min(self.size);
+        Some(kept)
     }
 
-    /// Take a subject out, with its clocks. It must not be at rest.
-    pub fn remove(&mut self, key: &Key) -> Option<Kept> {
-        match self.remove_slot(key)? {
-            Slot::Kept(kept) => {
-                self.size -= kept.size().min(self.size);
-                Some(*kept)
-            }
-            Slot::AtRest(_) => None,
-        }
-    }
-
-    /// Take out a subject that is at rest.
-    pub fn remove_resting(&mut self, key: &Key) -> Option<Resting> {
-        match self.remove_slot(key)? {
-            Slot::Kept(_) => None,
-            Slot::AtRest(resting) => Some(*resting),
-        }
+    /// Take out a subject that is at rest: whether it has an expiry.
+    pub fn remove_resting(&mut self, key: KeyRef) -> bool {
+        let at_rest = self.number(key).and_then(|number| self.slots.at_rest(number));
+        let expires = at_rest.is_some_and(|at_rest| at_rest.expires());
+        self.remove(key);
+        expires
     }
 
     /// Keep a subject of this state, with its expiry where it has one; or one that is at rest, which has these already.
     /// `false` where it stays Python's.
-    pub fn load(&mut self, rulebook: &Rulebook, key: Key, mut stored: Stored, expires: Option<i64>) -> bool {
-        let number = self.number(&key);
+    pub fn load(&mut self, rulebook: &Rulebook, key: KeyRef, mut stored: Stored, expires: Option<i64>) -> bool {
+        let number = self.number(key);
         if let Some(number) = number
-            && let Some(Slot::AtRest(resting)) = &mut self.slots[number as usize]
+            && let Some(at_rest) = self.slots.at_rest(number)
         {
-            stored.due = resting.due;
+            stored.due = at_rest.due();
+            let (expires, clocks) = (at_rest.expires(), at_rest.running().len());
             let Some(mut kept) = Kept::loaded(rulebook, &mut self.places, key, stored) else { return false };
-            kept.expires = resting.expires;
+            kept.expires = expires;
             self.size += kept.size();
-            self.counts.clocks += kept.running.len() as i64 - resting.running.len() as i64;
-            self.slots[number as usize] = Some(Slot::Kept(Box::new(kept)));
+            self.counts.clocks += kept.running.len() as i64 - clocks as i64;
+            self.slots.wake(number, kept);
             return true;
         }
         let Some(mut kept) = Kept::loaded(rulebook, &mut self.places, key, stored) else { return false };
         kept.expires = expires.is_some();
-        self.size += kept.size();
         let due = kept.due;
-        let number = self.insert(Slot::Kept(Box::new(kept)));
+        let number = self.enter_kept(kept);
         self.expect(number, due, expires);
         true
     }
 
     fn expect(&mut self, number: u32, due: Option<i64>, expires: Option<i64>) {
-        self.timers.extend(due.map(|due| Reverse((due, number))));
-        self.expiries.extend(expires.map(|at| Reverse((at, number))));
+        self.timers.extend(due.map(|at| Reverse(Timer { at, number })));
+        self.expiries.extend(expires.map(|at| Reverse(Timer { at, number })));
     }
 
     /// Have a subject that is at rest, and its expiry where it has one.
-    pub fn add_resting(&mut self, resting: Resting, expires: Option<i64>) {
-        let due = resting.due;
-        let number = self.insert(Slot::AtRest(Box::new(resting)));
+    pub fn add_resting(&mut self, key: KeyRef, due: Option<i64>, running: &[Clock], expires: Option<i64>) {
+        let number = self.slots.add_at_rest(key, due, running, expires.is_some());
+        self.enter(number);
         self.expect(number, due, expires);
     }
 
@@ -216,36 +173,29 @@ impl Partition {
     /// What is written must be where their rows are read.
     pub fn rest(&mut self, at_most: usize) {
         // Once around, each that was used since it was last looked at stays.
-        for _ in 0..2 * self.slots.len() {
+        for _ in 0..2 * self.slots.round() {
             if self.size <= at_most {
                 return;
             }
-            self.next_to_rest = (self.next_to_rest + 1) % self.slots.len();
-            let slot = &mut self.slots[self.next_to_rest];
-            if let Some(Slot::Kept(kept)) = slot
-                && !std::mem::take(&mut kept.is_used)
-                && kept.may_rest()
-            {
-                self.size -= kept.size().min(self.size);
-                *slot = Some(Slot::AtRest(Box::new(kept.at_rest())));
-            }
+            let size = self.slots.rest_next().unwrap_or_default();
+            self.size -= size.min(self.size);
         }
     }
 
     /// Have a subject decided at the next step.
-    pub fn touch(&mut self, key: &Key) {
+    pub fn touch(&mut self, key: KeyRef) {
         let Some(number) = self.number(key) else { return };
-        let Some(kept) = self.slots[number as usize].as_mut().and_then(Slot::kept) else { return };
+        let Some(kept) = self.slots.kept_mut(number) else { return };
         mark(&mut kept.is_touched, &mut self.touched, number);
     }
 
     /// Take an event of a subject: what has become of it, and its type where it was taken.
-    pub fn take(&mut self, rulebook: &Rulebook, key: &Key, raw: &[u8], times: Times) -> (Taken, usize) {
+    pub fn take(&mut self, rulebook: &Rulebook, key: KeyRef, raw: &[u8], times: Times) -> (Taken, usize) {
         let added = catch_unwind(AssertUnwindSafe(|| self.add(rulebook, key, raw, times)));
         added.map_or((Taken::Failed, 0), |added| added.unwrap_or((Taken::Left, 0)))
     }
 
-    fn add(&mut self, rulebook: &Rulebook, key: &Key, raw: &[u8], times: Times) -> Option<(Taken, usize)> {
+    fn add(&mut self, rulebook: &Rulebook, key: KeyRef, raw: &[u8], times: Times) -> Option<(Taken, usize)> {
         let event = live::read_one(rulebook, raw)?;
         let (at, event_type) = (event.at, event.event_type());
         if usize::from(key.0) >= SUBJECTS.len() {
@@ -255,13 +205,9 @@ impl Partition {
             Some(number) => number,
             // The subject may have been dropped: see `Engine.handle`.
             None if times.keep_for.is_some_and(|keep_for| at + keep_for <= times.watermark) => return None,
-            None => {
-                let kept = Kept::new(key.clone());
-                self.size += kept.size();
-                self.insert(Slot::Kept(Box::new(kept)))
-            }
+            None => self.enter_kept(Kept::new(key)),
         };
-        let Some(kept) = self.slots[number as usize].as_mut()?.kept() else { return Some((Taken::AtRest, event_type)) };
+        let Some(kept) = self.slots.kept_mut(number) else { return Some((Taken::AtRest, event_type)) };
         kept.is_used = true;
         let is_known = kept.add(event, raw)?;
         if kept.came.is_none() {
@@ -291,29 +237,29 @@ impl Partition {
 
     fn next(&mut self, watermark: i64) -> Option<u32> {
         while let Some(number) = self.touched.pop() {
-            if self.kept(number).is_some_and(|kept| kept.is_touched) {
+            if self.slots.kept(number).is_some_and(|kept| kept.is_touched) {
                 return Some(number);
             }
         }
-        while let Some(&Reverse((due, number))) = self.timers.peek()
-            && due <= watermark
+        while let Some(&Reverse(timer)) = self.timers.peek()
+            && timer.at <= watermark
         {
             self.timers.pop();
-            if !self.is_stale(due, number) {
-                return Some(number);
+            if !self.is_stale(timer) {
+                return Some(timer.number);
             }
         }
         None
     }
 
-    fn is_stale(&self, due: i64, number: u32) -> bool {
-        self.slots[number as usize].as_ref().is_none_or(|slot| slot.due() != Some(due))
+    fn is_stale(&self, timer: Timer) -> bool {
+        self.slots.due(timer.number) != Some(timer.at)
     }
 
     fn decide_one(&mut self, rulebook: &Rulebook, times: Times, number: u32, step: &mut Step) {
-        let kept = match &mut self.slots[number as usize] {
-            Some(Slot::Kept(kept)) => kept,
-            Some(Slot::AtRest(resting)) => return step.at_rest.push(resting.key.clone()),
+        let kept = match self.slots.subject(number) {
+            Some(Subject::Kept(kept)) => kept,
+            Some(Subject::AtRest(at_rest)) => return step.at_rest.push(owned(at_rest.key())),
             None => return,
         };
         let (before, size) = (kept.due, kept.size());
@@ -332,7 +278,7 @@ impl Partition {
         kept.is_touched = false;
         mark(&mut kept.is_changed, &mut self.changed, number);
         if kept.due != before {
-            self.timers.extend(kept.due.map(|due| Reverse((due, number))));
+            self.timers.extend(kept.due.map(|at| Reverse(Timer { at, number })));
         }
         // Where it is due it has an expiry from when it is decided then.
         if let Some(keep_for) = times.keep_for
@@ -340,7 +286,7 @@ impl Partition {
             && kept.due.is_none()
         {
             kept.expires = true;
-            self.expiries.push(Reverse((times.watermark + keep_for, number)));
+            self.expiries.push(Reverse(Timer { at: times.watermark + keep_for, number }));
         }
         if !change.reports.is_empty() {
             step.reports.push((kept.key.clone(), change.reports));
@@ -354,33 +300,34 @@ impl Partition {
     /// must tell whether they are idle, and those that must be loaded first: then it is to be done again.
     pub fn forget(&mut self, rulebook: &Rulebook, times: Times) -> (Vec<Key>, Vec<Key>) {
         let (mut later, mut to_ask, mut at_rest) = (Vec::new(), Vec::new(), Vec::new());
-        while let Some(&Reverse((until, number))) = self.expiries.peek()
-            && until <= times.watermark
+        while let Some(&Reverse(timer)) = self.expiries.peek()
+            && timer.at <= times.watermark
         {
             self.expiries.pop();
-            let kept = match &mut self.slots[number as usize] {
+            let number = timer.number;
+            let kept = match self.slots.subject(number) {
                 None => continue,
-                Some(Slot::AtRest(resting)) => {
-                    if resting.due.is_some() {
-                        resting.expires = false; // it has another from when that is decided
-                    } else if resting.expires {
-                        later.push(Reverse((until, number)));
-                        at_rest.push(resting.key.clone());
+                Some(Subject::AtRest(known)) => {
+                    if known.due().is_some() {
+                        self.slots.end_expiry(number); // it has another from when that is decided
+                    } else if known.expires() {
+                        later.push(Reverse(timer));
+                        at_rest.push(owned(known.key()));
                     }
                     continue;
                 }
-                Some(Slot::Kept(kept)) => kept,
+                Some(Subject::Kept(kept)) => kept,
             };
             if !kept.expires {
                 continue;
             }
             if kept.came.is_some() {
-                later.push(Reverse((until, number)));
+                later.push(Reverse(timer));
                 continue;
             }
             let kept_until = kept.decided_at.max(kept.last_at()) + times.keep_for.unwrap_or_default();
             if kept_until > times.watermark {
-                self.expiries.push(Reverse((kept_until, number)));
+                self.expiries.push(Reverse(Timer { at: kept_until, number }));
                 continue;
             }
             if kept.due.is_some() {
@@ -391,7 +338,7 @@ impl Partition {
                 Ok(Ok(false)) => kept.expires = false,
                 Ok(Ok(true)) => {
                     let key = kept.key.clone();
-                    self.remove(&key);
+                    self.remove((key.0, &key.1));
                     self.dropped.push(key);
                 }
                 _ => to_ask.push(kept.key.clone()),
@@ -403,24 +350,20 @@ impl Partition {
         }
         self.end_step();
         if self.timers.len() > 2 * self.len() + 1000 {
-            let slots =
-                self.slots.iter().enumerate().filter_map(|(number, slot)| Some((number, slot.as_ref()?.due()?)));
-            self.timers = slots.map(|(number, due)| Reverse((due, number as u32))).collect();
+            let due = |number| Some(Reverse(Timer { at: self.slots.due(number)?, number }));
+            self.timers = self.slots.numbers().filter_map(due).collect();
         }
         (to_ask, at_rest)
     }
 
     /// The row of a subject, where it has one without Python.
-    pub fn row(&self, rulebook: &Rulebook, key: &Key, judged_by: &[u8]) -> Option<Vec<u8>> {
-        match self.slots[self.number(key)? as usize].as_ref()? {
-            Slot::Kept(kept) => kept.row(rulebook, &self.places, judged_by),
-            Slot::AtRest(_) => None,
-        }
+    pub fn row(&self, rulebook: &Rulebook, key: KeyRef, judged_by: &[u8]) -> Option<Vec<u8>> {
+        self.slots.kept(self.number(key)?)?.row(rulebook, &self.places, judged_by)
     }
 
     fn end_step(&mut self) {
         for number in std::mem::take(&mut self.came) {
-            if let Some(kept) = self.kept(number) {
+            if let Some(kept) = self.slots.kept_mut(number) {
                 kept.came = None;
             }
         }
@@ -432,7 +375,7 @@ impl Partition {
         let mut rows: Vec<_> = self.dropped.drain(..).map(|key| (key, None)).collect();
         let mut left = Vec::new();
         for number in std::mem::take(&mut self.changed) {
-            let Some(kept) = self.slots[number as usize].as_mut().and_then(Slot::kept) else { continue };
+            let Some(kept) = self.slots.kept_mut(number) else { continue };
             if !std::mem::take(&mut kept.is_changed) {
                 continue;
             }
@@ -448,18 +391,18 @@ impl Partition {
     /// The subjects that a step to that watermark decides or, `with_expiries`, may drop.
     pub fn concerned(&self, at: i64, with_expiries: bool) -> Vec<Key> {
         let expiries = self.expiries.iter().filter(|_| with_expiries);
-        let timers = self.timers.iter().filter(|Reverse((due, number))| !self.is_stale(*due, *number));
-        let due = timers.chain(expiries).filter(|Reverse((due, _))| *due <= at);
-        let is_touched = |slot: &Option<Slot>| matches!(slot, Some(Slot::Kept(kept)) if kept.is_touched);
-        let touched = self.touched.iter().filter(|number| is_touched(&self.slots[**number as usize])).copied();
-        let numbers: HashSet<u32> = due.map(|Reverse((_, number))| *number).chain(touched).collect();
-        numbers.into_iter().filter_map(|number| Some(self.slots[number as usize].as_ref()?.key().clone())).collect()
+        let timers = self.timers.iter().filter(|Reverse(timer)| !self.is_stale(*timer));
+        let due = timers.chain(expiries).filter(|Reverse(timer)| timer.at <= at);
+        let is_touched = |number: &&u32| self.slots.kept(**number).is_some_and(|kept| kept.is_touched);
+        let touched = self.touched.iter().filter(is_touched).copied();
+        let numbers: HashSet<u32> = due.map(|Reverse(timer)| timer.number).chain(touched).collect();
+        numbers.into_iter().filter_map(|number| self.slots.key(number).map(owned)).collect()
     }
 
     pub fn next_due(&mut self) -> Option<i64> {
-        while let Some(&Reverse((due, number))) = self.timers.peek() {
-            if !self.is_stale(due, number) {
-                return Some(due);
+        while let Some(&Reverse(timer)) = self.timers.peek() {
+            if !self.is_stale(timer) {
+                return Some(timer.at);
             }
             self.timers.pop();
         }
@@ -467,9 +410,13 @@ impl Partition {
     }
 
     /// All running clocks.
-    pub fn running(&self) -> impl Iterator<Item = &Clock> {
-        self.slots.iter().flatten().flat_map(Slot::running)
+    pub fn running(&self) -> impl Iterator<Item = Clock> {
+        self.slots.running()
     }
+}
+
+fn owned((kind, id): KeyRef) -> Key {
+    (kind, id.into())
 }
 
 fn mark(is_marked: &mut bool, all: &mut Vec<u32>, number: u32) {

@@ -4,7 +4,7 @@
 
 use crate::broken;
 use crate::hashing::{HashMap, HashSet};
-use crate::kept::{Ending, Given, Kept, Key, Pruned, Resting, Stored, Withdrawn};
+use crate::kept::{Ending, Given, Kept, Key, KeyRef, Pruned, Stored, Withdrawn};
 use crate::live::{Place, ReportKey, entries_of};
 use crate::partition::{Partition, Taken, Times};
 use crate::subject::SUBJECTS;
@@ -35,19 +35,14 @@ type Entry<'py> = (Bound<'py, PyString>, Bound<'py, PyString>, Bound<'py, PyStri
 
 type Named<'py> = (Bound<'py, PyString>, Bound<'py, PyString>);
 
-fn named<'py>(py: Python<'py>, (kind, id): &Key) -> Named<'py> {
+fn named<'py>(py: Python<'py>, (kind, id): KeyRef) -> Named<'py> {
     // The ids come from Python.
     let id = std::str::from_utf8(id).unwrap_or_default();
-    (PyString::intern(py, SUBJECTS[usize::from(*kind)]), PyString::new(py, id))
+    (PyString::intern(py, SUBJECTS[usize::from(kind)]), PyString::new(py, id))
 }
 
 fn all_named<'py>(py: Python<'py>, keys: Vec<Key>) -> Vec<Named<'py>> {
-    keys.iter().map(|key| named(py, key)).collect()
-}
-
-fn key_of(subject: (&str, &str)) -> Key {
-    let (kind, id) = placed(subject);
-    (kind, id.into())
+    keys.iter().map(|(kind, id)| named(py, (*kind, id))).collect()
 }
 
 impl Subjects {
@@ -71,7 +66,7 @@ impl Subjects {
     /// Take an event as it is written: what has become of it; see `Taken`.
     fn take(&self, subject: (&str, &str), raw: &[u8], watermark: i64, keep_for: Option<i64>) -> u8 {
         let times = Times { watermark, keep_for, prunes: None };
-        self.inner().take(&self.worker.get().rulebook, &key_of(subject), raw, times).0 as u8
+        self.inner().take(&self.worker.get().rulebook, placed(subject), raw, times).0 as u8
     }
 
     /// Take the entries of a record of the log as it is written, but not those for `theirs`: how many events of each type
@@ -84,13 +79,13 @@ impl Subjects {
         let times = Times { watermark, keep_for, prunes: None };
         let Some(entries) = catch_unwind(|| entries_of(record)).map_err(broken)? else { return Ok(None) };
         let mut counts: Vec<(u8, usize, usize)> = Vec::new();
-        let mut lefts: HashSet<Key> = HashSet::default();
+        let mut lefts: HashSet<KeyRef> = HashSet::default();
         let (mut entries_left, mut failures) = (Vec::new(), 0);
         for entry in entries {
-            let key = key_of((entry.kind, entry.id));
+            let key = placed((entry.kind, entry.id));
             let is_left = lefts.contains(&key) || theirs.contains((entry.kind, entry.id))?;
             let taken =
-                if is_left { (Taken::Left, 0) } else { self.inner().take(&worker.rulebook, &key, entry.event, times) };
+                if is_left { (Taken::Left, 0) } else { self.inner().take(&worker.rulebook, key, entry.event, times) };
             match taken {
                 (Taken::Left | Taken::Failed | Taken::AtRest, _) => {
                     failures += usize::from(matches!(taken.0, Taken::Failed));
@@ -125,7 +120,7 @@ impl Subjects {
         let mut reports = Vec::new();
         for (key, made) in step.reports {
             for made in made {
-                reports.push((named(py, &key), worker.report(py, made)?));
+                reports.push((named(py, (key.0, &key.1)), worker.report(py, made)?));
             }
         }
         let named = [step.left, step.at_rest, step.to_prune].map(|keys| all_named(py, keys));
@@ -135,7 +130,7 @@ impl Subjects {
     /// Add to the reports that were made, each subject's as its row has them.
     fn add_reports(&self, reports: Vec<((String, String), Vec<u8>)>) {
         for ((kind, id), told) in reports {
-            if let Some(kept) = self.inner().get(&key_of((&kind, &id))) {
+            if let Some(kept) = self.inner().get(placed((&kind, &id))) {
                 kept.add_reports(&told);
             }
         }
@@ -184,7 +179,7 @@ impl Subjects {
 
     /// Its row; `None` where it has one by Python only.
     fn row<'py>(&self, py: Python<'py>, subject: (&str, &str), judged_by: &[u8]) -> Option<Bound<'py, PyBytes>> {
-        let row = self.inner().row(&self.worker.get().rulebook, &key_of(subject), judged_by);
+        let row = self.inner().row(&self.worker.get().rulebook, placed(subject), judged_by);
         row.map(|row| PyBytes::new(py, &row))
     }
 
@@ -205,7 +200,7 @@ impl Subjects {
         let only = only.into_iter().map(|(event, rules)| (event.into_bytes().into(), places(rules))).collect();
         let pruned = Pruned { until, only, written };
         let stored = Stored { events, told, reported, withdrawn, decided_at, looked_at, due, pruned };
-        let load = || self.inner().load(rulebook, key_of(subject), stored, expires);
+        let load = || self.inner().load(rulebook, placed(subject), stored, expires);
         catch_unwind(AssertUnwindSafe(load)).map_err(broken)
     }
 
@@ -223,11 +218,8 @@ impl Subjects {
             let Some(place) = place else { return false };
             clocks.push((place, start, deadline));
         }
-        let key = key_of(subject);
         // Where it is due it has an expiry from when it is decided then.
-        let expires = expires.filter(|_| due.is_none());
-        let resting = Resting { key, due, running: clocks.into(), expires: expires.is_some() };
-        inner.add_resting(resting, expires);
+        inner.add_resting(placed(subject), due, &clocks, expires.filter(|_| due.is_none()));
         true
     }
 
@@ -237,28 +229,27 @@ impl Subjects {
     }
 
     fn is_at_rest(&self, subject: (&str, &str)) -> bool {
-        self.inner().is_at_rest(&key_of(subject))
+        self.inner().is_at_rest(placed(subject))
     }
 
     /// Take out a subject that is at rest: whether it has an expiry.
     fn remove_resting(&self, subject: (&str, &str)) -> bool {
-        self.inner().remove_resting(&key_of(subject)).is_some_and(|resting| resting.expires)
+        self.inner().remove_resting(placed(subject))
     }
 
     /// Have a subject decided at the next step.
     fn touch(&self, subject: (&str, &str)) {
-        self.inner().touch(&key_of(subject));
+        self.inner().touch(placed(subject));
     }
 
     /// Give a subject back; see `Given`.
     fn remove(&self, subject: (&str, &str)) -> Option<Given> {
-        self.inner().remove(&key_of(subject)).map(Kept::given)
+        self.inner().remove(placed(subject)).map(Kept::given)
     }
 
     /// All of them.
     fn subjects<'py>(&self, py: Python<'py>) -> Vec<Named<'py>> {
-        let keys = self.inner().keys().cloned().collect();
-        all_named(py, keys)
+        self.inner().keys().map(|key| named(py, key)).collect()
     }
 
     /// See `Partition::concerned`.
@@ -280,7 +271,7 @@ impl Subjects {
             let inner = self.inner();
             by_place.resize_with(inner.places.all.len(), Default::default);
             for (place, start, deadline) in inner.running() {
-                let of = &mut by_place[*place as usize];
+                let of = &mut by_place[place as usize];
                 match deadline {
                     Some(deadline) => {
                         of.0.extend_from_slice(&start.to_ne_bytes());
