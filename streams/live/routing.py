@@ -75,6 +75,8 @@ class Router:
 
 def split(entries: Sequence[bytes]) -> list[list[bytes]]:
     """Entries in chunks of bounded size; at least one chunk, possibly empty."""
+    if sum(map(len, entries)) <= MAX_RECORD:  # the usual case
+        return [list(entries)]
     chunks: list[list[bytes]] = [[]]
     size = 0
     for entry in entries:

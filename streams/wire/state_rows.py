@@ -109,6 +109,7 @@ def _read(raw: bytes, what: str) -> dict[str, Any]:
 
 
 _A_RECORD: Final = "a record of the log"
+_BEGINNING: Final = b'{"v":%d,"entries":[' % FIRST_VERSION
 
 _decode_subject_row = msgspec.json.Decoder(_SubjectRow, float_hook=Decimal).decode
 _decode_log_row = msgspec.json.Decoder(_LogRow, float_hook=Decimal).decode
@@ -174,8 +175,8 @@ def record_to_bytes(
     refused: Sequence[tuple[str, str, int]] = (),
 ) -> bytes:
     """A record from entries already encoded."""
-    return b'{"v":%d,"entries":[%s],"watermarks":%s,"sources":%s%s%s%s}' % (
-        FIRST_VERSION,
+    return b'%s%s],"watermarks":%s,"sources":%s%s%s%s}' % (
+        _BEGINNING,
         b",".join(entries),
         encode_json(dict(watermarks)),
         encode_json(dict(sources)),
@@ -202,8 +203,12 @@ def record_from_bytes(raw: bytes, *, unread: bool = False) -> LogRecord:
     Raises:
         StateError: where a newer version wrote it, or it is damaged.
     """
-    row: _LogHead = _decoded(_decode_log_head if unread else _decode_log_row, raw, _A_RECORD)
-    entries = _entries_of(row) if isinstance(row, _LogRow) else []
+    row: _LogHead
+    if unread:
+        row, entries = _decoded(_decode_log_head, _without_entries(raw), _A_RECORD), []
+    else:
+        row = whole = _decoded(_decode_log_row, raw, _A_RECORD)
+        entries = _entries_of(whole)
     return LogRecord(
         entries,
         row.watermarks,
@@ -217,6 +222,13 @@ def record_from_bytes(raw: bytes, *, unread: bool = False) -> LogRecord:
         [((kind, number), at) for kind, number, at in row.refused],
         raw if unread else None,
     )
+
+
+def _without_entries(raw: bytes) -> bytes:
+    """A record with no entries, where ``record_to_bytes`` wrote it: its decoder would look at each byte of them."""
+    # What follows them has quotation marks in its texts only behind a backslash, so the last such place is the end.
+    end = raw.rfind(b'],"watermarks":{') if raw.startswith(_BEGINNING) else -1
+    return raw if end < 0 else _BEGINNING + raw[end:]
 
 
 def event_from_bytes(raw: bytes) -> Event:

@@ -7,9 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from schemas.snapshots import PRUNED_VERSION, STATE_VERSION, LogRecord, PartitionState, SubjectState
 from streams.core.engine import Engine
+from streams.core.event import Event
 from streams.core.outcome_counts import Place, Running
 from streams.core.records import Snapshot
 from streams.core.standing import Standing
@@ -120,6 +123,22 @@ def test_a_record_comes_back_as_it_was() -> None:
     LogRecord.model_validate_json(raw)
     empty = record_from_bytes(record_to_bytes([], {}, {}))
     assert (empty.entries, empty.watermarks, empty.sources) == ([], {}, {})
+
+
+TEXTS = st.sampled_from(('],"watermarks":{', '\\],"watermarks":{}', "watermarks", '"]', ""))
+VALUES = st.recursive(TEXTS, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(TEXTS, inner, max_size=2))
+
+
+@given(st.lists(st.dictionaries(TEXTS, VALUES, max_size=3), max_size=3), TEXTS)
+def test_a_record_read_without_its_entries_has_all_else(data: list[dict[str, Any]], text: str) -> None:
+    """Whatever its events hold, and the names of what was refused."""
+    events = [Event(text, text, 0, 0, {"a": [], **fields}, order_id="O") for fields in data]
+    written = [entry_to_bytes(WO1, event, text) for event in events]
+    raw = record_to_bytes(written, {"t/0": 5}, {"t": 2}, 9, prunes=True, refused=[("order", text, 7)])
+    expected, found = record_from_bytes(raw), record_from_bytes(raw, unread=True)
+    assert (found.entries, found.unread) == ([], raw)
+    found.read()
+    assert found == expected
 
 
 @pytest.mark.parametrize("at", [None, 0, -5, us("2026-03-02T09:00")])
