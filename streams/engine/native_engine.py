@@ -191,13 +191,14 @@ class NativeEngine(SeparableEngine):
             for subject in step.to_prune:
                 self._give_back(subject)
                 assert self.prunes_after is not None
-                self._prune(record := self._records[subject], self.prunes_after)
-                self._keeps(record, self._snapshot(record))
+                self._prune(self._records[subject], self.prunes_after)
+                self._lent.append(subject)
             if not is_done:
                 yield
         for subject in self._lent:
             lent = self._records.get(subject)
-            if lent is not None and lent.decided_at != BEGINNING:
+            # One that was not decided would be forgotten a step too early: that it got an event is known here only.
+            if lent is not None and lent.decided_at == self.watermark != BEGINNING:
                 self._keeps(lent, self._snapshot(lent))
         self._lent.clear()
         self._forget_kept(subjects)

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from schemas.events import EventCatalogue
 from streams.core.alerts import Alert
@@ -180,7 +181,9 @@ def _logs(draw: st.DrawFn, kind: str) -> tuple[list[Event], list[tuple[int, int,
     events = sorted(map(event_of, facts), key=lambda event: event.order)
     if draw(st.sampled_from((False, False, True))):
         events = draw(st.permutations(events))
-    events += draw(st.lists(st.sampled_from(events), max_size=3))
+    changes: st.SearchStrategy[dict[str, Any]] = st.sampled_from(({}, {}, {"data": {"note": "x"}}, {"version": (2,)}))
+    repeated = draw(st.lists(st.tuples(st.sampled_from(events), changes), max_size=3))
+    events += [structs.replace(event, **change) for event, change in repeated]
     restarts = st.sampled_from((False,) * 5 + (True,))
     records = st.tuples(st.sampled_from((0, 1, 1, 1, 2, 3)), st.sampled_from(AHEAD), restarts)
     return events, draw(st.lists(records, min_size=3, max_size=20))
@@ -344,6 +347,20 @@ def test_a_subject_with_corrections_and_withdrawn_reports_stays_native(monkeypat
     both.apply([], at + 20 * MINUTE)
     assert len(by_python) == 1
     both.ask()
+
+
+def test_a_subject_that_got_an_event_of_a_known_id_is_dropped_a_step_later() -> None:
+    rulebook, at = rulebook_of("fee-5-minutes"), us(START)
+    both = Both(rulebook, HOUR)
+    started = Event("a", "counter.service_started", at, at, {"business": "fee"}, order_id="O")
+    completed = Event("b", "counter.service_completed", at + MINUTE, at + MINUTE, {}, order_id="O")
+    both.apply(entries_of(rulebook, [started, completed]), at + 2 * MINUTE)
+    other = Event("b", "counter.service_completed", at + MINUTE, at + MINUTE, {"note": "other"}, order_id="O")
+    applied = both.apply(entries_of(rulebook, [other]), at + 2 * HOUR)
+    assert applied.step.notices["conflict", other.type] == 1
+    assert len(both.native.engine) == 1
+    both.apply([], at + 3 * HOUR)
+    assert len(both.native.engine) == 0
 
 
 @pytest.mark.parametrize("org", [{"city": "HZ", "town": "X"}, {"city": "Zürich"}, {"city": ""}])
