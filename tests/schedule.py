@@ -15,6 +15,7 @@ from xdist.workermanage import WorkerController
 
 _FIRST = ("property", "rulebook", "oracle", "core", "golden", "compat", "schemas")
 _LAST = ("board", "notify", "sink", "integration", "operations", "crash")
+_ON_THREE_NODES = frozenset(f"tests/crash/test_{name}.py" for name in ("bad_day", "brokers", "stopped"))
 
 
 def place(path: str) -> tuple[int, str]:
@@ -31,7 +32,14 @@ def in_a_row(items: Sequence[pytest.Item]) -> list[pytest.Item]:
 
 
 class FromBothEnds(LoadFileScheduling):  # type: ignore[misc]
-    """Gives the second process the first file that is left, any other process the last one."""
+    """Gives the second process the first file that is left, any other process the last one.
+
+    Files that share three nodes of Kafka are as one, so that the nodes are started once.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = str(super()._split_scope(nodeid))
+        return "tests/crash on three nodes" if path in _ON_THREE_NODES else path
 
     def _assign_work_unit(self, node: WorkerController) -> None:
         if node not in self.nodes[1:2]:  # one node is left where there is one file
