@@ -32,6 +32,9 @@ impl<'a> Packed<'a> {
     }
 
     pub fn running(&self) -> Running<'a> {
+        if self.0[1] < 4 {
+            return Running { left: &[], clocks: 0, last: 0 }; // told at once, as most of millions have none
+        }
         let (due, left, clocks) = self.dated();
         Running { left, clocks, last: due.unwrap_or_default() }
     }
