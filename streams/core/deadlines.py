@@ -26,6 +26,8 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import assert_never
 
+import msgspec
+
 from schemas.fields import time_in
 from schemas.limits import (
     DAY,
@@ -57,8 +59,7 @@ MAX_DAYS = 20_000
 _FIRST_YEAR, _LAST_YEAR = 1900, 2999
 
 
-@dataclass(slots=True)
-class Deadline:
+class Deadline(msgspec.Struct):
     """When the limit runs out, or ``None`` while the clock stands still. Treated as immutable.
 
     ``provisional`` is true where a counted day lies in a year whose holidays are not announced.

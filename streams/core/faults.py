@@ -11,13 +11,14 @@ from datetime import date
 from hashlib import blake2b
 from typing import assert_never
 
+import msgspec
+
 from schemas.events import CLOSED_WORDS
 from streams.core.working_days import WorkingCalendar
 
 
-@dataclass(slots=True)
-class Explanation:
-    """The same sentence, or part of one, in both languages. Immutable in use; not frozen, which would take longer."""
+class Explanation(msgspec.Struct):
+    """The same sentence, or part of one, in both languages. Immutable in use."""
 
     zh: str
     en: str

@@ -1,14 +1,16 @@
 """Verdicts on the cases of a rule, and the reports that follow from them.
 
 A *verdict* is where one case stands as of an instant. A *report* is a message that must have been sent by that instant
-if the verdict is right. The engine compares the reports due with those it made.
+if the verdict is right. The engine compares the reports due with those it made. Both are structs, as is what verdicts
+are made of: one is made a third as fast as a dataclass, and several are made an event.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+
+import msgspec
 
 from schemas.limits import Limit
 from schemas.rules import RuleBase
@@ -22,8 +24,7 @@ Outcome = Literal["met", "met_late", "breached", "violated", "cancelled", "runni
 AlertKind = Literal["warning", "breach", "late_completion", "violation", "retraction"]
 
 
-@dataclass(slots=True)
-class Report:
+class Report(msgspec.Struct):
     """One report: ``due`` is the instant at which it becomes certain. Treated as immutable.
 
     ``cause`` distinguishes reports of one kind on one case: the deadline that passed, the late stop, the fraction of
@@ -35,8 +36,7 @@ class Report:
     due: int
 
 
-@dataclass(slots=True)
-class Verdict:
+class Verdict(msgspec.Struct):
     """One case as of an instant. Instants are microseconds since the epoch, durations microseconds.
 
     ``root`` is the id of the event that the case starts with, as first sent: a correction does not change it; ``item``
@@ -62,7 +62,7 @@ class Verdict:
     faults: tuple[Fault, ...] = ()
     item: str = ""
     calendar: WorkingCalendar | None = None
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any] = {}  # each has its own
 
 
 def root_of(verdict: Verdict, roots: Mapping[str, str]) -> str:

@@ -10,6 +10,8 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, Final, cast, get_args
 
+from msgspec import structs
+
 from schemas.base import Text
 from schemas.limits import DAY, Elapsed, Limit
 from schemas.rules import DeadlineRule, RuleBase
@@ -195,7 +197,7 @@ def _alert(
     about = (subject, "⟦id⟧")
     # Days and faults are counted for each alert; here only what surrounds them is wanted.
     limited = Elapsed(microseconds=1, text="1 s")
-    some = replace(verdict, faults=(), pauses=(), deadline=_DUE, stopped_at=_STOPPED, limit=limited)
+    some = structs.replace(verdict, faults=(), pauses=(), deadline=_DUE, stopped_at=_STOPPED, limit=limited)
     said = explain(verdict, report, about, _PLACES_CALENDAR)
     without = None if act is not None else left_out(verdict, _PLACES_CALENDAR)
     if without is not None:

@@ -6,8 +6,9 @@ pauses and cancels the clock; this module computes the results.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from schemas.limits import Limit
 from schemas.rules import RuleBase
@@ -17,8 +18,7 @@ from streams.core.verdicts import Outcome, Report, Status, Verdict
 from streams.core.working_days import WorkingCalendar
 
 
-@dataclass(slots=True, eq=False)
-class Clock:
+class Clock(msgspec.Struct, eq=False):
     """Opened by ``start``, running until it is stopped or cancelled.
 
     ``started_at`` is when the limit begins to count. ``root`` distinguishes this clock from others of its rule and
@@ -37,8 +37,8 @@ class Clock:
     until: int | None = None
     root: str = ""
     item: str = ""
-    pauses: list[Pause] = field(default_factory=list)
-    paused_by: list[str] = field(default_factory=list)
+    pauses: list[Pause] = []  # each has its own
+    paused_by: list[str] = []
     stop: Event | None = None
     cancel: Event | None = None
     deadline: int | None = None

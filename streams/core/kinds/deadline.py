@@ -13,7 +13,6 @@ and two left. Completed 09:12:00.000 is met, 09:12:00.001 is a breach at 09:12 a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from schemas.limits import Limit, UntilDate
@@ -101,15 +100,14 @@ class _Watch:
         self.facts: Event | None = None
 
 
-@dataclass(slots=True, eq=False)
-class Case(Clock):
+class Case(Clock, eq=False, kw_only=True):
     """A clock of one version; ``fields`` are those that it started with, some of them of ``facts``.
 
     ``holds_since`` is the event since which its condition holds. ``is_saved`` where it was made from a saved state.
     """
 
-    version: Version = field(kw_only=True)
-    fields: Fields = field(kw_only=True)
+    version: Version
+    fields: Fields
     facts: Event | None = None
     holds_since: Event | None = None
     is_saved: bool = False

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
+
+import msgspec
 
 from schemas.base import Text
 from schemas.limits import Limit
@@ -18,8 +19,7 @@ Grounds = Sequence[Event | None]
 """The events behind a finding, in any order; ``None`` is no event."""
 
 
-@dataclass(slots=True, eq=False)
-class Finding:
+class Finding(msgspec.Struct, eq=False):
     """The finding on one act. ``due`` is the instant from which its faults are certain.
 
     ``grounds`` are the events behind it, including the act. ``cancelled``: the act was cancelled; ``calendar`` is the
