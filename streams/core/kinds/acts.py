@@ -15,7 +15,7 @@ earlier instant is recorded later.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any, Generic, TypeVar
 
@@ -79,7 +79,7 @@ def fields_of(facts: Event | None, act: Event) -> Fields:
 class Role:
     """The roles of an event type in one version; ``None`` for a role that it cannot have."""
 
-    __slots__ = ("act", "closed_by", "is_facts", "reset", "slots")
+    __slots__ = ("act", "closed_by", "is_facts", "is_noted", "may_trigger", "reset", "slots")
 
     def __init__(self, version: ActVersion[Any], event_type: str) -> None:
         self.slots = [
@@ -91,6 +91,8 @@ class Role:
         self.reset = version.reset.get(event_type)
         self.closed_by = version.closed_by.get(event_type)
         self.act = version.act.get(event_type)
+        self.may_trigger = event_type in version.trigger_types
+        self.is_noted = bool(self.slots or self.is_facts or self.reset or self.closed_by)
 
 
 R = TypeVar("R", bound=ActRule)
@@ -111,7 +113,7 @@ class ActVersion(InForce, ABC, Generic[R]):
         self.act = compile_patterns(rule.act)
         self.reset = compile_patterns(rule.reset)
         self.closed_by = compile_patterns(rule.closed_by)
-        self._when = predicate_of_start(rule.when)
+        self._when = predicate_of_start(rule.when) if rule.when else None
         self.listens = frozenset().union(
             self.act, self.reset, self.closed_by, *(slot.tests for slot in self.slots), *self.own_tests()
         ) | ({rule.facts_from} if rule.facts_from else frozenset())
@@ -122,6 +124,11 @@ class ActVersion(InForce, ABC, Generic[R]):
         """The patterns of the kind itself; compiled on first use."""
         return ()
 
+    @property
+    def trigger_types(self) -> Container[str]:
+        """The event types of which one may trigger a finding."""
+        return self.act
+
     def start(self) -> Any:
         """The kind's own part of the version's state."""
         return None
@@ -129,6 +136,8 @@ class ActVersion(InForce, ABC, Generic[R]):
     def note(self, watch: Watch, event: Event) -> None:
         """Apply at once the events in favour of the person."""
         role = self.roles[event.type]
+        if not role.is_noted:
+            return
         for index, pairs in role.slots:
             if index in self._comparing:
                 if may_fit(pairs, event):
@@ -163,11 +172,12 @@ class ActVersion(InForce, ABC, Generic[R]):
 
     def is_trigger(self, watch: Watch, event: Event) -> bool:
         """Whether this event triggers a finding; by default the act itself does."""
-        return self.is_act(event) and self.is_in_force(event.at)
+        pairs = self.act.get(event.type)
+        return pairs is not None and fits(pairs, event) and self.is_in_force(event.at)
 
     def applies(self, watch: Watch, act: Event) -> bool:
         """Whether the facts known at the act make the rule apply to it."""
-        return not self.rule.when or self._when(fields_of(watch.facts, act))
+        return self._when is None or self._when(fields_of(watch.facts, act))
 
     def missing(self, watch: Watch, act: Event) -> Sequence[Fault]:
         """A fault for each need not met by the act."""
@@ -315,7 +325,7 @@ class ActFold:
                 state.instant = event.at
             state.shown = None
             version.note(watch, event)
-            if version.is_trigger(watch, event):
+            if version.roles[event.type].may_trigger and version.is_trigger(watch, event):
                 state.waiting = (*state.waiting, (0, event))
             return bool(state.waiting or state.broken)
         if event.at != state.instant:
@@ -327,10 +337,11 @@ class ActFold:
             state.instant = event.at
         state.shown = None
         for index, version in enumerate(self.versions):
-            if event.type in version.roles:
+            role = version.roles.get(event.type)
+            if role is not None:
                 watch = state.watches[index]
                 version.note(watch, event)
-                if version.is_trigger(watch, event):
+                if role.may_trigger and version.is_trigger(watch, event):
                     state.waiting = (*state.waiting, (index, event))
         return bool(state.waiting or state.broken)
 
@@ -341,7 +352,7 @@ class ActFold:
         state.waiting = ()
         if findings:
             state.settled = _with(state.settled, findings)
-            broken = [finding for finding in findings if finding.is_violation]
+            broken = [finding for finding in findings if finding.faults and not finding.cancelled]
             if broken:
                 state.broken = _with(state.broken, broken)
 

@@ -10,7 +10,7 @@ missing, a violation at 12:00. Called at 12:00:00.000 as well, it is met.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Final
 
 from schemas.base import Text
@@ -21,7 +21,7 @@ from streams.core.event import Event
 from streams.core.faults import Fault, Lacks
 from streams.core.kinds.acts import ActFold, ActVersion, Watch, fields_of
 from streams.core.kinds.findings import Finding
-from streams.core.kinds.patterns import Tests, compile_patterns, matches, may_fit
+from streams.core.kinds.patterns import Tests, compile_patterns, fits, matches, may_fit
 from streams.core.kinds.slots import Slot
 from streams.core.working_days import WorkingCalendar
 
@@ -105,7 +105,8 @@ class _Version(ActVersion[EvidenceRule]):
         super().note(watch, event)
         if not self._by:
             return
-        for index, pairs in self.roles[event.type].slots:
+        role = self.roles[event.type]
+        for index, pairs in role.slots:
             if may_fit(pairs, event):
                 seen = own.seen[index]
                 if self.slots[index].is_last_enough:
@@ -116,7 +117,7 @@ class _Version(ActVersion[EvidenceRule]):
                 own.cancel = event
             own.cancelled += own.pending
             own.pending = []
-        if self.is_act(event) and self.is_in_force(event.at):
+        if role.act is not None and fits(role.act, event) and self.is_in_force(event.at):
             own.latest.append((event, watch.reset))
             watch.closed = False
 
@@ -130,6 +131,10 @@ class _Version(ActVersion[EvidenceRule]):
         if len(found) > room:
             own.left_out = own.latest[-1][0].at
         return found[:room]
+
+    @property
+    def trigger_types(self) -> Container[str]:
+        return {*self._by, *self._cancel} if self._by else self.act
 
     def is_trigger(self, watch: Watch, event: Event) -> bool:
         if not self._by:

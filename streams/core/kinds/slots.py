@@ -16,12 +16,23 @@ from streams.core.working_days import WorkingCalendar
 class Slot:
     """One need of an act. ``is_last_enough``: of the events that meet it the last one stands for all before it."""
 
-    __slots__ = ("_compared", "compares", "if_act", "is_last_enough", "label", "need", "tests")
+    __slots__ = (
+        "_after_start",
+        "_compared",
+        "_same_day",
+        "compares",
+        "if_act",
+        "is_last_enough",
+        "label",
+        "need",
+        "tests",
+    )
 
     def __init__(self, need: Need, titles: Mapping[str, Text]) -> None:
         self.need = need
         self.tests = compile_patterns(need.any)
-        self.if_act = predicate_of_start(need.if_act)
+        self.if_act = predicate_of_start(need.if_act) if need.if_act else None
+        self._after_start, self._same_day = need.after_start, need.same_day
         self.label = label_of(need.any, titles)
         self.compares = compares(need.any)
         self._compared = compared_fields(need.any)
@@ -40,10 +51,10 @@ class Slot:
         self, found: Event | None, act: Event, start: int, calendar: WorkingCalendar, by: int | None = None
     ) -> Without | None:
         """The fault where the latest candidate event (``None``: there is none) does not meet the need."""
-        if self.need.if_act and not self.if_act(act.fields_with_ids()):
+        if self.if_act is not None and not self.if_act(act.fields_with_ids()):
             return None
-        if found is not None and not (self.need.after_start and found.at < start):
-            if not self.need.same_day or calendar.local_date(found.at) == calendar.local_date(act.at):
+        if found is not None and not (self._after_start and found.at < start):
+            if not self._same_day or calendar.local_date(found.at) == calendar.local_date(act.at):
                 return None
             return Without(self.label, on_day=True)
-        return Without(self.label, on_day=self.need.same_day, by=by)
+        return Without(self.label, on_day=self._same_day, by=by)
