@@ -125,10 +125,11 @@ def line_of(
 
 def case_lines(rule: RuleBase, limit: Limit | None) -> dict[str, str]:
     """By subject type, the line of a case."""
-    return {subject: _case_line(rule, limit, subject) for subject in rule.subject}
+    return {subject: case_line(rule, limit, subject) for subject in rule.subject}
 
 
-def _case_line(rule: RuleBase, limit: Limit | None, subject: str) -> str:
+def case_line(rule: RuleBase, limit: Limit | None, subject: str) -> str:
+    """The line of a case of a subject of that type."""
     verdict = Verdict(
         rule=rule,
         root="root",

@@ -33,9 +33,9 @@ from streams.core.event import Event
 from streams.core.records import JudgedCase
 from streams.core.rulebook import Rulebook
 from streams.engine import chosen
-from streams.engine.alert_lines import AlertLines
 from streams.engine.document import Document
 from streams.engine.judged import NativeReplay
+from streams.engine.result_lines import ResultLines
 from streams.replay.checkpoints import Checkpoint
 from streams.replay.conflicts import refuse
 from streams.replay.forks import run_forked
@@ -390,12 +390,12 @@ class Replay:
         form: Callable[[dict[str, Any]], bytes] | None = None,
     ) -> Iterator[tuple[tuple[Any, ...], bytes]]:
         calendar, written = self._rulebook.calendar, form or self._output_form.alert
-        writer, lines = CloudEvents(calendar), AlertLines(calendar)
+        writer, lines = CloudEvents(calendar), ResultLines(calendar)
         are_plain = form is json_line or self._output_form.is_plain
         for key, found in judging.due(deduplicated.events, on_events, filtered=self._rival is not None):
             counted[found.rule, found.kind] += 1
             if are_plain and isinstance(found, DueAlert):
-                yield key, lines.line(found) + b"\n"
+                yield key, lines.alert(found) + b"\n"
             else:
                 yield key, written(writer.alert(found.made(calendar) if isinstance(found, DueAlert) else found))
 
@@ -442,7 +442,9 @@ class Replay:
         self, rulebook: Rulebook, judging: Judging, native: NativeJudging | None, form: OutputForm
     ) -> Iterator[tuple[Subject, WrittenCases]]:
         """The cases of each subject by one rulebook or the other, in order."""
-        parts: list[Iterable[tuple[Subject, WrittenCases]]] = [self._by_subject(rulebook, judging)]
+        parts: list[Iterable[tuple[Subject, WrittenCases]]] = [
+            self._lines_by_subject(rulebook, judging) if form.has_plain_cases else self._by_subject(rulebook, judging)
+        ]
         if native is not None and self.ends_at is not None:
             left = partial(self._cases_left, rulebook)
             parts.append(native.cases(self.ends_at, left, form, of_rival=rulebook is self._rival))
@@ -480,6 +482,12 @@ class Replay:
         for subject, own in self._written(rulebook, judging, native, OutputForm(with_summary=True)):
             assert not isinstance(own, bytes)  # not in this form
             yield subject, own
+
+    def _lines_by_subject(self, rulebook: Rulebook, judging: Judging) -> Iterator[tuple[Subject, bytes]]:
+        assert self.ends_at is not None
+        lines, as_of = ResultLines(rulebook.calendar), self.ends_at
+        for subject, own in groupby(judging.cases(), attrgetter("subject")):
+            yield subject, b"".join([lines.case(case, as_of) + b"\n" for case in own])
 
     def _by_subject(self, rulebook: Rulebook, judging: Judging) -> Iterator[tuple[Subject, Iterator[ReportedCase]]]:
         for subject, own in groupby(judging.cases(), attrgetter("subject")):

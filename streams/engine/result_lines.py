@@ -1,8 +1,8 @@
-"""Alerts of a replay as JSON lines, for the Python engine: one text for all alerts of a kind of a rule, filled in.
+"""Alerts and cases of a replay as JSON lines, for the Python engine: one text for all of a kind of a rule, filled in.
 
 The texts are those that the native engine fills in (``texts``): they are made by the code that makes every alert, so
-this writes the same bytes as ``CloudEvents`` does, without an object for each alert and each part of it. A test
-compares the two. Where a title could be taken for a place, ``CloudEvents`` writes the line.
+this writes the same bytes as ``CloudEvents`` does, without an object for each of them and each part. A test compares
+the two. Where a title could be taken for a place, ``CloudEvents`` writes the line.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from streams.core.alerts import DueAlert, org_of
 from streams.core.deadlines import time_counted
 from streams.core.explanations import MOST_LISTED, arithmetic, duration, first_and_last, left_out
 from streams.core.faults import local_time
+from streams.core.records import JudgedCase
 from streams.core.verdicts import Verdict
 from streams.core.working_days import WorkingCalendar
-from streams.engine.texts import inside, line_of
+from streams.engine.texts import case_line, inside, line_of
 from streams.wire.cloudevents import CloudEvents, duration_text, encode
 
 _VALUES: Final = (
@@ -28,11 +29,17 @@ _VALUES: Final = (
     "started", "started full", "reported full", "detected full", "due", "due full", "stopped", "stopped full",
     "late zh", "late en", "left out zh", "left out en", "after zh", "after en", "faults zh", "faults en",
 )  # fmt: skip
-"""The places of all lines, in the order in which ``_values`` gives what is written there."""
+_CASE_VALUES: Final = (
+    "case", "id", "order", "account", "org", "evidence", "elapsed", "paused", "arithmetic",
+    "started full", "as of", "outcome", "deadline", "stopped full", "provisional",
+)  # fmt: skip
+"""The places of all lines, in the order in which ``_values`` and ``case`` give what is written there."""
 
 _PLACE: Final = re.compile("⟦([^⟧]*)⟧")
 _NONE: Final = ("", "")
-_MOST_ORGS: Final = 4096
+_MOST_KEPT: Final = 4096
+_PLAIN: Final = frozenset({"act", "no_limit"})
+"""Facts of which the arithmetic says nothing."""
 
 
 class _Template:
@@ -40,10 +47,10 @@ class _Template:
 
     __slots__ = ("_pick", "_text")
 
-    def __init__(self, line: str) -> None:
+    def __init__(self, line: str, values: Sequence[str]) -> None:
         parts = _PLACE.split(line)
         self._text = "%s".join(part.replace("%", "%%") for part in parts[::2])
-        self._pick = itemgetter(*map(_VALUES.index, parts[1::2]))
+        self._pick = itemgetter(*map(values.index, parts[1::2]))
 
     def filled(self, values: Sequence[str]) -> bytes:
         """The line with those values."""
@@ -51,18 +58,20 @@ class _Template:
         return text.encode()
 
 
-class AlertLines:
-    """Writes alerts by one calendar, that of the rulebook."""
+class ResultLines:
+    """Writes alerts and cases by one calendar, that of the rulebook; lines are without a line break."""
 
     def __init__(self, calendar: WorkingCalendar) -> None:
         self._calendar = calendar
+        self._writer = CloudEvents(calendar)
         self._templates: dict[tuple[Any, ...], _Template | None] = {}
+        self._case_templates: dict[tuple[Any, ...], _Template | None] = {}
         self._days: dict[tuple[Any, ...], str] = {}
         self._orgs: dict[int, tuple[Any, str]] = {}
         self._time = lru_cache(maxsize=4096)(self._time_of)
 
-    def line(self, alert: DueAlert) -> bytes:
-        """One alert, without a line break."""
+    def alert(self, alert: DueAlert) -> bytes:
+        """One alert."""
         verdict, report = alert.verdict, alert.report
         rule, limit = verdict.rule, verdict.limit
         key: tuple[Any, ...] = (rule.id, rule.version, report.kind, alert.subject[0], verdict.provisional)
@@ -76,8 +85,35 @@ class AlertLines:
         except KeyError:
             template = self._templates[key] = _template_of(alert)
         if template is None:
-            return encode(CloudEvents(self._calendar).alert(alert.made(self._calendar)))
+            return encode(self._writer.alert(alert.made(self._calendar)))
         return template.filled(self._values(alert, verdict))
+
+    def case(self, case: JudgedCase, as_of: int) -> bytes:
+        """One case as of an instant."""
+        verdict, (kind, number) = case.verdict, case.subject
+        rule, limit, anchor, time = verdict.rule, verdict.limit, verdict.anchor, self._time
+        key = (rule.id, rule.version, kind, None if limit is None else (type(limit), limit.text))
+        try:
+            template = self._case_templates[key]
+        except KeyError:
+            is_clear = not _has_places(rule.title.zh, rule.title.en, rule.clause)
+            template = _Template(case_line(rule, limit, kind), _CASE_VALUES) if is_clear else None
+            self._case_templates[key] = template
+        if template is None:
+            return encode(self._writer.case(case, as_of))
+        own, quoted = verdict.calendar or self._calendar, _quoted(number)
+        running, paused = time_counted(limit, verdict.started_at, verdict.ended_at, verdict.pauses, own)
+        return template.filled((
+            case.case_id, quoted[1:-1], quoted if anchor.order_id == number else _quoted(anchor.order_id),
+            _quoted(anchor.account_id), self._org(anchor.data.get("org")),
+            encode(first_and_last(verdict.evidence)).decode()[1:-1],
+            duration_text(running), duration_text(paused) if paused else "PT0S",
+            self._days_counted(verdict) or encode(arithmetic(verdict, self._calendar)).decode(),
+            time(verdict.started_at)[1], time(as_of)[1], verdict.outcome,
+            "null" if verdict.deadline is None else f'"{time(verdict.deadline)[1]}"',
+            "null" if verdict.stopped_at is None else f'"{time(verdict.stopped_at)[1]}"',
+            "true" if verdict.provisional else "false",
+        ))  # fmt: skip
 
     def _time_of(self, instant: int) -> tuple[str, str]:
         """An instant as a sentence has it, and as JSON has it, without quotation marks."""
@@ -119,7 +155,7 @@ class AlertLines:
         if known is not None and known[0] is org:
             return known[1]
         text = encode(org_of({"org": org})).decode()
-        if len(self._orgs) >= _MOST_ORGS:
+        if len(self._orgs) >= _MOST_KEPT:
             self._orgs.clear()
         self._orgs[id(org)] = org, text
         return text
@@ -127,9 +163,9 @@ class AlertLines:
     def _days_counted(self, verdict: Verdict) -> str | None:
         """The arithmetic of a limit that depends on its first day only, if on anything; ``None`` for any other."""
         limit = verdict.limit
-        if verdict.faults or verdict.pauses or verdict.facts or len(verdict.evidence) > MOST_LISTED:
+        if verdict.faults or verdict.pauses or len(verdict.evidence) > MOST_LISTED or verdict.facts.keys() - _PLAIN:
             return None
-        if type(limit) is Elapsed:
+        if type(limit) is Elapsed or verdict.deadline is None:
             return "{}"
         if type(limit) is not WorkingDays and type(limit) is not CalendarDays:
             return None
@@ -137,6 +173,8 @@ class AlertLines:
         key = type(limit), limit.days, calendar.local_date(verdict.started_at), id(verdict.calendar)
         found = self._days.get(key)
         if found is None:
+            if len(self._days) >= _MOST_KEPT:
+                self._days.clear()
             found = self._days[key] = encode(arithmetic(verdict, self._calendar)).decode()
         return found
 
@@ -145,11 +183,15 @@ def _template_of(alert: DueAlert) -> _Template | None:
     """The line of all alerts like this one; ``None`` where a title could be taken for a place."""
     verdict, report = alert.verdict, alert.report
     rule, act = verdict.rule, verdict.facts.get("act")
-    texts = (rule.title.zh, rule.title.en, rule.clause, *((act.zh, act.en) if act else ()))
-    if any("⟦" in text or "⟧" in text for text in texts):
+    if _has_places(rule.title.zh, rule.title.en, rule.clause, *((act.zh, act.en) if act else ())):
         return None
     cause = report.cause if report.kind == "warning" else ""
-    return _Template(line_of(rule, verdict.limit, report.kind, cause, act, (alert.subject[0], verdict.provisional)))
+    variant = alert.subject[0], verdict.provisional
+    return _Template(line_of(rule, verdict.limit, report.kind, cause, act, variant), _VALUES)
+
+
+def _has_places(*texts: str) -> bool:
+    return any("⟦" in text or "⟧" in text for text in texts)
 
 
 def _quoted(text: str | None) -> str:

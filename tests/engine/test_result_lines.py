@@ -1,4 +1,4 @@
-"""Alerts written from one text for all of a kind of a rule are those that ``CloudEvents`` writes."""
+"""Alerts and cases written from one text for all of a kind of a rule are those that ``CloudEvents`` writes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from schemas.rules import Rule
 from streams.core.alerts import DueAlert
 from streams.core.event import Event
 from streams.core.rulebook import Rulebook
-from streams.engine.alert_lines import AlertLines
+from streams.engine.result_lines import ResultLines
 from streams.replay.judging import Judging, deduplicate
 from streams.simulation import simulate
 from streams.wire.cloudevents import CloudEvents, encode
@@ -24,16 +24,17 @@ from tests.property.worlds import per_kind
 from tests.stories import decoded, shipped
 
 
-def due_alerts(rulebook: Rulebook, events: Iterable[Event], end: int) -> list[DueAlert]:
+def assert_same(rulebook: Rulebook, events: Iterable[Event], end: int) -> list[DueAlert]:
+    """All lines are the same; the alerts."""
     arrived = [(event.order, number, event, number, rulebook.copies_of(event)) for number, event in enumerate(events)]
-    found = Judging(rulebook, end).due(deduplicate(arrived).events)
-    return [alert for _, alert in found if isinstance(alert, DueAlert)]
-
-
-def assert_same(rulebook: Rulebook, alerts: Iterable[DueAlert]) -> None:
-    lines, writer = AlertLines(rulebook.calendar), CloudEvents(rulebook.calendar)
+    judging, calendar = Judging(rulebook, end), rulebook.calendar
+    alerts = [found for _, found in judging.due(deduplicate(arrived).events) if isinstance(found, DueAlert)]
+    lines, writer = ResultLines(calendar), CloudEvents(calendar)
     for alert in alerts:
-        assert lines.line(alert).decode() == encode(writer.alert(alert.made(rulebook.calendar))).decode()
+        assert lines.alert(alert).decode() == encode(writer.alert(alert.made(calendar))).decode()
+    for case in judging.cases():
+        assert lines.case(case, end).decode() == encode(writer.case(case, end)).decode()
+    return alerts
 
 
 @pytest.mark.parametrize("kind", kinds())
@@ -45,16 +46,15 @@ def test_of_every_kind_of_rule(kind: str, data: st.DataObject) -> None:
     if kind in ("cadence", "deadline"):
         ways.append(followed_rules(rule_id))
     rulebook = data.draw(st.one_of(*ways))
-    assert_same(rulebook, due_alerts(rulebook, map(event_of, facts), us(END)))
+    assert_same(rulebook, map(event_of, facts), us(END))
 
 
 @pytest.mark.parametrize(("seed", "start"), [(1, date(2026, 3, 2)), (2, date(2026, 9, 21)), (3, date(2027, 12, 20))])
 def test_of_the_whole_rulebook(seed: int, start: date) -> None:
     rulebook = shipped().rulebook
     events = decoded(simulate(orders=250, seed=seed, start=start, days=20).events)
-    alerts = due_alerts(rulebook, events, max(event.at for event in events))
+    alerts = assert_same(rulebook, events, max(event.at for event in events))
     assert {alert.kind for alert in alerts} == {"warning", "breach", "late_completion", "violation"}
-    assert_same(rulebook, alerts)
 
 
 def test_ids_and_titles_that_json_escapes_or_that_look_like_places() -> None:
@@ -69,6 +69,5 @@ def test_ids_and_titles_that_json_escapes_or_that_look_like_places() -> None:
         event.event_id = f'%s"\\{event.event_id}'
         event.order_id = event.order_id and f'工单"{event.order_id}\\⟦case⟧%d'
         event.account_id = event.account_id and f"~%{event.account_id}"
-    alerts = due_alerts(rulebook, events, max(event.at for event in events))
+    alerts = assert_same(rulebook, events, max(event.at for event in events))
     assert titles.keys() <= {alert.rule for alert in alerts}
-    assert_same(rulebook, alerts)
