@@ -323,6 +323,8 @@ def warning_instant(
     instant at which the clock stands still is moved to the resume.
     """
     at: int | None
+    if type(limit) is WorkingDays:  # the usual types first, see ``deadline_of``
+        return _after_standstill(_used_up(fraction, limit, start, pauses, calendar), pauses)
     match limit:
         case Elapsed():
             at = _elapsed(part_of(limit.microseconds, fraction), start, pauses)
@@ -337,7 +339,7 @@ def warning_instant(
             at = begins + part_of(deadline - begins, fraction)
         case _:
             assert_never(limit)
-    return None if at is None else _after_standstill(at, pauses)
+    return _after_standstill(at, pauses)
 
 
 @lru_cache(maxsize=1024)
@@ -361,7 +363,7 @@ def _used_up(
     number += 1 if rest else 0
     if number == 0:
         return start
-    day = _counted_day(number, first, pauses, calendar, working=isinstance(limit, WorkingDays))
+    day = _counted_day(number, first, pauses, calendar, working=type(limit) is WorkingDays)
     if day is None:
         return None
     begins, ends = calendar.start_of_day(day), calendar.start_of_day(day + 1)
@@ -385,7 +387,9 @@ def _counted_day(
     return day
 
 
-def _after_standstill(at: int, pauses: Sequence[Pause]) -> int | None:
+def _after_standstill(at: int | None, pauses: Sequence[Pause]) -> int | None:
+    if at is None:
+        return None
     for since, until in pauses:
         if since <= at and (until is None or at < until):
             return until

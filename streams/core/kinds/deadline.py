@@ -18,7 +18,7 @@ from types import MappingProxyType
 from schemas.limits import Limit, UntilDate
 from schemas.rules import DeadlineRule
 from streams.core.chosen_calendar import Calendars, ChosenCalendar
-from streams.core.conditions import Fields, Predicate, predicate_of_start
+from streams.core.conditions import Fields, Predicate, always, predicate_of_start
 from streams.core.deadlines import agreed_until
 from streams.core.event import Event
 from streams.core.kinds.clock import Clock
@@ -33,7 +33,10 @@ from streams.core.working_days import WorkingCalendar
 class _Role:
     """The roles of an event type in one version; ``None`` or empty for a role that it cannot have."""
 
-    __slots__ = ("cancel", "groups", "is_facts", "may_pause", "pause", "resume", "since", "stop", "until")
+    __slots__ = (
+        "cancel", "groups", "is_facts", "is_outside", "is_within", "may_pause", "pause", "resume", "since", "stop",
+        "until",
+    )  # fmt: skip
 
     def __init__(self, version: Version, event_type: str) -> None:
         self.groups = [
@@ -47,6 +50,10 @@ class _Role:
         self.resume = version.resume.get(event_type)
         self.cancel = version.cancel.get(event_type)
         self.may_pause = self.pause is not None or self.resume is not None or self.cancel is not None
+        self.is_within = self.may_pause or self.stop is not None
+        """Whether it may change an open case."""
+        self.is_outside = bool(self.groups or self.is_facts or self.since or self.may_pause or self.until)
+        """Whether it may change the state outside any case."""
 
 
 class Version(InForce):
@@ -159,7 +166,7 @@ class DeadlineFold:
             self.step_open(state, case, event)
         for version, watch in zip(self.versions, state.watches):  # noqa: B905 (as many, and this is hot)
             role = version.roles.get(event.type)
-            if role is not None:
+            if role is not None and role.is_outside:
                 self._step_watch(state, version, watch, role, event)
         if event.type in self._stops and (case is None or case.stop is not event) and state.latest is not event:
             self._note_stray(state, event)
@@ -168,7 +175,7 @@ class DeadlineFold:
     def step_open(self, state: State, case: Case, event: Event) -> None:
         """Apply an event to the open case."""
         role = case.version.roles.get(event.type)
-        if role is None:
+        if role is None or not role.is_within:
             return
         if role.stop is not None and fits(role.stop, event, case.fields):
             case.stop = event
@@ -255,10 +262,10 @@ class DeadlineFold:
         limit: Limit | None = None
         until: int | None = None
         for when, choice in version.choices:
-            if when(fields):
+            if when is always or when(fields):
                 limit = choice
                 break
-        if isinstance(limit, UntilDate):
+        if type(limit) is UntilDate:
             limit, until = agreed_until(limit, fields.get(limit.field), started_at, calendar)
         return Case(
             version.rule, version.rule.warn_at, start, started_at, tuple(started_by), limit, until,
