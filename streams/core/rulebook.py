@@ -125,11 +125,14 @@ class Rulebook:
         concerns each of them as well: such a copy names that meter, and neither the batch nor the list.
         """
         found: list[tuple[Subject, Event]] = []
-        for kind in SUBJECT_TYPES if event.corrects is not None else self._concerned.get(event.type, ()):
-            number = event.id_of(kind)
+        kinds = SUBJECT_TYPES if event.corrects is not None else self._concerned.get(event.type, ())
+        for kind in kinds:
+            number = event.order_id if kind == "order" else event.id_of(kind)
             if number is not None:
                 found.append(((kind, number), event))
-        listed = event.data.get("meters")
+        if "meters" not in event.data:
+            return found
+        listed = event.data["meters"]
         if isinstance(listed, list) and event.type in self._tables["meter"]:
             data = {name: value for name, value in event.data.items() if name != "meters"}
             meters = dict.fromkeys(meter for meter in listed if meter != event.meter_id)

@@ -62,7 +62,7 @@ def deduplicate(arrived: Iterable[Arrived]) -> Deduplicated:
     one counts.
     """
     found = Deduplicated()
-    seen: dict[str, tuple[Event, Copies]] = {}
+    seen: dict[str, Arrived] = {}
     again: dict[str, dict[Subject, Event]] = {}
     keep = found.events.append
     versions: dict[str, list[Arrived]] = {}
@@ -71,9 +71,9 @@ def deduplicate(arrived: Iterable[Arrived]) -> Deduplicated:
         if event.version is not None or event.event_id in versions:
             versions.setdefault(event.event_id, []).append(arrival)
             continue
-        first, first_copies = seen.setdefault(event.event_id, (event, copies))
-        if first is not event:
-            earlier = again.setdefault(event.event_id, dict(first_copies))
+        first = seen.setdefault(event.event_id, arrival)
+        if first is not arrival:
+            earlier = again.setdefault(event.event_id, dict(first[4]))
             copies = _unseen(copies, earlier, found, number, (origin, event))
             if not copies:
                 continue
@@ -81,7 +81,7 @@ def deduplicate(arrived: Iterable[Arrived]) -> Deduplicated:
         keep((order, number, event, copies))
     corrected = {event.corrects for _, _, event, _ in found.events} if versions else set()
     for event_id, arrivals in versions.items():
-        earlier = again.get(event_id) or dict(seen[event_id][1] if event_id in seen else ())
+        earlier = again.get(event_id) or dict(seen[event_id][4] if event_id in seen else ())
         _add_versions(arrivals, earlier, found, keeps_voids=event_id in corrected)
     found.events.sort()
     return found

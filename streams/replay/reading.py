@@ -134,7 +134,8 @@ class Reading:
         tally, scope = self.tally, self._scope
         at, recorded = event.at, event.recorded
         takes_back = event.void and event.corrects is None  # an earlier version, if there is one
-        tally.events += not takes_back
+        if not takes_back:
+            tally.events += 1
         if scope.as_of is not None and recorded > scope.as_of:
             tally.not_yet_recorded += not takes_back
             return

@@ -124,7 +124,8 @@ class SpillBuffer:
 
     def add(self, event: Event, copies: Copies, origin: int, size: int) -> None:
         """Add the next event, of ``size`` bytes on the wire."""
-        self._held.append((event.order, self.count, event, origin, copies))
+        order = event.at, event.recorded, event.event_id
+        self._held.append((order, self.count, event, origin, copies))
         self.count += 1
         self._used += HELD_BYTES + 3 * size
         if self._used > self._memory:
