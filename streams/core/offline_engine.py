@@ -6,27 +6,29 @@ allow it (``offline``) a history is folded once; otherwise time advances step by
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from itertools import chain
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
+from typing import Any, Final
 
 from streams.core.alerts import Alert, DueAlert, Subject, alert_id_of, case_id_of
 from streams.core.cases import cases_of
 from streams.core.engine import Engine
 from streams.core.event import Event
 from streams.core.history import History
-from streams.core.offline import OfflineEvaluator
+from streams.core.offline import OfflineEvaluator, ReportedVerdict
 from streams.core.orphans import orphans_of
 from streams.core.records import JudgedCase, ReportKey, SubjectRecord
 from streams.core.rulebook import Rulebook
-from streams.core.verdicts import root_of
+from streams.core.verdicts import Verdict, root_of
 from streams.core.watermark import is_due
+
+AT_ONCE: Final = 500
+"""Subjects that are worth evaluating together."""
 
 
 class OfflineEngine(Engine):
-    """Call ``evaluate`` for each subject, then get its cases; ``handle`` is not used."""
+    """Call ``evaluate`` for all subjects, then get their cases; ``handle`` is not used."""
 
     def __init__(self, rulebook: Rulebook) -> None:
         super().__init__(rulebook)
@@ -39,47 +41,73 @@ class OfflineEngine(Engine):
         """The current event of ``evaluate``, for error messages."""
         return self._evaluator.at_event
 
-    def evaluate(self, subject: Subject, events: Sequence[Event], end: int) -> Sequence[tuple[bool, Alert | DueAlert]]:
-        """All reports on one subject, from all its events, up to an instant.
+    def evaluate(
+        self, subjects: Iterable[tuple[Subject, Sequence[Event]]], end: int
+    ) -> Iterator[Sequence[tuple[bool, Alert | DueAlert]]]:
+        """All reports on each of some subjects, from all its events, up to an instant.
 
-        ``events`` are in the order of histories, without repetitions. Time advances as in ``advance_to`` up to just
-        before each event, stopping at every due instant. As subjects are independent, the alerts equal those of all
-        subjects' events together. Each is paired with whether an event caused it (else time). Afterwards the subject's
-        cases can be read; it takes no more events.
+        A subject's events are in the order of histories, without repetitions. Time advances as in ``advance_to`` up to
+        just before each event, stopping at every due instant. As subjects are independent, the alerts equal those of
+        all subjects' events together. Each is paired with whether an event caused it (else time). Afterwards the
+        subject's cases can be read; it takes no more events.
 
         Events later than ``end`` count only as corrections: corrections apply from the beginning, whatever their own
         instant. Events that happened later than ``end``, as corrected, are left out.
         """
-        if events and events[-1].at > end:
-            within = bisect_right(events, end, key=lambda event: event.at)
-            beyond, events = events[within:], events[:within]
-            if any(event.corrects is not None or event.void for event in chain(events, beyond)):
+        known = [(subject, events, _up_to(end, events)) for subject, events in subjects]
+        lives = self._evaluator.of_each([(subject[0], within) for subject, _, within in known], end)
+        for (subject, events, within), life in zip(known, lives, strict=True):
+            if len(within) < len(events) and any(event.corrects is not None or event.void for event in events):
                 record = self._records[subject] = SubjectRecord(subject)
-                record.history = History(beyond, until=end)
-                return self._evaluate_stepwise(record, events, end)
-        life = self._evaluator.of(subject[0], events, end)
-        if life is None:
-            record = self._records[subject] = SubjectRecord(subject)
-            return self._evaluate_stepwise(record, events, end)
-        states, reports = life
-        self._folded[subject] = events, states
-        if not reports:
-            return ()
-        reported: dict[ReportKey, tuple[bool, DueAlert]] = {}
+                record.history = History(events[len(within) :], until=end)
+                yield self._evaluate_stepwise(record, within, end)
+            elif life is None:
+                record = self._records[subject] = SubjectRecord(subject)
+                yield self._evaluate_stepwise(record, within, end)
+            else:
+                self._folded[subject] = within, life[0]
+                yield self._due(subject, life[1]) if life[1] else ()
+
+    @staticmethod
+    def _due(subject: Subject, reports: Iterable[ReportedVerdict]) -> Sequence[tuple[bool, DueAlert]]:
+        found: dict[ReportKey, tuple[bool, DueAlert]] = {}
         for verdict, report, watermark, by_event in reports:
             root = root_of(verdict, {})
             key = verdict.rule.id, root, report.kind, report.cause
-            if key not in reported:
+            if key not in found:
                 case_id = case_id_of(key[0], subject, root)
                 alert_id = alert_id_of(case_id, report.kind, report.cause, 0)
-                reported[key] = by_event, DueAlert(alert_id, case_id, subject, verdict, report, watermark)
-        return list(reported.values())
+                found[key] = by_event, DueAlert(alert_id, case_id, subject, verdict, report, watermark)
+        return list(found.values())
 
     def cases(self, as_of: int | None = None) -> Iterator[JudgedCase]:
         """See ``Engine``."""
         as_of = self.watermark if as_of is None else as_of
-        for subject in sorted([*self._records, *self._folded]):
-            yield from cases_of(self._record(subject), self._rulebook, as_of)
+        subjects = iter(sorted([*self._records, *self._folded]))
+        while together := list(islice(subjects, AT_ONCE)):
+            yield from self._cases_of(together, as_of)
+
+    def _cases_of(self, subjects: Sequence[Subject], as_of: int) -> Iterator[JudgedCase]:
+        """The cases of some subjects, judged fold by fold as in ``OfflineEvaluator.of_each``."""
+        folds = self._rulebook.folds
+        by_fold: dict[int, list[Subject]] = {}
+        judged: dict[Subject, dict[int, Sequence[Verdict]]] = {}
+        for subject in subjects:
+            if subject in self._folded:
+                judged[subject] = {}
+                for index in self._folded[subject][1]:
+                    by_fold.setdefault(index, []).append(subject)
+        for index in self._evaluator.alike(by_fold):
+            judge = folds[index].judge
+            for subject in by_fold[index]:
+                judged[subject][index] = judge(self._folded[subject][1][index], as_of, every=True)[0]
+        for subject in subjects:
+            if subject in self._records:
+                yield from cases_of(self._records[subject], self._rulebook, as_of)
+                continue
+            for index, verdicts in sorted(judged[subject].items()):
+                for verdict in verdicts:
+                    yield JudgedCase(case_id_of(folds[index].id, subject, root_of(verdict, {})), subject, verdict)
 
     def orphans(self) -> Counter[str]:
         """See ``orphans_of``."""
@@ -125,3 +153,7 @@ class OfflineEngine(Engine):
             alerts: list[Alert] = []
             self._decide(record, record.due, alerts)
             found += [(False, alert) for alert in alerts]
+
+
+def _up_to(end: int, events: Sequence[Event]) -> Sequence[Event]:
+    return events if not events or events[-1].at <= end else [event for event in events if event.at <= end]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -58,8 +57,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     lacks: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class JudgedCase:
+class JudgedCase(msgspec.Struct, frozen=True):
     """One case as of an instant, with the case id used in its alerts."""
 
     case_id: str

@@ -11,12 +11,13 @@ from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from operator import itemgetter
 
 from streams.core.alerts import Alert, DueAlert, Subject
 from streams.core.event import Event
 from streams.core.history import again as one_of_two
-from streams.core.offline_engine import OfflineEngine
+from streams.core.offline_engine import AT_ONCE, OfflineEngine
 from streams.core.records import JudgedCase
 from streams.core.rulebook import Rulebook
 
@@ -167,14 +168,17 @@ class Judging:
         reported: list[tuple[AlertKey, Alert | DueAlert]] = []
         evaluate, end = self._engine.evaluate, self._end
         try:
-            for subject, own, count in self._by_subject(events, filtered=filtered):
-                for by_event, alert in evaluate(subject, own, end):
-                    key = (
-                        alert.detected_at, by_event, alert.due_at, *subject, alert.rule, alert.kind, alert.alert_id,
-                    )  # fmt: skip
-                    reported.append((key, alert))
-                if count:
-                    on_events(count)
+            by_subject = self._by_subject(events, filtered=filtered)
+            while together := list(islice(by_subject, AT_ONCE)):
+                found = evaluate([(subject, own) for subject, own, _ in together], end)
+                for (subject, _, count), alerts in zip(together, found, strict=True):
+                    for by_event, alert in alerts:
+                        key = (
+                            alert.detected_at, by_event, alert.due_at, *subject, alert.rule, alert.kind, alert.alert_id,
+                        )  # fmt: skip
+                        reported.append((key, alert))
+                    if count:
+                        on_events(count)
         except KeyboardInterrupt:
             reported.sort(key=itemgetter(0))
             yield from reported
