@@ -118,7 +118,7 @@ def test_a_corrected_stream_equals_one_that_was_right_from_the_start(kind: str, 
     facts = data.draw(facts_of(world))
     # One subject: a correction that names other subjects than the original is known to those only.
     facts = [replace(fact, ids={"order": "O"}) for fact in facts]
-    assume(not any(is_unknown_and_later(world, fact, facts) for fact in facts))
+    assume(not any(corrects_what_is_not_kept(world, fact, facts, kind) for fact in facts))
     corrected = whole(world, facts, END)
     effective = as_it_was(facts)
     roots = {fact.event_id: root for fact, root in effective}
@@ -132,18 +132,33 @@ def test_a_corrected_stream_equals_one_that_was_right_from_the_start(kind: str, 
     assert corrected.net() == {(*head, roots.get(root, root), kind, due) for *head, root, kind, due in right.net()}
 
 
-def is_unknown_and_later(world: World, fact: Fact, facts: Sequence[Fact]) -> bool:
-    """Whether a correction was recorded before what it corrects, and that is of a type that no rule watches.
+def corrects_what_is_not_kept(world: World, fact: Fact, facts: Sequence[Fact], kind: str) -> bool:
+    """Whether it matters that a correction's original is of a type that no rule watches: the engine does not keep it.
 
-    The engine does not keep such an event, so where its corrections are withdrawn again it cannot know that it is the
-    one recorded last.
+    When that was entered is not known, so an act that it was corrected to is never too late. And where the correction
+    was recorded before it and is withdrawn again, the engine cannot know that it is the one recorded last.
     """
     by_id = {one.event_id: one for one in facts}
     original, seen = fact, {fact.event_id}
     while (before := by_id.get(original.corrects or "")) is not None and before.event_id not in seen:
         original = before
         seen.add(before.event_id)
-    return original.recorded > fact.recorded and not world.rulebook.copies_of(event_of(original))
+    matters = original is not fact and (kind == "recording_delay" or original.recorded > fact.recorded)
+    return matters and not world.rulebook.copies_of(event_of(original))
+
+
+def test_an_act_first_entered_as_what_no_rule_watches_is_never_too_late() -> None:
+    """Nobody is held to an entry that is not kept; see ``corrects_what_is_not_kept``."""
+    late = rule({"kind": "recording_delay", "act": "act", "limit": "60 min"})
+    world, nine = World(SHANGHAI, [late], ("act",)), datetime(2026, 3, 2, 1, tzinfo=UTC)
+    for first, outcomes in ("act2", {"met"}), ("act", {"violated"}):
+        day = timedelta(days=1)
+        facts = [
+            Fact("a", first, nine, nine + day, {}, {"order": "O"}),
+            Fact("b", "act", nine, nine + 2 * day, {}, {"order": "O"}, corrects="a"),
+        ]
+        found = whole(world, facts, END).cases(END)
+        assert {case.outcome for case in found["order", "O"]} == outcomes
 
 
 def as_if_right(fact: Fact, kind: str) -> Fact:
