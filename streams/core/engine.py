@@ -178,9 +178,10 @@ class Engine:
         self._expire_later(record)
         record.counted = len(record.history.events)
         asked = None if fresh is None else record.history.states.keys() & fresh.union(passed)
-        if asked is None or asked:
-            record.open = open_places(record, self._rulebook, asked, watermark)
-        self._count(record, asked, watermark)
+        counted = None if asked is None else asked | (record.history.states.keys() & self._rulebook.cadences)
+        if counted is None or counted:
+            record.open = open_places(record, self._rulebook, counted, watermark)
+        self._count(record, counted, watermark)
         if self._tracker is not None:
             self._tracker.look(record, asked, since, watermark)
         if self.prunes_after is not None and is_worth_a_look(len(record.history.events), record.pruned.looked_at):

@@ -349,6 +349,23 @@ def test_a_subject_with_corrections_and_withdrawn_reports_stays_native(monkeypat
     both.ask()
 
 
+def test_a_month_that_has_begun_is_counted_at_the_next_decision_whatever_that_is_about() -> None:
+    """So it does not matter whether a subject was given back in between, when all is counted again."""
+    read = us(START)
+    disposed = read + 19 * DAY
+    events = [
+        Event("a", "reading.collected", read, read, {}, meter_id="M"),
+        Event("b", "meter.disposed", read, read, {}, meter_id="M"),
+        Event("c", "meter.disposed", disposed, disposed, {}, meter_id="M"),
+    ]
+    for first in range(1, 4):
+        both = Both(every_rule(), None)
+        both.apply(entries_of(every_rule(), events[:first]), events[first - 1].at)
+        both.apply(entries_of(every_rule(), events[first:]), disposed)
+        assert both.python.tally.clocks == 1
+        both.ask()
+
+
 def test_a_subject_that_got_an_event_of_a_known_id_is_dropped_a_step_later() -> None:
     rulebook, at = rulebook_of("fee-5-minutes"), us(START)
     both = Both(rulebook, HOUR)

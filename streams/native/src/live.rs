@@ -128,7 +128,7 @@ pub struct Place {
     pub county: Option<String>,
 }
 
-/// `asked` are the folds that may have changed; `ended`, `running` (each with its start and its deadline) and `open` are
+/// `asked` are the folds whose cases may have changed; `ended`, `running` (each with its start and its deadline) and `open` are
 /// their cases. `looked` are the folds of which a written case may have changed, `cases` all of theirs, each with its
 /// fold and root.
 #[derive(Default)]
@@ -191,26 +191,31 @@ pub fn decide(rulebook: &Rulebook, mut asked: Asked, text: &[u8]) -> Result<Deci
     for route in &routes {
         let has_passed = asked.dues.get(route.index).is_some_and(|due| due <= asked.watermark);
         let is_asked = asked.counted.is_none() || has_passed || route.entry.listens.meets(&new);
-        if !(is_asked || route.entry.listens.meets(&come)) {
+        let is_looked_at = asked.since.is_some() && (is_asked || route.entry.listens.meets(&come));
+        // Of a cadence the next month's case begins by time alone.
+        let is_counted = is_asked || matches!(route.fold, Fold::Cadence(_));
+        if !(is_counted || is_looked_at) {
             continue;
         }
         let sees = |event: &usize| may_see(asked.only, &subject, route.index, *event);
         let first = known.iter().copied().filter(sees).find(|event| route.begins(&subject, *event));
         let Some(first) = first else { continue };
         let state = folded(route, &subject, &known, asked.only);
-        if asked.since.is_some() {
+        if is_looked_at {
             found.looked.push(route.index);
             for verdict in state.judge(&subject, asked.watermark, true).0 {
                 let root = verdict.root(&subject, &roots).into_owned();
                 found.cases.push((route.index, root, Case::of(route.fold, &verdict)?));
             }
         }
-        if !is_asked {
+        if is_asked {
+            let (verdicts, following) = state.judge(&subject, asked.watermark, false);
+            standing += compare(&asked, (&subject, &roots), route, first, &verdicts, &mut found.reports)?;
+            asked.dues.set(route.index, following);
+        }
+        if !is_counted {
             continue;
         }
-        let (verdicts, following) = state.judge(&subject, asked.watermark, false);
-        standing += compare(&asked, (&subject, &roots), route, first, &verdicts, &mut found.reports)?;
-        asked.dues.set(route.index, following);
         found.asked.push(route.index);
         found.count(&subject, route.index, &state.statuses(&subject, as_of, asked.watermark));
         found
