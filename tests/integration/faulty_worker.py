@@ -27,16 +27,19 @@ class FaultyWorker(faust_app.Worker):
         loop.add_signal_handler(signal.SIGUSR2, self._pause)
         await super().run(stop, on_ready)
 
+    def _parts(self) -> Any:
+        return {part for part in self.app.consumer.assignment() if part.topic == self._log_topic}
+
     def _pause(self) -> Any:
-        parts = {part for part in self.app.consumer.assignment() if part.topic == self._log_topic}
+        parts = self._parts()
         self.app.consumer.pause_partitions(parts)
         print("fault: paused", file=sys.stderr, flush=True)  # noqa: T201
         return parts
 
     async def _lose(self) -> None:
+        numbers = [part.partition for part in self._parts()]
+        before = await self._topics.log_ends(numbers)  # the test sends more once it reads that this has paused
         parts = self._pause()
-        numbers = [part.partition for part in parts]
-        before = await self._topics.log_ends(numbers)
         while (after := await self._topics.log_ends(numbers)).items() == before.items():
             await asyncio.sleep(0.1)
         await asyncio.sleep(1)  # the log's other partitions get their share of the same batch
