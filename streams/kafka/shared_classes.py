@@ -37,5 +37,8 @@ def keep(made: Path, archive: Path) -> None:
         return
     partial = archive.with_suffix(f".{os.getpid()}")
     with contextlib.suppress(OSError):
-        shutil.copyfile(made, partial)
-        partial.replace(archive)
+        try:
+            shutil.copyfile(made, partial)
+            partial.replace(archive)
+        finally:
+            partial.unlink(missing_ok=True)  # where the copy failed half-way
