@@ -20,7 +20,7 @@ from streams.settings import load_settings
 
 
 class Changelog:
-    """Rows of partitions, given one at a time; ``stops`` are what happens before the row with that number."""
+    """Rows, one at a time, the lowest partition first; ``stops`` are what happens before the row with that number."""
 
     def __init__(self, rows: Mapping[int, Sequence[tuple[bytes, bytes | None]]]) -> None:
         self.rows = rows
@@ -30,7 +30,7 @@ class Changelog:
 
     async def read(self, spans: Mapping[int, range]) -> AsyncGenerator[Batch, None]:
         self.asked.append({number: span.start for number, span in spans.items()})
-        for number, span in spans.items():
+        for number, span in sorted(spans.items()):
             for offset, (key, value) in list(enumerate(self.rows[number]))[span.start :]:
                 if (stop := self.stops.pop(self.count, None)) is not None:
                     await stop()
