@@ -40,7 +40,7 @@ from streams.live.clock_partition import (
     position_key,
     recreated,
 )
-from streams.live.faust_extensions import ROCKSDB, app_of, changelog_events
+from streams.live.faust_extensions import LocalStores, app_of, changelog_events
 from streams.live.intake import Intake
 from streams.live.local_store import (
     LocalStoreError,
@@ -118,7 +118,7 @@ class Worker:
             key_type=bytes,
             value_type=bytes,
             partitions=topics.log_partitions,
-            options=ROCKSDB if self._on_disk else None,
+            options={"driver": "rocksdict"} if self._on_disk else None,
         )
         self._aside = SettingAside(
             settings.log_topic, clocks.make, clocks.encode,
@@ -129,6 +129,7 @@ class Worker:
         if self._on_disk:
             # Faust logs most errors of its store and retries for ever, or treats them as a lock and waits.
             listen_to(self.table.data, self._on_store_trouble)
+            self.table.data.rocksdb_options = LocalStores(settings.memory)
         raw = faust.Schema(key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
         log = app.topic(settings.log_topic, schema=raw, partitions=topics.log_partitions)
         app.agent(log, name="clocks")(self._clocks)

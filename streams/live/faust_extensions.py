@@ -12,14 +12,17 @@ import sys
 from collections.abc import Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import faust
 from aiokafka.errors import KafkaError
+from faust.stores.rocksdb import RocksDBOptions
 from faust.tables import TableManager
 from faust.tables.recovery import RebalanceAgain, Recovery
 from faust.transport.drivers import aiokafka as drivers
 from faust.types import TP
+from rocksdict import DBCompressionType, WriteBufferManager, WriteOptions
 
 from streams.kafka.connection import kafka_options
 from streams.kafka.range_reader import Reader
@@ -32,15 +35,46 @@ logger = logging.getLogger(__name__)
 BLOCK_CACHE = 16 * 1024 * 1024
 """Bytes for each partition's local store; Faust's default is two gigabytes."""
 
-WRITE_BUFFER = 4 * 1024 * 1024
-"""Bytes in memory before a local store writes a file, at most twice that; Faust's default is three times 64 MB."""
+WRITE_BUFFER = 16 * 1024 * 1024
+"""Bytes in memory, at most, before a local store writes a file, at most twice that; Faust's default is three times
+64 MB. A row that is written again meanwhile goes into the file once."""
 
-ROCKSDB: Final = {
-    "driver": "rocksdict",
-    "block_cache_size": BLOCK_CACHE,
-    "write_buffer_size": WRITE_BUFFER,
-    "max_write_buffer_number": 2,
-}
+WRITE_BUFFERS = 4
+"""So many of these for all local stores of a process, before one writes a file earlier."""
+
+_COMPRESSED: Final = [*[DBCompressionType.none()] * 2, *[DBCompressionType.lz4()] * 5]
+"""By level: what is soon merged into the next is not worth it."""
+
+
+class LocalStores(RocksDBOptions):  # type: ignore[misc]
+    """Faust's local stores, of rows that the changelog has, too: so they log nothing a second time.
+
+    What is only in memory is lost with the process, rows and offset alike: the store begins where its last file ends,
+    and the changelog has the rest. A store that is closed in order writes it to a file. ``memory`` (bytes) is that of
+    the worker's subjects, and bounds that of the stores, too.
+    """
+
+    def __init__(self, memory: int) -> None:
+        size = min(WRITE_BUFFER, memory // 4)
+        super().__init__(
+            block_cache_size=BLOCK_CACHE, write_buffer_size=size, max_write_buffer_number=2, use_rocksdict=True
+        )
+        self._buffers = WriteBufferManager(WRITE_BUFFERS * size, False)
+
+    def as_options(self) -> Any:
+        """See Faust."""
+        options = super().as_options()
+        options.set_write_buffer_manager(self._buffers)
+        options.set_compression_per_level(_COMPRESSED)
+        return options
+
+    def open(self, path: Path, *, read_only: bool = False) -> Any:
+        """See Faust."""
+        database = super().open(path, read_only=read_only)
+        unlogged = WriteOptions()
+        unlogged.disable_wal = True
+        database.set_write_options(unlogged)
+        return database
 
 
 @dataclass(slots=True)

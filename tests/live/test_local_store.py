@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 import rocksdict
 
+from streams.live.faust_extensions import LocalStores
 from streams.live.local_store import (
     LocalStoreError,
     directory_of,
@@ -22,6 +25,7 @@ from streams.live.local_store import (
 )
 from streams.live.quarantine import is_fault
 from streams.settings import load_settings
+from tests.integration.live import ROOT
 
 ROWS = {b"1/order/WO%05d" % number: Random(number).randbytes(100) for number in range(5000)}
 
@@ -190,3 +194,34 @@ def test_the_state_is_for_its_owner_s_eyes(tmp_path: Path, there_before: bool) -
         assert found.stat().st_mode & 0o777 == 0o700
     finally:
         os.umask(before)
+
+
+WRITER = """
+import os, sys
+from pathlib import Path
+from rocksdict import WriteBatch
+from streams.live.faust_extensions import LocalStores
+
+database = LocalStores(1 << 19).open(Path(sys.argv[1]))
+for offset in range(5_000):
+    batch = WriteBatch(raw_mode=True)
+    batch.put(b"row/%05d" % offset, os.urandom(300))
+    batch.put(b"last", b"%d" % offset)
+    database.write(batch)
+    database.put(b"offset", b"%d" % offset)
+if sys.argv[2] == "dies":
+    os._exit(0)
+del database
+"""
+
+
+@pytest.mark.parametrize("end", ["dies", "closes"])
+def test_a_store_has_all_rows_up_to_its_offset_whatever_its_process_did(tmp_path: Path, end: str) -> None:
+    """It has no log of its own: what was in memory only is read from the changelog again, from that offset on."""
+    path = tmp_path / "state-1.db"
+    subprocess.run([sys.executable, "-c", WRITER, str(path), end], check=True, cwd=ROOT)
+    rows = dict(rows_of(LocalStores(1 << 19).open(path), path))
+    offset = int(rows.pop(b"offset"))
+    assert offset <= int(rows.pop(b"last")) <= offset + 1
+    assert {b"row/%05d" % number for number in range(offset + 1)} <= rows.keys()
+    assert offset == 4_999 if end == "closes" else 0 < offset < 4_999, "its files were written all the while"
