@@ -26,12 +26,13 @@ from schemas.rules import ActRule, SequenceRule
 from streams.core.alerts import Alert
 from streams.core.outcome_counts import Ending, Place
 from streams.core.rulebook import Rulebook
-from streams.core.verdicts import Bounded, Outcome
+from streams.core.verdicts import Bounded
 from streams.engine.clocks import FAILED
 from streams.live.clock_partition import Applied, ClockPartition
 from streams.live.metric_table import METRICS
 from streams.live.place_labels import OTHER, UNKNOWN, PlaceLabels, chapter_of
 from streams.live.running_clocks import count_running
+from streams.live.tallies import Count, Tally
 from streams.wall_clock import WallClock, monotonic
 
 LOOK_AGAIN: Final = 5.0
@@ -68,15 +69,16 @@ class Metrics:
         self._clock = clock
         self._seen: set[tuple[str, ...]] = set()
         self._children: dict[tuple[Any, ...], Any] = {}
-        self._endings: dict[tuple[tuple[str, ...], Outcome], tuple[Any, Any]] = {}  # by labels of places
+        self._endings: dict[Ending, tuple[Count, Count]] = {}  # ended so, and not so after all
+        self._sent: dict[tuple[str, Place], Count] = {}  # alerts by kind
         rules = [rule for rule in rulebook.rules if rule.enabled]
         self._acts = {rule.id for rule in rules if isinstance(rule, ActRule | SequenceRule)}
         self.labels = PlaceLabels(rules, max_counties, self._forget)
         self._placing = threading.RLock()
         made = self._registered
-        self._ended = made("gridclock_cases_ended_total")
-        self._reopened = made("gridclock_cases_reopened_total")
-        self._alerts = {kind: made(name) for kind, name in _KINDS.items()}
+        self._ended = Tally(METRICS["gridclock_cases_ended_total"], registry)
+        self._reopened = Tally(METRICS["gridclock_cases_reopened_total"], registry)
+        self._alerts = {kind: Tally(METRICS[name], registry) for kind, name in _KINDS.items()}
         self._delay = made("gridclock_detection_delay_seconds")
         self._events = made("gridclock_events_total")
         self._unwatched = made("gridclock_events_unwatched_total")
@@ -180,19 +182,22 @@ class Metrics:
                 self._name_places(labels[3:5])
                 outcomes, kinds = ACT if place.rule in self._acts else CLOCK
                 for outcome in outcomes:
-                    self._of(self._ended, *labels, outcome)
+                    self._ended.of((*labels, outcome))
                 for kind in kinds:
-                    self._of(self._alerts[kind], *labels[:-1])
+                    self._alerts[kind].of(labels[:-1])
             return labels
 
-    def _of_ending(self, ending: Ending) -> tuple[Any, Any]:
-        """The counters of what ended so, and of what did not after all: both begin at 0 together."""
-        key = self.place(ending[0]), ending[1]
-        counters = self._endings.get(key)
-        if counters is None:
-            labels = *key[0], key[1]
-            counters = self._endings[key] = self._of(self._ended, *labels), self._of(self._reopened, *labels)
-        return counters
+    def _of_ending(self, ending: Ending) -> tuple[Count, Count]:
+        """The counts of what ended so, and of what did not after all: both begin at 0 together."""
+        counts = self._endings.get(ending)
+        if counts is not None:
+            self.labels.use_known(ending[0])
+            return counts
+        labels = *self.place(ending[0]), ending[1]
+        counts = self._ended.of(labels), self._reopened.of(labels)
+        if self.labels.knows(ending[0]):
+            self._endings[ending] = counts
+        return counts
 
     def _name_places(self, codes: Sequence[str]) -> None:
         """Show the names of a city and a county that have become labels."""
@@ -215,36 +220,47 @@ class Metrics:
         """Move the counts of a city, or of one county of it, to ``other``."""
         self._unname(city if county is None else county)
         self._endings.clear()
-        by_county = self._ended, self._reopened
-        by_city = () if county is not None else tuple(self._alerts.values())
-        for key in list(self._children):
-            family, *labels = key
-            if family in by_county and labels[3] == city and county in (None, labels[4]):
-                moved = [*labels[:3], OTHER if county is None else city, OTHER, *labels[5:]]
-            elif family in by_city and labels[3] == city:
-                moved = [*labels[:3], OTHER]
-            else:
-                continue
-            self._of(family, *moved).inc(self._children.pop(key)._value.get())
-            family.remove(*labels)
+        self._sent.clear()
+
+        def by_county(labels: tuple[str, ...]) -> tuple[str, ...] | None:
+            if labels[3] != city or county not in (None, labels[4]):
+                return None
+            return *labels[:3], OTHER if county is None else city, OTHER, *labels[5:]
+
+        self._ended.move(by_county)
+        self._reopened.move(by_county)
+        if county is None:
+            for tally in self._alerts.values():
+                tally.move(lambda labels: (*labels[:3], OTHER) if labels[3] == city else None)
         self._seen = {seen for seen in self._seen if seen[3] != city or county not in (None, seen[4])}
 
-    def alert_sent(self, alert: Alert) -> None:
-        """An alert that the broker has acknowledged."""
-        org = alert.org or {}
-        labels = self.place(Place(alert.rule, org.get("city"), org.get("county")))
-        self._of(self._alerts[alert.kind], *labels[:-1]).inc()
-        since = alert.detected_at if alert.kind == "retraction" else alert.due_at
-        self._of(self._delay, alert.kind).observe(max(0, self._clock.now() - since) / 1e6 / float(self._clock.speed))
+    def alerts_sent(self, alerts: Sequence[Alert]) -> None:
+        """Alerts that the broker has acknowledged."""
+        now = self._clock.now() if alerts else 0
+        for alert in alerts:
+            org = alert.org or {}
+            self._of_sent(alert.kind, Place(alert.rule, org.get("city"), org.get("county"))).value += 1
+            since = alert.detected_at if alert.kind == "retraction" else alert.due_at
+            self._of(self._delay, alert.kind).observe(max(0, now - since) / 1e6 / float(self._clock.speed))
+
+    def _of_sent(self, kind: str, place: Place) -> Count:
+        count = self._sent.get((kind, place))
+        if count is not None:
+            self.labels.use_known(place)
+            return count
+        count = self._alerts[kind].of(self.place(place)[:-1])
+        if self.labels.knows(place):
+            self._sent[kind, place] = count
+        return count
 
     def applied(self, applied: Applied, seconds: float) -> None:
         """A record of the log was applied."""
         for (notice, _), count in applied.step.notices.items():
             self._of(self._notices, notice).inc(count)
         for ending, count in applied.ended.items():
-            self._of_ending(ending)[0].inc(count)
+            self._of_ending(ending)[0].value += count
         for ending, count in applied.reopened.items():
-            self._of_ending(ending)[1].inc(count)
+            self._of_ending(ending)[1].value += count
         for one in applied.left_out:
             self._of(self._bounds, one.bound).inc()
         self._work.observe(seconds)

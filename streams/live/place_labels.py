@@ -117,17 +117,25 @@ class PlaceLabels:
             if OTHER not in known[3:]:
                 self._known[place] = known
         elif is_use:
-            self._uses[place] += 1
+            self.use_known(place)
         return known
 
+    def knows(self, place: Place) -> bool:
+        """Whether these values stay until ``on_forgotten`` is called."""
+        return place in self._known
+
+    def use_known(self, place: Place) -> None:
+        """Count a use of a place whose values are known."""
+        self._uses[place] += 1
+
     def _count_uses(self) -> None:
-        for place, times in self._uses.items():
+        uses, self._uses = self._uses, Counter()
+        for place, times in list(uses.items()):  # another thread may add to it still
             city, county = self._known[place][3:]
             if city != UNKNOWN:
                 self._cities.use(city, times)
             if county != UNKNOWN:
                 self._counties.use((city, county), times)
-        self._uses.clear()
 
     def _look_up(self, place: Place, *, is_use: bool) -> tuple[str, str, str, str, str]:
         city = county = UNKNOWN

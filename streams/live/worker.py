@@ -287,8 +287,7 @@ class _Outlet:
             topic = self._settings.cases_topic
             with self._waits.on(f"topic {topic}"):
                 await self._producer.send_together(topic, [(*case, None) for case in output.cases])
-        for alert in output.applied.step.alerts:
-            self._metrics.alert_sent(alert)
+        self._metrics.alerts_sent(output.applied.step.alerts)
         for one in output.applied.left_out:
             report_left_out(one, Hidden(self._settings.pseudonyms))
 

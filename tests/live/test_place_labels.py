@@ -90,7 +90,7 @@ def test_a_city_that_is_forgotten_takes_its_counties_and_alerts_along(monkeypatc
     story = 'e1 2026-03-02T09:00 counter.service_started WO1 business=fee org={"city":"old","county":"o1"}'
     (alert,) = [alert for alert in judge(wire(story), "2026-03-03T00:00").alerts if alert.kind == "breach"]
     assert isinstance(alert, Alert)
-    where.alert_sent(alert)
+    where.alerts_sent([alert])
     for _ in range(9):
         ended(where, "fee-5-minutes", "new", "n1")
     assert totals(where)["fee-5-minutes", "new", "n1"] > 0

@@ -61,8 +61,7 @@ class Worker:
         ]
         applied = self.partition.apply(LogRecord(entries, {"t/0": self.now}, {"t": 1}), offset)
         assert applied is not None
-        for alert in applied.step.alerts:
-            self.metrics.alert_sent(alert)
+        self.metrics.alerts_sent(applied.step.alerts)
         self.metrics.applied(applied, 0.01)
         return applied
 
