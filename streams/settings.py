@@ -78,7 +78,7 @@ class Settings(BaseSettings):
     )
     grace_ms: int = Field(default=1000, ge=0, description="how long an event may be under way before it is late")
     tick_ms: int = Field(default=250, ge=10, description="how often time moves when nothing comes in")
-    batch: int = Field(default=2000, ge=1, description="events read at a time")
+    batch: int = Field(default=4000, ge=1, description="events read at a time")
     fetch_wait_ms: int = Field(default=500, ge=1, description="how long the broker may hold an empty answer")
     session_s: float = Field(default=15, ge=6, le=300, description="a worker silent for so long loses its partitions")
     max_ahead_s: int = Field(default=3600, ge=0, description="event time this far after the broker's is refused")

@@ -40,7 +40,7 @@ from streams.live.clock_partition import (
     position_key,
     recreated,
 )
-from streams.live.faust_extensions import LocalStores, app_of, changelog_events
+from streams.live.faust_extensions import LocalStores, app_of, apply_rows
 from streams.live.intake import Intake
 from streams.live.local_store import (
     LocalStoreError,
@@ -234,7 +234,7 @@ class Worker:
         written = await self._written(number, [(position_key(number), row)])
         if not written.alone:
             raise BrokerError(f"another process wrote to {self._changelog.topic}/{number}: this worker ends")
-        self.table.apply_changelog_batch(changelog_events(self._changelog.topic, number, written.rows))
+        apply_rows(self.table, self._changelog.topic, number, written.rows)
 
     async def _keep(self, number: int, partition: ClockPartition, applied: Applied) -> None:
         self._check_alive()
@@ -257,7 +257,7 @@ class Worker:
         if not kept.alone:
             raise BrokerError(f"another process keeps writing to {self._changelog.topic}/{number}: this worker ends")
         if number in self._follows:
-            self.table.apply_changelog_batch(changelog_events(self._changelog.topic, number, kept.rows))
+            apply_rows(self.table, self._changelog.topic, number, kept.rows)
 
     def _on_store_trouble(self, error: LocalStoreError) -> None:
         if not self._store_failed.done():

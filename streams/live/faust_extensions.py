@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import faust
@@ -22,7 +21,7 @@ from faust.tables import TableManager
 from faust.tables.recovery import RebalanceAgain, Recovery
 from faust.transport.drivers import aiokafka as drivers
 from faust.types import TP
-from rocksdict import DBCompressionType, WriteBufferManager, WriteOptions
+from rocksdict import DBCompressionType, WriteBufferManager
 
 from streams.kafka.connection import kafka_options
 from streams.kafka.range_reader import Reader
@@ -47,11 +46,10 @@ _COMPRESSED: Final = [*[DBCompressionType.none()] * 2, *[DBCompressionType.lz4()
 
 
 class LocalStores(RocksDBOptions):  # type: ignore[misc]
-    """Faust's local stores, of rows that the changelog has, too: so they log nothing a second time.
+    """Faust's local stores with less work in the background.
 
-    What is only in memory is lost with the process, rows and offset alike: the store begins where its last file ends,
-    and the changelog has the rest. A store that is closed in order writes it to a file. ``memory`` (bytes) is that of
-    the worker's subjects, and bounds that of the stores, too.
+    ``memory`` (bytes) is that of the worker's subjects, and bounds the buffers, too. The log before the files stays: a
+    store without one waits for ever where its disk is full, instead of failing.
     """
 
     def __init__(self, memory: int) -> None:
@@ -67,14 +65,6 @@ class LocalStores(RocksDBOptions):  # type: ignore[misc]
         options.set_write_buffer_manager(self._buffers)
         options.set_compression_per_level(_COMPRESSED)
         return options
-
-    def open(self, path: Path, *, read_only: bool = False) -> Any:
-        """See Faust."""
-        database = super().open(path, read_only=read_only)
-        unlogged = WriteOptions()
-        unlogged.disable_wal = True
-        database.set_write_options(unlogged)
-        return database
 
 
 @dataclass(slots=True)
@@ -187,7 +177,7 @@ class FillingRecovery(Recovery):  # type: ignore[misc]
                         raise RebalanceAgain
                     self.flush_buffers()  # what Faust has read before must not come over newer rows later
                     rows = [(record.offset, record.key, record.value) for record in records]
-                    table.apply_changelog_batch(changelog_events(topic, number, rows))
+                    apply_rows(table, topic, number, rows)
                     offsets[TP(topic, number)] = records[-1].offset
                     self._filled += len(rows)
         except (KafkaError, TimeoutError) as error:
@@ -255,7 +245,17 @@ def app_of(settings: Settings, client_id: str, read_changelog: Reader) -> Any:
     return app
 
 
+def apply_rows(table: Any, topic: str, partition: int, rows: Sequence[tuple[int, bytes, bytes | None]]) -> None:
+    """Put rows that were acknowledged, by their offsets, into the table's local store."""
+    if not rows:
+        return
+    if hasattr(table.data, "put_rows"):
+        table.data.put_rows(partition, rows)
+        return
+    table.apply_changelog_batch(changelog_events(topic, partition, rows))
+
+
 def changelog_events(topic: str, partition: int, rows: Iterable[tuple[int, bytes, bytes | None]]) -> list[_Written]:
-    """Rows that were acknowledged, as the table's store takes them."""
+    """Rows that were acknowledged, as Faust's stores take them."""
     tp = TP(topic, partition)
     return [_Written(tp, offset, key, value) for offset, key, value in rows]

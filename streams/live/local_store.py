@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,8 @@ def damaged(path: Path, what: str) -> LocalStoreError:
 def listen_to(store: Any, on_trouble: Callable[[LocalStoreError], None]) -> None:
     """Call ``on_trouble`` for errors when Faust's store is opened and written, except for a store still in use.
 
-    A store in use belongs to a worker that is about to end: Faust waits for it.
+    A store in use belongs to a worker that is about to end: Faust waits for it. The store gets a method ``put_rows``,
+    which takes rows without Faust's events.
     """
 
     def listening(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -86,6 +88,19 @@ def listen_to(store: Any, on_trouble: Callable[[LocalStoreError], None]) -> None
 
     for name in ("_open_for_partition", "set_persisted_offset", "apply_changelog_batch"):
         setattr(store, name, listening(getattr(store, name)))
+    store.put_rows = listening(partial(_put_rows, store))
+
+
+def _put_rows(store: Any, number: int, rows: Sequence[tuple[int, bytes, bytes | None]]) -> None:
+    """Write rows by their offsets, and the last offset with them, to a partition of a RocksDB store."""
+    batch = rocksdict.WriteBatch(raw_mode=True)
+    for _, key, value in rows:
+        if value is None:
+            batch.delete(key)
+        else:
+            batch.put(key, value)
+    batch.put(store.offset_key, b"%d" % rows[-1][0])
+    store._db_for_partition(number).write(batch)
 
 
 def rows_of(database: Any, path: Path) -> Iterator[tuple[bytes, bytes]]:

@@ -90,9 +90,7 @@ class Day:
             self._left.remove(store)
         batch = chance.choice(BATCHES)
         module, environment = self._programs.get(store, ("streams.cli", {}))
-        # So little memory that most subjects rest in the local copy of the state, which is written all the time.
-        settings = {"GRIDCLOCK_BATCH": batch, "GRIDCLOCK_SESSION_S": str(SESSION_SECONDS), "GRIDCLOCK_MEMORY": "100K"}
-        settings |= environment
+        settings = {"GRIDCLOCK_BATCH": batch, "GRIDCLOCK_SESSION_S": str(SESSION_SECONDS), **environment}
         self.workers[store] = self.live.worker(store=store, ready=False, module=module, **settings)
         self.say(f"    {store}: started, {batch} events at a time")
         if chance.random() < wait:  # else the next fault may find it at anything

@@ -24,7 +24,7 @@ from streams.kafka.topics import topics_of
 from streams.settings import load_settings
 from tests.crash.day import SESSION_SECONDS, Day
 from tests.crash.flow import PATIENCE, key_of, value_of
-from tests.integration.live import Worker, command, until
+from tests.integration.live import command, until
 from tests.integration.status import asked
 from tests.notify.receiver import CUT, HANG
 from tests.stories import SHANGHAI
@@ -112,7 +112,7 @@ def a_store_is_spoilt(day: Day, chance: Random) -> None:
     day.stop(store)
     databases = sorted((day.live.directory / store).rglob("*.db"))
     for database in databases:
-        how = chance.choice(["left", "removed", "CURRENT", "MANIFEST-*", "*.sst"])
+        how = chance.choice(["left", "removed", "CURRENT", "*.log", "MANIFEST-*", "*.sst"])
         if how == "removed":
             shutil.rmtree(database)
         for file in sorted(database.glob(how)):
@@ -124,19 +124,14 @@ def a_store_is_spoilt(day: Day, chance: Random) -> None:
     day.start(chance, store)
 
 
-def let_it_write_no_store(worker: Worker, *, more: int) -> None:
-    """Limit its files to what it prints, and so many bytes."""
-    most = len(worker.output.encode()) + 8 * 1024 + more
-    resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
-
-
 def a_disk_is_full(day: Day, chance: Random) -> None:
-    """No store's file can be written (a limit of the process: a file system would need rights to mount one)."""
+    """No file of the worker may grow (a limit of the process: a file system would need rights to mount one)."""
     store = day.someone(chance)
     day.wait_ready(store)
     worker = day.workers[store]
+    largest = max((file.stat().st_size for file in (day.live.directory / store).rglob("*.log")), default=0)
     day.full_disks.add(worker.pid)
-    let_it_write_no_store(worker, more=chance.randrange(4096))
+    resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (largest + chance.randrange(4096), resource.RLIM_INFINITY))
     end = time.monotonic() + 20
     while worker.exit_code is None and time.monotonic() < end:
         time.sleep(0.1)

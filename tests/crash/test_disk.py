@@ -2,25 +2,24 @@
 
 The disk is a small one in memory where this process may mount one, so that every write finds it full. Elsewhere a
 limit on the size of the worker's files stands in for it: RocksDB's files then end in the middle of a row.
-
-A store writes a file when its buffer in memory is full, which is soon here (``start``).
 """
 
 from __future__ import annotations
 
 import contextlib
+import resource
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from streams.kafka.brokers import Broker
 from streams.simulation import Simulation
-from tests.crash.faults import let_it_write_no_store
-from tests.crash.test_workers import check, start
+from tests.crash.test_workers import check, some_way_on, start
 from tests.integration.live import AS_SHIPPED, Live, Worker, until
 
 SIZE = 48 * 1024 * 1024
@@ -49,14 +48,15 @@ class SmallDisk:
 
 
 class ShortFiles:
-    """No file of a worker may be larger than what it prints."""
+    """No file of a worker may grow beyond where the largest is by now."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def fill(self, worker: Worker | None, *, but: int = 0) -> None:
         if worker is not None:
-            let_it_write_no_store(worker, more=but)
+            largest = max(file.stat().st_size for file in self.path.rglob("*.log"))
+            resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (largest + but, resource.RLIM_INFINITY))
 
     def make_room(self) -> None:
         """The limit went with the process."""
@@ -85,7 +85,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 @pytest.mark.slow
 def test_a_full_disk(
-    kafka: Broker, prefix: str, tmp_path: Path, disk: Disk, events: Path, simulation: Simulation
+    kafka: Broker, prefix: str, tmp_path: Path, disk: Disk, events: Path, simulation: Simulation, rng: Random
 ) -> None:
     if kafka.kind == "embedded":
         pytest.skip("librdkafka's embedded broker forgets and has no real groups: crash tests need Apache Kafka")
@@ -93,8 +93,8 @@ def test_a_full_disk(
         live.make_source()
         live.send(events, "--timestamps", "recorded")
         store = str(disk.path / "store")
-        worker = start(live, store, batch="20")  # so small that much is still to come
-        until(lambda: any(disk.path.rglob("*.sst")), 30, lambda: worker.output)
+        worker = start(live, store)
+        some_way_on(live, simulation, rng)
         disk.fill(worker)
         ends_for_want_of_room(worker, disk)
         if isinstance(disk, SmallDisk):

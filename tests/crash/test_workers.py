@@ -33,10 +33,10 @@ def live(kafka: Broker, prefix: str, tmp_path: Path, events: Path) -> Iterator[L
         yield found
 
 
-def start(live: Live, store: str, *, ready: bool = True, batch: str = "300") -> Worker:
+def start(live: Live, store: str, *, ready: bool = True) -> Worker:
     # Small batches make many records of the log, and so many points to be killed at.
     # So little memory that most subjects rest in the local copy of the state.
-    return live.worker(store=store, ready=ready, GRIDCLOCK_BATCH=batch, GRIDCLOCK_MEMORY="100K")
+    return live.worker(store=store, ready=ready, GRIDCLOCK_BATCH="300", GRIDCLOCK_MEMORY="100K")
 
 
 def some_way_on(live: Live, simulation: Simulation, rng: Random) -> None:
@@ -109,7 +109,7 @@ def test_a_local_store_that_was_damaged_or_lost(live: Live, simulation: Simulati
     assert len(stores) == live.partitions
     for file in stores[0].glob("CURRENT"):
         file.write_bytes(b"nonsense")
-    for file in stores[1].glob("*.sst"):
+    for file in stores[1].glob("*.log"):
         file.write_bytes(file.read_bytes()[:100])
     shutil.rmtree(stores[2])
     worker = start(live, "one")
