@@ -176,9 +176,7 @@ class NativeEngine(SeparableEngine):
         while not is_done:
             step = subjects.decide(self.watermark, self._keep_for, self.prunes_after, DECIDED_AT_ONCE)
             is_done = step.is_done and not step.at_rest
-            reports = [(subject, made[0], self._alert_of(made, subject)) for subject, made in step.reports]
-            alerts += [alert for _, _, alert in reports]
-            subjects.add_reports(reports)
+            alerts += [self._alert_of(made, subject) for subject, made in step.reports]
             for subject in step.at_rest:
                 self._wake_resting(subject)
                 subjects.touch(subject)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Mapping
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
@@ -129,10 +129,6 @@ class Subjects:
         for _ in range(step.failures):
             self._failed("a subject", "decides")
         return step
-
-    def add_reports(self, reports: Iterable[tuple[Subject, ReportKey, Alert]]) -> None:
-        """Add to the reports that were made."""
-        self._inner.add_reports([(subject, encode_json((key, alert))) for subject, key, alert in reports])
 
     def forget(self, watermark: int, keep_for: int | None) -> tuple[list[Subject], list[Subject]]:
         """Drop the subjects whose time is over; those of which Python must tell, and those to be loaded first.

@@ -313,6 +313,12 @@ impl Kept {
             (rulebook.folds[made.order.1].0.id.clone(), root.clone(), (*kind).to_owned(), cause.clone())
         };
         self.reported.extend(found.reports.iter().map(key));
+        for made in &found.reports {
+            if !self.told.is_empty() {
+                self.told.push(b',');
+            }
+            self.told.extend_from_slice(&made.told);
+        }
         found.reports
     }
 
@@ -355,14 +361,6 @@ impl Kept {
             self.came,
             (self.is_touched, self.is_changed, self.expires),
         )
-    }
-
-    /// Reports that were made: as a row has them, without the brackets around all.
-    pub fn add_reports(&mut self, told: &[u8]) {
-        if !self.told.is_empty() && !told.is_empty() {
-            self.told.push(b',');
-        }
-        self.told.extend_from_slice(told);
     }
 
     /// See `live::is_idle`; the reason where Python must tell.

@@ -22,6 +22,7 @@ mod shapes;
 mod slots;
 mod subject;
 mod subjects;
+mod told;
 mod worker;
 
 use crate::hashing::HashMap;

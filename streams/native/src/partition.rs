@@ -92,10 +92,6 @@ impl Partition {
         self.numbers.find(self.hasher.hash_one(key), is_it).copied()
     }
 
-    pub fn get(&mut self, key: KeyRef) -> Option<&mut Kept> {
-        self.slots.kept_mut(self.number(key)?)
-    }
-
     pub fn is_at_rest(&self, key: KeyRef) -> bool {
         self.number(key).is_some_and(|number| self.slots.at_rest(number).is_some())
     }

@@ -127,15 +127,6 @@ impl Subjects {
         Ok((reports, named, step.failures, step.is_done))
     }
 
-    /// Add to the reports that were made, each subject's as its row has them.
-    fn add_reports(&self, reports: Vec<((String, String), Vec<u8>)>) {
-        for ((kind, id), told) in reports {
-            if let Some(kept) = self.inner().get(placed((&kind, &id))) {
-                kept.add_reports(&told);
-            }
-        }
-    }
-
     /// See `Partition::forget`.
     fn forget<'py>(
         &self, py: Python<'py>, watermark: i64, keep_for: Option<i64>,
