@@ -8,7 +8,8 @@ use crate::events::{Event, Span};
 use crate::hashing::HashMap;
 use crate::live::{self, Asked, Decision, Dues, Made, Only, Place, ReportKey};
 use crate::replay::Rulebook;
-use crate::subject::{MANY, PLAIN, Reason};
+use crate::subject::{MANY, PLAIN, Reason, TEXTS};
+use crate::told::row_form;
 use std::io::Write;
 
 /// As `MOST_EVENTS` of `streams/engine/clocks.py`.
@@ -265,9 +266,17 @@ impl Kept {
         let counted = (!after.begins_again).then_some(counted);
         let found = live::decide(rulebook, self.asked(counted, watermark), &after.text)?;
         let new = numbered(places, &found).ok_or(PLAIN)?;
+        let row_form = |made: &Made| row_form(&rulebook.folds[made.order.1].0.id, made, watermark);
+        let told: Vec<_> = found.reports.iter().map(row_form).collect::<Option<_>>().ok_or(TEXTS)?;
         if let Some(history) = history {
             self.history = history;
             self.pending = Vec::new();
+        }
+        for report in told {
+            if !self.told.is_empty() {
+                self.told.push(b',');
+            }
+            self.told.extend_from_slice(&report);
         }
         let reports = self.take(rulebook, places, counts, found, new, watermark);
         Ok(Change { reports, is_to_prune: prunes.is_some_and(|keep_for| self.is_to_prune(watermark, keep_for)) })
@@ -313,12 +322,6 @@ impl Kept {
             (rulebook.folds[made.order.1].0.id.clone(), root.clone(), (*kind).to_owned(), cause.clone())
         };
         self.reported.extend(found.reports.iter().map(key));
-        for made in &found.reports {
-            if !self.told.is_empty() {
-                self.told.push(b',');
-            }
-            self.told.extend_from_slice(&made.told);
-        }
         found.reports
     }
 

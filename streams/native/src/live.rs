@@ -10,8 +10,7 @@ use crate::hashing::{HashMap, HashSet};
 use crate::kinds::{self, State, Status};
 use crate::life::{Route, as_corrected, routes_by, routes_of};
 use crate::replay::Rulebook;
-use crate::subject::{KIND, PLAIN, REPORT, Reason, Subject, TABLES, TEXTS};
-use crate::told::row_form;
+use crate::subject::{KIND, PLAIN, REPORT, Reason, Subject, TABLES};
 
 /// The key of a report in a row: rule, root, kind, cause.
 pub type ReportKey = (String, String, String, String);
@@ -119,8 +118,6 @@ pub struct Made {
     pub counted: (i64, i64),
     /// The alert as it is written.
     pub line: Vec<u8>,
-    /// Key and alert as a row has them.
-    pub told: Vec<u8>,
 }
 
 /// A fold, by its index, in a city and a county.
@@ -295,16 +292,13 @@ fn compare(
             let generation = asked.withdrawn.iter().find(|(known, _)| is_it(known)).map_or(0, |(_, times)| *times);
             let unsure = || subject.unsure.get().unwrap_or(PLAIN);
             let told = Told::new(subject, verdict, report, &root, generation).ok_or_else(unsure)?;
-            let mut one = Made {
+            made.push(Made {
                 order: (first, route.index),
                 key: (root.to_string(), report.kind, report.cause.clone()),
                 instants: (verdict.started_at, verdict.deadline, report.due, verdict.stopped_at),
                 counted: told.counted(),
                 line: told.line(subject, asked.watermark).ok_or_else(unsure)?.into_bytes(),
-                told: Vec::new(),
-            };
-            one.told = row_form(&route.entry.id, &one, asked.watermark).ok_or(TEXTS)?;
-            made.push(one);
+            });
         }
     }
     let known = asked.reported.iter().filter(|known| known.0 == route.entry.id && known.2 != "warning").count();

@@ -107,7 +107,6 @@ mod tests {
             key: ("e1".to_owned(), "breach", cause.to_owned()),
             instants: (1, None, 3, Some(4)),
             counted: (5, 6),
-            told: Vec::new(),
             line: format!("{{\"id\":\"a\",\"data\":{data},\"end\":[{{}}]}}").into_bytes(),
         }
     }
