@@ -33,8 +33,17 @@ impl Span {
         self.len() == 0
     }
 
+    pub fn end(self) -> usize {
+        self.at() + self.len()
+    }
+
     pub fn of(self, text: &[u8]) -> &[u8] {
-        &text[self.at()..self.at() + self.len()]
+        &text[self.at()..self.end()]
+    }
+
+    /// The same part, where what it is a part of begins so many bytes later; nothing stays nothing.
+    fn moved(self, by: isize) -> Span {
+        if self.is_empty() { self } else { Span::new(self.at().wrapping_add_signed(by), self.len()) }
     }
 }
 
@@ -48,6 +57,14 @@ pub enum Val {
     List(Span),
     /// A number that is no integer.
     Decimal,
+}
+
+impl Val {
+    pub fn move_by(&mut self, by: isize) {
+        if let Val::Text(span) | Val::List(span) = self {
+            *span = span.moved(by);
+        }
+    }
 }
 
 /// A watched field of an event, by its place among those that are watched.
@@ -87,6 +104,14 @@ impl Event {
     /// Whether it corrects another one, or is void.
     pub fn is_correction(&self) -> bool {
         self.is_void || !self.corrects.is_empty()
+    }
+
+    /// Have its text begin so many bytes later; see `Val::move_by` for its fields.
+    pub fn move_by(&mut self, by: isize) {
+        let others = [&mut self.line, &mut self.id, &mut self.corrects, &mut self.org, &mut self.meters];
+        for span in others.into_iter().chain(&mut self.subjects) {
+            *span = span.moved(by);
+        }
     }
 }
 

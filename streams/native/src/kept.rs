@@ -3,10 +3,11 @@
 //! Mirrors what `streams/core/engine.py` remembers of a subject without written cases and saved states; any other is
 //! Python's.
 
-use crate::alerts::Outcome;
-use crate::events::{Event, Span};
 use crate::hashing::HashMap;
-use crate::live::{self, Asked, Decision, Dues, Made, Only, Place, ReportKey};
+use crate::history::{Came, History, Mark};
+use crate::kinds::Spare;
+use crate::live::{self, Asked, Clock, Decision, Dues, Ending, Made, Only, ReportKey};
+use crate::places::Places;
 use crate::replay::Rulebook;
 use crate::subject::{MANY, PLAIN, Reason, TEXTS};
 use crate::told::row_form;
@@ -28,85 +29,6 @@ const BEGINNING: i64 = -(1 << 62);
 pub type Key = (u8, Box<[u8]>);
 pub type KeyRef<'a> = (u8, &'a [u8]);
 
-/// A place and an outcome; a running clock's place, start and deadline. Places are named by their number.
-pub type Ending = (u32, Outcome);
-pub type Clock = (u32, i64, Option<i64>);
-
-/// Places by number, each once.
-#[derive(Default)]
-pub struct Places {
-    numbers: HashMap<Place, u32>,
-    pub all: Vec<Place>,
-}
-
-impl Places {
-    /// The number of a place; `None` where Python must order or write it.
-    pub fn number(&mut self, place: Place) -> Option<u32> {
-        if let Some(known) = self.numbers.get(&place) {
-            return Some(*known);
-        }
-        let is_plain = |c: u8| c.is_ascii_alphanumeric() || b"-_.:/".contains(&c);
-        let is_code = |code: &Option<String>| code.iter().all(|code| code.bytes().all(is_plain));
-        (is_code(&place.city) && is_code(&place.county)).then_some(())?;
-        let number = u32::try_from(self.all.len()).ok()?;
-        self.all.push(place.clone());
-        self.numbers.insert(place, number);
-        Some(number)
-    }
-}
-
-/// Events of one subject: the JSON list of them, in the order of histories.
-#[derive(Clone)]
-struct History {
-    text: Vec<u8>,
-    /// Of each: its instant, when it was recorded, its id, and where it ends.
-    known: Vec<(i64, i64, Span, usize)>,
-    /// Whether all folds begin again at the next decision.
-    begins_again: bool,
-    /// Whether one of them corrects another or is void.
-    is_corrected: bool,
-}
-
-impl History {
-    fn new() -> History {
-        History { text: b"[]".to_vec(), known: Vec::new(), begins_again: true, is_corrected: false }
-    }
-
-    fn insert(&mut self, event: &Event, raw: &[u8]) {
-        let id_of = |id: Span| id.of(&self.text);
-        let own = (event.at, event.recorded, event.id.of(raw));
-        let place = self.known.partition_point(|known| (known.0, known.1, id_of(known.2)) < own);
-        let mut from = if place == 0 { 1 } else { self.known[place - 1].3 };
-        let mut piece = Vec::with_capacity(raw.len() + 1);
-        if place == self.known.len() {
-            piece.extend_from_slice(if place > 0 { b"," } else { b"" });
-            piece.extend_from_slice(raw);
-        } else {
-            from += usize::from(place > 0); // behind the comma
-            piece.extend_from_slice(raw);
-            piece.push(b',');
-            self.begins_again = true;
-        }
-        self.is_corrected |= event.is_correction();
-        self.begins_again |= self.is_corrected;
-        self.text.splice(from..from, piece.iter().copied());
-        for known in &mut self.known[place..] {
-            known.2 = Span::new(known.2.at() + piece.len(), known.2.len());
-            known.3 += piece.len();
-        }
-        let start = if piece[0] == b',' { from + 1 } else { from };
-        let id = Span::new(start + event.id.at(), event.id.len());
-        self.known.insert(place, (event.at, event.recorded, id, start + raw.len()));
-    }
-
-    /// The event of that id, as it is written.
-    fn find(&self, id: &[u8]) -> Option<&[u8]> {
-        let place = self.known.iter().position(|known| known.2.of(&self.text) == id)?;
-        let from = if place == 0 { 1 } else { self.known[place - 1].3 + 1 };
-        Some(&self.text[from..self.known[place].3])
-    }
-}
-
 /// How a history was pruned: until when, and the events that only some folds may still see; also as a row has these.
 #[derive(Default)]
 pub struct Pruned {
@@ -126,8 +48,8 @@ pub struct Withdrawn {
 pub struct Kept {
     pub key: Key,
     history: History,
-    /// The events that came since, as they are written.
-    pending: Vec<(Event, Box<[u8]>)>,
+    /// The events that came since.
+    pending: Vec<Came>,
     pub decided_at: i64,
     looked_at: usize,
     pruned: Box<Pruned>,
@@ -221,64 +143,68 @@ impl Kept {
         let withdrawn = (!withdrawn.times.is_empty()).then(|| Box::new(withdrawn));
         let mut kept = Kept { decided_at, looked_at, due, reported, told, withdrawn, pruned, ..Kept::new(key) };
         for raw in &events {
-            kept.history.insert(&live::read_one(rulebook, raw)?, raw);
+            kept.history.insert(&live::read_one(rulebook, raw)?);
         }
         // Its folds begin again at the next decision, as Python's would.
         kept.history.begins_again = true;
-        let found = live::decide(rulebook, kept.asked(None, decided_at), &kept.history.text).ok()?;
-        found.reports.is_empty().then_some(())?;
-        (kept.ended, kept.running, kept.open) = numbered(places, &found)?;
+        let asked = kept.asked(None, decided_at);
+        let found = live::decide(rulebook, places, asked, kept.history.all(), &mut Spare::default()).ok()?;
+        (found.reports.is_empty() && has_plain_places(places, &found)).then_some(())?;
+        (kept.ended, kept.running, kept.open) = (found.ended, found.running, found.open);
         Some(kept)
     }
 
     /// Take an event: whether it was known; `None` where Python must take it.
-    pub fn add(&mut self, event: Event, raw: &[u8]) -> Option<bool> {
-        let own = event.id.of(raw);
-        let of_pending = |(known, raw): &'_ (Event, Box<[u8]>)| known.id.of(raw) == own;
+    pub fn add(&mut self, came: Came) -> Option<bool> {
+        let own = came.id();
         let known = self.history.find(own);
-        if let Some(known) = known.or_else(|| self.pending.iter().find(|one| of_pending(one)).map(|one| &*one.1)) {
-            return (known == raw).then_some(true);
+        if let Some(known) = known.or_else(|| self.pending.iter().find(|one| one.id() == own).map(|one| &*one.raw)) {
+            return (known == &*came.raw).then_some(true);
         }
         // Of a pruned history Python must tell whether an event touches, by corrections, what is over.
         let is_corrected = || {
-            let mut events = self.pending.iter().map(|(known, _)| known).chain([&event]);
-            self.history.is_corrected || events.any(Event::is_correction)
+            let mut events = self.pending.iter().chain([&came]);
+            self.history.is_corrected || events.any(|one| one.event.is_correction())
         };
-        self.pruned.until.is_none_or(|until| event.at > until && !is_corrected()).then_some(())?;
-        self.pending.push((event, raw.into()));
+        self.pruned.until.is_none_or(|until| came.event.at > until && !is_corrected()).then_some(())?;
+        self.pending.push(came);
         Some(false)
     }
 
-    /// Decide it at a watermark; the reason where Python must, which must then get it as it is. `prunes` is for how long
-    /// its events are kept, where they are pruned.
-    pub fn decide(
-        &mut self, rulebook: &Rulebook, places: &mut Places, counts: &mut Counts, watermark: i64, prunes: Option<i64>,
+    /// How it is now, for `go_back`.
+    pub fn mark(&self) -> Mark {
+        self.history.mark(&self.pending)
+    }
+
+    /// Have it as it was before a decision that was not made.
+    pub fn go_back(&mut self, to: Mark) {
+        self.history.go_back(to);
+    }
+
+    /// Decide it at a watermark; the reason where Python must, to which it is then to be given after `go_back`. `prunes` is
+    /// for how long its events are kept, where they are pruned.
+    pub fn decide<'a>(
+        &mut self, rulebook: &'a Rulebook, (places, counts): (&mut Places, &mut Counts), watermark: i64,
+        prunes: Option<i64>, spare: &mut Spare<'a>,
     ) -> Result<Change, Reason> {
-        let counted = self.history.known.len();
+        let counted = self.history.events.len();
         if counted + self.pending.len() > MOST_EVENTS {
             return Err(MANY);
         }
-        let mut history = None;
-        for (event, raw) in &self.pending {
-            history.get_or_insert_with(|| self.history.clone()).insert(event, raw);
-        }
-        let after = history.as_ref().unwrap_or(&self.history);
-        let counted = (!after.begins_again).then_some(counted);
-        let found = live::decide(rulebook, self.asked(counted, watermark), &after.text)?;
-        let new = numbered(places, &found).ok_or(PLAIN)?;
+        self.pending.iter().for_each(|came| self.history.insert(came));
+        let counted = (!self.history.begins_again).then_some(counted);
+        let found = live::decide(rulebook, places, self.asked(counted, watermark), self.history.all(), spare)?;
+        has_plain_places(places, &found).then_some(()).ok_or(PLAIN)?;
         let row_form = |made: &Made| row_form(&rulebook.folds[made.order.1].0.id, made, watermark);
         let told: Vec<_> = found.reports.iter().map(row_form).collect::<Option<_>>().ok_or(TEXTS)?;
-        if let Some(history) = history {
-            self.history = history;
-            self.pending = Vec::new();
-        }
+        self.pending.clear();
         for report in told {
             if !self.told.is_empty() {
                 self.told.push(b',');
             }
             self.told.extend_from_slice(&report);
         }
-        let reports = self.take(rulebook, places, counts, found, new, watermark);
+        let reports = self.take(rulebook, places, counts, found, watermark);
         Ok(Change { reports, is_to_prune: prunes.is_some_and(|keep_for| self.is_to_prune(watermark, keep_for)) })
     }
 
@@ -297,13 +223,12 @@ impl Kept {
     }
 
     fn take(
-        &mut self, rulebook: &Rulebook, places: &Places, counts: &mut Counts, found: Decision, new: Numbered,
-        watermark: i64,
+        &mut self, rulebook: &Rulebook, places: &Places, counts: &mut Counts, found: Decision, watermark: i64,
     ) -> Vec<Made> {
         let is_asked =
             |number: u32| self.history.begins_again || found.asked.contains(&places.all[number as usize].fold);
         let (asked, stay): (Vec<Ending>, Vec<Ending>) = self.ended.iter().partition(|(place, _)| is_asked(*place));
-        let (mut ended, mut running, mut open) = new;
+        let (mut ended, mut running, mut open) = (found.ended, found.running, found.open);
         running.extend(self.running.iter().filter(|(place, ..)| !is_asked(*place)));
         open.extend(self.open.iter().filter(|place| !is_asked(**place)));
         for ending in less(&ended, &asked) {
@@ -327,12 +252,12 @@ impl Kept {
 
     /// Whether Python must prune it; `keep_for` back from the watermark, but not what came with this step, is over.
     fn is_to_prune(&mut self, watermark: i64, keep_for: i64) -> bool {
-        let count = self.history.known.len();
+        let count = self.history.events.len();
         if count < FEWEST_EVENTS || count < 2 * self.looked_at {
             return false;
         }
         let cut = (watermark - keep_for).min(watermark - 1).min(self.came.map_or(i64::MAX, |came| came - 1));
-        if self.history.known[0].0 <= cut && self.pruned.until.is_none_or(|until| cut > until) {
+        if self.history.events[0].at <= cut && self.pruned.until.is_none_or(|until| cut > until) {
             return true;
         }
         self.looked_at = count;
@@ -346,13 +271,13 @@ impl Kept {
 
     /// Bytes of memory, about.
     pub fn size(&self) -> usize {
-        FIXED + self.history.text.capacity() + self.told.capacity() + 32 * self.history.known.capacity()
+        FIXED + self.history.size() + self.told.capacity()
     }
 
     /// The instant of the last event that it was decided with or that has come since.
     pub fn last_at(&self) -> i64 {
-        let decided = self.history.known.last().map_or(BEGINNING, |known| known.0);
-        self.pending.iter().map(|(event, _)| event.at).fold(decided, i64::max)
+        let decided = self.history.events.last().map_or(BEGINNING, |last| last.at);
+        self.pending.iter().map(|came| came.event.at).fold(decided, i64::max)
     }
 
     pub fn given(self) -> Given {
@@ -360,30 +285,29 @@ impl Kept {
             self.history.text,
             [self.told, self.withdrawn.map_or_else(Vec::new, |withdrawn| withdrawn.written)],
             (self.decided_at, self.looked_at, self.pruned.until, self.pruned.written),
-            self.pending.into_iter().map(|(_, raw)| raw.into_vec()).collect(),
+            self.pending.into_iter().map(|came| came.raw.into_vec()).collect(),
             self.came,
             (self.is_touched, self.is_changed, self.expires),
         )
     }
 
     /// See `live::is_idle`; the reason where Python must tell.
-    pub fn is_idle(&self, rulebook: &Rulebook) -> Result<bool, Reason> {
-        live::is_idle(rulebook, self.key(), &self.history.text, &self.pruned.only)
+    pub fn is_idle<'a>(&self, rulebook: &'a Rulebook, spare: &mut Spare<'a>) -> Result<bool, Reason> {
+        live::is_idle(rulebook, self.key(), self.history.all(), &self.pruned.only, spare)
     }
 
-    /// Its row, where it has no pending events; `judged_by` is a JSON text.
-    pub fn row(&self, rulebook: &Rulebook, places: &Places, judged_by: &[u8]) -> Option<Vec<u8>> {
+    /// Write its row, where it has no pending events; `judged_by` is a JSON text.
+    pub fn row(&self, rulebook: &Rulebook, places: &Places, judged_by: &[u8], row: &mut Vec<u8>) -> Option<()> {
         (self.pending.is_empty() && self.decided_at != BEGINNING).then_some(())?;
         let place = |number: u32| {
             let place = &places.all[number as usize];
             (rulebook.folds[place.fold].0.id.as_str(), place.city.as_deref(), place.county.as_deref())
         };
-        let mut row = Vec::with_capacity(self.history.text.len() + self.told.len() + 300);
         row.extend_from_slice(if self.pruned.until.is_none() { b"{\"v\":1" } else { b"{\"v\":2" });
         row.extend_from_slice(b",\"standing\":[");
         row.extend_from_slice(judged_by);
         row.push(b',');
-        number(&mut row, self.due);
+        number(row, self.due);
         row.extend_from_slice(b",[");
         let mut open: Vec<_> = self.open.iter().map(|number| place(*number)).collect();
         if open.len() > 1 {
@@ -391,7 +315,7 @@ impl Kept {
         }
         for (index, (rule, city, _)) in open.into_iter().enumerate() {
             row.extend_from_slice(if index > 0 { b",[" } else { b"[" });
-            texts(&mut row, &[Some(rule), city]);
+            texts(row, &[Some(rule), city]);
             row.push(b']');
         }
         row.extend_from_slice(b"],[");
@@ -405,17 +329,17 @@ impl Kept {
         }
         for (index, ((rule, city, county), start, by)) in running.into_iter().enumerate() {
             row.extend_from_slice(if index > 0 { b",[" } else { b"[" });
-            texts(&mut row, &[Some(rule), city, county]);
+            texts(row, &[Some(rule), city, county]);
             row.push(b',');
-            number(&mut row, Some(start));
+            number(row, Some(start));
             row.push(b',');
-            number(&mut row, by);
+            number(row, by);
             row.push(b']');
         }
         row.extend_from_slice(b"]]");
         if self.looked_at > 0 || self.pruned.until.is_some() {
             row.extend_from_slice(b",\"pruned\":[");
-            number(&mut row, self.pruned.until);
+            number(row, self.pruned.until);
             write!(row, ",{},[", self.looked_at).ok()?;
             row.extend_from_slice(&self.pruned.written);
             row.extend_from_slice(b"]]");
@@ -427,7 +351,7 @@ impl Kept {
         row.extend_from_slice(b"],\"withdrawn\":[");
         row.extend_from_slice(self.withdrawn.as_ref().map_or(b"", |withdrawn| &withdrawn.written));
         write!(row, "],\"decided_at\":{}}}", self.decided_at).ok()?;
-        Some(row)
+        Some(())
     }
 }
 
@@ -444,15 +368,10 @@ fn less(one: &[Ending], other: &[Ending]) -> Vec<Ending> {
     one.iter().filter(is_more).copied().collect()
 }
 
-type Numbered = (Vec<Ending>, Vec<Clock>, Vec<u32>);
-
-fn numbered(places: &mut Places, found: &Decision) -> Option<Numbered> {
-    let mut number = |place: &Place| places.number(place.clone());
-    let ended = found.ended.iter().map(|(place, outcome)| Some((number(place)?, *outcome))).collect::<Option<_>>()?;
-    let running = found.running.iter().map(|(place, start, by)| Some((number(place)?, *start, *by)));
-    let running = running.collect::<Option<_>>()?;
-    let open = found.open.iter().map(number).collect::<Option<_>>()?;
-    Some((ended, running, open))
+/// Whether Python need not order or write any of its places.
+fn has_plain_places(places: &Places, found: &Decision) -> bool {
+    let ended = found.ended.iter().map(|(place, _)| place);
+    ended.chain(found.running.iter().map(|(place, ..)| place)).chain(&found.open).all(|place| places.is_plain(*place))
 }
 
 fn shown(code: Option<&str>) -> String {
@@ -461,7 +380,7 @@ fn shown(code: Option<&str>) -> String {
 
 fn number(row: &mut Vec<u8>, number: Option<i64>) {
     match number {
-        Some(number) => row.extend_from_slice(number.to_string().as_bytes()),
+        Some(number) => write!(row, "{number}").unwrap_or_default(),
         None => row.extend_from_slice(b"null"),
     }
 }

@@ -7,8 +7,10 @@ use crate::calendar::Pause;
 use crate::document::{ActBody, ActVersion, CaseLines, DeadlineVersion, Fold, Types};
 use crate::events::{Event, Field, IDS, MOST_TEXT, Piece, Scan, Span, Val};
 use crate::hashing::{HashMap, HashSet};
-use crate::kinds::{self, State, Status};
+use crate::history::Came;
+use crate::kinds::{Spare, State, Status};
 use crate::life::{Route, as_corrected, routes_by, routes_of};
+use crate::places::Places;
 use crate::replay::Rulebook;
 use crate::subject::{KIND, PLAIN, REPORT, Reason, Subject, TABLES};
 
@@ -120,13 +122,9 @@ pub struct Made {
     pub line: Vec<u8>,
 }
 
-/// A fold, by its index, in a city and a county.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Place {
-    pub fold: usize,
-    pub city: Option<String>,
-    pub county: Option<String>,
-}
+/// A place and an outcome; a running clock's place, start and deadline. Places are named by their number.
+pub type Ending = (u32, Outcome);
+pub type Clock = (u32, i64, Option<i64>);
 
 /// `asked` are the folds whose cases may have changed; `ended`, `running` (each with its start and its deadline) and `open` are
 /// their cases. `looked` are the folds of which a written case may have changed, `cases` all of theirs, each with its
@@ -135,9 +133,9 @@ pub struct Place {
 pub struct Decision {
     pub dues: Dues,
     pub asked: Vec<usize>,
-    pub ended: Vec<(Place, Outcome)>,
-    pub running: Vec<(Place, i64, Option<i64>)>,
-    pub open: Vec<Place>,
+    pub ended: Vec<Ending>,
+    pub running: Vec<Clock>,
+    pub open: Vec<u32>,
     pub reports: Vec<Made>,
     pub looked: Vec<usize>,
     pub cases: Vec<(usize, String, Case)>,
@@ -145,43 +143,37 @@ pub struct Decision {
 
 impl Decision {
     /// As `OutcomeCounts.take` does.
-    fn count(&mut self, subject: &Subject, fold: usize, cases: &[Status]) {
+    fn count(&mut self, cases: &[Status], mut place_of: impl FnMut(usize) -> u32) {
         for case in cases {
-            let place = || place_of(subject, fold, case.anchor);
             if case.is_certain && case.outcome != Outcome::Running {
-                self.ended.push((place(), case.outcome));
+                self.ended.push((place_of(case.anchor), case.outcome));
             }
             if case.is_running {
-                self.running.push((place(), case.started_at, case.deadline));
+                self.running.push((place_of(case.anchor), case.started_at, case.deadline));
             }
         }
     }
 }
 
-fn place_of(subject: &Subject, fold: usize, event: usize) -> Place {
-    let mut place = Place { fold, city: None, county: None };
-    let Some(span) = subject.org(event) else { return place };
-    // Nothing in it is escaped, so its names and codes are every other piece between quotation marks.
-    let mut texts = subject.text(span).split('"').skip(1).step_by(2);
-    while let (Some(name), Some(code)) = (texts.next(), texts.next()) {
-        match name {
-            "city" => place.city = Some(code.to_owned()),
-            "county" => place.county = Some(code.to_owned()),
-            _ => {}
-        }
-    }
-    place
+/// The events of one subject in the order of histories: what was read from them, and the text of which that is a part.
+#[derive(Clone, Copy)]
+pub struct Events<'a> {
+    pub list: &'a [Event],
+    pub fields: &'a [Field],
+    pub text: &'a [u8],
 }
 
-/// `text` is the JSON list of all its events, as in state rows, in the order of histories.
-pub fn decide(rulebook: &Rulebook, mut asked: Asked, text: &[u8]) -> Result<Decision, Reason> {
-    let (events, fields) = read(rulebook, text)?;
-    let subject = settled(rulebook, asked.subject, (&events, &fields), text)?;
+/// `events` are all of a subject.
+pub fn decide<'a>(
+    rulebook: &'a Rulebook, places: &mut Places, mut asked: Asked, events: Events, spare: &mut Spare<'a>,
+) -> Result<Decision, Reason> {
+    let subject = settled(rulebook, asked.subject, events)?;
     let Some(routes) = routes_of(&rulebook.folds, &subject) else { return Err(subject.unsure.get().unwrap_or(PLAIN)) };
     if routes.iter().any(|route| matches!(route.fold, Fold::FollowUp(_))) {
         return Err(KIND);
     }
     let (known, roots) = as_corrected(&subject);
+    let events = events.list;
     let new: Types = events[asked.counted.unwrap_or(0)..].iter().map(|event| event.event_type()).collect();
     let come = |event: &&Event| asked.since.is_some_and(|since| since < event.at) && event.at <= asked.watermark;
     let come: Types = events.iter().filter(come).map(|event| event.event_type()).collect();
@@ -200,7 +192,7 @@ pub fn decide(rulebook: &Rulebook, mut asked: Asked, text: &[u8]) -> Result<Deci
         let sees = |event: &usize| may_see(asked.only, &subject, route.index, *event);
         let first = known.iter().copied().filter(sees).find(|event| route.begins(&subject, *event));
         let Some(first) = first else { continue };
-        let state = folded(route, &subject, &known, asked.only);
+        let state = folded(route, &subject, &known, asked.only, spare);
         if is_looked_at {
             found.looked.push(route.index);
             for verdict in state.judge(&subject, asked.watermark, true).0 {
@@ -214,13 +206,14 @@ pub fn decide(rulebook: &Rulebook, mut asked: Asked, text: &[u8]) -> Result<Deci
             asked.dues.set(route.index, following);
         }
         if !is_counted {
+            spare.give(route.index, state);
             continue;
         }
         found.asked.push(route.index);
-        found.count(&subject, route.index, &state.statuses(&subject, as_of, asked.watermark));
-        found
-            .open
-            .extend(state.open_cases(&subject, as_of).into_iter().map(|start| place_of(&subject, route.index, start)));
+        let mut place_of = |start| places.of(route.index, subject.org(start).map_or(b"", |org| subject.bytes(org)));
+        found.count(&state.statuses(&subject, as_of, asked.watermark), &mut place_of);
+        found.open.extend(state.open_cases(&subject, as_of).into_iter().map(place_of));
+        spare.give(route.index, state);
     }
     if asked.counted.is_none() {
         asked.dues.0.retain(|(fold, _)| found.asked.contains(fold));
@@ -235,31 +228,37 @@ pub fn decide(rulebook: &Rulebook, mut asked: Asked, text: &[u8]) -> Result<Deci
 }
 
 /// Whether no case of a subject is open, and none of its events matters to a later one; also of rules without a case.
-pub fn is_idle(rulebook: &Rulebook, subject: (u8, &[u8]), text: &[u8], only: &Only) -> Result<bool, Reason> {
-    let (events, fields) = read(rulebook, text)?;
-    let subject = settled(rulebook, subject, (&events, &fields), text)?;
+pub fn is_idle<'a>(
+    rulebook: &'a Rulebook, subject: (u8, &[u8]), events: Events, only: &Only, spare: &mut Spare<'a>,
+) -> Result<bool, Reason> {
+    let subject = settled(rulebook, subject, events)?;
     let known = as_corrected(&subject).0;
     let Some(routes) = routes_by(&rulebook.folds, &subject, &known, |entry| &entry.listens) else {
         return Err(subject.unsure.get().unwrap_or(PLAIN));
     };
-    let is_idle = routes.iter().all(|route| folded(route, &subject, &known, only).is_idle(&subject));
+    let is_idle = routes.iter().all(|route| {
+        let state = folded(route, &subject, &known, only, spare);
+        let is_idle = state.is_idle(&subject);
+        spare.give(route.index, state);
+        is_idle
+    });
     subject.unsure.get().map_or(Ok(is_idle), Err)
 }
 
 /// The subject of these events, all of which lie within the tables.
-fn settled<'a>(
-    rulebook: &'a Rulebook, subject: (u8, &'a [u8]), (events, fields): (&'a [Event], &'a [Field]), text: &'a [u8],
-) -> Result<Subject<'a>, Reason> {
+fn settled<'a>(rulebook: &'a Rulebook, subject: (u8, &'a [u8]), events: Events<'a>) -> Result<Subject<'a>, Reason> {
     let days = &rulebook.days[0];
-    if !events.iter().all(|event| days.is_settled(event.at) && days.is_settled(event.recorded)) {
+    if !events.list.iter().all(|event| days.is_settled(event.at) && days.is_settled(event.recorded)) {
         return Err(TABLES);
     }
-    Ok(rulebook.subject(subject, events.iter().collect(), (text, fields), i64::MAX))
+    Ok(rulebook.subject(subject, events.list.iter().collect(), (events.text, events.fields), i64::MAX))
 }
 
 /// The state of one fold after all of these events that it sees.
-fn folded<'a>(route: &Route<'a>, subject: &Subject, events: &[usize], only: &Only) -> Box<dyn State<'a> + 'a> {
-    let mut state = kinds::start(route.fold);
+fn folded<'a>(
+    route: &Route<'a>, subject: &Subject, events: &[usize], only: &Only, spare: &mut Spare<'a>,
+) -> Box<dyn State<'a> + 'a> {
+    let mut state = spare.take(route);
     let may_see = |event: &usize| may_see(only, subject, route.index, *event);
     let seen = events.iter().copied().filter(may_see).filter(|event| route.sees(subject, *event));
     seen.for_each(|event| state.step(subject, event));
@@ -342,7 +341,8 @@ fn rule_of(fold: &Fold, verdict: &Verdict) -> Option<(usize, Option<usize>)> {
     }
 }
 
-fn read(rulebook: &Rulebook, text: &[u8]) -> Result<(Vec<Event>, Vec<Field>), Reason> {
+/// The JSON list of events of a subject, as in state rows.
+pub fn read(rulebook: &Rulebook, text: &[u8]) -> Result<(Vec<Event>, Vec<Field>), Reason> {
     (text.len() < MOST_TEXT).then_some(()).ok_or(PLAIN)?;
     let mut scan = Scan::new(text);
     let (mut found, mut fields) = (Vec::new(), Vec::new());
@@ -358,16 +358,18 @@ fn read(rulebook: &Rulebook, text: &[u8]) -> Result<(Vec<Event>, Vec<Field>), Re
     (scan.at == text.len()).then_some((found, fields)).ok_or(PLAIN)
 }
 
-/// An entry of a record of the log: type and id of the subject, origin, and the event as it is written.
+/// An entry of a record of the log: type and id of the subject, origin, and the event as it is written; `None` where
+/// that is not plain.
 pub struct Entry<'a> {
     pub kind: &'a str,
     pub id: &'a str,
     pub origin: &'a str,
     pub event: &'a [u8],
+    pub came: Option<Came>,
 }
 
 /// The entries of a record of the log; `None` where Python must read it.
-pub fn entries_of(record: &[u8]) -> Option<Vec<Entry<'_>>> {
+pub fn entries_of<'a>(rulebook: &Rulebook, record: &'a [u8]) -> Option<Vec<Entry<'a>>> {
     let record = (record.len() < MOST_TEXT).then(|| std::str::from_utf8(record).ok()).flatten()?;
     let mut scan = Scan::new(record.as_bytes());
     let mut found = Vec::new();
@@ -382,9 +384,13 @@ pub fn entries_of(record: &[u8]) -> Option<Vec<Entry<'_>>> {
                 scan.closes(b',').then_some(())?;
             }
             let from = scan.at;
-            scan.any()?;
+            let came = came(rulebook, &mut scan);
+            if came.is_none() {
+                scan.at = from;
+                scan.any()?;
+            }
             let [kind, id, origin] = texts;
-            found.push(Entry { kind, id, origin, event: &record.as_bytes()[from..scan.at] });
+            found.push(Entry { kind, id, origin, event: &record.as_bytes()[from..scan.at], came });
             scan.closes(b']').then_some(())?;
             if !scan.closes(b',') {
                 break;
@@ -396,11 +402,19 @@ pub fn entries_of(record: &[u8]) -> Option<Vec<Entry<'_>>> {
     Some(found)
 }
 
-/// One event in the form of a row, without its fields; `None` where it is not plain.
-pub fn read_one(rulebook: &Rulebook, raw: &[u8]) -> Option<Event> {
+/// One event in the form of a row; `None` where it is not plain.
+pub fn read_one(rulebook: &Rulebook, raw: &[u8]) -> Option<Came> {
     (raw.len() < MOST_TEXT).then_some(())?;
     let mut scan = Scan::new(raw);
-    one(rulebook, &mut scan, &mut Vec::new()).filter(|_| scan.at == raw.len())
+    came(rulebook, &mut scan).filter(|_| scan.at == raw.len())
+}
+
+fn came(rulebook: &Rulebook, scan: &mut Scan) -> Option<Came> {
+    let (from, mut fields) = (scan.at, Vec::new());
+    let mut event = one(rulebook, scan, &mut fields)?;
+    event.move_by(-(from as isize));
+    fields.iter_mut().for_each(|(_, value)| value.move_by(-(from as isize)));
+    Some(Came { event, fields, raw: scan.text[from..scan.at].into() })
 }
 
 /// One event, the list of its fields as `streams/core/event.py` has them; `None` where it is not plain: in another form

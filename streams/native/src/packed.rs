@@ -4,7 +4,8 @@
 //! is due, its running clocks. Numbers have seven bits a byte, the lowest first. An instant is the difference from one
 //! before it, in seconds where that is whole.
 
-use crate::kept::{Clock, KeyRef};
+use crate::kept::KeyRef;
+use crate::live::Clock;
 
 const SECOND: i128 = 1_000_000;
 

@@ -3,8 +3,11 @@
 //! Mirrors `handle`, `advancing` and `_forget` of `streams/core/engine.py`, for what `kept.rs` keeps.
 
 use crate::hashing::{HashSet, HashTable, Hasher};
-use crate::kept::{Clock, Counts, Kept, Key, KeyRef, Places, Stored};
-use crate::live::{self, Made};
+use crate::history::Came;
+use crate::kept::{Counts, Kept, Key, KeyRef, Stored};
+use crate::kinds::Spare;
+use crate::live::{Clock, Made};
+use crate::places::Places;
 use crate::replay::Rulebook;
 use crate::slots::{Slots, Subject};
 use crate::subject::SUBJECTS;
@@ -90,6 +93,10 @@ impl Partition {
     fn number(&self, key: KeyRef) -> Option<u32> {
         let is_it = |number: &u32| self.slots.key(*number) == Some(key);
         self.numbers.find(self.hasher.hash_one(key), is_it).copied()
+    }
+
+    pub fn has(&self, key: KeyRef) -> bool {
+        self.number(key).is_some()
     }
 
     pub fn is_at_rest(&self, key: KeyRef) -> bool {
@@ -185,14 +192,14 @@ impl Partition {
         mark(&mut kept.is_touched, &mut self.touched, number);
     }
 
-    /// Take an event of a subject: what has become of it, and its type where it was taken.
-    pub fn take(&mut self, rulebook: &Rulebook, key: KeyRef, raw: &[u8], times: Times) -> (Taken, usize) {
-        let added = catch_unwind(AssertUnwindSafe(|| self.add(rulebook, key, raw, times)));
+    /// Take an event of a subject, `None` where it is not plain: what has become of it, and its type where it was taken.
+    pub fn take(&mut self, key: KeyRef, came: Option<Came>, times: Times) -> (Taken, usize) {
+        let added = catch_unwind(AssertUnwindSafe(|| self.add(key, came?, times)));
         added.map_or((Taken::Failed, 0), |added| added.unwrap_or((Taken::Left, 0)))
     }
 
-    fn add(&mut self, rulebook: &Rulebook, key: KeyRef, raw: &[u8], times: Times) -> Option<(Taken, usize)> {
-        let event = live::read_one(rulebook, raw)?;
+    fn add(&mut self, key: KeyRef, came: Came, times: Times) -> Option<(Taken, usize)> {
+        let event = &came.event;
         let (at, event_type) = (event.at, event.event_type());
         if usize::from(key.0) >= SUBJECTS.len() {
             return None;
@@ -205,7 +212,7 @@ impl Partition {
         };
         let Some(kept) = self.slots.kept_mut(number) else { return Some((Taken::AtRest, event_type)) };
         kept.is_used = true;
-        let is_known = kept.add(event, raw)?;
+        let is_known = kept.add(came)?;
         if kept.came.is_none() {
             self.came.push(number);
         }
@@ -220,13 +227,13 @@ impl Partition {
 
     /// Decide some of the subjects with new events or whose time has come.
     pub fn decide(&mut self, rulebook: &Rulebook, times: Times, at_most: usize) -> Step {
-        let mut step = Step::default();
+        let (mut step, mut spare) = (Step::default(), Spare::default());
         for _ in 0..at_most {
             let Some(number) = self.next(times.watermark) else {
                 step.is_done = true;
                 break;
             };
-            self.decide_one(rulebook, times, number, &mut step);
+            self.decide_one(rulebook, times, number, &mut step, &mut spare);
         }
         step
     }
@@ -252,19 +259,22 @@ impl Partition {
         self.slots.due(timer.number) != Some(timer.at)
     }
 
-    fn decide_one(&mut self, rulebook: &Rulebook, times: Times, number: u32, step: &mut Step) {
+    fn decide_one<'a>(
+        &mut self, rulebook: &'a Rulebook, times: Times, number: u32, step: &mut Step, spare: &mut Spare<'a>,
+    ) {
         let kept = match self.slots.subject(number) {
             Some(Subject::Kept(kept)) => kept,
             Some(Subject::AtRest(at_rest)) => return step.at_rest.push(owned(at_rest.key())),
             None => return,
         };
-        let (before, size) = (kept.due, kept.size());
+        let (due, size) = (kept.due, kept.size());
         kept.is_used = true;
-        let (places, counts) = (&mut self.places, &mut self.counts);
-        let decide = || kept.decide(rulebook, places, counts, times.watermark, times.prunes);
+        let (places, counts, before) = (&mut self.places, &mut self.counts, kept.mark());
+        let decide = || kept.decide(rulebook, (places, counts), times.watermark, times.prunes, spare);
         let change = match catch_unwind(AssertUnwindSafe(decide)) {
             Ok(Ok(change)) => change,
             found => {
+                kept.go_back(before);
                 step.failures += usize::from(found.is_err());
                 step.left.push(kept.key.clone());
                 return;
@@ -273,7 +283,7 @@ impl Partition {
         self.size = (self.size + kept.size()).saturating_sub(size);
         kept.is_touched = false;
         mark(&mut kept.is_changed, &mut self.changed, number);
-        if kept.due != before {
+        if kept.due != due {
             self.timers.extend(kept.due.map(|at| Reverse(Timer { at, number })));
         }
         // Where it is due it has an expiry from when it is decided then.
@@ -296,6 +306,7 @@ impl Partition {
     /// must tell whether they are idle, and those that must be loaded first: then it is to be done again.
     pub fn forget(&mut self, rulebook: &Rulebook, times: Times) -> (Vec<Key>, Vec<Key>) {
         let (mut later, mut to_ask, mut at_rest) = (Vec::new(), Vec::new(), Vec::new());
+        let mut spare = Spare::default();
         while let Some(&Reverse(timer)) = self.expiries.peek()
             && timer.at <= times.watermark
         {
@@ -330,7 +341,7 @@ impl Partition {
                 kept.expires = false;
                 continue;
             }
-            match catch_unwind(AssertUnwindSafe(|| kept.is_idle(rulebook))) {
+            match catch_unwind(AssertUnwindSafe(|| kept.is_idle(rulebook, &mut spare))) {
                 Ok(Ok(false)) => kept.expires = false,
                 Ok(Ok(true)) => {
                     let key = kept.key.clone();
@@ -354,7 +365,9 @@ impl Partition {
 
     /// The row of a subject, where it has one without Python.
     pub fn row(&self, rulebook: &Rulebook, key: KeyRef, judged_by: &[u8]) -> Option<Vec<u8>> {
-        self.slots.kept(self.number(key)?)?.row(rulebook, &self.places, judged_by)
+        let mut row = Vec::new();
+        self.slots.kept(self.number(key)?)?.row(rulebook, &self.places, judged_by, &mut row)?;
+        Some(row)
     }
 
     fn end_step(&mut self) {
@@ -365,23 +378,26 @@ impl Partition {
         }
     }
 
-    /// The changed rows, `None` where a subject was dropped, and the subjects whose row Python must make.
-    #[allow(clippy::type_complexity)]
-    pub fn rows(&mut self, rulebook: &Rulebook, judged_by: &[u8]) -> (Vec<(Key, Option<Vec<u8>>)>, Vec<Key>) {
-        let mut rows: Vec<_> = self.dropped.drain(..).map(|key| (key, None)).collect();
-        let mut left = Vec::new();
+    /// The changed rows, without one where a subject was dropped, each given to `write`; the subjects whose row Python must
+    /// make.
+    pub fn rows(
+        &mut self, rulebook: &Rulebook, judged_by: &[u8], mut write: impl FnMut(KeyRef, Option<&[u8]>),
+    ) -> Vec<Key> {
+        self.dropped.drain(..).for_each(|(kind, id)| write((kind, &id), None));
+        let (mut left, mut row) = (Vec::new(), Vec::new());
         for number in std::mem::take(&mut self.changed) {
             let Some(kept) = self.slots.kept_mut(number) else { continue };
             if !std::mem::take(&mut kept.is_changed) {
                 continue;
             }
-            match kept.row(rulebook, &self.places, judged_by) {
-                Some(row) => rows.push((kept.key.clone(), Some(row))),
+            row.clear();
+            match kept.row(rulebook, &self.places, judged_by, &mut row) {
+                Some(()) => write(kept.key(), Some(&row)),
                 None => left.push(kept.key.clone()),
             }
         }
         self.end_step();
-        (rows, left)
+        left
     }
 
     /// The subjects that a step to that watermark decides or, `with_expiries`, may drop.

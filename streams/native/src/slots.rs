@@ -1,6 +1,7 @@
 //! The subjects of a partition by their slots: those that are kept, and those that are at rest.
 
-use crate::kept::{Clock, Kept, KeyRef};
+use crate::kept::{Kept, KeyRef};
+use crate::live::Clock;
 use crate::packed::{self, Packed, Pieces};
 
 /// Things by number; that of one that was taken is given again.

@@ -4,9 +4,10 @@
 
 use crate::broken;
 use crate::hashing::{HashMap, HashSet};
-use crate::kept::{Ending, Given, Kept, Key, KeyRef, Pruned, Stored, Withdrawn};
-use crate::live::{Place, ReportKey, entries_of};
+use crate::kept::{Given, Kept, Key, KeyRef, Pruned, Stored, Withdrawn};
+use crate::live::{Ending, ReportKey, entries_of, read_one};
 use crate::partition::{Partition, Taken, Times};
+use crate::places::Place;
 use crate::subject::SUBJECTS;
 use crate::worker::{Worker, placed};
 use pyo3::prelude::*;
@@ -66,7 +67,9 @@ impl Subjects {
     /// Take an event as it is written: what has become of it; see `Taken`.
     fn take(&self, subject: (&str, &str), raw: &[u8], watermark: i64, keep_for: Option<i64>) -> u8 {
         let times = Times { watermark, keep_for, prunes: None };
-        self.inner().take(&self.worker.get().rulebook, placed(subject), raw, times).0 as u8
+        let rulebook = &self.worker.get().rulebook;
+        let Ok(came) = catch_unwind(|| read_one(rulebook, raw)) else { return Taken::Failed as u8 };
+        self.inner().take(placed(subject), came, times).0 as u8
     }
 
     /// Take the entries of a record of the log as it is written, but not those for `theirs`: how many events of each type
@@ -76,16 +79,19 @@ impl Subjects {
         &self, py: Python<'py>, record: &[u8], theirs: &Bound<'py, PyAny>, watermark: i64, keep_for: Option<i64>,
     ) -> PyResult<Option<(Vec<(u8, &Py<PyString>, usize)>, Vec<Entry<'py>>, usize)>> {
         let worker = self.worker.get();
+        let rulebook = &worker.rulebook;
         let times = Times { watermark, keep_for, prunes: None };
-        let Some(entries) = catch_unwind(|| entries_of(record)).map_err(broken)? else { return Ok(None) };
+        let Some(entries) = catch_unwind(|| entries_of(rulebook, record)).map_err(broken)? else {
+            return Ok(None);
+        };
         let mut counts: Vec<(u8, usize, usize)> = Vec::new();
         let mut lefts: HashSet<KeyRef> = HashSet::default();
         let (mut entries_left, mut failures) = (Vec::new(), 0);
         for entry in entries {
             let key = placed((entry.kind, entry.id));
-            let is_left = lefts.contains(&key) || theirs.contains((entry.kind, entry.id))?;
-            let taken =
-                if is_left { (Taken::Left, 0) } else { self.inner().take(&worker.rulebook, key, entry.event, times) };
+            let is_theirs = !self.inner().has(key) && theirs.contains((entry.kind, entry.id))?;
+            let is_left = is_theirs || lefts.contains(&key);
+            let taken = if is_left { (Taken::Left, 0) } else { self.inner().take(key, entry.came, times) };
             match taken {
                 (Taken::Left | Taken::Failed | Taken::AtRest, _) => {
                     failures += usize::from(matches!(taken.0, Taken::Failed));
@@ -161,11 +167,13 @@ impl Subjects {
     fn rows<'py>(
         &self, py: Python<'py>, judged_by: &[u8], prefix: &[u8],
     ) -> (Vec<(Bound<'py, PyBytes>, Option<Bound<'py, PyBytes>>)>, Vec<Named<'py>>) {
-        let (rows, left) = self.inner().rows(&self.worker.get().rulebook, judged_by);
-        let key = |(kind, id): &Key| [prefix, SUBJECTS[usize::from(*kind)].as_bytes(), b"/", id].concat();
-        let given =
-            rows.iter().map(|(of, row)| (PyBytes::new(py, &key(of)), row.as_ref().map(|row| PyBytes::new(py, row))));
-        (given.collect(), all_named(py, left))
+        let (mut rows, mut key) = (Vec::new(), prefix.to_vec());
+        let left = self.inner().rows(&self.worker.get().rulebook, judged_by, |(kind, id), row| {
+            key.truncate(prefix.len());
+            [SUBJECTS[usize::from(kind)].as_bytes(), b"/", id].into_iter().for_each(|part| key.extend_from_slice(part));
+            rows.push((PyBytes::new(py, &key), row.map(|row| PyBytes::new(py, row))));
+        });
+        (rows, all_named(py, left))
     }
 
     /// Its row; `None` where it has one by Python only.
@@ -205,8 +213,8 @@ impl Subjects {
         let mut clocks = Vec::with_capacity(running.len());
         for ((rule, city, county), start, deadline) in running {
             let fold = rulebook.folds.iter().position(|(entry, _)| entry.id == rule);
-            let place = fold.and_then(|fold| inner.places.number(Place { fold, city, county }));
-            let Some(place) = place else { return false };
+            let place = fold.map(|fold| inner.places.number(Place { fold, city, county }));
+            let Some(place) = place.filter(|place| inner.places.is_plain(*place)) else { return false };
             clocks.push((place, start, deadline));
         }
         // Where it is due it has an expiry from when it is decided then.

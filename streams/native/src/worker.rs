@@ -2,13 +2,14 @@
 
 use crate::broken;
 use crate::hashing::HashMap;
+use crate::kinds::Spare;
+use crate::places::Places;
 use crate::subject::SUBJECTS;
 use crate::{intake, live, replay};
 use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString};
-use std::collections::hash_map::Entry;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
@@ -22,7 +23,7 @@ pub struct Worker {
     /// Python's classes of a place and of a running clock.
     place: Py<PyAny>,
     running: Py<PyAny>,
-    places: Mutex<HashMap<live::Place, KnownPlace>>,
+    places: Mutex<(Places, Vec<KnownPlace>)>,
 }
 
 /// A place as Python has it, and its endings by their outcome.
@@ -75,7 +76,11 @@ impl Worker {
 
     /// See `live::is_idle`; the reason where Python must tell.
     fn is_idle<'py>(&self, py: Python<'py>, subject: (&str, &str), text: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-        let ask = || live::is_idle(&self.rulebook, placed(subject), text, &live::Only::new());
+        let ask = || {
+            let (list, fields) = live::read(&self.rulebook, text)?;
+            let events = live::Events { list: &list, fields: &fields, text };
+            live::is_idle(&self.rulebook, placed(subject), events, &live::Only::new(), &mut Spare::default())
+        };
         match catch_unwind(AssertUnwindSafe(ask)).map_err(broken)? {
             Ok(is_idle) => is_idle.into_bound_py_any(py),
             Err(reason) => reason.into_bound_py_any(py),
@@ -103,23 +108,33 @@ impl Worker {
             withdrawn: &withdrawn,
             since,
         };
-        let decide = || live::decide(&self.rulebook, asked, text);
+        let mut places = self.places.lock().map_err(|_| PyRuntimeError::new_err("panic"))?;
+        let (places, known) = &mut *places;
+        let decide = || {
+            let (list, fields) = live::read(&self.rulebook, text)?;
+            let events = live::Events { list: &list, fields: &fields, text };
+            live::decide(&self.rulebook, places, asked, events, &mut Spare::default())
+        };
         let found = match catch_unwind(AssertUnwindSafe(decide)).map_err(broken)? {
             Ok(found) => found,
             Err(reason) => return reason.into_bound_py_any(py),
         };
-        let mut places = self.places.lock().map_err(|_| PyRuntimeError::new_err("panic"))?;
+        for place in &places.all[known.len()..] {
+            known.push(KnownPlace::new(&self.place, (&self.ids[place.fold], &place.city, &place.county), py)?);
+        }
         let mut ended = Vec::with_capacity(found.ended.len());
         for (place, outcome) in found.ended {
-            ended.push(self.known(py, &mut places, place)?.ending(py, outcome.name())?);
+            ended.push(known[place as usize].ending(py, outcome.name())?);
         }
         let mut running = Vec::with_capacity(found.running.len());
         for (place, started_at, deadline) in found.running {
-            let place = &self.known(py, &mut places, place)?.place;
+            let place = &known[place as usize].place;
             running.push(self.running.call1(py, (place, started_at, deadline))?);
         }
         let asked: Vec<_> = found.asked.iter().map(|fold| &self.ids[*fold]).collect();
-        let open: Vec<_> = found.open.into_iter().map(|place| (&self.ids[place.fold], place.city)).collect();
+        let place_of = |number: u32| &places.all[number as usize];
+        let open: Vec<_> =
+            found.open.into_iter().map(|place| (&self.ids[place_of(place).fold], &place_of(place).city)).collect();
         let case = |case: live::Case| -> PyResult<_> {
             let anchor = events.get_item(case.anchor)?;
             let evidence: Vec<_> =
@@ -143,32 +158,22 @@ pub fn placed<'a>((kind, id): (&str, &'a str)) -> (u8, &'a [u8]) {
 }
 
 impl Worker {
-    fn place_of(&self, py: Python, key: &live::Place) -> PyResult<KnownPlace> {
-        let place = self.place.call1(py, (&self.ids[key.fold], &key.city, &key.county))?;
-        Ok(KnownPlace { place, endings: HashMap::default() })
-    }
-
     /// A report with its key, the alert, its instants and lengths of time.
     pub fn report<'py>(&self, py: Python<'py>, made: live::Made) -> PyResult<Bound<'py, PyAny>> {
         let (root, kind, cause) = made.key;
         let key = (&self.ids[made.order.1], root, kind, cause);
         (key, PyBytes::new(py, &made.line), made.instants, made.counted).into_bound_py_any(py)
     }
-
-    fn known<'a>(
-        &self, py: Python, places: &'a mut HashMap<live::Place, KnownPlace>, place: live::Place,
-    ) -> PyResult<&'a mut KnownPlace> {
-        Ok(match places.entry(place) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => {
-                let known = self.place_of(py, new.key())?;
-                new.insert(known)
-            }
-        })
-    }
 }
 
 impl KnownPlace {
+    /// `class` is Python's; of the rule, the city and the county.
+    fn new(
+        class: &Py<PyAny>, place: (&Py<PyString>, &Option<String>, &Option<String>), py: Python,
+    ) -> PyResult<KnownPlace> {
+        Ok(KnownPlace { place: class.call1(py, place)?, endings: HashMap::default() })
+    }
+
     fn ending(&mut self, py: Python, outcome: &'static str) -> PyResult<Py<PyAny>> {
         if !self.endings.contains_key(outcome) {
             self.endings.insert(outcome, (&self.place, PyString::intern(py, outcome)).into_py_any(py)?);
