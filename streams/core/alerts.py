@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from streams.core.deadlines import time_counted
 from streams.core.event import ORG_LEVELS
@@ -32,7 +32,17 @@ def _digest(*parts: str) -> str:
     return blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest()
 
 
-def order_of(alert: Alert) -> tuple[int, Subject, str, str, str]:
+class Identified(Protocol):
+    """What orders alerts; see ``Alert``."""
+
+    alert_id: str
+    subject: Subject
+    rule: str
+    kind: AlertKind
+    due_at: int
+
+
+def order_of(alert: Identified) -> tuple[int, Subject, str, str, str]:
     """Its place in the total order of the alerts of one step."""
     return alert.due_at, alert.subject, alert.rule, alert.kind, alert.alert_id
 

@@ -114,10 +114,6 @@ class SeparableEngine(Engine):
     def rest(self, at_most: int) -> None:
         """Keep at most so many bytes of subjects in memory, where that can be. All rows must have been written."""
 
-    def take_lines(self) -> dict[str, bytes]:
-        """The alerts of the last step as they are written, by their ids, where that is known."""
-        return {}
-
     def row(self, subject: Subject, judged_by: str) -> bytes | None:
         """The row of a subject under a rulebook's fingerprint, where it is not made from its snapshot."""
         return None

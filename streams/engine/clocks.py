@@ -10,24 +10,20 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from decimal import Decimal
 from types import ModuleType
 from typing import Any, Final, NamedTuple
-
-import msgspec
 
 from schemas.events import EventCatalogue
 from schemas.limits import Limit
 from schemas.rules import CadenceRule, DeadlineRule, RecordingDelayRule, Rule
-from streams.core.alerts import Alert, Subject
-from streams.core.faults import Explanation
 from streams.core.outcome_counts import Ending, Place, Running
 from streams.core.records import SubjectRecord
 from streams.core.rulebook import Rulebook
-from streams.core.verdicts import AlertKind, Verdict
+from streams.core.verdicts import Verdict
 from streams.engine import chosen
 from streams.engine.document import Document
-from streams.engine.subjects import MOST_EVENTS, Made, Subjects
+from streams.engine.subjects import MOST_EVENTS, Subjects
+from streams.engine.written_alerts import WrittenAlert
 from streams.wire.decoder import encode_json
 
 logger = logging.getLogger(__name__)
@@ -61,7 +57,7 @@ class Decision(NamedTuple):
     ended: list[Ending]
     running: list[Running]
     open: list[tuple[str, str | None]]
-    reports: list[Made]
+    reports: list[WrittenAlert]
     looked: list[str]
     cases: list[Case]
 
@@ -88,7 +84,7 @@ class NativeClocks:
 
     def __init__(self, module: ModuleType, rulebook: Rulebook, catalogue: EventCatalogue) -> None:
         document = Document(rulebook, catalogue)
-        self._inner: Any = module.Worker(document.encoded, Place, Running)
+        self._inner: Any = module.Worker(document.encoded, Place, Running, WrittenAlert)
         self._subjects = module.Subjects
         self._calendars = document.calendars
         self.fallbacks: Counter[str] = Counter()
@@ -162,51 +158,6 @@ class NativeClocks:
 
     def _fall_back(self, reason: str) -> None:
         self.fallbacks[reason] += 1
-
-
-class _Text(msgspec.Struct, gc=False):
-    zh: str
-    en: str
-
-
-class _Data(msgspec.Struct, gc=False):
-    """What an alert says beside its instants and lengths of time, as it is written."""
-
-    alert_id: str
-    case_id: str
-    kind: AlertKind
-    rule: str
-    rule_version: str
-    clause: str
-    severity: str
-    title: _Text
-    order_id: str | None
-    account_id: str | None
-    org: dict[str, Any] | None
-    limit: str | None
-    evidence: tuple[str, ...]
-    explanation: _Text
-    arithmetic: dict[str, Any]
-    calendar_provisional: bool
-
-
-class _Line(msgspec.Struct, gc=False):
-    data: _Data
-
-
-_read_line = msgspec.json.Decoder(_Line, float_hook=Decimal).decode
-
-
-def alert_of(made: Made, subject: Subject, watermark: int) -> Alert:
-    """The alert of a report that was made natively."""
-    key, line, (started_at, deadline, due_at, stopped_at), (elapsed, paused) = made
-    data = _read_line(line).data
-    return Alert(
-        data.alert_id, data.case_id, data.kind, key[3], data.rule, data.rule_version, data.clause, data.severity,
-        data.title.zh, data.title.en, subject, data.order_id, data.account_id, data.org, started_at, deadline, due_at,
-        watermark, stopped_at, data.limit, elapsed, paused, data.evidence,
-        Explanation(data.explanation.zh, data.explanation.en), data.arithmetic, data.calendar_provisional,
-    )  # fmt: skip
 
 
 def _limit_of(rule: Rule, place: int | None) -> Limit | None:

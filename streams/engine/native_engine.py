@@ -19,8 +19,9 @@ from streams.core.rulebook import Rulebook
 from streams.core.separable_engine import SeparableEngine
 from streams.core.standing import Standing
 from streams.core.watermark import is_due
-from streams.engine.clocks import NativeClocks, alert_of
-from streams.engine.subjects import Made, Subjects
+from streams.engine.clocks import NativeClocks
+from streams.engine.subjects import Subjects
+from streams.engine.written_alerts import WrittenAlert
 from streams.wire.state_rows import DamagedError, snapshot_from_bytes
 
 
@@ -40,7 +41,7 @@ class NativeEngine(SeparableEngine):
         self._moved: list[Subject] = []  # within this step, from records that were asleep
         self._lent: list[Subject] = []  # given back for this step
         self._encoded: dict[Subject, bytes] = {}  # until the row is written
-        self._lines: dict[str, bytes] = {}
+        self._written: list[WrittenAlert] = []
 
     def __len__(self) -> int:
         return super().__len__() + (0 if self._subjects is None else len(self._subjects))
@@ -176,7 +177,7 @@ class NativeEngine(SeparableEngine):
         while not is_done:
             step = subjects.decide(self.watermark, self._keep_for, self.prunes_after, DECIDED_AT_ONCE)
             is_done = step.is_done and not step.at_rest
-            alerts += [self._alert_of(made, subject) for subject, made in step.reports]
+            self._written += step.reports
             for subject in step.at_rest:
                 self._wake_resting(subject)
                 subjects.touch(subject)
@@ -224,14 +225,9 @@ class NativeEngine(SeparableEngine):
                 self._wake_resting(subject)
         super()._forget()
 
-    def _alert_of(self, made: Made, subject: Subject) -> Alert:
-        alert = alert_of(made, subject, self.watermark)
-        self._lines[alert.alert_id] = made[1]
-        return alert
-
-    def take_lines(self) -> dict[str, bytes]:
-        """See ``SeparableEngine.take_lines``."""
-        found, self._lines = self._lines, {}
+    def take_written_alerts(self) -> list[WrittenAlert]:
+        """The alerts of the last step that were written natively, in any order; the others are those it gave."""
+        found, self._written = self._written, []
         return found
 
     def take_rows(self, judged_by: str, prefix: bytes) -> list[tuple[bytes, bytes | None]]:
@@ -282,8 +278,8 @@ class NativeEngine(SeparableEngine):
         if tracker is not None:
             tracker.look_again(record, watermark)
         for made in found.reports:
-            alert = record.reported[made[0]] = self._alert_of(made, record.subject)
-            alerts.append(alert)
+            record.reported[made.key] = made.read()
+        self._written += found.reports
         if record.due is not None and record.due != before:
             heappush(self._timers, (record.due, record.subject))
         self._expire_later(record)

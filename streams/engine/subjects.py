@@ -16,15 +16,12 @@ from streams.core.history import Notice
 from streams.core.outcome_counts import ClocksAt, OutcomeCounts, Place
 from streams.core.records import Pruned, ReportKey, Snapshot
 from streams.core.standing import Standing
+from streams.engine.written_alerts import WrittenAlert
 from streams.wire.decoder import encode_json
 from streams.wire.state_rows import event_from_bytes
 
 MOST_EVENTS: Final = 24
 """A subject with more events is decided by Python, which folds only the new ones."""
-
-Made = tuple[ReportKey, bytes, tuple[int, int | None, int, int | None], tuple[int, int]]
-"""A report: its key, the alert as it is written, when it was started, its deadline, when it was due and stopped, and
-how long it was running and paused."""
 
 
 NOTICES: Final[Mapping[int, Notice]] = {0: "applied", 1: "late", 2: "duplicate"}
@@ -47,7 +44,7 @@ class Step(NamedTuple):
     ``to_prune`` those that Python must prune.
     """
 
-    reports: list[tuple[Subject, Made]]
+    reports: list[WrittenAlert]
     left: list[Subject]
     at_rest: list[Subject]
     to_prune: list[Subject]
@@ -78,7 +75,6 @@ class Subjects:
     def __init__(self, inner: Any, failed: Callable[[str, str], None]) -> None:
         self._inner = inner
         self._failed = failed
-        self._places: list[Place] = []
 
     def __len__(self) -> int:
         found: int = self._inner.count()
@@ -140,14 +136,13 @@ class Subjects:
 
     def count(self, tally: OutcomeCounts | None) -> None:
         """Count what has changed since this was last called."""
-        ended, reopened, clocks = self._inner.take_counts()
+        (ended, reopened), clocks = self._inner.take_counts()
         if tally is None:
             return
-        places, tally.clocks = self._places, tally.clocks + clocks
-        places += [Place(*place) for place in self._inner.new_places(len(places))]
+        tally.clocks += clocks
         for counts, found in (tally.ended, ended), (tally.reopened, reopened):
-            for number, outcome, count in found:
-                counts[places[number], outcome] += count
+            for ending, count in found:
+                counts[ending] += count
 
     def rows(self, judged_by: str, prefix: bytes) -> tuple[list[tuple[bytes, bytes | None]], list[Subject]]:
         """The changed rows, ``None`` where a subject was dropped, and the subjects whose row Python must make."""
@@ -232,7 +227,7 @@ class Subjects:
 
     def running(self) -> list[ClocksAt]:
         """All running clocks; also from another thread."""
-        places = self._inner.new_places(0)
+        places = self._inner.all_places()
         return [
             ClocksAt(Place(*places[number]), array("q", started), array("q", deadlines), others)
             for number, started, deadlines, others in self._inner.running()

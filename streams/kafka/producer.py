@@ -12,11 +12,11 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaTimeoutError
-from aiokafka.partitioner import DefaultPartitioner
+from aiokafka.partitioner import murmur2
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from streams.wall_clock import monotonic
@@ -24,8 +24,18 @@ from streams.wall_clock import monotonic
 LOG_AGAIN_SECONDS = 60.0
 """Seconds between two log lines about the same wait."""
 
-Message = tuple[bytes, bytes | None, Sequence[tuple[str, bytes]] | None]
-"""A key, a value (``None`` deletes the key where the topic is compacted), and headers."""
+
+class Message(NamedTuple):
+    """A key, a value (``None`` deletes the key where the topic is compacted), and headers.
+
+    ``partition_hash`` is the key's, where it is known (``murmur2`` without its sign).
+    """
+
+    key: bytes
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]] | None = None
+    partition_hash: int | None = None
+
 
 logger = logging.getLogger(__name__)
 
@@ -55,12 +65,13 @@ class BlockingProducer(AIOKafkaProducer):  # type: ignore[misc]
         """
         if not messages:
             return
-        partition_of, partitions = DefaultPartitioner(), sorted(await self.partitions_for(topic))
+        partitions = sorted(await self.partitions_for(topic))
         batches: dict[int, BatchBuilder] = {}
         sent = []
-        for key, value, headers in messages:
+        for key, value, headers, partition_hash in messages:
             message = {"timestamp": None, "key": key, "value": value, "headers": headers}
-            number = partition_of(key, partitions, partitions)
+            known = murmur2(key) & 0x7FFFFFFF if partition_hash is None else partition_hash
+            number = partitions[known % len(partitions)]
             batch = batches.get(number)
             if batch is None or batch.append(**message) is None:
                 if batch is not None:  # full

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from streams.live.clock_partition import Row
+from streams.live.applied import Row
 
 
 @dataclass(frozen=True, slots=True)

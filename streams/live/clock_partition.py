@@ -13,21 +13,23 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from typing import Any, Final
 
-from streams.core.alerts import Alert, Subject
+from streams.core.alerts import Alert, Subject, order_of
 from streams.core.case_changes import CaseChange, CaseTracker
 from streams.core.driver import Driver, Entry, Step
-from streams.core.outcome_counts import ClocksAt, Ending, OutcomeCounts
+from streams.core.outcome_counts import ClocksAt, OutcomeCounts
 from streams.core.rulebook import Rulebook
-from streams.core.separable_engine import LeftOut, SeparableEngine
+from streams.core.separable_engine import SeparableEngine
 from streams.core.watermark import SourceWatermarks, is_due
 from streams.engine.clocks import NativeClocks
 from streams.engine.native_engine import NativeEngine
+from streams.engine.written_alerts import WrittenAlert, whole
+from streams.live.applied import Applied, Held, Row
 from streams.live.incomplete import rests_on_silence
 from streams.wire.state_rows import (
     Aside,
@@ -57,44 +59,6 @@ ALERTS_AT_ONCE: Final = 50_000
 
 ROWS_AT_ONCE: Final = 500
 """Rows per piece of ``applying``."""
-
-Row = tuple[bytes, bytes | None]
-"""A key of the changelog with its new value; ``None`` deletes it."""
-
-
-@dataclass(slots=True)
-class Applied:
-    """The result of one record. ``rows`` end with the position; the counts are the tally's.
-
-    ``held`` are entries for subjects that are set aside. ``cases`` are those that changed, where cases are tracked;
-    they must be written before the rows.
-    """
-
-    step: Step
-    rows: list[Row]
-    ended: Counter[Ending]
-    reopened: Counter[Ending]
-    held: list[Held] = field(default_factory=list)
-    partition: int = 0
-    skipped: tuple[int, str, bytes] | None = None
-    """Offset, cause and bytes of a record that cannot be read."""
-    cases: list[CaseChange] = field(default_factory=list)
-    left_out: Sequence[LeftOut] = ()
-    lines: Mapping[str, bytes] = field(default_factory=dict)
-    """Alerts as they are written, by their ids, where that is known: without pseudonyms, and complete."""
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """An entry of a subject that is set aside, by its index in the record.
-
-    ``entry`` is ``None`` where the subject was set aside at a record without an entry of it.
-    """
-
-    aside: Aside
-    offset: int
-    number: int
-    entry: Entry | None
 
 
 class RestoreError(Exception):
@@ -167,12 +131,14 @@ class ClockPartition:
     ) -> None:
         self.partition = partition
         self.tally = OutcomeCounts()
+        self._take_written_alerts: Callable[[], list[WrittenAlert]] = list
         self._tracker = CaseTracker(rulebook) if tracks_cases else None
         options: dict[str, Any] = {"keep_for": keep_for, "tally": self.tally, "tracker": self._tracker}
         if native is None:
             self.engine = SeparableEngine(rulebook, **options)
         else:
-            self.engine = NativeEngine(native, rulebook, **options)
+            self.engine = engine = NativeEngine(native, rulebook, **options)
+            self._take_written_alerts = engine.take_written_alerts
         self.offset = -1
         self.checksum: int | None = None
         """Of the record at that offset; ``None`` where an older version wrote the position."""
@@ -337,7 +303,7 @@ class ClockPartition:
             return None
         if record.prunes:
             self._prune_from_now_on(True)
-        step = Step()
+        step, alerts = Step(), list[Alert]()
         is_plain = not (self.aside or record.is_control)
         entries, held = ([], []) if is_plain else self._held(record, offset)
         for subject, refused_at in record.refused:
@@ -353,10 +319,11 @@ class ClockPartition:
         at = self._watermarks.update(record.watermarks)
         if at is not None:
             self._rejudge_some()
-            yield from self.engine.advancing(at, step.alerts)
+            yield from self.engine.advancing(at, alerts)
             yield
-        for number, alert in enumerate(step.alerts, 1):
-            step.alerts[number - 1] = self._marked(alert)
+        told: list[Alert | WrittenAlert] = sorted([*alerts, *self._take_written_alerts()], key=order_of)
+        for number, alert in enumerate(told, 1):
+            told[number - 1] = self._marked(alert)
             if number % ALERTS_AT_ONCE == 0:
                 yield
         self.offset, self.checksum = offset, record.checksum
@@ -367,9 +334,9 @@ class ClockPartition:
                 yield
         rows.sort(key=lambda row: row[0])
         rows.append(self._position())
-        counts, left_out, lines = self.tally.take_counts(), self.engine.take_left_out(), self.engine.take_lines()
+        counts, left_out = self.tally.take_counts(), self.engine.take_left_out()
         cases = self._changed_cases()
-        return Applied(step, rows, *counts, held, self.partition, cases=cases, left_out=left_out, lines=lines)
+        return Applied(step, rows, *counts, held, self.partition, cases=cases, left_out=left_out, told=told)
 
     def clocks_at(self) -> list[ClocksAt]:
         """All running clocks, a place perhaps twice; also from another thread."""
@@ -378,11 +345,11 @@ class ClockPartition:
     def _changed_cases(self) -> list[CaseChange]:
         return [] if self._tracker is None else self._tracker.take()
 
-    def _marked(self, alert: Alert) -> Alert:
+    def _marked(self, alert: Alert | WrittenAlert) -> Alert | WrittenAlert:
         """An alert that says whether it rests on silence in which an event was lost."""
         known = [at for at in (self.lost_before, self.engine.lacks(alert.subject)) if at is not None]
-        may_lack = bool(known) and rests_on_silence(alert, max(known), self._keep_for)
-        return replace(alert, incomplete=True) if may_lack else alert
+        may_lack = bool(known) and rests_on_silence(alert.kind, alert.started_at, max(known), self._keep_for)
+        return replace(whole(alert), incomplete=True) if may_lack else alert
 
     def read(self, raw: bytes) -> LogRecord:
         """A record of the log, for ``applying``.

@@ -32,14 +32,9 @@ from streams.errors import BrokerError
 from streams.kafka.acls import permissions_of
 from streams.kafka.connection import permissions_at
 from streams.kafka.producer import BackPressure
+from streams.live.applied import Applied, Row
 from streams.live.changelog import Kept
-from streams.live.clock_partition import (
-    Applied,
-    ClockPartition,
-    Row,
-    position_key,
-    recreated,
-)
+from streams.live.clock_partition import ClockPartition, position_key, recreated
 from streams.live.faust_extensions import LocalStores, app_of, apply_rows
 from streams.live.intake import Intake
 from streams.live.local_store import (

@@ -16,8 +16,9 @@ from typing import Final, Literal, assert_never
 import msgspec
 
 from schemas.limits import DAY
-from streams.core.alerts import Alert, Subject
+from streams.core.alerts import Subject
 from streams.core.separable_engine import LeftOut
+from streams.core.verdicts import AlertKind
 from streams.live.source_positions import Loss
 from streams.wire.pseudonyms import Hidden
 from streams.wire.state_rows import Aside
@@ -116,18 +117,18 @@ def report_left_out(found: LeftOut, hidden: Hidden) -> None:
     )  # fmt: skip
 
 
-def rests_on_silence(alert: Alert, lost_before: int, keep_for: int | None) -> bool:
-    """Whether an alert may be wrong because an event from that instant or before is missing.
+def rests_on_silence(kind: AlertKind, started_at: int, lost_before: int, keep_for: int | None) -> bool:
+    """Whether an alert on a case that began then may be wrong: an event from that instant or before is missing.
 
     A case that had started by then may have ended by a lost event. For an act, the lost event may be any one before it
     that would still be kept.
     """
-    match alert.kind:
+    match kind:
         case "warning" | "breach":
-            return alert.started_at <= lost_before
+            return started_at <= lost_before
         case "violation":
-            return keep_for is None or alert.started_at <= lost_before + keep_for
+            return keep_for is None or started_at <= lost_before + keep_for
         case "late_completion" | "retraction":
             return False
         case _:
-            assert_never(alert.kind)
+            assert_never(kind)

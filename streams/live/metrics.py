@@ -28,11 +28,13 @@ from streams.core.outcome_counts import Ending, Place
 from streams.core.rulebook import Rulebook
 from streams.core.verdicts import Bounded
 from streams.engine.clocks import FAILED
-from streams.live.clock_partition import Applied, ClockPartition
+from streams.engine.written_alerts import WrittenAlert
+from streams.live.applied import Applied
+from streams.live.clock_partition import ClockPartition
 from streams.live.metric_table import METRICS
 from streams.live.place_labels import OTHER, UNKNOWN, PlaceLabels, chapter_of
 from streams.live.running_clocks import count_running
-from streams.live.tallies import Count, Tally
+from streams.live.tallies import Count, HistogramTally, Tally
 from streams.wall_clock import WallClock, monotonic
 
 LOOK_AGAIN: Final = 5.0
@@ -79,7 +81,7 @@ class Metrics:
         self._ended = Tally(METRICS["gridclock_cases_ended_total"], registry)
         self._reopened = Tally(METRICS["gridclock_cases_reopened_total"], registry)
         self._alerts = {kind: Tally(METRICS[name], registry) for kind, name in _KINDS.items()}
-        self._delay = made("gridclock_detection_delay_seconds")
+        self._delay = HistogramTally(METRICS["gridclock_detection_delay_seconds"], registry)
         self._events = made("gridclock_events_total")
         self._unwatched = made("gridclock_events_unwatched_total")
         self._passed_over = made("gridclock_records_passed_over_total")
@@ -234,14 +236,19 @@ class Metrics:
                 tally.move(lambda labels: (*labels[:3], OTHER) if labels[3] == city else None)
         self._seen = {seen for seen in self._seen if seen[3] != city or county not in (None, seen[4])}
 
-    def alerts_sent(self, alerts: Sequence[Alert]) -> None:
+    def alerts_sent(self, alerts: Sequence[Alert | WrittenAlert]) -> None:
         """Alerts that the broker has acknowledged."""
-        now = self._clock.now() if alerts else 0
+        now, in_seconds = self._clock.now() if alerts else 0, 1e6 * float(self._clock.speed)
         for alert in alerts:
-            org = alert.org or {}
-            self._of_sent(alert.kind, Place(alert.rule, org.get("city"), org.get("county"))).value += 1
-            since = alert.detected_at if alert.kind == "retraction" else alert.due_at
-            self._of(self._delay, alert.kind).observe(max(0, now - since) / 1e6 / float(self._clock.speed))
+            kind = alert.kind
+            if isinstance(alert, WrittenAlert):
+                place = alert.place
+            else:
+                org = alert.org or {}
+                place = Place(alert.rule, org.get("city"), org.get("county"))
+            self._of_sent(kind, place).value += 1
+            since = alert.detected_at if kind == "retraction" else alert.due_at
+            self._delay.of((kind,)).observe(max(0, now - since) / in_seconds)
 
     def _of_sent(self, kind: str, place: Place) -> Count:
         count = self._sent.get((kind, place))

@@ -37,7 +37,8 @@ from aiokafka.errors import KafkaError
 from schemas.dead_letters import DeadLetter
 from streams.core.alerts import Subject
 from streams.errors import GridclockError, InputError, InvariantError
-from streams.live.clock_partition import JUDGED_AT_ONCE, Held, RestoreError
+from streams.live.applied import Held
+from streams.live.clock_partition import JUDGED_AT_ONCE, RestoreError
 from streams.wire.decoder import dead_letter_of, encode_json, wire_fields
 from streams.wire.state_rows import DamagedError, LogRecord
 

@@ -10,10 +10,10 @@ from itertools import islice
 from typing import Final
 
 from streams.core.alerts import Subject
+from streams.live.applied import Applied
 from streams.live.clock_partition import (
     JUDGED_AT_ONCE,
     ROWS_AT_ONCE,
-    Applied,
     ClockPartition,
     RestoreError,
     position_key,

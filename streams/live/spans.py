@@ -10,7 +10,7 @@ alert of a limit that began before has no context.
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any, Final
@@ -108,7 +108,7 @@ class Spans:
             self._known.popitem(last=False)
 
     @contextmanager
-    def sending(self, alerts: Sequence[Alert], shown: Callable[[str], str]) -> Iterator[list[Headers | None]]:
+    def sending(self, alerts: Iterable[Alert], shown: Callable[[str], str]) -> Iterator[list[Headers | None]]:
         """Spans around the sending of alerts; gives the headers of each. ``shown`` gives an id as it is written."""
         spans, headers = [], list[Headers | None]()
         for alert in alerts:

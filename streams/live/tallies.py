@@ -1,16 +1,21 @@
-"""Counters that one thread adds to many times for each record, without prometheus_client's lock and checks each time.
+"""Counts and histograms of what one thread does many times a record, without prometheus_client's lock and checks.
 
-Their page is the same as of its ``Counter``.
+Their page is the same as of its ``Counter`` and ``Histogram``.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import accumulate
+from math import inf
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
+from prometheus_client.utils import floatToGoString
 
 from streams.live.metric_table import Metric
 from streams.wall_clock import WallClock
@@ -54,4 +59,48 @@ class Tally(Collector):
         (family,) = self.describe()
         for labels, count in list(self._counts.items()):  # copied in one step of the interpreter
             family.add_metric(labels, count.value, count.created)
+        yield family
+
+
+class Observations:
+    """What was observed under some labels, by buckets that end at these bounds (inclusive, in order)."""
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self._bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+        self.created = _CLOCK.now() / 1e6
+
+    def observe(self, value: float) -> None:
+        """Add one."""
+        self.counts[bisect_left(self._bounds, value)] += 1
+        self.sum += value
+
+
+class HistogramTally(Collector):
+    """The histograms of one metric by the values of its labels. One thread observes; any may begin and collect."""
+
+    def __init__(self, metric: Metric, registry: CollectorRegistry) -> None:
+        self._metric = metric
+        self._bounds = [floatToGoString(bound) for bound in (*metric.buckets, inf)]  # type: ignore[no-untyped-call]
+        self._all: dict[tuple[str, ...], Observations] = {}
+        registry.register(self)
+
+    def of(self, labels: tuple[str, ...]) -> Observations:
+        """Those under these labels, none at first."""
+        found = self._all.get(labels)
+        return self._all.setdefault(labels, Observations(self._metric.buckets)) if found is None else found
+
+    def describe(self) -> Iterable[HistogramMetricFamily]:
+        """Its name only."""
+        return [HistogramMetricFamily(self._metric.name, self._metric.meaning, labels=self._metric.labels)]
+
+    def collect(self) -> Iterator[HistogramMetricFamily]:
+        """As observed so far."""
+        (family,) = self.describe()
+        for labels, one in list(self._all.items()):
+            buckets = list(zip(self._bounds, accumulate(one.counts), strict=True))
+            family.add_metric(labels, buckets, one.sum)
+            named = dict(zip(self._metric.labels, labels, strict=True))
+            family.samples.append(Sample(f"{self._metric.name}_created", named, one.created))
         yield family

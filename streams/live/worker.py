@@ -7,11 +7,10 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, AsyncExitStack, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -24,15 +23,17 @@ from streams.core.case_changes import CaseChange
 from streams.core.driver import Entry
 from streams.core.history import Notice
 from streams.engine.clocks import NativeClocks
+from streams.engine.written_alerts import WrittenAlert
 from streams.errors import BrokerError
 from streams.kafka.admin import ensure_topics
 from streams.kafka.connection import clock_of, kafka_options
 from streams.kafka.partition_counts import PartitionCounts
-from streams.kafka.producer import BackPressure, BlockingProducer
+from streams.kafka.producer import BackPressure, BlockingProducer, Message
 from streams.kafka.range_reader import read_ranges
 from streams.kafka.topics import MAX_REQUEST, message_limits, topics_of
+from streams.live.applied import Applied
 from streams.live.changelog import Changelog
-from streams.live.clock_partition import Applied, ClockPartition, fingerprint_of, subject_of_key
+from streams.live.clock_partition import ClockPartition, fingerprint_of, subject_of_key
 from streams.live.incomplete import report_left_out
 from streams.live.intake import Intake, IntakeClients
 from streams.live.linger import Linger
@@ -57,7 +58,7 @@ from streams.wire.records import RecordDecoder
 from streams.wire.state_rows import CONTROL_KEY
 
 if TYPE_CHECKING:
-    from streams.live.spans import Headers, Spans
+    from streams.live.spans import Spans
 
 MAX_ALERT = 900_000
 """Most bytes of an alert: within every broker's limit."""
@@ -265,8 +266,8 @@ class _Outlet:
             letters.append(self._letter_of_skipped(applied))
         return Output(
             applied,
-            [self._alert(alert, applied.lines.get(alert.alert_id)) for alert in step.alerts],
-            [(letter.id.encode(), letter.model_dump_json().encode()) for letter in letters],
+            [self._alert(alert) for alert in applied.told],
+            [Message(letter.id.encode(), letter.model_dump_json().encode()) for letter in letters],
             [letter.reason for letter in letters],
             [self._case(change) for change in applied.cases],
         )
@@ -275,43 +276,46 @@ class _Outlet:
         """Write the messages of one record; returns when the brokers have acknowledged them."""
         alerts, dead_letters = self._settings.alerts_topic, self._settings.dead_letters_topic
         if output.alerts or output.letters:
-            with self._waits.on(f"topic {alerts} or {dead_letters}"), self._sending(output) as headers:
-                messages = [(*alert, of_trace) for alert, of_trace in zip(output.alerts, headers, strict=False)]
+            with self._waits.on(f"topic {alerts} or {dead_letters}"), self._sending(output) as messages:
                 for reason in output.reasons:
                     self._metrics.dead_letter(reason)
                 await asyncio.gather(
                     self._producer.send_together(alerts, messages),
-                    self._producer.send_together(dead_letters, [(*letter, None) for letter in output.letters]),
+                    self._producer.send_together(dead_letters, output.letters),
                 )
         if output.cases:
             topic = self._settings.cases_topic
             with self._waits.on(f"topic {topic}"):
-                await self._producer.send_together(topic, [(*case, None) for case in output.cases])
-        self._metrics.alerts_sent(output.applied.step.alerts)
+                await self._producer.send_together(topic, output.cases)
+        self._metrics.alerts_sent(output.applied.told)
         for one in output.applied.left_out:
             report_left_out(one, Hidden(self._settings.pseudonyms))
 
-    def _sending(self, output: Output) -> AbstractContextManager[Iterable[Headers | None]]:
-        """Around the sending of alerts: the headers of each, with its trace where there is one."""
+    @contextmanager
+    def _sending(self, output: Output) -> Iterator[Sequence[Message]]:
+        """Around the sending of alerts: their messages, each with its trace where there is one."""
         if self._spans is None:
-            return nullcontext(repeat(None))
-        return self._spans.sending(output.applied.step.alerts, self._writer.id)
+            yield output.alerts
+            return
+        with self._spans.sending(output.applied.alerts, self._writer.id) as headers:
+            yield [one._replace(headers=trace) for one, trace in zip(output.alerts, headers, strict=True)]
 
-    def _alert(self, alert: Alert, line: bytes | None) -> tuple[bytes, bytes]:
-        is_whole = self._settings.pseudonyms is None and not alert.incomplete
-        if line is not None and is_whole and len(line) <= self._limit_of(self._settings.alerts_topic):
-            return alert.case_id.encode(), line
+    def _alert(self, alert: Alert | WrittenAlert) -> Message:
+        if isinstance(alert, WrittenAlert):
+            if self._settings.pseudonyms is None and len(alert.line) <= self._limit_of(self._settings.alerts_topic):
+                return Message(alert.case_id.encode(), alert.line, partition_hash=alert.partition_hash)
+            alert = alert.read()
         return self._within_limit(self._settings.alerts_topic, "alert", self._writer.alert(alert))
 
-    def _case(self, change: CaseChange) -> tuple[bytes, bytes | None]:
+    def _case(self, change: CaseChange) -> Message:
         if change.case is None:
-            return self._writer.id(change.case_id).encode(), None
+            return Message(self._writer.id(change.case_id).encode(), None)
         return self._within_limit(self._settings.cases_topic, "case", self._writer.case(change.case, change.as_of))
 
     def _limit_of(self, topic: str) -> int:
         return min(MAX_ALERT, self._limits[topic])
 
-    def _within_limit(self, topic: str, what: str, cloud_event: dict[str, Any]) -> tuple[bytes, bytes]:
+    def _within_limit(self, topic: str, what: str, cloud_event: dict[str, Any]) -> Message:
         """The message of an alert or a case, without its detail if it would be too large."""
         limit = self._limit_of(topic)
         value, subject = encode(cloud_event), cloud_event["data"]["subject"]
@@ -324,7 +328,7 @@ class _Outlet:
             value = encode(without_detail(cloud_event, len(value)))
         if len(value) > limit:
             raise TooLargeError(f"a record of the {what}s by {cloud_event['data']['rule']}", len(value), topic, limit)
-        return cloud_event["subject"].encode(), value
+        return Message(cloud_event["subject"].encode(), value)
 
     def _letter(self, entry: Entry, notice: Notice) -> DeadLetter:
         _, event, origin = entry

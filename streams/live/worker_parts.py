@@ -10,23 +10,25 @@ from itertools import islice
 from typing import Any
 
 from streams.core.alerts import Subject
+from streams.kafka.producer import Message
 from streams.kafka.range_reader import Reader
+from streams.live.applied import Applied
 from streams.live.changelog import Changelog
-from streams.live.clock_partition import ROWS_AT_ONCE, Applied, ClockPartition, RestoreError
+from streams.live.clock_partition import ROWS_AT_ONCE, ClockPartition, RestoreError
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """The messages of one record as key and value, and the reasons of its dead letters.
+    """The messages of one record, and the reasons of its dead letters.
 
     A case without a value is a tombstone.
     """
 
     applied: Applied
-    alerts: Sequence[tuple[bytes, bytes]]
-    letters: Sequence[tuple[bytes, bytes]]
+    alerts: Sequence[Message]
+    letters: Sequence[Message]
     reasons: Sequence[str]
-    cases: Sequence[tuple[bytes, bytes | None]] = ()
+    cases: Sequence[Message] = ()
 
 
 @dataclass(frozen=True, slots=True)

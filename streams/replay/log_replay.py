@@ -14,7 +14,8 @@ from typing import Any
 from streams.core.alerts import Alert, Subject
 from streams.core.rulebook import Rulebook
 from streams.kafka.topic_reader import from_beginning
-from streams.live.clock_partition import Applied, ClockPartition
+from streams.live.applied import Applied
+from streams.live.clock_partition import ClockPartition
 from streams.wire.state_rows import CONTROL_KEY, LogRecord, checksum_of, record_from_bytes
 
 LogPosition = tuple[int, int, bytes]
@@ -88,7 +89,7 @@ class LogReplay:
         skipped = self._skipped.get((partition, offset))
         record = record_from_bytes(value) if skipped is None else replace(skipped, checksum=checksum_of(value))
         applied: Applied | None = clocks.apply(record, offset)
-        return [] if applied is None else applied.step.alerts
+        return [] if applied is None else applied.alerts
 
     def watermark(self, partitions: int) -> int | None:
         """The time (microseconds) that all of so many partitions have reached; ``None`` while one has none."""

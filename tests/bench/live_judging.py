@@ -28,6 +28,7 @@ from typing import Any, Final
 from streams.core.instants import instant_us
 from streams.engine import why_not
 from streams.engine.clocks import native_clocks
+from streams.engine.written_alerts import WrittenAlert
 from streams.live.clock_partition import ClockPartition, subject_of_key
 from streams.live.gc_tuning import short_collections
 from streams.replay.output_form import OutputForm
@@ -96,8 +97,8 @@ def measure_live(path: Path, together: int, engine: str, *, with_cases: bool = F
             applied = partition.apply(record, offset)
             judged = time.process_time()
             assert applied is not None, "each record is new"
-            lines = applied.lines
-            alerts += [lines.get(alert.alert_id) or encode(writer.alert(alert)) for alert in applied.step.alerts]
+            told = applied.told
+            alerts += [one.line if isinstance(one, WrittenAlert) else encode(writer.alert(one)) for one in told]
             for change in applied.cases:
                 if change.case is not None:
                     encode(writer.case(change.case, change.as_of))

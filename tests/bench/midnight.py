@@ -17,7 +17,8 @@ from streams.core.driver import Entry
 from streams.core.event import Event
 from streams.engine import ENGINES
 from streams.engine.clocks import native_clocks
-from streams.live.clock_partition import Applied, ClockPartition
+from streams.live.applied import Applied
+from streams.live.clock_partition import ClockPartition
 from streams.live.gc_tuning import short_collections
 from streams.wire.state_rows import LogRecord
 from tests.stories import shipped, us
@@ -68,7 +69,7 @@ def measure(clocks: int, engine: str = "python") -> tuple[int, list[float]]:
         offset += 1
     partition.apply(LogRecord([], {"in/0": START + LIMIT - 1}, {"in": 1}), offset)
     applied, took = pieces_of(partition, LogRecord([], {"in/0": START + LIMIT}, {"in": 1}), offset + 1)
-    return sum(alert.kind == "breach" for alert in applied.step.alerts), took
+    return sum(alert.kind == "breach" for alert in applied.alerts), took
 
 
 def main(arguments: list[str] | None = None) -> int:

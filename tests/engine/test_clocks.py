@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from aiokafka.partitioner import murmur2
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
@@ -27,8 +28,10 @@ from streams.core.separable_engine import SeparableEngine
 from streams.engine import native_module
 from streams.engine.clocks import FAILED, NativeClocks
 from streams.engine.native_engine import NativeEngine
+from streams.engine.written_alerts import WrittenAlert
 from streams.errors import InputError
-from streams.live.clock_partition import Applied, ClockPartition, position_key
+from streams.live.applied import Applied
+from streams.live.clock_partition import ClockPartition, position_key
 from streams.rulebooks.loader import LoadedRulebook, load_rulebook
 from streams.simulation import simulate
 from streams.wire.cloudevents import CloudEvents, encode
@@ -111,8 +114,10 @@ class Both:
         assert expected is not None
         assert found is not None
         assert self._seen(found) == self._seen(expected)
-        complete = [alert for alert in found.step.alerts if not alert.incomplete and alert.alert_id in found.lines]
-        assert all(encode(self._writer.alert(alert)) == found.lines[alert.alert_id] for alert in complete)
+        for alert in found.told:
+            if isinstance(alert, WrittenAlert):
+                assert encode(self._writer.alert(alert.read())) == alert.line
+                assert alert.partition_hash == murmur2(alert.case_id.encode()) & 0x7FFFFFFF
         assert self._state(self.native) == self._state(self.python)
         for key, value in found.rows:
             if value is None:
@@ -126,7 +131,7 @@ class Both:
 
     def _seen(self, applied: Applied) -> dict[str, Any]:
         return {
-            "alerts": [encode(self._writer.alert(alert)) for alert in applied.step.alerts],
+            "alerts": [encode(self._writer.alert(alert)) for alert in applied.alerts],
             "notices": applied.step.notices,
             "refused": applied.step.refused,
             "rows": applied.rows,
@@ -293,7 +298,7 @@ def test_a_field_with_the_name_of_an_id_is_left_to_python() -> None:
     later = at + 7 * DAY
     replaced = Event("b", "meter.replaced", later, later, {"planned": "batch", "batch_id": "B"}, meter_id="M")
     applied = both.apply(entries_of(rulebook, [posted, replaced]), later)
-    assert [alert.kind for alert in applied.step.alerts] == ["violation"]
+    assert [alert.kind for alert in applied.alerts] == ["violation"]
     assert clocks.fallbacks.total() == 1
 
 
@@ -307,7 +312,7 @@ def test_a_report_made_again_after_its_withdrawal_has_an_id_of_its_own() -> None
         for n, minutes in enumerate((4, 8))
     )
     steps = [
-        both.apply(entries_of(rulebook, events), at + minutes * MINUTE).step.alerts
+        both.apply(entries_of(rulebook, events), at + minutes * MINUTE).alerts
         for events, minutes in (([started], 1), ([], 6), ([in_time], 10), ([late], 11))
     ]
     assert [[alert.kind for alert in alerts] for alerts in steps] == [
@@ -340,7 +345,7 @@ def test_a_subject_with_corrections_and_withdrawn_reports_stays_native(monkeypat
     ]
     for number, (events, kinds_of) in enumerate(steps, 9):
         applied = both.apply(entries_of(rulebook, events), at + number * MINUTE)
-        assert sorted(alert.kind for alert in applied.step.alerts) == kinds_of
+        assert sorted(alert.kind for alert in applied.alerts) == kinds_of
         assert len(by_python) == int(number >= 11)
         assert len(both.native.engine._records) == 0
     both.restart(rulebook)

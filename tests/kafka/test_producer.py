@@ -6,6 +6,7 @@ import asyncio
 from contextlib import closing
 
 import pytest
+from aiokafka.partitioner import murmur2
 
 from streams.kafka.admin import TopicSpec, ensure_topics
 from streams.kafka.brokers import Broker
@@ -58,11 +59,12 @@ def test_messages_written_together_are_where_each_of_them_would_be(kafka: Broker
     """More than one batch of each partition, one that is larger than a batch, one that deletes its key."""
     alone, together = f"{prefix}alone", f"{prefix}together"
     ensure_topics(kafka.bootstrap, [TopicSpec(topic, 3, compact=True) for topic in (alone, together)])
-    messages: list[Message] = [
-        (f"case-{number % 40}".encode(), str(number).encode() * (30_000 if number == 170 else 20), [("n", b"1")])
-        for number in range(400)
-    ]
-    messages.append((b"case-7", None, None))
+    messages = []
+    for number in range(400):
+        key, value = f"case-{number % 40}".encode(), str(number).encode() * (30_000 if number == 170 else 20)
+        known = murmur2(key) & 0x7FFFFFFF if number % 3 else None
+        messages.append(Message(key, value, [("n", b"1")], known))
+    messages.append(Message(b"case-7", None))
 
     async def write() -> None:
         producer = BlockingProducer(bootstrap_servers=kafka.bootstrap, patience=10, max_batch_size=2_000)
@@ -70,7 +72,7 @@ def test_messages_written_together_are_where_each_of_them_would_be(kafka: Broker
         try:
             await producer.send_together(together, messages)
             await producer.send_together(f"{prefix}never-made", [])
-            for key, value, headers in messages:
+            for key, value, headers, _ in messages:
                 await producer.send_and_wait(alone, value, key=key, headers=headers)
         finally:
             await producer.stop()

@@ -13,7 +13,8 @@ from streams.core import separable_engine
 from streams.core.kinds import at_most, each, evidence
 from streams.core.separable_engine import LeftOut
 from streams.engine import subjects
-from streams.live.clock_partition import Applied, ClockPartition, position_key
+from streams.live.applied import Applied
+from streams.live.clock_partition import ClockPartition, position_key
 from streams.live.incomplete import report_left_out
 from streams.wire.pseudonyms import Hidden, is_pseudonym
 from streams.wire.state_rows import entry_to_bytes, record_from_bytes, record_to_bytes
@@ -66,14 +67,14 @@ def test_acts_that_wait_for_a_close_beyond_the_bound(count: int) -> None:
     assert partition.apply([], "2026-03-02T11:00").left_out == []  # said once
     closed = partition.apply(["fc 2026-03-02T12:00 repair.closed F1"], "2026-03-02T13:00")
     assert closed.left_out == []
-    assert [(one.kind, one.incomplete) for one in closed.step.alerts] == [("violation", is_past)] * BOUND
+    assert [(one.kind, one.incomplete) for one in closed.alerts] == [("violation", is_past)] * BOUND
 
 
 def test_an_act_beyond_the_bound_at_the_instant_of_the_close_is_left_out_too() -> None:
     calls = [*many(CALLS, BOUND), "x 2026-03-02T12:00 repair.reported F1 area=urban"]
     applied = Partition().apply([*calls, "y 2026-03-02T12:00 repair.closed F1"], "2026-03-02T13:00")
     assert [one.bound for one in applied.left_out] == ["waiting"]
-    assert Counter(one.incomplete for one in applied.step.alerts) == {True: BOUND}
+    assert Counter(one.incomplete for one in applied.alerts) == {True: BOUND}
 
 
 @pytest.mark.parametrize("more", [0, 1, 3])
@@ -81,7 +82,7 @@ def test_acts_that_count_together_beyond_the_bound(more: int) -> None:
     """One is allowed, and thirty more are violations."""
     applied = Partition().apply(many(ASKED, 1 + BOUND + more), "2026-03-02T10:00")
     assert [one.bound for one in applied.left_out] == (["violations"] if more else [])
-    assert Counter(one.incomplete for one in applied.step.alerts) == {more > 0: BOUND}
+    assert Counter(one.incomplete for one in applied.alerts) == {more > 0: BOUND}
 
 
 @pytest.mark.parametrize("more", [0, 1])

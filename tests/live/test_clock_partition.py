@@ -13,7 +13,8 @@ from schemas.rules import DeadlineRule
 from streams.core import pruning
 from streams.core.driver import Entry
 from streams.core.rulebook import Rulebook
-from streams.live.clock_partition import JUDGED_AT_ONCE, ClockPartition, Row, position_key
+from streams.live.applied import Row
+from streams.live.clock_partition import JUDGED_AT_ONCE, ClockPartition, position_key
 from streams.wire.state_rows import LogRecord, StateError, entry_to_bytes, record_from_bytes, record_to_bytes
 from tests.property.crashing import World, assert_same, killed, undisturbed, written_over
 from tests.stories import decoded, shipped, us, wire
@@ -48,10 +49,10 @@ def test_time_waits_for_every_partition_of_every_source() -> None:
     one = LogRecord(late.entries, {"in/0": START + 10 * MINUTE}, {"in": 2})
     found = partition.apply(one, 0)
     assert found is not None
-    assert (found.step.alerts, partition.watermark) == ([], None)
+    assert (found.alerts, partition.watermark) == ([], None)
     other = partition.apply(LogRecord([], {"in/1": START + 6 * MINUTE}, {"in": 2}), 1)
     assert other is not None
-    assert [alert.kind for alert in other.step.alerts] == ["breach"]
+    assert [alert.kind for alert in other.alerts] == ["breach"]
     assert partition.watermark == START + 6 * MINUTE
 
 
@@ -117,7 +118,7 @@ def test_what_rests_on_silence_says_after_a_loss_that_it_may_be_wrong() -> None:
     expected = [("WO1", "late_completion", False), ("WO1", "breach", True), ("WO2", "breach", False)]
     for found in applied[1:]:
         assert found is not None
-        alerts = [alert for alert in found.step.alerts if alert.rule == "fee-5-minutes" and alert.kind != "warning"]
+        alerts = [alert for alert in found.alerts if alert.rule == "fee-5-minutes" and alert.kind != "warning"]
         assert sorted((one.subject[1], one.kind, one.incomplete) for one in alerts) == sorted(expected)
 
 
@@ -127,7 +128,7 @@ def test_an_act_may_lack_anything_before_it_that_is_still_kept(lost: int, is_inc
     story = "s 2026-03-02T09:10 survey.performed WO1\np 2026-03-02T09:11 survey.appointed WO1"
     applied = partition.apply(replace(record(story, 20), lost_before=START + lost * MINUTE), 0)
     assert applied is not None
-    found = {alert.incomplete for alert in applied.step.alerts if alert.kind == "violation"}
+    found = {alert.incomplete for alert in applied.alerts if alert.kind == "violation"}
     assert found == {is_incomplete}
 
 
@@ -155,10 +156,10 @@ def test_what_may_rest_on_a_dead_letter_of_its_subject_says_so() -> None:
     for one in (partition, taken_back(first.rows)):
         applied = one.apply(replace(record(story, 20), refused=[(("order", "WO5"), START)]), 1)
         assert applied is not None
-        assert [replace(alert, incomplete=False) for alert in applied.step.alerts] == undisturbed.step.alerts
+        assert [replace(alert, incomplete=False) for alert in applied.alerts] == undisturbed.alerts
         found = {
             (alert.subject[1], alert.kind): alert.incomplete
-            for alert in applied.step.alerts
+            for alert in applied.alerts
             if alert.kind in ("breach", "violation")
         }
         assert found["WO1", "breach"] is found["WO3", "violation"] is True
@@ -202,7 +203,7 @@ def test_what_may_rest_on_an_event_that_came_too_late_says_so(monkeypatch: pytes
     for one in (partition, again):
         applied = one.apply(record("", 20), 51)
         assert applied is not None
-        assert [(alert.kind, alert.incomplete) for alert in applied.step.alerts] == [("breach", True)]
+        assert [(alert.kind, alert.incomplete) for alert in applied.alerts] == [("breach", True)]
 
 
 def test_a_record_of_events_that_are_over_is_repeated_after_a_crash_and_nothing_of_it_is_refused() -> None:
@@ -311,7 +312,7 @@ def test_a_row_that_is_ahead_by_some_records_takes_nothing_back_on_the_way() -> 
     for offset, one in enumerate(log):
         applied = partition.apply(one, offset)
         assert applied is not None
-        told += [alert.kind for alert in applied.step.alerts]
+        told += [alert.kind for alert in applied.alerts]
         world.keep(applied.rows)
         written.append(applied.rows)
     assert told == ["warning", "breach"]
@@ -321,7 +322,7 @@ def test_a_row_that_is_ahead_by_some_records_takes_nothing_back_on_the_way() -> 
     for offset, one in enumerate(log[1:], 1):
         applied = again.apply(one, offset)
         assert applied is not None
-        assert applied.step.alerts == []
+        assert applied.alerts == []
 
 
 def test_what_came_before_any_time_had_passed_is_kept_for_as_long_after_a_restart() -> None:
@@ -341,7 +342,7 @@ def test_what_came_before_any_time_had_passed_is_kept_for_as_long_after_a_restar
     for offset, one in enumerate(log):
         applied = partition.apply(one, offset)
         assert applied is not None
-        told += [alert.kind for alert in applied.step.alerts if alert.rule == "fee-5-minutes"]
+        told += [alert.kind for alert in applied.alerts if alert.rule == "fee-5-minutes"]
         world.keep(applied.rows)
         partition = world.restored()
     assert told == ["breach", "late_completion"]
@@ -376,7 +377,7 @@ def test_changed_rules_are_taken_up_some_subjects_at_a_time_and_a_restart_on_the
     world, partition = World(fresh), ClockPartition(3, tightened, keep_for=None)
     applied = partition.apply(record(story, 6), 0)
     assert applied is not None
-    breaches = {alert.alert_id for alert in applied.step.alerts if alert.kind == "breach"}
+    breaches = {alert.alert_id for alert in applied.alerts if alert.kind == "breach"}
     assert len(breaches) == count
     world.keep(applied.rows)
     retracted: list[list[str | None]] = []
@@ -387,7 +388,7 @@ def test_changed_rules_are_taken_up_some_subjects_at_a_time_and_a_restart_on_the
         applied = partition.apply(record("", 6), offset)
         assert applied is not None
         world.keep(applied.rows)
-        retracted.append([alert.retracts for alert in applied.step.alerts])
+        retracted.append([alert.retracts for alert in applied.alerts])
     # The second worker begins with those that the first one has judged.
     assert list(map(len, retracted)) == [JUDGED_AT_ONCE, 0, JUDGED_AT_ONCE, 1, 0]
     assert {alert_id for some in retracted for alert_id in some} == breaches
@@ -401,7 +402,7 @@ def test_a_restart_under_changed_rules_takes_back_what_no_longer_holds_and_repea
     story = "e1 2026-03-02T09:00 counter.service_started WO1 business=fee"
     applied = partition.apply(record(story, 6), 0)
     assert applied is not None
-    (breach,) = [alert for alert in applied.step.alerts if alert.kind == "breach"]
+    (breach,) = [alert for alert in applied.alerts if alert.kind == "breach"]
     *rows, (_, position) = applied.rows
     kept = [(key, value) for key, value in rows if value is not None]
     for rulebook, told in ((tightened, []), (eased, [("retraction", breach.alert_id)])):
@@ -409,7 +410,7 @@ def test_a_restart_under_changed_rules_takes_back_what_no_longer_holds_and_repea
         again.restore(position, kept)
         more = again.apply(record("", 7), 1)
         assert more is not None
-        assert [(alert.kind, alert.retracts) for alert in more.step.alerts] == told
+        assert [(alert.kind, alert.retracts) for alert in more.alerts] == told
         once_more = again.apply(record("", 8), 2)
         assert once_more is not None
-        assert once_more.step.alerts == []
+        assert once_more.alerts == []

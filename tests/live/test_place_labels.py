@@ -12,7 +12,7 @@ from prometheus_client import generate_latest
 from streams.core.alerts import Alert
 from streams.core.driver import Step
 from streams.core.outcome_counts import Ending, Place
-from streams.live.clock_partition import Applied
+from streams.live.applied import Applied
 from streams.live.metrics import Metrics
 from streams.live.place_labels import HALVED_AFTER, MAX_CITIES, MAX_PLACES, OTHER, PlaceLabels, PopularSet
 from streams.wall_clock import WallClock

@@ -12,13 +12,8 @@ import pytest
 
 from streams.core.alerts import Alert, Subject
 from streams.errors import InputError
-from streams.live.clock_partition import (
-    Applied,
-    ClockPartition,
-    RestoreError,
-    position_key,
-    subject_key,
-)
+from streams.live.applied import Applied
+from streams.live.clock_partition import ClockPartition, RestoreError, position_key, subject_key
 from streams.live.quarantine import TooLargeError, is_fault, letter_of_held
 from streams.live.setting_aside import SettingAside
 from streams.live.worker_parts import Output
@@ -153,7 +148,7 @@ class Work:
                     await self.aside.set_aside(0, offset, raw, error, self.restored)
                 tries += 1
                 await self.restored()
-        self.alerts += applied.step.alerts
+        self.alerts += applied.alerts
         for key, value in applied.rows:
             if value is None:
                 self.rows.pop(key, None)

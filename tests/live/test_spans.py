@@ -71,7 +71,7 @@ def alert() -> Alert:
     for offset, record in enumerate(Arrival(1, 1, 3 * 24 * HOUR, -HOUR).log()):
         applied = partition.apply(record, offset)
         assert applied is not None
-        for found in applied.step.alerts:
+        for found in applied.alerts:
             return found
     raise AssertionError("no alert")
 

@@ -1,4 +1,4 @@
-"""A tally's page is that of prometheus_client's counter, and nothing is lost when counts are moved."""
+"""A tally's page is that of prometheus_client's counter or histogram, and nothing is lost when counts are moved."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 
-from streams.live.metric_table import METRICS
-from streams.live.tallies import Tally
+from streams.live.metric_table import DELAYS, METRICS
+from streams.live.tallies import HistogramTally, Tally
 
 NAME = "gridclock_breaches_total"
+SECONDS = st.floats(0, 100_000)
 CITIES = st.sampled_from(["3201", "3202", "other", 'a "city"\n'])
 
 
@@ -49,3 +50,14 @@ def test_moved_counts_are_added(counts: list[tuple[str, int]], left: str, to: st
         of[to] = of.get(to, 0) + of.pop(left)
     assert {city: shown(registry, city) for city in of} == of
     assert left == to or shown(registry, left) is None
+
+
+@given(st.lists(st.tuples(st.sampled_from(["breach", "warning"]), st.one_of(st.sampled_from(DELAYS), SECONDS))))
+def test_its_page_is_that_of_a_histogram(delays: list[tuple[str, float]]) -> None:
+    theirs, ours = CollectorRegistry(), CollectorRegistry()
+    metric = METRICS["gridclock_detection_delay_seconds"]
+    histogram, tally = metric.registered(theirs), HistogramTally(metric, ours)
+    for kind, seconds in delays:
+        histogram.labels(kind).observe(seconds)
+        tally.of((kind,)).observe(seconds)
+    assert page(ours) == page(theirs)

@@ -52,7 +52,7 @@ class Both:
         self.taken += 1
         for row in applied.rows:
             self.state.take(row)
-        for alert in applied.step.alerts:
+        for alert in applied.alerts:
             self.board.take_alert(alert_from_bytes(encode(self.writer.alert(alert))))
 
     def view(self) -> View:

@@ -16,7 +16,8 @@ from schemas.base import Text
 from schemas.organisations import Organisation
 from streams.core.outcome_counts import OutcomeCounts, Place, Running
 from streams.engine.clocks import FAILED
-from streams.live.clock_partition import Applied, ClockPartition
+from streams.live.applied import Applied
+from streams.live.clock_partition import ClockPartition
 from streams.live.metric_table import METRICS, TABLE, Metric
 from streams.live.metrics import Metrics
 from streams.live.metrics_server import SILENT_AT_MOST, Health, MetricsServer
@@ -61,7 +62,7 @@ class Worker:
         ]
         applied = self.partition.apply(LogRecord(entries, {"t/0": self.now}, {"t": 1}), offset)
         assert applied is not None
-        self.metrics.alerts_sent(applied.step.alerts)
+        self.metrics.alerts_sent(applied.alerts)
         self.metrics.applied(applied, 0.01)
         return applied
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from streams.core.alerts import Alert
 from streams.core.case_changes import CaseChange, is_open
 from streams.core.records import JudgedCase
-from streams.live.clock_partition import Applied, ClockPartition, Row, position_key
+from streams.live.applied import Applied, Row
+from streams.live.clock_partition import ClockPartition, position_key
 from streams.wire.cloudevents import CloudEvents
 from streams.wire.state_rows import LogRecord
 from tests.stories import shipped
@@ -73,7 +74,7 @@ class World:
 
     def takes(self, applied: Applied, data: st.DataObject) -> bool:
         """Bring out what came of a record, in order, as far as it gets. False: the process died."""
-        alerts, rows = applied.step.alerts, applied.rows
+        alerts, rows = applied.alerts, applied.rows
         point = data.draw(st.sampled_from(POINTS))
         note(point)
         if point == "before alerts":
@@ -98,7 +99,7 @@ def undisturbed(log: Sequence[LogRecord], fresh: Callable[[], ClockPartition]) -
     for offset, record in enumerate(log):
         applied = partition.apply(record, offset)
         assert applied is not None
-        world.alerts += applied.step.alerts
+        world.alerts += applied.alerts
         world.write(applied.cases)
         world.keep(applied.rows)
         world.committed = offset + 1
@@ -117,7 +118,7 @@ def killed(log: Sequence[LogRecord], world: World, data: st.DataObject) -> World
             if crashes < MOST_CRASHES:
                 alive = world.takes(applied, data)
             else:
-                world.alerts += applied.step.alerts
+                world.alerts += applied.alerts
                 world.write(applied.cases)
                 world.keep(applied.rows)
         if alive:
@@ -145,7 +146,7 @@ def written_over(log: Sequence[LogRecord], world: World, data: st.DataObject) ->
     while offset < len(log):
         applied = partition.apply(log[offset], offset)
         assert applied is not None
-        world.alerts += applied.step.alerts
+        world.alerts += applied.alerts
         world.write(applied.cases)
         world.keep(applied.rows)
         written = [*written[:offset], applied.rows]

@@ -186,7 +186,7 @@ class Feeds(RuleBasedStateMachine):
         applied = self.clocks.apply(record, self.offset)
         assert applied is not None
         self.offset += 1
-        self.told += [(alert, len(self.events)) for alert in applied.step.alerts]
+        self.told += [(alert, len(self.events)) for alert in applied.alerts]
 
     # -- what must hold
 
@@ -223,7 +223,7 @@ class Feeds(RuleBasedStateMachine):
         everything = [(("order", str(event.order_id)), event, "in/0/0") for event in self.events]
         applied = whole.apply(LogRecord(everything, {"in/0": self.now - GRACE}, {"in": 1}), 0)
         assert applied is not None
-        assert _ids(alert for alert, _ in self.told) == _ids(applied.step.alerts)
+        assert _ids(alert for alert, _ in self.told) == _ids(applied.alerts)
 
 
 def _ids(alerts: Any) -> list[str]:

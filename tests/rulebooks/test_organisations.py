@@ -15,7 +15,7 @@ from streams.board.web import meta_of
 from streams.core.driver import Step
 from streams.core.outcome_counts import Place
 from streams.errors import ConfigError
-from streams.live.clock_partition import Applied
+from streams.live.applied import Applied
 from streams.live.metrics import Metrics
 from streams.rulebooks.loader import load_rulebook
 from streams.rulebooks.organisations import load_organisations

@@ -50,7 +50,7 @@ def messages() -> list[Message]:
         for offset, record in enumerate(Arrival(seed, seed, 3 * 24 * HOUR, -HOUR).log()):
             applied = partition.apply(record, offset)
             assert applied is not None
-            for alert in applied.step.alerts:
+            for alert in applied.alerts:
                 event = writer.alert(alert)
                 found.append(("alerts", event["subject"].encode(), encode(event)))
             for change in applied.cases:

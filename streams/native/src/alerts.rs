@@ -304,6 +304,11 @@ impl<'a> Told<'a> {
         })
     }
 
+    /// Its id, and that of its case.
+    pub fn ids(&self) -> [String; 2] {
+        [self.id.clone(), self.case_id.clone()]
+    }
+
     /// Running and paused.
     pub fn counted(&self) -> (i64, i64) {
         (self.elapsed, self.paused)

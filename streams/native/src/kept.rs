@@ -371,7 +371,9 @@ fn less(one: &[Ending], other: &[Ending]) -> Vec<Ending> {
 /// Whether Python need not order or write any of its places.
 fn has_plain_places(places: &Places, found: &Decision) -> bool {
     let ended = found.ended.iter().map(|(place, _)| place);
-    ended.chain(found.running.iter().map(|(place, ..)| place)).chain(&found.open).all(|place| places.is_plain(*place))
+    let running = found.running.iter().map(|(place, ..)| place);
+    let told = found.reports.iter().map(|made| &made.place);
+    ended.chain(running).chain(&found.open).chain(told).all(|place| places.is_plain(*place))
 }
 
 fn shown(code: Option<&str>) -> String {

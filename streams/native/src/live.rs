@@ -114,6 +114,9 @@ pub struct Made {
     /// The place of the first event that began a case of its fold, and the fold: the order of reports.
     pub order: (usize, usize),
     pub key: (String, &'static str, String),
+    /// Of the alert and of its case.
+    pub ids: [String; 2],
+    pub place: u32,
     /// Started, deadline, due, stopped.
     pub instants: (i64, Option<i64>, i64, Option<i64>),
     /// Running and paused, in microseconds.
@@ -202,7 +205,7 @@ pub fn decide<'a>(
         }
         if is_asked {
             let (verdicts, following) = state.judge(&subject, asked.watermark, false);
-            standing += compare(&asked, (&subject, &roots), route, first, &verdicts, &mut found.reports)?;
+            standing += compare(&asked, places, (&subject, &roots), route, first, &verdicts, &mut found.reports)?;
             asked.dues.set(route.index, following);
         }
         if !is_counted {
@@ -210,7 +213,7 @@ pub fn decide<'a>(
             continue;
         }
         found.asked.push(route.index);
-        let mut place_of = |start| places.of(route.index, subject.org(start).map_or(b"", |org| subject.bytes(org)));
+        let mut place_of = |start| place_of(places, &subject, route, start);
         found.count(&state.statuses(&subject, as_of, asked.watermark), &mut place_of);
         found.open.extend(state.open_cases(&subject, as_of).into_iter().map(place_of));
         spare.give(route.index, state);
@@ -225,6 +228,11 @@ pub fn decide<'a>(
     found.reports.sort_by_key(|made| made.order);
     found.dues = asked.dues;
     subject.unsure.get().map_or(Ok(found), Err)
+}
+
+/// The number of the place of a case that begins with this event.
+fn place_of(places: &mut Places, subject: &Subject, route: &Route, start: usize) -> u32 {
+    places.of(route.index, subject.org(start).map_or(b"", |org| subject.bytes(org)))
 }
 
 /// Whether no case of a subject is open, and none of its events matters to a later one; also of rules without a case.
@@ -267,8 +275,8 @@ fn folded<'a>(
 
 /// Collect the reports of one fold that are to be made; how many of those made stand, besides warnings.
 fn compare(
-    asked: &Asked, (subject, roots): (&Subject, &Roots), route: &Route, first: usize, verdicts: &[Verdict],
-    made: &mut Vec<Made>,
+    asked: &Asked, places: &mut Places, (subject, roots): (&Subject, &Roots), route: &Route, first: usize,
+    verdicts: &[Verdict], made: &mut Vec<Made>,
 ) -> Result<usize, Reason> {
     let mut standing = 0;
     let mut owed: HashSet<(String, &str, &str)> = HashSet::default();
@@ -294,6 +302,8 @@ fn compare(
             made.push(Made {
                 order: (first, route.index),
                 key: (root.to_string(), report.kind, report.cause.clone()),
+                ids: told.ids(),
+                place: place_of(places, subject, route, verdict.anchor),
                 instants: (verdict.started_at, verdict.deadline, report.due, verdict.stopped_at),
                 counted: told.counted(),
                 line: told.line(subject, asked.watermark).ok_or_else(unsure)?.into_bytes(),

@@ -9,17 +9,19 @@ use crate::live::{Ending, ReportKey, entries_of, read_one};
 use crate::partition::{Partition, Taken, Times};
 use crate::places::Place;
 use crate::subject::SUBJECTS;
-use crate::worker::{Worker, placed};
+use crate::worker::{KnownPlaces, Named, Worker, named, placed};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// See `partition.rs`. A subject is given by its type and id, a place by its number, where `new_places` has it.
+/// See `partition.rs`. A subject is given by its type and id, a place of a running clock by its number, where `all_places` has it.
 #[pyclass(frozen)]
 pub struct Subjects {
     worker: Py<Worker>,
     inner: Mutex<Partition>,
+    /// The places of the partition; for the thread that decides.
+    places: Mutex<KnownPlaces>,
 }
 
 /// Reports as a row has them, and their keys; those withdrawn likewise, each with how often.
@@ -34,14 +36,6 @@ type WrittenClock = ((String, Option<String>, Option<String>), i64, Option<i64>)
 /// Type and id of the subject, origin and event of an entry.
 type Entry<'py> = (Bound<'py, PyString>, Bound<'py, PyString>, Bound<'py, PyString>, Bound<'py, PyBytes>);
 
-type Named<'py> = (Bound<'py, PyString>, Bound<'py, PyString>);
-
-fn named<'py>(py: Python<'py>, (kind, id): KeyRef) -> Named<'py> {
-    // The ids come from Python.
-    let id = std::str::from_utf8(id).unwrap_or_default();
-    (PyString::intern(py, SUBJECTS[usize::from(kind)]), PyString::new(py, id))
-}
-
 fn all_named<'py>(py: Python<'py>, keys: Vec<Key>) -> Vec<Named<'py>> {
     keys.iter().map(|(kind, id)| named(py, (*kind, id))).collect()
 }
@@ -50,13 +44,21 @@ impl Subjects {
     fn inner(&self) -> MutexGuard<'_, Partition> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// All places of the partition as Python has them. Its classes are called here, so the partition is not locked.
+    fn places(&self, py: Python) -> PyResult<MutexGuard<'_, KnownPlaces>> {
+        let mut known = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = self.inner().places.all[known.len()..].to_vec();
+        known.learn(py, self.worker.get(), &new)?;
+        Ok(known)
+    }
 }
 
 #[pymethods]
 impl Subjects {
     #[new]
     fn new(worker: Py<Worker>) -> Subjects {
-        Subjects { worker, inner: Mutex::default() }
+        Subjects { worker, inner: Mutex::default(), places: Mutex::default() }
     }
 
     /// How many there are.
@@ -115,18 +117,19 @@ impl Subjects {
         Ok(Some((counts, entries_left, failures)))
     }
 
-    /// Decide some of the subjects whose turn it is: the reports to be made, each with its subject; the subjects that
-    /// Python must decide, must load first, and must prune; how often it failed, and whether no more are to be decided.
+    /// Decide some of the subjects whose turn it is: the reports to be made; the subjects that Python must decide, must load first, and must prune; how often it failed, and whether no more are to be decided.
     #[allow(clippy::type_complexity)]
     fn decide<'py>(
         &self, py: Python<'py>, watermark: i64, keep_for: Option<i64>, prunes: Option<i64>, at_most: usize,
-    ) -> PyResult<(Vec<(Named<'py>, Bound<'py, PyAny>)>, [Vec<Named<'py>>; 3], usize, bool)> {
+    ) -> PyResult<(Vec<Bound<'py, PyAny>>, [Vec<Named<'py>>; 3], usize, bool)> {
         let worker = self.worker.get();
         let step = self.inner().decide(&worker.rulebook, Times { watermark, keep_for, prunes }, at_most);
+        let places = self.places(py)?;
         let mut reports = Vec::new();
-        for (key, made) in step.reports {
+        for ((kind, id), made) in step.reports {
+            let subject = named(py, (kind, &id));
             for made in made {
-                reports.push((named(py, (key.0, &key.1)), worker.report(py, made)?));
+                reports.push(worker.report(py, &subject, places.place(made.place), made, watermark)?);
             }
         }
         let named = [step.left, step.at_rest, step.to_prune].map(|keys| all_named(py, keys));
@@ -142,22 +145,23 @@ impl Subjects {
         (all_named(py, to_ask), all_named(py, at_rest))
     }
 
-    /// What has ended and what has not after all, by place and outcome, and how many more clocks are running, since it was
-    /// last asked.
+    /// What has ended and what has not after all, each as often as it did, and how many more clocks are running, since it
+    /// was last asked.
     #[allow(clippy::type_complexity)]
-    fn take_counts(&self) -> (Vec<(u32, &'static str, i64)>, Vec<(u32, &'static str, i64)>, i64) {
+    fn take_counts(&self, py: Python) -> PyResult<([Vec<(Py<PyAny>, i64)>; 2], i64)> {
         let counts = std::mem::take(&mut self.inner().counts);
-        let list = |of: HashMap<Ending, i64>| {
-            of.into_iter().map(|((place, outcome), count)| (place, outcome.name(), count)).collect()
+        let mut places = self.places(py)?;
+        let mut list = |of: HashMap<Ending, i64>| {
+            of.into_iter().map(|(ending, count)| Ok((places.ending(py, ending)?, count))).collect::<PyResult<_>>()
         };
-        (list(counts.ended), list(counts.reopened), counts.clocks)
+        Ok(([list(counts.ended)?, list(counts.reopened)?], counts.clocks))
     }
 
-    /// The places from a number on: rule, city and county.
-    fn new_places(&self, from: usize) -> Vec<(&Py<PyString>, Option<String>, Option<String>)> {
+    /// All places: rule, city and county; also from another thread.
+    fn all_places(&self) -> Vec<(&Py<PyString>, Option<String>, Option<String>)> {
         let ids = &self.worker.get().ids;
         let inner = self.inner();
-        let of = inner.places.all[from.min(inner.places.all.len())..].iter();
+        let of = inner.places.all.iter();
         of.map(|place| (&ids[place.fold], place.city.clone(), place.county.clone())).collect()
     }
 

@@ -105,6 +105,8 @@ mod tests {
         Made {
             order: (0, 0),
             key: ("e1".to_owned(), "breach", cause.to_owned()),
+            ids: [String::new(), String::new()],
+            place: 0,
             instants: (1, None, 3, Some(4)),
             counted: (5, 6),
             line: format!("{{\"id\":\"a\",\"data\":{data},\"end\":[{{}}]}}").into_bytes(),

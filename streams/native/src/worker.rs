@@ -2,14 +2,15 @@
 
 use crate::broken;
 use crate::hashing::HashMap;
+use crate::kept::KeyRef;
 use crate::kinds::Spare;
-use crate::places::Places;
+use crate::places::{Place, Places};
 use crate::subject::SUBJECTS;
 use crate::{intake, live, replay};
 use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyString};
+use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
@@ -20,26 +21,31 @@ pub struct Worker {
     /// The ids of the folds and the names of the event types, as Python has them.
     pub ids: Vec<Py<PyString>>,
     pub types: Vec<Py<PyString>>,
-    /// Python's classes of a place and of a running clock.
+    /// Python's classes of a place, a running clock and an alert that is written.
     place: Py<PyAny>,
     running: Py<PyAny>,
-    places: Mutex<(Places, Vec<KnownPlace>)>,
+    alert: Py<PyAny>,
+    places: Mutex<(Places, KnownPlaces)>,
 }
 
-/// A place as Python has it, and its endings by their outcome.
+/// Places as Python has them, by their number.
+#[derive(Default)]
+pub struct KnownPlaces(Vec<KnownPlace>);
+
+/// A place, and its endings by their outcome.
 struct KnownPlace {
     place: Py<PyAny>,
-    endings: HashMap<&'static str, Py<PyAny>>,
+    endings: Vec<(&'static str, Py<PyAny>)>,
 }
 
 #[pymethods]
 impl Worker {
     #[new]
-    fn new(py: Python, document: &[u8], place: Py<PyAny>, running: Py<PyAny>) -> PyResult<Worker> {
+    fn new(py: Python, document: &[u8], place: Py<PyAny>, running: Py<PyAny>, alert: Py<PyAny>) -> PyResult<Worker> {
         let rulebook = replay::Rulebook::parse(document).map_err(PyValueError::new_err)?;
         let ids = rulebook.folds.iter().map(|(entry, _)| PyString::new(py, &entry.id).unbind()).collect();
         let types = rulebook.types.iter().map(|name| PyString::new(py, name).unbind()).collect();
-        Ok(Worker { rulebook, ids, types, place, running, places: Mutex::default() })
+        Ok(Worker { rulebook, ids, types, place, running, alert, places: Mutex::default() })
     }
 
     /// Append the entries of records from the first on, as `intake::entries` makes them, to the lists of their
@@ -119,16 +125,14 @@ impl Worker {
             Ok(found) => found,
             Err(reason) => return reason.into_bound_py_any(py),
         };
-        for place in &places.all[known.len()..] {
-            known.push(KnownPlace::new(&self.place, (&self.ids[place.fold], &place.city, &place.county), py)?);
-        }
+        known.learn(py, self, &places.all[known.len()..])?;
         let mut ended = Vec::with_capacity(found.ended.len());
         for (place, outcome) in found.ended {
-            ended.push(known[place as usize].ending(py, outcome.name())?);
+            ended.push(known.ending(py, (place, outcome))?);
         }
         let mut running = Vec::with_capacity(found.running.len());
         for (place, started_at, deadline) in found.running {
-            let place = &known[place as usize].place;
+            let place = known.place(place);
             running.push(self.running.call1(py, (place, started_at, deadline))?);
         }
         let asked: Vec<_> = found.asked.iter().map(|fold| &self.ids[*fold]).collect();
@@ -141,7 +145,9 @@ impl Worker {
                 case.evidence.into_iter().map(|event| events.get_item(event)).collect::<PyResult<_>>()?;
             Ok((case.rule, anchor, case.outcome.name(), case.times, case.pauses, case.is_provisional, evidence))
         };
-        let reports = found.reports.into_iter().map(|made| self.report(py, made));
+        let subject = named(py, placed(subject));
+        let reports =
+            found.reports.into_iter().map(|made| self.report(py, &subject, known.place(made.place), made, watermark));
         let reports: Vec<_> = reports.collect::<PyResult<_>>()?;
         let looked: Vec<_> = found.looked.iter().map(|fold| &self.ids[*fold]).collect();
         let written = |(fold, root, written): (usize, String, live::Case)| -> PyResult<_> {
@@ -157,27 +163,115 @@ pub fn placed<'a>((kind, id): (&str, &'a str)) -> (u8, &'a [u8]) {
     (SUBJECTS.iter().position(|known| *known == kind).unwrap_or(usize::MAX) as u8, id.as_bytes())
 }
 
+/// A subject as Python has it.
+pub type Named<'py> = (Bound<'py, PyString>, Bound<'py, PyString>);
+
+pub fn named<'py>(py: Python<'py>, (kind, id): KeyRef) -> Named<'py> {
+    // The ids come from Python.
+    let id = std::str::from_utf8(id).unwrap_or_default();
+    (PyString::intern(py, SUBJECTS[usize::from(kind)]), PyString::new(py, id))
+}
+
 impl Worker {
-    /// A report with its key, the alert, its instants and lengths of time.
-    pub fn report<'py>(&self, py: Python<'py>, made: live::Made) -> PyResult<Bound<'py, PyAny>> {
+    /// A report as Python has it.
+    pub fn report<'py>(
+        &self, py: Python<'py>, subject: &Named<'py>, place: &Py<PyAny>, made: live::Made, detected_at: i64,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let (root, kind, cause) = made.key;
-        let key = (&self.ids[made.order.1], root, kind, cause);
-        (key, PyBytes::new(py, &made.line), made.instants, made.counted).into_bound_py_any(py)
+        let [id, case_id] = made.ids;
+        let hash = partition_hash(case_id.as_bytes());
+        let (started, deadline, due, stopped) = made.instants;
+        let values: [Bound<'py, PyAny>; 17] = [
+            id.into_bound_py_any(py)?,
+            case_id.into_bound_py_any(py)?,
+            PyString::intern(py, kind).into_any(),
+            self.ids[made.order.1].bind(py).clone().into_any(),
+            subject.into_bound_py_any(py)?,
+            place.bind(py).clone(),
+            due.into_bound_py_any(py)?,
+            detected_at.into_bound_py_any(py)?,
+            PyBytes::new(py, &made.line).into_any(),
+            hash.into_bound_py_any(py)?,
+            root.into_bound_py_any(py)?,
+            cause.into_bound_py_any(py)?,
+            started.into_bound_py_any(py)?,
+            deadline.into_bound_py_any(py)?,
+            stopped.into_bound_py_any(py)?,
+            made.counted.0.into_bound_py_any(py)?,
+            made.counted.1.into_bound_py_any(py)?,
+        ];
+        self.alert.bind(py).call1(PyTuple::new(py, values)?)
     }
 }
 
-impl KnownPlace {
-    /// `class` is Python's; of the rule, the city and the county.
-    fn new(
-        class: &Py<PyAny>, place: (&Py<PyString>, &Option<String>, &Option<String>), py: Python,
-    ) -> PyResult<KnownPlace> {
-        Ok(KnownPlace { place: class.call1(py, place)?, endings: HashMap::default() })
+impl KnownPlaces {
+    pub fn len(&self) -> usize {
+        self.0.len()
     }
 
-    fn ending(&mut self, py: Python, outcome: &'static str) -> PyResult<Py<PyAny>> {
-        if !self.endings.contains_key(outcome) {
-            self.endings.insert(outcome, (&self.place, PyString::intern(py, outcome)).into_py_any(py)?);
+    /// Have those that follow.
+    pub fn learn(&mut self, py: Python, worker: &Worker, new: &[Place]) -> PyResult<()> {
+        for place in new {
+            let place = worker.place.call1(py, (&worker.ids[place.fold], &place.city, &place.county))?;
+            self.0.push(KnownPlace { place, endings: Vec::new() });
         }
-        Ok(self.endings[outcome].clone_ref(py))
+        Ok(())
+    }
+
+    pub fn place(&self, number: u32) -> &Py<PyAny> {
+        &self.0[number as usize].place
+    }
+
+    pub fn ending(&mut self, py: Python, (place, outcome): live::Ending) -> PyResult<Py<PyAny>> {
+        let (known, name) = (&mut self.0[place as usize], outcome.name());
+        if let Some((_, ending)) = known.endings.iter().find(|(known, _)| *known == name) {
+            return Ok(ending.clone_ref(py));
+        }
+        let ending = (&known.place, PyString::intern(py, name)).into_py_any(py)?;
+        known.endings.push((name, ending.clone_ref(py)));
+        Ok(ending)
+    }
+}
+
+/// The hash of a key by which Kafka's clients choose a partition (murmur2), as a number that is not negative.
+fn partition_hash(key: &[u8]) -> u32 {
+    const MIX: u32 = 0x5bd1_e995;
+    let number = |bytes: &[u8]| bytes.iter().rev().fold(0, |found, byte| found << 8 | u32::from(*byte));
+    let mixed = |word: u32| {
+        let word = word.wrapping_mul(MIX);
+        (word ^ word >> 24).wrapping_mul(MIX)
+    };
+    let words = key.chunks_exact(4);
+    let rest = words.remainder();
+    let mut hash = 0x9747_b28c ^ key.len() as u32;
+    for word in words {
+        hash = hash.wrapping_mul(MIX) ^ mixed(number(word));
+    }
+    if !rest.is_empty() {
+        hash = (hash ^ number(rest)).wrapping_mul(MIX);
+    }
+    hash = (hash ^ hash >> 13).wrapping_mul(MIX);
+    (hash ^ hash >> 15) & 0x7fff_ffff
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_have_the_hash_of_kafka() {
+        // By org.apache.kafka.common.utils.Utils.murmur2.
+        let known: [(&[u8], i32); 7] = [
+            (b"21", -973_932_308),
+            (b"foobar", -790_332_482),
+            (b"a-little-bit-long-string", -985_981_536),
+            (b"a-little-bit-longer-string", -1_486_304_829),
+            (b"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58_897_971),
+            (b"abc", 479_470_107),
+            (b"", 275_646_681),
+        ];
+        for (key, hash) in known {
+            assert_eq!(partition_hash(key), hash as u32 & 0x7fff_ffff, "{key:?}");
+        }
     }
 }
