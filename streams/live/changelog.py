@@ -15,7 +15,7 @@ subjects it does not have; so the last rows are right. A worker that was suspend
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
@@ -25,14 +25,14 @@ from streams.live.applied import Row
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Acknowledged rows with their offsets. ``alone``: no other process wrote since the rows before.
+    """Acknowledged rows. ``alone``: no other process wrote since the rows before.
 
-    ``among`` are the offsets of all rows since then, of any writer.
+    ``among`` are the offsets of all rows since then, of any writer; the last of these rows has the last one.
     """
 
-    rows: Sequence[tuple[int, bytes, bytes | None]] = field(default_factory=list)
-    alone: bool = True
-    among: range = range(0)
+    rows: Sequence[Row]
+    alone: bool
+    among: range
 
 
 class Changelog:
@@ -56,24 +56,23 @@ class Changelog:
         Raises:
             KafkaError: where the broker refuses them.
         """
-        kept: list[tuple[int, bytes, bytes | None]] = []
-        batch, waiting = self._producer.create_batch(), list[Row]()
-        for row in rows:
-            if batch.append(timestamp=None, key=row[0], value=row[1]) is None:  # full
-                kept += await self._written(partition, batch, waiting)
-                batch, waiting = self._producer.create_batch(), list[Row]()
-                batch.append(timestamp=None, key=row[0], value=row[1])  # an empty batch takes a row of any size
-            waiting.append(row)
-        kept += await self._written(partition, batch, waiting)
-        expected = self._next.get(partition, kept[0][0])
-        alone = kept[0][0] == expected and kept[-1][0] == expected + len(kept) - 1
-        self._next[partition] = kept[-1][0] + 1
-        return Kept(kept, alone, range(expected, kept[-1][0] + 1))
+        firsts: list[int] = []
+        batch, number = self._producer.create_batch(), 0
+        for key, value in rows:
+            if batch.append(timestamp=None, key=key, value=value) is None:  # full
+                firsts.append(await self._written(partition, batch))
+                batch, number = self._producer.create_batch(), 0
+                batch.append(timestamp=None, key=key, value=value)  # an empty batch takes a row of any size
+            number += 1
+        firsts.append(await self._written(partition, batch))
+        end = firsts[-1] + number
+        expected = self._next.get(partition, firsts[0])
+        self._next[partition] = end
+        return Kept(rows, firsts[0] == expected and end == expected + len(rows), range(expected, end))
 
-    async def _written(
-        self, partition: int, batch: BatchBuilder, rows: Sequence[Row]
-    ) -> list[tuple[int, bytes, bytes | None]]:
+    async def _written(self, partition: int, batch: BatchBuilder) -> int:
+        """The offset of its first row."""
         batch.close()
         sent = await self._producer.send_batch(batch, self.topic, partition=partition)
-        first = (await sent).offset
-        return [(first + number, key, value) for number, (key, value) in enumerate(rows)]
+        first: int = (await sent).offset
+        return first

@@ -229,7 +229,7 @@ class Worker:
         written = await self._written(number, [(position_key(number), row)])
         if not written.alone:
             raise BrokerError(f"another process wrote to {self._changelog.topic}/{number}: this worker ends")
-        apply_rows(self.table, self._changelog.topic, number, written.rows)
+        apply_rows(self.table, self._changelog.topic, number, written.rows, written.among[-1])
 
     async def _keep(self, number: int, partition: ClockPartition, applied: Applied) -> None:
         self._check_alive()
@@ -252,7 +252,7 @@ class Worker:
         if not kept.alone:
             raise BrokerError(f"another process keeps writing to {self._changelog.topic}/{number}: this worker ends")
         if number in self._follows:
-            apply_rows(self.table, self._changelog.topic, number, kept.rows)
+            apply_rows(self.table, self._changelog.topic, number, kept.rows, kept.among[-1])
 
     def _on_store_trouble(self, error: LocalStoreError) -> None:
         if not self._store_failed.done():

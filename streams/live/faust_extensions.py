@@ -25,6 +25,7 @@ from rocksdict import DBCompressionType, WriteBufferManager
 
 from streams.kafka.connection import kafka_options
 from streams.kafka.range_reader import Reader
+from streams.live.applied import Row
 from streams.live.local_store import directory_of
 from streams.settings import Settings
 from streams.wall_clock import monotonic
@@ -176,8 +177,8 @@ class FillingRecovery(Recovery):  # type: ignore[misc]
                     if assignments != self._assignments:
                         raise RebalanceAgain
                     self.flush_buffers()  # what Faust has read before must not come over newer rows later
-                    rows = [(record.offset, record.key, record.value) for record in records]
-                    apply_rows(table, topic, number, rows)
+                    rows = [(record.key, record.value) for record in records]
+                    apply_rows(table, topic, number, rows, records[-1].offset)
                     offsets[TP(topic, number)] = records[-1].offset
                     self._filled += len(rows)
         except (KafkaError, TimeoutError) as error:
@@ -245,17 +246,15 @@ def app_of(settings: Settings, client_id: str, read_changelog: Reader) -> Any:
     return app
 
 
-def apply_rows(table: Any, topic: str, partition: int, rows: Sequence[tuple[int, bytes, bytes | None]]) -> None:
-    """Put rows that were acknowledged, by their offsets, into the table's local store."""
-    if not rows:
-        return
+def apply_rows(table: Any, topic: str, partition: int, rows: Sequence[Row], last: int) -> None:
+    """Put rows that were acknowledged, up to an offset (inclusive), into the table's local store."""
     if hasattr(table.data, "put_rows"):
-        table.data.put_rows(partition, rows)
+        table.data.put_rows(partition, rows, last)
         return
-    table.apply_changelog_batch(changelog_events(topic, partition, rows))
+    table.apply_changelog_batch(changelog_events(topic, partition, rows, last))
 
 
-def changelog_events(topic: str, partition: int, rows: Iterable[tuple[int, bytes, bytes | None]]) -> list[_Written]:
-    """Rows that were acknowledged, as Faust's stores take them."""
+def changelog_events(topic: str, partition: int, rows: Iterable[Row], last: int) -> list[_Written]:
+    """Rows that were acknowledged, as Faust's stores take them: these keep the last offset only."""
     tp = TP(topic, partition)
-    return [_Written(tp, offset, key, value) for offset, key, value in rows]
+    return [_Written(tp, last, key, value) for key, value in rows]

@@ -25,6 +25,7 @@ import rocksdict
 
 from streams.errors import ConfigError, GridclockError
 from streams.files import private_directory
+from streams.live.applied import Row
 from streams.live.clock_partition import position_key
 from streams.settings import Settings
 
@@ -91,15 +92,15 @@ def listen_to(store: Any, on_trouble: Callable[[LocalStoreError], None]) -> None
     store.put_rows = listening(partial(_put_rows, store))
 
 
-def _put_rows(store: Any, number: int, rows: Sequence[tuple[int, bytes, bytes | None]]) -> None:
-    """Write rows by their offsets, and the last offset with them, to a partition of a RocksDB store."""
+def _put_rows(store: Any, number: int, rows: Sequence[Row], last: int) -> None:
+    """Write rows, and the offset of the last one with them, to a partition of a RocksDB store."""
     batch = rocksdict.WriteBatch(raw_mode=True)
-    for _, key, value in rows:
+    for key, value in rows:
         if value is None:
             batch.delete(key)
         else:
             batch.put(key, value)
-    batch.put(store.offset_key, b"%d" % rows[-1][0])
+    batch.put(store.offset_key, b"%d" % last)
     store._db_for_partition(number).write(batch)
 
 

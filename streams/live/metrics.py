@@ -26,7 +26,7 @@ from schemas.rules import ActRule, SequenceRule
 from streams.core.alerts import Alert
 from streams.core.outcome_counts import Ending, Place
 from streams.core.rulebook import Rulebook
-from streams.core.verdicts import Bounded
+from streams.core.verdicts import AlertKind, Bounded
 from streams.engine.clocks import FAILED
 from streams.engine.written_alerts import WrittenAlert
 from streams.live.applied import Applied
@@ -189,12 +189,21 @@ class Metrics:
                     self._alerts[kind].of(labels[:-1])
             return labels
 
+    def _count_endings(self, endings: Mapping[Ending, int], which: int) -> None:
+        """Count those that ended so (0), or did not after all (1)."""
+        known, used, new = self._endings, list[Place](), list[Ending]()
+        for ending, count in endings.items():
+            if (counts := known.get(ending)) is None:
+                new.append(ending)
+            else:
+                counts[which].value += count
+                used.append(ending[0])
+        self.labels.use_known(used)
+        for ending in new:  # which may take another's place
+            self._of_ending(ending)[which].value += endings[ending]
+
     def _of_ending(self, ending: Ending) -> tuple[Count, Count]:
         """The counts of what ended so, and of what did not after all: both begin at 0 together."""
-        counts = self._endings.get(ending)
-        if counts is not None:
-            self.labels.use_known(ending[0])
-            return counts
         labels = *self.place(ending[0]), ending[1]
         counts = self._ended.of(labels), self._reopened.of(labels)
         if self.labels.knows(ending[0]):
@@ -239,6 +248,7 @@ class Metrics:
     def alerts_sent(self, alerts: Sequence[Alert | WrittenAlert]) -> None:
         """Alerts that the broker has acknowledged."""
         now, in_seconds = self._clock.now() if alerts else 0, 1e6 * float(self._clock.speed)
+        known, used, new = self._sent, list[Place](), list[tuple[AlertKind, Place]]()
         for alert in alerts:
             kind = alert.kind
             if isinstance(alert, WrittenAlert):
@@ -246,15 +256,18 @@ class Metrics:
             else:
                 org = alert.org or {}
                 place = Place(alert.rule, org.get("city"), org.get("county"))
-            self._of_sent(kind, place).value += 1
+            if (count := known.get((kind, place))) is None:
+                new.append((kind, place))
+            else:
+                count.value += 1
+                used.append(place)
             since = alert.detected_at if kind == "retraction" else alert.due_at
             self._delay.of((kind,)).observe(max(0, now - since) / in_seconds)
+        self.labels.use_known(used)
+        for kind, place in new:  # which may take another's place
+            self._of_sent(kind, place).value += 1
 
     def _of_sent(self, kind: str, place: Place) -> Count:
-        count = self._sent.get((kind, place))
-        if count is not None:
-            self.labels.use_known(place)
-            return count
         count = self._alerts[kind].of(self.place(place)[:-1])
         if self.labels.knows(place):
             self._sent[kind, place] = count
@@ -264,10 +277,8 @@ class Metrics:
         """A record of the log was applied."""
         for (notice, _), count in applied.step.notices.items():
             self._of(self._notices, notice).inc(count)
-        for ending, count in applied.ended.items():
-            self._of_ending(ending)[0].value += count
-        for ending, count in applied.reopened.items():
-            self._of_ending(ending)[1].value += count
+        self._count_endings(applied.ended, 0)
+        self._count_endings(applied.reopened, 1)
         for one in applied.left_out:
             self._of(self._bounds, one.bound).inc()
         self._work.observe(seconds)

@@ -117,16 +117,16 @@ class PlaceLabels:
             if OTHER not in known[3:]:
                 self._known[place] = known
         elif is_use:
-            self.use_known(place)
+            self.use_known((place,))
         return known
 
     def knows(self, place: Place) -> bool:
         """Whether these values stay until ``on_forgotten`` is called."""
         return place in self._known
 
-    def use_known(self, place: Place) -> None:
-        """Count a use of a place whose values are known."""
-        self._uses[place] += 1
+    def use_known(self, places: Iterable[Place]) -> None:
+        """Count a use of each of these places, whose values are known."""
+        self._uses.update(places)
 
     def _count_uses(self) -> None:
         uses, self._uses = self._uses, Counter()

@@ -259,14 +259,14 @@ class _Outlet:
         for key, value in applied.rows:
             if value is not None and len(key) + len(value) > limit and subject_of_key(key) is not None:
                 raise TooLargeError("its state", len(key) + len(value), topic, limit)
-        step = applied.step
+        step, most = applied.step, self._limit_of(self._settings.alerts_topic)
         letters = [self._letter(entry, notice) for entry, notice in step.refused]
         letters += [letter_of_held(held, f"{self._settings.log_topic}/{applied.partition}") for held in applied.held]
         if applied.skipped is not None:
             letters.append(self._letter_of_skipped(applied))
         return Output(
             applied,
-            [self._alert(alert) for alert in applied.told],
+            [self._alert(alert, most) for alert in applied.told],
             [Message(letter.id.encode(), letter.model_dump_json().encode()) for letter in letters],
             [letter.reason for letter in letters],
             [self._case(change) for change in applied.cases],
@@ -300,9 +300,9 @@ class _Outlet:
         with self._spans.sending(output.applied.alerts, self._writer.id) as headers:
             yield [one._replace(headers=trace) for one, trace in zip(output.alerts, headers, strict=True)]
 
-    def _alert(self, alert: Alert | WrittenAlert) -> Message:
+    def _alert(self, alert: Alert | WrittenAlert, limit: int) -> Message:
         if isinstance(alert, WrittenAlert):
-            if self._settings.pseudonyms is None and len(alert.line) <= self._limit_of(self._settings.alerts_topic):
+            if self._settings.pseudonyms is None and len(alert.line) <= limit:
                 return Message(alert.case_id.encode(), alert.line, partition_hash=alert.partition_hash)
             alert = alert.read()
         return self._within_limit(self._settings.alerts_topic, "alert", self._writer.alert(alert))

@@ -183,8 +183,8 @@ def test_what_faust_has_read_does_not_come_over_newer_rows(group: Group) -> None
     async def story() -> None:
         await group.assign(0, new=[0])
         (part,) = group.parts(0)
-        waiting = [(0, b"0/a", b"1"), (1, b"0/b", b"1")]
-        group.recovery.buffers[group.table].extend(faust_extensions.changelog_events(part.topic, 0, waiting))
+        waiting = [(b"0/a", b"1"), (b"0/b", b"1")]
+        group.recovery.buffers[group.table].extend(faust_extensions.changelog_events(part.topic, 0, waiting, 1))
         await group.step()
         group.recovery.flush_buffers()
         assert group.rows(0) == WHOLE[0]
