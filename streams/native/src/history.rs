@@ -154,3 +154,62 @@ impl History {
         self.text.capacity() + size_of::<Event>() * self.events.capacity() + size_of::<Field>() * self.fields.capacity()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::Val;
+
+    fn came(at: i64, id: &str) -> Came {
+        let raw = format!("[\"{id}\",{at}]");
+        let event = Event { at, id: Span::new(2, id.len()), fields: (0, 1), ..Event::default() };
+        Came { event, fields: vec![(7, Val::Text(Span::new(2, id.len())))], raw: raw.into_bytes().into() }
+    }
+
+    fn history(all: &[(i64, &str)]) -> History {
+        let mut history = History::new();
+        all.iter().for_each(|(at, id)| history.insert(&came(*at, id)));
+        history
+    }
+
+    /// Its text; and what each event reads as: its id, its field, and itself.
+    fn seen(history: &History) -> (&str, Vec<[&str; 3]>) {
+        let text = |span: Span| std::str::from_utf8(span.of(&history.text)).unwrap();
+        let read = |event: &Event| {
+            let (7, Val::Text(field)) = history.fields[event.fields.0 as usize] else { panic!("another field") };
+            [text(event.id), text(field), text(event.line)]
+        };
+        (std::str::from_utf8(&history.text).unwrap(), history.events.iter().map(read).collect())
+    }
+
+    #[test]
+    fn events_are_in_order_whatever_the_order_in_which_they_come() {
+        let whole = ("[[\"a\",1],[\"bb\",2],[\"b\",3]]", [("a", 1), ("bb", 2), ("b", 3)]);
+        for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+            let all = order.map(|place| [(1, "a"), (2, "bb"), (3, "b")][place]);
+            let history = history(&all);
+            let (text, events) = seen(&history);
+            assert_eq!(text, whole.0);
+            assert_eq!(events, whole.1.map(|(id, at)| [id.to_owned(), id.to_owned(), format!("[\"{id}\",{at}]")]));
+            assert_eq!(history.find(b"bb"), Some(&b"[\"bb\",2]"[..]));
+            assert_eq!(history.find(b"c"), None);
+        }
+    }
+
+    #[test]
+    fn a_history_goes_back_to_what_it_was() {
+        for coming in [&[(5, "e")][..], &[(5, "e"), (6, "f")], &[(6, "f"), (5, "e")], &[(2, "c")], &[]] {
+            for known in [&[][..], &[(1, "a"), (3, "d")]] {
+                let (mut one, other) = (history(known), history(known));
+                one.begins_again = false;
+                let coming: Vec<_> = coming.iter().map(|(at, id)| came(*at, id)).collect();
+                let mark = one.mark(&coming);
+                coming.iter().for_each(|came| one.insert(came));
+                assert_eq!(one.events.len(), known.len() + coming.len());
+                one.go_back(mark);
+                assert_eq!(seen(&one), seen(&other));
+                assert!(!one.begins_again);
+            }
+        }
+    }
+}

@@ -197,7 +197,7 @@ impl Kept {
         has_plain_places(places, &found).then_some(()).ok_or(PLAIN)?;
         let row_form = |made: &Made| row_form(&rulebook.folds[made.order.1].0.id, made, watermark);
         let told: Vec<_> = found.reports.iter().map(row_form).collect::<Option<_>>().ok_or(TEXTS)?;
-        self.pending.clear();
+        self.pending = Vec::new(); // most subjects get no more for long
         for report in told {
             if !self.told.is_empty() {
                 self.told.push(b',');
