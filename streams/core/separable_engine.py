@@ -114,6 +114,13 @@ class SeparableEngine(Engine):
     def rest(self, at_most: int) -> None:
         """Keep at most so many bytes of subjects in memory, where that can be. All rows must have been written."""
 
+    def rest_rows(self, rows: list[tuple[bytes, bytes]], prefix: bytes, judged_by: str) -> list[tuple[bytes, bytes]]:
+        """Have the subjects of rows in their standing without keeping the rows; those with which that cannot be.
+
+        A key is the prefix, the subject's type, a slash and its id; ``judged_by`` is the fingerprint of the rulebook.
+        """
+        return rows
+
     def row(self, subject: Subject, judged_by: str) -> bytes | None:
         """The row of a subject under a rulebook's fingerprint, where it is not made from its snapshot."""
         return None

@@ -133,13 +133,11 @@ class NativeEngine(SeparableEngine):
         if self._subjects is not None and self._row_of is not None:
             self._subjects.rest(at_most)
 
-    def restore_asleep(self, subject: Subject, standing: Standing, snapshot: Callable[[], Snapshot]) -> None:
-        """See ``Engine.restore_asleep``."""
-        if self._subjects is not None and self._row_of is not None:
-            expires = None if self._keep_for is None else standing.decided_at + self._keep_for
-            if self._subjects.add_resting(subject, standing, expires):
-                return
-        super().restore_asleep(subject, standing, snapshot)
+    def rest_rows(self, rows: list[tuple[bytes, bytes]], prefix: bytes, judged_by: str) -> list[tuple[bytes, bytes]]:
+        """See ``SeparableEngine.rest_rows``."""
+        if self._subjects is None or self._row_of is None:
+            return rows
+        return self._subjects.add_rows(rows, prefix, judged_by, self.watermark, self._keep_for)
 
     def _wake_resting(self, subject: Subject) -> None:
         """Have the state of a subject, if it is at rest; here, where it cannot be kept natively."""

@@ -9,13 +9,13 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from schemas.snapshots import STATE_VERSION
 from streams.core.alerts import Alert, Subject
 from streams.core.driver import Entry
 from streams.core.event import Event
 from streams.core.history import Notice
 from streams.core.outcome_counts import ClocksAt, OutcomeCounts, Place
 from streams.core.records import Pruned, ReportKey, Snapshot
-from streams.core.standing import Standing
 from streams.engine.written_alerts import WrittenAlert
 from streams.wire.decoder import encode_json
 from streams.wire.state_rows import event_from_bytes
@@ -174,10 +174,12 @@ class Subjects:
             return False
         return found
 
-    def add_resting(self, subject: Subject, standing: Standing, expires: int | None) -> bool:
-        """Have a subject whose row lies elsewhere, where that can be."""
-        running = [tuple(clock) for clock in standing.running]
-        found: bool = self._inner.add_resting(subject, standing.due, running, expires)
+    def add_rows(
+        self, rows: list[tuple[bytes, bytes]], prefix: bytes, judged_by: str, watermark: int, keep_for: int | None
+    ) -> list[tuple[bytes, bytes]]:
+        """Have the subjects of rows, which lie elsewhere, at rest; the rows for which Python must do something else."""
+        found: list[tuple[bytes, bytes]]
+        found = self._inner.add_rows(rows, prefix, judged_by, STATE_VERSION, watermark, keep_for)
         return found
 
     def is_at_rest(self, subject: Subject) -> bool:

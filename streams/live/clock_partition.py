@@ -210,6 +210,11 @@ class ClockPartition:
         prefix, position = _prefix(self.partition), position_key(self.partition)
         rules_changed = self._judged_by != self.fingerprint
         errors: dict[Subject, Exception] = {}
+        if not rules_changed:
+            rows, aside = list(rows), {subject_key(self.partition, subject) for subject in self.aside}
+            others = [row for row in rows if row[0] not in aside]
+            left = self.engine.rest_rows(others, prefix, self.fingerprint)
+            rows = [*(row for row in rows if row[0] in aside), *left]
         for key, value in rows:
             if key.startswith(prefix) and key != position:
                 kind, _, number = key[len(prefix) :].decode().partition("/")

@@ -22,6 +22,7 @@ mod places;
 mod replay;
 mod shapes;
 mod slots;
+mod standing;
 mod subject;
 mod subjects;
 mod told;

@@ -8,6 +8,7 @@ use crate::kept::{Given, Kept, Key, KeyRef, Pruned, Stored, Withdrawn};
 use crate::live::{Ending, ReportKey, entries_of, read_one};
 use crate::partition::{Partition, Taken, Times};
 use crate::places::Place;
+use crate::standing::standing_of;
 use crate::subject::SUBJECTS;
 use crate::worker::{KnownPlaces, Named, Worker, named, placed};
 use pyo3::prelude::*;
@@ -30,8 +31,8 @@ type WrittenReports = (Vec<u8>, Vec<ReportKey>, Vec<u8>, Vec<(ReportKey, u32)>);
 /// Until when, of each event the rules, and these as a row has them.
 type WrittenPruned = (Option<i64>, Vec<(String, Vec<String>)>, Vec<u8>);
 
-/// Rule, city and county; start and deadline.
-type WrittenClock = ((String, Option<String>, Option<String>), i64, Option<i64>);
+/// A key of the state and its row.
+type StoredRow<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>);
 
 /// Type and id of the subject, origin and event of an entry.
 type Entry<'py> = (Bound<'py, PyString>, Bound<'py, PyString>, Bound<'py, PyString>, Bound<'py, PyBytes>);
@@ -207,23 +208,32 @@ impl Subjects {
         catch_unwind(AssertUnwindSafe(load)).map_err(broken)
     }
 
-    /// Have a subject that is at rest: when it is due, its running clocks, and its expiry where it has one. `false` where
-    /// that cannot be.
-    fn add_resting(
-        &self, subject: (&str, &str), due: Option<i64>, running: Vec<WrittenClock>, expires: Option<i64>,
-    ) -> bool {
+    /// Have the subjects of rows at rest, as far as they were decided by a watermark; the rows that are left. See
+    /// `standing_of`; a key is the prefix, the subject's type, a slash and its id.
+    fn add_rows<'py>(
+        &self, rows: Vec<StoredRow<'py>>, prefix: &[u8], judged_by: &str, version: u32, watermark: i64,
+        keep_for: Option<i64>,
+    ) -> Vec<StoredRow<'py>> {
         let rulebook = &self.worker.get().rulebook;
         let mut inner = self.inner();
-        let mut clocks = Vec::with_capacity(running.len());
-        for ((rule, city, county), start, deadline) in running {
-            let fold = rulebook.folds.iter().position(|(entry, _)| entry.id == rule);
-            let place = fold.map(|fold| inner.places.number(Place { fold, city, county }));
-            let Some(place) = place.filter(|place| inner.places.is_plain(*place)) else { return false };
-            clocks.push((place, start, deadline));
-        }
-        // Where it is due it has an expiry from when it is decided then.
-        inner.add_resting(placed(subject), due, &clocks, expires.filter(|_| due.is_none()));
-        true
+        let mut add = |(key, row): &StoredRow| {
+            let (kind, id) = std::str::from_utf8(key.as_bytes().strip_prefix(prefix)?).ok()?.split_once('/')?;
+            let found = standing_of(row.as_bytes(), judged_by, version)?;
+            (SUBJECTS.contains(&kind) && found.decided_at <= watermark).then_some(())?;
+            let mut clocks = Vec::with_capacity(found.running.len());
+            for (rule, city, county, start, deadline) in found.running {
+                let fold = rulebook.folds.iter().position(|(entry, _)| entry.id == rule)?;
+                let (city, county) = (city.map(str::to_owned), county.map(str::to_owned));
+                let place = inner.places.number(Place { fold, city, county });
+                inner.places.is_plain(place).then_some(())?;
+                clocks.push((place, start, deadline));
+            }
+            // Where it is due it has an expiry from when it is decided then.
+            let expires = keep_for.map(|keep_for| found.decided_at + keep_for).filter(|_| found.due.is_none());
+            inner.add_resting(placed((kind, id)), found.due, &clocks, expires);
+            Some(())
+        };
+        rows.into_iter().filter(|row| !matches!(catch_unwind(AssertUnwindSafe(|| add(row))), Ok(Some(())))).collect()
     }
 
     /// See `Partition::rest`.
