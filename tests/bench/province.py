@@ -53,9 +53,9 @@ EVENTS_A_DAY: Final = 20_000_000
 BUSY: Final = 10
 """How many times the average a busy hour has; assumed."""
 
-RATE: Final = 12_426
-"""Events a worker takes in a second of processor time: ``python -m tests.bench.throughput 100000``. The lowest of the
-figures since each record is one native step, 12,426 to 18,565 (``tests/README.md``)."""
+RATE: Final = 24_966
+"""Events a worker takes in a second of processor time: ``python -m tests.bench.throughput 200000``, the lowest of
+eleven runs with nothing else to do (``tests/README.md``)."""
 
 PROVINCES: Final = 27
 COPIES: Final = 3
