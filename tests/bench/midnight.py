@@ -69,7 +69,7 @@ def measure(clocks: int, engine: str = "python") -> tuple[int, list[float]]:
         offset += 1
     partition.apply(LogRecord([], {"in/0": START + LIMIT - 1}, {"in": 1}), offset)
     applied, took = pieces_of(partition, LogRecord([], {"in/0": START + LIMIT}, {"in": 1}), offset + 1)
-    return sum(alert.kind == "breach" for alert in applied.alerts), took
+    return sum(alert.kind == "breach" for alert in applied.told), took
 
 
 def main(arguments: list[str] | None = None) -> int:

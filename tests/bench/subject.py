@@ -104,7 +104,7 @@ def measure(case: Case, events: int, together: int, *, one: bool) -> tuple[float
             entries.append((subject, event_of(case, number, subject), f"{SOURCE}/{number}"))
         applied = partition.apply(LogRecord(entries, {SOURCE: entries[-1][1].at}, {"in": 1}), offset)
         assert applied is not None
-        alerts += len(applied.alerts)
+        alerts += len(applied.told)
     return process_time() - began, alerts
 
 

@@ -33,12 +33,8 @@ impl Span {
         self.len() == 0
     }
 
-    pub fn end(self) -> usize {
-        self.at() + self.len()
-    }
-
     pub fn of(self, text: &[u8]) -> &[u8] {
-        &text[self.at()..self.end()]
+        &text[self.at()..self.at() + self.len()]
     }
 
     /// The same part, where what it is a part of begins so many bytes later; nothing stays nothing.

@@ -16,7 +16,8 @@ use pyo3::types::{PyBytes, PyString};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// See `partition.rs`. A subject is given by its type and id, a place of a running clock by its number, where `all_places` has it.
+/// See `partition.rs`. A subject is given by its type and id, a place of a running clock by its number, where `all_places`
+/// has it.
 #[pyclass(frozen)]
 pub struct Subjects {
     worker: Py<Worker>,
