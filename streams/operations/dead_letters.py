@@ -96,7 +96,7 @@ def letters_on_topic(options: dict[str, Any], topic: str) -> Letters:
     """
     found = Letters()
     missing = f"no topic {topic}, or it may not be read"
-    more = {"max_partition_fetch_bytes": 4 * 1024 * 1024}
+    more: dict[str, Any] = {"max_partition_fetch_bytes": 4 * 1024 * 1024}
     with from_beginning(topic, topic, missing=missing, **options, **more) as (consumer, parts):
         ends = consumer.end_offsets(parts)
         while any(consumer.position(part) < ends[part] for part in parts):

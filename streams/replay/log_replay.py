@@ -30,11 +30,15 @@ def read_topic(
     With a ``key`` only the records of that key.
 
     Raises:
-        BrokerError: where the broker cannot be read, or there is no such topic.
+        BrokerError: where the broker cannot be read, has removed records that were to be read, or there is no such
+            topic.
     """
     options = {"bootstrap_servers": bootstrap.split(","), "max_partition_fetch_bytes": 8 * 1024 * 1024}
     missing = f"{bootstrap}: no topic {topic}"
-    with from_beginning(topic, bootstrap, missing=missing, **options, **(security or {})) as (consumer, parts):
+    with from_beginning(topic, bootstrap, missing=missing, gapless=True, **options, **(security or {})) as (
+        consumer,
+        parts,
+    ):
         ends = consumer.end_offsets(parts)
         while unread := [part for part in parts if consumer.position(part) < ends[part]]:
             for part, records in consumer.poll(timeout_ms=500, max_records=2000).items():

@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from streams.kafka.brokers import Broker
 from streams.kafka.topic_reader import from_beginning
@@ -255,7 +256,7 @@ def row_sizes(bootstrap: str, topic: str) -> RowSizes:
     """From the first rows of the first partition: subjects that were dropped in what was read."""
     rows: dict[bytes, list[int]] = {}
     ended: set[bytes] = set()
-    options = {"bootstrap_servers": bootstrap.split(","), "max_partition_fetch_bytes": 8 * 1024 * 1024}
+    options: dict[str, Any] = {"bootstrap_servers": bootstrap.split(","), "max_partition_fetch_bytes": 8 * 1024 * 1024}
     with from_beginning(topic, bootstrap, missing=f"no topic {topic}", **options) as (consumer, parts):
         consumer.pause(*parts[1:])
         end, read = min(consumer.end_offsets(parts[:1])[parts[0]], ROWS_READ), 0

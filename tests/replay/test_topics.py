@@ -22,7 +22,7 @@ from tests.stories import wire
 
 def sent(kafka: Broker, topic: str, lines: list[str], partitions: int) -> None:
     """Send lines, those of one order to one partition, their time of recording as the broker's timestamp."""
-    ensure_topics(kafka.bootstrap, [TopicSpec(topic, partitions)])
+    ensure_topics(kafka.bootstrap, [TopicSpec(topic, partitions, -1)])  # the orders are older than a broker's 7 days
     producer = KafkaProducer(bootstrap_servers=kafka.bootstrap, acks="all", linger_ms=20)
     try:
         for number, line in enumerate(lines):

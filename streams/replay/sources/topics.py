@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, OffsetOutOfRangeError
 
 from streams.errors import BrokerError, InputError
 from streams.kafka.admin import READING
+from streams.kafka.topic_reader import removed
 from streams.replay.sources import Record
 from streams.rulebooks.mapping_files import MappingFile
 from streams.settings import Settings
@@ -37,7 +38,7 @@ def _consumer(settings: Settings) -> Iterator[Any]:
             **settings.kafka_python(),
             group_id=None,
             enable_auto_commit=False,
-            auto_offset_reset="earliest",
+            auto_offset_reset="none",
             isolation_level="read_committed",
             max_poll_records=BATCH,
             max_partition_fetch_bytes=16 * 1024 * 1024,
@@ -47,6 +48,8 @@ def _consumer(settings: Settings) -> Iterator[Any]:
             yield consumer
         finally:
             consumer.close()
+    except OffsetOutOfRangeError as error:
+        raise removed(error) from error
     except KafkaError as error:
         raise BrokerError(f"{settings.bootstrap}: {error}") from error
 
