@@ -71,6 +71,7 @@ asyncio.run(attempt())
 
 @pytest.mark.parametrize("form", ["text", "json"])
 @pytest.mark.parametrize("answer", [200, 500])
+@pytest.mark.whole
 def test_no_secret_reaches_a_debug_log(form: str, answer: int) -> None:
     with receiver([answer] * 20) as hook:
         host = hook.url.removeprefix("http://")

@@ -46,8 +46,12 @@ class OpeningHours:
         closes: list[int] = []
         zone = _Zone(calendar)
         for day in range(FIRST_DAY, LAST_DAY + 1):
+            midnight = zone.settled_midnight(day)
             for begins, ends in spans_of(day):
-                opened, closed = zone.first(day, begins), zone.end(day, ends)
+                if midnight is None:
+                    opened, closed = zone.first(day, begins), zone.end(day, ends)
+                else:
+                    opened, closed = midnight + begins, midnight + ends
                 if opened >= closed:
                     continue  # all of it was skipped by a change of clocks
                 if closes and opened <= closes[-1]:
@@ -120,6 +124,17 @@ class _Zone:
     def __init__(self, calendar: WorkingCalendar) -> None:
         found = offsets_of(calendar.zone_name)
         self._changes, self._offsets = found.changes, found.offsets
+
+    def settled_midnight(self, day: int) -> int | None:
+        """The instant of a day's 0:00; ``None`` where clocks change within three days, to which its spans may last.
+
+        It is what the other two give, on nearly all days, and takes a tenth of their time.
+        """
+        local = (day - EPOCH_ORDINAL) * DAY
+        index = bisect_right(self._changes, local - 3 * DAY)
+        if index < len(self._changes) and self._changes[index] <= local + 3 * DAY:
+            return None
+        return local - self._offsets[index - 1]
 
     def first(self, day: int, time: int) -> int:
         """The first instant that shows a local time of a day; else the change of clocks."""

@@ -87,6 +87,7 @@ def test_meters_at_rest_are_all_kept(tmp_path: Path) -> None:
     assert [(month, meters) for month, meters, _, _ in found] == [(month, FIRST + 1_500) for month in MONTHS]
 
 
+@pytest.mark.whole
 def test_the_live_path_finds_what_replays_find(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     found: dict[str, list[str]] = {}
 

@@ -82,6 +82,7 @@ def run(test: Callable[[], Coroutine[None, None, None]]) -> None:
     asyncio.run(test())
 
 
+@pytest.mark.whole
 def test_ten_thousand_cases_stay_a_page_of_bounded_size_that_follows_without_reload(chrome: str) -> None:
     async def test() -> None:
         cases = [a_case(f"WO{index:05d}", 10 + index / 40, PLACES[index % len(PLACES)]) for index in range(10_000)]

@@ -110,6 +110,7 @@ def test_a_local_time_that_occurs_twice_has_its_offset(instant: str, shown: str)
     assert local_time(us(instant), build_calendar(BERLIN)) == shown
 
 
+@pytest.mark.whole
 def test_a_year_of_changes_has_two_hours_that_occur_twice() -> None:
     """Every minute of 2026 in Berlin against the definition: another instant shows the same local time."""
     berlin = build_calendar(BERLIN)

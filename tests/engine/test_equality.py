@@ -101,6 +101,7 @@ def test_cases_that_list_more_than_is_shown_are_left_to_python(lines: Path, tmp_
     assert "omitted" in case["data"]["arithmetic"]
 
 
+@pytest.mark.whole
 def test_subjects_past_the_bounds_of_a_kind(tmp_path: Path) -> None:
     """2,010 orders cut off under one account and reports of one fault, and 510 requests for one document."""
     many = [(number, f"2026-03-02T09:{number % 60:02d}:{number // 60:02d}") for number in range(2_010)]
@@ -141,6 +142,7 @@ def test_an_id_with_other_content_is_left_to_python(lines: Path, tmp_path: Path)
     assert left.keys() == {"an id that is repeated with other content"}
 
 
+@pytest.mark.whole
 def test_an_end_and_an_as_of_amid_the_events(lines: Path) -> None:
     middle = RECEIVED - 400 * 86_400_000_000
     moments = [event.at for line in lines.read_bytes().splitlines() for event in [decoded_line(line)]]

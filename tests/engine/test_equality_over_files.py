@@ -89,6 +89,7 @@ def test_an_event_taken_back_after_it_was_read(memory: int, lines: Path, tmp_pat
 
 
 @pytest.mark.parametrize("memory", [MEMORY, 1])
+@pytest.mark.whole
 def test_all_events_taken_back(memory: int, tmp_path: Path) -> None:
     """No event stands, so there is no end of time; the repetition is counted all the same."""
     (event,) = wire("m 2026-03-03T09:00 counter.service_started W1 business=fee")
@@ -100,6 +101,7 @@ def test_all_events_taken_back(memory: int, tmp_path: Path) -> None:
     assert (found["end"], found["cases"], found["tally"].duplicates) == (None, [], 1)
 
 
+@pytest.mark.whole
 def test_spilled_events_that_are_left_to_python(lines: Path, tmp_path: Path, tasks: list[tuple[int, int]]) -> None:
     """Each task has subjects of both."""
     path = tmp_path / "some.jsonl"

@@ -181,6 +181,7 @@ def test_a_worker_whose_clock_is_an_hour_ahead_calls_nothing_late(kafka: Broker,
         assert 3599 < worker.metric("gridclock_clock_ahead_seconds") < 3610
 
 
+@pytest.mark.whole
 def test_a_worker_without_its_broker_says_so(tmp_path: Path) -> None:
     began = time.monotonic()
     with Live("127.0.0.1:9", "nowhere-", tmp_path) as live:

@@ -264,6 +264,7 @@ def test_a_silence_of_amtool_holds(tmp_path: Path) -> None:
         assert "GridclockBreach" in running.amtool("alert", "query", "rule=power-20-minutes")
 
 
+@pytest.mark.whole
 def test_what_stands_is_sent_again_before_it_expires(tmp_path: Path) -> None:
     with alertmanager(tmp_path) as running:
         # It would expire after three refreshes.
@@ -289,6 +290,7 @@ LATER = {"attempts": 100, "first": "300 s", "longest": "300 s", "timeout": "1 s"
 
 
 @pytest.mark.parametrize("retries", [SOON, LATER], ids=["given up", "in a long pause"])
+@pytest.mark.whole
 def test_what_stands_is_sent_when_it_comes_back_whatever_became_of_the_first_message(
     tmp_path: Path, retries: dict[str, Any]
 ) -> None:
@@ -314,6 +316,7 @@ def test_what_stands_is_sent_when_it_comes_back_whatever_became_of_the_first_mes
     asyncio.run(away())
 
 
+@pytest.mark.whole
 def test_a_violation_ends_after_its_time_and_a_breach_goes_on(tmp_path: Path) -> None:
     with alertmanager(tmp_path) as running:
         story = Story(running.url, refresh="1 s", violation_hold="2 s")
@@ -338,6 +341,7 @@ def test_an_alert_that_may_be_wrong_says_so(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.whole
 def test_a_violation_ends_when_it_is_acknowledged(tmp_path: Path) -> None:
     with alertmanager(tmp_path) as running:
         story = Story(running.url, refresh="1 s")

@@ -78,6 +78,7 @@ def test_the_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:
         assert wanted - set(found.namelist()) == set()
 
 
+@pytest.mark.whole
 def test_what_is_installed_from_the_wheel_runs_elsewhere(wheel: Path, tmp_path: Path) -> None:
     target = tmp_path / "installed"
     subprocess.run(

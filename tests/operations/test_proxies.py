@@ -213,6 +213,7 @@ async def _passwords(folder: Path) -> None:
         assert [made.by for made in site.written] == ["lin", "wu"]
 
 
+@pytest.mark.whole
 def test_with_passwords_of_nginx(folder: Path) -> None:
     asyncio.run(_passwords(folder))
 

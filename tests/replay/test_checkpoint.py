@@ -99,6 +99,7 @@ def test_killed_and_gone_on_with_it_gives_the_same_bytes(
     assert not (path / "point.d").exists()
 
 
+@pytest.mark.whole
 def test_what_was_read_is_not_read_again(gridclock: Runner, events: Path, whole: dict[str, bytes]) -> None:
     path = gridclock.path
     arguments = command(path, events)
@@ -135,6 +136,7 @@ def is_at_work(pid: int) -> bool:
         return False
 
 
+@pytest.mark.whole
 def test_interrupted_it_keeps_what_was_finished_under_partial(gridclock: Runner, events: Path) -> None:
     path = gridclock.path
     arguments = command(path, events)

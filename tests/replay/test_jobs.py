@@ -76,8 +76,11 @@ def several(gridclock: Runner) -> list[str | Path]:
 @pytest.mark.usefixtures("small_stretches")
 @pytest.mark.parametrize(
     "options",
-    [[], ["--until", "2026-03-10T00:00:00+08:00"], ["--as-of", "2026-03-12T12:00:00+08:00"]],
-    ids=["all", "until", "as-of"],
+    [
+        pytest.param([], id="all", marks=pytest.mark.whole),
+        pytest.param(["--until", "2026-03-10T00:00:00+08:00"], id="until", marks=pytest.mark.whole),
+        pytest.param(["--as-of", "2026-03-12T12:00:00+08:00"], id="as-of"),
+    ],
 )
 def test_files_of_all_sorts_read_in_stretches_are_one_stream(gridclock: Runner, options: list[str]) -> None:
     arguments = [*several(gridclock), *options]

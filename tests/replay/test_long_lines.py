@@ -66,13 +66,14 @@ def bounded() -> None:
     ("make", "more"),
     [
         (gigabyte, []),
-        pytest.param(gigabyte, ["--engine", "python"], marks=pytest.mark.whole),
-        pytest.param(gigabyte, ["-"], marks=pytest.mark.whole),
-        pytest.param(sparse, [], marks=pytest.mark.whole),
-        pytest.param(sparse, ["--jobs", "2"], marks=pytest.mark.whole),
-        pytest.param(frames, [], marks=pytest.mark.whole),
+        (gigabyte, ["--engine", "python"]),
+        (gigabyte, ["-"]),
+        (sparse, []),
+        (sparse, ["--jobs", "2"]),
+        (frames, []),
     ],
 )
+@pytest.mark.whole
 def test_a_line_of_a_gigabyte_is_refused_in_a_small_memory(
     make: Callable[[Path], Path], more: list[str], gridclock: Runner, tmp_path: Path
 ) -> None:
@@ -152,7 +153,7 @@ def as_json(rows: list[str]) -> list[str]:
     return [json.dumps(dict(zip(HEAD.split(","), row.split(","), strict=True)), ensure_ascii=False) for row in rows]
 
 
-@pytest.mark.parametrize("array", [False, True])
+@pytest.mark.parametrize("array", [False, pytest.param(True, marks=pytest.mark.whole)])
 def test_a_record_of_json_that_is_too_long_is_refused_and_the_next_ones_are_read(
     gridclock: Runner, array: bool
 ) -> None:
@@ -183,6 +184,7 @@ def test_an_array_of_events_with_one_too_long(gridclock: Runner) -> None:
     assert (ran.code, ran.alerts) == (3, whole.alerts)
 
 
+@pytest.mark.whole
 def test_a_tag_of_xes_that_is_too_long_ends_the_reading_with_its_line(gridclock: Runner) -> None:
     text = '<log>\n<trace>\n<event><string key="a" value="' + "v" * 2 * LONG + '"/></event></trace></log>'
     ran = gridclock("replay", gridclock.file("t.xes", text), "--map", XES_MAP)

@@ -105,6 +105,7 @@ def test_warnings_are_not_listed_and_organisations_have_names(tmp_path: Path) ->
     assert (row["单位名称 organisation.zh"], row["市 org.city"], row["alert_id"]) == ("杭州", "3301", "=b1")
 
 
+@pytest.mark.whole
 def test_a_report_as_pdf_is_printed(gridclock: Runner) -> None:
     chromium()
     events, page = gridclock.file("events.jsonl", orders.text(30)), gridclock.path / "report.PDF"
