@@ -565,6 +565,7 @@ FOUND = """axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21a
 
 @pytest.mark.parametrize("size", [LAPTOP, WALL, PHONE], ids=["laptop", "wall", "phone"])
 @pytest.mark.parametrize("query", ["?lang=en", "?state=beside"])
+@pytest.mark.whole
 def test_axe_finds_nothing_and_the_tables_are_whole(chrome: str, size: tuple[int, int], query: str) -> None:
     async def test() -> None:
         cases = [a_case(f"WO{index}", 40 * (index - 3), PLACES[index % 12]) for index in range(12)]

@@ -235,6 +235,7 @@ async def can_be_read_and_printed(page: Page, *not_printed: str) -> None:
 
 @pytest.mark.parametrize("size", [WALL, LAPTOP, PHONE, LARGE], ids=["wall", "laptop", "phone", "large"])
 @pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.whole
 def test_it_can_be_read_on_every_screen_and_on_paper(chrome: str, size: tuple[int, int], language: str) -> None:
     async def test() -> None:
         async with looking(chrome, a_case("WO1", -1, PLACES[0]), alerts=(RED,), size=size) as (page, site):

@@ -94,6 +94,7 @@ def test_without_positions_there_is_no_map(chrome: str) -> None:
 
 
 @pytest.mark.parametrize("size", [LAPTOP, WALL, PHONE], ids=["laptop", "wall", "phone"])
+@pytest.mark.whole
 def test_it_fits_on_every_screen(chrome: str, size: tuple[int, int]) -> None:
     async def test() -> None:
         async with looking(chrome, *CASES, alerts=ALERTS, loaded=PLACED, size=size) as (page, _):

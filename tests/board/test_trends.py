@@ -383,6 +383,7 @@ def test_what_cannot_be_read_says_why_and_comes_by_itself(chrome: str) -> None:
     [(LAPTOP, "zh"), (WALL, "en"), (PHONE, "zh"), (PHONE, "en")],
     ids=["laptop", "wall", "phone", "phone-en"],
 )
+@pytest.mark.whole
 def test_it_can_be_read_on_every_screen_and_on_paper(chrome: str, size: tuple[int, int], language: str) -> None:
     async def test() -> None:
         red = {
