@@ -42,17 +42,22 @@ class CaseTracker:
         return found
 
     def look_again(self, record: SubjectRecord, watermark: int) -> None:
-        """Schedule the subject to be decided when the watermark reaches an event read ahead of it.
+        """Schedule the subject to be decided when the watermark reaches an event read ahead of it, or its next month.
 
-        Such an event may cause no report, so no other timer exists for it.
+        Neither need cause a report, so no other timer exists for it. ``record.open`` must be that of this decision.
         """
         ahead = None
         for event in reversed(record.history.events):
             if event.at <= watermark:
                 break
             ahead = event.at
-        if ahead is not None:
-            record.due = ahead if record.due is None else min(record.due, ahead)
+        awaits = {case[0] for case in record.open}
+        months = [
+            fold.next_month(watermark)
+            for fold in self._rulebook.cadences.values()
+            if fold.id in awaits or (ahead is not None and record.subject[0] in fold.subject_types)
+        ]
+        record.due = min((at for at in (record.due, ahead, *months) if at is not None), default=None)
 
     def look(self, record: SubjectRecord, folds: Collection[int] | None, since: int, watermark: int) -> None:
         """Compare the cases of some folds (``None``: all) with those last written.

@@ -171,19 +171,19 @@ class Engine:
         fresh = stepped(record, self._rulebook)
         passed = [index for index, due in dues.items() if due <= watermark] if dues else ()
         self._decide(record, watermark, alerts)
+        record.counted = len(record.history.events)
+        asked = None if fresh is None else record.history.states.keys() & fresh.union(passed)
+        counted = None if asked is None else asked | (record.history.states.keys() & self._rulebook.cadences.keys())
+        if counted is None or counted:
+            record.open = open_places(record, self._rulebook, counted, watermark)
         if self._tracker is not None:
             self._tracker.look_again(record, watermark)
         if record.due is not None and record.due != before:
             heappush(self._timers, (record.due, record.subject))
         self._expire_later(record)
-        record.counted = len(record.history.events)
-        asked = None if fresh is None else record.history.states.keys() & fresh.union(passed)
-        counted = None if asked is None else asked | (record.history.states.keys() & self._rulebook.cadences)
-        if counted is None or counted:
-            record.open = open_places(record, self._rulebook, counted, watermark)
         self._count(record, counted, watermark)
         if self._tracker is not None:
-            self._tracker.look(record, asked, since, watermark)
+            self._tracker.look(record, counted, since, watermark)
         if self.prunes_after is not None and is_worth_a_look(len(record.history.events), record.pruned.looked_at):
             self._prune(record, self.prunes_after)
 
@@ -481,8 +481,8 @@ class Engine:
             following = self._rulebook.folds[index].judge(state, watermark)[1]
             if following is not None and (record.due is None or following < record.due):
                 record.due = following
-        if self._tracker is not None:
-            self._tracker.look_again(record, watermark)
         record.counted = len(record.history.events)
         record.open = open_places(record, self._rulebook, None, watermark)
+        if self._tracker is not None:
+            self._tracker.look_again(record, watermark)
         self._count(record, None, watermark, known=True)

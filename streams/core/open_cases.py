@@ -163,10 +163,11 @@ class OpenCases:
         for index, state in states.items():
             fold = self._rulebook.folds[index]
             verdicts, following = fold.judge(state, as_of, every=True)
-            if following is not None and following > as_of:
-                wakes.append(following)
             every += verdicts
             still_open = {start.event_id for start in fold.open_cases(state, as_of)}
+            cadence = self._rulebook.cadences.get(index) if still_open or ahead else None
+            month = None if cadence is None else cadence.next_month(as_of)
+            wakes += [at for at in (following, month) if at is not None and at > as_of]
             for verdict in verdicts:
                 # A breached case with a stop or cancel ahead of the watermark is open until that instant.
                 if _is_open(verdict, still_open) or (ahead and _is_unended(verdict, as_of)):

@@ -65,7 +65,7 @@ class Rulebook:
             compiled[rule_id] = _fold(self.versions[rule_id], calendar, titles, calendars, compiled)
         self.folds: tuple[Fold, ...] = tuple(fold for _, fold in sorted(compiled.items()))
         self._places = {fold.id: index for index, fold in enumerate(self.folds)}
-        self.cadences = frozenset([place for place, fold in enumerate(self.folds) if isinstance(fold, CadenceFold)])
+        self.cadences = {place: fold for place, fold in enumerate(self.folds) if isinstance(fold, CadenceFold)}
         """The folds of which a case may begin by time alone: that of the next month."""
         self.watched = frozenset(compiled)
         """The ids of the rules that are judged."""

@@ -273,14 +273,9 @@ class NativeEngine(SeparableEngine):
         history.drop_states()
         record.decided_at, record.dues = watermark, found.dues
         record.due = min(found.dues.values(), default=None)
-        if tracker is not None:
-            tracker.look_again(record, watermark)
         for made in found.reports:
             record.reported[made.key] = made.read()
         self._written += found.reports
-        if record.due is not None and record.due != before:
-            heappush(self._timers, (record.due, record.subject))
-        self._expire_later(record)
         record.counted = len(history.events)
         if begins_again or asked:
             stay = () if begins_again else [case for case in record.open if case[0] not in asked]
@@ -288,10 +283,14 @@ class NativeEngine(SeparableEngine):
             if self._tally is not None:
                 self._tally.replace(record.subject, asked, found.ended, found.running, is_all=begins_again)
         if tracker is not None:
+            tracker.look_again(record, watermark)
             rules = list(record.cases) if begins_again else found.looked
             verdict_of = self._native.verdict
             cases = [(rule, root, verdict_of(rule, case)) for (rule, root), case in found.cases]
             tracker.compare(record, rules, cases, watermark)
+        if record.due is not None and record.due != before:
+            heappush(self._timers, (record.due, record.subject))
+        self._expire_later(record)
         if self.prunes_after is not None and is_worth_a_look(record.counted, record.pruned.looked_at):
             self._prune(record, self.prunes_after)
         if record.history is history:

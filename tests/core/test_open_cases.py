@@ -99,6 +99,17 @@ def test_open_cases_follow_the_watermark(story: str, at: str, expected: list[Any
     assert listed(cases) == expected
 
 
+def test_a_month_begins_by_time_alone() -> None:
+    cases = OpenCases(RULEBOOK)
+    cases.advance(0, us("2026-01-10T09:00"))
+    for row in snapshots("e1 2026-01-10T09:00 reading.collected - account=A1 period=2026-01 method=remote"):
+        cases.put(0, row)
+    cases.advance(0, us("2026-01-31T23:59:59.999"))
+    assert listed(cases) == []
+    cases.advance(0, us("2026-02-01T00:00"))
+    assert listed(cases) == [("monthly-reading", "running", "00:00:00.000")]
+
+
 def test_each_partition_has_its_own_time() -> None:
     cases = OpenCases(RULEBOOK)
     (one,), (two,) = snapshots(FEE), snapshots(FEE.replace("WO1", "WO2"))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.limits import DAY
 from streams.core.case_changes import CaseTracker
 from streams.core.engine import Engine
+from streams.core.event import Event
 from streams.core.outcome_counts import OutcomeCounts
 from streams.core.rulebook import Rulebook
 from tests.property.crashing import case_data
@@ -17,6 +20,7 @@ from tests.property.runs import event_of, restore_from, us
 from tests.property.shipped import END, INSTANTS, kinds, rulebook_of, shipped_histories
 from tests.property.test_outcome_counts_agree import _MORE
 from tests.property.worlds import per_kind
+from tests.stories import SHANGHAI
 
 
 def restarted(engine: Engine, rulebook: Rulebook) -> tuple[Engine, CaseTracker]:
@@ -61,3 +65,39 @@ def test_of_every_kind_of_rule(kind: str, data: st.DataObject) -> None:
             if data.draw(st.booleans()):
                 engine, tracker = restarted(engine, rulebook)
     advance(us(END))
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_the_case_of_a_month_is_written_when_the_month_begins(restarts: bool) -> None:
+    """No event comes and no report is due then."""
+    rulebook = rulebook_of("monthly-reading")
+    tracker = CaseTracker(rulebook)
+    engine = Engine(rulebook, tally=OutcomeCounts(), tracker=tracker)
+    read = us(datetime(2026, 3, 4, tzinfo=SHANGHAI))
+    event = Event("a", "reading.collected", read, read, {}, None, "A", "M", None)
+    for subject, copy in rulebook.copies_of(event):
+        engine.handle(subject, copy)
+    engine.advance_to(us(datetime(2026, 3, 25, tzinfo=SHANGHAI)))
+    if restarts:
+        engine, tracker = restarted(engine, rulebook)
+    engine.advance_to(us(datetime(2026, 4, 1, tzinfo=SHANGHAI)) - 1)
+    assert tracker.take() == []
+    for month in (4, 5):
+        engine.advance_to(us(datetime(2026, month, 1, tzinfo=SHANGHAI)))
+        written = {change.case.verdict.root: change.case.verdict.outcome for change in tracker.take() if change.case}
+        assert written == {"month/2026-04": "running" if month == 4 else "breached"} | (
+            {"month/2026-05": "running"} if month == 5 else {}
+        )
+
+
+def test_a_meter_that_was_removed_is_dropped_for_all_its_months() -> None:
+    rulebook = rulebook_of("monthly-reading")
+    engine = Engine(rulebook, tally=OutcomeCounts(), tracker=CaseTracker(rulebook), keep_for=60 * DAY)
+    for name, event_type, day in (("a", "reading.collected", 4), ("z", "meter.removed", 5)):
+        at = us(datetime(2026, 3, day, tzinfo=SHANGHAI))
+        for subject, copy in rulebook.copies_of(Event(name, event_type, at, at, {}, None, None, "M", None)):
+            engine.handle(subject, copy)
+        engine.advance_to(at)
+    for day in range(70):
+        engine.advance_to(us(datetime(2026, 3, 5, tzinfo=SHANGHAI) + timedelta(days=day)))
+    assert len(engine) == 0

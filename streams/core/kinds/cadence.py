@@ -199,6 +199,15 @@ class CadenceFold:
                 clock.cancel, clock.stop = ended, None if ended is not None else clock.stop
             yield clock
 
+    def next_month(self, as_of: int) -> int | None:
+        """When a case may next begin by time alone: that of the next month; ``None`` where no version counts months."""
+        months = [
+            self._start_of(self._local_month(max(as_of, version.first - 1)) + 1)
+            for version in self._versions
+            if version.rule.by_months
+        ]
+        return min(months, default=None)
+
     # -- judge -------------------------------------------------------------------------------------------
 
     def judge(self, state: State, as_of: int, *, every: bool = False) -> tuple[list[Verdict], int | None]:

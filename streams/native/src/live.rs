@@ -186,9 +186,9 @@ pub fn decide<'a>(
     for route in &routes {
         let has_passed = asked.dues.get(route.index).is_some_and(|due| due <= asked.watermark);
         let is_asked = asked.counted.is_none() || has_passed || route.entry.listens.meets(&new);
-        let is_looked_at = asked.since.is_some() && (is_asked || route.entry.listens.meets(&come));
         // Of a cadence the next month's case begins by time alone.
         let is_counted = is_asked || matches!(route.fold, Fold::Cadence(_));
+        let is_looked_at = asked.since.is_some() && (is_counted || route.entry.listens.meets(&come));
         if !(is_counted || is_looked_at) {
             continue;
         }
