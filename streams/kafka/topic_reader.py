@@ -16,39 +16,44 @@ Reader = tuple[Any, list[TopicPartition]]
 """The consumer, at the beginning of every partition, and these partitions in order."""
 
 
-def removed(error: OffsetOutOfRangeError) -> BrokerError:
-    """What is said where records were removed before they were read: the error of a consumer that resets nothing."""
-    where = ", ".join(f"{part.topic}/{part.partition} from offset {at} on" for part, at in error.args[0].items())
-    return BrokerError(
-        f"{where}: removed by the topic's retention before it was read, and what is left would give wrong verdicts; "
-        "run it again, and keep the topic for longer (retention.ms)"
-    )
-
-
 @contextmanager
-def from_beginning(topic: str, place: str, *, missing: str, gapless: bool = False, **options: Any) -> Iterator[Reader]:
-    """Opens the topic; ``options`` are the consumer's, ``place`` is the prefix of messages of Kafka's errors.
+def consumer_of(place: str, *, gapless: bool, **options: Any) -> Iterator[Any]:
+    """A consumer without a group; ``options`` are its own, ``place`` is the prefix of messages of Kafka's errors.
 
-    Records that retention removes while the topic is read are passed over, unless it is to be ``gapless``.
+    Records that retention removes before they are read are passed over, unless it is to be ``gapless``.
 
     Raises:
-        BrokerError: with ``missing`` where there is no such topic, or where the broker cannot be read, or has removed
-            what was to be read without a gap.
+        BrokerError: where the broker cannot be read, or has removed what was to be read without a gap.
     """
     reset = "none" if gapless else "earliest"
     try:
         consumer = KafkaConsumer(**options, enable_auto_commit=False, auto_offset_reset=reset, **READING)
         try:
-            numbers = consumer.partitions_for_topic(topic)
-            if not numbers:
-                raise BrokerError(missing)
-            parts = [TopicPartition(topic, number) for number in sorted(numbers)]
-            consumer.assign(parts)
-            consumer.seek_to_beginning(*parts)
-            yield consumer, parts
+            yield consumer
         finally:
             consumer.close()
     except OffsetOutOfRangeError as error:
-        raise removed(error) from error
+        where = ", ".join(f"{part.topic}/{part.partition} from offset {at} on" for part, at in error.args[0].items())
+        raise BrokerError(
+            f"{where}: removed by the topic's retention before it was read, and what is left would give wrong "
+            "verdicts; run it again, and keep the topic for longer (retention.ms)"
+        ) from error
     except KafkaError as error:
         raise BrokerError(f"{place}: {error}") from error
+
+
+@contextmanager
+def from_beginning(topic: str, place: str, *, missing: str, gapless: bool = False, **options: Any) -> Iterator[Reader]:
+    """Opens the topic; see ``consumer_of``.
+
+    Raises:
+        BrokerError: with ``missing`` where there is no such topic, else as ``consumer_of``.
+    """
+    with consumer_of(place, gapless=gapless, **options) as consumer:
+        numbers = consumer.partitions_for_topic(topic)
+        if not numbers:
+            raise BrokerError(missing)
+        parts = [TopicPartition(topic, number) for number in sorted(numbers)]
+        consumer.assign(parts)
+        consumer.seek_to_beginning(*parts)
+        yield consumer, parts

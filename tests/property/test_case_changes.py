@@ -82,12 +82,11 @@ def test_the_case_of_a_month_is_written_when_the_month_begins(restarts: bool) ->
         engine, tracker = restarted(engine, rulebook)
     engine.advance_to(us(datetime(2026, 4, 1, tzinfo=SHANGHAI)) - 1)
     assert tracker.take() == []
-    for month in (4, 5):
+    april, may = "month/2026-04", "month/2026-05"
+    for month, expected in ((4, {april: "running"}), (5, {april: "breached", may: "running"})):
         engine.advance_to(us(datetime(2026, month, 1, tzinfo=SHANGHAI)))
         written = {change.case.verdict.root: change.case.verdict.outcome for change in tracker.take() if change.case}
-        assert written == {"month/2026-04": "running" if month == 4 else "breached"} | (
-            {"month/2026-05": "running"} if month == 5 else {}
-        )
+        assert written == expected
 
 
 def test_a_meter_that_was_removed_is_dropped_for_all_its_months() -> None:

@@ -7,15 +7,13 @@ that reading a busy topic ends.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
-from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError, OffsetOutOfRangeError
+from kafka import TopicPartition
 
 from streams.errors import BrokerError, InputError
-from streams.kafka.admin import READING
-from streams.kafka.topic_reader import removed
+from streams.kafka.topic_reader import consumer_of
 from streams.replay.sources import Record
 from streams.rulebooks.mapping_files import MappingFile
 from streams.settings import Settings
@@ -31,27 +29,16 @@ _PATIENCE = 60
 """Consecutive empty polls after which a broker that should have more is given up."""
 
 
-@contextmanager
-def _consumer(settings: Settings) -> Iterator[Any]:
-    try:
-        consumer = KafkaConsumer(
-            **settings.kafka_python(),
-            group_id=None,
-            enable_auto_commit=False,
-            auto_offset_reset="none",
-            isolation_level="read_committed",
-            max_poll_records=BATCH,
-            max_partition_fetch_bytes=16 * 1024 * 1024,
-            **READING,
-        )
-        try:
-            yield consumer
-        finally:
-            consumer.close()
-    except OffsetOutOfRangeError as error:
-        raise removed(error) from error
-    except KafkaError as error:
-        raise BrokerError(f"{settings.bootstrap}: {error}") from error
+def _consumer(settings: Settings) -> AbstractContextManager[Any]:
+    return consumer_of(
+        settings.bootstrap,
+        gapless=True,
+        **settings.kafka_python(),
+        group_id=None,
+        isolation_level="read_committed",
+        max_poll_records=BATCH,
+        max_partition_fetch_bytes=16 * 1024 * 1024,
+    )
 
 
 class TopicSlice:
