@@ -198,6 +198,8 @@ class Worker:
         partition = self.partitions[number]
         if offset > partition.offset + 1 and await self._read_back(number, partition.offset + 1):
             return
+        if offset == partition.offset:
+            self._check_record(partition, raw)
         try:
             skipped = self._aside.skipped.pop((number, offset), None)
             record = partition.read(raw) if skipped is None else skipped
@@ -309,30 +311,51 @@ class Worker:
             if number in self._old_copies and (miscounted := partition.miscounted()) is not None:
                 self.partitions.pop(number)
                 raise damaged(self.table.data.partition_path(number), miscounted)
-            if partition.checksum is not None:
-                last = self._topics.read_log({number: range(partition.offset, partition.offset + 1)})
-                found = [record.value async for _, records in last for record in records]
-                if found and checksum_of(found[0]) != partition.checksum:
-                    raise recreated(number, partition.offset, f"{self._log_topic} has another record there")
             self._handlers.on_recovered(monotonic() - self._assigned_at)
-        log_end = self.app.consumer.highwater(TP(self._log_topic, number))
-        if log_end is not None and partition.offset >= log_end:
-            raise recreated(number, partition.offset, f"{self._log_topic} ends at {log_end}")
+        await self._check_log(partition)
         await self._aside.log(partition)
         self._verified[number] = generation
         if self._on_disk:
             self._old_copies.add(number)  # for the next time: another worker may have had it for long by then
         return partition
 
+    async def _check_log(self, partition: ClockPartition) -> None:
+        """Make sure that the log is the one from which the state was made: it has the record of the position.
+
+        That it ends before the position counts only after a session: a broker that was the leader until now may still
+        answer, without the newest records. A record that retention has removed proves nothing.
+
+        Raises:
+            StateError: where the log was recreated.
+        """
+        number, offset = partition.partition, partition.offset
+        until = monotonic() + self._session
+        while offset >= 0:
+            at_position = self._topics.read_log({number: range(offset, offset + 1)})
+            found = [record.value async for _, records in at_position for record in records]
+            if found:
+                return self._check_record(partition, found[0])
+            end = (await self._topics.log_ends([number])).get(number)
+            if end is not None and offset < end:
+                return None
+            if end is not None and monotonic() > until:
+                raise recreated(number, offset, f"{self._log_topic} ends at {end}")
+            await asyncio.sleep(0.5)
+
+    def _check_record(self, partition: ClockPartition, raw: bytes) -> None:
+        """``raw`` is the record of the log at the position."""
+        if partition.checksum not in (None, checksum_of(raw)):
+            raise recreated(partition.partition, partition.offset, f"{self._log_topic} has another record there")
+
     async def _read_back(self, number: int, wanted: int) -> bool:
-        """Seek the log to an offset; false where the offset no longer exists."""
+        """Seek the log to the record before an offset, which is checked; false where the offset no longer exists."""
         tp = TP(self._log_topic, number)
         earliest = (await self.app.consumer.earliest_offsets(tp)).get(tp)
         if earliest is not None and earliest > wanted:
             logger.error("%s/%d: records %d to %d are gone unread", self._log_topic, number, wanted, earliest - 1)
             return False
         logger.info("%s/%d: reading on from the position, %d", self._log_topic, number, wanted)
-        await self.app.consumer.seek_wait({tp: wanted})
+        await self.app.consumer.seek_wait({tp: max(earliest or 0, wanted - 1)})
         return True
 
     # -- run ---------------------------------------------------------------------------------------------
@@ -446,7 +469,7 @@ class Worker:
                         raise BrokerError(f"{tp.topic}/{tp.partition} stands still at {wanted}: this worker ends")
                     logger.warning("%s/%d stands still at %d: reading it again", tp.topic, tp.partition, wanted)
                     standing[tp.partition] = wanted, monotonic(), tries + 1
-                    await self.app.consumer.seek_wait({tp: wanted})
+                    await self.app.consumer.seek_wait({tp: max(0, wanted - 1)})  # see ``_check_record``
 
     async def _pulse(self) -> None:
         while True:
