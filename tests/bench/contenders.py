@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ import polars as pl
 from pydantic import BaseModel, TypeAdapter
 
 from streams.core.instants import instant_us
+from streams.core.working_days import WorkingCalendar
 from streams.live.gc_tuning import rare_collections
 from streams.replay.output_form import OutputForm
 from streams.replay.replay import Replay, ReplayOptions
@@ -52,11 +53,16 @@ class Result:
     breaches: list[Breach]
 
 
+@cache
+def _calendar() -> WorkingCalendar:
+    return load_rulebook().rulebook.calendar
+
+
 class FiveDays:
     """24:00 of the fifth working day after a local date, as a POSIX time: a table that a script would have."""
 
     def __init__(self) -> None:
-        self._calendar = load_rulebook().rulebook.calendar
+        self._calendar = _calendar()
         self._known: dict[str, float] = {}
 
     def after(self, day: str) -> float:

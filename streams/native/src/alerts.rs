@@ -4,6 +4,7 @@ use crate::calendar::{DayCount, Pause, running};
 use crate::document::{CaseLines, Fault, InForce, Limit, Lines, Words};
 use crate::events::Span;
 use crate::hashing::HashMap;
+use crate::large_pages;
 use crate::lines::{Line, Place, Text};
 use crate::subject::{MANY, MOST_DAYS, MOST_LISTED, SUBJECTS, Subject, TABLES, TEXTS, hexadecimal};
 use blake2::digest::consts::U16;
@@ -25,6 +26,9 @@ pub struct Alert {
     line: Option<Line>,
 }
 
+/// An alert has room for so many bytes beforehand; it needs fewer, as a rule.
+const ROOM: usize = 4 << 10;
+
 /// Alerts in the order in which they were found; their texts lie behind one another.
 #[derive(Default)]
 pub struct Alerts {
@@ -41,6 +45,8 @@ impl Alerts {
         (subject_type, kind): (&'static str, &'static str), texts: [&str; 3],
         write: impl FnOnce(&mut Text) -> Option<Option<Line>>,
     ) -> Option<()> {
+        large_pages::make_room(&mut self.all, 1);
+        self.texts.make_room(ROOM);
         let from = self.texts.len();
         texts.iter().for_each(|text| self.texts.push_str(text));
         let first = self.texts.len();

@@ -13,6 +13,7 @@ mod history;
 mod intake;
 mod kept;
 mod kinds;
+mod large_pages;
 mod life;
 mod lines;
 mod live;

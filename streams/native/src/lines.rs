@@ -1,5 +1,6 @@
 //! Lines with places to fill: `⟦name⟧` in the text of the document.
 
+use crate::large_pages;
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -10,6 +11,10 @@ pub struct Text(Vec<u8>);
 impl Text {
     pub fn with_capacity(capacity: usize) -> Text {
         Text(Vec::with_capacity(capacity))
+    }
+
+    pub fn make_room(&mut self, more: usize) {
+        large_pages::make_room(&mut self.0, more);
     }
 
     pub fn push_str(&mut self, text: &str) {

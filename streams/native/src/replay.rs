@@ -6,6 +6,7 @@ use crate::document::{Document, Fold, FoldEntry, Phrases, VERSION, Words};
 use crate::events::{Event, Field, Reader, Span};
 use crate::hashing::{HashMap, HashSet};
 use crate::kinds::Spare;
+use crate::large_pages;
 use crate::life::{self, Folds};
 use crate::shapes::Shapes;
 use crate::subject::{METER, PLAIN, REPEATED, Reason, SUBJECTS, Subject, TABLES};
@@ -132,6 +133,9 @@ const BEGINNING: i64 = -(1 << 62);
 /// So many events are compared one by one.
 const FEW: usize = 16;
 
+/// So many fields have room beforehand; an event has fewer, as a rule.
+const MOST_FIELDS: usize = 64;
+
 pub type Key = (u8, Vec<u8>);
 
 /// That of a replay, and another one whose cases are asked for too.
@@ -239,6 +243,7 @@ impl Replay {
     /// read it.
     fn read(&mut self, line: &[u8]) -> Option<(Event, Vec<Event>)> {
         let (reader, base, before) = (&self.rulebook.reader, self.store.len(), self.fields.len());
+        large_pages::make_room(&mut self.fields, MOST_FIELDS);
         let read = || {
             let mut event = reader.read(line, base, self.latest, &mut self.fields, &mut self.shapes)?;
             let is_correction = !event.corrects.is_empty(); // which concerns every subject that it names
@@ -265,8 +270,10 @@ impl Replay {
         let is_watched = event.concerns.contains(&true) || !copies.is_empty();
         if let Some(number) = self.count(event.at, event.recorded, is_watched, is_correction) {
             self.groups.take();
+            large_pages::make_room(&mut self.store, line.len());
             self.store.extend_from_slice(line);
             let first = self.events.len();
+            large_pages::make_room(&mut self.events, 1 + copies.len());
             self.events.push(event);
             self.events.extend(copies);
             self.events[first..].iter_mut().for_each(|event| (event.number, event.origin) = (number, origin));
