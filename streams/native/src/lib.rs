@@ -8,6 +8,7 @@ mod calendar;
 mod corrections;
 mod document;
 mod events;
+mod groups;
 mod hashing;
 mod history;
 mod intake;

@@ -4,6 +4,7 @@ use crate::alerts::{Alerts, WrittenCases};
 use crate::calendar::Days;
 use crate::document::{Document, Fold, FoldEntry, Phrases, VERSION, Words};
 use crate::events::{Event, Field, Reader, Span};
+use crate::groups::{Grouping, Groups};
 use crate::hashing::{HashMap, HashSet};
 use crate::kinds::Spare;
 use crate::large_pages;
@@ -130,9 +131,6 @@ pub struct Counts {
 const MINUTE: i64 = 60_000_000;
 const BEGINNING: i64 = -(1 << 62);
 
-/// So many events are compared one by one.
-const FEW: usize = 16;
-
 /// So many fields have room beforehand; an event has fewer, as a rule.
 const MOST_FIELDS: usize = 64;
 
@@ -181,6 +179,7 @@ pub struct Replay {
     /// Whether each event was taken for one subject, so that a copy stands for its line.
     is_parted: bool,
     back: HashMap<Key, Reason>,
+    grouping: Grouping,
     /// By subject; made when no more events come.
     groups: OnceLock<Groups>,
 }
@@ -211,6 +210,7 @@ impl Replay {
             next: 0,
             is_parted: false,
             back: HashMap::default(),
+            grouping: Grouping::default(),
             groups: OnceLock::new(),
         }
     }
@@ -276,7 +276,10 @@ impl Replay {
             large_pages::make_room(&mut self.events, 1 + copies.len());
             self.events.push(event);
             self.events.extend(copies);
-            self.events[first..].iter_mut().for_each(|event| (event.number, event.origin) = (number, origin));
+            for event in &mut self.events[first..] {
+                (event.number, event.origin) = (number, origin);
+            }
+            self.group(first);
         } else {
             self.fields.truncate(before);
         }
@@ -303,8 +306,18 @@ impl Replay {
         self.is_parted = true;
         self.store.extend_from_slice(line);
         self.events.push(Event { number: self.next, ..event });
+        self.group(self.events.len() - 1);
         self.next += 1;
         true
+    }
+
+    /// Find the subjects of the events from a place on.
+    fn group(&mut self, first: usize) {
+        for (place, event) in self.events.iter().enumerate().skip(first) {
+            for kind in (0..4).filter(|kind| event.concerns[*kind]) {
+                self.grouping.add(kind as u8, event.subjects[kind].of(&self.store), place, event);
+            }
+        }
     }
 
     /// The subjects of the events held, from a place on, of so many: number, origin and instant of the event, the
@@ -330,6 +343,7 @@ impl Replay {
         self.events.clear();
         self.fields.clear();
         self.back.clear();
+        self.grouping.clear();
         self.groups.take();
         self.next = 0;
     }
@@ -439,37 +453,7 @@ impl Replay {
     }
 
     fn groups(&self) -> &Groups {
-        self.groups.get_or_init(|| {
-            let most = self.events.len() / 4; // a guess
-            let mut numbers: HashMap<(u8, &[u8]), u32> = HashMap::with_capacity_and_hasher(most, Default::default());
-            let (mut keys, mut ends): (Vec<_>, Vec<usize>) = (Vec::with_capacity(most), Vec::with_capacity(most));
-            let mut pairs: Vec<(u32, u32)> = Vec::with_capacity(self.events.len());
-            for (place, event) in self.events.iter().enumerate() {
-                for kind in (0..4).filter(|kind| event.concerns[*kind]) {
-                    let id = event.subjects[kind];
-                    let subject = *numbers.entry((kind as u8, self.text(id))).or_insert_with(|| {
-                        keys.push((kind as u8, id));
-                        ends.push(0);
-                        keys.len() as u32 - 1
-                    });
-                    ends[subject as usize] += 1;
-                    pairs.push((subject, place as u32));
-                }
-            }
-            let mut sum = 0;
-            for end in &mut ends {
-                (*end, sum) = (sum, sum + *end); // for now where its places begin
-            }
-            let (mut places, mut hashes) = (vec![0; pairs.len()], vec![0; pairs.len()]);
-            for (subject, place) in pairs {
-                let end = &mut ends[subject as usize];
-                (places[*end], hashes[*end]) = (place, self.events[place as usize].id_hash);
-                *end += 1;
-            }
-            let mut from = 0;
-            let may_repeat = |end: &usize| may_repeat(&mut hashes[std::mem::replace(&mut from, *end)..*end]);
-            Groups { may_repeat: ends.iter().map(may_repeat).collect(), keys, ends, places }
-        })
+        self.groups.get_or_init(|| self.grouping.groups())
     }
 
     fn events_of(&self, subject: usize) -> Vec<&Event> {
@@ -621,31 +605,6 @@ fn copies(reader: &Reader, event: &Event, line: &[u8], base: usize, fields: &mut
 /// The part of a line that lies at `base` of the store; empty where there is none.
 fn part(line: &[u8], base: usize, span: Span) -> &[u8] {
     if span.is_empty() { b"" } else { &line[span.at() - base..span.at() - base + span.len()] }
-}
-
-/// The subjects, with the places of their events in the order of arrival: those of all lie behind one another.
-struct Groups {
-    keys: Vec<(u8, Span)>,
-    ends: Vec<usize>,
-    places: Vec<u32>,
-    /// Whether two events of a subject may have the same id.
-    may_repeat: Vec<bool>,
-}
-
-/// Whether any two of the hashes are equal; they are sorted where they are many.
-fn may_repeat(hashes: &mut [u32]) -> bool {
-    if hashes.len() <= FEW {
-        return (1..hashes.len()).any(|place| hashes[..place].contains(&hashes[place]));
-    }
-    hashes.sort_unstable();
-    hashes.windows(2).any(|two| two[0] == two[1])
-}
-
-impl Groups {
-    fn places_of(&self, subject: usize) -> &[u32] {
-        let from = subject.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.places[from..self.ends[subject]]
-    }
 }
 
 impl Judged {
