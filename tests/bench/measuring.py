@@ -247,6 +247,7 @@ class Feed:
                 "acks": "all",
                 "linger.ms": 10,
                 "partitioner": "murmur2_random",
+                "delivery.report.only.error": True,
                 "on_delivery": self._on_delivery,
             }
         )
