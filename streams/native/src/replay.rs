@@ -269,17 +269,7 @@ impl Replay {
         let is_correction = !event.corrects.is_empty();
         let is_watched = event.concerns.contains(&true) || !copies.is_empty();
         if let Some(number) = self.count(event.at, event.recorded, is_watched, is_correction) {
-            self.groups.take();
-            large_pages::make_room(&mut self.store, line.len());
-            self.store.extend_from_slice(line);
-            let first = self.events.len();
-            large_pages::make_room(&mut self.events, 1 + copies.len());
-            self.events.push(event);
-            self.events.extend(copies);
-            for event in &mut self.events[first..] {
-                (event.number, event.origin) = (number, origin);
-            }
-            self.group(first);
+            self.hold(line, event, copies, (number, origin));
         } else {
             self.fields.truncate(before);
         }
@@ -302,18 +292,23 @@ impl Replay {
             };
             event = copy;
         }
-        self.groups.take();
         self.is_parted = true;
-        self.store.extend_from_slice(line);
-        self.events.push(Event { number: self.next, ..event });
-        self.group(self.events.len() - 1);
+        self.hold(line, event, Vec::new(), (self.next, 0));
         self.next += 1;
         true
     }
 
-    /// Find the subjects of the events from a place on.
-    fn group(&mut self, first: usize) {
-        for (place, event) in self.events.iter().enumerate().skip(first) {
+    /// Hold what was read of a line, with its number and origin.
+    fn hold(&mut self, line: &[u8], event: Event, copies: Vec<Event>, (number, origin): (u64, u64)) {
+        self.groups.take();
+        large_pages::make_room(&mut self.store, line.len());
+        self.store.extend_from_slice(line);
+        let first = self.events.len();
+        large_pages::make_room(&mut self.events, 1 + copies.len());
+        self.events.push(event);
+        self.events.extend(copies);
+        for (place, event) in self.events.iter_mut().enumerate().skip(first) {
+            (event.number, event.origin) = (number, origin);
             for kind in (0..4).filter(|kind| event.concerns[*kind]) {
                 self.grouping.add(kind as u8, event.subjects[kind].of(&self.store), place, event);
             }
