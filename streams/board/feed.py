@@ -31,6 +31,7 @@ from streams.core.rulebook import Rulebook
 from streams.core.trends import MOST_SUBJECTS, DecidedCases
 from streams.errors import BrokerError, InputError
 from streams.kafka.admin import partitions_of
+from streams.kafka.closing import closed
 from streams.kafka.connection import clock_of, kafka_options
 from streams.live.clock_partition import fingerprint_of, partition_of_key, subject_of_key
 from streams.live.incomplete import MOST_LETTERS, Incompleteness, RecentLetters, incompleteness
@@ -367,7 +368,7 @@ class BoardFeed:
                     if await self._partitions_of(followed.topic) != count:
                         return
         finally:
-            await consumer.stop()
+            await closed(consumer.stop())
 
     async def _seek(
         self, consumer: Any, parts: list[TopicPartition], ends: Mapping[TopicPartition, int], back: int | None

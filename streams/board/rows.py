@@ -14,6 +14,7 @@ from typing import Final, Protocol
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from streams.errors import BrokerError
+from streams.kafka.closing import closed
 from streams.kafka.connection import kafka_options
 from streams.settings import Settings
 
@@ -172,9 +173,9 @@ class _Consumer:
         try:
             await self._consumer.start()
         except BaseException:
-            await self._consumer.stop()
+            await closed(self._consumer.stop())
             raise
         return self._consumer
 
     async def __aexit__(self, *_: object) -> None:
-        await self._consumer.stop()
+        await closed(self._consumer.stop())

@@ -13,6 +13,8 @@ from typing import Any
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
+from streams.kafka.closing import closed
+
 
 class PartitionCounts:
     """Uses a connection of its own, on which no long fetch delays the request. An async context manager."""
@@ -29,7 +31,7 @@ class PartitionCounts:
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        await self._client.close()
+        await closed(self._client.close())
 
     async def ask(self) -> Mapping[str, int]:
         """The counts by a request that is sent after this call.

@@ -11,6 +11,8 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
+from streams.kafka.closing import closed
+
 Batch = tuple[int, Sequence[ConsumerRecord]]
 """A partition, and some of its records, in order."""
 
@@ -52,4 +54,4 @@ async def read_ranges(
                     yield part.partition, wanted
             unread = {part: stop for part, stop in unread.items() if await reader.position(part) < stop}
     finally:
-        await reader.stop()
+        await closed(reader.stop())

@@ -27,6 +27,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
 from schemas.limits import DAY
+from streams.kafka.closing import closed
 from streams.wall_clock import WallClock, monotonic
 
 ANSWER_SECONDS: Final = 5.0
@@ -255,5 +256,5 @@ async def _group_offsets(
             group, partitions=None if partitions is None else list(partitions)
         )
     finally:
-        await admin.close()
+        await closed(admin.close())
     return found
