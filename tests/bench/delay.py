@@ -55,6 +55,9 @@ AIM = 2.0
 ORDERS = 5000
 """Simulated at most, and then again under other names."""
 
+TURN, AT = b"@turn@", b"@at@"
+"""Places in the template of an event."""
+
 READY = 120
 """Seconds until the worker has read the backlog, at most."""
 
@@ -134,9 +137,6 @@ def _stream(events: Sequence[dict[str, Any]], rate: float, first: int) -> Iterat
             name, instant = b"%d" % turn, format_us(at, SHANGHAI).encode()
             key, value = (text.replace(TURN, name).replace(AT, instant) for text in templates[place])
         yield at, key, value
-
-
-TURN, AT = b"@turn@", b"@at@"
 
 
 def _template(fields: Mapping[str, Any]) -> tuple[bytes, bytes]:

@@ -14,9 +14,8 @@ const SHORT: usize = 22;
 pub struct Grouping {
     short: HashMap<[u8; SHORT + 2], u32>,
     long: HashMap<(u8, Box<[u8]>), u32>,
-    keys: Vec<(u8, Span)>,
-    /// Of each subject how many events it has.
-    counts: Vec<u32>,
+    /// The subjects in the order in which they came.
+    pub keys: Vec<(u8, Span)>,
     members: Vec<Member>,
 }
 
@@ -30,17 +29,14 @@ struct Member {
 impl Grouping {
     /// The event at a place concerns a subject. `id` is the text of its span.
     pub fn add(&mut self, kind: u8, id: &[u8], place: usize, event: &Event) {
-        let (keys, counts) = (&mut self.keys, &mut self.counts);
         let begin = || {
-            keys.push((kind, event.subjects[usize::from(kind)]));
-            counts.push(0);
-            keys.len() as u32 - 1
+            self.keys.push((kind, event.subjects[usize::from(kind)]));
+            self.keys.len() as u32 - 1
         };
         let subject = match packed(kind, id) {
             Some(key) => *self.short.entry(key).or_insert_with(begin),
             None => *self.long.entry((kind, id.into())).or_insert_with(begin),
         };
-        self.counts[subject as usize] += 1;
         self.members.push(Member { subject, place: place as u32, id_hash: event.id_hash });
     }
 
@@ -49,11 +45,11 @@ impl Grouping {
     }
 
     pub fn groups(&self) -> Groups {
-        let mut ends = Vec::with_capacity(self.counts.len());
+        let mut ends = vec![0; self.keys.len()];
+        self.members.iter().for_each(|member| ends[member.subject as usize] += 1);
         let mut sum = 0;
-        for count in &self.counts {
-            ends.push(sum); // for now where its places begin
-            sum += *count as usize;
+        for end in &mut ends {
+            (*end, sum) = (sum, sum + *end); // for now where its places begin
         }
         let (mut places, mut hashes) = (vec![0; sum], vec![0; sum]);
         for member in &self.members {
@@ -63,7 +59,7 @@ impl Grouping {
         }
         let mut from = 0;
         let may_repeat = |end: &usize| may_repeat(&mut hashes[std::mem::replace(&mut from, *end)..*end]);
-        Groups { may_repeat: ends.iter().map(may_repeat).collect(), keys: self.keys.clone(), ends, places }
+        Groups { may_repeat: ends.iter().map(may_repeat).collect(), ends, places }
     }
 }
 
@@ -75,9 +71,8 @@ fn packed(kind: u8, id: &[u8]) -> Option<[u8; SHORT + 2]> {
     Some(key)
 }
 
-/// The subjects, with the places of their events in the order of arrival: those of all lie behind one another.
+/// The places of the events of each subject, in the order of arrival: those of all lie behind one another.
 pub struct Groups {
-    pub keys: Vec<(u8, Span)>,
     /// Whether two events of a subject may have the same id.
     pub may_repeat: Vec<bool>,
     ends: Vec<usize>,
@@ -116,7 +111,7 @@ mod tests {
             }
         }
         let groups = grouping.groups();
-        assert_eq!(groups.keys.len(), 12);
+        assert_eq!(grouping.keys.len(), 12);
         assert!((0..12).all(|subject| groups.places_of(subject) == [subject as u32, subject as u32 + 12]));
     }
 }

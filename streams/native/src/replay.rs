@@ -407,7 +407,7 @@ impl Replay {
     pub fn divide(&mut self) -> Option<i64> {
         let mut last = None;
         let mut repeated: Vec<Key> = Vec::new();
-        for subject in 0..self.groups().keys.len() {
+        for subject in 0..self.grouping.keys.len() {
             let places = self.groups().places_of(subject);
             if self.groups().may_repeat[subject] && self.distinct_of(subject).is_none() {
                 repeated.push(self.key(subject));
@@ -457,7 +457,7 @@ impl Replay {
 
     /// The subject type and id of a subject.
     pub fn key(&self, subject: usize) -> Key {
-        let (kind, id) = self.groups().keys[subject];
+        let (kind, id) = self.grouping.keys[subject];
         (kind, self.text(id).to_vec())
     }
 
@@ -467,7 +467,7 @@ impl Replay {
 
     /// Judge all that is not Python's, up to an instant (inclusive), in so many threads.
     pub fn judge(&self, until: i64, threads: usize) -> Judged {
-        let subjects = self.groups().keys.len();
+        let subjects = self.grouping.keys.len();
         let share = subjects.div_ceil(threads.max(1)).max(1);
         let mut found = Judged { back: self.back.clone(), ..Judged::default() };
         if subjects <= share {
@@ -526,7 +526,7 @@ impl Replay {
 
     /// The subjects that are not Python's, in the order of cases.
     pub fn subjects(&self, back: &HashMap<Key, Reason>) -> Vec<usize> {
-        let keys = &self.groups().keys;
+        let keys = &self.grouping.keys;
         let mut found: Vec<usize> = (0..keys.len()).filter(|subject| !self.is_back(back, *subject)).collect();
         found.sort_by_key(|subject| (SUBJECTS[keys[*subject].0 as usize], self.text(keys[*subject].1)));
         found
@@ -554,7 +554,7 @@ impl Replay {
     fn subject<'a>(
         &'a self, rulebook: &'a Rulebook, number: usize, mut events: Vec<&'a Event>, until: i64,
     ) -> Subject<'a> {
-        let (kind, id) = self.groups().keys[number];
+        let (kind, id) = self.grouping.keys[number];
         if self.rival.is_some() {
             let is_correction = |event: &Event| !event.corrects.is_empty() && !event.is_copy;
             events.retain(|event| is_correction(event) || rulebook.concerns[event.event_type()].contains(&kind));
@@ -567,7 +567,7 @@ impl Replay {
         if back.is_empty() {
             return Vec::new();
         }
-        let subjects = (0..self.groups().keys.len()).filter(|subject| self.is_back(back, *subject));
+        let subjects = (0..self.grouping.keys.len()).filter(|subject| self.is_back(back, *subject));
         let places = subjects.flat_map(|subject| self.groups().places_of(subject));
         let numbers: HashSet<u64> = places.map(|place| self.events[*place as usize].number).collect();
         self.lines().filter(|(number, _, _)| numbers.contains(number)).collect()
