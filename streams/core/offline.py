@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from streams.core.event import Event
 from streams.core.history import names_one_of
+from streams.core.kinds.patterns import Tests, may_fit
 from streams.core.rulebook import Rulebook
 from streams.core.verdicts import Fold, Report, Verdict, root_of
 from streams.core.watermark import is_due
@@ -36,7 +37,7 @@ class ReportedVerdict(NamedTuple):
 
 
 Life = tuple[dict[int, Any], list[ReportedVerdict]]
-"""The states of all folds that may have a case, by their position in the rulebook; and the reports."""
+"""The states of the folds that have a case, by their position in the rulebook; and the reports."""
 
 _Plan = list[tuple[int, tuple[str, ...]]]
 """The folds that may have a case on a subject with events of certain types, by their position in the rulebook, each
@@ -67,7 +68,7 @@ class OfflineEvaluator:
             for index, before in plan or ():
                 by_fold.setdefault(index, []).append((number, before))
         for index in self.alike(by_fold):
-            listens = self._folds[index].listens
+            listens, begins = self._folds[index].listens, self._folds[index].begins
             for number, before in by_fold[index]:
                 life = lives[number]
                 if life is None:
@@ -75,7 +76,7 @@ class OfflineEvaluator:
                 own = [event for event in subjects[number][1] if event.type in listens]
                 if before:
                     own = [event for event in own if not names_one_of(event, before)]
-                if not self._fold(index, own, life, end):
+                if may_begin(begins, own) and not self._fold(index, own, life, end):
                     lives[number] = None
         return lives
 
@@ -90,7 +91,7 @@ class OfflineEvaluator:
                 index: before
                 for event_type in key[1]
                 for index, fold, before in self._routes(subject_type)(event_type)
-                if not fold.begins.isdisjoint(key[1])
+                if not key[1].isdisjoint(fold.begins)
             }
             plan = self._plans[key] = sorted(known.items())
         return plan
@@ -108,7 +109,6 @@ class OfflineEvaluator:
         """Add one fold of a subject, which sees these events, to its life; false where a report is withdrawn."""
         fold, (states, reported) = self._folds[index], life
         step, state = fold.step, fold.start()
-        states[index] = state
         try:
             for event in events:
                 step(state, event)
@@ -122,10 +122,21 @@ class OfflineEvaluator:
                 for verdict in verdicts:
                     report = verdict.reports[-1]
                     reported.append(ReportedVerdict(verdict, report, report.due, False))
+            if fold.has_case(state, end):
+                states[index] = state
         except Exception:
             self.at_event = event if events else None
             raise
         return True
+
+
+def may_begin(begins: Tests, events: Sequence[Event]) -> bool:
+    """Whether one of the events can start a case."""
+    for event in events:
+        pairs = begins.get(event.type)
+        if pairs is not None and may_fit(pairs, event):
+            return True
+    return False
 
 
 def _judged_all_along(fold: Fold, events: Sequence[Event], end: int) -> list[ReportedVerdict] | None:

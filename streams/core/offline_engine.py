@@ -34,7 +34,7 @@ class OfflineEngine(Engine):
         super().__init__(rulebook)
         self._evaluator = OfflineEvaluator(rulebook)
         self._folded: dict[Subject, tuple[Sequence[Event], dict[int, Any]]] = {}
-        """The events of the subjects that were folded once, and the states."""
+        """The events of the subjects that were folded once, and the states of the folds that have a case."""
 
     @property
     def at_event(self) -> Event | None:
@@ -111,12 +111,8 @@ class OfflineEngine(Engine):
 
     def orphans(self) -> Counter[str]:
         """See ``orphans_of``."""
-        without = [subject for subject, (_, states) in self._folded.items() if not self._has_case(states)]
+        without = [subject for subject, (_, states) in self._folded.items() if not states]
         return orphans_of(map(self._record, chain(self._records, without)), self._rulebook, self.watermark)
-
-    def _has_case(self, states: dict[int, Any]) -> bool:
-        folds, watermark = self._rulebook.folds, self.watermark
-        return any(folds[index].statuses(state, watermark, watermark) for index, state in states.items())
 
     def _record(self, subject: Subject) -> SubjectRecord:
         found = self._records.get(subject)

@@ -20,7 +20,7 @@ def orphans_of(records: Iterable[SubjectRecord], rulebook: Rulebook, watermark: 
     for record in records:
         routes = rulebook.routes(record.subject[0])
         states = record.history.fold(routes)
-        if any(folds[index].statuses(state, watermark, watermark) for index, state in states.items()):
+        if any(folds[index].has_case(state, watermark) for index, state in states.items()):
             continue
         found.update(
             fold.id

@@ -17,6 +17,7 @@ from schemas.rules import RuleBase
 from streams.core.deadlines import Pause
 from streams.core.event import Event
 from streams.core.faults import Fault
+from streams.core.kinds.patterns import Tests
 from streams.core.saved import ById, Saved
 from streams.core.working_days import WorkingCalendar
 
@@ -123,8 +124,8 @@ class Fold(Protocol):
         """The event types that concern it."""
 
     @property
-    def begins(self) -> frozenset[str]:
-        """The event types that can start a case: a history without any of them has no case."""
+    def begins(self) -> Tests:
+        """The events that can start a case, by their own fields: a history without any of them has no case."""
 
     def start(self) -> Any:
         """The state of an empty history."""
@@ -141,6 +142,9 @@ class Fold(Protocol):
 
     def statuses(self, state: Any, as_of: int, watermark: int) -> list[Status]:
         """Every case as ``judge`` gives it with ``every``, in short; ``is_certain`` as of a watermark."""
+
+    def has_case(self, state: Any, as_of: int) -> bool:
+        """Whether ``statuses`` with both instants ``as_of`` gives any."""
 
     def reported(self, state: Any, until: int) -> list[Verdict] | None:
         """All reports that calling ``judge`` step by step would give up to an instant (inclusive).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import date
 from itertools import groupby
@@ -24,8 +25,11 @@ from tests.property.shipped import END, kinds, rulebook_of, shipped_histories
 from tests.property.worlds import per_kind
 from tests.stories import decoded, shipped
 
+Results = tuple[list[Alert], list[JudgedCase], Counter[str]]
+"""Alerts, cases, and stops without a start."""
 
-def in_order_of_time(rulebook: Rulebook, events: Iterable[Event], end: int) -> tuple[list[Alert], list[JudgedCase]]:
+
+def in_order_of_time(rulebook: Rulebook, events: Iterable[Event], end: int) -> Results:
     """One engine, all subjects, time stopping before every event and at everything that is due."""
     engine = Engine(rulebook)
     driver, step = Driver(engine, stepwise=True), Step()
@@ -34,14 +38,14 @@ def in_order_of_time(rulebook: Rulebook, events: Iterable[Event], end: int) -> t
         driver.advance(at - 1, step)
         driver.feed([(*copy, "") for event in together for copy in rulebook.copies_of(event)], step)
     driver.advance(end, step)
-    return step.alerts, list(engine.cases(end))
+    return step.alerts, list(engine.cases(end)), engine.orphans()
 
 
-def by_subject(rulebook: Rulebook, events: Iterable[Event], end: int) -> tuple[list[Alert], list[JudgedCase]]:
+def by_subject(rulebook: Rulebook, events: Iterable[Event], end: int) -> Results:
     judging = Judging(rulebook, end)
     arrived = [(event.order, number, event, number, rulebook.copies_of(event)) for number, event in enumerate(events)]
     alerts = [alert for _, alert in judging.alerts(deduplicate(arrived).events)]
-    return alerts, list(judging.cases())
+    return alerts, list(judging.cases()), judging.orphans()
 
 
 @pytest.mark.parametrize("kind", kinds())
@@ -54,16 +58,31 @@ def test_of_every_kind_of_rule(kind: str, data: st.DataObject) -> None:
     assert by_subject(rulebook, events, us(END)) == in_order_of_time(rulebook, events, us(END))
 
 
+@pytest.mark.parametrize("kind", kinds())
+@per_kind
+@given(data=st.data())
+def test_a_fold_has_a_case_where_it_has_a_status(kind: str, data: st.DataObject) -> None:
+    rule_id, facts = data.draw(shipped_histories(kind))
+    events = sorted((event_of(fact) for fact in facts), key=lambda event: event.order)
+    for fold in rulebook_of(rule_id).folds:
+        state = fold.start()
+        for event in events:
+            if event.type in fold.listens:
+                fold.step(state, event)
+            for as_of in (event.at - 1, event.at, us(END)):
+                assert fold.has_case(state, as_of) == bool(fold.statuses(state, as_of, as_of))
+
+
 @pytest.mark.parametrize(("seed", "start"), [(1, date(2026, 3, 2)), (2, date(2026, 9, 21))])
 def test_of_the_whole_rulebook(seed: int, start: date) -> None:
     rulebook = shipped().rulebook
     found = simulate(orders=250, seed=seed, start=start, days=12)
     events = decoded(found.events)
     end = max(event.at for event in events)
-    alerts, cases = by_subject(rulebook, events, end)
+    alerts, cases, orphans = by_subject(rulebook, events, end)
     expected = in_order_of_time(rulebook, events, end)
     assert len(alerts) > 50
-    assert (alerts, cases) == expected
+    assert (alerts, cases, orphans) == expected
 
 
 def test_most_lives_are_told_at_once() -> None:

@@ -26,7 +26,7 @@ from streams.core.conditions import Fields, predicate_of_start
 from streams.core.event import Event
 from streams.core.faults import Fault
 from streams.core.kinds.findings import NOT_COUNTED, Counted, Finding, Grounds
-from streams.core.kinds.patterns import Tests, compile_patterns, fits, matches, may_fit, title_of
+from streams.core.kinds.patterns import Tests, any_of, compile_patterns, fits, matches, may_fit, title_of
 from streams.core.kinds.slots import Slot
 from streams.core.kinds.versions import InForce, all_since, live_versions
 from streams.core.verdicts import Needed, Outcome, Status, Verdict
@@ -299,7 +299,7 @@ class ActFold:
         self.versions = versions
         self._only = versions[0] if len(versions) == 1 else None
         self.listens: frozenset[str] = frozenset().union(*(version.listens for version in versions))
-        self.begins: frozenset[str] = frozenset().union(*(version.act for version in versions))
+        self.begins = any_of(version.act for version in versions)
 
     def start(self) -> State:
         """Nothing seen."""
@@ -423,6 +423,15 @@ class ActFold:
             if act.at <= as_of:
                 found.append(Status(act, "running", act.at, None, True, True))
         return found
+
+    def has_case(self, state: State, as_of: int) -> bool:
+        """See ``Fold``."""
+        waiting = self._shown(state) if state.waiting else ()
+        for findings in (state.settled, waiting):
+            for finding in findings:
+                if finding.act.at <= as_of or finding.due <= as_of:
+                    return True
+        return any(act.at <= as_of for act, _ in self._still_open(state, waiting))
 
     def _still_open(self, state: State, waiting: Iterable[Finding]) -> list[tuple[Event, RuleBase]]:
         """Acts that still wait for an event, and their rules; triggers waiting to be settled are not among them."""

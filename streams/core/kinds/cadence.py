@@ -18,7 +18,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from datetime import date
-from itertools import chain
 from typing import Final
 
 from schemas.limits import DAY
@@ -26,7 +25,7 @@ from schemas.rules import CadenceRule
 from streams.core.chosen_calendar import Calendars, ChosenCalendar
 from streams.core.event import Event
 from streams.core.kinds.clock import Clock
-from streams.core.kinds.patterns import compile_patterns, matches
+from streams.core.kinds.patterns import any_of, compile_patterns, matches
 from streams.core.kinds.versions import InForce, all_since, live_versions
 from streams.core.verdicts import Needed, Status, Verdict
 from streams.core.working_days import WorkingCalendar
@@ -76,7 +75,7 @@ class CadenceFold:
         self._calendar = calendar
         self._versions = [_Version(rule, calendar, calendars) for rule in rules]
         self.listens: frozenset[str] = frozenset().union(*(version.listens for version in self._versions))
-        self.begins: frozenset[str] = frozenset().union(*(chain(v.act, v.since) for v in self._versions))
+        self.begins = any_of(tests for version in self._versions for tests in (version.act, version.since))
 
     opens = True
 
@@ -226,6 +225,10 @@ class CadenceFold:
         """See ``Fold``."""
         clocks = self._clocks(state, as_of, every=True)
         return [clock.status(as_of, watermark) for clock in clocks if clock.started_at <= as_of]
+
+    def has_case(self, state: State, as_of: int) -> bool:
+        """See ``Fold``."""
+        return any(clock.started_at <= as_of for clock in self._clocks(state, as_of, every=True))
 
     def reported(self, state: State, until: int) -> list[Verdict] | None:
         """See ``Fold``. Which months are under the obligation depends on the events known by then."""

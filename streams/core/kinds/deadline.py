@@ -22,7 +22,7 @@ from streams.core.conditions import Fields, Predicate, always, predicate_of_star
 from streams.core.deadlines import agreed_until
 from streams.core.event import Event
 from streams.core.kinds.clock import Clock
-from streams.core.kinds.patterns import compile_patterns, fits, may_fit
+from streams.core.kinds.patterns import any_of, compile_patterns, fits, may_fit
 from streams.core.kinds.pauses import ends, merged
 from streams.core.kinds.versions import InForce, all_since, live_versions
 from streams.core.saved import MOST_PAUSES, ById, Saved, SavedCase, SavedWatch, find
@@ -147,7 +147,7 @@ class DeadlineFold:
         self.subject_types = rules[0].subject
         self.versions = [Version(rule, calendar, calendars) for rule in rules]
         self.listens: frozenset[str] = frozenset().union(*(version.listens for version in self.versions))
-        self.begins: frozenset[str] = frozenset().union(*(first for v in self.versions for first in v.groups[:1]))
+        self.begins = any_of(first for version in self.versions for first in version.groups[:1])
         self._starts = frozenset().union(*(group for version in self.versions for group in version.groups))
         self._stops = frozenset().union(*(version.stop for version in self.versions))
 
@@ -324,6 +324,11 @@ class DeadlineFold:
         """See ``Fold``."""
         cases = state.closed if state.open is None else (*state.closed, state.open)
         return [case.status(as_of, watermark) for case in cases if case.start.at <= as_of]
+
+    def has_case(self, state: State, as_of: int) -> bool:
+        """See ``Fold``."""
+        first = state.closed[0] if state.closed else state.open  # they are in order of time
+        return first is not None and first.start.at <= as_of
 
     def reported(self, state: State, until: int) -> list[Verdict] | None:
         """See ``Fold``. The reports of a paused clock depend on the pauses known by then."""

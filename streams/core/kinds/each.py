@@ -189,6 +189,10 @@ class EachFold:
         """See ``Fold``."""
         return [status for item in state.items for status in self._fold.statuses(item.state, as_of, watermark)]
 
+    def has_case(self, state: State, as_of: int) -> bool:
+        """See ``Fold``."""
+        return any(self._fold.has_case(item.state, as_of) for item in state.items)
+
     def reported(self, state: State, until: int) -> list[Verdict] | None:
         """See ``Fold``."""
         found: list[Verdict] = []

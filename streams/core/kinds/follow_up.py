@@ -149,6 +149,10 @@ class FollowUpFold:
         """See ``Fold``. A breach that the watermark has not passed starts nothing yet."""
         return [case.status(as_of, watermark) for case in self._cases(state, min(as_of, watermark))[0]]
 
+    def has_case(self, state: State, as_of: int) -> bool:
+        """See ``Fold``."""
+        return bool(self._cases(state, as_of)[0])
+
     def reported(self, state: State, until: int) -> list[Verdict] | None:
         """See ``Fold``. A breach may depend on the events known by then."""
         return None

@@ -27,6 +27,15 @@ def compile_patterns(patterns: Iterable[Pattern]) -> Tests:
     return tests
 
 
+def any_of(tests: Iterable[Tests]) -> Tests:
+    """The patterns of all of them, by event type."""
+    found: dict[str, list[tuple[Predicate, Predicate, Comparison | None]]] = {}
+    for one in tests:
+        for event_type, pairs in one.items():
+            found.setdefault(event_type, []).extend(pairs)
+    return found
+
+
 def fits(pairs: Pairs, event: Event, start_fields: Fields | None = None, *, has_started: bool = True) -> bool:
     """``matches`` with the tests of the event's type already looked up.
 

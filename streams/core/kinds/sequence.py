@@ -16,7 +16,7 @@ from schemas.rules import SequenceRule
 from streams.core.event import Event
 from streams.core.faults import Backwards
 from streams.core.kinds.findings import Finding
-from streams.core.kinds.patterns import compile_patterns, label_of, matches
+from streams.core.kinds.patterns import any_of, compile_patterns, label_of, matches
 from streams.core.kinds.versions import InForce
 from streams.core.verdicts import Needed, Outcome, Status, Verdict
 from streams.core.working_days import WorkingCalendar
@@ -55,7 +55,7 @@ class SequenceFold:
         self.subject_types = rules[0].subject
         self.versions = [_Version(rule, calendar, titles) for rule in rules]
         self.listens: frozenset[str] = frozenset().union(*(version.listens for version in self.versions))
-        self.begins: frozenset[str] = frozenset().union(*(stage for v in self.versions for stage in v.stages))
+        self.begins = any_of(stage for version in self.versions for stage in version.stages)
 
     opens = False
 
@@ -106,6 +106,14 @@ class SequenceFold:
                 outcome: Outcome = "violated" if violated else "met"
                 found.append(Status(event, outcome, event.at, None, not violated or event.at <= watermark, False))
         return found
+
+    def has_case(self, state: State, as_of: int) -> bool:
+        """See ``Fold``."""
+        return any(
+            event is not None and event.at <= as_of and version.is_in_force(event.at)
+            for version, firsts in zip(self.versions, state.firsts, strict=True)
+            for event in firsts
+        )
 
     def reported(self, state: State, until: int) -> list[Verdict] | None:
         """See ``Fold``: each stage at its own instant, when all events that could precede it are known."""
