@@ -45,17 +45,18 @@ _PLAIN: Final = frozenset({"act", "no_limit"})
 class _Template:
     """A line with its places. A line without places is none."""
 
-    __slots__ = ("_pick", "_text")
+    __slots__ = ("_parts", "_pick")
 
     def __init__(self, line: str, values: Sequence[str]) -> None:
         parts = _PLACE.split(line)
-        self._text = "%s".join(part.replace("%", "%%") for part in parts[::2])
+        self._parts = [part.encode() for part in parts]
         self._pick = itemgetter(*map(values.index, parts[1::2]))
 
     def filled(self, values: Sequence[str]) -> bytes:
-        """The line with those values."""
-        text: str = self._text % self._pick(values)
-        return text.encode()
+        """The line with those values. As parts of a JSON text they have no zero character: they are encoded as one."""
+        parts = self._parts.copy()
+        parts[1::2] = "\0".join(self._pick(values)).encode().split(b"\0")
+        return b"".join(parts)
 
 
 class ResultLines:
