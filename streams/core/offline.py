@@ -19,6 +19,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
+from streams.core.conditions import always
 from streams.core.event import Event
 from streams.core.history import names_one_of
 from streams.core.kinds.patterns import Tests, may_fit
@@ -39,9 +40,14 @@ class ReportedVerdict(NamedTuple):
 Life = tuple[dict[int, Any], list[ReportedVerdict]]
 """The states of the folds that have a case, by their position in the rulebook; and the reports."""
 
-_Plan = list[tuple[int, tuple[str, ...]]]
-"""The folds that may have a case on a subject with events of certain types, by their position in the rulebook, each
-with the subject types that take precedence over the subject's."""
+_Plan = list[tuple[int, tuple[str, ...], bool]]
+"""The folds that may have a case on a subject with events of certain types, by their position in the rulebook; each
+with the subject types that take precedence over the subject's, and whether the events' fields decide if one can begin.
+"""
+
+
+_Own = tuple[int, Sequence[Event], tuple[str, ...], bool]
+"""A subject for one fold: its number, its events, and of its plan what concerns the fold."""
 
 
 class OfflineEvaluator:
@@ -61,23 +67,14 @@ class OfflineEvaluator:
     def of_each(self, subjects: Sequence[tuple[str, Sequence[Event]]], end: int) -> list[Life | None]:
         """``of`` for several subjects: fold by fold, because what a fold needs is in the processor's caches then."""
         lives: list[Life | None] = []
-        by_fold: dict[int, list[tuple[int, tuple[str, ...]]]] = {}
+        by_fold: dict[int, list[_Own]] = {}
         for number, (subject_type, events) in enumerate(subjects):
             plan = self._plan(subject_type, events)
             lives.append(None if plan is None else ({}, []))
-            for index, before in plan or ():
-                by_fold.setdefault(index, []).append((number, before))
+            for index, before, may_not_begin in plan or ():
+                by_fold.setdefault(index, []).append((number, events, before, may_not_begin))
         for index in self.alike(by_fold):
-            listens, begins = self._folds[index].listens, self._folds[index].begins
-            for number, before in by_fold[index]:
-                life = lives[number]
-                if life is None:
-                    continue
-                own = [event for event in subjects[number][1] if event.type in listens]
-                if before:
-                    own = [event for event in own if not names_one_of(event, before)]
-                if may_begin(begins, own) and not self._fold(index, own, life, end):
-                    lives[number] = None
+            self._fold(index, by_fold[index], lives, end)
         return lives
 
     def _plan(self, subject_type: str, events: Sequence[Event]) -> _Plan | None:
@@ -88,12 +85,12 @@ class OfflineEvaluator:
         plan = self._plans.get(key)
         if plan is None:
             known = {
-                index: before
+                (index, before, bool(before) or not _begins_surely(fold.begins, key[1]))
                 for event_type in key[1]
                 for index, fold, before in self._routes(subject_type)(event_type)
                 if not key[1].isdisjoint(fold.begins)
             }
-            plan = self._plans[key] = sorted(known.items())
+            plan = self._plans[key] = sorted(known)
         return plan
 
     def alike(self, folds: Iterable[int]) -> list[int]:
@@ -105,32 +102,48 @@ class OfflineEvaluator:
         versions = getattr(fold, "versions", ())
         return type(fold).__name__, type(versions[0]).__module__ if versions else "", index
 
-    def _fold(self, index: int, events: Sequence[Event], life: Life, end: int) -> bool:
-        """Add one fold of a subject, which sees these events, to its life; false where a report is withdrawn."""
-        fold, (states, reported) = self._folds[index], life
-        step, state = fold.step, fold.start()
+    def _fold(self, index: int, subjects: Iterable[_Own], lives: list[Life | None], end: int) -> None:
+        """Add one fold of some subjects to their lives; a life is ``None`` where a report is withdrawn."""
+        fold = self._folds[index]
+        listens, begins, step = fold.listens, fold.begins, fold.step
+        event: Event | None = None
         try:
-            for event in events:
-                step(state, event)
-            verdicts = fold.reported(state, end)
-            if verdicts is None:
-                by_steps = _judged_all_along(fold, events, end)
-                if by_steps is None:
-                    return False
-                reported += by_steps
-            elif verdicts:
-                for verdict in verdicts:
-                    report = verdict.reports[-1]
-                    reported.append(ReportedVerdict(verdict, report, report.due, False))
-            if fold.has_case(state, end):
-                states[index] = state
+            for number, events, before, may_not_begin in subjects:
+                life = lives[number]
+                if life is None:
+                    continue
+                own = [event for event in events if event.type in listens]
+                if before:
+                    own = [event for event in own if not names_one_of(event, before)]
+                if may_not_begin and not _may_begin(begins, own):
+                    continue
+                state = fold.start()
+                for event in own:
+                    step(state, event)
+                verdicts = fold.reported(state, end)
+                if verdicts is None:
+                    by_steps = _judged_all_along(fold, own, end)
+                    if by_steps is None:
+                        lives[number] = None
+                        continue
+                    life[1].extend(by_steps)
+                elif verdicts:
+                    for verdict in verdicts:
+                        report = verdict.reports[-1]
+                        life[1].append(ReportedVerdict(verdict, report, report.due, False))
+                if fold.has_case(state, end):
+                    life[0][index] = state
         except Exception:
-            self.at_event = event if events else None
+            self.at_event = event
             raise
-        return True
 
 
-def may_begin(begins: Tests, events: Sequence[Event]) -> bool:
+def _begins_surely(begins: Tests, types: Iterable[str]) -> bool:
+    """Whether events of those types can start a case, whatever their fields."""
+    return any(where is always for event_type in types for where, _, _ in begins.get(event_type, ()))
+
+
+def _may_begin(begins: Tests, events: Sequence[Event]) -> bool:
     """Whether one of the events can start a case."""
     for event in events:
         pairs = begins.get(event.type)
