@@ -128,14 +128,23 @@ def predicate_of_start(conditions: Conditions) -> Predicate:
 
 def predicate(conditions: Conditions) -> Predicate:
     """Whether all conditions hold except those that compare with the start; an empty list always holds."""
-    tests = [(field, _test(condition)) for field, condition in conditions.items() if condition.start_field is None]
+    tests = [_of_field(field, condition) for field, condition in conditions.items() if condition.start_field is None]
     if not tests:
         return always
     if len(tests) == 1:
-        field, test = tests[0]
-        wanted = conditions[field].one_of
-        if wanted is not None and len(wanted) == 1 and isinstance(wanted[0], str):
-            only = wanted[0]
-            return lambda fields: fields.get(field) == only
-        return lambda fields: test(fields.get(field))
-    return lambda fields: all(test(fields.get(field)) for field, test in tests)
+        return tests[0]
+    if len(tests) == 2:
+        first, second = tests
+        return lambda fields: first(fields) and second(fields)
+    return lambda fields: all(test(fields) for test in tests)
+
+
+def _of_field(field: str, condition: Condition) -> Predicate:
+    wanted = condition.one_of
+    if wanted is not None and len(wanted) == 1 and isinstance(wanted[0], str | bool):  # nearly all, and faster
+        only = wanted[0]
+        if isinstance(only, bool):
+            return lambda fields: fields.get(field) is only
+        return lambda fields: fields.get(field) == only
+    test = _test(condition)
+    return lambda fields: test(fields.get(field))

@@ -19,6 +19,8 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any, Generic, TypeVar
 
+import msgspec
+
 from schemas.base import Text
 from schemas.patterns import Need
 from schemas.rules import ActRule, RuleBase
@@ -45,23 +47,20 @@ def latest_before(events: Sequence[Event], act: Event) -> Sequence[Event]:
     return events[-1:]
 
 
-class Watch:
+class Watch(msgspec.Struct, eq=False):
     """The state of one version: the latest event of each need, the latest facts, and events waiting to take effect.
 
     ``near`` are, by need, all events of the needs that compare with the act: the match is decided at the act.
+    ``own`` is the kind's own part; ``reset`` the last reset that took effect.
     """
 
-    __slots__ = ("closed", "facts", "found", "held", "near", "own", "reset")
-
-    def __init__(self, needs: int, own: Any) -> None:
-        self.found: list[Event | None] = [None] * needs
-        self.near: dict[int, list[Event]] = {}
-        self.facts: Event | None = None
-        self.held: Sequence[Event] = ()
-        self.closed = False
-        self.own = own
-        self.reset: Event | None = None
-        """The last reset that took effect."""
+    found: list[Event | None]
+    own: Any
+    near: dict[int, list[Event]] = {}  # each has its own
+    facts: Event | None = None
+    held: Sequence[Event] = ()
+    closed: bool = False
+    reset: Event | None = None
 
     def spoil(self, at: int) -> None:
         """Apply a reset at an instant: nothing earlier counts any more."""
@@ -79,7 +78,7 @@ def fields_of(facts: Event | None, act: Event) -> Fields:
 class Role:
     """The roles of an event type in one version; ``None`` for a role that it cannot have."""
 
-    __slots__ = ("act", "closed_by", "is_facts", "is_noted", "may_trigger", "reset", "slots")
+    __slots__ = ("act", "closed_by", "is_facts", "is_noted", "is_noted_besides", "may_trigger", "reset", "slots")
 
     def __init__(self, version: ActVersion[Any], event_type: str) -> None:
         self.slots = [
@@ -92,7 +91,9 @@ class Role:
         self.closed_by = version.closed_by.get(event_type)
         self.act = version.act.get(event_type)
         self.may_trigger = event_type in version.trigger_types
-        self.is_noted = bool(self.slots or self.is_facts or self.reset or self.closed_by)
+        self.is_noted_besides = bool(self.is_facts or self.reset or self.closed_by)
+        """Whether a watch keeps it for something else than a need."""
+        self.is_noted = bool(self.slots) or self.is_noted_besides
 
 
 R = TypeVar("R", bound=ActRule)
@@ -129,8 +130,12 @@ class ActVersion(InForce, ABC, Generic[R]):
         """The event types of which one may trigger a finding."""
         return self.act
 
+    def watch(self) -> Watch:
+        """The version's state before any event."""
+        return Watch([None] * len(self.slots), self.start())
+
     def start(self) -> Any:
-        """The kind's own part of the version's state."""
+        """The kind's own part of it."""
         return None
 
     def note(self, watch: Watch, event: Event) -> None:
@@ -274,18 +279,15 @@ def _with(known: Sequence[Finding], more: Sequence[Finding]) -> Sequence[Finding
     return (*known, *more) if len(known) < 8 else [*known, *more]
 
 
-class State:
+class State(msgspec.Struct, eq=False):
     """The fold's state on one subject. ``shown`` caches the findings of the waiting triggers."""
 
-    __slots__ = ("broken", "instant", "settled", "shown", "waiting", "watches")
-
-    def __init__(self, watches: tuple[Watch, ...]) -> None:
-        self.watches = watches
-        self.instant = -(2**62)
-        self.waiting: Sequence[tuple[int, Event]] = ()
-        self.shown: Sequence[Finding] | None = None
-        self.settled: Sequence[Finding] = ()
-        self.broken: Sequence[Finding] = ()
+    watches: tuple[Watch, ...]
+    instant: int = -(2**62)
+    waiting: Sequence[tuple[int, Event]] = ()
+    shown: Sequence[Finding] | None = None
+    settled: Sequence[Finding] = ()
+    broken: Sequence[Finding] = ()
 
 
 class ActFold:
@@ -304,8 +306,8 @@ class ActFold:
     def start(self) -> State:
         """Nothing seen."""
         if self._only is not None:
-            return State((Watch(len(self._only.slots), self._only.start()),))
-        return State(tuple(Watch(len(version.slots), version.start()) for version in self.versions))
+            return State((self._only.watch(),))
+        return State(tuple(version.watch() for version in self.versions))
 
     def left_out(self, state: State) -> int | None:
         """See ``Bounded``."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from schemas.limits import Limit
+from schemas.limits import Elapsed, Limit
 from schemas.rules import RuleBase
 from streams.core.deadlines import Pause, deadline_of, part_of, warning_instant
 from streams.core.event import Event
@@ -51,10 +51,14 @@ class Clock(msgspec.Struct, eq=False):
     def time(self) -> None:
         """Compute the deadline again from the known pauses, by ``calendar``."""
         self.warnings = None
-        if self.limit is None:
+        limit = self.limit
+        if limit is None:
+            return
+        if type(limit) is Elapsed and not self.pauses:  # the usual case, and faster
+            self.deadline, self.provisional = self.started_at + limit.microseconds, False
             return
         assert self.calendar is not None
-        found = deadline_of(self.limit, self.started_at, self.pauses, self.calendar, until=self.until)
+        found = deadline_of(limit, self.started_at, self.pauses, self.calendar, until=self.until)
         self.deadline, self.provisional = found.at, found.provisional
 
     def end_pause(self, at: int) -> bool:
@@ -150,10 +154,10 @@ class Clock(msgspec.Struct, eq=False):
         return Status(self.start, outcome, self.started_at, deadline, is_certain, stop is None and cancel is None)
 
     def verdict(self, as_of: int, reports: tuple[Report, ...]) -> Verdict:
-        """Its verdict; ``reports`` are those of the same instant."""
+        """Its verdict; ``reports`` are those of the same instant, a breach first."""
         stop = self.stop if self.stop is not None and self.stop.at <= as_of else None
         cancel = self.cancel if self.cancel is not None and self.cancel.at <= as_of else None
-        late = any(report.kind == "breach" for report in reports)
+        late = bool(reports) and reports[0].kind == "breach"
         outcome: Outcome = "running"
         if stop is not None:
             outcome = "met_late" if late else "met"
@@ -162,33 +166,24 @@ class Clock(msgspec.Struct, eq=False):
         elif cancel is not None:
             outcome = "cancelled"
         ended = stop or cancel
-        evidence = [*self.started_by, *self.paused_by]
-        if ended is not None:
-            evidence.append(ended.event_id)
+        evidence = self.started_by
+        if len(evidence) > 1 or self.paused_by:
+            evidence = tuple(dict.fromkeys((*evidence, *self.paused_by)))
+        if ended is not None and ended.event_id not in evidence:
+            evidence = (*evidence, ended.event_id)
         facts: dict[str, Any] = {}
         if self.deadline is None:
             open_pause = next((since for since, until in self.pauses if until is None), None)
             facts["no_limit" if open_pause is None else "paused_since"] = open_pause
         if self.after is not None:
             facts["after"] = self.after
-        if any(self.omitted):
+        if self.omitted != (0, 0):
             facts["omitted"] = self.omitted
+        start, calendar = self.start, self.calendar
         return Verdict(
-            rule=self.rule,
-            root=self.root or self.start.event_id,
-            item=self.item,
-            calendar=self.calendar if self.calendar is not None and self.calendar.hours is not None else None,
-            anchor=self.start,
-            outcome=outcome,
-            started_at=self.started_at,
-            deadline=self.deadline,
-            stopped_at=stop.at if stop else None,
-            ended_at=max(self.started_at, ended.at if ended else as_of),
-            reports=reports,
-            limit=self.limit,
-            pauses=tuple(self.pauses),
-            until=self.until,
-            provisional=self.provisional,
-            evidence=tuple(dict.fromkeys(evidence)),
-            facts=facts,
-        )
+            self.rule, self.root or start.event_id, start, outcome, self.started_at, self.deadline,
+            stop.at if stop is not None else None,
+            max(self.started_at, ended.at if ended is not None else as_of),
+            reports, self.limit, tuple(self.pauses), self.until, self.provisional, evidence, (), self.item,
+            calendar if calendar is not None and calendar.hours is not None else None, facts,
+        )  # fmt: skip

@@ -15,6 +15,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from types import MappingProxyType
 
+import msgspec
+
 from schemas.limits import Limit, UntilDate
 from schemas.rules import DeadlineRule
 from streams.core.chosen_calendar import Calendars, ChosenCalendar
@@ -34,8 +36,8 @@ class _Role:
     """The roles of an event type in one version; ``None`` or empty for a role that it cannot have."""
 
     __slots__ = (
-        "cancel", "groups", "is_facts", "is_outside", "is_within", "may_pause", "pause", "resume", "since", "stop",
-        "until",
+        "cancel", "groups", "is_facts", "is_outside", "is_within", "may_pause", "pause", "resume", "since", "starts",
+        "stop", "until",
     )  # fmt: skip
 
     def __init__(self, version: Version, event_type: str) -> None:
@@ -52,8 +54,11 @@ class _Role:
         self.may_pause = self.pause is not None or self.resume is not None or self.cancel is not None
         self.is_within = self.may_pause or self.stop is not None
         """Whether it may change an open case."""
-        self.is_outside = bool(self.groups or self.is_facts or self.since or self.may_pause or self.until)
+        others = self.is_facts or self.since or self.may_pause or self.until
+        self.is_outside = bool(self.groups or others)
         """Whether it may change the state outside any case."""
+        self.starts = self.groups[0][1] if len(version.groups) == 1 and self.groups and not others else None
+        """Its tests where outside any case it can only start one, by itself: the usual case, and faster."""
 
 
 class Version(InForce):
@@ -94,17 +99,14 @@ class Version(InForce):
         self.roles = {event_type: _Role(self, event_type) for event_type in self.listens}
 
 
-class _Watch:
-    """The state of one version outside any case."""
+class _Watch(msgspec.Struct, eq=False):
+    """The state of one version outside any case; a struct, as all states: one is made a third as fast as an object."""
 
-    __slots__ = ("facts", "holds", "holds_since", "marks", "paused_since")
-
-    def __init__(self, version: Version) -> None:
-        self.marks: list[Event | None] = [None] * len(version.groups)
-        self.holds = version.since is None
-        self.holds_since: Event | None = None
-        self.paused_since: Event | None = None
-        self.facts: Event | None = None
+    marks: list[Event | None]
+    holds: bool
+    holds_since: Event | None = None
+    paused_since: Event | None = None
+    facts: Event | None = None
 
 
 class Case(Clock, eq=False, kw_only=True):
@@ -120,18 +122,19 @@ class Case(Clock, eq=False, kw_only=True):
     is_saved: bool = False
 
 
-class State:
-    """The fold's state on one subject: the open case, the closed ones, and each version's state outside them."""
+class State(msgspec.Struct, eq=False):
+    """The fold's state on one subject: the open case, the closed ones, and each version's state outside them.
 
-    __slots__ = ("closed", "latest", "open", "owing", "strays", "watches")
+    Only cases that ``owing`` has, closed but not met on time, can have a report. ``latest`` is the start of the latest
+    case. ``strays`` are stops at the latest instant that ended nothing.
+    """
 
-    def __init__(self, versions: Sequence[Version]) -> None:
-        self.watches = [_Watch(version) for version in versions]
-        self.open: Case | None = None
-        self.closed: list[Case] = []
-        self.owing: list[Case] = []  # closed cases that were not met on time: only they can have a report
-        self.latest: Event | None = None  # the start of the latest case
-        self.strays: list[Event] = []  # stops at the latest instant that ended nothing
+    watches: list[_Watch]
+    open: Case | None = None
+    closed: list[Case] = []  # each has its own
+    owing: list[Case] = []
+    latest: Event | None = None
+    strays: list[Event] = []
 
 
 class DeadlineFold:
@@ -150,12 +153,21 @@ class DeadlineFold:
         self.begins = any_of(first for version in self.versions for first in version.groups[:1])
         self._starts = frozenset().union(*(group for version in self.versions for group in version.groups))
         self._stops = frozenset().union(*(version.stop for version in self.versions))
+        self._outside = {
+            event_type: [
+                (index, version, version.roles[event_type])
+                for index, version in enumerate(self.versions)
+                if event_type in version.roles and version.roles[event_type].is_outside
+            ]
+            for event_type in self.listens
+        }
+        """By event type the versions whose state outside any case it may change."""
 
     opens = True
 
     def start(self) -> State:
         """No case, nothing seen."""
-        return State(self.versions)
+        return State([_Watch([None] * len(version.groups), version.since is None) for version in self.versions])
 
     # -- step --------------------------------------------------------------------------------------------
 
@@ -164,11 +176,10 @@ class DeadlineFold:
         case = state.open
         if case is not None:
             self.step_open(state, case, event)
-        for version, watch in zip(self.versions, state.watches):  # noqa: B905 (as many, and this is hot)
-            role = version.roles.get(event.type)
-            if role is not None and role.is_outside:
-                self._step_watch(state, version, watch, role, event)
-        if event.type in self._stops and (case is None or case.stop is not event) and state.latest is not event:
+        event_type = event.type
+        for index, version, role in self._outside.get(event_type, ()):
+            self._step_watch(state, version, state.watches[index], role, event)
+        if event_type in self._stops and (case is None or case.stop is not event) and state.latest is not event:
             self._note_stray(state, event)
         return case is not None or state.open is not None or bool(state.owing)
 
@@ -214,6 +225,10 @@ class DeadlineFold:
         state.strays.append(event)
 
     def _step_watch(self, state: State, version: Version, watch: _Watch, role: _Role, event: Event) -> None:
+        if role.starts is not None:
+            if state.open is None and watch.holds and fits(role.starts, event):
+                self._mark(state, version, watch, 0, event)
+            return
         if role.since is not None and fits(role.since, event):
             if not watch.holds:
                 watch.holds_since = event
@@ -274,7 +289,8 @@ class DeadlineFold:
 
     def _open(self, state: State, version: Version, watch: _Watch, event: Event) -> None:
         fields = self._fields(watch, event)
-        started_by = [mark.event_id for mark in watch.marks if mark is not None] or [event.event_id]
+        is_alone = len(watch.marks) == 1
+        started_by = [event.event_id] if is_alone else [mark.event_id for mark in watch.marks if mark is not None]
         if watch.facts is not None and watch.facts.event_id not in started_by:
             started_by.append(watch.facts.event_id)
         case = self.case_of(version, event, event.at, fields, started_by)
@@ -287,8 +303,9 @@ class DeadlineFold:
             case.paused_by.append(still.event_id)
         case.time()
         # No other version may use the events of this start again.
-        for other in state.watches:
-            other.marks = [None] * len(other.marks)
+        if not is_alone or len(state.watches) > 1:
+            for other in state.watches:
+                other.marks = [None] * len(other.marks)
         state.open, state.latest = case, event
         for stray in state.strays:
             if stray.at == event.at and fits(version.stop.get(stray.type, ()), stray, fields):

@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Final
 
+import msgspec
+
 from schemas.base import Text
 from schemas.patterns import Condition, Conditions
 from schemas.rules import EvidenceRule
@@ -32,33 +34,31 @@ MOST_WAITING: Final = 2_000
 has less."""
 
 
-class _Pending:
+class _Pending(msgspec.Struct, eq=False):
     """An act waiting for its close: the facts known at it, and the reset (if any) before which nothing counts."""
 
-    __slots__ = ("act", "facts", "reset", "since")
+    act: Event
+    facts: Event | None
+    reset: Event | None
 
-    def __init__(self, act: Event, facts: Event | None, reset: Event | None) -> None:
-        self.act = act
-        self.facts = facts
-        self.reset = reset
-        self.since = _NEVER if reset is None else reset.at
+    @property
+    def since(self) -> int:
+        """The instant of the reset."""
+        return _NEVER if self.reset is None else self.reset.at
 
 
-class _Open:
+class _Open(msgspec.Struct, eq=False):
     """Acts waiting for their close, those cancelled at the latest instant, and the accompanying events by need.
 
     Acts of the latest instant, each with the reset before it, are separate until all its facts are known.
     """
 
-    __slots__ = ("cancel", "cancelled", "latest", "left_out", "pending", "seen")
-
-    def __init__(self, needs: int) -> None:
-        self.pending: list[_Pending] = []
-        self.latest: list[tuple[Event, Event | None]] = []
-        self.cancelled: list[_Pending] = []
-        self.cancel: Event | None = None
-        self.left_out: int | None = None
-        self.seen: list[list[Event]] = [[] for _ in range(needs)]
+    seen: list[list[Event]]
+    pending: list[_Pending] = []  # each has its own
+    latest: list[tuple[Event, Event | None]] = []
+    cancelled: list[_Pending] = []
+    cancel: Event | None = None
+    left_out: int | None = None
 
 
 def _values_text(values: Iterable[object]) -> str:
@@ -95,17 +95,19 @@ class _Version(ActVersion[EvidenceRule]):
         return self._by, self._cancel
 
     def start(self) -> _Open:
-        return _Open(len(self.slots))
+        return _Open([[] for _ in self.slots])
 
     def note(self, watch: Watch, event: Event) -> None:
         own: _Open = watch.own
         if own.latest and own.latest[-1][0].at != event.at:
             own.pending += self._admitted(watch)
             own.latest.clear()
-        super().note(watch, event)
-        if not self._by:
-            return
         role = self.roles[event.type]
+        if not self._by:
+            super().note(watch, event)
+            return
+        if role.is_noted_besides:
+            super().note(watch, event)
         for index, pairs in role.slots:
             if may_fit(pairs, event):
                 seen = own.seen[index]
