@@ -40,14 +40,25 @@ class ReportedVerdict(NamedTuple):
 Life = tuple[dict[int, Any], list[ReportedVerdict]]
 """The states of the folds that have a case, by their position in the rulebook; and the reports."""
 
-_Plan = list[tuple[int, tuple[str, ...], bool]]
-"""The folds that may have a case on a subject with events of certain types, by their position in the rulebook; each
-with the subject types that take precedence over the subject's, and whether the events' fields decide if one can begin.
-"""
+
+class _Part(NamedTuple):
+    """What a fold, by its position in the rulebook, sees of a subject of some type with events of some types.
+
+    ``before`` are the subject types that take precedence over the subject's; ``sees_all`` whether the fold sees every
+    event; ``may_not_begin`` whether it depends on the events' fields if a case can begin.
+    """
+
+    fold: int
+    before: tuple[str, ...]
+    sees_all: bool
+    may_not_begin: bool
 
 
-_Own = tuple[int, Sequence[Event], tuple[str, ...], bool]
-"""A subject for one fold: its number, its events, and of its plan what concerns the fold."""
+_Key = tuple[str, frozenset[str]]
+"""The type of a subject, and the types of its events."""
+
+_Numbered = list[tuple[int, Sequence[Event]]]
+"""Subjects by their number, each with its events."""
 
 
 class OfflineEvaluator:
@@ -56,7 +67,7 @@ class OfflineEvaluator:
     def __init__(self, rulebook: Rulebook) -> None:
         self._folds = rulebook.folds
         self._routes = rulebook.routes
-        self._plans: dict[tuple[str, frozenset[str]], _Plan] = {}
+        self._plans: dict[_Key, list[_Part]] = {}
         self.at_event: Event | None = None
         """The current event, or the one at which ``of`` failed, for error messages."""
 
@@ -67,28 +78,31 @@ class OfflineEvaluator:
     def of_each(self, subjects: Sequence[tuple[str, Sequence[Event]]], end: int) -> list[Life | None]:
         """``of`` for several subjects: fold by fold, because what a fold needs is in the processor's caches then."""
         lives: list[Life | None] = []
-        by_fold: dict[int, list[_Own]] = {}
+        by_key: dict[_Key, _Numbered] = {}
         for number, (subject_type, events) in enumerate(subjects):
-            plan = self._plan(subject_type, events)
-            lives.append(None if plan is None else ({}, []))
-            for index, before, may_not_begin in plan or ():
-                by_fold.setdefault(index, []).append((number, events, before, may_not_begin))
+            if _has_corrections(events):
+                lives.append(None)
+                continue
+            lives.append(({}, []))
+            by_key.setdefault((subject_type, frozenset([event.type for event in events])), []).append((number, events))
+        by_fold: dict[int, list[tuple[_Part, _Numbered]]] = {}
+        for key, own in by_key.items():
+            for part in self._plan(key):
+                by_fold.setdefault(part.fold, []).append((part, own))
         for index in self.alike(by_fold):
             self._fold(index, by_fold[index], lives, end)
         return lives
 
-    def _plan(self, subject_type: str, events: Sequence[Event]) -> _Plan | None:
-        for event in events:
-            if event.corrects is not None or event.void:
-                return None
-        key = subject_type, frozenset([event.type for event in events])
+    def _plan(self, key: _Key) -> list[_Part]:
+        """The folds that may have a case on a subject."""
         plan = self._plans.get(key)
         if plan is None:
+            subject_type, types = key
             known = {
-                (index, before, bool(before) or not _begins_surely(fold.begins, key[1]))
-                for event_type in key[1]
+                _Part(index, before, not before and types <= fold.listens, not _begins_surely(fold.begins, types))
+                for event_type in types
                 for index, fold, before in self._routes(subject_type)(event_type)
-                if not key[1].isdisjoint(fold.begins)
+                if not types.isdisjoint(fold.begins)
             }
             plan = self._plans[key] = sorted(known)
         return plan
@@ -102,40 +116,47 @@ class OfflineEvaluator:
         versions = getattr(fold, "versions", ())
         return type(fold).__name__, type(versions[0]).__module__ if versions else "", index
 
-    def _fold(self, index: int, subjects: Iterable[_Own], lives: list[Life | None], end: int) -> None:
+    def _fold(self, index: int, parts: Iterable[tuple[_Part, _Numbered]], lives: list[Life | None], end: int) -> None:
         """Add one fold of some subjects to their lives; a life is ``None`` where a report is withdrawn."""
         fold = self._folds[index]
         listens, begins, step = fold.listens, fold.begins, fold.step
         event: Event | None = None
         try:
-            for number, events, before, may_not_begin in subjects:
-                life = lives[number]
-                if life is None:
-                    continue
-                own = [event for event in events if event.type in listens]
-                if before:
-                    own = [event for event in own if not names_one_of(event, before)]
-                if may_not_begin and not _may_begin(begins, own):
-                    continue
-                state = fold.start()
-                for event in own:
-                    step(state, event)
-                verdicts = fold.reported(state, end)
-                if verdicts is None:
-                    by_steps = _judged_all_along(fold, own, end)
-                    if by_steps is None:
-                        lives[number] = None
+            for (_, before, sees_all, may_not_begin), subjects in parts:
+                for number, events in subjects:
+                    life = lives[number]
+                    if life is None:
                         continue
-                    life[1].extend(by_steps)
-                elif verdicts:
-                    for verdict in verdicts:
+                    own = events if sees_all else [event for event in events if event.type in listens]
+                    if before:
+                        own = [event for event in own if not names_one_of(event, before)]
+                    if (may_not_begin or before) and not _may_begin(begins, own):
+                        continue
+                    state = fold.start()
+                    for event in own:
+                        step(state, event)
+                    verdicts = fold.reported(state, end)
+                    if verdicts is None:
+                        by_steps = _judged_all_along(fold, own, end)
+                        if by_steps is None:
+                            lives[number] = None
+                            continue
+                        life[1].extend(by_steps)
+                    for verdict in verdicts or ():
                         report = verdict.reports[-1]
                         life[1].append(ReportedVerdict(verdict, report, report.due, False))
-                if fold.has_case(state, end):
-                    life[0][index] = state
+                    if verdicts or fold.has_case(state, end):
+                        life[0][index] = state
         except Exception:
             self.at_event = event
             raise
+
+
+def _has_corrections(events: Iterable[Event]) -> bool:
+    for event in events:  # noqa: SIM110 (a generator would cost more than it looks at)
+        if event.corrects is not None or event.void:
+            return True
+    return False
 
 
 def _begins_surely(begins: Tests, types: Iterable[str]) -> bool:
