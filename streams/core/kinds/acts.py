@@ -82,7 +82,7 @@ class Role:
 
     def __init__(self, version: ActVersion[Any], event_type: str) -> None:
         self.slots = [
-            (index, pairs)
+            (index, slot, pairs)
             for index, slot in enumerate(version.slots)
             if (pairs := slot.tests.get(event_type)) is not None
         ]
@@ -143,8 +143,8 @@ class ActVersion(InForce, ABC, Generic[R]):
         role = self.roles[event.type]
         if not role.is_noted:
             return
-        for index, pairs in role.slots:
-            if index in self._comparing:
+        for index, slot, pairs in role.slots:
+            if slot.compares:
                 if may_fit(pairs, event):
                     watch.near.setdefault(index, []).append(event)
                     watch.closed = False

@@ -108,10 +108,10 @@ class _Version(ActVersion[EvidenceRule]):
             return
         if role.is_noted_besides:
             super().note(watch, event)
-        for index, pairs in role.slots:
+        for index, slot, pairs in role.slots:
             if may_fit(pairs, event):
                 seen = own.seen[index]
-                if self.slots[index].is_last_enough:
+                if slot.is_last_enough:
                     seen.clear()
                 seen.append(event)
         if event.type in self._cancel and matches(self._cancel, event):

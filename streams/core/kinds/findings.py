@@ -70,23 +70,13 @@ class Finding(msgspec.Struct, eq=False):
             if outcome == "violated":
                 cause = f"{self.due}: {'; '.join(fault.key for fault in self.faults)}"
                 reports = (Report("violation", cause, self.due),)
+        act = self.act
+        ended_at = min(max(self.due, act.at), max(as_of, act.at))
+        evidence, faults = (self.evidence, self.faults) if is_certain else ((act.event_id,), ())
         return Verdict(
-            rule=self.rule,
-            root=self.act.event_id,
-            anchor=self.act,
-            outcome=outcome,
-            started_at=self.act.at,
-            deadline=None,
-            stopped_at=None,
-            ended_at=min(max(self.due, self.act.at), max(as_of, self.act.at)),
-            reports=reports,
-            limit=self.limit,
-            provisional=self.provisional,
-            evidence=self.evidence if is_certain else (self.act.event_id,),
-            faults=self.faults if is_certain else (),
-            calendar=self.calendar,
-            facts={"act": self.title},
-        )
+            self.rule, act.event_id, act, outcome, act.at, None, None, ended_at, reports, self.limit,
+            (), None, self.provisional, evidence, faults, "", self.calendar, {"act": self.title},
+        )  # fmt: skip
 
 
 def _order(event: Event) -> tuple[int, int, str]:
