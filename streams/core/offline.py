@@ -15,9 +15,10 @@ code are then in the processor's caches for all of them, which saves a fifth of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from itertools import groupby
-from typing import Any, NamedTuple
+from operator import itemgetter
+from typing import Any, Final, NamedTuple
 
 from streams.core.conditions import always
 from streams.core.event import Event
@@ -37,32 +38,37 @@ class ReportedVerdict(NamedTuple):
     by_event: bool
 
 
+_LONGEST_KEPT: Final = 32
+_MOST_KEPT: Final = 4096
+"""Of the plans of histories with at most so many events so many are kept."""
+
 Life = tuple[dict[int, Any], list[ReportedVerdict]]
 """The states of the folds that have a case, by their position in the rulebook; and the reports."""
 
 
 class _Part(NamedTuple):
-    """What a fold, by its position in the rulebook, sees of a subject of some type with events of some types.
+    """What a fold, by its position in the rulebook, sees of a subject of some type with events of some types in turn.
 
-    ``before`` are the subject types that take precedence over the subject's; ``sees_all`` whether the fold sees every
-    event; ``may_not_begin`` whether it depends on the events' fields if a case can begin.
+    ``sees`` picks the events of the types that it sees. ``before`` are the subject types that take precedence over the
+    subject's: the fold does not see an event that names one. ``may_not_begin``: whether it depends on anything but
+    their types if the events can start a case.
     """
 
     fold: int
+    sees: Callable[[Sequence[Event]], Sequence[Event]]
     before: tuple[str, ...]
-    sees_all: bool
     may_not_begin: bool
 
 
-_Key = tuple[str, frozenset[str]]
-"""The type of a subject, and the types of its events."""
+_Key = tuple[str, ...]
+"""The type of a subject, and the types of its events in turn."""
 
 _Numbered = list[tuple[int, Sequence[Event]]]
 """Subjects by their number, each with its events."""
 
 
 class OfflineEvaluator:
-    """Offline evaluation under one rulebook. The folds of each set of event types are cached."""
+    """Offline evaluation under one rulebook. Most histories are alike: what each fold sees of them is kept."""
 
     def __init__(self, rulebook: Rulebook) -> None:
         self._folds = rulebook.folds
@@ -84,7 +90,7 @@ class OfflineEvaluator:
                 lives.append(None)
                 continue
             lives.append(({}, []))
-            by_key.setdefault((subject_type, frozenset([event.type for event in events])), []).append((number, events))
+            by_key.setdefault((subject_type, *[event.type for event in events]), []).append((number, events))
         by_fold: dict[int, list[tuple[_Part, _Numbered]]] = {}
         for key, own in by_key.items():
             for part in self._plan(key):
@@ -96,15 +102,20 @@ class OfflineEvaluator:
     def _plan(self, key: _Key) -> list[_Part]:
         """The folds that may have a case on a subject."""
         plan = self._plans.get(key)
-        if plan is None:
-            subject_type, types = key
-            known = {
-                _Part(index, before, not before and types <= fold.listens, not _begins_surely(fold.begins, types))
-                for event_type in types
-                for index, fold, before in self._routes(subject_type)(event_type)
-                if not types.isdisjoint(fold.begins)
-            }
-            plan = self._plans[key] = sorted(known)
+        if plan is not None:
+            return plan
+        subject_type, *types = key
+        routes, known = self._routes(subject_type), frozenset(types)
+        found = {index: (fold, before) for event_type in known for index, fold, before in routes(event_type)}
+        plan = [
+            _Part(index, _picked(types, fold.listens), before, bool(before) or not _begins_surely(fold.begins, known))
+            for index, (fold, before) in found.items()
+            if not known.isdisjoint(fold.begins)
+        ]
+        if len(types) <= _LONGEST_KEPT:
+            if len(self._plans) >= _MOST_KEPT:
+                self._plans.clear()
+            self._plans[key] = plan
         return plan
 
     def alike(self, folds: Iterable[int]) -> list[int]:
@@ -119,18 +130,18 @@ class OfflineEvaluator:
     def _fold(self, index: int, parts: Iterable[tuple[_Part, _Numbered]], lives: list[Life | None], end: int) -> None:
         """Add one fold of some subjects to their lives; a life is ``None`` where a report is withdrawn."""
         fold = self._folds[index]
-        listens, begins, step = fold.listens, fold.begins, fold.step
+        begins, step = fold.begins, fold.step
         event: Event | None = None
         try:
-            for (_, before, sees_all, may_not_begin), subjects in parts:
+            for (_, sees, before, may_not_begin), subjects in parts:
                 for number, events in subjects:
                     life = lives[number]
                     if life is None:
                         continue
-                    own = events if sees_all else [event for event in events if event.type in listens]
+                    own = sees(events)
                     if before:
                         own = [event for event in own if not names_one_of(event, before)]
-                    if (may_not_begin or before) and not _may_begin(begins, own):
+                    if may_not_begin and not _may_begin(begins, own):
                         continue
                     state = fold.start()
                     for event in own:
@@ -157,6 +168,13 @@ def _has_corrections(events: Iterable[Event]) -> bool:
         if event.corrects is not None or event.void:
             return True
     return False
+
+
+def _picked(types: Sequence[str], seen: Container[str]) -> Callable[[Sequence[Event]], Sequence[Event]]:
+    """A function that picks from events of ``types`` in turn those of the types seen."""
+    places = [place for place, event_type in enumerate(types) if event_type in seen]
+    first, last = places[0], places[-1]
+    return itemgetter(slice(first, last + 1)) if last - first < len(places) else itemgetter(*places)
 
 
 def _begins_surely(begins: Tests, types: Iterable[str]) -> bool:
