@@ -28,10 +28,14 @@ AT_ONCE: Final = 500
 
 
 class OfflineEngine(Engine):
-    """Call ``evaluate`` for all subjects, then get their cases; ``handle`` is not used."""
+    """Call ``evaluate`` for all subjects, then get their cases; ``handle`` is not used.
 
-    def __init__(self, rulebook: Rulebook) -> None:
+    Where nobody asks for cases, ``keeps_cases`` is false, and what is needed for them alone is dropped at once.
+    """
+
+    def __init__(self, rulebook: Rulebook, *, keeps_cases: bool = True) -> None:
         super().__init__(rulebook)
+        self._keeps_cases = keeps_cases
         self._evaluator = OfflineEvaluator(rulebook)
         self._folded: dict[Subject, tuple[Sequence[Event], dict[int, Any]]] = {}
         """The events of the subjects that were folded once, and the states of the folds that have a case."""
@@ -65,8 +69,10 @@ class OfflineEngine(Engine):
                 record = self._records[subject] = SubjectRecord(subject)
                 yield self._evaluate_stepwise(record, within, end)
             else:
-                self._folded[subject] = within, life[0]
-                yield self._due(subject, life[1]) if life[1] else ()
+                states, reports = life
+                if self._keeps_cases or not states:
+                    self._folded[subject] = within, states
+                yield self._due(subject, reports) if reports else ()
 
     @staticmethod
     def _due(subject: Subject, reports: Iterable[ReportedVerdict]) -> Sequence[tuple[bool, DueAlert]]:

@@ -137,12 +137,15 @@ def _unseen(
 
 
 class Judging:
-    """Sorted events through one engine, subject by subject: ``alerts`` to the end of time, then ``cases``."""
+    """Sorted events through one engine, subject by subject: ``alerts`` to the end of time, then ``cases``.
 
-    def __init__(self, rulebook: Rulebook, end: int) -> None:
+    With ``keeps_cases`` false there are no cases, and less memory is needed.
+    """
+
+    def __init__(self, rulebook: Rulebook, end: int, *, keeps_cases: bool = True) -> None:
         self._rulebook = rulebook
         self._end = end
-        self._engine = OfflineEngine(rulebook)
+        self._engine = OfflineEngine(rulebook, keeps_cases=keeps_cases)
 
     @property
     def at_event(self) -> Event | None:

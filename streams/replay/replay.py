@@ -256,14 +256,12 @@ class Replay:
             if self.ends_at is None:
                 self._end(self._native.last_at())
             self._deduplicated = self._native.judge(self._ends_at, self._jobs, on_events)
-            if self.ends_at is not None:
-                self._judging = Judging(self._rulebook, self.ends_at)
         elif self._buffer is not None:
             self._deduplicated = deduplicate(self._buffer.held())
             self._buffer = None
             self._end(self._deduplicated.last_at)
-            if self.ends_at is not None:
-                self._judging = Judging(self._rulebook, self.ends_at)
+        if self._partitions is None and self.ends_at is not None:
+            self._judging = self._new_judging()
 
     def _judge_tasks(self, partitions: Partitions, on_events: Callable[[int], None]) -> None:
         tasks = tasks_of(self._directory(), lambda: partitions.tasks(self._memory // self._jobs))
@@ -276,6 +274,10 @@ class Replay:
                     step(on_events)
         finally:
             self._judged = [task for task in tasks if task.is_done]
+
+    def _new_judging(self) -> Judging:
+        keeps_cases = self._output_form.needs_cases or self._rival is not None
+        return Judging(self._rulebook, self._ends_at, keeps_cases=keeps_cases)
 
     @property
     def left_to_python(self) -> Counter[str]:
@@ -316,7 +318,7 @@ class Replay:
             native, deduplicated = None, partitions.deduplicated(task.parts)
         else:
             native, deduplicated = judge_task(replay, self._scope, partitions, task.parts, self._ends_at, on_events)
-        judging = Judging(self._rulebook, self._ends_at)
+        judging = self._new_judging()
         counted: Counter[tuple[str, str]] = Counter()
         summary = Summary()
         kinds: list[RunKind] = [ALERTS]

@@ -40,7 +40,8 @@ NOT_DATA: Final = frozenset(
 _RARE: Final = frozenset({"corrects", "void", "version", "snapshot", "personal"})
 """Those that few events have."""
 
-Check = Callable[[Any], bool]
+Check = Callable[[Any], Any]
+"""Gives a value that is certain to be valid, else ``None``; of equal texts that are frequent always the same one."""
 
 _BIGGEST: Final = 2**63
 _MANY: Final = 4096  # entries of a cache before it is cleared: a hostile sender must not fill memory
@@ -134,22 +135,22 @@ def _is_scalar(value: Any) -> bool:
     return kind is str or kind is bool or _is_number(value)
 
 
-class _Known(dict[Any, bool]):
-    """Texts for which a check held, so that each is checked once; what is no text is never one of them."""
+def _where(holds: Callable[[Any], bool]) -> Check:
+    return lambda value: value if holds(value) else None
 
-    __slots__ = ("_check",)
 
-    def __init__(self, check: Check) -> None:
-        super().__init__()
-        self._check = check
+class _Codes(dict[Any, Any]):
+    """The codes seen, so that each is checked and held once; what is no text is never one of them."""
 
-    def __missing__(self, value: Any) -> bool:
-        if not self._check(value):
-            return False
+    __slots__ = ()
+
+    def __missing__(self, value: Any) -> Any:
+        if not _is_code(value):
+            return None
         if len(self) >= _MANY:
             self.clear()
-        self[value] = True
-        return True
+        self[value] = value
+        return value
 
 
 class _Orgs:
@@ -199,7 +200,7 @@ def _checks_of(model: type[Envelope], kinds: list[tuple[Any, Check]]) -> Mapping
             words = get_args(options[0])
             if not all(type(word) is str for word in words):
                 return None
-            checks[name] = frozenset(words).__contains__
+            checks[name] = {word: word for word in words}.get
         else:
             found = next((check for kind, check in kinds if kind == options[0]), None)
             if found is None:
@@ -215,16 +216,16 @@ class PlainEvents:
         self._times = Times()
         self._orgs = _Orgs()
         kinds: list[tuple[Any, Check]] = [
-            (Code, _Known(_is_code).__getitem__),
-            (Id, _is_id),
-            (Flag, _is_flag),
-            (Count, _is_count),
-            (ReadingDay, _is_day_of_month),
-            (Number, _is_number),
-            (Amount, _is_amount),
-            (Day, _is_date),
-            (Instant, self._is_instant),
-            (Codes, _are_codes),
+            (Code, _Codes().__getitem__),
+            (Id, _where(_is_id)),
+            (Flag, _where(_is_flag)),
+            (Count, _where(_is_count)),
+            (ReadingDay, _where(_is_day_of_month)),
+            (Number, _where(_is_number)),
+            (Amount, _where(_is_amount)),
+            (Day, _where(_is_date)),
+            (Instant, _where(self._is_instant)),
+            (Codes, _where(_are_codes)),
         ]
         self._types: dict[str, tuple[str, Mapping[str, Check]]] = {}
         for name, model in catalogue.models.items():
@@ -267,31 +268,37 @@ class PlainEvents:
             found = Event(event_id, event_type, at, recorded, fields, order_id, account_id, meter_id, batch_id)
             if not is_named or not (_RARE.isdisjoint(fields) or _take_rare(found)):
                 return None
-            return found if self._keep_declared(fields, checks) else None
+            declared = self._declared(fields, checks)
+            if declared is None:
+                return None
+            found.data = declared
+            return found
         except (KeyError, TypeError, ValueError, AttributeError):
             return None  # something is missing or of an unexpected type
 
-    def _keep_declared(self, fields: dict[str, Any], checks: Mapping[str, Check]) -> bool:
-        """Drop what the type does not declare; false where a value fails the fast check."""
-        undeclared: list[str] | None = None
+    def _declared(self, fields: dict[str, Any], checks: Mapping[str, Check]) -> dict[str, Any] | None:
+        """The fields that the type declares; ``None`` where a value fails the fast check.
+
+        A new dictionary is as large as its fields need; that of the parser has room for all that was taken out.
+        """
+        kept: dict[str, Any] = {}
         for name, value in fields.items():
             check = checks.get(name)
             if check is not None:
-                if value is not None and not check(value):
-                    return False
+                if value is not None:
+                    value = check(value)
+                    if value is None:
+                        return None
+                kept[name] = value
             elif name == "org":
                 if value is not None:
-                    org = self._orgs.shared(value)
-                    if org is None:
-                        return False
-                    fields[name] = org
-            elif value is None or _is_scalar(value):
-                undeclared = [name] if undeclared is None else [*undeclared, name]
-            else:
-                return False
-        for name in undeclared or ():
-            del fields[name]
-        return True
+                    value = self._orgs.shared(value)
+                    if value is None:
+                        return None
+                kept[name] = value
+            elif value is not None and not _is_scalar(value):
+                return None
+        return kept
 
 
 def _take_rare(event: Event) -> bool:
