@@ -231,9 +231,13 @@ def local_time(instant: int, calendar: WorkingCalendar) -> str:
 
     Milliseconds and microseconds only where there are any; the offset only where the local time occurs twice.
     """
-    text = calendar.local_text(instant).replace("T", " ")
-    shown = text[: -len("+00:00")].removesuffix(".000")
-    return f"{shown} {text[-len('+00:00') :]}" if calendar.occurs_twice(instant) else shown
+    return shown_time(calendar.local_text(instant), occurs_twice=calendar.occurs_twice(instant))
+
+
+def shown_time(text: str, *, occurs_twice: bool) -> str:
+    """``local_time`` of the instant with that ``local_text``."""
+    shown = text[: -len("+00:00")].replace("T", " ").removesuffix(".000")
+    return f"{shown} {text[-len('+00:00') :]}" if occurs_twice else shown
 
 
 def arithmetic_of(fault: Fault, calendar: WorkingCalendar) -> dict[str, str | int]:

@@ -17,7 +17,7 @@ from schemas.limits import CalendarDays, Elapsed, WorkingDays
 from streams.core.alerts import DueAlert, org_of
 from streams.core.deadlines import time_counted
 from streams.core.explanations import MOST_LISTED, arithmetic, duration, first_and_last, left_out
-from streams.core.faults import local_time
+from streams.core.faults import shown_time
 from streams.core.records import JudgedCase
 from streams.core.verdicts import Verdict
 from streams.core.working_days import WorkingCalendar
@@ -107,7 +107,7 @@ class ResultLines:
         return template.filled((
             case.case_id, quoted[1:-1], quoted if anchor.order_id == number else _quoted(anchor.order_id),
             _quoted(anchor.account_id), self._org(anchor.data.get("org")),
-            encode(first_and_last(verdict.evidence)).decode()[1:-1],
+            _listed(first_and_last(verdict.evidence)),
             duration_text(running), duration_text(paused) if paused else "PT0S",
             self._days_counted(verdict) or encode(arithmetic(verdict, self._calendar)).decode(),
             time(verdict.started_at)[1], time(as_of)[1], verdict.outcome,
@@ -118,7 +118,8 @@ class ResultLines:
 
     def _time_of(self, instant: int) -> tuple[str, str]:
         """An instant as a sentence has it, and as JSON has it, without quotation marks."""
-        return local_time(instant, self._calendar), self._calendar.local_text(instant)
+        text = self._calendar.local_text(instant)
+        return shown_time(text, occurs_twice=self._calendar.occurs_twice(instant)), text
 
     def _values(self, alert: DueAlert, verdict: Verdict) -> Sequence[str]:
         time, anchor, number = self._time, verdict.anchor, _quoted(alert.subject[1])
@@ -144,7 +145,7 @@ class ResultLines:
         return (
             alert.alert_id, alert.case_id, number[1:-1],
             number if anchor.order_id == alert.subject[1] else _quoted(anchor.order_id), _quoted(anchor.account_id),
-            self._org(anchor.data.get("org")), encode(first_and_last(verdict.evidence)).decode()[1:-1],
+            self._org(anchor.data.get("org")), _listed(first_and_last(verdict.evidence)),
             duration_text(running), duration_text(paused) if paused else "PT0S", counted,
             *time(verdict.started_at), time(alert.report.due)[1], time(alert.detected_at)[1], *due,
             stopped[0], f'"{stopped[1]}"' if stopped[1] else "null", *late, *without, *after, *faults,
@@ -164,7 +165,9 @@ class ResultLines:
     def _days_counted(self, verdict: Verdict) -> str | None:
         """The arithmetic of a limit that depends on its first day only, if on anything; ``None`` for any other."""
         limit = verdict.limit
-        if verdict.faults or verdict.pauses or len(verdict.evidence) > MOST_LISTED or verdict.facts.keys() - _PLAIN:
+        if verdict.faults or verdict.pauses or len(verdict.evidence) > MOST_LISTED:
+            return None
+        if verdict.facts and verdict.facts.keys() - _PLAIN:
             return None
         if type(limit) is Elapsed or verdict.deadline is None:
             return "{}"
@@ -197,6 +200,15 @@ def _has_places(*texts: str) -> bool:
 
 def _quoted(text: str | None) -> str:
     """A text as JSON."""
-    if text is not None and text.isascii() and text.isalnum():
-        return f'"{text}"'
-    return encode(text).decode()
+    return f'"{text}"' if text is not None and _is_clear(text) else encode(text).decode()
+
+
+def _listed(texts: Sequence[str]) -> str:
+    """Texts as the members of a JSON list."""
+    joined = '","'.join(texts)
+    return f'"{joined}"' if _is_clear(" ".join(texts)) else encode(texts).decode()[1:-1]
+
+
+def _is_clear(text: str) -> bool:
+    """Whether a text is the same in JSON."""
+    return text.isascii() and text.isprintable() and '"' not in text and "\\" not in text

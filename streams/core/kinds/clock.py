@@ -129,7 +129,8 @@ class Clock(msgspec.Struct, eq=False):
         found = []
         for fraction in self.warn_at:
             at: int | None
-            if self.calendar is None:  # a period with a fixed end: all of it counts
+            # Of a period with a fixed end all counts; of a time without pauses, too.
+            if self.calendar is None or (type(self.limit) is Elapsed and not self.pauses):
                 at = self.started_at + part_of(deadline - self.started_at, fraction)
             else:
                 at = warning_instant(self.limit, self.started_at, self.pauses, deadline, fraction, self.calendar)
