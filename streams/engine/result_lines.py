@@ -206,7 +206,7 @@ def _quoted(text: str | None) -> str:
 def _listed(texts: Sequence[str]) -> str:
     """Texts as the members of a JSON list."""
     joined = '","'.join(texts)
-    return f'"{joined}"' if _is_clear(" ".join(texts)) else encode(texts).decode()[1:-1]
+    return f'"{joined}"' if texts and _is_clear(" ".join(texts)) else encode(texts).decode()[1:-1]
 
 
 def _is_clear(text: str) -> bool:
