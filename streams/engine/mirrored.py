@@ -21,8 +21,9 @@ _CORE: Final = (
     "verdicts", "working_days", "alerts",
 )  # fmt: skip
 _KINDS: Final = (
-    "acts", "at_most", "cadence", "clock", "deadline", "each", "evidence", "findings", "follow_up", "forbidden_while",
-    "minimum_notice", "not_before", "patterns", "prerequisite", "recording_delay", "sequence", "slots", "versions",
+    "acts", "at_most", "cadence", "clock", "deadline", "deadline_version", "each", "evidence", "findings", "follow_up",
+    "forbidden_while", "minimum_notice", "not_before", "patterns", "prerequisite", "recording_delay", "sequence",
+    "slots", "versions",
 )  # fmt: skip
 _FILES: Final = (
     *(f"streams/core/{name}.py" for name in _CORE),

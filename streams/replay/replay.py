@@ -292,8 +292,7 @@ class Replay:
 
     def _end(self, last_at: int | None) -> None:
         if self.ends_at is None:
-            known = [at for at in (last_at, self._unwatched_at) if at is not None]
-            self.ends_at = max(known) if known else None
+            self.ends_at = max((at for at in (last_at, self._unwatched_at) if at is not None), default=None)
 
     @property
     def _ends_at(self) -> int:
@@ -413,8 +412,7 @@ class Replay:
                 self.tally.orphans = self._judging.orphans()
             if self._native is not None:
                 self.tally.orphans += self._native.orphans
-            in_order = (conflict for _, conflict in sorted(conflicts.items()))
-            refuse(in_order, self._sources, self.tally, self.on_dead_letter)
+            refuse((one for _, one in sorted(conflicts.items())), self._sources, self.tally, self.on_dead_letter)
             return
         twice = bytearray(self.total // 8 + 1)  # a repetition may be in the partitions of several subjects
         for task in self._judged:

@@ -19,84 +19,18 @@ import msgspec
 
 from schemas.limits import Limit, UntilDate
 from schemas.rules import DeadlineRule
-from streams.core.chosen_calendar import Calendars, ChosenCalendar
-from streams.core.conditions import Fields, Predicate, always, predicate_of_start
+from streams.core.chosen_calendar import Calendars
+from streams.core.conditions import Fields, always
 from streams.core.deadlines import agreed_until
 from streams.core.event import Event
 from streams.core.kinds.clock import Clock
-from streams.core.kinds.patterns import any_of, compile_patterns, fits, may_fit
+from streams.core.kinds.deadline_version import Role, Version
+from streams.core.kinds.patterns import any_of, fits, may_fit
 from streams.core.kinds.pauses import ends, merged
-from streams.core.kinds.versions import InForce, all_since, live_versions
+from streams.core.kinds.versions import all_since, live_versions
 from streams.core.saved import MOST_PAUSES, ById, Saved, SavedCase, SavedWatch, find
 from streams.core.verdicts import Needed, Status, Verdict
 from streams.core.working_days import WorkingCalendar
-
-
-class _Role:
-    """The roles of an event type in one version; ``None`` or empty for a role that it cannot have."""
-
-    __slots__ = (
-        "cancel", "groups", "is_facts", "is_outside", "is_within", "may_pause", "pause", "resume", "since", "starts",
-        "stop", "until",
-    )  # fmt: skip
-
-    def __init__(self, version: Version, event_type: str) -> None:
-        self.groups = [
-            (index, pairs) for index, group in enumerate(version.groups) if (pairs := group.get(event_type)) is not None
-        ]
-        self.is_facts = event_type == version.rule.facts_from
-        self.since = None if version.since is None else version.since.get(event_type)
-        self.until = version.until.get(event_type)
-        self.stop = version.stop.get(event_type)
-        self.pause = version.pause.get(event_type)
-        self.resume = version.resume.get(event_type)
-        self.cancel = version.cancel.get(event_type)
-        self.may_pause = self.pause is not None or self.resume is not None or self.cancel is not None
-        self.is_within = self.may_pause or self.stop is not None
-        """Whether it may change an open case."""
-        others = self.is_facts or self.since or self.may_pause or self.until
-        self.is_outside = bool(self.groups or others)
-        """Whether it may change the state outside any case."""
-        self.starts = self.groups[0][1] if len(version.groups) == 1 and self.groups and not others else None
-        """Its tests where outside any case it can only start one, by itself: the usual case, and faster."""
-
-
-class Version(InForce):
-    """One version of the rule, compiled."""
-
-    __slots__ = (
-        "calendar",
-        "cancel",
-        "choices",
-        "groups",
-        "listens",
-        "pause",
-        "resume",
-        "roles",
-        "rule",
-        "since",
-        "stop",
-        "until",
-    )
-
-    def __init__(self, rule: DeadlineRule, calendar: WorkingCalendar, calendars: Calendars) -> None:
-        super().__init__(rule, calendar)
-        self.rule = rule
-        self.calendar = ChosenCalendar(rule.calendar, calendar, calendars)
-        self.groups = [compile_patterns(group) for group in rule.start.all]
-        self.since = compile_patterns(rule.only_while.since) if rule.only_while else None
-        self.until = compile_patterns(rule.only_while.until) if rule.only_while else {}
-        self.stop = compile_patterns(rule.stop)
-        self.pause = compile_patterns(rule.pause)
-        self.resume = compile_patterns(rule.resume)
-        self.cancel = compile_patterns(rule.cancel)
-        self.choices: list[tuple[Predicate, Limit]] = [
-            (predicate_of_start(choice.when), choice.limit) for choice in rule.limit
-        ]
-        self.listens = frozenset().union(
-            self.stop, self.pause, self.resume, self.cancel, self.until, self.since or (), *self.groups
-        ) | ({rule.facts_from} if rule.facts_from else frozenset())
-        self.roles = {event_type: _Role(self, event_type) for event_type in self.listens}
 
 
 class _Watch(msgspec.Struct, eq=False):
@@ -224,7 +158,7 @@ class DeadlineFold:
             state.strays.clear()
         state.strays.append(event)
 
-    def _step_watch(self, state: State, version: Version, watch: _Watch, role: _Role, event: Event) -> None:
+    def _step_watch(self, state: State, version: Version, watch: _Watch, role: Role, event: Event) -> None:
         if role.starts is not None:
             if state.open is None and watch.holds and fits(role.starts, event):
                 self._mark(state, version, watch, 0, event)
@@ -256,7 +190,7 @@ class DeadlineFold:
             self._open(state, version, watch, event)
 
     def still_after(
-        self, role: _Role, event: Event, fields: Fields, before: Event | None, *, has_started: bool
+        self, role: Role, event: Event, fields: Fields, before: Event | None, *, has_started: bool
     ) -> Event | None:
         """The event since which the clock is paused after this one, if it is; of two roles the pause wins."""
         if role.cancel is not None and fits(role.cancel, event, fields, has_started=has_started):

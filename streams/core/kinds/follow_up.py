@@ -19,7 +19,8 @@ from schemas.rules import DeadlineRule
 from streams.core.chosen_calendar import Calendars
 from streams.core.conditions import Fields
 from streams.core.event import Event
-from streams.core.kinds.deadline import Case, DeadlineFold, Version
+from streams.core.kinds.deadline import Case, DeadlineFold
+from streams.core.kinds.deadline_version import Version
 from streams.core.kinds.patterns import fits
 from streams.core.verdicts import Fold, Needed, Status, Verdict
 from streams.core.working_days import WorkingCalendar
