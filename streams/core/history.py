@@ -16,7 +16,6 @@ from typing import Any, Literal
 from msgspec.structs import replace
 
 from streams.core.event import Event
-from streams.core.kinds.patterns import may_fit
 from streams.core.saved import ById, Saved
 from streams.core.verdicts import Fold, Resumable
 
@@ -273,8 +272,7 @@ class History:
                     continue
                 state = states.get(index)
                 if state is None:
-                    begins = fold.begins.get(event_type)
-                    if begins is None or not may_fit(begins, event) or names_one_of(event, before):
+                    if event_type not in fold.begins or names_one_of(event, before):
                         continue
                     earlier = chain(events[: self._folded], islice(fresh, position))
                     state = states[index] = self.caught_up(index, fold, before, earlier)
