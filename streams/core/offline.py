@@ -3,7 +3,8 @@
 Theory of operation. A live engine judges a subject at each event and at each timer, because later events are unknown. A
 replay knows them all. Without corrections a certain result never changes: each report is made at the instant at which
 it falls due, and none is withdrawn. So every event is one step of the folds that see it, and each fold returns all its
-reports once, at the end. A fold without any event that can start a case is left out.
+reports once, at the end. A fold without any event that can start a case, by its type and fields, is left out; most
+histories have the same types in turn as others, so what each fold sees of them is found once.
 
 A fold that cannot return them at the end (a paused clock, a monthly obligation) is judged step by step by itself: folds
 are independent. Where a report is withdrawn or an event corrects another, the result is ``None``, and the engine
@@ -39,7 +40,7 @@ class ReportedVerdict(NamedTuple):
 
 
 _LONGEST_KEPT: Final = 32
-_MOST_KEPT: Final = 4096
+_MOST_KEPT: Final = 1024
 """Of the plans of histories with at most so many events so many are kept."""
 
 Life = tuple[dict[int, Any], list[ReportedVerdict]]
@@ -68,7 +69,7 @@ _Numbered = list[tuple[int, Sequence[Event]]]
 
 
 class OfflineEvaluator:
-    """Offline evaluation under one rulebook. Most histories are alike: what each fold sees of them is kept."""
+    """Offline evaluation under one rulebook."""
 
     def __init__(self, rulebook: Rulebook) -> None:
         self._folds = rulebook.folds
