@@ -191,7 +191,7 @@ def _checks_of(model: type[Envelope], kinds: list[tuple[Any, Check]]) -> Mapping
         return None
     checks: dict[str, Check] = {}
     for name, field in model.model_fields.items():
-        if name in NOT_DATA or name == "org":
+        if name in NOT_DATA:
             continue
         options = get_args(field.annotation)
         if len(options) != 2 or options[1] is not type(None) or field.is_required() or field.metadata:
@@ -226,6 +226,7 @@ class PlainEvents:
             (Day, _where(_is_date)),
             (Instant, _where(self._is_instant)),
             (Codes, _where(_are_codes)),
+            (Org, self._orgs.shared),
         ]
         self._types: dict[str, tuple[str, Mapping[str, Check]]] = {}
         for name, model in catalogue.models.items():
@@ -284,20 +285,15 @@ class PlainEvents:
         kept: dict[str, Any] = {}
         for name, value in fields.items():
             check = checks.get(name)
-            if check is not None:
-                if value is not None:
-                    value = check(value)
-                    if value is None:
-                        return None
-                kept[name] = value
-            elif name == "org":
-                if value is not None:
-                    value = self._orgs.shared(value)
-                    if value is None:
-                        return None
-                kept[name] = value
-            elif value is not None and not _is_scalar(value):
-                return None
+            if check is None:
+                if value is not None and not _is_scalar(value):
+                    return None
+                continue
+            if value is not None:
+                value = check(value)
+                if value is None:
+                    return None
+            kept[name] = value
         return kept
 
 
