@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from schemas.limits import Elapsed, Limit
+from schemas.limits import Limit
 from schemas.rules import RuleBase
 from streams.core.deadlines import Pause, deadline_of, part_of, warning_instant
 from streams.core.event import Event
@@ -51,14 +51,10 @@ class Clock(msgspec.Struct, eq=False):
     def time(self) -> None:
         """Compute the deadline again from the known pauses, by ``calendar``."""
         self.warnings = None
-        limit = self.limit
-        if limit is None:
-            return
-        if type(limit) is Elapsed and not self.pauses:  # the usual case, and faster
-            self.deadline, self.provisional = self.started_at + limit.microseconds, False
+        if self.limit is None:
             return
         assert self.calendar is not None
-        found = deadline_of(limit, self.started_at, self.pauses, self.calendar, until=self.until)
+        found = deadline_of(self.limit, self.started_at, self.pauses, self.calendar, until=self.until)
         self.deadline, self.provisional = found.at, found.provisional
 
     def end_pause(self, at: int) -> bool:
@@ -129,8 +125,7 @@ class Clock(msgspec.Struct, eq=False):
         found = []
         for fraction in self.warn_at:
             at: int | None
-            # Of a period with a fixed end all counts; of a time without pauses, too.
-            if self.calendar is None or (type(self.limit) is Elapsed and not self.pauses):
+            if self.calendar is None:  # a period with a fixed end: all of it counts
                 at = self.started_at + part_of(deadline - self.started_at, fraction)
             else:
                 at = warning_instant(self.limit, self.started_at, self.pauses, deadline, fraction, self.calendar)

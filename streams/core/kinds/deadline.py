@@ -159,10 +159,6 @@ class DeadlineFold:
         state.strays.append(event)
 
     def _step_watch(self, state: State, version: Version, watch: _Watch, role: Role, event: Event) -> None:
-        if role.starts is not None:
-            if state.open is None and watch.holds and fits(role.starts, event):
-                self._mark(state, version, watch, 0, event)
-            return
         if role.since is not None and fits(role.since, event):
             if not watch.holds:
                 watch.holds_since = event
@@ -223,8 +219,7 @@ class DeadlineFold:
 
     def _open(self, state: State, version: Version, watch: _Watch, event: Event) -> None:
         fields = self._fields(watch, event)
-        is_alone = len(watch.marks) == 1
-        started_by = [event.event_id] if is_alone else [mark.event_id for mark in watch.marks if mark is not None]
+        started_by = [mark.event_id for mark in watch.marks if mark is not None] or [event.event_id]
         if watch.facts is not None and watch.facts.event_id not in started_by:
             started_by.append(watch.facts.event_id)
         case = self.case_of(version, event, event.at, fields, started_by)
@@ -237,9 +232,8 @@ class DeadlineFold:
             case.paused_by.append(still.event_id)
         case.time()
         # No other version may use the events of this start again.
-        if not is_alone or len(state.watches) > 1:
-            for other in state.watches:
-                other.marks = [None] * len(other.marks)
+        for other in state.watches:
+            other.marks = [None] * len(other.marks)
         state.open, state.latest = case, event
         for stray in state.strays:
             if stray.at == event.at and fits(version.stop.get(stray.type, ()), stray, fields):

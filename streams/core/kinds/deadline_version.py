@@ -15,8 +15,8 @@ class Role:
     """The roles of an event type in one version; ``None`` or empty for a role that it cannot have."""
 
     __slots__ = (
-        "cancel", "groups", "is_facts", "is_outside", "is_within", "may_pause", "pause", "resume", "since", "starts",
-        "stop", "until",
+        "cancel", "groups", "is_facts", "is_outside", "is_within", "may_pause", "pause", "resume", "since", "stop",
+        "until",
     )  # fmt: skip
 
     def __init__(self, version: Version, event_type: str) -> None:
@@ -33,11 +33,8 @@ class Role:
         self.may_pause = self.pause is not None or self.resume is not None or self.cancel is not None
         self.is_within = self.may_pause or self.stop is not None
         """Whether it may change an open case."""
-        others = self.is_facts or self.since or self.may_pause or self.until
-        self.is_outside = bool(self.groups or others)
+        self.is_outside = bool(self.groups or self.is_facts or self.since or self.may_pause or self.until)
         """Whether it may change the state outside any case."""
-        self.starts = self.groups[0][1] if len(version.groups) == 1 and self.groups and not others else None
-        """Its tests where outside any case it can only start one, by itself: the usual case, and faster."""
 
 
 class Version(InForce):

@@ -102,10 +102,10 @@ class _Version(ActVersion[EvidenceRule]):
         if own.latest and own.latest[-1][0].at != event.at:
             own.pending += self._admitted(watch)
             own.latest.clear()
-        role = self.roles[event.type]
         if not self._by:
             super().note(watch, event)
             return
+        role = self.roles[event.type]
         if role.is_noted_besides:
             super().note(watch, event)
         for index, slot, pairs in role.slots:
