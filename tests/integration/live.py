@@ -248,6 +248,7 @@ class Live:
         self._clock = clock
         self._keep_days = keep_days
         self._topics: dict[str, Topic] = {}
+        self._intake: KafkaConsumer | None = None
         self._sent: dict[str, dict[str, Any]] = {}
         self._seen = 0
         self._replay = self._new_replay()
@@ -263,6 +264,8 @@ class Live:
             worker.kill()
         for topic in self._topics.values():
             topic.close()
+        if self._intake is not None:
+            self._intake.close()
 
     def _new_replay(self) -> LogReplay:
         return LogReplay(shipped().rulebook, keep_for=int(self._keep_days * DAY))
@@ -353,8 +356,22 @@ class Live:
         self._seen = len(records)
         return dict(self._sent)
 
+    def has_read_its_source(self) -> bool:
+        """Whether all that the source topic holds is in the log: the intake commits its positions after that."""
+        name = f"{self.name}.events"
+        if self._intake is None:
+            self._intake = KafkaConsumer(
+                bootstrap_servers=self.bootstrap.split(","),
+                group_id=f"{self.name}-intake",
+                enable_auto_commit=False,
+                isolation_level="read_committed",
+            )
+        parts = [TopicPartition(name, number) for number in self._intake.partitions_for_topic(name) or ()]
+        ends = self._intake.end_offsets(parts)
+        return all((self._intake.committed(part) or 0) >= ends[part] for part in parts if ends[part])
+
     def settle(self, at: str, seconds: float = 120) -> dict[str, dict[str, Any]]:
-        """Wait until time has passed ``at`` and all that the log gives until then is out; the alerts by id.
+        """Wait until what was sent is read, time has passed ``at``, and what the log gives is out; the alerts by id.
 
         At most so many seconds without any progress. Whatever the workers sent must be what the log gives.
         """
@@ -364,11 +381,14 @@ class Live:
             alive = [worker.exit_code for worker in self.workers]
             missing = [self.replayed[alert_id] for alert_id in sorted(self.replayed.keys() - self.sent().keys())]
             time_now = self._replay.watermark(self.partitions)
-            return f"time {time_now}, workers {alive}, {len(missing)} alerts missing, as {missing[:3]}"
+            source = "" if self.has_read_its_source() else "the source is not read to its end, "
+            return f"{source}time {time_now}, workers {alive}, {len(missing)} alerts missing, as {missing[:3]}"
 
         def progress() -> object:
             return self._replay.watermark(self.partitions), len(self.sent())
 
+        # Time alone says nothing of events from long ago that a worker reads today: it has passed before they come.
+        until(self.has_read_its_source, seconds, state, progress=progress)
         until(lambda: (self.replay() or 0) >= instant, seconds, state, progress=progress)
         until(lambda: self.replayed.keys() <= self.sent().keys(), seconds, state, progress=lambda: len(self.sent()))
         self.replay()
