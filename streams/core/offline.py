@@ -44,7 +44,7 @@ _MOST_KEPT: Final = 1024
 """Of the plans of histories with at most so many events so many are kept."""
 
 Life = tuple[dict[int, Any], list[ReportedVerdict]]
-"""The states of the folds that have a case, by their position in the rulebook; and the reports."""
+"""The states of the folds that have a case, by their position in the rulebook (see ``keeps_states``); the reports."""
 
 
 class _Part(NamedTuple):
@@ -69,9 +69,14 @@ _Numbered = list[tuple[int, Sequence[Event]]]
 
 
 class OfflineEvaluator:
-    """Offline evaluation under one rulebook."""
+    """Offline evaluation under one rulebook.
 
-    def __init__(self, rulebook: Rulebook) -> None:
+    With ``keeps_states`` false a life has, instead of its states, one ``None`` where a fold has a case: a state that is
+    freed at once is still in the processor's caches, and those of 500 subjects are not.
+    """
+
+    def __init__(self, rulebook: Rulebook, *, keeps_states: bool = True) -> None:
+        self._keeps_states = keeps_states
         self._folds = rulebook.folds
         self._routes = rulebook.routes
         self._plans: dict[_Key, list[_Part]] = {}
@@ -131,7 +136,7 @@ class OfflineEvaluator:
     def _fold(self, index: int, parts: Iterable[tuple[_Part, _Numbered]], lives: list[Life | None], end: int) -> None:
         """Add one fold of some subjects to their lives; a life is ``None`` where a report is withdrawn."""
         fold = self._folds[index]
-        begins, step = fold.begins, fold.step
+        begins, step, keeps_states = fold.begins, fold.step, self._keeps_states
         event: Event | None = None
         try:
             for (_, sees, before, may_not_begin), subjects in parts:
@@ -157,8 +162,8 @@ class OfflineEvaluator:
                     for verdict in verdicts or ():
                         report = verdict.reports[-1]
                         life[1].append(ReportedVerdict(verdict, report, report.due, False))
-                    if verdicts or fold.has_case(state, end):
-                        life[0][index] = state
+                    if (keeps_states or not life[0]) and (verdicts or fold.has_case(state, end)):
+                        life[0][index] = state if keeps_states else None
         except Exception:
             self.at_event = event
             raise

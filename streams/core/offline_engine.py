@@ -36,7 +36,7 @@ class OfflineEngine(Engine):
     def __init__(self, rulebook: Rulebook, *, keeps_cases: bool = True) -> None:
         super().__init__(rulebook)
         self._keeps_cases = keeps_cases
-        self._evaluator = OfflineEvaluator(rulebook)
+        self._evaluator = OfflineEvaluator(rulebook, keeps_states=keeps_cases)
         self._folded: dict[Subject, tuple[Sequence[Event], dict[int, Any]]] = {}
         """The events of the subjects that were folded once, and the states of the folds that have a case."""
 

@@ -44,7 +44,11 @@ def in_order_of_time(rulebook: Rulebook, events: Iterable[Event], end: int) -> R
 def by_subject(rulebook: Rulebook, events: Iterable[Event], end: int) -> Results:
     judging = Judging(rulebook, end)
     arrived = [(event.order, number, event, number, rulebook.copies_of(event)) for number, event in enumerate(events)]
-    alerts = [alert for _, alert in judging.alerts(deduplicate(arrived).events)]
+    ordered = deduplicate(arrived).events
+    alerts = [alert for _, alert in judging.alerts(ordered)]
+    without_cases = Judging(rulebook, end, keeps_cases=False)
+    assert [alert for _, alert in without_cases.alerts(ordered)] == alerts
+    assert without_cases.orphans() == judging.orphans()
     return alerts, list(judging.cases()), judging.orphans()
 
 
