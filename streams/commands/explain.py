@@ -207,7 +207,7 @@ class _Story:
         events = deduplicate(item for item in own if item[4])
         judging = Judging(rulebook, end)
         alerts = [Reported.of(alert) for _, alert in judging.alerts(events.events, filtered=True)]
-        kept = [event for _, _, event, _ in events.events]
+        kept = [event for _, _, event, _, _ in events.events]
         self._time_line = TimeLine(rulebook, subject, kept, list(judging.cases()), alerts, end)
         self._refused = sorted((event for _, event in events.conflicts.values()), key=lambda event: event.order)
 

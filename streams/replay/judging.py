@@ -27,9 +27,6 @@ Copies = Sequence[tuple[Subject, Event]]
 Arrived = tuple[tuple[int, int, str], int, Event, int, Copies]
 """An event as read: its sort key in a history, its arrival number, the event, its origin, its copies."""
 
-Sorted = tuple[tuple[int, int, str], int, Event, Copies]
-"""An event with the copies that go into a history."""
-
 AlertKey = tuple[int, bool, int, str, str, str, str, str]
 
 
@@ -37,10 +34,12 @@ AlertKey = tuple[int, bool, int, str, str, str, str, str]
 class Deduplicated:
     """Events without repetitions, in the order of time, and the arrival numbers of the repetitions.
 
+    The copies of an event are those that go into a history.
+
     ``conflicts`` are the origins of events whose id was seen before with other content, by arrival number.
     """
 
-    events: list[Sorted] = field(default_factory=list)
+    events: list[Arrived] = field(default_factory=list)
     duplicates: array[int] = field(default_factory=lambda: array("Q"))
     conflicts: dict[int, tuple[int, Event]] = field(default_factory=dict)
 
@@ -68,19 +67,21 @@ def deduplicate(arrived: Iterable[Arrived]) -> Deduplicated:
     keep = found.events.append
     versions: dict[str, list[Arrived]] = {}
     for arrival in arrived:
-        order, number, event, origin, copies = arrival
-        if event.version is not None or event.event_id in versions:
-            versions.setdefault(event.event_id, []).append(arrival)
+        event = arrival[2]
+        event_id = event.event_id
+        if event.version is not None or event_id in versions:
+            versions.setdefault(event_id, []).append(arrival)
             continue
-        first = seen.setdefault(event.event_id, arrival)
-        if first is not arrival:
-            earlier = again.setdefault(event.event_id, dict(first[4]))
-            copies = _unseen(copies, earlier, found, number, (origin, event))
-            if not copies:
-                continue
-            earlier.update(copies)
-        keep((order, number, event, copies))
-    corrected = {event.corrects for _, _, event, _ in found.events} if versions else set()
+        first = seen.setdefault(event_id, arrival)
+        if first is arrival:
+            keep(arrival)
+            continue
+        order, number, _, origin, copies = arrival
+        earlier = again.setdefault(event_id, dict(first[4]))
+        if unseen := _unseen(copies, earlier, found, number, (origin, event)):
+            earlier.update(unseen)
+            keep((order, number, event, origin, unseen))
+    corrected = {event.corrects for _, _, event, _, _ in found.events} if versions else set()
     for event_id, arrivals in versions.items():
         earlier = again.get(event_id) or dict(seen[event_id][4] if event_id in seen else ())
         _add_versions(arrivals, earlier, found, keeps_voids=event_id in corrected)
@@ -115,9 +116,9 @@ def _add_versions(
     for subject, (number, copy) in kept.items():
         if number >= 0 and (keeps_voids or not copy.void or copy.corrects is not None):
             standing.setdefault(number, []).append((subject, copy))
-    events = {number: event for _, number, event, _, _ in arrivals}
+    read = {number: (event, origin) for _, number, event, origin, _ in arrivals}
     for number, own in standing.items():
-        found.events.append((own[0][1].order, number, events[number], own))
+        found.events.append((own[0][1].order, number, *read[number], own))
 
 
 def _unseen(
@@ -153,7 +154,7 @@ class Judging:
         return self._engine.at_event
 
     def alerts(
-        self, events: Sequence[Sorted], on_events: Callable[[int], None] = lambda _n: None, *, filtered: bool = False
+        self, events: Sequence[Arrived], on_events: Callable[[int], None] = lambda _n: None, *, filtered: bool = False
     ) -> Iterator[tuple[AlertKey, Alert]]:
         """Alerts in the order of their keys; after an interruption, those of the finished subjects.
 
@@ -165,7 +166,7 @@ class Judging:
             yield key, found.made(calendar) if isinstance(found, DueAlert) else found
 
     def due(
-        self, events: Sequence[Sorted], on_events: Callable[[int], None] = lambda _n: None, *, filtered: bool = False
+        self, events: Sequence[Arrived], on_events: Callable[[int], None] = lambda _n: None, *, filtered: bool = False
     ) -> Iterator[tuple[AlertKey, Alert | DueAlert]]:
         """``alerts``, most of them without their texts."""
         reported: list[tuple[AlertKey, Alert | DueAlert]] = []
@@ -190,12 +191,12 @@ class Judging:
         reported.sort(key=itemgetter(0))
         yield from reported
 
-    def _by_subject(self, events: Sequence[Sorted], *, filtered: bool) -> Iterator[tuple[Subject, list[Event], int]]:
+    def _by_subject(self, events: Sequence[Arrived], *, filtered: bool) -> Iterator[tuple[Subject, list[Event], int]]:
         """Each subject, its events in order, and the number of those whose first subject it is."""
         found: defaultdict[Subject, list[Event]] = defaultdict(list)
         others: defaultdict[Subject, int] = defaultdict(int)  # events whose first subject is another
         copies_of = self._rulebook.copies_of
-        for _, _, event, copies in events:
+        for _, _, event, _, copies in events:
             if filtered:
                 own = {subject for subject, _ in copies_of(event)}
                 copies = [copy for copy in copies if copy[0] in own]

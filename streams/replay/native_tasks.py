@@ -10,7 +10,7 @@ import msgspec
 
 from streams.core.alerts import Subject
 from streams.engine.judged import Line, NativeReplay
-from streams.replay.judging import AlertKey, Arrived, Deduplicated, Sorted
+from streams.replay.judging import AlertKey, Arrived, Deduplicated
 from streams.replay.native import NativeJudging, copies_for, decoded, read_plain
 from streams.replay.output_form import OutputForm
 from streams.replay.reading import Scope
@@ -46,10 +46,10 @@ def judge_task(
 class NativeTask(NativeJudging):
     """Judges the events of one task: ``judged``, then ``keyed`` and ``cases``."""
 
-    def judged(self, events: Sequence[Sorted], end: int) -> list[Sorted]:
+    def judged(self, events: Sequence[Arrived], end: int) -> list[Arrived]:
         """Judge events without repetitions up to an instant (inclusive); those that Python must judge."""
         native, refused = self._native, set[Subject]()
-        for _, _, event, copies in events:
+        for _, _, event, _, copies in events:
             line = encode_json(wire_fields(event))  # plain, whatever it was read from
             refused.update(subject for subject, _ in copies if not native.take_for(line, subject))
         if refused:
@@ -61,8 +61,8 @@ class NativeTask(NativeJudging):
             return list(events)
         self.left_to_python, self.orphans = found.left_to_python, found.orphans
         return [
-            (order, number, event, own)
-            for order, number, event, copies in events
+            (order, number, event, origin, own)
+            for order, number, event, origin, copies in events
             if (own := copies_for(copies, found.left_to_python))
         ]
 

@@ -17,7 +17,7 @@ from streams.core.alerts import Subject
 from streams.core.event import Event
 from streams.core.rulebook import Rulebook
 from streams.engine.judged import NativeReplay
-from streams.replay.judging import Deduplicated, Judging, Sorted, deduplicate
+from streams.replay.judging import Arrived, Deduplicated, Judging, deduplicate
 from streams.replay.native import read_plain, sentence_of
 from streams.replay.output_form import OutputForm
 from streams.replay.summary import Summary
@@ -118,7 +118,7 @@ def _deduplicated(own: Iterable[tuple[_Copy, Event]]) -> Deduplicated:
     )
 
 
-def _events_of(job: Job, copies: Iterable[_Copy], subjects: Container[Subject]) -> list[Sorted]:
+def _events_of(job: Job, copies: Iterable[_Copy], subjects: Container[Subject]) -> list[Arrived]:
     """The events of some subjects, without repetitions."""
     own = (copy for copy in copies if copy.subject in subjects)
     by_subject = groupby(own, key=attrgetter("subject"))
@@ -244,7 +244,7 @@ class _Judges:
         return judging
 
     def _by_python(self, waiting: Sequence[_Copy]) -> Iterator[Row]:
-        events: list[Sorted] = []
+        events: list[Arrived] = []
         for _, own in groupby(waiting, key=attrgetter("subject")):
             copies = _decoded(self._job, own)
             found = _deduplicated(copies)

@@ -85,7 +85,7 @@ def test_a_replay_keeps_of_versions_what_a_live_history_keeps(kind: str, data: s
         for subject, copy in copies:
             live.setdefault(subject, History()).add(copy)
     found: dict[tuple[str, str], list[Event]] = {}
-    for _, _, _, standing in deduplicate(arrived).events:
+    for _, _, _, _, standing in deduplicate(arrived).events:
         for subject, copy in standing:
             found.setdefault(subject, []).append(copy)
     for subject, history in live.items():
