@@ -139,13 +139,16 @@ def _where(holds: Callable[[Any], bool]) -> Check:
     return lambda value: value if holds(value) else None
 
 
-class _Codes(dict[Any, Any]):
-    """The codes seen, so that each is checked and held once; what is no text is never one of them."""
+class _Shared(dict[Any, Any]):
+    """The texts of one kind seen, so that most are checked and held once; what is no text is never one of them."""
 
-    __slots__ = ()
+    __slots__ = ("_holds",)
+
+    def __init__(self, holds: Callable[[Any], bool]) -> None:
+        self._holds = holds
 
     def __missing__(self, value: Any) -> Any:
-        if not _is_code(value):
+        if not self._holds(value):
             return None
         if len(self) >= _MANY:
             self.clear()
@@ -216,8 +219,8 @@ class PlainEvents:
         self._times = Times()
         self._orgs = _Orgs()
         kinds: list[tuple[Any, Check]] = [
-            (Code, _Codes().__getitem__),
-            (Id, _where(_is_id)),
+            (Code, _Shared(_is_code).__getitem__),
+            (Id, _Shared(_is_id).__getitem__),
             (Flag, _where(_is_flag)),
             (Count, _where(_is_count)),
             (ReadingDay, _where(_is_day_of_month)),
