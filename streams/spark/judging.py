@@ -259,7 +259,8 @@ class _Judges:
                 payload = letter.model_dump_json().encode()
                 yield _row(LETTER, id=event.event_id, payload=payload, arrival=arrival)
         writer, form = CloudEvents(self._rulebook.calendar), self._form
-        judging = Judging(self._rulebook, self._end)
+        keeps_cases = self._with_cases or self._rival is not None
+        judging = Judging(self._rulebook, self._end, keeps_cases=keeps_cases)
         for key, alert in judging.alerts(events, filtered=self._rival is not None):
             cloud_event = writer.alert(alert)
             payload = encode(cloud_event) if form is None else form.alert(cloud_event)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -457,3 +457,22 @@ def test_a_failure_is_counted_and_logged_once_and_python_goes_on(
     assert [record.message for record in caplog.records if "native engine failed" in record.message] == [
         f"the native engine failed at a subject; Python {does} it, and others like it"
     ]
+
+
+def test_reports_of_several_rules_found_at_once_are_kept_in_the_same_order() -> None:
+    """In the order in which the folds got their states, by the types of events and not by their fields.
+
+    In the tests above nearly every decision has one report.
+    """
+    both = Both(every_rule(), None)
+    both.apply([], us(END))
+    story = """
+    a 2025-03-03T09:00 counter.service_started WO1 business=fee
+    b 2025-03-03T09:01 counter.service_started WO1 business=power
+    c 2025-03-03T09:00 counter.service_started WO2 business=power
+    d 2025-03-03T09:01 counter.service_started WO2 business=fee
+    """
+    applied = both.apply(entries_of(every_rule(), decoded(wire(story))), us(END))
+    rules = Counter(alert.rule for alert in applied.alerts if alert.kind == "breach")
+    assert len(rules) > 1
+    assert set(rules.values()) == {2}
