@@ -3,7 +3,7 @@
 use crate::alerts::{Alerts, WrittenCases};
 use crate::calendar::Days;
 use crate::document::{Document, Fold, FoldEntry, Phrases, VERSION, Words};
-use crate::events::{Event, Field, Reader, Span};
+use crate::events::{Event, Field, Reader, Span, Val};
 use crate::groups::{Grouping, Groups};
 use crate::hashing::{HashMap, HashSet};
 use crate::kinds::Spare;
@@ -13,9 +13,14 @@ use crate::shapes::Shapes;
 use crate::subject::{METER, PLAIN, REPEATED, Reason, SUBJECTS, Subject, TABLES};
 use std::cell::{Cell, RefCell};
 use std::collections::hash_map::Entry;
+use std::hint::black_box;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
+
+/// The events of so many subjects are fetched from memory together. They lie all over it, in the order of arrival: one
+/// after the other, judging would wait for each.
+const FETCHED: usize = 32;
 
 /// The folds and tables of one rulebook.
 pub struct Rulebook {
@@ -488,7 +493,10 @@ impl Replay {
 
     fn judge_some(&self, subjects: Range<usize>, until: i64) -> Judged {
         let (mut found, mut spare) = (Judged::default(), Spare::default());
-        for number in subjects {
+        for (turn, number) in subjects.clone().enumerate() {
+            if turn % FETCHED == 0 {
+                self.fetch(number..subjects.end.min(number + FETCHED));
+            }
             if self.is_back(&self.back, number) {
                 continue;
             }
@@ -516,6 +524,27 @@ impl Replay {
             }
         }
         found
+    }
+
+    /// Look at what judging needs of some subjects, so that it is in the processor's caches then.
+    #[inline(never)]
+    fn fetch(&self, subjects: Range<usize>) {
+        let (groups, mut seen) = (self.groups(), 0);
+        let events = || {
+            subjects.clone().flat_map(|subject| groups.places_of(subject)).map(|place| &self.events[*place as usize])
+        };
+        for event in events() {
+            seen ^= event.at as usize ^ event.event_type(); // its beginning and its end
+        }
+        for event in events() {
+            let (from, to) = event.fields;
+            for (_, value) in &self.fields[from as usize..to as usize] {
+                if let Val::Text(text) = value {
+                    seen ^= self.text(*text).first().map_or(0, |first| usize::from(*first));
+                }
+            }
+        }
+        black_box(seen);
     }
 
     fn sort(&self, events: &mut [&Event]) {
