@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import click
-from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from schemas.fields import parse_time
@@ -36,6 +35,7 @@ from streams.core.instants import instant_us
 from streams.errors import BrokerError, InputError
 from streams.files import bounded_lines
 from streams.kafka.acls import writing
+from streams.kafka.sync_producer import SyncProducer
 from streams.replay.input_counts import InputCounts
 from streams.replay.sources import Source
 from streams.settings import Settings, load_settings
@@ -143,7 +143,7 @@ def _send(settings: Settings, lines: Iterable[bytes], topic: str, *, recorded: b
     failed: list[BaseException] = []
     count = 0
     try:
-        producer = KafkaProducer(**settings.kafka_python(), acks="all", linger_ms=20, batch_size=262_144)
+        producer = SyncProducer(**settings.kafka_python(), linger_ms=20, batch_size=262_144)
         try:
             for line in lines:
                 key, timestamp = _key_and_time(line)

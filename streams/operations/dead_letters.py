@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
-from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from schemas.dead_letters import DeadLetter
 from streams.core.event import Event
 from streams.errors import BrokerError, ConfigError, InputError
 from streams.files import read_lines
+from streams.kafka.sync_producer import SyncProducer
 from streams.kafka.topic_reader import from_beginning
 from streams.wire.decoder import Decoder, decode_json, encode_json
 
@@ -186,7 +186,7 @@ class Retry:
     def __init__(self, options: dict[str, Any], dead_letters_topic: str) -> None:
         self._topic = dead_letters_topic
         try:
-            self._producer = KafkaProducer(**options, acks="all")
+            self._producer = SyncProducer(**options)
         except KafkaError as error:
             raise BrokerError(str(error)) from error
 

@@ -17,7 +17,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from kafka import KafkaConsumer, KafkaProducer
+from kafka import KafkaConsumer
 
 from schemas.acknowledgements import Acknowledgement
 from streams.board.acts import AckWriter
@@ -31,6 +31,7 @@ from streams.errors import BrokerError
 from streams.kafka.admin import TopicSpec, ensure_topics, partitions_of
 from streams.kafka.brokers import Broker
 from streams.kafka.child_process import ChildProcess
+from streams.kafka.sync_producer import SyncProducer
 from streams.settings import load_settings
 from streams.wall_clock import WallClock
 from streams.wire.state_rows import Position, StateError, position_to_bytes, snapshot_to_bytes
@@ -69,8 +70,8 @@ rules:
 
 
 @contextmanager
-def producing(kafka: Broker) -> Iterator[KafkaProducer]:
-    producer = KafkaProducer(bootstrap_servers=kafka.bootstrap, acks="all")
+def producing(kafka: Broker) -> Iterator[SyncProducer]:
+    producer = SyncProducer(bootstrap_servers=kafka.bootstrap)
     try:
         yield producer
     finally:

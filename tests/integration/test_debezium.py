@@ -10,11 +10,11 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import pytest
-from kafka import KafkaProducer
 
 from schemas.events import EventCatalogue
 from schemas.fields import parse_time
 from streams.kafka.admin import TopicSpec, ensure_topics
+from streams.kafka.sync_producer import SyncProducer
 from streams.rulebooks.mapping_files import load_mapping
 from streams.wire.envelopes import changes_of
 from streams.wire.mapping import MappedEvent, Place, Skipped
@@ -197,7 +197,7 @@ def _shown(event: dict[str, Any]) -> str:
 def _send(live: Live, records: Mapping[str, list[Change]]) -> None:
     live.make_source(partitions=1)
     ensure_topics(live.bootstrap, [TopicSpec(topic, 1, -1) for topic in records])
-    producer = KafkaProducer(bootstrap_servers=live.bootstrap.split(","), acks="all")
+    producer = SyncProducer(bootstrap_servers=live.bootstrap.split(","))
     try:
         for topic, changes in records.items():
             for change in changes:

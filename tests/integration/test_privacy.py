@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaConsumer, TopicPartition
 
 from streams.kafka.child_process import ChildProcess
+from streams.kafka.sync_producer import SyncProducer
 from streams.wire.pseudonyms import Pseudonyms, cloud_events
 from tests.integration.live import Children, Live, command, until
 from tests.stories import shipped, us, wire
@@ -118,7 +119,7 @@ def test_what_is_about_people_stays_inside(live: Live, start: Callable[..., Chil
     key.write_bytes(KEY + b"\n")
     setting = {"GRIDCLOCK_PSEUDONYM_KEY_FILE": str(key), "GRIDCLOCK_LOG_FORMAT": "json"}
     live.make_source(partitions=1)
-    producer = KafkaProducer(bootstrap_servers=live.bootstrap.split(","), acks="all", max_request_size=4_000_000)
+    producer = SyncProducer(bootstrap_servers=live.bootstrap.split(","), max_request_size=4_000_000)
     for raw in records():
         producer.send(f"{live.name}.events", raw, key=b"k", timestamp_ms=us("2025-03-03T09:20") // 1000).get(30)
     producer.close()

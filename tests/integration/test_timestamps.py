@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kafka import KafkaProducer
 from kafka.admin import KafkaAdminClient, NewTopic
 
 from streams.kafka.brokers import Broker
+from streams.kafka.sync_producer import SyncProducer
 from tests.integration.live import Live, command
 from tests.stories import us, wire
 
@@ -44,7 +44,7 @@ def test_a_producer_with_an_impossible_clock_neither_admits_nor_hides_an_event(
         admin = KafkaAdminClient(bootstrap_servers=live.bootstrap)
         admin.create_topics([NewTopic(topic, 1, 1, topic_configs=any_stamp)])
         admin.close()
-        producer = KafkaProducer(bootstrap_servers=live.bootstrap, acks="all")
+        producer = SyncProducer(bootstrap_servers=live.bootstrap)
         for event, stamp in [
             (begun, LONG_AGO),
             (begun_too, -1),  # the producer gives no timestamp

@@ -1,13 +1,17 @@
-"""Clients that are closed in a task which is cancelled meanwhile."""
+"""Clients that are closed while something else ends, too."""
 
 from __future__ import annotations
 
 import asyncio
+import threading
 
 from aiokafka.admin import AIOKafkaAdminClient
 
+from streams.kafka.admin import TopicSpec, ensure_topics
 from streams.kafka.brokers import Broker
 from streams.kafka.closing import closed
+from streams.kafka.sync_producer import SyncProducer
+from tests.integration.live import until
 
 
 def test_a_task_that_is_cancelled_while_it_closes_a_client_ends(kafka: Broker) -> None:
@@ -28,3 +32,31 @@ def test_a_task_that_is_cancelled_while_it_closes_a_client_ends(kafka: Broker) -
         return [steps for steps in range(1, 20) if not await cancelled_after(steps)]
 
     assert asyncio.run(story()) == []
+
+
+def test_a_producer_whose_thread_ends_before_it_is_woken_is_closed(kafka: Broker, prefix: str) -> None:
+    """kafka-python's fails with BrokenPipeError, or what else there is in place of the socket."""
+    producer = SyncProducer(bootstrap_servers=kafka.bootstrap)
+    ensure_topics(kafka.bootstrap, [TopicSpec(f"{prefix}one", 1, -1)])
+    producer.send(f"{prefix}one", b"{}").get(30)
+    thread = producer._sender
+    client = thread._client
+    lock = client._wake_lock
+
+    class Late:
+        """The lock of the socket; who is about to wake the thread finds that another has, and that it has ended."""
+
+        def __enter__(self) -> None:
+            if threading.current_thread() is not thread and not thread._running:
+                client._wake_w.sendall(b"x")
+                thread.join(30)
+            lock.acquire()
+
+        def __exit__(self, *_error: object) -> None:
+            lock.release()
+
+    until(lambda: not client._waking, 30, lambda: "never asleep")
+    client._wake_lock = Late()
+    thread.initiate_close()  # as ``close`` does
+    assert not thread.is_alive()
+    producer.close(timeout=30)

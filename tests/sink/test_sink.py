@@ -15,7 +15,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from kafka import KafkaProducer
 from prometheus_client.parser import text_string_to_metric_families
 from psycopg import sql
 
@@ -23,6 +22,7 @@ from streams.core.counted_day import DECIDED
 from streams.kafka.admin import TopicSpec, ensure_topics
 from streams.kafka.brokers import Broker
 from streams.kafka.child_process import ChildProcess
+from streams.kafka.sync_producer import SyncProducer
 from streams.live.clock_partition import ClockPartition
 from streams.settings import load_settings
 from streams.sink.database import Database, connection_options
@@ -99,7 +99,7 @@ def start(kafka: Broker, name: str, postgres: Postgres, tmp_path: Path) -> Itera
 
 
 def send(bootstrap: str, name: str, batch: list[Message]) -> None:
-    producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all")
+    producer = SyncProducer(bootstrap_servers=bootstrap)
     for topic, key, value in batch:
         producer.send(f"{name}.{topic}", value, key=key)
     producer.flush()
