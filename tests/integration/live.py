@@ -356,8 +356,8 @@ class Live:
         self._seen = len(records)
         return dict(self._sent)
 
-    def has_read_its_source(self) -> bool:
-        """Whether all that the source topic holds is in the log: the intake commits its positions after that."""
+    def unread(self) -> int:
+        """Records of the source topic that are not in the log yet: the intake commits its positions after that."""
         name = f"{self.name}.events"
         if self._intake is None:
             self._intake = KafkaConsumer(
@@ -368,7 +368,7 @@ class Live:
             )
         parts = [TopicPartition(name, number) for number in self._intake.partitions_for_topic(name) or ()]
         ends = self._intake.end_offsets(parts)
-        return all((self._intake.committed(part) or 0) >= ends[part] for part in parts if ends[part])
+        return sum(max(0, ends[part] - (self._intake.committed(part) or 0)) for part in parts if ends[part])
 
     def settle(self, at: str, seconds: float = 120) -> dict[str, dict[str, Any]]:
         """Wait until what was sent is read, time has passed ``at``, and what the log gives is out; the alerts by id.
@@ -381,14 +381,16 @@ class Live:
             alive = [worker.exit_code for worker in self.workers]
             missing = [self.replayed[alert_id] for alert_id in sorted(self.replayed.keys() - self.sent().keys())]
             time_now = self._replay.watermark(self.partitions)
-            source = "" if self.has_read_its_source() else "the source is not read to its end, "
-            return f"{source}time {time_now}, workers {alive}, {len(missing)} alerts missing, as {missing[:3]}"
+            return (
+                f"{self.unread()} records unread, time {time_now}, workers {alive}, {len(missing)} alerts missing, "
+                f"as {missing[:3]}"
+            )
 
         def progress() -> object:
             return self._replay.watermark(self.partitions), len(self.sent())
 
         # Time alone says nothing of events from long ago that a worker reads today: it has passed before they come.
-        until(self.has_read_its_source, seconds, state, progress=progress)
+        until(lambda: self.unread() == 0, seconds, state, progress=self.unread)
         until(lambda: (self.replay() or 0) >= instant, seconds, state, progress=progress)
         until(lambda: self.replayed.keys() <= self.sent().keys(), seconds, state, progress=lambda: len(self.sent()))
         self.replay()

@@ -38,7 +38,7 @@ def test_every_topic_may_have_every_codec(kafka: Broker, prefix: str, tmp_path: 
         told: dict[str, dict[str, Any]] = {}
         for number, codec in enumerate(CODECS):
             compress(kafka.bootstrap, configs, codec)
-            # The broker compresses it anew, with Java's codec. Time passes with the first batch, so the story is in it.
+            # The broker compresses it anew, with Java's codec.
             live.send(wire(story(codec, hour := 9 + number)))
             if number == 0:
                 worker = live.worker()
