@@ -18,7 +18,7 @@ from streams.core.instants import moment_of
 from streams.errors import BrokerError, ConfigError, plain_message
 from streams.kafka.acls import permissions_of, writing
 from streams.kafka.connection import clock_of
-from streams.kafka.sync_producer import SyncProducer
+from streams.kafka.threaded_producer import ThreadedProducer
 from streams.settings import Settings, load_settings
 from streams.wire.decoder import decode_json
 from streams.wire.pseudonyms import Hidden
@@ -168,7 +168,7 @@ def write_acknowledgement(settings: Settings, made: Acknowledgement) -> None:
         BrokerError: where they refuse it.
     """
     try:
-        producer = SyncProducer(**settings.kafka_python())
+        producer = ThreadedProducer(**settings.kafka_python())
         try:
             producer.send(settings.acks_topic, made.to_bytes(), key=made.alert_id.encode()).get(timeout=30)
         finally:

@@ -35,7 +35,7 @@ from streams.core.instants import instant_us
 from streams.errors import BrokerError, InputError
 from streams.files import bounded_lines
 from streams.kafka.acls import writing
-from streams.kafka.sync_producer import SyncProducer
+from streams.kafka.threaded_producer import ThreadedProducer
 from streams.replay.input_counts import InputCounts
 from streams.replay.sources import Source
 from streams.settings import Settings, load_settings
@@ -143,7 +143,7 @@ def _send(settings: Settings, lines: Iterable[bytes], topic: str, *, recorded: b
     failed: list[BaseException] = []
     count = 0
     try:
-        producer = SyncProducer(**settings.kafka_python(), linger_ms=20, batch_size=262_144)
+        producer = ThreadedProducer(**settings.kafka_python(), linger_ms=20, batch_size=262_144)
         try:
             for line in lines:
                 key, timestamp = _key_and_time(line)

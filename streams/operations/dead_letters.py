@@ -20,7 +20,7 @@ from schemas.dead_letters import DeadLetter
 from streams.core.event import Event
 from streams.errors import BrokerError, ConfigError, InputError
 from streams.files import read_lines
-from streams.kafka.sync_producer import SyncProducer
+from streams.kafka.threaded_producer import ThreadedProducer
 from streams.kafka.topic_reader import from_beginning
 from streams.wire.decoder import Decoder, decode_json, encode_json
 
@@ -186,7 +186,7 @@ class Retry:
     def __init__(self, options: dict[str, Any], dead_letters_topic: str) -> None:
         self._topic = dead_letters_topic
         try:
-            self._producer = SyncProducer(**options)
+            self._producer = ThreadedProducer(**options)
         except KafkaError as error:
             raise BrokerError(str(error)) from error
 

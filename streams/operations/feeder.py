@@ -15,7 +15,7 @@ from kafka.errors import KafkaError
 from schemas.fields import parse_time
 from streams.core.instants import instant_us
 from streams.errors import BrokerError
-from streams.kafka.sync_producer import SyncProducer
+from streams.kafka.threaded_producer import ThreadedProducer
 from streams.settings import Settings
 from streams.wall_clock import WallClock
 from streams.wire.decoder import encode_json
@@ -42,7 +42,7 @@ def feed(
     topic, sent = settings.source_topics[0], 0
     refused: list[BaseException] = []
     try:
-        producer = SyncProducer(**settings.kafka_python(), linger_ms=5, **_PATIENT)
+        producer = ThreadedProducer(**settings.kafka_python(), linger_ms=5, **_PATIENT)
         try:
             for event in events:
                 if not _comes(instant_us(parse_time(event["recorded_at"])), clock, stop) or refused:

@@ -18,7 +18,7 @@ from schemas.dead_letters import DeadLetter
 from streams.core.alerts import Subject
 from streams.core.driver import Entry
 from streams.errors import BrokerError, InputError
-from streams.kafka.sync_producer import SyncProducer
+from streams.kafka.threaded_producer import ThreadedProducer
 from streams.kafka.topics import MAX_REQUEST
 from streams.operations.dead_letters import EditedLetter, Letters, StoredLetter, retried_mark
 from streams.operations.installation import position_of
@@ -75,7 +75,7 @@ class Releasing:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         try:
-            self._producer = SyncProducer(**settings.kafka_python(), max_request_size=MAX_REQUEST)
+            self._producer = ThreadedProducer(**settings.kafka_python(), max_request_size=MAX_REQUEST)
         except KafkaError as error:
             raise BrokerError(str(error)) from error
 

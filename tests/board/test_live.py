@@ -31,7 +31,7 @@ from streams.errors import BrokerError
 from streams.kafka.admin import TopicSpec, ensure_topics, partitions_of
 from streams.kafka.brokers import Broker
 from streams.kafka.child_process import ChildProcess
-from streams.kafka.sync_producer import SyncProducer
+from streams.kafka.threaded_producer import ThreadedProducer
 from streams.settings import load_settings
 from streams.wall_clock import WallClock
 from streams.wire.state_rows import Position, StateError, position_to_bytes, snapshot_to_bytes
@@ -70,8 +70,8 @@ rules:
 
 
 @contextmanager
-def producing(kafka: Broker) -> Iterator[SyncProducer]:
-    producer = SyncProducer(bootstrap_servers=kafka.bootstrap)
+def producing(kafka: Broker) -> Iterator[ThreadedProducer]:
+    producer = ThreadedProducer(bootstrap_servers=kafka.bootstrap)
     try:
         yield producer
     finally:

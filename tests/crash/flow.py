@@ -18,7 +18,7 @@ from typing import Any
 
 from schemas.fields import parse_time
 from streams.core.instants import instant_us
-from streams.kafka.sync_producer import SyncProducer
+from streams.kafka.threaded_producer import ThreadedProducer
 from streams.wall_clock import WallClock
 from tests.integration.test_hostile import garbage
 
@@ -62,7 +62,7 @@ class Flow:
         self.latest = 0
         """By how much (microseconds of the clock) a record came later than it was due to, at most."""
         # A node may be away for as long as it takes to start; what was sent meanwhile must not be lost by us.
-        self._producer = SyncProducer(
+        self._producer = ThreadedProducer(
             bootstrap_servers=bootstrap.split(","), linger_ms=5, max_request_size=4_000_000,
             metadata_max_age_ms=2_000, request_timeout_ms=20_000, delivery_timeout_ms=600_000, max_block_ms=600_000,
         )  # fmt: skip

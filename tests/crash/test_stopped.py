@@ -21,7 +21,7 @@ from kafka.admin import NewTopic
 from streams.core.instants import instant_us
 from streams.kafka.admin import connected, end_offsets
 from streams.kafka.java_broker import JavaCluster
-from streams.kafka.sync_producer import SyncProducer
+from streams.kafka.threaded_producer import ThreadedProducer
 from streams.simulation import Simulation
 from tests.crash.conftest import ROUNDS
 from tests.crash.test_workers import SETTLE, some_way_on
@@ -81,7 +81,7 @@ def service(order: str, simulation: Simulation, **more: str) -> dict[str, str]:
 def flood(live: Live, simulation: Simulation) -> None:
     """Four large events at the end of the simulated time, again and again: duplicates, which leave little state."""
     servers = [live.bootstrap.split(",")[node - 1] for node in HERE]
-    producer = SyncProducer(bootstrap_servers=servers, linger_ms=20, batch_size=262_144)
+    producer = ThreadedProducer(bootstrap_servers=servers, linger_ms=20, batch_size=262_144)
     stamp = instant_us(moment(simulation.as_of)) // 1000
     for number in range(FLOOD_EVENTS):
         event = service(f"FLOOD{number % 4}", simulation, remark="x" * PADDING)

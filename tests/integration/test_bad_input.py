@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from schemas.dead_letters import REASONS
-from streams.kafka.sync_producer import SyncProducer
+from streams.kafka.threaded_producer import ThreadedProducer
 from tests.integration.live import AS_SHIPPED, Live, until
 from tests.stories import us, wire
 
@@ -53,7 +53,7 @@ def test_every_reason_has_its_case() -> None:
 def test_bad_records_become_dead_letters_and_the_stream_goes_on(live: Live) -> None:
     live.make_source(partitions=1)
     first, last = (json.dumps(one).encode() for one in wire(GOOD))
-    producer = SyncProducer(bootstrap_servers=live.bootstrap.split(","))
+    producer = ThreadedProducer(bootstrap_servers=live.bootstrap.split(","))
     topic = f"{live.name}.events"
 
     def send(at: str, value: bytes | None) -> int:

@@ -19,7 +19,7 @@ from aiokafka import AIOKafkaProducer
 
 from streams.kafka.admin import TopicSpec, delete_topics, ensure_topics
 from streams.kafka.brokers import Broker
-from streams.kafka.sync_producer import SyncProducer
+from streams.kafka.threaded_producer import ThreadedProducer
 from streams.kafka.topics import topics_of
 from streams.live.changelog import Changelog
 from streams.live.clock_partition import position_key
@@ -99,7 +99,7 @@ def test_what_a_second_writer_wrote_is_written_over(kafka: Broker, prefix: str, 
         started = next(value for (_, key), (value, *_) in before.items() if b"/order/" in key)
         forgotten = {(partition, b"%d/order/FORGOTTEN" % partition): started for partition in (0, 1)}
 
-        producer = SyncProducer(bootstrap_servers=live.bootstrap.split(","))
+        producer = ThreadedProducer(bootstrap_servers=live.bootstrap.split(","))
         for (partition, key), value in (forgotten | stale).items():
             producer.send(f"{live.name}-state-changelog", value, key=key, partition=partition)
         producer.flush()
@@ -145,7 +145,7 @@ def endless_writer(live: Live) -> Iterator[None]:
     stop = threading.Event()
 
     def write() -> None:
-        producer = SyncProducer(bootstrap_servers=live.bootstrap.split(","))
+        producer = ThreadedProducer(bootstrap_servers=live.bootstrap.split(","))
         while not stop.wait(0.001):  # often enough to come between any two batches of the worker's
             producer.send(f"{live.name}-state-changelog", None, key=b"0/order/NOBODY", partition=0)
         producer.close()
@@ -206,7 +206,7 @@ def test_a_log_made_anew_that_is_longer_than_the_old_one_is_refused(kafka: Broke
         log = log_of(live)
         delete_topics(live.bootstrap, [log.name])
         ensure_topics(live.bootstrap, [log])
-        producer = SyncProducer(bootstrap_servers=live.bootstrap.split(","))
+        producer = ThreadedProducer(bootstrap_servers=live.bootstrap.split(","))
         for partition in (0, 1):  # the end of the old log twice: all that it vouches for, the state has seen
             *_, last = [value for number, value in records if number == partition]
             for _ in range(len(records)):

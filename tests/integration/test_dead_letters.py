@@ -8,7 +8,7 @@ from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 
-from streams.kafka.sync_producer import SyncProducer
+from streams.kafka.threaded_producer import ThreadedProducer
 from tests.integration.live import Live, command
 from tests.stories import us, wire
 
@@ -34,7 +34,7 @@ def headers_on(bootstrap: str, topic: str) -> list[tuple[int, Any]]:
 
 def test_a_refused_record_is_mended_and_sent_once(live: Live, tmp_path: Path) -> None:
     live.make_source(partitions=1)
-    producer = SyncProducer(bootstrap_servers=live.bootstrap.split(","))
+    producer = ThreadedProducer(bootstrap_servers=live.bootstrap.split(","))
     topic = f"{live.name}.events"
     for event in wire(STORY):
         at = us(event["occurred_at"][:16]) // 1000

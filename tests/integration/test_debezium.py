@@ -14,7 +14,7 @@ import pytest
 from schemas.events import EventCatalogue
 from schemas.fields import parse_time
 from streams.kafka.admin import TopicSpec, ensure_topics
-from streams.kafka.sync_producer import SyncProducer
+from streams.kafka.threaded_producer import ThreadedProducer
 from streams.rulebooks.mapping_files import load_mapping
 from streams.wire.envelopes import changes_of
 from streams.wire.mapping import MappedEvent, Place, Skipped
@@ -197,7 +197,7 @@ def _shown(event: dict[str, Any]) -> str:
 def _send(live: Live, records: Mapping[str, list[Change]]) -> None:
     live.make_source(partitions=1)
     ensure_topics(live.bootstrap, [TopicSpec(topic, 1, -1) for topic in records])
-    producer = SyncProducer(bootstrap_servers=live.bootstrap.split(","))
+    producer = ThreadedProducer(bootstrap_servers=live.bootstrap.split(","))
     try:
         for topic, changes in records.items():
             for change in changes:

@@ -18,7 +18,7 @@ import pytest
 
 from schemas.fields import parse_time
 from streams.core.instants import instant_us
-from streams.kafka.sync_producer import SyncProducer
+from streams.kafka.threaded_producer import ThreadedProducer
 from streams.simulation import simulate
 from tests.integration.live import Live, command, read_alerts, standing, write_events
 from tests.stories import moment
@@ -112,7 +112,7 @@ def test_nothing_is_lost_and_nothing_is_counted_twice(live: Live, tmp_path: Path
     records = flood(good)
     expected = Counter(reason for *_, reason in records if reason is not None)
     live.make_source(partitions=3)
-    producer = SyncProducer(bootstrap_servers=live.bootstrap.split(","), linger_ms=20, max_request_size=4_000_000)
+    producer = ThreadedProducer(bootstrap_servers=live.bootstrap.split(","), linger_ms=20, max_request_size=4_000_000)
     topic = f"{live.name}.events"
     sent = [
         (producer.send(topic, raw, key=key.encode(), timestamp_ms=at), raw, reason) for at, key, raw, reason in records

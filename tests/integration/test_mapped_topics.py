@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from streams.kafka.admin import TopicSpec, ensure_topics
-from streams.kafka.sync_producer import SyncProducer
+from streams.kafka.threaded_producer import ThreadedProducer
 from tests.integration.live import Live, command
 from tests.replay.runs import data_of, of_rule
 
@@ -61,7 +61,7 @@ def test_changes_of_a_table_and_a_sheet_are_judged_alike_live_and_replayed(live:
     mapping.write_text(MAPPING, "utf-8")
     live.make_source(partitions=1)
     ensure_topics(live.bootstrap, [TopicSpec(topic, 1, -1)])
-    producer = SyncProducer(bootstrap_servers=live.bootstrap.split(","))
+    producer = ThreadedProducer(bootstrap_servers=live.bootstrap.split(","))
     try:
         for key, record in CHANGES:
             producer.send(topic, None if record is None else json.dumps(record).encode(), key=key.encode())

@@ -18,7 +18,7 @@ import pytest
 from kafka import KafkaConsumer, TopicPartition
 
 from streams.kafka.child_process import ChildProcess
-from streams.kafka.sync_producer import SyncProducer
+from streams.kafka.threaded_producer import ThreadedProducer
 from streams.wire.pseudonyms import Pseudonyms, cloud_events
 from tests.integration.live import Children, Live, command, until
 from tests.stories import shipped, us, wire
@@ -119,7 +119,7 @@ def test_what_is_about_people_stays_inside(live: Live, start: Callable[..., Chil
     key.write_bytes(KEY + b"\n")
     setting = {"GRIDCLOCK_PSEUDONYM_KEY_FILE": str(key), "GRIDCLOCK_LOG_FORMAT": "json"}
     live.make_source(partitions=1)
-    producer = SyncProducer(bootstrap_servers=live.bootstrap.split(","), max_request_size=4_000_000)
+    producer = ThreadedProducer(bootstrap_servers=live.bootstrap.split(","), max_request_size=4_000_000)
     for raw in records():
         producer.send(f"{live.name}.events", raw, key=b"k", timestamp_ms=us("2025-03-03T09:20") // 1000).get(30)
     producer.close()

@@ -33,7 +33,7 @@ from streams.kafka.acls import permissions_of
 from streams.kafka.admin import ensure_topics
 from streams.kafka.child_process import ChildProcess
 from streams.kafka.java_broker import JavaCluster, Security, why_not
-from streams.kafka.sync_producer import SyncProducer
+from streams.kafka.threaded_producer import ThreadedProducer
 from streams.kafka.topics import topics_of
 from streams.settings import load_settings
 from streams.simulation import simulate
@@ -187,7 +187,7 @@ def test_a_right_taken_away_ends_the_worker_and_loses_nothing(
     simulation = simulate(orders=40, seed=7, start=date(2026, 3, 2), days=3)
     half, whole = len(simulation.events) // 2, len(simulation.events)
     with ExitStack() as stack:
-        producer = SyncProducer(bootstrap_servers=cluster.bootstrap)
+        producer = ThreadedProducer(bootstrap_servers=cluster.bootstrap)
         stack.callback(producer.close)
         found = [stack.enter_context(Installation(case, cluster, admin, tmp_path)) for case in WORKERS]
 

@@ -17,7 +17,7 @@ from confluent_kafka.schema_registry.json_schema import JSONSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 from streams.kafka.admin import TopicSpec, ensure_topics
-from streams.kafka.sync_producer import SyncProducer
+from streams.kafka.threaded_producer import ThreadedProducer
 from tests.apicurio import Registry, apicurio
 from tests.integration.live import Live, command, until
 from tests.replay.runs import data_of, of_rule
@@ -116,7 +116,7 @@ def test_orders_of_three_encodings_are_judged_live_and_replayed_though_the_regis
     feed = Feed(registry, live.name)
     live.make_source(partitions=1)
     ensure_topics(live.bootstrap, [TopicSpec(topic, 1, -1) for topic in feed.topics.values()])
-    producer = SyncProducer(bootstrap_servers=live.bootstrap.split(","))
+    producer = ThreadedProducer(bootstrap_servers=live.bootstrap.split(","))
     maps = {}
     try:
         for form, topic in feed.topics.items():

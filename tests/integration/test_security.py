@@ -30,7 +30,7 @@ from streams.kafka.acls import NEEDS, permissions_of
 from streams.kafka.admin import TopicSpec, ensure_topics
 from streams.kafka.child_process import ChildProcess
 from streams.kafka.java_broker import JavaCluster, Security, why_not
-from streams.kafka.sync_producer import SyncProducer
+from streams.kafka.threaded_producer import ThreadedProducer
 from streams.kafka.topics import topics_of
 from streams.settings import load_settings
 from streams.wire.cloudevents import encode
@@ -340,7 +340,7 @@ def put_letter(bootstrap: str, name: str, **change: Any) -> None:
         source=f"{NAME}.log/0" if is_held else f"{NAME}.events/0",
         position=1,
     ).model_copy(update=change)
-    producer = SyncProducer(bootstrap_servers=bootstrap)
+    producer = ThreadedProducer(bootstrap_servers=bootstrap)
     producer.send(f"{NAME}.dead-letters", letter.model_dump_json().encode(), key=b"put").get(30)
     producer.close()
 

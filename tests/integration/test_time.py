@@ -17,7 +17,7 @@ from kafka.admin import NewPartitions
 from streams.core.instants import format_us, instant_us
 from streams.core.watermark import SourceWatermarks
 from streams.kafka.brokers import Broker
-from streams.kafka.sync_producer import SyncProducer
+from streams.kafka.threaded_producer import ThreadedProducer
 from streams.wall_clock import WallClock
 from tests.integration.live import Live, until
 from tests.stories import SHANGHAI, moment
@@ -103,7 +103,7 @@ def test_a_backlog_holds_time_back(live: Live, clock: WallClock, kafka: Broker) 
         events.append((at + 240_000_000, completed(f"WO{number}", at + 240_000_000)))
     events.sort(key=lambda one: one[0])
     real = WallClock(clock.origin, clock.anchor, 1 / clock.speed)  # the other way round
-    producer = SyncProducer(bootstrap_servers=live.bootstrap.split(","), linger_ms=50)
+    producer = ThreadedProducer(bootstrap_servers=live.bootstrap.split(","), linger_ms=50)
     for at, event in events:
         key = event["order_id"].encode()
         producer.send(f"{live.name}.events", json.dumps(event).encode(), key=key, timestamp_ms=real.at(at) // 1000)
@@ -151,7 +151,7 @@ def add_partitions(live: Live, wanted: int) -> None:
 
 def send_to(live: Live, partition: int, event: Mapping[str, str]) -> None:
     # A producer of its own: one that is older does not know the partition yet.
-    producer = SyncProducer(bootstrap_servers=live.bootstrap.split(","))
+    producer = ThreadedProducer(bootstrap_servers=live.bootstrap.split(","))
     producer.send(f"{live.name}.events", json.dumps(event).encode(), partition=partition).get(30)
     producer.close()
 

@@ -11,7 +11,7 @@ import pytest
 from kafka.admin import KafkaAdminClient, NewTopic
 
 from streams.kafka.brokers import Broker
-from streams.kafka.sync_producer import SyncProducer
+from streams.kafka.threaded_producer import ThreadedProducer
 from tests.integration.live import Live, command
 from tests.stories import us, wire
 
@@ -44,7 +44,7 @@ def test_a_producer_with_an_impossible_clock_neither_admits_nor_hides_an_event(
         admin = KafkaAdminClient(bootstrap_servers=live.bootstrap)
         admin.create_topics([NewTopic(topic, 1, 1, topic_configs=any_stamp)])
         admin.close()
-        producer = SyncProducer(bootstrap_servers=live.bootstrap)
+        producer = ThreadedProducer(bootstrap_servers=live.bootstrap)
         for event, stamp in [
             (begun, LONG_AGO),
             (begun_too, -1),  # the producer gives no timestamp

@@ -16,7 +16,7 @@ from kafka import KafkaConsumer, TopicPartition
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from streams.kafka.brokers import Broker
-from streams.kafka.sync_producer import SyncProducer
+from streams.kafka.threaded_producer import ThreadedProducer
 from tests.integration.live import Live, until
 from tests.stories import wire
 
@@ -60,7 +60,7 @@ def receiver(spans: list[Any]) -> Iterator[str]:
 
 def send(live: Live, story: str) -> None:
     """Each event at its own time, in a trace of its sender, which samples those of ``TRACES``."""
-    producer = SyncProducer(bootstrap_servers=live.bootstrap)
+    producer = ThreadedProducer(bootstrap_servers=live.bootstrap)
     for event in wire(story):
         trace = TRACES.get(event["event_id"])
         flags = "01" if trace else "00"

@@ -17,7 +17,7 @@ from streams.kafka import brokers, java_broker, shared_classes
 from streams.kafka.admin import TopicSpec, cluster, end_offsets, ensure_topics, partitions_of
 from streams.kafka.brokers import KINDS, Broker, available_kinds, broker
 from streams.kafka.child_process import ChildProcess
-from streams.kafka.sync_producer import SyncProducer
+from streams.kafka.threaded_producer import ThreadedProducer
 from streams.settings import load_settings
 
 VALUES = [f"value {number}".encode() for number in range(20)]
@@ -264,7 +264,7 @@ def test_much_is_read_to_its_end_without_a_refusal(
 ) -> None:
     topic = f"{prefix}much"
     ensure_topics(kafka.bootstrap, [TopicSpec(topic, 4)])
-    producer = SyncProducer(bootstrap_servers=kafka.bootstrap)
+    producer = ThreadedProducer(bootstrap_servers=kafka.bootstrap)
     value = b"x" * 100_000
     for number in range(80):  # two megabytes a partition: more in one answer than kafka-python takes by itself
         producer.send(topic, value, partition=number % 4)

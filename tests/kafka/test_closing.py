@@ -10,7 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from streams.kafka.admin import TopicSpec, ensure_topics
 from streams.kafka.brokers import Broker
 from streams.kafka.closing import closed
-from streams.kafka.sync_producer import SyncProducer
+from streams.kafka.threaded_producer import ThreadedProducer
 from tests.integration.live import until
 
 
@@ -36,7 +36,7 @@ def test_a_task_that_is_cancelled_while_it_closes_a_client_ends(kafka: Broker) -
 
 def test_a_producer_whose_thread_ends_before_it_is_woken_is_closed(kafka: Broker, prefix: str) -> None:
     """kafka-python's fails with BrokenPipeError, or what else there is in place of the socket."""
-    producer = SyncProducer(bootstrap_servers=kafka.bootstrap)
+    producer = ThreadedProducer(bootstrap_servers=kafka.bootstrap)
     ensure_topics(kafka.bootstrap, [TopicSpec(f"{prefix}one", 1, -1)])
     producer.send(f"{prefix}one", b"{}").get(30)
     thread = producer._sender

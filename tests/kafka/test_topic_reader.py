@@ -9,7 +9,7 @@ from kafka.admin import KafkaAdminClient
 from streams.errors import BrokerError
 from streams.kafka.admin import TopicSpec, ensure_topics
 from streams.kafka.brokers import Broker
-from streams.kafka.sync_producer import SyncProducer
+from streams.kafka.threaded_producer import ThreadedProducer
 from streams.kafka.topic_reader import from_beginning
 from streams.replay.sources.topics import topic_slices
 from streams.settings import load_settings
@@ -24,7 +24,7 @@ def topic(kafka: Broker, prefix: str) -> str:
         pytest.skip(f"{kafka.description} removes no records")
     name = f"{prefix}a"
     ensure_topics(kafka.bootstrap, [TopicSpec(name, 1, -1)])
-    producer = SyncProducer(bootstrap_servers=kafka.bootstrap)
+    producer = ThreadedProducer(bootstrap_servers=kafka.bootstrap)
     for value in (b"0", b"1", b"2"):
         producer.send(name, value)
     producer.flush()

@@ -22,7 +22,7 @@ from streams.cli import run
 from streams.kafka.admin import TopicSpec, ensure_topics
 from streams.kafka.brokers import Broker
 from streams.kafka.child_process import ChildProcess
-from streams.kafka.sync_producer import SyncProducer
+from streams.kafka.threaded_producer import ThreadedProducer
 from streams.wire.pseudonyms import Pseudonyms
 from tests.notify.alerts import alert, id_of
 from tests.notify.receiver import HANG, Receiver, eventually, receiver
@@ -74,7 +74,7 @@ def says(child: ChildProcess, word: str) -> bool:
 
 
 def send(kafka: Broker, topic: str, alerts: list[dict[str, Any]], *, timestamp_ms: int | None = None) -> None:
-    producer = SyncProducer(bootstrap_servers=kafka.bootstrap)
+    producer = ThreadedProducer(bootstrap_servers=kafka.bootstrap)
     try:
         for one in alerts:
             key = one["data"]["case_id"].encode()
@@ -328,7 +328,7 @@ def test_an_id_that_is_not_there_is_refused(
     prepared(kafka, name)
     topic = f"{name}.alerts"
     send(kafka, topic, [alert("b1", case="c1"), alert("not-b1", "retraction", case="c1", retracts="b1")])
-    producer = SyncProducer(bootstrap_servers=kafka.bootstrap)
+    producer = ThreadedProducer(bootstrap_servers=kafka.bootstrap)
     producer.send(topic, f"no alert, but it names {id_of('b2')}".encode()).get(timeout=30)
     producer.send(topic, None, key=b"k").get(timeout=30)
     producer.close()

@@ -24,7 +24,7 @@ import pytest
 from streams.core.instants import format_us, instant_us
 from streams.kafka.brokers import Broker
 from streams.kafka.child_process import ChildProcess
-from streams.kafka.sync_producer import SyncProducer
+from streams.kafka.threaded_producer import ThreadedProducer
 from streams.notify.channels.webhook import signature_of
 from streams.operations.monitoring import Prometheus, why_not
 from streams.wall_clock import WallClock
@@ -66,7 +66,7 @@ class Centre:
     process: ChildProcess
     urls: dict[str, str]
     hook: Receiver
-    producer: SyncProducer
+    producer: ThreadedProducer
     topic: str
     delays: list[str] = field(default_factory=list)
 
@@ -148,7 +148,7 @@ def centre_of(kafka: Broker, name: str, directory: Path) -> Iterator[Centre]:
                 assert process.exit_code is None, process.last_lines()
                 assert time.monotonic() < deadline, process.last_lines()
                 time.sleep(0.1)
-            producer = SyncProducer(bootstrap_servers=kafka.bootstrap)
+            producer = ThreadedProducer(bootstrap_servers=kafka.bootstrap)
             urls = dict(re.findall(r"^(\w+).*? +(http://\S+)$", process.output(), re.MULTILINE))
             yield Centre(process, urls, hook, producer, f"{name}.events")
         finally:

@@ -17,7 +17,7 @@ import zstandard
 
 from schemas.dead_letters import DeadLetter
 from streams.files import MAX_LINE
-from streams.kafka.sync_producer import SyncProducer
+from streams.kafka.threaded_producer import ThreadedProducer
 from streams.replay.sources.json_rows import TooLong, array_of
 from tests.replay import orders
 from tests.replay.runs import Runner, data_of
@@ -230,14 +230,14 @@ def test_send_passes_over_a_line_that_no_broker_takes(gridclock: Runner, monkeyp
     class Sent:
         def add_errback(self, _failed: object) -> None: ...
 
-    def send(_self: SyncProducer, _topic: str, value: bytes, **_more: object) -> Sent:
+    def send(_self: ThreadedProducer, _topic: str, value: bytes, **_more: object) -> Sent:
         sent.append(value)
         return Sent()
 
     monkeypatch.setattr("streams.commands.send.need_broker", lambda *_: None)
-    monkeypatch.setattr("streams.commands.send.SyncProducer.__init__", lambda *_args, **_kw: None)
+    monkeypatch.setattr("streams.commands.send.ThreadedProducer.__init__", lambda *_args, **_kw: None)
     for name, fake in (("send", send), ("flush", lambda *_, **_kw: None), ("close", lambda *_, **_kw: None)):
-        monkeypatch.setattr(f"streams.commands.send.SyncProducer.{name}", fake)
+        monkeypatch.setattr(f"streams.commands.send.ThreadedProducer.{name}", fake)
     path = gridclock.file("e.jsonl", b"{}\n" + b"x" * 1_000_000 + b"\n[]\n")
     ran = gridclock("send", path, "--topic", "t", "--quiet")
     assert (ran.code, sent) == (3, [b"{}", b"[]"])

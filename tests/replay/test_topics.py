@@ -13,7 +13,7 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from streams.core.instants import instant_us
 from streams.kafka.admin import TopicSpec, ensure_topics
 from streams.kafka.brokers import Broker
-from streams.kafka.sync_producer import SyncProducer
+from streams.kafka.threaded_producer import ThreadedProducer
 from tests.integration.live import LONG, Live
 from tests.replay import orders
 from tests.replay.runs import Runner, records_of
@@ -23,7 +23,7 @@ from tests.stories import wire
 def sent(kafka: Broker, topic: str, lines: list[str], partitions: int) -> None:
     """Send lines, those of one order to one partition, their time of recording as the broker's timestamp."""
     ensure_topics(kafka.bootstrap, [TopicSpec(topic, partitions, -1)])  # the orders are older than a broker's 7 days
-    producer = SyncProducer(bootstrap_servers=kafka.bootstrap, linger_ms=20)
+    producer = ThreadedProducer(bootstrap_servers=kafka.bootstrap, linger_ms=20)
     try:
         for number, line in enumerate(lines):
             try:
@@ -113,7 +113,7 @@ def test_until_is_event_time_whatever_the_stamps(
         admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap)
         admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {**any_stamp, "retention.ms": "-1"})])
         admin.close()
-    producer = SyncProducer(bootstrap_servers=kafka.bootstrap, linger_ms=20)
+    producer = ThreadedProducer(bootstrap_servers=kafka.bootstrap, linger_ms=20)
     sent_all = [
         producer.send(topic, line.encode(), timestamp_ms=stamps[stamp] if number == 1 else None)
         for number, line in enumerate(lines)

@@ -22,7 +22,7 @@ from streams.core.counted_day import DECIDED
 from streams.kafka.admin import TopicSpec, ensure_topics
 from streams.kafka.brokers import Broker
 from streams.kafka.child_process import ChildProcess
-from streams.kafka.sync_producer import SyncProducer
+from streams.kafka.threaded_producer import ThreadedProducer
 from streams.live.clock_partition import ClockPartition
 from streams.settings import load_settings
 from streams.sink.database import Database, connection_options
@@ -99,7 +99,7 @@ def start(kafka: Broker, name: str, postgres: Postgres, tmp_path: Path) -> Itera
 
 
 def send(bootstrap: str, name: str, batch: list[Message]) -> None:
-    producer = SyncProducer(bootstrap_servers=bootstrap)
+    producer = ThreadedProducer(bootstrap_servers=bootstrap)
     for topic, key, value in batch:
         producer.send(f"{name}.{topic}", value, key=key)
     producer.flush()

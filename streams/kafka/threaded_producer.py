@@ -1,4 +1,4 @@
-"""The producer of commands, which is kafka-python's: ``send`` returns at once, its thread writes."""
+"""The producer of commands, kafka-python's: ``send`` returns at once, and its thread writes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class _Client(KafkaClient):  # type: ignore[misc]
                 raise
 
 
-class SyncProducer(KafkaProducer):  # type: ignore[misc]
+class ThreadedProducer(KafkaProducer):  # type: ignore[misc]
     """Every record is acknowledged by all in-sync replicas; close it."""
 
     DEFAULT_CONFIG: Final[dict[str, Any]] = {**KafkaProducer.DEFAULT_CONFIG, "acks": "all", "kafka_client": _Client}
