@@ -107,27 +107,51 @@ async def _work(
     on_ready: Callable[[Ready], None],
     stop: asyncio.Event,
 ) -> None:
-    """Run, and end the process if the worker fails.
+    """Run, and end the process if the worker fails, or does not end when it must.
 
     A crashed Faust app leaves tasks that restart when they are cancelled, and threads that wait for ever: so the
-    process does not wait for them once all is closed, nor longer than two sessions before. A kill would be harmless,
-    too.
+    process does not wait for them once all is closed, nor longer than two sessions before; nor longer than three where
+    ``stop`` was set. A kill would be harmless, too.
     """
     failing = False
+    latest = 3 * settings.session_s
 
     def on_failed(error: Exception) -> None:
         nonlocal failing
         failing = True
-        last = threading.Timer(2 * settings.session_s, _end_process, (error,))
-        last.daemon = True
-        last.start()
+        _after(2 * settings.session_s, lambda: _end_process(error))
 
+    def on_late() -> None:
+        announce(
+            f"it has not stopped in order within {latest:g} s: the process ends; nothing is lost", level=logging.ERROR
+        )
+        os._exit(1)
+
+    async def limit() -> None:
+        await stop.wait()
+        timer = _after(latest, on_late)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            timer.cancel()
+
+    limiting = asyncio.create_task(limit())
     try:
         await run_worker(settings, loaded, native=native, on_ready=on_ready, on_failed=on_failed, stop=stop)
     except Exception as error:
         if failing:
             _end_process(error)
         raise
+    finally:
+        limiting.cancel()
+
+
+def _after(seconds: float, act: Callable[[], None]) -> threading.Timer:
+    """Act in a thread of its own: the loop may stand still by then."""
+    timer = threading.Timer(seconds, act)
+    timer.daemon = True
+    timer.start()
+    return timer
 
 
 def _end_process(error: Exception) -> None:
