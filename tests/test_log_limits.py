@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator
 
 import pytest
 
 from streams.kafka.java_broker import free_ports
-from streams.kafka.outage import TRIES, Outage, is_reachable
+from streams.kafka.outage import TRIES, Outage, is_reachable, outage_lines
 from streams.log_limits import CAUSES, LIBRARY_LINES, MINUTE, OWN_LINES, LineLimit
 
 BEGAN = 1_790_000_000.0
@@ -136,6 +137,21 @@ def test_each_outage_is_said(brokers: Brokers) -> None:
         brokers.away = False
         brokers.pass_seconds(30)
     assert len([line for line in brokers.log.lines if line.startswith("brokers")]) == 6
+
+
+def test_the_watch_ends_with_its_command() -> None:
+    (nobody,) = free_ports(1)
+    log, root = Lines(), logging.getLogger()
+    root.addHandler(log)
+    try:
+        with outage_lines(f"127.0.0.1:{nobody}"):
+            (watch,) = [thread for thread in threading.enumerate() if thread.name == "outage"]
+            log.say("kafka.conn", "no connection")  # from now on it looks
+        watch.join(10)
+        assert not watch.is_alive()
+        assert log.filters == []
+    finally:
+        root.removeHandler(log)
 
 
 def test_addresses_are_tried_one_after_the_other() -> None:

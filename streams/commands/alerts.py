@@ -8,10 +8,9 @@ from typing import Any
 
 import click
 
-from streams.commands.common import DONE, broker_options, need_broker, rulebook_options
+from streams.commands.common import DONE, broker_options, log_outages, need_broker, rulebook_options
 from streams.core.notices import NO_NAMES, Names, doubt_of, place_of
 from streams.kafka.acls import permissions_of
-from streams.kafka.outage import watch_for_outage
 from streams.kafka.topic_reader import from_beginning
 from streams.log_lines import printable, start_logging
 from streams.rulebooks.organisations import names_of
@@ -64,7 +63,7 @@ def follow_patiently(settings: Settings, *, follow: bool) -> None:
     """While a command follows a topic: log the begin and the end of outages of the brokers."""
     if follow:
         start_logging(settings.log_level)
-        watch_for_outage(settings.bootstrap)
+        log_outages(settings)
 
 
 def read_records(settings: Settings, topic: str, *, follow: bool) -> Iterator[bytes]:

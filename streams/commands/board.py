@@ -9,9 +9,16 @@ import click
 
 from streams.board.login import login_of
 from streams.board.server import run_board
-from streams.commands.common import DONE, broker_options, log_options, need_broker, rulebook_of, rulebook_options
+from streams.commands.common import (
+    DONE,
+    broker_options,
+    log_options,
+    log_outages,
+    need_broker,
+    rulebook_of,
+    rulebook_options,
+)
 from streams.kafka.acls import permissions_of
-from streams.kafka.outage import watch_for_outage
 from streams.live.gc_tuning import short_collections
 from streams.live.reloading import run_reloading
 from streams.log_lines import announce, start_logging
@@ -85,7 +92,7 @@ def board(rules: tuple[Path, ...], only: Path | None, **given: Any) -> int:
     settings = load_settings(**{name: value for name, value in given.items() if value != ()})
     login_of(settings)
     start_logging(settings.log_level)
-    watch_for_outage(settings.bootstrap)
+    log_outages(settings)
     need_broker(settings, permissions_of("board", settings))
     loaded = rulebook_of(rules, only)
 

@@ -32,6 +32,7 @@ from streams.core.instants import instant_us
 from streams.engine import ENGINES, VARIABLE
 from streams.errors import ConfigError
 from streams.kafka.acls import Permission, reading
+from streams.kafka.outage import outage_lines
 from streams.log_lines import FORMATS, announce, use_json
 from streams.replay.sources import Source
 from streams.replay.sources.opening import Mappings
@@ -177,6 +178,11 @@ def need_broker(settings: Settings, permissions: Sequence[Permission] = ()) -> N
         check_login(kafka_options(settings))
         if (lacking := permissions_at(settings, permissions).lacking()) is not None:
             raise lacking
+
+
+def log_outages(settings: Settings) -> None:
+    """While this command runs, log the begin and the end of outages of the brokers."""
+    click.get_current_context().with_resource(outage_lines(settings.bootstrap))
 
 
 def rulebook_of(rules: Sequence[Path], only: Path | None) -> LoadedRulebook:

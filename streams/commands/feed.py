@@ -10,9 +10,8 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from streams.commands.common import DONE, broker_options, need_broker
+from streams.commands.common import DONE, broker_options, log_outages, need_broker
 from streams.kafka.acls import permissions_of
-from streams.kafka.outage import watch_for_outage
 from streams.log_lines import start_logging
 from streams.operations.feeder import feed as send_in_time
 from streams.settings import load_settings
@@ -42,7 +41,7 @@ def feed(orders_per_day: int, days: int, seed: int, **given: Any) -> int:
     settings = load_settings(**given)
     need_broker(settings, permissions_of("send", settings))
     start_logging(settings.log_level)
-    watch_for_outage(settings.bootstrap)
+    log_outages(settings)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

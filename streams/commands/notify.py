@@ -8,10 +8,9 @@ from typing import Any
 import click
 
 from schemas.subscriptions import KafkaChannel, SubscriptionFile, parse_span
-from streams.commands.common import DONE, broker_options, log_options, need_broker, rulebook_options
+from streams.commands.common import DONE, broker_options, log_options, log_outages, need_broker, rulebook_options
 from streams.core.notices import Names
 from streams.kafka.acls import permissions_of
-from streams.kafka.outage import watch_for_outage
 from streams.live.reloading import run_reloading
 from streams.log_lines import announce, start_logging
 from streams.notify.process import NotifyReady, run_notifier
@@ -69,7 +68,7 @@ def notify(path: Path, first_from: int, rules: tuple[Path, ...], only: Path | No
     """
     settings = load_settings(**given)
     start_logging(settings.log_level)
-    watch_for_outage(settings.bootstrap)
+    log_outages(settings)
 
     def read() -> tuple[SubscriptionFile, Names]:
         names = names_of(rules, only)

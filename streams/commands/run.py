@@ -20,6 +20,7 @@ from streams.commands.common import (
     broker_options,
     engine_option,
     log_options,
+    log_outages,
     need_broker,
     rulebook_of,
     rulebook_options,
@@ -27,7 +28,6 @@ from streams.commands.common import (
 from streams.engine.clocks import NativeClocks, native_clocks
 from streams.errors import GridclockError
 from streams.kafka.acls import permissions_of
-from streams.kafka.outage import watch_for_outage
 from streams.live.gc_tuning import short_collections
 from streams.live.reloading import run_reloading
 from streams.live.worker import Ready, run_worker
@@ -74,7 +74,7 @@ def run(rules: tuple[Path, ...], only: Path | None, sources: tuple[str, ...], en
     """
     settings = load_settings(sources=sources or None, **given)
     start_logging(settings.log_level)
-    watch_for_outage(settings.bootstrap)
+    log_outages(settings)
     need_broker(settings, permissions_of("run", settings))
     loaded = rulebook_of(rules, only)
     topic_mappings(settings, loaded.catalogue)

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from streams.commands.common import DONE, broker_options, log_options, need_broker
+from streams.commands.common import DONE, broker_options, log_options, log_outages, need_broker
 from streams.errors import ConfigError
 from streams.kafka.acls import permissions_of
-from streams.kafka.outage import watch_for_outage
 from streams.log_lines import announce, start_logging
 from streams.settings import Settings, load_settings
 from streams.sink.rows import KEYS, Table
@@ -70,7 +69,7 @@ def sink(tables: tuple[str, ...], to: tuple[str, Path] | None, every: float, **g
 
     target, name = _target(settings, to, every)
     wanted = cast(tuple[Table, ...], tuple(dict.fromkeys(tables)) or TABLES)
-    watch_for_outage(settings.bootstrap)
+    log_outages(settings)
     need_broker(settings, permissions_of("sink", settings))
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

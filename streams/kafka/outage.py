@@ -10,8 +10,8 @@ from __future__ import annotations
 import logging
 import socket
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from streams.log_limits import Absence
@@ -56,6 +56,7 @@ class Outage(logging.Filter):
         self._absence = Absence()
         self.left_out = 0
         self.suspected = threading.Event()
+        self._ended = threading.Event()
 
     @property
     def is_on(self) -> bool:
@@ -95,16 +96,29 @@ class Outage(logging.Filter):
             )
 
     def keep_looking(self) -> None:
-        """Runs for ever in a thread: after a line of the clients, until the brokers can be reached."""
-        while True:
+        """Until ``end``: after a line of the clients, until the brokers can be reached."""
+        while not self._ended.is_set():
             self.suspected.wait()
-            self.look()
-            time.sleep(TRY_SECONDS)
+            if not self._ended.is_set():
+                self.look()
+                self._ended.wait(TRY_SECONDS)
+
+    def end(self) -> None:
+        """End ``keep_looking``, in another thread."""
+        self._ended.set()
+        self.suspected.set()
 
 
-def watch_for_outage(bootstrap: str) -> None:
-    """Start it for this process and its log handlers."""
-    outage = Outage(bootstrap)
-    for handler in logging.getLogger().handlers:
+@contextmanager
+def outage_lines(bootstrap: str) -> Iterator[None]:
+    """Have these lines, and not the clients', in this process's log."""
+    outage, handlers = Outage(bootstrap), list(logging.getLogger().handlers)
+    for handler in handlers:
         handler.filters.insert(0, outage)  # before the limit, which would count the lines dropped here
     threading.Thread(target=outage.keep_looking, name="outage", daemon=True).start()
+    try:
+        yield
+    finally:
+        outage.end()
+        for handler in handlers:
+            handler.removeFilter(outage)
