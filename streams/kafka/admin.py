@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from kafka import KafkaConsumer, TopicPartition
@@ -40,7 +40,7 @@ class TopicSpec:
     """A topic as it should be. ``None`` means the broker's default; ``retention_ms`` -1 keeps for ever.
 
     ``stamped``: records carry the broker's timestamp, not the sender's. ``no_longer``: to keep them for longer than
-    ``retention_ms`` is wrong, too.
+    ``retention_ms`` is wrong, too. ``like``: a topic with as many partitions; where it is there, it says how many.
     """
 
     name: str
@@ -50,6 +50,7 @@ class TopicSpec:
     max_message_bytes: int | None = None
     stamped: bool = False
     no_longer: bool = False
+    like: str | None = None
 
     def config(self) -> dict[str, str]:
         """The topic's settings by Kafka's names. Compaction with a retention time does both."""
@@ -63,6 +64,11 @@ class TopicSpec:
         if self.stamped:
             found["message.timestamp.type"] = "LogAppendTime"
         return found
+
+
+def counted(specs: Iterable[TopicSpec], counts: Mapping[str, int]) -> list[TopicSpec]:
+    """The specs with as many partitions as the topics have, of those that are there, that they are to be ``like``."""
+    return [replace(spec, partitions=counts.get(spec.like or "", spec.partitions)) for spec in specs]
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +232,7 @@ def ensure_topics(
     touched: list[str] = []
     with connected(KafkaAdminClient, bootstrap, security or {}) as admin:
         metadata = _metadata(admin, names) if names else {"brokers": (), "topics": ()}
-        missing = [spec for spec in specs if spec.name not in _existing(metadata)]
+        missing = counted([spec for spec in specs if spec.name not in _existing(metadata)], _counts(metadata))
         copies = replication or min(3, len(metadata["brokers"]))
         if missing and not _can_create(admin):
             touched = [spec.name for spec in missing]

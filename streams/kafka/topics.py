@@ -9,7 +9,7 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import KafkaError
 
 from streams.errors import BrokerError
-from streams.kafka.admin import TopicSpec, connected, partition_counts
+from streams.kafka.admin import TopicSpec, connected, counted, partition_counts
 from streams.settings import Settings
 
 DAY_S: Final = 86_400
@@ -27,8 +27,10 @@ def topics_of(settings: Settings) -> list[TopicSpec]:
     small, large = 2 * 1024 * 1024, MAX_REQUEST
     return [
         *(TopicSpec(topic, settings.partitions, kept, False, None) for topic in settings.source_topics),
-        TopicSpec(settings.log_topic, settings.partitions, kept, False, small, stamped=True),
-        TopicSpec(settings.changelog_topic, settings.partitions, None, True, large),
+        TopicSpec(
+            settings.log_topic, settings.partitions, kept, False, small, stamped=True, like=settings.changelog_topic
+        ),
+        TopicSpec(settings.changelog_topic, settings.partitions, None, True, large, like=settings.log_topic),
         TopicSpec(settings.alerts_topic, settings.partitions, kept, False, small),
         *([TopicSpec(settings.cases_topic, settings.partitions, None, True, small)] if settings.cases else []),
         TopicSpec(settings.dead_letters_topic, 1, kept, False, small),
@@ -60,7 +62,7 @@ def differences(settings: Settings, specs: Sequence[TopicSpec]) -> list[str]:
         configs = _configs(admin, [spec.name for spec in present])
     found = [
         f"topic {spec.name}: missing; gridclock topics create makes it with {spec.partitions} partitions"
-        for spec in specs
+        for spec in counted(specs, counts)
         if spec.name not in counts
     ]
     for spec in present:
@@ -70,6 +72,11 @@ def differences(settings: Settings, specs: Sequence[TopicSpec]) -> list[str]:
         found.append(
             f"topic {state}: {counts[state]} partitions, and {counts[log]} of {log}: both must have the same number; "
             "delete the one that holds nothing, and create it again"
+        )
+    if "partitions" in settings.model_fields_set and counts.get(log, settings.partitions) != settings.partitions:
+        found.append(
+            f"topic {log}: {counts[log]} partitions, and {settings.partitions} are wanted: that cannot be changed; "
+            f"delete it and {state} while nothing is in them, or use another --name"
         )
     return found
 

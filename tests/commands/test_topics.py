@@ -6,8 +6,9 @@ import pytest
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
 from streams.cli import run
-from streams.kafka.admin import TopicSpec, connected, ensure_topics
+from streams.kafka.admin import TopicSpec, connected, ensure_topics, partitions_of
 from streams.kafka.brokers import Broker
+from tests.integration.live import until
 
 
 def test_missing_topics_are_named_and_made(kafka: Broker, prefix: str, capfd: pytest.CaptureFixture[str]) -> None:
@@ -32,7 +33,9 @@ def test_other_settings_are_named_with_their_remedy(
     if not kafka.can_create_topics:
         pytest.skip(f"{kafka.description} makes topics on its own terms")
     where = ["--bootstrap", kafka.bootstrap, "--name", prefix, "--partitions", "3"]
-    ensure_topics(kafka.bootstrap, [TopicSpec(f"{prefix}-state-changelog", 2, 3_600_000)])
+    ensure_topics(
+        kafka.bootstrap, [TopicSpec(f"{prefix}.log", 3), TopicSpec(f"{prefix}-state-changelog", 2, 3_600_000)]
+    )
     assert run(["topics", "create", *where]) == 1
     with connected(KafkaAdminClient, kafka.bootstrap, {}) as admin:
         for name, configs in {
@@ -58,3 +61,37 @@ def test_other_settings_are_named_with_their_remedy(
         "--entity-name " + prefix + ".log --add-config message.timestamp.type=LogAppendTime" in line for line in lines
     )
     assert any("2 partitions, and 3 of" in line for line in lines)
+
+
+def test_a_lost_topic_is_made_with_as_many_partitions_as_its_other(
+    kafka: Broker, prefix: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A worker made the state topic with its own default, and then did not start for the difference."""
+    if not kafka.can_create_topics:
+        pytest.skip(f"{kafka.description} makes topics on its own terms")
+    where = ["--bootstrap", kafka.bootstrap, "--name", prefix]
+    assert run(["topics", "create", *where, "--partitions", "3"]) == 0
+    for lost in (f"{prefix}-state-changelog", f"{prefix}.log"):
+        with connected(KafkaAdminClient, kafka.bootstrap, {}) as admin:
+            admin.delete_topics([lost])
+        until(lambda: not partitions_of(kafka.bootstrap, lost), 20, lambda: lost)  # noqa: B023
+        capfd.readouterr()
+        assert run(["topics", "check", *where]) == 1
+        missing = f"topic {lost}: missing; gridclock topics create makes it with 3 partitions"
+        assert capfd.readouterr().out.splitlines() == [missing]
+        assert run(["topics", "create", *where]) == 0
+        assert partitions_of(kafka.bootstrap, lost) == 3
+
+
+def test_another_count_than_the_one_that_is_asked_for_is_named(
+    kafka: Broker, prefix: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    if not kafka.can_create_topics:
+        pytest.skip(f"{kafka.description} makes topics on its own terms")
+    where = ["--bootstrap", kafka.bootstrap, "--name", prefix]
+    assert run(["topics", "create", *where]) == 0
+    assert run(["topics", "check", *where, "--partitions", "8"]) == 0
+    capfd.readouterr()
+    assert run(["topics", "check", *where, "--partitions", "3"]) == 1
+    assert f"topic {prefix}.log: 8 partitions, and 3 are wanted" in capfd.readouterr().out
+    assert run(["topics", "create", *where, "--partitions", "3"]) == 1
