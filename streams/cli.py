@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import logging
 import os
@@ -13,6 +14,8 @@ import click
 from streams.commands.common import WRONG_USE, print_problems
 from streams.errors import ConfigError, GridclockError, InvariantError
 from streams.log_lines import announce, is_json
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
 _COMMANDS = {
     "run": "Work live: events from Kafka, alerts to Kafka.",
@@ -105,9 +108,19 @@ def run(arguments: Sequence[str] | None = None) -> int:
         announce("interrupted")
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader closed the pipe (head): not an error. The rest of the buffer is dropped.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()  # the reader closed the pipe (head): not an error
         return 0
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        announce(f"{error.filename or 'an output'}: cannot be written: {error.strerror}", level=logging.ERROR)
+        _drop_output()
+        return WRONG_USE
+
+
+def _drop_output() -> None:
+    """Drop what is still to be written to standard output."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -49,6 +49,18 @@ def open_bytes(name: str) -> Iterator[io.BufferedReader]:
         yield _decompressed(raw)
 
 
+def check_is_read_again(name: str) -> None:
+    """Refuse what can be read once only: a file's first bytes are looked at before it is read.
+
+    Raises:
+        ConfigError: where it is a pipe or a device.
+    """
+    path = Path(name)
+    is_once = path.is_fifo() or path.is_socket() or path.is_char_device()
+    if is_once and name not in (STANDARD, os.devnull):
+        raise ConfigError("is a pipe or a device, which is read once only: give -, and it as standard input", path=name)
+
+
 _GZIP, _ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
@@ -230,10 +242,14 @@ def private_directory(path: Path) -> None:
 def write_whole(path: Path) -> Iterator[BinaryIO]:
     """Write to ``<path>.partial`` and put it in place at the end; on an error only the partial file stays.
 
+    Of a link its file is written. A device or a pipe is written as it is.
+
     Raises:
         ConfigError: where the file cannot be written.
     """
-    partial = path.with_name(path.name + ".partial")
+    real = Path(os.path.realpath(path))
+    is_file = path.is_file() or not path.exists()  # else a device or a pipe
+    partial = real.with_name(real.name + ".partial") if is_file else path
     try:
         target = open(partial, "wb")  # noqa: SIM115
     except OSError as error:
@@ -241,8 +257,10 @@ def write_whole(path: Path) -> Iterator[BinaryIO]:
     with target:
         yield target
         target.flush()
-        os.fsync(target.fileno())
-    partial.replace(path)
+        if is_file:
+            os.fsync(target.fileno())
+    if is_file:
+        partial.replace(real)
 
 
 @contextmanager

@@ -60,6 +60,10 @@ class Bytes(click.ParamType):
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
+LAST_YEAR: Final = 2999
+"""Later instants mean that something is wrong: limits are counted up to then, and local time must have four digits."""
+
+
 class InstantType(click.ParamType):
     """An instant with its offset, as microseconds since the epoch."""
 
@@ -70,9 +74,12 @@ class InstantType(click.ParamType):
         if isinstance(value, int):
             return value
         try:
-            return instant_us(parse_time(value))
+            moment = parse_time(value)
         except PydanticCustomError as error:
             self.fail(f"{value!r}: {error.message()}; for example 2026-04-01T00:00:00+08:00")
+        if moment.year > LAST_YEAR:
+            self.fail(f"{value!r}: lies after {LAST_YEAR}")
+        return instant_us(moment)
 
 
 INSTANT: Final = InstantType()

@@ -23,6 +23,7 @@ from streams.commands.common import (
     rulebook_of,
     rulebook_options,
 )
+from streams.commands.outputs import check_outputs
 from streams.core.event import Event
 from streams.core.instants import format_us
 from streams.errors import BrokerError, ConfigError, InputError
@@ -244,6 +245,8 @@ def retry(options: _RetryOptions) -> int:
       gridclock dead-letters retry --from mend.jsonl
     """
     _check_use(options)
+    inputs = (*options.files, *([] if options.edited is None else [options.edited]))
+    check_outputs({"out": options.out, "to": options.to}, inputs)
     settings = load_settings(bootstrap=options.bootstrap, name=options.name)
     loaded = rulebook_of(options.rules, options.only)
     letters = _read(settings, options.files)

@@ -17,6 +17,7 @@ from schemas.events import COMMON_FIELDS
 from schemas.exporting import schemas
 from streams.commands.common import DEAD_LETTERS, DONE, rulebook_of, rulebook_options, topic_sources
 from streams.commands.inputs import Command, closing_sources, load_mappings, sources_of, taken
+from streams.commands.outputs import check_outputs
 from streams.commands.replay_tables import print_refusals
 from streams.core.event import Event
 from streams.core.instants import format_us
@@ -91,6 +92,7 @@ def suggest(
     url: str | None = given["registry"]
     if url is not None and topic is None:
         raise click.UsageError("--registry is for the records of a --topic")
+    check_outputs({"out": out}, () if file is None else (file,))
     loaded = rulebook_of(rules, given["only"])
     if file is not None:
         found = profile_of(file, sheet)

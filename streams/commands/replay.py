@@ -32,7 +32,8 @@ from streams.commands.inputs import (
     refusal_options,
     sources_of,
 )
-from streams.commands.replay_report import ReportFiles, check_report, report_options
+from streams.commands.outputs import check_outputs
+from streams.commands.replay_report import ReportFiles, beside, check_report, report_options
 from streams.commands.replay_tables import print_comparison, print_summary
 from streams.engine import ENGINES, VARIABLE
 from streams.errors import ConfigError
@@ -187,6 +188,7 @@ def replay(options: _Options) -> int:
     if str(options.alerts) == STANDARD:
         options = replace(options, alerts=None)
     _check_use(options)
+    _check_outputs(options)
     check_report(options.report)
     check_refusals(strict=options.strict, at_most=options.at_most)
     loaded = rulebook_of(options.rules, options.only)
@@ -232,6 +234,15 @@ def _check_use(options: _Options) -> None:
         raise click.UsageError("--compare adds to the rulebook, --compare-only replaces it: give one of them")
     if options.compare is not None and options.only is not None:
         raise click.UsageError("with --only there is nothing for --compare to add to: use --compare-only")
+
+
+def _check_outputs(options: _Options) -> None:
+    names = "alerts", "cases", "dead_letters", "comparison", "report"
+    outputs: dict[str, Path | None] = {name.replace("_", "-"): getattr(options, name) for name in names}
+    if options.report is not None:
+        outputs["report, its workbook"] = beside(options.report)
+    checkpoints = () if options.checkpoint is None else (options.checkpoint,)
+    check_outputs(outputs, (*options.events, *options.mappings, *checkpoints))
 
 
 def _check_use_of_spark(options: _Options) -> None:

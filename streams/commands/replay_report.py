@@ -62,6 +62,11 @@ def check_report(report: Path | None) -> None:
         browser_path()
 
 
+def beside(report: Path) -> Path:
+    """Where the list of breaches of a report goes: ``month.html`` has ``month-breaches.xlsx``."""
+    return report.with_name(f"{report.stem}-breaches.xlsx")
+
+
 class ReportFiles:
     """The files of one report: ``take`` the alerts, ``write`` at the end, then ``close``."""
 
@@ -92,7 +97,6 @@ class ReportFiles:
     ) -> None:
         """Write both files; ``files`` makes them appear whole or not at all."""
         from streams.replay.report import ReportOptions, render
-        from streams.replay.report.breaches import beside
         from streams.replay.report.pdf import printed
 
         breaches, end = beside(self._path), replay.ends_at

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, Final
 import click
 
 from streams.commands.common import DONE, err
+from streams.commands.outputs import check_outputs
 from streams.files import STANDARD, write_named
 from streams.simulation import simulate as simulated
 
@@ -73,6 +74,7 @@ def simulate(orders: int, seed: int, start: date, days: int, out: Path, expected
     """
     if expected is not None and (str(expected) == STANDARD or expected.absolute() == out.absolute()):
         raise click.UsageError("--expected needs a separate file: standard output and --out are for events")
+    check_outputs({"out": out, "expected": expected})
     with err.status(f"making {orders:,} orders"):
         made = simulated(orders=orders, seed=seed, start=start, days=days)
     with ExitStack() as files:

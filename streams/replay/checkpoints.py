@@ -22,6 +22,8 @@ from streams.replay.sources.topics import TopicSlice
 from streams.wire.decoder import decode_json, encode_json
 
 VERSION: Final = 3
+_MARK: Final = "gridclock-checkpoint"
+"""A file in the directory, which says that it may be removed."""
 
 
 def identity_of(source: Source) -> list[Any]:
@@ -51,9 +53,10 @@ class Checkpoint:
         """
         job = {**job, "sources": [identity_of(source) for source in sources]}
         if not self.path.exists():
-            shutil.rmtree(self.directory, ignore_errors=True)
+            self._clear()
             try:
                 private_directory(self.directory)
+                (self.directory / _MARK).touch(mode=0o600)
             except OSError as error:
                 raise ConfigError(f"cannot be written: {error.strerror}", path=str(self.directory)) from error
             ends = [source.last if isinstance(source, TopicSlice) else None for source in sources]
@@ -63,9 +66,6 @@ class Checkpoint:
             partial.write_bytes(encode_json({"v": VERSION, "job": job, "ends": ends, "received": received}))
             partial.replace(self.path)
             return received
-        for path, mode in ((self.path, 0o600), (self.directory, 0o700)):  # 0.1 created them by the umask
-            with suppress(OSError):
-                path.chmod(mode)
         try:
             kept = decode_json(self.path.read_bytes())
             version, was = kept["v"], kept["job"]
@@ -73,6 +73,9 @@ class Checkpoint:
             raise ConfigError(f"is not a checkpoint: {error}", path=str(self.path)) from error
         if version != VERSION:
             raise ConfigError(f"is a checkpoint of format {version}, not {VERSION}", path=str(self.path))
+        for path, mode in ((self.path, 0o600), (self.directory, 0o700)):  # 0.1 created them by the umask
+            with suppress(OSError):
+                path.chmod(mode)
         for key, value in job.items():
             if was.get(key) != decode_json(encode_json(value)):
                 raise ConfigError(
@@ -85,6 +88,20 @@ class Checkpoint:
                 source.last = last  # a topic may have grown
         began: int = kept["received"]
         return began
+
+    def _clear(self) -> None:
+        """Remove a directory that another run has left.
+
+        Raises:
+            ConfigError: where it is not of a checkpoint.
+        """
+        if self.directory.is_dir() and any(self.directory.iterdir()) and not (self.directory / _MARK).exists():
+            raise ConfigError(
+                f"is there, and {self.path} is not: it may be something else; move it away, or name another checkpoint",
+                path=str(self.directory),
+                key="checkpoint",
+            )
+        shutil.rmtree(self.directory, ignore_errors=True)
 
     def remove(self) -> None:
         """Remove file and directory: the replay is done."""

@@ -55,8 +55,11 @@ def test_help_shows_an_example(gridclock: Command) -> None:
         (("--start", "2023-08-22"), "Invalid value for '--start': 2023-08-22 is not within 2023-08-23"),
         (("--expected", "-"), "--expected needs a separate file"),
         (("--out", "same", "--expected", "./same"), "--expected needs a separate file"),
-        (("--out", "missing/events.jsonl"), "missing/events.jsonl: cannot be written: No such file or directory"),
-        (("--expected", "missing/rows.jsonl"), "missing/rows.jsonl: cannot be written: No such file or directory"),
+        (("--out", "missing/events.jsonl"), "missing/events.jsonl: out: cannot be written: there is no directory"),
+        (
+            ("--expected", "missing/rows.jsonl"),
+            "missing/rows.jsonl: expected: cannot be written: there is no directory",
+        ),
         (("--out", "."), "Invalid value for '--out': File '.' is a directory"),
         (("orders.jsonl",), "Got unexpected extra argument (orders.jsonl)"),
     ],

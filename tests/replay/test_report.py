@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from streams.replay.report.breaches import beside
+from streams.commands.replay_report import beside
 from tests.browser import values_in
 from tests.replay import orders
 from tests.replay.runs import Runner, data_of, records_of

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from streams.cli import run
-from streams.replay.report.breaches import beside
+from streams.commands.replay_report import beside
 from tests.spark.conftest import Run
 from tests.spark.test_spark import ending, simulated, skewed
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import BinaryIO, Final
 from urllib.parse import quote
 
@@ -120,8 +119,3 @@ class Breaches:
 def page_of_case(board: str, case_id: str) -> str:
     """The address of a case's page on a live board at ``board``."""
     return f"{board.rstrip('/')}/case/{quote(case_id, safe='')}"
-
-
-def beside(report: Path) -> Path:
-    """Where the list of breaches of a report goes: ``month.html`` has ``month-breaches.xlsx``."""
-    return report.with_name(f"{report.stem}-breaches.xlsx")

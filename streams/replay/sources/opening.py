@@ -10,7 +10,7 @@ from pathlib import Path
 from schemas.events import EventCatalogue
 from schemas.mappings import REGISTERED
 from streams.errors import ConfigError
-from streams.files import STANDARD
+from streams.files import STANDARD, check_is_read_again
 from streams.replay.sources import Source
 from streams.replay.sources.detection import content_form, first_bytes, suffix_form
 from streams.replay.sources.json_rows import JsonArray, JsonRows
@@ -108,6 +108,8 @@ def open_sources(names: Sequence[str], mappings: Mappings | None = None, version
         ConfigError: for a file that cannot be read here, or a missing mapping where one is needed.
     """
     known = Mappings() if mappings is None else mappings
+    if names.count(STANDARD) > 1:
+        raise ConfigError("standard input is read once: name it once", path=STANDARD)
     return [_source(name, known, (*version, number)) for number, name in enumerate(names)]
 
 
@@ -169,6 +171,7 @@ def _is_json(name: str) -> bool:
 
 
 def _source(name: str, mappings: Mappings, version: tuple[int, ...]) -> Source:
+    check_is_read_again(name)
     mapping = mappings.of(name)
     if mapping is None and (needed := suffix_form(name)) is not None and name != STANDARD and Path(name).is_file():
         content_form(name)  # an unsupported format is reported by its own name

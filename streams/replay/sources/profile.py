@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import schemas.mappings as schema
 from streams.errors import ConfigError, InputError
-from streams.files import STANDARD, open_bytes, read_lines, text_lines
+from streams.files import STANDARD, check_is_read_again, open_bytes, read_lines, text_lines
 from streams.replay.sources.detection import content_form, encoding_of, first_bytes, suffix_form
 from streams.replay.sources.json_rows import array_of
 from streams.replay.sources.ocel import ocel_rows
@@ -176,6 +176,7 @@ def profile_of(name: str, sheet: str | None = None) -> Profile:
     Raises:
         ConfigError: where it cannot be read.
     """
+    check_is_read_again(name)
     found_form = content_form(name)
     form = found_form or suffix_form(name)
     if found_form is None and form in ("xlsx", "parquet") and name != STANDARD:

@@ -1,0 +1,150 @@
+"""What a command is to write is looked at before its work: nothing that it reads, or that is no result, is lost."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from streams.cli import run
+from streams.commands.outputs import check_outputs
+from streams.errors import ConfigError
+from streams.files import write_whole
+from streams.replay.checkpoints import Checkpoint
+
+ROOT = Path(__file__).resolve().parents[2]
+LINE = '{"event_id": "1", "event_type": "counter.service_started", "occurred_at": "2026-03-02T09:00:00+08:00", '
+LINE += '"order_id": "WO1", "business": "fee"}\n'
+UNTIL = ["--until", "2026-03-03T00:00:00+08:00", "--quiet"]
+
+
+@pytest.fixture
+def events(tmp_path: Path) -> Path:
+    path = tmp_path / "events.jsonl"
+    path.write_text(LINE, "utf-8")
+    return path
+
+
+@pytest.mark.parametrize("option", ["alerts", "cases", "dead-letters", "report"])
+@pytest.mark.parametrize("name", ["events.jsonl", "link.jsonl", "hard.jsonl", "sub/../events.jsonl"])
+def test_an_input_is_not_overwritten(
+    option: str, name: str, events: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "link.jsonl").symlink_to(events)
+    (tmp_path / "hard.jsonl").hardlink_to(events)
+    assert run(["replay", str(events), *UNTIL, f"--{option}", str(tmp_path / name)]) == 2
+    assert f"{name}: {option}: would be overwritten: it is read by this command" in capfd.readouterr().err
+    assert events.read_text("utf-8") == LINE
+
+
+def test_no_other_command_overwrites_what_it_reads(events: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for arguments in (
+        ["map", "suggest", events, "--out", events],
+        ["dead-letters", "retry", "--from", events, "--to", events],
+        ["replay", events, "--map", f"{events.name}={events}", "--alerts", events],
+    ):
+        assert run(list(map(str, arguments))) == 2, arguments
+        assert "would be overwritten" in capfd.readouterr().err
+    assert events.read_text("utf-8") == LINE
+
+
+def test_two_outputs_need_two_files(events: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    one = tmp_path / "one.jsonl"
+    assert run(["replay", str(events), *UNTIL, "--alerts", str(one), "--cases", str(one)]) == 2
+    assert "cases: would be overwritten: --alerts goes there, too" in capfd.readouterr().err
+    both = ["--report", str(tmp_path / "r.html"), "--alerts", str(tmp_path / "r-breaches.xlsx")]
+    assert run(["replay", str(events), *UNTIL, *both]) == 2
+    assert "would be overwritten" in capfd.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["events.jsonl"]
+
+
+def test_where_nothing_can_be_written_is_said_before_the_work(tmp_path: Path) -> None:
+    for path, problem in ((tmp_path, "is a directory"), (tmp_path / "no" / "a.jsonl", "there is no directory")):
+        with pytest.raises(ConfigError, match=problem):
+            check_outputs({"alerts": path})
+    check_outputs({"alerts": Path("/dev/null"), "cases": Path("/dev/null")})  # as often as you like
+
+
+def test_a_device_a_pipe_and_a_link_are_written_and_stay(tmp_path: Path) -> None:
+    with write_whole(Path(os.devnull)) as target:
+        target.write(b"x")
+    assert Path(os.devnull).is_char_device()
+    real, link, pipe = tmp_path / "real", tmp_path / "link", tmp_path / "pipe"
+    link.symlink_to(real)
+    for text in (b"new", b"again"):
+        with write_whole(link) as target:
+            target.write(text)
+        assert link.is_symlink()
+        assert real.read_bytes() == text
+    os.mkfifo(pipe)
+    found: list[bytes] = []
+    reader = threading.Thread(target=lambda: found.append(pipe.read_bytes()))
+    reader.start()
+    with write_whole(pipe) as target:
+        target.write(b"through")
+    reader.join(10)
+    assert found == [b"through"]
+    assert pipe.is_fifo()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "pipe", "real"]
+
+
+@pytest.mark.parametrize("arguments", [["replay", "{pipe}"], ["explain", "WO1", "--events", "{pipe}"]])
+def test_a_pipe_by_name_is_refused(arguments: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Its beginning was lost: it was opened to look at its first bytes, and then again."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    assert run([one.format(pipe=pipe) for one in arguments]) == 2
+    assert "is a pipe or a device, which is read once only" in capfd.readouterr().err
+
+
+def test_standard_input_is_named_once(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["replay", "-", "-"]) == 2
+    assert "standard input is read once" in capfd.readouterr().err
+
+
+def test_a_directory_that_is_no_checkpoint_stays(
+    events: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "rules.d" / "mine.yaml"
+    other.parent.mkdir()
+    other.write_text("rules: []\n", "utf-8")
+    assert run(["replay", str(events), *UNTIL, "--checkpoint", str(tmp_path / "rules")]) == 2
+    assert "rules.d: checkpoint: is there" in capfd.readouterr().err
+    assert other.exists()
+    no_checkpoint = tmp_path / "notes"
+    no_checkpoint.write_text("mine\n", "utf-8")
+    no_checkpoint.chmod(0o644)
+    assert run(["replay", str(events), *UNTIL, "--checkpoint", str(no_checkpoint)]) == 2
+    assert no_checkpoint.stat().st_mode & 0o777 == 0o644
+
+
+def test_what_a_checkpoint_left_is_removed(events: Path, tmp_path: Path) -> None:
+    """As its own message says: remove the file, and begin anew."""
+    point = Checkpoint(tmp_path / "point")
+    point.open({}, [], received=1)
+    (point.directory / "events").mkdir()
+    point.path.unlink()
+    assert run(["replay", str(events), *UNTIL, "--checkpoint", str(point.path)]) == 0
+    assert not point.directory.exists()
+
+
+def test_a_full_disk_is_one_line() -> None:
+    if not Path("/dev/full").is_char_device():
+        pytest.skip("no /dev/full here")
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "streams.cli", "rules", "list"],
+            stdout=full, stderr=subprocess.PIPE, cwd=ROOT, check=False,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.decode().splitlines() == ["gridclock: an output: cannot be written: No space left on device"]
+
+
+def test_an_instant_after_the_last_year_is_refused(events: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["replay", str(events), "--until", "9999-12-31T23:59:59+00:00"]) == 2
+    assert "lies after 2999" in capfd.readouterr().err
