@@ -45,7 +45,7 @@ def test_an_input_is_not_overwritten(
 def test_no_other_command_overwrites_what_it_reads(events: Path, capfd: pytest.CaptureFixture[str]) -> None:
     for arguments in (
         ["map", "suggest", events, "--out", events],
-        ["dead-letters", "retry", "--from", events, "--to", events],
+        ["dead-letters", "retry", "--file", events, "--all", "--to", events],
         ["replay", events, "--map", f"{events.name}={events}", "--alerts", events],
     ):
         assert run(list(map(str, arguments))) == 2, arguments
