@@ -7,14 +7,15 @@ seconds apart show what advances.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
 from kafka.coordinator.protocol import ConsumerProtocolMemberAssignment_v0
-from kafka.errors import GroupAuthorizationFailedError, for_code
+from kafka.errors import GroupAuthorizationFailedError, KafkaError, for_code
 from kafka.protocol.admin import DescribeGroupsRequest, DescribeLogDirsResponse_v0
 from kafka.protocol.api import Request, Response
 from kafka.protocol.find_coordinator import FindCoordinatorRequest
@@ -28,7 +29,7 @@ from streams.live.clock_partition import position_key
 from streams.live.incomplete import MOST_LETTERS, Incompleteness, RecentLetters, incompleteness
 from streams.live.source_positions import Loss, losses_of, name_of
 from streams.settings import Settings
-from streams.wall_clock import WallClock
+from streams.wall_clock import WallClock, monotonic
 from streams.wire.state_rows import Aside, Position, position_from_bytes
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 _FIRST_BACK: Final = 64
 _FURTHER: Final = 16
 _POLL_MS: Final = 500
+_COORDINATOR_SECONDS: Final = 20.0
+Found = TypeVar("Found")
 _COORDINATOR_OF_GROUP: Final = 0
 
 
@@ -138,10 +141,10 @@ def observe(settings: Settings, now: int) -> Observation:
         sharing: list[str] = []
         owners: dict[TopicPartition, str] = {}
         for group in (settings.name, f"{settings.name}-intake"):
-            is_sharing, found = _members(admin, group)
+            is_sharing, found = when_coordinated(_members, admin, group)
             sharing += [group] if is_sharing else []
             owners |= found
-        with_offsets = admin.list_consumer_group_offsets(f"{settings.name}-intake")
+        with_offsets = when_coordinated(admin.list_consumer_group_offsets, f"{settings.name}-intake")
         committed = {part: found.offset for part, found in with_offsets.items() if found.offset >= 0}
         losses = {part: losses_of(found.metadata) for part, found in with_offsets.items()}
         changelog = _bytes_of(admin, settings.changelog_topic)
@@ -223,6 +226,22 @@ def _partition(part: TopicPartition, owner: str | None, end: int, position: Posi
         position.aside,
         rulebook=position.rulebook,
     )
+
+
+def when_coordinated(ask: Callable[..., Found], *given: Any) -> Found:
+    """Ask until the group's coordinator answers: at the first question ever the brokers make a topic for it.
+
+    Raises:
+        KafkaError: what asking raises, where that is final or lasts.
+    """
+    until = monotonic() + _COORDINATOR_SECONDS
+    while True:
+        try:
+            return ask(*given)
+        except KafkaError as error:
+            if not error.retriable or monotonic() > until:
+                raise
+            time.sleep(0.1)
 
 
 def _members(admin: Any, group: str) -> tuple[bool, dict[TopicPartition, str]]:
