@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +190,38 @@ def test_board_and_notifier_fit_together(name: str, policy: str) -> None:
     assert {volume["name"] for volume in pod["volumes"]} == {mount["name"] for mount in container["volumeMounts"]}
 
 
+def pods_of(manifests: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The pods by what their container runs."""
+    pods = [one["spec"]["template"]["spec"] for one in manifests if one["kind"] in ("Deployment", "StatefulSet")]
+    return {pod["containers"][0]["args"][0]: pod for pod in pods}
+
+
+def maps_mounted(pod: dict[str, Any]) -> dict[str, tuple[str, bool]]:
+    """Each config map that a pod mounts: where, and whether it may be missing."""
+    mounts = {mount["name"]: mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
+    maps = [(volume["name"], volume["configMap"]) for volume in pod["volumes"] if "configMap" in volume]
+    return {one["name"]: (mounts[name], one.get("optional", False)) for name, one in maps}
+
+
+def test_whoever_takes_rules_finds_them_where_the_shared_settings_say() -> None:
+    line = re.search(
+        r"# - GRIDCLOCK_RULES=(\S+)$", (KUBERNETES / "kustomization.yaml").read_text("utf-8"), re.MULTILINE
+    )
+    assert line
+    for name, pod in pods_of(one for _, one in manifests()).items():
+        assert f"`{name}`" in option_variables()["GRIDCLOCK_RULES"][1], name
+        assert maps_mounted(pod)["gridclock-rules"] == (line.group(1), True), name
+
+
+def test_the_notifier_reads_the_subscriptions_where_they_are_mounted() -> None:
+    pod = pods_of(one for _, one in manifests())["notify"]
+    place, optional = maps_mounted(pod)["gridclock-subscriptions"]
+    assert not optional
+    assert pod["containers"][0]["args"] == ["notify", "--subscriptions", f"{place}/subscriptions.yaml"]
+    mounts = [mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]]
+    assert not [(one, other) for one in mounts for other in mounts if other.startswith(f"{one}/")]
+
+
 def test_the_sink_is_a_component_of_its_own() -> None:
     component = read(KUBERNETES / "sink/kustomization.yaml")
     assert component["resources"] == ["deployment.yaml"]
@@ -201,6 +234,7 @@ def test_the_sink_is_a_component_of_its_own() -> None:
     (container,) = spec["template"]["spec"]["containers"]
     assert container["args"] == ["sink"]
     assert [port["containerPort"] for port in container["ports"]] == [service["ports"][0]["port"]] == [9468]
+    assert "`sink`" not in option_variables()["GRIDCLOCK_RULES"][1]  # else it would need them mounted
 
 
 def test_subscriptions_shipped_are_sound_and_the_kustomization_makes_its_map_of_them() -> None:
@@ -208,12 +242,7 @@ def test_subscriptions_shipped_are_sound_and_the_kustomization_makes_its_map_of_
         load_subscriptions(path)
     _, config = read(KUBERNETES / "kustomization.yaml")["configMapGenerator"]
     assert config == {"name": "gridclock-subscriptions", "files": ["subscriptions.yaml"]}
-    (volume,) = [
-        volume
-        for volume in dict(manifests())["notify.yaml"]["spec"]["template"]["spec"]["volumes"]
-        if "configMap" in volume
-    ]
-    assert volume["configMap"]["name"] == config["name"]
+    assert config["name"] in maps_mounted(dict(manifests())["notify.yaml"]["spec"]["template"]["spec"])
 
 
 def test_no_secret_is_in_the_manifests() -> None:
@@ -227,15 +256,55 @@ def _without_comments(text: str) -> str:
     return re.sub(r"#.*", "", text)
 
 
-def test_kustomize_puts_them_together() -> None:
+def built_from(directory: Path) -> list[dict[str, Any]]:
     kubectl = shutil.which("kubectl")
     if kubectl is None:
         pytest.skip("kubectl is not installed: the manifests were checked one by one, not put together")
     done = subprocess.run(
-        [kubectl, "kustomize", str(KUBERNETES)], capture_output=True, text=True, check=False, timeout=60
+        [kubectl, "kustomize", str(directory)], capture_output=True, text=True, check=False, timeout=60
     )
     assert done.returncode == 0, done.stderr
-    built = [one for one in yaml.safe_load_all(done.stdout) if one]
+    return [one for one in yaml.safe_load_all(done.stdout) if one]
+
+
+def secrets_read(pod: dict[str, Any]) -> list[str]:
+    sources = pod["containers"][0]["envFrom"]
+    return [source["secretRef"]["name"] for source in sources if "secretRef" in source]
+
+
+def board_reaches(built: list[dict[str, Any]]) -> set[int]:
+    (policy,) = [
+        one for one in built if one["kind"] == "NetworkPolicy" and one["metadata"]["name"] == "gridclock-board"
+    ]
+    return {port["port"] for way in policy["spec"]["egress"] for port in way["ports"]}
+
+
+def test_without_the_sink_the_board_knows_of_no_database() -> None:
+    without = built_from(KUBERNETES)
+    assert secrets_read(pods_of(without)["board"]) == ["gridclock-kafka"]
+    assert board_reaches(without) == {53, 9092, 9093}
+
+
+def test_with_the_sink_the_board_can_read_its_database(tmp_path: Path) -> None:
+    directory = tmp_path / "kubernetes"
+    shutil.copytree(KUBERNETES, directory)
+    with (directory / "kustomization.yaml").open("a", encoding="utf-8") as file:
+        file.write("components: [sink]\n")
+    built = built_from(directory)
+    for one in built:
+        kubernetes_validate.validate(one, "1.34", strict=True)
+    pods = pods_of(built)
+    assert "gridclock-database" in secrets_read(pods["sink"])
+    # Of two that have a key the last one counts.
+    assert secrets_read(pods["board"]) == ["gridclock-kafka", "gridclock-database", "gridclock-board-database"]
+    assert pods["board"]["containers"][0]["envFrom"][-1]["secretRef"]["optional"]
+    assert board_reaches(built) == {53, 5432, 9092, 9093}
+    for name in ("run", "notify"):
+        assert not [secret for secret in secrets_read(pods[name]) if "database" in secret]
+
+
+def test_kustomize_puts_them_together() -> None:
+    built = built_from(KUBERNETES)
     assert sorted(one["kind"] for one in built) == [
         "ConfigMap",
         "ConfigMap",
