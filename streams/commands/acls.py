@@ -26,6 +26,8 @@ def acls(
     """Print the least permissions of a process, as commands of Kafka's kafka-acls.sh.
 
     They suffice once the topics exist: create them beforehand, or start the first worker as an administrator.
+    The commands need kafka-acls.sh on the PATH, and how an administrator logs in from the file admin.properties, or
+    from the one that ADMIN_CONFIG names.
 
     \b
     Example:
