@@ -344,6 +344,26 @@ def unit(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return found
 
 
+def steps() -> str:
+    text = (DEPLOY / "README.md").read_text("utf-8").partition("\n**systemd.**")[2].partition("\n**After installing")[0]
+    return "\n".join(line[4:] for line in text.splitlines() if line.startswith("    "))
+
+
+def test_the_steps_install_the_document_that_units_name(unit: Path) -> None:
+    (named,) = re.findall(r"^Documentation=file:(\S+)$", unit.read_text("utf-8"), re.MULTILINE)
+    assert f"deploy/README.md {named}\n" in steps()
+
+
+def test_the_steps_give_each_service_its_secrets(tmp_path: Path) -> None:
+    loop = steps().partition("for unit in ")
+    commands = (loop[1] + loop[2].partition("\ndone")[0] + "\ndone").replace("/etc/systemd", f"{tmp_path}/systemd")
+    subprocess.run(["sh", "-euc", commands], cwd=ROOT, check=True, timeout=60)
+    copied = {path.parent.name for path in tmp_path.rglob("credentials.conf")}
+    assert copied == {f"{name}.service.d" for name in UNITS}
+    said = (DEPLOY / "systemd/gridclock.service.d/credentials.conf").read_text("utf-8")
+    assert set(re.findall(r"[a-z-]+\.service\.d", said)) == copied
+
+
 def systemd_analyze(*arguments: str) -> str:
     program = shutil.which("systemd-analyze")
     if program is None:

@@ -60,8 +60,8 @@ def test_files_and_commands_named_are_there() -> None:
         assert name in _COMMANDS, name
     for name in re.findall(r"`((?:prometheus|grafana|kubernetes|systemd|etc)/[\w./\-]+)`", TEXT):
         assert (DEPLOY / name).exists(), name
-    of_compose = {"GRIDCLOCK_SUBSCRIPTIONS", "GRIDCLOCK_CONFIG"}
-    told = variables_of(DEPLOY / "subscriptions.centre.yaml") | of_compose
+    of_scripts = {"GRIDCLOCK_SUBSCRIPTIONS", "GRIDCLOCK_CONFIG", "GRIDCLOCK_OPS"}  # compose.yaml, deploy/ops
+    told = variables_of(DEPLOY / "subscriptions.centre.yaml") | of_scripts
     for variable in set(re.findall(r"GRIDCLOCK_[A-Z_]+", TEXT)) - told:
         known = variable.removeprefix("GRIDCLOCK_").lower() in Settings.model_fields or variable in option_variables()
         assert known, variable
