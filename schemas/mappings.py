@@ -13,6 +13,7 @@ of the event.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
@@ -30,7 +31,21 @@ Format = Literal["json", "avro", "protobuf", "json_schema", "debezium", "csv", "
 As = Literal["text", "integer", "number", "amount", "flag", "time", "date", "list"]
 TIME_FORMS: Final = ("iso", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns", "excel")
 _SUBJECTS: Final = frozenset({"order_id", "account_id", "meter_id", "batch_id"})
-_SAMPLE: Final = datetime(2026, 3, 2, 9, 4, 5, tzinfo=UTC)  # for testing patterns
+HALF_DAYS: Final = ("上午", "凌晨", "早上", "中午", "下午", "晚上")
+"""The words that ``%p`` reads beside AM and PM."""
+
+_SAMPLE: Final = datetime(2026, 3, 17, 21, 4, 5, 678_901, tzinfo=UTC)  # for testing patterns
+_SAMPLE_READ: Final = (
+    _SAMPLE,
+    _SAMPLE.replace(microsecond=0),
+    _SAMPLE.replace(second=0, microsecond=0),
+    _SAMPLE.replace(minute=0, second=0, microsecond=0),
+    _SAMPLE.replace(hour=0, minute=0, second=0, microsecond=0),
+)
+"""What a pattern may read of it: times down to some part, or the day alone."""
+
+_OFFSET_AS_TEXT: Final = re.compile(r"%[HIMSfp]\s?(Z|[+-]\d\d:?\d\d)(?![A-Za-z\d])")
+_UTC: Final = ("UTC", "Etc/UTC", "GMT", "Etc/GMT")
 
 
 def _as_many(value: object) -> object:
@@ -52,12 +67,40 @@ def _check_form(form: str) -> None:
         near = difflib.get_close_matches(form, TIME_FORMS, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise ValueError(f"{form!r} is none of {', '.join(TIME_FORMS)}, nor a pattern such as %Y-%m-%d %H:%M:%S{hint}")
-    if "%p" in form and "%I" not in form:
+    directives = re.findall(r"%(.)", form)
+    if "p" in directives and "I" not in directives:
         raise ValueError(f"{form!r}: %p (上午/下午) needs %I for the hour; with %H it would be ignored")
+    if "Z" in directives:
+        raise ValueError(
+            f"{form!r}: the zone that %Z reads would be ignored; use %z for offsets such as +08:00 and Z, "
+            "or write the word itself (CST) in the pattern and its zone under zone: (Asia/Shanghai)"
+        )
+    if named := [one for one in directives if one in "cxX"]:
+        raise ValueError(
+            f"{form!r}: what %{named[0]} reads depends on the machine; write its parts, such as %Y-%m-%d %H:%M:%S"
+        )
+    if offset := _OFFSET_AS_TEXT.search(form):
+        raise ValueError(f"{form!r}: the offset {offset[1]} would be ignored; write %z for it")
+    if word := next((word for word in HALF_DAYS if word in form), None):
+        raise ValueError(f"{form!r}: the word {word} would be ignored; write %p for it, and %I for the hour")
+    _check_reads_all(form)
+
+
+def _check_reads_all(form: str) -> None:
+    """Refuse a pattern that reads another time than was written, such as one without a year."""
     try:
-        datetime.strptime(_SAMPLE.strftime(form), form)  # noqa: DTZ007 (only to see whether it can be read)
-    except ValueError as error:
+        read = datetime.strptime(_SAMPLE.strftime(form), form).replace(tzinfo=UTC)
+    except (ValueError, re.error) as error:
         raise ValueError(f"{form!r} is not a pattern that can be read: {error}") from error
+    if read.date() != _SAMPLE.date():
+        raise ValueError(
+            f"{form!r} reads {_SAMPLE.date()} as {read.date()}; a day needs its year, month and day, such as %Y-%m-%d"
+        )
+    if read not in _SAMPLE_READ:
+        raise ValueError(
+            f"{form!r} reads {_SAMPLE:%H:%M:%S} as {read:%H:%M:%S}; an hour from 1 to 12 (%I) needs %p (上午/下午), "
+            "one from 0 to 23 is %H, and minutes need their hour"
+        )
 
 
 class TimeForm(Model):
@@ -66,7 +109,8 @@ class TimeForm(Model):
     A form is ``iso``, ``excel`` (days since 1899-12-30), ``epoch_s``, ``epoch_ms``, ``epoch_us``, ``epoch_ns``, or a
     pattern of strptime such as ``%d.%m.%Y``; ``%p`` reads 上午 and 下午, ``%b`` also ``3月``. Of several ``formats``
     the first that matches counts. ``zone`` (IANA name) is that of times without an offset; without it such times are
-    refused, event by event, and so is a time that does not exist in the zone.
+    refused, event by event, and so is a time that does not exist in the zone. ``as: date`` takes the day in ``zone`` of
+    an instant with an offset, and the day as written of a time without.
     """
 
     format: str | None = None
@@ -96,6 +140,10 @@ class TimeForm(Model):
     def _one_of_them(self) -> TimeForm:
         if self.format is not None and self.formats:
             raise ValueError("give format or formats, not both")
+        for form in self.forms:
+            word = next((word for word in ("UTC", "GMT") if word in form), None)
+            if word is not None and self.zone not in _UTC:
+                raise ValueError(f"{form!r}: the word {word} would be ignored; set zone: UTC, which it means")
         return self
 
     @property
@@ -233,9 +281,9 @@ class Mapping(Model):
 
     ``header_row`` is the line of the header, from 1; rows above it are skipped. ``skip_rows`` skips so many rows: at
     the top if ``header_row`` is not given, else directly below the header. ``strip`` removes blanks at both ends of
-    cells. ``null_values`` are words that mean an empty cell. ``encoding``, ``delimiter`` and ``quote`` are for CSV.
-    ``registry`` has the schemas of ``avro``, ``protobuf`` and ``json_schema``, and those of ``debezium`` if its records
-    are framed for a registry.
+    cells. ``null_values`` are words that mean an empty cell, also where it holds a number or a time. ``encoding``,
+    ``delimiter`` and ``quote`` are for CSV. ``registry`` has the schemas of ``avro``, ``protobuf`` and ``json_schema``,
+    and those of ``debezium`` if its records are framed for a registry.
     """
 
     format: Format | None = None
