@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Collection, Sequence
-from datetime import date, datetime, timedelta
+from collections.abc import Callable, Collection, Iterator, Sequence
+from datetime import date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -28,8 +28,24 @@ MOST_DIGITS: Final = 15
 
 _EXPONENT: Final = re.compile(r"[+-]?\d(\.\d+)?[Ee]\+\d{2,}", re.ASCII)
 _GROUPS: Final = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?", re.ASCII)
-_HALVES: Final = {"上午": "AM", "凌晨": "AM", "早上": "AM", "下午": "PM", "晚上": "PM", "中午": "PM"}
-_HALF: Final = re.compile("|".join(_HALVES))
+_MORNING: Final = {hour: hour for hour in range(1, 12)}
+_AFTERNOON: Final = {hour: hour + 12 for hour in range(1, 12)}
+_HALVES: Final[dict[str, dict[int, int]]] = {
+    "上午": {12: 0, **_MORNING},
+    "凌晨": {12: 0, **{hour: hour for hour in range(1, 7)}},
+    "早上": _MORNING,
+    "中午": {10: 10, 11: 11, 12: 12, 1: 13, 2: 14},
+    "下午": {12: 12, **_AFTERNOON},
+    "晚上": {hour: hour + 12 for hour in range(5, 12)},
+}
+"""The hours that may stand beside a word, with the hour of the day that is meant.
+
+上午 and 下午 are AM and PM, as spreadsheets write them. 晚上 12:10 is left out: it may be this night or the next day's
+00:10; and so is 晚上 1:30.
+"""
+
+_HALF: Final = re.compile("|".join(schema.HALF_DAYS))
+_PACKED: Final = re.compile(r"((?:%[YmdHMSIjyf]){2,})")
 _MONTH: Final = re.compile(r"(1[0-2]|0?[1-9])月\s?")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _MARKED: Final = re.compile(r'="([^"]+)"|\'(\d+)', re.ASCII)
@@ -41,6 +57,7 @@ _UNITS: Final[dict[str, Any]] = {"epoch_s": 10**6, "epoch_ms": 10**3, "epoch_us"
 _FIRST_YEAR, _LAST_YEAR = 1990, 2100
 """The years of plausible epochs: a number outside them is in another unit."""
 
+_DAY: Final = re.compile(r"(\d{4}-\d{2}-\d{2})Z?", re.ASCII)
 _MOST_DAYS = 60_000
 """Days since 1970, to the year 2134."""
 
@@ -59,10 +76,14 @@ class ConversionError(Exception):
 
 
 class Cells:
-    """Empty cells, and cells as text."""
+    """Empty cells, and cells as text.
+
+    A number or a date is empty where its text is a null word, and a time where a null word in ISO 8601 is that time.
+    """
 
     def __init__(self, null_values: Collection[str], *, strip: bool) -> None:
         self._nulls = frozenset(null_values)
+        self._null_times = frozenset(_times_in(null_values))
         self._strip = strip
 
     def clean(self, value: Any) -> Any:
@@ -75,7 +96,18 @@ class Cells:
             return None if not value or value in self._nulls else value
         if isinstance(value, float) and math.isnan(value):
             return None
+        if self._nulls and isinstance(value, int | float | Decimal | date):
+            is_time = isinstance(value, datetime)
+            return None if (value in self._null_times if is_time else text_of(value) in self._nulls) else value
         return None if value == [] else value
+
+
+def _times_in(words: Collection[str]) -> Iterator[datetime]:
+    for word in words:
+        try:
+            yield read_iso(word)
+        except ValueError:
+            continue
 
 
 def text_of(value: Any) -> str:
@@ -216,12 +248,21 @@ def times(form: schema.TimeForm, *, is_wall: bool = False) -> Convert:
                 )
             local = moment.replace(tzinfo=zone)
             # A local time in the hour skipped in spring comes back as another one: it does not exist.
-            if local.astimezone(EPOCH.tzinfo).astimezone(zone).replace(tzinfo=None) != moment:
+            if _in_zone(_in_zone(local, EPOCH.tzinfo), zone).replace(tzinfo=None) != moment:
                 raise ConversionError("naive_time", f"is a time that no clock in {form.zone} showed", "/time.zone")
             moment = local
         return _rfc(moment)
 
     return convert
+
+
+def _in_zone(moment: datetime, zone: tzinfo | None) -> datetime:
+    try:
+        return moment.astimezone(zone)
+    except OverflowError:  # 0001-01-01 or 9999-12-31, which mean that there is no time
+        raise ConversionError(
+            "impossible_time", "is at an end of the calendar: if it means an empty cell, name it", "/null_values"
+        ) from None
 
 
 def _moment(value: Any, parsers: Sequence[tuple[str, Callable[[Any], datetime]]], form: schema.TimeForm) -> datetime:
@@ -303,32 +344,68 @@ def _excel(value: Any) -> datetime:
 
 def _pattern(form: str) -> Callable[[Any], datetime]:
     has_half, has_month, has_fraction = "%p" in form, "%b" in form, "%f" in form
+    whole = _whole(form)
 
     def parse(value: Any) -> datetime:
         text = text_of(value).strip()
-        if has_half:
-            text = _HALF.sub(lambda found: _HALVES[found[0]], text)
+        if whole is not None and not whole.fullmatch(text):
+            raise ValueError("digits are missing")
+        half = _HALF.search(text) if has_half else None
+        if half is not None:
+            text = f"{text[: half.start()]}AM{text[half.end() :]}"
         if has_month:
             text = _MONTH.sub(lambda found: _MONTHS[int(found[1]) - 1], text)
         if has_fraction:
             text = _FINE.sub(r"\1", text)
-        return datetime.strptime(text, form)  # noqa: DTZ007 (the zone is the mapping's)
+        moment = datetime.strptime(text, form)  # noqa: DTZ007 (the zone is the mapping's)
+        return moment if half is None else moment.replace(hour=_hour(half[0], moment.hour or 12))
 
     return parse
 
 
+def _hour(word: str, hour: int) -> int:
+    """The hour of the day that is written as ``word`` and an hour from 1 to 12."""
+    hours = _HALVES[word]
+    if hour not in hours:
+        why = (
+            "may be this night or the next day's"
+            if word == "晚上"
+            else f"is doubtful: {word} is read with the hours {', '.join(map(str, hours))}"
+        )
+        raise ConversionError("impossible_time", f"{word} {hour} {why}; export times with hours from 0 to 23", "/time")
+    return hours[hour]
+
+
+def _whole(form: str) -> re.Pattern[str] | None:
+    """What a text must match where numbers follow each other: with a digit less, 2026312 is 12 March and 2 31."""
+    parts = _PACKED.split(form)
+    if len(parts) == 1:
+        return None
+    for place in range(1, len(parts), 2):
+        digits = sum({"Y": 4, "j": 3, "f": 0}.get(one, 2) for one in parts[place][1::2])
+        fraction = r"\d{1,9}" if "%f" in parts[place] else ""
+        parts[place] = rf"(?<!\d)\d{{{digits}}}{fraction}(?!\d)"
+    parts[::2] = [".*" if part else "" for part in parts[::2]]
+    return re.compile("".join(parts), re.ASCII)
+
+
 def _dates(form: schema.TimeForm, *, is_wall: bool) -> Convert:
+    zone = None if form.zone is None else ZoneInfo(form.zone)
     parsers = [(name, _parser(name)) for name in form.forms]
 
     def convert(value: Any) -> str:
         if is_wall and type(value) is int and abs(value) <= _MOST_DAYS:
             return (EPOCH + timedelta(days=value)).date().isoformat()
-        text = text_of(value).strip()
-        if "iso" in form.forms and text[10:11] in ("", "T", " ", "Z"):
-            try:
-                return date.fromisoformat(text[:10]).isoformat()
-            except ValueError:
-                pass
-        return _moment(value, parsers, form).date().isoformat()
+        if "iso" in form.forms and isinstance(value, str) and (day := _DAY.fullmatch(value.strip())) is not None:
+            value = day[1]  # a Z behind a date alone is no time: XML and Debezium write it
+        moment = _moment(value, parsers, form)
+        # An instant is on one day in one zone and on the next in another; local times and dates are on their own.
+        if moment.tzinfo is not None and not (is_wall and isinstance(value, int)):
+            if zone is None:
+                raise ConversionError(
+                    "naive_time", "is an instant, whose day depends on the zone, and time.zone is not set", "/time.zone"
+                )
+            moment = _in_zone(moment, zone)
+        return moment.date().isoformat()
 
     return convert
