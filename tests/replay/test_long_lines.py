@@ -18,7 +18,7 @@ import zstandard
 from schemas.dead_letters import DeadLetter
 from streams.files import MAX_LINE
 from streams.kafka.threaded_producer import ThreadedProducer
-from streams.replay.sources.json_rows import TooLong, array_of
+from streams.replay.sources.json_rows import elements_of
 from tests.replay import orders
 from tests.replay.runs import Runner, data_of
 from tests.replay.test_files import HEAD, MAP, ROWS, judged
@@ -171,9 +171,10 @@ def test_a_record_of_json_that_is_too_long_is_refused_and_the_next_ones_are_read
 def test_elements_after_one_that_is_too_long_are_all_there(tmp_path: Path, long: str) -> None:
     path = tmp_path / "a.json"
     path.write_text(f'[1, {long}, {{"a": 2}}]', "utf-8")
-    first, found, last = array_of(str(path))
-    assert isinstance(found, TooLong)
-    assert (first, found.size, last) == (1, len(long), {"a": 2})
+    first, (_, beginning, error), last = elements_of(str(path))
+    assert error is not None
+    assert (first, error.size, last) == ((1, b"1", None), len(long), (3, b'{"a": 2}', None))
+    assert long.startswith(beginning.decode())
 
 
 def test_an_array_of_events_with_one_too_long(gridclock: Runner) -> None:

@@ -6,10 +6,8 @@ import codecs
 import re
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
-from decimal import Decimal
 from json import JSONDecoder
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 
 import zstandard
 
@@ -18,23 +16,17 @@ from streams.files import KEPT_CHARACTERS, MAX_LINE, Line, bounded_lines, open_b
 from streams.replay.sources import Record
 from streams.replay.sources.detection import content_form
 from streams.replay.sources.rows import Input, Rows
-from streams.wire.decoder import encode_json
 from streams.wire.envelopes import changes_of
 from streams.wire.mapping import MappedEvent, Place
 
 CHUNK: Final = 1 << 18
-_PARSE: Final = JSONDecoder(parse_float=Decimal).raw_decode
+_PARSE: Final = JSONDecoder(parse_int=len, strict=False).raw_decode
+"""Only finds the end of an element, which the decoder then reads: no number is too long for it."""
+
+_BYTES: Final = "surrogateescape"
 _BLANK: Final = re.compile(r"[ \t\r\n]*")
 _MARKS: Final = re.compile(r'["\[\]{},]')
 _IN_STRING: Final = re.compile(r'"|\\.', re.DOTALL)
-
-
-@dataclass(frozen=True, slots=True)
-class TooLong:
-    """An element of more than ``MAX_LINE`` characters: its beginning, and its size in bytes."""
-
-    beginning: str
-    size: int
 
 
 class JsonArray:
@@ -70,25 +62,32 @@ class JsonRows(Rows):
 
 
 def elements_of(name: str) -> Iterator[Line]:
-    """The elements of a JSON array as lines, with their numbers from 1.
+    """The elements of a JSON array as lines, with their numbers from 1: each in its own text, as it is in the file.
 
     Raises:
-        ConfigError: see ``array_of``.
+        ConfigError: where it is not JSON, ends too early, or is not all of the file.
     """
-    for number, value in enumerate(array_of(name), start=1):
-        if isinstance(value, TooLong):
-            detail = f"an element of {value.size:,} bytes; at most {MAX_LINE:,} are read: make each record an element"
-            yield number, value.beginning.encode(), InputError("too_large", None, detail, size=value.size)
-        else:
-            yield number, encode_json(value), None
+    count = 0
+    with open_bytes(name) as source:
+        try:
+            for raw, size in _Text(source).elements():
+                count += 1
+                error = None
+                if size > len(raw):
+                    detail = f"an element of {size:,} bytes; at most {MAX_LINE:,} are read: make each record an element"
+                    error = InputError("too_large", None, detail, size=size)
+                yield count, raw, error
+        except (OSError, EOFError, ValueError, zlib.error, zstandard.ZstdError) as error:
+            said = getattr(error, "msg", error)
+            raise ConfigError(f"damaged after element {count}: {said}", path=name) from error
 
 
 class _Text:
-    """The text of a file from ``at`` on, as far as it is needed."""
+    """The text of a file from ``at`` on, as far as it is needed; bytes that are not UTF-8 are kept as surrogates."""
 
     def __init__(self, source: BinaryIO) -> None:
         self._source = source
-        self._decode = codecs.getincrementaldecoder("utf-8-sig")().decode
+        self._decode = codecs.getincrementaldecoder("utf-8-sig")(_BYTES).decode
         self.text = ""
         self.at = 0
         self.is_last = False
@@ -114,33 +113,65 @@ class _Text:
                 return self.text[self.at : self.at + 1]
             self.more()
 
-    def element(self) -> Any:
-        """The element that begins here, or ``TooLong``.
+    def elements(self) -> Iterator[tuple[bytes, int]]:
+        """The elements of the array that the text is, and their sizes; of those beyond ``MAX_LINE`` the beginning.
+
+        Raises:
+            ValueError: where it is no array, or more than one.
+        """
+        if self.mark() != "[":
+            raise ValueError("no array begins here")
+        self.at += 1
+        mark = self.mark()
+        while mark != "]":
+            if mark == ",":
+                raise ValueError("a comma without an element before it")
+            if mark:
+                yield self._element()
+                mark = self.mark()
+            if not mark:
+                raise ValueError("the array is not closed")
+            if mark == ",":
+                self.at += 1
+                if (mark := self.mark()) == "]":
+                    raise ValueError("a comma without an element after it")
+            elif mark != "]":
+                raise ValueError("no comma before the next element")
+        self.at += 1
+        if self.mark():
+            raise ValueError("text follows the array: put all elements in one array, or each on its own line without [")
+
+    def _element(self) -> tuple[bytes, int]:
+        """The element that begins here.
 
         Raises:
             ValueError: where it is not JSON.
-            RecursionError: where it is nested too deep.
         """
         while True:
             try:
-                value, end = _PARSE(self.text, self.at)
-            except (ValueError, RecursionError):
+                _, end = _PARSE(self.text, self.at)
+            except RecursionError:  # for the decoder to refuse, as it does a line
+                return self._scanned()
+            except ValueError:
                 if self.is_last:
                     raise
                 if self.left > MAX_LINE:
-                    if (found := self._skipped()).size <= MAX_LINE:
+                    raw, size = self._scanned()
+                    if size == len(raw):
                         raise  # it is damaged
-                    return found
+                    return raw, size
             else:
                 if end - self.at > MAX_LINE:
-                    return self._skipped()
-                if end < len(self.text) or self.is_last:  # a number may continue
+                    return self._scanned()
+                if len(self.text) - end > len("e+") or self.is_last:  # a number may continue
+                    raw = self.text[self.at : end].encode(errors=_BYTES)
                     self.at = end
-                    return value
+                    return raw, len(raw)
             self.more(max(CHUNK, min(self.left, MAX_LINE - self.left)))
 
-    def _skipped(self) -> TooLong:
-        beginning, size = self.text[self.at : self.at + KEPT_CHARACTERS], 0
+    def _scanned(self) -> tuple[bytes, int]:
+        """The element by its brackets and quotes alone."""
+        beginning, pieces, size = self.text[self.at : self.at + KEPT_CHARACTERS], list[bytes](), 0
         depth, is_string = 0, False
         while True:
             start, is_over = self.at, self.is_last
@@ -154,35 +185,10 @@ class _Text:
                 depth += (mark in "[{") - (mark in "]}")
             else:  # a backslash at the end belongs to the next character
                 self.at = len(self.text) - (is_string and self.text.endswith("\\", self.at))
-            size += len(self.text[start : self.at].encode())
+            piece = self.text[start : self.at].encode(errors=_BYTES)
+            size += len(piece)
+            if size <= MAX_LINE:
+                pieces.append(piece)
             if is_over:
-                return TooLong(beginning, size)
+                return (b"".join(pieces) if size <= MAX_LINE else beginning.encode(errors=_BYTES)), size
             self.more()
-
-
-def array_of(name: str) -> Iterator[Any]:
-    """The elements of a JSON array, one by one, with exact decimals; ``TooLong`` for those that exceed ``MAX_LINE``.
-
-    Raises:
-        ConfigError: where it is not JSON, or ends too early.
-    """
-    count = 0
-    with open_bytes(name) as source:
-        text = _Text(source)
-        try:
-            if text.mark() != "[":
-                raise ConfigError("is no JSON array", path=name)
-            text.at += 1
-            while mark := text.mark():
-                if mark == "]":
-                    return
-                if mark == ",":
-                    text.at += 1
-                    continue
-                value = text.element()
-                count += 1
-                yield value
-        except (OSError, EOFError, ValueError, RecursionError, zlib.error, zstandard.ZstdError) as error:
-            said = getattr(error, "msg", error)
-            raise ConfigError(f"damaged after element {count}: {said}", path=name) from error
-    raise ConfigError(f"damaged after element {count}: the array is not closed", path=name)

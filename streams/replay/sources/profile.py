@@ -15,7 +15,7 @@ import schemas.mappings as schema
 from streams.errors import ConfigError, InputError
 from streams.files import STANDARD, check_is_read_again, open_bytes, read_lines, text_lines
 from streams.replay.sources.detection import content_form, encoding_of, first_bytes, suffix_form
-from streams.replay.sources.json_rows import array_of
+from streams.replay.sources.json_rows import elements_of
 from streams.replay.sources.ocel import ocel_rows
 from streams.replay.sources.tables import parquet_files, rows_of, sheets_of
 from streams.replay.sources.xes import xes_rows
@@ -201,7 +201,7 @@ def profile_of(name: str, sheet: str | None = None) -> Profile:
         case "ocel":
             settings, rows = {"format": "ocel"}, ocel_rows(name)
         case "array":
-            settings, rows = {"format": "json"}, (flat(row) for row in array_of(name) if isinstance(row, dict))
+            settings, rows = json_settings(raw for _, raw, error in elements_of(name) if error is None)
         case None if first_bytes(name).lstrip(b"\xef\xbb\xbf \r\n\t")[:1] == b"{":
             _check_lines(name)
             settings, rows = json_settings(line for _, line in read_lines(name))
