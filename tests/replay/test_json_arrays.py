@@ -138,3 +138,11 @@ def test_an_open_array_has_no_elements(tmp_path: Path) -> None:
     path.write_text("[", "utf-8")
     with pytest.raises(ConfigError, match="after element 0: the array is not closed"):
         list(elements_of(str(path)))
+
+
+@pytest.mark.parametrize("envelope", [b"%b", b'{"op":"c","before":null,"after":%b}'])
+def test_a_mapping_is_suggested_from_an_array_as_from_lines(gridclock: Runner, envelope: bytes) -> None:
+    rows = [envelope % element(n, b"crew_size", value) for n, value in enumerate((b"2", b"3", b"NaN", b"1.50"))]
+    lines = gridclock("map", "suggest", gridclock.file("a.json", b"\n".join(rows)))
+    assert gridclock("map", "suggest", gridclock.file("a.json", b"[" + b",".join(rows) + b"]")) == lines
+    assert ("format: debezium" in lines.out) is (b"op" in envelope)

@@ -11,6 +11,7 @@ import io
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,10 +23,15 @@ from streams.files import KEPT_CHARACTERS, MAX_LINE, STANDARD, open_bytes
 from streams.replay.sources import Record
 from streams.replay.sources.detection import encoding_of, first_bytes
 from streams.replay.sources.rows import EMPTY, Header, Rows, heading
+from streams.wire.decoder import encode_json
 from streams.wire.mapping import flat
+from streams.wire.values import text_of
 
 if TYPE_CHECKING:
+    import polars as pl
     from python_calamine import CalamineWorkbook
+
+_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 BATCH = 20_000
 """Rows of a Parquet file held at a time."""
@@ -77,8 +83,7 @@ class CsvTable(Rows):
         if len(row) > len(header) and not any(cell.strip() for cell in row[len(header) :]):
             row = row[: len(header)]
         if len(row) != len(header):
-            detail = f"has {len(row)} columns; the header has {len(header)}"
-            yield number, self._original(row), InputError("bad_field", None, detail)
+            yield number, self._original(row), _of_other_width(len(row), len(header))
             return
         yield from self.made(number, dict(zip(header, row, strict=True)), self._original(row))
 
@@ -138,6 +143,10 @@ class CsvTable(Rows):
         text = io.StringIO()
         csv.writer(text, delimiter=self._delimiter, lineterminator="").writerow(row)
         return text.getvalue().encode(self.mapping.encoding, "surrogateescape")
+
+
+def _of_other_width(columns: int, headings: int) -> InputError:
+    return InputError("bad_field", None, f"has {columns} columns; the header has {headings}")
 
 
 class _TooLong(Exception):
@@ -227,7 +236,7 @@ class Spreadsheet(Rows):
     """One sheet of an .xlsx, .xlsm, .xlsb, .xls or .ods file; positions are the sheet's own row numbers."""
 
     def records(self) -> Iterator[Record]:
-        """See ``Source``."""
+        """See ``Source``. A row with a value to the right of the last heading is refused."""
         header, columns = Header(self.input), list[str]()
         for number, row in self._rows():
             match header.place(number):
@@ -237,8 +246,12 @@ class Spreadsheet(Rows):
                         columns.pop()
                     header.check(columns)
                 case "data":
-                    if all(value is None or value == "" or str(value).isspace() for value in row):
+                    width = max((n for n, value in enumerate(row, 1) if not _is_empty(value)), default=0)
+                    if not width:
                         yield number, b"", EMPTY
+                    elif width > len(columns):
+                        original = encode_json([text_of(value) for value in row[:width]])
+                        yield number, original, _of_other_width(width, len(columns))
                     else:
                         yield from self.made(number, dict(zip(columns, row, strict=False)))
         if not columns:
@@ -246,6 +259,10 @@ class Spreadsheet(Rows):
 
     def _rows(self) -> Iterator[tuple[int, list[Any]]]:
         return rows_of(self.name, self.input.sheet or self.mapping.sheet, self.input.mapping.path)
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or value == "" or str(value).isspace()
 
 
 def rows_of(name: str, sheet: str | None, mapping: str | None = None) -> Iterator[tuple[int, list[Any]]]:
@@ -333,12 +350,11 @@ class ParquetTable(Rows):
 
     def records(self) -> Iterator[Record]:
         """See ``Source``."""
-        import polars as pl  # half a second, not needed for other sources
+        import polars as pl
 
         number = self._after
-        names = parquet_files(self.name) if self._file is None else [self._file]
         try:
-            table = pl.scan_parquet(names, hive_partitioning=Path(self.name).is_dir())
+            table = parquet_table(self.name, self._file)
             checked = False
             for batch in table.collect_batches(chunk_size=BATCH, maintain_order=True):
                 if not checked:
@@ -351,6 +367,41 @@ class ParquetTable(Rows):
                 self.input.mapping.check_columns(list(_columns(table.collect_schema())), self.name)
         except (pl.exceptions.PolarsError, OSError) as error:
             raise ConfigError(f"not Parquet, or damaged after row {number}: {error}", path=self.name) from error
+
+
+def parquet_table(name: str, file: str | None = None) -> pl.LazyFrame:
+    """A Parquet file, or a directory of them, or one file of a directory.
+
+    A directory ``column=value`` is a column of that text, because a number would lose its leading zeros. Where all
+    values are dates it is one of dates, which fit any ``time`` of a mapping and have that text too.
+
+    Raises:
+        ConfigError: where there are none.
+    """
+    import polars as pl  # half a second, not needed for other sources
+
+    files = parquet_files(name)
+    if not Path(name).is_dir():
+        return pl.scan_parquet(files)
+    values: dict[str, set[str]] = {}
+    for part in {part for one in files for part in Path(one).parent.parts if part.count("=") == 1}:
+        column, value = part.split("=")
+        values.setdefault(column, set()).add(value)
+    table = pl.scan_parquet(
+        files if file is None else [file],
+        hive_partitioning=True,
+        hive_schema=dict.fromkeys(values, pl.String()),
+        try_parse_hive_dates=False,
+    )
+    dates = [column for column, found in values.items() if all(map(_is_date, found))]
+    return table.with_columns(pl.col(dates).str.to_date("%Y-%m-%d"))
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return text == _NULL or date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 def parquet_files(name: str) -> list[str]:
