@@ -23,6 +23,9 @@ Convert = Callable[[Any], Any]
 
 TRUE: Final = frozenset({"true", "yes", "y", "1", "t", "是"})
 FALSE: Final = frozenset({"false", "no", "n", "0", "f", "否"})
+MOST_PLACES: Final = 400
+"""More than any number of another program has, which is at most about 309 digits long; the text of one can be huge."""
+
 MOST_DIGITS: Final = 15
 """Digits that a number in a spreadsheet keeps; further digits are lost."""
 
@@ -113,7 +116,7 @@ def _times_in(words: Collection[str]) -> Iterator[datetime]:
 def text_of(value: Any) -> str:
     """A value as text: whole numbers without a decimal point, bytes as UTF-8.
 
-    Raises: ConversionError: for bytes that are not UTF-8.
+    Raises: ConversionError: for bytes that are not UTF-8, and for numbers of more than ``MOST_PLACES`` digits.
     """
     match value:
         case str():
@@ -129,12 +132,22 @@ def text_of(value: Any) -> str:
                 raise ConversionError("not_utf8", "bytes that are not UTF-8") from None
         case float() if value.is_integer():
             return f"{value:.0f}"
+        case int():
+            if value.bit_length() > 4 * MOST_PLACES:  # above a limit it cannot be written at all
+                raise _too_many_places()
+            return str(value)
         case Decimal() if value.is_finite():
+            if abs(value.adjusted()) > MOST_PLACES:
+                raise _too_many_places()
             return f"{value:f}" if value != value.to_integral_value() else f"{value:.0f}"
         case date():
             return value.isoformat()
         case _:
             return str(value)
+
+
+def _too_many_places() -> ConversionError:
+    return ConversionError("bad_field", f"is a number of more than {MOST_PLACES} digits")
 
 
 def id_of(value: Any, *, is_text: bool = False) -> str:
@@ -152,7 +165,10 @@ def id_of(value: Any, *, is_text: bool = False) -> str:
         return value
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return text_of(value)
-    if value != value // 1:
+    is_whole = isinstance(value, int) or (
+        value.is_integer() if isinstance(value, float) else value.is_finite() and value == value.to_integral_value()
+    )
+    if not is_whole:
         raise ConversionError("bad_field", "an id that is a number must be a whole one")
     text = text_of(value)
     if len(text.lstrip("-")) > MOST_DIGITS and (isinstance(value, float) or not is_text):
@@ -200,6 +216,8 @@ def _decimal(value: Any) -> Decimal:
         raise ConversionError("bad_field", "is not a number") from None
     if not found.is_finite():
         raise ConversionError("bad_field", "is not a number")
+    if abs(found.adjusted()) > MOST_PLACES:
+        raise _too_many_places()
     return found
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
 
 from schemas.mappings import HALF_DAYS, TimeForm
-from streams.wire.values import Cells, ConversionError, converter, times
+from streams.wire.values import Cells, ConversionError, converter, id_of, text_of, times
 
 ZONE = "Asia/Shanghai"
 LATE = datetime(2026, 3, 15, 16, tzinfo=UTC)
@@ -181,3 +182,21 @@ def test_null_words_hold_for_typed_cells(word: str, null: Any, kept: Any) -> Non
     assert cells.clean(null) is None
     assert cells.clean(kept) == kept
     assert Cells([], strip=True).clean(null) == null
+
+
+HUGE = (
+    Decimal("1e400000"), Decimal("-1e999999"), Decimal("1e-999999"), 10**5000, "1e999999", "1e-999999",
+    Decimal("NaN"), Decimal("Infinity"), float("inf"), float("nan"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["text", "integer", "number", "amount"])
+@pytest.mark.parametrize("value", HUGE, ids=map(str, range(len(HUGE))))
+def test_numbers_of_any_size_are_read_or_refused(kind: Any, value: Any) -> None:
+    """1e400 as an id ended a replay with a traceback; the text of others is a million characters long."""
+    read = converter(kind, TimeForm(zone="Asia/Shanghai"), ";")
+    for convert in (read, id_of, partial(id_of, is_text=True), text_of):
+        try:
+            assert len(str(convert(value))) < 1000
+        except ConversionError:
+            continue
