@@ -133,9 +133,7 @@ def text_of(value: Any) -> str:
         case float() if value.is_integer():
             return f"{value:.0f}"
         case int():
-            if value.bit_length() > 4 * MOST_PLACES:  # above a limit it cannot be written at all
-                raise _too_many_places()
-            return str(value)
+            return str(_bounded(value))
         case Decimal() if value.is_finite():
             if abs(value.adjusted()) > MOST_PLACES:
                 raise _too_many_places()
@@ -144,6 +142,12 @@ def text_of(value: Any) -> str:
             return value.isoformat()
         case _:
             return str(value)
+
+
+def _bounded(value: int) -> int:
+    if value.bit_length() > 4 * MOST_PLACES:  # above a limit it cannot be written at all
+        raise _too_many_places()
+    return value
 
 
 def _too_many_places() -> ConversionError:
@@ -225,7 +229,7 @@ def _integer(value: Any) -> Any:
     if isinstance(value, bool):
         raise ConversionError("bad_field", "is not a whole number")
     if isinstance(value, int):
-        return value
+        return _bounded(value)
     found = _decimal(value)
     if found != found.to_integral_value():
         raise ConversionError("bad_field", "is not a whole number")
@@ -233,9 +237,10 @@ def _integer(value: Any) -> Any:
 
 
 def _number(value: Any) -> Any:
-    if isinstance(value, int | float | Decimal) and not isinstance(value, bool) and math.isfinite(value):
-        return value
-    return _decimal(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return _bounded(value)
+    found = _decimal(value)
+    return value if isinstance(value, float | Decimal) else found
 
 
 def _flag(value: Any) -> Any:
