@@ -116,7 +116,7 @@ def grown(counter: str, window: str) -> str:
     ``increase`` leaves out the value with which a counter first appears, which is the first breach of a rule in a
     place; so the whole value counts of those that were not there when the window began.
     """
-    began = f"{counter} offset {window}"
+    began = f"last_over_time({counter}[5m] offset {window})"  # one failed scrape is no absence
     return f"(increase({counter}[{window}]) and {began} or last_over_time({counter}[{window}]) unless {began})"
 
 

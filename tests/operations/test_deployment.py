@@ -244,5 +244,25 @@ def test_a_city_has_its_name_before_its_code_or_the_code_alone(tmp_path: Path) -
             }
         ],
     }  # fmt: skip
-    (tmp_path / "case.yaml").write_text(json.dumps({"evaluation_interval": "1m", "tests": [case]}), "utf-8")
-    ran(tool("promtool"), "test", "rules", "case.yaml", cwd=tmp_path)
+    promtool_passes(case, tmp_path)
+
+
+def test_old_red_lines_are_not_new_ones_where_a_scrape_failed_a_day_ago(tmp_path: Path) -> None:
+    wall = json.loads((DEPLOY / "grafana" / "dashboards" / "en" / "wall.json").read_text("utf-8"))
+    panel = next(one for one in wall["panels"] if one["title"] == "Red lines reported today")
+    query = panel["targets"][0]["expr"].replace("$__range", "1d")
+    labels = 'rule="two-inspectors", severity="red_line", city="3201", outcome="violated", instance="a"'
+    case = {
+        "interval": "1m",
+        "input_series": [{"series": f"gridclock_cases_ended_total{{{labels}}}", "values": "7x59 stale 7x1440"}],
+        "promql_expr_test": [
+            {"expr": query, "eval_time": f"{minute}m", "exp_samples": [{"labels": "{}", "value": 0}]}
+            for minute in (1499, 1500)
+        ],
+    }
+    promtool_passes(case, tmp_path)
+
+
+def promtool_passes(case: dict[str, Any], directory: Path) -> None:
+    (directory / "case.yaml").write_text(json.dumps({"evaluation_interval": "1m", "tests": [case]}), "utf-8")
+    ran(tool("promtool"), "test", "rules", "case.yaml", cwd=directory)
