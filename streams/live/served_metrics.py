@@ -6,19 +6,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry
+from prometheus_client.process_collector import ProcessCollector
 
 from streams.live.metric_table import Metric
 from streams.live.metrics_server import Health, MetricsServer
 
 
 class ServedMetrics:
-    """A registry of the rows of ``table``; ``serve`` exposes it on ``/metrics``, with ``/healthz`` and ``/readyz``.
+    """A registry of the rows of ``table`` and of the process.
 
-    ``prefix`` is what the names of the rows have in common.
+    ``serve`` exposes it on ``/metrics``, with ``/healthz`` and ``/readyz``. ``prefix`` is what the
+    names of the rows have in common.
     """
 
     def __init__(self, table: Mapping[str, Metric], prefix: str, health: Health | None = None) -> None:
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
         self.health = health or Health()
         self._table = table
         self._prefix = prefix

@@ -13,9 +13,11 @@ from streams.notify.metrics import NOTIFY_TABLE, NotifyMetrics
 
 
 def shown_by(registry: CollectorRegistry) -> dict[str, tuple[str, set[str], str]]:
-    """Type, labels and meaning of every metric of a registry, as a table has them."""
+    """Type, labels and meaning of every metric of a registry, as a table has them; those of the process left out."""
     shown = {}
     for family in registry.collect():
+        if family.name.startswith("process_"):
+            continue
         name = f"{family.name}_total" if family.type == "counter" else family.name
         labels = {label for sample in family.samples for label in sample.labels if label != "le"}
         shown[name] = (family.type, labels, family.documentation)
@@ -41,6 +43,11 @@ def test_every_series_is_there_from_the_start() -> None:
     metrics.state(outbox={"wall": 3}, waiting=1, cases=2)
     after = {(s.name, *sorted(s.labels.items())) for family in metrics.registry.collect() for s in family.samples}
     assert after == series
+
+
+def test_the_start_of_the_process_is_shown() -> None:
+    """Alerts tell by it what a process counted before it was first looked at."""
+    assert NotifyMetrics(("hook",)).registry.get_sample_value("process_start_time_seconds") is not None
 
 
 def test_codes_without_a_name_are_counted_once_and_only_where_there_are_names() -> None:
