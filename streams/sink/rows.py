@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -29,6 +30,8 @@ COLUMNS: Final[Mapping[Table, tuple[str, ...]]] = {
     ),
 }  # fmt: skip
 KEYS: Final[Mapping[Table, str]] = {"cases": "case_id", "alerts": "alert_id"}
+_NULL: Final = re.compile(rb"(?<!\\)(\\\\)*\\u0000")
+"""A null character in JSON: a backslash that no other one escapes begins it."""
 
 
 class NoRow(ValueError):
@@ -48,7 +51,7 @@ def row_of(table: Table, value: bytes) -> dict[str, Any]:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"]))
         raise NoRow(f"not a record of {table}: {where}: {first['msg']}" if where else first["msg"]) from None
-    if "\\u0000" in value.decode():
+    if _NULL.search(value):
         raise NoRow("holds a null character, which PostgreSQL takes in no text")
     return _row(table, data)
 

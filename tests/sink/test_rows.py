@@ -54,6 +54,11 @@ def test_a_case_is_decided_by_its_deadline_or_its_stop(
     assert row_of("cases", example("case", outcome=outcome, **times))["decided_on"] == day
 
 
+@pytest.mark.parametrize("text", [r"A\u0000B", "A\\\\u0000B", "A\\"])
+def test_a_backslash_and_digits_are_no_null_character(text: str) -> None:
+    assert row_of("cases", example("case", order_id=text))["order_id"] == text
+
+
 @pytest.mark.parametrize(
     ("value", "why"),
     [
