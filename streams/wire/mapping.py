@@ -19,7 +19,7 @@ from streams.core.instants import format_us, instant_us
 from streams.errors import InputError
 from streams.wire.decoder import Arrival, encode_json
 from streams.wire.registered import Schemas
-from streams.wire.values import Cells, ConversionError, Convert, converter, id_of, text_of
+from streams.wire.values import Cells, ConversionError, Convert, converter, id_of, is_unicode, text_of
 
 Row = Mapping[str, Any]
 IDS: Final = frozenset({"event_id", "order_id", "account_id", "meter_id", "batch_id", "corrects"})
@@ -111,19 +111,25 @@ class RowMapping:
         """The results of one flat row; at least one ``MappedEvent``, so that none is skipped silently."""
         gives = False
         for entry in self._entries:
-            if entry.applies(row):
+            try:
+                applies = entry.applies(row)
+            except ConversionError as error:
                 gives = True
-                yield from entry.events(row, place)
-            else:
-                yield from entry.voids(row, place)
+                yield self.refused(row, error.reason, error.detail)
+                continue
+            gives = gives or applies
+            yield from entry.events(row, place) if applies else entry.voids(row, place)
         if not gives and self.mapping.events:
             yield self.skipped(row, Skipped("row gives no event"))
 
     def voids(self, row: Row, place: Place) -> Iterator[MappedEvent]:
         """The withdrawals of every event of the row: for a deleted row."""
         for entry in self._entries:
-            if entry.key and entry.applies(row):
-                yield from entry.voids(row, place)
+            try:
+                if entry.key and entry.applies(row):
+                    yield from entry.voids(row, place)
+            except ConversionError as error:
+                yield self.refused(row, error.reason, error.detail)
 
     def skipped(self, row: Row, note: Skipped) -> MappedEvent:
         """A row without an event."""
@@ -131,12 +137,7 @@ class RowMapping:
 
     def refused(self, row: Row, reason: str, detail: str) -> MappedEvent:
         """A row that is refused."""
-        return MappedEvent(
-            encode_json({name: str(value) for name, value in row.items()}),
-            InputError(reason, None, detail),
-            self._entries[0],
-            row,
-        )
+        return self._entries[0].refused(row, InputError(reason, None, detail))
 
 
 class _Step(NamedTuple):
@@ -194,9 +195,20 @@ class _Entry:
             yield ("key",), column
 
     def applies(self, row: Row) -> bool:
-        """Whether all conditions hold."""
-        clean = self._cells.clean
-        return all(test(clean(row.get(when.column))) for when, test in self._when)
+        """Whether all conditions hold.
+
+        Raises:
+            ConversionError: for a cell that is no text.
+        """
+        for when, test in self._when:
+            try:
+                if not test(self._cells.clean(row.get(when.column))):
+                    return False
+            except ConversionError as error:
+                key = "when" if self._place is None else f"events.{self._place}.when"
+                detail = f"{_columns((when.column,))}: {error.detail} (mapping key: {key})"
+                raise ConversionError(error.reason, detail) from None
+        return True
 
     def events(self, row: Row, place: Place) -> Iterator[MappedEvent]:
         """The events of a row that meets the conditions: one, or one per subject."""
@@ -261,12 +273,14 @@ class _Entry:
         for field, value in several:
             yield self._made(_for_one(wire, field, value), None, row, place)
 
+    def refused(self, row: Row, problem: InputError) -> MappedEvent:
+        """See ``RowMapping.refused``."""
+        raw, _ = _written({name: self._shown(row, (name,)) for name in row})
+        return MappedEvent(raw, problem, self, row)
+
     def _made(self, wire: dict[str, Any], problem: InputError | None, row: Row, place: Place) -> MappedEvent:
-        try:
-            raw = encode_json(wire)
-        except (TypeError, ValueError, OverflowError) as error:  # half a surrogate pair, or a type unknown to JSON
-            problem = problem or _unwritable(wire, error)
-            raw = repr(wire).encode(errors="backslashreplace")
+        raw, unwritable = _written(wire)
+        problem = problem or unwritable
         identity = tuple(str(wire.get(name)) for name in ("event_id", *sorted(_SUBJECTS)))
         return MappedEvent(raw, problem, self, row, identity, place.arrival)
 
@@ -277,9 +291,9 @@ class _Entry:
         assert kinds is not None
         found = self._shown(row, kinds.column)
         value = kinds.values.get(found, None if kinds.values else found)
-        if value is None:
+        if value is None and is_unicode(found):
             return Skipped(f"{'/'.join(kinds.column)} is not mapped", found) if kinds.other == "skip" else found
-        return value
+        return found if value is None else value
 
     def _value(self, row: Row, step: _Step) -> Any:
         clean = self._cells.clean
@@ -400,8 +414,15 @@ def _instant(value: object) -> int | None:
         return None
 
 
+def _written(wire: dict[str, Any]) -> tuple[bytes, InputError | None]:
+    try:
+        return encode_json(wire), None
+    except (TypeError, ValueError, OverflowError) as error:  # half a surrogate pair, or a type unknown to JSON
+        return repr(wire).encode(errors="backslashreplace"), _unwritable(wire, error)
+
+
 def _unwritable(wire: Mapping[str, Any], error: Exception) -> InputError:
-    if any(isinstance(value, str) and any("\udc80" <= one <= "\udcff" for one in value) for value in wire.values()):
+    if any(isinstance(value, str) and not is_unicode(value) for value in wire.values()):
         return InputError("not_utf8", None, "is not valid text")
     return InputError("bad_field", None, f"cannot be written as JSON: {error}")
 
@@ -414,6 +435,8 @@ def _test(when: schema.When) -> Callable[[Any], bool]:
         if when.present is not None and when.present != (value is not None):
             return False
         text = "" if value is None else text_of(value)
+        if not is_unicode(text):
+            raise ConversionError("not_utf8", "is not valid text")
         return (not wanted or text in wanted) and text not in unwanted
 
     return holds

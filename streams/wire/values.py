@@ -60,7 +60,9 @@ _UNITS: Final[dict[str, Any]] = {"epoch_s": 10**6, "epoch_ms": 10**3, "epoch_us"
 _FIRST_YEAR, _LAST_YEAR = 1990, 2100
 """The years of plausible epochs: a number outside them is in another unit."""
 
-_DAY: Final = re.compile(r"(\d{4}-\d{2}-\d{2})Z?", re.ASCII)
+_DAY: Final = re.compile(r"(\d{4}-\d{2}-\d{2})(Z|[+-]\d{2}:\d{2})?", re.ASCII)
+_ISO: Final = re.compile(r"[0-9]{4}-?([0-9]{2}-?[0-9]{2}|W[0-9]{2}(-?[0-9])?)([Tt\s/_].*)?")
+"""``fromisoformat`` takes any character between day and time: 2026-03-01+08:00 would be eight o'clock."""
 _MOST_DAYS = 60_000
 """Days since 1970, to the year 2134."""
 
@@ -90,7 +92,12 @@ class Cells:
         self._strip = strip
 
     def clean(self, value: Any) -> Any:
-        """The value without surrounding blanks; ``None`` for an empty cell."""
+        """The value without surrounding blanks; ``None`` for an empty cell. Bytes that are UTF-8 are their text."""
+        if isinstance(value, bytes):
+            try:
+                value = value.decode("utf-8")
+            except UnicodeDecodeError:
+                return value
         if isinstance(value, str):
             if self._strip:
                 value = value.strip()
@@ -142,6 +149,11 @@ def text_of(value: Any) -> str:
             return value.isoformat()
         case _:
             return str(value)
+
+
+def is_unicode(text: str) -> bool:
+    """Whether it has no half of a surrogate pair, which stands for a byte that is not of the encoding."""
+    return text.isascii() or not any("\ud800" <= one <= "\udfff" for one in text)
 
 
 def _bounded(value: int) -> int:
@@ -321,12 +333,19 @@ def _rfc(moment: datetime) -> str:
 
 def _parser(form: str) -> Callable[[Any], datetime]:
     if form == "iso":
-        return lambda value: read_iso(text_of(value).strip())
+        return _iso
     if form == "excel":
         return _excel
     if form in _UNITS:
         return _epoch(form)
     return _pattern(form)
+
+
+def _iso(value: Any) -> datetime:
+    text = text_of(value).strip()
+    if not _ISO.fullmatch(text):
+        raise ValueError("neither a day, nor a day, T or a blank, and a time")
+    return read_iso(text)
 
 
 def _epoch(form: str) -> Callable[[Any], datetime]:
@@ -420,7 +439,7 @@ def _dates(form: schema.TimeForm, *, is_wall: bool) -> Convert:
         if is_wall and type(value) is int and abs(value) <= _MOST_DAYS:
             return (EPOCH + timedelta(days=value)).date().isoformat()
         if "iso" in form.forms and isinstance(value, str) and (day := _DAY.fullmatch(value.strip())) is not None:
-            value = day[1]  # a Z behind a date alone is no time: XML and Debezium write it
+            value = day[1]  # a Z or an offset behind a date alone is no time: XML and Debezium write it
         moment = _moment(value, parsers, form)
         # An instant is on one day in one zone and on the next in another; local times and dates are on their own.
         if moment.tzinfo is not None and not (is_wall and isinstance(value, int)):

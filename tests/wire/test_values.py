@@ -200,3 +200,22 @@ def test_numbers_of_any_size_are_read_or_refused(kind: Any, value: Any) -> None:
             assert len(str(convert(value))) < 1000
         except ConversionError:
             continue
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-03-01+08:00", "2026-03-01晚08:30", "2026-03-01P08:30", "2026030191530", "20260301915"]
+)
+def test_an_iso_time_has_a_known_character_before_its_hour(text: str) -> None:
+    with pytest.raises(ConversionError):
+        times(TimeForm(zone=ZONE))(text)
+
+
+@pytest.mark.parametrize("text", ["2026-03-01T08:30", "2026-03-01t08:30", "2026-03-01\xa008:30", "20260301/0830"])
+def test_iso_times_of_other_programs_are_read(text: str) -> None:
+    assert times(TimeForm(zone=ZONE))(text) == "2026-03-01T08:30:00+08:00"
+    assert on("2026-03-01+08:00", "iso") == on(text, "iso") == "2026-03-01"
+
+
+def test_bytes_are_text_for_null_words_and_blanks() -> None:
+    clean = Cells(("NULL",), strip=True).clean
+    assert [clean(value) for value in (b"W1  ", b"NULL", b"", b"\xff ")] == ["W1", None, None, b"\xff "]

@@ -105,10 +105,13 @@ def _from_sqlite(name: str) -> Iterator[Event]:
                 if own is None:
                     raise ValueError(f"event {eid} is not in table {table}")
                 related = database.execute(
-                    "SELECT o.ocel_type, o.ocel_id FROM event_object eo JOIN object o ON o.ocel_id = eo.ocel_object_id "
+                    "SELECT o.ocel_type, eo.ocel_object_id FROM event_object eo "
+                    "LEFT JOIN object o ON o.ocel_id = eo.ocel_object_id "
                     "WHERE eo.ocel_event_id = ? ORDER BY eo.rowid",
                     (eid,),
                 ).fetchall()
+                if lost := [oid for kind, oid in related if kind is None]:
+                    raise ValueError(f"object {lost[0]} of event {eid} is not in table object")
                 attributes = ((key, own[key]) for key in own.keys() if key not in ("ocel_id", "ocel_time"))  # noqa: SIM118
                 yield _row(eid, activity, own["ocel_time"], attributes, ((kind, oid) for kind, oid in related))
 
