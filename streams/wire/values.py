@@ -31,6 +31,7 @@ MOST_DIGITS: Final = 15
 
 _EXPONENT: Final = re.compile(r"[+-]?\d(\.\d+)?[Ee]\+\d{2,}", re.ASCII)
 _GROUPS: Final = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?", re.ASCII)
+_SHEET_ERROR: Final = re.compile(r"#(N/A|REF!|VALUE!|DIV/0!|NAME\?|NULL!|NUM!|UNCALCULATED .*)", re.DOTALL)
 _MORNING: Final = {hour: hour for hour in range(1, 12)}
 _AFTERNOON: Final = {hour: hour + 12 for hour in range(1, 12)}
 _HALVES: Final[dict[str, dict[int, int]]] = {
@@ -178,6 +179,8 @@ def id_of(value: Any, *, is_text: bool = False) -> str:
                 "was written by a spreadsheet as a rounded number; several ids look like this one: "
                 "export that column as text",
             )
+        if _SHEET_ERROR.fullmatch(value):
+            raise ConversionError("bad_field", "is a spreadsheet's error: correct it, or name it", "/null_values")
         return value
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return text_of(value)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+import zipfile
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+import xlsxwriter
 
 from streams.errors import ConfigError
 from streams.replay.sources.ocel import ocel_rows
@@ -56,3 +59,64 @@ def test_an_object_that_an_ocel_log_in_sqlite_lacks_is_not_left_out(tmp_path: Pa
         database.commit()
     with pytest.raises(ConfigError, match="object M1 of event e1 is not in table object"):
         list(ocel_rows(str(path)))
+
+
+WIDE = """fields: {order_id: 单号}
+null_values: ["#NULL!"]
+events:
+  - {event_type: repair.reported, occurred_at: 报修}
+  - {event_type: repair.arrived, occurred_at: 到达, when: {column: 到达, present: true}}
+"""
+
+
+def workbook(path: Path) -> Path:
+    """The second sheet: errors and a formula without a result; rows 6 and 7 are formulas alone."""
+    with xlsxwriter.Workbook(path) as book:
+        book.add_worksheet("x").write_formula("D2", "=1/0", None, "#DIV/0!")
+        sheet = book.add_worksheet("工单 & <1>")
+        sheet.write_row("A1", ["单号", "报修", "", "到达"])
+        for row, (order, formula, result) in enumerate(
+            [("W1", "=NA()", "#N/A"), ("W2", "=A1&B1", None), ("W3", '=""', ""), ("W4", "=A1 B1", "#NULL!")], start=1
+        ):
+            sheet.write_row(row, 0, [order, "2026-03-02 09:00"])
+            sheet.write_formula(row, 3, formula, None, result)
+        sheet.write_formula("A6", "=NA()", None, "#N/A")
+        sheet.write_formula("D7", "=A1", None, None)
+        sheet.write_row("B8", ["2026-03-02 09:00"])
+        sheet.write_formula("A8", "=NA()", None, "#N/A")
+    return path
+
+
+def test_errors_and_formulas_without_a_result_are_not_empty_cells(gridclock: Runner) -> None:
+    path = workbook(gridclock.path / "orders.xlsx")
+    content = zipped(
+        path, lambda text: text.replace("<v>None</v>", "").replace('<c r="D4">', '<c r="D4" t="str">')
+    )  # as openpyxl and Excel write them
+    mapping = gridclock.file("map.yaml", f"format: xlsx\nsheet: 工单 & <1>\n{TIME}{WIDE}")
+    found = [
+        (row, one if isinstance(one, str) else f"{one['event_type']} {one['order_id']}")
+        for row, one in events_of(content, mapping)
+    ]
+    times = "fits none of the forms tried (iso; zone Asia/Shanghai) (mapping key: time)"
+    assert found == [
+        (2, "repair.reported W1"),
+        (2, f"impossible_time: occurred_at: column '到达' has '#N/A': {times}"),
+        (3, "repair.reported W2"),
+        (3, f"impossible_time: occurred_at: column '到达' has '#UNCALCULATED =A1&B1': {times}"),
+        (4, "repair.reported W3"),
+        (5, "repair.reported W4"),
+        (6, "Skipped(reason='empty row', value='')"),
+        (7, "Skipped(reason='empty row', value='')"),
+        (8, "bad_field: order_id: column '单号' has '#N/A': is a spreadsheet's error: correct it, or name it "
+            "(mapping key: null_values)"),
+    ]  # fmt: skip
+
+
+def zipped(path: Path, change: Callable[[str], str]) -> Path:
+    """The workbook with its sheets changed."""
+    changed = path.with_name("changed.xlsx")
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(changed, "w") as target:
+        for name in source.namelist():
+            content = source.read(name)
+            target.writestr(name, change(content.decode()) if "sheets/" in name else content)
+    return changed

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import zstandard
 
@@ -23,6 +23,7 @@ from streams.files import KEPT_CHARACTERS, MAX_LINE, STANDARD, open_bytes
 from streams.replay.sources import Record
 from streams.replay.sources.detection import encoding_of, first_bytes
 from streams.replay.sources.rows import EMPTY, Header, Rows, heading
+from streams.replay.sources.unread_cells import unread_cells
 from streams.wire.decoder import encode_json
 from streams.wire.mapping import flat
 from streams.wire.values import text_of
@@ -271,7 +272,7 @@ def rows_of(name: str, sheet: str | None, mapping: str | None = None) -> Iterato
     Raises:
         ConfigError: where the file or the sheet cannot be read.
     """
-    with _workbook(name) as book:
+    with _workbook(name) as (book, file):
         names = book.sheet_names
         if sheet is not None and sheet not in names:
             raise ConfigError(f"has no sheet {sheet!r}; it has {', '.join(names)}", path=name, key="sheet")
@@ -285,7 +286,11 @@ def rows_of(name: str, sheet: str | None, mapping: str | None = None) -> Iterato
                 )
             sheet = filled[0] if filled else names[0]
         found = book.get_sheet_by_name(sheet)
-        yield from enumerate(found.to_python(skip_empty_area=False), start=1)
+        unread = unread_cells(file, sheet)
+        for number, row in enumerate(found.to_python(skip_empty_area=False), start=1):
+            if unread and not all(map(_is_empty, row)):  # a row of formulas alone waits to be filled
+                row = [unread.get((number, n), "") if value == "" else value for n, value in enumerate(row)]
+            yield number, row
 
 
 def sheets_of(name: str) -> dict[str, int]:
@@ -294,7 +299,7 @@ def sheets_of(name: str) -> dict[str, int]:
     Raises:
         ConfigError: where the file cannot be read.
     """
-    with _workbook(name) as book:
+    with _workbook(name) as (book, _):
         return _sizes(book)
 
 
@@ -304,15 +309,16 @@ def _sizes(book: CalamineWorkbook) -> dict[str, int]:
 
 
 @contextmanager
-def _workbook(name: str) -> Iterator[CalamineWorkbook]:
+def _workbook(name: str) -> Iterator[tuple[CalamineWorkbook, str | BinaryIO]]:
     from python_calamine import CalamineError, CalamineWorkbook, PasswordError
 
     try:
         if name == STANDARD:
             with open_bytes(name) as raw:
-                yield CalamineWorkbook.from_filelike(io.BytesIO(raw.read()))
+                file = io.BytesIO(raw.read())
+            yield CalamineWorkbook.from_filelike(file), file
         else:
-            yield CalamineWorkbook.from_path(name)
+            yield CalamineWorkbook.from_path(name), name
     except PasswordError as error:
         raise ConfigError("is protected by a password: save it without one", path=name) from error
     except (CalamineError, OSError, IndexError) as error:
