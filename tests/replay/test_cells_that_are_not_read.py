@@ -120,3 +120,23 @@ def zipped(path: Path, change: Callable[[str], str]) -> Path:
             content = source.read(name)
             target.writestr(name, change(content.decode()) if "sheets/" in name else content)
     return changed
+
+
+def test_a_log_of_started_and_completed_steps_is_asked_about(gridclock: Runner) -> None:
+    rows = "case:concept:name,concept:name,lifecycle:transition,time:timestamp\n" + "".join(
+        f"W1,到达现场,{state},2026-03-02T0{hour}:00:00+08:00\n" for hour, state in enumerate(["schedule", "complete"])
+    )
+    asked = "[concept:name, lifecycle:transition], with values such as 到达现场/schedule"
+    path = gridclock.file("log.csv", rows)
+    suggested = gridclock("map", "suggest", path).out
+    assert "# ? a step has several rows (lifecycle:transition: schedule, complete)" in suggested
+    assert asked in suggested
+    alike = gridclock.file("alike.csv", rows.replace("schedule", "complete"))
+    assert "several rows" not in gridclock("map", "suggest", alike).out
+    answered = (
+        suggested.replace("column: concept:name ", "column: [concept:name, lifecycle:transition] ")
+        .replace("    到达现场: ", "    到达现场/complete: ")
+        .replace("other: refuse", "other: skip")
+    )
+    mapping = gridclock.file("map.yaml", answered)
+    assert [type(one) is dict for _, one in events_of(path, mapping)] == [False, True]

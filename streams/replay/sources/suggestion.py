@@ -25,6 +25,7 @@ from streams.replay.sources.guesses import (
 )
 from streams.replay.sources.profile import MONTH_FIRST, MOST_DIFFERENT, Column, Profile
 
+_TRANSITION: Final = "lifecycle:transition"
 _FEW: Final = 40
 """Most distinct values of a column that may be a list of words."""
 
@@ -172,7 +173,7 @@ class _Suggestion:
         assert self._words is not None
         yield from (
             "event_type:",
-            f"  column: {_quoted(self._words.name)}",
+            f"  column: {_quoted(self._words.name)}{self._transitions(self._words)}",
             "  values:   # ? the event type of each word",
         )
         none = not any(guess.is_near for guess in self._guesses)
@@ -183,6 +184,18 @@ class _Suggestion:
         empty = self._found.rows - self._words.filled
         some = f"; {empty:,} rows have no {self._words.name}" if empty else ""
         yield f"  other: refuse   # ? or skip: rows of other words are passed over and counted{some}"
+
+    def _transitions(self, words: Column) -> str:
+        """In process logs a step may be scheduled, started and completed, each an event with the step's name."""
+        states = self._found.columns.get(_TRANSITION)
+        if states is None or states is words or len(states.values) < 2:
+            return ""
+        some = ", ".join(_one_line(text) for text, _ in states.values.most_common(_SHOWN))
+        pair = _one_line(f"{self._texts[0]}/{states.values.most_common(1)[0][0]}")
+        return (
+            f"   # ? a step has several rows ({_TRANSITION}: {some}), and each would be the event: "
+            f"[{_quoted(words.name)}, {_quoted(_TRANSITION)}], with values such as {pair}"
+        )
 
     def _asked(self, guess: Guess) -> str:
         titles = self._known.titles
