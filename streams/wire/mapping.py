@@ -227,6 +227,8 @@ class _Entry:
                 if step.field in _SUBJECTS and isinstance(given, list):
                     given, *more = given
                     several += [(step.field, step.convert(one)) for one in more]
+                    if any(isinstance(one, list) for one in (given, *more)):
+                        raise ConversionError("bad_field", "holds several values; an id is one")
                 if given is not None:
                     _put(wire, step.outer, step.inner, step.convert(given))
             except ConversionError as error:

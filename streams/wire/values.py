@@ -208,7 +208,7 @@ def converter(kind: schema.As, form: schema.TimeForm, separator: str, *, is_wall
     """
     match kind:
         case "text":
-            return text_of
+            return _text
         case "integer":
             return _integer
         case "number" | "amount":
@@ -223,6 +223,12 @@ def converter(kind: schema.As, form: schema.TimeForm, separator: str, *, is_wall
             return lambda value: (
                 [part.strip() for part in value.split(separator) if part.strip()] if isinstance(value, str) else value
             )
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        raise ConversionError("bad_field", "holds several values; where the field takes a list, write as: list")
+    return text_of(value)
 
 
 def _decimal(value: Any) -> Decimal:

@@ -140,3 +140,20 @@ def test_a_log_of_started_and_completed_steps_is_asked_about(gridclock: Runner) 
     )
     mapping = gridclock.file("map.yaml", answered)
     assert [type(one) is dict for _, one in events_of(path, mapping)] == [False, True]
+
+
+def test_several_values_are_no_text_and_no_id(gridclock: Runner) -> None:
+    """Two people were one staff number, ``['D1', 'D2']``."""
+    mapping = gridclock.file(
+        "map.yaml",
+        f"format: json\n{TIME}constants: {{event_type: repair.reported}}\n"
+        "fields: {order_id: o, staff_id: s, occurred_at: at}\n",
+    )
+    rows = '{"o": ["W1"], "s": ["D1", "D2"], "at": "2026-03-02 09:00"}\n{"o": [["W1"]], "at": "2026-03-02 09:00"}\n'
+    several = "holds several values; where the field takes a list, write as: list (mapping key: fields"
+    found = events_of(gridclock.file("rows.jsonl", rows), mapping)
+    assert found == [
+        (1, f"bad_field: staff_id: column 's' has \"['D1', 'D2']\": {several}.staff_id)"),
+        (2, "bad_field: order_id: column 'o' has \"[['W1']]\": holds several values; an id is one "
+            "(mapping key: fields.order_id)"),
+    ]  # fmt: skip
