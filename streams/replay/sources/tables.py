@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from functools import cached_property
@@ -26,7 +26,7 @@ from streams.replay.sources.rows import EMPTY, Header, Rows, heading
 from streams.replay.sources.unread_cells import unread_cells
 from streams.wire.decoder import encode_json
 from streams.wire.mapping import flat
-from streams.wire.values import text_of
+from streams.wire.values import is_unicode, text_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -122,8 +122,7 @@ class CsvTable(Rows):
             return ""
         better = encoding_of(first_bytes(self.name))
         if better is not None and better != self.mapping.encoding.lower():
-            broken = any("\udc80" <= one <= "\udcff" for name in header for one in name)
-            if broken:
+            if not all(map(is_unicode, header)):
                 named = self.mapping.encoding.upper()
                 raise self.input.mapping.error(
                     ("encoding",), f"{self.name} is not {named}; looks like {better}: set encoding: {better}"
@@ -328,8 +327,14 @@ def _workbook(name: str) -> Iterator[tuple[CalamineWorkbook, str | BinaryIO]]:
 class ParquetTable(Rows):
     """A Parquet file, or a directory of them as Spark and Hive write it; positions are row numbers from 1."""
 
-    _file: str | None = None
+    _whole: ParquetTable | None = None
+    """The table of which this is one file."""
+    _file = ""
     _after = 0
+
+    @cached_property
+    def _partitions(self) -> Mapping[str, bool] | None:
+        return partitions_of(self.name)
 
     def files(self) -> list[tuple[str, int]]:
         """Its files, each with the number of rows before it.
@@ -351,7 +356,7 @@ class ParquetTable(Rows):
     def one_file(self, name: str, after: int) -> ParquetTable:
         """The rows of one of its files, of which ``after`` rows come before it."""
         found = ParquetTable(self.input)
-        found._file, found._after = name, after
+        found._whole, found._file, found._after = self, name, after
         return found
 
     def records(self) -> Iterator[Record]:
@@ -360,7 +365,10 @@ class ParquetTable(Rows):
 
         number = self._after
         try:
-            table = parquet_table(self.name, self._file)
+            if self._whole is None:
+                table = parquet_table(parquet_files(self.name), self._partitions)
+            else:
+                table = parquet_table([self._file], self._whole._partitions)
             checked = False
             for batch in table.collect_batches(chunk_size=BATCH, maintain_order=True):
                 if not checked:
@@ -375,31 +383,36 @@ class ParquetTable(Rows):
             raise ConfigError(f"not Parquet, or damaged after row {number}: {error}", path=self.name) from error
 
 
-def parquet_table(name: str, file: str | None = None) -> pl.LazyFrame:
-    """A Parquet file, or a directory of them, or one file of a directory.
+def partitions_of(name: str) -> Mapping[str, bool] | None:
+    """The columns that directories ``column=value`` of a table give, each with whether all its values are dates.
+
+    ``None`` for a file.
+
+    Raises:
+        ConfigError: where there are no files.
+    """
+    if not Path(name).is_dir():
+        return None
+    values: dict[str, set[str]] = {}
+    for part in {part for one in parquet_files(name) for part in Path(one).parent.parts if part.count("=") == 1}:
+        column, value = part.split("=")
+        values.setdefault(column, set()).add(value)
+    return {column: all(map(_is_date, found)) for column, found in values.items()}
+
+
+def parquet_table(files: list[str], partitions: Mapping[str, bool] | None) -> pl.LazyFrame:
+    """The rows of a Parquet file, or of some files of a directory.
 
     A directory ``column=value`` is a column of that text, because a number would lose its leading zeros. Where all
     values are dates it is one of dates, which fit any ``time`` of a mapping and have that text too.
-
-    Raises:
-        ConfigError: where there are none.
     """
     import polars as pl  # half a second, not needed for other sources
 
-    files = parquet_files(name)
-    if not Path(name).is_dir():
+    if partitions is None:
         return pl.scan_parquet(files)
-    values: dict[str, set[str]] = {}
-    for part in {part for one in files for part in Path(one).parent.parts if part.count("=") == 1}:
-        column, value = part.split("=")
-        values.setdefault(column, set()).add(value)
-    table = pl.scan_parquet(
-        files if file is None else [file],
-        hive_partitioning=True,
-        hive_schema=dict.fromkeys(values, pl.String()),
-        try_parse_hive_dates=False,
-    )
-    dates = [column for column, found in values.items() if all(map(_is_date, found))]
+    schema = dict.fromkeys(partitions, pl.String())
+    table = pl.scan_parquet(files, hive_partitioning=True, hive_schema=schema, try_parse_hive_dates=False)
+    dates = [column for column, are_dates in partitions.items() if are_dates]
     return table.with_columns(pl.col(dates).str.to_date("%Y-%m-%d"))
 
 
