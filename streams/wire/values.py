@@ -31,7 +31,10 @@ MOST_DIGITS: Final = 15
 
 _EXPONENT: Final = re.compile(r"[+-]?\d(\.\d+)?[Ee]\+\d{2,}", re.ASCII)
 _GROUPS: Final = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?", re.ASCII)
-_SHEET_ERROR: Final = re.compile(r"#(N/A|REF!|VALUE!|DIV/0!|NAME\?|NULL!|NUM!|UNCALCULATED .*)", re.DOTALL)
+UNCALCULATED: Final = "#UNCALCULATED"
+"""Begins the text of a cell whose formula no program has calculated; the formula follows."""
+
+_SHEET_ERROR: Final = re.compile(rf"#(N/A|REF!|VALUE!|DIV/0!|NAME\?|NULL!|NUM!)|{UNCALCULATED} .*", re.DOTALL)
 _MORNING: Final = {hour: hour for hour in range(1, 12)}
 _AFTERNOON: Final = {hour: hour + 12 for hour in range(1, 12)}
 _HALVES: Final[dict[str, dict[int, int]]] = {

@@ -10,6 +10,8 @@ import zipfile
 from html import unescape
 from typing import BinaryIO, Final
 
+from streams.wire.values import UNCALCULATED
+
 _ATTRIBUTE: Final = re.compile(r"""([\w:]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 _SHEET: Final = re.compile(r"<(?:\w+:)?sheet\s([^<>]*)>")
 _RELATION: Final = re.compile(r"<(?:\w+:)?Relationship\s([^<>]*)>")
@@ -39,7 +41,7 @@ def unread_cells(file: str | BinaryIO, sheet: str) -> dict[tuple[int, int], str]
         if kind == "e":
             found[int(place[2]), _column(place[1])] = unescape(value[1]) if value else "#N/A"
         elif formula is not None and value is None and kind != "str":  # that is an empty text
-            found[int(place[2]), _column(place[1])] = f"#UNCALCULATED ={unescape(formula[1] or '')}"
+            found[int(place[2]), _column(place[1])] = f"{UNCALCULATED} ={unescape(formula[1] or '')}"
     return found
 
 
