@@ -11,10 +11,16 @@ from streams.kafka.brokers import Broker
 from tests.integration.live import until
 
 
-def test_missing_topics_are_named_and_made(kafka: Broker, prefix: str, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def where(kafka: Broker, prefix: str) -> list[str]:
+    """The options that name an installation of its own, on a broker that makes topics as it is told."""
     if not kafka.can_create_topics:
         pytest.skip(f"{kafka.description} makes topics on its own terms")
-    where = ["--bootstrap", kafka.bootstrap, "--name", prefix, "--partitions", "3", "--source", f"{prefix}.in"]
+    return ["--bootstrap", kafka.bootstrap, "--name", prefix]
+
+
+def test_missing_topics_are_named_and_made(where: list[str], prefix: str, capfd: pytest.CaptureFixture[str]) -> None:
+    where += ["--partitions", "3", "--source", f"{prefix}.in"]
     assert run(["topics", "check", *where]) == 1
     missing = capfd.readouterr().out.splitlines()
     assert f"topic {prefix}.log: missing; gridclock topics create makes it with 3 partitions" in missing
@@ -28,11 +34,9 @@ def test_missing_topics_are_named_and_made(kafka: Broker, prefix: str, capfd: py
 
 
 def test_other_settings_are_named_with_their_remedy(
-    kafka: Broker, prefix: str, capfd: pytest.CaptureFixture[str]
+    kafka: Broker, where: list[str], prefix: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    if not kafka.can_create_topics:
-        pytest.skip(f"{kafka.description} makes topics on its own terms")
-    where = ["--bootstrap", kafka.bootstrap, "--name", prefix, "--partitions", "3"]
+    where += ["--partitions", "3"]
     ensure_topics(
         kafka.bootstrap, [TopicSpec(f"{prefix}.log", 3), TopicSpec(f"{prefix}-state-changelog", 2, 3_600_000)]
     )
@@ -64,12 +68,9 @@ def test_other_settings_are_named_with_their_remedy(
 
 
 def test_a_lost_topic_is_made_with_as_many_partitions_as_its_other(
-    kafka: Broker, prefix: str, capfd: pytest.CaptureFixture[str]
+    kafka: Broker, where: list[str], prefix: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """A worker made the state topic with its own default, and then did not start for the difference."""
-    if not kafka.can_create_topics:
-        pytest.skip(f"{kafka.description} makes topics on its own terms")
-    where = ["--bootstrap", kafka.bootstrap, "--name", prefix]
     assert run(["topics", "create", *where, "--partitions", "3"]) == 0
     for lost in (f"{prefix}-state-changelog", f"{prefix}.log"):
         with connected(KafkaAdminClient, kafka.bootstrap, {}) as admin:
@@ -84,11 +85,8 @@ def test_a_lost_topic_is_made_with_as_many_partitions_as_its_other(
 
 
 def test_another_count_than_the_one_that_is_asked_for_is_named(
-    kafka: Broker, prefix: str, capfd: pytest.CaptureFixture[str]
+    where: list[str], prefix: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    if not kafka.can_create_topics:
-        pytest.skip(f"{kafka.description} makes topics on its own terms")
-    where = ["--bootstrap", kafka.bootstrap, "--name", prefix]
     assert run(["topics", "create", *where]) == 0
     assert run(["topics", "check", *where, "--partitions", "8"]) == 0
     capfd.readouterr()
