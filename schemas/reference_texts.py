@@ -283,10 +283,12 @@ event_type: {column: "ocel:activity", values: {read meter: reading.collected}, o
 fields: {event_id: "ocel:eid", occurred_at: "ocel:timestamp", meter_id: "ocel:type:meter"}
 ```
 
-Ids: an event's id is its `key` and its type, else `event_id`, else made of its row and content. Of two versions of
-a row the later `recorded_at` counts where it is mapped, else the later row; a column that is empty again takes its
-event back. An id that is stored as a number is its digits; more than 15 digits are refused, because spreadsheets
-round them (`as: text` takes exact ones).
+Ids: an event's id is its `key` and its type, else `event_id`, else made of its row and content. Of two versions of a
+row the later `recorded_at` counts where it is mapped, else the later row; changes of a database (`format: debezium`)
+count in its order. A column that is empty again takes its event back: where `recorded_at` is mapped, only if the row
+still has one that is not earlier, so name a column that every row has (`map check` says where not). An id that is
+stored as a number is its digits; more than 15 digits are refused, because spreadsheets round them (`as: text` takes
+exact ones).
 
 Times: of several `formats` the first that fits counts: `iso`, `excel`, `epoch_s`, `epoch_ms`, `epoch_us`,
 `epoch_ns`, or patterns of strptime (`%p` reads 上午 and 下午, `%b` also `3月`; fractions may have nine digits).

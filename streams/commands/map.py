@@ -134,6 +134,10 @@ def check(mapping: str, file: str | None, rules: tuple[Path, ...], only: Path | 
     found = load_mapping(Path(mapping), loaded.catalogue)
     if found.unused:
         raise ConfigError.first_of([*found.unused])
+    for keys, column in found.rows.entry_times_of_events():
+        said = f"a later row in which column {column!r} is empty, too, does not take its event back"
+        remedy = "name a column that every row has, such as the time of its last change"
+        click.echo(f"gridclock: note: {found.error(keys, f'{said}: {remedy}')}", err=True)
     if file is None and given["topic"] is None:
         click.echo(f"gridclock: {mapping}: no errors", err=True)
         return DONE

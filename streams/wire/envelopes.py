@@ -57,7 +57,7 @@ class Change:
 
     ``version`` orders the changes of one row, if the record has a better order than its offset. ``at`` is the instant
     of the change (RFC 3339). ``is_snapshot``: the row existed before the capture began, and counts as entered when it
-    happened.
+    happened. ``is_captured``: the changes of a row come in the order in which the database made them.
     """
 
     after: Row | None
@@ -65,6 +65,7 @@ class Change:
     version: tuple[int, ...] | None = None
     at: str | None = None
     is_snapshot: bool = False
+    is_captured: bool = False
 
 
 def changes_of(
@@ -88,7 +89,7 @@ def _events(rows: RowMapping, change: Change, place: Place) -> Iterator[MappedEv
         place = place._replace(version=change.version)
     if change.at is not None:
         place = place._replace(at=change.at)
-    place = place._replace(is_snapshot=change.is_snapshot)
+    place = place._replace(is_snapshot=change.is_snapshot, is_change=change.is_captured)
     given: set[tuple[str, ...]] = set()
     if change.after is not None:
         for made in rows.events(change.after, place):
@@ -227,6 +228,7 @@ def _debezium_changes(payload: dict[str, Any], schema: dict[str, Any] | None) ->
             version=(lsn,) if isinstance(lsn, int) else None,
             at=format_us(made * 1000) if isinstance(made, int) else None,
             is_snapshot=is_snapshot,
+            is_captured=True,
         )
     ]
 

@@ -38,7 +38,8 @@ class Skipped(NamedTuple):
 class Place(NamedTuple):
     """The place of a row: ``name`` is part of ids derived from content, ``version`` orders rows of one key.
 
-    ``at`` (RFC 3339) is the time of a withdrawal. ``arrival`` is that of a topic's record.
+    ``at`` (RFC 3339) is the time of a withdrawal. ``arrival`` is that of a topic's record. ``is_change``: the rows are
+    a database's changes in their order, so that entry times do not order them.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Place(NamedTuple):
     at: str = "1970-01-01T00:00:00+00:00"
     arrival: Arrival | None = None
     is_snapshot: bool = False
+    is_change: bool = False
 
     @classmethod
     def of_record(cls, partition: int, offset: int, arrival: Arrival) -> Place:
@@ -106,6 +108,15 @@ class RowMapping:
         """Every named column, with its keys in the file."""
         for entry in self._entries:
             yield from entry.columns()
+
+    def entry_times_of_events(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        """The columns of entry times that a row may lose together with its event, with their keys in the file.
+
+        Such a row has nothing that would make it later than the row that gave the event, which then stays.
+        """
+        if self.mapping.format != "debezium":
+            for entry in self._entries:
+                yield from entry.own_entry_time()
 
     def events(self, row: Row, place: Place) -> Iterator[MappedEvent]:
         """The results of one flat row; at least one ``MappedEvent``, so that none is skipped silently."""
@@ -193,6 +204,13 @@ class _Entry:
             yield from ((step.keys, column) for column in step.columns)
         for column in self.key:
             yield ("key",), column
+
+    def own_entry_time(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        """See ``RowMapping.entry_times_of_events``."""
+        if self.key and self._when:
+            for step in self._steps:
+                if step.field == "recorded_at" and step.keys[0] == "events":
+                    yield from ((step.keys, column) for column in step.columns)
 
     def applies(self, row: Row) -> bool:
         """Whether all conditions hold.
@@ -336,7 +354,7 @@ class _Entry:
         name = "/".join((*parts, str(wire.get("event_type"))))
         wire["event_id"] = name if len(name) <= _LONGEST_ID else hashlib.sha256(name.encode()).hexdigest()
         version = place.version
-        if self._is_recorded:
+        if self._is_recorded and not place.is_change:
             version = (_instant(wire.get("recorded_at")) or _instant(wire.get("occurred_at")) or 0, *version)
         wire["version"] = list(version)
 

@@ -314,3 +314,37 @@ def test_editors_have_a_schema(gridclock: Runner, name: str) -> None:  # noqa: F
     jsonschema.validate(mapping, schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({**mapping, "feilds": {}}, schema)
+
+
+OWN_ENTRY_TIMES = """\
+key: n
+fields: {order_id: n}
+events:
+  - {event_type: repair.reported, occurred_at: a, recorded_at: ra, when: {column: a, present: true}}
+  - {event_type: repair.arrived, occurred_at: b, recorded_at: rb, when: {column: b, present: true}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("mapping", "columns"),
+    [
+        (OWN_ENTRY_TIMES, ["ra", "rb"]),
+        (OWN_ENTRY_TIMES.replace("recorded_at: ra, ", "").replace("recorded_at: rb, ", ""), []),
+        (OWN_ENTRY_TIMES.replace("key: n", "constants: {area: urban}"), []),
+        (OWN_ENTRY_TIMES.replace("key: n", "format: debezium\nkey: n"), []),
+        (
+            OWN_ENTRY_TIMES.replace("recorded_at: ra, ", "").replace("recorded_at: rb, ", "")
+            + "  - {event_type: repair.supply_restored, occurred_at: c, recorded_at: changed}\n",
+            [],
+        ),
+    ],
+)
+def test_an_entry_time_that_is_emptied_with_its_event_is_said(
+    gridclock: Runner,  # noqa: F811
+    mapping: str,
+    columns: list[str],
+) -> None:
+    ran = gridclock("map", "check", gridclock.file("m.yaml", mapping))
+    assert ran.code == 0
+    noted = re.findall(r"^gridclock: note: .*m\.yaml:(\d+): (\S+): .* column '(\w+)' is empty", ran.err, re.M)
+    assert noted == [(str(4 + n), f"events.{n}.recorded_at", column) for n, column in enumerate(columns)]

@@ -303,6 +303,23 @@ def test_a_column_that_is_empty_again_takes_its_event_back(changes: Path, wrappe
     assert letters == []
 
 
+@pytest.mark.parametrize("op", ["u", "r"])
+def test_changes_of_a_database_count_in_its_order_whatever_their_entry_times(changes: Path, op: str) -> None:
+    text = changes.read_text("utf-8").replace("arrived_at, when", "arrived_at, recorded_at: entered_at, when")
+    changes.write_text(text, "utf-8")
+    entered = {**ROW, "entered_at": WALL + 120_000_000}
+    for after, void in (
+        (entered, False),
+        ({**entered, "entered_at": WALL + 90_000_000}, False),  # the entry time was wrong
+        ({**entered, "entered_at": None, "arrived_at": None}, True),
+    ):
+        entries, letters, _ = taken(change(op, ROW, after), changes)
+        assert [(void, version) for _, name, _, void, version in logged(entries) if "arrived" in name] == [
+            (void, (77,))
+        ]
+        assert letters == []
+
+
 def test_a_row_that_moves_to_another_order_leaves_the_first(changes: Path) -> None:
     mapping = changes.read_text("utf-8").replace("key: [order_no]", "key: [id]")
     changes.write_text(mapping, "utf-8")
