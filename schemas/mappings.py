@@ -81,6 +81,8 @@ def _check_form(form: str) -> None:
         )
     if offset := _OFFSET_AS_TEXT.search(form):
         raise ValueError(f"{form!r}: the offset {offset[1]} would be ignored; write %z for it")
+    if "d" in directives and not {"Y", "y"} & {*directives}:  # Python will refuse it in words of its own
+        raise ValueError(f"{form!r} reads no year; a day needs its year, month and day, such as %Y-%m-%d")
     if word := next((word for word in HALF_DAYS if word in form), None):
         raise ValueError(f"{form!r}: the word {word} would be ignored; write %p for it, and %I for the hour")
     _check_reads_all(form)

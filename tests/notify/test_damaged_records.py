@@ -10,7 +10,7 @@ from aiokafka import TopicPartition
 from streams.commands.ack import _id_of
 from streams.notify.term import Term
 
-DEEP = b"[" * 2_000 + b"]" * 2_000
+DEEP = b"[" * 100_000 + b"]" * 100_000
 
 
 def test_the_notifier_records_it_as_undelivered() -> None:
