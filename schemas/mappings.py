@@ -111,8 +111,8 @@ class TimeForm(Model):
     A form is ``iso``, ``excel`` (days since 1899-12-30), ``epoch_s``, ``epoch_ms``, ``epoch_us``, ``epoch_ns``, or a
     pattern of strptime such as ``%d.%m.%Y``; ``%p`` reads 上午 and 下午, ``%b`` also ``3月``. Of several ``formats``
     the first that matches counts. ``zone`` (IANA name) is that of times without an offset; without it such times are
-    refused, event by event, and so is a time that does not exist in the zone. ``as: date`` takes the day in ``zone`` of
-    an instant with an offset, and the day as written of a time without.
+    refused, event by event, and so is a time that does not exist in the zone, or occurs twice. ``as: date`` takes the
+    day in ``zone`` of an instant with an offset, and the day as written of a time without.
     """
 
     format: str | None = None
@@ -156,6 +156,8 @@ class TimeForm(Model):
 
 class FieldFrom(Model):
     """A field made of a column, or of several joined by ``/``; an empty cell leaves the field out.
+
+    An id of several columns is refused where only some of them are empty.
 
     ``as`` is the kind of the value; times and ``occurred_at``, ``recorded_at`` follow ``time``. ``values`` replaces
     values before that; values not in it are unchanged. ``separator`` splits a ``list``.
@@ -279,7 +281,8 @@ class Mapping(Model):
 
     ``key`` names the columns that identify a row. An event's id is made of it and the event's type: the same row again
     is a repetition, and a row with the same key replaces an earlier one from the beginning; a column that is empty
-    again voids its event. Without ``key`` and ``event_id`` the id is made of the event's content and its row.
+    again voids its event. Without ``key`` and ``event_id`` the id is made of the event's content and its row. A row
+    whose column ``__deleted`` is true (Debezium's, without its envelope) is deleted, unless that column is named here.
 
     ``header_row`` is the line of the header, from 1; rows above it are skipped. ``skip_rows`` skips so many rows: at
     the top if ``header_row`` is not given, else directly below the header. ``strip`` removes blanks at both ends of

@@ -32,9 +32,9 @@ from streams.replay.sources.registered import registered_settings
 from streams.replay.sources.suggestion import Vocabulary, suggestion
 from streams.rulebooks.loader import LoadedRulebook
 from streams.rulebooks.mapping_files import load_mapping
+from streams.wire.cells import ConversionError, text_of
 from streams.wire.decoder import Decoder
 from streams.wire.mapping import MappedEvent, Skipped, flat
-from streams.wire.values import ConversionError, text_of
 
 _WIDE = 160
 _CELL = 60

@@ -95,19 +95,11 @@ def _events(rows: RowMapping, change: Change, place: Place) -> Iterator[MappedEv
         for made in rows.events(change.after, place):
             given.add(made.identity)
             yield made
-    if change.before is not None and rows.is_versioned:
-        # the row's previous subject or type
-        taken_back = [made for made in rows.voids(change.before, place) if made.identity not in given]
-        yield from taken_back
-        if change.after is None and not taken_back:
-            yield rows.refused(
-                change.before,
-                "bad_field",
-                "a deleted row does not name its order, account, meter or batch: "
-                "set REPLICA IDENTITY FULL on the table",
-            )
-    elif change.after is None:
-        yield rows.skipped(change.before or {}, Skipped("deleted row without a key in the mapping"))
+        if change.before is not None and rows.is_versioned:
+            # the row's previous subject or type
+            yield from (made for made in rows.voids(change.before, place) if made.identity not in given)
+    else:
+        yield from rows.deleted(change.before, place)
 
 
 def rows_of(

@@ -9,7 +9,7 @@ and is counted under that name.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -17,15 +17,18 @@ import schemas.mappings as schema
 from schemas.fields import parse_time
 from streams.core.instants import format_us, instant_us
 from streams.errors import InputError
+from streams.wire.cells import Cells, ConversionError, condition, id_of, is_unicode, one_text_of, text_of
 from streams.wire.decoder import Arrival, encode_json
 from streams.wire.registered import Schemas
-from streams.wire.values import Cells, ConversionError, Convert, converter, id_of, is_unicode, text_of
+from streams.wire.values import Convert, converter
 
 Row = Mapping[str, Any]
 IDS: Final = frozenset({"event_id", "order_id", "account_id", "meter_id", "batch_id", "corrects"})
 _SUBJECTS: Final = frozenset({"order_id", "account_id", "meter_id", "batch_id"})
 _LONGEST_ID: Final = 200
 _SHOWN: Final = 80
+_DELETED: Final = "__deleted"
+"""The column of Debezium's unwrapped rows (ExtractNewRecordState) that says so; a mapping may have conditions on it."""
 
 
 class Skipped(NamedTuple):
@@ -98,6 +101,7 @@ class RowMapping:
         """The mapping's schema registry."""
         entries = mapping.events or (None,)
         self._entries = [_Entry(mapping, entry, place, kinds or {}) for place, entry in enumerate(entries)]
+        self._asks_if_deleted = any(column == _DELETED for _, column in self.columns())
 
     @property
     def is_versioned(self) -> bool:
@@ -120,6 +124,9 @@ class RowMapping:
 
     def events(self, row: Row, place: Place) -> Iterator[MappedEvent]:
         """The results of one flat row; at least one ``MappedEvent``, so that none is skipped silently."""
+        if not self._asks_if_deleted and str(row.get(_DELETED)).strip().lower() == "true":
+            yield from self.deleted(row, place)
+            return
         gives = False
         for entry in self._entries:
             try:
@@ -133,8 +140,22 @@ class RowMapping:
         if not gives and self.mapping.events:
             yield self.skipped(row, Skipped("row gives no event"))
 
+    def deleted(self, row: Row | None, place: Place) -> Iterator[MappedEvent]:
+        """The withdrawals of every event of a deleted row, or why there are none. ``None``: nothing of it is known.
+
+        Conditions do not count: of a deleted row often only the key is known.
+        """
+        if row is None or not self.is_versioned:
+            yield self.skipped(row or {}, Skipped("deleted row without a key in the mapping"))
+            return
+        found = [made for entry in self._entries for made in entry.voids(row, place)]
+        yield from found
+        if not found:
+            detail = "does not name its order, account, meter or batch: set REPLICA IDENTITY FULL on the table"
+            yield self.refused(row, "bad_field", f"a deleted row {detail}")
+
     def voids(self, row: Row, place: Place) -> Iterator[MappedEvent]:
-        """The withdrawals of every event of the row: for a deleted row."""
+        """The withdrawals of the events that the row gave before it changed."""
         for entry in self._entries:
             try:
                 if entry.key and entry.applies(row):
@@ -189,7 +210,7 @@ class _Entry:
         self._constant_names = frozenset(constants)
         self._named = "event_id" in fields or "event_id" in constants
         self._is_recorded = "recorded_at" in fields
-        self._when = [] if entry is None else [(when, _test(when)) for when in entry.when]
+        self._when = [] if entry is None else [(when, condition(when)) for when in entry.when]
         self.key = (entry.key if entry is not None and entry.key else mapping.key) or ()
         self._type = constants.get("event_type")
 
@@ -233,7 +254,11 @@ class _Entry:
         wire: dict[str, Any] = {}
         problem: InputError | None = None
         if self._kind_of is not None:
-            found = self._type_of(row)
+            try:
+                found = self._type_of(row)
+            except ConversionError as error:
+                yield self.refused(row, InputError(error.reason, "event_type", error.detail))
+                return
             if isinstance(found, Skipped):
                 yield MappedEvent(b"", found, self, row)
                 return
@@ -245,10 +270,11 @@ class _Entry:
                 if step.field in _SUBJECTS and isinstance(given, list):
                     given, *more = given
                     several += [(step.field, step.convert(one)) for one in more]
-                    if any(isinstance(one, list) for one in (given, *more)):
-                        raise ConversionError("bad_field", "holds several values; an id is one")
-                if given is not None:
-                    _put(wire, step.outer, step.inner, step.convert(given))
+                value = None if given is None else step.convert(given)
+                if isinstance(value, list):  # made of a text, whose parts may be null words
+                    value = self._cells.clean(value)
+                if value is not None:
+                    _put(wire, step.outer, step.inner, value)
             except ConversionError as error:
                 problem = problem or self._refusal(step, error, row)
                 _put(wire, step.outer, step.inner, self._shown(row, step.columns))
@@ -270,7 +296,11 @@ class _Entry:
 
     def voids(self, row: Row, place: Place) -> Iterator[MappedEvent]:
         """The withdrawal of a row's event; none where the row has no key or names no subject."""
-        kind = self._type if self._kind_of is None else self._type_of(row)
+        try:
+            kind = self._type if self._kind_of is None else self._type_of(row)
+        except ConversionError as error:
+            yield self.refused(row, InputError(error.reason, "event_type", error.detail))
+            return
         if not self.key or isinstance(kind, Skipped):
             return
         wire: dict[str, Any] = {"event_type": kind}
@@ -309,7 +339,12 @@ class _Entry:
     def _type_of(self, row: Row) -> str | Skipped:
         kinds = self._kind_of
         assert kinds is not None
-        found = self._shown(row, kinds.column)
+        try:
+            found = "/".join(one_text_of(self._cells.clean(row.get(column))) for column in kinds.column)
+        except ConversionError as error:
+            shown = _cut(self._shown(row, kinds.column))
+            detail = f"{_columns(kinds.column)} has {shown}: {error.detail} (mapping key: event_type)"
+            raise ConversionError(error.reason, detail) from None
         value = kinds.values.get(found, None if kinds.values else found)
         if value is None and is_unicode(found):
             return Skipped(f"{'/'.join(kinds.column)} is not mapped", found) if kinds.other == "skip" else found
@@ -320,8 +355,14 @@ class _Entry:
         if len(step.columns) == 1:
             return clean(row.get(step.columns[0]))
         cells = [clean(row.get(column)) for column in step.columns]
-        to_text = id_of if step.field in IDS else text_of
-        return None if all(cell is None for cell in cells) else "/".join(to_text(cell) for cell in cells)
+        empty = [column for column, cell in zip(step.columns, cells, strict=True) if cell is None]
+        if len(empty) == len(cells):
+            return None
+        if step.field not in IDS:
+            return "/".join(map(one_text_of, cells))
+        if empty:
+            raise ConversionError("bad_field", f"{_columns(empty)} is empty, and the rest is the id of another thing")
+        return "/".join(map(id_of, cells))
 
     def _shown(self, row: Row, columns: Sequence[str]) -> str:
         clean = self._cells.clean
@@ -341,16 +382,18 @@ class _Entry:
             return
         parts = []
         for column in self.key:
-            value = self._cells.clean(row.get(column))
-            if value is None:
+            try:
+                value = self._cells.clean(row.get(column))
+                part = None if value is None else id_of(value)
+            except ConversionError as error:
+                shown = _cut(self._shown(row, (column,)))
+                detail = f"column {column!r} has {shown}: {error.detail} (mapping key: key)"
+                raise ConversionError(error.reason, detail) from None
+            if part is None:
                 raise ConversionError(
                     "missing_field", f"column {column!r} is empty, and names the row (mapping key: key)"
                 )
-            try:
-                parts.append(id_of(value).replace("%", "%25").replace("/", "%2F"))
-            except ConversionError as error:
-                detail = f"column {column!r} has {_cut(text_of(value))}: {error.detail} (mapping key: key)"
-                raise ConversionError(error.reason, detail) from None
+            parts.append(part.replace("%", "%25").replace("/", "%2F"))
         name = "/".join((*parts, str(wire.get("event_type"))))
         wire["event_id"] = name if len(name) <= _LONGEST_ID else hashlib.sha256(name.encode()).hexdigest()
         version = place.version
@@ -445,21 +488,6 @@ def _unwritable(wire: Mapping[str, Any], error: Exception) -> InputError:
     if any(isinstance(value, str) and not is_unicode(value) for value in wire.values()):
         return InputError("not_utf8", None, "is not valid text")
     return InputError("bad_field", None, f"cannot be written as JSON: {error}")
-
-
-def _test(when: schema.When) -> Callable[[Any], bool]:
-    wanted: Collection[str] = {*when.one_of, *(() if when.equals is None else (when.equals,))}
-    unwanted = frozenset(when.none_of)
-
-    def holds(value: Any) -> bool:
-        if when.present is not None and when.present != (value is not None):
-            return False
-        text = "" if value is None else text_of(value)
-        if not is_unicode(text):
-            raise ConversionError("not_utf8", "is not valid text")
-        return (not wanted or text in wanted) and text not in unwanted
-
-    return holds
 
 
 def _convert(name: str, spec: schema.FieldFrom, mapping: schema.Mapping, kinds: Mapping[str, schema.As]) -> Convert:

@@ -6,9 +6,8 @@ guessed: a number that may have lost digits is not accepted as an id, nor a loca
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from typing import Any, Final
@@ -18,23 +17,16 @@ import schemas.mappings as schema
 from schemas.fields import read_iso
 from schemas.limits import DAY
 from streams.core.instants import EPOCH
+from streams.wire.cells import MOST_PLACES, ConversionError, bounded, one_text_of, text_of, too_many_places
 
 Convert = Callable[[Any], Any]
 
 TRUE: Final = frozenset({"true", "yes", "y", "1", "t", "是"})
 FALSE: Final = frozenset({"false", "no", "n", "0", "f", "否"})
-MOST_PLACES: Final = 400
-"""More than any number of another program has, which is at most about 309 digits long; the text of one can be huge."""
+_NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([Ee][+-]?\d+)?", re.ASCII)
+"""``Decimal`` would also take 1_000, and the digits of every script."""
 
-MOST_DIGITS: Final = 15
-"""Digits that a number in a spreadsheet keeps; further digits are lost."""
-
-_EXPONENT: Final = re.compile(r"[+-]?\d(\.\d+)?[Ee]\+\d{2,}", re.ASCII)
 _GROUPS: Final = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?", re.ASCII)
-UNCALCULATED: Final = "#UNCALCULATED"
-"""Begins the text of a cell whose formula no program has calculated; the formula follows."""
-
-_SHEET_ERROR: Final = re.compile(rf"#(N/A|REF!|VALUE!|DIV/0!|NAME\?|NULL!|NUM!)|{UNCALCULATED} .*", re.DOTALL)
 _MORNING: Final = {hour: hour for hour in range(1, 12)}
 _AFTERNOON: Final = {hour: hour + 12 for hour in range(1, 12)}
 _HALVES: Final[dict[str, dict[int, int]]] = {
@@ -55,9 +47,6 @@ _HALF: Final = re.compile("|".join(schema.HALF_DAYS))
 _PACKED: Final = re.compile(r"((?:%[YmdHMSIjyf]){2,})")
 _MONTH: Final = re.compile(r"(1[0-2]|0?[1-9])月\s?")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_MARKED: Final = re.compile(r'="([^"]+)"|\'(\d+)', re.ASCII)
-"""Digits that an export marks as a text for spreadsheets: ``="0012"`` and ``'0012``."""
-
 _FINE: Final = re.compile(r"(\.\d{6})\d{1,3}(?!\d)")
 _EXCEL_ZERO: Final = datetime(1899, 12, 30)  # noqa: DTZ001 (the zone is the mapping's)
 _UNITS: Final[dict[str, Any]] = {"epoch_s": 10**6, "epoch_ms": 10**3, "epoch_us": 1, "epoch_ns": Decimal("0.001")}
@@ -71,138 +60,6 @@ _MOST_DAYS = 60_000
 """Days since 1970, to the year 2134."""
 
 
-class ConversionError(Exception):
-    """A value that cannot be converted: a reason of ``schemas.dead_letters``, the problem, the remedy.
-
-    ``key`` is the key to change below the field's own key in the mapping, or a key of the whole mapping (``/time``).
-    """
-
-    def __init__(self, reason: str, detail: str, key: str = "") -> None:
-        super().__init__(detail)
-        self.reason = reason
-        self.detail = detail
-        self.key = key
-
-
-class Cells:
-    """Empty cells, and cells as text.
-
-    A number or a date is empty where its text is a null word, and a time where a null word in ISO 8601 is that time.
-    """
-
-    def __init__(self, null_values: Collection[str], *, strip: bool) -> None:
-        self._nulls = frozenset(null_values)
-        self._null_times = frozenset(_times_in(null_values))
-        self._strip = strip
-
-    def clean(self, value: Any) -> Any:
-        """The value without surrounding blanks; ``None`` for an empty cell. Bytes that are UTF-8 are their text."""
-        if isinstance(value, bytes):
-            try:
-                value = value.decode("utf-8")
-            except UnicodeDecodeError:
-                return value
-        if isinstance(value, str):
-            if self._strip:
-                value = value.strip()
-                if value[:1] in ("=", "'") and (marked := _MARKED.fullmatch(value)) is not None:
-                    value = marked[1] or marked[2]
-            return None if not value or value in self._nulls else value
-        if isinstance(value, float) and math.isnan(value):
-            return None
-        if self._nulls and isinstance(value, int | float | Decimal | date):
-            is_time = isinstance(value, datetime)
-            return None if (value in self._null_times if is_time else text_of(value) in self._nulls) else value
-        return None if value == [] else value
-
-
-def _times_in(words: Collection[str]) -> Iterator[datetime]:
-    for word in words:
-        try:
-            yield read_iso(word)
-        except ValueError:
-            continue
-
-
-def text_of(value: Any) -> str:
-    """A value as text: whole numbers without a decimal point, bytes as UTF-8.
-
-    Raises: ConversionError: for bytes that are not UTF-8, and for numbers of more than ``MOST_PLACES`` digits.
-    """
-    match value:
-        case str():
-            return value
-        case None:
-            return ""
-        case bool():
-            return "true" if value else "false"
-        case bytes():
-            try:
-                return value.decode("utf-8")
-            except UnicodeDecodeError:
-                raise ConversionError("not_utf8", "bytes that are not UTF-8") from None
-        case float() if value.is_integer():
-            return f"{value:.0f}"
-        case int():
-            return str(_bounded(value))
-        case Decimal() if value.is_finite():
-            if abs(value.adjusted()) > MOST_PLACES:
-                raise _too_many_places()
-            return f"{value:f}" if value != value.to_integral_value() else f"{value:.0f}"
-        case date():
-            return value.isoformat()
-        case _:
-            return str(value)
-
-
-def is_unicode(text: str) -> bool:
-    """Whether it has no half of a surrogate pair, which stands for a byte that is not of the encoding."""
-    return text.isascii() or not any("\ud800" <= one <= "\udfff" for one in text)
-
-
-def _bounded(value: int) -> int:
-    if value.bit_length() > 4 * MOST_PLACES:  # above a limit it cannot be written at all
-        raise _too_many_places()
-    return value
-
-
-def _too_many_places() -> ConversionError:
-    return ConversionError("bad_field", f"is a number of more than {MOST_PLACES} digits")
-
-
-def id_of(value: Any, *, is_text: bool = False) -> str:
-    """An id; ``is_text`` takes whole numbers of any length digit by digit.
-
-    Raises: ConversionError: for a number that a spreadsheet may have rounded.
-    """
-    if isinstance(value, str):
-        if _EXPONENT.fullmatch(value):
-            raise ConversionError(
-                "bad_field",
-                "was written by a spreadsheet as a rounded number; several ids look like this one: "
-                "export that column as text",
-            )
-        if _SHEET_ERROR.fullmatch(value):
-            raise ConversionError("bad_field", "is a spreadsheet's error: correct it, or name it", "/null_values")
-        return value
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-        return text_of(value)
-    is_whole = isinstance(value, int) or (
-        value.is_integer() if isinstance(value, float) else value.is_finite() and value == value.to_integral_value()
-    )
-    if not is_whole:
-        raise ConversionError("bad_field", "an id that is a number must be a whole one")
-    text = text_of(value)
-    if len(text.lstrip("-")) > MOST_DIGITS and (isinstance(value, float) or not is_text):
-        more = "" if isinstance(value, float) else ", or write as: text where its digits are exact"
-        raise ConversionError(
-            "bad_field",
-            f"an id of more than {MOST_DIGITS} digits that is stored as a number may be rounded: "
-            f"export that column as text{more}",
-        )
-    return text
-
-
 def converter(kind: schema.As, form: schema.TimeForm, separator: str, *, is_wall: bool = False) -> Convert:
     """The conversion to that kind; the function raises ``ConversionError``.
 
@@ -211,7 +68,7 @@ def converter(kind: schema.As, form: schema.TimeForm, separator: str, *, is_wall
     """
     match kind:
         case "text":
-            return _text
+            return one_text_of
         case "integer":
             return _integer
         case "number" | "amount":
@@ -228,32 +85,30 @@ def converter(kind: schema.As, form: schema.TimeForm, separator: str, *, is_wall
             )
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, list):
-        raise ConversionError("bad_field", "holds several values; where the field takes a list, write as: list")
-    return text_of(value)
-
-
 def _decimal(value: Any) -> Decimal:
     text = text_of(value).strip()
     if _GROUPS.fullmatch(text):
         text = text.replace(",", "")
     try:
-        found = Decimal(text)
-    except ArithmeticError:
+        found = _plain(text)
+    except (ValueError, ArithmeticError):
         raise ConversionError("bad_field", "is not a number") from None
-    if not found.is_finite():
-        raise ConversionError("bad_field", "is not a number")
     if abs(found.adjusted()) > MOST_PLACES:
-        raise _too_many_places()
+        raise too_many_places()
     return found
+
+
+def _plain(text: str) -> Decimal:
+    if not _NUMBER.fullmatch(text):
+        raise ValueError("not a number in digits from 0 to 9")
+    return Decimal(text)
 
 
 def _integer(value: Any) -> Any:
     if isinstance(value, bool):
         raise ConversionError("bad_field", "is not a whole number")
     if isinstance(value, int):
-        return _bounded(value)
+        return bounded(value)
     found = _decimal(value)
     if found != found.to_integral_value():
         raise ConversionError("bad_field", "is not a whole number")
@@ -262,7 +117,7 @@ def _integer(value: Any) -> Any:
 
 def _number(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool):
-        return _bounded(value)
+        return bounded(value)
     found = _decimal(value)
     return value if isinstance(value, float | Decimal) else found
 
@@ -297,6 +152,13 @@ def times(form: schema.TimeForm, *, is_wall: bool = False) -> Convert:
             # A local time in the hour skipped in spring comes back as another one: it does not exist.
             if _in_zone(_in_zone(local, EPOCH.tzinfo), zone).replace(tzinfo=None) != moment:
                 raise ConversionError("naive_time", f"is a time that no clock in {form.zone} showed", "/time.zone")
+            if local.utcoffset() != local.replace(fold=1).utcoffset():
+                # Whichever was taken, half of these would be an hour early or late.
+                raise ConversionError(
+                    "naive_time",
+                    f"is a time that clocks in {form.zone} showed twice: export times with their offset or in UTC",
+                    "/time.zone",
+                )
             moment = local
         return _rfc(moment)
 
@@ -364,7 +226,7 @@ def _epoch(form: str) -> Callable[[Any], datetime]:
     unit = _UNITS[form]
 
     def parse(value: Any) -> datetime:
-        number = Decimal(text_of(value).strip())
+        number = _plain(text_of(value).strip())
         moment: datetime | None
         try:
             moment = EPOCH + timedelta(microseconds=int(number * unit))
@@ -388,7 +250,7 @@ def _excel(value: Any) -> datetime:
     """Days since 1899-12-30. Texts have at most seven decimals, so they are rounded to the nearest second."""
     if isinstance(value, bool):
         raise ValueError("a flag")
-    serial = Decimal(text_of(value).strip())
+    serial = _plain(text_of(value).strip())
     if not 20_000 <= serial <= 80_000:  # 1954 to 2119
         raise ValueError("no day of a spreadsheet")
     ms = int((serial * 86_400_000).to_integral_value())

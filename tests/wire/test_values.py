@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from schemas.mappings import HALF_DAYS, TimeForm
-from streams.wire.values import Cells, ConversionError, converter, id_of, text_of, times
+from streams.wire.cells import Cells, ConversionError, id_of, text_of
+from streams.wire.values import converter, times
 
 ZONE = "Asia/Shanghai"
 LATE = datetime(2026, 3, 15, 16, tzinfo=UTC)

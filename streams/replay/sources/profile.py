@@ -19,9 +19,10 @@ from streams.replay.sources.json_rows import elements_of
 from streams.replay.sources.ocel import ocel_rows
 from streams.replay.sources.tables import parquet_files, parquet_table, partitions_of, rows_of, sheets_of
 from streams.replay.sources.xes import xes_rows
+from streams.wire.cells import Cells, ConversionError, text_of
 from streams.wire.decoder import decode_json
 from streams.wire.mapping import flat
-from streams.wire.values import Cells, ConversionError, text_of, times
+from streams.wire.values import times
 
 _LONGEST_OBJECT: Final = 64 << 20
 ROWS: Final = 5_000
@@ -163,7 +164,10 @@ class Profile:
             if not name:
                 continue
             column = self.columns.setdefault(name, Column(name))
-            cell = clean(value)
+            try:
+                cell = clean(value)
+            except ConversionError:  # not sent
+                continue
             if isinstance(cell, str) and cell in _NULLS:
                 self.nulls[cell] += 1
             elif cell is not None:

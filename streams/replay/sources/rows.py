@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from streams.errors import InputError
 from streams.replay.sources import Record
 from streams.rulebooks.mapping_files import MappingFile
+from streams.wire.cells import ConversionError, text_of
 from streams.wire.mapping import Place, Row, Skipped
-from streams.wire.values import ConversionError, text_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,9 +24,9 @@ from streams.replay.sources import Record
 from streams.replay.sources.detection import encoding_of, first_bytes
 from streams.replay.sources.rows import EMPTY, Header, Rows, heading
 from streams.replay.sources.unread_cells import unread_cells
+from streams.wire.cells import is_unicode, text_of
 from streams.wire.decoder import encode_json
 from streams.wire.mapping import flat
-from streams.wire.values import is_unicode, text_of
 
 if TYPE_CHECKING:
     import polars as pl

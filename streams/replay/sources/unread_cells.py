@@ -10,7 +10,7 @@ import zipfile
 from html import unescape
 from typing import BinaryIO, Final
 
-from streams.wire.values import UNCALCULATED
+from streams.wire.cells import UNCALCULATED
 
 _ATTRIBUTE: Final = re.compile(r"""([\w:]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 _SHEET: Final = re.compile(r"<(?:\w+:)?sheet\s([^<>]*)>")
