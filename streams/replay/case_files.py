@@ -12,7 +12,7 @@ from typing import Any, Final
 from streams.errors import ConfigError
 from streams.files import open_bytes, read_lines, text_lines
 from streams.replay.results import format_of
-from streams.replay.sources.tables import parquet_files
+from streams.replay.sources.parquet import parquet_files
 
 NEEDED: Final = ("rule", "outcome", "as_of", "limit", "started_at", "stopped_at", "elapsed", "paused")
 """The columns that are read, besides those of the organisation."""

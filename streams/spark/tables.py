@@ -28,6 +28,7 @@ from streams.spark.frames import ROUTED, values_of
 from streams.spark.inputs import Inputs, routed_rows
 from streams.spark.rulebook import RulebookFiles
 from streams.spark.steps import Job, catalogue_of
+from streams.wire.coarse_numbers import Read, coarse_elements, coarse_members, coarse_number
 from streams.wire.mapping import flat
 
 _ID: Final = "__gridclock_row"
@@ -76,7 +77,7 @@ def _columns(schema: StructType, prefix: str = "") -> Iterator[str]:
 
 def read_table(job: Job, part: Part, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """The rows of one partition, with their numbers, to ``ROUTED`` rows."""
-    rows = (row for batch in batches for row in batch.to_pylist())
+    rows = (row for batch in batches for row in _rows(batch))
     first = next(rows, None)
     if first is None:
         return
@@ -87,6 +88,23 @@ def read_table(job: Job, part: Part, batches: Iterable[pa.RecordBatch]) -> Itera
     if mapping is not None:
         source = _Mapped(Input(part.name, mapping, (part.number,)), numbered)
     yield from routed_rows(job, part.number, source, begins)
+
+
+def _rows(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
+    coarse = {field.name: read for field in batch.schema if (read := _coarse(field.type)) is not None}
+    for row in batch.to_pylist():
+        for name, read in coarse.items():
+            row[name] = read(row[name])
+        yield row
+
+
+def _coarse(kind: pa.DataType) -> Read | None:
+    """How values of that type are read, if there are numbers of 32 bits in it; as ``sources.parquet`` reads a file."""
+    if pa.types.is_float32(kind):
+        return coarse_number(24)
+    if pa.types.is_struct(kind):
+        return coarse_members({field.name: _coarse(field.type) for field in kind})
+    return coarse_elements(_coarse(kind.value_type)) if pa.types.is_list(kind) else None
 
 
 _Numbered = Iterator[tuple[int, dict[str, Any]]]

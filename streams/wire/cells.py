@@ -46,6 +46,10 @@ class ConversionError(Exception):
         self.key = key
 
 
+class Coarse(float):
+    """A number that its file keeps in fewer bits than it may have had: a quantity, but no text and no id."""
+
+
 class Cells:
     """Empty cells, and cells as text.
 
@@ -110,7 +114,7 @@ def _times_in(words: Collection[str]) -> Iterator[datetime]:
 def text_of(value: Any) -> str:
     """A value as text: whole numbers without a decimal point, bytes as UTF-8.
 
-    Raises: ConversionError: for bytes that are not UTF-8, and for numbers of more than ``MOST_PLACES`` digits.
+    Raises: ConversionError: for bytes that are not UTF-8, and for numbers that are coarse or too long.
     """
     match value:
         case str():
@@ -124,6 +128,10 @@ def text_of(value: Any) -> str:
                 return value.decode("utf-8")
             except UnicodeDecodeError:
                 raise ConversionError("not_utf8", "bytes that are not UTF-8") from None
+        case Coarse():
+            raise ConversionError(
+                "bad_field", "is a number of 32 bits or less, which may be rounded: export it as text"
+            )
         case float() if value.is_integer():
             return f"{value:.0f}"
         case int():
@@ -143,7 +151,7 @@ def one_text_of(value: Any) -> str:
 
     Raises: ConversionError: as ``text_of``, and for a list.
     """
-    if isinstance(value, list):
+    if isinstance(value, list | dict):
         raise ConversionError("bad_field", "holds several values; where the field takes a list, write as: list")
     return text_of(value)
 
@@ -173,7 +181,7 @@ def id_of(value: Any, *, is_text: bool = False) -> str:
 
     Raises: ConversionError: for a number that a spreadsheet may have rounded, and for a list.
     """
-    if isinstance(value, list):
+    if isinstance(value, list | dict):
         raise ConversionError("bad_field", "holds several values; an id is one")
     if isinstance(value, str):
         if _EXPONENT.fullmatch(value):

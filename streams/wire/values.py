@@ -17,7 +17,7 @@ import schemas.mappings as schema
 from schemas.fields import read_iso
 from schemas.limits import DAY
 from streams.core.instants import EPOCH
-from streams.wire.cells import MOST_PLACES, ConversionError, bounded, one_text_of, text_of, too_many_places
+from streams.wire.cells import MOST_PLACES, Coarse, ConversionError, bounded, one_text_of, text_of, too_many_places
 
 Convert = Callable[[Any], Any]
 
@@ -118,6 +118,8 @@ def _integer(value: Any) -> Any:
 def _number(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool):
         return bounded(value)
+    if isinstance(value, Coarse):
+        return float(value)
     found = _decimal(value)
     return value if isinstance(value, float | Decimal) else found
 

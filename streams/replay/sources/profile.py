@@ -17,11 +17,11 @@ from streams.files import STANDARD, check_is_read_again, open_bytes, read_lines,
 from streams.replay.sources.detection import content_form, encoding_of, first_bytes, suffix_form
 from streams.replay.sources.json_rows import elements_of
 from streams.replay.sources.ocel import ocel_rows
-from streams.replay.sources.tables import parquet_files, parquet_table, partitions_of, rows_of, sheets_of
+from streams.replay.sources.parquet import instants_of, parquet_files, parquet_rows, parquet_table, partitions_of
+from streams.replay.sources.tables import rows_of, sheets_of
 from streams.replay.sources.xes import xes_rows
 from streams.wire.cells import Cells, ConversionError, text_of
 from streams.wire.decoder import decode_json
-from streams.wire.mapping import flat
 from streams.wire.values import times
 
 _LONGEST_OBJECT: Final = 64 << 20
@@ -294,9 +294,9 @@ def _parquet(name: str) -> Iterator[Mapping[str, Any]]:
     import polars as pl
 
     try:
-        for batch in parquet_table(parquet_files(name), partitions_of(name)).head(ROWS).collect_batches():
-            yield from (flat(row) for row in batch.iter_rows(named=True))
-    except (pl.exceptions.PolarsError, OSError) as error:
+        files = parquet_files(name)
+        yield from parquet_rows(parquet_table(files, partitions_of(name)).head(ROWS), instants_of(files))
+    except (pl.exceptions.PolarsError, OSError, pl.exceptions.PanicException) as error:
         raise ConfigError(f"not Parquet, or damaged: {error}", path=name) from error
 
 

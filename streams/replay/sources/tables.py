@@ -11,7 +11,6 @@ import io
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -22,20 +21,21 @@ from streams.errors import ConfigError, InputError
 from streams.files import KEPT_CHARACTERS, MAX_LINE, STANDARD, open_bytes
 from streams.replay.sources import Record
 from streams.replay.sources.detection import encoding_of, first_bytes
+from streams.replay.sources.parquet import (
+    columns_of,
+    instants_of,
+    parquet_files,
+    parquet_rows,
+    parquet_table,
+    partitions_of,
+)
 from streams.replay.sources.rows import EMPTY, Header, Rows, heading
 from streams.replay.sources.unread_cells import unread_cells
 from streams.wire.cells import is_unicode, text_of
 from streams.wire.decoder import encode_json
-from streams.wire.mapping import flat
 
 if TYPE_CHECKING:
-    import polars as pl
     from python_calamine import CalamineWorkbook
-
-_NULL = "__HIVE_DEFAULT_PARTITION__"
-
-BATCH = 20_000
-"""Rows of a Parquet file held at a time."""
 
 
 class CsvTable(Rows):
@@ -336,6 +336,10 @@ class ParquetTable(Rows):
     def _partitions(self) -> Mapping[str, bool] | None:
         return partitions_of(self.name)
 
+    @cached_property
+    def _instants(self) -> frozenset[str]:
+        return instants_of(parquet_files(self.name))
+
     def files(self) -> list[tuple[str, int]]:
         """Its files, each with the number of rows before it.
 
@@ -365,92 +369,13 @@ class ParquetTable(Rows):
 
         number = self._after
         try:
-            if self._whole is None:
-                table = parquet_table(parquet_files(self.name), self._partitions)
-            else:
-                table = parquet_table([self._file], self._whole._partitions)
-            checked = False
-            for batch in table.collect_batches(chunk_size=BATCH, maintain_order=True):
-                if not checked:
-                    self.input.mapping.check_columns(list(_columns(table.collect_schema())), self.name)
-                    checked = True
-                for row in batch.iter_rows(named=True):
-                    number += 1
-                    yield from self.made(number, flat(row))
-            if not checked:
-                self.input.mapping.check_columns(list(_columns(table.collect_schema())), self.name)
+            whole = self if self._whole is None else self._whole
+            table = parquet_table(parquet_files(self.name) if self._whole is None else [self._file], whole._partitions)
+            self.input.mapping.check_columns(list(columns_of(table.collect_schema())), self.name)
+            for row in parquet_rows(table, whole._instants):
+                number += 1
+                yield from self.made(number, row)
         except (pl.exceptions.PolarsError, OSError) as error:
             raise ConfigError(f"not Parquet, or damaged after row {number}: {error}", path=self.name) from error
-
-
-def partitions_of(name: str) -> Mapping[str, bool] | None:
-    """The columns that directories ``column=value`` of a table give, each with whether all its values are dates.
-
-    ``None`` for a file.
-
-    Raises:
-        ConfigError: where there are no files.
-    """
-    if not Path(name).is_dir():
-        return None
-    values: dict[str, set[str]] = {}
-    for part in {part for one in parquet_files(name) for part in Path(one).parent.parts if part.count("=") == 1}:
-        column, value = part.split("=")
-        values.setdefault(column, set()).add(value)
-    return {column: all(map(_is_date, found)) for column, found in values.items()}
-
-
-def parquet_table(files: list[str], partitions: Mapping[str, bool] | None) -> pl.LazyFrame:
-    """The rows of a Parquet file, or of some files of a directory.
-
-    A directory ``column=value`` is a column of that text, because a number would lose its leading zeros. Where all
-    values are dates it is one of dates, which fit any ``time`` of a mapping and have that text too.
-    """
-    import polars as pl  # half a second, not needed for other sources
-
-    if partitions is None:
-        return pl.scan_parquet(files)
-    schema = dict.fromkeys(partitions, pl.String())
-    table = pl.scan_parquet(files, hive_partitioning=True, hive_schema=schema, try_parse_hive_dates=False)
-    dates = [column for column, are_dates in partitions.items() if are_dates]
-    return table.with_columns(pl.col(dates).str.to_date("%Y-%m-%d"))
-
-
-def _is_date(text: str) -> bool:
-    try:
-        return text == _NULL or date.fromisoformat(text).isoformat() == text
-    except ValueError:
-        return False
-
-
-def parquet_files(name: str) -> list[str]:
-    """The files of a Parquet table, in the order of their names.
-
-    Raises:
-        ConfigError: where there are none.
-    """
-    path = Path(name)
-    if path.is_file():
-        return [name]
-    if not path.is_dir():
-        raise ConfigError("cannot be read: no such file", path=name)
-    hidden = (".", "_")
-    found = [
-        str(one)
-        for one in sorted(path.rglob("*"))
-        if one.suffix in (".parquet", ".pq")
-        and not any(part.startswith(hidden) for part in one.relative_to(path).parts)
-    ]
-    if not found:
-        raise ConfigError("has no .parquet file in it", path=name)
-    return found
-
-
-def _columns(members: Any, prefix: str = "") -> Iterator[str]:
-    import polars as pl
-
-    for name, kind in members.items():
-        if isinstance(kind, pl.Struct):
-            yield from _columns({field.name: field.dtype for field in kind.fields}, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}"
+        except pl.exceptions.PanicException as error:
+            raise ConfigError(f"cannot be read after row {number}: {error}", path=self.name) from error
