@@ -46,6 +46,20 @@ class ConversionError(Exception):
         self.key = key
 
 
+class Several(tuple[Any, ...]):
+    """The values of an attribute that was given more than once, and differently: nobody knows which is meant."""
+
+    @classmethod
+    def put(cls, row: dict[str, Any], name: str, value: Any) -> None:
+        """Add an attribute to a row; the same value again changes nothing."""
+        if name not in row:
+            row[name] = value
+        elif isinstance(known := row[name], cls):
+            row[name] = known if value in known else cls((*known, value))
+        elif (type(known), known) != (type(value), value):
+            row[name] = cls((known, value))
+
+
 class Coarse(float):
     """A number that its file keeps in fewer bits than it may have had: a quantity, but no text and no id."""
 
@@ -67,8 +81,10 @@ class Cells:
         Of a list each element is cleaned, and those that are empty are left out.
 
         Raises:
-            ConversionError: for a value that the source has not sent.
+            ConversionError: for a value that the source has not sent, or of which it has sent several.
         """
+        if isinstance(value, Several):
+            raise ConversionError("bad_field", "is given several times, with different values: correct the log")
         if isinstance(value, list):
             return [one for one in map(self._one, value) if one is not None] or None
         return self._one(value)

@@ -20,6 +20,7 @@ from streams.replay.sources import Record
 from streams.replay.sources.detection import first_bytes
 from streams.replay.sources.rows import Rows
 from streams.replay.sources.xml import elements_of
+from streams.wire.cells import Several
 from streams.wire.decoder import decode_json
 
 Event = dict[str, Any]
@@ -59,7 +60,8 @@ def _row(
     eid: Any, activity: Any, at: Any, attributes: Iterable[tuple[str, Any]], related: Iterable[tuple[str, str]]
 ) -> Event:
     row: Event = {"ocel:eid": eid, "ocel:activity": activity, "ocel:timestamp": at}
-    row.update(attributes)
+    for name, value in attributes:
+        Several.put(row, name, value)
     objects: dict[str, list[str]] = {}
     for kind, oid in related:
         known = objects.setdefault(f"ocel:type:{kind}", [])
@@ -69,6 +71,11 @@ def _row(
     return row
 
 
+def _add_object(kinds: dict[str, str], oid: str, kind: str) -> None:
+    if kinds.setdefault(oid, kind) != kind:
+        raise ValueError(f"object {oid} is of the types {kinds[oid]} and {kind}")
+
+
 def _from_json(name: str) -> Iterator[Event]:
     if not size_within(name, _MAX_JSON):
         raise ConfigError(
@@ -76,7 +83,9 @@ def _from_json(name: str) -> Iterator[Event]:
         )
     with open_bytes(name) as source:
         log = decode_json(source.read().removeprefix(b"\xef\xbb\xbf"))
-    kinds = {one["id"]: one["type"] for one in log.get("objects", ())}
+    kinds: dict[str, str] = {}
+    for one in log.get("objects", ()):
+        _add_object(kinds, one["id"], one["type"])
     for event in log["events"]:
         related = event.get("relationships") or ()
         yield _row(
@@ -101,9 +110,10 @@ def _from_sqlite(name: str) -> Iterator[Event]:
             tables = dict(database.execute("SELECT ocel_type, ocel_type_map FROM event_map_type").fetchall())
             for eid, activity in database.execute("SELECT ocel_id, ocel_type FROM event ORDER BY rowid"):
                 table = _quoted(f"event_{tables[activity]}")
-                own = database.execute(f"SELECT * FROM {table} WHERE ocel_id = ?", (eid,)).fetchone()
-                if own is None:
-                    raise ValueError(f"event {eid} is not in table {table}")
+                rows = database.execute(f"SELECT * FROM {table} WHERE ocel_id = ?", (eid,)).fetchmany(2)
+                if len(rows) != 1:
+                    raise ValueError(f"event {eid} is {'twice' if rows else 'not'} in table {table}")
+                own = rows[0]
                 related = database.execute(
                     "SELECT o.ocel_type, eo.ocel_object_id FROM event_object eo "
                     "LEFT JOIN object o ON o.ocel_id = eo.ocel_object_id "
@@ -126,7 +136,7 @@ def _from_xml(name: str) -> Iterator[Event]:
     kinds: dict[str, str] = {}
     for path, element in elements_of(name, "OCEL log", "log", ends=(("objects", "object"), ("events", "event"))):
         if path == ("objects", "object"):
-            kinds[element["id"]] = element["type"]
+            _add_object(kinds, element["id"], element["type"])
             continue
         attributes, related = [], []
         for tag, own, text in element.inner:

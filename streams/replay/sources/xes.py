@@ -11,6 +11,7 @@ from typing import Any
 from streams.replay.sources import Record
 from streams.replay.sources.rows import Rows
 from streams.replay.sources.xml import Parser, Refused, parse
+from streams.wire.cells import Several
 
 _ATTRIBUTES = frozenset({"string", "date", "int", "float", "boolean", "id"})
 _PREFIX = "case:"
@@ -25,7 +26,7 @@ class XesLog(Rows):
             yield from self.made(number, row)
 
 
-def xes_rows(name: str) -> Iterator[dict[str, str]]:
+def xes_rows(name: str) -> Iterator[dict[str, Any]]:
     """The events of a log as rows.
 
     Raises:
@@ -41,12 +42,12 @@ class _Log:
 
     def __init__(self) -> None:
         self._path: list[str] = []
-        self._trace: dict[str, str] = {}
-        self._event: dict[str, str] = {}
-        self._events: list[dict[str, str]] = []
-        self._late: list[dict[str, str]] = []
+        self._trace: dict[str, Any] = {}
+        self._event: dict[str, Any] = {}
+        self._events: list[dict[str, Any]] = []
+        self._late: list[dict[str, Any]] = []
 
-    def take(self) -> list[dict[str, str]]:
+    def take(self) -> list[dict[str, Any]]:
         found, self._events = self._events, []
         return found
 
@@ -57,9 +58,9 @@ class _Log:
             raise Refused(f"it begins with <{tag}> and not with <log>")
         if tag in _ATTRIBUTES and "key" in attributes:
             if path[1:] == ["trace"]:
-                self._trace[_PREFIX + attributes["key"]] = attributes.get("value", "")
+                Several.put(self._trace, _PREFIX + attributes["key"], attributes.get("value", ""))
             elif path[1:] == ["trace", "event"] or path[1:] == ["event"]:
-                self._event[attributes["key"]] = attributes.get("value", "")
+                Several.put(self._event, attributes["key"], attributes.get("value", ""))
         path.append(tag)
 
     def end(self, _tag: str) -> None:
@@ -69,6 +70,14 @@ class _Log:
             self._event = {}
         if path[1:] in (["trace"], ["event"]):
             # a trace's own attributes may follow its events
-            self._events.extend({**self._trace, **event} for event in self._late)
+            self._events.extend(_joined(self._trace, event) for event in self._late)
             self._late, self._trace = [], {}
         path.pop()
+
+
+def _joined(trace: dict[str, Any], event: dict[str, Any]) -> dict[str, Any]:
+    found = {**trace, **event}
+    for name in trace.keys() & event.keys():  # an event may have an attribute named "case:…" of its own
+        found[name] = trace[name]
+        Several.put(found, name, event[name])
+    return found
