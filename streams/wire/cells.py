@@ -28,7 +28,11 @@ _EXPONENT: Final = re.compile(r"[+-]?\d(\.\d+)?[Ee]\+\d{2,}", re.ASCII)
 UNCALCULATED: Final = "#UNCALCULATED"
 """Begins the text of a cell whose formula no program has calculated; the formula follows."""
 
-_SHEET_ERROR: Final = re.compile(rf"#(N/A|REF!|VALUE!|DIV/0!|NAME\?|NULL!|NUM!)|{UNCALCULATED} .*", re.DOTALL)
+_SHEET_ERROR: Final = re.compile(
+    r"#(N/A|REF!|VALUE!|DIV/0!|NAME\?|NULL!|NUM!|SPILL!|CALC!|FIELD!|BLOCKED!|CONNECT!|UNKNOWN!|BUSY!|GETTING_DATA|"
+    rf"ERROR \d+)|Err:\d{{3}}|{UNCALCULATED} .*",
+    re.DOTALL,
+)
 _MARKED: Final = re.compile(r'="([^"]+)"|\'(\d+)', re.ASCII)
 """Digits that an export marks as a text for spreadsheets: ``="0012"`` and ``'0012``."""
 
@@ -172,6 +176,11 @@ def one_text_of(value: Any) -> str:
     return text_of(value)
 
 
+def is_sheet_error(text: str) -> bool:
+    """Whether it is an error of Excel or LibreOffice, or a formula that no program has calculated."""
+    return _SHEET_ERROR.fullmatch(text) is not None
+
+
 def is_unicode(text: str) -> bool:
     """Whether it has no half of a surrogate pair, which stands for a byte that is not of the encoding."""
     return text.isascii() or not any("\ud800" <= one <= "\udfff" for one in text)
@@ -206,7 +215,7 @@ def id_of(value: Any, *, is_text: bool = False) -> str:
                 "was written by a spreadsheet as a rounded number; several ids look like this one: "
                 "export that column as text",
             )
-        if _SHEET_ERROR.fullmatch(value):
+        if is_sheet_error(value):
             raise ConversionError("bad_field", "is a spreadsheet's error: correct it, or name it", "/null_values")
         return value
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):

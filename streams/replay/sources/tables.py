@@ -30,7 +30,7 @@ from streams.replay.sources.parquet import (
     partitions_of,
 )
 from streams.replay.sources.rows import EMPTY, Header, Rows, heading
-from streams.replay.sources.unread_cells import unread_cells
+from streams.replay.sources.unread_cells import UnreadError, unread_cells
 from streams.wire.cells import is_unicode, text_of
 from streams.wire.decoder import encode_json
 
@@ -285,10 +285,14 @@ def rows_of(name: str, sheet: str | None, mapping: str | None = None) -> Iterato
                 )
             sheet = filled[0] if filled else names[0]
         found = book.get_sheet_by_name(sheet)
-        unread = unread_cells(file, sheet)
+        try:
+            unread = unread_cells(file, sheet)
+        except UnreadError as error:
+            said = f"errors in its cells cannot be told from empty cells ({error}): save it as .xlsx"
+            raise ConfigError(said, path=name) from error
         for number, row in enumerate(found.to_python(skip_empty_area=False), start=1):
             if unread and not all(map(_is_empty, row)):  # a row of formulas alone waits to be filled
-                row = [unread.get((number, n), "") if value == "" else value for n, value in enumerate(row)]
+                row = [unread.get((number, n), value) for n, value in enumerate(row)]
             yield number, row
 
 

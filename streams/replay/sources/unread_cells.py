@@ -1,4 +1,4 @@
-"""The cells of a sheet of .xlsx that calamine gives as empty and that are not: errors, and formulas without a result.
+"""The cells of a spreadsheet that calamine gives as empty and that are not: errors, and formulas without a result.
 
 That an arrival is ``#N/A`` does not mean that nobody arrived: such a cell is the text that it shows, as in CSV.
 """
@@ -6,10 +6,15 @@ That an arrival is ``#N/A`` does not mean that nobody arrived: such a cell is th
 from __future__ import annotations
 
 import re
+import struct
 import zipfile
 from html import unescape
+from pathlib import Path
 from typing import BinaryIO, Final
+from xml.parsers.expat import ExpatError
 
+from streams.replay.sources.binary_workbooks import COMPOUND, Cells, cells_of_xls, cells_of_xlsb, xlsb_records
+from streams.replay.sources.open_documents import cells_of_ods
 from streams.wire.cells import UNCALCULATED
 
 _ATTRIBUTE: Final = re.compile(r"""([\w:]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
@@ -19,17 +24,54 @@ _CELL: Final = re.compile(r"<(?:\w+:)?c\s([^<>]*)(?<!/)>(.*?)</(?:\w+:)?c>", re.
 _SUSPECT: Final = re.compile(r"""\st=["']e["']|<(?:\w+:)?f[\s/>]""")
 _FORMULA: Final = re.compile(r"<(?:\w+:)?f\b[^<>]*?(?:/>|>([^<]*)<)")
 _VALUE: Final = re.compile(r"<(?:\w+:)?v\b[^<>]*>([^<]+)<")
+_BUNDLE_SHEET: Final = 156
+"""The record of .xlsb that names a sheet and its part."""
+
 _PLACE: Final = re.compile(r"([A-Z]+)(\d+)")
 
 
-def unread_cells(file: str | BinaryIO, sheet: str) -> dict[tuple[int, int], str]:
-    """The text of each of them, by row (from 1) and column (from 0); none for a file that is not .xlsx."""
+class UnreadError(Exception):
+    """A spreadsheet that cannot be looked through."""
+
+
+def unread_cells(file: str | BinaryIO, sheet: str) -> Cells:
+    """The text of each of them.
+
+    Raises:
+        UnreadError: where they cannot be found.
+    """
     try:
+        raw = _compound(file)
+        if raw is not None:
+            return cells_of_xls(raw, sheet)
+        if not zipfile.is_zipfile(file):
+            return {}
         with zipfile.ZipFile(file) as archive:
-            text = archive.read(_path_of(archive, sheet)).decode("utf-8", errors="replace")
-    except (KeyError, zipfile.BadZipFile):
-        return {}
-    found: dict[tuple[int, int], str] = {}
+            parts = archive.namelist()
+            if "content.xml" in parts:
+                return cells_of_ods(archive.read("content.xml"), sheet)
+            if "xl/workbook.bin" in parts:
+                return cells_of_xlsb(archive.read(_path_in_xlsb(archive, sheet)))
+            try:
+                return _of_xlsx(archive.read(_path_of(archive, sheet)).decode("utf-8", errors="replace"))
+            except KeyError:
+                return {}
+    except (LookupError, ValueError, struct.error, zipfile.BadZipFile, ExpatError) as error:
+        raise UnreadError(str(error)) from error
+
+
+def _compound(file: str | BinaryIO) -> bytes | None:
+    """The bytes of an .xls, which may have an archive embedded in it."""
+    if isinstance(file, str):
+        with Path(file).open("rb") as opened:
+            return _compound(opened)
+    file.seek(0)
+    beginning = file.read(len(COMPOUND))
+    return beginning + file.read() if beginning == COMPOUND else None
+
+
+def _of_xlsx(text: str) -> Cells:
+    found: Cells = {}
     if _SUSPECT.search(text) is None:
         return found
     for cell in _CELL.finditer(text):
@@ -49,7 +91,26 @@ def _path_of(archive: zipfile.ZipFile, sheet: str) -> str:
     sheets = map(_attributes, _SHEET.findall(archive.read("xl/workbook.xml").decode("utf-8", errors="replace")))
     own = next((one for one in sheets if one.get("name") == sheet), {})
     wanted = next((value for name, value in own.items() if name.endswith(":id")), None)
-    relations = archive.read("xl/_rels/workbook.xml.rels").decode("utf-8", errors="replace")
+    return _part(archive, "xl/_rels/workbook.xml.rels", wanted, sheet)
+
+
+def _path_in_xlsb(archive: zipfile.ZipFile, sheet: str) -> str:
+    for kind, body in xlsb_records(archive.read("xl/workbook.bin")):
+        if kind == _BUNDLE_SHEET:
+            relation, at = _wide(body, 8)
+            name, _ = _wide(body, at)
+            if name == sheet:
+                return _part(archive, "xl/_rels/workbook.bin.rels", relation, sheet)
+    raise KeyError(sheet)
+
+
+def _wide(body: bytes, at: int) -> tuple[str, int]:
+    end = at + 4 + 2 * int(struct.unpack_from("<I", body, at)[0])
+    return body[at + 4 : end].decode("utf-16-le"), end
+
+
+def _part(archive: zipfile.ZipFile, path: str, wanted: str | None, sheet: str) -> str:
+    relations = archive.read(path).decode("utf-8", errors="replace")
     for relation in map(_attributes, _RELATION.findall(relations)):
         if relation["Id"] == wanted:
             target = relation["Target"]
