@@ -326,6 +326,10 @@ def _workbook(name: str) -> Iterator[tuple[CalamineWorkbook, str | BinaryIO]]:
         raise ConfigError("is protected by a password: save it without one", path=name) from error
     except (CalamineError, OSError, IndexError) as error:
         raise ConfigError(f"cannot be read as a spreadsheet: {error}", path=name) from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # calamine's own class, which it does not give
+            raise
+        raise ConfigError(f"cannot be read as a spreadsheet, or is damaged: {error}", path=name) from error
 
 
 class ParquetTable(Rows):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import struct
 import zipfile
+import zlib
 from html import unescape
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -28,6 +29,11 @@ _BUNDLE_SHEET: Final = 156
 """The record of .xlsb that names a sheet and its part."""
 
 _PLACE: Final = re.compile(r"([A-Z]+)(\d+)")
+
+
+_DAMAGED: Final = (
+    LookupError, ValueError, NotImplementedError, struct.error, zlib.error, zipfile.BadZipFile, ExpatError
+)  # fmt: skip
 
 
 class UnreadError(Exception):
@@ -56,7 +62,7 @@ def unread_cells(file: str | BinaryIO, sheet: str) -> Cells:
                 return _of_xlsx(archive.read(_path_of(archive, sheet)).decode("utf-8", errors="replace"))
             except KeyError:
                 return {}
-    except (LookupError, ValueError, struct.error, zipfile.BadZipFile, ExpatError) as error:
+    except _DAMAGED as error:
         raise UnreadError(str(error)) from error
 
 
