@@ -108,11 +108,12 @@ def _check_reads_all(form: str) -> None:
 class TimeForm(Model):
     """How times are written.
 
-    A form is ``iso``, ``excel`` (days since 1899-12-30), ``epoch_s``, ``epoch_ms``, ``epoch_us``, ``epoch_ns``, or a
-    pattern of strptime such as ``%d.%m.%Y``; ``%p`` reads 上午 and 下午, ``%b`` also ``3月``. Of several ``formats``
-    the first that matches counts. ``zone`` (IANA name) is that of times without an offset; without it such times are
-    refused, event by event, and so is a time that does not exist in the zone, or occurs twice. ``as: date`` takes the
-    day in ``zone`` of an instant with an offset, and the day as written of a time without.
+    A form is ``iso``, ``excel`` (days since 1899-12-30, or since 1904-01-01 in a workbook that counts so),
+    ``epoch_s``, ``epoch_ms``, ``epoch_us``, ``epoch_ns``, or a pattern of strptime such as ``%d.%m.%Y``; ``%p`` reads
+    上午 and 下午, ``%b`` also ``3月``. Of several ``formats`` the first that matches counts. ``zone`` (IANA name) is
+    that of times without an offset; without it such times are refused, event by event, and so is a time that does not
+    exist in the zone, or occurs twice. ``as: date`` takes the day in ``zone`` of an instant with an offset, and the day
+    as written of a time without.
     """
 
     format: str | None = None

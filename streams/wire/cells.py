@@ -64,6 +64,10 @@ class Several(tuple[Any, ...]):
             row[name] = cls((known, value))
 
 
+class Since1904(float):
+    """A number in a workbook whose days count from 1904: as a day it is 1,462 more than in others."""
+
+
 class Coarse(float):
     """A number that its file keeps in fewer bits than it may have had: a quantity, but no text and no id."""
 

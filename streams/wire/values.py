@@ -17,7 +17,16 @@ import schemas.mappings as schema
 from schemas.fields import read_iso
 from schemas.limits import DAY
 from streams.core.instants import EPOCH
-from streams.wire.cells import MOST_PLACES, Coarse, ConversionError, bounded, one_text_of, text_of, too_many_places
+from streams.wire.cells import (
+    MOST_PLACES,
+    Coarse,
+    ConversionError,
+    Since1904,
+    bounded,
+    one_text_of,
+    text_of,
+    too_many_places,
+)
 
 Convert = Callable[[Any], Any]
 
@@ -49,6 +58,7 @@ _MONTH: Final = re.compile(r"(1[0-2]|0?[1-9])月\s?")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _FINE: Final = re.compile(r"(\.\d{6})\d{1,3}(?!\d)")
 _EXCEL_ZERO: Final = datetime(1899, 12, 30)  # noqa: DTZ001 (the zone is the mapping's)
+_DAYS_TO_1904: Final = 1462
 _UNITS: Final[dict[str, Any]] = {"epoch_s": 10**6, "epoch_ms": 10**3, "epoch_us": 1, "epoch_ns": Decimal("0.001")}
 _FIRST_YEAR, _LAST_YEAR = 1990, 2100
 """The years of plausible epochs: a number outside them is in another unit."""
@@ -118,7 +128,7 @@ def _integer(value: Any) -> Any:
 def _number(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool):
         return bounded(value)
-    if isinstance(value, Coarse):
+    if isinstance(value, Coarse | Since1904):
         return float(value)
     found = _decimal(value)
     return value if isinstance(value, float | Decimal) else found
@@ -253,6 +263,8 @@ def _excel(value: Any) -> datetime:
     if isinstance(value, bool):
         raise ValueError("a flag")
     serial = _plain(text_of(value).strip())
+    if isinstance(value, Since1904):
+        serial += _DAYS_TO_1904
     if not 20_000 <= serial <= 80_000:  # 1954 to 2119
         raise ValueError("no day of a spreadsheet")
     ms = int((serial * 86_400_000).to_integral_value())

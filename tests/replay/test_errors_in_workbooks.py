@@ -6,6 +6,7 @@ import base64
 import struct
 import zipfile
 import zlib
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,16 @@ def xlsb(path: Path, rows: list[list[Any]]) -> Path:
     return path
 
 
+def zipped_anew(path: Path, part: str, change: Callable[[bytes], bytes]) -> Path:
+    """A copy of a workbook with one part changed."""
+    copy = path.with_name(f"changed-{path.name}")
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(copy, "w") as target:
+        for name in source.namelist():
+            content = source.read(name)
+            target.writestr(name, change(content) if name == part else content)
+    return copy
+
+
 def test_errors_of_xlsb(gridclock: Runner) -> None:
     at = "2026-03-02 09:00"
     rows: list[list[Any]] = [
@@ -132,11 +143,7 @@ def test_errors_of_xlsb(gridclock: Runner) -> None:
     ]
     path = xlsb(gridclock.path / "a.xlsb", rows)
     assert results(gridclock, path) == ["'#N/A'", "'#DIV/0!'", "", "2026-03-02T09:00:00+08:00"]
-    broken = gridclock.path / "b.xlsb"
-    with zipfile.ZipFile(path) as source, zipfile.ZipFile(broken, "w") as target:
-        for name in source.namelist():
-            content = source.read(name)
-            target.writestr(name, content.replace(b"sheet2", b"sheet3") if name.endswith(".rels") else content)
+    broken = zipped_anew(path, "xl/_rels/workbook.bin.rels", lambda old: old.replace(b"sheet2", b"sheet3"))
     ran = gridclock("map", "check", gridclock.path / "map.yaml", broken)
     assert (ran.code, "Traceback" in ran.err) == (2, False)
 

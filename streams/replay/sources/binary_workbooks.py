@@ -30,7 +30,7 @@ _ERRORS: Final = {
     0x2B: "#GETTING_DATA",
 }
 _BOF, _EOF, _BOUND_SHEET, _FILE_PASS, _CODE_PAGE = 0x809, 0x0A, 0x85, 0x2F, 0x42
-_BIFF8 = 0x600
+_BIFF8, _DATE_MODE = 0x600, 0x22
 _FORMULA, _BOOL_OR_ERROR, _STRING = 0x06, 0x205, 0x207
 _BETWEEN: Final = frozenset({0x4BC, 0x221, 0x236, 0x3C})
 """Records that may stand between a formula and its text: shared formulas, arrays, tables, continuations."""
@@ -69,6 +69,20 @@ def cells_of_xls(raw: bytes, sheet: str) -> Cells:
                 found[place] = _error(body[8])
             waiting = place if body[6] == 0 else None
     return found
+
+
+def is_xls_from_1904(raw: bytes) -> bool:
+    """Whether the days of an .xls count from 1904.
+
+    Raises:
+        ValueError, LookupError, struct.error: where the file is damaged.
+    """
+    for kind, body in _records(_stream(raw), 0):
+        if kind == _DATE_MODE:
+            return bool(body[0])
+        if kind == _EOF:
+            break
+    return False
 
 
 def cells_of_xlsb(raw: bytes) -> Cells:

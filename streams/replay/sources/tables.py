@@ -31,7 +31,8 @@ from streams.replay.sources.parquet import (
 )
 from streams.replay.sources.rows import EMPTY, Header, Rows, heading
 from streams.replay.sources.unread_cells import UnreadError, unread_cells
-from streams.wire.cells import is_unicode, text_of
+from streams.replay.sources.workbook_dates import is_from_1904
+from streams.wire.cells import Since1904, is_unicode, text_of
 from streams.wire.decoder import encode_json
 
 if TYPE_CHECKING:
@@ -290,7 +291,10 @@ def rows_of(name: str, sheet: str | None, mapping: str | None = None) -> Iterato
         except UnreadError as error:
             said = f"errors in its cells cannot be told from empty cells ({error}): save it as .xlsx"
             raise ConfigError(said, path=name) from error
+        from_1904 = is_from_1904(file)
         for number, row in enumerate(found.to_python(skip_empty_area=False), start=1):
+            if from_1904:
+                row = [Since1904(value) if type(value) is int or type(value) is float else value for value in row]
             if unread and not all(map(_is_empty, row)):  # a row of formulas alone waits to be filled
                 row = [unread.get((number, n), value) for n, value in enumerate(row)]
             yield number, row

@@ -31,7 +31,7 @@ _BUNDLE_SHEET: Final = 156
 _PLACE: Final = re.compile(r"([A-Z]+)(\d+)")
 
 
-_DAMAGED: Final = (
+DAMAGED: Final = (
     LookupError, ValueError, NotImplementedError, struct.error, zlib.error, zipfile.BadZipFile, ExpatError
 )  # fmt: skip
 
@@ -47,7 +47,7 @@ def unread_cells(file: str | BinaryIO, sheet: str) -> Cells:
         UnreadError: where they cannot be found.
     """
     try:
-        raw = _compound(file)
+        raw = compound(file)
         if raw is not None:
             return cells_of_xls(raw, sheet)
         if not zipfile.is_zipfile(file):
@@ -62,15 +62,15 @@ def unread_cells(file: str | BinaryIO, sheet: str) -> Cells:
                 return _of_xlsx(archive.read(_path_of(archive, sheet)).decode("utf-8", errors="replace"))
             except KeyError:
                 return {}
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise UnreadError(str(error)) from error
 
 
-def _compound(file: str | BinaryIO) -> bytes | None:
+def compound(file: str | BinaryIO) -> bytes | None:
     """The bytes of an .xls, which may have an archive embedded in it."""
     if isinstance(file, str):
         with Path(file).open("rb") as opened:
-            return _compound(opened)
+            return compound(opened)
     file.seek(0)
     beginning = file.read(len(COMPOUND))
     return beginning + file.read() if beginning == COMPOUND else None
