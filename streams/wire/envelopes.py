@@ -6,8 +6,8 @@
 Forms of JSON: an object is a row. A **Debezium** envelope (``format: debezium``; with ``payload`` around it or without)
 is a change: ``after`` is the row, ``before`` the previous one; ``op`` ``d`` deletes, ``r`` is a row of a snapshot. A
 **CloudEvent** in binary mode has its attributes in headers (``ce_id``, ``ce_type``, ``ce_time``, ``ce_source``,
-``ce_subject``), which are columns too. A record without a value (a tombstone) holds no row: the record before it is the
-delete.
+``ce_subject``), which are columns too; it may have no value. Any other record without a value (a tombstone) holds no
+row: the record before it is the delete.
 
 With a schema registry in the mapping the same forms come as Avro, JSON Schema or Protobuf (``registered``).
 
@@ -31,6 +31,7 @@ import msgspec
 from schemas.fields import read_iso
 from streams.core.instants import EPOCH, format_us
 from streams.errors import InputError
+from streams.wire.cells import Several
 from streams.wire.decoder import decode_json
 from streams.wire.mapping import MappedEvent, Place, Row, RowMapping, Skipped, flat
 from streams.wire.registered import Schemas, frame_of, value_of
@@ -112,7 +113,8 @@ def rows_of(
         RegistryAwayError: where its schema is not available now.
     """
     if not raw:
-        return Skipped("tombstone")
+        attributes = {} if form == "debezium" else _cloud_event(headers)  # a CloudEvent need not have data
+        return [Change(attributes)] if attributes else Skipped("tombstone")
     value, types = _value(form, raw, headers, schemas)
     if not isinstance(value, dict):
         raise InputError("not_an_object", None, f"is {'JSON' if schemas is None else 'decoded'}, but not an object")
@@ -129,10 +131,21 @@ def rows_of(
     if envelope is not None and form != "json":
         raise InputError("bad_field", None, "is a Debezium envelope (mapping key: format): set format: debezium")
     attributes = _cloud_event(headers)
-    if "specversion" in value and isinstance(value.get("data"), dict):  # a CloudEvent in structured mode
-        attributes |= {f"ce_{name}": one for name, one in value.items() if name != "data"}
-        value = value["data"]
+    if "specversion" in value:  # a CloudEvent in structured mode
+        attributes |= {f"ce_{name}": one for name, one in value.items() if name not in ("data", "data_base64")}
+        value = _data_of(value)
     return [Change({**attributes, **flat(value)})]
+
+
+def _data_of(event: dict[str, Any]) -> dict[str, Any]:
+    """The data of a CloudEvent where that is an object; else the whole event, which may be about its attributes."""
+    data = event.get("data")
+    if isinstance(encoded := event.get("data_base64"), str) and data is None:
+        try:
+            data = decode_json(base64.b64decode(encoded, validate=True))
+        except (msgspec.DecodeError, UnicodeDecodeError, ValueError, ArithmeticError, RecursionError) as error:
+            raise InputError("not_json", None, f"is a CloudEvent whose data_base64 is not JSON: {error}") from None
+    return data if isinstance(data, dict) else event
 
 
 def _value(
@@ -180,7 +193,10 @@ def _cloud_event(headers: Headers) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in headers:
         if name.startswith("ce_") and value is not None:
-            found[name] = value.decode("utf-8", errors="replace")
+            try:
+                Several.put(found, name, value.decode())
+            except UnicodeDecodeError:  # refused where it is used: replaced, two ids would be the same
+                Several.put(found, name, value)
     return found if "ce_specversion" in found else {}
 
 
@@ -208,6 +224,8 @@ def _debezium_changes(payload: dict[str, Any], schema: dict[str, Any] | None) ->
         None if payload.get(side) is None else _typed(payload[side], types.get(side, {}))
         for side in ("after", "before")
     )
+    if operation != "d" and after is None:
+        raise InputError("bad_field", None, f"is a Debezium envelope of op {operation} whose after is empty")
     source = payload.get("source")
     source = source if isinstance(source, dict) else {}
     made = source.get("ts_ms") or payload.get("ts_ms")

@@ -145,14 +145,14 @@ class RowMapping:
 
         Conditions do not count: of a deleted row often only the key is known.
         """
-        if row is None or not self.is_versioned:
+        if not self.is_versioned:
             yield self.skipped(row or {}, Skipped("deleted row without a key in the mapping"))
             return
-        found = [made for entry in self._entries for made in entry.voids(row, place)]
+        found = [made for entry in self._entries for made in entry.voids(row, place)] if row else []
         yield from found
         if not found:
             detail = "does not name its order, account, meter or batch: set REPLICA IDENTITY FULL on the table"
-            yield self.refused(row, "bad_field", f"a deleted row {detail}")
+            yield self.refused(row or {}, "bad_field", f"a deleted row {detail}")
 
     def voids(self, row: Row, place: Place) -> Iterator[MappedEvent]:
         """The withdrawals of the events that the row gave before it changed."""
