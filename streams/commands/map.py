@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from streams.replay.sources.profile import json_settings, profile_of, profiled
 from streams.replay.sources.registered import registered_settings
 from streams.replay.sources.suggestion import Vocabulary, suggestion
 from streams.rulebooks.loader import LoadedRulebook
-from streams.rulebooks.mapping_files import load_mapping
+from streams.rulebooks.mapping_files import MappingFile, load_mapping
 from streams.wire.cells import ConversionError, text_of
 from streams.wire.decoder import Decoder
 from streams.wire.mapping import MappedEvent, Skipped, flat
@@ -123,7 +124,8 @@ def suggest(
 def check(mapping: str, file: str | None, rules: tuple[Path, ...], only: Path | None, **given: Any) -> int:
     """Check that the types and fields of a mapping are in the rulebook, and that a file has its columns.
 
-    With FILE or --topic all its rows are read. Exits 2 for an error in the mapping, 3 where rows are refused.
+    With FILE or --topic all its rows are read. Exits 2 for an error in the mapping, 3 where rows are refused. A column
+    that no row of JSON or of a log has is noted.
 
     \b
     Example:
@@ -142,12 +144,12 @@ def check(mapping: str, file: str | None, rules: tuple[Path, ...], only: Path | 
         click.echo(f"gridclock: {mapping}: no errors", err=True)
         return DONE
     _one_of(file, given["topic"])
-    tally = InputCounts()
+    tally, seen = InputCounts(), set[str]()
     with closing_sources(sources := _sources(mapping, file, loaded, **given)):
         for source in sources:
-            for _ in taken(source, Decoder(loaded.catalogue), tally):
-                pass
-    return _summed_up(tally)
+            for record, _ in taken(source, Decoder(loaded.catalogue), tally):
+                seen.update(_columns(record))
+    return _summed_up(tally, found, seen, file or given["topic"])
 
 
 @map.command(short_help="Show the first rows with their events.")
@@ -167,7 +169,7 @@ def preview(mapping: str, file: str | None, rows: int, only: Path | None, **give
     """
     _one_of(file, given["topic"])
     loaded = rulebook_of(given.pop("rules"), only)
-    tally = InputCounts()
+    tally, seen = InputCounts(), set[str]()
     table = Table(box=None, pad_edge=False, show_lines=False)
     topic = given["topic"]
     for name in ("row" if topic is None else "partition/offset", "columns", "events"):
@@ -176,19 +178,17 @@ def preview(mapping: str, file: str | None, rows: int, only: Path | None, **give
     with closing_sources(sources := _sources(mapping, file, loaded, **given)):
         for source in sources:
             for position, own in groupby(taken(source, decoder, tally), key=lambda pair: pair[0][0]):
+                pairs = list(own)
+                seen.update(*(_columns(record) for record, _ in pairs))
                 if shown < rows:
-                    pairs = list(own)
                     table.add_row(
                         str(position) if topic is None else f"{source.name.rpartition('/')[2]}/{position}",
                         Text(_cells(pairs[0][0])),
                         Text("\n".join(_result(one, zone) for _, one in pairs)),
                     )
                     shown += 1
-                else:
-                    for _ in own:
-                        pass
     _print(table)
-    code = _summed_up(tally)
+    code = _summed_up(tally, load_mapping(Path(mapping), loaded.catalogue), seen, file or topic)
     if tally.events:
         quoted = shlex.quote(mapping)
         data = shlex.quote(file or "") if topic is None else f"--topic {topic}"
@@ -295,7 +295,14 @@ def _result(found: Event | InputError | Skipped, zone: ZoneInfo) -> str:
             return printable(f"REFUSED {found}")
 
 
-def _summed_up(tally: InputCounts) -> int:
+def _columns(record: Record) -> Iterable[str]:
+    note = record[2]
+    return note.row if isinstance(note, MappedEvent) else ()
+
+
+def _summed_up(tally: InputCounts, mapping: MappingFile, seen: set[str], name: str | None) -> int:
     click.echo(f"{tally.lines:,} rows, {tally.events:,} events", err=True)
     print_refusals(tally)
+    for problem in mapping.unseen(seen, str(name)) if seen else ():
+        click.echo(printable(f"gridclock: note: {problem}"), err=True)
     return DEAD_LETTERS if tally.total_dead_letters else DONE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -65,8 +65,7 @@ class MappingFile:
         known = set(columns)
         for keys, column in self.rows.columns():
             if column not in known:
-                near = difflib.get_close_matches(column, sorted(known), n=1)
-                did = f"; did you mean {near[0]!r}?" if near else ""
+                did = _did_you_mean(column, known)
                 raise self.error(keys, f"{name} has no column {column!r}; it has {', '.join(columns)}{did}{hint}")
             if columns.count(column) > 1:
                 places = ", ".join(str(n) for n, one in enumerate(columns, start=1) if one == column)
@@ -74,6 +73,20 @@ class MappingFile:
                     keys,
                     f"{name} has {columns.count(column)} columns {column!r} (columns {places}): rename all but one",
                 )
+
+    def unseen(self, seen: Set[str], name: str) -> Iterator[ConfigError]:
+        """The columns that no row of an input had, which is no error where rows need not have all: in JSON and logs."""
+        found: dict[str, tuple[str | int, ...]] = {}
+        for keys, column in self.rows.columns():
+            if column not in seen:
+                found.setdefault(column, keys)
+        for column, keys in found.items():
+            yield self.error(keys, f"no row of {name} has a column {column!r}{_did_you_mean(column, seen)}")
+
+
+def _did_you_mean(column: str, known: Set[str]) -> str:
+    near = difflib.get_close_matches(column, sorted(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def load_mapping(path: Path, catalogue: EventCatalogue | None = None) -> MappingFile:

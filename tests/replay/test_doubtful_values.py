@@ -170,3 +170,18 @@ def test_a_time_that_clocks_showed_twice_is_refused_and_counted(
     assert "is a time that" in found_in(gridclock, f"time: {{zone: {zone}}}\n{day}", rows[0])[0]
     offset = f"time: {{zone: {zone}}}\n{PLAIN}"
     assert isinstance(found_in(gridclock, offset, {"o": "W1", "at": f"{twice}+01:00"})[0], dict)
+
+
+@pytest.mark.parametrize("command", ["check", "preview"])
+def test_a_column_that_no_row_has_is_noted(gridclock: Runner, command: str) -> None:
+    """``check`` passed a misspelled column of JSON, and each order was then one at which nobody arrived."""
+    rows: list[dict[str, Any]] = [{"id": 7, "o": "W1", "at": NINE}, {"id": 8, "o": "W2", "at": NINE, "there": None}]
+    mapping = gridclock.file("map.yaml", f"format: json\n{ZONE}{DELETED.replace('column: there', 'column: ther')}")
+    ran = gridclock("map", command, mapping, gridclock.lines("rows.jsonl", rows))
+    (note,) = [line for line in ran.err.splitlines() if "note:" in line]
+    assert (ran.code, note.partition("rows.jsonl")[2]) == (0, " has a column 'ther'; did you mean 'there'?")
+    assert "map.yaml:7: events.1.when: no row of " in note
+    mapping = gridclock.file("map.yaml", f"format: json\n{ZONE}{DELETED}")
+    assert "note:" not in gridclock("map", command, mapping, gridclock.path / "rows.jsonl").err
+    empty = gridclock("map", command, mapping, gridclock.file("none.jsonl", "\n"))
+    assert "note:" not in empty.err
