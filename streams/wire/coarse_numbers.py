@@ -1,8 +1,9 @@
-"""Numbers of 32 and 16 bits in tables: those that may be rounded are marked, wherever in a column they are."""
+"""Numbers of 32 and 16 bits in tables and records: those that may be rounded are marked, wherever they are."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import reduce
 from typing import Any
 
 from streams.wire.cells import Coarse
@@ -13,7 +14,7 @@ Read = Callable[[Any], Any]
 def coarse_number(bits: int) -> Read:
     """Marks numbers of more than so many bits: smaller whole ones are kept exactly."""
     exact = 2**bits
-    return lambda value: value if value is None or abs(value) < exact else Coarse(value)
+    return lambda value: Coarse(value) if isinstance(value, float) and abs(value) >= exact else value
 
 
 def coarse_members(members: Mapping[str, Read | None]) -> Read | None:
@@ -21,9 +22,65 @@ def coarse_members(members: Mapping[str, Read | None]) -> Read | None:
     inner = {name: read for name, read in members.items() if read is not None}
     if not inner:
         return None
-    return lambda row: row and {name: inner[name](one) if name in inner else one for name, one in row.items()}
+    return lambda row: (
+        {name: inner[name](one) if name in inner else one for name, one in row.items()}
+        if isinstance(row, dict)
+        else row
+    )
 
 
 def coarse_elements(read: Read | None) -> Read | None:
     """Reads each element of a list; ``None`` where they have no such numbers."""
-    return None if read is None else lambda several: several and [read(one) for one in several]
+    if read is None:
+        return None
+    return lambda several: [read(one) for one in several] if isinstance(several, list) else several
+
+
+def coarse_values(read: Read) -> Read:
+    """Reads each value of a map."""
+    return lambda found: {name: read(one) for name, one in found.items()} if isinstance(found, dict) else found
+
+
+def coarse_avro(schema: Any, known: Mapping[str, Any], above: tuple[str, ...] = ()) -> Read | None:
+    """Reads values of an Avro type; ``known`` are the named types, parsed. A type within itself is left as it is."""
+    if isinstance(schema, str):
+        if schema == "float":
+            return coarse_number(24)
+        return coarse_avro(known[schema], known, above) if schema in known and schema not in above else None
+    if isinstance(schema, list):
+        return _coarse_union([coarse_avro(one, known, above) for one in schema], schema)
+    match schema["type"]:
+        case "record" | "error":
+            inner = (*above, schema["name"])
+            return coarse_members({one["name"]: coarse_avro(one["type"], known, inner) for one in schema["fields"]})
+        case "array":
+            return coarse_elements(coarse_avro(schema["items"], known, above))
+        case "map":
+            read = coarse_avro(schema["values"], known, above)
+            return None if read is None else coarse_values(read)
+        case "enum" | "fixed":
+            return None
+        case kind:
+            return coarse_avro(kind, known, above)
+
+
+def _coarse_union(reads: list[Read | None], branches: list[Any]) -> Read | None:
+    if "double" in branches:  # which of the two it was cannot be seen any more
+        reads = [None if branch == "float" else read for read, branch in zip(reads, branches, strict=True)]
+    some = [read for read in reads if read is not None]
+    return (lambda value: reduce(lambda found, read: read(found), some, value)) if some else None
+
+
+def coarse_protobuf(kind: Any, above: tuple[str, ...] = ()) -> Read | None:
+    """Reads messages of a descriptor, as ``json_format`` gives them. A message within itself is left as it is."""
+    if kind.full_name in above:
+        return None
+    members: dict[str, Read | None] = {}
+    for field in kind.fields:
+        read: Read | None = None
+        if field.type == field.TYPE_FLOAT:
+            read = coarse_number(24)
+        elif field.message_type is not None and not field.message_type.GetOptions().map_entry:
+            read = coarse_protobuf(field.message_type, (*above, kind.full_name))
+        members[field.name] = coarse_elements(read) if field.is_repeated else read
+    return coarse_members(members)

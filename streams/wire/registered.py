@@ -29,6 +29,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import msgspec
 
 from streams.errors import InputError
+from streams.wire.coarse_numbers import Read, coarse_avro, coarse_protobuf
 from streams.wire.decoder import decode_json
 
 MAX_SCHEMA: Final = 1_048_576
@@ -231,6 +232,7 @@ def _avro(schema: Text) -> Reader:
         raise _unusable("Avro", repr(error)) from None
     is_recursive = _Sizes(known).is_recursive(parsed)
     read = python_reader if is_recursive else fastavro.schemaless_reader
+    coarse = coarse_avro(parsed, known)
 
     def decode(whole: bytes) -> Any:
         stream = io.BytesIO(whole)
@@ -243,7 +245,7 @@ def _avro(schema: Text) -> Reader:
             ) from None
         if left := len(whole) - stream.tell():
             raise InputError("undecodable", None, f"has {left} bytes more than its schema says")
-        return value
+        return value if coarse is None else coarse(value)
 
     return Reader("avro", decode, _connect_of_avro(parsed, known))
 
@@ -346,6 +348,7 @@ def _protobuf(schema: Text) -> Callable[[bytes], Any]:
     from google.protobuf.message import DecodeError
 
     pool = descriptor_pool.DescriptorPool()
+    coarse: dict[str, Read | None] = {}
     try:
         files = _builtin_files()
         for name, text in (*schema.references, ("schema.proto", schema.text)):
@@ -364,12 +367,16 @@ def _protobuf(schema: Text) -> Callable[[bytes], Any]:
             kind = _message(own, prefix.message_indexes)
             message = message_factory.GetMessageClass(kind)()
             message.ParseFromString(whole[stream.tell() :])
-            return json_format.MessageToDict(
+            found = json_format.MessageToDict(
                 message,
                 preserving_proto_field_name=True,
                 always_print_fields_with_no_presence=True,
                 descriptor_pool=pool,
             )
+            if kind.full_name not in coarse:
+                coarse[kind.full_name] = coarse_protobuf(kind)
+            read = coarse[kind.full_name]
+            return found if read is None else read(found)
         except IndexError:
             raise InputError("undecodable", None, f"its file has no message {prefix.message_indexes}") from None
         except (

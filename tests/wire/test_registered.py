@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import struct
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -19,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.errors import InputError
+from streams.wire.cells import Coarse
 from streams.wire.envelopes import Change, rows_of
 from streams.wire.mapping import Skipped
 from streams.wire.registered import MAX_SCHEMA, SCHEMA_HEADER, Reader, SchemaId, Text, frame_of, reader_of
@@ -338,3 +340,69 @@ def test_protobuf_whose_registry_gives_descriptors_is_read_as_its_text_is() -> N
     assert row(schema, b"\0\0\0\0\7\x00\x12\x06\x0a\x040571\x1a\x02\x08\x05", "protobuf") == {
         "place.city": "0571", "at": "1970-01-01T00:00:05Z",
     }  # fmt: skip
+
+
+def kinds_of(value: Any) -> Any:
+    """Which numbers are marked as coarse."""
+    if isinstance(value, dict):
+        return {name: kinds_of(one) for name, one in value.items()}
+    return [kinds_of(one) for one in value] if isinstance(value, list) else isinstance(value, Coarse)
+
+
+def record_of(name: str, **fields: Any) -> dict[str, Any]:
+    return {"type": "record", "name": name, "fields": [{"name": one, "type": kind} for one, kind in fields.items()]}
+
+
+def test_numbers_of_32_bits_in_avro_are_marked_where_they_are_long() -> None:
+    inner = record_of("Inner", x="float", y="double")
+    schema = record_of(
+        "R", small="float", long="float", maybe=["null", "float"], either=["float", "double"], text=["string", "float"],
+        items={"type": "array", "items": "float"}, inner=inner, again=["null", "Inner"],
+        more={"type": "array", "items": "Inner"},
+        named={"type": "map", "values": ["null", "float"]}, kind={"type": "enum", "name": "K", "symbols": ["A"]},
+        raw={"type": "fixed", "name": "F", "size": 1}, at={"type": "long", "logicalType": "timestamp-millis"},
+    )  # fmt: skip
+    one = {"x": 123456789.0, "y": 123456789.0}
+    value = {
+        "small": 16777215.0, "long": 123456789.0, "maybe": 16777216.0, "either": 5.0, "text": 123456789.0,
+        "items": [1.0, 123456789.0], "inner": one, "again": one, "more": [one], "named": {"a": 123456789.0, "b": None},
+        "kind": "A", "raw": b"x", "at": 0,
+    }  # fmt: skip
+    found = rows_of("avro", avro(schema, value), (), Registry({7: reader_of(Text("AVRO", json.dumps(schema), ()))}))
+    assert isinstance(found, list)
+    assert {name for name, mark in kinds_of(dict(found[0].after or {})).items() if mark is True} == {
+        "long", "maybe", "text", "inner.x", "again.x", "named.a",
+    }  # fmt: skip
+    assert kinds_of(dict(found[0].after or {}))["items"] == [False, True]
+    assert kinds_of(dict(found[0].after or {}))["more"] == [{"x": True, "y": False}]
+
+
+def test_a_type_within_itself_is_left_as_it_is() -> None:
+    schema = record_of("Node", o="float", next=["null", "Node"])
+    found = row(
+        Text("AVRO", json.dumps(schema), ()), avro(schema, {"o": 2.0**25, "next": {"o": 2.0**25, "next": None}}), "avro"
+    )
+    assert isinstance(found["o"], Coarse)
+    assert found["next.o"] == 2.0**25
+
+
+def test_numbers_of_32_bits_in_protobuf_are_marked_where_they_are_long() -> None:
+    """123456789 was 123456790."""
+    text = """syntax = "proto3";
+    message M { float f = 1; float small = 2; repeated float several = 3; double d = 4; N n = 5; map<string, N> m = 6; }
+    message N { float f = 1; M back = 2; }"""
+    long, small = (struct.pack("<f", value) for value in (123456789, 1.5))
+    raw = b"\x0d" + long + b"\x15" + small + b"\x1a\x08" + small + long + b"\x21" + struct.pack("<d", 123456789)
+    raw += b"\x2a\x05\x0d" + long
+    found = row(Text("PROTOBUF", text, ()), b"\0\0\0\0\x07\0" + raw, "protobuf")
+    marks = kinds_of(found)
+    assert (marks["f"], marks["small"], marks["several"], marks["d"], marks["n.f"]) == (
+        True,
+        False,
+        [False, True],
+        False,
+        True,
+    )
+    assert (found["small"], found["d"]) == (1.5, 123456789)
+    infinite = row(Text("PROTOBUF", text, ()), b"\0\0\0\0\x07\0\x0d" + struct.pack("<f", float("inf")), "protobuf")
+    assert infinite["f"] == "Infinity"
