@@ -78,7 +78,7 @@ EVENTS = [
     "6 1 bill.issued 09:00:00.000 amount=128.50 due_on=2026-03-16",
     "7 3 repair.reported 09:00:00.000",
     "7 3 bill.issued 09:00:00.000 amount=-0.10",
-    "8 repair.reported is taken back",
+    *(f"8 {kind} is taken back" for kind in ("repair.reported", "repair.arrived", "repair.closed", "bill.issued")),
     "9 tombstone",
 ]
 """By record and order: what the mapping makes of the rows, in every mode."""
