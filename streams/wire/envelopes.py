@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -162,9 +163,37 @@ def _value(
             )
         return value_of(form, frame, schemas)
     try:
-        return decode_json(raw), None
+        value = decode_json(raw)
+        if raw.count(b'":') + raw.count(b'" :') > _members(value):
+            value = _with_several(raw)
+        return value, None
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError, ArithmeticError, RecursionError) as error:
         raise InputError("not_json", None, f"{framing_of(raw)}: {error}") from None
+
+
+def _members(value: Any) -> int:
+    """The members of all objects in a value."""
+    found, stack = 0, [value]
+    while stack:
+        match stack.pop():
+            case dict() as members:
+                found += len(members)
+                stack += [one for one in members.values() if isinstance(one, dict | list)]
+            case list() as items:
+                stack += [one for one in items if isinstance(one, dict | list)]
+    return found
+
+
+def _with_several(raw: bytes) -> Any:
+    """The value, with ``Several`` for a member that stands twice with different values: the parser takes the last."""
+
+    def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name, one in pairs:
+            Several.put(found, name, one)
+        return found
+
+    return json.loads(raw, object_pairs_hook=members, parse_float=Decimal)
 
 
 def framing_of(raw: bytes) -> str:

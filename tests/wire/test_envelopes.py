@@ -105,3 +105,45 @@ def test_a_deletion_of_which_nothing_is_known_is_not_passed_over(tmp_path: Path)
 def test_other_operations_are_still_passed_over() -> None:
     for op, name in (("t", "truncated table"), ("m", "message of the database")):
         assert rows_of("debezium", json.dumps({"op": op}).encode(), ()) == Skipped(name)
+
+
+ROWS = """format: json
+time: {zone: Asia/Shanghai}
+constants: {event_type: repair.reported}
+fields: {order_id: a.o, occurred_at: at, households: {column: n, as: number}}
+"""
+
+
+@pytest.mark.parametrize("colon", [":", " : "])
+def test_a_member_that_stands_twice_is_refused_where_it_is_used(tmp_path: Path, colon: str) -> None:
+    """The last was taken: of two orders in one row, the first had no arrival."""
+
+    def found(text: str) -> Any:
+        (one,) = made(tmp_path, ROWS, text.replace(":", colon).replace("9 : 0", "9:0").encode())
+        return one
+
+    at = '"at":"2026-03-02T09"'
+    for twice, field in (
+        ('"a":{"o":"W1","o":"W2"},' + at, "order_id: column 'a.o'"),
+        ('"a":{"o":"W1"},"at":"2026-03-02T08",' + at, "occurred_at: column 'at'"),
+        ('"a":{"o":"W1"},"n":1,"n":2,' + at, "households: column 'n'"),
+    ):
+        problem = found(f"{{{twice}}}")
+        assert problem.startswith(f"bad_field: {field}")
+        assert "is given several times, with different values" in problem
+    event = found('{"a":{"o":"W1","o":"W1"},"n":1.50,"x":1,"x":2,"y":[{"z":"\\":"}],' + at + "}")
+    assert (event["order_id"], event["households"]) == ("W1", 1.5)
+
+
+def test_so_is_one_of_a_row_of_debezium(tmp_path: Path) -> None:
+    row = '{"o":"W1","o":"W2","at":"2026-03-02T09:00"}'
+    (problem,) = made(tmp_path, CHANGES, f'{{"op":"c","before":null,"after":{row}}}'.encode())
+    assert "is given several times" in problem
+    (problem,) = made(tmp_path, CHANGES, f'{{"op":"c","after":{row},"after":{{"o":"W3"}}}}'.encode())
+    assert problem == "bad_field: a Debezium envelope whose row is not an object"
+    deep = f'{{"op":"c","op":"c","after":{{"o":"W1","at":"2026-03-02T09:00","n":{"[" * 600 + "]" * 600}}}}}'
+    (event,) = made(tmp_path, CHANGES, deep.encode())
+    assert event["order_id"] == "W1"
+    many = f'{{"op":"c","op":"c","after":{{"o":"W1","at":"2026-03-02T09:00","n":{"1" * 4000}}}}}'
+    (event,) = made(tmp_path, CHANGES, many.encode())
+    assert event["order_id"] == "W1"
