@@ -34,6 +34,10 @@ class Receiver:
     received: list[Received] = field(default_factory=list)
     url: str = ""
     slow: float = 0
+    retry_after: dict[int, str] = field(default_factory=lambda: {429: "1"})
+    """By status: the header Retry-After."""
+    date: str | None = None
+    """The header Date, where it is not to be this machine's time."""
     closing: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -62,11 +66,12 @@ def receiver(answers: Sequence[int] = (), *, certificate: Path | None = None, sl
             if answer in (HANG, CUT):
                 self.close_connection = True
                 return
-            self.send_response(answer)
-            if answer in (301, 307):
+            self.send_response_only(answer)
+            self.send_header("Date", state.date or self.date_time_string())
+            if 300 <= answer < 400:
                 self.send_header("Location", f"{state.url}/elsewhere")
-            if answer == 429:
-                self.send_header("Retry-After", "1")
+            if answer in state.retry_after:
+                self.send_header("Retry-After", state.retry_after[answer])
             self.send_header("Content-Length", "0")
             self.end_headers()
 

@@ -9,6 +9,7 @@ import json
 import logging
 import shutil
 import subprocess
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from streams.notify.channels.contract import NotDelivered
 from streams.notify.metrics import NotifyMetrics
 from streams.notify.process import channels_of
 from streams.notify.sending import Outcome, Sender, pause_us
+from streams.wall_clock import WallClock
 from tests.notify.alerts import START, alert, id_of
 from tests.notify.receiver import CUT, HANG, Receiver, receiver
 
@@ -139,11 +141,20 @@ def test_a_digest_is_a_batch_and_a_test_says_so() -> None:
         (503, "server_error", True),
         (408, "server_error", True),
         (429, "rate_limited", True),
+        (501, "server_error", True),
+        (520, "server_error", True),
+        (525, "server_error", True),
+        (530, "server_error", True),
+        (599, "server_error", True),
         (400, "refused", False),
         (401, "refused", False),
         (410, "refused", False),
+        (404, "refused", False),
         (301, "refused", False),
-        (307, "refused", False),
+        (308, "refused", False),
+        (302, "refused", True),
+        (303, "refused", True),
+        (307, "refused", True),
         (CUT, "unreachable", True),
         (HANG, "timeout", True),
     ],
@@ -156,6 +167,55 @@ def test_what_a_webhook_answers_decides_whether_it_is_tried_again(answer: int, r
     assert (problem.reason, problem.again) == (reason, again)
     assert problem.wait_us == (1_000_000 if answer == 429 else 0)
     assert hook.url not in str(problem)
+
+
+DATE = "Sun, 01 Mar 2026 09:00:00 GMT"
+
+
+@pytest.mark.parametrize("answer", [429, 503, 500, 520, 302, 408])
+@pytest.mark.parametrize(
+    ("asked", "seconds"),
+    [
+        ("120", 120),
+        (" 120 ", 120),
+        ("0", 0),
+        ("Sun, 01 Mar 2026 09:01:30 GMT", 90),
+        ("Sunday, 01-Mar-26 09:01:30 GMT", 90),
+        ("Sun Mar  1 09:01:30 2026", 90),
+        ("Sun, 01 Mar 2026 08:00:00 GMT", 0),
+        ("-5", 0),
+        ("1.5", 0),
+        ("9" * 5000, 0),
+        ("soon", 0),
+        ("Sun, 99 Mar 2026 09:01:30 GMT", 0),
+        ("Sun, 01 Mar 0000 09:01:30 GMT", 0),
+        ("", 0),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(answer: int, asked: str, seconds: int) -> None:
+    """A date is later than the receiver's own ``Date`` by what it means, whatever its clock shows."""
+    with receiver([answer]) as hook:
+        hook.retry_after, hook.date = {answer: asked}, DATE
+        problem = deliver(webhook_file(hook.url), ONE)
+    assert problem is not None
+    assert (problem.again, problem.wait_us) == (True, seconds * 1_000_000)
+
+
+def test_a_date_without_the_receiver_s_own_counts_from_now() -> None:
+    until = formatdate(WallClock().now() // 1_000_000 + 3600, usegmt=True)
+    with receiver([503]) as hook:
+        hook.retry_after, hook.date = {503: until}, "never"
+        problem = deliver(webhook_file(hook.url), ONE)
+    assert problem is not None
+    assert 3590_000_000 < problem.wait_us <= 3600_000_000
+
+
+def test_an_answer_that_is_no_use_to_repeat_asks_for_no_pause() -> None:
+    with receiver([400]) as hook:
+        hook.retry_after = {400: "120"}
+        problem = deliver(webhook_file(hook.url), ONE)
+    assert problem is not None
+    assert (problem.again, problem.wait_us) == (False, 0)
 
 
 def test_nobody_there_is_unreachable() -> None:

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Self
 
 import aiohttp
 
+from schemas.deliveries import UndeliveredReason
+from streams.core.instants import instant_us
 from streams.errors import ConfigError
 from streams.notify.channels.contract import NotDelivered
+from streams.wall_clock import WallClock
 
-_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
+_AGAIN = frozenset({408, 425, 429})
+_MOVED = frozenset({302, 303, 307})
+"""Where a receiver stands behind a log-in or under maintenance; 301 and 308 say that it is so for good."""
+_REAL = WallClock()
 
 
 class Http:
@@ -75,11 +83,32 @@ class Http:
 def _judge(status: int, headers: Mapping[str, str]) -> None:
     if 200 <= status < 300:
         return
-    said = f"HTTP {status}"
+    # All of 5xx: proxies and content networks have codes of their own there (520 to 530) for a receiver that is away.
+    again = status >= 500 or status in _AGAIN or status in _MOVED
+    reason: UndeliveredReason = "refused"
     if status == 429:
-        asked = headers.get("Retry-After", "")
-        wait = int(asked) * 1_000_000 if asked.isascii() and asked.isdigit() and len(asked) < 8 else 0
-        raise NotDelivered("rate_limited", said, again=True, wait_us=wait)
-    if status in _AGAIN:
-        raise NotDelivered("server_error", said, again=True)
-    raise NotDelivered("refused", said, again=False)
+        reason = "rate_limited"
+    elif again and status not in _MOVED:
+        reason = "server_error"
+    raise NotDelivered(reason, f"HTTP {status}", again=again, wait_us=_asked_us(headers) if again else 0)
+
+
+def _asked_us(headers: Mapping[str, str]) -> int:
+    """How long ``Retry-After`` asks to wait, in seconds or until a date; 0 where it cannot be read."""
+    asked = headers.get("Retry-After", "").strip()
+    if asked.isascii() and asked.isdigit():
+        return int(asked) * 1_000_000 if len(asked) < 10 else 0
+    until = _http_date(asked)
+    if until is None:
+        return 0
+    # The receiver's clock may be wrong: what it says from its own "now" on is the length that it means.
+    now = _http_date(headers.get("Date", ""))
+    return max(0, until - (_REAL.now() if now is None else now))
+
+
+def _http_date(text: str) -> int | None:
+    try:
+        found = parsedate_to_datetime(text)
+        return instant_us(found if found.tzinfo else found.replace(tzinfo=UTC))
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
