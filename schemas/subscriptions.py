@@ -249,7 +249,10 @@ class Match(Model):
 
 
 class Digest(Model):
-    """Alerts are collected and sent every ``every``; the boundaries are its multiples in local time from midnight."""
+    """Alerts are collected and sent every ``every``: at its multiples on the local clock, and at midnight.
+
+    Where it does not divide a day the last of a day is shorter: every 7 h is at 00:00, 07:00, 14:00 and 21:00.
+    """
 
     every: Span
     red_lines: RedLines = "wait"

@@ -11,6 +11,7 @@ from datetime import datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from schemas.limits import DAY, SECOND
 from schemas.subscriptions import Match, QuietHours, Subscription
 from streams.core.instants import instant_us, moment_of
 
@@ -70,5 +71,20 @@ def after_quiet(quiet: QuietHours | None, zone: ZoneInfo, *, red: bool, at: int)
 
 
 def _boundary(at: int, every: int, zone: ZoneInfo) -> int:
-    midnight = instant_us(datetime.combine(moment_of(at, zone).date(), time(), zone))
-    return midnight + -(-(at - midnight) // every) * every
+    """The first multiple of ``every`` on the local clock since midnight, or midnight itself, at or after ``at``."""
+    midnight = datetime.combine(moment_of(at, zone).date(), time())
+    clock = _on_clock(at, zone)
+    # A length that does not divide a day begins anew at midnight: 21:00, 00:00 and 07:00 for 7 h, the same every day.
+    ahead = min(-(-clock // every) * every, DAY) - clock
+    wall = (midnight + timedelta(microseconds=clock + ahead)).replace(tzinfo=zone)
+    found = instant_us(wall)
+    if found < at:  # the clock shows it twice, and `at` is in the second hour
+        found = instant_us(wall.replace(fold=1))
+    # Where the clock is set back on the way, it shows a multiple before `wall`.
+    return min(found, at + ahead) if _on_clock(at + ahead, zone) % every == 0 else found
+
+
+def _on_clock(at: int, zone: ZoneInfo) -> int:
+    """What the local clock shows, microseconds from midnight."""
+    moment = moment_of(at, zone)
+    return (moment.hour * 3600 + moment.minute * 60 + moment.second) * SECOND + moment.microsecond

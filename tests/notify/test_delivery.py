@@ -248,6 +248,36 @@ def test_when_an_alert_may_be_told(zone: str, now: str, told: str) -> None:
     assert release_at(item, ZoneInfo(zone), "norm", us(now)) == us(told)
 
 
+@pytest.mark.parametrize(
+    ("zone", "every", "now", "told"),
+    [
+        # What does not divide a day: at the same times every day, whenever the alert came.
+        ("Asia/Shanghai", "7 h", "2026-03-02T20:59", "2026-03-02T21:00"),
+        ("Asia/Shanghai", "7 h", "2026-03-02T21:00:00.000001", "2026-03-03T00:00"),
+        ("Asia/Shanghai", "7 h", "2026-03-03T00:00", "2026-03-03T00:00"),
+        ("Asia/Shanghai", "7 h", "2026-03-03T00:00:01", "2026-03-03T07:00"),
+        ("Asia/Shanghai", "1000 min", "2026-03-02T16:41", "2026-03-03T00:00"),
+        ("Asia/Shanghai", "7 min", "2026-03-02T23:56", "2026-03-03T00:00"),
+        ("Asia/Shanghai", "1 days", "2026-03-02T00:00:00.000001", "2026-03-03T00:00"),
+        # On the local clock, also where it is set forward (29 March, 02:00) and back (25 October, 03:00).
+        ("Europe/Berlin", "6 h", "2026-03-29T01:30:00+01:00", "2026-03-29T06:00:00+02:00"),
+        ("Europe/Berlin", "6 h", "2026-03-29T23:00:00+02:00", "2026-03-30T00:00:00+02:00"),
+        ("Europe/Berlin", "6 h", "2026-10-25T01:30:00+02:00", "2026-10-25T06:00:00+01:00"),
+        ("Europe/Berlin", "6 h", "2026-10-25T18:30:00+01:00", "2026-10-26T00:00:00+01:00"),
+        ("Europe/Berlin", "2 h", "2026-03-29T01:30:00+01:00", "2026-03-29T03:00:00+02:00"),
+        ("Europe/Berlin", "15 min", "2026-10-25T02:50:00+02:00", "2026-10-25T02:00:00+01:00"),
+        ("Europe/Berlin", "15 min", "2026-10-25T02:50:00+01:00", "2026-10-25T03:00:00+01:00"),
+        ("Europe/Berlin", "15 min", "2026-10-25T02:05:00+01:00", "2026-10-25T02:15:00+01:00"),
+        # A zone whose clock goes from 23:59:59 to 01:00 in that night.
+        ("Africa/Cairo", "1 days", "2026-04-23T12:00:00+02:00", "2026-04-24T01:00:00+03:00"),
+        ("Asia/Kathmandu", "1 h", "2026-03-02T14:03:00+05:45", "2026-03-02T15:00:00+05:45"),
+    ],
+)
+def test_the_boundaries_of_a_digest_are_the_same_every_day(zone: str, every: str, now: str, told: str) -> None:
+    (item,) = file_of({"name": "all", "channels": "team", "digest": every}).subscriptions
+    assert release_at(item, ZoneInfo(zone), "norm", us(now)) == us(told)
+
+
 def test_an_alarm_stands_until_it_is_over() -> None:
     told = Told({"name": "all", "match": {"kind": ["warning", "breach", "violation"]}, "channels": "team"})
     warning = alert("w", "warning", case="c0", at=START + 10 * MINUTE)

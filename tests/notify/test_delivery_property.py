@@ -188,7 +188,7 @@ def files(draw: st.DrawFn) -> SubscriptionFile:
         }
         if draw(st.booleans()):
             one["digest"] = {
-                "every": f"{draw(st.sampled_from([15, 60, 1440]))} min",
+                "every": f"{draw(st.sampled_from([15, 60, 420, 1000, 1440]))} min",
                 "red_lines": draw(st.sampled_from(["pass", "wait"])),
             }
         if draw(st.booleans()):
