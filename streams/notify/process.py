@@ -66,19 +66,19 @@ def channels_of(
     found: dict[str, Channel] = {}
     for name, spec in file.channels.items():
         if not isinstance(spec, KafkaChannel) or producer is not None:
-            found[name] = _open(f"channels.{name}", spec, file, producer, clock, names)
+            found[name] = _open(name, spec, file, producer, clock, names)
     return found
 
 
 def _open(
-    key: str,
+    name: str,
     spec: ChannelSpec,
     file: SubscriptionFile,
     producer: AIOKafkaProducer | None,
     clock: WallClock,
     names: Names,
 ) -> Channel:
-    subscriptions = {item.name: item for item in file.subscriptions}
+    key, subscriptions = f"channels.{name}", {item.name: item for item in file.subscriptions}
     timeout = spec.retries.timeout
     match spec:
         case KafkaChannel():
@@ -90,7 +90,7 @@ def _open(
             return Webhook(http, reveal(spec.secret, key=place), REAL.now, key=place)
         case AlertmanagerChannel():
             http = Http(_address(spec.url, key), ca=spec.ca, timeout_us=timeout, key=f"{key}.ca")
-            return Alertmanager(http, spec, subscriptions, clock, names)
+            return Alertmanager(name, http, spec, subscriptions, clock, names)
         case PeopleChannel():
             return People(reveal(spec.url, key=f"{key}.url"), subscriptions, timeout, names=names, key=f"{key}.url")
         case _:

@@ -233,6 +233,44 @@ def test_annotations_name_the_organisation_and_labels_have_its_codes(tmp_path: P
         assert found["annotations"]["place"] == "南京公司 / 320102 / U001 / Nanjing / 320102 / U001"
 
 
+def test_an_escalated_alert_says_so_when_it_is_refreshed_and_when_it_opens_again(tmp_path: Path) -> None:
+    """What Alertmanager shows and sends is the last message's: each says to whom the alert was escalated."""
+    with alertmanager(tmp_path) as running:
+        story = Story(running.url, refresh="1 s")
+        channels = {**story.file.model_dump(by_alias=True)["channels"], "team": {"kind": "kafka", "topic": "team"}}
+        step = {"after": "30 min", "to": "county", "channels": "am"}
+        own = {"name": "own", "match": {"rule": "power-20-minutes"}, "channels": "am"}
+        escalating = {"name": "all", "channels": "team", "escalate": [step]}
+        story.file = SubscriptionFile.model_validate({"channels": channels, "subscriptions": [escalating, own]})
+        story.planner = Planner(story.file, keep=30 * 24 * 60 * MINUTE)
+        story.happens(alert("b1", case="c1"), alert("b2", case="c2", rule="power-20-minutes"))
+        story.now += 30 * MINUTE
+
+        def shown(name: str) -> str | None:
+            found = running.alerts().get(id_of(name))
+            return None if found is None else found["annotations"].get("escalated_to", "nobody")
+
+        story.happens()
+        assert eventually(lambda: (shown("b1"), shown("b2")) == ("county", "nobody"))
+        before = running.alerts()[id_of("b1")]["endsAt"]
+
+        def is_refreshed() -> bool:
+            return str(running.alerts()[id_of("b1")]["endsAt"]) != str(before)
+
+        asyncio.run(story.sends(Plan(), is_refreshed))
+        assert (shown("b1"), shown("b2")) == ("county", "nobody")
+        story.happens(alert("l1", "late_completion", case="c1"))
+        assert eventually(lambda: shown("b1") is None)
+        assert all(
+            one["annotations"]["escalated_to"] == "county"
+            for request in running.hook.taken()
+            for one in json.loads(request.body)["alerts"]
+            if one["labels"]["alert_id"] == id_of("b1")
+        )
+        story.happens(alert("not-l1", "retraction", case="c1", retracts="l1"))
+        assert eventually(lambda: shown("b1") == "county")
+
+
 def test_alerts_are_grouped_by_rule_and_city(tmp_path: Path) -> None:
     with alertmanager(tmp_path) as running:
         story = Story(running.url)

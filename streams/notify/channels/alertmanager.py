@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from schemas.subscriptions import AlertmanagerChannel, Subscription
+from schemas.subscriptions import AlertmanagerChannel, OrgLevel, Subscription
 from streams.core.delivery import Delivery, Event
 from streams.core.instants import format_us, instant_us
 from streams.core.matching import AlertData
@@ -40,13 +40,15 @@ class Alertmanager:
 
     def __init__(
         self,
+        name: str,
         http: Http,
         spec: AlertmanagerChannel,
         subscriptions: dict[str, Subscription],
         clock: WallClock,
         names: Names = NO_NAMES,
     ) -> None:
-        """``clock`` is that of the alerts."""
+        """``name`` is the channel's, ``clock`` that of the alerts."""
+        self._name = name
         self._names = names
         self._http = http
         self._spec = spec
@@ -66,15 +68,16 @@ class Alertmanager:
     async def deliver(self, delivery: Delivery, *, test: bool = False) -> None:
         """Fire new alerts, resolve ended ones; see ``Channel``."""
         wanted = self._languages(delivery.subscription)
+        level = delivery.level or self._level(delivery.subscription)
         over = {event["data"]["alert_id"] for event in delivery.closes}
         firing = [event for event in (*delivery.events, *delivery.opens) if event["data"]["kind"] in NAMES]
         body = [
-            {**self._alert(event["data"], wanted, level=delivery.level, test=test), **self._times(event["data"])}
+            {**self._alert(event["data"], wanted, level=level, test=test), **self._times(event["data"])}
             for event in firing
             if event["data"]["alert_id"] not in over
         ]
         body += [
-            {**self._alert(event["data"], wanted), **self._times(event["data"], is_over=True)}
+            {**self._alert(event["data"], wanted, level=level), **self._times(event["data"], is_over=True)}
             for event in delivery.closes
             if event["data"]["kind"] in NAMES
         ]
@@ -83,7 +86,10 @@ class Alertmanager:
     async def remind(self, standing: Sequence[tuple[Event, str]]) -> None:
         """Refresh alerts that still hold."""
         body = [
-            {**self._alert(event["data"], self._languages(name)), **self._times(event["data"])}
+            {
+                **self._alert(event["data"], self._languages(name), level=self._level(name)),
+                **self._times(event["data"]),
+            }
             for event, name in standing
         ]
         for first in range(0, len(body), 500):
@@ -104,6 +110,12 @@ class Alertmanager:
     def _languages(self, subscription: str) -> Sequence[str]:
         found = self._subscriptions.get(subscription)
         return languages(found.language) if found else ("zh",)
+
+    def _level(self, subscription: str) -> OrgLevel | None:
+        """To whom a subscription escalates through this channel: it is one of its own channels, or of one step."""
+        found = self._subscriptions.get(subscription)
+        steps = found.escalate if found else ()
+        return next((step.to for step in steps if self._name in step.channels), None)
 
     def _alert(
         self, alert: AlertData, wanted: Sequence[str], *, level: str | None = None, test: bool = False
