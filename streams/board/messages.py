@@ -28,6 +28,7 @@ from streams.live.incomplete import Incompleteness
 from streams.wire.pseudonyms import Pseudonyms
 
 _TEXT_LENGTH: Final = 100
+_ID_LENGTH: Final = 200
 _LARGEST: Final = {"cases": MOST, "alerts": MOST, "shift": 24}
 
 
@@ -100,8 +101,9 @@ def filter_of(query: Mapping[str, str]) -> Filter:
         if query.get(name)
     }
     for name, value in given.items():
-        if len(value) > _TEXT_LENGTH:
-            raise InputError("bad_query", name, f"is longer than {_TEXT_LENGTH}")
+        longest = _ID_LENGTH if name == "find" else _TEXT_LENGTH
+        if len(value) > longest:
+            raise InputError("bad_query", name, f"is longer than {longest}")
         most = _LARGEST.get(name)
         if most is not None:
             if not (value.isascii() and value.isdigit() and 1 <= int(value) <= most):

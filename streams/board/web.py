@@ -6,7 +6,8 @@
     /api/alerts       breaches and violations, newest first
     /api/*.csv, .xlsx the same two lists, and trends, as files, through the same filter
     /case/ID          the page of the case or the alert with that id, /order/ID, /account/ID, /meter/ID, /batch/ID
-                      that of a subject: its time line, its clocks, who was sent what
+                      that of a subject: its time line, its clocks, who was sent what; /order/?id=ID and the like
+                      for the ids . and .., which a browser takes for directories
     /api/case/ID      the same as JSON, and so on; 404 where there is nothing under that id
     /trends           on-time rate, breaches, violations and red lines by day, rule and place; JSON at /api/trends
     /api/meta         the rules and chapters that a filter can name, names and positions of organisations; since when
@@ -170,8 +171,8 @@ class BoardServer:
         for suffix in SUFFIXES:
             app.router.add_get(f"/api/{{list:cases|alerts}}.{suffix}", self._download)
         for kind in ("case", SUBJECTS):
-            app.router.add_get(f"/{{kind:{kind}}}/{{id:.+}}", self._case_page)
-            app.router.add_get(f"/api/{{kind:{kind}}}/{{id:.+}}", self._case_values)
+            app.router.add_get(f"/{{kind:{kind}}}/{{id:.*}}", self._case_page)
+            app.router.add_get(f"/api/{{kind:{kind}}}/{{id:.*}}", self._case_values)
         app.router.add_get("/api/trends", self._trends)
         for suffix in SUFFIXES:
             app.router.add_get(f"/api/trends.{suffix}", self._trends)
@@ -228,7 +229,7 @@ class BoardServer:
 
     async def _case_values(self, request: web.Request) -> web.StreamResponse:
         """A case with the subject that its link names, or a subject."""
-        kind, number = request.match_info["kind"], request.match_info["id"]
+        kind, number = request.match_info["kind"], request.match_info["id"] or request.query.get("id", "")
         time = self._hub.time()
         if time["loading"]:
             return _json({"error": _LOADING}, 503, {"Retry-After": str(_RETRY_SECONDS)})

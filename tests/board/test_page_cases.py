@@ -210,6 +210,65 @@ def test_hostile_values_are_text_on_the_case_page_too(chrome: str) -> None:
     run(test())
 
 
+ODD_IDS = (
+    ".", "..", "...", "/", "a/../b", "//x", "a?b#c", "100%", "%41", "a%2Fb", "a b+c&d=e", "\\", "=cmd|' /C calc'!A0",
+    "'\"<b>", "工单1", "😀", "x" * 200,
+)  # fmt: skip
+
+
+@pytest.mark.whole
+def test_links_lead_to_every_id_that_an_event_may_have(chrome: str) -> None:
+    async def test() -> None:
+        alerts = tuple(alert(f"b{index}", NOW, number=number) for index, number in enumerate(ODD_IDS))
+        cases = [a_case(number, -1) for number in ODD_IDS]
+        async with looking(chrome, *cases, alerts=alerts, query="?lang=en") as (page, site):
+            title = "document.querySelector('#case-title').textContent"
+            for index, number in enumerate(ODD_IDS):
+                await page.open(f"{site.url}/board?lang=en&find={quote(number, safe='')}&alerts=500")
+                link = f"document.querySelector('#alerts [data-id=b{index}] .row')"
+                await page.until(link)
+                await page.js(f"{link}.click()")
+                await page.until(f"document.querySelector('body.case') && {CLOCK}")
+                assert await page.js(title) == f"Order {number}"
+                subject = json.dumps({"type": "order", "id": number})
+                of_subject = f"import('/board/format.js').then((one) => one.subjectAddress({subject}))"
+                await opened(page, site.url + await page.js(of_subject))
+                assert await page.js(title) == f"Order {number}"
+                await page.js("document.querySelector('#lang').click()")
+                await page.js("location.reload()")
+                await page.until(f"{CLOCK} && {title} == {json.dumps(f'工单 {number}')}")
+
+    run(test())
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("/order/100%", "Order 100%"),
+        ("/order/99%", "There is no Order 99%:"),
+        ("/order/工单9%", "There is no Order 工单9%:"),
+        ("/order/%E5", "There is no Order %E5:"),
+        ("/case/9%25%", "There is no Case 9%%:"),
+        ("/order/?id=9%25", "There is no Order 9%:"),
+        ("/order/", "There is no Order :"),
+        ("/order/100%25#event-100%", "Order 100%"),
+    ],
+)
+def test_an_address_typed_by_hand_is_read_or_said_not_to_be_there(chrome: str, typed: str, said: str) -> None:
+    async def test() -> None:
+        async with looking(chrome, a_case("100%", -1)) as (page, site):
+            at, _, mark = typed.partition("#")
+            query = f"{'&' if '?' in at else '?'}lang=en"
+            await page.open(f"{site.url}{at}{query}{'#' if mark else ''}{mark}")
+            shown = "[...document.querySelectorAll('#case-title, #case-state')].filter((one) => one.checkVisibility())"
+            await page.until(f"{shown}.some((one) => one.textContent.startsWith({json.dumps(said)}))", 10)
+            is_read = f"[!!{CLOCK}, document.querySelector('#case-state').hidden]"
+            assert await page.js(is_read) == [said.startswith("Order")] * 2
+            page.problems[:] = [one for one in page.problems if "404 (Not Found)" not in one]
+
+    run(test())
+
+
 async def can_be_read_and_printed(page: Page, *not_printed: str) -> None:
     """Nothing is cut, pale, small or without a name; on paper too, where what only a screen needs is left out."""
     assert await page.js(WIDE) == 0

@@ -279,6 +279,7 @@ def test_a_board_on_loopback_answers_to_loopback_names_only(host: str, name: str
         ({"severity": "loud"}, "severity"),
         ({"state": "met"}, "state"),
         ({"unit": "x" * 101}, "unit"),
+        ({"find": "x" * 201}, "find"),
     ],
 )  # fmt: skip
 def test_queries(query: dict[str, str], expected: Filter | str) -> None:

@@ -2,7 +2,7 @@
 import { actPanel, readMe } from "./acts.js";
 import { clockCards, toneOf } from "./case_clocks.js";
 import { CASE_TEXTS } from "./case_texts.js";
-import { $, badge, element, setText } from "./dom.js";
+import { $, badge, decoded, element, setText } from "./dom.js";
 import { approximately, inLanguage, subjectAddress, translated } from "./format.js";
 import { switchLanguage, translateHtml } from "./language.js";
 import { boardQuery, on, page, params, setClock } from "./state.js";
@@ -11,7 +11,7 @@ const RETRY_MS = 3000, REFRESH_MS = 30000, SLOW_SECONDS = 5;
 let data = null, problem = null, panel = null, retry = 0;
 
 const words = () => CASE_TEXTS[page.language];
-const idAsked = () => location.pathname.split("/").slice(2).map(decodeURIComponent).join("/");
+const idAsked = () => decoded(location.pathname.split("/").slice(2).join("/")) || params.get("id") || "";
 const name = (one) => `${page.text.subjects[one.type] || one.type} ${one.id}`;
 
 function notices() {
@@ -131,7 +131,7 @@ async function read() {
       [data, problem] = [await answer.json(), null];
       setClock(data);
       draw();
-      if (first && location.hash) document.getElementById(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView();
+      if (first && location.hash) document.getElementById(decoded(location.hash.slice(1)))?.scrollIntoView();
       return;
     }
     if (answer.status === 404) {

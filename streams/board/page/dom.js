@@ -1,5 +1,10 @@
 // Small helpers for the page's nodes. Everything from outside goes in as text.
 
+// A part of an address as text; people also type a % that stands for itself, as in 100%.
+export function decoded(part) {
+  try { return decodeURIComponent(part.replace(/%(?![0-9a-f]{2})/gi, "%25")); } catch { return part; }
+}
+
 export const $ = (id) => document.getElementById(id);
 
 export function element(tag, className, content) {

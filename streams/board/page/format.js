@@ -12,7 +12,8 @@ export function inLanguage(path, query = {}) {
   const found = new URLSearchParams(page.language === "en" ? { ...query, lang: "en" } : query).toString();
   return found ? `${path}?${found}` : path;
 }
-export const subjectAddress = (one) => inLanguage(`/${one.type}/${encodeURIComponent(one.id)}`);
+// A browser takes . and .. in a path for directories, however they are written: such an id stands in the query.
+export const subjectAddress = (one) => [".", ".."].includes(one.id) ? inLanguage(`/${one.type}/`, { id: one.id }) : inLanguage(`/${one.type}/${encodeURIComponent(one.id)}`);
 export const caseAddress = (id, one) => inLanguage(`/case/${encodeURIComponent(id)}`, { [one.type]: one.id });
 const two = (n) => String(n).padStart(2, "0");
 
