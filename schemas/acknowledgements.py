@@ -11,9 +11,9 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AwareDatetime, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
-from schemas.base import Model
+from schemas.base import Model, Moment
 
 ALERT_ID_PATTERN = r"^[0-9a-f]{32}$"
 MAX_NOTE = 500
@@ -43,10 +43,10 @@ class Acknowledgement(Model):
     alert_id: str = Field(pattern=ALERT_ID_PATTERN)
     action: Action = Field(description="what was done")
     by: Who
-    at: AwareDatetime
+    at: Moment
     note: Annotated[str, StringConstraints(max_length=MAX_NOTE, pattern=_PLAIN)] | None = None
     to: Who | None = Field(default=None, description="only of `assign`: who looks after the alert from now on")
-    until: AwareDatetime | None = Field(default=None, description="only of `silence`: when it ends, exclusive")
+    until: Moment | None = Field(default=None, description="only of `silence`: when it ends, exclusive")
 
     @model_validator(mode="after")
     def _belongs(self) -> Self:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import AwareDatetime, ConfigDict, Field
+from pydantic import ConfigDict, Field, StrictBool
 
-from schemas.base import Model, Text
+from schemas.base import IsoMoment, Model, Text
 from schemas.patterns import SubjectType
 from schemas.rules import Severity
 
@@ -40,15 +40,15 @@ class CaseFields(Model):
     order_id: str | None
     account_id: str | None
     org: dict[str, Any] | None
-    started_at: AwareDatetime
-    deadline: AwareDatetime | None = Field(description="24:00 and exact instants alike; at it is on time")
-    stopped_at: AwareDatetime | None
+    started_at: IsoMoment
+    deadline: IsoMoment | None = Field(description="24:00 and exact instants alike; at it is on time")
+    stopped_at: IsoMoment | None
     limit: str | None
     elapsed: str = Duration
     paused: str = Duration
     evidence: list[str] = Field(description="event ids that the verdict rests on, in order")
     arithmetic: dict[str, Any] = Field(description="days counted, days off, pauses")
-    calendar_provisional: bool
+    calendar_provisional: StrictBool
 
 
 class Alert(CaseFields):
@@ -56,11 +56,11 @@ class Alert(CaseFields):
 
     alert_id: str
     kind: AlertKind
-    due_at: AwareDatetime = Field(description="the instant the alert is about; a breach's deadline")
-    detected_at: AwareDatetime = Field(description="the watermark that showed it")
+    due_at: IsoMoment = Field(description="the instant the alert is about; a breach's deadline")
+    detected_at: IsoMoment = Field(description="the watermark that showed it")
     retracts: str | None = Field(description="the alert_id that a retraction withdraws")
     explanation: Text
-    incomplete: bool = Field(
+    incomplete: StrictBool = Field(
         default=False,
         description="there, and true, where it rests on silence in which records were lost, or an event of its subject "
         "refused: it may be wrong",
@@ -71,7 +71,7 @@ class Case(CaseFields):
     """One clock as of an instant."""
 
     outcome: Outcome
-    as_of: AwareDatetime
+    as_of: IsoMoment
 
 
 class CloudEvent(Model):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, JsonValue
 
 
 class Model(BaseModel):
@@ -25,3 +28,30 @@ class Text(Model):
 
     zh: str
     en: str
+
+
+def _check_shown(value: datetime) -> datetime:
+    try:
+        utc = value.astimezone(UTC)
+        _ = utc - timedelta(days=1), utc + timedelta(days=1)
+    except OverflowError:
+        raise ValueError("is an instant that no zone shows: the first and the last day of the calendar") from None
+    return value
+
+
+def _check_iso(value: object) -> object:
+    try:
+        if not isinstance(value, datetime):
+            if not isinstance(value, str):
+                raise ValueError
+            datetime.fromisoformat(value)
+    except ValueError:
+        raise ValueError("is no instant in ISO 8601, such as 2026-03-02T09:00:00.000+08:00") from None
+    return value
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_check_shown)]
+"""An instant with an offset that every zone can show; as a number it is seconds since 1970."""
+
+IsoMoment = Annotated[Moment, BeforeValidator(_check_iso)]
+"""The same, and a text in ISO 8601: whoever reads the text itself can read it."""

@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from pydantic import AwareDatetime, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from schemas.alerts import AlertEvent
-from schemas.base import Model, Text
+from schemas.base import Model, Moment, Text
 from streams.core.alerts import Subject
 from streams.core.board import MOST, ROW_COUNTS, Acknowledgement, BoardAlert, Change, Row, ShownAlert, View, ids_of
 from streams.core.filters import Filter
@@ -40,10 +40,10 @@ class Ack(Model):
     alert_id: str = Field(max_length=200)
     action: str = Field(max_length=40)
     by: str = Field(default="", max_length=200)
-    at: AwareDatetime
+    at: Moment
     note: str | None = Field(default=None, max_length=4000)
     to: str | None = Field(default=None, max_length=200)
-    until: AwareDatetime | None = None
+    until: Moment | None = None
 
 
 def alert_from_bytes(raw: bytes) -> BoardAlert:

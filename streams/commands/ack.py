@@ -144,8 +144,8 @@ def _find(settings: Settings, alert_id: str) -> None:
         BrokerError: where the topic cannot be read.
     """
     wanted = alert_id.encode()
-    for value in read_records(settings, settings.alerts_topic, follow=False):
-        if wanted in (value or b"") and _id_of(value) == alert_id:
+    for _, value in read_records(settings, settings.alerts_topic, follow=False):
+        if wanted in value and _id_of(value) == alert_id:
             return
     raise ConfigError(
         f"no alert {alert_id} on topic {settings.alerts_topic}: give the alert_id of an alert that was sent under "

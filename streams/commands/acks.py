@@ -38,11 +38,11 @@ def acks(alert_id: str | None, follow: bool, as_json: bool, **given: Any) -> int
     settings = load_settings(**given)
     need_broker(settings, permissions_of("acks", settings))
     follow_patiently(settings, follow=follow)
-    for value in read_records(settings, settings.acks_topic, follow=follow):
+    for place, value in read_records(settings, settings.acks_topic, follow=follow):
         try:
             made = Acknowledgement.model_validate_json(value)
         except ValidationError:
-            err.print("a record that is not an acknowledgement")
+            err.print(f"{place} is not an acknowledgement", soft_wrap=True)
             continue
         if alert_id is not None and made.alert_id != alert_id:
             continue

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from streams.commands.common import DONE, broker_options, log_outages, need_broker, rulebook_options
+from streams.commands.common import DONE, broker_options, err, log_outages, need_broker, rulebook_options
 from streams.core.notices import NO_NAMES, Names, doubt_of, place_of
 from streams.kafka.acls import permissions_of
 from streams.kafka.topic_reader import from_beginning
@@ -51,11 +51,13 @@ def alerts(follow: bool, as_json: bool, lang: str, rules: tuple[Path, ...], only
     settings, names = load_settings(**given), names_of(rules, only)
     need_broker(settings, permissions_of("alerts", settings))
     follow_patiently(settings, follow=follow)
-    for value in read_records(settings, settings.alerts_topic, follow=follow):
-        if as_json:
-            click.echo(value)
-        else:
-            click.echo(line_of(decode_json(value)["data"], lang, names))
+    for place, value in read_records(settings, settings.alerts_topic, follow=follow):
+        try:
+            line = value if as_json else line_of(decode_json(value)["data"], lang, names)
+        except (LookupError, ValueError, TypeError, AttributeError, RecursionError):
+            err.print(f"{place} is not an alert", soft_wrap=True)
+            continue
+        click.echo(line)
     return DONE
 
 
@@ -66,8 +68,10 @@ def follow_patiently(settings: Settings, *, follow: bool) -> None:
         log_outages(settings)
 
 
-def read_records(settings: Settings, topic: str, *, follow: bool) -> Iterator[bytes]:
-    """The records of a topic up to its end, or without end.
+def read_records(settings: Settings, topic: str, *, follow: bool) -> Iterator[tuple[str, bytes]]:
+    """The records of a topic up to its end, or without end: topic, partition and offset of each, and its value.
+
+    Records without a value are left out.
 
     Raises:
         BrokerError: where the broker cannot be read.
@@ -79,7 +83,8 @@ def read_records(settings: Settings, topic: str, *, follow: bool) -> Iterator[by
         while follow or any(consumer.position(part) < ends[part] for part in parts):
             for records in consumer.poll(timeout_ms=500).values():
                 for record in records:
-                    yield record.value
+                    if record.value is not None:
+                        yield f"{topic}/{record.partition}/{record.offset}", record.value
 
 
 def line_of(data: dict[str, Any], lang: str, names: Names = NO_NAMES) -> str:

@@ -29,6 +29,13 @@ COLUMNS: Final[Mapping[Table, tuple[str, ...]]] = {
         "incomplete",
     ),
 }  # fmt: skip
+_INDEXED: Final = (
+    ("case_id",), ("alert_id",), ("retracts",), ("rule",), ("subject_id",), ("order_id",),
+    ("province", "city", "county", "unit"),
+)  # fmt: skip
+_LONGEST: Final = 2_500
+"""Bytes in the key of an index; PostgreSQL takes some 2,700, and refuses the row beyond."""
+
 KEYS: Final[Mapping[Table, str]] = {"cases": "case_id", "alerts": "alert_id"}
 _NULL: Final = re.compile(rb"(?<!\\)(\\\\)*\\u0000")
 """A null character in JSON: a backslash that no other one escapes begins it."""
@@ -53,7 +60,11 @@ def row_of(table: Table, value: bytes) -> dict[str, Any]:
         raise NoRow(f"not a record of {table}: {where}: {first['msg']}" if where else first["msg"]) from None
     if _NULL.search(value):
         raise NoRow("holds a null character, which PostgreSQL takes in no text")
-    return _row(table, data)
+    row = _row(table, data)
+    for names in _INDEXED:
+        if sum(len((row.get(name) or "").encode()) for name in names) > _LONGEST:
+            raise NoRow(f"{', '.join(names)}: longer than the {_LONGEST} bytes that an index takes")
+    return row
 
 
 def _row(table: Table, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,7 +75,11 @@ def _row(table: Table, data: Mapping[str, Any]) -> dict[str, Any]:
         "title_en": data["title"]["en"],
         "subject_type": data["subject"]["type"],
         "subject_id": data["subject"]["id"],
-        **{level: org.get(level) for level in ("province", "city", "county", "unit")},
+        # As on the board: what is no text is no code.
+        **{
+            level: code if isinstance(code := org.get(level), str) else None
+            for level in ("province", "city", "county", "unit")
+        },
         "time_limit": data["limit"],
         "elapsed_s": _seconds(data["elapsed"]),
         "paused_s": _seconds(data["paused"]),

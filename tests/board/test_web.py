@@ -427,3 +427,12 @@ def test_what_is_none_is_refused(raw: bytes) -> None:
         ack_from_bytes(raw)
     with pytest.raises(InputError):
         alert_from_bytes(raw)
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59Z", "9999-12-31T23:59:59-12:00"])
+def test_what_was_done_at_an_instant_that_no_page_can_show_is_no_acknowledgement(at: str) -> None:
+    raw = {"alert_id": "0" * 32, "action": "silence", "by": "D7", "at": "2026-03-02T09:00:00+08:00", "until": at}
+    with pytest.raises(InputError):
+        ack_from_bytes(json.dumps(raw).encode())
+    with pytest.raises(InputError):
+        ack_from_bytes(json.dumps({**raw, "action": "acknowledge", "at": at, "until": None}).encode())

@@ -270,6 +270,6 @@ def test_much_is_read_to_its_end_without_a_refusal(
         producer.send(topic, value, partition=number % 4)
     producer.flush()
     producer.close()
-    found = list(read_records(load_settings(bootstrap=kafka.bootstrap), topic, follow=False))
+    found = [value for _, value in read_records(load_settings(bootstrap=kafka.bootstrap), topic, follow=False)]
     assert found == [value] * 80
     assert [record for record in caplog.records if "InvalidReceiveError" in record.getMessage()] == []

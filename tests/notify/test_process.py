@@ -320,6 +320,32 @@ def test_a_breach_goes_up_until_it_is_acknowledged(
     assert json.loads(capsys.readouterr().out)["by"] == "D7"
 
 
+def test_what_is_no_alert_and_no_acknowledgement_is_named_and_passed_over(
+    kafka: Broker, prefix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = prefix.strip("-")
+    prepared(kafka, name)
+    common = ["--bootstrap", kafka.bootstrap, "--name", name]
+    ack = {"alert_id": id_of("b1"), "action": "acknowledge", "by": "D7", "at": "2026-03-02T09:00:00+08:00"}
+    odd = [b"{", b"[]", b'{"data": 1}', b"[" * 2_000 + b"]" * 2_000, None]
+    late = json.dumps({**ack, "at": "0001-01-01T00:00:00+14:00"}).encode()
+    producer = ThreadedProducer(bootstrap_servers=kafka.bootstrap)
+    for topic, last in (("alerts", [json.dumps(alert("b1")).encode()]), ("acks", [late, json.dumps(ack).encode()])):
+        for value in [*odd, *last]:
+            producer.send(f"{name}.{topic}", value, key=b"k", partition=0)
+    producer.flush()
+    producer.close()
+    capsys.readouterr()
+    assert run(["alerts", *common]) == 0
+    said = capsys.readouterr()
+    assert len(said.out.splitlines()) == 1
+    assert said.err.splitlines() == [f"{name}.alerts/0/{offset} is not an alert" for offset in range(4)]
+    assert run(["acks", *common]) == 0
+    said = capsys.readouterr()
+    assert len(said.out.splitlines()) == 1
+    assert said.err.splitlines() == [f"{name}.acks/0/{offset} is not an acknowledgement" for offset in (0, 1, 2, 3, 5)]
+
+
 @pytest.mark.parametrize("more", [(), ("--annotate", "--note", "rang them")], ids=["acknowledge", "annotate"])
 def test_an_id_that_is_not_there_is_refused(
     kafka: Broker, prefix: str, more: tuple[str, ...], capsys: pytest.CaptureFixture[str]

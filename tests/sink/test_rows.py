@@ -75,6 +75,46 @@ def test_what_is_no_record_is_refused_with_a_reason(value: bytes, why: str) -> N
         row_of("cases", value)
 
 
+NO_INSTANTS = (
+    0, 1772415700, 1772415700.5, "1772415700", "2026-03-01T09:00:00", "2026-03-01t09:00:00z",
+    "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("at", NO_INSTANTS)
+@pytest.mark.parametrize(
+    ("table", "name", "field"),
+    [
+        *(("cases", "case", field) for field in ("started_at", "deadline", "stopped_at", "as_of")),
+        *(("alerts", "alert", field) for field in ("started_at", "deadline", "stopped_at", "due_at", "detected_at")),
+    ],
+)
+def test_an_instant_that_somebody_cannot_read_is_none(table: Table, name: str, field: str, at: object) -> None:
+    with pytest.raises(NoRow, match=f"data.{field}"):
+        row_of(table, example(name, **{field: at}))
+
+
+@pytest.mark.parametrize(
+    ("table", "changes", "why"),
+    [
+        ("cases", {"calendar_provisional": 0}, "calendar_provisional"),
+        ("alerts", {"incomplete": "yes"}, "incomplete"),
+        ("cases", {"case_id": "x" * 2_501}, "case_id"),
+        ("cases", {"order_id": "工" * 834}, "order_id"),
+        ("alerts", {"retracts": "x" * 2_501}, "retracts"),
+        ("alerts", {"org": dict.fromkeys(("province", "city", "county", "unit"), "x" * 626)}, "province"),
+    ],
+)
+def test_what_the_database_would_not_take_is_refused_before(table: Table, changes: dict[str, Any], why: str) -> None:
+    with pytest.raises(NoRow, match=why):
+        row_of(table, example("case" if table == "cases" else "alert", **changes))
+
+
+def test_what_is_no_text_is_no_code_of_an_organisation() -> None:
+    row = row_of("cases", example("case", org={"province": {}, "city": 3201, "county": "320101", "unit": None}))
+    assert [row[level] for level in ("province", "city", "county", "unit")] == [None, None, "320101", None]
+
+
 @pytest.mark.parametrize("address", ["postgresql://u:hidden@h/d", "host=h password=hidden"])
 def test_an_address_with_a_password_is_refused_without_showing_it(address: str) -> None:
     with pytest.raises(ConfigError, match="GRIDCLOCK_DATABASE_PASSWORD_FILE") as error:

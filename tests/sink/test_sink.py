@@ -18,6 +18,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from psycopg import sql
 
+import schemas
 from streams.core.counted_day import DECIDED
 from streams.kafka.admin import TopicSpec, ensure_topics
 from streams.kafka.brokers import Broker
@@ -254,6 +255,42 @@ def test_an_older_schema_becomes_a_newer_one_and_keeps_its_rows(postgres: Postgr
         assert database.offsets() == {("g.alerts", 0): 8}  # the cases are read again, since their days may be others
     finally:
         database.close()
+
+
+@pytest.mark.broker
+def test_records_that_no_worker_writes_are_kept_in_the_table_refused_and_end_nothing(
+    kafka: Broker, name: str, postgres: Postgres, start: Start
+) -> None:
+    """Every field of a case and an alert with every odd value; after them all, one of each that is right."""
+    examples = Path(schemas.__file__).parent / "examples"
+    odd: tuple[Any, ...] = (
+        0, 1772415700, "1772415700", 1e300, None, "", True, [], {}, "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59Z",
+        "2026-03-01T09:00:00.123456789+08:00", "2026-03-01", "PT1e5S", "\u2028", "'; DROP TABLE x; --", "%s %(x)s",
+        Random(1).randbytes(4_000).hex(), "\U0001f600" * 3_000,
+    )  # fmt: skip
+    sent: list[Message] = []
+    for topic, file in (("cases", "case"), ("alerts", "alert")):
+        whole = json.loads((examples / f"{file}.json").read_text("utf-8"))
+        for field in whole["data"]:
+            for value in odd:
+                sent.append((topic, b"k", json.dumps({**whole, "data": {**whole["data"], field: value}}).encode()))
+        for field in ("province", "city", "county", "unit"):
+            for value in odd:
+                data = {**whole["data"], "org": {field: value}}
+                sent.append((topic, b"k", json.dumps({**whole, "data": data}).encode()))
+        for key in (f"{file}_id", "rule"):
+            whole["data"][key] = "the last one"
+        sent.append((topic, b"k", json.dumps(whole).encode()))
+    sink = start()
+    send(kafka.bootstrap, name, sent)
+    places = (("case_id", "cases"), ("alert_id", "alerts"))
+    until(
+        lambda: all("the last one" in table(postgres, columns, source) for columns, source in places), 60, sink.output
+    )
+    with postgres.connect() as connection:
+        read = connection.execute("SELECT sum(next_offset) FROM gridclock.offsets").fetchone()
+    assert read == (len(sent),)
+    assert 0 < postgres.count("refused") < len(sent)
 
 
 def test_a_schema_of_a_newer_program_is_refused_and_one_made_twice_is_the_same(postgres: Postgres) -> None:
