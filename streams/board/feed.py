@@ -196,7 +196,7 @@ def _or_beginning(at: int | None) -> int:
 class _Followed:
     """A topic and what becomes of its records.
 
-    The last ``back`` records of each partition are read, or all of them: then ``restart`` gets the number of partitions
+    The last ``back`` records of each partition are read, or all of them. ``restart`` gets the number of partitions
     before the first, and ``loaded`` is called once all that was there is read.
     """
 
@@ -220,6 +220,7 @@ class BoardFeed:
         self._deliveries = deliveries
         self._settings = settings
         self._clock = clock_of(settings)
+        board.is_reading = True
         self.refused = 0
         """Records of alerts, acknowledgements and undelivered messages that could not be read."""
 
@@ -239,7 +240,7 @@ class BoardFeed:
                 loaded=self._deliveries_loaded,
                 isolation="read_committed",
             ),
-            _Followed(settings.alerts_topic, self._alert, back=KEPT),
+            _Followed(settings.alerts_topic, self._alert, back=KEPT, loaded=self._alerts_loaded),
             _Followed(settings.acks_topic, self._ack, back=KEPT),
             _Followed(settings.undelivered_topic, self._undelivered, back=MOST_GIVEN_UP, isolation="read_committed"),
             _Followed(settings.dead_letters_topic, self._letter, back=MOST_LETTERS),
@@ -294,6 +295,9 @@ class BoardFeed:
         except InputError as error:
             self._refuse(error)
 
+    async def _alerts_loaded(self) -> None:
+        self._board.is_reading = False
+
     def _ack(self, record: ConsumerRecord) -> None:
         try:
             self._board.take_ack(*ack_from_bytes(record.value or b""))
@@ -323,6 +327,8 @@ class BoardFeed:
                 count = await self._partitions_of(topic)
                 if count:
                     await self._read(followed, count)
+                elif followed.topic == self._settings.alerts_topic:
+                    await self._alerts_loaded()
             except asyncio.CancelledError as error:
                 task = asyncio.current_task()
                 if task is None or task.cancelling():

@@ -107,7 +107,7 @@ class Hub:
             "delay_seconds": None if delay is None else round(delay, 1),
             "speed": speed,
             "partitions": {"current": current, "count": max(self.state.partitions, len(self.state.cases.watermarks))},
-            "loading": self.state.is_loading,
+            "loading": self.state.is_loading or self.board.is_reading,
             "unknown_rules": self.board.unknown_rules(now),
             "quarantined": {
                 "count": len(aside),

@@ -13,7 +13,7 @@
     /api/meta         the rules and chapters that a filter can name, names and positions of organisations; since when
                       and of which sources and subjects verdicts may be incomplete
     /api/me, /api/acks  who may act on alerts, and acts (``streams.board.acts``)
-    /healthz          200 when the state is read, 503 before
+    /healthz          200 when state and alerts are read, 503 before
 
 Headers allow a browser to load and run this server's own files only; pages of other sites can neither frame the board
 nor read it. On loopback the server answers only to names of loopback: otherwise another site could reach it by a name

@@ -198,6 +198,8 @@ class Board:
         placed: Set[str] = frozenset(),
     ) -> None:
         self.running = running
+        self.is_reading = False
+        """Whether alerts of before are still being read, so that a view lacks some."""
         self._placed = placed
         self._ids_of = ids_of
         self._calendar = calendar

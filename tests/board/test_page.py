@@ -635,3 +635,69 @@ def test_a_hand_over_shows_the_next_shift_beside_what_is_overdue(chrome: str) ->
             assert await page.js("document.documentElement.scrollWidth") == LAPTOP[0]
 
     run(test)
+
+
+FLASHED = "window.flashed.join()"
+
+
+async def watch_news(page: Page) -> None:
+    """Note in ``FLASHED`` what the page reads out, and count its flashes."""
+    await page.js(
+        "window.flashed = []; new MutationObserver(() => flashed.push(document.querySelector('#live').textContent))"
+        ".observe(document.querySelector('#live'), {childList: true})"
+    )
+
+
+async def has_read_all(page: Page) -> None:
+    """Wait until the page knows that its board has read everything."""
+    while await page.js("import('/board/state.js').then((one) => one.page.loading)"):
+        await asyncio.sleep(0.05)
+
+
+def old_and_new(count: int) -> list[Any]:
+    return [alert(f"b{index:02d}", NOW - (60 - index) * MINUTE, number=f"WO{index}") for index in range(count)]
+
+
+def test_what_a_board_reads_at_its_start_is_no_news(chrome: str) -> None:
+    async def test() -> None:
+        async with looking(chrome) as (page, site):
+            site.board.is_reading = True
+            await page.open(f"{site.url}/board?flash=1")
+            await page.until("document.querySelector('#status')?.dataset.level")
+            await watch_news(page)
+            for one in old_and_new(3):
+                site.board.take_alert(one)
+            await page.until(f"({SENTENCES}).length == 3")
+            site.board.is_reading = False
+            await has_read_all(page)
+            site.board.take_alert(alert("new", NOW, number="NEW"))
+            await page.until(f"{FLASHED} == '新告警：工单 NEW 超时。'", 10)
+
+    run(test)
+
+
+def test_after_a_restart_of_the_board_only_what_came_meanwhile_is_news(chrome: str) -> None:
+    async def test() -> None:
+        async with looking(chrome, alerts=tuple(old_and_new(50)), query="?flash=1") as (page, site):
+            await page.until(f"({SENTENCES}).length == 40")
+            await has_read_all(page)
+            await watch_news(page)
+            _, fresh = await asyncio.to_thread(board)
+            fresh.is_reading = True
+            fresh.running = site.board.running
+            site.hub.board = fresh
+            site.hub.close()
+            await page.until(f"({SENTENCES}).length == 0")
+            # First old ones that the page did not show before, then those that it did and one that came meanwhile.
+            for one in old_and_new(8):
+                fresh.take_alert(one)
+            await page.until(f"({SENTENCES}).length == 8")
+            for one in old_and_new(50):
+                fresh.take_alert(one)
+            fresh.take_alert(alert("new", NOW, number="NEW"))
+            fresh.is_reading = False
+            await page.until(f"({SENTENCES}).length == 40 && {FLASHED} == '新告警：工单 NEW 超时。'", 20)
+            fresh.take_alert(alert("newer", NOW, number="NEWER"))
+            await page.until(f"{FLASHED}.endsWith('新告警：工单 NEWER 超时。')", 20)
+
+    run(test)

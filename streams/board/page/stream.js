@@ -6,6 +6,25 @@ import { noticesOf } from "./status.js";
 const SILENT_MS = 8000, RETRY_MS = 3000;
 let stream = null, heardAt = 0;
 
+// What is no news: the alerts of the last view that the board had read as a whole, and what is older than a full list of
+// them. A board that has just started shows old alerts one after the other.
+let seen = new Set(), floor = -Infinity, isWhole = false;
+
+function settle() {
+  if (page.loading) return;
+  const { alerts } = page.view, isFull = alerts.size >= (Number(params.get("alerts")) || 40);
+  isWhole = true;
+  seen = new Set(alerts.keys());
+  floor = isFull ? Math.min(...[...alerts.values()].map((one) => Date.parse(one.detected_at))) : -Infinity;
+}
+
+function announceNews(alerts) {
+  const news = alerts.filter((one) => !seen.has(one.alert_id) && Date.parse(one.detected_at) >= floor);
+  for (const one of alerts) seen.add(one.alert_id);
+  if (isWhole) announce("alerts", news);
+  settle();
+}
+
 const byId = (items, key) => new Map(items.map((item) => [item[key], item]));
 
 export function connect() {
@@ -23,7 +42,7 @@ export function connect() {
   });
   receive("snapshot", (data) => takeSnapshot(data, query.toString()));
   receive("change", takeChange);
-  receive("time", takeTime);
+  receive("time", (data) => { takeTime(data); settle(); });
   mine.onerror = () => {
     if (mine !== stream) return;
     page.broken = true;
@@ -56,13 +75,12 @@ export function reconnectIfSilent() {
 
 function takeSnapshot(data, query) {
   takeTime(data);
-  const known = new Set(page.heard ? page.view.alerts.keys() : data.alerts.map((alert) => alert.alert_id));
-  const sameFilter = page.view.query === query;
+  if (page.view.query !== query) isWhole = false;
   page.view = {
     query, find: new URLSearchParams(query).has("find"), cases: byId(data.cases, "case_id"), alerts: byId(data.alerts, "alert_id"),
     counts: data.counts, places: data.places, rules: data.rules, choices: data.choices, cities: data.cities,
   };
-  if (sameFilter) announce("alerts", data.alerts.filter((alert) => !known.has(alert.alert_id)));
+  announceNews(data.alerts);
   page.heard = true;
   announce("choices");
   announce("view");
@@ -73,14 +91,13 @@ function takeChange(data) {
   for (const id of data.cases_gone || []) view.cases.delete(id);
   for (const id of data.alerts_gone || []) view.alerts.delete(id);
   for (const one of data.cases || []) view.cases.set(one.case_id, one);
-  const unknown = (data.alerts || []).filter((one) => !view.alerts.has(one.alert_id));
   for (const one of data.alerts || []) view.alerts.set(one.alert_id, one);
   if (data.counts) view.counts = data.counts;
   if (data.places) view.places = data.places;
   if (data.rules) view.rules = data.rules;
   if (data.cities) view.cities = data.cities;
   if (data.choices) { view.choices = data.choices; announce("choices"); }
-  announce("alerts", unknown);
+  announceNews(data.alerts || []);
   announce("view");
 }
 
