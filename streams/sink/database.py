@@ -56,7 +56,12 @@ class DatabaseTarget:
         ConfigError: as ``connection_options``.
     """
 
-    away: tuple[type[Exception], ...] = (psycopg.OperationalError, psycopg.InterfaceError)
+    # A server that is being replaced takes no writes for a while: a standby before it is promoted, or a full one.
+    away: tuple[type[Exception], ...] = (
+        psycopg.OperationalError,
+        psycopg.InterfaceError,
+        psycopg.errors.ReadOnlySqlTransaction,
+    )
     failed: tuple[type[Exception], ...] = (psycopg.Error,)
     afresh = "use another --schema, or drop this one"
 
@@ -69,6 +74,15 @@ class DatabaseTarget:
         """Database and schema, as messages name them."""
         where = f"database {self._options.get('host', 'local')}/{self._options.get('dbname', '')}"
         return f"{where}, schema {self._schema}"
+
+    def remedy(self, error: Exception) -> str:
+        """What to do where tables are not those that the sink made."""
+        if isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedColumn):
+            return (
+                ": somebody else changed its tables; restore them, or begin again from what the topics keep: "
+                f"DROP SCHEMA {self._schema} CASCADE, and start the sink"
+            )
+        return ""
 
     def open(self) -> Database:
         """A connection."""

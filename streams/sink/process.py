@@ -89,7 +89,7 @@ class Sink:
             except target.away as error:
                 self._is_away(error)
             except target.failed as error:
-                raise SinkError(f"{target.place}: {_first_line(error)}") from error
+                raise SinkError(f"{target.place}: {_first_line(error)}{target.remedy(error)}") from error
             finally:
                 store.close()
 

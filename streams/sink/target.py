@@ -78,5 +78,8 @@ class Target(Protocol):
     def place(self) -> str:
         """Its name in messages; no secret."""
 
+    def remedy(self, error: Exception) -> str:
+        """What to do about an error of ``failed``, to be put after its text; empty where that says it."""
+
     def open(self) -> Store:
         """A session."""

@@ -235,6 +235,52 @@ def test_it_waits_for_a_database_that_is_away_and_says_so_once(
     assert samples(sink, "gridclock_sink_away_seconds") == [0]
 
 
+def test_it_waits_for_a_database_that_takes_no_writes(
+    kafka: Broker, name: str, postgres: Postgres, start: Start
+) -> None:
+    """As a standby does before it is promoted: at the start, and while the sink is at work."""
+    sent = messages()[:50]
+
+    def read_only(word: str) -> None:
+        with postgres.connect() as connection:
+            connection.execute("SET default_transaction_read_only = off")
+            connection.execute(f"ALTER DATABASE results SET default_transaction_read_only = {word}")
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'gridclock sink%'"
+            )
+
+    read_only("on")
+    sink = start("read-only transaction")
+    read_only("off")
+    until(lambda: "writing" in sink.output(), 60, sink.output)
+    read_only("on")
+    send(kafka.bootstrap, name, sent)
+    until(lambda: sink.output().count("away for") == 2, 60, sink.output)
+    read_only("off")
+    until(lambda: is_there(postgres, sent), 60, sink.output)
+    assert sink.exit_code is None
+
+
+@pytest.mark.parametrize(
+    "change", ["DROP TABLE gridclock.alerts CASCADE", "ALTER TABLE gridclock.alerts DROP COLUMN order_id CASCADE"]
+)
+def test_tables_that_somebody_changed_end_it_with_what_to_do(
+    kafka: Broker, name: str, postgres: Postgres, start: Start, change: str
+) -> None:
+    sent = messages()[:50]
+    sink = start()
+    with postgres.connect() as connection:
+        connection.execute(change)
+    send(kafka.bootstrap, name, sent)
+    until(lambda: sink.exit_code is not None, 60, sink.output)
+    assert sink.exit_code == 2
+    assert "DROP SCHEMA gridclock CASCADE, and start the sink" in sink.output().splitlines()[-1]
+    with postgres.connect() as connection:
+        connection.execute("DROP SCHEMA gridclock CASCADE")
+    again = start()
+    until(lambda: is_there(postgres, sent), 60, again.output)
+
+
 def test_an_older_schema_becomes_a_newer_one_and_keeps_its_rows(postgres: Postgres) -> None:
     settings = load_settings(database=postgres.address(), database_password=PASSWORD)
     database = Database(connection_options(settings), "gridclock")
