@@ -20,10 +20,9 @@ from streams.errors import InputError
 from streams.wire.cells import Cells, ConversionError, condition, id_of, is_unicode, one_text_of, text_of
 from streams.wire.decoder import Arrival, encode_json
 from streams.wire.registered import Schemas
-from streams.wire.values import Convert, converter
+from streams.wire.values import IDS, Convert, field_converter
 
 Row = Mapping[str, Any]
-IDS: Final = frozenset({"event_id", "order_id", "account_id", "meter_id", "batch_id", "corrects"})
 _SUBJECTS: Final = frozenset({"order_id", "account_id", "meter_id", "batch_id"})
 _LONGEST_ID: Final = 200
 _SHOWN: Final = 80
@@ -203,7 +202,7 @@ class _Entry:
         self._place = place if entry is not None else None
         self._cells = Cells(mapping.null_values, strip=mapping.strip)
         self._steps = [
-            _Step(name, *_split(name), spec.column, _convert(name, spec, mapping, kinds), keys)
+            _Step(name, *_split(name), spec.column, field_converter(name, spec, mapping, kinds), keys)
             for name, (spec, keys) in fields.items()
         ]
         self._constants = [(*_split(name), value) for name, value in constants.items()]
@@ -488,26 +487,3 @@ def _unwritable(wire: Mapping[str, Any], error: Exception) -> InputError:
     if any(isinstance(value, str) and not is_unicode(value) for value in wire.values()):
         return InputError("not_utf8", None, "is not valid text")
     return InputError("bad_field", None, f"cannot be written as JSON: {error}")
-
-
-def _convert(name: str, spec: schema.FieldFrom, mapping: schema.Mapping, kinds: Mapping[str, schema.As]) -> Convert:
-    is_text = spec.kind == "text"
-    kind = spec.kind or ("time" if name in ("occurred_at", "recorded_at") else kinds.get(name, "text"))
-    convert: Convert
-    if name in IDS and kind == "text":
-        convert = lambda value: id_of(value, is_text=is_text)  # noqa: E731
-    else:
-        convert = converter(kind, spec.time or mapping.time, spec.separator, is_wall=mapping.format == "debezium")
-    if not spec.values:
-        return convert
-    values = {
-        key: value if isinstance(value, bool) else _replaced(convert, value) for key, value in spec.values.items()
-    }
-    return lambda value: values[text] if (text := text_of(value)) in values else convert(value)
-
-
-def _replaced(convert: Convert, value: Any) -> Any:
-    try:
-        return convert(value)
-    except ConversionError:
-        return value  # refused by the decoder, with the field's name

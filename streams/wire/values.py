@@ -7,7 +7,7 @@ guessed: a number that may have lost digits is not accepted as an id, nor a loca
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from typing import Any, Final
@@ -23,12 +23,14 @@ from streams.wire.cells import (
     ConversionError,
     Since1904,
     bounded,
+    id_of,
     one_text_of,
     text_of,
     too_many_places,
 )
 
 Convert = Callable[[Any], Any]
+IDS: Final = frozenset({"event_id", "order_id", "account_id", "meter_id", "batch_id", "corrects"})
 
 TRUE: Final = frozenset({"true", "yes", "y", "1", "t", "是"})
 FALSE: Final = frozenset({"false", "no", "n", "0", "f", "否"})
@@ -68,6 +70,35 @@ _ISO: Final = re.compile(r"[0-9]{4}-?([0-9]{2}-?[0-9]{2}|W[0-9]{2}(-?[0-9])?)([T
 """``fromisoformat`` takes any character between day and time: 2026-03-01+08:00 would be eight o'clock."""
 _MOST_DAYS = 60_000
 """Days since 1970, to the year 2134."""
+
+
+def field_converter(
+    name: str, spec: schema.FieldFrom, mapping: schema.Mapping, kinds: Mapping[str, schema.As]
+) -> Convert:
+    """The conversion of a field's cell, its words replaced by the mapping first. See ``converter``.
+
+    ``kinds`` are the fields' kinds by the rulebook, for a field without ``as``.
+    """
+    is_text = spec.kind == "text"
+    kind = spec.kind or ("time" if name in ("occurred_at", "recorded_at") else kinds.get(name, "text"))
+    convert: Convert
+    if name in IDS and kind == "text":
+        convert = lambda value: id_of(value, is_text=is_text)  # noqa: E731
+    else:
+        convert = converter(kind, spec.time or mapping.time, spec.separator, is_wall=mapping.format == "debezium")
+    if not spec.values:
+        return convert
+    values = {
+        key: value if isinstance(value, bool) else _replaced(convert, value) for key, value in spec.values.items()
+    }
+    return lambda value: values[text] if (text := text_of(value)) in values else convert(value)
+
+
+def _replaced(convert: Convert, value: Any) -> Any:
+    try:
+        return convert(value)
+    except ConversionError:
+        return value  # refused by the decoder, with the field's name
 
 
 def converter(kind: schema.As, form: schema.TimeForm, separator: str, *, is_wall: bool = False) -> Convert:
