@@ -12,17 +12,19 @@
 ``at`` and ``type`` are short for ``occurred_at`` and ``event_type``; ``id`` for ``event_id`` (given where missing). A
 time without an offset is local to the rulebook's calendar. Expected are the active alerts at ``until`` (reports less
 retractions; warnings only if expected ones name them), of the rules named in ``rules`` or, without that, of the rules
-named in ``expect``; ``cases`` may name outcomes as well. Events arrive in the order of ``recorded_at``.
+named in ``expect``; ``cases`` may name outcomes as well. Events arrive in the order of ``recorded_at``. What could make
+a case pass without a look (a rule that is not there, an event that would be refused) is an error.
 """
 
 from __future__ import annotations
 
+import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from streams.core.alerts import Alert
 from streams.core.driver import Driver, Step
@@ -36,6 +38,8 @@ from streams.wire.decoder import Decoder
 
 _SHORT = {"at": "occurred_at", "type": "event_type", "id": "event_id", "recorded": "recorded_at"}
 _TIMES = ("occurred_at", "recorded_at")
+_EXPECTED: Final = {"expect": ("rule", "kind", "at"), "cases": ("rule", "outcome", "deadline")}
+"""The keys of what is expected: alerts, and cases."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +89,11 @@ class RuleCases:
             raise self._error("unknown key", line, sorted(unknown)[0])
         events = [self._event(fields, number, line) for number, fields in enumerate(case["events"], start=1)]
         until = self._instant(case["until"], line, "until")
-        expected = [self._expected(row, line, "expect") for row in case.get("expect") or ()]
-        outcomes = [self._expected(row, line, "cases") for row in case.get("cases") or ()]
-        rules = set(case.get("rules") or ()) or {row["rule"] for row in (*expected, *outcomes)}
-        standing, engine = self._judge(events, until)
+        expected = [self._expected(row, line, "expect") for row in self._listed(case, "expect", line)]
+        outcomes = [self._expected(row, line, "cases") for row in self._listed(case, "cases", line)]
+        named = [self._rule(rule, line, "rules") for rule in self._listed(case, "rules", line)]
+        rules = set(named) or {row["rule"] for row in (*expected, *outcomes)}
+        standing, engine = self._judge(events, until, line)
         kinds = {row.get("kind") for row in expected}
         told = [
             {"rule": alert.rule, "kind": alert.kind, "at": alert.due_at}
@@ -120,10 +125,9 @@ class RuleCases:
             if full in _TIMES:
                 value = format_us(self._instant(value, line, f"events.{number}.{name}"), self._zone)
             wire[full] = value
-        raw = json.dumps(wire).encode()
         try:
-            return self._decoder.decode(raw, received=2**62)
-        except InputError as error:
+            return self._decoder.decode(json.dumps(wire).encode(), received=2**62)
+        except (InputError, TypeError, ValueError) as error:  # the last two: YAML has values that JSON has not
             raise self._error(str(error), line, f"events.{number}") from error
 
     def _instant(self, value: Any, line: int, key: str) -> int:
@@ -133,19 +137,32 @@ class RuleCases:
             raise self._error(f"{value!r} is not a time such as 2026-03-01T17:00", line, key) from error
         return instant_us(found if found.tzinfo else found.replace(tzinfo=self._zone))
 
+    def _listed(self, case: Mapping[str, Any], key: str, line: int) -> list[Any]:
+        found = [] if case.get(key) is None else case[key]
+        if not isinstance(found, list):
+            raise self._error(f"{found!r} is no list; write [...]", line, key)
+        return found
+
+    def _rule(self, rule: Any, line: int, key: str) -> str:
+        ids = {found.id for found in self._loaded.rulebook.rules}
+        if isinstance(rule, str) and rule in ids:
+            return rule
+        raise self._error(f"no rule {rule!r} in this rulebook{_nearest(str(rule), ids)}", line, key)
+
     def _expected(self, row: Any, line: int, key: str) -> dict[str, Any]:
         if not isinstance(row, dict) or "rule" not in row:
             raise self._error("what is expected names its rule", line, key)
-        ids = {rule.id for rule in self._loaded.rulebook.rules}
-        if row["rule"] not in ids:
-            raise self._error(f"no rule {row['rule']!r} in this rulebook", line, f"{key}.rule")
+        if unknown := [name for name in row if name not in _EXPECTED[key]]:
+            keys = ", ".join(_EXPECTED[key])
+            raise self._error(f"unknown key; the keys are {keys}", line, f"{key}.{unknown[0]}")
+        self._rule(row["rule"], line, f"{key}.rule")
         found = dict(row)
         for name in ("at", "deadline"):
             if found.get(name) is not None:
                 found[name] = self._instant(found[name], line, f"{key}.{name}")
         return found
 
-    def _judge(self, events: list[Event], until: int) -> tuple[list[Alert], Engine]:
+    def _judge(self, events: list[Event], until: int, line: int) -> tuple[list[Alert], Engine]:
         engine = Engine(self._loaded.rulebook)
         driver = Driver(engine, stepwise=True)
         step = Step()
@@ -154,6 +171,11 @@ class RuleCases:
                 driver.advance(event.recorded - 1, step)
                 driver.feed([(*copy, "") for copy in self._loaded.rulebook.copies_of(event)], step)
         driver.advance(until, step)
+        for (_, event, _), notice in step.refused:
+            problem = "stands twice, with other content; an event without id is e and its number in the list"
+            if notice == "too_old":
+                problem = "is too old when it is recorded, and would be refused"
+            raise self._error(f"the event {event.event_id!r} {problem}", line, "events")
         withdrawn = {alert.retracts for alert in step.alerts}
         return [a for a in step.alerts if a.kind != "retraction" and a.alert_id not in withdrawn], engine
 
@@ -163,6 +185,11 @@ class RuleCases:
             for name, value in row.items()
             if value is not None
         )
+
+
+def _nearest(name: str, known: Collection[str]) -> str:
+    near = difflib.get_close_matches(name, sorted(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _difference(

@@ -202,6 +202,23 @@ def test_own_cases_pass_and_fail(tmp_path: Path, capsys: pytest.CaptureFixture[s
         ("cases:\n  - {events: [{at: 2026-03-01, type: survey.done, order_id: W}], until: 2026-03-10}",
          "events.1: unknown_type"),
         ("cases: [", "not YAML"),
+        # Each of these passed, whatever the events were, or ended with a traceback.
+        ("cases:\n  - {events: [], until: 2026-03-10, rules: arrears-notice-7-days}", ":2: rules: 'arrears-notice-"),
+        ("cases:\n  - {events: [], until: 2026-03-10, rules: [arrears-notice-7-day], expect: []}",
+         "rules: no rule 'arrears-notice-7-day' in this rulebook; did you mean 'arrears-notice-7-days'?"),
+        ("cases:\n  - {events: [], until: 2026-03-10, rules: [[a]]}", "rules: no rule ['a']"),
+        ("cases:\n  - {events: [], until: 2026-03-10, expect: 5}", "expect: 5 is no list"),
+        ("cases:\n  - {events: [], until: 2026-03-10, cases: {rule: two-inspectors}}", "cases: {'rule'"),
+        ("cases:\n  - {events: [], until: 2026-03-10, expect: [{rule: [a]}]}", "expect.rule: no rule ['a']"),
+        ("cases:\n  - {events: [], until: 2026-03-10, expect: [{rule: two-inspectors, outcome: null}]}",
+         "expect.outcome: unknown key; the keys are rule, kind, at"),
+        ("cases:\n  - {events: [], until: 2026-03-10, cases: [{rule: two-inspectors, kind: null}]}",
+         "cases.kind: unknown key; the keys are rule, outcome, deadline"),
+        ("cases:\n  - {events: [{at: 2026-03-01, type: order.closed, order_id: !!binary aGVsbG8=}], until: 2026-03-10}",
+         "events.1: Object of type bytes"),
+        ("cases:\n  - {events: [{at: 2026-03-01, type: order.closed, order_id: W, id: e2}, "
+         "{at: 2026-03-02, type: order.closed, order_id: W}], until: 2026-03-10}",
+         ":2: events: the event 'e2' stands twice, with other content"),
     ],
 )  # fmt: skip
 def test_a_file_of_cases_that_is_none_is_refused(
@@ -211,6 +228,19 @@ def test_a_file_of_cases_that_is_none_is_refused(
     path.write_text(text, encoding="utf-8")
     assert run(["rules", "test", str(path)]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_case_may_send_an_event_twice_and_correct_it(tmp_path: Path) -> None:
+    path = tmp_path / "cases.yaml"
+    event = "{id: a, at: 2026-03-02, type: inspection.performed, order_id: W, crew_size: 1}"
+    right = "{id: b, corrects: a, at: 2026-03-02, type: inspection.performed, order_id: W, crew_size: 2}"
+    for events, expect in (
+        (f"{event}, {event}", "[{rule: two-inspectors, kind: violation}]"),
+        (f"{event}, {right}", "[]"),
+    ):
+        case = f"{{events: [{events}], until: 2026-03-10, rules: [two-inspectors], expect: {expect}}}"
+        path.write_text(f"cases:\n  - {case}\n", encoding="utf-8")
+        assert run(["rules", "test", str(path)]) == 0
 
 
 def test_diff_shows_the_change_itself_however_long_the_value(
