@@ -106,7 +106,8 @@ RecurringDay = Annotated[str, BeforeValidator(_recurring_day), Field(pattern=r"^
 class OpeningHoursSpec(Model):
     """The opening hours of one calendar. Keys of ``week`` are a day (``sat``) or a range of days (``mon-fri``).
 
-    ``base`` is the source of holidays and make-up working days. ``days`` have the highest precedence, ``recurring``
+    ``base`` is the source of holidays and make-up working days before the file's own; by default the ``source`` of its
+    file. ``days`` have the highest precedence, ``recurring``
     days are closed, holidays of the base are closed, its make-up working days have ``makeup`` (default: Monday's
     hours), all others the hours of the week; a weekday that is not in the week is closed.
     """
@@ -120,7 +121,7 @@ class OpeningHoursSpec(Model):
         }
     )
 
-    base: Literal["china", "none"] = "china"
+    base: Literal["china", "none"] | None = None
     week: dict[str, SpansField] = Field(min_length=1)
     recurring: tuple[RecurringDay, ...] = ()
     days: dict[PlainDate, SpansField] = {}

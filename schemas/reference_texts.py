@@ -65,7 +65,7 @@ of every kind. Forms of limits, calendars, conditions and starts, with an exampl
 zone: Asia/Shanghai
 calendars:
   office:
-    base: china                      # holidays and make-up days; or none
+    base: china                      # holidays and make-up days; or none; by default the file's source (china)
     week: {mon-fri: ["08:30-12:00", "13:30-17:30"], sat: ["09:00-12:00"]}
     recurring: ["10-01"]
     days: {2026-10-10: ["09:00-16:00"], 2026-10-12: closed}

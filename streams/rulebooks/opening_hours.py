@@ -22,8 +22,13 @@ def build_calendars(spec: CalendarSpec) -> dict[str, WorkingCalendar]:
     return {name: _calendar_with(own, spec) for name, own in spec.calendars.items()}
 
 
+def _days_of(spec: OpeningHoursSpec, calendar: CalendarSpec) -> WorkingCalendar:
+    """Without opening hours, with the holidays of the base."""
+    return build_calendar(calendar.model_copy(update={"source": spec.base or calendar.source, "calendars": {}}))
+
+
 def _calendar_with(spec: OpeningHoursSpec, calendar: CalendarSpec) -> WorkingCalendar:
-    days = build_calendar(calendar.model_copy(update={"source": spec.base, "calendars": {}}))
+    days = _days_of(spec, calendar)
     special = {day.ordinal: day for day in days.special_days}
     find = spans_of(spec, {day.ordinal: day.is_working for day in days.special_days})
     closed = frozenset(day for day, spans in enumerate(spec.of_week()) if not spans)
@@ -43,7 +48,7 @@ def _calendar_with(spec: OpeningHoursSpec, calendar: CalendarSpec) -> WorkingCal
 
 def build_opening_hours(spec: OpeningHoursSpec, calendar: CalendarSpec) -> OpeningHours:
     """The opening hours of ``spec`` in the zone of ``calendar``, whose holidays and working days apply as well."""
-    days = build_calendar(calendar.model_copy(update={"source": spec.base, "calendars": {}}))
+    days = _days_of(spec, calendar)
     return OpeningHours(days, spans_of(spec, {day.ordinal: day.is_working for day in days.special_days}))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -133,6 +133,31 @@ def test_changed_hours_are_another_rulebook(tmp_path: Path) -> None:
     before = load_rulebook(only=rules).rulebook.fingerprint
     (rules / "calendar.yaml").write_text(CALENDAR.replace("17:30", "18:00"), "utf-8")
     assert load_rulebook(only=rules).rulebook.fingerprint != before
+
+
+@pytest.mark.parametrize(
+    ("base", "is_open"),
+    [("", "holiday"), ("base: none, ", "holiday"), ("base: china, ", "make-up day")],
+)
+def test_an_office_has_the_holidays_of_its_file_unless_it_says_otherwise(
+    tmp_path: Path, base: str, is_open: str
+) -> None:
+    rules = directory(tmp_path, "2 business hours")
+    office = f'calendars: {{office: {{{base}week: {{mon-fri: ["08:00-16:00"]}}}}}}'
+    (rules / "calendar.yaml").write_text(f"zone: Europe/Berlin\nsource: none\nholidays: [2026-05-14]\n{office}\n")
+    found = load_rulebook(only=rules).rulebook.calendars["office"]
+    national_day, make_up_saturday, own = (date(2026, *day).toordinal() for day in ((10, 5), (10, 10), (5, 14)))
+    assert found.is_working_day(national_day) == (is_open == "holiday")
+    assert found.is_working_day(make_up_saturday) == (is_open == "make-up day")
+    assert not found.is_working_day(own)
+
+
+def test_an_office_of_a_file_without_a_source_has_china_s_holidays(tmp_path: Path) -> None:
+    rules = directory(tmp_path, "2 business hours")
+    (rules / "calendar.yaml").write_text('calendars: {office: {week: {mon-fri: ["08:00-16:00"]}}}\n')
+    found = load_rulebook(only=rules).rulebook.calendars["office"]
+    assert not found.is_working_day(date(2026, 10, 5).toordinal())
+    assert found.is_working_day(date(2026, 10, 10).toordinal())
 
 
 def test_a_month_is_shown(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
