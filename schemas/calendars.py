@@ -109,7 +109,7 @@ class CalendarSpec(Model):
     only adds local days to a year not announced yet.
 
     ``calendars`` are calendars with opening hours, by name, in the same zone; the days above apply to them, too. A rule
-    names one, or chooses it by a field.
+    names one, or chooses it by a field; ``default`` is no name for one.
     """
 
     zone: str = "Asia/Shanghai"
@@ -132,6 +132,13 @@ class CalendarSpec(Model):
             near = difflib.get_close_matches(value, available_timezones(), n=1)
             hint = f"did you mean {near[0]}?" if near else "use an IANA name such as Asia/Shanghai"
             raise ValueError(f"{value!r} is not a time zone; {hint}") from error
+        return value
+
+    @field_validator("calendars")
+    @classmethod
+    def _none_is_the_default(cls, value: dict[str, OpeningHoursSpec]) -> dict[str, OpeningHoursSpec]:
+        if "default" in value:
+            raise ValueError("default is the calendar of rules that name none; give this one another name")
         return value
 
     @field_validator("weekend")

@@ -43,8 +43,10 @@ RULES: Final = """\
 
 A rulebook directory holds files of rules and one `calendar.yaml`: `--rules DIR` lies on top of the shipped rules,
 `--only DIR` stands alone. `gridclock rules check` names every mistake with file, line and key. A file with
-`disabled: [RULE]` switches off rules of its directory or below it. The shipped files in `streams/rulebook` have a rule
-of every kind. Forms of limits, calendars, conditions and starts, with an example each:
+`disabled: [RULE]` switches off rules of its directory or below it. Of several `calendar.yaml` the upper one holds key
+by key, its days date by date, its `calendars` name by name; days below it are dropped where it names another `source`.
+The shipped files in `streams/rulebook` have a rule of every kind. Forms of limits, calendars, conditions and starts,
+with an example each:
 
 - Lengths of time: `5 min`, `24 h`, `7 days`, `5 working days`, `1 natural month`, `1 billing cycle`,
   `same working day`; of open time, in a rule with a `calendar`: `2 business hours`, `90 business minutes`.

@@ -7,7 +7,7 @@ here such a year is not among the known ones, and its days are provisional.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +16,7 @@ import chinese_calendar
 from pydantic import ValidationError
 
 from schemas.calendars import WEEKDAYS, CalendarSpec, Days
-from streams.core.working_days import SpecialDay, WorkingCalendar
+from streams.core.working_days import SpecialDay, WorkingCalendar, zone_named
 from streams.errors import ConfigError, plain_message
 from streams.rulebooks.yaml_files import read_yaml
 
@@ -40,7 +40,8 @@ def build_calendar(spec: CalendarSpec | None = None) -> WorkingCalendar:
     """The calendar that ``spec`` describes; without one, China's as shipped. Same spec, same object.
 
     Raises:
-        ValueError: where the pinned zone data lacks a zone that the operating system has.
+        ValueError: where the pinned zone data lacks a zone that the operating system has (``load_calendar_spec``
+            refuses it).
     """
     spec = spec or CalendarSpec()
     days, announced = china_days() if spec.source == "china" else ({}, frozenset())
@@ -51,7 +52,7 @@ def build_calendar(spec: CalendarSpec | None = None) -> WorkingCalendar:
     elif spec.source == "none":
         known = None
     else:
-        known = announced | {day.year for days_off in spec.holidays for day in days_off.dates()}
+        known = announced | frozenset(_years_of(spec))
     return WorkingCalendar(
         spec.zone,
         frozenset(WEEKDAYS.index(day) for day in spec.weekend),
@@ -74,11 +75,48 @@ def load_calendar(path: Path) -> WorkingCalendar:
     Raises:
         ConfigError: naming file, line and key, for a file that cannot be read or has impossible values.
     """
-    spec = load_calendar_spec(path)
-    try:
-        return build_calendar(spec)
-    except ValueError as error:
-        raise ConfigError(str(error), path=str(path), key="zone") from error
+    return build_calendar(load_calendar_spec(path))
+
+
+def layered(below: CalendarSpec, above: CalendarSpec) -> CalendarSpec:
+    """The calendar of two rulebook directories, one on top of the other.
+
+    What the upper file says holds: key by key, ``calendars`` name by name, holidays and working days date by date. Days
+    of a lower file are dropped where the upper one names another ``source`` for them.
+    """
+    given = above.model_fields_set
+    merged = above.model_copy(
+        update={
+            **{key: getattr(below, key) for key in ("zone", "weekend", "source") if key not in given},
+            "calendars": {**below.calendars, **above.calendars},
+        }
+    )
+    if merged.source != below.source:
+        return merged
+    own = {day for days in (*above.holidays, *above.working_days) for day in days.dates()}
+
+    def kept(entries: tuple[Days, ...]) -> Iterator[Days]:
+        for entry in entries:
+            for day in entry.dates():
+                if day not in own:
+                    yield Days(on=day, name=entry.name, name_en=entry.name_en)
+
+    known = {year for spec in (below, above) for year in _years_of(spec)}
+    is_listed = merged.source == "china" or {below.known_years, above.known_years} != {None}
+    return merged.model_copy(
+        update={
+            "holidays": (*kept(below.holidays), *above.holidays),
+            "working_days": (*kept(below.working_days), *above.working_days),
+            "known_years": tuple(sorted(known)) if is_listed else None,
+        }
+    )
+
+
+def _years_of(spec: CalendarSpec) -> Iterable[int]:
+    """The years that a file announces by itself."""
+    if spec.known_years is not None:
+        return spec.known_years
+    return {day.year for days in spec.holidays for day in days.dates()}
 
 
 def load_calendar_spec(path: Path) -> CalendarSpec:
@@ -92,7 +130,7 @@ def load_calendar_spec(path: Path) -> CalendarSpec:
     if not isinstance(data, dict):
         raise ConfigError("a calendar is a mapping of keys such as zone and holidays", path=str(path), line=1)
     try:
-        return CalendarSpec.model_validate(data)
+        spec = CalendarSpec.model_validate(data)
     except ValidationError as error:
         first, *others = error.errors()
         message = plain_message(first)
@@ -103,6 +141,11 @@ def load_calendar_spec(path: Path) -> CalendarSpec:
         key = ".".join(str(part) for part in first["loc"])
         line = file.line(first["loc"])
         raise ConfigError(message, path=str(path), line=line, key=key or None) from error
+    try:
+        zone_named(spec.zone)
+    except ValueError as error:  # the operating system has names of its own, such as localtime
+        raise ConfigError(str(error), path=str(path), line=file.line(("zone",)), key="zone") from error
+    return spec
 
 
 def _unknown_key(key: str, location: tuple[int | str, ...]) -> str:

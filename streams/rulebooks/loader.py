@@ -2,7 +2,8 @@
 
 Layers: the shipped rulebook is the lowest, each ``--rules DIR`` lies on top. A rule in an upper layer with the id of a
 lower one changes that rule: the same version replaces the lower version; another version ends the lower one when the
-new one comes into force, or replaces it entirely if the new one is in force earlier.
+new one comes into force, or replaces it entirely if the new one is in force earlier. Calendars of layers are merged
+(``streams.rulebooks.calendars.layered``).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from schemas.titles import EVENT_TITLES
 from streams.core.rule_checks import Problem, calendars_of, check, check_follow_ups
 from streams.core.rulebook import Rulebook
 from streams.errors import ConfigError
-from streams.rulebooks.calendars import build_calendar, load_calendar_spec
+from streams.rulebooks.calendars import build_calendar, layered, load_calendar_spec
 from streams.rulebooks.opening_hours import build_calendars
 from streams.rulebooks.organisations import ORGANISATION_FILES, load_organisations
 from streams.rulebooks.yaml_files import Keys, child_of, line_of, message_of, read_yaml
@@ -83,7 +84,7 @@ def load_rulebook(rules: Sequence[Path] = (), only: Path | None = None) -> Loade
             if path.name in ORGANISATION_FILES:
                 continue
             if path.name == CALENDAR_FILE:
-                calendar = load_calendar_spec(path)
+                calendar = layered(calendar, load_calendar_spec(path))
                 continue
             book, node = read_rulebook_file(path)
             catalogue = _declare(catalogue, book, path, node, replaces=only is not None)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import zoneinfo
 from datetime import date
 from functools import cache
+from importlib import resources
 from pathlib import Path
 
 import chinese_calendar
@@ -15,6 +17,7 @@ from schemas.calendars import CalendarSpec
 from streams.core.working_days import WorkingCalendar
 from streams.errors import ConfigError
 from streams.rulebooks.calendars import build_calendar, load_calendar, load_calendar_spec
+from streams.rulebooks.loader import load_rulebook
 
 HOLIDAY_CN = Path(__file__).parents[2] / "../shared/data/holiday-cn"
 YEARS = range(2018, 2027)
@@ -189,6 +192,88 @@ def test_a_mistake_names_file_line_and_key(
     assert str(path) in str(caught.value)
     if line is not None:
         assert (caught.value.line, caught.value.key) == (line, key)
+
+
+def test_a_zone_that_only_the_operating_system_has_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "zones" / "Own").mkdir(parents=True)
+    shanghai = resources.files("tzdata.zoneinfo.Asia").joinpath("Shanghai").read_bytes()
+    (tmp_path / "zones" / "Own" / "Place").write_bytes(shanghai)
+    try:
+        zoneinfo.reset_tzpath([str(tmp_path / "zones")])
+        written(tmp_path, "source: none\nzone: Own/Place\n", "calendar.yaml")
+        with pytest.raises(ConfigError, match="'Own/Place' is not a time zone") as caught:
+            load_rulebook([tmp_path])
+    finally:
+        zoneinfo.reset_tzpath()
+    assert (caught.value.line, caught.value.key) == (2, "zone")
+
+
+def test_no_calendar_is_named_as_the_one_of_rules_that_name_none(tmp_path: Path) -> None:
+    path = written(tmp_path, 'calendars:\n  default: {week: {mon: ["08:00-12:00"]}}\n')
+    with pytest.raises(ConfigError, match="default is the calendar of rules that name none"):
+        load_calendar_spec(path)
+
+
+# --- several files --------------------------------------------------------------------------------------
+
+
+def layers(tmp_path: Path, *texts: str) -> WorkingCalendar:
+    directories = [tmp_path / str(number) for number in range(len(texts))]
+    for directory, text in zip(directories, texts, strict=True):
+        directory.mkdir()
+        written(directory, text, "calendar.yaml")
+    rulebook = load_rulebook(directories).rulebook
+    return rulebook.calendars.get("office", rulebook.calendar)
+
+
+OFFICE = 'calendars: {office: {week: {mon-fri: ["08:00-16:00"]}}}\n'
+BERLIN = "zone: Europe/Berlin\nsource: none\nweekend: [sunday]\nholidays: [2026-05-14]\nknown_years: [2026]\n"
+
+
+def test_a_city_s_file_keeps_the_days_of_its_province(tmp_path: Path) -> None:
+    found = layers(tmp_path, "holidays: [{from: 2026-12-07, to: 2026-12-09, name: 停电演练}]\n", OFFICE)
+    assert [found.is_working_day(day(f"2026-12-{on}")) for on in ("07", "08", "09", "10")] == [False] * 3 + [True]
+    assert found.day_name(day("2026-12-08")) == "停电演练"
+    assert found.hours is not None
+
+
+def test_of_one_date_the_upper_file_holds(tmp_path: Path) -> None:
+    found = layers(
+        tmp_path,
+        "holidays: [{from: 2040-12-07, to: 2040-12-10}]\nworking_days: [2040-12-15, 2040-12-16]\n",
+        "working_days: [2040-12-10]\nholidays: [2040-12-16]\n",
+    )
+    worked = {on: found.is_working_day(day(f"2040-12-{on}")) for on in ("07", "10", "15", "16")}
+    assert worked == {"07": False, "10": True, "15": True, "16": False}
+    assert not found.is_provisional(day("2040-12-10"))
+
+
+@pytest.mark.parametrize("upper", [OFFICE, "source: none\n" + OFFICE, "# nothing\n"])
+def test_an_upper_file_keeps_zone_weekend_source_and_years(tmp_path: Path, upper: str) -> None:
+    found = layers(tmp_path, BERLIN, upper)
+    assert found.zone_name == "Europe/Berlin"
+    assert not found.is_working_day(day("2026-05-14"))
+    assert found.is_working_day(day("2026-10-05"))  # a holiday in China
+    assert (found.is_provisional(day("2026-06-01")), found.is_provisional(day("2027-06-01"))) == (False, True)
+
+
+def test_a_file_of_another_source_has_days_of_its_own_only(tmp_path: Path) -> None:
+    found = layers(tmp_path, "holidays: [2026-12-07]\n", BERLIN)
+    assert found.is_working_day(day("2026-12-07"))
+    assert not found.is_working_day(day("2026-05-14"))
+    assert found.is_provisional(day("2025-06-01"))
+
+
+def test_years_known_by_any_file_are_known(tmp_path: Path) -> None:
+    found = layers(tmp_path, ANNOUNCED, "holidays: [2041-01-01]\n", "holidays: [2042-04-14]\nknown_years: []\n")
+    assert [found.is_provisional(day(f"{year}-06-01")) for year in (2026, 2040, 2041, 2042)] == [False] * 3 + [True]
+
+
+def test_with_own_days_and_no_years_named_none_is_provisional(tmp_path: Path) -> None:
+    found = layers(tmp_path, "source: none\nholidays: [2026-05-14]\n", "holidays: [2027-05-06]\n")
+    assert not found.is_provisional(day("2030-01-01"))
+    assert not found.is_working_day(day("2026-05-14"))
+    assert not found.is_working_day(day("2027-05-06"))
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
