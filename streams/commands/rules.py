@@ -159,7 +159,8 @@ def check(directory: Path, alone: bool) -> int:
     """Check a rulebook directory, alone or on top of the shipped one; reports every error with its place.
 
     It also reports rules that are well formed but can never apply: an event, field value or limit that cannot occur, a
-    pause that never ends, a notice that can never precede the act. Such a rulebook is still loaded by the other
+    pause that never ends, a notice that can never precede the act; and dates on which a rule of the shipped rulebook is
+    no longer judged, because a version on top of it begins later or ends. Such a rulebook is still loaded by the other
     commands.
 
     \b

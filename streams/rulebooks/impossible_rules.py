@@ -26,6 +26,7 @@ from streams.core.rule_checks import patterns_of
 from streams.core.rulebook import Rulebook
 from streams.errors import ConfigError
 from streams.rulebooks.loader import LoadedRulebook
+from streams.rulebooks.version_gaps import gaps
 from streams.rulebooks.yaml_files import Keys, line_of
 
 Found = Iterator[tuple[Keys, str]]
@@ -42,7 +43,7 @@ _TYPES: Final[Mapping[str, tuple[type, ...]]] = {
 
 
 def check_possible(loaded: LoadedRulebook) -> None:
-    """Refuse a rulebook with rules that can never apply.
+    """Refuse a rulebook with rules that can never apply, or that leave dates to no version.
 
     Raises:
         ConfigError: names file, line, rule and key; several problems are in its ``others``.
@@ -56,7 +57,11 @@ def check_possible(loaded: LoadedRulebook) -> None:
             key=".".join(map(str, keys)),
         )
         for item in loaded.loaded
-        for keys, message in (*_unworkable(item.rule, loaded.catalogue), *_follows_none(item.rule, loaded.rulebook))
+        for keys, message in (
+            *_unworkable(item.rule, loaded.catalogue),
+            *_follows_none(item.rule, loaded.rulebook),
+            *gaps(loaded, item.rule),
+        )
     ]
     if problems:
         raise ConfigError.first_of(problems)

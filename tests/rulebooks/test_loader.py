@@ -360,6 +360,49 @@ def test_a_rule_with_a_shipped_id_changes_that_rule(
     assert versions(load(tmp_path, HEAD + text, only=False), "fee-5-minutes") == stand
 
 
+@pytest.mark.parametrize(
+    ("dates", "line", "key", "says"),
+    [
+        # The number of the shipped version, and a later day: nothing before it is judged.
+        ("effective_from: 2026-05-01", 5, "effective_from",
+         "version '1' takes the place of the one below, in force from 2023-08-23: nothing is judged from then to 2026"),
+        # For a season: nothing after it is judged.
+        ("effective_from: 2026-05-01\n    version: '2'\n    effective_to: 2026-06-01", 7, "effective_to",
+         "nothing is judged from 2026-06-01 on, where version '1' below was in force: leave out"),
+        ("effective_from: 2023-01-01\n    version: '2'\n    effective_to: 2026-06-01", 7, "effective_to", "'1'"),
+        ("effective_from: 2023-08-23\n    effective_to: 2026-06-01", 6, "effective_to", "version '1' below was in"),
+    ],
+)  # fmt: skip
+def test_dates_that_a_new_version_leaves_to_none_are_named(
+    tmp_path: Path, dates: str, line: int, key: str, says: str
+) -> None:
+    loaded = load(tmp_path, HEAD + FEE.replace("effective_from: 2024-01-01", dates), only=False)
+    with pytest.raises(ConfigError, match=says) as caught:
+        check_possible(loaded)
+    error = caught.value
+    assert (error.path, error.line, error.rule, error.key) == (str(tmp_path / "book.yaml"), line, "fee-5-minutes", key)
+
+
+def test_dates_that_are_left_on_purpose_are_not_named(tmp_path: Path) -> None:
+    book = (Path(__file__).parents[2] / "streams" / "rulebook" / "counter.yaml").read_text("utf-8")
+    shipped = HEAD + "rules:\n" + book[book.index("  - id: fee-5-minutes") : book.index("  - id: power-20-minutes")]
+    # The shipped rule from one's own first day on, or until its last; a rule that is not judged.
+    for old, new in (
+        ("2023-08-23", "2026-05-01"),
+        ("2023-08-23", "2023-08-23\n    effective_to: 2026-05-01"),
+        ("severity: norm", "enabled: false\n    effective_to: 2026-05-01"),
+    ):
+        assert shipped.count(old) == 1
+        check_possible(load(tmp_path, shipped.replace(old, new), only=False))
+    # A season, and what holds afterwards; a season that ends with the rule.
+    season = FEE.replace("2024-01-01", "2026-05-01\n    version: '2'\n    effective_to: 2026-06-01")
+    after = FEE.replace("2024-01-01", "2026-06-01\n    version: '3'")
+    assert FEE.startswith("rules:\n")
+    check_possible(load(tmp_path, HEAD + season + after.removeprefix("rules:\n"), only=False))
+    ended = shipped.replace("2023-08-23", "2023-08-23\n    effective_to: 2026-05-01")
+    check_possible(load(tmp_path, ended + season.removeprefix("rules:\n"), only=False))
+
+
 def test_the_uppermost_of_several_directories_wins(tmp_path: Path) -> None:
     for name, limit in (("a", "6 min"), ("b", "7 min")):
         (tmp_path / name).mkdir()
