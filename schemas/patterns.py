@@ -136,12 +136,21 @@ Conditions = Annotated[
 ]
 
 
+def _as_types(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
 class Pattern(Model):
-    """Events of one type, with conditions on their fields and on the case's starting event."""
+    """Events of one type, with conditions on their fields and on the case's starting event.
+
+    ``ends``, of a deadline's ``resume``, are the event types whose pauses it ends; without it, all. The clock stands
+    still until each type that has paused it is ended. Before the start only the first pause counts.
+    """
 
     type: str
     where: Conditions = {}
     if_start: Conditions = {}
+    ends: Annotated[tuple[str, ...], BeforeValidator(_as_types, json_schema_input_type=str | list[str])] = ()
 
 
 def _as_patterns(value: object) -> object:

@@ -59,6 +59,8 @@ with an example each:
 - `{field: FIELD, is: start.FIELD}`, or `less_than`, `more_than`: compared with the event that the case begins with (a
   deadline's start, else the act), in `when` and `if_act`, and in `where` of `stop`, `pause`, `resume`, `cancel`,
   `needs`, `notice`, and `since` of `not_before`.
+- `resume: {type: EVENT, ends: PAUSE}`: a resume that ends only the pauses of these types; the clock stands still until
+  each is ended. Without `ends` it ends all.
 - `start: {alert: RULE, kind: breach}`: a follow-up. Each breach of that rule (of kind `deadline` or `cadence`) begins a
   case at the deadline that passed; a breach that is retracted takes it away.
 

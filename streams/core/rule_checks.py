@@ -98,6 +98,7 @@ def _vocabulary(
                     f"{pattern.type}.{name} is never {', '.join(map(str, never))}; "
                     f"it is one of {', '.join(map(str, possible))}",
                 )
+    yield from _ends(rule)
     yield from _comparisons(rule, catalogue, start_types)
     facts_from = rule.facts_from if isinstance(rule, DeadlineRule | ActRule) else None
     if facts_from is not None and facts_from not in catalogue.types:
@@ -117,6 +118,18 @@ def _vocabulary(
         yield from _act_fields(rule, facts_from, catalogue)
     if isinstance(rule, CadenceRule) and rule.period is not None:
         yield from _known([(("period",), rule.period)], rule.act, [], catalogue)
+
+
+def _ends(rule: Rule) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """The errors of pauses that a resume names."""
+    pauses = {pattern.type for pattern in rule.pause} if isinstance(rule, DeadlineRule) else set()
+    for keys, pattern in patterns_of(rule, ()):
+        if not pattern.ends:
+            continue
+        if not isinstance(rule, DeadlineRule) or keys[0] != "resume" or rule.start.alert is not None:
+            yield (*keys, "ends"), "only a deadline's resume ends pauses, and not that of a follow-up"
+        elif unknown := sorted(set(pattern.ends) - pauses):
+            yield (*keys, "ends"), f"no pause of this rule is {unknown[0]}; they are {', '.join(sorted(pauses))}"
 
 
 _COMPARED: Final[Mapping[str, Collection[str]]] = {

@@ -35,7 +35,10 @@ class SavedWatch(msgspec.Struct, frozen=True, array_like=True):
 
 
 class SavedCase(msgspec.Struct, frozen=True, array_like=True):
-    """An open case. ``pauses`` and ``paused_by`` are ``merged``; ``omitted`` are how many of each are not there."""
+    """An open case. ``pauses`` and ``paused_by`` are ``merged``; ``omitted`` are how many of each are not there.
+
+    ``held`` are the event types for which it stands still, of a rule that tells them apart.
+    """
 
     version: str
     start: str
@@ -46,6 +49,7 @@ class SavedCase(msgspec.Struct, frozen=True, array_like=True):
     pauses: tuple[Pause, ...]
     paused_by: tuple[str, ...]
     omitted: tuple[int, int]
+    held: tuple[str, ...] = ()
 
     def events(self) -> Iterator[str | None]:
         """The ids of the events that it is made from again, and of those that started it."""

@@ -47,7 +47,7 @@ from streams.engine.parts import Parts, only
 from streams.engine.texts import AT, Lines, case_lines, fault_texts, lines_of, phrases
 from streams.wire.plain_events import NOT_DATA, PlainEvents
 
-VERSION: Final = 9
+VERSION: Final = 10
 
 _KINDS: Final[tuple[tuple[Any, str], ...]] = (
     (Code, "code"), (Id, "id"), (Flag, "flag"), (Count, "count"), (ReadingDay, "day_of_month"), (Number, "number"),
@@ -192,11 +192,18 @@ class Document:
             "until": [] if rule.only_while is None else self._parts.patterns(rule.only_while.until),
             "stop": self._parts.patterns(rule.stop),
             "pause": self._parts.patterns(rule.pause),
-            "resume": self._parts.patterns(rule.resume),
+            "resume": self._parts.patterns(one.model_copy(update={"ends": ()}) for one in rule.resume),
+            "ends": self._ends(rule),
             "cancel": self._parts.patterns(rule.cancel),
             "facts": self._parts.type(rule.facts_from),
             "choices": [self._choice(rule, choice) for choice in rule.limit],
         }
+
+    def _ends(self, rule: DeadlineRule) -> list[list[int | None]]:
+        """For each way to resume the types that it ends, none for all; empty where the rule tells no pauses apart."""
+        if not any(one.ends for one in rule.resume):
+            return []
+        return [[self._parts.type(name) for name in one.ends] for one in rule.resume]
 
     def _cadence(self, rule: CadenceRule) -> dict[str, Any]:
         only(rule, _CADENCE_FIELDS)

@@ -245,7 +245,10 @@ def _resumes(rule: DeadlineRule) -> Found:
         )
         return
     for index, pause in enumerate(rule.pause):
-        if all(_conflict(pause.if_start, resume.if_start) for resume in rule.resume):
+        ending = [resume for resume in rule.resume if not resume.ends or pause.type in resume.ends]
+        if not ending:
+            yield ("pause", index), "never ends: no resume ends it (ends); add a resume for it, or name it in one"
+        elif all(_conflict(pause.if_start, resume.if_start) for resume in ending):
             yield (
                 ("pause", index),
                 "never ends: every resume asks for another start (if_start) than this pause; "

@@ -10,6 +10,8 @@ from tests.core.test_acts import at, judged, outcomes, told
 
 TWO_HOURS = {"kind": "deadline", "start": "start", "stop": "stop", "limit": "2 h"}
 PAUSES = {**TWO_HOURS, "pause": "wait", "resume": "work"}
+APART = {**TWO_HOURS, "pause": ["wait", "hold"], "resume": [{"type": "work", "ends": "wait"}, "note"]}
+"""*work* ends a *wait*, *note* whatever the clock stands still for."""
 CANCELS = {**PAUSES, "cancel": "cancel"}
 WHILE = {**TWO_HOURS, "only_while": {"since": "since", "until": "until"}}
 
@@ -140,6 +142,49 @@ ROWS: list[tuple[str, dict[str, Any], str, list[str], list[str]]] = [
         {**PAUSES, "pause": ["wait", "work"], "resume": ["work", "note"]},
         "a 02T09:00 start; b 02T10:00 wait; c 02T11:00 work; d 02T18:00 note; e 02T19:00 stop",
         ["a met"],
+        [],
+    ),
+    # --- several pauses at once: the clock stands still until each is ended
+    (
+        "a pause within another is ended, the other goes on",
+        APART,
+        "a 02T09:00 start; b 02T10:00 hold; c 02T11:00 wait; d 02T12:00 work; e 02T18:00 note; f 02T19:00 stop",
+        ["a met"],
+        [],
+    ),
+    (
+        "the first of two pauses is ended, the second goes on",
+        APART,
+        "a 02T09:00 start; b 02T10:00 wait; c 02T11:00 hold; d 02T12:00 work; e 02T18:00 note; f 02T19:00:00.001 stop",
+        ["a met_late"],
+        ["breach 03-02T19:00:00", "late_completion 03-02T19:00:00"],
+    ),
+    (
+        "a pause twice is ended once",
+        APART,
+        "a 02T09:00 start; b 02T10:00 wait; c 02T11:00 wait; d 02T12:00 work; e 02T13:00:00.001 stop",
+        ["a met_late"],
+        ["breach 03-02T13:00:00", "late_completion 03-02T13:00:00"],
+    ),
+    (
+        "a resume of another pause, and of none",
+        APART,
+        "a 02T09:00 start; b 02T09:30 work; c 02T10:00 hold; d 02T10:30 work; e 09T09:00 other",
+        ["a running"],
+        [],
+    ),
+    (
+        "both at once are ended by what ends all, and what was ended does not come again",
+        APART,
+        "a 02T09:00 start; b 02T09:00 wait; c 02T09:00 hold; d 02T09:00 note; e 02T09:00 work; f 02T11:00:00.001 stop",
+        ["a met_late"],
+        ["breach 03-02T11:00:00", "late_completion 03-02T11:00:00"],
+    ),
+    (
+        "before the start, too, only its own resume ends a pause",
+        APART,
+        "a 02T08:00 hold; b 02T08:30 work; c 02T09:00 start; d 02T10:00 work; e 02T18:00 note; f 02T20:00 stop",
+        ["c met"],
         [],
     ),
     # --- cancel and pause: it ends this case, and the next begins standing still; cancel and resume: it runs

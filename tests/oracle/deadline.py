@@ -188,25 +188,36 @@ def _standstills(
 ) -> list[Standstill]:
     start = history[here].at
     since: datetime | None = None
+    reasons: set[str] = set()
     # The start itself is the last word on whether the clock begins standing still.
     for fact in history[free : here + 1]:
         begun = fact is history[here]
         if is_one_of(rule.cancel, fact, fields, begun=begun):
-            since = None
+            since, reasons = None, set()
         if is_one_of(rule.pause, fact, fields, begun=begun):
-            since = start
+            since, reasons = start, reasons or {fact.type}
         elif is_one_of(rule.resume, fact, fields, begun=begun):
-            since = None
+            reasons = _left(rule, reasons, fact, fields, begun=begun)
+            since = since if reasons else None
     found: list[Standstill] = []
     for fact in history[here + 1 : end] if end is None or end > here else ():
         if is_one_of(rule.pause, fact, fields):
             since = since or fact.at
+            reasons.add(fact.type)
         elif is_one_of(rule.resume, fact, fields) and since is not None:
-            found.append((since, fact.at))
-            since = None
+            reasons = _left(rule, reasons, fact, fields, begun=True)
+            if not reasons:
+                found.append((since, fact.at))
+                since = None
     if since is not None:
         found.append((since, None if end is None else max(history[end].at, start)))
     return joined([still for still in found if still[0] != still[1]])
+
+
+def _left(rule: DeadlineRule, reasons: set[str], fact: Fact, fields: dict[str, Any], *, begun: bool) -> set[str]:
+    """The reasons to stand still that a resume leaves: none, where one of its ways names no pauses."""
+    ways = [one.ends for one in rule.resume if is_one_of([one], fact, fields, begun=begun)]
+    return set() if () in ways else reasons - {name for way in ways for name in way}
 
 
 def joined(stills: list[Standstill]) -> list[Standstill]:

@@ -249,6 +249,16 @@ STILLS: tuple[Any, ...] = (
     {"pause": "pause", "resume": ["resume", "start"]},
     {"pause": ["pause", "resume"], "resume": "resume"},
     {"pause": ["pause", "stop", "cancel"], "resume": ["resume", "cancel"]},
+    # a resume of one pause leaves the other
+    {"pause": ["pause", "open"], "resume": [{"type": "resume", "ends": "pause"}, "facts"]},
+    {
+        "pause": ["pause", "open", "facts"],
+        "resume": [
+            {"type": "resume", "ends": ["pause", "open"], "where": {"k": {"not": 1}}},
+            {"type": "resume", "ends": "facts", "where": {"k": {"not": 2}}},
+            {"type": "start", "ends": "open"},
+        ],
+    },
 )
 OTHERS: tuple[Any, ...] = (
     *({},) * 4,

@@ -146,6 +146,41 @@ ROWS = [
         HV_SINGLE + "; q 03-04T10:00 scheme.replied W1",
         "running",
     ),
+    row(
+        "whole-connection/suspended-and-resumed-in-the-customer-s-own-step",
+        HV_SINGLE + "; q 03-04T10:00 scheme.replied W1;"
+        "p 03-10T10:00 application.suspended W1 reason=customer; r 03-20T10:00 application.resumed W1",
+        "running",
+    ),
+    row(
+        "whole-connection/counted-again-from-the-customer-s-request",
+        # 3, 4; 1 to 5, 8 to 12, 15 to 18 June (the 19th is a holiday), 22 to 26, 29.
+        HV_SINGLE + "; q 03-04T10:00 scheme.replied W1;"
+        "p 03-10T10:00 application.suspended W1 reason=customer; r 03-20T10:00 application.resumed W1;"
+        "d 06-01T10:00 design_review.requested W1",
+        "breached 06-30T00:00",
+        "breach 06-30T00:00",
+    ),
+    row(
+        "whole-connection/replied-while-suspended",
+        HV_SINGLE + "; p 03-03T10:00 application.suspended W1 reason=third_party; q 03-04T10:00 scheme.replied W1;"
+        "r 03-20T10:00 application.resumed W1",
+        "running",
+    ),
+    row(
+        "whole-connection/suspended-in-the-supplier-s-step",
+        # 3, 20 (resumed), 23 to 27, 30 to 3 April, 7 to 10 (the 6th is a holiday), 13 to 17, 20.
+        HV_SINGLE + "; p 03-03T10:00 application.suspended W1 reason=customer; r 03-20T10:00 application.resumed W1",
+        "breached 04-21T00:00",
+        "breach 04-21T00:00",
+    ),
+    row(
+        "whole-connection/requested-while-suspended",  # 3, 4; 1 to 3 April, 7 to 10, 13 to 17, 20 to 24, 27 to 29
+        HV_SINGLE + "; q 03-04T10:00 scheme.replied W1; p 03-05T10:00 application.suspended W1 reason=customer;"
+        "d 04-01T10:00 design_review.requested W1",
+        "breached 04-30T00:00",
+        "breach 04-30T00:00",
+    ),
     # survey-by-appointment
     row(
         "survey-by-appointment/met",

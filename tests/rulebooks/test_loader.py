@@ -80,6 +80,15 @@ def changed(old: str, new: str) -> str:
         (changed("5 min\n", "5 min\n    warn_at: [0.5, 1.5]\n"), 14, "my-rule", "warn_at.1", "less than 1"),
         (changed("5 min\n", "5 min\n    effective_to: 2023-01-01\n"), 4, "my-rule", None, "must be after"),
         (changed("[T-S1]", "[]"), 6, "my-rule", "clauses", "at least 1"),
+        (
+            changed("5 min\n", "5 min\n    pause: counter.interrupted\n"
+                    "    resume: {type: counter.resumed, ends: counter.interupted}\n"),
+            15, "my-rule", "resume.0.ends", "no pause of this rule is counter.interupted; they are counter.interrupted",
+        ),
+        (
+            changed("counter.service_completed", "{type: counter.service_completed, ends: counter.interrupted}"),
+            12, "my-rule", "stop.0.ends", "only a deadline's resume ends pauses",
+        ),
         # and with the vocabulary
         (
             changed("counter.service_completed", "counter.service_complete"),
@@ -263,6 +272,11 @@ PASSED = "{type: completion_inspection.completed, where: {passed: %s}}"
             deadline(more=f"    pause: {{type: application.suspended, {FEE_ONLY}}}\n"
                      f"    resume: {{type: application.resumed, {POWER_ONLY}}}\n"),
             14, "pause.0", "never ends: every resume asks for another start",
+        ),
+        (
+            deadline(more="    pause: [application.suspended, scheme.replied]\n"
+                     "    resume: {type: application.resumed, ends: application.suspended}\n"),
+            14, "pause.1", r"never ends: no resume ends it \(ends\)",
         ),
         # no act can be lawful
         (notice("7 days", "3 days"), 14, "at_most", "3 days after a notice is over before 7 days have passed"),

@@ -47,6 +47,7 @@ class Case(Clock, eq=False, kw_only=True):
     """A clock of one version; ``fields`` are those that it started with, some of them of ``facts``.
 
     ``holds_since`` is the event since which its condition holds. ``is_saved`` where it was made from a saved state.
+    ``held`` are the types of events for which it stands still, where the rule tells them apart.
     """
 
     version: Version
@@ -54,6 +55,7 @@ class Case(Clock, eq=False, kw_only=True):
     facts: Event | None = None
     holds_since: Event | None = None
     is_saved: bool = False
+    held: frozenset[str] = frozenset()
 
 
 class State(msgspec.Struct, eq=False):
@@ -132,10 +134,20 @@ class DeadlineFold:
                 resumed_now = bool(case.pauses) and case.pauses[-1][1] == event.at
                 case.pauses.append((case.pauses.pop()[0] if resumed_now else event.at, None))
                 case.paused_by.append(event.event_id)
+                case.held = frozenset((event.type,))
                 case.time()
+            elif case.version.tells_apart and event.type not in case.held:
+                case.paused_by.append(event.event_id)
+                case.held |= {event.type}
             return
         elif role.resume is not None and fits(role.resume, event, case.fields):
-            if case.end_pause(event.at):
+            ended = _ended(role, event, case.fields)
+            if ended is not None and not case.held <= ended:
+                if case.held & ended:
+                    case.paused_by.append(event.event_id)
+                    case.held -= ended
+            elif case.end_pause(event.at):
+                case.held = frozenset()
                 case.paused_by.append(event.event_id)
                 case.time()
             return
@@ -194,7 +206,10 @@ class DeadlineFold:
         if role.pause is not None and fits(role.pause, event, fields, has_started=has_started):
             return before or event
         is_resume = role.resume is not None and fits(role.resume, event, fields, has_started=has_started)
-        return None if is_resume else before
+        if not is_resume or before is None:
+            return before
+        ended = _ended(role, event, fields, has_started=has_started)
+        return None if ended is None or before.type in ended else before
 
     def _fields(self, watch: _Watch, event: Event) -> Fields:
         return event.data if watch.facts is None else {**watch.facts.data, **event.data}
@@ -230,6 +245,7 @@ class DeadlineFold:
         if still is not None:
             case.pauses.append((event.at, None))
             case.paused_by.append(still.event_id)
+            case.held = frozenset((still.type,))
         case.time()
         # No other version may use the events of this start again.
         for other in state.watches:
@@ -369,6 +385,7 @@ class DeadlineFold:
         case = self.case_of(version, start, start.at, fields, saved.started_by)
         case.facts, case.holds_since, case.item = facts, find(events, saved.holds_since), saved.item
         case.pauses, case.paused_by, case.omitted = list(saved.pauses), list(saved.paused_by), saved.omitted
+        case.held = frozenset(saved.held)
         case.is_saved = True
         case.time()
         return case
@@ -447,4 +464,16 @@ def _saved_case(case: Case) -> SavedCase:
             case.omitted[0] + len(case.pauses) - len(pauses),
             case.omitted[1] + len(case.paused_by) - len(paused_by),
         ),
+        tuple(sorted(case.held)) if case.version.tells_apart else (),
     )
+
+
+def _ended(role: Role, event: Event, fields: Fields, *, has_started: bool = True) -> frozenset[str] | None:
+    """The types of pauses that an event which resumes ends; ``None`` for all."""
+    found: frozenset[str] = frozenset()
+    for pairs, types in role.ends:
+        if fits(pairs, event, fields, has_started=has_started):
+            if not types:
+                return None
+            found |= types
+    return found if role.ends else None

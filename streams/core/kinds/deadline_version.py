@@ -15,8 +15,8 @@ class Role:
     """The roles of an event type in one version; ``None`` or empty for a role that it cannot have."""
 
     __slots__ = (
-        "cancel", "groups", "is_facts", "is_outside", "is_within", "may_pause", "pause", "resume", "since", "stop",
-        "until",
+        "cancel", "ends", "groups", "is_facts", "is_outside", "is_within", "may_pause", "pause", "resume", "since",
+        "stop", "until",
     )  # fmt: skip
 
     def __init__(self, version: Version, event_type: str) -> None:
@@ -29,6 +29,12 @@ class Role:
         self.stop = version.stop.get(event_type)
         self.pause = version.pause.get(event_type)
         self.resume = version.resume.get(event_type)
+        self.ends = [
+            (compile_patterns([pattern])[event_type], frozenset(pattern.ends))
+            for pattern in version.rule.resume
+            if version.tells_apart and pattern.type == event_type
+        ]
+        """Of a rule that tells its pauses apart: each way to resume, with the types that it ends (none: all)."""
         self.cancel = version.cancel.get(event_type)
         self.may_pause = self.pause is not None or self.resume is not None or self.cancel is not None
         self.is_within = self.may_pause or self.stop is not None
@@ -52,6 +58,7 @@ class Version(InForce):
         "rule",
         "since",
         "stop",
+        "tells_apart",
         "until",
     )
 
@@ -65,6 +72,7 @@ class Version(InForce):
         self.stop = compile_patterns(rule.stop)
         self.pause = compile_patterns(rule.pause)
         self.resume = compile_patterns(rule.resume)
+        self.tells_apart = any(pattern.ends for pattern in rule.resume)
         self.cancel = compile_patterns(rule.cancel)
         self.choices: list[tuple[Predicate, Limit]] = [
             (predicate_of_start(choice.when), choice.limit) for choice in rule.limit

@@ -7,7 +7,7 @@ use crate::lines::Line;
 use serde::Deserialize;
 use serde_json::Value;
 
-pub const VERSION: u32 = 9;
+pub const VERSION: u32 = 10;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -261,6 +261,8 @@ pub struct DeadlineVersion {
     pub stop: Patterns,
     pub pause: Patterns,
     pub resume: Patterns,
+    /// For each way to resume the types of pauses that it ends, none for all; empty where none are told apart.
+    pub ends: Vec<Vec<usize>>,
     pub cancel: Patterns,
     pub facts: Option<usize>,
     pub choices: Vec<Choice>,

@@ -242,7 +242,7 @@ impl<'a> Subject<'a> {
     }
 
     #[inline(always)]
-    pub fn fits(&self, patterns: &Patterns, event: usize, start: Option<Fields>) -> bool {
+    pub fn fits(&self, patterns: &[Pattern], event: usize, start: Option<Fields>) -> bool {
         let event_type = self.event_type(event);
         // Most patterns are of another type, which is seen at once.
         patterns.iter().any(|pattern| pattern.r#type == event_type && self.fits_one(pattern, event, start))

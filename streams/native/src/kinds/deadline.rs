@@ -20,6 +20,8 @@ pub struct Case<'a> {
     pub clock: Clock<'a>,
     version: &'a DeadlineVersion,
     fields: Fields,
+    /// The types of events for which it stands still, where the version tells them apart.
+    held: Vec<usize>,
     /// Closed, and not simply met: only such a case, or an open one, can owe a report.
     is_owing: bool,
 }
@@ -74,10 +76,26 @@ impl<'a> Deadlines<'a> {
                 }
                 clock.paused_by.push(event);
                 clock.time(subject);
+                case.held.clear();
+                case.held.push(subject.event_type(event));
+            } else if !case.version.ends.is_empty() && !case.held.contains(&subject.event_type(event)) {
+                clock.paused_by.push(event);
+                case.held.push(subject.event_type(event));
             }
             return false;
         } else {
-            if subject.fits(&case.version.resume, event, start) && clock.end_pause(at) {
+            if !subject.fits(&case.version.resume, event, start) {
+                return false;
+            }
+            let ended = ended(case.version, subject, event, case.fields);
+            let left = |kind: &usize| ended.as_ref().is_some_and(|ended| !ended.contains(kind));
+            if case.held.iter().any(left) {
+                if !case.held.iter().all(left) {
+                    clock.paused_by.push(event);
+                    case.held.retain(left);
+                }
+            } else if clock.end_pause(at) {
+                case.held.clear();
                 clock.paused_by.push(event);
                 clock.time(subject);
             }
@@ -150,16 +168,18 @@ impl<'a> Deadlines<'a> {
         }
         clock.started_by.extend(watch.facts.filter(|facts| !clock.started_by.contains(facts)));
         agree(&mut clock, subject, fields);
+        let mut held = Vec::new();
         if let Some(still) = still_after(version, subject, event, fields, watch.paused_since) {
             clock.pauses.push((subject.at(event), None));
             clock.paused_by.push(still);
+            held.push(subject.event_type(still));
         }
         clock.time(subject);
         // What this start used up, no other version may use again.
         for watch in &mut self.watches {
             watch.marks.fill(None);
         }
-        self.open = Some(Case { clock, version, fields, is_owing: false });
+        self.open = Some(Case { clock, version, fields, held, is_owing: false });
         self.latest = Some(event);
         let at = subject.at(event);
         let is_stop = |stray: &usize| subject.at(*stray) == at && subject.fits(&version.stop, *stray, Some(fields));
@@ -177,7 +197,7 @@ pub fn goes_on<'a>(
     clock: Clock<'a>, version: &'a DeadlineVersion, fields: Fields, subject: &Subject, events: &[usize],
 ) -> Option<Clock<'a>> {
     let mut own = Deadlines::new(std::slice::from_ref(version));
-    own.open = Some(Case { clock, version, fields, is_owing: false });
+    own.open = Some(Case { clock, version, fields, held: Vec::new(), is_owing: false });
     for event in events {
         own.step_open(subject, *event);
     }
@@ -210,7 +230,28 @@ pub fn still_after(
     if subject.fits(&version.pause, event, start) {
         return before.or(Some(event));
     }
-    before.filter(|_| !subject.fits(&version.resume, event, start))
+    let is_resume = subject.fits(&version.resume, event, start);
+    before.filter(|before| {
+        !is_resume
+            || ended(version, subject, event, fields).is_some_and(|ended| !ended.contains(&subject.event_type(*before)))
+    })
+}
+
+/// The types of pauses that an event which resumes ends; none for all.
+fn ended(version: &DeadlineVersion, subject: &Subject, event: usize, fields: Fields) -> Option<Vec<usize>> {
+    if version.ends.is_empty() {
+        return None;
+    }
+    let mut found = Vec::new();
+    for (pattern, types) in version.resume.iter().zip(&version.ends) {
+        if subject.fits(std::slice::from_ref(pattern), event, Some(fields)) {
+            if types.is_empty() {
+                return None;
+            }
+            found.extend(types);
+        }
+    }
+    Some(found)
 }
 
 impl<'a> State<'a> for Deadlines<'a> {
