@@ -102,14 +102,14 @@ def deadline_of(
         if trace is not None:
             for day in range(first + 1, last + 1):
                 (trace.days_off if working and not calendar.is_working_day(day) else trace.counted).append(day)
-        return Deadline(calendar.start_of_day(last + 1), working and calendar.is_provisional(last))
+        return Deadline(calendar.start_of_day(last + 1), working and calendar.has_provisional(first + 1, last))
     first = calendar.local_date(start)
     match limit:
         case Elapsed():
             return Deadline(_elapsed(limit.microseconds, start, pauses))
         case BusinessTime():
             at = hours_of(calendar).used_up(limit.microseconds, start, pauses)
-            return Deadline(at, at is not None and calendar.is_provisional(calendar.local_date(at - 1)))
+            return Deadline(at, at is not None and calendar.has_provisional(first, calendar.local_date(at - 1)))
         case UntilDate():
             return Deadline(until)
         case SameWorkingDay():
@@ -238,7 +238,7 @@ def earliest_of(
             return Deadline(calendar.start_of_day(day + limit.days))
         case WorkingDays():
             last = calendar.add_working_days(day, limit.days)
-            return Deadline(calendar.start_of_day(last), calendar.is_provisional(last))
+            return Deadline(calendar.start_of_day(last), calendar.has_provisional(day + 1, last))
         case NaturalMonths():
             return Deadline(calendar.start_of_day(_later_month(day, limit.months)))
         case BillingCycles():

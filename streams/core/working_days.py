@@ -341,6 +341,14 @@ class WorkingCalendar:
             return True
         return date.fromordinal(ordinal).year not in self.known_years
 
+    def has_provisional(self, first: int, last: int) -> bool:
+        """Whether any date from ``first`` to ``last`` (both inclusive) is provisional: whole years are, or are not."""
+        return (
+            self.is_provisional(last)
+            or self.is_provisional(first)
+            or (last - first > 365 and any(self.is_provisional(day) for day in range(first, last, 365)))
+        )
+
     def _provisional_days(self) -> bytes:
         days = bytearray()
         for year in range(date.fromordinal(_TABLE_FIRST).year, date.fromordinal(_TABLE_LAST).year + 1):

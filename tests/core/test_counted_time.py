@@ -6,11 +6,13 @@ from collections import Counter
 
 import pytest
 
+from schemas.calendars import CalendarSpec
 from schemas.limits import parse_limit
-from streams.core.deadlines import Pause, deadline_of, warning_instant
+from streams.core.deadlines import Pause, deadline_of, earliest_of, warning_instant
 from streams.core.explanations import duration
 from streams.core.faults import local_time
 from streams.rulebooks.calendars import build_calendar
+from streams.rulebooks.opening_hours import build_calendars
 from tests.property.stories import BERLIN, SHANGHAI
 from tests.stories import us
 
@@ -24,6 +26,36 @@ def pauses_of(text: str) -> list[Pause]:
         since, _, until = one.partition("/")
         found.append((us(since), us(until) if until else None))
     return found
+
+
+@pytest.mark.parametrize("pauses", ["", "2025-12-29T10:00/2025-12-29T11:00"])
+@pytest.mark.parametrize(
+    ("known", "start", "limit", "is_provisional"),
+    [
+        # Counted are 29, 30 and 31 December, and 1 and 2 January.
+        ([2026], "2025-12-26T09:00", "5 working days", True),
+        ([2025], "2025-12-26T09:00", "5 working days", True),
+        ([2025, 2026], "2025-12-26T09:00", "5 working days", False),
+        ([2026], "2025-12-31T09:00", "5 working days", False),
+        ([2025], "2025-12-26T09:00", "3 working days", False),
+        ([2025, 2028], "2025-12-26T09:00", "600 working days", True),
+        ([2025, 2026, 2027, 2028], "2025-12-26T09:00", "600 working days", False),
+        ([2026], "2025-12-31T09:00", "7 business hours", True),
+        ([2025], "2025-12-31T09:00", "7 business hours", False),
+        ([2026], "2025-12-31T09:00", "9 business hours", True),
+        ([2025, 2026], "2025-12-31T09:00", "9 business hours", False),
+    ],
+)
+def test_any_day_counted_in_a_year_that_is_not_known_makes_a_deadline_provisional(
+    known: list[int], start: str, limit: str, is_provisional: bool, pauses: str
+) -> None:
+    hours = {"office": {"week": {"mon-fri": ["08:00-17:00"]}}}
+    spec = CalendarSpec.model_validate({"source": "none", "known_years": known, "calendars": hours})
+    calendar = build_calendars(spec)["office"]
+    parsed, began = parse_limit(limit), us(start)
+    own = [one for one in pauses_of(pauses) if one[0] > began]
+    assert deadline_of(parsed, began, own, calendar).provisional == is_provisional
+    assert earliest_of(parsed, began, calendar).provisional == is_provisional
 
 
 @pytest.mark.parametrize(

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
-from schemas.limits import Elapsed
+from schemas.calendars import CalendarSpec
+from schemas.limits import Elapsed, parse_limit
 from schemas.rules import DeadlineRule, Rule
 from streams.core.rulebook import Rulebook
 from streams.engine import native_module
 from streams.replay.checkpoints import Checkpoint
+from streams.rulebooks.calendars import build_calendar
 from streams.rulebooks.loader import load_rulebook
 from tests.engine.equality import ROOT, assert_same, replayed
-from tests.stories import shipped
+from tests.stories import shipped, us, wire
 
 pytestmark = [
     pytest.mark.skipif(native_module() is None, reason="the native engine is not built: deploy/native says why"),
@@ -48,6 +51,27 @@ def test_changed_rules_over_files(lines: Path, tmp_path: Path, tasks: list[tuple
     assert found == expected
     assert len(found["changes"][0]) > 100
     assert sum(left for _, left in tasks) == 0 < sum(counted for counted, _ in tasks)
+
+
+@pytest.mark.parametrize("known", [[2025], [2026], [2024, 2027], [2025, 2026]])
+def test_years_that_are_not_known(tmp_path: Path, known: list[int]) -> None:
+    """Limits that begin in one year and end in another, or pass over a whole one."""
+    path = tmp_path / "orders.jsonl"
+    story = [f"c{day} 2025-12-{day}T09:00 calibration.requested WO{day} meter=M{day}" for day in range(20, 32)]
+    story += [f"r{day} 2025-12-{day}T10:00 design_review.requested WO{day}" for day in range(20, 32)]
+    path.write_text("".join(json.dumps(event) + "\n" for event in wire("\n".join(story))), "utf-8")
+    calendar = build_calendar(CalendarSpec.model_validate({"source": "none", "known_years": known}))
+    rules = [
+        rule.model_copy(update={"limit": (rule.limit[0].model_copy(update={"limit": LONG, "when": {}}),)})
+        if isinstance(rule, DeadlineRule) and rule.id == "design-review"
+        else rule
+        for rule in shipped().rulebook.rules
+    ]
+    until = us("2029-01-01T00:00")
+    assert assert_same(path, Rulebook(rules, calendar), until=until) > 0
+
+
+LONG = parse_limit("600 working days")
 
 
 def stricter(rule: Rule) -> Rule:

@@ -173,6 +173,21 @@ impl Days {
         self.index(day).map(|index| self.provisional[index])
     }
 
+    /// Whether any date from the first to the last is provisional: whole years are, or are not.
+    fn has_provisional(&self, first: i64, last: i64) -> Option<bool> {
+        if self.is_provisional(last)? || self.is_provisional(first)? {
+            return Some(true);
+        }
+        let mut day = first;
+        while day < last {
+            if self.is_provisional(day)? {
+                return Some(true);
+            }
+            day += 365;
+        }
+        Some(false)
+    }
+
     /// The last of so many working days after a date.
     fn worked(&self, after: i64, days: i64) -> Option<i64> {
         let index = self.index(after)?;
@@ -193,7 +208,7 @@ impl Days {
             Limit::Elapsed(length) => plain(elapsed(*length, start, pauses)),
             Limit::BusinessTime(length) => {
                 let at = self.hours.as_ref()?.used_up(*length, start, pauses)?;
-                let is_provisional = at.map_or(Some(false), |at| self.is_provisional(self.date(at - 1)))?;
+                let is_provisional = at.map_or(Some(false), |at| self.has_provisional(first, self.date(at - 1)))?;
                 Deadline { at, is_provisional }
             }
             Limit::UntilField(_) | Limit::UntilInstant => plain(until),
@@ -201,7 +216,7 @@ impl Days {
             Limit::WorkingDays(days) if pauses.is_empty() => {
                 let last = self.worked(first, *days)?;
                 self.trace(first, last, true, trace)?;
-                Deadline { at: Some(self.start(last + 1)), is_provisional: self.is_provisional(last)? }
+                Deadline { at: Some(self.start(last + 1)), is_provisional: self.has_provisional(first + 1, last)? }
             }
             Limit::CalendarDays(days) if pauses.is_empty() => {
                 self.trace(first, first + days, false, trace)?;
@@ -290,7 +305,7 @@ impl Days {
             Limit::CalendarDays(days) => (self.start(day + days), false),
             Limit::WorkingDays(days) => {
                 let last = self.worked(day, *days)?;
-                (self.start(last), self.is_provisional(last)?)
+                (self.start(last), self.has_provisional(day + 1, last)?)
             }
             Limit::Months(months) => (self.start(later_month(day, *months)), false),
             Limit::BillingCycles(cycles) => match reading_day {
