@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import calendar as gregorian
 import re
+from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
 
 import click
 
+from schemas.calendars import WEEKDAYS
 from streams.commands.common import DONE, rulebook_of, rulebook_options
-from streams.core.working_days import WorkingCalendar
+from streams.core.rulebook import Rulebook
+from streams.core.working_days import TABLE_DAYS, WorkingCalendar
 from streams.errors import ConfigError
 
 _WEEKDAYS = ("一 Mon", "二 Tue", "三 Wed", "四 Thu", "五 Fri", "六 Sat", "日 Sun")
@@ -40,8 +43,7 @@ def show(name: str, month: str, rules: tuple[Path, ...], only: Path | None) -> i
     Example:
       gridclock calendar show office 2026-10 --rules my-rules/
     """
-    rulebook = rulebook_of(rules, only).rulebook
-    known = {DEFAULT: rulebook.calendar, **rulebook.calendars}
+    known = _named(rulebook_of(rules, only).rulebook)
     if name not in known:
         raise ConfigError(f"no calendar {name!r}; there is {', '.join(sorted(known))}", key="NAME")
     match = re.fullmatch(r"(\d{4})-(\d\d)", month)
@@ -58,10 +60,61 @@ def _line(found: WorkingCalendar, day: date) -> str:
     worked = found.is_working_day(ordinal)
     words = [day.isoformat(), _WEEKDAYS[day.weekday()], "工作 worked" if worked else "休息 off   "]
     if found.hours is not None:
-        spans = found.hours.spans(found.start_of_day(ordinal), found.start_of_day(ordinal + 1))
-        clock = [(found.local_text(opened)[11:16], found.local_text(closed)[11:16]) for opened, closed in spans]
-        words.append(" ".join(f"{opened}-{'24:00' if closed == '00:00' else closed}" for opened, closed in clock))
+        words.append(_hours(found, ordinal))
     words.append(found.day_name(ordinal) or "")
     if found.is_provisional(ordinal):
         words.append("节假日未公布 provisional")
     return "  ".join(words).rstrip()
+
+
+def _named(rulebook: Rulebook) -> Mapping[str, WorkingCalendar]:
+    return {DEFAULT: rulebook.calendar, **rulebook.calendars}
+
+
+def calendar_changes(before: Rulebook, after: Rulebook) -> Iterator[str]:
+    """Each difference of the calendars of two rulebooks, in one line; of opening hours the first date."""
+    old, new = _named(before), _named(after)
+    for name in sorted(old.keys() | new.keys()):
+        if name in old and name in new:
+            for place, was, now in _changes(old[name], new[name]):
+                yield f"~ calendar {name}: {place}: {was} -> {now}"
+        else:
+            yield f"{'-' if name in old else '+'} calendar {name}"
+
+
+def _changes(old: WorkingCalendar, new: WorkingCalendar) -> Iterator[tuple[str, str, str]]:
+    for place, was, now in (
+        ("zone", old.zone_name, new.zone_name),
+        ("weekend", _weekend(old), _weekend(new)),
+        ("known years", _years(old, new), _years(new, old)),
+    ):
+        if was != now:
+            yield place, was, now
+    for ordinal in sorted({day.ordinal for calendar in (old, new) for day in calendar.special_days}):
+        was, now = (("off", "worked")[calendar.is_working_day(ordinal)] for calendar in (old, new))
+        if was != now:
+            yield date.fromordinal(ordinal).isoformat(), was, now
+    if old.hours is not None and new.hours is not None and old.hours.table != new.hours.table:
+        for ordinal in TABLE_DAYS:
+            was, now = (_hours(calendar, ordinal) or "closed" for calendar in (old, new))
+            if was != now:
+                yield f"hours from {date.fromordinal(ordinal).isoformat()} on", was, now
+                break
+
+
+def _weekend(found: WorkingCalendar) -> str:
+    return ", ".join(WEEKDAYS[day] for day in sorted(found.weekend)) or "none"
+
+
+def _years(found: WorkingCalendar, other: WorkingCalendar) -> str:
+    """The years that one calendar knows and another does not."""
+    if found.known_years is None:
+        return "all"
+    return ", ".join(map(str, sorted(found.known_years - (other.known_years or frozenset())))) or "-"
+
+
+def _hours(found: WorkingCalendar, ordinal: int) -> str:
+    assert found.hours is not None
+    spans = found.hours.spans(found.start_of_day(ordinal), found.start_of_day(ordinal + 1))
+    clock = [(found.local_text(opened)[11:16], found.local_text(closed)[11:16]) for opened, closed in spans]
+    return " ".join(f"{opened}-{'24:00' if closed == '00:00' else closed}" for opened, closed in clock)

@@ -16,6 +16,7 @@ import yaml
 from schemas.clauses import CLAUSES
 from schemas.exporting import schemas
 from schemas.rules import Rule
+from streams.commands.calendar import calendar_changes
 from streams.commands.common import DONE, rulebook_of, rulebook_options
 from streams.commands.rules_suggest import suggest
 from streams.engine import known_rules
@@ -239,13 +240,14 @@ def needs_limit(rules: tuple[Path, ...], only: Path | None, form: str) -> int:
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
 def diff(first: str, second: str) -> int:
-    """The differences of two rulebooks: each a directory, or "shipped", or "shipped+DIR".
+    """The differences of two rulebooks and their calendars: each a directory, or "shipped", or "shipped+DIR".
 
     \b
     Example:
       gridclock rules diff shipped shipped+my-rules/
     """
-    before, after = _by_version(_named(first)), _by_version(_named(second))
+    books = _named(first), _named(second)
+    before, after = map(_by_version, books)
     differences = 0
     for key in sorted(before.keys() | after.keys()):
         old, new = before.get(key), after.get(key)
@@ -257,6 +259,9 @@ def diff(first: str, second: str) -> int:
         for path, was, now in _changes(old, new):
             click.echo(f"~ {name}: {path}: {_json(was)} -> {_json(now)}")
             differences += 1
+    for line in calendar_changes(books[0].rulebook, books[1].rulebook):
+        click.echo(line)
+        differences += 1
     click.echo(f"{differences} differences")
     return DONE
 

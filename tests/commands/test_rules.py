@@ -169,6 +169,49 @@ rules:
     assert capsys.readouterr().out == "0 differences\n"
 
 
+def test_diff_names_other_calendars(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    office = 'office: {week: {mon-fri: ["08:00-16:00"]}'
+    texts = {
+        "days": "holidays: [2026-03-05, 2040-01-02]\nworking_days: [2026-03-08]\nweekend: [sunday]\n",
+        "a": "calendars: {" + office + "}, night: {week: {sat: ['22:00-06:00']}}}\n",
+        "b": "calendars: {" + office + ', days: {2026-03-05: ["08:00-12:00"]}}}\n',
+        "c": "zone: Asia/Urumqi\nsource: none\nweekend: []\ncalendars: {" + office + ", base: china}}\n",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "calendar.yaml").write_text(text, "utf-8")
+
+    def said(first: str, second: str) -> list[str]:
+        assert run(["rules", "diff", *(f"shipped+{tmp_path / name}" for name in (first, second))]) == 0
+        return capsys.readouterr().out.splitlines()
+
+    assert said("days", "days") == ["0 differences"]
+    assert run(["rules", "diff", "shipped", f"shipped+{tmp_path / 'days'}"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "~ calendar default: weekend: saturday, sunday -> sunday",
+        "~ calendar default: known years: - -> 2040",
+        "~ calendar default: 2026-03-05: worked -> off",
+        "~ calendar default: 2026-03-08: off -> worked",
+        "~ calendar default: 2040-01-02: worked -> off",
+        "5 differences",
+    ]
+    assert said("a", "b") == [
+        "- calendar night",
+        "~ calendar office: hours from 2026-03-05 on: 08:00-16:00 -> 08:00-12:00",
+        "2 differences",
+    ]
+    found = said("b", "c")
+    assert found[:2] == [
+        "~ calendar default: zone: Asia/Shanghai -> Asia/Urumqi",
+        "~ calendar default: weekend: saturday, sunday -> none",
+    ]
+    assert found[2].startswith("~ calendar default: known years: 2004, 2005")
+    assert found[2].endswith(" -> all")
+    assert "~ calendar default: 2026-10-01: off -> worked" in found
+    assert "~ calendar office: hours from 2026-03-05 on: 08:00-12:00 -> 08:00-16:00" in found
+    assert len(found) - 1 == int(found[-1].split()[0])
+
+
 def test_schema_is_the_exported_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["rules", "schema"]) == 0
     exported = Path(__file__).parents[2] / "schemas" / "export" / "rulebook.json"
