@@ -11,8 +11,9 @@ from typing import Final
 
 from schemas.events import EventCatalogue
 from schemas.limits import DAY, HOUR, BillingCycles, CalendarDays, Elapsed, Limit, NaturalMonths, WorkingDays
-from schemas.patterns import Choices, Condition, Conditions, Pattern
+from schemas.patterns import Choices, Condition, Conditions, Pattern, Scalar
 from schemas.rules import (
+    ActRule,
     DeadlineRule,
     EvidenceRule,
     ForbiddenWhileRule,
@@ -21,8 +22,8 @@ from schemas.rules import (
     RecordingDelayRule,
     Rule,
 )
-from streams.core.follow_ups import followed_by
-from streams.core.rule_checks import patterns_of
+from streams.core.follow_ups import followed_by, starting_types
+from streams.core.rule_checks import conditions_of, patterns_of
 from streams.core.rulebook import Rulebook
 from streams.errors import ConfigError
 from streams.rulebooks.loader import LoadedRulebook
@@ -58,13 +59,45 @@ def check_possible(loaded: LoadedRulebook) -> None:
         )
         for item in loaded.loaded
         for keys, message in (
-            *_unworkable(item.rule, loaded.catalogue),
+            *_found_in(item.rule, loaded),
             *_follows_none(item.rule, loaded.rulebook),
             *gaps(loaded, item.rule),
         )
     ]
     if problems:
         raise ConfigError.first_of(problems)
+
+
+def _found_in(rule: Rule, loaded: LoadedRulebook) -> Found:
+    found = list(_unworkable(rule, loaded.catalogue))
+    named = {keys for keys, _ in found}
+    yield from found
+    begin = starting_types(rule, loaded.rulebook.rules)
+    lent = rule.facts_from if isinstance(rule, DeadlineRule | ActRule) else None
+    for keys, name, condition, types in conditions_of(rule, (), [*begin, *([lent] if lent else [])]):
+        if keys not in named and (why := _never_is(name, condition, types, loaded.catalogue)) is not None:
+            yield keys, why
+
+
+def _never_is(name: str, condition: Condition, types: Sequence[str], catalogue: EventCatalogue) -> str | None:
+    """Why a value that a condition asks for, or excludes, is none that the field of any of the types can have."""
+    having = [one for one in dict.fromkeys(types) if name in catalogue.models[one].model_fields]
+    for value in (*(condition.one_of or ()), *(condition.none_of or ())):
+        if having and not any(_may_be(value, one, name, catalogue) for one in having):
+            possible = catalogue.values_of(having[0], name)
+            what = f"one of {', '.join(map(str, possible))}" if possible else catalogue.kind_of(having[0], name)
+            return f"{having[0]}.{name} is never {value!r}: it is {what}; write such a value"
+    return None
+
+
+def _may_be(value: Scalar, event_type: str, name: str, catalogue: EventCatalogue) -> bool:
+    kind, possible = catalogue.kind_of(event_type, name), catalogue.values_of(event_type, name)
+    if kind == "number" and isinstance(value, str):  # an amount may be a text
+        return True
+    known = _TYPES.get(kind)
+    if known is not None and (isinstance(value, bool) != (known == (bool,)) or not isinstance(value, known)):
+        return False
+    return not possible or value in possible
 
 
 def _unworkable(rule: Rule, catalogue: EventCatalogue) -> Found:

@@ -258,6 +258,41 @@ PASSED = "{type: completion_inspection.completed, where: {passed: %s}}"
             deadline(start="{alert: late, kind: breach}") + AFTER.replace("after", "late\n    enabled: false"),
             11, "start.alert", "'late' is disabled, so it is never breached: enable it, or",
         ),
+        # a value that is excluded, or asked for beside others, and never comes
+        (
+            deadline(stop=PASSED % "{not: 'true'}"),
+            12, "stop.0.where.passed", "completion_inspection.completed.passed is never 'true': it is boolean; write",
+        ),
+        (
+            deadline(stop="{type: disconnection.performed, where: {cause: {not: [arrears, prepaid]}}}"),
+            12, "stop.0.where.cause", "is never 'prepaid': it is one of arrears, violation, ",
+        ),
+        (
+            deadline("[{when: {area: [urban, city]}, is: 9 min}, {is: 1 h}]", "repair.reported", "repair.arrived"),
+            13, "limit.0.when.area", "repair.reported.area is never 'city': it is one of urban, rural, remote",
+        ),
+        (
+            deadline("[{when: {area: {not: rurl}}, is: 9 min}, {is: 1 h}]", "repair.reported", "repair.arrived"),
+            13, "limit.0.when.area", "is never 'rurl'",
+        ),
+        (
+            deadline(start=STARTED, stop="{type: counter.service_completed, if_start: {business: {not: powr}}}"),
+            12, "stop.0.if_start.business", "counter.service_started.business is never 'powr'",
+        ),
+        (
+            act_rule("prerequisite", "act: repair.arrived\nfacts_from: repair.reported\nwhen: {scope: {not: singel}}\n"
+                     "needs: [repair.payment_checked]"),
+            13, "when.scope", "repair.reported.scope is never 'singel'",
+        ),
+        (
+            act_rule("prerequisite", "act: disconnection.performed\n"
+                     "needs: [{any: disconnection.approved, if_act: {prepay: {not: yes, }, cause: {not: theeft}}}]"),
+            12, "needs.0.if_act.cause", "disconnection.performed.cause is never 'theeft'",
+        ),
+        (
+            act_rule("evidence", "act: reading.collected\ncarry: {method: {not: estimate}}"),
+            12, "carry.0.method", "reading.collected.method is never 'estimate'",
+        ),
         # a pause that never ends
         (
             deadline(more="    pause: application.suspended\n    resume: application.suspended\n"),
@@ -318,6 +353,7 @@ def test_what_cannot_work_is_named(tmp_path: Path, text: str, line: int, key: st
         deadline(more="    pause: {type: application.suspended, where: {reason: customer}}\n"
                  "    resume: application.suspended\n"),
         deadline(more=f"    pause: {{type: application.suspended, {FEE_ONLY}}}\n    resume: application.resumed\n"),
+        deadline(stop="{type: fee.charged, where: {amount: {not: '12.50'}, code: {not: any_code}}}"),
         notice("7 days", "7 days"),
         notice("7 days", "7 working days"),
         notice("3 working days", "3 days"),
