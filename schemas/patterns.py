@@ -140,22 +140,45 @@ def _as_types(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
-class Pattern(Model):
-    """Events of one type, with conditions on their fields and on the case's starting event.
-
-    ``ends``, of a deadline's ``resume``, are the event types whose pauses it ends; without it, all. The clock stands
-    still until each type that has paused it is ended. Before the start only the first pause counts.
-    """
-
-    type: str
-    where: Conditions = {}
-    if_start: Conditions = {}
-    ends: Annotated[tuple[str, ...], BeforeValidator(_as_types, json_schema_input_type=str | list[str])] = ()
+Types = Annotated[tuple[str, ...], BeforeValidator(_as_types, json_schema_input_type=str | list[str])]
 
 
 def _as_patterns(value: object) -> object:
     items = value if isinstance(value, list | tuple) else [value]
     return tuple({"type": item} if isinstance(item, str) else item for item in items)
+
+
+class Paused(Model):
+    """Pauses that a resume ends: those by events of one type, with conditions on their fields."""
+
+    type: str
+    where: Conditions = {}
+
+
+WrittenPaused = str | Paused | list[str | Paused]
+
+
+class Pattern(Model):
+    """Events of one type, with conditions on their fields and on the case's starting event.
+
+    ``ends``, of a deadline's ``resume``, are the pauses that it ends, given by their events; without it, all. The clock
+    stands still until each pause is ended; of several by one event type the latest counts. Before the start only the
+    first pause counts.
+
+    ``unless``, of a deadline's ``pause``, are event types after which it does not pause the clock any more: those that
+    came before it on the subject, also before the start, but after the end of the case before.
+    """
+
+    type: str
+    where: Conditions = {}
+    if_start: Conditions = {}
+    ends: Annotated[tuple[Paused, ...], BeforeValidator(_as_patterns, json_schema_input_type=WrittenPaused)] = ()
+    unless: Types = ()
+
+    @property
+    def ended(self) -> tuple[Pattern, ...]:
+        """``ends``, as patterns of the events that paused."""
+        return tuple(Pattern(type=one.type, where=one.where) for one in self.ends)
 
 
 Written = str | Pattern | list[str | Pattern]

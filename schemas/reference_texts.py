@@ -59,8 +59,10 @@ with an example each:
 - `{field: FIELD, is: start.FIELD}`, or `less_than`, `more_than`: compared with the event that the case begins with (a
   deadline's start, else the act), in `when` and `if_act`, and in `where` of `stop`, `pause`, `resume`, `cancel`,
   `needs`, `notice`, and `since` of `not_before`.
-- `resume: {type: EVENT, ends: PAUSE}`: a resume that ends only the pauses of these types; the clock stands still until
-  each is ended. Without `ends` it ends all.
+- `resume: {type: EVENT, ends: PAUSE}`: a resume that ends only these pauses, given by their event types or as
+  `{type: EVENT, where: ...}`; the clock stands still until each is ended. Without `ends` it ends all.
+- `pause: {type: EVENT, unless: OTHER}`: a pause that is none after an event of these other types: one that came before
+  it on the same subject (before the start, too), since the end of the case before.
 - `start: {alert: RULE, kind: breach}`: a follow-up. Each breach of that rule (of kind `deadline` or `cadence`) begins a
   case at the deadline that passed; a breach that is retracted takes it away.
 

@@ -86,19 +86,9 @@ def _vocabulary(
         if pattern.type not in catalogue.types:
             yield (*keys, "type"), _unknown_type(pattern.type, catalogue)
             continue
-        for name in pattern.where:
-            if name not in catalogue.fields(pattern.type):
-                yield (*keys, "where", name), _unknown_field(name, [pattern.type], catalogue)
-                continue
-            asked, possible = pattern.where[name].one_of, catalogue.values_of(pattern.type, name)
-            never = [value for value in asked or () if possible and value not in possible]
-            if never:
-                yield (
-                    (*keys, "where", name),
-                    f"{pattern.type}.{name} is never {', '.join(map(str, never))}; "
-                    f"it is one of {', '.join(map(str, possible))}",
-                )
-    yield from _ends(rule)
+        yield from _where(pattern, keys, catalogue)
+    yield from _ends(rule, catalogue)
+    yield from _unless(rule, catalogue)
     yield from _comparisons(rule, catalogue, start_types)
     facts_from = rule.facts_from if isinstance(rule, DeadlineRule | ActRule) else None
     if facts_from is not None and facts_from not in catalogue.types:
@@ -120,7 +110,25 @@ def _vocabulary(
         yield from _known([(("period",), rule.period)], rule.act, [], catalogue)
 
 
-def _ends(rule: Rule) -> Iterator[tuple[tuple[str | int, ...], str]]:
+def _where(
+    pattern: Pattern, keys: tuple[str | int, ...], catalogue: EventCatalogue
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """The errors of the fields that a pattern of a known type asks for."""
+    for name in pattern.where:
+        if name not in catalogue.fields(pattern.type):
+            yield (*keys, "where", name), _unknown_field(name, [pattern.type], catalogue)
+            continue
+        asked, possible = pattern.where[name].one_of, catalogue.values_of(pattern.type, name)
+        never = [value for value in asked or () if possible and value not in possible]
+        if never:
+            yield (
+                (*keys, "where", name),
+                f"{pattern.type}.{name} is never {', '.join(map(str, never))}; "
+                f"it is one of {', '.join(map(str, possible))}",
+            )
+
+
+def _ends(rule: Rule, catalogue: EventCatalogue) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """The errors of pauses that a resume names."""
     pauses = {pattern.type for pattern in rule.pause} if isinstance(rule, DeadlineRule) else set()
     for keys, pattern in patterns_of(rule, ()):
@@ -128,8 +136,27 @@ def _ends(rule: Rule) -> Iterator[tuple[tuple[str | int, ...], str]]:
             continue
         if not isinstance(rule, DeadlineRule) or keys[0] != "resume" or rule.start.alert is not None:
             yield (*keys, "ends"), "only a deadline's resume ends pauses, and not that of a follow-up"
-        elif unknown := sorted(set(pattern.ends) - pauses):
+        elif any(condition.start_field for one in pattern.ends for condition in one.where.values()):
+            yield (*keys, "ends"), "a pause that a resume ends is asked for its own fields only, not for start.FIELD"
+        elif unknown := sorted({one.type for one in pattern.ends} - pauses):
             yield (*keys, "ends"), f"no pause of this rule is {unknown[0]}; they are {', '.join(sorted(pauses))}"
+        else:
+            for index, one in enumerate(pattern.ended):
+                if one.type in catalogue.types:
+                    yield from _where(one, (*keys, "ends", index), catalogue)
+
+
+def _unless(rule: Rule, catalogue: EventCatalogue) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """The errors of the events after which something pauses no more."""
+    for keys, pattern in patterns_of(rule, ()):
+        if not pattern.unless:
+            continue
+        if not isinstance(rule, DeadlineRule) or keys[0] != "pause" or rule.start.alert is not None:
+            yield (*keys, "unless"), "only a deadline's pause has events that keep it from pausing, no follow-up's"
+        elif unknown := [name for name in pattern.unless if name not in catalogue.types]:
+            yield (*keys, "unless"), _unknown_type(unknown[0], catalogue)
+        elif pattern.type in pattern.unless:
+            yield (*keys, "unless"), f"{pattern.type} would keep itself from pausing; name another event"
 
 
 _COMPARED: Final[Mapping[str, Collection[str]]] = {

@@ -28,16 +28,17 @@ class SavedWatch(msgspec.Struct, frozen=True, array_like=True):
     holds_since: str | None
     paused_since: str | None
     facts: str | None
+    seen: tuple[str, ...] = ()
 
     def events(self) -> Iterator[str | None]:
         """The ids of its events."""
-        yield from (*self.marks, self.holds_since, self.paused_since, self.facts)
+        yield from (*self.marks, self.holds_since, self.paused_since, self.facts, *self.seen)
 
 
 class SavedCase(msgspec.Struct, frozen=True, array_like=True):
     """An open case. ``pauses`` and ``paused_by`` are ``merged``; ``omitted`` are how many of each are not there.
 
-    ``held`` are the event types for which it stands still, of a rule that tells them apart.
+    ``held`` are the events for which it stands still, of a rule that tells them apart.
     """
 
     version: str
@@ -53,7 +54,7 @@ class SavedCase(msgspec.Struct, frozen=True, array_like=True):
 
     def events(self) -> Iterator[str | None]:
         """The ids of the events that it is made from again, and of those that started it."""
-        yield from (self.start, *self.started_by, self.facts, self.holds_since)
+        yield from (self.start, *self.started_by, self.facts, self.holds_since, *self.held)
 
 
 class Saved(msgspec.Struct, frozen=True, array_like=True):

@@ -47,7 +47,7 @@ from streams.engine.parts import Parts, only
 from streams.engine.texts import AT, Lines, case_lines, fault_texts, lines_of, phrases
 from streams.wire.plain_events import NOT_DATA, PlainEvents
 
-VERSION: Final = 10
+VERSION: Final = 11
 
 _KINDS: Final[tuple[tuple[Any, str], ...]] = (
     (Code, "code"), (Id, "id"), (Flag, "flag"), (Count, "count"), (ReadingDay, "day_of_month"), (Number, "number"),
@@ -191,7 +191,8 @@ class Document:
             "since": None if rule.only_while is None else self._parts.patterns(rule.only_while.since),
             "until": [] if rule.only_while is None else self._parts.patterns(rule.only_while.until),
             "stop": self._parts.patterns(rule.stop),
-            "pause": self._parts.patterns(rule.pause),
+            "pause": self._parts.patterns(one.model_copy(update={"unless": ()}) for one in rule.pause),
+            "unless": self._unless(rule),
             "resume": self._parts.patterns(one.model_copy(update={"ends": ()}) for one in rule.resume),
             "ends": self._ends(rule),
             "cancel": self._parts.patterns(rule.cancel),
@@ -199,11 +200,15 @@ class Document:
             "choices": [self._choice(rule, choice) for choice in rule.limit],
         }
 
-    def _ends(self, rule: DeadlineRule) -> list[list[int | None]]:
-        """For each way to resume the types that it ends, none for all; empty where the rule tells no pauses apart."""
-        if not any(one.ends for one in rule.resume):
+    def _ends(self, rule: DeadlineRule) -> list[Any]:
+        """For each way to resume the pauses that it ends, none for all; empty where the rule tells no pauses apart."""
+        return [self._parts.patterns(one.ended) for one in rule.resume] if any(one.ends for one in rule.resume) else []
+
+    def _unless(self, rule: DeadlineRule) -> list[list[int | None]]:
+        """For each way to pause the types after which it is none; empty where there are none."""
+        if not any(one.unless for one in rule.pause):
             return []
-        return [[self._parts.type(name) for name in one.ends] for one in rule.resume]
+        return [[self._parts.type(name) for name in one.unless] for one in rule.pause]
 
     def _cadence(self, rule: CadenceRule) -> dict[str, Any]:
         only(rule, _CADENCE_FIELDS)

@@ -278,7 +278,7 @@ def _resumes(rule: DeadlineRule) -> Found:
         )
         return
     for index, pause in enumerate(rule.pause):
-        ending = [resume for resume in rule.resume if not resume.ends or pause.type in resume.ends]
+        ending = [resume for resume in rule.resume if not resume.ends or _may_end(resume.ended, pause)]
         if not ending:
             yield ("pause", index), "never ends: no resume ends it (ends); add a resume for it, or name it in one"
         elif all(_conflict(pause.if_start, resume.if_start) for resume in ending):
@@ -287,6 +287,10 @@ def _resumes(rule: DeadlineRule) -> Found:
                 "never ends: every resume asks for another start (if_start) than this pause; "
                 "add a resume for it, or change if_start",
             )
+
+
+def _may_end(ends: Sequence[Pattern], pause: Pattern) -> bool:
+    return any(one.type == pause.type and not _conflict(one.where, pause.where) for one in ends)
 
 
 def _needs_in_time(rule: PrerequisiteRule | MinimumNoticeRule | EvidenceRule) -> Found:

@@ -12,6 +12,14 @@ TWO_HOURS = {"kind": "deadline", "start": "start", "stop": "stop", "limit": "2 h
 PAUSES = {**TWO_HOURS, "pause": "wait", "resume": "work"}
 APART = {**TWO_HOURS, "pause": ["wait", "hold"], "resume": [{"type": "work", "ends": "wait"}, "note"]}
 """*work* ends a *wait*, *note* whatever the clock stands still for."""
+BY_VALUE = {
+    **TWO_HOURS,
+    "pause": {"type": "wait", "where": {"k": [1, 2]}},
+    "resume": [{"type": "work", "ends": {"type": "wait", "where": {"k": 2}}}, "note"],
+}
+"""*work* ends only a *wait* with k=2."""
+UNLESS = {**TWO_HOURS, "pause": {"type": "wait", "unless": "note"}, "resume": ["note", "work"]}
+"""The clock stands still from *wait* until *note*, which may have come before."""
 CANCELS = {**PAUSES, "cancel": "cancel"}
 WHILE = {**TWO_HOURS, "only_while": {"since": "since", "until": "until"}}
 
@@ -185,6 +193,78 @@ ROWS: list[tuple[str, dict[str, Any], str, list[str], list[str]]] = [
         APART,
         "a 02T08:00 hold; b 02T08:30 work; c 02T09:00 start; d 02T10:00 work; e 02T18:00 note; f 02T20:00 stop",
         ["c met"],
+        [],
+    ),
+    (
+        "one kind of a pause is ended, the other goes on",
+        BY_VALUE,
+        "a 02T09:00 start; b 02T10:00 wait k=1; c 02T11:00 work; d 02T18:00 note; e 02T19:00 stop",
+        ["a met"],
+        [],
+    ),
+    (
+        "the latest pause by one event type counts",
+        BY_VALUE,
+        "a 02T09:00 start; b 02T10:00 wait k=1; c 02T10:30 wait k=2; d 02T11:00 work; e 02T12:00:00.001 stop",
+        ["a met_late"],
+        ["breach 03-02T12:00:00", "late_completion 03-02T12:00:00"],
+    ),
+    (
+        "before the start, too, one kind of a pause is ended",
+        BY_VALUE,
+        "a 02T08:00 wait k=1; b 02T08:30 work; c 02T09:00 start; d 02T18:00 note; e 02T20:00 stop",
+        ["c met"],
+        [],
+    ),
+    # --- a pause that is none after what has come already
+    (
+        "what it waits for comes later",
+        UNLESS,
+        "a 02T09:00 start; b 02T10:00 wait; c 02T18:00 note; d 02T19:00 stop",
+        ["a met"],
+        [],
+    ),
+    (
+        "what it would wait for has come",
+        UNLESS,
+        "a 02T09:00 start; b 02T09:30 note; c 02T10:00 wait; d 02T11:00:00.001 stop",
+        ["a met_late"],
+        ["breach 03-02T11:00:00", "late_completion 03-02T11:00:00"],
+    ),
+    (
+        "what it would wait for has come before the start",
+        UNLESS,
+        "a 02T08:00 note; b 02T09:00 start; c 02T10:00 wait; d 02T11:00:00.001 stop",
+        ["b met_late"],
+        ["breach 03-02T11:00:00", "late_completion 03-02T11:00:00"],
+    ),
+    (
+        "both before the start",
+        UNLESS,
+        "a 02T08:00 note; b 02T08:30 wait; c 02T09:00 start; d 02T11:00:00.001 stop",
+        ["c met_late"],
+        ["breach 03-02T11:00:00", "late_completion 03-02T11:00:00"],
+    ),
+    (
+        "both at once, whichever is first",
+        UNLESS,
+        "a 02T09:00 start; b 02T10:00 note; c 02T10:00 wait; d 02T11:00:00.001 stop",
+        ["a met_late"],
+        ["breach 03-02T11:00:00", "late_completion 03-02T11:00:00"],
+    ),
+    (
+        "both at once, the other way round",
+        UNLESS,
+        "a 02T09:00 start; b 02T10:00 wait; c 02T10:00 note; d 02T11:00:00.001 stop",
+        ["a met_late"],
+        ["breach 03-02T11:00:00", "late_completion 03-02T11:00:00"],
+    ),
+    (
+        "it came in the case before: the next waits for its own",
+        UNLESS,
+        "a 02T09:00 start; b 02T09:30 note; c 02T10:00 stop; d 02T11:00 start; e 02T12:00 wait; f 02T20:00 note;"
+        "g 02T21:00 stop",
+        ["a met", "d met"],
         [],
     ),
     # --- cancel and pause: it ends this case, and the next begins standing still; cancel and resume: it runs

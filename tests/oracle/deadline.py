@@ -26,6 +26,7 @@ from schemas.limits import (
     UntilDate,
     WorkingDays,
 )
+from schemas.patterns import Pattern
 from schemas.rules import DeadlineRule
 from tests.oracle.common import (
     MICROSECOND,
@@ -188,22 +189,22 @@ def _standstills(
 ) -> list[Standstill]:
     start = history[here].at
     since: datetime | None = None
-    reasons: set[str] = set()
+    reasons: dict[str, Fact] = {}
     # The start itself is the last word on whether the clock begins standing still.
-    for fact in history[free : here + 1]:
+    for at, fact in enumerate(history[free : here + 1], free):
         begun = fact is history[here]
         if is_one_of(rule.cancel, fact, fields, begun=begun):
-            since, reasons = None, set()
-        if is_one_of(rule.pause, fact, fields, begun=begun):
-            since, reasons = start, reasons or {fact.type}
+            since, reasons = None, {}
+        if is_one_of(_pauses(rule, history[free:at]), fact, fields, begun=begun):
+            since, reasons = start, reasons or {fact.type: fact}
         elif is_one_of(rule.resume, fact, fields, begun=begun):
             reasons = _left(rule, reasons, fact, fields, begun=begun)
             since = since if reasons else None
     found: list[Standstill] = []
-    for fact in history[here + 1 : end] if end is None or end > here else ():
-        if is_one_of(rule.pause, fact, fields):
+    for at, fact in enumerate(history[here + 1 : end] if end is None or end > here else (), here + 1):
+        if is_one_of(_pauses(rule, history[free:at]), fact, fields):
             since = since or fact.at
-            reasons.add(fact.type)
+            reasons[fact.type] = fact
         elif is_one_of(rule.resume, fact, fields) and since is not None:
             reasons = _left(rule, reasons, fact, fields, begun=True)
             if not reasons:
@@ -214,10 +215,19 @@ def _standstills(
     return joined([still for still in found if still[0] != still[1]])
 
 
-def _left(rule: DeadlineRule, reasons: set[str], fact: Fact, fields: dict[str, Any], *, begun: bool) -> set[str]:
+def _pauses(rule: DeadlineRule, before: list[Fact]) -> list[Pattern]:
+    """The pauses that still are some after these events."""
+    came = {fact.type for fact in before}
+    return [one for one in rule.pause if not came & set(one.unless)]
+
+
+def _left(
+    rule: DeadlineRule, reasons: dict[str, Fact], fact: Fact, fields: dict[str, Any], *, begun: bool
+) -> dict[str, Fact]:
     """The reasons to stand still that a resume leaves: none, where one of its ways names no pauses."""
-    ways = [one.ends for one in rule.resume if is_one_of([one], fact, fields, begun=begun)]
-    return set() if () in ways else reasons - {name for way in ways for name in way}
+    ways = [one.ended for one in rule.resume if is_one_of([one], fact, fields, begun=begun)]
+    ended = [name for name, pause in reasons.items() if any(not way or is_one_of(way, pause, fields) for way in ways)]
+    return {name: pause for name, pause in reasons.items() if name not in ended}
 
 
 def joined(stills: list[Standstill]) -> list[Standstill]:

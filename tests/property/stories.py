@@ -259,6 +259,17 @@ STILLS: tuple[Any, ...] = (
             {"type": "start", "ends": "open"},
         ],
     },
+    {"pause": ["pause", "open"], "resume": [{"type": "resume", "ends": {"type": "pause", "where": {"k": 1}}}, "facts"]},
+    # no pause after what has come already
+    {"pause": {"type": "pause", "unless": "resume"}, "resume": "resume"},
+    {
+        "pause": [{"type": "pause", "unless": ["open", "facts"]}, {"type": "facts", "unless": "start"}],
+        "resume": "resume",
+    },
+    {
+        "pause": [{"type": "pause", "where": {"k": 1}}, {"type": "pause", "unless": ["stop", "cancel"]}, "open"],
+        "resume": [{"type": "resume", "ends": "pause"}, "cancel"],
+    },
 )
 OTHERS: tuple[Any, ...] = (
     *({},) * 4,

@@ -181,6 +181,49 @@ ROWS = [
         "breached 04-30T00:00",
         "breach 04-30T00:00",
     ),
+    row(
+        "whole-connection/signed-by-the-customer-later",  # 3, 6, 9; 1 to 5 June, 8 to 12, 15 to 18, 22 to 26
+        HV_SINGLE + "; q 03-03T10:00 scheme.replied W1; i 03-06T10:00 completion_inspection.requested W1;"
+        "s 03-09T10:00 completion_inspection.completed W1 passed=true; c 06-01T10:00 contract.signed W1;"
+        "z 06-03T10:00 connection.energized W1",
+        "met 06-27T00:00",
+    ),
+    row(
+        "whole-connection/not-signed-yet",
+        HV_SINGLE + "; s 03-09T10:00 completion_inspection.completed W1 passed=true",
+        "running",
+    ),
+    row(
+        "whole-connection/signed-before-the-inspection",
+        # 3 to 6, 9 to 13, 16 to 20, 23 to 27, 30 to 1 April
+        HV_SINGLE + "; c 03-02T09:30 contract.signed W1; s 03-09T10:00 completion_inspection.completed W1 passed=true",
+        "breached 04-02T00:00",
+        "breach 04-02T00:00",
+    ),
+    row(
+        "whole-connection/signed-while-the-customer-mends-what-failed",
+        HV_SINGLE + "; s 03-09T10:00 completion_inspection.completed W1 passed=false; c 03-10T10:00 contract.signed W1",
+        "running",
+    ),
+    row(
+        "whole-connection/passed-without-another-request",  # 3 to 6, 9; 16 to 20, 23 to 27, 30 to 3 April, 7 and 8
+        HV_SINGLE + "; c 03-03T10:00 contract.signed W1; s 03-09T10:00 completion_inspection.completed W1 passed=false;"
+        "t 03-16T10:00 completion_inspection.completed W1 passed=true",
+        "breached 04-09T00:00",
+        "breach 04-09T00:00",
+    ),
+    row(
+        "whole-connection/signed-while-suspended",
+        HV_SINGLE + "; s 03-09T10:00 completion_inspection.completed W1 passed=true;"
+        "p 03-10T10:00 application.suspended W1 reason=customer; c 03-11T10:00 contract.signed W1",
+        "running",
+    ),
+    row(
+        "whole-connection/not-signed-but-every-day-counts",  # residential: 3, 4, 5, 6 and 9 March
+        HOME + "; s 03-05T10:00 completion_inspection.completed W1 passed=true",
+        "breached 03-10T00:00",
+        "breach 03-10T00:00",
+    ),
     # survey-by-appointment
     row(
         "survey-by-appointment/met",

@@ -27,11 +27,13 @@ from tests.stories import shipped
 _NOT_THE_RULE = frozenset({"id", "version", "effective_from", "effective_to", "clauses", "source", "basis", "severity",
                            "enabled", "subject", "title", "note", "kind", "warn_at", "closed_by", "text"})  # fmt: skip
 _MAY_BE_EMPTY = frozenset({"pause", "resume", "cancel", "reset", "by", "until", "not_after", "needs", "carry",
-                           "reading_days"})  # fmt: skip
+                           "reading_days", "ends", "unless"})  # fmt: skip
 _FLAGS = frozenset({"same_day", "after_start"})
 
 ALIKE: dict[str, str] = {
     "monthly-reading: every: 2 natural month": "calendar months are months; the schema refuses another number",
+    "whole-connection: pause: 5: where: without passed": "one that failed pauses anyway",
+    "whole-connection: resume: 4: where: without passed": "one that failed pauses again at once",
     "no-disconnection-once-paid: during: since: 0: where: without owing": "a payment in part ends what it would begin",
 }
 

@@ -93,10 +93,32 @@ CONNECTION = [
     ),
     row(
         "whole-connection/passed-the-rest-is-the-supplier-s",
-        LOW + "; r 03-03T10:00 completion_inspection.requested W1;"
+        LOW + "; c 03-02T15:00 contract.signed W1; r 03-03T10:00 completion_inspection.requested W1;"
         "d 03-04T10:00 completion_inspection.completed W1 passed=true",
         "breached 03-11T00:00",
         "breach 03-11T00:00",
+    ),
+    *(
+        row(
+            f"whole-connection/passed-and-not-signed-{category}",
+            f"a 03-02T10:00 application.accepted W1 category={category};"
+            "d 03-04T10:00 completion_inspection.completed W1 passed=true",
+            "running",
+        )
+        for category in ("low_voltage", "hv_single", "hv_dual")
+    ),
+    row(
+        "whole-connection/passed-and-not-signed-zero-cost",  # every day counts
+        LOW + " zero_cost=true; d 03-04T10:00 completion_inspection.completed W1 passed=true",
+        "breached 03-24T00:00",
+        "breach 03-24T00:00",
+    ),
+    row(
+        "whole-connection/passed-while-suspended",
+        LOW + "; c 03-02T15:00 contract.signed W1; d 03-03T10:00 completion_inspection.completed W1 passed=false;"
+        "p 03-04T10:00 application.suspended W1 reason=customer;"
+        "e 03-05T10:00 completion_inspection.completed W1 passed=true",
+        "running",
     ),
     *(
         row(f"customer-informed-after-application/by-{what}",

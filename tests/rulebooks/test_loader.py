@@ -86,6 +86,30 @@ def changed(old: str, new: str) -> str:
             15, "my-rule", "resume.0.ends", "no pause of this rule is counter.interupted; they are counter.interrupted",
         ),
         (
+            changed("5 min\n", "5 min\n    pause: counter.interrupted\n"
+                    "    resume: {type: counter.resumed, ends: {type: counter.interrupted, where: {reasn: cash}}}\n"),
+            15, "my-rule", "resume.0.ends.0.where.reasn", "counter.interrupted has no field 'reasn'",
+        ),
+        (
+            changed("5 min\n", "5 min\n    pause: counter.interrupted\n"
+                    "    resume: {type: counter.resumed, ends: {type: counter.interrupted, if_start: {}}}\n"),
+            15, "my-rule", "resume.0.ends.0.if_start", "extra inputs",
+        ),
+        (
+            changed("5 min\n", "5 min\n    pause: {type: counter.interrupted, unless: counter.resume}\n"
+                    "    resume: counter.resumed\n"),
+            14, "my-rule", "pause.0.unless", "unknown event type 'counter.resume'; did you mean 'counter.resumed'",
+        ),
+        (
+            changed("5 min\n", "5 min\n    pause: {type: counter.interrupted, unless: counter.interrupted}\n"
+                    "    resume: counter.resumed\n"),
+            14, "my-rule", "pause.0.unless", "would keep itself from pausing",
+        ),
+        (
+            changed("counter.service_completed", "{type: counter.service_completed, unless: counter.interrupted}"),
+            12, "my-rule", "stop.0.unless", "only a deadline's pause",
+        ),
+        (
             changed("counter.service_completed", "{type: counter.service_completed, ends: counter.interrupted}"),
             12, "my-rule", "stop.0.ends", "only a deadline's resume ends pauses",
         ),
@@ -312,6 +336,11 @@ PASSED = "{type: completion_inspection.completed, where: {passed: %s}}"
             deadline(more="    pause: [application.suspended, scheme.replied]\n"
                      "    resume: {type: application.resumed, ends: application.suspended}\n"),
             14, "pause.1", r"never ends: no resume ends it \(ends\)",
+        ),
+        (
+            deadline(more=f"    pause: {PASSED % 'true'}\n"
+                     f"    resume: {{type: contract.signed, ends: {PASSED % 'false'}}}\n"),
+            14, "pause.0", r"never ends: no resume ends it \(ends\)",
         ),
         # no act can be lawful
         (notice("7 days", "3 days"), 14, "at_most", "3 days after a notice is over before 7 days have passed"),

@@ -24,7 +24,7 @@ from streams.core.conditions import Fields, always
 from streams.core.deadlines import agreed_until
 from streams.core.event import Event
 from streams.core.kinds.clock import Clock
-from streams.core.kinds.deadline_version import Role, Version
+from streams.core.kinds.deadline_version import Role, Seen, Version
 from streams.core.kinds.patterns import any_of, fits, may_fit
 from streams.core.kinds.pauses import ends, merged
 from streams.core.kinds.versions import all_since, live_versions
@@ -41,13 +41,15 @@ class _Watch(msgspec.Struct, eq=False):
     holds_since: Event | None = None
     paused_since: Event | None = None
     facts: Event | None = None
+    seen: dict[str, Event] = {}  # each has its own
+    """Of the types after which something does not pause the clock, the first event since the case before."""
 
 
 class Case(Clock, eq=False, kw_only=True):
     """A clock of one version; ``fields`` are those that it started with, some of them of ``facts``.
 
     ``holds_since`` is the event since which its condition holds. ``is_saved`` where it was made from a saved state.
-    ``held`` are the types of events for which it stands still, where the rule tells them apart.
+    ``held`` are the events for which it stands still, where the rule tells them apart: one of a type.
     """
 
     version: Version
@@ -55,7 +57,7 @@ class Case(Clock, eq=False, kw_only=True):
     facts: Event | None = None
     holds_since: Event | None = None
     is_saved: bool = False
-    held: frozenset[str] = frozenset()
+    held: tuple[Event, ...] = ()
 
 
 class State(msgspec.Struct, eq=False):
@@ -98,6 +100,7 @@ class DeadlineFold:
             for event_type in self.listens
         }
         """By event type the versions whose state outside any case it may change."""
+        self._unless = frozenset().union(*(version.unless for version in self.versions))
 
     opens = True
 
@@ -113,6 +116,8 @@ class DeadlineFold:
         if case is not None:
             self.step_open(state, case, event)
         event_type = event.type
+        if event_type in self._unless:
+            self._note_seen(state, event)
         for index, version, role in self._outside.get(event_type, ()):
             self._step_watch(state, version, state.watches[index], role, event)
         if event_type in self._stops and (case is None or case.stop is not event) and state.latest is not event:
@@ -128,26 +133,26 @@ class DeadlineFold:
             case.stop = event
         elif role.cancel is not None and fits(role.cancel, event, case.fields):
             case.cancel = event
-        elif role.pause is not None and fits(role.pause, event, case.fields):
+        elif role.pause is not None and role.pauses_clock(event, case.fields, self._seen(state, case.version)):
             if not case.pauses or case.pauses[-1][1] is not None:
                 # Resumed at the same instant: the clock has not run in between, so it is one pause.
                 resumed_now = bool(case.pauses) and case.pauses[-1][1] == event.at
                 case.pauses.append((case.pauses.pop()[0] if resumed_now else event.at, None))
                 case.paused_by.append(event.event_id)
-                case.held = frozenset((event.type,))
+                case.held = (event,)
                 case.time()
-            elif case.version.tells_apart and event.type not in case.held:
+            elif case.version.tells_apart:
                 case.paused_by.append(event.event_id)
-                case.held |= {event.type}
+                case.held = (*(one for one in case.held if one.type != event.type), event)
             return
         elif role.resume is not None and fits(role.resume, event, case.fields):
-            ended = _ended(role, event, case.fields)
-            if ended is not None and not case.held <= ended:
-                if case.held & ended:
+            left = role.left(case.held, event, case.fields)
+            if left:
+                if len(left) < len(case.held):
                     case.paused_by.append(event.event_id)
-                    case.held -= ended
+                    case.held = left
             elif case.end_pause(event.at):
-                case.held = frozenset()
+                case.held = ()
                 case.paused_by.append(event.event_id)
                 case.time()
             return
@@ -160,10 +165,20 @@ class DeadlineFold:
             case.time()
         for watch in state.watches:
             watch.paused_since = None
+            watch.seen.clear()
         state.open = None
         state.closed.append(case)
         if case.cancel is not None or (case.deadline is not None and at > case.deadline):
             state.owing.append(case)
+
+    def _note_seen(self, state: State, event: Event) -> None:
+        for version, watch in zip(self.versions, state.watches, strict=True):
+            if event.type in version.unless:
+                watch.seen.setdefault(event.type, event)
+
+    def _seen(self, state: State, version: Version) -> Seen:
+        """What came before, of what keeps something from pausing the clock."""
+        return state.watches[self.versions.index(version)].seen if version.unless else ()
 
     def _note_stray(self, state: State, event: Event) -> None:
         if state.strays and state.strays[-1].at != event.at:
@@ -183,7 +198,9 @@ class DeadlineFold:
         if state.open is None and role.may_pause:
             # Outside any case a pause counts only if the next case would begin under it.
             fields = self._fields(watch, event)
-            watch.paused_since = self.still_after(role, event, fields, watch.paused_since, has_started=False)
+            watch.paused_since = self.still_after(
+                role, event, fields, watch.paused_since, watch.seen, has_started=False
+            )
         if role.until is not None and fits(role.until, event):
             watch.holds = False
 
@@ -198,18 +215,17 @@ class DeadlineFold:
             self._open(state, version, watch, event)
 
     def still_after(
-        self, role: Role, event: Event, fields: Fields, before: Event | None, *, has_started: bool
+        self, role: Role, event: Event, fields: Fields, before: Event | None, seen: Seen = (), *, has_started: bool
     ) -> Event | None:
         """The event since which the clock is paused after this one, if it is; of two roles the pause wins."""
         if role.cancel is not None and fits(role.cancel, event, fields, has_started=has_started):
             before = None
-        if role.pause is not None and fits(role.pause, event, fields, has_started=has_started):
+        if role.pause is not None and role.pauses_clock(event, fields, seen, has_started=has_started):
             return before or event
         is_resume = role.resume is not None and fits(role.resume, event, fields, has_started=has_started)
         if not is_resume or before is None:
             return before
-        ended = _ended(role, event, fields, has_started=has_started)
-        return None if ended is None or before.type in ended else before
+        return before if role.left((before,), event, fields, has_started=has_started) else None
 
     def _fields(self, watch: _Watch, event: Event) -> Fields:
         return event.data if watch.facts is None else {**watch.facts.data, **event.data}
@@ -241,11 +257,11 @@ class DeadlineFold:
         case.facts, case.holds_since = watch.facts, watch.holds_since
         role, still = version.roles[event.type], watch.paused_since
         if role.may_pause:
-            still = self.still_after(role, event, fields, still, has_started=True)
+            still = self.still_after(role, event, fields, still, watch.seen, has_started=True)
         if still is not None:
             case.pauses.append((event.at, None))
             case.paused_by.append(still.event_id)
-            case.held = frozenset((still.type,))
+            case.held = (still,)
         case.time()
         # No other version may use the events of this start again.
         for other in state.watches:
@@ -320,7 +336,7 @@ class DeadlineFold:
     def is_neutral(self, state: State) -> bool:
         """Whether no case is open, and outside any case only conditions hold."""
         return state.open is None and not any(
-            watch.paused_since or watch.facts or any(watch.marks) for watch in state.watches
+            watch.paused_since or watch.facts or watch.seen or any(watch.marks) for watch in state.watches
         )
 
     def needed(self, state: State, until: int) -> Needed:
@@ -345,6 +361,7 @@ class DeadlineFold:
                     _id_of(watch.holds_since) if watch.holds else None,
                     _id_of(watch.paused_since),
                     _id_of(watch.facts),
+                    tuple(event.event_id for event in watch.seen.values()),
                 )
                 for version, watch in zip(self.versions, state.watches, strict=True)
             ),
@@ -368,6 +385,8 @@ class DeadlineFold:
             watch.holds = before.holds or version.since is None
             watch.holds_since = find(events, before.holds_since)
             watch.paused_since, watch.facts = find(events, before.paused_since), find(events, before.facts)
+            seen = (find(events, one) for one in before.seen)
+            watch.seen = {one.type: one for one in seen if one is not None and one.type in version.unless}
         state.open = self._loaded_case(saved.case, events)
         state.latest = None if state.open is None else state.open.start
         return state
@@ -385,7 +404,8 @@ class DeadlineFold:
         case = self.case_of(version, start, start.at, fields, saved.started_by)
         case.facts, case.holds_since, case.item = facts, find(events, saved.holds_since), saved.item
         case.pauses, case.paused_by, case.omitted = list(saved.pauses), list(saved.paused_by), saved.omitted
-        case.held = frozenset(saved.held)
+        held = (find(events, one) for one in saved.held)
+        case.held = tuple(one for one in held if one is not None)
         case.is_saved = True
         case.time()
         return case
@@ -404,6 +424,9 @@ class DeadlineFold:
             if version is not live:
                 continue
             events += [*watch.marks, watch.paused_since, watch.facts, watch.holds_since if watch.holds else None]
+            if watch.seen.keys() & live.does_more:
+                return None  # kept for this, they would do that again
+            events += watch.seen.values()
             if version.rule.facts_from and version.pause:
                 types.add(version.rule.facts_from)  # outside a case the facts decide which pause counts
         case = state.open
@@ -464,16 +487,5 @@ def _saved_case(case: Case) -> SavedCase:
             case.omitted[0] + len(case.pauses) - len(pauses),
             case.omitted[1] + len(case.paused_by) - len(paused_by),
         ),
-        tuple(sorted(case.held)) if case.version.tells_apart else (),
+        tuple(one.event_id for one in case.held) if case.version.tells_apart else (),
     )
-
-
-def _ended(role: Role, event: Event, fields: Fields, *, has_started: bool = True) -> frozenset[str] | None:
-    """The types of pauses that an event which resumes ends; ``None`` for all."""
-    found: frozenset[str] = frozenset()
-    for pairs, types in role.ends:
-        if fits(pairs, event, fields, has_started=has_started):
-            if not types:
-                return None
-            found |= types
-    return found if role.ends else None

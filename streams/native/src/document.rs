@@ -7,7 +7,7 @@ use crate::lines::Line;
 use serde::Deserialize;
 use serde_json::Value;
 
-pub const VERSION: u32 = 10;
+pub const VERSION: u32 = 11;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -260,9 +260,11 @@ pub struct DeadlineVersion {
     pub until: Patterns,
     pub stop: Patterns,
     pub pause: Patterns,
+    /// For each way to pause the types after which it does not pause any more; empty where there are none.
+    pub unless: Vec<Vec<usize>>,
     pub resume: Patterns,
-    /// For each way to resume the types of pauses that it ends, none for all; empty where none are told apart.
-    pub ends: Vec<Vec<usize>>,
+    /// For each way to resume the pauses that it ends, none for all; empty where none are told apart.
+    pub ends: Vec<Patterns>,
     pub cancel: Patterns,
     pub facts: Option<usize>,
     pub choices: Vec<Choice>,

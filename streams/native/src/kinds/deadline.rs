@@ -1,7 +1,7 @@
 //! Kind `deadline`: the stop must occur within the limit of the start.
 
 use crate::alerts::Verdict;
-use crate::document::{DeadlineVersion, Limit};
+use crate::document::{DeadlineVersion, Limit, Pattern, Patterns};
 use crate::events::{Val, date, instant};
 use crate::kinds::clock::Clock;
 use crate::kinds::{Judged, State, Status, earlier};
@@ -14,13 +14,17 @@ struct Watch {
     holds: bool,
     paused_since: Option<usize>,
     facts: Option<usize>,
+    /// Of the types after which something does not pause the clock, those that came since the case before.
+    seen: Vec<usize>,
 }
 
 pub struct Case<'a> {
     pub clock: Clock<'a>,
     version: &'a DeadlineVersion,
+    /// Its place among the versions.
+    index: usize,
     fields: Fields,
-    /// The types of events for which it stands still, where the version tells them apart.
+    /// The events for which it stands still, where the version tells them apart: one of a type.
     held: Vec<usize>,
     /// Closed, and not simply met: only such a case, or an open one, can owe a report.
     is_owing: bool,
@@ -44,6 +48,7 @@ impl<'a> Deadlines<'a> {
             holds: version.since.is_none(),
             paused_since: None,
             facts: None,
+            seen: Vec::new(),
         };
         Deadlines {
             versions,
@@ -67,7 +72,7 @@ impl<'a> Deadlines<'a> {
             clock.stop = Some(event);
         } else if subject.fits(&case.version.cancel, event, start) {
             clock.cancel = Some(event);
-        } else if subject.fits(&case.version.pause, event, start) {
+        } else if pauses(case.version, subject, event, case.fields, &self.watches[case.index].seen) {
             if clock.pauses.last().is_none_or(|(_, until)| until.is_some()) {
                 // Resumed at this very instant: the clock has not run between, it is one standstill.
                 match clock.pauses.last_mut() {
@@ -77,18 +82,19 @@ impl<'a> Deadlines<'a> {
                 clock.paused_by.push(event);
                 clock.time(subject);
                 case.held.clear();
-                case.held.push(subject.event_type(event));
-            } else if !case.version.ends.is_empty() && !case.held.contains(&subject.event_type(event)) {
+                case.held.push(event);
+            } else if !case.version.ends.is_empty() {
                 clock.paused_by.push(event);
-                case.held.push(subject.event_type(event));
+                case.held.retain(|one| subject.event_type(*one) != subject.event_type(event));
+                case.held.push(event);
             }
             return false;
         } else {
             if !subject.fits(&case.version.resume, event, start) {
                 return false;
             }
-            let ended = ended(case.version, subject, event, case.fields);
-            let left = |kind: &usize| ended.as_ref().is_some_and(|ended| !ended.contains(kind));
+            let (version, fields) = (case.version, case.fields);
+            let left = |pause: &usize| is_left(version, subject, event, fields, *pause);
             if case.held.iter().any(left) {
                 if !case.held.iter().all(left) {
                     clock.paused_by.push(event);
@@ -113,6 +119,7 @@ impl<'a> Deadlines<'a> {
         }
         for watch in &mut self.watches {
             watch.paused_since = None;
+            watch.seen.clear();
         }
         case.is_owing = case.clock.cancel.is_some() || case.clock.deadline.is_some_and(|deadline| at > deadline);
         self.closed.push(case);
@@ -135,7 +142,8 @@ impl<'a> Deadlines<'a> {
             // Outside any case a pause counts only if the next case would begin under it.
             let watch = &self.watches[index];
             let fields = Fields { event, facts: watch.facts, type_field: None };
-            self.watches[index].paused_since = still_after(version, subject, event, fields, watch.paused_since);
+            let still = still_after(version, subject, event, fields, watch.paused_since, &watch.seen);
+            self.watches[index].paused_since = still;
         }
         if subject.fits(&version.until, event, None) {
             self.watches[index].holds = false;
@@ -169,17 +177,17 @@ impl<'a> Deadlines<'a> {
         clock.started_by.extend(watch.facts.filter(|facts| !clock.started_by.contains(facts)));
         agree(&mut clock, subject, fields);
         let mut held = Vec::new();
-        if let Some(still) = still_after(version, subject, event, fields, watch.paused_since) {
+        if let Some(still) = still_after(version, subject, event, fields, watch.paused_since, &watch.seen) {
             clock.pauses.push((subject.at(event), None));
             clock.paused_by.push(still);
-            held.push(subject.event_type(still));
+            held.push(still);
         }
         clock.time(subject);
         // What this start used up, no other version may use again.
         for watch in &mut self.watches {
             watch.marks.fill(None);
         }
-        self.open = Some(Case { clock, version, fields, held, is_owing: false });
+        self.open = Some(Case { clock, version, index, fields, held, is_owing: false });
         self.latest = Some(event);
         let at = subject.at(event);
         let is_stop = |stray: &usize| subject.at(*stray) == at && subject.fits(&version.stop, *stray, Some(fields));
@@ -197,7 +205,7 @@ pub fn goes_on<'a>(
     clock: Clock<'a>, version: &'a DeadlineVersion, fields: Fields, subject: &Subject, events: &[usize],
 ) -> Option<Clock<'a>> {
     let mut own = Deadlines::new(std::slice::from_ref(version));
-    own.open = Some(Case { clock, version, fields, held: Vec::new(), is_owing: false });
+    own.open = Some(Case { clock, version, index: 0, fields, held: Vec::new(), is_owing: false });
     for event in events {
         own.step_open(subject, *event);
     }
@@ -223,43 +231,44 @@ pub fn agree(clock: &mut Clock, subject: &Subject, fields: Fields) {
 
 /// The event since which the clock stands still after this one, if it does; of two roles a pause holds.
 pub fn still_after(
-    version: &DeadlineVersion, subject: &Subject, event: usize, fields: Fields, before: Option<usize>,
+    version: &DeadlineVersion, subject: &Subject, event: usize, fields: Fields, before: Option<usize>, seen: &[usize],
 ) -> Option<usize> {
     let start = Some(fields);
     let before = before.filter(|_| !subject.fits(&version.cancel, event, start));
-    if subject.fits(&version.pause, event, start) {
+    if pauses(version, subject, event, fields, seen) {
         return before.or(Some(event));
     }
     let is_resume = subject.fits(&version.resume, event, start);
-    before.filter(|before| {
-        !is_resume
-            || ended(version, subject, event, fields).is_some_and(|ended| !ended.contains(&subject.event_type(*before)))
+    before.filter(|before| !is_resume || is_left(version, subject, event, fields, *before))
+}
+
+/// Whether the event pauses the clock, after events of the types seen.
+fn pauses(version: &DeadlineVersion, subject: &Subject, event: usize, fields: Fields, seen: &[usize]) -> bool {
+    if version.unless.is_empty() || seen.is_empty() {
+        return subject.fits(&version.pause, event, Some(fields));
+    }
+    version.pause.iter().zip(&version.unless).any(|(pattern, unless)| {
+        subject.fits(std::slice::from_ref(pattern), event, Some(fields))
+            && !unless.iter().any(|kind| seen.contains(kind))
     })
 }
 
-/// The types of pauses that an event which resumes ends; none for all.
-fn ended(version: &DeadlineVersion, subject: &Subject, event: usize, fields: Fields) -> Option<Vec<usize>> {
-    if version.ends.is_empty() {
-        return None;
-    }
-    let mut found = Vec::new();
-    for (pattern, types) in version.resume.iter().zip(&version.ends) {
-        if subject.fits(std::slice::from_ref(pattern), event, Some(fields)) {
-            if types.is_empty() {
-                return None;
-            }
-            found.extend(types);
-        }
-    }
-    Some(found)
+/// Whether a pause goes on after an event that resumes.
+fn is_left(version: &DeadlineVersion, subject: &Subject, event: usize, fields: Fields, pause: usize) -> bool {
+    let is_ended = |(way, ends): (&Pattern, &Patterns)| {
+        subject.fits(std::slice::from_ref(way), event, Some(fields))
+            && (ends.is_empty() || subject.fits(ends, pause, Some(fields)))
+    };
+    !version.ends.is_empty() && !version.resume.iter().zip(&version.ends).any(is_ended)
 }
 
 impl<'a> State<'a> for Deadlines<'a> {
     fn clear(&mut self) {
         let Deadlines { versions, watches, open, closed, latest, strays } = self;
         for (watch, version) in watches.iter_mut().zip(*versions) {
-            let Watch { marks, holds, paused_since, facts } = watch;
+            let Watch { marks, holds, paused_since, facts, seen } = watch;
             marks.fill(None);
+            seen.clear();
             *holds = version.since.is_none();
             (*paused_since, *facts) = (None, None);
         }
@@ -270,11 +279,16 @@ impl<'a> State<'a> for Deadlines<'a> {
 
     fn step(&mut self, subject: &Subject, event: usize) {
         let was_stopped_by = self.step_open(subject, event);
+        let kind = subject.event_type(event);
+        for (watch, version) in self.watches.iter_mut().zip(self.versions) {
+            if version.unless.iter().any(|unless| unless.contains(&kind)) && !watch.seen.contains(&kind) {
+                watch.seen.push(kind);
+            }
+        }
         for index in 0..self.versions.len() {
             self.step_watch(index, subject, event);
         }
-        let event_type = subject.event_type(event);
-        let is_stop = self.versions.iter().any(|version| names(&version.stop, event_type));
+        let is_stop = self.versions.iter().any(|version| names(&version.stop, kind));
         if is_stop && !was_stopped_by && self.latest != Some(event) {
             if self.strays.last().is_some_and(|last| subject.at(*last) != subject.at(event)) {
                 self.strays.clear();

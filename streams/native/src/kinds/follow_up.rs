@@ -45,7 +45,7 @@ impl<'a> FollowUps<'a> {
         for event in before {
             // A stop ends a pause as well.
             still = still.filter(|_| !subject.fits(&version.stop, *event, Some(fields)));
-            still = still_after(version, subject, *event, fields, still);
+            still = still_after(version, subject, *event, fields, still, &[]);
         }
         if let Some(still) = still {
             clock.pauses.push((at, None));
