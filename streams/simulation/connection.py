@@ -159,6 +159,9 @@ class _Connection:
 
     def _energize(self, done: datetime, passed: Fact) -> Fact | None:
         signed = self.order.emit("contract.signed", done + self.order.minutes(-300, 600))
+        is_still = bool(self.pauses) and self.pauses[-1][1] is None
+        if self.has_own_steps and not is_still and (signed is None or signed.at > done):
+            self.pauses.append((done, None if signed is None else signed.at))
         if signed is None:
             return None
         later = max(passed, signed, key=lambda fact: (fact.at, fact.event_id))

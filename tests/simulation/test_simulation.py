@@ -26,6 +26,7 @@ RUNS = [
     pytest.param(5, date(2025, 12, 15), 75, id="from the year before"),
     pytest.param(6, date(2026, 5, 1), 1, id="one day, and that a holiday"),
     pytest.param(7, date(2024, 1, 29), 40, id="a leap year"),
+    pytest.param(109, date(2026, 3, 2), 30, id="a contract signed after midnight"),
 ]
 ORDERS = 400
 PINNED = "a745680e21d3a1038821f9d63090fb2f1ae989a0f73ff4a68ed9e9f1df8f255b"
