@@ -12,7 +12,7 @@ import click
 
 from schemas.base import Text
 from streams.commands.common import DONE, INSTANT, options_as, rulebook_of, rulebook_options
-from streams.commands.inputs import closing_sources, load_mappings, mapping_options, sources_of
+from streams.commands.inputs import closing_sources, load_mappings, mapping_options, print_unseen, sources_of
 from streams.core.alerts import Subject
 from streams.core.event import Event
 from streams.core.explanations import SUBJECTS_ZH
@@ -20,6 +20,7 @@ from streams.core.faults import local_time
 from streams.core.notices import place_of
 from streams.core.records import JudgedCase
 from streams.errors import ConfigError, InputError
+from streams.replay.input_counts import InputCounts
 from streams.replay.judging import Arrived, Judging, deduplicate
 from streams.replay.replay import Replay, ReplayOptions
 from streams.replay.sources import Source, event_of
@@ -98,6 +99,7 @@ def explain(options: _Options) -> int:
                 click.echo()
             for line in _Story(search, history, subject, options.lang).lines():
                 click.echo(line)
+    print_unseen(search.tally, sources)
     return DONE
 
 
@@ -115,11 +117,14 @@ class _Search:
         self._key, self._inside = settings.pseudonyms, settings.pseudonyms_inside
         self.names = None if self._key is None else Pseudonyms(self._key)
         self.end = until or 0
+        self.tally = InputCounts()
 
     def _events(self) -> Iterator[Event]:
         decoder = decoder_of(self._loaded, self._key, inside=self._inside)
         for source in self._sources:
+            see = self.tally.columns_of(source)
             for _, raw, note in source.records():
+                see(note)
                 try:
                     event = event_of(decoder, raw, note, self._received)
                 except InputError:

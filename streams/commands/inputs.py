@@ -83,13 +83,21 @@ def print_letter(letter: DeadLetter, so_far: int) -> None:
     print_refused(letter.source, letter.position, InputError(letter.reason, letter.field, letter.detail), so_far)
 
 
+def print_unseen(tally: InputCounts, sources: Sequence[Source]) -> None:
+    """A note on standard error for each column of a mapping that no row had: misspelled, it is empty everywhere."""
+    for problem in tally.unseen(sources):
+        click.echo(printable(f"gridclock: note: {problem}"), err=True)
+
+
 def taken(source: Source, decoder: Decoder, tally: InputCounts) -> Iterator[Taken]:
     """Every record of a source with its result, counted."""
     now, last = WallClock().now(), -1
+    see = tally.columns_of(source)
     for record in source.records():
         position, raw, note = record
         tally.lines += position != last  # a row may give several events
         last = position
+        see(note)
         found: Event | InputError | Skipped
         try:
             found = event_of(decoder, raw, note, now)

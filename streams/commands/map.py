@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from rich.text import Text
 from schemas.events import COMMON_FIELDS
 from schemas.exporting import schemas
 from streams.commands.common import DEAD_LETTERS, DONE, rulebook_of, rulebook_options, topic_sources
-from streams.commands.inputs import Command, closing_sources, load_mappings, sources_of, taken
+from streams.commands.inputs import Command, closing_sources, load_mappings, print_unseen, sources_of, taken
 from streams.commands.outputs import check_outputs
 from streams.commands.replay_tables import print_refusals
 from streams.core.event import Event
@@ -32,7 +32,7 @@ from streams.replay.sources.profile import json_settings, profile_of, profiled
 from streams.replay.sources.registered import registered_settings
 from streams.replay.sources.suggestion import Vocabulary, suggestion
 from streams.rulebooks.loader import LoadedRulebook
-from streams.rulebooks.mapping_files import MappingFile, load_mapping
+from streams.rulebooks.mapping_files import load_mapping
 from streams.wire.cells import ConversionError, text_of
 from streams.wire.decoder import Decoder
 from streams.wire.mapping import MappedEvent, Skipped, flat
@@ -144,12 +144,12 @@ def check(mapping: str, file: str | None, rules: tuple[Path, ...], only: Path | 
         click.echo(f"gridclock: {mapping}: no errors", err=True)
         return DONE
     _one_of(file, given["topic"])
-    tally, seen = InputCounts(), set[str]()
+    tally = InputCounts()
     with closing_sources(sources := _sources(mapping, file, loaded, **given)):
         for source in sources:
-            for record, _ in taken(source, Decoder(loaded.catalogue), tally):
-                seen.update(_columns(record))
-    return _summed_up(tally, found, seen, file or given["topic"])
+            for _ in taken(source, Decoder(loaded.catalogue), tally):
+                pass
+    return _summed_up(tally, sources)
 
 
 @map.command(short_help="Show the first rows with their events.")
@@ -169,7 +169,7 @@ def preview(mapping: str, file: str | None, rows: int, only: Path | None, **give
     """
     _one_of(file, given["topic"])
     loaded = rulebook_of(given.pop("rules"), only)
-    tally, seen = InputCounts(), set[str]()
+    tally = InputCounts()
     table = Table(box=None, pad_edge=False, show_lines=False)
     topic = given["topic"]
     for name in ("row" if topic is None else "partition/offset", "columns", "events"):
@@ -179,7 +179,6 @@ def preview(mapping: str, file: str | None, rows: int, only: Path | None, **give
         for source in sources:
             for position, own in groupby(taken(source, decoder, tally), key=lambda pair: pair[0][0]):
                 pairs = list(own)
-                seen.update(*(_columns(record) for record, _ in pairs))
                 if shown < rows:
                     table.add_row(
                         str(position) if topic is None else f"{source.name.rpartition('/')[2]}/{position}",
@@ -188,7 +187,7 @@ def preview(mapping: str, file: str | None, rows: int, only: Path | None, **give
                     )
                     shown += 1
     _print(table)
-    code = _summed_up(tally, load_mapping(Path(mapping), loaded.catalogue), seen, file or topic)
+    code = _summed_up(tally, sources)
     if tally.events:
         quoted = shlex.quote(mapping)
         data = shlex.quote(file or "") if topic is None else f"--topic {topic}"
@@ -295,14 +294,8 @@ def _result(found: Event | InputError | Skipped, zone: ZoneInfo) -> str:
             return printable(f"REFUSED {found}")
 
 
-def _columns(record: Record) -> Iterable[str]:
-    note = record[2]
-    return note.row if isinstance(note, MappedEvent) else ()
-
-
-def _summed_up(tally: InputCounts, mapping: MappingFile, seen: set[str], name: str | None) -> int:
+def _summed_up(tally: InputCounts, sources: Sequence[Source]) -> int:
     click.echo(f"{tally.lines:,} rows, {tally.events:,} events", err=True)
     print_refusals(tally)
-    for problem in mapping.unseen(seen, str(name)) if seen else ():
-        click.echo(printable(f"gridclock: note: {problem}"), err=True)
+    print_unseen(tally, sources)
     return DEAD_LETTERS if tally.total_dead_letters else DONE

@@ -29,6 +29,7 @@ from streams.commands.inputs import (
     load_mappings,
     mapping_options,
     print_letter,
+    print_unseen,
     refusal_options,
     sources_of,
 )
@@ -390,6 +391,7 @@ class _Run:
             print_summary(self.replay.tally, self.replay.summary)
             if self._compared is not None:
                 print_comparison(self._compared, self._first_changes)
+        print_unseen(self.replay.tally, self.sources)
         return code_for(self.replay.tally.total_dead_letters, self._options.at_most)
 
 

@@ -29,6 +29,7 @@ from streams.commands.inputs import (
     load_mappings,
     mapping_options,
     print_letter,
+    print_unseen,
     refusal_options,
     sources_of,
 )
@@ -185,6 +186,7 @@ def _replayed(options: _Options, loaded: LoadedRulebook, history: History) -> in
             for _ in run.alerts(judged):
                 pass
         history.add_from(_cases_of(run), "replay")
+    print_unseen(run.tally, sources)
     return code_for(run.tally.total_dead_letters, options.at_most)
 
 

@@ -25,6 +25,7 @@ from streams.commands.inputs import (
     load_mappings,
     mapping_options,
     print_refused,
+    print_unseen,
     refusal_options,
     sources_of,
     taken,
@@ -90,6 +91,7 @@ def send(events: tuple[str, ...], topic: str | None, timestamps: str, quiet: boo
     with closing_sources(sources):
         lines = _made(sources, Decoder(catalogue), tally, quiet=quiet)
         sent = _send(settings, lines, target, recorded=is_recorded)
+    print_unseen(tally, sources)
     return _finish(sent, target, tally, at_most, quiet=quiet)
 
 

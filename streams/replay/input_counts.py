@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from schemas.limits import DAY, HOUR
-from streams.errors import InputError
-from streams.wire.mapping import Skipped
+from streams.errors import ConfigError, InputError
+from streams.replay.sources import Note, Source
+from streams.rulebooks.mapping_files import MappingFile
+from streams.wire.mapping import MappedEvent, Skipped
 
 VALUES: Final = 50
 """Most distinct values counted by name; the others are counted together."""
+
+NAMES: Final = 1_000
+"""Most names of columns kept that the mapping does not have: they are only for hints."""
 
 _LONGEST: Final = 60
 
@@ -54,6 +60,8 @@ class InputCounts:
     """Reasons for rows skipped by a mapping, with the value: likewise."""
     alerts: Counter[tuple[str, str]] = field(default_factory=Counter)
     orphans: Counter[str] = field(default_factory=Counter)
+    columns: dict[str, set[str]] = field(default_factory=dict)
+    """By path of a mapping: its columns that some row had, and up to ``NAMES`` others while one is missing."""
 
     def refuse(self, error: InputError) -> None:
         """Count a refused record."""
@@ -69,17 +77,41 @@ class InputCounts:
         """Count an event by how late it was entered (microseconds)."""
         self.recorded_late["day" if late > DAY else "hour" if late > HOUR else "minute"] += 1
 
+    def columns_of(self, source: Source) -> Callable[[Note], None]:
+        """Notes the columns of the source's records, one by one, as far as a mapping reads them."""
+        mapping = mapping_of(source)
+        if mapping is None:
+            return lambda _note: None
+        wanted = {column for _, column in mapping.rows.columns()}
+        found = self.columns.setdefault(mapping.path, set())
+        return partial(_note_columns, wanted - found, found)
+
+    def unseen(self, sources: Iterable[Source]) -> Iterator[ConfigError]:
+        """The columns of mappings that no row of their sources had; nothing of mappings whose sources had no rows."""
+        names: dict[str, tuple[MappingFile, list[str]]] = {}
+        for source in sources:
+            if (mapping := mapping_of(source)) is not None:
+                names.setdefault(mapping.path, (mapping, []))[1].append(source.name)
+        for path, (mapping, own) in names.items():
+            if found := self.columns.get(path):
+                more = f" and {len(own) - 1} more" if len(own) > 1 else ""
+                yield from mapping.unseen(found, f"{own[0]}{more}")
+
     def to_state(self) -> dict[str, Any]:
         """The counts of reading, as JSON values."""
-        return {name: getattr(self, name) for name in _COUNTED_IN_READING}
+        columns = {path: sorted(found) for path, found in self.columns.items()}
+        return {**{name: getattr(self, name) for name in _COUNTED_IN_READING}, "columns": columns}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> InputCounts:
         """The counts that ``to_state`` gave."""
         values: dict[str, Any] = {
-            name: Counter(value) if isinstance(value, dict) else value for name, value in state.items()
+            name: Counter(value) if isinstance(value, dict) else value
+            for name, value in state.items()
+            if name != "columns"
         }
-        return cls(**values)
+        # a checkpoint of before has none
+        return cls(**values, columns={path: set(found) for path, found in state.get("columns", {}).items()})
 
     def add(self, other: InputCounts) -> None:
         """Add the counts of another reader."""
@@ -89,11 +121,32 @@ class InputCounts:
                 mine.update(theirs)
             else:
                 setattr(self, name, mine + theirs)
+        for path, found in other.columns.items():
+            self.columns.setdefault(path, set()).update(found)
 
     @property
     def total_dead_letters(self) -> int:
         """Refused records."""
         return sum(self.dead_letters.values())
+
+
+def mapping_of(source: Source) -> MappingFile | None:
+    """The mapping by which a source is read."""
+    for found in (getattr(getattr(source, "input", None), "mapping", None), getattr(source, "mapping", None)):
+        if isinstance(found, MappingFile):
+            return found
+    return None
+
+
+def _note_columns(missing: set[str], found: set[str], note: Note) -> None:
+    if not missing or not isinstance(note, MappedEvent):
+        return
+    columns = note.row.keys()
+    seen = missing & columns
+    missing -= seen
+    found |= seen
+    if len(found) < NAMES:
+        found.update(columns)
 
 
 def _count(counts: Counter[str], what: str, value: str) -> None:

@@ -98,6 +98,7 @@ class Reading:
         """
         decoder, received, tally = self._scope.decoder, self._scope.received, self.tally
         decode, position, base, last = decoder.decode, after, number << POSITION_BITS, -1
+        see = tally.columns_of(source)
         try:
             for position, raw, note in records:
                 tally.lines += position != last  # a row may give several events
@@ -107,6 +108,7 @@ class Reading:
                     if note is None:
                         event = decode(raw, received=received, max_ahead=MAX_AHEAD)
                     else:
+                        see(note)
                         found = event_of(decoder, raw, note, received)
                         if isinstance(found, Skipped):
                             tally.skip(found)

@@ -185,3 +185,30 @@ def test_a_column_that_no_row_has_is_noted(gridclock: Runner, command: str) -> N
     assert "note:" not in gridclock("map", command, mapping, gridclock.path / "rows.jsonl").err
     empty = gridclock("map", command, mapping, gridclock.file("none.jsonl", "\n"))
     assert "note:" not in empty.err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("replay", "--quiet"),
+        ("replay", "--jobs", "2"),
+        ("replay", "--checkpoint", "point"),
+        ("explain", "W1"),
+        ("rules", "suggest"),
+    ],
+    ids=" ".join,
+)
+def test_whatever_judges_rows_notes_a_column_that_none_had(gridclock: Runner, command: tuple[str, ...]) -> None:
+    """Only ``map check`` and ``preview`` said it; the replay accused on, with exit code 0."""
+    rows = [{"id": number, "o": f"W{number}", "at": NINE, "there": NINE} for number in range(3)]
+    paths = [str(gridclock.lines(name, rows)) for name in ("rows.jsonl", "again.jsonl")]
+    files = [one for path in paths for one in ("--events", path)] if command[0] != "replay" else paths
+    mapping = gridclock.file("map.yaml", f"format: json\n{ZONE}{DELETED.replace('column: there', 'column: ther')}")
+    arguments = [gridclock.path / one if one == "point" else one for one in command]
+    ran = gridclock(*arguments, *files, "--map", mapping)
+    (note,) = [line for line in ran.err.splitlines() if "note:" in line]
+    assert ran.code == 0
+    assert "map.yaml:7: events.1.when: no row of " in note
+    assert "rows.jsonl and 1 more has a column 'ther'; did you mean 'there'?" in note
+    gridclock.file("map.yaml", f"format: json\n{ZONE}{DELETED}")
+    assert "note:" not in gridclock(*arguments, *files, "--map", mapping).err
