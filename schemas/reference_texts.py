@@ -255,7 +255,9 @@ fields: {order_id: order_no, area: area}
 A topic of Avro, Protobuf or JSON Schema, whose records begin with a schema id (Confluent's framing), with the address
 of its schema registry (`pip install gridclock[registry]`). `user` and `password`, or `token`, are secrets: `{env:
 NAME}`; `ca` is a certificate file. Avro's logical types (timestamps, dates, decimals) and Protobuf's `Timestamp` are
-times and numbers without a form; an enum is its word. With `format: debezium` and a registry the envelopes may be
+times and numbers without a form; an enum is its word. Of a number of proto3 that is not `optional` nobody can see
+whether 0 was set: it is a quantity and a code, but no id, no time and not `present`.
+With `format: debezium` and a registry the envelopes may be
 any of the three. A registry that does not answer makes the partition wait; an id that it does not know is a dead
 letter (`unknown_schema`), and so is what cannot be decoded (`undecodable`, which says how the record begins):
 

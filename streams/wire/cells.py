@@ -72,6 +72,17 @@ class Coarse(float):
     """A number that its file keeps in fewer bits than it may have had: a quantity, but no text and no id."""
 
 
+class Exact(int):
+    """A whole number of a record that keeps its type: all of its digits are meant, as an id's are in a text."""
+
+
+class Unset(Exact):
+    """The 0 of a Protobuf field without presence, in which "not set" and 0 are the same bytes.
+
+    It is a quantity and a code, but no id, no time and not ``present``, as the empty text of such a field is none.
+    """
+
+
 class Cells:
     """Empty cells, and cells as text.
 
@@ -222,7 +233,7 @@ def id_of(value: Any, *, is_text: bool = False) -> str:
         if is_sheet_error(value):
             raise ConversionError("bad_field", "is a spreadsheet's error: correct it, or name it", "/null_values")
         return value
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+    if isinstance(value, Exact | bool) or not isinstance(value, int | float | Decimal):
         return text_of(value)
     is_whole = isinstance(value, int) or (
         value.is_integer() if isinstance(value, float) else value.is_finite() and value == value.to_integral_value()
@@ -246,7 +257,7 @@ def condition(when: schema.When) -> Callable[[Any], bool]:
     unwanted = frozenset(when.none_of)
 
     def holds(value: Any) -> bool:
-        if when.present is not None and when.present != (value is not None):
+        if when.present is not None and when.present == (value is None or isinstance(value, Unset)):
             return False
         text = "" if value is None else one_text_of(value) if wanted or unwanted else text_of(value)
         if not is_unicode(text):

@@ -1,12 +1,12 @@
-"""Numbers of 32 and 16 bits in tables and records: those that may be rounded are marked, wherever they are."""
+"""Numbers of tables and records, marked by what their types keep of them: rounded ones, exact ones, those not set."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import reduce
-from typing import Any
+from functools import partial, reduce
+from typing import Any, Final
 
-from streams.wire.cells import Coarse
+from streams.wire.cells import Coarse, Exact, Unset
 
 Read = Callable[[Any], Any]
 
@@ -71,16 +71,50 @@ def _coarse_union(reads: list[Read | None], branches: list[Any]) -> Read | None:
     return (lambda value: reduce(lambda found, read: read(found), some, value)) if some else None
 
 
-def coarse_protobuf(kind: Any, above: tuple[str, ...] = ()) -> Read | None:
-    """Reads messages of a descriptor, as ``json_format`` gives them. A message within itself is left as it is."""
+def protobuf_numbers(kind: Any, above: tuple[str, ...] = ()) -> Read | None:
+    """Reads messages of a descriptor, as ``json_format`` gives them. A message within itself is left as it is.
+
+    Whole numbers of 64 bits are texts there; elements of lists and values of maps stay so.
+    """
     if kind.full_name in above:
         return None
     members: dict[str, Read | None] = {}
     for field in kind.fields:
-        read: Read | None = None
-        if field.type == field.TYPE_FLOAT:
-            read = coarse_number(24)
-        elif field.message_type is not None and not field.message_type.GetOptions().map_entry:
-            read = coarse_protobuf(field.message_type, (*above, kind.full_name))
-        members[field.name] = coarse_elements(read) if field.is_repeated else read
+        read = coarse_number(24) if field.type == field.TYPE_FLOAT else None
+        if field.message_type is not None and not field.message_type.GetOptions().map_entry:
+            name = field.message_type.full_name
+            read = _WRAPPERS.get(name) or protobuf_numbers(field.message_type, (*above, kind.full_name))
+        if field.is_repeated:
+            members[field.name] = coarse_elements(None if read is _exact else read)
+        elif field.cpp_type in (field.CPPTYPE_INT64, field.CPPTYPE_UINT64):
+            members[field.name] = _exact if field.has_presence else _exact_or_unset
+        elif field.has_presence or field.cpp_type not in _NUMBERS:
+            members[field.name] = read
+        else:
+            members[field.name] = partial(_set_or_unset, read)
     return coarse_members(members)
+
+
+def _exact(value: Any) -> Any:
+    return Exact(value) if isinstance(value, str) else value
+
+
+def _exact_or_unset(value: Any) -> Any:
+    return _set_or_unset(_exact, value)
+
+
+def _set_or_unset(read: Read | None, value: Any) -> Any:
+    if value in (0, "0"):
+        return Unset(0)
+    return value if read is None else read(value)
+
+
+_WRAPPERS: Final[Mapping[str, Read]] = {
+    "google.protobuf.FloatValue": coarse_number(24),
+    "google.protobuf.Int64Value": _exact,
+    "google.protobuf.UInt64Value": _exact,
+}
+"""Messages that ``json_format`` gives as their value."""
+
+_NUMBERS: Final = frozenset({1, 3, 5, 6})
+"""``CPPTYPE_INT32``, ``_UINT32``, ``_DOUBLE``, ``_FLOAT``."""

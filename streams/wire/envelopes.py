@@ -32,7 +32,7 @@ import msgspec
 from schemas.fields import read_iso
 from streams.core.instants import EPOCH, format_us
 from streams.errors import InputError
-from streams.wire.cells import Several
+from streams.wire.cells import Several, Unset
 from streams.wire.decoder import decode_json
 from streams.wire.mapping import MappedEvent, Place, Row, RowMapping, Skipped, flat
 from streams.wire.registered import Schemas, frame_of, value_of
@@ -264,7 +264,7 @@ def _debezium_changes(payload: dict[str, Any], schema: dict[str, Any] | None) ->
         Change(
             after if operation != "d" else None,
             before,
-            version=(lsn,) if isinstance(lsn, int) else None,
+            version=(int(lsn),) if isinstance(lsn, int) and not isinstance(lsn, Unset) else None,
             at=format_us(made * 1000) if isinstance(made, int) else None,
             is_snapshot=is_snapshot,
             is_captured=True,

@@ -17,10 +17,10 @@ import schemas.mappings as schema
 from schemas.fields import parse_time
 from streams.core.instants import format_us, instant_us
 from streams.errors import InputError
-from streams.wire.cells import Cells, ConversionError, condition, id_of, is_unicode, one_text_of, text_of
+from streams.wire.cells import Cells, ConversionError, Unset, condition, id_of, is_unicode, one_text_of, text_of
 from streams.wire.decoder import Arrival, encode_json
 from streams.wire.registered import Schemas
-from streams.wire.values import IDS, Convert, field_converter
+from streams.wire.values import IDS, Convert, field_converter, kind_of
 
 Row = Mapping[str, Any]
 _SUBJECTS: Final = frozenset({"order_id", "account_id", "meter_id", "batch_id"})
@@ -178,6 +178,8 @@ class _Step(NamedTuple):
     columns: tuple[str, ...]
     convert: Convert
     keys: tuple[str | int, ...]
+    takes_unset: bool
+    """Whether ``Unset`` is a value of it."""
 
 
 class _Entry:
@@ -202,7 +204,14 @@ class _Entry:
         self._place = place if entry is not None else None
         self._cells = Cells(mapping.null_values, strip=mapping.strip)
         self._steps = [
-            _Step(name, *_split(name), spec.column, field_converter(name, spec, mapping, kinds), keys)
+            _Step(
+                name,
+                *_split(name),
+                spec.column,
+                field_converter(name, spec, mapping, kinds),
+                keys,
+                name not in IDS and kind_of(name, spec, kinds) not in ("time", "date"),
+            )
             for name, (spec, keys) in fields.items()
         ]
         self._constants = [(*_split(name), value) for name, value in constants.items()]
@@ -350,10 +359,11 @@ class _Entry:
         return found if value is None else value
 
     def _value(self, row: Row, step: _Step) -> Any:
-        clean = self._cells.clean
-        if len(step.columns) == 1:
-            return clean(row.get(step.columns[0]))
-        cells = [clean(row.get(column)) for column in step.columns]
+        cells = [self._cells.clean(row.get(column)) for column in step.columns]
+        if not step.takes_unset:
+            cells = [None if isinstance(cell, Unset) else cell for cell in cells]
+        if len(cells) == 1:
+            return cells[0]
         empty = [column for column, cell in zip(step.columns, cells, strict=True) if cell is None]
         if len(empty) == len(cells):
             return None
@@ -383,7 +393,7 @@ class _Entry:
         for column in self.key:
             try:
                 value = self._cells.clean(row.get(column))
-                part = None if value is None else id_of(value)
+                part = None if value is None or isinstance(value, Unset) else id_of(value)
             except ConversionError as error:
                 shown = _cut(self._shown(row, (column,)))
                 detail = f"column {column!r} has {shown}: {error.detail} (mapping key: key)"

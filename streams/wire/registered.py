@@ -29,7 +29,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import msgspec
 
 from streams.errors import InputError
-from streams.wire.coarse_numbers import Read, coarse_avro, coarse_protobuf
+from streams.wire.coarse_numbers import Read, coarse_avro, protobuf_numbers
 from streams.wire.decoder import decode_json
 
 MAX_SCHEMA: Final = 1_048_576
@@ -374,7 +374,7 @@ def _protobuf(schema: Text) -> Callable[[bytes], Any]:
                 descriptor_pool=pool,
             )
             if kind.full_name not in coarse:
-                coarse[kind.full_name] = coarse_protobuf(kind)
+                coarse[kind.full_name] = protobuf_numbers(kind)
             read = coarse[kind.full_name]
             return found if read is None else read(found)
         except IndexError:

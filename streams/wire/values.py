@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta, tzinfo
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -21,6 +22,7 @@ from streams.wire.cells import (
     MOST_PLACES,
     Coarse,
     ConversionError,
+    Exact,
     Since1904,
     bounded,
     id_of,
@@ -72,6 +74,11 @@ _MOST_DAYS = 60_000
 """Days since 1970, to the year 2134."""
 
 
+def kind_of(name: str, spec: schema.FieldFrom, kinds: Mapping[str, schema.As]) -> schema.As:
+    """The kind of a field: its own, else the rulebook's."""
+    return spec.kind or ("time" if name in ("occurred_at", "recorded_at") else kinds.get(name, "text"))
+
+
 def field_converter(
     name: str, spec: schema.FieldFrom, mapping: schema.Mapping, kinds: Mapping[str, schema.As]
 ) -> Convert:
@@ -80,7 +87,7 @@ def field_converter(
     ``kinds`` are the fields' kinds by the rulebook, for a field without ``as``.
     """
     is_text = spec.kind == "text"
-    kind = spec.kind or ("time" if name in ("occurred_at", "recorded_at") else kinds.get(name, "text"))
+    kind = kind_of(name, spec, kinds)
     convert: Convert
     if name in IDS and kind == "text":
         convert = lambda value: id_of(value, is_text=is_text)  # noqa: E731
@@ -121,9 +128,13 @@ def converter(kind: schema.As, form: schema.TimeForm, separator: str, *, is_wall
         case "date":
             return _dates(form, is_wall=is_wall)
         case "list":
-            return lambda value: (
-                [part.strip() for part in value.split(separator) if part.strip()] if isinstance(value, str) else value
-            )
+            return partial(_parts, separator)
+
+
+def _parts(separator: str, value: Any) -> Any:
+    if isinstance(value, Exact):
+        return [str(value)]
+    return [part.strip() for part in value.split(separator) if part.strip()] if isinstance(value, str) else value
 
 
 def _decimal(value: Any) -> Decimal:
@@ -149,7 +160,7 @@ def _integer(value: Any) -> Any:
     if isinstance(value, bool):
         raise ConversionError("bad_field", "is not a whole number")
     if isinstance(value, int):
-        return bounded(value)
+        return int(bounded(value))
     found = _decimal(value)
     if found != found.to_integral_value():
         raise ConversionError("bad_field", "is not a whole number")
@@ -158,7 +169,7 @@ def _integer(value: Any) -> Any:
 
 def _number(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool):
-        return bounded(value)
+        return int(bounded(value))
     if isinstance(value, Coarse | Since1904):
         return float(value)
     found = _decimal(value)
@@ -355,7 +366,7 @@ def _dates(form: schema.TimeForm, *, is_wall: bool) -> Convert:
     parsers = [(name, _parser(name)) for name in form.forms]
 
     def convert(value: Any) -> str:
-        if is_wall and type(value) is int and abs(value) <= _MOST_DAYS:
+        if is_wall and isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _MOST_DAYS:
             return (EPOCH + timedelta(days=value)).date().isoformat()
         if "iso" in form.forms and isinstance(value, str) and (day := _DAY.fullmatch(value.strip())) is not None:
             value = day[1]  # a Z or an offset behind a date alone is no time: XML and Debezium write it

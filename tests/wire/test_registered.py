@@ -19,10 +19,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.mappings import Mapping
 from streams.errors import InputError
-from streams.wire.cells import Coarse
-from streams.wire.envelopes import Change, rows_of
-from streams.wire.mapping import Skipped
+from streams.wire.cells import Coarse, Exact, Unset, id_of
+from streams.wire.envelopes import Change, changes_of, rows_of
+from streams.wire.mapping import MappedEvent, Place, RowMapping, Skipped
 from streams.wire.registered import MAX_SCHEMA, SCHEMA_HEADER, Reader, SchemaId, Text, frame_of, reader_of
 
 GUID = UUID("12345678-1234-5678-1234-567812345678")
@@ -183,9 +184,9 @@ def test_protobuf_gives_the_message_that_its_indexes_name() -> None:
     schema = Text("PROTOBUF", PROTO, (PLACE,))
     order = b"\x0a\x03BX1\x12\x06\x0a\x040571\x1a\x06" + Timestamp(seconds=1_772_413_200).SerializeToString()
     assert row(schema, b"\0\0\0\0\7\x02\x02" + order, "protobuf") == {
-        "no": "BX1", "place.city": "0571", "at": "2026-03-02T01:00:00Z", "fee": "0",
+        "no": "BX1", "place.city": "0571", "at": "2026-03-02T01:00:00Z", "fee": 0,
     }  # fmt: skip
-    assert row(schema, b"\0\0\0\0\7\x04\x02\x00\x08\x05", "protobuf") == {"n": "5"}
+    assert row(schema, b"\0\0\0\0\7\x04\x02\x00\x08\x05", "protobuf") == {"n": 5}
     assert row(schema, b"\0\0\0\0\7\x00\x0a\x01x", "protobuf") == {"q": "x"}, "a 0 stands for the first message"
     assert "has no message [8]" in refusal(schema, b"\0\0\0\0\7\x02\x10", "protobuf").detail
 
@@ -406,3 +407,93 @@ def test_numbers_of_32_bits_in_protobuf_are_marked_where_they_are_long() -> None
     assert (found["small"], found["d"]) == (1.5, 123456789)
     infinite = row(Text("PROTOBUF", text, ()), b"\0\0\0\0\x07\0\x0d" + struct.pack("<f", float("inf")), "protobuf")
     assert infinite["f"] == "Infinity"
+
+
+SCALARS = """syntax = "proto3";
+import "google/protobuf/wrappers.proto";
+message M {
+  int64 no = 1; int32 short = 2; uint64 big = 3; double d = 4; float f = 5; bool b = 6; string s = 7;
+  optional int64 given = 8; repeated int64 many = 9; google.protobuf.Int64Value held = 10;
+  oneof one { sint32 of = 11; } google.protobuf.FloatValue coarse = 12;
+}"""
+
+
+def test_a_zero_in_protobuf_that_may_not_have_been_set_is_marked_and_no_other_is() -> None:
+    nothing = row(Text("PROTOBUF", SCALARS), b"\0\0\0\0\7\0", "protobuf")
+    assert {name for name, value in nothing.items() if isinstance(value, Unset)} == {"no", "short", "big", "d", "f"}
+    assert (nothing["b"], nothing["s"], nothing["many"]) == (False, "", [])
+    raw = b"\x08\x05\x18" + b"\xff" * 9 + b"\x01" + b"\x40\0\x4a\x02\0\1\x52\x02\x08\x07\x58\0"
+    raw += b"\x62\x05\x0d" + struct.pack("<f", 123456789)
+    some = row(Text("PROTOBUF", SCALARS), b"\0\0\0\0\7\0" + raw, "protobuf")
+    assert {name for name, value in some.items() if isinstance(value, Unset)} == {"short", "d", "f"}
+    assert {name for name, value in some.items() if type(value) is Exact} == {"no", "big", "given", "held"}
+    assert (some["big"], some["given"], some["many"], some["of"]) == (2**64 - 1, 0, ["0", "1"], 0)
+    assert isinstance(some["coarse"], Coarse)
+    assert id_of(some["big"]) == str(2**64 - 1), "all of its digits are meant"
+
+
+def test_in_protobuf_an_id_time_or_day_that_was_not_set_is_empty_and_an_amount_is_0() -> None:
+    """An order number that was not set was the order 0, a date the 1st of January 1970, and nobody's arrival one."""
+    mapping = Mapping.model_validate(
+        {
+            "format": "protobuf", "registry": {"url": "http://127.0.0.1:1"},
+            "time": {"format": "epoch_ms", "zone": "Asia/Shanghai"}, "key": ["no"],
+            "fields": {"order_id": "no", "account_id": "big", "due": {"column": "short", "as": "date"},
+                       "amount": {"column": "d", "as": "amount"}, "cause": "f"},
+            "events": [
+                {"event_type": "repair.reported", "occurred_at": "given"},
+                {"event_type": "repair.arrived", "occurred_at": "held", "when": {"column": "short", "present": True}},
+                {"event_type": "repair.closed", "occurred_at": "given", "when": {"column": "short", "equals": "0"}},
+            ],
+        }
+    )  # fmt: skip
+    rows = RowMapping(mapping, "map.yaml")
+    rows.schemas = Registry({7: reader_of(Text("PROTOBUF", SCALARS))})
+
+    def made(raw: bytes) -> list[Any]:
+        found = changes_of(rows, b"\0\0\0\0\7\0" + raw, None, Place("0.1", (1,)))
+        return [one.note or json.loads(one.raw) for one in found if isinstance(one, MappedEvent)]
+
+    at = b"\x40\x80\x80\xa4\xc6\xca\x33"
+    reported, withdrawn, closed = made(b"\x08\x05" + at)
+    expected = {"order_id": "5", "amount": 0, "cause": "0", "event_id": "5/repair.reported", "version": [1]}
+    assert {name: reported[name] for name in reported if name not in ("event_type", "occurred_at")} == expected
+    assert (withdrawn["event_type"], withdrawn["void"]) == ("repair.arrived", True)
+    assert closed["event_type"] == "repair.closed"
+    (unnamed, *_) = made(at)
+    assert (unnamed.reason, "column 'no' is empty" in unnamed.detail) == ("missing_field", True)
+
+
+def test_debezium_in_protobuf_has_its_times_on_the_wall_and_its_order() -> None:
+    """Numbers of 64 bits came as texts: times without a zone were read as UTC, eight hours late."""
+    text = """syntax = "proto3";
+    message E { R before = 1; R after = 2; string op = 3; S source = 4;
+      message R { int64 no = 1; int64 at = 2; } message S { int64 ts_ms = 1; int64 lsn = 2; } }"""
+    reader = Registry({7: reader_of(Text("PROTOBUF", text))})
+    mapping = Mapping.model_validate(
+        {
+            "format": "debezium", "registry": {"url": "http://127.0.0.1:1"}, "key": ["no"],
+            "time": {"format": "epoch_us", "zone": "Asia/Shanghai"}, "constants": {"event_type": "repair.reported"},
+            "fields": {"order_id": "no", "occurred_at": "at"},
+        }
+    )  # fmt: skip
+    rows = RowMapping(mapping, "map.yaml")
+    rows.schemas = reader
+    nine = 1_772_442_000_000_000  # 09:00 on the wall, counted as if in UTC
+    kind = reader_of(Text("PROTOBUF", text))
+    assert kind.connect is None
+    row_bytes = b"\x08\x05\x10" + varint(nine)
+    source = b"\x08" + varint(nine // 1000) + b"\x10" + varint(77)
+    raw = b"\x12" + varint(len(row_bytes)) + row_bytes + b"\x1a\x01c\x22" + varint(len(source)) + source
+    (made,) = changes_of(rows, b"\0\0\0\0\7\0" + raw, None, Place("0.1", (1,)))
+    assert isinstance(made, MappedEvent)
+    found = json.loads(made.raw)
+    assert (made.note, found["occurred_at"], found["version"]) == (None, "2026-03-02T09:00:00+08:00", [77])
+
+
+def varint(value: int) -> bytes:
+    found = bytearray()
+    while value > 127:
+        found.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*found, value])
