@@ -114,11 +114,17 @@ class TimeForm(Model):
     that of times without an offset; without it such times are refused, event by event, and so is a time that does not
     exist in the zone, or occurs twice. ``as: date`` takes the day in ``zone`` of an instant with an offset, and the day
     as written of a time without.
+
+    ``wall`` says of numbers (``epoch_…``) that they are times on the clocks of ``zone``, counted as if these showed
+    UTC: so Debezium writes those of columns without a zone, also without its envelope. Left out it is true for
+    ``format: debezium``, where a ``zone`` is given, and false for others; ``false`` there is for numbers that an
+    application has counted in UTC.
     """
 
     format: str | None = None
     formats: Annotated[tuple[str, ...], _Many] = ()
     zone: str | None = None
+    wall: bool | None = None
 
     @field_validator("format", "formats")
     @classmethod
@@ -143,6 +149,8 @@ class TimeForm(Model):
     def _one_of_them(self) -> TimeForm:
         if self.format is not None and self.formats:
             raise ValueError("give format or formats, not both")
+        if self.wall and self.zone is None:
+            raise ValueError("wall: true needs a zone: that of the clocks, such as Asia/Shanghai")
         for form in self.forms:
             word = next((word for word in ("UTC", "GMT") if word in form), None)
             if word is not None and self.zone not in _UTC:

@@ -240,7 +240,10 @@ A table of a database by Debezium: the row's columns by their own names, its tim
 `time.zone`; an update is a correction, a delete takes the events back (`REPLICA IDENTITY FULL`, where the key alone
 does not name the subject), tombstones are passed over. Without schemas in the records list `epoch_us` and `epoch_ms`
 under `formats`; the connector's `time.precision.mode: isostring` needs the schemas. `gridclock map suggest --topic
-TOPIC` begins such a mapping, with `--registry URL` also for the topics below:
+TOPIC` begins such a mapping, with `--registry URL` also for the topics below. Of rows without their envelope
+(`ExtractNewRecordState`; `format: json`, `avro`, …) nobody can see that a number is a time without a zone: `wall: true`
+under `time` says so, else it counts as UTC, in China eight hours late. With `format: debezium`, `wall: false` is for
+columns of numbers that an application has counted in UTC; a field may have a `time` of its own:
 
 ```yaml
 format: debezium
@@ -250,6 +253,17 @@ events:
   - {event_type: repair.reported, occurred_at: reported_at}
   - {event_type: repair.arrived, occurred_at: arrived_at, when: {column: arrived_at, present: true}}
 fields: {order_id: order_no, area: area}
+```
+
+```yaml
+format: json                       # rows of Debezium without their envelope
+time: {formats: [iso, epoch_us], zone: Asia/Shanghai, wall: true}
+key: [order_no]
+constants: {event_type: repair.reported}
+fields:
+  order_id: order_no
+  occurred_at: reported_at
+  recorded_at: {column: entered_ms, time: {format: epoch_ms, wall: false}}   # of the application, in UTC
 ```
 
 A topic of Avro, Protobuf or JSON Schema, whose records begin with a schema id (Confluent's framing), with the address

@@ -111,8 +111,8 @@ def _replaced(convert: Convert, value: Any) -> Any:
 def converter(kind: schema.As, form: schema.TimeForm, separator: str, *, is_wall: bool = False) -> Convert:
     """The conversion to that kind; the function raises ``ConversionError``.
 
-    ``is_wall``: numbers are local times counted as if they were UTC, as Debezium writes times without a zone; small
-    ones of a date are days since 1970.
+    ``is_wall``: numbers are local times counted as if they were UTC, as Debezium writes times without a zone, unless
+    ``form.wall`` says otherwise; small ones of a date are days since 1970.
     """
     match kind:
         case "text":
@@ -192,10 +192,11 @@ def times(form: schema.TimeForm, *, is_wall: bool = False) -> Convert:
     """Converts times in the given forms to RFC 3339 texts; ``is_wall``: see ``converter``."""
     zone = None if form.zone is None else ZoneInfo(form.zone)
     parsers = [(name, _parser(name)) for name in form.forms]
+    is_on_wall = _wall_numbers(form, is_wall=is_wall)
 
     def convert(value: Any) -> str:
         moment = _moment(value, parsers, form)
-        if is_wall and zone is not None and moment.tzinfo is EPOCH.tzinfo and isinstance(value, int):
+        if zone is not None and moment.tzinfo is EPOCH.tzinfo and is_on_wall(value):
             moment = moment.replace(tzinfo=None)
         if moment.tzinfo is None:
             if zone is None:
@@ -217,6 +218,18 @@ def times(form: schema.TimeForm, *, is_wall: bool = False) -> Convert:
         return _rfc(moment)
 
     return convert
+
+
+def _wall_numbers(form: schema.TimeForm, *, is_wall: bool) -> Callable[[Any], bool]:
+    """Whether a value is a number that counts the time on the wall; a text of digits only where the mapping says so."""
+    if form.wall is None:
+        return lambda value: is_wall and isinstance(value, int)
+    if not form.wall:
+        return lambda _value: False
+    return lambda value: (
+        isinstance(value, int | float | Decimal)
+        or (isinstance(value, str) and _NUMBER.fullmatch(value.strip()) is not None)
+    )
 
 
 def _in_zone(moment: datetime, zone: tzinfo | None) -> datetime:
@@ -364,15 +377,21 @@ def _whole(form: str) -> re.Pattern[str] | None:
 def _dates(form: schema.TimeForm, *, is_wall: bool) -> Convert:
     zone = None if form.zone is None else ZoneInfo(form.zone)
     parsers = [(name, _parser(name)) for name in form.forms]
+    is_on_wall = _wall_numbers(form, is_wall=is_wall)
 
     def convert(value: Any) -> str:
-        if is_wall and isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _MOST_DAYS:
+        if (
+            (is_wall or form.wall)
+            and isinstance(value, int)
+            and not isinstance(value, bool)
+            and abs(value) <= _MOST_DAYS
+        ):
             return (EPOCH + timedelta(days=value)).date().isoformat()
         if "iso" in form.forms and isinstance(value, str) and (day := _DAY.fullmatch(value.strip())) is not None:
             value = day[1]  # a Z or an offset behind a date alone is no time: XML and Debezium write it
         moment = _moment(value, parsers, form)
         # An instant is on one day in one zone and on the next in another; local times and dates are on their own.
-        if moment.tzinfo is not None and not (is_wall and isinstance(value, int)):
+        if moment.tzinfo is not None and not is_on_wall(value):
             if zone is None:
                 raise ConversionError(
                     "naive_time", "is an instant, whose day depends on the zone, and time.zone is not set", "/time.zone"

@@ -348,3 +348,35 @@ def test_an_entry_time_that_is_emptied_with_its_event_is_said(
     assert ran.code == 0
     noted = re.findall(r"^gridclock: note: .*m\.yaml:(\d+): (\S+): .* column '(\w+)' is empty", ran.err, re.M)
     assert noted == [(str(4 + n), f"events.{n}.recorded_at", column) for n, column in enumerate(columns)]
+
+
+@pytest.mark.parametrize(("enveloped", "wall"), [(False, "wall: true"), (True, "wall: false")])
+def test_numbers_that_may_be_on_the_wall_are_asked_about_and_the_answer_counts(
+    gridclock: Runner,  # noqa: F811
+    enveloped: bool,
+    wall: str,
+) -> None:
+    """Rows of Debezium without their envelope were read as UTC: from 09:00 on it was night."""
+    nine = 1_772_442_000_000_000 if not enveloped else 1_772_413_200_000_000
+    rows: list[dict[str, Any]] = [
+        {"id": n, "order_no": f"BX{n}", "reported_at": nine, "arrived_at": nine + minutes * 60_000_000, "area": "城区"}
+        for n, minutes in enumerate((44, 46))
+    ]
+    if enveloped:
+        rows = [{"before": None, "after": row, "op": "c"} for row in rows]
+    path, mapping = gridclock.lines("rows.jsonl", rows), gridclock.path / "map.yaml"
+    assert gridclock("map", "suggest", path, "--out", mapping).code == 0
+    text = mapping.read_text("utf-8")
+    asked = next(line for line in text.splitlines() if line.startswith("time:"))
+    assert f"; {wall} for " in asked
+    mapping.write_text(text.replace("zone: Asia/Shanghai}", f"zone: Asia/Shanghai, {wall}}}"), "utf-8")
+    cases = gridclock.path / "cases.jsonl"
+    assert gridclock("replay", path, "--map", mapping, "--cases", cases).code == 0
+    found = list(of_rule(data_of(cases), "repair-arrival"))
+    assert [case["outcome"] for case in found] == ["met", "met_late"]
+    assert {case["started_at"] for case in found} == {"2026-03-02T09:00:00.000+08:00"}
+
+
+def test_texts_are_not_asked_about_the_wall(gridclock: Runner) -> None:  # noqa: F811
+    for name, content in (("orders.csv", LONG.encode()), ("changes.jsonl", debezium())):
+        assert "wall" not in gridclock("map", "suggest", gridclock.file(name, content)).out

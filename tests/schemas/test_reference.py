@@ -175,7 +175,7 @@ def mappings() -> list[str]:
 
 
 def test_the_page_has_a_mapping_with_every_key() -> None:
-    assert len(mappings()) == 6 + len(MAPPED) + 2
+    assert len(mappings()) == 7 + len(MAPPED) + 2
     used = set[str]()
 
     def look(value: Any) -> None:

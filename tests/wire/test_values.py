@@ -75,6 +75,44 @@ def test_days_and_local_times_of_debezium_are_kept() -> None:
     assert on("2026-03-01T16:00:00Z", is_wall=True) == "2026-03-02"  # of a column with a zone
 
 
+NINE_ON_THE_WALL = 1_772_442_000_000  # counted as if clocks in China showed UTC
+
+
+@pytest.mark.parametrize("is_debezium", [False, True])
+@pytest.mark.parametrize(
+    ("value", "wall", "read"),
+    [
+        (NINE_ON_THE_WALL, True, "2026-03-02T09:00:00+08:00"),
+        (str(NINE_ON_THE_WALL), True, "2026-03-02T09:00:00+08:00"),
+        (Decimal(NINE_ON_THE_WALL), True, "2026-03-02T09:00:00+08:00"),
+        (NINE_ON_THE_WALL, False, "2026-03-02T09:00:00+00:00"),
+        (str(NINE_ON_THE_WALL), None, "2026-03-02T09:00:00+00:00"),
+        ("2026-03-02T09:00:00Z", True, "2026-03-02T09:00:00+00:00"),
+        ("2026-03-02T09:00:00", False, "2026-03-02T09:00:00+08:00"),
+    ],
+)
+def test_a_mapping_may_say_whose_clocks_numbers_count(
+    value: Any, wall: bool | None, read: str, is_debezium: bool
+) -> None:
+    form = TimeForm(formats=("iso", "epoch_ms"), zone="Asia/Shanghai", wall=wall)
+    assert times(form, is_wall=is_debezium)(value) == read
+    late = TimeForm(formats=("iso", "epoch_ms"), zone="Asia/Shanghai", wall=wall)
+    on_day = converter("date", late, ";", is_wall=is_debezium)
+    evening = NINE_ON_THE_WALL + 12 * 3_600_000  # 21:00, and in UTC the next morning in China
+    if value == NINE_ON_THE_WALL:
+        assert on_day(evening) == ("2026-03-02" if wall else "2026-03-03")
+    if wall or is_debezium:
+        assert on_day(20514) == "2026-03-02"
+
+
+def test_without_a_word_numbers_are_on_the_wall_in_debeziums_envelopes_only() -> None:
+    form = TimeForm(format="epoch_ms", zone="Asia/Shanghai")
+    assert times(form, is_wall=True)(NINE_ON_THE_WALL) == "2026-03-02T09:00:00+08:00"
+    assert times(form)(NINE_ON_THE_WALL) == "2026-03-02T09:00:00+00:00"
+    with pytest.raises(ValueError, match="wall: true needs a zone"):
+        TimeForm(format="epoch_ms", wall=True)
+
+
 @pytest.mark.parametrize(
     "value",
     ["2026-03-02 garbage", "2026-03-02T25:61", "2026-03-02T", "2026-02-30", "2026-03-02T24:00", "2026-03-02ZZ"],

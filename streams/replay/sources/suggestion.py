@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from schemas.base import Text
 from schemas.events import EventCatalogue
-from schemas.mappings import UNANSWERED
+from schemas.mappings import REGISTERED, UNANSWERED
 from schemas.rules import Rule
 from streams.replay.sources.guesses import (
     Asked,
@@ -30,6 +30,8 @@ _FEW: Final = 40
 """Most distinct values of a column that may be a list of words."""
 
 _SHOWN: Final = 6
+_OF_RECORDS: Final = ("json", "debezium", *REGISTERED)
+_COUNTED: Final = frozenset({"epoch_s", "epoch_ms", "epoch_us", "epoch_ns"})
 _SUBJECTS: Final = ("order_id", "account_id", "meter_id", "batch_id")
 _TYPE: Final = re.compile(
     r"环节|状态|动作|事件|步骤|活动|节点|操作|activity|concept:name$|event|evt|step|stage|node|status|action|type$",
@@ -109,7 +111,8 @@ class _Suggestion:
         if found.nulls:
             yield f"null_values: [{', '.join(map(_quoted, found.nulls))}]"
         forms = ", ".join(map(_quoted, _forms(found)))
-        yield f"time: {{formats: [{forms}], zone: {self._known.zone}}}   # ? of times without a zone{self._day_first()}"
+        asked = f"of times without a zone{self._day_first()}{self._on_the_wall()}"
+        yield f"time: {{formats: [{forms}], zone: {self._known.zone}}}   # ? {asked}"
         yield from self._wide() if self._is_wide else self._long()
         fields = list(self._fields())
         yield "fields:" if any(not line.startswith("  # ?") for line in fields) else "# ? fields:"
@@ -120,6 +123,14 @@ class _Suggestion:
         forms = _forms(self._found)
         either = [day for month, day in MONTH_FIRST.items() if month in forms and _reads(self._found, month, day)]
         return f"; month first, or day first: {', '.join(map(_quoted, either))}" if either else ""
+
+    def _on_the_wall(self) -> str:
+        """Numbers of an application and those of a database's times without a zone look the same."""
+        if self._found.settings.get("format") not in _OF_RECORDS or not _COUNTED & {*_forms(self._found)}:
+            return ""
+        if self._found.settings["format"] == "debezium":
+            return "; wall: false for numbers that an application has counted in UTC"
+        return "; wall: true for numbers of Debezium's columns without a zone: read as UTC they are hours off"
 
     def _unmet(self) -> Iterator[str]:
         """The rules that would report every case, because the data never has what they wait for."""
