@@ -277,10 +277,11 @@ def write_named(path: Path) -> Iterator[BinaryIO]:
 @contextmanager
 def compressed(path: Path, raw: BinaryIO) -> Iterator[BinaryIO]:
     """A file that writes to ``raw``, compressed by the file's name."""
-    if path.suffix == ".gz":
+    suffix = path.suffix.lower()
+    if suffix == ".gz":
         with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed:  # no name, no time
             yield cast(BinaryIO, packed)
-    elif path.suffix == ".zst":
+    elif suffix == ".zst":
         with zstandard.ZstdCompressor().stream_writer(raw, closefd=False) as writer:
             yield cast(BinaryIO, writer)
     else:

@@ -27,7 +27,7 @@ from streams.commands.outputs import check_outputs
 from streams.core.event import Event
 from streams.core.instants import format_us
 from streams.errors import BrokerError, ConfigError, InputError
-from streams.files import write_whole
+from streams.files import write_named
 from streams.kafka.acls import reading, releasing, writing
 from streams.log_lines import printable
 from streams.operations.dead_letters import (
@@ -246,7 +246,7 @@ def retry(options: _RetryOptions) -> int:
     """
     _check_use(options)
     inputs = (*options.files, *([] if options.edited is None else [options.edited]))
-    check_outputs({"out": options.out, "to": options.to}, inputs)
+    check_outputs({"out": options.out, "to": options.to}, inputs, {"out": "lines", "to": "lines"})
     settings = load_settings(bootstrap=options.bootstrap, name=options.name)
     loaded = rulebook_of(options.rules, options.only)
     letters = _read(settings, options.files)
@@ -312,7 +312,7 @@ def _checked(wanted: Iterable[EditedLetter], letters: Letters, decoder: Decoder,
 
 def _write_editable(out: Path, chosen: Iterable[StoredLetter], again: bool) -> int:
     written = left = 0
-    with write_whole(out) as target:
+    with write_named(out) as target:
         for stored in chosen:
             if stored.letter.truncated or (stored.retried_to and not again):
                 left += 1
@@ -326,7 +326,7 @@ def _write_editable(out: Path, chosen: Iterable[StoredLetter], again: bool) -> i
 
 def _write_events(to: Path | None, ready: Ready) -> None:
     with ExitStack() as stack:
-        target = stack.enter_context(write_whole(to)) if to else click.get_binary_stream("stdout")
+        target = stack.enter_context(write_named(to)) if to else click.get_binary_stream("stdout")
         for one, _, _ in ready:
             target.write(one_line(one.raw) + b"\n")
         target.flush()

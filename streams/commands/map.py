@@ -93,7 +93,7 @@ def suggest(
     url: str | None = given["registry"]
     if url is not None and topic is None:
         raise click.UsageError("--registry is for the records of a --topic")
-    check_outputs({"out": out}, () if file is None else (file,))
+    check_outputs({"out": out}, () if file is None else (file,), {"out": "text"})
     loaded = rulebook_of(rules, given["only"])
     if file is not None:
         found = profile_of(file, sheet)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
@@ -33,12 +33,12 @@ from streams.commands.inputs import (
     refusal_options,
     sources_of,
 )
-from streams.commands.outputs import check_outputs
+from streams.commands.outputs import Written, check_outputs
 from streams.commands.replay_report import ReportFiles, beside, check_report, report_options
 from streams.commands.replay_tables import print_comparison, print_summary
 from streams.engine import ENGINES, VARIABLE
 from streams.errors import ConfigError
-from streams.files import STANDARD, write_whole
+from streams.files import STANDARD, write_named
 from streams.kafka.acls import reading
 from streams.live.gc_tuning import rare_collections
 from streams.replay.checkpoints import Checkpoint
@@ -237,13 +237,18 @@ def _check_use(options: _Options) -> None:
         raise click.UsageError("with --only there is nothing for --compare to add to: use --compare-only")
 
 
+_WRITTEN: Final[Mapping[str, Written]] = {
+    "alerts": "results", "cases": "results", "comparison": "results", "dead-letters": "lines", "report": "text"
+}  # fmt: skip
+
+
 def _check_outputs(options: _Options) -> None:
     names = "alerts", "cases", "dead_letters", "comparison", "report"
     outputs: dict[str, Path | None] = {name.replace("_", "-"): getattr(options, name) for name in names}
     if options.report is not None:
         outputs["report, its workbook"] = beside(options.report)
     checkpoints = () if options.checkpoint is None else (options.checkpoint,)
-    check_outputs(outputs, (*options.events, *options.mappings, *checkpoints))
+    check_outputs(outputs, (*options.events, *options.mappings, *checkpoints), _WRITTEN)
 
 
 def _check_use_of_spark(options: _Options) -> None:
@@ -308,7 +313,7 @@ class _Run:
     def read(self, files: ExitStack) -> None:
         """Read all sources; refused records go to ``--dead-letters``, the first of them to the terminal."""
         options, replay = self._options, self.replay
-        letters = files.enter_context(write_whole(options.dead_letters)) if options.dead_letters else None
+        letters = files.enter_context(write_named(options.dead_letters)) if options.dead_letters else None
 
         def on_dead_letter(letter: DeadLetter) -> None:
             if letters is not None:

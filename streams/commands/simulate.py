@@ -74,7 +74,7 @@ def simulate(orders: int, seed: int, start: date, days: int, out: Path, expected
     """
     if expected is not None and (str(expected) == STANDARD or expected.absolute() == out.absolute()):
         raise click.UsageError("--expected needs a separate file: standard output and --out are for events")
-    check_outputs({"out": out, "expected": expected})
+    check_outputs({"out": out, "expected": expected}, written={"out": "lines", "expected": "lines"})
     with err.status(f"making {orders:,} orders"):
         made = simulated(orders=orders, seed=seed, start=start, days=days)
     with ExitStack() as files:

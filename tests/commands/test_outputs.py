@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 from streams.cli import run
 from streams.commands.outputs import check_outputs
 from streams.errors import ConfigError
-from streams.files import write_whole
+from streams.files import open_bytes, write_whole
 from streams.replay.checkpoints import Checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -148,3 +149,50 @@ def test_a_full_disk_is_one_line() -> None:
 def test_an_instant_after_the_last_year_is_refused(events: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["replay", str(events), "--until", "9999-12-31T23:59:59+00:00"]) == 2
     assert "lies after 2999" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "name"),
+    [
+        *(("alerts", f"a{one}") for one in (".parquet.gz", ".xlsx.gz", ".PQ.zst", ".jsonl.bz2", ".csv.xz", ".zip")),
+        *(("cases", f"c{one}") for one in (".xls", ".tsv", ".tsv.gz", ".ods")),
+        *(("dead-letters", f"d{one}") for one in (".csv", ".parquet", ".xlsx", ".csv.gz", ".jsonl.xz")),
+        *(("report", f"r{one}") for one in (".xlsx", ".html.gz", ".pdf.zst", ".csv", ".html.zip")),
+    ],
+)
+def test_a_file_is_what_its_name_says_or_is_refused(
+    option: str, name: str, events: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """``cases.xlsx.gz`` held JSON lines, ``cases.parquet.gz`` was not compressed, ``letters.csv`` was no table."""
+    path = tmp_path / name
+    assert run(["replay", str(events), *UNTIL, f"--{option}", str(path)]) == 2
+    form = "".join(Path(name.lower()).suffixes if name.lower().endswith((".gz", ".zst")) else [Path(name).suffix])
+    assert f"{name}: {option}: {form} is no form in which it is written: " in capfd.readouterr().err
+    assert sorted(tmp_path.iterdir()) == [events]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz", ".JSONL.GZ", ".jsonl.zst"])
+def test_refused_lines_are_compressed_by_the_name(events: Path, tmp_path: Path, suffix: str) -> None:
+    """They lay uncompressed in ``letters.jsonl.gz``, and were read by nothing else."""
+    letters, out, back = (tmp_path / f"{name}{suffix}" for name in ("letters", "out", "back"))
+    events.write_text(LINE + LINE.replace('"order_id"', '"oder_id"').replace('"1"', '"2"'), "utf-8")
+    assert run(["replay", str(events), *UNTIL, "--dead-letters", str(letters)]) == 3
+    assert run(["dead-letters", "retry", "--file", str(letters), "--all", "--out", str(out)]) == 0
+    content, is_packed = letters.read_bytes(), suffix != ".jsonl"
+    for one in (content, out.read_bytes()):
+        assert one.startswith((b"\x1f\x8b", b"\x28\xb5\x2f\xfd") if is_packed else b"{")
+    edited = tmp_path / "edited.jsonl"
+    with open_bytes(str(out)) as source:
+        edited.write_bytes(source.read().replace(b"oder_id", b"order_id"))
+    assert run(["dead-letters", "retry", "--file", str(letters), "--from", str(edited), "--to", str(back)]) == 0
+    with open_bytes(str(back)) as source:
+        assert [json.loads(line)["order_id"] for line in source] == ["WO1"]
+    assert (back.read_bytes()[:1] == b"{") != is_packed
+
+
+def test_no_other_command_writes_what_the_name_does_not_say(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["simulate", "--out", "o.csv"], ["simulate", "--expected", "e.xz", "--out", "o.jsonl"]):
+        named = [str(tmp_path / one) if "." in one else one for one in arguments]
+        assert run(named) == 2
+        assert "is no form in which it is written" in capfd.readouterr().err
+    assert list(tmp_path.iterdir()) == []
