@@ -238,6 +238,45 @@ def private_directory(path: Path) -> None:
         path.chmod(0o700)
 
 
+class _NamedFile(io.FileIO):
+    """A file to write whose errors name it: of several outputs the operator must know which disk is full."""
+
+    def __init__(self, path: Path, shown: Path) -> None:
+        super().__init__(path, "wb")
+        self._shown = str(shown)
+
+    def write(self, data: Any) -> int:
+        """See ``io.FileIO``."""
+        try:
+            return super().write(data)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self._shown) from None
+
+
+def open_named(path: Path, shown: Path | None = None) -> BinaryIO:
+    """Open a file for writing; errors of it are ``OSError`` with its name, or with that of ``shown``, which it becomes.
+
+    Raises:
+        OSError: where it cannot be opened.
+    """
+    return io.BufferedWriter(_NamedFile(path, path if shown is None else shown), _CHUNK)
+
+
+@contextmanager
+def naming_errors(place: str | Path) -> Iterator[None]:
+    """Errors of the operating system that name no file get this one, such as the directory of temporary files.
+
+    Raises:
+        OSError: with its name.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(place)) from error
+
+
 @contextmanager
 def write_whole(path: Path) -> Iterator[BinaryIO]:
     """Write to ``<path>.partial`` and put it in place at the end; on an error only the partial file stays.
@@ -251,7 +290,7 @@ def write_whole(path: Path) -> Iterator[BinaryIO]:
     is_file = path.is_file() or not path.exists()  # else a device or a pipe
     partial = real.with_name(real.name + ".partial") if is_file else path
     try:
-        target = open(partial, "wb")  # noqa: SIM115
+        target = open_named(partial, path)
     except OSError as error:
         raise ConfigError(f"cannot be written: {error.strerror or error}", path=str(path)) from error
     with target:

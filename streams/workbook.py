@@ -12,6 +12,7 @@ import csv
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, BinaryIO, Final, Literal
 
 Kind = Literal["text", "instant", "duration", "flag", "link", "number"]
@@ -61,6 +62,27 @@ def csv_header(columns: Iterable[str]) -> bytes:
     return codecs.BOM_UTF8 + csv_row(columns)
 
 
+class _Target:
+    """A file to write; once it has failed, nothing more is done: the library tries again as it is thrown away."""
+
+    def __init__(self, target: BinaryIO) -> None:
+        self._target = target
+        self._has_failed = False
+
+    def __getattr__(self, name: str) -> Any:
+        own = getattr(self._target, name)
+        return partial(self._tried, own) if callable(own) else own
+
+    def _tried(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        if self._has_failed:
+            return 0
+        try:
+            return call(*arguments)
+        except OSError:
+            self._has_failed = True
+            raise
+
+
 def write_workbook(
     target: BinaryIO,
     columns: Sequence[tuple[str, Kind]],
@@ -78,7 +100,7 @@ def write_workbook(
     import xlsxwriter  # late: few commands write workbooks
 
     book = xlsxwriter.Workbook(
-        target, {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
+        _Target(target), {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
     )
     book.set_properties({"created": datetime(2000, 1, 1, tzinfo=UTC)})
     look = {
@@ -100,7 +122,10 @@ def write_workbook(
         for column, ((_, kind), text) in enumerate(zip(columns, row, strict=True)):
             _write(sheet, place, column, (kind, text), look[kind, marked, text.startswith(FORMULA)])
     sheet.autofilter(0, 0, place, len(columns) - 1)
-    book.close()
+    try:
+        book.close()
+    except xlsxwriter.exceptions.FileCreateError as error:  # around the error of the operating system
+        raise error.args[0] from None
 
 
 def _sheet(book: Any, columns: Sequence[tuple[str, Kind]], head: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass, replace
@@ -38,7 +39,7 @@ from streams.commands.replay_report import ReportFiles, beside, check_report, re
 from streams.commands.replay_tables import print_comparison, print_summary
 from streams.engine import ENGINES, VARIABLE
 from streams.errors import ConfigError
-from streams.files import STANDARD, write_named
+from streams.files import STANDARD, naming_errors, write_named
 from streams.kafka.acls import reading
 from streams.live.gc_tuning import rare_collections
 from streams.replay.checkpoints import Checkpoint
@@ -304,6 +305,11 @@ class _Run:
         self._compared = None if rival is None else Comparison()
         self._first_changes: list[dict[str, Any]] = []
 
+    @property
+    def _aside(self) -> str | Path:
+        """Where a replay puts what does not fit into memory: its outputs name themselves."""
+        return tempfile.gettempdir() if self._checkpoint is None else self._checkpoint.directory
+
     def _columns(self, columns: tuple[str, ...]) -> tuple[str, ...]:
         return (*columns, *NAME_COLUMNS) if self._loaded.organisations else columns
 
@@ -322,7 +328,7 @@ class _Run:
                 print_letter(letter, replay.tally.total_dead_letters)
 
         replay.on_dead_letter = on_dead_letter
-        with progress(_total(self.sources), "reading", quiet=options.quiet) as moved:
+        with progress(_total(self.sources), "reading", quiet=options.quiet) as moved, naming_errors(self._aside):
             replay.read(self.sources, moved)
 
     def judge(self, files: ExitStack) -> bool:
@@ -330,7 +336,8 @@ class _Run:
         options, replay, interrupted = self._options, self.replay, False
         with progress_of_events(replay.total, "judging", quiet=options.quiet) as judged:
             try:
-                replay.judge(judged)
+                with naming_errors(self._aside):
+                    replay.judge(judged)
             except KeyboardInterrupt:
                 interrupted = True
             stdout = click.get_binary_stream("stdout")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from streams.core.notices import NO_NAMES, Names, place_of
-from streams.files import compressed, write_whole
+from streams.files import compressed, open_named, write_whole
 from streams.wire.cloudevents import encode
 from streams.workbook import Kind, csv_header, csv_row, neutral, value_at, write_workbook
 
@@ -150,7 +150,7 @@ def _converted(path: Path, raw: BinaryIO, columns: Sequence[str], convert: Calla
     """Rows beside the file, which are converted into it at the end."""
     aside = path.with_name(path.name + ".rows.partial")
     try:
-        with open(aside, "wb") as target:
+        with open_named(aside, path) as target:
             try:
                 yield _table(target, columns, exact=True)
             finally:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import gc
+import io
 import json
 import os
+import resource
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +21,7 @@ from streams.commands.outputs import check_outputs
 from streams.errors import ConfigError
 from streams.files import open_bytes, write_whole
 from streams.replay.checkpoints import Checkpoint
+from streams.workbook import write_workbook
 
 ROOT = Path(__file__).resolve().parents[2]
 LINE = '{"event_id": "1", "event_type": "counter.service_started", "occurred_at": "2026-03-02T09:00:00+08:00", '
@@ -196,3 +202,53 @@ def test_no_other_command_writes_what_the_name_does_not_say(tmp_path: Path, capf
         assert run(named) == 2
         assert "is no form in which it is written" in capfd.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("option", "name"),
+    [
+        *(("alerts", f"a{one}") for one in (".jsonl", ".csv", ".parquet", ".xlsx", ".jsonl.gz", ".csv.zst")),
+        ("cases", "c.parquet"), ("dead-letters", "d.jsonl"), ("report", "r.html"), ("checkpoint", "point"),
+    ],
+)  # fmt: skip
+def test_a_disk_that_fills_up_is_one_line_that_names_the_file(option: str, name: str, tmp_path: Path) -> None:
+    """Of five outputs nobody knew which disk was full; a report ended with a traceback, too."""
+    source = tmp_path / "events.jsonl"
+    lines = [LINE.replace('"1"', f'"{n}"').replace("WO1", f"WO{n}") for n in range(3_000)]
+    refused = [one.replace('"order_id"', '"oder_id"') for one in lines] if option == "dead-letters" else lines
+    source.write_text("".join(refused), "utf-8")
+    jobs = ["--jobs", "2"] if option == "checkpoint" else []
+    others = [] if option == "alerts" else ["--alerts", os.devnull]
+    done = subprocess.run(
+        [sys.executable, "-m", "streams.cli", "replay", str(source), *UNTIL, *jobs, *others, f"--{option}",
+         str(tmp_path / name)],
+        stderr=subprocess.PIPE, cwd=ROOT, check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
+    )  # fmt: skip
+    if option == "report":
+        full = "the report's temporary file (its directory is SQLITE_TMPDIR's, TMPDIR's or /var/tmp)"
+    else:
+        full = str(tmp_path / ("point.d" if option == "checkpoint" else name))
+    (line,) = done.stderr.decode().splitlines()
+    problem = "disk I/O error" if option == "report" else "File too large"
+    assert (done.returncode, line) == (2, f"gridclock: {full}: cannot be written: {problem}")
+    assert not Path(full).is_file()
+
+
+def test_a_workbook_whose_disk_is_full_is_given_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its library tried again as it was thrown away: a traceback stood behind the message."""
+    ignored: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", ignored.append)
+
+    class Full(io.BytesIO):
+        def write(self, data: Any) -> int:
+            if self.tell() + len(data) > 3_000:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(data)
+
+    target = Full()
+    with pytest.raises(OSError, match="No space left"):
+        write_workbook(target, [("a", "text")], ([f"{n} {n * 7919}"] for n in range(20_000)))
+    target.close()
+    gc.collect()
+    assert ignored == []

@@ -6,8 +6,10 @@ may come long after the alert that it is about, and there may be more of them th
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import BinaryIO, Final
 from urllib.parse import quote
 
@@ -79,18 +81,20 @@ class Breaches:
         """One alert of any kind, as a CloudEvent in JSON; warnings are left out."""
         data = _decode(alert)["data"]
         kind = data["kind"]
-        if kind == "retraction":
-            self._rows.execute("INSERT OR IGNORE INTO retracted VALUES (?)", (data["retracts"],))
-        elif kind in ("breach", "violation", "late_completion"):
-            row = (data["alert_id"], data["case_id"], kind, data["severity"] == "red_line", data["rule"], alert)
-            self._rows.execute("INSERT INTO found VALUES (NULL, ?, ?, ?, ?, ?, ?)", row)
+        with _as_disk():
+            if kind == "retraction":
+                self._rows.execute("INSERT OR IGNORE INTO retracted VALUES (?)", (data["retracts"],))
+            elif kind in ("breach", "violation", "late_completion"):
+                row = (data["alert_id"], data["case_id"], kind, data["severity"] == "red_line", data["rule"], alert)
+                self._rows.execute("INSERT INTO found VALUES (NULL, ?, ?, ?, ?, ?, ?)", row)
 
     def write(self, target: BinaryIO, organisations: Mapping[str, Organisation], board: str | None = None) -> None:
         """All that were not retracted, red lines first; ``board`` is the live board's address, for links to cases."""
         columns = [(name, kind) for name, kind, _ in _COLUMNS]
         rows = self._written_rows(organisations, None if board is None else board.rstrip("/"))
         red = _SEVERITIES["red_line"]
-        write_workbook(target, columns, rows, is_marked=lambda row: row[0] == red)
+        with _as_disk():  # sorting takes room, too
+            write_workbook(target, columns, rows, is_marked=lambda row: row[0] == red)
 
     def _written_rows(self, organisations: Mapping[str, Organisation], board: str | None) -> Iterator[list[str]]:
         paths = [path.split(".") for _, _, path in _COLUMNS]
@@ -114,6 +118,18 @@ class Breaches:
     def close(self) -> None:
         """Remove what is on disk."""
         self._rows.close()
+
+
+@contextmanager
+def _as_disk() -> Iterator[None]:
+    """A full disk as of any other file: SQLite has errors of its own for it."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+            raise
+        where = "the report's temporary file (its directory is SQLITE_TMPDIR's, TMPDIR's or /var/tmp)"
+        raise OSError(errno.ENOSPC, str(error), where) from error
 
 
 def page_of_case(board: str, case_id: str) -> str:
