@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -12,7 +12,14 @@ import click
 
 from schemas.base import Text
 from streams.commands.common import DONE, INSTANT, options_as, rulebook_of, rulebook_options
-from streams.commands.inputs import closing_sources, load_mappings, mapping_options, print_unseen, sources_of
+from streams.commands.inputs import (
+    closing_sources,
+    load_mappings,
+    mapping_options,
+    print_refused,
+    print_unseen,
+    sources_of,
+)
 from streams.core.alerts import Subject
 from streams.core.event import Event
 from streams.core.explanations import SUBJECTS_ZH
@@ -73,7 +80,7 @@ def explain(options: _Options) -> int:
     ID is that of an order, account, meter or notice batch, or of an event, alert or case; with a pseudonym key also a
     pseudonym of alerts. The output shows real account and meter numbers, and the organisation of each case by its name
     in organisations.yaml (or .csv) of the rules, else by its code. The files are read as replay reads them, with the
-    same rules, so the verdicts are the same.
+    same rules, so the verdicts are the same. Refused lines are counted, and those with the ID shown.
 
     \b
     Example:
@@ -90,6 +97,7 @@ def explain(options: _Options) -> int:
         subjects = search.subjects_of(options.number)
         if not subjects:
             searched = ", ".join((*options.names, *options.topics))
+            searched += f"; this{search.refusals()}" if search.tally.total_dead_letters else ""
             raise ConfigError(
                 f"no order, account, meter, batch, event, alert or case {options.number!r} in {searched}", key="ID"
             )
@@ -99,6 +107,8 @@ def explain(options: _Options) -> int:
                 click.echo()
             for line in _Story(search, history, subject, options.lang).lines():
                 click.echo(line)
+    if search.tally.total_dead_letters:
+        click.echo(f"gridclock: note: what was judged{search.refusals()}", err=True)
     print_unseen(search.tally, sources)
     return DONE
 
@@ -118,16 +128,20 @@ class _Search:
         self.names = None if self._key is None else Pseudonyms(self._key)
         self.end = until or 0
         self.tally = InputCounts()
+        self.refused = 0
+        """Refused records in which the id occurs."""
 
-    def _events(self) -> Iterator[Event]:
+    def _events(self, on_refused: Callable[[str, int, bytes, InputError], None] | None = None) -> Iterator[Event]:
         decoder = decoder_of(self._loaded, self._key, inside=self._inside)
         for source in self._sources:
             see = self.tally.columns_of(source)
-            for _, raw, note in source.records():
+            for position, raw, note in source.records():
                 see(note)
                 try:
                     event = event_of(decoder, raw, note, self._received)
-                except InputError:
+                except InputError as error:
+                    if on_refused is not None:
+                        on_refused(source.name, position, raw, error)
                     continue
                 if not isinstance(event, Skipped):
                     yield event
@@ -136,7 +150,15 @@ class _Search:
         """The subjects that have the id, or an event, alert or case with that id."""
         named: dict[Subject, None] = {}
         by_event: dict[Subject, None] = {}
-        for event in self._events():
+        wanted = number.encode()
+
+        def on_refused(name: str, position: int, raw: bytes, error: InputError) -> None:
+            self.tally.refuse(error)
+            if wanted in raw:
+                self.refused += 1
+                print_refused(name, position, error, self.refused)
+
+        for event in self._events(on_refused):
             if self._until is None and event.at > self.end:
                 self.end = event.at
             for subject, _ in self._loaded.rulebook.copies_of(event):
@@ -146,6 +168,12 @@ class _Search:
                     by_event[subject] = None
             named.update((subject, None) for subject in event.subjects() if self._is(subject, number))
         return list(named or by_event) or self._by_verdict(number)
+
+    def refusals(self) -> str:
+        """How much of the input is not among the events, if anything."""
+        count = self.tally.total_dead_letters
+        found = f" leaves out {count:,} refused lines, {self.refused:,} of them with this id" if count else ""
+        return f"{found}: gridclock replay says why" if found else ""
 
     def _is(self, subject: Subject, number: str) -> bool:
         """Whether the number is the subject's, or its pseudonym."""

@@ -160,3 +160,29 @@ def test_what_alerts_show_under_a_key_finds_the_story(gridclock: Runner, monkeyp
         assert (found.code, found.out) == (0, by_number.out), shown
     assert alert["case_id"] in by_number.out
     assert gridclock("explain", "~" + "0" * 20, "--events", events, *until).code == 2
+
+
+def test_a_refused_line_of_the_id_is_told(gridclock: Runner) -> None:
+    """An arrival that could not be read was left out without a word, and the order explained as one without it."""
+    rows = [
+        {
+            "event_id": "1",
+            "event_type": "repair.reported",
+            "occurred_at": "2026-03-02T09:00:00+08:00",
+            "order_id": "W1",
+        },
+        {"event_id": "2", "event_type": "repair.arrived", "occurred_at": "2026-03-02 09:40", "order_id": "W1"},
+        {"event_id": "3", "event_type": "repair.arrived", "occurred_at": "2026-03-02 09:40", "order_id": "W2"},
+    ]
+    events = gridclock.lines("events.jsonl", rows)
+    ran = gridclock("explain", "W1", "--events", events)
+    refused, note = ran.err.splitlines()
+    assert (ran.code, "running  Repair crew on site" in ran.out) == (0, True)
+    assert refused.startswith(f"gridclock: {events}:2: naive_time: occurred_at: ")
+    assert "leaves out 2 refused lines, 1 of them with this id" in note
+    unknown = gridclock("explain", "W2", "--events", events)
+    assert unknown.code == 2
+    assert f"{events}:3: naive_time" in unknown.err
+    assert "; this leaves out 2 refused lines, 1 of them with this id" in unknown.err
+    other = gridclock.lines("sound.jsonl", rows[:1])
+    assert gridclock("explain", "W1", "--events", other).err == ""
