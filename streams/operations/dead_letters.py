@@ -8,6 +8,7 @@ counts once. Looking for the header in the source topic instead would read all o
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -145,11 +146,15 @@ def edited_in(name: str) -> Iterator[EditedLetter]:
                 yield EditedLetter(letter_id, encode_json(fields["event"]))
             elif "payload" in fields:
                 yield EditedLetter(letter_id, fields["payload"].encode())
+            elif "payload_base64" in fields:
+                yield EditedLetter(letter_id, base64.b64decode(fields["payload_base64"], validate=True))
             else:
                 raise KeyError("event")
         except (ValueError, ArithmeticError, RecursionError, KeyError, TypeError, AttributeError) as error:
             raise ConfigError(
-                "is not a line of a file made by --out: it needs id and event (or payload)", path=name, line=number
+                "is not a line of a file made by --out: it needs id and event (or payload, or payload_base64)",
+                path=name,
+                line=number,
             ) from error
 
 

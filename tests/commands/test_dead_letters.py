@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import shutil
@@ -113,6 +114,26 @@ def test_mended_by_hand(call: Callable[..., Called], letters: Path, tmp_path: Pa
         {**GOOD, "event_id": "e4"},
     ]
     assert run(["replay", "events.jsonl", "--quiet"]) == 0
+
+
+def test_one_letter_of_bytes_does_not_hinder_the_others_of_the_file(call: Callable[..., Called]) -> None:
+    """``--out`` wrote it as ``payload_base64``, and ``--from`` then refused the whole file."""
+    sound, named = json.dumps(GOOD), json.dumps({**NAIVE, "event_id": "e3"})
+    Path("in.jsonl").write_bytes(b"\xff\xfe{}\n" + named.encode() + b"\n\x82\n")
+    assert run(["replay", "in.jsonl", "--quiet", "--dead-letters", "bytes.jsonl"]) == 3
+    assert call("retry", "--all", "--file", "bytes.jsonl", "--out", "mend.jsonl")[0] == 0
+    lines = [json.loads(line) for line in Path("mend.jsonl").read_text("utf-8").splitlines()]
+    assert ["payload_base64" in line for line in lines] == [True, False, True]
+    lines[1]["event"]["occurred_at"] += "+08:00"
+    lines[2]["payload_base64"] = base64.b64encode(sound.encode()).decode()
+    Path("mend.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+    code, out, error = call("retry", "--from", "mend.jsonl", "--file", "bytes.jsonl")
+    assert (code, [json.loads(line)["event_id"] for line in out.splitlines()]) == (3, ["e3", GOOD["event_id"]])
+    assert "in.jsonl/1: not sent: not_utf8" in error
+    lines[0]["payload_base64"] = "no base64!"
+    Path("mend.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+    code, _, error = call("retry", "--from", "mend.jsonl", "--file", "bytes.jsonl")
+    assert (code, "mend.jsonl:1: is not a line of a file made by --out" in error) == (2, True)
 
 
 def test_what_would_be_refused_again_is_not_written(call: Callable[..., Called], letters: Path) -> None:
