@@ -370,6 +370,9 @@ def _send(settings: Settings, ready: Ready, topic: str | None) -> int:
         target = topic or topic_of(stored.letter)
         if target is None:
             click.echo(printable(f"gridclock: {one.id}: not sent: its source is not a topic; use --topic"), err=True)
+        elif target in settings.source_mappings:  # there the event would be a row, refused again or passed over
+            why = f"not sent: {target} is read through a mapping, and this is an event: name another source by --topic"
+            click.echo(printable(f"gridclock: {one.id}: {why}"), err=True)
         else:
             sent.append((one, event, target))
     if sent:

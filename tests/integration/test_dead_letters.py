@@ -54,6 +54,11 @@ def test_a_refused_record_is_mended_and_sent_once(live: Live, tmp_path: Path) ->
     done = command("dead-letters", "retry", "--all", "--source", topic, "--out", mend, *where)
     assert done.returncode == 0, done.stderr
     mend.write_text(mend.read_text("utf-8").replace("startd", "started"), "utf-8")
+    mapped = {"GRIDCLOCK_SOURCES": f"{topic}=map.yaml"}  # a worker would take the event for a row, and pass it over
+    kept = command("dead-letters", "retry", "--from", mend, *where, environment=mapped)
+    assert (kept.returncode, kept.stdout) == (3, ""), kept.stderr
+    assert f"{letter_id}: not sent: {topic} is read through a mapping" in kept.stderr
+    assert "0 sent again, 0 sent before, 1 refused" in kept.stderr
     sent = command("dead-letters", "retry", "--from", mend, *where)
     assert (sent.returncode, sent.stdout) == (0, f"{letter_id} -> {topic}/0/2\n"), sent.stderr
     assert headers_on(live.bootstrap, topic) == [(0, {}), (1, {}), (2, {"gridclock-retry-of": letter_id.encode()})]
