@@ -21,7 +21,7 @@ from schemas.subscriptions import secrets_of
 from streams.kafka.brokers import _why_not
 from streams.kafka.java_broker import kafka_version
 from streams.notify.subscription_files import load_subscriptions
-from streams.settings import Settings
+from streams.settings import Settings, load_settings
 from tests.operations.grafana import DEPLOY
 from tests.operations.runbook import option_variables
 
@@ -211,6 +211,30 @@ def test_whoever_takes_rules_finds_them_where_the_shared_settings_say() -> None:
     for name, pod in pods_of(one for _, one in manifests()).items():
         assert f"`{name}`" in option_variables()["GRIDCLOCK_RULES"][1], name
         assert maps_mounted(pod)["gridclock-rules"] == (line.group(1), True), name
+
+
+def variables_of_services(manifests: Iterable[dict[str, Any]]) -> dict[str, str]:
+    """What Kubernetes puts into the environment of every pod of the namespace that does not decline it."""
+    found: dict[str, str] = {}
+    for one in manifests:
+        if one["kind"] == "Service" and one["spec"].get("clusterIP") != "None":
+            word, port = one["metadata"]["name"].upper().replace("-", "_"), one["spec"]["ports"][0]["port"]
+            found |= {f"{word}_SERVICE_HOST": "10.1.2.3", f"{word}_PORT": f"tcp://10.1.2.3:{port}"}
+    return found
+
+
+def test_no_setting_comes_from_a_service_of_the_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
+    several = list(yaml.safe_load_all((KUBERNETES / "sink/deployment.yaml").read_text("utf-8")))
+    found = [*(one for _, one in manifests()), *several]
+    services = variables_of_services(found)
+    assert services["GRIDCLOCK_BOARD_PORT"] == "tcp://10.1.2.3:80"  # which is a setting, too
+    pods = pods_of(found)
+    assert set(pods) == {"run", "board", "notify", "sink"}
+    for pod in pods.values():
+        with monkeypatch.context() as environment:
+            for name, value in services.items() if pod.get("enableServiceLinks", True) else ():
+                environment.setenv(name, value)
+            assert load_settings().board_port == 9465
 
 
 def test_the_notifier_reads_the_subscriptions_where_they_are_mounted() -> None:
