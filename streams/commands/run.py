@@ -32,6 +32,7 @@ from streams.live.gc_tuning import short_collections
 from streams.live.reloading import run_reloading
 from streams.live.worker import Ready, run_worker
 from streams.log_lines import announce, start_logging
+from streams.rulebooks.decoding import decoder_of
 from streams.rulebooks.loader import LoadedRulebook
 from streams.rulebooks.mapping_files import topic_mappings
 from streams.settings import Settings, load_settings
@@ -84,7 +85,11 @@ def run(rules: tuple[Path, ...], only: Path | None, sources: tuple[str, ...], en
 
     def check() -> None:
         again = load_settings(sources=sources or None, **given)  # secrets in files too
-        topic_mappings(again, rulebook_of(rules, only).catalogue)
+        book = rulebook_of(rules, only)
+        decoder_of(book, again.pseudonyms, inside=again.pseudonyms_inside)
+        topic_mappings(again, book.catalogue)
+        again.ssl_context()
+        native_clocks(book.rulebook, book.catalogue, engine)
 
     def on_ready(ready: Ready) -> None:
         announce(

@@ -51,3 +51,22 @@ def test_a_changed_rulebook_is_taken_up_and_a_wrong_one_is_not(live: Live, tmp_p
     until(lambda: breaches(live) == expected, 60, lambda: f"{breaches(live)}\n{worker.output}")
     assert worker.stop() == 0, worker.output
     assert worker.output.rstrip().endswith("gridclock: stopped in order")
+
+
+def test_a_rule_that_a_start_would_refuse_ends_no_worker(live: Live, tmp_path: Path) -> None:
+    """With a pseudonym key a rule on a plain staff number is refused at a start, whatever the file looks like alone."""
+    book = tmp_path / "rules"
+    book.mkdir()
+    (book / "own.yaml").write_text(HEAD + RULE, "utf-8")
+    live._clock = ("--only", book)
+    live.make_source(partitions=1)
+    worker = live.worker(GRIDCLOCK_PSEUDONYM_KEY="a key of sixteen characters and more")
+    start = "start: {type: counter.service_started, where: {staff_id: S0234}}"
+    wrong = RULE.replace("start: counter.service_started", start)
+    assert wrong != RULE
+    (book / "own.yaml").write_text(HEAD + wrong, "utf-8")
+    worker.signal(signal.SIGHUP)
+    until(lambda: "SIGHUP: " in worker.output or "restarting" in worker.output, 30, lambda: worker.output)
+    assert "SIGHUP: not restarted: staff_id: rule my-rule compares staff_id with 'S0234'" in worker.output
+    assert "restarting with the changed files" not in worker.output
+    assert worker.stop() == 0, worker.output
