@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import ssl
 from collections.abc import Mapping
+from difflib import get_close_matches
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -14,9 +16,18 @@ from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, Validation
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from streams.errors import ConfigError, plain_message
+from streams.log_lines import announce
 
 SECRETS = ("sasl_password", "ssl_key_password", "pseudonym_key", "database_password")
 """Settings that come from the environment or from a file (``<name>_file``), never from a flag, and are never shown."""
+
+PREFIX: Final = "GRIDCLOCK_"
+_OF_OPTIONS: Final = frozenset(
+    ("BY", "ENGINE", "ONLY", "RULES", "NOTIFY_METRICS_PORT", "SINK_METRICS_PORT")
+)  # fmt: skip
+_OF_SCRIPTS: Final = frozenset(
+    ("ALERTMANAGER_URL", "BROKER", "CONFIG", "OPS", "SPARK", "SUBSCRIPTIONS", "WEBHOOK_SECRET", "WEBHOOK_URL")
+)
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,79}$"
 """Characters that Kafka allows in a topic's name, with room for a suffix."""
@@ -29,25 +40,34 @@ TOPIC_PATTERN = r"^[A-Za-z0-9._\-]{1,249}$"
 
 
 _UNITS: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+_MOST_BYTES: Final = 1 << 50
+
+MOST_DAYS: Final = 365_000
+"""The longest time in days: a thousand years, which is "for ever" and still counted in microseconds."""
+
+ADDRESS_PATTERN = r"^\S+$"
+"""An address to listen on. Never an empty one, which the operating system takes for all of the machine's addresses."""
 
 
 def bytes_of(given: int | str) -> int:
     """An amount of memory in bytes, such as ``512M`` or ``2G``.
 
     Raises:
-        ValueError: where it is none.
+        ValueError: where it is none, or more than 2**50.
     """
     match = re.fullmatch(r"([1-9][0-9]*)([KMG]?)", str(given).upper())
     if match is None:
         raise ValueError(f"{given!r} is not an amount of memory; for example 512M or 2G")
-    return int(match[1]) * _UNITS[match[2]]
+    if (found := int(match[1]) * _UNITS[match[2]]) > _MOST_BYTES:
+        raise ValueError(f"{given!r} is more memory than a machine has; for example 512M or 2G")
+    return found
 
 
 class Settings(BaseSettings):
     """All settings; see ``gridclock run --help``."""
 
     model_config = SettingsConfigDict(
-        env_prefix="GRIDCLOCK_", extra="ignore", frozen=True, populate_by_name=True, hide_input_in_errors=True
+        env_prefix=PREFIX, extra="ignore", frozen=True, populate_by_name=True, hide_input_in_errors=True
     )
 
     bootstrap: str = Field(
@@ -61,10 +81,13 @@ class Settings(BaseSettings):
     )
     partitions: int = Field(default=8, ge=1, le=1024, description="of the log, where it is to be created")
     replication: int | None = Field(default=None, ge=1, description="default: 3, or the number of brokers if less")
-    retention_days: float = Field(default=14, gt=0, description="how long topics other than state are kept")
-    acks_days: float = Field(
-        default=1095, gt=0, description="how long is kept who acknowledged, silenced or was assigned what: staff data"
+    retention_days: float = Field(
+        default=14, gt=0, le=MOST_DAYS, description="how long topics other than state are kept"
     )
+    acks_days: float = Field(
+        default=1095, gt=0, le=MOST_DAYS,
+        description="how long is kept who acknowledged, silenced or was assigned what: staff data",
+    )  # fmt: skip
     cases: bool = Field(default=False, description="each case's present state is written to the topic `<name>.cases`")
     state_format: int = Field(
         default=2, ge=1, le=2,
@@ -76,17 +99,25 @@ class Settings(BaseSettings):
         default=512 << 20,
         description="about what subjects may need in memory, such as 2G; others rest in the local copy of the state",
     )
-    grace_ms: int = Field(default=1000, ge=0, description="how long an event may be under way before it is late")
-    tick_ms: int = Field(default=250, ge=10, description="how often time moves when nothing comes in")
-    batch: int = Field(default=4000, ge=1, description="events read at a time")
-    fetch_wait_ms: int = Field(default=500, ge=1, description="how long the broker may hold an empty answer")
+    grace_ms: int = Field(
+        default=1000, ge=0, le=30 * 86_400_000, description="how long an event may be under way before it is late"
+    )
+    tick_ms: int = Field(default=250, ge=10, le=3_600_000, description="how often time moves when nothing comes in")
+    batch: int = Field(default=4000, ge=1, le=1_000_000, description="events read at a time")
+    fetch_wait_ms: int = Field(default=500, ge=1, le=10_000, description="how long the broker may hold an empty answer")
     session_s: float = Field(default=15, ge=6, le=300, description="a worker silent for so long loses its partitions")
-    max_ahead_s: int = Field(default=3600, ge=0, description="event time this far after the broker's is refused")
-    keep_days: float = Field(default=90, gt=0, description="closed subjects are kept this long for late events")
-    metrics_host: str = Field(default="127.0.0.1", description="address of /metrics, /healthz and /readyz")
+    max_ahead_s: int = Field(
+        default=3600, ge=0, le=MOST_DAYS * 86_400, description="event time this far after the broker's is refused"
+    )
+    keep_days: float = Field(
+        default=90, gt=0, le=MOST_DAYS, description="closed subjects are kept this long for late events"
+    )
+    metrics_host: str = Field(
+        default="127.0.0.1", pattern=ADDRESS_PATTERN, description="address of /metrics, /healthz and /readyz"
+    )
     metrics_port: int = Field(default=9464, ge=0, le=65535, description="its port; 0: any free one")
     metrics_counties: int = Field(default=200, ge=0, description="counties named in metrics; further ones are other")
-    board_host: str = Field(default="127.0.0.1", description="address of the board")
+    board_host: str = Field(default="127.0.0.1", pattern=ADDRESS_PATTERN, description="address of the board")
     board_port: int = Field(default=9465, ge=0, le=65535, description="0: any free port")
     board_names: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="host names that a board on loopback answers to besides its own"
@@ -108,7 +139,7 @@ class Settings(BaseSettings):
     )
     clock_origin: int | None = Field(default=None, description="a scaled clock showed this instant (microseconds)")
     clock_anchor: int | None = Field(default=None, description="at this real instant (microseconds)")
-    clock_speed: float = Field(default=1, gt=0, description="and runs this many times as fast")
+    clock_speed: float = Field(default=1, gt=0, allow_inf_nan=False, description="and runs this many times as fast")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="warning", description="to standard error")
     log_format: Literal["text", "json"] = Field(default="text", description="lines for people, or a JSON object a line")
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
@@ -146,6 +177,19 @@ class Settings(BaseSettings):
     )
     database_password: SecretStr | None = Field(default=None, description="the database's password; never printed")
     database_password_file: Path | None = Field(default=None, description="a file that holds it")
+
+    @field_validator("sasl_password", "ssl_key_password", "database_password", mode="before")
+    @classmethod
+    def _without_line_break(cls, value: object) -> object:
+        return value.rstrip("\r\n") if isinstance(value, str) else value  # as of a file
+
+    @field_validator("pseudonym_key", mode="before")
+    @classmethod
+    def _one_key(cls, value: object) -> object:
+        if isinstance(value, str) and value.endswith(("\r", "\n")):
+            # Without it pseudonyms would be others than before, with it others than with the same key in a file.
+            raise ValueError("ends with a line break, which is no part of a key in a file: take it away")
+        return value
 
     @field_validator("sources", "board_names", "board_may_act", "board_trust_proxies", mode="before")
     @classmethod
@@ -301,12 +345,38 @@ def secret_in(path: Path, key: str) -> SecretStr:
     return SecretStr(text)
 
 
+_named: set[str] = set()
+
+
+def misspelled(environment: Mapping[str, str]) -> dict[str, str]:
+    """Variables that are no setting but are spelled nearly as one, each with that one.
+
+    Others with the prefix are ignored: subscriptions name variables of their own, and container platforms add some.
+    """
+    known = {name.upper() for name in Settings.model_fields} | _OF_OPTIONS
+    found = {}
+    for variable in sorted(environment):
+        name = variable.upper().removeprefix(PREFIX)
+        if variable.upper().startswith(PREFIX) and name not in known | _OF_SCRIPTS:
+            begins = [one for one in known if name and one.startswith(name)]  # GRACE for GRACE_MS
+            near = begins if len(begins) == 1 else get_close_matches(name, sorted(known), 1, cutoff=0.85)
+            if near:
+                found[variable] = PREFIX + near[0]
+    return found
+
+
 def load_settings(**given: Any) -> Settings:
     """Settings from the values given (``None`` means not given) and the environment.
+
+    Variables that look like a misspelled setting are named on standard error, once each.
 
     Raises:
         ConfigError: naming the setting, and the variable where it came from one.
     """
+    for variable, near in misspelled(os.environ).items():
+        if variable not in _named:
+            _named.add(variable)
+            announce(f"{variable} is no setting and is ignored: is {near} meant?", level=logging.WARNING)
     values = {name: value for name, value in given.items() if value is not None}
     settings = _checked(values)
     files = {name: getattr(settings, f"{name}_file") for name in SECRETS}

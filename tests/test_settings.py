@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import ssl
 import traceback
 from pathlib import Path
@@ -11,9 +12,14 @@ from typing import Any
 
 import pytest
 
+from streams.engine import VARIABLE
 from streams.errors import ConfigError
+from streams.kafka.brokers import FORCE
+from streams.kafka.topics import topics_of
 from streams.live.local_store import directory_of
-from streams.settings import SECRETS, Settings, load_settings, revealed
+from streams.settings import SECRETS, Settings, load_settings, misspelled, revealed
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(autouse=True)
@@ -86,6 +92,21 @@ def test_every_topic_begins_with_the_name() -> None:
         ("store", "sqlite"),
         ("log_level", "loud"),
         ("security_protocol", "TLS"),
+        ("keep_days", "inf"),
+        ("keep_days", 1e12),
+        ("retention_days", "inf"),
+        ("retention_days", 1e300),
+        ("acks_days", "inf"),
+        ("clock_speed", "inf"),
+        ("memory", "99999999999G"),
+        ("grace_ms", 10**20),
+        ("tick_ms", 10**14),
+        ("batch", 10**14),
+        ("fetch_wait_ms", 120_000),
+        ("max_ahead_s", 10**17),
+        ("metrics_host", ""),
+        ("metrics_host", " "),
+        ("board_host", ""),
     ],
 )
 def test_a_wrong_setting_is_named_with_where_it_came_from(
@@ -99,6 +120,13 @@ def test_a_wrong_setting_is_named_with_where_it_came_from(
     with pytest.raises(ConfigError) as caught:
         load_settings()
     assert (caught.value.path, caught.value.key) == (f"environment variable {variable}", name)
+
+
+def test_the_longest_times_can_be_counted_with() -> None:
+    settings = load_settings(keep_days=365_000, retention_days=365_000, acks_days=365_000, max_ahead_s=31_536_000_000)
+    assert settings.keep_for == 365_000 * 86_400 * 1_000_000
+    assert (settings.max_ahead_s * 1_000_000 + settings.keep_for) < 2**63  # microseconds in the native engine
+    assert topics_of(settings)[0].retention_ms == 365_000 * 86_400 * 1000
 
 
 def test_every_wrong_setting_is_told() -> None:
@@ -163,6 +191,62 @@ def test_files_of_secrets_that_are_none(tmp_path: Path) -> None:
         assert str(caught.value).startswith(f"{path}: sasl_password_file: ")
         assert said in str(caught.value)
         assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("name", [name for name in SECRETS if name != "pseudonym_key"])
+def test_a_password_in_a_variable_is_read_as_one_in_a_file(
+    monkeypatch: pytest.MonkeyPatch, name: str, end: str
+) -> None:
+    monkeypatch.setenv(f"GRIDCLOCK_{name.upper()}", f" {SECRET} {end}")
+    assert revealed(getattr(load_settings(), name)) == f" {SECRET} "
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_key_with_a_line_break_would_give_other_pseudonyms_than_in_a_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, end: str
+) -> None:
+    (tmp_path / "key").write_bytes(f"{SECRET}{end}".encode())
+    assert load_settings(pseudonym_key_file=tmp_path / "key").pseudonyms == SECRET.encode()
+    monkeypatch.setenv("GRIDCLOCK_PSEUDONYM_KEY", f"{SECRET}{end}")
+    with pytest.raises(ConfigError, match="GRIDCLOCK_PSEUDONYM_KEY: pseudonym_key: a secret: ends with a line") as told:
+        load_settings()
+    assert "hunter2" not in "".join(traceback.format_exception(told.value))
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("GRIDCLOCK_PSEUDONYM_KEYFILE", "GRIDCLOCK_PSEUDONYM_KEY_FILE"),
+        ("GRIDCLOCK_PSEUDONYMS_KEY", "GRIDCLOCK_PSEUDONYM_KEY"),
+        ("GRIDCLOCK_SOURCE", "GRIDCLOCK_SOURCES"),
+        ("GRIDCLOCK_RULE", "GRIDCLOCK_RULES"),
+        ("GRIDCLOCK_KEEPDAYS", "GRIDCLOCK_KEEP_DAYS"),
+        ("GRIDCLOCK_GRACE", "GRIDCLOCK_GRACE_MS"),
+        ("gridclock_partition", "GRIDCLOCK_PARTITIONS"),
+    ],
+)
+def test_a_misspelled_variable_is_named_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], variable: str, meant: str
+) -> None:
+    monkeypatch.setattr("streams.settings._named", set())
+    monkeypatch.setenv(variable, "hunter2")
+    load_settings()
+    load_settings()
+    told = capsys.readouterr()
+    assert told.err == f"gridclock: {variable} is no setting and is ignored: is {meant} meant?\n"
+    assert told.out == ""
+
+
+def test_what_is_no_misspelled_setting_is_not_named() -> None:
+    """Options and scripts have variables, subscriptions name their own, Kubernetes adds some for its services."""
+    own = ("TEAM_SECRET", "DESK_SECRET", "BOARD_SERVICE_HOST", "BOARD_SERVICE_PORT", "BOARD_PORT_80_TCP", "")
+    scripts = "\n".join(
+        path.read_text("utf-8") for path in (ROOT / "deploy").rglob("*") if path.is_file() and path.suffix != ".png"
+    )
+    used = set(re.findall(r"GRIDCLOCK_[A-Z_]*[A-Z]\b", scripts))
+    assert {"GRIDCLOCK_OPS", "GRIDCLOCK_RULES", "GRIDCLOCK_WEBHOOK_SECRET"} < used
+    assert misspelled(dict.fromkeys([*used, FORCE, VARIABLE, *(f"GRIDCLOCK_{name}" for name in own)], "")) == {}
 
 
 def test_a_secret_given_twice(tmp_path: Path) -> None:
