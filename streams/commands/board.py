@@ -89,12 +89,17 @@ def board(rules: tuple[Path, ...], only: Path | None, **given: Any) -> int:
       then open http://127.0.0.1:9465/board
     """
     # An option that was not given must not replace the environment's list.
-    settings = load_settings(**{name: value for name, value in given.items() if value != ()})
+    options = {name: value for name, value in given.items() if value != ()}
+    settings = load_settings(**options)
     login_of(settings)
     start_logging(settings.log_level)
     log_outages(settings)
     need_broker(settings, permissions_of("board", settings))
     loaded = rulebook_of(rules, only)
+
+    def check() -> None:
+        load_settings(**options)  # secrets in files too
+        rulebook_of(rules, only)
 
     def on_ready(port: int) -> None:
         host = f"[{settings.board_host}]" if ":" in settings.board_host else settings.board_host
@@ -104,7 +109,7 @@ def board(rules: tuple[Path, ...], only: Path | None, **given: Any) -> int:
         with short_collections():
             run_reloading(
                 lambda stop: run_board(settings, loaded, on_ready=on_ready, stop=stop),
-                lambda: rulebook_of(rules, only),
+                check,
             )
     except StateError as error:
         raise click.ClickException(str(error)) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from streams.core.notices import Names
 from streams.kafka.acls import permissions_of
 from streams.live.reloading import run_reloading
 from streams.log_lines import announce, start_logging
-from streams.notify.process import NotifyReady, run_notifier
+from streams.notify.process import NotifyReady, check_channels, run_notifier
 from streams.notify.subscription_files import load_subscriptions
 from streams.rulebooks.organisations import names_of
 from streams.settings import load_settings
@@ -74,6 +75,10 @@ def notify(path: Path, first_from: int, rules: tuple[Path, ...], only: Path | No
         names = names_of(rules, only)
         return load_subscriptions(path, names), names
 
+    def check() -> None:
+        load_settings(**given)  # secrets in files too
+        asyncio.run(check_channels(read()[0]))
+
     file, names = read()
     topics = [channel.topic for channel in file.channels.values() if isinstance(channel, KafkaChannel)]
     need_broker(settings, permissions_of("notify", settings, topics))
@@ -87,7 +92,7 @@ def notify(path: Path, first_from: int, rules: tuple[Path, ...], only: Path | No
 
     run_reloading(
         lambda stop: run_notifier(settings, file, first_from_us=first_from, names=names, on_ready=on_ready, stop=stop),
-        read,
+        check,
     )
     announce("stopped in order")
     return DONE

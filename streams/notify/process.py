@@ -70,6 +70,16 @@ def channels_of(
     return found
 
 
+async def check_channels(file: SubscriptionFile) -> None:
+    """Open and close every channel but Kafka topics.
+
+    Raises:
+        ConfigError: see ``channels_of``.
+    """
+    for channel in channels_of(file, None).values():
+        await channel.close()
+
+
 def _open(
     name: str,
     spec: ChannelSpec,
@@ -134,8 +144,7 @@ async def run_notifier(
     stop = stop or asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    for channel in channels_of(file, None).values():  # a missing secret is reported now, not when this process leads
-        await channel.close()
+    await check_channels(file)  # a missing secret is reported now, not when this process leads
     specs, security = topics_of(settings, file), settings.security()
     report = await asyncio.to_thread(
         ensure_topics, settings.bootstrap, specs, replication=settings.replication, security=security

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from collections import Counter
 from pathlib import Path
 
-from tests.integration.live import Live, until
+from tests.integration.live import Children, Live, until
 from tests.rulebooks.test_loader import HEAD, RULE
 from tests.stories import wire
 
@@ -70,3 +71,18 @@ def test_a_rule_that_a_start_would_refuse_ends_no_worker(live: Live, tmp_path: P
     assert "SIGHUP: not restarted: staff_id: rule my-rule compares staff_id with 'S0234'" in worker.output
     assert "restarting with the changed files" not in worker.output
     assert worker.stop() == 0, worker.output
+
+
+def test_a_board_whose_key_is_not_there_any_more_goes_on(live: Live, tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("a key of sixteen characters and more", "utf-8")
+    given = ["board", "--bootstrap", live.bootstrap, "--name", live.name, "--port", "0"]
+    live.make_source(partitions=1)
+    live.worker()
+    with Children() as children:
+        board = children.start(given, tmp_path / "log", {"GRIDCLOCK_PSEUDONYM_KEY_FILE": str(key)}, "/board")
+        key.unlink()
+        os.kill(board.pid, signal.SIGHUP)
+        until(lambda: "SIGHUP: " in board.output() or board.exit_code is not None, 30, board.output)
+        assert f"SIGHUP: not restarted: {key}: pseudonym_key_file: cannot be read" in board.output()
+        assert board.exit_code is None

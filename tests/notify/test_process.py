@@ -537,3 +537,24 @@ def test_in_alertmanager_a_breach_fires_and_its_late_completion_resolves_it(
             assert eventually(lambda: running.alerts() == {}), child.last_lines()
             resolved = {(id_of("b1"), "resolved"), (id_of("b2"), "resolved")}
             assert eventually(lambda: resolved <= set(running.told())), running.told()
+
+
+def test_a_file_whose_secret_is_missing_ends_no_notifier(kafka: Broker, prefix: str, tmp_path: Path) -> None:
+    """After SIGHUP: whoever stands by or delivers goes on with what it had."""
+    with receiver() as hook:
+        file = written(tmp_path, hook, prefix)
+        with notifier(kafka, prefix, file, tmp_path / "log") as child:
+            assert says(child, "delivering on")
+            secret = tmp_path / "secret"
+            whole = file.read_text("utf-8")
+            for wrong in ({"env": "NOT_SET"}, {"file": str(secret)}):
+                file.write_text(whole.replace('{"env": "HOOK_SECRET"}', json.dumps(wrong)), "utf-8")
+                os.kill(child.pid, signal.SIGHUP)
+                told = "environment variable NOT_SET is not set" if "env" in wrong else f"secret file {secret}: No such"
+                assert says(child, f"SIGHUP: not restarted: channels.hook.secret: {told}")
+            send(kafka, f"{prefix}.alerts", [alert("a1")])
+            assert eventually(lambda: bool(hook.taken())), child.last_lines()
+            secret.write_text(SECRET["HOOK_SECRET"], "utf-8")
+            os.kill(child.pid, signal.SIGHUP)
+            assert eventually(lambda: child.output().count("delivering on") == 2), child.last_lines()
+            assert child.exit_code is None
