@@ -57,6 +57,8 @@ class TopicSpec:
         found: dict[str, str] = {}
         if self.compact:
             found["cleanup.policy"] = "compact" if self.retention_ms in (None, -1) else "compact,delete"
+        elif self.retention_ms is not None:
+            found["cleanup.policy"] = "delete"  # whatever the broker's default is: compaction would remove events
         if self.retention_ms is not None:
             found["retention.ms"] = str(self.retention_ms)
         if self.max_message_bytes is not None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
 from streams.cli import run
 from streams.kafka.admin import TopicSpec, connected, ensure_topics, partitions_of
 from streams.kafka.brokers import Broker
+from streams.kafka.topics import topics_of
+from streams.settings import load_settings
 from tests.integration.live import until
 
 
@@ -65,6 +69,36 @@ def test_other_settings_are_named_with_their_remedy(
         "--entity-name " + prefix + ".log --add-config message.timestamp.type=LogAppendTime" in line for line in lines
     )
     assert any("2 partitions, and 3 of" in line for line in lines)
+
+
+def test_compaction_of_what_is_read_as_events_is_named(
+    kafka: Broker, where: list[str], prefix: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It removes all but the last event of an order, of a log too, also where it is the default of the brokers."""
+    (tmp_path / "map.yaml").write_text("unread here", "utf-8")
+    rows = f"{prefix}.rows"
+    where += ["--source", f"{prefix}.in", "--source", f"{rows}={tmp_path}/map.yaml"]
+    assert run(["topics", "create", *where]) == 0
+    assert run(["topics", "check", *where]) == 0
+    compacted = [f"{prefix}.in", f"{prefix}.log", f"{prefix}.alerts", f"{prefix}.dead-letters", f"{prefix}.acks"]
+    with connected(KafkaAdminClient, kafka.bootstrap, {}) as admin:
+        for name in (*compacted, rows):
+            configs = {"cleanup.policy": "compact", "retention.ms": str(1095 * 86_400_000)}
+            if name.endswith(".log"):
+                configs["message.timestamp.type"] = "LogAppendTime"
+            admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, configs)])
+    capfd.readouterr()
+    assert run(["topics", "check", *where]) == 1
+    lines = [line for line in capfd.readouterr().out.splitlines() if "cleanup.policy" in line]
+    assert sorted(line.split(":")[0] for line in lines) == sorted(f"topic {name}" for name in compacted)
+    assert all("cleanup.policy is compact, should be delete: kafka-configs.sh --alter" in line for line in lines)
+
+
+def test_no_default_of_the_brokers_compacts_a_log() -> None:
+    specs = topics_of(load_settings(bootstrap="127.0.0.1:1", sources="in", cases=True))
+    policies = {spec.name: spec.config()["cleanup.policy"] for spec in specs}
+    state = {"gridclock-state-changelog", "gridclock.cases", "gridclock.deliveries"}
+    assert policies == {spec.name: "compact" if spec.name in state else "delete" for spec in specs}
 
 
 def test_a_lost_topic_is_made_with_as_many_partitions_as_its_other(
