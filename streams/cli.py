@@ -13,6 +13,7 @@ import click
 
 from streams.commands.common import WRONG_USE, print_problems
 from streams.errors import ConfigError, GridclockError, InvariantError
+from streams.live.reloading import hold_reloads
 from streams.log_lines import announce, is_json
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
@@ -44,6 +45,9 @@ _COMMANDS = {
     "demo": "Show everything at work, on a broker of its own.",
     "version": "Print the version, and which engine judges.",
 }
+RELOADING = ("run", "board", "notify")
+"""Commands that take up changed files at SIGHUP."""
+
 INTERRUPTED = 130
 
 
@@ -81,6 +85,9 @@ def gridclock() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words and words[0] in RELOADING:
+        hold_reloads()
     sys.exit(run(arguments))
 
 
