@@ -12,6 +12,7 @@ from schemas.subscriptions import KafkaChannel, SubscriptionFile, parse_span
 from streams.commands.common import DONE, broker_options, log_options, log_outages, need_broker, rulebook_options
 from streams.core.notices import Names
 from streams.kafka.acls import permissions_of
+from streams.live.metrics_server import in_url
 from streams.live.reloading import run_reloading
 from streams.log_lines import announce, start_logging
 from streams.notify.process import NotifyReady, check_channels, run_notifier
@@ -87,7 +88,7 @@ def notify(path: Path, first_from: int, rules: tuple[Path, ...], only: Path | No
         word = "delivering" if ready.delivers else "standing by"
         announce(
             f"{word} on {settings.bootstrap}, {len(file.subscriptions)} subscriptions, "
-            f"{len(file.channels)} channels, metrics http://{settings.metrics_host}:{ready.metrics_port}/metrics"
+            f"{len(file.channels)} channels, metrics http://{in_url(settings.metrics_host)}:{ready.metrics_port}/metrics"
         )
 
     run_reloading(

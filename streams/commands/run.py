@@ -29,6 +29,7 @@ from streams.engine.clocks import NativeClocks, native_clocks
 from streams.errors import GridclockError
 from streams.kafka.acls import permissions_of
 from streams.live.gc_tuning import short_collections
+from streams.live.metrics_server import in_url
 from streams.live.reloading import run_reloading
 from streams.live.worker import Ready, run_worker
 from streams.log_lines import announce, start_logging
@@ -95,7 +96,7 @@ def run(rules: tuple[Path, ...], only: Path | None, sources: tuple[str, ...], en
         announce(
             f"at work on {settings.bootstrap}, {len(loaded.rulebook.rules)} rules, "
             f"{ready.log_partitions} partitions, engine {'python' if native is None else 'native'}, "
-            f"metrics http://{settings.metrics_host}:{ready.metrics_port}/metrics"
+            f"metrics http://{in_url(settings.metrics_host)}:{ready.metrics_port}/metrics"
         )
 
     os.umask(0o077)  # all files of a worker are state, with customers' numbers in it

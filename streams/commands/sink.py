@@ -12,6 +12,7 @@ import click
 from streams.commands.common import DONE, broker_options, log_options, log_outages, need_broker
 from streams.errors import ConfigError
 from streams.kafka.acls import permissions_of
+from streams.live.metrics_server import in_url
 from streams.log_lines import announce, start_logging
 from streams.settings import Settings, load_settings
 from streams.sink.rows import KEYS, Table
@@ -91,13 +92,7 @@ def sink(tables: tuple[str, ...], to: tuple[str, Path] | None, every: float, **g
 def _served(metrics: SinkMetrics, settings: Settings) -> str:
     """The address of the metrics, served from now on."""
     host, port = settings.metrics_host, settings.metrics_port
-    try:
-        return f"http://{host}:{metrics.serve(host, port)}/metrics"
-    except OSError as error:
-        raise ConfigError(
-            f"{host}:{port} cannot be listened on: {error.strerror}; give another port, or 0 for any",
-            key="metrics_port",
-        ) from error
+    return f"http://{in_url(host)}:{metrics.serve(host, port)}/metrics"
 
 
 def _target(settings: Settings, to: tuple[str, Path] | None, every: float) -> tuple[Target, str]:

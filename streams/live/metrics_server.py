@@ -18,6 +18,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
+from streams.errors import ConfigError
 from streams.wall_clock import monotonic
 
 SILENT_AT_MOST: Final = 30.0
@@ -151,20 +152,32 @@ class _Handler(WSGIRequestHandler):
         """No log line per scrape."""
 
 
+def in_url(host: str) -> str:
+    """An address as it stands before a port: one of IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
 class MetricsServer:
     """Serves until ``close``; without ``health`` the metrics alone.
 
     ``port`` is the bound port, also where 0 was requested.
 
     Raises:
-        OSError: where the address is taken.
+        ConfigError: where the address is taken, or is none of this machine's.
     """
 
     def __init__(self, host: str, port: int, registry: CollectorRegistry, health: Health | None) -> None:
         self._metrics = make_wsgi_app(registry)
         self._health = health
         kind = _ServerV6 if ":" in host else _Server
-        self._server = make_server(host, port, self._answer, kind, _Handler)
+        try:
+            self._server = make_server(host, port, self._answer, kind, _Handler)
+        except OSError as error:
+            raise ConfigError(
+                f"{in_url(host)}:{port} cannot be listened on: {error.strerror}; give another port, or 0 for any, and "
+                "an address of this machine",
+                key="metrics_port",
+            ) from error
         self.port: int = self._server.server_port
         self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
         self._thread.start()

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
-from streams.live.metrics_server import CONNECTIONS, PATHS, Health, MetricsServer, _Server
+from streams.errors import ConfigError
+from streams.live.metrics_server import CONNECTIONS, PATHS, Health, MetricsServer, _Server, in_url
 from streams.settings import Settings
 
 
@@ -100,3 +101,15 @@ def test_ports_are_on_loopback_unless_told_otherwise() -> None:
     assert {name: fields[name].default for name in fields if name.endswith("_host")} == {
         "metrics_host": "127.0.0.1", "board_host": "127.0.0.1",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "nohost.invalid", "203.0.113.7"])
+def test_an_address_that_cannot_be_listened_on_is_named(host: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match=rf"^metrics_port: {host}:{port} cannot be listened on: [A-Z].*; give"):
+            MetricsServer(host, port, CollectorRegistry(), Health())
+
+
+def test_an_address_before_a_port() -> None:
+    assert (in_url("::1"), in_url("127.0.0.1"), in_url("localhost")) == ("[::1]", "127.0.0.1", "localhost")
