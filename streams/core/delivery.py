@@ -14,7 +14,7 @@ that matches a subscription, a case holds the *channels* to which it was sent an
 
 ``step`` takes the new input and the current instant: first all input is applied, then what is due is planned. So an
 alert that is retracted in the same step is never sent. The plan names the changed rows; restoring the rows into an
-empty planner gives the same planner. A case is forgotten ``keep`` after it was last touched.
+empty planner gives the same planner. A case is forgotten ``keep`` after it was last touched, with no step to come.
 
 Example: a breach at 14:03 for a subscription with ``digest: 15 min`` and ``escalate: after 30 min``. Sent 14:15; at
 14:45, still open, sent to the county; completed at 15:10: sent to both, to the first in the digest of 15:15.
@@ -190,7 +190,9 @@ class Planner:
         self._timers = []
         for case_id, case in self.cases.items():
             case.waiting = [item for item in case.waiting if item.subscription in self._subscriptions]
-            case.escalations = [item for item in case.escalations if self._next_step(item) is not None]
+            case.escalations = [
+                item for item in case.escalations if self._next_step(item) and item.alert_id not in acknowledged
+            ]
             self._schedule(case_id, case)
 
     def waiting(self) -> int:
@@ -233,10 +235,21 @@ class Planner:
             if alert_id not in self.acknowledged:
                 self.acknowledged[alert_id] = now
                 plan.acknowledged[alert_id] = now
+        if plan.acknowledged:
+            self._end_escalations(plan)
         for event in alerts:
             self._take(event, now, plan)
         self._release(now, plan)
         return plan
+
+    def _end_escalations(self, plan: Plan) -> None:
+        """At once: a step may be due later than the acknowledgement is remembered."""
+        for case_id, case in self.cases.items():
+            kept = [item for item in case.escalations if item.alert_id not in plan.acknowledged]
+            if len(kept) < len(case.escalations):
+                case.escalations = kept
+                plan.cases.add(case_id)
+                self._schedule(case_id, case)
 
     def _silence(self, silenced: Iterable[tuple[str, int]], now: int, plan: Plan) -> None:
         for alert_id, until in silenced:
@@ -339,11 +352,8 @@ class Planner:
 
     def _schedule(self, case_id: str, case: CaseState) -> None:
         dues = [item.due for item in case.waiting]
-        dues += [
-            max(item.due, self.silenced.get(item.alert_id, item.due))
-            for item in case.escalations
-            if item.due is not None
-        ]
+        steps = ((item.alert_id, item.due) for item in case.escalations if item.due is not None)
+        dues += [max(due, self.silenced.get(alert_id, due)) for alert_id, due in steps]
         heapq.heappush(self._timers, (min(dues, default=case.touched + self._kept(case)), case_id))
 
     def _kept(self, case: CaseState) -> int:
@@ -371,7 +381,8 @@ class Planner:
         for case_id in sorted(due & set(self.cases)):
             case = self.cases[case_id]
             self._escalate(case_id, case, now, plan)
-            if not case.waiting and case.touched + self._kept(case) <= now:
+            goes_up = any(item.due is not None for item in case.escalations)
+            if not case.waiting and not goes_up and case.touched + self._kept(case) <= now:
                 del self.cases[case_id]
                 plan.cases.add(case_id)
             else:
@@ -397,7 +408,8 @@ class Planner:
                 sent[channel] = now
                 case.sent_by.setdefault(item.alert_id, {})[channel] = subscription.name
                 messages.setdefault(channel, []).append((case, item))
-            if not item.follows and subscription.escalate and _kind(case.events[item.alert_id]) in _OPENING:
+            is_new = not item.follows and item.alert_id not in self.acknowledged
+            if is_new and subscription.escalate and _kind(case.events[item.alert_id]) in _OPENING:
                 due = now + subscription.escalate[0].after if case.is_open(item.alert_id) else None
                 case.escalations.append(Escalation(subscription.name, item.alert_id, now, 0, due))
         for channel, found in messages.items():

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from fractions import Fraction
 from functools import partial
 from typing import Any
 
@@ -21,7 +22,7 @@ from pydantic import ValidationError
 from schemas.acknowledgements import Acknowledgement
 from schemas.alerts import AlertEvent
 from schemas.deliveries import Undelivered, UndeliveredReason
-from schemas.subscriptions import SubscriptionFile
+from schemas.subscriptions import AlertmanagerChannel, SubscriptionFile
 from streams.core.delivery import CaseState, Delivery, Event, Planner
 from streams.core.instants import instant_us, moment_of
 from streams.errors import GridclockError
@@ -49,7 +50,7 @@ SETTLE_SECONDS = 5.0
 """How long running attempts may take when the process stops."""
 
 KEEP_DAYS = 30
-"""A case is dropped so long after its last change; longer than alerts are kept on their topic."""
+"""A case is dropped so long after its last change, at least; longer than alerts are kept on their topic."""
 
 Row = tuple[str, bytes | None]
 
@@ -80,7 +81,7 @@ class Term:
         self._producer = producer
         self._reader = reader
         self._lost = lost
-        self._planner = Planner(setup.file, keep=KEEP_DAYS * DAY_S * 1_000_000)
+        self._planner = Planner(setup.file, keep=kept_for(setup.file, setup.clock.speed))
         self._outbox: dict[str, Delivery] = {}
         self._positions: dict[TopicPartition, int] = {}
         self._assigned: dict[str, int] = {}
@@ -436,6 +437,13 @@ class Term:
             logger.warning("the last outcomes could not be recorded; their messages will be sent again: %s", error)
         for sender in self._senders.values():
             await sender.close()
+
+
+def kept_for(file: SubscriptionFile, speed: Fraction) -> int:
+    """How long a case is kept, microseconds of the alerts' clock: as long as some Alertmanager is reminded of it."""
+    found = [spec for spec in file.channels.values() if isinstance(spec, AlertmanagerChannel)]
+    longest = max((max(spec.hold, spec.violation_hold) for spec in found), default=0)
+    return max(KEEP_DAYS * DAY_S * 1_000_000, int(longest * speed))
 
 
 def _instant(text: str) -> int:

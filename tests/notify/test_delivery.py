@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -10,6 +11,7 @@ import pytest
 from schemas.subscriptions import SubscriptionFile
 from streams.core.delivery import Delivery, Event, Planner
 from streams.core.matching import release_at
+from streams.notify.term import kept_for
 from tests.notify.alerts import MINUTE, START, alert, id_of
 from tests.stories import us
 
@@ -221,6 +223,34 @@ def test_a_case_is_forgotten_when_it_has_been_quiet_for_long() -> None:
     assert (plan.cases, told.planner.cases) == ({id_of("c1")}, {})
 
 
+def test_a_step_later_than_a_case_is_kept_is_taken_after_a_silence() -> None:
+    steps = [
+        {"after": "20 days", "to": "county", "channels": "county"},
+        {"after": "60 days", "to": "city", "channels": "city"},
+    ]
+    told = Told({"name": "all", "channels": "team", "escalate": steps})
+    assert told.at("2026-03-02T14:00", alert("b1")) == [to("team", "b1")]
+    assert told.at("2026-03-22T14:00") == [to("county", "b1", level="county")]
+    told.planner.step(us("2026-04-30T14:00"), silenced=[(id_of("b1"), us("2026-05-02T14:00"))])
+    assert told.at("2026-05-01T14:00") == []  # its time, in silence
+    assert told.at("2026-05-02T14:00") == [to("city", "b1", level="city")]
+    told.at("2026-06-01T14:00")
+    assert told.planner.cases == {}
+
+
+def test_what_was_acknowledged_goes_no_further_up_after_the_acknowledgement_is_forgotten() -> None:
+    step = {"after": "60 days", "to": "county", "channels": "county"}
+    told = Told({"name": "all", "channels": "team", "digest": "15 min", "escalate": [step]})
+    told.at("2026-03-02T14:03", alert("b1", case="c1"))
+    told.at("2026-03-02T14:15", alert("b2", case="c2"))
+    told.at("2026-03-02T14:16", alert("b3", case="c3"), acknowledged=("b1", "b3"))  # the last one before it is sent
+    told.at("2026-03-02T14:30")
+    for day in ("2026-04-02T14:00", "2026-04-03T14:00"):
+        assert told.at(day) == []
+    assert told.planner.acknowledged == {}
+    assert told.at("2026-05-01T14:30") == [to("county", "b2", level="county")]
+
+
 def test_nothing_is_kept_of_what_nobody_asked_for() -> None:
     told = Told({"name": "red", "match": {"severity": "red_line"}, "channels": "team"})
     plan = told.planner.step(START, [alert("b1"), alert("b2", case="c2")])
@@ -296,6 +326,16 @@ def test_an_alarm_stands_until_it_is_over() -> None:
     assert standing(20) == {id_of("b1")}
     told.at("14:30", alert("l1", "late_completion"))
     assert standing(30) == set()
+
+
+def test_a_case_is_kept_for_as_long_as_an_alertmanager_is_reminded_of_it() -> None:
+    days = 24 * 60 * MINUTE
+    alarms = {"kind": "alertmanager", "url": "http://127.0.0.1:9093"}
+    item = {"name": "all", "channels": "alarms"}
+    for hold, kept in (({}, 30), ({"hold": "60 days"}, 60), ({"violation_hold": "45 days"}, 45)):
+        file = SubscriptionFile.model_validate({"channels": {"alarms": {**alarms, **hold}}, "subscriptions": [item]})
+        assert kept_for(file, Fraction(1)) == kept * days
+    assert kept_for(file, Fraction(60)) == 60 * 45 * days
 
 
 def test_an_alarm_stands_for_as_long_as_its_kind_is_held() -> None:
