@@ -32,6 +32,7 @@ from zoneinfo import ZoneInfo
 
 from schemas.limits import HOUR
 from schemas.subscriptions import EscalationStep, Subscription, SubscriptionFile
+from streams.core.adoption import adopt
 from streams.core.instants import instant_us
 from streams.core.matching import AlertData, after_quiet, concerns, release_at
 
@@ -172,6 +173,7 @@ class Planner:
         self._subscriptions: dict[str, Subscription] = {item.name: item for item in file.subscriptions}
         self._order = {name: number for number, name in enumerate(self._subscriptions)}
         self._zone = ZoneInfo(file.zone)
+        self._there = frozenset(file.channels)
         self._keep = keep
         self.cases: dict[str, CaseState] = {}
         self.acknowledged: dict[str, int] = {}
@@ -183,13 +185,13 @@ class Planner:
     def restore(
         self, cases: Mapping[str, CaseState], acknowledged: Mapping[str, int], silenced: Mapping[str, int]
     ) -> None:
-        """Restore from rows. Waiting alerts and steps of removed subscriptions are dropped."""
+        """Restore from rows. What belongs to subscriptions that are gone goes to others (``adoption``)."""
         self.cases = dict(cases)
         self.acknowledged = dict(acknowledged)
         self.silenced = dict(silenced)
         self._timers = []
         for case_id, case in self.cases.items():
-            case.waiting = [item for item in case.waiting if item.subscription in self._subscriptions]
+            adopt(case, self._subscriptions, self._zone)
             case.escalations = [
                 item for item in case.escalations if self._next_step(item) and item.alert_id not in acknowledged
             ]
@@ -420,19 +422,17 @@ class Planner:
             for first in range(0, len(held), MAX_DIGEST):
                 plan.deliveries.append(self._message(subscription.name, channel, held[first : first + MAX_DIGEST], now))
 
-    @staticmethod
-    def _channels(subscription: Subscription, case: CaseState, item: Waiting) -> Sequence[str]:
+    def _channels(self, subscription: Subscription, case: CaseState, item: Waiting) -> Sequence[str]:
         if not item.follows:
             return subscription.channels
-        # Only channels to which this subscription (its steps included) sent: one subscription serves each channel.
-        return sorted(
-            {
-                channel
-                for key in item.follows
-                for channel in case.sent.get(key, {})
-                if case.sent_by.get(key, {}).get(channel) == subscription.name
-            }
-        )
+        # Only channels to which this subscription (or a step) sent, and that are there: one serves each channel.
+        told = {
+            channel
+            for key in item.follows
+            for channel in case.sent.get(key, {})
+            if case.sent_by.get(key, {}).get(channel) == subscription.name
+        }
+        return sorted(told & self._there)
 
     @staticmethod
     def _message(subscription: str, channel: str, items: Sequence[tuple[CaseState, Waiting]], now: int) -> Delivery:

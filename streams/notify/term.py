@@ -23,6 +23,7 @@ from schemas.acknowledgements import Acknowledgement
 from schemas.alerts import AlertEvent
 from schemas.deliveries import Undelivered, UndeliveredReason
 from schemas.subscriptions import AlertmanagerChannel, SubscriptionFile
+from streams.core.adoption import adopted
 from streams.core.delivery import CaseState, Delivery, Event, Planner
 from streams.core.instants import instant_us, moment_of
 from streams.errors import GridclockError
@@ -119,16 +120,33 @@ class Term:
         self._planner.restore(cases, acknowledged, silenced)
         await self._assign()
         self._open()
-        gone = [item for item in self._outbox.values() if not self._has_receiver(item)]
-        for delivery in gone:
-            logger.warning("channel %s or its subscription no longer exists: a message is dropped", delivery.channel)
-        await self._write(over + [self._off(delivery) for delivery in gone])
+        letters: list[Undelivered] = []
+        over += self._adopt(letters)
+        await self._write(over, letters)
         for delivery in self._outbox.values():
             self._senders[delivery.channel].put(delivery)
 
-    def _has_receiver(self, delivery: Delivery) -> bool:
-        names = {item.name for item in self._setup.file.subscriptions}
-        return delivery.channel in self._senders and delivery.subscription in names
+    def _adopt(self, letters: list[Undelivered]) -> list[Row]:
+        """The rows that follow from messages under way whose channel or subscription is gone from the file."""
+        subscriptions = {item.name: item for item in self._setup.file.subscriptions}
+        written: list[Row] = []
+        changed: set[str] = set()
+        for key, delivery in list(self._outbox.items()):
+            found = adopted(delivery, subscriptions) if delivery.channel in self._senders else None
+            if found is not None:
+                self._outbox[key] = found
+                continue
+            what = "subscription" if delivery.channel in self._senders else "channel"
+            logger.warning("channel %s: its %s is gone: a message is undelivered", delivery.channel, what)
+            detail = f"the {what} is not in the file of subscriptions any more"
+            changed |= self._planner.failed(delivery)
+            letters.append(
+                self._letter(
+                    delivery.channel, delivery.subscription, delivery.key, "refused", detail, 0, delivery.events
+                )
+            )
+            written.append(self._off(delivery))
+        return written + [(rows.CASE + key, rows.case_to_bytes(self._planner.cases[key])) for key in sorted(changed)]
 
     async def _read_rows(self) -> dict[str, bytes]:
         # Reading ends at a mark written by this process: former leaders are fenced off, so no other rows follow it.

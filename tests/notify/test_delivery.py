@@ -11,6 +11,7 @@ import pytest
 from schemas.subscriptions import SubscriptionFile
 from streams.core.delivery import Delivery, Event, Planner
 from streams.core.matching import release_at
+from streams.notify.delivery_rows import case_from_bytes, case_to_bytes
 from streams.notify.term import kept_for
 from tests.notify.alerts import MINUTE, START, alert, id_of
 from tests.stories import us
@@ -306,6 +307,85 @@ def test_when_an_alert_may_be_told(zone: str, now: str, told: str) -> None:
 def test_the_boundaries_of_a_digest_are_the_same_every_day(zone: str, every: str, now: str, told: str) -> None:
     (item,) = file_of({"name": "all", "channels": "team", "digest": every}).subscriptions
     assert release_at(item, ZoneInfo(zone), "norm", us(now)) == us(told)
+
+
+def restored(told: Told, *subscriptions: dict[str, Any], without: tuple[str, ...] = ()) -> Told:
+    """After a restart with another file, some channels of which are gone."""
+    other = Told(*subscriptions)
+    file = file_of(*subscriptions)
+    there = {name: channel for name, channel in file.channels.items() if name not in without}
+    other.planner = Planner(file.model_copy(update={"channels": there}), keep=KEEP)
+    rows = {key: case_from_bytes(key, case_to_bytes(case)) for key, case in told.planner.cases.items()}
+    other.planner.restore(rows, told.planner.acknowledged, told.planner.silenced)
+    return other
+
+
+NIGHTS = {"quiet": {"from": "22:00", "to": "07:00"}}
+
+
+def test_what_a_renamed_subscription_sent_is_taken_back_under_its_new_name() -> None:
+    told = Told({"name": "old", "channels": ["team", "desk"]})
+    told.at("14:00", alert("b1"))
+    later = restored(told, {"name": "new", "channels": ["team", "desk"]})
+    assert later.at("14:10", alert("not-b1", "retraction", retracts="b1")) == [
+        to("desk", "not-b1"), to("team", "not-b1"),
+    ]  # fmt: skip
+    assert {one.subscription for one in later.messages} == {"new"}
+
+
+def test_what_a_removed_subscription_sent_is_followed_up_by_one_of_the_channel_and_nowhere_else() -> None:
+    told = Told({"name": "red", "channels": ["team", "desk"]}, {"name": "fees", "channels": "city"})
+    told.at("14:00", alert("b1"))
+    fees = {"name": "fees", "match": {"rule": "another"}, "channels": ["city", "team"]}
+    later = restored(told, fees)
+    assert later.at("14:10", alert("l1", "late_completion")) == [to("city", "l1"), to("team", "l1")]
+    later = restored(told, {"name": "fees", "channels": "county"})
+    assert later.at("14:10", alert("not-b1", "retraction", retracts="b1")) == [to("city", "not-b1")]
+
+
+def test_what_was_sent_to_a_channel_that_is_gone_is_followed_up_where_it_can_be() -> None:
+    told = Told({"name": "all", "channels": ["team", "desk"]})
+    told.at("14:00", alert("b1"))
+    later = restored(told, {"name": "all", "channels": "desk"}, without=("team",))
+    assert later.at("14:10", alert("not-b1", "retraction", retracts="b1")) == [to("desk", "not-b1")]
+
+
+def test_what_waits_for_a_renamed_subscription_is_sent_under_its_new_name() -> None:
+    told = Told({"name": "old", "channels": "team", **NIGHTS})
+    assert told.at("22:30", alert("b1")) == []
+    later = restored(told, {"name": "new", "channels": "team", **NIGHTS}, {"name": "x", "match": {"rule": "other"},
+                                                                          "channels": "city"})  # fmt: skip
+    assert later.at("23:00") == []
+    assert later.at("2026-03-03T07:00") == [to("team", "b1")]
+    later = restored(told, {"name": "new", "channels": "team", "quiet": {"from": "06:00", "to": "08:00"}})
+    assert later.at("2026-03-03T07:00") == []
+    assert later.at("2026-03-03T08:00") == [to("team", "b1")]
+    assert restored(told, {"name": "x", "match": {"rule": "other"}, "channels": "team"}).at("2026-03-03T08:00") == []
+
+
+def test_a_retraction_that_waits_for_a_renamed_subscription_is_sent_under_its_new_name() -> None:
+    told = Told({"name": "old", "channels": "team", **NIGHTS})
+    told.at("21:30", alert("b1"))
+    assert told.at("22:30", alert("not-b1", "retraction", retracts="b1")) == []
+    later = restored(told, {"name": "new", "channels": "team", **NIGHTS})
+    assert later.at("2026-03-03T07:00") == [to("team", "not-b1")]
+
+
+def test_what_waited_for_one_of_two_is_sent_once() -> None:
+    other = {"name": "other", "channels": "team"}
+    told = Told({"name": "old", "channels": "team", **NIGHTS}, other)
+    assert told.at("22:30", alert("b1")) == [to("team", "b1")]
+    later = restored(told, other)
+    assert later.at("2026-03-03T07:00") == []
+
+
+def test_a_breach_of_a_renamed_subscription_goes_up() -> None:
+    step = {"after": "30 min", "to": "county", "channels": "county"}
+    told = Told({"name": "old", "channels": "team", "escalate": [step]})
+    told.at("14:00", alert("b1"))
+    later = restored(told, {"name": "new", "channels": "team", "escalate": [step]})
+    assert later.at("14:30") == [to("county", "b1", level="county")]
+    assert restored(told, {"name": "new", "channels": "team"}).at("14:30") == []
 
 
 def test_an_alarm_stands_until_it_is_over() -> None:

@@ -248,6 +248,46 @@ def test_stopped_in_order_and_started_again_tells_nobody_twice(lasting: Broker, 
         assert ids(hook) == Counter({id_of(f"b{number}"): 1 for number in range(3)})
 
 
+def test_what_is_under_way_goes_on_under_a_renamed_subscription_and_not_to_a_renamed_channel(
+    lasting: Broker, prefix: str, tmp_path: Path
+) -> None:
+    kafka = lasting
+    name = prefix.strip("-")
+    prepared(kafka, name)
+    topic = f"{name}.alerts"
+    with receiver() as hook:
+        file = written(tmp_path, hook, name)
+        with notifier(kafka, name, file, tmp_path / "log0") as child:
+            says(child, "delivering")
+            send(kafka, topic, [alert("b1", case="c1")])
+            assert eventually(lambda: set(ids(hook)) == {id_of("b1")}), child.last_lines()
+            hook.answers = [503] * 1000
+            send(kafka, topic, [alert("b2", case="c2")])
+            assert eventually(lambda: outbox(kafka, name) == {id_of("b2")}), child.last_lines()
+        text = file.read_text("utf-8")
+        file.write_text(text.replace('"name": "all"', '"name": "everything"'), "utf-8")
+        hook.answers = []
+        with notifier(kafka, name, file, tmp_path / "log1") as child:
+            assert eventually(lambda: set(ids(hook)) == {id_of("b1"), id_of("b2")}), child.last_lines()
+            assert hook.taken()[-1].headers["gridclock-subscription"] == "everything"
+            hook.answers = [503] * 1000
+            send(kafka, topic, [alert("b3", case="c3")])
+            assert eventually(lambda: outbox(kafka, name) == {id_of("b3")}), child.last_lines()
+        file.write_text(text.replace('"hook"', '"door"'), "utf-8")
+        hook.answers = []
+        with notifier(kafka, name, file, tmp_path / "log2") as child:
+            says(child, "delivering")
+            send(kafka, topic, [alert("not-b1", "retraction", case="c1", retracts="b1"), alert("b4", case="c4")])
+            assert eventually(lambda: id_of("b4") in ids(hook)), child.last_lines()
+            assert child.exit_code is None
+        assert set(ids(hook)) == {id_of("b1"), id_of("b2"), id_of("b4")}
+        (letter,) = read(kafka, f"{name}.undelivered")
+        assert (letter["channel"], letter["key"], letter["reason"]) == ("hook", id_of("b3"), "refused")
+        assert "channel is not in the file" in letter["detail"]
+        copied = [one["id"] for one in read(kafka, f"{name}.copy")]
+        assert sorted(copied) == sorted(map(id_of, ("b1", "b2", "b3", "b4", "not-b1")))
+
+
 def test_who_stands_by_stops_in_order_too(lasting: Broker, prefix: str, tmp_path: Path) -> None:
     kafka = lasting
     name = prefix.strip("-")
