@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +16,8 @@ from rich.console import Console
 from rich.table import Table
 
 from schemas.limits import MINUTE
-from schemas.subscriptions import KafkaChannel, OrgMatch, Subscription, SubscriptionFile
+from schemas.rules import Rule
+from schemas.subscriptions import KafkaChannel, Match, OrgMatch, Subscription, SubscriptionFile
 from streams.commands.common import (
     DONE,
     WRONG_USE,
@@ -34,7 +35,7 @@ from streams.kafka.connection import kafka_options
 from streams.notify.channels.contract import Channel, NotDelivered
 from streams.notify.process import channels_of
 from streams.notify.subscription_files import load_subscriptions, missing_secrets
-from streams.rulebooks.yaml_files import read_yaml
+from streams.rulebooks.yaml_files import Keys, read_yaml
 from streams.settings import Settings, load_settings
 from streams.wall_clock import WallClock
 
@@ -64,7 +65,7 @@ def subscriptions() -> None:
 @rulebook_options
 @click.option("--secrets", is_flag=True, help="Fail if a secret named in the file is missing here.")
 def check(path: Path, rules: tuple[Path, ...], only: Path | None, secrets: bool) -> int:
-    """Check a file: its form, its channels, the rules named in it.
+    """Check a file: its form, its channels, and that its filters match some rule.
 
     \b
     Example:
@@ -72,8 +73,7 @@ def check(path: Path, rules: tuple[Path, ...], only: Path | None, secrets: bool)
     """
     loaded = rulebook_of(rules, only)
     file = load_subscriptions(path, loaded.organisations)
-    known = {rule.id for rule in loaded.rulebook.rules}
-    problems = unknown_rules(path, file, known)
+    problems = never_matching(path, file, loaded.rulebook.rules)
     if problems:
         raise ConfigError.first_of(problems)
     missing = missing_secrets(file)
@@ -83,25 +83,64 @@ def check(path: Path, rules: tuple[Path, ...], only: Path | None, secrets: bool)
     return WRONG_USE if missing and secrets else DONE
 
 
-def unknown_rules(path: Path, file: SubscriptionFile, known: set[str]) -> list[ConfigError]:
-    """Rules in subscriptions that are not in the rulebook: such a subscription would never match."""
+def never_matching(path: Path, file: SubscriptionFile, rules: Sequence[Rule]) -> list[ConfigError]:
+    """What a subscription asks for that no alert of these rules ever has: it would never match, and nobody be told."""
     lines = read_yaml(path)
     found = []
     for index, item in enumerate(file.subscriptions):
-        for rule in item.match.rule or ():
-            if rule not in known:
-                near = difflib.get_close_matches(rule, known, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
-                keys = ("subscriptions", index, "match", "rule")
-                found.append(
-                    ConfigError(
-                        f"{rule!r} is not a rule of this rulebook{hint}",
-                        path=str(path),
-                        line=lines.line(keys),
-                        key=".".join(str(key) for key in keys),
-                    )
-                )
+        for keys, message in (*_unknown_rules(item.match, rules), *_odd_values(item.match)):
+            place: Keys = ("subscriptions", index, "match", *keys)
+            key = ".".join(str(one) for one in place)
+            found.append(ConfigError(message, path=str(path), line=lines.line(place), key=key))
     return found
+
+
+def _unknown_rules(match: Match, rules: Sequence[Rule]) -> Iterator[tuple[Keys, str]]:
+    known, enabled = {rule.id for rule in rules}, {rule.id for rule in rules if rule.enabled}
+    asked = set(match.rule or known)
+    for name in match.rule or ():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            yield ("rule",), f"{name!r} is not a rule of this rulebook{hint}"
+        elif name not in enabled:
+            yield ("rule",), f"{name!r} is not enabled in this rulebook: it reports nothing"
+    if not asked <= enabled and match.rule is not None:
+        return
+    fitting = [rule for rule in rules if rule.enabled and rule.id in asked]
+    wanted: list[tuple[str, Keys, Sequence[str] | None, Callable[[Rule], set[str]]]] = [
+        ("chapter", ("chapter",), match.chapter, lambda rule: {rule.clauses[0].partition("-")[0]}),
+        ("severity", ("severity",), match.severity, lambda rule: {rule.severity}),
+        ("subject type", ("subject", "type"), match.subject.type, lambda rule: set(rule.subject)),
+    ]
+    for word, keys, values, has in wanted:
+        if values is None:
+            continue
+        having = {value for rule in fitting for value in has(rule)}
+        fitting = [rule for rule in fitting if has(rule) & set(values)]
+        if not fitting:
+            yield (
+                keys,
+                f"{word} {' or '.join(values)} is that of no such rule; here it is {' or '.join(sorted(having))}",
+            )
+            return
+
+
+def _odd_values(match: Match) -> Iterator[tuple[Keys, str]]:
+    for level in OrgMatch.model_fields:
+        for value in getattr(match.org, level) or ():
+            if not value or value != value.strip() or "*" in value:
+                yield (
+                    ("org", level),
+                    f"{value!r} is never the code of an organisation: codes are compared whole; "
+                    "list them, or ask for the level above",
+                )
+    for value in match.subject.id or ():
+        if not value or value != value.strip() or "*" in value[:-1]:
+            yield (
+                ("subject", "id"),
+                f"{value!r} is never the id of a subject: write it whole, or its beginning and one *",
+            )
 
 
 @subscriptions.command(name="list")

@@ -262,3 +262,46 @@ def test_wrong_use_is_told(
     monkeypatch.delenv("KAFKA_BOOTSTRAP_SERVERS", raising=False)
     assert run(arguments) == 2
     assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("match", "key", "said"),
+    [
+        ({"rule": "survey-on-time"}, "rule", "'survey-on-time' is not enabled in this rulebook"),
+        ({"rule": "fee-5-minutes", "chapter": "F"}, "chapter", "chapter F is that of no such rule; here it is W"),
+        ({"rule": "fee-5-minutes", "severity": "red_line"}, "severity", "here it is norm"),
+        ({"chapter": "R", "subject": {"type": "batch"}, "severity": "red_line"}, "subject.type", "subject type batch"),
+        ({"org": {"city": "32*"}}, "org.city", "'32*' is never the code"),
+        ({"org": {"county": ["320102", "320103 "]}}, "org.county", "'320103 ' is never the code"),
+        ({"org": {"unit": ""}}, "org.unit", "'' is never the code"),
+        ({"subject": {"id": "WO*1"}}, "subject.id", "'WO*1' is never the id"),
+        ({"subject": {"id": ["*", ""]}}, "subject.id", "'' is never the id"),
+    ],
+)
+def test_a_filter_that_never_matches_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], match: dict[str, Any], key: str, said: str
+) -> None:
+    channels = {"desk": {"kind": "kafka", "topic": "desk"}}
+    path = tmp_path / "subscriptions.yaml"
+    one = {"name": "one", "channels": "desk", "match": match}
+    path.write_text(json.dumps({"channels": channels, "subscriptions": [one]}), "utf-8")
+    assert run(["subscriptions", "check", str(path)]) == 2
+    err = capsys.readouterr().err
+    assert f"{path}:1: subscriptions.0.match.{key}: " in err
+    assert said in err
+
+
+@pytest.mark.parametrize(
+    "match",
+    [
+        {"rule": ["fee-5-minutes", "whole-connection"], "chapter": ["B", "F"], "severity": "red_line"},
+        {"chapter": "W", "kind": "warning", "subject": {"type": ["order", "meter"], "id": ["WO1*", "*"]}},
+        {"org": {"city": "3201", "unit": "U 1"}},
+    ],
+)
+def test_a_filter_that_may_match_is_in_order(tmp_path: Path, match: dict[str, Any]) -> None:
+    channels = {"desk": {"kind": "kafka", "topic": "desk"}}
+    path = tmp_path / "subscriptions.yaml"
+    one = {"name": "one", "channels": "desk", "match": match}
+    path.write_text(json.dumps({"channels": channels, "subscriptions": [one]}), "utf-8")
+    assert run(["subscriptions", "check", str(path)]) == 0
