@@ -147,7 +147,7 @@ class ClockPartition:
         """Records of a source from before this instant (microseconds) were removed before they were read."""
         self._keep_for = keep_for
         self._prune_from_now_on(prunes)
-        self._is_hashed = is_hashed
+        self.is_hashed = is_hashed
         self.aside: dict[Subject, Aside] = {}
         """The subjects that are set aside; they are not in the engine."""
         self._aside_rows: dict[Subject, bytes] = {}
@@ -184,7 +184,8 @@ class ClockPartition:
         """
         if position is not None:
             found = position_from_bytes(position)
-            check_numbers(self.partition, found, is_hashed=self._is_hashed)
+            if found.offset >= 0:  # before its first record it has no numbers
+                check_numbers(self.partition, found, is_hashed=self.is_hashed)
             self.offset, self.checksum = found.offset, found.checksum
             self.sources, self.lost_before = dict(found.sources), found.lost_before
             self._watermarks = SourceWatermarks(found.watermarks, found.at)
@@ -462,6 +463,6 @@ class ClockPartition:
             self.fingerprint,
             self.lost_before,
             prunes=self.prunes,
-            is_hashed=self._is_hashed,
+            is_hashed=self.is_hashed,
         )
         return position_key(self.partition), position_to_bytes(position)

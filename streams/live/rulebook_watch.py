@@ -94,7 +94,8 @@ class RulebookWatch:
         """
         positions, _ = await self._positions()
         for number, position in sorted(positions.items()):
-            check_numbers(number, position, is_hashed=is_hashed)
+            if position.offset >= 0:  # before its first record a partition has no numbers
+                check_numbers(number, position, is_hashed=is_hashed)
 
     def compare(self, rulebooks: Mapping[int, str]) -> None:
         """Store the rulebook of each partition; log when others appear, and when none remain."""

@@ -147,7 +147,10 @@ class SettingAside:
     def position(self, number: int) -> Position:
         """A partition's own row as stored."""
         row = self.row_of(number, position_key(number))
-        return Position(-1, None, {}, {}, self.make(number).fingerprint) if row is None else position_from_bytes(row)
+        if row is not None:
+            return position_from_bytes(row)
+        made = self.make(number)
+        return Position(-1, None, {}, {}, made.fingerprint, is_hashed=made.is_hashed)
 
     async def _mark(self, number: int, position: Position, suspect: Suspect) -> None:
         await self.keep_position(number, position_to_bytes(replace(position, suspect=suspect)))

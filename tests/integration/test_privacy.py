@@ -207,3 +207,22 @@ def replayed(folder: Path, key: Path) -> dict[str, str]:
     found = {f"replay {path.name}": path.read_text("utf-8") for path in (alerts, table, cases, rows, report)}
     assert all(found.values())
     return {**found, "replay output": first.stdout + first.stderr + second.stdout + second.stderr}
+
+
+def test_a_new_installation_with_pseudonyms_inside_works_and_begins_again(live: Live) -> None:
+    account, key = "3301000123456", "a key of sixteen characters and more"
+    live.make_source(1)
+    for count in (1, 2):  # new, and with the state of the first
+        worker = live.worker(store="same", GRIDCLOCK_PSEUDONYMS_INSIDE="true", GRIDCLOCK_PSEUDONYM_KEY=key)
+        story = f"e{count} 2025-03-03T09:00 counter.service_started WO{count} business=fee"
+        live.send([{**event, "account_id": account} for event in wire(story)])
+        orders = {f"WO{number}" for number in range(1, count + 1)}
+        until(lambda: orders == breached_orders(live), 60, lambda: worker.output)  # noqa: B023
+        assert worker.stop() == 0, worker.output
+    for word in ("log", "alerts"):
+        assert not [value for *_, value in live.topic(word).records if account.encode() in value]
+
+
+def breached_orders(live: Live) -> set[str]:
+    told = [json.loads(value)["data"] for *_, value in live.topic("alerts").records]
+    return {one["subject"]["id"] for one in told if (one["rule"], one["kind"]) == ("fee-5-minutes", "breach")}
