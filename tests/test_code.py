@@ -62,6 +62,18 @@ def imports_of(path: Path) -> set[str]:
     return found
 
 
+TOP = {"pyproject.toml", "requirements-lock.txt", "README.md", "streams", "schemas", "deploy", "tests"}
+"""All that lies at the top besides dotfiles and a licence."""
+
+
+def test_nothing_else_lies_at_the_top() -> None:
+    found = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if found.returncode:
+        pytest.skip(f"not a clone: {found.stderr.strip()}")
+    names = {line.strip('"').partition("/")[0] for line in found.stdout.splitlines()}
+    assert {name for name in names if not name.startswith((".", "LICEN"))} <= TOP
+
+
 @pytest.mark.parametrize("room", ["schemas", *ROOMS])
 def test_imports_point_one_way(room: str) -> None:
     """``commands`` and ``cli`` may import everything; nothing imports them."""
