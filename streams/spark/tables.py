@@ -28,8 +28,8 @@ from streams.spark.frames import ROUTED, values_of
 from streams.spark.inputs import Inputs, routed_rows
 from streams.spark.rulebook import RulebookFiles
 from streams.spark.steps import Job, catalogue_of
-from streams.wire.coarse_numbers import Read, coarse_elements, coarse_members, coarse_number
 from streams.wire.mapping import flat
+from streams.wire.typed_numbers import Read, coarse_elements, coarse_members, coarse_number
 
 _ID: Final = "__gridclock_row"
 _PARTITION_BITS: Final = 33

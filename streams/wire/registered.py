@@ -29,8 +29,8 @@ from typing import Any, Final, NamedTuple, Protocol
 import msgspec
 
 from streams.errors import InputError
-from streams.wire.coarse_numbers import Read, coarse_avro, protobuf_numbers
 from streams.wire.decoder import decode_json
+from streams.wire.typed_numbers import Read, coarse_avro, protobuf_numbers
 
 MAX_SCHEMA: Final = 1_048_576
 MAX_REFERENCES: Final = 200

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from streams.errors import ConfigError
 from streams.replay.sources.parquet_footer import Footer, footer_of
-from streams.wire.coarse_numbers import Read, coarse_elements, coarse_members, coarse_number
 from streams.wire.mapping import flat
+from streams.wire.typed_numbers import Read, coarse_elements, coarse_members, coarse_number
 
 if TYPE_CHECKING:
     import polars as pl
