@@ -70,7 +70,8 @@ class PartitionState(Model):
     latest of the log's records so far. ``suspect`` is the first trial of a process that has taken over the partition:
     ``[offset of the log record, tries so far, [[subject type, subject id]] or null for all]``; the next row removes it.
     ``reads`` is the newest format of rows that the worker reads, 1 if absent. ``prunes`` is true once histories of the
-    partition may be pruned, ``hashed`` where account and meter numbers are replaced by pseudonyms at intake.
+    partition may be pruned, ``hashed`` where account and meter numbers are replaced by pseudonyms at intake; then
+    ``key`` tells one key from another.
     """
 
     v: int
@@ -89,6 +90,7 @@ class PartitionState(Model):
     reads: int = FIRST_VERSION
     prunes: bool = False
     hashed: bool = False
+    key: str = ""
 
 
 class LogRecord(Model):

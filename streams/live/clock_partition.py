@@ -114,8 +114,8 @@ def fingerprint_of(rulebook: Rulebook, *, tracks_cases: bool) -> str:
 class ClockPartition:
     """The engine of one partition and its position in the log.
 
-    ``prunes``: from the beginning, and not only from the record of the log on that says so. ``is_hashed``: account and
-    meter numbers inside are pseudonyms. ``native`` decides where it can.
+    ``prunes``: from the beginning, and not only from the record of the log on that says so. ``hashed_by``: the mark
+    of the key of pseudonyms that account and meter numbers inside are. ``native`` decides where it can.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class ClockPartition:
         keep_for: int | None,
         tracks_cases: bool = False,
         prunes: bool = True,
-        is_hashed: bool = False,
+        hashed_by: str | None = None,
         native: NativeClocks | None = None,
     ) -> None:
         self.partition = partition
@@ -147,7 +147,7 @@ class ClockPartition:
         """Records of a source from before this instant (microseconds) were removed before they were read."""
         self._keep_for = keep_for
         self._prune_from_now_on(prunes)
-        self.is_hashed = is_hashed
+        self.hashed_by = hashed_by
         self.aside: dict[Subject, Aside] = {}
         """The subjects that are set aside; they are not in the engine."""
         self._aside_rows: dict[Subject, bytes] = {}
@@ -185,7 +185,7 @@ class ClockPartition:
         if position is not None:
             found = position_from_bytes(position)
             if found.offset >= 0:  # before its first record it has no numbers
-                check_numbers(self.partition, found, is_hashed=self.is_hashed)
+                check_numbers(self.partition, found, hashed_by=self.hashed_by)
             self.offset, self.checksum = found.offset, found.checksum
             self.sources, self.lost_before = dict(found.sources), found.lost_before
             self._watermarks = SourceWatermarks(found.watermarks, found.at)
@@ -463,6 +463,6 @@ class ClockPartition:
             self.fingerprint,
             self.lost_before,
             prunes=self.prunes,
-            is_hashed=self.is_hashed,
+            hashed_by=self.hashed_by,
         )
         return position_key(self.partition), position_to_bytes(position)

@@ -86,7 +86,7 @@ class RulebookWatch:
                         found[number] = position_from_bytes(value)
         return found, len(ends) - len(last)
 
-    async def check_numbers(self, *, is_hashed: bool) -> None:
+    async def check_numbers(self, *, hashed_by: str | None) -> None:
         """Refuse to begin where the state has account and meter numbers in another form.
 
         Raises:
@@ -95,7 +95,7 @@ class RulebookWatch:
         positions, _ = await self._positions()
         for number, position in sorted(positions.items()):
             if position.offset >= 0:  # before its first record a partition has no numbers
-                check_numbers(number, position, is_hashed=is_hashed)
+                check_numbers(number, position, hashed_by=hashed_by)
 
     def compare(self, rulebooks: Mapping[int, str]) -> None:
         """Store the rulebook of each partition; log when others appear, and when none remain."""

@@ -150,7 +150,7 @@ class SettingAside:
         if row is not None:
             return position_from_bytes(row)
         made = self.make(number)
-        return Position(-1, None, {}, {}, made.fingerprint, is_hashed=made.is_hashed)
+        return Position(-1, None, {}, {}, made.fingerprint, hashed_by=made.hashed_by)
 
     async def _mark(self, number: int, position: Position, suspect: Suspect) -> None:
         await self.keep_position(number, position_to_bytes(replace(position, suspect=suspect)))

@@ -53,7 +53,7 @@ from streams.rulebooks.mapping_files import topic_mappings
 from streams.settings import Settings
 from streams.wire.cloudevents import encode, without_detail
 from streams.wire.decoder import conflict_of, dead_letter_of, encode_json, too_old, wire_fields
-from streams.wire.pseudonyms import Hidden, cloud_events
+from streams.wire.pseudonyms import Hidden, Pseudonyms, cloud_events
 from streams.wire.records import RecordDecoder
 from streams.wire.state_rows import CONTROL_KEY
 
@@ -127,7 +127,7 @@ async def run_worker(
         worker = Worker(settings, topics, clocks, intake, waits=gauges.waits, client_id=client_id, on_failed=on_failed)
         health.troubles.insert(0, lambda: "restoring the state" if worker.is_recovering else None)
         watch = _watch_of(settings, loaded, gauges, topics, clients.consumer)
-        await watch.check_numbers(is_hashed=settings.pseudonyms_inside)
+        await watch.check_numbers(hashed_by=_hashed_by(settings))
         intake.may_prune = lambda: settings.state_format > FIRST_VERSION and watch.all_read_pruned_rows
         stack.callback(asyncio.ensure_future(watch.run()).cancel)
 
@@ -139,6 +139,12 @@ async def run_worker(
             await worker.run(stop, ready)
         except KafkaError as error:  # refused for good: no permission, a record too large, a removed topic
             raise BrokerError(f"{settings.bootstrap}: {error}") from error
+
+
+def _hashed_by(settings: Settings) -> str | None:
+    """The mark of the key under which account and meter numbers are replaced inside, if they are."""
+    key = settings.pseudonyms if settings.pseudonyms_inside else None
+    return None if key is None else Pseudonyms(key).mark
 
 
 def _watch_of(
@@ -176,7 +182,7 @@ def _clocks(
             keep_for=settings.keep_for,
             tracks_cases=settings.cases,
             prunes=False,
-            is_hashed=settings.pseudonyms_inside,
+            hashed_by=_hashed_by(settings),
             native=gauges.native,
         ),
         encode=outlet.encode,

@@ -58,6 +58,11 @@ class Pseudonyms:
     def _hash(self, *parts: str) -> str:
         return hmac.digest(self._key, "\x1f".join(parts).encode(), "sha256").hex()
 
+    @property
+    def mark(self) -> str:
+        """Tells one key from another, without the key."""
+        return self._hash("mark")[:_DIGITS]
+
     def number(self, kind: str, number: str) -> str:
         """The pseudonym of a subject's number; unchanged where it is one, or where its type is not replaced."""
         if kind not in REPLACED or is_pseudonym(number):

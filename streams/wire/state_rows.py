@@ -385,8 +385,8 @@ class Position:
 
     ``rulebook`` is the fingerprint of its worker's rulebook; ``None`` where version 0.1 wrote it. ``lost_before`` is
     the latest of the log records so far. ``reads`` is the newest format of rows that its worker reads; ``prunes``
-    whether histories of the partition may be pruned; ``is_hashed`` whether account and meter numbers inside are
-    pseudonyms.
+    whether histories of the partition may be pruned; ``hashed_by`` the mark of the key where account and meter numbers
+    inside are pseudonyms, empty where an older program wrote it.
     """
 
     offset: int
@@ -403,7 +403,7 @@ class Position:
     suspect: Suspect | None = None
     reads: int = STATE_VERSION
     prunes: bool = False
-    is_hashed: bool = False
+    hashed_by: str | None = None
 
 
 def position_to_bytes(position: Position) -> bytes:
@@ -427,7 +427,7 @@ def position_to_bytes(position: Position) -> bytes:
             "rulebook": position.rulebook,
             "reads": position.reads,
             **({"prunes": True} if position.prunes else {}),
-            **({"hashed": True} if position.is_hashed else {}),
+            **({} if position.hashed_by is None else {"hashed": True, "key": position.hashed_by}),
             **({"aside": aside} if aside else {}),
             **({} if position.lost_before is None else {"lost_before": position.lost_before}),
             **({} if suspect is None else {"suspect": (suspect.offset, suspect.tries, suspect.subjects)}),
@@ -457,21 +457,26 @@ def position_from_bytes(raw: bytes) -> Position:
             _suspect_of(state.get("suspect")),
             state.get("reads", FIRST_VERSION),
             state.get("prunes", False),
-            state.get("hashed", False),
+            state.get("key", "") if state.get("hashed", False) else None,
         )
 
 
-def check_numbers(partition: int, position: Position, *, is_hashed: bool) -> None:
-    """Refuse a state whose account and meter numbers are in another form than the setting says.
+def check_numbers(partition: int, position: Position, *, hashed_by: str | None) -> None:
+    """Refuse a state whose account and meter numbers are in another form than the settings say.
 
     Raises:
         StateError: both would be in one state, and one customer would be two subjects.
     """
-    if position.is_hashed != is_hashed:
-        there, wanted = ("pseudonyms", "false") if position.is_hashed else ("real numbers", "true")
+    if (position.hashed_by is None) != (hashed_by is None):
+        there, wanted = ("real numbers", "true") if position.hashed_by is None else ("pseudonyms", "false")
         raise StateError(
             f"the state of partition {partition} has {there} of accounts and meters inside, and "
             f"GRIDCLOCK_PSEUDONYMS_INSIDE is {wanted}: use another --name, or set it as before"
+        )
+    if position.hashed_by and position.hashed_by != hashed_by:
+        raise StateError(
+            f"the state of partition {partition} has pseudonyms of accounts and meters inside, under another key than "
+            "GRIDCLOCK_PSEUDONYM_KEY: use another --name, or set the key as before"
         )
 
 

@@ -219,6 +219,11 @@ def test_a_new_installation_with_pseudonyms_inside_works_and_begins_again(live: 
         orders = {f"WO{number}" for number in range(1, count + 1)}
         until(lambda: orders == breached_orders(live), 60, lambda: worker.output)  # noqa: B023
         assert worker.stop() == 0, worker.output
+    other = live.worker(
+        store="same", ready=False, GRIDCLOCK_PSEUDONYMS_INSIDE="true", GRIDCLOCK_PSEUDONYM_KEY=key.upper()
+    )
+    until(lambda: other.exit_code is not None, 60, lambda: other.output)
+    assert (other.exit_code, "under another key" in other.output) == (2, True), other.output
     for word in ("log", "alerts"):
         assert not [value for *_, value in live.topic(word).records if account.encode() in value]
 

@@ -13,6 +13,7 @@ import pytest
 
 from streams.live.clock_partition import position_key
 from streams.live.rulebook_watch import RulebookWatch
+from streams.wire.pseudonyms import Pseudonyms
 from streams.wire.state_rows import Position, StateError, position_to_bytes
 
 OLD = json.dumps({"v": 1, "offset": 4, "at": None, "watermarks": {}, "sources": {}}).encode()
@@ -99,16 +100,31 @@ def test_histories_are_not_pruned_while_a_partition_has_no_leader() -> None:
     assert not watch.all_read_pruned_rows
 
 
-@pytest.mark.parametrize("is_hashed", [False, True])
-def test_a_state_with_numbers_in_another_form_is_refused(changelog: Changelog, is_hashed: bool) -> None:
+@pytest.mark.parametrize("hashed_by", [None, "aa"])
+def test_a_state_with_numbers_in_another_form_is_refused(changelog: Changelog, hashed_by: str | None) -> None:
     watch = RulebookWatch("aa", 3, changelog.ends, changelog.read, lambda _: None)
-    asyncio.run(watch.check_numbers(is_hashed=is_hashed))  # a new name
-    row = position_to_bytes(Position(4, None, {}, {}, is_hashed=is_hashed))
+    asyncio.run(watch.check_numbers(hashed_by=hashed_by))  # a new name
+    row = position_to_bytes(Position(4, None, {}, {}, hashed_by=hashed_by))
     changelog.last = {2: Record(position_key(2), row)}
-    asyncio.run(watch.check_numbers(is_hashed=is_hashed))
+    asyncio.run(watch.check_numbers(hashed_by=hashed_by))
     with pytest.raises(StateError, match=r"the state of partition 2 has .*: use another --name"):
-        asyncio.run(watch.check_numbers(is_hashed=not is_hashed))
+        asyncio.run(watch.check_numbers(hashed_by="aa" if hashed_by is None else None))
     changelog.last = {2: Record(position_key(2), OLD)}  # of 0.1: real numbers
-    asyncio.run(watch.check_numbers(is_hashed=False))
+    asyncio.run(watch.check_numbers(hashed_by=None))
     with pytest.raises(StateError):
-        asyncio.run(watch.check_numbers(is_hashed=True))
+        asyncio.run(watch.check_numbers(hashed_by="aa"))
+
+
+def test_a_state_with_pseudonyms_under_another_key_is_refused(changelog: Changelog) -> None:
+    first, second = Pseudonyms(b"a key of sixteen characters").mark, Pseudonyms(b"another key of sixteen").mark
+    watch = RulebookWatch("aa", 3, changelog.ends, changelog.read, lambda _: None)
+    row = position_to_bytes(Position(4, None, {}, {}, hashed_by=first))
+    changelog.last = {2: Record(position_key(2), row)}
+    asyncio.run(watch.check_numbers(hashed_by=first))
+    with pytest.raises(StateError, match=r"under another key than .*: use another --name, or set the key as before"):
+        asyncio.run(watch.check_numbers(hashed_by=second))
+    older = {name: value for name, value in json.loads(row).items() if name != "key"}
+    changelog.last = {2: Record(position_key(2), json.dumps(older).encode())}
+    asyncio.run(watch.check_numbers(hashed_by=second))  # which key is not known
+    with pytest.raises(StateError, match="GRIDCLOCK_PSEUDONYMS_INSIDE is false"):
+        asyncio.run(watch.check_numbers(hashed_by=None))
