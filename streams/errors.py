@@ -7,7 +7,8 @@ bug of ours.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 
@@ -81,3 +82,9 @@ class InvariantError(GridclockError):
 def plain_message(item: Mapping[str, Any]) -> str:
     """The message of one of pydantic's errors, without what it puts before that of a ``ValueError``."""
     return str(item["msg"]).removeprefix("Value error, ").replace("a valid tuple", "a list")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name: the known one nearest to it, or nothing."""
+    near = get_close_matches(name, sorted(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import difflib
 import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,7 +19,7 @@ from streams.commands.calendar import calendar_changes
 from streams.commands.common import DONE, rulebook_of, rulebook_options
 from streams.commands.rules_suggest import suggest
 from streams.engine import known_rules
-from streams.errors import ConfigError
+from streams.errors import ConfigError, did_you_mean
 from streams.rulebooks.impossible_rules import check_possible
 from streams.rulebooks.loader import LoadedRule, LoadedRulebook, load_rulebook
 from streams.rulebooks.rule_cases import RuleCases
@@ -140,17 +139,14 @@ def show(rule_id: str, rules: tuple[Path, ...], only: Path | None) -> int:
     loaded = rulebook_of(rules, only)
     found = [item for item in loaded.loaded if item.rule.id == rule_id]
     if not found:
-        raise ConfigError(f"no rule {rule_id!r}{_near(rule_id, loaded)}", key="ID")
+        raise ConfigError(
+            f"no rule {rule_id!r}{did_you_mean(rule_id, {item.rule.id for item in loaded.loaded})}", key="ID"
+        )
     for item in found:
         click.echo(f"# {item.rule.title.zh} / {item.rule.title.en}")
         click.echo(f"# {item.path}:{item.node.start_mark.line + 1}")
         click.echo(yaml.safe_dump([_described(item.rule)], allow_unicode=True, sort_keys=False, width=110), nl=False)
     return DONE
-
-
-def _near(rule_id: str, loaded: LoadedRulebook) -> str:
-    near = difflib.get_close_matches(rule_id, sorted({item.rule.id for item in loaded.loaded}), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 @rules.command(short_help="Check a rulebook directory.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
@@ -29,7 +28,7 @@ from streams.commands.common import (
 )
 from streams.core.delivery import Delivery
 from streams.core.instants import format_us
-from streams.errors import BrokerError, ConfigError
+from streams.errors import BrokerError, ConfigError, did_you_mean
 from streams.kafka.acls import writing
 from streams.kafka.connection import kafka_options
 from streams.notify.channels.contract import Channel, NotDelivered
@@ -100,9 +99,7 @@ def _unknown_rules(match: Match, rules: Sequence[Rule]) -> Iterator[tuple[Keys, 
     asked = set(match.rule or known)
     for name in match.rule or ():
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            yield ("rule",), f"{name!r} is not a rule of this rulebook{hint}"
+            yield ("rule",), f"{name!r} is not a rule of this rulebook{did_you_mean(name, known)}"
         elif name not in enabled:
             yield ("rule",), f"{name!r} is not enabled in this rulebook: it reports nothing"
     if not asked <= enabled and match.rule is not None:

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +15,7 @@ from pydantic import SecretStr, ValidationError
 
 from schemas.subscriptions import OrgMatch, Secret, SubscriptionFile, secrets_of
 from streams.core.notices import NO_NAMES, Names
-from streams.errors import ConfigError, plain_message
+from streams.errors import ConfigError, did_you_mean, plain_message
 from streams.rulebooks.yaml_files import Keys, YamlFile, read_yaml
 
 
@@ -80,10 +79,12 @@ def _code_of(
         return value
     if len(meant) == 1:
         return meant[0]
-    near = difflib.get_close_matches(value, codes, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
     path, file, keys = place
-    what = f"names {', '.join(meant)}: write the code" if meant else f"is neither a name nor a known code{hint}"
+    what = (
+        f"names {', '.join(meant)}: write the code"
+        if meant
+        else f"is neither a name nor a known code{did_you_mean(value, codes)}"
+    )
     key = ".".join(map(str, keys))
     problems.append(ConfigError(f"organisation {value!r} {what}", path=str(path), line=file.line(keys), key=key))
     return value

@@ -8,7 +8,6 @@ new one comes into force, or replaces it entirely if the new one is in force ear
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import resources
@@ -26,7 +25,7 @@ from schemas.rules import Rule, RulebookFile
 from schemas.titles import EVENT_TITLES
 from streams.core.rule_checks import Problem, calendars_of, check, check_follow_ups
 from streams.core.rulebook import Rulebook
-from streams.errors import ConfigError
+from streams.errors import ConfigError, did_you_mean
 from streams.rulebooks.calendars import build_calendar, layered, load_calendar_spec
 from streams.rulebooks.opening_hours import build_calendars
 from streams.rulebooks.organisations import ORGANISATION_FILES, load_organisations
@@ -228,8 +227,7 @@ def _without(disabled: Sequence[_Disabled], rules: list[LoadedRule]) -> list[Loa
     problems = []
     for rule_id, path, node, index in disabled:
         if rule_id not in known:
-            near = difflib.get_close_matches(rule_id, sorted(known), n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(rule_id, known)
             line = line_of(node, ("disabled", index))
             problems.append(
                 ConfigError(f"no rule {rule_id!r}{hint}", path=str(path), line=line, key=f"disabled.{index}")

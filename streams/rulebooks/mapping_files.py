@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
@@ -14,7 +13,7 @@ from pydantic import ValidationError
 import schemas.mappings as schema
 from schemas.events import COMMON_FIELDS, EventCatalogue, Org
 from schemas.fields import Count, Day, Flag, Instant, Number, ReadingDay
-from streams.errors import ConfigError, plain_message
+from streams.errors import ConfigError, did_you_mean, plain_message
 from streams.rulebooks.schema_registry import SchemaRegistry
 from streams.rulebooks.yaml_files import Keys, YamlFile, read_yaml
 from streams.settings import Settings
@@ -65,7 +64,7 @@ class MappingFile:
         known = set(columns)
         for keys, column in self.rows.columns():
             if column not in known:
-                did = _did_you_mean(column, known)
+                did = did_you_mean(column, known)
                 raise self.error(keys, f"{name} has no column {column!r}; it has {', '.join(columns)}{did}{hint}")
             if columns.count(column) > 1:
                 places = ", ".join(str(n) for n, one in enumerate(columns, start=1) if one == column)
@@ -81,12 +80,7 @@ class MappingFile:
             if column not in seen:
                 found.setdefault(column, keys)
         for column, keys in found.items():
-            yield self.error(keys, f"no row of {name} has a column {column!r}{_did_you_mean(column, seen)}")
-
-
-def _did_you_mean(column: str, known: Set[str]) -> str:
-    near = difflib.get_close_matches(column, sorted(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+            yield self.error(keys, f"no row of {name} has a column {column!r}{did_you_mean(column, seen)}")
 
 
 def load_mapping(path: Path, catalogue: EventCatalogue | None = None) -> MappingFile:
@@ -213,10 +207,9 @@ def _unknown(found: MappingFile, catalogue: EventCatalogue) -> Iterator[ConfigEr
             known |= set(catalogue.models[event_type].model_fields)
         if outer not in known or (outer == "org" and inner not in Org.model_fields):
             names = [f"org.{one}" for one in Org.model_fields] if outer == "org" else sorted(known)
-            near_fields = difflib.get_close_matches(name, names, n=1)
             said = f"the rulebook knows no field {name!r} of these events"
-            if near_fields:
-                yield found.error(keys, f"{said}; did you mean {near_fields[0]!r}?")
+            if hint := did_you_mean(name, names):
+                yield found.error(keys, f"{said}{hint}")
             else:
                 yield found.error(keys, f"{said}; no rule looks at it", _Unused)
 

@@ -18,9 +18,8 @@ a case pass without a look (a rule that is not there, an event that would be ref
 
 from __future__ import annotations
 
-import difflib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -31,7 +30,7 @@ from streams.core.driver import Driver, Step
 from streams.core.engine import Engine
 from streams.core.event import Event
 from streams.core.instants import format_us, instant_us
-from streams.errors import ConfigError, InputError
+from streams.errors import ConfigError, InputError, did_you_mean
 from streams.rulebooks.loader import LoadedRulebook
 from streams.rulebooks.yaml_files import read_yaml
 from streams.wire.decoder import Decoder
@@ -147,7 +146,7 @@ class RuleCases:
         ids = {found.id for found in self._loaded.rulebook.rules}
         if isinstance(rule, str) and rule in ids:
             return rule
-        raise self._error(f"no rule {rule!r} in this rulebook{_nearest(str(rule), ids)}", line, key)
+        raise self._error(f"no rule {rule!r} in this rulebook{did_you_mean(str(rule), ids)}", line, key)
 
     def _expected(self, row: Any, line: int, key: str) -> dict[str, Any]:
         if not isinstance(row, dict) or "rule" not in row:
@@ -185,11 +184,6 @@ class RuleCases:
             for name, value in row.items()
             if value is not None
         )
-
-
-def _nearest(name: str, known: Collection[str]) -> str:
-    near = difflib.get_close_matches(name, sorted(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _difference(
