@@ -8,6 +8,8 @@ import signal
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from tests.integration.live import Children, Live, until
 from tests.rulebooks.test_loader import HEAD, RULE
 from tests.stories import wire
@@ -21,12 +23,18 @@ def breaches(live: Live) -> Counter[tuple[str, str]]:
     return Counter((alert["rule"], alert["subject"]["id"]) for alert in told if alert["kind"] == "breach")
 
 
-def test_a_changed_rulebook_is_taken_up_and_a_wrong_one_is_not(live: Live, tmp_path: Path) -> None:
-    book = tmp_path / "rules"
-    book.mkdir()
-    (book / "own.yaml").write_text(HEAD + RULE, "utf-8")
-    live._clock = ("--only", book)
+@pytest.fixture
+def book(live: Live, tmp_path: Path) -> Path:
+    """The directory of the one rule by which the workers of this test judge."""
+    found = tmp_path / "rules"
+    found.mkdir()
+    (found / "own.yaml").write_text(HEAD + RULE, "utf-8")
+    live._clock = ("--only", found)
     live.make_source(partitions=1)
+    return found
+
+
+def test_a_changed_rulebook_is_taken_up_and_a_wrong_one_is_not(live: Live, book: Path) -> None:
     live.send(wire("e1 2025-03-03T09:00 counter.service_started WO1 business=fee"), "--timestamps", "recorded")
     worker = live.worker()
     until(lambda: breaches(live) == {("my-rule", "WO1"): 1}, 60, lambda: worker.output)
@@ -54,13 +62,8 @@ def test_a_changed_rulebook_is_taken_up_and_a_wrong_one_is_not(live: Live, tmp_p
     assert worker.output.rstrip().endswith("gridclock: stopped in order")
 
 
-def test_a_rule_that_a_start_would_refuse_ends_no_worker(live: Live, tmp_path: Path) -> None:
+def test_a_rule_that_a_start_would_refuse_ends_no_worker(live: Live, book: Path) -> None:
     """With a pseudonym key a rule on a plain staff number is refused at a start, whatever the file looks like alone."""
-    book = tmp_path / "rules"
-    book.mkdir()
-    (book / "own.yaml").write_text(HEAD + RULE, "utf-8")
-    live._clock = ("--only", book)
-    live.make_source(partitions=1)
     worker = live.worker(GRIDCLOCK_PSEUDONYM_KEY="a key of sixteen characters and more")
     start = "start: {type: counter.service_started, where: {staff_id: S0234}}"
     wrong = RULE.replace("start: counter.service_started", start)

@@ -47,6 +47,13 @@ def changed(old: str, new: str) -> str:
     return text.replace(old, new)
 
 
+def paused(*, unless: str | None = None, ends: str | None = None) -> str:
+    """The rule with a pause that has these exceptions, and a resume that ends these pauses."""
+    pause = "counter.interrupted" if unless is None else f"{{type: counter.interrupted, unless: {unless}}}"
+    resume = "counter.resumed" if ends is None else f"{{type: counter.resumed, ends: {ends}}}"
+    return changed("5 min\n", f"5 min\n    pause: {pause}\n    resume: {resume}\n")
+
+
 @pytest.mark.parametrize(
     ("text", "line", "rule", "key", "says"),
     [
@@ -81,28 +88,23 @@ def changed(old: str, new: str) -> str:
         (changed("5 min\n", "5 min\n    effective_to: 2023-01-01\n"), 4, "my-rule", None, "must be after"),
         (changed("[T-S1]", "[]"), 6, "my-rule", "clauses", "at least 1"),
         (
-            changed("5 min\n", "5 min\n    pause: counter.interrupted\n"
-                    "    resume: {type: counter.resumed, ends: counter.interupted}\n"),
+            paused(ends="counter.interupted"),
             15, "my-rule", "resume.0.ends", "no pause of this rule is counter.interupted; they are counter.interrupted",
         ),
         (
-            changed("5 min\n", "5 min\n    pause: counter.interrupted\n"
-                    "    resume: {type: counter.resumed, ends: {type: counter.interrupted, where: {reasn: cash}}}\n"),
+            paused(ends="{type: counter.interrupted, where: {reasn: cash}}"),
             15, "my-rule", "resume.0.ends.0.where.reasn", "counter.interrupted has no field 'reasn'",
         ),
         (
-            changed("5 min\n", "5 min\n    pause: counter.interrupted\n"
-                    "    resume: {type: counter.resumed, ends: {type: counter.interrupted, if_start: {}}}\n"),
+            paused(ends="{type: counter.interrupted, if_start: {}}"),
             15, "my-rule", "resume.0.ends.0.if_start", "extra inputs",
         ),
         (
-            changed("5 min\n", "5 min\n    pause: {type: counter.interrupted, unless: counter.resume}\n"
-                    "    resume: counter.resumed\n"),
+            paused(unless="counter.resume"),
             14, "my-rule", "pause.0.unless", "unknown event type 'counter.resume'; did you mean 'counter.resumed'",
         ),
         (
-            changed("5 min\n", "5 min\n    pause: {type: counter.interrupted, unless: counter.interrupted}\n"
-                    "    resume: counter.resumed\n"),
+            paused(unless="counter.interrupted"),
             14, "my-rule", "pause.0.unless", "would keep itself from pausing",
         ),
         (
