@@ -29,7 +29,7 @@ from streams.spark.inputs import Inputs, routed_rows
 from streams.spark.rulebook import RulebookFiles
 from streams.spark.steps import Job, catalogue_of
 from streams.wire.mapping import flat
-from streams.wire.typed_numbers import Read, coarse_elements, coarse_members, coarse_number
+from streams.wire.typed_numbers import Read, coarse_number, in_elements, in_members
 
 _ID: Final = "__gridclock_row"
 _PARTITION_BITS: Final = 33
@@ -103,8 +103,8 @@ def _coarse(kind: pa.DataType) -> Read | None:
     if pa.types.is_float32(kind):
         return coarse_number(24)
     if pa.types.is_struct(kind):
-        return coarse_members({field.name: _coarse(field.type) for field in kind})
-    return coarse_elements(_coarse(kind.value_type)) if pa.types.is_list(kind) else None
+        return in_members({field.name: _coarse(field.type) for field in kind})
+    return in_elements(_coarse(kind.value_type)) if pa.types.is_list(kind) else None
 
 
 _Numbered = Iterator[tuple[int, dict[str, Any]]]

@@ -17,8 +17,8 @@ def coarse_number(bits: int) -> Read:
     return lambda value: Coarse(value) if isinstance(value, float) and abs(value) >= exact else value
 
 
-def coarse_members(members: Mapping[str, Read | None]) -> Read | None:
-    """Reads those members of a struct that have such numbers; ``None`` where none has."""
+def in_members(members: Mapping[str, Read | None]) -> Read | None:
+    """Reads those members of a struct that are read in a way of their own; ``None`` where none is."""
     inner = {name: read for name, read in members.items() if read is not None}
     if not inner:
         return None
@@ -29,14 +29,14 @@ def coarse_members(members: Mapping[str, Read | None]) -> Read | None:
     )
 
 
-def coarse_elements(read: Read | None) -> Read | None:
-    """Reads each element of a list; ``None`` where they have no such numbers."""
+def in_elements(read: Read | None) -> Read | None:
+    """Reads each element of a list; ``None`` where elements are left as they are."""
     if read is None:
         return None
     return lambda several: [read(one) for one in several] if isinstance(several, list) else several
 
 
-def coarse_values(read: Read) -> Read:
+def in_values(read: Read) -> Read:
     """Reads each value of a map."""
     return lambda found: {name: read(one) for name, one in found.items()} if isinstance(found, dict) else found
 
@@ -52,12 +52,12 @@ def coarse_avro(schema: Any, known: Mapping[str, Any], above: tuple[str, ...] = 
     match schema["type"]:
         case "record" | "error":
             inner = (*above, schema["name"])
-            return coarse_members({one["name"]: coarse_avro(one["type"], known, inner) for one in schema["fields"]})
+            return in_members({one["name"]: coarse_avro(one["type"], known, inner) for one in schema["fields"]})
         case "array":
-            return coarse_elements(coarse_avro(schema["items"], known, above))
+            return in_elements(coarse_avro(schema["items"], known, above))
         case "map":
             read = coarse_avro(schema["values"], known, above)
-            return None if read is None else coarse_values(read)
+            return None if read is None else in_values(read)
         case "enum" | "fixed":
             return None
         case kind:
@@ -85,14 +85,14 @@ def protobuf_numbers(kind: Any, above: tuple[str, ...] = ()) -> Read | None:
             name = field.message_type.full_name
             read = _WRAPPERS.get(name) or protobuf_numbers(field.message_type, (*above, kind.full_name))
         if field.is_repeated:
-            members[field.name] = coarse_elements(None if read is _exact else read)
+            members[field.name] = in_elements(None if read is _exact else read)
         elif field.cpp_type in (field.CPPTYPE_INT64, field.CPPTYPE_UINT64):
             members[field.name] = _exact if field.has_presence else _exact_or_unset
         elif field.has_presence or field.cpp_type not in _NUMBERS:
             members[field.name] = read
         else:
             members[field.name] = partial(_set_or_unset, read)
-    return coarse_members(members)
+    return in_members(members)
 
 
 def _exact(value: Any) -> Any:

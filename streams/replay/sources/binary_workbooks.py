@@ -13,7 +13,7 @@ from typing import Final
 
 from streams.wire.cells import UNCALCULATED
 
-Cells = dict[tuple[int, int], str]
+CellTexts = dict[tuple[int, int], str]
 """The text of each cell, by row (from 1) and column (from 0)."""
 
 COMPOUND: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -40,14 +40,14 @@ _END: Final = 0xFFFFFFF0
 """Numbers of sectors end here; those above mark the end of a chain, or a free sector."""
 
 
-def cells_of_xls(raw: bytes, sheet: str) -> Cells:
+def cells_of_xls(raw: bytes, sheet: str) -> CellTexts:
     """The cells of a sheet of .xls.
 
     Raises:
         ValueError, LookupError, struct.error: where the file is damaged, or has no such sheet.
     """
     book = _stream(raw)
-    found: Cells = {}
+    found: CellTexts = {}
     depth = 0
     waiting: tuple[int, int] | None = None  # a formula whose text has not come yet
     for kind, body in _records(book, _sheet_at(book, sheet)):
@@ -85,13 +85,13 @@ def is_xls_from_1904(raw: bytes) -> bool:
     return False
 
 
-def cells_of_xlsb(raw: bytes) -> Cells:
+def cells_of_xlsb(raw: bytes) -> CellTexts:
     """The cells of a sheet of .xlsb, by the bytes of its part.
 
     Raises:
         IndexError, struct.error: where the file is damaged.
     """
-    found: Cells = {}
+    found: CellTexts = {}
     row = 0
     for kind, body in xlsb_records(raw):
         if kind == _ROW:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Final
 from xml.parsers.expat import ParserCreate
 
-from streams.replay.sources.binary_workbooks import Cells
+from streams.replay.sources.binary_workbooks import CellTexts
 from streams.wire.cells import UNCALCULATED, is_sheet_error
 
 _CELLS: Final = frozenset({"table-cell", "covered-table-cell"})
 _REPEATED: Final = "table:number-columns-repeated"
 
 
-def cells_of_ods(content: bytes, sheet: str) -> Cells:
+def cells_of_ods(content: bytes, sheet: str) -> CellTexts:
     """The cells of a sheet, by ``content.xml``.
 
     Raises:
@@ -31,7 +31,7 @@ class _Reader:
     """Rows from 1, columns from 0; a row or a cell that is repeated stands once in the file."""
 
     def __init__(self, sheet: str) -> None:
-        self.found: Cells = {}
+        self.found: CellTexts = {}
         self._sheet = sheet
         self._is_in = self._is_comment = False
         self._row = self._column = 0

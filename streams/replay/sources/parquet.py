@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from streams.errors import ConfigError
 from streams.replay.sources.parquet_footer import Footer, footer_of
 from streams.wire.mapping import flat
-from streams.wire.typed_numbers import Read, coarse_elements, coarse_members, coarse_number
+from streams.wire.typed_numbers import Read, coarse_number, in_elements, in_members
 
 if TYPE_CHECKING:
     import polars as pl
@@ -65,8 +65,8 @@ def _coarse(kind: Any) -> Read | None:
     if kind in (pl.Float32(), pl.Float16()):
         return coarse_number(24 if kind == pl.Float32() else 11)
     if isinstance(kind, pl.Struct):
-        return coarse_members({field.name: _coarse(field.dtype) for field in kind.fields})
-    return coarse_elements(_coarse(kind.inner)) if isinstance(kind, pl.List | pl.Array) else None
+        return in_members({field.name: _coarse(field.dtype) for field in kind.fields})
+    return in_elements(_coarse(kind.inner)) if isinstance(kind, pl.List | pl.Array) else None
 
 
 def _within_the_calendar(batch: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, dict[int, str]]]:

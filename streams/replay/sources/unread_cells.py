@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 from xml.parsers.expat import ExpatError
 
-from streams.replay.sources.binary_workbooks import COMPOUND, Cells, cells_of_xls, cells_of_xlsb, xlsb_records
+from streams.replay.sources.binary_workbooks import COMPOUND, CellTexts, cells_of_xls, cells_of_xlsb, xlsb_records
 from streams.replay.sources.open_documents import cells_of_ods
 from streams.wire.cells import UNCALCULATED
 
@@ -40,7 +40,7 @@ class UnreadError(Exception):
     """A spreadsheet that cannot be looked through."""
 
 
-def unread_cells(file: str | BinaryIO, sheet: str) -> Cells:
+def unread_cells(file: str | BinaryIO, sheet: str) -> CellTexts:
     """The text of each of them.
 
     Raises:
@@ -76,8 +76,8 @@ def compound(file: str | BinaryIO) -> bytes | None:
     return beginning + file.read() if beginning == COMPOUND else None
 
 
-def _of_xlsx(text: str) -> Cells:
-    found: Cells = {}
+def _of_xlsx(text: str) -> CellTexts:
+    found: CellTexts = {}
     if _SUSPECT.search(text) is None:
         return found
     for cell in _CELL.finditer(text):
