@@ -1,4 +1,4 @@
-"""The names that a server on loopback answers to, which prevents DNS rebinding by other sites."""
+"""Names of hosts: those that a server on loopback answers to, which prevents DNS rebinding by other sites."""
 
 from __future__ import annotations
 
@@ -20,3 +20,8 @@ def name_of(host: str) -> str:
     """The name in a Host header, in lower case, without its port."""
     name, separator, port = host.lower().rpartition(":")
     return name if separator and port.isdigit() else host.lower()
+
+
+def in_url(host: str) -> str:
+    """An address as it stands before a port: one of IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host

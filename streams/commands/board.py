@@ -22,6 +22,7 @@ from streams.kafka.acls import permissions_of
 from streams.live.gc_tuning import short_collections
 from streams.live.reloading import run_reloading
 from streams.log_lines import announce, start_logging
+from streams.loopback import in_url
 from streams.settings import load_settings
 from streams.wire.state_rows import StateError
 
@@ -102,8 +103,7 @@ def board(rules: tuple[Path, ...], only: Path | None, **given: Any) -> int:
         rulebook_of(rules, only)
 
     def on_ready(port: int) -> None:
-        host = f"[{settings.board_host}]" if ":" in settings.board_host else settings.board_host
-        announce(f"board http://{host}:{port}/board")
+        announce(f"board http://{in_url(settings.board_host)}:{port}/board")
 
     try:
         with short_collections():

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from streams.commands.common import DONE
+from streams.loopback import in_url
 from streams.settings import load_settings
 
 UNHEALTHY = 1
@@ -30,8 +31,7 @@ def health(ready: bool, timeout: float, **given: Any) -> int:
     """
     settings = load_settings(**given)
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.metrics_host, settings.metrics_host)
-    where = f"[{host}]" if ":" in host else host
-    url = f"http://{where}:{settings.metrics_port}/{'readyz' if ready else 'healthz'}"
+    url = f"http://{in_url(host)}:{settings.metrics_port}/{'readyz' if ready else 'healthz'}"
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never through a proxy
     try:
         with opener.open(url, timeout=timeout) as answer:

@@ -12,9 +12,9 @@ from schemas.subscriptions import KafkaChannel, SubscriptionFile, parse_span
 from streams.commands.common import DONE, broker_options, log_options, log_outages, need_broker, rulebook_options
 from streams.core.notices import Names
 from streams.kafka.acls import permissions_of
-from streams.live.metrics_server import in_url
 from streams.live.reloading import run_reloading
 from streams.log_lines import announce, start_logging
+from streams.loopback import in_url
 from streams.notify.process import NotifyReady, check_channels, run_notifier
 from streams.notify.subscription_files import load_subscriptions
 from streams.rulebooks.organisations import names_of

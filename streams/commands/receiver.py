@@ -11,6 +11,7 @@ import click
 
 from streams.commands.common import DONE
 from streams.errors import ConfigError
+from streams.loopback import in_url
 from streams.notify.webhook_receiver import WebhookReceiver
 from streams.wall_clock import WallClock
 
@@ -45,8 +46,7 @@ async def _receive(secret: str, host: str, port: int) -> None:
     found = WebhookReceiver(secret, host, WallClock().now, click.echo)
     try:
         async with found.serve(port) as bound:
-            where = f"[{host}]" if ":" in host else host
-            click.echo(f"gridclock: receiver http://{where}:{bound}/", err=True)
+            click.echo(f"gridclock: receiver http://{in_url(host)}:{bound}/", err=True)
             await stop.wait()
     except OSError as error:
         raise ConfigError(f"{host}:{port}: {error.strerror}", key="port") from error

@@ -29,10 +29,10 @@ from streams.engine.clocks import NativeClocks, native_clocks
 from streams.errors import GridclockError
 from streams.kafka.acls import permissions_of
 from streams.live.gc_tuning import short_collections
-from streams.live.metrics_server import in_url
 from streams.live.reloading import run_reloading
 from streams.live.worker import Ready, run_worker
 from streams.log_lines import announce, start_logging
+from streams.loopback import in_url
 from streams.rulebooks.decoding import decoder_of
 from streams.rulebooks.loader import LoadedRulebook
 from streams.rulebooks.mapping_files import topic_mappings

@@ -12,8 +12,8 @@ import click
 from streams.commands.common import DONE, broker_options, log_options, log_outages, need_broker
 from streams.errors import ConfigError
 from streams.kafka.acls import permissions_of
-from streams.live.metrics_server import in_url
 from streams.log_lines import announce, start_logging
+from streams.loopback import in_url
 from streams.settings import Settings, load_settings
 from streams.sink.rows import KEYS, Table
 

@@ -19,6 +19,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
 from streams.errors import ConfigError
+from streams.loopback import in_url
 from streams.wall_clock import monotonic
 
 SILENT_AT_MOST: Final = 30.0
@@ -150,11 +151,6 @@ class _Handler(WSGIRequestHandler):
 
     def log_message(self, *_args: Any) -> None:
         """No log line per scrape."""
-
-
-def in_url(host: str) -> str:
-    """An address as it stands before a port: one of IPv6 in brackets."""
-    return f"[{host}]" if ":" in host else host
 
 
 class MetricsServer:

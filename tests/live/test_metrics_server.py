@@ -11,7 +11,8 @@ import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
 from streams.errors import ConfigError
-from streams.live.metrics_server import CONNECTIONS, PATHS, Health, MetricsServer, _Server, in_url
+from streams.live.metrics_server import CONNECTIONS, PATHS, Health, MetricsServer, _Server
+from streams.loopback import in_url
 from streams.settings import Settings
 
 
