@@ -116,8 +116,11 @@ def test_mended_by_hand(call: Callable[..., Called], letters: Path, tmp_path: Pa
     assert run(["replay", "events.jsonl", "--quiet"]) == 0
 
 
-def test_one_letter_of_bytes_does_not_hinder_the_others_of_the_file(call: Callable[..., Called]) -> None:
+def test_one_letter_of_bytes_does_not_hinder_the_others_of_the_file(
+    call: Callable[..., Called], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """``--out`` wrote it as ``payload_base64``, and ``--from`` then refused the whole file."""
+    monkeypatch.chdir(tmp_path)
     sound, named = json.dumps(GOOD), json.dumps({**NAIVE, "event_id": "e3"})
     Path("in.jsonl").write_bytes(b"\xff\xfe{}\n" + named.encode() + b"\n\x82\n")
     assert run(["replay", "in.jsonl", "--quiet", "--dead-letters", "bytes.jsonl"]) == 3
