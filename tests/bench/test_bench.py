@@ -15,10 +15,11 @@ import pytest
 from schemas.rules import Rule
 from streams.core.engine import DECIDED_AT_ONCE
 from streams.engine import native_module
-from tests.bench import live_judging
+from tests.bench import live_judging, workers
 from tests.bench.contenders import CONTENDERS
 from tests.bench.events import write_events
 from tests.bench.large import main
+from tests.bench.measuring import Used
 from tests.bench.midnight import measure as measure_midnight
 from tests.bench.native import write_events as write_mix
 from tests.bench.replay import measure, table
@@ -115,3 +116,10 @@ def test_every_kind_has_its_events_of_one_subject_and_of_many() -> None:
         few, many = (measure_subject(case, 60, together, one=True)[1] for together in (20, 60))
         assert few == many, name
         assert measure_subject(case, 60, 20, one=False)[0] > 0, name
+
+
+@pytest.mark.parametrize(("alone", "said"), [(1000.0, "1.50 times the events"), (0.0, "too few events to say")])
+def test_where_all_was_taken_before_the_measurement_there_is_no_ratio(alone: float, said: str) -> None:
+    used = Used(0.1, (0.1,), 0.0, 0.0, 0.2)
+    runs = [workers.Run("alone", 1, alone, 0.0, used), workers.Run("both", 2, 1500.0, 0.5, used)]
+    assert list(workers.report(runs))[-1] == f"two workers for one, on the same cores: {said}"

@@ -67,7 +67,9 @@ def report(runs: Sequence[Run]) -> Iterator[str]:
     rates = {run.name: run.rate for run in runs}
     for name, meaning in (("one core", "twice the workers on twice the cores"), ("alone", "on the same cores")):
         if name in rates and "both" in rates:
-            yield f"two workers for one, {meaning}: {rates['both'] / rates[name]:.2f} times the events"
+            # With few events all may be taken before the measurement begins: then there is no rate.
+            ratio = f"{rates['both'] / rates[name]:.2f} times the events" if rates[name] else "too few events to say"
+            yield f"two workers for one, {meaning}: {ratio}"
 
 
 def measure(found: Broker, prefix: str, directory: Path, *, events: int, names: Sequence[str]) -> list[Run]:
