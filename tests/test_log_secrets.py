@@ -24,7 +24,7 @@ from aiokafka.conn import AIOKafkaConnection
 from kafka import KafkaConsumer
 from pydantic import SecretStr
 from schemas.subscriptions import SubscriptionFile
-from streams.core.delivery import Delivery
+from streams.core.delivery_message import Delivery
 from streams.log_lines import use_json, start_logging
 from streams.notify.channels.contract import NotDelivered
 from streams.notify.process import channels_of

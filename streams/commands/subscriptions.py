@@ -26,7 +26,7 @@ from streams.commands.common import (
     rulebook_of,
     rulebook_options,
 )
-from streams.core.delivery import Delivery
+from streams.core.delivery_message import Delivery
 from streams.core.instants import format_us
 from streams.errors import BrokerError, ConfigError, did_you_mean
 from streams.kafka.acls import writing

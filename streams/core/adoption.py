@@ -13,14 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from schemas.subscriptions import Subscription
+from streams.core.delivery_case import CaseState, Waiting
+from streams.core.delivery_message import Delivery
 from streams.core.matching import AlertData, after_quiet, concerns
-
-if TYPE_CHECKING:
-    from streams.core.delivery import CaseState, Delivery, Waiting
 
 
 def adopt(case: CaseState, subscriptions: Mapping[str, Subscription], zone: ZoneInfo) -> None:

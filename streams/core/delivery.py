@@ -25,116 +25,29 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from hashlib import blake2b
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from schemas.limits import HOUR
 from schemas.subscriptions import EscalationStep, Subscription, SubscriptionFile
 from streams.core.adoption import adopt
-from streams.core.instants import instant_us
-from streams.core.matching import AlertData, after_quiet, concerns, release_at
-
-Event = Mapping[str, Any]
-"""An alert as read: a CloudEvent, JSON values."""
+from streams.core.delivery_case import (
+    FOLLOWING,
+    OPENING,
+    CaseState,
+    Escalation,
+    Event,
+    Waiting,
+    data_of,
+    kind_of,
+)
+from streams.core.delivery_message import Delivery, message_of
+from streams.core.matching import after_quiet, concerns, release_at
 
 MAX_DIGEST = 100
 """Most alerts in one message; more are split into several messages."""
 
 ORPHAN_KEEP = HOUR
 """How long a completion or retraction is kept whose breach has not been read: it may still arrive."""
-
-_OPENING = ("breach", "violation")
-_FOLLOWING = ("late_completion", "retraction")
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """One message for one channel. The receiver recognises a repetition by ``key``.
-
-    ``events`` are the alerts in it. ``closes`` are alerts sent to this channel before that are now over: retracted, or
-    completed late. ``opens`` are breaches that a retracted completion opens again. ``level`` is set for an escalation.
-    ``follows`` are ids of earlier alerts that the message refers to: it is sent only where one of them was.
-    """
-
-    channel: str
-    subscription: str
-    key: str
-    events: tuple[Event, ...]
-    planned_at: int
-    closes: tuple[Event, ...] = ()
-    opens: tuple[Event, ...] = ()
-    level: str | None = None
-    follows: tuple[str, ...] = ()
-
-    @property
-    def id(self) -> str:
-        """The id of the delivery; the same after a crash."""
-        return f"{self.channel}/{self.key}"
-
-
-@dataclass(slots=True)
-class Waiting:
-    """An alert that a subscription has yet to send. ``follows``: only where this alert was sent."""
-
-    subscription: str
-    alert_id: str
-    due: int
-    held: bool
-    follows: tuple[str, ...] = ()
-
-
-@dataclass(slots=True)
-class Escalation:
-    """The escalation of a breach: ``step`` is next, at ``due``; ``None`` while the breach is completed."""
-
-    subscription: str
-    alert_id: str
-    sent_at: int
-    step: int
-    due: int | None
-
-
-@dataclass(slots=True)
-class CaseState:
-    """The messages sent about one case. ``sent`` is alert id -> channel -> when."""
-
-    events: dict[str, Event] = field(default_factory=dict)
-    retracted: set[str] = field(default_factory=set)
-    sent: dict[str, dict[str, int]] = field(default_factory=dict)
-    sent_by: dict[str, dict[str, str]] = field(default_factory=dict)
-    waiting: list[Waiting] = field(default_factory=list)
-    escalations: list[Escalation] = field(default_factory=list)
-    touched: int = 0
-
-    def is_completed(self) -> bool:
-        """Whether a late completion is known that was not retracted."""
-        return any(
-            _kind(event) == "late_completion" and key not in self.retracted for key, event in self.events.items()
-        )
-
-    def is_open(self, alert_id: str) -> bool:
-        """Whether a breach or violation is neither retracted nor completed."""
-        event = self.events.get(alert_id)
-        return (
-            event is not None
-            and _kind(event) in _OPENING
-            and alert_id not in self.retracted
-            and not (_kind(event) == "breach" and self.is_completed())
-        )
-
-    def is_firing(self, alert_id: str, now: int) -> bool:
-        """Whether it is firing for an Alertmanager."""
-        event = self.events[alert_id]
-        if _kind(event) == "warning":
-            deadline = _data(event)["deadline"]
-            return (
-                alert_id not in self.retracted
-                and deadline is not None
-                and instant_us(datetime.fromisoformat(deadline)) > now
-            )
-        return self.is_open(alert_id)
 
 
 @dataclass(slots=True)
@@ -155,15 +68,6 @@ class Plan:
     def __bool__(self) -> bool:
         rows = self.acknowledged or self.forgotten_acknowledgements or self.silences
         return bool(self.deliveries or self.cases or rows)
-
-
-def _data(event: Event) -> AlertData:
-    data: AlertData = event["data"]
-    return data
-
-
-def _kind(event: Event) -> str:
-    return str(_data(event)["kind"])
 
 
 class Planner:
@@ -212,9 +116,9 @@ class Planner:
             for case in self.cases.values()
             for alert_id, channels in case.sent.items()
             if channel in channels
-            and channels[channel] >= since.get(_kind(case.events[alert_id]), now + 1)
+            and channels[channel] >= since.get(kind_of(case.events[alert_id]), now + 1)
             and case.is_firing(alert_id, now)
-            and not (_kind(case.events[alert_id]) == "violation" and alert_id in self.acknowledged)
+            and not (kind_of(case.events[alert_id]) == "violation" and alert_id in self.acknowledged)
         ]
 
     # -- steps -------------------------------------------------------------------------------------------
@@ -269,7 +173,7 @@ class Planner:
         """A delivery failed for good: its alerts count as not sent to that channel. Returns the changed cases."""
         changed = set()
         for event in delivery.events:
-            data = _data(event)
+            data = data_of(event)
             case = self.cases.get(data["case_id"])
             if case is not None and case.sent.get(data["alert_id"], {}).pop(delivery.channel, None) is not None:
                 changed.add(data["case_id"])
@@ -279,21 +183,21 @@ class Planner:
         """Whether none of the alerts that a follow-up refers to reached the channel."""
         if not delivery.follows or delivery.level is not None:
             return False
-        case_ids = {_data(event)["case_id"] for event in delivery.events}
+        case_ids = {data_of(event)["case_id"] for event in delivery.events}
         cases = [self.cases[case_id] for case_id in case_ids if case_id in self.cases]
         return bool(cases) and not any(
             delivery.channel in case.sent.get(alert_id, {}) for case in cases for alert_id in delivery.follows
         )
 
     def _take(self, event: Event, now: int, plan: Plan) -> None:
-        data = _data(event)
+        data = data_of(event)
         alert_id, case_id, kind = data["alert_id"], data["case_id"], data["kind"]
         known = self.cases.get(case_id)
         if known is not None and alert_id in known.events:
             plan.duplicates += 1
             return
         asked = [item for item in self._subscriptions.values() if concerns(item.match, data)]
-        if known is None and not asked and kind not in _FOLLOWING:
+        if known is None and not asked and kind not in FOLLOWING:
             plan.unasked += 1
             return
         case = known or self.cases.setdefault(case_id, CaseState())
@@ -306,17 +210,17 @@ class Planner:
             for item in asked:
                 self._wait(case, item, event, now)
             if kind == "late_completion":
-                breaches = [key for key, other in case.events.items() if _kind(other) == "breach"]
+                breaches = [key for key, other in case.events.items() if kind_of(other) == "breach"]
                 self._follow(case, event, breaches, now)
             elif kind == "breach" and asked:
                 for key, other in case.events.items():  # that came before what it completes
-                    if _kind(other) == "late_completion" and key not in case.retracted:
+                    if kind_of(other) == "late_completion" and key not in case.retracted:
                         self._follow(case, other, [alert_id], now)
         self._pause_escalations(case, now)
         self._schedule(case_id, case)
 
     def _wait(self, case: CaseState, item: Subscription, event: Event, now: int, follows: Sequence[str] = ()) -> None:
-        data = _data(event)
+        data = data_of(event)
         due = release_at(item, self._zone, data["severity"], now)
         case.waiting.append(Waiting(item.name, data["alert_id"], due, due > now, tuple(follows)))
 
@@ -328,7 +232,7 @@ class Planner:
             self._wait(case, self._subscriptions[name], event, now, targets)
 
     def _retract(self, case: CaseState, event: Event, now: int) -> None:
-        target = _data(event)["retracts"]
+        target = data_of(event)["retracts"]
         case.retracted.add(target)
         case.waiting = [item for item in case.waiting if item.alert_id != target]
         case.escalations = [item for item in case.escalations if item.alert_id != target]
@@ -359,7 +263,7 @@ class Planner:
         heapq.heappush(self._timers, (min(dues, default=case.touched + self._kept(case)), case_id))
 
     def _kept(self, case: CaseState) -> int:
-        is_orphan = all(_kind(event) in _FOLLOWING for event in case.events.values()) and not case.sent
+        is_orphan = all(kind_of(event) in FOLLOWING for event in case.events.values()) and not case.sent
         return min(self._keep, ORPHAN_KEEP) if is_orphan else self._keep
 
     def next_due(self) -> int | None:
@@ -411,16 +315,16 @@ class Planner:
                 case.sent_by.setdefault(item.alert_id, {})[channel] = subscription.name
                 messages.setdefault(channel, []).append((case, item))
             is_new = not item.follows and item.alert_id not in self.acknowledged
-            if is_new and subscription.escalate and _kind(case.events[item.alert_id]) in _OPENING:
+            if is_new and subscription.escalate and kind_of(case.events[item.alert_id]) in OPENING:
                 due = now + subscription.escalate[0].after if case.is_open(item.alert_id) else None
                 case.escalations.append(Escalation(subscription.name, item.alert_id, now, 0, due))
         for channel, found in messages.items():
             held = [pair for pair in found if pair[1].held]
             for pair in found:
                 if not pair[1].held:
-                    plan.deliveries.append(self._message(subscription.name, channel, [pair], now))
+                    plan.deliveries.append(message_of(subscription.name, channel, [pair], now))
             for first in range(0, len(held), MAX_DIGEST):
-                plan.deliveries.append(self._message(subscription.name, channel, held[first : first + MAX_DIGEST], now))
+                plan.deliveries.append(message_of(subscription.name, channel, held[first : first + MAX_DIGEST], now))
 
     def _channels(self, subscription: Subscription, case: CaseState, item: Waiting) -> Sequence[str]:
         if not item.follows:
@@ -433,37 +337,6 @@ class Planner:
             if case.sent_by.get(key, {}).get(channel) == subscription.name
         }
         return sorted(told & self._there)
-
-    @staticmethod
-    def _message(subscription: str, channel: str, items: Sequence[tuple[CaseState, Waiting]], now: int) -> Delivery:
-        events = tuple(case.events[item.alert_id] for case, item in items)
-        closes: dict[str, Event] = {}
-        opens: dict[str, Event] = {}
-        for case, item in items:
-            kind = _kind(case.events[item.alert_id])
-            if kind == "retraction":
-                target = str(_data(case.events[item.alert_id])["retracts"])
-                gone = case.events.get(target)
-                if gone is not None and _kind(gone) == "late_completion":
-                    opens |= {
-                        key: case.events[key] for key in case.sent if channel in case.sent[key] and case.is_open(key)
-                    }
-                elif gone is not None:
-                    closes[target] = gone
-            elif kind == "late_completion":
-                closes |= {
-                    key: case.events[key]
-                    for key in case.sent
-                    if channel in case.sent[key] and _kind(case.events[key]) == "breach"
-                }
-        ids = [str(_data(event)["alert_id"]) for event in events]
-        key = ids[0] if len(ids) == 1 else "digest-" + blake2b("\x1f".join(ids).encode(), digest_size=16).hexdigest()
-        follows = tuple(dict.fromkeys(key for _, item in items for key in item.follows))
-        is_follow_up = all(item.follows for _, item in items)
-        return Delivery(
-            channel, subscription, key, events, now, tuple(closes.values()), tuple(opens.values()),
-            follows=follows if is_follow_up else (),
-        )  # fmt: skip
 
     def _escalate(self, case_id: str, case: CaseState, now: int, plan: Plan) -> None:
         kept = []
@@ -483,7 +356,7 @@ class Planner:
     def _escalate_step(self, case: CaseState, item: Escalation, now: int, plan: Plan) -> None:
         subscription = self._subscriptions[item.subscription]
         event = case.events[item.alert_id]
-        is_red = _data(event)["severity"] == "red_line"
+        is_red = data_of(event)["severity"] == "red_line"
         sent = case.sent.setdefault(item.alert_id, {})
         while (step := self._next_step(item)) is not None:
             item.due = after_quiet(subscription.quiet, self._zone, red=is_red, at=max(now, item.sent_at + step.after))

@@ -10,7 +10,8 @@ from dataclasses import asdict
 from typing import Any
 
 from schemas.deliveries import ROW_VERSION
-from streams.core.delivery import CaseState, Delivery, Escalation, Waiting
+from streams.core.delivery_case import CaseState, Escalation, Waiting
+from streams.core.delivery_message import Delivery
 from streams.notify.sending import Trouble
 from streams.wire.decoder import decode_json, encode_json
 from streams.wire.state_rows import StateError

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from schemas.subscriptions import Retries
-from streams.core.delivery import Delivery, Event
+from streams.core.delivery_case import Event
+from streams.core.delivery_message import Delivery
 from streams.notify.channels.contract import Channel, NotDelivered, Refreshing
 from streams.notify.metrics import NotifyMetrics
 

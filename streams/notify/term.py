@@ -24,7 +24,9 @@ from schemas.alerts import AlertEvent
 from schemas.deliveries import Undelivered, UndeliveredReason
 from schemas.subscriptions import AlertmanagerChannel, SubscriptionFile
 from streams.core.adoption import adopted
-from streams.core.delivery import CaseState, Delivery, Event, Planner
+from streams.core.delivery import Planner
+from streams.core.delivery_case import CaseState, Event
+from streams.core.delivery_message import Delivery
 from streams.core.instants import instant_us, moment_of
 from streams.errors import GridclockError
 from streams.kafka.topics import DAY_S

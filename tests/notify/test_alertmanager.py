@@ -18,7 +18,8 @@ import pytest
 from schemas.base import Text
 from schemas.organisations import Organisation
 from schemas.subscriptions import AlertmanagerChannel, SubscriptionFile
-from streams.core.delivery import Event, Plan, Planner
+from streams.core.delivery import Plan, Planner
+from streams.core.delivery_case import Event
 from streams.core.instants import format_us
 from streams.kafka.child_process import ChildProcess
 from streams.kafka.java_broker import free_ports

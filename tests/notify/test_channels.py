@@ -18,7 +18,7 @@ import pytest
 from schemas.base import Text
 from schemas.organisations import Organisation
 from schemas.subscriptions import Retries, SubscriptionFile
-from streams.core.delivery import Delivery
+from streams.core.delivery_message import Delivery
 from streams.core.notices import NO_NAMES, Names
 from streams.errors import ConfigError
 from streams.kafka.java_broker import free_ports

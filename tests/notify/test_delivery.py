@@ -9,7 +9,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from schemas.subscriptions import SubscriptionFile
-from streams.core.delivery import Delivery, Event, Planner
+from streams.core.delivery import Planner
+from streams.core.delivery_case import Event
+from streams.core.delivery_message import Delivery
 from streams.core.matching import release_at
 from streams.notify.delivery_rows import case_from_bytes, case_to_bytes
 from streams.notify.term import kept_for

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from schemas.subscriptions import Subscription, SubscriptionFile
 from streams.core import delivery
-from streams.core.delivery import Delivery, Planner
+from streams.core.delivery import Planner
+from streams.core.delivery_message import Delivery
 from streams.core.instants import moment_of
 from streams.notify.delivery_rows import case_from_bytes, case_to_bytes, delivery_from_bytes, delivery_to_bytes
 from tests.notify.alerts import MINUTE, START, alert

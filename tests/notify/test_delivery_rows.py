@@ -8,7 +8,9 @@ import pytest
 
 from schemas.deliveries import CaseRow, ChannelRow, DeliveryRow
 from schemas.subscriptions import SubscriptionFile
-from streams.core.delivery import CaseState, Delivery, Escalation, Planner, Waiting
+from streams.core.delivery import Planner
+from streams.core.delivery_case import CaseState, Escalation, Waiting
+from streams.core.delivery_message import Delivery
 from streams.notify.channels.contract import NotDelivered
 from streams.notify.delivery_rows import (
     case_from_bytes,

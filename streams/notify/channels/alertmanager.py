@@ -19,7 +19,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from schemas.subscriptions import AlertmanagerChannel, OrgLevel, Subscription
-from streams.core.delivery import Delivery, Event
+from streams.core.delivery_case import Event
+from streams.core.delivery_message import Delivery
 from streams.core.instants import format_us, instant_us
 from streams.core.matching import AlertData
 from streams.core.notices import NO_NAMES, Names, doubt_of, languages, place_of

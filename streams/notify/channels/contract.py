@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from schemas.deliveries import UndeliveredReason
-from streams.core.delivery import Delivery, Event
+from streams.core.delivery_case import Event
+from streams.core.delivery_message import Delivery
 from streams.errors import GridclockError
 
 

@@ -7,7 +7,7 @@ import asyncio
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from streams.core.delivery import Delivery
+from streams.core.delivery_message import Delivery
 from streams.notify.channels.contract import NotDelivered
 from streams.wire.decoder import encode_json
 

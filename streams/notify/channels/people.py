@@ -13,7 +13,7 @@ import apprise
 from pydantic import SecretStr
 
 from schemas.subscriptions import Subscription
-from streams.core.delivery import Delivery
+from streams.core.delivery_message import Delivery
 from streams.core.notices import NO_NAMES, Names, message_of
 from streams.errors import ConfigError
 from streams.notify.channels.contract import NotDelivered

@@ -18,7 +18,7 @@ from typing import Final
 
 from pydantic import SecretStr
 
-from streams.core.delivery import Delivery
+from streams.core.delivery_message import Delivery
 from streams.errors import ConfigError
 from streams.notify.channels.http import Http
 from streams.wire.decoder import encode_json
