@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from zoneinfo import ZoneInfo
 
 from schemas.limits import HOUR
@@ -179,15 +179,27 @@ class Planner:
                 changed.add(data["case_id"])
         return changed
 
-    def is_moot(self, delivery: Delivery) -> bool:
-        """Whether none of the alerts that a follow-up refers to reached the channel."""
-        if not delivery.follows or delivery.level is not None:
-            return False
-        case_ids = {data_of(event)["case_id"] for event in delivery.events}
-        cases = [self.cases[case_id] for case_id in case_ids if case_id in self.cases]
-        return bool(cases) and not any(
-            delivery.channel in case.sent.get(alert_id, {}) for case in cases for alert_id in delivery.follows
-        )
+    def wanted(self, delivery: Delivery) -> Delivery | None:
+        """The message without follow-ups of alerts that did not reach the channel; ``None`` where nothing is left.
+
+        Asked just before it is sent: an alert that was planned before it may have been given up since.
+        """
+        events = tuple(event for event in delivery.events if self._is_wanted(delivery, event))
+        return replace(delivery, events=events) if events else None
+
+    def _is_wanted(self, delivery: Delivery, event: Event) -> bool:
+        data = data_of(event)
+        case = self.cases.get(data["case_id"])
+        if data["kind"] not in FOLLOWING or case is None:
+            return True
+        if data["kind"] == "retraction":
+            targets = [data["retracts"]]
+        else:
+            asking = self._subscriptions.get(delivery.subscription)
+            targets = [key for key in delivery.follows if key in case.events]
+            if not targets or (asking is not None and concerns(asking.match, data)):
+                return True
+        return any(delivery.channel in case.sent.get(key, {}) for key in targets)
 
     def _take(self, event: Event, now: int, plan: Plan) -> None:
         data = data_of(event)

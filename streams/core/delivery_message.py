@@ -15,7 +15,7 @@ class Delivery:
 
     ``events`` are the alerts in it. ``closes`` are alerts sent to this channel before that are now over: retracted, or
     completed late. ``opens`` are breaches that a retracted completion opens again. ``level`` is set for an escalation.
-    ``follows`` are ids of earlier alerts that the message refers to: it is sent only where one of them was.
+    ``follows`` are ids of earlier alerts to which its follow-ups refer: each is sent only where one of its own was.
     """
 
     channel: str
@@ -57,8 +57,6 @@ def message_of(subscription: str, channel: str, items: Sequence[tuple[CaseState,
     ids = [str(data_of(event)["alert_id"]) for event in events]
     key = ids[0] if len(ids) == 1 else "digest-" + blake2b("\x1f".join(ids).encode(), digest_size=16).hexdigest()
     follows = tuple(dict.fromkeys(key for _, item in items for key in item.follows))
-    is_follow_up = all(item.follows for _, item in items)
     return Delivery(
-        channel, subscription, key, events, now, tuple(closes.values()), tuple(opens.values()),
-        follows=follows if is_follow_up else (),
-    )  # fmt: skip
+        channel, subscription, key, events, now, tuple(closes.values()), tuple(opens.values()), follows=follows
+    )

@@ -56,7 +56,8 @@ class Sender:
 
     ``trouble`` is there between a failed attempt and the next one's end, else ``None``.
 
-    ``on_done`` gets every outcome before the next message is taken, ``is_moot`` is asked before one is sent;
+    ``on_done`` gets every outcome before the next message is taken; ``wanted`` gives what is left of a message before
+    it is sent, ``None`` for nothing;
     ``standing`` gives the alerts that are still active, of those reported at most so many microseconds ago by kind.
     """
 
@@ -68,7 +69,7 @@ class Sender:
         *,
         metrics: NotifyMetrics,
         on_done: Callable[[Outcome], None],
-        is_moot: Callable[[Delivery], bool],
+        wanted: Callable[[Delivery], Delivery | None],
         standing: Callable[[Mapping[str, int]], Sequence[tuple[Event, str]]],
     ) -> None:
         self.name = name
@@ -77,7 +78,7 @@ class Sender:
         self._retries = retries
         self._metrics = metrics
         self._on_done = on_done
-        self._is_moot = is_moot
+        self._wanted = wanted
         self._standing = standing
         self._queue: deque[Delivery] = deque()
         self._ready = asyncio.Event()
@@ -140,10 +141,11 @@ class Sender:
             self._remind_at = self._time() + channel.refresh_us / 1e6
         return bool(standing)
 
-    async def _send(self, delivery: Delivery) -> Outcome | None:
+    async def _send(self, planned: Delivery) -> Outcome | None:
         """The outcome; ``None`` where ``stop`` came before it was known."""
-        if self._is_moot(delivery):
-            return Outcome(delivery, moot=True)
+        delivery = self._wanted(planned)
+        if delivery is None:
+            return Outcome(planned, moot=True)
         attempt = 0
         while True:
             attempt += 1

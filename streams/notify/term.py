@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from fractions import Fraction
 from functools import partial
@@ -210,7 +210,7 @@ class Term:
                 self._setup.file.channels[name].retries,
                 metrics=self._setup.metrics,
                 on_done=self._done,
-                is_moot=self._planner.is_moot,
+                wanted=self._wanted,
                 standing=partial(self._standing, name),
             )
         self._tasks = [asyncio.create_task(sender.run(), name=name) for name, sender in self._senders.items()]
@@ -220,12 +220,22 @@ class Term:
         since = {kind: now - int(hold * speed) for kind, hold in holds_us.items()}
         return self._planner.firing_on(channel, since=since, now=now)
 
+    def _wanted(self, delivery: Delivery) -> Delivery | None:
+        found = self._planner.wanted(delivery)
+        left = () if found is None else found.events
+        self._not_sent(replace(delivery, events=tuple(event for event in delivery.events if event not in left)))
+        return found
+
     def _done(self, outcome: Outcome) -> None:
-        # A refreshed alert reaches its channel with the next refresh, whatever the outcome of this message.
-        if (outcome.moot or outcome.problem is not None) and not self._senders[outcome.delivery.channel].reminds:
-            # At once, because the sender asks the planner before its next message.
-            self._failed |= self._planner.failed(outcome.delivery)
+        if outcome.problem is not None:
+            self._not_sent(outcome.delivery)
         self._outcomes.append(outcome)
+
+    def _not_sent(self, delivery: Delivery) -> None:
+        # A refreshed alert reaches its channel with the next refresh, whatever the outcome of this message.
+        if not self._senders[delivery.channel].reminds:
+            # At once, because the sender asks the planner before its next message.
+            self._failed |= self._planner.failed(delivery)
 
     # -- steps -------------------------------------------------------------------------------------------
 

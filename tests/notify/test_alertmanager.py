@@ -161,7 +161,7 @@ class Story:
             spec.retries,
             metrics=NotifyMetrics(("am",)),
             on_done=done.append,
-            is_moot=self.planner.is_moot,
+            wanted=self.planner.wanted,
             standing=standing,
         )
         for delivery in plan.deliveries:

@@ -89,7 +89,7 @@ def send(file: SubscriptionFile, *deliveries: Delivery) -> list[Outcome]:
             file.channels["hook"].retries,
             metrics=NotifyMetrics(("hook",)),
             on_done=on_done,
-            is_moot=lambda delivery: delivery.key == "moot",
+            wanted=lambda delivery: None if delivery.key == "moot" else delivery,
             standing=lambda hold: (),
         )
         for delivery in deliveries:

@@ -212,9 +212,71 @@ def test_a_retraction_already_on_its_way_behind_a_lost_alert_is_moot() -> None:
     (lost,) = told.messages
     told.at("14:01", alert("not-b1", "retraction", retracts="b1"))
     (behind,) = told.messages
-    assert not told.planner.is_moot(behind)
+    assert told.planner.wanted(behind) == behind
     told.planner.failed(lost)
-    assert told.planner.is_moot(behind)
+    assert told.planner.wanted(behind) is None
+
+
+def test_a_digest_tells_of_a_withdrawal_only_whom_the_alert_reached() -> None:
+    """The alerts were given up while the digest of what follows them waited behind them."""
+    told = Told({"name": "all", "channels": "team", "digest": "15 min", "match": {"kind": ["warning", "breach"]}})
+    told.at("14:01", alert("b1", case="c1"), alert("b2", case="c2"))
+    told.at("14:15")
+    (lost,) = told.messages
+    told.at("14:16", alert("b3", case="c3"), alert("b4", case="c4"), alert("w4", "warning", case="c4"))
+    reached = told.at("14:30")
+    assert sorted(reached[0][2]) == sorted(map(id_of, ("b3", "b4", "w4")))
+    told.at("14:31", alert("not-b1", "retraction", case="c1", retracts="b1"), alert("b5", case="c5"))
+    told.at("14:32", alert("l2", "late_completion", case="c2"), alert("l3", "late_completion", case="c3"))
+    told.at("14:33", alert("not-b4", "retraction", case="c4", retracts="b4"))
+    told.at("14:45")
+    (digest,) = told.messages
+    assert told.planner.wanted(digest) == digest
+    assert len(digest.events) == 5
+    told.planner.failed(lost)
+    left = told.planner.wanted(digest)
+    assert left is not None
+    assert left.key == digest.key
+    assert {event["id"] for event in left.events} == {id_of(name) for name in ("b5", "l3", "not-b4")}
+
+
+QUIET = {"from": "22:00", "to": "07:00"}
+
+
+def test_of_two_withdrawals_of_a_case_each_follows_its_own_alert() -> None:
+    told = Told({"name": "all", "channels": "team", "quiet": QUIET, "match": {"kind": ["warning", "breach"]}})
+    told.at("21:50", alert("w1", "warning"))
+    (lost,) = told.messages
+    told.at("21:55", alert("b1"))
+    told.at("22:30", *(alert(f"not-{name}", "retraction", retracts=name) for name in ("w1", "b1")))
+    told.at("2026-03-03T07:00")
+    (digest,) = told.messages
+    told.planner.failed(lost)
+    left = told.planner.wanted(digest)
+    assert left is not None
+    assert [event["id"] for event in left.events] == [id_of("not-b1")]
+
+
+def test_a_completion_that_was_asked_for_is_sent_whatever_became_of_the_breach() -> None:
+    told = Told({"name": "all", "channels": "team", "match": {"kind": ["breach", "late_completion"]}})
+    told.at("14:00", alert("b1"))
+    (lost,) = told.messages
+    told.at("14:20", alert("l1", "late_completion"))
+    (behind,) = told.messages
+    told.planner.failed(lost)
+    assert told.planner.wanted(behind) == behind
+
+
+def test_a_digest_with_a_withdrawal_is_known_to_follow() -> None:
+    """Such a message is queued however many wait already."""
+    told = Told({"name": "all", "channels": "team", "digest": "15 min"})
+    told.at("14:01", alert("b1", case="c1"))
+    told.at("14:15")
+    told.at("14:16", alert("b2", case="c2"), alert("not-b1", "retraction", case="c1", retracts="b1"))
+    told.at("14:30")
+    (digest,) = told.messages
+    assert len(digest.events) == 2
+    assert digest.follows == (id_of("b1"),)
 
 
 def test_a_case_is_forgotten_when_it_has_been_quiet_for_long() -> None:
