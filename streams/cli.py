@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
+from streams.early_signals import INTERRUPTED, RELOADING, hold_early, hold_reloads, imported
+
+if __name__ == "__main__" or os.path.basename(sys.argv[0]).startswith("gridclock"):
+    hold_early(sys.argv[1:])  # the imports below take a second
+
 import errno
 import importlib
 import logging
-import os
-import sys
 from collections.abc import Sequence
 
 import click
 
 from streams.commands.common import WRONG_USE, print_problems
 from streams.errors import ConfigError, GridclockError, InvariantError
-from streams.live.reloading import hold_reloads
 from streams.log_lines import announce, is_json
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
@@ -45,10 +50,6 @@ _COMMANDS = {
     "demo": "Show everything at work, on a broker of its own.",
     "version": "Print the version, and which engine judges.",
 }
-RELOADING = ("run", "board", "notify")
-"""Commands that take up changed files at SIGHUP."""
-
-INTERRUPTED = 130
 
 
 class _Lazy(click.Group):
@@ -88,6 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words and words[0] in RELOADING:
         hold_reloads()
+    imported()
     sys.exit(run(arguments))
 
 

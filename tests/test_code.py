@@ -15,7 +15,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # The folders, in the order in which a record goes through them: each with the folders and modules of ours that it may
 # import beside itself and schemas. What is missing here may be imported by nobody.
-LEAVES = ("errors", "settings", "files", "wall_clock", "log_limits", "log_lines", "loopback", "http_server", "workbook")
+LEAVES = (
+    "early_signals", "errors", "settings", "files", "wall_clock", "log_limits", "log_lines", "loopback", "http_server",
+    "workbook",
+)  # fmt: skip
 ROOMS: dict[str, tuple[str, ...]] = {
     "core": ("errors",),
     "wire": ("core", "errors"),

@@ -12,25 +12,12 @@ import logging
 import os
 import signal
 import sys
-import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from streams.early_signals import reload_came
 from streams.errors import ConfigError, GridclockError
 from streams.log_lines import announce
-
-_early = threading.Event()
-"""A SIGHUP has come before the process could look at its files."""
-
-
-def hold_reloads() -> None:
-    """From now on a SIGHUP does not end the process, and is acted on once ``run_reloading`` runs.
-
-    Called first of all: a start takes seconds, and files that are changed after it has read them must not be missed.
-    No effect on a terminal, where SIGHUP ends every program.
-    """
-    if not sys.stderr.isatty():
-        signal.signal(signal.SIGHUP, lambda _number, _frame: _early.set())
 
 
 class Ending(asyncio.Event):
@@ -66,7 +53,7 @@ def run_reloading(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]], ch
         announce("restarting with the changed files")
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
-        # Ignored until the new program has its own handler (``hold_reloads``): another SIGHUP must not kill it.
+        # Ignored until the new program has its own handler (``early_signals``): another SIGHUP must not kill it.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
@@ -95,7 +82,7 @@ async def _until_the_end(
         task.add_done_callback(tasks.discard)
 
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, on_signal)
-    if _early.is_set():
+    if reload_came():
         on_signal()
     await work(ending)
     return ending.again
