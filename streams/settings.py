@@ -49,6 +49,29 @@ ADDRESS_PATTERN = r"^\S+$"
 """An address to listen on. Never an empty one, which the operating system takes for all of the machine's addresses."""
 
 
+_BROKER: Final = re.compile(r"(\[[0-9A-Fa-f:.]+(?:%\w+)?\]|[^\s:/@\[\]]+)(?::([0-9]{1,5}))?")
+_BROKER_PORT: Final = 9092
+"""Where an address names none, as in Kafka's own clients."""
+
+_PATHS: Final = (
+    "data_dir", "sasl_password_file", "ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_key_password_file",
+    "pseudonym_key_file", "database_password_file",
+)  # fmt: skip
+
+
+def _address_of(given: str) -> str:
+    """A broker's address with its port.
+
+    Raises:
+        ValueError: where it is none.
+    """
+    match = _BROKER.fullmatch(given)
+    port = _BROKER_PORT if match is None or match[2] is None else int(match[2])
+    if match is None or not 0 < port < 65_536:
+        raise ValueError(f"{given!r} is no broker's address: write HOST:PORT, several separated by commas")
+    return f"{match[1]}:{port}"
+
+
 def bytes_of(given: int | str) -> int:
     """An amount of memory in bytes, such as ``512M`` or ``2G``.
 
@@ -177,6 +200,18 @@ class Settings(BaseSettings):
     )
     database_password: SecretStr | None = Field(default=None, description="the database's password; never printed")
     database_password_file: Path | None = Field(default=None, description="a file that holds it")
+
+    @field_validator("bootstrap")
+    @classmethod
+    def _addresses(cls, value: str) -> str:
+        return ",".join(_address_of(one.strip()) for one in value.split(",") if one.strip())
+
+    @field_validator(*_PATHS, mode="before")
+    @classmethod
+    def _named(cls, value: object) -> object:
+        if isinstance(value, str) and not value.strip():  # as of ${VARIABLE:-}; it would be the working directory
+            raise ValueError("is empty: name a file or directory, or leave it out")
+        return value
 
     @field_validator("sasl_password", "ssl_key_password", "database_password", mode="before")
     @classmethod
@@ -388,7 +423,7 @@ def load_settings(**given: Any) -> Settings:
     settings = _checked(values) if any(files.values()) else settings
     if settings.security_protocol.startswith("SASL"):
         for name in ("sasl_username", "sasl_password"):
-            if getattr(settings, name) is None:
+            if not getattr(settings, name):
                 raise ConfigError(f"{settings.security_protocol} needs it", path="settings", key=name)
     return settings
 
@@ -400,8 +435,9 @@ def _checked(values: Mapping[str, Any]) -> Settings:
         problems = []
         for item in error.errors(include_url=False):
             name = str(item["loc"][0]) if item["loc"] else "settings"
-            variable = f"GRIDCLOCK_{name.upper()}"
-            where = f"environment variable {variable}" if variable in os.environ else "settings"
+            variables = (f"{PREFIX}{name.upper()}", *(["KAFKA_BOOTSTRAP_SERVERS"] if name == "bootstrap" else []))
+            variable = next((one for one in variables if one in os.environ and name not in values), None)
+            where = "settings" if variable is None else f"environment variable {variable}"
             message = plain_message(item)
             value = "a secret" if name in SECRETS else repr(item.get("input"))
             problems.append(ConfigError(f"{value}: {message}", path=where, key=name))

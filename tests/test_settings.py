@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from streams.cli import run
 from streams.engine import VARIABLE
 from streams.errors import ConfigError
 from streams.kafka.brokers import FORCE
@@ -304,3 +305,53 @@ def test_a_source_may_have_any_name_that_kafka_takes() -> None:
     for wrong in ("a" * 250, "a b", "工单", ""):
         with pytest.raises(ConfigError, match="is not a topic's name"):
             load_settings(bootstrap="h:1", sources=(wrong,))
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, field in Settings.model_fields.items() if "Path" in str(field.annotation)]
+)
+@pytest.mark.parametrize("value", ["", " "])
+def test_an_empty_path_is_not_the_working_directory(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    variable = f"GRIDCLOCK_{name.upper()}"
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigError, match=f"environment variable {variable}: {name}: .*is empty: name a file"):
+        load_settings()
+    monkeypatch.delenv(variable)
+    with pytest.raises(ConfigError, match=f"settings: {name}: .*is empty"):
+        load_settings(**{name: value})
+
+
+def test_an_empty_directory_on_the_command_line_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["run", "--bootstrap", "127.0.0.1:9", "--data-dir", ""]) == 2
+    assert "data_dir: '': is empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        ("a:1, b:2 ,", "a:1,b:2"),
+        ("kafka", "kafka:9092"),
+        ("[::1]:9093,[fe80::1%eth0]", "[::1]:9093,[fe80::1%eth0]:9092"),
+        (" , ", ""),
+    ],
+)
+def test_addresses_of_brokers(given: str, taken: str) -> None:
+    assert load_settings(bootstrap=given).bootstrap == taken
+
+
+@pytest.mark.parametrize(
+    "given", ["a:1,kafka://b:2", "a:99999", "a:0", "a:abc", "a:1;b:2", "a:1 b:2", "user@a:1", "a:", "::1"]
+)
+def test_what_is_no_address_of_brokers(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", given)
+    with pytest.raises(
+        ConfigError, match=r"environment variable KAFKA_BOOTSTRAP_SERVERS: bootstrap: .*is no broker's address"
+    ):
+        load_settings()
+
+
+@pytest.mark.parametrize("empty", ["sasl_username", "sasl_password"])
+def test_who_logs_in_needs_more_than_an_empty_name_and_password(empty: str) -> None:
+    given = {"sasl_username": "u", "sasl_password": "p", "security_protocol": "SASL_SSL"} | {empty: ""}
+    with pytest.raises(ConfigError, match=f"{empty}: SASL_SSL needs it"):
+        load_settings(**given)

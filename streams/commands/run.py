@@ -51,7 +51,7 @@ from streams.settings import Settings, load_settings
 )
 @click.option("--partitions", type=int, help="Partitions of new topics (8).")
 @click.option("--cases/--no-cases", default=None, help="Write each case's present state to the topic NAME.cases (no).")
-@click.option("--data-dir", type=click.Path(path_type=Path), help="Local copy of the state (gridclock-data).")
+@click.option("--data-dir", metavar="DIR", help="Local copy of the state (gridclock-data).")
 @click.option("--store", type=click.Choice(["rocksdb", "memory"]), help="The store of that copy (rocksdb).")
 @click.option("--memory", type=Bytes(), metavar="BYTES", help="What subjects may need in memory; others rest (512M).")
 @engine_option
