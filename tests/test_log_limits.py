@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +15,7 @@ from streams.kafka.java_broker import free_ports
 from streams.kafka.outage import TRIES, Outage, is_reachable, outage_lines
 from streams.log_limits import CAUSES, LIBRARY_LINES, MINUTE, OWN_LINES, LineLimit
 
+ROOT = Path(__file__).resolve().parent.parent
 BEGAN = 1_790_000_000.0
 
 
@@ -120,6 +124,44 @@ def test_one_line_when_it_begins_one_a_minute_and_one_when_it_ends(brokers: Brok
     assert brokers.log.lines[-1].startswith("brokers HOST:9092: a connection again after 15")
     assert not brokers.outage.is_on
     assert not brokers.outage.suspected.is_set(), "tried again though all is well"
+
+
+@pytest.mark.parametrize(("waits", "said"), [(True, "waits until they are back"), (False, "is only starting and ends")])
+def test_only_a_process_that_has_begun_its_work_promises_to_wait(brokers: Brokers, waits: bool, said: str) -> None:
+    brokers.outage.waits = waits
+    brokers.away = True
+    brokers.pass_seconds(10)
+    (line,) = [line for line in brokers.log.lines if line.startswith("brokers")]
+    assert f"; this process {said}" in line
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run", "--metrics-port", "0"),
+        ("board", "--port", "0"),
+        ("notify", "--metrics-port", "0", "--subscriptions", "SUBSCRIPTIONS"),
+        ("sink", "--metrics-port", "0", "--to", "parquet", "DIRECTORY"),
+        ("feed", "--orders-per-day", "1"),
+        ("alerts", "--follow"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_process_that_finds_no_brokers_ends_and_does_not_say_that_it_waits(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    file = tmp_path / "subscriptions.yaml"
+    file.write_text("channels: {a: {kind: kafka, topic: t}}\nsubscriptions: [{name: a, channels: a}]\n", "utf-8")
+    (nobody,) = free_ports(1)
+    places = {"SUBSCRIPTIONS": str(file), "DIRECTORY": str(tmp_path / "results")}
+    command = ["-m", "streams.cli", *(places.get(word, word) for word in words), "--bootstrap", f"127.0.0.1:{nobody}"]
+    done = subprocess.run(
+        [sys.executable, *command], cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+        check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert "waits" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith(f"gridclock: 127.0.0.1:{nobody}: NoBrokersAvailable")
 
 
 def test_a_broker_that_is_started_again_at_once_is_no_outage(brokers: Brokers) -> None:

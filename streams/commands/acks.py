@@ -9,7 +9,7 @@ import click
 from pydantic import ValidationError
 
 from schemas.acknowledgements import Acknowledgement
-from streams.commands.alerts import follow_patiently, read_records
+from streams.commands.alerts import read_records
 from streams.commands.common import DONE, broker_options, err, need_broker
 from streams.kafka.acls import permissions_of
 from streams.log_lines import printable
@@ -37,7 +37,6 @@ def acks(alert_id: str | None, follow: bool, as_json: bool, **given: Any) -> int
     """
     settings = load_settings(**given)
     need_broker(settings, permissions_of("acks", settings))
-    follow_patiently(settings, follow=follow)
     for place, value in read_records(settings, settings.acks_topic, follow=follow):
         try:
             made = Acknowledgement.model_validate_json(value)

@@ -50,7 +50,6 @@ def alerts(follow: bool, as_json: bool, lang: str, rules: tuple[Path, ...], only
     """
     settings, names = load_settings(**given), names_of(rules, only)
     need_broker(settings, permissions_of("alerts", settings))
-    follow_patiently(settings, follow=follow)
     for place, value in read_records(settings, settings.alerts_topic, follow=follow):
         try:
             line = value if as_json else line_of(decode_json(value)["data"], lang, names)
@@ -61,25 +60,23 @@ def alerts(follow: bool, as_json: bool, lang: str, rules: tuple[Path, ...], only
     return DONE
 
 
-def follow_patiently(settings: Settings, *, follow: bool) -> None:
-    """While a command follows a topic: log the begin and the end of outages of the brokers."""
-    if follow:
-        start_logging(settings.log_level)
-        log_outages(settings)
-
-
 def read_records(settings: Settings, topic: str, *, follow: bool) -> Iterator[tuple[str, bytes]]:
     """The records of a topic up to its end, or without end: topic, partition and offset of each, and its value.
 
-    Records without a value are left out.
+    Records without a value are left out. One that follows the topic logs the begin and the end of outages.
 
     Raises:
         BrokerError: where the broker cannot be read.
     """
-    place = settings.bootstrap
+    place, begun = settings.bootstrap, None
+    if follow:
+        start_logging(settings.log_level)
+        begun = log_outages(settings)
     missing = f"{place}: no topic {topic}"
     with from_beginning(topic, place, missing=missing, **settings.kafka_python()) as (consumer, parts):
         ends = consumer.end_offsets(parts)
+        if begun is not None:
+            begun()
         while follow or any(consumer.position(part) < ends[part] for part in parts):
             for records in consumer.poll(timeout_ms=500).values():
                 for record in records:

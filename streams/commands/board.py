@@ -94,7 +94,7 @@ def board(rules: tuple[Path, ...], only: Path | None, **given: Any) -> int:
     settings = load_settings(**options)
     login_of(settings)
     start_logging(settings.log_level)
-    log_outages(settings)
+    begun = log_outages(settings)
     need_broker(settings, permissions_of("board", settings))
     loaded = rulebook_of(rules, only)
 
@@ -103,6 +103,7 @@ def board(rules: tuple[Path, ...], only: Path | None, **given: Any) -> int:
         rulebook_of(rules, only)
 
     def on_ready(port: int) -> None:
+        begun()
         announce(f"board http://{in_url(settings.board_host)}:{port}/board")
 
     try:

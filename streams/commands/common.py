@@ -187,9 +187,17 @@ def need_broker(settings: Settings, permissions: Sequence[Permission] = ()) -> N
             raise lacking
 
 
-def log_outages(settings: Settings) -> None:
-    """While this command runs, log the begin and the end of outages of the brokers."""
-    click.get_current_context().with_resource(outage_lines(settings.bootstrap))
+def log_outages(settings: Settings) -> Callable[[], None]:
+    """While this command runs, log the begin and the end of outages of the brokers.
+
+    Call the result when the command has begun its work: until then an outage may end it.
+    """
+    outage = click.get_current_context().with_resource(outage_lines(settings.bootstrap))
+
+    def begun() -> None:
+        outage.waits = True
+
+    return begun
 
 
 def rulebook_of(rules: Sequence[Path], only: Path | None) -> LoadedRulebook:

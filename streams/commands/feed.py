@@ -41,7 +41,7 @@ def feed(orders_per_day: int, days: int, seed: int, **given: Any) -> int:
     settings = load_settings(**given)
     need_broker(settings, permissions_of("send", settings))
     start_logging(settings.log_level)
-    log_outages(settings)
+    begun = log_outages(settings)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -51,6 +51,6 @@ def feed(orders_per_day: int, days: int, seed: int, **given: Any) -> int:
         orders=orders_per_day * (days + 1), seed=seed, start=today - timedelta(days=1), days=days + 1
     ).events
     click.echo(f"gridclock: {len(events):,} events for {settings.source_topics[0]}", err=True)
-    sent = send_in_time(settings, events, clock, stop)
+    sent = send_in_time(settings, events, clock, stop, lambda _sent: begun())
     click.echo(f"gridclock: {sent:,} events sent", err=True)
     return DONE

@@ -70,7 +70,7 @@ def notify(path: Path, first_from: int, rules: tuple[Path, ...], only: Path | No
     """
     settings = load_settings(**given)
     start_logging(settings.log_level)
-    log_outages(settings)
+    begun = log_outages(settings)
 
     def read() -> tuple[SubscriptionFile, Names]:
         names = names_of(rules, only)
@@ -85,6 +85,7 @@ def notify(path: Path, first_from: int, rules: tuple[Path, ...], only: Path | No
     need_broker(settings, permissions_of("notify", settings, topics))
 
     def on_ready(ready: NotifyReady) -> None:
+        begun()
         word = "delivering" if ready.delivers else "standing by"
         announce(
             f"{word} on {settings.bootstrap}, {len(file.subscriptions)} subscriptions, "

@@ -76,7 +76,7 @@ def run(rules: tuple[Path, ...], only: Path | None, sources: tuple[str, ...], en
     """
     settings = load_settings(sources=sources or None, **given)
     start_logging(settings.log_level)
-    log_outages(settings)
+    begun = log_outages(settings)
     need_broker(settings, permissions_of("run", settings))
     loaded = rulebook_of(rules, only)
     topic_mappings(settings, loaded.catalogue)
@@ -93,6 +93,7 @@ def run(rules: tuple[Path, ...], only: Path | None, sources: tuple[str, ...], en
         native_clocks(book.rulebook, book.catalogue, engine)
 
     def on_ready(ready: Ready) -> None:
+        begun()
         announce(
             f"at work on {settings.bootstrap}, {len(loaded.rulebook.rules)} rules, "
             f"{ready.log_partitions} partitions, engine {'python' if native is None else 'native'}, "

@@ -70,7 +70,7 @@ def sink(tables: tuple[str, ...], to: tuple[str, Path] | None, every: float, **g
 
     target, name = _target(settings, to, every)
     wanted = cast(tuple[Table, ...], tuple(dict.fromkeys(tables)) or TABLES)
-    log_outages(settings)
+    begun = log_outages(settings)
     need_broker(settings, permissions_of("sink", settings))
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -79,6 +79,7 @@ def sink(tables: tuple[str, ...], to: tuple[str, Path] | None, every: float, **g
     url = _served(metrics, settings)
 
     def on_ready(partitions: int) -> None:
+        begun()
         announce(f"writing {' and '.join(wanted)} of {partitions} partitions to {name}, metrics {url}")
 
     try:

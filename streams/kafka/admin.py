@@ -17,7 +17,14 @@ from typing import Any, Final
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
 from kafka.client_async import KafkaClient
-from kafka.errors import IncompatibleBrokerVersion, KafkaError, NodeNotReadyError, TopicAlreadyExistsError, for_code
+from kafka.errors import (
+    IncompatibleBrokerVersion,
+    KafkaError,
+    NoBrokersAvailable,
+    NodeNotReadyError,
+    TopicAlreadyExistsError,
+    for_code,
+)
 from kafka.protocol.metadata import MetadataRequest
 
 from streams.errors import BrokerError
@@ -168,6 +175,8 @@ def connected(make: Callable[..., Any], bootstrap: str, security: Mapping[str, A
 def _named(error: KafkaError) -> str:
     """The error's name and meaning, without the request and response in its text."""
     text = getattr(error, "description", None) or str(error)
+    if isinstance(error, NoBrokersAvailable):
+        text = "no broker answers there: start them, or correct --bootstrap (KAFKA_BOOTSTRAP_SERVERS)"
     name = type(error).__name__
     return name if not text or text == name else f"{name}: {text}"
 

@@ -40,7 +40,10 @@ def is_reachable(bootstrap: str) -> bool:
 
 
 class Outage(logging.Filter):
-    """The state of the brokers; a filter of the log handlers. ``look`` must be called repeatedly."""
+    """The state of the brokers; a filter of the log handlers. ``look`` must be called repeatedly.
+
+    ``waits``: whether the process has begun its work, and so waits for the brokers. One that is starting may end.
+    """
 
     def __init__(
         self,
@@ -55,6 +58,7 @@ class Outage(logging.Filter):
         self._failed = 0
         self._absence = Absence()
         self.left_out = 0
+        self.waits = False
         self.suspected = threading.Event()
         self._ended = threading.Event()
 
@@ -90,9 +94,10 @@ class Outage(logging.Filter):
         self._failed += 1
         if (seconds := self._absence.lasts(now, is_sure=self._failed >= TRIES)) is not None:
             logger.warning(
-                "brokers %s: no connection for %.0f s; this process waits until they are back, nothing is lost",
+                "brokers %s: no connection for %.0f s; this process %s, nothing is lost",
                 self._bootstrap,
                 seconds,
+                "waits until they are back" if self.waits else "is only starting and ends if it cannot begin",
             )
 
     def keep_looking(self) -> None:
@@ -110,14 +115,14 @@ class Outage(logging.Filter):
 
 
 @contextmanager
-def outage_lines(bootstrap: str) -> Iterator[None]:
+def outage_lines(bootstrap: str) -> Iterator[Outage]:
     """Have these lines, and not the clients', in this process's log."""
     outage, handlers = Outage(bootstrap), list(logging.getLogger().handlers)
     for handler in handlers:
         handler.filters.insert(0, outage)  # before the limit, which would count the lines dropped here
     threading.Thread(target=outage.keep_looking, name="outage", daemon=True).start()
     try:
-        yield
+        yield outage
     finally:
         outage.end()
         for handler in handlers:
