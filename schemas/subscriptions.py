@@ -137,8 +137,14 @@ class Secret(Model):
 def _plain_address(value: object) -> object:
     if isinstance(value, str):
         parts = urlsplit(value)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        if parts.scheme not in {"http", "https"} or not parts.hostname or re.search(r"\s", parts.netloc):
             raise ValueError("is no address; write http://... or https://..., or {env: NAME} or {file: PATH}")
+        try:
+            is_port = parts.port != 0
+        except ValueError:  # no number, or beyond 65535
+            is_port = False
+        if not is_port:
+            raise ValueError("has a port that is none; write for example https://desk.example:8443/alerts")
         if parts.username or parts.password or parts.query:
             raise ValueError("an address with a user, a password or a query is a secret: name it by {env: NAME}")
     return value

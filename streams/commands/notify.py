@@ -11,11 +11,13 @@ import click
 from schemas.subscriptions import KafkaChannel, SubscriptionFile, parse_span
 from streams.commands.common import DONE, broker_options, log_options, log_outages, need_broker, rulebook_options
 from streams.core.notices import Names
+from streams.errors import ConfigError
 from streams.kafka.acls import permissions_of
 from streams.live.reloading import run_reloading
 from streams.log_lines import announce, start_logging
 from streams.loopback import in_url
 from streams.notify.process import NotifyReady, check_channels, run_notifier
+from streams.notify.subscription_checks import own_topics
 from streams.notify.subscription_files import load_subscriptions
 from streams.rulebooks.organisations import names_of
 from streams.settings import load_settings
@@ -74,7 +76,10 @@ def notify(path: Path, first_from: int, rules: tuple[Path, ...], only: Path | No
 
     def read() -> tuple[SubscriptionFile, Names]:
         names = names_of(rules, only)
-        return load_subscriptions(path, names), names
+        file = load_subscriptions(path, names)
+        if problems := own_topics(path, file, settings):
+            raise ConfigError.first_of(problems)
+        return file, names
 
     def check() -> None:
         load_settings(**given)  # secrets in files too

@@ -32,7 +32,8 @@ from streams.errors import BrokerError, ConfigError, did_you_mean
 from streams.kafka.acls import writing
 from streams.kafka.connection import kafka_options
 from streams.notify.channels.contract import Channel, NotDelivered
-from streams.notify.process import channels_of
+from streams.notify.process import channels_of, check_channels
+from streams.notify.subscription_checks import own_topics, without_effect
 from streams.notify.subscription_files import load_subscriptions, missing_secrets
 from streams.rulebooks.yaml_files import Keys, read_yaml
 from streams.settings import Settings, load_settings
@@ -62,9 +63,11 @@ def subscriptions() -> None:
 @subscriptions.command()
 @_FILE
 @rulebook_options
-@click.option("--secrets", is_flag=True, help="Fail if a secret named in the file is missing here.")
+@click.option("--secrets", is_flag=True, help="Fail if a secret or certificate named in the file is missing here.")
 def check(path: Path, rules: tuple[Path, ...], only: Path | None, secrets: bool) -> int:
     """Check a file: its form, its channels, and that its filters match some rule.
+
+    No channel may write to a topic of the installation; GRIDCLOCK_NAME and GRIDCLOCK_SOURCES say which these are.
 
     \b
     Example:
@@ -72,12 +75,18 @@ def check(path: Path, rules: tuple[Path, ...], only: Path | None, secrets: bool)
     """
     loaded = rulebook_of(rules, only)
     file = load_subscriptions(path, loaded.organisations)
-    problems = never_matching(path, file, loaded.rulebook.rules)
+    problems = [
+        *own_topics(path, file, load_settings()),
+        *without_effect(path, file),
+        *never_matching(path, file, loaded.rulebook.rules),
+    ]
     if problems:
         raise ConfigError.first_of(problems)
     missing = missing_secrets(file)
     for problem in missing:
         print_problems(problem)
+    if secrets and not missing:
+        asyncio.run(check_channels(file))
     click.echo(f"{path}: {len(file.channels)} channels, {len(file.subscriptions)} subscriptions: in order")
     return WRONG_USE if missing and secrets else DONE
 
@@ -214,15 +223,17 @@ def test(name: str, path: Path, escalations: bool, **given: Any) -> int:
     if escalations:
         names += [channel for step in found.escalate for channel in step.channels]
     settings = load_settings(**given)
+    if problems := own_topics(path, file, settings):
+        raise ConfigError.first_of(problems)
     topics = [one.topic for name in names if isinstance(one := file.channels[name], KafkaChannel)]
     if topics:
         need_broker(settings, writing(*topics))
     only = file.model_copy(update={"channels": {channel: file.channels[channel] for channel in names}})
-    problems = asyncio.run(_try(settings, only, found))
+    outcomes = asyncio.run(_try(settings, only, found))
     for channel in dict.fromkeys(names):
-        problem = problems[channel]
+        problem = outcomes[channel]
         click.echo(f"{channel}: {'test alert delivered' if problem is None else problem}", err=problem is not None)
-    return FAILED if any(problems.values()) else DONE
+    return FAILED if any(outcomes.values()) else DONE
 
 
 async def _try(settings: Settings, file: SubscriptionFile, found: Subscription) -> Mapping[str, NotDelivered | None]:

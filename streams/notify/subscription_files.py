@@ -15,6 +15,7 @@ from pydantic import SecretStr, ValidationError
 
 from schemas.subscriptions import OrgMatch, Secret, SubscriptionFile, secrets_of
 from streams.core.notices import NO_NAMES, Names
+from streams.core.working_days import zone_named
 from streams.errors import ConfigError, did_you_mean, plain_message
 from streams.rulebooks.yaml_files import Keys, YamlFile, read_yaml
 
@@ -40,6 +41,10 @@ def load_subscriptions(path: Path, names: Names = NO_NAMES) -> SubscriptionFile:
     problems = [
         ConfigError(message, path=str(path), line=file.line(keys), key=_key(keys)) for keys, message in found.problems()
     ]
+    try:
+        zone_named(found.zone)
+    except ValueError as error:  # the operating system has names of its own, such as localtime
+        problems.append(ConfigError(str(error), path=str(path), line=file.line(("zone",)), key="zone"))
     if problems:
         raise ConfigError.first_of(problems)
     return _with_codes(found, names, path, file) if names else found
