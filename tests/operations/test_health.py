@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import threading
+import time
+
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -27,3 +32,42 @@ def test_health_says_what_the_worker_says(capsys: pytest.CaptureFixture[str]) ->
         server.close()
     assert run(["health", *port]) == 1
     assert f"gridclock: no answer from http://127.0.0.1:{server.port}/healthz: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("pieces", "said"),
+    [
+        ([b"SSH-2.0-OpenSSH_9\r\n"], "BadStatusLine"),
+        ([b"HTTP/1.1 200 OK\r\nX: " + b"y" * 99_999 + b"\r\n\r\n"], "LineTooLong"),
+        ([b"HTTP/1.1 503 X\r\nContent-Length: 2\r\n\r\n\xff\xfe"], "\ufffd\ufffd"),
+        ([b"HTTP/1.1 302 F\r\nLocation: /\r\nContent-Length: 0\r\n\r\n"], "HTTP 302"),
+        ([b"HTTP/1.1 200 OK\r\nContent-Length: 60\r\n\r\n", *[b"x"] * 60], "none in 1 s"),
+    ],
+    ids=["no HTTP", "an endless header", "no text", "a redirect to itself", "byte by byte"],
+)
+def test_another_program_on_the_port_is_one_line(
+    capsys: pytest.CaptureFixture[str], pieces: list[bytes], said: str
+) -> None:
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                with server.accept()[0] as connection, contextlib.suppress(OSError):
+                    connection.recv(65_536)
+                    for piece in pieces:
+                        connection.sendall(piece)
+                        time.sleep(0.1)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=serve, daemon=True).start()
+        began = time.monotonic()
+        assert run(["health", "--metrics-port", str(server.getsockname()[1]), "--timeout", "1"]) == 1
+        assert time.monotonic() - began < 3
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.startswith("gridclock: ")
+    assert err.count("\n") == 1
+
+
+def test_a_host_that_is_none_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["health", "--metrics-host", "http://x"]) == 1
+    assert capsys.readouterr().err.startswith("gridclock: no answer from ")
