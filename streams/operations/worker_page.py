@@ -5,6 +5,7 @@ from __future__ import annotations
 import urllib.error
 import urllib.request
 from collections import defaultdict
+from http.client import HTTPException
 from typing import Final
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -19,12 +20,13 @@ _OPENER: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))  #
 def _get(url: str) -> tuple[int, str]:
     try:
         with _OPENER.open(url, timeout=_SECONDS) as answer:
-            return answer.status, answer.read().decode()
+            return answer.status, answer.read().decode(errors="replace")
     except urllib.error.HTTPError as error:
         with error:
-            return error.code, error.read().decode()
-    except (OSError, ValueError) as error:
-        raise BrokerError(f"no answer from {url}: {getattr(error, 'reason', error)}") from error
+            return error.code, error.read().decode(errors="replace")
+    except (OSError, ValueError, HTTPException) as error:
+        reason = str(getattr(error, "reason", error)).strip()
+        raise BrokerError(f"no answer from {url}: {reason}") from error
 
 
 def observe_worker(address: str, now: int, speed: float = 1) -> Observation:
@@ -41,7 +43,12 @@ def observe_worker(address: str, now: int, speed: float = 1) -> Observation:
     status, ready = _get(f"{url}/readyz")
     values: dict[str, dict[str, float]] = defaultdict(dict)
     cases = 0.0
-    for family in text_string_to_metric_families(_get(f"{url}/metrics")[1]):
+    page = _get(f"{url}/metrics")[1]
+    try:
+        families = list(text_string_to_metric_families(page))
+    except (ValueError, LookupError) as error:  # another program's page
+        raise BrokerError(f"{url} is not the metrics port of a worker") from error
+    for family in families:
         for sample in family.samples:
             if sample.name == "gridclock_open_cases":
                 cases += sample.value

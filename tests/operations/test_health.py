@@ -68,6 +68,32 @@ def test_another_program_on_the_port_is_one_line(
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (b"SSH-2.0-OpenSSH_9\r\n", "no answer from"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 90\r\n\r\npart", "no answer from"),
+        (b"HTTP/1.1 503 X\r\nContent-Length: 2\r\n\r\n\xff\xfe", "is not the metrics port of a worker"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>", "is not the metrics port of a worker"),
+    ],
+    ids=["no HTTP", "cut off", "no text", "a page"],
+)
+def test_status_of_another_program_is_one_line(capsys: pytest.CaptureFixture[str], answer: bytes, said: str) -> None:
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                with server.accept()[0] as connection, contextlib.suppress(OSError):
+                    connection.recv(65_536)
+                    connection.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=serve, daemon=True).start()
+        assert run(["status", "--worker", f"127.0.0.1:{server.getsockname()[1]}"]) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.count("\n") == 1
+
+
 def test_a_host_that_is_none_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["health", "--metrics-host", "http://x"]) == 1
     assert capsys.readouterr().err.startswith("gridclock: no answer from ")
