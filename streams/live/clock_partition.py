@@ -157,6 +157,8 @@ class ClockPartition:
         self._judged_by = self.fingerprint
         """The rulebook under which all subjects have been judged."""
         self._to_judge: Iterator[Subject] | None = None
+        self._judged_otherwise: list[Subject] = []
+        """Restored subjects whose rows do not name this rulebook, though the position does."""
         self._subjects: int | None = None  # as in the restored position
 
     def _prune_from_now_on(self, prunes: bool) -> None:
@@ -225,6 +227,8 @@ class ClockPartition:
                     continue
                 standing = None if rules_changed else standing_from_bytes(value, self.fingerprint)
                 if standing is None or standing.decided_at > self.engine.watermark:
+                    if standing is None and not rules_changed:
+                        self._judged_otherwise.append(subject)
                     try:
                         self.engine.restore(snapshot_from_bytes(subject, value))
                     except Exception as error:
@@ -248,6 +252,7 @@ class ClockPartition:
         """The subjects that a record may change, in a fixed order; under changed rules all."""
         record.read()
         named = {subject for subject, _, _ in record.entries} | record.released.keys()
+        named.update(self._judged_otherwise)
         if self._judged_by != self.fingerprint:
             return sorted(named.union(self.engine.subjects()))
         at = self._time_after(record)
@@ -415,8 +420,15 @@ class ClockPartition:
         return True
 
     def _rejudge_some(self) -> None:
-        """Under changed rules, some subjects with each record. A restart begins again and repeats no report."""
+        """Under changed rules, some subjects with each record. A restart begins again and repeats no report.
+
+        Where the change is taken back before all are judged, or before the position is written, it is those whose rows
+        name the other rulebook.
+        """
         if self._judged_by == self.fingerprint:
+            some = self._judged_otherwise[-JUDGED_AT_ONCE:]
+            del self._judged_otherwise[-JUDGED_AT_ONCE:]
+            self.engine.rejudge(some)
             return
         if self._to_judge is None:
             self._to_judge = iter(self.engine.subjects())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -13,6 +14,8 @@ from schemas.rules import DeadlineRule
 from streams.core import pruning
 from streams.core.driver import Entry
 from streams.core.rulebook import Rulebook
+from streams.engine import native_module
+from streams.engine.clocks import NativeClocks
 from streams.live.applied import Row
 from streams.live.clock_partition import JUDGED_AT_ONCE, ClockPartition, position_key
 from streams.wire.state_rows import LogRecord, StateError, entry_to_bytes, record_from_bytes, record_to_bytes
@@ -392,6 +395,59 @@ def test_changed_rules_are_taken_up_some_subjects_at_a_time_and_a_restart_on_the
     # The second worker begins with those that the first one has judged.
     assert list(map(len, retracted)) == [JUDGED_AT_ONCE, 0, JUDGED_AT_ONCE, 1, 0]
     assert {alert_id for some in retracted for alert_id in some} == breaches
+
+
+TIGHT = shipped("fee-5-minutes").rulebook
+EASED = Rulebook([rule.model_copy(update={"limit": LENIENT.limit}) for rule in TIGHT.rules], TIGHT.calendar)
+
+
+@pytest.mark.parametrize("natively", [False, True])
+@pytest.mark.parametrize(("ours", "other"), [(TIGHT, EASED), (EASED, TIGHT)])
+@pytest.mark.parametrize("lost", ["nothing", "position", "first position"])
+def test_a_change_of_rules_that_is_taken_back_before_all_are_judged_leaves_nothing_behind(
+    ours: Rulebook, other: Rulebook, lost: str, natively: bool
+) -> None:
+    """Also where the process died before its position was written, once at its very first record."""
+    module = native_module()
+    if natively and module is None:
+        pytest.skip("the native engine is not built")
+
+    def by(rulebook: Rulebook) -> ClockPartition:
+        clocks = NativeClocks(module, rulebook, shipped().catalogue) if natively and module is not None else None
+        partition = ClockPartition(3, rulebook, keep_for=None, native=clocks)
+        partition.read_rows_by(world.table.get)
+        partition.restore(world.table.get(position_key(3)), world.table.items())
+        return partition
+
+    def take(partition: ClockPartition, one: LogRecord, offset: int, *, is_lost: bool = False) -> None:
+        applied = partition.apply(one, offset)
+        assert applied is not None
+        world.alerts += applied.alerts
+        world.keep(applied.rows[:-1] if is_lost else applied.rows)
+
+    count = JUDGED_AT_ONCE + 1
+    starts = [f"e{number} 2026-03-02T09:00 counter.service_started WO{number} business=fee" for number in range(count)]
+    first = record("\n".join(starts), 6)
+    world = World(fresh)
+    at = 0
+    if lost == "first position":
+        take(by(other), first, 0, is_lost=True)
+    else:
+        take(by(ours), first, 0)
+        take(by(other), record("", 6), 1, is_lost=lost == "position")
+        at = 2 if lost == "nothing" else 1
+    assert len(world.standing()) not in (0, count) or lost == "first position"
+    again = by(ours)
+    take(again, first if lost == "first position" else record("", 6), at)
+    again = by(ours)  # a restart on the way
+    for offset in range(at + 1, at + 4):
+        take(again, record("", 6), offset)
+    assert len(world.standing()) == (count if ours is TIGHT else 0)
+    net = Counter((alert.case_id, alert.kind) for alert in world.alerts if alert.kind != "warning")
+    assert max(net.values(), default=0) <= 2
+    told = len(world.alerts)
+    take(by(ours), record("", 6), at + 4)
+    assert len(world.alerts) == told
 
 
 def test_a_restart_under_changed_rules_takes_back_what_no_longer_holds_and_repeats_nothing() -> None:
