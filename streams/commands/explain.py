@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -127,6 +128,8 @@ class _Search:
         self._key, self._inside = settings.pseudonyms, settings.pseudonyms_inside
         self.names = None if self._key is None else Pseudonyms(self._key)
         self.end = until or 0
+        self._last = ""
+        """The id of the last event."""
         self.tally = InputCounts()
         self.refused = 0
         """Refused records in which the id occurs."""
@@ -160,7 +163,7 @@ class _Search:
 
         for event in self._events(on_refused):
             if self._until is None and event.at > self.end:
-                self.end = event.at
+                self.end, self._last = event.at, event.event_id
             for subject, _ in self._loaded.rulebook.copies_of(event):
                 if self._is(subject, number):
                     named[subject] = None
@@ -187,14 +190,7 @@ class _Search:
 
     def _by_verdict(self, number: str) -> list[Subject]:
         """The subject of an alert or a case, from a whole replay, which computes their ids."""
-        replay = Replay(
-            self._loaded.rulebook,
-            decoder_of(self._loaded, self._key, inside=self._inside),
-            ReplayOptions(self._received, self._until),
-        )
-        try:
-            replay.read(self._sources)
-            replay.judge()
+        with self._replay() as replay:
             found = None
             for alert in map(decode_json, replay.alerts()):
                 if number in self._shown(alert["id"], alert["data"]["case_id"]):
@@ -204,15 +200,29 @@ class _Search:
                 if number in self._shown(case["id"]):
                     found = case["data"]["subject"]
                     break
-        finally:
-            replay.close()
         return [] if found is None else [(found["type"], found["id"])]
 
+    @contextmanager
+    def _replay(self) -> Iterator[Replay]:
+        """A whole replay."""
+        decoder = decoder_of(self._loaded, self._key, inside=self._inside)
+        with closing(Replay(self._loaded.rulebook, decoder, ReplayOptions(self._received, self._until))) as replay:
+            replay.read(self._sources)
+            replay.judge()
+            yield replay
+
     def history(self, subjects: Sequence[Subject]) -> list[Arrived]:
-        """Every event about the subjects, in the order of arrival, with their copies only."""
+        """Every event about the subjects, in the order of arrival, with their copies only.
+
+        Now it is also known whether the last event counts, at which time ends: if its id came with another instant too,
+        or was taken back, only a replay of all events knows.
+        """
         found: list[Arrived] = []
         wanted = set(subjects)
+        instants: set[int | None] = set()
         for event in self._events():
+            if event.event_id == self._last:
+                instants.add(None if event.void and event.corrects is None else event.at)
             copies = [copy for copy in self._loaded.rulebook.copies_of(event) if copy[0] in wanted]
             copies += [
                 (subject, event)
@@ -221,6 +231,9 @@ class _Search:
             ]
             if copies:
                 found.append((event.order, len(found), event, 0, copies))
+        if None in instants or len(instants) > 1:
+            with self._replay() as replay:
+                self.end = replay.ends_at or 0
         return found
 
 

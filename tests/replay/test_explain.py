@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.replay.runs import Runner
+from tests.replay.runs import Runner, data_of
 from tests.stories import wire
 
 STORY = """
@@ -138,6 +138,48 @@ def test_hostile_values_do_not_steer_the_terminal(gridclock: Runner, files: list
     path = gridclock.lines("hostile.jsonl", [event])
     out = gridclock("explain", "WO\u20669", "--events", path, *files[2:]).out
     assert not {"\u001b", "\u202e", "\u2066"} & set(out)
+
+
+_RUNNING = {"event_id": "r1", "event_type": "counter.service_started", "order_id": "WO2", "business": "fee",
+            "occurred_at": "2026-03-02T09:00:00+08:00"}  # fmt: skip
+_OTHER = {**_RUNNING, "event_id": "o1", "order_id": "WO1"}
+_LATER = {"occurred_at": "2026-03-02T12:00:00+08:00", "recorded_at": "2026-03-02T12:00:00+08:00"}
+
+
+@pytest.mark.parametrize(
+    ("others", "end", "outcome"),
+    [
+        pytest.param([_OTHER, {**_OTHER, **_LATER}], "09:00", "running", id="refused"),
+        pytest.param([{**_OTHER, **_LATER}, _OTHER], "12:00", "breached", id="an earlier one refused"),
+        pytest.param([{**_OTHER, **_LATER}, {**_OTHER, **_LATER}], "12:00", "breached", id="repeated"),
+        pytest.param(
+            [{**_OTHER, **_LATER, "version": [1]}, {**_OTHER, "version": [2]}], "09:00", "running", id="older version"
+        ),
+        pytest.param(
+            [{**_OTHER, "version": [1]}, {**_OTHER, **_LATER, "version": [2], "void": True}], "09:00", "running",
+            id="taken back",
+        ),
+        pytest.param([{**_OTHER, **_LATER, "version": [1], "void": True}], "09:00", "running", id="only taken back"),
+        pytest.param(
+            [_OTHER, {**_OTHER, **_LATER, "event_id": "o2", "corrects": "o1", "void": True}], "12:00", "breached",
+            id="a correction",
+        ),
+    ],
+)  # fmt: skip
+def test_time_ends_where_that_of_a_replay_ends(
+    gridclock: Runner, others: list[dict[str, object]], end: str, outcome: str
+) -> None:
+    """At the last event that counts, of whatever order it is."""
+    path, cases = gridclock.lines("events.jsonl", [_RUNNING, *others]), gridclock.path / "cases.jsonl"
+    gridclock("replay", path, "--cases", cases, "--quiet")
+    (replayed,) = [
+        (case["as_of"][11:16], case["outcome"])
+        for case in data_of(cases)
+        if (case["subject"]["id"], case["rule"]) == ("WO2", "fee-5-minutes")
+    ]
+    lines = gridclock("explain", "WO2", "--events", path).out.splitlines()
+    (verdict,) = [line.split()[0] for line in lines if line.endswith("(W-S5, fee-5-minutes)")]
+    assert (end, outcome) == replayed == (lines[1].removeprefix("as of 2026-03-02 ")[:5], verdict)
 
 
 ARREARS = """
