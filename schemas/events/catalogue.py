@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, cast, get_args, get_origin
+from typing import Annotated, Any, Literal, cast, get_args, get_origin
 
 from pydantic import TypeAdapter, create_model
 
@@ -104,3 +104,32 @@ class EventCatalogue:
         own["event_type"] = (Literal[(name,)], ...)
         model = create_model(name.replace(".", "_"), __base__=(base,), __doc__=title.en if title else None, **own)
         return EventCatalogue({**self.models, name: cast(type[Envelope], model)})
+
+    def with_those_of(self, other: EventCatalogue) -> EventCatalogue:
+        """This catalogue, the types that only the other has, and the fields that only its types have.
+
+        Events are then read once for both: such a field is one that an event may lack, and of one that both have this
+        catalogue says what it may hold.
+
+        Raises:
+            ValueError: where a field is of another kind in the other.
+        """
+        found: dict[str, type[Envelope]] = {**other.models, **self.models}
+        for name in self.types & other.types:
+            mine, theirs = self.models[name], other.models[name]
+            own: dict[str, Any] = {}
+            for field, described in theirs.model_fields.items() if theirs is not mine else ():
+                if field in COMMON_FIELDS:
+                    continue
+                if field not in mine.model_fields:
+                    kept: Any = described.annotation
+                    if described.metadata:
+                        kept = Annotated[kept, *described.metadata]
+                    own[field] = (kept | None, None)
+                elif (kind := self.kind_of(name, field)) != (others := other.kind_of(name, field)):
+                    raise ValueError(f"{name}.{field} is of the kind {kind} in one and {others} in the other")
+            if own:
+                own["event_type"] = (Literal[(name,)], ...)
+                made = create_model(name.replace(".", "_"), __base__=(mine,), __doc__=mine.__doc__, **own)
+                found[name] = cast(type[Envelope], made)
+        return EventCatalogue(found)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import click
 
 from schemas.dead_letters import DeadLetter
-from schemas.events import EventCatalogue
 from streams.commands.common import (
     DONE,
     INSTANT,
@@ -59,7 +58,7 @@ from streams.replay.results import (
 from streams.replay.sources import Source
 from streams.replay.sources.opening import close_sources
 from streams.rulebooks.decoding import decoder_of
-from streams.rulebooks.loader import LoadedRulebook, load_rulebook
+from streams.rulebooks.loader import LoadedRulebook, catalogue_of_both, load_rulebook
 from streams.settings import Settings, load_settings
 from streams.wall_clock import WallClock
 from streams.wire.pseudonyms import Hidden, cloud_events
@@ -272,9 +271,7 @@ class _Run:
         settings = load_settings(pseudonym_key_file=key_file)
         key, inside = settings.pseudonyms, settings.pseudonyms_inside
         self._hidden = Hidden(key)
-        catalogue = loaded.catalogue
-        if rival is not None:  # an event in only one of the two is not a dead letter
-            catalogue = EventCatalogue({**rival.catalogue.models, **catalogue.models})
+        catalogue = loaded.catalogue if rival is None else catalogue_of_both(loaded, rival)
         mappings = load_mappings(options.mappings, catalogue, options.sheet)
         self.sources: list[Source] = sources_of(
             options.events, options.topics, mappings, (options.bootstrap, options.since), tables=options.tables

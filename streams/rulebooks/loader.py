@@ -148,6 +148,19 @@ def read_rulebook_file(path: Path) -> tuple[RulebookFile, yaml.Node]:
         raise ConfigError.first_of(problems) from error
 
 
+def catalogue_of_both(own: LoadedRulebook, rival: LoadedRulebook) -> EventCatalogue:
+    """The vocabulary by which events are read once for two rulebooks: one that only one knows is no dead letter.
+
+    Raises:
+        ConfigError: where a field of an event is of another kind in the other.
+    """
+    try:
+        return own.catalogue.with_those_of(rival.catalogue)
+    except ValueError as error:
+        remedy = "events are read once for both: replay under each by itself"
+        raise ConfigError(f"{error}, and {remedy}", key="compare") from error
+
+
 def _rule_id(data: Any, location: Keys) -> str | None:
     if len(location) >= 2 and location[0] == "rules" and isinstance(location[1], int):
         try:

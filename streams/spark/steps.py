@@ -34,6 +34,7 @@ from streams.replay.reading import Reading, Scope
 from streams.replay.sources import MAX_AHEAD, Record, Source
 from streams.replay.spill import SpillBuffer
 from streams.rulebooks.decoding import decoder_of
+from streams.rulebooks.loader import catalogue_of_both
 from streams.spark.rulebook import RulebookFiles
 from streams.wire.decoder import Decoder, encode_json
 
@@ -147,8 +148,8 @@ class Job:
 @lru_cache(maxsize=2)
 def catalogue_of(rulebook: RulebookFiles, rival: RulebookFiles | None) -> EventCatalogue:
     """The vocabulary of a rulebook, and of its rival: an event that only one of them knows is no dead letter."""
-    own = rulebook.load().catalogue
-    return own if rival is None else EventCatalogue({**rival.load().catalogue.models, **own.models})
+    own = rulebook.load()
+    return own.catalogue if rival is None else catalogue_of_both(own, rival.load())
 
 
 @lru_cache(maxsize=2)

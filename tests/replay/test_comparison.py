@@ -137,3 +137,77 @@ def test_wrong_use_is_refused(gridclock: Runner, options: list[str], said: str) 
     ran = gridclock("replay", "-", *options[2 if only else 0 :], *only)
     assert (ran.code, ran.out) == (2, "")
     assert said in ran.err
+
+
+GATE = """
+chapter: K
+title: {{zh: 客户, en: Customers}}
+events:
+  gate.asked: {{title: {{zh: 申请, en: Asked}}, fields: {{{fields}}}}}
+  gate.opened: {{title: {{zh: 开门, en: Opened}}}}
+rules:
+  - id: gate-5-minutes
+    effective_from: 2023-08-23
+    clauses: [K-1]
+    source: a test
+    kind: deadline
+    subject: order
+    title: {{zh: 开门, en: Gate in 5 minutes}}
+    start: {{type: gate.asked, where: {{{where}}}}}
+    stop: gate.opened
+    limit: 5 min
+"""
+
+
+def gate(gridclock: Runner, name: str, fields: str, where: str) -> Path:
+    directory = gridclock.path / name
+    directory.mkdir()
+    (directory / "rule.yaml").write_text(GATE.format(fields=fields, where=where), "utf-8")
+    return directory
+
+
+@pytest.mark.parametrize("engine", ["auto", "python"])
+def test_a_field_that_only_the_second_rulebook_declares_is_read_for_it(gridclock: Runner, engine: str) -> None:
+    now = gate(gridclock, "now", "kind: [a, b]", "kind: a")
+    then = gate(gridclock, "then", "urgent: flag, kind: [a, b]", "urgent: true")
+    asked = {"event_type": "gate.asked", "occurred_at": "2026-03-02T09:00:00+08:00"}
+    lines: list[dict[str, Any]] = [
+        {**asked, "event_id": "g1", "order_id": "G1", "kind": "b", "urgent": True},
+        {**asked, "event_id": "g2", "order_id": "G2", "kind": "a", "occurred_at": "2026-03-02T12:00:00+08:00"},
+    ]
+    changes = gridclock.path / "changes.jsonl"
+    ran = gridclock(
+        "replay", gridclock.lines("gate.jsonl", lines), "--only", now, "--compare-only", then, "--comparison", changes,
+        "--engine", engine, "--quiet",
+    )  # fmt: skip
+    assert (ran.code, ran.alerts) == (0, [])
+    found = {one["subject"]["id"]: (one["change"], (one["after"] or {}).get("outcome")) for one in records_of(changes)}
+    assert found == {"G1": ("new", "breached"), "G2": ("gone", None)}
+
+
+def test_a_field_of_another_kind_in_the_second_rulebook_is_refused(gridclock: Runner) -> None:
+    now = gate(gridclock, "now", "kind: text", "kind: a")
+    then = gate(gridclock, "then", "kind: flag", "kind: true")
+    ran = gridclock("replay", gridclock.lines("gate.jsonl", []), "--only", now, "--compare-only", then)
+    assert (ran.code, ran.out) == (2, "")
+    assert "compare: gate.asked.kind is of the kind string in one and boolean in the other" in ran.err
+    assert "replay under each by itself" in ran.err
+
+
+def test_a_field_that_rules_on_top_give_a_shipped_event_is_read_for_them(gridclock: Runner) -> None:
+    then = gridclock.path / "then"
+    then.mkdir()
+    declared = "events:\n  repair.reported: {fields: {storm: flag}}\nrules:"
+    text = RULE.format(version="2", start="{type: repair.reported, where: {storm: true}}", urban=30, other=30)
+    (then / "rule.yaml").write_text(text.replace("rules:", declared), "utf-8")
+    events = wire(STORY)
+    for event in events:
+        if event["event_type"] == "repair.reported" and event["order_id"] == "WO1":
+            event["storm"] = True
+    changes = gridclock.path / "changes.jsonl"
+    ran = gridclock(
+        "replay", gridclock.lines("events.jsonl", events), "--compare", then, "--comparison", changes, "--quiet"
+    )
+    assert ran.code == 0
+    of_it = [one for one in records_of(changes) if one["rule"] == "repair-arrival"]
+    assert [(one["subject"]["id"], one["after"]["outcome"]) for one in of_it if one["after"]] == [("WO1", "met_late")]
