@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -65,6 +67,12 @@ class EventCatalogue:
         """The values that the field of the type may have, if the model lists them; else empty."""
         described = self.models[event_type].model_fields.get(field)
         return () if described is None else _listed(described.annotation)
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for catalogues that take the same events, also across processes."""
+        described = {name: model.model_json_schema() for name, model in self.models.items()}
+        return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]
 
     def suggest(self, name: str) -> str | None:
         """The known type nearest to a misspelt one."""

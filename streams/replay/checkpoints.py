@@ -77,7 +77,8 @@ class Checkpoint:
             with suppress(OSError):
                 path.chmod(mode)
         for key, value in job.items():
-            if was.get(key) != decode_json(encode_json(value)):
+            # "events" and "pseudonyms_inside" may be missing: earlier versions did not write them
+            if key in was and was[key] != decode_json(encode_json(value)):
                 raise ConfigError(
                     "belongs to a replay of other files, rules or options: finish that replay, or remove the file",
                     path=str(self.path),

@@ -237,6 +237,7 @@ class Replay:
         return {
             "rulebook": self._rulebook.fingerprint,
             "rival": None if self._rival is None else self._rival.fingerprint,
+            **self._decoder.identity,
             "ends_at": self.ends_at,
             "as_of": self._as_of,
             "results": self._output_form.to_state(),
@@ -287,8 +288,7 @@ class Replay:
     @property
     def total(self) -> int:
         """Events kept for judging."""
-        kept = self._buffer or self._partitions
-        return 0 if kept is None else kept.count
+        return 0 if (kept := self._buffer or self._partitions) is None else kept.count
 
     def _end(self, last_at: int | None) -> None:
         if self.ends_at is None:

@@ -82,6 +82,11 @@ class Decoder:
         self._hides = hide_staff is not None or hide_number is not None
         self._plain = PlainEvents(catalogue).read
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Identifies how events are read, for checkpoints."""
+        return {"events": self.catalogue.fingerprint, "pseudonyms_inside": self._hide_number is not None}
+
     def keeps(self, fields: Container[str]) -> bool:
         """Whether the ids and these fields of events are kept unchanged, up to the usual size."""
         is_kept = self._hide_number is None and (self._hide_staff is None or "staff_id" not in fields)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -166,6 +167,33 @@ def test_a_checkpoint_of_another_replay_is_refused(gridclock: Runner, events: Pa
     for key, ran in found.items():
         assert (ran.code, ran.out) == (2, "")
         assert f"point: {key}: belongs to a replay of other files, rules or options" in ran.err
+
+
+def test_a_checkpoint_of_events_that_were_read_otherwise_is_refused(
+    gridclock: Runner, events: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A field was declared wrongly; what was refused for it by then would stay out of the results."""
+    rules = gridclock.path / "rules"
+    rules.mkdir()
+    declaration = "chapter: W\ntitle: {{zh: 窗口, en: Counter}}\nevents:\n  gate.opened: {{fields: {{urgent: {}}}}}\n"
+    (rules / "own.yaml").write_text(declaration.format("text"), "utf-8")
+    arguments = [*command(gridclock.path, events), f"--rules={rules}"]
+    stopped(arguments, signal.SIGKILL, lambda _pid: (gridclock.path / "point").exists())
+    (rules / "own.yaml").write_text(declaration.format("flag"), "utf-8")
+    refused = {"events": gridclock(*arguments)}
+    (rules / "own.yaml").write_text(declaration.format("text"), "utf-8")
+    with monkeypatch.context() as patched:
+        patched.setenv("GRIDCLOCK_PSEUDONYMS_INSIDE", "true")
+        patched.setenv("GRIDCLOCK_PSEUDONYM_KEY", "a key of sixteen characters and more")
+        refused["pseudonyms_inside"] = gridclock(*arguments)
+    for key, ran in refused.items():
+        assert (ran.code, ran.out) == (2, "")
+        assert f"point: {key}: belongs to a replay of other files, rules or options" in ran.err
+    point = gridclock.path / "point"
+    kept = json.loads(point.read_bytes())
+    del kept["job"]["events"], kept["job"]["pseudonyms_inside"]  # as before
+    point.write_text(json.dumps(kept), "utf-8")
+    assert gridclock(*arguments).code == 3
 
 
 def test_standard_input_has_no_checkpoint(gridclock: Runner) -> None:
