@@ -38,6 +38,7 @@ from streams.replay.sources import Source
 from streams.replay.sources.opening import Mappings
 from streams.rulebooks.loader import LoadedRulebook, load_rulebook
 from streams.settings import Settings, bytes_of, load_settings
+from streams.wall_clock import WallClock
 
 DONE: Final = 0
 WRONG_USE: Final = 2
@@ -213,6 +214,16 @@ def rulebook_of(rules: Sequence[Path], only: Path | None) -> LoadedRulebook:
             "(GRIDCLOCK_RULES and GRIDCLOCK_ONLY stand for them)"
         )
     return load_rulebook(rules, only)
+
+
+def note_future(*ends: int | None) -> None:
+    """Say on standard error where time ends later than now: a limit that runs out until then has not done so yet.
+
+    ``ends`` are instants in microseconds, of which the first in time counts.
+    """
+    end = min((at for at in ends if at is not None), default=0)
+    if end > WallClock().now():
+        announce("note: time ends in the future, so limits that have not run out yet are judged as if nothing came in")
 
 
 def print_problems(error: ConfigError) -> None:

@@ -12,7 +12,7 @@ from typing import Any, assert_never
 import click
 
 from schemas.base import Text
-from streams.commands.common import DONE, INSTANT, options_as, rulebook_of, rulebook_options
+from streams.commands.common import DONE, INSTANT, note_future, options_as, rulebook_of, rulebook_options
 from streams.commands.inputs import (
     closing_sources,
     load_mappings,
@@ -93,6 +93,7 @@ def explain(options: _Options) -> int:
     loaded = rulebook_of(options.rules, options.only)
     mappings = load_mappings(options.mappings, loaded.catalogue, options.sheet)
     sources = sources_of(options.names, options.topics, mappings, (options.bootstrap, options.since))
+    note_future(options.until)
     with closing_sources(sources):
         search = _Search(loaded, sources, options.until)
         subjects = search.subjects_of(options.number)

@@ -17,6 +17,7 @@ from streams.commands.common import (
     INSTANT,
     Bytes,
     need_broker,
+    note_future,
     options_as,
     progress,
     progress_of_events,
@@ -170,9 +171,9 @@ def replay(options: _Options) -> int:
     """Judge past events and write the alerts, one CloudEvent per line.
 
     EVENTS are files of JSON lines, plain, .gz or .zst ("-" is standard input), or, with --map, files of CSV, Excel
-    (.xlsx, .xls), Parquet (also a directory), JSON of any shape, OCEL 2.0 or XES. Time ends at --until or at the last
-    event. Results are JSON lines, CSV, Parquet or .xlsx, by the file's name. Exits 0 when done, with or without
-    breaches; 2 for an invalid file or rulebook; 3 when done, but lines were refused.
+    (.xlsx, .xls), Parquet (also a directory), JSON of any shape, OCEL 2.0 or XES. Time ends at --until or --as-of, else
+    at the last event. Results are JSON lines, CSV, Parquet or .xlsx, by the file's name. Exits 0 when done, with or
+    without breaches; 2 for an invalid file or rulebook; 3 when done, but lines were refused.
 
     \b
     Examples:
@@ -197,6 +198,7 @@ def replay(options: _Options) -> int:
         key_file = options.pseudonym_key_file
         settings = load_settings(name=options.name, bootstrap=options.bootstrap, pseudonym_key_file=key_file)
         return _replay_log(loaded, settings, options.alerts)
+    note_future(options.until, options.as_of)
     run = _Run(options, loaded, _rival(options))
     with closing(run.replay), rare_collections(), ExitStack() as files:
         files.callback(close_sources, run.sources)

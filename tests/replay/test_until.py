@@ -106,3 +106,21 @@ def test_a_dash_is_standard_output_for_alerts_and_refused_for_what_is_no_stream(
     refused = gridclock("replay", path, "--only", rules, "--quiet", "--cases", "-")
     assert refused.code == 2
     assert "--cases needs a file" in refused.err
+
+
+def test_an_end_of_time_in_the_future_is_said(gridclock: Runner, tmp_path: Path) -> None:
+    path = gridclock.lines("events.jsonl", [OPENED])
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    (rules / "desk.yaml").write_text(DESK, "utf-8")
+    far = "2999-01-01T00:00:00+08:00"
+    for options, is_said in (
+        (("--until", far), True),
+        (("--as-of", far), True),
+        (("--until", far, "--as-of", UNTIL), False),
+        ((), False),
+    ):
+        ran = gridclock("replay", path, "--only", rules, *options, "--quiet")
+        assert (ran.code, "note: time ends in the future" in ran.err) == (0, is_said), options
+    explained = gridclock("explain", "A", "--events", path, "--only", rules, "--until", far)
+    assert "note: time ends in the future" in explained.err
