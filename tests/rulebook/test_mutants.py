@@ -32,7 +32,8 @@ _FLAGS = frozenset({"same_day", "after_start"})
 
 ALIKE: dict[str, str] = {
     "monthly-reading: every: 2 natural month": "calendar months are months; the schema refuses another number",
-    "whole-connection: pause: 5: where: without passed": "one that failed pauses anyway",
+    "whole-connection: pause: 9: where: without passed": "one that failed pauses anyway",
+    "whole-connection: pause: 10: where: without passed": "one that failed pauses anyway",
     "whole-connection: resume: 4: where: without passed": "one that failed pauses again at once",
     "no-disconnection-once-paid: during: since: 0: where: without owing": "a payment in part ends what it would begin",
 }

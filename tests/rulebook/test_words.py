@@ -107,6 +107,26 @@ CONNECTION = [
         )
         for category in ("low_voltage", "hv_single", "hv_dual")
     ),
+    # The customer's own time counts for nobody but residential and low-voltage zero-cost connections.
+    *(
+        row(f"whole-connection/{what.replace(' ', '-').replace('=', '-')}-of-{name}",
+            f"a 03-02T10:00 application.accepted W1{fields}; d 03-04T10:00 {what}", "running")
+        for name, fields in (
+            ("an-unknown-category", ""),
+            ("an-unknown-category-at-no-cost", " zero_cost=true"),
+            ("hv-single-marked-zero-cost", " category=hv_single zero_cost=true"),
+            ("hv-dual-marked-zero-cost", " category=hv_dual zero_cost=true"),
+        )
+        for what in ("scheme.replied W1", "design_review.completed W1", "mid_inspection.completed W1",
+                     "completion_inspection.completed W1 passed=false",
+                     "completion_inspection.completed W1 passed=true")
+    ),
+    *(
+        row(f"whole-connection/{what.replace(' ', '-').replace('=', '-')}-residential",
+            f"{HOME}; d 03-04T10:00 {what}", "breached 03-10T00:00", "breach 03-10T00:00")
+        for what in ("scheme.replied W1", "design_review.completed W1", "mid_inspection.completed W1",
+                     "completion_inspection.completed W1 passed=false")
+    ),
     row(
         "whole-connection/passed-and-not-signed-zero-cost",  # every day counts
         LOW + " zero_cost=true; d 03-04T10:00 completion_inspection.completed W1 passed=true",
