@@ -36,6 +36,10 @@ RUNNING = {
         "03-03T09:00",
         "03-04T00:00",
     ),
+    # Asked for by an application, which ends them with itself.
+    "calibration-5-working-days": ("s 03-02T10:00 calibration.requested W1 meter=M1", "03-03T09:00", "03-10T00:00"),
+    "third-party-test-sent": ("s 03-02T10:00 calibration.disputed W1 meter=M1", "03-03T09:00", "03-10T00:00"),
+    "reading-dispute-5-working-days": ("s 03-02T10:00 reading.disputed W1 account=A1", "03-03T09:00", "03-10T00:00"),
     "sealed-as-requested": (
         "s 03-02T09:00 capacity.change_requested W1 effective_on=2026-03-20",
         "03-03T09:00",
@@ -50,6 +54,13 @@ CONNECTION = [
         for rule, (start, at, deadline) in RUNNING.items()
         for end in ("withdrawn", "rejected", "terminated")
         if (rule, end) != ("customer-informed-after-application", "rejected")
+    ),
+    *(
+        row(f"{rule}/another-order-withdrawn",
+            f"{RUNNING[rule][0]}; z {RUNNING[rule][1]} application.withdrawn W2 {of}",
+            f"breached {RUNNING[rule][2]}", f"breach {RUNNING[rule][2]}")
+        for rule, of in (("calibration-5-working-days", "meter=M1"), ("third-party-test-sent", "meter=M1"),
+                         ("reading-dispute-5-working-days", "account=A1"))
     ),
     *(
         row(f"{rule}/suspended-for-no-reason", f"{RUNNING[rule][0]}; z {RUNNING[rule][1]} application.suspended W1",
