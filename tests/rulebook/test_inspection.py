@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.rulebook.rows import check, clock, row
+from tests.stories import judge, shipped
 
 VIOLATION_CUT = "disconnection.performed D1 account=A1 cause=violation"
 NOTICE = "n 03-01T17:00 disconnection.notice_delivered N1 account=A1 cause=violation"
@@ -397,3 +398,15 @@ ROWS = [
 @pytest.mark.parametrize(("rule", "story", "until", "outcomes", "told"), ROWS)
 def test_inspection(rule: str, story: str, until: str, outcomes: list[str], told: list[str]) -> None:
     check(rule, story, until, outcomes, told)
+
+
+def test_the_sentence_on_a_violator_without_approval_names_violators_in_both_languages() -> None:
+    # An ordinary customer: nobody who is told of this may take it for one of the important ones.
+    judged = judge(
+        "x 2026-03-06T10:00 disconnection.performed - account=A1 cause=violation customer_class=ordinary",
+        "2026-03-07T00:00",
+        loaded=shipped("important-customer-approval"),
+    )
+    [says] = [alert.explanation for alert in judged.alerts]
+    assert "违约用电" in says.zh
+    assert "violators" in says.en
