@@ -23,7 +23,7 @@ from streams.core.event import Event
 from streams.core.faults import Fault, Lacks
 from streams.core.kinds.acts import ActFold, ActVersion, Watch, fields_of
 from streams.core.kinds.findings import Finding
-from streams.core.kinds.patterns import Tests, compile_patterns, fits, matches, may_fit
+from streams.core.kinds.patterns import Tests, compile_patterns, condition_text, fits, matches, may_fit
 from streams.core.kinds.slots import Slot
 from streams.core.working_days import WorkingCalendar
 
@@ -61,21 +61,12 @@ class _Open(msgspec.Struct, eq=False):
     left_out: int | None = None
 
 
-def _values_text(values: Iterable[object]) -> str:
-    return "/".join(str(value).lower() if isinstance(value, bool) else str(value) for value in values)
-
-
 def _condition_text(field: str, condition: Condition) -> str:
     if condition.present is not None:
         return field if condition.present else f"no {field}"
-    if condition.one_of is not None:
-        return f"{field}={_values_text(condition.one_of)}"
-    if condition.none_of is not None:
-        return f"{field}≠{_values_text(condition.none_of)}"
     if condition.start_field is not None:
         return f"{field}{condition.sign}{condition.start_field}"
-    bounds = [f"{field}≥{condition.at_least:g}"] if condition.at_least is not None else []
-    return " ".join([*bounds, *([f"{field}≤{condition.at_most:g}"] if condition.at_most is not None else [])])
+    return condition_text(field, condition)
 
 
 def alternative_text(conditions: Conditions) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from schemas.base import Text
-from schemas.patterns import Pattern
+from schemas.patterns import Condition, Pattern
 from schemas.titles import VALUE_TITLES
 from streams.core.conditions import Comparison, Fields, Predicate, always, comparison, predicate
 from streams.core.event import Event
@@ -94,16 +94,35 @@ def title_of(event_type: str, titles: Mapping[str, Text]) -> Text:
     return titles.get(event_type) or Text(zh=event_type, en=event_type)
 
 
+def condition_text(field: str, condition: Condition) -> str:
+    """A condition on a field of the event itself, but for ``present``, as text for a sentence in either language."""
+    if condition.one_of is not None:
+        return f"{field}={_values_text(condition.one_of)}"
+    if condition.none_of is not None:
+        return f"{field}≠{_values_text(condition.none_of)}"
+    if condition.at_least is not None:
+        return f"{field}≥{condition.at_least:g}"
+    return f"{field}≤{condition.at_most:g}"
+
+
+def _values_text(values: Iterable[object]) -> str:
+    return "/".join(str(value).lower() if isinstance(value, bool) else str(value) for value in values)
+
+
 def label_of(patterns: Iterable[Pattern], titles: Mapping[str, Text]) -> Label:
-    """The title of the events that match any of the patterns: the type's title, and the required values."""
+    """The title of the events that match any of the patterns: the type's title, and what is required of its fields.
+
+    All of it is said: where such an event is missing, one of the type may well be there. The key has the values only.
+    """
     zh, en, types = [], [], []
     for pattern in patterns:
         title = title_of(pattern.type, titles)
-        values = [
-            [str(item) for item in condition.one_of]
-            for condition in pattern.where.values()
+        named = {  # values that say by themselves what they are of
+            name: [str(item) for item in condition.one_of]
+            for name, condition in pattern.where.items()
             if condition.one_of and not all(isinstance(item, bool) for item in condition.one_of)
-        ]
+        }
+        values = list(named.values())
         compared = [(name, c.sign, c.start_field) for name, c in pattern.where.items() if c.start_field is not None]
         key = [pattern.type, *("/".join(items) for items in values)]
         types.append(" ".join([*key, *(f"{name}{sign}start.{of}" for name, sign, of in compared)]))
@@ -111,6 +130,13 @@ def label_of(patterns: Iterable[Pattern], titles: Mapping[str, Text]) -> Label:
         in_zh += [f"{name}{sign}本次的{of}" for name, sign, of in compared]
         in_en = ["/".join(items) for items in values]
         in_en += [f"{name} {sign} {of} of the act" for name, sign, of in compared]
+        for name, condition in pattern.where.items():
+            if condition.present is not None:
+                in_zh.append(f"{'有' if condition.present else '无'} {name}")
+                in_en.append(f"{'with' if condition.present else 'without'} {name}")
+            elif name not in named and condition.start_field is None:
+                in_zh.append(condition_text(name, condition))
+                in_en.append(in_zh[-1])
         zh.append(title.zh + (f"（{'，'.join(in_zh)}）" if in_zh else ""))
         en.append(title.en + (f" ({', '.join(in_en)})" if in_en else ""))
     together = " or ".join(dict.fromkeys(types))
