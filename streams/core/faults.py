@@ -83,11 +83,11 @@ class TooEarly:
         lawful = local_time(self.lawful_from, calendar)
         if self.agreed:
             return Explanation(
-                f"按「{self.what.zh}」（{since}）所定，{lawful} 之后方可进行",
+                f"按「{self.what.zh}」（{since}）所定，{lawful} 起方可进行",
                 f"by {self.what.en} ({since}) it is lawful from {lawful} on",
             )
         return Explanation(
-            f"自「{self.what.zh}」（{since}）起，{lawful} 之后方可进行",
+            f"自「{self.what.zh}」（{since}）起算，{lawful} 起方可进行",
             f"counted from {self.what.en} ({since}) it is lawful from {lawful} on",
         )
 

@@ -83,7 +83,7 @@ def test_the_sentence_names_what_was_agreed() -> None:
         alert = judged(kind, ON_12 + "a 2026-03-11T09:00 connection.energized O").alerts[0]
         says = alert.explanation
         assert "by works.named (2026-03-02 09:00:00) it is lawful from 2026-03-12 00:00:00 on" in says.en
-        assert "按「works.named」（2026-03-02 09:00:00）所定，2026-03-12 00:00:00 之后方可进行" in says.zh
+        assert "按「works.named」（2026-03-02 09:00:00）所定，2026-03-12 00:00:00 起方可进行" in says.zh
         assert alert.limit == "until on"
 
 
