@@ -9,17 +9,29 @@ new one. A streaming connection is *kept*: its handler deals with clients that d
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final, cast
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 REQUEST_SECONDS: Final = 10.0
 """Time for a complete request, at least its headers, from the start of the connection or the last answer."""
 
 SILENT_SECONDS: Final = 60.0
 """Time without a byte from the client; then the connection is closed, also while the client reads an answer."""
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    """A request that is not HTTP is its client's fault: one line, with nothing of it, because it may hold a secret."""
+    error = None if record.exc_info is None else record.exc_info[1]
+    if isinstance(error, HttpProcessingError):
+        record.msg = f"{record.msg}: answered with {error.code}, because it is not HTTP ({type(error).__name__})"
+        record.exc_info, record.exc_text = None, None
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+    return True
 
 
 class ConnectionLimits:
@@ -69,6 +81,7 @@ class ConnectionLimits:
         Raises:
             OSError: where the address is taken.
         """
+        logging.getLogger("aiohttp.server").addFilter(_without_traceback)  # a second time changes nothing
         runner = web.AppRunner(
             application, access_log=None, shutdown_timeout=shutdown, keepalive_timeout=self.request
         )  # fmt: skip

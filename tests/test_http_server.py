@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -136,3 +137,50 @@ async def _streams() -> None:
 @pytest.mark.parametrize("case", [_headers, _many, _deaf, _streams])
 def test_doors(case: Callable[[], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(case())
+
+
+REQUESTS = [
+    b"GET /order/\xe5\xb7\xa5 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    b"GET /?city=\xe9 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    b"GET /?find=" + b"x" * 9000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization: secret\x00\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization secret\r\n\r\n",
+]
+
+
+async def _not_http() -> list[bytes]:
+    async with served(ConnectionLimits(8)) as port:
+        found = []
+        for request in REQUESTS:
+            reader, writer = await connected(port, request)
+            found.append((await asyncio.wait_for(reader.read(), 20)).split(b"\r\n")[0])
+            writer.close()
+        return found
+
+
+def test_a_request_that_is_not_http_is_one_line_of_the_log_and_no_secret_of_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    answers = asyncio.run(_not_http())
+    assert all(b" 400 " in answer for answer in answers)
+    assert len(caplog.records) == len(REQUESTS)
+    for record in caplog.records:
+        assert (record.levelno, record.exc_info) == (logging.WARNING, None)
+        assert "127.0.0.1: answered with 400" in record.getMessage()
+    assert "secret" not in caplog.text
+
+
+async def _broken() -> None:
+    limits, app = ConnectionLimits(8), web.Application()
+
+    async def broken(_request: web.Request) -> web.Response:
+        raise RuntimeError("a fault of the program")
+
+    app.router.add_get("/", broken)
+    async with limits.serve(app, "127.0.0.1", 0, shutdown=0.1) as port:
+        assert "500" in await hello(port)
+
+
+def test_a_fault_of_the_program_keeps_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    asyncio.run(_broken())
+    assert [(record.levelno, record.exc_info is not None) for record in caplog.records] == [(logging.ERROR, True)]

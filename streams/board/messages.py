@@ -104,6 +104,8 @@ def filter_of(query: Mapping[str, str]) -> Filter:
         longest = _ID_LENGTH if name == "find" else _TEXT_LENGTH
         if len(value) > longest:
             raise InputError("bad_query", name, f"is longer than {longest}")
+        if "\0" in value or not _is_unicode(value):  # no id has them, and PostgreSQL takes neither
+            raise InputError("bad_query", name, "has a null character, or bytes that are not UTF-8")
         most = _LARGEST.get(name)
         if most is not None:
             if not (value.isascii() and value.isdigit() and 1 <= int(value) <= most):
@@ -114,6 +116,11 @@ def filter_of(query: Mapping[str, str]) -> Filter:
     if given.get("state", "running") not in ("running", "overdue", "untimed", "beside", "handover"):
         raise InputError("bad_query", "state", "is running, overdue, untimed, beside or handover")
     return Filter(**given)
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether it is text without half a surrogate pair, as which bytes that are not UTF-8 are kept."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def text_values(text: Text | None) -> dict[str, str] | None:

@@ -280,6 +280,9 @@ def test_a_board_on_loopback_answers_to_loopback_names_only(host: str, name: str
         ({"state": "met"}, "state"),
         ({"unit": "x" * 101}, "unit"),
         ({"find": "x" * 201}, "find"),
+        ({"city": "3201\0"}, "city"),
+        ({"find": "\0"}, "find"),
+        ({"rule": "\udce9"}, "rule"),
     ],
 )  # fmt: skip
 def test_queries(query: dict[str, str], expected: Filter | str) -> None:

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from datetime import date
 from typing import Any
 
+import aiohttp
 import psycopg
 import pytest
+from yarl import URL
 
 from streams.board.feed import StateReader
 from streams.board.server import trend_source
 from streams.board.trend_database import DatabaseDays
 from streams.board.trends import SourceError
 from streams.core.filters import Filter
+from streams.core.open_cases import LEVELS
 from streams.core.trends import Days, Trends
 from streams.errors import ConfigError
 from streams.settings import Settings, load_settings
 from streams.sink.database import Database, connection_options
 from streams.sink.target import Batch
+from streams.wall_clock import WallClock
+from tests.boards import board, served
 from tests.core import test_counted_day as midnight
 from tests.decided import expected_of, simulated
 from tests.sink.postgres import PASSWORD, Postgres
@@ -82,6 +88,36 @@ def test_the_figures_are_those_of_the_cases_in_the_table(postgres: Postgres) -> 
     ).fetchall()
     assert dict(by_day) == {day: figures.decided for day, figures in midnight.FIGURES.items()}
     database.close()
+
+
+async def _odd(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    state, shown = await asyncio.to_thread(board)
+    texts = {"%00": 400, "32%0001": 400, "x" * 101: 400, "%ff": 200, "%ED%A0%80": 200, "%F0%9F": 200, "%5C%27%25": 200}
+    async with (
+        served(state, shown, WallClock(), source=DatabaseDays(settings)) as site,
+        aiohttp.ClientSession() as session,
+    ):
+        for path in ("/api/trends", "/api/trends.csv", "/api/trends.xlsx", "/api/cases", "/api/alerts.csv"):
+            for name in (*LEVELS, "rule", "chapter", "severity", "find", "state", "shift", "days", "until", "cases"):
+                for text, expected in texts.items():
+                    if name == "find" and text[0] == "x":
+                        continue
+                    address = URL(f"{site.url}{path}?{name}={text}", encoded=True)
+                    async with session.get(address) as answer:
+                        allowed = {expected, 400} if name not in (*LEVELS, "rule", "chapter") else {expected}
+                        if name in ("days", "until") and "trends" not in path:
+                            allowed = {200}
+                        assert answer.status in allowed, (path, name, text, await answer.text())
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_no_query_is_too_odd_for_the_database(postgres: Postgres, caplog: pytest.LogCaptureFixture) -> None:
+    settings = settings_of(postgres)
+    database = Database(connection_options(settings), settings.database_schema)
+    database.migrate()
+    database.write(Batch(rows={"cases": {row["case_id"]: row for row, _ in simulated()}}))
+    database.close()
+    asyncio.run(_odd(settings, caplog))
 
 
 def test_a_database_that_is_away_is_said_and_no_secret_is() -> None:
